@@ -14,7 +14,7 @@ import (
 	"concert/internal/frame"
 )
 
-func TestRoundTrips(t *testing.T) {
+func TestReader_RoundTrips(t *testing.T) {
 	heads := []frame.CallHead{
 		{Seq: 7, Left: -time.Second, Name: "f", Count: 2},
 		{Name: strings.Repeat("n", 65535)},
@@ -111,7 +111,7 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-func TestLarge(t *testing.T) {
+func TestReader_LargeFrames(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789"), 1<<20)
 	b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Bytes: big}})
 	b = frame.AppendID(b, frame.Started, frame.ID{Seq: 2})
@@ -128,9 +128,9 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// TestHostileLength: a length that is too large, or does not come true, costs
-// no memory.
-func TestHostileLength(t *testing.T) {
+// TestReader_HostileLength: a length that is too large, or larger than the data
+// that follows, costs no memory.
+func TestReader_HostileLength(t *testing.T) {
 	if _, _, err := frame.NewReader(bytes.NewReader([]byte{255, 255, 255, 255, 'R'}), 1<<20).Next(); !errors.Is(err, frame.ErrFrame) {
 		t.Errorf("a length of 4 GiB: %v, want ErrFrame", err)
 	}
@@ -148,8 +148,9 @@ func TestHostileLength(t *testing.T) {
 	}
 }
 
-// TestInterrupted: an error of the reader is not the end.
-func TestInterrupted(t *testing.T) {
+// TestReader_ErrorIsNotEnd: an error of the underlying reader is not reported
+// as the end of the stream.
+func TestReader_ErrorIsNotEnd(t *testing.T) {
 	b := frame.AppendID(nil, frame.Started, frame.ID{Seq: 6})
 	timeout := iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader(b)))
 	in := frame.NewReader(timeout, 100)
@@ -219,7 +220,7 @@ func FuzzReader(f *testing.F) {
 					again = frame.AppendFailure(again, o)
 				}
 			}
-			// What was understood says all that was there.
+			// A decoded frame contains all of its data.
 			if len(again) > 0 && !bytes.Equal(again[frame.HeaderSize:], body) {
 				t.Errorf("%c %x was understood as %x", kind, body, again[frame.HeaderSize:])
 			}
@@ -227,8 +228,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// TestReader_Limit: frames above the limit are cut, at little cost, and those
-// after them arrive, however the bytes come.
+// TestReader_Limit: frames above the limit are cut, at little cost, and the
+// frames after them arrive, in whatever parts the bytes arrive.
 func TestReader_Limit(t *testing.T) {
 	const limit = 100 << 10
 	var stream []byte

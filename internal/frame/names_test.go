@@ -6,7 +6,8 @@ import (
 	"concert/internal/frame"
 )
 
-// TestSetWireName: a Call carries the name that was set, and only one can be.
+// TestSetWireName: a Call contains the name that was set, and only one name can
+// be set.
 func TestSetWireName(t *testing.T) {
 	frame.SetWireName("frame_test.short", "frame_test.short with its text")
 	frame.SetWireName("frame_test.short", "frame_test.short with its text")

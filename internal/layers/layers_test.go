@@ -1,5 +1,5 @@
-// Package layers holds the import rules of the project, as a test: who may
-// import whom. An import across layers fails here first.
+// Package layers tests the import rules of the project: which package may
+// import which. An import across layers fails here first.
 package layers
 
 import (
@@ -16,10 +16,10 @@ import (
 	"testing"
 )
 
-// allowed lists, for each package of the project, what it may import beside
-// the standard library. A name that ends in a slash stands for all below it.
-// Tests are not held to it, except that they may not form cycles. The first
-// element "concert" stands for the path of the module.
+// allowed lists, for each package of the project, what it may import besides
+// the standard library. A name that ends in a slash stands for all packages
+// below it. The rules do not apply to tests, except that they must not form
+// cycles. The first element "concert" stands for the path of the module.
 var allowed = map[string][]string{
 	"concert":                        {"concert/executor", "concert/internal/option"},
 	"concert/executor":               {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
@@ -117,7 +117,7 @@ type goPackage struct {
 // modulePath is the path of the project's root module.
 var modulePath = strings.TrimSuffix(reflect.TypeFor[goPackage]().PkgPath(), "/internal/layers")
 
-// inTable returns a path as the tables have it.
+// inTable returns a path in the form that the tables use.
 func inTable(path string) string {
 	if rest, ok := strings.CutPrefix(path, modulePath); ok && (rest == "" || rest[0] == '/') {
 		return "concert" + rest
@@ -125,8 +125,8 @@ func inTable(path string) string {
 	return path
 }
 
-// list runs go list in the root of the project. The paths in its result are
-// those of the tables.
+// list runs go list in the root of the project. The paths in its result have
+// the form that the tables use.
 func list(t *testing.T, args ...string) []goPackage {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Standard,Module"}, args...)...)
@@ -197,8 +197,8 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// TestServerOnlyInServers: who uses the cluster, and the command, compile no
-// NATS server.
+// TestServerOnlyInServers: clients of the cluster, and the command, do not
+// compile the NATS server.
 func TestServerOnlyInServers(t *testing.T) {
 	for _, p := range list(t, "-deps", "./cluster", "./cmd/concert") {
 		if p.Module != nil && p.Module.Path == "github.com/nats-io/nats-server/v2" {

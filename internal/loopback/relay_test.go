@@ -12,7 +12,8 @@ import (
 
 var plusOne = concert.Register("loopback_test.plusOne", func(_ context.Context, n int) (int, error) { return n + 1, nil })
 
-// TestRelay_StartedFails contains the functions of a Call.
+// TestRelay_StartedFails: if a function of a Call panics or calls Goexit,
+// nothing else fails.
 func TestRelay_StartedFails(t *testing.T) {
 	ex := loopback.New(1, loopback.Options{})
 	defer ex.Close()

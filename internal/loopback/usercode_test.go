@@ -11,13 +11,13 @@ import (
 	"concert/internal/loopback"
 )
 
-// gate holds up methods that encode and decode values.
+// gate blocks methods that encode and decode values.
 type gate struct {
 	entered chan bool     // receives when a method waits
-	open    chan struct{} // closed to let all methods go on
+	open    chan struct{} // closed to let all methods continue
 }
 
-// gates has one gate, that of the test that runs.
+// gates contains the gate of the running test.
 var gates = make(chan *gate, 1)
 
 func (g *gate) wait() { g.entered <- true; <-g.open }
@@ -56,7 +56,7 @@ var answer = concert.Register("loopback_test.answer", func(_ context.Context, v 
 	return v, nil
 })
 
-// TestUserCode_InInterface runs methods of values in interfaces where they
+// TestUserCode_InInterface: methods of values in interfaces run where they
 // delay no other task.
 func TestUserCode_InInterface(t *testing.T) {
 	g := &gate{make(chan bool), make(chan struct{})}

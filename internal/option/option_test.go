@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestNotNegative(t *testing.T) {
+func TestNotNegative_Panics(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		do   func()

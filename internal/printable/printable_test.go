@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-func TestText(t *testing.T) {
+func TestText_Escapes(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                             "",
 		"plain\ttext\n":                "plain\ttext\n",

@@ -6,8 +6,9 @@ import (
 	"concert/internal/pyname"
 )
 
-// TestCheck: names that can be those of functions, and texts that cannot.
-func TestCheck(t *testing.T) {
+// TestCheck_Names: names that a function can have are accepted, and other texts
+// are refused.
+func TestCheck_Names(t *testing.T) {
 	for where, want := range map[string]string{
 		"statistics:fmean":                      "",
 		"numpy:linalg.norm":                     "",

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestForeign accepts what programs in other languages send.
+// TestForeign: the codec accepts what programs in other languages send.
 func TestForeign(t *testing.T) {
 	var got struct {
 		F    float64
@@ -45,8 +45,8 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestForeign_NamedType holds a value that has its type's name, which only Go
-// sends, to all its fields: they are missing if the programs differ.
+// TestForeign_NamedType: a value with the name of its type, which only Go
+// sends, must have all its fields. Fields are missing if the programs differ.
 func TestForeign_NamedType(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[node]())
@@ -58,8 +58,8 @@ func TestForeign_NamedType(t *testing.T) {
 	}
 }
 
-// TestForeign_NamedInside allows missing fields after a value that has its
-// type's name.
+// TestForeign_NamedInside: fields may be missing after a value with the name of
+// its type.
 func TestForeign_NamedInside(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[node]())
@@ -83,7 +83,7 @@ type rawItem []byte
 func (r rawItem) MarshalCBOR() ([]byte, error)  { return r, nil }
 func (r *rawItem) UnmarshalCBOR(b []byte) error { *r = b; return nil }
 
-// TestForeign_Items accepts one item of CBOR from a method, and nothing else.
+// TestForeign_Items: a method may return one item of CBOR, and nothing else.
 func TestForeign_Items(t *testing.T) {
 	for _, x := range []struct {
 		item string
@@ -101,7 +101,7 @@ func TestForeign_Items(t *testing.T) {
 	}
 }
 
-// TestDecode_Depth bounds the nesting of bytes.
+// TestDecode_Depth: the nesting of encoded values is bounded.
 func TestDecode_Depth(t *testing.T) {
 	var got any
 	if err := newCodec().Decode(append(bytes.Repeat([]byte{0x81}, MaxDepth), 0x80), reflect.ValueOf(&got)); err == nil || !strings.Contains(err.Error(), "nested more than") {
@@ -109,8 +109,8 @@ func TestDecode_Depth(t *testing.T) {
 	}
 }
 
-// TestForeign_Bytes decodes items that Encode does not produce. A wanted error
-// begins with "error: ".
+// TestForeign_Bytes: items that Encode does not produce are decoded. An
+// expected error begins with "error: ".
 func TestForeign_Bytes(t *testing.T) {
 	type inAny struct{ v any } // the target is an any
 	type two struct{ A, B int }

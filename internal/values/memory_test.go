@@ -177,7 +177,7 @@ func randomValue(seed uint64) reflect.Value {
 	return p
 }
 
-// TestMemory_Random sends random values of random types: what Encode accepts,
+// TestMemory_Random: random values of random types arrive. What Encode accepts,
 // Decode does not refuse.
 func TestMemory_Random(t *testing.T) {
 	c := newCodec()
@@ -193,7 +193,7 @@ func FuzzMemory(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) { sameMemory(t, c, randomValue(seed)) })
 }
 
-// TestMemory_Exact sends the values of TestExact.
+// TestMemory_Exact: the values of TestExact arrive with the same memory.
 func TestMemory_Exact(t *testing.T) {
 	c := newCodec()
 	for _, v := range exact {
@@ -203,7 +203,7 @@ func TestMemory_Exact(t *testing.T) {
 	}
 }
 
-// mostlyZero are types of which most memory is not encoded.
+// mostlyZero are types of which most of the memory is not encoded.
 type (
 	cached struct {
 		N     int
@@ -219,7 +219,7 @@ type (
 	}
 )
 
-// TestMemory_MostlyZero sends values whose memory is much larger than their
+// TestMemory_MostlyZero: values arrive whose memory is much larger than their
 // encoding.
 func TestMemory_MostlyZero(t *testing.T) {
 	pointers, entries, nested := make([]*cached, 10_000), make(map[int]cached), make([]map[string]int, 20_000)
@@ -240,8 +240,8 @@ func TestMemory_MostlyZero(t *testing.T) {
 	}
 }
 
-// TestMemory_Padding adds no more bytes than necessary, and only zero bytes may
-// follow a value.
+// TestMemory_Padding: an encoding has no more padding than necessary, and only
+// zero bytes may follow a value.
 func TestMemory_Padding(t *testing.T) {
 	c, in := newCodec(), make([]cached, 10_000)
 	b, err := c.Encode([]byte("prefix"), reflect.ValueOf(&in), nil)
@@ -275,7 +275,7 @@ func TestMemory_Padding(t *testing.T) {
 	}
 }
 
-// TestMemory_Rules has the memory that is counted for each kind of value.
+// TestMemory_Rules lists the memory that is counted for each kind of value.
 func TestMemory_Rules(t *testing.T) {
 	type two struct{ A, B int }
 	for _, x := range []struct {
@@ -296,8 +296,8 @@ func TestMemory_Rules(t *testing.T) {
 	}
 }
 
-// TestMemory_Counted compares the memory that the decoder counts with the
-// memory that values have.
+// TestMemory_Counted: the memory that the decoder counts is the memory that
+// values have.
 func TestMemory_Counted(t *testing.T) {
 	for name, v := range map[string]any{
 		"maps": map[string]int{"a": 1}, "large keys": map[[40]int]int{{}: 1}, "large elements": map[string]cached{"a": {}}, "entries": func() any {

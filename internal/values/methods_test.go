@@ -81,8 +81,8 @@ func (m ValueMap) set(b []byte) error {
 	return err
 }
 
-// TestMethods_Refused refuses types of which a method is missing or can set
-// nothing: by Check with the path, and by Encode and Decode.
+// TestMethods_Refused: types of which a method is missing or cannot set
+// anything are refused, by Check with the path, and by Encode and Decode.
 func TestMethods_Refused(t *testing.T) {
 	for _, x := range []struct {
 		v    any
@@ -117,8 +117,8 @@ func TestMethods_Refused(t *testing.T) {
 	}
 }
 
-// TestMethods_Exact sends values of types that are no structs, with methods of
-// their own.
+// TestMethods_Exact: values of types that are no structs, with methods of their
+// own, arrive unchanged.
 func TestMethods_Exact(t *testing.T) {
 	c := newCodec()
 	for _, v := range []any{
@@ -160,8 +160,8 @@ type keeper struct{ b []byte }
 func (k keeper) MarshalBinary() ([]byte, error)  { return k.b, nil }
 func (k *keeper) UnmarshalBinary(b []byte) error { k.b = b; return nil }
 
-// TestMethods_Null calls MarshalCBOR and its reverse for every value, as null
-// can be what it returns.
+// TestMethods_Null: MarshalCBOR and UnmarshalCBOR are called for every value,
+// because null may be the encoding of a value.
 func TestMethods_Null(t *testing.T) {
 	for _, v := range []nullMap{nil, {"a": 1}} {
 		in := []*nullMap{&v, nil}
@@ -172,7 +172,7 @@ func TestMethods_Null(t *testing.T) {
 	}
 }
 
-// TestMethods_OwnBytes gives methods bytes that they may keep.
+// TestMethods_OwnBytes: methods get bytes that they may keep.
 func TestMethods_OwnBytes(t *testing.T) {
 	c, got := newCodec(), keeper{}
 	b, err := c.Encode(nil, reflect.ValueOf(&keeper{[]byte("abc")}), nil)

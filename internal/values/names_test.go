@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestNames_Bounds bounds the types that the bytes of a value can name.
+// TestNames_Bounds: the types that the bytes of a value can name are bounded.
 func TestNames_Bounds(t *testing.T) {
 	c := newCodec()
 	for name, want := range map[string]string{
@@ -34,7 +34,7 @@ func TestNames_Bounds(t *testing.T) {
 func oneRecord() reflect.Type   { type record struct{ A int }; return reflect.TypeFor[record]() }
 func otherRecord() reflect.Type { type record struct{ B int }; return reflect.TypeFor[record]() }
 
-// TestNames_Clash refuses types of which several have one name, until they are
+// TestNames_Clash: several types with one name are refused until they are
 // registered under other names.
 func TestNames_Clash(t *testing.T) {
 	c := newCodec()
@@ -71,8 +71,8 @@ func TestNames_Clash(t *testing.T) {
 	}
 }
 
-// TestNames_Kept keeps the name of a type that is registered before it is
-// learned.
+// TestNames_Kept: a type that is registered before the codec learns it keeps
+// its registered name.
 func TestNames_Kept(t *testing.T) {
 	c := newCodec()
 	if err := c.Register("test.node", reflect.TypeFor[node]()); err != nil {
@@ -84,7 +84,8 @@ func TestNames_Kept(t *testing.T) {
 	}
 }
 
-// TestKnowsMethods reports named types whose values user code decodes.
+// TestKnowsMethods: named types whose values are decoded by user code are
+// reported.
 func TestKnowsMethods(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[[]map[string]Outer]())

@@ -17,8 +17,8 @@ type (
 	four[T any]   = pairOf[pairOf[pairOf[pairOf[T]]]]
 )
 
-// TestShared_Refused refuses values that have far too many copies of the same
-// data. It would not end if the encoder made them.
+// TestShared_Refused: values that contain far too many copies of the same data
+// are refused. The test would not end if the encoder made the copies.
 func TestShared_Refused(t *testing.T) {
 	for name, v := range sharedtest.Refused() {
 		t.Run(name, func(t *testing.T) {
@@ -40,8 +40,7 @@ func TestShared_Refused(t *testing.T) {
 	}
 }
 
-// TestShared_Exact copies values with shared data, and less of it than is
-// refused.
+// TestShared_Exact: values with less shared data than that arrive.
 func TestShared_Exact(t *testing.T) {
 	all := sharedtest.Levels(12)
 	large := make([]byte, 1<<20)
@@ -63,8 +62,8 @@ func TestShared_Exact(t *testing.T) {
 	}
 }
 
-// TestShared_Error refuses an error in an interface like any other value, also
-// in an interface that has methods.
+// TestShared_Error: an error in an interface is refused like any other value,
+// even in an interface that has methods.
 func TestShared_Error(t *testing.T) {
 	c := newCodec()
 	c.maxBytes = 1 << 27
@@ -102,7 +101,7 @@ type errText struct{ Text string }
 
 func (*errText) Error() string { return "text" }
 
-// TestShared_Random copies parts of random values from the first byte on.
+// TestShared_Random: parts of random values are copied from the first byte on.
 func TestShared_Random(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom = 0
@@ -125,8 +124,8 @@ func TestShared_Random(t *testing.T) {
 	}
 }
 
-// TestShared_Share accepts many copies if there are other data, and a few
-// copies alone.
+// TestShared_Share: many copies are accepted if there are other data, and a few
+// copies in any case.
 func TestShared_Share(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom, c.maxCopied = 1, 10_000
@@ -149,7 +148,7 @@ func TestShared_Share(t *testing.T) {
 	}
 }
 
-// TestShared_Once encodes shared data once.
+// TestShared_Once: shared data are encoded once.
 func TestShared_Once(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom = 1
@@ -172,7 +171,7 @@ type counted struct {
 func (c counted) MarshalText() ([]byte, error) { *c.count++; return []byte(c.text), nil }
 func (c *counted) UnmarshalText([]byte) error  { return nil }
 
-// TestShared_Depth counts the levels of a copied part.
+// TestShared_Depth: the levels of a copied part are counted.
 func TestShared_Depth(t *testing.T) {
 	deep := &node{}
 	for range MaxDepth / 4 {
@@ -213,7 +212,7 @@ type errShared struct {
 
 func (*errShared) Error() string { return "shared" }
 
-// TestShared_Removed does not copy bytes that were removed from the encoding.
+// TestShared_Removed: bytes that were removed from the encoding are not copied.
 func TestShared_Removed(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom = 0
@@ -237,7 +236,8 @@ func TestShared_Removed(t *testing.T) {
 	}
 }
 
-// TestMaxBytes bounds the encoding before it has more bytes.
+// TestMaxBytes: an encoding that would exceed the limit is refused before it
+// has more bytes.
 func TestMaxBytes(t *testing.T) {
 	c := newCodec()
 	c.maxBytes = 1000

@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// TestStandard_URL copies URLs whose text does not say all that is in them.
+// TestStandard_URL: URLs arrive whose text does not contain all of their
+// fields.
 func TestStandard_URL(t *testing.T) {
 	for _, u := range []url.URL{
 		{}, {Path: "//a"}, {Path: "a:b"}, {Path: "/\x00\xff"}, {Host: "h", Path: "p"}, {Scheme: "http", Host: "h", RawQuery: "a#b"}, {Scheme: "HTTP", Host: "h"}, {Scheme: "1x"},
@@ -39,7 +40,8 @@ func TestStandard_URL(t *testing.T) {
 	}
 }
 
-// TestStandard_Userinfo refuses bytes that are no user name and password.
+// TestStandard_Userinfo: bytes that are not a user name and a password are
+// refused.
 func TestStandard_Userinfo(t *testing.T) {
 	for _, b := range []string{"\x80", "\x83aaa", "\x81\x01", "\x82\x61a\x01", "\x82\x61a", "\xf6"} {
 		if err := newCodec().Decode([]byte(b), reflect.ValueOf(new(url.Userinfo))); err == nil {
@@ -48,8 +50,8 @@ func TestStandard_Userinfo(t *testing.T) {
 	}
 }
 
-// TestStandard_SystemNumber copies error numbers and signal numbers, and
-// refuses those of another system.
+// TestStandard_SystemNumber: error numbers and signal numbers arrive, and those
+// of another system are refused.
 func TestStandard_SystemNumber(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[syscall.Errno]())
@@ -80,8 +82,8 @@ func TestStandard_SystemNumber(t *testing.T) {
 	}
 }
 
-// TestStandard_Inexact refuses values that the methods of the standard library
-// would change.
+// TestStandard_Inexact: values that the methods of the standard library would
+// change are refused.
 func TestStandard_Inexact(t *testing.T) {
 	longest := regexp.MustCompile("a+|aab")
 	longest.Longest()
@@ -104,8 +106,8 @@ func TestStandard_Inexact(t *testing.T) {
 	}
 }
 
-// TestStandard_Quick runs only methods that are known to be quick where user
-// code must not run.
+// TestStandard_Quick: where user code must not run, only methods that are known
+// to be quick run.
 func TestStandard_Quick(t *testing.T) {
 	quick := []any{
 		new(big.Int), big.Rat{}, []big.Float{}, netip.Addr{}, map[string]netip.AddrPort{}, netip.Prefix{}, &rand.PCG{}, &rand.ChaCha8{}, &slog.LevelVar{}, slog.LevelInfo,
@@ -121,8 +123,8 @@ func TestStandard_Quick(t *testing.T) {
 	}
 }
 
-// TestStandard_RegexpMemory compares the memory of regular expressions with
-// the bound that coders count.
+// TestStandard_RegexpMemory: the memory of regular expressions is at most what
+// coders count.
 func TestStandard_RegexpMemory(t *testing.T) {
 	alternatives := "aa"
 	for i := range 330 {
@@ -169,11 +171,11 @@ func TestStandard_RegexpMemory(t *testing.T) {
 	}
 }
 
-// credentials is the name of a field that embeds it, which is not exported.
+// credentials gives a field that embeds the type an unexported name.
 type credentials = url.Userinfo
 
-// TestStandard_Embedded: a type of the standard library is copied if a struct
-// embeds it under an unexported name, too. The zero Location is copied.
+// TestStandard_Embedded: a type of the standard library is copied even if a
+// struct embeds it under an unexported name. The zero Location is copied.
 func TestStandard_Embedded(t *testing.T) {
 	type account struct {
 		credentials

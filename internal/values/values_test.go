@@ -21,7 +21,7 @@ import (
 	"unsafe"
 )
 
-// newCodec returns a Codec whose errors travel as text.
+// newCodec returns a Codec whose errors are sent as text.
 func newCodec() *Codec {
 	return New(Errors{
 		Encode: func(err error, _ any) []byte { return []byte(err.Error()) },
@@ -72,7 +72,7 @@ func (half) MarshalBinary() ([]byte, error) { return nil, nil }
 
 func ptr[T any](v T) *T { return &v }
 
-// exact are values that must arrive as they are.
+// exact are values that must arrive unchanged.
 var exact = []any{
 	true, 7, -7, int8(-128), int16(-32768), int32(math.MinInt32), int64(math.MinInt64), uint(7), uint8(255), uint16(65535), uint32(math.MaxUint32),
 	uint64(math.MaxUint64), uintptr(9), float32(1.5), 1e300, math.Inf(-1), math.Copysign(0, -1), complex64(1 + 2i), complex(1, -0.5), "", "text", "not \xff UTF-8",
@@ -103,8 +103,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// trip sends what p points to through bytes, and returns a pointer to what
-// arrives.
+// trip encodes and decodes the value that p points to, and returns a pointer to
+// the result.
 func trip(c *Codec, p reflect.Value) (reflect.Value, error) {
 	b, err := c.Encode(nil, p, nil)
 	if err != nil {
@@ -114,8 +114,8 @@ func trip(c *Codec, p reflect.Value) (reflect.Value, error) {
 	return to, c.Decode(b, to)
 }
 
-// TestExact sends each value alone, by pointer, in slices, arrays, maps,
-// fields and interfaces.
+// TestExact: each value arrives unchanged alone, by pointer, in slices, arrays,
+// maps, fields and interfaces.
 func TestExact(t *testing.T) {
 	c := newCodec()
 	for _, v := range exact {
@@ -155,7 +155,7 @@ func reflectPtr(v reflect.Value) reflect.Value {
 	return p
 }
 
-// TestExact_NaN keeps the bits of numbers that equal nothing.
+// TestExact_NaN: numbers that equal nothing keep their bits.
 func TestExact_NaN(t *testing.T) {
 	type nans struct {
 		F32  float32
@@ -178,7 +178,7 @@ func TestExact_NaN(t *testing.T) {
 	}
 }
 
-func TestTimes(t *testing.T) {
+func TestExact_Times(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)
@@ -202,8 +202,9 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestLocations bounds the names of locations that are kept.
-func TestLocations(t *testing.T) {
+// TestTimes_LocationNames: the number of names of locations that are kept is
+// bounded.
+func TestTimes_LocationNames(t *testing.T) {
 	for i := range maxLocations + 10 {
 		if location(fmt.Sprint("No/Such_", i)) != nil {
 			t.Fatal("a location that there is not")
@@ -214,8 +215,8 @@ func TestLocations(t *testing.T) {
 	}
 }
 
-// TestStructs_Fields sends structs with many fields, blank fields and optional
-// fields.
+// TestStructs_Fields: structs with many fields, blank fields and optional
+// fields arrive unchanged.
 func TestStructs_Fields(t *testing.T) {
 	c := newCodec()
 	var many []reflect.StructField
@@ -251,8 +252,8 @@ type optional struct {
 	B int `json:",omitempty"`
 }
 
-// TestRefused names the path of what cannot travel.
-func TestRefused(t *testing.T) {
+// TestEncode_Refused: the error of a value that cannot be sent has its path.
+func TestEncode_Refused(t *testing.T) {
 	type unregistered struct{ A int }
 	full := list.New()
 	full.PushBack(1)
@@ -312,7 +313,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestCheck refuses types of which no value can travel.
+// TestCheck: types of which no value can be sent are refused.
 func TestCheck(t *testing.T) {
 	type twoNames struct {
 		A int `json:"x"`
@@ -334,8 +335,9 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestPromotedMethods keeps all fields of a struct that has a time's methods.
-func TestPromotedMethods(t *testing.T) {
+// TestExact_PromotedMethods: a struct that has the methods of an embedded time
+// keeps all its fields.
+func TestExact_PromotedMethods(t *testing.T) {
 	in := wrapped{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 7}
 	got, err := trip(newCodec(), reflect.ValueOf(&in))
 	if err != nil || got.Elem().Interface() != in {
@@ -343,7 +345,7 @@ func TestPromotedMethods(t *testing.T) {
 	}
 }
 
-func TestErrorsWithin(t *testing.T) {
+func TestExact_ErrorsInFields(t *testing.T) {
 	type failure struct {
 		Op  string
 		Err error
@@ -358,8 +360,8 @@ func TestErrorsWithin(t *testing.T) {
 	}
 }
 
-// TestBudget bounds the memory that a few bytes ask for.
-func TestBudget(t *testing.T) {
+// TestDecode_MemoryBudget: a few bytes cannot ask for much memory.
+func TestDecode_MemoryBudget(t *testing.T) {
 	type large struct {
 		_ [1 << 10]byte
 	}
@@ -370,7 +372,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestHoldsMethods finds user code in errors that standard errors wrap.
+// TestHoldsMethods: user code in errors that standard errors wrap is found.
 func TestHoldsMethods(t *testing.T) {
 	type field struct{ E error }
 	for _, c := range []struct {
@@ -396,8 +398,8 @@ type errOwn struct{}
 
 func (errOwn) Error() string { return "own" }
 
-// TestConcurrentTypes builds coders of types that contain each other from
-// several goroutines.
+// TestConcurrentTypes: several goroutines can build coders of types that
+// contain each other.
 func TestConcurrentTypes(t *testing.T) {
 	type b struct{ A any }
 	type a struct {
@@ -462,8 +464,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestCheckContents refuses a struct of which nothing would be copied, and no
-// other type.
+// TestCheckContents: a struct of which nothing would be copied is refused, and
+// no other type.
 func TestCheckContents(t *testing.T) {
 	type mixed struct {
 		Exported int
@@ -486,8 +488,8 @@ func TestCheckContents(t *testing.T) {
 	}
 }
 
-// TestPathError_Long shows the ends of a long path, and how many steps are
-// missing.
+// TestPathError_Long: a long path is shown by its ends, with the number of
+// steps that are left out.
 func TestPathError_Long(t *testing.T) {
 	for n, want := range map[int]string{
 		3:  "[2][1][0]: x",
@@ -505,7 +507,7 @@ func TestPathError_Long(t *testing.T) {
 	}
 }
 
-// TestTypeText shortens long types.
+// TestTypeText: long types are shortened.
 func TestTypeText(t *testing.T) {
 	long := reflect.StructOf([]reflect.StructField{{Name: "A" + strings.Repeat("x", 200), Type: reflect.TypeFor[int]()}})
 	for want, typ := range map[string]reflect.Type{"nil": nil, "[]int": reflect.TypeFor[[]int](), "struct type": long, "map type": reflect.MapOf(reflect.TypeFor[int](), long)} {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestWork_Small ends work as soon as a value is large, and leaves nothing
-// behind.
+// TestWork_Small: the work ends as soon as a value is large, and nothing is
+// left behind.
 func TestWork_Small(t *testing.T) {
 	type nested struct {
 		M map[string][]any
@@ -87,9 +87,9 @@ func zones(n int) []time.Time {
 	return all
 }
 
-// TestWork_Over ends work when the call is over, also within the fields of
-// errors, which would become texts if they could not be encoded.
-func TestWork_Over(t *testing.T) {
+// TestWork_CallEnded: the work ends when the call has ended, even within the
+// fields of errors, which would become texts if they could not be encoded.
+func TestWork_CallEnded(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[wrapping]())
 	over := new(atomic.Bool)

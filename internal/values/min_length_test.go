@@ -25,9 +25,9 @@ type (
 	}
 )
 
-// TestLeast_Refused refuses values that are too long before it encodes their
-// elements. The test would take long if it encoded them.
-func TestLeast_Refused(t *testing.T) {
+// TestMinLength_Refused: values that are too long are refused before their
+// elements are encoded. The test would take long if they were encoded.
+func TestMinLength_Refused(t *testing.T) {
 	for name, x := range map[string]struct {
 		v    any
 		want string
@@ -64,17 +64,18 @@ func TestLeast_Refused(t *testing.T) {
 
 func nothing[T any](n int) []T { return make([]T, n) }
 
-// TestLeast_Unexported does not examine the elements of a field without bytes.
-func TestLeast_Unexported(t *testing.T) {
+// TestMinLength_Unexported: the elements of a field without bytes are not
+// examined.
+func TestMinLength_Unexported(t *testing.T) {
 	got, err := trip(newCodec(), reflect.ValueOf(&noBytes{A: 1}))
 	if err != nil || got.Elem().Field(1).Int() != 1 {
 		t.Errorf("%v, %v", got, err)
 	}
 }
 
-// TestLeast_Bound compares the bound with the encodings of zero values, which
-// are the shortest ones.
-func TestLeast_Bound(t *testing.T) {
+// TestMinLength_ZeroValues: the minimal length is that of the encodings of zero
+// values, which are the shortest ones.
+func TestMinLength_ZeroValues(t *testing.T) {
 	c := newCodec()
 	for _, x := range []struct {
 		v     any
