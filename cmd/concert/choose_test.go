@@ -21,7 +21,7 @@ func TestChoose_WrongUsage(t *testing.T) {
 		want string
 	}{
 		{nil, "no work: name a command, or use --py or --get"},
-		{[]string{"true"}, "no inputs"}, // a test's standard input is empty
+		{[]string{"true"}, "no inputs"}, // the standard input of a test is empty
 		{[]string{"true", ":::"}, "nothing after :::"},
 		{[]string{"no-such-program", ":::", "a"}, `"no-such-program": executable file not found`},
 		{[]string{"{}", ":::", "true"}, "the program itself cannot be {}"},
@@ -35,10 +35,12 @@ func TestChoose_WrongUsage(t *testing.T) {
 		{[]string{"--get", ":::", "example.com/a"}, "input 1"},
 		{[]string{"--frob", "true", ":::", "a"}, "frob"},
 	} {
-		code, out, errOut := call(t.Context(), append([]string{"choose"}, c.args...)...)
-		if code != cli.ExitUsage || out != "" || !strings.Contains(errOut, c.want) {
-			t.Errorf("choose %q: exit %d, %q, %q; want 2 and %q", c.args, code, out, errOut, c.want)
-		}
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			code, out, errOut := call(t.Context(), append([]string{"choose"}, c.args...)...)
+			if code != cli.ExitUsage || out != "" || !strings.Contains(errOut, c.want) {
+				t.Errorf("choose %q: exit %d, %q, %q; want 2 and %q", c.args, code, out, errOut, c.want)
+			}
+		})
 	}
 }
 
@@ -65,7 +67,7 @@ func chosen(t *testing.T, args ...string) (r choose.Report) {
 func TestChoose_Command(t *testing.T) {
 	dir := t.TempDir()
 	page, events, log := filepath.Join(dir, "page.html"), filepath.Join(dir, "trace.json"), filepath.Join(dir, "log")
-	// An input with what a shell would take for something else.
+	// An input with characters that are special in a shell.
 	input := "it's $HOME; `true`"
 	script := `sleep 0.02; [ "$1" = "$2" ] && echo run >> "$3"`
 	r := chosen(t, "--budget", "60s", "--runs", "150", "--html", page, "--trace", events, "sh", "-c", script, "sh", "{}", input, log, ":::", input, input)
@@ -117,12 +119,12 @@ func TestChoose_WorkFails(t *testing.T) {
 	}
 }
 
-// TestChoose_Interrupted ends choose early: it prints what it has found, and
-// leaves no process behind.
+// TestChoose_Interrupted: if choose is ended early, it prints what it has
+// measured, and leaves no process behind.
 func TestChoose_Interrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	const mark, some = "0.0423", 80 // runs, after which more than the profile is known
+	const mark, some = "0.0423", 80 // the number of runs after which more than the profile is known
 	ran := filepath.Join(t.TempDir(), "ran")
 	go func() {
 		for ctx.Err() == nil {
@@ -150,8 +152,8 @@ func TestChoose_Python(t *testing.T) {
 	if err := os.WriteFile("naps.py", []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	// The runs end it; on a busy machine it takes seconds to start each
-	// interpreter, which a small budget would not leave.
+	// The number of runs ends it, and not the budget: on a busy machine it
+	// takes seconds to start each interpreter.
 	r := chosen(t, "--budget", "60s", "--runs", "200", "--max", "8", "--py", "naps:nap", ":::", `{"for": 0.03}`)
 	if r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, "ex, err := python.New(") {
 		t.Errorf("work that sleeps: %+v", r.Verdict)

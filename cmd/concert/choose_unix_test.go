@@ -14,9 +14,9 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// TestChoose_SecondSignal sends two signals, or closes the terminal: then the
-// commands that choose runs are killed, although they ignore SIGTERM, and files
-// that are not complete are removed.
+// TestChoose_SecondSignal: after a second signal, or the end of the terminal,
+// the commands that choose runs are killed, although they ignore SIGTERM, and
+// incomplete files are removed.
 func TestChoose_SecondSignal(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -34,14 +34,14 @@ func TestChoose_SecondSignal(t *testing.T) {
 				t.Fatal(err)
 			}
 			var pid int
-			for pid == 0 { // the test's own time is the bound
+			for pid == 0 { // the test's own limit counts
 				time.Sleep(time.Millisecond)
 				if text, err := os.ReadFile(pids); err == nil {
 					pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
 				}
 			}
 			for i, s := range c.signals {
-				if i > 0 { // after the first one has been handled, and the command has got SIGTERM
+				if i > 0 { // after the first one was handled, and the command has received SIGTERM
 					for _, err := os.Stat(pids + ".asked"); err != nil; _, err = os.Stat(pids + ".asked") {
 						time.Sleep(time.Millisecond)
 					}
@@ -52,7 +52,7 @@ func TestChoose_SecondSignal(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != cli.ExitSignal {
 				t.Errorf("exit %d, want %d", code, cli.ExitSignal)
 			}
-			for alive(pid) { // killed, but perhaps not gone yet
+			for alive(pid) { // killed, but perhaps still listed
 				time.Sleep(time.Millisecond)
 			}
 			if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
@@ -63,7 +63,7 @@ func TestChoose_SecondSignal(t *testing.T) {
 }
 
 // alive reports whether a process of the group runs. A dead process that was
-// not reaped does not run: that is up to the first process of the machine.
+// not reaped does not run; the first process of the machine reaps it.
 func alive(group int) bool {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	if stats == nil {
@@ -83,8 +83,8 @@ func alive(group int) bool {
 	return false
 }
 
-// TestChoose_Quiet reads inputs from the standard input, and prints the verdict
-// only.
+// TestChoose_Quiet: with --quiet, choose reads inputs from the standard input,
+// and prints only the verdict.
 func TestChoose_Quiet(t *testing.T) {
 	cmd := process(t, "choose", "--quiet", "--budget", "1s", "sh", "-c", `sleep 0.01; [ "$1" = a ] || [ "$1" = "b c" ]`, "sh", "{}")
 	cmd.Stdin = strings.NewReader("a\r\n\nb c\n")

@@ -10,8 +10,8 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// TestRun_Escapes: the text of an error can come from anywhere. What would
-// control a terminal is escaped.
+// TestRun_Escapes: control characters in the text of an error, which can come
+// from anywhere, are escaped.
 func TestRun_Escapes(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "evil.py"), []byte("raise ValueError('\\x1b[31m\\x07\\x9b2J')\n"), 0o666); err != nil {

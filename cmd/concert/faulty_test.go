@@ -36,11 +36,11 @@ import (
 type faulty struct {
 	*httptest.Server
 	gate chan struct{} // closed by release
-	most atomic.Int32  // requests at once
+	most atomic.Int32  // concurrent requests
 	busy atomic.Int32
 
 	mu    sync.Mutex
-	asked map[string]int // guarded by mu: requests for each path
+	asked map[string]int // requests for each path; guarded by mu
 }
 
 func newFaulty() *faulty {
@@ -57,7 +57,7 @@ func (f *faulty) requests(path string) int {
 	return f.asked[path]
 }
 
-// body is the content of a file: 10,000 bytes.
+// body returns the content of a file: 10,000 bytes.
 func body(name string) []byte { return bytes.Repeat([]byte(name+"\n"), 10_000)[:10_000] }
 
 func checksum(name string) string { s := sha256.Sum256(body(name)); return hex.EncodeToString(s[:]) }

@@ -12,9 +12,10 @@ import (
 	"concert/cmd/concert/internal/get"
 )
 
-// The scripts in testdata/get test get as a whole.
+// The scripts in testdata/get test the whole command.
 
-// TestGet_PerHost: a server never has more requests at once than it should.
+// TestGet_PerHost: a server never has more concurrent requests than --per-host
+// permits.
 func TestGet_PerHost(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
@@ -33,7 +34,7 @@ func TestGet_PerHost(t *testing.T) {
 	}
 }
 
-// TestGet_JSON: each line of --json is an event, and nothing else.
+// TestGet_JSON: each line of the output of --json is an event.
 func TestGet_JSON(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()

@@ -19,15 +19,14 @@ import (
 // process returns the command as a process that has not been started.
 func process(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := exec.LookPath("concert") // where TestMain put it
+	path, err := exec.LookPath("concert") // the directory in which TestMain put it
 	if err != nil {
 		t.Fatal(err)
 	}
 	return exec.CommandContext(t.Context(), path, args...)
 }
 
-// TestGet_CtrlC interrupts a real process: it ends with the code that is
-// documented.
+// TestGet_CtrlC: an interrupted process ends with the documented exit code.
 func TestGet_CtrlC(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
@@ -48,8 +47,8 @@ func TestGet_CtrlC(t *testing.T) {
 	}
 }
 
-// TestGet_Terminal is get on a terminal: a bar that fits it, paths above the
-// bar, and a closing line.
+// TestGet_Terminal: on a terminal, get prints a bar that fits the width, paths
+// above the bar, and a closing line.
 func TestGet_Terminal(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
@@ -69,7 +68,7 @@ func TestGet_Terminal(t *testing.T) {
 			released = true
 			f.release()
 		}
-		if err != nil { // EIO on Linux: the other side has closed
+		if err != nil { // EIO on Linux: the other end is closed
 			break
 		}
 	}

@@ -16,7 +16,7 @@ func call(ctx context.Context, args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-// TestHelp_Width: help fits a terminal of 80 columns.
+// TestHelp_Width: each help text fits a terminal of 80 columns.
 func TestHelp_Width(t *testing.T) {
 	lines := []string{"help"}
 	for _, c := range commands() {

@@ -16,7 +16,7 @@ import (
 )
 
 // TestMain makes the test binary the command itself, for scripts and for tests
-// that need a process to kill.
+// that kill a process.
 func TestMain(m *testing.M) {
 	processes.Main()
 	testscript.Main(m, map[string]func(){"concert": main})
@@ -173,7 +173,7 @@ func scriptReadOnly(ts *testscript.TestScript, neg bool, args []string) {
 	if os.Geteuid() != 0 {
 		return
 	}
-	unmount, err := mountMemory(dir, "", true) // root may write anywhere else
+	unmount, err := mountMemory(dir, "", true) // root may write in any other directory
 	ts.Check(err)
 	ts.Defer(unmount)
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestPythonValue(t *testing.T) {
+func TestPythonValue_OfText(t *testing.T) {
 	for text, want := range map[string]string{
 		"5":                        "int64 5",
 		"-3":                       "int64 -3",
@@ -21,8 +21,10 @@ func TestPythonValue(t *testing.T) {
 		"true":                     "bool true",
 		"":                         "string ",
 	} {
-		if got := strings.TrimSpace(fmt.Sprintf("%T %v", pythonValue(text), pythonValue(text))); got != strings.TrimSpace(want) {
-			t.Errorf("%q is %s, want %s", text, got, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			if got := strings.TrimSpace(fmt.Sprintf("%T %v", pythonValue(text), pythonValue(text))); got != strings.TrimSpace(want) {
+				t.Errorf("%q is %s, want %s", text, got, want)
+			}
+		})
 	}
 }

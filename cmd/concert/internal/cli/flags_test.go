@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestParse: an error of the command line names the flag as the help does,
-// and says what its value should be.
-func TestParse(t *testing.T) {
+// TestParse_Errors: an error of the command line names the flag as the help
+// does, and says what its value should be.
+func TestParse_Errors(t *testing.T) {
 	for _, row := range []struct {
 		args []string
 		want string

@@ -2,7 +2,7 @@ package cli
 
 import "testing"
 
-func TestMemory(t *testing.T) {
+func TestMemory_Set(t *testing.T) {
 	for text, want := range map[string]int64{"0": 0, "512": 512, "512M": 512 << 20, "2g": 2 << 30, "1.5G": 3 << 29, "1KiB": 1024, "1KB": 1024, "1T": 1 << 40} {
 		var m Memory
 		if err := m.Set(text); err != nil || m.Bytes != want || !m.IsSet {

@@ -23,35 +23,21 @@ import (
 	"concert/cluster/server"
 	"concert/cmd/concert/internal/cli"
 	"concert/goroutines"
+	"concert/internal/logtest"
 	"concert/python"
 )
 
 var commands = []cli.Command{Worker, Status}
 
-// screen has what a command has printed, while it runs.
-type screen struct {
-	mu   sync.Mutex
-	text bytes.Buffer // guarded by mu
-}
-
-func (s *screen) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(b)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
+// screen records what a command prints.
+type screen struct{ logtest.Buffer }
 
 // await waits until the command has printed a text.
 func (s *screen) await(t *testing.T, what string) {
 	t.Helper()
 	for begin := time.Now(); !strings.Contains(s.String(), what); time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > 30*time.Second {
-			t.Fatalf("it does not say %q: %s", what, s)
+			t.Fatalf("it does not say %q: %s", what, s.String())
 		}
 	}
 }
@@ -76,9 +62,9 @@ func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
 	return says, stop
 }
 
-// TestWorker: Python functions of a cluster, with several types, and what
-// status says of it.
-func TestWorker(t *testing.T) {
+// TestWorker_PythonFunctions: a worker runs Python functions with several
+// types, and status shows it.
+func TestWorker_PythonFunctions(t *testing.T) {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -126,8 +112,8 @@ func TestWorker(t *testing.T) {
 		t.Errorf("%v, want a TypeError", err)
 	}
 
-	// That the last task is done, the servers hear a moment after its client;
-	// and what a worker says of itself is some seconds old.
+	// The servers learn of the end of the last task a moment after its client,
+	// and the state of a worker is several seconds old.
 	var out, errOut bytes.Buffer
 	settled := func() bool {
 		return strings.Contains(out.String(), "0 tasks waiting\n") && strings.Contains(out.String(), ", 0 of 2 places taken\n")
@@ -148,8 +134,8 @@ func TestWorker(t *testing.T) {
 	}
 }
 
-// TestWorker_WrongUsage: what a worker cannot run, it says before it takes
-// anything.
+// TestWorker_WrongUsage: a worker that cannot run its functions fails before it
+// fetches a task.
 func TestWorker_WrongUsage(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("there is no python3")
@@ -173,15 +159,17 @@ func TestWorker_WrongUsage(t *testing.T) {
 		"-n 1 --key /no/key os:nice":            {cli.ExitFailed, "/no/key"},
 		"-n 1 --url nats://127.0.0.1:1 os:nice": {cli.ExitFailed, "no server answers at nats://127.0.0.1:1"},
 	} {
-		var out, errOut bytes.Buffer
-		if code := cli.Main(t.Context(), commands, append([]string{"worker"}, strings.Fields(args)...), &out, &errOut); code != want.code || !strings.Contains(errOut.String(), want.says) {
-			t.Errorf("%s: exit code %d, %q; want %d and %q", args, code, errOut.String(), want.code, want.says)
-		}
+		t.Run(args, func(t *testing.T) {
+			var out, errOut bytes.Buffer
+			if code := cli.Main(t.Context(), commands, append([]string{"worker"}, strings.Fields(args)...), &out, &errOut); code != want.code || !strings.Contains(errOut.String(), want.says) {
+				t.Errorf("%s: exit code %d, %q; want %d and %q", args, code, errOut.String(), want.code, want.says)
+			}
+		})
 	}
 }
 
-// TestStatus: dead letters are listed, run again, and removed.
-func TestStatus(t *testing.T) {
+// TestStatus_DeadLetters: dead letters are listed, run again, and removed.
+func TestStatus_DeadLetters(t *testing.T) {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +222,8 @@ var spoiled = concert.Register("main_test.spoiled", func(_ context.Context, name
 	return 0, errors.New("no JPEG: " + name)
 })
 
-// TestStatus_Input: a dead letter says which input of which task it is.
+// TestStatus_Input: the line of a dead letter has the input and the label of
+// its task.
 func TestStatus_Input(t *testing.T) {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
@@ -285,7 +274,7 @@ func TestStatus_Input(t *testing.T) {
 	}
 }
 
-// publishDead has servers keep dead letters that are no tasks.
+// publishDead stores dead letters that are not tasks on the servers.
 func publishDead(t *testing.T, url string, n int) {
 	t.Helper()
 	nc, err := nats.Connect(url)

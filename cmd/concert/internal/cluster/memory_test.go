@@ -11,7 +11,7 @@ import (
 	"concert/python"
 )
 
-func TestDefaultMemory(t *testing.T) {
+func TestWorker_DefaultMemory(t *testing.T) {
 	for _, c := range []struct {
 		machine    int64
 		n, threads int
@@ -25,8 +25,8 @@ func TestDefaultMemory(t *testing.T) {
 	}
 }
 
-// TestWorker_Memory: interpreters have a limit of memory if nothing is said,
-// and the one that is said.
+// TestWorker_Memory: interpreters have a default limit of memory, or the limit
+// of the flag.
 func TestWorker_Memory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the memory of a process cannot be limited here")
@@ -44,22 +44,24 @@ func TestWorker_Memory(t *testing.T) {
 	}{
 		{nil, defaultMemory(machineMemory(), 1, 1)}, {[]string{"--memory", "300M"}, 300 << 20}, {[]string{"--memory", "0"}, -1},
 	} {
-		_, stop := startWorker(t, append(c.args, "--url", s.URL(), "-n", "1", "resource:getrlimit", "builtins:bytearray")...)
-		ex, err := cluster.Dial(t.Context(), s.URL(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := concert.Submit(t.Context(), ex, limit, limitData).Result(t.Context())
-		if err != nil || len(got) != 2 || got[0] != c.want {
-			t.Errorf("%v: the limit is %d, %v; want %d", c.args, got, err, c.want)
-		}
-		if c.want > 0 && c.want < 1<<30 {
-			_, err := concert.Submit(t.Context(), ex, python.Func[int, []byte]("builtins:bytearray"), 600<<20).Result(t.Context())
-			if err == nil || !strings.Contains(err.Error(), "MemoryError") {
-				t.Errorf("%v: 600 MiB: %v, want MemoryError", c.args, err)
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			_, stop := startWorker(t, append(c.args, "--url", s.URL(), "-n", "1", "resource:getrlimit", "builtins:bytearray")...)
+			ex, err := cluster.Dial(t.Context(), s.URL(), nil)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		ex.Close()
-		stop()
+			got, err := concert.Submit(t.Context(), ex, limit, limitData).Result(t.Context())
+			if err != nil || len(got) != 2 || got[0] != c.want {
+				t.Errorf("%v: the limit is %d, %v; want %d", c.args, got, err, c.want)
+			}
+			if c.want > 0 && c.want < 1<<30 {
+				_, err := concert.Submit(t.Context(), ex, python.Func[int, []byte]("builtins:bytearray"), 600<<20).Result(t.Context())
+				if err == nil || !strings.Contains(err.Error(), "MemoryError") {
+					t.Errorf("%v: 600 MiB: %v, want MemoryError", c.args, err)
+				}
+			}
+			ex.Close()
+			stop()
+		})
 	}
 }

@@ -10,8 +10,9 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// TestHelp: the help lists the flags that exist; completion relies on it.
-func TestHelp(t *testing.T) {
+// TestHelp_ListsFlags: the help lists the flags that exist, which completion
+// needs.
+func TestHelp_ListsFlags(t *testing.T) {
 	var listed, defined []string
 	for _, f := range cli.HelpFlags(help) {
 		listed = append(listed, strings.TrimLeft(f.Name, "-"))
@@ -23,7 +24,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-func TestSpread(t *testing.T) {
+func TestSpread_OverHosts(t *testing.T) {
 	var list []wanted
 	for _, h := range strings.Split("aaaabbc", "") {
 		list = append(list, wanted{host: h})

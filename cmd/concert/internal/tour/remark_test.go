@@ -1,12 +1,13 @@
 package tour
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
 
-// TestRemark: a remark never contradicts the times that it is about.
-func TestRemark(t *testing.T) {
+// TestRemark_FitsTimes: a remark never contradicts the times that it explains.
+func TestRemark_FitsTimes(t *testing.T) {
 	for _, row := range []struct {
 		before, after time.Duration
 		expected      expectation
@@ -20,10 +21,12 @@ func TestRemark(t *testing.T) {
 		{100, 200, noSpeedup, "0.50x: why", ""},
 		{160, 100, noSpeedup, "1.60x", "expected no speed-up: is the machine busy?"},
 	} {
-		note, more := remark(row.before, row.after, row.expected, "why")
-		if note != row.note || more != row.more {
-			t.Errorf("remark(%d, %d, %t) = %q, %q; want %q, %q", row.before, row.after, row.expected, note, more, row.note, row.more)
-		}
+		t.Run(fmt.Sprintf("%d to %d", row.before, row.after), func(t *testing.T) {
+			note, more := remark(row.before, row.after, row.expected, "why")
+			if note != row.note || more != row.more {
+				t.Errorf("remark(%d, %d, %t) = %q, %q; want %q, %q", row.before, row.after, row.expected, note, more, row.note, row.more)
+			}
+		})
 	}
 	remark(100, 0, speedup, "why") // a clock may stand still
 }

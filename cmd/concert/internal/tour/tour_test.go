@@ -31,7 +31,7 @@ func call(ctx context.Context, args ...string) (code int, out, errOut string) {
 }
 
 func TestTour(t *testing.T) {
-	trialBudget = time.Second // of each trial; what it says is not looked at
+	trialBudget = time.Second // of each trial; the test ignores their results
 	t.Setenv("TMPDIR", t.TempDir())
 	file := filepath.Join(t.TempDir(), "tour.html")
 	code, out, errOut := call(t.Context(), "tour", "--html", file)
@@ -105,7 +105,7 @@ func TestTour_Interrupted(t *testing.T) {
 	}
 }
 
-// TestTour_NoPython: without Python, the tour leaves its stations out.
+// TestTour_NoPython: without Python, the tour skips its stations about Python.
 func TestTour_NoPython(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	code, out, errOut := call(t.Context(), "tour")
