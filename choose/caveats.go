@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"concert/choose/internal/stats"
 	"concert/internal/units"
 )
 
@@ -85,7 +84,7 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 	r := &t.report
 	if gain := t.gain(chosen); gain.Confidence == 0 {
 		all = append(all, "Each level was measured once, so there are no intervals.")
-	} else if gain.Confidence < stats.Confidence {
+	} else if gain.Confidence < fullConfidence {
 		all = append(all, fmt.Sprintf("With %s, the confidence of the intervals is %s; a larger budget raises it to 95%%.", count(r.Rounds, "round"), percent(gain.Confidence)))
 	}
 	if t.inputs < t.totalInputs {

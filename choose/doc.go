@@ -80,10 +80,6 @@
 // nothing about higher levels. If measurements disagree, the verdict is
 // [Unclear], and says why.
 //
-// If a model has six levels or more, the chart shows Gunther's Universal
-// Scalability Law (Guerrilla Capacity Planning, 2007, ch. 5), fitted to them.
-// The verdict does not depend on the fit.
-//
 // # Limitations
 //
 // The search stops after two successive levels that gain nothing. It does not

@@ -24,9 +24,6 @@ func TestReport_HTML(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(report.Fits) == 0 {
-			t.Error("Fits is empty")
-		}
 		// The name contains markup.
 		if err := report.HTML(&page, `<script>alert("work")</script> & more`); err != nil {
 			t.Fatal(err)

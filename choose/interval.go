@@ -1,6 +1,9 @@
 package choose
 
-import "concert/choose/internal/stats"
+import (
+	"math"
+	"slices"
+)
 
 // Interval is the median of repeated measurements, with an interval that
 // contains the true median.
@@ -13,26 +16,49 @@ type Interval struct {
 	Confidence float64 `json:"confidence"`
 }
 
-// intervalOf returns the median of values and its interval.
+// fullConfidence is the confidence of intervals of six values or more.
+const fullConfidence = 0.95
+
+// intervalOf returns the median of values and its interval. The interval ends
+// at the i-th smallest and the i-th largest value, for the largest i whose
+// confidence is 95%. With fewer than six values it is the whole range, with its
+// lower confidence. Without values it is zero.
 func intervalOf(values []float64) Interval {
-	i := stats.MedianInterval(values)
-	return Interval{Median: i.Median, Low: i.Low, High: i.High, Confidence: i.Confidence}
+	if len(values) == 0 {
+		return Interval{}
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	k := len(sorted)
+	median := sorted[k/2]
+	if k%2 == 0 {
+		median = (sorted[k/2-1] + sorted[k/2]) / 2
+	}
+	best := Interval{median, sorted[0], sorted[k-1], signConfidence(k, 1)}
+	for i := 2; 2*i <= k; i++ {
+		c := signConfidence(k, i)
+		if c < fullConfidence {
+			break
+		}
+		best.Low, best.High, best.Confidence = sorted[i-1], sorted[k-i], c
+	}
+	return best
 }
 
-// Fit is Gunther's Universal Scalability Law, fitted to the throughputs of a
-// model at its levels of concurrency:
-//
-//	X(n) = Alone n / (1 + Contention (n-1) + Coherency n (n-1))
-type Fit struct {
-	Alone      float64 `json:"alone"`      // throughput at level 1, in tasks per second
-	Contention float64 `json:"contention"` // the share of the work that is sequential
-	Coherency  float64 `json:"coherency"`  // the cost of an exchange between two tasks, as a share of the work
-	// Peak is the level with the highest throughput, if it is not above the
-	// highest measured level, and 0 otherwise.
-	Peak float64 `json:"peak,omitempty"`
-	// Error is the largest relative difference from a measured throughput.
-	Error float64 `json:"error"`
+// signConfidence returns the probability that the true median is between the
+// i-th smallest and the i-th largest of k values. This is the probability that
+// k fair coins show heads at least i times and tails at least i times.
+func signConfidence(k, i int) float64 {
+	tail := 0.0
+	for heads := range i {
+		tail += math.Exp(logBinomial(k, heads) - float64(k)*math.Ln2)
+	}
+	return max(0, 1-2*tail)
 }
 
-// At returns the throughput of the law at a level, in tasks per second.
-func (f *Fit) At(n float64) float64 { return (*stats.USL)(f).At(n) }
+// logBinomial returns the logarithm of the binomial coefficient n over k.
+func logBinomial(n, k int) float64 {
+	a, _ := math.Lgamma(float64(n + 1))
+	b, _ := math.Lgamma(float64(k + 1))
+	c, _ := math.Lgamma(float64(n - k + 1))
+	return a - b - c
+}

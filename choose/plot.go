@@ -19,7 +19,6 @@ type chart struct {
 	Rows    []gridRow
 	Columns []label
 	Series  []series
-	Fits    []string
 }
 
 type gridRow struct {
@@ -33,8 +32,8 @@ type label struct {
 }
 
 type series struct {
-	Name, Class, Path, Fit, Sample string
-	Marks                          []mark
+	Name, Class, Path, Sample string
+	Marks                     []mark
 }
 
 type mark struct {
@@ -112,32 +111,9 @@ func (r *Report) curves() *chart {
 			fmt.Fprintf(&path, "%s%g %g", map[bool]string{true: "M", false: "L"}[path.Len() == 0], m.X, m.Y)
 		}
 		s.Path = path.String()
-		if fit := r.Fits[name]; fit != nil {
-			s.Fit = fitPath(fit, s.Marks, r, name, x, y)
-			c.Fits = append(c.Fits, fmt.Sprintf("%s, contention %s, coherency %.2g", name, percent(fit.Contention), fit.Coherency))
-		}
 		c.Series = append(c.Series, s)
 	}
 	return c
-}
-
-// fitPath returns the path of a fit, between the lowest and the highest
-// measured level.
-func fitPath(f *Fit, marks []mark, r *Report, model string, x, y scale) string {
-	var levels []float64
-	for _, p := range r.Points {
-		if p.Model == model {
-			levels = append(levels, float64(p.Concurrency))
-		}
-	}
-	var path strings.Builder
-	lowest, highest := slices.Min(levels), slices.Max(levels)
-	const steps = 40
-	for i := range steps + 1 {
-		n := lowest * math.Pow(highest/lowest, float64(i)/steps)
-		fmt.Fprintf(&path, "%s%g %g", map[bool]string{true: "M", false: "L"}[i == 0], x.at(n), y.at(f.At(n)))
-	}
-	return path.String()
 }
 
 // models returns the names of the models that have points.

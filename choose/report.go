@@ -15,9 +15,6 @@ type Report struct {
 	// Points has the points that were measured, in the order of the models and
 	// by rising concurrency. The first one is the base, to which gains refer.
 	Points []Point `json:"points"`
-	// Fits has an entry for each model that was measured at six levels or more
-	// and follows the law. The keys are the names of the models.
-	Fits map[string]*Fit `json:"fits,omitempty"`
 	// Drift is the relative change of the throughput of the base from its first
 	// measurement to the last: 0.1 means 10% more at the end.
 	Drift   float64 `json:"drift"`

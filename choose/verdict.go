@@ -3,7 +3,6 @@ package choose
 import (
 	"slices"
 
-	"concert/choose/internal/stats"
 	"concert/choose/usage"
 )
 
@@ -28,19 +27,6 @@ func (t *trial) buildReport(interrupted bool) {
 	r.Points = nil
 	for _, p := range t.points {
 		r.Points = append(r.Points, t.describe(p, p == chosen))
-	}
-	r.Fits = map[string]*Fit{}
-	for i, m := range t.models {
-		var levels []int
-		var rates []float64
-		for _, p := range t.points {
-			if rate := p.rate().Median; p.model == i && rate > 0 {
-				levels, rates = append(levels, p.level), append(rates, rate)
-			}
-		}
-		if fit := stats.FitUSL(levels, rates); fit != nil {
-			r.Fits[m.Name] = (*Fit)(fit)
-		}
 	}
 }
 

@@ -1,4 +1,4 @@
-package stats
+package choose
 
 import (
 	"math"
@@ -31,7 +31,7 @@ func TestSignConfidence(t *testing.T) {
 	}
 }
 
-func TestMedianInterval(t *testing.T) {
+func TestIntervalOf(t *testing.T) {
 	for _, c := range []struct {
 		values []float64
 		want   Interval
@@ -43,16 +43,16 @@ func TestMedianInterval(t *testing.T) {
 		{[]float64{6, 1, 5, 2, 4, 3}, Interval{3.5, 1, 6, 1 - 2.0/64}},
 		{[]float64{1, 2, 3, 4, 5, 6, 7, 8, 100}, Interval{5, 2, 8, 1 - 20.0/512}},
 	} {
-		got := MedianInterval(c.values)
+		got := intervalOf(c.values)
 		if got.Median != c.want.Median || got.Low != c.want.Low || got.High != c.want.High || math.Abs(got.Confidence-c.want.Confidence) > 1e-9 {
-			t.Errorf("MedianInterval(%v) = %v, want %v", c.values, got, c.want)
+			t.Errorf("intervalOf(%v) = %v, want %v", c.values, got, c.want)
 		}
 	}
 }
 
-// TestMedianInterval_Coverage counts how often intervals contain the true
+// TestIntervalOf_Coverage counts how often intervals contain the true
 // median.
-func TestMedianInterval_Coverage(t *testing.T) {
+func TestIntervalOf_Coverage(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, k := range []int{6, 9, 15, 25} {
 		const trials = 4000
@@ -62,12 +62,12 @@ func TestMedianInterval_Coverage(t *testing.T) {
 			for i := range values {
 				values[i] = math.Exp(random.NormFloat64()) // the median is 1
 			}
-			if v := MedianInterval(values); v.Low <= 1 && 1 <= v.High {
+			if v := intervalOf(values); v.Low <= 1 && 1 <= v.High {
 				in++
 			}
 		}
 		// Four standard deviations below 95%.
-		if share := float64(in) / trials; share < Confidence-4*math.Sqrt(Confidence*(1-Confidence)/trials) {
+		if share := float64(in) / trials; share < fullConfidence-4*math.Sqrt(fullConfidence*(1-fullConfidence)/trials) {
 			t.Errorf("intervals of %d values contain the median in %.3f of all cases", k, share)
 		}
 	}
