@@ -71,12 +71,12 @@ Prints the version of this program, and of the Go release that built it.
 `
 
 func runVersion(_ context.Context, args []string, out, _ io.Writer) error {
-	args, err := cli.NoFlags(args)
-	if err != nil {
+	flags := cli.NewFlags()
+	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if len(args) > 0 {
-		return cli.UsageError{Text: fmt.Sprintf("unexpected argument %q", args[0])}
+	if flags.NArg() > 0 {
+		return cli.UsageError{Text: fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -37,3 +37,12 @@ func TestHelp_Width(t *testing.T) {
 		}
 	}
 }
+
+// TestCommands: the help of a command has a place for its flags if it has any.
+func TestCommands(t *testing.T) {
+	for _, c := range commands() {
+		if lists := strings.Contains(c.Help, "\nFlags:\n"); lists != (c.Flags != nil) {
+			t.Errorf("the help of %s lists flags: %t; want %t", c.Name, lists, !lists)
+		}
+	}
+}

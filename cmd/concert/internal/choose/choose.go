@@ -16,7 +16,7 @@ import (
 )
 
 // Command is concert choose.
-var Command = cli.Command{Name: "choose", Summary: "measure how to run your work concurrently", Help: help, Run: run}
+var Command = cli.Command{Name: "choose", Summary: "measure how to run your work concurrently", Help: help, Flags: new(options).flags(), Run: run}
 
 // job is one kind of work with the arguments of choose.Run.
 type job struct {

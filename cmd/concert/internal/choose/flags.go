@@ -30,20 +30,6 @@ the first 10000 lines of the standard input.
   --get           downloads, into a directory that is removed afterwards.
 
 Flags:
-  --budget D            time limit (default 20s)
-  --runs N              maximum number of runs of the work (default 10000; 1000
-                        with --get)
-  --max N               maximum concurrency to try (default 256; 64 with --get
-                        and --py)
-  --py FUNCTION         the work is a Python function
-  --python PROGRAM      interpreter, or directory of a virtual environment
-                        (default $VIRTUAL_ENV, or python3)
-  --get                 the work is a download
-  --json                print the report as JSON
-  --html FILE           write the report as an HTML page as well
-  --trace FILE          write what ran where and when, for a trace viewer such
-                        as ui.perfetto.dev
-  --quiet               print the verdict only
 
 The report goes to the standard output, everything else to the standard error.
 After Ctrl-C it reports what it has measured so far.
@@ -73,21 +59,28 @@ type options struct {
 // separator is between a command and its inputs.
 const separator = ":::"
 
+// flags sets o to the defaults, and returns the flags that change it.
+func (o *options) flags() *cli.Flags {
+	o.Budget = 20 * time.Second
+	f := cli.NewFlags()
+	f.Add(&o.Budget, "budget", "D", "time limit")
+	f.Add(&o.MaxRuns, "runs", "N", "maximum number of runs of the work (default 10000; 1000 with --get)")
+	f.Add(&o.MaxConcurrency, "max", "N", "maximum concurrency to try (default 256; 64 with --get and --py)")
+	f.Add(&o.py, "py", "FUNCTION", "the work is a Python function")
+	f.Add(&o.python, "python", "PROGRAM", "interpreter, or directory of a virtual environment (default $VIRTUAL_ENV, or python3)")
+	f.Add(&o.get, "get", "", "the work is a download")
+	f.Add(&o.json, "json", "", "print the report as JSON")
+	f.Add(&o.html, "html", "FILE", "write the report as an HTML page as well")
+	f.Add(&o.trace, "trace", "FILE", "write what ran where and when, for a trace viewer such as ui.perfetto.dev")
+	f.Add(&o.quiet, "quiet", "", "print the verdict only")
+	return f
+}
+
 // parse reads the command line. inputs is nil if they come from the
 // standard input.
 func parse(args []string) (o options, command, inputs []string, err error) {
-	flags := cli.NewFlags("choose")
-	flags.DurationVar(&o.Budget, "budget", 20*time.Second, "")
-	flags.IntVar(&o.MaxRuns, "runs", 0, "")
-	flags.IntVar(&o.MaxConcurrency, "max", 0, "")
-	flags.StringVar(&o.py, "py", "", "")
-	flags.StringVar(&o.python, "python", "", "")
-	flags.BoolVar(&o.get, "get", false, "")
-	flags.BoolVar(&o.json, "json", false, "")
-	flags.StringVar(&o.html, "html", "", "")
-	flags.StringVar(&o.trace, "trace", "", "")
-	flags.BoolVar(&o.quiet, "quiet", false, "")
-	if err := cli.Parse(flags, args); err != nil {
+	flags := o.flags()
+	if err := flags.Parse(args); err != nil {
 		return o, nil, nil, err
 	}
 	command = flags.Args()

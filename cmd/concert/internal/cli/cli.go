@@ -28,9 +28,13 @@ const (
 type Command struct {
 	Name    string
 	Summary string
-	Help    string // what -h prints; its list of flags also serves completion
+	Help    string // what -h prints; the list of flags follows its line "Flags:"
+	Flags   *Flags // nil if it has none but -h
 	Run     func(ctx context.Context, args []string, out, errOut io.Writer) error
 }
+
+// flagsLine is the line of a help after which the flags are listed.
+const flagsLine = "\nFlags:\n"
 
 // UsageError is an error of the command line.
 type UsageError struct{ Text string }
@@ -75,7 +79,11 @@ func (c *Command) exitCode(ctx context.Context, err error, out, errOut io.Writer
 	case err == nil:
 		return ExitOK
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(out, c.Help)
+		before, after, found := strings.Cut(c.Help, flagsLine)
+		if found {
+			before += flagsLine + c.Flags.help()
+		}
+		fmt.Fprint(out, before+after)
 		return ExitOK
 	case ctx.Err() != nil:
 		fmt.Fprintln(errOut, "concert: interrupted")

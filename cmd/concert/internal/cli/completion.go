@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -26,10 +25,11 @@ func Completion(commands []Command) Command {
 	c := Command{Name: "completion", Summary: "print a script that completes command lines in your shell", Help: completionHelp}
 	all := append(slices.Clip(commands), c)
 	c.Run = func(_ context.Context, args []string, out, _ io.Writer) error {
-		args, err := NoFlags(args)
-		if err != nil {
+		flags := NewFlags()
+		if err := flags.Parse(args); err != nil {
 			return err
 		}
+		args = flags.Args()
 		scripts := map[string]func([]Command) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
 		if len(args) != 1 || scripts[args[0]] == nil {
 			return UsageError{"name one shell: bash, zsh or fish"}
@@ -40,22 +40,11 @@ func Completion(commands []Command) Command {
 	return c
 }
 
-// HelpFlag is a flag as the help of a command lists it.
-type HelpFlag struct {
-	Name  string // with its dashes
-	Value string // DIR, LIST, FILE, N, D; empty for a switch
-	About string // the first line
-}
-
-var flagLine = regexp.MustCompile(`(?m)^  (--?[a-z0-9-]+)(?: ([A-Z]+))?  +(.*)$`)
-
-// HelpFlags returns the flags that a help text lists, so that completion needs
-// no list of its own.
-func HelpFlags(help string) []HelpFlag {
-	all := []HelpFlag{{"-h", "", "help"}}
-	for _, m := range flagLine.FindAllStringSubmatch(help, -1) {
-		about, _, _ := strings.Cut(m[3], ",")
-		all = append(all, HelpFlag{m[1], m[2], strings.TrimSuffix(about, ";")})
+// allFlags returns the flags of a command, and -h, which all commands have.
+func (c *Command) allFlags() []declared {
+	all := []declared{{name: "-h", about: "help"}}
+	if c.Flags != nil {
+		all = append(all, c.Flags.list...)
 	}
 	return all
 }
@@ -66,15 +55,15 @@ func bashCompletion(commands []Command) string {
 	for _, c := range commands {
 		names = append(names, c.Name)
 		var words, values []string
-		for _, f := range HelpFlags(c.Help) {
-			words = append(words, f.Name)
-			switch f.Value {
+		for _, f := range c.allFlags() {
+			words = append(words, f.name)
+			switch f.value {
 			case "":
 			case "DIR", "LIST", "FILE":
-				kind := map[string]string{"DIR": "-d", "LIST": "-f", "FILE": "-f"}[f.Value]
-				fmt.Fprintf(&cases, "\t%s\\ %s) compopt -o filenames; mapfile -t COMPREPLY < <(compgen %s -- \"$word\") ;;\n", c.Name, f.Name, kind)
+				kind := map[string]string{"DIR": "-d", "LIST": "-f", "FILE": "-f"}[f.value]
+				fmt.Fprintf(&cases, "\t%s\\ %s) compopt -o filenames; mapfile -t COMPREPLY < <(compgen %s -- \"$word\") ;;\n", c.Name, f.name, kind)
 			default:
-				values = append(values, c.Name+"\\ "+f.Name)
+				values = append(values, c.Name+"\\ "+f.name)
 			}
 		}
 		if len(values) > 0 {
@@ -106,12 +95,12 @@ func zshCompletion(commands []Command) string {
 	for _, c := range commands {
 		fmt.Fprintf(&names, "\t\t'%s:%s'\n", c.Name, quote(c.Summary))
 		fmt.Fprintf(&cases, "\t%s) _arguments", c.Name)
-		for _, f := range HelpFlags(c.Help) {
-			value := map[string]string{"": "", "DIR": ":directory:_files -/", "LIST": ":list:_files", "FILE": ":file:_files"}[f.Value]
-			if f.Value != "" && value == "" {
-				value = ":" + f.Value + ": "
+		for _, f := range c.allFlags() {
+			value := map[string]string{"": "", "DIR": ":directory:_files -/", "LIST": ":list:_files", "FILE": ":file:_files"}[f.value]
+			if f.value != "" && value == "" {
+				value = ":" + f.value + ": "
 			}
-			fmt.Fprintf(&cases, " \\\n\t\t'%s[%s]%s'", f.Name, quote(f.About), value)
+			fmt.Fprintf(&cases, " \\\n\t\t'%s[%s]%s'", f.name, quote(f.summary()), value)
 		}
 		if c.Name == "completion" {
 			cases.WriteString(" \\\n\t\t'1:shell:(bash zsh fish)'")
@@ -147,16 +136,16 @@ func fishCompletion(commands []Command) string {
 	b.WriteString("# Completion of concert for fish.\ncomplete -c concert -f\n")
 	for _, c := range commands {
 		fmt.Fprintf(&b, "complete -c concert -n __fish_use_subcommand -a %s -d '%s'\n", c.Name, quote(c.Summary))
-		for _, f := range HelpFlags(c.Help) {
-			form := "-s " + strings.TrimPrefix(f.Name, "-")
-			if name, long := strings.CutPrefix(f.Name, "--"); long {
+		for _, f := range c.allFlags() {
+			form := "-s " + strings.TrimPrefix(f.name, "-")
+			if name, long := strings.CutPrefix(f.name, "--"); long {
 				form = "-l " + name
 			}
-			value := map[string]string{"": "", "DIR": " -x -a '(__fish_complete_directories)'", "LIST": " -r -F", "FILE": " -r -F"}[f.Value]
-			if f.Value != "" && value == "" {
+			value := map[string]string{"": "", "DIR": " -x -a '(__fish_complete_directories)'", "LIST": " -r -F", "FILE": " -r -F"}[f.value]
+			if f.value != "" && value == "" {
 				value = " -x"
 			}
-			fmt.Fprintf(&b, "complete -c concert -n '__fish_seen_subcommand_from %s' %s%s -d '%s'\n", c.Name, form, value, quote(f.About))
+			fmt.Fprintf(&b, "complete -c concert -n '__fish_seen_subcommand_from %s' %s%s -d '%s'\n", c.Name, form, value, quote(f.summary()))
 		}
 		if c.Name == "completion" {
 			b.WriteString("complete -c concert -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n")

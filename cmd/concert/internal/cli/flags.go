@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -15,28 +16,85 @@ var badValue = regexp.MustCompile(`^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*
 
 var unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
 
-// NewFlags returns a set of flags that prints nothing: the help of a command is
-// a text of its own.
-func NewFlags(command string) *flag.FlagSet {
-	flags := flag.NewFlagSet(command, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	return flags
+// Flags are the flags of a command, in the order of its help. Parsing, the help
+// and completion use the same declaration.
+type Flags struct {
+	flag.FlagSet
+	list []declared
 }
 
-// NoFlags returns the arguments of a command line that may have no flags but
-// -h.
-func NoFlags(args []string) ([]string, error) {
-	flags := NewFlags("")
-	if err := Parse(flags, args); err != nil {
-		return nil, err
+// declared is a flag as the help lists it.
+type declared struct {
+	name  string // with its dashes
+	value string // what the help calls its value; empty for a switch
+	about string
+}
+
+// NewFlags returns flags that Add will add to.
+func NewFlags() *Flags {
+	f := new(Flags)
+	f.Init("", flag.ContinueOnError)
+	f.SetOutput(io.Discard) // the help is a text of its own
+	return f
+}
+
+// Add declares a flag that sets *into, which holds the default: a bool, an int,
+// a string, a time.Duration or a flag.Value. value is what the help calls the
+// value: DIR, LIST, FILE, N or D, for example, or empty for a bool. about says
+// what the flag means. Add adds the default, if it is not zero, and about does
+// not have it.
+func (f *Flags) Add(into any, name, value, about string) {
+	switch into := into.(type) {
+	case *bool:
+		f.BoolVar(into, name, *into, "")
+	case *int:
+		f.IntVar(into, name, *into, "")
+	case *string:
+		f.StringVar(into, name, *into, "")
+	case *time.Duration:
+		f.DurationVar(into, name, *into, "")
+	default:
+		f.Var(into.(flag.Value), name, "")
 	}
-	return flags.Args(), nil
+	switch d := f.Lookup(name).DefValue; d {
+	case "", "0", "0s", "false":
+	default:
+		if !strings.Contains(about, "(default ") {
+			about += fmt.Sprintf(" (default %s)", d)
+		}
+	}
+	f.list = append(f.list, declared{dashed(name), value, about})
 }
 
-// Parse parses the flags of a command. Its error is flag.ErrHelp for -h,
+// summary returns the first part of what a flag means.
+func (d declared) summary() string {
+	if i := strings.IndexAny(d.about, ",;"); i >= 0 {
+		return d.about[:i]
+	}
+	return d.about
+}
+
+const helpColumns = 80
+
+// help returns the list of flags for a help, in two columns.
+func (f *Flags) help() string {
+	width := 0
+	for _, d := range f.list {
+		width = max(width, len(d.name+" "+d.value))
+	}
+	margin := "\n" + strings.Repeat(" ", width+4)
+	var b strings.Builder
+	for _, d := range f.list {
+		about := strings.ReplaceAll(Wrap(d.about, helpColumns-width-4), "\n", margin)
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, d.name+" "+d.value, about)
+	}
+	return b.String()
+}
+
+// Parse parses the flags of a command line. Its error is flag.ErrHelp for -h,
 // and otherwise a [UsageError] that says what the value of a flag should be.
-func Parse(flags *flag.FlagSet, args []string) error {
-	err := flags.Parse(args)
+func (f *Flags) Parse(args []string) error {
+	err := f.FlagSet.Parse(args)
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return err
 	}
@@ -49,8 +107,8 @@ func Parse(flags *flag.FlagSet, args []string) error {
 		return UsageError{text}
 	}
 	want := m[3] // as a type of this program says
-	if f := flags.Lookup(m[2]); f != nil {
-		if g, ok := f.Value.(flag.Getter); ok {
+	if known := f.Lookup(m[2]); known != nil {
+		if g, ok := known.Value.(flag.Getter); ok {
 			switch g.Get().(type) {
 			case time.Duration:
 				want = "want a time with its unit, as in 30s or 2m"

@@ -25,13 +25,13 @@ func TestParse_Errors(t *testing.T) {
 		{[]string{"--memory", "1X"}, `--memory "1X": want an amount of memory, as in 512M or 2G`},
 	} {
 		t.Run(row.want, func(t *testing.T) {
-			flags := NewFlags("test")
-			flags.Duration("budget", time.Second, "")
-			flags.Int("n", 1, "")
-			flags.Int("per-host", 1, "")
-			flags.Bool("quiet", false, "")
-			flags.Var(&Memory{}, "memory", "")
-			err := Parse(flags, row.args)
+			flags := NewFlags()
+			flags.Add(new(time.Second), "budget", "D", "")
+			flags.Add(new(1), "n", "N", "")
+			flags.Add(new(1), "per-host", "N", "")
+			flags.Add(new(false), "quiet", "", "")
+			flags.Add(&Memory{}, "memory", "SIZE", "")
+			err := flags.Parse(row.args)
 			if usage := (UsageError{}); !errors.As(err, &usage) || usage.Text != row.want {
 				t.Errorf("Parse(%q) = %v, want %s", row.args, err, row.want)
 			}

@@ -2,18 +2,24 @@ package cluster
 
 import (
 	"cmp"
-	"flag"
 	"os"
 
 	"concert/cluster"
+	"concert/cmd/concert/internal/cli"
 )
 
 // clusterFlags say which cluster, and with which key.
 type clusterFlags struct{ url, key string }
 
-func (c *clusterFlags) add(flags *flag.FlagSet) {
-	flags.StringVar(&c.url, "url", cmp.Or(os.Getenv("CONCERT_URL"), "nats://127.0.0.1:4222"), "")
-	flags.StringVar(&c.key, "key", os.Getenv("CONCERT_KEY"), "")
+// flags sets c to the defaults, and returns the flags that change it. key says
+// what the file is.
+func (c *clusterFlags) flags(key string) *cli.Flags {
+	c.url = cmp.Or(os.Getenv("CONCERT_URL"), "nats://127.0.0.1:4222")
+	c.key = os.Getenv("CONCERT_KEY")
+	f := cli.NewFlags()
+	f.Add(&c.url, "url", "URL", "URLs of the servers, with commas between them (default $CONCERT_URL, or nats://127.0.0.1:4222)")
+	f.Add(&c.key, "key", "FILE", key+", as 'concertd key' makes it (default $CONCERT_KEY)")
+	return f
 }
 
 func (c *clusterFlags) access() cluster.Access { return cluster.Access{Key: c.key} }

@@ -28,15 +28,6 @@ Dead letters are tasks whose workers were lost five times, tasks whose last
 attempt failed, and messages that are not tasks.
 
 Flags:
-  --url URL         URLs of the servers, with commas between them
-                    (default $CONCERT_URL, or nats://127.0.0.1:4222)
-  --key FILE        key file, as 'concertd key' makes it (default $CONCERT_KEY)
-  --watch           repeat every two seconds, until Ctrl-C
-  --dead            list the dead letters
-  --replay WHICH    run the tasks of dead letters again: those with the given
-                    numbers, as in 4,7, or all
-  --discard WHICH   remove dead letters, named in the same way
-  --json            print everything as JSON
 
 Exit codes:
   0    success
@@ -52,7 +43,7 @@ Examples:
 `
 
 // Status is concert status.
-var Status = cli.Command{Name: "status", Summary: "list the workers, waiting tasks and dead letters of a cluster", Help: statusHelp, Run: runStatus}
+var Status = cli.Command{Name: "status", Summary: "list the workers, waiting tasks and dead letters of a cluster", Help: statusHelp, Flags: new(statusOptions).flags(), Run: runStatus}
 
 type statusOptions struct {
 	clusterFlags
@@ -65,15 +56,20 @@ const (
 	letterBatch  = 1000
 )
 
+// flags sets o to the defaults, and returns the flags that change it.
+func (o *statusOptions) flags() *cli.Flags {
+	f := o.clusterFlags.flags("key file")
+	f.Add(&o.watch, "watch", "", "repeat every two seconds, until Ctrl-C")
+	f.Add(&o.dead, "dead", "", "list the dead letters")
+	f.Add(&o.replay, "replay", "WHICH", "run the tasks of dead letters again: those with the given numbers, as in 4,7, or all")
+	f.Add(&o.discard, "discard", "WHICH", "remove dead letters, named in the same way")
+	f.Add(&o.json, "json", "", "print everything as JSON")
+	return f
+}
+
 func parseStatus(args []string) (o statusOptions, err error) {
-	flags := cli.NewFlags("status")
-	o.add(flags)
-	flags.BoolVar(&o.watch, "watch", false, "")
-	flags.BoolVar(&o.dead, "dead", false, "")
-	flags.BoolVar(&o.json, "json", false, "")
-	flags.StringVar(&o.replay, "replay", "", "")
-	flags.StringVar(&o.discard, "discard", "", "")
-	if err := cli.Parse(flags, args); err != nil {
+	flags := o.flags()
+	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	does := 0

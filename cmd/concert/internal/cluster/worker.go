@@ -26,24 +26,6 @@ python.Func("MODULE:FUNCTION"), and calls it on the executor of cluster.Dial.
 To offer Go functions, write a program that calls cluster.Serve.
 
 Flags:
-  --url URL         URLs of the servers, with commas between them
-                    (default $CONCERT_URL, or nats://127.0.0.1:4222)
-  --key FILE        key file of a worker, as 'concertd key' makes it
-                    (default $CONCERT_KEY)
-  -n N              number of interpreters (default the number of processors)
-  --threads N       tasks that each interpreter runs concurrently (default 1)
-  --memory SIZE     memory limit of each interpreter, as in 512M or 2G; 0 for no
-                    limit. A task that needs more fails with MemoryError, or its
-                    interpreter is replaced. The default on Linux is three
-                    quarters of the memory of the machine or the container,
-                    divided by the number of interpreters, but at least 1G.
-                    On other systems there is no limit by default
-  --python PROGRAM  interpreter, or directory of a virtual environment
-                    (default $VIRTUAL_ENV, or python3)
-  --path DIR        directory that is searched first for modules
-  --grace D         time that running tasks have to finish when the worker
-                    stops; then another worker runs them (default 30s, and some
-                    seconds more if the servers cannot be reached)
 
 On Ctrl-C or SIGTERM, the worker accepts no more tasks, and ends when its
 running tasks have finished. On a second signal it ends at once. Another worker
@@ -62,7 +44,7 @@ Examples:
 `
 
 // Worker is concert worker.
-var Worker = cli.Command{Name: "worker", Summary: "run Python functions for a cluster", Help: workerHelp, Run: runWorker}
+var Worker = cli.Command{Name: "worker", Summary: "run Python functions for a cluster", Help: workerHelp, Flags: new(workerOptions).flags(), Run: runWorker}
 
 type workerOptions struct {
 	clusterFlags
@@ -72,16 +54,25 @@ type workerOptions struct {
 	grace        time.Duration
 }
 
+// flags sets o to the defaults, and returns the flags that change it.
+func (o *workerOptions) flags() *cli.Flags {
+	o.n, o.threads, o.grace = runtime.GOMAXPROCS(0), 1, 30*time.Second
+	f := o.clusterFlags.flags("key file of a worker")
+	f.Add(&o.n, "n", "N", "number of interpreters (default the number of processors)")
+	f.Add(&o.threads, "threads", "N", "tasks that each interpreter runs concurrently")
+	f.Add(&o.memory, "memory", "SIZE", "memory limit of each interpreter, as in 512M or 2G; 0 for no limit. "+
+		"A task that needs more fails with MemoryError, or its interpreter is replaced. The default on Linux is three quarters of the memory "+
+		"of the machine or the container, divided by the number of interpreters, but at least 1G. On other systems there is no limit by default")
+	f.Add(&o.python, "python", "PROGRAM", "interpreter, or directory of a virtual environment (default $VIRTUAL_ENV, or python3)")
+	f.Add(&o.path, "path", "DIR", "directory that is searched first for modules")
+	f.Add(&o.grace, "grace", "D", "time that running tasks have to finish when the worker stops; then another worker runs them "+
+		"(default 30s, and some seconds more if the servers cannot be reached)")
+	return f
+}
+
 func parseWorker(args []string) (o workerOptions, functions []string, err error) {
-	flags := cli.NewFlags("worker")
-	o.add(flags)
-	flags.IntVar(&o.n, "n", runtime.GOMAXPROCS(0), "")
-	flags.IntVar(&o.threads, "threads", 1, "")
-	flags.Var(&o.memory, "memory", "")
-	flags.StringVar(&o.python, "python", "", "")
-	flags.StringVar(&o.path, "path", "", "")
-	flags.DurationVar(&o.grace, "grace", 30*time.Second, "")
-	if err := cli.Parse(flags, args); err != nil {
+	flags := o.flags()
+	if err := flags.Parse(args); err != nil {
 		return o, nil, err
 	}
 	switch {

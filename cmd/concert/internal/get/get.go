@@ -5,7 +5,6 @@ package get
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -37,21 +36,6 @@ checksum. LIST is a file, or - for the standard input.
   https://example.com/a.iso name=a.iso sha256=e3b0c442...
 
 Flags:
-  -d DIR                directory for the files, created if missing (default .)
-  -i LIST               read URLs from a list, in addition to the arguments
-  --jobs N              concurrent downloads (default 16)
-  --per-host N          concurrent downloads from one host (default 6)
-  --retries N           further attempts after a transient error (default 4)
-  --retry-delay D       pause before the second attempt; it doubles, up to a
-                        minute, unless the server sets it (default 1s)
-  --connect-timeout D   time limit for a connection (default 30s)
-  --header-timeout D    time limit from a request to its reply (default 30s)
-  --stall-timeout D     time limit for the next byte (default 30s)
-  --overwrite           replace files that exist
-  --json                print events to the standard output, one per line
-  --trace FILE          write a trace of the downloads, for a trace viewer such
-                        as ui.perfetto.dev
-  --quiet               print failures only
 
 The paths of finished files go to the standard output, everything else to the
 standard error. Ctrl-C stops; the next run continues the unfinished files.
@@ -69,7 +53,7 @@ Examples:
 `
 
 // Command is concert get.
-var Command = cli.Command{Name: "get", Summary: "download many files at once, completely and verified", Help: help, Run: run}
+var Command = cli.Command{Name: "get", Summary: "download many files at once, completely and verified", Help: help, Flags: new(options).flags(), Run: run}
 
 // options has the values of the flags.
 type options struct {
@@ -80,28 +64,32 @@ type options struct {
 	overwrite, json, quiet bool
 }
 
-// newFlags returns the flags, which set o.
-func newFlags(o *options) *flag.FlagSet {
-	flags := cli.NewFlags("get")
-	flags.StringVar(&o.dir, "d", ".", "")
-	flags.StringVar(&o.list, "i", "", "")
-	flags.IntVar(&o.jobs, "jobs", 16, "")
-	flags.IntVar(&o.perHost, "per-host", 6, "")
-	flags.IntVar(&o.retries, "retries", 4, "")
-	flags.DurationVar(&o.retryDelay, "retry-delay", time.Second, "")
-	flags.DurationVar(&o.connect, "connect-timeout", 30*time.Second, "")
-	flags.DurationVar(&o.header, "header-timeout", 30*time.Second, "")
-	flags.DurationVar(&o.stall, "stall-timeout", 30*time.Second, "")
-	flags.BoolVar(&o.overwrite, "overwrite", false, "")
-	flags.BoolVar(&o.json, "json", false, "")
-	flags.BoolVar(&o.quiet, "quiet", false, "")
-	flags.StringVar(&o.trace, "trace", "", "")
-	return flags
+// flags sets o to the defaults, and returns the flags that change it.
+func (o *options) flags() *cli.Flags {
+	*o = options{
+		dir: ".", jobs: 16, perHost: 6, retries: 4, retryDelay: time.Second,
+		connect: 30 * time.Second, header: 30 * time.Second, stall: 30 * time.Second,
+	}
+	f := cli.NewFlags()
+	f.Add(&o.dir, "d", "DIR", "directory for the files, created if missing")
+	f.Add(&o.list, "i", "LIST", "read URLs from a list, in addition to the arguments")
+	f.Add(&o.jobs, "jobs", "N", "concurrent downloads")
+	f.Add(&o.perHost, "per-host", "N", "concurrent downloads from one host")
+	f.Add(&o.retries, "retries", "N", "further attempts after a transient error")
+	f.Add(&o.retryDelay, "retry-delay", "D", "pause before the second attempt; it doubles, up to a minute, unless the server sets it")
+	f.Add(&o.connect, "connect-timeout", "D", "time limit for a connection")
+	f.Add(&o.header, "header-timeout", "D", "time limit from a request to its reply")
+	f.Add(&o.stall, "stall-timeout", "D", "time limit for the next byte")
+	f.Add(&o.overwrite, "overwrite", "", "replace files that exist")
+	f.Add(&o.json, "json", "", "print events to the standard output, one per line")
+	f.Add(&o.trace, "trace", "FILE", "write a trace of the downloads, for a trace viewer such as ui.perfetto.dev")
+	f.Add(&o.quiet, "quiet", "", "print failures only")
+	return f
 }
 
 func parse(args []string) (o options, urls []string, err error) {
-	flags := newFlags(&o)
-	if err := cli.Parse(flags, args); err != nil {
+	flags := o.flags()
+	if err := flags.Parse(args); err != nil {
 		return o, nil, err
 	}
 	switch {

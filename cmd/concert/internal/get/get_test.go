@@ -1,28 +1,10 @@
 package get
 
 import (
-	"flag"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-
-	"concert/cmd/concert/internal/cli"
 )
-
-// TestHelp_ListsFlags: the help lists the flags that exist, which completion
-// needs.
-func TestHelp_ListsFlags(t *testing.T) {
-	var listed, defined []string
-	for _, f := range cli.HelpFlags(help) {
-		listed = append(listed, strings.TrimLeft(f.Name, "-"))
-	}
-	newFlags(new(options)).VisitAll(func(f *flag.Flag) { defined = append(defined, f.Name) })
-	slices.Sort(listed)
-	if want := slices.Sorted(slices.Values(append(defined, "h"))); !slices.Equal(listed, want) {
-		t.Errorf("the help lists %q, and there are %q", listed, want)
-	}
-}
 
 func TestSpread_OverHosts(t *testing.T) {
 	var list []wanted

@@ -24,7 +24,6 @@ works offline: it connects only to itself. It takes half a minute, and removes
 its files.
 
 Flags:
-  --html FILE  write the results as an HTML page as well
 
 Exit codes:
   0    everything ran, and every result was right
@@ -39,7 +38,14 @@ Examples:
 `
 
 // Command is concert tour.
-var Command = cli.Command{Name: "tour", Summary: "run and measure the ideas of the guide on this machine", Help: help, Run: run}
+var Command = cli.Command{Name: "tour", Summary: "run and measure the ideas of the guide on this machine", Help: help, Flags: newFlags(new(string)), Run: run}
+
+// newFlags returns the flags, which set the name of the page.
+func newFlags(html *string) *cli.Flags {
+	f := cli.NewFlags()
+	f.Add(html, "html", "FILE", "write the results as an HTML page as well")
+	return f
+}
 
 // station is one stop of the tour: an idea.
 type station struct {
@@ -79,15 +85,15 @@ type section struct {
 type line struct{ What, Time, Note string }
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
-	flags := cli.NewFlags("tour")
-	html := flags.String("html", "", "")
-	if err := cli.Parse(flags, args); err != nil {
+	var html string
+	flags := newFlags(&html)
+	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		return cli.UsageError{Text: fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
 	}
-	file, err := cli.NewOutput(*html)
+	file, err := cli.NewOutput(html)
 	if err != nil {
 		return err
 	}
