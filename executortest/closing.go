@@ -97,8 +97,7 @@ var closeCases = []testCase{
 			return g.entered() == 2 && futures[0].State() == concert.Running && futures[1].State() == concert.Running
 		})
 		why := errors.New("time to go")
-		ctx, cancel := context.WithCancelCause(s.ctx)
-		cancel(why)
+		ctx := s.ended(why)
 		err := ex.Shutdown(ctx)
 		var shut *concert.ShutdownError
 		if !errors.As(err, &shut) || !errors.Is(err, why) || len(shut.Running) != 0 || shut.Canceled != 4 {
@@ -130,8 +129,7 @@ var closeCases = []testCase{
 			<-encoding
 		}
 		why := errors.New("time to go")
-		ctx, cancel := context.WithCancelCause(s.ctx)
-		cancel(why)
+		ctx := s.ended(why)
 		shut := make(chan error, 1)
 		go func() { shut <- ex.Shutdown(ctx) }()
 		running.Result(s.ctx) // it has been canceled: whatever Shutdown looks at, it has seen
@@ -150,8 +148,7 @@ var closeCases = []testCase{
 		g := s.gate()
 		f := concert.Submit(s.ctx, ex, stubborn, g)
 		s.eventually("the task starts", func() bool { return g.entered() == 1 && f.State() == concert.Running })
-		ctx, cancel := context.WithCancel(s.ctx)
-		cancel()
+		ctx := s.ended(nil)
 		err := ex.Shutdown(ctx)
 		var shut *concert.ShutdownError
 		if !errors.As(err, &shut) {
@@ -244,9 +241,7 @@ var closeCases = []testCase{
 						ex.Close()
 						return
 					}
-					ctx, cancel := context.WithCancel(s.ctx)
-					cancel()
-					ex.Shutdown(ctx)
+					ex.Shutdown(s.ended(nil))
 				})
 			}
 			wg.Wait()
@@ -293,9 +288,7 @@ var closeCases = []testCase{
 
 	{"CancelMakesRoom", "a canceled task releases its slot in the queue", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 4})
-		g := s.gate()
-		first := concert.Submit(s.ctx, ex, hold, g)
-		s.eventually("the first task starts", func() bool { return g.entered() == 1 })
+		g, first := s.held(ex)
 		for range 200 { // of the same function, as an executor may send one of each to where it will run
 			if !concert.Submit(s.ctx, ex, hold, g).Cancel() {
 				s.Fatal("Cancel() of a waiting task = false")

@@ -46,9 +46,7 @@ var contextCases = []testCase{
 	{"OddContexts", "a context with methods that fail affects only its own task", func(s *suite) {
 		for _, how := range []string{"Err panics", "Err exits", "Deadline panics", "Value panics"} {
 			ex := s.executor(Config{Workers: 1, Queue: 8})
-			g := s.gate()
-			held := concert.Submit(s.ctx, ex, hold, g)
-			s.eventually("the worker is held", func() bool { return g.entered() == 1 })
+			g, held := s.held(ex)
 			odd := oddContext{s.ctx, how, new(atomic.Bool)}
 			f := concert.Submit(odd, ex, square, 3)
 			behind := concert.Submit(s.ctx, ex, square, 4)
@@ -91,9 +89,7 @@ var contextCases = []testCase{
 
 	{"OwnContexts", "a context of the program's own type ends its task like any other", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 8})
-		g := s.gate()
-		held := concert.Submit(s.ctx, ex, hold, g)
-		s.eventually("the worker is held", func() bool { return g.entered() == 1 })
+		g, held := s.held(ex)
 		// Some executors send tasks to a worker before it is free. When the
 		// context of such a task ends, the executor withdraws the task, but the
 		// worker may already have begun it. So the case submits other tasks to

@@ -36,9 +36,7 @@ var errorCases = []testCase{
 			{"Cancel", func(_ concert.Executor, f *concert.Future[string], _ context.CancelCauseFunc) { f.Cancel() }, concert.ErrCanceled},
 			{"context", func(_ concert.Executor, _ *concert.Future[string], cancel context.CancelCauseFunc) { cancel(why) }, nil},
 			{"Shutdown", func(ex concert.Executor, _ *concert.Future[string], _ context.CancelCauseFunc) {
-				ctx, cancel := context.WithCancelCause(s.ctx)
-				cancel(why)
-				ex.Shutdown(ctx)
+				ex.Shutdown(s.ended(why))
 			}, nil},
 		} {
 			ex := s.executor(Config{Workers: 1})
@@ -165,9 +163,7 @@ var errorCases = []testCase{
 						}
 						time.Sleep(time.Millisecond)
 					}
-					ctx, cancel := context.WithCancelCause(s.ctx)
-					cancel(cause)
-					shut <- ex.Shutdown(ctx)
+					shut <- ex.Shutdown(s.ended(cause))
 				}()
 				results, last := 0, error(nil)
 				for _, err := range mapping(s.ctx, ex, hold, slices.Values(slices.Repeat([]gate{g}, 20))) {
@@ -210,9 +206,7 @@ var errorCases = []testCase{
 			return // only a worker can say that it has not begun the task
 		}
 		ex := s.executor(Config{Workers: 1})
-		g := s.gate()
-		held := concert.Submit(s.ctx, ex, hold, g)
-		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		g, held := s.held(ex)
 		type future = *concert.Future[int]
 		for name, wait := range map[string]func(f future){
 			"Result": func(f future) { f.Result(s.ctx) },

@@ -55,9 +55,7 @@ var eventCases = []testCase{
 	{"Events", "the observer receives each change of a task's state once, in order", func(s *suite) {
 		var r record
 		ex := s.executor(Config{Workers: 1, Observer: r.observe})
-		g := s.gate()
-		held := concert.Submit(s.ctx, ex, hold, g)
-		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		g, held := s.held(ex)
 		dropped := concert.Submit(s.ctx, ex, square, 1)
 		dropped.Cancel()
 		failed := concert.Submit(s.ctx, ex, fail, "panic")

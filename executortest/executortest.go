@@ -174,6 +174,13 @@ func (s *suite) many(n int) int {
 	return n
 }
 
+// ended returns a context that has ended with a cause.
+func (s *suite) ended(cause error) context.Context {
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	cancel(cause)
+	return ctx
+}
+
 // must is for what a case only prepares with.
 func must[T any](s *suite) func(T, error) T {
 	s.Helper()

@@ -52,6 +52,15 @@ func (g gate) isOpen() bool { return exists(g.Path + ".open") }
 func (g gate) entered() int { return count(g.Path + ".in") }
 func (g gate) left() int    { return count(g.Path + ".out") }
 
+// held submits a task that is held at a new gate, and waits until it runs.
+func (s *suite) held(ex concert.Executor) (gate, *concert.Future[string]) {
+	s.Helper()
+	g := s.gate()
+	f := concert.Submit(s.ctx, ex, hold, g)
+	s.eventually("the task starts", func() bool { return g.entered() == 1 })
+	return g, f
+}
+
 func touch(path string) {
 	f, err := os.Create(path)
 	if err != nil {

@@ -35,8 +35,7 @@ var futureCases = []testCase{
 		g := s.gate()
 		f := concert.Submit(s.ctx, ex, hold, g)
 		why := errors.New("no more time")
-		ctx, cancel := context.WithCancelCause(s.ctx)
-		cancel(why)
+		ctx := s.ended(why)
 		if _, err := f.Result(ctx); err != why {
 			s.Errorf("Result() with an ended context = %v, want its cause", err)
 		}
@@ -77,9 +76,8 @@ var futureCases = []testCase{
 
 	{"CancelPending", "a canceled task that has not started never runs, and settles at once", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
-		g, never := s.gate(), s.gate()
-		first := concert.Submit(s.ctx, ex, hold, g)
-		s.eventually("the first task starts", func() bool { return g.entered() == 1 })
+		g, first := s.held(ex)
+		never := s.gate()
 		f := concert.Submit(s.ctx, ex, hold, never)
 		for range 2 {
 			if !f.Cancel() {
@@ -103,9 +101,7 @@ var futureCases = []testCase{
 
 	{"CancelRunning", "Cancel of a running task cancels the task's context", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
-		g := s.gate()
-		f := concert.Submit(s.ctx, ex, hold, g)
-		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		_, f := s.held(ex)
 		if f.Cancel() {
 			s.Error("Cancel() of a running task = true, want false")
 		}
@@ -305,8 +301,7 @@ var futureCases = []testCase{
 				s.Fatal("a queue of 8 has room for 1000 tasks")
 			}
 		}
-		ended, cancel := context.WithCancel(s.ctx)
-		cancel()
+		ended := s.ended(nil)
 		if try(ended) {
 			s.Error("TrySubmit with an ended context put a task into a full queue")
 		}

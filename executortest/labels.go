@@ -327,9 +327,7 @@ var inputFailures = func() []inputFailure {
 	canceled := inputFailure{
 		name: "cancel before the start", function: "executortest.hold", named: true, submit: true, applies: all,
 		fail: func(s *suite, ctx context.Context, ex concert.Executor, _ bool) error {
-			g := s.gate()
-			held := concert.Submit(s.ctx, ex, hold, g)
-			s.eventually("the worker is held", func() bool { return g.entered() == 1 })
+			g, held := s.held(ex)
 			f := concert.Submit(ctx, ex, hold, g)
 			f.Cancel()
 			g.open()

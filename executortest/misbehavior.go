@@ -272,9 +272,7 @@ func (s *suite) innocents(ex concert.Executor) {
 // shutdownReturns checks that Shutdown with a context that has ended returns.
 func (s *suite) shutdownReturns(ex concert.Executor, cause error) {
 	s.Helper()
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	cancel(cause)
-	s.returns("Shutdown", func() { ex.Shutdown(ctx) })
+	s.returns("Shutdown", func() { ex.Shutdown(s.ended(cause)) })
 }
 
 // returns fails the case if fn does not return, or ends its goroutine.

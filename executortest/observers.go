@@ -114,9 +114,7 @@ func withObserver(s *suite, kinds []concert.EventKind, do func()) {
 			}
 		}})
 		why := fmt.Sprint("with an observer that fails at ", kind)
-		g := s.gate()
-		held := concert.Submit(s.ctx, ex, hold, g)
-		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		g, held := s.held(ex)
 		dropped := concert.Submit(s.ctx, ex, square, 1)
 		dropped.Cancel()
 		g.open()

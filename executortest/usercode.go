@@ -313,8 +313,7 @@ var userCodeCases = []testCase{
 			mapped <- last
 		}()
 		s.eventually("all hang", func() bool { return hangs() == 3 })
-		ctx, cancel := context.WithCancel(s.ctx)
-		cancel()
+		ctx := s.ended(nil)
 		var failure *concert.ShutdownError
 		if err := ex.Shutdown(ctx); !errors.As(err, &failure) {
 			s.Errorf("Shutdown() = %v, want a ShutdownError", err)
