@@ -1,8 +1,6 @@
 package python
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"reflect"
 	"time"
@@ -104,27 +102,16 @@ type Options struct {
 
 	// Observer, if set, is called for each step of each task.
 	Observer concert.Observer
-
-	// Options sets the options of the pool that are zero above.
-	//
-	// Deprecated: set the fields above.
-	Options processes.Options
 }
 
 // pool returns the options of the pool of processes, without those that New
-// adds: the program, its environment, and the check of arguments. A field of
-// Options counts if it is not zero. Otherwise the field of the same name in
-// Options.Options counts.
-func (o *Options) pool() (processes.Options, error) {
-	all := o.Options
-	if all.Command != nil || all.Sandbox != nil || all.Check != nil {
-		return all, fmt.Errorf("python: Options: Command, Check and Sandbox cannot be set: %w", errors.ErrUnsupported)
-	}
+// adds: the program, its environment, and the check of arguments.
+func (o *Options) pool() (all processes.Options) {
 	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(&all).Elem()
 	for f, v := range to.Fields() {
-		if own := from.FieldByName(f.Name); own.IsValid() && !own.IsZero() {
+		if own := from.FieldByName(f.Name); own.IsValid() {
 			v.Set(own)
 		}
 	}
-	return all, nil
+	return all
 }

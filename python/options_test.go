@@ -1,7 +1,6 @@
 package python
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"concert"
-	"concert/executor"
 	"concert/processes"
 )
 
@@ -27,11 +25,7 @@ func TestOptions_SameAsPool(t *testing.T) {
 		Timeout: 4, Grace: 5, StartTimeout: 6 * time.Second, MaxTasks: 7, MaxResident: 8, Memory: 9, MaxResult: 10,
 		Retry: func(*processes.WorkerError, int) bool { return true }, Output: slog.New(slog.DiscardHandler), Observer: func(concert.Event) {},
 	}
-	pool, err := o.pool()
-	if err != nil {
-		t.Fatal(err)
-	}
-	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(pool)
+	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(o.pool())
 	for f := range to.Type().Fields() {
 		own, ok := from.Type().FieldByName(f.Name)
 		if why := without[f.Name]; ok == (why != "") {
@@ -54,23 +48,8 @@ func TestOptions_SameAsPool(t *testing.T) {
 		}
 	}
 	for f := range from.Type().Fields() {
-		if _, ok := to.Type().FieldByName(f.Name); !ok && f.Name != "Interpreter" && f.Name != "Path" && f.Name != "Import" && f.Name != "Options" {
+		if _, ok := to.Type().FieldByName(f.Name); !ok && f.Name != "Interpreter" && f.Name != "Path" && f.Name != "Import" {
 			t.Errorf("python.Options.%s is neither an option of processes nor one that New reads", f.Name)
-		}
-	}
-}
-
-// TestOptions_Deprecated: a program can still set the options of the pool in
-// the deprecated field Options.
-func TestOptions_Deprecated(t *testing.T) {
-	o := &Options{Threads: 2, Options: processes.Options{Threads: 3, Timeout: 4}}
-	pool, err := o.pool()
-	if pool.Threads != 2 || pool.Timeout != 4 || err != nil {
-		t.Errorf("%d threads and a timeout of %d, %v; want 2, and 4", pool.Threads, pool.Timeout, err)
-	}
-	for _, own := range []processes.Options{{Command: []string{"x"}}, {Sandbox: &processes.Sandbox{}}, {Check: func(executor.Encoded) error { return nil }}} {
-		if _, err := New(1, &Options{Options: own}); !errors.Is(err, errors.ErrUnsupported) {
-			t.Errorf("New with %+v: %v, want ErrUnsupported", own, err)
 		}
 	}
 }

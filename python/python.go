@@ -217,10 +217,7 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if n == 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	all, err := o.pool()
-	if err != nil {
-		return nil, err
-	}
+	all := o.pool()
 	program, err := interpreter(o.Interpreter)
 	if err != nil {
 		return nil, err
