@@ -97,6 +97,21 @@ func (f *callFrame) rest(number int) callRange {
 func (f *callFrame) isLongLocked(now time.Time) bool { return now.Sub(f.since) >= longCall }
 
 // begunLocked returns how many of the calls have begun. Settled calls count.
+// Calls begin in order.
+//
+// The invariant: each call belongs either to the worker or to the pool. A call
+// that may have begun belongs to the worker, and is not sent again unless
+// Options.Retry allows it. The pool takes calls only by takeBackLocked, or when
+// the worker is dead, and the worker never begins a call that was taken. Before
+// a worker calls a function, it reports the call in one of three ways. Its
+// death loses none of these reports:
+//
+//	slots     a worker in Go raises a number in the journal by compare-and-swap
+//	marks     a worker in Python with one thread stores that number, and then reads the gate
+//	Started   all others, such as workers without a journal, write a frame
+//
+// So the result is exact if the worker is dead and all its frames are read. A
+// worker that lives may have begun more calls.
 func (f *callFrame) begunLocked(w *worker) int {
 	begun := f.begun + 1
 	switch {

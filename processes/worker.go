@@ -124,6 +124,13 @@ const (
 var trimAfter = time.Second
 
 // capacityLocked returns how many calls the pool should send to the worker now.
+//
+// The invariant (see begunLocked) lets a worker have calls in advance: the pool
+// can take back those that have not begun. With slots this takes effect at
+// once, so such a worker always has a second call. Other workers may answer
+// late, and have one call for each thread, unless their calls are quick. Each
+// frame needs a slot of the journal of its own, which limits the number of
+// frames.
 func (w *worker) capacityLocked() int {
 	if w.state != active || w.trimming || w.suspended || w.bytes >= w.maxArgumentBytes() && !w.hasIdleThreadLocked() {
 		return 0
@@ -268,6 +275,14 @@ func (w *worker) runningTask() (id int, task string, call callRange) {
 // those that the worker has begun, and returns them. From a worker without
 // slots and gate, it can only request the calls, by a TakeBack, and returns
 // none; see givenBack.
+//
+// The invariant (see begunLocked) holds because both sides change one word, or
+// each side writes first and then reads what the other side writes:
+//
+//	slots     the limit is in the same word as the number that the worker raises
+//	gate      the pool writes the gate, and then reads the mark. The worker writes the mark, and
+//	          then reads the gate. If it was written, the worker waits for the TakeBack
+//	neither   the worker decides, and its GivenBack names the calls that it will not begin
 func (w *worker) takeBackLocked(f *callFrame, keep int) callRange {
 	if w.usesSlots {
 		return w.keepLocked(f, max(f.settled, f.begun+1, w.journal.TakeBack(f.seq, keep, f.n)))
