@@ -167,7 +167,7 @@ func TestWrongTask_Refused(t *testing.T) {
 		if e.ID.Client == "" {
 			e.ID.Client = "anyone"
 		}
-		e.ID.Session, e.ID.Number, e.Try, e.Arg = e.Session, fmt.Sprint(i), fmt.Sprint(i), wire.Inline(arg)
+		e.ID.Session, e.ID.Number, e.Try, e.Arg = e.Session, fmt.Sprint(i), fmt.Sprint(i), wire.Value{Encoded: arg}
 		subject := wire.TaskSubject(in.Workers()[0].Capabilities, "anyone")
 		msgs, err := wire.EncodeTasks([]wire.OutgoingTask{{Envelope: e, Subject: subject}}, nil)
 		if err != nil {

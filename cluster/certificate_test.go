@@ -121,7 +121,7 @@ func TestServe_Certificates(t *testing.T) {
 		}
 		e := wire.Envelope{
 			ID: wire.TaskID{Client: public, Session: "s", Number: "1"}, Function: f.Name(), Signature: wire.Digest(f.Signature()), Session: "s", Try: "1",
-			Arg: wire.Inline(executor.Encoded{Kind: 13, Bytes: binary.LittleEndian.AppendUint64(nil, uint64(arg))}),
+			Arg: wire.Value{Encoded: executor.Encoded{Kind: 13, Bytes: binary.LittleEndian.AppendUint64(nil, uint64(arg))}},
 		}
 		subject := wire.TaskSubject(contract, public)
 		msgs, err := wire.EncodeTasks([]wire.OutgoingTask{{Envelope: e, Subject: subject}}, signer)

@@ -55,7 +55,7 @@ var weigh = concert.Register("cluster_test.weigh", func(ctx context.Context, b [
 func storeParts(t *testing.T, js jetstream.JetStream, client string, v executor.Encoded) wire.Value {
 	t.Helper()
 	sum := sha256.Sum256(v.Bytes)
-	to := wire.Value{Kind: v.Kind, Blob: wire.ArgumentName(client), Size: len(v.Bytes), Sum: sum[:]}
+	to := wire.Value{Encoded: executor.Encoded{Kind: v.Kind}, Blob: wire.ArgumentName(client), Size: len(v.Bytes), Sum: sum[:]}
 	n := 0
 	for part := range slices.Chunk(v.Bytes, wire.PartBytes) {
 		if _, err := js.Publish(t.Context(), wire.BlobSubject(to.Blob, n), part); err != nil {
@@ -193,7 +193,7 @@ func TestServe_LargeMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	publishTasks(t, js, contract, "rogue", tasks, wire.Inline(arg))
+	publishTasks(t, js, contract, "rogue", tasks, wire.Value{Encoded: arg})
 	for range places {
 		<-h.began
 	}
@@ -284,7 +284,7 @@ func TestServe_PublishedTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	publishTasks(t, js, contract, "client", 1, wire.Inline(arg))
+	publishTasks(t, js, contract, "client", 1, wire.Value{Encoded: arg})
 	<-h.began
 	info, err := tap.Info(t.Context())
 	if err != nil {

@@ -318,17 +318,17 @@ func (b *outgoing) add(h frame.CallHead, args []executor.Encoded, allocate func(
 	b.buf = frame.AppendCall(b.buf, h)
 	for _, arg := range args {
 		if len(arg.Bytes) <= shm.MaxInline {
-			b.buf = frame.AppendArg(b.buf, frame.Inline(arg), 0)
+			b.buf = frame.AppendArg(b.buf, frame.Payload{Encoded: arg}, 0)
 			continue
 		}
 		if allocate != nil {
 			if at, ok := allocate(len(arg.Bytes)); ok {
 				b.inArena = append(b.inArena, arenaArg{at: at, kind: arg.Kind, bytes: arg.Bytes, frame: start, arg: len(b.buf)})
-				b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind, Shared: true, Span: at}, 0)
+				b.buf = frame.AppendArg(b.buf, frame.Payload{Encoded: executor.Encoded{Kind: arg.Kind}, Shared: true, Span: at}, 0)
 				continue
 			}
 		}
-		b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind}, len(arg.Bytes))
+		b.buf = frame.AppendArg(b.buf, frame.Payload{Encoded: executor.Encoded{Kind: arg.Kind}}, len(arg.Bytes))
 		b.inPipe = append(b.inPipe, pipeArg{len(b.buf), arg.Bytes})
 		inPipe += len(arg.Bytes)
 	}
@@ -349,8 +349,8 @@ type arenaArg struct {
 // arguments first.
 func (b *outgoing) inline(number int) {
 	p := b.inArena[number]
-	here := frame.AppendArg(nil, frame.Payload{Kind: p.kind}, len(p.bytes))
-	there := frame.AppendArg(nil, frame.Payload{Kind: p.kind, Shared: true, Span: p.at}, 0)
+	here := frame.AppendArg(nil, frame.Payload{Encoded: executor.Encoded{Kind: p.kind}}, len(p.bytes))
+	there := frame.AppendArg(nil, frame.Payload{Encoded: executor.Encoded{Kind: p.kind}, Shared: true, Span: p.at}, 0)
 	shorter := len(there) - len(here)
 	b.buf = slices.Delete(b.buf, p.arg+len(here), p.arg+len(there))
 	copy(b.buf[p.arg:], here)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes"
 )
@@ -27,7 +28,7 @@ var (
 	// forgeLarge writes a result of n bytes for the only call of its worker,
 	// and bypasses all checks in the worker.
 	forgeLarge = concert.Register("processes_test.forgeLarge", func(_ context.Context, n int) (int, error) {
-		b := frame.ResultHead(nil, frame.Outcome{Value: frame.Payload{Kind: 1}}, n)
+		b := frame.ResultHead(nil, frame.Outcome{Value: frame.Payload{Encoded: executor.Encoded{Kind: 1}}}, n)
 		b = append(b, make([]byte, n)...)
 		for len(b) > 0 {
 			n, err := syscall.Write(4, b)
@@ -45,7 +46,7 @@ var (
 	})
 	// forgePlace writes a result that claims to be n bytes in the arena.
 	forgePlace = concert.Register("processes_test.forgePlace", func(_ context.Context, n int) (int, error) {
-		b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Kind: 1, Shared: true, Span: frame.Span{Length: uint64(n)}}})
+		b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Encoded: executor.Encoded{Kind: 1}, Shared: true, Span: frame.Span{Length: uint64(n)}}})
 		syscall.Write(4, b)
 		time.Sleep(time.Minute)
 		return 0, nil

@@ -18,6 +18,7 @@ import (
 	"unsafe"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes"
 )
@@ -292,7 +293,7 @@ func TestPool_WorkerLeavesGroup(t *testing.T) {
 
 // forge writes its own result and then an unexpected frame.
 var forge = concert.Register("processes_test.forge", func(context.Context, int) (int, error) {
-	b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Kind: 13, Bytes: make([]byte, 8)}})
+	b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Encoded: executor.Encoded{Kind: 13, Bytes: make([]byte, 8)}}})
 	syscall.Write(4, frame.AppendHello(b, frame.HelloBody{Version: frame.Version}))
 	time.Sleep(time.Minute)
 	return 0, nil

@@ -261,7 +261,7 @@ func (w *worker) tooLarge(v frame.Payload) int {
 // value if the system may have no memory for one of its pages, because only
 // valueOf handles the failure of such an access.
 func (w *worker) valueOf(p frame.Payload) (executor.Encoded, error) {
-	v := executor.Encoded{Kind: p.Kind, Bytes: p.Bytes}
+	v := p.Encoded
 	if !p.Shared {
 		return v, nil
 	}

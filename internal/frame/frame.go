@@ -74,14 +74,10 @@ type Span struct{ Offset, Length uint64 }
 
 // Payload is a value: its bytes in the frame, or their span in shared memory.
 type Payload struct {
-	Kind   byte   // of executor.Encoded
-	Shared bool   // the bytes are in shared memory
-	Span   Span   // if Shared
-	Bytes  []byte // if not Shared
+	executor.Encoded      // without its bytes if Shared
+	Shared           bool // the bytes are in shared memory
+	Span             Span // if Shared
 }
-
-// Inline returns a payload whose bytes are in the frame.
-func Inline(v executor.Encoded) Payload { return Payload{Kind: v.Kind, Bytes: v.Bytes} }
 
 const spanSize = 8 + 8
 
@@ -332,7 +328,7 @@ func AppendResult(b []byte, o Outcome) []byte {
 // bytes must follow.
 func ResultHead(b []byte, o Outcome, bytes int) []byte {
 	start := len(b)
-	b = AppendResult(b, Outcome{ID: o.ID, Ran: o.Ran, Value: Payload{Kind: o.Value.Kind}})
+	b = AppendResult(b, Outcome{ID: o.ID, Ran: o.Ran, Value: Payload{Encoded: executor.Encoded{Kind: o.Value.Kind}}})
 	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
 	return b
 }

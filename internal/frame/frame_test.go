@@ -11,6 +11,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"concert/executor"
 	"concert/internal/frame"
 )
 
@@ -21,12 +22,12 @@ func TestReader_RoundTrips(t *testing.T) {
 		{Seq: 1<<32 - 1, Name: "f", Count: 1},
 	}
 	args := []frame.Payload{
-		{Kind: 2, Bytes: []byte("abc")},
-		{Kind: 9, Shared: true, Span: frame.Span{Offset: 1 << 40, Length: 1}},
-		{Bytes: []byte{}},
+		{Encoded: executor.Encoded{Kind: 2, Bytes: []byte("abc")}},
+		{Encoded: executor.Encoded{Kind: 9}, Shared: true, Span: frame.Span{Offset: 1 << 40, Length: 1}},
+		{Encoded: executor.Encoded{Bytes: []byte{}}},
 	}
 	outcomes := []frame.Outcome{
-		{ID: frame.ID{Seq: 1, Index: 5}, Ran: time.Hour, Value: frame.Payload{Kind: 1, Bytes: []byte("x")}},
+		{ID: frame.ID{Seq: 1, Index: 5}, Ran: time.Hour, Value: frame.Payload{Encoded: executor.Encoded{Kind: 1, Bytes: []byte("x")}}},
 		{ID: frame.ID{Seq: 2}, Value: frame.Payload{Shared: true, Span: frame.Span{Length: 1 << 63}}},
 	}
 	progress := frame.ProgressBody{ID: frame.ID{Seq: 4, Index: 1}, Done: -1, Total: 1 << 62}
@@ -113,7 +114,7 @@ func TestReader_RoundTrips(t *testing.T) {
 
 func TestReader_LargeFrames(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789"), 1<<20)
-	b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Bytes: big}})
+	b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Encoded: executor.Encoded{Bytes: big}}})
 	b = frame.AppendID(b, frame.Started, frame.ID{Seq: 2})
 	in := frame.NewReader(bytes.NewReader(b), 1<<24)
 	_, body, err := in.Next()
@@ -164,7 +165,7 @@ func TestReader_ErrorIsNotEnd(t *testing.T) {
 }
 
 func FuzzReader(f *testing.F) {
-	f.Add(frame.EndCall(frame.AppendArg(frame.AppendCall(nil, frame.CallHead{Seq: 7, Name: "f", Count: 1}), frame.Payload{Bytes: []byte("abc")}, 0), 0, 0))
+	f.Add(frame.EndCall(frame.AppendArg(frame.AppendCall(nil, frame.CallHead{Seq: 7, Name: "f", Count: 1}), frame.Payload{Encoded: executor.Encoded{Bytes: []byte("abc")}}, 0), 0, 0))
 	f.Add(frame.AppendResult(frame.AppendHello(nil, frame.HelloBody{Version: 1}), frame.Outcome{Value: frame.Payload{Shared: true}}))
 	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), frame.ID{Seq: 1}, frame.Canceled))
 	f.Add(frame.AppendFailure(frame.AppendID(nil, frame.Started, frame.ID{}), frame.Outcome{}))

@@ -44,7 +44,7 @@ func (e *Executor) onResult(msg jetstream.Msg) {
 		return
 	}
 	if o.Value.Blob == "" {
-		e.complete(c, &o, executor.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes})
+		e.complete(c, &o, o.Value.Encoded)
 		msg.Ack()
 		return
 	}

@@ -108,7 +108,7 @@ func (e *Executor) inlineArg(c *call) bool {
 	if len(arg.Bytes) > wire.MaxInlineBytes {
 		return false
 	}
-	c.arg = wire.Inline(arg)
+	c.arg = wire.Value{Encoded: arg}
 	return true
 }
 

@@ -321,9 +321,9 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 		case k == 7 && c.posted:
 			event = "has a result"
 			out := stale
-			out.Value = wire.Inline(executor.Encoded{})
+			out.Value = wire.Value{Encoded: executor.Encoded{}}
 			encoded := valueOf(t, step)
-			out.Value = wire.Inline(encoded)
+			out.Value = wire.Value{Encoded: encoded}
 			m.end(id, func(*modelSubscriber) string { return fmt.Sprint(step) })
 			o.result(out)
 		case k == 8 && c.posted:

@@ -38,7 +38,7 @@ func (c *Conn) Upload(ctx context.Context, name string, v executor.Encoded) (wir
 		return wire.Value{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(v.Bytes))
 	}
 	sum := sha256.Sum256(v.Bytes)
-	to := wire.Value{Kind: v.Kind, Blob: name, Size: len(v.Bytes), Sum: sum[:]}
+	to := wire.Value{Encoded: executor.Encoded{Kind: v.Kind}, Blob: name, Size: len(v.Bytes), Sum: sum[:]}
 	ctx, fail := context.WithCancelCause(ctx) // the first part that fails cancels the others
 	defer fail(nil)
 	places := make(chan struct{}, maxConcurrentParts)
@@ -74,7 +74,7 @@ func (c *Conn) Upload(ctx context.Context, name string, v executor.Encoded) (wir
 // permanent.
 func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (executor.Encoded, error) {
 	if v.Blob == "" {
-		return executor.Encoded{Kind: v.Kind, Bytes: v.Bytes}, nil
+		return v.Encoded, nil
 	}
 	last, err := c.lastPart(ctx, client, v, owns)
 	if err != nil {

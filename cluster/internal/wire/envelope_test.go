@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nkeys"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"concert/executor"
 )
 
 func TestEnvelope(t *testing.T) {
@@ -20,7 +22,7 @@ func TestEnvelope(t *testing.T) {
 	stranger, _ := other.PublicKey()
 	e := Envelope{
 		ID: TaskID{public, "session", "1a"}, Function: "f", Signature: "s", Deadline: 12345, Session: "session", Try: "1",
-		Input: 18, Label: "cat.jpg", Arg: Value{Kind: 3, Bytes: []byte("argument")},
+		Input: 18, Label: "cat.jpg", Arg: Value{Encoded: executor.Encoded{Kind: 3, Bytes: []byte("argument")}},
 	}
 	subject := TaskSubject("contract", public)
 	msg := seal1(t, e, subject, key)
@@ -113,7 +115,7 @@ func TestEnvelope_Label(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Signature: "s", Session: "session", Try: "1", Input: 1, Label: "one", Arg: Value{Kind: 1, Bytes: []byte("x")}}
+	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Signature: "s", Session: "session", Try: "1", Input: 1, Label: "one", Arg: Value{Encoded: executor.Encoded{Kind: 1, Bytes: []byte("x")}}}
 	f.Add(seal1(f, e, "concert.task.c.anyone", nil))
 	f.Add([]byte{1, 1})
 	key, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, make([]byte, 32))

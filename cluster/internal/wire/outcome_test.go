@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"concert/executor"
 )
 
 func TestOutcome(t *testing.T) {
 	full := Outcome{
 		ID: TaskID{"client", "session", "1"}, Err: []byte("error"), Dropped: true, Dead: true, Slot: 3, WorkerID: "worker", Took: time.Second, Try: "1", Stopped: true,
-		Value: Value{Kind: 2, Bytes: []byte("value"), Blob: "client.x", Size: 1 << 30, Sum: []byte("sum")},
+		Value: Value{Encoded: executor.Encoded{Kind: 2, Bytes: []byte("value")}, Blob: "client.x", Size: 1 << 30, Sum: []byte("sum")},
 	}
 	for _, o := range []Outcome{{}, full, {ID: TaskID{Client: "client", Number: "1"}, Slot: -1}} {
 		got, err := DecodeOutcome(o.Encode())
@@ -49,7 +51,7 @@ func TestOutcome(t *testing.T) {
 }
 
 func FuzzOutcome(f *testing.F) {
-	o := Outcome{ID: TaskID{"client", "session", "1"}, Err: []byte("error"), Slot: 3, Value: Value{Kind: 2, Bytes: []byte("value")}}
+	o := Outcome{ID: TaskID{"client", "session", "1"}, Err: []byte("error"), Slot: 3, Value: Value{Encoded: executor.Encoded{Kind: 2, Bytes: []byte("value")}}}
 	f.Add(o.Encode())
 	h := Hint{"1", 2, "worker", 3, 4, true}
 	f.Add(h.Encode())

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nkeys"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"concert/executor"
 )
 
 // TestSealTogether: of tasks that are signed together each can be checked by
@@ -147,7 +149,7 @@ func BenchmarkSeal(b *testing.B) {
 	for _, n := range []int{1, 8, 64} {
 		posts := make([]OutgoingTask, n)
 		for i := range posts {
-			posts[i] = OutgoingTask{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i), Arg: Value{Bytes: make([]byte, 100)}}, "subject"}
+			posts[i] = OutgoingTask{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i), Arg: Value{Encoded: executor.Encoded{Bytes: make([]byte, 100)}}}, "subject"}
 		}
 		b.Run(fmt.Sprint("sign/", n), func(b *testing.B) {
 			for b.Loop() {

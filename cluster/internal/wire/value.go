@@ -9,15 +9,11 @@ import (
 // Value is an argument or a result. It is in the message, or in BlobStream if
 // it is large.
 type Value struct {
-	Kind  byte   // 16
-	Bytes []byte // 17
-	Blob  string // 18: the name of its parts in BlobStream
-	Size  int    // 19: size of all parts together
-	Sum   []byte // 20: SHA-256
+	executor.Encoded        // 16: Kind, 17: Bytes
+	Blob             string // 18: the name of its parts in BlobStream
+	Size             int    // 19: size of all parts together
+	Sum              []byte // 20: SHA-256
 }
-
-// Inline returns a Value that is in the message.
-func Inline(v executor.Encoded) Value { return Value{Kind: v.Kind, Bytes: v.Bytes} }
 
 func (v *Value) put(f *fields) {
 	f.number(16, int64(v.Kind))

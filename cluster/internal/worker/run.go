@@ -228,7 +228,7 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 		})
 	}
 	if d.Arg.Blob == "" && d.ID.Session != "" {
-		submit(executor.Encoded{Kind: d.Arg.Kind, Bytes: d.Arg.Bytes})
+		submit(d.Arg.Encoded)
 		return
 	}
 	w.conn.Background.Go(func() {
@@ -324,7 +324,7 @@ func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, caus
 		return
 	}
 	if large == 0 {
-		o.Value = wire.Inline(v)
+		o.Value = wire.Value{Encoded: v}
 		w.publishOutcome(d, o)
 		return
 	}

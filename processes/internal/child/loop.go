@@ -148,7 +148,7 @@ func (w *worker) prepare() int {
 	go func() { // on a goroutine of its own, because it may call runtime.Goexit
 		err := concert.ErrGoexit
 		defer func() { done <- err }()
-		_, err = executor.Invoke(context.Background(), h.Name, executor.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
+		_, err = executor.Invoke(context.Background(), h.Name, arg.Encoded)
 	}()
 	if err := <-done; err != nil {
 		return w.broken(fmt.Errorf("initializer: %w", err))
@@ -174,7 +174,7 @@ func (w *worker) call(arg frame.Payload) {
 	var result executor.Encoded
 	err := w.missing
 	if err == nil {
-		result, err = w.function.Invoke(ctx, executor.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
+		result, err = w.function.Invoke(ctx, arg.Encoded)
 	}
 	w.finish(result, err)
 }
@@ -232,7 +232,7 @@ func (w *worker) finish(result executor.Encoded, err error) {
 	w.now = now
 	w.mu.Lock()
 	ctx := w.ctx
-	o := frame.Outcome{ID: w.id, Ran: now - w.begun, Value: frame.Inline(result)}
+	o := frame.Outcome{ID: w.id, Ran: now - w.begun, Value: frame.Payload{Encoded: result}}
 	w.ctx = nil
 	w.mu.Unlock()
 	switch {
