@@ -36,7 +36,7 @@ func expireResults(t *testing.T, ex *cluster.Executor) {
 	ex.KeepResults(t, wire.ResultAge)
 }
 
-// auditTwice audits calls when they are due, and again to confirm what was
+// auditTwice audits calls when they are due, and again to confirm that they are
 // absent.
 func auditTwice(t *testing.T, ex *cluster.Executor, after time.Duration) {
 	t.Helper()
@@ -44,7 +44,7 @@ func auditTwice(t *testing.T, ex *cluster.Executor, after time.Duration) {
 	ex.AuditAfter(t, after+2*time.Second)
 }
 
-// dialAt connects a client to a server that listens, until the test ends.
+// dialAt connects a client to a server by its URL, until the test ends.
 func dialAt(t *testing.T, url string, access cluster.Access) *cluster.Executor {
 	t.Helper()
 	ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: access, Notice: func(string) {}})
@@ -65,8 +65,8 @@ func settles(t *testing.T, fut *concert.Future[string], want string) {
 	}
 }
 
-// TestAudit_ResultExpired: results expire before their client has taken them,
-// while the servers still know its session. The task runs again.
+// TestAudit_ResultExpired: a task runs again if its result expires before its
+// client has received it, while the servers still know its session.
 func TestAudit_ResultExpired(t *testing.T) {
 	t.Parallel()
 	t.Run("away", func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestAudit_ResultExpired(t *testing.T) {
 		work.heal(s)
 		way.heal(s)
 		settles(t, fut, name)
-		stop() // before the server, which the cleanup ends first
+		stop() // ends before the server, which is closed by the cleanup
 		ex.Close()
 	})
 	t.Run("connected, as the clock of the servers jumps", func(t *testing.T) {
@@ -144,8 +144,8 @@ func TestAudit_ResultExpired(t *testing.T) {
 	})
 }
 
-// TestAudit_TaskLost: tasks are removed from the queue before a worker has
-// taken them. They are sent again, also if other tasks have their numbers.
+// TestAudit_TaskLost: tasks that are removed from the queue before a worker
+// fetches them are published again, even if other tasks have their numbers.
 func TestAudit_TaskLost(t *testing.T) {
 	for _, row := range []struct {
 		name string
@@ -212,8 +212,8 @@ func TestAudit_Intact(t *testing.T) {
 	}
 }
 
-// TestAudit_ConsumerStuck: the session's consumer does not deliver a result
-// that is stored. It is made anew.
+// TestAudit_ConsumerStuck: if the session's consumer does not deliver a stored
+// result, the client recreates the consumer.
 func TestAudit_ConsumerStuck(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -233,7 +233,7 @@ func TestAudit_ConsumerStuck(t *testing.T) {
 	}
 }
 
-// TestAudit_LostAgain: a task that is lost each time that it is sent settles
+// TestAudit_LostAgain: a task that is lost whenever it is published settles
 // with an error.
 func TestAudit_LostAgain(t *testing.T) {
 	s := embedded(t, "")
@@ -257,8 +257,8 @@ func TestAudit_LostAgain(t *testing.T) {
 	work.heal(s)
 }
 
-// TestAudit_CanceledLost: a call that is canceled, and whose task and result
-// are lost, settles although the worker that ran it lives.
+// TestAudit_CanceledLost: a canceled call whose task and result are lost
+// settles, although the worker that ran it lives.
 func TestAudit_CanceledLost(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -278,9 +278,8 @@ func TestAudit_CanceledLost(t *testing.T) {
 	}
 }
 
-// TestServe_RepublishesFunctions: a client learns the functions of a worker
-// that announced them before the servers have forgotten them, as when their
-// clock jumps by a day.
+// TestServe_RepublishesFunctions: a worker publishes its functions again after
+// the servers have forgotten them, as when their clock jumps by a day.
 func TestServe_RepublishesFunctions(t *testing.T) {
 	cluster.ShortSilence(t, 50*time.Millisecond)
 	s := embedded(t, "")

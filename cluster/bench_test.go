@@ -18,8 +18,8 @@ import (
 	"concert/goroutines"
 )
 
-// benched is a client with one worker of two places, at a server in this
-// process, which they reach by keys and TLS if keyed.
+// benched returns a client with a worker of two slots and a server in this
+// process. If keyed, they use keys and TLS.
 func benched(b *testing.B, keyed bool) (context.Context, *cluster.Executor) {
 	b.Helper()
 	var url string
@@ -71,7 +71,7 @@ func benchMap(b *testing.B, keyed bool) {
 
 var square = concert.Register("cluster_test.square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 
-// BenchmarkRoundTrip is one task at a time.
+// BenchmarkRoundTrip measures one task at a time.
 func BenchmarkRoundTrip(b *testing.B) {
 	b.Run("open", func(b *testing.B) { benchRoundTrip(b, false) })
 	b.Run("keys", func(b *testing.B) { benchRoundTrip(b, true) })
@@ -86,10 +86,10 @@ func benchRoundTrip(b *testing.B, keyed bool) {
 	}
 }
 
-// BenchmarkBare is what BenchmarkMap does, by hand: a task is published,
-// consumed, its result published, and acknowledged when that is stored; the
-// result is consumed and acknowledged. The streams are the same. It does
-// nothing else: no cancellation, no fairness, no contexts.
+// BenchmarkBare does by hand what BenchmarkMap does: it publishes a task,
+// consumes it, publishes its result, acknowledges the task when the result is
+// stored, consumes the result and acknowledges it. The streams are the same.
+// There is no cancellation, no fairness, and no context.
 func BenchmarkBare(b *testing.B) {
 	b.Run("map", func(b *testing.B) { bare(b, 1024) })
 	b.Run("roundtrip", func(b *testing.B) { bare(b, 1) })
@@ -103,7 +103,7 @@ func bare(b *testing.B, window int) {
 	defer s.Close()
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
-	var unacked sync.Map // of the worker: messages, by the subject of the result
+	var unacked sync.Map // messages of the worker, by the subject of the result
 	worker := bareJetStream(b, s, func(m *nats.Msg) {
 		if task, ok := unacked.LoadAndDelete(m.Subject); ok {
 			task.(jetstream.Msg).Ack()
@@ -137,7 +137,7 @@ func bare(b *testing.B, window int) {
 		<-places
 		left.Done()
 	})
-	body := make([]byte, 200) // about what an envelope has
+	body := make([]byte, 200) // about the size of an envelope
 	b.ResetTimer()
 	for i := range b.N {
 		places <- struct{}{}

@@ -8,9 +8,9 @@ import (
 	"concert/cluster/server"
 )
 
-// TestExecutor_CancellationLost: a cancellation that was not acknowledged is
+// TestCancel_NotAcknowledged: a cancellation that was not acknowledged is
 // published again.
-func TestExecutor_CancellationLost(t *testing.T) {
+func TestCancel_NotAcknowledged(t *testing.T) {
 	s, err := server.New(nil)
 	if err != nil {
 		t.Fatal(err)

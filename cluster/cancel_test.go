@@ -14,8 +14,8 @@ import (
 	"concert/cluster/server"
 )
 
-// TestServe_CancelStoredLate: a worker learns of a cancellation that the
-// servers store after it has read all there were.
+// TestServe_CancelStoredLate: a worker receives a cancellation that the servers
+// store after it has read all stored ones.
 func TestServe_CancelStoredLate(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -62,7 +62,7 @@ func TestShutdown_CauseMisbehaves(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The only slot of the worker is taken by a task of another client.
+			// A task of another client occupies the only slot of the worker.
 			other := dial(t, cluster.Access{InProcess: s})
 			stop := serve(t, cluster.Access{InProcess: s}, 1)
 			first, h := newHold(t)

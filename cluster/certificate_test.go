@@ -58,8 +58,8 @@ func authorityOf(t *testing.T, k *keyring) *ecdsa.PrivateKey {
 }
 
 // TestServe_Certificates: a worker runs no task whose signer the authority has
-// not made a client or an admin, even if the servers would let the task pass.
-// It makes a dead letter of it, and gives notice.
+// not certified as a client or an admin, even if the servers deliver the task.
+// The task becomes a dead letter, and the worker calls Notice.
 func TestServe_Certificates(t *testing.T) {
 	k, elsewhere := newKeyring(t), newKeyring(t)
 	client, work, other, boss := k.access(server.Client, "client"), k.access(server.Worker, "work"), k.access(server.Worker, "other"), k.access(server.Admin, "boss")
@@ -91,7 +91,7 @@ func TestServe_Certificates(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	contract := in.Workers()[0].Capabilities
-	all := tap(t, s, boss.Key) // an admin may publish anything, as any key could by a hole in the servers' configuration
+	all := tap(t, s, boss.Key) // an admin may publish anything, as any key could if the servers' configuration were wrong
 
 	invented, err := nkeys.CreateUser()
 	if err != nil {
@@ -132,7 +132,7 @@ func TestServe_Certificates(t *testing.T) {
 			t.Fatalf("%s, %v", answer.Data, err)
 		}
 	}
-	forgers := map[string]string{} // key, and what its dead letter says
+	forgers := map[string]string{} // the key, and the reason of its dead letter
 	for i, c := range []struct {
 		name        string
 		pair        nkeys.KeyPair
@@ -146,21 +146,23 @@ func TestServe_Certificates(t *testing.T) {
 		{"an invented key, with the certificate of a client", invented, inventedKey, certified.certificate, "not signed by this authority"},
 		{"an invented key, with another role", invented, inventedKey, kings, "has the role king"},
 	} {
-		submit(base+i, c.pair, c.public, c.certificate)
-		forgers[c.public] = c.want
-		if c.public == inventedKey {
-			continue // there is one notice for each key
-		}
-		select {
-		case text := <-notices:
-			if !strings.Contains(text, c.public) || !strings.Contains(text, c.want) {
-				t.Errorf("%s: the notice is %q, want %q", c.name, text, c.want)
+		t.Run(c.name, func(t *testing.T) {
+			submit(base+i, c.pair, c.public, c.certificate)
+			forgers[c.public] = c.want
+			if c.public == inventedKey {
+				return // there is one notice for each key
 			}
-		case <-time.After(20 * time.Second):
-			t.Errorf("%s: no notice", c.name)
-		}
+			select {
+			case text := <-notices:
+				if !strings.Contains(text, c.public) || !strings.Contains(text, c.want) {
+					t.Errorf("%s: the notice is %q, want %q", c.name, text, c.want)
+				}
+			case <-time.After(20 * time.Second):
+				t.Errorf("%s: no notice", c.name)
+			}
+		})
 	}
-	// The same function runs for a client and an admin, after all of these.
+	// After all of these, the same function runs for a client and an admin.
 	for i, access := range []cluster.Access{client, boss} {
 		ex, err := cluster.Dial(t.Context(), s.URL(), &cluster.Options{Access: access, Notice: func(string) {}})
 		if err != nil {
@@ -189,9 +191,9 @@ func TestServe_Certificates(t *testing.T) {
 	}
 }
 
-// TestKeyFile: a key file that is damaged, or was made by an earlier version,
-// is an error that says what to do.
-func TestKeyFile(t *testing.T) {
+// TestKeyFile_Damaged: a key file that is damaged, or was written by an earlier
+// version, is an error that says what to do.
+func TestKeyFile_Damaged(t *testing.T) {
 	k, elsewhere := newKeyring(t), newKeyring(t)
 	client, work, foreign := k.access(server.Client, "client"), k.access(server.Worker, "work"), elsewhere.access(server.Client, "foreign")
 	s := guarded(t, k)

@@ -23,8 +23,8 @@ import (
 	"concert/internal/race"
 )
 
-// TestMain is a server, a worker or a client, if the test wants this program to
-// be one.
+// TestMain runs the tests, or a server, a worker or a client if a test has
+// started this program as one.
 func TestMain(m *testing.M) {
 	be, other := roles[os.Getenv("CLUSTER_TEST_ROLE")]
 	if !other {
@@ -46,7 +46,7 @@ func tidily(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	os.Setenv("TMPDIR", dir)
-	flag.Set("test.parallel", "8") // tests that are parallel mostly wait
+	flag.Set("test.parallel", "8") // parallel tests mostly wait
 	code := m.Run()
 	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
 		fmt.Fprintf(os.Stderr, "the tests leave behind: %v, %v\n", left, err)
@@ -57,7 +57,7 @@ func tidily(m *testing.M) int {
 
 var roles = map[string]func() error{"server": beServer}
 
-// beServer is a server until its standard input ends.
+// beServer runs a server until its standard input ends.
 func beServer() error {
 	opts := &server.Options{Dir: os.Getenv("CLUSTER_TEST_DIR"), Listen: "127.0.0.1:0"}
 	replicas := 1
@@ -122,13 +122,13 @@ func startServer(t *testing.T, keyring string) (url string) {
 	return url
 }
 
-// rig is a client of a server with one worker, which end with it.
+// rig is a client with a server and one worker, which end with it.
 type rig struct {
 	*cluster.Executor
 	end func()
 }
 
-// Close closes the client, and then the others.
+// Close closes the client, and then the worker and the server.
 func (r *rig) Close() error {
 	err := r.Executor.Close()
 	r.end()
@@ -142,7 +142,7 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: work, Slots: c.Workers, Notice: func(s string) { t.Log(s) }}); err != nil {
-			panic(err) // or those who wait for a worker would wait for ever
+			panic(err) // otherwise callers that wait for a worker would wait forever
 		}
 	})
 	ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: client, Queue: c.Queue, Grace: c.Grace, Observer: c.Observer, Notice: func(s string) { t.Log(s) }})
@@ -156,16 +156,16 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 	})}
 }
 
-// TestConformance: the suite passes on a server in this process, on one of
-// open to any client, and on one that asks for keys and speaks TLS.
+// TestConformance: the suite passes on a server in this process, on a server
+// without keys, and on a server with keys and TLS.
 func TestConformance(t *testing.T) {
 	isolated.Run(t,
 		isolated.Test{Name: "embedded", Run: func(t *testing.T) {
 			s := embedded(t, "")
 			defer s.Close()
 			access := cluster.Access{InProcess: s}
-			// The suite counts goroutines, also the server's, which starts some
-			// with its first work.
+			// The suite counts goroutines, and the server starts some of its
+			// goroutines with its first work.
 			first := newRig(t, "", access, access, executortest.Config{Workers: 1, Queue: 1})
 			if _, err := concert.Submit(t.Context(), first, square, 1).Result(t.Context()); err != nil {
 				t.Fatal(err)
@@ -194,7 +194,7 @@ func conformance(t *testing.T, url string, client, work cluster.Access) {
 	executortest.Run(t, executortest.Traits{Far: true}, func(c executortest.Config) concert.Executor { return newRig(t, url, client, work, c) })
 }
 
-// upTo yields numbers below n.
+// upTo yields the numbers below n.
 func upTo(n int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range n {

@@ -18,8 +18,8 @@ import (
 
 var cube = concert.Register("cluster_test.cube", func(_ context.Context, n int) (int, error) { return n * n * n, nil })
 
-// machine is a server and a worker in this process, instead of others: where
-// there are servers, their URL takes the place of the access.
+// machine starts a server and a worker in this process. A program that uses
+// servers on other machines has their URL in place of the access.
 func machine() (access cluster.Access, stop func()) {
 	s, err := server.New(nil)
 	if err != nil {
@@ -31,7 +31,7 @@ func machine() (access cluster.Access, stop func()) {
 		pool := goroutines.New(2, nil)
 		defer pool.Close()
 		if err := cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access}); err != nil {
-			log.Fatal(err) // or those who wait for it would wait for ever
+			log.Fatal(err) // otherwise callers that wait for the worker would wait forever
 		}
 		return struct{}{}, nil
 	})
@@ -44,7 +44,7 @@ func machine() (access cluster.Access, stop func()) {
 
 func quiet(string) {}
 
-// The only line that says where tasks run is that of Dial.
+// Only the line with Dial says where tasks run.
 func ExampleDial() {
 	access, stop := machine()
 	defer stop()
@@ -64,7 +64,7 @@ func ExampleDial() {
 	// 27 <nil>
 }
 
-// A worker, until its context ends; here it does at once.
+// Serve runs a worker until its context ends, here at once.
 func ExampleServe() {
 	s, err := server.New(nil)
 	if err != nil {
@@ -80,7 +80,8 @@ func ExampleServe() {
 	// Output: <nil>
 }
 
-// A program that was stopped finds what it had done already.
+// A program that is started again finds the results of the tasks that ran
+// before it stopped.
 func ExampleWithID() {
 	access, stop := machine()
 	defer stop()
@@ -108,8 +109,7 @@ var flaky = concert.Register("cluster_test.flaky", func(_ context.Context, name 
 
 var calls atomic.Int32
 
-// Between two attempts the task is with the servers, and no worker waits for
-// it.
+// Between two attempts the servers keep the task, and no worker waits for it.
 func ExampleWithRetry() {
 	access, stop := machine()
 	defer stop()
@@ -144,7 +144,8 @@ func ExampleInspect() {
 	// Output: 0 dead letters <nil>
 }
 
-// Streams for servers of one's own; on three that are joined one would say 3.
+// Setup creates the streams on servers of your own. For three servers the
+// number is 3.
 func ExampleSetup() {
 	s, err := server.New(nil)
 	if err != nil {
@@ -157,9 +158,9 @@ func ExampleSetup() {
 	// Output: <nil>
 }
 
-// Two clusters share the work, where one has not servers enough: see
-// docs/scale.md. A worker serves both with one pool, and a client divides its
-// tasks among them.
+// Two clusters share the work when one has too few servers: see docs/scale.md.
+// A worker serves both with one pool, and a client divides its tasks among
+// them.
 func Example_shards() {
 	ctx, stop := context.WithCancel(context.Background())
 	pool := goroutines.New(2, nil)

@@ -15,7 +15,7 @@ import (
 	"concert/cluster/internal/worker"
 )
 
-// ShortLease has tasks of lost workers go to others soon.
+// ShortLease makes the tasks of lost workers go to other workers soon.
 func ShortLease(t *testing.T, d time.Duration) {
 	before := jet.Lease
 	jet.Lease = d
@@ -46,7 +46,8 @@ func (e *Executor) Stored(t *testing.T) (tasks, results uint64) {
 	return tasks, results
 }
 
-// ShortSilence has workers say often that they are there, and be missed soon.
+// ShortSilence makes heartbeats frequent, and silent workers count as lost
+// soon.
 func ShortSilence(t *testing.T, d time.Duration) {
 	often, long := jet.HeartbeatPeriod, jet.WorkerTimeout
 	jet.HeartbeatPeriod, jet.WorkerTimeout = d, 4*d
@@ -60,8 +61,8 @@ func ShortPulls(t *testing.T, d time.Duration) {
 	t.Cleanup(func() { worker.PullTime = before })
 }
 
-// Snapshot returns what there is in a stream under a prefix, a line for each
-// message: the rest of the subject and what it says, as far as that is short.
+// Snapshot returns the messages of a stream under a prefix, as a line for each:
+// the rest of the subject, and the message if it is short.
 func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	l := linked(t, a)
 	defer l.Close()
@@ -80,8 +81,8 @@ func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	return all
 }
 
-// Forget has the servers forget the session of an executor, by a connection of
-// its own.
+// Forget makes the servers forget the session of an executor, through a
+// connection of its own.
 func (e *Executor) Forget(t *testing.T, a Access) {
 	l := linked(t, a)
 	defer l.Close()
@@ -92,10 +93,10 @@ func (e *Executor) Forget(t *testing.T, a Access) {
 	}
 }
 
-// AuditAge is how long after it was sent a call is audited.
+// AuditAge is the time after which an outstanding call is audited.
 const AuditAge = client.AuditAge
 
-// Pause has the consumer of results of a session deliver nothing until a time.
+// Pause makes the consumer of a session's results deliver nothing until a time.
 func (e *Executor) Pause(t *testing.T, session *Executor, until time.Time) {
 	t.Helper()
 	stream, err := e.client.Conn().JS.Stream(t.Context(), wire.ResultStream)
@@ -107,7 +108,7 @@ func (e *Executor) Pause(t *testing.T, session *Executor, until time.Time) {
 	}
 }
 
-// KeepResults changes for how long the servers keep results.
+// KeepResults changes how long the servers keep results.
 func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	t.Helper()
 	stream, err := e.client.Conn().JS.Stream(t.Context(), wire.ResultStream)
@@ -121,8 +122,8 @@ func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	}
 }
 
-// Purge removes all that a stream holds, by a connection of its own, once there
-// are so many messages in another one.
+// Purge waits until stream after has n messages, and then removes all messages
+// of another stream, through a connection of its own.
 func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	l := linked(t, a)
 	defer l.Close()
@@ -142,7 +143,7 @@ func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	}
 }
 
-// Remake makes the stream of tasks anew, with nothing in it, by a connection of
+// Remake replaces the stream of tasks by an empty one, through a connection of
 // its own.
 func Remake(t *testing.T, a Access) {
 	l := linked(t, a)
@@ -155,7 +156,7 @@ func Remake(t *testing.T, a Access) {
 	}
 }
 
-// linked is a connection of the test's own.
+// linked returns a connection of the test's own.
 func linked(t *testing.T, a Access) *jet.Conn {
 	t.Helper()
 	conn, err := a.connect(t.Context(), "", "test")
@@ -165,18 +166,18 @@ func linked(t *testing.T, a Access) *jet.Conn {
 	return conn
 }
 
-// LateStore is jettest.LateStore by a connection of its own.
+// LateStore is jettest.LateStore through a connection of its own.
 func LateStore(t *testing.T, a Access, stream, prefix string) (store func(key string, body []byte)) {
 	l := linked(t, a)
 	t.Cleanup(l.Close)
 	return jettest.LateStore(t, l.JS, stream, prefix)
 }
 
-// Sent returns how many calls were sent, or about to be sent, until now.
+// Sent returns how many calls have been sent, or are about to be sent.
 func (e *Executor) Sent() int { return e.client.Sent() }
 
-// Subscribers returns how many Submits, and inputs of a Map, wait for calls
-// that were sent.
+// Subscribers returns how many Submits, and inputs of a Map, wait for sent
+// calls.
 func (e *Executor) Subscribers() int { return e.client.Subscribers() }
 
 // WaitingIDs returns how many queued Submits with ids the client remembers.
@@ -185,8 +186,8 @@ func (e *Executor) WaitingIDs() int { return e.client.WaitingIDs() }
 // Canceled returns how many sent calls are canceled.
 func (e *Executor) Canceled() int { return e.client.Canceled() }
 
-// Uploading returns how many Submits upload their large arguments, or have done
-// so.
+// Uploading returns how many Submits upload their large arguments, or have
+// uploaded them.
 func (e *Executor) Uploading() int { return e.client.Uploading() }
 
 // Cancellations returns the cancellations that the client would publish to

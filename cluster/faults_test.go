@@ -18,10 +18,10 @@ import (
 	"concert/goroutines"
 )
 
-// network is the way to a server in this process, which can be cut.
+// network is a connection to a server in this process that can be cut.
 type network struct {
 	mu    sync.Mutex
-	to    *server.Server // guarded by mu; nil while it is cut
+	to    *server.Server // nil while it is cut; guarded by mu
 	conns []net.Conn     // guarded by mu
 }
 
@@ -54,7 +54,8 @@ func (n *network) heal(s *server.Server) {
 	n.to = s
 }
 
-// embedded is a server in this process, which ends with the test.
+// embedded returns a server in this process, which is closed when the test
+// ends.
 func embedded(t *testing.T, dir string) *server.Server {
 	t.Helper()
 	s, err := server.New(&server.Options{Dir: dir})
@@ -65,7 +66,7 @@ func embedded(t *testing.T, dir string) *server.Server {
 	return s
 }
 
-// dial is a client that ends with the test.
+// dial returns a client that is closed when the test ends.
 func dial(t *testing.T, access cluster.Access) *cluster.Executor {
 	t.Helper()
 	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: access, Notice: func(string) {}})
@@ -76,13 +77,13 @@ func dial(t *testing.T, access cluster.Access) *cluster.Executor {
 	return ex
 }
 
-// serve is a worker, which ends with the test or before.
+// serve starts a worker, which ends with the test or when stop is called.
 func serve(t *testing.T, access cluster.Access, places int) (stop func()) {
 	t.Helper()
 	return serveOn(t, access, goroutines.New(places, nil))
 }
 
-// serveOn is a worker that runs tasks on a pool, which ends with it.
+// serveOn starts a worker that runs tasks on a pool, which is closed with it.
 func serveOn(t *testing.T, access cluster.Access, pool concert.Executor) (stop func()) {
 	t.Helper()
 	return serveWith(t, &cluster.ServeOptions{Access: access, Notice: func(string) {}}, pool)
@@ -95,7 +96,7 @@ func serveWith(t *testing.T, opts *cluster.ServeOptions, pool concert.Executor) 
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := cluster.Serve(ctx, "", pool, opts); err != nil {
-			panic(err) // or those who wait for a worker would wait for ever
+			panic(err) // otherwise callers that wait for a worker would wait forever
 		}
 	})
 	stop = sync.OnceFunc(func() {
@@ -108,7 +109,7 @@ func serveWith(t *testing.T, opts *cluster.ServeOptions, pool concert.Executor) 
 }
 
 var (
-	runs  sync.Map // of count, by argument
+	runs  sync.Map // how often count ran, by argument
 	count = concert.Register("cluster_test.count", func(_ context.Context, n int) (int, error) {
 		runs.LoadOrStore(n, new(atomic.Int64))
 		v, _ := runs.Load(n)
@@ -137,7 +138,7 @@ var (
 	})
 )
 
-// hold is where tasks of held wait.
+// hold blocks the tasks of held that have its name.
 type hold struct {
 	began    chan struct{}
 	let      chan struct{}
@@ -147,16 +148,16 @@ type hold struct {
 
 func newHold(t *testing.T) (name string, h *hold) { return t.Name(), holdOf(t.Name()) }
 
-// holdOf is a new one of that name.
+// holdOf makes a hold with a name.
 func holdOf(name string) *hold {
 	h := &hold{began: make(chan struct{}, 100), let: make(chan struct{})}
 	holding.Store(name, h)
 	return h
 }
 
-// TestNoWorker: a task that no worker can run waits, Notice is called, and the
-// task runs when a worker starts.
-func TestNoWorker(t *testing.T) {
+// TestSubmit_NoWorker: a task that no worker can run waits, Notice is called,
+// and the task runs when a worker starts.
+func TestSubmit_NoWorker(t *testing.T) {
 	s := embedded(t, "")
 	notices := make(chan string, 10)
 	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: cluster.Access{InProcess: s}, Notice: func(s string) { notices <- s }})
@@ -181,9 +182,9 @@ func TestNoWorker(t *testing.T) {
 	}
 }
 
-// TestDial_QueuedTaskExpires: a task without a worker is dropped when its
-// context ends, and keeps no Close waiting.
-func TestDial_QueuedTaskExpires(t *testing.T) {
+// TestClose_QueuedTaskExpires: a task without a worker is dropped when its
+// context ends, and Close does not wait for it.
+func TestClose_QueuedTaskExpires(t *testing.T) {
 	ex := dial(t, cluster.Access{InProcess: embedded(t, "")})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -205,9 +206,9 @@ func TestDial_QueuedTaskExpires(t *testing.T) {
 	ex.Close()
 }
 
-// TestWorkerLost: the tasks of a worker that is cut off run on another one, and
-// what the first one says later does not count.
-func TestWorkerLost(t *testing.T) {
+// TestServe_WorkerCutOff: the tasks of a worker that is cut off run on another
+// one, and later results of the first worker do not count.
+func TestServe_WorkerCutOff(t *testing.T) {
 	cluster.ShortLease(t, 600*time.Millisecond)
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -219,12 +220,12 @@ func TestWorkerLost(t *testing.T) {
 	<-h.began
 	lost.cut()
 	serve(t, direct, 1)
-	<-h.began // again, by the other one
+	<-h.began // it runs again, on the other worker
 	close(h.let)
 	if got, err := fut.Result(t.Context()); got != name || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	lost.heal(s) // now it tells what it has
+	lost.heal(s) // now it publishes its result
 	drained(t, ex)
 }
 
@@ -242,9 +243,9 @@ func drained(t *testing.T, ex *cluster.Executor) {
 	}
 }
 
-// TestDrain: workers come and go, and every task runs once, and no result is
-// lost.
-func TestDrain(t *testing.T) {
+// TestServe_Drains: while workers come and go, every task runs once, and no
+// result is lost.
+func TestServe_Drains(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)
@@ -276,10 +277,10 @@ func TestDrain(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestServerRestart: the servers are gone for a while, and come back with what
-// they had stored.
-func TestServerRestart(t *testing.T) {
-	cluster.ShortLease(t, 3*time.Second) // of tasks that were on their way
+// TestServer_Restarts: tasks continue when the servers return with their data
+// after some time.
+func TestServer_Restarts(t *testing.T) {
+	cluster.ShortLease(t, 3*time.Second) // of the tasks that were in flight
 	dir := t.TempDir()
 	s := embedded(t, dir)
 	n := &network{to: s}
@@ -313,10 +314,10 @@ func TestServerRestart(t *testing.T) {
 	s.Close()
 }
 
-// TestLargeAway: large arguments and results wait for servers that are away, as
-// small ones do; a task that is canceled in the meantime settles at once, as no
-// worker has it.
-func TestLargeAway(t *testing.T) {
+// TestLargeValue_ServersAway: large arguments and results wait for servers that
+// are away, as small ones do. A task that is canceled in the meantime settles
+// at once, because no worker has it.
+func TestLargeValue_ServersAway(t *testing.T) {
 	s := embedded(t, "")
 	client, work := &network{to: s}, &network{to: s}
 	ex := dial(t, cluster.Access{InProcess: client})
@@ -353,9 +354,9 @@ func TestLargeAway(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestCancelRunning: the context of a function that runs elsewhere ends with
-// its submitter's.
-func TestCancelRunning(t *testing.T) {
+// TestCancel_RunningTask: the context of a function in a worker ends with the
+// context of its submitter.
+func TestCancel_RunningTask(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)
@@ -385,9 +386,9 @@ func TestCancelRunning(t *testing.T) {
 	}
 }
 
-// TestOutOfReach: a task that is canceled settles, though no server can be
-// reached.
-func TestOutOfReach(t *testing.T) {
+// TestCancel_ServersUnreachable: a canceled task settles although no server can
+// be reached.
+func TestCancel_ServersUnreachable(t *testing.T) {
 	s := embedded(t, "")
 	n := &network{to: s}
 	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: cluster.Access{InProcess: n}, Grace: 50 * time.Millisecond, Notice: func(string) {}})
@@ -410,9 +411,9 @@ func TestOutOfReach(t *testing.T) {
 	ex.Close()
 }
 
-// TestLarge: what is too large for a message goes another way, and nothing of
-// it stays.
-func TestLarge(t *testing.T) {
+// TestLargeValue_Parts: values that exceed a message are stored in parts, and
+// no part remains at the end.
+func TestLargeValue_Parts(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)
@@ -440,9 +441,9 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// TestWithID: what has run under an id does not run again, for no program of
-// the same client.
-func TestWithID(t *testing.T) {
+// TestWithID_RunsOnce: a task that ran with an id does not run again, in no
+// program of the same client.
+func TestWithID_RunsOnce(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 2)
@@ -475,7 +476,7 @@ func TestWithID(t *testing.T) {
 			i++
 		}
 	}
-	// One that was canceled has no outcome, and runs when it is wanted again.
+	// A canceled task has no outcome, and runs when it is submitted again.
 	name, h := newHold(t)
 	ctx, cancel := context.WithCancel(cluster.WithID(t.Context(), "another one"))
 	gone := concert.Submit(ctx, first, held, name)
@@ -487,9 +488,10 @@ func TestWithID(t *testing.T) {
 	drained(t, first)
 }
 
-// TestReroute: tasks that were sent to workers which are gone permanently go to
-// those of another program that has the function.
-func TestReroute(t *testing.T) {
+// TestServe_ReplacedByOtherProgram: if the workers of a task are gone
+// permanently, the task goes to workers of another program that has the
+// function.
+func TestServe_ReplacedByOtherProgram(t *testing.T) {
 	cluster.ShortSilence(t, 100*time.Millisecond)
 	s := embedded(t, "")
 	ex := dial(t, cluster.Access{InProcess: s})
@@ -499,7 +501,7 @@ func TestReroute(t *testing.T) {
 	fut := concert.Submit(t.Context(), ex, held, name)
 	<-h.began
 	lost.cut()
-	concert.Register("cluster_test.anything", func(context.Context, int) (int, error) { return 0, nil }) // makes it another contract
+	concert.Register("cluster_test.anything", func(context.Context, int) (int, error) { return 0, nil }) // so that its capability set is another one
 	serve(t, cluster.Access{InProcess: s}, 1)
 	<-h.began
 	close(h.let)
@@ -509,9 +511,9 @@ func TestReroute(t *testing.T) {
 	lost.heal(s)
 }
 
-// TestDeadLetter: a task whose workers are lost time and again is given up, and
-// can be replayed.
-func TestDeadLetter(t *testing.T) {
+// TestDeadLetter_Replay: a task that loses its workers repeatedly becomes a
+// dead letter, which can be replayed.
+func TestDeadLetter_Replay(t *testing.T) {
 	cluster.ShortLease(t, 300*time.Millisecond)
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -555,7 +557,7 @@ func TestDeadLetter(t *testing.T) {
 	if queues, err := in.Queues(t.Context()); err != nil || len(queues) != 1 || queues[0].Tasks != 1 || queues[0].Client != "anyone" {
 		t.Errorf("%+v, %v", queues, err)
 	}
-	again := concert.Submit(id, ex, held, name) // waits for what runs, or finds it
+	again := concert.Submit(id, ex, held, name) // waits for the call that runs, or finds its result
 	close(h.let)
 	if got, err := again.Result(t.Context()); got != name || err != nil {
 		t.Errorf("%q, %v", got, err)
@@ -571,9 +573,9 @@ func TestDeadLetter(t *testing.T) {
 	}
 }
 
-// TestFair: a client with many tasks keeps another one waiting for no more of
-// them than there are places.
-func TestFair(t *testing.T) {
+// TestQueue_FairAmongClients: a client with many tasks delays another client by
+// no more tasks than there are slots.
+func TestQueue_FairAmongClients(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 1)
@@ -608,9 +610,9 @@ func TestFair(t *testing.T) {
 	}
 }
 
-// TestNotStarved: a function with many quick tasks leaves places to a function
-// with slow ones.
-func TestNotStarved(t *testing.T) {
+// TestQueue_SlowFunctionGetsSlots: a function with many quick tasks leaves
+// slots for a function with slow tasks.
+func TestQueue_SlowFunctionGetsSlots(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
 	serve(t, access, 2)

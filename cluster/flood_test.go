@@ -18,8 +18,8 @@ import (
 	"concert/executor"
 )
 
-// The bounds of a flood in docs/security.md: how long another client waits, and
-// what a flood costs in memory.
+// The limits of a flood that docs/security.md states: how long another client
+// waits, and how much memory a flood costs.
 const (
 	floodDelay   = 10 * time.Second
 	cancelMemory = 128 << 20 // of a server and a worker, for a key
@@ -29,7 +29,7 @@ const (
 // heap returns the bytes of the heap that are in use.
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // what the first one has finalized
+	runtime.GC() // memory that the first collection has finalized
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
@@ -87,7 +87,7 @@ func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string,
 	}
 }
 
-// allRan waits until the servers hold no task. No client takes the rogue's
+// allRan waits until the servers hold no task. No client receives the rogue's
 // results.
 func allRan(t *testing.T, ex *cluster.Executor) {
 	t.Helper()
@@ -102,8 +102,8 @@ func allRan(t *testing.T, ex *cluster.Executor) {
 	}
 }
 
-// contractOf runs a call with the argument n, so that the worker is known. It
-// returns the contract of the only worker.
+// contractOf runs a call with the argument n, so that the client knows the
+// worker. It returns the capability set of the only worker.
 func contractOf(t *testing.T, access cluster.Access, ex *cluster.Executor, n int) string {
 	t.Helper()
 	if n, err := concert.Submit(t.Context(), ex, count, n).Result(t.Context()); n == 0 || err != nil {
@@ -136,7 +136,7 @@ func TestServe_LargeArguments(t *testing.T) {
 		t.Fatal(err)
 	}
 	stored := storeParts(t, js, "rogue", arg)
-	const fit = 3 // of them in three quarters of 128 MiB
+	const fit = 3 // three quarters of 128 MiB hold this number
 	claimed := stored
 	claimed.Blob, claimed.Size = wire.ArgumentName("rogue"), 1<<30
 	publishTasks(t, js, contract, "rogue", 12, claimed) // these have no parts
@@ -165,7 +165,7 @@ func TestServe_LargeArguments(t *testing.T) {
 	allRan(t, ex)
 }
 
-// TestServe_LargeMessages: a worker that has quick functions, and asks for many
+// TestServe_LargeMessages: a worker that has quick functions, and fetches many
 // tasks, holds no more bytes of messages than ServeOptions.MaxBytes allows.
 func TestServe_LargeMessages(t *testing.T) {
 	s := embedded(t, "")
@@ -173,7 +173,7 @@ func TestServe_LargeMessages(t *testing.T) {
 	const places, messages = 8, 32 << 20 // a quarter of 128 MiB
 	serve(t, access, places)
 	ex := dial(t, access)
-	for i := range 100 { // so that they are known to be quick
+	for i := range 100 { // so that the worker knows that they are quick
 		if n, err := concert.Submit(t.Context(), ex, count, 6_000_000+i).Result(t.Context()); n == 0 || err != nil {
 			t.Fatalf("%d, %v", n, err)
 		}
@@ -214,8 +214,8 @@ func TestServe_LargeMessages(t *testing.T) {
 	allRan(t, ex)
 }
 
-// TestReplay_Duplicates: replaying one of two dead letters of the same task
-// removes both, and no other letter.
+// TestReplay_Duplicates: replaying one of two dead letters of a task removes
+// both of them, and no other letter.
 func TestReplay_Duplicates(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -264,8 +264,8 @@ func TestReplay_Duplicates(t *testing.T) {
 	}
 }
 
-// TestServe_PublishedTwice: if a client publishes a task twice, because the
-// acknowledgment was lost, a worker that gets both runs one.
+// TestServe_PublishedTwice: if a client publishes a task twice because the
+// acknowledgment was lost, a worker that fetches both runs one of them.
 func TestServe_PublishedTwice(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

@@ -16,14 +16,14 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// subscribed waits until n Submits wait for calls that are on their way.
+// subscribed waits until n Submits wait for sent calls.
 func subscribed(ex *cluster.Executor, n int) {
 	for ex.Subscribers() != n {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// canceled checks that a Submit settles as canceled, and reports for certain.
+// canceled checks that a Submit settles as canceled, and not with ErrLost.
 func canceled(t *testing.T, fut *concert.Future[string]) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -43,7 +43,7 @@ func isSettled(fut *concert.Future[string]) bool {
 	}
 }
 
-// watched is the events of a client's executor.
+// watched records the events of a client's executor.
 type watched struct {
 	mu     sync.Mutex
 	events []concert.Event
@@ -76,7 +76,8 @@ func (w *watched) await(t *testing.T, kind concert.EventKind, n int) {
 	}
 }
 
-// reporting is held, and reports its progress when asked.
+// reporting waits for its hold, and reports its progress when the test asks for
+// it.
 var reporting = concert.Register("cluster_test.reporting", func(ctx context.Context, name string) (string, error) {
 	c, _ := holding.Load(name)
 	h := c.(*hold)
@@ -91,9 +92,9 @@ var reporting = concert.Register("cluster_test.reporting", func(ctx context.Cont
 	}
 })
 
-// TestSameID_OneCall: Submits with the same id are one call. Each of them
-// starts, has its progress reported, and settles with the outcome, also if it
-// was submitted while the call ran.
+// TestSameID_OneCall: Submits with the same id are one call. Each Submit
+// starts, receives the progress, and settles with the outcome, even if it was
+// submitted while the call ran.
 func TestSameID_OneCall(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 4)
@@ -134,11 +135,11 @@ func TestSameID_OneCall(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_OneLeaves cancels one of two Submits of a call: by Cancel or by
+// TestSameID_OneCanceled cancels one of two Submits of a call: by Cancel or by
 // its context, the first or the second one, in each state of the call. The
 // canceled Submit settles at once. Neither the other Submit nor the function is
 // canceled.
-func TestSameID_OneLeaves(t *testing.T) {
+func TestSameID_OneCanceled(t *testing.T) {
 	t.Parallel()
 	for _, state := range []string{"before it is sent", "before it runs", "while it runs", "between attempts"} {
 		for _, first := range []bool{true, false} {
@@ -205,9 +206,9 @@ func TestSameID_OneLeaves(t *testing.T) {
 	}
 }
 
-// TestSameID_NoRoom: Submits join a call although the workers have no room for
-// more calls. So the function continues when the first Submit is canceled.
-func TestSameID_NoRoom(t *testing.T) {
+// TestSameID_NoFreeSlots: a Submit joins a call although the workers have no
+// free slots. So the function continues when the first Submit is canceled.
+func TestSameID_NoFreeSlots(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
 	serve(t, access, 1)
@@ -235,7 +236,7 @@ func TestSameID_NoRoom(t *testing.T) {
 	}
 }
 
-// failing fails when it is called first, and is held then.
+// failing fails at its first call, and waits for its hold at later ones.
 var failing = concert.Register("cluster_test.failing", func(ctx context.Context, name string) (string, error) {
 	c, _ := holding.Load(name)
 	h := c.(*hold)
@@ -252,9 +253,9 @@ var failing = concert.Register("cluster_test.failing", func(ctx context.Context,
 	}
 })
 
-// TestSameID_AllLeave: when all Submits of a call are canceled, the function
-// is.
-func TestSameID_AllLeave(t *testing.T) {
+// TestSameID_AllCanceled: when all Submits of a call are canceled, the function
+// is canceled.
+func TestSameID_AllCanceled(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
 	serve(t, access, 2)
@@ -276,8 +277,8 @@ func TestSameID_AllLeave(t *testing.T) {
 	}
 }
 
-// TestSameID_CanceledNotKept: a task with an id that was canceled, or whose
-// deadline has passed, while it ran has no outcome: it runs when it is
+// TestSameID_CanceledNotKept: a task with an id that was canceled while it ran,
+// or whose deadline passed then, has no kept outcome. It runs when it is
 // submitted again.
 func TestSameID_CanceledNotKept(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
@@ -309,8 +310,8 @@ func TestSameID_CanceledNotKept(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_JoinsCanceled: a Submit that finds a canceled call does not share
-// its end, whether the cancellation has arrived or not.
+// TestSameID_JoinsCanceled: a Submit that finds a canceled call does not settle
+// with it, whether the cancellation has arrived or not.
 func TestSameID_JoinsCanceled(t *testing.T) {
 	s := embedded(t, "")
 	work := &network{to: s}
@@ -340,7 +341,8 @@ func TestSameID_JoinsCanceled(t *testing.T) {
 	}
 }
 
-// TestSameID_Deadlines: the deadline of one Submit does not end another one.
+// TestSameID_Deadlines: the deadline of a Submit does not end another Submit of
+// the call.
 func TestSameID_Deadlines(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -378,7 +380,7 @@ func TestSameID_Deadlines(t *testing.T) {
 				t.Errorf("the result is %q, %v, want DeadlineExceeded", got, err)
 			}
 			if row.runs == 2 {
-				<-h.began // it was stopped, and runs for the one with more time
+				<-h.began // it was stopped, and runs again for the Submit that has more time
 			}
 			close(h.let)
 			settles(t, long, name)
@@ -391,8 +393,8 @@ func TestSameID_Deadlines(t *testing.T) {
 }
 
 // TestSameID_Maps: the inputs of two Maps with the same id share calls, by
-// their index. A loop that is left does not cancel them, and a Submit with that
-// id has a call of its own.
+// their index. Leaving the loop of one Map does not cancel them, and a Submit
+// with that id has a call of its own.
 func TestSameID_Maps(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -463,9 +465,9 @@ func TestSameID_Labels(t *testing.T) {
 	}
 }
 
-// TestSameID_LargeArgument: the Submit whose large argument is being stored is
-// canceled, and settles at once. The other one of the call has its own argument
-// stored.
+// TestSameID_LargeArgument: a Submit whose large argument is being uploaded
+// settles at once when it is canceled. The other Submit of the call uploads its
+// own argument.
 func TestSameID_LargeArgument(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -546,8 +548,8 @@ func TestSameID_Shutdown(t *testing.T) {
 	}
 }
 
-// TestSameID_OtherSession: a task that waits for long for the task of another
-// session with the same id does not count as one whose workers were lost.
+// TestSameID_OtherSession: a task that waits long for the task of another
+// session with the same id does not count as a task that lost its workers.
 func TestSameID_OtherSession(t *testing.T) {
 	cluster.ShortLease(t, 300*time.Millisecond)
 	access := cluster.Access{InProcess: embedded(t, "")}
@@ -577,9 +579,10 @@ func TestSameID_OtherSession(t *testing.T) {
 	}
 }
 
-// TestSameID_OtherSessionLeaves: a task that waits for another session's task
-// of the same id settles at once when it is canceled, for certain.
-func TestSameID_OtherSessionLeaves(t *testing.T) {
+// TestSameID_OtherSessionCanceled: a task that waits for the task of another
+// session with the same id settles at once when it is canceled, and not with
+// ErrLost.
+func TestSameID_OtherSessionCanceled(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 2)
 	one, other := dial(t, access), dial(t, access)
@@ -599,8 +602,8 @@ func TestSameID_OtherSessionLeaves(t *testing.T) {
 	drained(t, one)
 }
 
-// TestSameID_Random submits tasks with a few ids in two programs of one client,
-// and cancels some of them, at random. The functions return at random times.
+// TestSameID_Random submits tasks with a few ids in two programs of one client
+// and cancels some of them at random. The functions return at random times.
 // Each task that was not canceled has the result of its id. A canceled task has
 // the result or is canceled. At the end, the servers store nothing.
 func TestSameID_Random(t *testing.T) {
@@ -616,7 +619,7 @@ func TestSameID_Random(t *testing.T) {
 				name, h := newHold(t)
 				done := make(chan struct{})
 				defer close(done)
-				go func() { // the hold's room is bounded
+				go func() { // a hold has limited room
 					for {
 						select {
 						case <-h.began:

@@ -13,10 +13,10 @@ import (
 	"concert/goroutines"
 )
 
-// seen is the events of a worker's executor.
+// seen records the events of a worker's executor.
 type seen struct {
 	mu     sync.Mutex
-	inputs []string // guarded by mu: of events, with their kind
+	inputs []string // events, by kind; guarded by mu
 }
 
 func (s *seen) observe(e concert.Event) {
@@ -31,10 +31,9 @@ func (s *seen) has(text string) bool {
 	return slices.Contains(s.inputs, text)
 }
 
-// TestLabels: the index and the label of an input travel with a task: they are
-// in the events of the executor that the worker runs it on, in dead letters and
-// in the client's errors.
-func TestLabels(t *testing.T) {
+// TestLabel_ReachesWorker: the index and the label of an input are in the
+// events of the worker's executor, in dead letters and in the client's errors.
+func TestLabel_ReachesWorker(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	var there seen
@@ -50,7 +49,7 @@ func TestLabels(t *testing.T) {
 	cut := strings.Repeat("é", 126) + "…"
 	for i, c := range []struct {
 		name          string
-		label         string // of the one that fails
+		label         string // of the task that fails
 		mapped        bool
 		index         int64
 		there, letter string

@@ -78,9 +78,9 @@ func TestServe_EmptyTasks(t *testing.T) {
 	}
 }
 
-// TestWithID_Damaged: a call whose kept result cannot be read, or is that of
-// another task, settles with an error.
-func TestWithID_Damaged(t *testing.T) {
+// TestWithID_DamagedResult: a call whose kept result cannot be read, or belongs
+// to another task, settles with an error.
+func TestWithID_DamagedResult(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 1)
@@ -88,15 +88,17 @@ func TestWithID_Damaged(t *testing.T) {
 	_, js := raw(t, s)
 	other := wire.Outcome{ID: wire.TaskID{Client: wire.Anyone, Number: "other"}}
 	for id, stored := range map[string][]byte{"no result": []byte("\xff"), "another": other.Encode()} {
-		task := wire.TaskID{Client: wire.Anyone, Number: wire.Digest("cluster_test.square\x00-1\x00" + id)}
-		if _, err := js.Publish(t.Context(), wire.ResultSubject(task), stored); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		_, err := concert.Submit(cluster.WithID(ctx, id), ex, square, 3).Result(ctx)
-		cancel()
-		if err == nil || !strings.Contains(err.Error(), "damaged") {
-			t.Errorf("%s: %v, want that it is damaged", id, err)
-		}
+		t.Run(id, func(t *testing.T) {
+			task := wire.TaskID{Client: wire.Anyone, Number: wire.Digest("cluster_test.square\x00-1\x00" + id)}
+			if _, err := js.Publish(t.Context(), wire.ResultSubject(task), stored); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			_, err := concert.Submit(cluster.WithID(ctx, id), ex, square, 3).Result(ctx)
+			cancel()
+			if err == nil || !strings.Contains(err.Error(), "damaged") {
+				t.Errorf("%s: %v, want that it is damaged", id, err)
+			}
+		})
 	}
 }

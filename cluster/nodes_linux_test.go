@@ -27,7 +27,7 @@ type node struct {
 	ready   chan error
 }
 
-// newNode starts one, with what it needs to know: names and values.
+// newNode starts a process with these variables in its environment.
 func newNode(t *testing.T, env ...string) *node {
 	t.Helper()
 	n := &node{t: t, env: append(os.Environ(), env...)}
@@ -64,7 +64,7 @@ func (n *node) start() {
 	}()
 }
 
-// await waits until it is there.
+// await waits until the process is ready.
 func (n *node) await() {
 	n.t.Helper()
 	if err := <-n.ready; err != nil {
@@ -72,7 +72,7 @@ func (n *node) await() {
 	}
 }
 
-// kill kills it as a machine does that loses its power.
+// kill kills the process with SIGKILL, as if its machine lost power.
 func (n *node) kill() {
 	n.process.Process.Kill()
 	n.process.Wait()
@@ -87,20 +87,20 @@ func (n *node) signal(s os.Signal) {
 	}
 }
 
-// again starts it again after that.
+// again starts the process again after it was killed.
 func (n *node) again() {
 	n.t.Helper()
 	n.start()
 	n.await()
 }
 
-// stop tells it to end, and waits for that.
+// stop tells the process to end, and waits for its end.
 func (n *node) stop() error {
 	n.in.Close()
 	return n.process.Wait()
 }
 
-// wait waits for it to end by itself.
+// wait waits until the process ends by itself.
 func (n *node) wait() error {
 	defer n.in.Close()
 	return n.process.Wait()
@@ -111,10 +111,10 @@ func init() { roles["worker"], roles["client"] = beWorker, beClient }
 const (
 	stormWorkers = 4
 	stormPlaces  = 2                // of each
-	stormTime    = 30 * time.Second // that all of the work takes, if nothing goes wrong
+	stormTime    = 30 * time.Second // the minimal time for all of the work
 )
 
-// mark is a task that says that it ran, in a file of the worker's.
+// mark is a task that records its run in a file of the worker.
 var mark = concert.Register("cluster.test.mark", func(ctx context.Context, i int) (int, error) {
 	pause, err := time.ParseDuration(os.Getenv("CLUSTER_TEST_PAUSE"))
 	if err != nil {
@@ -137,8 +137,8 @@ func appendLine(file string, i int) error {
 	return errors.Join(err, f.Close())
 }
 
-// linesOf counts how often each number stands in a file; a file that is not
-// there has none.
+// linesOf counts how often each number is in a file. A file that does not exist
+// has none.
 func linesOf(file string) (counts map[int]int, lines int, err error) {
 	counts = map[int]int{}
 	f, err := os.Open(file)
@@ -158,7 +158,7 @@ func linesOf(file string) (counts map[int]int, lines int, err error) {
 	return counts, lines, nil
 }
 
-// beWorker serves until its standard input ends.
+// beWorker runs a worker until its standard input ends.
 func beWorker() error {
 	pool := goroutines.New(stormPlaces, nil)
 	defer pool.Close()
@@ -172,8 +172,8 @@ func beWorker() error {
 	})
 }
 
-// beClient has marks made, as many as it is told, and writes each that is made
-// into a file; if it is started again, it goes on.
+// beClient submits a number of marks, and writes each finished one to a file.
+// If it is started again, it continues.
 func beClient() error {
 	var n int
 	if _, err := fmt.Sscan(os.Getenv("CLUSTER_TEST_TASKS"), &n); err != nil {
@@ -186,7 +186,7 @@ func beClient() error {
 	}
 	ctx, cancel := context.WithCancel(cluster.WithID(context.Background(), "storm"))
 	defer cancel()
-	go func() { // the test is over, whatever else
+	go func() { // the test has ended
 		io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()

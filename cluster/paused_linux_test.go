@@ -11,23 +11,24 @@ import (
 	"concert/cluster/server"
 )
 
-// pauseTime is how long a process is stopped: longer than a heartbeat, and not
-// so long that other processes count it as lost.
+// pauseTime is how long a process is stopped: longer than a heartbeat period,
+// but so short that other processes do not count it as lost.
 const pauseTime = 5 * time.Second
 
-// site is a server with keys, two workers and a client, each a process.
-type site struct {
+// deployment is a server with keys, two workers and a client, each in a
+// process.
+type deployment struct {
 	server, client *node
 	workers        [2]*node
-	ran, shown     string // files: see mark and beClient
+	ran, shown     string // files; see mark and beClient
 }
 
-func newSite(t *testing.T, tasks int) *site {
+func newDeployment(t *testing.T, tasks int) *deployment {
 	t.Helper()
 	k := newKeyring(t)
 	client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")
 	address, dir := freeAddresses(t, 1)[0], t.TempDir()
-	r := &site{ran: filepath.Join(dir, "ran"), shown: filepath.Join(dir, "shown")}
+	r := &deployment{ran: filepath.Join(dir, "ran"), shown: filepath.Join(dir, "shown")}
 	r.server = newNode(t, "CLUSTER_TEST_ROLE=server", "CLUSTER_TEST_DIR="+t.TempDir(), "CLUSTER_TEST_KEYRING="+k.dir, "CLUSTER_TEST_LISTEN="+address)
 	r.server.await()
 	for i := range r.workers {
@@ -41,10 +42,10 @@ func newSite(t *testing.T, tasks int) *site {
 	return r
 }
 
-// TestPaused: if a server, a worker or a client gets no CPU time for five
-// seconds, tasks are delayed by that time. Each one runs once, without an
+// TestProcess_Paused: if a server, a worker or a client gets no CPU time for
+// five seconds, tasks are delayed by that time. Each task runs once, without an
 // error.
-func TestPaused(t *testing.T) {
+func TestProcess_Paused(t *testing.T) {
 	t.Parallel()
 	const tasks = 200
 	counts := func(file string) (of map[int]int, lines int) {
@@ -55,11 +56,11 @@ func TestPaused(t *testing.T) {
 		}
 		return of, lines
 	}
-	sites := map[string]*site{}
+	deployments := map[string]*deployment{}
 	for _, role := range []string{"server", "worker", "client"} {
-		sites[role] = newSite(t, tasks)
+		deployments[role] = newDeployment(t, tasks)
 	}
-	for role, r := range sites {
+	for role, r := range deployments {
 		for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 			if _, n := counts(r.shown); n >= tasks/10 {
 				break
@@ -71,14 +72,14 @@ func TestPaused(t *testing.T) {
 	}
 	all := func(s os.Signal) {
 		t.Helper()
-		sites["server"].server.signal(s)
-		sites["worker"].workers[0].signal(s)
-		sites["client"].client.signal(s)
+		deployments["server"].server.signal(s)
+		deployments["worker"].workers[0].signal(s)
+		deployments["client"].client.signal(s)
 	}
 	all(syscall.SIGSTOP)
 	time.Sleep(pauseTime)
 	all(syscall.SIGCONT)
-	for role, r := range sites {
+	for role, r := range deployments {
 		if err := r.client.wait(); err != nil {
 			t.Errorf("after a pause of the %s, the client: %v", role, err)
 		}

@@ -7,19 +7,19 @@ import (
 	"testing"
 )
 
-// proxy is a way to a server over TCP that can be cut, and healed.
+// proxy forwards TCP connections to a server. The network can fail and recover:
 //
-//	open --> cut --> open        connections end, and new ones too
+//	open --> cut --> open        connections end, and new ones are refused
 //	open --> silent --> open     connections stay, and transfer nothing, as after a power failure
 type proxy struct {
 	to string
 	l  net.Listener
 
-	mu    sync.Mutex
-	state proxyState            // guarded by mu
-	turn  *sync.Cond            // on mu: the state has changed
-	conns map[net.Conn]struct{} // guarded by mu
-	over  bool                  // guarded by mu: the test has ended
+	mu      sync.Mutex
+	state   proxyState            // guarded by mu
+	changed *sync.Cond            // the state has changed; on mu
+	conns   map[net.Conn]struct{} // guarded by mu
+	over    bool                  // the test has ended; guarded by mu
 }
 
 type proxyState int
@@ -37,7 +37,7 @@ func newProxy(t *testing.T, to string) *proxy {
 		t.Fatal(err)
 	}
 	p := &proxy{to: to, l: l, conns: map[net.Conn]struct{}{}}
-	p.turn = sync.NewCond(&p.mu)
+	p.changed = sync.NewCond(&p.mu)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -61,16 +61,16 @@ func newProxy(t *testing.T, to string) *proxy {
 
 func (p *proxy) address() string { return p.l.Addr().String() }
 
-// set has the network be so.
+// set sets the state of the network.
 func (p *proxy) set(s proxyState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state = s
-	p.turn.Broadcast()
+	p.changed.Broadcast()
 	if s == silent {
 		return
 	}
-	for c := range p.conns { // those that were silent for a while are of no use
+	for c := range p.conns { // those that were silent for some time are useless
 		c.Close()
 	}
 	clear(p.conns)
@@ -95,13 +95,14 @@ func (p *proxy) serve(from net.Conn) {
 	both.Wait()
 }
 
-// enter notes a connection, unless the way is cut; while it is silent it waits.
+// enter adds a connection, unless the state is cut. While the state is silent,
+// it waits.
 func (p *proxy) enter(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns[c] = struct{}{}
 	for p.state == silent {
-		p.turn.Wait()
+		p.changed.Wait()
 	}
 	if p.state == cut || p.over {
 		delete(p.conns, c)
@@ -110,7 +111,7 @@ func (p *proxy) enter(c net.Conn) bool {
 	return true
 }
 
-// pass copies from one connection to the other, as far as the network lets it.
+// pass copies from one connection to the other, as far as the state permits.
 func (p *proxy) pass(to, from net.Conn) {
 	defer to.Close()
 	defer from.Close()
@@ -119,7 +120,7 @@ func (p *proxy) pass(to, from net.Conn) {
 		n, err := from.Read(b)
 		p.mu.Lock()
 		for p.state == silent {
-			p.turn.Wait()
+			p.changed.Wait()
 		}
 		p.mu.Unlock()
 		if n > 0 {

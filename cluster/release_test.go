@@ -15,11 +15,11 @@ import (
 )
 
 var (
-	visits atomic.Int64 // that resident has had
+	visits atomic.Int64 // how often resident ran
 	begun  = make(chan struct{}, 100)
 
-	// resident outlives its workers at first, then fails once, and then is
-	// done.
+	// resident runs until its context ends in the first runs, then fails once,
+	// and then succeeds.
 	resident = concert.Register("cluster_test.resident", func(ctx context.Context, stays int64) (int64, error) {
 		n := visits.Add(1)
 		begun <- struct{}{}
@@ -34,8 +34,8 @@ var (
 	})
 )
 
-// TestServe_ReleasesNotCounted: a task that takes longer than its workers have
-// is no task that they are lost by, and that is no attempt.
+// TestServe_ReleasesNotCounted: if a worker drains before a task has finished,
+// this counts neither as a loss of the worker nor as an attempt.
 func TestServe_ReleasesNotCounted(t *testing.T) {
 	k := newKeyring(t)
 	client, work := k.access(server.Client, "client"), k.access(server.Worker, "worker")
@@ -46,7 +46,7 @@ func TestServe_ReleasesNotCounted(t *testing.T) {
 	}
 	defer ex.Close()
 	visits.Store(0)
-	const stays = 8 // more than a task has lives
+	const stays = 8 // more than the losses that a task may cause
 	retry := cluster.WithRetry(t.Context(), &concert.RetryOptions{Attempts: 2, Delay: time.Millisecond})
 	fut := concert.Submit(retry, ex, resident, stays)
 	awaitVisit := func() {
@@ -78,8 +78,7 @@ func TestServe_ReleasesNotCounted(t *testing.T) {
 	}
 }
 
-// late is done only when it is told to stop, and has something large to say
-// then.
+// late returns a large result when its context ends.
 var late = concert.Register("cluster_test.late", func(ctx context.Context, size int) ([]byte, error) {
 	visits.Add(1)
 	begun <- struct{}{}
@@ -87,9 +86,9 @@ var late = concert.Register("cluster_test.late", func(ctx context.Context, size 
 	return make([]byte, size), nil
 })
 
-// TestLateResult: a result that comes after the grace is a result, also if it
-// does not fit a message.
-func TestLateResult(t *testing.T) {
+// TestServe_ResultAfterGrace: a result that arrives after the grace period
+// counts, even if it does not fit into a message.
+func TestServe_ResultAfterGrace(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
 	pool := goroutines.New(1, nil)
@@ -106,15 +105,15 @@ func TestLateResult(t *testing.T) {
 	if err := <-serving; err != nil {
 		t.Error(err)
 	}
-	serve(t, access, 1) // for what it has given back
+	serve(t, access, 1) // for the tasks that the first worker has released
 	if b, err := fut.Result(t.Context()); err != nil || len(b) != 1<<20 || visits.Load() != 1 {
 		t.Errorf("%d bytes, %v, after %d attempts", len(b), err, visits.Load())
 	}
 }
 
-// TestExecutorClosed: a worker whose executor is closed ends with an error, and
-// what it was given goes to others.
-func TestExecutorClosed(t *testing.T) {
+// TestServe_ExecutorClosed: a worker whose executor is closed ends with an
+// error, and its tasks go to other workers.
+func TestServe_ExecutorClosed(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
 	closed := goroutines.New(1, nil)

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,55 +14,57 @@ import (
 	"concert/goroutines"
 )
 
-// TestSessionForgotten: a client that was away for so long that the servers
-// have forgotten it has its results all the same.
-func TestSessionForgotten(t *testing.T) {
+// TestSession_Forgotten: a client that was away for so long that the servers
+// have forgotten its session still gets its results.
+func TestSession_Forgotten(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
 	for _, away := range []bool{true, false} {
-		way := &network{to: s}
-		notices := make(chan string, 10)
-		ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: cluster.Access{InProcess: way}, Notice: func(s string) { notices <- s }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ex.Close()
-		name, h := newHold(t)
-		stop := serve(t, direct, 2)
-		one := concert.Submit(t.Context(), ex, held, name)
-		named := concert.Submit(cluster.WithID(t.Context(), "named"+time.Now().String()), ex, held, name)
-		<-h.began
-		<-h.began
-		if away {
-			way.cut()
-		}
-		ex.Forget(t, direct)
-		close(h.let)
-		if away {
-			stop() // the results are stored
-			way.heal(s)
-			serve(t, direct, 2)
-		}
-		for _, fut := range []*concert.Future[string]{one, named} {
-			if got, err := fut.Result(t.Context()); got != name || err != nil {
-				t.Errorf("away %v: %q, %v", away, got, err)
+		t.Run(fmt.Sprint("away ", away), func(t *testing.T) {
+			way := &network{to: s}
+			notices := make(chan string, 10)
+			ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: cluster.Access{InProcess: way}, Notice: func(s string) { notices <- s }})
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		if away {
-			t.Log(<-notices)
-		}
-		ex.Close()
-		stop()
+			defer ex.Close()
+			name, h := newHold(t)
+			stop := serve(t, direct, 2)
+			one := concert.Submit(t.Context(), ex, held, name)
+			named := concert.Submit(cluster.WithID(t.Context(), "named"+time.Now().String()), ex, held, name)
+			<-h.began
+			<-h.began
+			if away {
+				way.cut()
+			}
+			ex.Forget(t, direct)
+			close(h.let)
+			if away {
+				stop() // the results are stored
+				way.heal(s)
+				serve(t, direct, 2)
+			}
+			for _, fut := range []*concert.Future[string]{one, named} {
+				if got, err := fut.Result(t.Context()); got != name || err != nil {
+					t.Errorf("away %v: %q, %v", away, got, err)
+				}
+			}
+			if away {
+				t.Log(<-notices)
+			}
+			ex.Close()
+			stop()
+		})
 	}
 }
 
-// TestServers_DisksLost: servers that are set up anew, with nothing, are given
-// everything again, and no task is lost.
+// TestServers_DisksLost: servers that start again without data receive all
+// outstanding tasks again, and no task is lost.
 func TestServers_DisksLost(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits ten seconds for answers of servers that do not exist")
 	}
-	cluster.ShortLease(t, 3*time.Second) // of tasks that were on their way
+	cluster.ShortLease(t, 3*time.Second) // of the tasks that were in flight
 	s := embedded(t, "")
 	n := &network{to: s}
 	access := cluster.Access{InProcess: n}
@@ -90,12 +93,12 @@ func TestServers_DisksLost(t *testing.T) {
 		t.Errorf("%d results", results)
 	}
 	drained(t, ex)
-	stop() // before the server, which the cleanup ends first
+	stop() // ends before the server, which is closed by the cleanup
 	ex.Close()
 }
 
-// TestResult_PartsLost: a task whose large argument or result the servers have
-// lost runs again.
+// TestResult_PartsLost: a task runs again if the servers have lost parts of its
+// large argument or result.
 func TestResult_PartsLost(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, "")
@@ -129,7 +132,7 @@ func TestResult_PartsLost(t *testing.T) {
 	ex.Close()
 }
 
-// heavy returns a large value when it is let.
+// heavy returns a large value when its hold permits.
 var heavy = concert.Register("cluster_test.heavy", func(_ context.Context, name string) ([]byte, error) {
 	c, _ := holding.Load(name)
 	h := c.(*hold)
@@ -138,8 +141,9 @@ var heavy = concert.Register("cluster_test.heavy", func(_ context.Context, name 
 	return make([]byte, 1<<20), nil
 })
 
-// TestServe_ConsumerRecreated: what a worker says of a task that was lost with
-// its stream is not taken for word of the one that has its number now.
+// TestServe_ConsumerRecreated: after the stream of tasks was recreated, the
+// acknowledgment of a task of the old stream does not count for the task that
+// has its number now.
 func TestServe_ConsumerRecreated(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -165,7 +169,7 @@ func TestServe_ConsumerRecreated(t *testing.T) {
 	if got, err := first.Result(t.Context()); got != "old" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	stop() // all has been said
+	stop() // all acknowledgments have been sent
 	if tasks, _ := ex.Stored(t); tasks != 1 {
 		t.Errorf("the servers hold %d tasks, and one runs", tasks)
 	}

@@ -26,7 +26,7 @@ func tried(name string) int {
 	return trials.n[name]
 }
 
-// fussy fails as often as it is told, for each name.
+// fussy fails a number of times for each name, and then succeeds.
 var fussy = concert.Register("cluster.test.fussy", func(ctx context.Context, in trial) (int, error) {
 	trials.mu.Lock()
 	defer trials.mu.Unlock()
@@ -46,7 +46,7 @@ type trial struct {
 
 var errFussy = concert.RegisterError("test.fussy", errors.New("not good enough"))
 
-func TestRetry(t *testing.T) {
+func TestWithRetry_Attempts(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 2)
 	ex := dial(t, access)
@@ -70,8 +70,8 @@ func TestRetry(t *testing.T) {
 		i++
 	}
 
-	// The last attempt fails: it is a dead letter, that can be replayed,
-	// and has its outcome under its id then.
+	// After the last attempt, the task is a dead letter, which can be replayed,
+	// and its id then has the outcome.
 	in, err := cluster.Inspect(t.Context(), "", &access)
 	if err != nil {
 		t.Fatal(err)
@@ -99,16 +99,16 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestRetryEnds: a task between two attempts is canceled at once, and its
-// deadline is not waited for.
-func TestRetryEnds(t *testing.T) {
+// TestWithRetry_CanceledBetweenAttempts: a task that is canceled between two
+// attempts settles at once, and does not wait for its deadline.
+func TestWithRetry_CanceledBetweenAttempts(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)
 	ex := dial(t, access)
 	slow := cluster.WithRetry(t.Context(), &concert.RetryOptions{Attempts: 4, Delay: time.Hour, MaxDelay: time.Hour})
 
 	fut := concert.Submit(slow, ex, fussy, trial{t.Name() + "canceled", 9})
-	// Its place is free while it waits.
+	// Its slot is free while it waits.
 	if n, err := concert.Submit(t.Context(), ex, fussy, trial{t.Name() + "other", 0}).Result(t.Context()); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
@@ -122,7 +122,7 @@ func TestRetryEnds(t *testing.T) {
 		t.Errorf("%v, want that it was canceled for certain", err)
 	}
 
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // the servers forget it, or it would run when all have forgotten that it was canceled
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // removes the task, which otherwise would run when all have forgotten its cancellation
 		if tasks, _ := ex.Stored(t); tasks == 0 {
 			break
 		} else if time.Since(begin) > 20*time.Second {
@@ -140,7 +140,7 @@ func TestRetryEnds(t *testing.T) {
 	}
 }
 
-func TestRetryWrong(t *testing.T) {
+func TestWithRetry_InvalidOptions(t *testing.T) {
 	for _, o := range []concert.RetryOptions{{Attempts: -1}, {Attempts: 1001}, {Delay: -1}, {MaxDelay: 25 * time.Hour}, {If: func(error) bool { return true }}} {
 		func() {
 			defer func() {

@@ -15,22 +15,22 @@ import (
 
 var storm = flag.Int("storm", 0, "how many tasks TestStorm has, such as 2000; 0 leaves it out")
 
-// weather is three servers, with the network between all that there is.
+// stormNetwork is three servers and the network between all processes.
 //
 //	client, workers --> front[i] --> server i
 //	server i --> between[i][j] --> server j, and by what j says of itself: around[j]
-type weather struct {
+type stormNetwork struct {
 	servers []*node
 	front   []*proxy
 	between [][]*proxy
 	around  []*proxy
 }
 
-func newWeather(t *testing.T, k *keyring) *weather {
+func newStormNetwork(t *testing.T, k *keyring) *stormNetwork {
 	t.Helper()
 	const n = 3
 	addresses := freeAddresses(t, 2*n)
-	w := &weather{between: make([][]*proxy, n)}
+	w := &stormNetwork{between: make([][]*proxy, n)}
 	for i := range n {
 		w.front = append(w.front, newProxy(t, addresses[n+i]))
 		w.around = append(w.around, newProxy(t, addresses[i]))
@@ -68,7 +68,7 @@ func freeAddresses(t *testing.T, n int) (all []string) {
 	return all
 }
 
-func (w *weather) url() string {
+func (w *stormNetwork) url() string {
 	var all []string
 	for _, p := range w.front {
 		all = append(all, "tls://"+p.address())
@@ -76,8 +76,8 @@ func (w *weather) url() string {
 	return strings.Join(all, ",")
 }
 
-// alone has a server be cut off from all others, or not.
-func (w *weather) alone(i int, s proxyState) {
+// alone cuts a server off from all other servers, or ends that.
+func (w *stormNetwork) alone(i int, s proxyState) {
 	ways := []*proxy{w.front[i], w.around[i]}
 	for j := range w.servers {
 		ways = append(ways, w.between[i][j], w.between[j][i])
@@ -88,14 +88,14 @@ func (w *weather) alone(i int, s proxyState) {
 }
 
 // TestStorm: servers, workers and the client are killed, and the network is
-// cut, under load: each task runs at least once, and has its result shown once.
+// cut, under load. Each task runs at least once, and its result arrives once.
 func TestStorm(t *testing.T) {
 	if *storm == 0 {
 		t.Skip("it takes two minutes: run it with -storm 2000")
 	}
 	k := newKeyring(t)
 	client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")
-	w := newWeather(t, k)
+	w := newStormNetwork(t, k)
 	dir := t.TempDir()
 	var workers []*node
 	for i := range stormWorkers {
@@ -109,8 +109,8 @@ func TestStorm(t *testing.T) {
 	c := newNode(t, "CLUSTER_TEST_ROLE=client", "CLUSTER_TEST_URL="+w.url(), "CLUSTER_TEST_KEY="+client.Key, "CLUSTER_TEST_FILE="+shown, fmt.Sprint("CLUSTER_TEST_TASKS=", *storm))
 	c.await()
 
-	// until waits until so many results have been shown, and returns the
-	// longest time in which none was.
+	// until waits until n results have arrived, and returns the longest time in
+	// which none arrived.
 	reached := 0
 	until := func(n int) (stall time.Duration) {
 		t.Helper()
@@ -147,7 +147,7 @@ func TestStorm(t *testing.T) {
 			for i := range w.servers {
 				w.alone(i, cut)
 			}
-			time.Sleep(3 * time.Second) // which is how long it lasts
+			time.Sleep(3 * time.Second) // the time for which it lasts
 			for i := range w.servers {
 				w.alone(i, open)
 			}

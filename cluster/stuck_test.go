@@ -13,11 +13,12 @@ import (
 	"concert/goroutines"
 )
 
-// stuckArgument is an argument whose decoder does not return until released.
+// stuckArgument is an argument whose decoder does not return until the test
+// releases it.
 type stuckArgument struct{}
 
 var (
-	stuckDecoders = make(chan struct{}, 1) // has room for one: a decoder has begun
+	stuckDecoders = make(chan struct{}, 1) // receives when a decoder has begun; has room for one
 	stuckRelease  chan struct{}            // closed at the end of the test
 )
 
@@ -34,9 +35,9 @@ func (*stuckArgument) UnmarshalBinary([]byte) error {
 
 var takeStuck = concert.Register("cluster_test.takeStuck", func(context.Context, stuckArgument) (int, error) { return 1, nil })
 
-// TestServe_Stuck: Serve returns although a task does not end when it is
-// canceled, and Shutdown of the submitter does.
-func TestServe_Stuck(t *testing.T) {
+// TestServe_TaskDoesNotEnd: Serve returns although a task does not end when it
+// is canceled, and so does Shutdown of the submitter.
+func TestServe_TaskDoesNotEnd(t *testing.T) {
 	s, err := server.New(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +81,8 @@ func TestServe_Stuck(t *testing.T) {
 	}
 }
 
-// TestServe_ReadyFails: a Ready that misbehaves does not stop the worker.
+// TestServe_ReadyFails: a Ready callback that misbehaves does not stop the
+// worker.
 func TestServe_ReadyFails(t *testing.T) {
 	release := make(chan struct{})
 	for name, ready := range map[string]func(){"panics": func() { panic("out of cheese") }, "exits": runtime.Goexit, "hangs": func() { <-release }} {

@@ -9,8 +9,9 @@ import (
 	"concert/cluster"
 )
 
-// TestPasswords: no error says a password, whatever is wrong with its URL.
-func TestPasswords(t *testing.T) {
+// TestURL_NoPasswordInErrors: no error contains a password, whatever is wrong
+// with its URL.
+func TestURL_NoPasswordInErrors(t *testing.T) {
 	for _, url := range []string{
 		"nats://user:s3cret@127.0.0.1:1", "nats://user:s3cret@127.0.0.1:port", "nats://user:p@s3cret@127.0.0.1:1", "user:s3cret@127.0.0.1:1",
 		"nats://user:s3,cret@127.0.0.1:1", "nats://user:s3/cret@127.0.0.1:1", "nats://user:s3#cret@127.0.0.1:1", "nats://user:s3%cret@127.0.0.1:1",
@@ -18,24 +19,28 @@ func TestPasswords(t *testing.T) {
 		"nats://user:s3?cret@127.0.0.1:1", "nats://s3cret@", "nats://user:123@h:s3cret@127.0.0.1:x",
 		"nats://user:s3cret%40host:1", "nats://user:s3cret", "nats://user:s3cret@127.0.0.1:1?x=s3cret", "nats://user:s3cret@127.0.0.1:1#s3cret",
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		ex, err := cluster.Dial(ctx, url, nil)
-		cancel()
-		if err == nil {
-			ex.Close()
-			t.Errorf("%s: it connects", url)
-			continue
-		}
-		if text := err.Error(); strings.Contains(text, "s3") || strings.Contains(text, "cret@") || strings.Contains(text, "user") {
-			t.Errorf("%s: %s", url, text)
-		}
+		t.Run(url, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ex, err := cluster.Dial(ctx, url, nil)
+			cancel()
+			if err == nil {
+				ex.Close()
+				t.Errorf("%s: it connects", url)
+				return
+			}
+			if text := err.Error(); strings.Contains(text, "s3") || strings.Contains(text, "cret@") || strings.Contains(text, "user") {
+				t.Errorf("%s: %s", url, text)
+			}
+		})
 	}
 }
 
-func TestURLs(t *testing.T) {
+func TestURL_Invalid(t *testing.T) {
 	for _, url := range []string{"http://127.0.0.1:1", "nats://", ",", "nats://127.0.0.1:1,", "nats://127.0.0.1:port"} {
-		if _, err := cluster.Dial(t.Context(), url, nil); err == nil || !strings.Contains(err.Error(), "want one like nats://host:4222") {
-			t.Errorf("%q: %v", url, err)
-		}
+		t.Run(url, func(t *testing.T) {
+			if _, err := cluster.Dial(t.Context(), url, nil); err == nil || !strings.Contains(err.Error(), "want one like nats://host:4222") {
+				t.Errorf("%q: %v", url, err)
+			}
+		})
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The bounds of a flood by one key in docs/security.md: how long another key
-// waits, and what it costs in memory.
+// The limits of a flood by one key that docs/security.md states: how long
+// another key waits, and how much memory the flood costs.
 const (
 	floodDelay  = 10 * time.Second
 	floodMemory = 128 << 20
@@ -23,20 +23,20 @@ const (
 // heap returns the bytes of the heap that are in use.
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // what the first one has finalized
+	runtime.GC() // memory that the first collection has finalized
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
 // unharmed fails the test if a flood exceeds floodDelay or floodMemory.
-func unharmed(t *testing.T, other *visitor, before int64) {
+func unharmed(t *testing.T, other *keyHolder, before int64) {
 	t.Helper()
 	unharmedWithin(t, other, before, floodMemory)
 }
 
-// unharmedWithin is unharmed with a bound of its own for the memory.
-func unharmedWithin(t *testing.T, other *visitor, before, memory int64) {
+// unharmedWithin is unharmed with another limit for the memory.
+func unharmedWithin(t *testing.T, other *keyHolder, before, memory int64) {
 	t.Helper()
 	begin := time.Now()
 	if got := other.handshake(wire.ResultStream, "unharmed"); got != "" {
@@ -45,7 +45,8 @@ func unharmedWithin(t *testing.T, other *visitor, before, memory int64) {
 	if took := time.Since(begin); took > floodDelay {
 		t.Errorf("another client waits for %v", took)
 	}
-	// A flood that goes on allocates memory after the garbage collection, too.
+	// A flood that continues allocates memory after the garbage collection,
+	// too.
 	got := heap() - before
 	for range 20 {
 		if got > memory {
@@ -79,7 +80,7 @@ func TestFlood_Connections(t *testing.T) {
 		t.Errorf("%d connections by default, want %d", s.options.Connections, defaultConnections)
 	}
 	before := heap()
-	connect := func(v *visitor) error {
+	connect := func(v *keyHolder) error {
 		nc, err := client.Connect(s.URL(), client.Secure(v.tls), client.Nkey(v.public, v.pair.Sign), client.NoReconnect())
 		if err == nil {
 			t.Cleanup(nc.Close)
@@ -142,7 +143,7 @@ func TestFlood_Subscriptions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// About half of the memory is that of the connections' other ends.
+	// About half of the memory belongs to the other ends of the connections.
 	if took = (heap() - took) * defaultConnections / connections; took > 2*floodMemory {
 		t.Errorf("the subscriptions of a key take up to %d MiB", took>>20)
 	}

@@ -25,9 +25,9 @@ func newTestIssuer(t *testing.T) (*Keyring, *issuer) {
 	return k, i
 }
 
-// TestCertificates: a server that runs for long has a certificate that is
-// valid, a new one every 45 days.
-func TestCertificates(t *testing.T) {
+// TestIssuer_RenewsCertificates: a server always has a valid certificate,
+// because it makes a new one every 45 days.
+func TestIssuer_RenewsCertificates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, i := newTestIssuer(t)
 		var before *tls.Certificate
@@ -59,12 +59,12 @@ func TestCertificates(t *testing.T) {
 	})
 }
 
-// clientsRoots is what a client knows the servers by.
+// clientsRoots returns the certificates by which a client verifies servers.
 func (i *issuer) clientsRoots() *x509.CertPool { return i.serverTLS.RootCAs }
 
-// TestServersAskServers: who connects where other servers are listened for has
-// to show a certificate by the same authority.
-func TestServersAskServers(t *testing.T) {
+// TestServer_AuthenticatesServers: a program that connects as a server must
+// show a certificate of the same authority.
+func TestServer_AuthenticatesServers(t *testing.T) {
 	k, own := newTestIssuer(t)
 	_, other := newTestIssuer(t)
 	at := freeAddress(t)
@@ -82,19 +82,22 @@ func TestServersAskServers(t *testing.T) {
 		{"no certificate", func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &tls.Certificate{}, nil }, false},
 		{"a server of another cluster", other.serverTLS.GetClientCertificate, false},
 	} {
-		err := greet(at, &tls.Config{GetClientCertificate: c.show, RootCAs: own.serverTLS.RootCAs, ServerName: "localhost"})
-		if (err == nil) != c.in || err != nil && !strings.Contains(err.Error(), "tls:") {
-			t.Errorf("%s: %v; want that it gets in: %v", c.who, err, c.in)
-		}
+		t.Run(c.who, func(t *testing.T) {
+			err := greet(at, &tls.Config{GetClientCertificate: c.show, RootCAs: own.serverTLS.RootCAs, ServerName: "localhost"})
+			if (err == nil) != c.in || err != nil && !strings.Contains(err.Error(), "tls:") {
+				t.Errorf("%s: %v; want that it gets in: %v", c.who, err, c.in)
+			}
+		})
 	}
-	// Nor does a server talk to one of another authority.
+	// A server does not connect to a server of another authority.
 	err = greet(at, &tls.Config{GetClientCertificate: other.serverTLS.GetClientCertificate, RootCAs: other.serverTLS.RootCAs, ServerName: "localhost"})
 	if !errors.As(err, new(x509.UnknownAuthorityError)) {
 		t.Errorf("%v, want that the authority is unknown", err)
 	}
 }
 
-// greet connects as a server does to another one, and waits for its first word.
+// greet connects as a server does to another server, and waits for its first
+// message.
 func greet(at string, config *tls.Config) error {
 	raw, err := net.Dial("tcp", at)
 	if err != nil {

@@ -96,14 +96,14 @@ func TestKeyring(t *testing.T) {
 	}
 }
 
-// TestKeyring_Concurrent: of changes at the same time none is lost. Each is by
-// a keyring that was opened for it, as in a program of its own.
+// TestKeyring_Concurrent: no concurrent change is lost. Each change uses a
+// Keyring that was opened for it, as in separate programs.
 func TestKeyring_Concurrent(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keyring")
 	const changes = 100 // and as many new keys
 	var making sync.WaitGroup
 	authorities := make([]string, 8)
-	for i := range authorities { // the first one makes it, the others open it
+	for i := range authorities { // the first goroutine creates it, the others open it
 		making.Go(func() {
 			if _, err := server.NewKeyring(dir); err != nil {
 				t.Error(err)
@@ -164,8 +164,8 @@ func TestKeyring_Concurrent(t *testing.T) {
 	}
 }
 
-// TestListenAnywhere: with a keyring it may.
-func TestListenAnywhere(t *testing.T) {
+// TestListen_WithKeyring: a server with a keyring may listen on any address.
+func TestListen_WithKeyring(t *testing.T) {
 	k, err := server.NewKeyring(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func TestListenAnywhere(t *testing.T) {
 	}
 	for _, c := range []struct {
 		opts server.Options
-		want string // how its URL begins
+		want string // the beginning of its URL
 	}{
 		{server.Options{Listen: "0.0.0.0:0", Hosts: []string{"one.example"}}, "tls://one.example:"},
 		{server.Options{Listen: "0.0.0.0:0", Hosts: []string{"one.example"}, Advertise: "proxy.example:99"}, "tls://proxy.example:99"},
@@ -184,21 +184,23 @@ func TestListenAnywhere(t *testing.T) {
 		{server.Options{Listen: "0.0.0.0:0"}, "tls://" + self + ":"},
 		{server.Options{Listen: "127.0.0.1:0", Hosts: []string{"one.example"}}, "tls://127.0.0.1:"},
 	} {
-		c.opts.Keyring = k
-		s, err := server.New(&c.opts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if u := s.URL(); !strings.HasPrefix(u, c.want) || strings.HasSuffix(u, ":0") {
-			t.Errorf("%s, want %s...", u, c.want)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			c.opts.Keyring = k
+			s, err := server.New(&c.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u := s.URL(); !strings.HasPrefix(u, c.want) || strings.HasSuffix(u, ":0") {
+				t.Errorf("%s, want %s...", u, c.want)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
-func TestJoinRefused(t *testing.T) {
+func TestJoin_Refused(t *testing.T) {
 	k, err := server.NewKeyring(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -218,12 +220,14 @@ func TestJoinRefused(t *testing.T) {
 		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one", "two"}}, "want HOST:PORT"},
 		{k, "", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others}, "listen on for clients"},
 	} {
-		s, err := server.New(&server.Options{Keyring: c.keyring, Listen: c.listen, Join: &c.join})
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v, want %q", err, c.want)
-		}
-		if err == nil {
-			s.Close()
-		}
+		t.Run(c.want, func(t *testing.T) {
+			s, err := server.New(&server.Options{Keyring: c.keyring, Listen: c.listen, Join: &c.join})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if err == nil {
+				s.Close()
+			}
+		})
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// bounded is a server with low limits, a client, and two workers.
-func bounded(t *testing.T) (s *Server, ann, box, rogue *visitor) {
+// bounded returns a server with low limits, a client, and two workers.
+func bounded(t *testing.T) (s *Server, ann, box, rogue *keyHolder) {
 	t.Helper()
 	k, err := NewKeyring(t.TempDir())
 	if err != nil {
@@ -27,14 +27,14 @@ func bounded(t *testing.T) (s *Server, ann, box, rogue *visitor) {
 	if err := s.Setup(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []*visitor{ann, box, rogue} {
+	for _, v := range []*keyHolder{ann, box, rogue} {
 		v.connect(s)
 	}
 	return s, ann, box, rogue
 }
 
 // stores publishes a message and waits until it is stored.
-func (v *visitor) stores(subject, text string) {
+func (v *keyHolder) stores(subject, text string) {
 	v.Helper()
 	if _, err := v.nc.Request(subject, []byte(text), patience); err != nil {
 		v.Fatal(err)
@@ -55,7 +55,7 @@ func (s *Server) subjects(t *testing.T, stream, filter string) map[string]uint64
 	return info.State.Subjects
 }
 
-// fall waits until a stream has at most so many subjects that match a filter.
+// fall waits until a stream has at most n subjects that match a filter.
 func (s *Server) fall(t *testing.T, stream, filter string, max int) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -84,7 +84,7 @@ func TestFlood_CapabilitySets(t *testing.T) {
 }
 
 // TestFlood_Outputs: a worker that stores many parts of large results for a
-// client loses its own, and none of another worker.
+// client loses its own parts, and no parts of another worker.
 func TestFlood_Outputs(t *testing.T) {
 	s, ann, box, rogue := bounded(t)
 	subject := wire.BlobSubject(wire.ResultName(ann.public, box.public), 0)
@@ -105,10 +105,11 @@ func TestFlood_Outputs(t *testing.T) {
 }
 
 // TestLimits_KeepNewest: after the oldest results of a client have been
-// removed, its session gets the others, and another client's session gets all.
+// removed, its session receives the others, and the session of another client
+// receives all of its results.
 func TestLimits_KeepNewest(t *testing.T) {
 	s, rude, other := fourSessions(t)
-	consume := func(v *visitor) jetstream.Consumer {
+	consume := func(v *keyHolder) jetstream.Consumer {
 		t.Helper()
 		if got := v.handshake(wire.ResultStream, v.public); got != "" {
 			t.Fatal(got)
@@ -119,7 +120,7 @@ func TestLimits_KeepNewest(t *testing.T) {
 		}
 		return c
 	}
-	sessions := map[*visitor]jetstream.Consumer{rude: consume(rude), other: consume(other)}
+	sessions := map[*keyHolder]jetstream.Consumer{rude: consume(rude), other: consume(other)}
 	for i := range 20 {
 		for v := range sessions {
 			subject := wire.ResultSubject(wire.TaskID{Client: v.public, Session: v.public, Number: fmt.Sprint(i)})
@@ -128,7 +129,7 @@ func TestLimits_KeepNewest(t *testing.T) {
 			}
 		}
 	}
-	take := func(v *visitor, n int) (numbers []string) {
+	take := func(v *keyHolder, n int) (numbers []string) {
 		t.Helper()
 		batch, err := sessions[v].Fetch(n, jetstream.FetchMaxWait(patience))
 		if err != nil {

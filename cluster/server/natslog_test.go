@@ -1,11 +1,10 @@
 package server
 
 import (
-	"bytes"
+	"concert/internal/logtest"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,28 +12,10 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// lines is what is logged.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// TestNATSLogger: a server records the keys that it refuses. It records a flood
-// of them in a few lines.
+// TestNATSLogger: a server logs the keys that it refuses, and a flood of them
+// in a few lines.
 func TestNATSLogger(t *testing.T) {
-	var logged lines
+	var logged logtest.Buffer
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
 	defer slog.SetDefault(before)

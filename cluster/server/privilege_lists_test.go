@@ -11,8 +11,8 @@ import (
 // on the tables of accounts.go, so that a test fails if a right is widened
 // there.
 
-// mayPublish returns patterns of all subjects, where the streams are, to which
-// the holder of a key may have something be published.
+// mayPublish returns patterns of all subjects, in the account of the streams,
+// to which messages of a key may go.
 func mayPublish(role Role, key string) []string {
 	if role == Client {
 		return []string{
@@ -32,12 +32,12 @@ func mayPublish(role Role, key string) []string {
 		"$JS.API.DIRECT.GET.CONCERT_LOAD.concert.load.*.*.*", "$JS.API.DIRECT.GET.CONCERT_YIELDS.concert.yield.*.*.*",
 		"$JS.API.CONSUMER.INFO.CONCERT_TASKS.*", "$JS.API.CONSUMER.MSG.NEXT.CONCERT_TASKS.*",
 		"$JS.API.CONSUMER.MSG.NEXT.CONCERT_CANCEL.*", "$JS.API.CONSUMER.DELETE.CONCERT_CANCEL.*",
-		"$KV.CONCERT_WORKERS." + key + ".*", // by the servers, for an advert
+		"$KV.CONCERT_WORKERS." + key + ".*", // by the servers, for a heartbeat
 	}
 }
 
-// mayRead returns patterns of the subjects whose messages a role may read, be
-// they other clients' and workers'.
+// mayRead returns patterns of the subjects whose messages a role may read,
+// including messages of other clients and workers.
 func mayRead(role Role) []string {
 	if role == Client {
 		return []string{"$KV.CONCERT_WORKERS.>", "$KV.CONCERT_CONTRACTS.>"}
@@ -45,7 +45,7 @@ func mayRead(role Role) []string {
 	return []string{"concert.task.*.*", "concert.load.*.*.*", "concert.cancel.*", "concert.canceled.*", "concert.yield.*.*.*"}
 }
 
-// byServers are patterns of what servers publish themselves, and of answers to
+// byServers are patterns of subjects that servers publish to, and of answers to
 // the test's own requests.
 var byServers = []string{
 	"_R_.>", "_INBOX.*", "_INBOX.*.*", "$JS.EVENT.>",
@@ -55,7 +55,7 @@ var byServers = []string{
 	"$JS.API.CONSUMER.INFO.CONCERT_RESULTS.probe", "$JS.API.CONSUMER.DELETE.CONCERT_RESULTS.probe",
 }
 
-// victims are whose secrets are tried to be read.
+// victims are a client and a worker whose secrets the outcast attempts to read.
 type victims struct {
 	client, worker string // their keys
 	contract       string
@@ -68,8 +68,8 @@ const secretPrefix = "SECRET of "
 
 func isSecret(body []byte) bool { return bytes.Contains(body, []byte(secretPrefix)) }
 
-// secrets returns what is published of and for the victims: one for each kind
-// of subject.
+// secrets returns messages of and for the victims: one for each kind of
+// subject.
 func (v victims) secrets() map[string]string {
 	all := map[string]string{}
 	for _, subject := range []string{
@@ -90,8 +90,8 @@ var streamNames = []string{
 	wire.BucketStream(wire.WorkerBucket), wire.BucketStream(wire.CapabilityBucket), "ROGUE",
 }
 
-// subjects returns all subjects that mean something where the streams are, of
-// the victims and of the outcast.
+// subjects returns all subjects of the victims and of the outcast that have a
+// meaning in the account of the streams.
 func (v victims) subjects(outcast string) []string {
 	all := []string{"$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$SYS.REQ.USER.INFO", "_INBOX.x.y.z", "_R_.x", "$JS.EVENT.ADVISORY.API"}
 	for subject := range v.secrets() {
@@ -118,7 +118,7 @@ func (v victims) subjects(outcast string) []string {
 	return all
 }
 
-// requests returns those to JetStream about streams, after their prefix.
+// requests returns the requests to JetStream about streams, after their prefix.
 func (v victims) requests(outcast string) (all []string) {
 	for _, stream := range streamNames {
 		for _, what := range []string{
@@ -158,8 +158,8 @@ func (v victims) requests(outcast string) (all []string) {
 	)
 }
 
-// matches reports whether a subject is one of a pattern, as the servers see it:
-// a wildcard in the subject is a token like others.
+// matches reports whether a pattern matches a subject, as servers match them: a
+// wildcard in the subject is an ordinary token.
 func matches(pattern, subject string) bool {
 	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
 	for i, token := range p {

@@ -20,23 +20,23 @@ import (
 // patience is how long an answer may take on a busy machine.
 const patience = time.Minute
 
-// outcast is a connection of a key whose holder attempts what the role does not
-// permit. It records all messages that it receives.
+// outcast is a connection with a key whose holder attempts what its role does
+// not permit. It records all messages that it receives.
 type outcast struct {
-	*visitor
+	*keyHolder
 
-	mu    sync.Mutex
-	heard []*client.Msg // guarded by mu
+	mu       sync.Mutex
+	received []*client.Msg // guarded by mu
 }
 
-// listen subscribes to everything on the visitor's connection.
-func listen(v *visitor) *outcast {
+// listen subscribes to everything on the connection of a key.
+func listen(v *keyHolder) *outcast {
 	v.Helper()
-	o := &outcast{visitor: v}
+	o := &outcast{keyHolder: v}
 	_, err := o.nc.Subscribe(">", func(m *client.Msg) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.heard = append(o.heard, m)
+		o.received = append(o.received, m)
 	})
 	if err != nil || o.nc.Flush() != nil {
 		v.Fatal(err)
@@ -44,15 +44,16 @@ func listen(v *visitor) *outcast {
 	return o
 }
 
-// messages returns what it has heard.
+// messages returns the received messages.
 func (o *outcast) messages() []*client.Msg {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.Clone(o.heard)
+	return slices.Clone(o.received)
 }
 
-// scene is a cluster with a client and a worker who have secrets there, an
-// outcast, and an admin who hears all that is published where the streams are.
+// scene is a cluster with a client and a worker that have secrets, an outcast,
+// and an admin that receives everything published in the account of the
+// streams.
 type scene struct {
 	victims
 	outcast *outcast
@@ -75,7 +76,7 @@ func newScene(t *testing.T, role Role) *scene {
 	if err := s.Setup(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []*visitor{ann, box, rogue, boss} {
+	for _, v := range []*keyHolder{ann, box, rogue, boss} {
 		v.connect(s)
 	}
 	set := wire.CapabilitySet{Functions: map[string]string{"f": "signature"}}
@@ -93,8 +94,8 @@ func newScene(t *testing.T, role Role) *scene {
 	return sc
 }
 
-// publishSecrets publishes messages of and for the victims. What their streams
-// have no room for twice is not stored again.
+// publishSecrets publishes messages of and for the victims. A stream that keeps
+// one message for each subject does not store a message twice.
 func (sc *scene) publishSecrets(nc *client.Conn) {
 	sc.admin.Helper()
 	for subject, secret := range sc.secrets() {
@@ -107,8 +108,8 @@ func (sc *scene) publishSecrets(nc *client.Conn) {
 	}
 }
 
-// settle waits until the servers have done what the outcast has asked for: what
-// it publishes last has arrived.
+// settle waits until the servers have processed all requests of the outcast:
+// its last message has arrived.
 func (sc *scene) settle() {
 	sc.outcast.Helper()
 	last := wire.BlobSubject(wire.ArgumentName(sc.outcast.public), 0)
@@ -123,14 +124,14 @@ func (sc *scene) settle() {
 	}
 	for begin := time.Now(); !slices.ContainsFunc(sc.admin.messages(), func(m *client.Msg) bool { return m.Subject == last }); time.Sleep(time.Millisecond) {
 		if time.Since(begin) > patience {
-			sc.outcast.Fatalf("%s was not heard", last)
+			sc.outcast.Fatalf("%s was not received", last)
 		}
 	}
 }
 
-// state returns all that the servers hold, as lines: the streams with their
+// state returns all data of the servers, as lines: the streams with their
 // configurations, the consumers, and the subjects of messages that the outcast
-// must not write to. It leaves out adverts, which expire.
+// must not write to. It leaves out heartbeats, which expire.
 func (sc *scene) state() (all []string) {
 	sc.admin.Helper()
 	streams := sc.admin.js.ListStreams(sc.admin.Context(), jetstream.WithStreamListSubject(">"))
@@ -165,11 +166,11 @@ func (sc *scene) state() (all []string) {
 	return all
 }
 
-// same checks that the servers hold what they held before.
+// same checks that the servers have the same data as before.
 func (sc *scene) same(before []string) {
 	sc.outcast.Helper()
 	after := sc.state()
-	for subject := range sc.secrets() { // the admin's own: stored at any time
+	for subject := range sc.secrets() { // the admin's own, which may be stored at any time
 		before = append(before, "message "+subject)
 	}
 	for _, line := range after {
@@ -187,9 +188,9 @@ func (sc *scene) same(before []string) {
 	}
 }
 
-// check checks that all that was published where the streams are is what the
-// outcast may publish, or one of the patterns, and that it has read no secret
-// that it may not read.
+// check checks that everything published in the account of the streams is what
+// the outcast may publish, or matches one of the patterns, and that the outcast
+// has read no secret that it may not read.
 func (sc *scene) check(from int, patterns ...string) {
 	sc.outcast.Helper()
 	forbidden := map[string]int{}
@@ -217,7 +218,7 @@ func (sc *scene) check(from int, patterns ...string) {
 	}
 }
 
-// pulls are requests of a worker for messages. Only the first one may be
+// pulls returns requests of a worker for messages. Only the first one may be
 // served.
 func (sc *scene) pulls() (all []wire.Pull) {
 	for _, p := range []wire.Pull{
@@ -234,7 +235,7 @@ func (sc *scene) pulls() (all []wire.Pull) {
 	return all
 }
 
-// bodies are requests by which JetStream gives or makes something.
+// bodies returns requests with which JetStream returns or creates something.
 func (sc *scene) bodies() [][]byte {
 	return [][]byte{
 		nil,
@@ -279,9 +280,8 @@ func TestPrivileges(t *testing.T) {
 					o.nc.PublishRequest(wire.PullSubject(key), o.nc.NewInbox(), body)
 				}
 			}
-			// 2. It has the answers to all that it may publish go to every
-			//    subject. Those
-			// of its own account are none where the streams are.
+			// 2. It publishes all that it may, with every subject as reply
+			//    subject, except those that exist only in its own account.
 			targets := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return strings.HasPrefix(s, wire.ClientAPI) })
 			for _, r := range role.rights() {
 				if r.kind == subscription {
@@ -306,7 +306,7 @@ func TestPrivileges(t *testing.T) {
 					t.Errorf("none of the subjects of the test is one of the right %s", pattern)
 				}
 			}
-			// 3. It listens, while others work.
+			// 3. It listens while others work.
 			sc.publishSecrets(sc.admin.nc)
 			sc.settle()
 			sc.check(from)
@@ -316,7 +316,7 @@ func TestPrivileges(t *testing.T) {
 }
 
 // TestPrivileges_StoredRequest: a message that a key has stored, and that a
-// server then sends to a subject as an answer, is no task, and no request.
+// server then sends to a subject as an answer, is neither a task nor a request.
 func TestPrivileges_StoredRequest(t *testing.T) {
 	for _, role := range []Role{Client, Worker} {
 		t.Run(string(role), func(t *testing.T) {
@@ -324,7 +324,7 @@ func TestPrivileges_StoredRequest(t *testing.T) {
 			o := sc.outcast
 			sc.settle()
 			before, from := sc.state(), len(sc.admin.messages())
-			stored := map[string]string{ // where it stores, and asks for it
+			stored := map[string]string{ // where it stores the message and asks for it
 				wire.BlobSubject(o.public+".x", 0):                              wire.BlobStream,
 				wire.BlobSubject(sc.client+"."+o.public+".x", 0):                wire.BlobStream,
 				wire.ReleaseSubject(sc.contract, 7, 7):                          wire.ReleaseStream,
@@ -357,13 +357,13 @@ func TestPrivileges_StoredRequest(t *testing.T) {
 	}
 }
 
-// TestPrivileges_Handshake: the door does for a key what its role is for.
+// TestPrivileges_Handshake: a handshake grants a key what its role is for.
 func TestPrivileges_Handshake(t *testing.T) {
 	set := &wire.CapabilitySet{Functions: map[string]string{"g": "signature"}}
 	for _, c := range []struct {
 		role      Role
 		handshake wire.Handshake
-		want      string // of the error; "" if there is none
+		want      string // of the error; "" for none
 	}{
 		{Client, wire.Handshake{Capabilities: set}, "a client takes no tasks"},
 		{Client, wire.Handshake{Cancels: true}, "a client takes no tasks"},
@@ -395,8 +395,8 @@ func TestPrivileges_Handshake(t *testing.T) {
 	}
 }
 
-// TestPrivileges_Audit: an audit tells a client about its own tasks and results
-// only, whatever it asks for.
+// TestPrivileges_Audit: the answer to an audit is only about the client's own
+// tasks and results, whatever the client asks for.
 func TestPrivileges_Audit(t *testing.T) {
 	sc := newScene(t, Client)
 	store := func(key string) (sequence uint64) {
@@ -434,9 +434,11 @@ func TestPrivileges_Audit(t *testing.T) {
 		{"another client's result", 0, sc.client, "1", wire.Absent},
 		{"a task that there is not", own + 1, sc.outcast.public, "x", wire.Absent},
 	} {
-		if got := ask(c.sequence, c.id, c.try); got != c.want {
-			t.Errorf("%s: the state is %d, want %d", c.what, got, c.want)
-		}
+		t.Run(c.what, func(t *testing.T) {
+			if got := ask(c.sequence, c.id, c.try); got != c.want {
+				t.Errorf("%s: the state is %d, want %d", c.what, got, c.want)
+			}
+		})
 	}
 	sc.settle()
 	sc.check(from, "$JS.API.STREAM.MSG.GET."+wire.TaskStream) // by the servers
@@ -450,8 +452,8 @@ func TestPrivileges_Audit(t *testing.T) {
 	}
 }
 
-// TestPrivileges_Resend: what a worker has a server send again is a client's,
-// and goes to that client.
+// TestPrivileges_Resend: a message that a worker asks a server to send again
+// belongs to a client, and goes to that client only.
 func TestPrivileges_Resend(t *testing.T) {
 	sc := newScene(t, Worker)
 	sc.settle()
@@ -493,8 +495,8 @@ func TestPrivileges_Resend(t *testing.T) {
 	}
 }
 
-// TestService_Heartbeats: a worker cannot change or withdraw the advert of a
-// worker with another key, and an advert is stored without the worker's
+// TestService_Heartbeats: a worker cannot change or withdraw the heartbeat of a
+// worker with another key, and a heartbeat is stored without the worker's
 // headers.
 func TestService_Heartbeats(t *testing.T) {
 	sc := newScene(t, Worker)
@@ -533,57 +535,59 @@ func TestService_Heartbeats(t *testing.T) {
 	}
 }
 
-// TestHeard: subscribers with another key receive cancellations, hints and
-// adverts when these are published.
-func TestHeard(t *testing.T) {
+// TestPrivileges_Subscribers: subscribers with another key receive
+// cancellations, hints and heartbeats when these are published.
+func TestPrivileges_Subscribers(t *testing.T) {
 	for _, c := range []struct {
-		from, to  Role
-		say, hear func(client, worker string) string
+		from, to                Role
+		publishedTo, receivedOn func(client, worker string) string
 	}{
 		{
 			from: Client, to: Worker,
-			say:  func(client, _ string) string { return wire.CancelPrefix + "." + client },
-			hear: func(client, _ string) string { return wire.CanceledPrefix + "." + client },
+			publishedTo: func(client, _ string) string { return wire.CancelPrefix + "." + client },
+			receivedOn:  func(client, _ string) string { return wire.CanceledPrefix + "." + client },
 		},
 		{
 			from: Worker, to: Client,
-			say:  func(client, worker string) string { return wire.HintRelaySubject(client, "session", worker) },
-			hear: func(client, worker string) string { return wire.HintSubject(client, "session", worker) },
+			publishedTo: func(client, worker string) string { return wire.HintRelaySubject(client, "session", worker) },
+			receivedOn:  func(client, worker string) string { return wire.HintSubject(client, "session", worker) },
 		},
 		{
 			from: Worker, to: Client,
-			say:  func(_, worker string) string { return wire.HeartbeatSubject(worker + ".id") },
-			hear: func(_, worker string) string { return wire.BucketPrefix(wire.WorkerBucket) + "." + worker + ".id" },
+			publishedTo: func(_, worker string) string { return wire.HeartbeatSubject(worker + ".id") },
+			receivedOn:  func(_, worker string) string { return wire.BucketPrefix(wire.WorkerBucket) + "." + worker + ".id" },
 		},
 	} {
-		k, err := NewKeyring(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		from, to := holder(t, k, c.from, "from"), holder(t, k, c.to, "to")
-		s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Close() })
-		if err := s.Setup(t.Context(), 1); err != nil {
-			t.Fatal(err)
-		}
-		from.connect(s)
-		to.connect(s)
-		client, worker := from.public, to.public
-		if c.from == Worker {
-			client, worker = worker, client
-		}
-		sub, err := to.nc.SubscribeSync(c.hear(client, worker))
-		if err != nil || to.nc.Flush() != nil {
-			t.Fatal(err)
-		}
-		if err := from.nc.Publish(c.say(client, worker), []byte("said.so")); err != nil {
-			t.Fatal(err)
-		}
-		if m, err := sub.NextMsg(patience); err != nil || string(m.Data) != "said.so" {
-			t.Errorf("what a %s says at %s: %v, %v", c.from, c.say("CLIENT", "WORKER"), m, err)
-		}
+		t.Run(c.publishedTo("CLIENT", "WORKER"), func(t *testing.T) {
+			k, err := NewKeyring(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			from, to := holder(t, k, c.from, "from"), holder(t, k, c.to, "to")
+			s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			if err := s.Setup(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			from.connect(s)
+			to.connect(s)
+			client, worker := from.public, to.public
+			if c.from == Worker {
+				client, worker = worker, client
+			}
+			sub, err := to.nc.SubscribeSync(c.receivedOn(client, worker))
+			if err != nil || to.nc.Flush() != nil {
+				t.Fatal(err)
+			}
+			if err := from.nc.Publish(c.publishedTo(client, worker), []byte("said.so")); err != nil {
+				t.Fatal(err)
+			}
+			if m, err := sub.NextMsg(patience); err != nil || string(m.Data) != "said.so" {
+				t.Errorf("what a %s says at %s: %v, %v", c.from, c.publishedTo("CLIENT", "WORKER"), m, err)
+			}
+		})
 	}
 }

@@ -17,8 +17,8 @@ import (
 
 var square = concert.Register("server_test.square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 
-// A cluster of one machine, in one process: all that changes for many is the
-// URL.
+// A cluster in one process on one machine. With more machines only the URL
+// changes.
 func ExampleNew() {
 	s, err := server.New(nil)
 	if err != nil {
@@ -55,7 +55,7 @@ func ExampleNew() {
 	// <nil>
 }
 
-// A server that asks for keys: ann may submit tasks, and nothing else.
+// A server with keys: ann may submit tasks, and nothing else.
 func ExampleKeyring_Add() {
 	dir, err := os.MkdirTemp("", "keyring-")
 	if err != nil {
@@ -68,7 +68,7 @@ func ExampleKeyring_Add() {
 		fmt.Println(err)
 		return
 	}
-	secret, err := keyring.Add(server.Client, "ann") // is ann's, and kept nowhere else
+	secret, err := keyring.Add(server.Client, "ann") // for ann; the server does not keep it
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -102,12 +102,14 @@ func ExampleKeyring_Add() {
 	// client ann <nil>
 }
 
-func TestListen(t *testing.T) {
+func TestListen_WithoutKeyring(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:0", "192.0.2.1:4222", "localhost", "[::]:0", "127.0.0.1"} {
-		if s, err := server.New(&server.Options{Listen: address}); err == nil {
-			s.Close()
-			t.Errorf("it listens on %s", address)
-		}
+		t.Run(address, func(t *testing.T) {
+			if s, err := server.New(&server.Options{Listen: address}); err == nil {
+				s.Close()
+				t.Errorf("it listens on %s", address)
+			}
+		})
 	}
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
@@ -126,8 +128,9 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// TestDirectory: a directory of the user's stays, and one of its own does not.
-func TestDir(t *testing.T) {
+// TestDir_Kept: Close keeps a directory of the user, and removes one that the
+// server has made.
+func TestDir_Kept(t *testing.T) {
 	dir := t.TempDir()
 	s, err := server.New(&server.Options{Dir: dir})
 	if err != nil {
@@ -150,7 +153,7 @@ func TestDir(t *testing.T) {
 	}
 }
 
-// TestNew_Occupied: two servers do not use one directory at the same time.
+// TestNew_Occupied: two servers cannot use one directory at the same time.
 func TestNew_Occupied(t *testing.T) {
 	dir := t.TempDir()
 	one, err := server.New(&server.Options{Dir: dir})

@@ -15,9 +15,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestSessions: a client has only so many sessions at a time, and one that has
-// ended makes room for another one.
-func TestSessions(t *testing.T) {
+// TestSession_Limit: a client has a limited number of sessions, and a session
+// that has ended makes room for another one.
+func TestSession_Limit(t *testing.T) {
 	_, greedy, other := fourSessions(t)
 
 	for _, c := range []struct {
@@ -29,7 +29,7 @@ func TestSessions(t *testing.T) {
 		{wire.ResultStream, "c", ""},
 		{wire.ResultStream, "d", "there are 4 sessions of this key already"},
 		{wire.KeptStream, "c", "there are 4 sessions of this key already"},
-		{wire.ResultStream, "a", ""}, // it is there
+		{wire.ResultStream, "a", ""}, // it exists
 		{wire.KeptStream, "a", ""},
 	} {
 		if got := greedy.handshake(c.stream, c.name); c.refused == "" && got != "" || !strings.HasPrefix(got, c.refused) {
@@ -53,9 +53,9 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// fourSessions is a server that lets in four sessions of a key, and two clients
-// that are connected to it.
-func fourSessions(t *testing.T) (s *Server, one, other *visitor) {
+// fourSessions returns a server that permits four sessions for each key, and
+// two connected clients.
+func fourSessions(t *testing.T) (s *Server, one, other *keyHolder) {
 	t.Helper()
 	k, err := NewKeyring(t.TempDir())
 	if err != nil {
@@ -74,8 +74,8 @@ func fourSessions(t *testing.T) (s *Server, one, other *visitor) {
 	return s, one, other
 }
 
-// visitor is who has a key.
-type visitor struct {
+// keyHolder is the holder of a key.
+type keyHolder struct {
 	*testing.T
 	role   Role
 	public string
@@ -85,13 +85,13 @@ type visitor struct {
 	js     jetstream.JetStream
 }
 
-func holder(t *testing.T, k *Keyring, role Role, name string) *visitor {
+func holder(t *testing.T, k *Keyring, role Role, name string) *keyHolder {
 	t.Helper()
 	text, err := k.Add(role, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &visitor{T: t, role: role, tls: &tls.Config{RootCAs: x509.NewCertPool()}}
+	v := &keyHolder{T: t, role: role, tls: &tls.Config{RootCAs: x509.NewCertPool()}}
 	v.tls.RootCAs.AppendCertsFromPEM(text)
 	if v.pair, err = nkeys.ParseDecoratedNKey(text); err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func holder(t *testing.T, k *Keyring, role Role, name string) *visitor {
 	return v
 }
 
-func (v *visitor) connect(s *Server) {
+func (v *keyHolder) connect(s *Server) {
 	v.Helper()
 	var err error
 	v.nc, err = client.Connect(s.URL(), client.Secure(v.tls), client.Nkey(v.public, v.pair.Sign), client.ErrorHandler(func(*client.Conn, *client.Subscription, error) {}))
@@ -119,14 +119,14 @@ func (v *visitor) connect(s *Server) {
 	}
 }
 
-// handshake asks for a session, and returns why there is none.
-func (v *visitor) handshake(stream, session string) string {
+// handshake asks for a session, and returns the error.
+func (v *keyHolder) handshake(stream, session string) string {
 	v.Helper()
 	return v.handshakes(wire.Handshake{Session: session, Stream: stream}).Error
 }
 
-// handshakes asks for something, and returns the answer.
-func (v *visitor) handshakes(k wire.Handshake) wire.HandshakeReply {
+// handshakes sends a request for a handshake, and returns the answer.
+func (v *keyHolder) handshakes(k wire.Handshake) wire.HandshakeReply {
 	v.Helper()
 	body, err := wire.Marshal(&k)
 	if err != nil {
@@ -144,7 +144,7 @@ func (v *visitor) handshakes(k wire.Handshake) wire.HandshakeReply {
 		if !w.Transient {
 			return w
 		}
-		time.Sleep(100 * time.Millisecond) // as it was told
+		time.Sleep(100 * time.Millisecond) // as the answer said
 	}
 }
 
@@ -179,12 +179,12 @@ func TestService_ManyHandshakes(t *testing.T) {
 }
 
 // TestService_QueueForEachKey: a key whose requests are all being served, or
-// wait, has no effect on the requests of another key. A request that comes too
-// much is dropped.
+// wait, does not affect the requests of another key. A request that exceeds the
+// queue is dropped.
 func TestService_QueueForEachKey(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	q := s.service.queues[rude.public]
-	for range cap(q.handshakes) { // as if what they ask for took long
+	for range cap(q.handshakes) { // as if the requests took long
 		q.handshakes <- struct{}{}
 	}
 	body, err := wire.Marshal(&wire.Handshake{})
@@ -216,9 +216,9 @@ func TestService_QueueForEachKey(t *testing.T) {
 	}
 }
 
-// TestOptions_Sessions: without the option there are 64 sessions of a key, and
+// TestSession_LimitOption: without the option, a key may have 64 sessions, and
 // a negative number is an error.
-func TestOptions_Sessions(t *testing.T) {
+func TestSession_LimitOption(t *testing.T) {
 	if s, err := New(&Options{Sessions: -1}); err == nil || !strings.Contains(err.Error(), "Options.Sessions is -1") {
 		t.Errorf("%v, %v", s, err)
 	}

@@ -16,8 +16,9 @@ import (
 const floodTime = 2 * time.Second
 
 // flood publishes with several connections of a key, without waiting for
-// answers, until the server is closed. It returns what waits for that.
-func flood(t *testing.T, s *Server, v *visitor, publish func(nc *client.Conn, reply string)) *sync.WaitGroup {
+// answers, until the server is closed. It returns a function that waits for
+// that.
+func flood(t *testing.T, s *Server, v *keyHolder, publish func(nc *client.Conn, reply string)) *sync.WaitGroup {
 	t.Helper()
 	var all sync.WaitGroup
 	for range 4 {
@@ -40,17 +41,17 @@ func flood(t *testing.T, s *Server, v *visitor, publish func(nc *client.Conn, re
 func TestFlood_Messages(t *testing.T) {
 	long := strings.Repeat("x", 700)
 	big := make([]byte, 900<<10)
-	task := func(v *visitor) string { return wire.TaskSubject("x", v.public) }
-	for name, publish := range map[string]func(v *visitor, nc *client.Conn, reply string){
-		"tasks":       func(v *visitor, nc *client.Conn, reply string) { nc.PublishRequest(task(v), reply, nil) },
-		"large tasks": func(v *visitor, nc *client.Conn, reply string) { nc.PublishRequest(task(v), reply, big) },
-		"acknowledgments": func(v *visitor, nc *client.Conn, reply string) {
+	task := func(v *keyHolder) string { return wire.TaskSubject("x", v.public) }
+	for name, publish := range map[string]func(v *keyHolder, nc *client.Conn, reply string){
+		"tasks":       func(v *keyHolder, nc *client.Conn, reply string) { nc.PublishRequest(task(v), reply, nil) },
+		"large tasks": func(v *keyHolder, nc *client.Conn, reply string) { nc.PublishRequest(task(v), reply, big) },
+		"acknowledgments": func(v *keyHolder, nc *client.Conn, reply string) {
 			nc.PublishRequest("$JS.ACK.CONCERT_RESULTS.rude.1.1.1.1.1", reply+long, []byte("+NXT 100"))
 		},
-		"requests to the streams": func(v *visitor, nc *client.Conn, reply string) {
+		"requests to the streams": func(v *keyHolder, nc *client.Conn, reply string) {
 			nc.PublishRequest(wire.ClientAPI+".CONSUMER.DELETE.CONCERT_RESULTS.x", reply, nil)
 		},
-		"requests without an answer": func(v *visitor, nc *client.Conn, reply string) {
+		"requests without an answer": func(v *keyHolder, nc *client.Conn, reply string) {
 			nc.PublishRequest(wire.CancelPrefix+"."+v.public, reply, []byte("session.try"))
 		},
 	} {
@@ -71,7 +72,7 @@ func TestFlood_Messages(t *testing.T) {
 				}
 			}
 			memory := int64(floodMemory)
-			if name == "large tasks" { // each connection and each queue has some of nearly a megabyte
+			if name == "large tasks" { // each connection and each queue holds some messages of nearly a megabyte
 				memory = 192 << 20
 			}
 			unharmedWithin(t, other, before, memory)
@@ -81,8 +82,9 @@ func TestFlood_Messages(t *testing.T) {
 	}
 }
 
-// TestBusiest: a key that sends more than the others, and much, is slowed down.
-func TestBusiest(t *testing.T) {
+// TestThrottle_Busiest: a key that sends much, and more than the other keys, is
+// slowed down.
+func TestThrottle_Busiest(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		sent  map[string]traffic // in half a second
@@ -106,8 +108,8 @@ func TestBusiest(t *testing.T) {
 	}
 }
 
-// TestThrottle_Closed: the connections that a throttle knows are those that are
-// open, and about as many others.
+// TestThrottle_Closed: a throttle keeps the open connections, and about as many
+// closed ones.
 func TestThrottle_Closed(t *testing.T) {
 	s, one, _ := fourSessions(t)
 	for range 3 * 64 {

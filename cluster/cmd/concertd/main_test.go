@@ -29,18 +29,18 @@ var double = concert.Register("concertd.test.double", func(_ context.Context, n 
 	return 2 * n, nil
 })
 
-// concertd runs a command that ends.
+// concertd runs a command that ends by itself.
 func concertd(t *testing.T, args ...string) (code int, out, errOut string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // or a server would go on
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // otherwise a server would continue
 	defer cancel()
 	var o, e bytes.Buffer
 	code = run(ctx, args, &o, &e)
 	return code, o.String(), e.String()
 }
 
-// serving is a server that runs until stop is called, which waits until it has
-// ended.
+// serving starts a server that runs until stop is called, which waits for its
+// end.
 func serving(t *testing.T, args ...string) (url string, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -83,9 +83,9 @@ func serving(t *testing.T, args ...string) (url string, stop func() int) {
 	return url, stop
 }
 
-// TestServe: who has a key works with a server, which keeps what it has when it
-// is stopped and started again.
-func TestServe(t *testing.T) {
+// TestConcertd_Restart: a client with a key works with a server, which keeps
+// its data when it is stopped and started again.
+func TestConcertd_Restart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "one")
 	access := func(role, name string) cluster.Access {
 		t.Helper()
@@ -139,7 +139,7 @@ func TestServe(t *testing.T) {
 		t.Errorf("it stops with %d", code)
 	}
 
-	// What is answered now was stored.
+	// The publication that is acknowledged now was stored before.
 	url, stop = serving(t, "--dir", dir, "--listen", "127.0.0.1:0", "--sync")
 	if n := ask(url); n != 42 {
 		t.Errorf("%d after a restart", n)
@@ -160,8 +160,9 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestWrong: what is wrong is said, with what to do, and an exit code.
-func TestWrong(t *testing.T) {
+// TestConcertd_WrongUsage: the error of a wrong command says what is wrong and
+// what to do, and the exit code is not 0.
+func TestConcertd_WrongUsage(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -198,11 +199,13 @@ func TestWrong(t *testing.T) {
 		{"revoke --dir F/none ann", exitFailed, "no such file"},
 		{"keys --dir F/file", exitFailed, "not a directory"},
 	} {
-		args := strings.Fields(strings.ReplaceAll(c.args, "F", dir))
-		code, out, errOut := concertd(t, args...)
-		if code != c.code || out != "" || !strings.Contains(errOut, c.says) {
-			t.Errorf("%s: exit code %d, output %q, %q; want %d and %q", c.args, code, out, errOut, c.code, c.says)
-		}
+		t.Run(c.args, func(t *testing.T) {
+			args := strings.Fields(strings.ReplaceAll(c.args, "F", dir))
+			code, out, errOut := concertd(t, args...)
+			if code != c.code || out != "" || !strings.Contains(errOut, c.says) {
+				t.Errorf("%s: exit code %d, output %q, %q; want %d and %q", c.args, code, out, errOut, c.code, c.says)
+			}
+		})
 	}
 	for _, c := range commands {
 		if code, out, errOut := concertd(t, c.name, "-h"); code != exitOK || !strings.Contains(out, "Usage: concertd "+c.name) || errOut != "" {
@@ -221,7 +224,7 @@ func TestWrong(t *testing.T) {
 	}
 }
 
-// broken is a full disk.
+// broken is a writer for a full disk.
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, io.ErrShortWrite }

@@ -23,11 +23,11 @@ type model struct {
 	knows    uint8 // the worker, from 1, that the client knows to have begun; 0 for none
 
 	away     bool          // the client has no connection
-	down     bool          // the servers are
+	down     bool          // the servers have no connection
 	consumer modelConsumer // of the session
-	used     bool          // the servers know the id of the message, and may take one that they are sent for a duplicate
+	used     bool          // the servers know the id of the message, and may take another publication of it for a duplicate
 	queue    modelQueue
-	result   bool // is stored
+	result   bool // it is stored
 
 	workers [2]modelWorker
 }
@@ -35,7 +35,7 @@ type model struct {
 type modelClient uint8
 
 const (
-	posts modelClient = iota // publishes until it is acknowledged
+	posts modelClient = iota // publishes until the servers acknowledge
 	sent
 	settles
 )
@@ -56,8 +56,8 @@ const (
 	leased
 )
 
-// modelWorker is what a worker does with the call. A worker that is lost is
-// idle: another one takes its place.
+// modelWorker is the state of the call in a worker. A worker that is lost
+// becomes idle: another worker takes its place.
 type modelWorker struct {
 	does  modelWork
 	holds bool // the message that is in the queue now
@@ -72,13 +72,13 @@ const (
 )
 
 // modelEvent returns the state after an event, or the same state if the event
-// does not occur in it.
+// cannot occur in it.
 type modelEvent struct {
 	name  string
 	after func(m model) model
 }
 
-// if_ is the state after an event that occurs on a condition.
+// if_ returns the state after an event that occurs under a condition.
 func (m model) if_(condition bool, change func(m *model)) model {
 	if condition {
 		change(&m)
@@ -97,7 +97,7 @@ func (m *model) removeTask() {
 	}
 }
 
-// audit is what the client does about the call when it is due.
+// audit returns what the client does when the call is due.
 func (m *model) audit(judge func(state wire.State, since time.Duration, canceled bool, missed int) verdict) {
 	state := wire.Absent
 	switch {
@@ -123,7 +123,7 @@ func (m *model) audit(judge func(state wire.State, since time.Duration, canceled
 }
 
 // progress are the events that occur by themselves when the servers, a worker
-// and the network are there for long enough.
+// and the network work for long enough.
 var progress = append([]modelEvent{
 	{"the servers are there", func(m model) model { m.down = false; return m }},
 	{"the client connects", func(m model) model { m.away = false; return m }},
@@ -234,10 +234,10 @@ func eachWorker(events []workerEvent) (all []modelEvent) {
 	return all
 }
 
-// exploration is all states that can be reached.
+// exploration contains all states that can be reached.
 type exploration struct {
 	states []model  // in the order in which they were reached
-	from   []int    // from which state each was reached first
+	from   []int    // the state from which each was reached first
 	event  []string // and by which event
 	stuck  []int    // those from which progress alone does not settle the call
 }

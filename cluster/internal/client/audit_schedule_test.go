@@ -17,7 +17,7 @@ func TestAudit_Schedule(t *testing.T) {
 		name  string
 		calls int
 		doubt bool          // the connection was lost, a minute later
-		most  time.Duration // to the first audit of all calls, after they were sent or after the doubt
+		most  time.Duration // from the sending, or from the call of doubt, to the first audit of all calls
 	}{
 		{"few", 10, false, 35 * time.Second},
 		{"as many as wait for one contract", wire.MaxTasksPerClient, false, 110 * time.Second},

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestNumbers: places keep their numbers as long as their workers are there,
-// and those of workers that come and go do not pile up.
-func TestNumbers(t *testing.T) {
+// TestSlotNumbers_Reused: slots keep their numbers as long as their workers
+// exist, and the numbers of workers that have ended are used again.
+func TestSlotNumbers_Reused(t *testing.T) {
 	var n slotNumbers
 	there := map[string]bool{"stays": true}
 	alive := func(worker string) bool { return there[worker] }

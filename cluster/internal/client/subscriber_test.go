@@ -23,14 +23,14 @@ import (
 	"concert/executor"
 )
 
-// offline is an executor without a connection. A test plays the servers and the
-// workers: it decides when a call is published, runs, or has a result.
+// offline is an executor without a connection. The test plays the servers and
+// the workers: it decides when a call is published, runs, or has a result.
 type offline struct {
 	e    *Executor
 	task *executor.Task // the last one that was submitted
 
 	mu      sync.Mutex
-	started int // guarded by mu: tasks
+	started int // tasks; guarded by mu
 }
 
 const offlineContract = "contract"
@@ -59,12 +59,12 @@ func newOffline(t *testing.T) *offline {
 	return o
 }
 
-// fakeStreams stores all that is published at once, and forgets it.
+// fakeStreams acknowledges all publications at once, and keeps none of them.
 type fakeStreams struct {
 	jetstream.JetStream
 	link *jet.Conn
 	mu   sync.Mutex
-	sent []string // guarded by mu: cancellations
+	sent []string // cancellations; guarded by mu
 }
 
 func (f *fakeStreams) PublishMsgAsync(msg *nats.Msg, _ ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
@@ -98,7 +98,7 @@ func (*offline) Width() int                     { return 1 }
 func (*offline) Close() error                   { return nil }
 func (*offline) Shutdown(context.Context) error { return nil }
 
-// submit submits a task, and has the executor claim it.
+// submit submits a task, and makes the executor claim it.
 func (o *offline) submit(ctx context.Context, n int) *concert.Future[int] {
 	fut := concert.Submit(ctx, o, offlineEcho, n)
 	e, t := o.e, o.task
@@ -132,14 +132,14 @@ func (f *fakeResult) Data() []byte    { return f.data }
 func (f *fakeResult) Subject() string { return "" }
 func (f *fakeResult) Ack() error      { return nil }
 
-// modelSubscriber is what a Submit is in the model of TestSubscriber_Model.
+// modelSubscriber is a Submit in the model of TestSubscriber_Model.
 type modelSubscriber struct {
 	fut      *concert.Future[int]
 	cancel   context.CancelFunc
 	deadline time.Time // zero for none
 	left     bool
-	cause    string // why it has left
-	want     string // the outcome, "" while it waits
+	cause    string // why it was canceled
+	want     string // the outcome, or "" while it waits
 }
 
 // modelCall is a call in the model.
@@ -148,11 +148,11 @@ type modelCall struct {
 	try         int
 	posted      bool
 	canceled    bool
-	lostAt      time.Time // when a canceled call is given up
-	deadline    time.Time // that travels with it
+	lostAt      time.Time // when a canceled call times out
+	deadline    time.Time // the value that the call carries
 }
 
-// outcome names what a Submit has settled with, or "".
+// outcome names the outcome of a Submit, or returns "".
 func (s *modelSubscriber) outcome() string {
 	select {
 	case <-s.fut.Done():
@@ -173,13 +173,13 @@ func (s *modelSubscriber) outcome() string {
 	return err.Error()
 }
 
-// subscriberModel is a slow and obvious Executor: it has the calls of each id,
-// and what their Submits should settle with.
+// subscriberModel is a slow and obvious Executor. It contains the calls of each
+// id, and the outcomes that their Submits should have.
 type subscriberModel struct {
 	calls map[string]*modelCall // by id
 	all   []*modelSubscriber
 	tries int
-	gone  []string // canceled tries, of which cancellations were published
+	gone  []string // canceled tries for which cancellations were published
 }
 
 func (m *subscriberModel) submit(id string, s *modelSubscriber) {
@@ -233,7 +233,7 @@ func (m *subscriberModel) end(id string, want func(s *modelSubscriber) string) {
 }
 
 // TestSubscriber_Model: random events happen to the calls of a few ids. Each
-// Submit settles when it should, with the outcome that a simple model has.
+// Submit settles when the model says so, with the same outcome.
 func TestSubscriber_Model(t *testing.T) {
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) { runSubscriberModel(t, seed) })
@@ -252,7 +252,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 		return wire.Digest(fmt.Sprintf("%s\x00%d\x00%s", "cluster.test.offline", -1, id))
 	}
 	var log []string
-	expire := func(until time.Time) { // contexts end, and canceled calls are given up, as time passes
+	expire := func(until time.Time) { // contexts end, and canceled calls time out, as time passes
 		for {
 			next, event := until, func() {}
 			more := false
@@ -288,7 +288,8 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 			s := &modelSubscriber{}
 			ctx := WithID(context.Background(), id)
 			if d := rng.IntN(4); d > 0 {
-				// Distinct, so that the order in which contexts end is known.
+				// The times differ, so that the order in which contexts end is
+				// known.
 				s.deadline = time.Now().Add(time.Duration(d)*20*time.Second + time.Duration(step)*time.Millisecond)
 				ctx, s.cancel = context.WithDeadline(ctx, s.deadline)
 			} else {
@@ -388,7 +389,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 	o.e.background.Wait()
 }
 
-// valueOf is a value as a worker returns it.
+// valueOf returns a value as a worker returns it.
 func valueOf(t *testing.T, n int) executor.Encoded {
 	_, v, err := executor.Prepare(offlineEcho, n)
 	if err != nil {
@@ -397,7 +398,7 @@ func valueOf(t *testing.T, n int) executor.Encoded {
 	return v
 }
 
-// differs describes how the executor differs from the model, "" if it does not.
+// differs describes how the executor differs from the model, or returns "".
 func (m *subscriberModel) differs(o *offline, number func(id string) string) string {
 	for i, s := range m.all {
 		if got := s.outcome(); got != s.want {
@@ -436,9 +437,9 @@ func (m *subscriberModel) differs(o *offline, number func(id string) string) str
 	return ""
 }
 
-// TestSubscriber_JoinsEnding: a Submit while the subscribers of its call settle
-// does not miss the outcome: it has a call of its own, which looks for the kept
-// result.
+// TestSubscriber_JoinsEnding: a Submit that arrives while the subscribers of
+// its call settle does not miss the outcome. It has a call of its own, which
+// looks for the kept result.
 func TestSubscriber_JoinsEnding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffline(t)

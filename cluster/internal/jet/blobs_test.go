@@ -10,9 +10,9 @@ import (
 	"concert/cluster/server"
 )
 
-// TestLastOf: if a server that was stopped says late that there is no message,
-// others are asked.
-func TestLastOf(t *testing.T) {
+// TestLastOf_StoppedServer: if a server that was stopped answers late that
+// there is no message, other servers are asked.
+func TestLastOf_StoppedServer(t *testing.T) {
 	s, err := server.New(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -9,9 +9,9 @@ import (
 	"concert/cluster/server"
 )
 
-// TestPosting: who is told that there was no word of a message may publish
-// another one. The library tells it with its lock, which that needs.
-func TestPosting(t *testing.T) {
+// TestPublish_InOnNack: OnNack may publish another message. The library calls
+// its handler with a lock that Publish needs.
+func TestPublish_InOnNack(t *testing.T) {
 	before := publishTimeout
 	publishTimeout = 50 * time.Millisecond
 	defer func() { publishTimeout = before }()
@@ -32,7 +32,7 @@ func TestPosting(t *testing.T) {
 		}
 		told <- note
 	}
-	if _, err := c.NC.SubscribeSync("silence"); err != nil { // it receives the message, and does not answer
+	if _, err := c.NC.SubscribeSync("silence"); err != nil { // it receives the message and does not answer
 		t.Fatal(err)
 	}
 	c.Publish(&nats.Msg{Subject: "silence"}, "first")

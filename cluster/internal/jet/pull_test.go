@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestLink_PullLate: messages that arrive after their request was given up are
-// taken, as no other worker gets them before their lease ends.
-func TestLink_PullLate(t *testing.T) {
+// TestPull_LateMessages: messages that arrive after their request has timed out
+// are received, because no other worker gets them before their lease ends.
+func TestPull_LateMessages(t *testing.T) {
 	t.Parallel()
 	a, own := newServer(t)
 	stream, err := own.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
@@ -31,7 +31,7 @@ func TestLink_PullLate(t *testing.T) {
 			}
 		}
 	}
-	// The test holds requests up: they go where it listens.
+	// The test delays requests: they go to a subject that it subscribes to.
 	c := dial(t, a)
 	api := c.api
 	c.api = "SLOW."
@@ -70,19 +70,18 @@ func TestLink_PullLate(t *testing.T) {
 		m.Ack(AckDone)
 	}
 	forward := pull()
-	c.generation.Add(1) // the consumer is another one now, in which numbers mean others
+	c.generation.Add(1) // now the consumer is another one, with other numbers
 	put(1)
 	forward()
-	c.Close() // waits until no message is taken
+	c.Close() // returns when no message is being received
 	if len(early) > 0 || len(late) > 0 {
 		t.Errorf("%d messages early, and %d of another consumer late", len(early), len(late))
 	}
 }
 
-// TestLink_PullWordFirst: messages that arrive after the servers' word that
-// their request is over are taken. Servers with replicas send both in this
-// order.
-func TestLink_PullWordFirst(t *testing.T) {
+// TestPull_MessagesAfterStatus: messages that arrive after the status that ends
+// their request are received. Servers with replicas send both in this order.
+func TestPull_MessagesAfterStatus(t *testing.T) {
 	a, own := newServer(t)
 	stream, err := own.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
 	if err != nil {
@@ -97,7 +96,7 @@ func TestLink_PullWordFirst(t *testing.T) {
 	for _, row := range []struct {
 		word   string // status and description
 		unsent string
-		want   int // messages after the word, of a request for 3
+		want   int // messages after the status, of a request for 3
 	}{
 		{"409 Batch Completed", "0", 3},
 		{"409 Message Size Exceeds MaxBytes", "1", 2},
@@ -138,10 +137,10 @@ func TestLink_PullWordFirst(t *testing.T) {
 	}
 }
 
-// TestMessages_StatusFirst: messages that arrive after the status that ends
-// their request are taken: a status with the number of messages that were not
-// sent overtakes messages that servers replicate first.
-func TestMessages_StatusFirst(t *testing.T) {
+// TestReceive_StatusFirst: messages that arrive after the status that ends
+// their request are received. A status with the number of unsent messages can
+// overtake messages that the servers replicate first.
+func TestReceive_StatusFirst(t *testing.T) {
 	const none = ""
 	status := func(code, pending string) *nats.Msg {
 		m := &nats.Msg{Header: nats.Header{"Status": {code}, "Description": {"Batch Completed"}}}

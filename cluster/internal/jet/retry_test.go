@@ -13,9 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestPatiently: servers that say nothing for a while are asked again, those
-// that say no are not, and it ends.
-func TestPatiently(t *testing.T) {
+// TestRetryUntilDeadline_SilentServers: servers that do not answer are asked
+// again until the deadline. An answer that refuses ends the attempts.
+func TestRetryUntilDeadline_SilentServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		no := errors.New("no")
 		n := 0
@@ -50,9 +50,9 @@ func TestPatiently(t *testing.T) {
 	})
 }
 
-// TestPersistently: it goes on for as long as servers are away, and ends with
-// its context, or by an error that stays.
-func TestPersistently(t *testing.T) {
+// TestRetryTransient_ServersAway: the attempts continue while the servers are
+// away, and end with the context or a permanent error.
+func TestRetryTransient_ServersAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, n := time.Now(), 0
 		err := new(Conn).RetryTransient(t.Context(), func(context.Context) error {
@@ -92,9 +92,9 @@ func TestPersistently(t *testing.T) {
 	})
 }
 
-// TestRefusal: who waits for an answer is told that servers refuse something,
-// and who asks later is not.
-func TestRefusal(t *testing.T) {
+// TestRefuse_EndsWaits: a refusal by the servers ends the calls that wait for
+// an answer, and does not affect later calls.
+func TestRefuse_EndsWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := new(Conn)
 		waits := func(ctx context.Context) error {

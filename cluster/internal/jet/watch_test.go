@@ -14,7 +14,7 @@ import (
 )
 
 // newServer returns access to a server in this process with all streams, and a
-// connection of the test to it. Both end with the test.
+// connection of the test to it. Both are closed at the end of the test.
 func newServer(t *testing.T) (Access, *Conn) {
 	t.Helper()
 	a := Access{InProcess: jettest.NewServer(t)}
@@ -33,9 +33,9 @@ func dial(t *testing.T, a Access) *Conn {
 	return consumer
 }
 
-// TestConn_WatchStoredLate: follow passes on messages that the servers
-// delivered before it has subscribed and stored after it has read. The rows are
-// all streams that are followed, each with its reader.
+// TestConn_WatchStoredLate: Watch passes on messages that the servers deliver
+// before it has subscribed and store after it has read. The rows are all
+// streams that are watched, each with its reader.
 func TestConn_WatchStoredLate(t *testing.T) {
 	for _, row := range []struct {
 		stream, prefix string
@@ -69,8 +69,8 @@ func TestConn_WatchStoredLate(t *testing.T) {
 	}
 }
 
-// TestConn_WatchReadHangs: a read that does not end holds up nothing that is
-// published, and one that fails is done again.
+// TestConn_WatchReadHangs: a read that does not end delays no published
+// message, and a read that fails is repeated.
 func TestConn_WatchReadHangs(t *testing.T) {
 	a, own := newServer(t)
 	c := dial(t, a)
@@ -110,7 +110,7 @@ func TestConn_WatchReadHangs(t *testing.T) {
 	<-closed
 }
 
-// TestCancelReader_ConsumerGone: a replay passes each message to take once, and
+// TestCancelReader_ConsumerGone: the reader passes on each message once, and
 // all of them again when its consumer is gone.
 func TestCancelReader_ConsumerGone(t *testing.T) {
 	_, own := newServer(t)
@@ -131,8 +131,8 @@ func TestCancelReader_ConsumerGone(t *testing.T) {
 			}
 		}
 	}
-	// A server tells a consumer of a message after it has acknowledged the
-	// message, so a read may miss it. The next one finds it.
+	// A server acknowledges a message before it informs a consumer, so a read
+	// may miss the message. The next read finds it.
 	expect := func(what string, want int) {
 		t.Helper()
 		got := read()
@@ -156,8 +156,8 @@ func TestCancelReader_ConsumerGone(t *testing.T) {
 	expect("and then", 0)
 }
 
-// TestCancelReader_ReadEnds: no consumer is left behind, whenever the context
-// of a read ends: also while the servers create the consumer.
+// TestCancelReader_ReadEnds: no consumer remains, whenever the context of a
+// read ends, even while the servers create the consumer.
 func TestCancelReader_ReadEnds(t *testing.T) {
 	_, own := newServer(t)
 	for i := range 100 {

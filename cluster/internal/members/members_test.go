@@ -12,8 +12,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestView_Stalled: a process that had no processor for a while does not take
-// workers for gone that were not silent: what they said has only not been read.
+// TestView_Stalled: a process that had no processor for a while does not count
+// workers as gone that were not silent: it only has not read their heartbeats
+// yet.
 func TestView_Stalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stall atomic.Int64
@@ -26,11 +27,11 @@ func TestView_Stalled(t *testing.T) {
 		time.Sleep(jet.WorkerTimeout - jet.HeartbeatPeriod)
 		says("there", 1)
 		stall.Store(int64(2 * jet.WorkerTimeout))
-		time.Sleep(2 * jet.HeartbeatPeriod) // age has found that one is gone, and stalls
+		time.Sleep(2 * jet.HeartbeatPeriod) // removeSilent has found that one is gone, and stalls
 		if v.Alive("gone") {
 			t.Error("a silent worker is not gone")
 		}
-		time.Sleep(2 * jet.WorkerTimeout) // it has looked again
+		time.Sleep(2 * jet.WorkerTimeout) // it has checked again
 		synctest.Wait()
 		if v.Slots() != 1 {
 			t.Error("a worker is gone although nothing could be read of it")
@@ -48,8 +49,8 @@ func TestView_Stalled(t *testing.T) {
 	})
 }
 
-// TestView: what is counted as workers come, change, go and fall silent is
-// what one gets by counting all of them.
+// TestView: the counts are correct while workers come, change, go and become
+// silent. The test counts all workers for comparison.
 func TestView(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := NewView(func() {})
@@ -57,7 +58,7 @@ func TestView(t *testing.T) {
 		go v.removeSilent(life)
 		rng := rand.New(rand.NewPCG(1, 2))
 		for i := range 5000 {
-			id := fmt.Sprint("worker", i/250*20+rng.IntN(40)) // none comes again after its end
+			id := fmt.Sprint("worker", i/250*20+rng.IntN(40)) // none returns after its end
 			text, err := wire.Marshal(&Heartbeat{Capabilities: fmt.Sprint("contract", rng.IntN(5)), Slots: rng.IntN(8), Draining: rng.IntN(4) == 0, Number: uint64(i + 1)})
 			if err != nil {
 				t.Fatal(err)
@@ -68,7 +69,7 @@ func TestView(t *testing.T) {
 			case 1:
 				v.addHeartbeat(id, []byte("broken"), false)
 			case 2:
-				time.Sleep(time.Duration(rng.IntN(8)) * time.Second) // some fall silent
+				time.Sleep(time.Duration(rng.IntN(8)) * time.Second) // some become silent
 			default:
 				v.addHeartbeat(id, text, false)
 			}

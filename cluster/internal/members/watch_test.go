@@ -13,8 +13,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestView_WatchStoredLate: a client learns of the functions of a worker, if
-// the servers store these after it has read them.
+// TestView_WatchStoredLate: a client receives the functions of a worker, even
+// if the servers store them after it has read.
 func TestView_WatchStoredLate(t *testing.T) {
 	a, own := newServer(t)
 	put := jettest.LateStore(t, own.JS, wire.BucketStream(wire.CapabilityBucket), wire.BucketPrefix(wire.CapabilityBucket))
@@ -35,7 +35,7 @@ func TestView_WatchStoredLate(t *testing.T) {
 	}
 }
 
-// encoded is a contract with a function.
+// encoded returns an encoded capability set with one function.
 func encoded(t *testing.T, function string) (name string, text []byte) {
 	t.Helper()
 	c := wire.CapabilitySet{Functions: map[string]string{function: "signature"}}
@@ -55,7 +55,7 @@ func advertised(t *testing.T, a Heartbeat) []byte {
 	return text
 }
 
-// names is the contracts that have a function, and places for it.
+// names returns the capability sets that have a function, and a slot.
 func names(v *View, function string) (all []string) {
 	for c := range v.Offers(function, "signature") {
 		all = append(all, c)
@@ -63,8 +63,8 @@ func names(v *View, function string) (all []string) {
 	return all
 }
 
-// TestView_LookUpSets: the servers are asked for a contract that a worker has
-// and that is not known: at once, and until they have it.
+// TestView_LookUpSets: if a worker has an unknown capability set, the servers
+// are asked for it at once, and repeatedly until they have it.
 func TestView_LookUpSets(t *testing.T) {
 	t.Run("pauses", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -119,8 +119,8 @@ func TestView_LookUpSets(t *testing.T) {
 	})
 }
 
-// TestView_OldHeartbeat: what a worker has said before does not count after
-// what it has said last, in whatever order both come.
+// TestView_OldHeartbeat: an old heartbeat of a worker does not replace a newer
+// one, in whatever order they arrive.
 func TestView_OldHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := NewView(func() {})
@@ -162,8 +162,8 @@ func TestView_OldHeartbeat(t *testing.T) {
 	})
 }
 
-// newServer returns access to a server in this process with all streams,
-// and a connection of the test to it. Both end with the test.
+// newServer returns access to a server in this process with all streams, and a
+// connection of the test to it. Both are closed at the end of the test.
 func newServer(t *testing.T) (jet.Access, *jet.Conn) {
 	t.Helper()
 	a := jet.Access{InProcess: jettest.NewServer(t)}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestSet compares a Set with a list.
-func TestSet(t *testing.T) {
+// TestSet_SameAsList compares a Set with a list.
+func TestSet_SameAsList(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for most := range 6 {
 		most++

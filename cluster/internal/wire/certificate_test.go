@@ -42,8 +42,9 @@ func certify(t testing.TB, authority *ecdsa.PrivateKey, role, key string) []byte
 	return c
 }
 
-// TestVerifier_Certificate: a worker takes the tasks of clients and admins that
-// its authority has certified, whichever it has checked before, and no others.
+// TestVerifier_Certificate: a worker accepts the tasks of clients and admins
+// that its authority has certified, in whatever order it checks them, and no
+// other tasks.
 func TestVerifier_Certificate(t *testing.T) {
 	authority, other := newAuthority(t), newAuthority(t)
 	pair, public := newKey(t)
@@ -55,7 +56,7 @@ func TestVerifier_Certificate(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		certificate []byte
-		want        string // of the error; "" if there is none
+		want        string // of the error; "" for none
 	}{
 		{"client", client, ""},
 		{"admin", certify(t, authority, AdminRole, public), ""},

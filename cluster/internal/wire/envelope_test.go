@@ -55,11 +55,13 @@ func TestEnvelope(t *testing.T) {
 		"beyond the last":         {append(append([]byte{}, msg[:len(msg)-2]...), 1, 1), subject},
 		"of too many":             {append(append([]byte{}, msg[:len(msg)-2]...), 65, 0), subject},
 	} {
-		if got, err := verifier.Open(bad.msg, bad.subject, true); !errors.Is(err, ErrEnvelope) {
-			t.Errorf("%s: %+v, %v", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got, err := verifier.Open(bad.msg, bad.subject, true); !errors.Is(err, ErrEnvelope) {
+				t.Errorf("%s: %+v, %v", name, got, err)
+			}
+		})
 	}
-	for i := range msg { // whatever is changed is noticed
+	for i := range msg { // any change is detected
 		bad := append([]byte(nil), msg...)
 		bad[i] ^= 1
 		if _, err := verifier.Open(bad, subject, true); !errors.Is(err, ErrEnvelope) {
@@ -76,7 +78,8 @@ func TestEnvelope(t *testing.T) {
 }
 
 // TestEnvelope_Label: a label that is too long is cut between characters, by
-// either side, and an envelope without one is as it was before there were any.
+// both sides. An envelope without a label has the same bytes as before there
+// were labels.
 func TestEnvelope_Label(t *testing.T) {
 	const subject = "concert.task.c.anyone"
 	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Session: "session", Try: "1", Input: 5}
@@ -151,7 +154,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// seal1 seals one task, signed unless there is no key.
+// seal1 seals one task. Without a key, the task has no signature.
 func seal1(t testing.TB, e Envelope, subject string, key nkeys.KeyPair) []byte {
 	t.Helper()
 	var signer *Signer

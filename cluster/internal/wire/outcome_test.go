@@ -28,8 +28,8 @@ func TestOutcome(t *testing.T) {
 		}
 	}
 
-	// What a newer program says beside is skipped, and what is cut off is
-	// noticed.
+	// Fields of a newer program are skipped, and a truncated message is an
+	// error.
 	msg := full.Encode()
 	newer := protowire.AppendFixed64(protowire.AppendTag(append([]byte{}, msg...), 100, protowire.Fixed64Type), 1)
 	newer = protowire.AppendString(protowire.AppendTag(newer, 101, protowire.BytesType), "new")

@@ -12,9 +12,9 @@ import (
 	"concert/executor"
 )
 
-// TestSealTogether: of tasks that are signed together each can be checked by
-// itself, and nothing of it can be put to another use.
-func TestSealTogether(t *testing.T) {
+// TestSeal_SeveralTasks: each of the tasks that are signed together can be
+// verified alone, and no part of the signature fits to anything else.
+func TestSeal_SeveralTasks(t *testing.T) {
 	key, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
@@ -25,56 +25,58 @@ func TestSealTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range []int{1, 2, 3, 4, 5, 7, 8, 13, 63, 64, 65, 130} {
-		posts := make([]OutgoingTask, n)
-		for i := range posts {
-			posts[i] = OutgoingTask{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i)}, TaskSubject(fmt.Sprint("c", i%3), public)}
-		}
-		msgs, err := EncodeTasks(posts, signer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v := &Verifier{}
-		for i, msg := range msgs {
-			got, err := v.Open(msg, posts[i].Subject, true)
-			if err != nil || got.Try != posts[i].Try {
-				t.Fatalf("%d of %d: %+v, %v", i, n, got, err)
+		t.Run(fmt.Sprint(n, " tasks"), func(t *testing.T) {
+			posts := make([]OutgoingTask, n)
+			for i := range posts {
+				posts[i] = OutgoingTask{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i)}, TaskSubject(fmt.Sprint("c", i%3), public)}
 			}
-		}
-		if want := (n + maxBatch - 1) / maxBatch; len(v.verified) != want {
-			t.Errorf("%d signatures were checked for %d tasks, want %d", len(v.verified), n, want)
-		}
-		// Now that the signature is known, what is in the tree still is, and
-		// what is not is not.
-		for i, msg := range msgs {
-			if _, err := v.Open(msg, TaskSubject("other", public), true); !errors.Is(err, ErrEnvelope) {
-				t.Fatalf("%d of %d, to another subject: %v", i, n, err)
+			msgs, err := EncodeTasks(posts, signer)
+			if err != nil {
+				t.Fatal(err)
 			}
-			for at := range msg[:len(msg)*min(1, 16/max(n, 1)+(i+1)/n)] { // of many, all bytes of the last one
-				bad := slices.Clone(msg)
-				bad[at] ^= 4
-				if _, err := v.Open(bad, posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
-					t.Fatalf("%d of %d, byte %d was changed: %v", i, n, at, err)
+			v := &Verifier{}
+			for i, msg := range msgs {
+				got, err := v.Open(msg, posts[i].Subject, true)
+				if err != nil || got.Try != posts[i].Try {
+					t.Fatalf("%d of %d: %+v, %v", i, n, got, err)
 				}
 			}
-			if j := (i + 1) % n; j != i { // with the seal of another one
-				body, _, err := splitTrailer(msg)
-				if err != nil {
-					t.Fatal(err)
+			if want := (n + maxBatch - 1) / maxBatch; len(v.verified) != want {
+				t.Errorf("%d signatures were checked for %d tasks, want %d", len(v.verified), n, want)
+			}
+			// When the signature is known, the tasks of its tree still verify,
+			// and others do not.
+			for i, msg := range msgs {
+				if _, err := v.Open(msg, TaskSubject("other", public), true); !errors.Is(err, ErrEnvelope) {
+					t.Fatalf("%d of %d, to another subject: %v", i, n, err)
 				}
-				_, signature, err := splitTrailer(msgs[j])
-				if err != nil {
-					t.Fatal(err)
+				for at := range msg[:len(msg)*min(1, 16/max(n, 1)+(i+1)/n)] { // if there are many, all bytes of the last one
+					bad := slices.Clone(msg)
+					bad[at] ^= 4
+					if _, err := v.Open(bad, posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
+						t.Fatalf("%d of %d, byte %d was changed: %v", i, n, at, err)
+					}
 				}
-				if _, err := v.Open(append(slices.Clone(body), signature...), posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
-					t.Fatalf("%d of %d, with the seal of %d: %v", i, n, j, err)
+				if j := (i + 1) % n; j != i { // with the seal of another one
+					body, _, err := splitTrailer(msg)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, signature, err := splitTrailer(msgs[j])
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := v.Open(append(slices.Clone(body), signature...), posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
+						t.Fatalf("%d of %d, with the seal of %d: %v", i, n, j, err)
+					}
 				}
 			}
-		}
+		})
 	}
 }
 
-// TestVerifier: a signature of another key is not known for being that of this
-// one, and it remembers only so many.
+// TestVerifier: a signature with another key is not accepted after this one,
+// and the verifier remembers a limited number of signatures.
 func TestVerifier(t *testing.T) {
 	v := &Verifier{}
 	var keys [2]string
@@ -134,8 +136,8 @@ func TestProofLength(t *testing.T) {
 	}
 }
 
-// BenchmarkSeal is what it takes to sign a task, and to check it, by how many
-// are signed together.
+// BenchmarkSeal measures the time to sign a task and to verify it, by the
+// number of tasks that are signed together.
 func BenchmarkSeal(b *testing.B) {
 	key, err := nkeys.CreateUser()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-func TestPassing(t *testing.T) {
+func TestTransient_Errors(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want bool
@@ -25,8 +25,10 @@ func TestPassing(t *testing.T) {
 		{errors.New("something else"), false},
 		{context.Canceled, false},
 	} {
-		if got := Transient(c.err); got != c.want {
-			t.Errorf("Passing(%v) = %v", c.err, got)
-		}
+		t.Run(c.err.Error(), func(t *testing.T) {
+			if got := Transient(c.err); got != c.want {
+				t.Errorf("Transient(%v) = %v", c.err, got)
+			}
+		})
 	}
 }

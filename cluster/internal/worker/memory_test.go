@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -8,8 +9,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestMemory_Askable: a worker asks for messages as long as there is room for
-// one, and for no more bytes than there is room for.
+// TestMemory_Askable: a worker asks for messages as long as there is memory for
+// one, and for no more bytes than it has memory.
 func TestMemory_Askable(t *testing.T) {
 	for _, c := range []struct {
 		most, held, asked, want int64
@@ -19,14 +20,16 @@ func TestMemory_Askable(t *testing.T) {
 		{0, 31 << 20, 0, 1 << 20},
 		{0, 31 << 20, 1, 0},
 		{0, 100 << 20, 0, 0},
-		{1, 0, 0, 2 << 20}, // the least
+		{1, 0, 0, 2 << 20}, // the minimum
 		{1 << 30, 0, 0, 128 << 20},
 	} {
-		m := newMemory(c.most)
-		m.held, m.requested = c.held, c.asked
-		if got := m.requestable(); got != c.want {
-			t.Errorf("of %d, with %d held and %d asked for: %d, want %d", c.most, c.held, c.asked, got, c.want)
-		}
+		t.Run(fmt.Sprintf("%d held of %d, %d requested", c.held, c.most, c.asked), func(t *testing.T) {
+			m := newMemory(c.most)
+			m.held, m.requested = c.held, c.asked
+			if got := m.requestable(); got != c.want {
+				t.Errorf("of %d, with %d held and %d asked for: %d, want %d", c.most, c.held, c.asked, got, c.want)
+			}
+		})
 	}
 	m := newMemory(-1)
 	if m.held = 1 << 40; m.requestable() < wire.MaxMessageBytes {
@@ -34,8 +37,8 @@ func TestMemory_Askable(t *testing.T) {
 	}
 }
 
-// TestMemory_Next: tasks with large arguments start in turn, as far as there is
-// room, and others pass those that wait for it.
+// TestMemory_Next: tasks with large arguments start in their order as far as
+// there is memory, and other tasks pass those that wait for it.
 func TestMemory_Next(t *testing.T) {
 	const mib = 1 << 20
 	begin := time.Now()
@@ -79,7 +82,7 @@ func TestMemory_Next(t *testing.T) {
 	w.memory.results = 97 * mib
 	add("small 4", 0)
 	add("d", mib)
-	starts() // they might have results, too
+	starts() // they might also have results
 	w.memory.results = 90 * mib
 	starts("small 4")
 	ends("c")

@@ -15,16 +15,17 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// poisons are headers by which an attacker would have messages be
-// taken for the servers' word.
+// poisons are headers with which an attacker wants its messages to be taken for
+// messages of the servers.
 var poisons = []nats.Header{
 	{"Status": {"500"}}, {"Status": {"404"}}, {"Status": {"408"}}, {"Status": {"409"}, "Description": {"Consumer Deleted"}}, {"Status": {"503"}}, {"Status": {"100"}},
 	{"Nats-Sequence": {"x"}}, {"Nats-Subject": {"concert.cancel.stranger"}}, {"Nats-Num-Pending": {"0"}}, {"Nats-Consumer-Stalled": {"x"}},
 }
 
-// TestServe_PoisonedCancellations: what a client writes beside a cancellation
-// keeps no worker from beginning, nor from knowing the others.
-func TestServe_PoisonedCancellations(t *testing.T) {
+// TestServe_HeadersOfCancellations: headers that a client adds to a
+// cancellation prevent no worker from starting, nor from receiving other
+// cancellations.
+func TestServe_HeadersOfCancellations(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	if err := cluster.Setup(t.Context(), "", 1, &access); err != nil {
@@ -60,9 +61,9 @@ func TestServe_PoisonedCancellations(t *testing.T) {
 	}
 }
 
-// TestServe_PoisonedTasks: nor does what a client writes beside a task keep
-// others from being run.
-func TestServe_PoisonedTasks(t *testing.T) {
+// TestServe_HeadersOfTasks: headers that a client adds to a task prevent no
+// other task from running.
+func TestServe_HeadersOfTasks(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 2)
@@ -105,10 +106,12 @@ func TestServe_LongError(t *testing.T) {
 	serve(t, access, 1)
 	ex := dial(t, access)
 	for _, n := range []int{10, 100 << 10, 2 << 20} {
-		_, err := concert.Submit(t.Context(), ex, wordy, n).Result(t.Context())
-		if !errors.Is(err, errFussy) || !strings.HasPrefix(err.Error(), "not good enough: !!!!!!!!!!") || len(err.Error()) > wire.MaxMessageBytes/4 {
-			t.Errorf("%d: %.100v (%d bytes)", n, err, len(err.Error()))
-		}
+		t.Run(fmt.Sprint(n, " bytes"), func(t *testing.T) {
+			_, err := concert.Submit(t.Context(), ex, wordy, n).Result(t.Context())
+			if !errors.Is(err, errFussy) || !strings.HasPrefix(err.Error(), "not good enough: !!!!!!!!!!") || len(err.Error()) > wire.MaxMessageBytes/4 {
+				t.Errorf("%d: %.100v (%d bytes)", n, err, len(err.Error()))
+			}
+		})
 	}
 	drained(t, ex)
 }

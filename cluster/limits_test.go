@@ -17,8 +17,8 @@ import (
 	"concert/executor"
 )
 
-// raw is a connection to a server in this process, by which anything is
-// published.
+// raw returns a connection to a server in this process that may publish
+// anything.
 func raw(t *testing.T, s *server.Server) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
 	nc, err := nats.Connect("", nats.InProcessServer(s))
@@ -33,9 +33,9 @@ func raw(t *testing.T, s *server.Server) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
-// TestPrintable: text that an attacker has written controls no terminal
-// what to do.
-func TestPrintable(t *testing.T) {
+// TestInspect_ControlCharacters: text that an attacker has written sends no
+// control characters to a terminal.
+func TestInspect_ControlCharacters(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	in, err := cluster.Inspect(t.Context(), "", &access)
@@ -76,8 +76,9 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-// TestDial_ManyCapabilitySets: who comes late knows all that there is, also if
-// that is more than servers give at a time.
+// TestDial_ManyCapabilitySets: a client that connects late receives all
+// capability sets, even if they exceed the bytes that servers deliver at a
+// time.
 func TestDial_ManyCapabilitySets(t *testing.T) {
 	s := embedded(t, "")
 	if err := cluster.Setup(t.Context(), "", 1, &cluster.Access{InProcess: s}); err != nil {
@@ -88,7 +89,7 @@ func TestDial_ManyCapabilitySets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = 80 // of nearly a megabyte each: servers give 64 at a time
+	const n = 80 // of nearly a megabyte each: servers deliver 64 MiB at a time
 	for i := range n {
 		if _, err := kv.Put(t.Context(), fmt.Sprint("contract", i), make([]byte, 1<<20-1000)); err != nil {
 			t.Fatal(err)
@@ -99,9 +100,9 @@ func TestDial_ManyCapabilitySets(t *testing.T) {
 	}
 }
 
-// TestCancellationsApart: a client that cancels without end has none of another
-// one's cancellations be forgotten.
-func TestCancellationsApart(t *testing.T) {
+// TestCancel_ClientsIsolated: if a client publishes cancellations without end,
+// the cancellations of another client are not removed.
+func TestCancel_ClientsIsolated(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	if err := cluster.Setup(t.Context(), "", 1, &access); err != nil {
@@ -118,7 +119,7 @@ func TestCancellationsApart(t *testing.T) {
 	cancel("modest", "1")
 	for i := range wire.MaxCancels + 10 {
 		cancel("wasteful", fmt.Sprint(i))
-		if i%1000 == 0 { // no more than the library lets be outstanding
+		if i%1000 == 0 { // no more than the library permits to be outstanding
 			<-js.PublishAsyncComplete()
 		}
 	}
@@ -133,10 +134,10 @@ func TestCancellationsApart(t *testing.T) {
 	}
 }
 
-// TestWrongTask_Refused: a worker does not run a task that came on the subject
-// of another client, whose function has other types, or whose deadline has
-// passed.
-func TestWrongTask_Refused(t *testing.T) {
+// TestServe_RefusesWrongTasks: a worker does not run a task that arrives on the
+// subject of another client, whose function has other types, or whose deadline
+// has passed.
+func TestServe_RefusesWrongTasks(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 1)
@@ -181,7 +182,7 @@ func TestWrongTask_Refused(t *testing.T) {
 		_, ok := runs.Load(4_000_001 + i)
 		return ok
 	}
-	for begin := time.Now(); !ran(3); time.Sleep(5 * time.Millisecond) { // it is the last one
+	for begin := time.Now(); !ran(3); time.Sleep(5 * time.Millisecond) { // the last one
 		if time.Since(begin) > 20*time.Second {
 			t.Fatal("a task with nothing wrong does not run")
 		}
@@ -205,9 +206,9 @@ func TestWrongTask_Refused(t *testing.T) {
 	}
 }
 
-// TestServe_WrongTask: what is no task is a dead letter, however large it is,
-// and its worker goes on.
-func TestServe_WrongTask(t *testing.T) {
+// TestServe_UnreadableTasks: a message that is not a task becomes a dead
+// letter, whatever its size, and the worker continues.
+func TestServe_UnreadableTasks(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 1)
@@ -227,7 +228,7 @@ func TestServe_WrongTask(t *testing.T) {
 	subject := wire.TaskSubject(workers[0].Capabilities, "anyone")
 	_, js := raw(t, s)
 	largest := 0
-	for size := wire.MaxMessageBytes; largest == 0; size -= 1 << 10 { // the largest that the servers take
+	for size := wire.MaxMessageBytes; largest == 0; size -= 1 << 10 { // the largest that the servers accept
 		if _, err := js.Publish(t.Context(), subject, make([]byte, size)); err == nil {
 			largest = size
 		} else if size < wire.MaxMessageBytes/2 {
@@ -262,9 +263,10 @@ func TestServe_WrongTask(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestFull: a client has only so many tasks with the servers at a time, however
-// many places there are. The others wait, and run in the end.
-func TestFull(t *testing.T) {
+// TestSubmit_MaxTasksPerClient: a client has at most MaxTasksPerClient tasks on
+// the servers, however many slots there are. The others wait and run in the
+// end.
+func TestSubmit_MaxTasksPerClient(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	const places, tasks = 5000, wire.MaxTasksPerClient + 300

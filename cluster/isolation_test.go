@@ -19,15 +19,14 @@ import (
 	"concert/cluster/server"
 )
 
-// wiretap is a connection with a key, which records all that it
-// hears.
+// wiretap is a connection with a key. It records all messages that it receives.
 type wiretap struct {
 	*nats.Conn
 	t   *testing.T
 	key string
 
-	mu    sync.Mutex
-	heard []*nats.Msg // guarded by mu
+	mu       sync.Mutex
+	received []*nats.Msg // guarded by mu
 }
 
 func tap(t *testing.T, s *server.Server, file string) *wiretap {
@@ -48,7 +47,7 @@ func tap(t *testing.T, s *server.Server, file string) *wiretap {
 	_, err = w.Subscribe(">", func(m *nats.Msg) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.heard = append(w.heard, m)
+		w.received = append(w.received, m)
 	})
 	if err != nil || w.Flush() != nil {
 		t.Fatal(err)
@@ -56,15 +55,16 @@ func tap(t *testing.T, s *server.Server, file string) *wiretap {
 	return w
 }
 
-// about are the subjects of what it has heard that are about something, after
-// first, unless that is "", and until last, which is waited for.
+// about returns the subjects of the received messages that which selects, from
+// the subject first (or from the beginning) to the subject last. It waits for
+// last.
 func (w *wiretap) about(first, last string, which func(m *nats.Msg) bool) (subjects []string) {
 	w.t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		w.mu.Lock()
 		begun, over := first == "", false
 		subjects = nil
-		for _, m := range w.heard {
+		for _, m := range w.received {
 			begun = begun || m.Subject == first
 			over = over || m.Subject == last
 			if begun && which(m) {
@@ -76,14 +76,14 @@ func (w *wiretap) about(first, last string, which func(m *nats.Msg) bool) (subje
 			return subjects
 		}
 		if time.Since(begin) > 20*time.Second {
-			w.t.Fatalf("%s was not heard", last)
+			w.t.Fatalf("%s was not received", last)
 		}
 	}
 }
 
-// TestClientsApart: with the key of a client, by whatever means, no program
-// reads or writes what is another client's.
-func TestClientsApart(t *testing.T) {
+// TestClients_Isolated: a program with the key of a client can neither read nor
+// write data of another client.
+func TestClients_Isolated(t *testing.T) {
 	k := newKeyring(t)
 	victim, rogue, work, boss := k.access(server.Client, "victim"), k.access(server.Client, "rogue"), k.access(server.Worker, "somewhere"), k.access(server.Admin, "boss")
 	s := guarded(t, k)
@@ -91,7 +91,7 @@ func TestClientsApart(t *testing.T) {
 	r, all := tap(t, s, rogue.Key), tap(t, s, boss.Key)
 	v, _ := keyOf(t, victim.Key)
 
-	// The victim works.
+	// The victim runs tasks.
 	ex, err := cluster.Dial(t.Context(), s.URL(), &cluster.Options{Access: victim, Notice: func(string) {}})
 	if err != nil {
 		t.Fatal(err)
@@ -110,8 +110,8 @@ func TestClientsApart(t *testing.T) {
 	if _, err := r.Request(first, nil, 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	// The rogue says what only others may say, with and without asking for an
-	// answer.
+	// The rogue publishes to the subjects of others, with and without a reply
+	// subject.
 	others := []string{
 		"concert.task.anything." + v, "concert.result." + v + ".session.1", "concert.result." + r.key + ".session.1", "concert.kept." + v + ".1",
 		"concert.kept." + r.key + ".1", "concert.load." + v + ".x.0", "concert.cancel." + v, "$KV.CONCERT_WORKERS.me", "$KV.CONCERT_CONTRACTS.mine",
@@ -128,8 +128,8 @@ func TestClientsApart(t *testing.T) {
 		r.Publish(subject, []byte("rogue"))
 		r.PublishRequest(subject, r.NewInbox(), []byte("rogue"))
 	}
-	// What is stored for others does not go when it says that what is stored
-	// should.
+	// The header Nats-Rollup does not remove the messages of others from a
+	// stream.
 	for _, subject := range []string{"concert.load." + r.key + ".y.0", "concert.cancel." + r.key, "concert.task.anything." + r.key} {
 		for _, which := range []string{"all", "sub"} {
 			m := &nats.Msg{Subject: subject, Data: []byte("x"), Header: nats.Header{"Nats-Rollup": {which}}}
@@ -138,10 +138,10 @@ func TestClientsApart(t *testing.T) {
 			}
 		}
 	}
-	// And what it may say, with answers to go where it may not: an answer has
-	// the right to go anywhere.
+	// The rogue publishes to its own subjects with the subjects of others as
+	// reply subjects: a server may publish an answer to any subject.
 	mine := "concert.load." + r.key + ".x.0"
-	if _, err := r.Request(mine, nil, 5*time.Second); err != nil { // something of its own, to be sent about
+	if _, err := r.Request(mine, nil, 5*time.Second); err != nil { // a part of its own, for requests about it
 		t.Fatal(err)
 	}
 	for _, subject := range []string{
@@ -163,10 +163,10 @@ func TestClientsApart(t *testing.T) {
 	if went := all.about(first, last, func(m *nats.Msg) bool { return forbidden[m.Subject] }); len(went) > 0 {
 		t.Errorf("where the streams are, this came from the rogue: %q", went)
 	}
-	if heard := r.about("", last, func(m *nats.Msg) bool {
+	if received := r.about("", last, func(m *nats.Msg) bool {
 		return !forbidden[m.Subject] && strings.Contains(m.Subject, v) || bytes.Contains(m.Data, []byte("SECRET")) || bytes.Contains(m.Data, []byte("!TERCES"))
-	}); len(heard) > 0 {
-		t.Errorf("the rogue hears of the victim: %q", heard)
+	}); len(received) > 0 {
+		t.Errorf("the rogue hears of the victim: %q", received)
 	}
 	for _, stream := range []string{"CONCERT_TASKS", "CONCERT_RESULTS", "CONCERT_KEPT", "CONCERT_LOAD", "CONCERT_DEAD"} {
 		if info, err := all.Request("$JS.API.STREAM.INFO."+stream, nil, 5*time.Second); err != nil || bytes.Contains(info.Data, []byte(`"error"`)) {
@@ -174,7 +174,7 @@ func TestClientsApart(t *testing.T) {
 		}
 	}
 
-	// Servers open no session to it but one of its own.
+	// Servers open no session for the rogue but one of its own.
 	sessions, err := all.Request("$JS.API.CONSUMER.NAMES.CONCERT_RESULTS", nil, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -184,10 +184,10 @@ func TestClientsApart(t *testing.T) {
 	if !found {
 		t.Fatalf("no session: %s", sessions.Data)
 	}
-	for _, knock := range []map[int]string{
+	for _, request := range []map[int]string{
 		{1: session, 2: "CONCERT_RESULTS"}, {1: "x", 2: "CONCERT_TASKS"}, {1: "x.y", 2: "CONCERT_RESULTS"}, {1: "x", 2: ""},
 	} {
-		body, err := cbor.Marshal(knock)
+		body, err := cbor.Marshal(request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestClientsApart(t *testing.T) {
 			Error string `cbor:"2,keyasint"`
 		}
 		if err := cbor.Unmarshal(answer.Data, &w); err != nil || w.Error == "" || w.Role != "client" {
-			t.Errorf("%v: %+v, %v", knock, w, err)
+			t.Errorf("%v: %+v, %v", request, w, err)
 		}
 	}
 }

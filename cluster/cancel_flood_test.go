@@ -16,9 +16,9 @@ import (
 	"concert/cluster/server"
 )
 
-// TestCancel_Flood: a client publishes cancellations of tasks that do not
-// exist, as fast as it can. It delays those of another client by less than
-// floodDelay, and costs the server and the worker together less than
+// TestCancel_Flood: a client publishes cancellations of tasks that do not exist
+// as fast as it can. This delays the cancellations of another client by less
+// than floodDelay, and costs the server and the worker together less than
 // cancelMemory.
 func TestCancel_Flood(t *testing.T) {
 	k := newKeyring(t)
@@ -72,13 +72,13 @@ func TestCancel_Flood(t *testing.T) {
 	}
 }
 
-// TestCancel_Queued: a task that is canceled while it waits for a place in a
+// TestCancel_Queued: a task that is canceled while it waits for a slot of a
 // worker settles at once.
 func TestCancel_Queued(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)
 	first, second := dial(t, access), dial(t, access)
-	for i := range 20 { // quick tasks, so that the worker asks for more than it has places
+	for i := range 20 { // quick tasks, so that the worker fetches more than it has slots
 		if n, err := concert.Submit(t.Context(), first, count, 7_000_000+i).Result(t.Context()); n == 0 || err != nil {
 			t.Fatalf("%d, %v", n, err)
 		}
@@ -102,7 +102,7 @@ func TestCancel_Queued(t *testing.T) {
 	drained(t, first)
 }
 
-// keyConn is a connection by the key of a client, without the library.
+// keyConn returns a connection with the key of a client, without the library.
 func keyConn(t *testing.T, s *server.Server, a cluster.Access) (public string, nc *nats.Conn) {
 	t.Helper()
 	public, pair := keyOf(t, a.Key)

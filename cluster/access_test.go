@@ -19,7 +19,7 @@ import (
 	"concert/goroutines"
 )
 
-// keyring is one in a directory of the test.
+// keyring is a keyring in a directory of the test.
 type keyring struct {
 	*server.Keyring
 	t   testing.TB
@@ -50,7 +50,7 @@ func (k *keyring) access(role server.Role, name string) cluster.Access {
 	return cluster.Access{Key: file}
 }
 
-// guarded is a server with a keyring in this process, that listens.
+// guarded returns a listening server with a keyring in this process.
 func guarded(t testing.TB, k *keyring) *server.Server {
 	t.Helper()
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0", Keyring: k.Keyring})
@@ -64,8 +64,9 @@ func guarded(t testing.TB, k *keyring) *server.Server {
 	return s
 }
 
-// TestStrangers: who has no key, or another authority's, gets nowhere.
-func TestStrangers(t *testing.T) {
+// TestAccess_UnknownKeys: a server refuses programs without a key, or with a
+// key of another authority.
+func TestAccess_UnknownKeys(t *testing.T) {
 	k := newKeyring(t)
 	s := guarded(t, k)
 	other := newKeyring(t)
@@ -75,14 +76,16 @@ func TestStrangers(t *testing.T) {
 		"a holder of another's key":   other.access(server.Client, "other"),
 		"the same, who takes any TLS": {Key: other.access(server.Admin, "another").Key, TLS: &tls.Config{InsecureSkipVerify: true}},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		if ex, err := cluster.Dial(ctx, s.URL(), &cluster.Options{Access: access}); err == nil {
-			t.Errorf("%s gets in", name)
-			ex.Close()
-		}
-		cancel()
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			if ex, err := cluster.Dial(ctx, s.URL(), &cluster.Options{Access: access}); err == nil {
+				t.Errorf("%s gets in", name)
+				ex.Close()
+			}
+			cancel()
+		})
 	}
-	// Nor does a holder take another server for this one.
+	// A client does not accept a server of another authority.
 	access := k.access(server.Client, "someone")
 	if ex, err := cluster.Dial(t.Context(), guarded(t, other).URL(), &cluster.Options{Access: access}); err == nil {
 		t.Error("it believes a server of another authority")
@@ -92,9 +95,9 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestRoles: everybody may do what the role says, with large payloads and ids;
-// and not what that of others says.
-func TestRoles(t *testing.T) {
+// TestAccess_Roles: each role may do what it is for, with large values and ids,
+// and nothing that is for another role.
+func TestAccess_Roles(t *testing.T) {
 	k := newKeyring(t)
 	client, work, boss := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere"), k.access(server.Admin, "boss")
 	s := guarded(t, k)
@@ -157,9 +160,9 @@ func keyOf(t *testing.T, file string) (public string, pair nkeys.KeyPair) {
 	return public, pair
 }
 
-// TestRevoked: a key that is taken away opens nothing, also where it
-// has.
-func TestRevoked(t *testing.T) {
+// TestAccess_RevokedKeys: a revoked key is refused, and its open connections
+// are closed.
+func TestAccess_RevokedKeys(t *testing.T) {
 	t.Parallel()
 	k := newKeyring(t)
 	s := guarded(t, k)
@@ -192,7 +195,7 @@ func TestRevoked(t *testing.T) {
 	ex.Close()
 }
 
-// serveAt has a worker at a server, until the test ends.
+// serveAt runs a worker with a server until the test ends.
 func serveAt(t *testing.T, url string, access cluster.Access, places int) {
 	t.Helper()
 	pool := goroutines.New(places, nil)
