@@ -60,8 +60,8 @@ func TestArena_LargeValues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leftovers(t)
-			t.Cleanup(processes.ShareMemory(share))
-			p := newPool(t, 2, nil)
+			memory := processes.ShareMemory(share)
+			p := newPool(t, 2, nil, memory)
 			r := rand.New(rand.NewPCG(1, 2))
 			var futures []*concert.Future[[]byte]
 			var sent [][]byte
@@ -228,8 +228,8 @@ var manySevens []byte
 // it is being claimed.
 func TestArena_TrimWhileClaiming(t *testing.T) {
 	leftovers(t)
-	t.Cleanup(processes.Trim(5*time.Millisecond, 50*time.Millisecond))
-	p := newPool(t, 1, nil)
+	trim := processes.Trim(5*time.Millisecond, 50*time.Millisecond)
+	p := newPool(t, 1, nil, trim)
 	for try := range 5 {
 		got, err := submit(t, p, sevens, lazyArg{20 * time.Millisecond}).Result(t.Context())
 		if err != nil || len(got) != 1<<20 || bytes.Count(got, []byte{7}) != len(got) {

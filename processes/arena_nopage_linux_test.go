@@ -45,8 +45,8 @@ func TestArena_NoPage(t *testing.T) {
 	for _, behind := range []int{0, 256 << 10} {
 		t.Run(fmt.Sprintf("arguments behind %d", behind), func(t *testing.T) {
 			leftovers(t)
-			t.Cleanup(processes.ShareMemory(without(true, false, behind)))
-			p := newPool(t, 2, nil)
+			memory := processes.ShareMemory(without(true, false, behind))
+			p := newPool(t, 2, nil, memory)
 			for range concert.Map(t.Context(), p, nop, numbers(1000)) { // quick ones, so that the pool sends many together
 			}
 			inputs := make([][]byte, 300)
@@ -70,8 +70,8 @@ func TestArena_NoPage(t *testing.T) {
 		})
 		t.Run(fmt.Sprintf("results behind %d", behind), func(t *testing.T) {
 			leftovers(t)
-			t.Cleanup(processes.ShareMemory(without(false, true, behind)))
-			p := newPool(t, 1, nil)
+			memory := processes.ShareMemory(without(false, true, behind))
+			p := newPool(t, 1, nil, memory)
 			pid, err := submit(t, p, pidOf, 0).Result(t.Context())
 			if err != nil {
 				t.Fatal(err)

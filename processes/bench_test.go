@@ -27,7 +27,7 @@ func numbers(n int) iter.Seq[int] {
 	}
 }
 
-func newPool(tb testing.TB, n int, o *processes.Options) *processes.Pool {
+func newPool(tb testing.TB, n int, o *processes.Options, settings ...processes.Setting) *processes.Pool {
 	tb.Helper()
 	if o == nil {
 		o = new(processes.Options)
@@ -35,7 +35,7 @@ func newPool(tb testing.TB, n int, o *processes.Options) *processes.Pool {
 	if o.Output == nil {
 		o.Output = slog.New(slog.DiscardHandler)
 	}
-	p, err := processes.New(n, o)
+	p, err := processes.NewWith(n, o, settings...)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func (w *worker) check() bool {
 	}
 	w.checkSilenceLocked(now)
 	if w.touched && w.count == 0 {
-		if over := w.idleSince.Add(trimAfter); now.Before(over) {
+		if over := w.idleSince.Add(p.config.trimAfter); now.Before(over) {
 			w.checkAtLocked(over)
 		} else {
 			w.trimLocked()

@@ -11,7 +11,7 @@ import (
 // context for earlier calls. So the call is canceled as well.
 func TestCancel_ContextAlreadyEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(1, Options{Threads: 1}, nil)
+		p := newPool(1, Options{Threads: 1}, nil, defaultConfig())
 		ctx, cancel := context.WithCancel(t.Context())
 		watch := func() *submitter {
 			p.mu.Lock()

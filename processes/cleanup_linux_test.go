@@ -14,6 +14,7 @@ import (
 
 	"concert"
 	"concert/processes"
+	"concert/processes/internal/shm"
 )
 
 // leftovers fails the test if the test leaves processes, files, shared memory
@@ -143,13 +144,10 @@ func submit[In, Out any](t *testing.T, p *processes.Pool, f func(context.Context
 	return concert.Submit(t.Context(), p, f, in)
 }
 
-// sharedOrNot runs a test with shared memory and without it.
-func sharedOrNot(t *testing.T, run func(t *testing.T)) {
-	t.Run("shared", run)
-	t.Run("unshared", func(t *testing.T) {
-		t.Cleanup(processes.ShareMemory(nothingShared))
-		run(t)
-	})
+// sharedOrNot runs a test with pools that share memory, and with others.
+func sharedOrNot(t *testing.T, run func(t *testing.T, memory processes.Setting)) {
+	t.Run("shared", func(t *testing.T) { run(t, processes.ShareMemory(shm.New)) })
+	t.Run("unshared", func(t *testing.T) { run(t, processes.ShareMemory(nothingShared)) })
 }
 
 func upTo(n int) (all []int) {

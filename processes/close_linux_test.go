@@ -183,11 +183,11 @@ var deaf = concert.Register("processes_test.deaf", func(ctx context.Context, n i
 // call after the grace period, even if the pool learns a moment later that the
 // call has begun.
 func TestGrace_Map(t *testing.T) {
-	sharedOrNot(t, func(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
 		p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond, Observer: func(concert.Event) {
 			time.Sleep(time.Millisecond) // delays the news that a call has begun
-		}})
+		}}, memory)
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0
 		for range concert.Map(ctx, p, deaf, slices.Values(upTo(10_000))) {

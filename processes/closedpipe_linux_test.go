@@ -71,19 +71,19 @@ func hangUpBy(how string) {
 // it had not begun run in another worker. The cases are parallel, because each
 // waits for a second.
 func TestPool_WorkerClosesPipes(t *testing.T) {
-	sharedOrNot(t, func(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
 		for _, how := range []string{"exec", "close", "close all", "replace"} {
 			t.Run(how, func(t *testing.T) {
 				t.Parallel()
-				hangsUpInTask(t, how)
+				hangsUpInTask(t, how, memory)
 			})
 		}
 		for _, how := range []string{"exec", "close"} {
 			how += ", after the task"
 			t.Run(how, func(t *testing.T) {
 				t.Parallel()
-				p := newPool(t, 1, nil)
+				p := newPool(t, 1, nil, memory)
 				met := pathIn(t.TempDir(), "met")
 				pid, err := submit(t, p, closePipes, waitArg{how, met}).Result(t.Context())
 				if err != nil {
@@ -96,7 +96,7 @@ func TestPool_WorkerClosesPipes(t *testing.T) {
 		}
 		t.Run("in the initializer", func(t *testing.T) {
 			t.Parallel()
-			p, err := processes.New(1, &processes.Options{Init: processes.Initialize(closePipes, waitArg{"exec", os.Args[0]})})
+			p, err := processes.NewWith(1, &processes.Options{Init: processes.Initialize(closePipes, waitArg{"exec", os.Args[0]})}, memory)
 			if err == nil || !strings.Contains(err.Error(), "closed the pipe") {
 				t.Errorf("New() = %v, %v; want an error that names the pipe", p, err)
 			}
@@ -106,8 +106,8 @@ func TestPool_WorkerClosesPipes(t *testing.T) {
 
 // hangsUpInTask submits a task that closes the pipes of its worker, and five
 // calls behind it, and checks their outcomes.
-func hangsUpInTask(t *testing.T, how string) {
-	p := newPool(t, 1, nil)
+func hangsUpInTask(t *testing.T, how string, memory processes.Setting) {
+	p := newPool(t, 1, nil, memory)
 	met := pathIn(t.TempDir(), "met")
 	f := submit(t, p, closePipes, waitArg{how, met})
 	eventually(t, "it runs", func() bool { return f.State() == concert.Running })

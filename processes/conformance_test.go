@@ -13,24 +13,22 @@ import (
 	"concert/executortest"
 	"concert/internal/isolated"
 	"concert/processes"
+	"concert/processes/internal/shm"
 )
 
 // TestConformance runs the suite with shared memory, and without it, as on
 // systems that have none.
 func TestConformance(t *testing.T) {
 	isolated.Run(t,
-		isolated.Test{Name: "shared", Run: func(t *testing.T) { conformance(t, hooks(t)) }},
-		isolated.Test{Name: "unshared", Run: func(t *testing.T) {
-			t.Cleanup(processes.ShareMemory(nothingShared))
-			conformance(t, nil)
-		}})
+		isolated.Test{Name: "shared", Run: func(t *testing.T) { conformance(t, hooks(t), processes.ShareMemory(shm.New)) }},
+		isolated.Test{Name: "unshared", Run: func(t *testing.T) { conformance(t, nil, processes.ShareMemory(nothingShared)) }})
 }
 
 func nothingShared(string, int) ([]byte, *os.File, error) { return nil, nil, errors.ErrUnsupported }
 
-func conformance(t *testing.T, hooks []executortest.Hook) {
+func conformance(t *testing.T, hooks []executortest.Hook, memory processes.Setting) {
 	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout, Hooks: hooks}, func(c executortest.Config) concert.Executor {
-		ex, err := processes.New(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
+		ex, err := processes.NewWith(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer}, memory)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,10 +34,10 @@ func (g *gated) UnmarshalBinary([]byte) error { return nil }
 // TestPool_StealsAfterEncoding: an idle worker gets a call that was being
 // encoded for the worker of a slow call when the idle worker became idle.
 func TestPool_StealsAfterEncoding(t *testing.T) {
-	sharedOrNot(t, func(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
 		for try := range 4 {
-			p := newPool(t, 2, nil)
+			p := newPool(t, 2, nil, memory)
 			eventually(t, "both workers are known to be quick, and take more than one call", func() bool {
 				for _, err := range concert.MapUnordered(t.Context(), p, nop, numbers(500)) {
 					if err != nil {
@@ -135,9 +135,9 @@ func TestResult_BeforeSlowCall(t *testing.T) {
 // TestPool_StealsFromSlowWorker: an idle worker gets calls that wait behind a
 // slow call.
 func TestPool_StealsFromSlowWorker(t *testing.T) {
-	sharedOrNot(t, func(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
-		p := newPool(t, 2, nil)
+		p := newPool(t, 2, nil, memory)
 		for try := range 80 {
 			for _, err := range concert.MapUnordered(t.Context(), p, nop, numbers(500)) { // quick ones
 				if err != nil {

@@ -7,24 +7,34 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// ShareMemory replaces the function by which pools make shared memory, until
-// undo.
-func ShareMemory(f func(name string, size int) ([]byte, *os.File, error)) (undo func()) {
-	before := shareMemory
-	shareMemory = f
-	return func() { shareMemory = before }
+// A Setting changes the configuration of a pool.
+type Setting func(*config)
+
+// NewWith is New with other settings.
+func NewWith(n int, opts *Options, settings ...Setting) (*Pool, error) {
+	c := defaultConfig()
+	for _, set := range settings {
+		set(&c)
+	}
+	return newWith(n, opts, c)
 }
 
-// Trim sets the time after which pools trim an arena, and makes trimming slow,
-// until undo.
-func Trim(after, slow time.Duration) (undo func()) {
-	before := trimAfter
-	trimAfter = after
-	trimArena = func(a *shm.Arena) {
-		time.Sleep(slow)
-		a.Trim()
+// ShareMemory is the function that makes the memory that a pool shares with a
+// worker.
+func ShareMemory(f func(name string, size int) ([]byte, *os.File, error)) Setting {
+	return func(c *config) { c.shareMemory = f }
+}
+
+// Trim sets the time after which a pool trims an arena, and makes trimming
+// slow.
+func Trim(after, slow time.Duration) Setting {
+	return func(c *config) {
+		c.trimAfter = after
+		c.trimArena = func(a *shm.Arena) {
+			time.Sleep(slow)
+			a.Trim()
+		}
 	}
-	return func() { trimAfter, trimArena = before, (*shm.Arena).Trim }
 }
 
 // Calls returns, for each worker, how many calls it has, how many more it would
@@ -47,11 +57,9 @@ func (p *Pool) Gone() <-chan struct{} { return p.gone }
 func (p *Pool) KillAll(cause error) (running []string) { return p.killAll(cause) }
 
 // Silence sets the times after which a worker that begins no calls loses them,
-// and after which it is killed, until undo.
-func Silence(takeBack, stopped, kill time.Duration) (undo func()) {
-	a, b, c := silenceTakeBack, silenceStopped, silenceKill
-	silenceTakeBack, silenceStopped, silenceKill = takeBack, stopped, kill
-	return func() { silenceTakeBack, silenceStopped, silenceKill = a, b, c }
+// and after which it is killed if it was stopped or silent.
+func Silence(takeBack, stopped, kill time.Duration) Setting {
+	return func(c *config) { c.silenceTakeBack, c.silenceStopped, c.silenceKill = takeBack, stopped, kill }
 }
 
 // StuckHandlers returns how many calls of the handler of slog.Default have not

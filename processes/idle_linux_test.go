@@ -41,8 +41,8 @@ func TestPool_IdleMemory(t *testing.T) {
 		t.Skip("what the race detector keeps for itself is not given back; this runs without it")
 	}
 	leftovers(t)
-	t.Cleanup(processes.ShareMemory(nothingShared)) // so that the argument goes through the pipe
-	p := newPool(t, 1, &processes.Options{Env: append(os.Environ(), "CONCERT_TEST_IDLE=20ms")})
+	memory := processes.ShareMemory(nothingShared) // so that the argument goes through the pipe
+	p := newPool(t, 1, &processes.Options{Env: append(os.Environ(), "CONCERT_TEST_IDLE=20ms")}, memory)
 	for range 2 {
 		if _, err := submit(t, p, echo, make([]byte, 100<<20)).Result(t.Context()); err != nil {
 			t.Fatal(err)

@@ -19,7 +19,7 @@ func TestInflight_Table(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		table := frameTable{next: math.MaxUint32 - 20} // so that numbers wrap around
-		var all []slow                              // except those whose spans were released
+		var all []slow                                 // except those whose spans were released
 		for range 300 {
 			if n := len(table.list); n == 0 || rng.IntN(2) == 0 && n < 40 {
 				places := rng.IntN(3)

@@ -74,9 +74,9 @@ func TestMaxResult(t *testing.T) {
 	}
 	for _, limit := range []int{100, 20 << 10, 1 << 20} { // inline; larger ones are in the arena
 		t.Run(fmt.Sprint("limit ", limit), func(t *testing.T) {
-			sharedOrNot(t, func(t *testing.T) {
+			sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 				leftovers(t)
-				p := newPool(t, 1, &processes.Options{MaxResult: int64(limit)})
+				p := newPool(t, 1, &processes.Options{MaxResult: int64(limit)}, memory)
 				pid, err := submit(t, p, pidOf, 0).Result(t.Context())
 				if err != nil {
 					t.Fatal(err)
@@ -118,13 +118,13 @@ func TestMaxResult(t *testing.T) {
 		})
 	}
 	t.Run("a worker that does not keep to it", func(t *testing.T) {
-		sharedOrNot(t, func(t *testing.T) {
+		sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 			leftovers(t)
 			for name, f := range map[string]func(context.Context, int) (int, error){"forgeLarge": forgeLarge, "forgePlace": forgePlace} {
 				if name == "forgePlace" && strings.HasSuffix(t.Name(), "unshared") {
 					continue // there is no arena
 				}
-				p := newPool(t, 1, &processes.Options{MaxResult: 1 << 20, Grace: time.Millisecond})
+				p := newPool(t, 1, &processes.Options{MaxResult: 1 << 20, Grace: time.Millisecond}, memory)
 				var err error
 				n := allocated(func() { _, err = submit(t, p, f, 200<<20).Result(t.Context()) })
 				tooLarge(t, err, "processes_test."+name)

@@ -2,6 +2,7 @@ package processes
 
 import (
 	"context"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"concert/executor"
 	"concert/processes/internal/confine"
 	"concert/processes/internal/osproc"
+	"concert/processes/internal/shm"
 )
 
 // Pool is an executor whose workers are processes. Its methods are safe for
@@ -20,6 +22,7 @@ import (
 // waits for a process.
 type Pool struct {
 	opts         Options
+	config       config
 	size         int // number of active workers
 	group        *executor.WorkerGroup
 	ooms         osproc.OOMCounter
@@ -64,9 +67,26 @@ type waiter struct {
 	stale    bool          // the submitter no longer waits
 }
 
-func newPool(n int, o Options, c *confine.Sandbox) *Pool {
+// config has settings of a pool that only tests change.
+type config struct {
+	shareMemory     func(name string, size int) ([]byte, *os.File, error) // makes memory that a pool shares with a worker
+	trimAfter       time.Duration                                         // how long a worker is idle before the pool trims its arena
+	trimArena       func(*shm.Arena)                                      // returns the memory of an arena to the system
+	silenceTakeBack time.Duration                                         // the limits of silence, see silence.go
+	silenceStopped  time.Duration
+	silenceKill     time.Duration
+}
+
+func defaultConfig() config {
+	return config{
+		shareMemory: shm.New, trimAfter: time.Second, trimArena: (*shm.Arena).Trim,
+		silenceTakeBack: time.Second, silenceStopped: 5 * time.Second, silenceKill: 10 * time.Second,
+	}
+}
+
+func newPool(n int, o Options, c *confine.Sandbox, settings config) *Pool {
 	p := &Pool{
-		opts: o, defaultLog: handlerGuard{name: "the handler of slog.Default"}, size: n, sandbox: c, claims: make(map[*executor.Task]bool), checks: make(map[*executor.Task]bool), submitters: make(map[context.Context]*submitter),
+		opts: o, config: settings, defaultLog: handlerGuard{name: "the handler of slog.Default"}, size: n, sandbox: c, claims: make(map[*executor.Task]bool), checks: make(map[*executor.Task]bool), submitters: make(map[context.Context]*submitter),
 		active: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
 	p.restarts.paused = make(map[*time.Timer]bool)

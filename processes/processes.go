@@ -110,7 +110,9 @@ const (
 //
 // New panics if n is negative, or a number in the options other than Grace.
 // Close the pool when it is no longer needed.
-func New(n int, opts *Options) (*Pool, error) {
+func New(n int, opts *Options) (*Pool, error) { return newWith(n, opts, defaultConfig()) }
+
+func newWith(n int, opts *Options, settings config) (*Pool, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
@@ -187,7 +189,7 @@ func New(n int, opts *Options) (*Pool, error) {
 		o.StartTimeout = defaultStartTimeout
 	}
 	o.Output = guardedLogger(o.Output, "the handler of Options.Output")
-	p := newPool(n, o, c)
+	p := newPool(n, o, c, settings)
 	if o.Init != nil {
 		if err := p.checkFunction(o.Init.name); err != nil {
 			c.Close()

@@ -93,7 +93,7 @@ func TestPool_EndsDuringPause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPool(1, Options{}, nil)
+				p := newPool(1, Options{}, nil, defaultConfig())
 				p.restarts.inRow = 3
 				p.mu.Lock()
 				if name == "broken before" {

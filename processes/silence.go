@@ -35,13 +35,6 @@ import (
 // couldRun. The limits are 1/64 s longer for each MiB of arguments that
 // was sent to the worker, and the time starts at 0 again with each MiB that the
 // worker reads.
-//
-// The limits are variables, because tests set others.
-var (
-	silenceTakeBack = time.Second
-	silenceStopped  = 5 * time.Second
-	silenceKill     = 10 * time.Second
-)
 
 // silence measures how long a worker has been silent. Only the goroutine of
 // receive uses it.
@@ -88,7 +81,7 @@ func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (c
 
 // silenceInterval returns the time between two measurements of a worker that
 // may be silent.
-func silenceInterval() time.Duration { return silenceTakeBack / 5 }
+func (w *worker) silenceInterval() time.Duration { return w.pool.config.silenceTakeBack / 5 }
 
 // unbegunLocked returns the oldest frame of which no call has begun, if a
 // thread of the worker is idle, and how many calls run.
@@ -111,10 +104,10 @@ func (w *worker) unbegunLocked() (oldest *callFrame, running int) {
 // measurement. It is called by check, without mu.
 func (w *worker) measure(now time.Time) {
 	s := &w.silence
-	if s.measuredAt.IsZero() || now.Sub(s.measuredAt) < silenceInterval() {
+	if s.measuredAt.IsZero() || now.Sub(s.measuredAt) < w.silenceInterval() {
 		return
 	}
-	elapsed := min(now.Sub(s.measuredAt), 2*silenceInterval()) // a longer time means that this process was stopped
+	elapsed := min(now.Sub(s.measuredAt), 2*w.silenceInterval()) // a longer time means that this process was stopped
 	s.measuredAt = now
 	w.pool.mu.Lock()
 	oldest, _ := w.unbegunLocked()
@@ -161,19 +154,20 @@ func (w *worker) checkSilenceLocked(now time.Time) {
 			s.oldest = oldest.seq
 		}
 	}
-	w.checkAtLocked(now.Add(silenceInterval()))
+	w.checkAtLocked(now.Add(w.silenceInterval()))
+	limits := &w.pool.config
 	more := time.Duration(w.bytes>>20) * time.Second / 64
 	if running == 0 {
 		switch {
-		case s.stopped >= silenceStopped+more:
-			w.killLocked(fmt.Errorf("it was stopped (SIGSTOP) for %v and began none of its tasks", silenceStopped))
+		case s.stopped >= limits.silenceStopped+more:
+			w.killLocked(fmt.Errorf("it was stopped (SIGSTOP) for %v and began none of its tasks", limits.silenceStopped))
 			return
-		case s.silent >= silenceKill+more:
-			w.killLocked(fmt.Errorf("it began none of its tasks for %v: a thread that an earlier task started may block it", silenceKill))
+		case s.silent >= limits.silenceKill+more:
+			w.killLocked(fmt.Errorf("it began none of its tasks for %v: a thread that an earlier task started may block it", limits.silenceKill))
 			return
 		}
 	}
-	if silent := max(s.silent, s.stopped); silent >= s.takenBackAt+silenceTakeBack+more {
+	if silent := max(s.silent, s.stopped); silent >= s.takenBackAt+limits.silenceTakeBack+more {
 		s.takenBackAt = silent
 		w.suspendLocked()
 	}

@@ -32,19 +32,14 @@ func stop(t *testing.T, pid int) {
 	eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
 }
 
-// silence sets the times of a test. A time that must not pass is an hour.
-func silence(t *testing.T, takeBack, stopped, kill time.Duration) {
-	t.Cleanup(processes.Silence(takeBack, stopped, kill))
-}
-
 // TestPool_WorkerStopped: if a worker is stopped between tasks, its calls run
 // in another worker. It is killed if it stays stopped.
 func TestPool_WorkerStopped(t *testing.T) {
 	t.Run("one worker", func(t *testing.T) {
-		sharedOrNot(t, func(t *testing.T) {
+		sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 			leftovers(t)
-			silence(t, 20*time.Millisecond, 100*time.Millisecond, time.Hour)
-			p := newPool(t, 1, &processes.Options{Timeout: time.Minute})
+			limits := processes.Silence(20*time.Millisecond, 100*time.Millisecond, time.Hour)
+			p := newPool(t, 1, &processes.Options{Timeout: time.Minute}, memory, limits)
 			pid := stopIdle(t, p)
 			path := pathIn(t.TempDir(), "marks")
 			var futures []*concert.Future[int]
@@ -58,8 +53,8 @@ func TestPool_WorkerStopped(t *testing.T) {
 	})
 	t.Run("two workers", func(t *testing.T) { // the other worker runs all tasks
 		leftovers(t)
-		silence(t, 20*time.Millisecond, time.Hour, time.Hour)
-		p := newPool(t, 2, nil)
+		limits := processes.Silence(20*time.Millisecond, time.Hour, time.Hour)
+		p := newPool(t, 2, nil, limits)
 		for range concert.MapUnordered(t.Context(), p, nop, numbers(500)) { // both are quick
 		}
 		pid := stopIdle(t, p)
@@ -76,8 +71,8 @@ func TestPool_WorkerStopped(t *testing.T) {
 	})
 	t.Run("it continues", func(t *testing.T) {
 		leftovers(t)
-		silence(t, 20*time.Millisecond, time.Hour, time.Hour)
-		p := newPool(t, 1, nil)
+		limits := processes.Silence(20*time.Millisecond, time.Hour, time.Hour)
+		p := newPool(t, 1, nil, limits)
 		pid := stopIdle(t, p)
 		path := pathIn(t.TempDir(), "marks")
 		futures := []*concert.Future[int]{submit(t, p, marked, mark{Path: path, N: 0})}
@@ -93,8 +88,8 @@ func TestPool_WorkerStopped(t *testing.T) {
 	})
 	t.Run("while it leaves", func(t *testing.T) {
 		leftovers(t)
-		silence(t, 20*time.Millisecond, time.Hour, time.Hour)
-		p := newPool(t, 1, &processes.Options{MaxTasks: 2, Grace: 20 * time.Millisecond})
+		limits := processes.Silence(20*time.Millisecond, time.Hour, time.Hour)
+		p := newPool(t, 1, &processes.Options{MaxTasks: 2, Grace: 20 * time.Millisecond}, limits)
 		pid := stopIdle(t, p)
 		for i := range 3 {
 			if got, err := submit(t, p, nop, i).Result(t.Context()); got != i || err != nil {
@@ -133,8 +128,8 @@ func once(t *testing.T, path string, futures []*concert.Future[int]) {
 func TestCancel_WorkerStopped(t *testing.T) {
 	t.Run("shared", func(t *testing.T) {
 		leftovers(t)
-		silence(t, time.Hour, time.Hour, time.Hour)
-		p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond})
+		limits := processes.Silence(time.Hour, time.Hour, time.Hour)
+		p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond}, limits)
 		pid := stopIdle(t, p)
 		defer syscall.Kill(pid, syscall.SIGCONT)
 		f := submit(t, p, nop, 1)
@@ -153,9 +148,9 @@ func TestCancel_WorkerStopped(t *testing.T) {
 	})
 	t.Run("unshared", func(t *testing.T) {
 		leftovers(t)
-		t.Cleanup(processes.ShareMemory(nothingShared))
-		silence(t, time.Hour, time.Hour, time.Hour) // the test kills the worker when it has canceled the call
-		p := newPool(t, 1, nil)
+		memory := processes.ShareMemory(nothingShared)
+		limits := processes.Silence(time.Hour, time.Hour, time.Hour) // the test kills the worker when it has canceled the call
+		p := newPool(t, 1, nil, memory, limits)
 		pid := stopIdle(t, p)
 		f := submit(t, p, nop, 1)
 		given(t, p)
@@ -189,11 +184,11 @@ func given(t *testing.T, p *processes.Pool) {
 // TestClose_WorkerStopped: Close and Shutdown return although workers are
 // stopped.
 func TestClose_WorkerStopped(t *testing.T) {
-	sharedOrNot(t, func(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
-		silence(t, 20*time.Millisecond, 100*time.Millisecond, time.Hour)
+		limits := processes.Silence(20*time.Millisecond, 100*time.Millisecond, time.Hour)
 		o := &processes.Options{Grace: 20 * time.Millisecond}
-		p := newPool(t, 1, o)
+		p := newPool(t, 1, o, memory, limits)
 		stopIdle(t, p)
 		f := submit(t, p, nop, 1)
 		given(t, p)
@@ -203,12 +198,12 @@ func TestClose_WorkerStopped(t *testing.T) {
 		if got, err := f.Result(t.Context()); got != 1 || err != nil {
 			t.Errorf("%d, %v", got, err)
 		}
-		p = newPool(t, 1, o)
+		p = newPool(t, 1, o, memory, limits)
 		stopIdle(t, p)
 		if err := p.Close(); err != nil {
 			t.Errorf("with nothing to do: %v", err)
 		}
-		p = newPool(t, 1, o)
+		p = newPool(t, 1, o, memory, limits)
 		stopIdle(t, p)
 		f = submit(t, p, nop, 1)
 		given(t, p)
@@ -224,10 +219,10 @@ func TestClose_WorkerStopped(t *testing.T) {
 // TestPool_WorkerSilent: a worker that lives and answers the pool, but begins
 // no call, is replaced. Its calls run exactly once in another worker.
 func TestPool_WorkerSilent(t *testing.T) {
-	sharedOrNot(t, func(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
-		silence(t, 20*time.Millisecond, time.Hour, 200*time.Millisecond)
-		p := newPool(t, 1, nil)
+		limits := processes.Silence(20*time.Millisecond, time.Hour, 200*time.Millisecond)
+		p := newPool(t, 1, nil, memory, limits)
 		text, err := submit(t, p, misbehave, "deaf").Result(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -248,9 +243,9 @@ func TestPool_WorkerSilent(t *testing.T) {
 // reads its argument, even if this takes longer than a worker may be silent.
 func TestPool_SlowArgument(t *testing.T) {
 	leftovers(t)
-	t.Cleanup(processes.ShareMemory(nothingShared)) // so that the argument goes through the pipe
-	silence(t, 20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond)
-	p := newPool(t, 1, nil)
+	memory := processes.ShareMemory(nothingShared) // so that the argument goes through the pipe
+	limits := processes.Silence(20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond)
+	p := newPool(t, 1, nil, memory, limits)
 	pid, err := submit(t, p, pidOf, 0).Result(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -31,10 +31,6 @@ import (
 // noNumber is the number of a worker that is not active.
 const noNumber = -1
 
-// shareMemory makes the memory that a pool shares with a worker. Tests replace
-// it.
-var shareMemory = shm.New
-
 // startWorkers starts the first workers and waits until they are ready.
 func (p *Pool) startWorkers() error {
 	osproc.BeginStarter() // Main does not call it in a worker, which can have a pool, too
@@ -160,7 +156,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w.in = frame.NewReader(w.source, frame.MaxFrame)
 	w.in.Limit(child.ErrorLimit(p.opts.MaxResult) + frame.Overhead)
 	passed := []*os.File{tasksEnd, resultsEnd, controlEnd}
-	mem, file, err := shareMemory("concert-journal", shm.JournalSize)
+	mem, file, err := p.config.shareMemory("concert-journal", shm.JournalSize)
 	switch {
 	case err == nil:
 		if w.journal, err = shm.NewJournal(mem); err != nil {
@@ -171,7 +167,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		theirs = append(theirs, file)
 		passed = append(passed, file)
 		// Without an arena, large values are only slower.
-		if mem, file, err := shareMemory("concert-arena", shm.ArenaSize); err == nil {
+		if mem, file, err := p.config.shareMemory("concert-arena", shm.ArenaSize); err == nil {
 			w.arena = shm.NewArena(mem)
 			w.arguments = w.arena.NewAllocator()
 			theirs = append(theirs, file)

@@ -99,9 +99,9 @@ var quickOrWaits = concert.Register("processes_test.quickOrWaits", func(ctx cont
 
 // TestTimeout_OneCall: if a call runs for too long, only this call fails.
 func TestTimeout_OneCall(t *testing.T) {
-	sharedOrNot(t, func(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
-		p := newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond})
+		p := newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond}, memory)
 		n := 0
 		for _, err := range concert.Map(t.Context(), p, quickOrWaits, slices.Values(upTo(500))) {
 			if (err != nil) != (n%97 == 50) {

@@ -119,10 +119,6 @@ const (
 	minExitTime = 100 * time.Millisecond // minimum time for a worker to exit after its last call
 )
 
-// trimAfter is how long a worker is idle before the pool trims its arena. A
-// test sets another time.
-var trimAfter = time.Second
-
 // capacityLocked returns how many calls the pool should send to the worker now.
 //
 // The invariant (see begunLocked) lets a worker have calls in advance: the pool
@@ -175,7 +171,7 @@ func (w *worker) untilCheckLocked() time.Duration {
 	if w.showsBegunLocked() {
 		return longCall
 	}
-	return silenceInterval()
+	return w.silenceInterval()
 }
 
 // hasIdleThreadLocked reports whether a thread of the worker is idle. The calls
@@ -199,15 +195,12 @@ func (w *worker) placeLocked(bytes int) (frame.Span, bool) {
 	return w.arguments.Allocate(bytes)
 }
 
-// trimArena returns the memory of an arena to the system. Tests replace it.
-var trimArena = (*shm.Arena).Trim
-
 // trimLocked trims the arena of an idle worker. It releases mu while it does
 // so; the worker gets no calls in this time.
 func (w *worker) trimLocked() {
 	w.trimming, w.touched = true, false
 	w.pool.mu.Unlock()
-	trimArena(w.arena)
+	w.pool.config.trimArena(w.arena)
 	w.pool.mu.Lock()
 	w.trimming = false
 	if w.asleep {
@@ -340,7 +333,7 @@ func (w *worker) removeIfDoneLocked(f *callFrame) {
 		w.arguments.Free(w.frames.remove(f))
 		if w.count == 0 && w.touched {
 			w.idleSince = time.Now()
-			w.checkAtLocked(w.idleSince.Add(trimAfter))
+			w.checkAtLocked(w.idleSince.Add(w.pool.config.trimAfter))
 		}
 		w.limitExitLocked()
 	}
