@@ -2,15 +2,13 @@ package executor
 
 import (
 	"context"
-	"reflect"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 )
 
 // carrier is a goroutine that runs tasks for a worker. The main carrier of a
-// worker is the goroutine that calls Run. While all tasks that the worker has
+// worker is the goroutine that calls Serve. While all tasks that the worker has
 // started are blocked, a compensating carrier may hold the worker and run the
 // next task of the queue. When the wait of a carrier ends, it acquires the
 // worker again, as soon as the holder blocks or has finished its task.
@@ -421,29 +419,4 @@ func (s *carrier) end() {
 		return // carriers that wait for the group are not stuck
 	}
 	w.rescueLocked()
-}
-
-// serveName is the name that package runtime has for carrier.serve.
-var serveName = runtime.FuncForPC(reflect.ValueOf((*carrier).serve).Pointer()).Name()
-
-// Compensating reports whether the calling goroutine runs a task for a worker
-// of any group while that worker's own goroutine is blocked. The stack of the
-// goroutine says so. The call takes some microseconds. An executor uses it in
-// Close, which has no context, to find out whether one of its own tasks calls.
-func Compensating() bool {
-	var pcs [64]uintptr
-	for skip := 0; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs[:])
-		frames := runtime.CallersFrames(pcs[:n])
-		for more := n > 0; more; {
-			var f runtime.Frame
-			f, more = frames.Next()
-			if f.Function == serveName {
-				return true
-			}
-		}
-		if n < len(pcs) {
-			return false
-		}
-	}
 }

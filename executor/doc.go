@@ -10,7 +10,7 @@
 //
 //	local: workers are goroutines of this process
 //
-//	  concert.Submit --Execute--> queue --Worker.Run--> function --> future
+//	  concert.Submit --Execute--> queue --Worker.Serve--> function --> future
 //
 //	remote: workers do not share memory with the caller
 //
@@ -27,9 +27,10 @@
 // [Find] and [Invoke] know in the worker.
 //
 // Each executor has one [WorkerGroup], which knows the executor's [Queue], its
-// observer, and its workers. Execute begins with WorkerGroup.Adopt. If the
-// queue is full, it blocks in WorkerGroup.WaitRoom. A local executor also Joins
-// its workers to the group.
+// observer, and its workers. Execute begins with WorkerGroup.Adopt. Then it
+// Pushes the task into a [TaskQueue], which blocks while the queue is full. A
+// local executor also Joins its workers to the group. Its Shutdown is
+// WorkerGroup.Shutdown; that of a remote executor calls [Shutdown].
 //
 // # The rules
 //
@@ -48,6 +49,7 @@
 // # The files
 //
 //	executor.go, worker.go, batch.go          what an executor implements and calls
+//	task_queue*.go, shutdown.go               the queue and the shutdown of an executor
 //	task.go, submit.go, try_submit.go         a task, and how it is made
 //	task_wait.go, arrivals.go                 waiting for one task, and for several
 //	carrier.go, deadlock*.go                  the wait graph

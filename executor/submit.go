@@ -54,7 +54,7 @@ func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Fu
 	t := &c.future.task
 	t.fn = identityOf(fn)
 	t.group = alone
-	go newWorker(alone, 0).Run(t)
+	go newWorker(alone, 0).run(t)
 	return &c.future
 }
 

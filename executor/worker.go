@@ -92,11 +92,11 @@ func (g *WorkerGroup) Adopt(t *Task) {
 	}
 }
 
-// A Worker runs tasks sequentially. It belongs to the goroutine that calls Run,
-// its main carrier. While a task of that goroutine is blocked in a wait, other
-// goroutines, compensating carriers, may hold the worker, one at a time. So of
-// all tasks that a worker has started, at most one runs, and the others are
-// blocked.
+// A Worker runs tasks sequentially. It belongs to the goroutine that calls
+// Serve, its main carrier. While a task of that goroutine is blocked in a wait,
+// other goroutines, compensating carriers, may hold the worker, one at a time.
+// So of all tasks that a worker has started, at most one runs, and the others
+// are blocked.
 type Worker struct {
 	// State is a value of the executor, which tasks find by [WorkerOf].
 	State any
@@ -105,7 +105,9 @@ type Worker struct {
 	id    int
 	done  atomic.Int64 // tasks run, items of a Map counted each
 
-	main         carrier      // of the goroutine that calls Run
+	goroutine atomic.Uint64 // the number of the goroutine in Serve, or 0
+
+	main         carrier      // of the goroutine that calls Serve
 	compensators atomic.Int32 // number of compensating carriers; changed under graph.mu
 	hasTickets   atomic.Bool  // resuming is not empty; changed under graph.mu
 	resting      bool         // main released the worker in Rest; used by its goroutine only
@@ -231,12 +233,21 @@ func (w *Worker) ID() int { return w.id }
 // Map counting as one.
 func (w *Worker) Done() int64 { return w.done.Load() }
 
-// Run runs a task on the calling goroutine, which must be that of the worker.
-// It does nothing if the task is no longer waiting. If a task calls
+// Serve runs the tasks that next returns on the calling goroutine, until next
+// returns nil. It ignores a task that is no longer waiting. If a task calls
 // runtime.Goexit, it settles, and then the goroutine ends. So the executor must
-// expect that Run does not return: a deferred function, or another goroutine,
-// continues with the worker.
-func (w *Worker) Run(t *Task) {
+// expect that Serve does not return: a deferred function, or another goroutine,
+// continues with the worker, and calls Serve again.
+func (w *Worker) Serve(next func() *Task) {
+	w.goroutine.Store(goroutineID())
+	defer w.goroutine.Store(0)
+	for t := next(); t != nil; t = next() {
+		w.run(t)
+	}
+}
+
+// run runs a task on the goroutine of the worker.
+func (w *Worker) run(t *Task) {
 	w.Resume()
 	defer func() {
 		if w.hasTickets.Load() {

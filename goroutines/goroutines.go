@@ -9,7 +9,7 @@
 //
 //	Submit --> room? --> queue, first in first out --> worker 1..n --> future
 //	             |
-//	             +-- no: waits in line, until its context ends
+//	             +-- no: blocks, until its context ends
 //
 // A [Pool] has up to n workers. A worker is a goroutine that the pool starts
 // when there is a task for it, and keeps until the pool is closed. The queue is
@@ -95,10 +95,7 @@ type Options struct {
 // Unbounded, as Options.Queue, lets any number of tasks wait.
 const Unbounded = -1
 
-const (
-	defaultQueue = 1024
-	defaultGrace = 5 * time.Second
-)
+const defaultGrace = 5 * time.Second
 
 // New returns a pool of n workers. If n is 0, there are GOMAXPROCS + 4 workers,
 // but at most 32, as in Python's ThreadPoolExecutor, because the pool is meant
@@ -113,18 +110,12 @@ func New(n int, opts *Options) *Pool {
 	if n == 0 && (opts == nil || opts.Limit == nil) {
 		n = min(32, runtime.GOMAXPROCS(0)+4)
 	}
-	p := &Pool{gone: make(chan struct{}), goroutines: make(map[uint64]struct{})}
+	p := &Pool{gone: make(chan struct{})}
 	if opts != nil {
 		p.opts = *opts
 	}
 	if p.opts.Name == "" {
 		p.opts.Name = "goroutines"
-	}
-	switch {
-	case p.opts.Queue == 0:
-		p.opts.Queue = defaultQueue
-	case p.opts.Queue < 0:
-		p.opts.Queue = int(^uint(0) >> 1)
 	}
 	if p.opts.Grace == 0 {
 		p.opts.Grace = defaultGrace
@@ -132,9 +123,9 @@ func New(n int, opts *Options) *Pool {
 	if p.opts.Limit != nil {
 		n = p.limited(n)
 	}
-	p.group = executor.NewWorkerGroup((*groupQueue)(p), p.opts.Observer)
+	p.queue = executor.NewTaskQueue(&p.mu, p.opts.Queue, p.wakeLocked)
+	p.group = executor.NewWorkerGroup(p.queue, p.opts.Observer)
 	p.group.Lock = p.opts.Lock
-	p.queue.init()
 	p.target.Store(clampWorkers(n))
 	p.initCtx, p.cancelInit = context.WithCancelCause(context.Background())
 	return p

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"concert"
 	"concert/executor"
@@ -16,11 +15,10 @@ import (
 type Pool struct {
 	opts  Options
 	group *executor.WorkerGroup
+	queue *executor.TaskQueue // its mutex is mu
 
 	target  atomic.Int32 // workers wanted; changed under mu
 	staffed atomic.Int32 // len(workers); changed under mu
-	lined   atomic.Int32 // submitters in line; changed under mu
-	queue   queue        // tasks that wait for a worker, and stale ones
 
 	initCtx    context.Context // for Init
 	cancelInit context.CancelCauseFunc
@@ -28,15 +26,12 @@ type Pool struct {
 	mu sync.Mutex
 
 	// Guarded by mu:
-	stale      int                 // about how many tasks in queue were dropped since
-	line       line                // submitters that wait for room
-	workers    []*worker           // all there are
-	idle       []*worker           // those that sleep, the last to fall asleep last
-	waking     bool                // one was woken and has not looked at the queue yet
-	free       []int               // numbers of workers that left
-	goroutines map[uint64]struct{} // the numbers of the workers' goroutines
-	left       int64               // tasks that they ran
-	closed     error               // why tasks are refused; nil if they are not
+	workers []*worker // all workers
+	idle    []*worker // those that sleep, the last to fall asleep last
+	waking  bool      // one was woken and has not looked at the queue yet
+	free    []int     // numbers of workers that left
+	left    int64     // tasks that they ran
+	closed  bool      // the queue is closed
 
 	gone chan struct{} // closed when the pool is closed and has no workers
 }
@@ -52,189 +47,25 @@ func (p *Pool) made() {
 func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	p.made()
 	p.group.Adopt(t)
-	p.mu.Lock()
-	if p.closed != nil {
-		defer p.mu.Unlock()
-		return p.closed
-	}
-	if p.line.first == nil && p.hasRoom() {
-		p.push(t)
-		return nil
-	}
-	e := &entry{task: t, in: make(chan struct{})}
-	p.line.push(e)
-	p.lined.Add(1)
-	p.makeRoom() // there may be only stale tasks in the queue
-	p.mu.Unlock()
-
-	select {
-	case <-e.in: // makeRoom found some
-		return e.err
-	default:
-	}
-	if err := p.group.WaitRoom(ctx, e.in); err != nil && p.leaveLine(e) {
-		return err
-	}
-	<-e.in
-	return e.err
+	return p.queue.Push(ctx, p.group, t)
 }
 
-// hasRoom reports whether the queue has room. The caller holds mu.
-func (p *Pool) hasRoom() bool {
-	if p.queue.len() >= p.opts.Queue && p.stale > 0 {
-		p.compact()
-	}
-	return p.queue.len() < p.opts.Queue
-}
-
-// push puts a task into the queue and sees to it that a worker comes for it.
-// It unlocks mu.
-func (p *Pool) push(t *executor.Task) {
-	p.queue.push(t)
-	w := p.summon()
-	p.mu.Unlock()
-	w.rouse()
-}
-
-// summon picks the worker to rouse for a task in the queue, or starts one if
-// there are fewer than wanted. Workers are woken one at a time: the one that
-// wakes takes a task, and wakes the next if there are more. So summon returns
-// nil if one is on its way. The caller holds mu, and rouses the worker after
-// unlocking it.
-func (p *Pool) summon() *worker {
+// wakeLocked wakes a worker for a task in the queue, or starts one if there are
+// fewer than wanted. Workers are woken one at a time: the one that wakes takes
+// a task, and wakes the next one if there are more.
+func (p *Pool) wakeLocked() {
 	if n := len(p.idle); n > 0 {
 		if p.waking {
-			return nil
+			return
 		}
 		p.waking = true
 		w := p.idle[n-1]
 		p.idle = p.idle[:n-1]
-		return w
+		w.rouse()
+		return
 	}
 	if len(p.workers) < int(p.target.Load()) {
-		p.startWorker()
-	}
-	return nil
-}
-
-// makeRoom moves tasks from the line into the queue when a quarter of it is
-// free: a submitter that is faster than the workers is woken once for many
-// tasks and not for each. The caller holds mu.
-func (p *Pool) makeRoom() {
-	if p.line.first == nil {
-		return
-	}
-	enough := p.opts.Queue - max(1, p.opts.Queue/4)
-	if p.queue.len() > enough && p.stale > 0 {
-		p.compact()
-	}
-	if p.queue.len() > enough {
-		return
-	}
-	for p.line.first != nil && p.queue.len() < p.opts.Queue {
-		p.admit()
-	}
-}
-
-// admit moves the first task in line into the queue, if there is one. The
-// caller holds mu.
-func (p *Pool) admit() {
-	e := p.line.first
-	if e == nil {
-		return
-	}
-	p.line.remove(e)
-	p.lined.Add(-1)
-	p.queue.push(e.task)
-	close(e.in)
-	p.summon().rouse()
-}
-
-// compact removes from the queue tasks that were dropped, and the second of two
-// entries: a task that has a turn while it is in the queue, because a task
-// waits for it, is put at the end again. The caller holds mu.
-func (p *Pool) compact() {
-	seen := make(map[*executor.Task]struct{}, p.queue.len())
-	p.queue.keep(func(t *executor.Task) bool {
-		_, twice := seen[t]
-		seen[t] = struct{}{}
-		return !twice && t.Waiting()
-	})
-	p.stale = 0
-}
-
-// leaveLine takes an entry out of the line, or reports that it has gone in.
-func (p *Pool) leaveLine(e *entry) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	select {
-	case <-e.in:
-		return false
-	default:
-	}
-	p.line.remove(e)
-	p.lined.Add(-1)
-	return true
-}
-
-// groupQueue is the Pool as its executor.WorkerGroup sees it.
-type groupQueue Pool
-
-// Next implements [executor.Queue].
-func (g *groupQueue) Next() *executor.Task {
-	p := (*Pool)(g)
-	return p.pop()
-}
-
-// Again implements [executor.Queue].
-func (g *groupQueue) Again(t *executor.Task) {
-	p := (*Pool)(g)
-	p.mu.Lock()
-	if p.closed != nil {
-		err := p.closed
-		p.mu.Unlock()
-		t.Fail(err)
-		return
-	}
-	// It may not be refused for want of room, but it queues after earlier
-	// submitters: or a few Maps could keep the queue full permanently.
-	p.admit()
-	p.push(t)
-}
-
-// Withdraw implements [executor.Queue]; no task of this pool is ever claimed.
-func (*groupQueue) Withdraw(*executor.Task) bool { return true }
-
-// Dropped implements [executor.Queue].
-func (g *groupQueue) Dropped() {
-	p := (*Pool)(g)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stale++
-	if p.stale > max(segmentSize, p.queue.len()/2) {
-		p.compact()
-	}
-	p.makeRoom()
-}
-
-// pop removes and returns the next task that is still pending. The caller does
-// not hold mu.
-//
-// No submitter may wait forever while the queue has room. A submitter (1) adds
-// itself to the waiting list, (2) checks the queue for room. pop (1) removes a
-// task from the queue, (2) checks the waiting list. At least one of them sees
-// the other's first step.
-func (p *Pool) pop() *executor.Task {
-	for {
-		t := p.queue.pop()
-		if p.lined.Load() > 0 {
-			p.mu.Lock()
-			p.makeRoom()
-			p.mu.Unlock()
-		}
-		if t == nil || t.Waiting() {
-			return t
-		}
+		p.startWorkerLocked()
 	}
 }
 
@@ -253,8 +84,8 @@ func (p *Pool) Resize(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target.Store(clampWorkers(n))
-	for range min(p.queue.len()-len(p.idle), n-len(p.workers)) {
-		p.startWorker()
+	for range min(p.queue.LenLocked()-len(p.idle), n-len(p.workers)) {
+		p.startWorkerLocked()
 	}
 	surplus := min(len(p.workers)-n, len(p.idle))
 	if surplus <= 0 {
@@ -267,19 +98,14 @@ func (p *Pool) Resize(n int) {
 	p.idle = p.idle[:len(p.idle)-surplus]
 }
 
-// refuse makes the pool refuse tasks from now on, for the reason given unless
-// it has one already, and lets workers end once the queue is empty.
+// refuse makes the pool refuse new tasks, for the reason given unless it has
+// one already. Workers end when the queue is empty.
 func (p *Pool) refuse(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed == nil {
-		p.closed = reason
-	}
-	for e := p.line.first; e != nil; e = p.line.first {
-		p.line.remove(e)
-		p.lined.Add(-1)
-		e.err = p.closed
-		close(e.in)
+	if !p.closed {
+		p.closed = true
+		p.queue.CloseLocked(reason)
 	}
 	for _, w := range p.idle {
 		w.rouse()
@@ -290,7 +116,7 @@ func (p *Pool) refuse(reason error) {
 
 // endLocked closes gone when the pool is closed and has no workers.
 func (p *Pool) endLocked() {
-	if p.closed == nil || len(p.workers) > 0 {
+	if !p.closed || len(p.workers) > 0 {
 		return
 	}
 	select {
@@ -307,9 +133,8 @@ func (p *Pool) endLocked() {
 // returns an error that wraps [concert.ErrDeadlock] at once.
 func (p *Pool) Close() error {
 	p.made()
-	within := p.within()
 	p.refuse(concert.ErrClosed)
-	if within {
+	if p.group.Within(context.Background()) {
 		return errWithin("Close")
 	}
 	<-p.gone
@@ -321,78 +146,24 @@ func (p *Pool) Close() error {
 // error that wraps [concert.ErrDeadlock], since it would wait for itself.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.made()
-	within := p.within()
 	p.refuse(concert.ErrClosed)
-	if w := executor.WorkerOf(ctx); within || w != nil && w.Group() == p.group {
+	if p.group.Within(ctx) {
 		return errWithin("Shutdown")
 	}
-	select {
-	case <-p.gone:
-		return nil
-	default:
-	}
-	select {
-	case <-p.gone:
-		return nil
-	case <-ctx.Done():
-	}
-	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
-	failure.Canceled = p.cancelAll(failure.Cause)
-	grace := time.NewTimer(max(0, p.opts.Grace))
-	defer grace.Stop()
-	// A worker that had taken a task from the queue and not yet begun with it
-	// was not seen to run it: hence again, in a moment.
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for {
-		select {
-		case <-p.gone:
-			return failure
-		case <-again.C:
-			p.cancelRunning(failure.Cause)
-		case <-grace.C:
-			for _, t := range p.running() {
-				failure.Running = append(failure.Running, t.Name())
-			}
-			return failure
-		}
-	}
+	return executor.Shutdown(ctx, p.gone, p.opts.Grace, p.cancelAll, p.group.Running)
 }
 
-// cancelAll cancels every task, and returns how many had not started.
-func (p *Pool) cancelAll(cause error) (dropped int) {
+// errWithin is the error of a Close or Shutdown by a task or a callback of the
+// pool itself.
+func errWithin(method string) error {
+	return fmt.Errorf("goroutines: %s in a task or a callback of the same pool: the pool refuses new tasks, and the call does not wait for the running ones: %w", method, concert.ErrDeadlock)
+}
+
+// cancelAll cancels Init and all tasks, and returns how many tasks had not
+// started.
+func (p *Pool) cancelAll(cause error) (notStarted int) {
 	p.cancelInit(cause)
-	for t := p.popLocking(); t != nil; t = p.popLocking() {
-		if t.Cancel(cause) {
-			dropped++
-		}
-	}
-	p.cancelRunning(cause)
-	return dropped
-}
-
-func (p *Pool) cancelRunning(cause error) {
-	for _, t := range p.running() {
-		t.Cancel(cause)
-	}
-}
-
-// popLocking is pop for those who must not take a compaction for the end.
-func (p *Pool) popLocking() *executor.Task {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.queue.pop()
-}
-
-// running returns the tasks that workers are running.
-func (p *Pool) running() []*executor.Task {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var tasks []*executor.Task
-	for _, w := range p.workers {
-		tasks = append(tasks, w.Tasks()...)
-	}
-	return tasks
+	return p.group.CancelAll(cause)
 }
 
 // Stats is a snapshot of a pool.
@@ -408,9 +179,8 @@ type Stats struct {
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.compact()
-	p.makeRoom()
-	s := Stats{Workers: len(p.workers), Idle: len(p.idle), Queued: p.queue.len(), Waiting: int(p.lined.Load()), Done: p.left}
+	s := Stats{Workers: len(p.workers), Idle: len(p.idle), Done: p.left}
+	s.Queued, s.Waiting = p.queue.StatsLocked()
 	for _, w := range p.workers {
 		s.Done += w.Done()
 	}

@@ -13,64 +13,44 @@ import (
 	"concert/internal/lazy"
 )
 
-// worker is one goroutine of a pool, or several in turn: a task that calls
-// runtime.Goexit ends one, and another takes over.
+// worker is one goroutine of a pool, or several in turn: if a task ends one by
+// runtime.Goexit, another one continues.
 type worker struct {
 	*executor.Worker
-	pool *Pool
-	wake chan struct{} // room for one; a token means: look at the queue
+	pool  *Pool
+	ready bool          // Init was called, if there is one; used by its goroutine only
+	wake  chan struct{} // has room for one; a token means: look at the queue
 }
 
-// rouse wakes a worker that sleeps, and does nothing for nil.
-func (w *worker) rouse() {
-	if w != nil {
-		w.wake <- struct{}{}
-	}
-}
+// rouse wakes a worker that sleeps.
+func (w *worker) rouse() { w.wake <- struct{}{} }
 
-// startWorker adds a worker. The caller holds mu.
-func (p *Pool) startWorker() {
+// startWorkerLocked adds a worker.
+func (p *Pool) startWorkerLocked() {
 	id := len(p.workers)
 	if n := len(p.free); n > 0 {
 		id = p.free[n-1]
 		p.free = p.free[:n-1]
 	}
-	w := &worker{p.group.Join(id), p, make(chan struct{}, 1)}
+	w := &worker{p.group.Join(id), p, p.opts.Init == nil, make(chan struct{}, 1)}
 	p.workers = append(p.workers, w)
 	p.staffed.Add(1)
-	go w.work(true)
+	go w.work()
 }
 
-// work is the goroutine of a worker; fresh says that it is its first.
-func (w *worker) work(fresh bool) {
-	p := w.pool
+// work is the goroutine of a worker.
+func (w *worker) work() {
 	finished := false
-	id := goroutineID()
-	p.mu.Lock()
-	p.goroutines[id] = struct{}{}
-	p.mu.Unlock()
 	defer func() {
-		p.mu.Lock()
-		delete(p.goroutines, id)
-		p.mu.Unlock()
 		if !finished {
-			go w.work(false) // a task ended this goroutine
+			go w.work() // a task ended this goroutine
 		}
 	}()
-	if p.opts.LockOSThread {
+	if w.pool.opts.LockOSThread {
 		runtime.LockOSThread() // never undone: the thread ends with the goroutine
 	}
-	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("concert", p.opts.Name)))
-	if fresh && p.opts.Init != nil {
-		w.init()
-	}
-	for {
-		t := w.take()
-		if t == nil {
-			break
-		}
-		w.Run(t)
-	}
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("concert", w.pool.opts.Name)))
+	w.Serve(w.take)
 	finished = true
 }
 
@@ -78,14 +58,17 @@ func (w *worker) work(fresh bool) {
 // worker has left. It locks the pool only to sleep and to leave.
 func (w *worker) take() *executor.Task {
 	p := w.pool
+	if !w.ready {
+		w.ready = true
+		w.init()
+	}
 	if p.staffed.Load() <= p.target.Load() {
-		if t := p.pop(); t != nil {
+		if t := p.queue.Next(); t != nil {
 			return t
 		}
 	}
 	for roused := false; ; {
-		t, next, what := w.look(roused)
-		next.rouse()
+		t, what := w.look(roused)
 		switch what {
 		case run, leave:
 			return t
@@ -99,8 +82,8 @@ func (w *worker) take() *executor.Task {
 				// idle worker is as good.
 				p.mu.Lock()
 				p.waking = false
-				if p.queue.len() > 0 {
-					p.summon().rouse()
+				if p.queue.LenLocked() > 0 {
+					p.wakeLocked()
 				}
 				p.mu.Unlock()
 				w.Resume()
@@ -121,8 +104,8 @@ const (
 )
 
 // look looks for a task with the pool locked, and otherwise puts the worker
-// among the idle or lets it leave. next is a worker to rouse.
-func (w *worker) look(roused bool) (t *executor.Task, next *worker, what todo) {
+// among the idle or lets it leave.
+func (w *worker) look(roused bool) (t *executor.Task, what todo) {
 	p := w.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,40 +113,34 @@ func (w *worker) look(roused bool) (t *executor.Task, next *worker, what todo) {
 		p.waking = false
 	}
 	if len(p.workers) > int(p.target.Load()) {
-		if p.queue.len() > 0 {
-			next = p.summon() // w may have been woken for it
+		if p.queue.LenLocked() > 0 {
+			p.wakeLocked() // w may have been woken for it
 		}
 		if w.Busy() {
-			return nil, next, drain
+			return nil, drain
 		}
-		w.leave()
-		return nil, next, leave
+		w.leaveLocked()
+		return nil, leave
 	}
-	for {
-		p.makeRoom() // first, so as not to fall asleep beside a line
-		if t = p.queue.pop(); t == nil || t.Waiting() {
-			break
-		}
-	}
+	t = p.queue.NextLocked()
 	switch {
 	case t != nil:
-		p.makeRoom()
-		if p.queue.len() > 0 {
-			next = p.summon()
+		if p.queue.LenLocked() > 0 {
+			p.wakeLocked()
 		}
-		return t, next, run
-	case p.closed != nil && w.Busy():
-		return nil, nil, drain
-	case p.closed != nil:
-		w.leave()
-		return nil, nil, leave
+		return t, run
+	case p.closed && w.Busy():
+		return nil, drain
+	case p.closed:
+		w.leaveLocked()
+		return nil, leave
 	}
 	p.idle = append(p.idle, w)
-	return nil, nil, sleep
+	return nil, sleep
 }
 
-// leave removes the worker from the pool. The caller holds mu.
-func (w *worker) leave() {
+// leaveLocked removes the worker from the pool.
+func (w *worker) leaveLocked() {
 	p := w.pool
 	w.Leave()
 	i := slices.Index(p.workers, w)
@@ -201,7 +178,7 @@ func (e *initPanic) Error() string {
 func (p *Pool) breakDown(reason error) {
 	err := lazy.Errorf("goroutines: no worker: %w", reason)
 	p.refuse(err)
-	for t := p.popLocking(); t != nil; t = p.popLocking() {
+	for t := p.queue.Next(); t != nil; t = p.queue.Next() {
 		t.Fail(err)
 	}
 }

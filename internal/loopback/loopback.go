@@ -36,17 +36,17 @@ type Executor struct {
 	width int
 	group *executor.WorkerGroup
 
+	queue *executor.TaskQueue // its mutex is mu
+	gone  chan struct{}       // closed when all workers have ended
+
 	mu       sync.Mutex
-	changed  sync.Cond        // tells everybody to look again
-	queue    []*executor.Task // guarded by mu
-	claiming bool             // guarded by mu: a worker claims
-	ready    []*call          // guarded by mu: claimed, for any worker
-	calls    map[*call]bool   // guarded by mu: claimed and not settled
-	closed   bool             // guarded by mu
-	hurried  bool             // guarded by mu: Shutdown has canceled what there was
-	workers  int              // guarded by mu: not ended
-	waiters  []*waiter        // guarded by mu: submitters that wait for room, oldest first
-	gone     chan struct{}    // closed when all workers have ended
+	changed  sync.Cond      // wakes all workers
+	claiming bool           // guarded by mu: a worker claims
+	ready    []*call        // guarded by mu: claimed, for any worker
+	calls    map[*call]bool // guarded by mu: claimed and not settled
+	closed   bool           // guarded by mu
+	hurried  bool           // guarded by mu: Shutdown has canceled all tasks
+	workers  int            // guarded by mu: number of workers that have not ended
 }
 
 type call struct {
@@ -83,6 +83,7 @@ func New(n int, opts Options) *Executor {
 	}
 	e := &Executor{opts: opts, width: n, workers: n, calls: make(map[*call]bool), gone: make(chan struct{})}
 	e.changed.L = &e.mu
+	e.queue = executor.NewTaskQueue(&e.mu, opts.Queue, e.changed.Broadcast)
 	e.group = executor.NewWorkerGroup((*groupQueue)(e), opts.Observer)
 	e.group.Remote = true
 	e.group.Limits = executor.Limits{Timeout: opts.Timeout, Expired: errTimeout, Grace: opts.Grace}
@@ -92,42 +93,10 @@ func New(n int, opts Options) *Executor {
 	return e
 }
 
-// waiter is a submitter that waits for room.
-type waiter struct {
-	task *executor.Task
-	in   chan struct{} // closed when the task is in the queue, or refused
-	err  error         // written before
-}
-
-// Execute implements concert.Executor. Submitters are let in in the order in
-// which they came, so that tasks which come again and again, as those of Maps
-// do, cannot take the room of one that waits.
+// Execute implements concert.Executor.
 func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	e.group.Adopt(t)
-	e.mu.Lock()
-	if e.closed {
-		defer e.mu.Unlock()
-		return concert.ErrClosed
-	}
-	if len(e.waiters) == 0 && len(e.queue) < e.opts.Queue {
-		e.queue = append(e.queue, t)
-		e.changed.Signal()
-		e.mu.Unlock()
-		return nil
-	}
-	w := &waiter{task: t, in: make(chan struct{})}
-	e.waiters = append(e.waiters, w)
-	e.mu.Unlock()
-	if err := e.group.WaitRoom(ctx, w.in); err != nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if i := slices.Index(e.waiters, w); i >= 0 {
-			e.waiters = slices.Delete(e.waiters, i, i+1)
-			return err
-		}
-	}
-	<-w.in
-	return w.err
+	return e.queue.Push(ctx, e.group, t)
 }
 
 // Width implements concert.Executor.
@@ -143,76 +112,47 @@ func (e *Executor) Close() error {
 // Shutdown implements concert.Executor.
 func (e *Executor) Shutdown(ctx context.Context) error {
 	e.refuse()
-	select {
-	case <-e.gone:
-		return nil
-	default:
-	}
-	select {
-	case <-e.gone:
-		return nil
-	case <-ctx.Done():
-	}
-	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
+	return executor.Shutdown(ctx, e.gone, e.opts.Grace, e.cancelAll, e.running)
+}
+
+// cancelAll cancels all tasks, and returns how many had not started.
+func (e *Executor) cancelAll(cause error) (notStarted int) {
 	e.mu.Lock()
 	e.hurried = true
-	queue := e.queue
-	e.queue = nil
+	var queued []*executor.Task
+	for t := e.queue.NextLocked(); t != nil; t = e.queue.NextLocked() {
+		queued = append(queued, t)
+	}
 	for c := range e.calls {
 		c.cancel(concert.ErrCanceled)
 	}
 	e.mu.Unlock()
-	for _, t := range queue {
-		if t.Cancel(failure.Cause) {
-			failure.Canceled++
+	for _, t := range queued {
+		if t.Cancel(cause) {
+			notStarted++
 		}
 	}
-	failure.Canceled += e.group.CancelUserCode(failure.Cause)
-	select {
-	case <-e.gone:
-	case <-time.After(e.opts.Grace):
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		for c := range e.calls {
-			if c.running {
-				failure.Running = append(failure.Running, c.batch.Name)
-			}
+	return notStarted + e.group.CancelUserCode(cause)
+}
+
+// running returns the names of the tasks that run.
+func (e *Executor) running() (names []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for c := range e.calls {
+		if c.running {
+			names = append(names, c.batch.Name)
 		}
-		failure.Running = append(failure.Running, e.group.UserCode()...)
 	}
-	return failure
+	return append(names, e.group.UserCode()...)
 }
 
 func (e *Executor) refuse() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
+	e.queue.CloseLocked(concert.ErrClosed)
 	e.changed.Broadcast()
-	for _, w := range e.waiters {
-		w.err = concert.ErrClosed
-		close(w.in)
-	}
-	e.waiters = nil
-}
-
-// makeRoom lets in submitters while there is room. The caller holds mu.
-func (e *Executor) makeRoom() {
-	for len(e.waiters) > 0 && len(e.queue) < e.opts.Queue {
-		e.letIn()
-	}
-}
-
-// letIn lets in the submitter that has waited longest, if there is one,
-// whatever the bound of the queue. The caller holds mu.
-func (e *Executor) letIn() {
-	if len(e.waiters) == 0 {
-		return
-	}
-	w := e.waiters[0]
-	e.waiters = e.waiters[1:]
-	e.queue = append(e.queue, w.task)
-	close(w.in)
-	e.changed.Signal()
 }
 
 // groupQueue is the Executor as its executor.WorkerGroup sees it.
@@ -230,8 +170,7 @@ func (g *groupQueue) Again(t *executor.Task) {
 		go t.Cancel(nil) // it was not there to be canceled
 		return
 	}
-	e.queue = append(e.queue, t)
-	e.changed.Broadcast()
+	e.queue.AgainLocked(t)
 }
 
 // Withdraw implements executor.Queue: Start comes before the function.
@@ -240,10 +179,7 @@ func (*groupQueue) Withdraw(*executor.Task) bool { return true }
 // Dropped implements executor.Queue: canceled tasks leave the queue.
 func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.queue = slices.DeleteFunc(e.queue, func(t *executor.Task) bool { return !t.Waiting() })
-	e.makeRoom()
+	e.queue.Dropped()
 	e.changed.Broadcast() // the last method of the program may have returned
 }
 
@@ -259,11 +195,10 @@ func (e *Executor) next() *call {
 			e.ready = e.ready[1:]
 			c.running = true
 			return c
-		case len(e.queue) > 0 && !e.claiming:
-			t := e.queue[0]
-			e.queue = e.queue[1:]
-			e.makeRoom()
-			e.claim(t)
+		case e.queue.LenLocked() > 0 && !e.claiming:
+			if t := e.queue.NextLocked(); t != nil {
+				e.claim(t)
+			}
 		case e.closed && !e.claiming && len(e.group.UserCode()) == 0:
 			if e.workers--; e.workers == 0 {
 				close(e.gone)
@@ -300,10 +235,7 @@ func (e *Executor) claim(t *executor.Task) {
 		t.Fail(concert.ErrClosed)
 		e.mu.Lock()
 	case again:
-		// It may not be refused for want of room, but stands behind one that
-		// waits, or a few Maps could keep the queue full.
-		e.letIn()
-		e.queue = append(e.queue, t)
+		e.queue.AgainLocked(t)
 	}
 	e.changed.Broadcast()
 }

@@ -1,4 +1,4 @@
-package goroutines
+package executor
 
 import (
 	"context"
@@ -6,16 +6,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"concert"
-	"concert/executor"
 )
 
-// collector is an executor that only keeps its tasks, for the tests of the
-// queue.
-type collector struct{ tasks []*executor.Task }
+// collector is an executor that keeps its tasks and runs none.
+type collector struct{ tasks []*Task }
 
-func (c *collector) Execute(_ context.Context, t *executor.Task) error {
+func (c *collector) Execute(_ context.Context, t *Task) error {
 	c.tasks = append(c.tasks, t)
 	return nil
 }
@@ -23,35 +19,35 @@ func (*collector) Width() int                     { return 1 }
 func (*collector) Close() error                   { return nil }
 func (*collector) Shutdown(context.Context) error { return nil }
 
-func newTasks(n int) []*executor.Task {
+func newTasks(n int) []*Task {
 	var c collector
 	for i := range n {
-		concert.Submit(context.Background(), &c, func(context.Context, int) (int, error) { return 0, nil }, i)
+		Submit(context.Background(), &c, func(context.Context, int) (int, error) { return 0, nil }, i)
 	}
 	return c.tasks
 }
 
-// TestQueue_SameAsSlice compares the queue with a slice under random pushes,
+// TestSegments_SameAsSlice compares segments with a slice under random pushes,
 // pops and compactions.
-func TestQueue_SameAsSlice(t *testing.T) {
+func TestSegments_SameAsSlice(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	tasks := newTasks(20_000)
-	var q queue
+	var q segments
 	q.init()
-	var slow []*executor.Task
+	var slow []*Task
 	for len(tasks) > 0 {
 		switch n := random.IntN(400); random.IntN(4) {
 		case 0, 1:
 			for range min(n, len(tasks)) {
-				q.push(tasks[0])
+				q.pushLocked(tasks[0])
 				slow = append(slow, tasks[0])
 				tasks = tasks[1:]
 			}
 		case 2:
 			for range n {
 				got := q.pop()
-				var want *executor.Task
+				var want *Task
 				if len(slow) > 0 {
 					want, slow = slow[0], slow[1:]
 				}
@@ -60,13 +56,13 @@ func TestQueue_SameAsSlice(t *testing.T) {
 				}
 			}
 		case 3:
-			drop := map[*executor.Task]bool{}
+			drop := map[*Task]bool{}
 			for _, s := range slow {
 				drop[s] = random.IntN(3) == 0
 			}
-			keep := func(t *executor.Task) bool { return !drop[t] }
-			q.keep(keep)
-			var kept []*executor.Task
+			keep := func(t *Task) bool { return !drop[t] }
+			q.keepLocked(keep)
+			var kept []*Task
 			for _, s := range slow {
 				if keep(s) {
 					kept = append(kept, s)
@@ -74,21 +70,21 @@ func TestQueue_SameAsSlice(t *testing.T) {
 			}
 			slow = kept
 		}
-		if q.len() != len(slow) {
-			t.Fatalf("seed %d: len() = %d, want %d", seed, q.len(), len(slow))
+		if q.lenLocked() != len(slow) {
+			t.Fatalf("seed %d: len() = %d, want %d", seed, q.lenLocked(), len(slow))
 		}
 	}
 }
 
-// TestQueue_Concurrent: one goroutine pushes and compacts while several pop.
-// Each task is popped once, and each goroutine pops tasks in order.
-func TestQueue_Concurrent(t *testing.T) {
+// TestSegments_Concurrent lets one goroutine push and compact while several
+// pop. Each task is popped once, and each consumer pops in order.
+func TestSegments_Concurrent(t *testing.T) {
 	tasks := newTasks(100_000)
-	number := make(map[*executor.Task]int, len(tasks))
+	number := make(map[*Task]int, len(tasks))
 	for i, task := range tasks {
 		number[task] = i
 	}
-	var q queue
+	var q segments
 	q.init()
 	var mu sync.Mutex
 	var pushed atomic.Bool
@@ -122,9 +118,9 @@ func TestQueue_Concurrent(t *testing.T) {
 	}
 	for i, task := range tasks {
 		mu.Lock()
-		q.push(task)
+		q.pushLocked(task)
 		if i%1000 == 999 {
-			q.keep(func(*executor.Task) bool { return true })
+			q.keepLocked(func(*Task) bool { return true })
 		}
 		mu.Unlock()
 	}
@@ -132,7 +128,7 @@ func TestQueue_Concurrent(t *testing.T) {
 	wg.Wait()
 	for i := range seen {
 		if n := seen[i].Load(); n != 1 {
-			t.Fatalf("task %d came out %d times", i, n)
+			t.Fatalf("task %d was popped %d times", i, n)
 		}
 	}
 }

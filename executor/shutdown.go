@@ -1,0 +1,152 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Shutdown is the part of [Executor.Shutdown] that all executors share. An
+// executor calls it when it refuses new tasks. It waits until done is closed,
+// which means that all tasks have settled, and returns nil. If ctx ends first,
+// it calls cancel, waits for the grace period at most, and returns a
+// [*ShutdownError].
+//
+// cancel cancels all tasks, and returns how many of them had not started. It is
+// called every 10 ms, because it may miss a task that is just moving from the
+// queue to a worker. running returns the names of the tasks that still run
+// after the grace period.
+func Shutdown(ctx context.Context, done <-chan struct{}, grace time.Duration, cancel func(cause error) (notStarted int), running func() []string) error {
+	select {
+	case <-done:
+		return nil // even if ctx has ended
+	default:
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	failure := &ShutdownError{Cause: context.Cause(ctx)}
+	end := time.NewTimer(max(0, grace))
+	defer end.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		failure.Canceled += cancel(failure.Cause)
+		select {
+		case <-done:
+			return failure
+		case <-tick.C:
+		case <-end.C:
+			failure.Running = running()
+			return failure
+		}
+	}
+}
+
+// Shutdown is the function [Shutdown] for an executor whose workers are
+// goroutines of this process. It cancels the tasks of the queue and of the
+// workers.
+func (g *WorkerGroup) Shutdown(ctx context.Context, done <-chan struct{}, grace time.Duration) error {
+	return Shutdown(ctx, done, grace, g.CancelAll, g.Running)
+}
+
+// CancelAll cancels the tasks of the queue, and then those that the workers
+// run. It returns how many had not started.
+func (g *WorkerGroup) CancelAll(cause error) (notStarted int) {
+	for t := g.queue.Next(); t != nil; t = g.queue.Next() {
+		if t.Cancel(cause) {
+			notStarted++
+		}
+	}
+	for _, t := range g.tasks() {
+		t.Cancel(cause)
+	}
+	return notStarted
+}
+
+// Running returns the names of the tasks that the workers have started and that
+// have not ended.
+func (g *WorkerGroup) Running() (names []string) {
+	for _, t := range g.tasks() {
+		names = append(names, t.Name())
+	}
+	return names
+}
+
+// tasks returns the tasks that the workers have started, by worker.
+func (g *WorkerGroup) tasks() (tasks []*Task) {
+	graph.mu.Lock()
+	workers := make([]*Worker, 0, len(g.workers))
+	for w := range g.workers {
+		workers = append(workers, w)
+	}
+	graph.mu.Unlock()
+	slices.SortFunc(workers, func(a, b *Worker) int { return a.id - b.id })
+	for _, w := range workers {
+		tasks = append(tasks, w.Tasks()...)
+	}
+	return tasks
+}
+
+// Within reports whether a task or a callback of the group calls it, or ctx is
+// the context of one. In this case, Close and Shutdown of the executor must not
+// wait for the tasks, because they would wait for themselves.
+func (g *WorkerGroup) Within(ctx context.Context) bool {
+	// Close has no context that says so, and callbacks may have any.
+	id := goroutineID()
+	busy := false
+	graph.mu.Lock()
+	for w := range g.workers {
+		if w.goroutine.Load() == id {
+			graph.mu.Unlock()
+			return true
+		}
+		busy = busy || w.Busy()
+	}
+	graph.mu.Unlock()
+	if busy && compensating() {
+		return true
+	}
+	w := WorkerOf(ctx)
+	return w != nil && w.group == g
+}
+
+// goroutineID returns the number of the calling goroutine, which only its stack
+// trace says: "goroutine 7 [running]:". It takes one or two microseconds.
+func goroutineID() uint64 {
+	var buf [64]byte
+	text := bytes.TrimPrefix(buf[:runtime.Stack(buf[:], false)], []byte("goroutine "))
+	number, _, _ := bytes.Cut(text, []byte(" "))
+	id, _ := strconv.ParseUint(string(number), 10, 64)
+	return id
+}
+
+// serveName is the name that package runtime has for carrier.serve.
+var serveName = runtime.FuncForPC(reflect.ValueOf((*carrier).serve).Pointer()).Name()
+
+// compensating reports whether the calling goroutine is a compensating carrier
+// of any group. The stack of the goroutine says so. The call takes some
+// microseconds.
+func compensating() bool {
+	var pcs [64]uintptr
+	for skip := 0; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs[:])
+		frames := runtime.CallersFrames(pcs[:n])
+		for more := n > 0; more; {
+			var f runtime.Frame
+			f, more = frames.Next()
+			if f.Function == serveName {
+				return true
+			}
+		}
+		if n < len(pcs) {
+			return false
+		}
+	}
+}

@@ -1,0 +1,311 @@
+package executor
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+)
+
+// A TaskQueue is the bounded first-in first-out queue of an executor. It
+// implements [Queue] for executors whose workers are goroutines of this
+// process.
+//
+//	Execute --Push--> room? --> queue --Next--> worker
+//	                    |         ^
+//	                    +-- no: blocked submitters, in their order
+//
+// The queue and the executor share a mutex, as a [sync.Cond] and its user do.
+// Methods whose names end in Locked are called with the mutex held, and all
+// others without it.
+//
+// If the queue is full, submitters block. They are admitted in their order when
+// a quarter of the queue is free, so that one wake-up of a submitter serves
+// many tasks. A canceled task frees its slot.
+type TaskQueue struct {
+	mu     *sync.Mutex
+	size   int
+	onTask func()
+	tasks  segments
+
+	blocked atomic.Int32  // number of waiters; changed under mu
+	moves   atomic.Uint32 // odd while tasks are being moved; changed under mu
+
+	// Guarded by mu:
+	dropped int         // about how many of tasks are canceled, or were run by tasks that wait for them
+	waiters roomWaiters // blocked submitters
+	closed  error       // why tasks are refused; nil if they are not
+}
+
+// NewTaskQueue returns a queue for an executor with the mutex mu. At most size
+// tasks wait in the queue: 0 means 1024, and a negative size means no bound.
+// The queue calls onTask for each task that is added, with mu held, so that the
+// executor wakes or starts a worker. onTask must not block.
+func NewTaskQueue(mu *sync.Mutex, size int, onTask func()) *TaskQueue {
+	switch {
+	case size == 0:
+		size = 1024
+	case size < 0:
+		size = math.MaxInt
+	}
+	q := &TaskQueue{mu: mu, size: size, onTask: onTask}
+	q.tasks.init()
+	return q
+}
+
+// Push adds a task that Execute has adopted. If the queue is full, it blocks
+// until there is room or ctx ends, and then returns the cause of ctx. If the
+// queue is closed, it returns the reason.
+func (q *TaskQueue) Push(ctx context.Context, g *WorkerGroup, t *Task) error {
+	q.mu.Lock()
+	if q.closed != nil {
+		defer q.mu.Unlock()
+		return q.closed
+	}
+	if q.waiters.first == nil && q.hasRoomLocked() {
+		q.addLocked(t)
+		q.mu.Unlock()
+		return nil
+	}
+	w := &roomWaiter{task: t, admitted: make(chan struct{})}
+	q.waiters.push(w)
+	q.blocked.Add(1)
+	q.admitLocked() // all tasks in the queue may be canceled
+	q.mu.Unlock()
+
+	select {
+	case <-w.admitted:
+		return w.err
+	default:
+	}
+	if err := g.WaitRoom(ctx, w.admitted); err != nil && q.leave(w) {
+		return err
+	}
+	<-w.admitted
+	return w.err
+}
+
+// Next removes the first task from the queue and returns it, or returns nil if
+// the queue is empty.
+//
+// No submitter may block forever while the queue has room. A submitter (1) adds
+// itself to the waiters, (2) checks the queue for room. Next (1) removes a task
+// from the queue, (2) checks for waiters. At least one of them sees the other's
+// first step.
+func (q *TaskQueue) Next() *Task {
+	for {
+		moves := q.moves.Load()
+		t := q.tasks.pop()
+		if t == nil && (moves%2 == 1 || q.moves.Load() != moves) { // compactLocked held tasks back
+			q.mu.Lock()
+			t = q.tasks.pop()
+			q.mu.Unlock()
+		}
+		if q.blocked.Load() > 0 {
+			q.mu.Lock()
+			q.admitLocked()
+			q.mu.Unlock()
+		}
+		if t == nil || t.Waiting() {
+			return t
+		}
+	}
+}
+
+// NextLocked is Next for a caller that holds the mutex. After it has returned
+// nil, the queue stays empty until the next call of onTask.
+func (q *TaskQueue) NextLocked() *Task {
+	for {
+		q.admitLocked()
+		t := q.tasks.pop()
+		if t == nil {
+			return nil
+		}
+		if t.Waiting() {
+			q.admitLocked()
+			return t
+		}
+	}
+}
+
+// Again puts a task at the end of the queue, as [Queue] requires. After Close,
+// it fails the task with the reason.
+func (q *TaskQueue) Again(t *Task) {
+	q.mu.Lock()
+	if q.closed != nil {
+		err := q.closed
+		q.mu.Unlock()
+		t.Fail(err)
+		return
+	}
+	q.AgainLocked(t)
+	q.mu.Unlock()
+}
+
+// AgainLocked puts a task that was accepted before at the end of the queue,
+// even if the queue is full or closed. It admits the first blocked submitter
+// before. Otherwise a few Maps could keep the queue full permanently.
+func (q *TaskQueue) AgainLocked(t *Task) {
+	if q.waiters.first != nil {
+		q.admitOneLocked()
+	}
+	q.addLocked(t)
+}
+
+// Dropped frees the slots of canceled tasks.
+func (q *TaskQueue) Dropped() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropped++
+	if q.dropped > max(segmentSize, q.tasks.lenLocked()/2) {
+		q.compactLocked()
+	}
+	q.admitLocked()
+}
+
+// Withdraw returns true, because no call is claimed from the queue of a local
+// executor.
+func (q *TaskQueue) Withdraw(*Task) bool { return true }
+
+// LenLocked returns the number of tasks in the queue. Canceled tasks may count.
+func (q *TaskQueue) LenLocked() int { return q.tasks.lenLocked() }
+
+// StatsLocked returns the exact number of tasks in the queue, and of blocked
+// submitters. It takes time for each task in the queue if some are canceled.
+func (q *TaskQueue) StatsLocked() (tasks, blocked int) {
+	if q.dropped > 0 {
+		q.compactLocked()
+	}
+	q.admitLocked()
+	return q.tasks.lenLocked(), int(q.blocked.Load())
+}
+
+// Close makes the queue refuse new tasks and blocked submitters, with the
+// reason, for example [ErrClosed]. The tasks in the queue stay. A second Close
+// only changes the reason.
+func (q *TaskQueue) Close(reason error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.CloseLocked(reason)
+}
+
+// CloseLocked is Close for a caller that holds the mutex.
+func (q *TaskQueue) CloseLocked(reason error) {
+	q.closed = reason
+	for w := q.waiters.first; w != nil; w = q.waiters.first {
+		q.removeWaiterLocked(w)
+		w.err = reason
+		close(w.admitted)
+	}
+}
+
+// hasRoomLocked reports whether the queue has room.
+func (q *TaskQueue) hasRoomLocked() bool {
+	if q.tasks.lenLocked() >= q.size && q.dropped > 0 {
+		q.compactLocked()
+	}
+	return q.tasks.lenLocked() < q.size
+}
+
+// addLocked adds a task.
+func (q *TaskQueue) addLocked(t *Task) {
+	q.tasks.pushLocked(t)
+	q.onTask()
+}
+
+// admitLocked admits blocked submitters if a quarter of the queue is free.
+func (q *TaskQueue) admitLocked() {
+	if q.waiters.first == nil {
+		return
+	}
+	enough := q.size - max(1, q.size/4)
+	if q.tasks.lenLocked() > enough && q.dropped > 0 {
+		q.compactLocked()
+	}
+	if q.tasks.lenLocked() > enough {
+		return
+	}
+	for q.waiters.first != nil && q.tasks.lenLocked() < q.size {
+		q.admitOneLocked()
+	}
+}
+
+// admitOneLocked admits the first blocked submitter.
+func (q *TaskQueue) admitOneLocked() {
+	w := q.waiters.first
+	q.removeWaiterLocked(w)
+	q.addLocked(w.task)
+	close(w.admitted)
+}
+
+// compactLocked removes canceled tasks, and the second of two equal tasks: a
+// task that waits for a queued task may run that task for a turn, and Again
+// then adds it a second time.
+func (q *TaskQueue) compactLocked() {
+	seen := make(map[*Task]struct{}, q.tasks.lenLocked())
+	q.moves.Add(1)
+	q.tasks.keepLocked(func(t *Task) bool {
+		_, twice := seen[t]
+		seen[t] = struct{}{}
+		return !twice && t.Waiting()
+	})
+	q.moves.Add(1)
+	q.dropped = 0
+}
+
+// leave removes a waiter whose context has ended. It reports false if the
+// waiter was admitted or refused before.
+func (q *TaskQueue) leave(w *roomWaiter) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case <-w.admitted:
+		return false
+	default:
+	}
+	q.removeWaiterLocked(w)
+	return true
+}
+
+func (q *TaskQueue) removeWaiterLocked(w *roomWaiter) {
+	q.waiters.remove(w)
+	q.blocked.Add(-1)
+}
+
+// roomWaiter is a submitter that waits for room. The goroutine that makes room
+// adds the waiter's task to the queue. So a waiter whose context ends does not
+// use the turn of another one.
+type roomWaiter struct {
+	task     *Task
+	admitted chan struct{} // closed when the task is in the queue, or refused
+	err      error         // why it was refused; written before admitted is closed
+
+	next, prev *roomWaiter
+}
+
+// roomWaiters is a first-in first-out list from which waiters may also leave in
+// the middle.
+type roomWaiters struct{ first, last *roomWaiter }
+
+func (l *roomWaiters) push(w *roomWaiter) {
+	if w.prev = l.last; w.prev != nil {
+		w.prev.next = w
+	} else {
+		l.first = w
+	}
+	l.last = w
+}
+
+func (l *roomWaiters) remove(w *roomWaiter) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		l.first = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		l.last = w.prev
+	}
+	w.next, w.prev = nil, nil
+}
