@@ -138,10 +138,12 @@ func (r *rig) Close() error {
 func newRig(t *testing.T, url string, client, work cluster.Access, c executortest.Config) *rig {
 	t.Helper()
 	pool := goroutines.New(c.Workers, nil)
+	opts := &cluster.ServeOptions{Access: work, Slots: c.Workers, Notice: func(s string) { t.Log(s) }}
+	cluster.ShortPulls(opts, 5*time.Millisecond) // each case has a worker of its own, which drains at the end
 	ctx, stop := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: work, Slots: c.Workers, Notice: func(s string) { t.Log(s) }}); err != nil {
+		if err := cluster.Serve(ctx, url, pool, opts); err != nil {
 			panic(err) // otherwise callers that wait for a worker would wait forever
 		}
 	})
@@ -190,7 +192,6 @@ func TestConformance(t *testing.T) {
 }
 
 func conformance(t *testing.T, url string, client, work cluster.Access) {
-	cluster.ShortPulls(t, 5*time.Millisecond) // each case has a worker of its own, which drains at the end
 	executortest.Run(t, executortest.Traits{Far: true}, func(c executortest.Config) concert.Executor { return newRig(t, url, client, work, c) })
 }
 

@@ -12,7 +12,6 @@ import (
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/jet/jettest"
 	"concert/cluster/internal/wire"
-	"concert/cluster/internal/worker"
 )
 
 // ShortLease makes the tasks of lost workers go to other workers soon.
@@ -54,12 +53,8 @@ func ShortSilence(t *testing.T, d time.Duration) {
 	t.Cleanup(func() { jet.HeartbeatPeriod, jet.WorkerTimeout = often, long })
 }
 
-// ShortPulls shortens the first requests of workers, so that they drain soon.
-func ShortPulls(t *testing.T, d time.Duration) {
-	before := worker.PullTime
-	worker.PullTime = d
-	t.Cleanup(func() { worker.PullTime = before })
-}
+// ShortPulls shortens the first requests of a worker, so that it drains soon.
+func ShortPulls(o *ServeOptions, d time.Duration) { o.pullTime = d }
 
 // Snapshot returns the messages of a stream under a prefix, as a line for each:
 // the rest of the subject, and the message if it is short.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -51,10 +52,13 @@ type ServeOptions struct {
 	// Notice is called with each message for the operator of the worker: a line
 	// of text. Nil logs the messages as warnings to slog.Default().
 	Notice func(text string)
+
+	pullTime time.Duration // shorter in tests that start many workers
 }
 
 const (
 	serveGrace = 30 * time.Second
+	pullTime   = 100 * time.Millisecond
 	maxSlots   = 1 << 16
 )
 
@@ -98,7 +102,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 	if err := conn.CheckWorkerKey(); err != nil {
 		return err
 	}
-	return worker.Serve(ctx, conn, ex, set, worker.Options{Slots: o.Slots, Grace: o.Grace, MaxBytes: o.MaxBytes, Ready: o.Ready, Notice: o.Notice})
+	return worker.Serve(ctx, conn, ex, set, worker.Options{Slots: o.Slots, Grace: o.Grace, MaxBytes: o.MaxBytes, Ready: o.Ready, Notice: o.Notice, PullTime: cmp.Or(o.pullTime, pullTime)})
 }
 
 // offeredFunctions returns the capability set of a worker that offers functions

@@ -1,6 +1,7 @@
 package jet
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/tls"
@@ -55,6 +56,8 @@ type Conn struct {
 
 	publishMu sync.Mutex
 	pending   map[*nats.Msg]any // guarded by publishMu: the notes of messages that are not acknowledged
+
+	publishTimeout time.Duration // after it, a message without an acknowledgment counts as not stored; zero means RequestTimeout
 }
 
 // Access configures a connection. It has the fields of cluster.Access.
@@ -141,7 +144,7 @@ func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 func (c *Conn) useAPI(prefix string) (err error) {
 	c.api = prefix + "."
 	c.pending = map[*nats.Msg]any{}
-	opts := append(c.publishOptions(), jetstream.WithPublishAsyncTimeout(publishTimeout), jetstream.WithPublishAsyncMaxPending(1<<14))
+	opts := append(c.publishOptions(), jetstream.WithPublishAsyncTimeout(cmp.Or(c.publishTimeout, RequestTimeout)), jetstream.WithPublishAsyncMaxPending(1<<14))
 	c.JS, err = jetstream.NewWithAPIPrefix(c.NC, prefix, opts...)
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)

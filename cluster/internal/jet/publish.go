@@ -21,10 +21,6 @@ import (
 // publish the message again then.
 const RetryDelay = 100 * time.Millisecond
 
-// publishTimeout is the time after which a message without an acknowledgment
-// counts as not stored.
-var publishTimeout = RequestTimeout // shorter in a test
-
 // Publish publishes a message about a task, and stores its note.
 func (c *Conn) Publish(msg *nats.Msg, note any) {
 	c.publishMu.Lock()

@@ -12,9 +12,6 @@ import (
 // TestPublish_InOnNack: OnNack may publish another message. The library calls
 // its handler with a lock that Publish needs.
 func TestPublish_InOnNack(t *testing.T) {
-	before := publishTimeout
-	publishTimeout = 50 * time.Millisecond
-	defer func() { publishTimeout = before }()
 	s, err := server.New(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +22,10 @@ func TestPublish_InOnNack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	c.publishTimeout = 50 * time.Millisecond
+	if err := c.useAPI("$JS.API"); err != nil {
+		t.Fatal(err)
+	}
 	told := make(chan any)
 	c.OnNack = func(_ *nats.Msg, note any, _ error) {
 		if note == "first" {

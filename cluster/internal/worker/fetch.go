@@ -56,7 +56,7 @@ func (w *worker) fetch(n int, bytes int64) {
 		size := min(m.Size(), bytes)
 		bytes -= size
 		w.mu.Lock()
-		w.expiry, w.lastEmpty = PullTime, false
+		w.expiry, w.lastEmpty = w.opts.PullTime, false
 		w.requested--
 		w.memory.requested -= size
 		w.mu.Unlock()
@@ -93,7 +93,7 @@ func (w *worker) acceptLate(m *jet.Message) {
 		return
 	}
 	w.openFetches++ // a drain that begins now waits for this task
-	w.expiry, w.lastEmpty = PullTime, false
+	w.expiry, w.lastEmpty = w.opts.PullTime, false
 	w.mu.Unlock()
 	w.accept(m)
 	w.mu.Lock()

@@ -25,10 +25,6 @@ const (
 	maxRemembered = 1 << 12                // messages of finished tasks that a worker remembers
 )
 
-// PullTime is the lifetime of a worker's first request for tasks. A worker that
-// drains waits until its last request is over.
-var PullTime = 100 * time.Millisecond // shorter in tests that start many workers
-
 // errDraining is the cause with which the remaining tasks of a worker that
 // drains are canceled after the grace period.
 var errDraining = errors.New("cluster: the worker stops")
@@ -43,6 +39,10 @@ type Options struct {
 	MaxBytes int64
 	Ready    func() // may be nil
 	Notice   func(text string)
+
+	// PullTime is the lifetime of a worker's first request for tasks. A worker
+	// that drains waits until its last request is over.
+	PullTime time.Duration
 }
 
 // Serve runs tasks of the capability set until ctx ends. It returns an error if
@@ -52,7 +52,7 @@ func Serve(ctx context.Context, conn *jet.Conn, ex concert.Executor, set wire.Ca
 		opts: opts, conn: conn, ex: ex, set: set, setName: set.Name(),
 		held: map[string]*heldTask{}, tries: map[string]*heldTask{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
 		retrying: map[string]*retryingTask{}, done: recent.Set[jet.Position]{Max: maxRemembered}, refused: recent.Set[string]{Max: maxRemembered}, canceled: map[string]*recent.Set[string]{},
-		since: time.Now(), meanByFunction: map[string]time.Duration{}, expiry: PullTime, memory: newMemory(opts.MaxBytes),
+		since: time.Now(), meanByFunction: map[string]time.Duration{}, expiry: opts.PullTime, memory: newMemory(opts.MaxBytes),
 	}
 	for i := range opts.Slots {
 		w.free = append(w.free, opts.Slots-1-i)
