@@ -13,7 +13,7 @@ import (
 	"concert/goroutines"
 )
 
-func TestCollect(t *testing.T) {
+func TestCollect_Results(t *testing.T) {
 	ctx := t.Context()
 	ex := goroutines.New(2, nil)
 	defer ex.Close()
@@ -21,7 +21,7 @@ func TestCollect(t *testing.T) {
 	errOdd := errors.New("odd")
 
 	t.Run("Order", func(t *testing.T) {
-		// Each call waits until the next one has ended, so results come in the
+		// Each call waits until the next one has ended, so results arrive in
 		// reverse order.
 		ended := [3]chan struct{}{make(chan struct{}), make(chan struct{}), make(chan struct{})}
 		three := goroutines.New(3, nil)
@@ -45,8 +45,8 @@ func TestCollect(t *testing.T) {
 	})
 
 	t.Run("FirstError", func(t *testing.T) {
-		// The first input never succeeds, the second one fails, and there is no
-		// last one.
+		// The first input never succeeds, the second one fails, and the
+		// sequence is endless.
 		running := make(chan struct{})
 		var returned atomic.Bool
 		call := func(ctx context.Context, n int) (int, error) {

@@ -21,7 +21,7 @@ func shout(_ context.Context, s string) (string, error) {
 	return strings.ToUpper(s) + "!", nil
 }
 
-// One task: submitted here, run on a worker, its outcome taken when needed.
+// A task is submitted here and runs on a worker. Result waits for its outcome.
 func ExampleSubmit() {
 	ctx := context.Background()
 	ex := goroutines.New(4, nil)
@@ -32,7 +32,7 @@ func ExampleSubmit() {
 	// Output: HELLO! <nil>
 }
 
-// A service under overload drops a task instead of waiting for room.
+// An overloaded service drops a task instead of waiting for room.
 func ExampleTrySubmit() {
 	ctx := context.Background()
 	ex := goroutines.New(1, &goroutines.Options{Queue: 1})
@@ -86,8 +86,9 @@ func ExampleSubmit_differentTypes() {
 	// Ada [] no such user
 }
 
-// A function over many inputs. Inputs are taken as results are; errors come
-// item by item, and leaving the loop stops the rest.
+// A function is applied to many inputs. Map takes inputs as the loop takes
+// results. Each error belongs to one input, and leaving the loop stops the
+// rest.
 func ExampleMap() {
 	ctx := context.Background()
 	ex := goroutines.New(4, nil)
@@ -106,13 +107,13 @@ func ExampleMap() {
 	// stopped: nothing to shout
 }
 
-// Results as they finish, whichever input they are of.
+// Results arrive in the order in which they finish.
 func ExampleMapUnordered() {
 	ctx := context.Background()
 	ex := goroutines.New(3, nil)
 	defer ex.Close()
 
-	var finished [4]chan struct{} // each call takes until the next one's result was seen
+	var finished [4]chan struct{} // each call waits until the loop has received the result of the next one
 	for i := range finished {
 		finished[i] = make(chan struct{})
 	}
@@ -131,7 +132,7 @@ func ExampleMapUnordered() {
 	// 0
 }
 
-// The single thread: start it, and join it by its result.
+// Go runs a function on a goroutine, and its future waits for the result.
 func ExampleGo() {
 	ctx := context.Background()
 	fut := concert.Go(ctx, func(context.Context) (int, error) { return 6 * 7, nil })
@@ -139,7 +140,7 @@ func ExampleGo() {
 	// Output: 42 <nil>
 }
 
-// Futures as they settle, with a table from the future to what it was for.
+// Futures arrive as they settle. A map finds the input of each future.
 func ExampleAsCompleted() {
 	ctx := context.Background()
 	ex := goroutines.New(2, nil)
@@ -165,8 +166,8 @@ func ExampleAsCompleted() {
 	// "b": "B!" <nil>
 }
 
-// Results that come as they finish say which input they are of, and errors
-// have the label that it was given.
+// Results that arrive as they finish have the index of their input, and errors
+// have its label.
 func ExampleMapIndexed() {
 	ex := goroutines.New(4, nil)
 	defer ex.Close()
@@ -205,7 +206,7 @@ func ExampleCollect() {
 	// [] nothing to shout
 }
 
-// A label says what a task is about, and is found in its error.
+// A label describes a task, and InputOf finds it in the error of the task.
 func ExampleInputOf() {
 	ex := goroutines.New(4, nil)
 	defer ex.Close()
@@ -220,7 +221,7 @@ func ExampleInputOf() {
 	// cat.jpg failed
 }
 
-// Wait for the first failure, and call off the rest.
+// Wait returns at the first failure, and the remaining tasks are canceled.
 func ExampleWait() {
 	ctx := context.Background()
 	ex := goroutines.New(3, nil)
@@ -251,7 +252,7 @@ func ExampleWait() {
 	// true
 }
 
-// All values in order, all errors joined.
+// Gather returns all values in order, and all errors joined.
 func ExampleGather() {
 	ctx := context.Background()
 	ex := goroutines.New(2, nil)
@@ -265,7 +266,7 @@ func ExampleGather() {
 	// Output: ["A!" "" "C!"] nothing to shout
 }
 
-// A wait that ends with its own context leaves the task alone.
+// A wait that ends with its own context does not affect the task.
 func ExampleFuture_Result() {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -286,7 +287,7 @@ func ExampleFuture_Result() {
 	// worth the wait <nil>
 }
 
-// A task that has not started never will.
+// A canceled task that has not started never runs.
 func ExampleFuture_Cancel() {
 	ctx := context.Background()
 	ex := goroutines.New(1, nil)
@@ -304,7 +305,7 @@ func ExampleFuture_Cancel() {
 	// concert: task canceled before it started
 }
 
-// What happens next is said when the task is submitted.
+// A callback receives the future when the task has settled.
 func ExampleFuture_OnDone() {
 	ctx := context.Background()
 	ex := goroutines.New(1, nil)
@@ -319,7 +320,7 @@ func ExampleFuture_OnDone() {
 	// Output: called with READY!
 }
 
-// A select over a future and something else.
+// A select waits for a future or a timeout.
 func ExampleFuture_Done() {
 	ctx := context.Background()
 	fut := concert.Go(ctx, func(context.Context) (string, error) { return "first", nil })
@@ -332,7 +333,7 @@ func ExampleFuture_Done() {
 	// Output: first <nil>
 }
 
-// Retry makes a function that tries again; it works on every executor.
+// Retry returns a function that tries again. It works on every executor.
 func ExampleRetry() {
 	ctx := context.Background()
 	ex := goroutines.New(1, nil)
@@ -359,17 +360,17 @@ var makeThumb = concert.Register("thumb", func(_ context.Context, image []byte) 
 
 func ExampleRegister() {
 	ctx := context.Background()
-	ex := goroutines.New(1, nil) // or any executor elsewhere
+	ex := goroutines.New(1, nil) // or a remote executor
 	defer ex.Close()
 	fmt.Println(concert.Submit(ctx, ex, makeThumb, make([]byte, 800)).Result(ctx))
 	// Output: 100 <nil>
 }
 
-// A function that waits for something that is not of this package, and need not
-// know whether it runs under a lock.
+// A function releases the lock of its executor, if there is one, while it waits
+// for something outside of package concert.
 func ExampleRelease() {
 	ctx := context.Background()
-	door := make(chan string) // of two that meet, each waits for the other
+	door := make(chan string) // two functions that meet wait for each other
 	meet := func(ctx context.Context, name string) (met string, err error) {
 		concert.Release(ctx, func() {
 			select {
@@ -395,7 +396,7 @@ func ExampleRelease() {
 	// Bob met Ann <nil>
 }
 
-// An observer sees every task; Progress lets a task say how far it is.
+// Progress reports how far a task is, and an observer receives an event for it.
 func ExampleProgress() {
 	ctx := context.Background()
 	ex := goroutines.New(1, &goroutines.Options{Observer: func(e concert.Event) {

@@ -18,13 +18,13 @@ type askingError struct{ pause time.Duration }
 func (e askingError) Error() string             { return "busy" }
 func (e askingError) RetryAfter() time.Duration { return e.pause }
 
-func TestRetry(t *testing.T) {
+func TestRetry_Attempts(t *testing.T) {
 	bad := errors.New("bad")
 	permanent := errors.New("permanent")
 	for _, c := range []struct {
 		name     string
 		opts     *concert.RetryOptions
-		errs     []error // of the calls, in order; then nil
+		errs     []error // the errors of the calls, in order; then nil
 		calls    int
 		min, max time.Duration
 		err      error
@@ -67,7 +67,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-func TestRetryContextEnds(t *testing.T) {
+func TestRetry_ContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := errors.New("bad")
 		fn := concert.Retry(func(context.Context, int) (int, error) { return 0, bad },
