@@ -1,6 +1,7 @@
 // Package benchmarks compares concert with other libraries, in one process and
 // one run. It is a module of its own, so that users of concert do not download
-// them; docs/performance.md has its numbers and says how to repeat them.
+// those libraries. docs/performance.md has its numbers and says how to repeat
+// them.
 package benchmarks
 
 import (
@@ -22,14 +23,14 @@ import (
 
 const (
 	workers = 4
-	round   = 10_000 // tasks that are outstanding before their results are taken
+	round   = 10_000 // tasks that are outstanding before their results are received
 )
 
 var ctx = context.Background()
 
 func nop(_ context.Context, n int) (int, error) { return n, nil }
 
-// micro works for about a microsecond.
+// micro computes for about a microsecond.
 func micro(_ context.Context, n int) (int, error) {
 	x := uint64(n)
 	for range 700 {
@@ -40,7 +41,8 @@ func micro(_ context.Context, n int) (int, error) {
 
 type function = func(context.Context, int) (int, error)
 
-// pools run n tasks on workers goroutines; typed ones hand back each result.
+// pools run n tasks on a number of goroutines. Those with types return each
+// result.
 var pools = []struct {
 	name string
 	run  func(b *testing.B, fn function, submitters, n int)
@@ -144,7 +146,7 @@ var pools = []struct {
 	}},
 }
 
-// share has submitters goroutines run n tasks in rounds.
+// share runs n tasks in rounds, from a number of goroutines.
 func share(submitters, n int, run func(n int)) {
 	var wg sync.WaitGroup
 	for s := range submitters {
@@ -158,7 +160,8 @@ func share(submitters, n int, run func(n int)) {
 	wg.Wait()
 }
 
-// BenchmarkPool is the cost of a task: submitted, run, its outcome taken.
+// BenchmarkPool measures a task: it is submitted, it runs, and its outcome is
+// received.
 func BenchmarkPool(b *testing.B) {
 	for _, work := range []struct {
 		name       string
@@ -184,8 +187,8 @@ func numbers(n int) iter.Seq[int] {
 	}
 }
 
-// BenchmarkMap is the cost of an item of a Map. Chunks is the floor: it
-// needs all inputs and all results in memory at once.
+// BenchmarkMap measures an item of a Map. Chunks is the lower limit: it needs
+// all inputs and all results in memory at once.
 func BenchmarkMap(b *testing.B) {
 	for _, work := range []struct {
 		name string
@@ -240,8 +243,8 @@ func BenchmarkMap(b *testing.B) {
 	}
 }
 
-// BenchmarkSleepers is 10,000 naps of 10 ms on 1,000 workers; the ideal is
-// 100 ms.
+// BenchmarkSleepers runs 10,000 naps of 10 ms on 1,000 workers. The ideal time
+// is 100 ms.
 func BenchmarkSleepers(b *testing.B) {
 	ex := goroutines.New(1000, nil)
 	defer ex.Close()

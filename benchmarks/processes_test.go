@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	processes.Main()
-	if len(os.Args) == 2 && os.Args[1] == "echo" { // the other side of the pipes
+	if len(os.Args) == 2 && os.Args[1] == "echo" { // the other ends of the pipes
 		io.Copy(os.Stdout, os.Stdin)
 		return
 	}
@@ -41,7 +41,8 @@ var (
 	remoteEcho = concert.Register("echo", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
 )
 
-// inPython has a program do it n times, and reports what it says.
+// inPython makes a Python program run it n times, and reports the times that
+// the program prints.
 func inPython(b *testing.B, program, kind string, n int) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		b.Skip("there is no python3 to compare with")
@@ -60,7 +61,7 @@ func inPython(b *testing.B, program, kind string, n int) {
 	}
 }
 
-// pool has concert do it n times.
+// pool makes concert run it n times.
 func pool(b *testing.B, n int, run func(p *processes.Pool)) {
 	p, err := processes.New(2, nil)
 	if err != nil {
@@ -182,7 +183,7 @@ func BenchmarkProcesses(b *testing.B) {
 		defer p.Close()
 		var took time.Duration
 		for range b.N {
-			time.Sleep(50 * time.Millisecond) // the spare is ready
+			time.Sleep(50 * time.Millisecond) // the standby worker is ready
 			begin := time.Now()
 			concert.Submit(ctx, p, remoteExit, 1)
 			if _, err := concert.Submit(ctx, p, remoteNop, 1).Result(ctx); err != nil {
@@ -195,7 +196,7 @@ func BenchmarkProcesses(b *testing.B) {
 	})
 }
 
-// each does n things, k at a time.
+// each calls a function n times, k times concurrently.
 func each(k, n int, do func(i int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup

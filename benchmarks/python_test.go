@@ -25,7 +25,7 @@ var (
 	pythonFloats = python.Func[[]float64, []float64]("pool:echo")
 )
 
-// interpreters has concert do it n times.
+// interpreters makes concert run it n times.
 func interpreters(b *testing.B, n int, run func(p *processes.Pool)) {
 	p := newInterpreters(b)
 	defer p.Close()
@@ -43,7 +43,8 @@ func newInterpreters(b *testing.B) *processes.Pool {
 	return p
 }
 
-// servers has two processes of server.py do it n times; call asks one of them.
+// servers makes two processes of server.py run it n times. call sends a request
+// to one of them.
 func servers(b *testing.B, n int, run func(call func(i int, function string, argument, result any))) {
 	var urls []string
 	for range 2 {
@@ -138,7 +139,7 @@ func BenchmarkPython(b *testing.B) {
 		})
 	})
 	b.Run("64 MiB of float64 both ways/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "floats", 5) })
-	// Includes the start of the interpreters, also of the interpreter that runs
+	// Includes the start of the interpreters, and of the interpreter that runs
 	// ProcessPoolExecutor.
 	b.Run("first result/concert", func(b *testing.B) {
 		for b.Loop() {

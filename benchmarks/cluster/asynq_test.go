@@ -11,16 +11,16 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// newAsynq returns a client of asynq with a number of servers, which is asynq's
-// word for workers. Each server runs up to the given number of tasks
+// newAsynq returns a client of asynq and starts a number of servers, which is
+// asynq's word for workers. Each server runs up to the given number of tasks
 // concurrently, and calls handle for each task. asynq polls: interval is the
 // mean time that a server sleeps after it has found its queue empty.
 //
-// Nothing is handed back. A handler may store a result with its task, and the
-// submitter has to ask for it by the task's id until it is there; that would be
-// one more write, and some reads, a task, and is not done here. The handler
-// itself says that it is done, in the same process and before that is stored:
-// that favors asynq.
+// No results are returned. A handler could store a result with its task, and
+// the submitter would have to poll for it by the task's id. That would be
+// another write and some reads for each task, and is not measured here. The
+// handler itself reports its end to the submitter, in the same process and
+// before the end is stored, which favors asynq.
 func newAsynq(b *testing.B, servers, concurrency int, interval time.Duration, handle func()) *asynq.Client {
 	b.Helper()
 	redis := asynq.RedisClientOpt{Addr: start(b, "redis", redisServer(b))}
@@ -46,10 +46,10 @@ func enqueue(c *asynq.Client, n int) {
 }
 
 func BenchmarkAsynq(b *testing.B) {
-	// Two places as concert's worker has, and ten times as many: a place is
-	// taken, too, while it is stored that its task is done. One goroutine of a
-	// server takes all its tasks out of Redis, one by one, so still more do not
-	// help, but more servers do.
+	// Two slots, like concert's worker, and ten times as many: a slot also
+	// stays in use while the end of its task is stored. One goroutine of a
+	// server fetches all its tasks from Redis sequentially, so even more slots
+	// do not help, but more servers do.
 	for _, c := range []struct{ servers, concurrency int }{{1, 2}, {1, 20}, {4, 20}} {
 		b.Run(fmt.Sprint("outstanding/servers ", c.servers, ", concurrency ", c.concurrency), func(b *testing.B) {
 			var left sync.WaitGroup
@@ -61,8 +61,8 @@ func BenchmarkAsynq(b *testing.B) {
 			})
 		})
 	}
-	// The interval is what counts here. A second is asynq's default; the
-	// shorter it is the more often Redis is asked for nothing.
+	// The interval is important here. asynq's default is a second. The shorter
+	// it is, the more often the servers poll Redis for nothing.
 	for _, interval := range []time.Duration{time.Second, time.Millisecond} {
 		b.Run(fmt.Sprint("one at a time/interval ", interval), func(b *testing.B) {
 			n := *tasks / 10

@@ -15,7 +15,7 @@ var nop = concert.Register("nop", func(_ context.Context, n int) (int, error) { 
 
 var ctx = context.Background()
 
-// newConcert is a client with one worker of two places.
+// newConcert returns a client with one worker of two slots.
 func newConcert(b *testing.B) *cluster.Executor {
 	b.Helper()
 	url := start(b, "server")
@@ -41,7 +41,7 @@ func dial(b *testing.B, url string) *cluster.Executor {
 	return ex
 }
 
-// BenchmarkConcert is with results, which no other library returns.
+// BenchmarkConcert includes the results, which no other library returns.
 func BenchmarkConcert(b *testing.B) {
 	b.Run("outstanding/Map", func(b *testing.B) {
 		ex := newConcert(b)
@@ -51,8 +51,8 @@ func BenchmarkConcert(b *testing.B) {
 			}
 		})
 	})
-	// No more than Options.Queue and what is at the servers is accepted at a
-	// time, so this waits for room most of the time.
+	// The client and the servers accept a limited number of tasks, so Submit
+	// waits for room most of the time.
 	b.Run("outstanding/Submit, then all results", func(b *testing.B) {
 		ex := newConcert(b)
 		timed(b, *tasks, func(n int) {
@@ -77,7 +77,7 @@ func BenchmarkConcert(b *testing.B) {
 	})
 }
 
-// numbers yields those below n.
+// numbers yields the numbers below n.
 func numbers(n int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range n {

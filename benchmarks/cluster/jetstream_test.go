@@ -12,17 +12,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// bare does by hand what concert does with a task and nothing else, so it is
-// what remains of concert's time if all of its own work took none: a task is
-// published, consumed, its result published, and the task acknowledged when
-// that is stored; the result is consumed and acknowledged. There are no
-// cancellations, no fairness, no contexts, no codec, and no pool: the worker
-// answers where it reads.
+// bare does by hand what concert does with a task, and nothing else. It is the
+// limit of concert's speed if its own work took no time: it publishes a task,
+// consumes it, publishes its result, acknowledges the task when the result is
+// stored, consumes the result and acknowledges it. There are no cancellations,
+// no fairness, no contexts, no codec and no pool: the worker answers where it
+// receives.
 type bare struct {
 	client jetstream.JetStream
-	places chan struct{} // as many as may be outstanding
+	places chan struct{} // the maximum number of outstanding messages
 	left   sync.WaitGroup
-	last   int // number of the newest task; no two are the same, or they would be taken for duplicates
+	last   int // number of the newest task; equal ones would count as duplicates
 }
 
 const (
@@ -35,15 +35,15 @@ func newBare(b *testing.B, outstanding int) *bare {
 	url := start(b, "server")
 	life, stop := context.WithCancel(ctx)
 	b.Cleanup(stop)
-	var unacked sync.Map // of the worker: tasks, by the subject of the result
+	var unacked sync.Map // tasks of the worker, by the subject of the result
 	worker := connect(b, url, func(m *nats.Msg) {
 		if task, ok := unacked.LoadAndDelete(m.Subject); ok {
-			task.(jetstream.Msg).Ack() // which may be late for the end: the last results are there before
+			task.(jetstream.Msg).Ack() // may return after the end of the benchmark: the last results are there before
 		}
 	})
 	p := &bare{client: connect(b, url, func(*nats.Msg) {}), places: make(chan struct{}, outstanding)}
 
-	// Streams and consumers have the settings of concert's.
+	// Streams and consumers have the same settings as concert's.
 	for _, c := range []jetstream.StreamConfig{
 		{Name: taskStream, Subjects: []string{"bare.task.*.*"}, MaxMsgsPerSubject: 4096},
 		{Name: resultStream, Subjects: []string{"bare.result.*.*.*"}, MaxMsgsPerSubject: 1, MaxAge: 2 * time.Hour},
@@ -82,9 +82,9 @@ func newBare(b *testing.B, outstanding int) *bare {
 	return p
 }
 
-// run has n tasks run.
+// run runs n tasks.
 func (p *bare) run(n int) {
-	body := make([]byte, 200) // about what concert's messages have
+	body := make([]byte, 200) // about the size of concert's messages
 	p.left.Add(n)
 	for range n {
 		p.places <- struct{}{}
@@ -96,7 +96,8 @@ func (p *bare) run(n int) {
 	p.left.Wait()
 }
 
-// connect is told what has been stored.
+// connect connects to the server. stored is called with the messages that were
+// stored.
 func connect(b *testing.B, url string, stored func(*nats.Msg)) jetstream.JetStream {
 	b.Helper()
 	nc, err := nats.Connect(url)

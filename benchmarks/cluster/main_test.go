@@ -3,21 +3,23 @@
 // Redis, and River on PostgreSQL. It is a package of its own because of the
 // dependencies of these systems.
 //
-// Each benchmark does a fixed amount of work: run with -benchtime 1x; with
-// -tasks 200 to see only that it works. Workers and submitters are in the
-// benchmark's process, servers in processes of their own, which are reached by
-// TCP on this machine. What Redis and PostgreSQL are is started here, from
-// Debian's packages redis-server and postgresql; without them it is left out.
+// Each benchmark does a fixed amount of work. Run the benchmarks with
+// -benchtime 1x, or with -tasks 200 in order to see only that they work.
+// Workers and submitters are in the process of the benchmark. Servers are in
+// processes of their own on this machine, and are connected by TCP. The
+// benchmarks start Redis and PostgreSQL from Debian's packages redis-server and
+// postgresql, and are skipped without them.
 //
 // # What is compared
 //
-// They do not do the same. concert hands each result back to who submitted the
-// task, and Map does so in order. asynq and River return nothing, though they
-// can store a result with its task, for a later query: here a channel in this
-// process notifies their submitters, which two programs do not have. On the
-// other hand they have much that concert has not: scheduled and periodic tasks,
-// priorities, unique ones, a history. With River a task can exist exactly if
-// its submitter's transaction commits, which for many is the reason to take it.
+// The systems differ. concert returns each result to the submitter of the task,
+// and Map returns results in order. asynq and River return no results. They can
+// store a result with its task, for a later query. Here, a channel in this
+// process notifies their submitters; two programs do not have such a channel.
+// On the other hand, they have features that concert lacks: scheduled and
+// periodic tasks, priorities, unique tasks, a history. With River, a task can
+// exist exactly if the transaction of its submitter commits, which for many
+// users is the reason to choose it.
 //
 // # What survives what
 //
@@ -27,12 +29,12 @@
 //	PostgreSQL                        nothing that was committed        nothing that was committed
 //	PostgreSQL, asynchronous commit   up to 0.6 s                       up to 0.6 s
 //
-// So JetStream, whose default is to fsync every two minutes, promises less than
-// the others where there is one server: its answer to a loss of power is three
-// of them. Of the peers' settings those in the second and the last row are
-// nearest to it, and PostgreSQL's own is measured, too. Redis has all tasks in
-// memory; JetStream and PostgreSQL have them in files and what is used in
-// memory.
+// JetStream's default is to fsync every two minutes, so with one server it
+// promises less than the other systems. Its protection against a loss of power
+// is three servers. The settings of other systems in the second and the last
+// row are the nearest to it, and PostgreSQL's default is measured, too. Redis
+// has all tasks in memory. JetStream and PostgreSQL have them in files, and in
+// memory only what is in use.
 package cluster
 
 import (
@@ -44,11 +46,12 @@ import (
 
 var tasks = flag.Int("tasks", 20_000, "tasks of a benchmark with many of them; slower ones have fewer")
 
-// submitters is how many goroutines submit to a peer whose calls wait for its
-// server. A quarter and three times as many made no difference.
+// submitters is the number of goroutines that submit to another library whose
+// calls wait for its server. A quarter and three times as many made no
+// difference.
 const submitters = 16
 
-// timed reports what each of n tasks costs, after some that warm it up.
+// timed reports the time for each of n tasks, after a warm-up.
 func timed(b *testing.B, n int, run func(n int)) {
 	b.Helper()
 	run(n/10 + 1)
@@ -59,7 +62,7 @@ func timed(b *testing.B, n int, run func(n int)) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// each does n things, k at a time.
+// each calls a function n times, k times concurrently.
 func each(k, n int, do func(i int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -73,8 +76,8 @@ func each(k, n int, do func(i int)) {
 	all.Wait()
 }
 
-// check panics if something fails of which others wait for the end: they would
-// for ever.
+// check panics if err is not nil. An ordinary failure would leave other
+// goroutines waiting forever.
 func check(err error) {
 	if err != nil {
 		panic(err)

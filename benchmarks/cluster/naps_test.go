@@ -9,22 +9,22 @@ import (
 	"concert"
 )
 
-// nap says how long it really took.
+// nap returns how long it really took.
 var nap = concert.Register("nap", func(_ context.Context, d time.Duration) (time.Duration, error) {
 	begin := time.Now()
 	time.Sleep(d)
 	return time.Since(begin), nil
 })
 
-// BenchmarkNaps is a Map of tasks that wait for a millisecond, over workers in
-// processes of their own with one place each. The ideal is that no worker ever
-// waits for its next task. It reports how many times as long it took:
+// BenchmarkNaps runs a Map of tasks that sleep for a millisecond, on workers in
+// processes of their own with one slot each. In the ideal case no worker ever
+// waits for its next task. The benchmark reports the time as a multiple:
 //
-//	x-ideal    compared with naps of exactly a millisecond
-//	x-sleep    compared with what time.Sleep takes for a millisecond on the idle machine
+//	x-ideal    of naps of exactly a millisecond
+//	x-sleep    of the real time of time.Sleep(time.Millisecond) on the idle machine
 //
-// and what the naps took in the workers, which is more if these wait for a
-// processor to wake up on.
+// It also reports the time of the naps in the workers, which is longer if they
+// wait for a processor when they wake up.
 func BenchmarkNaps(b *testing.B) {
 	for _, workers := range []int{1, 2, 4} {
 		b.Run(fmt.Sprint("workers ", workers), func(b *testing.B) {
@@ -33,7 +33,7 @@ func BenchmarkNaps(b *testing.B) {
 				start(b, "worker", url)
 			}
 			ex := dial(b, url)
-			for ex.Width() < 2*workers { // twice the places that it knows of
+			for ex.Width() < 2*workers { // twice the slots that it knows
 				time.Sleep(time.Millisecond)
 			}
 			n := *tasks / 10 * workers
@@ -43,7 +43,7 @@ func BenchmarkNaps(b *testing.B) {
 			for b.Loop() {
 				slept += naps(ex, n)
 			}
-			places := float64(b.N*n) / float64(workers) // in each of them so many naps
+			places := float64(b.N*n) / float64(workers) // the number of naps in each of them
 			b.ReportMetric(float64(b.Elapsed())/(places*float64(time.Millisecond)), "x-ideal")
 			b.ReportMetric(float64(b.Elapsed())/(places*float64(alone)), "x-sleep")
 			b.ReportMetric(float64(slept.Microseconds())/float64(b.N*n), "us/nap")
@@ -52,7 +52,7 @@ func BenchmarkNaps(b *testing.B) {
 	}
 }
 
-// naps has n of them, and returns what they took together.
+// naps runs n naps, and returns their total time.
 func naps(ex concert.Executor, n int) (slept time.Duration) {
 	inputs := func(yield func(time.Duration) bool) {
 		for range n {
@@ -68,7 +68,7 @@ func naps(ex concert.Executor, n int) (slept time.Duration) {
 	return slept
 }
 
-// sleeps is what time.Sleep takes for a millisecond, of n the mean.
+// sleeps returns the mean time of n calls of time.Sleep.
 func sleeps(n int) time.Duration {
 	begin := time.Now()
 	for range n {

@@ -49,11 +49,11 @@ func newRiver(b *testing.B, synchronous string, workers int, work func()) *river
 		return nil
 	}))
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		// By default it is 100 ms, and as many jobs as there are workers come
-		// in that. Less is not possible than this.
+		// The default is 100 ms, and in that time River fetches as many jobs as
+		// there are workers. This is the minimum.
 		FetchCooldown: river.FetchCooldownMin,
-		// As in River's own benchmark. It is for jobs whose notification does
-		// not come: of those that are inserted within a cooldown only the first
+		// As in River's own benchmark. The poll is for jobs whose notification
+		// is lost: of those that are inserted within a cooldown, only the first
 		// one is notified.
 		FetchPollInterval: 20 * time.Millisecond,
 		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
@@ -77,7 +77,7 @@ func completed(b *testing.B, c *river.Client[pgx.Tx], n int) <-chan *river.Event
 	b.Helper()
 	events, cancel := c.SubscribeConfig(&river.SubscribeConfig{
 		Kinds:    []river.EventKind{river.EventKindJobCompleted},
-		ChanSize: n + 1, // if it were full they would be dropped
+		ChanSize: n + 1, // events would be dropped if it were full
 	})
 	b.Cleanup(cancel)
 	return events
@@ -88,7 +88,8 @@ func insert(c *river.Client[pgx.Tx], n int) {
 	check(err)
 }
 
-// insertMany inserts n in batches of a thousand, by COPY: River's quickest way.
+// insertMany inserts n jobs in batches of a thousand with COPY, River's fastest
+// way.
 func insertMany(c *river.Client[pgx.Tx], n int) {
 	for first := 0; first < n; first += 1000 {
 		batch := make([]river.InsertManyParams, min(1000, n-first))
@@ -115,12 +116,12 @@ func BenchmarkRiver(b *testing.B) {
 				})
 			})
 		}
-		// Two places as concert's worker has: as many jobs are fetched at a
-		// time, and that is what takes the time. With more of them River does
-		// what it can; its authors found a thousand best for jobs that do
-		// nothing. Of these there are more tasks: the last ones wait for up to
-		// 250 ms until it is stored that they are done, see below, and that
-		// should not count.
+		// Two slots, like concert's worker: River fetches as many jobs at a
+		// time as it has workers, and fetching takes most of the time. With
+		// more workers River does what it can. Its authors found a thousand
+		// best for jobs that do nothing. These cases run more tasks, because
+		// storing the end of the last tasks takes up to 250 ms, see below,
+		// which should not count.
 		outstanding("InsertManyFast", 2, *tasks/4, insertMany)
 		for _, workers := range []int{100, 300, 1000} {
 			outstanding("InsertManyFast", workers, *tasks*2, insertMany)
@@ -129,8 +130,8 @@ func BenchmarkRiver(b *testing.B) {
 			each(submitters, n, func(i int) { insert(c, i) })
 		})
 
-		// As with asynq, the job itself says that it is done, in the same
-		// process and before that is stored: that favors River.
+		// As with asynq, the job itself reports its end, in the same process
+		// and before the end is stored, which favors River.
 		b.Run("one at a time/worked"+commit, func(b *testing.B) {
 			done := make(chan struct{})
 			client := newRiver(b, synchronous, 2, func() { done <- struct{}{} })
@@ -141,8 +142,8 @@ func BenchmarkRiver(b *testing.B) {
 				}
 			})
 		})
-		// As concert has it: until that is stored. Fewer than a hundred
-		// completions are stored every 250 ms only; River is made for many.
+		// Like concert: until the end is stored. Below a hundred completions,
+		// River stores them every 250 ms only; it is made for many.
 		b.Run("one at a time/completed"+commit, func(b *testing.B) {
 			client := newRiver(b, synchronous, 2, func() {})
 			events := completed(b, client, 1)

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// redisServer is the program, or the benchmark is skipped.
+// redisServer returns the path of the program, or skips the benchmark.
 func redisServer(b *testing.B) string {
 	b.Helper()
 	path, err := exec.LookPath("redis-server")
@@ -26,8 +26,8 @@ func redisServer(b *testing.B) string {
 	return path
 }
 
-// postgresPrograms is the directory with PostgreSQL's programs, which Debian
-// does not have in the PATH, or the benchmark is skipped.
+// postgresPrograms returns the directory with PostgreSQL's programs, which
+// Debian does not have in PATH, or skips the benchmark.
 func postgresPrograms(b *testing.B) string {
 	b.Helper()
 	if path, err := exec.LookPath("postgres"); err == nil {
@@ -63,8 +63,8 @@ func beRedis(args []string) error {
 	}, dir, args[0], "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
 }
 
-// bePostgres is PostgreSQL with the settings that initdb makes; the directory
-// with its programs is given, and synchronous_commit.
+// bePostgres runs PostgreSQL with the settings that initdb makes. The arguments
+// are the directory with its programs, and synchronous_commit.
 func bePostgres(args []string) error {
 	dir, err := os.MkdirTemp("", "concert-postgres-")
 	if err != nil {
@@ -76,7 +76,7 @@ func bePostgres(args []string) error {
 		return err
 	}
 	var as []string
-	if os.Getuid() == 0 { // as whom PostgreSQL refuses to run
+	if os.Getuid() == 0 { // PostgreSQL refuses to run as this user
 		if err := give(dir, "postgres"); err != nil {
 			return err
 		}
@@ -100,15 +100,15 @@ func bePostgres(args []string) error {
 		"-c", "unix_socket_directories=", "-c", "synchronous_commit="+args[1])...)
 }
 
-// keep runs a program until this one is to end, when it is interrupted: Redis
-// and PostgreSQL end by that at once, even with clients. Until it is ready,
-// what it says is what is wrong.
+// keep runs a program until this process ends, and then interrupts it, which
+// ends Redis and PostgreSQL immediately, even with clients. The output of the
+// program before it is ready is the text of an error.
 func keep(at string, ready func(context.Context) error, dir string, command ...string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second // and then it is killed
+	cmd.WaitDelay = 10 * time.Second // and then kills it
 	cmd.Dir = dir
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -145,7 +145,7 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// give makes another user the owner of a directory.
+// give changes the owner of a directory.
 func give(dir, name string) error {
 	u, err := user.Lookup(name)
 	if err != nil {

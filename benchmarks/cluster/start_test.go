@@ -15,18 +15,19 @@ import (
 	"concert/goroutines"
 )
 
-// Other processes are this program, which is something else then:
+// The other processes run this program in another role:
 //
-//  1. It starts what it is to be, and prints where that is found.
-//  2. It waits for the end of its standard input, which comes with the end of
-//     the benchmark, whatever that ends by.
-//  3. It stops what it has started, and removes what that has stored.
+//  1. The process starts a server or a worker, and prints its address.
+//  2. It waits for the end of its standard input, which ends with the
+//     benchmark, for whatever reason.
+//  3. It stops the server or the worker, and removes its files.
 
 func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || os.Args[1] != "be" {
 		os.Exit(m.Run())
 	}
-	// What a terminal sends to all of its processes is not for this one: see 2.
+	// Signals that a terminal sends to all of its processes are not for this
+	// process: see 2.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	if err := roles[os.Args[2]](os.Args[3:]); err != nil {
 		fmt.Println(err)
@@ -39,7 +40,7 @@ var roles = map[string]func(args []string) error{
 }
 
 // start starts a process with a role, which ends with the benchmark, and
-// returns where it is found.
+// returns its address.
 func start(b *testing.B, role ...string) (at string) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], append([]string{"be"}, role...)...)
@@ -71,13 +72,14 @@ func start(b *testing.B, role ...string) (at string) {
 	return at
 }
 
-// untilTheEnd says where this process is found, and waits until it is to end.
+// untilTheEnd prints the address of this process, and waits until it should
+// end.
 func untilTheEnd(at string) {
 	fmt.Println("at", at)
 	io.Copy(io.Discard, os.Stdin)
 }
 
-// beServer is one for concert, and for bare JetStream.
+// beServer runs a server for concert, and for bare JetStream.
 func beServer([]string) error {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"}) // its directory is a temporary one
 	if err != nil {
@@ -87,12 +89,12 @@ func beServer([]string) error {
 	return s.Close()
 }
 
-// beWorker is a worker with one place, at the server whose URL is given.
+// beWorker runs a worker with one slot, connected to the server with this URL.
 func beWorker(args []string) error {
 	ready := func() {
 		go func() {
 			untilTheEnd(args[0])
-			os.Exit(0) // there is nothing to put away
+			os.Exit(0) // there is nothing to clean up
 		}()
 	}
 	return cluster.Serve(ctx, args[0], goroutines.New(1, nil), &cluster.ServeOptions{Ready: ready})

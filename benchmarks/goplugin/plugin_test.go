@@ -14,11 +14,11 @@ import (
 	"github.com/hashicorp/go-plugin"
 )
 
-// hashicorp/go-plugin, as a peer of package processes: one process that is
-// called by net/rpc. It has no queue, no limit and no second worker, and what
-// it runs is lost with it. It is a program of its own here because of what it
-// brings along: gRPC takes milliseconds at the start of every process that has
-// it. Run with -benchtime 1x.
+// hashicorp/go-plugin is compared with package processes: it starts one process
+// and calls it by net/rpc. It has no queue, no limit and no second worker, and
+// if the process dies, its calls are lost. The benchmark is a program of its
+// own because of go-plugin's dependencies: gRPC adds milliseconds to the start
+// of every process that links it. Run with -benchtime 1x.
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "plugin" {
@@ -53,7 +53,7 @@ func (*nopServer) Exit(int, *int) error {
 	return nil
 }
 
-// servePlugin is the plugin's main.
+// servePlugin is the main function of the plugin.
 func servePlugin() {
 	plugin.Serve(&plugin.ServeConfig{HandshakeConfig: handshake, Plugins: plugin.PluginSet{"nop": nopPlugin{}}})
 }
@@ -131,7 +131,7 @@ func BenchmarkProcesses(b *testing.B) {
 		}
 		report(b, took, b.N)
 	})
-	// From a call that ends the plugin to the result of the next.
+	// From a call that ends the plugin to the result of the next call.
 	b.Run("after a death/go-plugin, started again", func(b *testing.B) {
 		var took time.Duration
 		for range b.N {
@@ -160,7 +160,7 @@ func report(b *testing.B, took time.Duration, n int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// withPlugin has go-plugin do it n times.
+// withPlugin calls a plugin n times.
 func withPlugin(b *testing.B, n int, run func(*rpc.Client)) {
 	c, kill, err := newPlugin()
 	if err != nil {
