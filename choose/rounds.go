@@ -148,31 +148,3 @@ func (t *trial) rateError(p *point) float64 {
 	}
 	return 2 * t.spread / math.Sqrt(float64(max(1, p.lastTasks)))
 }
-
-// gain returns the throughput of a point as a multiple of the base's.
-func (t *trial) gain(p *point) Interval { return intervalOf(ratios(p, t.base)) }
-
-// best returns the point with the largest gain.
-func (t *trial) best(points []*point) *point {
-	return slices.MaxFunc(points, func(a, b *point) int { return cmp.Compare(t.gain(a).Median, t.gain(b).Median) })
-}
-
-const (
-	equalShare      = 0.95 // of the best throughput: as good as the best
-	maybeEqualShare = 0.90 // of the best throughput: as good if it cannot be distinguished from it
-)
-
-// simplest returns the point to recommend: of the points that are as good as
-// the best, the one of the first model at its lowest level.
-func (t *trial) simplest(points []*point) *point {
-	best := t.best(points)
-	chosen := best
-	for _, p := range points {
-		r := intervalOf(ratios(p, best))
-		good := r.Median >= equalShare || r.Median >= maybeEqualShare && r.High >= 1 && r.Confidence > 0
-		if good && (p.model < chosen.model || p.model == chosen.model && p.level < chosen.level) {
-			chosen = p
-		}
-	}
-	return chosen
-}

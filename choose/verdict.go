@@ -1,6 +1,7 @@
 package choose
 
 import (
+	"cmp"
 	"slices"
 
 	"concert/choose/usage"
@@ -9,6 +10,11 @@ import (
 const (
 	cpuBound = 0.75 // the share of CPU time from which on work is CPU-bound
 	ioBound  = 0.25 // and up to which it is I/O-bound
+)
+
+const (
+	equalShare      = 0.95 // of the best throughput: as good as the best
+	maybeEqualShare = 0.90 // of the best throughput: as good if it cannot be distinguished from it
 )
 
 // buildReport completes the report from the measurements.
@@ -42,6 +48,29 @@ func (t *trial) finalists() (final []*point) {
 		}
 	}
 	return final
+}
+
+// gain returns the throughput of a point as a multiple of the base's.
+func (t *trial) gain(p *point) Interval { return intervalOf(ratios(p, t.base)) }
+
+// best returns the point with the largest gain.
+func (t *trial) best(points []*point) *point {
+	return slices.MaxFunc(points, func(a, b *point) int { return cmp.Compare(t.gain(a).Median, t.gain(b).Median) })
+}
+
+// simplest returns the point to recommend: of the points that are as good as
+// the best, the one of the first model at its lowest level.
+func (t *trial) simplest(points []*point) *point {
+	best := t.best(points)
+	chosen := best
+	for _, p := range points {
+		r := intervalOf(ratios(p, best))
+		good := r.Median >= equalShare || r.Median >= maybeEqualShare && r.High >= 1 && r.Confidence > 0
+		if good && (p.model < chosen.model || p.model == chosen.model && p.level < chosen.level) {
+			chosen = p
+		}
+	}
+	return chosen
 }
 
 // rate returns the throughput of a point in rounds, or its first one if there
