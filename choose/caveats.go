@@ -3,7 +3,6 @@ package choose
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"concert/internal/units"
 )
@@ -41,7 +40,7 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 		if t.outOfRuns() {
 			more = fmt.Sprintf("more than %s measure more often", count(t.MaxRuns, "run"))
 		}
-		all = append(all, fmt.Sprintf("each level was measured once (%s)", more))
+		all = append(all, fmt.Sprintf("%s (%s)", t.measuredOnce(chosen), more))
 	}
 	first, median := t.base.samples[0].rate, t.base.rate().Median
 	if math.Abs(t.report.Drift) > maxDrift || max(first, median) > (1+maxDrift/2)*min(first, median) {
@@ -53,9 +52,10 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 	if e := 2 * t.spread / math.Sqrt(float64(t.base.tasks)); e > maxRateError {
 		all = append(all, fewTasks(t.base, t.base.tasks))
 	}
-	// A point without rounds may be better, because it was judged by few tasks.
+	// A point that was not in the rounds may be better, because it was judged by
+	// few tasks.
 	for _, p := range t.points {
-		if e := t.rateError(p); e > maxRateError/2 && !slices.Contains(final, p) && p.lastRate()*(1+e) > guessRivalGain*chosen.rate().Median {
+		if e := t.rateError(p); e > maxRateError/2 && t.report.Rounds > 0 && p.rounds() == 0 && t.gain(p).Median*(1+e) > guessRivalGain*gain.Median {
 			all = append(all, fewTasks(p, p.lastTasks))
 			break
 		}
@@ -67,7 +67,7 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 		all = append(all, fmt.Sprintf("measurements differ: the gain was from %s to %s", units.Times(gain.Low), units.Times(gain.High)))
 	}
 	for _, p := range final {
-		r := intervalOf(ratios(p, chosen))
+		r := intervalOf(t.ratios(p, chosen))
 		if p != chosen && r.Confidence > 0 && r.High > guessRivalGain && r.High > maxIntervalRatio*r.Low {
 			all = append(all, fmt.Sprintf("%s reached from %s to %s of this throughput", t.name(p), units.Times(r.Low), units.Times(r.High)))
 			break
@@ -83,9 +83,12 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 func (t *trial) minorCaveats(chosen *point) (all []string) {
 	r := &t.report
 	if gain := t.gain(chosen); gain.Confidence == 0 {
-		all = append(all, "Each level was measured once, so there are no intervals.")
+		all = append(all, capitalize(t.measuredOnce(chosen))+", so there is no interval.")
 	} else if gain.Confidence < fullConfidence {
-		all = append(all, fmt.Sprintf("With %s, the confidence of the intervals is %s; a larger budget raises it to 95%%.", count(r.Rounds, "round"), percent(gain.Confidence)))
+		all = append(all, fmt.Sprintf("With %s, the confidence of the intervals is %s; a larger budget raises it to 95%%.", count(chosen.rounds(), "round"), percent(gain.Confidence)))
+	}
+	if once := t.notInRounds(); len(once) > 0 {
+		all = append(all, fmt.Sprintf("Measured once, because there was no time for rounds with them: %s.", joinAnd(once)))
 	}
 	if t.inputs < t.totalInputs {
 		all = append(all, fmt.Sprintf("%d of %d inputs were used.", t.inputs, t.totalInputs))
@@ -128,4 +131,27 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 		all = append(all, fmt.Sprintf("%d of %d runs alone failed. The first error: %s", r.Profile.Failed, r.Profile.Runs, r.Profile.FirstErr))
 	}
 	return all
+}
+
+// measuredOnce says why the gain of a point has no interval: each level was
+// measured once, or this one, or there was a single round.
+func (t *trial) measuredOnce(p *point) string {
+	switch {
+	case t.report.Rounds == 0:
+		return "each level was measured once"
+	case p.rounds() == 0:
+		return t.name(p) + " was measured once"
+	}
+	return "there was time for one round of measurements"
+}
+
+// notInRounds returns the names of the points that may be the best, but were
+// not in the rounds, because there was no time.
+func (t *trial) notInRounds() (names []string) {
+	for _, p := range t.points {
+		if t.report.Rounds > 0 && p.rounds() == 0 && t.mayBeBest(p) {
+			names = append(names, t.name(p))
+		}
+	}
+	return names
 }

@@ -49,7 +49,8 @@ type Point struct {
 	Concurrency int      `json:"concurrency"`
 	Rate        Interval `json:"rate"` // throughput, in successful tasks per second
 	// Gain is the throughput as a multiple of the base's in the same rounds.
-	// For a point without rounds, its confidence is 0.
+	// For a point without rounds, it is the ratio of the first measurements of
+	// both, and its confidence is 0.
 	Gain     Interval `json:"gain"`
 	Rounds   int      `json:"rounds"` // measurements, without the first one
 	Tasks    int      `json:"tasks"`  // that were run

@@ -22,8 +22,9 @@ const (
 // rounds measures the points that may be the best repeatedly, until the verdict
 // is clear or the time is over.
 func (t *trial) rounds(ctx context.Context) error {
-	live := t.rivals()
+	var live []*point
 	for t.round = 1; t.round <= maxRounds; t.round++ {
+		live = t.rivals(live)
 		left := t.Budget - t.since() - t.base.cost // for the last measurement of the base
 		for cost(live) > left && len(live) > 2 {
 			live = slices.Delete(live, len(live)-1, len(live)) // the slowest one
@@ -38,6 +39,7 @@ func (t *trial) rounds(ctx context.Context) error {
 			err := t.measure(ctx, p)
 			if skipped, ok := errors.AsType[openError](err); ok && p != t.base {
 				t.skipped = append(t.skipped, skipped.Error())
+				p.dropped = true
 				live = slices.DeleteFunc(live, func(q *point) bool { return q == p })
 			} else if err != nil {
 				return err
@@ -60,17 +62,18 @@ func cost(points []*point) (sum time.Duration) {
 	return sum
 }
 
-// rivals returns the base and the points that may be the best, by decreasing
-// throughput.
-func (t *trial) rivals() []*point {
-	leader := t.leader()
+// rivals returns the points for the next round, by decreasing gain: the base,
+// the points of the last round, and the others that may be the best. A round
+// can show that the first measurement of a point was too high. Then points that
+// seemed much slower may be the best.
+func (t *trial) rivals(last []*point) []*point {
 	var all []*point
 	for _, p := range t.points {
-		if p != t.base && p.lastRate()*(1+2*t.rateError(p)) >= minRivalShare*leader.lastRate() && !t.failsMore(p) {
+		if p != t.base && !p.dropped && (slices.Contains(last, p) || t.mayBeBest(p)) {
 			all = append(all, p)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *point) int { return cmp.Compare(b.lastRate(), a.lastRate()) })
+	slices.SortStableFunc(all, func(a, b *point) int { return cmp.Compare(t.gain(b).Median, t.gain(a).Median) })
 	// The best point of each model comes first.
 	var first, rest []*point
 	for _, p := range all {
@@ -87,6 +90,12 @@ func (t *trial) rivals() []*point {
 	return append([]*point{t.base}, all...)
 }
 
+// mayBeBest reports whether a point may have the largest gain.
+func (t *trial) mayBeBest(p *point) bool {
+	best := t.gain(t.best(t.finalists())).Median
+	return !t.failsMore(p) && t.gain(p).Median*(1+2*t.rateError(p)) >= minRivalShare*best
+}
+
 // prune drops the points that were worse than the best in all of several
 // rounds.
 func (t *trial) prune(live []*point) []*point {
@@ -95,9 +104,10 @@ func (t *trial) prune(live []*point) []*point {
 		if p == t.base || p == best {
 			return false
 		}
-		ratios := ratios(p, best)
+		ratios := t.ratios(p, best)
 		worse := len(ratios) >= dropRounds && slices.Max(ratios) < dropShare
 		if worse {
+			p.dropped = true
 			p.close()
 		}
 		return worse
@@ -114,8 +124,11 @@ func (t *trial) decided(live []*point) bool {
 		if p == chosen {
 			continue
 		}
+		if p.rounds() < minRounds {
+			return false
+		}
 		// p may be better by 5%, and the two are not known to be equal.
-		if r := intervalOf(ratios(p, chosen)); r.High > minGain && r.High > maxIntervalRatio*r.Low {
+		if r := intervalOf(t.ratios(p, chosen)); r.High > minGain && r.High > maxIntervalRatio*r.Low {
 			return false
 		}
 	}
@@ -124,8 +137,9 @@ func (t *trial) decided(live []*point) bool {
 
 // ratios returns the throughput of p as a multiple of that of q, for each round
 // in which both were measured. Without such a round, it returns the ratio of
-// their first measurements.
-func ratios(p, q *point) (all []float64) {
+// their gains. The gain of a point that was in no round is the ratio of the
+// first measurements of this point and the base.
+func (t *trial) ratios(p, q *point) (all []float64) {
 	for _, a := range p.samples {
 		for _, b := range q.samples {
 			if a.round == b.round && a.round > 0 && b.rate > 0 {
@@ -133,8 +147,15 @@ func ratios(p, q *point) (all []float64) {
 			}
 		}
 	}
-	if all == nil && q.samples[0].rate > 0 {
-		all = []float64{p.samples[0].rate / q.samples[0].rate}
+	if all != nil {
+		return all
+	}
+	from, to := p.samples[0].rate, q.samples[0].rate
+	if q != t.base {
+		from, to = t.gain(p).Median, t.gain(q).Median
+	}
+	if to > 0 {
+		all = []float64{from / to}
 	}
 	return all
 }

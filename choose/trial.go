@@ -53,6 +53,7 @@ type point struct {
 	mean         time.Duration // of a task of the last measurement
 	busy         float64
 	spans        []Span // of the last measurement
+	dropped      bool   // further rounds do not measure it
 }
 
 // sample is the throughput of a point in a round.

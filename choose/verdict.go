@@ -27,6 +27,7 @@ func (t *trial) buildReport(interrupted bool) {
 			r.Drift = t.finalRate/first - 1
 		}
 	}
+	t.discardIncompleteRound()
 	final := t.finalists()
 	chosen := t.simplest(final)
 	t.decide(chosen, final, interrupted)
@@ -36,14 +37,20 @@ func (t *trial) buildReport(interrupted bool) {
 	}
 }
 
-// finalists returns the points that can be recommended: those that were
-// measured in rounds, or all if there were no rounds.
+// discardIncompleteRound removes the measurements of a round that ended early:
+// rates and gains refer to complete rounds.
+func (t *trial) discardIncompleteRound() {
+	for _, p := range t.points {
+		p.samples = slices.DeleteFunc(p.samples, func(s sample) bool { return s.round > t.report.Rounds })
+	}
+}
+
+// finalists returns the points that can be recommended, which are all except
+// those that fail more often than the base. A point that was not in the rounds,
+// because there was no time for it, is compared by its first measurement.
 func (t *trial) finalists() (final []*point) {
 	for _, p := range t.points {
-		if t.failsMore(p) {
-			continue
-		}
-		if p == t.base || t.report.Rounds == 0 || p.samples[len(p.samples)-1].round > 0 {
+		if !t.failsMore(p) {
 			final = append(final, p)
 		}
 	}
@@ -51,7 +58,7 @@ func (t *trial) finalists() (final []*point) {
 }
 
 // gain returns the throughput of a point as a multiple of the base's.
-func (t *trial) gain(p *point) Interval { return intervalOf(ratios(p, t.base)) }
+func (t *trial) gain(p *point) Interval { return intervalOf(t.ratios(p, t.base)) }
 
 // best returns the point with the largest gain.
 func (t *trial) best(points []*point) *point {
@@ -64,13 +71,23 @@ func (t *trial) simplest(points []*point) *point {
 	best := t.best(points)
 	chosen := best
 	for _, p := range points {
-		r := intervalOf(ratios(p, best))
+		r := intervalOf(t.ratios(p, best))
 		good := r.Median >= equalShare || r.Median >= maybeEqualShare && r.High >= 1 && r.Confidence > 0
 		if good && (p.model < chosen.model || p.model == chosen.model && p.level < chosen.level) {
 			chosen = p
 		}
 	}
 	return chosen
+}
+
+// rounds returns the number of rounds in which a point was measured.
+func (p *point) rounds() (n int) {
+	for _, s := range p.samples {
+		if s.round > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // rate returns the throughput of a point in rounds, or its first one if there
@@ -92,10 +109,7 @@ func (p *point) rate() Interval {
 func (t *trial) describe(p *point, chosen bool) Point {
 	d := Point{
 		Model: t.models[p.model].Name, Concurrency: p.level, Rate: p.rate(), Gain: t.gain(p),
-		Rounds: len(p.samples) - 1, Tasks: p.tasks, Failed: p.failed, Busy: p.busy,
-	}
-	if base := t.base.rate().Median; d.Rounds == 0 && base > 0 {
-		d.Gain = Interval{Median: d.Rate.Median / base}
+		Rounds: p.rounds(), Tasks: p.tasks, Failed: p.failed, Busy: p.busy,
 	}
 	if p.err != nil {
 		d.FirstErr = errorLine(p.err)
@@ -145,7 +159,7 @@ func (t *trial) ties(chosen *point, final []*point) (names []string) {
 			continue
 		}
 		name := t.models[p.model].Name
-		r := intervalOf(ratios(p, best))
+		r := intervalOf(t.ratios(p, best))
 		if (r.Median >= equalShare || r.Median >= maybeEqualShare && r.High >= 1) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -184,5 +186,102 @@ func TestVerdict_FewRuns(t *testing.T) {
 				t.Errorf("MaxRuns %d: %d runs: %s", runs, report.Runs, report.Verdict.Sentence)
 			}
 		})
+	}
+}
+
+// checkAgreement fails the test if the parts of a report contradict each other:
+// the sentence, the verdict and the points.
+func checkAgreement(t *testing.T, r *choose.Report) {
+	t.Helper()
+	v, maxGain, maxRounds := r.Verdict, 0.0, 0
+	var chosen choose.Point
+	for _, p := range r.Points {
+		maxGain, maxRounds = max(maxGain, p.Gain.Median), max(maxRounds, p.Rounds)
+		if p.Model == v.Model && p.Concurrency == v.Concurrency {
+			chosen = p
+		}
+		// In simulated work the base has the same throughput in all rounds.
+		if want := p.Rate.Median / r.Points[0].Rate.Median; math.Abs(p.Gain.Median-want) > 0.05*want {
+			t.Errorf("%s with concurrency %d: gain %.1f, but %.0f tasks per second are a gain of %.1f", p.Model, p.Concurrency, p.Gain.Median, p.Rate.Median, want)
+		}
+	}
+	if chosen.Gain != v.Gain {
+		t.Errorf("the verdict has gain %v, and its point %v", v.Gain, chosen.Gain)
+	}
+	if chosen.Gain.Median < 0.9*maxGain {
+		t.Errorf("the recommended point has a gain of %.1f, another one %.1f", chosen.Gain.Median, maxGain)
+	}
+	if maxRounds != r.Rounds {
+		t.Errorf("%d rounds, but a point was measured in %d", r.Rounds, maxRounds)
+	}
+	if once := strings.Contains(r.String(), "ach level was measured once"); once && r.Rounds > 0 {
+		t.Errorf("after %d rounds the report says that each level was measured once", r.Rounds)
+	}
+	if t.Failed() {
+		t.Log(r)
+	}
+}
+
+// outlier is simulated work on goroutines whose first measurement at
+// concurrency 64 is far too high.
+type outlier struct {
+	duration atomic.Int64 // of a task, in nanoseconds
+	steps    int
+	seen64   bool
+}
+
+// call is the work.
+func (o *outlier) call(context.Context, int) (int, error) {
+	time.Sleep(time.Duration(o.duration.Load()))
+	return 0, nil
+}
+
+// onStep sets the duration of the tasks of a measurement.
+func (o *outlier) onStep(s choose.Step) {
+	o.steps++
+	const rate = 18 // of a worker
+	total := map[int]float64{0: rate, 45: 339, 64: 176, 91: 400, 128: 430}[s.Concurrency]
+	if total == 0 {
+		total = rate * float64(min(s.Concurrency, 16))
+	}
+	if s.Concurrency == 64 && !o.seen64 {
+		o.seen64, total = true, 620
+	}
+	o.duration.Store(int64(float64(max(1, s.Concurrency)) / total * 1e9))
+}
+
+// TestVerdict_FirstMeasurementTooHigh: rounds show that the point that seemed
+// the best is not. Points that seemed worse are measured again, and if there is
+// no time for that, they are compared by their first measurement.
+func TestVerdict_FirstMeasurementTooHigh(t *testing.T) {
+	run := func(t *testing.T, budget time.Duration, steps int) (report *choose.Report) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var work outlier
+			report, _ = choose.Run(ctx, work.call, []int{1}, twoModels(), &choose.Options{
+				Budget: budget, MaxConcurrency: 128,
+				OnStep: func(s choose.Step) {
+					if work.onStep(s); work.steps == steps {
+						cancel()
+					}
+				},
+			})
+			if report != nil {
+				checkAgreement(t, report)
+			}
+		})
+		return report
+	}
+	t.Run("enough time", func(t *testing.T) {
+		if v := run(t, time.Minute, 0).Verdict; v.Concurrency != 128 || v.Gain.Confidence < 0.95 {
+			t.Errorf("verdict: concurrency %d, gain %+v: %s", v.Concurrency, v.Gain, v.Sentence)
+		}
+	})
+	for _, budget := range []time.Duration{2, 3, 4, 5, 6, 8, 10, 12, 15} {
+		t.Run(fmt.Sprintf("budget %ds", budget), func(t *testing.T) { run(t, budget*time.Second, 0) })
+	}
+	for steps := 2; steps < 40; steps++ {
+		t.Run(fmt.Sprintf("canceled at step %d", steps), func(t *testing.T) { run(t, 0, steps) })
 	}
 }
