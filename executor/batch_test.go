@@ -20,8 +20,7 @@ type handExecutor struct {
 
 func newHandExecutor() *handExecutor {
 	e := &handExecutor{}
-	e.group = executor.NewWorkerGroup(handQueue{e}, func(ev concert.Event) { e.kinds = append(e.kinds, ev.Kind) })
-	e.group.Remote = true
+	e.group = executor.NewRemoteGroup(handQueue{e}, executor.Limits{}, func(ev concert.Event) { e.kinds = append(e.kinds, ev.Kind) })
 	return e
 }
 
@@ -43,9 +42,6 @@ func (*handExecutor) Shutdown(context.Context) error { return nil }
 
 // handQueue is the queue of a handExecutor.
 type handQueue struct{ e *handExecutor }
-
-// Next is not called, because there is no worker.
-func (handQueue) Next() *executor.Task { return nil }
 
 // Again keeps the task.
 func (q handQueue) Again(t *executor.Task) { q.e.tasks = append(q.e.tasks, t) }

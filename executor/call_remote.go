@@ -196,7 +196,7 @@ func (r *remoteCall[In, Out]) decodeAsync(codec Codec, worker int, result Encode
 	}
 	name := t.Name()
 	t.group.runUserCode(&userCode{
-		name: name, ctx: t.context(), grace: t.group.Limits.Grace, settled: settled, cancel: t.Cancel,
+		name: name, ctx: t.context(), grace: t.group.limits.Grace, settled: settled, cancel: t.Cancel,
 		run: func(w values.Work) func() {
 			out, err := decodeResult[Out](w, t.fn, codec, result, nil)
 			return func() { r.finish(worker, out, err) }

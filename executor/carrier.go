@@ -385,7 +385,7 @@ func (w *Worker) compensateLocked() *carrier {
 func (s *carrier) serve() {
 	defer s.end() // also when a task ends the goroutine
 	for {
-		t := s.worker.group.queue.Next()
+		t := s.worker.group.local.Next()
 		if t == nil {
 			return
 		}

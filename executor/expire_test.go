@@ -23,7 +23,6 @@ func (s *shelf) Execute(_ context.Context, t *executor.Task) error {
 func (s *shelf) Width() int                     { return 1 }
 func (s *shelf) Close() error                   { return nil }
 func (s *shelf) Shutdown(context.Context) error { return nil }
-func (s *shelf) Next() *executor.Task           { return nil }
 func (s *shelf) Again(*executor.Task)           {}
 func (s *shelf) Dropped()                       {}
 func (s *shelf) Withdraw(*executor.Task) bool   { return true }
@@ -32,7 +31,7 @@ func (s *shelf) Withdraw(*executor.Task) bool   { return true }
 // no sooner.
 func TestTask_Expire(t *testing.T) {
 	s := &shelf{}
-	s.group = executor.NewWorkerGroup(s, nil)
+	s.group = executor.NewRemoteGroup(s, executor.Limits{}, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	fut := concert.Submit(ctx, s, func(context.Context, int) (int, error) { return 0, nil }, 1)
 	if s.tasks[0].Expire() || !s.tasks[0].Waiting() {

@@ -47,8 +47,7 @@ func (h *handOver) Again(t *executor.Task) { h.again <- t }
 
 func newHandOver() *handOver {
 	h := &handOver{again: make(chan *executor.Task, 1)}
-	h.group = executor.NewWorkerGroup(h, nil)
-	h.group.Remote = true
+	h.group = executor.NewRemoteGroup(h, executor.Limits{}, nil)
 	return h
 }
 

@@ -167,7 +167,7 @@ func (r *remoteItems[In, Out]) decodeAsync(i, worker int, item *item[In, Out], r
 	result.Bytes = cloned(result.Bytes) // the bytes belong to the executor
 	name := r.task.Name()
 	r.task.group.runUserCode(&userCode{
-		name: name, ctx: r.m.ctx, grace: r.task.group.Limits.Grace, cancel: r.cancel,
+		name: name, ctx: r.m.ctx, grace: r.task.group.limits.Grace, cancel: r.cancel,
 		run: func(w values.Work) func() {
 			out, err := decodeResult[Out](w, r.task.fn, r.codec, result, nil)
 			return func() { r.finish(i, worker, item, out, err) }

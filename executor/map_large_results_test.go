@@ -17,7 +17,7 @@ type byHand struct {
 
 func newByHand() *byHand {
 	e := &byHand{tasks: make(chan *executor.Task, 8)}
-	e.group = executor.NewWorkerGroup(e, nil)
+	e.group = executor.NewRemoteGroup(e, executor.Limits{}, nil)
 	return e
 }
 
@@ -29,7 +29,6 @@ func (e *byHand) Execute(_ context.Context, t *executor.Task) error {
 func (*byHand) Width() int                     { return 2 }
 func (*byHand) Close() error                   { return nil }
 func (*byHand) Shutdown(context.Context) error { return nil }
-func (*byHand) Next() *executor.Task           { panic("no worker here") }
 func (*byHand) Again(*executor.Task)           { panic("no worker here") }
 func (*byHand) Withdraw(*executor.Task) bool   { return true }
 func (*byHand) Dropped()                       {}

@@ -59,7 +59,7 @@ func (g *WorkerGroup) Shutdown(ctx context.Context, done <-chan struct{}, grace 
 // CancelAll cancels the tasks of the queue, and then those that the workers
 // run. It returns how many had not started.
 func (g *WorkerGroup) CancelAll(cause error) (notStarted int) {
-	for t := g.queue.Next(); t != nil; t = g.queue.Next() {
+	for t := g.local.Next(); t != nil; t = g.local.Next() {
 		if t.Cancel(cause) {
 			notStarted++
 		}

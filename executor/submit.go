@@ -73,9 +73,6 @@ func (noQueue) Again(*Task) {}
 // Dropped does nothing.
 func (noQueue) Dropped() {}
 
-// Withdraw returns true: there is no queue that has the task.
-func (noQueue) Withdraw(*Task) bool { return true }
-
 // call is a function applied to an argument: the job of a Submit.
 type call[In, Out any] struct {
 	future Future[Out]

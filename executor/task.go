@@ -163,7 +163,7 @@ func (t *Task) Cancel(cause error) bool {
 			runtime.Gosched() // another goroutine leaves this state at once
 			continue
 		case claimed:
-			if !t.group.queue.Withdraw(t) {
+			if !t.group.remote.Withdraw(t) {
 				if cause == nil {
 					cause = ErrCanceled
 				}

@@ -8,8 +8,7 @@ import (
 )
 
 // A TaskQueue is the bounded first-in first-out queue of an executor. It
-// implements [Queue] for executors whose workers are goroutines of this
-// process.
+// implements [LocalQueue]. A remote executor may use it for its [RemoteQueue].
 //
 //	Execute --Push--> room? --> queue --Next--> worker
 //	                    |         ^
@@ -162,10 +161,6 @@ func (q *TaskQueue) Dropped() {
 	}
 	q.admitLocked()
 }
-
-// Withdraw returns true, because no call is claimed from the queue of a local
-// executor.
-func (q *TaskQueue) Withdraw(*Task) bool { return true }
 
 // LenLocked returns the number of tasks in the queue. Canceled tasks may count.
 func (q *TaskQueue) LenLocked() int { return q.tasks.lenLocked() }

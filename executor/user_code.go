@@ -143,7 +143,7 @@ func (g *WorkerGroup) runUserCode(u *userCode) {
 	g.code.mu.Unlock()
 	go func() {
 		defer g.endUserCode(u)
-		u.wait(g.Limits)
+		u.wait(g.limits)
 	}()
 }
 

@@ -11,13 +11,10 @@ import (
 // that is given the task's own context does not hang because all workers are
 // blocked.
 
-// A Queue is the queue of an executor, as a [WorkerGroup] uses it. Its methods
-// never block, and may be called from any goroutine. Next is never called if
-// the workers are not goroutines of this process.
+// A Queue is the queue of an executor, as a [WorkerGroup] uses it. It is either
+// a [LocalQueue] or a [RemoteQueue]. Its methods never block, and may be called
+// from any goroutine.
 type Queue interface {
-	// Next removes the next task from the queue and returns it, or returns nil.
-	// Compensating carriers call it, while a worker of the group is blocked.
-	Next() *Task
 	// Again puts a task that had a turn at the end of the queue, whatever the
 	// bound of the queue; after Close it fails the task with ErrClosed. The
 	// queue may still have the task from before, if a task that waits for it
@@ -31,6 +28,20 @@ type Queue interface {
 	// that waits for it: its slot in the queue is free. It is also called when
 	// a call leaves the list that [WorkerGroup.UserCode] returns.
 	Dropped()
+}
+
+// A LocalQueue is the queue of an executor whose workers are goroutines of this
+// process. [TaskQueue] is one.
+type LocalQueue interface {
+	Queue
+	// Next removes the next task from the queue and returns it, or returns nil.
+	// Compensating carriers call it, while a worker of the group is blocked.
+	Next() *Task
+}
+
+// A RemoteQueue is the queue of an executor that claims calls.
+type RemoteQueue interface {
+	Queue
 	// Withdraw is called when a task is canceled after its call was claimed and
 	// before [Batch.Start]. It reports whether the call certainly has not
 	// started and never will. If it reports false, the task counts as running:
@@ -46,13 +57,11 @@ type WorkerGroup struct {
 	// Lock, unless nil, is held by tasks while they run. Set it before the
 	// first Join.
 	Lock Lock
-	// Remote means that tasks run in other processes. Limits bounds the methods
-	// that encode and decode their values in this process. Both are set before
-	// the first Adopt.
-	Remote bool
-	Limits Limits
 
 	queue    Queue
+	local    LocalQueue  // queue, or nil if the executor is remote
+	remote   RemoteQueue // queue, or nil if the executor is local
+	limits   Limits      // for methods that encode and decode values of remote tasks
 	observer *guardedObserver
 	code     userCodes
 
@@ -67,11 +76,18 @@ type WorkerGroup struct {
 	stuck      bool       // all its suspended carriers are stuck, in that descent
 }
 
-// NewWorkerGroup returns a group without workers. An executor whose workers are
-// not goroutines of this process never calls Join; its tasks count as able to
-// start at any time. The observer may be nil.
-func NewWorkerGroup(queue Queue, observer Observer) *WorkerGroup {
-	return &WorkerGroup{queue: queue, observer: newGuardedObserver(observer), workers: make(map[*Worker]struct{})}
+// NewWorkerGroup returns a group without workers, for an executor whose workers
+// are goroutines of this process. The observer may be nil.
+func NewWorkerGroup(queue LocalQueue, observer Observer) *WorkerGroup {
+	return &WorkerGroup{queue: queue, local: queue, observer: newGuardedObserver(observer), workers: make(map[*Worker]struct{})}
+}
+
+// NewRemoteGroup returns a group for an executor whose tasks run in other
+// processes. The group has no workers, so Join must not be called: its tasks
+// count as able to start at any time. The limits bound the methods that encode
+// and decode values in this process. The observer may be nil.
+func NewRemoteGroup(queue RemoteQueue, limits Limits, observer Observer) *WorkerGroup {
+	return &WorkerGroup{queue: queue, remote: queue, limits: limits, observer: newGuardedObserver(observer)}
 }
 
 // Adopt adds a task to the group and calls the observer. Execute must call it
@@ -83,7 +99,7 @@ func (g *WorkerGroup) Adopt(t *Task) {
 	if t.move(idle, pending) {
 		return // a Map's task, back with new input
 	}
-	if g.Remote && foreign(t.ctx.Parent) {
+	if g.remote != nil && foreign(t.ctx.Parent) {
 		t.ctx.Parent = newForeignContext(t.ctx.Parent)
 	}
 	if g.observer != nil {
@@ -126,6 +142,9 @@ type Worker struct {
 // have no goroutine while the queue is empty, and different goroutines one
 // after another. Observers receive the id.
 func (g *WorkerGroup) Join(id int) *Worker {
+	if g.local == nil {
+		panic("executor: Join: the group was made by NewRemoteGroup, and has no workers")
+	}
 	w := newWorker(g, id)
 	graph.mu.Lock()
 	g.workers[w] = struct{}{}

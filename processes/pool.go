@@ -92,9 +92,7 @@ func newPool(n int, o Options, c *confine.Sandbox, settings config) *Pool {
 	p.restarts.paused = make(map[*time.Timer]bool)
 	p.ooms = osproc.FindOOMCounter()
 	p.oomKills = p.ooms.Count()
-	p.group = executor.NewWorkerGroup((*groupQueue)(p), o.Observer)
-	p.group.Remote = true
-	p.group.Limits = executor.Limits{Timeout: o.Timeout, Expired: ErrTimeout, Grace: o.Grace}
+	p.group = executor.NewRemoteGroup((*groupQueue)(p), executor.Limits{Timeout: o.Timeout, Expired: ErrTimeout, Grace: o.Grace}, o.Observer)
 	return p
 }
 
@@ -240,12 +238,6 @@ func (p *Pool) wakeWorkerLocked() {
 // groupQueue is the Pool as the queue of its executor.WorkerGroup.
 type groupQueue Pool
 
-// Next implements [executor.Queue]. It is for workers in this process, and
-// panics.
-func (*groupQueue) Next() *executor.Task {
-	panic("processes: the workers of a Pool are not in this process")
-}
-
 // Again implements [executor.Queue]. The group calls it when user code has
 // encoded the argument of a task, which goes to the front of the queue.
 func (g *groupQueue) Again(t *executor.Task) {
@@ -274,7 +266,7 @@ func (g *groupQueue) Dropped() {
 	p.checkEndLocked()
 }
 
-// Withdraw implements [executor.Queue].
+// Withdraw implements [executor.RemoteQueue].
 func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	p := (*Pool)(g)
 	p.mu.Lock()

@@ -84,9 +84,7 @@ func New(n int, opts Options) *Executor {
 	e := &Executor{opts: opts, width: n, workers: n, calls: make(map[*call]bool), gone: make(chan struct{})}
 	e.changed.L = &e.mu
 	e.queue = executor.NewTaskQueue(&e.mu, opts.Queue, e.changed.Broadcast)
-	e.group = executor.NewWorkerGroup((*groupQueue)(e), opts.Observer)
-	e.group.Remote = true
-	e.group.Limits = executor.Limits{Timeout: opts.Timeout, Expired: errTimeout, Grace: opts.Grace}
+	e.group = executor.NewRemoteGroup((*groupQueue)(e), executor.Limits{Timeout: opts.Timeout, Expired: errTimeout, Grace: opts.Grace}, opts.Observer)
 	for i := range n {
 		go e.work(i)
 	}
@@ -158,9 +156,6 @@ func (e *Executor) refuse() {
 // groupQueue is the Executor as its executor.WorkerGroup sees it.
 type groupQueue Executor
 
-// Next implements executor.Queue; it is for workers whose tasks are run.
-func (*groupQueue) Next() *executor.Task { panic("loopback: no worker here") }
-
 // Again implements executor.Queue.
 func (g *groupQueue) Again(t *executor.Task) {
 	e := (*Executor)(g)
@@ -173,7 +168,7 @@ func (g *groupQueue) Again(t *executor.Task) {
 	e.queue.AgainLocked(t)
 }
 
-// Withdraw implements executor.Queue: Start comes before the function.
+// Withdraw implements executor.RemoteQueue: Start comes before the function.
 func (*groupQueue) Withdraw(*executor.Task) bool { return true }
 
 // Dropped implements executor.Queue: canceled tasks leave the queue.

@@ -90,9 +90,7 @@ func New(ctx context.Context, conn *jet.Conn, opts Options) (*Executor, error) {
 		e.client = e.conn.Public
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
-	e.group = executor.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
-	e.group.Remote = true
-	e.group.Limits.Grace = e.opts.Grace
+	e.group = executor.NewRemoteGroup((*groupQueue)(e), executor.Limits{Grace: e.opts.Grace}, e.opts.Observer)
 	if err := e.start(ctx); err != nil {
 		e.stop()
 		e.background.Wait()
@@ -137,9 +135,6 @@ func (e *Executor) notify() {
 // groupQueue is the Executor as its executor.WorkerGroup sees it.
 type groupQueue Executor
 
-// Next implements executor.Queue; it is for workers whose tasks are run.
-func (*groupQueue) Next() *executor.Task { panic("cluster: no worker here") }
-
 // Again implements executor.Queue: the argument of a task has been encoded.
 func (g *groupQueue) Again(t *executor.Task) {
 	e := (*Executor)(g)
@@ -155,7 +150,7 @@ func (g *groupQueue) Again(t *executor.Task) {
 	e.notify()
 }
 
-// Withdraw implements executor.Queue. The dispatcher:
+// Withdraw implements executor.RemoteQueue. The dispatcher:
 //
 //  1. adds a task to claiming,
 //  2. claims its call,

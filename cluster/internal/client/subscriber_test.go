@@ -47,14 +47,13 @@ func newOffline(t *testing.T) *offline {
 	}
 	e.conn.JS = &fakeStreams{link: e.conn}
 	e.ctx, e.stop = context.WithCancel(t.Context())
-	e.group = executor.NewWorkerGroup((*groupQueue)(e), func(event concert.Event) {
+	e.group = executor.NewRemoteGroup((*groupQueue)(e), executor.Limits{}, func(event concert.Event) {
 		if event.Kind == concert.TaskStarted {
 			o.mu.Lock()
 			o.started++
 			o.mu.Unlock()
 		}
 	})
-	e.group.Remote = true
 	o.e = e
 	return o
 }
