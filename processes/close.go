@@ -101,40 +101,28 @@ func (p *Pool) checkGoneLocked() {
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.made()
 	p.refuse(concert.ErrClosed)
-	select {
-	case <-p.gone:
-		p.awaitLog()
-		return nil
-	default:
+	err := executor.Shutdown(ctx, p.gone, p.opts.Grace, p.cancelAll, func() []string { return p.killAll(context.Cause(ctx)) })
+	if failure, ok := err.(*concert.ShutdownError); ok {
+		failure.Canceled += p.killUntilGone(failure.Cause)
 	}
-	select {
-	case <-p.gone:
-		p.awaitLog()
-		return nil
-	case <-ctx.Done():
-	}
-	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
-	grace := time.NewTimer(max(0, p.opts.Grace))
-	defer grace.Stop()
-	// Call cancelAll repeatedly, because it does not cancel calls that a worker
-	// is claiming at that moment.
+	p.awaitLog()
+	return err
+}
+
+// killUntilGone cancels all tasks and kills their workers until no worker is
+// left. It returns how many tasks had not started. It calls cancelAll
+// repeatedly, because that does not cancel calls that a worker is claiming at
+// that moment.
+func (p *Pool) killUntilGone(cause error) (notStarted int) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	failure.Canceled = p.cancelAll(failure.Cause)
-	over := false
 	for {
 		select {
 		case <-p.gone:
-			p.awaitLog()
-			return failure
+			return notStarted
 		case <-tick.C:
-			failure.Canceled += p.cancelAll(failure.Cause)
-			if over {
-				p.killAll(failure.Cause)
-			}
-		case <-grace.C:
-			over = true
-			failure.Running = p.killAll(failure.Cause)
+			notStarted += p.cancelAll(cause)
+			p.killAll(cause)
 		}
 	}
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"concert"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // Close implements concert.Executor: it waits until all accepted tasks have
@@ -23,50 +23,20 @@ func (e *Executor) Close() error {
 // the cluster.
 func (e *Executor) Shutdown(ctx context.Context) error {
 	e.closeQueues()
-	select {
-	case <-e.allSettled:
-		e.disconnect()
-		return nil
-	default:
-	}
-	select {
-	case <-e.allSettled:
-		e.disconnect()
-		return nil
-	case <-ctx.Done():
-	}
-	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
-	// Steps: 1. cancel the tasks that are queued or being claimed, 2. cancel
-	// the calls that were sent before step 1 or during it.
-	e.mu.Lock()
-	tasks := slices.Collect(maps.Keys(e.claiming))
-	for _, q := range e.queues {
-		tasks = append(tasks, q.tasks...)
-	}
-	sent := map[*subscriber]bool{}
-	e.collectLocked(sent)
-	e.shuttingDown = true
-	e.mu.Unlock()
-	for _, t := range tasks {
-		if t.Cancel(failure.Cause) {
-			failure.Canceled++
+	var sent map[*subscriber]bool // set when the tasks are canceled
+	err := executor.Shutdown(ctx, e.allSettled, e.opts.Grace, func(cause error) (notStarted int) {
+		if sent == nil {
+			sent, notStarted = e.cancelAll(cause)
 		}
-	}
-	failure.Canceled += e.group.CancelUserCode(failure.Cause)
-	e.mu.Lock()
-	e.collectLocked(sent)
-	e.mu.Unlock()
-	for s := range sent {
-		s.batch.Cancel(failure.Cause)
-		e.cancelSubscriber(s)
-	}
-	select {
-	case <-e.allSettled:
-	case <-time.After(e.opts.Grace):
+		return notStarted
+	}, e.group.UserCode)
+	failure, ok := err.(*concert.ShutdownError)
+	if !ok {
+		e.disconnect()
+		return err
 	}
 	// Close waits for the remaining tasks, which settle when they end.
 	defer func() { go e.Close() }()
-	failure.Running = e.group.UserCode()
 	for s := range sent {
 		s.mu.Lock()
 		switch {
@@ -78,6 +48,37 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	return failure
+}
+
+// cancelAll cancels all tasks. It returns the subscribers of the calls that
+// were sent, and how many of the other tasks had not started.
+//
+// Steps: 1. cancel the tasks that are queued or being claimed, 2. cancel the
+// calls that were sent before step 1 or during it.
+func (e *Executor) cancelAll(cause error) (sent map[*subscriber]bool, notStarted int) {
+	e.mu.Lock()
+	tasks := slices.Collect(maps.Keys(e.claiming))
+	for _, q := range e.queues {
+		tasks = append(tasks, q.tasks...)
+	}
+	sent = map[*subscriber]bool{}
+	e.collectLocked(sent)
+	e.shuttingDown = true
+	e.mu.Unlock()
+	for _, t := range tasks {
+		if t.Cancel(cause) {
+			notStarted++
+		}
+	}
+	notStarted += e.group.CancelUserCode(cause)
+	e.mu.Lock()
+	e.collectLocked(sent)
+	e.mu.Unlock()
+	for s := range sent {
+		s.batch.Cancel(cause)
+		e.cancelSubscriber(s)
+	}
+	return sent, notStarted
 }
 
 // collectLocked adds the subscribers of all calls to a set. The caller holds
