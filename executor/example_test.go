@@ -1,0 +1,325 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"concert"
+	"concert/executor"
+	"concert/goroutines"
+)
+
+// Package concert is made of these functions, and documents them.
+func Example_submit() {
+	ctx := context.Background()
+	pool := goroutines.New(2, &goroutines.Options{Observer: func(e executor.Event) {
+		if e.Kind == executor.TaskProgress {
+			fmt.Println(e.Input.Label, "is done to", e.Done, "of", e.Total)
+		}
+	}})
+	defer pool.Close()
+	length := func(ctx context.Context, word string) (int, error) {
+		executor.Progress(ctx, 1, 2)
+		executor.Release(ctx, func() { time.Sleep(time.Millisecond) }) // without a Lock that the task may hold
+		return len(word), nil
+	}
+	quiet := func(_ context.Context, word string) (int, error) { return len(word), nil }
+
+	fmt.Println(executor.Submit(executor.WithLabel(ctx, "the gopher"), pool, length, "gopher").Result(ctx))
+	if fut, ok := executor.TrySubmit(ctx, pool, quiet, "go"); ok {
+		fmt.Println(fut.Result(ctx))
+	}
+	fmt.Println(executor.Go(ctx, func(context.Context) (string, error) { return "alone", nil }).Result(ctx))
+	labeled := executor.WithInputLabels(ctx, strings.ToUpper)
+	results := executor.Map(labeled, pool, quiet, slices.Values([]string{"a", "bb"}), true)
+	results(func(index int64, n int, err error) bool {
+		fmt.Println(index, n, err)
+		return true
+	})
+	// Output:
+	// the gopher is done to 1 of 2
+	// 6 <nil>
+	// 2 <nil>
+	// alone <nil>
+	// 0 1 <nil>
+	// 1 2 <nil>
+}
+
+// lazyPool is a local executor that runs its tasks when it is closed, on the
+// goroutine that calls Close.
+type lazyPool struct {
+	mu     sync.Mutex
+	queue  *executor.TaskQueue
+	worker *executor.Worker
+}
+
+func (p *lazyPool) Execute(ctx context.Context, t *executor.Task) error {
+	p.worker.Group().Adopt(t)
+	return p.queue.Push(ctx, p.worker.Group(), t)
+}
+
+func (p *lazyPool) Width() int { return 1 }
+
+func (p *lazyPool) Close() error {
+	p.queue.Close(executor.ErrClosed)
+	p.worker.Serve(p.queue.Next)
+	return nil
+}
+
+func (p *lazyPool) Shutdown(context.Context) error { return p.Close() }
+
+// A worker of a group runs the tasks of a queue. Here, it runs them when the
+// executor is closed, so nothing is to be done when a task is added.
+func ExampleNewTaskQueue() {
+	pool := new(lazyPool)
+	pool.queue = executor.NewTaskQueue(&pool.mu, 16, func() { fmt.Println("queued") })
+	pool.worker = executor.NewWorkerGroup(pool.queue, nil).Join(0)
+
+	ctx := context.Background()
+	fut := concert.Submit(ctx, pool, func(_ context.Context, n int) (int, error) {
+		fmt.Println("runs")
+		return n * n, nil
+	}, 12)
+	pool.Close()
+	fmt.Println(fut.Result(ctx))
+	// Output:
+	// queued
+	// runs
+	// 144 <nil>
+}
+
+// The observer of a group is called with the events of its tasks.
+func ExampleNewWorkerGroup() {
+	pool := new(lazyPool)
+	pool.queue = executor.NewTaskQueue(&pool.mu, 16, func() {})
+	group := executor.NewWorkerGroup(pool.queue, func(e executor.Event) { fmt.Println(e.Kind) })
+	pool.worker = group.Join(0)
+
+	concert.Submit(context.Background(), pool, func(context.Context, int) (int, error) { return 0, nil }, 0)
+	pool.Close()
+	// Output:
+	// submitted
+	// started
+	// finished
+}
+
+// byteExecutor is a remote executor. It has no queue, because it claims the
+// calls of each task at once. Its "worker" is a goroutine that receives only
+// the names of functions, and bytes.
+type byteExecutor struct {
+	group *executor.WorkerGroup
+	tasks sync.WaitGroup
+}
+
+func (e *byteExecutor) Execute(_ context.Context, t *executor.Task) error {
+	e.group.Adopt(t)
+	e.Again(t)
+	return nil
+}
+
+func (e *byteExecutor) Again(t *executor.Task) { e.tasks.Go(func() { e.run(t) }) }
+
+func (e *byteExecutor) run(t *executor.Task) {
+	for again := true; again; {
+		var batch *executor.Batch
+		if batch, again = t.Claim(4, 1<<20); batch == nil {
+			return
+		}
+		for i, arg := range batch.Args {
+			if batch.Start(i, 0) {
+				result, err := executor.InvokeIsolated(batch.Context(), batch.Name, arg)
+				batch.Settle(i, 0, result, err)
+			} else {
+				batch.Settle(i, -1, executor.Encoded{}, executor.ErrCanceled)
+			}
+		}
+	}
+}
+
+func (e *byteExecutor) Dropped()                       {}
+func (e *byteExecutor) Withdraw(*executor.Task) bool   { return true } // Start decides
+func (e *byteExecutor) Width() int                     { return 1 }
+func (e *byteExecutor) Close() error                   { e.tasks.Wait(); return nil }
+func (e *byteExecutor) Shutdown(context.Context) error { return e.Close() }
+
+var reverse = concert.Register("executor_test.reverse", func(_ context.Context, text []byte) ([]byte, error) {
+	slices.Reverse(text)
+	return text, nil
+})
+
+// A remote executor claims the calls of a task, and settles them with the
+// results that its workers return.
+func ExampleNewRemoteGroup() {
+	ex := new(byteExecutor)
+	ex.group = executor.NewRemoteGroup(ex, executor.Limits{Timeout: time.Second, Expired: errors.New("too slow")}, nil)
+	defer ex.Close()
+
+	ctx := context.Background()
+	text, err := concert.Submit(ctx, ex, reverse, []byte("gopher")).Result(ctx)
+	fmt.Println(string(text), err)
+	// Output: rehpog <nil>
+}
+
+// Shutdown waits until all tasks have settled. When its context ends, it
+// cancels them, and waits for the grace period.
+func ExampleShutdown() {
+	task, cancelTask := context.WithCancelCause(context.Background())
+	done := make(chan struct{})
+	go func() {
+		<-task.Done() // what the task does
+		close(done)
+	}()
+	cancel := func(cause error) (notStarted int) {
+		cancelTask(cause)
+		return 0
+	}
+	running := func() []string { return []string{"task"} }
+
+	ctx, stop := context.WithTimeout(context.Background(), time.Millisecond)
+	defer stop()
+	fmt.Println(executor.Shutdown(ctx, done, time.Minute, cancel, running))
+	// Output: concert: shutdown: context deadline exceeded
+}
+
+// AsCompleted and Wait of package concert are loops over Arrivals.
+func ExampleNewArrivals() {
+	ctx := context.Background()
+	pool := goroutines.New(2, nil)
+	defer pool.Close()
+	slow := make(chan struct{})
+	first := executor.Submit(ctx, pool, func(context.Context, int) (int, error) { <-slow; return 0, nil }, 0)
+	second := executor.Submit(ctx, pool, func(context.Context, int) (int, error) { return 0, nil }, 0)
+
+	arrivals := executor.NewArrivals(ctx, []*executor.Task{first.Task(), second.Task()})
+	defer arrivals.Stop()
+	fmt.Println(arrivals.Next(ctx))
+	close(slow)
+	fmt.Println(arrivals.Next(ctx))
+	// Output:
+	// 1 <nil>
+	// 0 <nil>
+}
+
+// A worker process receives the name of a function and an encoded argument, and
+// sends the encoded result. Progress that the function reports is sent as well.
+func ExampleInvoke() {
+	name, arg, err := executor.Prepare(shorten, []byte("gopher")) // in the submitter
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := executor.WithProgress(context.Background(), func(done, total int64) { fmt.Println(done, "of", total) })
+	result, err := executor.Invoke(ctx, name, arg)
+	fmt.Println(string(result.Bytes), err)
+	// Output:
+	// 1 of 2
+	// go <nil>
+}
+
+var shorten = concert.Register("executor_test.shorten", func(ctx context.Context, text []byte) ([]byte, error) {
+	concert.Progress(ctx, 1, 2)
+	return text[:2], nil
+})
+
+// WithProgress is for the worker's side of a call.
+func ExampleWithProgress() {
+	ctx := executor.WithProgress(context.Background(), func(done, total int64) { fmt.Println(done, "of", total) })
+	concert.Progress(ctx, 3, 4)
+	// Output: 3 of 4
+}
+
+// A worker that is a goroutine isolates the methods of arguments and results.
+func ExampleInvokeIsolated() {
+	name, arg, err := executor.Prepare(reverse, []byte("gopher"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := executor.InvokeIsolated(context.Background(), name, arg)
+	fmt.Println(string(result.Bytes), err)
+	// Output: rehpog <nil>
+}
+
+// A worker of a cluster passes the calls that it receives to a pool.
+func ExampleRelay() {
+	ctx := context.Background()
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	name, arg, err := executor.Prepare(reverse, []byte("gopher"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := executor.Relay(ctx, pool, executor.Call{Name: name, Arg: arg}).Result(ctx)
+	fmt.Println(string(result.Bytes), err)
+	// Output: rehpog <nil>
+}
+
+// A pool that recovers a panic returns it as an error, with the stack.
+func ExampleNewPanicError() {
+	call := func(fn func()) (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				err = executor.NewPanicError(v)
+			}
+		}()
+		fn()
+		return nil
+	}
+	fmt.Println(call(func() { panic("no gopher") }))
+	// Output: concert: task panicked: no gopher
+}
+
+// WorkerOf finds the worker of a task, and State what the executor keeps there.
+func ExampleWorkerOf() {
+	pool := goroutines.New(1, &goroutines.Options{Init: func(context.Context) (any, error) { return "a connection", nil }})
+	defer pool.Close()
+	ctx := context.Background()
+	fmt.Println(executor.Submit(ctx, pool, func(ctx context.Context, _ int) (any, error) {
+		return executor.WorkerOf(ctx).State, nil
+	}, 0).Result(ctx))
+	fmt.Println(executor.WorkerOf(ctx))
+	// Output:
+	// a connection <nil>
+	// <nil>
+}
+
+// loudLock is a Releaser that prints what it does.
+type loudLock struct{}
+
+func (loudLock) Release(fn func()) {
+	fmt.Println("release")
+	defer fmt.Println("acquire")
+	fn()
+}
+
+// Waits with the context of the holder of a lock release the lock.
+func ExampleWithReleaser() {
+	ctx := executor.WithReleaser(context.Background(), loudLock{})
+	fut := concert.Go(context.Background(), func(context.Context) (int, error) {
+		time.Sleep(time.Millisecond)
+		return 1, nil
+	})
+	fmt.Println(fut.Result(ctx))
+	// Output:
+	// release
+	// acquire
+	// 1 <nil>
+}
+
+// ReleaserOf is for executors that block outside of package concert.
+func ExampleReleaserOf() {
+	ctx := executor.WithReleaser(context.Background(), loudLock{})
+	if r := executor.ReleaserOf(ctx); r != nil {
+		r.Release(func() { fmt.Println("block") })
+	}
+	// Output:
+	// release
+	// block
+	// acquire
+}
