@@ -70,17 +70,22 @@ func TestAccess_UnknownKeys(t *testing.T) {
 	k := newKeyring(t)
 	s := guarded(t, k)
 	other := newKeyring(t)
-	for name, access := range map[string]cluster.Access{
-		"no key":                      {},
-		"no key, any certificate":     {TLS: &tls.Config{InsecureSkipVerify: true}},
-		"a holder of another's key":   other.access(server.Client, "other"),
-		"the same, who takes any TLS": {Key: other.access(server.Admin, "another").Key, TLS: &tls.Config{InsecureSkipVerify: true}},
+	for name, row := range map[string]struct {
+		access cluster.Access
+		want   string
+	}{
+		"no key":                      {cluster.Access{}, "requires a key if it is concertd: make one with 'concertd key --out FILE ROLE NAME', then pass --key FILE"},
+		"no key, any certificate":     {cluster.Access{TLS: &tls.Config{InsecureSkipVerify: true}}, "requires a key: make one with 'concertd key"},
+		"a holder of another's key":   {other.access(server.Client, "other"), "by the authority of another keyring"},
+		"the same, who takes any TLS": {cluster.Access{Key: other.access(server.Admin, "another").Key, TLS: &tls.Config{InsecureSkipVerify: true}}, "does not know the key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			if ex, err := cluster.Dial(ctx, s.URL(), &cluster.Options{Access: access}); err == nil {
+			if ex, err := cluster.Dial(ctx, s.URL(), &cluster.Options{Access: row.access}); err == nil {
 				t.Errorf("%s gets in", name)
 				ex.Close()
+			} else if !strings.Contains(err.Error(), row.want) {
+				t.Errorf("error %q, want %q", err, row.want)
 			}
 			cancel()
 		})

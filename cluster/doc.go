@@ -2,16 +2,29 @@
 // concert whose workers are other programs ([Dial]), and the worker ([Serve]).
 // Streams, replication, leases and deduplication are those of NATS JetStream.
 //
-//	ex, err := cluster.Dial(ctx, "nats://one:4222,two:4222,three:4222", nil)
+// A server is a concertd process, which requires a key of each client and each
+// worker. These commands start a server on this machine, and make two keys:
+//
+//	concertd serve                             # continues until Ctrl-C
+//	concertd key --out ann.key client ann      # for a program that submits tasks
+//	concertd key --out box1.key worker box1    # for a program that runs them
+//
+// The client's program connects with its key:
+//
+//	ex, err := cluster.Dial(ctx, "nats://127.0.0.1:4222", &cluster.Options{Access: cluster.Access{Key: "ann.key"}})
 //	for n, err := range concert.Map(ctx, ex, square, inputs) { ... }
 //
 // On each machine that runs tasks, a program in which square is registered
 // calls Serve:
 //
-//	cluster.Serve(ctx, "nats://one:4222,two:4222,three:4222", goroutines.New(8, nil), nil)
+//	cluster.Serve(ctx, "nats://127.0.0.1:4222", goroutines.New(8, nil), &cluster.ServeOptions{Access: cluster.Access{Key: "box1.key"}})
 //
-// The servers are concertd processes, or NATS servers with JetStream. Package
-// concert/cluster/server runs one inside a program.
+// Only the commands concert worker and concert status read the environment
+// variables CONCERT_URL and CONCERT_KEY. Dial, Serve and Inspect do not.
+//
+// Other NATS servers with JetStream can be used too. They may require no key:
+// then the options may be nil. Package concert/cluster/server runs a server
+// inside a program.
 //
 // # The model
 //

@@ -17,6 +17,10 @@ var loggedRecords = []string{
 	"connections exceeded", "subscriptions exceeded", "maximum control line exceeded", "tls handshake error",
 }
 
+// distrustHint explains the record of a client that refuses the server's
+// certificate.
+const distrustHint = "usually a program without a key, or with a key file of another keyring: give it one that concertd key makes"
+
 // natsLogger passes some records of the NATS server to package slog. Any client
 // can cause these records, so it passes at most one per second after the first
 // 20.
@@ -31,7 +35,11 @@ func (r *natsLogger) record(format string, args ...any) {
 	lower := strings.ToLower(text)
 	for _, part := range loggedRecords {
 		if strings.Contains(lower, part) && r.limit.Allow() {
-			slog.Warn("server: connection refused or closed", "reason", text)
+			attrs := []any{"reason", text}
+			if strings.Contains(lower, "remote error: tls") {
+				attrs = append(attrs, "hint", distrustHint)
+			}
+			slog.Warn("server: connection refused or closed", attrs...)
 			return
 		}
 	}

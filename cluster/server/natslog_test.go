@@ -36,6 +36,14 @@ func TestNATSLogger(t *testing.T) {
 			t.Fatalf("the key is not named in %s", logged.String())
 		}
 	}
+	if _, err := client.Connect(s.URL(), client.Secure()); err == nil {
+		t.Fatal("a client without a key file accepts the server's certificate")
+	}
+	for begin := time.Now(); !strings.Contains(logged.String(), "usually a program without a key"); time.Sleep(time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("the failed handshake is not explained in %s", logged.String())
+		}
+	}
 	r := newNATSLogger()
 	for i := range 10_000 {
 		r.Errorf("authentication error of flood %d", i)

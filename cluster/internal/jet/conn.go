@@ -69,6 +69,9 @@ type Access struct {
 	}
 }
 
+// keyHint says how to make and pass a key.
+const keyHint = "make one with 'concertd key --out FILE ROLE NAME', then pass --key FILE to a command, or set Access.Key to FILE in a program"
+
 // Connect connects to servers. The name is for their operator.
 func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 	if err := checkURLs(url); err != nil {
@@ -119,14 +122,17 @@ func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 	var err error
 	if c.NC, err = nats.Connect(url, opts...); errors.Is(err, nats.ErrAuthorization) {
 		if a.Key == "" {
-			return nil, fmt.Errorf("cluster: %s requires a key, and Access.Key is empty", Redacted(url))
+			return nil, fmt.Errorf("cluster: %s requires a key: %s", Redacted(url), keyHint)
 		}
 		return nil, fmt.Errorf("cluster: %s does not know the key of %s (%s)", Redacted(url), a.Key, c.Public)
 	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // nats.go does not always return its own error value
 		return nil, fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or raise the limit with concertd serve --connections", Redacted(url), a.Key, c.Public)
 	} else if err != nil {
 		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
-			return nil, fmt.Errorf("cluster: cannot verify the certificate of %s without a key: a key file has the certificate of the authority: %w", Redacted(url), err)
+			return nil, fmt.Errorf("cluster: %s requires a key if it is concertd: %s. Without a key file, its certificate cannot be verified: %w", Redacted(url), keyHint, err)
+		}
+		if a.Key != "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
+			return nil, fmt.Errorf("cluster: the key file %s is not for %s: it is by the authority of another keyring: %w", a.Key, Redacted(url), err)
 		}
 		if errors.Is(err, nats.ErrNoServers) {
 			return nil, fmt.Errorf("cluster: no server answers at %s: is concertd or another NATS server running there, and is the port right? %w", Redacted(url), err)

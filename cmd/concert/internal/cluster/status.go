@@ -18,8 +18,10 @@ import (
 
 const statusHelp = `Usage: concert status [flags]
 
-Lists the workers of a cluster, the waiting tasks, and the dead letters. If the
-servers require keys, it needs the key of an admin.
+Lists the workers of a cluster, the waiting tasks, and the dead letters.
+
+The server of a cluster is concertd. It requires the key of an admin, which
+'concertd key' makes.
 
 Waiting tasks are those that clients have sent and that have no result,
 including the running ones. Tasks that still wait in a client are not counted.
@@ -36,10 +38,17 @@ Exit codes:
   130  interrupted
 
 Examples:
-  concert status
-  concert status --url tls://one.example:4222 --key boss.key --watch
-  concert status --dead
-  concert status --replay all
+  In the directory in which 'concertd serve' runs:
+
+    concertd key --out admin.key admin NAME
+    concert status --key admin.key
+
+  With a server on another machine:
+
+    export CONCERT_URL=tls://one.example:4222 CONCERT_KEY=admin.key
+    concert status --watch
+    concert status --dead
+    concert status --replay all
 `
 
 // Status is concert status.

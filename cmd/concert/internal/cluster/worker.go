@@ -25,6 +25,9 @@ machine. A Go program declares such a function by
 python.Func("MODULE:FUNCTION"), and calls it on the executor of cluster.Dial.
 To offer Go functions, write a program that calls cluster.Serve.
 
+The server of a cluster is concertd. It requires a key of each worker, which
+'concertd key' makes.
+
 Flags:
 
 On Ctrl-C or SIGTERM, the worker accepts no more tasks, and ends when its
@@ -38,9 +41,18 @@ Exit codes:
   130  it was stopped by a second signal
 
 Examples:
-  concert worker statistics:fmean
-  concert worker --url tls://one.example:4222 --key box1.key \
-      --path models -n 4 'classify:Model().predict'
+  A server and a worker on this machine, each in a terminal of its own, but in
+  the same directory:
+
+    concertd serve
+
+    concertd key --out w.key worker NAME
+    concert worker --key w.key statistics:fmean
+
+  A worker on another machine than the server, with the key file w.key:
+
+    concert worker --url tls://one.example:4222 --key w.key \
+        --path models -n 4 'classify:Model().predict'
 `
 
 // Worker is concert worker.
