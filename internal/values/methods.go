@@ -134,8 +134,7 @@ func encodesAll(t reflect.Type) bool {
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
 		return false
 	case reflect.Struct:
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
 			_, _, skip := encodedName(f)
 			if skip || !f.IsExported() && f.Name != "_" {
 				return false

@@ -123,7 +123,7 @@ func TestMethods_Exact(t *testing.T) {
 	c := newCodec()
 	for _, v := range []any{
 		textAndOpen{1}, halfAndJSON{7}, valueEmpty{}, ValueMap{"a": 1}, ValueMap{}, ValueMap(nil), cborMap{"n": 1}, ownSlice{1}, ownSlice{}, ownSlice(nil), ownMap{"a": 1}, ownMap{}, ownMap(nil),
-		ownChan(nil), ownFunc(nil), embedsMap{ValueMap{"a": 1}, 2}, embedsMap{}, []*ValueMap{nil, {}, ptr(ValueMap(nil))}, map[string]ValueMap{"k": {"a": 1}, "nil": nil},
+		ownChan(nil), ownFunc(nil), embedsMap{ValueMap{"a": 1}, 2}, embedsMap{}, []*ValueMap{nil, {}, new(ValueMap(nil))}, map[string]ValueMap{"k": {"a": 1}, "nil": nil},
 	} {
 		c.Learn(reflect.TypeOf(v))
 		if err := c.Check(reflect.TypeOf(v)); err != nil {

@@ -62,12 +62,12 @@ func TestStandard_SystemNumber(t *testing.T) {
 		Any any
 		Err error
 	}
-	for _, v := range []both{{}, {syscall.ENOENT, ptr(syscall.SIGINT), syscall.SIGTERM, syscall.ENOENT}, {syscall.Errno(1<<31 - 1), ptr(syscall.Signal(-1)), syscall.Errno(0), nil}} {
+	for _, v := range []both{{}, {syscall.ENOENT, new(syscall.SIGINT), syscall.SIGTERM, syscall.ENOENT}, {syscall.Errno(1<<31 - 1), new(syscall.Signal(-1)), syscall.Errno(0), nil}} {
 		if got, err := trip(c, reflect.ValueOf(&v)); err != nil || !reflect.DeepEqual(got.Interface(), &v) {
 			t.Errorf("%#v became %#v, %v", v, got.Elem(), err)
 		}
 	}
-	b, err := c.Encode(nil, reflect.ValueOf(ptr(syscall.ENOENT)), nil)
+	b, err := c.Encode(nil, reflect.ValueOf(new(syscall.ENOENT)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

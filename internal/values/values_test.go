@@ -70,8 +70,6 @@ func (l *level) UnmarshalText(b []byte) error    { *l = 1; return nil }
 
 func (half) MarshalBinary() ([]byte, error) { return nil, nil }
 
-func ptr[T any](v T) *T { return &v }
-
 // exact are values that must arrive unchanged.
 var exact = []any{
 	true, 7, -7, int8(-128), int16(-32768), int32(math.MinInt32), int64(math.MinInt64), uint(7), uint8(255), uint16(65535), uint32(math.MaxUint32),
@@ -79,12 +77,12 @@ var exact = []any{
 	[]int{23, 24, 255, 256, 65535, 65536, math.MaxUint32, math.MaxUint32 + 1, -24, -25, -256, -257, -65536, -65537}, [2]uint64{math.MaxUint32, 1 << 32}, strings.Repeat("x", 65536), make([]string, 256),
 	celsius(1.5), names{"a", ""}, names(nil), names{}, level(3), time.Second, time.March,
 	[]byte{1, 0}, []byte(nil), []byte{}, [3]byte{1, 2, 3}, [0]int{}, [2]string{"a", "b"}, []bool{true, false}, []int{1, -2}, make([]int, 100), make([]uint, 16), make([]float32, 17),
-	[]celsius{1, 2.5}, make([]celsius, 40), [][]float64{{1}, nil, {}}, [20]int16{19: -1}, []complex128{1i}, []*int{nil, ptr(1)}, []any{nil, 1, "a", []byte{1}, []any{}, map[string]any{"k": 1.5}},
+	[]celsius{1, 2.5}, make([]celsius, 40), [][]float64{{1}, nil, {}}, [20]int16{19: -1}, []complex128{1i}, []*int{nil, new(1)}, []any{nil, 1, "a", []byte{1}, []any{}, map[string]any{"k": 1.5}},
 	map[string]int{"a": 1}, map[string]int(nil), map[string]int{}, map[int][]string{1: nil, 2: {}}, map[[2]int]bool{{1, 2}: true}, map[money]int{{1}: 1, {2}: 2}, map[any]int{1: 1, "a": 2, int8(3): 3},
 	map[float64]string{-0.5: "x"}, map[bool]int{true: 1}, map[struct{ A, B int }]string{{1, 2}: "x"}, map[time.Duration]int{time.Second: 1}, map[netip.Addr]int{netip.MustParseAddr("::1"): 1},
-	struct{}{}, struct{ A *int }{}, struct{ A **int }{ptr((*int)(nil))}, struct{ A *[]int }{ptr([]int(nil))}, struct{ A *any }{new(any)}, struct{ A *map[string]int }{new(map[string]int)},
-	ptr(ptr(ptr(1))), Outer{base{1}, "n"}, generic[celsius]{2}, generic[any]{celsius(2)}, generic[generic[*int]]{}, &node{&node{nil, 2}, 1},
-	money{999}, secret{[]byte{1}}, gobbed{7}, jsoned{8}, []money{{1}, {2}}, ptr(money{3}), (*money)(nil), generic[*secret]{&secret{}}, map[string]money{"a": {1}},
+	struct{}{}, struct{ A *int }{}, struct{ A **int }{new((*int)(nil))}, struct{ A *[]int }{new([]int(nil))}, struct{ A *any }{new(any)}, struct{ A *map[string]int }{new(map[string]int)},
+	new(new(new(1))), Outer{base{1}, "n"}, generic[celsius]{2}, generic[any]{celsius(2)}, generic[generic[*int]]{}, &node{&node{nil, 2}, 1},
+	money{999}, secret{[]byte{1}}, gobbed{7}, jsoned{8}, []money{{1}, {2}}, new(money{3}), (*money)(nil), generic[*secret]{&secret{}}, map[string]money{"a": {1}},
 	struct {
 		A int `json:"-"`
 		B int `json:"b,omitempty"`
@@ -477,7 +475,7 @@ func TestCheckContents(t *testing.T) {
 		typ  reflect.Type
 		want string
 	}{
-		{reflect.TypeOf(mixed{hidden: 1}), ""}, {reflect.TypeFor[*mixed](), ""}, {reflect.TypeFor[struct{}](), ""}, {reflect.TypeFor[int](), ""},
+		{reflect.TypeFor[mixed](), ""}, {reflect.TypeFor[*mixed](), ""}, {reflect.TypeFor[struct{}](), ""}, {reflect.TypeFor[int](), ""},
 		{reflect.TypeFor[time.Time](), ""}, {reflect.TypeFor[*url.Userinfo](), ""}, {reflect.TypeFor[netip.Addr](), ""},
 		{reflect.TypeFor[hidden](), "values.hidden: it has no exported field"}, {reflect.TypeFor[**hidden](), "values.hidden: it has no exported field"},
 		{reflect.TypeFor[chan int](), "channels"},

@@ -33,18 +33,18 @@ func TestWork_Small(t *testing.T) {
 		"empty":          {&nested{}, true, true},
 		"few parts":      {parts(5000), true, true},
 		"many parts":     {parts(10_000), false, false},
-		"empty structs":  {ptr(make([]struct{}, 20_000)), false, false},
+		"empty structs":  {new(make([]struct{}, 20_000)), false, false},
 		"an array":       {new([20_000][0]int), false, false},
-		"nil pointers":   {ptr(make([]*int, 20_000)), false, false},
-		"short text":     {ptr(any(strings.Repeat("x", SmallBytes-10))), true, true},
-		"text":           {ptr(any(strings.Repeat("x", smallCopied-10))), true, false},
-		"long text":      {ptr(any(strings.Repeat("x", smallCopied))), false, false},
+		"nil pointers":   {new(make([]*int, 20_000)), false, false},
+		"short text":     {new(any(strings.Repeat("x", SmallBytes-10))), true, true},
+		"text":           {new(any(strings.Repeat("x", smallCopied-10))), true, false},
+		"long text":      {new(any(strings.Repeat("x", smallCopied))), false, false},
 		"numbers":        {&struct{ V []float64 }{make([]float64, smallCopied/8)}, false, false},
-		"unexported":     {ptr(make([]struct{ a [1 << 14]int }, 1000)), false, false}, // zero bytes are added
-		"error":          {ptr(error(fmt.Errorf("x"))), true, true},
-		"large error":    {ptr(error(errors.New(strings.Repeat("x", smallCopied)))), false, false},
-		"quick methods":  {ptr(any(new(big.Int).Lsh(big.NewInt(1), 8*smallCopied))), false, false},
-		"names of zones": {ptr(zones(100)), true, false},
+		"unexported":     {new(make([]struct{ a [1 << 14]int }, 1000)), false, false}, // zero bytes are added
+		"error":          {new(error(fmt.Errorf("x"))), true, true},
+		"large error":    {new(error(errors.New(strings.Repeat("x", smallCopied)))), false, false},
+		"quick methods":  {new(any(new(big.Int).Lsh(big.NewInt(1), 8*smallCopied))), false, false},
+		"names of zones": {new(zones(100)), true, false},
 	} {
 		c, p := newCodec(), reflect.ValueOf(x.v)
 		all, err := c.Encode(nil, p, nil)
@@ -94,7 +94,7 @@ func TestWork_CallEnded(t *testing.T) {
 	c.Learn(reflect.TypeFor[wrapping]())
 	over := new(atomic.Bool)
 	list := slicesOf(partsPerLook + 10)
-	for name, v := range map[string]any{"list": &list, "map": ptr(map[string]any{"a": list}), "error": ptr(error(wrapping{list}))} {
+	for name, v := range map[string]any{"list": &list, "map": new(map[string]any{"a": list}), "error": new(error(wrapping{list}))} {
 		p := reflect.ValueOf(v)
 		over.Store(false)
 		b, err := c.EncodeWithin(Work{Over: over}, nil, p, nil)
