@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/mod/sumdb/tlog"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Envelope is a task as a message.
@@ -103,58 +102,39 @@ func (e *Envelope) encode(signed bool) []byte {
 		room += 6*tlog.HashSize + signatureBytes + len(e.Certificate)
 		flags = signedFlag
 	}
-	msg := append(make(fields, 0, room), version, flags)
-	id := e.ID
-	if id.Number == e.Try && id.Session == e.Session {
-		id.Number, id.Session = "", ""
+	task := *e
+	task.Label = cutLabel(e.Label)
+	if e.ID.Number == e.Try && e.ID.Session == e.Session {
+		task.ID.Number, task.ID.Session = "", ""
 	}
-	id.put(&msg)
-	msg.text(4, e.Function)
-	msg.text(5, e.Signature)
-	msg.number(6, e.Deadline)
-	msg.text(7, e.Session)
-	msg.text(8, e.Try)
-	msg.number(9, int64(e.Attempts))
-	msg.number(10, e.Delay)
-	msg.number(11, e.MaxDelay)
-	msg.number(12, e.Input)
-	msg.text(13, cutLabel(e.Label))
-	e.Arg.put(&msg)
-	msg.bytes(24, e.Certificate)
-	return msg
+	m := message{encoded: append(make([]byte, 0, room), version, flags)}
+	task.fields(&m)
+	return m.encoded
+}
+
+func (e *Envelope) fields(m *message) {
+	e.ID.fields(m)
+	m.text(4, &e.Function)
+	m.text(5, &e.Signature)
+	number(m, 6, &e.Deadline)
+	m.text(7, &e.Session)
+	m.text(8, &e.Try)
+	number(m, 9, &e.Attempts)
+	number(m, 10, &e.Delay)
+	number(m, 11, &e.MaxDelay)
+	number(m, 12, &e.Input)
+	m.text(13, &e.Label)
+	e.Arg.fields(m)
+	m.bytes(24, &e.Certificate)
 }
 
 // read reads the fields of an envelope.
 func (e *Envelope) read(msg []byte) error {
-	return readFields(msg, func(n protowire.Number, b []byte, v int64) {
-		switch n {
-		case 4:
-			e.Function = string(b)
-		case 5:
-			e.Signature = string(b)
-		case 6:
-			e.Deadline = v
-		case 7:
-			e.Session = string(b)
-		case 8:
-			e.Try = string(b)
-		case 9:
-			e.Attempts = int(v)
-		case 10:
-			e.Delay = v
-		case 11:
-			e.MaxDelay = v
-		case 12:
-			e.Input = max(0, v)
-		case 13:
-			e.Label = cutLabel(string(b))
-		case 24:
-			e.Certificate = b
-		default:
-			e.ID.take(n, b)
-			e.Arg.take(n, b, v)
-		}
-	})
+	var m message
+	err := m.parse(msg)
+	e.fields(&m)
+	e.Input, e.Label = max(0, e.Input), cutLabel(e.Label)
+	return err
 }
 
 // Open decodes a message of EncodeTasks. If signed is true, it returns an error

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/nats-io/nkeys"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"concert/executor"
 )
@@ -101,19 +100,16 @@ func TestEnvelope_Label(t *testing.T) {
 			}
 		})
 	}
-	msg := fields(seal1(t, Envelope{ID: e.ID, Function: "f", Session: "session", Try: "1"}, subject, nil))
-	long := msg
-	long.text(13, strings.Repeat("x", 1000)) // by a client that does not cut
-	long.number(12, -7)
-	if got, err := new(Verifier).Open(long, subject, false); err != nil || len(got.Label) != MaxLabelBytes || got.Input != 0 {
+	msg := seal1(t, Envelope{ID: e.ID, Function: "f", Session: "session", Try: "1"}, subject, nil)
+	long := message{encoded: msg}
+	long.text(13, new(strings.Repeat("x", 1000))) // by a client that does not cut
+	number(&long, 12, new(-7))
+	if got, err := new(Verifier).Open(long.encoded, subject, false); err != nil || len(got.Label) != MaxLabelBytes || got.Input != 0 {
 		t.Errorf("a label of 1000 bytes and a negative index: %d bytes, input %d, %v", len(got.Label), got.Input, err)
 	}
-	if err := readFields(msg[2:], func(n protowire.Number, _ []byte, _ int64) {
-		if n == 12 || n == 13 {
-			t.Errorf("field %d of a task without a label", n)
-		}
-	}); err != nil {
-		t.Error(err)
+	var m message
+	if err := m.parse(msg[2:]); err != nil || m.found[12].present || m.found[13].present {
+		t.Errorf("a task without a label: %v, field 12: %t, field 13: %t", err, m.found[12].present, m.found[13].present)
 	}
 }
 

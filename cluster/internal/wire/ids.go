@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"strings"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // TaskID names a task. If the submitter has given the task an id, see WithID of
@@ -17,21 +15,10 @@ type TaskID struct {
 	Number  string
 }
 
-func (id *TaskID) put(f *fields) {
-	f.text(1, id.Client)
-	f.text(2, id.Session)
-	f.text(3, id.Number)
-}
-
-func (id *TaskID) take(n protowire.Number, b []byte) {
-	switch n {
-	case 1:
-		id.Client = string(b)
-	case 2:
-		id.Session = string(b)
-	case 3:
-		id.Number = string(b)
-	}
+func (id *TaskID) fields(m *message) {
+	m.text(1, &id.Client)
+	m.text(2, &id.Session)
+	m.text(3, &id.Number)
 }
 
 // Key returns the id as one string.

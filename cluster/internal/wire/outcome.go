@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"time"
-
-	"google.golang.org/protobuf/encoding/protowire"
-)
+import "time"
 
 // Outcome is a result as a message.
 type Outcome struct {
@@ -20,47 +16,31 @@ type Outcome struct {
 	Value    Value         // 16 to 20
 }
 
+func (o *Outcome) fields(m *message) {
+	o.ID.fields(m)
+	m.bytes(4, &o.Err)
+	m.boolean(5, &o.Dropped)
+	m.boolean(6, &o.Dead)
+	number(m, 7, &o.Slot)
+	m.text(8, &o.WorkerID)
+	number(m, 9, &o.Took)
+	m.text(10, &o.Try)
+	m.boolean(11, &o.Stopped)
+	o.Value.fields(m)
+}
+
 // Encode returns the message.
 func (o *Outcome) Encode() []byte {
-	msg := make(fields, 0, 192+len(o.ID.Client)+len(o.Err)+len(o.Value.Bytes))
-	o.ID.put(&msg)
-	msg.bytes(4, o.Err)
-	msg.boolean(5, o.Dropped)
-	msg.boolean(6, o.Dead)
-	msg.number(7, int64(o.Slot))
-	msg.text(8, o.WorkerID)
-	msg.number(9, int64(o.Took))
-	msg.text(10, o.Try)
-	msg.boolean(11, o.Stopped)
-	o.Value.put(&msg)
-	return msg
+	m := message{encoded: make([]byte, 0, 192+len(o.ID.Client)+len(o.Err)+len(o.Value.Bytes))}
+	o.fields(&m)
+	return m.encoded
 }
 
 // DecodeOutcome decodes a message of Outcome.Encode.
 func DecodeOutcome(msg []byte) (o Outcome, err error) {
-	err = readFields(msg, func(n protowire.Number, b []byte, v int64) {
-		switch n {
-		case 4:
-			o.Err = b
-		case 5:
-			o.Dropped = v != 0
-		case 6:
-			o.Dead = v != 0
-		case 7:
-			o.Slot = int(v)
-		case 8:
-			o.WorkerID = string(b)
-		case 9:
-			o.Took = time.Duration(v)
-		case 10:
-			o.Try = string(b)
-		case 11:
-			o.Stopped = v != 0
-		default:
-			o.ID.take(n, b)
-			o.Value.take(n, b, v)
-		}
-	})
+	var m message
+	err = m.parse(msg)
+	o.fields(&m)
 	return o, err
 }
 
@@ -74,35 +54,26 @@ type Hint struct {
 	Retrying bool   // 6: the attempt has failed, and the task waits for the next one
 }
 
+func (h *Hint) fields(m *message) {
+	m.text(1, &h.Number)
+	number(m, 2, &h.Slot)
+	m.text(3, &h.WorkerID)
+	number(m, 4, &h.Done)
+	number(m, 5, &h.Total)
+	m.boolean(6, &h.Retrying)
+}
+
 // Encode returns the message.
 func (h *Hint) Encode() []byte {
-	msg := make(fields, 0, 96)
-	msg.text(1, h.Number)
-	msg.number(2, int64(h.Slot))
-	msg.text(3, h.WorkerID)
-	msg.number(4, h.Done)
-	msg.number(5, h.Total)
-	msg.boolean(6, h.Retrying)
-	return msg
+	m := message{encoded: make([]byte, 0, 96)}
+	h.fields(&m)
+	return m.encoded
 }
 
 // DecodeHint decodes a message of Hint.Encode.
 func DecodeHint(msg []byte) (h Hint, err error) {
-	err = readFields(msg, func(n protowire.Number, b []byte, v int64) {
-		switch n {
-		case 1:
-			h.Number = string(b)
-		case 2:
-			h.Slot = int(v)
-		case 3:
-			h.WorkerID = string(b)
-		case 4:
-			h.Done = v
-		case 5:
-			h.Total = v
-		case 6:
-			h.Retrying = v != 0
-		}
-	})
+	var m message
+	err = m.parse(msg)
+	h.fields(&m)
 	return h, err
 }
