@@ -12,6 +12,10 @@ import (
 // inputs. It is for programs that need either all results or none, as with
 // golang.org/x/sync/errgroup. To handle errors one by one, use [Map].
 //
+// An error that fn returns in this process is passed on unchanged, so it does
+// not tell which input failed, and [InputOf] returns nil for it. If you need
+// the input, wrap the error in fn, or use [MapIndexed].
+//
 // After the first error, Collect takes no more inputs, and cancels the context
 // of the running calls. It returns when they have returned. So a call that
 // ignores its context delays the return.

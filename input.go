@@ -16,7 +16,7 @@ import (
 //
 // It is nil for tasks of Submit and Go without a label. [InputOf] finds it in
 // an error. Its String method returns the text that errors have: "thumbnail:
-// input 17 (cat.jpg)".
+// input 17 (cat.jpg)". The text of a nil Input is empty.
 type Input = executor.Input
 
 // InputOf returns the input of a Map, or the label of a task, that an error

@@ -24,7 +24,8 @@ type Input struct {
 }
 
 // String returns the text that errors have: "thumbnail: input 17 (cat.jpg)".
-// Control characters of the label are escaped.
+// Control characters of the label are escaped. The text of nil is empty, so
+// callers that join texts need no condition.
 func (in *Input) String() string {
 	if in == nil {
 		return ""
