@@ -25,7 +25,10 @@ type RetryOptions struct {
 	MaxDelay time.Duration
 
 	// If reports whether to call the function again after an error. Nil means
-	// after all errors except those of a context.
+	// after all errors except those of a context. A method Temporary of the
+	// error does not count: for network errors of the standard library it
+	// returns false even if the server only restarts. If your errors have a
+	// method that tells whether a retry may help, call it here.
 	If func(error) bool
 }
 

@@ -28,9 +28,21 @@
 //   - File names come from the caller or the URL, never from a header, and
 //     cannot leave the directory, by ".." or by a symbolic link (see
 //     [os.Root]).
-//   - A Get makes one attempt. Retries are for the caller, for example with
-//     Retry of package concert. An [*Error] tells whether a retry may help, and
+//   - A Get makes one attempt. An [*Error] tells whether a retry may help, and
 //     how long the server asked the client to wait.
+//
+// # Retries
+//
+// Retry of package concert makes further attempts. It waits as long as the
+// server asked, but its default repeats a Get after any error, such as a
+// missing page. So tell it which errors are temporary:
+//
+//	fetch := concert.Retry(get, &concert.RetryOptions{If: func(err error) bool {
+//		e, ok := errors.AsType[*download.Error](err)
+//		return ok && e.Temporary()
+//	}})
+//
+// # Concurrent downloads
 //
 // Two concurrent Gets into one file disturb each other: the last one that
 // completes determines the file, or both fail in their checks.
