@@ -95,7 +95,7 @@ func (f *Future[T]) Cancel() bool {
 // fn starts. OnDone panics if ctx or fn is nil.
 func (f *Future[T]) OnDone(ctx context.Context, fn func(ctx context.Context, f *Future[T])) {
 	if fn == nil {
-		panic("concert: OnDone with a nil context or function")
+		panic("concert: OnDone with a nil function")
 	}
 	f.inner().OnDone(ctx, func(ctx context.Context, _ *executor.Future[T]) { fn(ctx, f) })
 }

@@ -74,7 +74,7 @@ func (l *Limit) holdLocked(s sample) bool {
 		return true
 	}
 	from := l.home
-	if s.few { // all limits above the number of running tasks are equal
+	if s.few { // a limit above the number of running tasks has no effect
 		from = min(from, max(1, int(math.Round(s.running))))
 	}
 	next, why := max(from-max(1, int(float64(from)*l.step/2)), l.opts.Min), "trying fewer"

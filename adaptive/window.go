@@ -13,10 +13,12 @@ const (
 	minBatches = 4   // before a window has a throughput
 	maxResults = 600 // in a window, or ten for each worker if that is more
 
-	rough = 0.3 // the largest error at which a climb may begin
+	rough = 0.3 // maximum relative error of the throughput at which a climb may begin
 
-	fair        = 0.06 // the error at which a window at home may end early,
-	fairResults = 400  // and the results after which it ends in any case
+	// A window with the best limit so far ends early at this relative error of
+	// its throughput, and in any case after this number of results.
+	fair        = 0.06
+	fairResults = 400
 
 	// repeated corrects an interval for repeated looks: the throughput is
 	// compared after each batch, and the first clear comparison counts.

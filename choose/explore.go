@@ -116,9 +116,9 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	return p, nil
 }
 
-// climb tries the levels of a model from the index start up, while throughput
-// increases. If it does not increase at all, climb tries the levels below,
-// while throughput does not decrease.
+// climb tries levels[start] of a model and then the levels above it, while
+// throughput increases. If it does not increase at all, climb tries the levels
+// below levels[start], while throughput does not decrease.
 func (t *trial) climb(ctx context.Context, model int, levels []int, start int) error {
 	p, err := t.try(ctx, model, levels[start])
 	if err != nil {

@@ -271,7 +271,7 @@ func (t *trial) measurePool(ctx context.Context, ex concert.Executor, rec *recor
 type inputFeed struct {
 	plan
 	maxInputs int           // 0 means no limit
-	slots     chan struct{} // one for each task of the executor, if it is throttled
+	slots     chan struct{} // one for each task of the executor, if the plan is throttled
 	until     atomic.Int64  // when to stop, in nanoseconds since begin; 0 if it is not known yet, and -1 for now
 	begin     time.Time
 
@@ -280,8 +280,8 @@ type inputFeed struct {
 	last  time.Duration // when the last input was yielded, since begin
 }
 
-// inputs yields the indexes of inputs in turn, from first on. There are total
-// inputs.
+// inputs yields indexes of inputs, from first on, until the measurement has
+// enough results. total is the number of inputs: index 0 follows total-1.
 func (f *inputFeed) inputs(ctx context.Context, first, total int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := 0; (f.tasks == 0 || i < f.tasks) && (f.maxInputs == 0 || i < f.maxInputs); i++ {

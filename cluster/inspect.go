@@ -91,9 +91,9 @@ func (in *Inspector) Workers() []Worker {
 	return all
 }
 
-// Queue describes the tasks of a client that were sent to the workers with a
-// capability set and have no result yet, including running ones. Tasks that
-// wait in the client are not counted.
+// Queue describes the tasks of a client that have no result yet and were sent
+// to the workers that have one capability set. Running tasks are included.
+// Tasks that wait in the client are not counted.
 type Queue struct {
 	Capabilities string `json:"capabilities"`
 	Client       string `json:"client"`

@@ -96,7 +96,8 @@ func (d *descent) follow(s *carrier) {
 	}
 }
 
-// keep records the epochs again after the tip has changed them.
+// keep stores the current epochs of the groups, so that the descent stays
+// valid: only the tip has changed them, or another carrier becomes the tip.
 func (d *descent) keep() {
 	for i, g := range d.groups {
 		d.epochs[i] = g.epoch

@@ -186,7 +186,7 @@ func (w *weight) note(bytes int) {
 // feed takes inputs until they end or the loop ends.
 func (m *mapRun[In, Out]) feed(inputs iter.Seq[In]) {
 	returned := false
-	n, limit := int64(0), int64(0) // number of inputs taken, and the known maximum
+	n, limit := int64(0), int64(0) // inputs taken; inputs that may be taken, as last computed
 	defer func() {
 		m.taken.Store(n)
 		if !returned {

@@ -98,7 +98,8 @@ func (g *WorkerGroup) tasks() (tasks []*Task) {
 // the context of one. In this case, Close and Shutdown of the executor must not
 // wait for the tasks, because they would wait for themselves.
 func (g *WorkerGroup) Within(ctx context.Context) bool {
-	// Close has no context that says so, and callbacks may have any.
+	// The context does not suffice: Close has none, and a callback may pass any
+	// context. So the goroutine is compared first.
 	id := goroutineID()
 	busy := false
 	graph.mu.Lock()

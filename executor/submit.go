@@ -78,8 +78,9 @@ type call[In, Out any] struct {
 	future Future[Out]
 	fn     func(context.Context, In) (Out, error) // nil once it has settled
 	arg    In                                     // zero once it has settled
-	// encoded is the call as it travels, if methods of the program encoded it.
-	// Written and read while the task is copying.
+	// encoded is the call in the form that is sent to a worker, if user code
+	// encoded the argument. It is written and read only while the task is in
+	// state copying.
 	encoded *single
 }
 

@@ -71,10 +71,11 @@ func Of(ctx context.Context) (Held, bool) {
 	return Held(w), ok
 }
 
-// waiting is a Held that a wait may also use within Release.
+// waiting is the Held that waits of package concert get from a context. Unlike
+// a Held, it may be used while the lock is released.
 type waiting Held
 
-// Release calls Release of the Held if this holds the lock, and otherwise only
+// Release is [Held.Release] if the Held holds the lock. Otherwise it only calls
 // fn.
 func (w waiting) Release(fn func()) {
 	if h := Held(w); h.holds() {

@@ -40,7 +40,8 @@ func TestShared_Refused(t *testing.T) {
 	}
 }
 
-// TestShared_Exact: values with less shared data than that arrive.
+// TestShared_Exact: values that share less data than those of
+// TestShared_Refused arrive as exact copies.
 func TestShared_Exact(t *testing.T) {
 	all := sharedtest.Levels(12)
 	large := make([]byte, 1<<20)

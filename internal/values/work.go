@@ -80,14 +80,14 @@ func bounded(err error) bool {
 // has.
 func Large(v reflect.Value) bool {
 	s := size{parts: smallParts, bytes: smallCopied}
-	return !s.add(v)
+	return !s.take(v)
 }
 
-// size is what is left of the size of a small value.
+// size is the rest of the maximum size of a small value.
 type size struct{ parts, bytes int }
 
-// add subtracts the size of v. It reports whether v is small.
-func (s *size) add(v reflect.Value) bool {
+// take subtracts the size of v. It reports whether s was large enough.
+func (s *size) take(v reflect.Value) bool {
 	if s.parts--; s.parts < 0 {
 		return false
 	}
@@ -95,12 +95,12 @@ func (s *size) add(v reflect.Value) bool {
 	case reflect.String:
 		s.bytes -= v.Len()
 	case reflect.Interface, reflect.Pointer:
-		return v.IsNil() || s.add(v.Elem())
+		return v.IsNil() || s.take(v.Elem())
 	case reflect.Slice, reflect.Array:
 		switch v.Type().Elem().Kind() {
 		case reflect.String, reflect.Interface, reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
 			for i := range v.Len() {
-				if !s.add(v.Index(i)) {
+				if !s.take(v.Index(i)) {
 					return false
 				}
 			}
@@ -109,13 +109,13 @@ func (s *size) add(v reflect.Value) bool {
 		}
 	case reflect.Map:
 		for it := v.MapRange(); it.Next(); {
-			if !s.add(it.Key()) || !s.add(it.Value()) {
+			if !s.take(it.Key()) || !s.take(it.Value()) {
 				return false
 			}
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if !s.add(v.Field(i)) {
+			if !s.take(v.Field(i)) {
 				return false
 			}
 		}

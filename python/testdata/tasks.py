@@ -305,7 +305,7 @@ def odd_exception(kind):
     class Odd(Exception):
         __module__ = 5
 
-    e = ValueError("notes that are none") if kind != "module" else Odd("no module")
+    e = ValueError("its __notes__ is not a list") if kind != "module" else Odd("no module")
     e.__notes__ = 5
     raise e
 

@@ -37,9 +37,10 @@ class Run:
 
 
 def current():
-    """The loop of this thread, which is the one that asyncio.get_event_loop returns in tasks that are no coroutines:
-    what they make for it, such as a gather, runs here. Before each of them, and when a task imports asyncio, the loop
-    is set anew, as asyncio.run leaves none."""
+    """Returns the event loop of this thread, and makes it the current loop of asyncio. A task that is not a coroutine
+    gets this loop from asyncio.get_event_loop, so an awaitable that it makes, such as a gather, runs in this loop. The
+    worker calls current before each task, and when a task imports asyncio: an asyncio.run of an earlier task leaves no
+    current loop."""
     loop = getattr(local, "loop", None)
     if loop is None or loop.is_closed():
         loop = local.loop = asyncio.new_event_loop()

@@ -129,7 +129,7 @@ def unknown(v, trail):
 
 def ambiguous(v, trail):
     kinds = [c.__name__ for c in type(v).__mro__ if c in PLAIN]
-    raise Trouble("it is of type %s, a dataclass and a %s; register its class with concert.converts" % (type_name(type(v)), kinds[0]))
+    raise Trouble("it is of type %s, which is both a dataclass and a %s; register its class with concert.converts" % (type_name(type(v)), kinds[0]))
 
 
 def same(v, trail):

@@ -548,7 +548,7 @@ def close_loop():
 
 
 def equip(concert, worker):
-    """Gives the module that tasks can import what they use: progress, and Canceled."""
+    """Adds progress and Canceled to the module concert, which tasks can import."""
 
     def progress(done, total=0):
         """Says how far the task is: so many of so many units, 0 if that is not known."""

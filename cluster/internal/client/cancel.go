@@ -71,8 +71,8 @@ func (e *Executor) timeoutCancel(c *call) {
 	})
 }
 
-// publishCancel publishes the cancellation of a try: workers drop it or cancel
-// its context.
+// publishCancel publishes the cancellation of a submission. A worker drops the
+// task, or cancels its context if it runs.
 func (e *Executor) publishCancel(try string) {
 	subject, body := wire.Cancellation(e.client, e.session, try)
 	e.conn.Publish(&nats.Msg{Subject: subject, Data: body}, cancellation{})

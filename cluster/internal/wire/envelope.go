@@ -25,7 +25,7 @@ type Envelope struct {
 	Attempts  int    // 9: maximum number of attempts if the function fails
 	Delay     int64  // 10: the first pause between two attempts, in milliseconds
 	MaxDelay  int64  // 11: the longest pause
-	Input     int64  // 12: index of the input in its Map, from 1 up; 0 for none
+	Input     int64  // 12: index of the input in its Map, plus 1; 0 for none
 	Label     string // 13: set by the submitter, for people to read; at most MaxLabelBytes
 	Arg       Value  // 16 to 20
 
