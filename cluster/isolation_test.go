@@ -161,12 +161,12 @@ func TestClients_Isolated(t *testing.T) {
 		forbidden[subject] = true
 	}
 	if went := all.about(first, last, func(m *nats.Msg) bool { return forbidden[m.Subject] }); len(went) > 0 {
-		t.Errorf("where the streams are, this came from the rogue: %q", went)
+		t.Errorf("messages of the rogue in the account of the streams: %q", went)
 	}
 	if received := r.about("", last, func(m *nats.Msg) bool {
 		return !forbidden[m.Subject] && strings.Contains(m.Subject, v) || bytes.Contains(m.Data, []byte("SECRET")) || bytes.Contains(m.Data, []byte("!TERCES"))
 	}); len(received) > 0 {
-		t.Errorf("the rogue hears of the victim: %q", received)
+		t.Errorf("the rogue received messages about the victim: %q", received)
 	}
 	for _, stream := range []string{"CONCERT_TASKS", "CONCERT_RESULTS", "CONCERT_KEPT", "CONCERT_LOAD", "CONCERT_DEAD"} {
 		if info, err := all.Request("$JS.API.STREAM.INFO."+stream, nil, 5*time.Second); err != nil || bytes.Contains(info.Data, []byte(`"error"`)) {

@@ -158,7 +158,7 @@ func TestEncodeError_RoundTrip(t *testing.T) {
 	var typed testError
 	if got.Error() != sent.Error() || !errors.Is(got, io.EOF) || !errors.Is(got, context.Canceled) || errors.Is(got, io.ErrShortWrite) ||
 		!errors.As(got, &typed) || typed.Code != 42 {
-		t.Errorf("%v came as %#v", sent, got)
+		t.Errorf("%v arrived as %#v", sent, got)
 	}
 	var remote *RemoteError
 	if !errors.As(got, &remote) || remote.Type != "*fmt.wrapError" {
@@ -169,7 +169,7 @@ func TestEncodeError_RoundTrip(t *testing.T) {
 		t.Errorf("after two trips: %#v", twice)
 	}
 	if got := DecodeError(EncodeError(rudeError{})); !strings.Contains(got.Error(), "no text for you") {
-		t.Errorf("an error that panics came as %v", got)
+		t.Errorf("an error that panics arrived as %v", got)
 	}
 	if got := DecodeError([]byte("\xff")); got == nil || !strings.Contains(got.Error(), "cannot decode") {
 		t.Errorf("DecodeError of nonsense = %v", got)

@@ -135,7 +135,7 @@ func BenchmarkConvoy(b *testing.B) {
 		c.Write(buf[:])
 		io.ReadFull(c, buf[:])
 	}
-	b.Run("nobody computes", func(b *testing.B) {
+	b.Run("idle", func(b *testing.B) {
 		gil.New(nil).Do(func(h gil.Held) {
 			echo(b, func(c net.Conn) { exchange(h.Conn(c)) })
 		})
@@ -157,7 +157,7 @@ func BenchmarkConvoy(b *testing.B) {
 		stop.Store(true)
 		all.Wait()
 	}
-	b.Run("one computes", func(b *testing.B) { beside(b, gil.New(nil)) })
+	b.Run("one goroutine computes", func(b *testing.B) { beside(b, gil.New(nil)) })
 	b.Run("one computes, and no priority", func(b *testing.B) {
 		l := gil.New(nil)
 		gil.NoPriority(l)

@@ -76,7 +76,7 @@ func TestArena_LargeValues(t *testing.T) {
 			}
 			for i, f := range futures {
 				if got, err := f.Result(t.Context()); !bytes.Equal(got, sent[i]) || err != nil {
-					t.Errorf("%d bytes came back as %d, %v", len(sent[i]), len(got), err)
+					t.Errorf("%d bytes returned as %d, %v", len(sent[i]), len(got), err)
 				}
 			}
 			inputs := func(yield func(int) bool) {
@@ -86,7 +86,7 @@ func TestArena_LargeValues(t *testing.T) {
 			n := 1
 			for got, err := range concert.Map(t.Context(), p, words, inputs) {
 				if len(got) != n || got[n-1] != fmt.Sprint("word ", n-1) || err != nil {
-					t.Errorf("%d words came as %d, %v", n, len(got), err)
+					t.Errorf("%d words arrived as %d, %v", n, len(got), err)
 				}
 				n *= 2
 			}
@@ -100,7 +100,7 @@ func TestArena_LargeValues(t *testing.T) {
 			}
 			for i := range got {
 				if got[i] != 2*float64(i) {
-					t.Fatalf("number %d came as %v", i, got[i])
+					t.Fatalf("number %d arrived as %v", i, got[i])
 				}
 			}
 		})
@@ -146,7 +146,7 @@ func TestArena_Trim(t *testing.T) {
 		if kb := arenaResident(t); kb < 16<<10 {
 			t.Errorf("%d KiB of the arena are in memory after 8 MiB both ways", kb)
 		}
-		eventually(t, "it is given back", func() bool { return arenaResident(t) == 0 })
+		eventually(t, "the memory is returned", func() bool { return arenaResident(t) == 0 })
 		works(t, p)
 	}
 }

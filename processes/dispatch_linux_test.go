@@ -64,7 +64,7 @@ func TestPool_StealsAfterEncoding(t *testing.T) {
 				select {
 				case <-reached:
 				case <-time.After(20 * time.Second):
-					t.Fatalf("try %d: nobody takes the %s one", try, name)
+					t.Fatalf("try %d: no worker takes the %s call", try, name)
 				}
 			}
 			leave(stops[try%2], "")

@@ -118,7 +118,7 @@ func TestKill_AnyTime(t *testing.T) {
 			t.Errorf("round %d: some tasks ran twice: %q", round, marks)
 		}
 		if inRound > 1 {
-			t.Errorf("round %d: %d tasks failed of one death", round, inRound)
+			t.Errorf("round %d: %d tasks failed because of one death", round, inRound)
 		}
 		failed += inRound
 	}
@@ -157,7 +157,7 @@ func TestKill_WhileWritingResult(t *testing.T) {
 			}
 		}
 		if failed > 1 {
-			t.Errorf("%d tasks failed of one death", failed)
+			t.Errorf("%d tasks failed because of one death", failed)
 		}
 	}
 }
@@ -270,7 +270,7 @@ func TestCancel_Kills(t *testing.T) {
 // and fails with ErrMemory. A task that needs less succeeds.
 func TestMemory_Limit(t *testing.T) {
 	if race.Enabled {
-		t.Skip("what the race detector needs itself does not fit into a bound; this runs without it")
+		t.Skip("the race detector needs more memory than the limit; the test runs without it")
 	}
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Memory: 256 << 20})

@@ -38,7 +38,7 @@ func residentOf(t *testing.T, pid int) int {
 // the system, including the memory of a large argument.
 func TestPool_IdleMemory(t *testing.T) {
 	if race.Enabled {
-		t.Skip("what the race detector keeps for itself is not given back; this runs without it")
+		t.Skip("the race detector keeps memory; the test runs without it")
 	}
 	leftovers(t)
 	memory := processes.ShareMemory(nothingShared) // so that the argument goes through the pipe

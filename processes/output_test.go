@@ -114,7 +114,7 @@ func TestOutput_TenMegabytes(t *testing.T) {
 	}
 	p.Close()
 	if c.n != 10_000_000 {
-		t.Errorf("%d bytes came, want 10,000,000", c.n)
+		t.Errorf("%d bytes arrived, want 10,000,000", c.n)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestOutput_LongLine(t *testing.T) {
 		total += strings.Count(line, "y")
 	}
 	if total != 300_000 {
-		t.Errorf("%d bytes came, want 300,000", total)
+		t.Errorf("%d bytes arrived, want 300,000", total)
 	}
 }
 

@@ -422,7 +422,7 @@ func lend(d action) error {
 // Options.Memory does not count.
 func TestSandbox_Memory(t *testing.T) {
 	if race.Enabled {
-		t.Skip("what the race detector needs itself does not fit into a bound; this runs without it")
+		t.Skip("the race detector needs more memory than the limit; the test runs without it")
 	}
 	leftovers(t)
 	file := pathIn(t.TempDir(), "file")

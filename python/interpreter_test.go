@@ -136,7 +136,7 @@ func TestImport_ShadowedModules(t *testing.T) {
 			// and the end of a task.
 			at := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 			if got, err := call(t, p, python.Source[time.Time, time.Time]("f", "def f(v):\n    return v\n"), at); !got.Equal(at) || err != nil {
-				t.Errorf("a time came back as %v, %v", got, err)
+				t.Errorf("a time returned as %v, %v", got, err)
 			}
 			if got, err := call(t, p, python.Source[python.None, int]("C(5).f", "class C:\n    def __init__(self, n):\n        self.f = lambda: n\n"), python.None{}); got != 5 || err != nil {
 				t.Errorf("C(5).f() = %d, %v", got, err)

@@ -47,7 +47,7 @@ func TestBigInt_RoundTrip(t *testing.T) {
 				}
 				var got big.Int
 				if err := decodeAll(b, reflect.ValueOf(&got).Elem()); err != nil || got.Cmp(n) != 0 {
-					t.Errorf("%v came back as %v, %v", n, &got, err)
+					t.Errorf("%v returned as %v, %v", n, &got, err)
 				}
 				if n.IsUint64() {
 					if again, err := (codec{}).Encode(n.Uint64()); !bytes.Equal(again, b) || err != nil {

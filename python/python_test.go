@@ -54,7 +54,7 @@ func same[T any](t *testing.T, p *processes.Pool, values ...T) {
 	for _, v := range values {
 		got, err := call(t, p, echo, v)
 		if err != nil || !reflect.DeepEqual(got, v) && fmt.Sprint(got) != "NaN" {
-			t.Errorf("%T %v came back as %v, %v", v, v, got, err)
+			t.Errorf("%T %v returned as %v, %v", v, v, got, err)
 		}
 	}
 }
@@ -394,7 +394,7 @@ func TestCancel_AnyTime(t *testing.T) {
 		t.Errorf("the worker was %d and is %d, %v", before, after, err)
 	}
 	if reports.Load() == 0 {
-		t.Error("nobody said how far it was")
+		t.Error("no task reported progress")
 	}
 }
 

@@ -198,7 +198,7 @@ func TestRoundTrip_Go(t *testing.T) {
 				if err := relay(t, p, "tasks:echo", held.Interface(), back); err != nil {
 					t.Errorf("%T %v in %s: %v", v, v, how, err)
 				} else if !reflect.DeepEqual(back.Elem().Interface(), held.Interface()) {
-					t.Errorf("%T %#v in %s came back as %#v", v, v, how, back.Elem().Interface())
+					t.Errorf("%T %#v in %s returned as %#v", v, v, how, back.Elem().Interface())
 				}
 			}
 		}

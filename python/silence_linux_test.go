@@ -85,7 +85,7 @@ func awaitFile(t *testing.T, path string) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%s never came", path)
+			t.Fatalf("%s never appeared", path)
 		}
 	}
 }

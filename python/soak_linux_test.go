@@ -100,7 +100,7 @@ func soak(t *testing.T, threads int) {
 					if got, err := call(t, p, echo, b); err != nil {
 						fate(err)
 					} else if !bytes.Equal(got, b) {
-						t.Errorf("%d bytes came back as %d others", len(b), len(got))
+						t.Errorf("%d bytes returned as %d others", len(b), len(got))
 					}
 				case 1:
 					n := 0

@@ -68,12 +68,12 @@ def f(pairs):
 `)
 		back, err := submit(t, p, f, pairs)
 		if err != nil || !slices.Equal(back, all) {
-			t.Errorf("%d strings came back as %d, %v", len(all), len(back), err)
+			t.Errorf("%d strings returned as %d, %v", len(all), len(back), err)
 		}
 		echo := Func[string, string]("tasks:echo")
 		for _, s := range []string{"caf\xe9", "\xed\xb3\xa9", "\xc3", "\xff\u00e9\xfe", strings.Repeat("\xe9", 100_000)} {
 			if back, err := submit(t, p, echo, s); back != s || err != nil {
-				t.Errorf("%.20q came back as %.20q, %v", s, back, err)
+				t.Errorf("%.20q returned as %.20q, %v", s, back, err)
 			}
 		}
 	})

@@ -255,7 +255,7 @@ func TestThreads_LargeValues(t *testing.T) {
 			for j := range 30 {
 				b := bytes.Repeat([]byte{byte(i*30 + j)}, 20_000+i*100_000)
 				if got, err := call(t, p, echo, b); err != nil || !bytes.Equal(got, b) {
-					t.Errorf("%d bytes came back as %d, %v", len(b), len(got), err)
+					t.Errorf("%d bytes returned as %d, %v", len(b), len(got), err)
 				}
 			}
 		})

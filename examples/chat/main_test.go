@@ -56,7 +56,7 @@ func (c *client) hear(want ...string) {
 	c.t.Helper()
 	for _, want := range want {
 		if c.lines.Scan(); c.lines.Text() != want {
-			c.t.Errorf("heard %q, %v; want %q", c.lines.Text(), c.lines.Err(), want)
+			c.t.Errorf("received %q, %v; want %q", c.lines.Text(), c.lines.Err(), want)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func TestChat_EndlessLine(t *testing.T) {
 	io.Copy(c, strings.NewReader(strings.Repeat("x", 5000)))
 	for c.lines.Scan() {
 		if text := c.lines.Text(); strings.Contains(text, "xxx") {
-			t.Errorf("heard %q", text)
+			t.Errorf("received %q", text)
 		}
 	}
 }

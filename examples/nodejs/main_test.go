@@ -81,7 +81,7 @@ func same[T any](t *testing.T, ex *processes.Pool, vs ...T) {
 	for _, v := range vs {
 		got, err := concert.Submit(t.Context(), ex, echo, v).Result(t.Context())
 		if err != nil || !reflect.DeepEqual(got, v) {
-			t.Errorf("%T %v came back as %v, %v", v, v, got, err)
+			t.Errorf("%T %v returned as %v, %v", v, v, got, err)
 		}
 	}
 }
@@ -165,7 +165,7 @@ func TestTask_Fails(t *testing.T) {
 		})
 	}
 	if got, err := concert.Submit(t.Context(), ex, Func[string, string]("fail"), "caf\xe9").Result(t.Context()); err == nil {
-		t.Errorf("a string that is not UTF-8 came back as %q", got)
+		t.Errorf("a string that is not UTF-8 returned as %q", got)
 	}
 	_, err := concert.Submit(t.Context(), ex, Func[int, int]("missing"), 1).Result(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "there is no function missing") {

@@ -41,7 +41,7 @@ func TestPublish_InOnNack(t *testing.T) {
 		select {
 		case got := <-told:
 			if got != want {
-				t.Errorf("told of the %v, want the %v", got, want)
+				t.Errorf("OnNack was called with the %v, want the %v", got, want)
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatalf("OnNack was not called with the %s", want)

@@ -117,7 +117,7 @@ func TestRefuse_EndsWaits(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		if len(c.refusals) > 0 {
-			t.Errorf("%d are told still", len(c.refusals))
+			t.Errorf("%d callers are still registered", len(c.refusals))
 		}
 	})
 }
