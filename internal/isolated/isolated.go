@@ -1,7 +1,7 @@
-// Package isolated runs subtests at the same time that cannot share a process,
-// as they count its goroutines or change what belongs to the process.
+// Package isolated concurrently runs subtests that cannot share a process,
+// because they count its goroutines or change its state.
 //
-// Each subtest runs in a process of its own, which is the test binary again:
+// Each subtest runs in a process of its own, which runs the test binary again:
 //
 //	parent   TestX --> t.Run("a") --> process: TestX --> t.Run("a") --> the test
 //	               \-> t.Run("b") --> process: TestX --> t.Run("b") --> the test
@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-// variable is set in the process of a subtest, to its name.
+// variable is set in the process of a subtest, to the name of the subtest.
 const variable = "CONCERT_TEST_ISOLATED"
 
 // Test is a subtest.
@@ -27,8 +27,8 @@ type Test struct {
 	Run  func(t *testing.T)
 }
 
-// Run runs subtests of t, each in a process of its own, at the same time. t
-// must be a top-level test.
+// Run runs subtests of t concurrently, each in a process of its own. t must be
+// a top-level test.
 func Run(t *testing.T, tests ...Test) {
 	if name, ok := os.LookupEnv(variable); ok {
 		for _, test := range tests {
@@ -61,14 +61,14 @@ func Run(t *testing.T, tests ...Test) {
 	}
 }
 
-// outcome is what a process has written, and its error.
+// outcome is the output of a process, and its error.
 type outcome struct {
 	out []byte
 	err error
 }
 
-// arguments returns those for a process that runs only one top-level test, with
-// the flags that concern how tests run and which of its subtests.
+// arguments returns the arguments of a process that runs only one top-level
+// test: the flags of this process that say how tests run, and which subtests.
 func arguments(test string) []string {
 	args := []string{"-test.run=^" + test + "$"}
 	if _, subtests, ok := strings.Cut(flag.Lookup("test.run").Value.String(), "/"); ok {

@@ -1,8 +1,8 @@
-// Package loopback is an executor whose workers share nothing with those who
-// submit: every argument and result passes as bytes, every function by its
-// name, every error as text and what is registered. It does so within the
-// process, so that the half of package concert that serves remote executors
-// can be held to the conformance suite without a process or a network.
+// Package loopback provides an executor whose workers share nothing with
+// submitters: arguments and results are encoded, functions are found by name,
+// and errors are sent as text with their registered parts. All of it happens in
+// one process, so the conformance suite can test how package concert serves
+// remote executors without other processes or a network.
 //
 //	Submit --> queue --> worker 1..n: Claim --bytes--> InvokeIsolated --bytes--> Settle
 package loopback
@@ -21,10 +21,10 @@ import (
 
 // Options tunes an Executor.
 type Options struct {
-	Queue    int           // tasks that may wait; zero means 16
+	Queue    int           // maximum number of queued tasks; zero means 16
 	Claim    int           // calls that a worker claims at once; zero means 4
-	Timeout  time.Duration // of methods that encode or decode a value; zero means none
-	Grace    time.Duration // after Shutdown has canceled; zero means 5 seconds
+	Timeout  time.Duration // for methods that encode or decode a value; zero means none
+	Grace    time.Duration // after Shutdown has canceled all tasks; zero means 5 seconds
 	Observer concert.Observer
 }
 
@@ -41,18 +41,18 @@ type Executor struct {
 
 	mu       sync.Mutex
 	changed  sync.Cond      // wakes all workers
-	claiming bool           // guarded by mu: a worker claims
-	ready    []*call        // guarded by mu: claimed, for any worker
-	calls    map[*call]bool // guarded by mu: claimed and not settled
+	claiming bool           // a worker claims; guarded by mu
+	ready    []*call        // claimed, for any worker; guarded by mu
+	calls    map[*call]bool // claimed and not settled; guarded by mu
 	closed   bool           // guarded by mu
-	hurried  bool           // guarded by mu: Shutdown has canceled all tasks
-	workers  int            // guarded by mu: number of workers that have not ended
+	hurried  bool           // Shutdown has canceled all tasks; guarded by mu
+	workers  int            // number of workers that have not ended; guarded by mu
 }
 
 type call struct {
 	batch   *executor.Batch
-	i       int             // its number there
-	ctx     context.Context // the worker's, for the function
+	i       int             // the number of the call in its batch
+	ctx     context.Context // of the worker, for the function
 	cancel  context.CancelCauseFunc
 	expire  func() // ends ctx as its deadline does
 	running bool   // guarded by mu
@@ -153,7 +153,7 @@ func (e *Executor) refuse() {
 	e.changed.Broadcast()
 }
 
-// groupQueue is the Executor as its executor.WorkerGroup sees it.
+// groupQueue implements executor.Queue.
 type groupQueue Executor
 
 // Again implements executor.Queue.
@@ -162,7 +162,7 @@ func (g *groupQueue) Again(t *executor.Task) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.hurried {
-		go t.Cancel(nil) // it was not there to be canceled
+		go t.Cancel(nil) // the task was not in the queue when Shutdown canceled all tasks
 		return
 	}
 	e.queue.AgainLocked(t)
@@ -175,11 +175,11 @@ func (*groupQueue) Withdraw(*executor.Task) bool { return true }
 func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
 	e.queue.Dropped()
-	e.changed.Broadcast() // the last method of the program may have returned
+	e.changed.Broadcast() // the last user code may have returned
 }
 
-// next waits for a call to run, claiming more from the queue when none is at
-// hand, and returns nil when there will be none.
+// next waits for a call to run, and claims calls from the queue if no claimed
+// call is left. It returns nil when there will be no more calls.
 func (e *Executor) next() *call {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -205,9 +205,9 @@ func (e *Executor) next() *call {
 	}
 }
 
-// claim takes calls from a task. The caller holds mu, which claim releases in
-// the meantime; one worker claims at a time, so that calls start in the order
-// of the queue.
+// claim takes calls from a task. The caller holds mu, which claim releases
+// while it does so. One worker claims at a time, so that calls start in the
+// order of the queue.
 func (e *Executor) claim(t *executor.Task) {
 	e.claiming = true
 	e.mu.Unlock()
@@ -217,7 +217,7 @@ func (e *Executor) claim(t *executor.Task) {
 	if claimed != nil {
 		for i := range claimed.Args {
 			fresh := newCall(claimed, i)
-			if e.hurried { // it was not there to be canceled
+			if e.hurried { // the call was being claimed when Shutdown canceled all tasks
 				fresh.cancel(concert.ErrCanceled)
 			}
 			e.calls[fresh] = true
@@ -241,11 +241,12 @@ func (e *Executor) work(id int) {
 	}
 }
 
-// invoke runs one call as another process would: from bytes to bytes.
+// invoke runs one call as another process would: its argument and its result
+// are bytes.
 func (e *Executor) invoke(id int, c *call) {
 	defer c.cancel(nil)
-	// Of the caller's context only its deadline and its end reach the worker,
-	// neither the cause nor the values.
+	// Only the deadline and the end of the caller's context reach the worker,
+	// but neither the cause nor the values.
 	stop := context.AfterFunc(c.batch.Context(), func() {
 		if c.batch.Context().Err() == context.DeadlineExceeded {
 			c.expire()
@@ -263,7 +264,7 @@ func (e *Executor) invoke(id int, c *call) {
 		failure []byte
 	}
 	done := make(chan outcome, 1)
-	go func() { // the "worker process": a Goexit ends it, and not the worker
+	go func() { // a Goexit ends this goroutine, and not the worker
 		var o outcome
 		defer func() { done <- o }()
 		arg := copied(c.batch.Args[c.i])
@@ -282,7 +283,7 @@ func (e *Executor) invoke(id int, c *call) {
 	e.settle(c, id, o.result, nil)
 }
 
-// copied is a value that shares no memory with the original.
+// copied returns a value that shares no memory with the original.
 func copied(v executor.Encoded) executor.Encoded {
 	return executor.Encoded{Kind: v.Kind, Bytes: slices.Clone(v.Bytes)}
 }

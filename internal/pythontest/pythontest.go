@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Direct has "python3" mean the interpreter itself: it puts the directory of
-// the interpreter that python3 starts first in PATH. Version managers such as
-// pyenv put a shell script in its place, and that takes several times the
-// processor time of the interpreter's own start. Call it once, before tests
-// run; it does nothing where there is no python3.
+// Direct makes "python3" the interpreter itself: it puts the directory of the
+// interpreter that python3 starts first in PATH. Version managers such as pyenv
+// install a shell script as python3, which takes several times the processor
+// time of the interpreter's start. Call Direct once, before tests run. Without
+// python3 it does nothing.
 func Direct() {
 	found, err := exec.LookPath("python3")
 	if err != nil {

@@ -16,9 +16,9 @@ type (
 	Map map[int]Map
 	// Boxes refers twice by interfaces.
 	Boxes struct{ Left, Right any }
-	// One is held by an interface in memory of its own.
+	// One is in memory of its own if an interface contains it.
 	One struct{ Only any }
-	// Direct is held by an interface as the pointer itself.
+	// Direct is stored in the interface itself.
 	Direct struct{ Next *[2]any }
 )
 
@@ -47,7 +47,7 @@ func Levels(n int) map[string]any {
 	}
 }
 
-// Refused returns values that an encoder refuses, since almost all of their
+// Refused returns values that an encoder refuses, because almost all of their
 // encoding would be copies of the same data.
 func Refused() map[string]any {
 	all := Levels(60)

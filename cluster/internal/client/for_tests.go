@@ -10,17 +10,17 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The methods in this file are for tests of package cluster.
+// Only tests of package cluster use the methods in this file.
 
-// Sent returns how many calls were sent, or about to be sent, until now.
+// Sent returns how many calls have been sent, or are about to be sent.
 func (e *Executor) Sent() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return int(e.lastCall)
 }
 
-// Subscribers returns how many Submits, and inputs of a Map, wait for calls
-// that are on their way to the cluster.
+// Subscribers returns how many Submits, and inputs of a Map, wait for sent
+// calls.
 func (e *Executor) Subscribers() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -34,7 +34,7 @@ func (e *Executor) WaitingIDs() int {
 	return len(e.callNumbers)
 }
 
-// Canceled returns how many calls on their way to the cluster are canceled.
+// Canceled returns how many sent calls are canceled.
 func (e *Executor) Canceled() (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -46,8 +46,8 @@ func (e *Executor) Canceled() (n int) {
 	return n
 }
 
-// Uploading returns how many Submits have, or have had, their large arguments
-// stored.
+// Uploading returns how many Submits upload their large arguments, or have
+// uploaded them.
 func (e *Executor) Uploading() (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -61,8 +61,8 @@ func (e *Executor) Uploading() (n int) {
 	return n
 }
 
-// Cancellations returns what the executor would say to cancel the calls that
-// are on their way.
+// Cancellations returns the cancellations that the executor would publish to
+// cancel all sent calls.
 func (e *Executor) Cancellations() (client string, bodies [][]byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -85,7 +85,7 @@ func (e *Executor) Queued() (n int) {
 	return n
 }
 
-// Audit audits the calls that are due, as if d had passed.
+// Audit audits the calls that will be due after d.
 func (e *Executor) Audit(d time.Duration) error {
 	_, err := e.auditDue(time.Now().Add(d), wire.MaxAudited)
 	return err

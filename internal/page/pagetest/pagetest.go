@@ -1,5 +1,4 @@
-// Package pagetest looks at a page of this project with a browser without a
-// window.
+// Package pagetest checks HTML pages of this project with a headless browser.
 package pagetest
 
 import (
@@ -19,9 +18,9 @@ import (
 // browsers are names of Chromium, those without a user interface first.
 var browsers = []string{"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"}
 
-// Check has a browser draw the page on a desktop and on a phone, in light and
-// dark, and as it is printed, and fails the test if something is cut off, too
-// small, or hard to read. Without a browser the test is skipped.
+// Check renders the page in a browser for a desktop, a phone and a printer, in
+// light and dark mode, and fails the test if something is cut off, too small,
+// or hard to read. Without a browser the test is skipped.
 func Check(t *testing.T, text string) {
 	t.Helper()
 	if m := regexp.MustCompile(`(?i)<script|<link|<iframe|(src|href)\s*=|@import|url\(`).FindString(text); m != "" {
@@ -72,7 +71,7 @@ func Check(t *testing.T, text string) {
 	}
 }
 
-// sight is what the script finds.
+// sight is the result of the script.
 type sight struct {
 	Window, Wide int
 	Light        float64 // luminance of the background
@@ -80,9 +79,9 @@ type sight struct {
 	Problems     []string
 }
 
-// script looks at every piece of text: its size as drawn, its place, and its
-// contrast to what is behind it, by WCAG 2.2, 1.4.3. What is inside of
-// something that scrolls may reach beyond it.
+// script measures every piece of text: its rendered size, its position, and its
+// contrast to its background, by WCAG 2.2, 1.4.3. Contents of an element that
+// scrolls may exceed the element.
 const script = `<script>
 function parts(c) { return c.match(/[\d.]+/g).map(Number) }
 function luminance(c) {
