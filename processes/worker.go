@@ -106,56 +106,12 @@ const (
 const (
 	maxOutcomes = 64 // maximum number of outcomes that are settled together
 
-	minCalls      = 2                // minimum number of calls in a worker with slots: one that runs, and the next
-	maxCalls      = 256              // maximum number of calls in a worker
-	targetWork    = time.Millisecond // run time of the calls that a worker should have
-	maxPipeBytes  = 1 << 20          // maximum size of the arguments in a worker without an arena
-	maxArenaBytes = 16 << 20         // maximum size of the arguments in a worker with an arena
-
 	maxTakeBacks    = 64                   // maximum number of unanswered TakeBacks of a worker with a gate
 	maxControlBytes = 16 << 20             // maximum size of the control frames that a worker has not read
 	longCall        = 5 * time.Millisecond // a call that runs for longer may take long
 
 	minExitTime = 100 * time.Millisecond // minimum time for a worker to exit after its last call
 )
-
-// capacityLocked returns how many calls the pool should send to the worker now.
-//
-// The invariant (see begunLocked) lets a worker have calls in advance: the pool
-// can take back those that have not begun. With slots this takes effect at
-// once, so such a worker always has a second call. Other workers may answer
-// late, and have one call for each thread, unless their calls are quick. Each
-// frame needs a slot of the journal of its own, which limits the number of
-// frames.
-func (w *worker) capacityLocked() int {
-	if w.state != active || w.trimming || w.suspended || w.bytes >= w.maxArgumentBytes() && !w.hasIdleThreadLocked() {
-		return 0
-	}
-	want := minCalls // for each thread
-	if !w.usesSlots {
-		want = 1
-	}
-	if w.runTime > 0 {
-		want = max(want, int(min(maxCalls, targetWork/w.runTime)))
-	}
-	capacity := want*w.pool.opts.Threads - w.count
-	if w.takeBacksSent-w.takeBacksAnswered >= maxTakeBacks {
-		return 0 // the process may be stopped: it has not read the TakeBacks
-	}
-	if w.hasIdleThreadLocked() {
-		capacity = max(capacity, 1) // for the idle thread, even if the other threads have enough calls
-	}
-	if w.showsBegunLocked() || w.usesGate {
-		capacity = min(capacity, shm.Slots-1-len(w.frames.list))
-	}
-	if m := w.pool.opts.MaxTasks; m > 0 {
-		capacity = min(capacity, m-w.total-w.count)
-	}
-	if !w.hasIdleThreadLocked() && capacity < want/4 {
-		return 0 // the worker has enough calls; sending many calls together costs less
-	}
-	return min(want, capacity)
-}
 
 // showsBegunLocked reports whether the pool can read in the journal which calls
 // the worker has begun.
@@ -172,18 +128,6 @@ func (w *worker) untilCheckLocked() time.Duration {
 		return longCall
 	}
 	return w.silenceInterval()
-}
-
-// hasIdleThreadLocked reports whether a thread of the worker is idle. The calls
-// of a frame run on one thread.
-func (w *worker) hasIdleThreadLocked() bool { return len(w.frames.list) < w.pool.opts.Threads }
-
-// maxArgumentBytes returns how many bytes of arguments the worker may have.
-func (w *worker) maxArgumentBytes() int {
-	if w.arena != nil {
-		return maxArenaBytes
-	}
-	return maxPipeBytes
 }
 
 // placeLocked allocates a span in the arena for an argument.
