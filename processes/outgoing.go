@@ -1,0 +1,138 @@
+package processes
+
+import (
+	"slices"
+
+	"concert/executor"
+	"concert/internal/frame"
+	"concert/processes/internal/shm"
+)
+
+// outgoing contains encoded frames that dispatch will write to a worker. Small
+// arguments are in buf. Large arguments are not copied into buf: those with a
+// span in the arena are copied there, and the others are written to the pipe
+// from their own memory.
+type outgoing struct {
+	buf     []byte
+	inArena []arenaArg // large arguments with a span in the arena
+	inPipe  []pipeArg  // large arguments without a span
+}
+
+// pipeArg is a large argument that is written to the pipe after the first n
+// bytes of buf.
+type pipeArg struct {
+	after int // n
+	bytes []byte
+}
+
+func (b *outgoing) reset() {
+	if cap(b.buf) > 1<<20 {
+		b.buf = nil
+	}
+	clear(b.inPipe)
+	clear(b.inArena)
+	b.buf, b.inPipe, b.inArena = b.buf[:0], b.inPipe[:0], b.inArena[:0]
+}
+
+// add adds a frame of calls. Unless allocate is nil, it allocates spans in the
+// arena.
+func (b *outgoing) add(h frame.CallHead, args []executor.Encoded, allocate func(bytes int) (frame.Span, bool)) {
+	start, inPipe := len(b.buf), 0
+	h.Count = uint16(len(args))
+	b.buf = frame.AppendCall(b.buf, h)
+	for _, arg := range args {
+		if len(arg.Bytes) <= shm.MaxInline {
+			b.buf = frame.AppendArg(b.buf, frame.Payload{Encoded: arg}, 0)
+			continue
+		}
+		if allocate != nil {
+			if at, ok := allocate(len(arg.Bytes)); ok {
+				b.inArena = append(b.inArena, arenaArg{at: at, kind: arg.Kind, bytes: arg.Bytes, frame: start, arg: len(b.buf)})
+				b.buf = frame.AppendArg(b.buf, frame.Payload{Encoded: executor.Encoded{Kind: arg.Kind}, Shared: true, Span: at}, 0)
+				continue
+			}
+		}
+		b.buf = frame.AppendArg(b.buf, frame.Payload{Encoded: executor.Encoded{Kind: arg.Kind}}, len(arg.Bytes))
+		b.inPipe = append(b.inPipe, pipeArg{len(b.buf), arg.Bytes})
+		inPipe += len(arg.Bytes)
+	}
+	b.buf = frame.EndCall(b.buf, start, inPipe)
+}
+
+// arenaArg is a large argument with a span in the arena. send copies its bytes
+// to the span.
+type arenaArg struct {
+	at         frame.Span
+	kind       byte
+	bytes      []byte
+	frame, arg int // offsets in buf of the frame and of the argument
+}
+
+// inline changes the frame of an argument whose span in the arena cannot be
+// used: the argument is sent in the pipe instead. The caller calls it for later
+// arguments first.
+func (b *outgoing) inline(number int) {
+	p := b.inArena[number]
+	here := frame.AppendArg(nil, frame.Payload{Encoded: executor.Encoded{Kind: p.kind}}, len(p.bytes))
+	there := frame.AppendArg(nil, frame.Payload{Encoded: executor.Encoded{Kind: p.kind}, Shared: true, Span: p.at}, 0)
+	shorter := len(there) - len(here)
+	b.buf = slices.Delete(b.buf, p.arg+len(here), p.arg+len(there))
+	copy(b.buf[p.arg:], here)
+	frame.Lengthen(b.buf, p.frame, len(p.bytes)-shorter)
+	at := len(b.inPipe)
+	for i := range b.inPipe {
+		if b.inPipe[i].after > p.arg {
+			b.inPipe[i].after -= shorter
+			at = min(at, i)
+		}
+	}
+	b.inPipe = slices.Insert(b.inPipe, at, pipeArg{p.arg + len(here), p.bytes})
+	for i := range b.inArena {
+		if b.inArena[i].arg > p.arg {
+			b.inArena[i].arg -= shorter
+		}
+		if b.inArena[i].frame > p.arg {
+			b.inArena[i].frame -= shorter
+		}
+	}
+}
+
+// send writes the frames of b to the pipe of tasks, after it has copied large
+// arguments into the arena.
+func (w *worker) send(b *outgoing) error {
+	for i := len(b.inArena) - 1; i >= 0; i-- { // the last argument first, as inline requires
+		if p := b.inArena[i]; w.arena.WriteArgument(p.at, p.bytes) != nil {
+			b.inline(i)
+		}
+	}
+	sent := 0
+	for _, p := range b.inPipe {
+		if _, err := w.tasks.Write(b.buf[sent:p.after]); err != nil {
+			return err
+		}
+		if err := w.sendLarge(p.bytes); err != nil {
+			return err
+		}
+		sent = p.after
+	}
+	_, err := w.tasks.Write(b.buf[sent:])
+	return err
+}
+
+// sendLarge writes a large argument to the pipe, in steps of 1 MiB, and counts
+// in w.readMiB how many of them the worker has read. The last one may still be
+// in the pipe, so it does not count.
+func (w *worker) sendLarge(b []byte) error {
+	for first := true; ; first = false {
+		n, err := w.tasks.Write(b[:min(len(b), 1<<20)])
+		if err != nil {
+			return err
+		}
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+		if !first {
+			w.readMiB.Add(1)
+		}
+	}
+}
