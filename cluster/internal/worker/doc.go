@@ -10,7 +10,8 @@
 // A task that is not acknowledged goes to another worker when its lease ends.
 // The files follow a task:
 //
-//	worker.go      registration, cancellation, leases and the end of a worker
+//	worker.go      registration, cancellation and the end of a worker
+//	lease.go       renewal of leases
 //	heartbeat.go   heartbeats and the capability set
 //	fetch.go       requests for tasks
 //	run.go         a task from its arrival to its result
