@@ -186,6 +186,18 @@ func (k *Keyring) Holders() ([]Holder, error) {
 
 func (r Role) valid() bool { return r == Client || r == Worker || r == Admin }
 
+// CheckHolder returns an error if there is no such role, or if a holder cannot
+// have this name.
+func CheckHolder(role Role, name string) error {
+	if !role.valid() {
+		return fmt.Errorf("server: unknown role %q: want client, worker or admin", role)
+	}
+	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" {
+		return fmt.Errorf("server: the name of a key is %q; want at most 64 letters, digits, \".\", \"-\" and \"_\"", name)
+	}
+	return nil
+}
+
 // Add makes a key and returns the file for its holder: the secret half of the
 // key, the certificate of the authority, with which the holder verifies the
 // servers, and the certificate of the key, with which workers verify a client.
@@ -193,11 +205,8 @@ func (r Role) valid() bool { return r == Client || r == Worker || r == Admin }
 // letters, digits, ".", "-" and "_". No other holder may have it. Running
 // servers accept the key some seconds later.
 func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
-	if !role.valid() {
-		return nil, fmt.Errorf("server: unknown role %q: want client, worker or admin", role)
-	}
-	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" {
-		return nil, fmt.Errorf("server: the name of a key is %q; want at most 64 letters, digits, \".\", \"-\" and \"_\"", name)
+	if err := CheckHolder(role, name); err != nil {
+		return nil, err
 	}
 	unlock, err := k.lock()
 	if err != nil {

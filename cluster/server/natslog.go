@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -24,10 +25,14 @@ const distrustHint = "usually a program without a key, or with a key file of ano
 // natsLogger passes some records of the NATS server to package slog. Any client
 // can cause these records, so it passes at most one per second after the first
 // 20.
-type natsLogger struct{ limit *rate.Limiter }
+type natsLogger struct {
+	limit *rate.Limiter
+	ready atomic.Bool // New has returned, or will return no fatal error
+	fatal chan error  // the first fatal error before ready
+}
 
 func newNATSLogger() *natsLogger {
-	return &natsLogger{rate.NewLimiter(rate.Every(time.Second), 20)}
+	return &natsLogger{limit: rate.NewLimiter(rate.Every(time.Second), 20), fatal: make(chan error, 1)}
 }
 
 func (r *natsLogger) record(format string, args ...any) {
@@ -54,9 +59,23 @@ func (r *natsLogger) Warnf(format string, args ...any) { r.record(format, args..
 // Noticef implements the Logger of the NATS server.
 func (r *natsLogger) Noticef(format string, args ...any) { r.record(format, args...) }
 
-// Fatalf implements the Logger of the NATS server.
+// Fatalf implements the Logger of the NATS server, which cannot continue after
+// this record. Until the server is ready, New returns the first such error.
 func (r *natsLogger) Fatalf(format string, args ...any) {
-	slog.Error("server: " + fmt.Sprintf(format, args...))
+	err := fmt.Errorf(format, args...)
+	if r.ready.Load() {
+		slog.Error("server: " + err.Error())
+		return
+	}
+	for _, arg := range args {
+		if cause, ok := arg.(error); ok {
+			err = cause // says all that the record says, in a better way
+		}
+	}
+	select {
+	case r.fatal <- err:
+	default:
+	}
 }
 
 // Debugf implements the Logger of the NATS server.

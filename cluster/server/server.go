@@ -179,11 +179,12 @@ func New(opts *Options) (*Server, error) {
 		s.remove()
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	s.server.SetLogger(newNATSLogger(), false, false)
+	logger := newNATSLogger()
+	s.server.SetLogger(logger, false, false)
 	s.server.Start()
-	if !s.server.ReadyForConnections(10 * time.Second) {
+	if err := s.waitUntilReady(logger); err != nil {
 		s.Close()
-		return nil, errors.New("server: not ready after 10 seconds: is the address in use?")
+		return nil, err
 	}
 	if s.options.Keyring != nil {
 		holders, err := s.options.Keyring.Holders()
@@ -199,6 +200,24 @@ func New(opts *Options) (*Server, error) {
 		s.running.Go(s.limitStreams)
 	}
 	return s, nil
+}
+
+// waitUntilReady waits until the server accepts connections. It returns a fatal
+// error of the server as soon as the server reports it.
+func (s *Server) waitUntilReady(logger *natsLogger) error {
+	const limit = 10 * time.Second
+	for begin := time.Now(); !logger.ready.Load(); {
+		logger.ready.Store(s.server.ReadyForConnections(100 * time.Millisecond))
+		select {
+		case err := <-logger.fatal:
+			return fmt.Errorf("server: cannot start: %w", err)
+		default:
+		}
+		if time.Since(begin) > limit {
+			return fmt.Errorf("server: not ready after %v", limit)
+		}
+	}
+	return nil
 }
 
 // configuration returns the options as those of the NATS server.

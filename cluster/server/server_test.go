@@ -3,11 +3,13 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"concert"
 	"concert/cluster"
@@ -176,5 +178,25 @@ func TestNew_Occupied(t *testing.T) {
 	}
 	if err := two.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNew_PortInUse: New returns at once if another program listens on the
+// address, and the error has the address and the reason.
+func TestNew_PortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	at := l.Addr().String()
+	begin := time.Now()
+	s, err := server.New(&server.Options{Listen: at})
+	if err == nil {
+		s.Close()
+		t.Fatal("no error")
+	}
+	if text := err.Error(); !strings.HasPrefix(text, "server: cannot start: listen tcp "+at+": ") || time.Since(begin) > 5*time.Second {
+		t.Errorf("after %v: %v", time.Since(begin), err)
 	}
 }

@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"concert":                        {"concert/executor", "concert/internal/option"},
 	"concert/executor":               {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
 	"concert/internal/lazy":          {},
+	"concert/internal/flagerror":     {},
 	"concert/internal/option":        {},
 	"concert/internal/values":        {},
 	"concert/gil":                    {"concert", "concert/executor", "concert/internal/option"},
@@ -79,7 +80,7 @@ var allowed = map[string][]string{
 		"concert/cluster/internal/recent", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/server": {"concert/cluster/internal/wire", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
 		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys", "golang.org/x/time/rate"},
-	"concert/cluster/cmd/concertd": {"concert/cluster/server"},
+	"concert/cluster/cmd/concertd": {"concert/cluster/server", "concert/internal/flagerror"},
 	"concert/examples/":            {"concert", "concert/executor", "concert/", "golang.org/x/image/", "go.starlark.net/"},
 
 	// The parts of package processes.
@@ -90,7 +91,7 @@ var allowed = map[string][]string{
 	"concert/processes/internal/confine": {"golang.org/x/sys/unix", "github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
 
 	// The parts of the command.
-	"concert/cmd/concert/internal/cli":     {"concert/executor", "concert/internal/printable", "concert/progress"},
+	"concert/cmd/concert/internal/cli":     {"concert/executor", "concert/internal/flagerror", "concert/internal/printable", "concert/progress"},
 	"concert/cmd/concert/internal/tour":    {"concert", "concert/"},
 	"concert/cmd/concert/internal/get":     {"concert", "concert/"},
 	"concert/cmd/concert/internal/cluster": {"concert", "concert/"},

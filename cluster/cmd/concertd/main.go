@@ -17,14 +17,19 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"concert/cluster/server"
+	"concert/internal/flagerror"
 )
 
 // Exit codes.
@@ -102,7 +107,7 @@ Examples:
     concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222
 
   Three servers form a cluster that continues when one of them is lost. Create
-  the keyring on one of them ('concertd keys' does it), and copy the directory
+  the keyring on one of them ('concertd key' does it), and copy the directory
   "keyring" to the other two. Then start each server, with its own name:
 
     concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222 \
@@ -127,7 +132,7 @@ says so. Servers that use another keyring do not accept its keys.
 Flags:
   --dir DIR   directory of the keyring and the data (default concertd)
   --out FILE  new file for the key, which only its owner may read (default print
-              the key)
+              the key). The command prints what to do next
 
 Exit codes:
   0  the key was made
@@ -142,14 +147,13 @@ Examples:
 	keysHelp = `Usage: concertd keys [flags]
 
 Prints one line for each holder of a key: the role, the public key and the name.
-If there is no keyring, it creates one.
 
 Flags:
   --dir DIR  directory of the keyring and the data (default concertd)
 
 Exit codes:
   0  success
-  1  the keyring could not be read or created
+  1  there is no keyring, or it could not be read
   2  the command line is wrong
 
 Example:
@@ -211,10 +215,10 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 			fmt.Fprint(out, c.help)
 			return exitOK
 		case errors.As(err, &usage):
-			fmt.Fprintf(errOut, "concertd %s: %v\nRun 'concertd %s -h' for help.\n", c.name, err, c.name)
+			fmt.Fprintf(errOut, "concertd %s: %s\nRun 'concertd %s -h' for help.\n", c.name, strings.TrimPrefix(err.Error(), "server: "), c.name)
 			return exitUsage
 		}
-		fmt.Fprintf(errOut, "concertd %s: %v\n", c.name, err)
+		fmt.Fprintf(errOut, "concertd %s: %s\n", c.name, strings.TrimPrefix(err.Error(), "server: "))
 		return exitFailed
 	}
 	fmt.Fprintf(errOut, "concertd: no command %q\nRun 'concertd help' for a list.\n", args[0])
@@ -239,16 +243,22 @@ func help(to io.Writer) {
 	fmt.Fprint(to, helpEnd)
 }
 
-// parse parses flags. It returns an error unless the given number of arguments
-// follows them.
-func parse(flags *flag.FlagSet, args []string, want int) error {
+// parse parses flags. It returns an error unless the named arguments follow
+// them.
+func parse(flags *flag.FlagSet, args []string, names ...string) error {
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return err
 	} else if err != nil {
-		return usageError{err.Error()}
+		return usageError{flagerror.Text(flags, err)}
 	}
-	if flags.NArg() != want {
-		return usageError{fmt.Sprintf("%d arguments after the flags, want %d", flags.NArg(), want)}
+	given := flags.NArg()
+	switch {
+	case len(names) > 0 && slices.ContainsFunc(flags.Args(), func(arg string) bool { return strings.HasPrefix(arg, "-") }):
+		return usageError{"flags go before " + strings.Join(names, " and ")}
+	case given > len(names):
+		return usageError{fmt.Sprintf("unexpected argument %q", flags.Arg(len(names)))}
+	case given < len(names):
+		return usageError{"no " + strings.Join(names[given:], " and no ")}
 	}
 	return nil
 }
@@ -257,16 +267,86 @@ func dirFlag(flags *flag.FlagSet) *string {
 	return flags.String("dir", "concertd", "")
 }
 
-// keyring opens the keyring in a directory. It creates a missing keyring, and
-// reports that on the error output, because the directory may be misspelled.
-func keyring(dir string, errOut io.Writer) (*server.Keyring, error) {
-	dir = filepath.Join(dir, "keyring")
-	_, missing := os.Stat(dir)
-	k, err := server.NewKeyring(dir)
-	if err == nil && errors.Is(missing, fs.ErrNotExist) {
-		fmt.Fprintf(errOut, "concertd: created a keyring in %s; servers that run with another keyring do not accept its keys\n", dir)
+// keyringDir returns the directory of the keyring.
+func keyringDir(dir string) string { return filepath.Join(dir, "keyring") }
+
+// openKeyring opens the keyring of --dir. It does not create one.
+func openKeyring(dir string) (*server.Keyring, error) {
+	k, err := server.OpenKeyring(keyringDir(dir))
+	if _, missing := os.Stat(keyringDir(dir)); errors.Is(missing, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no keyring in %s: is --dir right? 'concertd serve' and 'concertd key' create one", dir)
 	}
 	return k, err
+}
+
+// newKeyring opens the keyring of --dir. It creates a missing keyring, and
+// reports that on the error output, because the directory may be misspelled.
+func newKeyring(dir string, errOut io.Writer) (*server.Keyring, error) {
+	_, missing := os.Stat(keyringDir(dir))
+	k, err := server.NewKeyring(keyringDir(dir))
+	if err == nil && errors.Is(missing, fs.ErrNotExist) {
+		fmt.Fprintf(errOut, "concertd: created a keyring in %s; servers that run with another keyring do not accept its keys\n", keyringDir(dir))
+	}
+	return k, err
+}
+
+// checkOptions returns an error of the command line if a server cannot have the
+// options.
+func checkOptions(o *server.Options) error {
+	if o.Sessions < 0 {
+		return usageError{"--sessions takes 1 or more, or 0 for the default"}
+	}
+	if err := checkListen("--listen", o.Listen, "4222"); err != nil {
+		return err
+	}
+	if err := checkHostPort("--advertise", o.Advertise); err != nil {
+		return err
+	}
+	j := o.Join
+	if j == nil {
+		return nil
+	}
+	if err := checkListen("--join-listen", j.Listen, "6222"); err != nil {
+		return err
+	}
+	if strings.HasSuffix(j.Listen, ":0") {
+		return usageError{fmt.Sprintf("--join-listen %q: want a fixed port, as in 0.0.0.0:6222", j.Listen)}
+	}
+	if j.Name == "" || strings.ContainsAny(j.Name, " .*>/\\") {
+		return usageError{fmt.Sprintf("--name %q: want a name without blanks, dots, slashes, * and >", j.Name)}
+	}
+	if len(j.Others) < 2 {
+		return usageError{"--join needs at least two other servers: of two servers, neither could tell which one is cut off"}
+	}
+	for _, other := range j.Others {
+		if other == "" {
+			return usageError{"--join: a server is empty between two commas"}
+		}
+		if err := checkHostPort("--join", other); err != nil {
+			return err
+		}
+	}
+	return checkHostPort("--join-advertise", j.Advertise)
+}
+
+// checkListen checks an address to listen on.
+func checkListen(name, at, port string) error {
+	if _, err := netip.ParseAddrPort(at); err != nil {
+		return usageError{fmt.Sprintf("%s %q: want an address and a port, as in 127.0.0.1:%[3]s, or 0.0.0.0:%[3]s for all addresses of this machine", name, at, port)}
+	}
+	return nil
+}
+
+// checkHostPort checks an address of another server, or one that others use.
+// Empty means none.
+func checkHostPort(name, at string) error {
+	if at == "" {
+		return nil
+	}
+	if host, port, err := net.SplitHostPort(at); err != nil || host == "" || port == "" {
+		return usageError{fmt.Sprintf("%s %q: want HOST:PORT", name, at)}
+	}
+	return nil
 }
 
 func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Writer) error {
@@ -283,7 +363,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 	joinListen := flags.String("join-listen", "", "")
 	joinAdvertise := flags.String("join-advertise", "", "")
 	join := flags.String("join", "", "")
-	if err := parse(flags, args, 0); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	opts := &server.Options{Dir: filepath.Join(*dir, "data"), Listen: *listen, Hosts: list(*hosts), Advertise: *advertise, SyncAlways: *sync, Sessions: *sessions, Connections: *connections, Tasks: *tasks, Parts: *parts}
@@ -294,13 +374,16 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 	case *name != "" || *joinListen != "" || *joinAdvertise != "":
 		return usageError{"--name, --join-listen and --join-advertise are for a server that joins others: with --join"}
 	}
+	if err := checkOptions(opts); err != nil {
+		return err
+	}
 	find := server.NewKeyring
 	if opts.Join != nil { // it must be a copy of the other servers' keyring
 		find = server.OpenKeyring
 	}
-	k, err := find(filepath.Join(*dir, "keyring"))
+	k, err := find(keyringDir(*dir))
 	if opts.Join != nil && errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no %s: copy it from one of the servers to join", filepath.Join(*dir, "keyring"))
+		return fmt.Errorf("there is no %s: copy it from one of the servers to join", keyringDir(*dir))
 	}
 	if err != nil {
 		return err
@@ -340,64 +423,89 @@ func list(text string) []string {
 func key(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.Writer) error {
 	dir := dirFlag(flags)
 	to := flags.String("out", "", "")
-	if err := parse(flags, args, 2); err != nil {
+	if err := parse(flags, args, "ROLE", "NAME"); err != nil {
 		return err
 	}
-	k, err := keyring(*dir, errOut)
-	if err != nil {
-		return err
-	}
-	text, err := k.Add(server.Role(flags.Arg(0)), flags.Arg(1))
-	if err != nil {
-		return err
+	role, name := server.Role(flags.Arg(0)), flags.Arg(1)
+	if err := server.CheckHolder(role, name); err != nil {
+		return usageError{err.Error()}
 	}
 	if *to == "" {
-		_, err = out.Write(text)
-	} else {
-		err = writeNew(*to, text)
+		return addKey(*dir, role, name, out, errOut)
 	}
-	if err != nil { // no program has received the key
-		return errors.Join(fmt.Errorf("could not write the key, which is revoked again: %w", err), k.Remove(flags.Arg(1)))
+	f, err := os.OpenFile(*to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists; no key was made", *to)
+	} else if err != nil {
+		return fmt.Errorf("no key was made: %w", err)
+	}
+	if err = errors.Join(addKey(*dir, role, name, f, errOut), f.Close()); err != nil {
+		os.Remove(*to)
+		return err
+	}
+	fmt.Fprintf(out, "concertd: %s has the key of %s, a%s %s; %s\n", *to, name, map[bool]string{true: "n"}[role == server.Admin], role, nextStep(role, *to))
+	return nil
+}
+
+// nextStep says how to use a key file.
+func nextStep(role server.Role, file string) string {
+	switch role {
+	case server.Worker:
+		return fmt.Sprintf("next: concert worker --key %s MODULE:FUNCTION, or Access.Key in a program that calls cluster.Serve", file)
+	case server.Admin:
+		return fmt.Sprintf("next: concert status --key %s", file)
+	}
+	return "next: Access.Key in a program that calls cluster.Dial"
+}
+
+// addKey makes a key and writes it to a file or the standard output. If it
+// cannot be written, addKey revokes it, because no program has received it.
+func addKey(dir string, role server.Role, name string, to, errOut io.Writer) error {
+	k, err := newKeyring(dir, errOut)
+	if err != nil {
+		return err
+	}
+	text, err := k.Add(role, name)
+	if err != nil {
+		return err
+	}
+	if _, err := to.Write(text); err != nil {
+		return errors.Join(fmt.Errorf("cannot write the key, so it was revoked: %w", err), k.Remove(name))
 	}
 	return nil
 }
 
-// writeNew creates a file. It returns an error if the file exists, and removes
-// a file that it could not write completely.
-func writeNew(name string, text []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(name)
-	}
-	return err
-}
-
-func keys(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.Writer) error {
+func keys(_ context.Context, flags *flag.FlagSet, args []string, out, _ io.Writer) error {
 	dir := dirFlag(flags)
-	if err := parse(flags, args, 0); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
-	k, err := keyring(*dir, errOut)
+	k, err := openKeyring(*dir)
 	if err != nil {
 		return err
 	}
 	holders, err := k.Holders()
-	for _, h := range holders {
-		fmt.Fprintf(out, "%s %s %s\n", h.Role, h.Key, h.Name)
+	if err != nil {
+		return err
 	}
-	return err
+	if len(holders) == 0 {
+		_, err := fmt.Fprintln(out, "no keys")
+		return err
+	}
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "role\tpublic key\tname")
+	for _, h := range holders {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", h.Role, h.Key, h.Name)
+	}
+	return t.Flush()
 }
 
 func revoke(_ context.Context, flags *flag.FlagSet, args []string, _, _ io.Writer) error {
 	dir := dirFlag(flags)
-	if err := parse(flags, args, 1); err != nil {
+	if err := parse(flags, args, "NAME"); err != nil {
 		return err
 	}
-	k, err := server.OpenKeyring(filepath.Join(*dir, "keyring"))
+	k, err := openKeyring(*dir)
 	if err != nil {
 		return err
 	}

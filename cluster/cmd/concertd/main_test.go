@@ -92,7 +92,7 @@ func TestConcertd_Restart(t *testing.T) {
 		file := filepath.Join(t.TempDir(), name)
 		code, out, errOut := concertd(t, "key", "--dir", dir, "--out", file, role, name)
 		text, err := os.ReadFile(file)
-		if code != exitOK || out != "" || !strings.Contains(string(text), "BEGIN CERTIFICATE") {
+		if code != exitOK || !strings.HasPrefix(out, "concertd: "+file+" has the key of "+name+", a "+role+"; next: ") || !strings.Contains(string(text), "BEGIN CERTIFICATE") {
 			t.Fatalf("%d, %q, %s, %s, %v", code, text, out, errOut, err)
 		}
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
@@ -101,7 +101,7 @@ func TestConcertd_Restart(t *testing.T) {
 		return cluster.Access{Key: file}
 	}
 	ann, box := access("client", "ann"), access("worker", "box")
-	if code, out, _ := concertd(t, "keys", "--dir", dir); code != exitOK || strings.Count(out, "\n") != 2 || !strings.HasPrefix(out, "client U") || !strings.HasSuffix(out, " box\n") {
+	if code, out, _ := concertd(t, "keys", "--dir", dir); code != exitOK || strings.Count(out, "\n") != 3 || !strings.HasPrefix(out, "role    public key ") || !strings.Contains(out, "\nclient  U") || !strings.HasSuffix(out, " box\n") {
 		t.Errorf("keys: %d, %q", code, out)
 	}
 
@@ -181,22 +181,32 @@ func TestConcertd_WrongUsage(t *testing.T) {
 	}{
 		{"", exitUsage, "Usage:"},
 		{"dance", exitUsage, `no command "dance"`},
-		{"serve --nonsense", exitUsage, "nonsense"},
-		{"serve now", exitUsage, "1 arguments after the flags, want 0"},
+		{"serve --nonsense", exitUsage, "no flag --nonsense"},
+		{"serve --tasks many", exitUsage, `--tasks "many": want a whole number`},
+		{"serve --sessions -1", exitUsage, "--sessions takes 1 or more"},
+		{"serve now", exitUsage, `unexpected argument "now"`},
 		{"serve --dir F --name one", exitUsage, "with --join"},
-		{"serve --dir F --listen here", exitFailed, "want one like 127.0.0.1:4222"},
+		{"serve --dir F/made --listen here", exitUsage, `--listen "here": want an address and a port, as in 127.0.0.1:4222`},
+		{"serve --dir F/made --listen 4222", exitUsage, `--listen "4222": want an address`},
+		{"serve --dir F/made --advertise one", exitUsage, `--advertise "one": want HOST:PORT`},
 		{"serve --dir F/other --name one --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "copy it from one of the servers to join"},
-		{"serve --dir F --name one --join-listen 127.0.0.1:6222 --join a:1", exitFailed, "join at least two others"},
-		{"serve --dir F --name one --join-listen 127.0.0.1:0 --join a:1,b:1", exitFailed, "no fixed port"},
-		{"serve --dir F --name a.b --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "without blanks, dots and slashes"},
-		{"serve --dir F --name one --join-listen 127.0.0.1:6222 --join a,b", exitFailed, "want HOST:PORT"},
+		{"serve --dir F --name one --join-listen 127.0.0.1:6222 --join a:1", exitUsage, "--join needs at least two other servers"},
+		{"serve --dir F --name one --join-listen 127.0.0.1:0 --join a:1,b:1", exitUsage, "want a fixed port"},
+		{"serve --dir F --name a.b --join-listen 127.0.0.1:6222 --join a:1,b:1", exitUsage, "without blanks, dots, slashes"},
+		{"serve --dir F --name one --join-listen 127.0.0.1:6222 --join a,b", exitUsage, `--join "a": want HOST:PORT`},
 		{"serve --dir F/file", exitFailed, "not a directory"},
-		{"key --dir F client", exitUsage, "1 arguments after the flags, want 2"},
-		{"key --dir F king ann", exitFailed, `unknown role "king"`},
+		{"key", exitUsage, "no ROLE and no NAME"},
+		{"key --dir F client", exitUsage, "no NAME"},
+		{"key --dir F client bob --out x", exitUsage, "flags go before ROLE and NAME"},
+		{"key client bob extra", exitUsage, `unexpected argument "extra"`},
+		{"key --dir F/made king ann", exitUsage, `unknown role "king"`},
+		{"key --dir F/made --out F/none/x client ann", exitFailed, "no key was made: open "},
+		{"key --dir F/made --out F/file client ann", exitFailed, "file exists; no key was made"},
 		{"key --dir F client ann", exitFailed, "there is a key of ann already"},
-		{"key --dir F client a/b", exitFailed, "want at most 64 letters"},
+		{"key --dir F/made client a/b", exitUsage, "want at most 64 letters"},
 		{"revoke --dir F bob", exitFailed, `no key of "bob"`},
-		{"revoke --dir F/none ann", exitFailed, "no such file"},
+		{"revoke --dir F/made ann", exitFailed, "there is no keyring in "},
+		{"keys --dir F/made", exitFailed, "there is no keyring in "},
 		{"keys --dir F/file", exitFailed, "not a directory"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
@@ -207,6 +217,9 @@ func TestConcertd_WrongUsage(t *testing.T) {
 			}
 		})
 	}
+	if _, err := os.Stat(filepath.Join(dir, "made")); err == nil {
+		t.Error("a command that fails has created a keyring")
+	}
 	for _, c := range commands {
 		if code, out, errOut := concertd(t, c.name, "-h"); code != exitOK || !strings.Contains(out, "Usage: concertd "+c.name) || errOut != "" {
 			t.Errorf("%s -h: %d, %q, %q", c.name, code, out, errOut)
@@ -216,7 +229,7 @@ func TestConcertd_WrongUsage(t *testing.T) {
 	if code := run(t.Context(), []string{"key", "--dir", dir, "client", "bob"}, broken{}, io.Discard); code != exitFailed {
 		t.Errorf("a key that could not be printed: exit code %d", code)
 	}
-	if code, _, errOut := concertd(t, "key", "--dir", dir, "--out", file, "client", "bob"); code != exitFailed || !strings.Contains(errOut, "revoked again") {
+	if code, _, errOut := concertd(t, "key", "--dir", dir, "--out", file, "client", "bob"); code != exitFailed || !strings.HasSuffix(errOut, "file exists; no key was made\n") {
 		t.Errorf("a file that is there: exit code %d, %q", code, errOut)
 	}
 	if _, out, _ := concertd(t, "keys", "--dir", dir); strings.Contains(out, "bob") {

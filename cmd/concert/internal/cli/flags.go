@@ -5,16 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
+
+	"concert/internal/flagerror"
 )
-
-// badValue matches the error of package flag for a value that cannot be parsed:
-// the value, the flag and the reason.
-var badValue = regexp.MustCompile(`^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*") for (?:flag )?-([a-z-]+): (.*)$`)
-
-var unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
 
 // Flags are the flags of a command, in the order of its help. Parsing, the help
 // and completion use the same declaration.
@@ -63,7 +58,7 @@ func (f *Flags) Add(into any, name, value, about string) {
 			about += fmt.Sprintf(" (default %s)", d)
 		}
 	}
-	f.list = append(f.list, declared{dashed(name), value, about})
+	f.list = append(f.list, declared{flagerror.Dashed(name), value, about})
 }
 
 // summary returns the first part of what a flag means.
@@ -98,34 +93,5 @@ func (f *Flags) Parse(args []string) error {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return err
 	}
-	text := err.Error()
-	if m := unknownFlag.FindStringSubmatch(text); m != nil {
-		return UsageError{"no flag " + dashed(m[1])}
-	}
-	m := badValue.FindStringSubmatch(text)
-	if m == nil {
-		return UsageError{text}
-	}
-	want := m[3] // as a type of this program says
-	if known := f.Lookup(m[2]); known != nil {
-		if g, ok := known.Value.(flag.Getter); ok {
-			switch g.Get().(type) {
-			case time.Duration:
-				want = "want a time with its unit, as in 30s or 2m"
-			case int:
-				want = "want a whole number"
-			case bool:
-				want = "want true or false"
-			}
-		}
-	}
-	return UsageError{fmt.Sprintf("%s %s: %s", dashed(m[2]), m[1], want)}
-}
-
-// dashed returns the name of a flag as the help has it.
-func dashed(name string) string {
-	if len(name) == 1 {
-		return "-" + name
-	}
-	return "--" + name
+	return UsageError{flagerror.Text(&f.FlagSet, err)}
 }

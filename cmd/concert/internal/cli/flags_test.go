@@ -21,7 +21,7 @@ func TestParse_Errors(t *testing.T) {
 		{[]string{"--quiet=maybe"}, `--quiet "maybe": want true or false`},
 		{[]string{"--bugdet", "3s"}, `no flag --bugdet`},
 		{[]string{"-x"}, `no flag -x`},
-		{[]string{"-n"}, `flag needs an argument: -n`},
+		{[]string{"-n"}, `-n without a value`},
 		{[]string{"--memory", "1X"}, `--memory "1X": want an amount of memory, as in 512M or 2G`},
 	} {
 		t.Run(row.want, func(t *testing.T) {

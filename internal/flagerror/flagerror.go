@@ -1,0 +1,56 @@
+// Package flagerror explains errors of command lines for the users of a
+// command: it names a flag as a help does, and says what its value should be.
+package flagerror
+
+import (
+	"flag"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// badValue matches the error of package flag for a value that cannot be parsed:
+// the value, the flag and the reason.
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*") for (?:flag )?-([a-z-]+): (.*)$`)
+
+var (
+	unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
+	noValue     = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
+)
+
+// Text returns what to print for an error of flags.Parse.
+func Text(flags *flag.FlagSet, err error) string {
+	text := err.Error()
+	if m := unknownFlag.FindStringSubmatch(text); m != nil {
+		return "no flag " + Dashed(m[1])
+	}
+	if m := noValue.FindStringSubmatch(text); m != nil {
+		return Dashed(m[1]) + " without a value"
+	}
+	m := badValue.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	want := m[3] // as a type of the program says
+	if known := flags.Lookup(m[2]); known != nil {
+		if g, ok := known.Value.(flag.Getter); ok {
+			switch g.Get().(type) {
+			case time.Duration:
+				want = "want a time with its unit, as in 30s or 2m"
+			case int:
+				want = "want a whole number"
+			case bool:
+				want = "want true or false"
+			}
+		}
+	}
+	return fmt.Sprintf("%s %s: %s", Dashed(m[2]), m[1], want)
+}
+
+// Dashed returns the name of a flag as a help has it.
+func Dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
