@@ -16,9 +16,9 @@ import (
 //	}
 type Arrivals struct {
 	tasks    []*Task
-	watchers []watcher // one for each task
-	stop     func()    // ends that tasks expire
-	inbox    inbox     // the indexes of tasks that have settled
+	watchers []watcher // watchers[i] watches tasks[i]
+	stop     func()    // ends the watching of the submitters' contexts, see expireLater
+	inbox    inbox     // the indexes of settled tasks that Next has not returned yet
 }
 
 // inbox is a queue of numbers that never blocks the sender.
@@ -76,7 +76,8 @@ func (a *Arrivals) Next(ctx context.Context) (int, error) {
 	}
 }
 
-// wait blocks until there may be something in the inbox.
+// wait blocks until the inbox may contain an index, or ctx ends. Then it
+// returns the cause of ctx.
 func (a *Arrivals) wait(ctx context.Context) error {
 	if r := ReleaserOf(ctx); r != nil {
 		return released(r, func() error { return a.waitUnlocked(ctx) })

@@ -32,7 +32,8 @@ type Batch struct {
 	job remote
 }
 
-// remote has the calls of a Batch: the call of a Submit, or items of a Map.
+// remote implements the methods of a Batch, for the call of a Submit or for
+// items of a Map. The parameter i is the number of a call in the batch.
 type remote interface {
 	of() *Task
 	context() context.Context
@@ -87,21 +88,22 @@ func (b *Batch) Start(i, worker int) bool { return b.job.start(i, worker) }
 func (b *Batch) Progress(i, worker int, done, total int64) { b.job.progress(i, worker, done, total) }
 
 // Settle ends call i with the result or the error that Invoke returned, on the
-// worker with that number. The number is -1 if the call never started. If the
-// result cannot be decoded, only this call fails. The first Settle of a call
-// counts. The executor must settle every call, also if the call could not be
-// sent, or if Start reported false.
+// worker with that number. The worker's number is -1 if the call never started.
+// If the result cannot be decoded, only this call fails. The first Settle of a
+// call counts. The executor must settle every call, also if the call could not
+// be sent, or if Start reported false.
 func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 	b.job.settle(i, worker, result, err)
 }
 
 // Claim takes calls from the task: the call of a Submit, or calls of a Map. It
-// takes at most most calls with about size bytes, but at least one call if
-// there are any. If the function of a call is not registered, or its argument
-// cannot be encoded, Claim settles the call with that error and does not return
-// it. The batch is nil if no calls are left. If again is true, the task is
-// still pending and has more calls to claim, or had a moment ago. If again is
-// false, the executor forgets the task, until it receives the task again.
+// takes calls until it has most calls, or their arguments have size bytes. If
+// the function of a call is not registered, or its argument cannot be encoded,
+// Claim settles the call with that error and does not return it. The batch is
+// nil if no calls are left. If again is true, the task is still pending, and
+// may have more calls to claim. If again is false, the executor removes the
+// task from its queue. Such a task can return to the queue by Queue.Again or
+// Execute.
 func (t *Task) Claim(most, size int) (batch *Batch, again bool) {
 	if t.ctx.Parent.Err() != nil {
 		t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})

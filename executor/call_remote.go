@@ -6,8 +6,8 @@ import (
 	"concert/internal/values"
 )
 
-// This file implements claim for the task of a Submit, and the batch of its
-// call.
+// This file implements Task.Claim for the task of a Submit, and the batch that
+// contains its call.
 
 func (c *call[In, Out]) function(t *Task) string {
 	return registry.nameOf(valuePointer(c.fn), t.fn.code)
@@ -68,7 +68,7 @@ func (c *call[In, Out]) encodeAsync(f *Function, arg In) {
 	t := &c.future.task
 	settled := make(signal, 1)
 	if !t.watch(&watcher{to: settled}) {
-		return // it has just been canceled
+		return // the task has just been canceled
 	}
 	ctx := t.ctx.Parent
 	t.group.runUserCode(&userCode{
@@ -81,7 +81,7 @@ func (c *call[In, Out]) encodeAsync(f *Function, arg In) {
 					return
 				}
 				if !t.move(encoding, copying) {
-					return // it was canceled
+					return // the task was canceled during the encoding
 				}
 				c.encoded = b
 				t.move(copying, pending)
@@ -99,14 +99,16 @@ func (c *call[In, Out]) encodeAsync(f *Function, arg In) {
 	})
 }
 
-// single is a Batch of one call, in one object.
+// single is a Batch of one call, together with the memory for the argument, so
+// that the batch needs one allocation.
 type single struct {
 	Batch
 	arg   [1]Encoded
-	small [8]byte // room for a small argument
+	small [8]byte // contains the encoded argument if it is a scalar
 }
 
-// remoteCall is the call of a Submit that was claimed for a worker.
+// remoteCall is the call of a Submit after Task.Claim has claimed it for a
+// worker. It implements remote.
 type remoteCall[In, Out any] call[In, Out]
 
 func (r *remoteCall[In, Out]) of() *Task { return &r.future.task }
@@ -149,7 +151,8 @@ func (r *remoteCall[In, Out]) settle(_, worker int, result Encoded, err error) {
 	r.settleBy(nil, worker, result, err)
 }
 
-// declaredCall is a remoteCall of a declared function.
+// declaredCall is a remoteCall of a declared function: its codec decodes the
+// result.
 type declaredCall[In, Out any] struct {
 	*remoteCall[In, Out]
 	codec Codec

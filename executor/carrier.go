@@ -28,25 +28,26 @@ type carrier struct {
 	mu     sync.Mutex
 	nested []*Task // guarded by mu: tasks that run on top of base, newest last
 
-	suspended atomic.Bool // wait is set; changed under graph.mu
+	suspended atomic.Bool // whether wait is not nil; changed with graph.mu held
 
 	// Guarded by graph.mu:
-	wait         *wait         // the wait that suspends it
-	ticket       *ticket       // for the worker, when the wait has ended
-	further      []*wait       // further waits with the task's context
-	changed      chan struct{} // closed when wait ends; made when first needed
-	round        uint64        // the last search that reached it
-	dependencies dependencies  // of its waits, in that search
-	dependents   []*carrier    // in that search
-	runnable     bool          // result of that search
-	chain        uint64        // the last walk of lastOf that reached it
-	last         *carrier      // where the chain of waits ended, in that walk
-	lastAt       uint64        // graph.resumed at that walk
+	wait         *wait         // the wait that suspends the carrier; nil while it is not suspended
+	ticket       *ticket       // requests the worker after the wait has ended; nil if the carrier needs no ticket
+	further      []*wait       // waits of other goroutines with the task's context
+	changed      chan struct{} // closed when wait ends; nil until a further wait needs it
+	round        uint64        // number of the last search that reached the carrier
+	dependencies dependencies  // what its waits depend on, in search number round
+	dependents   []*carrier    // the carriers that wait for this one, in search number round
+	runnable     bool          // result of search number round
+	chain        uint64        // number of the last call of lastOf that reached the carrier
+	last         *carrier      // result of the last call of lastOf for the carrier: the end of the chain of waits
+	lastAt       uint64        // graph.resumed when last was stored
 
-	ended atomic.Uint32 // tasks that have ended on it; see descent
+	ended atomic.Uint32 // number of tasks that have ended on the carrier; see descent
 }
 
-// start takes a waiting task to running, unless its context has ended.
+// start moves a pending task to running. It reports false if the submitter's
+// context has ended, or the task was no longer pending.
 func (s *carrier) start(t *Task) bool {
 	if cause, ended := t.parentEnd(s); ended {
 		t.fail(&neverStarted{cause}, s)
@@ -65,7 +66,7 @@ func (s *carrier) run(t *Task) {
 		return
 	}
 	s.base.Store(t)
-	again := true // also if run does not return
+	again := true // stays true if the task ends the goroutine
 	defer func() {
 		if s.suspended.Load() {
 			s.reclaim()
@@ -77,9 +78,9 @@ func (s *carrier) run(t *Task) {
 	again = t.job.run(t)
 }
 
-// openEvery is the number of nested tasks after which one creates the channel
-// of its context. Otherwise a deep stack would have a long chain of contexts
-// without channels (see package lazy).
+// openEvery says that every 16th nested task creates the Done channel of its
+// context. Otherwise a deep stack would have a long chain of contexts without
+// channels (see package lazy).
 const openEvery = 16
 
 // runNested runs a queued task of the worker's group on top of the task that
@@ -95,7 +96,7 @@ func (s *carrier) runNested(t *Task) bool {
 	if n%openEvery == 0 {
 		t.context().Done()
 	}
-	again := true // also if run does not return
+	again := true // stays true if the task ends the goroutine
 	defer func() {
 		if s.suspended.Load() {
 			s.reclaim()
@@ -118,7 +119,7 @@ func (s *carrier) runNested(t *Task) bool {
 // and set the field.
 func (s *carrier) again(t *Task) {
 	if t.state() != running {
-		return // it settled, and then ended the goroutine
+		return // the task settled before it ended the goroutine
 	}
 	t.carrier.Store(nil)
 	if !t.move(running, pending) {
@@ -143,7 +144,8 @@ func lastIndex[T comparable](list []T, v T) int {
 	return i
 }
 
-// tasks appends the tasks on the stack.
+// tasks appends to list the tasks that run on the carrier: the one from the
+// queue, then the nested ones.
 func (s *carrier) tasks(list []*Task) []*Task {
 	if t := s.base.Load(); t != nil && t.state() == running && t.carrier.Load() == s {
 		list = append(list, t)
@@ -153,7 +155,8 @@ func (s *carrier) tasks(list []*Task) []*Task {
 	return append(list, s.nested...)
 }
 
-// top returns the newest task on the stack.
+// top returns the task that started last on the carrier. The other ones wait
+// for it.
 func (s *carrier) top() *Task {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +166,8 @@ func (s *carrier) top() *Task {
 	return s.base.Load()
 }
 
-// recountLocked updates group.blocked after a change of held or parked.
+// recountLocked updates w.counted and the group's number of blocked workers,
+// after w.held or w.parked has changed.
 func (w *Worker) recountLocked() {
 	now := !w.held && !w.parked
 	if now == w.counted {
@@ -182,7 +186,8 @@ type ticket struct {
 	replaced chan struct{} // closed when another ticket has replaced this one
 }
 
-// releaseLocked passes the worker to the oldest ticket, or marks it as free.
+// releaseLocked passes the worker to the carrier with the oldest ticket. If
+// there is no ticket, it marks the worker as free.
 func (w *Worker) releaseLocked() {
 	if len(w.resuming) > 0 {
 		next := w.resuming[0]
@@ -272,7 +277,7 @@ func (s *carrier) suspend(b *wait, self *Task) (changed <-chan struct{}, err err
 	return nil, s.rescueLocked()
 }
 
-// leave removes a further wait.
+// leave removes b from the further waits of the carrier.
 func (s *carrier) leave(b *wait) {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
@@ -319,7 +324,8 @@ func (s *carrier) resume(b *wait) {
 	}
 }
 
-// clearLocked ends the suspension.
+// clearLocked marks the carrier as not suspended, and wakes the goroutines of
+// its further waits.
 func (s *carrier) clearLocked() {
 	if graph.search.descent.via == s.wait {
 		graph.search.descent.forget()
@@ -383,7 +389,7 @@ func (w *Worker) compensateLocked() *carrier {
 // serve runs tasks from the queue until it is empty, or another carrier has a
 // ticket for the worker.
 func (s *carrier) serve() {
-	defer s.end() // also when a task ends the goroutine
+	defer s.end() // runs also if a task ends the goroutine
 	for {
 		t := s.worker.group.local.Next()
 		if t == nil {
@@ -416,7 +422,7 @@ func (s *carrier) end() {
 	}
 	w.releaseLocked()
 	if w.group.movesLocked(w) {
-		return // carriers that wait for the group are not stuck
+		return // the group makes progress, so no carrier that waits for it is stuck
 	}
 	w.rescueLocked()
 }

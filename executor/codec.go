@@ -22,9 +22,9 @@ type Encoded struct {
 	Bytes []byte
 }
 
-// The kinds of Encoded: the bytes of a []byte or a string; the elements of a
-// slice of numbers, little endian, as many as there are; one CBOR item, which
-// every type may also come as; or a number.
+// The kinds of Encoded. A []byte and a string are encoded as their bytes, a
+// slice of numbers as its elements in little endian. asCBOR is one CBOR item,
+// which can encode a value of any type.
 const (
 	asCBOR byte = iota
 	asBytes
@@ -56,8 +56,8 @@ var (
 		UTF8:             cbor.UTF8DecodeInvalid, // Go strings are bytes
 	}.DecMode())
 	// errorDecoder decodes errors on the goroutine that receives from a worker.
-	// An error has few parts, so one with many is refused: decoding it takes
-	// long.
+	// An error has few parts. errorDecoder refuses an error with many parts,
+	// because decoding it would take long.
 	errorDecoder = must(cbor.DecOptions{
 		MaxNestedLevels:  16,
 		MaxArrayElements: maxErrorParts,
@@ -79,15 +79,16 @@ func must[T any](v T, err error) T {
 // slice of numbers: decoding them reads them once, to copy them.
 func (e Encoded) Raw() bool { return asBytes <= e.Kind && e.Kind <= asFloat64 }
 
-// encode returns v as it travels. int and uint travel as 64 bits. The bytes
-// of a []byte, a string or a slice of numbers are v's own, not a copy.
+// encode returns the encoded form of v. int and uint are encoded as 64 bits.
+// The encoded bytes of a []byte, a string or a slice of numbers are the memory
+// of v, not a copy.
 func encode[T any](v T) (Encoded, error) {
 	e, _, err := encodeTo(values.Work{}, nil, v, nil)
 	return e, err
 }
 
-// encodeTo is encode, with a buffer to put small values into; it returns the
-// buffer for the next one.
+// encodeTo is encode, but appends the bytes of a scalar to buf instead of
+// allocating them. It returns buf with these bytes, for the next value.
 func encodeTo[T any](w values.Work, buf []byte, v T, codec Codec) (Encoded, []byte, error) {
 	start := len(buf)
 	if kind, buf := encodeScalar(buf, v); kind != asNil {
@@ -97,8 +98,8 @@ func encodeTo[T any](w values.Work, buf []byte, v T, codec Codec) (Encoded, []by
 	return e, buf, err
 }
 
-// encodeScalar appends v to buf if it is a scalar, and returns asNil if not.
-// It is apart from encodeLarge because v does not escape here.
+// encodeScalar appends v to buf if it is a scalar, and returns asNil if not. It
+// is a separate function from encodeLarge because v does not escape here.
 func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
 	le := binary.LittleEndian
 	switch p := any(&v).(type) {
@@ -121,11 +122,11 @@ func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
 	return asNil, buf
 }
 
-// encodeLarge encodes what is no scalar; codec, unless nil, what has no kind of
-// its own.
+// encodeLarge encodes a value that is not a scalar. If codec is not nil, it
+// encodes the values whose type has no kind of its own in Encoded.
 func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
-	// By its static type, as decode does: what an interface holds travels with
-	// the name of its type. A Codec knows no names.
+	// decode decodes by the static type. So a value in an interface is encoded
+	// as CBOR with the name of its type. A Codec has no such names.
 	if codec != nil || reflect.TypeFor[T]().Kind() != reflect.Interface {
 		if e, ok := encodePlain(v); ok {
 			return e, nil
@@ -142,7 +143,8 @@ func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
 	return Encoded{asCBOR, b}, err
 }
 
-// encodePlain encodes what has a kind of its own and is no scalar.
+// encodePlain encodes v if v is a []byte, a string or a slice of numbers. ok is
+// false if v has another type.
 func encodePlain(v any) (e Encoded, ok bool) {
 	switch v := v.(type) {
 	case []byte:
@@ -171,10 +173,12 @@ func encodePlain(v any) (e Encoded, ok bool) {
 	return e, false
 }
 
-// bigEndian says that numbers in memory are not as they travel.
+// bigEndian reports whether this processor stores numbers in big endian.
+// Encoded values are in little endian.
 var bigEndian = binary.NativeEndian.Uint16([]byte{1, 0}) != 1
 
-// encodeRaw encodes a slice of numbers by its memory.
+// encodeRaw encodes a slice of numbers. On a little endian processor, the
+// encoded bytes are the memory of the slice.
 func encodeRaw[N any](kind byte, v []N) Encoded {
 	if v == nil {
 		return Encoded{Kind: asNil}
@@ -187,12 +191,13 @@ func encodeRaw[N any](kind byte, v []N) Encoded {
 	return Encoded{kind, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*size)}
 }
 
-// decode is the reverse of encode; what it returns is a copy. The bytes may
-// come from anywhere: sizes follow from their number, so nothing larger than
-// they are is allocated at their word.
+// decode is the reverse of encode. It returns a copy. The bytes may be hostile,
+// so decode does not trust sizes that they contain: it computes sizes from the
+// number of bytes.
 func decode[T any](e Encoded) (v T, err error) { return decodeWithin[T](values.Work{}, e) }
 
-// decodeWithin is decode with bounded work.
+// decodeWithin is decode, but stops with an error when it exceeds the bounds of
+// w.
 func decodeWithin[T any](w values.Work, e Encoded) (v T, err error) {
 	if v, ok := decodeScalar[T](e); ok {
 		return v, nil
@@ -292,7 +297,7 @@ func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
 		return err
 	}
 	if len(b) > copyUnit {
-		*v = unsafe.Slice((*N)(unsafe.Pointer(unsafe.SliceData(cloned(b)))), len(b)/size) // begins at a page
+		*v = unsafe.Slice((*N)(unsafe.Pointer(unsafe.SliceData(cloned(b)))), len(b)/size) // the copy begins at a page, so it is aligned for N
 		return nil
 	}
 	*v = make([]N, len(b)/size)
@@ -302,10 +307,10 @@ func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
 
 const copyUnit = 256 << 10
 
-// cloned returns a copy of b, not nil. Many bytes are copied in parts,
-// because the garbage collector cannot stop the goroutine within a copy, and
-// would spin during it. A Builder is used because it does not clear its memory
-// first.
+// cloned returns a copy of b, which is never nil. Many bytes are copied in
+// parts, because the garbage collector cannot stop the goroutine within a copy,
+// and would spin during it. A Builder is used because it does not clear its
+// memory first.
 func cloned(b []byte) []byte {
 	if len(b) <= copyUnit {
 		return append([]byte{}, b...)

@@ -78,9 +78,9 @@ import (
 // carrier itself, for the carriers suspended on its worker, or for those in its
 // group.
 
-// graph guards what carriers wait for, and which carrier holds which worker. It
-// is locked when a carrier blocks and when it continues, never around user
-// code.
+// graph.mu guards what carriers wait for, and which carrier holds which worker.
+// A goroutine locks it when a carrier blocks or continues, and never calls user
+// code with it held.
 var graph struct {
 	mu     sync.Mutex
 	search search // guarded by mu
@@ -90,20 +90,22 @@ var graph struct {
 
 	sources []*carrier    // guarded by mu: where the current search begins
 	steps   int           // guarded by mu: number of carriers that searches and lastOf have visited
-	verify  func(ok bool) // guarded by mu: for tests: receives the result of a search where a shortcut avoided it
+	verify  func(ok bool) // guarded by mu: nil except in tests; called with the result of a search wherever a shortcut made the search unnecessary
 }
 
 // wait is a wait in which a carrier is suspended.
 type wait struct {
 	ctx   context.Context
 	ready <-chan struct{} // the wait ends when ready is closed or has an element in its buffer, or ctx ends
-	on    []*Task         // the wait is for one of these tasks,
-	room  *WorkerGroup    // or for this group, if any, to take a task from its queue
+	on    []*Task         // the wait ends when one of these tasks settles; nil if it waits for no task
+	room  *WorkerGroup    // the wait ends when this group takes a task from its queue; nil if it does not wait for room
 	over  bool            // guarded by graph.mu: the wait has ended, and the carrier has a ticket
 }
 
-// block suspends the carrier until ready is closed or yields, or ctx ends. on
-// and room say what stands behind ready; with neither, it is something outside.
+// block suspends the carrier until ready is closed or has an element, or ctx
+// ends. on lists the tasks whose end makes ready, and room is the group whose
+// queue makes ready when it has room. If both are nil, an event outside of the
+// graph makes ready.
 func (s *carrier) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) error {
 	b := &wait{ctx: ctx, ready: ready, on: on, room: room}
 	for {
@@ -141,12 +143,12 @@ func waitFor(ctx context.Context, ready <-chan struct{}) error {
 }
 
 // errNotTop reports that the waiting task is not the newest one on the
-// carrier's stack: it waits for a nested task, and another of its goroutines
-// waits too.
+// carrier's stack. One goroutine of the task runs a nested task, and another
+// goroutine of the task has called a wait as well.
 var errNotTop = errors.New("concert: not the newest task of its carrier")
 
-// rescueLocked starts a compensating carrier if the carrier is stuck. It
-// returns ErrDeadlock if that would not help.
+// rescueLocked starts a compensating carrier if s is stuck. It returns
+// ErrDeadlock if a compensating carrier would not help.
 func (s *carrier) rescueLocked() error {
 	graph.sources = append(graph.sources[:0], s)
 	if s.surelyRunnableLocked() {
@@ -158,7 +160,7 @@ func (s *carrier) rescueLocked() error {
 	return graph.search.rescue(graph.sources)
 }
 
-// isRunnable returns the result of a search for one carrier.
+// isRunnable makes a search, and reports whether s is runnable.
 func (q *search) isRunnable(s *carrier) bool {
 	defer q.forget()
 	q.collect([]*carrier{s})
@@ -166,7 +168,8 @@ func (q *search) isRunnable(s *carrier) bool {
 	return s.runnable
 }
 
-// rescueLocked does the same for all carriers suspended on a worker.
+// rescueLocked starts a compensating carrier if one of the carriers that are
+// suspended on w is stuck.
 func (w *Worker) rescueLocked() {
 	graph.sources = graph.sources[:0]
 	for s := range w.suspendedLocked {
@@ -180,7 +183,7 @@ func (w *Worker) rescueLocked() {
 	}
 }
 
-// suspendedLocked yields the carriers suspended on a worker.
+// suspendedLocked yields the suspended carriers of w.
 func (w *Worker) suspendedLocked(yield func(*carrier) bool) {
 	if w.main.wait != nil && !yield(&w.main) {
 		return
@@ -203,7 +206,7 @@ func (s *carrier) surelyRunnableLocked() bool {
 
 // input reports whether the wait is for the next input of a Map. The goroutine
 // that iterates the inputs may be blocked in a further wait of the same
-// carrier: then the wait depends on that one.
+// carrier. In this case, the wait for the input depends on that further wait.
 func (b *wait) input() bool { return len(b.on) == 0 && b.room == nil && !b.ended() }
 
 func (b *wait) surelyRunnableLocked() bool {
@@ -218,8 +221,8 @@ func (b *wait) surelyRunnableLocked() bool {
 	return false
 }
 
-// chainRunnableLocked reports whether the wait at the end of a chain of waits
-// is surely runnable.
+// chainRunnableLocked reports whether the carrier at the end of the chain of
+// waits that begins with b is surely runnable.
 func (b *wait) chainRunnableLocked() bool {
 	if !b.single() {
 		return false
@@ -246,7 +249,7 @@ func (b *wait) ended() bool {
 		return len(b.ready) > 0
 	}
 	select {
-	case <-b.ready: // closed
+	case <-b.ready: // ready is closed
 		return true
 	default:
 		return false
@@ -266,11 +269,12 @@ func (b *wait) canEnd() bool {
 	return done != nil && (!ok || done != own.Done())
 }
 
-// ownKey is a context key. The contexts that this package gives to tasks, to
-// items of a Map and to callbacks return themselves for it.
+// ownKey is a context key: its value is the context that this package gave to
+// the task, the item of a Map or the callback.
 type ownKey struct{}
 
-// canEnd reports whether the carrier continues when a context ends.
+// canEnd reports whether a wait of the carrier can end before the awaited
+// event, see wait.canEnd.
 func (s *carrier) canEnd() bool {
 	return s.wait.canEnd() || s.wait.input() && slices.ContainsFunc(s.further, (*wait).canEnd)
 }
@@ -291,13 +295,14 @@ func (t *Task) locateLocked() (*WorkerGroup, *carrier) {
 	return nil, nil
 }
 
-// freeLocked reports whether a worker of the group runs a task or is idle, or
-// whether the group has no workers yet.
+// freeLocked reports whether the group can start a queued task without help: a
+// worker of the group runs a task or is idle, or no worker has joined the group
+// yet.
 func (g *WorkerGroup) freeLocked() bool { return g.blocked < len(g.workers) || len(g.workers) == 0 }
 
-// blockedWorkerLocked returns a worker of the group that no carrier holds: the
-// given one if possible, or the one with the lowest id. It returns nil if there
-// is none.
+// blockedWorkerLocked returns a worker of the group whose tasks are all
+// blocked. It prefers first, and then the worker with the lowest id. It returns
+// nil if no worker is blocked.
 func (g *WorkerGroup) blockedWorkerLocked(first *Worker) *Worker {
 	var best *Worker
 	for w := range g.workers {

@@ -19,7 +19,7 @@ func (s *carrier) lastOf() *carrier {
 	last := s
 	for {
 		next := last.nextLocked()
-		if next == nil || next.chain == graph.chain { // its end, or a circle
+		if next == nil || next.chain == graph.chain { // last is the end of the chain, or the chain is a circle
 			break
 		}
 		last.chain = graph.chain
@@ -36,7 +36,8 @@ func (s *carrier) lastOf() *carrier {
 	return last
 }
 
-// nextLocked returns the next carrier of the chain, or a later one, or nil.
+// nextLocked returns the next carrier of the chain, or a later one that lastOf
+// has stored. It returns nil at the end of the chain.
 func (s *carrier) nextLocked() *carrier {
 	if s.last != nil && s.lastAt == graph.resumed && s.wait != nil {
 		return s.last
@@ -48,24 +49,26 @@ func (s *carrier) nextLocked() *carrier {
 	return next
 }
 
-// descent is the result of the last search that started a compensating carrier:
-// all suspended carriers of some groups can only continue if one carrier does,
-// the tip, which is the compensating carrier. When the tip blocks on the queue
-// of one of these groups, before anything else has changed in them, it is stuck
-// as well. Then the next compensating carrier starts without a search. When the
-// tip blocks on a task that another carrier runs, that carrier becomes the tip.
-// Other waits of the tip, for example for an event outside of the graph, change
-// nothing. Guarded by graph.mu.
+// descent is the result of the last search that started a compensating carrier.
+// The search has found groups in which all suspended carriers depend on one
+// carrier, which is called the tip. At first, the tip is the compensating
+// carrier. When the tip blocks on the queue of one of these groups, before
+// anything else has changed in the groups, the tip is stuck as well. Then the
+// next compensating carrier starts without a search. When the tip blocks on a
+// task that another carrier runs, that carrier becomes the tip. Other waits of
+// the tip, for example for an event outside of the graph, change nothing.
+// Guarded by graph.mu.
 type descent struct {
 	tip    *carrier
-	ended  uint32 // tip.ended when it became the tip
+	ended  uint32 // value of tip.ended when this carrier became the tip
 	via    *wait  // wait of the previous tip for the task that the tip runs; nil for a compensating carrier
-	round  uint64 // number of the search
+	round  uint64 // number of the search that started the descent
 	groups []*WorkerGroup
-	epochs []uint64 // of the groups, at that time
+	epochs []uint64 // epochs[i] is the expected epoch of groups[i]; another value means that the group has changed
 }
 
-// holds reports whether s is the tip, and nothing else has changed.
+// holds reports whether s is the tip, the tip still runs the same task, and no
+// group has changed.
 func (d *descent) holds(s *carrier) bool {
 	d.follow(s)
 	if d.tip != s || s.ended.Load() != d.ended {
@@ -104,7 +107,8 @@ func (d *descent) keep() {
 	}
 }
 
-// become makes another carrier the tip.
+// become makes the carrier the tip. via is the wait of the previous tip for the
+// task that runs on this carrier, or nil for a compensating carrier.
 func (d *descent) become(tip *carrier, via *wait) {
 	d.tip, d.ended, d.via = tip, tip.ended.Load(), via
 	d.keep()
@@ -123,7 +127,8 @@ func (d *descent) pass() {
 	d.keep()
 }
 
-// begin records the tip of a search.
+// begin starts a descent with the result of a search that has just started the
+// compensating carrier tip.
 func (d *descent) begin(q *search, tip *carrier) {
 	d.forget()
 	d.round = q.round
@@ -141,9 +146,9 @@ func (d *descent) begin(q *search, tip *carrier) {
 	d.become(tip, nil)
 }
 
-// add adds a group, and finds out whether all of its carriers are stuck. The
-// search has visited all carriers of some groups, and single carriers of
-// others.
+// add adds a group to the descent, and sets g.stuck if all suspended carriers
+// of the group are stuck. If the search has not visited the group as a whole,
+// add examines each of its carriers.
 func (d *descent) add(q *search, g *WorkerGroup) {
 	if g.descended == q.round {
 		return
@@ -169,9 +174,9 @@ func (d *descent) add(q *search, g *WorkerGroup) {
 	}
 }
 
-// next starts a compensating carrier as the new tip, after the tip has blocked,
-// unless the group of its worker will surely make progress. It returns false if
-// a search has to decide.
+// next is called after the tip has blocked on queues. It starts a compensating
+// carrier, which becomes the new tip. If the group will surely make progress,
+// it starts none. It returns false if a search has to decide.
 func (d *descent) next() bool {
 	s := d.tip
 	if s.wait.input() || len(s.further) > 0 {
@@ -183,7 +188,7 @@ func (d *descent) next() bool {
 	}
 	for _, g := range s.dependencies.groups {
 		if g.descended != d.round || !g.stuck || g.freeLocked() {
-			return false // the search has not visited it
+			return false // the search did not find that the whole group is stuck, or a worker has become free
 		}
 	}
 	for _, g := range s.dependencies.groups {
@@ -198,7 +203,8 @@ func (d *descent) next() bool {
 	return false
 }
 
-// forget removes the references of the descent.
+// forget ends the descent, and removes its references so that the garbage
+// collector can free the carriers and groups.
 func (d *descent) forget() {
 	d.tip, d.via = nil, nil
 	clear(d.groups)
@@ -222,11 +228,13 @@ func (g *WorkerGroup) movesLocked(w *Worker) bool {
 	return w.main.resumesLocked(few)
 }
 
-// single reports whether the wait is for one task only.
+// single reports whether the wait is for exactly one task, and not for room in
+// a queue.
 func (b *wait) single() bool { return len(b.on) == 1 && b.room == nil }
 
 // resumesLocked reports whether the wait of a suspended carrier has ended, or
-// depends on a carrier, at most a few steps away, that runs or resumes.
+// depends on a task that has settled or whose carrier runs or resumes. It
+// follows at most few waits.
 func (s *carrier) resumesLocked(few int) bool {
 	if s.wait == nil {
 		return false
@@ -240,7 +248,7 @@ func (s *carrier) resumesLocked(few int) bool {
 		}
 		g, next := s.wait.on[0].locateLocked()
 		if next == nil {
-			return g == nil // it has settled
+			return g == nil // the task has settled, or runs elsewhere; otherwise it is queued
 		}
 		if s = next; s.wait == nil {
 			return true

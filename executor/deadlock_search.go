@@ -5,9 +5,10 @@ import "slices"
 // This file finds the carriers of the graph that are stuck: see deadlock.go.
 
 // search holds the part of the graph that one suspended carrier can reach. The
-// results are in the carriers and groups themselves, because a search may visit
-// thousands. The state of queued tasks may change during a search, so it is
-// read once. The tasks of suspended carriers do not change.
+// results are stored in fields of the carriers and groups, because a search may
+// visit thousands of them. The state of a queued task may change during a
+// search, so the search reads it once. The tasks of suspended carriers do not
+// change.
 type search struct {
 	round    uint64     // number of this search; results of earlier ones are invalid
 	carriers []*carrier // in the order in which they were reached
@@ -16,16 +17,16 @@ type search struct {
 	descent  descent
 }
 
-// dependencies has everything that can end the wait of a carrier.
+// dependencies lists everything that can end the wait of a carrier.
 type dependencies struct {
-	external bool           // an event outside of the graph can end it
-	groups   []*WorkerGroup // it may end when one of these serves its queue
-	carriers []*carrier     // it may end when one of these resumes
+	external bool           // an event outside of the graph can end the wait
+	groups   []*WorkerGroup // the wait may end when one of these groups serves its queue
+	carriers []*carrier     // the wait may end when one of these carriers resumes
 }
 
-// rescue starts one compensating carrier if one of the carriers is stuck, and
-// returns ErrDeadlock if that would not help. One is enough: when it ends, it
-// searches again.
+// rescue starts one compensating carrier if a carrier of from is stuck. It
+// returns ErrDeadlock if a compensating carrier would not help. One
+// compensating carrier is enough: when it ends, it makes a new search.
 func (q *search) rescue(from []*carrier) error {
 	defer q.forget()
 	q.collect(from)
@@ -99,7 +100,8 @@ func (q *search) addGroup(g *WorkerGroup) {
 	}
 }
 
-// findDependencies finds everything that can end the waits of a carrier.
+// findDependencies stores in s.dependencies everything that can end the waits
+// of the carrier.
 func (s *carrier) findDependencies() {
 	v := &s.dependencies
 	v.external, v.groups, v.carriers = false, v.groups[:0], v.carriers[:0]
@@ -147,7 +149,8 @@ func (q *search) spread() {
 	q.spreadRest()
 }
 
-// spreadRest marks the dependents of runnable carriers.
+// spreadRest marks the dependents of the carriers in q.unspread as runnable,
+// and then their dependents, until none is left.
 func (q *search) spreadRest() {
 	for len(q.unspread) > 0 {
 		s := q.unspread[len(q.unspread)-1]
@@ -169,7 +172,8 @@ func (q *search) markRunnable(list ...*carrier) {
 	}
 }
 
-// forget removes the references of the search.
+// forget removes the references of the search, so that the garbage collector
+// can free the carriers and groups.
 func (q *search) forget() {
 	for _, s := range q.carriers {
 		clear(s.dependents)

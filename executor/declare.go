@@ -38,7 +38,8 @@ func Declare[In, Out any](name string, codec Codec) func(context.Context, In) (O
 	return fn
 }
 
-// elsewhere is the error of a declared function that does not exist here.
+// elsewhere returns the error of a declared function that was called in this
+// process, where it does not exist.
 func elsewhere(name string) error {
 	return fmt.Errorf("%w: %s: submit it to an executor whose workers have it, as the package that declares it describes", ErrElsewhere, name)
 }
@@ -50,22 +51,22 @@ var ErrElsewhere = errors.New("concert: the function runs only in workers that h
 // Codec encodes values for workers in another language, and decodes their
 // results. Its methods must be safe for concurrent use.
 type Codec interface {
-	// Encode returns v, which is no number, bool, string or slice of numbers,
-	// as bytes.
+	// Encode returns the encoded bytes of v. It is not called for numbers,
+	// bools, strings and slices of numbers.
 	Encode(v any) ([]byte, error)
-	// Decode stores a result in what v points to. It is asked when the result
-	// is not simply of v's type: it may be bytes of Encode's other end, or a
-	// plain value of another type. The bytes may come from anywhere, and must
-	// not be kept.
+	// Decode decodes a result, and stores it in the variable that v points to.
+	// It is called for bytes that the codec of the worker has encoded, and for
+	// a plain value whose type is not that of the variable. The bytes may be
+	// hostile, and must not be kept.
 	Decode(result Encoded, v any) error
 }
 
 // Foreign reports whether a Codec has encoded the value.
 func (e Encoded) Foreign() bool { return e.Kind == asForeign }
 
-// Plain returns the value of what is not Foreign, as a copy: an int64, uint64,
-// float64, bool, string, []byte or slice of numbers; nil for a slice that is
-// nil.
+// Plain returns a copy of a value that is not Foreign: an int64, uint64,
+// float64, bool, string, []byte or slice of numbers. It returns nil for a nil
+// slice.
 func (e Encoded) Plain() (v any, err error) {
 	switch e.Kind {
 	case asInt, asUint, asFloat:

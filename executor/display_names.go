@@ -6,11 +6,12 @@ import (
 	"sync"
 )
 
-// identity says which function a task calls, for its name. It does not keep
-// the function alive.
+// identity identifies the function that a task calls, to find the name of the
+// function. It does not prevent the garbage collector from freeing the
+// function.
 type identity struct {
-	value uintptr // the function value, as valuePointer has it
-	code  uintptr // where its code starts
+	value uintptr // the function value, as valuePointer returns it
+	code  uintptr // address of the code of the function
 }
 
 func identityOf[F any](fn F) identity {
@@ -33,8 +34,8 @@ func (id identity) name() string {
 	return "unknown function"
 }
 
-// registeredName is a name that was given to one function value, or to all
-// that have the same code.
+// registeredName is a name of one function value, or of all function values
+// that have the same code (byCode).
 type registeredName struct {
 	value  uintptr
 	byCode bool
@@ -42,9 +43,9 @@ type registeredName struct {
 }
 
 // registeredNames holds the names for display by the code of the functions, as
-// *[]registeredName, which are not changed: events ask for names on all
-// goroutines, so reading takes no lock. Registered function values are never
-// freed, so their addresses stay theirs.
+// *[]registeredName. A stored list is never changed, so that goroutines read it
+// without a lock. Registered function values are never freed, so no other
+// function gets their address.
 var registeredNames sync.Map
 
 // learnName stores the name of a registered function. The caller holds the

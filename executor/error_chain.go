@@ -8,21 +8,23 @@ import (
 	"time"
 )
 
-// maxChain bounds the length of a chain: an Unwrap method may return its own
-// error.
+// maxChain is the maximum number of errors in a chain. An Unwrap method may
+// return its own error, so that the chain would never end.
 const maxChain = 1000
 
 // errorTime bounds the time that the methods of one error may take, all
 // together, when an executor calls them.
 const errorTime = time.Second
 
-// errorMethods calls methods of an error. They may panic, end their goroutine,
-// or never return. After errorTime, it calls no more of them.
+// errorMethods calls methods of an error. These methods may panic, end their
+// goroutine, or never return. When errorTime is over, it calls no further
+// methods.
 type errorMethods struct{ until time.Time }
 
 func newErrorMethods() *errorMethods { return &errorMethods{time.Now().Add(errorTime)} }
 
-// callMethod calls fn, which calls a method of an error.
+// callMethod calls fn, which calls a method of an error, on another goroutine.
+// It returns the failure if fn fails or the time of m is over.
 func callMethod[T any](m *errorMethods, fn func() T) (v T, failure error) {
 	left := time.Until(m.until)
 	if left <= 0 {

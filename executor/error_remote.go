@@ -25,14 +25,14 @@ import (
 type RemoteError struct {
 	// Type is the type of the original, as %T prints it.
 	Type string
-	// Text is the text of the original, at most 1 MiB of it.
+	// Text is the text of the original. A text of more than 1 MiB is shortened.
 	Text string
 	// Input is the index and the label of the task's input. It is nil for a
 	// task of Submit or Go without a label.
 	Input *Input
 
 	lost      string         // the registered name and the reason if an error of a registered type could not be encoded
-	sentinels []error        // sentinels that the original was to errors.Is
+	sentinels []error        // the sentinel errors that errors.Is matched with the original
 	values    func() []error // decodes errors of registered types in the original's chain; may be nil
 }
 
@@ -57,8 +57,8 @@ func (e *RemoteError) Is(target error) bool {
 
 // Unwrap returns the errors of registered types in the original's chain. The
 // first call decodes them, which may run methods of the program. All of these
-// together have a second. If an error cannot be decoded, or is not by then, the
-// slice has an error with the reason in its place.
+// methods together have a second. The slice contains, instead of an error that
+// could not be decoded in this time, an error with the reason.
 func (e *RemoteError) Unwrap() []error {
 	if e.values == nil {
 		return nil
@@ -66,7 +66,8 @@ func (e *RemoteError) Unwrap() []error {
 	return e.values()
 }
 
-// errorNames holds the errors that keep their identity in another process.
+// errorNames holds the registered errors: errors.Is and errors.As match them
+// also after they were sent from another process.
 var errorNames = struct {
 	mu        sync.RWMutex
 	sentinels map[string]error     // guarded by mu
@@ -161,7 +162,7 @@ func (e *RemoteError) Format(s fmt.State, verb rune) {
 		}
 		d := fmt.Sprintf("%+v", v)
 		if rest, begins := strings.CutPrefix(d, text); begins {
-			d = strings.TrimPrefix(rest, "\n") // the text is printed once
+			d = strings.TrimPrefix(rest, "\n") // the text is already printed
 		}
 		if d != "" {
 			details = append(details, d)

@@ -26,7 +26,7 @@ func ShortenError(b []byte, most int) []byte {
 	w.Stack = shortenedText(w.Stack, most/4)
 	w.Task = shortenedText(w.Task, most/16)
 	w.keepSentinels(most / 16)
-	const heads = 100 // of the parts
+	const heads = 100 // bytes of the CBOR heads of all parts
 	w.keepValues(most*3/4 - len(w.Stack) - len(w.Task) - min(len(w.Text), most/4) - heads)
 	w.keepReasons(most / 8)
 	text := w.Text
@@ -35,10 +35,11 @@ func ShortenError(b []byte, most int) []byte {
 	return w.encode()
 }
 
-// encode returns the bytes of w.
+// encode returns w in CBOR.
 func (w *wireError) encode() []byte { return must(cborEncoder.Marshal(w)) }
 
-// keepSentinels removes names so that all together have at most most bytes.
+// keepSentinels removes names of sentinels until the remaining ones have at
+// most most bytes in total.
 func (w *wireError) keepSentinels(most int) {
 	w.Sentinels = slices.DeleteFunc(w.Sentinels, func(name string) bool {
 		most -= len(name) + itemHead
@@ -46,8 +47,9 @@ func (w *wireError) keepSentinels(most int) {
 	})
 }
 
-// keepValues removes the largest values so that all together have at most most
-// bytes. It adds the reasons to w.Lost.
+// keepValues removes the largest encoded errors until the remaining ones have
+// at most most bytes in total. For each removed one, it adds the reason to
+// w.Lost.
 func (w *wireError) keepValues(most int) {
 	names := slices.SortedFunc(maps.Keys(w.Values), func(a, b string) int {
 		return cmp.Or(len(w.Values[a])-len(w.Values[b]), strings.Compare(a, b))
@@ -61,8 +63,8 @@ func (w *wireError) keepValues(most int) {
 	}
 }
 
-// keepReasons shortens and removes reasons so that all together have at most
-// most bytes.
+// keepReasons shortens the reasons in w.Lost, and removes reasons until the
+// remaining ones have at most most bytes in total.
 func (w *wireError) keepReasons(most int) {
 	for _, name := range slices.Sorted(maps.Keys(w.Lost)) {
 		w.Lost[name] = shortenedText(w.Lost[name], 500)
@@ -84,7 +86,7 @@ func (w *wireError) lose(name, why string) {
 // itemHead is the maximum length of the head of a text or of bytes in CBOR.
 const itemHead = 9
 
-// bounded returns at most maxErrorText bytes of a text, for another process.
+// bounded returns s, shortened to at most maxErrorText bytes.
 func bounded(s string) string { return shortenedText(s, maxErrorText) }
 
 // shortenedText returns a text of at most most bytes: s, or its beginning with

@@ -99,14 +99,15 @@ func addStandardError[E error]() {
 	travel.Learn(t)
 }
 
-// errnoPrefix begins the name of a syscall.Errno as a sentinel. It has the
-// system, since each system has its own numbers. The number follows.
+// errnoPrefix begins the name of a syscall.Errno as a sentinel. It contains the
+// operating system and the architecture, because each has its own error
+// numbers. The number follows this prefix.
 const errnoPrefix = "syscall.Errno " + runtime.GOOS + "/" + runtime.GOARCH + " "
 
 func errnoName(e syscall.Errno) string { return errnoPrefix + strconv.FormatUint(uint64(e), 10) }
 
-// errnoNamed is the reverse of errnoName. The number of another system has no
-// meaning here.
+// errnoNamed is the reverse of errnoName. ok is false for a number of another
+// operating system, because it has another meaning there.
 func errnoNamed(name string) (syscall.Errno, bool) {
 	number, ok := strings.CutPrefix(name, errnoPrefix)
 	if !ok {

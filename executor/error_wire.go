@@ -22,12 +22,12 @@ type wireError struct {
 }
 
 // maxErrorText bounds the bytes of each part of an encoded error. ShortenError
-// bounds them all together.
+// bounds the total size of all parts.
 const maxErrorText = 1 << 20
 
 const (
 	maxTaskName = 256
-	maxLostText = 300 // of a reason in the text of a RemoteError
+	maxLostText = 300 // maximum bytes of one reason in the text of a RemoteError
 )
 
 // EncodeError encodes an error, so that a worker can send it to another
@@ -43,7 +43,7 @@ func EncodeError(err error) []byte { return encodeNested(err, nil) }
 // itself as a field would never end.
 type nesting struct {
 	*errorMethods
-	left atomic.Int32 // how many more errors may be encoded
+	left atomic.Int32 // number of errors that may still be encoded
 }
 
 const maxNested = 100
@@ -69,7 +69,7 @@ func encodeNested(err error, caller any) []byte {
 	}
 	w := wireError{Type: fmt.Sprintf("%T", err)}
 	if r, ok := err.(*RemoteError); ok {
-		w.Type = r.Type // another worker has sent it to this one
+		w.Type = r.Type // err comes from another worker; keep its original type
 	}
 	w.Text = bounded(n.text(err))
 	all := n.chain(err)
@@ -85,7 +85,7 @@ func encodeNested(err error, caller any) []byte {
 	errorNames.mu.RUnlock()
 	w.Sentinels = n.matched(all, sentinels)
 	w.addStandard(all, n)
-	for _, name := range slices.Sorted(maps.Keys(types)) { // in this order they share the bound of nesting
+	for _, name := range slices.Sorted(maps.Keys(types)) { // sorted, so that the same errors are encoded each time if n.left is too small for all
 		for _, e := range all {
 			if w.add(name, types[name], e, n) {
 				break
@@ -95,7 +95,8 @@ func encodeNested(err error, caller any) []byte {
 	return w.encode()
 }
 
-// add adds the encoded error e if it is of the registered type.
+// add encodes e and adds it to w if e is of the registered type. found reports
+// whether it is.
 func (w *wireError) add(name string, t errorType, e error, n *nesting) (found bool) {
 	type encoded struct {
 		b     []byte
@@ -157,7 +158,7 @@ func DecodeError(b []byte) error {
 	}
 	p := &PanicError{Value: w.Text, Task: w.Task, text: w.Stack}
 	if len(e.sentinels) > 0 || e.values != nil {
-		p.Value = e // it panicked with an error
+		p.Value = e // the argument of panic was an error
 	}
 	return p
 }

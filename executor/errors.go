@@ -44,8 +44,9 @@ func (canceled) Error() string { return "concert: task canceled" }
 func (canceled) Is(target error) bool { return target == context.Canceled }
 
 // neverStarted is the error of a task that was canceled, whose context ended,
-// or whose executor was shut down, before it started. It is ErrCanceled and
-// its cause, which is nil for a plain Cancel.
+// or whose executor was shut down, before it started. errors.Is matches it with
+// ErrCanceled and with its cause. The cause is nil if Cancel was called without
+// one.
 type neverStarted struct{ cause error }
 
 // Error says that the task did not start, and why.
@@ -65,10 +66,10 @@ func (e *neverStarted) Is(target error) bool {
 // Unwrap returns the cause.
 func (e *neverStarted) Unwrap() error { return e.cause }
 
-// closedError is the error of a Map whose executor was shut down: ErrClosed.
-// The cause with which Shutdown's context ended is in it too, unless that is
-// one of package context: to the caller of Map it would be a deadline or a
-// cancellation of its own.
+// closedError is the error of a Map whose executor was shut down. errors.Is
+// matches it with ErrClosed and with the cause with which Shutdown's context
+// ended. It does not match the errors of package context, because the caller of
+// Map would take them for the end of its own context.
 type closedError struct{ cause error }
 
 // Error says that the executor was closed, and why.
@@ -82,8 +83,7 @@ func (e *closedError) Error() string {
 // Is reports that the error is ErrClosed.
 func (e *closedError) Is(target error) bool { return target == ErrClosed }
 
-// Unwrap returns the cause, unless it could be taken for that of another
-// context.
+// Unwrap returns the cause, or nil if the cause is an error of package context.
 func (e *closedError) Unwrap() error {
 	if errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) {
 		return nil

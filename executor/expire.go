@@ -17,7 +17,8 @@ func (t *Task) Expire() bool {
 	return t.ctx.Parent.Err() != nil && t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 }
 
-// expire is Expire for a goroutine that is not the executor's.
+// expire is Expire for a waiting goroutine, which does not belong to the
+// executor.
 func (t *Task) expire() {
 	if t.Expire() && t.group != nil {
 		t.group.queue.Dropped()
@@ -25,9 +26,9 @@ func (t *Task) expire() {
 }
 
 // queuedEnd returns a channel that is closed when the submitter's context ends,
-// for a wait with ctx. It returns nil if the task is not in a queue, if the
-// wait has the submitter's context and ends with it, or if that context has a
-// type of the program.
+// for a wait with ctx. It returns nil if the task is not in a queue, if ctx
+// ends with the submitter's context, or if the type of the submitter's context
+// belongs to the program.
 func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 	parent := t.ctx.Parent
 	if t.state() != pending || foreign(parent) || ctx == parent {
@@ -37,17 +38,17 @@ func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 }
 
 // expireLater expires tasks when their submitters' contexts end, for a wait
-// with ctx, until stop is called. Tasks with one context cost one function that
-// is called at its end.
+// with ctx, until stop is called. It registers one function for all tasks with
+// the same context.
 func expireLater(ctx context.Context, tasks []*Task) (stop func()) {
 	var groups [][]*Task
-	var known map[context.Context]int // the group of a context
+	var known map[context.Context]int // index of the group of tasks with this context
 	for _, t := range tasks {
 		if t.queuedEnd(ctx) == nil {
 			continue
 		}
 		parent := t.ctx.Parent
-		if reflect.TypeOf(parent).Kind() == reflect.Pointer { // others may not be comparable
+		if reflect.TypeOf(parent).Kind() == reflect.Pointer { // contexts of other kinds may not be comparable
 			if i, ok := known[parent]; ok {
 				groups[i] = append(groups[i], t)
 				continue

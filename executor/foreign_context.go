@@ -22,14 +22,14 @@ import (
 // foreignContext replaces a context of the program's own type. Its Err, Done
 // and Deadline call no method of the replaced context.
 type foreignContext struct {
-	context.Context                 // ends with ending
-	ending          *lazy.Ending    // has the Err and the cause of the replaced context
+	context.Context                 // ends when ending does
+	ending          *lazy.Ending    // receives the Err and the cause of the replaced context when that has ended
 	values          context.Context // the replaced context
 	done            <-chan struct{} // Done of the replaced context; may be nil
 	deadline        time.Time
 	hasDeadline     bool
 	label           any         // the value of labelKey
-	mute            atomic.Bool // a Value of the replaced context has not returned
+	mute            atomic.Bool // a call of the replaced context's Value has not returned in time; Value is not called again
 	stop            func()      // ends the goroutine that waits until values is done
 }
 
@@ -37,8 +37,8 @@ type foreignContext struct {
 // context has ended.
 const endTime = 100 * time.Millisecond
 
-// valueTime bounds a call of the replaced context's Value. An executor asks
-// for a few values of its own.
+// valueTime bounds a call of the replaced context's Value. An executor calls
+// Value for a few keys of its own.
 const valueTime = time.Second
 
 // Deadline returns the deadline that the replaced context had at first.
@@ -70,8 +70,8 @@ func (c *foreignContext) Err() error {
 
 // Value calls the Value method of the replaced context on a goroutine of its
 // own, except for keys that package context uses for cancellation. It returns
-// nil if the method fails, or does not return within a second; then it is not
-// called again.
+// nil if the method fails or does not return within a second. After a call that
+// did not return in time, it does not call the method again.
 func (c *foreignContext) Value(key any) any {
 	if v := c.Context.Value(key); v != nil {
 		return v
@@ -90,8 +90,8 @@ func (c *foreignContext) Value(key any) any {
 }
 
 // foreignValue calls the Value method of a context of the program's own type on
-// another goroutine. The value is nil if the method fails, or does not return
-// within valueTime, for which ok is false.
+// another goroutine. The value is nil if the method fails or does not return
+// within valueTime. ok is false only if the method did not return in time.
 func foreignValue(ctx context.Context, key any) (v any, ok bool) {
 	v, failure := CallIsolated(valueTime, func() any { return ctx.Value(key) })
 	_, hangs := failure.(noReturnError)
@@ -149,7 +149,7 @@ func contextFailure(ctx context.Context, failure error) error {
 const maxContexts = 64
 
 // foreign reports whether a method of ctx, or of a context that it wraps, may
-// be the program's.
+// be code of the program.
 func foreign(ctx context.Context) bool {
 	v := reflect.ValueOf(ctx)
 	for range maxContexts {
@@ -172,8 +172,8 @@ func foreign(ctx context.Context) bool {
 
 // wrapper describes a type of contexts.
 type wrapper struct {
-	field   []int // of the context that it wraps; nil if it wraps none
-	foreign bool  // if field is nil: whether the type is the program's
+	field   []int // index of the field with the wrapped context; nil if the type wraps none
+	foreign bool  // used if field is nil: whether the type belongs to the program
 }
 
 // wrappers has the wrapper of each reflect.Type that foreign has examined.
@@ -209,7 +209,7 @@ func wrapperOf(t reflect.Type) wrapper {
 		case "withoutCancelCtx":
 			names = []string{"c"}
 		default:
-			names = []string{"Context"} // other types embed it
+			names = []string{"Context"} // the other types embed the context that they wrap
 		}
 	}
 	var path []int

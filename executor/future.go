@@ -7,8 +7,9 @@ import "context"
 type Future[T any] struct {
 	task Task
 
-	// Written by the task's owner before the task is finished or canceled;
-	// read only after that was seen.
+	// The owner of the task writes value and err before the task is finished or
+	// canceled. Others read them only after they have loaded one of these
+	// states.
 	value T
 	err   error
 }

@@ -23,9 +23,9 @@ type Input struct {
 	Label string
 }
 
-// String returns the text that errors have: "thumbnail: input 17 (cat.jpg)".
-// Control characters of the label are escaped. The text of nil is empty, so
-// callers that join texts need no condition.
+// String returns the text with which errors name the input: "thumbnail: input
+// 17 (cat.jpg)". Control characters of the label are escaped. The text of nil
+// is empty, so callers that join texts need no condition.
 func (in *Input) String() string {
 	if in == nil {
 		return ""
@@ -40,7 +40,8 @@ func (in *Input) String() string {
 	return text
 }
 
-// escaped is a text without characters that a terminal acts on.
+// escaped returns text with escape sequences instead of characters that are not
+// printable, because a terminal may act on those.
 func escaped(text string) string {
 	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return text
@@ -70,7 +71,7 @@ func WithInputLabels[In any](ctx context.Context, label func(In) string) context
 }
 
 // input returns the Input of a task of Submit, Go or Relay. It returns nil if
-// the task has no label, and no Input from a Call.
+// the task has no label and its Call has no Input.
 func (t *Task) input() *Input {
 	if r, ok := t.job.(*relay); ok && r.is.Input != nil {
 		return r.is.Input
@@ -88,16 +89,17 @@ func (t *Task) input() *Input {
 	return &Input{t.Name(), -1, label}
 }
 
-// labels has the labels of inputs of a Map whose results the consumer does not
-// have yet. It is nil if the inputs have no labels.
+// labels stores the labels of a Map's inputs until the consumer receives their
+// results. A nil *labels means that the inputs have no labels.
 type labels[In any] struct {
 	of func(In) string
 
 	mu     sync.Mutex
-	labels map[int64]string // guarded by mu, by index
+	labels map[int64]string // guarded by mu; the key is the index of the input; nil if all inputs have the same label
 }
 
-// newLabels returns the labels that a context has for inputs.
+// newLabels returns a labels for a Map with this context, or nil if neither
+// WithLabel nor WithInputLabels has set a label.
 func newLabels[In any](ctx context.Context) *labels[In] {
 	switch of := ctx.Value(labelKey{}).(type) {
 	case string:
@@ -110,7 +112,8 @@ func newLabels[In any](ctx context.Context) *labels[In] {
 	return nil
 }
 
-// add makes the label of an input.
+// add calls the program's function for the label of an input, and stores the
+// label.
 func (l *labels[In]) add(index int64, in In) {
 	if l == nil || l.labels == nil {
 		return
@@ -121,7 +124,7 @@ func (l *labels[In]) add(index int64, in In) {
 	l.labels[index] = label
 }
 
-// get returns the label of an input.
+// get returns the label of the input with this index.
 func (l *labels[In]) get(index int64) string {
 	switch {
 	case l == nil:
@@ -135,7 +138,7 @@ func (l *labels[In]) get(index int64) string {
 	return l.labels[index]
 }
 
-// remove forgets the label of an input whose result the consumer has.
+// remove deletes the label of an input whose result the consumer has received.
 func (l *labels[In]) remove(index int64) {
 	if l == nil || l.labels == nil {
 		return
@@ -145,7 +148,7 @@ func (l *labels[In]) remove(index int64) {
 	delete(l.labels, index)
 }
 
-// input returns the Input of an item of the Map.
+// input returns the Input of the item with this index.
 func (m *mapRun[In, Out]) input(index int64) *Input {
 	return &Input{m.id.name(), index, m.labels.get(index)}
 }
@@ -159,7 +162,7 @@ func InputOf(err error) *Input {
 	return nil
 }
 
-// inputCarrier is an error that knows the input it belongs to.
+// inputCarrier is an error with the input of the call that failed.
 type inputCarrier interface {
 	error
 	TaskInput() *Input
@@ -171,12 +174,13 @@ func (e *PanicError) TaskInput() *Input { return e.Input }
 // TaskInput returns e.Input, for [InputOf].
 func (e *RemoteError) TaskInput() *Input { return e.Input }
 
-// TaskInput returns which input the value belongs to, for [InputOf].
+// TaskInput returns the input of the call to which the value belongs, for
+// [InputOf].
 func (e *valueError) TaskInput() *Input { return e.in }
 
-// failure returns the error that the future of the task returns for err: with
-// the input, or with the name of the function that panicked. The restrictions
-// of withInput apply.
+// failure returns the error that the future of the task returns for err. It
+// adds the task's input to err, and the name of the function to a *PanicError.
+// The restrictions of withInput apply.
 func (t *Task) failure(err error) error {
 	err = withInput(err, t.input)
 	if e, ok := err.(*PanicError); ok && e.Task == "" {
@@ -197,12 +201,12 @@ type inputError struct {
 func (e *inputError) Error() string {
 	text, of := e.err.Error(), e.in.String()
 	if strings.Contains(text, of) {
-		return text // an error that it wraps names the input
+		return text // the text of err names the input already
 	}
 	return "concert: " + of + ": " + strings.TrimPrefix(text, "concert: ")
 }
 
-// Unwrap returns the error.
+// Unwrap returns the error without the input.
 func (e *inputError) Unwrap() error { return e.err }
 
 // TaskInput returns the input, for [InputOf].

@@ -46,10 +46,11 @@ func CallIsolated[T any](within time.Duration, fn func() T) (v T, failure error)
 	}
 }
 
-// noReturnError is the failure of code that did not return within this time.
+// noReturnError is the failure of code that did not return in time. Its value
+// is the time that the code had.
 type noReturnError time.Duration
 
-// Error says how long the code had.
+// Error returns a text with the time that the code had.
 func (e noReturnError) Error() string {
 	return fmt.Sprintf("it did not return within %v", time.Duration(e))
 }
@@ -61,7 +62,7 @@ func guarded(fn func()) (failure error) {
 	return failure
 }
 
-// howFailed says how a method of the program failed.
+// howFailed returns a text that says how a method of the program failed.
 func howFailed(failure error) string {
 	switch f := failure.(type) {
 	case *PanicError:

@@ -55,15 +55,16 @@ func Release(ctx context.Context, fn func()) {
 
 type releaserKey struct{}
 
-// releasing is a context with a Releaser, and with what runs there: a task, a
-// callback, or nil.
+// releasing is a context with a Releaser. owner is the task or the callback to
+// which the Releaser belongs; it is nil outside of tasks and callbacks.
 type releasing struct {
 	context.Context
 	releaser Releaser
 	owner    any
 }
 
-// Value finds the releaser, and what is around it.
+// Value returns c itself for releaserKey, and values of the wrapped context for
+// other keys.
 func (c *releasing) Value(key any) any {
 	if key == (releaserKey{}) {
 		return c
@@ -79,9 +80,9 @@ func locked[In, Out any](l Lock, ctx context.Context, fn func(context.Context, I
 	return underLock(l, ctx, fn, in)
 }
 
-// underLock is apart from locked, as what it captures is allocated. The Lock
-// may be the program's: whatever its Run does, the function is called once at
-// most, and its outcome is not lost.
+// underLock is a separate function from locked because its closure is
+// allocated. The type of the Lock may belong to the program. Whatever its Run
+// does, underLock calls fn at most once, and does not lose the outcome of fn.
 func underLock[In, Out any](l Lock, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, err error) {
 	var once struct {
 		sync.Mutex // held while the function runs
@@ -115,7 +116,7 @@ var (
 	errUnlocked = errors.New("concert: the Run of the executor's Lock returned without an error and did not call the function")
 )
 
-// lock is that of the group which runs the task.
+// lock returns the Lock of the group that runs the task, or nil.
 func (t *Task) lock() Lock {
 	if t.group == nil {
 		return nil
@@ -123,13 +124,14 @@ func (t *Task) lock() Lock {
 	return t.group.Lock
 }
 
-// released waits without the lock of a Releaser.
+// released calls wait while the lock of r is released.
 func released(r Releaser, wait func() error) (err error) {
 	unlocked(r, func() { err = wait() })
 	return err
 }
 
-// unlocked calls fn by r.Release, and without it if r does not call fn.
+// unlocked calls fn once: r.Release calls it, with the lock released. If
+// Release returns without having called fn, unlocked calls fn itself.
 func unlocked(r Releaser, fn func()) {
 	var called atomic.Bool
 	once := func() {

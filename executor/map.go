@@ -43,58 +43,58 @@ import (
 //
 // Fields that different goroutines write often are in different cache lines.
 type mapRun[In, Out any] struct {
-	caller   context.Context // the caller's context; tells the consumer's worker, if it is one
-	onWorker bool            // the consumer is a worker
-	ctx      context.Context // ends with the loop; parent of the contexts of all calls
+	caller   context.Context // the context given to Map; it has the worker of the consumer, if the consumer is a task
+	onWorker bool            // the consumer runs in a task on a worker
+	ctx      context.Context // canceled when the range loop ends; parent of the contexts of all calls
 	cancel   context.CancelCauseFunc
 	// endForeign, unless nil, ends the replacement of the caller's context.
 	endForeign func()
 	ex         Executor
 	fn         func(context.Context, In) (Out, error)
-	id         identity // of fn
+	id         identity // identifies fn, to find its name
 	ordered    bool
 	labels     *labels[In]
 
 	stopped     atomic.Bool   // the loop has ended
 	large       atomic.Bool   // an input was large: runners use claimAsync
-	window      atomic.Int64  // maximum of taken - yielded
-	remoteItems atomic.Int64  // items that remote workers have claimed
+	window      atomic.Int64  // maximum number of inputs that the feeder has taken and whose results were not yielded
+	remoteItems atomic.Int64  // number of items that remote workers have claimed, or that user code encodes
 	claims      atomic.Int64  // about the number of items of one claim of a remote worker
-	args        weight        // of remote items
-	results     weight        // of remote items
+	args        weight        // of the items of remote workers
+	results     weight        // of the items of remote workers
 	active      atomic.Int32  // number of runners that are in the executor; changed under mu
-	room        signal        // wakes the feeder
-	wake        signal        // wakes the consumer
+	room        signal        // receives when the feeder should wake
+	wake        signal        // receives when the consumer should wake
 	fed         chan struct{} // closed when the feeder has ended; then:
 
-	inputPanic  *PanicError // inputs panicked
+	inputPanic  *PanicError // not nil if the inputs panicked
 	inputGoexit bool        // inputs ended the goroutine
 	inputsLeft  bool        // the feeder ended before the inputs did
 
 	mu      sync.Mutex
 	parked  []*runner[In, Out] // guarded by mu
-	runners []*runner[In, Out] // guarded by mu: all
+	runners []*runner[In, Out] // guarded by mu: all runners that exist
 	failure error              // guarded by mu: why the executor dropped a runner
 
-	encoded []encodedItem[In, Out] // guarded by mu: items that methods of the program have encoded, and that are not away
+	encoded []encodedItem[In, Out] // guarded by mu: encoded items that no worker has claimed yet
 
 	buffer itemBuffer[In, Out]
 
-	// Written by the feeder:
+	// The feeder writes:
 	taken        atomic.Int64 // number of inputs in the buffer; stored when the feeder sleeps and when it ends
 	feederAsleep atomic.Bool
 	fedWidth     int64 // the executor's width when the feeder last read it
 	_            cacheLine
 
-	// Written by the consumer:
-	yielded atomic.Int64 // number of results that were yielded
+	// The consumer writes:
+	yielded atomic.Int64 // number of results that the loop has received
 	timer   *time.Timer
-	asleep  atomic.Int32 // awake, wakeAtTurnEnd or wakeAtOnce
+	asleep  atomic.Int32 // whether the consumer sleeps: awake, wakeAtTurnEnd or wakeAtOnce
 	needed  atomic.Int64 // index of the item that the consumer waits for, if ordered
 	_       cacheLine
 }
 
-// cacheLine keeps its neighbors apart in memory.
+// cacheLine puts the fields before and after it into different cache lines.
 type cacheLine [64]byte
 
 const (
@@ -105,11 +105,11 @@ const (
 
 const (
 	turn           = 100 * time.Microsecond // time after which a runner returns to the end of the queue
-	maxBatch       = 128                    // items between two readings of the clock
-	maxWindow      = 1 << 14                // items in the window of quick items
-	maxWidth       = 1 << 24                // of the executor, as a Map uses it
-	maxWindowBytes = 32 << 20               // bytes in the window of remote items
-	inputGrace     = 100 * time.Millisecond // for inputs that block when the loop is left
+	maxBatch       = 128                    // maximum number of items between two readings of the clock
+	maxWindow      = 1 << 14                // maximum number of items in the window
+	maxWidth       = 1 << 24                // maximum width that a Map uses
+	maxWindowBytes = 32 << 20               // maximum bytes in the window, for remote workers
+	inputGrace     = 100 * time.Millisecond // time that Map waits for inputs that are blocked when the loop has ended
 )
 
 func newMapRun[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), ordered bool) *mapRun[In, Out] {
@@ -132,11 +132,12 @@ func newMapRun[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 	return m
 }
 
-// width returns the executor's width, limited to 1 to maxWidth, so that
-// computations with it do not overflow.
+// width returns the executor's width. It is at least 1 and at most maxWidth, so
+// that computations with it do not overflow.
 func (m *mapRun[In, Out]) width() int64 { return int64(min(max(m.ex.Width(), 1), maxWidth)) }
 
-// fitWindow sets the window for batches of that many items.
+// fitWindow sets the window for runners that read the clock after each batch of
+// items.
 func (m *mapRun[In, Out]) fitWindow(batch int) {
 	width := m.width()
 	ahead := 4 * width
@@ -153,7 +154,7 @@ func (m *mapRun[In, Out]) fitWindow(batch int) {
 // take too many inputs if slow calls follow quick ones.
 func (m *mapRun[In, Out]) fitRemoteWindow(most int) {
 	before := m.claims.Load()
-	claims := max(int64(min(most, maxWindow)), before-before/16) // a worker does not always have room for most
+	claims := max(int64(min(most, maxWindow)), before-before/16) // decreases slowly, because most is sometimes small when a worker has little room
 	m.claims.Store(claims)
 	width := m.width()
 	ahead := min(4*width*claims, 4*width+2*m.yielded.Load(), maxWindow, maxWindowBytes/max(1, m.args.bytes.Load()+m.results.bytes.Load()))
@@ -178,9 +179,9 @@ type weight struct{ bytes atomic.Int64 }
 func (w *weight) note(bytes int) {
 	before := w.bytes.Load()
 	if bytes < 1<<10 && before == 0 {
-		return // even a full window of them is nothing
+		return // a full window of such values needs little memory
 	}
-	w.bytes.Store(max(int64(bytes), before-before/16)) // good enough if two goroutines do it concurrently
+	w.bytes.Store(max(int64(bytes), before-before/16)) // an update that another goroutine overwrites does no harm
 }
 
 // feed takes inputs until they end or the loop ends.
@@ -213,7 +214,8 @@ func (m *mapRun[In, Out]) feed(inputs iter.Seq[In]) {
 		if int64(m.active.Load()) < m.width() && m.buffer.unclaimed() {
 			m.start(noWait)
 		}
-		// The input is asked for its next value only when there is room.
+		// The loop continues to the next input only if the window has room for
+		// it.
 		if n < limit {
 			continue
 		}
@@ -230,8 +232,8 @@ func (m *mapRun[In, Out]) feed(inputs iter.Seq[In]) {
 }
 
 // awaitRoom waits until the window has room for more than n inputs. It reports
-// false if the Map ended first, because of the loop, the context or the
-// executor.
+// false if the Map ended first: the loop or the context has ended, or the
+// executor was shut down.
 func (m *mapRun[In, Out]) awaitRoom(n int64) bool {
 	m.taken.Store(n)
 	for {
@@ -248,8 +250,8 @@ func (m *mapRun[In, Out]) awaitRoom(n int64) bool {
 	}
 }
 
-// start puts a runner into the executor. It reports false if there was no
-// room, or there is none to start.
+// start submits a runner to the executor. It reports false if the executor
+// refused the runner, or the Map has ended.
 func (m *mapRun[In, Out]) start(ctx context.Context) bool {
 	m.mu.Lock()
 	if m.stopped.Load() || m.failure != nil {
@@ -273,12 +275,12 @@ func (m *mapRun[In, Out]) start(ctx context.Context) bool {
 			r.task.Cancel(nil) // stop may have run before the task was pending
 		}
 		if m.onWorker {
-			m.wakeConsumer() // the runner may need the worker of the consumer, which sleeps
+			m.wakeConsumer() // the consumer sleeps, and may hold the only worker that can run the runner
 		}
 		return true
 	}
 	if !r.task.move(pending, idle) {
-		return false // the task was canceled, or the consumer runs it
+		return false // the runner was canceled, or the consumer runs it
 	}
 	full := isNoRoom(err)
 	m.mu.Lock()

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// This file implements claim for a Map, and batches of its items. See also
-// mapencode.go.
+// This file implements Task.Claim for a Map, and batches of its items. See also
+// map_encode.go.
 
-// remoteItems are items of a Map that were claimed for a worker.
+// remoteItems contains the items of a Map that one Task.Claim has claimed for a
+// worker. It implements remote.
 type remoteItems[In, Out any] struct {
 	m     *mapRun[In, Out]
-	task  *Task // of the runner, for the observer
+	task  *Task // task of the runner; has the observer
 	codec Codec // nil unless the function is declared
 	items []remoteItem[In, Out]
 }
@@ -19,8 +20,8 @@ type remoteItems[In, Out any] struct {
 type remoteItem[In, Out any] struct {
 	item   *item[In, Out]
 	index  int64
-	number uint64 // 0 unless observed
-	input  *Input // nil unless observed
+	number uint64 // number of the call for the observer; 0 without an observer
+	input  *Input // for the observer; nil without an observer
 	state  uint8  // pending --> running --> finished, or pending --> finished
 }
 
@@ -28,9 +29,9 @@ func (r *runner[In, Out]) function(*Task) string {
 	return registry.nameOf(valuePointer(r.m.fn), r.m.id.code)
 }
 
-// claim returns items as calls, and parks when there are no more. The more
-// calls the executor asks for, the farther the Map reads its inputs ahead of
-// the results.
+// claim returns unclaimed items as a batch. If no item is left, the runner
+// parks. The larger most is, the farther the feeder reads inputs ahead of the
+// results.
 func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bool) {
 	if !t.move(pending, running) {
 		return nil, false
@@ -67,7 +68,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		if err == nil {
 			e, buf, err = encodeArg(small, buf, f, it.in)
 		}
-		if isLarge(err) { // a later claim finds it encoded
+		if isLarge(err) { // another goroutine encodes the item, and a later claim takes it
 			x := encodedItem[In, Out]{remoteItem: b.items[i]}
 			b.items = b.items[:i]
 			m.large.Store(true)

@@ -14,18 +14,19 @@ import "sync/atomic"
 // results. Chunks are not reused: the garbage collector frees a chunk when the
 // feeder, the runners and the consumer have left it.
 type itemBuffer[In, Out any] struct {
-	last    *chunk[In, Out] // the feeder's
+	last    *chunk[In, Out] // the chunk to which the feeder appends
 	_       cacheLine
-	current atomic.Pointer[chunk[In, Out]] // where runners claim
+	current atomic.Pointer[chunk[In, Out]] // the chunk in which runners look for unclaimed items
 	_       cacheLine
 
-	// In input order the consumer walks the chain itself: its next item is
+	// If results are yielded in input order, the consumer's next item is
 	// first.items[read].
 	first *chunk[In, Out]
 	read  int
 
-	// In finish order runners push done items on a stack, newest on top, and
-	// the consumer takes it as a whole: batch is what it took, oldest first.
+	// If results are yielded in the order in which they finish, runners push
+	// done items on the stack finished, newest on top. The consumer takes the
+	// whole stack at once, and stores it in batch, oldest first.
 	finished atomic.Pointer[item[In, Out]]
 	_        cacheLine
 	batch    *item[In, Out]
@@ -33,33 +34,35 @@ type itemBuffer[In, Out any] struct {
 }
 
 type chunk[In, Out any] struct {
-	base    int64 // index of items[0] in the line
+	base    int64 // index of items[0] among all inputs
 	items   []item[In, Out]
 	next    atomic.Pointer[chunk[In, Out]]
 	_       cacheLine
-	filled  atomic.Int32 // items[:filled] have their input; moved by the feeder
+	filled  atomic.Int32 // items[:filled] have their input; the feeder increases it
 	_       cacheLine
-	claimed atomic.Int32 // items[:claimed] have a runner
+	claimed atomic.Int32 // runners have claimed items[:claimed]
 	_       cacheLine
 }
 
-// item is one input and then its result. Input: written by the feeder before
-// filled covers it, then the claimer's. Result: written by the claimer before
-// done, then the consumer's.
+// item is one input and its result. The feeder writes the input before it
+// increases filled. Then the input belongs to the runner that claims the item.
+// The runner writes the result before it sets done. Then the result belongs to
+// the consumer.
 type item[In, Out any] struct {
 	in   In
 	out  Out
 	err  error
-	done atomic.Int64   // 0 until it is done, then its index + 1
-	next *item[In, Out] // below it in finished
+	done atomic.Int64   // 0 until the item is done, then its index + 1
+	next *item[In, Out] // the next item of the stack finished, or of batch
 }
 
-// index returns which input a done item is, from 0 up.
+// index returns the index of the item's input, from 0 up. The item must be
+// done.
 func (it *item[In, Out]) index() int64 { return it.done.Load() - 1 }
 
 const (
-	firstChunk = 16  // a Map of a few items should not pay for many
-	maxChunk   = 128 // items
+	firstChunk = 16  // items in the first chunk; small, because many Maps have few items
+	maxChunk   = 128 // maximum number of items in a chunk
 )
 
 func newChunk[In, Out any](base int64, size int) *chunk[In, Out] {
@@ -72,7 +75,8 @@ func (l *itemBuffer[In, Out]) init() {
 	l.current.Store(c)
 }
 
-// append adds an input at the end.
+// append adds an item with this input to the end of the buffer. Only the feeder
+// calls it.
 func (l *itemBuffer[In, Out]) append(in In) {
 	c := l.last
 	n := int(c.filled.Load())
@@ -85,9 +89,9 @@ func (l *itemBuffer[In, Out]) append(in In) {
 	c.filled.Store(int32(n + 1))
 }
 
-// sight is how far a runner has seen a chunk filled. With it a runner looks at
-// filled, which the feeder is busy writing, only when it has used up what it
-// saw.
+// sight is a runner's copy of the filled count of a chunk. The feeder writes
+// filled often, so reading it is slow. A runner reads it again only when it has
+// claimed all items that its copy covers.
 type sight[In, Out any] struct {
 	chunk  *chunk[In, Out]
 	filled int32
@@ -119,8 +123,8 @@ func (l *itemBuffer[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64
 	}
 }
 
-// ahead is about how many items claim would find at once, if not more than
-// most.
+// ahead returns about how many unclaimed items there are. It stops counting
+// when it has counted most of them or more.
 func (l *itemBuffer[In, Out]) ahead(most int) (n int) {
 	for c := l.current.Load(); c != nil && n < most; c = c.next.Load() {
 		n += int(c.filled.Load() - c.claimed.Load())
@@ -128,10 +132,10 @@ func (l *itemBuffer[In, Out]) ahead(most int) (n int) {
 	return n
 }
 
-// unclaimed reports whether claim would find something.
+// unclaimed reports whether there is an unclaimed item.
 func (l *itemBuffer[In, Out]) unclaimed() bool {
 	for c := l.current.Load(); c != nil; c = c.next.Load() {
-		n := c.claimed.Load() // read once: it may change
+		n := c.claimed.Load() // read only once, because it may change
 		if n < c.filled.Load() {
 			return true
 		}
@@ -142,7 +146,8 @@ func (l *itemBuffer[In, Out]) unclaimed() bool {
 	return false
 }
 
-// next takes the next done item, or returns nil; for the consumer.
+// next removes and returns the next done item, or nil if there is none. Only
+// the consumer calls it.
 func (l *itemBuffer[In, Out]) next(ordered bool) *item[In, Out] {
 	if !l.ready(ordered) {
 		return nil
@@ -156,7 +161,7 @@ func (l *itemBuffer[In, Out]) next(ordered bool) *item[In, Out] {
 	return it
 }
 
-// ready reports whether next would find something; for the consumer.
+// ready reports whether next would return an item. Only the consumer calls it.
 func (l *itemBuffer[In, Out]) ready(ordered bool) bool {
 	if !ordered {
 		if l.batch == nil && l.finished.Load() != nil {
@@ -174,7 +179,7 @@ func (l *itemBuffer[In, Out]) ready(ordered bool) bool {
 	return l.first.items[l.read].done.Load() != 0
 }
 
-// markDone gives an item, whose result has been written, to the consumer.
+// markDone passes an item to the consumer. The caller has written its result.
 func (l *itemBuffer[In, Out]) markDone(it *item[In, Out], index int64, ordered bool) {
 	it.done.Store(index + 1)
 	for !ordered {
@@ -186,7 +191,8 @@ func (l *itemBuffer[In, Out]) markDone(it *item[In, Out], index int64, ordered b
 	}
 }
 
-// takeFinished empties the stack and returns it turned over, oldest first.
+// takeFinished empties the stack finished, and returns its items as a list,
+// oldest first.
 func (l *itemBuffer[In, Out]) takeFinished() *item[In, Out] {
 	var oldest *item[In, Out]
 	for it := l.finished.Swap(nil); it != nil; {

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// This file has the consumer of a Map: see map.go.
+// This file implements the consumer of a Map: see map.go.
 
-// consume yields all results.
+// consume yields all results of the Map, and then the error that concerns the
+// whole Map, if there is one.
 func (m *mapRun[In, Out]) consume(yield func(index int64, out Out, err error) bool) {
 	var zero Out
 	for yielded := int64(0); ; {
@@ -24,7 +25,7 @@ func (m *mapRun[In, Out]) consume(yield func(index int64, out Out, err error) bo
 			continue
 		}
 		out, err := it.out, it.err
-		it.out, it.err = zero, nil // so that the buffer does not keep it alive
+		it.out, it.err = zero, nil // so that the buffer does not keep the result alive
 		if m.labels != nil {
 			m.labels.remove(it.index())
 		}
@@ -106,9 +107,9 @@ func (m *mapRun[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 	return true, nil
 }
 
-// look reports whether runners are active. busy is also true while remote
-// workers have items. failure is nil, or the reason why no more runners will
-// start.
+// look returns the state of the runners: active is true if a runner is in the
+// executor; busy is true if active is, or if remote workers have items; failure
+// is the reason why no runner will start again, or nil.
 func (m *mapRun[In, Out]) look() (active, busy bool, failure error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -116,10 +117,10 @@ func (m *mapRun[In, Out]) look() (active, busy bool, failure error) {
 	return active, active || m.remoteItems.Load() > 0, m.failure
 }
 
-// ended reports whether all inputs have been taken, and there are no more than
-// index results. If inputs are left, because the executor was shut down, the
-// Map ends with an error instead. If the inputs panicked or called
-// runtime.Goexit, so does ended.
+// ended reports whether the inputs have ended, and index is their number, so
+// that all results were yielded. It reports false if the feeder stopped before
+// the end of the inputs, because then the Map ends with an error. If the inputs
+// panicked or called runtime.Goexit, ended does so, too.
 func (m *mapRun[In, Out]) ended(index int64) bool {
 	select {
 	case <-m.fed:
@@ -138,9 +139,9 @@ func (m *mapRun[In, Out]) ended(index int64) bool {
 	return true
 }
 
-// sleepWorker is sleep for a consumer that runs on a worker. If a runner waits
-// for a worker of the same group, the consumer runs it. Otherwise the consumer
-// blocks so that the search for deadlocks sees it.
+// sleepWorker is sleep for a consumer that runs in a task. If a runner is
+// queued in the group of this task, the consumer runs that runner. Otherwise
+// the consumer blocks, and its wait enters the wait graph.
 func (m *mapRun[In, Out]) sleepWorker(ctx context.Context, s *carrier, self *Task) error {
 	m.mu.Lock()
 	runners := m.runners
@@ -160,7 +161,7 @@ func (m *mapRun[In, Out]) sleepWorker(ctx context.Context, s *carrier, self *Tas
 	if err := s.block(ctx, self, m.wake, on, nil); ctx.Err() == nil {
 		return err
 	}
-	return nil // the caller checks
+	return nil // ctx has ended; sleep's caller handles that
 }
 
 // wakeConsumer wakes the consumer if it sleeps.

@@ -85,7 +85,8 @@ func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, si
 	return batch, true
 }
 
-// alone returns a copy of r that contains only the item x.
+// alone returns a remoteItems that contains only the item x, with the other
+// fields of r.
 func (r *remoteItems[In, Out]) alone(x remoteItem[In, Out]) *remoteItems[In, Out] {
 	return &remoteItems[In, Out]{m: r.m, task: r.task, codec: r.codec, items: []remoteItem[In, Out]{x}}
 }
@@ -102,14 +103,15 @@ func (m *mapRun[In, Out]) takeEncoded() (x encodedItem[In, Out], ok bool) {
 	return x, true
 }
 
-// hasEncoded reports whether there is an encoded item for a runner.
+// hasEncoded reports whether an encoded item waits to be claimed.
 func (m *mapRun[In, Out]) hasEncoded() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.encoded) > 0
 }
 
-// parkAsync is park for a runner that uses claimAsync.
+// parkAsync is park for a runner that uses claimAsync: it does not park if
+// there is an encoded item.
 func (r *runner[In, Out]) parkAsync(t *Task) bool {
 	m := r.m
 	m.mu.Lock()
@@ -127,8 +129,8 @@ func (r *runner[In, Out]) parkAsync(t *Task) bool {
 	return true
 }
 
-// encodeAsync encodes an item on another goroutine. The caller has counted the
-// item as away.
+// encodeAsync encodes an item on another goroutine, and then adds the item to
+// m.encoded. The caller has counted the item in m.remoteItems.
 func (m *mapRun[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In, Out], x encodedItem[In, Out]) {
 	in := x.item.in
 	var zero In
@@ -146,7 +148,7 @@ func (m *mapRun[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In,
 				m.mu.Lock()
 				m.encoded = append(m.encoded, x)
 				m.mu.Unlock()
-				m.remoteItems.Add(-1) // if start starts no runner, the consumer does
+				m.remoteItems.Add(-1) // if start fails, the consumer starts a runner
 				m.start(noWait)
 				m.wakeConsumer()
 			}
@@ -162,7 +164,7 @@ func (m *mapRun[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In,
 }
 
 // decodeAsync decodes the result of an item on another goroutine. The caller
-// has removed the item from r.items.
+// has removed the reference to the item from r.items.
 func (r *remoteItems[In, Out]) decodeAsync(i, worker int, item *item[In, Out], result Encoded) {
 	result.Bytes = cloned(result.Bytes) // the bytes belong to the executor
 	name := r.task.Name()

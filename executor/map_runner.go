@@ -13,8 +13,8 @@ import (
 type runner[In, Out any] struct {
 	task  Task
 	m     *mapRun[In, Out]
-	ctx   *itemContext // of the current item; nil if the next item needs a new one
-	batch int          // items between two readings of the clock
+	ctx   *itemContext // context of the current item; nil if the next item needs a new context
+	batch int          // number of items between two readings of the clock
 	seen  sight[In, Out]
 }
 
@@ -34,7 +34,7 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 	s := t.carrier.Load()
 	begin := time.Now()
 	last := begin
-	hit := false // the consumer needs an item of this batch
+	hit := false // whether the consumer waits for an item of this batch
 	for m.ctx.Err() == nil {
 		n := 0
 		for ; n < r.batch && !m.stopped.Load(); n++ {
@@ -76,7 +76,8 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 	return false
 }
 
-// adapt sets the size of the batch by the time that the last one took.
+// adapt sets r.batch, so that the next batch takes between half a turn and two
+// turns. took is the duration of the last batch.
 func (r *runner[In, Out]) adapt(took time.Duration) {
 	switch {
 	case took < turn/2 && r.batch < maxBatch:
@@ -88,7 +89,8 @@ func (r *runner[In, Out]) adapt(took time.Duration) {
 	}
 }
 
-// park removes the runner from the executor, unless there is an unclaimed item.
+// park removes the runner from the executor until the feeder starts it again.
+// It reports false, and does nothing, if there is an unclaimed item.
 func (r *runner[In, Out]) park(t *Task) bool {
 	m := r.m
 	m.mu.Lock()
@@ -107,7 +109,8 @@ func (r *runner[In, Out]) park(t *Task) bool {
 	return true
 }
 
-// leave removes the runner from the executor permanently.
+// leave removes the runner from the executor permanently, and moves its task to
+// the state to.
 func (r *runner[In, Out]) leave(t *Task, to uint64) {
 	m := r.m
 	m.mu.Lock()
@@ -131,10 +134,10 @@ func (m *mapRun[In, Out]) interrupt(cause error) {
 	m.cancel(cause)
 }
 
-// drop is called instead of run if the executor, or stop, cancels the runner.
+// drop ends a runner that the executor, or stop, has canceled before it ran.
 func (r *runner[In, Out]) drop(t *Task, err error, s *carrier) {
 	m := r.m
-	if canceled, ok := err.(*neverStarted); ok { // by the executor, as in Shutdown
+	if canceled, ok := err.(*neverStarted); ok { // the executor was shut down, or the loop has ended
 		err = &closedError{canceled.cause}
 	}
 	m.mu.Lock()
@@ -169,7 +172,7 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 		var zero In
 		it.in = zero
 		if goexit {
-			defer r.m.wakeConsumer() // run will not do it
+			defer r.m.wakeConsumer() // run ends with the goroutine, and does not wake the consumer
 		}
 		r.done(it, index)
 	}()
@@ -193,7 +196,8 @@ func (r *runner[In, Out]) done(it *item[In, Out], index int64) {
 	r.m.buffer.markDone(it, index, r.m.ordered)
 }
 
-// doneObserved is done with an observer, which may end the goroutine.
+// doneObserved is done for an executor with an observer. The observer may end
+// the goroutine.
 func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o *guardedObserver, worker int) {
 	e := r.ctx.event(TaskFinished, worker)
 	e.Err = it.err
@@ -202,7 +206,7 @@ func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o *guarde
 		r.endContext()
 		r.m.buffer.markDone(it, index, r.m.ordered)
 		if !returned {
-			r.m.wakeConsumer() // run will not do it
+			r.m.wakeConsumer() // run ends with the goroutine, and does not wake the consumer
 		}
 	}()
 	o.call(e)
@@ -224,8 +228,8 @@ type itemContext struct {
 	lazy   lazy.Context
 	over   atomic.Bool
 	task   *Task
-	number uint64 // 0 unless observed
-	input  *Input // nil unless observed
+	number uint64 // number of the call for the observer; 0 without an observer
+	input  *Input // for the observer; nil without an observer
 }
 
 // Deadline returns the deadline of the Map's context.
@@ -238,8 +242,9 @@ func (c *itemContext) Done() <-chan struct{} { return c.lazy.Done(c.over.Load) }
 // Err is not nil when the call has returned or the Map's context has ended.
 func (c *itemContext) Err() error { return c.lazy.Err(c.over.Load()) }
 
-// Value answers this package's keys for the item, without a search of the
-// parent contexts, and asks the Map's context for all others.
+// Value returns the values of this package's keys for the item, without a
+// search of the parent contexts. For all other keys, it returns the value of
+// the Map's context.
 func (c *itemContext) Value(key any) any {
 	switch key {
 	case workerKey{}:
@@ -247,7 +252,7 @@ func (c *itemContext) Value(key any) any {
 	case numberKey{}, ownKey{}:
 		return c
 	case releaserKey{}, labelKey{}:
-		return nil // the values of the caller of Map
+		return nil // the parents' values belong to the caller of Map
 	}
 	return c.lazy.Value(key)
 }
@@ -258,11 +263,12 @@ func (c *itemContext) Source() context.Context { return c.lazy.Source() }
 // mapContext is the parent context of all calls of a Map. It is canceled when
 // the caller's range loop over the results ends.
 type mapContext struct {
-	context.Context // made from outer
+	context.Context // derived from caller, but with its own cancellation
 	caller          context.Context
 }
 
-// Value asks the caller's context for all but what package context asks for.
+// Value returns the values of the caller's context, except for the keys that
+// package context uses for cancellation.
 func (c *mapContext) Value(key any) any {
 	if lazy.IsCancelKey(key) {
 		return c.Context.Value(key)

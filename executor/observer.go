@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// guardedObserver calls the observer of an executor. It contains panics of the
-// observer, and calls by callIsolated that do not return.
+// guardedObserver calls the observer of an executor. A panic of the observer
+// does not reach the caller. callIsolated also returns if the observer does not
+// return.
 type guardedObserver struct {
 	observer Observer
-	failed   sync.Once    // logs the first failure
-	stuck    atomic.Int32 // calls by callIsolated that have not returned in time
-	dropped  atomic.Int64 // events since stuck was 0
+	failed   sync.Once    // used to log only the first failure
+	stuck    atomic.Int32 // number of calls by callIsolated that did not return in time, and still run
+	dropped  atomic.Int64 // number of events that were not delivered since stuck was 0
 }
 
 // observerTime is how long callIsolated waits for the observer.
@@ -29,8 +30,8 @@ func newGuardedObserver(o Observer) *guardedObserver {
 }
 
 // call calls the observer on this goroutine, which is the submitter's or a
-// task's. It logs the first failure, also a call of runtime.Goexit, which it
-// cannot contain.
+// task's. It logs the first failure. It cannot stop runtime.Goexit in the
+// observer from ending this goroutine, but logs it.
 func (g *guardedObserver) call(e Event) {
 	returned := false
 	defer func() {
@@ -86,8 +87,8 @@ func (g *guardedObserver) callIsolated(e Event) {
 	}()
 }
 
-// logApart logs an error on another goroutine, since the handler of slog is the
-// program's as well.
+// logApart logs an error on another goroutine, because the handler of slog may
+// be code of the program.
 func logApart(text string, args ...any) {
 	go guarded(func() { slog.Error(text, args...) })
 }
@@ -126,10 +127,10 @@ type EventKind uint8
 // starts, it is started once in between, and reports progress any number of
 // times.
 const (
-	TaskSubmitted EventKind = iota + 1 // an executor has accepted it
-	TaskStarted                        // a worker has begun to run it
-	TaskProgress                       // it called Progress
-	TaskFinished                       // it has settled; waiting goroutines have not been woken yet
+	TaskSubmitted EventKind = iota + 1 // an executor has accepted the task
+	TaskStarted                        // a worker has begun to run the task
+	TaskProgress                       // the task called Progress
+	TaskFinished                       // the task has settled; waiting goroutines have not been woken yet
 )
 
 // String returns the kind as a word, in lower case.
@@ -166,15 +167,15 @@ type reporter func(done, total int64)
 
 func (r reporter) progress(done, total int64) { r(done, total) }
 
-// numberKey is the context key under which a task's context gives the task,
-// or the item of a Map, as something that is observed.
+// numberKey is a context key: its value is a numbered, to which Progress
+// reports.
 type numberKey struct{}
 
 type numbered interface{ progress(done, total int64) }
 
 var lastNumber atomic.Uint64
 
-// number gives the task the next number.
+// number assigns the next number to the task.
 func (t *Task) number() {
 	n := lastNumber.Add(1) << idShift
 	for {
@@ -185,8 +186,8 @@ func (t *Task) number() {
 	}
 }
 
-// observer returns the observer of the executor that has the task, and the
-// number of the worker, -1 if none runs it.
+// observer returns the observer of the task's executor, or nil, and the number
+// of the local worker that runs the task, or -1.
 func (t *Task) observer() (*guardedObserver, int) {
 	if t.group == nil || t.group.observer == nil {
 		return nil, -1
@@ -197,15 +198,15 @@ func (t *Task) observer() (*guardedObserver, int) {
 	return t.group.observer, -1
 }
 
-// observe tells the observer, if there is one, about a step of the task.
+// observe calls the observer, if there is one, with an event of the task.
 func (t *Task) observe(kind EventKind, err error) {
 	if o, id := t.observer(); o != nil {
 		o.call(t.event(kind, id, err))
 	}
 }
 
-// observeOn is observe on a goroutine that is no task's, for a task on a worker
-// elsewhere, if remote is not -1.
+// observeOn is observe on a goroutine that does not belong to a task. remote is
+// the number of the remote worker that runs the task, or -1.
 func (t *Task) observeOn(remote int, kind EventKind, err error) {
 	if o, id := t.observer(); o != nil {
 		o.callIsolated(t.event(kind, max(id, remote), err))

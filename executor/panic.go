@@ -13,18 +13,19 @@ import (
 // task has a receiver: the code that waits for the outcome. To raise the panic
 // again, call panic with this error.
 type PanicError struct {
-	// Value is the argument of panic. From another process it is the text.
+	// Value is the argument of panic. For a panic in another process, it is the
+	// text of the argument.
 	Value any
 	// Task is the name of the task's function, as [Task.Name]. It is empty if
 	// other code panicked.
 	Task string
-	// Input is which input of a Map it was, and its label; nil for a task of
+	// Input is the input of the call that panicked. It is nil for a task of
 	// Submit or Go without a label.
 	Input *Input
 
-	where   string    // what panicked, if it was no task; the text has the stack then
-	callers []uintptr // where it panicked; formatted only on demand
-	text    string    // the stack, when it came from another process
+	where   string    // names the code that panicked, if it is not a task; then the text of the error includes the stack
+	callers []uintptr // the stack at the panic; nil if the panic was in another process
+	text    string    // the stack as text, if the panic was in another process
 }
 
 // NewPanicError is for authors of executors. The deferred function that
@@ -32,7 +33,7 @@ type PanicError struct {
 // are still on the stack.
 func NewPanicError(value any) *PanicError {
 	var pcs [64]uintptr
-	n := runtime.Callers(3, pcs[:]) // past Callers, this and the deferred function
+	n := runtime.Callers(3, pcs[:]) // 3 skips Callers, NewPanicError and the deferred function
 	return &PanicError{Value: value, callers: append([]uintptr(nil), pcs[:n]...)}
 }
 
@@ -74,7 +75,7 @@ func (e *PanicError) Stack() string {
 	}
 }
 
-// Format prints the stack as well under %+v.
+// Format prints the text for all verbs. Under %+v it prints the stack as well.
 func (e *PanicError) Format(s fmt.State, verb rune) {
 	switch {
 	case verb == 'v' && s.Flag('+'):

@@ -24,9 +24,9 @@ func panicText(v any) string {
 	return fmt.Sprint(v)
 }
 
-// countParts subtracts from left the number of parts of v that fmt.Sprint
-// prints. It stops when left is negative. fmt follows a pointer only if the
-// pointer is the printed value itself.
+// countParts decreases *left by the number of parts of v that fmt.Sprint
+// prints. It stops when *left is negative. outermost says that v is the
+// argument of Sprint itself: only in this case does fmt follow a pointer.
 func countParts(v reflect.Value, outermost bool, left *int) {
 	if *left--; *left < 0 {
 		return

@@ -42,15 +42,15 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 	return fn
 }
 
-// Function is a registered function, for workers elsewhere.
+// Function is a registered or declared function.
 type Function struct {
 	name string
-	keep []any // guarded by the registry's mu: function values, whose addresses are keys and must stay theirs
+	keep []any // guarded by the registry's mu: function values; never freed, because their addresses are keys of the registry
 	// call decodes the argument, calls the function and encodes the result. See
 	// decodeArg for apart.
 	call  func(ctx context.Context, arg Encoded, apart bool) (result Encoded, err error)
-	codec Codec         // nil unless it is declared
-	types func() string // see Signature
+	codec Codec         // nil unless the function is declared
+	types func() string // returns the Signature
 }
 
 // registry holds the registered functions. It is written at start-up and read
@@ -60,8 +60,8 @@ var registry functions
 type functions struct {
 	mu      sync.RWMutex
 	byName  map[string]*Function         // guarded by mu
-	byValue map[unsafe.Pointer]*Function // guarded by mu: by the function value
-	byCode  map[uintptr]*Function        // guarded by mu: functions at package level
+	byValue map[unsafe.Pointer]*Function // guarded by mu; the key is the function value
+	byCode  map[uintptr]*Function        // guarded by mu; the key is the address of the code; only functions at package level
 }
 
 func (r *functions) add(f *Function, value unsafe.Pointer, code uintptr) {
@@ -89,14 +89,15 @@ func (r *functions) add(f *Function, value unsafe.Pointer, code uintptr) {
 	learnName(identity{uintptr(value), code}, top, f.name)
 }
 
-// sameCodec reports whether two codecs are equal; those that cannot be compared
-// are not.
+// sameCodec reports whether two codecs are equal. Codecs that cannot be
+// compared are not equal.
 func sameCodec(a, b Codec) bool {
 	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && a == b
 }
 
-// find returns the registered function that fn is, or ErrNotRegistered with
-// what to do about it.
+// find returns the registered function with this function value or this code.
+// If there is none, it returns an error that wraps ErrNotRegistered and says
+// what to do.
 func (r *functions) find(value unsafe.Pointer, code uintptr) (*Function, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -120,7 +121,7 @@ func (r *functions) find(value unsafe.Pointer, code uintptr) (*Function, error) 
 	return nil, fmt.Errorf("%w: %s%s: %s", ErrNotRegistered, name, where, advice)
 }
 
-// nameOf returns only the name of the function that find returns, or "".
+// nameOf returns the name of the function that find would return, or "".
 func (r *functions) nameOf(value unsafe.Pointer, code uintptr) string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -139,9 +140,10 @@ func (r *functions) named(name string) *Function {
 	return r.byName[name]
 }
 
-// topLevel reports whether the code belongs to one function only: it is
-// declared at package level and not generic. Package runtime calls closures
-// "pkg.outer.func1", method values "pkg.T.M-fm", instances "pkg.f[...]".
+// topLevel reports whether the code belongs to one function value only: the
+// function is declared at package level and is not generic. Package runtime
+// calls closures "pkg.outer.func1", method values "pkg.T.M-fm", instances
+// "pkg.f[...]".
 func topLevel(code uintptr) bool {
 	f := runtime.FuncForPC(code)
 	if f == nil {
@@ -152,12 +154,12 @@ func topLevel(code uintptr) bool {
 	return strings.Count(name, ".") == 1 && !strings.HasSuffix(name, "-fm") && !strings.Contains(name, "[")
 }
 
-// codePointer is where the code of a function starts.
+// codePointer returns the address at which the code of a function starts.
 func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 
-// valuePointer is the function value itself: the address of what it closes
-// over, or of its entry in the program's data. Unlike the code it is not
-// shared with other closures, as long as it is reachable.
+// valuePointer returns the function value as a pointer: the address of the
+// closure, or of the function's entry in the program's data. Two closures with
+// the same code have different addresses while both are reachable.
 func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
 
 // Find returns the function that is registered under name. If no
@@ -165,7 +167,7 @@ func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe
 func Find(name string) (*Function, error) {
 	f := registry.named(name)
 	if f == nil {
-		shown, _, _ := strings.Cut(name, "\n") // a name of package python may have a text below
+		shown, _, _ := strings.Cut(name, "\n") // the name of a Python function may be followed by lines of source
 		why := "the worker runs another program, or another version of it"
 		if strings.HasPrefix(name, "python:") {
 			why = "it is a function in Python, for a pool that python.New returns"
@@ -185,7 +187,8 @@ func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err
 	return f.invoke(ctx, arg, false)
 }
 
-// invoke is Invoke, with apart as in decodeArg.
+// invoke is Invoke. If apart is true, methods of the program that decode the
+// argument or encode the result run on another goroutine, see decodeArg.
 func (f *Function) invoke(ctx context.Context, arg Encoded, apart bool) (result Encoded, err error) {
 	returned := false
 	defer func() {
@@ -241,5 +244,5 @@ func (f *Function) Name() string { return f.name }
 // codec.
 func (f *Function) Signature() string { return f.types() }
 
-// signature describes a type as it travels.
+// signature describes how a value of the type is encoded.
 func signature(t reflect.Type) string { return travel.Describe(t) }

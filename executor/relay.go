@@ -10,11 +10,11 @@ import (
 
 // A Call is a call whose argument is already encoded.
 type Call struct {
-	// Name is the name under which the function is registered: here, where
-	// tasks share memory with their submitter, and elsewhere in the worker.
+	// Name is the name under which the function is registered: in this process
+	// for a local executor, and in the worker for a remote one.
 	Name string
-	// Arg is the argument, as a [Batch] holds it. Its bytes have to stay as
-	// they are until the future has settled.
+	// Arg is the encoded argument, as in [Batch]. Its bytes must not change
+	// until the future has settled.
 	Arg Encoded
 	// Input has the index of the call in the Map of its submitter, and its
 	// label; nil if the call has neither. The executor uses it in events,
@@ -52,14 +52,14 @@ func Relay(ctx context.Context, ex Executor, c Call) *Future[Encoded] {
 	return &r.future
 }
 
-// relay is the job of a Relay: a call whose argument and result are bytes.
+// relay is the job of a Relay: a call whose argument and result are encoded.
 type relay struct {
 	call[Encoded, Encoded]
 	is    Call
-	calls callbacks // of Started and Progress, for a worker that shares no memory
+	calls callbacks // calls Started and Progress, if the executor is remote
 }
 
-// invoke is the task's function if tasks share memory with their submitter.
+// invoke is the task's function on a local executor.
 func (r *relay) invoke(ctx context.Context, arg Encoded) (Encoded, error) {
 	if r.is.Started != nil {
 		r.is.Started()
@@ -84,7 +84,8 @@ func (r *relay) claim(t *Task, _, _ int) (*Batch, bool) {
 	return &Batch{Name: r.is.Name, Args: []Encoded{arg}, Relayed: true, job: (*relayed)(r)}, false
 }
 
-// relayed is a relay that was claimed for a worker.
+// relayed is a relay after Task.Claim has claimed it for a remote worker. It
+// implements remote.
 type relayed relay
 
 func (r *relayed) remote() *remoteCall[Encoded, Encoded] {
@@ -157,7 +158,7 @@ func (r *relayed) finish(worker int, result Encoded, err error) {
 	r.end(finished, nil, worker)
 }
 
-// callbackTime is how long the end of a call waits for functions of its Call.
+// callbackTime is how long settle waits until the functions of the Call return.
 const callbackTime = time.Second
 
 // callbacks calls functions of the program sequentially, on a goroutine that
@@ -166,7 +167,7 @@ const callbackTime = time.Second
 type callbacks struct {
 	mu      sync.Mutex
 	due     []func()      // guarded by mu
-	merges  bool          // guarded by mu: the last of due was added with merge
+	merges  bool          // guarded by mu: whether the last function of due was added with merge
 	running chan struct{} // guarded by mu: closed when the goroutine ends; nil if it does not run
 }
 

@@ -23,7 +23,7 @@ import (
 func Shutdown(ctx context.Context, done <-chan struct{}, grace time.Duration, cancel func(cause error) (notStarted int), running func() []string) error {
 	select {
 	case <-done:
-		return nil // even if ctx has ended
+		return nil // all tasks have settled, so ctx does not matter
 	default:
 	}
 	select {
@@ -57,7 +57,7 @@ func (g *WorkerGroup) Shutdown(ctx context.Context, done <-chan struct{}, grace 
 }
 
 // CancelAll cancels the tasks of the queue, and then those that the workers
-// run. It returns how many had not started.
+// run. It returns how many of the canceled tasks had not started.
 func (g *WorkerGroup) CancelAll(cause error) (notStarted int) {
 	for t := g.local.Next(); t != nil; t = g.local.Next() {
 		if t.Cancel(cause) {
@@ -118,8 +118,9 @@ func (g *WorkerGroup) Within(ctx context.Context) bool {
 	return w != nil && w.group == g
 }
 
-// goroutineID returns the number of the calling goroutine, which only its stack
-// trace says: "goroutine 7 [running]:". It takes one or two microseconds.
+// goroutineID returns the number of the calling goroutine. It parses the number
+// from the stack trace, "goroutine 7 [running]:". This takes one or two
+// microseconds.
 func goroutineID() uint64 {
 	var buf [64]byte
 	text := bytes.TrimPrefix(buf[:runtime.Stack(buf[:], false)], []byte("goroutine "))
@@ -128,11 +129,11 @@ func goroutineID() uint64 {
 	return id
 }
 
-// serveName is the name that package runtime has for carrier.serve.
+// serveName is the name of carrier.serve in stack traces.
 var serveName = runtime.FuncForPC(reflect.ValueOf((*carrier).serve).Pointer()).Name()
 
 // compensating reports whether the calling goroutine is a compensating carrier
-// of any group. The stack of the goroutine says so. The call takes some
+// of any group: whether carrier.serve is on its stack. The call takes some
 // microseconds.
 func compensating() bool {
 	var pcs [64]uintptr

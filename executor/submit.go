@@ -31,7 +31,7 @@ func nilArgument(function string, ctx context.Context, ex Executor, rest string)
 	return "concert: " + function + " with a nil " + what
 }
 
-// refusal is the error of a task that its executor did not take.
+// refusal returns the error of a task that an executor has refused with err.
 func refusal(ctx context.Context, err error) error {
 	if ctx.Err() != nil && isCause(err, context.Cause(ctx)) {
 		return &neverStarted{err}
@@ -39,8 +39,8 @@ func refusal(ctx context.Context, err error) error {
 	return err
 }
 
-// isCause reports whether err is the cause, as far as that can be known: the
-// program may use errors that cannot be compared.
+// isCause reports whether err is the cause. If the two errors cannot be
+// compared, it reports whether they have the same type.
 func isCause(err, cause error) bool {
 	return sameError(err, cause) || reflect.TypeOf(err) == reflect.TypeOf(cause) && !reflect.ValueOf(err).Comparable()
 }
@@ -58,8 +58,9 @@ func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Fu
 	return &c.future
 }
 
-// alone is the group of the goroutines of Go, each its own worker. It has no
-// queue; it is there so that what such a task waits for is seen.
+// alone is the group of all tasks of Go. Each goroutine of Go is a worker of
+// its own. The group has no queue. It exists so that the search for deadlocks
+// sees the waits of these tasks.
 var alone = NewWorkerGroup(noQueue{}, nil)
 
 type noQueue struct{}
@@ -76,8 +77,8 @@ func (noQueue) Dropped() {}
 // call is a function applied to an argument: the job of a Submit.
 type call[In, Out any] struct {
 	future Future[Out]
-	fn     func(context.Context, In) (Out, error) // nil once it has settled
-	arg    In                                     // zero once it has settled
+	fn     func(context.Context, In) (Out, error) // nil after the call has settled
+	arg    In                                     // zero after the call has settled
 	// encoded is the call in the form that is sent to a worker, if user code
 	// encoded the argument. It is written and read only while the task is in
 	// state copying.
@@ -123,15 +124,15 @@ func (c *call[In, Out]) drop(t *Task, err error, s *carrier) {
 	c.end(canceledState, s, -1)
 }
 
-// end settles the task, whose outcome has been written, on the goroutine of
-// carrier s, if not nil. remote is the number of the worker elsewhere that ran
-// it, or -1.
+// end settles the task. The caller has written the outcome. s is the carrier
+// whose goroutine calls end, or nil. remote is the number of the remote worker
+// that ran the task, or -1.
 func (c *call[In, Out]) end(to uint64, s *carrier, remote int) {
 	t := &c.future.task
 	if f, ok := t.ctx.Parent.(*foreignContext); ok {
 		defer f.stop()
 	}
-	defer t.ctx.End() // also when a callback ends the goroutine
+	defer t.ctx.End() // runs also if a callback ends the goroutine
 	defer c.settle(to, s)
 	if s != nil {
 		t.observe(TaskFinished, c.future.err)
@@ -140,7 +141,8 @@ func (c *call[In, Out]) end(to uint64, s *carrier, remote int) {
 	}
 }
 
-// settle is the end of end, also when an observer ends the goroutine.
+// settle is the last step of end. It runs also if an observer ends the
+// goroutine.
 func (c *call[In, Out]) settle(to uint64, s *carrier) {
 	c.fn = nil
 	var zero In

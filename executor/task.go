@@ -25,8 +25,9 @@ type Task struct {
 	// another goroutine can find the task pending.
 	group *WorkerGroup
 
-	// carrier runs the task. It sets the field itself, just after the state
-	// running. In between, the task counts as one without a worker.
+	// carrier runs the task. It sets this field just after it has set the state
+	// running. Between these two steps, the search for deadlocks treats the
+	// task as running outside of the graph.
 	carrier atomic.Pointer[carrier]
 
 	// status holds the number of the task (0 unless observed) in its upper 56
@@ -57,8 +58,9 @@ type Task struct {
 
 // job is what a task does: a call or a runner of a Map.
 type job interface {
-	// run does the work and reports whether the task wants another turn. If it
-	// ends the goroutine and the task is still running, the task wants another.
+	// run does the work and reports whether the task wants another turn. If run
+	// ends the goroutine and the task is still running, the task wants another
+	// turn as well.
 	run(*Task) (again bool)
 	// function returns the name under which the function is registered, or "".
 	function(*Task) string
@@ -67,8 +69,8 @@ type job interface {
 	// claim implements Task.Claim.
 	claim(t *Task, most, size int) (batch *Batch, again bool)
 	// drop settles the task with an error instead of running it. The caller has
-	// moved the task to settling, and runs on the goroutine of the carrier,
-	// unless that is nil.
+	// moved the task to settling. The carrier is the one whose goroutine calls
+	// drop, or nil.
 	drop(*Task, error, *carrier)
 }
 
@@ -94,8 +96,8 @@ func (t *Task) state() uint64 { return t.status.Load() & stateMask }
 // Settled reports whether the task has an outcome.
 func (t *Task) Settled() bool { return t.state() >= finished }
 
-// move changes the state of the task. It returns false if the task was not in
-// the first state.
+// move changes the state of the task. It returns false if the state of the task
+// was not from.
 func (t *Task) move(from, to uint64) bool {
 	for {
 		w := t.status.Load()
@@ -130,9 +132,8 @@ func (t *Task) settle(to uint64, s *carrier) {
 	t.notify(list, s)
 }
 
-// Fail settles a task that the executor accepted and will not run. It reports
-// whether the task was still waiting: one that started or settled is left as
-// it is.
+// Fail settles with err a task that the executor has accepted and will not run.
+// It reports false, and changes nothing, if the task has started or settled.
 func (t *Task) Fail(err error) bool { return t.fail(err, nil) }
 
 // fail is Fail on the goroutine of carrier s, unless s is nil.
@@ -160,7 +161,7 @@ func (t *Task) Cancel(cause error) bool {
 			}
 			return true
 		case copying:
-			runtime.Gosched() // another goroutine leaves this state at once
+			runtime.Gosched() // another goroutine will leave this short state soon
 			continue
 		case claimed:
 			if !t.group.remote.Withdraw(t) {
@@ -188,8 +189,8 @@ func (t *Task) Cancel(cause error) bool {
 	}
 }
 
-// Waiting reports whether the task is an executor's and has been neither
-// started nor dropped.
+// Waiting reports whether an executor has the task and has neither started nor
+// settled it.
 func (t *Task) Waiting() bool { s := t.state(); return s < running && s != idle }
 
 // Name is the name of the task's function: the registered one, or else the
@@ -209,9 +210,10 @@ func (t *Task) Function() string { return t.job.function(t) }
 // context returns the context that the task's function is given.
 func (t *Task) context() context.Context { return (*taskContext)(t) }
 
-// taskContext is a Task as the context of its own function. Under workerKey
-// it gives the task, which marks the worker that runs it. Keys of this package
-// are answered here, without a search of the parent contexts.
+// taskContext is a Task as the context of its own function. Its value for
+// workerKey is the task, by which WorkerOf finds the worker. It has the values
+// for the keys of this package itself, so that no search of the parent contexts
+// is necessary.
 type taskContext Task
 
 // Deadline returns the deadline of the submitter's context.
@@ -224,8 +226,8 @@ func (c *taskContext) Done() <-chan struct{} { return c.ctx.Done((*Task)(c).Sett
 // Err is not nil when the task has settled, or is canceled.
 func (c *taskContext) Err() error { return c.ctx.Err((*Task)(c).Settled()) }
 
-// Value answers this package's keys, and asks the submitter's context for all
-// others.
+// Value returns the values for this package's keys. For all other keys, it
+// returns the value of the submitter's context.
 func (c *taskContext) Value(key any) any {
 	switch key {
 	case workerKey{}, numberKey{}:

@@ -31,9 +31,9 @@ type TaskQueue struct {
 	moves   atomic.Uint32 // odd while tasks are being moved; changed under mu
 
 	// Guarded by mu:
-	dropped int         // about how many of tasks are canceled, or were run by tasks that wait for them
+	dropped int         // about how many tasks of the queue are canceled, or were run by a task that waited for them
 	waiters roomWaiters // blocked submitters
-	closed  error       // why tasks are refused; nil if they are not
+	closed  error       // error with which the queue refuses tasks; nil while it is open
 }
 
 // NewTaskQueue returns a queue for an executor with the mutex mu. At most size
@@ -69,7 +69,7 @@ func (q *TaskQueue) Push(ctx context.Context, g *WorkerGroup, t *Task) error {
 	w := &roomWaiter{task: t, admitted: make(chan struct{})}
 	q.waiters.push(w)
 	q.blocked.Add(1)
-	q.admitLocked() // all tasks in the queue may be canceled
+	q.admitLocked() // needed if all tasks in the queue are canceled
 	q.mu.Unlock()
 
 	select {
@@ -95,7 +95,7 @@ func (q *TaskQueue) Next() *Task {
 	for {
 		moves := q.moves.Load()
 		t := q.tasks.pop()
-		if t == nil && (moves%2 == 1 || q.moves.Load() != moves) { // compactLocked held tasks back
+		if t == nil && (moves%2 == 1 || q.moves.Load() != moves) { // compactLocked was moving tasks, so pop may have missed some
 			q.mu.Lock()
 			t = q.tasks.pop()
 			q.mu.Unlock()
@@ -194,7 +194,7 @@ func (q *TaskQueue) CloseLocked(reason error) {
 	}
 }
 
-// hasRoomLocked reports whether the queue has room.
+// hasRoomLocked reports whether the queue has room for one more task.
 func (q *TaskQueue) hasRoomLocked() bool {
 	if q.tasks.lenLocked() >= q.size && q.dropped > 0 {
 		q.compactLocked()
@@ -202,7 +202,7 @@ func (q *TaskQueue) hasRoomLocked() bool {
 	return q.tasks.lenLocked() < q.size
 }
 
-// addLocked adds a task.
+// addLocked adds a task to the end of the queue, and calls onTask.
 func (q *TaskQueue) addLocked(t *Task) {
 	q.tasks.pushLocked(t)
 	q.onTask()
@@ -273,7 +273,7 @@ func (q *TaskQueue) removeWaiterLocked(w *roomWaiter) {
 type roomWaiter struct {
 	task     *Task
 	admitted chan struct{} // closed when the task is in the queue, or refused
-	err      error         // why it was refused; written before admitted is closed
+	err      error         // why the queue refused the task, or nil; written before admitted is closed
 
 	next, prev *roomWaiter
 }

@@ -17,7 +17,7 @@ import "sync/atomic"
 // finds it exhausted, continues with the next one, and cannot take a slot
 // twice.
 type segments struct {
-	head atomic.Pointer[segment] // where consumers look
+	head atomic.Pointer[segment] // the segment from which consumers take tasks
 
 	_      cacheLine
 	tail   *segment // guarded by the queue's lock
@@ -29,11 +29,11 @@ type segment struct {
 	next atomic.Pointer[segment]
 
 	_      cacheLine
-	taken  atomic.Int32 // slots[:taken] are consumed; segmentSize when closed
+	taken  atomic.Int32 // consumers have taken slots[:taken]; segmentSize if they have taken all
 	_      cacheLine
-	filled atomic.Int32 // slots[:filled] have a task; moved by producers
+	filled atomic.Int32 // slots[:filled] have a task; producers increase it
 	_      cacheLine
-	slots  [segmentSize]*Task // written before filled covers it; then of the consumer that takes it
+	slots  [segmentSize]*Task // a slot is written before filled includes it; then it belongs to the consumer that takes its task
 }
 
 const segmentSize = 128
@@ -44,7 +44,7 @@ func (q *segments) init() {
 	q.head.Store(s)
 }
 
-// pushLocked adds a task.
+// pushLocked adds a task to the end of the list.
 func (q *segments) pushLocked(t *Task) {
 	s := q.tail
 	n := s.filled.Load()
@@ -80,7 +80,7 @@ func (q *segments) pop() *Task {
 	}
 }
 
-// lenLocked returns the number of tasks. Consumers may take some at the same
+// lenLocked returns the number of tasks. Consumers may remove tasks at the same
 // time.
 func (q *segments) lenLocked() int {
 	s := q.head.Load()

@@ -43,14 +43,14 @@ func (t *Task) waitOutside(ctx context.Context) error {
 			t.expire()
 		case <-ctx.Done():
 			if !t.unwatch(watch) {
-				return nil // it has just settled
+				return nil // the task has just settled
 			}
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// await is Wait for the carrier that runs self.
+// await is Wait for a goroutine of the task self, which s runs.
 func (s *carrier) await(ctx context.Context, self, t *Task) error {
 	settled := make(signal, 1)
 	watch := &watcher{to: settled}
@@ -87,8 +87,8 @@ func (s *carrier) await(ctx context.Context, self, t *Task) error {
 	}
 }
 
-// hasEarlierDeadline reports whether the wait ends before the deadline of the
-// waiting task. A nested task would not end at this deadline.
+// hasEarlierDeadline reports whether ctx has an earlier deadline than the
+// waiting task. A nested task would not end at the deadline of ctx.
 func hasEarlierDeadline(ctx context.Context, self *Task) bool {
 	if ctx == self.context() {
 		return false
@@ -101,8 +101,9 @@ func hasEarlierDeadline(ctx context.Context, self *Task) bool {
 	return !ok || d.Before(own)
 }
 
-// tryNested runs the task, nested, if it is in the queue of this carrier's
-// group. It reports whether it did, or another carrier was faster.
+// tryNested runs the task as a nested task if it is in the queue of this
+// carrier's group. It returns true also if another carrier has started the task
+// first.
 func (s *carrier) tryNested(t *Task) bool {
 	if t.group != s.worker.group || t.state() != pending {
 		return false
@@ -160,14 +161,14 @@ func (c closer) notify(*Task) { close(c) }
 
 // callback runs on the goroutine of the worker that settles the task.
 type callback struct {
-	ctx context.Context // given to OnDone
+	ctx context.Context // the context that was given to OnDone
 	run func(context.Context)
 }
 
 func (*callback) notify(*Task) {}
 
-// watch adds a watcher. It returns false if the task has settled: then the
-// watcher is not notified.
+// watch adds a watcher. If the task has settled, it returns false, and the
+// watcher is never notified.
 func (t *Task) watch(w *watcher) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -200,7 +201,7 @@ func (t *Task) unwatch(w *watcher) bool {
 }
 
 // notify notifies the watchers of a settled task. The list begins with the
-// newest watcher. s is the same as for settle.
+// newest watcher. s is the carrier whose goroutine calls, or nil.
 func (t *Task) notify(list *watcher, s *carrier) {
 	var callbacks *watcher // oldest first
 	for list != nil {
@@ -224,10 +225,12 @@ func (t *Task) notify(list *watcher, s *carrier) {
 	}
 }
 
-// runCallbacks runs callbacks in order. If one panics or calls runtime.Goexit,
-// this is logged, and the later ones run.
+// runCallbacks runs the callbacks of list in order. If a callback panics or
+// calls runtime.Goexit, runCallbacks logs this, and continues with the next
+// one.
 //
-// s is the carrier whose goroutine this is and self its newest task, or nil.
+// s is the carrier whose goroutine calls, and self is the newest task on it.
+// Both are nil on other goroutines.
 func (t *Task) runCallbacks(list *watcher, s *carrier, self *Task) {
 	ctx := &callbackContext{task: self, carrier: s}
 	defer func() {

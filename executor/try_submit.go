@@ -26,8 +26,8 @@ func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 	return &c.future, true
 }
 
-// noWaitContext is noWait with the values of another context. It has no mark of
-// a worker, because Execute does not wait.
+// noWaitContext is noWait with the values of another context. It hides the
+// value for workerKey, because Execute does not wait.
 type noWaitContext struct{ values context.Context }
 
 // Deadline returns no deadline.
@@ -52,10 +52,11 @@ func (c noWaitContext) Value(key any) any {
 	return c.values.Value(key)
 }
 
-// errNoRoom is the cause of noWait.
+// errNoRoom is the cause with which noWait has ended.
 var errNoRoom = errors.New("the queue of the executor is full")
 
-// noWait is a context for an Execute that must not wait for room: it has ended.
+// noWait is a context that has already ended. An Execute with it does not wait
+// for room in the queue.
 var noWait = func() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(errNoRoom)
@@ -63,8 +64,8 @@ var noWait = func() context.Context {
 }()
 
 // isNoRoom reports whether an executor has refused a task only because the
-// queue is full. The error may come from the program, as that of an
-// initializer, and its methods may fail. Then isNoRoom reports false.
+// queue is full. The error may come from the program, for example from an
+// initializer. If its methods fail, isNoRoom reports false.
 func isNoRoom(err error) bool {
 	if sameError(err, errNoRoom) {
 		return true

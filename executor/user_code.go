@@ -53,15 +53,17 @@ type Limits struct {
 // userCode is one run of user code, or of the coder of a large value.
 type userCode struct {
 	name string          // the name of the call's function
-	what string          // what runs, for errors; empty means its methods
+	what string          // names the code that runs, for errors; "" means the methods of the value
 	ctx  context.Context // the context of the call
-	// grace is how long the methods may continue after ctx is done.
+	// grace is how long the user code may continue after ctx is done.
 	grace time.Duration
-	// settled, unless nil, receives when something else has settled the call.
+	// settled, unless nil, receives when the call has settled in another way,
+	// for example by a cancellation.
 	settled <-chan struct{}
-	// run encodes or decodes a value. The function that it returns handles the
-	// result. If methods panic or end their goroutine, or if it takes too long,
-	// fail is called instead. The waiting goroutine calls done or fail.
+	// run encodes or decodes a value. The function done, which it returns,
+	// handles the result. If run panics, ends its goroutine or takes too long,
+	// fail is called instead of done. The goroutine that waits for run calls
+	// done or fail.
 	run  func(values.Work) (done func())
 	fail func(error)
 	// cancel cancels the call, like Batch.Cancel.
@@ -89,8 +91,8 @@ func (g *WorkerGroup) UserCode() (names []string) {
 }
 
 // CancelUserCode cancels the calls that [WorkerGroup.UserCode] lists. Shutdown
-// calls it. It returns how many of them had not started. The canceled calls
-// settle within Limits.Grace.
+// calls it. It returns how many of the calls had not started. The canceled
+// calls settle within Limits.Grace.
 func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 	g.code.mu.Lock()
 	running := slices.Collect(maps.Keys(g.code.running))
@@ -133,7 +135,8 @@ func (u *userCode) noReturn(when string, cause error) error {
 	return lazy.Errorf("%s did not return "+when+": %w", what, cause)
 }
 
-// runUserCode starts u.
+// runUserCode runs u on another goroutine. CancelUserCode can cancel its call
+// until it has ended.
 func (g *WorkerGroup) runUserCode(u *userCode) {
 	g.code.mu.Lock()
 	if g.code.running == nil {
@@ -154,7 +157,8 @@ func (g *WorkerGroup) endUserCode(u *userCode) {
 	g.queue.Dropped()
 }
 
-// wait runs the methods, and waits until they return or the call ends.
+// wait runs the user code on another goroutine, and waits until the code
+// returns or the call ends.
 func (u *userCode) wait(l Limits) {
 	returned := make(chan func(), 1)
 	over := new(atomic.Bool)
@@ -208,8 +212,8 @@ func (u *userCode) wait(l Limits) {
 // inspector counts as user code itself.
 type inspector interface {
 	// Methods reports whether encoding or decoding a value of the type may run
-	// user code: for any value (always), or encoding, depending on the values
-	// in interfaces (depends).
+	// user code: always is true if it runs for every value. depends is true if
+	// encoding runs user code for some values in interfaces.
 	Methods(t reflect.Type) (always, depends bool)
 	// HoldsMethods reports whether encoding *p may run user code.
 	HoldsMethods(p reflect.Value) bool
@@ -233,8 +237,8 @@ func encodeRunsUserCode[In any](codec Codec, arg In) bool {
 	return holdsMethods(codec, arg)
 }
 
-// holdsMethods is a function of its own so that only these arguments escape to
-// the heap.
+// holdsMethods reports whether encoding arg may run user code. It is a separate
+// function so that only the arguments of such calls escape to the heap.
 func holdsMethods[In any](codec Codec, arg In) bool {
 	return inspectorOf(codec).HoldsMethods(reflect.ValueOf(&arg))
 }
@@ -251,7 +255,7 @@ func decodeRunsUserCode[Out any](codec Codec) bool {
 func methodsOf[T any](codec Codec) (always, depends bool) {
 	switch any((*T)(nil)).(type) {
 	case *int, *int64, *uint, *uint64, *float64, *bool, *string, *[]byte, *[]float64, *Encoded:
-		return false, false // no Codec sees them
+		return false, false // values of these types are not encoded by a Codec
 	}
 	i := inspectorOf(codec)
 	if i == nil {

@@ -9,7 +9,8 @@ import (
 // This file encodes the argument and decodes the result of a call that runs in
 // another process. If one of them fails, only this call fails.
 
-// encodeArg encodes an argument of f. It uses the buffer like encodeTo.
+// encodeArg encodes an argument of f. It appends a scalar to buf and returns
+// buf, like encodeTo.
 func encodeArg[In any](w values.Work, buf []byte, f *Function, arg In) (e Encoded, _ []byte, err error) {
 	defer recoverMethod("argument of ", f.name, &err)
 	e, buf, err = encodeTo(w, buf, arg, f.codec)
@@ -25,7 +26,7 @@ func decodeResult[Out any](w values.Work, fn identity, codec Codec, result Encod
 	if failure != nil {
 		return out, failure
 	}
-	defer func() { // the name is looked up only if it is needed
+	defer func() { // looks up the name only for an error
 		if v := recover(); v != nil {
 			err = methodPanic("result of ", fn.name(), v)
 		}
@@ -41,7 +42,8 @@ func decodeResult[Out any](w values.Work, fn identity, codec Codec, result Encod
 	return out, err
 }
 
-// small bounds the work for one value on the goroutine of an executor.
+// small bounds the work for one value on a goroutine of an executor: a value
+// that is too large is encoded or decoded on another goroutine.
 var small = values.Work{Small: true}
 
 // isLarge reports whether err is the error of encodeArg or decodeResult for a
@@ -81,8 +83,8 @@ func (e *methodError) Unwrap() error { return e.err }
 
 // valueError says that an argument or a result could not be encoded or decoded.
 type valueError struct {
-	what string // "argument of " or "result of "
-	name string // of the function
+	what string // the part of the call: "argument of " or "result of "
+	name string // the name of the function
 	in   *Input // nil unless withInput has set it
 	err  error
 }

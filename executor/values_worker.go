@@ -15,10 +15,11 @@ import (
 // another goroutine, and waits for them only as long as the call may last.
 
 // decodeArg decodes an argument. If apart is true, methods of the program run
-// on another goroutine, which decodeArg leaves behind when ctx has ended.
+// on another goroutine. If they do not return, decodeArg returns lateTime after
+// the end of ctx, and leaves the goroutine running.
 func decodeArg[In any](ctx context.Context, name string, arg Encoded, apart bool) (in In, err error) {
 	if apart && decodeRunsUserCode[In](nil) {
-		arg.Bytes = cloned(arg.Bytes) // the goroutine may read them later
+		arg.Bytes = cloned(arg.Bytes) // the other goroutine may read the bytes after decodeArg has returned
 		return untilEnd(ctx, "argument of ", name, func() (In, error) { return decodeArg[In](ctx, name, arg, false) })
 	}
 	defer recoverMethod("argument of ", name, &err)
@@ -56,7 +57,7 @@ func untilEnd[T any](ctx context.Context, what, name string, fn func() (T, error
 	returned := make(chan outcome, 1)
 	go func() {
 		o := outcome{err: &valueError{what, name, nil, ErrGoexit}}
-		defer func() { returned <- o }() // also if fn ends the goroutine
+		defer func() { returned <- o }() // runs also if fn ends the goroutine
 		v, err := fn()
 		o = outcome{v, err}
 	}()

@@ -67,13 +67,13 @@ type WorkerGroup struct {
 
 	// Guarded by graph.mu:
 	workers    map[*Worker]struct{}
-	blocked    int        // workers that are counted
-	round      uint64     // the last search that reached it
-	dependents []*carrier // in that search
-	runnable   bool       // result of that search
-	epoch      uint64     // changes whenever one of its carriers may have become runnable
-	descended  uint64     // the number of the last descent that it was added to
-	stuck      bool       // all its suspended carriers are stuck, in that descent
+	blocked    int        // number of workers whose tasks are all blocked: those with counted
+	round      uint64     // number of the last search that reached the group
+	dependents []*carrier // the carriers that wait for the group, in search number round
+	runnable   bool       // result of search number round
+	epoch      uint64     // increases when the waits of the group's carriers change; see descent
+	descended  uint64     // number of the search of the last descent to which the group was added
+	stuck      bool       // whether all suspended carriers of the group are stuck, in that descent
 }
 
 // NewWorkerGroup returns a group without workers, for an executor whose workers
@@ -97,7 +97,7 @@ func (g *WorkerGroup) Adopt(t *Task) {
 		t.group = g
 	}
 	if t.move(idle, pending) {
-		return // a Map's task, back with new input
+		return // the task of a Map that returns with new inputs
 	}
 	if g.remote != nil && foreign(t.ctx.Parent) {
 		t.ctx.Parent = newForeignContext(t.ctx.Parent)
@@ -119,21 +119,21 @@ type Worker struct {
 
 	group *WorkerGroup
 	id    int
-	done  atomic.Int64 // tasks run, items of a Map counted each
+	done  atomic.Int64 // number of tasks that the worker has run; each item of a Map counts as one
 
-	goroutine atomic.Uint64 // the number of the goroutine in Serve, or 0
+	goroutine atomic.Uint64 // number of the goroutine that runs Serve, or 0
 
-	main         carrier      // of the goroutine that calls Serve
+	main         carrier      // the carrier of the goroutine that calls Serve
 	compensators atomic.Int32 // number of compensating carriers; changed under graph.mu
-	hasTickets   atomic.Bool  // resuming is not empty; changed under graph.mu
-	resting      bool         // main released the worker in Rest; used by its goroutine only
+	hasTickets   atomic.Bool  // whether resuming is not empty; changed with graph.mu held
+	resting      bool         // whether main released the worker in Rest; only the goroutine of main uses it
 
 	// Guarded by graph.mu:
-	held         bool          // a carrier holds the worker
-	parked       bool          // main has no task and does not need the worker
-	counted      bool          // neither: all its tasks are blocked; it counts in group.blocked
-	resuming     []*ticket     // oldest first
-	compensating []*carrier    // compensating carriers
+	held         bool          // whether a carrier holds the worker
+	parked       bool          // whether main has no task and does not need the worker
+	counted      bool          // whether neither held nor parked is true: all tasks of the worker are blocked, and group.blocked counts it
+	resuming     []*ticket     // carriers that wait for the worker, oldest first
+	compensating []*carrier    // compensating carriers that have not ended
 	vacant       chan struct{} // closed when compensating is empty, for Drain
 }
 
@@ -206,7 +206,7 @@ func (w *Worker) Drain() {
 // carriers could not acquire the worker while it sleeps. A worker that calls
 // Drain before it sleeps needs no Rest.
 func (w *Worker) Rest() {
-	w.main.base.Store(nil) // do not keep its result alive
+	w.main.base.Store(nil) // so that the carrier does not keep the result of the last task alive
 	if w.compensators.Load() > 0 {
 		graph.mu.Lock()
 		w.resting, w.parked = true, true
@@ -227,7 +227,7 @@ func (w *Worker) Resume() {
 	}
 }
 
-// TryResume is Resume, but it returns false instead of waiting.
+// TryResume is Resume, but returns false instead of blocking.
 func (w *Worker) TryResume() bool {
 	if !w.resting {
 		return true
@@ -300,7 +300,8 @@ func WorkerOf(ctx context.Context) *Worker {
 	return nil
 }
 
-// carrierOf returns the carrier and the task that ctx marks, if any.
+// carrierOf returns the carrier and the task to which ctx belongs, or nil if it
+// belongs to none.
 func carrierOf(ctx context.Context) (*carrier, *Task) {
 	switch v := ctx.Value(workerKey{}).(type) {
 	case *Task:
@@ -332,7 +333,7 @@ func (c *callbackContext) Value(key any) any {
 	case workerKey{}, ownKey{}:
 		return c
 	case releaserKey{}:
-		return nil // it belongs to the goroutine that called OnDone
+		return nil // the value belongs to the goroutine that called OnDone
 	}
 	return c.Context.Value(key)
 }
