@@ -68,20 +68,20 @@ type Limit struct {
 
 	mu sync.Mutex
 	// Guarded by mu:
-	limit     int // in force; differs from home while another limit is tried
-	home      int // the best limit so far
+	limit     int // the current limit; differs from best while another limit is tried
+	best      int // the best limit that was measured so far
 	phase     phase
-	homeRate  throughput // at home; its rate is 0 if it is unknown
-	pause     int        // windows until the next try
-	nextPause int        // windows to hold after a try that fails
-	up        bool       // the next try is of a higher limit
-	step      float64    // of the next try up, as a share of home
-	refused   bool       // the last try, in the other direction, failed
-	measured  bool       // there was a window to compare with
-	running   int        // tasks
-	skip      int        // results to ignore: their tasks started under the old limit
+	bestRate  throughput // the throughput at best; its rate is 0 if it is unknown
+	pause     int        // the number of windows to wait before another limit is tried
+	nextPause int        // the value of pause after the next limit that is not better
+	up        bool       // whether the next limit to try is higher than best
+	step      float64    // the difference of the next higher limit to best, as a share of best; half of it for a lower limit
+	refused   bool       // whether the limit that was tried last, in the other direction, was not better
+	measured  bool       // whether bestRate is known, so that a climb can compare with it
+	running   int        // the number of running tasks
+	skip      int        // the number of results to ignore, because their tasks started under the old limit
 	window    window
-	decisions []Decision // the last ones, the oldest first
+	decisions []Decision // the last decisions, oldest first
 }
 
 // phase is what a Limit does: climbing leads to holding, holding to trying and
@@ -139,19 +139,19 @@ const (
 	defaultMax = 256
 	highestMax = 1 << 24
 
-	climbGain    = 1.2   // throughput after a doubling, as a multiple, that continues the climb
-	largestStep  = 0.5   // up; a step down is half as large
-	smallestStep = 0.125 // up
-	worthShare   = 0.06  // of the change of the limit: what throughput must gain, or may lose
-	changed      = 1.25  // throughput at the same limit, as a multiple, that shows new conditions
+	climbGain    = 1.2   // a climb continues if a doubled limit multiplies the throughput by this number
+	largestStep  = 0.5   // the maximum of Limit.step
+	smallestStep = 0.125 // the minimum of Limit.step
+	worthShare   = 0.06  // the change of throughput that a new limit needs, as a share of the relative change of the limit
+	changed      = 1.25  // if the throughput at one limit changes by this factor, the conditions have changed
 
 	busyProcessors = 0.9  // the share of CPU time at which all processors count as busy
 	busyWorkers    = 0.75 // the share of the limit below which few tasks run
 
-	minPause = 2 // windows
+	minPause = 2 // the initial number of windows for which the best limit is held
 	maxPause = 8
 
-	smoothing = 0.3 // the weight of a new window in the throughput at home
+	smoothing = 0.3 // the weight of a new window in bestRate
 
 	keptDecisions = 100
 )
@@ -181,7 +181,7 @@ func New(opts *Options) *Limit {
 		o.CPU = processCPU
 	}
 	l.limit = min(max(o.Start, o.Min), o.Max)
-	l.home = l.limit
+	l.best = l.limit
 	return l
 }
 
@@ -198,7 +198,7 @@ func (l *Limit) Limit(e concert.Event) int {
 			l.openWindowLocked(e.Time)
 		}
 	case concert.TaskFinished:
-		if e.Worker >= 0 { // a task without a worker never ran
+		if e.Worker >= 0 { // a task that was canceled before it ran has no worker
 			l.running--
 			l.finishedLocked(e)
 		}
@@ -206,7 +206,7 @@ func (l *Limit) Limit(e concert.Event) int {
 	return l.limit
 }
 
-// Current returns the limit that is in force.
+// Current returns the current limit.
 func (l *Limit) Current() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -220,7 +220,8 @@ func (l *Limit) Decisions() []Decision {
 	return append([]Decision(nil), l.decisions...)
 }
 
-// finishedLocked counts a result, and decides if the window shows enough.
+// finishedLocked counts a result, and makes a decision if the window has enough
+// results.
 func (l *Limit) finishedLocked(e concert.Event) {
 	if l.skip > 0 {
 		if l.skip--; l.skip == 0 {

@@ -17,16 +17,16 @@ func (l *Limit) decideLocked(s sample) bool {
 	return l.judgeLocked(s)
 }
 
-// climbLocked decides on a window while climbing. In this phase home is the
-// limit before the current one.
+// climbLocked makes the decision for a window while climbing. In this phase
+// best is the limit before the current one.
 func (l *Limit) climbLocked(s sample) bool {
 	why := "first measurement"
 	switch {
-	case s.few && l.limit != l.home: // the limit is never reached, so its throughput is unknown
+	case s.few && l.limit != l.best: // there are fewer tasks than the limit, so the throughput at the limit is unknown
 		l.phase, l.up = holding, false
-		l.moveLocked(s, l.home, "fewer tasks than the limit")
+		l.moveLocked(s, l.best, "fewer tasks than the limit")
 		return true
-	case s.few: // tasks come one by one: a higher limit cannot help
+	case s.few: // too few tasks are submitted: a higher limit cannot help
 		if s.full {
 			l.phase, l.up = holding, false
 		}
@@ -36,18 +36,18 @@ func (l *Limit) climbLocked(s sample) bool {
 		return false
 	}
 	if l.measured {
-		gained, known := s.exceeds(l.homeRate, climbGain, s.full)
+		gained, known := s.exceeds(l.bestRate, climbGain, s.full)
 		if !known {
 			return false
 		}
-		why = change(s.rate, l.homeRate.rate)
+		why = change(s.rate, l.bestRate.rate)
 		if !gained {
 			l.phase, l.up = holding, true
-			l.moveLocked(s, l.home, why)
+			l.moveLocked(s, l.best, why)
 			return true
 		}
 	}
-	l.home, l.homeRate, l.measured = l.limit, s.throughput, true
+	l.best, l.bestRate, l.measured = l.limit, s.throughput, true
 	if s.cpuBusy || s.rate == 0 || l.limit == l.opts.Max {
 		l.phase, l.pause, l.up = holding, l.nextPause, false
 		return true
@@ -56,75 +56,76 @@ func (l *Limit) climbLocked(s sample) bool {
 	return true
 }
 
-// holdLocked decides on a window at home.
+// holdLocked makes the decision for a window with the best limit.
 func (l *Limit) holdLocked(s sample) bool {
 	if s.err > fair && l.window.results < max(fairResults, 2*l.limit) {
 		return false
 	}
-	l.updateHomeRateLocked(s)
+	l.updateBestRateLocked(s)
 	if l.pause > 0 {
 		l.pause--
 		return true
 	}
-	if l.up && (s.cpuBusy || s.few || l.home == l.opts.Max) {
+	if l.up && (s.cpuBusy || s.few || l.best == l.opts.Max) {
 		l.up = false
 	}
-	if !l.up && l.home == l.opts.Min {
-		l.up = true // with the next window, unless the processors are busy
+	if !l.up && l.best == l.opts.Min {
+		l.up = true // try a higher limit after the next window, unless the processors are busy
 		return true
 	}
-	from := l.home
+	from := l.best
 	if s.few { // a limit above the number of running tasks has no effect
 		from = min(from, max(1, int(math.Round(s.running))))
 	}
 	next, why := max(from-max(1, int(float64(from)*l.step/2)), l.opts.Min), "trying fewer"
 	if l.up {
-		next, why = min(l.home+max(1, int(float64(l.home)*l.step)), l.opts.Max), "trying more"
+		next, why = min(l.best+max(1, int(float64(l.best)*l.step)), l.opts.Max), "trying more"
 	}
 	l.phase = trying
 	l.moveLocked(s, next, why)
 	return true
 }
 
-// updateHomeRateLocked combines the throughput at home with that of a new
-// window. If they differ too much, the conditions have changed: then the next
-// try is due, in the direction of the change.
-func (l *Limit) updateHomeRateLocked(s sample) {
-	if l.homeRate.rate == 0 { // the first window at this limit
-		l.homeRate = s.throughput
+// updateBestRateLocked combines bestRate with the throughput of a new window at
+// the same limit. If the two differ too much, the conditions have changed. Then
+// another limit is tried after this window: a higher one if the throughput has
+// increased, or else a lower one.
+func (l *Limit) updateBestRateLocked(s sample) {
+	if l.bestRate.rate == 0 { // this is the first window at this limit
+		l.bestRate = s.throughput
 		return
 	}
-	ratio := s.rate / max(l.homeRate.rate, 1e-9)
+	ratio := s.rate / max(l.bestRate.rate, 1e-9)
 	if ratio > changed || ratio < 1/changed {
 		l.up = ratio > 1
-		l.homeRate, l.nextPause, l.pause, l.step, l.refused = s.throughput, minPause, 0, largestStep, false
+		l.bestRate, l.nextPause, l.pause, l.step, l.refused = s.throughput, minPause, 0, largestStep, false
 		return
 	}
-	l.homeRate.rate += smoothing * (s.rate - l.homeRate.rate)
-	l.homeRate.err = min(l.homeRate.err, s.err)
+	l.bestRate.rate += smoothing * (s.rate - l.bestRate.rate)
+	l.bestRate.err = min(l.bestRate.err, s.err)
 }
 
-// judgeLocked decides on a window at a limit that is tried.
+// judgeLocked makes the decision for a window with a limit that is tried.
 func (l *Limit) judgeLocked(s sample) bool {
-	bound := 1 + worthShare*(float64(l.limit)/float64(l.home)-1)
-	good, known := s.exceeds(l.homeRate, bound, s.full)
+	bound := 1 + worthShare*(float64(l.limit)/float64(l.best)-1)
+	good, known := s.exceeds(l.bestRate, bound, s.full)
 	if !known && !s.few {
 		return false
 	}
 	l.phase = holding
-	why := change(s.rate, l.homeRate.rate)
-	if !good || s.few && l.limit > l.home { // a higher limit that is not reached has no effect
+	why := change(s.rate, l.bestRate.rate)
+	if !good || s.few && l.limit > l.best { // a higher limit has no effect if fewer tasks run
 		l.pause, l.nextPause = l.nextPause, min(2*l.nextPause, maxPause)
 		if l.refused {
 			l.step = max(l.step/2, smallestStep)
 		}
 		l.up, l.refused = !l.up, !l.refused
-		l.moveLocked(s, l.home, why)
+		l.moveLocked(s, l.best, why)
 		return true
 	}
 	// Measure the new limit again before the next try in this direction. This
 	// window was accepted because it was good, so its throughput is biased.
-	l.home, l.pause, l.nextPause, l.homeRate, l.refused = l.limit, 0, minPause, throughput{}, false
+	l.best, l.pause, l.nextPause, l.bestRate, l.refused = l.limit, 0, minPause, throughput{}, false
 	l.step = min(2*l.step, largestStep)
 	l.recordLocked(Decision{s.now, l.limit, l.limit, s.rate, why})
 	return true

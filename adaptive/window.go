@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	minBatch   = 8   // results in a batch, or one for each worker if that is more
-	minBatches = 4   // before a window has a throughput
-	maxResults = 600 // in a window, or ten for each worker if that is more
+	minBatch   = 8   // the minimum number of results in a batch; with more workers, a batch has one result for each
+	minBatches = 4   // the number of complete batches from which a window has a throughput
+	maxResults = 600 // the maximum number of results in a window; with more workers, it is ten for each
 
 	rough = 0.3 // maximum relative error of the throughput at which a climb may begin
 
@@ -29,9 +29,9 @@ const (
 type window struct {
 	begin   time.Time
 	cpu     time.Duration // CPU time used before the window began
-	results int           // successes and failures
+	results int           // the number of results, successes and failures
 
-	seen time.Time     // the last event
+	seen time.Time     // the time of the last event
 	busy time.Duration // the sum of the times that workers were busy, until seen
 	idle time.Duration // the time without any running task
 
@@ -39,9 +39,9 @@ type window struct {
 	batchResults   int       // results of the current batch
 	batchSuccesses int
 
-	batches    int     // complete ones
-	successes  int     // in complete batches
-	sum, sumSq float64 // of the rates of complete batches, and of their squares
+	batches    int     // the number of complete batches
+	successes  int     // the number of successes in complete batches
+	sum, sumSq float64 // the sum of the rates of complete batches, and the sum of the squares of these rates
 }
 
 // throughput is a number of tasks per second. err is its relative error: the
@@ -55,7 +55,7 @@ type sample struct {
 	full    bool    // the window has its maximum of results: decide now
 	cpuBusy bool    // all processors are busy
 	few     bool    // clearly fewer tasks run than the limit allows
-	running float64 // tasks, on average
+	running float64 // the mean number of running tasks
 }
 
 // advance adds the time since the last event, during which the given number of
@@ -63,15 +63,15 @@ type sample struct {
 func (w *window) advance(now time.Time, running int) {
 	if d := now.Sub(w.seen); d > 0 && !w.seen.IsZero() {
 		w.busy += d * time.Duration(running)
-		if running == 0 { // a pause is not part of the window
+		if running == 0 { // time without running tasks is not part of the window
 			w.begin, w.batch, w.idle = w.begin.Add(d), w.batch.Add(d), w.idle+d
 		}
 		w.seen = now
 	}
 }
 
-// count adds a result. It reports whether the result completes a batch, and the
-// window has enough of them for a throughput.
+// count adds a result to the window. It reports whether the result completes a
+// batch and the window has enough batches for a throughput.
 func (w *window) count(e concert.Event, batchSize int) bool {
 	w.results++
 	w.batchResults++
@@ -107,7 +107,7 @@ func (w *window) sample(now time.Time, limit int, cpu time.Duration) sample {
 }
 
 // throughput returns the throughput of the complete batches. Its error assumes
-// that they are independent.
+// that the rates of the batches are independent.
 func (w *window) throughput() throughput {
 	n := float64(w.batches)
 	mean := w.sum / n
@@ -128,12 +128,13 @@ func student(freedom int) float64 {
 	return 1.96 + 2.7/float64(freedom)
 }
 
-// exceeds reports whether t is more than bound times before. known is false if
-// the two are so close to the bound that chance may decide, unless must is set.
+// exceeds reports whether t is more than bound times the throughput before.
+// known is false if the ratio is too close to the bound for a certain answer.
+// If must is set, known is always true.
 func (t throughput) exceeds(before throughput, bound float64, must bool) (exceeds, known bool) {
 	ratio := t.rate / max(before.rate, 1e-9)
 	if t.rate == 0 && before.rate == 0 {
-		ratio = 1 // nothing succeeds, so a lower limit is as good
+		ratio = 1 // no task succeeds at either limit, so a lower limit is as good
 	}
 	err := ratio * math.Hypot(t.err, before.err)
 	return ratio > bound, must || math.Abs(ratio-bound) > repeated*err
