@@ -9,16 +9,16 @@ import (
 
 // Bounds above which a verdict is Unclear.
 const (
-	guessIntervalRatio = 2.0 // of the ends of the interval of the gain
-	guessRivalGain     = 1.3 // of another point, at the end of its interval
-	maxRateError       = 0.6 // of a single measurement, because tasks take different times
+	guessIntervalRatio = 2.0 // the high end of the interval of the gain, as a multiple of the low end
+	guessRivalGain     = 1.3 // the gain of another point at the high end of its interval, as a multiple of the chosen point's gain
+	maxRateError       = 0.6 // the relative error of a single measurement that is due to the different durations of tasks
 	maxDrift           = 1.0
-	maxOthers          = 0.3 // of the processor time: other programs and steal time
+	maxOthers          = 0.3 // the share of the processor time that other programs and other machines used
 )
 
 // Bounds above which there is a caveat.
 const (
-	reportOthers = 0.1 // of the processor time: other programs and steal time
+	reportOthers = 0.1 // the share of the processor time that other programs and other machines used
 	reportDrift  = 0.25
 )
 
@@ -52,8 +52,8 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 	if e := 2 * t.spread / math.Sqrt(float64(t.base.tasks)); e > maxRateError {
 		all = append(all, fewTasks(t.base, t.base.tasks))
 	}
-	// A point that was not in the rounds may be better, because it was judged
-	// by few tasks.
+	// A point that was not in the rounds may be better than the chosen one: its
+	// only measurement had few tasks.
 	for _, p := range t.points {
 		if e := t.rateError(p); e > maxRateError/2 && t.report.Rounds > 0 && p.rounds() == 0 && t.gain(p).Median*(1+e) > guessRivalGain*gain.Median {
 			all = append(all, fewTasks(p, p.lastTasks))
@@ -133,8 +133,9 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 	return all
 }
 
-// measuredOnce says why the gain of a point has no interval: each level was
-// measured once, or this one, or there was a single round.
+// measuredOnce returns a text that says why the gain of a point has no
+// interval: there was no round, the point was in no round, or there was only
+// one round.
 func (t *trial) measuredOnce(p *point) string {
 	switch {
 	case t.report.Rounds == 0:

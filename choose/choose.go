@@ -41,10 +41,10 @@ type Options struct {
 
 // Step is the profile or a measurement, which Run is about to begin.
 type Step struct {
-	Model       string        // empty for the profile
-	Concurrency int           // 0 for the profile
-	Elapsed     time.Duration // since the start of Run
-	Runs        int           // of the work, so far
+	Model       string        // name of the model; empty for the profile
+	Concurrency int           // the concurrency; 0 for the profile
+	Elapsed     time.Duration // the time since the start of Run
+	Runs        int           // the number of runs of the work so far
 	Profile     *Profile      // nil before the profile is complete
 }
 

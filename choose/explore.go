@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	minGain       = 1.05 // throughput, as a multiple of another, that counts as better
+	minGain       = 1.05 // a throughput counts as better if it is at least this multiple of another
 	allBusy       = 0.95 // the share of processor time at which all processors count as busy
-	minRivalShare = 0.7  // of the best throughput; points below are not measured in rounds
-	exploreShare  = 0.6  // of the budget, for the profile and the exploration
+	minRivalShare = 0.7  // the share of the best throughput below which a point is not measured in rounds
+	exploreShare  = 0.6  // the share of the budget for the profile and the exploration
 )
 
 // explore measures points once, to find those that may be the best.
@@ -25,7 +25,7 @@ const (
 // the best point so far. Finally it tries levels on both sides of the best.
 func (t *trial) explore(ctx context.Context) error {
 	climbed := false
-	parts := len(t.models) + 1 // of the time; the first model with several levels has two
+	parts := len(t.models) + 1 // the time is divided into this number of parts; the first model with several levels gets two
 	for i := range t.models {
 		levels := t.models[i].levels(t.MaxConcurrency)
 		if len(levels) == 0 {
@@ -93,8 +93,8 @@ func (t *trial) start(levels []int) int {
 // measured reports whether the base has been measured.
 func (t *trial) measured() bool { return t.base != nil && len(t.base.samples) > 0 }
 
-// try measures a new point, unless its time is over. The first point of each
-// model may use all of the time for exploration.
+// try measures a new point, unless the time for its model is over. The first
+// point of a model may use all of the time for exploration.
 func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	until := t.exploreUntil
 	if !slices.ContainsFunc(t.points, func(p *point) bool { return p.model == model }) {
@@ -105,7 +105,7 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 		return nil, errStop
 	}
 	p := t.add(model, level)
-	t.next = 0 // the same inputs for all points
+	t.next = 0 // begin with the same input for all points
 	if err := t.measure(ctx, p); err != nil {
 		t.drop(p)
 		if errors.Is(err, errStop) {
@@ -117,8 +117,8 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 }
 
 // climb tries levels[start] of a model and then the levels above it, while
-// throughput increases. If it does not increase at all, climb tries the levels
-// below levels[start], while throughput does not decrease.
+// throughput increases. If no higher level increases throughput, climb tries
+// the levels below levels[start], while throughput does not decrease.
 func (t *trial) climb(ctx context.Context, model int, levels []int, start int) error {
 	p, err := t.try(ctx, model, levels[start])
 	if err != nil {
@@ -168,14 +168,14 @@ func (t *trial) clearlySlower(p *point) bool {
 	return false
 }
 
-// refine tries levels between the lowest one that is as good as the best, and
-// its neighbors.
+// refine tries levels on both sides of the lowest level that is as good as the
+// best, in the middle between this level and the next measured one.
 func (t *trial) refine(ctx context.Context) error {
 	best := t.leader()
 	if m := t.models[best.model]; m.Open == nil || m.Levels != nil {
 		return nil
 	}
-	for _, p := range t.points { // by rising level
+	for _, p := range t.points { // the points are in the order of rising levels
 		if p.model == best.model && p.lastRate()*minGain >= best.lastRate() {
 			best = p
 			break
@@ -210,8 +210,9 @@ func (t *trial) refine(ctx context.Context) error {
 // than the base, in addition to chance.
 const maxExtraFailures = 0.02
 
-// failsMore reports whether a point clearly fails more often than the base: by
-// three standard deviations of the difference of the two shares.
+// failsMore reports whether the tasks of a point clearly fail more often than
+// those of the base: by maxExtraFailures plus three standard deviations of the
+// difference.
 func (t *trial) failsMore(p *point) bool {
 	if p == t.base || p.failed == 0 {
 		return false

@@ -9,31 +9,33 @@ import (
 	"concert"
 )
 
-// plan says how long a measurement takes.
+// plan describes how a measurement is made: how many tasks it runs, and for how
+// long.
 type plan struct {
-	tasks    int           // to run, all of which count; 0 means as many as there is time for
-	length   time.Duration // the shortest time in which tasks count, if tasks is 0
-	maxStart time.Duration // if the first n tasks take longer, no further inputs follow
-	tiny     bool          // tasks are too short to read the clock for each
+	tasks    int           // the number of tasks to run, all of which count; 0 means as many as run in the given time
+	length   time.Duration // if tasks is 0: the minimum time in which results are counted
+	maxStart time.Duration // if the first n tasks take longer than this, the measurement gets no further inputs
+	tiny     bool          // tasks are so short that the clock is not read for each of them
 	throttle bool          // the executor gets at most one task for each worker, because tasks are long
 }
 
 // Lengths of a measurement, as parts of the budget. A measurement is longer if
 // a single task takes longer.
 const (
-	explorePart = 60  // at most a 60th while exploring,
+	explorePart = 60  // a measurement takes at most a 60th of the budget while exploring,
 	roundPart   = 25  // at most a 25th in rounds,
-	minPart     = 200 // and at least a 200th
+	minPart     = 200 // and at least a 200th, unless it has a fixed number of tasks
 )
 
-// A measurement runs some tasks for each worker, one after the other.
+// In a measurement, each worker runs between minWaves and maxWaves tasks, one
+// after the other.
 const (
 	maxWaves    = 6
 	minWaves    = 3
-	enoughTasks = 96 // in a measurement: many workers run fewer tasks each
+	enoughTasks = 96 // the number of tasks from which a measurement has fewer waves: with many workers, each runs fewer tasks
 )
 
-const throttleFrom = 5 * time.Millisecond // the duration of a task
+const throttleFrom = 5 * time.Millisecond // the duration of a task from which the plan is throttled
 
 // planFor plans the measurement of a point. rate is its expected throughput.
 func (t *trial) planFor(p *point, rate float64) plan {
@@ -58,14 +60,14 @@ func (t *trial) planFor(p *point, rate float64) plan {
 // measurement is the result of measuring a point.
 type measurement struct {
 	rate   float64 // successful tasks per second
-	tasks  int     // that ran
+	tasks  int     // the number of tasks that ran
 	failed int
 	err    error         // the first one
-	mean   time.Duration // of a successful task, or 0 if it is unknown
+	mean   time.Duration // the mean duration of a successful task, or 0 if it is unknown
 	spans  []Span
 }
 
-// add counts a task.
+// add counts a task that returned err.
 func (m *measurement) add(err error) {
 	m.tasks++
 	if err != nil {
@@ -81,15 +83,16 @@ func (m *measurement) add(err error) {
 // freeRemeasured plus one for every remeasurePart measurements. Otherwise no
 // time would be left for the rounds.
 const (
-	maxSteal       = 0.1 // of the processor time
+	maxSteal       = 0.1 // the share of the processor time
 	remeasurePart  = 4
 	freeRemeasured = 3
 )
 
-// lowLevel is the highest level at which tasks usually do not queue.
+// lowLevel is the highest level at which tasks usually do not wait for each
+// other. Only at these levels do the durations of tasks count for the spread.
 const lowLevel = 4
 
-// measure measures a point.
+// measure measures a point once, and adds the result to its samples.
 func (t *trial) measure(ctx context.Context, p *point) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -112,7 +115,7 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 	}
 	plan := t.planFor(p, rate)
 	if opened && plan.tasks == p.level && t.report.Profile.Wall < t.Budget/explorePart {
-		plan.tasks *= 2 // the first task of a worker may take longer
+		plan.tasks *= 2 // because the first task of a worker may take longer
 	}
 	var got measurement
 	t.measurements++
@@ -145,7 +148,7 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 		}
 	}
 	p.spans, p.mean = got.spans, got.mean
-	if p.level <= lowLevel { // at higher levels the durations include queueing
+	if p.level <= lowLevel { // at higher levels, the durations include the time that tasks wait for each other
 		t.times = append(t.times, got.spans...)
 		t.spread = relativeDeviation(t.times)
 	}
@@ -179,7 +182,7 @@ func (t *trial) measureLoop(ctx context.Context, plan plan) (got measurement) {
 			break
 		}
 		if plan.tiny && took < plan.length/100 {
-			batch *= 2 // reading the clock takes longer than such a task
+			batch *= 2 // because reading the clock takes longer than a tiny task
 		}
 	}
 	took := time.Since(begin)
@@ -271,12 +274,12 @@ func (t *trial) measurePool(ctx context.Context, ex concert.Executor, rec *recor
 type inputFeed struct {
 	plan
 	maxInputs int           // 0 means no limit
-	slots     chan struct{} // one for each task of the executor, if the plan is throttled
-	until     atomic.Int64  // when to stop, in nanoseconds since begin; 0 if it is not known yet, and -1 for now
+	slots     chan struct{} // if the plan is throttled: contains an element for each task that the executor has
+	until     atomic.Int64  // when to stop, in nanoseconds since begin; 0 if the time is not known yet, -1 to stop at once
 	begin     time.Time
 
-	// To be read when the Map has ended:
-	count int           // inputs
+	// Read only after the Map has ended:
+	count int           // the number of inputs that were yielded
 	last  time.Duration // when the last input was yielded, since begin
 }
 

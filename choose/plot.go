@@ -46,14 +46,14 @@ const (
 	chartHeight    = 290
 	left, right    = 52.0, 470.0
 	top, bottom    = 22.0, 248.0
-	maxLinearRatio = 20 // of the largest and the smallest throughput; above it the scale is logarithmic
+	maxLinearRatio = 20 // the ratio of the largest to the smallest throughput above which the scale is logarithmic
 	seriesColors   = 6
 )
 
 // scale maps values to positions, linearly or by their logarithms.
 type scale struct {
-	from, to  float64 // values
-	low, high float64 // their positions
+	from, to  float64 // the ends of the range of values
+	low, high float64 // the positions of from and to
 	log       bool
 }
 
@@ -191,7 +191,7 @@ type bar struct {
 	X, Y, Width, Height float64
 }
 
-const maxRows = 64 // of a timeline
+const maxRows = 64 // the maximum number of rows in a timeline
 
 // timeline returns the drawing of the tasks, or nil if there are none.
 func (r *Report) timeline() *timeline {
@@ -206,7 +206,7 @@ func (r *Report) timeline() *timeline {
 		worker int
 		until  time.Duration
 	}
-	var busy []row // a worker has a row for each task that it runs concurrently
+	var busy []row // a worker has as many rows as it runs tasks concurrently
 	placed := make([]int, len(spans))
 	for i, s := range spans {
 		placed[i] = slices.IndexFunc(busy, func(r row) bool { return r.worker == s.Worker && r.until <= s.Start })
@@ -223,7 +223,7 @@ func (r *Report) timeline() *timeline {
 		end = wanted
 	}
 	if end <= 0 {
-		return nil // the clock is too coarse
+		return nil // the clock is too coarse, so that all tasks have the same time
 	}
 	height := max(3, min(12, 260/float64(rows)))
 	t := &timeline{Height: round(height*float64(rows) + 22)}

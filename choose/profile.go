@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	profilePart = 20                     // the profile takes a 20th of the budget,
+	profilePart = 20                     // the profile takes about a 20th of the budget,
 	profileRuns = 30                     // and at most 30 runs, or one for each input
-	tinyRun     = 200 * time.Microsecond // shorter runs are measured many in a row
+	tinyRun     = 200 * time.Microsecond // runs that are shorter are measured many in a row
 )
 
 // The number of inputs that are used. The minimum is used even if there is no
@@ -78,7 +78,7 @@ func (t *trial) profile(ctx context.Context) error {
 				p.FirstErr = errorLine(err)
 			}
 		}
-		if i == 1 && p.FirstErr == "" { // leave out the first run
+		if i == 1 && p.FirstErr == "" { // the second run replaces the first one, which does not count
 			sum, p.Fastest, p.Slowest, p.Runs = usage.Usage{}, used.Wall, used.Wall, 1
 			cpu = before
 		}
@@ -174,10 +174,10 @@ func addUsage(sum *usage.Usage, run usage.Usage) {
 	sum.Sources = run.Sources
 }
 
-// addSteal adds the steal time since before to the run-queue delay. The kernel
-// of a virtual machine counts it as neither CPU time nor run-queue delay. The
-// kernel has it in ticks, for all processors together, so sum should be of
-// several runs.
+// addSteal adds the steal time since before to the run-queue delay of sum. The
+// kernel of a virtual machine counts steal time as neither CPU time nor
+// run-queue delay. The kernel counts steal time in ticks of 10 ms, for all
+// processors together, so sum should be the sum of several runs.
 func addSteal(sum *usage.Usage, before processors) {
 	steal := readProcessors().stolenFrom(before, sum.CPU)
 	if steal <= 0 {
@@ -192,7 +192,7 @@ func addSteal(sum *usage.Usage, before processors) {
 	}
 }
 
-// perRun returns the mean of n runs whose sum is given.
+// perRun returns the mean usage of n runs. sum is the sum of their usages.
 func perRun(sum usage.Usage, n int) usage.Usage {
 	sum.Wall /= time.Duration(n)
 	sum.CPU /= time.Duration(n)

@@ -18,9 +18,9 @@ type Report struct {
 	// Drift is the relative change of the throughput of the base from its first
 	// measurement to the last: 0.1 means 10% more at the end.
 	Drift   float64 `json:"drift"`
-	Rounds  int     `json:"rounds"` // complete ones
-	Runs    int     `json:"runs"`   // of the work, including the profile
-	Inputs  int     `json:"inputs"` // that were used
+	Rounds  int     `json:"rounds"` // the number of complete rounds
+	Runs    int     `json:"runs"`   // the number of runs of the work, including the profile
+	Inputs  int     `json:"inputs"` // the number of inputs that were used
 	Machine Machine `json:"machine"`
 	// Remeasured is the number of measurements that were repeated, because the
 	// steal time was more than a tenth of the processor time. If this happens
@@ -29,7 +29,7 @@ type Report struct {
 	// Untried has the points for which no time or no run was left.
 	Untried []string      `json:"untried,omitempty"`
 	Took    time.Duration `json:"took_ns"`   // the elapsed time of Run
-	Budget  time.Duration `json:"budget_ns"` // of the options, or its default
+	Budget  time.Duration `json:"budget_ns"` // Options.Budget, or its default
 }
 
 // Profile is what a run of the work uses when it runs alone: the mean of
@@ -39,7 +39,7 @@ type Profile struct {
 	Runs     int           `json:"runs"`
 	Fastest  time.Duration `json:"fastest_ns"` // the shortest elapsed time
 	Slowest  time.Duration `json:"slowest_ns"` // the longest elapsed time
-	Failed   int           `json:"failed"`     // runs that returned an error
+	Failed   int           `json:"failed"`     // the number of runs that returned an error
 	FirstErr string        `json:"first_error,omitempty"`
 }
 
@@ -52,9 +52,9 @@ type Point struct {
 	// For a point without rounds, it is the ratio of the first measurements of
 	// both, and its confidence is 0.
 	Gain     Interval `json:"gain"`
-	Rounds   int      `json:"rounds"` // measurements, without the first one
-	Tasks    int      `json:"tasks"`  // that were run
-	Failed   int      `json:"failed"` // tasks that returned an error
+	Rounds   int      `json:"rounds"` // the number of rounds in which the point was measured
+	Tasks    int      `json:"tasks"`  // the number of tasks that ran
+	Failed   int      `json:"failed"` // the number of tasks that returned an error
 	FirstErr string   `json:"first_error,omitempty"`
 	// Busy is the share of the processor time that all programs used during the
 	// last measurement, from 0 to 1, or -1 if it is unknown.
@@ -70,7 +70,7 @@ type Point struct {
 // Split divides the mean duration of a task.
 type Split struct {
 	CPU  time.Duration `json:"cpu_ns"`  // CPU time
-	Wait time.Duration `json:"wait_ns"` // wait, as when it runs alone
+	Wait time.Duration `json:"wait_ns"` // the time in which the task waits when it runs alone
 	// Queue is the additional duration, compared to a run alone: the task waits
 	// for a processor, a lock or a server that other tasks use.
 	Queue time.Duration `json:"queue_ns"`
@@ -87,14 +87,14 @@ type Span struct {
 
 // Machine describes the machine of the measurements.
 type Machine struct {
-	Processors int    `json:"processors"` // that Go uses: GOMAXPROCS
+	Processors int    `json:"processors"` // the number of processors that Go uses: GOMAXPROCS
 	System     string `json:"system"`     // for example "linux/amd64"
 	Go         string `json:"go"`         // the version of Go
 	// Others is the share of the processor time that other programs used during
 	// the measurements, from 0 to 1, or -1 if it is unknown.
 	Others float64 `json:"others"`
 	// Stolen is the share of the processor time that was steal time: the host
-	// of a virtual machine gave it to others. It is 0 if it is unknown.
+	// of a virtual machine gave it to others. Stolen is 0 if it is unknown.
 	Stolen float64 `json:"stolen"`
 }
 
@@ -116,7 +116,7 @@ type Verdict struct {
 	Gain        Interval  `json:"gain"`           // throughput as a multiple of the base's
 	Code        string    `json:"code,omitempty"` // the result of Model.Code
 	Reasons     []string  `json:"reasons"`        // sentences that explain the verdict
-	Caveats     []string  `json:"caveats"`        // sentences about its limits
+	Caveats     []string  `json:"caveats"`        // sentences about the limits of the verdict
 }
 
 // point returns a point of the report, or nil.
@@ -136,7 +136,8 @@ func thisMachine() Machine {
 	}
 }
 
-// disturbance describes the use of the processors by others.
+// disturbance returns a text about the processor time that other programs and
+// other machines used.
 func (m *Machine) disturbance() string {
 	const negligible = 0.02
 	others := fmt.Sprintf("other programs used %s of the processor time", percent(m.Others))

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	maxRivals        = 8    // points in a round, without the base
-	minRounds        = 6    // for a confidence of 95%
-	maxRounds        = 25   // more rounds do not help on a noisy machine
-	dropRounds       = 4    // rounds before a point can be dropped
-	dropShare        = 0.9  // of the best throughput; a point that is below in all rounds is dropped
-	maxIntervalRatio = 1.15 // of the ends of an interval that is narrow enough
+	maxRivals        = 8    // the maximum number of points in a round, without the base
+	minRounds        = 6    // the minimum number of rounds; six values give an interval with a confidence of 95%
+	maxRounds        = 25   // the maximum number of rounds; more do not help on a noisy machine
+	dropRounds       = 4    // the minimum number of rounds before a point is dropped
+	dropShare        = 0.9  // the share of the best throughput; a point that is below this share in all rounds is dropped
+	maxIntervalRatio = 1.15 // the high end of an interval as a multiple of its low end, up to which the interval is narrow enough
 )
 
 // rounds measures the points that may be the best repeatedly, until the verdict
@@ -25,9 +25,9 @@ func (t *trial) rounds(ctx context.Context) error {
 	var live []*point
 	for t.round = 1; t.round <= maxRounds; t.round++ {
 		live = t.rivals(live)
-		left := t.Budget - t.since() - t.base.cost // for the last measurement of the base
+		left := t.Budget - t.since() - t.base.cost // keeps time for the last measurement of the base
 		for cost(live) > left && len(live) > 2 {
-			live = slices.Delete(live, len(live)-1, len(live)) // the slowest one
+			live = slices.Delete(live, len(live)-1, len(live)) // there is no time for all points: leave out the slowest
 		}
 		if cost(live) > left {
 			break
@@ -35,7 +35,7 @@ func (t *trial) rounds(ctx context.Context) error {
 		order := slices.Clone(live)
 		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, p := range order {
-			t.next = t.round * 7 % t.inputs // the same inputs for all points
+			t.next = t.round * 7 % t.inputs // begin with the same input for all points of a round
 			err := t.measure(ctx, p)
 			if skipped, ok := errors.AsType[openError](err); ok && p != t.base {
 				t.skipped = append(t.skipped, skipped.Error())
@@ -96,8 +96,8 @@ func (t *trial) mayBeBest(p *point) bool {
 	return !t.failsMore(p) && t.gain(p).Median*(1+2*t.rateError(p)) >= minRivalShare*best
 }
 
-// prune drops the points that were worse than the best in all of several
-// rounds.
+// prune drops the points that were clearly slower than the best point in all
+// rounds, if there were at least dropRounds.
 func (t *trial) prune(live []*point) []*point {
 	best := t.best(live)
 	return slices.DeleteFunc(live, func(p *point) bool {

@@ -35,7 +35,7 @@ func percent(x float64) string {
 		return "under 1%"
 	}
 	if x > 1 && x < 1.05 {
-		x = 1 // two clocks are not read at the same moment
+		x = 1 // x can be above 1 because the two clocks are not read at the same moment
 	}
 	return fmt.Sprintf("%.0f%%", 100*x)
 }

@@ -17,26 +17,26 @@ import (
 type trial struct {
 	Options
 	models      []Model
-	totalInputs int   // inputs of Run
+	totalInputs int   // the number of inputs that Run was given
 	sample      []int // the indexes of the inputs that may be used
-	inputs      int   // how many of the sample are used
+	inputs      int   // how many indexes of sample are used
 	call        func(ctx context.Context, input int) error
 	stream      func(ctx context.Context, ex concert.Executor, inputs iter.Seq[int]) iter.Seq[error]
 
 	begin        time.Time
-	runs         int // so far
-	measurements int // so far
-	next         int // the next input
+	runs         int // the number of runs of the work so far
+	measurements int // the number of measurements so far
+	next         int // the index in sample of the next input
 	report       Report
 
-	points       []*point // by model and level
+	points       []*point // sorted by model and level
 	base         *point   // the first model at its first level
-	round        int      // the current one; 0 while exploring
-	skipped      []string // what could not be measured, and why
+	round        int      // the number of the current round; 0 while exploring
+	skipped      []string // texts that say which point could not be measured, and why
 	exploreUntil time.Duration
-	finalRate    float64 // the throughput of base at the end
-	times        []Span  // of tasks alone, and at low levels
-	spread       float64 // the relative deviation of times; 0 while they are few
+	finalRate    float64 // the throughput of base in its last measurement, at the end of the run
+	times        []Span  // the tasks that ran alone, or at levels up to lowLevel
+	spread       float64 // the standard deviation of times as a share of their mean; 0 while there are few
 }
 
 // point is a model at a level, with its measurements.
@@ -45,20 +45,20 @@ type point struct {
 	ex           concert.Executor
 	rec          *recorder
 	samples      []sample
-	cost         time.Duration // of the last measurement
+	cost         time.Duration // the time that the last measurement took
 	lastTasks    int           // tasks of the last measurement
 	tasks        int
 	failed       int
-	err          error         // the first one
-	mean         time.Duration // of a task of the last measurement
+	err          error         // the first error of a task
+	mean         time.Duration // the mean duration of a task in the last measurement
 	busy         float64
-	spans        []Span // of the last measurement
-	dropped      bool   // further rounds do not measure it
+	spans        []Span // the tasks of the last measurement
+	dropped      bool   // whether further rounds leave the point out
 }
 
 // sample is the throughput of a point in a round.
 type sample struct {
-	round int     // 0 while exploring
+	round int     // the number of the round; 0 while exploring
 	rate  float64 // successful tasks per second
 }
 
@@ -84,7 +84,7 @@ func (t *trial) run(ctx context.Context) (*Report, error) {
 	t.fitMemory()
 	bounded, stop := context.WithDeadlineCause(ctx, t.begin.Add(2*t.Budget), errStop)
 	defer stop()
-	defer t.closeAll() // if the work ends this goroutine, or a callback panics
+	defer t.closeAll() // needed if the work ends this goroutine, or a callback panics
 	err := t.exploreAndCompare(bounded)
 	t.closeAll()
 	t.report.Machine.Others, t.report.Machine.Stolen = load.since()
@@ -107,7 +107,8 @@ func (t *trial) run(ctx context.Context) (*Report, error) {
 // since returns the time since the start of Run.
 func (t *trial) since() time.Duration { return time.Since(t.begin) }
 
-// exploreAndCompare makes all measurements.
+// exploreAndCompare makes all measurements: it explores, compares the best
+// points in rounds, and measures the base again.
 func (t *trial) exploreAndCompare(ctx context.Context) error {
 	if err := t.explore(ctx); err != nil {
 		return err
@@ -169,7 +170,8 @@ func (e openError) Error() string { return e.err.Error() }
 // Unwrap returns the error of Model.Open, with the name of the point.
 func (e openError) Unwrap() error { return e.err }
 
-// recordFrom is the duration of a run from which on tasks are recorded.
+// recordFrom is the minimum duration of a run for which a recorder records
+// tasks.
 const recordFrom = time.Millisecond
 
 // open opens the executor of a point, if the model has one and it is not open.

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	cpuBound = 0.75 // the share of CPU time from which on work is CPU-bound
-	ioBound  = 0.25 // and up to which it is I/O-bound
+	cpuBound = 0.75 // the minimum share of CPU time of CPU-bound work
+	ioBound  = 0.25 // the maximum share of CPU time of I/O-bound work
 )
 
 const (
-	equalShare      = 0.95 // of the best throughput: as good as the best
-	maybeEqualShare = 0.90 // of the best throughput: as good if it cannot be distinguished from it
+	equalShare      = 0.95 // the share of the best throughput from which a point is as good as the best
+	maybeEqualShare = 0.90 // the share from which a point is as good if its throughput cannot be distinguished from the best
 )
 
 // buildReport completes the report from the measurements.
@@ -65,8 +65,8 @@ func (t *trial) best(points []*point) *point {
 	return slices.MaxFunc(points, func(a, b *point) int { return cmp.Compare(t.gain(a).Median, t.gain(b).Median) })
 }
 
-// simplest returns the point to recommend: of the points that are as good as
-// the best, the one of the first model at its lowest level.
+// simplest returns the point to recommend. Among the points that are as good as
+// the best, it is the one of the first model, at the lowest level.
 func (t *trial) simplest(points []*point) *point {
 	best := t.best(points)
 	chosen := best
@@ -90,8 +90,8 @@ func (p *point) rounds() (n int) {
 	return n
 }
 
-// rate returns the throughput of a point in rounds, or its first one if there
-// were no rounds.
+// rate returns the throughput of a point in rounds. If the point was in no
+// round, it returns the throughput of its first measurement.
 func (p *point) rate() Interval {
 	var rates []float64
 	for _, s := range p.samples {

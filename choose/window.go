@@ -11,7 +11,7 @@ import (
 
 // window is the part of a measurement in which results count.
 type window struct {
-	arrivals []time.Duration // the times of results, since the start of the measurement
+	arrivals []time.Duration // when each result arrived, since the start of the measurement
 	lag      int             // the largest number of results in a burst: the concurrency
 	each     int             // the number of results for each arrival; 0 means 1
 }
@@ -62,7 +62,7 @@ type recorder struct {
 	spans   []Span                   // guarded by mu
 }
 
-// reset begins a measurement.
+// reset removes the tasks of the previous measurement, and begins a new one.
 func (r *recorder) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

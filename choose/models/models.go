@@ -66,7 +66,7 @@ func line(format string) func(int) string {
 	return func(k int) string { return fmt.Sprintf(format, k) }
 }
 
-// closing is an executor that closes something else after itself.
+// closing is an executor whose Close also closes something else.
 type closing struct {
 	concert.Executor
 	after io.Closer

@@ -102,11 +102,12 @@ func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ct
 //go:embed measured.py
 var measuredSource string
 
-// measured calls a Python function, and reads the clocks before and after.
+// measured is a Python function that calls another one, and reads the clocks
+// before and after the call.
 var measured = python.Source[pythonCall, pythonUsage]("measured", measuredSource)
 
 type pythonCall struct {
-	How   string `json:"how"` // 1 for one argument, 0 for none, * for python.Args
+	How   string `json:"how"` // how the function is called: "1" with one argument, "0" with none, "*" with python.Args
 	Where string `json:"where"`
 	Arg   any    `json:"arg"`
 }
@@ -121,8 +122,8 @@ type pythonUsage struct {
 	Memory   int64             `json:"memory"`
 	Switches int64             `json:"switches"`
 	Forced   int64             `json:"forced"`
-	Threads  bool              `json:"threads"` // CPU is that of the process, not of the thread
-	Missing  map[string]string `json:"missing"` // by usage.Quantity
+	Threads  bool              `json:"threads"` // whether CPU is the CPU time of the process and not of the thread
+	Missing  map[string]string `json:"missing"` // why a quantity is missing; the key is a usage.Quantity
 }
 
 // toUsage converts the result of measured.py.

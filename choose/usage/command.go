@@ -20,7 +20,7 @@ func Command(cmd *exec.Cmd) (used Usage, err error) {
 	took := time.Since(begin)
 	err = cmd.Wait()
 	if used.Wall == 0 {
-		took = time.Since(begin) // waitExited cannot wait on this system
+		took = time.Since(begin) // on this system, waitExited does not wait
 	}
 	used.Wall = took
 	used.addProcess(cmd.ProcessState)

@@ -20,9 +20,9 @@ import (
 type meter struct {
 	begin, end counters
 	schedstat  int                 // file descriptor, kept open so that a read is fast; -1 if there is none
-	own        int64               // bytes that the meter itself has read
-	missing    map[Quantity]string // the reason, by quantity
-	resident   int64               // bytes, before the work
+	own        int64               // the number of bytes that the meter itself has read
+	missing    map[Quantity]string // the reason why a quantity is missing
+	resident   int64               // the resident memory before the work, in bytes
 }
 
 const schedstat = "/proc/thread-self/schedstat"
@@ -38,7 +38,7 @@ type counters struct {
 // instant has the clocks and the run-queue delay at one moment.
 type instant struct {
 	wall            time.Time
-	thread, process time.Duration // CPU time
+	thread, process time.Duration // the CPU time of the thread and of the process
 	delay           time.Duration
 }
 
@@ -128,10 +128,11 @@ func (i instant) delayUntil(end, later instant) time.Duration {
 	return max(0, later.delay-i.delay-max(0, reading))
 }
 
-// files reads the counters that take long to read.
+// files reads the counters that the kernel offers as files. Reading a file
+// takes longer than reading a clock.
 func (m *meter) files(c *counters) {
 	var err error
-	c.own = m.own // a read counts itself only after it has returned
+	c.own = m.own // the kernel counts a read only after it has returned
 	if c.read, c.written, err = ioBytes("/proc/thread-self/io", m.readFile); err != nil {
 		m.missing[Bytes] = err.Error()
 	}
@@ -142,7 +143,7 @@ func (m *meter) files(c *counters) {
 	c.voluntary, c.forced = int64(usage.Nvcsw), int64(usage.Nivcsw)
 }
 
-// readFile is os.ReadFile; it also counts the bytes.
+// readFile is os.ReadFile, but also adds the number of bytes to m.own.
 func (m *meter) readFile(name string) ([]byte, error) {
 	b, err := os.ReadFile(name)
 	m.own += int64(len(b))

@@ -16,12 +16,12 @@ type Usage struct {
 	RunDelay time.Duration `json:"run_delay_ns"` // time in which the work was ready to run, but had no processor
 	Read     int64         `json:"read"`         // bytes that system calls read, from files, pipes and sockets
 	Written  int64         `json:"written"`      // bytes that system calls wrote, to files, pipes and sockets
-	Memory   int64         `json:"memory"`       // bytes of memory, at most
+	Memory   int64         `json:"memory"`       // the peak memory in bytes
 	Switches int64         `json:"switches"`     // context switches because the work waited
 	Forced   int64         `json:"forced"`       // context switches because another thread got the processor
 
-	// Sources has an entry for each quantity except the elapsed time: where it
-	// is from, or why it is missing.
+	// Sources has an entry for each quantity except the elapsed time. It says
+	// how the quantity was measured, or why it is missing.
 	Sources []Source `json:"sources"`
 }
 
@@ -36,7 +36,7 @@ const (
 	Switches   Quantity = "context switches"       // Usage.Switches and Forced
 )
 
-// Source says where a quantity is from.
+// Source says how a quantity was measured.
 type Source struct {
 	What Quantity `json:"what"`
 	// From names the source, such as "CLOCK_THREAD_CPUTIME_ID". It is empty if
