@@ -38,25 +38,25 @@ const (
 type encoder struct {
 	codec  *Codec
 	b      []byte
-	most   int // how long b may become
+	most   int // the maximum length of b
 	depth  int
 	nested any    // see Codec.Encode
-	memory memory // what the decoder will need
+	memory memory // the memory that the decoder will need
 	meter  meter
 	// enclosing has the references that enclose the current value, to detect
 	// cycles. It is nil until the depth is watchedDepth, because a map costs
 	// time. If it is not nil at the start, it is used at every depth.
 	enclosing map[visit]bool
-	// See references.go.
+	// Copies of data that several references share: see references.go.
 	parts   *parts
-	copied  int // bytes
-	deepest int // the deepest level within the reference that is being encoded
+	copied  int // the number of bytes that copyPart has copied
+	deepest int // the deepest level that was reached within the data of the current reference
 }
 
 // watchedDepth is the depth from which encode looks for cycles.
 const watchedDepth = 500
 
-// encode appends a value. Coders call it for each nested value.
+// encode appends the encoding of v. Coders call it for each nested value.
 func (e *encoder) encode(c *coder, v reflect.Value) error {
 	if e.depth == MaxDepth {
 		return errDeep
@@ -135,10 +135,11 @@ func (e *encoder) tooLong() error {
 	return longError(e.most)
 }
 
-// longError is the error of an encoding with more bytes than this.
+// longError is the error of an encoding that is too long. Its value is the
+// maximum number of bytes.
 type longError int
 
-// Error returns the bound.
+// Error returns a text with the maximum.
 func (e longError) Error() string {
 	return fmt.Sprintf("the value has more than %d bytes when it is encoded", int(e))
 }
@@ -151,12 +152,12 @@ type decoder struct {
 	depth  int
 	memory memory
 	meter  meter
-	named  bool // within an object with a type name, which only Go programs send
+	named  bool // whether the decoder is within an object with a type name, which only Go programs send
 }
 
 var errEnd = errors.New("the bytes end inside the value")
 
-// decode decodes a value. Coders call it for each nested value.
+// decode decodes the next item into v. Coders call it for each nested value.
 func (d *decoder) decode(c *coder, v reflect.Value) error {
 	if d.depth++; d.depth > MaxDepth {
 		return errDeep
@@ -171,8 +172,8 @@ func (d *decoder) decode(c *coder, v reflect.Value) error {
 // left returns the number of bytes that have not been read.
 func (d *decoder) left() int { return len(d.b) - d.at }
 
-// head reads the head of an item. It returns the first byte and the number. The
-// number of a float is its bits.
+// head reads the head of an item. It returns the first byte and the number of
+// the head. For a float, the number is the bits of the float.
 func (d *decoder) head() (first byte, n uint64, err error) {
 	if d.left() == 0 {
 		return 0, 0, errEnd
@@ -206,7 +207,7 @@ func (d *decoder) peek() byte {
 	return d.b[d.at]
 }
 
-// null reads the next item if it is null. It reports whether it is.
+// null reports whether the next item is null. If so, it reads the item.
 func (d *decoder) null() bool {
 	if d.left() == 0 || d.b[d.at] != itemNull && d.b[d.at] != itemUndefined {
 		return false
@@ -229,7 +230,8 @@ func (d *decoder) expect(major byte, what string) (n uint64, err error) {
 }
 
 // length is like expect, for an item whose number is a count of bytes or of
-// elements, which have at least one byte.
+// elements. It returns an error if fewer bytes are left: each element has at
+// least one.
 func (d *decoder) length(major byte, what string) (int, error) {
 	n, err := d.expect(major, what)
 	if err == nil && n > uint64(d.left()) {
@@ -248,13 +250,15 @@ func (d *decoder) raw(major byte, what string) ([]byte, error) {
 	return d.b[d.at-n : d.at], nil
 }
 
-// name reads text that the decoder does not keep.
+// name reads a text. It does not count the text as memory of the decoded value,
+// because the caller does not keep the text.
 func (d *decoder) name(what string) (string, error) {
 	b, err := d.raw(majorText, what)
 	return string(b), err
 }
 
-// str reads text.
+// str reads a text that becomes part of the decoded value, and counts its
+// memory.
 func (d *decoder) str(what string) (string, error) {
 	b, err := d.raw(majorText, what)
 	if err != nil {

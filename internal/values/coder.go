@@ -14,10 +14,10 @@ type coder struct {
 	encode func(*encoder, reflect.Value) error
 	decode func(*decoder, reflect.Value) error
 
-	least   int  // the fewest bytes of an encoding, see min_length.go
-	null    bool // it may encode a value as null
-	methods bool // it always runs user code, see user_code.go of package executor
-	dynamic bool // it may run user code, depending on the values in interfaces
+	least   int  // the minimum number of bytes of an encoding, see min_length.go
+	null    bool // the encoding of a value may be null
+	methods bool // the coder always runs user code, see user_code.go of package executor
+	dynamic bool // the coder may run user code, depending on the values in interfaces
 }
 
 // coder returns the coder of a type.
@@ -124,8 +124,8 @@ func unsupported(t reflect.Type) error {
 
 // Check returns an error if the type contains a channel, a function, an unsafe
 // pointer, a struct with two fields of the same name, or a type whose values
-// only a missing method could decode. Encode checks all that depends on the
-// value.
+// only a missing method could decode. Encode checks the rules that depend on
+// the value.
 func (c *Codec) Check(t reflect.Type) error {
 	if err := check(t, make(map[reflect.Type]bool)); err != nil {
 		return rooted(t, err)

@@ -33,7 +33,7 @@ func describe(b *strings.Builder, t reflect.Type, enclosing []reflect.Type) {
 	enclosing = append(slices.Clip(enclosing), t)
 	switch t.Kind() {
 	case reflect.Int:
-		b.WriteString("int64") // same encoding
+		b.WriteString("int64") // int and int64 have the same encoding
 	case reflect.Uint:
 		b.WriteString("uint64")
 	case reflect.Pointer:

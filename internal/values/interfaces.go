@@ -24,7 +24,7 @@ var (
 	bigIntType  = reflect.TypeFor[*big.Int]()
 	plainInAny  = map[reflect.Type]bool{boolType: true, intType: true, floatType: true, stringType: true, bytesType: true, listType: true, objectType: true}
 	typedInAny  = map[uint64]reflect.Type{}
-	remoteError = "error"    // the name in an object that Errors.Encode has encoded
+	remoteError = "error"    // the name of an object that contains the bytes of Errors.Encode
 	namedError  = "sentinel" // the name in an object with the name of a sentinel error
 )
 
@@ -47,7 +47,7 @@ func encodeInterface(e *encoder, v reflect.Value) error {
 	if v.Type() == errorType || t.Implements(errorType) && v.Type() != anyType {
 		return encodeErrorIn(e, v, x)
 	}
-	plain := plainInAny[t] || t == timeType // a time has its name in its own encoding
+	plain := plainInAny[t] || t == timeType // the encoding of a time contains its name already
 	if plain {
 		switch t.Kind() {
 		case reflect.Slice, reflect.Map:
@@ -106,8 +106,9 @@ func encodeErrorIn(e *encoder, v, x reflect.Value) error {
 	return e.bytes(majorBytes, b)
 }
 
-// wholeValue reports whether an error concerns the whole value or a limit of
-// the work, and not only one error in the value.
+// wholeValue reports whether err makes the encoding of the whole value fail.
+// Other errors only mean that an error value in it cannot be encoded as a value
+// of its type.
 func wholeValue(err error) bool {
 	var copies *copiesError
 	var long longError
@@ -131,7 +132,7 @@ func decodeInterface(d *decoder, v reflect.Value) error {
 	return nil
 }
 
-// dynamic decodes the next item. Its bytes decide the type.
+// dynamic decodes the next item as a value of the type that the item says.
 func (d *decoder) dynamic() (reflect.Value, error) {
 	switch first := d.peek(); first >> 5 {
 	case majorUint, majorInt:

@@ -12,7 +12,7 @@ import (
 // decoder will count.
 type memory struct {
 	used  int
-	limit int // the most that used may be
+	limit int // the maximum of used
 }
 
 // A value may need baseMemory bytes of memory, plus memoryPerByte bytes for
@@ -61,8 +61,9 @@ func (m *memory) str(n int) error {
 	return nil
 }
 
-// method counts what a method of a type makes of an encoding: the bytes, or for
-// some types of the standard library a bound of the memory.
+// method counts the memory that a method of a type needs to decode the bytes:
+// their number, or for some types of the standard library a bound that is
+// computed from them.
 func (m *memory) method(of *methods, encoded []byte) error {
 	if of.memory != nil {
 		return m.spend(1, of.memory(encoded))
@@ -76,12 +77,12 @@ func (m *memory) errorBytes(n int) error { return m.spend(n, 2) }
 // zone counts the fixed zone of a time.
 func (m *memory) zone() error { return m.spend(1, 160) }
 
-// pointed counts a variable that a pointer or an interface holds.
+// pointed counts the variable to which a pointer or an interface refers.
 func (m *memory) pointed(t reflect.Type) error { return m.spend(1, int(t.Size())) }
 
-// entries counts a map of n entries. Its memory has eight slots, or a larger
-// power of two of which at most 7/8 are used. A large key or element has memory
-// of its own.
+// entries counts a map of n entries. The map needs eight slots, or a larger
+// power of two of which at most 7/8 are used. A large key or element needs
+// separate memory.
 func (m *memory) entries(n int, key, elem reflect.Type) error {
 	const header = 48
 	if err := m.spend(1, header); err != nil || n == 0 {

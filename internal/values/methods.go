@@ -26,15 +26,16 @@ type pair struct {
 	marshal, unmarshal string // names of the methods
 	out, in            reflect.Type
 	find, findReverse  finder
-	binary             bool // used even if all contents can be encoded
-	major              byte // major type of the item with the bytes; 0 if they are an item
+	binary             bool // whether the pair is used even if the contents of the type can be encoded completely
+	major              byte // the major type of the item that contains the bytes; 0 if the bytes are an item themselves
 	tag                uint64
 	call               func(any) ([]byte, error)
 	back               func(any, []byte) error
 }
 
-// finder finds a method of a type. Its name is a constant in the function, as
-// the linker keeps all methods of all types if a name is computed.
+// finder finds a method of a type. The name of the method is a constant in the
+// function. If a program computes the name, the linker keeps all methods of all
+// types.
 type finder func(reflect.Type) (reflect.Method, bool)
 
 // pairs are all pairs, the preferred ones first.
@@ -79,24 +80,25 @@ var pairs = []*pair{
 // methods is the pair that encodes a type.
 type methods struct {
 	*pair
-	null    bool // a value may be encoded as null
+	null    bool // the encoding of a value may be null
 	nilable bool // nil is encoded as null, without the methods
 	*standardType
-	// refused says why all values of the type are errors; nil if they are not.
+	// refused, unless nil, is the reason why no value of the type can be
+	// encoded.
 	refused error
 }
 
 var methodsKnown sync.Map // reflect.Type to *methods, nil for none
 
-// methodsOf returns the methods that encode values of the type, or nil if they
-// are encoded by their contents.
+// methodsOf returns the methods that encode values of the type, or nil if the
+// contents of the values are encoded instead.
 func methodsOf(t reflect.Type) *methods {
 	switch t.Kind() {
 	case reflect.Interface, reflect.Pointer:
-		return nil // the methods of the element or the dynamic type count
+		return nil // the element of a pointer and the value in an interface have their own coders
 	}
 	if t.Name() == "" && t.Kind() != reflect.Struct || isSpecial(t) || byContents[t] {
-		return nil // it has no methods, or they do not count
+		return nil // the type has no such methods, or they are not used
 	}
 	if m, ok := methodsKnown.Load(t); ok {
 		return m.(*methods)
@@ -122,7 +124,7 @@ func newMethods(t reflect.Type, p *pair) *methods {
 	m := &methods{pair: p, null: p.major == 0, standardType: standardTypeOf(t)}
 	switch t.Kind() {
 	case reflect.Map, reflect.Slice, reflect.Chan, reflect.Func:
-		m.nilable = p.major != 0 // an item of MarshalCBOR can be null itself
+		m.nilable = p.major != 0 // MarshalCBOR can return null for nil itself
 		m.null = true
 	}
 	return m
@@ -150,9 +152,10 @@ func encodesAll(t reflect.Type) bool {
 
 var errNoPair = errors.New("no method")
 
-// of returns nil if the type itself has both methods. It returns errNoPair if
-// it does not have the first one, and otherwise what is wrong with the second
-// one. Methods of embedded fields do not count.
+// of returns nil if the type itself has both methods of the pair. It returns
+// errNoPair if the type does not have the marshal method. If only the unmarshal
+// method is missing or wrong, it returns an error that says so. Methods of
+// embedded fields do not count.
 func (p *pair) of(t reflect.Type) error {
 	ptr := reflect.PointerTo(t)
 	switch {
@@ -268,9 +271,9 @@ func (m *methods) decode(d *decoder, v reflect.Value) error {
 		return err
 	}
 	if v.Kind() == reflect.Map {
-		v.Set(reflect.MakeMap(v.Type())) // a method with a value receiver cannot make it
+		v.Set(reflect.MakeMap(v.Type())) // a method with a value receiver cannot create the map
 	}
-	own := append([]byte{}, b...) // the method may keep the bytes
+	own := append([]byte{}, b...) // the method may keep the bytes, so it gets a copy
 	if err := m.back(v.Addr().Interface(), own); err != nil {
 		return fmt.Errorf("%s of %s: %w", m.unmarshal, typeText(v.Type()), err)
 	}

@@ -7,9 +7,9 @@ import (
 )
 
 // This file computes the minimum length of the encodings of the values of a
-// type. An array of many arrays can need no memory and still have an encoding
-// that is too long. With this bound, the encoder refuses it before it encodes
-// the elements.
+// type. An array of many arrays can need no memory, although its encoding is
+// too long. With the minimum length, the encoder refuses such an array before
+// it encodes the elements.
 
 // least returns the minimum length of the encoding of a value of type t, but
 // not more than math.MaxInt. known has the types that were computed before.

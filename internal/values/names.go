@@ -47,7 +47,7 @@ func (c *Codec) learnLocked(t reflect.Type) {
 	}
 	if name := ownName(t); name != "" {
 		switch other := c.byName[name]; {
-		case other != nil && other != t: // types that functions declare can have one name
+		case other != nil && other != t: // types that are declared in different functions can have the same name
 			c.clashes[name] = true
 		default:
 			c.byName[name] = t
@@ -84,7 +84,7 @@ func ownName(t reflect.Type) string {
 	case t.Name() != "":
 		return t.PkgPath() + "." + t.Name()
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Interface:
-		return t.String() // unique, unless two packages have the same name
+		return t.String() // the text is unique, unless two packages have the same name
 	}
 	return ""
 }
@@ -135,8 +135,8 @@ func (c *Codec) nameLocked(t reflect.Type) (string, error) {
 // package reflect never frees a type.
 const (
 	maxComposed   = 4096
-	maxExpression = 1024    // bytes
-	maxArray      = 1 << 20 // elements
+	maxExpression = 1024    // the maximum length of an expression in bytes
+	maxArray      = 1 << 20 // the maximum number of elements of an array type
 )
 
 // typeOf is the reverse of nameOf.

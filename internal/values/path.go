@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// pathError is an error with the path of the part of a value that it is about.
+// pathError is an error with the path to the part of the value that caused the
+// error.
 type pathError struct {
 	path []string // steps such as ".Name", "[3]", "[key]", the innermost first
 	err  error
@@ -20,7 +21,8 @@ func (e *pathError) Error() string { return e.text() + ": " + e.err.Error() }
 // Unwrap returns the error without the path.
 func (e *pathError) Unwrap() error { return e.err }
 
-// shownSteps is how many steps of a long path Error prints at each end.
+// shownSteps is the number of steps that Error prints of the beginning and of
+// the end of a long path.
 const shownSteps = 8
 
 func (e *pathError) text() string {
@@ -78,8 +80,8 @@ func cyclic(err error) bool { return err != nil && errors.Is(err, errCycle) }
 var errDeep = fmt.Errorf("nested more than %d deep", MaxDepth)
 
 // keyStep returns the step of a path for the key k of a map. It calls no method
-// of the key, as package fmt would: the error of a value is made on goroutines
-// that a method must not block.
+// of the key, unlike package fmt, because it also runs on goroutines that a
+// method must not block.
 func keyStep(k reflect.Value) string {
 	switch {
 	case k.Kind() == reflect.String:

@@ -19,11 +19,12 @@ import (
 // part may replace another one, whose data is then encoded again.
 const (
 	sharedFrom = 1 << 20
-	minPart    = 512      // bytes: shorter parts are not remembered
-	maxCopied  = 32 << 20 // more copied bytes are refused if they are over 90% of the encoding
+	minPart    = 512      // in bytes: the encoder does not remember shorter parts
+	maxCopied  = 32 << 20 // the maximum number of copied bytes; more are allowed while they are at most 90% of the encoding
 )
 
-// visit identifies a pointer, a map, a slice, or what is in an interface.
+// visit identifies the data that a pointer, a map, a slice or an interface
+// refers to.
 type visit struct {
 	at  uintptr
 	len int
@@ -33,20 +34,21 @@ type visit struct {
 // part is a part of the encoding: the data that a reference refers to.
 type part struct {
 	of       visit
-	from, to int // offsets
-	memory   int // what the decoder needs for it
-	height   int // how many levels are nested in it
+	from, to int // the offsets at which the part begins and ends
+	memory   int // the memory that the decoder needs for the part
+	height   int // the number of levels that are nested in the part
 }
 
-// parts remembers parts of an encoding.
+// parts is a hash table of parts of the encoding. A new part replaces an older
+// one in the same slot.
 type parts [1 << 10]part
 
-// slot returns the place of a part in the table.
+// slot returns the slot of the table for the part of v.
 func (p *parts) slot(v visit) *part {
 	return &p[uint64(v.at)*0x9e3779b97f4a7c15>>54] // multiplicative hashing, 10 bits
 }
 
-// remove forgets the parts that have bytes at or after the offset from. p may
+// remove removes the parts that have bytes at or after the offset from. p may
 // be nil.
 func (p *parts) remove(from int) {
 	if p == nil {
@@ -70,8 +72,8 @@ func (e *encoder) reference(c *coder, v reflect.Value) error {
 	return e.data(at, v, c.encode)
 }
 
-// held encodes x, the value in the interface v. A struct or an array in an
-// interface is in memory of its own, to which other interfaces may refer.
+// held encodes x, the value in the interface v. If x is a struct or an array,
+// other interfaces may refer to the same memory.
 func (e *encoder) held(v, x reflect.Value) error {
 	if err := e.memory.pointed(x.Type()); err != nil {
 		return err
@@ -79,16 +81,18 @@ func (e *encoder) held(v, x reflect.Value) error {
 	if len(e.b) < e.codec.sharedFrom || x.Kind() != reflect.Struct && x.Kind() != reflect.Array {
 		return e.content(x)
 	}
-	words := (*[2]unsafe.Pointer)(v.Addr().UnsafePointer()) // the type or its methods, and the data
+	words := (*[2]unsafe.Pointer)(v.Addr().UnsafePointer()) // the two words of an interface: the type or the table of methods, and the address of the data
 	return e.data(visit{at: uintptr(words[1]), typ: e.codec.coder(x.Type())}, x, (*encoder).content)
 }
 
-// content encodes a copy of x, the value in an interface, as x has no address.
+// content encodes x, the value in an interface. It makes a copy, because x is
+// not addressable and coders need addressable values.
 func (e *encoder) content(x reflect.Value) error {
 	return e.encode(e.codec.coder(x.Type()), addressable(x))
 }
 
-// data encodes v, which refers to the data that at identifies.
+// data encodes v by calling encode. at identifies the data that v refers to: if
+// the encoding contains this data already, data copies that part.
 func (e *encoder) data(at visit, v reflect.Value, encode func(*encoder, reflect.Value) error) error {
 	if e.parts != nil {
 		if p := e.parts.slot(at); p.of == at {
@@ -140,11 +144,11 @@ func (e *encoder) copyPart(p *part, v reflect.Value) error {
 // copiesError is the error of a value whose encoding would be almost only
 // copies of the same data.
 type copiesError struct {
-	typ         reflect.Type // of a part that is copied
+	typ         reflect.Type // the type of a part that is copied
 	copied, all int          // bytes
 }
 
-// Error returns how many bytes are copies, and what to do.
+// Error returns a text that says how many bytes are copies, and what to do.
 func (e *copiesError) Error() string {
 	return fmt.Sprintf("the value refers many times to the same data, such as this %s, and each reference becomes a copy: %d of the first %d bytes of the encoding are repetitions: "+
 		"keep shared data once, and refer to it by an index or a key", typeText(e.typ), e.copied, e.all)

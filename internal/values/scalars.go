@@ -134,8 +134,8 @@ func decodeFloat(d *decoder, v reflect.Value) error {
 	return nil
 }
 
-// integerText returns the integer that an item with this first byte and this
-// number is.
+// integerText returns the text of the integer in an item with this first byte
+// and this number.
 func integerText(first byte, n uint64) string {
 	switch {
 	case first>>5 == majorUint:

@@ -31,9 +31,9 @@ func memoryOf(v reflect.Value, n int) []byte {
 type elements struct {
 	elem  *coder
 	size  int
-	bytes bool   // they are encoded as a byte string
+	bytes bool   // the elements are encoded as a byte string
 	tag   uint64 // the tag of a typed array, or 0
-	wide  bool   // an int or uint of 32 bits, which is encoded with 64 bits
+	wide  bool   // the elements are ints or uints of 32 bits, which are encoded with 64 bits
 }
 
 func (b *builder) elements(t reflect.Type) *elements {
@@ -105,7 +105,7 @@ func (el *elements) begin(d *decoder) (n int, raw []byte, err error) {
 	return 0, nil, fmt.Errorf("an array expected, not %s", itemText(first))
 }
 
-// fill decodes the elements into v, whose length is their number.
+// fill decodes the elements into v, which has the right length.
 func (el *elements) fill(d *decoder, v reflect.Value, raw []byte) error {
 	n := v.Len()
 	if raw != nil {

@@ -11,8 +11,8 @@ import (
 	"unsafe"
 )
 
-// special is the coder of a type of the standard library whose contents and
-// methods do not suffice.
+// special is the coder of a type of the standard library that neither its
+// contents nor its methods encode correctly.
 type special struct {
 	encode func(*encoder, reflect.Value) error
 	decode func(*decoder, reflect.Value) error
@@ -38,8 +38,9 @@ func isSpecial(t reflect.Type) bool {
 var byContents = map[reflect.Type]bool{reflect.TypeFor[url.URL](): true}
 
 // encodeLocation appends an empty text for the zero Location, which is UTC. Any
-// other is an error. So is time.Local, although its fields may be zero: only
-// the variable itself is the zone of its process.
+// other Location is an error. time.Local is an error as well, although its
+// fields may be zero, because its address and not its contents makes it the
+// local zone.
 func encodeLocation(e *encoder, v reflect.Value) error {
 	if v.Addr().UnsafePointer() == unsafe.Pointer(time.Local) || !v.IsZero() {
 		return errors.New("a time.Location cannot be copied to another process: send its name, and load it there by time.LoadLocation")
@@ -100,7 +101,8 @@ func decodeUserinfo(d *decoder, v reflect.Value) error {
 	return nil
 }
 
-// system is the name of the set of error numbers and signal numbers.
+// system names the operating system and the architecture, which define the
+// error numbers and signal numbers.
 const system = runtime.GOOS + "/" + runtime.GOARCH
 
 // encodeSystemNumber appends an error number or a signal number, and the system

@@ -37,7 +37,7 @@ var standardMethods = map[string]*standardType{
 	"regexp.Regexp":        {memory: regexpMemory, inexact: inexactRegexp},
 }
 
-// noStandardType is for all other types.
+// noStandardType describes every type that is not in standardMethods.
 var noStandardType = new(standardType)
 
 func standardTypeOf(t reflect.Type) *standardType {
@@ -54,8 +54,8 @@ func refuseZero(v reflect.Value) error {
 	return nil
 }
 
-// inexactRegexp returns an error if regexp.Compile would make a different
-// regular expression from its text.
+// inexactRegexp returns an error if regexp.Compile would not create the same
+// regular expression from the text of this one.
 func inexactRegexp(v reflect.Value) error {
 	if v.IsZero() {
 		return errors.New("the regular expression has not been compiled")
@@ -69,7 +69,7 @@ func inexactRegexp(v reflect.Value) error {
 // Bounds of the memory of a compiled regular expression, in bytes. The limits
 // of package regexp/syntax allow that a part is repeated a thousand times. All
 // copies of a class such as \pL have one table of up to 700 ranges. But if the
-// expression begins with ^, each of them may have several tables.
+// expression begins with ^, each copy may have several tables.
 const (
 	regexpBase    = 4 << 10
 	regexpByte    = 1 << 10  // for each byte of the text
@@ -105,8 +105,9 @@ func regexpMemory(expr []byte) int {
 	return once + reps*regexpCopy*len(expr)
 }
 
-// repetitions returns how many copies of a part the text after an opening brace
-// asks for: 1 if it is no repetition.
+// repetitions returns how many copies of a part a repetition can need, and one
+// more. s is the text after an opening brace, such as "5,20}" with the result
+// 21. The result is 1 if s is not a repetition.
 func repetitions(s []byte) int {
 	most := 1
 	for i := 0; i < len(s); {

@@ -16,7 +16,7 @@ type field struct {
 // fields are the fields of a struct type.
 type fields struct {
 	encoded    []field
-	unexported []int // indexes; the values of these fields must be zero
+	unexported []int // the indexes of unexported fields, whose values must be zero
 }
 
 // fieldsOf returns the fields of a struct type.
@@ -95,7 +95,7 @@ func (b *builder) structure(c *coder) {
 			if err != nil {
 				return err
 			}
-			i := next // most encodings have the fields in order
+			i := next // begin at the next field, because most encodings have the fields in order
 			if i >= len(fs.encoded) || fs.encoded[i].name != string(name) {
 				var ok bool
 				if i, ok = index[string(name)]; !ok {

@@ -150,11 +150,12 @@ var locations struct {
 
 const maxLocations = 1024
 
-// partsOfLocation is how many parts of a value take as long as looking for the
-// file of a location.
+// partsOfLocation is the number of parts that the search for the file of a
+// location counts as, because it takes as long as decoding so many parts.
 const partsOfLocation = 1024
 
-// located reports whether the location with the name needs no file.
+// located reports whether the location with the name is known without reading a
+// file.
 func located(name string) bool {
 	if name == "" || name == "Local" {
 		return true

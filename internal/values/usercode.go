@@ -67,7 +67,7 @@ func (c *Codec) HoldsMethods(p reflect.Value) bool {
 func (c *Codec) KnowsMethods() bool { return c.named.Load() }
 
 // maxInspected bounds how many parts of a value HoldsMethods inspects. It
-// assumes that a value with more parts has user code.
+// reports true for a value with more parts.
 const maxInspected = 64
 
 func (c *Codec) holdsMethods(v reflect.Value, budget *int) bool {
@@ -85,7 +85,7 @@ func (c *Codec) holdsMethods(v reflect.Value, budget *int) bool {
 		}
 		x := v.Elem()
 		if x.Type().Implements(errorType) && !plainError(x.Type()) {
-			return true // encodeErrorIn calls methods of it, or of errors that it wraps
+			return true // encodeErrorIn calls methods of the error, or of errors that it wraps
 		}
 		return c.holdsMethods(x, budget)
 	case reflect.Pointer:

@@ -87,8 +87,9 @@ import (
 	"sync/atomic"
 )
 
-// MaxDepth is how deep values may be nested: each pointer, struct, element of
-// an array, slice or map, and content of an interface counts as one.
+// MaxDepth is the maximum number of nested levels in a value: each pointer,
+// struct, element of an array, slice or map, and value in an interface counts
+// as one.
 const MaxDepth = 20_000
 
 // MaxBytes bounds the encoding of a value.
@@ -113,7 +114,7 @@ type Errors struct {
 type Codec struct {
 	errors Errors
 	coders sync.Map    // reflect.Type to *coder
-	named  atomic.Bool // a type with a name is encoded by user code
+	named  atomic.Bool // whether a type with a name is encoded by user code
 
 	maxBytes              int // see MaxBytes
 	sharedFrom, maxCopied int // see references.go
@@ -123,7 +124,7 @@ type Codec struct {
 	names    map[reflect.Type]string // guarded by mu
 	seen     map[reflect.Type]bool   // guarded by mu: types that Learn has visited
 	composed map[string]reflect.Type // guarded by mu: types by expression, such as []time.Time
-	clashes  map[string]bool         // guarded by mu: names that several types have
+	clashes  map[string]bool         // guarded by mu: names that two types have, so that neither type can be found by them
 }
 
 // New returns a Codec that knows the names of the predeclared types and of some
@@ -141,20 +142,21 @@ func New(errors Errors) *Codec {
 	return c
 }
 
-// Encode appends the encoding of *p to b. If Errors.Encode calls it, nested
-// says within which error; else it is nil.
+// Encode appends the encoding of *p to b. If Errors.Encode calls Encode, it
+// passes on its argument nested. Otherwise nested is nil.
 func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 	return c.EncodeWithin(Work{}, b, p, nested)
 }
 
-// EncodeWithin is Encode with bounded work.
+// EncodeWithin is Encode, but stops with an error when it exceeds the bounds of
+// w.
 func (c *Codec) EncodeWithin(w Work, b []byte, p reflect.Value, nested any) ([]byte, error) {
 	v := p.Elem()
 	coder := c.coder(v.Type())
 	e := encoders.Get().(*encoder)
 	*e = c.encoder(w, b, nested)
 	err := e.encode(coder, v)
-	if cyclic(err) { // a deep level found it: encode again to find the shortest path
+	if cyclic(err) { // the cycle was found at a deep level: encode again to report the shortest path
 		*e = c.encoder(w, b, nested)
 		e.enclosing = make(map[visit]bool)
 		if again := e.encode(coder, v); again != nil {
@@ -173,7 +175,7 @@ func (c *Codec) EncodeWithin(w Work, b []byte, p reflect.Value, nested any) ([]b
 	return b, nil
 }
 
-// encoders keeps encoders that are not in use, as an allocation costs time.
+// encoders keeps unused encoders, because allocating an encoder costs time.
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
 // encoder returns an encoder that appends to b.
@@ -196,12 +198,12 @@ func (e *encoder) pad(start int) error {
 	return nil
 }
 
-// Decode decodes the bytes into *p. It returns an error if bytes are left over
-// that are not zero.
+// Decode decodes the bytes into *p. It returns an error if bytes after the
+// value are not zero.
 func (c *Codec) Decode(b []byte, p reflect.Value) error { return c.DecodeWithin(Work{}, b, p) }
 
-// DecodeWithin is Decode with bounded work. It may store a part of the value in
-// *p even if it returns an error.
+// DecodeWithin is Decode, but stops with an error when it exceeds the bounds of
+// w. It may store a part of the value in *p even if it returns an error.
 func (c *Codec) DecodeWithin(w Work, b []byte, p reflect.Value) error {
 	if w.Small && len(b) > SmallBytes {
 		return ErrLarge

@@ -8,11 +8,11 @@ import (
 
 // Work bounds the work of one Encode or Decode. The zero value sets no bound.
 type Work struct {
-	// Small ends the work with ErrLarge as soon as the value proves to be
-	// large. The caller can then encode or decode the value on a goroutine of
-	// its own.
+	// If Small is true, the work ends with ErrLarge as soon as the value proves
+	// to be large. The caller can then encode or decode the value on a
+	// goroutine of its own.
 	Small bool
-	// Over, unless nil, ends the work soon after it becomes true, with ErrOver.
+	// Over may be nil. When it becomes true, the work ends soon with ErrOver.
 	Over *atomic.Bool
 }
 
@@ -70,20 +70,21 @@ func (m *meter) look() error {
 	return nil
 }
 
-// bounded reports whether an error is not about the value but about the work.
+// bounded reports whether a bound of the work has caused the error, and not the
+// value.
 func bounded(err error) bool {
 	return err != nil && (errors.Is(err, ErrLarge) || errors.Is(err, ErrOver))
 }
 
 // Large reports whether the value in an argument has many parts or bytes, for
-// encoders that do not know Work. It inspects only as much as a small value
-// has.
+// encoders that do not know Work. It stops as soon as the value has proved to
+// be large.
 func Large(v reflect.Value) bool {
 	s := size{parts: smallParts, bytes: smallCopied}
 	return !s.take(v)
 }
 
-// size is the rest of the maximum size of a small value.
+// size is the part of the maximum size of a small value that is still left.
 type size struct{ parts, bytes int }
 
 // take subtracts the size of v. It reports whether s was large enough.
