@@ -89,26 +89,26 @@ type Options struct {
 
 const (
 	defaultInterval = 5 * time.Millisecond
-	longestInterval = 1 << 62               // the sum with the age of a lock does not overflow
-	returnInterval  = 50 * time.Microsecond // for a goroutine that returns from Release
+	longestInterval = 1 << 62               // small enough that the sum with the age of a lock does not overflow
+	returnInterval  = 50 * time.Microsecond // the time after which a goroutine that returns from Release becomes due
 )
 
 // Lock is a lock with the rules of the package comment. Its methods are safe
 // for concurrent use. Make one with New; it must not be copied.
 type Lock struct {
-	after [2]time.Duration // from entering a line of the queue until being due
+	after [2]time.Duration // for each line of the queue: how long after it has entered a waiter becomes due
 	timed bool
 	epoch time.Time
 
 	word atomic.Uint64 // the holder, and whether the lock has waiters: see state.go
 
 	// Read and written by the holder:
-	last  uint64        // the turn that was last resumed after a Release or a switch
-	since time.Duration // when the holder acquired the lock, if timed
+	last  uint64        // the last turn that acquired the lock again, after a Release or a switch
+	since time.Duration // when the holder acquired the lock; only if timed is set
 
 	// Written by the holder:
-	issued  atomic.Uint64 // number of turns begun when the last turn was resumed
-	returns atomic.Uint64 // how often a turn was resumed after another turn
+	issued  atomic.Uint64 // how many turns had begun when the turn last acquired the lock again
+	returns atomic.Uint64 // how often a turn acquired the lock again after another turn had held it
 	forced  atomic.Uint64
 	heldFor atomic.Int64
 
@@ -159,7 +159,7 @@ func (l *Lock) Run(ctx context.Context, fn func(context.Context) error) error {
 	return fn(l.begin().Context(ctx))
 }
 
-// begin is called by a goroutine that has acquired the lock.
+// begin returns the Held of a goroutine that has just acquired the lock.
 func (l *Lock) begin() Held {
 	if l.timed {
 		l.since = l.now()
@@ -167,7 +167,8 @@ func (l *Lock) begin() Held {
 	return Held{l, turnOf(l.word.Load())}
 }
 
-// end is called before the lock is released.
+// end adds the time since begin to heldFor. It is called before the lock is
+// released.
 func (l *Lock) end() {
 	if l.timed {
 		l.heldFor.Store(l.heldFor.Load() + int64(l.now()-l.since))
@@ -179,11 +180,12 @@ func (l *Lock) leave() {
 	l.release()
 }
 
-// now is the time since the lock was made.
+// now returns the time since the lock was made.
 func (l *Lock) now() time.Duration { return time.Since(l.epoch) }
 
-// acquire acquires the lock for a turn that resumes, or for a new turn if turn
-// is 0. It reports false if done is closed before; done may be nil.
+// acquire acquires the lock again for the turn with that number, or for a new
+// turn if turn is 0. It reports false if done is closed before it has the lock.
+// done may be nil.
 func (l *Lock) acquire(done <-chan struct{}, turn uint64) bool {
 	if w := l.word.Load(); stateOf(w) == free && l.take(w, turn) {
 		return true
@@ -208,7 +210,8 @@ func (l *Lock) acquire(done <-chan struct{}, turn uint64) bool {
 	return l.wait(done, w)
 }
 
-// wait waits until w has the lock. It reports false if done is closed before.
+// wait blocks until the lock is granted to w. It reports false if done is
+// closed before that.
 func (l *Lock) wait(done <-chan struct{}, w *waiter) bool {
 	select {
 	case <-w.granted:
@@ -221,14 +224,14 @@ func (l *Lock) wait(done <-chan struct{}, w *waiter) bool {
 		l.recount()
 	}
 	l.mu.Unlock()
-	if !gone { // the lock was granted in the same instant
+	if !gone { // the lock was granted at the same moment, so release it
 		<-w.granted
 		l.release()
 	}
 	return false
 }
 
-// release releases the lock.
+// release hands the lock to the first waiter, or marks it as free.
 func (l *Lock) release() {
 	w := l.word.Load()
 	freed := wordOf(l.turns(w), free)
@@ -237,7 +240,7 @@ func (l *Lock) release() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting.first() == nil { // the last waiter has just given up
+	if l.waiting.first() == nil { // the last waiter has given up in the meantime
 		l.word.Store(freed)
 		return
 	}
@@ -245,7 +248,7 @@ func (l *Lock) release() {
 }
 
 // handOver gives the lock to the waiter that becomes due first. The caller
-// holds mu and the lock, which is contended.
+// holds the lock and mu, and the lock is contended.
 func (l *Lock) handOver() {
 	w := l.waiting.pop()
 	if l.timed {
@@ -256,7 +259,7 @@ func (l *Lock) handOver() {
 	w.granted <- struct{}{}
 }
 
-// enqueue adds a waiter. The caller holds mu.
+// enqueue adds a waiter to a line of the queue. The caller holds mu.
 func (l *Lock) enqueue(in line, turn uint64) *waiter {
 	now := l.now()
 	w := &waiter{granted: make(chan struct{}, 1), turn: turn, since: now, due: now + l.after[in]}
@@ -265,8 +268,8 @@ func (l *Lock) enqueue(in line, turn uint64) *waiter {
 	return w
 }
 
-// recount updates the state and due from the queue. The lock is held, and the
-// caller holds mu.
+// recount sets the state and l.due after the queue has changed. The caller
+// holds mu. The lock is not free.
 func (l *Lock) recount() {
 	first := l.waiting.first()
 	if first == nil {

@@ -25,7 +25,7 @@ func (h Held) check(method string) {
 	}
 }
 
-// holds reports whether the turn of h has the lock.
+// holds reports whether the turn of h holds the lock.
 func (h Held) holds() bool {
 	w := h.lock.word.Load()
 	return turnOf(w) == h.turn && stateOf(w) != free

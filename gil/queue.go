@@ -7,8 +7,8 @@ import (
 
 // waiter is a goroutine that waits for the lock.
 type waiter struct {
-	granted    chan struct{} // room for one: the lock is yours
-	turn       uint64        // the turn that resumes, or 0 for a new one
+	granted    chan struct{} // has a buffer for one; receives when the waiter holds the lock
+	turn       uint64        // number of the turn that acquires the lock again, or 0 for a new turn
 	since, due time.Duration
 }
 
@@ -17,8 +17,8 @@ type waiter struct {
 type line int
 
 const (
-	fresh line = iota // called Do, or was preempted at a checkpoint
-	back              // returns from Release
+	fresh line = iota // waiters that called Do, or handed over the lock at a checkpoint
+	back              // waiters that return from the function of Release
 )
 
 // queue has all waiters of a lock.

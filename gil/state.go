@@ -37,13 +37,13 @@ func (l *Lock) setState(state uint64) {
 }
 
 // turns returns the number of turns so far, given the word that the holder
-// reads. The holder's turn is not the newest one if it was resumed; then issued
-// has the number.
+// reads. If the holder's turn has acquired the lock again, it may not be the
+// newest turn. Then issued has the number of turns.
 func (l *Lock) turns(word uint64) uint64 { return max(turnOf(word), l.issued.Load()) }
 
-// take acquires the lock, which is free according to word, for a turn that
-// resumes, or for a new turn if turn is 0. It reports false if the word of the
-// lock has changed.
+// take acquires the lock, which is free according to word, for the turn with
+// that number, or for a new turn if turn is 0. It reports false if the word of
+// the lock has changed.
 func (l *Lock) take(word, turn uint64) bool {
 	if turn == 0 {
 		return l.word.CompareAndSwap(word, wordOf(turnOf(word)+1, held))
@@ -55,8 +55,8 @@ func (l *Lock) take(word, turn uint64) bool {
 	return true
 }
 
-// pass gives the lock, which is contended, to a turn that resumes, or to a new
-// turn if turn is 0. The caller holds mu and the lock.
+// pass makes the turn with that number the holder of the lock, or a new turn if
+// turn is 0. The caller holds mu and the lock, which is contended.
 func (l *Lock) pass(turn uint64) {
 	turns := l.turns(l.word.Load())
 	if turn == 0 {
@@ -67,9 +67,9 @@ func (l *Lock) pass(turn uint64) {
 	l.cameBack(turn, turns)
 }
 
-// cameBack records that a turn has resumed after that number of turns had
-// begun. The holder before it was the turn that resumed last or, if turns have
-// begun since, the newest one.
+// cameBack records that a turn has acquired the lock again. turns is the number
+// of turns that have begun. The holder before was the newest turn if a turn has
+// begun since the last cameBack, and otherwise l.last.
 func (l *Lock) cameBack(turn, turns uint64) {
 	before := l.last
 	if turns != l.issued.Load() {

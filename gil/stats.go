@@ -2,7 +2,7 @@ package gil
 
 import "time"
 
-// Stats has counts of a lock since it was created.
+// Stats counts events of a lock since the lock was created.
 type Stats struct {
 	Switches uint64 // how often the lock passed to another Do or Run than the last one
 	Forced   uint64 // number of switches at checkpoints

@@ -131,7 +131,7 @@ func New(n int, opts *Options) *Pool {
 	return p
 }
 
-// clampWorkers returns the number of workers as a pool keeps it.
+// clampWorkers returns n as an int32, or the largest int32 if n is larger.
 func clampWorkers(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
 // State returns the state of the worker that runs the task to which ctx

@@ -20,8 +20,9 @@ type Limit interface {
 	Limit(concert.Event) int
 }
 
-// limited has the pool follow its Limit, up to most workers if that is not 0,
-// and returns how many it begins with.
+// limited makes the pool call Options.Limit for each event, and resize itself
+// to the result. The maximum is most workers, if most is not 0. limited returns
+// the initial number of workers.
 func (p *Pool) limited(most int) int {
 	if most == 0 || most > math.MaxInt32 {
 		most = math.MaxInt32
@@ -31,7 +32,7 @@ func (p *Pool) limited(most int) int {
 	turns := newTurns()
 	p.opts.Observer = func(e concert.Event) {
 		if observer != nil {
-			defer observer(e) // the limit counts, also when it panics
+			defer observer(e) // a panic of the observer does not prevent the call of the Limit
 		}
 		if !turns.begin() {
 			return
@@ -44,12 +45,12 @@ func (p *Pool) limited(most int) int {
 	return bounded(concert.Event{})
 }
 
-// turns lets one event at a time reach a Limit, so that an older answer does
-// not come after a newer one. A call of the Limit that does not return keeps
-// its own goroutine only: the others no longer wait for their turn.
+// turns lets one event at a time reach a Limit, so that an older result does
+// not replace a newer one. If a call of the Limit does not return, it blocks
+// only its own goroutine: other events no longer wait for their turn.
 type turns struct {
-	taken chan struct{} // holds one while an event has its turn
-	stuck atomic.Bool   // a turn took longer than limitTime
+	taken chan struct{} // contains an element while an event has its turn
+	stuck atomic.Bool   // whether the present turn takes longer than limitTime
 }
 
 // limitTime is how long an event waits for its turn.
@@ -76,8 +77,8 @@ func (t *turns) begin() bool {
 	case <-timeout.C:
 	}
 	if !t.stuck.Swap(true) {
-		// On another goroutine, as the handler of slog is the program's as
-		// well.
+		// Log on another goroutine, because the handler of slog may be code of
+		// the program.
 		go executor.CallIsolated(0, func() bool {
 			slog.Error("goroutines: a Limit does not return; until it does, it gets no events, and the number of workers stays as it is", "after", limitTime)
 			return true

@@ -17,26 +17,26 @@ type Pool struct {
 	group *executor.WorkerGroup
 	queue *executor.TaskQueue // its mutex is mu
 
-	target  atomic.Int32 // workers wanted; changed under mu
-	staffed atomic.Int32 // len(workers); changed under mu
+	target  atomic.Int32 // the number of workers that Resize has set; changed with mu held
+	staffed atomic.Int32 // len(workers), to be read without mu; changed with mu held
 
-	initCtx    context.Context // for Init
+	initCtx    context.Context // the context for Options.Init
 	cancelInit context.CancelCauseFunc
 
 	mu sync.Mutex
 
 	// Guarded by mu:
-	workers []*worker // all workers
-	idle    []*worker // those that sleep, the last to fall asleep last
-	waking  bool      // one was woken and has not looked at the queue yet
-	free    []int     // numbers of workers that left
-	left    int64     // tasks that they ran
+	workers []*worker // all workers that have not left
+	idle    []*worker // the workers that sleep; the last one has slept for the shortest time
+	waking  bool      // whether a worker was woken and has not looked at the queue yet
+	free    []int     // the numbers of workers that have left, for reuse
+	left    int64     // how many tasks the workers that have left have run
 	closed  bool      // the queue is closed
 
 	gone chan struct{} // closed when the pool is closed and has no workers
 }
 
-// made panics if New has not made the Pool.
+// made panics if the Pool is nil, or was not created by New.
 func (p *Pool) made() {
 	if p == nil || p.group == nil {
 		panic("goroutines: the Pool is nil or zero: make it with New")
@@ -50,9 +50,10 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	return p.queue.Push(ctx, p.group, t)
 }
 
-// wakeLocked wakes a worker for a task in the queue, or starts one if there are
-// fewer than wanted. Workers are woken one at a time: the one that wakes takes
-// a task, and wakes the next one if there are more.
+// wakeLocked wakes a worker for a task in the queue. If none sleeps and there
+// are fewer workers than target, it starts one. Workers are woken one at a
+// time: a woken worker takes a task, and wakes the next worker if the queue has
+// more tasks.
 func (p *Pool) wakeLocked() {
 	if n := len(p.idle); n > 0 {
 		if p.waking {
@@ -69,14 +70,15 @@ func (p *Pool) wakeLocked() {
 	}
 }
 
-// Width implements [concert.Executor]: the number of workers wanted.
+// Width implements [concert.Executor]: it returns the number of workers.
 func (p *Pool) Width() int {
 	p.made()
 	return int(p.target.Load())
 }
 
-// Resize changes the number of workers. New ones start as tasks come;
-// surplus ones end when their task does. It panics if n is below 1.
+// Resize changes the number of workers to n. New workers start when there are
+// tasks for them. Surplus workers end when their task ends. Resize panics if n
+// is below 1.
 func (p *Pool) Resize(n int) {
 	if n < 1 {
 		panic(fmt.Sprintf("goroutines: Resize: n is %d; it must be at least 1", n))
@@ -91,15 +93,15 @@ func (p *Pool) Resize(n int) {
 	if surplus <= 0 {
 		return
 	}
-	// They look, see that they are too many, and leave.
+	// The woken workers find that there are too many, and leave.
 	for _, w := range p.idle[len(p.idle)-surplus:] {
 		w.rouse()
 	}
 	p.idle = p.idle[:len(p.idle)-surplus]
 }
 
-// refuse makes the pool refuse new tasks, for the reason given unless it has
-// one already. Workers end when the queue is empty.
+// refuse makes the pool refuse new tasks with this reason. If the pool already
+// refuses tasks, the earlier reason stays. Workers end when the queue is empty.
 func (p *Pool) refuse(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,9 +130,9 @@ func (p *Pool) endLocked() {
 }
 
 // Close implements [concert.Executor]. It returns nil, except in a task or a
-// callback of the pool itself, as it would wait for itself there: then the pool
-// refuses new tasks, its goroutines end when all tasks are done, and Close
-// returns an error that wraps [concert.ErrDeadlock] at once.
+// callback of the pool itself, where it would wait for itself. There it returns
+// at once an error that wraps [concert.ErrDeadlock]. The pool refuses new
+// tasks, and its goroutines end when all tasks are done.
 func (p *Pool) Close() error {
 	p.made()
 	p.refuse(concert.ErrClosed)
@@ -168,14 +170,15 @@ func (p *Pool) cancelAll(cause error) (notStarted int) {
 
 // Stats is a snapshot of a pool.
 type Stats struct {
-	Workers int   // goroutines there are
-	Idle    int   // of these, sleeping for want of tasks
-	Queued  int   // tasks that wait for a worker
-	Waiting int   // submitters that wait for room in the queue
-	Done    int64 // tasks run since New, each item of a Map counting as one
+	Workers int   // the number of workers
+	Idle    int   // the number of workers that sleep because there are no tasks
+	Queued  int   // the number of tasks that wait for a worker
+	Waiting int   // the number of submitters that wait for room in the queue
+	Done    int64 // the number of tasks that have run since New; each item of a Map counts as one
 }
 
-// Stats returns a snapshot. Its numbers are of the same moment.
+// Stats returns a snapshot of the pool. All its numbers are from the same
+// moment.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,19 +13,19 @@ import (
 	"concert/internal/lazy"
 )
 
-// worker is one goroutine of a pool, or several in turn: if a task ends one by
-// runtime.Goexit, another one continues.
+// worker runs tasks of the pool on a goroutine. If a task ends this goroutine
+// by runtime.Goexit, the worker continues on a new one.
 type worker struct {
 	*executor.Worker
 	pool  *Pool
-	ready bool          // Init was called, if there is one; used by its goroutine only
-	wake  chan struct{} // has room for one; a token means: look at the queue
+	ready bool          // whether Options.Init was called or is nil; only the goroutine of the worker uses it
+	wake  chan struct{} // has a buffer for one; an element tells the worker to look at the queue
 }
 
-// rouse wakes a worker that sleeps.
+// rouse wakes the worker, which sleeps.
 func (w *worker) rouse() { w.wake <- struct{}{} }
 
-// startWorkerLocked adds a worker.
+// startWorkerLocked adds a worker to the pool, and starts its goroutine.
 func (p *Pool) startWorkerLocked() {
 	id := len(p.workers)
 	if n := len(p.free); n > 0 {
@@ -47,15 +47,15 @@ func (w *worker) work() {
 		}
 	}()
 	if w.pool.opts.LockOSThread {
-		runtime.LockOSThread() // never undone: the thread ends with the goroutine
+		runtime.LockOSThread() // there is no UnlockOSThread, so the thread ends with the goroutine
 	}
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("concert", w.pool.opts.Name)))
 	w.Serve(w.take)
 	finished = true
 }
 
-// take returns the next task, sleeping until there is one, or nil when the
-// worker has left. It locks the pool only to sleep and to leave.
+// take returns the next task. It sleeps until there is one. It returns nil when
+// the worker has left the pool. It locks the pool only to sleep and to leave.
 func (w *worker) take() *executor.Task {
 	p := w.pool
 	if !w.ready {
@@ -78,8 +78,8 @@ func (w *worker) take() *executor.Task {
 			w.Rest()
 			<-w.wake
 			if !w.TryResume() {
-				// A compensating carrier holds it, perhaps for long: another
-				// idle worker is as good.
+				// A compensating carrier holds this worker, perhaps for long.
+				// So wake another idle worker for the task.
 				p.mu.Lock()
 				p.waking = false
 				if p.queue.LenLocked() > 0 {
@@ -93,18 +93,18 @@ func (w *worker) take() *executor.Task {
 	}
 }
 
-// What a worker that looked is to do.
+// todo is what a worker does after a call of look.
 type todo int
 
 const (
-	run   todo = iota // the task
-	sleep             // it is among the idle
-	leave             // it is no longer among the workers
-	drain             // and look again
+	run   todo = iota // run the task that look has returned
+	sleep             // sleep; the worker is in Pool.idle
+	leave             // end; the worker is no longer in Pool.workers
+	drain             // call Drain, and then look again
 )
 
-// look looks for a task with the pool locked, and otherwise puts the worker
-// among the idle or lets it leave.
+// look locks the pool, and takes the next task from the queue. If there is
+// none, it adds the worker to Pool.idle, or removes the worker from the pool.
 func (w *worker) look(roused bool) (t *executor.Task, what todo) {
 	p := w.pool
 	p.mu.Lock()
@@ -114,7 +114,7 @@ func (w *worker) look(roused bool) (t *executor.Task, what todo) {
 	}
 	if len(p.workers) > int(p.target.Load()) {
 		if p.queue.LenLocked() > 0 {
-			p.wakeLocked() // w may have been woken for it
+			p.wakeLocked() // w may have been woken for the task, which another worker must run now
 		}
 		if w.Busy() {
 			return nil, drain
@@ -151,7 +151,8 @@ func (w *worker) leaveLocked() {
 	p.endLocked()
 }
 
-// init makes the worker's state, or breaks the pool.
+// init calls Options.Init, and stores its result in State. If Init fails, the
+// pool fails all tasks.
 func (w *worker) init() {
 	err := errors.New("initializer called runtime.Goexit")
 	defer func() {
@@ -168,13 +169,13 @@ func (w *worker) init() {
 // initPanic is the error of an initializer that panicked.
 type initPanic struct{ *concert.PanicError }
 
-// Error has the value and the stack.
+// Error returns a text with the value of the panic and the stack.
 func (e *initPanic) Error() string {
 	text := strings.TrimPrefix(e.PanicError.Error(), "concert: task panicked: ")
 	return "initializer panicked: " + text + "\n" + e.Stack()
 }
 
-// breakDown makes the pool fail everything.
+// breakDown makes the pool refuse new tasks, and fails the tasks of the queue.
 func (p *Pool) breakDown(reason error) {
 	err := lazy.Errorf("goroutines: no worker: %w", reason)
 	p.refuse(err)

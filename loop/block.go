@@ -54,10 +54,11 @@ type blocker struct {
 type derived struct {
 	caller caller
 	detach func() bool   // stops listening to caller.foreign; nil outside of a blocking call
-	ended  chan struct{} // closed when the interrupt has returned
+	ended  chan struct{} // closed when stop.interrupt has returned
 }
 
-// blockerOf returns a blocker for the coroutine and the context of c.
+// blockerOf returns a blocker for blocking calls of the coroutine with the
+// context of c.
 func blockerOf(c caller) blocker {
 	b := blocker{taskCtx: c.taskCtx}
 	if c.foreign != nil || c.shielded {

@@ -18,26 +18,26 @@ import (
 // the parent, so it ends only by endLocked. Otherwise its Done channel could be
 // closed before Err returns an error.
 type taskContext struct {
-	values   context.Context                 // supplies values and deadline
+	values   context.Context                 // supplies the values and the deadline
 	standard atomic.Pointer[standardContext] // nil before the first call of Done
 	task     *Task                           // the coroutine to which the context belongs
 
-	ended atomic.Bool // set after cause
-	cause error       // written once, under Loop.mu
+	ended atomic.Bool // whether the context has ended; set after cause is written
+	cause error       // why the context has ended; written once, with Loop.mu held
 
 	// Guarded by Loop.mu:
 	parent      *taskContext // nil for the main coroutine
 	firstChild  *taskContext // the newest child
 	prevSibling *taskContext
 	nextSibling *taskContext
-	detached    bool // no longer in the tree; new children go to its parent
+	detached    bool // whether the context has left the tree; its parent gets its new children
 
 	// Written before another goroutine can use the context:
-	shielded           bool             // does not end when its parent ends
-	hasForeignAncestor bool             // it or an ancestor has a listener
-	listener           *contextListener // to values, if that is a foreign context that may end earlier; else nil
+	shielded           bool             // whether the context continues when its parent ends
+	hasForeignAncestor bool             // whether the context or one of its ancestors has a listener
+	listener           *contextListener // listens to values if that is a foreign context that may end earlier; otherwise nil
 
-	deadline *deadline // of WithTimeout and WithDeadline, else nil
+	deadline *deadline // set by WithTimeout and WithDeadline; otherwise nil
 }
 
 // deadline is the time at which a taskContext ends.
@@ -52,7 +52,8 @@ type standardContext struct {
 	cancel context.CancelCauseFunc
 }
 
-// openStandard returns the standard context inside, and makes it if necessary.
+// openStandard returns tc.standard. It creates the standard context if there is
+// none yet.
 func (tc *taskContext) openStandard() *standardContext {
 	in := tc.standard.Load()
 	if in == nil {
@@ -72,7 +73,8 @@ func (tc *taskContext) openStandard() *standardContext {
 type taskContextKey struct{}
 
 // init adds tc to the tree, as a child of parent. ctx is the context from which
-// tc is made: parent, or derived from parent by another package.
+// tc is derived: parent itself, or a context that another package has derived
+// from parent.
 func (tc *taskContext) init(t *Task, parent *taskContext, ctx context.Context) {
 	tc.task = t
 	tc.values = ctx
@@ -97,7 +99,8 @@ func (tc *taskContext) init(t *Task, parent *taskContext, ctx context.Context) {
 	l.mu.Unlock()
 }
 
-// addListenerLocked makes tc end when the context of the listener ends.
+// addListenerLocked sets the listener of tc, so that tc ends when the context
+// of the listener ends.
 func (tc *taskContext) addListenerLocked(listener *contextListener) {
 	switch {
 	case listener == nil:
@@ -212,7 +215,7 @@ func (tc *taskContext) endLocked(cause error) bool {
 		l.timers.remove(&tc.deadline.timer)
 	}
 	if in := tc.standard.Load(); in != nil {
-		in.cancel(cause) // starts goroutines, but calls no code of the program
+		in.cancel(cause) // cancel may start goroutines, but calls no code of the program
 	}
 	if t := tc.task; t.waitCtx == tc {
 		switch t.state {
@@ -266,7 +269,7 @@ func (tc *taskContext) Value(key any) any {
 		return tc
 	}
 	if tc.ended.Load() || tc.standard.Load() != nil {
-		return tc.openStandard().Value(key) // so that context.Cause finds the cause
+		return tc.openStandard().Value(key) // lets context.Cause find the cause
 	}
 	return tc.values.Value(key)
 }

@@ -7,13 +7,14 @@ import (
 	"concert/executor"
 )
 
-// caller is the running coroutine, as a function of this package sees it: with
-// the context that ends the wait of the function. That is foreign if it is set,
-// none if shielded is set, and taskCtx otherwise.
+// caller is the running coroutine that calls a function of this package, with
+// the context that ends the wait of the function. This context is foreign if
+// that is set. No context ends the wait if shielded is set. Otherwise taskCtx
+// ends it.
 type caller struct {
 	taskCtx  *taskContext    // the innermost context of this package
-	foreign  context.Context // derived from taskCtx by another package, and may end earlier; or nil
-	shielded bool            // derived from taskCtx by context.WithoutCancel
+	foreign  context.Context // a context that another package has derived from taskCtx, and that may end earlier; or nil
+	shielded bool            // whether the caller's context was derived from taskCtx by context.WithoutCancel
 }
 
 func (c caller) task() *Task { return c.taskCtx.task }
@@ -76,9 +77,9 @@ func (t *Task) panicNotCurrent(op op) {
 	panic(fmt.Sprintf("loop: %s called with the context of coroutine %s while coroutine %s runs: use a context only in its own coroutine, and not in Block or on another goroutine", op, t, now))
 }
 
-// beginAwait is callerOf for a function that may wait. It fails if the context
-// has ended. Before it fails, other coroutines run, so a coroutine that ignores
-// the error cannot block the loop.
+// beginAwait is callerOf for a function that may wait. It returns an error if
+// the context has ended. Before it returns the error, other coroutines run, so
+// a coroutine that ignores the error cannot block the loop.
 func beginAwait(ctx context.Context, op op) (caller, error) {
 	c := callerOf(ctx, op)
 	return c, c.checkAwait()
@@ -121,8 +122,8 @@ func (c caller) ended() error {
 	return nil
 }
 
-// endedLocked is ended without foreign contexts, for a caller that holds mu and
-// has called ended before.
+// endedLocked is ended for a caller that holds mu. It does not check foreign
+// contexts, because the caller has called ended before.
 func (c caller) endedLocked() error {
 	if tc := c.waitContext(); tc != nil && tc.ended.Load() {
 		return tc.cause

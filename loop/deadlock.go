@@ -21,7 +21,7 @@ import (
 // cancellation must do so in Block.
 type DeadlockError struct {
 	mu    sync.Mutex
-	waits []Wait // guarded by mu; each coroutine adds its site when it is woken
+	waits []Wait // guarded by mu; each coroutine adds the place where it waited when it is woken
 }
 
 // Waits returns the waits of the coroutines, parents first, up to 100. It is
@@ -35,9 +35,9 @@ func (e *DeadlockError) Waits() []Wait {
 // Wait describes a coroutine that waits.
 type Wait struct {
 	Coroutine string // the name of the coroutine
-	Spawned   string // where it was started, as file:line
-	For       string // what it waits for
-	At        string // where it waits, as file:line; empty if unknown
+	Spawned   string // where the coroutine was started, as file:line
+	For       string // what the coroutine waits for
+	At        string // where the coroutine waits, as file:line; empty if unknown
 
 	task *Task
 }
@@ -67,8 +67,8 @@ func shortPath(place string) string {
 	return filepath.Join(filepath.Base(dir), file)
 }
 
-// isStuckLocked reports, when no coroutine is ready, whether nothing can wake
-// one.
+// isStuckLocked reports whether no event can wake a coroutine. The caller has
+// checked that no coroutine is ready.
 func (l *Loop) isStuckLocked() bool {
 	return l.live > 0 && l.outside == 0 && len(l.listeners.byTarget) == 0 && l.openPortals == 0 && len(l.timers.heap) == 0
 }

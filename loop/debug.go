@@ -188,11 +188,11 @@ var opNames = [...]string{
 // origin describes the function of a coroutine and the site at which it was
 // started.
 type origin struct {
-	function uintptr // its code pointer, or 0
+	function uintptr // the code pointer of the function, or 0
 	site     uintptr // the program counter of the start, or 0
 
 	once            sync.Once
-	name, spawnedAt string // written by once
+	name, spawnedAt string // set by once
 }
 
 // codePointer returns the code pointer of a function.

@@ -59,7 +59,7 @@ const maxMethodTime = time.Second
 // is false.
 func isCancellationOnly(err, cause error) bool {
 	if !callsMethods(err) && !callsMethods(cause) {
-		return onlyReports(err, cause) // calls no code of the program
+		return onlyReports(err, cause) // this call runs no code of the program
 	}
 	only, _ := executor.CallIsolated(maxMethodTime, func() bool { return onlyReports(err, cause) })
 	return only
@@ -70,7 +70,7 @@ func isCancellationOnly(err, cause error) bool {
 func callsMethods(err error) bool {
 	switch err.(type) {
 	case canceled, *siblingError:
-		return false // their methods are in this package
+		return false // the methods of these types belong to this package
 	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
 		return true
 	}
@@ -98,7 +98,7 @@ func onlyReports(err, cause error) bool {
 	return wrapped != nil && onlyReports(wrapped, cause)
 }
 
-// matches is errors.Is without the wrapped errors.
+// matches is errors.Is for err itself, without the errors that it wraps.
 func matches(err, target error) bool {
 	if reflect.ValueOf(target).Comparable() && reflect.ValueOf(err).Comparable() && err == target {
 		return true

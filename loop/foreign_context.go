@@ -25,20 +25,20 @@ type contextListener struct {
 
 	// Guarded by Loop.mu:
 	ended  bool  // ctx has ended
-	cause  error // of ctx, if ended
-	active bool  // in Loop.listeners, or the listener of Run: the end of ctx ends target
-	index  int   // in listenerSet.all
+	cause  error // the cause of ctx; set when ended is
+	active bool  // whether the end of ctx ends target: the listener is in Loop.listeners, or it is the listener of Run
+	index  int   // the index of the listener in listenerSet.all
 }
 
-// listen starts to listen to ctx. target is what ends with it. The caller must
-// not hold mu.
+// listen starts to listen to ctx. target is the wait of a coroutine or the
+// taskContext that ends when ctx ends. The caller must not hold mu.
 func (l *Loop) listen(target any, ctx context.Context) *contextListener {
 	cl := &contextListener{loop: l, target: target, ctx: ctx}
 	cl.stop = context.AfterFunc(ctx, cl.onEnd)
 	return cl
 }
 
-// onEnd is called when the context has ended.
+// onEnd is called when the foreign context has ended.
 func (cl *contextListener) onEnd() {
 	cause := context.Cause(cl.ctx)
 	l := cl.loop
@@ -47,7 +47,7 @@ func (cl *contextListener) onEnd() {
 	l.unlock(nil)
 }
 
-// setEndedLocked records the end of the context, and ends the target.
+// setEndedLocked records the end of the foreign context, and ends the target.
 func (cl *contextListener) setEndedLocked(cause error) {
 	if cl.ended {
 		return

@@ -13,17 +13,17 @@ type Group struct {
 	ctx   taskContext
 	owner *Task // the coroutine that called WithGroup
 
-	canceled atomic.Bool // Cancel ended the context, or the end of all children did
+	canceled atomic.Bool // whether Cancel, or the end of all other children, has ended the context
 
 	// Used only by the holder of the scheduler lock:
-	live         int  // children that have not ended
-	background   int  // children of Background that have not ended
-	joining      bool // the owner is parked until the children have ended
-	returned     bool // WithGroup has returned
+	live         int  // number of children that have not ended
+	background   int  // number of children started by Background that have not ended
+	joining      bool // whether the owner is parked until the children have ended
+	returned     bool // whether WithGroup has returned
 	failures     []error
 	cancellation error // the first cancellation-only error
 
-	origin *origin // of the newest child
+	origin *origin // the origin of the newest child
 }
 
 // WithGroup calls body with a new group. body and the children can start more
@@ -56,7 +56,7 @@ func WithGroup(ctx context.Context, body func(ctx context.Context, g *Group) err
 func (g *Group) do(body func() error) error {
 	returned := false
 	defer func() {
-		if !returned { // a panic or a runtime.Goexit
+		if !returned { // body has panicked or called runtime.Goexit
 			g.end(errCanceled)
 			g.join()
 		}
@@ -79,7 +79,7 @@ func (g *Group) do(body func() error) error {
 	if g.canceled.Load() {
 		return nil
 	}
-	return g.cancellation // the context was ended from outside
+	return g.cancellation // not nil only if the context was ended from outside of the group
 }
 
 // join waits until the children have ended. When only background children
@@ -290,7 +290,7 @@ func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, e
 		return nil
 	})
 	for i, t := range tasks {
-		outcomes[i].Err = t.err // also of a function that panicked or never ran
+		outcomes[i].Err = t.err // set also if the function panicked or never ran
 	}
 	return outcomes
 }

@@ -52,28 +52,28 @@ type Loop struct {
 	opts    Options
 	started time.Time       // by the real clock
 	epoch   time.Time       // started, or the start of virtual time
-	labels  context.Context // has the profiling labels of the goroutines
-	number  string          // identifies the loop in the process
-	random  *rand.Rand      // seeded by Options.Seed, or nil; used only by the holder of the scheduler lock
+	labels  context.Context // has the profiling labels for the goroutines of the loop
+	number  string          // a number that identifies the loop in the process
+	random  *rand.Rand      // nil without Options.Seed; used only by the holder of the scheduler lock
 
 	current atomic.Pointer[Task] // the holder of the scheduler lock, or nil; written under mu
 
 	mu sync.Mutex
 
 	// Guarded by mu:
-	lockHeld         bool     // a coroutine holds the scheduler lock
+	lockHeld         bool     // whether a coroutine holds the scheduler lock
 	ready            runQueue // coroutines that wait for the scheduler lock
-	steps            uint64   // counts the grants of the scheduler lock
-	endedContexts    uint64   // counts the taskContexts that have ended
-	live             int      // coroutines that have not ended
-	outside          int      // coroutines in a blocking call
+	steps            uint64   // number of times that the scheduler lock was granted
+	endedContexts    uint64   // number of taskContexts that have ended
+	live             int      // number of coroutines that have not ended
+	outside          int      // number of coroutines that are in a blocking call
 	openPortals      int
-	timers           timers      // of Sleep, Group.After and deadlines
-	listeners        listenerSet // to foreign contexts
+	timers           timers      // the timers of Sleep, Group.After and deadlines
+	listeners        listenerSet // the listeners to foreign contexts
 	poll             pollState
-	interrupts       []pendingInterrupt // to be started when mu is released
-	stoppedListeners []*contextListener // to be stopped when mu is released
-	root             *taskContext       // of the main coroutine
+	interrupts       []pendingInterrupt // interrupts to start when mu is released
+	stoppedListeners []*contextListener // listeners to stop when mu is released
+	root             *taskContext       // the context of the main coroutine
 	deadlock         *DeadlockError     // nil until a deadlock is found
 	closed           bool               // Run has returned
 
@@ -82,7 +82,7 @@ type Loop struct {
 	alarmAt time.Duration // when alarm is due
 	watch   stallWatch
 
-	spareGrantChans []grantChan // used only by the holder of the scheduler lock
+	spareGrantChans []grantChan // channels for reuse; used only by the holder of the scheduler lock
 }
 
 // loops counts the loops of the process.

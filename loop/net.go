@@ -41,7 +41,7 @@ func Conn(ctx context.Context, c net.Conn) net.Conn {
 type conn struct {
 	net.Conn
 	blocker
-	deadlines *deadlines // set by the user, or nil
+	deadlines *deadlines // the deadlines that the program has set; nil if it has set none
 }
 
 type deadlines struct{ read, write time.Time }
@@ -102,7 +102,7 @@ func (c *conn) endWrite(all int, n *int, err *error) {
 	}
 }
 
-// userDeadlines returns the deadlines that the user has set.
+// userDeadlines returns the deadlines that the program has set.
 func (c *conn) userDeadlines() deadlines {
 	if c.deadlines == nil {
 		return deadlines{}
@@ -159,7 +159,7 @@ func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.C
 		panic("loop: Serve called with a nil listener or function")
 	}
 	return WithGroup(ctx, func(ctx context.Context, g *Group) error {
-		defer listener.Close() // before WithGroup waits for the handlers
+		defer listener.Close() // runs before WithGroup waits for the handlers
 		for pause := time.Duration(0); ; {
 			c, err := accept(ctx, listener)
 			if err != nil {

@@ -17,13 +17,13 @@ import (
 // run_coroutine_threadsafe in Python.
 type Portal struct {
 	group *Group
-	task  *Task // parked while the portal is open
+	task  *Task // the coroutine that is parked while the portal is open
 
 	closed bool // guarded by Loop.mu
 
 	// For a portal of Open:
 	done chan struct{} // closed when the loop has ended; else nil
-	err  error         // of Run; written before done closes
+	err  error         // the error of Run; written before done is closed
 }
 
 // Portal opens a [Portal] into the loop. The group waits until the portal is
@@ -109,7 +109,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	}
 	g := p.group
 	l := g.owner.loop
-	if t := runningTask(ctx); t != nil && t.loop == l { // already a coroutine of the loop
+	if t := runningTask(ctx); t != nil && t.loop == l { // the caller is already a coroutine of the loop
 		if p.isClosed() {
 			return ErrClosed
 		}
@@ -136,7 +136,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	l.acquireLocked(t)
 	err = errNotReturned
 	defer func() { t.finish(err, false) }()
-	if p.isClosed() { // during the wait for the scheduler lock
+	if p.isClosed() { // the portal was closed while Run waited for the scheduler lock
 		err = ErrClosed
 		return err
 	}

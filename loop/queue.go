@@ -8,9 +8,9 @@ import (
 )
 
 // Queue passes items between coroutines, first in, first out. Waiters are
-// served in the order in which they came. Each item is received exactly once,
-// or is still in the queue: a Get that was canceled has removed no item, and a
-// Put that was canceled has added none.
+// served in the order in which they began to wait. Each item is received
+// exactly once, or is still in the queue: a Get that was canceled has removed
+// no item, and a Put that was canceled has added none.
 type Queue[T any] struct {
 	capacity int // 0 means no limit
 	items    ring[T]

@@ -134,7 +134,7 @@ func (l *Loop) unlockMu() []*contextListener {
 	l.interrupts, l.stoppedListeners = nil, nil
 	l.mu.Unlock()
 	for _, pi := range interrupts {
-		go l.runInterrupt(pi) // on its own goroutine, as it may take long
+		go l.runInterrupt(pi) // on another goroutine, because an interrupt may take long
 	}
 	return listeners
 }
@@ -249,14 +249,14 @@ func (t *Task) yield() {
 
 // leaveLoop releases the scheduler lock for a blocking call, until reenterLoop.
 // If the context ctx of the coroutine ends before that, stop.interrupt is
-// called once, possibly on another goroutine. It has returned when reenterLoop
-// returns.
+// called once, possibly on another goroutine. reenterLoop does not return
+// before interrupt has returned.
 func (t *Task) leaveLoop(op op, ctx *taskContext, stop interrupter) {
 	l := t.loop
 	l.mu.Lock()
 	t.state = outside
 	l.outside++
-	if ctx != nil && ctx.ended.Load() { // after the check of the caller
+	if ctx != nil && ctx.ended.Load() { // the context has ended after the caller has checked it
 		l.interruptLocked(t, stop)
 	} else {
 		t.waitCtx, t.waitTarget = ctx, stop
@@ -265,8 +265,8 @@ func (t *Task) leaveLoop(op op, ctx *taskContext, stop interrupter) {
 	l.unlock(l.handOverLocked())
 }
 
-// reenterLoop acquires the scheduler lock again after leaveLoop, when it is the
-// turn of the coroutine.
+// reenterLoop acquires the scheduler lock again after leaveLoop. It blocks
+// until the coroutine gets the lock.
 func (t *Task) reenterLoop() {
 	l := t.loop
 	l.mu.Lock()
@@ -306,7 +306,8 @@ type pendingInterrupt struct {
 	target interrupter
 }
 
-// interruptLocked requests the interrupt of a coroutine that is outside.
+// interruptLocked requests the call of stop.interrupt, for the coroutine t,
+// which is outside.
 func (l *Loop) interruptLocked(t *Task, stop interrupter) {
 	t.interrupting = true
 	t.waitCtx, t.waitTarget = nil, nil
@@ -318,7 +319,7 @@ func (l *Loop) runInterrupt(pi pendingInterrupt) {
 	pi.target.interrupt()
 	l.mu.Lock()
 	pi.task.interrupting = false
-	if l.wakeLocked(pi.task, nil) { // it waits in reenterLoop
+	if l.wakeLocked(pi.task, nil) { // the coroutine waits in reenterLoop
 		l.outside--
 	}
 	l.unlock(nil)
@@ -391,7 +392,7 @@ func (t *Task) run(reuse bool) (next *Task) {
 		next = t.finish(err, reuse)
 	}()
 	if t.ctx.ended.Load() {
-		err = t.ctx.cause // canceled before the start
+		err = t.ctx.cause // the coroutine was canceled before it started
 	} else {
 		err = b.call(&t.ctx)
 	}
@@ -431,13 +432,13 @@ func (t *Task) finish(err error, reuse bool) (next *Task) {
 }
 
 // runQueue is the queue of the ready coroutines, linked by Task.nextReady. If
-// the order is random, they are in a slice instead.
+// the order is random, the coroutines are in the slice tasks instead.
 type runQueue struct {
 	first, last *Task
 	n           int
 
 	random *rand.Rand // nil for first in, first out
-	tasks  []*Task    // with random
+	tasks  []*Task    // used if random is set
 }
 
 func (q *runQueue) push(t *Task) {

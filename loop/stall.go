@@ -20,9 +20,9 @@ const defaultStall = 100 * time.Millisecond
 type StallReport struct {
 	Loop      string        // the name of the loop
 	Coroutine string        // the name of the coroutine
-	Spawned   string        // where it was started, as file:line
-	For       time.Duration // how long it has held the loop so far
-	Stack     string        // its stack, the innermost call first; empty if the coroutine has awaited in the meantime
+	Spawned   string        // where the coroutine was started, as file:line
+	For       time.Duration // how long the coroutine has held the loop so far
+	Stack     string        // the stack of the coroutine, the innermost call first; empty if the coroutine has awaited in the meantime
 }
 
 // String describes the stall, and says what to do.
@@ -40,10 +40,10 @@ func (r *StallReport) String() string {
 type stallWatch struct {
 	timer    *time.Timer
 	armed    bool
-	now      time.Duration // the time of the last check, or of the arming
+	now      time.Duration // the time of the last check, or of the call of watchLocked
 	steps    uint64        // Loop.steps at that time
-	since    time.Duration // when steps had this value for the first time
-	reported bool          // the current step was reported
+	since    time.Duration // when steps had its present value for the first time
+	reported bool          // whether the stall of the current step was reported
 }
 
 func (w *stallWatch) stop() {
@@ -63,7 +63,7 @@ func (l *Loop) checkPeriod() time.Duration {
 	return max(l.opts.Stall/checksPerStall, time.Millisecond)
 }
 
-// watchLocked arms the stallWatch.
+// watchLocked starts the checks of the stallWatch, unless they run already.
 func (l *Loop) watchLocked() {
 	w := &l.watch
 	if w.armed || l.closed {

@@ -42,7 +42,7 @@ func (e *Event) Wait(ctx context.Context) error {
 // Mutex is a lock among coroutines, for a critical section that awaits. A
 // section without an await needs no Mutex, because no other coroutine runs
 // between two awaits. The zero value is unlocked. Waiters acquire the lock in
-// the order in which they came.
+// the order in which they began to wait.
 type Mutex struct {
 	holder  atomic.Pointer[Task] // written by the holder of the scheduler lock
 	waiters waitQueue
@@ -83,7 +83,7 @@ func (m *Mutex) Unlock() {
 }
 
 // Semaphore limits how many coroutines hold it at the same time. Waiters
-// acquire it in the order in which they came.
+// acquire it in the order in which they began to wait.
 type Semaphore struct {
 	free    int
 	waiters waitQueue
@@ -140,7 +140,7 @@ type Cond struct {
 // holds it again when it returns, also after an error.
 func (c *Cond) Wait(ctx context.Context) error {
 	caller := callerOf(ctx, opCondWait)
-	if caller.ended() != nil { // no switch before the wait, or a notification could be missed
+	if caller.ended() != nil { // no other coroutine may run before the wait, or the caller could miss a notification
 		return caller.checkAwait()
 	}
 	if c.L == nil {

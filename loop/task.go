@@ -19,10 +19,10 @@ import (
 type Task struct {
 	loop   *Loop
 	group  *Group      // nil for the main coroutine
-	body   body        // nil once the coroutine has started
+	body   body        // nil after the coroutine has started
 	grant  grantChan   // nil before the start and after the end
 	origin *origin     // describes the function; shared by coroutines with the same function
-	ctx    taskContext // is given to the function
+	ctx    taskContext // the context that the function of the coroutine is given
 
 	// values supplies the values of ctx, including the releaser for waits
 	// of package concert. It is nil until a value is looked up, and then
@@ -30,18 +30,18 @@ type Task struct {
 	values atomic.Pointer[context.Context]
 
 	// Guarded by loop.mu:
-	nextReady     *Task         // in the run queue
+	nextReady     *Task         // the next coroutine in the run queue
 	timer         timer         // set by Sleep and Group.After
-	waitCtx       *taskContext  // while parked or outside: its end ends the wait; or nil
+	waitCtx       *taskContext  // while parked or outside: the context whose end ends the wait, or nil
 	waitTarget    any           // while parked: what the coroutine waits for; while outside: an interrupter; or nil
 	since         time.Duration // when the wait began, to the precision of coarseNowLocked
 	name          *string       // set by SetName, or nil
 	op            op            // the function in which the coroutine waits
 	state         state
-	started       bool // the coroutine was granted the scheduler lock
-	interrupting  bool // runInterrupt has not returned
-	awaitsForeign bool // the end of a foreign context ends the wait
-	external      bool // runs on the goroutine of a caller of Portal.Run
+	started       bool // whether the coroutine was granted the scheduler lock
+	interrupting  bool // whether runInterrupt has not returned yet
+	awaitsForeign bool // whether the end of a foreign context ends the wait
+	external      bool // whether the coroutine runs on the goroutine of a caller of Portal.Run
 
 	// err is the result of the last wait, guarded by loop.mu. When done is
 	// set, it is the error of the function, and does not change.
@@ -49,10 +49,10 @@ type Task struct {
 	done atomic.Bool
 
 	// Used only by the holder of the scheduler lock:
-	background             bool       // its group does not wait for it
-	isolated               bool       // its error does not fail its group
-	inQueue                *waitQueue // in which the coroutine waits, or nil
-	prevWaiter, nextWaiter *Task      // in that queue
+	background             bool       // whether the group does not wait for the coroutine
+	isolated               bool       // whether an error of the coroutine does not end the group
+	inQueue                *waitQueue // the queue in which the coroutine waits, or nil
+	prevWaiter, nextWaiter *Task      // the neighbors in inQueue
 	joiners                waitQueue  // coroutines that wait for the end of this one
 }
 
@@ -70,7 +70,7 @@ type funcBody func(ctx context.Context) error
 
 func (fn funcBody) call(ctx context.Context) error { return fn(ctx) }
 
-// init links the parts of a new coroutine.
+// init sets the fields of a new coroutine that refer to the coroutine itself.
 func (t *Task) init() {
 	t.ctx.task = t
 	t.timer.taskCtx = &t.ctx

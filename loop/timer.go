@@ -9,10 +9,10 @@ import (
 
 // timer is the time at which a coroutine is woken or a taskContext ends.
 type timer struct {
-	at      time.Duration // since Loop.epoch
+	at      time.Duration // the time when the timer fires, since Loop.epoch
 	seq     uint64        // orders timers with the same time
 	taskCtx *taskContext  // the context that ends, if it has a deadline, or else the context of the coroutine
-	index   int32         // in the heap, from 1; 0 if the timer is not set
+	index   int32         // the index in the heap, from 1; 0 if the timer is not set
 }
 
 // set reports whether the timer is in the heap.
@@ -85,8 +85,8 @@ func (l *Loop) fireLocked(now time.Duration) {
 	}
 }
 
-// canJumpLocked reports, when no coroutine is ready, whether virtual time can
-// advance.
+// canJumpLocked reports whether virtual time can advance. The caller has
+// checked that no coroutine is ready.
 func (l *Loop) canJumpLocked() bool {
 	return l.opts.Virtual && l.outside == 0 && len(l.timers.heap) > 0
 }

@@ -59,7 +59,8 @@ func bad(format string, args ...any) error {
 
 var le = binary.LittleEndian
 
-// begin appends the header of a frame whose length end fills in.
+// begin appends the header of a frame. The function end sets the length in it
+// later.
 func begin(b []byte, t Type) []byte { return append(b, 0, 0, 0, 0, byte(t)) }
 
 // end completes the frame that begins at start.
@@ -74,9 +75,9 @@ type Span struct{ Offset, Length uint64 }
 
 // Payload is a value: its bytes in the frame, or their span in shared memory.
 type Payload struct {
-	executor.Encoded      // without its bytes if Shared
-	Shared           bool // the bytes are in shared memory
-	Span             Span // if Shared
+	executor.Encoded      // the kind, and the bytes unless Shared is set
+	Shared           bool // whether the bytes are in shared memory
+	Span             Span // the position of the bytes in shared memory, if Shared is set
 }
 
 const spanSize = 8 + 8
@@ -112,7 +113,7 @@ func parsePayload(b []byte) (p Payload, err error) {
 type CallHead struct {
 	Seq   uint32        // number of the frame; increases with each frame for a worker
 	Left  time.Duration // time until the deadline of the calls; 0 for none, negative if it has passed
-	Name  string        // of the function
+	Name  string        // the name of the function
 	Count uint16        // number of the arguments that follow, one for each call; calls are numbered from 0 up
 }
 
@@ -209,7 +210,7 @@ func parseID(b []byte) ID { return ID{le.Uint32(b), le.Uint32(b[4:])} }
 // Reason is the reason of a cancellation.
 type Reason byte
 
-// The reasons.
+// The reasons of a cancellation.
 const (
 	Canceled Reason = 1 // context.Canceled
 	Expired  Reason = 2 // context.DeadlineExceeded
@@ -249,7 +250,8 @@ const Marks = 2
 
 // Gate, a bit of HelloBody.Flags, means that the worker sets a mark, and then
 // reads the gate of the journal: the number of TakeBack frames that the pool
-// has sent. It does not begin the call before it has received that many.
+// has sent. It does not begin the call before it has received as many TakeBack
+// frames.
 const Gate = 4
 
 // AppendHello appends a Hello.
@@ -312,8 +314,8 @@ func ParseProgress(b []byte) (p ProgressBody, err error) {
 type Outcome struct {
 	ID    ID
 	Ran   time.Duration // run time of the function
-	Value Payload       // of a Result
-	Error []byte        // of a Failure: the result of executor.EncodeError
+	Value Payload       // the value in a Result
+	Error []byte        // the error in a Failure, encoded by executor.EncodeError
 }
 
 // AppendResult appends a Result.

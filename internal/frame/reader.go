@@ -25,9 +25,9 @@ func NewReader(r io.Reader, max int) *Reader {
 	return &Reader{r: r, max: max, limit: max, buf: make([]byte, readSize)}
 }
 
-// Limit makes the Reader cut frames that are longer than that number of bytes:
-// Next returns the first cutSize bytes of the body, and drops the rest. It does
-// not cut a frame that the buffer contains completely.
+// Limit makes the Reader cut frames that are longer than the given number of
+// bytes: Next returns the first cutSize bytes of the body, and drops the rest.
+// It does not cut a frame that the buffer contains completely.
 func (r *Reader) Limit(bytes int) { r.limit = min(r.max, max(bytes, cutSize+1)) }
 
 const cutSize = 64
@@ -122,7 +122,7 @@ func (r *Reader) fill() error {
 	if r.first == r.last {
 		r.first, r.last = 0, 0
 		if len(r.buf) > 16*readSize {
-			r.buf = make([]byte, readSize) // after a large frame
+			r.buf = make([]byte, readSize) // the buffer is too large after a large frame, so replace it
 		}
 	}
 	if r.last == len(r.buf) || r.first > 0 && r.first+need > len(r.buf) {

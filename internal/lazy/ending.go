@@ -21,9 +21,10 @@ type Ending struct {
 // NewEnding returns an Ending that has not ended.
 func NewEnding() *Ending { return &Ending{done: make(chan struct{})} }
 
-// End ends the context. cause is what [context.Cause] returns from now on; nil
-// means err. An err that is not [context.DeadlineExceeded] means
-// [context.Canceled]. Only the first End counts.
+// End ends the context. [context.Cause] returns cause from now on, or the
+// result of Err if cause is nil. The Err method returns
+// [context.DeadlineExceeded] if err is that error, and [context.Canceled]
+// otherwise. Only the first End counts.
 func (e *Ending) End(err, cause error) {
 	as := endedContext(err, cause)
 	e.mu.Lock()
@@ -74,7 +75,8 @@ func (e *Ending) Err() error {
 	return nil
 }
 
-// Value answers package context, which asks for the cause after the end.
+// Value returns values only for the keys of package context, which looks up the
+// cause after the end.
 func (e *Ending) Value(key any) any {
 	if as := e.ended(); as != nil {
 		return as.Value(key)
@@ -92,5 +94,5 @@ func (e *Ending) AfterFunc(end func()) (stop func() bool) {
 		return func() bool { return false }
 	}
 	e.below = append(e.below, end)
-	return func() bool { return true } // it would cancel a context that has ended
+	return func() bool { return true } // stop has nothing to do, because the context has already ended
 }

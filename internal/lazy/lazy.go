@@ -34,7 +34,8 @@ type Context struct {
 type Link interface {
 	context.Context
 	// Source returns the nearest parent, or parent of a parent, that is not a
-	// Link. It returns nil if it would have to ask the parent.
+	// Link. It returns nil if it would have to call a method of the parent to
+	// find out.
 	Source() context.Context
 }
 
@@ -68,7 +69,7 @@ func (c *Context) open() *cancelContext {
 // Opened reports whether Done has been called.
 func (c *Context) Opened() bool { return c.inner.Load() != nil }
 
-// End cancels the context, once it is over.
+// End cancels the context after its task has ended.
 func (c *Context) End() {
 	if in := c.inner.Load(); in != nil {
 		in.cancel(nil)
@@ -124,7 +125,7 @@ func (c *Context) Source() context.Context {
 	return nil
 }
 
-// SourceOf returns the context that has the values of a child of parent.
+// SourceOf returns the context in which a child of parent looks up its values.
 func SourceOf(parent context.Context) context.Context {
 	if l, ok := parent.(Link); ok {
 		if s := l.Source(); s != nil {
@@ -135,9 +136,9 @@ func SourceOf(parent context.Context) context.Context {
 }
 
 // IsCancelKey reports whether the key is the one by which package context asks
-// a context for its cancel context. If package context no longer had such a
-// key, IsCancelKey would report true for every key: then the cancel context
-// would answer all calls of Value.
+// a context for its cancel context. If a version of package context has no such
+// key, IsCancelKey reports true for every key, so that the cancel context
+// answers all calls of Value.
 func IsCancelKey(key any) bool { return cancelKey == nil || key == cancelKey }
 
 var cancelKey = func() any {

@@ -22,9 +22,9 @@ import (
 // Options tunes an Executor.
 type Options struct {
 	Queue    int           // maximum number of queued tasks; zero means 16
-	Claim    int           // calls that a worker claims at once; zero means 4
-	Timeout  time.Duration // for methods that encode or decode a value; zero means none
-	Grace    time.Duration // after Shutdown has canceled all tasks; zero means 5 seconds
+	Claim    int           // maximum number of calls that a worker claims together; zero means 4
+	Timeout  time.Duration // time limit for methods that encode or decode a value; zero means no limit
+	Grace    time.Duration // how long Shutdown waits after it has canceled all tasks; zero means 5 seconds
 	Observer concert.Observer
 }
 
@@ -41,20 +41,20 @@ type Executor struct {
 
 	mu       sync.Mutex
 	changed  sync.Cond      // wakes all workers
-	claiming bool           // a worker claims; guarded by mu
-	ready    []*call        // claimed, for any worker; guarded by mu
-	calls    map[*call]bool // claimed and not settled; guarded by mu
+	claiming bool           // whether a worker is claiming calls; guarded by mu
+	ready    []*call        // claimed calls that any worker may run; guarded by mu
+	calls    map[*call]bool // calls that are claimed and not settled; guarded by mu
 	closed   bool           // guarded by mu
-	hurried  bool           // Shutdown has canceled all tasks; guarded by mu
+	hurried  bool           // whether Shutdown has canceled all tasks; guarded by mu
 	workers  int            // number of workers that have not ended; guarded by mu
 }
 
 type call struct {
 	batch   *executor.Batch
 	i       int             // the number of the call in its batch
-	ctx     context.Context // of the worker, for the function
+	ctx     context.Context // the context with which the worker calls the function
 	cancel  context.CancelCauseFunc
-	expire  func() // ends ctx as its deadline does
+	expire  func() // ends ctx with context.DeadlineExceeded, as its deadline does
 	running bool   // guarded by mu
 }
 
@@ -133,7 +133,7 @@ func (e *Executor) cancelAll(cause error) (notStarted int) {
 	return notStarted + e.group.CancelUserCode(cause)
 }
 
-// running returns the names of the tasks that run.
+// running returns the names of the functions of running calls.
 func (e *Executor) running() (names []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -241,8 +241,8 @@ func (e *Executor) work(id int) {
 	}
 }
 
-// invoke runs one call as another process would: its argument and its result
-// are bytes.
+// invoke runs one call like a worker in another process: with an encoded
+// argument and an encoded result.
 func (e *Executor) invoke(id int, c *call) {
 	defer c.cancel(nil)
 	// Only the deadline and the end of the caller's context reach the worker,
