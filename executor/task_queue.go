@@ -31,9 +31,10 @@ type TaskQueue struct {
 	moves   atomic.Uint32 // odd while tasks are being moved; changed under mu
 
 	// Guarded by mu:
-	dropped int         // about how many tasks of the queue are canceled, or were run by a task that waited for them
-	waiters roomWaiters // blocked submitters
-	closed  error       // error with which the queue refuses tasks; nil while it is open
+	reserved int         // slots of tasks that are not in the queue
+	dropped  int         // about how many tasks of the queue are canceled, or were run by a task that waited for them
+	waiters  roomWaiters // blocked submitters
+	closed   error       // error with which the queue refuses tasks; nil while it is open
 }
 
 // NewTaskQueue returns a queue for an executor with the mutex mu. At most size
@@ -151,6 +152,29 @@ func (q *TaskQueue) AgainLocked(t *Task) {
 	q.addLocked(t)
 }
 
+// AddFirstLocked puts a task that was accepted before at the front of the
+// queue, even if the queue is full or closed. An executor that calls it must
+// not call Next, but only NextLocked.
+func (q *TaskQueue) AddFirstLocked(t *Task) {
+	q.tasks.pushFirstLocked(t)
+	q.onTask()
+}
+
+// ReserveLocked changes the number of tasks that have left the queue and still
+// count for its size.
+func (q *TaskQueue) ReserveLocked(change int) {
+	q.reserved += change
+	q.admitLocked()
+}
+
+// DrainLocked removes all tasks from the queue and returns them.
+func (q *TaskQueue) DrainLocked() (tasks []*Task) {
+	for t := q.NextLocked(); t != nil; t = q.NextLocked() {
+		tasks = append(tasks, t)
+	}
+	return tasks
+}
+
 // Dropped frees the slots of canceled tasks.
 func (q *TaskQueue) Dropped() {
 	q.mu.Lock()
@@ -196,11 +220,14 @@ func (q *TaskQueue) CloseLocked(reason error) {
 
 // hasRoomLocked reports whether the queue has room for one more task.
 func (q *TaskQueue) hasRoomLocked() bool {
-	if q.tasks.lenLocked() >= q.size && q.dropped > 0 {
+	if q.usedLocked() >= q.size && q.dropped > 0 {
 		q.compactLocked()
 	}
-	return q.tasks.lenLocked() < q.size
+	return q.usedLocked() < q.size
 }
+
+// usedLocked returns how many slots are in use.
+func (q *TaskQueue) usedLocked() int { return q.tasks.lenLocked() + q.reserved }
 
 // addLocked adds a task to the end of the queue, and calls onTask.
 func (q *TaskQueue) addLocked(t *Task) {
@@ -214,13 +241,13 @@ func (q *TaskQueue) admitLocked() {
 		return
 	}
 	enough := q.size - max(1, q.size/4)
-	if q.tasks.lenLocked() > enough && q.dropped > 0 {
+	if q.usedLocked() > enough && q.dropped > 0 {
 		q.compactLocked()
 	}
-	if q.tasks.lenLocked() > enough {
+	if q.usedLocked() > enough {
 		return
 	}
-	for q.waiters.first != nil && q.tasks.lenLocked() < q.size {
+	for q.waiters.first != nil && q.usedLocked() < q.size {
 		q.admitOneLocked()
 	}
 }

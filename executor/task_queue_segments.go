@@ -58,6 +58,23 @@ func (q *segments) pushLocked(t *Task) {
 	s.filled.Store(n + 1)
 }
 
+// pushFirstLocked adds a task before all others. All consumers must hold the
+// lock, too.
+func (q *segments) pushFirstLocked(t *Task) {
+	s := q.head.Load()
+	if s.taken.Load() == 0 {
+		before := &segment{base: s.base - segmentSize}
+		before.taken.Store(segmentSize)
+		before.filled.Store(segmentSize)
+		before.next.Store(s)
+		q.head.Store(before)
+		s = before
+	}
+	n := s.taken.Load() - 1
+	s.slots[n] = t
+	s.taken.Store(n)
+}
+
 // pop removes and returns the oldest task, or nil. It needs no lock.
 func (q *segments) pop() *Task {
 	for {

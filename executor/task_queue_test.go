@@ -45,10 +45,11 @@ func nothing(context.Context, int) (int, error) { return 0, nil }
 // queueModel does the same as a TaskQueue, in an obvious way. It knows tasks by
 // the context of their submitters.
 type queueModel struct {
-	size    int
-	queued  []*modelTask
-	blocked []*modelTask
-	added   int
+	size     int
+	queued   []*modelTask
+	blocked  []*modelTask
+	reserved int
+	added    int
 }
 
 // modelTask is a task of a Submit in the test, which may block.
@@ -59,8 +60,10 @@ type modelTask struct {
 
 func (m *queueModel) add(t *modelTask) { m.queued = append(m.queued, t); m.added++ }
 
+func (m *queueModel) used() int { return len(m.queued) + m.reserved }
+
 func (m *queueModel) push(t *modelTask) {
-	if len(m.blocked) == 0 && len(m.queued) < m.size {
+	if len(m.blocked) == 0 && m.used() < m.size {
 		m.add(t)
 	} else {
 		m.blocked = append(m.blocked, t)
@@ -71,8 +74,8 @@ func (m *queueModel) admitOne() { t := m.blocked[0]; m.blocked = m.blocked[1:]; 
 
 // admit is called after each step.
 func (m *queueModel) admit() {
-	if len(m.queued) <= m.size-max(1, m.size/4) {
-		for len(m.blocked) > 0 && len(m.queued) < m.size {
+	if m.used() <= m.size-max(1, m.size/4) {
+		for len(m.blocked) > 0 && m.used() < m.size {
 			m.admitOne()
 		}
 	}
@@ -115,7 +118,7 @@ func TestTaskQueue_Model(t *testing.T) {
 			e, m := newQueueExecutor(t, size), &queueModel{size: size}
 			var taken []*modelTask
 			for range 60 * (1 + size/20) {
-				switch random.IntN(9) {
+				switch random.IntN(11) {
 				case 0, 1, 2, 3:
 					for range 1 + random.IntN(1+size/2) {
 						ctx, cancel := context.WithCancel(t.Context())
@@ -151,6 +154,25 @@ func TestTaskQueue_Model(t *testing.T) {
 						}
 						m.add(s)
 					}
+				case 9: // a task returns to the front
+					if len(taken) > 0 {
+						s := take(&taken, random.IntN(len(taken)))
+						e.mu.Lock()
+						e.queue.AddFirstLocked(&s.future.task)
+						e.mu.Unlock()
+						m.queued = slices.Insert(m.queued, 0, s)
+						m.added++
+					}
+				case 10: // a task counts for the size, or no longer
+					change := 1
+					if m.reserved > 0 && (m.reserved == size || random.IntN(2) == 0) {
+						change = -1
+					}
+					e.mu.Lock()
+					e.queue.ReserveLocked(change)
+					e.mu.Unlock()
+					m.reserved += change
+					m.admit()
 				case 7: // a queued task is canceled
 					for range random.IntN(3) {
 						if len(m.queued) > 0 {

@@ -15,19 +15,23 @@ import (
 //	            \--Cancel: Withdraw--> settled
 //
 // While Check runs, on another goroutine, the call is in Pool.checks. It counts
-// as queued, so Submit blocks if too many calls are in Pool.checks.
+// for the size of the queue, so Submit blocks if too many calls are in
+// Pool.checks.
 
 // checkArgumentLocked starts Options.Check for a call.
 func (p *Pool) checkArgumentLocked(t *executor.Task, s callRange) {
 	p.checks[t] = true
+	p.queue.ReserveLocked(1)
 	// end removes the call from p.checks. It reports false if Withdraw has
 	// removed the call before, and so has settled it.
 	end := func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		checked := p.checks[t]
-		delete(p.checks, t)
-		p.admitLocked()
+		if checked {
+			delete(p.checks, t)
+			p.queue.ReserveLocked(-1)
+		}
 		return checked
 	}
 	settle := func(settle func()) {

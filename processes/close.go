@@ -50,15 +50,8 @@ func (p *Pool) refuse(reason error) {
 	defer p.mu.Unlock()
 	if p.closed == nil {
 		p.closed = reason
+		p.queue.CloseLocked(reason)
 	}
-	for _, e := range p.waiters {
-		if !e.stale {
-			e.err = p.closed
-			close(e.admitted)
-		}
-	}
-	p.waiters = nil
-	p.compactLocked()
 	p.checkEndLocked()
 }
 
@@ -68,10 +61,7 @@ func (p *Pool) checkEndLocked() {
 	if p.closed == nil {
 		return
 	}
-	if len(p.queue) > 0 && p.stale > 0 {
-		p.compactLocked()
-	}
-	if len(p.queue) > 0 || len(p.returned) > 0 || len(p.claims) > 0 || p.unsettled > 0 || len(p.group.UserCode()) > 0 {
+	if queued, _ := p.queue.StatsLocked(); queued > 0 || len(p.returned) > 0 || len(p.claims) > 0 || p.unsettled > 0 || len(p.group.UserCode()) > 0 {
 		return
 	}
 	p.ended = true
@@ -130,8 +120,7 @@ func (p *Pool) killUntilGone(cause error) (notStarted int) {
 // cancelAll cancels all tasks, and returns how many had not started.
 func (p *Pool) cancelAll(cause error) (dropped int) {
 	p.mu.Lock()
-	queue := p.queue
-	p.queue = nil
+	queue := p.queue.DrainLocked()
 	var batches []*executor.Batch
 	for _, s := range p.returned {
 		batches = append(batches, s.batch)
@@ -194,18 +183,11 @@ func (p *Pool) breakLocked(reason error) {
 	err := lazy.Errorf("%w: %w", ErrBroken, reason)
 	if p.closed == nil || errors.Is(p.closed, concert.ErrClosed) {
 		p.closed = err
+		p.queue.CloseLocked(err)
 	}
 	p.broken = err
-	queue, ranges := p.queue, p.returned
-	p.queue, p.returned = nil, nil
-	line := p.waiters
-	p.waiters = nil
-	for _, e := range line {
-		if !e.stale {
-			e.err = err
-			close(e.admitted)
-		}
-	}
+	queue, ranges := p.queue.DrainLocked(), p.returned
+	p.returned = nil
 	p.logging.Add(1)
 	go func() { // loggers and tasks call user code
 		p.logger().Error("processes: the pool is broken", "reason", executor.ErrorText(reason))

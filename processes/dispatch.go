@@ -42,7 +42,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 		capacity := w.capacityLocked()
 		switch {
 		case capacity <= 0 || len(b.buf) >= maxPipeBytes/4:
-		case len(p.returned) > 0 && (!p.sentSuspect || p.returned[0].unbegun == 0 || len(p.queue) == 0):
+		case len(p.returned) > 0 && (!p.sentSuspect || p.returned[0].unbegun == 0 || p.queue.LenLocked() == 0):
 			s := &p.returned[0]
 			if ctx := s.batch.Context(); ctx.Err() != nil { // submitterDone is about to run
 				p.dropFirstReturnedLocked(context.Cause(ctx))
@@ -56,7 +56,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 				p.returned = slices.Delete(p.returned, 0, 1)
 			}
 			continue
-		case len(p.queue) > 0 && !p.preferIdleWorkerLocked(w):
+		case p.queue.LenLocked() > 0 && !p.preferIdleWorkerLocked(w):
 			s := p.claimLocked(w, capacity)
 			p.sentSuspect = false
 			switch {
@@ -88,10 +88,10 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 // claimLocked claims up to capacity calls from the first task of the queue. It
 // releases mu while it calls Claim.
 func (p *Pool) claimLocked(w *worker, capacity int) callRange {
-	t := p.queue[0]
-	p.queue[0] = nil
-	p.queue = p.queue[1:]
-	p.admitLocked()
+	t := p.queue.NextLocked()
+	if t == nil {
+		return callRange{} // all queued tasks were canceled
+	}
 	p.claims[t] = false
 	size := max(shm.MaxInline, w.maxArgumentBytes()-w.bytes)
 	p.mu.Unlock()
@@ -111,13 +111,7 @@ func (p *Pool) claimLocked(w *worker, capacity int) callRange {
 			t.Fail(err)
 			p.mu.Lock()
 		} else {
-			// The task, a Map, has more calls. It goes to the end of the queue,
-			// even if the queue is full, because it was accepted. The first
-			// waiter goes before it. Otherwise a few Maps could keep the queue
-			// full permanently.
-			p.admitFirstLocked()
-			p.queue = append(p.queue, t)
-			p.wakeWorkerLocked()
+			p.queue.AgainLocked(t) // a Map, which has more calls
 		}
 	}
 	s = p.refuseFunctionLocked(w, p.refuseLargeLocked(s))
@@ -213,7 +207,7 @@ func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 	} else {
 		w.checkAtLocked(now.Add(w.untilCheckLocked()))
 	}
-	if len(p.queue)+len(p.returned) > 0 {
+	if p.queue.LenLocked()+len(p.returned) > 0 {
 		p.wakeWorkerLocked()
 	}
 }

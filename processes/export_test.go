@@ -66,9 +66,10 @@ func Silence(takeBack, stopped, kill time.Duration) Setting {
 // returned in time.
 func (p *Pool) StuckHandlers() int { return int(p.defaultLog.stuck.Load()) }
 
-// Waiters returns how many submitters wait for room, including canceled ones.
+// Waiters returns how many submitters wait for room.
 func (p *Pool) Waiters() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.waiters)
+	_, blocked := p.queue.StatsLocked()
+	return blocked
 }

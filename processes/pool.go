@@ -32,12 +32,11 @@ type Pool struct {
 
 	defaultLog handlerGuard // of the handler of slog.Default
 
+	queue *executor.TaskQueue // its mutex is mu
+
 	mu sync.Mutex
 
 	// Guarded by mu:
-	queue       []*executor.Task               // queued tasks, and canceled ones
-	stale       int                            // approximate number of canceled tasks in queue
-	waiters     []*waiter                      // submitters that wait for space in the queue, and stale waiters
 	returned    []callRange                    // calls that workers have not begun and that were taken back; sent before queue
 	claims      map[*executor.Task]bool        // tasks from which a worker is claiming calls; true if canceled during the claim
 	checks      map[*executor.Task]bool        // tasks whose argument Options.Check checks; all true
@@ -57,14 +56,6 @@ type Pool struct {
 	gone        chan struct{}                  // closed when ended is true and no worker is left
 
 	logging sync.WaitGroup // log records to write; added to under mu, before gone is closed
-}
-
-// waiter is a submitter that waits for space in the queue.
-type waiter struct {
-	task     *executor.Task
-	admitted chan struct{} // closed when the task is in the queue, or refused
-	err      error         // written before admitted is closed
-	stale    bool          // the submitter no longer waits
 }
 
 // config has settings of a pool that only tests change.
@@ -92,6 +83,7 @@ func newPool(n int, o Options, c *confine.Sandbox, settings config) *Pool {
 	p.restarts.paused = make(map[*time.Timer]bool)
 	p.ooms = osproc.FindOOMCounter()
 	p.oomKills = p.ooms.Count()
+	p.queue = executor.NewTaskQueue(&p.mu, o.Queue, p.wakeWorkerLocked)
 	p.group = executor.NewRemoteGroup((*groupQueue)(p), executor.Limits{Timeout: o.Timeout, Expired: ErrTimeout, Grace: o.Grace}, o.Observer)
 	return p
 }
@@ -119,106 +111,7 @@ func (p *Pool) made() {
 func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	p.made()
 	p.group.Adopt(t)
-	p.mu.Lock()
-	if p.closed != nil {
-		defer p.mu.Unlock()
-		return p.closed
-	}
-	if len(p.waiters) == 0 && p.hasRoomLocked() {
-		p.queue = append(p.queue, t)
-		p.wakeWorkerLocked()
-		p.mu.Unlock()
-		return nil
-	}
-	e := &waiter{task: t, admitted: make(chan struct{})}
-	p.waiters = append(p.waiters, e)
-	p.admitLocked() // the other waiters may be stale
-	p.mu.Unlock()
-
-	select {
-	case <-e.admitted:
-		return e.err
-	default:
-	}
-	if err := p.group.WaitRoom(ctx, e.admitted); err != nil {
-		p.mu.Lock()
-		select {
-		case <-e.admitted:
-		default:
-			p.leaveLocked(e)
-			p.mu.Unlock()
-			return err
-		}
-		p.mu.Unlock()
-	}
-	<-e.admitted
-	return e.err
-}
-
-// leaveLocked marks a waiter as stale, and removes the stale waiters at the end
-// of the list. A stale waiter with others behind it stays until they leave or
-// are admitted. If all waiters are stale, the list becomes empty, so that
-// Execute can queue further tasks directly.
-func (p *Pool) leaveLocked(e *waiter) {
-	e.stale = true
-	n := len(p.waiters)
-	for n > 0 && p.waiters[n-1].stale {
-		n--
-	}
-	clear(p.waiters[n:])
-	p.waiters = p.waiters[:n]
-}
-
-// hasRoomLocked reports whether the queue has space for a task.
-func (p *Pool) hasRoomLocked() bool {
-	if p.queuedLocked() >= p.opts.Queue && p.stale > 0 {
-		p.compactLocked()
-	}
-	return p.queuedLocked() < p.opts.Queue
-}
-
-// queuedLocked returns the number of tasks that count for Options.Queue.
-func (p *Pool) queuedLocked() int { return len(p.queue) + len(p.checks) }
-
-// compactLocked removes canceled tasks from the queue.
-func (p *Pool) compactLocked() {
-	p.queue = slices.DeleteFunc(p.queue, func(t *executor.Task) bool { return !t.Waiting() })
-	p.stale = 0
-}
-
-// admitLocked admits waiters if a quarter of the queue is free, so that one
-// wake-up serves many tasks.
-func (p *Pool) admitLocked() {
-	if len(p.waiters) == 0 || p.queuedLocked() > p.opts.Queue-max(1, p.opts.Queue/4) && p.stale == 0 {
-		return
-	}
-	n := 0
-	for ; n < len(p.waiters); n++ {
-		e := p.waiters[n]
-		if e.stale {
-			continue
-		}
-		if !p.hasRoomLocked() {
-			break
-		}
-		p.queue = append(p.queue, e.task)
-		close(e.admitted)
-		p.wakeWorkerLocked()
-	}
-	p.waiters = slices.Delete(p.waiters, 0, n)
-}
-
-// admitFirstLocked admits the first waiter, even if the queue is full.
-func (p *Pool) admitFirstLocked() {
-	for len(p.waiters) > 0 {
-		e := p.waiters[0]
-		p.waiters = p.waiters[1:]
-		if !e.stale {
-			p.queue = append(p.queue, e.task)
-			close(e.admitted)
-			return
-		}
-	}
+	return p.queue.Push(ctx, p.group, t)
 }
 
 // wakeWorkerLocked wakes a worker that can get another call: the one with the
@@ -249,20 +142,15 @@ func (g *groupQueue) Again(t *executor.Task) {
 		go t.Fail(err) // callbacks must not run while mu is held
 		return
 	}
-	p.queue = slices.Insert(p.queue, 0, t)
-	p.wakeWorkerLocked()
+	p.queue.AddFirstLocked(t)
 }
 
 // Dropped implements [executor.Queue].
 func (g *groupQueue) Dropped() {
 	p := (*Pool)(g)
+	p.queue.Dropped()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stale++
-	if p.stale > max(64, len(p.queue)/2) {
-		p.compactLocked()
-	}
-	p.admitLocked()
 	p.checkEndLocked()
 }
 
@@ -295,6 +183,7 @@ func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	}
 	if p.checks[t] {
 		delete(p.checks, t)
+		p.queue.ReserveLocked(-1)
 		p.countSettledLocked(1)
 		return true
 	}

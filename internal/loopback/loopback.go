@@ -117,10 +117,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 func (e *Executor) cancelAll(cause error) (notStarted int) {
 	e.mu.Lock()
 	e.hurried = true
-	var queued []*executor.Task
-	for t := e.queue.NextLocked(); t != nil; t = e.queue.NextLocked() {
-		queued = append(queued, t)
-	}
+	queued := e.queue.DrainLocked()
 	for c := range e.calls {
 		c.cancel(concert.ErrCanceled)
 	}
