@@ -152,9 +152,25 @@ func (q *TaskQueue) AgainLocked(t *Task) {
 	q.addLocked(t)
 }
 
+// TasksLocked returns the tasks in the queue, in order. Some may be canceled.
+// The executor must not call Next, but only NextLocked.
+func (q *TaskQueue) TasksLocked() []*Task { return q.tasks.listLocked() }
+
+// FirstLocked returns the task that NextLocked will return, or nil. The
+// executor must not call Next, but only NextLocked.
+func (q *TaskQueue) FirstLocked() *Task {
+	for {
+		t := q.tasks.firstLocked()
+		if t == nil || t.Waiting() {
+			return t
+		}
+		q.tasks.pop()
+	}
+}
+
 // AddFirstLocked puts a task that was accepted before at the front of the
-// queue, even if the queue is full or closed. An executor that calls it must
-// not call Next, but only NextLocked.
+// queue, even if the queue is full or closed. The executor must not call Next,
+// but only NextLocked.
 func (q *TaskQueue) AddFirstLocked(t *Task) {
 	q.tasks.pushFirstLocked(t)
 	q.onTask()
@@ -179,6 +195,11 @@ func (q *TaskQueue) DrainLocked() (tasks []*Task) {
 func (q *TaskQueue) Dropped() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.DroppedLocked()
+}
+
+// DroppedLocked is Dropped for a caller that holds the mutex.
+func (q *TaskQueue) DroppedLocked() {
 	q.dropped++
 	if q.dropped > max(segmentSize, q.tasks.lenLocked()/2) {
 		q.compactLocked()

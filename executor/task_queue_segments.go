@@ -75,6 +75,25 @@ func (q *segments) pushFirstLocked(t *Task) {
 	s.taken.Store(n)
 }
 
+// listLocked returns the tasks. All consumers must hold the lock, too.
+func (q *segments) listLocked() (tasks []*Task) {
+	for s := q.head.Load(); s != nil; s = s.next.Load() {
+		tasks = append(tasks, s.slots[s.taken.Load():s.filled.Load()]...)
+	}
+	return tasks
+}
+
+// firstLocked returns the oldest task, or nil. All consumers must hold the
+// lock, too.
+func (q *segments) firstLocked() *Task {
+	for s := q.head.Load(); s != nil; s = s.next.Load() {
+		if n := s.taken.Load(); n < s.filled.Load() {
+			return s.slots[n]
+		}
+	}
+	return nil
+}
+
 // pop removes and returns the oldest task, or nil. It needs no lock.
 func (q *segments) pop() *Task {
 	for {

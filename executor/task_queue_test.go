@@ -91,6 +91,20 @@ func (m *queueModel) check(e *queueExecutor, exactly bool) error {
 	if e.added != m.added {
 		return fmt.Errorf("onTask was called %d times for %d tasks", e.added, m.added)
 	}
+	var live []*Task
+	for _, t := range e.queue.TasksLocked() {
+		if t.Waiting() {
+			live = append(live, t)
+		}
+	}
+	if len(live) != len(m.queued) {
+		return fmt.Errorf("TasksLocked() has %d tasks that wait, want %d", len(live), len(m.queued))
+	}
+	for i, t := range m.queued {
+		if t.future == nil || &t.future.task != live[i] || i == 0 && exactly && e.queue.FirstLocked() != live[i] {
+			return fmt.Errorf("task %d of the queue is not that of the model", i)
+		}
+	}
 	if exactly {
 		if queued, blocked := e.queue.StatsLocked(); queued != len(m.queued) || blocked != len(m.blocked) {
 			return fmt.Errorf("%d tasks and %d blocked submitters, want %d and %d", queued, blocked, len(m.queued), len(m.blocked))

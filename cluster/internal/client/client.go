@@ -59,7 +59,6 @@ type Executor struct {
 	inflight     map[string]int                 // guarded by mu: number of calls, by capability set
 	retrying     map[string]int                 // guarded by mu: number of calls in inflight that wait for another attempt, by capability set
 	lastCall     uint64                         // guarded by mu: number of the newest call
-	queued       int                            // guarded by mu: tasks in queues
 	closed       bool                           // guarded by mu
 	settled      bool                           // guarded by mu: all tasks have settled, and Close may return
 	allSettled   chan struct{}                  // closed when settled is set
@@ -146,8 +145,7 @@ func (g *groupQueue) Again(t *executor.Task) {
 		go t.Cancel(nil) // callbacks must not run under the lock
 		return
 	}
-	e.enqueueLocked(q, t)
-	e.notify()
+	q.tasks.AgainLocked(t)
 }
 
 // Withdraw implements executor.RemoteQueue. The dispatcher:
@@ -183,7 +181,7 @@ func (g *groupQueue) Dropped() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, q := range e.queues {
-		e.removeCanceledLocked(q)
+		q.tasks.DroppedLocked()
 	}
 	maps.DeleteFunc(e.encoding, func(t *executor.Task, _ *funcQueue) bool { return !t.Waiting() })
 	maps.DeleteFunc(e.callNumbers, func(t *executor.Task, _ string) bool { return !t.Waiting() })

@@ -59,7 +59,7 @@ func (e *Executor) cancelAll(cause error) (sent map[*subscriber]bool, notStarted
 	e.mu.Lock()
 	tasks := slices.Collect(maps.Keys(e.claiming))
 	for _, q := range e.queues {
-		tasks = append(tasks, q.tasks...)
+		tasks = append(tasks, q.tasks.TasksLocked()...)
 	}
 	sent = map[*subscriber]bool{}
 	e.collectLocked(sent)
@@ -97,10 +97,7 @@ func (e *Executor) closeQueues() {
 	defer e.mu.Unlock()
 	e.closed = true
 	for _, q := range e.queues {
-		for _, w := range q.waiters {
-			close(w.admitted)
-		}
-		q.waiters = nil
+		q.tasks.CloseLocked(concert.ErrClosed)
 	}
 	e.checkSettledLocked()
 }
@@ -108,10 +105,16 @@ func (e *Executor) closeQueues() {
 // checkSettledLocked ends the executor if it is closed and all accepted tasks
 // have settled. The caller holds mu.
 func (e *Executor) checkSettledLocked() {
-	if e.closed && !e.settled && e.queued == 0 && e.unsettled == 0 && len(e.claiming) == 0 && len(e.group.UserCode()) == 0 {
-		e.settled = true
-		close(e.allSettled)
+	if !e.closed || e.settled || e.unsettled > 0 || len(e.claiming) > 0 || len(e.group.UserCode()) > 0 {
+		return
 	}
+	for _, q := range e.queues {
+		if queued, _ := q.tasks.StatsLocked(); queued > 0 {
+			return
+		}
+	}
+	e.settled = true
+	close(e.allSettled)
 }
 
 // disconnect closes the connection, once.

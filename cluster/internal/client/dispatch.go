@@ -43,7 +43,7 @@ func (e *Executor) expire() {
 	var waiting []*executor.Task
 	e.mu.Lock()
 	for _, q := range e.queues {
-		waiting = append(waiting, q.tasks...)
+		waiting = append(waiting, q.tasks.TasksLocked()...)
 	}
 	e.mu.Unlock()
 	expired := false
@@ -59,11 +59,12 @@ func (e *Executor) expire() {
 func (e *Executor) dispatchOne() bool {
 	e.mu.Lock()
 	for i, q := range e.turns {
-		if len(q.tasks) == 0 {
+		first := q.tasks.FirstLocked()
+		if first == nil {
 			continue
 		}
 		set, room := e.routeLocked(q)
-		if c := e.calls[e.callNumbers[q.tasks[0]]]; room <= 0 && c != nil && !c.canceled {
+		if c := e.calls[e.callNumbers[first]]; room <= 0 && c != nil && !c.canceled {
 			set, room = c.setName, 1 // the task joins this call, and so needs no room
 		}
 		if room <= 0 {
@@ -72,11 +73,7 @@ func (e *Executor) dispatchOne() bool {
 		// The other queues come first the next time.
 		copy(e.turns[i:], e.turns[i+1:])
 		e.turns[len(e.turns)-1] = q
-		t := q.tasks[0]
-		q.tasks[0] = nil
-		q.tasks = q.tasks[1:]
-		e.queued--
-		e.admitLocked(q)
+		t := q.tasks.NextLocked() // first
 		e.claiming[t] = false
 		e.encoding[t] = q // for the case that Claim calls methods of the program
 		e.mu.Unlock()
@@ -188,12 +185,6 @@ func (e *Executor) claim(q *funcQueue, t *executor.Task, set string, room int) {
 		t.Fail(concert.ErrClosed)
 		return
 	}
-	// The task of a Map is queued again even if the queue is full, but after
-	// the first blocked submitter. Otherwise a few Maps could keep the queue
-	// full.
-	if len(q.waiters) > 0 {
-		e.admitOneLocked(q)
-	}
-	e.enqueueLocked(q, t)
+	q.tasks.AgainLocked(t) // a Map, which has more calls
 	e.mu.Unlock()
 }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"concert"
@@ -22,16 +21,15 @@ import (
 // for longer than one call takes.
 type funcQueue struct {
 	function   string
-	signature  string // digest of the function's types
-	tasks      []*executor.Task
-	waiters    []*waiter      // blocked submitters, in the order of admission
-	meanTime   time.Duration  // moving mean of the running time of a call; 0 before the first one has ended
-	limit      int            // maximum number of sent calls, if they are quick
-	returned   int            // calls that have ended since limit was set
-	roundTrips time.Duration  // total time from sending these calls to their results
-	sent       map[string]int // number of sent calls, by capability set
-	noWorker   bool           // no worker offers the function
-	noticed    bool           // Options.Notice was called for that
+	signature  string              // digest of the function's types
+	tasks      *executor.TaskQueue // its mutex is Executor.mu
+	meanTime   time.Duration       // moving mean of the running time of a call; 0 before the first one has ended
+	limit      int                 // maximum number of sent calls, if they are quick
+	returned   int                 // calls that have ended since limit was set
+	roundTrips time.Duration       // total time from sending these calls to their results
+	sent       map[string]int      // number of sent calls, by capability set
+	noWorker   bool                // no worker offers the function
+	noticed    bool                // Options.Notice was called for that
 }
 
 const (
@@ -59,44 +57,6 @@ func (q *funcQueue) record(ran, out time.Duration) {
 	q.returned, q.roundTrips = 0, 0
 }
 
-// waiter is a task whose submitter is blocked until the queue has room.
-type waiter struct {
-	task     *executor.Task
-	admitted chan struct{} // closed when the task was accepted, or the executor is closed
-	accepted bool          // guarded by mu: the task is in the queue; otherwise the executor is closed
-}
-
-// removeCanceledLocked removes canceled tasks from a queue. The caller holds
-// mu.
-func (e *Executor) removeCanceledLocked(q *funcQueue) {
-	before := len(q.tasks)
-	q.tasks = slices.DeleteFunc(q.tasks, func(t *executor.Task) bool { return !t.Waiting() })
-	e.queued -= before - len(q.tasks)
-	e.admitLocked(q)
-}
-
-// admitLocked admits blocked submitters while the queue has room. The caller
-// holds mu.
-func (e *Executor) admitLocked(q *funcQueue) {
-	for len(q.waiters) > 0 && len(q.tasks) < e.opts.Queue && !e.closed {
-		e.admitOneLocked(q)
-	}
-}
-
-func (e *Executor) admitOneLocked(q *funcQueue) {
-	first := q.waiters[0]
-	q.waiters[0] = nil
-	q.waiters = q.waiters[1:]
-	first.accepted = true
-	e.enqueueLocked(q, first.task)
-	close(first.admitted)
-}
-
-func (e *Executor) enqueueLocked(q *funcQueue, t *executor.Task) {
-	q.tasks = append(q.tasks, t)
-	e.queued++
-}
-
 // Execute implements concert.Executor.
 func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	function := t.Function() // read before other goroutines can have the task
@@ -111,38 +71,24 @@ func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 		return concert.ErrClosed
 	}
 	if number != "" {
-		e.callNumbers[t] = number
+		e.callNumbers[t] = number // before the dispatcher finds the task
 	}
 	q := e.queueLocked(function)
-	if len(q.tasks) < e.opts.Queue {
-		e.enqueueLocked(q, t)
-		e.mu.Unlock()
-		e.notify()
-		return nil
-	}
-	w := &waiter{task: t, admitted: make(chan struct{})}
-	q.waiters = append(q.waiters, w)
 	e.mu.Unlock()
-	err := e.group.WaitRoom(ctx, w.admitted)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if w.accepted {
-		e.notify()
-		return nil
+	err := q.tasks.Push(ctx, e.group, t)
+	if err != nil && number != "" {
+		e.mu.Lock()
+		delete(e.callNumbers, t)
+		e.mu.Unlock()
 	}
-	delete(e.callNumbers, t)
-	if err != nil {
-		q.waiters = slices.DeleteFunc(q.waiters, func(o *waiter) bool { return o == w })
-		return err
-	}
-	return concert.ErrClosed
+	return err
 }
 
 // queueLocked returns the queue of a function. The caller holds mu.
 func (e *Executor) queueLocked(function string) *funcQueue {
 	q := e.queues[function]
 	if q == nil {
-		q = &funcQueue{function: function, signature: e.signature(function), limit: minLimit, sent: map[string]int{}}
+		q = &funcQueue{function: function, tasks: executor.NewTaskQueue(&e.mu, e.opts.Queue, e.notify), signature: e.signature(function), limit: minLimit, sent: map[string]int{}}
 		e.queues[function] = q
 		e.turns = append(e.turns, q)
 	}
