@@ -161,7 +161,7 @@ func TestServe_RefusesWrongTasks(t *testing.T) {
 	ofOtherTypes.Signature = wire.Digest("other types")
 	late.Deadline = 1
 	for i, e := range []wire.Envelope{byAnother, ofOtherTypes, late, right} {
-		_, arg, err := executor.Prepare(count, 4_000_001+i)
+		_, arg, err := executor.Prepare(count, 9_000_001+i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +179,7 @@ func TestServe_RefusesWrongTasks(t *testing.T) {
 		}
 	}
 	ran := func(i int) bool {
-		_, ok := runs.Load(4_000_001 + i)
+		_, ok := runs.Load(9_000_001 + i)
 		return ok
 	}
 	for begin := time.Now(); !ran(3); time.Sleep(5 * time.Millisecond) { // the last one
