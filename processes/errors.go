@@ -17,11 +17,6 @@ import (
 )
 
 var (
-	// ErrTooLarge is wrapped by the error of a task whose argument has more
-	// than 1 GiB, whose result has more bytes than Options.MaxResult, or whose
-	// function has a name of more than 65,535 bytes.
-	ErrTooLarge = child.ErrTooLarge
-
 	// ErrBroken is wrapped by the errors of tasks in a broken pool, together
 	// with the reason. A pool is broken if eight workers in a row could not be
 	// started, or died outside of tasks without having finished one, and no
@@ -33,6 +28,11 @@ var (
 	// Options.Timeout, if the task returned the error of its context or the
 	// pool killed its worker. ErrTimeout is also [context.DeadlineExceeded].
 	ErrTimeout error = timeoutError{}
+
+	// ErrTooLarge is wrapped by the error of a task whose argument has more
+	// than 1 GiB, whose result has more bytes than Options.MaxResult, or whose
+	// function has a name of more than 65,535 bytes.
+	ErrTooLarge = child.ErrTooLarge
 
 	// ErrMemory is wrapped by the error of a task if its worker exceeded
 	// Options.Memory, if the kernel killed the worker because its control group
