@@ -305,8 +305,11 @@ func check(caller, where string) {
 	}
 }
 
-// Names returns the names under which programs call the function by Func: one
-// for each form of its argument. A program that runs the function for others,
+// Names returns the names under which programs call the function by Func, which
+// errors, events and logs have: one for each form of its argument. The names of
+// "statistics:fmean" are "python:1:statistics:fmean" for one argument,
+// "python:0:statistics:fmean" for [None], and "python:*:statistics:fmean" for
+// [Args]. A program that runs the function for others,
 // such as a worker of a cluster, offers these names. Names panics if where does
 // not have the form that Func needs.
 func Names(where string) []string {
@@ -323,7 +326,8 @@ func nameOf(how, where string) string { return "python:" + how + ":" + where }
 // function that the text defines. The text is a module that runs once in each
 // worker, and functions of the same text share it. It may be indented as a
 // whole. Errors, events and logs have the name of the function and of the
-// module, which is a digest of the text: "python:1:source_4f2a91c3:name". Each
+// module, which is a digest of the text: "python:1:source_4f2a91c3:name". The 1
+// stands for one argument, see [Names]. Each
 // call sends the text, so Source is meant for a few lines. It panics if name is
 // not an identifier, or if name and text together have more than 32 KiB.
 func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
