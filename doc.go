@@ -36,7 +36,8 @@
 //   - The error of a task has the index of its input in a Map, and the label
 //     that [WithLabel] or [WithInputLabels] has given to the task: see
 //     [InputOf]. An error that a function in this process has returned is
-//     passed on unchanged, and has neither. Events have both for all tasks.
+//     passed on unchanged, and has neither. The events of an [Observer] have
+//     the index and the label of every task.
 //   - The context given to Submit or Map is the parent of the one that the
 //     function gets. If it ends before the task starts, the task never starts.
 //     If it ends while the task runs, the context of the function ends, and
@@ -49,9 +50,10 @@
 //     the task waits, its worker runs tasks that have not started. The same
 //     holds for several executors of this process whose tasks wait for each
 //     other. Only a circle of tasks that wait for each other cannot end: the
-//     wait that closes the circle returns [ErrDeadlock]. If a wait of the
-//     circle has a deadline, or a cancelable context that its task has made,
-//     the circle ends with that wait, and there is no error.
+//     wait that closes the circle returns [ErrDeadlock]. But if a wait of the
+//     circle has a deadline, or a cancelable context that its task has made, no
+//     wait returns ErrDeadlock: this wait can fail with the error of its
+//     context, and then its task continues.
 //   - Of the tasks of an executor with n workers, at most n run at the same
 //     time; the others wait.
 //   - The submission of a task synchronizes before the call of its function,
@@ -72,7 +74,8 @@
 // from the task's. A task in such a wait blocks its worker, as anywhere in Go.
 // A goroutine that a task starts, and that waits with the task's context, is
 // taken for the task: it may run an unstarted task itself, in addition to the
-// worker. The same holds for a Map in the inputs of another Map.
+// worker. The inputs of a Map are iterated on such a goroutine, so a Map in the
+// inputs of another Map is taken for the task, too.
 //
 // Waits are not recognized across processes. A task in a worker process or in a
 // cluster can submit to a cluster and wait, but it keeps its worker while it

@@ -49,10 +49,10 @@
 // results after the last input, when workers become idle. Workers often finish
 // at the same time, so results arrive in bursts. A count that begins and ends
 // within bursts would be wrong by part of a burst. So the rate is computed from
-// the mean time between a result and the result that is a whole multiple of n
-// later. If tasks are so long that each worker runs only one or two, the rate
-// is their number divided by the time until the last one ends. Only successful
-// runs count.
+// the mean time between two results, of which the second is a whole multiple of
+// n results later. If tasks are so long that each worker runs only one or two,
+// the rate is their number divided by the time until the last one ends. Only
+// successful runs count.
 //
 // A round measures every remaining point once, in random order. The base, which
 // is the first model at its first level, is part of each round. Points are

@@ -85,8 +85,8 @@ type Request struct {
 	// else it fails with fs.ErrExist.
 	Overwrite bool
 
-	// Stall bounds the time until the next byte of the body. Zero means 30
-	// seconds, and a negative number means no bound.
+	// Stall is the maximum time until the next byte of the body. Zero means 30
+	// seconds, and a negative number means no limit.
 	Stall time.Duration
 
 	// Progress, if set, is called with the number of bytes that have arrived,
@@ -107,13 +107,14 @@ type Result struct {
 
 // ClientOptions tunes NewClient. The zero value, and nil, are ready to use.
 type ClientOptions struct {
-	// Connect bounds the time for a connection, TLS included. Zero means 30 s.
+	// Connect is the maximum time for a connection, TLS included. Zero means 30
+	// seconds.
 	Connect time.Duration
-	// Header bounds the time from a request to the header of its reply. Zero
-	// means 30 s.
+	// Header is the maximum time from a request to the header of its reply.
+	// Zero means 30 seconds.
 	Header time.Duration
-	// PerHost bounds the connections to one host; further requests wait. Zero
-	// means no bound.
+	// PerHost is the maximum number of connections to one host; further
+	// requests wait. Zero means no limit.
 	PerHost int
 }
 

@@ -13,8 +13,9 @@ type Executor interface {
 	// Execute accepts the task, or returns an error. While the executor has no
 	// room, Execute waits until ctx ends, and then returns [context.Cause]. It
 	// uses ctx only for this wait: if there is room, it accepts the task even
-	// if ctx has ended, as the context of TrySubmit always has. If ctx is that
-	// of a task, it marks the worker that waits (see [WorkerGroup.WaitRoom]).
+	// if ctx has ended, as the context of TrySubmit always has. If ctx is the
+	// context of a task, the waiter is that task's worker: pass ctx to
+	// [WorkerGroup.WaitRoom], which finds the worker by it.
 	//
 	// If Execute returns nil, the executor must run, claim or fail the task. If
 	// it returns an error, the executor must not. After Close or Shutdown, the

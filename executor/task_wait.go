@@ -116,10 +116,10 @@ func (s *carrier) tryNested(t *Task) bool {
 // WaitRoom waits for room in the queue of an Execute. It returns nil when it
 // has received an element from ready, or ready is closed. It returns the cause
 // of ctx when ctx ends, and then it has received nothing. If ready and ctx are
-// both done, it returns either, so Execute tries ready first. If ctx marks a
-// worker, the wait takes part in the search for deadlocks: the worker may run
-// other tasks, and the error is ErrDeadlock if there can never be room. Call
-// WaitRoom without locks.
+// both done, it returns either, so Execute tries ready first. If ctx is the
+// context of a task, the wait takes part in the search for deadlocks: the
+// worker of the task may run other tasks, and the error is ErrDeadlock if there
+// can never be room. Call WaitRoom without locks.
 func (g *WorkerGroup) WaitRoom(ctx context.Context, ready <-chan struct{}) error {
 	if r := ReleaserOf(ctx); r != nil {
 		return released(r, func() error { return g.waitRoom(ctx, ready) })

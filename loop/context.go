@@ -283,10 +283,10 @@ func (tc *taskContext) String() string { return "context of coroutine " + tc.tas
 // when it no longer needs the context. Any goroutine may call it, any number of
 // times.
 //
-// When the context has ended, every await with it, or with a context derived
-// from it, fails with the cause. This includes awaits that have already begun.
-// So a cancellation cannot be missed. Contexts of [context.WithCancelCause]
-// work as well, at a higher cost.
+// When the context has ended, every await that uses it, or a context derived
+// from it, returns the cause as its error. This includes awaits that have
+// already begun. So a cancellation cannot be missed. Contexts of
+// [context.WithCancelCause] work as well, at a higher cost.
 func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCauseFunc) {
 	c := callerOf(ctx, opWithCancel)
 	tc := new(taskContext)

@@ -41,10 +41,11 @@
 //   - Coroutines are children of a [Group], which waits for them ([WithGroup]).
 //     So no coroutine is left behind, and no error is lost. The first error
 //     cancels the other children. A panic is an error.
-//   - When the context of a coroutine has ended, every await with it fails with
-//     its cause. So a coroutine cannot ignore a cancellation by mistake.
-//     [WithTimeout], [WithCancel] and [Shield] derive contexts. Contexts that
-//     package context derives work as well, at a slightly higher cost.
+//   - When the context of a coroutine has ended, every await that uses this
+//     context returns the cause of the context as its error. So a coroutine
+//     cannot ignore a cancellation by mistake. [WithTimeout], [WithCancel] and
+//     [Shield] derive contexts. Contexts that package context derives work as
+//     well, at a slightly higher cost.
 //   - An await that fails lets other coroutines run. An await that succeeds at
 //     once, such as a Get from a queue that has items, does not.
 //   - All queues are first in, first out: the run queue, and the queues of

@@ -8,7 +8,7 @@ import (
 // Portal lets other goroutines enter a loop. It is open until Close is called,
 // or until the context of its group ends. Any goroutine may call its methods.
 //
-// A Portal is a [executor.Lock]. With
+// A Portal is an [executor.Lock]. With
 //
 //	pool := goroutines.New(64, &goroutines.Options{Lock: portal})
 //

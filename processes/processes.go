@@ -45,8 +45,8 @@
 //     in a row die before they can begin a task, the task fails with a
 //     [*WorkerError].
 //   - If a worker begins none of its tasks for a second, other workers get
-//     these tasks. If the worker still begins none, the pool kills it; see
-//     Options.Timeout.
+//     these tasks. If the worker still begins none, the pool kills it: after 5
+//     seconds if its process is stopped, and otherwise after 10 seconds.
 //   - The pool replaces a worker that ends: at once if the worker finished a
 //     task, and otherwise after a pause. The pause doubles from 20 milliseconds
 //     to a second, or to 160 milliseconds if the workers died in tasks. If

@@ -45,17 +45,18 @@ type Options struct {
 	Env []string
 	Dir string
 
-	// Queue bounds the tasks that wait in the pool. Submit blocks while there
-	// are so many. Zero means 1024.
+	// Queue is the maximum number of tasks that wait in the pool. Submit blocks
+	// while there are so many. Zero means 1024.
 	Queue int
 
-	// Timeout bounds the time that a task may run, from its start. Zero means
-	// no bound.
+	// Timeout is the maximum run time of a task. Zero means no limit.
 	//
-	// An interpreter may be unable to begin a task, since a thread that a task
-	// left behind holds the interpreter lock, for example. After a second other
-	// interpreters get what it has. It is killed after 10 seconds, or after 5
-	// seconds if the process is stopped; docs/faults.md says which time counts.
+	// The Timeout does not count the time before a task begins. If an
+	// interpreter cannot begin its tasks, other interpreters get the tasks
+	// after a second. The reason may be a thread that an earlier task started,
+	// and that holds the interpreter lock. The pool kills such an interpreter
+	// after 10 seconds, or after 5 seconds if its process is stopped.
+	// docs/faults.md says which time counts.
 	Timeout time.Duration
 
 	// Grace is how long a task may continue after it was interrupted by a
@@ -64,29 +65,30 @@ type Options struct {
 	// Grace means no time.
 	Grace time.Duration
 
-	// StartTimeout bounds the time from the start of a worker, Import and Init
-	// included, until it is ready. Zero means 30 seconds.
+	// StartTimeout is the maximum time from the start of a worker until it is
+	// ready. It includes the time of Import and Init. Zero means 30 seconds.
 	StartTimeout time.Duration
 
-	// MaxTasks is the number of tasks after which a worker is replaced by a
-	// fresh one, for tasks that leak. Zero means never.
+	// MaxTasks is the number of tasks after which the pool replaces a worker by
+	// a new one, for tasks that leak memory. Zero means never.
 	MaxTasks int
 
-	// MaxResident is the memory, in bytes, above which a worker is replaced by
-	// a fresh one when it has finished the tasks that it has. Zero means no
-	// such bound. It exists on Linux; elsewhere New fails.
+	// MaxResident is the memory, in bytes, above which the pool replaces a
+	// worker by a new one. The old worker finishes its tasks before it ends.
+	// Zero means no limit. MaxResident works on Linux only; on other systems
+	// New fails.
 	MaxResident int64
 
-	// Memory bounds the memory of each worker, in bytes. A task that needs more
-	// gets a MemoryError from Python, or dies with its worker, with
-	// [processes.ErrMemory]. Zero means no bound; the least is 192 MiB. It
-	// exists on Linux; elsewhere New fails. See [processes.Options] for what
-	// the system does not count.
+	// Memory is the maximum memory of each worker, in bytes. If a task needs
+	// more, Python raises MemoryError in it, or its worker dies and its error
+	// wraps [processes.ErrMemory]. Zero means no limit; the minimum is 192 MiB.
+	// Memory works on Linux only; on other systems New fails. See
+	// [processes.Options] for memory that the limit does not include.
 	Memory int64
 
-	// MaxResult bounds the result of a task, and each value of a [Stream], in
-	// bytes as it is sent. A larger one is [processes.ErrTooLarge]. Zero means
-	// 1 GiB, which is also the most.
+	// MaxResult is the maximum size of the encoded result of a task, and of
+	// each value of a [Stream], in bytes. A task with a larger one fails with
+	// [processes.ErrTooLarge]. Zero means 1 GiB, which is also the maximum.
 	MaxResult int64
 
 	// Retry, if set, decides whether a task runs again after its worker has
