@@ -231,7 +231,10 @@ func TestFunc_Forms(t *testing.T) {
 		n++
 	}
 	for where, want := range map[string]string{
-		"no_such_module:f": "ModuleNotFoundError", "tasks:no_such_function": "AttributeError", "tasks:NUMBER": "is no function",
+		"no_such_module:f":       "ModuleNotFoundError: cannot import the module of python:1:no_such_module:f: No module named 'no_such_module'",
+		"no_such_module.child:f": "ModuleNotFoundError: cannot import the module of python:1:no_such_module.child:f: No module named 'no_such_module'",
+		"tasks:no_such_function": "AttributeError: module 'tasks' has no attribute 'no_such_function'",
+		"tasks:NUMBER":           "TypeError: tasks:NUMBER is no function",
 	} {
 		t.Run(where, func(t *testing.T) {
 			if _, err := call(t, p, python.Func[int, int](where), 1); err == nil || !strings.Contains(err.Error(), want) {

@@ -41,7 +41,7 @@ class Functions:
             found = sources.load(module, text)
             module = found.__name__
         else:
-            found = importlib.import_module(module)
+            found = import_module(module, name)
         parts = target.split(".") if target.count("(") == target.count("()") else split(target)
         if line and not hasattr(found, parts[0].partition("(")[0]):
             raise AttributeError("the source defines no %r" % parts[0].partition("(")[0])
@@ -63,6 +63,16 @@ class Functions:
 
             return lambda a: streams.stream(f(a["arg"]), a["path"], worker.current)
         return f
+
+
+def import_module(module, name):
+    """Imports the module of the function with the given name. The text of an ImportError has this name."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as e:
+        if type(e) in (ImportError, ModuleNotFoundError) and type(e.msg) is str:
+            e.msg = "cannot import the module of %s: %s" % (name, e.msg)
+        raise
 
 
 def split(target):
