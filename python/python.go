@@ -60,33 +60,7 @@
 // that names the part, as in result[3].price. Examples of errors are an int
 // that is too large for its Go type, a float for a Go int, two keys that are
 // equal in Python, a datetime without a zone that has fold=1, and an object
-// that is not plain data. Only the following is lost:
-//
-//   - as with encoding/json: unexported fields, those with the tag json:"-",
-//     those of an embedded struct whose name another field has in a struct that
-//     is less deeply embedded, and keys of a dict that a struct has no field
-//     for
-//   - the monotonic clock of a time.Time
-//   - the rules of a zone: a time keeps its offset and the name of its zone, a
-//     TimeOfDay the offset
-//   - the class of a result, beyond the table: an instance of a derived class
-//     is one of its base, a namedtuple and a structure of numpy a tuple, a
-//     dataclass the dict of its fields, a member of an Enum its value
-//   - the order of a dict, and that of a set
-//   - how an array is in memory: its strides, the order of its bytes, and that
-//     it was read-only
-//   - JSON between the values: the order of keys, and how numbers and texts are
-//     written; a json.RawMessage that is nil comes back as null
-//
-// A Go string that is not UTF-8, such as the name of a file in Latin-1, is the
-// str that os.fsdecode makes of its bytes: each byte that is not UTF-8 is a
-// surrogate, U+DC80 to U+DCFF. It comes back as the same bytes, and open finds
-// the file. A str with other surrogates cannot be a Go string.
-//
-// A time.Time arrives with the offset and the name of its zone; see [Naive] for
-// datetimes without one. Nanoseconds that a datetime or a timedelta has no room
-// for are in the attribute nanosecond (nanoseconds) of a subclass, as in
-// pandas, and come back from there.
+// that is not plain data. "What values lose", below, lists the exceptions.
 //
 // # Conversions
 //
@@ -178,6 +152,36 @@
 // directories stay, as do segments of multiprocessing.shared_memory and named
 // semaphores (files in /dev/shm on Linux). What was not flushed is lost. Its
 // children are killed with it.
+//
+// # What values lose
+//
+// Values arrive exactly, except for the following, which is lost:
+//
+//   - as with encoding/json: unexported fields, those with the tag json:"-",
+//     those of an embedded struct whose name another field has in a struct that
+//     is less deeply embedded, and keys of a dict that a struct has no field
+//     for
+//   - the monotonic clock of a time.Time
+//   - the rules of a zone: a time keeps its offset and the name of its zone, a
+//     TimeOfDay the offset
+//   - the class of a result, beyond the table: an instance of a derived class
+//     is one of its base, a namedtuple and a structure of numpy a tuple, a
+//     dataclass the dict of its fields, a member of an Enum its value
+//   - the order of a dict, and that of a set
+//   - how an array is in memory: its strides, the order of its bytes, and that
+//     it was read-only
+//   - JSON between the values: the order of keys, and how numbers and texts are
+//     written; a json.RawMessage that is nil comes back as null
+//
+// A Go string that is not UTF-8, such as the name of a file in Latin-1, is the
+// str that os.fsdecode makes of its bytes: each byte that is not UTF-8 is a
+// surrogate, U+DC80 to U+DCFF. It comes back as the same bytes, and open finds
+// the file. A str with other surrogates cannot be a Go string.
+//
+// A time.Time arrives with the offset and the name of its zone; see [Naive] for
+// datetimes without one. Nanoseconds that a datetime or a timedelta has no room
+// for are in the attribute nanosecond (nanoseconds) of a subclass, as in
+// pandas, and come back from there.
 package python
 
 import (
