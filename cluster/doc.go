@@ -108,6 +108,16 @@
 // If a client does not take a result, the servers keep it for two hours, or for
 // a week if its task has an id.
 //
+// The client looks for the result of a task with an id only when a worker
+// offers the function, because tasks wait in the client until then.
+//
+// The slots of workers are numbered in the order in which the client learns of
+// them. The observer may receive TaskStarted only when the task has finished.
+//
+// docs/security.md says who may do what if the servers require keys.
+//
+// # Lost tasks and results
+//
 // Servers can lose a task or its result: a server starts again with an empty
 // disk, a result expires before its client has taken it, or a stream is purged.
 // So the client asks the servers about each task 30 seconds after it was sent,
@@ -125,8 +135,7 @@
 // A task that was being sent to a worker whose connection broke at that moment
 // waits for half a minute, until its lease ends.
 //
-// The client looks for the result of a task with an id only when a worker
-// offers the function, because tasks wait in the client until then.
+// # Failures of servers and machines
 //
 // A cluster of three servers continues when one is lost. While the others elect
 // a leader, no results arrive: for 4 to 14 seconds in the project's test (go
@@ -164,9 +173,4 @@
 // other workers. If one of three servers is stopped, the others elect another
 // leader, as if it were lost. A task whose acknowledgment is lost at that
 // moment runs twice.
-//
-// docs/security.md says who may do what if the servers require keys.
-//
-// The slots of workers are numbered in the order in which the client learns of
-// them. The observer may receive TaskStarted only when the task has finished.
 package cluster
