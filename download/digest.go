@@ -10,9 +10,10 @@ import (
 )
 
 // announcedDigest returns the SHA-256 that the server says the whole file has,
-// in hexadecimal, or "". Repr-Digest is of the whole file whatever part of it
-// is sent; Content-Digest only when all of it is (RFC 9530); Digest is the form
-// that both replace (RFC 3230).
+// in hexadecimal, or "". Repr-Digest is always the checksum of the whole file.
+// Content-Digest is the checksum of what is sent, so it counts only if the
+// whole file is sent (RFC 9530). Digest is an older header, which these two
+// replace (RFC 3230).
 func announcedDigest(resp *http.Response) string {
 	if d := structuredDigest(resp.Header.Get("Repr-Digest")); d != "" {
 		return d
@@ -31,14 +32,15 @@ func announcedDigest(resp *http.Response) string {
 	return ""
 }
 
-// structuredDigest finds sha-256=:...: in a dictionary of RFC 8941.
+// structuredDigest returns the value of sha-256=:...: in a header with a
+// dictionary of RFC 8941.
 func structuredDigest(header string) string {
 	for _, entry := range strings.Split(header, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(entry), "=")
 		if name != "sha-256" {
 			continue
 		}
-		value, _, _ = strings.Cut(value, ";") // parameters
+		value, _, _ = strings.Cut(value, ";") // removes the parameters of the value
 		if inner, ok := strings.CutPrefix(value, ":"); ok {
 			if inner, ok = strings.CutSuffix(inner, ":"); ok {
 				return fromBase64(inner)

@@ -98,11 +98,11 @@ type Request struct {
 
 // Result describes the file that Get has downloaded.
 type Result struct {
-	Path    string // of the file
-	Size    int64  // in bytes
-	Resumed int64  // bytes of an earlier attempt
-	SHA256  string // checksum of the file, if the caller or the server gave one; else empty
-	Present bool   // the file existed, with the right checksum
+	Path    string // the path of the file
+	Size    int64  // the size in bytes
+	Resumed int64  // the number of bytes that an earlier attempt had downloaded
+	SHA256  string // the checksum of the file, if the caller or the server has given one; otherwise empty
+	Present bool   // whether the file existed already, with the right checksum
 }
 
 // ClientOptions tunes NewClient. The zero value, and nil, are ready to use.
@@ -189,7 +189,7 @@ type get struct {
 func prepare(r Request) (*get, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil {
-		// Its text would have the URL, and with it perhaps a password.
+		// The text of the error contains the URL, which may contain a password.
 		return nil, errors.New("download: not a URL: " + strings.TrimPrefix(errors.Unwrap(err).Error(), "net/url: "))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -218,7 +218,8 @@ func prepare(r Request) (*get, error) {
 	return g, nil
 }
 
-// present checks an existing file.
+// present reports whether the file exists already, with the right checksum. It
+// returns an error if another file exists that must stay.
 func (g *get) present() (bool, error) {
 	info, err := g.root.Stat(g.Name)
 	switch {
@@ -240,7 +241,7 @@ func (g *get) present() (bool, error) {
 	return true, nil
 }
 
-// fetch sends the request and writes the part.
+// fetch sends the request and writes the body to the part.
 func (g *get) fetch(ctx context.Context, client *http.Client) (err error) {
 	g.part = part{root: g.root, name: g.Name + ".part", url: g.url.Redacted()}
 	if err := g.part.open(); err != nil {
@@ -298,8 +299,8 @@ func (g *get) accept(resp *http.Response) (total int64, err error) {
 // errStalled is the cause with which a stalled body is canceled.
 var errStalled = errors.New("the server stopped sending")
 
-// receive writes the body to the partial file. If the length and the checksum
-// are right, it renames this file to the final name.
+// receive writes the body to the part. If the length and the checksum are
+// right, it renames the part to the final name.
 func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response, total int64) error {
 	announced := announcedDigest(resp)
 	if announced != "" && g.SHA256 != "" && announced != g.SHA256 {
@@ -342,7 +343,7 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 			break
 		}
 		if readErr == nil {
-			readErr = ctx.Err() // the body may be here already, and would not tell
+			readErr = ctx.Err() // the read succeeds without an error if the bytes were received before ctx ended
 		}
 		if readErr != nil {
 			return g.failRequest(ctx, fmt.Sprintf("receive, after %d bytes", g.part.size), readErr)
@@ -368,7 +369,7 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	return nil
 }
 
-// readerFunc is a function as an io.Reader.
+// readerFunc is a function that implements io.Reader.
 type readerFunc func([]byte) (int, error)
 
 // Read calls the function.

@@ -15,9 +15,9 @@ import (
 
 // Error is the error of a Get.
 type Error struct {
-	URL    string // without a password
+	URL    string // the URL, without a password
 	Op     string // the operation that failed
-	Status int    // of the server's reply, if the reply is the error; else 0
+	Status int    // the status of the reply, if the status is the error; otherwise 0
 	Err    error  // the reason
 
 	temporary  bool
@@ -57,14 +57,14 @@ func (g *get) failRequest(ctx context.Context, op string, err error) *Error {
 		return g.fail(op, cause)
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err // without the URL, which may contain a password
+		err = u.Err // remove the URL, which may contain a password
 	}
 	e := g.fail(op, err)
 	switch network, ok := errors.AsType[net.Error](err); {
 	case ok:
 		dns, isDNS := errors.AsType[*net.DNSError](err)
 		e.temporary = !isDNS || !dns.IsNotFound || network.Timeout()
-	default: // all errors of a broken connection are of these kinds
+	default: // a broken connection has one of these errors
 		e.temporary = errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 	}
 	return e
@@ -83,8 +83,9 @@ func (g *get) failStatus(resp *http.Response) *Error {
 	return e
 }
 
-// retryAfter parses the header of that name, in seconds or as a date (RFC
-// 9110, 10.2.3). Nonsense and the past are 0.
+// retryAfter parses the value of a Retry-After header: a number of seconds or a
+// date (RFC 9110, 10.2.3). It returns 0 for an invalid value and for a date in
+// the past.
 func retryAfter(s string, now time.Time) time.Duration {
 	if n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 32); err == nil {
 		return max(0, time.Duration(n)*time.Second)

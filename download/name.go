@@ -10,20 +10,20 @@ import (
 	"unicode/utf8"
 )
 
-// longestName leaves room for ".part.json" in the 255 bytes that file systems
-// give a name.
+// longestName is the maximum length of a name in bytes. File systems allow 255
+// bytes, and ".part.json" is appended to the name.
 const longestName = 240
 
-// Name returns the file name that Get takes for a URL when it is given none:
-// the last element of its path, decoded. A URL without one, as of a bare host,
-// has the name "index.html". A name that is not safe is an error.
+// Name returns the file name that Get uses for a URL if Request.Name is empty:
+// the last element of the URL's path, decoded. For a URL without a path, it is
+// "index.html". If the name is not safe, Name returns an error.
 func Name(rawURL string) (string, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return "", errors.New("download: not a URL")
 	}
-	// Split first and decode then: an encoded slash is part of the name, and
-	// as such refused, and not one more element.
+	// Split the path before decoding it: an encoded slash belongs to the name,
+	// for which CheckName refuses it.
 	p := u.EscapedPath()
 	if p == "" || strings.HasSuffix(p, "/") {
 		return "index.html", nil

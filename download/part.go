@@ -25,19 +25,19 @@ import (
 type part struct {
 	root *os.Root
 	name string
-	url  string // redacted
+	url  string // the URL, without a password
 
 	note
 	file   *os.File
-	size   int64     // bytes in the file
-	hasher hash.Hash // of them; nil if no checksum is needed
+	size   int64     // the number of bytes in the file
+	hasher hash.Hash // the checksum of these bytes; nil if none is needed
 }
 
 // note is the content of the file name.part.json.
 type note struct {
-	URL       string // without a password
-	Validator string // a strong one, for If-Range
-	Size      int64  // of the whole file; -1 if unknown
+	URL       string // the URL, without a password
+	Validator string // a strong validator of the file, for the header If-Range
+	Size      int64  // the size of the whole file; -1 if it is unknown
 }
 
 const largestNote = 64 << 10
@@ -83,7 +83,7 @@ func (p *part) readNote() bool {
 	return err == nil && json.Unmarshal(b, &p.note) == nil && p.Validator != ""
 }
 
-// begin truncates the part, for a body with the whole file.
+// begin truncates the part and writes its note, for a body with the whole file.
 func (p *part) begin(resp *http.Response) error {
 	if err := p.root.Remove(p.noteName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -97,7 +97,7 @@ func (p *part) begin(resp *http.Response) error {
 	p.size = 0
 	p.note = note{URL: p.url, Validator: strongValidator(resp), Size: resp.ContentLength}
 	if p.Validator == "" {
-		return nil // it could not be continued anyway
+		return nil // without a validator, the part cannot be continued and needs no note
 	}
 	b, err := json.Marshal(p.note)
 	if err != nil {
@@ -106,7 +106,8 @@ func (p *part) begin(resp *http.Response) error {
 	return p.root.WriteFile(p.noteName(), b, 0o666)
 }
 
-// hash prepares the checksum, with the bytes of the part, if one is needed.
+// hash prepares the computation of the checksum, if one is wanted. It includes
+// the bytes that the part already has.
 func (p *part) hash(wanted bool) error {
 	if !wanted {
 		return nil
@@ -145,7 +146,8 @@ func (p *part) finish(name string) error {
 	return nil
 }
 
-// giveUp removes a part that must not be continued.
+// giveUp closes the part and removes its files, because it must not be
+// continued.
 func (p *part) giveUp() {
 	p.close()
 	p.root.Remove(p.noteName())

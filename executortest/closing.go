@@ -25,7 +25,7 @@ var closeCases = []testCase{
 		go func() { closed <- ex.Close() }()
 		s.eventually("late submits are refused", func() bool {
 			f := concert.Submit(s.ctx, ex, square, 1)
-			f.Cancel() // or it would fill the queue
+			f.Cancel() // otherwise the task would fill the queue
 			_, err := f.Result(s.ctx)
 			return errors.Is(err, concert.ErrClosed)
 		})
@@ -93,7 +93,7 @@ var closeCases = []testCase{
 		for range 6 {
 			futures = append(futures, concert.Submit(s.ctx, ex, hold, g))
 		}
-		s.eventually("two tasks start", func() bool { // and that is known here
+		s.eventually("two tasks start", func() bool { // and their futures report it
 			return g.entered() == 2 && futures[0].State() == concert.Running && futures[1].State() == concert.Running
 		})
 		why := errors.New("time to go")
@@ -123,7 +123,7 @@ var closeCases = []testCase{
 		running := concert.Submit(s.ctx, ex, hold, g)
 		s.eventually("the first task starts", func() bool { return running.State() == concert.Running })
 		f := concert.Submit(s.ctx, ex, holdSlow, slowGate{g, sync.OnceFunc(func() { close(encoding) }), may})
-		if s.Shared { // it is passed as it is
+		if s.Shared { // the argument is not encoded
 			s.eventually("the second task starts", func() bool { return f.State() == concert.Running })
 		} else {
 			<-encoding
@@ -132,7 +132,7 @@ var closeCases = []testCase{
 		ctx := s.ended(why)
 		shut := make(chan error, 1)
 		go func() { shut <- ex.Shutdown(ctx) }()
-		running.Result(s.ctx) // it has been canceled: whatever Shutdown looks at, it has seen
+		running.Result(s.ctx) // Shutdown has canceled this task, so it has canceled the other one, too
 		close(may)
 		if _, err := f.Result(s.ctx); !errors.Is(err, why) && !errors.Is(err, context.Canceled) {
 			s.Errorf("Result() of the task that was being encoded: %v, want the cause", err)
@@ -205,7 +205,7 @@ var closeCases = []testCase{
 		switch {
 		case testing.Short() || s.Far:
 			rounds = 5
-		case !s.Shared: // each round starts workers
+		case !s.Shared: // fewer rounds, because each one starts worker processes
 			rounds = 10
 		}
 		for round := range rounds {
@@ -289,7 +289,7 @@ var closeCases = []testCase{
 	{"CancelMakesRoom", "a canceled task releases its slot in the queue", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 4})
 		g, first := s.held(ex)
-		for range 200 { // of the same function, as an executor may send one of each to where it will run
+		for range 200 { // all call the same function, because an executor may send one call of each function to a worker before it is free
 			if !concert.Submit(s.ctx, ex, hold, g).Cancel() {
 				s.Fatal("Cancel() of a waiting task = false")
 			}

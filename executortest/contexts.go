@@ -10,8 +10,8 @@ import (
 	"concert"
 )
 
-// oddContext is a context of the program's own type. Its methods misbehave once
-// it is armed.
+// oddContext is a context with a type of the program. After armed is set, its
+// methods panic or end their goroutine.
 type oddContext struct {
 	context.Context
 	how   string
@@ -58,7 +58,7 @@ var contextCases = []testCase{
 			}
 			n, err := f.Result(s.ctx)
 			switch {
-			case err == nil && n == 9: // no method of the context was called
+			case err == nil && n == 9: // the executor has called no method of the context
 			case err == nil || !errors.Is(err, concert.ErrCanceled) && !errors.Is(err, concert.ErrGoexit):
 				s.Errorf("%s: %d, %v; want the result, or that it never started", how, n, err)
 			}
@@ -68,7 +68,7 @@ var contextCases = []testCase{
 
 	{"OddContextOfMap", "a Map whose context's methods fail costs no other task", func(s *suite) {
 		if s.Shared {
-			return // the methods are called by the loop and by the Map's own calls
+			return // the methods fail in the range loop and in calls of the Map
 		}
 		for _, how := range []string{"Deadline panics", "Deadline exits", "Value panics"} {
 			ex := s.executor(Config{Workers: 1, Queue: 8})

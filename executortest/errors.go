@@ -31,7 +31,7 @@ var errorCases = []testCase{
 		for _, way := range []struct {
 			name string
 			end  func(ex concert.Executor, f *concert.Future[string], cancel context.CancelCauseFunc)
-			want error // besides context.Canceled
+			want error // the error that errors.Is must match, in addition to context.Canceled; may be nil
 		}{
 			{"Cancel", func(_ concert.Executor, f *concert.Future[string], _ context.CancelCauseFunc) { f.Cancel() }, concert.ErrCanceled},
 			{"context", func(_ concert.Executor, _ *concert.Future[string], cancel context.CancelCauseFunc) { cancel(why) }, nil},
@@ -56,7 +56,7 @@ var errorCases = []testCase{
 			if way.name != "Cancel" && !errors.Is(err, why) {
 				s.Errorf("%s of a waiting task: %v, want the cause in it", way.name, err)
 			}
-			ex.Close() // or its worker, if executors share workers, could begin the next waiting task
+			ex.Close() // otherwise a worker that several executors share could begin the next waiting task
 		}
 	}},
 
@@ -203,7 +203,7 @@ var errorCases = []testCase{
 
 	{"DeadlineQueued", "a queued task settles when its submitter's context ends, although no worker is free", func(s *suite) {
 		if s.Far {
-			return // only a worker can say that it has not begun the task
+			return // only a worker knows whether it has begun the task
 		}
 		ex := s.executor(Config{Workers: 1})
 		g, held := s.held(ex)
@@ -223,7 +223,7 @@ var errorCases = []testCase{
 		} {
 			ctx, cancel := context.WithCancel(s.ctx)
 			var futures []future
-			for range 3 { // workers may fetch some of them ahead
+			for range 3 { // several tasks, because workers may fetch some of them ahead
 				futures = append(futures, concert.Submit(ctx, ex, square, 1))
 			}
 			time.AfterFunc(10*time.Millisecond, cancel)
@@ -239,15 +239,15 @@ var errorCases = []testCase{
 	}},
 	{"DeadlineRunning", "the error of a running task whose deadline expires is DeadlineExceeded, and not a cancellation", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
-		// The deadline of a clock passes when the case says so: when the task
-		// runs.
+		// The deadline of a clock passes when the case calls strike, while the
+		// task runs.
 		ctx := newClock(s.ctx)
 		f := s.start(ctx, ex)
 		ctx.strike()
 		s.expired("a deadline of a clock", f, true)
 
-		// A deadline of package context passes by itself, perhaps before the
-		// task runs. Then the next one is later.
+		// A deadline of package context may pass before the task runs. Then the
+		// case tries again with a later deadline.
 		for left, ran := 20*time.Millisecond, false; !ran; left *= 2 {
 			g := s.gate()
 			ctx, cancel := context.WithTimeout(s.ctx, left)
@@ -328,7 +328,7 @@ func (s *suite) expired(what string, f *concert.Future[string], started bool) {
 	}
 }
 
-// clock is a context whose deadline passes when the case says so.
+// clock is a context whose deadline passes when the case calls strike.
 type clock struct {
 	context.Context
 	struck chan struct{}
@@ -354,8 +354,8 @@ func (c *clock) Err() error {
 	}
 }
 
-// isCanceled reports whether err is context.Canceled, or the cause that a
-// case has given, and also, unless nil, want.
+// isCanceled reports whether errors.Is matches err with context.Canceled or
+// with the cause that a case has given, and also with want, unless want is nil.
 func isCanceled(err, want error) bool {
 	if err == nil || want != nil && !errors.Is(err, want) {
 		return false

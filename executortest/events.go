@@ -8,7 +8,7 @@ import (
 	"concert"
 )
 
-// record is an observer that remembers the events of each task.
+// record is an observer that stores the events of each task.
 type record struct {
 	mu     sync.Mutex
 	events map[uint64][]concert.Event // guarded by mu
@@ -23,8 +23,9 @@ func (r *record) observe(e concert.Event) {
 	r.events[e.Task] = append(r.events[e.Task], e)
 }
 
-// check fails the case unless every task's events are legal and complete, and
-// returns how many tasks had which sequence.
+// check fails the case if the events of a task are incomplete or in a wrong
+// order. It returns, for each sequence of events, the number of tasks that had
+// it.
 func (r *record) check(s *suite) map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,7 +114,7 @@ var eventCases = []testCase{
 
 	{"Progress", "the observer receives the progress that a running task reports", func(s *suite) {
 		if !s.Shared {
-			return // an executor elsewhere has its own way to carry progress
+			return // a remote executor sends the progress of a task in its own way
 		}
 		var r record
 		ex := s.executor(Config{Workers: 1, Observer: r.observe})
@@ -137,6 +138,6 @@ var eventCases = []testCase{
 				}
 			}
 		}
-		concert.Progress(s.ctx, 1, 2) // outside a task: nothing
+		concert.Progress(s.ctx, 1, 2) // does nothing outside of a task
 	}},
 }

@@ -30,7 +30,7 @@ import (
 	"concert"
 )
 
-// Traits says what the executor can do.
+// Traits describes what the executor can do.
 type Traits struct {
 	// Shared says that tasks share memory with their submitter: any function
 	// can be submitted, values are passed as they are, and a task can submit
@@ -38,12 +38,12 @@ type Traits struct {
 	// function that was not registered is ErrNotRegistered.
 	Shared bool
 
-	// Kills says that a task which ignores its canceled context is ended by
-	// force, and its future settles with an error.
+	// Kills says that the executor kills the worker of a task that ignores the
+	// end of its context. The future of the task settles with an error.
 	Kills bool
 
-	// Far says that tasks cross a network, each on its own: cases of very many
-	// tasks have a tenth of them.
+	// Far says that each task is sent through a network. Cases with very many
+	// tasks use a tenth of them.
 	Far bool
 
 	// Expired is wrapped by the error of a task that ran for longer than
@@ -71,20 +71,21 @@ type Hook struct {
 	Trigger func(ctx context.Context, ex concert.Executor) (wait func())
 }
 
-// Config is what a case wants of the executor it is given.
+// Config has the options of the executor that a case needs.
 type Config struct {
-	Workers  int              // how many tasks run at the same time, exactly
-	Queue    int              // how many may wait besides; an executor may add what its workers fetch ahead
-	Grace    time.Duration    // how long Shutdown waits for tasks that it canceled
-	Timeout  time.Duration    // how long a task may run; zero means no bound; for an executor with Traits.Expired
+	Workers  int              // the exact number of tasks that can run at the same time
+	Queue    int              // the number of tasks that can wait; workers may fetch further tasks ahead
+	Grace    time.Duration    // how long Shutdown waits for tasks that it has canceled
+	Timeout  time.Duration    // how long a task may run; zero means no bound; set only for executors with Traits.Expired
 	Observer concert.Observer // may be nil
 }
 
-// patience bounds the wait for something that must happen.
+// patience is the maximum time that a case waits for an event that must happen.
 const patience = time.Minute
 
-// caseDeadline bounds a case, also where it waits without a context, as in
-// Close. It is longer than patience, so that a case reports what it waits for.
+// caseDeadline is the maximum time of a case, also if it waits without a
+// context, as in Close. It is longer than patience, so that a case that waits
+// with a context reports the missing event first.
 const caseDeadline = 3 * patience
 
 // Run runs the suite. open returns the executor for a case, which closes it.
@@ -138,11 +139,11 @@ var cases = func() (all []testCase) {
 	return all
 }()
 
-// suite is what one case works with.
+// suite is the state of one running case.
 type suite struct {
 	*testing.T
 	Traits
-	ctx    context.Context // ends when patience does
+	ctx    context.Context // ends after patience
 	dir    string
 	open   func(Config) concert.Executor
 	opened []concert.Executor
@@ -166,7 +167,7 @@ func (s *suite) executor(c Config) concert.Executor {
 	return ex
 }
 
-// many is n, or a tenth of it where tasks cross a network.
+// many returns n, or a tenth of n if Traits.Far is set.
 func (s *suite) many(n int) int {
 	if s.Far {
 		return n / 10
@@ -181,7 +182,8 @@ func (s *suite) ended(cause error) context.Context {
 	return ctx
 }
 
-// must is for what a case only prepares with.
+// must returns a function that returns its first argument, and fails the case
+// if its second argument is an error.
 func must[T any](s *suite) func(T, error) T {
 	s.Helper()
 	return func(v T, err error) T {
@@ -193,7 +195,8 @@ func must[T any](s *suite) func(T, error) T {
 	}
 }
 
-// eventually waits until ok, and fails the case if it never is.
+// eventually waits until ok returns true. It fails the case if that does not
+// happen within patience.
 func (s *suite) eventually(what string, ok func() bool) {
 	s.Helper()
 	for pause := time.Microsecond; !ok(); pause = min(2*pause, 5*time.Millisecond) {
@@ -205,7 +208,7 @@ func (s *suite) eventually(what string, ok func() bool) {
 }
 
 // checkGoroutines fails the test if there are more goroutines than before. It
-// gives those that are just ending the time to do so.
+// waits for goroutines that are about to end.
 func checkGoroutines(t *testing.T, before int) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)

@@ -32,8 +32,9 @@ var (
 
 func squareFunc(_ context.Context, n int) (int, error) { return n * n, nil }
 
-// gate is a place where tasks can be held: three files that tell from one
-// process to another how far they are.
+// gate blocks tasks, which may run in other processes, until the case opens it.
+// It consists of files: one that means that the gate is open, and one for each
+// task that has reached or left it.
 type gate struct{ Path string }
 
 // gate returns a new gate.
@@ -42,17 +43,18 @@ func (s *suite) gate() gate {
 	return gate{filepath.Join(s.dir, fmt.Sprint("gate", s.gates))}
 }
 
-// open lets the tasks that are held at the gate go on.
+// open opens the gate, so that the tasks that are blocked at it continue.
 func (g gate) open() { touch(g.Path + ".open") }
 
 func (g gate) isOpen() bool { return exists(g.Path + ".open") }
 
-// entered is the number of tasks that have reached the gate, left the number
-// of those that have gone on or given up.
+// entered returns the number of tasks that have reached the gate. left returns
+// the number of tasks that have left it, because it was open or their context
+// has ended.
 func (g gate) entered() int { return count(g.Path + ".in") }
 func (g gate) left() int    { return count(g.Path + ".out") }
 
-// held submits a task that is held at a new gate, and waits until it runs.
+// held submits a task that blocks at a new gate, and waits until the task runs.
 func (s *suite) held(ex concert.Executor) (gate, *concert.Future[string]) {
 	s.Helper()
 	g := s.gate()
@@ -71,7 +73,7 @@ func touch(path string) {
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
-// mark adds a file that count counts.
+// mark creates a file with this prefix. The function count counts such files.
 func mark(prefix string) {
 	f, err := os.CreateTemp(filepath.Dir(prefix), filepath.Base(prefix)+".*")
 	if err != nil {
@@ -94,7 +96,7 @@ func count(prefix string) int {
 	return n
 }
 
-// holdFunc waits at a gate until it is open or the context ends.
+// holdFunc blocks at a gate until the gate is open or the context ends.
 func holdFunc(ctx context.Context, g gate) (string, error) {
 	mark(g.Path + ".in")
 	defer mark(g.Path + ".out")
@@ -110,25 +112,26 @@ func holdFunc(ctx context.Context, g gate) (string, error) {
 	return "passed", nil
 }
 
-// slowGate is a gate that is not encoded until it may be.
+// slowGate is a gate whose encoding blocks until the case allows it.
 type slowGate struct {
 	gate
-	begun func() // is told that it is being encoded; nil in the worker
+	begun func() // called when the encoding begins; nil in the worker
 	may   <-chan struct{}
 }
 
-// MarshalCBOR encodes the gate as what it is, a map with its Path.
+// MarshalCBOR encodes the gate as a map with its Path, after the case has
+// allowed it.
 func (g slowGate) MarshalCBOR() ([]byte, error) {
 	g.begun()
 	<-g.may
-	const textOf16 = 0x79 // a text, with two bytes that say how long it is: RFC 8949, section 3
+	const textOf16 = 0x79 // the head of a text whose length follows in two bytes: RFC 8949, section 3
 	b := append([]byte{0xa1, 0x64}, "Path"...)
 	b = append(b, textOf16, byte(len(g.Path)>>8), byte(len(g.Path)))
 	return append(b, g.Path...), nil
 }
 
-// UnmarshalCBOR decodes what MarshalCBOR encodes: the text is all from the
-// ninth byte on.
+// UnmarshalCBOR decodes what MarshalCBOR encodes: the text begins at the ninth
+// byte.
 func (g *slowGate) UnmarshalCBOR(b []byte) error {
 	if len(b) < 9 {
 		return io.ErrUnexpectedEOF
@@ -139,12 +142,12 @@ func (g *slowGate) UnmarshalCBOR(b []byte) error {
 
 func holdSlowFunc(ctx context.Context, g slowGate) (string, error) { return holdFunc(ctx, g.gate) }
 
-// stubbornFunc waits at a gate and does not look at its context.
+// stubbornFunc blocks at a gate, and ignores the end of its context.
 func stubbornFunc(_ context.Context, g gate) (string, error) {
 	return holdFunc(context.Background(), g)
 }
 
-// failFunc fails in the way that it is told to.
+// failFunc fails in the way that how names.
 func failFunc(_ context.Context, how string) (string, error) {
 	switch how {
 	case "error":
@@ -177,7 +180,8 @@ func (e *codeError) Error() string { return fmt.Sprintf("code %d: %s", e.Code, e
 
 func init() { concert.RegisterErrorType[*codeError]("executortest.codeError") }
 
-// blobFunc returns that many bytes, so that results are something to keep.
+// blobFunc returns size bytes. Cases use it to measure the memory that results
+// need.
 func blobFunc(_ context.Context, size int) ([]byte, error) {
 	b := make([]byte, size)
 	for i := 0; i < size; i += 4096 {

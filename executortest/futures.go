@@ -182,7 +182,7 @@ var futureCases = []testCase{
 			case errors.Is(err, concert.ErrCanceled) && dropped && f.State() == concert.Canceled:
 				canceled++
 			case errors.Is(err, context.Canceled) && !dropped && f.State() == concert.Finished:
-				ran++ // an executor may stop a function that does not look
+				ran++ // an executor may stop a function that ignores its context
 			default:
 				s.Fatalf("task %d: Result() = %d, %v; Cancel() = %v; State() = %v", i, got, err, dropped, f.State())
 			}
@@ -290,7 +290,8 @@ var futureCases = []testCase{
 			}
 			return ok
 		}
-		// The queue is full when the workers fetch no more tasks ahead.
+		// Workers may fetch tasks ahead. The queue is full when they fetch no
+		// further tasks.
 		for refused := 0; refused < 20; refused++ {
 			if try(s.ctx) {
 				refused = 0
@@ -367,7 +368,7 @@ var futureCases = []testCase{
 				last <- f
 				return
 			}
-			concert.Submit(ctx, ex, square, 2) // fills the queue
+			concert.Submit(ctx, ex, square, 2) // this task fills the queue
 			concert.Submit(ctx, ex, square, 3).OnDone(ctx, next)
 		}
 		concert.Submit(s.ctx, ex, square, 1).OnDone(s.ctx, next)

@@ -37,7 +37,7 @@ var kinds []kindOf
 
 // kind adds a value that is sent through a function of its own type. The
 // compiler instantiates Submit for each such type, so only a few values are
-// added so.
+// added with it.
 func kind[T any](name string, v T) {
 	echo := concert.Register("executortest.echo "+name, func(_ context.Context, v T) (T, error) { return v, nil })
 	kinds = append(kinds, kindOf{name, func(s *suite, ex concert.Executor) (got, want any, err error) {
@@ -107,7 +107,7 @@ type (
 	flags   uint8
 	texts   []string
 	table   map[string][]int
-	money   struct{ cents int64 } // encoded by its text methods
+	money   struct{ cents int64 } // its text methods encode it
 	point   struct{ X, Y int32 }
 	base    struct{ ID int }
 	derived struct {
@@ -115,7 +115,7 @@ type (
 		Name string
 	}
 	event struct {
-		time.Time // its methods must not encode an event without the name
+		time.Time // the promoted methods of Time must not encode an event, because they would omit the name
 		Name      string
 	}
 	tree struct {

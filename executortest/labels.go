@@ -15,18 +15,19 @@ import (
 	"concert/trace"
 )
 
-// isInput reports whether an input is what a case has submitted.
+// isInput reports whether an input has this name, index and label.
 func isInput(in *concert.Input, name string, index int64, label string) bool {
 	return in != nil && in.Name == name && in.Index == index && in.Label == label
 }
 
-// failures are inputs of fail: each third panics, each third fails, each third
-// does not.
+// failures returns n inputs of the function fail: for one third of them the
+// function panics, for one third it returns an error, and for one third it
+// succeeds.
 func failures(n int) []string {
 	return slices.Repeat([]string{"panic", "error", "not at all"}, n/3)
 }
 
-// labelOfInput is the label that the cases give to an input of a Map.
+// labelOfInput returns the label that the cases give to an input of a Map.
 func labelOfInput(how string) string { return "to " + how }
 
 var labelCases = []testCase{
@@ -182,7 +183,7 @@ func (s *suite) showsInputs(failure inputFailure) {
 	ways := []struct {
 		name  string
 		index int64
-		label string // differs in each way, as they share a trace
+		label string // different for each way to fail, because all of them share a trace
 	}{{"Submit", -1, "cat.jpg \x1b[31m"}, {"Map", 1, ""}, {"Map with WithLabel", 1, "dog.jpg \x1b[31m"}, {"Map with WithInputLabels", 1, "eel.jpg \x1b[31m"}}
 	if failure.submit {
 		ways = ways[:1]
@@ -241,8 +242,9 @@ func (s *suite) showsInputs(failure inputFailure) {
 	}
 }
 
-// namesInput reports whether JSON has an input of that index, -1 for none, with
-// that label, empty for none.
+// namesInput reports whether the JSON text contains an input with this index
+// and this label. An index of -1 means that the text has no index, and an empty
+// label that it has no label.
 func namesInput(json string, index int64, label string) bool {
 	want := ""
 	if index >= 0 {
@@ -260,9 +262,9 @@ func namesInput(json string, index int64, label string) bool {
 // inputFailure is a way in which a task fails and its error names the input.
 type inputFailure struct {
 	name, function string
-	named          bool // the text of the error names the input
-	submit         bool // a Map has none
-	timeout        bool // the executor has a Timeout
+	named          bool // whether the text of the error names the input
+	submit         bool // whether only a Submit can fail in this way, and not a Map
+	timeout        bool // whether the executor needs Config.Timeout
 	applies        func(*suite) bool
 	label          func(ctx context.Context, label string) context.Context
 	// fail returns the error of a task that fails. If mapped is true, the task

@@ -17,7 +17,8 @@ import (
 	"concert"
 )
 
-// counting yields 0, 1, 2 and so on without end, and counts what was taken.
+// counting yields 0, 1, 2 and so on without end, and counts the values that
+// were taken.
 func counting(taken *atomic.Int64) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := 0; ; i++ {
@@ -110,13 +111,13 @@ var mapCases = []testCase{
 		if n != all {
 			s.Fatalf("Map() over an endless input ended after %d", n)
 		}
-		// Slow calls must not be taken far ahead of.
+		// If calls are slow, the Map must not take inputs far ahead.
 		g := s.gate()
 		taken.Store(0)
 		gates := func(yield func(gate) bool) {
 			for n := range counting(&taken) {
-				if n == ex.Width() { // the executor has shown how many it takes at a time
-					for g.entered() < 2 && s.ctx.Err() == nil { // this is not the test's goroutine
+				if n == ex.Width() { // the executor has taken as many inputs as it has workers
+					for g.entered() < 2 && s.ctx.Err() == nil { // this goroutine is not that of the test, so it cannot call Fatal
 						time.Sleep(time.Millisecond)
 					}
 				}
@@ -175,7 +176,7 @@ var mapCases = []testCase{
 			if !yield(shut) {
 				return
 			}
-			for shut.entered() == 0 && s.ctx.Err() == nil { // this is not the test's goroutine
+			for shut.entered() == 0 && s.ctx.Err() == nil { // this goroutine is not that of the test, so it cannot call Fatal
 				time.Sleep(time.Millisecond)
 			}
 			for next := broken; yield(next); next = shut { // without end
@@ -217,7 +218,7 @@ var mapCases = []testCase{
 			for yield(size) {
 			}
 		}
-		var first, peak uint64 // of the first quarter, in which the Map gets as far ahead as it will, and of all
+		var first, peak uint64 // the maximum of the heap during the first quarter of the results, and during all of them
 		n := 0
 		for b, err := range concert.Map(s.ctx, ex, blob, inputs) {
 			if err != nil || len(b) != size || b[77<<12] != 77 {
@@ -251,7 +252,7 @@ var mapCases = []testCase{
 						return
 					}
 					select {
-					case <-got: // the next input depends on the last result
+					case <-got: // the next input comes only after the last result was received
 					case <-s.ctx.Done():
 						return
 					}

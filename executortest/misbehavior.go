@@ -13,10 +13,11 @@ import (
 	"concert/executor"
 )
 
-// misdeeds are the ways in which user code misbehaves.
+// misdeeds lists the ways in which user code misbehaves: it panics, ends its
+// goroutine, or hangs.
 var misdeeds = []string{"panics", "exits", "hangs"}
 
-// commit misbehaves. A hang lasts until releaseHung.
+// commit misbehaves in the way that how names. A hang lasts until releaseHung.
 func commit(how string) {
 	switch how {
 	case "panics":
@@ -82,12 +83,12 @@ func (c badContext) Deadline() (time.Time, bool) {
 	return c.Context.Deadline()
 }
 
-// mischief is what a kind of user code works with.
+// mischief is the state of one case of user code that misbehaves.
 type mischief struct {
 	*suite
 	ex     concert.Executor
 	how    string
-	ctx    context.Context         // of the tasks whose user code misbehaves
+	ctx    context.Context         // the context of the tasks whose user code misbehaves
 	cancel context.CancelCauseFunc // ends ctx
 }
 
@@ -96,8 +97,8 @@ type userCodeKind struct {
 	name string
 	// hangs reports whether the code is certain to be called, so that it hangs.
 	hangs bool
-	// keeps reports whether the code runs on the task's own goroutine where
-	// tasks share memory, and so keeps the worker as long as it hangs.
+	// keeps reports whether a local executor runs the code on the task's
+	// goroutine, so that the worker is blocked while the code hangs.
 	keeps bool
 	// start submits tasks whose user code misbehaves, and returns a function
 	// that waits until they have settled.
@@ -165,7 +166,7 @@ var userCodeKinds = []userCodeKind{
 		return func() { <-f.Done() }
 	}},
 	{"String of a map's key", false, false, func(m *mischief) func() {
-		arg := map[badKey]any{badKey(slices.Index(misdeeds, m.how)): make(chan int)} // an error whose path has the key
+		arg := map[badKey]any{badKey(slices.Index(misdeeds, m.how)): make(chan int)} // a channel cannot be encoded; the path of the error contains the key
 		f := concert.Submit(m.ctx, m.ex, keys, arg)
 		return func() { <-f.Done() }
 	}},
@@ -184,7 +185,7 @@ func badContextKind(method string) func(*mischief) func() {
 		var futures []*concert.Future[int]
 		tasks := 3
 		if m.Shared {
-			tasks = 1 // each one may keep a worker
+			tasks = 1 // only one task, because each one may block a worker
 		}
 		for n := range tasks {
 			futures = append(futures, concert.Submit(bad, m.ex, square, n))
@@ -207,7 +208,7 @@ func (m *mischief) mapping(ctx context.Context, gates func(func(gate) bool)) (wa
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer func() { recover() }() // a panic of the inputs reaches the loop
+		defer func() { recover() }() // a panic of the inputs reaches the range loop
 		for range concert.Map(ctx, m.ex, hold, gates) {
 		}
 	}()
@@ -250,7 +251,7 @@ func (s *suite) misbehaves(kind userCodeKind, how string) {
 	}
 }
 
-// innocents checks that an executor runs tasks.
+// innocents checks that an executor runs other tasks.
 func (s *suite) innocents(ex concert.Executor) {
 	s.Helper()
 	s.returns("a Submit and a Map of other tasks", func() {
@@ -295,7 +296,7 @@ func (s *suite) returns(what string, fn func()) {
 	}
 }
 
-// hookCases are the cases of the hooks that the executor has.
+// hookCases returns the cases for the hooks of the executor.
 func hookCases(hooks []Hook) (all []testCase) {
 	for _, hook := range hooks {
 		for _, how := range misdeeds {

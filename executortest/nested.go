@@ -9,8 +9,9 @@ import (
 	"concert"
 )
 
-// nested runs a case of tasks that submit to their own executor. Where tasks
-// do not share memory they are closures that cannot travel, and must say so.
+// nested returns a case with tasks that submit to their own executor. Such
+// tasks are closures. If tasks do not share memory, the case checks that they
+// fail with ErrNotRegistered.
 func nested(run func(s *suite, ex concert.Executor)) func(*suite) {
 	return func(s *suite) {
 		for _, queue := range []int{1, 64} {
@@ -165,7 +166,7 @@ var nestedCases = []testCase{
 	{"NestedCircle", "a task that waits for itself gets ErrDeadlock, or the error of the wait's own deadline", nested(func(s *suite, ex concert.Executor) {
 		self := make(chan *concert.Future[int], 1)
 		own := func(ctx context.Context, _ int) (int, error) { return (<-self).Result(ctx) }
-		f := concert.Submit(context.WithoutCancel(s.ctx), ex, own, 0) // without the deadline of s.ctx
+		f := concert.Submit(context.WithoutCancel(s.ctx), ex, own, 0) // the task must not have the deadline of s.ctx
 		self <- f
 		if _, err := f.Result(s.ctx); !errors.Is(err, concert.ErrDeadlock) {
 			s.Errorf("Result() of oneself = %v, want ErrDeadlock", err)

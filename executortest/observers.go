@@ -13,7 +13,7 @@ import (
 	"concert"
 )
 
-// observerCases are of observers that do what they should not.
+// observerCases are the cases of observers that misbehave.
 var observerCases = []testCase{
 	{"ObserverPanics", "a panic of the observer affects no task", func(s *suite) {
 		withObserver(s, []concert.EventKind{concert.TaskSubmitted, concert.TaskStarted, concert.TaskProgress, concert.TaskFinished}, func() { panic("out of ink") })
@@ -48,7 +48,7 @@ var observerCases = []testCase{
 
 	{"ObserverHangs", "an observer that does not return blocks neither other tasks nor Shutdown", func(s *suite) {
 		defer quietly()()
-		var both sync.WaitGroup // each one hangs for a second before the executor notices
+		var both sync.WaitGroup // concurrent, because the executor waits a second for each observer that hangs
 		for _, kind := range []concert.EventKind{concert.TaskStarted, concert.TaskFinished} {
 			release := make(chan struct{})
 			hung := make(chan struct{}, 1)
@@ -80,7 +80,7 @@ func (s *suite) observerHangs(ex concert.Executor, kind concert.EventKind, hung 
 		}
 		n++
 	}
-	if !s.Shared { // else it hangs on the goroutine of the task
+	if !s.Shared { // if tasks share memory, the observer hangs on the goroutine of the task
 		if got, err := culprit.Result(s.ctx); got != 9 || err != nil {
 			s.Errorf("an observer hangs when a task has %v: its result is %d, %v", kind, got, err)
 		}
@@ -103,8 +103,8 @@ func quietly() (restore func()) {
 	return func() { slog.SetDefault(before) }
 }
 
-// withObserver checks that all outcomes are as ever with an observer that does
-// something at events of some kinds.
+// withObserver checks that an observer that calls do for events of some kinds
+// does not change the outcomes of tasks.
 func withObserver(s *suite, kinds []concert.EventKind, do func()) {
 	defer quietly()()
 	for _, kind := range kinds {

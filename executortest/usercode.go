@@ -20,10 +20,10 @@ type rogue struct{ at, how string }
 
 // The steps at which a rogue can misbehave.
 const (
-	encodingArgument = "encoding the argument" // in the submitter
-	decodingArgument = "decoding the argument" // in the worker
-	encodingResult   = "encoding the result"   // in the worker
-	decodingResult   = "decoding the result"   // in the submitter
+	encodingArgument = "encoding the argument" // runs in the submitter
+	decodingArgument = "decoding the argument" // runs in the worker
+	encodingResult   = "encoding the result"   // runs in the worker
+	decodingResult   = "decoding the result"   // runs in the submitter
 )
 
 // hanging counts and releases the methods that hang in this process.
@@ -68,7 +68,7 @@ func releaseHung() {
 	hanging.release, hanging.inside, hanging.over = nil, 0, true
 }
 
-// allowHangs lets methods hang again, in the next case.
+// allowHangs makes hang block again, for the next case.
 func allowHangs() {
 	hanging.Lock()
 	defer hanging.Unlock()
@@ -240,7 +240,7 @@ var userCodeCases = []testCase{
 
 	{"MethodsHangInWorker", "a method that hangs in the worker fails only its own task, when that is canceled", func(s *suite) {
 		if s.Foreign {
-			return // values have no methods there
+			return // values have no methods in the other language
 		}
 		defer releaseHung()
 		ways := []string{decodingArgument, encodingResult}
@@ -333,7 +333,7 @@ var userCodeCases = []testCase{
 			return // the caller receives the error itself
 		}
 		defer releaseHung()
-		const hangs = 4 // the first ones: they wait for their bound at the same time
+		const hangs = 4 // the number of calls that hang; the executor waits for them at the same time
 		ways := []string{"Error hangs", "Is hangs", "As hangs", "Unwrap hangs", "Error panics", "Error exits", "Is panics", "Is exits", "As panics", "Unwrap panics", "Unwrap circles", "panic value"}
 		ex := s.executor(Config{Workers: hangs})
 		var failed []*concert.Future[int]

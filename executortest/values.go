@@ -29,8 +29,8 @@ var valueCases = []testCase{
 
 	{"Registered", "a function that is not registered is ErrNotRegistered, unless Traits.Shared is set", func(s *suite) {
 		ex := s.executor(Config{})
-		// By the value that Register returned, and by the code of a function at
-		// package level.
+		// The executor finds the function by the value that Register has
+		// returned, or by the code of a function at package level.
 		must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
 		must[int](s)(concert.Submit(s.ctx, ex, squareFunc, 2).Result(s.ctx))
 		must[int](s)(concert.Submit(s.ctx, ex, sizeOf, &[]byte{1}).Result(s.ctx)) // a closure that was registered
@@ -108,7 +108,7 @@ var valueCases = []testCase{
 
 	{"ResultsReleased", "a Map does not keep results that it has yielded", func(s *suite) {
 		if !s.Shared {
-			return // the function's results are copied; see MapMemory
+			return // the results of the function are copied; see the case MapMemory
 		}
 		ex := s.executor(Config{})
 		var freed atomic.Int64
@@ -133,7 +133,7 @@ var valueCases = []testCase{
 
 	{"ContextValues", "tasks that share memory see the values of the submitter's context", func(s *suite) {
 		if !s.Shared {
-			return // documented on Register: only the deadline travels; see Deadline
+			return // the worker gets only the deadline of the context, as Register documents; see the case Deadline
 		}
 		ex := s.executor(Config{})
 		type key struct{}

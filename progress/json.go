@@ -48,15 +48,15 @@ func newRecord(e concert.Event) Record {
 //
 // If too many lines wait, a worker blocks until step 2.
 type records struct {
-	told chan struct{} // has a buffer of one: lines are waiting
+	told chan struct{} // has a buffer of one; an element means that lines are waiting
 
 	mu      sync.Mutex
 	room    sync.Cond
 	waiting []byte // guarded by mu
-	over    bool   // guarded by mu: the writer has failed or ended
+	over    bool   // guarded by mu: whether the writer has failed or ended
 }
 
-const mostWaiting = 1 << 20 // bytes
+const mostWaiting = 1 << 20 // the number of waiting bytes from which a worker blocks
 
 func newRecords() *records {
 	r := &records{told: make(chan struct{}, 1)}
@@ -67,7 +67,7 @@ func newRecords() *records {
 func (r *records) add(e concert.Event) {
 	line, err := json.Marshal(newRecord(e))
 	if err != nil {
-		panic(err) // strings, numbers and times always encode
+		panic(err) // cannot happen: strings, numbers and times can always be encoded
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -84,7 +84,8 @@ func (r *records) add(e concert.Event) {
 	}
 }
 
-// take returns all waiting lines. spare is the buffer for the next ones.
+// take removes and returns all waiting lines. The next lines are appended to
+// spare.
 func (r *records) take(spare []byte) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +95,7 @@ func (r *records) take(spare []byte) []byte {
 	return all
 }
 
-// end wakes the workers that are blocked.
+// end makes add return at once, and wakes the workers that are blocked in it.
 func (r *records) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

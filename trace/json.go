@@ -9,9 +9,9 @@ import (
 	"concert"
 )
 
-// lanesApart is the distance between the numbers of two tracks of one worker.
-// It is larger than the number of a worker, so tracks of different workers
-// differ.
+// lanesApart is the difference between the numbers of two tracks of one worker.
+// It is larger than the number of any worker, so tracks of different workers
+// have different numbers.
 const lanesApart = 1_000_000
 
 // complete writes a task that has ended. text is the text of its error, or "".
@@ -74,7 +74,8 @@ func appendInput(b []byte, in *concert.Input) []byte {
 	return b
 }
 
-// named writes the name of a track when the track is first used.
+// named writes the name of a track of a worker to the file, unless the name is
+// already there.
 func (t *Writer) named(id workerID, tid, lane int) {
 	tr := t.tracks[id]
 	if tr.named > lane {
@@ -104,7 +105,7 @@ func (t *Writer) meta(what string, process, tid int, name string) {
 	t.write(append(b, "}}"...))
 }
 
-// next begins a new line.
+// next returns the beginning of a new line of the file.
 func (t *Writer) next() []byte {
 	b := t.line[:0]
 	if t.lines > 0 {
@@ -158,7 +159,7 @@ func (t *Writer) quote(name string) []byte {
 func quote(text string) []byte {
 	b, err := json.Marshal(text)
 	if err != nil {
-		panic(err) // a string always encodes
+		panic(err) // cannot happen: a string can always be encoded
 	}
 	return b
 }

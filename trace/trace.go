@@ -112,7 +112,7 @@ func (t *Writer) observe(process int, e concert.Event) {
 	if e.Kind != concert.TaskStarted && e.Kind != concert.TaskFinished {
 		return
 	}
-	text := textOf(e.Err) // before mu is locked, because it may call user code
+	text := textOf(e.Err) // called before mu is locked, because it may call user code
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open == nil || t.err != nil {
@@ -121,7 +121,7 @@ func (t *Writer) observe(process int, e concert.Event) {
 	r, running := t.open[e.Task]
 	switch {
 	case e.Kind == concert.TaskStarted:
-		if running { // on another worker, which has died
+		if running { // the task has already started on another worker, which has died
 			t.complete(e.Task, r, e.Time, "it was started again")
 		}
 		t.start(workerID{process, e.Worker}, e)

@@ -21,18 +21,18 @@ type workerID struct{ process, worker int }
 type tracks struct {
 	open  []time.Time // start times of the running tasks
 	lanes []lane
-	named int // number of lanes whose name is in the file
+	named int // number of tracks whose names are in the file
 }
 
-// lane is one track.
+// lane is one track of a worker, in which tasks do not overlap in part.
 type lane struct {
-	last span   // the last task that was written
-	kept []span // written tasks that running tasks may overlap in part
+	last span   // the last task that was written to this track
+	kept []span // earlier tasks of this track that a running task may overlap in part
 }
 
 type span struct{ start, end time.Time }
 
-// begin records a task that starts.
+// begin records the start time of a task.
 func (tr *tracks) begin(at time.Time) { tr.open = append(tr.open, at) }
 
 // end returns the track for a task that has ended: the first track on which it
