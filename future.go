@@ -20,8 +20,8 @@ type State = executor.State
 const (
 	Pending  = executor.Pending  // the task waits for a worker
 	Running  = executor.Running  // a worker has started the task
-	Finished = executor.Finished // its function returned, panicked or ended its goroutine
-	Canceled = executor.Canceled // it was canceled before it started
+	Finished = executor.Finished // the function of the task returned, panicked or ended its goroutine
+	Canceled = executor.Canceled // the task was canceled before it started
 )
 
 func (f *Future[T]) inner() *executor.Future[T] { return (*executor.Future[T])(f) }
@@ -30,7 +30,7 @@ func (f *Future[T]) task() *executor.Task { return f.inner().Task() }
 
 // failed reports whether the task, which has settled, has an error.
 func (f *Future[T]) failed() bool {
-	_, err := f.Result(context.Background()) // it does not block
+	_, err := f.Result(context.Background()) // does not block, because the task has settled
 	return err != nil
 }
 

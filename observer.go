@@ -51,10 +51,10 @@ type EventKind = executor.EventKind
 // starts, it is started once in between, and reports progress any number of
 // times.
 const (
-	TaskSubmitted = executor.TaskSubmitted // an executor has accepted it
-	TaskStarted   = executor.TaskStarted   // a worker has begun to run it
-	TaskProgress  = executor.TaskProgress  // it called Progress
-	TaskFinished  = executor.TaskFinished  // it has settled; waiting goroutines have not been woken yet
+	TaskSubmitted = executor.TaskSubmitted // an executor has accepted the task
+	TaskStarted   = executor.TaskStarted   // a worker has begun to run the task
+	TaskProgress  = executor.TaskProgress  // the task called Progress
+	TaskFinished  = executor.TaskFinished  // the task has settled; waiting goroutines have not been woken yet
 )
 
 // Progress reports to the observer of the task's executor how far the task is:

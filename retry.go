@@ -98,7 +98,8 @@ func Retry[In, Out any](fn func(context.Context, In) (Out, error), opts *RetryOp
 	}
 }
 
-// sleep waits for a time, or until ctx ends, without the lock that ctx carries.
+// sleep waits for a time, or until ctx ends. It releases the lock that ctx
+// carries during the wait.
 func sleep(ctx context.Context, d time.Duration) {
 	executor.Release(ctx, func() {
 		timer := time.NewTimer(d)

@@ -80,8 +80,9 @@ func Wait[T any](ctx context.Context, when When, futures ...*Future[T]) (done, n
 // Like [Future.Result], it cannot deadlock in a task if it is given the task's
 // context.
 func Gather[T any](ctx context.Context, futures ...*Future[T]) ([]T, error) {
-	// Waiting for the last first: when it has settled, most others have, and
-	// the waiter is woken once instead of once a task.
+	// Wait for the last future first: when it has settled, most others have
+	// settled, too. So this goroutine is woken once, and not once for each
+	// task.
 	var unfinished error
 	for i := len(futures) - 1; i >= 0 && unfinished == nil; i-- {
 		unfinished = futures[i].task().Wait(ctx)
@@ -93,7 +94,7 @@ func Gather[T any](ctx context.Context, futures ...*Future[T]) ([]T, error) {
 			continue
 		}
 		var err error
-		if values[i], err = f.Result(ctx); err != nil { // it does not block
+		if values[i], err = f.Result(ctx); err != nil { // does not block, because the task has settled
 			errs = append(errs, err)
 		}
 	}

@@ -66,15 +66,17 @@ func main() {
 	}
 }
 
-// workload is work to run choose for.
+// workload is one kind of work, for which package choose recommends a model and
+// a concurrency.
 type workload struct {
 	id     string
 	about  string
 	models []choose.Model
-	levels []int // to measure, for models that have none
-	// run runs tasks on an executor, or in a plain loop if it is nil.
+	levels []int // the levels to measure for models without levels
+	// run runs tasks on an executor. If ex is nil, it runs them in a plain
+	// loop.
 	run func(ctx context.Context, ex concert.Executor, tasks int) error
-	// choose runs choose.
+	// choose runs package choose for the workload.
 	choose func(ctx context.Context, opts *choose.Options) (*choose.Report, error)
 }
 
@@ -151,7 +153,7 @@ func examine(w *workload, runs, highest int, budget, length time.Duration, neigh
 	if truth, err = sweep(ctx, w, final, 9, length); err != nil {
 		return err
 	}
-	best := slices.MinFunc(final, byTruth) // the first
+	best := slices.MinFunc(final, byTruth) // the first of the points with the best throughput
 	within, unclear, wrong := 0, 0, 0
 	var shares []float64
 	counts := map[point]int{}
@@ -177,7 +179,7 @@ func examine(w *workload, runs, highest int, budget, length time.Duration, neigh
 	return nil
 }
 
-// byFrequency lists points, the most frequent first.
+// byFrequency returns a text that lists points, the most frequent first.
 func byFrequency(w *workload, counts map[point]int) string {
 	var all []point
 	for p := range counts {
@@ -262,7 +264,7 @@ func measureOnce(ctx context.Context, w *workload, p point, length time.Duration
 		}
 		defer ex.Close()
 	}
-	if err := w.run(ctx, ex, 2*p.level); err != nil { // warm up
+	if err := w.run(ctx, ex, 2*p.level); err != nil { // warm up the executor
 		return 0, err
 	}
 	for tasks := 4 * p.level; ; tasks *= 2 {

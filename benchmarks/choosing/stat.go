@@ -9,7 +9,7 @@ import (
 // if there is no such file.
 type stat struct{ total, stolen int64 }
 
-// readStat returns the times until now.
+// readStat returns the present times from /proc/stat.
 func readStat() (s stat) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

@@ -28,7 +28,7 @@ func spin(rounds int) (sum uint64) {
 	return sum
 }
 
-// nap waits, without the lock of the task.
+// nap waits, and releases the lock of the task during the wait.
 func nap(ctx context.Context, d time.Duration) { concert.Release(ctx, func() { time.Sleep(d) }) }
 
 var (
@@ -78,7 +78,7 @@ var (
 
 	memory = concert.Register("memory", func(_ context.Context, step int) (sum uint64, err error) {
 		b := block()
-		for i := 0; i < len(b); i += step { // a cache line at a time
+		for i := 0; i < len(b); i += step { // reads one byte of each cache line
 			sum += b[i]
 		}
 		return sum, nil
@@ -180,7 +180,7 @@ func inPython[In any](id, about string, opts *python.Options, prober concert.Exe
 	}
 }
 
-// mapped runs a number of tasks with the same input.
+// mapped runs a Map with tasks inputs, all of which have the same value.
 func mapped[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), in In, tasks int) error {
 	for _, err := range concert.Map(ctx, ex, fn, slices.Values(slices.Repeat([]In{in}, tasks))) {
 		if err != nil {
@@ -198,7 +198,7 @@ func startNeighbor() (stop func(), err error) {
 		return nil, err
 	}
 	cmd := exec.Command(self, "-compute")
-	life, err := cmd.StdinPipe() // its end, also if this program dies, ends the neighbor
+	life, err := cmd.StdinPipe() // the neighbor ends when this pipe is closed, also if this program dies
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,8 @@ func main() {
 	}
 }
 
-// nap is the task: it waits as many nanoseconds as it is told.
+// nap is the function of the tasks: it waits for the given number of
+// nanoseconds.
 var nap = concert.Register("scale.nap", func(ctx context.Context, ns int64) (int64, error) {
 	if ns == 0 {
 		return 0, nil
@@ -96,7 +97,7 @@ func (s *settings) run() (err error) {
 		}
 		defer clients[i].Close()
 	}
-	if err := s.work(ctx, clients, s.workers*s.places); err != nil { // they learn how quick that is
+	if err := s.work(ctx, clients, s.workers*s.places); err != nil { // the clients learn how long the tasks take
 		return err
 	}
 
@@ -126,7 +127,8 @@ func (s *settings) run() (err error) {
 	return nil
 }
 
-// work has the clients submit so many tasks in all, and waits for them.
+// work makes the clients submit that number of tasks in total, and waits until
+// all have ended.
 func (s *settings) work(ctx context.Context, clients []*cluster.Executor, tasks int) error {
 	errs := make([]error, len(clients))
 	var all sync.WaitGroup
@@ -155,8 +157,8 @@ func (s *settings) work(ctx context.Context, clients []*cluster.Executor, tasks 
 	return nil
 }
 
-// report prints what each process has used since, for each task if there were
-// any, and in all.
+// report prints the resources that each process has used since before: in
+// total, and for each task if tasks is not 0.
 func (s *site) report(title string, before map[string]usage, took time.Duration, tasks int) {
 	fmt.Println(title)
 	now := s.usage()

@@ -28,14 +28,14 @@ const roleVariable = "SCALE_ROLE"
 // name. The first process has no role: it measures.
 var roles = map[string]func() error{"server": beServer, "workers": beWorkers}
 
-// site is the processes of a run.
+// site has the processes of one run of the benchmark.
 type site struct {
 	dir          string
 	url          string
 	client, work cluster.Access
-	names        []string // of processes, in order
+	names        []string // the names of the processes, in the order of their start
 	processes    map[string]*process
-	watch        *nats.Conn // nil with keys
+	watch        *nats.Conn // a connection for statistics of the streams; nil if clients need keys
 }
 
 type process struct {
@@ -127,7 +127,7 @@ func freeAddresses(n int) (all []string, err error) {
 	return all, nil
 }
 
-// start starts a process of this program, and returns what it says.
+// start starts a process of this program, and returns a reader of its output.
 func (s *site) start(name, role string, env ...string) (*bufio.Reader, error) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(append(os.Environ(), env...), roleVariable+"="+role)
@@ -148,8 +148,8 @@ func (s *site) start(name, role string, env ...string) (*bufio.Reader, error) {
 	return bufio.NewReader(out), nil
 }
 
-// startWorkers starts the process with the workers, and waits until all of them
-// are there.
+// startWorkers starts the process with the workers, and waits until all workers
+// are listed.
 func (s *site) startWorkers(o *settings) error {
 	out, err := s.start("workers", "workers", "SCALE_URL="+s.url, "SCALE_KEY="+s.work.Key, fmt.Sprint("SCALE_WORKERS=", o.workers), fmt.Sprint("SCALE_PLACES=", o.places))
 	if err != nil {
@@ -161,8 +161,7 @@ func (s *site) startWorkers(o *settings) error {
 	return nil
 }
 
-// close ends all processes, the last one first, and removes what they have
-// stored.
+// close ends all processes, the last one first, and removes their files.
 func (s *site) close() {
 	if s.watch != nil {
 		s.watch.Close()
@@ -177,8 +176,8 @@ func (s *site) close() {
 	os.RemoveAll(s.dir)
 }
 
-// leaders are the servers that lead the streams of tasks and of results, as far
-// as that is asked here: without keys.
+// leaders returns the names of the servers that lead the stream of tasks and
+// the stream of results. The names are empty if clients need keys.
 func (s *site) leaders() (leaders [2]string) {
 	if s.watch == nil {
 		return leaders
@@ -197,7 +196,7 @@ func (s *site) leaders() (leaders [2]string) {
 	return leaders
 }
 
-// beServer is a server until its standard input ends.
+// beServer runs a server until the standard input ends.
 func beServer() error {
 	opts := &server.Options{Dir: os.Getenv("SCALE_DIR"), Listen: "127.0.0.1:0", SyncAlways: os.Getenv("SCALE_SYNC") == "true"}
 	replicas := 1
@@ -208,7 +207,7 @@ func beServer() error {
 			return err
 		}
 	}
-	if join := os.Getenv("SCALE_JOIN"); join != "" { // all of them, this one first
+	if join := os.Getenv("SCALE_JOIN"); join != "" { // the addresses of all servers, with this one first
 		all := strings.Split(join, ",")
 		opts.Join, replicas = &server.Join{Name: os.Getenv("SCALE_NAME"), Listen: all[0], Others: all[1:]}, len(all)
 	}
@@ -227,7 +226,7 @@ func beServer() error {
 	return err
 }
 
-// beWorkers is many workers until its standard input ends.
+// beWorkers runs many workers until the standard input ends.
 func beWorkers() error {
 	var workers, places int
 	if _, err := fmt.Sscan(os.Getenv("SCALE_WORKERS")+" "+os.Getenv("SCALE_PLACES"), &workers, &places); err != nil {
@@ -241,7 +240,7 @@ func beWorkers() error {
 	errs := make([]error, workers)
 	var all, ready sync.WaitGroup
 	ready.Add(workers)
-	begin := make(chan struct{}, 64) // at a time: a key's signature is some work for a server
+	begin := make(chan struct{}, 64) // limits how many workers connect at the same time, because checking the signature of a key takes a server some time
 	for i := range workers {
 		all.Go(func() {
 			begin <- struct{}{}

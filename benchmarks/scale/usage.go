@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// usage is what a process has used of the machine.
+// usage has the resources that a process has used.
 type usage struct {
 	cpu    time.Duration
-	memory int64 // bytes that are resident
+	memory int64 // the resident memory in bytes
 }
 
-// usage reads that of all processes, and of this one, in which the clients are.
+// usage returns the usage of all processes of the site, and of this process,
+// which contains the clients.
 func (s *site) usage() map[string]usage {
 	all := map[string]usage{}
 	for name, p := range s.processes {
@@ -28,15 +29,15 @@ const (
 	tick    = 10 * time.Millisecond // USER_HZ is 100 on all systems that Go runs on
 )
 
-// usageOf is zero for a process that is not there. See proc(5):
-// "/proc/pid/stat".
+// usageOf returns the usage of a process. It returns zero if there is no such
+// process. See proc(5): "/proc/pid/stat".
 func usageOf(pid int) (u usage) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return u
 	}
-	_, rest, _ := strings.Cut(string(text), ") ") // the name may have blanks in it
-	fields := strings.Fields(rest)                // from the third on
+	_, rest, _ := strings.Cut(string(text), ") ") // skip the name, which may contain blanks
+	fields := strings.Fields(rest)                // the fields from the third on
 	if len(fields) < 22 {
 		return u
 	}

@@ -34,12 +34,12 @@ import (
 )
 
 const (
-	longest   = 1000            // bytes of a line
-	unread    = 64              // lines that may wait for a client
-	remember  = 5               // lines that a new client gets
-	patience  = time.Minute     // for a name
-	goodbye   = 2 * time.Second // for the last line
-	shortName = 20              // bytes of a name
+	longest   = 1000            // the maximum number of bytes in a line
+	unread    = 64              // the maximum number of lines that wait for a client
+	remember  = 5               // the number of earlier lines that a new client gets
+	patience  = time.Minute     // how long the server waits for the name of a client
+	goodbye   = 2 * time.Second // how long the server tries to send its last line
+	shortName = 20              // the maximum number of bytes in a name
 )
 
 func main() {
@@ -72,8 +72,8 @@ func serve(ctx context.Context, listener net.Listener) error {
 
 // room has the state that all connections share.
 type room struct {
-	members map[string]*loop.Queue[string] // lines for each, by name
-	said    []string                       // the last ones
+	members map[string]*loop.Queue[string] // the queue of lines for each client, by name
+	said    []string                       // the last lines
 }
 
 // welcome is the coroutine that reads from a connection.
@@ -99,8 +99,9 @@ func (r *room) welcome(ctx context.Context, c net.Conn) {
 			if line := strings.TrimSpace(lines.Text()); line == "/who" {
 				mine.TryPut("here: " + strings.Join(slices.Sorted(maps.Keys(r.members)), ", "))
 			} else if line != "" {
-				// He says no more than he hears: for all that comes of it he
-				// waits until there is room.
+				// The client gets its own line, too. Reading continues when the
+				// client's queue has room for it, so a client cannot send
+				// faster than it receives.
 				heard := append([]string{name + ": " + line}, r.say(name+": "+line, mine)...)
 				if !putAll(ctx, mine, heard) {
 					break
@@ -178,7 +179,7 @@ func write(ctx context.Context, c net.Conn, lines *loop.Queue[string]) error {
 	defer raw.Close()
 	c = loop.Conn(ctx, c)
 	for line, err := range lines.All(ctx) {
-		if err != nil { // the server ends
+		if err != nil { // the server is shutting down
 			ctx, cancel := loop.WithTimeout(loop.Shield(ctx), goodbye)
 			defer cancel()
 			io.WriteString(loop.Conn(ctx, c), "goodbye\n")

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 )
 
-// makeArchives makes a good archive, and some that are not.
+// makeArchives creates a harmless archive and several hostile ones.
 func makeArchives(dir string) (paths []string, err error) {
 	for _, a := range []struct {
 		name string
@@ -62,7 +62,7 @@ func makeArchives(dir string) (paths []string, err error) {
 	return paths, nil
 }
 
-// files makes an archive of names and contents.
+// files returns an archive with these names and contents.
 func files(of ...string) func(*zip.Writer) error {
 	return func(w *zip.Writer) error {
 		for i := 0; i < len(of); i += 2 {

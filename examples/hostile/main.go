@@ -34,7 +34,7 @@ type job struct{ Archive, Into string }
 var unpack = concert.Register("hostile.unpack", unpackBelieving)
 
 func main() {
-	processes.Main() // a worker does not go past it
+	processes.Main() // does not return in a worker process
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code, err := show(ctx, os.Args[1:])
 	stop()
@@ -75,7 +75,7 @@ func show(ctx context.Context, archives []string) (code int, err error) {
 		fmt.Printf("%-14s %s\n", filepath.Base(archives[i]), outcome)
 	}
 	if own {
-		return 0, nil // some are meant to fail
+		return 0, nil // some of the created archives are meant to fail
 	}
 	fmt.Println("into", filepath.Join(into, "files"))
 	return code, nil
@@ -88,7 +88,7 @@ func run(ctx context.Context, into string, archives []string) ([]error, error) {
 	if err != nil {
 		return nil, err
 	}
-	read := []string{} // the archives, and nothing else
+	read := []string{} // the workers may read the archives, and no other files
 	var jobs []job
 	for i, archive := range archives {
 		path, err := filepath.Abs(archive)
@@ -107,8 +107,8 @@ func run(ctx context.Context, into string, archives []string) ([]error, error) {
 		Memory:  512 << 20,
 		Timeout: 2 * time.Second,
 		Grace:   100 * time.Millisecond,
-		Env:     []string{},                    // nothing to steal
-		Output:  slog.New(slog.DiscardHandler), // the end of it is in the errors
+		Env:     []string{},                    // the environment contains no secrets
+		Output:  slog.New(slog.DiscardHandler), // errors contain the end of the output
 	})
 	if err != nil {
 		return nil, err

@@ -18,12 +18,13 @@ import (
 //go:embed *.js
 var scripts embed.FS
 
-// Func returns a function of JavaScript as one of Go, for pools of open.
+// Func returns a function in Go that runs a function in JavaScript, in a pool
+// that open returned.
 func Func[In, Out any](name string) func(context.Context, In) (Out, error) {
 	return executor.Declare[In, Out](name, jsonText{})
 }
 
-// Error is what a function in JavaScript has thrown.
+// Error is an error that a function in JavaScript has thrown.
 type Error struct{ Name, Message, Stack string }
 
 // Error returns the name and the message.
@@ -31,19 +32,20 @@ func (e *Error) Error() string { return e.Name + ": " + e.Message }
 
 func init() { concert.RegisterErrorType[*Error]("javascript.Error") }
 
-// jsonText is the codec for what is no number, text or array of numbers.
+// jsonText is the codec for values that are not numbers, texts or arrays of
+// numbers.
 type jsonText struct{}
 
 // Encode implements [executor.Codec].
 func (jsonText) Encode(v any) ([]byte, error) { return json.Marshal(v) }
 
-// Decode implements [executor.Codec]. A plain value has to fit into the type
-// that is wanted.
+// Decode implements [executor.Codec]. A plain value must fit into the type of
+// v.
 func (jsonText) Decode(result executor.Encoded, v any) error {
 	if result.Foreign() {
 		return json.Unmarshal(result.Bytes, v)
 	}
-	plain, err := result.Plain() // JavaScript has one type of numbers: 3 comes as an int64
+	plain, err := result.Plain() // JavaScript has one type of numbers, so the number 3 becomes an int64
 	if err != nil {
 		return err
 	}
@@ -68,8 +70,9 @@ func (jsonText) Decode(result executor.Encoded, v any) error {
 	return fmt.Errorf("%T %v does not fit into %T", plain, plain, to.Interface())
 }
 
-// open starts n Node.js with the functions of a script, each with so many
-// threads. Call closed when done with the pool.
+// open starts n processes of Node.js with the functions of a script, each with
+// that number of threads. The function closed closes the pool and removes the
+// files of the scripts.
 func open(n, threads int, functions string) (ex *processes.Pool, closed func() error, err error) {
 	node, err := exec.LookPath("node")
 	if err != nil {

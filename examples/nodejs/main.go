@@ -53,7 +53,7 @@ func main() {
 	os.Exit(code)
 }
 
-// show prints amounts, and returns the exit code.
+// show converts amounts and prints them. It returns the exit code.
 func show(ctx context.Context, amounts []string) (code int, err error) {
 	if len(amounts) == 0 {
 		amounts = []string{"1234567.891"}

@@ -19,16 +19,16 @@ import (
 var program string
 
 const (
-	steps    = 1000    // of Starlark from one checkpoint to the next
-	mostText = 8 << 20 // bytes of a page
+	steps    = 1000    // the number of Starlark steps between two checkpoints
+	mostText = 8 << 20 // the maximum number of bytes of a page
 )
 
-// engine is one Starlark program with what its scripts share. A goroutine that
-// uses it holds the lock.
+// engine is one Starlark program with the state that its scripts share. A
+// goroutine that uses it holds the lock.
 type engine struct {
 	lock    *gil.Lock
 	globals starlark.StringDict // guarded by lock
-	words   *starlark.Dict      // guarded by lock: of all pages
+	words   *starlark.Dict      // guarded by lock: the words of all pages, with their counts
 }
 
 func newEngine() (*engine, error) {
@@ -43,11 +43,11 @@ func newEngine() (*engine, error) {
 	return e, err
 }
 
-// contextKey is under what a Starlark thread has its context.
+// contextKey is the key under which a Starlark thread stores its context.
 const contextKey = "context"
 
-// thread returns a Starlark thread whose steps come by a checkpoint now and
-// then, and end with ctx.
+// thread returns a Starlark thread that calls a checkpoint of the lock every
+// steps steps, and that ends when ctx ends.
 func (e *engine) thread(ctx context.Context) *starlark.Thread {
 	t := &starlark.Thread{Name: "script"}
 	t.SetLocal(contextKey, ctx)
@@ -62,7 +62,7 @@ func (e *engine) thread(ctx context.Context) *starlark.Thread {
 	return t
 }
 
-// count runs the script for a URL, and returns how many words the page has.
+// count runs the script for a URL, and returns the number of words of the page.
 func (e *engine) count(ctx context.Context, url string) (n int, err error) {
 	err = e.lock.Run(ctx, func(ctx context.Context) error {
 		v, err := starlark.Call(e.thread(ctx), e.globals["count"], starlark.Tuple{starlark.String(url)}, nil)
@@ -74,8 +74,8 @@ func (e *engine) count(ctx context.Context, url string) (n int, err error) {
 	return n, err
 }
 
-// fetch is fetch(url) of the scripts: the text of a page. It lets go of the
-// lock.
+// fetch implements fetch(url) for the scripts. It returns the text of a page,
+// and releases the lock while it downloads.
 func (e *engine) fetch(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var url string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "url", &url); err != nil {
@@ -88,7 +88,7 @@ func (e *engine) fetch(t *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 	return starlark.String(text), err
 }
 
-// get returns a page.
+// get downloads a page and returns its text.
 func get(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -109,8 +109,9 @@ func get(ctx context.Context, url string) ([]byte, error) {
 	return text, err
 }
 
-// add is add(words) of the scripts: it adds counts to those of all pages. No
-// other script comes in between, as there is no checkpoint.
+// add implements add(words) for the scripts: it adds counts to the counts of
+// all pages. No other script runs in the meantime, because add has no
+// checkpoint.
 func (e *engine) add(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var words *starlark.Dict
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "words", &words); err != nil {
@@ -134,13 +135,13 @@ func (e *engine) add(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	return starlark.None, nil
 }
 
-// word is a word, and how often it was there.
+// word is a word, and the number of times that it was counted.
 type word struct {
 	text string
 	n    int
 }
 
-// frequent returns the most frequent words, at most so many.
+// frequent returns the most frequent words; most is their maximum number.
 func (e *engine) frequent(most int) (words []word) {
 	e.lock.Do(func(gil.Held) {
 		for _, item := range e.words.Items() {

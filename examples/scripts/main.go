@@ -78,7 +78,7 @@ func run(ctx context.Context, urls []string) (code int, err error) {
 	return code, nil
 }
 
-// delay is what the server takes over a page.
+// delay is the time after which the server answers a request.
 const delay = 50 * time.Millisecond
 
 // serve starts a server of pages on loopback.
@@ -101,5 +101,5 @@ func serve() (site string, stop func(), err error) {
 	return "http://" + l.Addr().String(), func() { server.Close() }, nil
 }
 
-// page is what each URL of the server has: 5,000 words.
+// page is the text that the server sends for each URL: 5,000 words.
 var page = strings.Repeat("one holds the lock and the others wait\nuntil it is let go of\n", 5000/14+1)

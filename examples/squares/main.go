@@ -37,7 +37,7 @@ func main() {
 		return
 	}
 
-	ex, err := cluster.Dial(ctx, *url, &cluster.Options{Access: access}) // the line
+	ex, err := cluster.Dial(ctx, *url, &cluster.Options{Access: access}) // the only line that differs for a cluster
 	if err != nil {
 		log.Fatal(err)
 	}

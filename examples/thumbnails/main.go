@@ -40,24 +40,24 @@ import (
 	"concert/processes"
 )
 
-// job is what a worker is told, and made what it answers. They travel, so their
-// fields are exported.
+// job is the argument of a task, and made is its result. They are sent to other
+// processes, so their fields are exported.
 type job struct {
 	Photo      []byte
-	Size       int    // of the longer side, in pixels
-	Unreadable string // why there is no photo
+	Size       int    // the length of the longer side, in pixels
+	Unreadable string // why the photo cannot be read; empty if it can
 }
 
 type made struct {
 	Small    []byte
-	From, To string // in pixels
+	From, To string // the sizes of the photo and of the thumbnail, in pixels
 }
 
 // thumbnail runs in the workers.
 var thumbnail = concert.Register("thumbnails.thumbnail", makeThumbnail)
 
 func main() {
-	processes.Main() // a worker does not go past it
+	processes.Main() // does not return in a worker process
 	into := flag.String("into", "", "directory for the thumbnails; made if there is none (default: a temporary one)")
 	size := flag.Int("size", 160, "longer side of a thumbnail, in pixels")
 	workers := flag.Int("workers", 0, "processes (default: one for each processor)")
@@ -89,8 +89,8 @@ func main() {
 	}
 }
 
-// executor says where thumbnails are made: in processes of this machine, or by
-// the workers of a cluster.
+// executor returns the executor that makes the thumbnails: processes on this
+// machine, or the workers of a cluster.
 func executor(ctx context.Context, workers int, servers string, access cluster.Access, work bool) (concert.Executor, error) {
 	if servers == "" || work {
 		return processes.New(workers, &processes.Options{Timeout: time.Minute, Memory: 1 << 30})
@@ -121,7 +121,7 @@ func run(ctx context.Context, ex concert.Executor, into string, size int, paths 
 
 	start := time.Now()
 	jobs := func(yield func(job) bool) {
-		for _, path := range paths { // one by one, as there is room for more
+		for _, path := range paths { // the Map takes the next path only when it has room for it
 			j := job{Size: size}
 			var err error
 			if j.Photo, err = os.ReadFile(path); err != nil {
@@ -154,7 +154,8 @@ func run(ctx context.Context, ex concert.Executor, into string, size int, paths 
 	return failed, nil
 }
 
-// mostPixels bounds what is decoded: a few bytes can claim to be any size.
+// mostPixels is the maximum number of pixels of an image that is decoded. The
+// header of a small file can claim any size.
 const mostPixels = 100_000_000
 
 func makeThumbnail(ctx context.Context, j job) (made, error) {
@@ -192,7 +193,7 @@ func encode(img image.Image) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// save writes an image to a file that is whole or not there.
+// save writes an image to a file. If it fails, there is no incomplete file.
 func save(path string, img []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".thumbnail-")
 	if err != nil {
@@ -206,10 +207,10 @@ func save(path string, img []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// photograph runs in workers, too: there is much to paint.
+// photograph runs in the workers, too, because painting an image takes long.
 var photograph = concert.Register("thumbnails.photograph", paint)
 
-// takePhotographs makes n images, the last of which is damaged.
+// takePhotographs creates n images. The last one is damaged.
 func takePhotographs(dir string, n int) (paths []string, err error) {
 	pool, err := processes.New(0, nil)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"math/rand/v2"
 )
 
-// paint makes a photograph of hills under a sky, and the same one for the same
-// name.
+// paint returns a picture of hills under a sky. The same name gives the same
+// picture.
 func paint(_ context.Context, path string) (int, error) {
 	const width, height = 1600, 1200
 	h := fnv.New64a()

@@ -32,7 +32,7 @@ import (
 //go:embed tones.py
 var source string
 
-// tone is the function of tones.py.
+// tone is the function tone of tones.py.
 var tone = python.Source[string, sound]("tone", source)
 
 type sound struct{ Hertz, Seconds float64 }
@@ -49,7 +49,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run prints what was heard, and returns the exit code.
+// run prints the note of each recording, and returns the exit code.
 func run(ctx context.Context, interpreter string, recordings []string) (code int, err error) {
 	own := len(recordings) == 0
 	if own {
@@ -74,7 +74,7 @@ func run(ctx context.Context, interpreter string, recordings []string) (code int
 	if err != nil {
 		return 2, err
 	}
-	defer display.Close() // not before: there would be nothing to sum up
+	defer display.Close() // closed after the Map, because Close prints the totals
 	defer ex.Close()
 
 	heard := map[string]int{}
@@ -98,16 +98,16 @@ func run(ctx context.Context, interpreter string, recordings []string) (code int
 		for _, name := range scale() {
 			fmt.Printf("%-3s %3d %s\n", name, heard[name], strings.Repeat("*", heard[name]))
 		}
-		return 0, nil // two of them are meant to fail
+		return 0, nil // two of the recordings are meant to fail
 	}
 	return code, nil
 }
 
 var notes = []string{"C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"}
 
-// note is the name of the note that is nearest to a frequency, on a piano that
-// has A4 at 440.
+// note returns the name of the note that is nearest to a frequency, on a piano
+// whose A4 has 440 Hz.
 func note(hertz float64) string {
-	key := int(math.Round(12*math.Log2(hertz/440))) + 57 // keys from C0 up
+	key := int(math.Round(12*math.Log2(hertz/440))) + 57 // the number of the key, from C0 up
 	return fmt.Sprint(notes[((key%12)+12)%12], int(math.Floor(float64(key)/12)))
 }

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 )
 
-const rate = 22050 // samples a second
+const rate = 22050 // the number of samples in a second
 
-// scale is the notes that are recorded: an octave from C4 to B4.
+// scale lists the notes that are recorded: an octave from C4 to B4.
 func scale() (names []string) {
 	for key := range notes {
 		names = append(names, note(pitch(key)))
@@ -20,11 +20,11 @@ func scale() (names []string) {
 	return names
 }
 
-// pitch is the frequency of a key, from C4 up.
+// pitch returns the frequency of a key. Keys are numbered from C4 up.
 func pitch(key int) float64 { return 440 * math.Pow(2, float64(key-9)/12) }
 
-// record writes so many recordings of notes, with overtones and noise, and two
-// more that are no recordings.
+// record writes n files with recordings of notes, with overtones and noise, and
+// two files that are not recordings.
 func record(dir string, n int) (paths []string, err error) {
 	random := rand.New(rand.NewPCG(1, 2))
 	write := func(name string, data []byte) {
@@ -49,7 +49,8 @@ func record(dir string, n int) (paths []string, err error) {
 	return paths, err
 }
 
-// wav is samples of one channel as a file (RIFF, 16 bits, PCM).
+// wav returns the contents of a WAV file with samples of one channel (RIFF, 16
+// bits, PCM).
 func wav(samples []int16) []byte {
 	size := uint32(2 * len(samples))
 	var b bytes.Buffer

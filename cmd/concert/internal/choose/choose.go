@@ -20,7 +20,7 @@ var Command = cli.Command{Name: "choose", Summary: "measure how to run your work
 
 // job is one kind of work with the arguments of choose.Run.
 type job struct {
-	what  string // for messages
+	what  string // what the work is, for messages
 	run   func(ctx context.Context, opts *choose.Options) (*choose.Report, error)
 	close func() // releases the resources of the job
 }

@@ -18,6 +18,6 @@ func ownGroup(cmd *exec.Cmd) {
 // ended.
 func killGroup(cmd *exec.Cmd) {
 	if cmd.Process != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // usually there are none
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // usually fails, because no process remains
 	}
 }

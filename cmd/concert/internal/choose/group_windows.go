@@ -2,8 +2,8 @@ package choose
 
 import "os/exec"
 
-// ownGroup does nothing: there are no process groups that could be stopped. The
-// command itself is killed.
+// ownGroup does nothing, because Windows has no process groups that can be
+// stopped. Only the command itself is killed.
 func ownGroup(*exec.Cmd) {}
 
 func killGroup(*exec.Cmd) {}

@@ -52,8 +52,8 @@ func pythonValue(text string) any {
 	return exact(v)
 }
 
-// exact converts the numbers in a JSON value to integers of any size, or to
-// floats.
+// exact converts each number in a JSON value to an integer, which may have any
+// size, or to a float.
 func exact(v any) any {
 	switch v := v.(type) {
 	case json.Number:

@@ -2,16 +2,16 @@ package cli
 
 import "sync"
 
-// cleanups has what is still to be done when the program ends at once, at a
-// second Ctrl-C: to kill programs that were started, and to remove files that
-// are not complete.
+// cleanups has the functions to call if the program ends at once, after a
+// second Ctrl-C. They kill programs that were started, and remove incomplete
+// files.
 var cleanups struct {
 	mu    sync.Mutex
 	funcs map[any]func() // guarded by mu
 }
 
-// AddCleanup has f called if the program ends at once, until RemoveCleanup is
-// called with the same key.
+// AddCleanup registers f, to be called if the program ends at once.
+// RemoveCleanup with the same key removes it.
 func AddCleanup(key any, f func()) {
 	cleanups.mu.Lock()
 	defer cleanups.mu.Unlock()
@@ -28,8 +28,8 @@ func RemoveCleanup(key any) {
 	delete(cleanups.funcs, key)
 }
 
-// RunCleanups calls all cleanups. It keeps the lock, so that nothing more is
-// started.
+// RunCleanups calls all cleanups. It does not release the lock, so that no
+// other goroutine can start a program afterwards.
 func RunCleanups() {
 	cleanups.mu.Lock()
 	for _, f := range cleanups.funcs {

@@ -18,9 +18,9 @@ import (
 // Exit codes, the same for all subcommands.
 const (
 	ExitOK     = 0
-	ExitFailed = 1   // the work failed; what and why is on stderr
+	ExitFailed = 1   // the work failed; the standard error says what failed, and why
 	ExitUsage  = 2   // the command line could not be understood
-	ExitGuess  = 3   // of choose: the verdict is only a guess
+	ExitGuess  = 3   // only from choose: the verdict is only a guess
 	ExitSignal = 130 // interrupted by Ctrl-C
 )
 
@@ -29,7 +29,7 @@ type Command struct {
 	Name    string
 	Summary string
 	Help    string // what -h prints; the list of flags follows its line "Flags:"
-	Flags   *Flags // nil if it has none but -h
+	Flags   *Flags // nil if -h is the only flag
 	Run     func(ctx context.Context, args []string, out, errOut io.Writer) error
 }
 

@@ -18,18 +18,18 @@ type Flags struct {
 	list []declared
 }
 
-// declared is a flag as the help lists it.
+// declared is a flag in the form in which the help lists it.
 type declared struct {
-	name  string // with its dashes
-	value string // what the help calls its value; empty for a switch
+	name  string // the name with its dashes
+	value string // the word for the value in the help; empty for a switch
 	about string
 }
 
-// NewFlags returns flags that Add will add to.
+// NewFlags returns an empty set of flags for the command.
 func NewFlags() *Flags {
 	f := new(Flags)
 	f.Init("", flag.ContinueOnError)
-	f.SetOutput(io.Discard) // the help is a text of its own
+	f.SetOutput(io.Discard) // package flag must print nothing, because the help is a separate text
 	return f
 }
 

@@ -15,8 +15,8 @@ import (
 // directly.
 type Output struct {
 	*os.File
-	name   string // as the user gave it
-	target string // what it is renamed to; empty if it is not
+	name   string // the name that the user has given
+	target string // the name to which Commit renames the file; empty if it does not rename
 }
 
 // NewOutput creates a file, or returns nil for an empty name. The error names
@@ -60,7 +60,7 @@ func NewOutput(name string) (o *Output, err error) {
 	return o, nil
 }
 
-// reason returns the error without the name that the file has for now.
+// reason returns the error without the temporary name of the file.
 func reason(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -68,8 +68,8 @@ func reason(err error) error {
 	return err
 }
 
-// Commit closes the file and gives it its name, unless written says that it
-// could not be written.
+// Commit closes the file and renames it to its final name, unless written is an
+// error.
 func (o *Output) Commit(written error) error {
 	if o == nil {
 		return nil
@@ -95,7 +95,7 @@ func (o *Output) Commit(written error) error {
 
 // Discard removes the file unless Commit has been called.
 func (o *Output) Discard() {
-	if o != nil && o.Close() == nil && o.target != "" { // Commit has closed it already
+	if o != nil && o.Close() == nil && o.target != "" { // after Commit, Close fails and the file stays
 		os.Remove(o.File.Name())
 		RemoveCleanup(o.File)
 	}

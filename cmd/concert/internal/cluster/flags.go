@@ -8,7 +8,7 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// clusterFlags say which cluster, and with which key.
+// clusterFlags are the flags for the address of a cluster and for the key.
 type clusterFlags struct{ url, key string }
 
 // flags sets c to the defaults, and returns the flags that change it. key says

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// machineMemory returns how many bytes of memory this process and its children
-// may use: those of the machine, or of its control groups if that is less. It
-// returns 0 if that is not known.
+// machineMemory returns the number of bytes of memory that this process and its
+// children may use: the memory of the machine, or the limit of its control
+// groups if that is lower. It returns 0 if the number is unknown.
 func machineMemory() int64 {
 	minimum := int64(0)
 	limit := func(n int64) {
@@ -28,7 +28,7 @@ func machineMemory() int64 {
 	groups, _ := os.ReadFile("/proc/self/cgroup")
 	for line := range bytes.Lines(groups) {
 		root, name := "/sys/fs/cgroup", "memory.max"
-		_, path, ok := strings.Cut(strings.TrimSpace(string(line)), "::") // version 2
+		_, path, ok := strings.Cut(strings.TrimSpace(string(line)), "::") // control groups of version 2
 		if !ok {
 			if _, path, ok = strings.Cut(strings.TrimSpace(string(line)), ":memory:"); !ok {
 				continue
@@ -37,7 +37,7 @@ func machineMemory() int64 {
 		}
 		for ; ; path = filepath.Dir(path) {
 			text, _ := os.ReadFile(filepath.Join(root, path, name))
-			n, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // 0 for max
+			n, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // 0 if the text is "max", which means no limit
 			limit(n)
 			if path == "/" || path == "." {
 				break

@@ -174,7 +174,7 @@ func statusOf(ctx context.Context, in *cluster.Inspector) (s status, err error) 
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s.Time, s.Workers, s.Queues = time.Now(), in.Workers(), []cluster.Queue{}
-	if s.Workers == nil { // in JSON they are lists
+	if s.Workers == nil { // in JSON, an empty list must not be null
 		s.Workers = []cluster.Worker{}
 	}
 	queues, err := in.Queues(ctx)
@@ -187,7 +187,7 @@ func statusOf(ctx context.Context, in *cluster.Inspector) (s status, err error) 
 }
 
 func (s *status) print(out io.Writer, st cli.Style) error {
-	contracts := map[string]string{} // what the workers of a contract do
+	contracts := map[string]string{} // the functions of a capability set, as text; the key identifies the set
 	running, places := 0, 0
 	for _, w := range s.Workers {
 		contracts[w.Capabilities] = functionList(w.Functions)
@@ -238,7 +238,7 @@ func (s *status) print(out io.Writer, st cli.Style) error {
 
 // functionName returns the name by which users know a function.
 func functionName(n string) string {
-	if rest, ok := strings.CutPrefix(n, "python:"); ok { // and the form of its arguments
+	if rest, ok := strings.CutPrefix(n, "python:"); ok { // removes the form of the arguments as well
 		_, n, _ = strings.Cut(rest, ":")
 	}
 	return n
@@ -248,7 +248,7 @@ func functionName(n string) string {
 func functionList(names []string) string {
 	var shown []string
 	for _, n := range names {
-		if n = functionName(n); !slices.Contains(shown, n) { // a Python function has several
+		if n = functionName(n); !slices.Contains(shown, n) { // a Python function has several names
 			shown = append(shown, n)
 		}
 	}
@@ -265,7 +265,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// letters calls take with all dead letters.
+// letters calls take with each dead letter.
 func letters(ctx context.Context, in *cluster.Inspector, take func(cluster.DeadLetter)) error {
 	for next := uint64(1); ; {
 		batch, err := in.DeadLetters(ctx, next, letterBatch)
@@ -320,8 +320,8 @@ func letterInput(d cluster.DeadLetter) string {
 	return fmt.Sprintf("%d (%s)", d.Index, d.Label)
 }
 
-// eachLetter calls do with dead letters. After an error it continues with the
-// next one.
+// eachLetter calls do with each of the dead letters. After an error it
+// continues with the next one.
 func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, do func(context.Context, uint64) error, out, errOut io.Writer) error {
 	numbers, all, err := letterNumbers(which)
 	if err != nil {

@@ -141,7 +141,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 		r.trace = tracer.Observer("concert get")
 		defer func() {
 			if e := events.Commit(tracer.Close()); e != nil && (err == nil || errors.Is(err, cli.ErrReported)) {
-				err = e // the failed files have been listed
+				err = e // the list of failed files has been printed
 			}
 		}()
 	}
@@ -186,7 +186,7 @@ type getter struct {
 	options
 	client *http.Client
 	hosts  map[string]chan struct{} // for each host, a slot for each concurrent download
-	ctx    context.Context          // ends with Ctrl-C
+	ctx    context.Context          // canceled by Ctrl-C
 }
 
 // outcome is the result of a file.
@@ -200,7 +200,8 @@ type outcome struct {
 func (g *getter) getAll(list []wanted, r *report) error {
 	ex := goroutines.New(g.jobs, &goroutines.Options{Name: "concert get", Observer: r.observer()})
 	defer ex.Close()
-	// The Map itself does not end with Ctrl-C: each file does, and is reported.
+	// Ctrl-C does not end the Map itself. It cancels each download, which is
+	// then reported.
 	for done := range concert.MapUnordered(context.WithoutCancel(g.ctx), ex, g.get, slices.Values(list)) {
 		r.finished(done)
 	}
@@ -245,7 +246,7 @@ func isTransient(err error) bool {
 	return ok && e.Temporary()
 }
 
-// why returns the error as the list of failed files shows it.
+// why returns the text of an error for the list of failed files.
 func (o outcome) why() string {
 	switch {
 	case errors.Is(o.err, context.Canceled):

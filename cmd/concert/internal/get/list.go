@@ -15,9 +15,9 @@ import (
 type wanted struct {
 	url    string
 	host   string
-	name   string // in the directory
+	name   string // the name of the file in the directory
 	sha256 string // "" if not known
-	where  string // the argument or line, for messages
+	where  string // the argument, or the line of the list, for messages
 }
 
 // shown returns the URL without a password.
@@ -31,9 +31,8 @@ func (w wanted) shown() string {
 
 const maxLine = 64 << 10
 
-// parseList reads a list: a line for each file, its URL and then, in any
-// order, name=NAME and sha256=HEX. Empty lines and those that begin with # do
-// not count.
+// parseList reads a list: a line for each file, its URL and then, in any order,
+// name=NAME and sha256=HEX. It ignores empty lines and lines that begin with #.
 func parseList(r io.Reader, source string) ([]wanted, error) {
 	var list []wanted
 	lines := bufio.NewScanner(r)
@@ -105,8 +104,8 @@ func (w *wanted) check() error {
 	return nil
 }
 
-// checkNames refuses a list in which two files would have one name. The
-// comparison ignores case, as some file systems do.
+// checkNames returns an error if two files of the list would have the same
+// name. The comparison ignores case, as some file systems do.
 func checkNames(list []wanted) error {
 	seen := make(map[string]wanted, len(list))
 	for _, w := range list {

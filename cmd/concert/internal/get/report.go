@@ -17,11 +17,11 @@ import (
 type report struct {
 	options
 	total       int
-	out, errOut io.Writer // with nothing of a bar between the lines
+	out, errOut io.Writer // writers whose lines do not mix with the bar
 	begin       time.Time
-	show        *progress.Display // nil when quiet, and with JSON
-	trace       concert.Observer  // nil without
-	each        bool              // a line for each file
+	show        *progress.Display // nil if there is no progress, as with --json
+	trace       concert.Observer  // nil without a trace
+	each        bool              // whether to print a line for each file
 	failed      []outcome
 }
 
@@ -68,7 +68,7 @@ type Event struct {
 func (r *report) emit(e Event) {
 	b, err := json.Marshal(e)
 	if err != nil {
-		panic(err) // strings and numbers always encode
+		panic(err) // cannot happen: strings and numbers can always be encoded
 	}
 	fmt.Fprintf(r.out, "%s\n", b)
 }
@@ -95,7 +95,7 @@ func (r *report) finished(o outcome) {
 		fmt.Fprintln(r.out, o.Path)
 	}
 	if !r.each {
-		return // failures come at the end
+		return // the failed files are listed at the end
 	}
 	note := progress.Bytes(o.Size)
 	switch {

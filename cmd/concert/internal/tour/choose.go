@@ -39,8 +39,8 @@ var visitClient = cli.ReleasingClient(&http.Client{Transport: &http.Transport{Ma
 var trialBudget = 5 * time.Second
 
 const (
-	maxConcurrency = 64        // of each trial
-	choiceSize     = 5_000_000 // squares, some milliseconds
+	maxConcurrency = 64        // the maximum concurrency of each trial
+	choiceSize     = 5_000_000 // the number of squares in a task, which takes some milliseconds
 )
 
 // showChoose measures five kinds of work by package choose, and keeps the

@@ -25,7 +25,7 @@ func showGIL(ctx context.Context, t *tour) error {
 	}
 	want, _ := sumOfSquares(ctx, size)
 	nap := func(ctx context.Context, d time.Duration) (time.Duration, error) {
-		gil.Release(ctx, func() { time.Sleep(d) }) // like the driver of a database
+		gil.Release(ctx, func() { time.Sleep(d) }) // as the driver of a database would do
 		return d, nil
 	}
 

@@ -40,7 +40,7 @@ func showLock(ctx context.Context, t *tour) error {
 		for i := range n {
 			v := bare.Load()
 			if i%64 == 0 {
-				runtime.Gosched() // the scheduler may do so at any time
+				runtime.Gosched() // the scheduler may switch to another goroutine at any time
 			}
 			bare.Store(v + 1)
 		}

@@ -13,7 +13,7 @@ import (
 	"concert/progress"
 )
 
-const answerDelay = 10 * time.Millisecond // of the loop's server, as if it waited for a database
+const answerDelay = 10 * time.Millisecond // how long the server in the loop waits before it answers, as if for a database
 
 func showLoop(ctx context.Context, t *tour) error {
 	stalls := make(chan *loop.StallReport, 1)
@@ -38,7 +38,7 @@ func showConnections(ctx context.Context, t *tour, g *loop.Group) error {
 	if err != nil {
 		return fmt.Errorf("no server for the connections: %w", err)
 	}
-	visits := map[byte]int{} // of all connections, without a lock
+	visits := map[byte]int{} // shared by all connections, without a lock
 	g.Background(func(ctx context.Context) error {
 		return loop.Serve(ctx, listener, func(ctx context.Context, c net.Conn) {
 			var b [1]byte

@@ -21,7 +21,7 @@ var (
 	globalTask = concert.Register("setGlobal", func(_ context.Context, n int) (int, error) { global += n; return global, nil })
 	crashTask  = concert.Register("crash", func(_ context.Context, n int) (int, error) {
 		if n == 7 {
-			os.Exit(1) // ends the process
+			os.Exit(1) // the worker process ends without a result
 		}
 		return n, nil
 	})
@@ -32,7 +32,7 @@ var (
 	})
 	hoardTask = concert.Register("hoard", func(context.Context, int) (int, error) {
 		var all [][]byte
-		for len(all) < 10_000 { // 10 GB
+		for len(all) < 10_000 { // up to 10 GB
 			all = append(all, slices.Repeat([]byte{1}, 1<<20))
 		}
 		return len(all), nil

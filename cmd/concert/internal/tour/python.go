@@ -126,7 +126,7 @@ func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, w
 		if err != nil {
 			return 0, err
 		}
-		if i > 0 { // the first one also imports modules
+		if i > 0 { // do not count the first call, which also imports modules
 			alone += one
 		}
 	}

@@ -10,7 +10,8 @@ import (
 // the second one is faster.
 const minSpeedup = 1.25
 
-// expectation is what the tour expects of a measurement.
+// expectation is the range in which the tour expects the speed-up of a
+// measurement.
 type expectation bool
 
 const (

@@ -70,9 +70,9 @@ var stations = []station{
 type tour struct {
 	out      io.Writer
 	style    cli.Style
-	dir      string // for the files of the tour
+	dir      string // the directory for the files of the tour
 	sections []*section
-	models   []modelRow // of the closing table
+	models   []modelRow // the rows of the closing table
 }
 
 // section is what a station has printed.
@@ -150,10 +150,10 @@ type modelRow struct {
 	Python bool
 }
 
-// gain is the speed-up over sequential work, 0 if it is not known.
+// gain is the speed-up over sequential work. It is 0 if it is unknown.
 type gain float64
 
-// String returns the gain as in 2.5x.
+// String returns the gain as text, such as "2.5x".
 func (g gain) String() string {
 	if g <= 0 {
 		return "-"
@@ -161,7 +161,7 @@ func (g gain) String() string {
 	return units.Times(float64(g))
 }
 
-// table prints the closing table: which model is for what.
+// table prints the closing table, which says what each model is for.
 func (t *tour) table() {
 	fmt.Fprintf(t.out, "\n%s\n", t.style.Bold("Choosing a concurrency model"))
 	fmt.Fprintf(t.out, "%s\n\n", t.style.Dim("The best speed-up of each model over sequential work, for CPU-bound and for\nI/O-bound work, as measured above."))
