@@ -97,19 +97,19 @@ func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 }
 
 // Claim takes calls from the task: the call of a Submit, or calls of a Map. It
-// takes calls until it has most calls, or their arguments have size bytes. If
-// the function of a call is not registered, or its argument cannot be encoded,
-// Claim settles the call with that error and does not return it. The batch is
-// nil if no calls are left. If again is true, the task is still pending, and
-// may have more calls to claim. If again is false, the executor removes the
-// task from its queue. Such a task can return to the queue by Queue.Again or
-// Execute.
-func (t *Task) Claim(most, size int) (batch *Batch, again bool) {
+// takes calls until it has maxCalls calls, or their arguments have maxSize
+// bytes. If the function of a call is not registered, or its argument cannot be
+// encoded, Claim settles the call with that error and does not return it. The
+// batch is nil if no calls are left. If again is true, the task is still
+// pending, and may have more calls to claim. If again is false, the executor
+// removes the task from its queue. Such a task can return to the queue by
+// Queue.Again or Execute.
+func (t *Task) Claim(maxCalls, maxSize int) (batch *Batch, again bool) {
 	if t.ctx.Parent.Err() != nil {
 		t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 		return nil, false
 	}
-	return t.job.claim(t, most, size)
+	return t.job.claim(t, maxCalls, maxSize)
 }
 
 // Prepare returns the name under which fn is registered, and the encoded arg.

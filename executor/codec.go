@@ -139,7 +139,7 @@ func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
 		b, err := codec.Encode(v)
 		return Encoded{asForeign, b}, err
 	}
-	b, err := travel.EncodeWithin(w, nil, reflect.ValueOf(&v), nil)
+	b, err := valueCodec.EncodeWithin(w, nil, reflect.ValueOf(&v), nil)
 	return Encoded{asCBOR, b}, err
 }
 
@@ -272,7 +272,7 @@ func decodeLarge[T any](w values.Work, e Encoded) (v T, err error) {
 		return v, decodeNumbers(kind, asFloat64, b, p)
 	default:
 		if kind == asCBOR {
-			err := travel.DecodeWithin(w, b, reflect.ValueOf(&v))
+			err := valueCodec.DecodeWithin(w, b, reflect.ValueOf(&v))
 			return v, err
 		}
 	}

@@ -108,10 +108,10 @@ func RegisterErrorType[E error](name string) {
 	if t.Kind() == reflect.Interface {
 		panic(fmt.Sprintf("concert: RegisterErrorType(%q): %v is an interface: register the types that implement it", name, t))
 	}
-	if err := travel.CheckContents(t); err != nil {
+	if err := valueCodec.CheckContents(t); err != nil {
 		panic(fmt.Sprintf("concert: RegisterErrorType(%q): %v", name, err))
 	}
-	travel.Learn(t)
+	valueCodec.Learn(t)
 	errorNames.mu.Lock()
 	defer errorNames.mu.Unlock()
 	_, taken := errorNames.types[name]

@@ -10,28 +10,28 @@ import (
 )
 
 // ShortenError shortens an encoded error, which EncodeError returned, to at
-// most most bytes; most must be at least 1024. If the error is too long, its
+// most limit bytes; limit must be at least 1024. If the error is too long, its
 // text and the stack of a panic end with a note that says how many bytes are
 // missing. An error of a registered type that does not fit is replaced by the
 // reason. ShortenError calls no method of the program.
-func ShortenError(b []byte, most int) []byte {
-	if len(b) <= most {
+func ShortenError(b []byte, limit int) []byte {
+	if len(b) <= limit {
 		return b
 	}
 	var w wireError
 	if err := cborDecoder.Unmarshal(b, &w); err != nil {
 		w = wireError{Text: fmt.Sprintf("concert: cannot decode an error of %d bytes: %v", len(b), err)}
 	}
-	w.Type = shortenedText(w.Type, most/16)
-	w.Stack = shortenedText(w.Stack, most/4)
-	w.Task = shortenedText(w.Task, most/16)
-	w.keepSentinels(most / 16)
+	w.Type = shortenedText(w.Type, limit/16)
+	w.Stack = shortenedText(w.Stack, limit/4)
+	w.Task = shortenedText(w.Task, limit/16)
+	w.keepSentinels(limit / 16)
 	const heads = 100 // bytes of the CBOR heads of all parts
-	w.keepValues(most*3/4 - len(w.Stack) - len(w.Task) - min(len(w.Text), most/4) - heads)
-	w.keepReasons(most / 8)
+	w.keepValues(limit*3/4 - len(w.Stack) - len(w.Task) - min(len(w.Text), limit/4) - heads)
+	w.keepReasons(limit / 8)
 	text := w.Text
 	w.Text = ""
-	w.Text = shortenedText(text, most-len(w.encode())-itemHead)
+	w.Text = shortenedText(text, limit-len(w.encode())-itemHead)
 	return w.encode()
 }
 
@@ -39,24 +39,24 @@ func ShortenError(b []byte, most int) []byte {
 func (w *wireError) encode() []byte { return must(cborEncoder.Marshal(w)) }
 
 // keepSentinels removes names of sentinels until the remaining ones have at
-// most most bytes in total.
-func (w *wireError) keepSentinels(most int) {
+// most limit bytes in total.
+func (w *wireError) keepSentinels(limit int) {
 	w.Sentinels = slices.DeleteFunc(w.Sentinels, func(name string) bool {
-		most -= len(name) + itemHead
-		return most < 0
+		limit -= len(name) + itemHead
+		return limit < 0
 	})
 }
 
 // keepValues removes the largest encoded errors until the remaining ones have
-// at most most bytes in total. For each removed one, it adds the reason to
+// at most limit bytes in total. For each removed one, it adds the reason to
 // w.Lost.
-func (w *wireError) keepValues(most int) {
+func (w *wireError) keepValues(limit int) {
 	names := slices.SortedFunc(maps.Keys(w.Values), func(a, b string) int {
 		return cmp.Or(len(w.Values[a])-len(w.Values[b]), strings.Compare(a, b))
 	})
 	for _, name := range names {
 		n := len(w.Values[name])
-		if most -= n + len(name) + 2*itemHead; most < 0 {
+		if limit -= n + len(name) + 2*itemHead; limit < 0 {
 			delete(w.Values, name)
 			w.lose(name, fmt.Sprintf("the encoded error has %d bytes, which is too much", n))
 		}
@@ -64,11 +64,11 @@ func (w *wireError) keepValues(most int) {
 }
 
 // keepReasons shortens the reasons in w.Lost, and removes reasons until the
-// remaining ones have at most most bytes in total.
-func (w *wireError) keepReasons(most int) {
+// remaining ones have at most limit bytes in total.
+func (w *wireError) keepReasons(limit int) {
 	for _, name := range slices.Sorted(maps.Keys(w.Lost)) {
 		w.Lost[name] = shortenedText(w.Lost[name], 500)
-		if most -= len(w.Lost[name]) + len(name) + 2*itemHead; most < 0 {
+		if limit -= len(w.Lost[name]) + len(name) + 2*itemHead; limit < 0 {
 			delete(w.Lost, name)
 		}
 	}
@@ -89,10 +89,10 @@ const itemHead = 9
 // bounded returns s, shortened to at most maxErrorText bytes.
 func bounded(s string) string { return shortenedText(s, maxErrorText) }
 
-// shortenedText returns a text of at most most bytes: s, or its beginning with
+// shortenedText returns a text of at most limit bytes: s, or its beginning with
 // a note that says how many bytes are missing.
-func shortenedText(s string, most int) string {
-	if len(s) <= most {
+func shortenedText(s string, limit int) string {
+	if len(s) <= limit {
 		return s
 	}
 	missing := 0
@@ -103,7 +103,7 @@ func shortenedText(s string, most int) string {
 		}
 	}
 	note := fmt.Sprintf("%s%d bytes more)", cutNote, len(s)+missing)
-	end := max(0, min(len(s), most-len(note)))
+	end := max(0, min(len(s), limit-len(note)))
 	for end > 0 && end < len(s) && !utf8.RuneStart(s[end]) {
 		end--
 	}

@@ -96,7 +96,7 @@ func addStandardError[E error]() {
 	name := "std/" + t.String()
 	standardErrors[t] = name
 	standardErrorTypes[name] = errorTypeFor[E]()
-	travel.Learn(t)
+	valueCodec.Learn(t)
 }
 
 // errnoPrefix begins the name of a syscall.Errno as a sentinel. It contains the

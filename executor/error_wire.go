@@ -55,7 +55,7 @@ func (n *nesting) encode(p reflect.Value) (Encoded, error) {
 	if n.left.Add(-1) < 0 {
 		return Encoded{}, errNested
 	}
-	b, err := travel.Encode(nil, p, n)
+	b, err := valueCodec.Encode(nil, p, n)
 	return Encoded{asCBOR, b}, err
 }
 

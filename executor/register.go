@@ -18,16 +18,16 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 		panic("concert: Register with an empty name or a nil function")
 	}
 	for what, t := range map[string]reflect.Type{"argument": reflect.TypeFor[In](), "result": reflect.TypeFor[Out]()} {
-		if err := travel.Check(t); err != nil {
+		if err := valueCodec.Check(t); err != nil {
 			panic(fmt.Sprintf("concert: Register(%q): %s %v", name, what, err))
 		}
-		travel.Learn(t)
+		valueCodec.Learn(t)
 	}
 	registry.add(&Function{
 		name: name,
 		keep: []any{fn},
-		call: func(ctx context.Context, arg Encoded, apart bool) (Encoded, error) {
-			in, err := decodeArg[In](ctx, name, arg, apart)
+		call: func(ctx context.Context, arg Encoded, isolated bool) (Encoded, error) {
+			in, err := decodeArg[In](ctx, name, arg, isolated)
 			if err != nil {
 				return Encoded{}, err
 			}
@@ -35,7 +35,7 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 			if err != nil {
 				return Encoded{}, err
 			}
-			return encodeResult(ctx, name, out, apart)
+			return encodeResult(ctx, name, out, isolated)
 		},
 		types: sync.OnceValue(func() string { return signature(reflect.TypeFor[In]()) + " -> " + signature(reflect.TypeFor[Out]()) }),
 	}, valuePointer(fn), codePointer(fn))
@@ -46,9 +46,10 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 type Function struct {
 	name string
 	keep []any // guarded by the registry's mu: function values; never freed, because their addresses are keys of the registry
-	// call decodes the argument, calls the function and encodes the result. See
-	// decodeArg for apart.
-	call  func(ctx context.Context, arg Encoded, apart bool) (result Encoded, err error)
+	// call decodes the argument, calls the function and encodes the result. If
+	// isolated is true, methods of the program run on another goroutine, see
+	// decodeArg.
+	call  func(ctx context.Context, arg Encoded, isolated bool) (result Encoded, err error)
 	codec Codec         // nil unless the function is declared
 	types func() string // returns the Signature
 }
@@ -187,9 +188,9 @@ func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err
 	return f.invoke(ctx, arg, false)
 }
 
-// invoke is Invoke. If apart is true, methods of the program that decode the
+// invoke is Invoke. If isolated is true, methods of the program that decode the
 // argument or encode the result run on another goroutine, see decodeArg.
-func (f *Function) invoke(ctx context.Context, arg Encoded, apart bool) (result Encoded, err error) {
+func (f *Function) invoke(ctx context.Context, arg Encoded, isolated bool) (result Encoded, err error) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -199,7 +200,7 @@ func (f *Function) invoke(ctx context.Context, arg Encoded, apart bool) (result 
 			}
 		}
 	}()
-	result, err = f.call(ctx, arg, apart)
+	result, err = f.call(ctx, arg, isolated)
 	returned = true
 	return result, err
 }
@@ -245,4 +246,4 @@ func (f *Function) Name() string { return f.name }
 func (f *Function) Signature() string { return f.types() }
 
 // signature describes how a value of the type is encoded.
-func signature(t reflect.Type) string { return travel.Describe(t) }
+func signature(t reflect.Type) string { return valueCodec.Describe(t) }

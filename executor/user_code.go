@@ -222,7 +222,7 @@ type inspector interface {
 // inspectorOf returns the inspector for a codec, or nil if there is none.
 func inspectorOf(codec Codec) inspector {
 	if codec == nil {
-		return travel
+		return valueCodec
 	}
 	i, _ := codec.(inspector)
 	return i
@@ -247,7 +247,7 @@ func holdsMethods[In any](codec Codec, arg In) bool {
 // the encoding of this package names the types of values in interfaces.
 func decodeRunsUserCode[Out any](codec Codec) bool {
 	always, depends := methodsOf[Out](codec)
-	return always || depends && codec == nil && travel.KnowsMethods()
+	return always || depends && codec == nil && valueCodec.KnowsMethods()
 }
 
 // methodsOf reports whether encoding or decoding a T always runs user code, or

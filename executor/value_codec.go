@@ -7,9 +7,9 @@ import (
 	"concert/internal/values"
 )
 
-// travel encodes and decodes values whose type has no kind of its own in
+// valueCodec encodes and decodes values whose type has no kind of its own in
 // [Encoded]. Package values describes the rules.
-var travel = func() *values.Codec {
+var valueCodec = func() *values.Codec {
 	c := values.New(values.Errors{Encode: encodeNested, Decode: DecodeError, Name: sentinelName, Named: sentinelNamed})
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[*net.TCPAddr](), reflect.TypeFor[*net.UDPAddr](), reflect.TypeFor[*net.UnixAddr](), reflect.TypeFor[*net.IPAddr](), reflect.TypeFor[*net.IPNet](),
@@ -41,7 +41,7 @@ func sentinelNamed(name string) (error, bool) {
 
 // RegisterType is concert.RegisterType, for that package.
 func RegisterType[T any](name string) {
-	if err := travel.Register(name, reflect.TypeFor[T]()); err != nil {
+	if err := valueCodec.Register(name, reflect.TypeFor[T]()); err != nil {
 		panic("concert: RegisterType: " + err.Error())
 	}
 }

@@ -14,11 +14,11 @@ import (
 // goroutine cannot be killed (see InvokeIsolated). So it runs these methods on
 // another goroutine, and waits for them only as long as the call may last.
 
-// decodeArg decodes an argument. If apart is true, methods of the program run
+// decodeArg decodes an argument. If isolated is true, methods of the program run
 // on another goroutine. If they do not return, decodeArg returns lateTime after
 // the end of ctx, and leaves the goroutine running.
-func decodeArg[In any](ctx context.Context, name string, arg Encoded, apart bool) (in In, err error) {
-	if apart && decodeRunsUserCode[In](nil) {
+func decodeArg[In any](ctx context.Context, name string, arg Encoded, isolated bool) (in In, err error) {
+	if isolated && decodeRunsUserCode[In](nil) {
 		arg.Bytes = cloned(arg.Bytes) // the other goroutine may read the bytes after decodeArg has returned
 		return untilEnd(ctx, "argument of ", name, func() (In, error) { return decodeArg[In](ctx, name, arg, false) })
 	}
@@ -29,9 +29,10 @@ func decodeArg[In any](ctx context.Context, name string, arg Encoded, apart bool
 	return in, err
 }
 
-// encodeResult encodes a result. apart is as in decodeArg.
-func encodeResult[Out any](ctx context.Context, name string, out Out, apart bool) (result Encoded, err error) {
-	if apart && encodeRunsUserCode(nil, out) {
+// encodeResult encodes a result. If isolated is true, methods of the program
+// run on another goroutine, as in decodeArg.
+func encodeResult[Out any](ctx context.Context, name string, out Out, isolated bool) (result Encoded, err error) {
+	if isolated && encodeRunsUserCode(nil, out) {
 		return untilEnd(ctx, "result of ", name, func() (Encoded, error) { return encodeResult(ctx, name, out, false) })
 	}
 	defer recoverMethod("result of ", name, &err)
