@@ -17,7 +17,7 @@ type wireError struct {
 	Values    map[string][]byte `cbor:"4,keyasint,omitempty"`
 	Panic     bool              `cbor:"5,keyasint,omitempty"` // the task panicked; Text is the text of the panic's value
 	Stack     string            `cbor:"6,keyasint,omitempty"`
-	Lost      map[string]string `cbor:"7,keyasint,omitempty"` // by registered type: why the error could not be encoded
+	Lost      map[string]string `cbor:"7,keyasint,omitempty"` // the key is the name of a registered type, the value says why its error could not be encoded
 	Task      string            `cbor:"8,keyasint,omitempty"` // the name of the function that panicked, at most maxTaskName bytes
 }
 

@@ -25,8 +25,8 @@ type State uint8
 const (
 	Pending  State = iota // the task waits for a worker
 	Running               // a worker has started the task
-	Finished              // its function returned, panicked or ended its goroutine
-	Canceled              // it was canceled before it started
+	Finished              // the function of the task returned, panicked or ended its goroutine
+	Canceled              // the task was canceled before it started
 )
 
 // Result blocks until the task has settled, and returns its outcome. See

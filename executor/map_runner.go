@@ -101,7 +101,7 @@ func (r *runner[In, Out]) park(t *Task) bool {
 		return false
 	}
 	r.endContext()
-	t.carrier.Store(nil) // before another worker can start it
+	t.carrier.Store(nil) // must be nil before another worker can start the runner
 	t.move(running, idle)
 	m.parked = append(m.parked, r)
 	m.mu.Unlock()

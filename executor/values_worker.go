@@ -14,9 +14,9 @@ import (
 // goroutine cannot be killed (see InvokeIsolated). So it runs these methods on
 // another goroutine, and waits for them only as long as the call may last.
 
-// decodeArg decodes an argument. If isolated is true, methods of the program run
-// on another goroutine. If they do not return, decodeArg returns lateTime after
-// the end of ctx, and leaves the goroutine running.
+// decodeArg decodes an argument. If isolated is true, methods of the program
+// run on another goroutine. If they do not return, decodeArg returns lateTime
+// after the end of ctx, and leaves the goroutine running.
 func decodeArg[In any](ctx context.Context, name string, arg Encoded, isolated bool) (in In, err error) {
 	if isolated && decodeRunsUserCode[In](nil) {
 		arg.Bytes = cloned(arg.Bytes) // the other goroutine may read the bytes after decodeArg has returned

@@ -61,7 +61,7 @@ type WorkerGroup struct {
 	queue    Queue
 	local    LocalQueue  // queue, or nil if the executor is remote
 	remote   RemoteQueue // queue, or nil if the executor is local
-	limits   Limits      // for methods that encode and decode values of remote tasks
+	limits   Limits      // bounds for the methods that encode and decode the values of remote tasks
 	observer *guardedObserver
 	code     userCodes
 

@@ -179,7 +179,7 @@ var mapCases = []testCase{
 			for shut.entered() == 0 && s.ctx.Err() == nil { // this goroutine is not that of the test, so it cannot call Fatal
 				time.Sleep(time.Millisecond)
 			}
-			for next := broken; yield(next); next = shut { // without end
+			for next := broken; yield(next); next = shut { // yields endless inputs
 			}
 		})
 		if got != nil || err == nil || !strings.Contains(err.Error(), "nodirectory") {

@@ -79,7 +79,7 @@ func (g *Group) do(body func() error) error {
 	if g.canceled.Load() {
 		return nil
 	}
-	return g.cancellation // not nil only if the context was ended from outside of the group
+	return g.cancellation // nil, unless the context was ended from outside of the group
 }
 
 // join waits until the children have ended. When only background children

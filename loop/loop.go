@@ -50,7 +50,7 @@ type Options struct {
 // [Portal]. Nearly all other functions of this package are for coroutines only.
 type Loop struct {
 	opts    Options
-	started time.Time       // by the real clock
+	started time.Time       // the time of the real clock when the loop started
 	epoch   time.Time       // started, or the start of virtual time
 	labels  context.Context // has the profiling labels for the goroutines of the loop
 	number  string          // a number that identifies the loop in the process

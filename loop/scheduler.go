@@ -48,11 +48,11 @@ import (
 type state uint8
 
 const (
-	ready   state = iota // in the run queue
-	running              // holds the scheduler lock
+	ready   state = iota // the coroutine is in the run queue
+	running              // the coroutine holds the scheduler lock
 	parked               // waits for wakeLocked; also before the start, if Group.After made it
-	outside              // in a blocking call, after which it calls reenterLoop
-	ended                // its function has returned
+	outside              // the coroutine is in a blocking call; then it calls reenterLoop
+	ended                // the function of the coroutine has returned
 )
 
 // grantLocked grants the scheduler lock to t, and returns t.

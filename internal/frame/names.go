@@ -10,7 +10,7 @@ import (
 // names of the functions.
 var wireNames struct {
 	some atomic.Bool
-	all  sync.Map // from name to name
+	all  sync.Map // from the name of a function to its name in Call frames
 }
 
 // SetWireName sets the name of a function in Call frames. Package python uses

@@ -40,7 +40,7 @@ type encoder struct {
 	b      []byte
 	most   int // the maximum length of b
 	depth  int
-	nested any    // see Codec.Encode
+	nested any    // the argument nested of Codec.Encode
 	memory memory // the memory that the decoder will need
 	meter  meter
 	// enclosing has the references that enclose the current value, to detect

@@ -72,9 +72,9 @@ func inexactRegexp(v reflect.Value) error {
 // expression begins with ^, each copy may have several tables.
 const (
 	regexpBase    = 4 << 10
-	regexpByte    = 1 << 10  // for each byte of the text
-	regexpClass   = 20 << 10 // for each \p and \P
-	regexpCopy    = 64       // for each byte of the text, in each repetition
+	regexpByte    = 1 << 10  // bytes for each byte of the text
+	regexpClass   = 20 << 10 // bytes for each \p and \P
+	regexpCopy    = 64       // bytes for each byte of the text, in each repetition
 	maxRegexpReps = 1000
 )
 

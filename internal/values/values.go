@@ -116,7 +116,7 @@ type Codec struct {
 	coders sync.Map    // reflect.Type to *coder
 	named  atomic.Bool // whether a type with a name is encoded by user code
 
-	maxBytes              int // see MaxBytes
+	maxBytes              int // MaxBytes, or less in tests
 	sharedFrom, maxCopied int // see references.go
 
 	mu       sync.RWMutex
