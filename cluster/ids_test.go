@@ -351,15 +351,19 @@ func TestSameID_Deadlines(t *testing.T) {
 		second time.Duration
 		runs   int
 	}{
-		{"the first has one", 500 * time.Millisecond, 0, 2},
-		{"the first has the earlier one", 500 * time.Millisecond, time.Hour, 2},
-		{"the second has one", 0, 500 * time.Millisecond, 1},
+		{"the first has one", 2 * time.Second, 0, 2},
+		{"the first has the earlier one", 2 * time.Second, time.Hour, 2},
+		{"the second has one", 0, 2 * time.Second, 1},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			access := cluster.Access{InProcess: embedded(t, "")}
 			ex := dial(t, access)
 			serve(t, access, 4)
+			// The client must know the worker before the deadlines begin.
+			if _, err := concert.Submit(t.Context(), ex, reverse, []byte("first")).Result(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			name, h := newHold(t)
 			submit := func(d time.Duration) *concert.Future[string] {
 				ctx := cluster.WithID(t.Context(), name)
@@ -371,7 +375,11 @@ func TestSameID_Deadlines(t *testing.T) {
 				return concert.Submit(ctx, ex, held, name)
 			}
 			short, long := submit(row.first), (*concert.Future[string])(nil)
-			<-h.began
+			select {
+			case <-h.began:
+			case <-short.Done():
+				t.Fatal("the first task ended before it began")
+			}
 			long = submit(row.second)
 			if row.first == 0 {
 				short, long = long, short

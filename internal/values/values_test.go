@@ -475,7 +475,7 @@ func TestCheckContents(t *testing.T) {
 		typ  reflect.Type
 		want string
 	}{
-		{reflect.TypeFor[mixed](), ""}, {reflect.TypeFor[*mixed](), ""}, {reflect.TypeFor[struct{}](), ""}, {reflect.TypeFor[int](), ""},
+		{reflect.TypeOf(mixed{hidden: 1}), ""}, {reflect.TypeFor[*mixed](), ""}, {reflect.TypeFor[struct{}](), ""}, {reflect.TypeFor[int](), ""},
 		{reflect.TypeFor[time.Time](), ""}, {reflect.TypeFor[*url.Userinfo](), ""}, {reflect.TypeFor[netip.Addr](), ""},
 		{reflect.TypeFor[hidden](), "values.hidden: it has no exported field"}, {reflect.TypeFor[**hidden](), "values.hidden: it has no exported field"},
 		{reflect.TypeFor[chan int](), "channels"},
