@@ -253,7 +253,7 @@ func (g *get) fetch(ctx context.Context, client *http.Client) (err error) {
 	defer cancel(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.url.String(), nil)
 	if err != nil {
-		return g.fail("ask", err)
+		return g.fail("make the request", err)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
 	if g.part.size > 0 {
@@ -262,7 +262,7 @@ func (g *get) fetch(ctx context.Context, client *http.Client) (err error) {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return g.failRequest(ctx, "ask", err)
+		return g.failRequest(ctx, "get a reply", err)
 	}
 	defer resp.Body.Close()
 	length, err := g.accept(resp)
@@ -305,7 +305,7 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	announced := announcedDigest(resp)
 	if announced != "" && g.SHA256 != "" && announced != g.SHA256 {
 		g.part.giveUp()
-		return g.fail("check", fmt.Errorf("the server announces the checksum %s, not %s", announced, g.SHA256))
+		return g.fail("accept the file", checksumError{announced + ", as the server announces", g.SHA256})
 	}
 	want := g.SHA256
 	if want == "" {
@@ -359,7 +359,7 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	if want != "" {
 		if sum := g.part.sum(); sum != want {
 			g.part.giveUp()
-			return g.fail("check", fmt.Errorf("the checksum is %s, not %s", sum, want)).again()
+			return g.fail("accept the file", checksumError{sum, want}).again()
 		}
 	}
 	if err := g.part.finish(g.Name); err != nil {

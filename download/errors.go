@@ -13,6 +13,22 @@ import (
 	"time"
 )
 
+// ErrChecksum is wrapped by the error of a complete file that has another
+// checksum than it should have. One retry may help, if the bytes were damaged
+// on their way. More retries rarely do.
+var ErrChecksum = errors.New("download: wrong checksum")
+
+// checksumError is ErrChecksum with both checksums.
+type checksumError struct{ got, want string }
+
+// Error returns both checksums.
+func (e checksumError) Error() string {
+	return fmt.Sprintf("wrong checksum %s, want %s", e.got, e.want)
+}
+
+// Is reports whether target is ErrChecksum.
+func (e checksumError) Is(target error) bool { return target == ErrChecksum }
+
 // Error is the error of a Get.
 type Error struct {
 	URL    string // the URL, without a password
@@ -58,6 +74,9 @@ func (g *get) failRequest(ctx context.Context, op string, err error) *Error {
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // remove the URL, which may contain a password
+	}
+	if network, ok := errors.AsType[*net.OpError](err); ok && network.Op == "dial" {
+		op = "connect"
 	}
 	e := g.fail(op, err)
 	switch network, ok := errors.AsType[net.Error](err); {

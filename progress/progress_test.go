@@ -75,7 +75,7 @@ func TestBar_Terminal(t *testing.T) {
 		o.cancel(3)
 		step("[==============================]  4 of 4 files, 2 failed, 0 B/s")
 		err := d.Close()
-		if got := out.Take(); err != nil || got != "\r\x1b[K4 of 4 files in 28 s, 1 MB, 2 failed\n" {
+		if got := out.Take(); err != nil || got != "\r\x1b[K2 of 4 files in 28 s, 1 MB, 2 failed\n" {
 			t.Errorf("Close() = %v and wrote %q", err, got)
 		}
 		if d.Close() != nil {

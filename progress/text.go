@@ -34,9 +34,9 @@ func (v view) text() string {
 // closing returns the view at the end, in words.
 func (v view) closing() string {
 	c := v.counts
-	s := fmt.Sprintf("%d %s", v.done, c.noun)
+	s := fmt.Sprintf("%d %s", v.done-v.failed, c.noun)
 	if c.total > 0 {
-		s = fmt.Sprintf("%d of %d %s", v.done, c.total, c.noun)
+		s = fmt.Sprintf("%d of %d %s", v.done-v.failed, c.total, c.noun)
 	}
 	s += " in " + Duration(v.took)
 	if c.unit != nil && v.moved > 0 {

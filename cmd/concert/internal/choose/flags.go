@@ -63,9 +63,9 @@ const separator = ":::"
 func (o *options) flags() *cli.Flags {
 	o.Budget = 20 * time.Second
 	f := cli.NewFlags()
-	f.Add(&o.Budget, "budget", "D", "time limit")
+	f.Add(&o.Budget, "budget", "D", "time limit, a second or more")
 	f.Add(&o.MaxRuns, "runs", "N", "maximum number of runs of the work (default 10000; 1000 with --get)")
-	f.Add(&o.MaxConcurrency, "max", "N", "maximum concurrency to try (default 256; 64 with --get and --py)")
+	f.Add(&o.MaxConcurrency, "max", "N", "maximum concurrency to try, 1 to 10000 (default 256; 64 with --get and --py)")
 	f.Add(&o.py, "py", "FUNCTION", "the work is a Python function")
 	f.Add(&o.python, "python", "PROGRAM", "interpreter, or directory of a virtual environment (default $VIRTUAL_ENV, or python3)")
 	f.Add(&o.get, "get", "", "the work is a download")

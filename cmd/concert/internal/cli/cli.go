@@ -110,7 +110,8 @@ Examples:
   concert get -d isos -i urls.txt
 
 Run 'concert COMMAND -h' for the flags, exit codes and examples of a command.
-Exit code 0 means success, 1 a failure, and 2 a wrong command line.
+Exit code 0 means success, 1 a failure, 2 a wrong command line,
+3 a verdict of choose that is only a guess, and 130 an interruption by Ctrl-C.
 `
 
 func printHelp(w io.Writer, commands []Command) {

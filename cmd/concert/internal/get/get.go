@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"concert"
@@ -73,9 +74,9 @@ func (o *options) flags() *cli.Flags {
 	f := cli.NewFlags()
 	f.Add(&o.dir, "d", "DIR", "directory for the files, created if missing")
 	f.Add(&o.list, "i", "LIST", "read URLs from a list, in addition to the arguments")
-	f.Add(&o.jobs, "jobs", "N", "concurrent downloads")
+	f.Add(&o.jobs, "jobs", "N", "concurrent downloads, 1 to 1000")
 	f.Add(&o.perHost, "per-host", "N", "concurrent downloads from one host")
-	f.Add(&o.retries, "retries", "N", "further attempts after a transient error")
+	f.Add(&o.retries, "retries", "N", "further attempts after a transient error; after a wrong checksum only one")
 	f.Add(&o.retryDelay, "retry-delay", "D", "pause before the second attempt; it doubles, up to a minute, unless the server sets it")
 	f.Add(&o.connect, "connect-timeout", "D", "time limit for a connection")
 	f.Add(&o.header, "header-timeout", "D", "time limit from a request to its reply")
@@ -101,6 +102,8 @@ func parse(args []string) (o options, urls []string, err error) {
 		err = cli.UsageError{Text: "--retries takes 0 or more"}
 	case o.connect <= 0 || o.header <= 0 || o.stall <= 0 || o.retryDelay <= 0:
 		err = cli.UsageError{Text: "times are above zero, as in 30s or 2m"}
+	case slices.ContainsFunc(flags.Args(), func(arg string) bool { return strings.HasPrefix(arg, "-") }):
+		err = cli.UsageError{Text: "flags go before URLs"}
 	case flags.NArg() == 0 && o.list == "":
 		err = cli.UsageError{Text: "no URL, and no list with -i"}
 	}
@@ -219,6 +222,13 @@ func (g *getter) getAll(list []wanted, r *report) error {
 // has the whole outcome; the error is for the progress.
 func (g *getter) get(task context.Context, w wanted) (outcome, error) {
 	done := outcome{wanted: w}
+	wrong := 0 // downloads with a wrong checksum
+	mayRetry := func(err error) bool {
+		if errors.Is(err, download.ErrChecksum) {
+			wrong++
+		}
+		return isTransient(err) && wrong < 2
+	}
 	fetch := concert.Retry(func(ctx context.Context, w wanted) (download.Result, error) {
 		slots := g.hosts[w.host]
 		select {
@@ -235,7 +245,7 @@ func (g *getter) get(task context.Context, w wanted) (outcome, error) {
 			URL: w.url, Dir: g.dir, Name: w.name, SHA256: w.sha256, Overwrite: g.overwrite, Stall: g.stall,
 			Progress: func(n, total int64) { concert.Progress(task, n, max(0, total)) },
 		})
-	}, &concert.RetryOptions{Attempts: g.retries + 1, Delay: g.retryDelay, MaxDelay: time.Minute, If: isTransient})
+	}, &concert.RetryOptions{Attempts: g.retries + 1, Delay: g.retryDelay, MaxDelay: time.Minute, If: mayRetry})
 	done.Result, done.err = fetch(g.ctx, w)
 	return done, done.err
 }

@@ -84,6 +84,8 @@ func Check(url, where string) error {
 func (w *wanted) check() error {
 	u, err := url.Parse(w.url)
 	switch {
+	case strings.ContainsAny(w.url, " \t\r\n"):
+		return fmt.Errorf("%s: %q has a space, which is %%20 in a URL", w.where, w.shown())
 	case err != nil:
 		return fmt.Errorf("%s: not a URL", w.where)
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
@@ -93,7 +95,7 @@ func (w *wanted) check() error {
 	if w.name == "" {
 		w.name, err = download.Name(w.url)
 		if err != nil {
-			return fmt.Errorf("%s: %w; give it another with name=", w.where, err)
+			return fmt.Errorf("%s: %w; give it another, with name= in a list (-i LIST)", w.where, err)
 		}
 	} else if err := download.CheckName(w.name); err != nil {
 		return fmt.Errorf("%s: %w", w.where, err)
@@ -111,7 +113,7 @@ func checkNames(list []wanted) error {
 	for _, w := range list {
 		key := strings.ToLower(w.name)
 		if other, twice := seen[key]; twice {
-			return fmt.Errorf("%s and %s would both be %q; give one another name with name=", other.where, w.where, w.name)
+			return fmt.Errorf("%s and %s would both be %q; give one another name, with name= in a list (-i LIST)", other.where, w.where, w.name)
 		}
 		seen[key] = w
 	}
