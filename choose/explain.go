@@ -86,7 +86,7 @@ func (t *trial) reasons(chosen *point, final []*point) (all []string) {
 		}
 	}
 	all = append(all, alone+".")
-	if p.Knows(usage.CPUTime) && p.CPU > 0 {
+	if p.Knows(usage.CPUTime) && p.CPU > 0 && p.CPUShare() > ioBound { // the processors do not limit I/O-bound work
 		all = append(all, t.limit(chosen)+".")
 	}
 	for i := range t.models {

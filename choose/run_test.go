@@ -138,6 +138,9 @@ func TestRun_SimulatedWork(t *testing.T) {
 						t.Errorf("gain %.2f, want %.2f", a.Gain.Median, want)
 					}
 				}
+				if text := strings.Join(a.Reasons, "\n"); c.name == "wait" && strings.Contains(text, "tasks per second, and ran") {
+					t.Errorf("the processors are no limit of I/O-bound work:\n%s", text)
+				}
 				if report.Took > 20*time.Second {
 					t.Errorf("Run took %v, want at most 20s", report.Took)
 				}

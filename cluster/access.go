@@ -34,6 +34,9 @@ func (a *Access) connect(ctx context.Context, url, name string) (*jet.Conn, erro
 	return jet.Connect(ctx, url, name, jet.Access(*a))
 }
 
+// CheckURL returns an error if a list of server URLs is invalid, as Dial would.
+func CheckURL(list string) error { return jet.CheckURLs(list) }
+
 // Redacted returns a list of server URLs without parts that may be a password,
 // for output. If a URL is invalid, the result has "..." in its place, because
 // the invalid part may be in the password.

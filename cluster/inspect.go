@@ -201,7 +201,7 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	}
 	msg, err := stream.GetMsg(ctx, number)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return fmt.Errorf("cluster: there is no dead letter %d: %w", number, err)
+		return fmt.Errorf("cluster: there is no dead letter %d", number)
 	}
 	if err != nil {
 		return fmt.Errorf("cluster: dead letter %d: %w", number, err)
@@ -267,6 +267,11 @@ func (in *Inspector) Discard(ctx context.Context, number uint64) error {
 	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err == nil {
 		err = stream.DeleteMsg(ctx, number)
+	}
+	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		if _, getErr := stream.GetMsg(ctx, number); errors.Is(getErr, jetstream.ErrMsgNotFound) {
+			return fmt.Errorf("cluster: there is no dead letter %d", number)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("cluster: dead letter %d: %w", number, err)

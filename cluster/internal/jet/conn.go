@@ -74,7 +74,7 @@ const keyHint = "make one with 'concertd key --out FILE ROLE NAME', then pass --
 
 // Connect connects to servers. The name is for their operator.
 func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
-	if err := checkURLs(url); err != nil {
+	if err := CheckURLs(url); err != nil {
 		return nil, err
 	}
 	c := &Conn{}

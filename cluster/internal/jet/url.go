@@ -13,9 +13,9 @@ import (
 // schemes are the schemes of server URLs.
 var schemes = []string{"nats", "tls", "ws", "wss"}
 
-// checkURLs returns an error if list is not a list of server URLs. The error
+// CheckURLs returns an error if list is not a list of server URLs. The error
 // does not quote the invalid part, which may be in a password.
-func checkURLs(list string) error {
+func CheckURLs(list string) error {
 	if list == "" {
 		return nil
 	}

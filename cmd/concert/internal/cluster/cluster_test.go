@@ -116,7 +116,7 @@ func TestWorker_PythonFunctions(t *testing.T) {
 	// and the state of a worker is several seconds old.
 	var out, errOut bytes.Buffer
 	settled := func() bool {
-		return strings.Contains(out.String(), "0 tasks waiting\n") && strings.Contains(out.String(), ", 0 of 2 places taken\n")
+		return strings.Contains(out.String(), "0 tasks waiting\n") && strings.Contains(out.String(), ", 0 of 2 slots taken\n")
 	}
 	for begin := time.Now(); !settled() && time.Since(begin) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
 		out.Reset()
@@ -124,7 +124,7 @@ func TestWorker_PythonFunctions(t *testing.T) {
 			t.Fatalf("%d, %s", code, errOut.String())
 		}
 	}
-	for _, want := range []string{"1 worker, 0 of 2 places taken\n", " 0 of 2 ", "statistics:fmean, worker_module:Model().predict, worker_module:Scale('m. a', times=3).f and 3 more\n", "0 tasks waiting\n", "0 dead letters\n"} {
+	for _, want := range []string{"1 worker, 0 of 2 slots taken\n", " 0 of 2 ", "statistics:fmean, worker_module:Model().predict, worker_module:Scale('m. a', times=3).f and 3 more\n", "0 tasks waiting\n", "0 dead letters\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("status has no %q:\n%s", want, out.String())
 		}
@@ -151,6 +151,9 @@ func TestWorker_WrongUsage(t *testing.T) {
 		"--threads 0 statistics:fmean":          {cli.ExitUsage, "--threads takes"},
 		"--memory 2X statistics:fmean":          {cli.ExitUsage, "want an amount of memory"},
 		"--memory -1 statistics:fmean":          {cli.ExitUsage, "want an amount of memory"},
+		"--memory 5 statistics:fmean":           {cli.ExitUsage, "--memory takes 192M or more"},
+		"--path no/dir statistics:fmean":        {cli.ExitUsage, "--path no/dir: no such directory"},
+		"--url http://one statistics:fmean":     {cli.ExitUsage, "--url: URL of the servers (...): want one like nats://host:4222"},
 		"--memory G statistics:fmean":           {cli.ExitUsage, "want an amount of memory"},
 		"-n 1 statistics:nonesuch":              {cli.ExitFailed, "statistics:nonesuch"},
 		"-n 1 no_such_module:f":                 {cli.ExitFailed, "no_such_module"},
@@ -197,8 +200,11 @@ func TestStatus_DeadLetters(t *testing.T) {
 	if code, out, errOut := status("--replay", "1"); code != cli.ExitFailed || out != "0 dead letters replayed\n" || !strings.Contains(errOut, "is not a task") {
 		t.Errorf("%d, %q, %q", code, out, errOut)
 	}
-	if code, out, errOut := status("--discard", "1,99"); code != cli.ExitFailed || out != "1 dead letter discarded\n" || !strings.Contains(errOut, "dead letter 99") {
+	if code, out, errOut := status("--discard", "1,99"); code != cli.ExitFailed || out != "1 dead letter discarded\n" || !strings.Contains(errOut, "dead letter 99\n") {
 		t.Errorf("%d, %q, %q", code, out, errOut)
+	}
+	if code, _, errOut := status("--replay", "99"); code != cli.ExitFailed || errOut != "concert status: cluster: there is no dead letter 99\n" {
+		t.Errorf("%d, %q", code, errOut)
 	}
 	if code, out, errOut := status("--discard", "all"); code != cli.ExitOK || out != "2 dead letters discarded\n" {
 		t.Errorf("%d, %q, %q", code, out, errOut)
@@ -211,7 +217,7 @@ func TestStatus_DeadLetters(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &v); err != nil || code != cli.ExitOK || v.Dead != 0 {
 		t.Errorf("%d, %q, %v", code, out, err)
 	}
-	for _, args := range []string{"now", "--replay x", "--replay 0", "--dead --watch", "--json --replay all", "--nonsense"} {
+	for _, args := range []string{"now", "--replay x", "--replay 0", "--dead --watch", "--json --replay all", "--nonsense", "--url http://one"} {
 		if code, _, errOut := status(strings.Fields(args)...); code != cli.ExitUsage {
 			t.Errorf("%s: %d, %q", args, code, errOut)
 		}

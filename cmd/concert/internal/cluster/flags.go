@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"os"
+	"strings"
 
 	"concert/cluster"
 	"concert/cmd/concert/internal/cli"
@@ -20,6 +21,15 @@ func (c *clusterFlags) flags(key string) *cli.Flags {
 	f.Add(&c.url, "url", "URL", "URLs of the servers, with commas between them (default $CONCERT_URL, or nats://127.0.0.1:4222)")
 	f.Add(&c.key, "key", "FILE", key+", as 'concertd key' makes it (default $CONCERT_KEY)")
 	return f
+}
+
+// checkURL returns an error of the command line if the URL cannot be one of a
+// cluster.
+func (c *clusterFlags) checkURL() error {
+	if err := cluster.CheckURL(c.url); err != nil {
+		return cli.UsageError{Text: "--url: " + strings.TrimPrefix(err.Error(), "cluster: ")}
+	}
+	return nil
 }
 
 func (c *clusterFlags) access() cluster.Access { return cluster.Access{Key: c.key} }

@@ -88,6 +88,8 @@ func parseStatus(args []string) (o statusOptions, err error) {
 		}
 	}
 	switch {
+	case o.checkURL() != nil:
+		err = o.checkURL()
 	case flags.NArg() > 0:
 		err = cli.UsageError{Text: fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
 	case does > 1:
@@ -188,13 +190,13 @@ func statusOf(ctx context.Context, in *cluster.Inspector) (s status, err error) 
 
 func (s *status) print(out io.Writer, st cli.Style) error {
 	contracts := map[string]string{} // the functions of a capability set, as text; the key identifies the set
-	running, places := 0, 0
+	running, slots := 0, 0
 	for _, w := range s.Workers {
 		contracts[w.Capabilities] = functionList(w.Functions)
 		running += w.Running
-		places += w.Slots
+		slots += w.Slots
 	}
-	fmt.Fprintln(out, st.Bold(fmt.Sprintf("%s, %d of %s taken", count(len(s.Workers), "worker"), running, count(places, "place"))))
+	fmt.Fprintln(out, st.Bold(fmt.Sprintf("%s, %d of %s taken", count(len(s.Workers), "worker"), running, count(slots, "slot"))))
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(s.Workers) > 0 {
 		fmt.Fprintln(t, "  host\tpid\trunning\tfinished\tfailed\tup\tfunctions")

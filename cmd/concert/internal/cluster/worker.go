@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -70,9 +71,9 @@ type workerOptions struct {
 func (o *workerOptions) flags() *cli.Flags {
 	o.n, o.threads, o.grace = runtime.GOMAXPROCS(0), 1, 30*time.Second
 	f := o.clusterFlags.flags("key file of a worker")
-	f.Add(&o.n, "n", "N", "number of interpreters (default the number of processors)")
-	f.Add(&o.threads, "threads", "N", "tasks that each interpreter runs concurrently")
-	f.Add(&o.memory, "memory", "SIZE", "memory limit of each interpreter, as in 512M or 2G; 0 for no limit. "+
+	f.Add(&o.n, "n", "N", "number of interpreters, 1 to 1000 (default the number of processors)")
+	f.Add(&o.threads, "threads", "N", "tasks that each interpreter runs concurrently, 1 to 1000")
+	f.Add(&o.memory, "memory", "SIZE", "memory limit of each interpreter, 192M or more, as in 512M or 2G; 0 for no limit. "+
 		"A task that needs more fails with MemoryError, or its interpreter is replaced. The default on Linux is three quarters of the memory "+
 		"of the machine or the container, divided by the number of interpreters, but at least 1G. On other systems there is no limit by default")
 	f.Add(&o.python, "python", "PROGRAM", "interpreter, or directory of a virtual environment (default $VIRTUAL_ENV, or python3)")
@@ -82,12 +83,25 @@ func (o *workerOptions) flags() *cli.Flags {
 	return f
 }
 
+const minMemory = 192 << 20 // of an interpreter, as in package processes
+
+func isDir(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
+}
+
 func parseWorker(args []string) (o workerOptions, functions []string, err error) {
 	flags := o.flags()
 	if err := flags.Parse(args); err != nil {
 		return o, nil, err
 	}
 	switch {
+	case o.checkURL() != nil:
+		err = o.checkURL()
+	case o.memory.Bytes != 0 && o.memory.Bytes < minMemory:
+		err = cli.UsageError{Text: "--memory takes 192M or more, or 0 for no limit"}
+	case o.path != "" && !isDir(o.path):
+		err = cli.UsageError{Text: fmt.Sprintf("--path %s: no such directory", o.path)}
 	case o.n < 1 || o.n > 1000:
 		err = cli.UsageError{Text: "-n takes 1 to 1000"}
 	case o.threads < 1 || o.threads > 1000:

@@ -104,6 +104,10 @@ func (t *tour) chosen(what string, r *choose.Report, err error) (*choose.Report,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
+	t.verdicts++
+	if r.Verdict.Certainty == choose.Unclear {
+		t.unclear++
+	}
 	t.say(line{What: what, Note: r.Verdict.Sentence})
 	fmt.Fprintf(t.out, "  %s\n", what)
 	for line := range strings.Lines(cli.Wrap(r.Verdict.Sentence, 74)) {

@@ -20,8 +20,8 @@ const help = `Usage: concert tour [flags]
 
 Runs the ideas of docs/guide.md on this machine, and prints measurements. Then
 it uses 'concert choose' to find the right model for five kinds of work. It
-works offline: it connects only to itself. It takes half a minute, and removes
-its files.
+works offline: it connects only to itself. It takes half a minute, after the
+build if it is started by 'go run', and removes its files.
 
 Flags:
 
@@ -73,6 +73,8 @@ type tour struct {
 	dir      string // the directory for the files of the tour
 	sections []*section
 	models   []modelRow // the rows of the closing table
+	verdicts int        // number of verdicts of package choose
+	unclear  int        // verdicts that are only guesses
 }
 
 // section is what a station has printed.
@@ -161,10 +163,18 @@ func (g gain) String() string {
 	return units.Times(float64(g))
 }
 
+// doubt says how many verdicts behind the closing table are uncertain.
+func (t *tour) doubt() string {
+	return fmt.Sprintf("%d of %d verdicts were \"Not sure yet\", so the next run may differ.", t.unclear, t.verdicts)
+}
+
 // table prints the closing table, which says what each model is for.
 func (t *tour) table() {
 	fmt.Fprintf(t.out, "\n%s\n", t.style.Bold("Choosing a concurrency model"))
 	fmt.Fprintf(t.out, "%s\n\n", t.style.Dim("The best speed-up of each model over sequential work, for CPU-bound and for\nI/O-bound work, as measured above."))
+	if t.unclear > 0 {
+		fmt.Fprintf(t.out, "%s\n\n", t.style.Dim(t.doubt()))
+	}
 	line := func(paint func(string) string, name, best, parallel, computes, waits string) {
 		text := fmt.Sprintf("  %-23s %-25s %-13s ", name, best, parallel)
 		fmt.Fprintf(t.out, "%s%s %s\n", text, paint(fmt.Sprintf("%6s", computes)), paint(fmt.Sprintf("%6s", waits)))

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"concert/choose"
 	"concert/cmd/concert/internal/cli"
 	"concert/internal/page/pagetest"
 	"concert/internal/race"
@@ -118,5 +119,24 @@ func TestTour_NoTempDir(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
 	if code, _, errOut := call(t.Context(), "tour"); code != cli.ExitFailed || !strings.Contains(errOut, "missing") {
 		t.Errorf("exit %d, %q; want %d and the directory's name", code, errOut, cli.ExitFailed)
+	}
+}
+
+// TestTour_Doubt: the closing table says how many verdicts are guesses.
+func TestTour_Doubt(t *testing.T) {
+	var out bytes.Buffer
+	guess := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Unclear, Sentence: "Not sure yet."}}
+	clear := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Clear, Sentence: "Use goroutines."}}
+	tour := &tour{out: &out, sections: []*section{{}}}
+	tour.chosen("one", clear, nil)
+	tour.table()
+	if strings.Contains(out.String(), "Not sure yet") {
+		t.Errorf("clear verdicts: %s", out.String())
+	}
+	tour.chosen("two", guess, nil)
+	out.Reset()
+	tour.table()
+	if want := `1 of 2 verdicts were "Not sure yet"`; !strings.Contains(out.String(), want) {
+		t.Errorf("no %q in %s", want, out.String())
 	}
 }
