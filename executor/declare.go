@@ -2,10 +2,8 @@ package executor
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 )
 
 // Declare gives a name to a function that exists only in the workers of another
@@ -64,49 +62,24 @@ type Codec interface {
 // Foreign reports whether a Codec has encoded the value.
 func (e Encoded) Foreign() bool { return e.Kind == asForeign }
 
+// plainDecoders has the decoder of each kind that has a plain value.
+var plainDecoders = [...]func(Encoded) (any, error){
+	asInt: decodeAny[int64], asUint: decodeAny[uint64], asFloat: decodeAny[float64], asBool: decodeAny[bool],
+	asNil:   func(Encoded) (any, error) { return nil, nil },
+	asBytes: decodeAny[[]byte], asString: decodeAny[string],
+	asInt8: decodeAny[[]int8], asInt16: decodeAny[[]int16], asInt32: decodeAny[[]int32], asInt64: decodeAny[[]int64],
+	asUint16: decodeAny[[]uint16], asUint32: decodeAny[[]uint32], asUint64: decodeAny[[]uint64],
+	asFloat32: decodeAny[[]float32], asFloat64: decodeAny[[]float64],
+}
+
+func decodeAny[T any](e Encoded) (any, error) { return decode[T](e) }
+
 // Plain returns a copy of a value that is not Foreign: an int64, uint64,
 // float64, bool, string, []byte or slice of numbers. It returns nil for a nil
 // slice.
 func (e Encoded) Plain() (v any, err error) {
-	switch e.Kind {
-	case asInt, asUint, asFloat:
-		if len(e.Bytes) != 8 {
-			break
-		}
-		switch word := binary.LittleEndian.Uint64(e.Bytes); e.Kind {
-		case asInt:
-			return int64(word), nil
-		case asUint:
-			return word, nil
-		default:
-			return math.Float64frombits(word), nil
-		}
-	case asBool:
-		return decode[bool](e)
-	case asNil:
-		return nil, nil
-	case asBytes:
-		return decode[[]byte](e)
-	case asString:
-		return decode[string](e)
-	case asInt8:
-		return decode[[]int8](e)
-	case asInt16:
-		return decode[[]int16](e)
-	case asInt32:
-		return decode[[]int32](e)
-	case asInt64:
-		return decode[[]int64](e)
-	case asUint16:
-		return decode[[]uint16](e)
-	case asUint32:
-		return decode[[]uint32](e)
-	case asUint64:
-		return decode[[]uint64](e)
-	case asFloat32:
-		return decode[[]float32](e)
-	case asFloat64:
-		return decode[[]float64](e)
+	if int(e.Kind) < len(plainDecoders) && plainDecoders[e.Kind] != nil {
+		return plainDecoders[e.Kind](e)
 	}
 	return nil, fmt.Errorf("concert: no plain value is of kind %d with %d bytes", e.Kind, len(e.Bytes))
 }
