@@ -14,7 +14,7 @@
 // tries another limit for a window, and keeps the one with the higher
 // throughput. It is always in one of three phases:
 //
-//	climbing   doubles the limit while that increases throughput by 20% or more;
+//	climbing   doubles the limit while that increases throughput by 6% or more;
 //	           then it holds
 //	holding    waits for some windows, and then tries 50% more or 25% fewer, in turn
 //	trying     keeps a higher limit if throughput increases by at least 6% of the
@@ -35,7 +35,7 @@
 // # Windows
 //
 // A window consists of batches of results. A batch has one result for each
-// worker, and at least 8. The window begins after the results of the tasks that
+// worker. The window begins after the results of the tasks that
 // started under the old limit. It ends when the variation of the batches shows
 // on which side of a bound the throughput is, and after 600 results in any
 // case. So a large difference is detected soon, and a small one takes longer.
@@ -139,19 +139,37 @@ const (
 	defaultMax = 256
 	highestMax = 1 << 24
 
-	climbGain    = 1.2   // a climb continues if a doubled limit multiplies the throughput by this number
-	largestStep  = 0.5   // the maximum of Limit.step
-	smallestStep = 0.125 // the minimum of Limit.step
-	worthShare   = 0.06  // the change of throughput that a new limit needs, as a share of the relative change of the limit
-	changed      = 1.25  // if the throughput at one limit changes by this factor, the conditions have changed
+	// The limits of Limit.step. If they are equal, TestLimit fails.
+	largestStep  = 0.5
+	smallestStep = 0.125
 
-	busyProcessors = 0.9  // the share of CPU time at which all processors count as busy
-	busyWorkers    = 0.75 // the share of the limit below which few tasks run
+	// worthShare is the change of throughput that a new limit needs, as a share
+	// of the relative change of the limit. It sets how much throughput is worth
+	// one more task.
+	worthShare = 0.06
 
-	minPause = 2 // the initial number of windows for which the best limit is held
+	// If the throughput at one limit changes by this factor, the conditions
+	// have changed. Without it, TestLimit_CapacityChanges and
+	// TestLimit_FewTasks fail.
+	changed = 1.25
+
+	// busyProcessors is the share of CPU time at which all processors count as
+	// busy. Without it, TestLimit_Bounds fails.
+	busyProcessors = 0.9
+
+	// busyWorkers is the share of the limit below which few tasks run. Without
+	// it, TestLimit_OneTaskAtATime, TestLimit_FewTasks and TestLimit_Lull fail.
+	busyWorkers = 0.75
+
+	// The numbers of windows for which the best limit is held, at first and at
+	// most. Without a pause, TestLimit and TestLimit_Overload fail. With
+	// minPause only, throughput in TestLimit is 0.5% lower.
+	minPause = 2
 	maxPause = 8
 
-	smoothing = 0.3 // the weight of a new window in bestRate
+	// smoothing is the weight of a new window in bestRate. Without smoothing,
+	// throughput in TestLimit is 0.1% lower.
+	smoothing = 0.3
 
 	keptDecisions = 100
 )
@@ -230,7 +248,7 @@ func (l *Limit) finishedLocked(e concert.Event) {
 		return
 	}
 	w := &l.window
-	if !w.count(e, max(minBatch, l.limit)) {
+	if !w.count(e, l.limit) {
 		return
 	}
 	s := w.sample(e.Time, l.limit, l.opts.CPU())

@@ -36,7 +36,7 @@ func (l *Limit) climbLocked(s sample) bool {
 		return false
 	}
 	if l.measured {
-		gained, known := s.exceeds(l.bestRate, climbGain, s.full)
+		gained, known := s.exceeds(l.bestRate, l.worthLocked(), s.full)
 		if !known {
 			return false
 		}
@@ -107,8 +107,7 @@ func (l *Limit) updateBestRateLocked(s sample) {
 
 // judgeLocked makes the decision for a window with a limit that is tried.
 func (l *Limit) judgeLocked(s sample) bool {
-	bound := 1 + worthShare*(float64(l.limit)/float64(l.best)-1)
-	good, known := s.exceeds(l.bestRate, bound, s.full)
+	good, known := s.exceeds(l.bestRate, l.worthLocked(), s.full)
 	if !known && !s.few {
 		return false
 	}
@@ -126,7 +125,6 @@ func (l *Limit) judgeLocked(s sample) bool {
 	// Measure the new limit again before the next try in this direction. This
 	// window was accepted because it was good, so its throughput is biased.
 	l.best, l.pause, l.nextPause, l.bestRate, l.refused = l.limit, 0, minPause, throughput{}, false
-	l.step = min(2*l.step, largestStep)
 	l.recordLocked(Decision{s.now, l.limit, l.limit, s.rate, why})
 	return true
 }
@@ -148,6 +146,12 @@ func (l *Limit) recordLocked(d Decision) {
 	if l.opts.OnDecision != nil {
 		l.opts.OnDecision(d)
 	}
+}
+
+// worthLocked returns the throughput, as a multiple of that with the best
+// limit, from which on the current limit is better.
+func (l *Limit) worthLocked() float64 {
+	return 1 + worthShare*(float64(l.limit)/float64(l.best)-1)
 }
 
 // change describes a change of throughput.

@@ -9,19 +9,27 @@ import (
 )
 
 const (
-	minBatch   = 8   // the minimum number of results in a batch; with more workers, a batch has one result for each
-	minBatches = 4   // the number of complete batches from which a window has a throughput
-	maxResults = 600 // the maximum number of results in a window; with more workers, it is ten for each
+	// minBatches is the number of complete batches from which a window has a
+	// throughput. With 2, TestLimit fails.
+	minBatches = 4
 
-	rough = 0.3 // maximum relative error of the throughput at which a climb may begin
+	// maxResults is the maximum number of results in a window; with more
+	// workers, it is ten for each. With the latter only, TestLimit fails.
+	maxResults = 600
+
+	// rough is the maximum relative error of the throughput at which a climb
+	// may begin. Without it, TestLimit fails.
+	rough = 0.3
 
 	// A window with the best limit so far ends early at this relative error of
-	// its throughput, and in any case after this number of results.
+	// its throughput, and in any case after this number of results. If each
+	// such window ends early, or none does, TestLimit fails.
 	fair        = 0.06
 	fairResults = 400
 
 	// repeated corrects an interval for repeated looks: the throughput is
-	// compared after each batch, and the first clear comparison counts.
+	// compared after each batch, and the first clear comparison counts. Without
+	// it, TestLimit fails.
 	repeated = 1.4
 )
 
@@ -119,14 +127,8 @@ func (w *window) throughput() throughput {
 }
 
 // student returns an approximation of the 97.5% quantile of Student's t
-// distribution.
-func student(freedom int) float64 {
-	few := []float64{12.71, 4.30, 3.18, 2.78, 2.57, 2.45}
-	if freedom <= len(few) {
-		return few[freedom-1]
-	}
-	return 1.96 + 2.7/float64(freedom)
-}
+// distribution. Its error is below 1% from three degrees of freedom up.
+func student(freedom int) float64 { return 1.96 + 2.4/float64(freedom-1) }
 
 // exceeds reports whether t is more than bound times the throughput before.
 // known is false if the ratio is too close to the bound for a certain answer.
