@@ -11,16 +11,16 @@ type Element interface {
 	bool | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64 | complex64 | complex128
 }
 
-// Array is an array with a shape. As an argument, at any depth, it becomes a
+// Array is an array with a shape. In an argument, at any depth, it becomes a
 // numpy.ndarray with memory of its own and the dtype of T. If the interpreter
-// has no numpy, the call fails. As a result, an Array can hold an array of
+// has no numpy, the call fails. In a result, an Array can hold an array of
 // numpy if T can represent each of its numbers exactly.
 //
-// To send a numpy.ndarray of one dimension, use an Array as well: a []float64
-// is always sent as an array.array.
+// Use an Array also to send a numpy.ndarray of one dimension, because a
+// []float64 is always sent as an array.array.
 type Array[T Element] struct {
-	// Shape is the length of each dimension. Nil means one dimension of
-	// len(Data); empty and not nil means none, a single number.
+	// Shape is the length of each dimension. Nil means one dimension of length
+	// len(Data). Empty and not nil means that the array is a single number.
 	Shape []int
 
 	// Data has the elements in row-major order (C order). Its length is the
@@ -76,7 +76,7 @@ func (e *encoder) encodeArray(a shaped) error {
 	for _, n := range shape {
 		e.buf = appendInt(e.buf, int64(n))
 	}
-	return e.later(littleEndian(memory(data, d.size), d.unit()))
+	return e.array(littleEndian(memory(data, d.size), d.unit()))
 }
 
 // elements returns the product of a shape. It returns false if no array can

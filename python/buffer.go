@@ -17,7 +17,7 @@ type dtype struct {
 	name     string // numpy's name, without the byte order
 	kind     reflect.Kind
 	size     int
-	typecode string // of Python's array, if a slice of this type is one
+	typecode string // of array.array, if a slice of this type is sent as array.array
 }
 
 var dtypes = []dtype{
@@ -45,7 +45,7 @@ func dtypeOf(kind reflect.Kind) *dtype {
 	return nil
 }
 
-// unit returns the size of the parts that have a byte order.
+// unit returns the size of a number. A complex number consists of two.
 func (d *dtype) unit() int {
 	if d.kind == reflect.Complex64 || d.kind == reflect.Complex128 {
 		return d.size / 2
@@ -55,7 +55,7 @@ func (d *dtype) unit() int {
 
 var native = binary.NativeEndian
 
-// bigEndian reports whether this machine has another byte order than the
+// bigEndian is true if the byte order of this machine is not that of the
 // encoding.
 var bigEndian = native.Uint16([]byte{1, 0}) != 1
 
@@ -78,12 +78,12 @@ type buffer struct {
 	tick  time.Duration // unit of times; negative for durations
 	shape []int
 	b     []byte // in the byte order of this machine
-	bytes bool   // the value is a bytes of Python
+	bytes bool   // the value is a bytes object of Python
 
-	whole *buffer // the array that contains this one as a part; nil if there is no such array
+	whole *buffer // the array of which this one is a part, or nil
 }
 
-// what returns a text for the array, for errors.
+// what describes the array, for errors.
 func (a *buffer) what() string {
 	name := a.numpy()
 	switch {
@@ -114,7 +114,8 @@ var errShape = errors.New("it cannot be received")
 // notATime is numpy's NaT.
 const notATime = -1 << 63
 
-// newBuffer checks its arguments.
+// newBuffer returns an array that a worker has sent. It checks the dtype, the
+// shape and the number of bytes.
 func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 	a := &buffer{shape: shape}
 	if len(name) > 4 && (name[:3] == "M8[" || name[:3] == "m8[") {
@@ -144,7 +145,8 @@ func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 	return a, nil
 }
 
-// ones converts bools to those of Go: in Python, any byte but 0 is true.
+// ones converts bools to those of Go, which are 0 or 1. In Python, any byte but
+// 0 is true.
 func ones(b []byte) []byte {
 	at := slices.IndexFunc(b, func(x byte) bool { return x > 1 })
 	if at < 0 {
@@ -172,8 +174,9 @@ func shapeText(shape []int) string {
 	return s + ")"
 }
 
-// same reports whether items of a type have the same representation in memory
-// as those of the buffer. int and int64 have, if they have the same size.
+// same reports whether values of type t have the same representation in memory
+// as the items of the buffer. t may be int instead of int64 if it has the same
+// size.
 func (a *buffer) same(t reflect.Type) bool {
 	if a.tick != 0 || infoOf(t).class != byKind {
 		return false
@@ -202,7 +205,8 @@ func (a *buffer) flat(t reflect.Type, shape []int) bool {
 	return a.same(t)
 }
 
-// natural returns the type of the value in an any, if there is a dimension.
+// natural returns the type of the value that an any gets. The array has at
+// least one dimension.
 func (a *buffer) natural() reflect.Type {
 	switch {
 	case a.tick != 0:
@@ -249,7 +253,7 @@ func (a *buffer) decode(to reflect.Value) error {
 	n := a.shape[0]
 	if to.Kind() == reflect.Slice {
 		if n > len(a.b)+1<<16 {
-			return fail("%s has nothing in it and is too large", a.what())
+			return fail("%s has no elements, but a dimension that is too large", a.what())
 		}
 		to.Set(reflect.MakeSlice(to.Type(), n, n))
 	} else if to.Len() != n {
@@ -305,8 +309,9 @@ func (a *buffer) decodeRows(to reflect.Value) {
 	}
 }
 
-// decodeNumbers stores the items of one dimension in numbers of another type or
-// in times. It returns false if an item needs a check that it does not make.
+// decodeNumbers is a fast way to store the items of an array of one dimension
+// in numbers of another type or in times. It returns false if decode must store
+// them one by one.
 func (a *buffer) decodeNumbers(to reflect.Value) bool {
 	elem := to.Type().Elem()
 	if a.tick > 0 && elem == timeType {
@@ -420,7 +425,7 @@ func (a *buffer) setItem(to reflect.Value) error {
 	n := a.int(0)
 	switch {
 	case a.tick != 0 && n == notATime:
-		return mismatch(aDatetime, "NaT, which is no time,", to)
+		return mismatch(aDatetime, "NaT (not a time)", to)
 	case a.tick > 0:
 		return setTime(to, timeOf(n, a.tick))
 	case a.tick < 0:

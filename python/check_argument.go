@@ -8,15 +8,18 @@ import (
 	"concert/executor"
 )
 
-// An argument that another process has encoded is checked before an interpreter
-// receives it, because marshal.loads trusts the counts that it reads, allocates
-// memory for them, and creates code objects. The check accepts the values that
-// the codec writes, and the other containers of plain data. No count is more
-// than the number of remaining bytes, no value is nested too deeply, and the
-// interpreter needs at most maxExpansion bytes of memory for each byte.
+// The pool checks an argument that another process has encoded before an
+// interpreter receives it. marshal.loads does not check the counts that it
+// reads, allocates memory for them, and creates code objects. The check accepts
+// only the values that the codec writes, and other containers of plain data:
+//
+//   - no count is more than the number of remaining bytes;
+//   - no value is nested too deeply;
+//   - the interpreter needs at most maxExpansion bytes of memory for each byte.
 
-// maxExpansion bounds the bytes of memory that an interpreter may need for each
-// byte of an argument. Dicts with one entry of two bytes need the most, 58.
+// maxExpansion is the maximum number of bytes of memory that an interpreter may
+// need for each byte of an argument. Dicts with one entry of two bytes need 58
+// bytes, more than other values that the codec writes.
 const maxExpansion = 80
 
 // freeExpansion is the memory that every argument may need, however short it
@@ -39,14 +42,14 @@ func validate(arg executor.Encoded) error {
 
 // checker reads an argument.
 type checker struct {
-	rest   []byte // of the marshal data
+	rest   []byte // the marshal data that was not read yet
 	depth  int
 	memory int // maximum of the memory that the interpreter allocates for the value
-	most   int // bound of memory
+	most   int // limit of memory
 
-	forms  bool // the argument may have forms,
-	arrays int  // with this number of bytes of arrays,
-	used   int  // and this number of them belongs to the forms that were read
+	forms  bool // the argument may have forms
+	arrays int  // size of the arrays that follow the marshal data
+	used   int  // size of the arrays of the forms that were read
 }
 
 func (c *checker) argument() error {
@@ -67,12 +70,12 @@ func (c *checker) argument() error {
 		return fmt.Errorf("%d bytes follow the value", len(c.rest))
 	}
 	if c.used != c.arrays {
-		return fmt.Errorf("%d bytes of arrays, of which its forms have %d", c.arrays, c.used)
+		return fmt.Errorf("it has %d bytes of arrays, and its forms have %d", c.arrays, c.used)
 	}
 	return nil
 }
 
-// need adds to memory.
+// need adds to memory, and returns an error if the total is above the limit.
 func (c *checker) need(bytes int) error {
 	if c.memory += bytes; c.memory > c.most {
 		return fmt.Errorf("the value would need more than %d bytes of memory", c.most)
@@ -82,7 +85,7 @@ func (c *checker) need(bytes int) error {
 
 func (c *checker) take(n int) ([]byte, error) {
 	if n < 0 || n > len(c.rest) {
-		return nil, fmt.Errorf("%d bytes wanted, %d there", n, len(c.rest))
+		return nil, fmt.Errorf("%d bytes wanted, %d left", n, len(c.rest))
 	}
 	b := c.rest[:n]
 	c.rest = c.rest[n:]
@@ -106,11 +109,10 @@ func (c *checker) count() (int, error) {
 	return n, err
 }
 
-// The sizes of objects are those of CPython 3.8 and later, on 64 bits, with the
-// overhead of its collector and its allocator, rounded up. An item of a list
-// needs 8 bytes in the list. Sets and dicts have tables. When a table grows,
-// the old and the new one exist at the same time: the sizes for each item
-// include both.
+// Sizes of objects in CPython 3.8 and later on 64 bits, rounded up, with the
+// overhead of the garbage collector and the allocator. An item of a list needs
+// 8 bytes in the list. Sets and dicts have tables. When a table grows, the old
+// and the new table exist at the same time, so the sizes of items include both.
 const (
 	sizeNumber   = 48
 	sizeBytes    = 64
@@ -173,7 +175,7 @@ func (c *checker) kind(kind byte) error {
 		c.depth--
 		return err
 	}
-	return fmt.Errorf("type %q is not among those that may be sent", kind)
+	return fmt.Errorf("type %q is not among the types that can be sent", kind)
 }
 
 // long checks an int of more than 32 bits.
@@ -275,14 +277,14 @@ func (c *checker) dict() error {
 	}
 }
 
-// counted checks the end of a dict that has its number of entries.
+// counted checks the end of a dict that contains the number of its entries.
 func (c *checker) counted(n int) error {
 	count, err := c.small()
 	if err != nil {
 		return err
 	}
 	if end, err := c.take(1); err != nil || end[0] != '0' || count != n {
-		return fmt.Errorf("a dict of %d entries that says it has %d", n, count)
+		return fmt.Errorf("a dict of %d entries with a count of %d", n, count)
 	}
 	return c.need(sizeDictKeys + sizeDictItem)
 }

@@ -34,15 +34,14 @@ func (c *checker) form(items int) error {
 		}
 		text, err := c.string()
 		if err == nil && !checkText(kind, text) {
-			err = fmt.Errorf("%q is no %q", shorten([]byte(text)), shorten([]byte(kind)))
+			err = fmt.Errorf("%q is no text of a %q", shorten([]byte(text)), shorten([]byte(kind)))
 		}
 		return err
 	}
 	return fmt.Errorf("form %d with %d items", form, items)
 }
 
-// small reads an int of 32 bits in a form, string a str, and ints a number of
-// ints.
+// small reads an int of 32 bits in a form.
 func (c *checker) small() (int, error) {
 	kind, err := c.take(1)
 	if err != nil {
@@ -89,7 +88,7 @@ func (c *checker) time() error {
 	return err
 }
 
-// array checks a form of array.array. Its bytes must be the next ones.
+// array checks a form of array.array.
 func (c *checker) array() error {
 	size, offset, err := c.place()
 	if err != nil {
@@ -147,7 +146,7 @@ func (c *checker) rows() error {
 		offset = c.used
 	}
 	if offset != c.used {
-		return fmt.Errorf("rows at %d, which begin at %d", offset, c.used)
+		return fmt.Errorf("rows at %d instead of %d", offset, c.used)
 	}
 	return nil
 }
@@ -187,10 +186,11 @@ func (c *checker) numpy() error {
 	return c.data(offset, n, dtypes[i].size)
 }
 
-// data checks the offset of the bytes of an array.
+// data checks the bytes of an array. They must follow those of the previous
+// array.
 func (c *checker) data(offset, n, size int) error {
 	if left := c.arrays - c.used; offset != c.used || n < 0 || n > left/size {
-		return fmt.Errorf("an array of %d items of %d bytes at %d, where %d bytes are left at %d", n, size, offset, left, c.used)
+		return fmt.Errorf("an array of %d items of %d bytes at %d, but the next array is at %d, and has at most %d bytes", n, size, offset, c.used, left)
 	}
 	c.used += n * size
 	return c.need(2 * n * size)

@@ -24,7 +24,8 @@ func (codec) Decode(result executor.Encoded, v any) error {
 	return finish(decodePlain(reflect.ValueOf(plain), to), "result")
 }
 
-// decodePlain stores a value that needs no codec, by the same rules.
+// decodePlain stores a result that was sent without the codec, by the same
+// rules as for other results.
 func decodePlain(plain, to reflect.Value) error {
 	if plain.Kind() == reflect.Slice && plain.Type().Elem().Kind() != reflect.Uint8 {
 		d := dtypeOf(plain.Type().Elem().Kind())
@@ -44,13 +45,13 @@ func decodeAll(b []byte, to reflect.Value) error {
 		return err
 	}
 	if len(d.rest) > 0 {
-		return d.bad("%d bytes too many", len(d.rest))
+		return d.bad("%d bytes after the value", len(d.rest))
 	}
 	return nil
 }
 
-// decoder reads values from bytes that are not trusted: it allocates at most a
-// constant factor more memory than there are bytes.
+// decoder reads values from bytes of a worker, which may be invalid. The memory
+// that it allocates is at most a constant factor times the number of bytes.
 type decoder struct {
 	rest  []byte
 	depth int
@@ -58,12 +59,12 @@ type decoder struct {
 }
 
 func (d *decoder) bad(format string, args ...any) error {
-	return fail("the worker sent what marshal does not write: "+format, args...)
+	return fail("the worker sent invalid marshal data: "+format, args...)
 }
 
 func (d *decoder) take(n int) ([]byte, error) {
 	if n < 0 || n > len(d.rest) {
-		return nil, d.bad("%d bytes wanted, %d there", n, len(d.rest))
+		return nil, d.bad("%d bytes wanted, %d left", n, len(d.rest))
 	}
 	b := d.rest[:n]
 	d.rest = d.rest[n:]

@@ -4,7 +4,8 @@ import (
 	"reflect"
 )
 
-// natural reads a value for an any.
+// natural reads a value for a variable of type any. The value has the Go type
+// that corresponds to its Python type.
 func (d *decoder) natural(kind byte) (reflect.Value, error) {
 	into := func(t reflect.Type) (reflect.Value, error) {
 		v := reflect.New(t).Elem()

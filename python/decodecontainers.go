@@ -26,7 +26,7 @@ func (d *decoder) entries(keys reflect.Type, name func(key reflect.Value) string
 			return within(err, "[a key]")
 		}
 		if !k.Comparable() {
-			return within(fail("a Go map cannot have a %T as a key", k.Interface()), "[a key]")
+			return within(fail("a Go map cannot have a key of type %T", k.Interface()), "[a key]")
 		}
 		if err := value(k); err != nil {
 			return within(err, name(k))
@@ -84,8 +84,8 @@ func (d *decoder) decodeList(kind byte, to reflect.Value) error {
 	return mismatch(aList, what(), to)
 }
 
-// decodeSlice reads n items. An item may need much more memory in Go than it
-// has bytes, so the slice grows as items are read.
+// decodeSlice reads n items. The slice grows as items are read, because an item
+// may need much more memory in Go than in the encoding.
 func (d *decoder) decodeSlice(n int, to reflect.Value) error {
 	elem := to.Type().Elem()
 	most := max(64, 16*len(d.rest)/max(1, int(elem.Size())))

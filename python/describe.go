@@ -13,9 +13,10 @@ type Interpreter struct {
 	Executable     string // its path
 
 	// GIL reports whether the interpreter has the global interpreter lock. With
-	// it, only one of the tasks that run concurrently (see Options.Threads)
-	// computes, while others wait for I/O. A free-threaded build (PEP 703) has
-	// no such lock, and all its tasks can compute.
+	// the lock, only one of the tasks that run concurrently (see
+	// Options.Threads) can compute at any time, while others wait for I/O. A
+	// free-threaded build (PEP 703) has no such lock, so all its tasks can
+	// compute.
 	GIL bool
 }
 

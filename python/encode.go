@@ -43,15 +43,15 @@ func encodeFrom(v reflect.Value, shared, most int) ([]byte, error) {
 // encoder appends values to buf.
 type encoder struct {
 	buf    []byte
-	forms  bool     // buf has forms
-	arrays [][]byte // the bytes that follow buf,
-	size   int      // and their number
-	depth  int
-	seen   map[visit]bool // values on the current path, once it is so deep that a value may contain itself
+	forms  bool           // buf has forms
+	arrays [][]byte       // the bytes of arrays, which follow buf
+	size   int            // total size of arrays
+	depth  int            // depth of the current value
+	seen   map[visit]bool // the values that contain the current one; nil unless it is so deep that there may be a cycle
 
-	offsets    []int // positions in buf of the offsets of arrays
-	deepest    int   // maximum of depth since the innermost reference
-	sharedFrom int
+	offsets    []int  // positions in buf of the offsets of arrays
+	deepest    int    // maximum of depth since the innermost reference
+	sharedFrom int    // size of the encoding from which on parts are recorded; see references.go
 	most       int    // maximum size of the encoding, in bytes
 	parts      *parts // nil until a part is recorded
 	copied     int    // number of bytes that are copies of parts
@@ -63,18 +63,19 @@ func (e *encoder) form(form, n int) {
 	e.buf = appendForm(e.buf, form, n)
 }
 
-// later adds bytes that follow the marshal data, and appends their offset.
-func (e *encoder) later(b []byte) error {
+// array appends the offset of an array, and adds its bytes to arrays.
+func (e *encoder) array(b []byte) error {
 	e.offset()
 	return e.store(b)
 }
 
-// offset appends the offset of the bytes that store is called with next.
+// offset appends the offset of the bytes that the next call of store adds.
 func (e *encoder) offset() {
 	e.offsets = append(e.offsets, len(e.buf)+1)
 	e.buf = appendInt(e.buf, int64(e.size))
 }
 
+// store adds bytes to arrays.
 func (e *encoder) store(b []byte) error {
 	if err := e.fits(len(b)); err != nil {
 		return err
@@ -84,7 +85,8 @@ func (e *encoder) store(b []byte) error {
 	return nil
 }
 
-// head begins a bytes, list or tuple with n items of at least size bytes each.
+// head begins a bytes, list or tuple with n items. size is the minimum size of
+// an item.
 func (e *encoder) head(kind byte, n, size int) (err error) {
 	if e.buf, err = appendHead(e.buf, kind, n); err == nil {
 		err = e.fits(product(n, size))
@@ -108,7 +110,8 @@ func (e *encoder) encode(v reflect.Value) error {
 	return encoderOf(v.Type())(e, v)
 }
 
-// deeper is called before the encoder descends into v, and shallower after.
+// deeper is called before the encoder descends into v, and shallower is called
+// after that.
 func (e *encoder) deeper(v reflect.Value) error {
 	e.depth++
 	e.deepest = max(e.deepest, e.depth)
@@ -155,8 +158,8 @@ func encoderOf(t reflect.Type) encodeFunc {
 	return f
 }
 
-// inner is encoderOf for a type within another type. The types may be
-// recursive.
+// inner is encoderOf for a type within another type. It calls encoderOf when
+// the first value is encoded, because types may be recursive.
 func inner(t reflect.Type) func() encodeFunc {
 	return sync.OnceValue(func() encodeFunc { return encoderOf(t) })
 }
@@ -275,7 +278,7 @@ func pointerEncoder(t reflect.Type) encodeFunc {
 			return err
 		}
 		if string(e.buf[start:]) == "N" {
-			return fail("a pointer to a nil %s would arrive as a nil pointer: send a nil pointer, or an empty %s", t.Elem(), t.Elem())
+			return fail("a pointer to a nil %s would become None, like a nil pointer: send a nil pointer, or a pointer to an empty %s", t.Elem(), t.Elem())
 		}
 		return nil
 	}

@@ -102,11 +102,11 @@ func unfitKey(t reflect.Type) encodeFunc {
 	}
 }
 
-// merging reports whether two different keys of a type may be equal in Python:
-// 1, 1.0 and True, or two durations of the same microsecond. Texts, bytes, ints
-// and nil are equal in Python only if their encodings are equal. For other
-// keys, the dict is sent with its number of entries, and the worker compares
-// this number: only Python can decide which keys are equal.
+// merging reports whether two different keys of a type may be equal in Python,
+// such as 1, 1.0 and True, or two durations of the same microsecond. Texts,
+// bytes, ints and nil are equal in Python only if their encodings are equal, so
+// the encoder finds equal keys. For other keys, the encoder sends the number of
+// entries, and the worker compares it with the number of entries of the dict.
 func merging(t reflect.Type) bool {
 	switch {
 	case hooked(t) != nil || t.Kind() == reflect.Interface:
@@ -159,8 +159,8 @@ func structEncoder(t reflect.Type) encodeFunc {
 }
 
 // checkPointers returns an error if v has an embedded pointer that is not nil,
-// and no field of its struct was sent. The receiver would get nil instead. sent
-// has the index paths of the fields that were sent.
+// and no field of the pointed struct was sent: the receiver would have a nil
+// pointer. sent has the index paths of the fields that were sent.
 func (fs *fields) checkPointers(v reflect.Value, sent [][]int) error {
 	for _, p := range fs.pointers {
 		at, err := v.FieldByIndexErr(p.index)

@@ -22,7 +22,7 @@ func listEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// itemsEncoder is the encoder of a slice that is not nil, or an array.
+// itemsEncoder returns the encoder of a slice that is not nil, or of an array.
 func itemsEncoder(t reflect.Type) encodeFunc {
 	kind := t.Elem().Kind()
 	if hooked(t.Elem()) != nil {
@@ -43,7 +43,7 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 			if err := e.text(d.typecode); err != nil {
 				return err
 			}
-			if err := e.later(littleEndian(memory(v, d.size), d.unit())); err != nil {
+			if err := e.array(littleEndian(memory(v, d.size), d.unit())); err != nil {
 				return err
 			}
 			e.buf = appendInt(e.buf, int64(v.Len()))

@@ -13,22 +13,21 @@ import (
 // [errors.As]. To print it with its traceback, use %+v, which also works for
 // the error of a task.
 type Error struct {
-	// Type is the name of its type, with the module unless that is builtins:
-	// "ValueError", "json.decoder.JSONDecodeError".
+	// Type is the name of the exception's type, with its module unless that is
+	// builtins: "ValueError", "json.decoder.JSONDecodeError".
 	Type string
-	// Message is str() of it.
+	// Message is the text of the exception, as str() returns it.
 	Message string
-	// Traceback is what Python prints of it, chained exceptions included: the
-	// last 64 KiB.
+	// Traceback is the traceback that Python prints, with chained exceptions.
+	// If it is longer than 64 KiB, only the end is kept.
 	Traceback string
-	// Notes are those added by add_note.
+	// Notes are the texts that add_note has added.
 	Notes []string
-	// Bases are the types that its type is derived from.
+	// Bases are the names of the types from which Type is derived.
 	Bases []string
 }
 
-// Error returns the type and the message, as the last line of a traceback has
-// them.
+// Error returns the type and the message, like the last line of a traceback.
 func (e *Error) Error() string {
 	if e.Message == "" {
 		return e.Type
@@ -36,7 +35,7 @@ func (e *Error) Error() string {
 	return e.Type + ": " + e.Message
 }
 
-// Format prints Error for all verbs, and for %+v Traceback after it.
+// Format prints Error. For %+v, it also prints Traceback.
 func (e *Error) Format(s fmt.State, verb rune) {
 	if verb == 'v' && s.Flag('+') && e.Traceback != "" {
 		io.WriteString(s, e.Error()+"\n"+strings.TrimSuffix(e.Traceback, "\n"))
@@ -45,15 +44,16 @@ func (e *Error) Format(s fmt.State, verb rune) {
 	fmt.Fprintf(s, strings.ReplaceAll(fmt.FormatString(s, verb), "#", ""), e.Error())
 }
 
-// Is reports whether target is the [Type] of the exception, or of a base of it.
+// Is reports whether target is the [Type] of the exception or of one of its
+// Bases.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(Type)
 	return ok && (string(t) == e.Type || slices.Contains(e.Bases, string(t)))
 }
 
-// Type is the name of a type of exceptions, for [errors.Is], as except clauses
-// have it: errors.Is(err, python.Type("OSError")) is also true of a
-// FileNotFoundError.
+// Type is the name of a type of exceptions, for [errors.Is]. As in an except
+// clause, the name of a base type matches derived types:
+// errors.Is(err, python.Type("OSError")) is also true for a FileNotFoundError.
 type Type string
 
 // Error returns the name.

@@ -16,7 +16,7 @@ type field struct {
 	index               []int
 	t                   reflect.Type
 	omitEmpty, omitZero bool
-	isZero              func(v reflect.Value) bool // of omitZero, by the method IsZero of the type
+	isZero              func(v reflect.Value) bool // calls the method IsZero, for omitZero; nil if the type has no IsZero
 }
 
 // omit reports whether a field with this value is not sent.
@@ -41,8 +41,8 @@ func (f *field) omit(v reflect.Value) bool {
 
 type zeroer interface{ IsZero() bool }
 
-// isZeroOf returns the function that calls the method IsZero of a type, or nil
-// if it has none. It follows encoding/json: a nil pointer is zero.
+// isZeroOf returns a function that calls the method IsZero of a value, or nil
+// if the type has no IsZero. As in encoding/json, a nil pointer is zero.
 func isZeroOf(t reflect.Type) func(v reflect.Value) bool {
 	switch zeroerType := reflect.TypeFor[zeroer](); {
 	case t.Kind() == reflect.Interface && t.Implements(zeroerType):
@@ -102,11 +102,11 @@ type collector struct {
 	best map[string]candidate // by name
 }
 
-// candidate is the best field of a name so far.
+// candidate is the best of the fields of one name that were visited.
 type candidate struct {
 	field
 	tagged bool
-	rival  []int // the index of another field that is as good
+	rival  []int // the index of a field with the same rank, or nil
 }
 
 // collect visits the struct and its embedded structs, in breadth-first order,

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// interpreter returns the absolute path of the program that a name stands for:
-// workers may have another working directory.
+// interpreter returns the path of the interpreter, given Options.Interpreter.
+// The path is absolute, because workers may have another working directory.
 func interpreter(name string) (string, error) {
 	if name == "" {
 		name = os.Getenv("VIRTUAL_ENV")
@@ -30,7 +30,7 @@ func interpreter(name string) (string, error) {
 		}
 	}
 	if program, err := lookPath(name); err == nil {
-		return program, nil // the directory only has the name of a program
+		return program, nil // the directory has the same name as a program in PATH
 	}
 	return "", fmt.Errorf("python: %s is a directory without an interpreter, so it is not a virtual environment", name)
 }
@@ -44,8 +44,9 @@ func lookPath(name string) (string, error) {
 	return absolute(program)
 }
 
-// absolute leaves links alone: a virtual environment is known by the path of
-// its interpreter, which is a link to another one.
+// absolute returns an absolute path. It does not follow links: the interpreter
+// of a virtual environment is a link to another one, and finds the environment
+// by the path of the link.
 func absolute(program string) (string, error) {
 	path, err := filepath.Abs(program)
 	if err != nil {
@@ -54,8 +55,9 @@ func absolute(program string) (string, error) {
 	return path, nil
 }
 
-// threadCaps adds to an environment what keeps n tasks from having n times as
-// many threads as there are processors.
+// threadCaps adds variables to an environment that limit the threads of
+// numerical libraries, so that n tasks together have as many threads as there
+// are processors.
 func threadCaps(env []string, n int) []string {
 	each := max(1, runtime.GOMAXPROCS(0)/n)
 	env = append([]string(nil), env...)
@@ -75,6 +77,7 @@ func has(env []string, name string) bool {
 	return slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
 }
 
-// tunables is for the C library of the workers, which takes it out of what
-// their tasks start.
+// tunables makes the C library of the workers use large pages. Workers remove
+// the variable from the environment, so programs that tasks start do not have
+// it.
 const tunables = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"

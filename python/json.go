@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// decodeJSON decodes a value into one that has UnmarshalJSON.
+// decodeJSON decodes a value into a variable whose type has UnmarshalJSON.
 func (d *decoder) decodeJSON(kind byte, to reflect.Value) error {
 	var v any
 	defer func(before bool) { d.json = before }(d.json)
@@ -63,9 +63,8 @@ func fromJSON(text []byte) (any, error) {
 	return fromTokens(d)
 }
 
-// fromTokens reads a value. Unlike a Decoder, it refuses values that it would
-// have to change: a second entry with the same key, and a number that is no
-// float64.
+// fromTokens reads a value. Unlike json.Decoder, it refuses two entries with
+// the same key, and numbers that a float64 cannot hold exactly.
 func fromTokens(d *json.Decoder) (any, error) {
 	token, err := d.Token()
 	if err != nil {
@@ -107,7 +106,8 @@ func fromTokens(d *json.Decoder) (any, error) {
 	return token, nil
 }
 
-// jsonEscape matches an escape in JSON, or two that are one character.
+// jsonEscape matches an escape in JSON, or two escapes that are a surrogate
+// pair.
 var jsonEscape = regexp.MustCompile(`\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)`)
 
 // loneSurrogate returns an escape in JSON that is half of a character, or "".
@@ -123,21 +123,21 @@ func loneSurrogate(text []byte) string {
 	return ""
 }
 
-// number is a number of JSON: an integer, or a float64 that has all of its
-// digits.
+// number returns the value of a JSON number: an integer, or a float64 if that
+// has all digits of the text.
 func number(text string) (any, error) {
 	if n, ok := new(big.Int).SetString(text, 10); ok && text != "-0" {
 		return n, nil
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err == nil && !hasDigits(f, text) {
-		err = fmt.Errorf("its JSON has the number %s, of which a float64 does not have all digits: make it a string", shorten([]byte(text)))
+		err = fmt.Errorf("its JSON has the number %s, which a float64 cannot hold with all digits: make it a string", shorten([]byte(text)))
 	}
 	return f, err
 }
 
-// hasDigits reports whether f, written with as many digits as a text, has those
-// of the text.
+// hasDigits reports whether f has the same digits as the text, if f is written
+// with as many digits.
 func hasDigits(f float64, text string) bool {
 	mantissa, _, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
 	digits := strings.Trim(strings.ReplaceAll(mantissa, ".", ""), "0")

@@ -10,28 +10,31 @@ import (
 //go:embed worker/*.py
 var workerFiles embed.FS
 
-// workerSource is the worker's modules: the name of each, a line's end, its
-// text, and a separator. The first makes the others importable.
+// workerSource contains the modules of the worker: for each one its name, a
+// newline, its source text, and a separator. The first module makes the others
+// importable.
 var workerSource = func() string {
 	var b strings.Builder
 	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "worker"} {
 		text, err := workerFiles.ReadFile("worker/" + name + ".py")
 		if err != nil {
-			panic(err) // it is embedded
+			panic(err) // cannot happen: the file is embedded
 		}
 		fmt.Fprintf(&b, "%s\n%s\x1e", name, text)
 	}
 	return b.String()
 }()
 
-// loader has the worker's source out of the environment, where it does not fill
-// the listings of processes. It is Python that old interpreters understand as
-// well: these say to the pool what they are, in frames of docs/wire.md.
+// loader is the program of an interpreter. It reads the worker's source text
+// from the environment, because a long argument would fill the output of ps. An
+// interpreter before 3.8 can run it, too, and then reports its version to the
+// pool, in frames of docs/wire.md.
 //
-// The worker imports what it needs from the standard library only, and not from
-// the working directory or PYTHONPATH, where tasks look first. The interpreter
-// does so, too, before it runs this: since 3.11 PYTHONSAFEPATH keeps the
-// working directory out of the path, and here it is put back.
+// Imports of the worker find modules of the standard library only, not files in
+// the working directory or PYTHONPATH, which tasks search first. This also
+// holds for the imports of the interpreter before it runs the loader:
+// PYTHONSAFEPATH, since Python 3.11, keeps the working directory out of
+// sys.path, and the loader adds it again.
 const loader = `import os, sys
 def start():
     if sys.version_info < (3, 8):
@@ -46,7 +49,7 @@ def start():
             sys.path.insert(0, "")
     user = [os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     own = [os.path.dirname(os.__file__)] + [p for p in sys.path if p and os.path.abspath(p) not in user]
-    concert = sys.modules["concert"] = type(sys)("concert", "What a task can say to the pool that it runs in.")
+    concert = sys.modules["concert"] = type(sys)("concert", "Functions and exceptions for tasks in a pool of concert.")
     concert.__path__ = []
     parts = dict(("concert." + part).split("\n", 1) for part in os.environ.pop("CONCERT_PYTHON_WORKER").split("\x1e")[:-1])
     imports = sys.modules["concert.imports"] = concert.imports = type(sys)("concert.imports")
@@ -58,13 +61,13 @@ def start():
 start()
 `
 
-// patience is for how long a worker that the pool has released waits for
-// threads that tasks have left. It then has as long to end before the pool
-// kills it.
-func patience(grace time.Duration) time.Duration {
+// threadTime returns how long a worker that exits waits for threads that tasks
+// have started: half of the grace. The other half is the time for the rest of
+// the exit, before the pool kills the worker.
+func threadTime(grace time.Duration) time.Duration {
 	switch {
 	case grace == 0:
-		grace = 5 * time.Second // as processes.Options has it
+		grace = 5 * time.Second // the default of processes.Options
 	case grace < 100*time.Millisecond:
 		grace = 100 * time.Millisecond
 	}

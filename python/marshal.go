@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// Plain data is sent in the format of Python's marshal module, version 2, which
-// CPython reads and writes in C. This version has not changed since Python 2.5.
-// It has no references, so no value is read twice or contains itself. It has
-// the types of plain data, and few others. The documentation of marshal does
-// not promise the format to other programs, so a worker refuses to start if its
+// The codec encodes plain data in version 2 of the format of Python's marshal
+// module, which CPython reads and writes in C. This version has not changed
+// since Python 2.5. It has no references, so a value cannot contain itself. It
+// has the types of plain data, and few others. The documentation of marshal
+// permits Python to change the format, so a worker refuses to start if its
 // marshal writes a sample differently.
 //
 //	N                    None
@@ -29,14 +29,15 @@ import (
 //	[ ( count items      list, tuple
 //	< > count items      set, frozenset
 //	{ key value ... 0    dict
-//	{ ... . i count 0    dict whose last key is Ellipsis: it must have count other entries;
-//	                     with fewer, keys of the map are equal in Python; only in arguments
+//	{ ... . i count 0    dict whose last key is Ellipsis, with the number of other entries as
+//	                     the value; if the dict has fewer, keys of the map are equal in
+//	                     Python; only in arguments
 //	.                    Ellipsis
 //
 // All numbers are little endian, lengths and counts int32.
 //
-// All other values are forms. A form is a tuple that begins with Ellipsis and
-// the number of the form. No plain value begins in this way.
+// All other values are encoded as forms. A form is a tuple that begins with
+// Ellipsis and the number of the form. No plain value begins in this way.
 //
 //	Ellipsis 0 typecode offset count          array.array, only in arguments
 //	Ellipsis 1 dtype shape offset             numpy.ndarray, in arguments
@@ -46,14 +47,15 @@ import (
 //	                                          its zone, in seconds, or None
 //	Ellipsis 3 days seconds microseconds nanoseconds
 //	                                          datetime.timedelta
-//	Ellipsis 4 kind text                      date, time, Decimal, UUID, Path, and Fraction, of
-//	                                          which both parts have hexadecimal digits
+//	Ellipsis 4 kind text                      date, time, Decimal, UUID, Path, or Fraction, whose
+//	                                          two numbers are hexadecimal
 //	Ellipsis 5 typecode offset counts         list of array.array, next to each other, only in
 //	                                          arguments; a count of -1 is None
 //
 // An argument that has forms begins with a byte 1 and the length of its marshal
-// data, a uint32. After the data come the bytes of arrays, in the order of
-// their forms. An offset counts from the first of these.
+// data, a uint32. The bytes of arrays follow the marshal data, in the order of
+// their forms. The offset in a form counts from the first byte after the
+// marshal data.
 const (
 	formArray = iota
 	formNumpy
@@ -70,7 +72,8 @@ const (
 	extendedHead = 5
 )
 
-// deepest bounds the depth of nested values. marshal itself stops at 2,000.
+// deepest is the maximum depth of nested values. The maximum of marshal is
+// 2,000.
 const deepest = 1000
 
 var le = binary.LittleEndian
@@ -160,8 +163,9 @@ func appendComplex(b []byte, c complex128) []byte {
 	return le.AppendUint64(b, math.Float64bits(imag(c)))
 }
 
-// valueError is the error of a value. Each function that has descended into the
-// value adds one element of the path to the error, when it returns the error.
+// valueError is the error of a value within an argument or a result, with the
+// path of the value. Each function that has descended into a container adds one
+// element to the path when it returns the error.
 type valueError struct {
 	path []string // innermost first
 	err  error
@@ -173,7 +177,7 @@ func (e *valueError) Error() string { return e.where("") + ": " + e.err.Error() 
 // Unwrap returns the reason.
 func (e *valueError) Unwrap() error { return e.err }
 
-// where returns the path, from root down, shortened if it is long.
+// where returns root followed by the path, which it shortens if it is long.
 func (e *valueError) where(root string) string {
 	where, path := root, slices.Clone(e.path)
 	slices.Reverse(path)
@@ -203,7 +207,7 @@ func within(err error, place string) error {
 	return &valueError{path: []string{place}, err: err}
 }
 
-// finish returns the error for the caller of the package.
+// finish returns the error that the user of this package gets.
 func finish(err error, root string) error {
 	if err == nil {
 		return nil
@@ -225,7 +229,7 @@ func keyed(key reflect.Value) string {
 }
 
 // keyText returns the text of a key, for errors. It calls no user code, because
-// the pool's own goroutines create errors of types without methods.
+// the pool calls it on its own goroutines.
 func keyText(key reflect.Value) string {
 	for key.Kind() == reflect.Interface && !key.IsNil() {
 		key = key.Elem()

@@ -5,11 +5,10 @@ import "reflect"
 // unsendable is a length above the maximum of an encoding.
 const unsendable = maxEncoded + 1
 
-// smallest returns the minimum length of the encoding of a value of type t, but
-// not more than unsendable. An array of many arrays can need no memory and
-// still have an encoding that is too long. With this bound, the encoder refuses
-// it before it encodes the elements. known has the types that were computed
-// before.
+// smallest returns the minimum length of the encoding of a value of type t, at
+// most unsendable. By this length, the encoder refuses a value before it
+// encodes the elements. Such a value need not be large: a large array of empty
+// arrays uses no memory. known contains the results for other types.
 func smallest(t reflect.Type, known map[reflect.Type]int) int {
 	n, ok := known[t]
 	if !ok {

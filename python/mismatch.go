@@ -35,10 +35,10 @@ var goTypes = map[arrived]string{
 // mismatchError is the error of a Python value that a Go type cannot hold.
 type mismatchError struct {
 	kind  arrived
-	what  string // the value, with an article
-	text  string // of a str, quoted
+	what  string // a description of the value
+	text  string // for a str: its text, quoted
 	to    reflect.Type
-	array *buffer // the array that contains the value; nil if there is no such array
+	array *buffer // the array that contains the value, or nil
 }
 
 // mismatch returns a mismatchError with its path.
@@ -46,10 +46,11 @@ func mismatch(kind arrived, what string, to reflect.Value) error {
 	return &valueError{err: &mismatchError{kind: kind, what: what, to: to.Type()}}
 }
 
-// Error returns what arrived, what the type can hold, and what to change.
+// Error describes the value and the values that the type can hold, and says
+// what to change.
 func (e *mismatchError) Error() string {
 	if e.to.Kind() == reflect.Interface && e.to.NumMethod() == 0 {
-		return fmt.Sprintf("%s does not fit into a Go any, because no type that it can be given holds this value: %s", e.what, e.remedy())
+		return fmt.Sprintf("%s does not fit into a Go any, because the Go type for it cannot hold this value: %s", e.what, e.remedy())
 	}
 	return fmt.Sprintf("%s does not fit into a Go %s, which is for %s: %s", e.what, e.to, holds(e.to), e.remedy())
 }
@@ -114,7 +115,7 @@ func holds(t reflect.Type) string {
 	return "no Python value"
 }
 
-// remedy returns what to change.
+// remedy returns the part of the error that says what to change.
 func (e *mismatchError) remedy() string {
 	kind, t := e.kind, e.to
 	class, whole := infoOf(t).class, t.Kind() >= reflect.Int && t.Kind() <= reflect.Uintptr

@@ -66,9 +66,9 @@ func TestMismatch_Text(t *testing.T) {
 	check("datetime.timedelta(200000)", into[time.Duration](t, p),
 		`: a timedelta of 200000 days does not fit into a Go time.Duration, which is for a timedelta of less than 292 years: convert it in Python, or use another type`)
 	check("datetime.timedelta(200000)", into[any](t, p),
-		`: a timedelta of 200000 days does not fit into a Go any, because no type that it can be given holds this value: return its number of seconds, as by d.total_seconds()`)
+		`: a timedelta of 200000 days does not fit into a Go any, because the Go type for it cannot hold this value: return its number of seconds, as by d.total_seconds()`)
 	check("[{'a': datetime.timedelta.max}]", into[[]any](t, p),
-		`[0]["a"]: a timedelta of 999999999 days does not fit into a Go any, because no type that it can be given holds this value: return its number of seconds, as by d.total_seconds()`)
+		`[0]["a"]: a timedelta of 999999999 days does not fit into a Go any, because the Go type for it cannot hold this value: return its number of seconds, as by d.total_seconds()`)
 	check("datetime.datetime(2024, 1, 2)", into[string](t, p),
 		`: a datetime does not fit into a Go string, which is for a str: convert it in Python, or use a time.Time`)
 	check("decimal.Decimal('1.2')", into[float64](t, p),

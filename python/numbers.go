@@ -66,10 +66,11 @@ func (d *decoder) decodeInt(kind byte, to reflect.Value) error {
 	return setBig(to, n)
 }
 
-// settled follows the pointers in the variable to, and allocates each that is
-// nil. It returns the variable at the end. If that is an any, settled stores
-// natural in it and reports true: the caller has nothing more to do.
-func settled(to reflect.Value, natural any) (reflect.Value, bool) {
+// target follows the pointers in the variable to, and allocates those that are
+// nil. It returns the variable to which the last pointer points. If that has
+// type any, target stores natural in it and reports true, so the caller is
+// done.
+func target(to reflect.Value, natural any) (reflect.Value, bool) {
 	for to.Kind() == reflect.Pointer {
 		if to.IsNil() {
 			to.Set(reflect.New(to.Type().Elem()))
@@ -84,7 +85,7 @@ func settled(to reflect.Value, natural any) (reflect.Value, bool) {
 }
 
 func setBool(to reflect.Value, b bool) error {
-	to, done := settled(to, b)
+	to, done := target(to, b)
 	if done {
 		return nil
 	}
@@ -96,7 +97,7 @@ func setBool(to reflect.Value, b bool) error {
 }
 
 func setInt(to reflect.Value, n int64) error {
-	to, done := settled(to, n)
+	to, done := target(to, n)
 	if done {
 		return nil
 	}
@@ -131,7 +132,7 @@ func setUint(to reflect.Value, n uint64) error {
 }
 
 func setBig(to reflect.Value, n *big.Int) error {
-	to, done := settled(to, n)
+	to, done := target(to, n)
 	if done {
 		return nil
 	}
@@ -155,7 +156,7 @@ func setBig(to reflect.Value, n *big.Int) error {
 }
 
 func setFloat(to reflect.Value, f float64) error {
-	to, done := settled(to, f)
+	to, done := target(to, f)
 	if done {
 		return nil
 	}
@@ -170,7 +171,7 @@ func setFloat(to reflect.Value, f float64) error {
 func narrow(f float64) bool { return f != f || float64(float32(f)) == f }
 
 func setComplex(to reflect.Value, c complex128) error {
-	to, done := settled(to, c)
+	to, done := target(to, c)
 	if done {
 		return nil
 	}

@@ -7,24 +7,24 @@ import (
 	"concert/processes"
 )
 
-// This file encodes data that several pointers, slices, maps or interfaces of
-// an argument refer to. Python receives a copy for each of these references. So
-// a small value can have a long encoding: if each of 30 levels refers twice to
-// the next level, Python receives 2^30 copies of the last level. Package
+// This file encodes data to which several pointers, slices, maps or interfaces
+// of an argument refer. Python receives a copy for each of these references. So
+// a small value can have a long encoding: if each of 30 structs refers twice to
+// the next struct, Python receives 2^30 copies of the last one. Package
 // internal/values has the same rule.
 //
-// From sharedFrom bytes on, the encoder remembers where in the encoding the
-// data of a reference is, and copies these bytes for another reference to the
-// same data. If almost all of the encoding is such copies, the value is
-// refused.
+// When the encoding has sharedFrom bytes, the encoder begins to record parts:
+// the position of the data of each reference in the encoding. For another
+// reference to the same data, it copies the part. If almost all of the encoding
+// is copies, the encoder refuses the value.
 const (
 	sharedFrom = 1 << 20
-	minPart    = 512      // bytes: shorter parts are not remembered
+	minPart    = 512      // minimum size of a recorded part, in bytes
 	maxCopied  = 32 << 20 // more copied bytes are refused if they are over 90% of the encoding
-	maxEncoded = 1 << 30  // bytes of an argument; the pool sends no more
+	maxEncoded = 1 << 30  // maximum size of an argument, in bytes
 )
 
-// visit identifies a pointer, a map, a slice, or the data in an interface.
+// visit identifies the data of a pointer, a map, a slice or an interface.
 type visit struct {
 	at unsafe.Pointer
 	n  int
@@ -39,40 +39,43 @@ func visitOf(v reflect.Value) visit {
 	return at
 }
 
-// mark is a position in the encoding: in buf, in arrays and their bytes, and in
-// offsets.
-type mark struct{ buf, arrays, size, offsets int }
+// position is a position in the encoding: the lengths of buf, arrays and
+// offsets, and the size of the arrays.
+type position struct{ buf, arrays, size, offsets int }
 
-func (e *encoder) mark() mark { return mark{len(e.buf), len(e.arrays), e.size, len(e.offsets)} }
+func (e *encoder) position() position {
+	return position{len(e.buf), len(e.arrays), e.size, len(e.offsets)}
+}
 
-func (m mark) total() int { return m.buf + m.size }
+func (p position) total() int { return p.buf + p.size }
 
 // part is a part of the encoding: the data of one reference.
 type part struct {
 	of       visit
-	from, to mark
+	from, to position
 	height   int // number of nested levels in the part
 }
 
-// parts remembers parts of an encoding. A part may replace another one. Then
-// the replaced one is encoded again at its next reference.
+// parts is a hash table of recorded parts. A new part replaces an older one in
+// the same slot. The data of a replaced part is encoded again at the next
+// reference to it.
 type parts [1 << 10]part
 
 func (p *parts) slot(v visit) *part {
 	return &p[uint64(uintptr(v.at))*0x9e3779b97f4a7c15>>54] // multiplicative hashing, 10 bits
 }
 
-// reference encodes v, which refers to the data that at identifies.
+// reference encodes v, which refers to data. at identifies the data.
 func (e *encoder) reference(at visit, v reflect.Value, encode encodeFunc) error {
 	if e.parts != nil {
 		if p := e.parts.slot(at); p.of == at {
 			return e.copyPart(p, v)
 		}
 	}
-	from, outer := e.mark(), e.deepest
+	from, outer := e.position(), e.deepest
 	e.deepest = e.depth
 	err := encode(e, v)
-	if to := e.mark(); err == nil && to.total() >= e.sharedFrom && to.total()-from.total() >= minPart {
+	if to := e.position(); err == nil && to.total() >= e.sharedFrom && to.total()-from.total() >= minPart {
 		if e.parts == nil {
 			e.parts = new(parts)
 		}
@@ -82,23 +85,23 @@ func (e *encoder) reference(at visit, v reflect.Value, encode encodeFunc) error 
 	return err
 }
 
-// held encodes the value in an interface. A struct or an array in an interface
-// has memory of its own, and other interfaces may refer to it.
+// held encodes the value in an interface. Several interfaces may refer to the
+// same struct or array.
 func (e *encoder) held(v reflect.Value) error {
 	x := v.Elem()
-	if e.mark().total() < e.sharedFrom || x.Kind() != reflect.Struct && x.Kind() != reflect.Array {
+	if e.position().total() < e.sharedFrom || x.Kind() != reflect.Struct && x.Kind() != reflect.Array {
 		return e.encode(x)
 	}
 	words := (*[2]unsafe.Pointer)(addressable(v).Addr().UnsafePointer()) // the type or its methods, and the data
 	return e.reference(visit{at: words[1], t: x.Type()}, x, (*encoder).encode)
 }
 
-// copyPart appends a part that is already in the encoding, for another
-// reference v to the same data.
+// copyPart appends a copy of a recorded part, for another reference v to the
+// same data.
 func (e *encoder) copyPart(p *part, v reflect.Value) error {
 	n := p.to.total() - p.from.total()
 	e.copied += n
-	if all := e.mark().total() + n; e.copied > maxCopied && all-e.copied < all/10 {
+	if all := e.position().total() + n; e.copied > maxCopied && all-e.copied < all/10 {
 		return fail("the value refers many times to the same data, such as this %s, and each reference becomes a copy: %d of the first %d bytes of the encoding are repetitions: "+
 			"keep shared data once, and refer to it by an index or a key", v.Type(), e.copied, all)
 	}
@@ -123,7 +126,7 @@ func (e *encoder) copyPart(p *part, v reflect.Value) error {
 
 // fits returns an error if n more bytes would make the encoding too long.
 func (e *encoder) fits(n int) error {
-	if n > e.most-e.mark().total() {
+	if n > e.most-e.position().total() {
 		return fail("%w: the encoding has more than %d bytes up to here", processes.ErrTooLarge, e.most)
 	}
 	return nil

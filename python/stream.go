@@ -18,14 +18,13 @@ import (
 	"concert/processes"
 )
 
-// streamed is the argument of a function that sends its results through a
-// socket.
+// streamed is the argument of a task that sends values through a socket.
 type streamed[In any] struct {
 	Path string `json:"path"`
 	Arg  In     `json:"arg"`
 }
 
-const afterEnd = 100 * time.Millisecond // time to read from the socket after the task has ended
+const afterEnd = 100 * time.Millisecond // maximum time to read from the socket after the task has ended
 
 // Stream returns a Python generator, or another function that returns an
 // iterable, as a Go function that returns a sequence. The arguments where and
@@ -40,10 +39,10 @@ const afterEnd = 100 * time.Millisecond // time to read from the socket after th
 // generator is at most one value ahead of the loop. Asynchronous generators run
 // on the event loop of their thread.
 //
-// When the loop is left, the generator is closed: at a yield it gets
-// GeneratorExit, and if it computes, it is interrupted like any task. The loop
-// statement ends when the generator has ended, or has been killed after
-// Options.Grace.
+// When the loop ends early, by break for example, the generator is closed: a
+// generator at a yield gets GeneratorExit, and one that computes is interrupted
+// like any task. The loop statement ends when the generator has ended, or when
+// its process was killed after Options.Grace.
 //
 // An error is the last element of the sequence. It is an exception of the
 // generator, a value that does not fit Out or has more bytes than
@@ -54,8 +53,8 @@ const afterEnd = 100 * time.Millisecond // time to read from the socket after th
 // Methods of Out that decode a value, such as UnmarshalText, run on a goroutine
 // of their own. If they panic, the error is a [*concert.PanicError]. If they do
 // not return within Options.Timeout, or within Options.Grace after the task or
-// ctx has ended, the loop ends without them. The error of a value names the
-// label that [concert.WithLabel] has given to ctx.
+// ctx has ended, the loop ends with an error. The error of a value has the
+// label that [concert.WithLabel] has added to ctx.
 //
 // Stream needs Unix sockets. Python has none on Windows, and the error there is
 // [errors.ErrUnsupported]. Stream panics as Func does.
@@ -121,7 +120,7 @@ type streamError struct {
 	err   error
 }
 
-// Error names the label of the task, the value and the reason.
+// Error returns the label of the task, the index of the value and the reason.
 func (e *streamError) Error() string {
 	input := ""
 	if e.in != nil {
@@ -136,14 +135,14 @@ func (e *streamError) Unwrap() error { return e.err }
 // TaskInput returns the input of the task, for [concert.InputOf].
 func (e *streamError) TaskInput() *concert.Input { return e.in }
 
-// stream is the receiving end of a task that streams.
+// stream receives the values of a task.
 type stream struct {
 	dir, path string
 	listener  *net.UnixListener
 	conn      *net.UnixConn // nil until the task has connected
 	task      *concert.Future[int]
 	opts      processes.Options // of the pool
-	large     int64             // size of a value that is too large, and is not read
+	large     int64             // size of a value that is too large, which is not read; otherwise 0
 }
 
 func openStream(o processes.Options) (*stream, error) {
@@ -195,8 +194,8 @@ func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok 
 	return item, ok, err
 }
 
-// read returns the next value. It reports false if the task has ended and there
-// is no other value, or if the value is too large, and then sets large.
+// read returns the next value. It reports false if there is no other value. It
+// also reports false if the value is too large, and then sets large.
 func (s *stream) read(ask bool) (item executor.Encoded, ok bool) {
 	if s.conn == nil {
 		s.await(s.listener.SetDeadline, func() (err error) {
@@ -224,7 +223,7 @@ func (s *stream) read(ask bool) (item executor.Encoded, ok bool) {
 		return item, false
 	}
 	var b []byte
-	for len(b) < int(n) { // in parts, because the worker's size is not trusted
+	for len(b) < int(n) { // allocate as the bytes arrive, because the size may be wrong
 		from := len(b)
 		b = append(b, make([]byte, min(int(n)-from, 1<<20))...)
 		if s.readFull(b[from:]) != nil {
@@ -242,9 +241,9 @@ func (s *stream) readFull(b []byte) error {
 	})
 }
 
-// await calls do, which waits for the worker, and interrupts it when the task
-// ends. Then it calls do again for the remaining data, with a short deadline,
-// because a child of the worker may keep the other end of the stream open.
+// await calls do, which waits for the worker, and interrupts do when the task
+// ends. Then it calls do again for the remaining data. This call has a short
+// deadline, because a child of the worker may keep the socket open.
 func (s *stream) await(deadline func(time.Time) error, do func() error) error {
 	returned, watched := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -276,8 +275,8 @@ func (s *stream) close(ctx context.Context, cancel context.CancelFunc) {
 	s.task.Result(context.WithoutCancel(ctx))
 }
 
-// remove removes the socket from the file system. The connection does not need
-// it. So a program that is killed during the loop leaves no file.
+// remove removes the socket from the file system, which the connection does not
+// need. So a program that is killed during the loop leaves no file.
 func (s *stream) remove() {
 	s.listener.Close()
 	os.RemoveAll(s.dir)

@@ -9,21 +9,21 @@ import (
 	"unicode/utf8"
 )
 
-// A Go string is bytes, and a str of Python is code points. Text in UTF-8 is
-// the same in both. For a byte that is not UTF-8, such as one in a name of a
-// file in Latin-1, Python has a lone surrogate: U+DC80 to U+DCFF stand for the
-// bytes 0x80 to 0xFF (PEP 383, the error handler surrogateescape of
-// os.fsdecode). So each Go string has one str, and this str has the same Go
-// string. In marshal data, each surrogate has three bytes, as with the error
+// A Go string consists of bytes, and a str of Python consists of code points.
+// UTF-8 converts between them. A Go string may have bytes that are not UTF-8,
+// such as the name of a file in Latin-1. Python represents such bytes, 0x80 to
+// 0xFF, by the lone surrogates U+DC80 to U+DCFF (PEP 383, the error handler
+// surrogateescape of os.fsdecode). So exactly one str corresponds to each Go
+// string. In marshal data, a surrogate has three bytes, as with the error
 // handler surrogatepass.
 //
 //	Go       "caf\xe9"
 //	Python   "caf\udce9"
 //	marshal  "caf\xed\xb3\xa9"
 //
-// Any other str with surrogates is an error. Surrogates outside of that range
-// have no bytes. And if the bytes of adjacent surrogates are UTF-8, they would
-// return to Python as a different str.
+// Any other str with surrogates is an error. No bytes correspond to surrogates
+// outside of that range. And if the bytes of adjacent surrogates are UTF-8,
+// Python would make a different str from them.
 
 // appendEscaped appends a Go string in the form of marshal data.
 func appendEscaped(b []byte, s string) []byte {
@@ -118,8 +118,8 @@ func shorten(b []byte) []byte {
 	return b
 }
 
-// unmarshalText decodes text into a value that has UnmarshalText, which may
-// change b.
+// unmarshalText decodes text into a variable whose type has UnmarshalText. This
+// method may change b.
 func unmarshalText(to reflect.Value, b []byte) error {
 	if err := to.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(b); err != nil {
 		return fail("the str %q does not fit into a Go %s: %w", shorten(b), to.Type(), err)

@@ -11,15 +11,15 @@ import (
 )
 
 // These types hold the text of values of Python's standard library for which Go
-// has no type. The text of an argument must be the text that Python would
-// write. As results, such values also fit into a string, and into a type with
+// has no type. In an argument, the text must be exactly as Python writes it. In
+// a result, such values also fit into a string, and into a type with
 // UnmarshalText.
 type (
 	// Date is a datetime.date, as 2006-01-02.
 	Date string
-	// TimeOfDay is a datetime.time, as 15:04:05, with six digits of a second
-	// after a point unless they are zero, and the offset of its zone, as
-	// +01:00, if it has one.
+	// TimeOfDay is a datetime.time, as 15:04:05. A fraction of a second has six
+	// digits, as in 15:04:05.500000. The offset of a zone follows, as in
+	// 15:04:05+01:00.
 	TimeOfDay string
 	// Decimal is a decimal.Decimal, as 1.20 or 1E+3.
 	Decimal string
@@ -29,7 +29,7 @@ type (
 	Path string
 )
 
-// textForms has the types of text, and their names in forms.
+// textForms has the types of text, with their names in forms.
 var textForms = map[reflect.Type]string{
 	reflect.TypeFor[Date]():      "date",
 	reflect.TypeFor[TimeOfDay](): "time",
@@ -47,8 +47,8 @@ var textTypes = func() map[string]reflect.Type {
 	return m
 }()
 
-// textSyntax has the syntax of the texts that Python writes. checkText checks
-// the other conditions.
+// textSyntax has the syntax of the texts that Python writes. checkText also
+// checks other conditions.
 var textSyntax = map[string]*regexp.Regexp{
 	"date":     regexp.MustCompile(`^\d{4}-\d\d-\d\d$`),
 	"time":     regexp.MustCompile(`^(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{6})?([+-](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)?$`),
@@ -145,7 +145,7 @@ func (d *decoder) decodeTextForm(to reflect.Value) error {
 	} else {
 		natural = reflect.ValueOf(text).Convert(t).Interface()
 	}
-	to, done := settled(to, natural)
+	to, done := target(to, natural)
 	if done {
 		return nil
 	}

@@ -14,7 +14,7 @@ var Naive = time.FixedZone("naive", 0)
 
 func (e *encoder) encodeTime(t time.Time) error {
 	if y := t.Year(); y < 1 || y > 9999 {
-		return fail("the time %v is outside of the years 1 to 9999, which a datetime has", t)
+		return fail("the time %v is outside of the years 1 to 9999 of a datetime", t)
 	}
 	name, offset := t.Zone()
 	if offset <= -24*60*60 || offset >= 24*60*60 {
@@ -158,7 +158,7 @@ func (d *decoder) decodeTime(to reflect.Value) error {
 	}
 	t := time.Date(int(n[0]), time.Month(n[1]), int(n[2]), int(n[3]), int(n[4]), int(n[5]), int(n[6]*1000+n[7]), location)
 	if n[0] < 1 || n[0] > 9999 || int(n[1]) != int(t.Month()) || int(n[2]) != t.Day() || int(n[3]) != t.Hour() || int(n[4]) != t.Minute() || int(n[5]) != t.Second() || n[6] < 0 || n[6] > 999_999 || n[7] < 0 || n[7] > 999 {
-		return fail("a datetime says that it is of year, month, day and so on %v, which is no time", n)
+		return fail("a datetime with the invalid year, month, day and so on %v", n)
 	}
 	return setTime(to, t)
 }
@@ -180,7 +180,7 @@ func (d *decoder) decodeDuration(to reflect.Value) error {
 }
 
 func setTime(to reflect.Value, t time.Time) error {
-	to, done := settled(to, t)
+	to, done := target(to, t)
 	if done {
 		return nil
 	}
@@ -195,7 +195,7 @@ func setTime(to reflect.Value, t time.Time) error {
 }
 
 func setDuration(to reflect.Value, d time.Duration) error {
-	to, done := settled(to, d)
+	to, done := target(to, d)
 	if done {
 		return nil
 	}

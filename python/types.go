@@ -23,13 +23,13 @@ const (
 	arrayClass                 // Array
 	textClass                  // by MarshalText and UnmarshalText
 	jsonClass                  // by MarshalJSON and UnmarshalJSON
-	refusedClass               // decoding would lose data
+	refusedClass               // the type cannot be received, because decoding would lose data
 )
 
 // info describes a type.
 type info struct {
 	class class
-	why   string // the reason, of refusedClass
+	why   string // for refusedClass: the reason
 }
 
 var infos sync.Map // from reflect.Type to *info
@@ -69,8 +69,7 @@ func newInfo(t reflect.Type) *info {
 }
 
 // infoByName returns the info that follows from the name and the methods of a
-// type. It does not look at fields, because the types of a struct may be
-// recursive.
+// type. It does not use the fields of a struct, because types may be recursive.
 func infoByName(t reflect.Type) *info {
 	switch {
 	case t == bigInt:
@@ -102,9 +101,10 @@ func infoByName(t reflect.Type) *info {
 // hidden reports whether a struct has fields, but no exported ones.
 func hidden(t reflect.Type) bool { return t.NumField() > 0 && len(fieldsOf(t).list) == 0 }
 
-// implements reports whether a type, or its pointer, implements an interface. A
-// method of an embedded field only counts if the struct has no other fields,
-// because the method does not encode them.
+// implements reports whether a type, or the pointer to it, implements an
+// interface. If the method is promoted from an embedded field, it reports false
+// unless the struct has no other fields, because the method would not encode
+// them.
 func implements(t, i reflect.Type, method string) bool {
 	with := t
 	if !t.Implements(i) {

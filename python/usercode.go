@@ -5,17 +5,17 @@ import (
 	"sync"
 )
 
-// standardPackages has the packages of the standard library with types whose
-// methods the codec calls. These methods return soon and do not panic.
+// standardPackages contains packages of the standard library. The methods of
+// their types return soon and do not panic, so they are not user code.
 var standardPackages = map[string]bool{
 	"crypto/x509": true, "encoding/json": true, "log/slog": true, "math/big": true, "net": true, "net/netip": true, "regexp": true, "time": true,
 }
 
-// methods tells whether the codec calls user code for values of a type:
-// MarshalText, UnmarshalText, MarshalJSON, UnmarshalJSON and IsZero.
+// methods says whether the codec calls user code for values of a type: its
+// methods MarshalText, UnmarshalText, MarshalJSON, UnmarshalJSON and IsZero.
 type methods struct {
 	always  bool // for any value
-	depends bool // in encoding, depending on the values in interfaces
+	depends bool // for some values, in encoding: it depends on the values in interfaces
 }
 
 var methodCache sync.Map // from reflect.Type to methods
@@ -73,8 +73,8 @@ func (codec) HoldsMethods(p reflect.Value) bool {
 	return holdsMethods(p.Elem(), &budget)
 }
 
-// maxInspected bounds the number of parts of a value that HoldsMethods
-// inspects. For a value with more parts, it returns true.
+// maxInspected is the maximum number of elements, fields and so on that
+// HoldsMethods inspects. For a larger value, it returns true.
 const maxInspected = 64
 
 func holdsMethods(v reflect.Value, budget *int) bool {

@@ -1,10 +1,10 @@
-"""Arrays in results, as forms."""
+"""Converts arrays in results to forms."""
 
 import struct
 import sys
 
 from concert.forms import NUMPY
-from concert.plain import CONVERTERS, Trouble, convert, convert_list, unknown
+from concert.plain import CONVERTERS, CannotSend, convert, convert_list, unknown
 
 FORMATS = {"?": "b1", "c": "u1", "B": "u1", "b": "i1", "f": "f4", "d": "f8", "Zf": "c8", "Zd": "c16"}
 for code in "hilq":
@@ -12,31 +12,31 @@ for code in "hilq":
     FORMATS[code.upper()] = "u%d" % struct.calcsize(code)
 
 
-def convert_buffer(v, trail):
-    """A memoryview, or an array of the module array."""
+def convert_buffer(v, parents):
+    """Converts a memoryview or an array.array."""
     view = memoryview(v)
     dtype = FORMATS.get(view.format.lstrip("@=<" if sys.byteorder == "little" else "@"))
     if dtype is None or sys.byteorder == "big":
         try:
             items = v.tolist()
         except NotImplementedError:
-            raise Trouble("it is a memoryview of format %r, which no Go type holds; return bytes, or cast it" % view.format) from None
-        return convert(items, trail)
+            raise CannotSend("it is a memoryview of format %r, which no Go type can hold; return bytes, or cast it" % view.format) from None
+        return convert(items, parents)
     if dtype == "u1" and view.ndim == 1:
         return view.tobytes()
     return Ellipsis, NUMPY, dtype, view.shape, view if view.c_contiguous else view.tobytes()
 
 
-def convert_ndarray(v, trail):
+def convert_ndarray(v, parents):
     import numpy
 
     kind = v.dtype.kind
     if kind in "OUST":
-        return convert(v.tolist(), trail)
+        return convert(v.tolist(), parents)
     if kind == "V":
         if v.ndim == 0:
-            return convert_void(v[()], trail)
-        return convert_list(v, trail)
+            return convert_void(v[()], parents)
+        return convert_list(v, parents)
     shape, v = v.shape, numpy.asarray(v)
     dtype = v.dtype
     if kind in "mM":
@@ -47,23 +47,23 @@ def convert_ndarray(v, trail):
         name = "%s%d" % (kind, dtype.itemsize)
         too_wide(dtype)
     else:
-        raise Trouble("it is an array of dtype %s, which no Go type holds; return a.tolist(), or convert it with astype" % dtype)
+        raise CannotSend("it is an array of dtype %s, which no Go type can hold; return a.tolist(), or convert it with astype" % dtype)
     v = v.astype(v.dtype.newbyteorder("<"), order="C", copy=False)
     if kind in "mM":
         v = v.view("<i8")
-    return Ellipsis, NUMPY, name, shape, memoryview(v) if shape else v.tobytes()  # which may be a key
+    return Ellipsis, NUMPY, name, shape, memoryview(v) if shape else v.tobytes()  # a single number may be the key of a dict
 
 
 def too_wide(dtype):
     if dtype.itemsize > {"f": 8, "c": 16}.get(dtype.kind, 8):
-        raise Trouble("it is of dtype %s, which has more digits than any number of Go; convert it with astype, or float()" % dtype)
+        raise CannotSend("it is of dtype %s, which has more digits than every type of Go; convert it with astype, or float()" % dtype)
 
 
 UNITS = {"W": "s", "D": "s", "h": "s", "m": "s", "s": "s", "ms": "ms", "us": "us", "ns": "ns", "ps": "ns", "fs": "ns", "as": "ns"}
 
 
 def with_unit(numpy, v):
-    """An array of times or durations in a unit that Go can read, and the name of its dtype."""
+    """Converts an array of times or durations to a unit that Go can read. Returns it with the name of its dtype."""
     unit, count = numpy.datetime_data(v.dtype)
     to = UNITS.get(unit)
     if to is None and unit in "YM" and v.dtype.kind == "M":
@@ -71,26 +71,26 @@ def with_unit(numpy, v):
     if to is None and numpy.isnat(v).all():
         to = "ns"
     if to is None:
-        raise Trouble("it is of dtype %s, whose unit has no fixed length; convert it with astype, to days, say" % v.dtype)
+        raise CannotSend("it is of dtype %s, whose unit has no fixed length; convert it with astype, for example to days" % v.dtype)
     name = "%s8[%s]" % (v.dtype.kind, to)
     out = v.astype(name)
     if not numpy.array_equal(out.astype(v.dtype).view("i8"), v.view("i8")):
-        raise Trouble("a value of dtype %s is not a whole number of %s, or too large" % (v.dtype, "nanoseconds" if to == "ns" else to))
+        raise CannotSend("a value of dtype %s is not a whole number of %s, or too large" % (v.dtype, "nanoseconds" if to == "ns" else to))
     return out, name
 
 
-def convert_masked(v, trail):
+def convert_masked(v, parents):
     """A masked array of numpy: None where it is masked."""
     import numpy
 
     if not numpy.ma.is_masked(v):
-        return convert(numpy.asarray(v), trail)
+        return convert(numpy.asarray(v), parents)
     if v.dtype.kind in "mMV":
-        raise Trouble("it is a masked array of dtype %s; return a.filled(), or the array and the mask" % v.dtype)
-    return convert(v.tolist(), trail)
+        raise CannotSend("it is a masked array of dtype %s; return a.filled(), or the array and the mask" % v.dtype)
+    return convert(v.tolist(), parents)
 
 
-def convert_scalar(v, trail):
+def convert_scalar(v, parents):
     """A number of numpy that is not in an array."""
     kind = v.dtype.kind
     if kind == "b":
@@ -103,19 +103,19 @@ def convert_scalar(v, trail):
     import numpy
 
     if kind in "mM":
-        return convert(numpy.asarray(v), trail)
-    return unknown(v, trail)
+        return convert(numpy.asarray(v), parents)
+    return unknown(v, parents)
 
 
-def convert_void(v, trail):
+def convert_void(v, parents):
     """A structure of numpy."""
     if v.dtype.names is None:
         return v.tobytes()
     out = []
     for name in v.dtype.names:
         try:
-            out.append(convert(v[name], trail))
-        except Trouble as e:
+            out.append(convert(v[name], parents))
+        except CannotSend as e:
             e.path.append("[%r]" % name)
             raise
     return tuple(out)

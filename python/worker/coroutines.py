@@ -1,4 +1,4 @@
-"""Coroutines, each run to its end on the event loop of its thread."""
+"""Runs coroutines on the event loop of their thread. Each thread has one loop, which it keeps."""
 
 import asyncio
 import os
@@ -11,28 +11,28 @@ from concert.imports import private
 
 asyncio, os, selectors, threading = map(private, (asyncio, os, selectors, threading))
 
-local = threading.local()  # loop: of each thread that has run a coroutine
-running = {}  # by number of thread
+local = threading.local()  # local.loop is the event loop of the thread
+running = {}  # by identifier of thread: the Run
 
 
 class Run:
-    """A coroutine that runs."""
+    """A coroutine that is running."""
 
     def __init__(self, loop, task):
         self.loop = loop
         self.task = task
-        self.heard = threading.Event()  # the task has been asked to end, or is not to be any more
+        self.handled = threading.Event()  # the task was canceled, or must not be canceled
 
     def cancel(self):
-        """Has the loop cancel the task. It is called by another thread."""
+        """Makes the loop cancel the task. Another thread calls it."""
         try:
             self.loop.call_soon_threadsafe(self.ask)
         except RuntimeError:
-            pass  # the loop was closed by the task
+            pass  # the task has closed the loop
 
     def ask(self):
-        if not self.heard.is_set():
-            self.heard.set()
+        if not self.handled.is_set():
+            self.handled.set()
             self.task.cancel()
 
 
@@ -49,22 +49,22 @@ def current():
 
 
 def run(awaitable):
-    """Returns what comes of a coroutine, or of another awaitable. The loop stays, with the tasks that the
-    coroutine leaves: they go on when the next one runs in this thread."""
+    """Runs a coroutine, or another awaitable, and returns its result. The loop keeps the tasks of asyncio that the
+    coroutine has started. They continue while the next coroutine runs in this thread."""
     loop = current()
     if asyncio.isfuture(awaitable):
-        loop = awaitable.get_loop()  # perhaps one that the task has made
+        loop = awaitable.get_loop()  # the task may have made a loop of its own
     task = asyncio.ensure_future(awaitable, loop=loop)
     thread = threading.get_ident()
     running[thread] = this = Run(loop, task)
     try:
         return complete(loop, task)
     except asyncio.CancelledError as e:
-        if not this.heard.is_set():
+        if not this.handled.is_set():
             raise
         raise Canceled() from e
     except Canceled:
-        if not task.done():  # it came between two steps of the loop
+        if not task.done():  # Canceled was raised in the code of the loop, not of the task
             task.cancel()
             complete(loop, asyncio.gather(task, return_exceptions=True))
         raise
@@ -73,9 +73,11 @@ def run(awaitable):
 
 
 def complete(loop, task):
-    """Runs the loop until a task is done, and returns its result. It is run_until_complete, but only the task itself
-    can end it by stopping the loop, and is canceled then: it goes on when another one does, or raises SystemExit.
-    And it looks at no exception of the task."""
+    """Runs the loop until a task is done, and returns its result. It differs from run_until_complete:
+
+    - If the task stops the loop, the task is canceled. If another task stops the loop, the loop continues.
+    - If another task raises SystemExit or KeyboardInterrupt, the loop continues.
+    - It does not treat these exceptions of the task itself specially."""
     kind, ended, own, canceled = type(loop), [], [], False
 
     def stop():
@@ -102,21 +104,22 @@ def complete(loop, task):
         del loop.stop
         task.remove_done_callback(end)
     if canceled and task.cancelled():
-        raise RuntimeError("the task has stopped its event loop, and was not done")
+        raise RuntimeError("the task has stopped its event loop before it was done")
     return task.result()
 
 
-def forked():
+def after_fork():
     """Is called in a child that a coroutine, or a callback of its loop, has forked. The child has a copy of the
-    loop, which would run the parent's other tasks, and wake one that waits for the task that forked. So only that
-    task continues in the child:
+    loop. This copy must not run the other tasks of the parent. So only the task that forked continues in the
+    child:
 
-    1. Callbacks that are due, and timers, are canceled. Those of the task are replaced by one that ends the child.
-    2. The loop gets a selector of its own, without the parent's files: the old one is shared with the parent.
-    3. The step that forked continues while no loop is running, so the child may call asyncio.run. When the step
-       is over, apart has the loop run again.
+    1. The callbacks and timers of the loop are canceled. The callbacks of the task are replaced by one that ends
+       the child.
+    2. The loop gets a new selector, because the child shares the old one and its files with the parent.
+    3. The code that called fork continues while no loop is running, so it can call asyncio.run. When it returns
+       to the loop, resume_loop makes the loop run again.
 
-    A loop that is not asyncio's own has no _ready, and only the end of its task ends the child."""
+    A loop of another library than asyncio has no _ready. Then only the end of the task ends the child."""
     run = running.get(threading.get_ident())
     if run is None:
         return
@@ -126,37 +129,37 @@ def forked():
     if ready is not None:
         for handle in list(ready) + list(loop._scheduled):
             handle.cancel()
-        ready.appendleft(asyncio.Handle(apart, (loop, task), loop))
+        ready.appendleft(asyncio.Handle(resume_loop, (loop, task), loop))
         loop._selector.close()
         loop._selector = selectors.DefaultSelector()
-        parents = loop._ssock, loop._csock  # by which threads wake the loop
+        parents = loop._ssock, loop._csock  # the sockets by which other threads wake the loop
         loop._make_self_pipe()
         for socket in parents:
             socket.close()
     if task is not None:
         for callback, _ in list(getattr(task, "_callbacks", None) or ()):
             task.remove_done_callback(callback)
-        task.add_done_callback(left)
+        task.add_done_callback(end_after_task)
 
 
-def apart(loop, task):
-    """Is the first callback of the loop in a child."""
+def resume_loop(loop, task):
+    """Is the first callback of the loop in a child; see after_fork."""
     if task is None:
-        forks.leave()  # a callback has forked
+        forks.end_child()  # a callback has forked, not a task
     asyncio._set_running_loop(loop)
 
 
-def left(task):
-    """Ends a child, whose task is done."""
-    forks.leave(asyncio.CancelledError() if task.cancelled() else task.exception())
+def end_after_task(task):
+    """Ends a child when the task that forked is done."""
+    forks.end_child(asyncio.CancelledError() if task.cancelled() else task.exception())
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forked)  # after asyncio's own
+    os.register_at_fork(after_in_child=after_fork)  # after asyncio's own
 
 
 def close():
-    """Ends the loop of this thread, as asyncio.run does."""
+    """Cancels the tasks of this thread's loop and closes the loop, as asyncio.run does."""
     loop = getattr(local, "loop", None)
     if loop is None or loop.is_closed():
         return

@@ -1,4 +1,4 @@
-"""Exceptions, as the pool is told of them."""
+"""Encodes exceptions for the pool."""
 
 import struct
 
@@ -8,27 +8,27 @@ struct = private(struct)
 
 
 class Canceled(BaseException):
-    """Raised in a task that is to end."""
+    """Raised in a task that is canceled."""
 
-    why = 0  # the reason that the pool gave; see REASONS
+    why = 0  # the reason, a key of REASONS
 
 
 Canceled.__module__ = "concert"
 
 
-class Gone(Exception):
-    """The pool sent what this worker does not understand."""
+class ProtocolError(Exception):
+    """The pool has sent an invalid frame."""
 
 
-# By the reason that the pool gives for a cancellation: its text, and what it is in Go. Without one a task has
-# raised Canceled itself.
+# For each reason of a cancellation: the text, and the names of the corresponding errors in Go. The reason is 0 if
+# the task has raised Canceled itself.
 REASONS = {
     0: ("", ["context.Canceled", "concert.ErrCanceled"]),
     1: ("the task was canceled", ["context.Canceled", "concert.ErrCanceled"]),
     2: ("the deadline of the task has passed", ["context.DeadlineExceeded"]),
 }
 
-SOURCES = set()  # modules of python.Source, whose types are named as those of a program
+SOURCES = set()  # modules of python.Source, whose names are not a part of the names of their types
 
 
 def cbor_head(major, n):
@@ -58,8 +58,8 @@ def cbor(v):
 
 
 def text_bytes(v):
-    """The bytes of a str, which Go strings consist of: UTF-8, and the bytes that surrogates stand for; see
-    text.go. None if no bytes are that str."""
+    """Returns the bytes of the Go string for a str: UTF-8, with a byte in place of each surrogate; see text.go.
+    Returns None if no Go string corresponds to the str."""
     try:
         return v.encode("utf-8")
     except UnicodeEncodeError:
@@ -71,33 +71,34 @@ def text_bytes(v):
     return b if b.decode("utf-8", "surrogateescape") == v else None
 
 
-# What Python itself knows of a class. A metaclass may have attributes of its own of these names.
+# These read the attributes of a class that Python itself has set. A metaclass may define others with these names.
 module_of = type.__dict__["__module__"].__get__
 qualname_of = type.__dict__["__qualname__"].__get__
 mro_of = type.__dict__["__mro__"].__get__
 
 
 def exact(text):
-    """A str that is no instance of a derived class, which may have methods of its own."""
+    """Returns the text as an instance of str itself, because a derived class may override methods."""
     return text if type(text) is str else str.__str__(text)
 
 
 def derives(t, base):
-    """Whether a class derives from another one. isinstance would ask the object for its __class__."""
+    """Whether a class derives from another one. Unlike isinstance, it does not use the attribute __class__, which
+    a class can override."""
     return any(c is base for c in mro_of(t))
 
 
 def type_name(t):
-    """The name of a class. It runs no code of the class, nor of its metaclass."""
+    """Returns the name of a class. It runs no code of the class or its metaclass."""
     name = exact(qualname_of(t))
     try:
         module = exact(module_of(t))
     except (AttributeError, TypeError):
-        return name  # it is no str, or there is none
+        return name  # the class has no module, or one that is not a str
     return name if module == "builtins" or module in SOURCES else module + "." + name
 
 
-LARGEST = 1 << 20  # bytes of an error that every pool accepts, whatever its MaxResult
+LARGEST = 1 << 20  # maximum size in bytes of an error that every pool accepts
 
 
 def shortened(text, most):
@@ -105,9 +106,10 @@ def shortened(text, most):
 
 
 def describe(e, why=0, interrupted=False):
-    """An exception as the pool wants it: concert's python.Error; why is the reason for a Canceled. Whatever an
-    exception is made of may raise another one, of any class. Where interrupted is true, the pool may raise
-    Canceled in the meantime, which is then what describe raises."""
+    """Returns an exception as an encoded python.Error of Go. why is the reason of a Canceled.
+
+    Methods of the exception may raise another exception, of any class; then the result says so. If interrupted is
+    true, the worker may raise Canceled in this thread, and describe raises it, too."""
     name = type_name(type(e))
     try:
         return describe_all(e, name, why)
@@ -151,7 +153,7 @@ def describe_all(e, name, why):
 
 
 def guarded(text, otherwise):
-    """What text returns. If it raises an exception, otherwise has the name of its class."""
+    """Returns text(). If that raises an exception, returns otherwise with the name of the exception's class."""
     try:
         return text()
     except Canceled:
@@ -161,7 +163,7 @@ def guarded(text, otherwise):
 
 
 def format_traceback(e):
-    traceback = own("traceback")  # only now, as it takes its time
+    traceback = own("traceback")  # imported when it is needed, because the import is slow
     tb = traceback_of(e)
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith("<concert."):
         tb = tb.tb_next

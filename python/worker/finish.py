@@ -1,4 +1,4 @@
-"""The end of a worker that the pool has released: that of a Python program, within a bound."""
+"""The end of a worker that gets no more calls. It ends like a Python program, but within a limited time."""
 
 import atexit
 import os
@@ -12,22 +12,23 @@ from concert.imports import own, private
 os, time = map(private, (os, time))
 
 pid = os.getpid()
-bound = 1.0  # seconds
-waited = threading.Event()  # the interpreter has waited for the threads that there are
+tracker_time = 1.0  # seconds for end_trackers
+threads_ended = threading.Event()  # the interpreter has waited until all threads have ended
 
 
 def register():
-    """Has last called after all other functions of atexit: they run in reverse order."""
-    atexit.register(last)
+    """Registers end_trackers with atexit, before all other functions: they run in reverse order, so it is last."""
+    atexit.register(end_trackers)
 
 
-def last():
-    """Ends the processes that remove shared memory and semaphores which tasks have left. The pool kills what
-    this process has started as soon as it has ended. They end when no process uses them, and a child that a
-    task has forked may do so for long."""
+def end_trackers():
+    """Ends the resource trackers of multiprocessing, which are processes that remove shared memory and semaphores
+    of tasks. This process must wait until they have done so, because the pool kills all its children when it
+    ends. It waits for a limited time: a tracker ends only when no process uses it any longer, and a child that a
+    task has forked may use it."""
     if os.getpid() != pid:
         return
-    end = time.monotonic() + bound
+    end = time.monotonic() + tracker_time
     for name, module in list(sys.modules.items()):
         if name.rpartition(".")[2] != "resource_tracker":
             continue
@@ -44,26 +45,26 @@ def last():
             pass
 
 
-def begin(patience):
-    """Is called when nothing is left to do, before the main thread ends. The interpreter would then wait for
-    threads that tasks have left: they get so many seconds."""
-    global bound
-    bound = patience / 2
-    atexit.register(waited.set)
-    threading.Thread(target=insist, args=(patience,), daemon=True, name="concert-end").start()
+def limit_exit(thread_time):
+    """Is called before the main thread ends. At the end of the main thread, the interpreter waits for threads that
+    tasks have started. This limits the wait to thread_time seconds."""
+    global tracker_time
+    tracker_time = thread_time / 2
+    atexit.register(threads_ended.set)
+    threading.Thread(target=exit_without_main, args=(thread_time,), daemon=True, name="concert-end").start()
 
 
-def insist(patience):
-    """Does the rest without the main thread if that waits for too long."""
-    if waited.wait(patience):
+def exit_without_main(thread_time):
+    """Runs the rest of the interpreter's end in this thread if the main thread waits for too long."""
+    if threads_ended.wait(thread_time):
         return
     try:
         atexit._run_exitfuncs()
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    forks.flush_standard()
+    forks.flush_streams()
     try:
-        own("ctypes").CDLL(None).fflush(None)  # what code in C has printed
+        own("ctypes").CDLL(None).fflush(None)  # flushes the output of C code
     except Exception:
         pass
     os._exit(0)

@@ -1,7 +1,7 @@
-"""Children of os.fork in a task.
+"""Children that a task forks by os.fork.
 
-A child is a copy of the worker with one thread. It runs the rest of the task's function, and ends where that
-ends: it never answers for the worker, nor reads its calls."""
+A child is a copy of the worker with one thread. It runs the rest of the task's function, and ends when the
+function ends. It reads no calls and sends no outcomes."""
 
 import mmap
 import os
@@ -13,50 +13,50 @@ from concert import errors
 from concert.imports import private
 
 os = private(os)
-OURS = sys.stdout, sys.stderr  # before a task has replaced them
+ORIGINAL = sys.stdout, sys.stderr  # a task may replace the attributes of sys
 
 
-def mark():
-    """One byte in memory, which is 1 here and 0 in every child, by whatever means it was forked."""
+def worker_flag():
+    """Returns a byte in memory that is 1 in this process, and 0 in every child, also if C code has forked it."""
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         page.madvise(18)  # MADV_WIPEONFORK
     except (AttributeError, OSError, ValueError):
-        page = bytearray(1)  # only register cleans it
+        page = bytearray(1)  # only the function of register sets it to 0
     page[0] = 1
     return page
 
 
 def register(worker):
-    """Has each child give up what belongs to the worker. Its copies of the pool's pipes would keep them open
+    """Makes each child close the pipes and release the memory of the worker. Otherwise the pipes would stay open
     when the worker is dead."""
 
     def child():
-        worker.here[0] = 0
+        worker.in_worker[0] = 0
         for fd in worker.files:
             try:
                 os.close(fd)
             except OSError:
                 pass
         worker.files = []
-        worker.out.abandon()
+        worker.out.detach()
         try:
             if worker.arena is not None:
                 worker.arena.release()
         except BufferError:
-            pass  # another thread was reading it
+            pass  # another thread was reading the arena at the fork
         try:
             handle(SIGINT, default_int_handler)
         except ValueError:
             pass
 
-    # What is in a buffer at the fork would be written by both.
-    os.register_at_fork(before=flush_standard, after_in_child=child)
+    # Flush before the fork. Otherwise both processes would write the contents of the buffers.
+    os.register_at_fork(before=flush_streams, after_in_child=child)
 
 
-def leave(e=None):
-    """Ends a child whose task function has returned, or raised e, as Python ends a program. The handlers of
-    atexit and the temporary files are the worker's."""
+def end_child(e=None):
+    """Ends a child whose task function has returned, or raised e, with the exit code and the traceback that a
+    program would have. It does not run the functions of atexit, because they are the worker's."""
     code = 0
     try:
         if e is not None and errors.derives(type(e), SystemExit):
@@ -69,32 +69,32 @@ def leave(e=None):
         elif e is not None:
             code = 1
             sys.stderr.write(errors.format_traceback(e))
-        flush_standard()
+        flush_streams()
     except BaseException:
         code = code or 1
     finally:
         os._exit(code & 0xFF)
 
 
-def flush_ours():
-    """Flushes the standard output and error that the worker started with."""
-    for stream in OURS:
+def flush_original():
+    """Flushes the standard output and error with which the worker has started."""
+    for stream in ORIGINAL:
         try:
             stream.flush()
-        except BaseException:  # a task may have closed it
+        except BaseException:  # a task may have closed the stream
             pass
 
 
-def flush_others():
-    """Flushes the streams by which a task has replaced those. This may hang."""
+def flush_replaced():
+    """Flushes the streams by which a task has replaced sys.stdout and sys.stderr. This may hang."""
     for stream in (sys.stdout, sys.stderr):
-        if stream is not OURS[0] and stream is not OURS[1]:
+        if stream is not ORIGINAL[0] and stream is not ORIGINAL[1]:
             try:
                 stream.flush()
             except BaseException:
                 pass
 
 
-def flush_standard():
-    flush_others()
-    flush_ours()
+def flush_streams():
+    flush_replaced()
+    flush_original()

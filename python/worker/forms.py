@@ -1,7 +1,7 @@
-"""Values that marshal does not have, as forms: tuples that begin with Ellipsis.
+"""Decodes forms: tuples that begin with Ellipsis, for values of types that marshal does not have.
 
-Package python's marshal.go lists the forms. Here those of arguments become values. Modules are imported
-when a form needs them."""
+The file marshal.go of package python lists the forms. This module makes the values of an argument. It imports
+modules when a form needs them."""
 
 import array
 import sys
@@ -13,9 +13,9 @@ array = private(array)
 ARRAY, NUMPY, TIME, DURATION, TEXT, ROWS = range(6)
 
 
-def revive(v, arrays):
-    """v with values in place of its forms. Lists and dicts keep their identity, so the depth of
-    v does not matter."""
+def replace_forms(v, arrays):
+    """Replaces the forms in v by their values, and returns v. It changes lists and dicts in place, without
+    recursion, so v can have any depth."""
     root = [v]
     todo = [root]
     while todo:
@@ -26,7 +26,7 @@ def revive(v, arrays):
                 entries = list(c.items())
                 c.clear()
                 for k, x in entries:
-                    c[revive_key(k, arrays)] = x
+                    c[replace_in_key(k, arrays)] = x
             if count is not None and len(c) != count:
                 raise ValueError("%s: two keys of the map are the same in Python" % where(root[0], c))
             entries = c.items()
@@ -43,7 +43,7 @@ def revive(v, arrays):
 
 
 def where(root, c):
-    """The place of a container in an argument."""
+    """Returns the path of a container in an argument, for errors."""
     todo = [(root, ())]
     while todo:
         x, path = todo.pop()
@@ -59,12 +59,12 @@ def where(root, c):
     return "the argument" + "".join(keys[:-13:-1]) + ("..." if len(keys) > 12 else "")
 
 
-def revive_key(k, arrays):
+def replace_in_key(k, arrays):
     if type(k) is not tuple:
         return k
     if k and k[0] is Ellipsis:
         return build(k, arrays)
-    return tuple([revive_key(x, arrays) for x in k])
+    return tuple([replace_in_key(x, arrays) for x in k])
 
 
 def build(form, arrays):
@@ -109,7 +109,7 @@ def build_numpy(arrays, dtype, shape, offset):
     return a.astype(dtype.newbyteorder("="), copy=False)
 
 
-zones = {}  # of offsets and names
+zones = {}  # by offset and name
 
 
 def build_time(arrays, year, month, day, hour, minute, second, microsecond, nanosecond, offset, name):
@@ -141,13 +141,13 @@ def build_duration(arrays, days, seconds, microseconds, nanoseconds):
 
 
 def precise():
-    """The module concert, with classes for times that have nanoseconds."""
+    """Returns the module concert, after adding the classes of times with nanoseconds to it."""
     concert = modules["concert"]
     if not hasattr(concert, "Datetime"):
         datetime = own("datetime")
 
         class Datetime(datetime.datetime):
-            """A datetime with an attribute nanosecond, 1 to 999, which arithmetic and comparison leave out."""
+            """A datetime with an attribute nanosecond, from 1 to 999. Arithmetic and comparison ignore it."""
 
             nanosecond = 0
 
@@ -155,7 +155,7 @@ def precise():
                 return super().__reduce_ex__(protocol)[:2] + ({"nanosecond": self.nanosecond},)
 
         class Timedelta(datetime.timedelta):
-            """A timedelta with an attribute nanoseconds, 1 to 999, which arithmetic and comparison leave out."""
+            """A timedelta with an attribute nanoseconds, from 1 to 999. Arithmetic and comparison ignore it."""
 
             nanoseconds = 0
 

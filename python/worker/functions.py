@@ -1,4 +1,4 @@
-"""Functions, by the names that they have in Go."""
+"""Finds Python functions by the names that they have in Go."""
 
 import importlib
 import threading
@@ -16,7 +16,7 @@ class Functions:
         self.finding = threading.Lock()
 
     def find(self, name):
-        """Returns a function; an import or an instance is made once, whoever needs it."""
+        """Returns the function with that name. Only one thread at a time imports modules and makes instances."""
         with self.finding:
             f = self.known.get(name)
             if f is None:
@@ -24,8 +24,13 @@ class Functions:
             return f
 
     def look_up(self, name):
-        """python:HOW:MODULE:NAME, and for source text a line's end and the text; its MODULE may be empty. HOW is
-        1 for one argument, 0 for none, * for those of python.Args, with an s after it for python.Stream."""
+        """Finds the function of a name:
+
+            python:HOW:MODULE:NAME             a function of a module
+            python:HOW:MODULE:NAME\\nTEXT       a function of python.Source; MODULE may be empty
+
+        HOW is 1 for one argument, 0 for none, or * for the arguments in a python.Args. An s follows it for a
+        python.Stream."""
         restore()
         try:
             language, how, where = name.split(":", 2)
@@ -48,7 +53,7 @@ class Functions:
         key = module
         for part in parts:
             key += ":" + part
-            if part.endswith(")"):  # one for each worker
+            if part.endswith(")"):  # a call, whose result is made once in each worker
                 if key not in self.instances:
                     name, _, arguments = part[:-1].partition("(")
                     self.instances[key] = construct(getattr(found, name), arguments)
@@ -76,7 +81,7 @@ def import_module(module, name):
 
 
 def split(target):
-    """The parts of a name, of which some are calls with arguments: dots in those separate nothing."""
+    """Returns the parts of a name between its dots. Parts may be calls, whose arguments may have other dots."""
     ast = own("ast")
     try:
         node = ast.parse(target, mode="eval").body
@@ -100,7 +105,7 @@ def split(target):
             parts.append(node.id + suffix)
             return parts[::-1]
         else:
-            raise ValueError("%s is no name of a function: want names with dots, and calls of them with literals" % target)
+            raise ValueError("%s is no name of a function: want names with dots between them; a name may be called with literals" % target)
 
 
 def literal(node, target):
@@ -112,7 +117,7 @@ def literal(node, target):
 
 
 def construct(f, arguments):
-    """Calls f with arguments that split has written."""
+    """Calls f with arguments in the form that split returns."""
     if not arguments.strip():
         return f()
     ast = own("ast")
@@ -124,7 +129,7 @@ PLAIN = {type(None), bool, int, float, complex, str, bytes, bytearray, list, tup
 
 
 def adapt(f, how):
-    """f with one argument, as it comes, and a result that is no coroutine."""
+    """Returns a function with one parameter that calls f as how says. It runs a coroutine that f returns."""
 
     def finish(result):
         if type(result) not in PLAIN and hasattr(type(result), "__await__"):

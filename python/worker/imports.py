@@ -1,12 +1,12 @@
-"""Imports of the worker's own modules, and of those that it needs from the standard library.
+"""Imports the worker's own modules, and modules of the standard library for the worker.
 
-A file of the user's may have the name of a module of the standard library: types.py in the
-working directory, or queue.py in Options.Path. The worker never takes those for its own.
+A file of the user may have the name of a module of the standard library, such as types.py in the working
+directory, or queue.py in Options.Path. Imports of the worker do not find such files.
 
-A task can change state that all code of the interpreter shares: it can set builtins.len to None, or
-replace os.write. Tasks that follow see the change. The worker must not see it: it could hang while it
-holds results of other tasks. So the worker's modules use copies: of builtins, and of the modules
-that they need while tasks run; see private."""
+A task can change state that all code of the interpreter shares: for example, it can set builtins.len to None, or
+replace os.write. Later tasks see the change. If the worker saw it, it could hang while it holds results of other
+tasks. So the worker's modules use copies of builtins, and of the modules that they need while tasks run; see
+private."""
 
 import builtins
 import sys
@@ -20,22 +20,23 @@ modules = sys.modules
 
 
 def private(module):
-    """A copy of a module as it is now. The functions in it still use the module itself."""
+    """Returns a copy of a module. Later changes of the module do not change the copy, but the functions of the copy
+    use the module itself."""
     copy = type(sys)(module.__name__)
     copy.__dict__.update(vars(module))
     return copy
 
 
 class Finder:
-    """Finds the modules of the package concert, which have no files. For a thread that is within own,
-    it finds all others where the standard library is."""
+    """Finds the modules of the package concert, which have no files. While a thread runs own, Finder also finds
+    all other modules for this thread, in the standard library only."""
 
     def __init__(self, parts, path):
-        self.parts = parts  # by name: the source text
-        self.ours = {"sys": sys, "builtins": builtins}  # by name: those, and the modules of the package concert
+        self.parts = parts  # by name of a module of the package concert: the source text
+        self.worker_modules = {"sys": sys, "builtins": builtins}  # by name; also has the modules of the package concert
         self.path = path
-        self.local = _local()
-        self.imported_asyncio = None  # is called when a task has imported asyncio
+        self.local = _local()  # local.own is True while the thread runs own
+        self.imported_asyncio = None  # a function that is called when a task has imported asyncio
 
     def find_spec(self, name, path=None, target=None):
         if name in self.parts:
@@ -43,11 +44,11 @@ class Finder:
         if path is None and getattr(self.local, "own", False):
             return PathFinder.find_spec(name, self.path)
         if name == "asyncio" and path is None and self.imported_asyncio is not None:
-            return self.watched(PathFinder.find_spec(name))
+            return self.notifying(PathFinder.find_spec(name))
         return None
 
-    def watched(self, spec):
-        """A spec whose module makes imported_asyncio be called."""
+    def notifying(self, spec):
+        """Changes a spec so that imported_asyncio is called after the module was executed."""
         execute = getattr(spec and spec.loader, "exec_module", None)
         if execute is not None:
 
@@ -63,7 +64,7 @@ class Finder:
 
     def exec_module(self, module):
         name = module.__name__
-        self.ours[name] = module
+        self.worker_modules[name] = module
         self.local.own, before = True, getattr(self.local, "own", False)
         module.__dict__["__builtins__"] = BUILTINS
         try:
@@ -73,7 +74,7 @@ class Finder:
 
 
 def own(name):
-    """Imports a module for the worker's own use."""
+    """Imports a module for the worker itself, from the standard library only."""
     module = modules.get(name)
     if module is not None:
         return module
@@ -89,13 +90,13 @@ def own(name):
 
 def loaded(name):
     """Returns a module of the package concert, or None if it was not imported."""
-    return finder.ours.get(name)
+    return finder.worker_modules.get(name)
 
 
 def restore():
-    """Puts the worker's modules back where imports look for them. A task may have removed them. A second sys
-    would lack what the interpreter adds to the first, and break imports."""
-    for name, module in list(finder.ours.items()):
+    """Puts the worker's modules back into sys.modules, because a task may have removed them. If sys itself were
+    imported again, it would lack the attributes that the interpreter adds, and imports would fail."""
+    for name, module in list(finder.worker_modules.items()):
         if modules.get(name) is not module:
             modules[name] = module
 
@@ -105,5 +106,5 @@ def install(parts, path):
     global finder
     finder = Finder(parts, path)
     for name in "concert", "concert.imports":
-        finder.ours[name] = modules[name]
+        finder.worker_modules[name] = modules[name]
     sys.meta_path.insert(0, finder)

@@ -1,6 +1,6 @@
-"""Results, as marshal can write them: plain data, and forms for what marshal does not have.
+"""Converts results to values that marshal can write: plain data, and forms for other values.
 
-Modules times and arrays have the functions for values of those kinds."""
+The modules times and arrays have the functions that convert times and arrays."""
 
 import sys
 
@@ -13,8 +13,8 @@ CONTAINERS = {dict, list, tuple, set, frozenset}
 PLAIN = SCALARS | CONTAINERS
 
 
-class Trouble(Exception):
-    """A value cannot be sent. Its path grows on the way out of what it is in."""
+class CannotSend(Exception):
+    """A value cannot be sent. Each function that has descended into a container adds an element to the path."""
 
     def __init__(self, text):
         self.text = text
@@ -22,8 +22,8 @@ class Trouble(Exception):
 
 
 def is_plain(v):
-    """Whether marshal writes v as what it is. It would write whatever has a buffer, such
-    as a number of numpy, as bytes. For a list of numbers this is one loop in C."""
+    """Whether v consists of plain data only, so that marshal writes it correctly. marshal would write other objects
+    that have a buffer, such as a number of numpy, as bytes. For a list of numbers, this check is one loop in C."""
     level = [v]
     for _ in range(DEEPEST):
         within = []
@@ -47,28 +47,28 @@ def is_plain(v):
 
 
 def plain(v):
-    """v out of what is_plain knows and forms, or a TypeError that names what is not."""
+    """Returns v as plain data and forms. Raises a TypeError that names the part of v that cannot be sent."""
     try:
         return convert(v, [])
-    except Trouble as e:
+    except CannotSend as e:
         where = "the result" + "".join(reversed(e.path[-12:])) + ("..." if len(e.path) > 12 else "")
         raise TypeError("%s cannot be sent: %s" % (where, e.text)) from None
     except RecursionError:
         raise ValueError("the result is nested too deeply for this interpreter's recursion limit of %d" % sys.getrecursionlimit()) from None
 
 
-def convert(v, trail):
-    """trail lists the values that v is part of. A converter of a container calls enter, and
-    removes the container at the end."""
-    return (known.get(type(v)) or find(type(v)))(v, trail)
+def convert(v, parents):
+    """Converts a part of a result. parents lists the containers that contain v. A function that converts a
+    container calls enter, and removes the container from parents at the end."""
+    return (known.get(type(v)) or find(type(v)))(v, parents)
 
 
-def enter(v, trail):
-    if len(trail) >= DEEPEST:
-        if any(x is v for x in trail):
-            raise Trouble("it contains itself; return a copy without the cycle")
-        raise Trouble("it is nested deeper than %d" % DEEPEST)
-    trail.append(v)
+def enter(v, parents):
+    if len(parents) >= DEEPEST:
+        if any(x is v for x in parents):
+            raise CannotSend("it contains itself; return a copy without the cycle")
+        raise CannotSend("it is nested deeper than %d" % DEEPEST)
+    parents.append(v)
 
 
 known = {}  # from a type to the function that converts its values
@@ -88,30 +88,29 @@ def find(t):
             f = convert_dataclass if PLAIN.isdisjoint(t.__mro__) else ambiguous
             break
     if len(known) > 1000:
-        known.clear()  # classes that were made in passing
+        known.clear()  # the program makes many classes
     known[t] = f
     return f
 
 
 def converts(t):
-    """Registers the function that follows to convert results of a class, and of those that are
-    derived from it, at any depth:
+    """Registers the decorated function, which converts results of a class and of derived classes, at any depth:
 
         @concert.converts(Money)
         def plain_money(m):
             return {"amount": m.amount, "currency": m.currency}
 
-    It returns what can be sent, or something that another such function converts."""
+    The function returns plain data, or objects that another such function converts."""
     if not isinstance(t, type):
         raise TypeError("converts takes a class, as in @concert.converts(Money), and not %.80r" % (t,))
     if t in PLAIN:
         raise TypeError("a %s is always sent as it is: derive a class from it, and register that" % t.__name__)
 
     def register(f):
-        def hook(v, trail):
-            enter(v, trail)
-            v = convert(f(v), trail)
-            trail.pop()
+        def hook(v, parents):
+            enter(v, parents)
+            v = convert(f(v), parents)
+            parents.pop()
             return v
 
         hooks[t] = hook
@@ -121,91 +120,92 @@ def converts(t):
     return register
 
 
-def unknown(v, trail):
+def unknown(v, parents):
     t = type(v)
     name = type_name(t) if hasattr(t, "__module__") else t.__qualname__
-    raise Trouble("it is of type %s; return plain data, or register its class with concert.converts" % name)
+    raise CannotSend("it is of type %s; return plain data, or register its class with concert.converts" % name)
 
 
-def ambiguous(v, trail):
+def ambiguous(v, parents):
     kinds = [c.__name__ for c in type(v).__mro__ if c in PLAIN]
-    raise Trouble("it is of type %s, which is both a dataclass and a %s; register its class with concert.converts" % (type_name(type(v)), kinds[0]))
+    raise CannotSend("it is of type %s, which is both a dataclass and a %s; register its class with concert.converts" % (type_name(type(v)), kinds[0]))
 
 
-def same(v, trail):
+def same(v, parents):
     return v
 
 
-def convert_list(v, trail):
-    enter(v, trail)
+def convert_list(v, parents):
+    enter(v, parents)
     out = []
     try:
         for x in v:
             t = type(x)
-            out.append(x if t in SCALARS else (known.get(t) or find(t))(x, trail))
-    except Trouble as e:
+            out.append(x if t in SCALARS else (known.get(t) or find(t))(x, parents))
+    except CannotSend as e:
         e.path.append("[%d]" % len(out))
         raise
-    trail.pop()
+    parents.pop()
     return out if not isinstance(v, tuple) else tuple(out)
 
 
-def convert_set(v, trail):
-    enter(v, trail)
+def convert_set(v, parents):
+    enter(v, parents)
     out = set()
     try:
         for x in v:
             n = len(out)
-            out.add(convert(x, trail))
+            out.add(convert(x, parents))
             if len(out) == n:
-                raise Trouble("another item, %.80r, is the same when it is sent" % (x,))
-    except Trouble as e:
+                raise CannotSend("another item, %.80r, is the same when it is sent" % (x,))
+    except CannotSend as e:
         e.path.append("[an item]")
         raise
-    trail.pop()
+    parents.pop()
     return out
 
 
-def convert_dict(v, trail):
-    enter(v, trail)
+def convert_dict(v, parents):
+    enter(v, parents)
     out, at = {}, None
     try:
         for k, x in v.items():
             at = None
-            key = convert(k, trail)
+            key = convert(k, parents)
             if key in out:
-                raise Trouble("another key, %.80r, is the same when it is sent" % (k,))
+                raise CannotSend("another key, %.80r, is the same when it is sent" % (k,))
             at = k
             t = type(x)
-            out[key] = x if t in SCALARS else (known.get(t) or find(t))(x, trail)
-    except Trouble as e:
+            out[key] = x if t in SCALARS else (known.get(t) or find(t))(x, parents)
+    except CannotSend as e:
         e.path.append("[a key]" if at is None else "[%.80r]" % (at,))
         raise
-    trail.pop()
+    parents.pop()
     return out
 
 
-def convert_dataclass(v, trail):
+def convert_dataclass(v, parents):
     dataclasses = own("dataclasses")
 
-    enter(v, trail)
+    enter(v, parents)
     out = {}
     for f in dataclasses.fields(v):
         try:
-            out[f.name] = convert(getattr(v, f.name), trail)
-        except Trouble as e:
+            out[f.name] = convert(getattr(v, f.name), parents)
+        except CannotSend as e:
             e.path.append("." + f.name)
             raise
-    trail.pop()
+    parents.pop()
     return out
 
 
-def convert_enum(v, trail):
-    return convert(v.value, trail)
+def convert_enum(v, parents):
+    return convert(v.value, parents)
 
 
-# From the module and the name of a class to the function that converts its values. Those of the builtin types
-# are for derived classes, whose methods may return anything.
+# The functions that convert values, by the module and the name of the class. The functions for builtin types
+# convert instances of derived classes. They call the methods of the builtin type, because a derived class can
+# override them.
 CONVERTERS = {
     ("builtins", "NoneType"): same,
     ("builtins", "bool"): same,
@@ -213,15 +213,15 @@ CONVERTERS = {
     ("builtins", "tuple"): convert_list,
     ("builtins", "dict"): convert_dict,
     ("builtins", "set"): convert_set,
-    ("builtins", "frozenset"): lambda v, trail: frozenset(convert_set(v, trail)),
-    ("builtins", "str"): lambda v, trail: str.__str__(v),
-    ("builtins", "bytes"): lambda v, trail: bytes.__getitem__(v, slice(None)),
-    ("builtins", "bytearray"): lambda v, trail: bytes(bytearray.__getitem__(v, slice(None))),
-    ("builtins", "int"): lambda v, trail: int.__int__(v),
-    ("builtins", "float"): lambda v, trail: float.__float__(v),
-    ("builtins", "complex"): lambda v, trail: complex.__pos__(v),
+    ("builtins", "frozenset"): lambda v, parents: frozenset(convert_set(v, parents)),
+    ("builtins", "str"): lambda v, parents: str.__str__(v),
+    ("builtins", "bytes"): lambda v, parents: bytes.__getitem__(v, slice(None)),
+    ("builtins", "bytearray"): lambda v, parents: bytes(bytearray.__getitem__(v, slice(None))),
+    ("builtins", "int"): lambda v, parents: int.__int__(v),
+    ("builtins", "float"): lambda v, parents: float.__float__(v),
+    ("builtins", "complex"): lambda v, parents: complex.__pos__(v),
     ("enum", "Enum"): convert_enum,
-    ("pandas._libs.tslibs.nattype", "NaTType"): lambda v, trail: None,
+    ("pandas._libs.tslibs.nattype", "NaTType"): lambda v, parents: None,
 }
 
 sys.modules["concert"].converts = converts

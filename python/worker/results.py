@@ -1,4 +1,4 @@
-"""What goes to the pool: frames, and places for large results."""
+"""Frames to the pool, and spans of the arena for large results."""
 
 import os
 import struct
@@ -9,32 +9,32 @@ from concert.imports import private
 os, struct, threading = map(private, (os, struct, threading))
 
 RING_AT, RING = 12288, 256 << 10
-WRITTEN, BASE, TAKEN = 1, 2, 3  # words of the journal
-GATHER = 500_000  # nanoseconds
-ENOUGH = RING // 4
+WRITTEN, BASE, COPIED = 1, 2, 3  # words of the journal
+GATHER_TIME = 500_000  # nanoseconds
+MAX_GATHERED = RING // 4
 
 
 class Results:
-    """Frames to the pool.
+    """Writes frames to the pool.
 
-        frame -> ring of the journal -> pipe, many at a time
+        frame -> ring of the journal -> pipe, many frames in one write
 
-    A write to the pipe costs more than a small task, so the outcomes of those gather for a
-    moment, in the ring, where they outlive this process. Without a journal they gather in
-    memory, until the next call begins."""
+    A write to the pipe costs more than a small task. So frames are collected in the ring for GATHER_TIME. If this
+    process dies, the pool reads them from the ring. Without a journal, frames are collected in this process until
+    the next call begins."""
 
     def __init__(self, fd, journal):
         self.fd = fd
         self.journal = memoryview(journal) if journal else None
         self.words = self.journal.cast("Q") if journal else None
         self.lock = threading.Lock()
-        self.buf = []  # without a journal: what is not in the pipe
-        self.written = 0  # bytes, ever
-        self.flushed = 0  # of these, in the pipe
-        self.last = 0  # when the last outcome was written to the pipe
+        self.buf = []  # without a journal: the frames that are not in the pipe
+        self.written = 0  # total size of all frames
+        self.flushed = 0  # how many of these bytes are in the pipe
+        self.last = 0  # time of the last write of an outcome to the pipe
 
-    def abandon(self):
-        """Is called in a child of the process, whose frames would be taken for the worker's."""
+    def detach(self):
+        """Makes a forked child unable to write frames: the pool would take them for frames of the worker."""
         self.fd = -1
         self.lock = threading.Lock()  # another thread may have held it
         try:
@@ -42,48 +42,48 @@ class Results:
                 self.words.release()
                 self.journal.release()
         except BufferError:
-            pass  # another thread was using it
+            pass  # another thread was using the memory at the fork
         self.words = self.journal = None
 
     def put(self, kind, *parts):
-        """Says something at once."""
+        """Writes a frame, given in parts, to the pipe at once."""
         head = struct.pack("<IB", 1 + sum(map(len, parts)), kind)
         with self.lock:
-            self.add((head,) + parts)
-            self.flush()
+            self.add_locked((head,) + parts)
+            self.flush_locked()
 
     def outcome(self, now, *frame):
-        """Adds the frame of a call that has ended, in parts; True if all is in the pipe."""
+        """Adds the frame of an outcome, given in parts. Returns True if all frames are in the pipe."""
         with self.lock:
             at = self.written % RING
             end = at + len(frame[0])
-            if len(frame) == 1 and end <= RING and self.journal is not None:  # as add has it, and quicker
+            if len(frame) == 1 and end <= RING and self.journal is not None:  # a faster add_locked
                 self.journal[RING_AT + at : RING_AT + end] = frame[0]
                 self.words[WRITTEN] = self.written = self.written + end - at
             else:
-                self.add(frame)
-            if now - self.last < GATHER and self.written - self.flushed < ENOUGH:
+                self.add_locked(frame)
+            if now - self.last < GATHER_TIME and self.written - self.flushed < MAX_GATHERED:
                 return False
             self.last = now
-            self.flush()
+            self.flush_locked()
             return True
 
-    def say(self):
-        """Puts what is not there yet into the pipe; False if all was."""
+    def flush(self):
+        """Writes to the pipe all frames that are not there yet. Returns False if there are none."""
         with self.lock:
             if self.written == self.flushed:
                 return False
-            self.flush()
+            self.flush_locked()
             return True
 
-    # The caller holds the lock of what is below.
+    # The caller of the following methods holds the lock.
 
-    def add(self, frame):
+    def add_locked(self, frame):
         size = sum(map(len, frame))
         if size > RING // 2:
-            self.flush()
+            self.flush_locked()
             for p in frame:
-                self.write(p)
+                self.write_locked(p)
             self.written += size
             self.flushed = self.written
             if self.journal is not None:
@@ -94,7 +94,7 @@ class Results:
             self.written += size
             return
         if self.written - self.flushed + size > RING:
-            self.flush()
+            self.flush_locked()
         at = self.written % RING
         for p in frame:
             end = at + len(p)
@@ -108,50 +108,51 @@ class Results:
         self.written += size
         self.words[WRITTEN] = self.written  # the frame is complete
 
-    def flush(self):
+    def flush_locked(self):
         if self.journal is None:
-            self.write(b"".join(self.buf))
+            self.write_locked(b"".join(self.buf))
             self.buf = []
         elif self.written != self.flushed:
             begin, end = self.flushed % RING, self.written % RING
             if begin < end:
-                self.write(self.journal[RING_AT + begin : RING_AT + end])
+                self.write_locked(self.journal[RING_AT + begin : RING_AT + end])
             else:
-                self.write(self.journal[RING_AT + begin : RING_AT + RING])
-                self.write(self.journal[RING_AT : RING_AT + end])
+                self.write_locked(self.journal[RING_AT + begin : RING_AT + RING])
+                self.write_locked(self.journal[RING_AT : RING_AT + end])
         self.flushed = self.written
 
-    def write(self, b):
+    def write_locked(self, b):
         view = memoryview(b).cast("B")
         try:
             while view:
                 view = view[os.write(self.fd, view) :]
         except OSError:
-            os._exit(113)  # the pool has gone
+            os._exit(113)  # the pool has ended
 
 
-class Places:
-    """Places in the half of the arena where results go, used in turn."""
+class Allocator:
+    """Allocates spans in the half of the arena for results. Spans are freed in the order of allocation."""
 
     def __init__(self, size, words):
         self.size = size
         self.words = words
-        self.taken = []  # (offset, length), the oldest first
-        self.count = 0
+        self.spans = []  # (offset, length), the oldest first
+        self.count = 0  # total number of allocated spans
 
-    def take(self, n):
-        del self.taken[: len(self.taken) - (self.count - self.words[TAKEN])]
-        room = (n + 63) // 64 * 64
+    def allocate(self, n):
+        """Frees the spans that the pool has copied. Returns the offset of a span of n bytes, or None."""
+        del self.spans[: len(self.spans) - (self.count - self.words[COPIED])]
+        size = (n + 63) // 64 * 64
         start, end = 0, self.size
-        if self.taken:
-            first, last = self.taken[0], self.taken[-1]
+        if self.spans:
+            first, last = self.spans[0], self.spans[-1]
             start = last[0] + last[1]
             if last[0] < first[0]:
                 end = first[0]
-            elif end - start < room:
+            elif end - start < size:
                 start, end = 0, first[0]
-        if end - start < room:
+        if end - start < size:
             return None
-        self.taken.append((start, room))
+        self.spans.append((start, size))
         self.count += 1
         return start

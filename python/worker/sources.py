@@ -1,4 +1,4 @@
-"""Modules whose text came with a call: those of python.Source."""
+"""Makes modules from the source text in calls of python.Source."""
 
 import linecache
 import sys
@@ -9,7 +9,7 @@ from concert.imports import ModuleSpec, builtins, modules
 
 
 class Loader:
-    """Has the text for inspect and linecache."""
+    """Gives the text of a module to inspect and linecache."""
 
     def __init__(self, text):
         self.text = text
@@ -18,15 +18,15 @@ class Loader:
         return None
 
     def exec_module(self, module):
-        pass  # it is made by load
+        pass  # load has executed the module
 
     def get_source(self, name):
         return self.text
 
 
 def load(name, text):
-    """Returns the module of a text, which runs once in each worker. The name is its key in
-    modules, where pickle, dataclasses and typing look for its definitions. If it is None, load makes a name."""
+    """Returns the module of a text. The text runs once in each worker. The module is in sys.modules under the
+    name, because pickle, dataclasses and typing find definitions there. If the name is empty, load makes one."""
     text = dedent(text)
     name = name or "source_%08x" % crc32(text.encode("utf-8", "surrogatepass"))
     known = modules.get(name)
@@ -36,11 +36,11 @@ def load(name, text):
     code = compile(text, file, "exec", dont_inherit=True)
     module = type(sys)(name)
     module.__file__ = file
-    module.__builtins__ = builtins  # not the worker's copy
+    module.__builtins__ = builtins  # the builtins of tasks, not the worker's copy
     module.__loader__ = Loader(text)
     module.__spec__ = ModuleSpec(name, module.__loader__, origin=file)
     lines = [line + "\n" for line in text.split("\n")]
-    linecache.cache[file] = (len(text), None, lines, file)  # None: no file to compare it with
+    linecache.cache[file] = (len(text), None, lines, file)  # None means that linecache does not check a file
     errors.SOURCES.add(name)
     modules[name] = module
     try:
@@ -52,8 +52,8 @@ def load(name, text):
 
 
 def dedent(text):
-    """Takes the indentation of the first line off all lines that have it: the text may be indented as the Go
-    around it is."""
+    """Removes the indentation of the first line of code from all lines that have it, because the text may be
+    indented like the Go code that contains it."""
     text = text.replace("\r\n", "\n")
     for line in text.split("\n"):
         code = line.lstrip()

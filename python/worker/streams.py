@@ -1,11 +1,11 @@
-"""Results that go to the pool's process one by one: those of python.Stream.
+"""Sends the values of a python.Stream to the program, through a socket.
 
-They go through a socket, and each is sent when it is asked for; the first one at once:
+The first value is sent at once. Each other value is sent when the program has requested it by a byte. So the
+generator is at most one value ahead.
 
-    length of what follows uint32 | kind byte | bytes        to Go
-    one byte                                                 from Go
-
-So the generator is at most one item ahead."""
+    length of the rest uint32 | kind byte | bytes            to the program
+    one byte                                                 from the program
+"""
 
 import struct
 import sys
@@ -13,12 +13,12 @@ import sys
 from concert import values
 from concert.imports import own
 
-POLL = 0.1  # seconds after which a thread that waits can be interrupted
+POLL = 0.1  # seconds; a thread that waits for the socket can be interrupted this often
 HEAD = struct.Struct("<IB")
 
 
 def stream(result, path, worker):
-    """Sends the items of an iterable, or of an asynchronous one, and returns how many there were."""
+    """Sends the items of an iterable or an asynchronous iterable. Returns the number of items."""
     out = Stream(path, worker)
     if not hasattr(type(result), "__aiter__"):
         return out.each(result)
@@ -67,8 +67,9 @@ class Stream:
         return self.n
 
     def deliver(self, item):
-        """Sends an item when it is asked for. False if no more are."""
-        self.worker.stay()  # a child of the generator's ends here
+        """Waits until the program requests an item, and sends it. Returns False if the program has closed the
+        socket."""
+        self.worker.end_if_forked()  # a child that the generator has forked ends here
         kind, data = values.encode(item)
         if self.n > 0 and not self.wanted():
             return False
@@ -85,6 +86,7 @@ class Stream:
         return True
 
     def wanted(self):
+        """Waits until the program requests an item. Returns False if the program has closed the socket."""
         while True:
             try:
                 return bool(self.conn.recv(1))
@@ -94,16 +96,16 @@ class Stream:
                 return False
 
     def shield(self):
-        """Lets the generator clean up: the task is not interrupted from here on."""
-        self.worker.stay(sys.exc_info()[1])
+        """Makes the task continue without interruption, so that the generator can clean up."""
+        self.worker.end_if_forked(sys.exc_info()[1])
         try:
             self.worker.shield()
         except BaseException:
-            pass  # it came just before
+            pass  # Canceled was raised just before
 
     def close(self):
         try:
-            self.conn.shutdown(self.socket.SHUT_RDWR)  # a child may have it, too
+            self.conn.shutdown(self.socket.SHUT_RDWR)  # a child may have the socket open, too
         except OSError:
             pass
         self.conn.close()

@@ -1,4 +1,4 @@
-"""Values, as they are on the wire: a kind, and bytes."""
+"""Encodes and decodes values: a kind, and bytes."""
 
 import array
 import marshal
@@ -18,7 +18,7 @@ SAMPLE_BYTES = (
     b"g\x00\x00\x00\x00\x00\x00\xe0?s\x01\x00\x00\x00\x00u\x02\x00\x00\x00\xc3\xa9u\x01\x00\x00\x00b(\x01\x00\x00\x00.0"
 )
 
-# Kinds of numbers in a row: of the wire, and the typecode of array.
+# The kinds of slices of numbers, and the typecodes of array.
 TYPECODES = {3: "b", 4: "h", 5: "i", 6: "q", 7: "H", 8: "I", 9: "Q", 10: "f", 11: "d"}
 KINDS = {"b": 3, "h": 4, "H": 7, "f": 10, "d": 11}
 for code in "ilq":
@@ -31,7 +31,7 @@ INT64 = struct.Struct("<q")
 
 
 def check():
-    """Raises an error if this Python writes another format than the pool reads."""
+    """Raises an error if marshal of this Python writes another format than the pool reads."""
     if marshal.dumps(SAMPLE, 2) != SAMPLE_BYTES:
         raise RuntimeError("the marshal module of Python %s writes another format than version 2" % sys.version.split()[0])
 
@@ -44,7 +44,7 @@ def decode(kind, b):
             return marshal.loads(b)
         view = memoryview(b)
         end = 5 + int.from_bytes(view[1:5], "little")
-        return forms.revive(marshal.loads(view[5:end]), view[end:])
+        return forms.replace_forms(marshal.loads(view[5:end]), view[end:])
     if kind == 1:
         return bytes(b)
     if kind == 2:
@@ -80,10 +80,10 @@ def encode(v):
     elif t is str:
         b = text_bytes(v)
         if b is not None:
-            return 2, b  # and else the pool's process refuses it, as within other values
+            return 2, b  # otherwise it is encoded as plain data, and the pool refuses it with an error
     elif t is bytes:
         return 1, v
-    elif t is bytearray:  # another thread may change its length, but for a view
+    elif t is bytearray:  # a memoryview keeps other threads from changing its length
         return 1, bytes(v) if len(v) < 1 << 16 else memoryview(v)
     elif t is memoryview or t is array.array or getattr(t, "__module__", "") == "numpy" and t.__name__ == "ndarray":
         buffer = encode_buffer(v) if t not in plain.hooks else None
@@ -95,7 +95,7 @@ def encode(v):
 
 
 def encode_buffer(v):
-    """Numbers in a row, without looking at each."""
+    """Encodes an array of one dimension by its memory. Returns None if its items have no kind."""
     try:
         view = memoryview(v)
     except (TypeError, ValueError, BufferError):

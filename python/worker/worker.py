@@ -1,7 +1,7 @@
-"""A worker of concert's process pool: reads calls, runs them, writes what came of them.
+"""A worker of a concert pool: it reads calls, runs them, and writes their outcomes.
 
-It needs CPython 3.8 or later and the standard library. What it says and hears is
-described in concert's docs/wire.md; values and names in python/python.go.
+It needs CPython 3.8 or later and the standard library. The protocol is in docs/wire.md, and the
+encoding of values in python/marshal.go.
 """
 
 import importlib
@@ -11,14 +11,14 @@ import struct
 import sys
 import threading
 import time
-from _queue import SimpleQueue  # and not by modules that take their time to import
+from _queue import SimpleQueue  # the modules queue and signal would be slower to import
 from _signal import SIGINT
 from _signal import signal as handle
 from _thread import start_new_thread
 
 from concert import errors, finish, forks, functions, imports, results, values
-from concert.errors import Canceled, Gone
-from concert.forks import flush_others, flush_ours, flush_standard
+from concert.errors import Canceled, ProtocolError
+from concert.forks import flush_replaced, flush_original, flush_streams
 from concert.imports import loaded, modules, own, private
 
 importlib, os, struct, threading, time = map(private, (importlib, os, struct, threading, time))
@@ -30,38 +30,38 @@ RESULT = struct.Struct("<IBIIqBB")
 SHARED = struct.Struct("<IBIIqBBQQ")
 FAILURE = struct.Struct("<IBIIq")
 UINT32 = struct.Struct("<I")
-EVER = 1 << 40
-COMPUTES = 0.05  # seconds in which an event loop that waits has canceled its task
+NO_INDEX = 1 << 40  # greater than the index of every call
+CANCEL_TIME = 0.05  # seconds within which an event loop that does not compute cancels its task
 
 
-class Lane:
-    """A thread that runs calls, one after the other."""
+class Runner:
+    """A thread that runs calls sequentially."""
 
     def __init__(self):
-        self.id = None  # the call that runs, or the last one
-        self.running = False
-        self.interrupted = False
-        self.why = 0  # and the reason, if the pool gave one
-        self.thread = 0  # its number
-        self.fence = threading.Lock()  # always held by the lane
+        self.id = None  # the current call, or the last one
+        self.running = False  # the function of the call runs
+        self.interrupted = False  # the call was interrupted, or must not be interrupted
+        self.why = 0  # the reason of the cancellation, a key of errors.REASONS
+        self.thread = 0  # the identifier of the thread
+        self.fence = threading.Lock()  # always held by the thread; see Worker.calls
         self.fence.acquire()
 
 
 class Worker:
-    """Calls come in frames, and each frame goes to one lane:
+    """The state of this process. The pool sends calls in frames, and one runner runs all calls of a frame:
 
-    one thread    the main thread reads a frame, and runs its calls
-    several       the main thread reads frames for the others, the lanes
+    Options.Threads 1    the main thread is the runner: it reads a frame, and runs the calls
+    more                 the main thread reads frames, and puts them into a queue for the runners
 
-    Two more threads: listen hears what the pool says about calls meanwhile, and attend sees to it
-    that outcomes do not wait in memory while a call runs."""
+    There are two more threads. The thread of listen reads the control pipe. The thread of flush_outcomes writes
+    outcomes to the pipe while a call runs."""
 
     def __init__(self):
         setup = dict(part.split("=", 1) for part in os.environ.pop("CONCERT_WORKER").split()[1:])
         if os.environ.pop("CONCERT_PYTHON_TUNED", None):
-            os.environ.pop("GLIBC_TUNABLES", None)  # what this process had to know
-        self.patience = float(os.environ.pop("CONCERT_PYTHON_PATIENCE", "1"))
-        self.here = forks.mark()
+            os.environ.pop("GLIBC_TUNABLES", None)  # the setting is for this process, not for its children
+        self.thread_time = float(os.environ.pop("CONCERT_PYTHON_THREAD_TIME", "1"))
+        self.in_worker = forks.worker_flag()
         files = [int(fd) for fd in setup["files"].split(",")]
         for fd in files:
             os.set_inheritable(fd, False)
@@ -70,41 +70,41 @@ class Worker:
         self.tasks, out, self.control = self.files = files[:3]
         journal = mmap.mmap(files[3], 0) if len(files) > 3 else None
         self.out = results.Results(out, journal)
-        self.arena = self.places = None
+        self.arena = self.allocator = None
         if len(files) > 4:
             self.arena = memoryview(mmap.mmap(files[4], 0))
             self.half = len(self.arena) // 2
-            self.places = results.Places(self.half, self.out.words)
+            self.allocator = results.Allocator(self.half, self.out.words)
         for fd in files[3:]:
             os.close(fd)
         self.prepare = setup["prepare"] == "true"
         self.report = setup["report"] == "true"
         self.threads = int(setup["threads"])
-        # Without the GIL what one thread writes others may see later, but for locks.
-        self.free = not getattr(sys, "_is_gil_enabled", lambda: True)()
+        # Without the GIL, a thread may see late what another thread has written, unless both use a lock.
+        self.no_gil = not getattr(sys, "_is_gil_enabled", lambda: True)()
         self.marks = self.out.words  # None without a journal
-        # With one thread the journal says which call begins, else a frame does.
-        self.says_started = self.threads > 1 or self.marks is None
-        self.read = bytearray()
-        self.frames = SimpleQueue()  # for lanes that are not the main thread
+        # A worker with one thread marks in the journal which call begins. Otherwise it sends Started.
+        self.sends_started = self.threads > 1 or self.marks is None
+        self.read = bytearray()  # bytes that were read and are not a complete frame
+        self.frames = SimpleQueue()  # frames for runners that are not the main thread
         self.functions = functions.Functions()
-        self.sending = threading.Lock()  # held to send a result by the arena
-        self.gathering = threading.Event()  # attend is awake
-        self.attending = True
-        self.over = SimpleQueue()  # lanes that have ended their last call
-        self.lock = threading.Lock()  # guards what is below, and what lanes run; see calls
-        self.heard = False  # while listen looks at it
-        self.lanes = {}  # by number of thread
+        self.sending = threading.Lock()  # held while a result is written to the arena and sent
+        self.unflushed = threading.Event()  # there may be outcomes to flush; wakes flush_outcomes
+        self.flushing = True  # flush_outcomes runs
+        self.ended = SimpleQueue()  # runners that have ended
+        self.lock = threading.Lock()  # guards the fields below and those of runners; see calls
+        self.control_busy = False  # the thread of listen is reading or changing the fields below
+        self.runners = {}  # by identifier of thread
         self.expected = 0  # the number of the next frame
-        self.begin = {}  # of frames that have come and not ended: the next call
-        self.canceled = {}  # calls that have not begun
-        self.given_back = {}  # of frames, from which call on
-        self.asked = 0  # how often the pool has asked for calls
+        self.next_call = {}  # by number of a frame that has arrived and not ended: the index of its next call
+        self.canceled = {}  # by call: the reason, for canceled calls that have not begun
+        self.given_back = {}  # by number of a frame: the index of the first call that was given back
+        self.take_backs = 0  # number of TakeBacks that were received
 
-    # Frames in.
+    # Reading frames.
 
     def next(self):
-        """The next frame; None at the end."""
+        """Returns the next frame, or None at the end of the pipe."""
         while True:
             have = len(self.read)
             need = 4 + int.from_bytes(self.read[:4], "little") if have >= 4 else 4
@@ -112,24 +112,24 @@ class Worker:
                 frame = bytes(self.read[4:need])
                 del self.read[:need]
                 return frame
-            flush_ours()
-            self.out.say()  # what came of the calls before
-            flush_others()
+            flush_original()
+            self.out.flush()  # the outcomes of earlier calls
+            flush_replaced()
             b = os.read(self.tasks, min(max(64 << 10, need - have), 1 << 20))
             if not b:
                 if self.read:
-                    raise Gone("the end of the calls, in the middle of one")
+                    raise ProtocolError("the pipe of tasks ends within a frame")
                 return None
             self.read += b
 
     def listen(self):
-        """Reads what the pool says about calls, until the pool has gone."""
+        """Reads the control pipe until the pool has ended."""
         try:
-            self.hear()
+            self.read_control()
         except BaseException as e:
             self.fail(e)
 
-    def hear(self):
+    def read_control(self):
         buf = b""
         while True:
             b = os.read(self.control, 4096)
@@ -144,93 +144,96 @@ class Worker:
                 elif kind == b"T" and len(body) == 8:
                     self.take_back(*struct.unpack("<II", body))
 
-    def attend(self):
-        """Puts outcomes into the pipe that have waited for a moment.
+    def flush_outcomes(self):
+        """Writes outcomes to the pipe that a runner has left in memory. No outcome stays in memory, because
 
-        1. A lane leaves an outcome in memory, and then looks whether gathering is set.
-        2. Here gathering is cleared, and then looked whether there are outcomes.
+        1. a runner first leaves an outcome in memory, and then sets unflushed if it is not set;
+        2. this method first clears unflushed, and then flushes outcomes.
 
-        One of the two sees the other, so none is left behind."""
-        while self.attending:
+        If the runner sees unflushed still set, this method clears it later, and so flushes the outcome."""
+        while self.flushing:
             try:
-                self.gathering.wait()
-            except BaseException:  # a task has broken the module threading
+                self.unflushed.wait()
+            except BaseException:  # a task has changed the module threading
                 pass
             quiet = 0
-            while quiet < 10 and self.attending:
+            while quiet < 10 and self.flushing:
                 time.sleep(0.002)
-                quiet = 0 if self.out.say() else quiet + 1
-                flush_ours()
-            self.gathering.clear()
-            if self.out.say():
-                self.gathering.set()
+                quiet = 0 if self.out.flush() else quiet + 1
+                flush_original()
+            self.unflushed.clear()
+            if self.out.flush():
+                self.unflushed.set()
 
-    def to_come(self, seq):
+    def is_future(self, seq):
+        """Whether the frame with this number has not arrived yet."""
         return (seq - self.expected) & 0xFFFFFFFF < 1 << 31
 
     def cancel(self, call, why):
+        """Interrupts a call that runs. If the call has not begun, stores the cancellation."""
         seq, index = call
         with self.lock:
-            self.heard = True
-            for lane in self.lanes.values():
-                if lane.running and lane.id == call and not lane.interrupted:
-                    lane.interrupted = True
-                    lane.why = why
-                    self.interrupt(lane, call)
-            if self.to_come(seq) or index >= self.begin.get(seq, EVER) - 1:
-                self.canceled[call] = why  # it begins soon, is just interrupted, or has ended
-            self.heard = False
+            self.control_busy = True
+            for runner in self.runners.values():
+                if runner.running and runner.id == call and not runner.interrupted:
+                    runner.interrupted = True
+                    runner.why = why
+                    self.interrupt(runner, call)
+            if self.is_future(seq) or index >= self.next_call.get(seq, NO_INDEX) - 1:
+                self.canceled[call] = why  # the call has not begun, was interrupted above, or has ended
+            self.control_busy = False
 
-    def interrupt(self, lane, call):
-        """Has the function of a call end: by an exception at its next step, or, of a coroutine that waits, by
-        asyncio's own cancellation. The caller holds the lock."""
-        run = running(lane)
+    def interrupt(self, runner, call):
+        """Makes the function of a call end. A coroutine is canceled by its event loop. In other functions,
+        Canceled is raised at the next step. The caller holds the lock."""
+        run = running(runner)
         if run is None:
-            set_async_exception(lane.thread, Canceled)
+            set_async_exception(runner.thread, Canceled)
             return
         run.cancel()
-        threading.Thread(target=self.insist, args=(lane, call, run), daemon=True, name="concert-cancel").start()
+        threading.Thread(target=self.interrupt_busy, args=(runner, call, run), daemon=True, name="concert-cancel").start()
 
-    def insist(self, lane, call, run):
-        """Interrupts a coroutine that computes: its loop cannot cancel it."""
-        if run.heard.wait(COMPUTES):
+    def interrupt_busy(self, runner, call, run):
+        """Raises Canceled in a coroutine that computes, because its event loop cannot cancel it."""
+        if run.handled.wait(CANCEL_TIME):
             return
         with self.lock:
-            self.heard = True
-            if lane.running and lane.id == call and not run.heard.is_set():
-                set_async_exception(lane.thread, Canceled)
-            self.heard = False
+            self.control_busy = True
+            if runner.running and runner.id == call and not run.handled.is_set():
+                set_async_exception(runner.thread, Canceled)
+            self.control_busy = False
 
     def shield(self):
-        """Keeps the task of this thread from being interrupted from now on."""
-        lane = self.lanes.get(threading.get_ident())
-        if lane is None:
+        """Makes the task of this thread continue without interruption from now on."""
+        runner = self.runners.get(threading.get_ident())
+        if runner is None:
             return
         with self.lock:
-            if lane.interrupted:
-                set_async_exception(lane.thread, None)  # it may not have come yet
-            lane.interrupted = True
-            run = running(lane)
+            if runner.interrupted:
+                set_async_exception(runner.thread, None)  # the exception may not be raised yet
+            runner.interrupted = True
+            run = running(runner)
             if run is not None:
-                run.heard.set()
+                run.handled.set()
 
     def take_back(self, seq, index):
+        """Handles a TakeBack: gives back the calls of a frame from this index on, and answers."""
         with self.lock:
-            self.heard = True
-            if seq not in self.begin and not self.to_come(seq):
-                index = 0xFFFFFFFF
-            elif self.marks is not None:  # the pool has looked which calls have begun
-                index = self.given_back[seq] = min(index, self.given_back.get(seq, EVER))
+            self.control_busy = True
+            if seq not in self.next_call and not self.is_future(seq):
+                index = 0xFFFFFFFF  # the frame has ended
+            elif self.marks is not None:  # the pool has read in the journal which calls have begun
+                index = self.given_back[seq] = min(index, self.given_back.get(seq, NO_INDEX))
             else:
-                index = self.given_back[seq] = max(index, self.begin.get(seq, 0))
-            self.asked += 1
-            self.heard = False
+                index = self.given_back[seq] = max(index, self.next_call.get(seq, 0))
+            self.take_backs += 1
+            self.control_busy = False
         self.out.put(ord("G"), struct.pack("<II", seq, index))
 
-    # Life.
+    # The start and the end of the worker.
 
     def run(self):
-        handle(SIGINT, lambda *_: None)  # the pool decides; what tasks start does not inherit this
+        handle(SIGINT, lambda *_: None)  # the pool handles Ctrl-C; children of tasks do not inherit this handler
         self.out.put(ord("H"), b"concert" + struct.pack("<II", VERSION, self.flags()))
         threading.Thread(target=self.listen, daemon=True, name="concert").start()
         try:
@@ -239,100 +242,100 @@ class Worker:
             sys.path[0:0] = [p.replace("%3A", ":").replace("%25", "%") for p in path if p]
             for name in os.environ.pop("CONCERT_PYTHON_IMPORT", "").split():
                 importlib.import_module(name)
-                self.stay()
+                self.end_if_forked()
             if self.prepare:
                 frame = self.next()
                 if frame is None:
                     return
                 _, name, args = self.parse(frame)
                 self.functions.find(name)(self.argument(args[0]))
-                self.stay()
+                self.end_if_forked()
         except BaseException as e:
-            self.stay(e)
+            self.end_if_forked(e)
             self.out.put(ord("B"), errors.describe(e))
             self.end(111)
-        threading.Thread(target=self.attend, daemon=True, name="concert-out").start()
+        threading.Thread(target=self.flush_outcomes, daemon=True, name="concert-out").start()
         self.out.put(ord("Y"))
-        lanes = [threading.Thread(target=self.lane, daemon=True, name="concert-%d" % i) for i in range(self.threads)]
+        runners = [threading.Thread(target=self.run_frames, daemon=True, name="concert-%d" % i) for i in range(self.threads)]
         if self.threads > 1:
-            for lane in lanes:
-                lane.start()
+            for runner in runners:
+                runner.start()
         else:
-            lane = self.new_lane()
+            runner = self.new_runner()
         while True:
             frame = self.next()
             if frame is None:
                 break
             if frame[:1] != b"C":
-                raise Gone("a frame of type %r" % frame[:1])
+                raise ProtocolError("a frame of type %r" % frame[:1])
             with self.lock:
                 (self.expected,) = struct.unpack_from("<I", frame, 1)
-                self.begin[self.expected] = 0
+                self.next_call[self.expected] = 0
                 self.expected += 1
             if self.threads > 1:
                 self.frames.put(frame)
             else:
-                self.calls(lane, frame)
+                self.calls(runner, frame)
         if self.threads > 1:
-            for lane in lanes:
+            for runner in runners:
                 self.frames.put(None)
-            for _ in lanes:
-                self.over.get()
-        self.release(lanes)
+            for _ in runners:
+                self.ended.get()
+        self.release(runners)
 
     def flags(self):
         if self.marks is None:
             return 0
-        return GATE if self.says_started else GATE | MARKS
+        return GATE if self.sends_started else GATE | MARKS
 
-    def release(self, lanes):
-        """Leaves the end of the process to the interpreter."""
-        flush_ours()
-        self.out.say()
-        flush_others()
-        self.attending = False
-        self.gathering.set()
-        finish.begin(self.patience)
+    def release(self, runners):
+        """Prepares the normal end of the interpreter, after the last call."""
+        flush_original()
+        self.out.flush()
+        flush_replaced()
+        self.flushing = False
+        self.unflushed.set()
+        finish.limit_exit(self.thread_time)
         if self.threads > 1:
-            for lane in lanes:
-                lane.join()
-        close_loop()  # that of the only lane, or of Options.Init
-        self.functions.__init__()  # the modules of tasks are taken apart, with the files that they have open
+            for runner in runners:
+                runner.join()
+        close_loop()  # the event loop of the main thread
+        self.functions.__init__()  # drop the functions, so that their modules are finalized and close their files
 
-    def stay(self, e=None):
-        """Returns in the worker. In a child that a task has forked it does not."""
-        if not self.here[0]:
-            forks.leave(e)
+    def end_if_forked(self, e=None):
+        """Ends this process if it is a child that a task has forked. In the worker, does nothing."""
+        if not self.in_worker[0]:
+            forks.end_child(e)
 
-    def new_lane(self):
-        lane = Lane()
-        lane.thread = threading.get_ident()
+    def new_runner(self):
+        runner = Runner()
+        runner.thread = threading.get_ident()
         with self.lock:
-            self.lanes[lane.thread] = lane
-        return lane
+            self.runners[runner.thread] = runner
+        return runner
 
-    def lane(self):
-        lane = self.new_lane()
+    def run_frames(self):
+        runner = self.new_runner()
         try:
             while True:
                 if self.frames.empty():
-                    self.out.say()
+                    self.out.flush()
                 frame = self.frames.get()
                 if frame is None:
-                    break  # the main thread says the rest
-                self.calls(lane, frame)
+                    break
+                self.calls(runner, frame)
         except BaseException as e:
             self.fail(e)
-        self.over.put(lane)
+        self.ended.put(runner)
         close_loop()
 
     def fail(self, e):
-        """Ends the process, whatever threads run, because this thread cannot continue. A task may have replaced
-        code that writes the traceback: if that hangs, the process ends after a second."""
-        self.stay(e)
+        """Ends the process, because this thread of the worker has failed. A task may have replaced the functions
+        that write the traceback. If they hang, the process ends after a second."""
+        self.end_if_forked(e)
         start_new_thread(exit_after, (1, 1))
-        if errors.derives(type(e), Gone):
-            print("concert: from the pool came", e, file=sys.stderr)
+        if errors.derives(type(e), ProtocolError):
+            print("concert: bad frame from pool:", e, file=sys.stderr)
             self.end(112)
         try:
             sys.excepthook(type(e), e, errors.traceback_of(e))
@@ -340,19 +343,19 @@ class Worker:
             self.end(1)
 
     def end(self, code):
-        """Exits at once: the worker is of no use."""
+        """Exits at once, with this exit code."""
         try:
-            flush_ours()
-            self.out.say()
-            flush_others()
+            flush_original()
+            self.out.flush()
+            flush_replaced()
         finally:
             os._exit(code)
 
     # Calls.
 
     def parse(self, frame):
-        seq, _, n = struct.unpack_from("<IqH", frame, 1)  # the pool sees to the deadline
-        name = str(frame[15 : 15 + n], "utf-8", "surrogateescape")  # no function has a name that is not UTF-8
+        seq, _, n = struct.unpack_from("<IqH", frame, 1)  # the deadline is ignored: the pool cancels the call
+        name = str(frame[15 : 15 + n], "utf-8", "surrogateescape")  # for a name that is not UTF-8, find fails
         (count,) = struct.unpack_from("<H", frame, 15 + n)
         at = 17 + n
         args = []
@@ -364,28 +367,30 @@ class Worker:
             at = end
         return seq, name, args
 
-    def calls(self, lane, frame):
+    def calls(self, runner, frame):
         """Runs the calls of a frame.
 
-        A small call takes less time than a few locks, so there is none where listen has said
-        nothing. This is how a lane and listen get along:
+        A few locks take more time than a small call. So a runner acquires the lock only if the thread of listen
+        is handling a cancellation or a TakeBack, or has stored one:
 
-        1. The lane writes which call it begins, and then looks whether listen is at it, or has
-           left word about calls. If so it asks again, with the lock.
-        2. Listen, with the lock, says that it is at it, and then looks what the lane runs.
-        3. The lane writes that it runs nothing any more, and then looks whether listen is at it.
+        1. To begin a call, the runner first writes next_call and running. Then it reads control_busy, given_back
+           and canceled. If one of them is set, it acquires the lock and reads them again.
+        2. To handle a frame, the thread of listen acquires the lock and sets control_busy. Then it reads what the
+           runner has written.
+        3. To end a call, the runner first clears running, and then reads control_busy.
 
-        One of the two sees the other. That takes the GIL: without it there is always the lock.
+        Each thread writes before it reads, so at least one of them sees what the other has written. The GIL makes
+        this correct. Without the GIL, the runner always acquires the lock.
 
-        So do a lane and the pool, which takes calls back although this process may be stopped:
+        A runner and the pool decide in the same way who has a call that the pool takes back, although this process
+        may be stopped:
 
-        1. The lane marks in the journal which call it begins, and then reads there how often the pool
-           has asked for calls. It waits until listen has read as many questions.
-        2. The pool counts its next question there, then reads what is marked, and asks for calls
-           that are not.
+        1. The runner sets a mark in the journal for the call that it begins. Then it reads the gate, the number of
+           TakeBacks that the pool has sent, and waits until the thread of listen has received that many.
+        2. The pool increases the gate. Then it reads the mark, and sends a TakeBack of the calls without a mark.
 
-        The fence keeps the processor from reading before it writes. A slot with the number of another frame
-        means that the pool has taken all of this one back."""
+        The fence makes the processor write before it reads. If the slot has the number of another frame, the pool
+        has taken back all calls of this frame."""
         seq, name, args = self.parse(frame)
         mark = SLOTS_AT + seq % SLOTS
         marks = self.marks
@@ -393,107 +398,109 @@ class Worker:
             args = ()
         begun = time.perf_counter_ns()
         for index, arg in enumerate(args):
-            lane.id = call = seq, index
-            self.begin[seq] = index + 1
-            dropped = 0
+            runner.id = call = seq, index
+            self.next_call[seq] = index + 1
+            reason = 0
             if marks is not None:
                 marks[mark] = seq << 32 | index + 1 << 16
-                lane.fence.release()
-                lane.fence.acquire()
+                runner.fence.release()
+                runner.fence.acquire()
                 asked = marks[GATE_AT]
-                while self.asked < asked:
+                while self.take_backs < asked:
                     time.sleep(0.0005)
-            if self.heard or self.given_back or self.canceled or self.free:
+            if self.control_busy or self.given_back or self.canceled or self.no_gil:
                 with self.lock:
-                    if index >= self.given_back.get(seq, EVER):
+                    if index >= self.given_back.get(seq, NO_INDEX):
                         break
-                    dropped = self.canceled.pop(call, 0)
-            if self.says_started and not dropped:
+                    reason = self.canceled.pop(call, 0)
+            if self.sends_started and not reason:
                 self.out.put(ord("S"), struct.pack("<II", seq, index))
-            begun = self.call(lane, call, name, arg, dropped, begun)
+            begun = self.call(runner, call, name, arg, reason, begun)
         with self.lock:
-            del self.begin[seq]
+            del self.next_call[seq]
             self.given_back.pop(seq, None)
             if self.canceled:
                 self.canceled = {c: why for c, why in self.canceled.items() if c[0] != seq}
 
-    def call(self, lane, call, name, arg, dropped, begun):
-        """Runs one call, and returns when it ended; dropped is the reason if it is canceled already, or 0. A
-        cancellation is an exception that comes between any two steps while lane.running is True; what is outside
-        of that must not be torn by it."""
+    def call(self, runner, call, name, arg, reason, begun):
+        """Runs one call, and returns the time of its end. reason is the reason if the call was canceled before it
+        began, and otherwise 0.
+
+        Canceled may be raised between any two steps while runner.running is True. Statements that must not be
+        interrupted run while it is False."""
         kind = value = failure = None
         f = self.functions.known.get(name)
-        if f is None and not dropped:
+        if f is None and not reason:
             try:
-                f = self.functions.find(name)  # not to be interrupted: half a module is of no use
-                self.stay()
+                f = self.functions.find(name)  # not interrupted, because an import would leave half a module
+                self.end_if_forked()
             except BaseException as e:
-                self.stay(e)
-                return self.answer(lane, call, begun, None, None, errors.describe(e))
-        step = 0  # 1: run, 2: described, 3: not to be interrupted any more
+                self.end_if_forked(e)
+                return self.send_outcome(runner, call, begun, None, None, errors.describe(e))
+        step = 0  # 1: the function runs, 2: the result is encoded, 3: the call can no longer be interrupted
         while step < 3:
             try:
                 if step == 0:
                     step = 1
-                    lane.why = dropped
-                    lane.interrupted = dropped > 0  # then listen does not: it comes once
-                    lane.running = True
-                    if self.heard or self.canceled or self.free:
+                    runner.why = reason
+                    runner.interrupted = reason > 0  # then listen does not interrupt the call a second time
+                    runner.running = True
+                    if self.control_busy or self.canceled or self.no_gil:
                         with self.lock:
-                            dropped = dropped or self.canceled.pop(call, 0)
-                            if dropped:
-                                lane.interrupted, lane.why = True, dropped
-                    if dropped:
+                            reason = reason or self.canceled.pop(call, 0)
+                            if reason:
+                                runner.interrupted, runner.why = True, reason
+                    if reason:
                         raise Canceled()
                     try:
                         if "asyncio" in modules:
                             set_loop()
                         result = f(self.argument(arg))
-                        if not self.here[0]:
-                            forks.leave()
+                        if not self.in_worker[0]:
+                            forks.end_child()
                         kind, value = values.encode(result)
                     except BaseException as e:
-                        if not self.here[0]:
-                            forks.leave(e)
+                        if not self.in_worker[0]:
+                            forks.end_child(e)
                         kind = None
-                        failure = errors.describe(e, lane.why, True)
+                        failure = errors.describe(e, runner.why, True)
                     step = 2
-                lane.running = False
-                if self.heard or lane.interrupted or self.free:
-                    with self.lock:  # listen has done what it was at
-                        lane.running = False
-                    if lane.interrupted:
-                        set_async_exception(lane.thread, None)  # it may not have come yet
-                        lane.interrupted = False
+                runner.running = False
+                if self.control_busy or runner.interrupted or self.no_gil:
+                    with self.lock:  # waits until listen has handled its frame
+                        runner.running = False
+                    if runner.interrupted:
+                        set_async_exception(runner.thread, None)  # the exception may not be raised yet
+                        runner.interrupted = False
                 step = 3
             except Canceled:
                 if step == 1:
-                    kind = None  # before it ran, or while it was described
+                    kind = None  # canceled before the function ran, or while the result was encoded
                     step = 2
-        return self.answer(lane, call, begun, kind, value, failure)
+        return self.send_outcome(runner, call, begun, kind, value, failure)
 
-    def answer(self, lane, call, begun, kind, value, failure):
-        """Says what came of a call, and returns when it ended."""
+    def send_outcome(self, runner, call, begun, kind, value, failure):
+        """Sends the outcome of a call, and returns the time of its end."""
         now = time.perf_counter_ns()
         if failure is None and kind is None:
-            failure = errors.describe(Canceled(), lane.why)
+            failure = errors.describe(Canceled(), runner.why)
         if self.outcome(call, now, now - begun, kind, value, failure):
-            flush_standard()
-        elif not self.gathering.is_set():
-            self.gathering.set()
+            flush_streams()
+        elif not self.unflushed.is_set():
+            self.unflushed.set()
         return now
 
     def outcome(self, call, now, ran, kind, value, failure):
-        """Puts the frame together; True if all that was to be said is in the pipe."""
+        """Builds and adds the frame of an outcome. Returns True if all frames are in the pipe."""
         seq, index = call
         if failure is None and len(value) > 1 << 30:
             failure = errors.describe(ValueError("the result has %d bytes, more than %d" % (len(value), 1 << 30)))
         if failure is not None:
             return self.out.outcome(now, FAILURE.pack(17 + len(failure), ord("F"), seq, index, ran), failure)
         n = len(value)
-        if n > LARGE and self.places is not None:
-            with self.sending:  # places are given back in the order of the results
-                at = self.places.take(n)
+        if n > LARGE and self.allocator is not None:
+            with self.sending:  # spans of the arena are freed in the order of the results
+                at = self.allocator.allocate(n)
                 if at is not None:
                     self.arena[self.half + at : self.half + at + n] = value
                     return self.out.outcome(now, SHARED.pack(35, ord("R"), seq, index, ran, 1, kind, at, n))
@@ -505,7 +512,7 @@ class Worker:
             return values.decode(arg[1], arg[2:])
         offset, n = struct.unpack_from("<QQ", arg, 2)
         if self.arena is None or offset + n > self.half:
-            raise Gone("an argument where no memory is")
+            raise ProtocolError("an argument outside of the shared memory")
         return values.decode(arg[1], self.arena[offset : offset + n])
 
 
@@ -519,22 +526,22 @@ def set_async_exception(thread, kind):
         ctypes = own("ctypes")
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
     except (ImportError, AttributeError):
-        pass  # a Python without it: the pool's patience ends, and it kills
+        pass  # this Python cannot interrupt a thread: the pool kills the worker after Options.Grace
 
 
-def running(lane):
-    """The coroutine that a thread runs; None if there is none."""
+def running(runner):
+    """Returns the coroutine that a runner runs, or None."""
     coroutines = loaded("concert.coroutines")
-    return coroutines.running.get(lane.thread) if coroutines is not None else None
+    return coroutines.running.get(runner.thread) if coroutines is not None else None
 
 
 def set_loop():
-    """Makes the event loop of a lane the one of asyncio."""
-    if threading.get_ident() in current.lanes:
+    """Makes the event loop of this runner the current one of asyncio."""
+    if threading.get_ident() in current.runners:
         try:
             own("concert.coroutines").current()
         except Exception:
-            pass  # there are no more files, or asyncio has another policy: coroutines will say so
+            pass  # too many open files, or another event loop policy: a coroutine fails with this error
 
 
 def close_loop():
@@ -547,22 +554,23 @@ def close_loop():
             sys.excepthook(type(e), e, e.__traceback__)
 
 
-def equip(concert, worker):
+def add_functions(concert, worker):
     """Adds progress and Canceled to the module concert, which tasks can import."""
 
     def progress(done, total=0):
-        """Says how far the task is: so many of so many units, 0 if that is not known."""
+        """Reports that done units of total are done. total is 0 if it is unknown."""
         amounts = struct.pack("<qq", int(done), int(total))
-        if not worker.here[0]:
-            return  # in a child, which is no task
-        with worker.lock:  # meanwhile nobody interrupts, and who has been is not to tear a frame
-            lane = worker.lanes.get(threading.get_ident())
-            if lane is None and worker.threads == 1:
-                (lane,) = worker.lanes.values()  # a thread of the task's own: the task is not to end now
-                worker.heard = True
-            if lane and lane.running and worker.report and not lane.interrupted:
-                worker.out.put(ord("P"), struct.pack("<II", *lane.id), amounts)
-            worker.heard = False
+        if not worker.in_worker[0]:
+            return  # a child that a task has forked
+        with worker.lock:  # so that the call is not interrupted while it writes a frame
+            runner = worker.runners.get(threading.get_ident())
+            if runner is None and worker.threads == 1:
+                # A thread that the task has started. The call does not end while control_busy is set.
+                (runner,) = worker.runners.values()
+                worker.control_busy = True
+            if runner and runner.running and worker.report and not runner.interrupted:
+                worker.out.put(ord("P"), struct.pack("<II", *runner.id), amounts)
+            worker.control_busy = False
 
     concert.progress = progress
     concert.Canceled = Canceled
@@ -582,7 +590,7 @@ def main():
     global current
     current = worker = Worker()
     imports.finder.imported_asyncio = set_loop
-    equip(sys.modules["concert"], worker)
+    add_functions(sys.modules["concert"], worker)
     forks.register(worker)
     finish.register()
     try:
