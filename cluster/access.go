@@ -11,15 +11,15 @@ import (
 // Access configures the connection to the servers, and the key for it. The zero
 // value is for servers that require no key.
 type Access struct {
-	// Key is the name of a key file, as concertd makes it. The file holds the
-	// seed of an nkey and, in the PEM format, the certificate of the authority,
-	// which identifies servers and clients, and the certificate of the key.
+	// Key is the name of a key file that concertd has made. The file contains
+	// the seed of an nkey and two certificates in the PEM format: that of the
+	// authority, which identifies servers and clients, and that of the key.
 	// Empty means that the servers require no key.
 	Key string
 
 	// TLS is for servers with other certificates. Nil means the certificates in
-	// the key file, if it has any. Otherwise the URL's scheme decides, with the
-	// system's certificates.
+	// the key file, if there are any. Otherwise the connection uses TLS if the
+	// URL says so, with the certificates of the system.
 	TLS *tls.Config
 
 	// InProcess, if set, is a server in this process, such as
@@ -37,7 +37,6 @@ func (a *Access) connect(ctx context.Context, url, name string) (*jet.Conn, erro
 // CheckURL returns an error if a list of server URLs is invalid, as Dial would.
 func CheckURL(list string) error { return jet.CheckURLs(list) }
 
-// Redacted returns a list of server URLs without parts that may be a password,
-// for output. If a URL is invalid, the result has "..." in its place, because
-// the invalid part may be in the password.
+// Redacted returns a list of server URLs without passwords, for output. It
+// replaces an invalid URL by "...", because any part of it may be a password.
 func Redacted(list string) string { return jet.Redacted(list) }

@@ -25,14 +25,14 @@ type Options struct {
 	// the client is the key's public half, and this field is not used.
 	Client string
 
-	// Queue is the maximum number of tasks of a function that wait in this
-	// process, in addition to those that have been sent to the cluster. Zero
-	// means 1024.
+	// Queue is the maximum number of queued tasks of a function in this
+	// process, in addition to the tasks that were sent to the cluster. Submit
+	// blocks while the queue is full. Zero means 1024.
 	Queue int
 
-	// Grace is how long Shutdown waits for tasks that it has canceled, and how
-	// long a canceled task waits for a report from the cluster before it
-	// settles with [ErrLost]. Zero means 10 seconds.
+	// Grace is how long Shutdown waits for tasks that it has canceled. It is
+	// also how long a canceled task waits for its outcome from the cluster,
+	// before it settles with [ErrLost]. Zero means 10 seconds.
 	Grace time.Duration
 
 	// Observer, if set, is called for each step of each task. The slots of
@@ -52,10 +52,10 @@ const (
 
 // These are errors of tasks, in addition to those that their functions return.
 var (
-	// ErrLost is wrapped by the error of a canceled task about which the
-	// cluster has reported nothing for the grace period. It is also wrapped by
-	// the error of a task that was sent four times, if the servers lost the
-	// task or its result each time. Such a task may have run, or may still run.
+	// ErrLost is wrapped by the error of a canceled task if no outcome arrives
+	// from the cluster within Options.Grace. It is also wrapped by the error of
+	// a task that was sent four times, if the servers lost the task or its
+	// result each time. Such a task may have run, or may still run.
 	ErrLost = client.ErrLost
 
 	// ErrDead is wrapped by the error of a task that was abandoned because its

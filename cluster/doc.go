@@ -48,9 +48,9 @@
 //
 // Every few seconds the workers report their capability sets and slots. A
 // client sends as many tasks of a function as there are slots, and more only if
-// the tasks are quick. The other tasks wait in the client, where they can be
-// canceled with certainty. So the queues on the servers are short, and a client
-// does not delay the tasks of another one for long.
+// the tasks are quick. The other tasks wait in the client. So a canceled task
+// in the client never runs, the queues on the servers are short, and a client
+// does not delay the tasks of another client for long.
 //
 // The client is in internal/client, and the worker in internal/worker. Both use
 // internal/jet (the connection), internal/members (which workers exist) and
@@ -78,35 +78,35 @@
 //   - The value or the error that a function returns is its result, unless the
 //     submitter has used [WithRetry].
 //   - If the context of a task ends, the task is dropped, or the context of its
-//     function is canceled, on whichever machine it is. The deadline of a
-//     context is sent as a time, so the clocks of the machines should agree.
+//     function is canceled, on any machine. The deadline of a context is sent
+//     as a time, so the clocks of the machines should agree.
 //   - Arguments and results of more than 256 KiB are sent in parts, in a stream
-//     of their own. The parts are removed when they have been read, and those
-//     of tasks with ids after a week.
-//   - Messages that tell the client that a task runs, or how far it is, may be
-//     lost. They are for display only.
-//   - [WithID] gives ids to tasks. A program that was stopped finds the results
-//     of such tasks again.
+//     of their own. The parts are removed when they have been read, or after a
+//     week if the task has an id.
+//   - The client also receives hints: messages that a task runs, and its
+//     progress. Hints may be lost. They are for display only.
+//   - [WithID] gives ids to tasks. By the ids, a program that starts again
+//     finds the results of such tasks.
 //   - When a capability set has no workers, its tasks go to workers with
 //     another set that has the function.
 //
-// # The corners
+// # Details
 //
 // A task that submits a task to the same cluster, and waits for it, keeps its
 // slot while it waits. If the tasks in all slots wait for tasks without a slot,
 // none of them continues. Give such waits a deadline, or let the client submit
 // the inner tasks.
 //
-// If a canceled task is not reported about for Options.Grace, it settles with
-// ErrLost: the servers, or all workers, cannot be reached. The task may still
-// run.
+// If the cluster does not report the end of a canceled task within
+// Options.Grace, because the servers or all workers cannot be reached, the task
+// settles with ErrLost. The task may still run.
 //
 // The last 16,384 cancellations of a client are kept for 25 hours. A canceled
 // task that no worker has received in this time runs when a worker offers its
 // function.
 //
-// If a client does not take a result, the servers keep it for two hours, or for
-// a week if its task has an id.
+// If a client does not receive a result, the servers keep the result for two
+// hours, or for a week if its task has an id.
 //
 // The client looks for the result of a task with an id only when a worker
 // offers the function, because tasks wait in the client until then.
@@ -119,52 +119,52 @@
 // # Lost tasks and results
 //
 // Servers can lose a task or its result: a server starts again with an empty
-// disk, a result expires before its client has taken it, or a stream is purged.
-// So the client asks the servers about each task 30 seconds after it was sent,
-// and then every 30 seconds. It asks about all tasks when it has reconnected,
-// and when the servers have forgotten its session. So it notices a loss within
-// 40 seconds, or within 2 seconds after it has reconnected. It asks about 50
-// tasks per second, and about 256 per second after it has reconnected. With
-// more outstanding tasks it takes longer in proportion. While the servers do
-// not answer, it repeats its requests.
+// disk, a result expires before its client has received it, or a stream is
+// purged. So the client asks the servers about each task 30 seconds after it
+// was sent, and then every 30 seconds. It asks about all tasks when it has
+// reconnected, and when the servers have deleted its session. So it notices a
+// loss within 40 seconds, or within 2 seconds after it has reconnected. It asks
+// about 50 tasks per second, and about 256 per second after it has reconnected.
+// With more outstanding tasks it takes longer in proportion. While the servers
+// do not answer, it repeats its requests.
 //
 // The client sends a lost task again, unless the task has an id and its result
 // is kept. If a worker still runs the task, it runs twice, and one result
 // counts. After three resends the task settles with ErrLost.
 //
-// A task that was being sent to a worker whose connection broke at that moment
-// waits for half a minute, until its lease ends.
+// If the connection of a worker breaks while the servers send it a task, the
+// task waits for half a minute, until its lease ends.
 //
 // # Failures of servers and machines
 //
 // A cluster of three servers continues when one is lost. While the others elect
-// a leader, no results arrive: for 4 to 14 seconds in the project's test (go
-// test ./cluster -run TestStorm -storm 2000), which kills and cuts off each
-// server in turn. Tasks of a lost worker run on another one half a minute
-// later.
+// a leader, no results arrive. This takes 4 to 14 seconds in the project's test
+// (go test ./cluster -run TestStorm -storm 2000), which kills or disconnects
+// one server after the other. Tasks of a lost worker run on another worker half
+// a minute later.
 //
 // A server acknowledges a message after it has written it to a file. So the
 // message survives a crash of the server process. The operating system writes
 // it to the disk up to two minutes later, or at once with concertd serve
 // --sync. Without --sync, a single server that loses power may lose the tasks
-// and results of these two minutes. Of three servers, each with its own power
-// supply, one may fail without a loss.
+// and results of these two minutes. If there are three servers with separate
+// power supplies, one of them can lose power without a loss of tasks.
 //
 // When the servers have stored a heartbeat, a function or a cancellation,
-// clients and workers usually receive it at once. In the worst case, a worker
-// and its functions are known 30 seconds later, or 3 seconds later if a
-// heartbeat arrives, and a cancellation is known 3 seconds later. This does not
-// depend on the order in which programs and servers start. Add the time in
-// which the servers answer a read, and the time for which they cannot be
-// reached.
+// clients and workers usually receive it at once. In the worst case, a client
+// receives a worker and its functions 30 seconds later, or 3 seconds later if a
+// heartbeat arrives, and a worker receives a cancellation 3 seconds later. This
+// does not depend on the order in which programs and servers start. Add the
+// time in which the servers answer a read, and the time for which they cannot
+// be reached.
 //
 // If the clock of a server jumps forward, stored messages expire and leases
-// end. Then tasks that are running may run twice, results that expire are lost
-// as above, and a client that dials then may learn the functions of workers
-// only five minutes later. If the clock jumps back by some time, the lease of a
-// task whose worker is lost, and the pause between two attempts, last longer by
-// that time. Nothing else takes longer. A client measures time with its
-// monotonic clock, except for deadlines.
+// end. Then running tasks may run twice, results that expire are lost as
+// described above, and a client that connects at this time may receive the
+// functions of workers only five minutes later. If the clock jumps back by some
+// time, the lease of a task whose worker is lost, and the pause between two
+// attempts, last longer by that time. Nothing else takes longer. A client
+// measures time with its monotonic clock, except for deadlines.
 //
 // If a worker, a client or the only server gets no CPU time for five seconds,
 // because it is stopped or its machine is busy, its tasks are delayed by that

@@ -65,11 +65,11 @@ type Worker struct {
 	Capabilities string    `json:"capabilities"` // the same for workers with the same functions
 	Functions    []string  `json:"functions"`    // by name
 	Slots        int       `json:"slots"`        // how many tasks it can run concurrently
-	Running      int       `json:"running"`      // how many it runs, as of its last heartbeat
-	Finished     int64     `json:"finished"`     // how many it has run, as of its last heartbeat
-	Failed       int64     `json:"failed"`       // how many of these returned an error
-	Since        time.Time `json:"since"`
-	Draining     bool      `json:"draining"` // it takes no more tasks
+	Running      int       `json:"running"`      // number of running tasks at the time of the last heartbeat
+	Finished     int64     `json:"finished"`     // number of tasks that have ended, at that time
+	Failed       int64     `json:"failed"`       // number of these tasks that returned an error
+	Since        time.Time `json:"since"`        // when the worker started
+	Draining     bool      `json:"draining"`     // the worker is stopping and accepts no more tasks
 }
 
 // Workers returns the workers, sorted by host and then by start time.
@@ -223,10 +223,10 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	return in.discardDuplicates(ctx, stream, msg)
 }
 
-// discardDuplicates removes the other letters of the same task. There can be
-// several: if a worker has stored a letter and does not receive the
-// acknowledgment, or is lost at that moment, another worker gets the task and
-// stores another letter.
+// discardDuplicates removes the other dead letters of the same task. There can
+// be several: if a worker has stored a dead letter, and does not receive the
+// acknowledgment or is lost at that moment, another worker gets the task and
+// stores another dead letter.
 func (in *Inspector) discardDuplicates(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
 	set, client, ok := wire.DeadTask(letter.Subject)
 	id := letter.Header.Get(jetstream.MsgIDHeader)

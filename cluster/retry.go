@@ -11,16 +11,16 @@ import (
 )
 
 // WithRetry returns a context whose tasks run again when their function fails,
-// as with [concert.Retry]. But between two attempts the servers keep the task,
-// and it takes no slot of a worker, so a pause may be as long as a day. Another
-// worker may run the next attempt. An attempt that ends because its worker is
-// lost counts as well. If the last attempt fails, the task becomes a dead
-// letter, which can be replayed, and its error is that of its function.
+// as with [concert.Retry]. But between two attempts, the servers store the
+// task, and it uses no slot of a worker, so a pause may be as long as a day.
+// Another worker may run the next attempt. An attempt also counts if its worker
+// is lost. If the last attempt fails, the task becomes a dead letter, which can
+// be replayed, and settles with the error of its function.
 //
-// Attempts may be up to 1000, and Delay and MaxDelay up to a day. If must be
-// nil, because the worker decides: it tries again after all errors except those
-// of a context. There is no attempt after the deadline of a task. WithRetry
-// panics if an option is out of range.
+// Attempts may be up to 1000, and Delay and MaxDelay up to a day. The option If
+// must be nil: the worker tries again after all errors except those of a
+// context. There is no attempt after the deadline of a task. WithRetry panics
+// if an option is out of range.
 func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context {
 	var o concert.RetryOptions
 	if opts != nil {

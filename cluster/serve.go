@@ -29,24 +29,24 @@ type ServeOptions struct {
 	// 65,536. Zero means the Width of the executor.
 	Slots int
 
-	// Grace is how long running tasks may continue when the worker stops. Then
-	// they are canceled, and go to another worker. Serve waits for canceled
-	// tasks for the same time again. Zero means 30 seconds.
+	// Grace is how long running tasks may continue when the worker stops. After
+	// this time, they are canceled, and go to another worker. Serve waits for
+	// canceled tasks for the same time again. Zero means 30 seconds.
 	Grace time.Duration
 
-	// MaxBytes bounds the encoded arguments and results that the worker holds.
-	// A quarter of it is for messages, and the rest is for large values, which
-	// are stored in parts outside the messages. The decoded values in the
-	// functions come on top. A task with a large argument waits until there is
-	// room for it, and tasks that need less memory overtake it. The worker
-	// accepts an argument that is larger than this room when it holds no other
-	// large argument. Zero means 128 MiB, and less than 16 MiB means 16 MiB.
-	// Negative means no limit.
+	// MaxBytes is the maximum size of the encoded arguments and results that
+	// the worker holds at any time. A quarter is for messages, and the rest is
+	// for large values, which are stored in parts outside the messages. Decoded
+	// values do not count. A task with a large argument waits until there is
+	// memory for the argument, and tasks that need less memory overtake it. If
+	// the argument is larger than the memory for large values, the task starts
+	// when the worker holds no other large argument. Zero means 128 MiB, and
+	// less than 16 MiB means 16 MiB. Negative means no limit.
 	MaxBytes int64
 
-	// Ready is called, on its own goroutine, when the worker is registered.
-	// Serve waits for it for a second at most, and then takes tasks. It may be
-	// nil.
+	// Ready, if set, is called when the worker is registered, on its own
+	// goroutine. Serve waits until Ready returns, for a second at most, and
+	// then fetches tasks.
 	Ready func()
 
 	// Notice is called with each message for the operator of the worker: a line
@@ -62,14 +62,14 @@ const (
 	maxSlots   = 1 << 16
 )
 
-// Serve runs tasks of a cluster on an executor of this program: on goroutines,
-// for example, or on processes, where a crash costs only the task that crashed.
-// It offers all functions that are registered in this program, see
-// [concert.Register], or those of ServeOptions.Functions. When ctx ends, Serve
-// takes no more tasks, waits until the running ones have ended, and returns
-// nil. Nothing is lost. It returns an error if it cannot reach the cluster at
-// the beginning, or if the executor is closed while there are tasks: these go
-// to other workers.
+// Serve runs tasks of a cluster on an executor of this program: for example on
+// goroutines, or on processes, so that a crash ends only one task. It offers
+// all functions that are registered in this program, see [concert.Register], or
+// those of ServeOptions.Functions. When ctx ends, Serve fetches no more tasks,
+// waits until the running tasks have ended, and returns nil. No task is lost.
+// Serve returns an error if it cannot reach the cluster at the beginning. It
+// also returns an error if the executor is closed while Serve has tasks; these
+// tasks go to other workers.
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	var o ServeOptions
 	if opts != nil {

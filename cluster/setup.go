@@ -2,11 +2,11 @@ package cluster
 
 import "context"
 
-// Setup creates the streams of a cluster, or changes them as necessary, with
-// the given number of replicas: 1, or 3 if there are at least three joined
-// servers. concertd does this itself, and so do Dial and Serve, with one
-// replica, if the servers require no keys. So Setup is for operators of other
-// NATS servers.
+// Setup creates or updates the streams of a cluster, with the given number of
+// replicas: 1, or 3 if the cluster has at least three servers. It is for
+// operators of NATS servers. It is not necessary with concertd, which does this
+// itself. If the servers require no keys, Dial and Serve also do it, with one
+// replica.
 func Setup(ctx context.Context, url string, replicas int, access *Access) error {
 	if access == nil {
 		access = &Access{}

@@ -11,8 +11,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The rights of keys are accounts of the NATS server. An account sees of
-// another one only what the other one exports and it imports:
+// Each key of a client or a worker has an account of the NATS server. An
+// account can use a subject of another account only if the other account
+// exports the subject and it imports the subject:
 //
 //	CONCERT     the streams; used by the server itself and by admins
 //	(a key)     one account for each client and each worker; its imports from CONCERT are its rights
@@ -21,20 +22,23 @@ import (
 // the subject of its answer, and the servers send answers to any subject, such
 // as the one that deletes a stream. So any program that may send a request to a
 // stream, or only publish to it, could delete another stream, or send a stored
-// part as a task. The answer to a request that comes through an import goes
-// back to the account of the requester, and nowhere else. The body of a request
-// that creates a consumer contains the subject to which the consumer delivers.
-// So clients and workers do not create consumers: see service.go.
+// part as a task. But if a request comes through an import, the servers send
+// the answer only to the account of the requester.
+//
+// The body of a request that creates a consumer contains the subject to which
+// the consumer delivers. So clients and workers do not create consumers: see
+// service.go.
 //
 // NATS does not deliver a message that came through a service import of CONCERT
 // to stream imports of its subject. So a message from one account to another is
 // published again in CONCERT: cancellations by their stream, hints and
 // heartbeats by the servers.
 //
-// NATS also ends the answers to such a request with the first empty message
-// without headers, and any client can store such a message. So workers do not
-// request messages of consumers through a service import. A server requests
-// them, and a stream import delivers them: see onPull.
+// If the answer to a request through a service import consists of several
+// messages, NATS treats the first empty message without headers as its end. Any
+// client can store such a message. So workers do not request messages of
+// consumers through a service import. A server requests them, and a stream
+// import delivers them: see onPull.
 //
 // The servers write both buckets themselves, see onHeartbeat and taskConsumer.
 // So a worker cannot write there for another worker, and readers can trust the
@@ -45,7 +49,7 @@ const commonAccount = "CONCERT"
 type right struct {
 	subject string // with %s for the key
 	export  string // the subject that is exported, for all keys
-	kind    string // of NATS: the answers that are permitted
+	kind    string // which answers are permitted, as NATS calls it
 	as      string // the subject in the account of the holder; "" for the same one
 }
 
@@ -56,15 +60,15 @@ const (
 )
 
 // clientRights are the rights of a client: to publish its own tasks and their
-// cancellations, to receive its results and hints, and to know the workers. Any
-// program that knows the name of a consumer of results could use it. This name
-// is that of a session: random, and known only to its client, the servers and
-// workers.
+// cancellations, to receive its results and hints, and to read the list of
+// workers. A client could use any consumer of results whose name it knows. The
+// name is that of the session, which is random; only its client, the servers
+// and workers know it.
 var clientRights = []right{
 	perKey(wire.HandshakeSubject("%s"), wire.HandshakeSubject("*"), oneAnswer),
 	perKey("concert.task.*.%s", "concert.task.*.*", oneAnswer),
 	perKey("concert.load.%s.*.*", "concert.load.*.*.*", oneAnswer),
-	perKey("concert.output.%s.*.*.*", "concert.output.*.*.*.*", oneAnswer),                                  // it removes results that it has
+	perKey("concert.output.%s.*.*.*", "concert.output.*.*.*.*", oneAnswer),                                  // a client removes its large results after the download
 	{wire.CancelRequestSubject("%s"), wire.CancelRequestSubject("*"), oneAnswer, wire.CancelPrefix + ".%s"}, // a server stores it, see cancel.go
 	perKey(wire.HintSubject("%s", "*", "*"), wire.HintSubject("*", "*", "*"), subscription),
 	shared(wire.BucketPrefix(wire.WorkerBucket)+".>", subscription),
@@ -84,21 +88,21 @@ var clientRights = []right{
 	sharedAPI("CONSUMER.MSG.NEXT."+wire.KeptStream+".*", manyAnswers),
 }
 
-// workerRights are the rights of a worker: to take tasks of any client for any
+// workerRights are the rights of a worker: to fetch tasks of any client for any
 // capability set, with their large arguments, to read cancellations, and to
 // publish results for any client. It cannot submit tasks or read results.
 //
-// A subject contains the worker's key if readers find it by a wildcard. These
-// subjects do not:
+// Most subjects of a worker contain its key, and readers use a wildcard for the
+// key. These subjects do not contain it:
 //
-//   - A task has one result, whichever worker runs it: the stream has room for
-//     one message with its subject, and refuses the second one.
-//   - The count of releases of a task is stored by one worker, and another
-//     worker reads it by its subject.
-//   - Acknowledgments and requests for tasks are for the consumer of a
-//     capability set, which all of its workers share.
-//   - The consumers of cancellations have random names, which only the worker
-//     knows that has asked for the consumer.
+//   - Results: a task has one result, no matter which worker runs it. The
+//     stream stores one message for each subject, and refuses the second one.
+//   - The number of deliveries of a task that do not count: one worker stores
+//     it, and another worker reads it by its subject.
+//   - Acknowledgments, which are for the consumer of a capability set: all
+//     workers with this set share it.
+//   - Consumers of cancellations: their names are random, and only the worker
+//     that has requested the consumer knows its name.
 var workerRights = []right{
 	perKey(wire.HandshakeSubject("%s"), wire.HandshakeSubject("*"), oneAnswer),
 	perKey(wire.HeartbeatSubject("%s.*"), wire.HeartbeatSubject("*.*"), oneAnswer),
@@ -119,8 +123,8 @@ var workerRights = []right{
 	sharedAPI("CONSUMER.DELETE."+wire.CancelStream+".*", oneAnswer),
 }
 
-// rights returns the rights of a role, or nil for an admin, who may do
-// everything.
+// rights returns the rights of a role. It returns nil for an admin, which may
+// do everything.
 func (r Role) rights() []right {
 	switch r {
 	case Client:
@@ -180,16 +184,16 @@ func (s *Server) limits(r Role) string {
 }
 
 const (
-	defaultConnections = 128     // of a client's key: see Options.Connections
-	maxSubscriptions   = 256     // of a connection; it needs about a dozen, and one for each request for tasks
-	maxLineBytes       = 1 << 10 // size of a protocol line, which contains the subjects of a message
+	defaultConnections = 128     // default of Options.Connections
+	maxSubscriptions   = 256     // maximum for a connection, which needs about a dozen, and one for each request for tasks
+	maxLineBytes       = 1 << 10 // maximum size of a protocol line, which contains the subjects of a message
 
-	// Size of the messages that wait for a stream. It refuses more, and clients
-	// and workers repeat them.
+	// Maximum size of the messages that wait for a stream. The stream refuses
+	// others, and clients and workers repeat them.
 	maxQueueBytes = 16 << 20
 
-	// How long a server remembers where the answer to a request goes. Holders
-	// of keys wait for shorter times.
+	// How long a server keeps the requester of a request, to which it sends the
+	// answer. Holders of keys wait for shorter times.
 	responseTimeout = 15 * time.Second
 )
 

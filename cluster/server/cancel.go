@@ -10,20 +10,20 @@ import (
 )
 
 // Clients do not publish to the stream of cancellations themselves, because
-// they would share the queue of that stream. A client that invents
-// cancellations would fill this queue, so that the stream drops those of other
-// clients, and would flood all workers. So a server receives the cancellations
-// of each key in a queue of its own, and stores them at a limited rate.
+// they would share the queue of that stream. A client that sends many
+// cancellations could fill this queue, so that the stream drops cancellations
+// of other clients, and could flood all workers. So a server receives the
+// cancellations of each key in a queue of its own, and stores them at a limited
+// rate.
 const (
-	maxConcurrentCancels = 32   // cancellations of one key that are stored concurrently
-	maxCancelRate        = 2000 // cancellations of one key that are stored per second, after the first MaxCancels
+	maxConcurrentCancels = 32   // maximum number of cancellations of one key that are stored concurrently
+	maxCancelRate        = 2000 // maximum number of cancellations of one key that are stored per second, after the first MaxCancels
 )
 
 // notCancelReply is the reply to a message that is not a cancellation, in the
-// format of a stream's reply. Headers are refused, because the stream would
-// obey them. An empty message would be worse: without headers, NATS takes it
-// for the end of the answer to a request from another account, so no worker
-// could read the stream.
+// format of a stream's reply. A message with headers is refused, because some
+// headers are instructions for the stream. An empty message is refused, because
+// it would end the requests of workers for cancellations: see accounts.go.
 const notCancelReply = `{"error": {"code": 400, "description": "not a cancellation: it names no submission, or has headers"}}`
 
 // importHeader is the header that servers add to a message that comes from
@@ -51,7 +51,7 @@ func (d *service) cancelHandler(key string) client.MsgHandler {
 	}
 }
 
-// storeCancel stores a cancellation without the client's headers. It passes the
+// storeCancel stores a cancellation without the client's headers. It sends the
 // answer of the stream to the client.
 func (d *service) storeCancel(key string, m *client.Msg) {
 	answer, err := d.nc.Request(wire.CancelPrefix+"."+key, m.Data, requestTimeout)

@@ -14,23 +14,24 @@ import (
 // Limits of the consumers of a key that a server creates and that exist at the
 // same time.
 const (
-	defaultSessions = 64 // of a client: see Options.Sessions
+	defaultSessions = 64 // default of Options.Sessions
 
-	// Capability sets of workers with one key. The servers delete the consumer
-	// of a set without workers after a day.
+	// Maximum number of capability sets of workers with one key. The servers
+	// delete the consumer of a set without workers after a day.
 	maxCapabilitySets = 256
 
-	// Readers of cancellations: one for each worker process.
+	// Maximum number of consumers of cancellations for one key. Each worker
+	// process has one.
 	maxCancelReaders = 4096
 )
 
-const maxConsumers = 1 << 16 // of a stream
+const maxConsumers = 1 << 16 // maximum number of consumers of a stream
 
 // session identifies a JetStream consumer that a server creates for a key. A
 // client's consumer reads results. A worker's consumer reads the tasks of its
-// capability set, or cancellations. The number of consumers of a stream is
-// limited. So that no key uses up this number, a server counts the consumers
-// that it has created for each key:
+// capability set, or cancellations. A stream can have a limited number of
+// consumers. So a server counts the consumers that it has created for each key,
+// and limits this number:
 //
 //	counted --> created --> not counted, after it has ended
 //	   |
@@ -40,27 +41,27 @@ const maxConsumers = 1 << 16 // of a stream
 // none. So the limit is for each server.
 type session struct{ stream, name string }
 
-// limit returns the streams whose consumers are counted together with this one,
-// the maximum of this count, and the format of the error above it. sessions is
-// the maximum for clients.
+// limit returns the streams whose consumers are counted together with this
+// session, the maximum of this count, and the format of the error if there are
+// more. sessions is the maximum for clients.
 func (s session) limit(sessions int) (streams []string, max int, full string) {
 	switch s.stream {
 	case wire.TaskStream:
-		return []string{s.stream}, maxCapabilitySets, "there are %d sets of functions of workers with this key already: use one key for fewer kinds of workers, or wait a day until those without workers are forgotten"
+		return []string{s.stream}, maxCapabilitySets, "there are %d sets of functions of workers with this key already: use one key for fewer kinds of workers, or wait a day until the servers have deleted those without workers"
 	case wire.CancelStream:
 		return []string{s.stream}, maxCancelReaders, "there are %d workers with this key already: end some, or make another key for others"
 	default:
-		return []string{wire.ResultStream, wire.KeptStream}, sessions, "there are %d sessions of this key already: end some, wait two hours until those that were lost are forgotten, or have the server take more: concertd serve --sessions"
+		return []string{wire.ResultStream, wire.KeptStream}, sessions, "there are %d sessions of this key already: end some, wait two hours until the servers have deleted those that were lost, or raise the limit: concertd serve --sessions"
 	}
 }
 
-// createConsumer creates the consumer of a session of a key, unless the key has
-// too many. It changes no existing consumer: a name that another client uses is
-// refused.
+// createConsumer creates the consumer of a session of a key. It returns an
+// error if the key has too many sessions, or if another client has a consumer
+// with this name.
 func (d *service) createConsumer(ctx context.Context, key string, s session, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	if !d.count(key, s) {
 		if !d.mayRecount(key) {
-			return nil, fmt.Errorf("%w: there are many sessions of this key, which were counted a moment ago", wire.ErrTransient)
+			return nil, fmt.Errorf("%w: there are too many sessions of this key, and ended ones are not counted off yet: try again in a second", wire.ErrTransient)
 		}
 		streams, max, full := s.limit(d.server.options.Sessions)
 		if err := d.recount(ctx, key, streams); err != nil {
@@ -81,7 +82,7 @@ func (d *service) createConsumer(ctx context.Context, key string, s session, con
 	return c, err
 }
 
-// count counts a session, unless there is no room.
+// count counts a session. It reports false if the key has too many sessions.
 func (d *service) count(key string, s session) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -121,10 +122,14 @@ func (d *service) mayRecount(key string) bool {
 	return true
 }
 
-// recount removes ended sessions of a key from the count. Steps: 1. collect the
-// sessions that were created, 2. ask the servers which consumers exist, 3.
-// remove the sessions of step 1 that step 2 has not found. A session that is
-// created after step 2 is not among those of step 1.
+// recount removes ended sessions of a key from the count. The steps:
+//
+//  1. Collect the sessions that were created.
+//  2. Ask the servers which consumers exist.
+//  3. Remove the sessions of step 1 whose consumers do not exist.
+//
+// A session that is created after step 2 is not removed, because it was not
+// collected in step 1.
 func (d *service) recount(ctx context.Context, key string, streams []string) error {
 	d.mu.Lock()
 	ended := map[session]bool{}

@@ -13,8 +13,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// workerConsumer creates the consumer that a worker asks for: the one of its
-// capability set, or a new one of the cancellations.
+// workerConsumer creates the consumer that a worker requests: the consumer of
+// its capability set, or a new consumer of cancellations.
 func (d *service) workerConsumer(ctx context.Context, key string, k *wire.Handshake) (name string, made time.Time, err error) {
 	var c jetstream.Consumer
 	if k.Capabilities != nil {
@@ -55,8 +55,8 @@ func (d *service) taskConsumer(ctx context.Context, key string, set *wire.Capabi
 const maxHeartbeatBytes = 4 << 10
 
 // onHeartbeat stores a heartbeat of a worker under the worker's key, without
-// the headers of the message. An empty message removes the worker. The reply is
-// the stream's.
+// the headers of the message. An empty message removes the worker. onHeartbeat
+// sends the reply of the stream to the worker.
 func (d *service) onHeartbeat(q *keyQueue, m *client.Msg) {
 	id := strings.TrimPrefix(m.Subject, wire.HeartbeatSubject(""))
 	owner, name, _ := strings.Cut(id, ".")

@@ -14,13 +14,13 @@ import (
 )
 
 // issuer issues certificates of the server, which are in memory only. It issues
-// a new one after half of the lifetime of the last one.
+// a new certificate after half of the lifetime of the last one.
 type issuer struct {
 	authority *tls.Certificate
 	hosts     []string
 
 	clientTLS *tls.Config // for clients and workers
-	serverTLS *tls.Config // for other servers, which must show a certificate by the same authority
+	serverTLS *tls.Config // for other servers, which must have a certificate of the same authority
 
 	// The key for the server's own connection. It is new at each start, and no
 	// other program has it.

@@ -48,10 +48,10 @@ type Holder struct {
 // program that can read it can give access to others, so only the servers may
 // read it.
 //
-//	authority.pem   the certificate of the authority, by which others verify servers and keys
+//	authority.pem   the certificate of the authority, to verify servers and keys
 //	authority.key   the key of the authority, which signs the certificates of servers and of keys
-//	keys            one holder a line: role, public key, name
-//	lock            an empty file, which is locked while a program changes the others
+//	keys            a line for each holder: role, public key, name
+//	lock            an empty file, which is locked while a program changes the other files
 //
 // Its methods are safe for concurrent use, also by several programs.
 type Keyring struct{ dir string }
@@ -64,8 +64,8 @@ const (
 	authorityLife   = 20 * 365 * 24 * time.Hour
 )
 
-// NewKeyring opens the keyring in a directory. It creates a missing keyring,
-// and the directory as well.
+// NewKeyring opens the keyring in a directory. It creates the keyring and the
+// directory if they do not exist.
 func NewKeyring(dir string) (*Keyring, error) {
 	k := &Keyring{dir}
 	switch _, err := os.Stat(k.path(certificateFile)); {
@@ -107,7 +107,7 @@ func NewKeyring(dir string) (*Keyring, error) {
 		text []byte
 	}{
 		{signingFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})},
-		{holdersFile, []byte("# role, public key, name; a line that is removed is a key that opens nothing\n")},
+		{holdersFile, []byte("# role, public key, name; remove a line to revoke the key\n")},
 		{certificateFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})},
 	} {
 		if err := k.write(f.name, f.text); err != nil {
@@ -132,8 +132,9 @@ func OpenKeyring(dir string) (*Keyring, error) {
 
 func (k *Keyring) path(name string) string { return filepath.Join(k.dir, name) }
 
-// lock waits until no other program, and no other goroutine, changes the
-// keyring. Then it keeps them out until unlock is called, or the program ends.
+// lock acquires the lock of the keyring, which other programs and other
+// goroutines may hold. The lock is released when unlock is called, or when the
+// program ends.
 func (k *Keyring) lock() (unlock func(), err error) {
 	f, err := os.OpenFile(k.path(lockedFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -198,12 +199,13 @@ func CheckHolder(role Role, name string) error {
 	return nil
 }
 
-// Add makes a key and returns the file for its holder: the secret half of the
-// key, the certificate of the authority, with which the holder verifies the
-// servers, and the certificate of the key, with which workers verify a client.
-// The file is stored nowhere else. The name is for people to read: at most 64
-// letters, digits, ".", "-" and "_". No other holder may have it. Running
-// servers accept the key some seconds later.
+// Add makes a key and returns the content of the file for its holder: the
+// secret half of the key, the certificate of the authority, by which the holder
+// verifies the servers, and the certificate of the key, by which workers verify
+// a client. The keyring does not store this file. The name of the holder has at
+// most 64 letters, digits, ".", "-" and "_", and must be different from the
+// names of the other holders. Running servers accept the key some seconds
+// later.
 func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	if err := CheckHolder(role, name); err != nil {
 		return nil, err

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// lockFile returns an error: there are no locks here that other programs
+// lockFile returns an error: this system has no locks that other programs
 // respect.
 func lockFile(*os.File) error { return errors.ErrUnsupported }
 

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// loggedRecords are parts of those errors and warnings of the NATS server that
-// its operator needs to see: a connection was refused, or it was closed because
-// the client does not read what it is sent.
+// loggedRecords are parts of the errors and warnings of the NATS server that
+// the operator needs: a connection was refused, or it was closed because the
+// client does not read its messages.
 var loggedRecords = []string{
 	"authentication error", "authentication timeout", "authorization violation", "slow consumer",
 	"connections exceeded", "subscriptions exceeded", "maximum control line exceeded", "tls handshake error",
@@ -22,8 +22,8 @@ var loggedRecords = []string{
 // certificate.
 const distrustHint = "usually a program without a key, or with a key file of another keyring: give it one that concertd key makes"
 
-// natsLogger passes some records of the NATS server to package slog. Any client
-// can cause these records, so it passes at most one per second after the first
+// natsLogger logs some records of the NATS server by package slog. Any client
+// can cause these records, so it logs at most one per second after the first
 // 20.
 type natsLogger struct {
 	limit *rate.Limiter

@@ -365,8 +365,8 @@ func TestPrivileges_Handshake(t *testing.T) {
 		handshake wire.Handshake
 		want      string // of the error; "" for none
 	}{
-		{Client, wire.Handshake{Capabilities: set}, "a client takes no tasks"},
-		{Client, wire.Handshake{Cancels: true}, "a client takes no tasks"},
+		{Client, wire.Handshake{Capabilities: set}, "cannot run tasks"},
+		{Client, wire.Handshake{Cancels: true}, "cannot run tasks"},
 		{Client, wire.Handshake{Session: secretSession, Stream: wire.ResultStream}, "consumer already exists"},
 		{Client, wire.Handshake{Session: "x", Stream: wire.TaskStream}, "there are no results in"},
 		{Client, wire.Handshake{Session: "x", Stream: wire.CancelStream}, "there are no results in"},
@@ -377,8 +377,8 @@ func TestPrivileges_Handshake(t *testing.T) {
 		{Client, wire.Handshake{Audit: &wire.Audit{Session: "x", Tasks: make([]wire.Audited, wire.MaxAudited+1)}}, "at most 256 are allowed"},
 		{Client, wire.Handshake{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: "1", Sequence: 1}}}}, ""},
 		{Worker, wire.Handshake{Audit: &wire.Audit{Session: "x"}}, "has no tasks to audit"},
-		{Worker, wire.Handshake{Session: "x", Stream: wire.ResultStream}, "a worker has no session"},
-		{Worker, wire.Handshake{Session: secretSession, Stream: wire.KeptStream}, "a worker has no session"},
+		{Worker, wire.Handshake{Session: "x", Stream: wire.ResultStream}, "cannot submit tasks"},
+		{Worker, wire.Handshake{Session: secretSession, Stream: wire.KeptStream}, "cannot submit tasks"},
 		{Worker, wire.Handshake{Capabilities: set}, ""},
 		{Worker, wire.Handshake{Cancels: true}, ""},
 	} {

@@ -3,10 +3,10 @@
 // later. If Options.Listen is set, other programs can connect to it. Several
 // servers can form a cluster.
 //
-// Without a [Keyring], a server listens on no address, or on one of this
-// machine only, and any client that reaches it may do anything. With a Keyring,
-// it accepts only TLS connections with a key, and may listen anywhere. The
-// [Role] of a key says what its holder may do; docs/security.md has the
+// Without a [Keyring], any client may do anything, so the server listens on no
+// address, or on an address of this machine only. With a Keyring, the server
+// accepts only TLS connections with a key, and may listen on any address. The
+// [Role] of a key determines what its holder may do; docs/security.md has the
 // details.
 package server
 
@@ -28,9 +28,9 @@ import (
 
 // Options configures a Server; nil means the zero value.
 type Options struct {
-	// Dir is the directory in which the server stores its data. No other server
-	// may use it at the same time: New returns an error then. Empty means a
-	// temporary one, which Close removes.
+	// Dir is the directory in which the server stores its data. If another
+	// server uses it, New returns an error. Empty means a temporary directory,
+	// which Close removes.
 	Dir string
 
 	// Listen is the address to listen on, such as "127.0.0.1:4222". With port 0
@@ -40,11 +40,12 @@ type Options struct {
 	Listen string
 
 	// SyncAlways makes the server write data through to the disk before it
-	// acknowledges it, so a power failure loses no acknowledged data. Otherwise
-	// it does so every two minutes. Then the end of the process loses nothing,
-	// but a power failure of the machine loses up to two minutes. If each of
-	// three servers has its own power supply, one of them may fail in either
-	// mode. docs/scale.md gives the cost.
+	// acknowledges them, so a power failure loses no acknowledged data.
+	// Otherwise it writes through every two minutes. Then a crash of the
+	// process loses nothing, but a power failure of the machine loses the data
+	// of up to two minutes. If three servers have separate power supplies, one
+	// of them can lose power without a loss of data, in either mode.
+	// docs/scale.md gives the cost.
 	SyncAlways bool
 
 	// Keyring lists the keys that may use the server. The server reads it again
@@ -61,30 +62,32 @@ type Options struct {
 	// address of Listen, as behind a proxy or in a container.
 	Advertise string
 
-	// Sessions is how many sessions of a client's key exist on this server at
-	// the same time; more are refused. An executor has one, and a second one if
-	// it has tasks with ids. Sessions of clients that were lost count for two
-	// hours. It is used with a Keyring only. Zero means 64. New returns an
-	// error if it is negative.
+	// Sessions is the maximum number of sessions of a client's key on this
+	// server; the server refuses others. An executor has one session, and a
+	// second one if it has tasks with ids. Sessions of clients that were lost
+	// count for two hours. It is used with a Keyring only. Zero means 64. New
+	// returns an error if it is negative.
 	Sessions int
 
-	// Connections is how many connections a client's key may have to all
-	// servers together; more are refused. An executor has one. Workers with one
-	// key may have up to 4,096, and admins any number. It is used with a
-	// Keyring only. Zero means 128, and negative means no limit.
+	// Connections is the maximum number of connections of a client's key to all
+	// servers together; the servers refuse others. An executor has one
+	// connection. Workers with one key may have up to 4,096, and admins any
+	// number. It is used with a Keyring only. Zero means 128, and negative
+	// means no limit.
 	Connections int
 
-	// Tasks limits how many tasks of a client's key the servers store for all
-	// kinds of workers together; for each kind the limit is 4,096. The servers
-	// remove the oldest tasks above the limit a moment later. A client submits
-	// them again, and returns an error after the fourth time. It is used with a
-	// Keyring only. Zero means 32,768, and negative means no limit.
+	// Tasks is the maximum number of tasks that the servers store for a
+	// client's key, for all capability sets together; for each set the maximum
+	// is 4,096. If there are more, the servers soon remove the oldest ones. The
+	// client sends these tasks again, and they fail after the fourth time. It
+	// is used with a Keyring only. Zero means 32,768, and negative means no
+	// limit.
 	Tasks int
 
-	// Parts limits how many parts of large arguments the servers store for a
-	// client, and how many parts of its large results for each worker's key. A
-	// part has half a megabyte. The servers remove the oldest parts above the
-	// limit a moment later, and tasks that need them fail. It is used with a
+	// Parts is the maximum number of parts of large arguments that the servers
+	// store for a client, and of parts of its large results for each worker's
+	// key. A part has half a megabyte. If there are more, the servers soon
+	// remove the oldest ones, and tasks that need them fail. It is used with a
 	// Keyring only. Zero means 16,384, which is 8 GiB, and negative means no
 	// limit.
 	Parts int
@@ -94,14 +97,14 @@ type Options struct {
 	Join *Join
 }
 
-// Join configures how a server joins others. It listens for them at an address
-// of its own, with TLS, and accepts servers whose certificate is from the same
-// Keyring. All servers have a copy of this Keyring.
+// Join configures how a server joins other servers. The server listens for them
+// at a separate address, with TLS, and accepts servers whose certificate is
+// from the same Keyring. All servers have a copy of this Keyring.
 type Join struct {
-	Name      string   // of this server; unique among the servers, and the same after a restart
-	Listen    string   // "0.0.0.0:6222", with a fixed port
-	Advertise string   // HOST:PORT at which others find it, if it differs from Listen
-	Others    []string // addresses at which the others listen for servers, as "two.example:6222"; its own may be among them
+	Name      string   // name of this server; unique among the servers, and the same after a restart
+	Listen    string   // address to listen on for other servers, with a fixed port, such as "0.0.0.0:6222"
+	Advertise string   // HOST:PORT at which other servers find this one, if it differs from Listen
+	Others    []string // addresses at which the other servers listen for servers, such as "two.example:6222"; the own address may be in the list
 }
 
 // Server is a server in this process. Make one with [New]. Its methods are safe
@@ -169,7 +172,7 @@ func New(opts *Options) (*Server, error) {
 	}
 	before := ""
 	if s.options.Keyring != nil {
-		before, _ = s.options.Keyring.state() // before the holders are read, so that no change is missed
+		before, _ = s.options.Keyring.state() // read before the holders, so that watchKeyring misses no change
 	}
 	o, err := s.configuration()
 	if err == nil {
@@ -220,7 +223,7 @@ func (s *Server) waitUntilReady(logger *natsLogger) error {
 	return nil
 }
 
-// configuration returns the options as those of the NATS server.
+// configuration returns the options of the NATS server.
 func (s *Server) configuration() (*nats.Options, error) {
 	o := &nats.Options{
 		ServerName: "concert", NoSigs: true, NoLog: true, JetStream: true, StoreDir: s.options.Dir, MaxPayload: 1 << 20,
@@ -275,14 +278,13 @@ func address(text string) (netip.AddrPort, error) {
 	return at, nil
 }
 
-// checkAdvertise checks the address at which other programs find the server, if
-// there is one.
+// checkAdvertise checks an advertised address, which may be empty.
 func checkAdvertise(at string) (string, error) {
 	if at == "" {
 		return "", nil
 	}
 	if host, port, err := net.SplitHostPort(at); err != nil || host == "" || port == "" {
-		return "", fmt.Errorf("where others find the server, %q: want HOST:PORT", at)
+		return "", fmt.Errorf("the address to advertise, %q: want HOST:PORT", at)
 	}
 	return at, nil
 }
@@ -302,7 +304,7 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 	case j.Name == "" || strings.ContainsAny(j.Name, " .*>/\\"):
 		return fmt.Errorf("the name of the server, %q: want one without blanks, dots and slashes", j.Name)
 	case len(j.Others) < 2:
-		return errors.New("a server must join at least two others: of two servers, neither could tell which one is cut off")
+		return errors.New("a server must join at least two others: with two servers, none can continue without the other")
 	}
 	o.ServerName = j.Name
 	o.Cluster = nats.ClusterOpts{Name: "concert", Host: at.Addr().String(), Port: int(at.Port()), PoolSize: -1,
@@ -370,8 +372,8 @@ func (s *Server) Close() error {
 	return s.closed
 }
 
-// lockDir locks the directory: two servers that write to one directory damage
-// what is stored. The lock ends with the process.
+// lockDir locks the directory, because two servers that write to one directory
+// would damage the stored data. The lock ends with the process.
 func (s *Server) lockDir() error {
 	f, err := os.OpenFile(filepath.Join(s.options.Dir, lockedFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -385,7 +387,7 @@ func (s *Server) lockDir() error {
 	return nil
 }
 
-// remove ends the use of the directory, and removes a temporary one.
+// remove unlocks the directory, and removes a temporary directory.
 func (s *Server) remove() error {
 	if s.dirLock != nil {
 		s.dirLock.Close()

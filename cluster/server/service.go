@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	requestTimeout    = 4 * time.Second // for one request; the holder of the key repeats it after five seconds
-	maxRequests       = 64              // concurrent requests
-	maxRequestsPerKey = 2               // concurrent requests of one key
-	maxResends        = 16              // concurrent resend requests of one key
-	maxHeartbeats     = 64              // heartbeats of one key that are being stored; more are dropped, and workers send the next one
-	queueLimit        = 4096            // waiting messages of a key to one subject; more are dropped, and their senders repeat them
-	queueBytes        = 16 << 20        // total size of these messages
+	requestTimeout    = 4 * time.Second // timeout of one request; the holder of the key repeats it after five seconds
+	maxRequests       = 64              // maximum number of concurrent requests
+	maxRequestsPerKey = 2               // maximum number of concurrent requests of one key
+	maxResends        = 16              // maximum number of concurrent resend requests of one key
+	maxHeartbeats     = 64              // maximum number of heartbeats of one key that are being stored; others are dropped
+	queueLimit        = 4096            // maximum number of waiting messages of a key to one subject; others are dropped, and their senders repeat them
+	queueBytes        = 16 << 20        // maximum total size of these messages
 
-	recordPeriod = 10 * time.Second // between two log records of the same flood
+	recordPeriod = 10 * time.Second // time between two log records about the same flood
 )
 
 // service serves the holders of keys. It reports the role of a key, and creates
@@ -35,12 +35,12 @@ const (
 //
 // Each key has its own subscriptions, and so its own queues. If the messages of
 // a key arrive faster than the server handles them, they fill only the queues
-// of this key. This costs other keys nothing but CPU time.
+// of this key. Other keys are not affected, except by the CPU time.
 type service struct {
 	server *Server
 	nc     *client.Conn
 	js     jetstream.JetStream
-	slots  chan struct{} // has room for the requests that are served concurrently
+	slots  chan struct{} // limits the number of concurrent requests to its capacity
 
 	mu        sync.Mutex
 	sessions  map[string]map[session]bool // guarded by mu: see consumer_limit.go
@@ -51,7 +51,7 @@ type service struct {
 
 // keyQueue is the state of a key in a server.
 type keyQueue struct {
-	handshakes, resends, heartbeats chan struct{} // have room for the requests that are served concurrently
+	handshakes, resends, heartbeats chan struct{} // limit the numbers of concurrent requests to their capacities
 	subs                            []*client.Subscription
 }
 
@@ -87,7 +87,7 @@ func (s *Server) startService(holders []Holder) (*service, error) {
 	return d, nil
 }
 
-// setHolders serves these holders of keys from now on, and no others.
+// setHolders makes the service serve these holders of keys, and no others.
 func (d *service) setHolders(holders []Holder) error {
 	here := map[string]bool{}
 	for _, h := range holders {
@@ -120,7 +120,7 @@ func (d *service) openQueue(h Holder) (*keyQueue, error) {
 	if h.Role != Worker {
 		subject := wire.CancelRequestSubject(h.Key)
 		takes[subject] = d.cancelHandler(h.Key)
-		limits[subject] = wire.MaxCancels // the stream keeps no more
+		limits[subject] = wire.MaxCancels // the stream does not store more
 	}
 	if h.Role != Client {
 		takes[wire.HeartbeatSubject(h.Key+".*")] = func(m *client.Msg) { d.onHeartbeat(q, m) }
@@ -149,8 +149,9 @@ func (q *keyQueue) close() {
 	}
 }
 
-// concurrently returns a handler that serves requests on goroutines of their
-// own, as many as slots has room for. Others wait in the subscription's queue.
+// concurrently returns a handler that serves each request on a goroutine. The
+// capacity of slots is the maximum number of goroutines; further requests wait
+// in the subscription's queue.
 func concurrently(slots chan struct{}, serve func(m *client.Msg)) client.MsgHandler {
 	return func(m *client.Msg) {
 		if m.Reply == "" {
@@ -194,7 +195,7 @@ func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err
 	}
 	i := slices.IndexFunc(holders, func(h Holder) bool { return h.Key == key })
 	if i < 0 {
-		return w, fmt.Errorf("no holder has the key %s", key)
+		return w, fmt.Errorf("the keyring does not have the key %s", key)
 	}
 	role := holders[i].Role
 	w.Role = string(role)
@@ -203,7 +204,7 @@ func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err
 	switch {
 	case k.Capabilities != nil || k.Cancels:
 		if role == Client {
-			return w, fmt.Errorf("a client takes no tasks")
+			return w, fmt.Errorf("the key is that of a client, which cannot run tasks: a worker needs a key with the role worker")
 		}
 		w.Consumer, w.Created, err = d.workerConsumer(ctx, key, &k)
 		return w, err
@@ -213,7 +214,7 @@ func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err
 	case k.Session == "":
 		return w, nil
 	case role == Worker:
-		return w, fmt.Errorf("a worker has no session")
+		return w, fmt.Errorf("the key is that of a worker, which cannot submit tasks: a client needs a key with the role client")
 	case !wire.ValidToken(k.Session):
 		return w, fmt.Errorf("invalid name of a session: %q", k.Session)
 	case k.Stream != wire.ResultStream && k.Stream != wire.KeptStream:

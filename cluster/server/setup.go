@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	setupPause     = 200 * time.Millisecond // between two attempts
-	maxAttemptTime = 20 * time.Second       // limit of one attempt
+	setupPause     = 200 * time.Millisecond // pause between two attempts
+	maxAttemptTime = 20 * time.Second       // maximum time of one attempt
 )
 
 // Setup creates the streams and buckets of a cluster with the given number of
@@ -29,8 +29,8 @@ func (s *Server) Setup(ctx context.Context, replicas int) error {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	for patience := time.Second; ; patience = min(2*patience, maxAttemptTime) { // without a leader, no request is answered
-		once, cancel := context.WithTimeout(ctx, patience)
+	for timeout := time.Second; ; timeout = min(2*timeout, maxAttemptTime) { // without a leader, requests get no answer
+		once, cancel := context.WithTimeout(ctx, timeout)
 		err := wire.Setup(once, js, replicas, wire.WorkerTimeout)
 		cancel()
 		if err == nil {

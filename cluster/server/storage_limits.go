@@ -18,12 +18,12 @@ const (
 	defaultTasks = 1 << 15 // see Options.Tasks
 	defaultParts = 1 << 14 // see Options.Parts
 
-	// Results that the client has not taken. A client of package cluster has
-	// fewer: at most one for each of its tasks.
+	// Maximum number of results that the client has not acknowledged. A client
+	// of package cluster has fewer: at most one for each of its tasks.
 	maxResults = 1 << 17
 )
 
-const limitPeriod = 500 * time.Millisecond // between two checks of how much was stored
+const limitPeriod = 500 * time.Millisecond // time between two checks of the limits
 
 // limit limits how many messages of one client a stream stores. NATS has no
 // limit for several subjects together, so the servers remove the oldest
@@ -33,7 +33,7 @@ type limit struct {
 	max    int
 	prune  func(ctx context.Context, client string, holders []Holder) error
 
-	counted uint64 // number of the last message of the stream at the last check of the clients
+	counted uint64 // sequence number of the last message of the stream when the limit was last enforced
 }
 
 // storageLimits returns the limits for each client.
@@ -57,9 +57,9 @@ func (s *Server) storageLimits() (all []*limit) {
 
 // limitOutputs removes the oldest parts of a client's large results, if a
 // worker has stored more than Options.Parts. Each worker has its own limit, so
-// that it displaces no parts of other workers. The names of parts contain the
-// key of a worker, but the client can store parts under any name. So there is a
-// limit for all of them together as well.
+// that a worker cannot make the servers remove parts of other workers. The
+// names of parts contain the key of a worker, but the client can store parts
+// under any name. So there is also a limit for all parts together.
 func (s *Server) limitOutputs(ctx context.Context, client string, holders []Holder) error {
 	prefix := "concert.output." + client + "."
 	n, err := s.countParts(ctx, prefix+">")
@@ -107,8 +107,9 @@ func (s *Server) limitStreams() {
 	}
 }
 
-// enforce enforces a limit for all clients, if that is due. With several
-// servers, the leader of the stream does it.
+// enforce enforces a limit for all clients, if enough messages were stored
+// since the last time. If there are several servers, only the leader of the
+// stream does it.
 func (s *Server) enforce(ctx context.Context, b *limit, info *jetstream.StreamInfo) error {
 	if c := info.Cluster; c != nil && c.Leader != s.server.Name() {
 		return nil
@@ -136,8 +137,8 @@ func (s *Server) enforce(ctx context.Context, b *limit, info *jetstream.StreamIn
 	return nil
 }
 
-// keepNewest removes the oldest messages of a client in a stream, except the
-// given number.
+// keepNewest removes messages of a client in a stream, except the newest max
+// ones.
 func (s *Server) keepNewest(ctx context.Context, client, stream, filter string, max int) error {
 	body, err := json.Marshal(map[string]any{"filter": filter, "keep": max})
 	if err != nil {

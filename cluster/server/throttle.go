@@ -18,39 +18,39 @@ import (
 )
 
 // A NATS server reads from a connection as fast as messages arrive. It queues
-// those that its streams have not handled, and has one queue for all keys. So a
-// client that publishes without waiting for the answers delays all others, and
-// takes more and more memory.
+// the messages that its streams have not handled, and has one queue for all
+// keys. So a client that publishes without waiting for the answers delays all
+// other clients, and makes the server use more and more memory.
 //
-// A throttle bounds both. It measures how long the streams take to answer, and
-// how much waits in the queues. If an answer takes longer than maxAnswerTime,
-// or if the queues grow beyond maxBacklog, it slows down the key that sends
-// most: the server then pauses between two reads of each connection of this
-// key. The pauses double as long as the servers are late and the key still
-// sends much. Otherwise, they get shorter step by step.
+// A throttle limits both. It measures the time until the streams answer, and
+// the number of waiting messages. If an answer takes longer than maxAnswerTime,
+// or if more than maxBacklog messages wait, the throttle slows down the key
+// that sends most: the server pauses between two reads of each connection of
+// this key. While the servers are late and the key still sends much, the
+// pauses double. Otherwise, they get shorter in steps.
 //
-// A client that waits for answers is hardly ever slowed down, as it sends less
-// while the servers are late. What a slowed-down client has sent is not lost:
-// it waits in the client.
+// A client that waits for answers is rarely slowed down, because it sends less
+// while the servers are late. The messages of a slowed-down client are not
+// lost: they wait in the client.
 type throttle struct {
 	server *Server
 	nc     *client.Conn
 	stop   <-chan struct{}
-	queued int             // at the last measurement: see backlogGrows
-	logged *rate.Sometimes // bounds the log records
+	queued int             // number of waiting messages at the last measurement: see backlogGrows
+	logged *rate.Sometimes // limits the number of log records
 	pacing sync.WaitGroup  // goroutines that pause reads; some end only when their connection is closed
 
 	mu    sync.Mutex
 	conns map[string]net.Conn // guarded by mu: TLS connections by remote address; some may be closed
-	prune int                 // guarded by mu: how many of them there may be before the closed ones are removed
+	prune int                 // guarded by mu: size of conns at which closed connections are removed
 	paces map[string]*pace    // guarded by mu: by key
 }
 
 const (
-	probePeriod   = 250 * time.Millisecond // between two measurements
-	maxAnswerTime = 400 * time.Millisecond // a longer answer shows that a queue is long
-	maxBacklog    = 1 << 15                // messages that wait in queues, and requests that wait for an answer
-	samplePeriod  = 50 * time.Millisecond  // over which it is counted how much each key sends
+	probePeriod   = 250 * time.Millisecond // time between two measurements
+	maxAnswerTime = 400 * time.Millisecond // if an answer takes longer, a queue is long
+	maxBacklog    = 1 << 15                // number of messages that wait in queues, and of requests that wait for an answer
+	samplePeriod  = 50 * time.Millisecond  // time over which the traffic of each key is counted
 
 	// A key that sends less is not slowed down.
 	minMessageRate = 4000    // per second
@@ -61,12 +61,12 @@ const (
 	minPause     = 5 * time.Millisecond
 	maxPause     = time.Second
 
-	readTime = time.Millisecond // in which the server can read, between two pauses
+	readTime = time.Millisecond // time in which the server can read, between two pauses
 )
 
 // pace is the state of a key that is slowed down.
 type pace struct {
-	pause time.Duration       // 0 if it is over
+	pause time.Duration       // pause between two reads; 0 if the key is no longer slowed down
 	held  map[string]struct{} // connections that have a goroutine which pauses their reads
 }
 
@@ -125,8 +125,9 @@ func (t *throttle) run(nc *client.Conn) {
 	}
 }
 
-// probes returns requests that the streams, and the JetStream API, refuse. Each
-// goes through a queue that a client can fill.
+// probes returns requests for measuring the time of an answer. The streams and
+// the JetStream API refuse them. Each request goes through another queue that a
+// client can fill.
 func probes() (all []*client.Msg) {
 	refused := client.Header{jetstream.ExpectedStreamHeader: {"none"}}
 	for _, subject := range []string{
@@ -136,7 +137,7 @@ func probes() (all []*client.Msg) {
 	} {
 		all = append(all, &client.Msg{Subject: subject, Header: refused})
 	}
-	for _, request := range []string{"INFO", "DELETE"} { // which have queues of their own
+	for _, request := range []string{"INFO", "DELETE"} { // each has a queue of its own
 		all = append(all, &client.Msg{Subject: "$JS.API.CONSUMER." + request + "." + wire.ResultStream + ".probe"})
 	}
 	return all
@@ -163,7 +164,7 @@ func (t *throttle) answersLate() bool {
 }
 
 // backlogGrows reports whether more than maxBacklog messages wait, and more
-// than at the last call.
+// messages than at the last call.
 func (t *throttle) backlogGrows() bool {
 	before := t.queued
 	t.queued = 0
@@ -184,7 +185,7 @@ func (t *throttle) sent() map[string]traffic {
 	}
 	sums := map[string]traffic{}
 	for _, c := range all.Conns {
-		if c.Account != commonAccount { // of the server itself, and of admins
+		if c.Account != commonAccount { // the account of the server itself and of admins
 			s := sums[c.Account]
 			sums[c.Account] = traffic{s.messages + c.InMsgs, s.bytes + c.InBytes}
 		}
@@ -221,12 +222,12 @@ func (t *throttle) slowDown() {
 	})
 }
 
-// busiest returns the key that has sent most in a time between two counts,
-// relative to the minimum rates, or "" if no key has exceeded them.
+// busiest returns the key that has sent most between two counts, relative to
+// the minimum rates. It returns "" if no key has exceeded them.
 func busiest(before, after map[string]traffic, d time.Duration) (key string) {
 	highest := d.Seconds()
 	for k, a := range after {
-		b := before[k] // zero if it has connected since
+		b := before[k] // zero if the key has connected after the first count
 		load := max(float64(a.messages-b.messages)/minMessageRate, float64(a.bytes-b.bytes)/minByteRate)
 		if load > highest {
 			key, highest = k, load

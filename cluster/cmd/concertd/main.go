@@ -378,7 +378,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 		return err
 	}
 	find := server.NewKeyring
-	if opts.Join != nil { // it must be a copy of the other servers' keyring
+	if opts.Join != nil { // the keyring must be a copy of the other servers' keyring
 		find = server.OpenKeyring
 	}
 	k, err := find(keyringDir(*dir))

@@ -19,9 +19,9 @@ import (
 // that has been outstanding for long: it asks the servers whether they have the
 // task or a result.
 //
-// The table lists the states of a call, as its client, the queue, a worker and
-// the store of results see it. In each state except the last two, something
-// makes progress:
+// The table lists the states of a call: whether its client waits for it, and
+// whether the queue has its task, a worker runs it, and the results contain its
+// result. In each state except the last two, the last column makes progress:
 //
 //	client     queue    worker    results
 //	added      -        -         -          the client uploads the argument, or reads a kept result
@@ -34,9 +34,9 @@ import (
 //	sent       -        runs      -          the task is lost; its result settles the call, if any
 //	sent       -        -         -          all was lost: no message will arrive
 //
-// A canceled call has these states as well. It also ends if a Submit with the
-// same id replaces it, see subscriber.go. A subscriber that joins, or is
-// canceled, does not change the state of a call with other subscribers.
+// A canceled call has these states, too. It also ends if a Submit with the same
+// id replaces it, see subscriber.go. A subscriber that joins, or is canceled,
+// does not change the state of a call with other subscribers.
 //
 // A worker stores its result before it acknowledges the task, and a client
 // ends a call before it acknowledges the result. So if the servers have
@@ -47,7 +47,7 @@ import (
 //
 // A call is audited AuditAge after it was sent, and then every AuditAge. All
 // calls are audited at once after the connection was lost, or when the servers
-// have forgotten the session. A request audits up to wire.MaxAudited calls.
+// have deleted the session. A request audits up to wire.MaxAudited calls.
 // The client sends one request every auditPeriod, so it audits n calls every
 // n/50 s, or every AuditAge if that is longer. After the loss of the
 // connection, and to confirm that a call is absent, it sends one request every
@@ -70,14 +70,13 @@ type verdict int
 
 const (
 	wait   verdict = iota
-	renew          // create the consumer of results again: it does not deliver a stored result
+	renew          // create the consumer of results again, because it does not deliver a stored result
 	resend         // send the call again
 	fail           // settle the call with ErrLost
 )
 
-// judge returns what the client does about a call. Audits have found this state
-// for the duration since. canceled reports that the call is canceled. missed is
-// how often the call was sent again.
+// judge returns what the client does about a call. since is for how long audits
+// have found this state. missed is how often the call was sent again.
 //
 // A server that has just become the leader may be behind its predecessor. So
 // wire.Absent counts only if two audits find it.
@@ -95,8 +94,8 @@ func judge(state wire.State, since time.Duration, canceled bool, missed int) ver
 }
 
 // due reports whether a call must be audited now. f is its last finding, or nil
-// before its first audit. sent is when the call was sent. A call that was sent
-// or audited before auditBefore is due.
+// before its first audit. sent is the time when the call was sent. A call that
+// was sent or audited before auditBefore must be audited.
 func (f *finding) due(sent, auditBefore, now time.Time) bool {
 	if f == nil {
 		return now.Sub(sent) >= AuditAge || sent.Before(auditBefore)
@@ -104,18 +103,18 @@ func (f *finding) due(sent, auditBefore, now time.Time) bool {
 	return now.Sub(f.at) >= AuditAge || f.at.Before(auditBefore) || f.absent() && now.Sub(f.at) >= auditPause
 }
 
-// absent reports whether the last audit found the call to be absent. Another
-// audit must confirm that.
+// absent reports whether the last audit has found that the servers have neither
+// the task nor a result. Another audit must confirm that.
 func (f *finding) absent() bool { return f != nil && f.state == wire.Absent }
 
-// auditAll makes all sent calls due for an audit, wakes audit, and returns how
-// many calls that are.
+// auditAll makes all sent calls due for an audit, and wakes audit. It returns
+// the number of these calls.
 func (e *Executor) auditAll() (calls int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.auditBefore = time.Now()
 	for _, c := range e.calls {
-		if c.posted && !c.canceled {
+		if c.published && !c.canceled {
 			calls++
 		}
 	}
@@ -172,7 +171,7 @@ func (e *Executor) auditDue(now time.Time, limit int) (soon bool, err error) {
 	return e.applyStates(calls, states, now) || soon, nil
 }
 
-// audited is a call, and what the servers are asked about it.
+// audited is a call and its part of the request of an audit.
 type audited struct {
 	call *call
 	task wire.Audited
@@ -201,8 +200,8 @@ func (e *Executor) dueCalls(now time.Time, limit int) (calls []audited, soon boo
 	return calls, soon
 }
 
-// lastAudit returns when the call was last audited, or when it was sent if it
-// was never audited.
+// lastAudit returns the time of the last audit of the call, or the time when it
+// was sent if it was never audited.
 func (c *call) lastAudit() time.Time {
 	if c.finding == nil {
 		return c.sentAt
@@ -225,8 +224,8 @@ func (e *Executor) ask(calls []audited) ([]wire.State, error) {
 	return states, err
 }
 
-// applyStates acts on the states of calls. It reports whether some of the calls
-// must be audited again soon.
+// applyStates handles the states of calls that an audit has found. It reports
+// whether some of the calls must be audited again soon.
 func (e *Executor) applyStates(calls []audited, states []wire.State, now time.Time) (soon bool) {
 	lost := 0
 	for i, a := range calls {
@@ -296,7 +295,7 @@ func (e *Executor) resendLost(c *call) {
 	e.resend(c)
 }
 
-// failLost settles a call for which no message will arrive.
+// failLost settles a call with ErrLost.
 func (e *Executor) failLost(c *call) {
 	lost := fmt.Errorf("%w %s: the servers have neither the task nor a result: it may have run, or be among the dead letters", ErrLost, e.describe(c))
 	e.settleEach(c, func(s *subscriber) {

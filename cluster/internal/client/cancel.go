@@ -20,8 +20,9 @@ type contextWatch struct {
 	stop      func() bool  // written before the last release, which reads it
 }
 
-// watchContext watches the context of a batch for the subscribers that its
-// calls were made for. The calls have not been sent.
+// watchContext watches the submitter's context of a batch, before the calls of
+// the batch are sent. When the context ends, it cancels the subscribers for
+// which the calls were made.
 func (e *Executor) watchContext(calls []*call) {
 	if len(calls) == 0 {
 		return
@@ -35,7 +36,7 @@ func (e *Executor) watchContext(calls []*call) {
 	for _, c := range calls {
 		s := &c.own
 		s.mu.Lock()
-		if s.context = w; s.settled { // in the meantime, by a Shutdown or with the call that it has joined
+		if s.context = w; s.settled { // by a Shutdown, or with the call that it has joined
 			w.unsettled.Add(-1)
 		}
 		s.mu.Unlock()
@@ -55,8 +56,8 @@ func (w *contextWatch) release() {
 	}
 }
 
-// timeoutCancel settles the subscribers of a canceled call that no worker has
-// reported about for Options.Grace. If the worker that runs the call is alive,
+// timeoutCancel settles the subscribers of a canceled call for which no outcome
+// has arrived within Options.Grace. If the worker that runs the call is alive,
 // it waits longer.
 func (e *Executor) timeoutCancel(c *call) {
 	e.mu.Lock()
@@ -71,8 +72,8 @@ func (e *Executor) timeoutCancel(c *call) {
 	})
 }
 
-// publishCancel publishes the cancellation of a submission. A worker drops the
-// task, or cancels its context if it runs.
+// publishCancel publishes the cancellation of a try. A worker that has the task
+// drops it or cancels its context.
 func (e *Executor) publishCancel(try string) {
 	subject, body := wire.Cancellation(e.client, e.session, try)
 	e.conn.Publish(&nats.Msg{Subject: subject, Data: body}, cancellation{})

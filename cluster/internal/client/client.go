@@ -48,7 +48,7 @@ type Executor struct {
 
 	mu           sync.Mutex
 	queues       map[string]*funcQueue          // guarded by mu: by the name of the function
-	turns        []*funcQueue                   // guarded by mu: all queues, in the order of their turns
+	rotation     []*funcQueue                   // guarded by mu: all queues; the dispatcher claims from the first one that has tasks and free slots
 	calls        map[string]*call               // guarded by mu: calls that were sent or are about to be sent, by TaskID.Number
 	subscribers  map[*executor.Task]*subscriber // guarded by mu: the subscribers that are a Submit
 	unsettled    int                            // guarded by mu: subscribers of calls that have not settled
@@ -62,14 +62,14 @@ type Executor struct {
 	closed       bool                           // guarded by mu
 	settled      bool                           // guarded by mu: all tasks have settled, and Close may return
 	allSettled   chan struct{}                  // closed when settled is set
-	wake         chan struct{}                  // signals the dispatcher; has room for one
+	wake         chan struct{}                  // wakes the dispatcher; has a buffer of one
 	slotNumbers  slotNumbers                    // guarded by mu
 
 	auditMu sync.Mutex // held during an audit
 
 	auditBefore time.Time     // guarded by mu: calls that were sent or audited before this time are due for an audit; see auditAll
-	auditNow    chan struct{} // signals that auditAll was called; has room for one
-	recreate    chan struct{} // signals that the consumer of results delivers nothing and must be created again; has room for one
+	auditNow    chan struct{} // signals that auditAll was called; has a buffer of one
+	recreate    chan struct{} // signals that the consumer of results delivers nothing and must be created again; has a buffer of one
 }
 
 // New starts a client on a connection, which it closes at its end. If it
@@ -131,10 +131,11 @@ func (e *Executor) notify() {
 	}
 }
 
-// groupQueue is the Executor as its executor.WorkerGroup sees it.
+// groupQueue is the Executor as the queue of its executor.WorkerGroup.
 type groupQueue Executor
 
-// Again implements executor.Queue: the argument of a task has been encoded.
+// Again implements executor.Queue. The group calls it when user code has
+// encoded the argument of a task.
 func (g *groupQueue) Again(t *executor.Task) {
 	e := (*Executor)(g)
 	e.mu.Lock()
@@ -148,16 +149,18 @@ func (g *groupQueue) Again(t *executor.Task) {
 	q.tasks.AgainLocked(t)
 }
 
-// Withdraw implements executor.RemoteQueue. The dispatcher:
+// Withdraw implements executor.RemoteQueue. The dispatcher sends a task in
+// these steps:
 //
-//  1. adds a task to claiming,
-//  2. claims its call,
-//  3. removes the task from claiming and lets its subscriber join a call, under
-//     one lock, or drops the call if the task was withdrawn.
+//  1. It adds the task to claiming.
+//  2. It claims the call of the task.
+//  3. Under one lock, it removes the task from claiming, and lets its
+//     subscriber join a call. If Withdraw has found the task in claiming, it
+//     drops the call instead.
 //
-// So as soon as its call is claimed, a task is in claiming or among the
-// subscribers. A subscriber is canceled later, when Cancel has ended its
-// context and the cause is known: the task may have started.
+// So a task with a claimed call is always in claiming or in subscribers, and
+// Withdraw finds it. A subscriber may have started. It is canceled when its
+// context has ended, because the context has the cause.
 func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()
@@ -175,7 +178,7 @@ func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	return false
 }
 
-// Dropped implements executor.Queue: canceled tasks leave the queue.
+// Dropped implements executor.Queue. It removes canceled tasks from the queues.
 func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
 	e.mu.Lock()

@@ -53,8 +53,8 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 // cancelAll cancels all tasks. It returns the subscribers of the calls that
 // were sent, and how many of the other tasks had not started.
 //
-// Steps: 1. cancel the tasks that are queued or being claimed, 2. cancel the
-// calls that were sent before step 1 or during it.
+// First it cancels the tasks that are queued or being claimed. Then it cancels
+// the calls, including those that were sent in the meantime.
 func (e *Executor) cancelAll(cause error) (sent map[*subscriber]bool, notStarted int) {
 	e.mu.Lock()
 	tasks := slices.Collect(maps.Keys(e.claiming))
@@ -81,8 +81,7 @@ func (e *Executor) cancelAll(cause error) (sent map[*subscriber]bool, notStarted
 	return sent, notStarted
 }
 
-// collectLocked adds the subscribers of all calls to a set. The caller holds
-// mu.
+// collectLocked adds the subscribers of all calls to a set.
 func (e *Executor) collectLocked(to map[*subscriber]bool) {
 	for _, c := range e.calls {
 		for _, s := range c.subscribers {
@@ -91,7 +90,8 @@ func (e *Executor) collectLocked(to map[*subscriber]bool) {
 	}
 }
 
-// closeQueues refuses new tasks, and blocked submitters.
+// closeQueues makes the executor refuse new tasks, and the tasks of blocked
+// submitters.
 func (e *Executor) closeQueues() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -103,7 +103,7 @@ func (e *Executor) closeQueues() {
 }
 
 // checkSettledLocked ends the executor if it is closed and all accepted tasks
-// have settled. The caller holds mu.
+// have settled.
 func (e *Executor) checkSettledLocked() {
 	if !e.closed || e.settled || e.unsettled > 0 || len(e.claiming) > 0 || len(e.group.UserCode()) > 0 {
 		return

@@ -10,21 +10,21 @@ import (
 	"concert/executor"
 )
 
-// dispatch claims calls and sends them while there are slots for them. It
-// returns when the executor ends.
+// dispatch claims calls and sends them when workers have free slots. It returns
+// when the executor ends.
 func (e *Executor) dispatch() {
-	tick, look := time.NewTicker(jet.HeartbeatPeriod), time.NewTicker(expiryPeriod)
+	tick, expiry := time.NewTicker(jet.HeartbeatPeriod), time.NewTicker(expiryPeriod)
 	defer tick.Stop()
-	defer look.Stop()
-	without := map[string]time.Time{}
+	defer expiry.Stop()
+	since := map[string]time.Time{}
 	for {
 		for e.dispatchOne() {
 		}
 		select {
 		case <-e.wake:
 		case <-tick.C:
-			e.reroute(without)
-		case <-look.C:
+			e.reroute(since)
+		case <-expiry.C:
 			e.expire()
 		case <-e.ctx.Done():
 			return
@@ -32,10 +32,9 @@ func (e *Executor) dispatch() {
 	}
 }
 
-// expiryPeriod is how often the client looks for queued tasks whose submitters'
-// contexts have ended. Such a task may wait for long if no worker offers its
-// function. A watch over each of these contexts would slow down all other
-// tasks.
+// expiryPeriod is the time between two calls of expire. Without expire, a task
+// whose context has ended could stay queued for long if no worker offers its
+// function. A context.AfterFunc for each context would slow down all tasks.
 const expiryPeriod = 100 * time.Millisecond
 
 // expire cancels queued tasks whose submitters' contexts have ended.
@@ -55,39 +54,40 @@ func (e *Executor) expire() {
 	}
 }
 
-// dispatchOne claims calls of one task, and reports whether there was a task.
+// dispatchOne claims calls of one task, and sends them. It reports false if no
+// queue has a task for which there is a free slot.
 func (e *Executor) dispatchOne() bool {
 	e.mu.Lock()
-	for i, q := range e.turns {
+	for i, q := range e.rotation {
 		first := q.tasks.FirstLocked()
 		if first == nil {
 			continue
 		}
-		set, room := e.routeLocked(q)
-		if c := e.calls[e.callNumbers[first]]; room <= 0 && c != nil && !c.canceled {
-			set, room = c.setName, 1 // the task joins this call, and so needs no room
+		set, free := e.routeLocked(q)
+		if c := e.calls[e.callNumbers[first]]; free <= 0 && c != nil && !c.canceled {
+			set, free = c.setName, 1 // the task joins this call, and so needs no free slot
 		}
-		if room <= 0 {
+		if free <= 0 {
 			continue
 		}
-		// The other queues come first the next time.
-		copy(e.turns[i:], e.turns[i+1:])
-		e.turns[len(e.turns)-1] = q
+		// The next call begins with the other queues.
+		copy(e.rotation[i:], e.rotation[i+1:])
+		e.rotation[len(e.rotation)-1] = q
 		t := q.tasks.NextLocked() // first
 		e.claiming[t] = false
-		e.encoding[t] = q // for the case that Claim calls methods of the program
+		e.encoding[t] = q // needed if Claim calls methods of the program
 		e.mu.Unlock()
-		e.claim(q, t, set, room)
+		e.claim(q, t, set, free)
 		return true
 	}
 	e.mu.Unlock()
 	return false
 }
 
-// routeLocked returns the capability set with most room for calls of a queue,
-// and how many calls have room. Calls of a function without a name are claimed
-// at once: Claim returns their error. The caller holds mu.
-func (e *Executor) routeLocked(q *funcQueue) (set string, room int) {
+// routeLocked returns the capability set to which the client can send most
+// calls of a queue now, and how many. Calls of a function without a name can be
+// claimed at once, because Claim settles them with an error.
+func (e *Executor) routeLocked(q *funcQueue) (set string, free int) {
 	if q.function == "" {
 		return "", 1
 	}
@@ -95,10 +95,10 @@ func (e *Executor) routeLocked(q *funcQueue) (set string, room int) {
 	for c, slots := range e.members.Offers(q.function, q.signature) {
 		found = true
 		// As many calls of a function as there are slots, regardless of other
-		// functions: otherwise quick calls would leave no room for slow ones.
-		free := max(slots-q.sent[c], max(slots, min(slots*(1+prefetch.Calls(q.meanTime)), q.limit))-e.inflight[c]) + e.retrying[c]
-		if free = min(free, wire.MaxTasksPerClient-e.inflight[c]); free > room { // the servers refuse more
-			set, room = c, free
+		// functions: otherwise quick calls would use all slots.
+		n := max(slots-q.sent[c], max(slots, min(slots*(1+prefetch.Calls(q.meanTime)), q.limit))-e.inflight[c]) + e.retrying[c]
+		if n = min(n, wire.MaxTasksPerClient-e.inflight[c]); n > free { // the servers refuse more
+			set, free = c, n
 		}
 	}
 	switch {
@@ -112,16 +112,17 @@ func (e *Executor) routeLocked(q *funcQueue) (set string, room int) {
 			go e.opts.Notice("a worker offers the function " + q.function + " again: its tasks continue")
 		}
 	}
-	return set, room
+	return set, free
 }
 
-// noticeNoWorker reports that no worker offers a function, if that is still so.
+// noticeNoWorker calls Options.Notice if no worker offers the function of a
+// queue.
 func (e *Executor) noticeNoWorker(q *funcQueue) {
 	e.mu.Lock()
-	tell := q.noWorker && !q.noticed && e.ctx.Err() == nil
-	q.noticed = q.noticed || tell
+	notice := q.noWorker && !q.noticed && e.ctx.Err() == nil
+	q.noticed = q.noticed || notice
 	e.mu.Unlock()
-	if tell {
+	if notice {
 		e.opts.Notice("no worker offers the function " + q.function + ": its tasks wait until one does")
 	}
 }
@@ -129,8 +130,8 @@ func (e *Executor) noticeNoWorker(q *funcQueue) {
 const claimBytes = 4 << 20
 
 // claim claims calls of a task, and sends them.
-func (e *Executor) claim(q *funcQueue, t *executor.Task, set string, room int) {
-	batch, again := t.Claim(room, claimBytes)
+func (e *Executor) claim(q *funcQueue, t *executor.Task, set string, free int) {
+	batch, again := t.Claim(free, claimBytes)
 	var calls []*call
 	if batch != nil {
 		calls = e.newCalls(q, batch, set)

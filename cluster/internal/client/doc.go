@@ -15,8 +15,9 @@
 //
 // The other files: kept_results.go finds results of tasks with ids, cancel.go
 // and close.go cancel calls, audit.go asks the servers about calls that have
-// been outstanding for long, slot_numbers.go numbers the slots of workers for
-// observers, and for_tests.go is for tests.
+// been outstanding for long, task_options.go has ids and retry options, and
+// for_tests.go is for tests.
 //
-// The worker is not in this package, and neither package imports the other.
+// Package worker has the other side of a cluster. Neither package imports the
+// other.
 package client

@@ -27,7 +27,7 @@ func (e *Executor) Subscribers() int {
 	return e.unsettled
 }
 
-// WaitingIDs returns how many queued Submits with ids the client remembers.
+// WaitingIDs returns the number of queued Submits with ids.
 func (e *Executor) WaitingIDs() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -73,7 +73,7 @@ func (e *Executor) Cancellations() (client string, bodies [][]byte) {
 	return e.client, bodies
 }
 
-// Queued returns how many calls the servers have acknowledged.
+// Queued returns the number of calls that the servers have acknowledged.
 func (e *Executor) Queued() (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

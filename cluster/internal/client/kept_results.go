@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -10,22 +9,6 @@ import (
 	"concert/cluster/internal/wire"
 	"concert/executor"
 )
-
-type idKey struct{}
-
-// WithID is cluster.WithID.
-func WithID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, idKey{}, id)
-}
-
-// submitIndex is the index of a Submit in numberOfID. It differs from the index
-// of the first input of a Map.
-const submitIndex = -1
-
-// numberOfID returns the number of a task with an id.
-func numberOfID(function string, index int64, id string) string {
-	return wire.Digest(fmt.Sprintf("%s\x00%d\x00%s", function, index, id))
-}
 
 // findKept settles a call with the result that is stored for its id. If there
 // is none, findKept calls send. While the servers do not answer, it repeats the
@@ -73,7 +56,7 @@ func (e *Executor) consumeKept() error {
 }
 
 // errDamaged is wrapped by the error of a kept result that cannot be decoded.
-// It is permanent until the result expires.
+// findKept treats it as permanent.
 var errDamaged = errors.New("a worker stored a damaged result")
 
 // lookUpKept settles a call with the result that is stored for its id, and

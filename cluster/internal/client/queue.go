@@ -9,16 +9,16 @@ import (
 	"concert/executor"
 )
 
-// funcQueue is the queue of the tasks of one function that have not been
-// claimed, with statistics of those that were.
+// funcQueue is the queue of the tasks of one function. It also has statistics
+// of the calls of this function.
 //
 //	Submit, Map --> funcQueue --Claim--> calls --> the cluster
 //
 // The client sends as many calls of a function as the workers that offer it
 // have slots, and a few more if the calls are quick, so that a worker need not
-// wait for the next one. The other tasks wait here, where they can be canceled
-// with certainty. So the calls of one client do not delay those of another one
-// for longer than one call takes.
+// wait for the next call. The other tasks stay in the queue: a task that is
+// canceled there never runs. So the calls of one client delay those of another
+// client by the time of one call at most.
 type funcQueue struct {
 	function   string
 	signature  string              // digest of the function's types
@@ -38,9 +38,9 @@ const (
 	noticeDelay = time.Second // until Options.Notice reports that no worker offers a function
 )
 
-// record records the running time of a call, and the time from sending it to
-// its result. The network may be slower than the workers. Then record lowers
-// the limit of sent calls, because more of them would only delay other calls.
+// record records the run time of a call, and the time from sending it to its
+// result. If the network is slower than the workers, record lowers the limit of
+// sent calls, because more sent calls would only delay other calls.
 func (q *funcQueue) record(ran, out time.Duration) {
 	q.meanTime = prefetch.Mean(q.meanTime, ran)
 	q.returned++
@@ -59,7 +59,7 @@ func (q *funcQueue) record(ran, out time.Duration) {
 
 // Execute implements concert.Executor.
 func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
-	function := t.Function() // read before other goroutines can have the task
+	function := t.Function() // before Adopt makes the task visible to other goroutines
 	e.group.Adopt(t)
 	number := ""
 	if id, ok := ctx.Value(idKey{}).(string); ok {
@@ -84,13 +84,13 @@ func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	return err
 }
 
-// queueLocked returns the queue of a function. The caller holds mu.
+// queueLocked returns the queue of a function.
 func (e *Executor) queueLocked(function string) *funcQueue {
 	q := e.queues[function]
 	if q == nil {
 		q = &funcQueue{function: function, tasks: executor.NewTaskQueue(&e.mu, e.opts.Queue, e.notify), signature: e.signature(function), limit: minLimit, sent: map[string]int{}}
 		e.queues[function] = q
-		e.turns = append(e.turns, q)
+		e.rotation = append(e.rotation, q)
 	}
 	return q
 }

@@ -14,9 +14,9 @@ import (
 	"concert/executor"
 )
 
-// onResult handles a result from the stream. The consumer delivers results one
-// after another. onResult settles the call before it acknowledges the result,
-// so a result that was not handled is delivered again.
+// onResult handles a result from the stream. The consumer calls it
+// sequentially. onResult settles the call before it acknowledges the result, so
+// the servers deliver a result again that was not handled.
 func (e *Executor) onResult(msg jetstream.Msg) {
 	o, err := wire.DecodeOutcome(msg.Data())
 	if err != nil { // the subject names the task
@@ -32,7 +32,7 @@ func (e *Executor) onResult(msg jetstream.Msg) {
 	if c != nil && o.Try != "" && o.Try != c.try { // the result is for an earlier call with this id, or for another session
 		c = nil
 	}
-	if c == nil { // the call has ended: this is the report of a worker that was considered lost
+	if c == nil { // the call has ended: this is a second result, of a worker that was considered lost
 		msg.Ack()
 		if o.ID.Session != "" && o.Value.Blob != "" {
 			e.background.Go(func() { e.conn.DeleteUnverified(e.ctx, e.client, o.Value, wire.IsResultName) })
@@ -49,11 +49,11 @@ func (e *Executor) onResult(msg jetstream.Msg) {
 		return
 	}
 	if e.startDownload(c) {
-		return // the result is delivered again, in case the download fails
+		return // not acknowledged: the servers deliver the result again, which is needed if the download fails
 	}
 	e.background.Go(func() { // the download may take long
 		v, err := e.conn.Download(e.ctx, e.client, o.Value, wire.IsResultName)
-		if err != nil && !errors.Is(err, jet.ErrAbsent) { // the result is delivered again
+		if err != nil && !errors.Is(err, jet.ErrAbsent) { // the servers deliver the result again
 			e.mu.Lock()
 			c.downloading = false
 			e.mu.Unlock()
@@ -88,7 +88,7 @@ func (e *Executor) startDownload(c *call) bool {
 	return before
 }
 
-// isCanceled reports whether the last subscriber of a call has left.
+// isCanceled reports whether the last subscriber of a call was canceled.
 func (e *Executor) isCanceled(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -148,10 +148,10 @@ func (e *Executor) complete(c *call, o *wire.Outcome, v executor.Encoded) {
 	}
 }
 
-// expired returns the error of a subscriber. If the worker has ended the call
-// as canceled, and the deadline of the subscriber has passed, this is the error
-// of the deadline. The worker has the deadline too, but its clock may be
-// behind.
+// expired returns the error of a subscriber. It is the error of the deadline if
+// the worker has stopped the call as canceled and the deadline of the
+// subscriber has passed. The worker may not have noticed the deadline, because
+// its clock may be slow.
 func (s *subscriber) expired(o *wire.Outcome, err error) error {
 	ctx := s.batch.Context()
 	if r, ok := err.(*concert.RemoteError); ok && o.Stopped && r.Is(context.Canceled) && ctx.Err() == context.DeadlineExceeded {
@@ -160,9 +160,9 @@ func (s *subscriber) expired(o *wire.Outcome, err error) error {
 	return err
 }
 
-// settleEach removes a call, unless it has ended, and calls tell with each
-// subscriber, which must settle it.
-func (e *Executor) settleEach(c *call, tell func(s *subscriber)) {
+// settleEach removes a call, unless it has ended, and calls settle for each
+// subscriber.
+func (e *Executor) settleEach(c *call, settle func(s *subscriber)) {
 	e.mu.Lock()
 	if c.ended {
 		e.mu.Unlock()
@@ -170,12 +170,11 @@ func (e *Executor) settleEach(c *call, tell func(s *subscriber)) {
 	}
 	e.removeLocked(c)
 	e.mu.Unlock()
-	e.settleRemoved(c, tell)
+	e.settleRemoved(c, settle)
 }
 
-// removeLocked removes a call from Executor.calls. From then on its subscribers
-// do not change. The caller holds mu, and must call settleRemoved after
-// releasing it.
+// removeLocked removes a call from Executor.calls. After that, its subscribers
+// do not change. The caller must call settleRemoved when it has released mu.
 func (e *Executor) removeLocked(c *call) {
 	c.ended = true
 	delete(e.calls, c.id.Number)
@@ -189,10 +188,10 @@ func (e *Executor) removeLocked(c *call) {
 	}
 }
 
-// settleRemoved calls tell with each subscriber of a call, after removeLocked.
-func (e *Executor) settleRemoved(c *call, tell func(s *subscriber)) {
+// settleRemoved calls settle for each subscriber of a call, after removeLocked.
+func (e *Executor) settleRemoved(c *call, settle func(s *subscriber)) {
 	for _, s := range c.subscribers {
-		tell(s)
+		settle(s)
 	}
 	if c.arg.Blob != "" {
 		e.conn.Delete(c.arg)
@@ -207,19 +206,19 @@ func (e *Executor) settleRemoved(c *call, tell func(s *subscriber)) {
 	}
 	e.forgetLocked(c.subscribers)
 	e.mu.Unlock()
-	if c.rerouted { // so that workers that have the first capability set do not run it again
+	if c.rerouted { // a worker with the first capability set must not run the first task
 		e.publishCancel(c.try)
 	}
 	e.notify()
 }
 
-// settle settles a call with its outcome in a slot with this number; it is -1
-// if the call did not run.
+// settle settles a call with its outcome. worker is the number of the slot in
+// which the call has run, or -1 if it did not run.
 func (e *Executor) settle(c *call, worker int, v executor.Encoded, err error) {
 	e.settleEach(c, func(s *subscriber) { s.settle(worker, v, err) })
 }
 
-// onHint handles a hint by a worker of an owner.
+// onHint handles a hint. owner is the owner of the worker that has sent it.
 func (e *Executor) onHint(owner string, msg []byte) {
 	h, err := wire.DecodeHint(msg)
 	if err != nil || !wire.OwnsWorker(owner, h.WorkerID) {
@@ -244,17 +243,58 @@ func (e *Executor) onHint(owner string, msg []byte) {
 	}
 }
 
-// setRetryingLocked records whether a call waits for another attempt. Then it
-// takes no slot. The caller holds mu.
-func (e *Executor) setRetryingLocked(c *call, away bool) {
+// setRetryingLocked records whether a call waits for another attempt. Such a
+// call uses no slot.
+func (e *Executor) setRetryingLocked(c *call, retrying bool) {
 	switch {
-	case away == c.retrying:
-	case away:
+	case retrying == c.retrying:
+	case retrying:
 		e.retrying[c.setName]++
 	default:
 		if e.retrying[c.setName]--; e.retrying[c.setName] == 0 {
 			delete(e.retrying, c.setName)
 		}
 	}
-	c.retrying = away
+	c.retrying = retrying
+}
+
+// workerSlot is a slot of a worker. For observers, each slot is a worker.
+type workerSlot struct {
+	worker string // its id
+	slot   int
+}
+
+// slotNumbers numbers the slots of workers in the order in which they appear.
+// It never uses a number twice. From time to time it deletes the slots of lost
+// workers: a worker that starts again has another id, and a client may run for
+// months.
+type slotNumbers struct {
+	known   map[workerSlot]int
+	next    int
+	sweepAt int // number of known slots at which those of lost workers are deleted
+}
+
+const minSweep = 1024
+
+// number returns the number of a slot. alive reports whether a worker exists.
+func (n *slotNumbers) number(p workerSlot, alive func(worker string) bool) int {
+	number, known := n.known[p]
+	if known {
+		return number
+	}
+	if n.known == nil {
+		n.known, n.sweepAt = map[workerSlot]int{}, minSweep
+	}
+	if len(n.known) >= n.sweepAt {
+		for other := range n.known {
+			if !alive(other.worker) {
+				delete(n.known, other)
+			}
+		}
+		n.sweepAt = max(minSweep, 2*len(n.known))
+	}
+	number = n.next
+	n.next++
+	n.known[p] = number
+	return number
 }

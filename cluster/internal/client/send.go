@@ -20,9 +20,9 @@ import (
 // subscribers wait for its outcome: see subscriber.go.
 //
 //	added --> published --> started --> ended
-//	  |           |           ^  |        ^
-//	  |           +-----------|--+--------+      by a report of the cluster, or after a timeout
-//	  +-----------------------+-----------       canceled before it was published
+//	  |           |                       ^
+//	  |           +-----------------------+      by an outcome from the cluster, or after a timeout
+//	  +-----------------------------------+      canceled before it was published
 type call struct {
 	id     wire.TaskID
 	try    string // unique in the session
@@ -30,34 +30,34 @@ type call struct {
 	sentAt time.Time
 
 	// The executor's mu guards the following.
-	subscribers      []*subscriber // at least one; copied when one is removed
+	subscribers      []*subscriber // at least one; replaced by a copy when one is removed
 	arg              wire.Value    // does not change after it was published, unless the servers lose it
 	earliestDeadline int64         // the earliest deadline that was published; 0 if none was, or if the call has no id
-	setName          string
-	posted           bool
-	canceled         bool        // the last subscriber is canceled: a cancellation was published, or will be
-	ended            bool        // removed from Executor.calls
-	timer            *time.Timer // of a canceled call: calls timeoutCancel
-	slotNumber       int         // the number of the slot that runs it, as far as is known; otherwise -1
-	workerID         string      // the worker with this slot
-	rerouted         bool        // it was published for another capability set before, and that task must not run
-	retrying         bool        // an attempt has failed, and it waits for the next one
-	resending        bool        // it is being sent again
-	downloading      bool        // its large result is being downloaded
-	resends          int         // how often it was sent again because its argument, result or task was lost
-	message          string      // the id of the message that was published last
-	sequence         uint64      // the sequence number of this message in TaskStream; 0 until the servers have stored it
+	setName          string        // the capability set to which the call was sent
+	published        bool          // publish was called
+	canceled         bool          // the last subscriber is canceled: a cancellation was published, or will be
+	ended            bool          // removed from Executor.calls
+	timer            *time.Timer   // for a canceled call: calls timeoutCancel
+	slotNumber       int           // the number of the slot that runs the call, or -1 if it is unknown
+	workerID         string        // the worker with this slot
+	rerouted         bool          // the call was published for another capability set before, and that task must not run
+	retrying         bool          // an attempt has failed, and the call waits for the next one
+	resending        bool          // the call is being sent again
+	downloading      bool          // the large result is being downloaded
+	resends          int           // how often the call was sent again because its argument, result or task was lost
+	message          string        // the id of the message that was published last
+	sequence         uint64        // the sequence number of this message in TaskStream; 0 until the servers have stored it
 
 	finding *finding // guarded by Executor.auditMu: the outcome of the last audit; nil before the first one
 
-	own subscriber     // the Submit or input that the call was made for, here to save an allocation
-	one [1]*subscriber // the first value of subscribers, to save an allocation
+	own subscriber     // the subscriber for which the call was made; a field to save an allocation
+	one [1]*subscriber // the memory of subscribers while there is one; a field to save an allocation
 }
 
 // shared reports whether other Submits can subscribe to the call.
 func (c *call) shared() bool { return c.id.Number != "" && c.id.Session == "" }
 
-// addLocked adds a new call to Executor.calls. The caller holds mu.
+// addLocked adds a new call to Executor.calls.
 func (e *Executor) addLocked(c *call) {
 	e.lastCall++
 	c.try = strconv.FormatUint(e.lastCall, 36)
@@ -83,7 +83,7 @@ func (e *Executor) sendAll(calls []*call) {
 	together := make([]*call, 0, len(calls))
 	for _, c := range calls {
 		switch {
-		case c.own.batch.Context().Err() != nil: // canceled in the meantime
+		case c.own.batch.Context().Err() != nil:
 			e.cancelSubscriber(&c.own)
 		case e.inlineArg(c):
 			together = append(together, c)
@@ -95,8 +95,8 @@ func (e *Executor) sendAll(calls []*call) {
 }
 
 // inlineArg puts the argument of a call into its message. It reports false if
-// the argument is too large. It does not change a canceled call, which is
-// published only so that a worker reports it as dropped.
+// the argument is too large. It does not change a canceled call: such a call is
+// published only so that a worker drops it and reports this.
 func (e *Executor) inlineArg(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -130,17 +130,17 @@ func (e *Executor) uploadArg(c *call) {
 		ctx := s.ctx
 		s.argUses.Add(1)
 		e.mu.Unlock()
-		stowed, err := e.conn.Upload(ctx, wire.ArgumentName(e.client), s.batch.Args[s.i])
+		uploaded, err := e.conn.Upload(ctx, wire.ArgumentName(e.client), s.batch.Args[s.i])
 		s.argUses.Done()
 		e.mu.Lock()
 		left, ended := s.canceled, c.ended
 		if err == nil && !ended {
-			c.arg = stowed
+			c.arg = uploaded
 		}
 		e.mu.Unlock()
 		switch {
 		case ended && err == nil: // the uploaded argument has no other reference
-			e.conn.Delete(stowed)
+			e.conn.Delete(uploaded)
 			return
 		case err == nil:
 			e.publish(c)
@@ -159,11 +159,11 @@ func (e *Executor) uploadArg(c *call) {
 func (e *Executor) publish(calls ...*call) {
 	e.mu.Lock()
 	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.ended })
-	posts := make([]wire.OutgoingTask, len(calls))
-	ids := make([]string, len(calls)) // by which the servers find duplicates; unique, because the session is random
+	tasks := make([]wire.OutgoingTask, len(calls))
+	ids := make([]string, len(calls)) // the servers find duplicates by these ids; they are unique, because the session is random
 	for i, c := range calls {
-		c.posted = true
-		posts[i].Subject = wire.TaskSubject(c.setName, e.client)
+		c.published = true
+		tasks[i].Subject = wire.TaskSubject(c.setName, e.client)
 		ids[i] = e.session + "." + c.try + "@" + c.setName
 		if c.resends > 0 {
 			ids[i] += "#" + strconv.Itoa(c.resends)
@@ -175,15 +175,15 @@ func (e *Executor) publish(calls ...*call) {
 		return
 	}
 	for i, c := range calls {
-		posts[i].Envelope = e.envelope(c)
+		tasks[i].Envelope = e.envelope(c)
 	}
-	msgs, err := wire.EncodeTasks(posts, e.conn.Signer)
+	msgs, err := wire.EncodeTasks(tasks, e.conn.Signer)
 	for i, c := range calls {
 		if err != nil {
 			e.settle(c, -1, executor.Encoded{}, err)
 			continue
 		}
-		e.conn.Publish(&nats.Msg{Subject: posts[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c)
+		e.conn.Publish(&nats.Msg{Subject: tasks[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c)
 	}
 }
 
@@ -244,7 +244,7 @@ func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 	e.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)
 }
 
-// describe returns the name of a call for messages to people.
+// describe returns the name of a call, for errors and notices.
 func (e *Executor) describe(c *call) string {
 	e.mu.Lock()
 	s := c.subscribers[0]
@@ -262,11 +262,11 @@ func (e *Executor) hasEnded(c *call) bool {
 	return c.ended
 }
 
-// reroute sends calls to workers with another capability set, if the set that
-// they were sent to has had no workers for WorkerTimeout: for example, because
-// the workers run a new version of the program. The first message is not
-// removed. If a worker runs it nevertheless, one result counts. since has the
-// times since when sets have no workers.
+// reroute handles capability sets that have had no workers for WorkerTimeout,
+// for example because the workers run a new version of the program. It sends
+// the calls of such a set to workers with another set. It does not remove the
+// first message; if a worker runs that task nevertheless, one result counts.
+// since has the time since which each set has had no workers.
 func (e *Executor) reroute(since map[string]time.Time) {
 	var moved []*call
 	e.mu.Lock()
@@ -278,7 +278,7 @@ func (e *Executor) reroute(since map[string]time.Time) {
 		}
 	}
 	for _, c := range e.calls {
-		if began, without := since[c.setName]; !c.posted || !without || time.Since(began) < jet.WorkerTimeout {
+		if began, missing := since[c.setName]; !c.published || !missing || time.Since(began) < jet.WorkerTimeout {
 			continue
 		}
 		for to := range e.members.Offers(c.queue.function, c.queue.signature) {

@@ -12,18 +12,18 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// pullOptions are the options for results: large batches, and heartbeats by
-// which the client notices the loss of a server soon.
+// pullOptions are the options for pulling results: large batches, and
+// heartbeats by which the client soon notices the loss of a server.
 var pullOptions = []jetstream.PullConsumeOpt{
 	jetstream.PullMaxMessages(2048), jetstream.PullExpiry(5 * time.Second), jetstream.PullHeartbeat(time.Second),
 }
 
 // consumeResults handles results from a stream until the executor ends, by a
 // consumer of the session. The servers delete this consumer if the client has
-// had no connection for two hours, and servers that have lost their disks do
-// not have it. Then results may have expired, and tasks may be lost. So
-// consumeResults creates the consumer again, which delivers the results that
-// are still stored, and has all sent calls audited: see audit.go.
+// had no connection for two hours, or lose it with their disks. In both cases,
+// results may have expired, and tasks may be lost. So consumeResults creates
+// the consumer again, which delivers the results that are still stored, and
+// calls auditAll, see audit.go.
 func (e *Executor) consumeResults(ctx context.Context, stream string) error {
 	trouble := make(chan struct{}, 1)
 	consuming, err := e.consume(ctx, stream, trouble)
@@ -35,7 +35,7 @@ func (e *Executor) consumeResults(ctx context.Context, stream string) error {
 		renew = e.recreate
 	}
 	e.background.Go(func() {
-		closed := consuming.Closed() // closed after the last result; Closed may not be called later, because the consumer may be closed then
+		closed := consuming.Closed() // must be called before the consumer is closed
 		for {
 			select {
 			case <-trouble:
@@ -134,11 +134,11 @@ const maxResends = 3 // how often a call is sent again because its argument, res
 // acknowledgment.
 const removalTime = time.Second
 
-// rerun sends a call again whose argument or result was lost after it was
-// stored, as msg reports. It reports false if that has happened too often.
-// Steps: 1. it acknowledges msg, which removes it, 2. and sends the call. The
-// next result has the same subject, and the stream has room for one message
-// with it.
+// rerun sends a call again, because the servers have lost its argument or its
+// large result. msg is the outcome that reports this. rerun reports false if it
+// was called too often for the call. It first acknowledges msg, which removes
+// msg from the stream, and then sends the call: the next outcome has the same
+// subject, and the stream stores only one message for each subject.
 func (e *Executor) rerun(c *call, msg jetstream.Msg, what string, send func(*call)) bool {
 	e.mu.Lock()
 	c.resends++
@@ -149,7 +149,7 @@ func (e *Executor) rerun(c *call, msg jetstream.Msg, what string, send func(*cal
 	}
 	e.opts.Notice(what + " of a task of " + e.describe(c) + " is no longer stored: resubmitting the task")
 	e.background.Go(func() {
-		ctx, cancel := context.WithTimeout(e.ctx, 2*jet.RequestTimeout) // if the message was lost too, no acknowledgment arrives
+		ctx, cancel := context.WithTimeout(e.ctx, 2*jet.RequestTimeout) // if the servers have lost msg, too, they do not answer
 		e.conn.RetryTransient(ctx, msg.DoubleAck)
 		cancel()
 		e.sleep(removalTime)
@@ -162,12 +162,12 @@ func (e *Executor) rerun(c *call, msg jetstream.Msg, what string, send func(*cal
 }
 
 // resend publishes a call again. It uploads a large argument only if the
-// servers have lost it, because the first message refers to it as well.
+// servers have lost it.
 func (e *Executor) resend(c *call) {
 	e.mu.Lock()
 	arg, ended := c.arg, c.ended
 	e.mu.Unlock()
-	if ended { // by a result that was still stored
+	if ended { // a result was still stored
 		return
 	}
 	if arg.Blob != "" {

@@ -21,32 +21,31 @@ import (
 //
 //  1. joinLocked: under mu, a Submit finds the call of its id and is added to
 //     the subscribers, or adds a call of its own to the table. So two Submits
-//     at the same time cannot both add a call. A Submit leaves its queue for
-//     this when it is the first one there, even if the workers have no slots.
+//     at the same time cannot both add a call. The first Submit of a queue
+//     joins a call even if the workers have no free slots.
 //  2. The client looks for a kept result of the call, publishes the call, and
-//     sends it again if it was lost; a worker runs it, maybe several times. All
-//     of this concerns the call,
-//     and a Submit may join in each of these states. A subscriber that joins
-//     while the call runs starts at once, because the worker does not report
-//     the start again. If the call waits for another attempt, the subscriber
-//     starts with this attempt.
+//     sends it again if it was lost. A worker runs it, maybe several times. A
+//     Submit may join in each of these states. A subscriber that joins while
+//     the call runs starts at once, because the worker does not report the
+//     start again. If the call waits for another attempt, the subscriber starts
+//     with this attempt.
 //  3. cancelSubscriber: under mu, a canceled subscriber is removed from the
-//     call, and settles at once. The other subscribers do not notice it. The
-//     last one is not removed: the call is canceled, and the cluster reports
-//     its outcome.
-//  4. A Submit that finds a canceled call does not join it: otherwise it would
-//     be canceled as well. It replaces the call in the table by a call with a
-//     new try. The cancellation and the reports of the canceled
-//     call name its try, so they do not reach the new call. The last subscriber
-//     of the canceled call settles now, as in step 3.
+//     call, and settles at once. This has no effect on the other subscribers.
+//     The last subscriber is not removed: the call is canceled, and the cluster
+//     reports its outcome.
+//  4. A Submit that finds a canceled call does not join it, because it would be
+//     canceled, too. It replaces the call in the table by a call with a new
+//     try. The cancellation and the outcomes of the canceled call contain its
+//     try, so they have no effect on the new call. The last subscriber of the
+//     canceled call settles now.
 //  5. settleEach: under mu, the call is removed from the table. Then, without
 //     mu, each of its subscribers settles, because a decoder may take long. A
 //     Submit has either joined before and settles with the others, or it finds
 //     no call, adds one, and finds the kept result. So no Submit waits for a
 //     result that was delivered before it joined.
 //
-// The oldest subscriber gives the call its argument, deadline, label and
-// retries. When this deadline has passed, the worker stops the function, even
+// The oldest subscriber determines the argument, deadline, label and retries of
+// the call. When this deadline has passed, the worker stops the function, even
 // if other subscribers have a later deadline. These subscribers get a new call,
 // see restartLocked, as if they had submitted it at that moment.
 //
@@ -69,10 +68,10 @@ type subscriber struct {
 	argUses         sync.WaitGroup // counts uses of its argument, which may change when it has settled
 
 	mu         sync.Mutex    // guards the following, and is held while the batch is used
-	slotNumber int           // the number of the slot on which it has started; -1 if it has not started
-	settled    bool          // it has its outcome
+	slotNumber int           // the number of the slot in which the subscriber has started; -1 if it has not started
+	settled    bool          // the subscriber has its outcome
 	context    *contextWatch // watches the context of the submitter; nil if that never ends
-	unwatch    func() bool   // ends the watch of its own context, which exists once it runs; may be nil
+	unwatch    func() bool   // stops watching the context of the running task; nil if it is not watched
 }
 
 // cause returns why the subscriber is canceled. The context of a canceled task
@@ -84,9 +83,9 @@ func (s *subscriber) cause() error {
 	return concert.ErrCanceled
 }
 
-// hasEnded returns the cause with which the context of the subscriber has
-// ended, or nil. The submitter's context ends first, and this may be noticed
-// before the contexts below it have ended.
+// hasEnded returns the cause with which the context of the subscriber or of its
+// submitter has ended, or nil. The submitter's context ends first, and the
+// contexts that derive from it end a moment later.
 func (s *subscriber) hasEnded() error {
 	if cause := context.Cause(s.batch.Context()); cause != nil {
 		return cause
@@ -94,9 +93,9 @@ func (s *subscriber) hasEnded() error {
 	return context.Cause(s.batch.Parent())
 }
 
-// newCalls returns a call for each call of a batch. They are not in the table
-// yet. It calls methods of the submitter's context, so the caller must not hold
-// mu.
+// newCalls returns a call for each call of a batch. The caller adds them to
+// Executor.calls. newCalls calls methods of the submitter's context, so the
+// caller must not hold mu.
 func (e *Executor) newCalls(q *funcQueue, batch *executor.Batch, set string) []*call {
 	id, named := batch.Parent().Value(idKey{}).(string)
 	deadline := int64(0)
@@ -121,9 +120,9 @@ func (e *Executor) newCalls(q *funcQueue, batch *executor.Batch, set string) []*
 }
 
 // joinLocked adds the subscriber of a new call to the call with the same id. If
-// there is no such call, it adds the new one to Executor.calls and reports
-// true. It returns the canceled call that the new one replaces, which the
-// caller must pass to settleRemoved. The caller holds mu.
+// there is no such call, it adds the new call to Executor.calls and reports
+// true. If the new call replaces a canceled call, it returns the canceled call,
+// which the caller must pass to settleRemoved.
 func (e *Executor) joinLocked(c *call) (added bool, replaced *call) {
 	s := &c.own
 	e.unsettled++
@@ -165,7 +164,7 @@ func (e *Executor) cancelSubscriber(s *subscriber) {
 		e.mu.Unlock()
 		e.settleCanceled(s)
 		e.forget(s)
-	case !c.posted:
+	case !c.published:
 		e.removeLocked(c)
 		e.mu.Unlock()
 		e.settleRemoved(c, e.settleCanceled)
@@ -185,8 +184,8 @@ func without(all []*subscriber, s *subscriber) []*subscriber {
 }
 
 // restartLocked replaces a call that its worker has stopped at its deadline by
-// a new one, for the subscribers with a later deadline. It returns the new
-// call, or nil if there are no such subscribers. The caller holds mu.
+// a new call, for the subscribers with a later deadline. It returns the new
+// call, or nil if there are no such subscribers.
 func (e *Executor) restartLocked(c *call) *call {
 	more, expired := []*subscriber(nil), []*subscriber(nil)
 	for _, s := range c.subscribers {
@@ -209,8 +208,8 @@ func (e *Executor) restartLocked(c *call) *call {
 	return n
 }
 
-// settle settles a subscriber with the outcome of its call in a slot with this
-// number; it is -1 if the call did not run.
+// settle settles a subscriber with the outcome of its call. worker is the
+// number of the slot in which the call has run, or -1 if it did not run.
 func (s *subscriber) settle(worker int, v executor.Encoded, err error) {
 	s.settleOnce(func() {
 		if s.slotNumber < 0 && worker >= 0 && s.batch.Start(s.i, worker) {
@@ -231,9 +230,8 @@ func (e *Executor) settleCanceled(s *subscriber) {
 	})
 }
 
-// settleOnce calls say, which must settle the subscriber, unless it has
-// settled.
-func (s *subscriber) settleOnce(say func()) {
+// settleOnce calls settle, unless the subscriber has settled.
+func (s *subscriber) settleOnce(settle func()) {
 	s.mu.Lock()
 	if s.settled {
 		s.mu.Unlock()
@@ -243,8 +241,8 @@ func (s *subscriber) settleOnce(say func()) {
 	s.argUses.Wait()
 	watch, unwatch := s.context, s.unwatch
 	func() {
-		defer s.mu.Unlock() // say may call a decoder of the program, which may panic
-		say()
+		defer s.mu.Unlock() // settle may call a decoder of the program, which may panic
+		settle()
 	}()
 	if watch != nil {
 		watch.release()
@@ -264,7 +262,7 @@ func (e *Executor) reportRunning(s *subscriber, worker int, h *wire.Hint) {
 	}
 	if s.slotNumber < 0 && s.batch.Start(s.i, worker) {
 		s.slotNumber = worker
-		if s.batch.Task() != nil { // from now on, this is how it is canceled
+		if s.batch.Task() != nil { // Cancel of a running task ends its context
 			s.unwatch = context.AfterFunc(s.batch.Context(), func() { e.cancelSubscriber(s) })
 		}
 	}

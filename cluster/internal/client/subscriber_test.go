@@ -145,7 +145,7 @@ type modelSubscriber struct {
 type modelCall struct {
 	subscribers []*modelSubscriber
 	try         int
-	posted      bool
+	published   bool
 	canceled    bool
 	lostAt      time.Time // when a canceled call times out
 	deadline    time.Time // the value that the call carries
@@ -210,7 +210,7 @@ func (m *subscriberModel) leave(id string, s *modelSubscriber) {
 	case len(c.subscribers) > 1:
 		c.subscribers = slices.DeleteFunc(c.subscribers, func(o *modelSubscriber) bool { return o == s })
 		s.want = s.cause
-	case !c.posted:
+	case !c.published:
 		s.want = s.cause
 		delete(m.calls, id)
 	default:
@@ -309,16 +309,16 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 			m.leave(id, s)
 		case k == 5:
 			event = "found no result, and published"
-			if !c.posted {
-				c.posted = true
+			if !c.published {
+				c.published = true
 				c.deadline = c.subscribers[0].deadline
 				o.e.resend(real)
 			}
-		case k == 6 && c.posted:
+		case k == 6 && c.published:
 			event = "starts, or is away"
 			h := wire.Hint{Number: number(id), WorkerID: wire.NewWorkerID(wire.Anyone), Retrying: rng.IntN(3) == 0}
 			o.e.onHint(wire.Anyone, h.Encode())
-		case k == 7 && c.posted:
+		case k == 7 && c.published:
 			event = "has a result"
 			out := stale
 			out.Value = wire.Value{Encoded: executor.Encoded{}}
@@ -326,7 +326,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 			out.Value = wire.Value{Encoded: encoded}
 			m.end(id, func(*modelSubscriber) string { return fmt.Sprint(step) })
 			o.result(out)
-		case k == 8 && c.posted:
+		case k == 8 && c.published:
 			event = "is stopped by its worker, whose clock may be ahead"
 			out := stale
 			out.Stopped, out.Try, out.Err = true, real.try, executor.EncodeError(context.DeadlineExceeded)
@@ -414,7 +414,7 @@ func (m *subscriberModel) differs(o *offline, number func(id string) string) str
 	for id, c := range m.calls {
 		real := e.calls[number(id)]
 		waiting += len(c.subscribers)
-		if real == nil || len(real.subscribers) != len(c.subscribers) || real.posted != c.posted || real.canceled != c.canceled {
+		if real == nil || len(real.subscribers) != len(c.subscribers) || real.published != c.published || real.canceled != c.canceled {
 			return fmt.Sprintf("call %s differs: %+v, want %+v", id, real, c)
 		}
 	}

@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	maxBlobBytes       = 1 << 30         // size of an argument or a result
-	maxConcurrentParts = 16              // parts that are published concurrently
-	ReplicaLag         = 2 * time.Second // how far a server may be behind the others
+	maxBlobBytes       = 1 << 30         // maximum size of an argument or a result
+	maxConcurrentParts = 16              // maximum number of parts that are published concurrently
+	ReplicaLag         = 2 * time.Second // a replica receives a stored message within this time
 )
 
 // ErrTooLarge is the value of cluster.ErrTooLarge.
@@ -32,7 +32,7 @@ var ErrTooLarge = concert.RegisterError("cluster.ErrTooLarge", errors.New("clust
 var ErrAbsent = concert.RegisterError("cluster.errAbsent", errors.New("cluster: the value is no longer stored"))
 
 // Upload stores a large value in parts under a name, and returns the wire.Value
-// that refers to it. While the servers cannot be reached it waits.
+// that refers to it. While the servers cannot be reached, it retries.
 func (c *Conn) Upload(ctx context.Context, name string, v executor.Encoded) (wire.Value, error) {
 	if len(v.Bytes) > maxBlobBytes {
 		return wire.Value{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(v.Bytes))
@@ -41,15 +41,15 @@ func (c *Conn) Upload(ctx context.Context, name string, v executor.Encoded) (wir
 	to := wire.Value{Encoded: executor.Encoded{Kind: v.Kind}, Blob: name, Size: len(v.Bytes), Sum: sum[:]}
 	ctx, fail := context.WithCancelCause(ctx) // the first part that fails cancels the others
 	defer fail(nil)
-	places := make(chan struct{}, maxConcurrentParts)
+	slots := make(chan struct{}, maxConcurrentParts)
 	var storing sync.WaitGroup
 	n := 0
 	for part := range slices.Chunk(v.Bytes, wire.PartBytes) {
 		msg := &nats.Msg{Subject: wire.BlobSubject(to.Blob, n), Data: part}
 		n++
-		places <- struct{}{}
+		slots <- struct{}{}
 		storing.Go(func() {
-			defer func() { <-places }()
+			defer func() { <-slots }()
 			err := c.RetryTransient(ctx, func(ctx context.Context) error {
 				_, err := c.JS.PublishMsg(ctx, msg) // a second copy replaces the first one
 				return err
@@ -68,10 +68,10 @@ func (c *Conn) Upload(ctx context.Context, name string, v executor.Encoded) (wir
 }
 
 // Download returns a value, and reads its parts if it is not in the message.
-// While the servers cannot be reached it waits. owns must report whether the
-// name of the parts belongs to the client: otherwise a task could name the
-// parts of another client, and read them. An error that wraps ErrAbsent is
-// permanent.
+// While the servers cannot be reached, it retries. owns must report whether the
+// name of the parts belongs to the client. Without this check, a task could
+// contain the name of a value of another client, and read the value. An error
+// that wraps ErrAbsent is permanent.
 func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (executor.Encoded, error) {
 	if v.Blob == "" {
 		return v.Encoded, nil
@@ -97,9 +97,8 @@ func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns f
 }
 
 // CheckSize returns an error unless the last part of a value is stored and has
-// the length that follows from the size of the value. So a message with an
-// invented size is refused before memory is allocated. The errors are those of
-// Download.
+// the length that follows from the size of the value. So a message with a wrong
+// size is refused before memory is allocated. The errors are those of Download.
 func (c *Conn) CheckSize(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) error {
 	_, err := c.lastPart(ctx, client, v, owns)
 	return err
@@ -117,7 +116,7 @@ func (c *Conn) lastPart(ctx context.Context, client string, v wire.Value, owns f
 }
 
 // part returns part n of a value, counted from 0. While the servers cannot be
-// reached it waits.
+// reached, it retries.
 func (c *Conn) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 	var part *nats.Msg
 	err := c.RetryTransient(ctx, func(ctx context.Context) (err error) {
@@ -134,10 +133,10 @@ func (c *Conn) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 }
 
 // LastMessage returns the last message of a subject. Any server that has a
-// replica of the stream answers, and the replica may be behind. So LastMessage
-// asks again for the time lag before it returns ErrAbsent. This time begins
-// with the first answer, because a server that was stopped for seconds answers
-// late and is behind then.
+// replica of the stream may answer, and this replica may not have the message
+// yet. So LastMessage repeats the request for the time lag before it returns
+// ErrAbsent. This time begins with the first answer: a server that was stopped
+// for seconds answers late, and does not have recent messages then.
 func (c *Conn) LastMessage(ctx context.Context, stream, subject string, lag time.Duration) (*nats.Msg, error) {
 	for first := (time.Time{}); ; {
 		once, cancel := context.WithTimeout(ctx, RequestTimeout)
@@ -164,8 +163,8 @@ func (c *Conn) LastMessage(ctx context.Context, stream, subject string, lag time
 	}
 }
 
-// DeleteUnverified is Delete for a value whose size another program claims. It
-// does not trust the size: if the last part is not stored, it deletes nothing.
+// DeleteUnverified is Delete for a value whose size another program has sent.
+// It checks the size: if the last part is not stored, it deletes nothing.
 func (c *Conn) DeleteUnverified(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
@@ -174,8 +173,9 @@ func (c *Conn) DeleteUnverified(ctx context.Context, client string, v wire.Value
 	}
 }
 
-// Delete deletes the parts of a value. An empty message, which expires soon,
-// replaces each part. If a message does not arrive, the part expires later.
+// Delete deletes the parts of a value: it replaces each part by an empty
+// message that expires soon. If this message does not arrive, the part expires
+// later.
 func (c *Conn) Delete(v wire.Value) {
 	for n := 0; n*wire.PartBytes < v.Size; n++ {
 		c.NC.PublishMsg(&nats.Msg{Subject: wire.BlobSubject(v.Blob, n), Header: nats.Header{jetstream.MsgTTLHeader: {"1s"}}})

@@ -22,8 +22,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Conn is a connection to the servers. After it is lost it reconnects, without
-// a limit of attempts. Its methods are safe for concurrent use.
+// Conn is a connection to the servers. When the connection is lost, Conn tries
+// to reconnect until it succeeds. Its methods are safe for concurrent use.
 type Conn struct {
 	NC *nats.Conn
 	JS jetstream.JetStream
@@ -32,7 +32,7 @@ type Conn struct {
 
 	key         nkeys.KeyPair    // nil without a key
 	keyFile     string           // the file of the key
-	certificate []byte           // of the key, see wire.Certify; nil if the file has none
+	certificate []byte           // certificate of the key, see wire.Certify; nil if the file has none
 	tls         *tls.Config      // trusts the authority in the key file; nil if the file has none
 	Public      string           // public half of the key; "" without a key
 	Signer      *wire.Signer     // signs with the key; nil without a key
@@ -40,17 +40,18 @@ type Conn struct {
 
 	Background Group // goroutines that Close waits for
 
-	generation atomic.Int64 // of the consumer that Pull asks: see NextGeneration
+	generation atomic.Int64 // generation of the consumer of tasks: see NextGeneration
 
 	missed      Signal // a subscription may have missed messages
-	Reconnected Signal // the connection was restored; requests on the lost one get no answer
+	Reconnected Signal // the connection was restored; earlier requests get no answer
 
 	mu       sync.Mutex
 	refusals map[*context.CancelCauseFunc]struct{} // guarded by mu: see onRefusal
 
 	// OnAck is called when the servers have stored a message of Publish, with
-	// its sequence number in the stream. OnNack is called when they have not,
-	// as far as is known. Either may be nil. Set them before the first Publish.
+	// its sequence number in the stream. OnNack is called when the servers have
+	// refused the message, or have not acknowledged it in time. Either may be
+	// nil. Set them before the first Publish.
 	OnAck  func(msg *nats.Msg, note any, sequence uint64)
 	OnNack func(msg *nats.Msg, note any, why error)
 
@@ -63,7 +64,7 @@ type Conn struct {
 // Access configures a connection. It has the fields of cluster.Access.
 type Access struct {
 	Key       string      // name of a key file; "" for servers that require no key
-	TLS       *tls.Config // for servers with certificates that are not by the authority in the key file; may be nil
+	TLS       *tls.Config // for servers whose certificates are not signed by the authority in the key file; may be nil
 	InProcess interface { // a server in this process, or nil
 		InProcessConn() (net.Conn, error)
 	}
@@ -72,7 +73,8 @@ type Access struct {
 // keyHint says how to make and pass a key.
 const keyHint = "make one with 'concertd key --out FILE ROLE NAME', then pass --key FILE to a command, or set Access.Key to FILE in a program"
 
-// Connect connects to servers. The name is for their operator.
+// Connect connects to servers. name identifies the connection for the operator
+// of the servers.
 func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 	if err := CheckURLs(url); err != nil {
 		return nil, err
@@ -182,6 +184,6 @@ func (c *Conn) Close() {
 func (c *Conn) HasKey() bool { return c.key != nil }
 
 // NextGeneration records that the consumer of tasks was created again, maybe
-// with its stream. Messages of the earlier consumer are no longer acknowledged,
-// because their sequence numbers may name other messages now.
+// with its stream. Messages of the earlier consumer must not be acknowledged,
+// because other messages may have their sequence numbers now.
 func (c *Conn) NextGeneration() { c.generation.Add(1) }

@@ -1,6 +1,7 @@
 // Package jet is a connection of a client, a worker or an inspector to the
 // servers of a cluster, which are NATS servers with JetStream. It transfers
-// messages, and knows nothing of calls, slots or retries of tasks.
+// messages. It does not use their content: calls, slots and attempts of tasks
+// are in packages client and worker.
 //
 //	                    Conn                           servers
 //	Publish --------> message + note ---------------->  a stream
@@ -13,9 +14,9 @@
 // The files:
 //
 //	conn.go, url.go, keyfile.go  connecting, with or without a key
-//	setup.go, handshake.go       streams and consumers, with or without a key
+//	setup.go                     streams and consumers, with or without a key
 //	publish.go, pull.go          messages to streams and from consumers
-//	watch.go                     the content of a stream, kept up to date
+//	watch.go                     all messages of a stream, and each new message
 //	blobs.go                     values that are too large for a message
 //	retry.go                     which errors are transient, and how long to retry
 //	sync.go                      goroutines and events

@@ -42,11 +42,11 @@ func (c *Conn) loadKey(file string) error {
 const authorityBlock = "CERTIFICATE" // the type of a PEM block
 
 // loadCertificates reads the certificates of a key file. The first one is the
-// certificate of the authority. A damaged certificate is an error: without the
-// certificate the connection would trust the certificates of the system.
+// certificate of the authority. A damaged certificate is an error: if it were
+// ignored, the connection would trust the certificates of the system.
 func (c *Conn) loadCertificates(text []byte) error {
 	pool := x509.NewCertPool()
-	left := 0 // lines that begin or end a block that was not decoded
+	left := 0 // number of lines that begin or end a block that was not decoded
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSpace(line)
 		if bytes.HasPrefix(line, []byte("--")) || bytes.HasSuffix(line, []byte("--")) {
@@ -86,7 +86,8 @@ func (c *Conn) loadCertificates(text []byte) error {
 	return err
 }
 
-// remakeHint says how to replace a key file that an earlier version has made.
+// remakeHint is the part of an error that says how to replace a key file of an
+// earlier version.
 const remakeHint = "make the key again, with concertd key, or Keyring.Add of package server"
 
 // CheckClientKey returns an error if the key has no certificate, because

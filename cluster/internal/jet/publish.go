@@ -9,16 +9,15 @@ import (
 
 // Publish publishes a message about a task without waiting for the servers'
 // acknowledgment. When the acknowledgment arrives, OnAck or OnNack is called
-// with the note of the message: a call, the key of a task, or a mark of a
-// cancellation. The note stays in this process. A header with it would cost a
-// fifth of all allocations of a task, because both sides store headers as maps.
+// with the note of the message. The note says what the message is about: it is
+// a call, the key of a task, or a value for cancellations. The note is not
+// sent: a header for it would cause a fifth of all allocations of a task.
 //
-// Steps: 1. Publish stores the note, 2. it publishes the message, 3. the
-// acknowledgment removes the note. So no acknowledgment arrives before its note
-// is stored.
+// Publish stores the note before it publishes the message, so the
+// acknowledgment finds the note.
 
-// RetryDelay is the time between an error and the call of OnNack. Most callers
-// publish the message again then.
+// RetryDelay is the time between an error and the call of OnNack, which usually
+// publishes the message again.
 const RetryDelay = 100 * time.Millisecond
 
 // Publish publishes a message about a task, and stores its note.

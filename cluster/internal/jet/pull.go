@@ -13,13 +13,13 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Pull sends its own requests for messages instead of using package jetstream.
-// That package takes an empty message with the header Status for a status of
-// the servers. A client can publish such a message, or one with a damaged
-// header, and would end the request. Pull does not read the headers of
-// messages. A message of a stream has a reply subject for acknowledgments, and
-// a status has none. Only the servers can publish to the inbox of the request.
-// See ADR-13 of NATS, "pull consumers".
+// Pull requests messages without package jetstream. That package treats an
+// empty message with the header Status as a status of the servers. A client can
+// publish such a message, or one with a damaged header, and so could end the
+// requests of workers. Pull does not read headers of messages. It distinguishes
+// them from a status by the reply subject for acknowledgments, which a status
+// does not have. Only the servers can publish to the inbox of a request. See
+// ADR-13 of NATS, "pull consumers".
 
 // Message is a message of a stream, as a consumer delivers it.
 type Message struct {
@@ -66,19 +66,19 @@ func (m *Message) Data() []byte { return m.Msg.Data }
 // acknowledged, to save memory.
 func (m *Message) DropContent() { m.Msg.Data, m.Msg.Header = nil, nil }
 
-// Size returns about how many bytes of memory the message takes.
+// Size returns the approximate size of the message in memory, in bytes.
 func (m *Message) Size() int64 { return int64(m.Msg.Size()) }
 
 // Ack sends an acknowledgment. If it does not arrive, the lease of the message
 // ends. Ack does nothing if the message is from an earlier generation of the
-// consumer: its sequence number may name another message now.
+// consumer, because another message may have its sequence number now.
 func (r *Receipt) Ack(word string) {
 	if r.generation == r.conn.generation.Load() {
 		r.conn.NC.Publish(r.reply, []byte(word))
 	}
 }
 
-// Redeliver asks the servers to deliver the message again after a delay.
+// Redeliver makes the servers deliver the message again after a delay.
 func (r *Receipt) Redeliver(delay time.Duration) {
 	r.Ack(fmt.Sprintf(`%s {"delay": %d}`, ackRetry, delay.Nanoseconds()))
 }
@@ -98,22 +98,22 @@ type PullRequest struct {
 	Expires time.Duration // how long the servers wait for messages; 0 means that they send only stored ones
 }
 
-// Pull asks a consumer for messages, and calls take with each of them as they
-// arrive. It returns when the servers have ended the request and all messages
-// that they sent for it have arrived. It returns an error if the servers did
-// not end it in time, or if the connection was lost.
+// Pull sends a request for messages to a consumer, and calls take with each
+// message that arrives. It returns when the servers have ended the request and
+// all messages that they sent for it have arrived. It returns an error if the
+// servers did not end the request in time, or if the connection was lost.
 //
-// Messages can arrive later, if this process or a server got no CPU time for
-// seconds. No other worker would receive them until their leases end. So for
-// the time of a lease, Pull calls late with each of them, on another goroutine.
-// late may be nil if the consumer is not used again.
+// If this process or a server got no CPU time for seconds, messages can arrive
+// after Pull has returned. No other worker would receive them until their
+// leases end. So for the time of a lease, Pull calls late with each of them, on
+// another goroutine. late may be nil if the consumer is not used again.
 func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest, take, late func(*Message)) error {
-	if !c.NC.IsConnected() { // a request that waits for the connection would be given up as soon as the connection is restored, and its tasks would be held by no worker
+	if !c.NC.IsConnected() { // a request that is sent when the connection is restored would end at once, and its tasks would have no worker until their leases end
 		return nats.ErrDisconnected
 	}
-	lost, era := c.Reconnected.Wait(), c.generation.Load()
-	came := make(chan *nats.Msg, r.N+1) // the messages and a status
-	sub, err := c.sendPull(stream, consumer, r, came)
+	lost, generation := c.Reconnected.Wait(), c.generation.Load()
+	arrived := make(chan *nats.Msg, r.N+1) // the messages and a status
+	sub, err := c.sendPull(stream, consumer, r, arrived)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest,
 	left := remaining{messages: r.N}
 	for left.expected() {
 		select {
-		case m := <-came:
+		case m := <-arrived:
 			if err := c.receive(m, &left, take); err != nil {
 				return err
 			}
@@ -136,7 +136,7 @@ func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest,
 			if waits = late != nil; waits {
 				c.Background.Go(func() {
 					defer sub.Unsubscribe()
-					c.takeLate(ctx, lost, era, left, came, late)
+					c.takeLate(ctx, lost, generation, left, arrived, late)
 				})
 			}
 			return nats.ErrTimeout
@@ -149,20 +149,20 @@ func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest,
 	return left.err
 }
 
-// remaining counts the messages that are still to arrive for a request.
+// remaining counts the messages of a request that have not arrived.
 //
-// A status can overtake messages. If a consumer has replicas, its server sends
-// a message only after the other servers know of it, but sends a status at
-// once. So a request is over when the status has arrived, and as many messages
-// as it says were sent. If the client gave up the request earlier, a message
-// that arrives later would be held by no worker until its lease ends.
+// A status can overtake messages: if a consumer has replicas, its server sends
+// a status at once, but a message only after the other servers know of it. So a
+// request ends when the status has arrived and the number of messages in the
+// status has arrived. If Pull ended the request earlier, a message that arrives
+// later would have no worker until its lease ends.
 type remaining struct {
-	messages int   // how many are still to arrive if the request does not end
-	unsent   int   // how many of those the servers will not send
-	err      error // the error that the status reports; nil if the request is just over
+	messages int   // number of requested messages that have not arrived
+	unsent   int   // number of these messages that the servers will not send
+	err      error // the error in the status; nil if the status only says that the request has ended
 }
 
-// expected reports whether messages, or a status, are still to arrive.
+// expected reports whether messages or the status have not arrived yet.
 func (r *remaining) expected() bool { return r.messages > r.unsent }
 
 // endWith records the status with which the servers end a request.
@@ -195,16 +195,16 @@ func (c *Conn) take(m *nats.Msg, take func(*Message)) error {
 	return nil
 }
 
-// takeLate receives the remaining messages of a request whose end is overdue.
-// It returns when the servers report the end of the request, a lease has
-// passed, the connection is lost, or the consumer was created again.
-func (c *Conn) takeLate(ctx context.Context, lost <-chan struct{}, era int64, left remaining, came <-chan *nats.Msg, take func(*Message)) {
+// takeLate receives the remaining messages of a request that has timed out. It
+// returns when the servers report the end of the request, the time of a lease
+// has passed, the connection is lost, or the consumer was created again.
+func (c *Conn) takeLate(ctx context.Context, lost <-chan struct{}, generation int64, left remaining, arrived <-chan *nats.Msg, take func(*Message)) {
 	end := time.NewTimer(Lease)
 	defer end.Stop()
 	for left.expected() {
 		select {
-		case m := <-came:
-			if era != c.generation.Load() || c.receive(m, &left, take) != nil {
+		case m := <-arrived:
+			if generation != c.generation.Load() || c.receive(m, &left, take) != nil {
 				return
 			}
 		case <-end.C:
@@ -217,8 +217,8 @@ func (c *Conn) takeLate(ctx context.Context, lost <-chan struct{}, era int64, le
 	}
 }
 
-// statusError returns the error that a status reports, or nil if the request
-// has just ended.
+// statusError returns the error in a status, or nil if the status only says
+// that the request has ended.
 func statusError(m *nats.Msg) error {
 	status, description := m.Header.Get("Status"), strings.ToLower(m.Header.Get("Description"))
 	switch {
@@ -237,8 +237,8 @@ func statusError(m *nats.Msg) error {
 	}
 }
 
-// CancelReader reads CancelStream by a consumer of its own. Clients write to
-// this stream.
+// CancelReader reads CancelStream by a consumer of its own. It does not use the
+// headers of messages, because clients write to this stream.
 type CancelReader struct {
 	conn     *Conn
 	consumer string // "" before it is created
@@ -247,14 +247,14 @@ type CancelReader struct {
 // NewCancelReader returns a CancelReader.
 func NewCancelReader(conn *Conn) *CancelReader { return &CancelReader{conn: conn} }
 
-// Read is a Reader. It leaves out messages that an earlier Read has passed to
-// take. After an error, or when the servers have deleted the consumer, it
-// begins with the first message again. It must not be called concurrently.
+// Read is a Reader. It omits messages that an earlier Read has passed to take.
+// After an error, or when the servers have deleted the consumer, it begins with
+// the first message again. It must not be called concurrently.
 func (r *CancelReader) Read(ctx context.Context, take func(subject string, m *nats.Msg)) error {
 	for n := BatchSize; n == BatchSize; { // a smaller batch is the last one
 		err := r.conn.RetryUntilDeadline(ctx, func(ctx context.Context) (err error) {
 			n, err = r.readBatch(ctx, take)
-			if err != nil { // messages in transit are lost: the servers send each once
+			if err != nil { // messages that were sent are lost, because the servers send each message once
 				r.Close(ctx)
 			}
 			return err
@@ -266,10 +266,10 @@ func (r *CancelReader) Read(ctx context.Context, take func(subject string, m *na
 	return nil
 }
 
-// readBatch reads up to BatchSize messages, and returns how many.
+// readBatch reads up to BatchSize messages, and returns their number.
 func (r *CancelReader) readBatch(ctx context.Context, take func(subject string, m *nats.Msg)) (n int, err error) {
 	if r.consumer == "" {
-		create, cancel := outlive(ctx, deleteTimeout) // if ctx ended before the name arrives, the consumer could not be removed
+		create, cancel := outlive(ctx, deleteTimeout) // if ctx ends, the name is still needed to delete the consumer
 		r.consumer, err = r.conn.cancelConsumer(create)
 		cancel()
 		if err != nil {
@@ -291,7 +291,7 @@ func (r *CancelReader) Close(ctx context.Context) {
 	}
 }
 
-// deleteTimeout bounds the request to delete a consumer.
+// deleteTimeout is the timeout of a request to delete a consumer.
 const deleteTimeout = time.Second
 
 // outlive returns a context that ends d after the end of ctx.
@@ -311,28 +311,28 @@ func (c *Conn) DeleteConsumer(ctx context.Context, stream, consumer string) {
 }
 
 // sendPull sends a request for messages to a consumer. The messages arrive in
-// came until sub is unsubscribed.
-func (c *Conn) sendPull(stream, consumer string, r PullRequest, came chan *nats.Msg) (sub *nats.Subscription, err error) {
+// arrived until sub is unsubscribed.
+func (c *Conn) sendPull(stream, consumer string, r PullRequest, arrived chan *nats.Msg) (sub *nats.Subscription, err error) {
 	p := wire.Pull{Stream: stream, Consumer: consumer, Batch: r.N, Bytes: r.Bytes, Expires: r.Expires, Inbox: wire.NewToken()}
 	if c.PullsThroughServer() {
 		body, err := wire.Marshal(&p)
 		if err != nil {
 			return nil, err
 		}
-		return c.subscribeAndSend(wire.DeliverSubject(c.Public, p.Inbox), came, func(string) error { return c.NC.Publish(wire.PullSubject(c.Public), body) })
+		return c.subscribeAndSend(wire.DeliverSubject(c.Public, p.Inbox), arrived, func(string) error { return c.NC.Publish(wire.PullSubject(c.Public), body) })
 	}
 	body, err := p.Request()
 	if err != nil {
 		return nil, err
 	}
-	return c.subscribeAndSend(c.NC.NewInbox(), came, func(inbox string) error {
+	return c.subscribeAndSend(c.NC.NewInbox(), arrived, func(inbox string) error {
 		return c.NC.PublishRequest(c.api+"CONSUMER.MSG.NEXT."+stream+"."+consumer, inbox, body)
 	})
 }
 
 // subscribeAndSend subscribes to a subject, and then calls send.
-func (c *Conn) subscribeAndSend(subject string, came chan *nats.Msg, send func(subject string) error) (*nats.Subscription, error) {
-	sub, err := c.NC.ChanSubscribe(subject, came)
+func (c *Conn) subscribeAndSend(subject string, arrived chan *nats.Msg, send func(subject string) error) (*nats.Subscription, error) {
+	sub, err := c.NC.ChanSubscribe(subject, arrived)
 	if err != nil {
 		return nil, err
 	}

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	RequestTimeout = 5 * time.Second  // for one attempt of a request
-	startTimeout   = 30 * time.Second // for RetryUntilDeadline
+	RequestTimeout = 5 * time.Second  // timeout of one attempt of a request
+	startTimeout   = 30 * time.Second // timeout of RetryUntilDeadline
 )
 
-// RetryUntilDeadline calls step until it returns nil or a permanent error. An
-// error is transient while no server answers, because the servers are electing
-// a leader or are busy, and while the streams do not exist. It returns the
-// error of step when ctx ends or startTimeout is over, and a refusal when the
-// servers report that the key may not do something. step must be safe to
-// repeat.
+// RetryUntilDeadline calls step until it returns nil or a permanent error. The
+// error is transient if no server answers, because the servers are electing a
+// leader or are busy, or if the streams do not exist. When ctx ends or
+// startTimeout is over, it returns the error of step. If the servers report
+// that the key does not permit the request, it returns a refusal. step must be
+// safe to repeat.
 func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -48,7 +48,7 @@ func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Con
 }
 
 // RetryTransient calls step until it returns nil or a permanent error, without
-// a limit of time: it is for requests after the start. When ctx ends it returns
+// a time limit. It is for requests after the start. When ctx ends, it returns
 // the cause. step must be safe to repeat.
 func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context) error) error {
 	for {
@@ -71,29 +71,30 @@ func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context
 	}
 }
 
-// Permanent reports whether a retry cannot cure an error: a server returned it,
-// or there is nothing to read. All other errors are those of a broken
-// connection, which have many types.
+// Permanent reports whether a retry cannot cure an error: a server has returned
+// the error, the requested value does not exist, the connection was closed by
+// this program, or the message is too large. All other errors are those of a
+// broken connection, which have many types.
 func Permanent(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && !wire.Transient(err) || errors.Is(err, ErrAbsent) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
 }
 
-// refusal is the servers' report that a key may not do something.
+// refusal is the error of a request that the key does not permit.
 type refusal struct{ err error }
 
 // Error implements error.
 func (r *refusal) Error() string {
-	return "the servers do not let this key do it: " + r.err.Error()
+	return "the servers do not permit this to the key: " + r.err.Error()
 }
 
 // Unwrap returns the servers' error.
 func (r *refusal) Unwrap() error { return r.err }
 
-// onRefusal registers a function that cancels a request, until the returned
-// function is called. The servers send no other answer to a request that they
-// refuse, and the refusal does not name the request. So a refusal cancels all
-// requests that are waiting.
+// onRefusal registers a function that cancels a request when the servers report
+// a refusal. The returned function ends the registration. A refusal does not
+// name the request, and the servers send no other answer. So a refusal cancels
+// all registered requests.
 func (c *Conn) onRefusal(refused context.CancelCauseFunc) (over func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,7 +109,7 @@ func (c *Conn) onRefusal(refused context.CancelCauseFunc) (over func()) {
 	}
 }
 
-// refuse cancels the requests of onRefusal.
+// refuse cancels all requests that onRefusal has registered.
 func (c *Conn) refuse(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,10 +2,9 @@ package jet
 
 import "sync"
 
-// Group is a sync.WaitGroup that starts no more goroutines after Wait was
-// called. A plain WaitGroup does not permit calls of Go concurrently with Wait,
-// and when a client or a worker closes its connection, late events may still
-// want to start goroutines.
+// Group is a sync.WaitGroup that starts no goroutines after Wait was called.
+// When a client or a worker closes its connection, late events may still call
+// Go. A sync.WaitGroup does not permit such calls concurrently with Wait.
 type Group struct {
 	mu    sync.Mutex
 	over  bool           // guarded by mu

@@ -14,7 +14,7 @@ import (
 var schemes = []string{"nats", "tls", "ws", "wss"}
 
 // CheckURLs returns an error if list is not a list of server URLs. The error
-// does not quote the invalid part, which may be in a password.
+// does not quote an invalid URL, because any part of it may be a password.
 func CheckURLs(list string) error {
 	if list == "" {
 		return nil
@@ -27,16 +27,15 @@ func CheckURLs(list string) error {
 	return nil
 }
 
-// Redacted returns a list of server URLs without parts that may be a password,
-// for output. If a URL is invalid, the result has "..." in its place, because
-// the invalid part may be in the password.
+// Redacted returns a list of server URLs without passwords, for output. It
+// replaces an invalid URL by "...", because any part of it may be a password.
 func Redacted(list string) string {
 	if list == "" {
 		return nats.DefaultURL
 	}
 	all := strings.Split(list, ",")
 	for i, one := range all {
-		if strings.Contains(list, "@") && !strings.Contains(one, "@") { // it may be the rest of a password that contains a comma
+		if strings.Contains(list, "@") && !strings.Contains(one, "@") { // one may be the rest of a password that contains a comma
 			all[i] = "..."
 			continue
 		}

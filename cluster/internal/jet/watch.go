@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	maxBufferedChanges = 1 << 12                // received messages that wait for a call of take
-	BatchSize          = 512                    // messages in one request of a Reader
-	MinPause           = 100 * time.Millisecond // between the first two reads
-	maxFailedPause     = time.Second            // longest pause after a failed read
+	maxBufferedChanges = 1 << 12                // maximum number of received messages that wait for a call of take
+	BatchSize          = 512                    // maximum number of messages in one request of a Reader
+	MinPause           = 100 * time.Millisecond // pause between the first two reads
+	maxFailedPause     = time.Second            // maximum pause after a failed read
 )
 
-// Reader calls take with each message of a stream. It may leave out messages
-// that it has passed to take in an earlier call.
+// Reader calls take with each message of a stream. It may omit messages that it
+// has passed to take in an earlier call.
 type Reader func(ctx context.Context, take func(subject string, m *nats.Msg)) error
 
 // Watched configures Watch.
@@ -44,35 +44,39 @@ func (f *Watched) end(ctx context.Context) {
 
 // Watch calls take with each message of a stream: the subject after the
 // prefix, the content, and whether the subject was deleted. It blocks until
-// take has been called with the messages that the stream holds at first. Until
-// life ends, take is then called with each message as it is published. The
-// calls never overlap.
+// take has been called with the messages that the stream contains already.
+// After that, until life ends, take is called with each new message. The calls
+// never overlap.
 //
-// A message usually arrives at once, through the subscription. At the latest it
-// arrives MaxPause, plus the duration of one read, after the stream has stored
-// it, in whichever order its publisher, the servers and this program act. While
-// the servers cannot be reached, the time counts from their return. The steps:
+// A new message usually arrives at once, through a subscription. In the worst
+// case it arrives MaxPause, plus the duration of one read, after the stream has
+// stored it. This does not depend on the order in which its publisher, the
+// servers and this program act. While the servers cannot be reached, the time
+// does not count. The steps:
 //
-//  1. Watch subscribes to the subjects,
-//  2. and then reads the stream.
+//  1. Watch subscribes to the subjects.
+//  2. It reads the stream.
 //  3. It reads the stream again after MinPause, after twice MinPause, and so on
 //     up to MaxPause, and then each time after MaxPause.
-//  4. It begins with MinPause again when the connection was lost, or when the
-//     subscription had too many messages.
+//  4. When the connection was lost, or when the subscription had too many
+//     messages, it continues step 3 with MinPause again.
 //
-// Steps 1 and 2 alone can miss a message. Servers pass a message to subscribers
-// when it arrives, store it later, and do not say when. So a message may be
-// passed on before step 1 and stored after step 2. A replica that answers the
-// read may lag behind the others. A server may pass on a message before it
-// knows of a subscription at another server. A message may be lost between two
-// servers. Step 3 finds all of these messages.
+// Steps 1 and 2 alone can miss a message, for these reasons. Step 3 finds the
+// message in each case:
+//
+//   - Servers send a message to subscribers when it arrives, and store it
+//     later. So a message may be sent before step 1 and stored after step 2.
+//   - The replica that answers the read may not have the message yet.
+//   - A server may send the message to subscribers before it knows of a
+//     subscription at another server.
+//   - The message may be lost between two servers.
 //
 // take may be called several times with one message, and with an old message of
-// a subject after a newer one: the subscription may have delivered a newer
-// message that is not stored yet when a read returns the old one. If the order
-// matters, the content of the messages must show it. A published message may
-// never be stored, if servers are lost at that moment. So the publisher must
-// repeat a message that is not acknowledged.
+// a subject after a newer one: the subscription may deliver the newer message
+// before it is stored, and a read may return the old one after that. If the
+// order matters, the messages must contain it. A published message may never be
+// stored, if servers are lost at that moment. So the publisher must repeat a
+// message that is not acknowledged.
 func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string, value []byte, gone bool)) error {
 	changes := make(chan *nats.Msg, maxBufferedChanges)
 	missed := c.missed.Wait()
@@ -108,9 +112,8 @@ func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string,
 	return nil
 }
 
-// reread reads a stream again and again, as Watch describes, until life ends.
-// It has its own goroutine, so that a slow read does not delay the
-// subscription.
+// reread reads a stream repeatedly until life ends: steps 3 and 4 of Watch. It
+// has its own goroutine, so that a slow read does not delay the subscription.
 func (c *Conn) reread(life context.Context, missed <-chan struct{}, f Watched, give func(subject string, m *nats.Msg)) {
 	defer f.end(life)
 	first := min(MinPause, f.MaxPause)
@@ -121,8 +124,8 @@ func (c *Conn) reread(life context.Context, missed <-chan struct{}, f Watched, g
 		case <-next.C:
 			pause = min(2*pause, f.MaxPause)
 		case <-missed:
-			// Pause first: a client that floods the subscription could
-			// otherwise cause one read after another.
+			// Pause first. Otherwise a client that floods the subscription
+			// could cause reads without a pause.
 			next.Reset(max(0, first-time.Since(last)))
 			select {
 			case <-next.C:
@@ -167,7 +170,7 @@ func (c *Conn) ReadAll(stream, prefix string) Reader {
 }
 
 // ReadLatest reads the latest message of each of at most BatchSize subjects. It
-// leaves out subjects without a message. It trusts headers, as ReadAll does.
+// omits subjects without a message. It trusts headers, as ReadAll does.
 func (c *Conn) ReadLatest(ctx context.Context, stream string, subjects []string, take func(subject string, m *nats.Msg)) error {
 	return c.RetryUntilDeadline(ctx, func(ctx context.Context) error {
 		_, _, err := c.getBatch(ctx, stream, map[string]any{"multi_last": subjects}, take)
@@ -175,9 +178,9 @@ func (c *Conn) ReadLatest(ctx context.Context, stream string, subjects []string,
 	})
 }
 
-// getBatch asks a stream for messages. It returns the sequence number of the
-// last one, and whether there are more: the servers decide how many they send.
-// See ADR-31 of NATS, "JetStream direct get".
+// getBatch requests messages of a stream. It returns the sequence number of the
+// last message that the servers have sent, and whether there are more. See
+// ADR-31 of NATS, "JetStream direct get".
 func (c *Conn) getBatch(ctx context.Context, stream string, request map[string]any, take func(subject string, m *nats.Msg)) (last uint64, more bool, err error) {
 	inbox := c.NC.NewInbox()
 	sub, err := c.NC.SubscribeSync(inbox)

@@ -1,6 +1,6 @@
-// Package members keeps a copy of what the servers know of the workers of a
-// cluster: which exist, with how many slots, and which functions they offer.
-// Clients and inspectors use it. Workers send its Heartbeat.
+// Package members keeps a list of the workers of a cluster, with their slots
+// and their functions, for clients and inspectors. It receives the heartbeats
+// and the capability sets of workers from the servers.
 //
 //	worker --heartbeat--> WorkerBucket     --\
 //	worker --functions--> CapabilityBucket --+--> View.Watch --> Offers, Slots, Alive, Workers

@@ -21,35 +21,35 @@ type Heartbeat struct {
 	Capabilities string    `cbor:"1,keyasint"`
 	Host         string    `cbor:"2,keyasint"`
 	Pid          int       `cbor:"3,keyasint"`
-	Slots        int       `cbor:"4,keyasint"` // tasks that it can run concurrently
+	Slots        int       `cbor:"4,keyasint"` // maximum number of concurrent tasks
 	Running      int       `cbor:"5,keyasint"`
 	Finished     int64     `cbor:"6,keyasint"`
 	Failed       int64     `cbor:"7,keyasint"`
 	Since        time.Time `cbor:"8,keyasint"`
-	Draining     bool      `cbor:"9,keyasint,omitempty"`  // it takes no more tasks
-	Number       uint64    `cbor:"10,keyasint,omitempty"` // counts the worker's heartbeats from 1; 0 from workers that do not count them
+	Draining     bool      `cbor:"9,keyasint,omitempty"`  // the worker is stopping and accepts no more tasks
+	Number       uint64    `cbor:"10,keyasint,omitempty"` // counts the worker's heartbeats from 1 up; 0 in earlier versions
 }
 
-// View is what is known of the workers: a copy of the two buckets, kept up to
-// date by Watch. Its methods are safe for concurrent use.
+// View is a copy of the buckets of heartbeats and capability sets. Watch keeps
+// it up to date. Its methods are safe for concurrent use.
 type View struct {
 	onChange func()        // called when workers, slots or functions have changed
-	unknown  chan struct{} // signals that a worker has an unknown capability set; has room for one
+	unknown  chan struct{} // signals that a worker has an unknown capability set; has a buffer of one
 
 	mu          sync.Mutex
 	sets        map[string]wire.CapabilitySet // guarded by mu: by name
 	members     map[string]member             // guarded by mu: by id
 	bySignature map[string][]string           // guarded by mu: names of the sets that have a function, by its name and the digest of its signature
-	capacities  map[string]capacity           // guarded by mu: of the workers in members, by capability set
+	capacities  map[string]capacity           // guarded by mu: workers and slots in members, by capability set
 	removed     recent.Set[string]            // guarded by mu: ids of workers that have deregistered; an id is never used again
 
-	totalSlots atomic.Int64 // of all workers that do not drain
+	totalSlots atomic.Int64 // number of slots of all workers that do not drain
 }
 
 // capacity counts the workers of a capability set.
 type capacity struct {
-	workers int // including those that drain
-	slots   int // of workers that do not drain
+	workers int // number of workers, including those that drain
+	slots   int // number of slots of the workers that do not drain
 }
 
 type member struct {
@@ -58,9 +58,9 @@ type member struct {
 }
 
 const (
-	maxSlots     = 1 << 20          // of a worker; more are ignored
-	maxRemoved   = 1 << 12          // remembered ids of workers that have deregistered
-	maxReadPause = 30 * time.Second // between two reads; it may be long, because heartbeats are repeated, and unknown sets are looked up
+	maxSlots     = 1 << 20          // maximum number of slots of a worker; more are ignored
+	maxRemoved   = 1 << 12          // maximum size of View.removed
+	maxReadPause = 30 * time.Second // maximum pause between two reads; it may be long, because workers repeat heartbeats, and lookUpSets requests unknown sets
 )
 
 // NewView returns an empty View. It calls onChange when workers, slots or
@@ -73,11 +73,12 @@ func NewView(changed func()) *View {
 }
 
 // Watch keeps the View up to date until life ends. It returns when the View has
-// the workers that exist.
+// the existing workers.
 //
-// A worker is known as soon as one of its heartbeats arrives, and at the latest
-// maxReadPause after the servers have stored one. Its functions are known at
-// the same time: if they are unknown, lookUpSets asks the servers.
+// The View has a worker as soon as one of its heartbeats arrives, and at the
+// latest maxReadPause after the servers have stored a heartbeat. If the
+// capability set of the worker is unknown, lookUpSets requests it from the
+// servers.
 func (v *View) Watch(ctx, life context.Context, l *jet.Conn) error {
 	for bucket, take := range map[string]func(string, []byte, bool){wire.CapabilityBucket: v.addSet, wire.WorkerBucket: v.addHeartbeat} {
 		stream, prefix := wire.BucketStream(bucket), wire.BucketPrefix(bucket)
@@ -93,8 +94,9 @@ func (v *View) Watch(ctx, life context.Context, l *jet.Conn) error {
 	return nil
 }
 
-// readSets asks the servers for capability sets, and calls take with those that
-// exist. It returns no error: lookUpSets asks again until the sets are known.
+// readSets requests capability sets from the servers, and calls take with those
+// that exist. It returns no error, because lookUpSets repeats the request until
+// the sets are known.
 func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name string, text []byte, gone bool)) {
 	prefix := wire.BucketPrefix(wire.CapabilityBucket) + "."
 	subjects := make([]string, len(names))
@@ -106,9 +108,9 @@ func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name s
 	})
 }
 
-// lookUpSets calls ask with the unknown capability sets of workers until life
-// ends: at once, and then after pauses that grow up to HeartbeatPeriod, as long
-// as there are unknown sets.
+// lookUpSets calls ask with the names of unknown capability sets of workers,
+// until life ends. While there are unknown sets, it repeats the call after
+// pauses that grow up to HeartbeatPeriod.
 func (v *View) lookUpSets(life context.Context, ask func(names []string)) {
 	for {
 		select {
@@ -199,10 +201,10 @@ func (v *View) addHeartbeat(id string, text []byte, gone bool) {
 	}
 }
 
-// removeSilent removes workers without a heartbeat for WorkerTimeout. It checks
-// every HeartbeatPeriod, but not right after this process got no CPU time for a
-// while: heartbeats of this time have arrived, and are read before the next
-// check.
+// removeSilent removes workers that have sent no heartbeat for WorkerTimeout.
+// It checks every HeartbeatPeriod. If this process got no CPU time for a while,
+// it skips one check, so that the heartbeats that have arrived in this time are
+// read first.
 func (v *View) removeSilent(life context.Context) {
 	tick := time.NewTicker(jet.HeartbeatPeriod)
 	defer tick.Stop()
@@ -235,8 +237,7 @@ func (v *View) removeSilent(life context.Context) {
 }
 
 // countLocked adds a worker to the capacity of its capability set, or removes
-// it if n is -1. So the total is never computed from all workers, of which
-// thousands send a heartbeat every few seconds. The caller holds mu.
+// it if n is -1. So a heartbeat takes the same time for any number of workers.
 func (v *View) countLocked(w Heartbeat, n int) {
 	s := v.capacities[w.Capabilities]
 	s.workers += n

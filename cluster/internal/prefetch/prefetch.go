@@ -1,20 +1,21 @@
-// Package prefetch decides how many tasks of quick functions wait in a worker,
-// so that the worker need not wait for the next one. Clients send so many tasks
-// for each slot, and workers ask for so many.
+// Package prefetch decides how many tasks of quick functions are sent to a
+// worker in advance, so that the worker need not wait for the next task. Both
+// clients, which send tasks, and workers, which request them, use it.
 package prefetch
 
 import "time"
 
-// Time is the running time of the tasks that wait for a slot.
+// Time is the total run time of the tasks that are sent in advance for a slot.
 const Time = 20 * time.Millisecond
 
 const (
-	maxCalls = 256                    // for each slot
-	slow     = 100 * time.Millisecond // tasks that take longer do not wait in a worker
+	maxCalls = 256                    // maximum number of calls in advance for each slot
+	slow     = 100 * time.Millisecond // calls that take longer are not sent in advance
 )
 
-// Calls returns how many calls should wait for each slot, in addition to the
-// running one. mean is the mean running time of a call, or 0 if it is unknown.
+// Calls returns how many calls are sent in advance for each slot, in addition
+// to the running call. mean is the mean run time of a call, or 0 if it is
+// unknown.
 func Calls(mean time.Duration) int {
 	switch {
 	case mean == 0 || mean > slow:
@@ -25,8 +26,9 @@ func Calls(mean time.Duration) int {
 	return int(min(maxCalls, Time/max(mean, Time/maxCalls)))
 }
 
-// Mean returns a moving mean after one more measurement. It is never 0. The
-// first mean is 0.
+// Mean returns the moving mean of run times after the measurement d. mean is
+// the previous value, and 0 before the first measurement. The result is never
+// 0.
 func Mean(mean, d time.Duration) time.Duration {
 	if mean == 0 {
 		mean = d

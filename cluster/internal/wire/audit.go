@@ -22,7 +22,7 @@ type Audit struct {
 type Audited struct {
 	Try      string `cbor:"1,keyasint"`
 	Sequence uint64 `cbor:"2,keyasint"` // sequence number of the message in TaskStream
-	ID       string `cbor:"3,keyasint"` // id of the message, by which the servers find duplicates
+	ID       string `cbor:"3,keyasint"` // id of the message; the servers find duplicates by it
 }
 
 // State is what the servers have stored of a task.
@@ -30,17 +30,17 @@ type State uint8
 
 // The states of a task. A worker stores its result before it acknowledges the
 // task, and the acknowledgment removes the task. So if a task is Absent, the
-// session has taken its result, or the task was lost.
+// session has acknowledged its result, or the task was lost.
 const (
 	Absent   State = iota // neither the task nor a result
 	Queued                // the task: it waits for a worker, or a worker runs it
-	Answered              // a result that the session has not taken, and no task
+	Answered              // a result that the session has not acknowledged, and no task
 )
 
 // Limits of the cost of an Audit.
 const (
-	MaxAudited    = 256 // tasks
-	maxAuditReads = 4   // concurrent reads of tasks, of up to MaxMessageBytes bytes each
+	MaxAudited    = 256 // maximum number of tasks
+	maxAuditReads = 4   // maximum number of concurrent reads of tasks, of up to MaxMessageBytes bytes each
 )
 
 // Check returns an error if Find does not accept the Audit.
@@ -97,9 +97,9 @@ func (a *Audit) Find(ctx context.Context, js jetstream.JetStream, client string)
 	return states, a.findResults(ctx, js, client, states)
 }
 
-// isIn reports whether a message is the task, published by this client. If the
-// stream was deleted and created again, another message can have the same
-// number.
+// isIn reports whether a message contains the task, and is from this client. If
+// the stream was deleted and created again, another message can have the same
+// sequence number.
 func (t *Audited) isIn(msg *jetstream.RawStreamMsg, client string) bool {
 	return strings.HasSuffix(msg.Subject, "."+client) && msg.Header.Get(jetstream.MsgIDHeader) == t.ID
 }

@@ -15,9 +15,9 @@ import (
 // authority. Workers run only tasks of clients and admins that have a
 // certificate by the authority.
 //
-// It is not an X.509 certificate, because servers identify each other by X.509
-// certificates of the same authority, and the holder of a key must not have
-// one. X.509 would also take 400 bytes of each task instead of 80.
+// It is not an X.509 certificate. Servers identify each other by X.509
+// certificates of the same authority, so the holder of a key must not have one.
+// An X.509 certificate would also need 400 bytes in each task instead of 80.
 
 // CertificateBlock is the type of the PEM block that has the certificate of a
 // key in a key file.
@@ -48,7 +48,7 @@ func certifiedText(role, key string) []byte {
 func VerifyCertificate(authority *ecdsa.PublicKey, certificate []byte, key string) (role string, err error) {
 	role, signature, ok := strings.Cut(string(certificate), " ")
 	if !ok || len(certificate) > maxCertificateBytes {
-		return "", errors.New("no certificate of the key")
+		return "", errors.New("no certificate of the key: it must be a role, a blank and a signature")
 	}
 	digest := sha256.Sum256(certifiedText(role, key))
 	if !ecdsa.VerifyASN1(authority, digest[:], []byte(signature)) {

@@ -1,9 +1,9 @@
 // Package wire has the messages between clients, workers and servers, and the
 // names and the configuration of the streams that store them. Its files:
 //
-//	subjects.go, ids.go      streams, subjects, and the ids in them
+//	subjects.go              streams, subjects, and the ids in them
 //	streams.go               configuration of streams and consumers
-//	envelope.go, outcome.go  per-task messages: tasks, results and hints, encoded by protobuf.go
+//	messages.go              per-task messages: tasks, results, hints (Protocol Buffers)
 //	signature.go             signatures of tasks
 //	certificate.go           certificates of keys
 //	handshake.go, audit.go   rare messages to and from servers, encoded by cbor.go

@@ -12,15 +12,15 @@ const (
 	AdminRole  = "admin"
 )
 
-// ClientAPI is the prefix of the requests of clients and workers to JetStream.
-// They cannot use "$JS.API": NATS answers these requests in the account of the
-// key, which has no streams.
+// ClientAPI is the prefix of the requests of clients and workers with keys to
+// JetStream. They cannot use "$JS.API", because NATS answers such requests in
+// the account of the key, which has no streams.
 const ClientAPI = "concert.api"
 
 // Handshake is a request to a server by the holder of a key. The reply has the
 // role of the key. Servers create all consumers for clients and workers,
 // because a program that may create consumers could direct their messages to
-// any subject. A Handshake asks for at most one of these:
+// any subject. A Handshake requests at most one of these:
 //
 //   - Session: the SessionConsumer of a stream, for a client
 //   - Capabilities: the TaskConsumer of a capability set, for a worker. The
@@ -65,10 +65,10 @@ type ResendReply struct {
 // tasks or of cancellations, to deliver messages at a DeliverSubject of the
 // worker's key. The consumer ends them with a status, see ADR-13 of NATS.
 //
-// A worker does not ask the consumer itself. In a reply from another account,
-// NATS takes the first empty message without headers for the end. Any client
-// can publish such a message. The tasks after it would be held by no worker
-// until their leases end.
+// A worker does not send the request to the consumer itself. If a reply from
+// another account consists of several messages, NATS treats the first empty
+// message without headers as the end of the reply. Any client can publish such
+// a message. The tasks after it would have no worker until their leases end.
 type Pull struct {
 	Stream   string        `cbor:"1,keyasint"` // TaskStream or CancelStream
 	Consumer string        `cbor:"2,keyasint"`

@@ -5,16 +5,10 @@ import (
 	"unicode"
 )
 
-// The headers of a dead letter.
-const (
-	ReasonHeader = "Concert-Reason" // why the task was abandoned
-	WorkerHeader = "Concert-Worker" // the id of the worker that abandoned it
-)
-
 const maxTextBytes = 1100
 
-// Printable returns a text of another program so that it can be shown in one
-// line: it is cut, and characters that control terminals are replaced.
+// Printable returns a text of another program in a form that can be printed in
+// one line: it cuts a long text, and replaces control characters.
 func Printable(text string) string {
 	if len(text) > maxTextBytes {
 		text = text[:maxTextBytes] + "..."

@@ -15,13 +15,14 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A signature takes 30 microseconds and its verification 65, which is more than
-// everything else that is done for a quick task. So a client signs tasks that
-// it sends together with one signature. The digests of the messages are the
+// A signature takes 30 microseconds, and its verification takes 65. This is
+// more than the rest of the work for a quick task. So a client signs the tasks
+// that it sends together by one signature. The digests of the messages are the
 // leaves of a Merkle tree (RFC 6962, as in Certificate Transparency and Go's
-// checksum database), and the root of the tree is signed. Each message has a
-// proof that it is in the tree, so it can be verified without the others. A
-// worker that receives several of the messages verifies the signature once.
+// checksum database), and the client signs the root of the tree. Each message
+// contains a proof that it is in the tree, so it can be verified without the
+// others. A worker that receives several of the messages verifies the signature
+// once.
 //
 //	message 1 --+
 //	            +--+
@@ -32,8 +33,8 @@ import (
 //	            +--+
 //	message 4 --+
 
-// maxBatch is the maximum number of messages that are signed together. A proof
-// has 32 bytes for each doubling.
+// maxBatch is the maximum number of messages that are signed together. With
+// twice as many messages, a proof has 32 more bytes.
 const maxBatch = 64
 
 // signatureBytes is the size of the trailer without the proof.
@@ -114,8 +115,8 @@ func leaf(msg []byte, subject string) tlog.Hash {
 	return tlog.RecordHash(append(append(text, msg...), subject...))
 }
 
-// signedText returns the text that is signed. No other text that is signed with
-// such a key has this prefix.
+// signedText returns the text that a client signs. Clients sign no other text
+// with this prefix.
 func signedText(size int64, root tlog.Hash) []byte {
 	return fmt.Appendf(nil, "concert: %d tasks, %x", size, root[:])
 }
@@ -153,9 +154,9 @@ func proofLength(index, size int) (n int) {
 	return n
 }
 
-// Verifier verifies signatures and the certificates of keys, and remembers the
-// valid ones. Its zero value is ready to use. Its methods are safe for
-// concurrent use.
+// Verifier verifies signatures and the certificates of keys. It keeps the
+// digests of valid ones, so that it verifies each once. Its zero value is ready
+// to use. Its methods are safe for concurrent use.
 type Verifier struct {
 	// Authority is the key that signs the certificates of clients. If it is
 	// nil, any key may sign tasks.
@@ -165,7 +166,7 @@ type Verifier struct {
 	verified, old map[[sha256.Size]byte]bool // guarded by mu: digests of valid signatures and certificates; when verified is full, it becomes old
 }
 
-const maxVerified = 4096 // entries of verified, and of old
+const maxVerified = 4096 // maximum size of verified and of old
 
 // check returns an error unless the holder of a key has signed a message for a
 // subject.

@@ -11,19 +11,19 @@ import (
 
 // Limits of the content of the streams.
 const (
-	MaxTasksPerClient = 4096                   // tasks of one client for one capability set
+	MaxTasksPerClient = 4096                   // number of tasks of one client for one capability set
 	MaxMessageBytes   = 1 << 20                // size of a message
 	MaxInlineBytes    = 256 << 10              // size of an argument or a result in a message
 	PartBytes         = 512 << 10              // size of a part of a larger argument or result
 	TaskAge           = 30 * 24 * time.Hour    // age of a task that no worker runs
-	ResultAge         = 2 * time.Hour          // age of a result that its client does not take
+	ResultAge         = 2 * time.Hour          // age of a result that its client has not acknowledged
 	KeptAge           = 7 * 24 * time.Hour     // age of a result of a task with an id
 	CancelAge         = 25 * time.Hour         // age of a cancellation: longer than any pause between two attempts
-	MaxCancels        = 1 << 14                // cancellations of a client
-	MaxReleases       = 1 << 20                // counts of releases, of all tasks together
+	MaxCancels        = 1 << 14                // number of cancellations of a client
+	MaxReleases       = 1 << 20                // number of messages in ReleaseStream
 	DeadAge           = 30 * 24 * time.Hour    // age of a dead letter
-	duplicateWindow   = 100 * time.Millisecond // how long servers remember the ids of messages, of up to 64 KiB each; it is the shortest time that NATS permits
-	MaxDeadLetters    = 1000                   // dead letters of a client for one capability set, by workers of one owner
+	duplicateWindow   = 100 * time.Millisecond // how long servers store the ids of messages, of up to 64 KiB each, to find duplicates; NATS permits no shorter time
+	MaxDeadLetters    = 1000                   // number of dead letters of a client for one capability set, by workers of one owner
 	WorkerTimeout     = 10 * time.Second       // a worker without a heartbeat for this time counts as lost
 	deadLetterBytes   = 4 << 10                // size of a dead letter in addition to its task
 	Lease             = 30 * time.Second       // time after which an unfinished task goes to another worker, unless its worker renews the lease
@@ -39,8 +39,8 @@ const (
 )
 
 // Setup creates the streams and buckets of a cluster, or updates their
-// configuration, with the given number of replicas. Workers without a heartbeat
-// for the time silence are removed.
+// configuration, with the given number of replicas. The bucket of workers
+// removes a heartbeat after the time silence.
 func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence time.Duration) error {
 	for _, c := range []jetstream.StreamConfig{
 		{
@@ -100,7 +100,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 
 // IsSetUp reports whether the streams and buckets exist.
 func IsSetUp(ctx context.Context, js jetstream.JetStream) (bool, error) {
-	_, err := js.KeyValue(ctx, CapabilityBucket) // Setup creates it last
+	_, err := js.KeyValue(ctx, CapabilityBucket) // Setup creates this bucket last
 	var cancels jetstream.Stream
 	if err == nil {
 		cancels, err = js.Stream(ctx, CancelStream)
@@ -132,7 +132,7 @@ func Replicas(ctx context.Context, js jetstream.JetStream) (int, error) {
 // are addressed to it, or new results of the client's tasks with ids.
 func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{
-		Durable:       session, // otherwise only one server would have it, even if the stream has replicas
+		Durable:       session, // a consumer that is not durable has no replicas
 		FilterSubject: "concert.result." + client + "." + session + ".*",
 		AckPolicy:     jetstream.AckExplicitPolicy, AckWait: resultAckWait, MaxAckPending: -1, InactiveThreshold: ResultAge,
 	}

@@ -6,19 +6,23 @@ import (
 	"strconv"
 	"strings"
 
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+
 	"github.com/nats-io/nats.go"
 )
 
-// Streams and buckets, and the programs that write and read each. SET is the
-// name of a capability set. OWNER is the public key of the worker, or Anyone if
-// the servers do not require keys: a worker with a key can publish only to the
-// subjects that have its own key.
+// Streams and buckets, with their subjects. SET is the name of a capability
+// set. OWNER is the public key of the worker, or Anyone if the servers do not
+// require keys. A worker with a key can publish only to subjects with its own
+// key as the OWNER.
 //
 //	CONCERT_TASKS      concert.task.SET.CLIENT                   tasks: clients --> workers
 //	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER      results: workers --> a session
 //	CONCERT_KEPT       concert.kept.CLIENT.KEY                   results of tasks with an id
 //	CONCERT_DEAD       concert.dead.SET.CLIENT.OWNER             dead letters, for operators
-//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME           how often a task was released
+//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME           deliveries that do not count
 //	CONCERT_CONTRACTS  one key for each capability set           its functions
 //	CONCERT_WORKERS    one key for each worker, OWNER.RANDOM     its last heartbeat
 //	CONCERT_CANCEL     concert.cancel.CLIENT                     cancellations: clients --> workers
@@ -134,9 +138,9 @@ func HintSubject(client, session, owner string) string {
 }
 
 // HintRelaySubject returns the subject at which the servers receive the hints
-// of workers from the holder of the owner's key. A server publishes them at
-// HintSubject, because NATS does not pass a message from the account of one key
-// to the account of another one.
+// of workers from the holder of the owner's key. A server publishes them again
+// at HintSubject, because NATS does not deliver a message from the account of
+// one key to the account of another key.
 func HintRelaySubject(client, session, owner string) string {
 	return hintRelayPrefix + client + "." + session + "." + owner
 }
@@ -185,12 +189,98 @@ func ResendSubject(key string) string { return "concert.resend." + key }
 func PullSubject(key string) string { return "concert.pull." + key }
 
 // DeliverSubject returns the subject at which the holder of a key receives the
-// messages that a Pull asks for.
+// messages of a Pull.
 func DeliverSubject(key, inbox string) string { return "concert.deliver." + key + "." + inbox }
 
-// ReleaseSubject returns the subject of the number of times that workers have
-// released a task. The message of the task has this sequence number and this
-// time, in Unix nanoseconds, and is for this capability set.
+// ReleaseSubject returns the subject of the number of a task's deliveries that
+// do not count as attempts. sequence and time identify the message of the task:
+// its sequence number, and its Unix time in nanoseconds.
 func ReleaseSubject(set string, sequence uint64, time int64) string {
 	return fmt.Sprintf("concert.yield.%s.%d.%d", set, sequence, time)
 }
+
+// TaskID names a task. If the submitter has given the task an id, see WithID of
+// package cluster, Session is empty, and Number is a hash of the id.
+type TaskID struct {
+	Client  string
+	Session string
+	Number  string
+}
+
+func (id *TaskID) fields(m *message) {
+	m.text(1, &id.Client)
+	m.text(2, &id.Session)
+	m.text(3, &id.Number)
+}
+
+// Key returns the id as one string.
+func (id TaskID) Key() string {
+	if id.Session == "" {
+		return id.Client + ".kept." + id.Number
+	}
+	return id.Client + "." + id.Session + "." + id.Number
+}
+
+// TryKey returns a key for one submission of a task: a task with an id may be
+// submitted, canceled, and submitted again. A cancellation contains this key.
+func TryKey(client, session, try string) string { return client + "." + session + "." + try }
+
+// Cancellation returns the subject and the content of the message by which a
+// client cancels a submission.
+func Cancellation(client, session, try string) (subject string, body []byte) {
+	return CancelPrefix + "." + client, []byte(session + "." + try)
+}
+
+// CanceledKey returns the TryKey in a cancellation of a client. ok is false if
+// body is not a cancellation.
+func CanceledKey(client string, body []byte) (key string, ok bool) {
+	session, try, ok := strings.Cut(string(body[:min(len(body), MaxCancelBytes+1)]), ".")
+	if !ok || !ValidToken(client) || !ValidToken(session) || !ValidToken(try) {
+		return "", false
+	}
+	return TryKey(client, session, try), true
+}
+
+var lower32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// NewToken returns a random token of 130 bits.
+func NewToken() string {
+	var b [17]byte
+	rand.Read(b[:])
+	return lower32.EncodeToString(b[:])[:26]
+}
+
+// Digest returns a hash of 130 bits that is valid as a token of a subject.
+func Digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return lower32.EncodeToString(sum[:])[:26]
+}
+
+// ValidToken reports whether s is valid as a token of a subject, and as a part
+// of a key.
+func ValidToken(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// NewWorkerID returns a new id for a worker of an owner. The id is also the key
+// of the worker in WorkerBucket.
+func NewWorkerID(owner string) string { return owner + "." + NewToken() }
+
+// OwnsWorker reports whether id is the id of a worker of an owner.
+func OwnsWorker(owner, id string) bool { return strings.HasPrefix(id, owner+".") }
+
+// The headers of a dead letter.
+const (
+	ReasonHeader = "Concert-Reason" // why the task was abandoned
+	WorkerHeader = "Concert-Worker" // the id of the worker that abandoned it
+)

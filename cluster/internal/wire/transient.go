@@ -9,10 +9,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrTransient is a transient error of a server.
+// ErrTransient is wrapped by transient errors of a server.
 var ErrTransient = errors.New("not now")
 
-// transient lists the transient errors of requests that no server answered.
+// transient lists the errors of requests that no server has answered.
 var transient = []error{
 	ErrTransient, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrStreamNotFound,
 	jetstream.ErrBucketNotFound, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrStaleConnection,

@@ -15,7 +15,7 @@ import (
 
 const maxReasonBytes = 1000
 
-// oneLine returns a text that is valid in a header.
+// oneLine returns a text without control characters, for a header.
 func oneLine(text string) string {
 	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' }), " ")
 	if len(text) > maxReasonBytes {
@@ -24,9 +24,9 @@ func oneLine(text string) string {
 	return text
 }
 
-// deadLetterMessage stores a message as a dead letter that is not a task, or
-// that is from a client without a valid certificate. It reports the first one
-// of each client to Options.Notice.
+// deadLetterMessage stores a message that is not a valid task as a dead letter,
+// or a task of a client without a valid certificate. It calls Options.Notice
+// for the first such message of each client.
 func (w *worker) deadLetterMessage(msg *jet.Message, why error) {
 	client := msg.Subject()[strings.LastIndexByte(msg.Subject(), '.')+1:]
 	w.mu.Lock()
@@ -43,8 +43,8 @@ func (w *worker) deadLetterMessage(msg *jet.Message, why error) {
 	msg.Redeliver(time.Second)
 }
 
-// deadLetterTask stores a task as a dead letter, and publishes its outcome. It
-// does not block.
+// deadLetterTask stores a task as a dead letter, and then publishes its
+// outcome. It does not block.
 func (w *worker) deadLetterTask(d *heldTask, why error, o wire.Outcome) {
 	w.conn.Background.Go(func() {
 		w.mu.Lock()
@@ -60,7 +60,7 @@ func (w *worker) deadLetterTask(d *heldTask, why error, o wire.Outcome) {
 }
 
 // publishDeadLetter publishes a dead letter, and reports whether it is stored.
-// If it is not, Options.Notice is called; what describes the message.
+// If it is not, it calls Options.Notice. what describes the message there.
 func (w *worker) publishDeadLetter(msg *jet.Message, what string, why error) bool {
 	header := nats.Header{wire.ReasonHeader: {oneLine(why.Error())}, wire.WorkerHeader: {w.id}}
 	subject := wire.DeadSubject(msg.Subject(), w.conn.Owner())

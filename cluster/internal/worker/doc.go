@@ -21,5 +21,6 @@
 //	deadletter.go  abandoned tasks
 //	release.go     tasks that a stopping worker returns
 //
-// The client is not in this package, and neither package imports the other.
+// Package client has the other side of a cluster. Neither package imports the
+// other.
 package worker

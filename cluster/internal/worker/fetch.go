@@ -14,14 +14,14 @@ import (
 )
 
 // pull requests tasks until ctx ends: as many as there are slots, and more if
-// they are quick. While each slot has a task, it waits until a quarter of them
-// is missing.
+// tasks are quick. If no slot is idle, it sends a request only for at least a
+// quarter of this number.
 func (w *worker) pull(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
 		capacity := w.opts.Slots * (1 + prefetch.Calls(w.meanTime))
-		// Other tasks overtake tasks that wait for memory. So up to opts.Slots
-		// of the waiting ones do not count.
+		// Tasks overtake other tasks that wait for memory. So up to opts.Slots
+		// tasks that wait for memory do not count.
 		want := capacity + min(w.opts.Slots, len(w.memory.waiting)) - len(w.held) - w.requested
 		idle := len(w.free) > len(w.ready)+w.requested
 		bytes := w.memory.requestable()
@@ -48,9 +48,9 @@ func (w *worker) fetch(n int, bytes int64) {
 	expiry := w.expiry
 	w.expiry = min(2*expiry, maxPullTime)
 	w.mu.Unlock()
-	// Without heartbeats: a request lives for seconds only. If a late heartbeat
-	// ended it, no worker would hold tasks that arrive afterwards until their
-	// leases end.
+	// The request has no heartbeats, because it lasts for seconds only. If a
+	// late heartbeat ended the request, a task that arrives after that would
+	// have no worker until its lease ends.
 	err := w.conn.Pull(w.ctx, wire.TaskStream, w.setName, jet.PullRequest{N: n, Bytes: bytes, Expires: expiry}, func(m *jet.Message) {
 		n--
 		size := min(m.Size(), bytes)
@@ -63,8 +63,8 @@ func (w *worker) fetch(n int, bytes int64) {
 		w.accept(m)
 	}, w.acceptLate)
 	if err != nil {
-		// The consumer or its servers are missing. With a key, the only sign of
-		// that is a timeout.
+		// The consumer or its servers are missing. With a key, a timeout is the
+		// only sign of this.
 		gone := errors.Is(err, jet.ErrConsumerDeleted) || errors.Is(err, nats.ErrNoResponders)
 		if gone || errors.Is(err, nats.ErrTimeout) && w.conn.PullsThroughServer() && w.consumerMissing() {
 			w.reregister()
@@ -84,8 +84,9 @@ func (w *worker) fetch(n int, bytes int64) {
 	w.notify()
 }
 
-// acceptLate accepts a task of a request that fetch has given up. If the worker
-// drains, the task goes to another worker when its lease ends.
+// acceptLate accepts a task of a request that has timed out in fetch. If the
+// worker drains, it ignores the task, which goes to another worker when its
+// lease ends.
 func (w *worker) acceptLate(m *jet.Message) {
 	w.mu.Lock()
 	if w.draining {
@@ -103,7 +104,7 @@ func (w *worker) acceptLate(m *jet.Message) {
 }
 
 // reregister registers the worker again after the servers have lost it, for
-// example with their disks. If it fails, a later call repeats it.
+// example with their disks. If it fails, a later call tries again.
 func (w *worker) reregister() {
 	ctx, cancel := context.WithTimeout(w.ctx, jet.RequestTimeout)
 	defer cancel()

@@ -49,8 +49,9 @@ func (w *worker) sendHeartbeat(ctx context.Context) error {
 	return nil
 }
 
-// heartbeatSubject returns the subject of the worker's heartbeats: in the
-// bucket, or for servers that require keys, which store them in the bucket.
+// heartbeatSubject returns the subject of the worker's heartbeats. It is in the
+// bucket. With a key, the worker sends heartbeats to another subject, and the
+// servers store them in the bucket.
 func (w *worker) heartbeatSubject() string {
 	if w.conn.HasKey() {
 		return wire.HeartbeatSubject(w.id)
@@ -103,8 +104,8 @@ func (w *worker) republishSet(life context.Context) {
 	}
 }
 
-// deregister removes the worker from the servers. It does so even if the worker
-// has not registered as far as it knows, because a reply may be lost.
+// deregister removes the worker from the servers. It does so even if register
+// has failed, because only the reply may have been lost.
 func (w *worker) deregister() {
 	ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout)
 	defer cancel()

@@ -15,27 +15,28 @@ const (
 	minMaxBytes     = 16 * wire.MaxMessageBytes
 )
 
-// memory bounds the bytes of the tasks that a worker holds. Messages have a
-// part of their own, so that large values do not keep new tasks from arriving:
+// memory limits the memory of the tasks that a worker holds. Messages and large
+// values have separate limits, so that large values do not prevent new tasks
+// from arriving:
 //
-//	messages   a quarter: held messages, and those that the worker has asked for
-//	values     the rest: a large argument from before it is fetched until its task
+//	messages   a quarter of the limit: held and requested messages
+//	values     the rest: a large argument from before its download until its task
 //	           ends, and a large result until it is stored
 //
-// A task with a large argument waits until the argument fits. An argument that
-// is larger than the part for values may start when the worker holds no other
-// large argument. The size of a result is not known before the result exists.
-// So while results exceed the part for values, no task starts.
+// A task with a large argument waits until the argument fits. If the argument
+// is larger than the limit of values, the task may start when the worker holds
+// no other large argument. The size of a result is not known before the result
+// exists. So while results exceed the limit of values, no task starts.
 //
 // The worker's mu guards all fields.
 type memory struct {
 	messages int64 // limit of the sum of held and requested
 	values   int64 // limit of the sum of arguments and results
 
-	held      int64 // messages of the held tasks
-	requested int64 // messages that may still arrive for requests
-	arguments int64
-	results   int64
+	held      int64 // size of the messages of held tasks
+	requested int64 // maximum size of messages that may still arrive for requests
+	arguments int64 // size of large arguments
+	results   int64 // size of large results
 
 	waiting []*heldTask // tasks that wait for memory for their large argument, whose size was checked
 }
@@ -52,9 +53,9 @@ func newMemory(most int64) memory {
 	return memory{messages: most / 4, values: most - most/4}
 }
 
-// requestable returns how many bytes of messages the next request may ask for:
-// at least the size of the largest message, or 0. It leaves some bytes for
-// other requests.
+// requestable returns the maximum size of the messages that the next request
+// may return: at least the size of the largest message, or 0. It leaves some
+// bytes for other requests.
 func (m *memory) requestable() int64 {
 	free := m.messages - m.held - m.requested
 	if free < wire.MaxMessageBytes {
@@ -63,16 +64,15 @@ func (m *memory) requestable() int64 {
 	return max(wire.MaxMessageBytes, free/2)
 }
 
-// fits reports whether there is room for the argument of the first task in
+// fits reports whether there is memory for the argument of the first task in
 // waiting.
 func (m *memory) fits() bool {
 	return len(m.waiting) > 0 && (m.arguments == 0 || m.arguments+m.results+m.waiting[0].large <= m.values)
 }
 
-// nextLocked removes the task that starts next from its queue, and returns it.
-// This is the older one of the first task in ready and the first task in
-// waiting, if the latter fits. nextLocked returns nil if no task can start. The
-// caller holds mu.
+// nextLocked removes the task that starts next from its queue, and returns it:
+// the older one of the first task in ready and the first task in waiting, which
+// counts only if it fits. nextLocked returns nil if no task can start.
 func (w *worker) nextLocked() *heldTask {
 	m := &w.memory
 	if m.results > m.values {
@@ -113,14 +113,14 @@ func (w *worker) uploaded(bytes int) {
 	w.startReady()
 }
 
-// holdLocked adds a task to held. The caller holds mu.
+// holdLocked adds a task to held.
 func (w *worker) holdLocked(d *heldTask) {
 	w.held[d.key], w.tries[d.try] = d, d
 	w.memory.held += d.bytes
 }
 
 // unqueueLocked removes a task from its queue, and reports whether the task was
-// in a queue. The caller holds mu.
+// in a queue.
 func (w *worker) unqueueLocked(d *heldTask) bool {
 	for _, queue := range []*[]*heldTask{&w.ready, &w.memory.waiting} {
 		if i := slices.Index(*queue, d); i >= 0 {

@@ -14,8 +14,8 @@ import (
 	"concert/executor"
 )
 
-// maxOutcomeBytes is the maximum size of the message of an outcome. Values in
-// messages are shorter, but errors may be longer.
+// maxOutcomeBytes is the maximum size of the message of an outcome. Errors that
+// would exceed it are shortened; values in messages never exceed it.
 const maxOutcomeBytes = wire.MaxMessageBytes / 2
 
 // publishOutcome publishes the outcome of a task. When the outcome is stored,
@@ -38,11 +38,11 @@ func (w *worker) publishOutcome(d *heldTask, o wire.Outcome) {
 }
 
 // findKept looks for the kept result of a task with an id, and returns a
-// function that sends it to the session that waits for it. The client may have
-// missed the result, because a server that it asked was behind. Servers that
-// require keys send the result at once, so that workers do not read kept
-// results. Then send only ends the task. The error wraps ErrAbsent if no result
-// appears within the time lag.
+// function that sends it to the session that waits for it. The client may not
+// have found the result, because the server that it asked had not received it
+// yet. If the servers require keys, workers cannot read kept results: the
+// servers send the result at once, and the returned function only ends the
+// task. The error wraps ErrAbsent if no result appears within the time lag.
 func (w *worker) findKept(ctx context.Context, d *heldTask, lag time.Duration) (send func(), err error) {
 	to := d.ID
 	to.Session = d.Session
@@ -72,9 +72,9 @@ func (w *worker) findKept(ctx context.Context, d *heldTask, lag time.Duration) (
 	}
 }
 
-// publishDropped reports that a canceled task was dropped, which waits for
-// another task with its id. If the report is lost, the submitter settles the
-// task without it.
+// publishDropped reports that a canceled task was dropped that was waiting for
+// another task with its id. If the report is lost, the client settles the task
+// after its Options.Grace.
 func (w *worker) publishDropped(d *heldTask) {
 	o := wire.Outcome{ID: d.ID, WorkerID: w.id, Dropped: true, Try: d.Try, Err: executor.EncodeError(context.Canceled)}
 	w.conn.JS.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.sessionID()), Data: o.Encode()})
@@ -95,16 +95,16 @@ func (w *worker) acked(key string) {
 	w.mu.Unlock()
 	if msg != nil {
 		msg.Ack(jet.AckDone)
-	} else { // it was canceled between two attempts
+	} else { // the task was canceled between two attempts
 		d.receipt.Ack(jet.AckDone)
 	}
 	w.unheld(waiting)
 }
 
 // unholdLocked removes a task from held. It returns the message of the task,
-// and the tasks that waited for it. The caller holds mu, releases it,
-// acknowledges the message, which may block, and then calls unheld. Until then
-// the worker is not idle, so its connection stays open.
+// and the tasks that waited for it. The caller releases mu, acknowledges the
+// message, which may block, and then calls unheld. Until that call, the worker
+// does not count as idle, so its connection stays open.
 func (w *worker) unholdLocked(d *heldTask) (msg *jet.Message, waiting []*heldTask) {
 	delete(w.held, d.key)
 	delete(w.tries, d.try)
@@ -118,7 +118,7 @@ func (w *worker) unholdLocked(d *heldTask) (msg *jet.Message, waiting []*heldTas
 }
 
 // unheld is called after unholdLocked, when the message was acknowledged. It
-// asks the servers to deliver the tasks again that waited for the task.
+// makes the servers deliver again the tasks that waited for the task.
 func (w *worker) unheld(waiting []*heldTask) {
 	for _, d := range waiting {
 		d.msg.Redeliver(0)
@@ -147,10 +147,11 @@ func (w *worker) nacked(msg *nats.Msg, note any, why error) {
 	w.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, key)
 }
 
-// duplicateOutcome is called when the servers have refused an outcome because
-// the task has one already, which counts. It may be the same outcome, whose
-// acknowledgment was lost. So its parts are not deleted. If it is a kept
-// result, duplicateOutcome sends it to the session that waits for it.
+// duplicateOutcome is called when the servers have refused an outcome, because
+// they have an outcome of the task already. The first outcome counts. It may be
+// the same one, if its acknowledgment was lost, so the parts of a large value
+// are not deleted. If it is a kept result, duplicateOutcome sends it to the
+// session that waits for it.
 func (w *worker) duplicateOutcome(msg *nats.Msg, key string) {
 	w.mu.Lock()
 	d := w.held[key]
@@ -172,8 +173,9 @@ func (w *worker) duplicateOutcome(msg *nats.Msg, key string) {
 	})
 }
 
-// release returns a task that could not be completed to the servers, for any
-// worker. If this worker drains, the delivery does not count as an attempt.
+// release gives a task that this worker could not complete back to the servers,
+// which deliver it to any worker. If this worker drains, its delivery does not
+// count as an attempt.
 func (w *worker) release(d *heldTask) {
 	if w.ctx.Err() != nil {
 		w.releaseUncounted(d)

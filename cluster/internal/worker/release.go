@@ -11,35 +11,37 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The servers count how often they deliver a task. A task whose workers are
-// lost again and again must be abandoned at some time. But a delivery does not
-// count if the worker has released the task because it stopped:
+// The servers count the deliveries of a task. A task is abandoned after too
+// many deliveries, because its workers were lost each time. But a delivery does
+// not count if the worker has given the task back because it stopped:
 //
-//	releaseUncounted:            1. store the count  2. release the task
-//	accept, in another worker:   3. read the count
+//  1. releaseUncounted stores how many deliveries do not count.
+//  2. It gives the task back to the servers.
+//  3. Another worker accepts the task, and reads the stored number.
 //
-// If step 1 fails, the delivery counts as a loss. If step 3 fails for a minute,
-// all deliveries count.
+// If step 1 fails, the delivery counts. If step 3 fails for a minute, all
+// deliveries count.
 
-// releaseReadTime bounds the attempts to read the count. The task is held in
+// releaseReadTime is the maximum time for step 3. The worker holds the task in
 // the meantime.
 const releaseReadTime = time.Minute
 
-// releaseUncounted releases a task, and the delivery does not count as an
-// attempt.
+// releaseUncounted gives a task back to the servers. Its delivery does not
+// count as an attempt.
 func (w *worker) releaseUncounted(d *heldTask) {
 	w.conn.Background.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout) // the context of tasks has ended
 		defer cancel()
 		if _, err := w.conn.JS.Publish(ctx, wire.ReleaseSubject(w.setName, d.position.Sequence, d.position.Time), []byte(strconv.Itoa(d.releases+1))); err != nil {
-			w.opts.Notice(fmt.Sprintf("passed a task of %v on to another worker; this counts as an attempt, because the servers could not store that it should not: %v", d, err))
+			w.opts.Notice(fmt.Sprintf("gave a task of %v back for another worker; this counts as an attempt, because the servers could not store that it does not: %v", d, err))
 		}
 		w.giveBack(d)
 	})
 }
 
-// readReleases reads how often workers have released a task, and corrects its
-// number of attempts. It reports false if the worker drains in the meantime.
+// readReleases reads how many deliveries of a task do not count, and corrects
+// the number of its attempts. It reports false if the worker drains in the
+// meantime.
 func (w *worker) readReleases(d *heldTask) bool {
 	ctx, cancel := context.WithTimeout(w.ctx, releaseReadTime)
 	defer cancel()
@@ -58,7 +60,7 @@ func (w *worker) readReleases(d *heldTask) bool {
 		return false
 	}
 	if err != nil {
-		w.opts.Notice(fmt.Sprintf("could not read how often workers have passed on a task of %v: all %d deliveries count as attempts: %v", d, d.attempt, err))
+		w.opts.Notice(fmt.Sprintf("could not read how often stopping workers have given back a task of %v: all %d deliveries count as attempts: %v", d, d.attempt, err))
 	}
 	d.attempt -= d.releases
 	return true

@@ -11,8 +11,8 @@ import (
 )
 
 // retryOrFail handles the outcome of a task whose function has returned an
-// error, or was not called. The task runs again later if its submitter has
-// asked for that. After the last attempt it becomes a dead letter.
+// error, or was not called. If the submitter has used WithRetry, the task runs
+// again later, or becomes a dead letter after the last attempt.
 func (w *worker) retryOrFail(d *heldTask, began bool, err error, o wire.Outcome) {
 	if !began || d.Attempts <= 1 || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		w.publishOutcome(d, o)
@@ -26,21 +26,21 @@ func (w *worker) retryOrFail(d *heldTask, began bool, err error, o wire.Outcome)
 	w.deadLetterTask(d, fmt.Errorf("failed %d times: %w", d.attempt, err), o)
 }
 
-// retryingTask is a task whose attempt has failed and that the servers keep
-// until the next one. There may be many. So it has only what a report of its
-// cancellation needs, and neither the argument nor the message.
+// retryingTask is a task whose attempt has failed. The servers store it until
+// the next attempt. There may be many, so it contains only the fields for a
+// report of its cancellation, and not the argument and the message.
 type retryingTask struct {
 	task  *heldTask
 	timer *time.Timer
 }
 
-// retryLater asks the servers to deliver a task again after a delay. If the
-// task is canceled in this time, this worker reports that.
+// retryLater makes the servers deliver a task again after a delay. If the task
+// is canceled in this time, this worker reports that.
 func (w *worker) retryLater(d *heldTask, delay time.Duration) {
 	w.mu.Lock()
 	msg, waiting := w.unholdLocked(d)
 	if w.isCanceledLocked(d) {
-		delay = 0 // the worker that receives it drops it
+		delay = 0 // the worker that receives the task drops it
 	} else {
 		p := &retryingTask{task: &heldTask{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, position: d.position, try: d.try, receipt: msg.Receipt}}
 		p.timer = time.AfterFunc(delay, func() {
@@ -59,8 +59,8 @@ func (w *worker) retryLater(d *heldTask, delay time.Duration) {
 }
 
 // retryAfter returns the pause after an attempt that has failed with err, and
-// whether there is another attempt. It does not trust the envelope, which a
-// client has written.
+// whether there is another attempt. It checks the options in the envelope,
+// because a client has written them.
 func (d *heldTask) retryAfter(err error) (time.Duration, bool) {
 	if d.attempt >= min(d.Attempts, wire.MaxAttempts) {
 		return 0, false

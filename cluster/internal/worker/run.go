@@ -18,34 +18,34 @@ import (
 //
 //	accepted --> ready --> running --> publishing its outcome --> acknowledged
 //
-// The servers remove a task when it is acknowledged, and a worker acknowledges
-// a task only after its outcome is stored. So if a worker is lost at any step,
-// the task is delayed, and not lost.
+// A worker acknowledges a task after its outcome is stored, and then the
+// servers remove the task. So if a worker is lost at any step, the task is
+// delayed, but not lost.
 type heldTask struct {
 	wire.Envelope
 	key      string
-	position jet.Position // of its message
-	try      string       // the name of the submission in a cancellation
-	received time.Time
-	attempt  int // 1 for the first; released deliveries do not count
-	releases int // how often workers have released the task; known before it waits for a slot
-	slot     int // -1 before it runs
+	position jet.Position // position of the message in its stream
+	try      string       // key of the try of the call, see wire.TryKey
+	received time.Time    // when the last message of the task was received
+	attempt  int          // number of the attempt, from 1 up; see release.go
+	releases int          // number of deliveries that do not count, see release.go; read before the task is queued
+	slot     int          // -1 before it runs
 
-	bytes   int64 // size of its message
-	large   int64 // size of its large argument; 0 before the size was checked
-	missing error // why its large argument cannot be downloaded, if that is known
+	bytes   int64 // size of the message
+	large   int64 // size of the large argument; 0 before the size was checked
+	missing error // why the large argument cannot be downloaded, if that is known
 
 	// Guarded by the worker's mu:
-	msg     *jet.Message            // its last message, which must be acknowledged; nil while the servers keep the task for another attempt
+	msg     *jet.Message            // the last message of the task, which must be acknowledged; nil while the servers store the task for another attempt
 	receipt jet.Receipt             // acknowledges that message, if msg is nil
-	cancel  context.CancelCauseFunc // nil until it runs
+	cancel  context.CancelCauseFunc // nil until the task runs
 	stop    func() bool             // cancels the task in the executor; nil before it was submitted there
 
 	// Tasks with the same id, of other sessions or of a canceled call. They
-	// wait until this task has ended. Their arguments and the contents of their
-	// messages are dropped.
-	waiting []*heldTask
-	behind  *heldTask // the task that this one waits for; nil if it does not wait
+	// wait until this task has ended. They have no arguments and no contents of
+	// their messages, to save memory.
+	waiting  []*heldTask
+	waitsFor *heldTask // the task in whose waiting this task is, or nil
 
 	started time.Time // written before the function is called, read after it
 }
@@ -59,7 +59,7 @@ func (d *heldTask) input() *concert.Input {
 	return &concert.Input{Name: d.Function, Index: d.Input - 1, Label: d.Label}
 }
 
-// String returns the name of the task for messages to people.
+// String returns the name of the task, for notices.
 func (d *heldTask) String() string {
 	if in := d.input(); in != nil {
 		return wire.Printable(in.String())
@@ -79,10 +79,10 @@ func (w *worker) accept(msg *jet.Message) {
 	}
 	d := &heldTask{position: msg.Position(), Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), received: time.Now(), msg: msg, slot: -1, attempt: int(msg.Meta.NumDelivered), bytes: msg.Size()}
 	w.mu.Lock()
-	if before := w.held[d.key]; before != nil { // its lease has ended in the meantime, and it is still held
-		unwanted := false
+	if before := w.held[d.key]; before != nil { // the worker holds a task with this key
+		canceled := false
 		switch {
-		case before.position == d.position:
+		case before.position == d.position: // the same message: its lease has ended
 			msg.DropContent() // the held message has the same content
 			if before.msg != nil {
 				msg.Msg.Data = before.msg.Msg.Data
@@ -93,12 +93,12 @@ func (w *worker) accept(msg *jet.Message) {
 			msg.Ack(jet.AckDone)
 			return
 		case w.isCanceledLocked(d):
-			unwanted = true
-		default: // another submission with this id: it waits, and finds the result when it is delivered again
-			w.waitBehindLocked(d, before)
+			canceled = true
+		default: // another submission with this id: it waits, and its next delivery finds the result
+			w.waitForLocked(d, before)
 		}
 		w.mu.Unlock()
-		if unwanted {
+		if canceled {
 			w.publishDropped(d)
 		}
 		return
@@ -109,9 +109,9 @@ func (w *worker) accept(msg *jet.Message) {
 		return
 	}
 	w.holdLocked(d)
-	unwanted := w.isCanceledLocked(d)
+	canceled := w.isCanceledLocked(d)
 	w.mu.Unlock()
-	if !unwanted && d.attempt > 1 {
+	if !canceled && d.attempt > 1 {
 		w.conn.Background.Go(func() {
 			if w.readReleases(d) {
 				w.admit(d, false)
@@ -121,13 +121,13 @@ func (w *worker) accept(msg *jet.Message) {
 		})
 		return
 	}
-	w.admit(d, unwanted)
+	w.admit(d, canceled)
 }
 
 // admit queues a held task for a slot, or ends it.
-func (w *worker) admit(d *heldTask, unwanted bool) {
+func (w *worker) admit(d *heldTask, canceled bool) {
 	switch {
-	case unwanted:
+	case canceled:
 		w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.Canceled)})
 	case d.Deadline != 0 && time.Now().UnixMilli() > d.Deadline:
 		w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.DeadlineExceeded)})
@@ -211,9 +211,9 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 		fut := executor.Relay(ctx, w.ex, call)
 		w.mu.Lock()
 		d.stop = fut.Cancel
-		unwanted := w.isCanceledLocked(d)
+		canceled := w.isCanceledLocked(d)
 		w.mu.Unlock()
-		if unwanted { // in the meantime
+		if canceled { // in the meantime
 			fut.Cancel()
 		}
 		fut.OnDone(context.Background(), func(context.Context, *executor.Future[executor.Encoded]) {
@@ -233,7 +233,7 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 	}
 	w.conn.Background.Go(func() {
 		if d.ID.Session == "" {
-			if send, err := w.findKept(ctx, d, 0); err == nil { // it was submitted twice, and has a result
+			if send, err := w.findKept(ctx, d, 0); err == nil { // another task with this id has a result
 				stop()
 				d.cancel(nil)
 				w.freeSlot(d)
@@ -342,27 +342,26 @@ func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, caus
 	})
 }
 
-// recordTimeLocked records the running time of a task. The caller holds mu.
+// recordTimeLocked records the run time of a task.
 func (w *worker) recordTimeLocked(function string, d time.Duration) {
 	w.meanTime = prefetch.Mean(w.meanTime, d)
 	w.meanByFunction[function] = prefetch.Mean(w.meanByFunction[function], d)
 }
 
-// waitBehindLocked queues a task behind a held task with the same id. The
-// caller holds mu.
-func (w *worker) waitBehindLocked(d, before *heldTask) {
+// waitForLocked makes a task wait until a held task with the same id has ended.
+func (w *worker) waitForLocked(d, before *heldTask) {
 	d.msg.DropContent()
 	d.Arg = wire.Value{}
-	d.behind = before
-	before.waiting = slices.DeleteFunc(before.waiting, func(o *heldTask) bool { return o.position == d.position }) // it was delivered again
+	d.waitsFor = before
+	before.waiting = slices.DeleteFunc(before.waiting, func(o *heldTask) bool { return o.position == d.position }) // d may be a second delivery
 	before.waiting = append(before.waiting, d)
 	if w.tries[d.try] == nil {
 		w.tries[d.try] = d
 	}
 }
 
-// cancelWaitingLocked removes the tasks of a canceled try from the tasks that
-// wait for before, and returns them. The caller holds mu.
+// cancelWaitingLocked removes the tasks of a canceled try from before.waiting,
+// and returns them.
 func (w *worker) cancelWaitingLocked(try string, before *heldTask) (canceled []*heldTask) {
 	delete(w.tries, try)
 	before.waiting = slices.DeleteFunc(before.waiting, func(d *heldTask) bool {
@@ -375,8 +374,8 @@ func (w *worker) cancelWaitingLocked(try string, before *heldTask) (canceled []*
 }
 
 // sessionID returns the id for outcomes that concern only the session of the
-// task: that it was dropped or stopped. No such outcome is kept for other
-// sessions with the same id.
+// task: that the task was dropped or stopped. Such an outcome is not kept, so
+// other sessions that submit the same id do not receive it.
 func (d *heldTask) sessionID() wire.TaskID {
 	return wire.TaskID{Client: d.ID.Client, Session: d.Session, Number: d.Try}
 }

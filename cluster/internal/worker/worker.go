@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	minGrace      = 100 * time.Millisecond // for tasks that were canceled after the grace period
+	minGrace      = 100 * time.Millisecond // minimum time to wait for tasks that were canceled after the grace period
 	readyTime     = time.Second            // how long Serve waits for Options.Ready
-	maxDeliveries = 5                      // of a task, before it is abandoned
-	maxPullTime   = 4 * time.Second        // maximum lifetime of a request, after a time without tasks
-	maxFetches    = 4                      // concurrent requests for tasks
-	maxRemembered = 1 << 12                // messages of finished tasks that a worker remembers
+	maxDeliveries = 5                      // maximum number of deliveries of a task, which is then abandoned
+	maxPullTime   = 4 * time.Second        // maximum lifetime of a request, when no tasks arrive
+	maxFetches    = 4                      // maximum number of concurrent requests for tasks
+	maxRemembered = 1 << 12                // maximum size of worker.done and worker.refused
 )
 
 // errDraining is the cause with which the remaining tasks of a worker that
@@ -76,8 +76,8 @@ type worker struct {
 	set         wire.CapabilitySet
 	setName     string
 	since       time.Time
-	life        context.Context         // of the goroutines
-	ctx         context.Context         // of the tasks; ends before life
+	life        context.Context         // context of the worker's goroutines
+	ctx         context.Context         // parent of the contexts of tasks; ends before life
 	stopPulling context.CancelCauseFunc // ends the requests for tasks
 	verifier    wire.Verifier
 
@@ -87,24 +87,24 @@ type worker struct {
 	ready           []*heldTask                    // guarded by mu: held tasks that wait for a slot
 	memory          memory                         // guarded by mu
 	free            []int                          // guarded by mu: free slots
-	requested       int                            // guarded by mu: tasks that were requested and have not arrived
+	requested       int                            // guarded by mu: number of tasks that were requested and have not arrived
 	lastEmpty       bool                           // guarded by mu: the last request that ended has returned no task
-	openFetches     int                            // guarded by mu: open requests
+	openFetches     int                            // guarded by mu: number of open requests
 	expiry          time.Duration                  // guarded by mu: lifetime of the next request
 	done            recent.Set[jet.Position]       // guarded by mu: messages of tasks whose outcomes are stored
 	refused         recent.Set[string]             // guarded by mu: clients with a refused message, which was reported to Options.Notice
-	retrying        map[string]*retryingTask       // guarded by mu: tasks whose attempt failed here and that the servers keep until the next one, by try
+	retrying        map[string]*retryingTask       // guarded by mu: tasks that wait in the servers for another attempt, by try
 	canceled        map[string]*recent.Set[string] // guarded by mu: tries of canceled tasks, by client
-	meanByFunction  map[string]time.Duration       // guarded by mu: moving mean of the running time, by function
-	meanTime        time.Duration                  // guarded by mu: moving mean of the running time of all tasks
+	meanByFunction  map[string]time.Duration       // guarded by mu: moving mean of the run time, by function
+	meanTime        time.Duration                  // guarded by mu: moving mean of the run time of all tasks
 	finished        int64                          // guarded by mu
 	failed          int64                          // guarded by mu
 	draining        bool                           // guarded by mu
 	heartbeats      uint64                         // guarded by mu: number of heartbeats that were sent
 	consumerCreated time.Time                      // guarded by mu: when the consumer of tasks was created, by the servers' clock
-	releasing       int                            // guarded by mu: tasks that are no longer held and not yet acknowledged: see unholdLocked
+	releasing       int                            // guarded by mu: number of tasks that are not in held and not acknowledged yet, see unholdLocked
 	idle            chan struct{}                  // closed when the worker drains and holds no task
-	wake            chan struct{}                  // signals pull; has room for one
+	wake            chan struct{}                  // wakes pull; has a buffer of one
 }
 
 func (w *worker) serve(ctx context.Context) error {
@@ -160,8 +160,8 @@ func (w *worker) serve(ctx context.Context) error {
 	return context.Cause(taking)
 }
 
-// forgetRetrying stops the timers of tasks that are tried again by other
-// workers.
+// forgetRetrying stops the timers of tasks that wait for another attempt. Other
+// workers run this attempt.
 func (w *worker) forgetRetrying() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -171,12 +171,11 @@ func (w *worker) forgetRetrying() {
 	}
 }
 
-// awaitIdle waits until the worker holds no task. It gives up if the servers do
-// not answer for longer than an election of a leader takes: then unfinished
-// tasks go to other workers when their leases end.
+// awaitIdle waits until the worker holds no task. It returns early in two
+// cases; then the unfinished tasks go to other workers when their leases end:
 //
-// It waits for canceled tasks only for the grace period: a function that has
-// not returned by then ignores its context.
+//   - The servers do not answer for longer than an election of a leader takes.
+//   - Canceled tasks have not returned within the grace period.
 func (w *worker) awaitIdle() {
 	stuck := time.NewTimer(max(w.opts.Grace, minGrace))
 	defer stuck.Stop()
@@ -212,9 +211,9 @@ func (w *worker) running() int {
 	return w.opts.Slots - len(w.free)
 }
 
-// register makes the worker known to the servers: its capability set, a
-// heartbeat, and its consumer of tasks. The consumer comes last: while it is
-// missing, all steps are repeated.
+// register publishes the capability set and a heartbeat of the worker, and
+// creates its consumer of tasks. The consumer is last: if it is missing later,
+// the worker calls register again.
 func (w *worker) register(ctx context.Context) error {
 	if err := w.publishSet(ctx); err != nil {
 		return err
@@ -239,7 +238,7 @@ func (w *worker) ensureConsumer(ctx context.Context) error {
 	}
 	w.mu.Unlock()
 	if again {
-		w.opts.Notice("the servers had lost the consumer by which this worker gets tasks, and have a new one: tasks that were sent before may run again")
+		w.opts.Notice("the servers had lost the consumer by which this worker gets tasks, and have created a new one: earlier tasks may run again")
 	}
 	return nil
 }
@@ -265,8 +264,8 @@ func (w *worker) onCancel(client string, body []byte) {
 		if d.stop != nil {
 			go d.stop() // the task may still wait in the executor
 		}
-	case d.behind != nil:
-		for _, o := range w.cancelWaitingLocked(key, d.behind) {
+	case d.waitsFor != nil:
+		for _, o := range w.cancelWaitingLocked(key, d.waitsFor) {
 			w.conn.Background.Go(func() { w.publishDropped(o) })
 		}
 	case w.unqueueLocked(d):
@@ -282,21 +281,20 @@ func (w *worker) onCancel(client string, body []byte) {
 	if w.held[d.key] != nil {
 		return
 	}
-	// No worker holds the task and would report its end. This worker holds it
-	// again until the report is stored, and then acknowledges it.
+	// No worker holds the task, so none would report its end. This worker holds
+	// it again until the report is stored, and then acknowledges it.
 	w.holdLocked(d)
 	w.conn.Background.Go(func() { w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.Canceled)}) })
 }
 
-// isCanceledLocked reports whether a task has been canceled. The caller holds
-// mu.
+// isCanceledLocked reports whether a task was canceled.
 func (w *worker) isCanceledLocked(d *heldTask) bool {
 	tries := w.canceled[d.ID.Client]
 	return tries != nil && tries.Has(d.try)
 }
 
 // checkIdleLocked closes idle if the worker drains, holds no task, and has
-// acknowledged all of them. The caller holds mu.
+// acknowledged all tasks.
 func (w *worker) checkIdleLocked() {
 	if w.draining && len(w.held) == 0 && w.releasing == 0 && w.openFetches == 0 {
 		select {

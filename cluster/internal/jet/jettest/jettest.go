@@ -25,10 +25,10 @@ func NewServer(t *testing.T) *server.Server {
 }
 
 // LateStore returns a function that stores messages in a stream without
-// delivering them to subscribers. For a client that has subscribed after the
-// servers delivered a message and before they stored it, the servers act like
-// this. The stream takes the messages from another stream, which renames their
-// subjects.
+// delivering them to subscribers. It simulates servers that deliver a message
+// before a client has subscribed, and store it after that. The function
+// publishes to another stream, from which the stream copies the messages with
+// other subjects.
 func LateStore(t *testing.T, js jetstream.JetStream, stream, prefix string) (store func(key string, body []byte)) {
 	t.Helper()
 	const source = "EARLIER"
