@@ -1,5 +1,4 @@
 package conventions
 
 // exempt lists, for each rule, the directories that do not follow it yet.
-var exempt = map[string]string{
-}
+var exempt = map[string]string{}
