@@ -9,11 +9,10 @@ import (
 	"strings"
 )
 
-// announcedDigest returns the SHA-256 that the server says the whole file has,
-// in hexadecimal, or "". Repr-Digest is always the checksum of the whole file.
-// Content-Digest is the checksum of what is sent, so it counts only if the
-// whole file is sent (RFC 9530). Digest is an older header, which these two
-// replace (RFC 3230).
+// announcedDigest returns the SHA-256 of the whole file that the header of a
+// reply has, in hexadecimal, or "". Repr-Digest is for the whole file, and
+// Content-Digest for the bytes of the reply, so it counts only if the reply has
+// the whole file (RFC 9530). Digest is their predecessor (RFC 3230).
 func announcedDigest(resp *http.Response) string {
 	if d := structuredDigest(resp.Header.Get("Repr-Digest")); d != "" {
 		return d

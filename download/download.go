@@ -6,7 +6,7 @@
 //
 // # The model
 //
-//	GET --> name.part (+ name.part.json: which version of the file this is)
+//	GET --> name.part (+ name.part.json: the version of the file)
 //	          |
 //	          +-- complete, and length, digest and checksum are right --> name
 //
@@ -20,22 +20,22 @@
 //   - A body that ends before its announced length, or does not have the digest
 //     that the server sends (Repr-Digest, Content-Digest, Digest: RFC 9530 and
 //     its precursor) or the checksum that the caller knows, is an error.
-//   - A part is continued only with If-Range and a strong validator (RFC 9110,
-//     section 13.1.5). If the file has changed, or if the server does not
-//     support ranges, the server sends the whole file, and it replaces the
-//     part. A reply with another range than the requested one is an error, and
-//     the part is removed.
+//   - Get continues a partial file only with If-Range and a strong validator
+//     (RFC 9110, section 13.1.5). If the file has changed, or if the server
+//     does not support ranges, the server sends the whole file, and Get starts
+//     the partial file anew. If a reply has another range than the requested
+//     one, Get removes the partial file and returns an error.
 //   - File names come from the caller or the URL, never from a header, and
 //     cannot leave the directory, by ".." or by a symbolic link (see
 //     [os.Root]).
-//   - A Get makes one attempt. An [*Error] tells whether a retry may help, and
+//   - A Get makes one attempt. An [*Error] says whether a retry may help, and
 //     how long the server asked the client to wait.
 //
 // # Retries
 //
 // Retry of package concert makes further attempts. It waits as long as the
 // server asked, but its default repeats a Get after any error, such as a
-// missing page. So tell it which errors are temporary:
+// missing page. So specify which errors are temporary:
 //
 //	fetch := concert.Retry(get, &concert.RetryOptions{If: func(err error) bool {
 //		e, ok := errors.AsType[*download.Error](err)
@@ -44,8 +44,9 @@
 //
 // # Concurrent downloads
 //
-// Two concurrent Gets into one file disturb each other: the last one that
-// completes determines the file, or both fail in their checks.
+// Do not call Get for the same file twice concurrently: both calls write the
+// same partial file, so one may replace the file of the other, or both may
+// fail.
 package download
 
 import (
@@ -80,9 +81,9 @@ type Request struct {
 	// Empty means that the caller knows none.
 	SHA256 string
 
-	// Overwrite replaces an existing file. Otherwise an existing file stays as
-	// it is: if its checksum is SHA256, Get succeeds without a request, and
-	// else it fails with fs.ErrExist.
+	// Overwrite makes Get replace an existing file. Otherwise Get does not
+	// change an existing file. It succeeds without a request if the checksum of
+	// the file is SHA256, and fails with fs.ErrExist if not.
 	Overwrite bool
 
 	// Stall is the maximum time until the next byte of the body. Zero means 30
@@ -189,7 +190,7 @@ type get struct {
 func prepare(r Request) (*get, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil {
-		// The text of the error contains the URL, which may contain a password.
+		// The text of err has the URL, which may contain a password.
 		return nil, errors.New("download: not a URL: " + strings.TrimPrefix(errors.Unwrap(err).Error(), "net/url: "))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -285,7 +286,7 @@ func (g *get) accept(resp *http.Response) (total int64, err error) {
 		first, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
 		if g.part.size == 0 || !ok || first != g.part.size || g.part.Size >= 0 && total != g.part.Size || total < first {
 			g.part.giveUp()
-			return 0, g.fail("continue", fmt.Errorf("the server sent the range %q, not the one asked for", resp.Header.Get("Content-Range"))).again()
+			return 0, g.fail("continue", fmt.Errorf("the server sent the range %q, not the requested one", resp.Header.Get("Content-Range"))).again()
 		}
 		g.result.Resumed = g.part.size
 		return total, nil
@@ -343,18 +344,18 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 			break
 		}
 		if readErr == nil {
-			readErr = ctx.Err() // the read succeeds without an error if the bytes were received before ctx ended
+			readErr = ctx.Err() // a body that was received before the end of ctx returns no error
 		}
 		if readErr != nil {
 			return g.failRequest(ctx, fmt.Sprintf("receive, after %d bytes", g.part.size), readErr)
 		}
 		if total >= 0 && g.part.size > total {
 			g.part.giveUp()
-			return g.fail("receive", fmt.Errorf("more than the announced %d bytes came", total)).again()
+			return g.fail("receive", fmt.Errorf("the server sent more than the announced %d bytes", total)).again()
 		}
 	}
 	if total >= 0 && g.part.size != total {
-		return g.fail("receive", fmt.Errorf("%d of %d bytes came: %w", g.part.size, total, io.ErrUnexpectedEOF)).again()
+		return g.fail("receive", fmt.Errorf("the server sent %d of %d bytes: %w", g.part.size, total, io.ErrUnexpectedEOF)).again()
 	}
 	if want != "" {
 		if sum := g.part.sum(); sum != want {

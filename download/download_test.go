@@ -251,7 +251,7 @@ func TestGet_WrongRange(t *testing.T) {
 				w.Write(s.body[50_000:])
 			}
 			_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
-			failed(t, err, true, "not the one asked for")
+			failed(t, err, true, "not the requested one")
 			s.handler = nil
 			if _, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir}); err != nil {
 				t.Error(err)

@@ -62,7 +62,7 @@ func (g *get) fail(op string, err error) *Error {
 	return &Error{URL: g.url.Redacted(), Op: op, Err: err}
 }
 
-// again makes the error temporary, and returns it.
+// again makes the error temporary, so that the caller may retry.
 func (e *Error) again() *Error { e.temporary = true; return e }
 
 // failRequest returns the error of a request or its body.
@@ -83,7 +83,7 @@ func (g *get) failRequest(ctx context.Context, op string, err error) *Error {
 	case ok:
 		dns, isDNS := errors.AsType[*net.DNSError](err)
 		e.temporary = !isDNS || !dns.IsNotFound || network.Timeout()
-	default: // a broken connection has one of these errors
+	default: // a broken connection causes one of these two errors
 		e.temporary = errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 	}
 	return e
@@ -102,9 +102,8 @@ func (g *get) failStatus(resp *http.Response) *Error {
 	return e
 }
 
-// retryAfter parses the value of a Retry-After header: a number of seconds or a
-// date (RFC 9110, 10.2.3). It returns 0 for an invalid value and for a date in
-// the past.
+// retryAfter parses the header Retry-After, in seconds or as a date (RFC 9110,
+// 10.2.3). It returns 0 if the header is invalid or the date is in the past.
 func retryAfter(s string, now time.Time) time.Duration {
 	if n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 32); err == nil {
 		return max(0, time.Duration(n)*time.Second)

@@ -73,5 +73,5 @@ func ExampleName() {
 	fmt.Println(err)
 	// Output:
 	// report 2026.pdf <nil>
-	// download: "../../evil" is no name for a file: it has a path separator
+	// download: "../../evil" cannot be the name of a file: it has a path separator
 }

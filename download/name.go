@@ -10,20 +10,21 @@ import (
 	"unicode/utf8"
 )
 
-// longestName is the maximum length of a name in bytes. File systems allow 255
-// bytes, and ".part.json" is appended to the name.
+// longestName is the maximum length of a name, in bytes. File systems allow 255
+// bytes, of which 15 are left for suffixes such as ".part.json".
 const longestName = 240
 
-// Name returns the file name that Get uses for a URL if Request.Name is empty:
-// the last element of the URL's path, decoded. For a URL without a path, it is
-// "index.html". If the name is not safe, Name returns an error.
+// Name returns the file name that Get uses if Request.Name is empty: the
+// decoded last element of the URL's path, or "index.html" if the path has no
+// element. If the name is not safe, Name returns an error.
 func Name(rawURL string) (string, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return "", errors.New("download: not a URL")
 	}
-	// Split the path before decoding it: an encoded slash belongs to the name,
-	// for which CheckName refuses it.
+	// Decode after splitting. Otherwise an encoded slash would separate two
+	// elements. After splitting, it is part of the name, and CheckName refuses
+	// it.
 	p := u.EscapedPath()
 	if p == "" || strings.HasSuffix(p, "/") {
 		return "index.html", nil
@@ -39,7 +40,7 @@ func Name(rawURL string) (string, error) {
 // directory, on any system: one element, printable, not too long, and no device
 // of Windows.
 func CheckName(name string) error {
-	bad := func(why string) error { return fmt.Errorf("download: %q is no name for a file: %s", name, why) }
+	bad := func(why string) error { return fmt.Errorf("download: %q cannot be the name of a file: %s", name, why) }
 	switch {
 	case name == "":
 		return bad("it is empty")
@@ -58,7 +59,7 @@ func CheckName(name string) error {
 	case strings.HasSuffix(name, ".") || strings.HasSuffix(name, " ") || strings.HasPrefix(name, " "):
 		return bad("it begins or ends with a space, or ends with a dot")
 	case strings.HasSuffix(name, ".part") || strings.HasSuffix(name, ".part.json"):
-		return bad("unfinished downloads are called so")
+		return bad("the suffix is reserved for unfinished downloads")
 	}
 	stem, _, _ := strings.Cut(strings.ToUpper(name), ".")
 	switch stem {

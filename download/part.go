@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// part is the partial file: a body is written to it until the file is complete.
-// A note, in another file, has the URL and the version of the file. Without a
-// note for this URL and version, the part starts from zero again.
+// part is the partial file, which becomes the target when it is complete.
+// Another file, the note, has the URL and the version of the file. If the note
+// is missing, or is for another URL or version, the download starts anew.
 //
-// The note is written before the first byte of the body, and removed before the
-// part is truncated. So there is never a note for the bytes of another file,
+// Get writes the note before the first byte of the body, and removes it before
+// it truncates the part. So the note never describes the bytes of another file,
 // even if the process is killed.
 type part struct {
 	root *os.Root
@@ -97,7 +97,7 @@ func (p *part) begin(resp *http.Response) error {
 	p.size = 0
 	p.note = note{URL: p.url, Validator: strongValidator(resp), Size: resp.ContentLength}
 	if p.Validator == "" {
-		return nil // without a validator, the part cannot be continued and needs no note
+		return nil // without a validator, the part cannot be continued, and needs no note
 	}
 	b, err := json.Marshal(p.note)
 	if err != nil {

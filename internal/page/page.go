@@ -1,6 +1,6 @@
-// Package page is the frame of this project's HTML pages: one file with
-// everything in it, no scripts, nothing fetched from anywhere, that looks right
-// in light and dark, on paper and on a phone.
+// Package page writes HTML pages. A page is one file without scripts, and
+// refers to no other file. Its styles support light and dark screens, phones
+// and paper.
 package page
 
 import (
@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// Page is what goes into the frame.
+// Page is the content of a page.
 type Page struct {
 	Title string
 	Body  template.HTML

@@ -1,4 +1,4 @@
-// Package printable makes text from elsewhere, such as from a worker, safe to
+// Package printable makes text from another program, such as a worker, safe to
 // show on a terminal.
 package printable
 
@@ -11,8 +11,8 @@ import (
 
 // Text returns a text as a terminal can show it. It escapes characters that
 // control the terminal or change the order in which it shows the text, and
-// bytes that are not UTF-8, as in Go's source: \x1b, for example. Tabs and ends
-// of lines stay, and the end of a line on Windows becomes a newline.
+// bytes that are not UTF-8, as in Go's source: \x1b, for example. Tabs and
+// newlines are not escaped, and "\r\n" becomes a newline.
 func Text(text string) string {
 	if strings.IndexFunc(text, isUnsafe) < 0 {
 		return text

@@ -12,7 +12,7 @@ import (
 )
 
 // Check returns an error if where is not the name of a module, a colon, and the
-// name of a function there.
+// name of a function in the module.
 func Check(where string) error {
 	module, name, ok := strings.Cut(where, ":")
 	switch {

@@ -2,10 +2,10 @@
 //
 //	go run ./internal/rename example.org/x/concert
 //
-// The modules below it get paths that begin with the new one. Rename changes
-// import paths, go.mod files, and the paths in comments and documents. It does
-// not look into strings of the code, which contain no path of the module. The
-// names of packages stay as they are.
+// The paths of the modules in subdirectories change, too. Rename changes import
+// paths, go.mod files, and the paths in comments and documents. It does not
+// change strings in the code, because they contain no path of the module. It
+// does not change the names of packages.
 package main
 
 import (
@@ -93,7 +93,7 @@ func (r *renamer) change(name string, by func(old []byte) ([]byte, error)) error
 	if bytes.Equal(text, old) {
 		return nil
 	}
-	return os.WriteFile(name, text, 0o666) // the mode of the file stays
+	return os.WriteFile(name, text, 0o666) // does not change the mode of an existing file
 }
 
 // path returns the new path of a package or module.
@@ -134,7 +134,8 @@ func (r *renamer) goFile(old []byte) ([]byte, error) {
 		b.WriteString(text)
 		done = set.Position(n.End()).Offset
 	}
-	// Both are in the order of the file; a comment may be between two imports.
+	// Imports and comments are in the order of the file. A comment may be
+	// between two imports.
 	comments := f.Comments
 	until := func(end token.Pos) {
 		for len(comments) > 0 && (comments[0].Pos() < end || end == token.NoPos) {
@@ -160,8 +161,8 @@ func (r *renamer) goFile(old []byte) ([]byte, error) {
 	return format.Source(b.Bytes()) // sorts the imports
 }
 
-// mentions changes the paths of packages in a text. A path without such a
-// package is something else, a file name for example.
+// mentions changes the paths of packages in a text. It does not change a path
+// for which there is no package, because that may be the name of a file.
 func (r *renamer) mentions(text string) string {
 	return r.mention.ReplaceAllStringFunc(text, func(found string) string {
 		m := r.mention.FindStringSubmatch(found)

@@ -1,5 +1,4 @@
-// Package units puts measured numbers into words, with three digits, in one way
-// for all of the project.
+// Package units formats measured numbers with three digits and a unit.
 package units
 
 import (
@@ -10,7 +9,7 @@ import (
 	"time"
 )
 
-// Bytes is an amount of bytes, as in "3.21 MB".
+// Bytes formats a number of bytes, as in "3.21 MB".
 func Bytes(n int64) string {
 	const unit = 1000
 	if n < unit {
@@ -23,8 +22,7 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.3g %cB", f, "kMGTPE"[i])
 }
 
-// Duration is a time, as in "12.3 ms" or "4.56 s", and from a minute on as in
-// "2m5s".
+// Duration formats a duration, as in "12.3 ms", "4.56 s" or "2m5s".
 func Duration(d time.Duration) string {
 	if d >= time.Minute {
 		return d.Round(time.Second).String()
@@ -36,7 +34,7 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%.3g %s", f, [...]string{"us", "ms", "s"}[i])
 }
 
-// Times is a gain, as in "1.93x", "28.4x" or "256x".
+// Times formats a factor, as in "1.93x", "28.4x" or "256x".
 func Times(x float64) string {
 	digits := 1
 	switch {
@@ -48,7 +46,8 @@ func Times(x float64) string {
 	return strconv.FormatFloat(x, 'f', digits, 64) + "x"
 }
 
-// Number is a positive number, as in "0.25", "16.1", "3,210" or "3.21 million".
+// Number formats a positive number, as in "0.25", "16.1", "3,210" or "3.21
+// million".
 func Number(x float64) string {
 	switch {
 	case x >= 1e9:
@@ -62,8 +61,8 @@ func Number(x float64) string {
 	return digits(x)
 }
 
-// digits is a positive number with three digits, without zeros at the end of
-// its fraction.
+// digits formats a positive number with three digits, without zeros at the end
+// of the fraction.
 func digits(x float64) string {
 	if x <= 0 || math.IsInf(x, 0) || math.IsNaN(x) {
 		return "0"

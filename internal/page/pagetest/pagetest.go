@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// browsers are names of Chromium, those without a user interface first.
+// browsers are names of Chromium, the headless one first.
 var browsers = []string{"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"}
 
 // Check renders the page in a browser for a desktop, a phone and a printer, in
@@ -24,7 +24,7 @@ var browsers = []string{"chromium-headless-shell", "chromium", "chromium-browser
 func Check(t *testing.T, text string) {
 	t.Helper()
 	if m := regexp.MustCompile(`(?i)<script|<link|<iframe|(src|href)\s*=|@import|url\(`).FindString(text); m != "" {
-		t.Errorf("the page is not by itself: it has %q", m)
+		t.Errorf("the page refers to another file: it has %q", m)
 	}
 	browser := ""
 	for _, name := range browsers {
