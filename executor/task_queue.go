@@ -156,8 +156,9 @@ func (q *TaskQueue) AgainLocked(t *Task) {
 // The executor must not call Next, but only NextLocked.
 func (q *TaskQueue) TasksLocked() []*Task { return q.tasks.listLocked() }
 
-// FirstLocked returns the task that NextLocked will return, or nil. The
-// executor must not call Next, but only NextLocked.
+// FirstLocked returns the first task that is not canceled, or nil. It removes
+// canceled tasks before this one. The task stays in the queue. The executor
+// must not call Next, but only NextLocked.
 func (q *TaskQueue) FirstLocked() *Task {
 	for {
 		t := q.tasks.firstLocked()
@@ -165,7 +166,16 @@ func (q *TaskQueue) FirstLocked() *Task {
 			return t
 		}
 		q.tasks.pop()
+		q.admitLocked()
 	}
+}
+
+// RemoveFirstLocked removes the task that FirstLocked has returned while the
+// mutex was held. The task may be canceled in the meantime. So NextLocked would
+// return another task, or nil.
+func (q *TaskQueue) RemoveFirstLocked() {
+	q.tasks.pop()
+	q.admitLocked()
 }
 
 // AddFirstLocked puts a task that was accepted before at the front of the

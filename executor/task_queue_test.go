@@ -245,6 +245,38 @@ func nextOf(e *queueExecutor, random *rand.Rand) *Task {
 	return e.queue.NextLocked()
 }
 
+// TestTaskQueue_RemoveFirst: RemoveFirstLocked removes the task that
+// FirstLocked has returned, even if the task was canceled in the meantime.
+func TestTaskQueue_RemoveFirst(t *testing.T) {
+	for _, queued := range []int{1, 2} {
+		t.Run(fmt.Sprint(queued, " in the queue"), func(t *testing.T) {
+			e := newQueueExecutor(t, 10)
+			var futures []*Future[int]
+			for range queued {
+				futures = append(futures, Submit(t.Context(), e, nothing, 0))
+			}
+			e.mu.Lock()
+			first := e.queue.FirstLocked()
+			canceled := make(chan bool)
+			go func() { canceled <- futures[0].Cancel() }() // blocks in Dropped
+			for first.Waiting() {
+				runtime.Gosched()
+			}
+			e.queue.RemoveFirstLocked()
+			n := e.queue.LenLocked()
+			e.mu.Unlock()
+			if ok := <-canceled; !ok || n != queued-1 {
+				t.Errorf("Cancel() = %v, and %d tasks are left; want true, %d", ok, n, queued-1)
+			}
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if next := e.queue.FirstLocked(); queued == 2 && (next != &futures[1].task) {
+				t.Error("the second task is not in the queue")
+			}
+		})
+	}
+}
+
 // TestTaskQueue_CloseStorm pushes, takes, cancels and returns tasks while the
 // queue closes. Each task is taken once, canceled or refused. When Close
 // returns, onTask was called for each accepted task, so the executor knows its

@@ -73,11 +73,11 @@ func (e *Executor) dispatchOne() bool {
 		// The next call begins with the other queues.
 		copy(e.rotation[i:], e.rotation[i+1:])
 		e.rotation[len(e.rotation)-1] = q
-		t := q.tasks.NextLocked() // first
-		e.claiming[t] = false
-		e.encoding[t] = q // needed if Claim calls methods of the program
+		q.tasks.RemoveFirstLocked()
+		e.claiming[first] = false
+		e.encoding[first] = q // needed if Claim calls methods of the program
 		e.mu.Unlock()
-		e.claim(q, t, set, free)
+		e.claim(q, first, set, free)
 		return true
 	}
 	e.mu.Unlock()
