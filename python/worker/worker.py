@@ -34,6 +34,27 @@ NO_INDEX = 1 << 40  # greater than the index of every call
 CANCEL_TIME = 0.05  # seconds within which an event loop that does not compute cancels its task
 
 
+class Flag:
+    """A flag for which one thread waits. threading.Event calls functions of builtins, which a task may have replaced
+    by ones that do not return. A Flag only uses a lock of the interpreter."""
+
+    def __init__(self):
+        self.on = False
+        self.lock = threading.Lock()  # released when on is set; wait acquires it
+        self.lock.acquire()
+
+    def set(self):
+        self.on = True
+        try:
+            self.lock.release()
+        except RuntimeError:
+            pass  # it is released already
+
+    def wait(self):
+        while not self.on:
+            self.lock.acquire()
+
+
 class Runner:
     """A thread that runs calls sequentially."""
 
@@ -89,7 +110,7 @@ class Worker:
         self.frames = SimpleQueue()  # frames for runners that are not the main thread
         self.functions = functions.Functions()
         self.sending = threading.Lock()  # held while a result is written to the arena and sent
-        self.unflushed = threading.Event()  # there may be outcomes to flush; wakes flush_outcomes
+        self.unflushed = Flag()  # there may be outcomes to flush; wakes flush_outcomes
         self.flushing = True  # flush_outcomes runs
         self.ended = SimpleQueue()  # runners that have ended
         self.lock = threading.Lock()  # guards the fields below and those of runners; see calls
@@ -152,16 +173,13 @@ class Worker:
 
         If the runner sees unflushed still set, this method clears it later, and so flushes the outcome."""
         while self.flushing:
-            try:
-                self.unflushed.wait()
-            except BaseException:  # a task has changed the module threading
-                pass
+            self.unflushed.wait()
             quiet = 0
             while quiet < 10 and self.flushing:
                 time.sleep(0.002)
                 quiet = 0 if self.out.flush() else quiet + 1
                 flush_original()
-            self.unflushed.clear()
+            self.unflushed.on = False
             if self.out.flush():
                 self.unflushed.set()
 
@@ -486,7 +504,7 @@ class Worker:
             failure = errors.describe(Canceled(), runner.why)
         if self.outcome(call, now, now - begun, kind, value, failure):
             flush_streams()
-        elif not self.unflushed.is_set():
+        elif not self.unflushed.on:
             self.unflushed.set()
         return now
 
