@@ -63,7 +63,9 @@ def square(n):
 // change.
 var sabotages = map[string][]string{
 	"builtins": {
-		"builtins.len = None", "builtins.len = hang", "del builtins.type", "builtins.memoryview = hang",
+		"builtins.len = None", "builtins.len = hang",
+		"sleep(0.1); builtins.len = hang", // when the thread that flushes outcomes has become idle
+		"del builtins.type", "builtins.memoryview = hang",
 		"builtins.BaseException = None", "vars(builtins).clear()",
 	},
 	"modules": {
