@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"concert/cluster/server"
+)
+
+func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Writer) error {
+	dir := dirFlag(flags)
+	listen := flags.String("listen", "127.0.0.1:4222", "")
+	hosts := flags.String("hosts", "", "")
+	advertise := flags.String("advertise", "", "")
+	sync := flags.Bool("sync", false, "")
+	sessions := flags.Int("sessions", 0, "")
+	connections := flags.Int("connections", 0, "")
+	tasks := flags.Int("tasks", 0, "")
+	parts := flags.Int("parts", 0, "")
+	name := flags.String("name", "", "")
+	joinListen := flags.String("join-listen", "", "")
+	joinAdvertise := flags.String("join-advertise", "", "")
+	join := flags.String("join", "", "")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	opts := &server.Options{Dir: filepath.Join(*dir, "data"), Listen: *listen, Hosts: list(*hosts), Advertise: *advertise, SyncAlways: *sync, Sessions: *sessions, Connections: *connections, Tasks: *tasks, Parts: *parts}
+	replicas := 1
+	switch {
+	case *join != "":
+		opts.Join, replicas = &server.Join{Name: *name, Listen: *joinListen, Advertise: *joinAdvertise, Others: list(*join)}, 3
+	case *name != "" || *joinListen != "" || *joinAdvertise != "":
+		return usageError{"--name, --join-listen and --join-advertise are for a server that joins others: with --join"}
+	}
+	if err := checkOptions(opts); err != nil {
+		return err
+	}
+	find := server.NewKeyring
+	if opts.Join != nil { // the keyring must be a copy of the other servers' keyring
+		find = server.OpenKeyring
+	}
+	k, err := find(keyringDir(*dir))
+	if opts.Join != nil && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no %s: copy it from one of the servers to join", keyringDir(*dir))
+	}
+	if err != nil {
+		return err
+	}
+	opts.Keyring = k
+	s, err := server.New(opts)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	fmt.Fprintf(out, "concertd: listening; the URL is %s\n", s.URL())
+	if holders, err := k.Holders(); err == nil && len(holders) == 0 {
+		fmt.Fprintf(out, "concertd: the keyring has no keys, so no client or worker can connect; make one: concertd key --dir %s --out NAME.key client NAME\n", *dir)
+	}
+	waiting := time.AfterFunc(5*time.Second, func() { fmt.Fprintln(out, "concertd: waiting for the other servers") })
+	err = s.Setup(ctx, replicas)
+	waiting.Stop()
+	if ctx.Err() == nil {
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(out, "concertd: ready")
+		<-ctx.Done()
+	}
+	fmt.Fprintln(out, "concertd: stopping")
+	return s.Close()
+}
+
+// list splits a text at commas.
+func list(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
+}
+
+// checkOptions returns an error of the command line if a server cannot have the
+// options.
+func checkOptions(o *server.Options) error {
+	if o.Sessions < 0 {
+		return usageError{"--sessions takes 1 or more, or 0 for the default"}
+	}
+	if err := checkListen("--listen", o.Listen, "4222"); err != nil {
+		return err
+	}
+	if err := checkHostPort("--advertise", o.Advertise); err != nil {
+		return err
+	}
+	j := o.Join
+	if j == nil {
+		return nil
+	}
+	if err := checkListen("--join-listen", j.Listen, "6222"); err != nil {
+		return err
+	}
+	if strings.HasSuffix(j.Listen, ":0") {
+		return usageError{fmt.Sprintf("--join-listen %q: want a fixed port, as in 0.0.0.0:6222", j.Listen)}
+	}
+	if j.Name == "" || strings.ContainsAny(j.Name, " .*>/\\") {
+		return usageError{fmt.Sprintf("--name %q: want a name without blanks, dots, slashes, * and >", j.Name)}
+	}
+	if len(j.Others) < 2 {
+		return usageError{"--join needs at least two other servers: of two servers, neither could tell which one is cut off"}
+	}
+	for _, other := range j.Others {
+		if other == "" {
+			return usageError{"--join: a server is empty between two commas"}
+		}
+		if err := checkHostPort("--join", other); err != nil {
+			return err
+		}
+	}
+	return checkHostPort("--join-advertise", j.Advertise)
+}
+
+// checkListen checks an address to listen on.
+func checkListen(name, at, port string) error {
+	if _, err := netip.ParseAddrPort(at); err != nil {
+		return usageError{fmt.Sprintf("%s %q: want an address and a port, as in 127.0.0.1:%[3]s, or 0.0.0.0:%[3]s for all addresses of this machine", name, at, port)}
+	}
+	return nil
+}
+
+// checkHostPort checks an address of another server, or one that others use.
+// Empty means none.
+func checkHostPort(name, at string) error {
+	if at == "" {
+		return nil
+	}
+	if host, port, err := net.SplitHostPort(at); err != nil || host == "" || port == "" {
+		return usageError{fmt.Sprintf("%s %q: want HOST:PORT", name, at)}
+	}
+	return nil
+}
