@@ -1,13 +1,14 @@
 package executor_test
 
 import (
-	"concert/executor"
 	"context"
 	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"concert/executor"
 )
 
 // ownContext is a context of a type that package context does not know. If its

@@ -1,14 +1,15 @@
 package goroutines_test
 
 import (
-	"concert"
-	"concert/goroutines"
 	"context"
 	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"concert"
+	"concert/goroutines"
 )
 
 // TestNested_GoroutineWaits: a goroutine of a task waits while a nested task

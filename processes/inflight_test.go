@@ -1,10 +1,11 @@
 package processes
 
 import (
-	"concert/processes/internal/shm"
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"concert/processes/internal/shm"
 )
 
 // TestInflight_Table compares the table of frames in flight with a simple

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"concert/internal/logtest"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,6 +9,8 @@ import (
 
 	client "github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"concert/internal/logtest"
 )
 
 // TestNATSLogger: a server logs the keys that it refuses, and a flood of them

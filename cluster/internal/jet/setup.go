@@ -2,12 +2,11 @@ package jet
 
 import (
 	"context"
-	"fmt"
-	"time"
-
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"

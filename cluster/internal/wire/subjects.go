@@ -1,14 +1,13 @@
 package wire
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base32"
 
 	"github.com/nats-io/nats.go"
 )

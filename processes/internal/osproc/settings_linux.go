@@ -2,11 +2,10 @@ package osproc
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
-
-	"fmt"
 
 	"golang.org/x/sys/unix"
 )
