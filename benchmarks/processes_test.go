@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/pythontest"
 	"concert/processes"
 )
 
@@ -44,9 +45,7 @@ var (
 // inPython makes a Python program run it n times, and reports the times that
 // the program prints.
 func inPython(b *testing.B, program, kind string, n int) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		b.Skip("there is no python3 to compare with")
-	}
+	pythontest.Need(b)
 	for range b.N {
 		out, err := exec.CommandContext(b.Context(), "python3", program, kind, strconv.Itoa(n)).Output()
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/pythontest"
 	"concert/processes"
 	"concert/python"
 )
@@ -33,9 +34,7 @@ func interpreters(b *testing.B, n int, run func(p *processes.Pool)) {
 }
 
 func newInterpreters(b *testing.B) *processes.Pool {
-	if _, err := exec.LookPath("python3"); err != nil {
-		b.Skip("there is no python3")
-	}
+	pythontest.Need(b)
 	p, err := python.New(2, &python.Options{Path: []string{"."}})
 	if err != nil {
 		b.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/pythontest"
 	"concert/processes"
 	"concert/python"
 )
@@ -26,9 +26,7 @@ import (
 // it skips the test.
 func newPool(t testing.TB, n int, o *python.Options) *processes.Pool {
 	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("there is no python3")
-	}
+	pythontest.Need(t)
 	if o == nil {
 		o = &python.Options{}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"concert"
 	"concert/executor"
+	"concert/internal/pythontest"
 	"concert/processes"
 )
 
@@ -27,9 +28,7 @@ import (
 // the oldest and the newest Python of this machine.
 func interpreters(t *testing.T) map[string]*Options {
 	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("there is no python3")
-	}
+	pythontest.Need(t)
 	all := []string{"array", "dataclasses", "datetime", "decimal", "enum", "fractions", "pathlib", "uuid"}
 	with := map[string]*Options{"fresh": {}, "loaded": {Import: all}}
 	for _, program := range []string{"python3", "/usr/bin/python3"} {

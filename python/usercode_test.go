@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/netip"
-	"os/exec"
 	"reflect"
 	"runtime"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/pythontest"
 	"concert/processes"
 )
 
@@ -126,9 +126,7 @@ func misbehavers() map[string]misbehaver {
 // TestUserCode_Misbehaves: if a method misbehaves, only its own task fails,
 // within its limits. A task next to it runs, and the pool shuts down.
 func TestUserCode_Misbehaves(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("there is no python3")
-	}
+	pythontest.Need(t)
 	hold(t)
 	p, err := New(1, &Options{Path: []string{"testdata"}, Grace: time.Millisecond})
 	if err != nil {
@@ -167,9 +165,7 @@ func TestUserCode_Misbehaves(t *testing.T) {
 // TestUserCode_MisbehavesInMap: the same holds for methods in inputs and
 // results of a Map.
 func TestUserCode_MisbehavesInMap(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("there is no python3")
-	}
+	pythontest.Need(t)
 	hold(t)
 	p, err := New(1, &Options{Path: []string{"testdata"}, Grace: time.Millisecond, Timeout: 2 * time.Second})
 	if err != nil {

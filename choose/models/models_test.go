@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -63,9 +62,7 @@ func TestGo_AllModels(t *testing.T) {
 }
 
 func TestPython_AllModels(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("no python3")
-	}
+	pythontest.Need(t)
 	for _, m := range models.Python(nil) {
 		checkModel(t, m, m.Levels[0], python.Func[[]float64, float64]("statistics:fmean"), []float64{1, 2, 6})
 	}
@@ -89,9 +86,7 @@ func TestGo_Unregistered(t *testing.T) {
 
 // TestPythonProfile_KnownUsage measures functions whose usage is known.
 func TestPythonProfile_KnownUsage(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("no python3")
-	}
+	pythontest.Need(t)
 	ex, err := python.New(1, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -220,9 +215,7 @@ def preempted(calls):
 // TestPythonProfile_Preempted: time that other programs use while the clocks
 // are read does not count as run-queue delay of the work.
 func TestPythonProfile_Preempted(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("no python3")
-	}
+	pythontest.Need(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no run-queue delay to read")
 	}

@@ -13,6 +13,7 @@ import (
 	"concert/choose"
 	"concert/choose/usage"
 	"concert/cmd/concert/internal/cli"
+	"concert/internal/pythontest"
 )
 
 func TestChoose_WrongUsage(t *testing.T) {
@@ -144,9 +145,7 @@ func TestChoose_Interrupted(t *testing.T) {
 }
 
 func TestChoose_Python(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("no python3")
-	}
+	pythontest.Need(t)
 	t.Chdir(t.TempDir())
 	text := "import time\n\ndef nap(s):\n    print('nothing to see')\n    time.sleep(s['for'])\n"
 	if err := os.WriteFile("naps.py", []byte(text), 0o666); err != nil {

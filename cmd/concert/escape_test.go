@@ -2,12 +2,12 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"concert/cmd/concert/internal/cli"
+	"concert/internal/pythontest"
 )
 
 // TestRun_Escapes: control characters in the text of an error, which can come
@@ -24,8 +24,8 @@ func TestRun_Escapes(t *testing.T) {
 		"an argument":              {"choose", "--\x1b[31m"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := exec.LookPath("python3"); err != nil && strings.HasPrefix(name, "an exception") {
-				t.Skip("there is no python3")
+			if strings.HasPrefix(name, "an exception") {
+				pythontest.Need(t)
 			}
 			code, _, errOut := call(t.Context(), args...)
 			if code == cli.ExitOK || strings.ContainsAny(errOut, "\x1b\x07\u009b") || !strings.Contains(errOut, `\x1b[31m`) {

@@ -5,7 +5,6 @@ package conformance_test
 
 import (
 	"os"
-	"os/exec"
 	"testing"
 
 	"concert"
@@ -28,9 +27,7 @@ func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not with -short: starting interpreters for each case takes half a minute")
 	}
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("there is no python3")
-	}
+	pythontest.Need(t)
 	isolated.Run(t,
 		isolated.Test{Name: "single", Run: func(t *testing.T) {
 			conformance(t, python.New)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"concert/cmd/concert/internal/cli"
 	"concert/goroutines"
 	"concert/internal/logtest"
+	"concert/internal/pythontest"
 	"concert/python"
 )
 
@@ -46,9 +46,7 @@ func (s *screen) await(t *testing.T, what string) {
 // code.
 func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
 	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("there is no python3")
-	}
+	pythontest.Need(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	says = &screen{}
 	code := make(chan int, 1)
@@ -137,9 +135,7 @@ func TestWorker_PythonFunctions(t *testing.T) {
 // TestWorker_WrongUsage: a worker that cannot run its functions fails before it
 // fetches a task.
 func TestWorker_WrongUsage(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("there is no python3")
-	}
+	pythontest.Need(t)
 	for args, want := range map[string]struct {
 		code int
 		says string
