@@ -12,8 +12,9 @@ import (
 // value is for servers that require no key.
 type Access struct {
 	// Key is the name of a key file that concertd has made. The file contains
-	// the seed of an nkey and two certificates in the PEM format: that of the
-	// authority, which identifies servers and clients, and that of the key.
+	// the seed of an nkey and two certificates in the PEM format: the
+	// certificate of the authority, which identifies servers and clients, and
+	// the certificate of the key.
 	// Empty means that the servers require no key.
 	Key string
 

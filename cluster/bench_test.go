@@ -71,7 +71,7 @@ func benchMap(b *testing.B, keyed bool) {
 
 var square = concert.Register("cluster_test.square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 
-// BenchmarkRoundTrip measures one task at a time.
+// BenchmarkRoundTrip measures tasks that run sequentially.
 func BenchmarkRoundTrip(b *testing.B) {
 	b.Run("open", func(b *testing.B) { benchRoundTrip(b, false) })
 	b.Run("keys", func(b *testing.B) { benchRoundTrip(b, true) })

@@ -11,13 +11,16 @@
 //
 // The client's program connects with its key:
 //
-//	ex, err := cluster.Dial(ctx, "nats://127.0.0.1:4222", &cluster.Options{Access: cluster.Access{Key: "ann.key"}})
+//	ann := cluster.Access{Key: "ann.key"}
+//	ex, err := cluster.Dial(ctx, "nats://127.0.0.1:4222", &cluster.Options{Access: ann})
 //	for n, err := range concert.Map(ctx, ex, square, inputs) { ... }
 //
 // On each machine that runs tasks, a program in which square is registered
 // calls Serve:
 //
-//	cluster.Serve(ctx, "nats://127.0.0.1:4222", goroutines.New(8, nil), &cluster.ServeOptions{Access: cluster.Access{Key: "box1.key"}})
+//	box1 := cluster.Access{Key: "box1.key"}
+//	pool := goroutines.New(8, nil)
+//	err := cluster.Serve(ctx, "nats://127.0.0.1:4222", pool, &cluster.ServeOptions{Access: box1})
 //
 // Only the commands concert worker and concert status read the environment
 // variables CONCERT_URL and CONCERT_KEY. Dial, Serve and Inspect do not.

@@ -18,7 +18,7 @@ import (
 // different id for each. The first Submit runs the task. Later Submits receive
 // its outcome without another run. The task may run twice if two programs
 // submit it at the same moment. Each input of a Map has an id of its own, which
-// depends on its index and differs from that of a Submit. A worker must offer
+// depends on its index and differs from the id of a Submit. A worker must offer
 // the function even if the outcome is stored already, because otherwise the
 // client does not send the task.
 //

@@ -99,8 +99,8 @@ func (c *call[In, Out]) encodeAsync(f *Function, arg In) {
 	})
 }
 
-// single is a Batch of one call, together with the memory for the argument, so
-// that the batch needs one allocation.
+// single is a Batch with one call. It includes the memory for the argument, so
+// the batch needs one allocation.
 type single struct {
 	Batch
 	arg   [1]Encoded

@@ -54,7 +54,7 @@ type Codec interface {
 	Encode(v any) ([]byte, error)
 	// Decode decodes a result, and stores it in the variable that v points to.
 	// It is called for bytes that the codec of the worker has encoded, and for
-	// a plain value whose type is not that of the variable. The bytes may be
+	// a plain value of another type than the variable. The bytes may be
 	// hostile, and must not be kept.
 	Decode(result Encoded, v any) error
 }

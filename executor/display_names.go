@@ -34,8 +34,8 @@ func (id identity) name() string {
 	return "unknown function"
 }
 
-// registeredName is a name of one function value, or of all function values
-// that have the same code (byCode).
+// registeredName is the name of a function value. With byCode, it is the name
+// of all function values that have the same code.
 type registeredName struct {
 	value  uintptr
 	byCode bool

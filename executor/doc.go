@@ -30,7 +30,7 @@
 // observer, and its workers. Execute begins with WorkerGroup.Adopt. Then it
 // Pushes the task into a [TaskQueue], which blocks while the queue is full. A
 // local executor also Joins its workers to the group. Its Shutdown is
-// WorkerGroup.Shutdown; that of a remote executor calls [Shutdown].
+// WorkerGroup.Shutdown; the Shutdown of a remote executor calls [Shutdown].
 //
 // # The rules
 //

@@ -95,8 +95,9 @@ func (g *WorkerGroup) tasks() (tasks []*Task) {
 }
 
 // Within reports whether a task or a callback of the group calls it, or ctx is
-// the context of one. In this case, Close and Shutdown of the executor must not
-// wait for the tasks, because they would wait for themselves.
+// the context of such a task or callback. In this case, Close and Shutdown of
+// the executor must not wait for the tasks, because they would wait for
+// themselves.
 func (g *WorkerGroup) Within(ctx context.Context) bool {
 	// The context does not suffice: Close has none, and a callback may pass any
 	// context. So the goroutine is compared first.

@@ -102,7 +102,7 @@ func (m *queueModel) check(e *queueExecutor, exactly bool) error {
 	}
 	for i, t := range m.queued {
 		if t.future == nil || &t.future.task != live[i] || i == 0 && exactly && e.queue.FirstLocked() != live[i] {
-			return fmt.Errorf("task %d of the queue is not that of the model", i)
+			return fmt.Errorf("task %d of the queue is not task %[1]d of the model", i)
 		}
 	}
 	if exactly {

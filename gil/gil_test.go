@@ -16,8 +16,9 @@ import (
 	"concert/gil"
 )
 
-// TestLock_OneHolder: one goroutine at a time holds the lock, whatever they do.
-// Only the lock guards the counter, so the race detector checks this too.
+// TestLock_OneHolder: no two goroutines hold the lock at the same time,
+// whatever they do. Only the lock guards the counter, so the race detector
+// checks this too.
 func TestLock_OneHolder(t *testing.T) {
 	l := gil.New(&gil.Options{Interval: 10 * time.Microsecond, Times: true})
 	inside, count := 0, 0

@@ -45,8 +45,8 @@ func (p *Pool) limited(most int) int {
 	return bounded(concert.Event{})
 }
 
-// turns lets one event at a time reach a Limit, so that an older result does
-// not replace a newer one. If a call of the Limit does not return, it blocks
+// turns passes events to a Limit sequentially, so that an older result does not
+// replace a newer one. If a call of the Limit does not return, it blocks
 // only its own goroutine: other events no longer wait for their turn.
 type turns struct {
 	taken chan struct{} // contains an element while an event has its turn

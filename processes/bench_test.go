@@ -43,7 +43,7 @@ func newPool(tb testing.TB, n int, o *processes.Options, settings ...processes.S
 	return p
 }
 
-// BenchmarkRoundTrip measures one task at a time.
+// BenchmarkRoundTrip measures tasks that run sequentially.
 func BenchmarkRoundTrip(b *testing.B) {
 	p := newPool(b, 1, nil)
 	for b.Loop() {

@@ -108,7 +108,7 @@ var giveOr = concert.Register("processes_test.giveOr", func(ctx context.Context,
 func TestResult_BeforeSlowCall(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: time.Minute})
-	for range concert.Map(t.Context(), p, nop, numbers(1000)) { // now its worker gets many calls at a time
+	for range concert.Map(t.Context(), p, nop, numbers(1000)) { // now a frame for its worker has many calls
 	}
 	for _, size := range []int{10, 1 << 10, 60 << 10, 70 << 10, 100 << 10, 120 << 10, 200 << 10} {
 		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) {

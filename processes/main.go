@@ -81,8 +81,8 @@ func Main() {
 }
 
 // ownArgs returns the arguments with which this program is started as a worker.
-// There are none, except for a test binary: if its TestMain does not call Main,
-// the arguments make it run no tests.
+// Only a test binary has any: if its TestMain does not call Main, the arguments
+// make it run no tests.
 func ownArgs() []string {
 	if strings.HasSuffix(filepath.Base(os.Args[0]), ".test") || strings.HasSuffix(os.Args[0], ".test.exe") {
 		return []string{"-test.run=^$"}

@@ -155,7 +155,7 @@ func (s *soak) died(what string, err error) {
 	s.deaths.Add(1)
 }
 
-// submit submits tasks, several at a time, and checks their outcomes.
+// submit submits tasks concurrently, and checks their outcomes.
 func (s *soak) submit(ctx context.Context) {
 	for ctx.Err() == nil {
 		var wait []func()

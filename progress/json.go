@@ -48,7 +48,7 @@ func newRecord(e concert.Event) Record {
 //
 // If too many lines wait, a worker blocks until step 2.
 type records struct {
-	told chan struct{} // has a buffer of one; an element means that lines are waiting
+	told chan struct{} // wakes the writer, because lines are waiting; has a buffer of one
 
 	mu      sync.Mutex
 	room    sync.Cond

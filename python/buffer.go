@@ -55,12 +55,12 @@ func (d *dtype) unit() int {
 
 var native = binary.NativeEndian
 
-// bigEndian is true if the byte order of this machine is not that of the
-// encoding.
+// bigEndian is true if this machine and the encoding have different byte
+// orders.
 var bigEndian = native.Uint16([]byte{1, 0}) != 1
 
-// littleEndian converts numbers from the byte order of this machine to that of
-// the encoding, or the reverse.
+// littleEndian converts numbers from the byte order of this machine to the byte
+// order of the encoding, or the reverse.
 func littleEndian(b []byte, unit int) []byte {
 	if !bigEndian || unit == 1 {
 		return b

@@ -167,7 +167,7 @@
 //   - the class of a result, beyond the table: an instance of a derived class
 //     is one of its base, a namedtuple and a structure of numpy a tuple, a
 //     dataclass the dict of its fields, a member of an Enum its value
-//   - the order of a dict, and that of a set
+//   - the order of a dict, and the order of a set
 //   - how an array is in memory: its strides, the order of its bytes, and that
 //     it was read-only
 //   - JSON between the values: the order of keys, and how numbers and texts are

@@ -28,7 +28,7 @@ const roleVariable = "SCALE_ROLE"
 // name. The first process has no role: it measures.
 var roles = map[string]func() error{"server": beServer, "workers": beWorkers}
 
-// site has the processes of one run of the benchmark.
+// site is the set of processes that a run of the benchmark starts.
 type site struct {
 	dir          string
 	url          string

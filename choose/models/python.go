@@ -16,8 +16,8 @@ import (
 )
 
 // Python returns the models for a Python function, the simplest first: one
-// interpreter, threads of one interpreter, several interpreters, and threads of
-// as many interpreters as there are processors. All models use opts, but set
+// interpreter; an interpreter with threads; several interpreters; and an
+// interpreter with threads for each processor. All models use opts, but set
 // its fields Threads and Observer. A nil opts means the zero value. If
 // opts.Output is nil, the output of functions is discarded.
 func Python(opts *python.Options) []choose.Model {

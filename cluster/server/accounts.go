@@ -62,8 +62,8 @@ const (
 // clientRights are the rights of a client: to publish its own tasks and their
 // cancellations, to receive its results and hints, and to read the list of
 // workers. A client could use any consumer of results whose name it knows. The
-// name is that of the session, which is random; only its client, the servers
-// and workers know it.
+// name of the consumer is the name of its session, which is random. Only the
+// client, the servers and workers know it.
 var clientRights = []right{
 	perKey(wire.HandshakeSubject("%s"), wire.HandshakeSubject("*"), oneAnswer),
 	perKey("concert.task.*.%s", "concert.task.*.*", oneAnswer),

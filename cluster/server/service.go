@@ -204,7 +204,7 @@ func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err
 	switch {
 	case k.Capabilities != nil || k.Cancels:
 		if role == Client {
-			return w, fmt.Errorf("the key is that of a client, which cannot run tasks: a worker needs a key with the role worker")
+			return w, fmt.Errorf("the key has the role client, so it cannot run tasks: a worker needs a key with the role worker")
 		}
 		w.Consumer, w.Created, err = d.workerConsumer(ctx, key, &k)
 		return w, err
@@ -214,7 +214,7 @@ func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err
 	case k.Session == "":
 		return w, nil
 	case role == Worker:
-		return w, fmt.Errorf("the key is that of a worker, which cannot submit tasks: a client needs a key with the role client")
+		return w, fmt.Errorf("the key has the role worker, so it cannot submit tasks: a client needs a key with the role client")
 	case !wire.ValidToken(k.Session):
 		return w, fmt.Errorf("invalid name of a session: %q", k.Session)
 	case k.Stream != wire.ResultStream && k.Stream != wire.KeptStream:

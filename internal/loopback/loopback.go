@@ -203,7 +203,7 @@ func (e *Executor) next() *call {
 }
 
 // claim takes calls from a task. The caller holds mu, which claim releases
-// while it does so. One worker claims at a time, so that calls start in the
+// in the meantime. No two workers claim concurrently, so calls start in the
 // order of the queue.
 func (e *Executor) claim(t *executor.Task) {
 	e.claiming = true

@@ -73,8 +73,8 @@ func TestMinLength_Unexported(t *testing.T) {
 	}
 }
 
-// TestMinLength_ZeroValues: the minimal length is that of the encodings of zero
-// values, which are the shortest ones.
+// TestMinLength_ZeroValues: the minimal length is the length of the encoding of
+// the zero value, which is the shortest one.
 func TestMinLength_ZeroValues(t *testing.T) {
 	c := newCodec()
 	for _, x := range []struct {

@@ -69,7 +69,7 @@ class Results:
             return True
 
     def flush(self):
-        """Writes to the pipe all frames that are not there yet. Returns False if there are none."""
+        """Writes all frames that were not written yet to the pipe. Returns False if all were written."""
         with self.lock:
             if self.written == self.flushed:
                 return False

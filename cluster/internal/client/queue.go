@@ -17,8 +17,8 @@ import (
 // The client sends as many calls of a function as the workers that offer it
 // have slots, and a few more if the calls are quick, so that a worker need not
 // wait for the next call. The other tasks stay in the queue: a task that is
-// canceled there never runs. So the calls of one client delay those of another
-// client by the time of one call at most.
+// canceled there never runs. So the calls of a client delay the calls of
+// another client by the duration of one call at most.
 type funcQueue struct {
 	function   string
 	signature  string              // digest of the function's types

@@ -105,8 +105,8 @@ type PullRequest struct {
 //
 // If this process or a server got no CPU time for seconds, messages can arrive
 // after Pull has returned. No other worker would receive them until their
-// leases end. So for the time of a lease, Pull calls late with each of them, on
-// another goroutine. late may be nil if the consumer is not used again.
+// leases end. So Pull calls late with each such message, on another goroutine,
+// until a lease has passed. late may be nil if the consumer is not used again.
 func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest, take, late func(*Message)) error {
 	if !c.NC.IsConnected() { // a request that is sent when the connection is restored would end at once, and its tasks would have no worker until their leases end
 		return nats.ErrDisconnected

@@ -48,9 +48,9 @@ func (f *Watched) end(ctx context.Context) {
 // After that, until life ends, take is called with each new message. The calls
 // never overlap.
 //
-// A new message usually arrives at once, through a subscription. In the worst
-// case it arrives MaxPause, plus the duration of one read, after the stream has
-// stored it. This does not depend on the order in which its publisher, the
+// A new message usually arrives at once, through a subscription. It
+// arrives at the latest MaxPause plus the duration of one read after the stream
+// has stored it. This does not depend on the order in which its publisher, the
 // servers and this program act. While the servers cannot be reached, the time
 // does not count. The steps:
 //

@@ -60,7 +60,7 @@ func (w *worker) readReleases(d *heldTask) bool {
 		return false
 	}
 	if err != nil {
-		w.opts.Notice(fmt.Sprintf("could not read how often stopping workers have given back a task of %v: all %d deliveries count as attempts: %v", d, d.attempt, err))
+		w.opts.Notice(fmt.Sprintf("could not read how many stopping workers have released a task of %v: all %d deliveries count as attempts: %v", d, d.attempt, err))
 	}
 	d.attempt -= d.releases
 	return true
