@@ -88,7 +88,7 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 		all = append(all, fmt.Sprintf("With %s, the confidence of the intervals is %s; a larger budget raises it to 95%%.", count(chosen.rounds(), "round"), percent(gain.Confidence)))
 	}
 	if once := t.notInRounds(); len(once) > 0 {
-		all = append(all, fmt.Sprintf("Measured once, because there was no time for rounds with them: %s.", joinAnd(once)))
+		all = append(all, fmt.Sprintf("Measured once, in no round: %s.", joinAnd(once)))
 	}
 	if t.inputs < t.totalInputs {
 		all = append(all, fmt.Sprintf("%d of %d inputs were used.", t.inputs, t.totalInputs))
@@ -146,11 +146,12 @@ func (t *trial) measuredOnce(p *point) string {
 	return "there was time for one round of measurements"
 }
 
-// notInRounds returns the names of the points that may be the best, but were
-// not in the rounds, because there was no time.
+// notInRounds returns the names of the points that may be the best, but were in
+// no round: rounds have at most maxRivals points, and end with the time or when
+// the verdict is clear.
 func (t *trial) notInRounds() (names []string) {
 	for _, p := range t.points {
-		if t.report.Rounds > 0 && p.rounds() == 0 && t.mayBeBest(p) {
+		if t.report.Rounds > 0 && p.rounds() == 0 && !p.dropped && t.mayBeBest(p) {
 			names = append(names, t.name(p))
 		}
 	}

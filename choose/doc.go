@@ -66,8 +66,8 @@
 //
 // After a round, points that were left out join the next one if they may be the
 // best now, because the first measurement of another point was too high. A
-// point for which there was no time in a round is compared by its first
-// measurement, and the report says so.
+// point that was in no round is compared by its first measurement, and the
+// report says so. The recommended point has been in rounds, if there was time.
 //
 // The rounds end when the verdict is clear (no remaining point could be better
 // by 5%, and the ends of the interval of the gain differ by at most 15%), or

@@ -62,8 +62,9 @@ func cost(points []*point) (sum time.Duration) {
 	return sum
 }
 
-// rivals returns the points for the next round, by decreasing gain: the base,
-// the points of the last round, and the others that may be the best. A round
+// rivals returns the points for the next round: the base, the point that would
+// be recommended now, and then by decreasing gain the points of the last round
+// and the others that may be the best. A round
 // can show that the first measurement of a point was too high. Then points that
 // seemed much slower may be the best.
 func (t *trial) rivals(last []*point) []*point {
@@ -74,6 +75,12 @@ func (t *trial) rivals(last []*point) []*point {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *point) int { return cmp.Compare(t.gain(b).Median, t.gain(a).Median) })
+	// The verdict would name this point now, so it must be in the next round.
+	if i := slices.Index(all, t.simplest(t.finalists())); i > 0 {
+		chosen := all[i]
+		copy(all[1:], all[:i])
+		all[0] = chosen
+	}
 	// The best point of each model comes first.
 	var first, rest []*point
 	for _, p := range all {
@@ -114,9 +121,13 @@ func (t *trial) prune(live []*point) []*point {
 	})
 }
 
-// decided reports whether more rounds would not change the verdict.
+// decided reports whether more rounds would not change the verdict. The point
+// that would be recommended was in enough rounds.
 func (t *trial) decided(live []*point) bool {
-	chosen := t.simplest(live)
+	chosen := t.simplest(t.finalists())
+	if chosen.rounds() < minRounds {
+		return false
+	}
 	if gain := t.gain(chosen); gain.High > maxIntervalRatio*gain.Low {
 		return false
 	}

@@ -46,8 +46,8 @@ func (t *trial) discardIncompleteRound() {
 }
 
 // finalists returns the points that can be recommended, which are all except
-// those that fail more often than the base. A point that was not in the rounds,
-// because there was no time for it, is compared by its first measurement.
+// those that fail more often than the base. A point that was in no round is
+// compared by its first measurement.
 func (t *trial) finalists() (final []*point) {
 	for _, p := range t.points {
 		if !t.failsMore(p) {

@@ -15,7 +15,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"concert"
 	"concert/choose"
+	"concert/goroutines"
 	"concert/internal/race"
 )
 
@@ -114,6 +116,37 @@ func TestVerdict_RandomTimes(t *testing.T) {
 			}
 			if wrong > repeats/10 {
 				t.Errorf("mean %v: %d of %d verdicts are wrong and certain", mean, wrong, repeats)
+			}
+		})
+	}
+}
+
+// TestVerdict_EqualPoints: if more points are equal than one round has, the
+// recommended one was still measured in rounds, unless the time was over.
+func TestVerdict_EqualPoints(t *testing.T) {
+	all := []choose.Model{{Name: "sequential execution"}}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		all = append(all, choose.Model{Name: name, Open: func(n int, o concert.Observer) (concert.Executor, error) {
+			return goroutines.New(n, &goroutines.Options{Observer: o}), nil
+		}})
+	}
+	for seed := range uint64(10) {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			random := rand.New(rand.NewPCG(seed, 3))
+			server := make(slots, 8)
+			report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
+				mu.Lock()
+				d := time.Duration((0.7 + 0.6*random.Float64()) * float64(20*time.Millisecond))
+				mu.Unlock()
+				server.use(d)
+				return 0, nil
+			}, []int{1}, all, &choose.Options{MaxConcurrency: 256, Budget: 3 * time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v := report.Verdict; v.Gain.Confidence == 0 {
+				t.Errorf("seed %d, after %v of %v: the recommended point was measured once:\n%s", seed, report.Took, report.Budget, report)
 			}
 		})
 	}
