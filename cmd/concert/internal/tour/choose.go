@@ -104,10 +104,6 @@ func (t *tour) chosen(what string, r *choose.Report, err error) (*choose.Report,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	t.verdicts++
-	if r.Verdict.Certainty == choose.Unclear {
-		t.unclear++
-	}
 	t.say(line{What: what, Note: r.Verdict.Sentence})
 	fmt.Fprintf(t.out, "  %s\n", what)
 	for line := range strings.Lines(cli.Wrap(r.Verdict.Sentence, 74)) {
@@ -134,6 +130,7 @@ var aboutModels = map[string]modelRow{
 
 // addModels adds the models of two reports to the closing table.
 func (t *tour) addModels(computes, waits *choose.Report, inPython bool) {
+	t.reports = append(t.reports, computes, waits)
 	var names []string
 	for _, p := range slices.Concat(computes.Points, waits.Points) {
 		if !slices.Contains(names, p.Model) {
@@ -150,9 +147,12 @@ func (t *tour) addModels(computes, waits *choose.Report, inPython bool) {
 	}
 }
 
-// bestOf returns the largest gain of a model: of the points measured in rounds,
-// if there are any.
+// bestOf returns the largest gain of a model: of the points measured in rounds
+// and of the recommended one, or, if the model has no such point, of all.
 func bestOf(r *choose.Report, model string) (best gain) {
+	if r.Verdict.Model == model {
+		best = gain(r.Verdict.Gain.Median)
+	}
 	for _, rounds := range []bool{true, false} {
 		for _, p := range r.Points {
 			if p.Model == model && (p.Rounds > 0 || !rounds) {

@@ -19,7 +19,7 @@ var bodyTemplate = template.Must(template.New("tour").Funcs(template.FuncMap{
 // page writes the tour as an HTML page.
 func (t *tour) page(w io.Writer, where, end string) error {
 	var body bytes.Buffer
-	err := bodyTemplate.Execute(&body, map[string]any{"Where": where, "Sections": t.sections, "Models": t.models, "End": end})
+	err := bodyTemplate.Execute(&body, map[string]any{"Where": where, "Sections": t.sections, "Models": t.models, "Doubt": t.doubt(), "End": end})
 	if err != nil {
 		return err
 	}

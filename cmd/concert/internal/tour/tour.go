@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"concert/choose"
 	"concert/cmd/concert/internal/cli"
 	"concert/internal/units"
 	"concert/progress"
@@ -72,9 +73,8 @@ type tour struct {
 	style    cli.Style
 	dir      string // the directory for the files of the tour
 	sections []*section
-	models   []modelRow // the rows of the closing table
-	verdicts int        // number of verdicts of package choose
-	unclear  int        // verdicts that are only guesses
+	models   []modelRow       // the rows of the closing table
+	reports  []*choose.Report // of the closing table
 }
 
 // section is what a station has printed.
@@ -163,17 +163,27 @@ func (g gain) String() string {
 	return units.Times(float64(g))
 }
 
-// doubt says how many verdicts behind the closing table are uncertain.
+// doubt says how many verdicts behind the closing table are only guesses. It
+// returns "" if there are none.
 func (t *tour) doubt() string {
-	return fmt.Sprintf("%d of %d verdicts were \"Not sure yet\", so the next run may differ.", t.unclear, t.verdicts)
+	guesses := 0
+	for _, r := range t.reports {
+		if r.Verdict.Certainty == choose.Unclear {
+			guesses++
+		}
+	}
+	if guesses == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of the %d verdicts were \"Not sure yet\", so the next run may differ.", guesses, len(t.reports))
 }
 
 // table prints the closing table, which says what each model is for.
 func (t *tour) table() {
 	fmt.Fprintf(t.out, "\n%s\n", t.style.Bold("Choosing a concurrency model"))
 	fmt.Fprintf(t.out, "%s\n\n", t.style.Dim("The best speed-up of each model over sequential work, for CPU-bound and for\nI/O-bound work, as measured above."))
-	if t.unclear > 0 {
-		fmt.Fprintf(t.out, "%s\n\n", t.style.Dim(t.doubt()))
+	if doubt := t.doubt(); doubt != "" {
+		fmt.Fprintf(t.out, "%s\n\n", t.style.Dim(doubt))
 	}
 	line := func(paint func(string) string, name, best, parallel, computes, waits string) {
 		text := fmt.Sprintf("  %-23s %-25s %-13s ", name, best, parallel)

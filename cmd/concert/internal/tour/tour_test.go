@@ -122,21 +122,27 @@ func TestTour_NoTempDir(t *testing.T) {
 	}
 }
 
-// TestTour_Doubt: the closing table says how many verdicts are guesses.
+// TestTour_Doubt: the closing table says how many of its verdicts are guesses,
+// on the terminal and on the page.
 func TestTour_Doubt(t *testing.T) {
 	var out bytes.Buffer
 	guess := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Unclear, Sentence: "Not sure yet."}}
 	clear := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Clear, Sentence: "Use goroutines."}}
 	tour := &tour{out: &out, sections: []*section{{}}}
-	tour.chosen("one", clear, nil)
+	tour.addModels(clear, clear, false)
 	tour.table()
 	if strings.Contains(out.String(), "Not sure yet") {
 		t.Errorf("clear verdicts: %s", out.String())
 	}
-	tour.chosen("two", guess, nil)
+	tour.addModels(guess, clear, true)
 	out.Reset()
 	tour.table()
-	if want := `1 of 2 verdicts were "Not sure yet"`; !strings.Contains(out.String(), want) {
-		t.Errorf("no %q in %s", want, out.String())
+	if err := tour.page(&out, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`1 of the 4 verdicts were "Not sure yet"`, `1 of the 4 verdicts were &#34;Not sure yet&#34;`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in %s", want, out.String())
+		}
 	}
 }
