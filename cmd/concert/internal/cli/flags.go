@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,10 +62,19 @@ func (f *Flags) Add(into any, name, value, about string) {
 	f.list = append(f.list, declared{flagerror.Dashed(name), value, about})
 }
 
+// CheckOrder returns an error if a flag is among the arguments, which are
+// called what.
+func (f *Flags) CheckOrder(what string) error {
+	if slices.ContainsFunc(f.Args(), func(arg string) bool { return strings.HasPrefix(arg, "-") }) {
+		return UsageError{Text: "flags go before " + what}
+	}
+	return nil
+}
+
 // summary returns the first part of what a flag means.
 func (d declared) summary() string {
-	if i := strings.IndexAny(d.about, ",;"); i >= 0 {
-		return d.about[:i]
+	if i := strings.IndexAny(d.about, ",;("); i >= 0 {
+		return strings.TrimRight(d.about[:i], " ")
 	}
 	return d.about
 }

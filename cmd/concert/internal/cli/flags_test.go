@@ -38,3 +38,17 @@ func TestParse_Errors(t *testing.T) {
 		})
 	}
 }
+
+// TestFlags_Summary: the first part of what a flag means has no half of a pair
+// of parentheses.
+func TestFlags_Summary(t *testing.T) {
+	for about, want := range map[string]string{
+		"key file of a client":                    "key file of a client",
+		"number of files, 1 to 1000 (default 16)": "number of files",
+		"number of runs (default 10000, or less)": "number of runs",
+	} {
+		if got := (declared{about: about}).summary(); got != want {
+			t.Errorf("summary of %q = %q, want %q", about, got, want)
+		}
+	}
+}

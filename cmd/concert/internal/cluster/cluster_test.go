@@ -148,7 +148,9 @@ func TestWorker_WrongUsage(t *testing.T) {
 		"--memory 2X statistics:fmean":          {cli.ExitUsage, "want an amount of memory"},
 		"--memory -1 statistics:fmean":          {cli.ExitUsage, "want an amount of memory"},
 		"--memory 5 statistics:fmean":           {cli.ExitUsage, "--memory takes 192M or more"},
-		"--path no/dir statistics:fmean":        {cli.ExitUsage, "--path no/dir: no such directory"},
+		"--path no/dir statistics:fmean":        {cli.ExitUsage, "--path no/dir: no such file or directory"},
+		"-n 1 --path cluster_test.go no_mod:f":  {cli.ExitFailed, "no_mod"}, // a file, as a zip archive is one
+		"statistics:fmean --key w.key":          {cli.ExitUsage, "flags go before functions"},
 		"--url http://one statistics:fmean":     {cli.ExitUsage, "--url: URL of the servers (...): want one like nats://host:4222"},
 		"--memory G statistics:fmean":           {cli.ExitUsage, "want an amount of memory"},
 		"-n 1 statistics:nonesuch":              {cli.ExitFailed, "statistics:nonesuch"},

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -77,7 +78,7 @@ func (o *workerOptions) flags() *cli.Flags {
 		"A task that needs more fails with MemoryError, or its interpreter is replaced. The default on Linux is three quarters of the memory "+
 		"of the machine or the container, divided by the number of interpreters, but at least 1G. On other systems there is no limit by default")
 	f.Add(&o.python, "python", "PROGRAM", "interpreter, or directory of a virtual environment (default $VIRTUAL_ENV, or python3)")
-	f.Add(&o.path, "path", "DIR", "directory that is searched first for modules")
+	f.Add(&o.path, "path", "DIR", "directory, or zip archive, that is searched first for modules")
 	f.Add(&o.grace, "grace", "D", "time that running tasks have to finish when the worker stops; then another worker runs them "+
 		"(default 30s, and some seconds more if the servers cannot be reached)")
 	return f
@@ -85,23 +86,22 @@ func (o *workerOptions) flags() *cli.Flags {
 
 const minMemory = 192 << 20 // of an interpreter, as in package processes
 
-func isDir(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.IsDir()
-}
-
 func parseWorker(args []string) (o workerOptions, functions []string, err error) {
 	flags := o.flags()
 	if err := flags.Parse(args); err != nil {
 		return o, nil, err
+	}
+	var noPath error
+	if o.path != "" {
+		_, noPath = os.Stat(o.path)
 	}
 	switch {
 	case o.checkURL() != nil:
 		err = o.checkURL()
 	case o.memory.Bytes != 0 && o.memory.Bytes < minMemory:
 		err = cli.UsageError{Text: "--memory takes 192M or more, or 0 for no limit"}
-	case o.path != "" && !isDir(o.path):
-		err = cli.UsageError{Text: fmt.Sprintf("--path %s: no such directory", o.path)}
+	case noPath != nil:
+		err = cli.UsageError{Text: fmt.Sprintf("--path %s: %v", o.path, errors.Unwrap(noPath))}
 	case o.n < 1 || o.n > 1000:
 		err = cli.UsageError{Text: "-n takes 1 to 1000"}
 	case o.threads < 1 || o.threads > 1000:
@@ -110,9 +110,11 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 		err = cli.UsageError{Text: "--grace takes a time above zero, as in 30s or 2m"}
 	case flags.NArg() == 0:
 		err = cli.UsageError{Text: "no function: name at least one, as in statistics:fmean"}
+	default:
+		err = flags.CheckOrder("functions")
 	}
 	for _, f := range flags.Args() {
-		if why := pyname.Check(f); why != nil {
+		if why := pyname.Check(f); err == nil && why != nil {
 			err = cli.UsageError{Text: fmt.Sprintf("%q: want MODULE:FUNCTION, as in statistics:fmean: %v", f, why)}
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"concert"
@@ -102,10 +101,10 @@ func parse(args []string) (o options, urls []string, err error) {
 		err = cli.UsageError{Text: "--retries takes 0 or more"}
 	case o.connect <= 0 || o.header <= 0 || o.stall <= 0 || o.retryDelay <= 0:
 		err = cli.UsageError{Text: "times are above zero, as in 30s or 2m"}
-	case slices.ContainsFunc(flags.Args(), func(arg string) bool { return strings.HasPrefix(arg, "-") }):
-		err = cli.UsageError{Text: "flags go before URLs"}
 	case flags.NArg() == 0 && o.list == "":
 		err = cli.UsageError{Text: "no URL, and no list with -i"}
+	default:
+		err = flags.CheckOrder("URLs")
 	}
 	return o, flags.Args(), err
 }
