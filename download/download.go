@@ -306,7 +306,7 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	announced := announcedDigest(resp)
 	if announced != "" && g.SHA256 != "" && announced != g.SHA256 {
 		g.part.giveUp()
-		return g.fail("accept the file", checksumError{announced + ", as the server announces", g.SHA256})
+		return g.fail("accept the file", checksumError{got: announced, want: g.SHA256, announced: true})
 	}
 	want := g.SHA256
 	if want == "" {
@@ -360,7 +360,7 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	if want != "" {
 		if sum := g.part.sum(); sum != want {
 			g.part.giveUp()
-			return g.fail("accept the file", checksumError{sum, want}).again()
+			return g.fail("accept the file", checksumError{got: sum, want: want}).again()
 		}
 	}
 	if err := g.part.finish(g.Name); err != nil {

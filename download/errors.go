@@ -13,16 +13,23 @@ import (
 	"time"
 )
 
-// ErrChecksum is wrapped by the error of a complete file that has another
-// checksum than it should have. One retry may help, if the bytes were damaged
-// on their way. More retries rarely do.
+// ErrChecksum is wrapped by the error of a file that has another checksum than
+// it should have, or that the server announces with another checksum. In the
+// first case the error is temporary: one retry may help, if the bytes were
+// damaged on their way. More retries rarely do.
 var ErrChecksum = errors.New("download: wrong checksum")
 
 // checksumError is ErrChecksum with both checksums.
-type checksumError struct{ got, want string }
+type checksumError struct {
+	got, want string
+	announced bool // whether got is what the server announces, before it sends the file
+}
 
 // Error returns both checksums.
 func (e checksumError) Error() string {
+	if e.announced {
+		return fmt.Sprintf("the server announces the checksum %s, want %s", e.got, e.want)
+	}
 	return fmt.Sprintf("wrong checksum %s, want %s", e.got, e.want)
 }
 

@@ -84,8 +84,8 @@ func Check(url, where string) error {
 func (w *wanted) check() error {
 	u, err := url.Parse(w.url)
 	switch {
-	case strings.ContainsAny(w.url, " \t\r\n"):
-		return fmt.Errorf("%s: %q has a space, which is %%20 in a URL", w.where, w.shown())
+	case strings.Contains(w.url, " name=") || strings.Contains(w.url, " sha256="):
+		return fmt.Errorf("%s: name= and sha256= are for a list (-i LIST); a space in a URL is %%20", w.where)
 	case err != nil:
 		return fmt.Errorf("%s: not a URL", w.where)
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
