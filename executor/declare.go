@@ -79,7 +79,9 @@ func decodeAny[T any](e Encoded) (any, error) { return decode[T](e) }
 // slice.
 func (e Encoded) Plain() (v any, err error) {
 	if int(e.Kind) < len(plainDecoders) && plainDecoders[e.Kind] != nil {
-		return plainDecoders[e.Kind](e)
+		if v, err := plainDecoders[e.Kind](e); err == nil {
+			return v, nil
+		}
 	}
 	return nil, fmt.Errorf("concert: no plain value is of kind %d with %d bytes", e.Kind, len(e.Bytes))
 }

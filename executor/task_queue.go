@@ -25,12 +25,15 @@ type TaskQueue struct {
 	mu     *sync.Mutex
 	size   int
 	onTask func()
-	tasks  segments
 
+	// Next reads these, so they are not next to the fields that Push writes.
 	blocked atomic.Int32  // number of waiters; changed under mu
 	moves   atomic.Uint32 // odd while tasks are being moved; changed under mu
 
+	tasks segments
+
 	// Guarded by mu:
+	again    bool        // whether Again was called since the last compaction
 	reserved int         // slots of tasks that are not in the queue
 	dropped  int         // about how many tasks of the queue are canceled, or were run by a task that waited for them
 	waiters  roomWaiters // blocked submitters
@@ -138,6 +141,7 @@ func (q *TaskQueue) Again(t *Task) {
 		t.Fail(err)
 		return
 	}
+	q.again = true
 	q.AgainLocked(t)
 	q.mu.Unlock()
 }
@@ -221,11 +225,10 @@ func (q *TaskQueue) DroppedLocked() {
 func (q *TaskQueue) LenLocked() int { return q.tasks.lenLocked() }
 
 // StatsLocked returns the exact number of tasks in the queue, and of blocked
-// submitters. It takes time for each task in the queue if some are canceled.
+// submitters. It takes time for each task in the queue. To learn only whether
+// the queue is empty, use FirstLocked.
 func (q *TaskQueue) StatsLocked() (tasks, blocked int) {
-	if q.dropped > 0 {
-		q.compactLocked()
-	}
+	q.compactLocked()
 	q.admitLocked()
 	return q.tasks.lenLocked(), int(q.blocked.Load())
 }
@@ -295,15 +298,19 @@ func (q *TaskQueue) admitOneLocked() {
 // task that waits for a queued task may run that task for a turn, and Again
 // then adds it a second time.
 func (q *TaskQueue) compactLocked() {
-	seen := make(map[*Task]struct{}, q.tasks.lenLocked())
+	keep := (*Task).Waiting
+	if q.again {
+		seen := make(map[*Task]struct{}, q.tasks.lenLocked())
+		keep = func(t *Task) bool {
+			_, twice := seen[t]
+			seen[t] = struct{}{}
+			return !twice && t.Waiting()
+		}
+	}
 	q.moves.Add(1)
-	q.tasks.keepLocked(func(t *Task) bool {
-		_, twice := seen[t]
-		seen[t] = struct{}{}
-		return !twice && t.Waiting()
-	})
+	q.tasks.keepLocked(keep)
 	q.moves.Add(1)
-	q.dropped = 0
+	q.dropped, q.again = 0, false
 }
 
 // leave removes a waiter whose context has ended. It reports false if the

@@ -61,7 +61,7 @@ func (p *Pool) checkEndLocked() {
 	if p.closed == nil {
 		return
 	}
-	if queued, _ := p.queue.StatsLocked(); queued > 0 || len(p.returned) > 0 || len(p.claims) > 0 || p.unsettled > 0 || len(p.group.UserCode()) > 0 {
+	if p.queue.FirstLocked() != nil || len(p.returned) > 0 || len(p.claims) > 0 || p.unsettled > 0 || len(p.group.UserCode()) > 0 {
 		return
 	}
 	p.ended = true

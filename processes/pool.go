@@ -148,9 +148,9 @@ func (g *groupQueue) Again(t *executor.Task) {
 // Dropped implements [executor.Queue].
 func (g *groupQueue) Dropped() {
 	p := (*Pool)(g)
-	p.queue.Dropped()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.queue.DroppedLocked()
 	p.checkEndLocked()
 }
 

@@ -109,7 +109,7 @@ func (e *Executor) checkSettledLocked() {
 		return
 	}
 	for _, q := range e.queues {
-		if queued, _ := q.tasks.StatsLocked(); queued > 0 {
+		if q.tasks.FirstLocked() != nil {
 			return
 		}
 	}
