@@ -1,7 +1,10 @@
 package python_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +60,11 @@ def sabotage(what):
 
 def square(n):
     return n * n
+
+def run_until_canceled(path):
+    open(path, "w").close()
+    while True:
+        sleep(0.01)
 `
 
 // sabotages are the code of tasks that break their interpreter, by what they
@@ -103,7 +111,9 @@ var sabotages = map[string][]string{
 
 // TestSabotage_EndsAtMostWorker: a task that breaks its interpreter loses at
 // most its own result and the worker. The tasks before and after it have their
-// results, in the same worker or in the next one, and Close returns.
+// results, in the same worker or in the next one, and Close returns. The tasks
+// are plain functions: package asyncio calls functions of builtins itself, so a
+// coroutine may lose more.
 func TestSabotage_EndsAtMostWorker(t *testing.T) {
 	square, breaks := python.Source[int, int]("square", sabotage), python.Source[string, string]("sabotage", sabotage)
 	for kind, all := range sabotages {
@@ -140,6 +150,47 @@ func TestSabotage_EndsAtMostWorker(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestSabotage_Exit: after a task has broken builtins.len, the worker still ends
+// by itself, and functions of atexit run.
+func TestSabotage_Exit(t *testing.T) {
+	for _, what := range []string{"builtins.len = hang", "builtins.len = None"} {
+		t.Run(what, func(t *testing.T) {
+			p := newPool(t, 1, &python.Options{Grace: time.Minute})
+			path := filepath.Join(t.TempDir(), "atexit")
+			code := fmt.Sprintf("import atexit; atexit.register(os.mkdir, %q); %s", path, what)
+			if text, err := call(t, p, python.Source[string, string]("sabotage", sabotage), code); text != "done" || err != nil {
+				t.Fatalf("the task that breaks the interpreter: %q, %v", text, err)
+			}
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("the function of atexit did not run: %v", err)
+			}
+		})
+	}
+}
+
+// TestSabotage_Cancel: after a task has broken builtins.len, the exception that
+// cancels a task cannot be imported. The canceled task fails with ErrCanceled
+// after the grace period, and the next task runs.
+func TestSabotage_Cancel(t *testing.T) {
+	p := newPool(t, 1, &python.Options{Grace: 500 * time.Millisecond})
+	if text, err := call(t, p, python.Source[string, string]("sabotage", sabotage), "builtins.len = None"); text != "done" || err != nil {
+		t.Fatalf("the task that breaks the interpreter: %q, %v", text, err)
+	}
+	path := filepath.Join(t.TempDir(), "running")
+	f := concert.Submit(t.Context(), p, python.Source[string, any]("run_until_canceled", sabotage), path)
+	await(t, path, 1)
+	f.Cancel()
+	if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
+		t.Errorf("Result() = %v, want a cancellation", err)
+	}
+	if got, err := call(t, p, python.Source[int, int]("square", sabotage), 3); got != 9 || err != nil {
+		t.Errorf("the next task: %d, %v", got, err)
 	}
 }
 

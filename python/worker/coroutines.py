@@ -21,7 +21,7 @@ class Run:
     def __init__(self, loop, task):
         self.loop = loop
         self.task = task
-        self.handled = threading.Event()  # the task was canceled, or must not be canceled
+        self.handled = False  # the task was canceled, or must not be canceled
 
     def cancel(self):
         """Makes the loop cancel the task. Another thread calls it."""
@@ -31,8 +31,8 @@ class Run:
             pass  # the task has closed the loop
 
     def ask(self):
-        if not self.handled.is_set():
-            self.handled.set()
+        if not self.handled:
+            self.handled = True
             self.task.cancel()
 
 
@@ -60,7 +60,7 @@ def run(awaitable):
     try:
         return complete(loop, task)
     except asyncio.CancelledError as e:
-        if not this.handled.is_set():
+        if not this.handled:
             raise
         raise Canceled() from e
     except Canceled:

@@ -3,8 +3,8 @@
 import atexit
 import os
 import sys
-import threading
 import time
+from _thread import allocate_lock, start_new_thread
 
 from concert import forks
 from concert.imports import own, private
@@ -13,7 +13,7 @@ os, time = map(private, (os, time))
 
 pid = os.getpid()
 tracker_time = 1.0  # seconds for end_trackers
-threads_ended = threading.Event()  # the interpreter has waited until all threads have ended
+threads_ended = allocate_lock()  # locked until the interpreter has waited for all threads
 
 
 def register():
@@ -50,21 +50,28 @@ def limit_exit(thread_time):
     tasks have started. This limits the wait to thread_time seconds."""
     global tracker_time
     tracker_time = thread_time / 2
-    atexit.register(threads_ended.set)
-    threading.Thread(target=exit_without_main, args=(thread_time,), daemon=True, name="concert-end").start()
+    threads_ended.acquire()
+    atexit.register(threads_ended.release)
+    start_new_thread(exit_without_main, (thread_time,))  # threading.Thread calls builtins, which a task may have broken
 
 
 def exit_without_main(thread_time):
     """Runs the rest of the interpreter's end in this thread if the main thread waits for too long."""
-    if threads_ended.wait(thread_time):
+    if threads_ended.acquire(True, thread_time):
         return
     try:
         atexit._run_exitfuncs()
     except BaseException:
         sys.excepthook(*sys.exc_info())
     forks.flush_streams()
+    start_new_thread(exit_after, (1, 0))  # the import may not return after a task has broken the interpreter
     try:
         own("ctypes").CDLL(None).fflush(None)  # flushes the output of C code
     except Exception:
         pass
     os._exit(0)
+
+
+def exit_after(seconds, code):
+    time.sleep(seconds)
+    os._exit(code)

@@ -34,27 +34,6 @@ NO_INDEX = 1 << 40  # greater than the index of every call
 CANCEL_TIME = 0.05  # seconds within which an event loop that does not compute cancels its task
 
 
-class Flag:
-    """A flag for which one thread waits. threading.Event calls functions of builtins, which a task may have replaced
-    by ones that do not return. A Flag only uses a lock of the interpreter."""
-
-    def __init__(self):
-        self.on = False
-        self.lock = threading.Lock()  # released when on is set; wait acquires it
-        self.lock.acquire()
-
-    def set(self):
-        self.on = True
-        try:
-            self.lock.release()
-        except RuntimeError:
-            pass  # it is released already
-
-    def wait(self):
-        while not self.on:
-            self.lock.acquire()
-
-
 class Runner:
     """A thread that runs calls sequentially."""
 
@@ -110,7 +89,8 @@ class Worker:
         self.frames = SimpleQueue()  # frames for runners that are not the main thread
         self.functions = functions.Functions()
         self.sending = threading.Lock()  # held while a result is written to the arena and sent
-        self.unflushed = Flag()  # there may be outcomes to flush; wakes flush_outcomes
+        self.unflushed = False  # there may be outcomes to flush
+        self.wake = SimpleQueue()  # wakes flush_outcomes; unlike threading.Event, it uses no builtins, which a task may break
         self.flushing = True  # flush_outcomes runs
         self.ended = SimpleQueue()  # runners that have ended
         self.lock = threading.Lock()  # guards the fields below and those of runners; see calls
@@ -173,15 +153,19 @@ class Worker:
 
         If the runner sees unflushed still set, this method clears it later, and so flushes the outcome."""
         while self.flushing:
-            self.unflushed.wait()
+            self.wake.get()
             quiet = 0
             while quiet < 10 and self.flushing:
                 time.sleep(0.002)
                 quiet = 0 if self.out.flush() else quiet + 1
                 flush_original()
-            self.unflushed.on = False
+            self.unflushed = False
             if self.out.flush():
-                self.unflushed.set()
+                self.wake_flusher()
+
+    def wake_flusher(self):
+        self.unflushed = True
+        self.wake.put(None)
 
     def is_future(self, seq):
         """Whether the frame with this number has not arrived yet."""
@@ -209,15 +193,14 @@ class Worker:
             set_async_exception(runner.thread, Canceled)
             return
         run.cancel()
-        threading.Thread(target=self.interrupt_busy, args=(runner, call, run), daemon=True, name="concert-cancel").start()
+        start_new_thread(self.interrupt_busy, (runner, call, run))
 
     def interrupt_busy(self, runner, call, run):
         """Raises Canceled in a coroutine that computes, because its event loop cannot cancel it."""
-        if run.handled.wait(CANCEL_TIME):
-            return
+        time.sleep(CANCEL_TIME)
         with self.lock:
             self.control_busy = True
-            if runner.running and runner.id == call and not run.handled.is_set():
+            if runner.running and runner.id == call and not run.handled:
                 set_async_exception(runner.thread, Canceled)
             self.control_busy = False
 
@@ -232,7 +215,7 @@ class Worker:
             runner.interrupted = True
             run = running(runner)
             if run is not None:
-                run.handled.set()
+                run.handled = True
 
     def take_back(self, seq, index):
         """Handles a TakeBack: gives back the calls of a frame from this index on, and answers."""
@@ -312,7 +295,7 @@ class Worker:
         self.out.flush()
         flush_replaced()
         self.flushing = False
-        self.unflushed.set()
+        self.wake_flusher()
         finish.limit_exit(self.thread_time)
         if self.threads > 1:
             for runner in runners:
@@ -351,7 +334,7 @@ class Worker:
         """Ends the process, because this thread of the worker has failed. A task may have replaced the functions
         that write the traceback. If they hang, the process ends after a second."""
         self.end_if_forked(e)
-        start_new_thread(exit_after, (1, 1))
+        start_new_thread(finish.exit_after, (1, 1))
         if errors.derives(type(e), ProtocolError):
             print("concert: bad frame from pool:", e, file=sys.stderr)
             self.end(112)
@@ -504,8 +487,8 @@ class Worker:
             failure = errors.describe(Canceled(), runner.why)
         if self.outcome(call, now, now - begun, kind, value, failure):
             flush_streams()
-        elif not self.unflushed.on:
-            self.unflushed.set()
+        elif not self.unflushed:
+            self.wake_flusher()
         return now
 
     def outcome(self, call, now, ran, kind, value, failure):
@@ -534,23 +517,19 @@ class Worker:
         return values.decode(arg[1], self.arena[offset : offset + n])
 
 
-def exit_after(seconds, code):
-    time.sleep(seconds)
-    os._exit(code)
-
-
 def set_async_exception(thread, kind):
     try:
         ctypes = own("ctypes")
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
-    except (ImportError, AttributeError):
-        pass  # this Python cannot interrupt a thread: the pool kills the worker after Options.Grace
+    except Exception:
+        pass  # this Python cannot interrupt a thread, or a task has broken it: the pool kills it after Options.Grace
 
 
 def running(runner):
     """Returns the coroutine that a runner runs, or None."""
     coroutines = loaded("concert.coroutines")
-    return coroutines.running.get(runner.thread) if coroutines is not None else None
+    runs = getattr(coroutines, "running", None)  # None also while another thread imports the module
+    return runs.get(runner.thread) if runs is not None else None
 
 
 def set_loop():
@@ -564,10 +543,10 @@ def set_loop():
 
 def close_loop():
     """Ends the event loop of this thread, if it has one."""
-    coroutines = loaded("concert.coroutines")
-    if coroutines is not None:
+    close = getattr(loaded("concert.coroutines"), "close", None)  # None also if the import of the module was interrupted
+    if close is not None:
         try:
-            coroutines.close()
+            close()
         except BaseException as e:
             sys.excepthook(type(e), e, e.__traceback__)
 
