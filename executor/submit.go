@@ -117,7 +117,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 	return false
 }
 
-func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.Cancel(cause) }
+func (c *call[In, Out]) interrupt(t *Task, cause error) { t.interrupt(cause) }
 
 func (c *call[In, Out]) drop(t *Task, err error, s *carrier) {
 	c.future.err = t.failure(err)

@@ -133,7 +133,7 @@ type testCase struct {
 }
 
 var cases = func() (all []testCase) {
-	for _, list := range [][]testCase{futureCases, waitCases, mapCases, nestedCases, valueCases, kindCases, userCodeCases, contextCases, closeCases, eventCases, errorCases, observerCases, labelCases, misbehaviorCases, shutdownCauseCases} {
+	for _, list := range [][]testCase{futureCases, waitCases, mapCases, nestedCases, valueCases, kindCases, userCodeCases, contextCases, closeCases, eventCases, errorCases, observerCases, labelCases, misbehaviorCases, runningContextCases, shutdownCauseCases} {
 		all = append(all, list...)
 	}
 	return all

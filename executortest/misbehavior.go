@@ -315,6 +315,32 @@ func hookCases(hooks []Hook) (all []testCase) {
 	return all
 }
 
+// runningContextCases are the cases for the context of a task that runs already.
+// An executor calls its methods when it cancels the task.
+var runningContextCases = func() (all []testCase) {
+	for _, method := range []string{"Err", "Done", "Value", "Deadline"} {
+		for _, how := range misdeeds {
+			all = append(all, testCase{"UserCode/" + method + " of a running task's context " + how, "Cancel and Shutdown return although a method of a running task's context misbehaves", func(s *suite) {
+				defer quietly()()
+				defer releaseHung()
+				ex := s.executor(Config{Workers: 2, Grace: 100 * time.Millisecond, Observer: func(concert.Event) {}})
+				g := s.gate()
+				bad := badContext{s.ctx, method, how, new(atomic.Bool)}
+				f := concert.Submit(bad, ex, stubborn, g)
+				s.eventually("the task runs", func() bool { return g.entered() == 1 })
+				bad.armed.Store(true)
+				s.returns("Cancel", func() { f.Cancel() })
+				s.innocents(ex)
+				s.shutdownReturns(ex, errors.New("time to go"))
+				g.open()
+				releaseHung()
+				s.returns("the wait for the task", func() { <-f.Done() })
+			}})
+		}
+	}
+	return all
+}()
+
 var shutdownCauseCases = func() (all []testCase) {
 	for _, how := range misdeeds {
 		all = append(all, testCase{"UserCode/the cause of Shutdown's context " + how, "Shutdown returns although the cause of its context misbehaves", func(s *suite) {
