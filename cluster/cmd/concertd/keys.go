@@ -25,7 +25,7 @@ func key(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.W
 		return usageError{err.Error()}
 	}
 	if *to == "" {
-		return addKey(*dir, role, name, out, errOut)
+		return addKey(*dir, role, name, notClosed{out}, errOut)
 	}
 	f, err := os.OpenFile(*to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -33,7 +33,7 @@ func key(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.W
 	} else if err != nil {
 		return fmt.Errorf("no key was made: %w", err)
 	}
-	if err = errors.Join(addKey(*dir, role, name, f, errOut), f.Close()); err != nil {
+	if err := addKey(*dir, role, name, f, errOut); err != nil {
 		os.Remove(*to)
 		return err
 	}
@@ -52,18 +52,27 @@ func nextStep(role server.Role, file string) string {
 	return "next: Access.Key in a program that calls cluster.Dial"
 }
 
-// addKey makes a key and writes it to a file or the standard output. If it
-// cannot be written, addKey revokes it, because no program has received it.
-func addKey(dir string, role server.Role, name string, to, errOut io.Writer) error {
+// notClosed is a writer whose Close does nothing.
+type notClosed struct{ io.Writer }
+
+// Close implements io.Closer.
+func (notClosed) Close() error { return nil }
+
+// addKey makes a key, writes it to a file or the standard output, and closes
+// that. If writing or closing fails, as on a full disk, addKey revokes the key,
+// because no program has received it.
+func addKey(dir string, role server.Role, name string, to io.WriteCloser, errOut io.Writer) error {
 	k, err := newKeyring(dir, errOut)
+	var text []byte
+	if err == nil {
+		text, err = k.Add(role, name)
+	}
 	if err != nil {
+		to.Close()
 		return err
 	}
-	text, err := k.Add(role, name)
-	if err != nil {
-		return err
-	}
-	if _, err := to.Write(text); err != nil {
+	_, err = to.Write(text)
+	if err = errors.Join(err, to.Close()); err != nil {
 		return errors.Join(fmt.Errorf("cannot write the key, so it was revoked: %w", err), k.Remove(name))
 	}
 	return nil

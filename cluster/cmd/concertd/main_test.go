@@ -19,6 +19,7 @@ import (
 
 	"concert"
 	"concert/cluster"
+	"concert/cluster/server"
 	"concert/goroutines"
 )
 
@@ -241,6 +242,23 @@ func TestConcertd_WrongUsage(t *testing.T) {
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+// TestAddKey_CloseFails: a key whose file cannot be closed, as if a quota is
+// used up, is revoked, so that the next attempt can make it.
+func TestAddKey_CloseFails(t *testing.T) {
+	dir := t.TempDir()
+	if err := addKey(dir, server.Client, "ann", closeFails{io.Discard}, io.Discard); !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("%v, want the error of Close", err)
+	}
+	if err := addKey(dir, server.Client, "ann", notClosed{io.Discard}, io.Discard); err != nil {
+		t.Errorf("the second attempt: %v", err)
+	}
+}
+
+// closeFails is a file that cannot be closed.
+type closeFails struct{ io.Writer }
+
+func (closeFails) Close() error { return io.ErrShortWrite }
 
 // TestHelp: the help of a command lists its flags, and fits a terminal of 80
 // columns.
