@@ -218,6 +218,8 @@ func TestJoin_Refused(t *testing.T) {
 		{k, "127.0.0.1:0", server.Join{Listen: "127.0.0.1:6222", Others: others}, "the name of the server"},
 		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others[:1]}, "at least two others"},
 		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one", "two"}}, "want HOST:PORT"},
+		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one:xx", "two:1"}}, `"one:xx": want HOST:PORT`},
+		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one:1", "two:65536"}}, `"two:65536": want HOST:PORT`},
 		{k, "", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others}, "listen on for clients"},
 	} {
 		t.Run(c.want, func(t *testing.T) {

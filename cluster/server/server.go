@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -289,6 +290,17 @@ func checkAdvertise(at string) (string, error) {
 	return at, nil
 }
 
+// isHostPort reports whether an address consists of a host and a port number
+// from 1 to 65535.
+func isHostPort(at string) bool {
+	host, port, err := net.SplitHostPort(at)
+	if err != nil || host == "" {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
 // join configures the server as one of several.
 func (s *Server) join(o *nats.Options, j *Join) error {
 	at, err := address(j.Listen)
@@ -320,10 +332,10 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 		scheme = "tls"
 	}
 	for _, other := range j.Others {
-		if _, _, err := net.SplitHostPort(other); err != nil {
+		if !isHostPort(other) {
 			return fmt.Errorf("the server to join, %q: want HOST:PORT", other)
 		}
-		o.Routes = append(o.Routes, nats.RoutesFromStr(scheme+"://"+other)...)
+		o.Routes = append(o.Routes, &url.URL{Scheme: scheme, Host: other})
 	}
 	return nil
 }
