@@ -187,13 +187,16 @@ func (k *Keyring) Holders() ([]Holder, error) {
 
 func (r Role) valid() bool { return r == Client || r == Worker || r == Admin }
 
+// nameCharacters are the characters in names of holders and hosts.
+const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+
 // CheckHolder returns an error if there is no such role, or if a holder cannot
 // have this name.
 func CheckHolder(role Role, name string) error {
 	if !role.valid() {
 		return fmt.Errorf("server: unknown role %q: want client, worker or admin", role)
 	}
-	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" {
+	if name == "" || len(name) > 64 || strings.Trim(name, nameCharacters) != "" {
 		return fmt.Errorf("server: the name of a key is %q; want at most 64 letters, digits, \".\", \"-\" and \"_\"", name)
 	}
 	return nil

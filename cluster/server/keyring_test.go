@@ -213,10 +213,10 @@ func TestJoin_Refused(t *testing.T) {
 		want    string
 	}{
 		{nil, "127.0.0.1:0", server.Join{Name: "a", Listen: "0.0.0.0:6222", Others: others}, "without a keyring"},
-		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:0", Others: others}, "no fixed port"},
-		{k, "127.0.0.1:0", server.Join{Name: "a", Others: others}, "the address to listen on"},
-		{k, "127.0.0.1:0", server.Join{Listen: "127.0.0.1:6222", Others: others}, "the name of the server"},
-		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others[:1]}, "at least two others"},
+		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:0", Others: others}, "want a fixed port"},
+		{k, "127.0.0.1:0", server.Join{Name: "a", Others: others}, `Options.Join.Listen "": want an address and a port`},
+		{k, "127.0.0.1:0", server.Join{Listen: "127.0.0.1:6222", Others: others}, `Options.Join.Name "": want a name`},
+		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others[:1]}, "at least two other servers"},
 		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one", "two"}}, "want HOST:PORT"},
 		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one:xx", "two:1"}}, `"one:xx": want HOST:PORT`},
 		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one:1", "two:65536"}}, `"two:65536": want HOST:PORT`},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -184,12 +185,20 @@ func TestConcertd_WrongUsage(t *testing.T) {
 		{"dance", exitUsage, `no command "dance"`},
 		{"serve --nonsense", exitUsage, "no flag --nonsense"},
 		{"serve --tasks many", exitUsage, `--tasks "many": want a whole number`},
-		{"serve --sessions -1", exitUsage, "--sessions takes 1 or more"},
+		{"serve --sessions -1", exitUsage, "--sessions is -1: want 1 or more, or 0 for 64"},
 		{"serve now", exitUsage, `unexpected argument "now"`},
 		{"serve --dir F --name one", exitUsage, "with --join"},
 		{"serve --dir F/made --listen here", exitUsage, `--listen "here": want an address and a port, as in 127.0.0.1:4222`},
 		{"serve --dir F/made --listen 4222", exitUsage, `--listen "4222": want an address`},
 		{"serve --dir F/made --advertise one", exitUsage, `--advertise "one": want HOST:PORT`},
+		{"serve --dir F/made --advertise h:abc", exitUsage, `--advertise "h:abc": want HOST:PORT`},
+		{"serve --dir F/made --advertise h:999999", exitUsage, `--advertise "h:999999": want HOST:PORT`},
+		{"serve --dir F/made --hosts a,,b", exitUsage, `--hosts "": want a host name`},
+		{"serve --dir F/made --listen=", exitUsage, "--listen is empty"},
+		{"serve --dir F/made --name one --join-listen 127.0.0.1:00 --join a:1,b:1", exitUsage, `--join-listen "127.0.0.1:00": want a fixed port`},
+		{"serve --dir F/made --name one --join-listen 127.0.0.1:6222 --join a:xx,b:1", exitUsage, `--join "a:xx": want HOST:PORT`},
+		{"serve --dir F/made --name one --join-listen 127.0.0.1:6222 --join a:1,,b:1", exitUsage, `--join "": want HOST:PORT`},
+		{"serve --dir F/made --name one --join-listen 127.0.0.1:6222 --join a:1,b:1 --join-advertise h:x", exitUsage, `--join-advertise "h:x": want HOST:PORT`},
 		{"serve --dir F/other --name one --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "copy it from one of the servers to join"},
 		{"serve --dir F --name one --join-listen 127.0.0.1:6222 --join a:1", exitUsage, "--join needs at least two other servers"},
 		{"serve --dir F --name one --join-listen 127.0.0.1:0 --join a:1,b:1", exitUsage, "want a fixed port"},
@@ -259,6 +268,30 @@ func TestAddKey_CloseFails(t *testing.T) {
 type closeFails struct{ io.Writer }
 
 func (closeFails) Close() error { return io.ErrShortWrite }
+
+// TestFlagOf: each option that server.Options.Check may name has a flag.
+func TestFlagOf(t *testing.T) {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	if err := serve(t.Context(), flags, []string{"-h"}, io.Discard, io.Discard); !errors.Is(err, flag.ErrHelp) {
+		t.Fatal(err)
+	}
+	var fields []string
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[server.Options]()) {
+		fields = append(fields, f.Name)
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[server.Join]()) {
+		fields = append(fields, "Join."+f.Name)
+	}
+	for _, field := range fields {
+		if field == "Dir" || field == "Keyring" || field == "Join" { // Check does not name them
+			continue
+		}
+		if name, ok := flagOf[field]; !ok || flags.Lookup(name) == nil {
+			t.Errorf("server.Options.%s has no flag: %q", field, name)
+		}
+	}
+}
 
 // TestHelp: the help of a command lists its flags, and fits a terminal of 80
 // columns.

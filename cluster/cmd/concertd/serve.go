@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
-	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -87,61 +85,23 @@ func list(text string) []string {
 	return strings.Split(text, ",")
 }
 
+// flagOf maps the name of an option of a server to the flag that sets it.
+var flagOf = map[string]string{
+	"Listen": "listen", "Hosts": "hosts", "Advertise": "advertise", "SyncAlways": "sync",
+	"Sessions": "sessions", "Connections": "connections", "Tasks": "tasks", "Parts": "parts",
+	"Join.Name": "name", "Join.Listen": "join-listen", "Join.Advertise": "join-advertise", "Join.Others": "join",
+}
+
 // checkOptions returns an error of the command line if a server cannot have the
 // options.
 func checkOptions(o *server.Options) error {
-	if o.Sessions < 0 {
-		return usageError{"--sessions takes 1 or more, or 0 for the default"}
+	if o.Listen == "" {
+		return usageError{"--listen is empty: clients and workers need an address"}
 	}
-	if err := checkListen("--listen", o.Listen, "4222"); err != nil {
-		return err
+	err := o.Check()
+	var wrong *server.OptionError
+	if errors.As(err, &wrong) {
+		return usageError{"--" + flagOf[wrong.Field] + " " + wrong.Problem}
 	}
-	if err := checkHostPort("--advertise", o.Advertise); err != nil {
-		return err
-	}
-	j := o.Join
-	if j == nil {
-		return nil
-	}
-	if err := checkListen("--join-listen", j.Listen, "6222"); err != nil {
-		return err
-	}
-	if strings.HasSuffix(j.Listen, ":0") {
-		return usageError{fmt.Sprintf("--join-listen %q: want a fixed port, as in 0.0.0.0:6222", j.Listen)}
-	}
-	if j.Name == "" || strings.ContainsAny(j.Name, " .*>/\\") {
-		return usageError{fmt.Sprintf("--name %q: want a name without blanks, dots, slashes, * and >", j.Name)}
-	}
-	if len(j.Others) < 2 {
-		return usageError{"--join needs at least two other servers: of two servers, neither could tell which one is cut off"}
-	}
-	for _, other := range j.Others {
-		if other == "" {
-			return usageError{"--join: a server is empty between two commas"}
-		}
-		if err := checkHostPort("--join", other); err != nil {
-			return err
-		}
-	}
-	return checkHostPort("--join-advertise", j.Advertise)
-}
-
-// checkListen checks an address to listen on.
-func checkListen(name, at, port string) error {
-	if _, err := netip.ParseAddrPort(at); err != nil {
-		return usageError{fmt.Sprintf("%s %q: want an address and a port, as in 127.0.0.1:%[3]s, or 0.0.0.0:%[3]s for all addresses of this machine", name, at, port)}
-	}
-	return nil
-}
-
-// checkHostPort checks an address of another server, or one that others use.
-// Empty means none.
-func checkHostPort(name, at string) error {
-	if at == "" {
-		return nil
-	}
-	if host, port, err := net.SplitHostPort(at); err != nil || host == "" || port == "" {
-		return usageError{fmt.Sprintf("%s %q: want HOST:PORT", name, at)}
-	}
-	return nil
+	return err
 }

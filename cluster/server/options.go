@@ -1,0 +1,212 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Options configures a Server; nil means the zero value.
+type Options struct {
+	// Dir is the directory in which the server stores its data. If another
+	// server uses it, New returns an error. Empty means a temporary directory,
+	// which Close removes.
+	Dir string
+
+	// Listen is the address to listen on, such as "127.0.0.1:4222". With port 0
+	// the server chooses a free port. Without a Keyring, the address must be
+	// one of this machine only. If Listen is empty, the server listens on no
+	// address: only [concert/cluster.Access.InProcess] reaches it.
+	Listen string
+
+	// SyncAlways makes the server write data through to the disk before it
+	// acknowledges them, so a power failure loses no acknowledged data.
+	// Otherwise it writes through every two minutes. Then a crash of the
+	// process loses nothing, but a power failure of the machine loses the data
+	// of up to two minutes. If three servers have separate power supplies, one
+	// of them can lose power without a loss of data, in either mode.
+	// docs/scale.md gives the cost.
+	SyncAlways bool
+
+	// Keyring lists the keys that may use the server. The server reads it again
+	// every few seconds. Nil means that any client may use the server.
+	Keyring *Keyring
+
+	// Hosts are the names and addresses under which clients reach the server,
+	// for its certificate. Nil means the name of this machine, "localhost", and
+	// the addresses of this machine. It is used with a Keyring only.
+	Hosts []string
+
+	// Advertise is the HOST:PORT at which clients that are connected to another
+	// server of the cluster find this one. Set it if it differs from the
+	// address of Listen, as behind a proxy or in a container.
+	Advertise string
+
+	// Sessions is the maximum number of sessions of a client's key on this
+	// server; the server refuses others. An executor has one session, and a
+	// second one if it has tasks with ids. Sessions of clients that were lost
+	// count for two hours. It is used with a Keyring only. Zero means 64. New
+	// returns an error if it is negative.
+	Sessions int
+
+	// Connections is the maximum number of connections of a client's key to all
+	// servers together; the servers refuse others. An executor has one
+	// connection. Workers with one key may have up to 4,096, and admins any
+	// number. It is used with a Keyring only. Zero means 128, and negative
+	// means no limit.
+	Connections int
+
+	// Tasks is the maximum number of tasks that the servers store for a
+	// client's key, for all capability sets together; for each set the maximum
+	// is 4,096. If there are more, the servers soon remove the oldest ones. The
+	// client sends these tasks again, and they fail after the fourth time. It
+	// is used with a Keyring only. Zero means 32,768, and negative means no
+	// limit.
+	Tasks int
+
+	// Parts is the maximum number of parts of large arguments that the servers
+	// store for a client, and of parts of its large results for each worker's
+	// key. A part has half a megabyte. If there are more, the servers soon
+	// remove the oldest ones, and tasks that need them fail. It is used with a
+	// Keyring only. Zero means 16,384, which is 8 GiB, and negative means no
+	// limit.
+	Parts int
+
+	// Join makes the server one of several that form a cluster, which survives
+	// the loss of fewer than half of them. It requires Listen.
+	Join *Join
+}
+
+// Join configures how a server joins other servers. The server listens for them
+// at a separate address, with TLS, and accepts servers whose certificate is
+// from the same Keyring. All servers have a copy of this Keyring.
+type Join struct {
+	Name      string   // name of this server; unique among the servers, and the same after a restart
+	Listen    string   // address to listen on for other servers, with a fixed port, such as "0.0.0.0:6222"
+	Advertise string   // HOST:PORT at which other servers find this one, if it differs from Listen
+	Others    []string // addresses at which the other servers listen for servers, such as "two.example:6222"; the own address may be in the list
+}
+
+// OptionError is the error of an option that a Server cannot have.
+type OptionError struct {
+	Field   string // name in Options, such as "Listen" or "Join.Name"
+	Problem string // what is wrong, to be read after the name, such as `"here": want HOST:PORT`
+}
+
+// Error implements error.
+func (e *OptionError) Error() string { return "server: Options." + e.Field + " " + e.Problem }
+
+// Check returns an [*OptionError] if an option has a value that no Server can
+// have. It does not look at Dir and Keyring, so a program can check the other
+// options before it creates a directory and a keyring. [New] checks the options
+// before it creates anything.
+func (o *Options) Check() error {
+	if o == nil {
+		return nil
+	}
+	if o.Listen != "" {
+		if err := checkListen("Listen", o.Listen, 4222); err != nil {
+			return err
+		}
+	}
+	for _, host := range o.Hosts {
+		if !isHost(strings.TrimPrefix(host, "*.")) { // a certificate may be for all hosts of a domain
+			return &OptionError{"Hosts", fmt.Sprintf("%q: want a host name or an IP address", host)}
+		}
+	}
+	if err := checkAdvertise("Advertise", o.Advertise); err != nil {
+		return err
+	}
+	if o.Sessions < 0 {
+		return &OptionError{"Sessions", fmt.Sprintf("is %d: want 1 or more, or 0 for %d", o.Sessions, defaultSessions)}
+	}
+	if o.Join == nil {
+		return nil
+	}
+	if o.Listen == "" { // NATS would wait for its first listener forever
+		return &OptionError{"Listen", "is empty: a server that joins others needs an address to listen on for clients"}
+	}
+	return o.Join.check()
+}
+
+// check returns an error if a server cannot join others in this way.
+func (j *Join) check() error {
+	if err := checkListen("Join.Listen", j.Listen, 6222); err != nil {
+		return err
+	}
+	if netip.MustParseAddrPort(j.Listen).Port() == 0 {
+		return &OptionError{"Join.Listen", fmt.Sprintf("%q: want a fixed port, as in 0.0.0.0:6222", j.Listen)}
+	}
+	invalid := func(r rune) bool {
+		return strings.ContainsRune(".*>/\\", r) || !unicode.IsGraphic(r) || unicode.IsSpace(r)
+	}
+	if j.Name == "" || strings.ContainsFunc(j.Name, invalid) {
+		return &OptionError{"Join.Name", fmt.Sprintf("%q: want a name without blanks, dots, slashes, * and >", j.Name)}
+	}
+	if len(j.Others) < 2 {
+		return &OptionError{"Join.Others", "needs at least two other servers: of two servers, neither could tell which one is cut off"}
+	}
+	for _, other := range j.Others {
+		if !isHostPort(other) {
+			return &OptionError{"Join.Others", fmt.Sprintf("%q: want HOST:PORT", other)}
+		}
+	}
+	return checkAdvertise("Join.Advertise", j.Advertise)
+}
+
+// checkReachable returns an error if programs of other machines could use the
+// server without a key.
+func (o *Options) checkReachable() error {
+	if o.Keyring != nil {
+		return nil
+	}
+	check := func(field, at string) error {
+		if at == "" || netip.MustParseAddrPort(at).Addr().IsLoopback() {
+			return nil
+		}
+		return &OptionError{field, fmt.Sprintf("%q: other machines can reach this address, and without a keyring the server would accept any client and any other server: use a keyring, or an address like 127.0.0.1", at)}
+	}
+	if err := check("Listen", o.Listen); err != nil || o.Join == nil {
+		return err
+	}
+	return check("Join.Listen", o.Join.Listen)
+}
+
+// checkListen checks an address to listen on. port is a port for the example in
+// the error.
+func checkListen(field, at string, port int) error {
+	if _, err := netip.ParseAddrPort(at); err != nil {
+		return &OptionError{field, fmt.Sprintf("%q: want an address and a port, as in 127.0.0.1:%[2]d, or 0.0.0.0:%[2]d for all addresses of this machine", at, port)}
+	}
+	return nil
+}
+
+// checkAdvertise checks an advertised address, which may be empty.
+func checkAdvertise(field, at string) error {
+	if at != "" && !isHostPort(at) {
+		return &OptionError{field, fmt.Sprintf("%q: want HOST:PORT", at)}
+	}
+	return nil
+}
+
+// isHostPort reports whether an address consists of a host and a port number
+// from 1 to 65535.
+func isHostPort(at string) bool {
+	host, port, err := net.SplitHostPort(at)
+	if err != nil || !isHost(host) {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
+// isHost reports whether a text is an IP address or may be the name of a host.
+func isHost(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	return text != "" && strings.Trim(text, nameCharacters) == ""
+}
