@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -60,7 +61,8 @@ func (r *natsLogger) Warnf(format string, args ...any) { r.record(format, args..
 func (r *natsLogger) Noticef(format string, args ...any) { r.record(format, args...) }
 
 // Fatalf implements the Logger of the NATS server, which cannot continue after
-// this record. Until the server is ready, New returns the first such error.
+// this record. Until the server is ready, New returns the text of the first
+// such record as an error.
 func (r *natsLogger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
 	if r.ready.Load() {
@@ -68,8 +70,8 @@ func (r *natsLogger) Fatalf(format string, args ...any) {
 		return
 	}
 	for _, arg := range args {
-		if cause, ok := arg.(error); ok {
-			err = cause // says all that the record says, in a better way
+		if cause, ok := arg.(*net.OpError); ok { // has the address and the reason, as if the port is in use
+			err = cause
 		}
 	}
 	select {

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,5 +59,29 @@ func TestNATSLogger(t *testing.T) {
 	r.Noticef("Server is ready")
 	if strings.Contains(logged.String(), "ready") {
 		t.Error("it records a message that no operator needs")
+	}
+}
+
+// TestNATSLogger_Fatal: the error of a record that NATS cannot continue after
+// has the subject of the record. If the server cannot listen, it is the error
+// of package net, which has the address.
+func TestNATSLogger_Fatal(t *testing.T) {
+	inUse := &net.OpError{Op: "listen", Net: "tcp", Err: errors.New("address already in use")}
+	for _, c := range []struct {
+		format string
+		args   []any
+		want   string
+	}{
+		{"Can't start JetStream: %v", []any{errors.New("no space left on device")}, "Can't start JetStream: no space left on device"},
+		{"Error setting server INFO with ClientAdvertise value of %s, err=%v", []any{"h:abc", strconv.ErrSyntax}, "Error setting server INFO with ClientAdvertise value of h:abc, err=invalid syntax"},
+		{"Error listening on port: %s, %q", []any{"127.0.0.1:4222", inUse}, "listen tcp: address already in use"},
+	} {
+		t.Run(c.format, func(t *testing.T) {
+			r := newNATSLogger()
+			r.Fatalf(c.format, c.args...)
+			if err := <-r.fatal; err.Error() != c.want {
+				t.Errorf("%q, want %q", err, c.want)
+			}
+		})
 	}
 }
