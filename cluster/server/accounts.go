@@ -184,9 +184,8 @@ func (s *Server) limits(r Role) string {
 }
 
 const (
-	defaultConnections = 128     // default of Options.Connections
-	maxSubscriptions   = 256     // maximum for a connection, which needs about a dozen, and one for each request for tasks
-	maxLineBytes       = 1 << 10 // maximum size of a protocol line, which contains the subjects of a message
+	maxSubscriptions = 256     // maximum for a connection, which needs about a dozen, and one for each request for tasks
+	maxLineBytes     = 1 << 10 // maximum size of a protocol line, which contains the subjects of a message
 
 	// Maximum size of the messages that wait for a stream. The stream refuses
 	// others, and clients and workers repeat them.

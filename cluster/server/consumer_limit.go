@@ -14,8 +14,6 @@ import (
 // Limits of the consumers of a key that a server creates and that exist at the
 // same time.
 const (
-	defaultSessions = 64 // default of Options.Sessions
-
 	// Maximum number of capability sets of workers with one key. The servers
 	// delete the consumer of a set without workers after a day.
 	maxCapabilitySets = 256

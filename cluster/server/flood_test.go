@@ -76,8 +76,8 @@ func TestFlood_MessageIDs(t *testing.T) {
 // and other keys can still connect.
 func TestFlood_Connections(t *testing.T) {
 	s, rude, other := fourSessions(t)
-	if s.options.Connections != defaultConnections {
-		t.Errorf("%d connections by default, want %d", s.options.Connections, defaultConnections)
+	if s.options.Connections != DefaultConnections {
+		t.Errorf("%d connections by default, want %d", s.options.Connections, DefaultConnections)
 	}
 	before := heap()
 	connect := func(v *keyHolder) error {
@@ -96,8 +96,8 @@ func TestFlood_Connections(t *testing.T) {
 			break
 		}
 	}
-	if n != defaultConnections {
-		t.Errorf("%d connections of one key, want %d", n, defaultConnections)
+	if n != DefaultConnections {
+		t.Errorf("%d connections of one key, want %d", n, DefaultConnections)
 	}
 	if err := connect(other); err != nil {
 		t.Error(err)
@@ -126,7 +126,7 @@ func TestFlood_Subscriptions(t *testing.T) {
 	if err := <-refused; !strings.Contains(err.Error(), "maximum subscriptions exceeded") {
 		t.Error(err)
 	}
-	const connections = defaultConnections / 8
+	const connections = DefaultConnections / 8
 	took, long, heard := heap(), strings.Repeat("x", maxLineBytes-100), make(chan *client.Msg)
 	for i := range connections {
 		nc, err := client.Connect(s.URL(), client.Secure(rude.tls), client.Nkey(rude.public, rude.pair.Sign))
@@ -144,7 +144,7 @@ func TestFlood_Subscriptions(t *testing.T) {
 		}
 	}
 	// About half of the memory belongs to the other ends of the connections.
-	if took = (heap() - took) * defaultConnections / connections; took > 2*floodMemory {
+	if took = (heap() - took) * DefaultConnections / connections; took > 2*floodMemory {
 		t.Errorf("the subscriptions of a key take up to %d MiB", took>>20)
 	}
 	closed := rude.nc.StatusChanged(client.RECONNECTING, client.CLOSED)
@@ -164,7 +164,7 @@ func TestFlood_Parts(t *testing.T) {
 	}
 	before := heap()
 	name := strings.Repeat("x", 800)
-	const flood = 3 * defaultParts
+	const flood = 3 * DefaultParts
 	for i := range flood {
 		if err := rude.nc.Publish(fmt.Sprint("concert.load.", rude.public, ".", name, i, ".0"), nil); err != nil {
 			t.Fatal(err)
@@ -179,11 +179,11 @@ func TestFlood_Parts(t *testing.T) {
 			t.Fatal(err)
 		}
 		state := stream.CachedInfo().State
-		if state.LastSeq > flood/2 && state.Msgs <= defaultParts+defaultParts/4+1 {
+		if state.LastSeq > flood/2 && state.Msgs <= DefaultParts+DefaultParts/4+1 {
 			break
 		}
 		if time.Since(begin) > time.Minute {
-			t.Fatalf("%d parts are stored, want %d", state.Msgs, defaultParts)
+			t.Fatalf("%d parts are stored, want %d", state.Msgs, DefaultParts)
 		}
 	}
 	if m, err := other.nc.Request(wire.ClientAPI+".DIRECT.GET.CONCERT_LOAD.concert.load."+other.public+".name.0", nil, patience); err != nil || string(m.Data) != "part" {

@@ -9,6 +9,14 @@ import (
 	"unicode"
 )
 
+// Defaults of the limits in Options.
+const (
+	DefaultSessions    = 64
+	DefaultConnections = 128
+	DefaultTasks       = 1 << 15
+	DefaultParts       = 1 << 14
+)
+
 // Options configures a Server; nil means the zero value.
 type Options struct {
 	// Dir is the directory in which the server stores its data. If another
@@ -48,31 +56,31 @@ type Options struct {
 	// Sessions is the maximum number of sessions of a client's key on this
 	// server; the server refuses others. An executor has one session, and a
 	// second one if it has tasks with ids. Sessions of clients that were lost
-	// count for two hours. It is used with a Keyring only. Zero means 64. New
-	// returns an error if it is negative.
+	// count for two hours. It is used with a Keyring only. Zero means
+	// [DefaultSessions]. New returns an error if it is negative.
 	Sessions int
 
 	// Connections is the maximum number of connections of a client's key to all
 	// servers together; the servers refuse others. An executor has one
 	// connection. Workers with one key may have up to 4,096, and admins any
-	// number. It is used with a Keyring only. Zero means 128, and negative
-	// means no limit.
+	// number. It is used with a Keyring only. Zero means [DefaultConnections],
+	// and negative means no limit.
 	Connections int
 
 	// Tasks is the maximum number of tasks that the servers store for a
 	// client's key, for all capability sets together; for each set the maximum
 	// is 4,096. If there are more, the servers soon remove the oldest ones. The
 	// client sends these tasks again, and they fail after the fourth time. It
-	// is used with a Keyring only. Zero means 32,768, and negative means no
-	// limit.
+	// is used with a Keyring only. Zero means [DefaultTasks], and negative
+	// means no limit.
 	Tasks int
 
 	// Parts is the maximum number of parts of large arguments that the servers
 	// store for a client, and of parts of its large results for each worker's
 	// key. A part has half a megabyte. If there are more, the servers soon
 	// remove the oldest ones, and tasks that need them fail. It is used with a
-	// Keyring only. Zero means 16,384, which is 8 GiB, and negative means no
-	// limit.
+	// Keyring only. Zero means [DefaultParts], which is 8 GiB, and negative
+	// means no limit.
 	Parts int
 
 	// Join makes the server one of several that form a cluster, which survives
@@ -121,7 +129,7 @@ func (o *Options) Check() error {
 		return err
 	}
 	if o.Sessions < 0 {
-		return &OptionError{"Sessions", fmt.Sprintf("is %d: want 1 or more, or 0 for %d", o.Sessions, defaultSessions)}
+		return &OptionError{"Sessions", fmt.Sprintf("is %d: want 1 or more, or 0 for %d", o.Sessions, DefaultSessions)}
 	}
 	if o.Join == nil {
 		return nil

@@ -55,17 +55,17 @@ func New(opts *Options) (*Server, error) {
 	}
 	s := &Server{options: *opts, stop: make(chan struct{})}
 	if s.options.Sessions == 0 {
-		s.options.Sessions = defaultSessions
+		s.options.Sessions = DefaultSessions
 	}
 	if s.options.Tasks == 0 {
-		s.options.Tasks = defaultTasks
+		s.options.Tasks = DefaultTasks
 	}
 	if s.options.Parts == 0 {
-		s.options.Parts = defaultParts
+		s.options.Parts = DefaultParts
 	}
 	switch {
 	case s.options.Connections == 0:
-		s.options.Connections = defaultConnections
+		s.options.Connections = DefaultConnections
 	case s.options.Connections < 0:
 		s.options.Connections = -1 // as in NATS
 	}

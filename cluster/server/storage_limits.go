@@ -13,15 +13,10 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// These are the limits of what the streams store for a client.
-const (
-	defaultTasks = 1 << 15 // see Options.Tasks
-	defaultParts = 1 << 14 // see Options.Parts
-
-	// Maximum number of results that the client has not acknowledged. A client
-	// of package cluster has fewer: at most one for each of its tasks.
-	maxResults = 1 << 17
-)
+// maxResults is the maximum number of results in the streams that a client has
+// not acknowledged. A client of package cluster has fewer: at most one for each
+// of its tasks.
+const maxResults = 1 << 17
 
 const limitPeriod = 500 * time.Millisecond // time between two checks of the limits
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -293,19 +294,31 @@ func TestFlagOf(t *testing.T) {
 	}
 }
 
-// TestHelp: the help of a command lists its flags, and fits a terminal of 80
-// columns.
+// TestHelp: the help of a command lists its flags with their defaults, and fits
+// a terminal of 80 columns.
 func TestHelp(t *testing.T) {
 	var all bytes.Buffer
 	help(&all)
+	inWords := map[string]string{"hosts": "those of this machine", "out": "print the key"} // defaults that are not the value of the flag
+	digitGroups := regexp.MustCompile(`(\d),(\d{3})`)
 	for _, c := range commands {
 		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		if err := c.run(t.Context(), flags, []string{"-h"}, io.Discard, io.Discard); !errors.Is(err, flag.ErrHelp) {
 			t.Errorf("%s -h: %v, want ErrHelp", c.name, err)
 		}
 		var want, listed []string
-		flags.VisitAll(func(f *flag.Flag) { want = append(want, "--"+f.Name) })
-		for _, m := range regexp.MustCompile(`(?m)^  (--[a-z-]+)`).FindAllStringSubmatch(c.help, -1) {
+		flags.VisitAll(func(f *flag.Flag) {
+			text := "--" + f.Name
+			if value := cmp.Or(inWords[f.Name], f.DefValue); value != "" && value != "false" {
+				text += " " + value
+			}
+			want = append(want, text)
+		})
+		for _, m := range regexp.MustCompile(`(?m)^  (--[a-z-]+).*\n(?:   .*\n)*`).FindAllStringSubmatch(c.help, -1) {
+			text := strings.Join(strings.Fields(m[0]), " ")
+			if value := regexp.MustCompile(`\(default ([^)]*)\)`).FindStringSubmatch(text); value != nil {
+				m[1] += " " + digitGroups.ReplaceAllString(value[1], "$1$2")
+			}
 			listed = append(listed, m[1])
 		}
 		slices.Sort(listed)
