@@ -34,10 +34,3 @@ type Access struct {
 func (a *Access) connect(ctx context.Context, url, name string) (*jet.Conn, error) {
 	return jet.Connect(ctx, url, name, jet.Access(*a))
 }
-
-// CheckURL returns an error if a list of server URLs is invalid, as Dial would.
-func CheckURL(list string) error { return jet.CheckURLs(list) }
-
-// Redacted returns a list of server URLs without passwords, for output. It
-// replaces an invalid URL by "...", because any part of it may be a password.
-func Redacted(list string) string { return jet.Redacted(list) }

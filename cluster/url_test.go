@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"concert/cluster"
+	"concert/internal/serverurl"
 )
 
 // TestURL_NoPasswordInErrors: no error contains a password, whatever is wrong
@@ -32,6 +35,14 @@ func TestURL_NoPasswordInErrors(t *testing.T) {
 				t.Errorf("%s: %s", url, text)
 			}
 		})
+	}
+}
+
+// TestURL_Default: the URL that errors and the command show for an empty one is
+// the URL that nats.go uses.
+func TestURL_Default(t *testing.T) {
+	if serverurl.Default != nats.DefaultURL {
+		t.Errorf("%s, want %s", serverurl.Default, nats.DefaultURL)
 	}
 }
 

@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"concert/internal/page":          {},
 	"concert/internal/printable":     {},
 	"concert/internal/pyname":        {},
+	"concert/internal/serverurl":     {},
 	"concert/internal/units":         {},
 	"concert/internal/page/pagetest": {}, // for tests
 	"concert/internal/pythontest":    {}, // for tests
@@ -66,7 +67,7 @@ var allowed = map[string][]string{
 	"concert/cmd/concert":            {"concert", "concert/executor", "concert/"},
 	"concert/cluster":                {"concert", "concert/executor", "concert/internal/option", "concert/cluster/internal/client", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/wire", "concert/cluster/internal/worker", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/internal/wire":  {"concert", "concert/executor", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "golang.org/x/mod/sumdb/tlog", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
-	"concert/cluster/internal/jet": {"concert", "concert/executor", "concert/cluster/internal/wire",
+	"concert/cluster/internal/jet": {"concert", "concert/executor", "concert/internal/serverurl", "concert/cluster/internal/wire",
 		"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/internal/jet/jettest": {"concert/cluster/server",
 		"github.com/nats-io/nats.go/jetstream"}, // for tests

@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"concert/cluster/internal/wire"
+	"concert/internal/serverurl"
 )
 
 // Conn is a connection to the servers. When the connection is lost, Conn tries
@@ -76,8 +77,8 @@ const keyHint = "make one with 'concertd key --out FILE ROLE NAME', then pass --
 // Connect connects to servers. name identifies the connection for the operator
 // of the servers.
 func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
-	if err := CheckURLs(url); err != nil {
-		return nil, err
+	if err := serverurl.Check(url); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	c := &Conn{}
 	opts := []nats.Option{
@@ -124,22 +125,22 @@ func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 	var err error
 	if c.NC, err = nats.Connect(url, opts...); errors.Is(err, nats.ErrAuthorization) {
 		if a.Key == "" {
-			return nil, fmt.Errorf("cluster: %s requires a key: %s", Redacted(url), keyHint)
+			return nil, fmt.Errorf("cluster: %s requires a key: %s", serverurl.Redacted(url), keyHint)
 		}
-		return nil, fmt.Errorf("cluster: %s does not know the key of %s (%s)", Redacted(url), a.Key, c.Public)
+		return nil, fmt.Errorf("cluster: %s does not know the key of %s (%s)", serverurl.Redacted(url), a.Key, c.Public)
 	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // nats.go does not always return its own error value
-		return nil, fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or raise the limit with concertd serve --connections", Redacted(url), a.Key, c.Public)
+		return nil, fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or raise the limit with concertd serve --connections", serverurl.Redacted(url), a.Key, c.Public)
 	} else if err != nil {
 		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
-			return nil, fmt.Errorf("cluster: %s requires a key if it is concertd: %s. Without a key file, its certificate cannot be verified: %w", Redacted(url), keyHint, err)
+			return nil, fmt.Errorf("cluster: %s requires a key if it is concertd: %s. Without a key file, its certificate cannot be verified: %w", serverurl.Redacted(url), keyHint, err)
 		}
 		if a.Key != "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
-			return nil, fmt.Errorf("cluster: the key file %s is not for %s: it is by the authority of another keyring: %w", a.Key, Redacted(url), err)
+			return nil, fmt.Errorf("cluster: the key file %s is not for %s: it is by the authority of another keyring: %w", a.Key, serverurl.Redacted(url), err)
 		}
 		if errors.Is(err, nats.ErrNoServers) {
-			return nil, fmt.Errorf("cluster: no server answers at %s: is concertd or another NATS server running there, and is the port right? %w", Redacted(url), err)
+			return nil, fmt.Errorf("cluster: no server answers at %s: is concertd or another NATS server running there, and is the port right? %w", serverurl.Redacted(url), err)
 		}
-		return nil, fmt.Errorf("cluster: no connection to %s: %w", Redacted(url), err)
+		return nil, fmt.Errorf("cluster: no connection to %s: %w", serverurl.Redacted(url), err)
 	}
 	if err := c.useAPI("$JS.API"); err != nil {
 		c.NC.Close()

@@ -3,10 +3,10 @@ package cluster
 import (
 	"cmp"
 	"os"
-	"strings"
 
 	"concert/cluster"
 	"concert/cmd/concert/internal/cli"
+	"concert/internal/serverurl"
 )
 
 // clusterFlags are the flags for the address of a cluster and for the key.
@@ -15,10 +15,10 @@ type clusterFlags struct{ url, key string }
 // flags sets c to the defaults, and returns the flags that change it. key says
 // what the file is.
 func (c *clusterFlags) flags(key string) *cli.Flags {
-	c.url = cmp.Or(os.Getenv("CONCERT_URL"), "nats://127.0.0.1:4222")
+	c.url = cmp.Or(os.Getenv("CONCERT_URL"), serverurl.Default)
 	c.key = os.Getenv("CONCERT_KEY")
 	f := cli.NewFlags()
-	f.Add(&c.url, "url", "URL", "URLs of the servers, with commas between them (default $CONCERT_URL, or nats://127.0.0.1:4222)")
+	f.Add(&c.url, "url", "URL", "URLs of the servers, with commas between them (default $CONCERT_URL, or "+serverurl.Default+")")
 	f.Add(&c.key, "key", "FILE", key+", as 'concertd key' makes it (default $CONCERT_KEY)")
 	return f
 }
@@ -26,8 +26,8 @@ func (c *clusterFlags) flags(key string) *cli.Flags {
 // checkURL returns an error of the command line if the URL cannot be one of a
 // cluster.
 func (c *clusterFlags) checkURL() error {
-	if err := cluster.CheckURL(c.url); err != nil {
-		return cli.UsageError{Text: "--url: " + strings.TrimPrefix(err.Error(), "cluster: ")}
+	if err := serverurl.Check(c.url); err != nil {
+		return cli.UsageError{Text: "--url: " + err.Error()}
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"concert/cmd/concert/internal/cli"
 	"concert/internal/printable"
 	"concert/internal/pyname"
+	"concert/internal/serverurl"
 	"concert/python"
 )
 
@@ -170,7 +171,7 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 	return cluster.Serve(ctx, o.url, pool, &cluster.ServeOptions{
 		Access: o.access(), Functions: names, Slots: o.n * o.threads, Grace: o.grace,
 		Ready: func() {
-			say("ready at %s: runs %s concurrently, offers %s", cluster.Redacted(o.url), count(o.n*o.threads, "task"), strings.Join(functions, ", "))
+			say("ready at %s: runs %s concurrently, offers %s", serverurl.Redacted(o.url), count(o.n*o.threads, "task"), strings.Join(functions, ", "))
 		},
 		Notice: func(text string) { say("%s", printable.Text(text)) },
 	})

@@ -1,4 +1,6 @@
-package jet
+// Package serverurl checks the URLs of the servers of a cluster, and removes
+// passwords from them.
+package serverurl
 
 import (
 	"errors"
@@ -6,22 +8,23 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/nats-io/nats.go"
 )
+
+// Default is the URL that an empty list stands for, as in nats.go.
+const Default = "nats://127.0.0.1:4222"
 
 // schemes are the schemes of server URLs.
 var schemes = []string{"nats", "tls", "ws", "wss"}
 
-// CheckURLs returns an error if list is not a list of server URLs. The error
+// Check returns an error if list is not a list of server URLs. The error
 // does not quote an invalid URL, because any part of it may be a password.
-func CheckURLs(list string) error {
+func Check(list string) error {
 	if list == "" {
 		return nil
 	}
 	for _, one := range strings.Split(list, ",") {
-		if _, err := parseURL(one); err != nil {
-			return fmt.Errorf("cluster: URL of the servers (%s): want one like nats://host:4222, or several with commas between them; in a password, write / as %%2F and , as %%2C", Redacted(list))
+		if _, err := parse(one); err != nil {
+			return fmt.Errorf("URL of the servers (%s): want one like nats://host:4222, or several with commas between them; in a password, write / as %%2F and , as %%2C", Redacted(list))
 		}
 	}
 	return nil
@@ -31,7 +34,7 @@ func CheckURLs(list string) error {
 // replaces an invalid URL by "...", because any part of it may be a password.
 func Redacted(list string) string {
 	if list == "" {
-		return nats.DefaultURL
+		return Default
 	}
 	all := strings.Split(list, ",")
 	for i, one := range all {
@@ -39,7 +42,7 @@ func Redacted(list string) string {
 			all[i] = "..."
 			continue
 		}
-		u, err := parseURL(one)
+		u, err := parse(one)
 		if err != nil {
 			all[i] = "..."
 			continue
@@ -53,8 +56,8 @@ func Redacted(list string) string {
 	return strings.Join(all, ",")
 }
 
-// parseURL parses one URL of the list.
-func parseURL(one string) (*url.URL, error) {
+// parse parses one URL of the list.
+func parse(one string) (*url.URL, error) {
 	one = strings.TrimSpace(one)
 	if !strings.Contains(one, "://") {
 		one = "nats://" + one
