@@ -11,6 +11,10 @@ import (
 	"concert/internal/option"
 )
 
+// MinMemory is the minimum of Options.Memory in bytes, unless that is zero: a
+// worker needs as much.
+const MinMemory = 192 << 20
+
 // Options tunes a Pool. The zero value, and nil, are ready to use.
 type Options struct {
 	// Queue is the maximum number of queued tasks. Submit blocks while the
@@ -61,8 +65,8 @@ type Options struct {
 	// maps it in steps of 64 MiB. If a task needs more, its worker dies, and
 	// the error of the task wraps [ErrMemory]. The pool sets GOMEMLIMIT, so the
 	// runtime collects garbage more often near the limit. Zero means no limit;
-	// the minimum is 192 MiB. Memory works on Linux only; on other systems New
-	// fails.
+	// the minimum is [MinMemory]. Memory works on Linux only; on other systems
+	// New fails.
 	//
 	// The limit does not include shared memory (memory shared with the pool,
 	// memory mapped by MAP_SHARED, and files in memory), the stack of the first

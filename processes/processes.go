@@ -96,10 +96,9 @@ const (
 	defaultSandboxResult = 16 << 20 // Options.MaxResult with a Sandbox
 
 	maxDepth      = 3
-	maxThreads    = 1000      // of Options.Threads
-	maxWorkers    = 1 << 16   // of a pool
-	minMemory     = 192 << 20 // of Options.Memory
-	maxCallDeaths = 5         // deaths of workers because of one call; then the call fails
+	maxThreads    = 1000    // of Options.Threads
+	maxWorkers    = 1 << 16 // of a pool
+	maxCallDeaths = 5       // deaths of workers because of one call; then the call fails
 )
 
 // New starts n workers, waits until they are ready, and returns their pool. If
@@ -149,8 +148,8 @@ func newWith(n int, opts *Options, settings config) (*Pool, error) {
 		if !osproc.CanLimitMemory {
 			return nil, fmt.Errorf("processes: Options.Memory: this system cannot limit the memory of a process: %w", errors.ErrUnsupported)
 		}
-		if o.Memory < minMemory {
-			return nil, fmt.Errorf("processes: Options.Memory is %d bytes, and a worker needs at least %d", o.Memory, minMemory)
+		if o.Memory < MinMemory {
+			return nil, fmt.Errorf("processes: Options.Memory is %d bytes, and a worker needs at least %d", o.Memory, MinMemory)
 		}
 	}
 	if o.Init != nil && o.Init.err != nil {

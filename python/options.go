@@ -81,9 +81,10 @@ type Options struct {
 
 	// Memory is the maximum memory of each worker, in bytes. If a task needs
 	// more, Python raises MemoryError in it, or its worker dies and its error
-	// wraps [processes.ErrMemory]. Zero means no limit; the minimum is 192 MiB.
-	// Memory works on Linux only; on other systems New fails. See
-	// [processes.Options] for memory that the limit does not include.
+	// wraps [processes.ErrMemory]. Zero means no limit; the minimum is
+	// [processes.MinMemory]. Memory works on Linux only; on other systems New
+	// fails. See [processes.Options] for memory that the limit does not
+	// include.
 	Memory int64
 
 	// MaxResult is the maximum size of the encoded result of a task, and of

@@ -2,12 +2,15 @@ package cluster
 
 import (
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
 	"concert"
 	"concert/cluster"
 	"concert/cluster/server"
+	"concert/cmd/concert/internal/cli"
+	"concert/processes"
 	"concert/python"
 )
 
@@ -22,6 +25,23 @@ func TestWorker_DefaultMemory(t *testing.T) {
 		if got := defaultMemory(c.machine, c.n, c.threads); got != c.want {
 			t.Errorf("defaultMemory(%d, %d, %d) = %d, want %d", c.machine, c.n, c.threads, got, c.want)
 		}
+	}
+}
+
+// TestWorker_MinMemory: the minimum of the flag is that of a pool.
+func TestWorker_MinMemory(t *testing.T) {
+	for _, c := range []struct {
+		bytes int64
+		ok    bool
+	}{{0, true}, {1, false}, {processes.MinMemory - 1, false}, {processes.MinMemory, true}} {
+		_, _, err := parseWorker([]string{"--memory", strconv.FormatInt(c.bytes, 10), "statistics:fmean"})
+		if (err == nil) != c.ok {
+			t.Errorf("--memory %d: %v", c.bytes, err)
+		}
+	}
+	var shown cli.Memory
+	if err := shown.Set(minMemory); err != nil || shown.Bytes != processes.MinMemory {
+		t.Errorf("errors and help name %s, want %d bytes", minMemory, processes.MinMemory)
 	}
 }
 

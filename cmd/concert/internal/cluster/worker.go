@@ -18,6 +18,7 @@ import (
 	"concert/internal/printable"
 	"concert/internal/pyname"
 	"concert/internal/serverurl"
+	"concert/processes"
 	"concert/python"
 )
 
@@ -75,7 +76,7 @@ func (o *workerOptions) flags() *cli.Flags {
 	f := o.clusterFlags.flags("key file of a worker")
 	f.Add(&o.n, "n", "N", "number of interpreters, 1 to 1000 (default the number of processors)")
 	f.Add(&o.threads, "threads", "N", "tasks that each interpreter runs concurrently, 1 to 1000")
-	f.Add(&o.memory, "memory", "SIZE", "memory limit of each interpreter, 192M or more, as in 512M or 2G; 0 for no limit. "+
+	f.Add(&o.memory, "memory", "SIZE", "memory limit of each interpreter, "+minMemory+" or more, as in 512M or 2G; 0 for no limit. "+
 		"A task that needs more fails with MemoryError, or its interpreter is replaced. The default on Linux is three quarters of the memory "+
 		"of the machine or the container, divided by the number of interpreters, but at least 1G. On other systems there is no limit by default")
 	f.Add(&o.python, "python", "PROGRAM", "interpreter, or directory of a virtual environment (default $VIRTUAL_ENV, or python3)")
@@ -85,7 +86,8 @@ func (o *workerOptions) flags() *cli.Flags {
 	return f
 }
 
-const minMemory = 192 << 20 // of an interpreter, as in package processes
+// minMemory is the smallest value of --memory, other than 0, as users write it.
+var minMemory = fmt.Sprintf("%dM", processes.MinMemory>>20)
 
 func parseWorker(args []string) (o workerOptions, functions []string, err error) {
 	flags := o.flags()
@@ -99,8 +101,8 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 	switch {
 	case o.checkURL() != nil:
 		err = o.checkURL()
-	case o.memory.Bytes != 0 && o.memory.Bytes < minMemory:
-		err = cli.UsageError{Text: "--memory takes 192M or more, or 0 for no limit"}
+	case o.memory.Bytes != 0 && o.memory.Bytes < processes.MinMemory:
+		err = cli.UsageError{Text: "--memory takes " + minMemory + " or more, or 0 for no limit"}
 	case noPath != nil:
 		err = cli.UsageError{Text: fmt.Sprintf("--path %s: %v", o.path, errors.Unwrap(noPath))}
 	case o.n < 1 || o.n > 1000:
