@@ -31,8 +31,8 @@ type Task struct {
 	carrier atomic.Pointer[carrier]
 
 	// status holds the number of the task (0 unless observed) in its upper 56
-	// bits, then the bits watched and interrupted, then the state. The permitted
-	// transitions:
+	// bits, then the bits watched and interrupted, then the state. The
+	// permitted transitions:
 	//
 	//	pending --> running --> finished                        on a local executor
 	//	pending --> copying --> claimed --> running --> finishing --> finished

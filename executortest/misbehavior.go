@@ -315,8 +315,8 @@ func hookCases(hooks []Hook) (all []testCase) {
 	return all
 }
 
-// runningContextCases are the cases for the context of a task that runs already.
-// An executor calls its methods when it cancels the task.
+// runningContextCases are the cases for the context of a task that runs
+// already. An executor calls its methods when it cancels the task.
 var runningContextCases = func() (all []testCase) {
 	for _, method := range []string{"Err", "Done", "Value", "Deadline"} {
 		for _, how := range misdeeds {

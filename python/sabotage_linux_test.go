@@ -153,8 +153,8 @@ func TestSabotage_EndsAtMostWorker(t *testing.T) {
 	}
 }
 
-// TestSabotage_Exit: after a task has broken builtins.len, the worker still ends
-// by itself, and functions of atexit run.
+// TestSabotage_Exit: after a task has broken builtins.len, the worker still
+// ends by itself, and functions of atexit run.
 func TestSabotage_Exit(t *testing.T) {
 	for _, what := range []string{"builtins.len = hang", "builtins.len = None"} {
 		t.Run(what, func(t *testing.T) {
