@@ -28,9 +28,11 @@ type Access struct {
 	InProcess interface {
 		InProcessConn() (net.Conn, error)
 	}
+
+	times *jet.Times // nil except in tests
 }
 
 // connect connects to the servers.
 func (a *Access) connect(ctx context.Context, url, name string) (*jet.Conn, error) {
-	return jet.Connect(ctx, url, name, jet.Access(*a))
+	return jet.Connect(ctx, url, name, jet.Access{Key: a.Key, TLS: a.TLS, InProcess: a.InProcess, Times: a.times})
 }

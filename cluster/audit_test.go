@@ -281,9 +281,8 @@ func TestAudit_CanceledLost(t *testing.T) {
 // TestServe_RepublishesFunctions: a worker publishes its functions again after
 // the servers have forgotten them, as when their clock jumps by a day.
 func TestServe_RepublishesFunctions(t *testing.T) {
-	cluster.ShortSilence(t, 50*time.Millisecond)
 	s := embedded(t, "")
-	direct := cluster.Access{InProcess: s}
+	direct := cluster.ShortSilence(cluster.Access{InProcess: s}, 50*time.Millisecond)
 	before := dial(t, direct)
 	serve(t, direct, 1)
 	settles(t, concert.Submit(t.Context(), before, greet, "x"), "x")

@@ -14,11 +14,13 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// ShortLease makes the tasks of lost workers go to other workers soon.
-func ShortLease(t *testing.T, d time.Duration) {
-	before := jet.Lease
-	jet.Lease = d
-	t.Cleanup(func() { jet.Lease = before })
+// ShortLease changes access so that the tasks of lost workers go to other
+// workers after d. All clients and workers of the cluster must use it.
+func ShortLease(a Access, d time.Duration) Access {
+	times := jet.DefaultTimes()
+	times.Lease = d
+	a.times = &times
+	return a
 }
 
 // Loads returns how many parts of large arguments and results are stored.
@@ -45,12 +47,14 @@ func (e *Executor) Stored(t *testing.T) (tasks, results uint64) {
 	return tasks, results
 }
 
-// ShortSilence makes heartbeats frequent, and silent workers count as lost
-// soon.
-func ShortSilence(t *testing.T, d time.Duration) {
-	often, long := jet.HeartbeatPeriod, jet.WorkerTimeout
-	jet.HeartbeatPeriod, jet.WorkerTimeout = d, 4*d
-	t.Cleanup(func() { jet.HeartbeatPeriod, jet.WorkerTimeout = often, long })
+// ShortSilence changes access so that heartbeats are frequent, and silent
+// workers soon count as lost. All clients and workers of the cluster must use
+// it.
+func ShortSilence(a Access, d time.Duration) Access {
+	times := jet.DefaultTimes()
+	times.HeartbeatPeriod, times.WorkerTimeout = d, 4*d
+	a.times = &times
+	return a
 }
 
 // ShortPulls shortens the first requests of a worker, so that it drains soon.

@@ -209,13 +209,12 @@ func TestClose_QueuedTaskExpires(t *testing.T) {
 // TestServe_WorkerCutOff: the tasks of a worker that is cut off run on another
 // one, and later results of the first worker do not count.
 func TestServe_WorkerCutOff(t *testing.T) {
-	cluster.ShortLease(t, 600*time.Millisecond)
 	s := embedded(t, "")
-	direct := cluster.Access{InProcess: s}
 	lost := &network{to: s}
+	direct := cluster.ShortLease(cluster.Access{InProcess: s}, 600*time.Millisecond)
 	ex := dial(t, direct)
 	name, h := newHold(t)
-	serve(t, cluster.Access{InProcess: lost}, 1)
+	serve(t, cluster.ShortLease(cluster.Access{InProcess: lost}, 600*time.Millisecond), 1)
 	fut := concert.Submit(t.Context(), ex, held, name)
 	<-h.began
 	lost.cut()
@@ -280,11 +279,11 @@ func TestServe_Drains(t *testing.T) {
 // TestServer_Restarts: tasks continue when the servers return with their data
 // after some time.
 func TestServer_Restarts(t *testing.T) {
-	cluster.ShortLease(t, 3*time.Second) // of the tasks that were in flight
+	t.Parallel()
 	dir := t.TempDir()
 	s := embedded(t, dir)
 	n := &network{to: s}
-	access := cluster.Access{InProcess: n}
+	access := cluster.ShortLease(cluster.Access{InProcess: n}, 3*time.Second) // of the tasks that were in flight
 	ex := dial(t, access)
 	stop := serve(t, access, 2)
 	results := 0
@@ -492,17 +491,16 @@ func TestWithID_RunsOnce(t *testing.T) {
 // permanently, the task goes to workers of another program that has the
 // function.
 func TestServe_ReplacedByOtherProgram(t *testing.T) {
-	cluster.ShortSilence(t, 100*time.Millisecond)
 	s := embedded(t, "")
-	ex := dial(t, cluster.Access{InProcess: s})
+	ex := dial(t, cluster.ShortSilence(cluster.Access{InProcess: s}, 100*time.Millisecond))
 	lost := &network{to: s}
-	serve(t, cluster.Access{InProcess: lost}, 1)
+	serve(t, cluster.ShortSilence(cluster.Access{InProcess: lost}, 100*time.Millisecond), 1)
 	name, h := newHold(t)
 	fut := concert.Submit(t.Context(), ex, held, name)
 	<-h.began
 	lost.cut()
 	concert.Register("cluster_test.anything", func(context.Context, int) (int, error) { return 0, nil }) // so that its capability set is another one
-	serve(t, cluster.Access{InProcess: s}, 1)
+	serve(t, cluster.ShortSilence(cluster.Access{InProcess: s}, 100*time.Millisecond), 1)
 	<-h.began
 	close(h.let)
 	if got, err := fut.Result(t.Context()); got != name || err != nil {
@@ -514,9 +512,8 @@ func TestServe_ReplacedByOtherProgram(t *testing.T) {
 // TestDeadLetter_Replay: a task that loses its workers repeatedly becomes a
 // dead letter, which can be replayed.
 func TestDeadLetter_Replay(t *testing.T) {
-	cluster.ShortLease(t, 300*time.Millisecond)
 	s := embedded(t, "")
-	direct := cluster.Access{InProcess: s}
+	direct := cluster.ShortLease(cluster.Access{InProcess: s}, 300*time.Millisecond)
 	ex := dial(t, direct)
 	name, h := newHold(t)
 	id := cluster.WithID(t.Context(), "deadly")
@@ -525,7 +522,7 @@ func TestDeadLetter_Replay(t *testing.T) {
 	for range 5 {
 		n := &network{to: s}
 		lost = append(lost, n)
-		serve(t, cluster.Access{InProcess: n}, 1)
+		serve(t, cluster.ShortLease(cluster.Access{InProcess: n}, 300*time.Millisecond), 1)
 		<-h.began
 		n.cut()
 	}

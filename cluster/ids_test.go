@@ -559,8 +559,7 @@ func TestSameID_Shutdown(t *testing.T) {
 // TestSameID_OtherSession: a task that waits long for the task of another
 // session with the same id does not count as a task that lost its workers.
 func TestSameID_OtherSession(t *testing.T) {
-	cluster.ShortLease(t, 300*time.Millisecond)
-	access := cluster.Access{InProcess: embedded(t, "")}
+	access := cluster.ShortLease(cluster.Access{InProcess: embedded(t, "")}, 300*time.Millisecond)
 	serve(t, access, 2)
 	one, other := dial(t, access), dial(t, access)
 	name, h := newHold(t)

@@ -36,7 +36,7 @@ func Inspect(ctx context.Context, url string, access *Access) (*Inspector, error
 	if err != nil {
 		return nil, err
 	}
-	in := &Inspector{conn: conn, members: members.NewView(func() {})}
+	in := &Inspector{conn: conn, members: members.NewView(conn.Times, func() {})}
 	life, end := context.WithCancel(context.Background())
 	in.end = end
 	err = in.conn.EnsureSetup(ctx, wire.AdminRole)

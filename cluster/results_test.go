@@ -64,10 +64,10 @@ func TestServers_DisksLost(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits ten seconds for answers of servers that do not exist")
 	}
-	cluster.ShortLease(t, 3*time.Second) // of the tasks that were in flight
+	t.Parallel()
 	s := embedded(t, "")
 	n := &network{to: s}
-	access := cluster.Access{InProcess: n}
+	access := cluster.ShortLease(cluster.Access{InProcess: n}, 3*time.Second) // of the tasks that were in flight
 	ex := dial(t, access)
 	stop := serve(t, access, 2)
 	large := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1+i%7/6*300_000) }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 	"concert/executor"
 	"concert/internal/lazy"
@@ -62,7 +61,7 @@ func (w *contextWatch) release() {
 func (e *Executor) timeoutCancel(c *call) {
 	e.mu.Lock()
 	if !c.ended && e.members.Alive(c.workerID) {
-		c.timer.Reset(jet.WorkerTimeout)
+		c.timer.Reset(e.conn.Times.WorkerTimeout)
 		e.mu.Unlock()
 		return
 	}

@@ -114,7 +114,7 @@ func (e *Executor) start(ctx context.Context) error {
 		return fmt.Errorf("cluster: hints: %w", err)
 	}
 	hints.SetPendingLimits(1<<16, 1<<24)
-	e.members = members.NewView(e.notify)
+	e.members = members.NewView(e.conn.Times, e.notify)
 	if err := e.members.Watch(ctx, e.ctx, e.conn); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"concert"
-	"concert/cluster/internal/jet"
 	"concert/cluster/internal/prefetch"
 	"concert/cluster/internal/wire"
 	"concert/executor"
@@ -13,7 +12,7 @@ import (
 // dispatch claims calls and sends them when workers have free slots. It returns
 // when the executor ends.
 func (e *Executor) dispatch() {
-	tick, expiry := time.NewTicker(jet.HeartbeatPeriod), time.NewTicker(expiryPeriod)
+	tick, expiry := time.NewTicker(e.conn.Times.HeartbeatPeriod), time.NewTicker(expiryPeriod)
 	defer tick.Stop()
 	defer expiry.Stop()
 	since := map[string]time.Time{}

@@ -278,7 +278,7 @@ func (e *Executor) reroute(since map[string]time.Time) {
 		}
 	}
 	for _, c := range e.calls {
-		if began, missing := since[c.setName]; !c.published || !missing || time.Since(began) < jet.WorkerTimeout {
+		if began, missing := since[c.setName]; !c.published || !missing || time.Since(began) < e.conn.Times.WorkerTimeout {
 			continue
 		}
 		for to := range e.members.Offers(c.queue.function, c.queue.signature) {

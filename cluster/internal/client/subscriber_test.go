@@ -42,7 +42,7 @@ func newOffline(t *testing.T) *offline {
 	e := &Executor{
 		opts: Options{Grace: time.Minute}, client: wire.Anyone, session: "session", consumesKept: true, wake: make(chan struct{}, 1), allSettled: make(chan struct{}),
 		queues: map[string]*funcQueue{}, calls: map[string]*call{}, subscribers: map[*executor.Task]*subscriber{}, claiming: map[*executor.Task]bool{},
-		callNumbers: map[*executor.Task]string{}, encoding: map[*executor.Task]*funcQueue{}, inflight: map[string]int{}, retrying: map[string]int{}, members: members.NewView(func() {}),
+		callNumbers: map[*executor.Task]string{}, encoding: map[*executor.Task]*funcQueue{}, inflight: map[string]int{}, retrying: map[string]int{}, members: members.NewView(jet.DefaultTimes(), func() {}),
 		conn: jet.NewFake(),
 	}
 	e.conn.JS = &fakeStreams{link: e.conn}

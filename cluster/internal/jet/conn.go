@@ -39,6 +39,8 @@ type Conn struct {
 	Signer      *wire.Signer     // signs with the key; nil without a key
 	Authority   *ecdsa.PublicKey // key of the authority in the key file; nil if the file has none
 
+	Times Times
+
 	Background Group // goroutines that Close waits for
 
 	generation atomic.Int64 // generation of the consumer of tasks: see NextGeneration
@@ -62,13 +64,15 @@ type Conn struct {
 	publishTimeout time.Duration // after it, a message without an acknowledgment counts as not stored; zero means RequestTimeout
 }
 
-// Access configures a connection. It has the fields of cluster.Access.
+// Access configures a connection. Its first fields are those of
+// cluster.Access.
 type Access struct {
 	Key       string      // name of a key file; "" for servers that require no key
 	TLS       *tls.Config // for servers whose certificates are not signed by the authority in the key file; may be nil
 	InProcess interface { // a server in this process, or nil
 		InProcessConn() (net.Conn, error)
 	}
+	Times *Times // nil means DefaultTimes
 }
 
 // keyHint says how to make and pass a key.
@@ -80,7 +84,10 @@ func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 	if err := serverurl.Check(url); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	c := &Conn{}
+	c := &Conn{Times: DefaultTimes()}
+	if a.Times != nil {
+		c.Times = *a.Times
+	}
 	opts := []nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),

@@ -199,7 +199,7 @@ func (c *Conn) take(m *nats.Msg, take func(*Message)) error {
 // returns when the servers report the end of the request, the time of a lease
 // has passed, the connection is lost, or the consumer was created again.
 func (c *Conn) takeLate(ctx context.Context, lost <-chan struct{}, generation int64, left remaining, arrived <-chan *nats.Msg, take func(*Message)) {
-	end := time.NewTimer(Lease)
+	end := time.NewTimer(c.Times.Lease)
 	defer end.Stop()
 	for left.expected() {
 		select {

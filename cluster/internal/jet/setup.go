@@ -14,20 +14,6 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Times that all clients and workers use.
-var (
-	// HeartbeatPeriod is the time between two heartbeats of a worker. A worker
-	// that sends no heartbeat for WorkerTimeout counts as lost. Tests change
-	// both.
-	HeartbeatPeriod = 3 * time.Second
-	WorkerTimeout   = wire.WorkerTimeout
-
-	// Lease is the time after which the servers deliver a task to another
-	// worker, unless its worker renews the lease. Workers renew leases after a
-	// third of this time. Tests change it.
-	Lease = wire.Lease
-)
-
 // EnsureSetup creates missing streams and buckets, with the number of replicas
 // that the existing streams have. If the servers require keys, they create the
 // streams themselves, and EnsureSetup only checks that the key has one of the
@@ -59,7 +45,7 @@ func (c *Conn) EnsureSetupAgain(ctx context.Context) error {
 
 // Setup creates the streams and buckets, or updates their configuration.
 func (c *Conn) Setup(ctx context.Context, replicas int) error {
-	if err := wire.Setup(ctx, c.JS, replicas, WorkerTimeout); err != nil {
+	if err := wire.Setup(ctx, c.JS, replicas, c.Times.WorkerTimeout); err != nil {
 		return fmt.Errorf("cluster: setting up the streams: %w", err)
 	}
 	return nil
@@ -136,7 +122,7 @@ func (c *Conn) TaskConsumer(ctx context.Context, set *wire.CapabilitySet) (creat
 		w, err := c.handshake(ctx, wire.Handshake{Capabilities: set})
 		return w.Created, err
 	}
-	consumer, err := c.JS.CreateOrUpdateConsumer(ctx, wire.TaskStream, wire.TaskConsumer(set.Name(), Lease))
+	consumer, err := c.JS.CreateOrUpdateConsumer(ctx, wire.TaskStream, wire.TaskConsumer(set.Name(), c.Times.Lease))
 	if err != nil {
 		return created, err
 	}

@@ -33,6 +33,7 @@ type Heartbeat struct {
 // View is a copy of the buckets of heartbeats and capability sets. Watch keeps
 // it up to date. Its methods are safe for concurrent use.
 type View struct {
+	times    jet.Times
 	onChange func()        // called when workers, slots or functions have changed
 	unknown  chan struct{} // signals that a worker has an unknown capability set; has a buffer of one
 
@@ -63,11 +64,11 @@ const (
 	maxReadPause = 30 * time.Second // maximum pause between two reads; it may be long, because workers repeat heartbeats, and lookUpSets requests unknown sets
 )
 
-// NewView returns an empty View. It calls onChange when workers, slots or
+// NewView returns an empty View. The View calls onChange when workers, slots or
 // functions have changed.
-func NewView(changed func()) *View {
+func NewView(times jet.Times, changed func()) *View {
 	return &View{
-		onChange: changed, unknown: make(chan struct{}, 1), sets: map[string]wire.CapabilitySet{}, members: map[string]member{}, bySignature: map[string][]string{},
+		times: times, onChange: changed, unknown: make(chan struct{}, 1), sets: map[string]wire.CapabilitySet{}, members: map[string]member{}, bySignature: map[string][]string{},
 		capacities: map[string]capacity{}, removed: recent.Set[string]{Max: maxRemoved},
 	}
 }
@@ -118,7 +119,7 @@ func (v *View) lookUpSets(life context.Context, ask func(names []string)) {
 		case <-life.Done():
 			return
 		}
-		for pause := jet.MinPause; ; pause = min(2*pause, jet.HeartbeatPeriod) {
+		for pause := jet.MinPause; ; pause = min(2*pause, v.times.HeartbeatPeriod) {
 			names := v.unknownSets()
 			if len(names) == 0 {
 				break
@@ -206,7 +207,7 @@ func (v *View) addHeartbeat(id string, text []byte, gone bool) {
 // it skips one check, so that the heartbeats that have arrived in this time are
 // read first.
 func (v *View) removeSilent(life context.Context) {
-	tick := time.NewTicker(jet.HeartbeatPeriod)
+	tick := time.NewTicker(v.times.HeartbeatPeriod)
 	defer tick.Stop()
 	for last := time.Now(); ; {
 		select {
@@ -214,15 +215,15 @@ func (v *View) removeSilent(life context.Context) {
 		case <-life.Done():
 			return
 		}
-		stalled := time.Since(last) > 2*jet.HeartbeatPeriod
+		stalled := time.Since(last) > 2*v.times.HeartbeatPeriod
 		if last = time.Now(); stalled {
-			tick.Reset(jet.HeartbeatPeriod)
+			tick.Reset(v.times.HeartbeatPeriod)
 			continue
 		}
 		v.mu.Lock()
 		gone := false
 		maps.DeleteFunc(v.members, func(_ string, s member) bool {
-			silent := time.Since(s.seen) > jet.WorkerTimeout
+			silent := time.Since(s.seen) > v.times.WorkerTimeout
 			if silent {
 				gone = true
 				v.countLocked(s.Heartbeat, -1)
@@ -276,7 +277,7 @@ func (v *View) Alive(id string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	w, known := v.members[id]
-	return known && time.Since(w.seen) <= jet.WorkerTimeout
+	return known && time.Since(w.seen) <= v.times.WorkerTimeout
 }
 
 // Slots returns the number of slots of all workers that do not drain.

@@ -18,31 +18,31 @@ import (
 func TestView_Stalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stall atomic.Int64
-		v := NewView(func() { time.Sleep(time.Duration(stall.Load())) })
+		v := NewView(jet.DefaultTimes(), func() { time.Sleep(time.Duration(stall.Load())) })
 		go v.removeSilent(t.Context())
 		says := func(id string, number uint64) {
 			v.addHeartbeat(id, advertised(t, Heartbeat{Capabilities: "c", Slots: 1, Number: number}), false)
 		}
 		says("gone", 1)
-		time.Sleep(jet.WorkerTimeout - jet.HeartbeatPeriod)
+		time.Sleep(wire.WorkerTimeout - wire.HeartbeatPeriod)
 		says("there", 1)
-		stall.Store(int64(2 * jet.WorkerTimeout))
-		time.Sleep(2 * jet.HeartbeatPeriod) // removeSilent has found that one is gone, and stalls
+		stall.Store(int64(2 * wire.WorkerTimeout))
+		time.Sleep(2 * wire.HeartbeatPeriod) // removeSilent has found that one is gone, and stalls
 		if v.Alive("gone") {
 			t.Error("a silent worker is not gone")
 		}
-		time.Sleep(2 * jet.WorkerTimeout) // it has checked again
+		time.Sleep(2 * wire.WorkerTimeout) // it has checked again
 		synctest.Wait()
 		if v.Slots() != 1 {
 			t.Error("a worker is gone although nothing could be read of it")
 		}
 		stall.Store(0)
 		says("there", 2)
-		time.Sleep(jet.WorkerTimeout - time.Second)
+		time.Sleep(wire.WorkerTimeout - time.Second)
 		if !v.Alive("there") || v.Slots() != 1 {
 			t.Error("a worker is gone before it was silent for long enough")
 		}
-		time.Sleep(2*jet.HeartbeatPeriod + time.Second)
+		time.Sleep(2*wire.HeartbeatPeriod + time.Second)
 		if v.Slots() != 0 {
 			t.Error("a silent worker is never gone")
 		}
@@ -53,7 +53,7 @@ func TestView_Stalled(t *testing.T) {
 // silent. The test counts all workers for comparison.
 func TestView(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := NewView(func() {})
+		v := NewView(jet.DefaultTimes(), func() {})
 		life := t.Context()
 		go v.removeSilent(life)
 		rng := rand.New(rand.NewPCG(1, 2))

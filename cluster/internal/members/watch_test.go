@@ -19,7 +19,7 @@ func TestView_WatchStoredLate(t *testing.T) {
 	a, own := newServer(t)
 	put := jettest.LateStore(t, own.JS, wire.BucketStream(wire.CapabilityBucket), wire.BucketPrefix(wire.CapabilityBucket))
 	changed := make(chan struct{}, 1<<10)
-	view := NewView(func() { changed <- struct{}{} })
+	view := NewView(jet.DefaultTimes(), func() { changed <- struct{}{} })
 	life, end := context.WithCancel(t.Context())
 	defer end()
 	if err := view.Watch(t.Context(), life, dial(t, a)); err != nil {
@@ -68,7 +68,7 @@ func names(v *View, function string) (all []string) {
 func TestView_LookUpSets(t *testing.T) {
 	t.Run("pauses", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			v := NewView(func() {})
+			v := NewView(jet.DefaultTimes(), func() {})
 			name, text := encoded(t, "f")
 			begin := time.Now()
 			var asked []time.Duration
@@ -86,7 +86,7 @@ func TestView_LookUpSets(t *testing.T) {
 			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: name, Slots: 1, Number: 2}), false)
 			time.Sleep(time.Hour)
 			const tenth = 100 * time.Millisecond
-			want := []time.Duration{0, tenth, 3 * tenth, 7 * tenth, 15 * tenth, 31 * tenth, 31*tenth + jet.HeartbeatPeriod, 31*tenth + 2*jet.HeartbeatPeriod}
+			want := []time.Duration{0, tenth, 3 * tenth, 7 * tenth, 15 * tenth, 31 * tenth, 31*tenth + wire.HeartbeatPeriod, 31*tenth + 2*wire.HeartbeatPeriod}
 			if !slices.Equal(asked, want) {
 				t.Errorf("asked after %v, want %v", asked, want)
 			}
@@ -98,7 +98,7 @@ func TestView_LookUpSets(t *testing.T) {
 	t.Run("servers", func(t *testing.T) {
 		_, own := newServer(t)
 		changed := make(chan struct{}, 10)
-		v := NewView(func() { changed <- struct{}{} })
+		v := NewView(jet.DefaultTimes(), func() { changed <- struct{}{} })
 		var running sync.WaitGroup
 		defer running.Wait()
 		life, end := context.WithCancel(t.Context())
@@ -123,7 +123,7 @@ func TestView_LookUpSets(t *testing.T) {
 // one, in whatever order they arrive.
 func TestView_OldHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := NewView(func() {})
+		v := NewView(jet.DefaultTimes(), func() {})
 		says := func(number uint64, places int, draining bool) {
 			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: "c", Slots: places, Number: number, Draining: draining}), false)
 		}
@@ -139,7 +139,7 @@ func TestView_OldHeartbeat(t *testing.T) {
 		expect("the first one, late", 3)
 		says(3, 3, true)
 		expect("the third one", 0)
-		time.Sleep(jet.WorkerTimeout - time.Second)
+		time.Sleep(wire.WorkerTimeout - time.Second)
 		says(3, 3, true)
 		says(2, 3, false)
 		expect("the second one, read again", 0)

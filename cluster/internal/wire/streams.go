@@ -24,6 +24,7 @@ const (
 	DeadAge           = 30 * 24 * time.Hour    // age of a dead letter
 	duplicateWindow   = 100 * time.Millisecond // how long servers store the ids of messages, of up to 64 KiB each, to find duplicates; NATS permits no shorter time
 	MaxDeadLetters    = 1000                   // number of dead letters of a client for one capability set, by workers of one owner
+	HeartbeatPeriod   = 3 * time.Second        // time between two heartbeats of a worker
 	WorkerTimeout     = 10 * time.Second       // a worker without a heartbeat for this time counts as lost
 	deadLetterBytes   = 4 << 10                // size of a dead letter in addition to its task
 	Lease             = 30 * time.Second       // time after which an unfinished task goes to another worker, unless its worker renews the lease

@@ -59,10 +59,10 @@ func (w *worker) heartbeatSubject() string {
 	return wire.BucketPrefix(wire.WorkerBucket) + "." + w.id
 }
 
-// sendHeartbeats sends a heartbeat every jet.HeartbeatPeriod, and publishes the
+// sendHeartbeats sends a heartbeat every HeartbeatPeriod, and publishes the
 // capability set from time to time, until life ends.
 func (w *worker) sendHeartbeats(life context.Context) {
-	tick := time.NewTicker(jet.HeartbeatPeriod)
+	tick := time.NewTicker(w.conn.Times.HeartbeatPeriod)
 	defer tick.Stop()
 	announced := time.Now()
 	reconnected := w.conn.Reconnected.Wait()
@@ -71,7 +71,7 @@ func (w *worker) sendHeartbeats(life context.Context) {
 		case <-tick.C:
 		case <-reconnected:
 			reconnected = w.conn.Reconnected.Wait()
-			w.conn.Background.Go(func() { // it may take longer than jet.WorkerTimeout
+			w.conn.Background.Go(func() { // it may take longer than WorkerTimeout
 				if w.consumerMissing() {
 					w.reregister()
 				}
@@ -80,10 +80,10 @@ func (w *worker) sendHeartbeats(life context.Context) {
 		case <-life.Done():
 			return
 		}
-		soon, cancel := context.WithTimeout(life, jet.HeartbeatPeriod)
+		soon, cancel := context.WithTimeout(life, w.conn.Times.HeartbeatPeriod)
 		w.sendHeartbeat(soon) // if it fails, clients notice the missing heartbeats
 		cancel()
-		if time.Since(announced) > setBeats*jet.HeartbeatPeriod {
+		if time.Since(announced) > setBeats*w.conn.Times.HeartbeatPeriod {
 			announced = time.Now()
 			w.conn.Background.Go(func() { w.republishSet(life) })
 		}
@@ -114,6 +114,6 @@ func (w *worker) deregister() {
 		gone.Header = wire.DeleteHeader()
 	}
 	if _, err := w.conn.JS.PublishMsg(ctx, gone); err != nil {
-		w.opts.Notice("could not deregister: clients list this worker for another " + jet.WorkerTimeout.String() + ": " + err.Error())
+		w.opts.Notice("could not deregister: clients list this worker for another " + w.conn.Times.WorkerTimeout.String() + ": " + err.Error())
 	}
 }

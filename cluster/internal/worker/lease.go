@@ -9,7 +9,7 @@ import (
 
 // renewLeases renews the leases of held tasks until life ends.
 func (w *worker) renewLeases(life context.Context) {
-	tick := time.NewTicker(jet.Lease / 3)
+	tick := time.NewTicker(w.conn.Times.Lease / 3)
 	defer tick.Stop()
 	for {
 		select {
@@ -20,7 +20,7 @@ func (w *worker) renewLeases(life context.Context) {
 		w.mu.Lock()
 		var msgs []*jet.Message
 		for _, d := range w.held {
-			if d.msg != nil && time.Since(d.received) >= jet.Lease/6 {
+			if d.msg != nil && time.Since(d.received) >= w.conn.Times.Lease/6 {
 				msgs = append(msgs, d.msg)
 			}
 			for _, o := range d.waiting {

@@ -118,7 +118,7 @@ func (w *worker) serve(ctx context.Context) error {
 	w.life, w.ctx = life, tasks
 	cancellations := jet.NewCancelReader(w.conn)
 	err := w.conn.Watch(ctx, life, jet.Watched{
-		Stream: wire.CancelStream, Prefix: wire.CancelPrefix, Live: wire.CanceledPrefix, Read: cancellations.Read, OnEnd: cancellations.Close, MaxPause: jet.HeartbeatPeriod,
+		Stream: wire.CancelStream, Prefix: wire.CancelPrefix, Live: wire.CanceledPrefix, Read: cancellations.Read, OnEnd: cancellations.Close, MaxPause: w.conn.Times.HeartbeatPeriod,
 	}, func(client string, body []byte, _ bool) { w.onCancel(client, body) })
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (w *worker) serve(ctx context.Context) error {
 	w.draining = true
 	w.checkIdleLocked()
 	w.mu.Unlock()
-	soon, cancel := context.WithTimeout(life, jet.HeartbeatPeriod)
+	soon, cancel := context.WithTimeout(life, w.conn.Times.HeartbeatPeriod)
 	w.sendHeartbeat(soon)
 	cancel()
 	select {
@@ -189,7 +189,7 @@ func (w *worker) awaitIdle() {
 				return
 			}
 			continue
-		case <-time.After(jet.WorkerTimeout):
+		case <-time.After(w.conn.Times.WorkerTimeout):
 		}
 		ctx, cancel := context.WithTimeout(w.life, jet.RequestTimeout)
 		err := w.sendHeartbeat(ctx)

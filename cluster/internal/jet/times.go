@@ -1,0 +1,24 @@
+package jet
+
+import (
+	"time"
+
+	"concert/cluster/internal/wire"
+)
+
+// Times are times that clients and workers of a cluster agree on. Only tests
+// use other ones than DefaultTimes.
+type Times struct {
+	// HeartbeatPeriod is the time between two heartbeats of a worker. A worker
+	// that sends no heartbeat for WorkerTimeout counts as lost.
+	HeartbeatPeriod, WorkerTimeout time.Duration
+	// Lease is the time after which the servers deliver a task to another
+	// worker, unless its worker renews the lease. Workers renew leases after a
+	// third of this time.
+	Lease time.Duration
+}
+
+// DefaultTimes returns the times that are used outside of tests.
+func DefaultTimes() Times {
+	return Times{wire.HeartbeatPeriod, wire.WorkerTimeout, wire.Lease}
+}
