@@ -264,9 +264,9 @@ var closeCases = []testCase{
 			ctx, cancel := context.WithCancelCause(s.ctx)
 			defer cancel(nil)
 			tired := errors.New("no room for half a second")
-			patience := time.AfterFunc(time.Second/2, func() { cancel(tired) })
+			timer := time.AfterFunc(time.Second/2, func() { cancel(tired) })
 			f := concert.Submit(ctx, ex, hold, g)
-			patience.Stop()
+			timer.Stop()
 			if f.State() == concert.Canceled {
 				if _, err := f.Result(s.ctx); !errors.Is(err, tired) || !errors.Is(err, concert.ErrCanceled) {
 					s.Errorf("Result() of a task for which there was no room = %v", err)

@@ -80,13 +80,14 @@ type Config struct {
 	Observer concert.Observer // may be nil
 }
 
-// patience is the maximum time that a case waits for an event that must happen.
-const patience = time.Minute
+// eventTimeout is the maximum time that a case waits for an event that must
+// happen.
+const eventTimeout = time.Minute
 
 // caseDeadline is the maximum time of a case, also if it waits without a
-// context, as in Close. It is longer than patience, so that a case that waits
-// with a context reports the missing event first.
-const caseDeadline = 3 * patience
+// context, as in Close. It is longer than eventTimeout, so that a case that
+// waits with a context reports the missing event first.
+const caseDeadline = 3 * eventTimeout
 
 // Run runs the suite. open returns the executor for a case, which closes it.
 //
@@ -105,7 +106,7 @@ func Run(t *testing.T, traits Traits, open func(Config) concert.Executor) {
 			}()
 			before := runtime.NumGoroutine()
 			s := &suite{T: t, Traits: traits, open: open, dir: t.TempDir()}
-			ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errPatience)
+			ctx, cancel := context.WithTimeoutCause(t.Context(), eventTimeout, errEventTimeout)
 			defer cancel()
 			s.ctx = ctx
 			allowHangs()
@@ -143,7 +144,7 @@ var cases = func() (all []testCase) {
 type suite struct {
 	*testing.T
 	Traits
-	ctx    context.Context // ends after patience
+	ctx    context.Context // ends after eventTimeout
 	dir    string
 	open   func(Config) concert.Executor
 	opened []concert.Executor
@@ -196,7 +197,7 @@ func must[T any](s *suite) func(T, error) T {
 }
 
 // eventually waits until ok returns true. It fails the case if that does not
-// happen within patience.
+// happen within eventTimeout.
 func (s *suite) eventually(what string, ok func() bool) {
 	s.Helper()
 	for pause := time.Microsecond; !ok(); pause = min(2*pause, 5*time.Millisecond) {

@@ -14,7 +14,7 @@ import (
 	"concert"
 )
 
-var errPatience = errors.New("executortest: the case did not end in time")
+var errEventTimeout = errors.New("executortest: the case did not end in time")
 
 // The functions of the suite, by the names that they have in other processes.
 var (

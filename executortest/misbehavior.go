@@ -13,12 +13,13 @@ import (
 	"concert/executor"
 )
 
-// misdeeds lists the ways in which user code misbehaves: it panics, ends its
-// goroutine, or hangs.
-var misdeeds = []string{"panics", "exits", "hangs"}
+// misbehaviors lists the ways in which user code misbehaves: it panics, ends
+// its goroutine, or hangs.
+var misbehaviors = []string{"panics", "exits", "hangs"}
 
-// commit misbehaves in the way that how names. A hang lasts until releaseHung.
-func commit(how string) {
+// misbehaveAs misbehaves in the way that how names. A hang lasts until
+// releaseHung.
+func misbehaveAs(how string) {
 	switch how {
 	case "panics":
 		panic("out of cheese")
@@ -33,25 +34,25 @@ func commit(how string) {
 type badError struct{ how string }
 
 // Error misbehaves.
-func (e badError) Error() string { commit(e.how); return "bad" }
+func (e badError) Error() string { misbehaveAs(e.how); return "bad" }
 
 // Is misbehaves.
-func (e badError) Is(error) bool { commit(e.how); return false }
+func (e badError) Is(error) bool { misbehaveAs(e.how); return false }
 
 // As misbehaves.
-func (e badError) As(any) bool { commit(e.how); return false }
+func (e badError) As(any) bool { misbehaveAs(e.how); return false }
 
 // Unwrap misbehaves.
-func (e badError) Unwrap() error { commit(e.how); return nil }
+func (e badError) Unwrap() error { misbehaveAs(e.how); return nil }
 
 // Format misbehaves.
-func (e badError) Format(fmt.State, rune) { commit(e.how) }
+func (e badError) Format(fmt.State, rune) { misbehaveAs(e.how) }
 
-// badKey is the index of a misdeed, which its String method commits.
+// badKey is the index of a way to misbehave, which its String method uses.
 type badKey int
 
 // String misbehaves.
-func (k badKey) String() string { commit(misdeeds[k]); return "bad" }
+func (k badKey) String() string { misbehaveAs(misbehaviors[k]); return "bad" }
 
 var keys = concert.Register("executortest.keys", func(_ context.Context, m map[badKey]any) (int, error) { return len(m), nil })
 
@@ -64,7 +65,7 @@ type badContext struct {
 
 func (c badContext) misbehave(method string) {
 	if c.method == method && c.armed.Load() {
-		commit(c.how)
+		misbehaveAs(c.how)
 	}
 }
 
@@ -135,7 +136,7 @@ var userCodeKinds = []userCodeKind{
 	{"a callback", true, true, func(m *mischief) func() {
 		g := m.gate()
 		f := concert.Submit(m.ctx, m.ex, hold, g)
-		f.OnDone(m.ctx, func(context.Context, *concert.Future[string]) { commit(m.how) })
+		f.OnDone(m.ctx, func(context.Context, *concert.Future[string]) { misbehaveAs(m.how) })
 		g.open()
 		return func() { <-f.Done() }
 	}},
@@ -144,29 +145,29 @@ var userCodeKinds = []userCodeKind{
 		g.open()
 		return m.mapping(m.ctx, func(yield func(gate) bool) {
 			if yield(g) {
-				commit(m.how)
+				misbehaveAs(m.how)
 			}
 		})
 	}},
 	{"the labels of a Map", true, false, func(m *mischief) func() {
 		g := m.gate()
 		g.open()
-		return m.mapping(concert.WithInputLabels(m.ctx, func(gate) string { commit(m.how); return "" }), slices.Values([]gate{g}))
+		return m.mapping(concert.WithInputLabels(m.ctx, func(gate) string { misbehaveAs(m.how); return "" }), slices.Values([]gate{g}))
 	}},
 	{"Started of a Relay", true, true, func(m *mischief) func() {
 		name, arg, err := executor.Prepare(square, 3)
 		must[any](m.suite)(nil, err)
-		f := executor.Relay(m.ctx, m.ex, executor.Call{Name: name, Arg: arg, Started: func() { commit(m.how) }})
+		f := executor.Relay(m.ctx, m.ex, executor.Call{Name: name, Arg: arg, Started: func() { misbehaveAs(m.how) }})
 		return func() { <-f.Done() }
 	}},
 	{"Progress of a Relay", false, true, func(m *mischief) func() {
 		name, arg, err := executor.Prepare(milestone, 3)
 		must[any](m.suite)(nil, err)
-		f := executor.Relay(m.ctx, m.ex, executor.Call{Name: name, Arg: arg, Progress: func(int64, int64) { commit(m.how) }})
+		f := executor.Relay(m.ctx, m.ex, executor.Call{Name: name, Arg: arg, Progress: func(int64, int64) { misbehaveAs(m.how) }})
 		return func() { <-f.Done() }
 	}},
 	{"String of a map's key", false, false, func(m *mischief) func() {
-		arg := map[badKey]any{badKey(slices.Index(misdeeds, m.how)): make(chan int)} // a channel cannot be encoded; the path of the error contains the key
+		arg := map[badKey]any{badKey(slices.Index(misbehaviors, m.how)): make(chan int)} // a channel cannot be encoded; the path of the error contains the key
 		f := concert.Submit(m.ctx, m.ex, keys, arg)
 		return func() { <-f.Done() }
 	}},
@@ -202,7 +203,7 @@ func badContextKind(method string) func(*mischief) func() {
 	}
 }
 
-// mapping iterates a Map on another goroutine, which a misdeed may end. The
+// mapping iterates a Map on another goroutine, which user code may end. The
 // function that it returns waits for that goroutine.
 func (m *mischief) mapping(ctx context.Context, gates func(func(gate) bool)) (wait func()) {
 	done := make(chan struct{})
@@ -217,7 +218,7 @@ func (m *mischief) mapping(ctx context.Context, gates func(func(gate) bool)) (wa
 
 var misbehaviorCases = func() (all []testCase) {
 	for _, kind := range userCodeKinds {
-		for _, how := range misdeeds {
+		for _, how := range misbehaviors {
 			all = append(all, testCase{"UserCode/" + kind.name + " " + how, "user code that panics, exits or hangs affects only its own task, and Shutdown returns", func(s *suite) { s.misbehaves(kind, how) }})
 		}
 	}
@@ -243,13 +244,13 @@ func (s *suite) misbehaves(kind userCodeKind, how string) {
 	if how == "hangs" && kind.hangs {
 		s.eventually("it hangs", func() bool { return hangs() > 0 })
 	}
-	s.innocents(m.ex)
+	s.runsOtherTasks(m.ex)
 	cancel(errors.New("time to go"))
 	kept := how == "hangs" && kind.keeps && s.Shared
 	if !kept {
 		s.returns("the wait for its tasks", wait)
 	}
-	s.innocents(m.ex)
+	s.runsOtherTasks(m.ex)
 	s.shutdownReturns(m.ex, errors.New("time to go"))
 	if kept {
 		releaseHung()
@@ -257,8 +258,8 @@ func (s *suite) misbehaves(kind userCodeKind, how string) {
 	}
 }
 
-// innocents checks that an executor runs other tasks.
-func (s *suite) innocents(ex concert.Executor) {
+// runsOtherTasks checks that an executor runs other tasks.
+func (s *suite) runsOtherTasks(ex concert.Executor) {
 	s.Helper()
 	s.returns("a Submit and a Map of other tasks", func() {
 		for n := range 4 {
@@ -305,9 +306,9 @@ func (s *suite) returns(what string, fn func()) {
 // hookCases returns the cases for the hooks of the executor.
 func hookCases(hooks []Hook) (all []testCase) {
 	for _, hook := range hooks {
-		for _, how := range misdeeds {
+		for _, how := range misbehaviors {
 			all = append(all, testCase{"UserCode/" + hook.Name + " " + how, "a hook that panics, exits or hangs affects only its own task, and Shutdown returns", func(s *suite) {
-				s.open = func(c Config) concert.Executor { return hook.Open(c, func() { commit(how) }) }
+				s.open = func(c Config) concert.Executor { return hook.Open(c, func() { misbehaveAs(how) }) }
 				s.misbehaves(userCodeKind{name: hook.Name, hangs: true, start: func(m *mischief) func() { return hook.Trigger(m.ctx, m.ex) }}, how)
 			}})
 		}
@@ -319,7 +320,7 @@ func hookCases(hooks []Hook) (all []testCase) {
 // already. An executor calls its methods when it cancels the task.
 var runningContextCases = func() (all []testCase) {
 	for _, method := range []string{"Err", "Done", "Value", "Deadline"} {
-		for _, how := range misdeeds {
+		for _, how := range misbehaviors {
 			all = append(all, testCase{"UserCode/" + method + " of a running task's context " + how, "Cancel and Shutdown return although a method of a running task's context misbehaves", func(s *suite) {
 				defer quietly()()
 				defer releaseHung()
@@ -330,7 +331,7 @@ var runningContextCases = func() (all []testCase) {
 				s.eventually("the task runs", func() bool { return g.entered() == 1 })
 				bad.armed.Store(true)
 				s.returns("Cancel", func() { f.Cancel() })
-				s.innocents(ex)
+				s.runsOtherTasks(ex)
 				s.shutdownReturns(ex, errors.New("time to go"))
 				g.open()
 				releaseHung()
@@ -342,7 +343,7 @@ var runningContextCases = func() (all []testCase) {
 }()
 
 var shutdownCauseCases = func() (all []testCase) {
-	for _, how := range misdeeds {
+	for _, how := range misbehaviors {
 		all = append(all, testCase{"UserCode/the cause of Shutdown's context " + how, "Shutdown returns although the cause of its context misbehaves", func(s *suite) {
 			defer quietly()()
 			defer releaseHung()

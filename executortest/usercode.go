@@ -267,7 +267,7 @@ var userCodeCases = []testCase{
 				s.Errorf("%s: %v; want the error of its context", ways[i], err)
 			}
 		}
-		s.innocents(ex)
+		s.runsOtherTasks(ex)
 	}},
 
 	{"MethodsHangMap", "a value whose method does not return delays neither other calls of the Map nor the end of its loop", func(s *suite) {

@@ -17,8 +17,8 @@ type Pool struct {
 	group *executor.WorkerGroup
 	queue *executor.TaskQueue // its mutex is mu
 
-	target  atomic.Int32 // the number of workers that Resize has set; changed with mu held
-	staffed atomic.Int32 // len(workers), to be read without mu; changed with mu held
+	target      atomic.Int32 // the number of workers that Resize has set; changed with mu held
+	workerCount atomic.Int32 // len(workers), to be read without mu; changed with mu held
 
 	initCtx    context.Context // the context for Options.Init
 	cancelInit context.CancelCauseFunc
@@ -36,8 +36,8 @@ type Pool struct {
 	gone chan struct{} // closed when the pool is closed and has no workers
 }
 
-// made panics if the Pool is nil, or was not created by New.
-func (p *Pool) made() {
+// mustExist panics if the Pool is nil, or was not created by New.
+func (p *Pool) mustExist() {
 	if p == nil || p.group == nil {
 		panic("goroutines: the Pool is nil or zero: make it with New")
 	}
@@ -45,7 +45,7 @@ func (p *Pool) made() {
 
 // Execute implements [concert.Executor].
 func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
-	p.made()
+	p.mustExist()
 	p.group.Adopt(t)
 	return p.queue.Push(ctx, p.group, t)
 }
@@ -62,7 +62,7 @@ func (p *Pool) wakeLocked() {
 		p.waking = true
 		w := p.idle[n-1]
 		p.idle = p.idle[:n-1]
-		w.rouse()
+		w.wakeUp()
 		return
 	}
 	if len(p.workers) < int(p.target.Load()) {
@@ -72,7 +72,7 @@ func (p *Pool) wakeLocked() {
 
 // Width implements [concert.Executor]: it returns the number of workers.
 func (p *Pool) Width() int {
-	p.made()
+	p.mustExist()
 	return int(p.target.Load())
 }
 
@@ -95,7 +95,7 @@ func (p *Pool) Resize(n int) {
 	}
 	// The woken workers find that there are too many, and leave.
 	for _, w := range p.idle[len(p.idle)-surplus:] {
-		w.rouse()
+		w.wakeUp()
 	}
 	p.idle = p.idle[:len(p.idle)-surplus]
 }
@@ -110,7 +110,7 @@ func (p *Pool) refuse(reason error) {
 		p.queue.CloseLocked(reason)
 	}
 	for _, w := range p.idle {
-		w.rouse()
+		w.wakeUp()
 	}
 	p.idle = nil
 	p.endLocked()
@@ -134,7 +134,7 @@ func (p *Pool) endLocked() {
 // at once an error that wraps [concert.ErrDeadlock]. The pool refuses new
 // tasks, and its goroutines end when all tasks are done.
 func (p *Pool) Close() error {
-	p.made()
+	p.mustExist()
 	p.refuse(concert.ErrClosed)
 	if p.group.Within(context.Background()) {
 		return errWithin("Close")
@@ -147,7 +147,7 @@ func (p *Pool) Close() error {
 // itself, or with the context of one, it only refuses new tasks, and returns an
 // error that wraps [concert.ErrDeadlock], since it would wait for itself.
 func (p *Pool) Shutdown(ctx context.Context) error {
-	p.made()
+	p.mustExist()
 	p.refuse(concert.ErrClosed)
 	if p.group.Within(ctx) {
 		return errWithin("Shutdown")

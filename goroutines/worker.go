@@ -22,8 +22,8 @@ type worker struct {
 	wake  chan struct{} // has a buffer for one; an element tells the worker to look at the queue
 }
 
-// rouse wakes the worker, which sleeps.
-func (w *worker) rouse() { w.wake <- struct{}{} }
+// wakeUp wakes the worker, which sleeps.
+func (w *worker) wakeUp() { w.wake <- struct{}{} }
 
 // startWorkerLocked adds a worker to the pool, and starts its goroutine.
 func (p *Pool) startWorkerLocked() {
@@ -34,7 +34,7 @@ func (p *Pool) startWorkerLocked() {
 	}
 	w := &worker{p.group.Join(id), p, p.opts.Init == nil, make(chan struct{}, 1)}
 	p.workers = append(p.workers, w)
-	p.staffed.Add(1)
+	p.workerCount.Add(1)
 	go w.work()
 }
 
@@ -62,13 +62,13 @@ func (w *worker) take() *executor.Task {
 		w.ready = true
 		w.init()
 	}
-	if p.staffed.Load() <= p.target.Load() {
+	if p.workerCount.Load() <= p.target.Load() {
 		if t := p.queue.Next(); t != nil {
 			return t
 		}
 	}
-	for roused := false; ; {
-		t, what := w.look(roused)
+	for woken := false; ; {
+		t, what := w.look(woken)
 		switch what {
 		case run, leave:
 			return t
@@ -88,7 +88,7 @@ func (w *worker) take() *executor.Task {
 				p.mu.Unlock()
 				w.Resume()
 			}
-			roused = true
+			woken = true
 		}
 	}
 }
@@ -105,11 +105,11 @@ const (
 
 // look locks the pool, and takes the next task from the queue. If there is
 // none, it adds the worker to Pool.idle, or removes the worker from the pool.
-func (w *worker) look(roused bool) (t *executor.Task, what todo) {
+func (w *worker) look(woken bool) (t *executor.Task, what todo) {
 	p := w.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if roused {
+	if woken {
 		p.waking = false
 	}
 	if len(p.workers) > int(p.target.Load()) {
@@ -145,7 +145,7 @@ func (w *worker) leaveLocked() {
 	w.Leave()
 	i := slices.Index(p.workers, w)
 	p.workers = slices.Delete(p.workers, i, i+1)
-	p.staffed.Add(-1)
+	p.workerCount.Add(-1)
 	p.free = append(p.free, w.ID())
 	p.left += w.Done()
 	p.endLocked()

@@ -48,7 +48,7 @@ func newRecord(e concert.Event) Record {
 //
 // If too many lines wait, a worker blocks until step 2.
 type records struct {
-	told chan struct{} // wakes the writer, because lines are waiting; has a buffer of one
+	wake chan struct{} // wakes the writer, because lines are waiting; has a buffer of one
 
 	mu      sync.Mutex
 	room    sync.Cond
@@ -59,7 +59,7 @@ type records struct {
 const mostWaiting = 1 << 20 // the number of waiting bytes from which a worker blocks
 
 func newRecords() *records {
-	r := &records{told: make(chan struct{}, 1)}
+	r := &records{wake: make(chan struct{}, 1)}
 	r.room.L = &r.mu
 	return r
 }
@@ -79,7 +79,7 @@ func (r *records) add(e concert.Event) {
 	}
 	r.waiting = append(append(r.waiting, line...), '\n')
 	select {
-	case r.told <- struct{}{}:
+	case r.wake <- struct{}{}:
 	default:
 	}
 }
@@ -109,7 +109,7 @@ func (s *screen) write(r *records, quit <-chan struct{}) {
 	var spare []byte
 	for last := false; !last; {
 		select {
-		case <-r.told:
+		case <-r.wake:
 		case <-quit:
 			last = true
 		}

@@ -61,7 +61,7 @@ func (e *encoder) encode(c *coder, v reflect.Value) error {
 	if e.depth == MaxDepth {
 		return errDeep
 	}
-	if err := e.fits(c.least); err != nil {
+	if err := e.fits(c.minLength); err != nil {
 		return err
 	}
 	if err := e.meter.spend(1); err != nil {

@@ -14,10 +14,10 @@ type coder struct {
 	encode func(*encoder, reflect.Value) error
 	decode func(*decoder, reflect.Value) error
 
-	least   int  // the minimum number of bytes of an encoding, see min_length.go
-	null    bool // the encoding of a value may be null
-	methods bool // the coder always runs user code, see user_code.go of package executor
-	dynamic bool // the coder may run user code, depending on the values in interfaces
+	minLength int  // the minimum number of bytes of an encoding, see min_length.go
+	null      bool // the encoding of a value may be null
+	methods   bool // the coder always runs user code, see user_code.go of package executor
+	dynamic   bool // the coder may run user code, depending on the values in interfaces
 }
 
 // coder returns the coder of a type.
@@ -30,7 +30,7 @@ func (c *Codec) coder(t reflect.Type) *coder {
 	// For types that contain each other, all coders must exist first.
 	known := make(map[reflect.Type]int)
 	for _, part := range b.building {
-		part.least = least(part.typ, known)
+		part.minLength = minLength(part.typ, known)
 		part.methods, part.dynamic = methodsIn(part.typ, make(map[reflect.Type]bool))
 	}
 	for typ, part := range b.building {

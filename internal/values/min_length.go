@@ -11,18 +11,18 @@ import (
 // too long. With the minimum length, the encoder refuses such an array before
 // it encodes the elements.
 
-// least returns the minimum length of the encoding of a value of type t, but
-// not more than math.MaxInt. known has the types that were computed before.
-func least(t reflect.Type, known map[reflect.Type]int) int {
+// minLength returns the minimum length of the encoding of a value of type t,
+// but at most math.MaxInt. known has the types that were computed before.
+func minLength(t reflect.Type, known map[reflect.Type]int) int {
 	if n, ok := known[t]; ok {
 		return n
 	}
-	n := leastOf(t, known)
+	n := computeMinLength(t, known)
 	known[t] = n
 	return n
 }
 
-func leastOf(t reflect.Type, known map[reflect.Type]int) int {
+func computeMinLength(t reflect.Type, known map[reflect.Type]int) int {
 	if isSpecial(t) || methodsOf(t) != nil {
 		return 1
 	}
@@ -36,7 +36,7 @@ func leastOf(t reflect.Type, known map[reflect.Type]int) int {
 	case reflect.Complex128:
 		return 19
 	case reflect.Array:
-		return leastPlus(1, leastTimes(t.Len(), leastElement(t.Elem(), known)))
+		return cappedSum(1, cappedProduct(t.Len(), minElementLength(t.Elem(), known)))
 	case reflect.Struct:
 		fs, err := fieldsOf(t)
 		if err != nil {
@@ -44,34 +44,34 @@ func leastOf(t reflect.Type, known map[reflect.Type]int) int {
 		}
 		n := 1
 		for _, f := range fs.encoded {
-			n = leastPlus(n, 1+len(f.name))
-			n = leastPlus(n, least(t.Field(f.index).Type, known))
+			n = cappedSum(n, 1+len(f.name))
+			n = cappedSum(n, minLength(t.Field(f.index).Type, known))
 		}
 		return n
 	}
 	return 1
 }
 
-// leastElement is least for an element of an array or a slice. The bytes of
-// numbers may be encoded without a head for each number.
-func leastElement(t reflect.Type, known map[reflect.Type]int) int {
+// minElementLength is minLength for an element of an array or a slice. The
+// bytes of numbers may be encoded without a head for each number.
+func minElementLength(t reflect.Type, known map[reflect.Type]int) int {
 	if methodsOf(t) == nil && typedTags[t.Kind()] != 0 {
 		return 1
 	}
-	return least(t, known)
+	return minLength(t, known)
 }
 
-// leastPlus adds two numbers that are not negative. It returns at most
+// cappedSum adds two numbers that are not negative. It returns at most
 // math.MaxInt.
-func leastPlus(a, b int) int {
+func cappedSum(a, b int) int {
 	if a > math.MaxInt-b {
 		return math.MaxInt
 	}
 	return a + b
 }
 
-// leastTimes is leastPlus for the product of two numbers.
-func leastTimes(a, b int) int {
+// cappedProduct is cappedSum for the product of two numbers.
+func cappedProduct(a, b int) int {
 	if over, n := bits.Mul64(uint64(a), uint64(b)); over == 0 && n <= math.MaxInt {
 		return int(n)
 	}

@@ -98,7 +98,7 @@ func TestMinLength_ZeroValues(t *testing.T) {
 		}{}, true},
 	} {
 		p := reflectPtr(reflect.ValueOf(x.v))
-		got := c.coder(p.Elem().Type()).least
+		got := c.coder(p.Elem().Type()).minLength
 		b, err := c.Encode(nil, p, nil)
 		if err != nil {
 			if got != 1 {

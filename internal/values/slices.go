@@ -64,7 +64,7 @@ func (el *elements) encode(e *encoder, v reflect.Value) error {
 		}
 		return err
 	}
-	if err := e.fits(leastTimes(n, el.elem.least)); err != nil {
+	if err := e.fits(cappedProduct(n, el.elem.minLength)); err != nil {
 		return err
 	}
 	e.head(majorArray, uint64(n))
