@@ -173,14 +173,20 @@ func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, 
 		r.decodeAsync(codec, worker, result)
 		return
 	}
-	r.finish(worker, out, toCause(t.context(), t.ctx.Parent, err))
+	if err != nil {
+		err = toCause(t.context(), t.ctx.Parent, err)
+	}
+	r.finish(worker, out, err)
 }
 
 // finish settles the call, unless it has settled already.
 func (r *remoteCall[In, Out]) finish(worker int, out Out, err error) {
 	t := &r.future.task
 	if t.move(running, finishing) || t.move(claimed, finishing) {
-		r.future.value, r.future.err = out, t.failure(err)
+		r.future.value = out
+		if err != nil {
+			r.future.err = t.failure(err)
+		}
 		(*call[In, Out])(r).end(finished, nil, worker)
 	}
 }

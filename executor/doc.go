@@ -51,7 +51,8 @@
 //	executor.go, worker.go, batch.go          what an executor implements and calls
 //	task_queue*.go, shutdown.go               the queue and the shutdown of an executor
 //	task.go, submit.go, try_submit.go         a task, and how it is made
-//	future.go, expire.go                      its handle, and the end of the submitter's context
+//	future.go                                 its handle
+//	task_cancel.go, expire.go                 cancellation, and the end of the submitter's context
 //	foreign_context.go                        contexts of a type of the program
 //	task_wait.go, arrivals.go                 waiting for one task, and for several
 //	carrier.go, deadlock*.go                  the wait graph
@@ -61,7 +62,7 @@
 //	register.go, declare.go, relay.go         functions with a name, and calls that are encoded
 //	error*.go, panic*.go                      errors, and how they are sent
 //	user_code.go, isolated.go                 methods of the program, on other goroutines
-//	observer.go, input.go, display_names.go   events, labels, names of functions in texts
+//	observer.go, input.go, identity.go        events, labels, names of functions in texts
 //	lock.go                                   locks that a task holds
 //
 // # The corners

@@ -155,14 +155,6 @@ func topLevel(code uintptr) bool {
 	return strings.Count(name, ".") == 1 && !strings.HasSuffix(name, "-fm") && !strings.Contains(name, "[")
 }
 
-// codePointer returns the address at which the code of a function starts.
-func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
-
-// valuePointer returns the function value as a pointer: the address of the
-// closure, or of the function's entry in the program's data. Two closures with
-// the same code have different addresses while both are reachable.
-func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
-
 // Find returns the function that is registered under name. If no
 // function is, the error wraps [ErrNotRegistered].
 func Find(name string) (*Function, error) {

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,63 +132,6 @@ func (t *Task) settle(to uint64, s *carrier) {
 	t.watchers = nil
 	t.mu.Unlock()
 	t.notify(list, s)
-}
-
-// Fail settles with err a task that the executor has accepted and will not run.
-// It reports false, and changes nothing, if the task has started or settled.
-func (t *Task) Fail(err error) bool { return t.fail(err, nil) }
-
-// fail is Fail on the goroutine of carrier s, unless s is nil.
-func (t *Task) fail(err error, s *carrier) bool {
-	if !t.move(pending, settling) && !t.move(encoding, settling) {
-		return false
-	}
-	t.job.drop(t, err, s)
-	return true
-}
-
-// Cancel asks the task to end. A task that has not started never starts; its
-// error is ErrCanceled and cause (nil for none) to errors.Is. For a running
-// task, Cancel cancels the context. It reports whether the task had not
-// started.
-func (t *Task) Cancel(cause error) bool {
-	for {
-		switch t.state() {
-		case pending, encoding:
-			if !t.Fail(&neverStarted{cause}) {
-				continue
-			}
-			if t.group != nil {
-				t.group.queue.Dropped()
-			}
-			return true
-		case copying:
-			runtime.Gosched() // another goroutine will leave this short state soon
-			continue
-		case claimed:
-			if !t.group.remote.Withdraw(t) {
-				if cause == nil {
-					cause = ErrCanceled
-				}
-				t.job.interrupt(t, cause)
-				return false
-			}
-			if !t.move(claimed, settling) {
-				continue
-			}
-			t.job.drop(t, &neverStarted{cause}, nil)
-			t.group.queue.Dropped()
-			return true
-		case settling:
-			return true
-		case running:
-			if cause == nil {
-				cause = ErrCanceled
-			}
-			t.job.interrupt(t, cause)
-		}
-		return false
-	}
 }
 
 // Waiting reports whether an executor has the task and has neither started nor

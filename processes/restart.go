@@ -135,6 +135,19 @@ func (p *Pool) restartLocked(number int) {
 	p.restarts.paused[timer] = true
 }
 
+// refillLocked replaces the active worker with that number, by the standby
+// worker if there is one. It starts a new worker. If id is noNumber, it only
+// starts a standby worker.
+func (p *Pool) refillLocked(id int) {
+	if n := len(p.standby); id != noNumber && !p.ended && n > 0 && p.active[id] == nil {
+		w := p.standby[n-1]
+		p.standby = p.standby[:n-1]
+		p.activateLocked(w, id)
+		id = noNumber
+	}
+	p.restartLocked(id)
+}
+
 // stopPausesLocked cancels the starts that are delayed by a pause.
 func (p *Pool) stopPausesLocked() {
 	for timer := range p.restarts.paused {

@@ -265,19 +265,6 @@ func (p *Pool) activateLocked(w *worker, id int) {
 	go w.dispatch()
 }
 
-// refillLocked replaces the active worker with that number, by the standby
-// worker if there is one. It starts a new worker. If id is noNumber, it only
-// starts a standby worker.
-func (p *Pool) refillLocked(id int) {
-	if n := len(p.standby); id != noNumber && !p.ended && n > 0 && p.active[id] == nil {
-		w := p.standby[n-1]
-		p.standby = p.standby[:n-1]
-		p.activateLocked(w, id)
-		id = noNumber
-	}
-	p.restartLocked(id)
-}
-
 // startFailedLocked counts the death of a worker that did not become ready. It
 // reports whether the caller must log the death.
 func (p *Pool) startFailedLocked(id, generation int, err error) bool {

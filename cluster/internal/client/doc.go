@@ -13,10 +13,10 @@
 //	   |
 //	future
 //
-// The other files: kept_results.go finds results of tasks with ids, cancel.go
-// and close.go cancel calls, audit.go asks the servers about calls that have
-// been outstanding for long, task_options.go has ids and retry options, and
-// for_tests.go is for tests.
+// The other files: find_kept.go finds results of tasks with ids, reroute.go
+// sends calls to other workers, cancel.go and close.go cancel calls, audit.go
+// asks the servers about calls that have been outstanding for long,
+// task_options.go has ids and retry options, and for_tests.go is for tests.
 //
 // Package worker has the other side of a cluster. Neither package imports the
 // other.

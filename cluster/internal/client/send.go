@@ -262,40 +262,6 @@ func (e *Executor) hasEnded(c *call) bool {
 	return c.ended
 }
 
-// reroute handles capability sets that have had no workers for WorkerTimeout,
-// for example because the workers run a new version of the program. It sends
-// the calls of such a set to workers with another set. It does not remove the
-// first message; if a worker runs that task nevertheless, one result counts.
-// since has the time since which each set has had no workers.
-func (e *Executor) reroute(since map[string]time.Time) {
-	var moved []*call
-	e.mu.Lock()
-	for c := range e.inflight {
-		if e.members.HasWorkers(c) {
-			delete(since, c)
-		} else if _, known := since[c]; !known {
-			since[c] = time.Now()
-		}
-	}
-	for _, c := range e.calls {
-		if began, missing := since[c.setName]; !c.published || !missing || time.Since(began) < e.conn.Times.WorkerTimeout {
-			continue
-		}
-		for to := range e.members.Offers(c.queue.function, c.queue.signature) {
-			e.setRetryingLocked(c, false)
-			e.inflight[c.setName]--
-			e.inflight[to]++
-			c.queue.sent[c.setName]--
-			c.queue.sent[to]++
-			c.setName, c.rerouted = to, true
-			moved = append(moved, c)
-			break
-		}
-	}
-	e.mu.Unlock()
-	e.publish(moved...)
-}
-
 // signature returns the digest of the types of a function.
 func (e *Executor) signature(function string) string {
 	f, err := executor.Find(function)

@@ -15,8 +15,9 @@
 //	heartbeat.go   heartbeats and the capability set
 //	fetch.go       requests for tasks
 //	run.go         a task from its arrival to its result
+//	queue.go       tasks that wait for a slot, or for memory
 //	memory.go      the bytes of held tasks
-//	publish.go     outcomes, and the acknowledgment of tasks
+//	outcome.go     outcomes, and the acknowledgment of tasks
 //	retry.go       failed attempts
 //	deadletter.go  abandoned tasks
 //	release.go     tasks that a stopping worker returns

@@ -84,12 +84,6 @@ type worker struct {
 	givenBack map[uint32]uint32         // guarded by mu: by frame, the first call that was given back
 }
 
-var started = time.Now()
-
-// uptime returns how long this process has run. It reads one clock, and so is
-// faster than time.Now, which reads two.
-func uptime() time.Duration { return time.Since(started) }
-
 // Run runs the tasks of a pool until the pool has no more for this worker. text
 // is the value of EnvName. Run returns the exit code of this process.
 func Run(text string) int {

@@ -1,9 +1,11 @@
 package executor
 
 import (
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
+	"unsafe"
 )
 
 // identity identifies the function that a task calls, to find the name of the
@@ -17,6 +19,14 @@ type identity struct {
 func identityOf[F any](fn F) identity {
 	return identity{uintptr(valuePointer(fn)), codePointer(fn)}
 }
+
+// codePointer returns the address at which the code of a function starts.
+func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
+
+// valuePointer returns the function value as a pointer: the address of the
+// closure, or of the function's entry in the program's data. Two closures with
+// the same code have different addresses while both are reachable.
+func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
 
 // name returns the registered name of the function, or else the one that
 // package runtime knows.

@@ -85,51 +85,18 @@ func (d *service) onHint(m *client.Msg) {
 	d.nc.Publish(wire.RelayedHint(m.Subject), m.Data)
 }
 
-// onResend serves a ResendRequest.
-func (d *service) onResend(m *client.Msg) {
-	var said wire.ResendReply
-	var err error
-	if said.Found, err = d.resend(m.Data); err != nil {
-		said.Error = err.Error()
+// onPull sends a Pull of the worker with a key to a consumer. The messages go
+// to this worker only. If there is no such consumer, the worker receives
+// nothing.
+func (d *service) onPull(key string, m *client.Msg) {
+	var p wire.Pull
+	if wire.Unmarshal(m.Data, &p) != nil || p.Stream != wire.TaskStream && p.Stream != wire.CancelStream {
+		return
 	}
-	if body, err := wire.Marshal(&said); err == nil {
-		m.Respond(body)
+	if !wire.ValidToken(p.Consumer) || !wire.ValidToken(p.Inbox) {
+		return
 	}
-}
-
-const codeMaxPerSubject = 10077 // of NATS: maximum messages per subject exceeded
-
-// resend sends the kept result of an id of a client to a session of this
-// client. It reports whether there is one.
-func (d *service) resend(body []byte) (bool, error) {
-	var r wire.ResendRequest
-	if err := wire.Unmarshal(body, &r); err != nil {
-		return false, fmt.Errorf("unknown request: %w", err)
+	if body, err := p.Request(); err == nil {
+		d.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+p.Stream+"."+p.Consumer, wire.DeliverSubject(key, p.Inbox), body)
 	}
-	if !wire.ValidToken(r.Client) || !wire.ValidToken(r.Number) || !wire.ValidToken(r.Session) {
-		return false, errors.New("invalid id of a task")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-	defer cancel()
-	id := wire.TaskID{Client: r.Client, Number: r.Number}
-	kept, err := d.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+wire.KeptStream+"."+wire.ResultSubject(id), nil)
-	if err != nil {
-		return false, err
-	}
-	if len(kept.Data) == 0 && kept.Header.Get(jetstream.SubjectHeader) != "" {
-		return false, errors.New("the kept result is empty") // an empty message would end the session's request for results
-	}
-	if kept.Header.Get(jetstream.SubjectHeader) == "" { // only a message of the stream has this header
-		if status := kept.Header.Get("Status"); status != "404" {
-			return false, fmt.Errorf("%s: %s %s", wire.ResultSubject(id), status, kept.Header.Get("Description"))
-		}
-		return false, nil
-	}
-	id.Session = r.Session
-	_, err = d.js.Publish(ctx, wire.ResultSubject(id), kept.Data)
-	var refused *jetstream.APIError
-	if errors.As(err, &refused) && refused.ErrorCode == codeMaxPerSubject {
-		err = nil
-	}
-	return err == nil, err
 }
