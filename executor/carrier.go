@@ -49,8 +49,8 @@ type carrier struct {
 // start moves a pending task to running. It reports false if the submitter's
 // context has ended, or the task was no longer pending.
 func (s *carrier) start(t *Task) bool {
-	if cause, ended := t.parentEnd(s); ended {
-		t.fail(&neverStarted{cause}, s)
+	if t.ctx.Parent.Err() != nil {
+		t.fail(&neverStarted{context.Cause(t.ctx.Parent)}, s)
 		return false
 	}
 	if !t.move(pending, running) {

@@ -95,11 +95,24 @@ var graph struct {
 
 // wait is a wait in which a carrier is suspended.
 type wait struct {
-	ctx   context.Context
-	ready <-chan struct{} // the wait ends when ready is closed or has an element in its buffer, or ctx ends
+	ctx   context.Context // nil if it is foreign
+	done  <-chan struct{} // Done of ctx
+	ready <-chan struct{} // the wait ends when ready is closed or has an element in its buffer, or done is closed
 	on    []*Task         // the wait ends when one of these tasks settles; nil if it waits for no task
 	room  *WorkerGroup    // the wait ends when this group takes a task from its queue; nil if it does not wait for room
+	early bool            // whether the wait can end before the awaited event; used if ctx is nil
 	over  bool            // guarded by graph.mu: the wait has ended, and the carrier has a ticket
+}
+
+// newWait returns a wait with ctx. It calls the methods of a foreign context
+// now, because they must not be called with graph.mu held.
+func newWait(ctx context.Context, ready <-chan struct{}, on []*Task, room *WorkerGroup) *wait {
+	b := &wait{ctx: ctx, done: ctx.Done(), ready: ready, on: on, room: room}
+	if foreign(ctx) {
+		b.early = endsEarly(ctx, b.done)
+		b.ctx = nil
+	}
+	return b
 }
 
 // block suspends the carrier until ready is closed or has an element, or ctx
@@ -107,7 +120,7 @@ type wait struct {
 // queue makes ready when it has room. If both are nil, an event outside of the
 // graph makes ready.
 func (s *carrier) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) error {
-	b := &wait{ctx: ctx, ready: ready, on: on, room: room}
+	b := newWait(ctx, ready, on, room)
 	for {
 		changed, err := s.suspend(b, self)
 		if err == errNotTop {
@@ -242,8 +255,13 @@ func (b *wait) external() bool { return len(b.on) == 0 && b.room == nil || b.end
 // ended reports whether the wait has ended, although its carrier may not have
 // continued yet.
 func (b *wait) ended() bool {
-	if b.over || b.ctx.Err() != nil {
+	if b.over {
 		return true
+	}
+	select {
+	case <-b.done:
+		return true
+	default:
 	}
 	if cap(b.ready) > 0 {
 		return len(b.ready) > 0
@@ -256,16 +274,23 @@ func (b *wait) ended() bool {
 	}
 }
 
-// canEnd reports whether the wait can end before the awaited event: at a
-// deadline, or because its context was derived from the task's own and can be
-// canceled. Cancellation of the whole task does not count, because every task
-// can be canceled.
+// canEnd reports whether the wait can end before the awaited event.
 func (b *wait) canEnd() bool {
-	if _, ok := b.ctx.Deadline(); ok {
+	if b.ctx == nil {
+		return b.early
+	}
+	return endsEarly(b.ctx, b.done)
+}
+
+// endsEarly reports whether a wait with ctx can end before the awaited event:
+// at a deadline, or because ctx was derived from the task's own context and can
+// be canceled. Cancellation of the whole task does not count, because every
+// task can be canceled. done is the result of ctx.Done.
+func endsEarly(ctx context.Context, done <-chan struct{}) bool {
+	if _, ok := ctx.Deadline(); ok {
 		return true
 	}
-	done := b.ctx.Done()
-	own, ok := b.ctx.Value(ownKey{}).(context.Context)
+	own, ok := ctx.Value(ownKey{}).(context.Context)
 	return done != nil && (!ok || done != own.Done())
 }
 

@@ -323,3 +323,27 @@ func ExampleReleaserOf() {
 	// block
 	// acquire
 }
+
+// requestContext is a context of the program's own type.
+type requestContext struct {
+	context.Context
+	closed bool
+}
+
+// Err panics after the request was closed.
+func (c *requestContext) Err() error {
+	if c.closed {
+		panic("the request was closed")
+	}
+	return c.Context.Err()
+}
+
+// A server that looks at the contexts of many requests isolates them first.
+func ExampleIsolate() {
+	request := &requestContext{Context: context.Background()}
+	ctx, stop := executor.Isolate(request)
+	defer stop()
+	request.closed = true
+	fmt.Println(ctx.Err())
+	// Output: <nil>
+}

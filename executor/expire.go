@@ -26,12 +26,11 @@ func (t *Task) expire() {
 }
 
 // queuedEnd returns a channel that is closed when the submitter's context ends,
-// for a wait with ctx. It returns nil if the task is not in a queue, if ctx
-// ends with the submitter's context, or if the type of the submitter's context
-// belongs to the program.
+// for a wait with ctx. It returns nil if the task is not in a queue, or if ctx
+// ends with the submitter's context.
 func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 	parent := t.ctx.Parent
-	if t.state() != pending || foreign(parent) || ctx == parent {
+	if t.state() != pending || ctx == parent {
 		return nil
 	}
 	return parent.Done()

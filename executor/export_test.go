@@ -30,12 +30,5 @@ func VerifyGraph() (stop func() (all, wrong int)) {
 	}
 }
 
-// Foreign reports whether a remote executor would replace ctx.
+// Foreign reports whether Submit would replace ctx.
 func Foreign(ctx context.Context) bool { return foreign(ctx) }
-
-// ReplaceContext returns the context with which a remote executor replaces a
-// context of the program's own type, and a function that ends its goroutine.
-func ReplaceContext(ctx context.Context) (replaced context.Context, stop func()) {
-	c := newForeignContext(ctx)
-	return c, c.stop
-}

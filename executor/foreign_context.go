@@ -6,116 +6,113 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"concert/internal/lazy"
 )
 
 // A program may implement context.Context with a type of its own. The methods
-// of such a foreign context may panic, end their goroutine or never return. An
-// executor on goroutines calls them on the goroutine that runs the task. A
-// remote executor calls the methods of all tasks' contexts under its locks. So
-// when a remote executor accepts a task, a foreignContext replaces the task's
-// context if that is foreign.
+// of such a foreign context may panic, end their goroutine or never return. But
+// executors call methods of tasks' contexts under locks, and on goroutines that
+// other tasks need. Package context calls them, too: when a derived context is
+// made, when it is canceled, and on goroutines of its own.
+//
+// So a foreignContext replaces each foreign context, before another goroutine
+// can find it. These places replace contexts:
+//
+//	Submit, TrySubmit, Relay, Go   the context of the task (replaceForeign)
+//	Map                            the context of the Map (newMapRun)
+//	package loop                   the contexts of coroutines (Isolate)
+//	waits of tasks                 see newWait
+//
+// Package context is never given a foreign context as a parent. A context of a
+// task, or of an item of a Map, is not foreign, and neither are its parents.
 
-// foreignContext replaces a context of the program's own type. Its Err, Done
-// and Deadline call no method of the replaced context.
+// foreignContext replaces a context of the program's own type. Its methods call
+// no method of the replaced context, except for values that the program looks
+// up.
 type foreignContext struct {
-	context.Context                 // ends when ending does
-	ending          *lazy.Ending    // receives the Err and the cause of the replaced context when that has ended
+	context.Context                 // ends when the replaced context ends; has no values
 	values          context.Context // the replaced context
-	done            <-chan struct{} // Done of the replaced context; may be nil
+	done            <-chan struct{} // Done of the replaced context if ending is used; otherwise nil
 	deadline        time.Time
 	hasDeadline     bool
-	label           any         // the value of labelKey
-	mute            atomic.Bool // a call of the replaced context's Value has not returned in time; Value is not called again
-	stop            func()      // ends the goroutine that waits until values is done
+	captured        []any  // the values that the replaced context had at first for capturedKeys
+	stop            func() // ends the goroutine that waits for done, and ends the context
 }
 
-// endTime bounds how long Err waits for the methods that say how the replaced
-// context has ended.
+// capturedKeys are the keys whose values executors and waits look up in the
+// contexts of tasks.
+var capturedKeys = []any{workerKey{}, ownKey{}, releaserKey{}, numberKey{}, labelKey{}}
+
+// CaptureValue adds a key of context values that an executor looks up in the
+// contexts of tasks, under locks or on goroutines that other tasks need. The
+// context of a task then has the value that the submitter's context has at the
+// Submit or Map: later lookups do not call the Value method of a context type
+// of the program. Call CaptureValue only while packages are initialized.
+func CaptureValue(key any) { capturedKeys = append(capturedKeys, key) }
+
+// endTime bounds how long the methods of the replaced context may take to say
+// how it has ended.
 const endTime = 100 * time.Millisecond
 
-// valueTime bounds a call of the replaced context's Value. An executor calls
-// Value for a few keys of its own.
-const valueTime = time.Second
-
-// Deadline returns the deadline that the replaced context had at first.
-func (c *foreignContext) Deadline() (time.Time, bool) { return c.deadline, c.hasDeadline }
-
-// Err returns the error of the replaced context as soon as its Done channel is
-// closed, and not only when another goroutine has noticed: an executor that
-// calls Err before it starts a task does not start one whose context has ended.
-// If the methods of the replaced context do not say within endTime how it has
-// ended, it counts as canceled.
-func (c *foreignContext) Err() error {
-	if err := c.Context.Err(); err != nil {
-		return err
+// Isolate returns a context that replaces ctx if ctx, or a context that it
+// wraps, is of a type of the program, and otherwise ctx. Methods of the
+// returned context do not call methods of ctx, whose behavior is unknown. There
+// is one exception: Value does, for a key that is not passed to [CaptureValue].
+// Call stop when the returned context is no longer used. Isolate is for code
+// that calls methods of contexts on goroutines, or under locks, that other code
+// needs. It blocks until methods of ctx have returned.
+func Isolate(ctx context.Context) (isolated context.Context, stop func()) {
+	if !foreign(ctx) {
+		return ctx, func() {}
 	}
-	select {
-	case <-c.done:
-	default:
-		return nil
-	}
-	t := time.NewTimer(endTime)
-	defer t.Stop()
-	select {
-	case <-c.Context.Done():
-	case <-t.C:
-		c.ending.End(context.Canceled, nil)
-	}
-	return c.Context.Err()
+	c := newForeignContext(ctx)
+	return c, c.stop
 }
 
-// Value calls the Value method of the replaced context on a goroutine of its
-// own, except for keys that package context uses for cancellation. It returns
-// nil if the method fails or does not return within a second. After a call that
-// did not return in time, it does not call the method again.
-func (c *foreignContext) Value(key any) any {
-	if v := c.Context.Value(key); v != nil {
-		return v
+// replaceForeign is Isolate for a context that a task ends when it settles.
+func replaceForeign(ctx context.Context) context.Context {
+	if foreign(ctx) {
+		return newForeignContext(ctx)
 	}
-	if key == (labelKey{}) {
-		return c.label
-	}
-	if c.mute.Load() {
-		return nil
-	}
-	v, ok := foreignValue(c.values, key)
-	if !ok {
-		c.mute.Store(true)
-	}
-	return v
-}
-
-// foreignValue calls the Value method of a context of the program's own type on
-// another goroutine. The value is nil if the method fails or does not return
-// within valueTime. ok is false only if the method did not return in time.
-func foreignValue(ctx context.Context, key any) (v any, ok bool) {
-	v, failure := CallIsolated(valueTime, func() any { return ctx.Value(key) })
-	_, hangs := failure.(noReturnError)
-	return v, !hangs
+	return ctx
 }
 
 // newForeignContext returns a foreignContext that replaces ctx. It calls
 // methods of ctx on another goroutine and blocks until they return.
+//
+// Most foreign contexts embed a context of package context, and have its Done.
+// Then the foreignContext is derived from that one. Otherwise a goroutine waits
+// for Done, and then calls Err and asks for the cause.
 func newForeignContext(ctx context.Context) *foreignContext {
-	ending := lazy.NewEnding()
-	inner, cancel := context.WithCancelCause(ending)
-	c := &foreignContext{Context: inner, ending: ending, values: ctx, stop: func() { cancel(nil) }}
+	c := &foreignContext{values: ctx}
+	var standard context.Context
 	early := false
 	failure := guarded(func() {
 		c.deadline, c.hasDeadline = ctx.Deadline()
-		c.label = ctx.Value(labelKey{})
+		for _, key := range capturedKeys {
+			c.captured = append(c.captured, ctx.Value(key))
+		}
 		c.done = ctx.Done()
-		early = ctx.Err() != nil
+		if standard = lazy.StandardOf(ctx, c.done); standard == nil {
+			early = ctx.Err() != nil
+		}
 	})
+	if failure == nil && standard != nil {
+		inner, cancel := context.WithCancelCause(standard)
+		c.Context, c.done, c.stop = inner, nil, func() { cancel(nil) }
+		return c
+	}
+	ending := lazy.NewEnding()
+	inner, cancel := context.WithCancelCause(ending)
+	c.Context, c.stop = inner, func() { cancel(nil) }
 	switch {
 	case failure != nil:
 		ending.End(context.Canceled, contextFailure(ctx, failure))
 	case early:
-		c.end()
+		c.end(ending)
 	case c.done != nil:
 		stopped := make(chan struct{})
 		c.stop = sync.OnceFunc(func() { close(stopped); cancel(nil) })
@@ -123,20 +120,60 @@ func newForeignContext(ctx context.Context) *foreignContext {
 			select {
 			case <-stopped:
 			case <-c.done:
-				c.end()
+				c.end(ending)
 			}
 		}()
 	}
 	return c
 }
 
-// end ends the context with the error and the cause of the replaced context.
-func (c *foreignContext) end() {
-	var err, cause error
-	if failure := guarded(func() { err, cause = c.values.Err(), context.Cause(c.values) }); failure != nil {
-		err, cause = context.Canceled, contextFailure(c.values, failure)
+// end ends the context with the error and the cause of the replaced context. If
+// the methods of the replaced context do not return within endTime, the context
+// counts as canceled. The bound begins when the context is done, so contexts
+// that end together delay a task only once.
+func (c *foreignContext) end(ending *lazy.Ending) {
+	type end struct{ err, cause error }
+	e, failure := CallIsolated(endTime, func() end { return end{c.values.Err(), context.Cause(c.values)} })
+	switch failure.(type) {
+	case nil:
+	case noReturnError:
+		e = end{context.Canceled, nil}
+	default:
+		e = end{context.Canceled, contextFailure(c.values, failure)}
 	}
-	c.ending.End(err, cause)
+	ending.End(e.err, e.cause)
+}
+
+// Deadline returns the deadline that the replaced context had at first.
+func (c *foreignContext) Deadline() (time.Time, bool) { return c.deadline, c.hasDeadline }
+
+// Err returns the error of the replaced context as soon as its Done channel is
+// closed, and not only when another goroutine has noticed: an executor that
+// calls Err before it starts a task does not start one whose context has ended.
+// Err blocks for endTime at most.
+func (c *foreignContext) Err() error {
+	select {
+	case <-c.done:
+		<-c.Context.Done()
+	default:
+	}
+	return c.Context.Err()
+}
+
+// Value returns a captured value. For a key of the program, it returns the
+// value of the replaced context.
+func (c *foreignContext) Value(key any) any {
+	if lazy.IsCancelKey(key) {
+		if v := c.Context.Value(key); v != nil {
+			return v
+		}
+	}
+	for i, k := range capturedKeys {
+		if k == key && i < len(c.captured) {
+			return c.captured[i]
+		}
+	}
+	return c.values.Value(key)
 }
 
 // contextFailure returns the error of a task whose context has a method that
@@ -146,108 +183,93 @@ func contextFailure(ctx context.Context, failure error) error {
 }
 
 // maxContexts bounds how many nested contexts foreign examines.
-const maxContexts = 64
+const maxContexts = 1000
 
 // foreign reports whether a method of ctx, or of a context that it wraps, may
 // be code of the program.
 func foreign(ctx context.Context) bool {
-	v := reflect.ValueOf(ctx)
 	for range maxContexts {
-		v = reflect.Indirect(v)
-		if !v.IsValid() {
-			return true // a nil pointer
+		switch c := ctx.(type) {
+		case nil:
+			return true // a struct or pointer of package context that it did not make
+		case *taskContext, *itemContext, *mapContext, *foreignContext:
+			return false // nor are their parents
+		case *callbackContext:
+			ctx = c.Context
+			continue
+		case *releasing:
+			ctx = c.Context
+			continue
+		case noWaitContext:
+			ctx = c.values
+			continue
 		}
-		wraps, ok := wrappers.Load(v.Type())
+		t := reflect.TypeOf(ctx)
+		known, ok := wrappers.Load(t)
 		if !ok {
-			wraps, _ = wrappers.LoadOrStore(v.Type(), wrapperOf(v.Type()))
+			known, _ = wrappers.LoadOrStore(t, wrapperOf(t))
 		}
-		w := wraps.(wrapper)
-		if w.field == nil {
+		w := known.(wrapper)
+		if !w.wraps {
 			return w.foreign
 		}
-		v = v.FieldByIndex(w.field).Elem()
+		data := (*[2]unsafe.Pointer)(unsafe.Pointer(&ctx))[1]
+		if data == nil {
+			return true // a nil pointer
+		}
+		ctx = *(*context.Context)(unsafe.Add(data, w.offset))
 	}
 	return true
 }
 
 // wrapper describes a type of contexts.
 type wrapper struct {
-	field   []int // index of the field with the wrapped context; nil if the type wraps none
-	foreign bool  // used if field is nil: whether the type belongs to the program
+	wraps   bool    // whether the type wraps a context and belongs to the standard library
+	offset  uintptr // of the wrapped context, in the struct
+	foreign bool    // used if wraps is false: whether the type belongs to the program
 }
 
 // wrappers has the wrapper of each reflect.Type that foreign has examined.
 var wrappers sync.Map
 
-// ownPath is the path of this package, and loopPath that of package loop.
-var (
-	ownPath  = reflect.TypeFor[Task]().PkgPath()
-	loopPath = strings.TrimSuffix(ownPath, "/executor") + "/loop"
-)
+// loopPath is the path of package loop.
+var loopPath = strings.TrimSuffix(reflect.TypeFor[Task]().PkgPath(), "/executor") + "/loop"
 
-// wrapperOf returns the wrapper of a type.
+// wrapperOf returns the wrapper of a type. The values of a type that wraps a
+// context are pointers to a struct, or structs with an interface, so an
+// interface with such a value contains a pointer to the struct.
 func wrapperOf(t reflect.Type) wrapper {
-	var names []string
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	switch t.PkgPath() {
-	case ownPath:
-		switch t {
-		case reflect.TypeFor[foreignContext](), reflect.TypeFor[mapContext]():
-			return wrapper{} // newMapping replaces a foreign context
-		case reflect.TypeFor[taskContext]():
-			names = []string{"ctx", "Parent"}
-		case reflect.TypeFor[itemContext]():
-			names = []string{"lazy", "Parent"}
-		case reflect.TypeFor[callbackContext](), reflect.TypeFor[releasing]():
-			names = []string{"Context"}
-		}
 	case loopPath:
-		return wrapper{}
+		return wrapper{} // its contexts wrap only contexts that Isolate has returned
 	case "context", "os/signal":
-		switch t.Name() {
-		case "backgroundCtx", "todoCtx":
-			return wrapper{}
-		case "withoutCancelCtx":
-			names = []string{"c"}
-		default:
-			names = []string{"Context"} // the other types embed the context that they wrap
-		}
-	}
-	var path []int
-	for _, name := range names {
-		if t.Kind() != reflect.Struct {
-			break
-		}
-		f, ok := t.FieldByName(name)
-		if !ok {
-			break
-		}
-		path, t = append(path, f.Index...), f.Type
-	}
-	if t != reflect.TypeFor[context.Context]() {
+	default:
 		return wrapper{foreign: true}
 	}
-	return wrapper{field: path}
-}
-
-// parentEnd reports whether the submitter's context is done, and the cause. A
-// context with a method that panics counts as done. If a method ends the
-// goroutine, parentEnd fails the task.
-func (t *Task) parentEnd(s *carrier) (cause error, ended bool) {
-	parent := t.ctx.Parent
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		if v := recover(); v != nil {
-			cause, ended = contextFailure(parent, NewPanicError(v)), true
-			return
-		}
-		t.fail(&neverStarted{contextFailure(parent, ErrGoexit)}, s)
-	}()
-	if ended = parent.Err() != nil; ended {
-		cause = context.Cause(parent)
+	name := "Context" // most types embed the context that they wrap
+	switch t.Name() {
+	case "backgroundCtx", "todoCtx":
+		return wrapper{}
+	case "withoutCancelCtx":
+		name = "c"
 	}
-	returned = true
-	return cause, ended
+	if t.Kind() != reflect.Struct {
+		return wrapper{foreign: true}
+	}
+	f, ok := t.FieldByName(name)
+	if !ok || f.Type != reflect.TypeFor[context.Context]() {
+		return wrapper{foreign: true}
+	}
+	offset := f.Offset
+	for outer, path := t, f.Index; len(path) > 1; path = path[1:] {
+		in := outer.Field(path[0])
+		if in.Type.Kind() != reflect.Struct {
+			return wrapper{foreign: true} // an embedded pointer
+		}
+		offset, outer = offset+in.Offset, in.Type
+	}
+	return wrapper{wraps: true, offset: offset}
 }

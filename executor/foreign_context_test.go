@@ -11,19 +11,33 @@ import (
 	"concert/executor"
 )
 
-// ownContext is a context of a type that package context does not know. If its
-// gate is set, Err waits for it.
-type ownContext struct {
+// ownContext is a context of a type that package context does not know.
+type ownContext struct{ context.Context }
+
+// relayContext is an ownContext with a Done channel of its own.
+type relayContext struct {
 	context.Context
-	gate chan struct{}
+	done chan struct{}
 }
 
-// Err blocks at the gate.
-func (c *ownContext) Err() error {
-	if c.gate != nil {
-		<-c.gate
+// newRelayContext returns a relayContext that ends with ctx.
+func newRelayContext(ctx context.Context) context.Context {
+	c := relayContext{ctx, make(chan struct{})}
+	context.AfterFunc(ctx, func() { close(c.done) })
+	return c
+}
+
+// Done returns the own channel.
+func (c relayContext) Done() <-chan struct{} { return c.done }
+
+// Err returns nil until the own channel is closed.
+func (c relayContext) Err() error {
+	select {
+	case <-c.done:
+		return c.Context.Err()
+	default:
+		return nil
 	}
-	return c.Context.Err()
 }
 
 // TestForeignContext_End: when a context of the program's own type ends, its
@@ -39,20 +53,29 @@ func TestForeignContext_End(t *testing.T) {
 		ctx, cancel := context.WithDeadlineCause(ctx, time.Now().Add(time.Hour), why)
 		return ctx, func() { <-ctx.Done(); cancel() }
 	}
+	embeds := func(ctx context.Context) context.Context { return &ownContext{ctx} }
 	for name, c := range map[string]struct {
-		begin func(context.Context) (context.Context, func())
-		want  error
-	}{"canceled": {canceled, context.Canceled}, "expired": {expired, context.DeadlineExceeded}} {
+		begin   func(context.Context) (context.Context, func())
+		own     func(context.Context) context.Context
+		delayed bool
+		want    error
+	}{
+		"canceled": {canceled, embeds, false, context.Canceled}, "expired": {expired, embeds, false, context.DeadlineExceeded},
+		"own Done, canceled": {canceled, newRelayContext, true, context.Canceled}, "own Done, expired": {expired, newRelayContext, true, context.DeadlineExceeded},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for range 100 {
 					inner, end := c.begin(t.Context())
-					ctx, stop := executor.ReplaceContext(&ownContext{Context: inner})
+					ctx, stop := executor.Isolate(c.own(inner))
 					below, cancel := context.WithCancel(ctx)
 					if err := ctx.Err(); err != nil {
 						t.Fatalf("before the end: %v", err)
 					}
 					end()
+					if c.delayed {
+						<-ctx.Done()
+					}
 					if err := ctx.Err(); err != c.want || context.Cause(ctx) != why {
 						t.Fatalf("just after the end: %v, %v; want %v, %v", err, context.Cause(ctx), c.want, why)
 					}
@@ -68,18 +91,42 @@ func TestForeignContext_End(t *testing.T) {
 	}
 }
 
-// TestForeignContext_ErrHangs: if a context has ended, and its Err does not
-// return, the replacement counts as canceled after some time.
+// stuckContext is a context with a Done channel of its own, whose Err waits for
+// the gate after the context has ended.
+type stuckContext struct {
+	context.Context
+	done, gate chan struct{}
+}
+
+// Done returns the own channel.
+func (c stuckContext) Done() <-chan struct{} { return c.done }
+
+// Err blocks at the gate after the end.
+func (c stuckContext) Err() error {
+	select {
+	case <-c.done:
+		<-c.gate
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// TestForeignContext_ErrHangs: if contexts have ended, and their Err does not
+// return, the replacements count as canceled after some time. Many such
+// contexts together do not take longer than one.
 func TestForeignContext_ErrHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inner, cancel := context.WithCancel(t.Context())
-		own := &ownContext{Context: inner}
-		ctx, stop := executor.ReplaceContext(own)
-		defer stop()
-		own.gate = make(chan struct{})
-		cancel()
+		own := stuckContext{t.Context(), make(chan struct{}), make(chan struct{})}
+		var all []context.Context
+		for range 100 {
+			ctx, stop := executor.Isolate(own)
+			defer stop()
+			all = append(all, ctx)
+		}
+		close(own.done)
 		begin := time.Now()
-		for range 2 {
+		for _, ctx := range all {
 			if err := ctx.Err(); err != context.Canceled {
 				t.Errorf("Err() = %v, want Canceled", err)
 			}
@@ -91,43 +138,30 @@ func TestForeignContext_ErrHangs(t *testing.T) {
 	})
 }
 
-// muteContext is a context whose Value does not return while its gate is
-// closed. It counts the calls.
-type muteContext struct {
-	context.Context
-	gate  chan struct{}
-	calls *atomic.Int64
-}
+type capturedKey struct{}
 
-// Value waits at the gate.
-func (c muteContext) Value(key any) any {
-	if key == (muteKey{}) {
-		c.calls.Add(1)
-		<-c.gate
-	}
-	return c.Context.Value(key)
-}
+func init() { executor.CaptureValue(capturedKey{}) }
 
-type muteKey struct{}
-
-// TestForeignContext_ValueHangs: the replacement waits only once for a Value
-// that does not return.
-func TestForeignContext_ValueHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := muteContext{context.WithValue(t.Context(), muteKey{}, "found"), make(chan struct{}), new(atomic.Int64)}
-		ctx, stop := executor.ReplaceContext(c)
+// TestCaptureValue: a replacement has the value of a captured key without a
+// call of the replaced context. It calls the replaced context for other keys.
+func TestCaptureValue(t *testing.T) {
+	type other struct{}
+	calls := new(atomic.Int64)
+	for name, outer := range map[string]context.Context{
+		"found":   context.WithValue(context.WithValue(t.Context(), capturedKey{}, "a"), other{}, "b"),
+		"missing": context.WithValue(t.Context(), other{}, "b"),
+	} {
+		ctx, stop := executor.Isolate(counted{outer, calls})
 		defer stop()
-		begin := time.Now()
-		for range 3 {
-			if v := ctx.Value(muteKey{}); v != nil {
-				t.Errorf("Value() = %v, want nil", v)
-			}
+		calls.Store(0)
+		want := outer.Value(capturedKey{})
+		if v := ctx.Value(capturedKey{}); v != want || calls.Load() != 0 {
+			t.Errorf("%s: the captured value = %v, want %v, after %d calls", name, v, want, calls.Load())
 		}
-		if n, took := c.calls.Load(), time.Since(begin); n != 1 || took > 2*time.Second {
-			t.Errorf("%d calls, in %v; want one", n, took)
+		if v := ctx.Value(other{}); v != "b" || calls.Load() != 1 {
+			t.Errorf("%s: the other value = %v after %d calls, want b after one", name, v, calls.Load())
 		}
-		close(c.gate)
-	})
+	}
 }
 
 // silent is a context that has ended, and whose Done returns nil.
@@ -143,8 +177,8 @@ func TestForeignContext_AlreadyEnded(t *testing.T) {
 	why := errors.New("enough")
 	canceled, cancel := context.WithCancelCause(t.Context())
 	cancel(why)
-	for _, own := range []context.Context{&ownContext{Context: canceled}, silent{canceled}} {
-		ctx, stop := executor.ReplaceContext(own)
+	for _, own := range []context.Context{&ownContext{canceled}, silent{canceled}} {
+		ctx, stop := executor.Isolate(own)
 		if ctx.Err() != context.Canceled || context.Cause(ctx) != why {
 			t.Errorf("%T: %v, %v; want Canceled, %v", own, ctx.Err(), context.Cause(ctx), why)
 		}

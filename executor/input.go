@@ -76,13 +76,7 @@ func (t *Task) input() *Input {
 	if r, ok := t.job.(*relay); ok && r.is.Input != nil {
 		return r.is.Input
 	}
-	var v any
-	if parent := t.ctx.Parent; foreign(parent) {
-		v, _ = foreignValue(parent, labelKey{})
-	} else {
-		v = parent.Value(labelKey{})
-	}
-	label, _ := v.(string)
+	label, _ := t.ctx.Parent.Value(labelKey{}).(string)
 	if label == "" {
 		return nil
 	}

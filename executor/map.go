@@ -120,10 +120,8 @@ func newMapRun[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 	s, _ := carrierOf(ctx)
 	m.onWorker = s != nil
 	m.labels = newLabels[In](ctx)
-	if foreign(ctx) {
-		f := newForeignContext(ctx)
-		ctx, m.caller, m.endForeign = f, f, f.stop
-	}
+	ctx, m.endForeign = Isolate(ctx)
+	m.caller = ctx
 	inner, cancel := context.WithCancelCause(ctx)
 	m.ctx, m.cancel = &mapContext{inner, ctx}, cancel
 	m.buffer.init()

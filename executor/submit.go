@@ -94,7 +94,7 @@ func newCall[In, Out any](ctx context.Context, fn func(context.Context, In) (Out
 func (c *call[In, Out]) init(ctx context.Context, fn func(context.Context, In) (Out, error), arg In) {
 	c.fn, c.arg = fn, arg
 	t := &c.future.task
-	t.ctx.Parent = ctx
+	t.ctx.Parent = replaceForeign(ctx)
 	t.job = c
 	t.fn = identityOf(fn)
 }
@@ -117,7 +117,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 	return false
 }
 
-func (c *call[In, Out]) interrupt(t *Task, cause error) { t.interrupt(cause) }
+func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.Cancel(cause) }
 
 func (c *call[In, Out]) drop(t *Task, err error, s *carrier) {
 	c.future.err = t.failure(err)

@@ -30,8 +30,7 @@ type Task struct {
 	carrier atomic.Pointer[carrier]
 
 	// status holds the number of the task (0 unless observed) in its upper 56
-	// bits, then the bits watched and interrupted, then the state. The
-	// permitted transitions:
+	// bits, then the watched bit, then the state. The permitted transitions:
 	//
 	//	pending --> running --> finished                        on a local executor
 	//	pending --> copying --> claimed --> running --> finishing --> finished
@@ -86,10 +85,9 @@ const (
 	finished
 	canceledState
 
-	stateMask   = 0x3f
-	interrupted = 0x40 // see interrupt
-	watched     = 0x80
-	idShift     = 8
+	stateMask = 0x7f
+	watched   = 0x80
+	idShift   = 8
 )
 
 func (t *Task) state() uint64 { return t.status.Load() & stateMask }
@@ -125,8 +123,7 @@ func (t *Task) settle(to uint64, s *carrier) {
 		}
 	}
 	t.mu.Lock()
-	// Only watch, which needs the lock, and interrupt change the status now. If
-	// the interrupted bit is lost, a task that has settled is canceled again.
+	// Only watch changes the status now, and it needs the lock.
 	t.status.Store(t.status.Load()&^(stateMask|watched) | to)
 	list := t.watchers
 	t.watchers = nil

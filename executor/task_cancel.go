@@ -58,22 +58,3 @@ func (t *Task) Cancel(cause error) bool {
 		return false
 	}
 }
-
-// interrupt cancels the context of a running task. Package context then calls
-// methods of the submitter's context. If that is foreign, interrupt does not
-// wait until they return. It calls them only once, because Shutdown cancels
-// each task many times.
-func (t *Task) interrupt(cause error) {
-	if !foreign(t.ctx.Parent) {
-		t.ctx.Cancel(cause)
-		return
-	}
-	if t.status.Or(interrupted)&interrupted != 0 {
-		return
-	}
-	go func() {
-		if failure := guarded(func() { t.ctx.Cancel(cause) }); failure != nil {
-			logApart("concert: a running task could not be canceled", "task", t.Name(), "error", contextFailure(t.ctx.Parent, failure).Error())
-		}
-	}()
-}

@@ -99,9 +99,6 @@ func (g *WorkerGroup) Adopt(t *Task) {
 	if t.move(idle, pending) {
 		return // the task of a Map that returns with new inputs
 	}
-	if g.remote != nil && foreign(t.ctx.Parent) {
-		t.ctx.Parent = newForeignContext(t.ctx.Parent)
-	}
 	if g.observer != nil {
 		t.number()
 		t.observe(TaskSubmitted, nil)

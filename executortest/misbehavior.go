@@ -56,11 +56,16 @@ func (k badKey) String() string { misbehaveAs(misbehaviors[k]); return "bad" }
 
 var keys = concert.Register("executortest.keys", func(_ context.Context, m map[badKey]any) (int, error) { return len(m), nil })
 
-// badContext is a context with methods that misbehave once it is armed.
+// badContext is a context with a method that misbehaves once it is armed.
 type badContext struct {
 	context.Context
 	method, how string
 	armed       *atomic.Bool
+	done        chan struct{} // nil if the context has the Done channel of the embedded one
+}
+
+func newBadContext(ctx context.Context, method, how string) badContext {
+	return badContext{ctx, method, how, new(atomic.Bool), nil}
 }
 
 func (c badContext) misbehave(method string) {
@@ -70,10 +75,24 @@ func (c badContext) misbehave(method string) {
 }
 
 // Err misbehaves.
-func (c badContext) Err() error { c.misbehave("Err"); return c.Context.Err() }
+func (c badContext) Err() error {
+	c.misbehave("Err")
+	select {
+	case <-c.done:
+		return context.Canceled
+	default:
+		return c.Context.Err()
+	}
+}
 
 // Done misbehaves.
-func (c badContext) Done() <-chan struct{} { c.misbehave("Done"); return c.Context.Done() }
+func (c badContext) Done() <-chan struct{} {
+	c.misbehave("Done")
+	if c.done != nil {
+		return c.done
+	}
+	return c.Context.Done()
+}
 
 // Value misbehaves.
 func (c badContext) Value(key any) any { c.misbehave("Value"); return c.Context.Value(key) }
@@ -171,10 +190,10 @@ var userCodeKinds = []userCodeKind{
 		f := concert.Submit(m.ctx, m.ex, keys, arg)
 		return func() { <-f.Done() }
 	}},
-	{"Err of a context", false, true, badContextKind("Err")},
-	{"Done of a context", false, true, badContextKind("Done")},
-	{"Value of a context", false, true, badContextKind("Value")},
-	{"Deadline of a context", false, true, badContextKind("Deadline")},
+	{"Err of a context", false, false, badContextKind("Err")},
+	{"Done of a context", false, false, badContextKind("Done")},
+	{"Value of a context", false, false, badContextKind("Value")},
+	{"Deadline of a context", false, false, badContextKind("Deadline")},
 }
 
 // badContextKind is the kind for contexts with one method that misbehaves.
@@ -182,13 +201,9 @@ func badContextKind(method string) func(*mischief) func() {
 	return func(m *mischief) func() {
 		g := m.gate()
 		held := concert.Submit(m.suite.ctx, m.ex, hold, g)
-		bad := badContext{m.ctx, method, m.how, new(atomic.Bool)}
+		bad := newBadContext(m.ctx, method, m.how)
 		var futures []*concert.Future[int]
-		tasks := 3
-		if m.Shared {
-			tasks = 1 // only one task, because each one may block a worker
-		}
-		for n := range tasks {
+		for n := range 3 {
 			futures = append(futures, concert.Submit(bad, m.ex, square, n))
 		}
 		bad.armed.Store(true)
@@ -317,25 +332,35 @@ func hookCases(hooks []Hook) (all []testCase) {
 }
 
 // runningContextCases are the cases for the context of a task that runs
-// already. An executor calls its methods when it cancels the task.
+// already. An executor calls its methods when the task is canceled or ends.
 var runningContextCases = func() (all []testCase) {
 	for _, method := range []string{"Err", "Done", "Value", "Deadline"} {
 		for _, how := range misbehaviors {
-			all = append(all, testCase{"UserCode/" + method + " of a running task's context " + how, "Cancel and Shutdown return although a method of a running task's context misbehaves", func(s *suite) {
+			name := "UserCode/" + method + " of a running task's context " + how
+			rule := "Cancel and Shutdown return, and tasks end, although a method of a running task's context misbehaves"
+			all = append(all, testCase{name, rule, func(s *suite) {
 				defer quietly()()
 				defer releaseHung()
 				ex := s.executor(Config{Workers: 2, Grace: 100 * time.Millisecond, Observer: func(concert.Event) {}})
+				// One task has called Done of its context, and has a context
+				// with a Done channel of its own. The other task has not.
+				own := newBadContext(s.ctx, method, how)
+				own.done = make(chan struct{})
+				bad := newBadContext(s.ctx, method, how)
 				g := s.gate()
-				bad := badContext{s.ctx, method, how, new(atomic.Bool)}
-				f := concert.Submit(bad, ex, stubborn, g)
-				s.eventually("the task runs", func() bool { return g.entered() == 1 })
+				first := concert.Submit(own, ex, hold, g)
+				second := concert.Submit(bad, ex, stubborn, g)
+				s.eventually("the tasks run", func() bool { return g.entered() == 2 })
+				own.armed.Store(true)
 				bad.armed.Store(true)
-				s.returns("Cancel", func() { f.Cancel() })
+				close(own.done)
+				s.returns("the wait for the first task", func() { <-first.Done() })
+				s.returns("Cancel", func() { second.Cancel() })
 				s.runsOtherTasks(ex)
 				s.shutdownReturns(ex, errors.New("time to go"))
 				g.open()
-				releaseHung()
-				s.returns("the wait for the task", func() { <-f.Done() })
+				s.returns("the wait for the second task", func() { <-second.Done() })
+				s.returns("Close", func() { ex.Close() })
 			}})
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"concert/executor"
 )
 
 // taskContext is a context of a coroutine. The contexts of a loop form a tree.
@@ -34,6 +36,7 @@ type taskContext struct {
 
 	// Written before another goroutine can use the context:
 	shielded           bool             // whether the context continues when its parent ends
+	endValues          func()           // ends values if Isolate has returned it; may be nil
 	hasForeignAncestor bool             // whether the context or one of its ancestors has a listener
 	listener           *contextListener // listens to values if that is a foreign context that may end earlier; otherwise nil
 
@@ -84,12 +87,13 @@ func (tc *taskContext) init(t *Task, parent *taskContext, ctx context.Context) {
 		// earlier, or never end.
 		done = ctx.Done()
 		tc.shielded = done != parent.Done()
+		tc.values, tc.endValues = executor.Isolate(ctx)
 	}
 	l := t.loop
 	var listener *contextListener
 	if tc.shielded && done != nil {
-		listener = l.listen(tc, ctx)
-		if ctx.Err() != nil {
+		listener = l.listen(tc, tc.values)
+		if tc.values.Err() != nil {
 			listener.onEnd()
 		}
 	}
@@ -174,8 +178,12 @@ func (tc *taskContext) detachLocked() {
 	tc.prevSibling, tc.nextSibling, tc.detached = nil, nil, true
 }
 
-// removeListenerLocked stops the listener of tc, if it has one.
+// removeListenerLocked stops the listener of tc, if it has one, and ends
+// tc.values if Isolate has returned it.
 func (tc *taskContext) removeListenerLocked() {
+	if tc.endValues != nil {
+		tc.endValues() // calls no code of the program
+	}
 	if tc.listener != nil {
 		tc.task.loop.stoppedListeners = append(tc.task.loop.stoppedListeners, tc.listener)
 	}

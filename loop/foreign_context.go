@@ -3,11 +3,14 @@ package loop
 import (
 	"context"
 	"slices"
+
+	"concert/executor"
 )
 
 // contextListener listens to a foreign context, and ends a wait or a
 // taskContext with it. A foreign context is one that another package made:
-// package context or the program.
+// package context or the program. Methods of contexts of the program may panic
+// or block. So the loop only uses what executor.Isolate returns for them.
 //
 // The loop cannot know when a foreign context will end. So it reports no
 // deadlock while it listens to one.
@@ -15,8 +18,7 @@ import (
 // Package context reports an end on another goroutine, with a delay. But a
 // context that is derived from a taskContext ends at once when that ends. So
 // the loop polls the foreign contexts (pollContexts) before it advances virtual
-// time or reports a deadlock. Methods of foreign contexts may be code of the
-// program, and are called without mu.
+// time or reports a deadlock.
 type contextListener struct {
 	loop   *Loop
 	target any // a parked *Task, or a *taskContext
@@ -33,8 +35,10 @@ type contextListener struct {
 // listen starts to listen to ctx. target is the wait of a coroutine or the
 // taskContext that ends when ctx ends. The caller must not hold mu.
 func (l *Loop) listen(target any, ctx context.Context) *contextListener {
+	ctx, end := executor.Isolate(ctx)
 	cl := &contextListener{loop: l, target: target, ctx: ctx}
-	cl.stop = context.AfterFunc(ctx, cl.onEnd)
+	stop := context.AfterFunc(ctx, cl.onEnd)
+	cl.stop = func() bool { defer end(); return stop() }
 	return cl
 }
 
@@ -124,7 +128,12 @@ func (l *Loop) pollContexts() (quiet bool) {
 	if l.root.listener != nil {
 		all = append(all, l.root.listener)
 	}
+	onPoll := l.onPoll
+	l.onPoll = nil
 	l.mu.Unlock()
+	if onPoll != nil {
+		onPoll()
+	}
 	ended := all[:0]
 	var causes []error
 	for _, cl := range all {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"concert"
+	"concert/goroutines"
 	"concert/loop"
 )
 
@@ -228,29 +230,11 @@ func TestForeignContext_CanceledByCoroutine(t *testing.T) {
 	}
 }
 
-// hookedContext is a context that calls a function the next time that its Err
-// method is called.
-type hookedContext struct {
-	context.Context
-	done chan struct{}
-	hook *atomic.Pointer[func()]
-}
-
-func (c hookedContext) Done() <-chan struct{} { return c.done }
-
-func (c hookedContext) Err() error {
-	if f := c.hook.Swap(nil); f != nil {
-		(*f)()
-	}
-	return c.Context.Err()
-}
-
 // If a context ends while the loop polls contexts, the loop polls again.
 func TestForeignContext_EndsDuringPoll(t *testing.T) {
 	outer, cancel := context.WithCancelCause(t.Context())
 	loop.Run(outer, &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()
-		hook := new(atomic.Pointer[func()])
 		sleeper := g.Go(func(ctx context.Context) error {
 			if err := loop.Sleep(ctx, time.Hour); err != errTest {
 				t.Errorf("Sleep() = %v", err)
@@ -258,16 +242,17 @@ func TestForeignContext_EndsDuringPoll(t *testing.T) {
 			return nil
 		})
 		g.Background(func(ctx context.Context) error {
-			return loop.Sleep(hookedContext{ctx, make(chan struct{}), hook}, 10*time.Hour)
+			endless, cancel := context.WithCancel(context.WithoutCancel(ctx))
+			defer cancel()
+			return loop.Sleep(endless, 10*time.Hour)
 		})
 		loop.Yield(ctx)
-		visit := func() {
+		loop.OnPoll(ctx, func() {
 			p.Run(context.Background(), func(context.Context) error {
 				cancel(errTest)
 				return nil
 			})
-		}
-		hook.Store(&visit)
+		})
 		sleeper.Wait(ctx)
 		return p.Close()
 	})
@@ -288,5 +273,92 @@ func TestForeignContext_EndsAfterWait(t *testing.T) {
 			t.Errorf("Wait() for the first event = %v", err)
 		}
 		return second.Wait(ctx)
+	})
+}
+
+// badContext is a context of the program's own type. After its flag is set, its
+// methods panic.
+type badContext struct {
+	context.Context
+	bad *atomic.Bool
+}
+
+func (c badContext) check() {
+	if c.bad.Load() {
+		panic("a method of the context")
+	}
+}
+
+// Err, Done, Value and Deadline panic.
+func (c badContext) Err() error                  { c.check(); return c.Context.Err() }
+func (c badContext) Done() <-chan struct{}       { c.check(); return c.Context.Done() }
+func (c badContext) Value(key any) any           { c.check(); return c.Context.Value(key) }
+func (c badContext) Deadline() (time.Time, bool) { c.check(); return c.Context.Deadline() }
+
+// TestForeignContext_Misbehaves: if the methods of a context of the program's
+// own type panic later, the loop goes on and the end of the context still ends
+// its coroutines. A task that a coroutine has submitted to an executor can be
+// canceled. This holds for the context of Run, of Portal.Run, of a wait, and
+// for one from which a coroutine derives others.
+func TestForeignContext_Misbehaves(t *testing.T) {
+	check := func(t *testing.T, bad badContext, cancel context.CancelFunc, ctx context.Context) {
+		ex := goroutines.New(1, nil)
+		gate := make(chan struct{})
+		running := concert.Submit(ctx, ex, func(context.Context, int) (int, error) { <-gate; return 1, nil }, 0)
+		queued := concert.Submit(ctx, ex, func(context.Context, int) (int, error) { return 2, nil }, 0)
+		bad.bad.Store(true)
+		if !queued.Cancel() {
+			t.Error("Cancel() of a queued task = false")
+		}
+		running.Cancel()
+		close(gate)
+		cancel()
+		if err := loop.Sleep(ctx, time.Hour); !errors.Is(err, context.Canceled) {
+			t.Errorf("Sleep() = %v, want Canceled", err)
+		}
+		ex.Close()
+	}
+	newContext := func(ctx context.Context) (badContext, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		return badContext{ctx, new(atomic.Bool)}, cancel
+	}
+	t.Run("Run", func(t *testing.T) {
+		bad, cancel := newContext(t.Context())
+		loop.Run(bad, nil, func(ctx context.Context, g *loop.Group) error {
+			check(t, bad, cancel, ctx)
+			return nil
+		})
+	})
+	t.Run("Portal.Run", func(t *testing.T) {
+		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+			p := g.Portal()
+			defer p.Close()
+			return loop.Block(ctx, func() error {
+				bad, cancel := newContext(t.Context())
+				return p.Run(bad, func(ctx context.Context) error {
+					check(t, bad, cancel, ctx)
+					return nil
+				})
+			})
+		})
+	})
+	t.Run("wait", func(t *testing.T) {
+		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+			bad, cancel := newContext(ctx)
+			g.After(time.Millisecond, func(context.Context) error { bad.bad.Store(true); cancel(); return nil })
+			if err := loop.Sleep(bad, time.Hour); !errors.Is(err, context.Canceled) {
+				t.Errorf("Sleep() = %v, want Canceled", err)
+			}
+			return nil
+		})
+	})
+	t.Run("derived", func(t *testing.T) {
+		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+			bad, cancel := newContext(ctx)
+			below, stop := loop.WithCancel(bad)
+			defer stop(nil)
+			check(t, bad, cancel, below)
+			return nil
+		})
 	})
 }

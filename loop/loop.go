@@ -71,6 +71,7 @@ type Loop struct {
 	timers           timers      // the timers of Sleep, Group.After and deadlines
 	listeners        listenerSet // the listeners to foreign contexts
 	poll             pollState
+	onPoll           func()             // nil except in tests; pollContexts calls it once
 	interrupts       []pendingInterrupt // interrupts to start when mu is released
 	stoppedListeners []*contextListener // listeners to stop when mu is released
 	root             *taskContext       // the context of the main coroutine
@@ -106,9 +107,11 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 		panic("loop: Run called with a nil function")
 	}
 	checkRun(ctx, "Run")
+	ctx, stop := executor.Isolate(ctx)
+	defer stop()
 	l := newLoop(opts)
 	defer l.close()
-	defer pprof.SetGoroutineLabels(ctx)
+	defer pprof.SetGoroutineLabels(pprof.WithLabels(ctx, pprof.Labels())) // looks up the labels now
 	ctx = pprof.WithLabels(ctx, pprof.Labels("loop", l.opts.Name, "loop.number", l.number))
 	l.labels = ctx
 	pprof.SetGoroutineLabels(ctx)

@@ -3,6 +3,8 @@ package loop
 import (
 	"context"
 	"errors"
+
+	"concert/executor"
 )
 
 // Portal lets other goroutines enter a loop. It is open until Close is called,
@@ -115,6 +117,8 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 		}
 		return fn(ctx)
 	}
+	ctx, stop := executor.Isolate(ctx)
+	defer stop()
 	t := l.newTask(ctx, fn)
 	t.isolated, t.external = true, true
 	t.grant = newGrantChan()

@@ -4,6 +4,7 @@ package lazy
 
 import (
 	"context"
+	"reflect"
 	"sync/atomic"
 	"time"
 )
@@ -146,6 +147,28 @@ var cancelKey = func() any {
 	_, cancel := context.WithCancel(r)
 	cancel()
 	return r.key
+}()
+
+// StandardOf returns the cancel context of package context with which ctx ends,
+// or nil if ctx does not end with one. done is the result of ctx.Done.
+// StandardOf calls ctx.Value. If it finds a cancel context, nothing that is
+// derived from that calls a method of ctx.
+func StandardOf(ctx context.Context, done <-chan struct{}) context.Context {
+	if done == nil || cancelKey == nil {
+		return nil
+	}
+	c, _ := ctx.Value(cancelKey).(context.Context)
+	if reflect.TypeOf(c) != cancelType || c.Done() != done {
+		return nil
+	}
+	return c
+}
+
+// cancelType is the type of the cancel contexts of package context.
+var cancelType = func() reflect.Type {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return reflect.TypeOf(ctx)
 }()
 
 // recorder is a context that records the key with which Value is called.

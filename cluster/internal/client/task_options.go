@@ -6,10 +6,17 @@ import (
 	"time"
 
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // The context of a Submit or a Map can have an id and retry options for its
 // tasks.
+
+// The dispatcher looks up idKey and retryKey.
+func init() {
+	executor.CaptureValue(idKey{})
+	executor.CaptureValue(retryKey{})
+}
 
 type idKey struct{}
 

@@ -1,0 +1,218 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+	"concert/goroutines"
+)
+
+// badContext is a context of the program's own type. After misbehave was
+// called, its methods panic, end their goroutine, or hang until release.
+type badContext struct {
+	context.Context
+	how  *atomic.Value // string
+	gate chan struct{}
+}
+
+func newBadContext(ctx context.Context) badContext {
+	return badContext{ctx, new(atomic.Value), make(chan struct{})}
+}
+
+func (c badContext) misbehave(how string) { c.how.Store(how) }
+
+func (c badContext) release() { close(c.gate) }
+
+func (c badContext) call() {
+	switch c.how.Load() {
+	case "panics":
+		panic("a method of the context")
+	case "exits":
+		runtime.Goexit()
+	case "hangs":
+		<-c.gate
+	}
+}
+
+// Err, Done, Value and Deadline misbehave.
+func (c badContext) Err() error                  { c.call(); return c.Context.Err() }
+func (c badContext) Done() <-chan struct{}       { c.call(); return c.Context.Done() }
+func (c badContext) Value(key any) any           { c.call(); return c.Context.Value(key) }
+func (c badContext) Deadline() (time.Time, bool) { c.call(); return c.Context.Deadline() }
+
+// endedContext returns a context that has ended.
+func endedContext() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// misbehavior calls test for each way to misbehave, in a bubble.
+func misbehavior(t *testing.T, test func(t *testing.T, how string)) {
+	for _, how := range []string{"panics", "exits", "hangs"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, how) })
+		})
+	}
+}
+
+// TestForeignContext_InWait: if a task waits with a context whose methods
+// misbehave while it waits, other tasks, waits and executors continue.
+func TestForeignContext_InWait(t *testing.T) {
+	misbehavior(t, func(t *testing.T, how string) {
+		ex, other, unrelated := goroutines.New(1, nil), goroutines.New(1, nil), goroutines.New(1, nil)
+		gate := make(chan struct{})
+		one := func(context.Context, int) (int, error) { <-gate; return 1, nil }
+		contexts := make(chan badContext, 1)
+		waiting := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) {
+			f := concert.Submit(ctx, other, one, 0)
+			bad := newBadContext(ctx)
+			contexts <- bad
+			return f.Result(bad)
+		}, 0)
+		synctest.Wait() // the task waits
+		bad := <-contexts
+		bad.misbehave(how)
+		second := concert.Go(t.Context(), func(ctx context.Context) (int, error) { return waiting.Result(ctx) })
+		synctest.Wait() // the search for deadlocks has reached the first wait
+		nested := func(ctx context.Context, _ int) (int, error) {
+			return concert.Go(ctx, func(context.Context) (int, error) { return 2, nil }).Result(ctx)
+		}
+		if got, err := concert.Submit(t.Context(), unrelated, nested, 0).Result(t.Context()); got != 2 || err != nil {
+			t.Errorf("an unrelated task: %d, %v", got, err)
+		}
+		unrelated.Close()
+		bad.release()
+		close(gate)
+		<-second.Done()
+		ex.Close()
+		other.Close()
+	})
+}
+
+// TestForeignContext_AtEnd: if the methods of a task's context misbehave when
+// the task ends, the task has its result, and Close returns, whether or not the
+// function has called Done.
+func TestForeignContext_AtEnd(t *testing.T) {
+	misbehavior(t, func(t *testing.T, how string) {
+		ex := goroutines.New(1, nil)
+		for _, opens := range []bool{false, true} {
+			ctx, cancel := context.WithCancel(t.Context())
+			bad := newBadContext(ctx)
+			fn := func(ctx context.Context, _ int) (int, error) {
+				if opens {
+					ctx.Done()
+				}
+				bad.misbehave(how)
+				return 1, nil
+			}
+			nesting := func(ctx context.Context, _ int) (int, error) {
+				return concert.Submit(bad, ex, fn, 0).Result(ctx)
+			}
+			if got, err := concert.Submit(t.Context(), ex, nesting, 0).Result(t.Context()); got != 1 || err != nil {
+				t.Errorf("Done called %v: %d, %v; want 1", opens, got, err)
+			}
+			cancel()
+		}
+		ex.Close()
+	})
+}
+
+// TestForeignContext_OwnDone: if a context closes a Done channel of its own,
+// and its methods misbehave from then on, its task is canceled.
+func TestForeignContext_OwnDone(t *testing.T) {
+	misbehavior(t, func(t *testing.T, how string) {
+		ex := goroutines.New(1, nil)
+		bad := newBadContext(t.Context())
+		done := make(chan struct{})
+		f := concert.Submit(ownDone{bad, done}, ex, func(ctx context.Context, _ int) (int, error) {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}, 0)
+		synctest.Wait()
+		bad.misbehave(how)
+		close(done)
+		if _, err := f.Result(t.Context()); err != context.Canceled {
+			t.Errorf("Result() = %v, want Canceled", err)
+		}
+		bad.release()
+		ex.Close()
+	})
+}
+
+// TestForeignContext_Queued: Cancel of queued tasks, and Shutdown, do not wait
+// for methods of the tasks' contexts.
+func TestForeignContext_Queued(t *testing.T) {
+	misbehavior(t, func(t *testing.T, how string) {
+		const grace = time.Second
+		ex := goroutines.New(1, &goroutines.Options{Grace: grace, Observer: func(concert.Event) {}})
+		gate := make(chan struct{})
+		concert.Submit(t.Context(), ex, func(context.Context, int) (int, error) { <-gate; return 1, nil }, 0)
+		bad := newBadContext(t.Context())
+		var futures []*concert.Future[int]
+		for range 100 {
+			futures = append(futures, concert.Submit(bad, ex, square, 3))
+		}
+		bad.misbehave(how)
+		begin := time.Now()
+		for _, f := range futures[:50] {
+			f.Cancel()
+		}
+		ex.Shutdown(endedContext())
+		if took := time.Since(begin); took > grace {
+			t.Errorf("50 Cancels and Shutdown took %v, want the grace period at most", took)
+		}
+		for _, f := range futures {
+			if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
+				t.Errorf("a queued task: %v, want ErrCanceled", err)
+			}
+		}
+		bad.release()
+		close(gate)
+		ex.Close()
+	})
+}
+
+// TestForeignContext_Cancel: when Cancel has returned, the context of a running
+// task has ended, also if the submitter's context is of the program's own type,
+// or is derived from very many contexts.
+func TestForeignContext_Cancel(t *testing.T) {
+	long := t.Context()
+	type key int
+	for n := range 2000 {
+		long = context.WithValue(long, key(n), n)
+	}
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	for name, ctx := range map[string]context.Context{"own": newBadContext(t.Context()), "long": long, "own Done": ownDone{newBadContext(t.Context()), make(chan struct{})}} {
+		t.Run(name, func(t *testing.T) {
+			started, canceled := make(chan struct{}), make(chan struct{})
+			f := concert.Submit(ctx, ex, func(ctx context.Context, _ int) (error, error) {
+				close(started)
+				<-canceled
+				return ctx.Err(), nil
+			}, 0)
+			<-started
+			f.Cancel()
+			close(canceled)
+			if got, err := f.Result(t.Context()); got != context.Canceled {
+				t.Errorf("Err() of the canceled task = %v, %v; want Canceled", got, err)
+			}
+		})
+	}
+}
+
+// ownDone is a badContext with a Done channel of its own.
+type ownDone struct {
+	badContext
+	done chan struct{}
+}
+
+// Done returns the own channel.
+func (c ownDone) Done() <-chan struct{} { return c.done }
