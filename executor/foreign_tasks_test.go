@@ -179,6 +179,42 @@ func TestForeignContext_Queued(t *testing.T) {
 	})
 }
 
+// TestForeignContext_FullQueue: if a method of the context panics or ends the
+// goroutine while Submit waits for room in the queue, the task never runs.
+func TestForeignContext_FullQueue(t *testing.T) {
+	misbehavior(t, func(t *testing.T, how string) {
+		if how == "hangs" {
+			return // Submit hangs with its context
+		}
+		bad := newBadContext(t.Context())
+		submitted := 0
+		ex := goroutines.New(1, &goroutines.Options{Queue: 1, Observer: func(e concert.Event) {
+			if e.Kind != concert.TaskSubmitted {
+				return
+			}
+			if submitted++; submitted == 3 { // Submit has called the methods that it needs before it waits
+				bad.misbehave(how)
+			}
+		}})
+		gate := make(chan struct{})
+		concert.Submit(t.Context(), ex, func(context.Context, int) (int, error) { <-gate; return 1, nil }, 0)
+		synctest.Wait()
+		concert.Submit(t.Context(), ex, square, 3)
+		runs := false
+		go func() {
+			defer func() { recover() }()
+			concert.Submit(bad, ex, func(context.Context, int) (int, error) { runs = true; return 0, nil }, 0)
+		}()
+		synctest.Wait()
+		close(gate)
+		synctest.Wait()
+		ex.Close()
+		if runs {
+			t.Error("the task has run, although its Submit has not returned")
+		}
+	})
+}
+
 // TestForeignContext_Cancel: when Cancel has returned, the context of a running
 // task has ended, also if the submitter's context is of the program's own type,
 // or is derived from very many contexts.

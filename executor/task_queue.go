@@ -81,7 +81,15 @@ func (q *TaskQueue) Push(ctx context.Context, g *WorkerGroup, t *Task) error {
 		return w.err
 	default:
 	}
-	if err := g.WaitRoom(ctx, w.admitted); err != nil && q.leave(w) {
+	returned := false
+	defer func() {
+		if !returned {
+			q.leave(w) // a method of ctx has panicked, or ended the goroutine
+		}
+	}()
+	err := g.WaitRoom(ctx, w.admitted)
+	returned = true
+	if err != nil && q.leave(w) {
 		return err
 	}
 	<-w.admitted
