@@ -281,6 +281,7 @@ func TestAudit_CanceledLost(t *testing.T) {
 // TestServe_RepublishesFunctions: a worker publishes its functions again after
 // the servers have forgotten them, as when their clock jumps by a day.
 func TestServe_RepublishesFunctions(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	direct := cluster.ShortSilence(cluster.Access{InProcess: s}, 50*time.Millisecond)
 	before := dial(t, direct)

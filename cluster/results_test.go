@@ -17,6 +17,7 @@ import (
 // TestSession_Forgotten: a client that was away for so long that the servers
 // have forgotten its session still gets its results.
 func TestSession_Forgotten(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
 	for _, away := range []bool{true, false} {

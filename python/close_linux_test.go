@@ -183,6 +183,7 @@ func TestClose_KillsAfterGrace(t *testing.T) {
 // TestThread_LeftByTask: a thread that a task leaves running prevents the
 // worker neither from running tasks nor from ending.
 func TestThread_LeftByTask(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	if n, err := call(t, p, python.Func[string, int]("tasks:leave_a_thread"), ""); n < 2 || err != nil {
 		t.Errorf("%d threads, %v", n, err)

@@ -79,6 +79,7 @@ func (c *expiring) Err() error {
 // or by Cancel has the error for this cause and for no other, whatever the task
 // did. Its worker lives unless it had to be killed.
 func TestDeadline_Error(t *testing.T) {
+	t.Parallel()
 	slow := t.TempDir()
 	write(t, filepath.Join(slow, "slow_import.py"), `
 import os, time

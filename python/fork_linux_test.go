@@ -241,6 +241,7 @@ def interrupted():
 // TestFork_ChildEnds: a child that a task forks ends with the task's function,
 // and neither this task nor later ones mistake it for the worker.
 func TestFork_ChildEnds(t *testing.T) {
+	t.Parallel()
 	for _, threads := range []int{1, 3} {
 		p := newPool(t, 1, &python.Options{Threads: threads})
 		pid := python.Func[python.None, int]("os:getpid")

@@ -318,6 +318,7 @@ func TestWorkerError_Deaths(t *testing.T) {
 // TestTimeout_InterruptsOrKills: a task that exceeds Options.Timeout is
 // interrupted in Python, and killed in C.
 func TestTimeout_InterruptsOrKills(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{Timeout: 200 * time.Millisecond, Grace: 2 * time.Second})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, _ := call(t, p, pid, python.None{})

@@ -416,6 +416,7 @@ func TestThreads_LargeArgumentsHoldNoThread(t *testing.T) {
 // TestResult_ResizedByThread: a result is complete although another thread
 // changes its length.
 func TestResult_ResizedByThread(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 3, python.Options{})
 	growing := concert.Submit(t.Context(), p, python.Func[float64, int]("tasks:grow"), 1)
 	give := python.Func[int, []byte]("tasks:give_shared")
