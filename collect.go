@@ -9,27 +9,27 @@ import (
 // results in the order of the inputs. If a call fails, Collect cancels the
 // other calls and returns the error, without results. If several calls fail,
 // the error is the one that Collect receives first, whatever the order of the
-// inputs. It is for programs that need either all results or none, as with
+// inputs. Collect is for programs that need either all results or none, as with
 // golang.org/x/sync/errgroup. To handle errors one by one, use [Map].
 //
-// An error that fn returns in this process is passed on unchanged, so it does
-// not tell which input failed, and [InputOf] returns nil for it. If you need
-// the input, wrap the error in fn, or use [MapIndexed].
+// An error that fn returns in this process is passed on unchanged, so the error
+// does not say which input failed, and [InputOf] returns nil for it. If you
+// need the input, wrap the error in fn, or use [MapIndexed].
 //
 // After the first error, Collect takes no more inputs, and cancels the context
-// of the running calls. It returns when they have returned. So a call that
-// ignores its context delays the return.
+// of the running calls. Collect returns when the running calls have returned.
+// So a call that ignores its context delays the return of Collect.
 //
-// When ctx ends, Collect returns an error as well: the cause of ctx, or the
-// error of a call that was canceled with it. If the executor is closed or shut
-// down before all inputs have been taken, the error is [ErrClosed]. A panic in
-// fn is a [*PanicError]. A panic in inputs is raised again, as a *PanicError,
-// unless a call fails before.
+// When ctx ends, Collect also returns an error: either the cause of ctx, or the
+// error of a call that was canceled because ctx ended. If the executor is
+// closed or shut down before all inputs have been taken, the error is
+// [ErrClosed]. A panic in fn is a [*PanicError]. A panic in inputs is raised
+// again, as a *PanicError, unless a call fails before.
 //
-// Inputs are taken as in [Map]: only as far ahead of the results as necessary,
-// on a goroutine of their own. So memory grows with the number of results, and
-// not with the number of inputs that wait for a worker. Without inputs, the
-// slice is nil.
+// As in [Map], a separate goroutine takes the inputs, only as far ahead of the
+// results as necessary. So Collect needs memory for all results, but only for a
+// bounded number of inputs. If there are no inputs, Collect returns a nil
+// slice.
 //
 // Like [Future.Result], Collect cannot deadlock in a task if it is given the
 // task's context. Collect panics if ctx, ex, fn or inputs is nil.

@@ -21,8 +21,9 @@ func TestCollect_Results(t *testing.T) {
 	errOdd := errors.New("odd")
 
 	t.Run("Order", func(t *testing.T) {
-		// Each call waits until the next one has ended, so results arrive in
-		// reverse order.
+		// Each call waits until the call of the next input has ended, so the
+		// calls end in reverse order. Collect must still return the results in
+		// the order of the inputs.
 		ended := [3]chan struct{}{make(chan struct{}), make(chan struct{}), make(chan struct{})}
 		three := goroutines.New(3, nil)
 		defer three.Close()
@@ -45,8 +46,9 @@ func TestCollect_Results(t *testing.T) {
 	})
 
 	t.Run("FirstError", func(t *testing.T) {
-		// The first input never succeeds, the second one fails, and the
-		// sequence is endless.
+		// The call of input 0 runs until it is canceled, the call of input 1
+		// fails, and the inputs are endless. Collect must return the error of
+		// input 1, after the call of input 0 has returned.
 		running := make(chan struct{})
 		var returned atomic.Bool
 		call := func(ctx context.Context, n int) (int, error) {

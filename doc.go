@@ -10,11 +10,12 @@
 //
 // An [Executor] runs tasks. A task is a function applied to an argument; the
 // function has the form func(context.Context, In) (Out, error). [Submit] hands
-// one task to an executor and returns its [Future], the outcome that is still
-// to come. [Map] applies a function to a sequence of inputs, and [Collect]
-// returns all results of a Map. [AsCompleted], [Wait] and [Gather] wait for
-// several futures. [Go] starts a single goroutine and returns its future. Only
-// the line that makes the executor says where tasks run:
+// one task to an executor and returns a [Future], by which the caller gets the
+// outcome of the task later. [Map] applies a function to a sequence of inputs,
+// and [Collect] returns all results of a Map. [AsCompleted], [Wait] and
+// [Gather] wait for several futures. [Go] starts a single goroutine and returns
+// its future. Only the line that creates the executor determines where tasks
+// run:
 //
 //	goroutines.New(8, nil)        on goroutines of this process, sharing its memory
 //	processes.New(8, nil)         in processes of this program, each with its own memory
@@ -36,51 +37,52 @@
 //   - The error of a task has the index of its input in a Map, and the label
 //     that [WithLabel] or [WithInputLabels] has given to the task: see
 //     [InputOf]. An error that a function in this process has returned is
-//     passed on unchanged, and has neither. The events of an [Observer] have
-//     the index and the label of every task.
-//   - The context given to Submit or Map is the parent of the one that the
-//     function gets. If it ends before the task starts, the task never starts.
-//     If it ends while the task runs, the context of the function ends, and
-//     what the function then returns is the outcome.
+//     passed on unchanged, so it has no index and no label. The events of an
+//     [Observer] have the index and the label of every task.
+//   - The context given to Submit or Map is the parent of the context that the
+//     function receives. If the parent ends before the task starts, the task
+//     never starts. If the parent ends while the task runs, the context of the
+//     function ends, and what the function then returns is the outcome.
 //   - Queues are bounded: a Submit waits while the queue is full. [TrySubmit]
 //     reports false instead.
-//   - A wait that is given the task's own context never hangs for want of a
-//     worker. A task may submit to its own executor and wait for the outcome,
-//     however few workers the executor has and however full its queue is: while
-//     the task waits, its worker runs tasks that have not started. The same
-//     holds for several executors of this process whose tasks wait for each
-//     other. Only a circle of tasks that wait for each other cannot end: the
-//     wait that closes the circle returns [ErrDeadlock]. But if a wait of the
-//     circle has a deadline, or a cancelable context that its task has made, no
-//     wait returns ErrDeadlock: this wait can fail with the error of its
-//     context, and then its task continues.
+//   - If a task waits with its own context, the wait never blocks forever for
+//     lack of a free worker. A task may submit to its own executor and wait for
+//     the outcome, however few workers the executor has and however full its
+//     queue is: while the task waits, its worker runs tasks that have not
+//     started. The same holds for several executors of this process whose tasks
+//     wait for each other. Only a circle of tasks that wait for each other
+//     cannot end: the wait that closes the circle returns [ErrDeadlock]. But if
+//     a wait of the circle has a deadline, or a cancelable context that its
+//     task has made, no wait returns ErrDeadlock: this wait can fail with the
+//     error of its context, and then its task continues.
 //   - Of the tasks of an executor with n workers, at most n run at the same
 //     time; the others wait.
-//   - The submission of a task synchronizes before the call of its function,
-//     whose return synchronizes before the return of any wait for it.
+//   - The submission of a task synchronizes before the call of its function.
+//     The return of the function synchronizes before the return of any wait for
+//     the task.
 //
 // # The corners
 //
-// If a task waits for an unstarted task of its own executor, its worker runs
-// that task at once, on the same goroutine. The wait then ends when that task
-// returns, even if the context of the wait ends earlier. A wait with a deadline
-// of its own does not run the task in this way. If the task calls
-// runtime.Goexit, it ends the goroutine, and so the task that waits: both have
-// the error ErrGoexit. If the worker runs other tasks in the meantime, the wait
-// continues when these end, or wait themselves.
+// If task A waits for an unstarted task B of the same executor, the worker of A
+// runs B at once, on the goroutine of A. The wait of A then ends when B
+// returns, even if the context of the wait ends earlier. If the wait has a
+// deadline of its own, A does not run B in this way. If B calls runtime.Goexit,
+// this ends the goroutine, and so A as well: both tasks have the error
+// ErrGoexit. If the worker of A runs other tasks during the wait, A continues
+// only when these tasks have ended, or wait themselves.
 //
 // A wait is recognized by its context. Waits on channels, mutexes and wait
 // groups are not recognized, nor are waits with a context that is not derived
-// from the task's. A task in such a wait blocks its worker, as anywhere in Go.
-// A goroutine that a task starts, and that waits with the task's context, is
-// taken for the task: it may run an unstarted task itself, in addition to the
-// worker. The inputs of a Map are iterated on such a goroutine, so a Map in the
-// inputs of another Map is taken for the task, too.
+// from the task's context. A task in such a wait blocks its worker. A goroutine
+// that a task starts, and that waits with the task's context, counts as part of
+// the task: this goroutine may run an unstarted task, in addition to the task
+// that the worker runs. The inputs of a Map are iterated on such a goroutine.
+// So a Map in the inputs of another Map counts as part of the task, too.
 //
 // Waits are not recognized across processes. A task in a worker process or in a
 // cluster can submit to a cluster and wait, but it keeps its worker while it
-// waits. If all workers have tasks that wait for tasks without a worker, none
-// of them continues. Give such waits a deadline.
+// waits. If all workers run tasks that wait, and the awaited tasks have no
+// worker, no task continues. Give such waits a deadline.
 //
 // Executors in this process run any function and pass values as they are.
 // Executors elsewhere pass copies, and need functions that have a name there:

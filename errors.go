@@ -7,11 +7,12 @@ var (
 	// Close or Shutdown.
 	ErrClosed = executor.ErrClosed
 
-	// ErrCanceled is wrapped by the error of a task that was canceled before
-	// it started; the text of the error says so. It is also the cause of the
-	// context of a running task that is canceled. The state tells the two
-	// apart: [Future.State] is Canceled or Finished. errors.Is finds
-	// [context.Canceled] in it.
+	// ErrCanceled is wrapped by the error of a task that was canceled before it
+	// started; the text of the error says so. If a running task is canceled,
+	// ErrCanceled is the cause of the task's context. [Future.State]
+	// distinguishes the two cases: it is Canceled if the task never started,
+	// and Finished otherwise. errors.Is finds [context.Canceled] in
+	// ErrCanceled.
 	ErrCanceled = executor.ErrCanceled
 
 	// ErrGoexit is the error of a task that ended its goroutine with
@@ -25,25 +26,26 @@ var (
 	ErrDeadlock = executor.ErrDeadlock
 
 	// ErrNotRegistered is wrapped by the error of a task whose function must
-	// run in another process, and has no name there. See [Register].
+	// run in another process, but was not registered. See [Register].
 	ErrNotRegistered = executor.ErrNotRegistered
 
 	// ErrElsewhere is wrapped by the error of a function that exists only in
-	// the workers of another program, such as one of python.Func, and was
-	// called in this one.
+	// the workers of another program, such as a function of python.Func, and
+	// was called in this program.
 	ErrElsewhere = executor.ErrElsewhere
 )
 
 // PanicError is the error of a task that panicked.
 //
 // Every executor recovers panics, because a future must settle and a pool must
-// continue. The panic of a plain goroutine ends the program, but the panic of a
-// task has a receiver: the code that waits for the outcome. To raise the panic
-// again, call panic with this error.
+// continue. The panic of a plain goroutine ends the program. The panic of a
+// task does not, because the code that waits for the outcome receives it as an
+// error. To raise the panic again, call panic with this error.
 //
 // It has the fields
 //
-//   - Value, the argument of panic; from another process it is the text;
+//   - Value, the argument of panic, or its text if the task panicked in another
+//     process;
 //   - Task, the name of the task's function, or "" if other code panicked;
 //   - Input, the index of the input in its Map, and the label of the task; nil
 //     for a task of Submit or Go without a label.
@@ -54,18 +56,18 @@ type PanicError = executor.PanicError
 
 // RemoteError is an error that a task returned in another process. It has the
 // text of the original error. If the original was of a registered type and
-// could not be encoded, Error adds the reason to the text. [errors.Is] returns
-// the same as for the original, for sentinels that are registered, see
-// [RegisterError]. [errors.As] does so for types that are registered, see
-// [RegisterErrorType]. Under %+v, errors of these types print their details,
-// such as a traceback.
+// could not be encoded, Error adds the reason to the text. For registered
+// sentinels, [errors.Is] returns the same as for the original: see
+// [RegisterError]. For registered types, [errors.As] returns the same as for
+// the original: see [RegisterErrorType]. Under %+v, errors of these types print
+// their details, such as a traceback.
 //
-// If a task is canceled and returns [context.Cause] of its context, its error
-// is the cause in the submitter, as in the same process. In two cases it is
-// not. A task that wraps the cause in another error wraps [ErrCanceled], as a
-// worker does not know the cause. And the cause of a deadline, as given to
-// [context.WithTimeoutCause], stays in the submitter: the error is
-// [context.DeadlineExceeded].
+// If a task is canceled and returns [context.Cause] of its context, the
+// submitter receives the cause as the task's error, as from a task in its own
+// process. There are two exceptions, because a worker does not know the cause.
+// If a task wraps the cause in another error, that error wraps [ErrCanceled].
+// If a deadline has a cause of its own, as given to [context.WithTimeoutCause],
+// the error of the task is [context.DeadlineExceeded].
 //
 // It has the fields
 //

@@ -12,7 +12,7 @@ import "concert/executor"
 //   - Shutdown(ctx) does the same, but when ctx ends, it cancels the remaining
 //     tasks. Then it returns a [*ShutdownError].
 //
-// The other methods are for the functions of this package, and for authors of
-// executors: package executor describes them. All methods are safe for
-// concurrent use.
+// The functions of this package and the authors of executors use the other
+// methods: package executor describes them. All methods are safe for concurrent
+// use.
 type Executor = executor.Executor

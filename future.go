@@ -35,10 +35,10 @@ func (f *Future[T]) failed() bool {
 }
 
 // Result waits until the task has settled, and returns its value or its error.
-// If ctx ends first, it returns [context.Cause] of ctx. The task continues, and
-// Result may be called again. If the task has settled already, Result returns
-// the outcome even if ctx has ended. State tells whether an error is that of
-// the task or of the wait.
+// If ctx ends first, Result returns [context.Cause] of ctx. The task continues,
+// and Result may be called again. If the task has settled already, Result
+// returns the outcome even if ctx has ended. State says whether the task has
+// settled: if not, the error is that of the wait.
 //
 // In a task, with the task's own context or one derived from it, Result cannot
 // deadlock on a full pool. The package comment explains this, and when Result
@@ -62,37 +62,38 @@ func (f *Future[T]) State() State {
 }
 
 // Input returns the name of the task's function and the label that [WithLabel]
-// has given to the task. It returns nil for a task without a label. Packages
-// use it for their own errors of a task: if such an error has a method
-// TaskInput that returns it, [InputOf] finds the label.
+// has given to the task. It returns nil for a task without a label. A package
+// that makes its own errors of tasks gives them a method TaskInput that returns
+// this Input. Then [InputOf] finds the label in such an error.
 func (f *Future[T]) Input() *Input {
 	return f.inner().Input()
 }
 
 // Cancel asks the task to end, and never blocks. A task that has not started
-// never starts: its error wraps [ErrCanceled], and this call and all later
-// ones return true. If the task is running, its context is canceled with the
-// cause ErrCanceled, and Cancel returns false: the outcome is what the
-// function then returns. If the task has finished, Cancel does nothing and
-// returns false.
+// never starts: its error wraps [ErrCanceled], and this and all later calls of
+// Cancel return true. If the task is running, its context is canceled with the
+// cause ErrCanceled, and Cancel returns false: the outcome is what the function
+// then returns. If the task has finished, Cancel does nothing and returns
+// false.
 func (f *Future[T]) Cancel() bool {
 	return f.inner().Cancel()
 }
 
-// OnDone calls fn once, when the task has settled: on the goroutine of the
-// worker that ran the task, or on a goroutine of its own if no worker of this
-// process ran it. If the task has settled already, OnDone calls fn at once, on
-// the goroutine of the caller. Functions that were added before the task
+// OnDone calls fn once, when the task has settled. If a worker of this process
+// ran the task, fn runs on the goroutine of that worker, otherwise on a
+// separate goroutine. If the task has settled already, OnDone calls fn at once,
+// on the goroutine of the caller. Functions that were added before the task
 // settled are called in the order in which they were added, after waiting
-// goroutines have been woken. No lock is held. If fn panics, the panic is
-// logged with package slog, and the other functions are called. If fn does not
-// return, it blocks the goroutine that calls it. In a goroutine pool, this may
-// be a worker, which then runs no other tasks.
+// goroutines have been woken. OnDone holds no lock while it calls fn. If fn
+// panics, the panic is logged with package slog, and the other functions are
+// called. If fn does not return, the goroutine that calls fn is blocked. In a
+// goroutine pool, this may be the goroutine of a worker. Then the worker runs
+// no other tasks.
 //
 // fn receives a context with the values of ctx, which does not end when ctx
-// ends. The context marks the worker on whose goroutine fn runs, so with it fn
-// may submit and wait as a task may. Use it in fn only, not in goroutines that
-// fn starts. OnDone panics if ctx or fn is nil.
+// ends. This context identifies the worker on whose goroutine fn runs. So fn
+// may submit and wait with this context, as a task may. Use the context in fn
+// only, not in goroutines that fn starts. OnDone panics if ctx or fn is nil.
 func (f *Future[T]) OnDone(ctx context.Context, fn func(ctx context.Context, f *Future[T])) {
 	if fn == nil {
 		panic("concert: OnDone with a nil function")

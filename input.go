@@ -14,16 +14,18 @@ import (
 //     [Submit] or [Go];
 //   - Label, the label that [WithLabel] or [WithInputLabels] has set, or "".
 //
-// It is nil for tasks of Submit and Go without a label. [InputOf] finds it in
-// an error. Its String method returns the text that errors have: "thumbnail:
-// input 17 (cat.jpg)". The text of a nil Input is empty.
+// Tasks of Submit and Go without a label have a nil Input. [InputOf] finds the
+// Input in an error. Its String method returns the text that error messages
+// contain, as in "thumbnail: input 17 (cat.jpg)". The text of a nil Input is
+// empty.
 type Input = executor.Input
 
-// InputOf returns the input of a Map, or the label of a task, that an error
-// belongs to. It returns nil in two cases: if the task was submitted by Submit
-// or Go without a label, and if a function returned the error on an executor
-// that shares memory with its caller. Such an error is passed on unchanged. For
-// the results of a Map, [MapIndexed] gives the index with any error.
+// InputOf returns the index and the label of the task that failed with the
+// error err. It returns nil in two cases: if the task was submitted by Submit
+// or Go without a label, and if the function of the task returned err on an
+// executor that shares memory with its caller. Such an executor passes the
+// error on unchanged. In a Map, use [MapIndexed], which returns the index with
+// every error.
 //
 //	if in := concert.InputOf(err); in != nil {
 //		log.Printf("input %d, %s: %v", in.Index, in.Label, err)
@@ -52,8 +54,9 @@ func WithLabel(ctx context.Context, label string) context.Context {
 //	ctx = concert.WithInputLabels(ctx, func(path string) string { return filepath.Base(path) })
 //
 // label is called once for each input, on the goroutine that iterates the
-// inputs; a panic in it counts as one in the inputs. A Map over inputs of
-// another type has no labels. WithInputLabels panics if ctx or label is nil.
+// inputs. A panic in label counts as a panic in the inputs. If the inputs of a
+// Map have another type than In, they get no labels. WithInputLabels panics if
+// ctx or label is nil.
 func WithInputLabels[In any](ctx context.Context, label func(In) string) context.Context {
 	return executor.WithInputLabels(ctx, label)
 }

@@ -14,33 +14,33 @@ import (
 // Map is lazy on both sides. It takes inputs only as far ahead of the results
 // as is necessary to keep the workers busy: a bounded number, which depends on
 // the executor's width and on the speed of fn. So the inputs may be endless,
-// and the results together larger than memory. A slow input does not delay
-// results.
+// and all results together may need more memory than the machine has. While Map
+// waits for the next input, it still returns finished results.
 //
 // Leaving the loop early cancels the context of the running calls, and the loop
 // statement ends when they have returned. When ctx ends, the running calls are
 // canceled as well, and the sequence ends with a last error: the cause of ctx.
-// If the executor is closed or shut down in the meantime, the last error is
-// [ErrClosed]. A panic in fn is the [*PanicError] of its item. A panic in
-// inputs is raised again in the loop, as a *PanicError, after the results of
-// the inputs before it.
+// If the executor is closed or shut down before the Map ends, the last error is
+// [ErrClosed]. If fn panics, the result for its input is a [*PanicError]. A
+// panic in inputs is raised again in the loop, as a *PanicError, after the
+// results of the inputs before it.
 //
-// The inputs are iterated on a goroutine of their own, which has ended when the
-// loop ends. There is one exception: if the loop is left early and the inputs
-// block for another tenth of a second, that goroutine is left behind, and ends
-// at its next value.
+// The inputs are iterated on a separate goroutine, which has ended when the
+// loop ends. There is one exception: if the loop is left early and inputs does
+// not yield or return within a tenth of a second, that goroutine is still
+// running after the loop. It ends when inputs yields the next value.
 //
-// A call costs far less than a Submit, because it needs no future. Each range
-// over the sequence runs everything again. Like [Future.Result], Map cannot
-// deadlock in a task if it is given the task's context. Map panics if ctx, ex,
-// fn or inputs is nil.
+// A call in a Map costs far less than a Submit, because it needs no future.
+// Each range over the sequence runs everything again. Like [Future.Result], Map
+// cannot deadlock in a task if it is given the task's context. Map panics if
+// ctx, ex, fn or inputs is nil.
 func Map[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Out, error] {
 	return values(executor.Map(ctx, ex, fn, inputs, true))
 }
 
-// MapUnordered is [Map] with the results in the order in which the calls
-// finish, so a slow call delays no other result. If the result does not show
-// which input it belongs to, use [MapIndexed].
+// MapUnordered is [Map], but returns the results in the order in which the
+// calls finish. So a slow call delays no other result. If a result does not
+// show which input it belongs to, use [MapIndexed].
 func MapUnordered[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Out, error] {
 	return values(executor.Map(ctx, ex, fn, inputs, false))
 }
@@ -54,8 +54,8 @@ type Indexed[Out any] struct {
 	Value Out
 }
 
-// MapIndexed is [MapUnordered] whose results, and errors, come with the index
-// of their input.
+// MapIndexed is [MapUnordered], but returns each result and each error with the
+// index of its input.
 //
 //	for got, err := range concert.MapIndexed(ctx, ex, thumbnail, slices.Values(paths)) {
 //		if err != nil {

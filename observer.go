@@ -6,25 +6,25 @@ import (
 	"concert/executor"
 )
 
-// An Observer is called for each step of each task of an executor. It is set in
-// the executor's options. It is called where the step happens, from many
-// goroutines concurrently. So it must be safe for concurrent use, must return
-// soon, and must not wait for a task. The events of one task come in the order
-// of their kinds.
+// An Observer is a function that an executor calls with an event for each step
+// of each task. The executor's options contain it. Many goroutines call it
+// concurrently: those on which the steps happen. So it must be safe for
+// concurrent use, must return soon, and must not wait for a task. The events of
+// one task come in the order of the constants of [EventKind].
 //
-// A panic of an Observer is contained, and the first one is logged with package
-// slog. If an Observer calls [runtime.Goexit], as testing.T.FailNow does, on
-// the goroutine of a task or of the submitter, that goroutine ends. Neither
-// changes the outcome of a task, with one exception: if Goexit ends the
-// goroutine of a task that is about to begin, the error of the task is
-// [ErrGoexit].
+// If an Observer panics, the executor recovers the panic, and logs the first
+// one with package slog. If an Observer calls [runtime.Goexit], as
+// testing.T.FailNow does, on the goroutine of a task or of the submitter, that
+// goroutine ends. A panic or Goexit does not change the outcome of a task, with
+// one exception: if Goexit ends the goroutine of a task that is about to begin,
+// the error of the task is [ErrGoexit].
 //
 // An Observer that does not return blocks the goroutine of the task or the
 // submitter that called it. Events of tasks in other processes, and of canceled
 // tasks, happen on goroutines that other tasks need. Such a goroutine waits for
-// the Observer for at most a second. Then the executor logs this, and drops the
-// events of such goroutines until the Observer returns. After that it logs the
-// number of dropped events.
+// the Observer for at most a second. If the Observer has not returned by then,
+// the executor logs this, and drops the events of such goroutines until the
+// Observer returns. Then the executor logs the number of dropped events.
 type Observer = executor.Observer
 
 // Event is one step in the life of a task. It has the fields
@@ -57,10 +57,10 @@ const (
 	TaskFinished  = executor.TaskFinished  // the task has settled; waiting goroutines have not been woken yet
 )
 
-// Progress reports to the observer of the task's executor how far the task is:
-// done of total, in any unit. A total of 0 means that it is unknown. ctx is the
-// context that the task received. With any other context, and without an
-// observer, Progress does nothing.
+// Progress reports to the observer of the task's executor that the task has
+// completed done of total parts, in any unit. A total of 0 means that the total
+// is unknown. ctx is the context that the task received. With any other
+// context, and without an observer, Progress does nothing.
 func Progress(ctx context.Context, done, total int64) {
 	executor.Progress(ctx, done, total)
 }

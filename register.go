@@ -6,18 +6,20 @@ import (
 	"concert/executor"
 )
 
-// Register gives fn a name under which it can be found in another process
-// that runs the same program, or on another machine, and returns fn itself. It
-// belongs at package level, so that every process registers the same:
+// Register gives fn a name under which it can be found in another process that
+// runs the same program, or on another machine, and returns fn itself. The call
+// of Register belongs at package level, so that every process registers the
+// same functions:
 //
 //	var thumbnail = concert.Register("thumbnail", makeThumbnail)
 //
-// A function that is submitted to an executor whose workers do not share
-// memory must have been registered. Functions at package level are recognized
-// by their code, so both thumbnail and makeThumbnail above may be submitted.
-// Closures, method values and instances of generic functions share their code
-// with others of their kind, so only the value that Register returned is
-// recognized. As with Python's pickle, only the name of a function is sent.
+// A function that is submitted to an executor whose workers do not share memory
+// with the caller must have been registered. Functions at package level are
+// recognized by their code, so both thumbnail and makeThumbnail above may be
+// submitted. Several closures can have the same code, as can several method
+// values or instances of a generic function. So of these, only the value that
+// Register returned is recognized. As with Python's pickle, only the name of a
+// function is sent.
 //
 // The function in the other process receives a copy of the argument, and the
 // submitter receives a copy of the result. So the submitter does not see
@@ -25,30 +27,33 @@ import (
 // time between the Submit and the start of the task: do not change it until the
 // task has settled.
 //
-// Of the submitter's context, only the deadline and the end reach the other
-// process. Its values do not. A deadline is sent as a time. The cause that
-// [context.WithTimeoutCause] or [context.WithCancelCause] sets is not sent: in
-// the other process, [context.Cause] is [context.DeadlineExceeded] or
-// [ErrCanceled]. [RemoteError] describes the error that the submitter
-// receives.
+// Of the submitter's context, the other process receives only the deadline, as
+// a time, and the information that the context has ended. It does not receive
+// the values of the context. The cause that [context.WithTimeoutCause] or
+// [context.WithCancelCause] sets is not sent: in the other process,
+// [context.Cause] is [context.DeadlineExceeded] or [ErrCanceled]. [RemoteError]
+// describes the error that the submitter receives.
 //
 // A copy is exact. If a value cannot be copied exactly, the task fails with an
 // error that names the part, as in "main.Job.Files[2].Handle". The rules are:
 //
 //   - A type with MarshalBinary, GobEncode or MarshalCBOR and the reverse
-//     method is encoded by these methods. A url.URL is encoded by its fields.
+//     method is encoded by these methods. As an exception, a url.URL is encoded
+//     by its fields.
 //   - A struct is encoded as its exported fields, under the names of their cbor
 //     or json tags.
 //   - A value with an unexported field that is not zero is an error, unless its
 //     type has MarshalText or MarshalJSON and the reverse method. A regular
-//     expression of CompilePOSIX or Longest is an error.
-//   - A syscall.Errno or syscall.Signal is an error on another system.
+//     expression made by CompilePOSIX, or changed by its method Longest, is an
+//     error.
+//   - A syscall.Errno or syscall.Signal is an error if the other process runs
+//     on another operating system or architecture.
 //   - The value in an interface is sent with the name of its type, see
 //     [RegisterType].
 //   - Values may be nested 20,000 deep.
-//   - An encoded value may have 1 GiB. It has at least 1 byte for each 64 bytes
-//     of memory that the value has beyond 1 MiB: zero bytes are added if
-//     necessary.
+//   - An encoded value may have at most 1 GiB. For a value that needs more than
+//     1 MiB of memory, the encoded value has at least 1 byte for each 64 bytes
+//     beyond that: zero bytes are added if necessary.
 //
 // A copy does not preserve the following:
 //
@@ -58,8 +63,8 @@ import (
 //   - Fields with the tag cbor:"-" or json:"-", which arrive as zero.
 //   - Spare capacity of slices, and the monotonic clock reading of a time.
 //   - The *Location of a time, which becomes a location of the same name. If
-//     the worker has no such zone, it becomes a fixed zone with the same name
-//     and offset.
+//     the worker has no time zone of this name, the location becomes a fixed
+//     zone with the same name and offset.
 //   - The type of an error in an interface, unless the type or the error itself
 //     is registered. The error arrives as a [*RemoteError].
 //   - Data that the methods of a type do not encode.
@@ -89,10 +94,10 @@ func RegisterType[T any](name string) {
 }
 
 // RegisterError lets a sentinel error keep its identity between processes: if
-// errors.Is matches a task's error with it in the worker, errors.Is matches the
-// error with it in the submitter as well. Like [Register], it belongs at
-// package level. It returns err. It panics if the name is empty or belongs to
-// another error, or if err is nil.
+// errors.Is(e, err) is true for the error e of a task in the worker, it is also
+// true for the error that the submitter receives. Like [Register],
+// RegisterError belongs at package level. It returns err. It panics if the name
+// is empty or belongs to another error, or if err is nil.
 //
 // The sentinel errors of this module and of the packages bufio, bytes, context,
 // errors, fs, hex, io, net, os, path and strconv are registered. So are those
@@ -110,11 +115,11 @@ func RegisterError(name string, err error) error {
 }
 
 // RegisterErrorType lets errors of type E keep their type and fields between
-// processes, so that errors.As finds them. They are copied like arguments, see
-// [Register]. In a field of type error, registered sentinels and errors of
-// registered types arrive unchanged, and other errors arrive as a
-// [*RemoteError]. If an error cannot be encoded, only its text is sent, with
-// the reason, which [RemoteError.Unwrap] returns too.
+// processes, so that errors.As finds them. These errors are copied like
+// arguments, see [Register]. In a field of type error, registered sentinels and
+// errors of registered types arrive unchanged, and other errors arrive as a
+// [*RemoteError]. If an error cannot be encoded, only its text and the reason
+// are sent. [RemoteError.Unwrap] returns an error with this reason.
 //
 // These types are registered: fs.PathError, os.LinkError, os.SyscallError,
 // syscall.Errno, strconv.NumError, and net.OpError, net.DNSError,

@@ -6,11 +6,12 @@ import (
 	"concert/executor"
 )
 
-// Release releases the lock that ctx carries, of whatever kind it is, calls fn,
-// and acquires the lock again. If ctx carries no lock, or does not hold it,
-// Release only calls fn. A function that blocks uses it to let other goroutines
-// run, and need not know whether it runs on an event loop or under an
-// interpreter lock. fn should not access what the lock guards.
+// Release releases the lock that ctx carries, calls fn, and acquires the lock
+// again. The lock may be that of an event loop, or an interpreter lock. If ctx
+// carries no lock, or the lock is not held with ctx, Release only calls fn. A
+// function that blocks calls Release, so that other goroutines can run in the
+// meantime. It need not know which kind of lock ctx carries. fn should not
+// access data that the lock guards.
 func Release(ctx context.Context, fn func()) {
 	executor.Release(ctx, fn)
 }

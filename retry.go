@@ -20,28 +20,30 @@ type RetryOptions struct {
 	// Zero means 100 ms.
 	Delay time.Duration
 
-	// MaxDelay is the longest pause. Zero means 30 s. If an error asks for a
-	// longer pause, Retry makes no further attempt.
+	// MaxDelay is the maximum pause. Zero means 30 s. If the method RetryAfter
+	// of an error returns more, the function is not called again.
 	MaxDelay time.Duration
 
 	// If reports whether to call the function again after an error. Nil means
-	// after all errors except those of a context. A method Temporary of the
-	// error does not count: for network errors of the standard library it
-	// returns false even if the server only restarts. If your errors have a
-	// method that tells whether a retry may help, call it here.
+	// after all errors except [context.Canceled] and
+	// [context.DeadlineExceeded]. Retry does not call the method Temporary of
+	// an error: for network errors of the standard library, this method returns
+	// false even while a server is only restarting. If your errors have a
+	// method that says whether a retry may help, call it here.
 	If func(error) bool
 }
 
-// Retry returns a function that calls fn again when it fails, and returns the
-// last outcome. The length of a pause is random, from half of its nominal
-// length up, so that tasks that failed at the same time do not retry at the
-// same time. If an error in the chain has a method RetryAfter() time.Duration,
-// and this returns more than 0, it sets the pause instead; an HTTP client can
-// return the server's Retry-After in this way. If ctx ends during a pause,
-// Retry returns the error that led to the pause, joined with the cause of ctx.
+// Retry returns a function that calls fn, calls it again if it fails, and
+// returns the outcome of the last call. The length of a pause is random, from
+// half of its nominal length up, so that tasks that failed at the same time do
+// not retry at the same time. If an error in the chain has a method
+// RetryAfter() time.Duration, and this method returns more than 0, its result
+// is the pause. In this way, an HTTP client can return the Retry-After header
+// of a server. If ctx ends during a pause, the function returns the error
+// before the pause, joined with the cause of ctx.
 //
-// Retry does not recover panics. The function that it returns is a closure. So
-// for an executor in another process, register the function that Retry returns:
+// Retry does not recover panics. The function that Retry returns is a closure.
+// So for an executor in another process, register that closure, and not fn:
 //
 //	var fetch = concert.Register("fetch", concert.Retry(fetchOnce, nil))
 //

@@ -7,17 +7,18 @@ import (
 )
 
 // Submit hands fn(ctx, arg) to the executor and returns its future. It blocks
-// while the executor's queue is full, until there is room or ctx ends. Any
-// failure is in the future, which settles in any case.
+// while the executor's queue is full, until there is room or ctx ends. If
+// anything fails, the future has the error. It settles in every case.
 //
-// ctx is also the parent of the context that fn is given, for as long as the
-// task lives: its values reach fn, and its end cancels the task. The context
-// of fn ends when fn returns. In another process, fn has only the deadline and
-// the end of ctx, without values and without a cause.
+// ctx is also the parent of the context with which fn is called. So fn can read
+// the values of ctx, and the end of ctx cancels the task. The context of fn
+// ends when fn returns. If fn runs in another process, its context has the
+// deadline of ctx, and ends when ctx ends, but it has no values and no cause of
+// ctx.
 //
 // An executor whose workers share memory with the caller passes arg and the
-// result as they are; any other passes copies and needs a function that was
-// registered, see [Register].
+// result as they are. Any other executor passes copies, and needs a registered
+// function, see [Register].
 //
 // Submit panics if ctx, ex or fn is nil, or if ex is a nil pointer to a pool of
 // this module.
@@ -28,12 +29,12 @@ func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Conte
 // TrySubmit is [Submit] for callers that drop a task instead of waiting: it
 // does not wait for room in the executor's queue. It returns nil and false if
 // there is no room at once; then fn is never called. Otherwise, it returns the
-// future of the task and true. Any other failure is in the future: if the
-// executor is closed, for example, TrySubmit returns true, and the error of the
-// future is [ErrClosed].
+// future of the task and true. After any other failure, the future has the
+// error: if the executor is closed, for example, TrySubmit returns true, and
+// the error of the future is [ErrClosed].
 //
-// While other callers wait in Submit, there is no room: TrySubmit does not
-// overtake them.
+// While other callers wait in Submit, TrySubmit returns false, so that it does
+// not overtake them.
 //
 // The executor's [Observer] sees a dropped task as submitted, and then as
 // finished with an error that wraps [ErrCanceled].

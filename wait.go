@@ -23,11 +23,11 @@ const (
 
 // AsCompleted returns the futures in the order in which their tasks settle,
 // beginning with those that have settled already. A duplicate future is
-// returned once. The sequence ends after the last future. It ends early if ctx
-// ends while no further task has settled; then ctx.Err() is not nil. It also
-// ends early if a task waits for itself; then Result returns [ErrDeadlock].
-// Leaving the loop early leaves nothing behind: the tasks continue, and their
-// futures can be used again.
+// returned once. The sequence ends after the last future. The sequence ends
+// early if ctx ends while no further task has settled. Then ctx.Err() is not
+// nil. It also ends early if a task waits for itself. Then Result of the
+// remaining futures returns [ErrDeadlock]. Leaving the loop early leaks no
+// resources. The tasks continue, and their futures can be used again.
 //
 // Like [Future.Result], it cannot deadlock in a task if it is given the task's
 // context.
@@ -46,8 +46,9 @@ func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Fu
 }
 
 // Wait waits as when says, or until ctx ends. It returns the futures of the
-// tasks that have settled by then, and the other futures, both in the order
-// given. A duplicate future is returned once.
+// tasks that have settled by then in done, and the other futures in notDone.
+// Both slices are in the order of the arguments. A duplicate future is returned
+// once.
 //
 // Like [Future.Result], it cannot deadlock in a task if it is given the task's
 // context.
@@ -71,18 +72,18 @@ func Wait[T any](ctx context.Context, when When, futures ...*Future[T]) (done, n
 	return done, notDone
 }
 
-// Gather waits until every task has settled. It returns their values in the
-// order given, and their errors joined by [errors.Join]. If ctx ends first, its
-// cause is among the errors, and the values of unsettled tasks are zero. A task
-// that fails does not cancel the others; to cancel them, cancel their common
-// context.
+// Gather waits until every task has settled. It returns the values of the tasks
+// in the order of the futures, and the errors of the tasks joined by
+// [errors.Join]. If ctx ends first, the returned error also wraps the cause of
+// ctx, and the values of unsettled tasks are zero. A task that fails does not
+// cancel the others; to cancel them, cancel their common context.
 //
 // Like [Future.Result], it cannot deadlock in a task if it is given the task's
 // context.
 func Gather[T any](ctx context.Context, futures ...*Future[T]) ([]T, error) {
 	// Wait for the last future first: when it has settled, most others have
-	// settled, too. So this goroutine is woken once, and not once for each
-	// task.
+	// settled, too. So this goroutine is usually woken once, instead of once
+	// for each task.
 	var unfinished error
 	for i := len(futures) - 1; i >= 0 && unfinished == nil; i-- {
 		unfinished = futures[i].task().Wait(ctx)
