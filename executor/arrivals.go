@@ -17,7 +17,7 @@ import (
 type Arrivals struct {
 	tasks    []*Task
 	watchers []watcher // watchers[i] watches tasks[i]
-	stop     func()    // ends the watching of the submitters' contexts, see expireLater
+	stop     func()    // ends the goroutines of expireLater
 	inbox    inbox     // the indexes of settled tasks that Next has not returned yet
 }
 
@@ -41,9 +41,8 @@ func (a arrival) notify(*Task) {
 }
 
 // NewArrivals returns the Arrivals of the tasks, which must be distinct. Tasks
-// that have settled before come first. While the caller waits, a queued task
-// settles as soon as the context of its submitter ends. ctx is the context of
-// the caller.
+// that have settled before come first. Until Stop, a queued task settles as
+// soon as the context of its submitter ends. ctx is the context of the caller.
 func NewArrivals(ctx context.Context, tasks []*Task) *Arrivals {
 	a := &Arrivals{tasks: tasks, watchers: make([]watcher, len(tasks)), inbox: inbox{more: make(signal, 1)}}
 	for i, t := range tasks {
@@ -76,8 +75,8 @@ func (a *Arrivals) Next(ctx context.Context) (int, error) {
 	}
 }
 
-// wait blocks until the inbox may contain an index, or ctx ends. Then it
-// returns the cause of ctx.
+// wait blocks until the inbox may contain an index. It returns the cause of ctx
+// if ctx ends first, and ErrDeadlock if the wait could never end.
 func (a *Arrivals) wait(ctx context.Context) error {
 	if r := ReleaserOf(ctx); r != nil {
 		return released(r, func() error { return a.waitUnlocked(ctx) })

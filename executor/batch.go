@@ -16,10 +16,10 @@ import (
 // A call that was claimed and has not started can be sent to another worker
 // if the first one dies.
 
-// A Batch is calls of one registered function that were claimed together and
-// are ready to be sent: the call of a Submit, or some calls of a Map. They are
-// numbered from 0 up, and each starts and settles by itself. The methods about
-// one call must not be called concurrently.
+// A Batch contains calls of one registered function that were claimed together
+// and are ready to be sent: the call of a Submit, or some calls of a Map. The
+// calls are numbered from 0 up. Each call starts and settles independently of
+// the others. For one call, at most one method may run at a time.
 type Batch struct {
 	// Name is the name of the function, for Invoke in the worker.
 	Name string
@@ -74,14 +74,14 @@ func (b *Batch) Index(i int) int64 { return b.job.index(i) }
 // submitter's context.
 func (b *Batch) Input(i int) *Input { return b.job.input(i) }
 
-// Drop settles call i, whose Parent has ended with the cause, with the error of
-// a task that never started. The executor must be certain that the call has not
+// Drop settles call i with the error of a task that never started, after Parent
+// has ended with the cause. The executor must be certain that the call has not
 // started.
 func (b *Batch) Drop(i int, cause error) { b.job.drop(i, cause) }
 
-// Start records that the worker with that number begins with call i. It reports
-// false if the call was canceled, or has started or settled before. Then the
-// executor must not run the call.
+// Start records that the worker with this number begins call i. If it reports
+// false, the executor must not run the call: the call was canceled, or has
+// started or settled before.
 func (b *Batch) Start(i, worker int) bool { return b.job.start(i, worker) }
 
 // Progress reports the progress of call i, which has started; see [Progress].

@@ -78,8 +78,8 @@ func TestBatch_Withdrawn(t *testing.T) {
 	}
 }
 
-// TestBatch_Map: calls of a Map are claimed up to a number and a size, start
-// once and settle once.
+// TestBatch_Map: a Claim of a Map takes at most the given number of calls, and
+// stops at the given size of arguments. Each call starts once and settles once.
 func TestBatch_Map(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := newHandExecutor()

@@ -28,15 +28,15 @@ func TestSubmit_Allocations(t *testing.T) {
 		if _, err := concert.Gather(ctx, futures...); err != nil {
 			t.Fatal(err)
 		}
-	}); got > 1100 { // waiting, and the segments of the queue, cost a few
-		t.Errorf("1,000 Submits are %v allocations, want one each", got)
+	}); got > 1100 { // the waits and the segments of the queue need a few more
+		t.Errorf("1,000 Submits made %v allocations, want one each", got)
 	}
 	const items = 10_000
 	if got := testing.AllocsPerRun(5, func() {
 		for range concert.Map(ctx, ex, square, count(items)) {
 		}
 	}); got > items/20 {
-		t.Errorf("a Map of %d items is %v allocations, want under one in 20 items", items, got)
+		t.Errorf("a Map of %d items made %v allocations, want less than one for 20 items", items, got)
 	}
 }
 

@@ -10,14 +10,14 @@ import (
 // carrier is a goroutine that runs tasks for a worker. The main carrier of a
 // worker is the goroutine that calls Serve. While all tasks that the worker has
 // started are blocked, a compensating carrier may hold the worker and run the
-// next task of the queue. When the wait of a carrier ends, it acquires the
-// worker again, as soon as the holder blocks or has finished its task.
+// next task of the queue. When the wait of a carrier ends, the carrier acquires
+// the worker again, as soon as the holder blocks or has finished its task.
 //
 //	carrier:  running --block--> suspended --wait ends--> resuming --granted--> running
 //	worker:     held              released                 ticket                held
 //
-// A carrier has a stack of tasks: one from the queue, and nested tasks, each of
-// which the task below it waits for.
+// A carrier has a stack of tasks: at the bottom a task from the queue, and
+// above it nested tasks. Each task of the stack waits for the task above it.
 type carrier struct {
 	worker *Worker
 
@@ -39,9 +39,9 @@ type carrier struct {
 	dependencies dependencies  // what its waits depend on, in search number round
 	dependents   []*carrier    // the carriers that wait for this one, in search number round
 	runnable     bool          // result of search number round
-	chain        uint64        // number of the last call of lastOf that reached the carrier
-	last         *carrier      // result of the last call of lastOf for the carrier: the end of the chain of waits
-	lastAt       uint64        // graph.resumed when last was stored
+	chain        uint64        // value of graph.chain when lastOf last visited the carrier
+	last         *carrier      // the last carrier of the chain of waits that begins here, as lastOf has found it
+	lastAt       uint64        // value of graph.resumed when last was stored
 
 	ended atomic.Uint32 // number of tasks that have ended on the carrier; see descent
 }
@@ -78,9 +78,10 @@ func (s *carrier) run(t *Task) {
 	again = t.job.run(t)
 }
 
-// openEvery says that every 16th nested task creates the Done channel of its
+// Every openEvery-th nested task of a stack creates the Done channel of its
 // context. Otherwise a deep stack would have a long chain of contexts without
-// channels (see package lazy).
+// channels, and methods of these contexts would walk the whole chain (see
+// package lazy).
 const openEvery = 16
 
 // runNested runs a queued task of the worker's group on top of the task that
@@ -125,9 +126,9 @@ func (s *carrier) again(t *Task) {
 	if !t.move(running, pending) {
 		return
 	}
-	// The end of a Map: 1. its context ends, 2. its pending tasks are canceled.
-	// Here: 1. the task becomes pending, 2. the context is checked. So the task
-	// is canceled in any order of these steps.
+	// When a Map ends, it (1) ends its context, (2) cancels its pending tasks.
+	// This function (1) makes the task pending, (2) checks the context. So at
+	// least one of them cancels the task, whatever the order of these steps.
 	if t.ctx.Parent.Err() != nil {
 		t.fail(&neverStarted{context.Cause(t.ctx.Parent)}, s)
 		return
@@ -155,8 +156,8 @@ func (s *carrier) tasks(list []*Task) []*Task {
 	return append(list, s.nested...)
 }
 
-// top returns the task that started last on the carrier. The other ones wait
-// for it.
+// top returns the task that started last on the carrier. The other tasks of the
+// carrier wait for this task, directly or indirectly.
 func (s *carrier) top() *Task {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +203,7 @@ func (w *Worker) releaseLocked() {
 }
 
 // acquireLocked acquires the worker if it is free, and returns nil. Otherwise
-// it queues a request for the worker, and returns this ticket.
+// it queues a ticket for the worker, and returns the ticket.
 func (w *Worker) acquireLocked() *ticket {
 	if !w.held {
 		w.held = true
@@ -239,11 +240,11 @@ func (w *Worker) yield() {
 	<-c.granted
 }
 
-// suspend enters the wait into the graph and releases the worker. If the
+// suspend adds the wait to the wait graph and releases the worker. If the
 // carrier is suspended already, then two goroutines wait with the task's
-// context: the task started at least one of them. In this case, the wait is
-// added to the further waits of the carrier, and changed is closed when its
-// first wait has ended.
+// context: the task started at least one of them. In this case, suspend adds
+// the wait to the further waits of the carrier, and returns a channel that is
+// closed when the first wait of the carrier has ended.
 func (s *carrier) suspend(b *wait, self *Task) (changed <-chan struct{}, err error) {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
@@ -292,8 +293,9 @@ func (s *carrier) leaveLocked(b *wait) {
 }
 
 // resume ends the wait: it blocks until the carrier holds the worker again. If
-// the task has ended in the meantime, its goroutine holds the worker, and the
-// caller is a goroutine that the task has left running.
+// the task has ended in the meantime, resume returns without the worker: then
+// the caller is a goroutine that the ended task has started, and the carrier
+// runs other tasks.
 func (s *carrier) resume(b *wait) {
 	graph.mu.Lock()
 	if s.wait != b {
@@ -359,7 +361,7 @@ func (s *carrier) reclaim() {
 			graph.mu.Unlock() // this carrier has just received the worker
 			return
 		}
-		// Replace its ticket.
+		// The other goroutine still waits for its ticket: replace the ticket.
 		close(old.replaced)
 		c := &ticket{make(chan struct{}, 1), make(chan struct{})}
 		w.resuming[i] = c
@@ -375,7 +377,8 @@ func (s *carrier) reclaim() {
 }
 
 // compensateLocked starts a compensating carrier, which holds the worker and
-// serves the queue, and returns it. No carrier may hold the worker.
+// serves the queue. It returns this carrier. When it is called, no carrier may
+// hold the worker.
 func (w *Worker) compensateLocked() *carrier {
 	s := &carrier{worker: w}
 	w.compensating = append(w.compensating, s)
@@ -403,8 +406,9 @@ func (s *carrier) serve() {
 	}
 }
 
-// end releases the worker. If no carrier acquires it, all tasks that the worker
-// has started are blocked again, and may be stuck.
+// end releases the worker when the compensating carrier s has ended. If no
+// other carrier acquires the worker, all tasks that the worker has started are
+// blocked again, and may be stuck.
 func (s *carrier) end() {
 	w := s.worker
 	graph.mu.Lock()

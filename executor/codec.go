@@ -16,7 +16,8 @@ import (
 
 // Encoded is a value as it is sent between processes: the kind of its encoding,
 // and its bytes. The bytes may be the value's own memory. They must not be
-// changed, nor kept after the call that the value belongs to.
+// changed. They must not be used after the call has settled whose argument or
+// result they are.
 type Encoded struct {
 	Kind  byte
 	Bytes []byte
@@ -99,7 +100,8 @@ func encodeTo[T any](w values.Work, buf []byte, v T, codec Codec) (Encoded, []by
 }
 
 // encodeScalar appends v to buf if it is a scalar, and returns asNil if not. It
-// is a separate function from encodeLarge because v does not escape here.
+// is not part of encodeLarge, so that v stays on the stack: in encodeLarge, v
+// escapes to the heap.
 func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
 	le := binary.LittleEndian
 	switch p := any(&v).(type) {
@@ -122,8 +124,8 @@ func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
 	return asNil, buf
 }
 
-// encodeLarge encodes a value that is not a scalar. If codec is not nil, it
-// encodes the values whose type has no kind of its own in Encoded.
+// encodeLarge encodes a value that is not a scalar. If the type of the value
+// has no kind of its own in Encoded, it uses codec, or CBOR if codec is nil.
 func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
 	// decode decodes by the static type. So a value in an interface is encoded
 	// as CBOR with the name of its type. A Codec has no such names.
@@ -307,10 +309,10 @@ func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
 
 const copyUnit = 256 << 10
 
-// cloned returns a copy of b, which is never nil. Many bytes are copied in
-// parts, because the garbage collector cannot stop the goroutine within a copy,
-// and would spin during it. A Builder is used because it does not clear its
-// memory first.
+// cloned returns a copy of b, which is never nil. It copies a large slice in
+// parts, because the garbage collector cannot stop a goroutine within a copy,
+// and would spin until a long copy has ended. It uses a Builder, which does not
+// clear its memory first.
 func cloned(b []byte) []byte {
 	if len(b) <= copyUnit {
 		return append([]byte{}, b...)

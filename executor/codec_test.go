@@ -127,9 +127,9 @@ func init() {
 	RegisterErrorType[*nestedB]("concert.nestedB")
 }
 
-// TestEncodeError_Nested: the encoding of errors in fields of each other is
-// bounded, for an error that wraps itself and for one whose parts double at
-// each level.
+// TestEncodeError_Nested: if errors contain other errors in their fields,
+// EncodeError encodes a bounded number of them. This holds for an error that
+// wraps itself, and for an error whose parts double at each level.
 func TestEncodeError_Nested(t *testing.T) {
 	a := &nestedA{N: 7}
 	a.Err = fmt.Errorf("x: %w", a)
@@ -164,7 +164,8 @@ func TestEncodeError_RoundTrip(t *testing.T) {
 	if !errors.As(got, &remote) || remote.Type != "*fmt.wrapError" {
 		t.Errorf("type = %+v", remote)
 	}
-	// Two round trips, as from a cluster through a process.
+	// A worker process sends the error to a cluster worker, and this worker
+	// sends it to the client.
 	if twice := DecodeError(EncodeError(got)); !errors.Is(twice, io.EOF) || !errors.As(twice, &typed) {
 		t.Errorf("after two trips: %#v", twice)
 	}
@@ -177,8 +178,8 @@ func TestEncodeError_RoundTrip(t *testing.T) {
 }
 
 // TestRegisterError_Documented: docs/wire.md lists the registered errors,
-// because the author of a worker in another language needs their names. Names
-// of tests begin with test or executortest.
+// because the author of a worker in another language needs their names. The
+// names that only tests register begin with "test." or "executortest.".
 func TestRegisterError_Documented(t *testing.T) {
 	wire, err := os.ReadFile("../docs/wire.md")
 	if err != nil {

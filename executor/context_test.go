@@ -36,7 +36,8 @@ func standardContexts(t *testing.T, ctx context.Context) map[string]context.Cont
 
 // TestForeign_KnownContexts: a context of this package or of the standard
 // library does not count as foreign, because its replacement would cost
-// goroutines. A context that wraps one of the program's own type does.
+// goroutines. A context that wraps a context of the program's own type counts
+// as foreign.
 func TestForeign_KnownContexts(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -112,7 +113,7 @@ func TestTaskContext_Children(t *testing.T) {
 		return 7, context.Cause(grandchild)
 	}, 0)
 	if n := <-started; n != 0 {
-		t.Errorf("contexts made from the task's started %d goroutines", n)
+		t.Errorf("contexts derived from the task's context started %d goroutines", n)
 	}
 	f.Cancel()
 	if got, err := f.Result(t.Context()); got != 7 || !errors.Is(err, concert.ErrCanceled) {
@@ -167,8 +168,9 @@ func TestGo_ResultAndPanic(t *testing.T) {
 	if _, err := f.Result(t.Context()); err == nil {
 		t.Error("a panic in Go is lost")
 	}
-	// A task on the only worker waits for a goroutine, which waits for the
-	// worker.
+	// The task on the only worker waits for a task of Go, which waits for a
+	// second task on that worker. The worker must run the second task during
+	// the wait.
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
 	g := concert.Submit(t.Context(), ex, func(ctx context.Context, n int) (int, error) {
@@ -181,8 +183,8 @@ func TestGo_ResultAndPanic(t *testing.T) {
 	}
 }
 
-// TestMap_InputBlocks: leaving a loop waits for an input that blocks for a
-// short time, and not for one that blocks permanently.
+// TestMap_InputBlocks: if the loop is left while the inputs block, Map waits
+// for the goroutine of the inputs, but for at most 100 ms.
 func TestMap_InputBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, nil)
@@ -205,12 +207,12 @@ func TestMap_InputBlocks(t *testing.T) {
 				t.Errorf("input blocks for %v: leaving the loop took %v, want %v", pause, took, want)
 			}
 			if pause < time.Second && !ended {
-				t.Error("the input was left behind")
+				t.Error("the goroutine of the inputs still runs")
 			}
 			time.Sleep(pause)
 			synctest.Wait()
 			if !ended {
-				t.Error("the input did not end at its next value")
+				t.Error("the inputs did not end at their next value")
 			}
 		}
 	})

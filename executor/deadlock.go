@@ -13,18 +13,20 @@ import (
 // workers of a group are blocked, and the tasks that they wait for are in the
 // group's own queue, or in the queue of another group in the same state, no
 // task can ever continue. Three rules prevent this. They apply to a goroutine
-// that waits with the context of a task, which tells the carrier of the task.
+// that waits with the context of a task: by this context, the wait finds the
+// carrier of the task.
 //
-//  1. A task that waits for an unstarted task of its own group runs it at once,
-//     nested on its own stack (carrier.await).
+//  1. A task that waits for an unstarted task of its own group runs that task
+//     at once, nested on its own stack (carrier.await).
 //  2. A task that is blocked in any other wait releases its worker, and its
-//     wait enters the graph below. If its carrier is stuck, a compensating
-//     carrier serves the queue that its wait depends on, with a blocked worker
-//     of that queue's group. When the wait of a task has ended, the task
-//     acquires its worker before it continues.
-//  3. If a carrier is stuck and no queue can help, tasks wait for each other in
-//     a circle. The wait that closes the circle returns ErrDeadlock, unless a
-//     wait of the circle can end without the others (wait.canEnd).
+//     wait enters the graph below. If the carrier of the task is stuck, its
+//     wait depends on the queue of a group whose workers are all blocked. Then
+//     a compensating carrier takes over one of these workers and serves the
+//     queue. When the wait of a task has ended, the task acquires its worker
+//     before it continues.
+//  3. If a carrier is stuck and there is no such queue, tasks wait for each
+//     other in a circle. The wait that closes the circle returns ErrDeadlock,
+//     unless a wait of the circle can end without the others (wait.canEnd).
 //
 // An example: pool P has one worker, pool Q has one worker. Task a of P has
 // submitted b to Q and waits for it; b submits c to P and waits for it.
@@ -40,19 +42,21 @@ import (
 //	                                          a ---> b ---> c (running)
 //
 //	4. c ends, so b continues, and then a: each acquires its worker first.
-//	   If c waits for a instead, no queue can help:
+//	   If c waits for a instead, there is no queue to serve:
 //	                                          a ---> b ---> c ---> a
 //	   Rule 3: the wait of c returns ErrDeadlock.
 //
 // A carrier compensates for workers of its own group only, and a worker has one
-// holder at a time. So a group of n workers never has more than n tasks that
-// run, and its tasks find the state of their own worker. Compensation is only
-// for stuck carriers: while the wait of a task can end otherwise, its worker
-// stays idle, so that n workers do not start more than n tasks without need.
+// holder at a time. So in a group of n workers, at most n tasks run at a time,
+// and two tasks that run use the State of different workers. Only stuck
+// carriers get a compensating carrier. While the wait of a task can end
+// otherwise, its worker stays idle, so that n workers do not start more than n
+// tasks without need.
 //
-// Rule 1 saves a goroutine. A nested task is what the task below it waits for,
-// so it closes no new circle, with two exceptions: if the wait can end earlier,
-// at a deadline, or if a callback of the nested task waits for the task below.
+// Rule 1 saves a goroutine. A nested task blocks the task below it until it
+// ends. The task below waits for the nested task anyway, so this closes no new
+// circle. There are two exceptions: the wait could end earlier, at a deadline,
+// or a callback of the nested task waits for the task below.
 //
 // A carrier is runnable or stuck. It is runnable if it is not suspended, or if
 // it is suspended in a wait for one of these:
@@ -63,9 +67,9 @@ import (
 //	an unstarted task in a group with a worker that is held, or with a runnable carrier
 //	room in the queue of such a group
 //
-// The runnable carriers are the smallest set for which this holds. A search
-// finds them by repeating these lines until nothing changes. It is only made
-// if none of the dependencies of a new wait is certain to make progress.
+// All other carriers are stuck. To find the runnable carriers, a search repeats
+// these lines until it finds no further one. A search is only made if none of
+// the dependencies of a new wait is certain to make progress.
 //
 // A wait may end by its own context, for example at a deadline. This does not
 // make its carrier runnable for rules 1 and 2, because the awaited task should
@@ -74,9 +78,10 @@ import (
 //
 // Why no deadlock is missed: a runnable carrier becomes stuck only if a carrier
 // blocks, or ends and leaves its worker free, or if a worker leaves its group.
-// All of these happen under graph.mu, and each is followed by a search: for the
-// carrier itself, for the carriers suspended on its worker, or for those in its
-// group.
+// All of these happen under graph.mu. After each of them, a search examines the
+// carriers that may be stuck now: in the first case the carrier itself, in the
+// second the carriers that are suspended on its worker, in the third those of
+// the group.
 
 // graph.mu guards what carriers wait for, and which carrier holds which worker.
 // A goroutine locks it when a carrier blocks or continues, and never calls user
@@ -90,7 +95,7 @@ var graph struct {
 
 	sources []*carrier    // guarded by mu: where the current search begins
 	steps   int           // guarded by mu: number of carriers that searches and lastOf have visited
-	verify  func(ok bool) // guarded by mu: nil except in tests; called with the result of a search wherever a shortcut made the search unnecessary
+	verify  func(ok bool) // guarded by mu: nil except in tests. Where a shortcut decides that a carrier is runnable, verify is called with the result of a search
 }
 
 // wait is a wait in which a carrier is suspended.
@@ -116,9 +121,9 @@ func newWait(ctx context.Context, ready <-chan struct{}, on []*Task, room *Worke
 }
 
 // block suspends the carrier until ready is closed or has an element, or ctx
-// ends. on lists the tasks whose end makes ready, and room is the group whose
-// queue makes ready when it has room. If both are nil, an event outside of the
-// graph makes ready.
+// ends. on lists the tasks that send to ready when they settle. room is the
+// group whose queue closes or sends to ready when it has room. If both are nil,
+// an event outside of the graph sends to ready.
 func (s *carrier) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) error {
 	b := newWait(ctx, ready, on, room)
 	for {
@@ -161,7 +166,8 @@ func waitFor(ctx context.Context, ready <-chan struct{}) error {
 var errNotTop = errors.New("concert: not the newest task of its carrier")
 
 // rescueLocked starts a compensating carrier if s is stuck. It returns
-// ErrDeadlock if a compensating carrier would not help.
+// ErrDeadlock if s is stuck and there is no queue that a compensating carrier
+// could serve.
 func (s *carrier) rescueLocked() error {
 	graph.sources = append(graph.sources[:0], s)
 	if s.surelyRunnableLocked() {
@@ -234,8 +240,8 @@ func (b *wait) surelyRunnableLocked() bool {
 	return false
 }
 
-// chainRunnableLocked reports whether the carrier at the end of the chain of
-// waits that begins with b is surely runnable.
+// chainRunnableLocked follows the chain of waits that begins with b, and
+// reports whether the last carrier of the chain is surely runnable.
 func (b *wait) chainRunnableLocked() bool {
 	if !b.single() {
 		return false

@@ -125,8 +125,9 @@ func (c counted) Value(key any) any           { c.calls.Add(1); return c.Context
 // TestDepth_Linear: the cost of a wait does not grow with the depth of a
 // recursion. The test counts the calls of methods of the outer contexts, and
 // the carriers that the search for deadlocks visits. If each level visited all
-// levels below it, they would be depth/2 a level. The limit is a fifth of that,
-// because a preempted goroutine sometimes costs a search.
+// levels below it, there would be depth/2 calls and visits for each level. The
+// limit is a fifth of that, because a preempted goroutine sometimes costs a
+// search.
 func TestDepth_Linear(t *testing.T) {
 	const depth, most = 3000, 3000 / 10
 	var calls atomic.Int64
@@ -139,7 +140,7 @@ func TestDepth_Linear(t *testing.T) {
 				t.Errorf("depth = %d, %v; want %d", got, err, depth)
 			}
 			if n := calls.Load(); n > most*depth {
-				t.Errorf("%d questions to the contexts of %d levels, want at most %d a level", n, depth, most)
+				t.Errorf("%d calls of methods of contexts in %d levels, want at most %d a level", n, depth, most)
 			}
 			if n := executor.GraphSteps() - steps; n > most*depth {
 				t.Errorf("%d steps in the search for deadlocks in %d levels, want at most %d a level", n, depth, most)
@@ -212,8 +213,8 @@ func TestDepth_OneProcess(t *testing.T) {
 	}
 }
 
-// TestDepth_ChainOfFutures: the same cost for futures that each wait for the
-// one before, from the first to the last.
+// TestDepth_ChainOfFutures: if each of many tasks waits for the task before it,
+// the cost of a wait does not grow with the number of tasks.
 func TestDepth_ChainOfFutures(t *testing.T) {
 	const depth, most = 3000, 3000 / 10 // see TestDepth_Linear
 	steps := executor.GraphSteps()
@@ -237,9 +238,10 @@ func TestDepth_ChainOfFutures(t *testing.T) {
 	}
 }
 
-// TestWaitGraph_Shortcuts: random tasks, by Go and on pools, wait for random
-// earlier ones. Each answer without a search is compared with the answer of a
-// search. Deep recursions are compared, too.
+// TestWaitGraph_Shortcuts: if a shortcut finds that a carrier is runnable, a
+// search finds the same. The test compares them for random tasks that wait for
+// random earlier tasks, and for deep recursions. The tasks run on pools and by
+// Go.
 func TestWaitGraph_Shortcuts(t *testing.T) {
 	stop := executor.VerifyGraph()
 	rounds := 100
@@ -289,6 +291,6 @@ func TestWaitGraph_Shortcuts(t *testing.T) {
 		}
 	}
 	if all, wrong := stop(); all == 0 || wrong > 0 {
-		t.Errorf("seed %d: %d shortcuts, of which %d said that a task moves, and a search that it is stuck", seed, all, wrong)
+		t.Errorf("seed %d: of %d shortcuts, %d found that a carrier is runnable, but a search found that it is stuck", seed, all, wrong)
 	}
 }

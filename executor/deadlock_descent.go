@@ -6,14 +6,15 @@ package executor
 // quadratic. There are two shortcuts: lastOf and descent. A shortcut never
 // contradicts a search. If it cannot decide, a search is made.
 //
-// A shortcut fails if a group changes between two waits of the chain, because
-// the operating system or the scheduler has stopped a goroutine there. So the
-// number of searches grows with the time of a recursion, not with its depth.
+// A shortcut cannot decide if a group has changed between two waits of the
+// chain. This happens only where the operating system or the scheduler has
+// stopped a goroutine in between. So the number of searches grows with the
+// duration of a recursion, not with its depth.
 
-// lastOf returns the last carrier of a chain, in which each carrier is
-// suspended in a wait for one task, on the stack of the next carrier. It stores
-// the result in the carriers of the chain. The result is valid until a carrier
-// resumes.
+// lastOf returns the last carrier of the chain that begins with s. Each carrier
+// of a chain is suspended in a wait for exactly one task, and this task is on
+// the stack of the next carrier. lastOf stores the result in the carriers of
+// the chain. The result is valid until a carrier resumes.
 func (s *carrier) lastOf() *carrier {
 	graph.chain++
 	last := s
@@ -87,9 +88,9 @@ func (d *descent) holds(s *carrier) bool {
 	return true
 }
 
-// follow makes s the tip if it runs the task that the tip waits for, and if
-// this task is the first one that has started on s. A goroutine of Go often
-// starts after the tip has blocked.
+// follow makes s the tip if s runs the task that the current tip waits for, and
+// if this task is the first one that has started on s. It is for tasks of Go:
+// their goroutine often starts after the tip has blocked.
 func (d *descent) follow(s *carrier) {
 	if d.tip == nil || d.tip == s || d.tip.wait == nil || !d.tip.wait.single() || len(d.tip.further) > 0 {
 		return
@@ -100,7 +101,8 @@ func (d *descent) follow(s *carrier) {
 }
 
 // keep stores the current epochs of the groups, so that the descent stays
-// valid: only the tip has changed them, or another carrier becomes the tip.
+// valid. It is called after changes that only the tip has made, and when
+// another carrier becomes the tip.
 func (d *descent) keep() {
 	for i, g := range d.groups {
 		d.epochs[i] = g.epoch
@@ -175,8 +177,9 @@ func (d *descent) add(q *search, g *WorkerGroup) {
 }
 
 // next is called after the tip has blocked on queues. It starts a compensating
-// carrier, which becomes the new tip. If the group will surely make progress,
-// it starts none. It returns false if a search has to decide.
+// carrier, which becomes the new tip, unless the group will surely make
+// progress without it. If the shortcut cannot decide this, next does nothing
+// and returns false. Then a search is necessary.
 func (d *descent) next() bool {
 	s := d.tip
 	if s.wait.input() || len(s.further) > 0 {

@@ -4,11 +4,11 @@ import "slices"
 
 // This file finds the carriers of the graph that are stuck: see deadlock.go.
 
-// search holds the part of the graph that one suspended carrier can reach. The
-// results are stored in fields of the carriers and groups, because a search may
-// visit thousands of them. The state of a queued task may change during a
-// search, so the search reads it once. The tasks of suspended carriers do not
-// change.
+// search holds the part of the graph that can be reached from the carriers with
+// which the search begins. The results are stored in fields of the carriers and
+// groups, because a search may visit thousands of them. The state of a queued
+// task may change during a search, so the search reads it once. The tasks of
+// suspended carriers do not change.
 type search struct {
 	round    uint64     // number of this search; results of earlier ones are invalid
 	carriers []*carrier // in the order in which they were reached
@@ -25,8 +25,9 @@ type dependencies struct {
 }
 
 // rescue starts one compensating carrier if a carrier of from is stuck. It
-// returns ErrDeadlock if a compensating carrier would not help. One
-// compensating carrier is enough: when it ends, it makes a new search.
+// returns ErrDeadlock if such a carrier is stuck and there is no queue that a
+// compensating carrier could serve. One compensating carrier is enough: when it
+// ends, it makes a new search.
 func (q *search) rescue(from []*carrier) error {
 	defer q.forget()
 	q.collect(from)

@@ -7,10 +7,11 @@ import (
 )
 
 // Declare gives a name to a function that exists only in the workers of another
-// program, perhaps in another language. The workers know the function by this
+// program, perhaps in another language. The workers find the function by this
 // name. The function that Declare returns can be submitted, like a registered
-// function, to an executor that has such workers. If it is called here, or run
-// by another executor, its error wraps [ErrElsewhere].
+// function, to an executor that has such workers. If the function is called in
+// this program, or run by an executor without such workers, its error wraps
+// [ErrElsewhere].
 //
 // Numbers, bool, string, []byte and slices of numbers are sent like those of
 // registered functions. All other values are encoded by the codec.
@@ -39,7 +40,7 @@ func Declare[In, Out any](name string, codec Codec) func(context.Context, In) (O
 // elsewhere returns the error of a declared function that was called in this
 // process, where it does not exist.
 func elsewhere(name string) error {
-	return fmt.Errorf("%w: %s: submit it to an executor whose workers have it, as the package that declares it describes", ErrElsewhere, name)
+	return fmt.Errorf("%w: %s: submit it to an executor whose workers have this function, see the documentation of the package that declares it", ErrElsewhere, name)
 }
 
 // ErrElsewhere is wrapped by the error of a declared function that is run where

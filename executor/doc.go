@@ -5,8 +5,8 @@
 //
 // Package concert makes a [Task] of each Submit and each Map, and hands it to
 // an [Executor]. The task hides its function, its argument and its types. The
-// executor keeps it in a queue until a worker is free. Then there are two kinds
-// of executors:
+// executor keeps it in a queue until a worker is free. What happens then
+// depends on the kind of the executor:
 //
 //	local: workers are goroutines of this process
 //
@@ -23,25 +23,29 @@
 //	                                                    future
 //
 // A local executor passes values as they are, and runs any function. A remote
-// executor passes [Encoded] values, and runs functions that have a name, which
-// [Find] and [Invoke] know in the worker.
+// executor passes [Encoded] values, and runs functions that have a name: in the
+// worker, [Find] and [Invoke] find a function by its name.
 //
-// Each executor has one [WorkerGroup], which knows the executor's [Queue], its
-// observer, and its workers. Execute begins with WorkerGroup.Adopt. Then it
-// Pushes the task into a [TaskQueue], which blocks while the queue is full. A
-// local executor also Joins its workers to the group. Its Shutdown is
-// WorkerGroup.Shutdown; the Shutdown of a remote executor calls [Shutdown].
+// Each executor has one [WorkerGroup], which holds the executor's [Queue], its
+// observer, and its workers. Execute first calls WorkerGroup.Adopt. Then it
+// calls Push of a [TaskQueue], which blocks while the queue is full. A local
+// executor also adds its workers to the group, by WorkerGroup.Join. Its
+// Shutdown calls WorkerGroup.Shutdown. The Shutdown of a remote executor calls
+// the function [Shutdown].
 //
 // # The rules
 //
 //   - Every task that Execute has accepted settles: the executor runs it,
 //     claims and settles its calls, or fails it.
-//   - A task that Execute has refused is not touched any further.
+//   - If Execute has refused a task, the executor does not use the task
+//     afterwards.
 //   - Methods of a Queue never block.
-//   - Values are encoded and decoded within the limits that [Limits] sets, on
-//     other goroutines if methods of the program do it.
-//   - A worker that waits is recognized by the context of its task. Then the
-//     group finds out whether the wait can end: deadlock.go has the rules.
+//   - Values are encoded and decoded within the time that [Limits] sets. If
+//     methods of the program encode or decode a value, they run on other
+//     goroutines.
+//   - If a task waits, the context of the wait identifies the worker. If the
+//     wait would block all workers forever, the group runs queued tasks during
+//     the wait: deadlock.go has the rules.
 //
 // The suite in package executortest tests whether an executor obeys the rules.
 // The example of this package is a complete executor.

@@ -10,14 +10,15 @@ import (
 // canceledType is the value of RemoteError.Type if the error is ErrCanceled.
 var canceledType = fmt.Sprintf("%T", ErrCanceled)
 
-// toCause returns the error of a call elsewhere. A worker does not know the
-// cause with which the submitter's context has ended: there the cause is
-// ErrCanceled. If the function has returned that cause, toCause returns an
-// error with the text of the cause in this process, which wraps it.
+// toCause converts the error of a call in another process. The worker does not
+// know the cause with which the submitter's context has ended, and uses
+// ErrCanceled instead. If the function has returned this ErrCanceled, toCause
+// returns an error that wraps the cause in this process and has its text.
+// Otherwise it returns err.
 //
-// ctx is the context of the call and submitter the one above it, which ends
-// first: an executor that watches the submitter's context can have the error
-// before ctx has ended.
+// ctx is the context of the call. submitter is the parent of ctx, and ends
+// before ctx: an executor that watches submitter can receive the error before
+// ctx has ended.
 func toCause(ctx, submitter context.Context, err error) error {
 	r, ok := err.(*RemoteError)
 	if !ok || r.Type != canceledType || r.Text != ErrCanceled.Error() {

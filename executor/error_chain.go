@@ -76,9 +76,10 @@ func (m *errorMethods) matched(all []error, sentinels map[string]error) []string
 		if !ok {
 			continue
 		}
-		// A goroutine costs time, and errors of package syscall have this
-		// method. So one goroutine calls Is for all sentinels. Only if this
-		// fails, there is one goroutine for each sentinel.
+		// Errors of package syscall have a method Is, and a goroutine for each
+		// sentinel would take too much time. So one goroutine calls Is for all
+		// sentinels. Only if a call fails, callMethod starts a goroutine for
+		// each sentinel.
 		names, failure := callMethod(m, func() (names []string) {
 			for name, s := range sentinels {
 				if is.Is(s) {
@@ -102,8 +103,8 @@ func (m *errorMethods) matched(all []error, sentinels map[string]error) []string
 	return slices.Sorted(maps.Keys(found))
 }
 
-// sameError reports whether two errors are equal. Errors that cannot be
-// compared are not.
+// sameError reports whether two errors are equal. It returns false for errors
+// that cannot be compared.
 func sameError(a, b error) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

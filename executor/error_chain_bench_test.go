@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// BenchmarkEncodeError encodes an error whose chain has an Is method.
+// BenchmarkEncodeError encodes an error whose chain contains an error with an
+// Is method.
 func BenchmarkEncodeError(b *testing.B) {
 	err := &fs.PathError{Op: "open", Path: "/x", Err: syscall.ENOENT}
 	b.ReportAllocs()

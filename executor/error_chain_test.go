@@ -20,8 +20,8 @@ func failAs(how string) {
 	}
 }
 
-// Errors of which one method fails as their text says, or returns what it
-// should.
+// Each of these errors has one method that fails as how says, or works if how
+// is empty. The exception is endless, which wraps itself.
 type (
 	oddUnwrap  struct{ how string }
 	oddUnwraps struct{ how string }
@@ -101,12 +101,13 @@ func TestEncodeError_MethodFails(t *testing.T) {
 		t.Errorf("the chain of an error that wraps itself has %d errors", n)
 	}
 	if n := len(newErrorMethods().chain(nil)); n != 0 {
-		t.Errorf("no error has a chain of %d", n)
+		t.Errorf("the chain of a nil error has %d errors", n)
 	}
 }
 
-// TestEncodeError_Panic: the encoding of a panic keeps the type of its value,
-// and the first panic of a chain.
+// TestEncodeError_Panic: if the chain of an error contains several panics, the
+// decoded error is the first of them, with its stack and with what its value
+// wraps.
 func TestEncodeError_Panic(t *testing.T) {
 	first := guarded(func() { panic(fmt.Errorf("the first: %w", io.EOF)) })
 	second := guarded(func() { panic(fmt.Errorf("the second: %w", first)) })
@@ -152,8 +153,8 @@ func (*badDecoder) UnmarshalBinary([]byte) error  { panic("no") }
 
 func init() { RegisterErrorType[badDecoder]("concert.badDecoder") }
 
-// TestRegisterErrorType_Misuse: types of which errors cannot be copied are
-// refused.
+// TestRegisterErrorType_Misuse: RegisterErrorType panics for an interface, for
+// a name that is taken, and for a type whose errors cannot be copied.
 func TestRegisterErrorType_Misuse(t *testing.T) {
 	for want, misuse := range map[string]func(){
 		"is an interface": func() { RegisterErrorType[error]("test.iface") },

@@ -10,18 +10,18 @@ import (
 
 // RemoteError is an error that a task returned in another process. It has the
 // text of the original error. If the original was of a registered type and
-// could not be encoded, Error adds the reason to the text. [errors.Is] returns
-// the same as for the original, for sentinels that are registered, see
-// [RegisterError]. [errors.As] does so for types that are registered, see
-// [RegisterErrorType]. Under %+v, errors of these types print their details,
-// such as a traceback.
+// could not be encoded, Error adds the reason to the text. For registered
+// sentinels, [errors.Is] returns the same as for the original: see
+// [RegisterError]. For registered types, [errors.As] returns the same as for
+// the original: see [RegisterErrorType]. Under %+v, errors of these types print
+// their details, such as a traceback.
 //
-// If a task is canceled and returns [context.Cause] of its context, its error
-// is the cause in the submitter, as in the same process. In two cases it is
-// not. A task that wraps the cause in another error wraps [ErrCanceled], as a
-// worker does not know the cause. And the cause of a deadline, as given to
-// [context.WithTimeoutCause], stays in the submitter: the error is
-// [context.DeadlineExceeded].
+// If a task is canceled and returns [context.Cause] of its context, the
+// submitter receives the cause as the task's error, as from a task in its own
+// process. There are two exceptions, because a worker does not know the cause.
+// If a task wraps the cause in another error, that error wraps [ErrCanceled].
+// If a deadline has a cause of its own, as given to [context.WithTimeoutCause],
+// the error of the task is [context.DeadlineExceeded].
 type RemoteError struct {
 	// Type is the type of the original, as %T prints it.
 	Type string
@@ -56,9 +56,9 @@ func (e *RemoteError) Is(target error) bool {
 }
 
 // Unwrap returns the errors of registered types in the original's chain. The
-// first call decodes them, which may run methods of the program. All of these
-// methods together have a second. The slice contains, instead of an error that
-// could not be decoded in this time, an error with the reason.
+// first call decodes these errors, which may run methods of the program, for at
+// most a second in total. For an error that could not be decoded, or not in
+// this time, the slice contains an error with the reason.
 func (e *RemoteError) Unwrap() []error {
 	if e.values == nil {
 		return nil
@@ -66,8 +66,8 @@ func (e *RemoteError) Unwrap() []error {
 	return e.values()
 }
 
-// errorNames holds the registered errors: errors.Is and errors.As match them
-// also after they were sent from another process.
+// errorNames holds the registered sentinels and types: errors.Is and errors.As
+// also find them in an error that was sent from another process.
 var errorNames = struct {
 	mu        sync.RWMutex
 	sentinels map[string]error     // guarded by mu
@@ -85,7 +85,7 @@ type errorType struct {
 	decode func([]byte) (error, error)
 }
 
-// RegisterError is concert.RegisterError, for that package.
+// RegisterError implements concert.RegisterError.
 func RegisterError(name string, err error) error {
 	if name == "" || err == nil {
 		panic("concert: RegisterError with an empty name or a nil error")
@@ -99,7 +99,7 @@ func RegisterError(name string, err error) error {
 	return err
 }
 
-// RegisterErrorType is concert.RegisterErrorType, for that package.
+// RegisterErrorType implements concert.RegisterErrorType.
 func RegisterErrorType[E error](name string) {
 	if name == "" {
 		panic("concert: RegisterErrorType with an empty name")

@@ -74,8 +74,8 @@ func (e *slowError) MarshalBinary() ([]byte, error) { return []byte{e.N}, nil }
 // UnmarshalBinary waits.
 func (e *slowError) UnmarshalBinary(b []byte) error { <-slowDecode; e.N = b[0]; return nil }
 
-// TestRemoteError_Hangs: a method that does not return when an error is decoded
-// does not block the caller that inspects the error.
+// TestRemoteError_Hangs: if the method that decodes an error does not return,
+// errors.As and Unwrap return after at most a second.
 func TestRemoteError_Hangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slowDecode = make(chan struct{})
@@ -126,8 +126,8 @@ func TestRegisterErrorType_Standard(t *testing.T) {
 	RegisterErrorType[*fs.PathError](standardErrors[reflect.TypeFor[*fs.PathError]()])
 }
 
-// TestDecodeError_ManyParts: errors with more parts than any program has
-// registered are refused.
+// TestDecodeError_ManyParts: DecodeError refuses an encoded error with more
+// than maxErrorParts parts.
 func TestDecodeError_ManyParts(t *testing.T) {
 	w := wireError{Text: "text", Values: map[string][]byte{}}
 	for i := range maxErrorParts {
@@ -146,8 +146,9 @@ func TestDecodeError_ManyParts(t *testing.T) {
 	}
 }
 
-// TestRegisterError_Again: the same error can be registered under its name
-// again, and so can errors that cannot be compared.
+// TestRegisterError_Again: the same error can be registered again under its
+// name. An error that cannot be compared can be registered only once, and
+// errors.Is never matches it.
 func TestRegisterError_Again(t *testing.T) {
 	if got := RegisterError("io.EOF", io.EOF); got != io.EOF {
 		t.Errorf("RegisterError returned %v", got)
@@ -174,8 +175,9 @@ func (h *holder) Error() string { return "holder " + h.Name }
 
 func init() { RegisterErrorType[*holder]("concert.holder") }
 
-// TestRemoteError_LostType: the text says why an error has lost its type, even
-// if another worker passes the error on, and if it was the value of a panic.
+// TestRemoteError_LostType: if an error of a registered type cannot be encoded,
+// the text of the received error says why. This also holds if another worker
+// passes the error on, and if the error is the value of a panic.
 func TestRemoteError_LostType(t *testing.T) {
 	const why = "holder h (could not be sent as concert.holder: *executor.holder: (*executor.holder).What: chan int: channels cannot be copied to another process)"
 	lost := &holder{"h", make(chan int)}
@@ -195,7 +197,7 @@ func TestRemoteError_LostType(t *testing.T) {
 		t.Errorf("panic: %v", got)
 	}
 	if got := DecodeError(EncodeError(&holder{"h", 1})); !errors.As(got, &h) || got.Error() != "holder h" {
-		t.Errorf("one that can be sent: %v", got)
+		t.Errorf("an error that can be encoded: %v", got)
 	}
 	long := DecodeError(EncodeError(&holder{strings.Repeat("n", 1<<20), nil})).(*RemoteError)
 	if text := strings.TrimPrefix(long.Error(), long.Text); text == "" || len(text) > 400 {

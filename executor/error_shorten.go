@@ -48,7 +48,7 @@ func (w *wireError) keepSentinels(limit int) {
 }
 
 // keepValues removes the largest encoded errors until the remaining ones have
-// at most limit bytes in total. For each removed one, it adds the reason to
+// at most limit bytes in total. For each removed error, it adds the reason to
 // w.Lost.
 func (w *wireError) keepValues(limit int) {
 	names := slices.SortedFunc(maps.Keys(w.Values), func(a, b string) int {

@@ -17,7 +17,8 @@ func (n *noted) Error() string { return "noted" }
 
 func init() { RegisterErrorType[*noted]("concert.noted") }
 
-// TestShortenError: errors of every form are shortened, and keep what fits.
+// TestShortenError: ShortenError shortens errors of every form to the limit,
+// and keeps the parts that fit.
 func TestShortenError(t *testing.T) {
 	long := strings.Repeat("long \u00e9", 1<<19)
 	panicked := guarded(func() { panic(fmt.Errorf("%s: %w", long, io.EOF)) })
@@ -73,11 +74,12 @@ func TestShortenError(t *testing.T) {
 		})
 	}
 	if got := DecodeError(ShortenError([]byte(strings.Repeat("x", 2000)), 1024)); !strings.Contains(got.Error(), "cannot decode an error of 2000 bytes") {
-		t.Errorf("no error became %v", got)
+		t.Errorf("bytes that are no encoded error became %v", got)
 	}
 }
 
-// TestShortenError_Random: the limit holds for parts of any length.
+// TestShortenError_Random: whatever the lengths of the parts are, the shortened
+// error is not longer than the limit.
 func TestShortenError_Random(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	text := func() string { return strings.Repeat("\u00e9", r.IntN(1<<r.IntN(13))) }

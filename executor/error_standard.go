@@ -70,8 +70,8 @@ func standardSentinels() map[string]error {
 	}
 }
 
-// standardErrors are the types of errors of the standard library that are sent
-// with their fields, and their names in an encoded error.
+// standardErrors has the types of errors of the standard library that are sent
+// with their fields, with the name of each type in an encoded error.
 var standardErrors = map[reflect.Type]string{}
 
 // standardErrorTypes are the types of standardErrors by name.
@@ -99,15 +99,15 @@ func addStandardError[E error]() {
 	valueCodec.Learn(t)
 }
 
-// errnoPrefix begins the name of a syscall.Errno as a sentinel. It contains the
-// operating system and the architecture, because each has its own error
-// numbers. The number follows this prefix.
+// errnoPrefix is the beginning of the name with which a syscall.Errno is sent
+// as a sentinel. It contains the operating system and the architecture, because
+// each has its own error numbers. The number follows this prefix.
 const errnoPrefix = "syscall.Errno " + runtime.GOOS + "/" + runtime.GOARCH + " "
 
 func errnoName(e syscall.Errno) string { return errnoPrefix + strconv.FormatUint(uint64(e), 10) }
 
-// errnoNamed is the reverse of errnoName. ok is false for a number of another
-// operating system, because it has another meaning there.
+// errnoNamed is the reverse of errnoName. ok is false if the number comes from
+// another operating system or architecture, where it has another meaning.
 func errnoNamed(name string) (syscall.Errno, bool) {
 	number, ok := strings.CutPrefix(name, errnoPrefix)
 	if !ok {

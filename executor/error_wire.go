@@ -33,9 +33,9 @@ const (
 // EncodeError encodes an error, so that a worker can send it to another
 // process. It calls each method of the error on another goroutine and waits for
 // it. If a method panics or calls runtime.Goexit, only the information from
-// this method is missing. All methods together have a second. If a method does
-// not return by then, its information is missing, and EncodeError does not call
-// the methods after it.
+// this method is missing. All methods together may take a second. If a method
+// has not returned by then, its information is missing, and EncodeError calls
+// no further methods.
 func EncodeError(err error) []byte { return encodeNested(err, nil) }
 
 // nesting bounds how many errors of registered types are encoded within one
@@ -59,7 +59,7 @@ func (n *nesting) encode(p reflect.Value) (Encoded, error) {
 	return Encoded{asCBOR, b}, err
 }
 
-// encodeNested is EncodeError for an error in a field of another error. outer
+// encodeNested is EncodeError for an error in a field of another error. caller
 // is the *nesting of the other error, or nil.
 func encodeNested(err error, caller any) []byte {
 	n, _ := caller.(*nesting)
@@ -96,7 +96,7 @@ func encodeNested(err error, caller any) []byte {
 }
 
 // add encodes e and adds it to w if e is of the registered type. found reports
-// whether it is.
+// whether e is of this type.
 func (w *wireError) add(name string, t errorType, e error, n *nesting) (found bool) {
 	type encoded struct {
 		b     []byte

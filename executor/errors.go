@@ -12,11 +12,12 @@ var (
 	// Close or Shutdown.
 	ErrClosed = errors.New("concert: executor closed")
 
-	// ErrCanceled is wrapped by the error of a task that was canceled before
-	// it started; the text of the error says so. It is also the cause of the
-	// context of a running task that is canceled. The state tells the two
-	// apart: [Future.State] is Canceled or Finished. errors.Is finds
-	// [context.Canceled] in it.
+	// ErrCanceled is wrapped by the error of a task that was canceled before it
+	// started; the text of the error says so. If a running task is canceled,
+	// ErrCanceled is the cause of the task's context. [Future.State]
+	// distinguishes the two cases: it is Canceled if the task never started,
+	// and Finished otherwise. errors.Is finds [context.Canceled] in
+	// ErrCanceled.
 	ErrCanceled error = canceled{}
 
 	// ErrGoexit is the error of a task that ended its goroutine with
@@ -30,7 +31,7 @@ var (
 	ErrDeadlock = errors.New("concert: deadlock: tasks wait for each other in a circle")
 
 	// ErrNotRegistered is wrapped by the error of a task whose function must
-	// run in another process, and has no name there. See [Register].
+	// run in another process, but was not registered. See [Register].
 	ErrNotRegistered = errors.New("concert: function not registered")
 )
 

@@ -19,7 +19,7 @@ type Pool struct {
 	serving sync.WaitGroup // workers that are not idle
 	grace   time.Duration  // for canceled tasks, in Shutdown
 
-	mu   sync.Mutex         // the queue has it too
+	mu   sync.Mutex         // also the mutex of the queue
 	idle []*executor.Worker // guarded by mu
 }
 
@@ -55,7 +55,7 @@ func (p *Pool) startLocked() {
 
 // serve runs tasks on a worker until the queue is empty.
 func (p *Pool) serve(w *executor.Worker) {
-	defer func() { // also when a task calls runtime.Goexit
+	defer func() { // runs also if a task calls runtime.Goexit
 		w.Drain()
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -82,8 +82,8 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 }
 
 // A complete executor: a pool of n workers with a bounded queue. It passes the
-// suite of package executortest. The tasks of the example wait for tasks of
-// their own pool, deeper than the pool has workers.
+// suite of package executortest. The tasks of the example wait for tasks of the
+// same pool, in more levels than the pool has workers.
 func Example() {
 	pool := NewPool(2, 16, time.Second, nil)
 	defer pool.Close()

@@ -14,7 +14,7 @@ import (
 	"concert/goroutines"
 )
 
-// Package concert is made of these functions, and documents them.
+// Package concert calls these functions, and documents them.
 func Example_submit() {
 	ctx := context.Background()
 	pool := goroutines.New(2, &goroutines.Options{Observer: func(e executor.Event) {
@@ -25,7 +25,7 @@ func Example_submit() {
 	defer pool.Close()
 	length := func(ctx context.Context, word string) (int, error) {
 		executor.Progress(ctx, 1, 2)
-		executor.Release(ctx, func() { time.Sleep(time.Millisecond) }) // without a Lock that the task may hold
+		executor.Release(ctx, func() { time.Sleep(time.Millisecond) }) // the task holds no Lock, so Release only sleeps
 		return len(word), nil
 	}
 	quiet := func(_ context.Context, word string) (int, error) { return len(word), nil }
@@ -275,7 +275,8 @@ func ExampleNewPanicError() {
 	// Output: concert: task panicked: no gopher
 }
 
-// WorkerOf finds the worker of a task, and State what the executor keeps there.
+// WorkerOf returns the worker of a task. Its State is a value that the executor
+// has stored.
 func ExampleWorkerOf() {
 	pool := goroutines.New(1, &goroutines.Options{Init: func(context.Context) (any, error) { return "a connection", nil }})
 	defer pool.Close()
@@ -298,7 +299,7 @@ func (loudLock) Release(fn func()) {
 	fn()
 }
 
-// Waits with the context of the holder of a lock release the lock.
+// A wait releases the lock of the Releaser that its context carries.
 func ExampleWithReleaser() {
 	ctx := executor.WithReleaser(context.Background(), loudLock{})
 	fut := concert.Go(context.Background(), func(context.Context) (int, error) {

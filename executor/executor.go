@@ -4,22 +4,24 @@ import "context"
 
 // An Executor runs tasks: on goroutines, in processes, in Python interpreters,
 // or on other machines. A program makes one by New of a package, or by
-// cluster.Dial, and passes it to [Submit] and [Map]. Programs call only its
-// methods Close and Shutdown; the others are for authors of executors.
+// cluster.Dial, and passes it to [Submit] and [Map]. Programs call only the
+// methods Close and Shutdown. Authors of executors implement and call the
+// others.
 //
 // All methods are safe for concurrent use. The suite in package executortest
 // tests whether an implementation obeys the rules below.
 type Executor interface {
 	// Execute accepts the task, or returns an error. While the executor has no
-	// room, Execute waits until ctx ends, and then returns [context.Cause]. It
-	// uses ctx only for this wait: if there is room, it accepts the task even
-	// if ctx has ended, as the context of TrySubmit always has. If ctx is the
-	// context of a task, the waiter is that task's worker: pass ctx to
-	// [WorkerGroup.WaitRoom], which finds the worker by it.
+	// room, Execute waits. If ctx ends during the wait, Execute returns
+	// [context.Cause] of ctx. It uses ctx only for this wait: if there is room,
+	// it accepts the task even if ctx has ended, because TrySubmit calls it
+	// with a context that has ended. If ctx is the context of a task, the wait
+	// blocks the worker of that task: so pass ctx to [WorkerGroup.WaitRoom],
+	// which finds the worker by it.
 	//
 	// If Execute returns nil, the executor must run, claim or fail the task. If
-	// it returns an error, the executor must not. After Close or Shutdown, the
-	// error is [ErrClosed].
+	// Execute returns an error, the executor must do none of these. After Close
+	// or Shutdown, the error is [ErrClosed].
 	Execute(ctx context.Context, task *Task) error
 
 	// Width returns the number of tasks of one Map that the executor can use at
@@ -28,17 +30,18 @@ type Executor interface {
 	Width() int
 
 	// Close refuses new tasks, waits until all accepted ones have settled, and
-	// releases the executor's resources. A second call waits for the first. If
-	// a task or a callback closes its own executor, it would wait for itself.
-	// An executor whose workers are goroutines of this process then refuses new
-	// tasks, and returns an error that wraps [ErrDeadlock] at once.
+	// releases the executor's resources. A second call waits for the first. A
+	// task or a callback that closes its own executor would wait for itself. In
+	// this case, an executor whose workers are goroutines of this process
+	// refuses new tasks, and returns an error that wraps [ErrDeadlock] at once.
 	Close() error
 
 	// Shutdown is a Close with a time limit. It refuses new tasks, and waits
-	// until all tasks have settled or ctx ends. Then it cancels the remaining
-	// tasks, those that run through their context, and waits for a grace
-	// period. It returns nil if no task had to be canceled. Otherwise it
-	// returns a [*ShutdownError] with the names of the tasks that still run
-	// after the grace period. Their futures settle when their functions return.
+	// until all tasks have settled. If ctx ends first, it cancels the remaining
+	// tasks, and waits for at most a grace period. A running task is canceled
+	// by its context. Shutdown returns nil if no task had to be canceled.
+	// Otherwise it returns a [*ShutdownError] with the names of the tasks that
+	// still run after the grace period. The futures of these tasks settle when
+	// their functions return.
 	Shutdown(ctx context.Context) error
 }

@@ -10,9 +10,10 @@ import (
 // wait for a task also watch the submitter's context. Submit does not watch it:
 // this would cost more than all else in Submit.
 
-// Expire cancels a queued task whose submitter's context is done. It reports
-// whether it did. An executor that may have no workers for a long time calls it
-// periodically, without holding locks that settling needs.
+// Expire cancels a queued task if the submitter's context is done. It reports
+// whether it has canceled the task. An executor that may have no workers for a
+// long time calls it periodically. It must not hold locks that it needs when a
+// task settles.
 func (t *Task) Expire() bool {
 	return t.ctx.Parent.Err() != nil && t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 }

@@ -27,25 +27,25 @@ func (s *shelf) Again(*executor.Task)           {}
 func (s *shelf) Dropped()                       {}
 func (s *shelf) Withdraw(*executor.Task) bool   { return true }
 
-// TestTask_Expire: a queued task expires when its submitter's context ends, and
-// no sooner.
+// TestTask_Expire: Expire cancels a queued task only if its submitter's context
+// has ended, and only once.
 func TestTask_Expire(t *testing.T) {
 	s := &shelf{}
 	s.group = executor.NewRemoteGroup(s, executor.Limits{}, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	fut := concert.Submit(ctx, s, func(context.Context, int) (int, error) { return 0, nil }, 1)
 	if s.tasks[0].Expire() || !s.tasks[0].Waiting() {
-		t.Error("it expires while it is wanted")
+		t.Error("the task expires before its context ends")
 	}
 	why := errors.New("not wanted")
 	cancel(why)
 	if !s.tasks[0].Expire() {
-		t.Error("it does not expire")
+		t.Error("the task does not expire")
 	}
 	if _, err := fut.Result(t.Context()); !errors.Is(err, why) || !errors.Is(err, concert.ErrCanceled) && !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	if s.tasks[0].Expire() {
-		t.Error("it expires twice")
+		t.Error("the task expires twice")
 	}
 }

@@ -52,10 +52,10 @@ type registeredName struct {
 	name   string
 }
 
-// registeredNames holds the names for display by the code of the functions, as
-// *[]registeredName. A stored list is never changed, so that goroutines read it
-// without a lock. Registered function values are never freed, so no other
-// function gets their address.
+// registeredNames has the names for display of registered functions: the key is
+// the address of the code, the value a *[]registeredName. A stored list is
+// never changed, so that goroutines read it without a lock. Registered function
+// values are never freed, so no other function gets their address.
 var registeredNames sync.Map
 
 // learnName stores the name of a registered function. The caller holds the

@@ -11,8 +11,8 @@ import (
 )
 
 // Input identifies the input of a task in errors, events and logs: by the index
-// in its Map, and by the label that the caller has set. It is nil for tasks of
-// [Submit] and [Go] without a label. [InputOf] finds it in an error.
+// in its Map, and by the label that the caller has set. Tasks of [Submit] and
+// [Go] without a label have a nil Input. [InputOf] finds the Input in an error.
 type Input struct {
 	// Name is the name of the task's function, as [Task.Name].
 	Name string
@@ -40,8 +40,8 @@ func (in *Input) String() string {
 	return text
 }
 
-// escaped returns text with escape sequences instead of characters that are not
-// printable, because a terminal may act on those.
+// escaped replaces the characters of text that are not printable by escape
+// sequences, because a terminal may interpret such characters as commands.
 func escaped(text string) string {
 	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return text
@@ -54,7 +54,7 @@ func escaped(text string) string {
 // inputs of a Map.
 type labelKey struct{}
 
-// WithLabel is concert.WithLabel, for that package.
+// WithLabel implements concert.WithLabel.
 func WithLabel(ctx context.Context, label string) context.Context {
 	if ctx == nil {
 		panic("concert: WithLabel with a nil context")
@@ -62,7 +62,7 @@ func WithLabel(ctx context.Context, label string) context.Context {
 	return context.WithValue(ctx, labelKey{}, label)
 }
 
-// WithInputLabels is concert.WithInputLabels, for that package.
+// WithInputLabels implements concert.WithInputLabels.
 func WithInputLabels[In any](ctx context.Context, label func(In) string) context.Context {
 	if ctx == nil || label == nil {
 		panic("concert: WithInputLabels with a nil context or function")
@@ -92,7 +92,7 @@ type labels[In any] struct {
 	labels map[int64]string // guarded by mu; the key is the index of the input; nil if all inputs have the same label
 }
 
-// newLabels returns a labels for a Map with this context, or nil if neither
+// newLabels returns the labels of a Map with this context, or nil if neither
 // WithLabel nor WithInputLabels has set a label.
 func newLabels[In any](ctx context.Context) *labels[In] {
 	switch of := ctx.Value(labelKey{}).(type) {
@@ -147,7 +147,7 @@ func (m *mapRun[In, Out]) input(index int64) *Input {
 	return &Input{m.id.name(), index, m.labels.get(index)}
 }
 
-// InputOf is concert.InputOf, for that package.
+// InputOf implements concert.InputOf.
 func InputOf(err error) *Input {
 	var e inputCarrier
 	if errors.As(err, &e) {
@@ -172,9 +172,10 @@ func (e *RemoteError) TaskInput() *Input { return e.Input }
 // [InputOf].
 func (e *valueError) TaskInput() *Input { return e.in }
 
-// failure returns the error that the future of the task returns for err. It
-// adds the task's input to err, and the name of the function to a *PanicError.
-// The restrictions of withInput apply.
+// failure returns the error for the task's future if the task has failed with
+// err. It adds the task's input to err, and the name of the function to a
+// *PanicError. As for withInput, err must not be an error that a function of
+// the program returned in this process.
 func (t *Task) failure(err error) error {
 	err = withInput(err, t.input)
 	if e, ok := err.(*PanicError); ok && e.Task == "" {
@@ -206,9 +207,10 @@ func (e *inputError) Unwrap() error { return e.err }
 // TaskInput returns the input, for [InputOf].
 func (e *inputError) TaskInput() *Input { return e.in }
 
-// withInput returns the error of a task with the input of the task. It copies
-// err and does not change it, since other code may use the same error. Do not
-// call it for an error that a function of the program returned in this process.
+// withInput returns err, the error of a task, with the input of the task. It
+// changes a copy and not err itself, because other code may use the same error.
+// Do not call it for an error that a function of the program returned in this
+// process.
 func withInput(err error, input func() *Input) error {
 	if err == nil {
 		return nil

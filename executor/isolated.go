@@ -11,10 +11,10 @@ import (
 // that calls CallIsolated. Do not hold a lock while calling CallIsolated.
 //
 // The failure is nil if fn returned, a [*PanicError] if it panicked, and
-// [ErrGoexit] if it called runtime.Goexit. If fn does not return within that
-// time, the failure is an error with the time. Go cannot stop a goroutine from
-// outside, so such an fn keeps its goroutine. A time of zero or less means no
-// bound.
+// [ErrGoexit] if it called runtime.Goexit. If fn does not return in time, the
+// failure is an error that states the time. Go cannot stop a goroutine from
+// outside, so fn then continues to run on its goroutine. If within is zero or
+// less, there is no time limit.
 func CallIsolated[T any](within time.Duration, fn func() T) (v T, failure error) {
 	type outcome struct {
 		v       T
@@ -47,16 +47,16 @@ func CallIsolated[T any](within time.Duration, fn func() T) (v T, failure error)
 }
 
 // noReturnError is the failure of code that did not return in time. Its value
-// is the time that the code had.
+// is the time limit.
 type noReturnError time.Duration
 
-// Error returns a text with the time that the code had.
+// Error returns a text with the time limit.
 func (e noReturnError) Error() string {
 	return fmt.Sprintf("it did not return within %v", time.Duration(e))
 }
 
-// guarded calls fn on another goroutine, and waits for fn without a bound. It
-// is for callers that fn may block forever.
+// guarded calls fn on another goroutine, and waits for fn without a time limit.
+// It is for goroutines that fn may block forever.
 func guarded(fn func()) (failure error) {
 	_, failure = CallIsolated(0, func() struct{} { fn(); return struct{}{} })
 	return failure

@@ -52,7 +52,7 @@ func newHandOver() *handOver {
 }
 
 // handled submits a call, claims it, runs it and settles it. It reports whether
-// the first claim found the argument encoded.
+// the first claim has encoded the argument.
 func handled[T any](t *testing.T, fn func(context.Context, T) (T, error), arg T) (atOnce bool) {
 	t.Helper()
 	h := newHandOver()
@@ -84,8 +84,8 @@ func handled[T any](t *testing.T, fn func(context.Context, T) (T, error), arg T)
 	return atOnce
 }
 
-// TestClaim_LargeArgument: the goroutine that claims encodes only arguments
-// that are small or flat.
+// TestClaim_LargeArgument: Claim encodes an argument on its own goroutine only
+// if the argument is small, or is a []byte, a string or a slice of numbers.
 func TestClaim_LargeArgument(t *testing.T) {
 	for name, x := range map[string]struct{ got, atOnce bool }{
 		"small":         {handled(t, echoDocument, largeDocument(100)), true},
@@ -105,7 +105,8 @@ func TestClaim_LargeArgument(t *testing.T) {
 	}
 }
 
-// TestMap_LargeValues: small and large inputs and results of a Map arrive.
+// TestMap_LargeValues: if small and large inputs follow each other in a Map,
+// all inputs and results arrive unchanged.
 func TestMap_LargeValues(t *testing.T) {
 	ex := loopback.New(2, loopback.Options{})
 	defer ex.Close()
@@ -149,8 +150,8 @@ func (c slowCodec) Decode(result executor.Encoded, _ any) error {
 	return nil
 }
 
-// TestClaim_LargeWithCodec: Claim and Settle do not wait for a Codec with a
-// large value. The call ends with its context.
+// TestClaim_LargeWithCodec: if a Codec does not return for a large value, Claim
+// and Settle still return, and the call settles when its context ends.
 func TestClaim_LargeWithCodec(t *testing.T) {
 	codec := slowCodec{make(chan struct{})}
 	defer close(codec.proceed)

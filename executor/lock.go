@@ -7,15 +7,16 @@ import (
 	"sync/atomic"
 )
 
-// Lock is a lock that tasks hold while they run, and release while they wait by
-// a function of this package: see Options.Lock of package concert/goroutines.
-// The lock of package concert/gil is a Lock.
+// Lock is a lock that tasks hold while they run. The waits of this package
+// release it: see Options.Lock of package concert/goroutines, and
+// [WithReleaser]. The lock of package concert/gil is a Lock.
 type Lock interface {
 	// Run acquires the lock, calls fn with a context that carries a [Releaser]
 	// (see [WithReleaser]), releases the lock however fn ends, and returns what
 	// fn returns. If ctx ends before Run has acquired the lock, Run may return
-	// the cause of ctx. A task fails if Run does not call its fn, and no fn
-	// runs a second time.
+	// the cause of ctx. If Run returns without having called fn, the task
+	// fails. If Run calls fn again, the function of the task does not run
+	// again.
 	Run(ctx context.Context, fn func(context.Context) error) error
 }
 
@@ -29,14 +30,15 @@ type Releaser interface {
 // WithReleaser returns a context with a Releaser. Waits of this package with
 // this context, or with one derived from it, release the lock: Result, Wait,
 // AsCompleted, Gather, Map, the pauses of Retry, and Submit into a full queue.
-// Tasks that are submitted with it do not hold the lock, and do not release it.
+// Tasks that are submitted with this context do not hold the lock, and do not
+// release it.
 func WithReleaser(ctx context.Context, r Releaser) context.Context {
 	return &releasing{ctx, r, ctx.Value(workerKey{})}
 }
 
-// ReleaserOf returns the Releaser of the code that the context belongs to. It
-// returns nil if there is none, or if the Releaser belongs to the task that has
-// submitted this one.
+// ReleaserOf returns the Releaser of the task or the goroutine to which ctx
+// belongs. It returns nil if there is none. The Releaser of the submitter does
+// not count in a task.
 func ReleaserOf(ctx context.Context) Releaser {
 	if c, ok := ctx.Value(releaserKey{}).(*releasing); ok && c.owner == ctx.Value(workerKey{}) {
 		return c.releaser
@@ -44,7 +46,7 @@ func ReleaserOf(ctx context.Context) Releaser {
 	return nil
 }
 
-// Release is concert.Release, for that package.
+// Release implements concert.Release.
 func Release(ctx context.Context, fn func()) {
 	if r := ReleaserOf(ctx); r != nil {
 		unlocked(r, fn)
@@ -80,9 +82,10 @@ func locked[In, Out any](l Lock, ctx context.Context, fn func(context.Context, I
 	return underLock(l, ctx, fn, in)
 }
 
-// underLock is a separate function from locked because its closure is
-// allocated. The type of the Lock may belong to the program. Whatever its Run
-// does, underLock calls fn at most once, and does not lose the outcome of fn.
+// underLock is not part of locked, because its closure needs an allocation,
+// which locked avoids without a Lock. The type of the Lock may belong to the
+// program. Whatever its Run does, underLock calls fn at most once, and does not
+// lose the outcome of fn.
 func underLock[In, Out any](l Lock, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, err error) {
 	var once struct {
 		sync.Mutex // held while the function runs
@@ -112,8 +115,8 @@ func underLock[In, Out any](l Lock, ctx context.Context, fn func(context.Context
 }
 
 var (
-	errLocked   = errors.New("concert: the Lock calls the function of a task a second time, or too late")
-	errUnlocked = errors.New("concert: the Run of the executor's Lock returned without an error and did not call the function")
+	errLocked   = errors.New("concert: the method Run of the executor's Lock called the function of a task a second time, or after Run had returned")
+	errUnlocked = errors.New("concert: the method Run of the executor's Lock returned no error, but did not call the function of the task")
 )
 
 // lock returns the Lock of the group that runs the task, or nil.

@@ -18,15 +18,16 @@ type lockFunc func(ctx context.Context, fn func(context.Context) error) error
 
 func (l lockFunc) Run(ctx context.Context, fn func(context.Context) error) error { return l(ctx, fn) }
 
-// TestLock_Misbehaves: whatever a Lock of the program does, a task is called at
-// most once, its error is not lost, and it fails if it was not called.
+// TestLock_Misbehaves: whatever a Lock of the program does, the function of a
+// task is called at most once, and its error is not lost. If the function was
+// not called, the task fails.
 func TestLock_Misbehaves(t *testing.T) {
 	errTask, errLock := errors.New("of the task"), errors.New("of the lock")
 	later := make(chan func(), 100)
 	for _, c := range []struct {
 		name  string
 		run   lockFunc
-		calls int32 // of each task
+		calls int32 // calls of each task's function
 		want  func(error) bool
 	}{
 		{"does not call", func(context.Context, func(context.Context) error) error { return nil }, 0,
@@ -83,8 +84,7 @@ func TestLock_Misbehaves(t *testing.T) {
 	}
 }
 
-// begins is a context with a channel on which its function reports that it has
-// begun.
+// begins is a context with a channel, which the function closes when it begins.
 type begins struct {
 	context.Context
 	begun chan struct{}

@@ -16,13 +16,14 @@ import (
 //	allows                  queue, without input park
 //
 // The number of runners is at most the executor's width. An item passes from
-// the feeder to the consumer without a lock. The three only synchronize where
+// the feeder to the consumer without a lock. These three synchronize only where
 // one of them sleeps:
 //
 //   - A runner parks if there is no unclaimed item: 1. it decrements active,
 //     2. it checks again. The feeder: 1. appends, 2. starts a runner if fewer
 //     than width are active. Atomics are sequentially consistent, so at least
-//     one of the two sees the other, and no item stays unclaimed.
+//     one of the two sees the first step of the other, and no item stays
+//     unclaimed.
 //   - The feeder sleeps if the window is full: 1. it sets feederAsleep, 2. it
 //     checks again. The consumer: 1. counts a result as yielded, 2. wakes a
 //     sleeping feeder if a quarter of the window is free, so that the two do
@@ -31,23 +32,24 @@ import (
 //   - The consumer sleeps if the next result is not done: 1. it sets needed and
 //     asleep, 2. it checks again. A runner: 1. marks an item done, 2. at the
 //     end of its turn, wakes the consumer if that needed the item. So the
-//     consumer is woken once a turn, and not once an item. A turn can end with
-//     a slow item, so the consumer wakes by a timer, and then asks to be woken
-//     at once.
+//     consumer is woken once a turn, and not once an item. The last item of a
+//     turn may be slow. So the consumer also wakes by a timer, and then asks
+//     the runners to wake it at once.
 //
-// A runner may need room in the executor's queue to start. The feeder only
-// tries to start one: it must not block, because the consumer may be a worker
-// of the same executor, and may have to continue first. If the feeder fails and
-// no runner is active, the consumer starts one, with its own context, which
-// tells its worker.
+// A runner may need room in the executor's queue to start. The feeder starts a
+// runner only if there is room. It must not block, because the consumer may be
+// a task of the same executor, which may have to continue first. If there is no
+// room and no runner is active, the consumer starts a runner. It uses its own
+// context, by which the executor finds the consumer's worker.
 //
 // Fields that different goroutines write often are in different cache lines.
 type mapRun[In, Out any] struct {
-	caller   context.Context // the context given to Map; it has the worker of the consumer, if the consumer is a task
+	caller   context.Context // the context given to Map; if the consumer is a task, it identifies the worker
 	onWorker bool            // the consumer runs in a task on a worker
 	ctx      context.Context // canceled when the range loop ends; parent of the contexts of all calls
 	cancel   context.CancelCauseFunc
-	// endForeign, unless nil, ends the replacement of the caller's context.
+	// endForeign, unless nil, ends the foreignContext that replaces the
+	// caller's context.
 	endForeign func()
 	ex         Executor
 	fn         func(context.Context, In) (Out, error)
@@ -60,12 +62,12 @@ type mapRun[In, Out any] struct {
 	window      atomic.Int64  // maximum number of inputs that the feeder has taken and whose results were not yielded
 	remoteItems atomic.Int64  // number of items that remote workers have claimed, or that user code encodes
 	claims      atomic.Int64  // about the number of items of one claim of a remote worker
-	args        weight        // of the items of remote workers
-	results     weight        // of the items of remote workers
+	args        weight        // of the arguments that remote workers receive
+	results     weight        // of the results that remote workers send
 	active      atomic.Int32  // number of runners that are in the executor; changed under mu
 	room        signal        // receives when the feeder should wake
 	wake        signal        // receives when the consumer should wake
-	fed         chan struct{} // closed when the feeder has ended; then:
+	fed         chan struct{} // closed when the feeder has ended; before, the feeder sets the next three fields:
 
 	inputPanic  *PanicError // not nil if the inputs panicked
 	inputGoexit bool        // inputs ended the goroutine
@@ -145,11 +147,12 @@ func (m *mapRun[In, Out]) fitWindow(batch int) {
 	m.window.Store(ahead)
 }
 
-// fitRemoteWindow sets the window for a remote executor, which claims at most
-// most items at a time for each worker. Large values get a smaller window. The
-// executor chooses the number of items by the duration of earlier calls. So the
-// window starts small and grows with the results: otherwise the feeder would
-// take too many inputs if slow calls follow quick ones.
+// fitRemoteWindow sets the window for a remote executor. most is the maximum
+// number of items that the executor claims at a time for a worker. If values
+// are large, the window is smaller. The executor chooses most by the duration
+// of earlier calls. So the window starts small and grows with the results:
+// otherwise the feeder would take too many inputs if slow calls follow quick
+// ones.
 func (m *mapRun[In, Out]) fitRemoteWindow(most int) {
 	before := m.claims.Load()
 	claims := max(int64(min(most, maxWindow)), before-before/16) // decreases slowly, because most is sometimes small when a worker has little room
@@ -169,9 +172,9 @@ func (m *mapRun[In, Out]) fitRemoteWindow(most int) {
 
 // weight estimates the size in bytes of large recent values, to limit the
 // memory of the window. A larger value replaces the estimate at once. With each
-// smaller value it decreases by a 16th. Arguments and results have separate
-// estimates, because there can be many small arguments between two large
-// results.
+// smaller value, the estimate decreases by a 16th. Arguments and results have
+// separate estimates, because there can be many small arguments between two
+// large results.
 type weight struct{ bytes atomic.Int64 }
 
 func (w *weight) note(bytes int) {
@@ -185,7 +188,7 @@ func (w *weight) note(bytes int) {
 // feed takes inputs until they end or the loop ends.
 func (m *mapRun[In, Out]) feed(inputs iter.Seq[In]) {
 	returned := false
-	n, limit := int64(0), int64(0) // inputs taken; inputs that may be taken, as last computed
+	n, limit := int64(0), int64(0) // number of inputs that were taken; maximum of n, as last computed
 	defer func() {
 		m.taken.Store(n)
 		if !returned {
@@ -292,9 +295,9 @@ func (m *mapRun[In, Out]) start(ctx context.Context) bool {
 	return false
 }
 
-// Map returns the results of concert.Map, or of concert.MapUnordered if not
-// ordered: each with the index of its input. An error that concerns the whole
-// Map has the index -1.
+// Map implements concert.Map, and concert.MapUnordered if ordered is false. It
+// returns each result with the index of its input. An error that concerns the
+// whole Map has the index -1.
 func Map[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In], ordered bool) func(yield func(index int64, out Out, err error) bool) {
 	if ctx == nil || ex == nil || fn == nil || inputs == nil {
 		panic(nilArgument("Map", ctx, ex, "function or inputs"))

@@ -90,8 +90,8 @@ func (l *itemBuffer[In, Out]) append(in In) {
 }
 
 // sight is a runner's copy of the filled count of a chunk. The feeder writes
-// filled often, so reading it is slow. A runner reads it again only when it has
-// claimed all items that its copy covers.
+// filled often, so reading it is slow. A runner reads filled again only when
+// all items that its copy includes are claimed.
 type sight[In, Out any] struct {
 	chunk  *chunk[In, Out]
 	filled int32
@@ -124,7 +124,7 @@ func (l *itemBuffer[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64
 }
 
 // ahead returns about how many unclaimed items there are. It stops counting
-// when it has counted most of them or more.
+// when the result is at least most.
 func (l *itemBuffer[In, Out]) ahead(most int) (n int) {
 	for c := l.current.Load(); c != nil && n < most; c = c.next.Load() {
 		n += int(c.filled.Load() - c.claimed.Load())

@@ -117,10 +117,11 @@ func (m *mapRun[In, Out]) look() (active, busy bool, failure error) {
 	return active, active || m.remoteItems.Load() > 0, m.failure
 }
 
-// ended reports whether the inputs have ended, and index is their number, so
-// that all results were yielded. It reports false if the feeder stopped before
-// the end of the inputs, because then the Map ends with an error. If the inputs
-// panicked or called runtime.Goexit, ended does so, too.
+// ended reports whether the inputs have ended and all results were yielded:
+// then index, the number of yielded results, is the number of inputs. It
+// reports false if the feeder stopped before the end of the inputs, because
+// then the Map ends with an error. If the inputs panicked or called
+// runtime.Goexit, ended does the same.
 func (m *mapRun[In, Out]) ended(index int64) bool {
 	select {
 	case <-m.fed:

@@ -22,9 +22,9 @@ type encodedItem[In, Out any] struct {
 }
 
 // claimAsync is claim for inputs that user code may encode. If always is set,
-// user code encodes every input; otherwise, only the inputs that hold a value
-// with such methods. Those inputs, and large ones, are encoded on other
-// goroutines.
+// user code encodes every input. Otherwise, user code encodes only the inputs
+// that contain a value with a method for encoding. The inputs that user code
+// encodes, and large inputs, are encoded on other goroutines.
 func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, size int) (*Batch, bool) {
 	m := r.m
 	b := &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f)}

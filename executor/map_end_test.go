@@ -115,8 +115,9 @@ func (e *badRefusal) Is(error) bool { e.call("Is"); return false }
 // Unwrap misbehaves.
 func (e *badRefusal) Unwrap() error { e.call("Unwrap"); return nil }
 
-// TestMap_ErrorMethodsMisbehave: a Map on a pool whose initializer has failed
-// ends with its error, even if methods of that error fail.
+// TestMap_ErrorMethodsMisbehave: if the initializer of a pool has failed, a Map
+// on this pool ends with the error of the initializer, even if methods of this
+// error fail.
 func TestMap_ErrorMethodsMisbehave(t *testing.T) {
 	for _, method := range []string{"Is", "Unwrap"} {
 		for _, how := range []string{"panics", "exits", "hangs"} {

@@ -40,8 +40,9 @@ func TestMap_LetsOtherTasksRun(t *testing.T) {
 	})
 }
 
-// TestMap_GoexitWakesLoop: the loop receives the outcome of an item that ended
-// its goroutine immediately, and not when the Map runs its next item.
+// TestMap_GoexitWakesLoop: if an item ends its goroutine, the loop receives the
+// outcome of this item immediately, and not only when the Map runs its next
+// item.
 func TestMap_GoexitWakesLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(1, nil)

@@ -33,8 +33,8 @@ func (*byHand) Again(*executor.Task)           { panic("no worker here") }
 func (*byHand) Withdraw(*executor.Task) bool   { return true }
 func (*byHand) Dropped()                       {}
 
-// claim claims up to most calls of the queued tasks, when the Map has done all
-// that it can do by itself.
+// claim waits until the goroutines of the Map are blocked, and then claims up
+// to most calls of the queued tasks.
 func (e *byHand) claim(most int) (batch *executor.Batch) {
 	synctest.Wait()
 	for batch == nil && len(e.tasks) > 0 {
@@ -59,7 +59,7 @@ func TestMap_LargeResults(t *testing.T) {
 			size    = 1 << 20
 			settled = 200
 			most    = 16
-			ahead   = 32 // of that size, in all
+			ahead   = 32 // maximum number of such calls that are claimed ahead of the results
 		)
 		ctx, cancel := context.WithCancel(t.Context())
 		ex := newByHand()
@@ -85,7 +85,7 @@ func TestMap_LargeResults(t *testing.T) {
 		}
 		var held []*executor.Batch
 		n := 0
-		for b := ex.claim(most); b != nil; b = ex.claim(1) { // a few at a time
+		for b := ex.claim(most); b != nil; b = ex.claim(1) { // one call at a time
 			held = append(held, b)
 			n += len(b.Args)
 		}

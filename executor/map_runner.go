@@ -134,7 +134,8 @@ func (m *mapRun[In, Out]) interrupt(cause error) {
 	m.cancel(cause)
 }
 
-// drop ends a runner that the executor, or stop, has canceled before it ran.
+// drop ends a runner that was canceled before it ran: by the executor, or by
+// stop.
 func (r *runner[In, Out]) drop(t *Task, err error, s *carrier) {
 	m := r.m
 	if canceled, ok := err.(*neverStarted); ok { // the executor was shut down, or the loop has ended
@@ -257,7 +258,7 @@ func (c *itemContext) Value(key any) any {
 	return c.lazy.Value(key)
 }
 
-// Source is for contexts below.
+// Source implements lazy.Link.
 func (c *itemContext) Source() context.Context { return c.lazy.Source() }
 
 // mapContext is the parent context of all calls of a Map. It is canceled when
@@ -276,7 +277,7 @@ func (c *mapContext) Value(key any) any {
 	return c.caller.Value(key)
 }
 
-// Source is for contexts below.
+// Source implements lazy.Link.
 func (c *mapContext) Source() context.Context { return lazy.SourceOf(c.caller) }
 
 // String names the function of the Map.

@@ -30,8 +30,8 @@ func newGuardedObserver(o Observer) *guardedObserver {
 }
 
 // call calls the observer on this goroutine, which is the submitter's or a
-// task's. It logs the first failure. It cannot stop runtime.Goexit in the
-// observer from ending this goroutine, but logs it.
+// task's. It logs the first failure. If the observer calls runtime.Goexit, this
+// goroutine ends: call cannot prevent this, and only logs it.
 func (g *guardedObserver) call(e Event) {
 	returned := false
 	defer func() {
@@ -56,8 +56,9 @@ func (g *guardedObserver) call(e Event) {
 //  1. It waits for the observer, so that the events of a task stay in order.
 //  2. If the observer does not return within observerTime, the call is stuck,
 //     and callIsolated returns.
-//  3. While a call is stuck, callIsolated drops events: each one would wait
-//     too, and with it all tasks of the executor.
+//  3. While a call is stuck, callIsolated drops events. Otherwise each event
+//     would wait for the observer, and all tasks of the executor would wait as
+//     well.
 //  4. When the last stuck call returns, the number of dropped events is logged.
 func (g *guardedObserver) callIsolated(e Event) {
 	if g.stuck.Load() > 0 {
@@ -148,7 +149,7 @@ func (k EventKind) String() string {
 	return "unknown event"
 }
 
-// Progress is concert.Progress, for that package.
+// Progress implements concert.Progress.
 func Progress(ctx context.Context, done, total int64) {
 	n, ok := ctx.Value(numberKey{}).(numbered)
 	if !ok {

@@ -9,9 +9,9 @@ import (
 // PanicError is the error of a task that panicked.
 //
 // Every executor recovers panics, because a future must settle and a pool must
-// continue. The panic of a plain goroutine ends the program, but the panic of a
-// task has a receiver: the code that waits for the outcome. To raise the panic
-// again, call panic with this error.
+// continue. The panic of a plain goroutine ends the program. The panic of a
+// task does not, because the code that waits for the outcome receives it as an
+// error. To raise the panic again, call panic with this error.
 type PanicError struct {
 	// Value is the argument of panic. For a panic in another process, it is the
 	// text of the argument.
@@ -28,9 +28,10 @@ type PanicError struct {
 	text    string    // the stack as text, if the panic was in another process
 }
 
-// NewPanicError is for authors of executors. The deferred function that
-// recovers the value must call it directly, so that the frames that panicked
-// are still on the stack.
+// NewPanicError returns the error for a panic with this value. It is for
+// authors of executors. The deferred function that recovers the value must call
+// NewPanicError directly: only then are the frames that panicked still on the
+// stack.
 func NewPanicError(value any) *PanicError {
 	var pcs [64]uintptr
 	n := runtime.Callers(3, pcs[:]) // 3 skips Callers, NewPanicError and the deferred function
@@ -38,8 +39,8 @@ func NewPanicError(value any) *PanicError {
 }
 
 // Error returns the name of the input, or of the function, if one is known, and
-// the value. It has no stack, unless the panic is raised again on another
-// goroutine, like a panic in the inputs of a Map.
+// the value. The text contains the stack only if the panic is raised again on
+// another goroutine, like a panic in the inputs of a Map.
 func (e *PanicError) Error() string {
 	if e.where != "" {
 		return "concert: " + e.where + " panicked: " + panicText(e.Value) + "\n\n" + e.Stack()

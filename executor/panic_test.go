@@ -16,8 +16,8 @@ import (
 	"concert/internal/loopback"
 )
 
-// endless are values that contain themselves: with them, fmt would overflow the
-// stack.
+// endless has values that contain themselves, for which fmt would overflow the
+// stack, and a value that is too large to print.
 var endless = func() []any {
 	m := map[string]any{}
 	m["self"] = m
@@ -29,11 +29,11 @@ var endless = func() []any {
 	return []any{m, l, n, struct{ V any }{m}, &l, [1]any{m}, map[[1]any]int{{n}: 1, {"m"}: 2}, slices.Repeat([]any{1}, 1<<20)}
 }()
 
-// panicEndless panics with one of them.
+// panicEndless panics with the value of endless that has this index.
 var panicEndless = concert.Register("concert_test.panicEndless", func(_ context.Context, i int) (int, error) { panic(endless[i]) })
 
-// TestPanicError_Endless: the value of a panic may contain itself. Its text is
-// the type, in the error and in logs.
+// TestPanicError_Endless: if the value of a panic contains itself, errors and
+// logs contain its type instead of its text.
 func TestPanicError_Endless(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
@@ -72,8 +72,8 @@ func TestPanicError_Endless(t *testing.T) {
 	}
 }
 
-// TestPanicError_Inputs: a panic of a Map's inputs ends the program with the
-// stack of the inputs, although the loop raises it.
+// TestPanicError_Inputs: if the inputs of a Map panic, the loop panics with an
+// error whose text contains the stack of the inputs.
 func TestPanicError_Inputs(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -94,8 +94,9 @@ func outerPanic(ctx context.Context, ex concert.Executor) (int, error) {
 	return concert.Submit(ctx, ex, panicEndless, 0).Result(ctx)
 }
 
-// TestPanicError_Task: the panic of a task names its function, even if another
-// task returns the error, and if the error leaves the process.
+// TestPanicError_Task: the error of a task that panics names the function of
+// this task. This also holds if another task returns the error, and if the
+// error is sent to another process.
 func TestPanicError_Task(t *testing.T) {
 	pool := goroutines.New(1, nil)
 	defer pool.Close()

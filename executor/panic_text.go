@@ -8,10 +8,10 @@ import (
 // maxPanicParts bounds how many parts of the value of a panic are printed.
 const maxPanicParts = 10_000
 
-// panicText returns the text of the argument of a panic, like fmt.Sprint.
-// For a value that contains itself, fmt would end the program by an overflow of
-// the stack, which cannot be recovered. For such a value, and for one that is
-// very large, panicText returns the type.
+// panicText returns the text of the argument of a panic, like fmt.Sprint. If a
+// value contains itself, fmt.Sprint would overflow the stack, and this ends the
+// program. For such a value, and for a very large value, panicText returns only
+// the type.
 func panicText(v any) string {
 	switch v.(type) {
 	case error, fmt.Stringer, fmt.Formatter:
@@ -25,8 +25,8 @@ func panicText(v any) string {
 }
 
 // countParts decreases *left by the number of parts of v that fmt.Sprint
-// prints. It stops when *left is negative. outermost says that v is the
-// argument of Sprint itself: only in this case does fmt follow a pointer.
+// prints. It stops when *left is negative. outermost is true if v is the
+// argument of Sprint itself: fmt follows a pointer only there.
 func countParts(v reflect.Value, outermost bool, left *int) {
 	if *left--; *left < 0 {
 		return

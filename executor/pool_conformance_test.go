@@ -7,8 +7,8 @@ import (
 	"concert/executortest"
 )
 
-// TestExamplePool_Conformance runs the whole suite on the executor of the
-// example.
+// TestExamplePool_Conformance: the executor of the example passes the suite of
+// package executortest.
 func TestExamplePool_Conformance(t *testing.T) {
 	executortest.Run(t, executortest.Traits{Shared: true}, func(c executortest.Config) executor.Executor {
 		return NewPool(c.Workers, c.Queue, c.Grace, c.Observer)

@@ -12,7 +12,7 @@ import (
 	"unsafe"
 )
 
-// Register is concert.Register, for that package.
+// Register implements concert.Register.
 func Register[In, Out any](name string, fn func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
 	if name == "" || fn == nil {
 		panic("concert: Register with an empty name or a nil function")
@@ -117,7 +117,7 @@ func (r *functions) find(value unsafe.Pointer, code uintptr) (*Function, error) 
 	}
 	advice := "register it at package level: var f = concert.Register(\"a name\", " + name[strings.LastIndex(name, ".")+1:] + ")"
 	if !topLevel(code) {
-		advice = "closures, method values and generic functions run elsewhere only as the value that concert.Register returned"
+		advice = "to run a closure, a method value or a generic function in another process, submit the value that concert.Register returned"
 	}
 	return nil, fmt.Errorf("%w: %s%s: %s", ErrNotRegistered, name, where, advice)
 }
@@ -141,9 +141,9 @@ func (r *functions) named(name string) *Function {
 	return r.byName[name]
 }
 
-// topLevel reports whether the code belongs to one function value only: the
-// function is declared at package level and is not generic. Package runtime
-// calls closures "pkg.outer.func1", method values "pkg.T.M-fm", instances
+// topLevel reports whether only one function value has this code: the function
+// is declared at package level and is not generic. Package runtime calls
+// closures "pkg.outer.func1", method values "pkg.T.M-fm", instances
 // "pkg.f[...]".
 func topLevel(code uintptr) bool {
 	f := runtime.FuncForPC(code)
@@ -170,12 +170,15 @@ func Find(name string) (*Function, error) {
 	return f, nil
 }
 
-// Declared reports whether the function runs only elsewhere: see [Declare].
+// Declared reports whether the function runs only in workers of another
+// program: see [Declare].
 func (f *Function) Declared() bool { return f.codec != nil }
 
-// Invoke calls the function with an encoded argument: it is the other end of a
-// [Batch], in the worker. Whatever the function does becomes an error: a panic
-// a [*PanicError], a Goexit [ErrGoexit] (its goroutine ends nevertheless).
+// Invoke decodes the argument, calls the function, and encodes the result. A
+// worker calls it for each call of a [Batch]. If the function panics, the error
+// is a [*PanicError]. If the function calls runtime.Goexit, Invoke does not
+// return, because its goroutine ends. So a worker reports [ErrGoexit] in a
+// deferred function.
 func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err error) {
 	return f.invoke(ctx, arg, false)
 }
@@ -206,10 +209,10 @@ func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err 
 	return f.Invoke(ctx, arg)
 }
 
-// InvokeIsolated is [Invoke] for workers that are goroutines, which nothing can
-// end. Methods of the program that decode the argument or encode the result run
-// on another goroutine. If they do not return within a second after ctx has
-// ended, InvokeIsolated returns an error without them.
+// InvokeIsolated is [Invoke] for workers that are goroutines, which cannot be
+// killed. Methods of the program that decode the argument or encode the result
+// run on another goroutine. If they do not return within a second after ctx has
+// ended, InvokeIsolated returns an error, and they continue on that goroutine.
 func InvokeIsolated(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
 	f, err := Find(name)
 	if err != nil {
@@ -219,8 +222,8 @@ func InvokeIsolated(ctx context.Context, name string, arg Encoded) (result Encod
 }
 
 // Functions returns all registered and declared functions, sorted by name. An
-// executor whose workers are other programs uses it to find which of them can
-// run which function.
+// executor whose workers are other programs compares this list with the
+// functions of each worker.
 func Functions() []*Function {
 	registry.mu.RLock()
 	defer registry.mu.RUnlock()
@@ -230,11 +233,11 @@ func Functions() []*Function {
 // Name returns the name under which the function is registered.
 func (f *Function) Name() string { return f.name }
 
-// Signature describes the encoding of the argument and the result: two programs
-// in which a function has the same name and the same signature understand each
-// other. Names of types do not count, and names of fields do. It is meant to be
-// compared or hashed. The signature of a declared function is the type of its
-// codec.
+// Signature describes the encoding of the argument and the result: if a
+// function has the same name and the same signature in two programs, one can
+// call the function of the other. The signature contains the names of fields,
+// but not the names of types. Use it only to compare or hash it. The signature
+// of a declared function is the type of its codec.
 func (f *Function) Signature() string { return f.types() }
 
 // signature describes how a value of the type is encoded.

@@ -24,10 +24,10 @@ type Call struct {
 	// with the progress that the function reports by [Progress]. Both may be
 	// nil, and should return soon. If tasks share memory with their submitter,
 	// Started and Progress run on the goroutine of the task. Otherwise they run
-	// on another goroutine, in order, and a slow Progress misses some steps.
-	// Their failures do not change the outcome of the call there: panics and
-	// calls of runtime.Goexit are ignored, and the call waits for Started and
-	// Progress for a second at most after the function has ended.
+	// on another goroutine, in order, and a slow Progress misses some steps. In
+	// this second case, their failures do not change the outcome of the call:
+	// panics and calls of runtime.Goexit are ignored, and after the function
+	// has ended, the call waits at most a second for Started and Progress.
 	Started  func()
 	Progress func(done, total int64)
 }
@@ -117,9 +117,9 @@ func (r *relayed) progress(i, worker int, done, total int64) {
 	}
 }
 
-// settle copies the bytes, which belong to the executor. It settles the call
-// when Started and Progress have returned, but after callbackTime at the
-// latest.
+// settle copies the bytes of the result, because the executor may reuse them.
+// It settles the call when Started and Progress have returned, or after
+// callbackTime.
 func (r *relayed) settle(_, worker int, result Encoded, err error) {
 	if err == nil {
 		result = Encoded{result.Kind, cloned(result.Bytes)}
@@ -171,12 +171,13 @@ type callbacks struct {
 	running chan struct{} // guarded by mu: closed when the goroutine ends; nil if it does not run
 }
 
-// mostDue is the number of due functions from which on functions are merged.
+// If mostDue functions are due, add replaces the last one instead of adding
+// another.
 const mostDue = 64
 
 // add calls fn after the functions that were added before. If mostDue functions
-// are due, and fn and the last one of them were added with merge, fn replaces
-// that one.
+// are due, merge is true, and the last due function was also added with merge,
+// fn replaces that function.
 func (c *callbacks) add(fn func(), merge bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

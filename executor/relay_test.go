@@ -21,7 +21,7 @@ type relayed struct {
 }
 
 var (
-	errRelayed = concert.RegisterError("test.errRelayed", errors.New("of the one that was relayed"))
+	errRelayed = concert.RegisterError("test.errRelayed", errors.New("of the relayed call"))
 
 	lengthen = concert.Register("concert_test.lengthen", func(ctx context.Context, r relayed) (relayed, error) {
 		concert.Progress(ctx, 1, 2)
@@ -34,7 +34,7 @@ var (
 )
 
 // TestRelay_SameOnAllExecutors: the argument, the progress and the result of a
-// call are the same, whatever executors relay it.
+// call are the same, whatever executor runs it.
 func TestRelay_SameOnAllExecutors(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -63,7 +63,7 @@ func TestRelay_SameOnAllExecutors(t *testing.T) {
 				t.Errorf("result %x of kind %d, want %x of kind %d", result.Bytes, result.Kind, want.Bytes, want.Kind)
 			}
 			if started.Load() != 1 || c.name == "shared" && progress.Load() != 12 {
-				t.Errorf("it started %d times, and its progress was %d", started.Load(), progress.Load())
+				t.Errorf("the call started %d times, and its progress was %d", started.Load(), progress.Load())
 			}
 			if got := fut.String(); !strings.HasPrefix(got, "concert_test.lengthen") {
 				t.Errorf("the future is %s", got)
@@ -145,8 +145,8 @@ func TestSignature_OfFunctions(t *testing.T) {
 	}
 }
 
-// TestRelay_Input: events of a call name the input that its submitter named,
-// whatever the executor, and not a label of the context.
+// TestRelay_Input: the events of a relayed call have the Input of its Call, and
+// not the label of the context, whatever executor runs it.
 func TestRelay_Input(t *testing.T) {
 	in := &concert.Input{Name: "thumbnail", Index: 17, Label: "cat.jpg"}
 	for name, open := range map[string]func(concert.Observer) concert.Executor{

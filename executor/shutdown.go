@@ -11,15 +11,15 @@ import (
 )
 
 // Shutdown is the part of [Executor.Shutdown] that all executors share. An
-// executor calls it when it refuses new tasks. It waits until done is closed,
-// which means that all tasks have settled, and returns nil. If ctx ends first,
-// it calls cancel, waits for the grace period at most, and returns a
-// [*ShutdownError].
+// executor calls it after it has begun to refuse new tasks. Shutdown waits
+// until done is closed, which means that all tasks have settled, and returns
+// nil. If ctx ends first, Shutdown calls cancel, waits for the grace period at
+// most, and returns a [*ShutdownError].
 //
-// cancel cancels all tasks, and returns how many of them had not started. It is
-// called every 10 ms, because it may miss a task that is just moving from the
-// queue to a worker. running returns the names of the tasks that still run
-// after the grace period.
+// cancel cancels all tasks, and returns how many of them had not started.
+// Shutdown calls cancel every 10 ms, because cancel may miss a task that is
+// just moving from the queue to a worker. running returns the names of the
+// tasks that still run after the grace period.
 func Shutdown(ctx context.Context, done <-chan struct{}, grace time.Duration, cancel func(cause error) (notStarted int), running func() []string) error {
 	select {
 	case <-done:
@@ -99,8 +99,9 @@ func (g *WorkerGroup) tasks() (tasks []*Task) {
 // the executor must not wait for the tasks, because they would wait for
 // themselves.
 func (g *WorkerGroup) Within(ctx context.Context) bool {
-	// The context does not suffice: Close has none, and a callback may pass any
-	// context. So the goroutine is compared first.
+	// It is not enough to examine ctx: Close has no context, and a callback may
+	// pass any context. So Within first compares the calling goroutine with
+	// those of the workers.
 	id := goroutineID()
 	busy := false
 	graph.mu.Lock()

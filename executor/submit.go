@@ -5,7 +5,7 @@ import (
 	"reflect"
 )
 
-// Submit is concert.Submit, for that package.
+// Submit implements concert.Submit.
 func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), arg In) *Future[Out] {
 	if ctx == nil || ex == nil || fn == nil {
 		panic(nilArgument("Submit", ctx, ex, "function"))
@@ -45,7 +45,7 @@ func isCause(err, cause error) bool {
 	return sameError(err, cause) || reflect.TypeOf(err) == reflect.TypeOf(cause) && !reflect.ValueOf(err).Comparable()
 }
 
-// Go is concert.Go, for that package.
+// Go implements concert.Go.
 func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Future[Out] {
 	if ctx == nil || fn == nil {
 		panic("concert: Go with a nil context or function")
@@ -58,9 +58,9 @@ func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Fu
 	return &c.future
 }
 
-// alone is the group of all tasks of Go. Each goroutine of Go is a worker of
-// its own. The group has no queue. It exists so that the search for deadlocks
-// sees the waits of these tasks.
+// alone is the group of all tasks of Go. Each task of Go has a worker of its
+// own. The group has no queue. With this group, the search for deadlocks
+// includes the waits of these tasks.
 var alone = NewWorkerGroup(noQueue{}, nil)
 
 type noQueue struct{}

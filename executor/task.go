@@ -24,9 +24,9 @@ type Task struct {
 	// another goroutine can find the task pending.
 	group *WorkerGroup
 
-	// carrier runs the task. It sets this field just after it has set the state
-	// running. Between these two steps, the search for deadlocks treats the
-	// task as running outside of the graph.
+	// carrier is the carrier that runs the task. The carrier sets this field
+	// just after it has set the state running. Between these two steps, the
+	// search for deadlocks treats the task as running outside of the graph.
 	carrier atomic.Pointer[carrier]
 
 	// status holds the number of the task (0 unless observed) in its upper 56
@@ -43,9 +43,10 @@ type Task struct {
 	//
 	// The goroutine that moves a task out of pending, claimed or running owns
 	// it until the next transition. In the short states copying, settling and
-	// finishing, the owner reads the argument or writes the outcome; users see
-	// them as the state before. An outcome is written before finished or
-	// canceled is stored, and read only after one of them was loaded.
+	// finishing, the owner reads the argument or writes the outcome. The
+	// program sees each of them as the state before it. An outcome is written
+	// before finished or canceled is stored, and read only after one of them
+	// was loaded.
 	status atomic.Uint64
 
 	mu       sync.Mutex // guards watchers, and the watched bit
@@ -149,7 +150,7 @@ func (t *Task) Name() string {
 // goroutine has the task.
 func (t *Task) Function() string { return t.job.function(t) }
 
-// context returns the context that the task's function is given.
+// context returns the context with which the task's function is called.
 func (t *Task) context() context.Context { return (*taskContext)(t) }
 
 // taskContext is a Task as the context of its own function. Its value for
@@ -182,7 +183,7 @@ func (c *taskContext) Value(key any) any {
 	return c.ctx.Value(key)
 }
 
-// Source is for contexts below.
+// Source implements lazy.Link.
 func (c *taskContext) Source() context.Context { return c.ctx.Source() }
 
 // String names the function of the task.

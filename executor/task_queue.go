@@ -155,8 +155,8 @@ func (q *TaskQueue) Again(t *Task) {
 }
 
 // AgainLocked puts a task that was accepted before at the end of the queue,
-// even if the queue is full or closed. It admits the first blocked submitter
-// before. Otherwise a few Maps could keep the queue full permanently.
+// even if the queue is full or closed. Before that, it admits the first blocked
+// submitter. Otherwise a few Maps could keep the queue full permanently.
 func (q *TaskQueue) AgainLocked(t *Task) {
 	if q.waiters.first != nil {
 		q.admitOneLocked()
@@ -182,9 +182,9 @@ func (q *TaskQueue) FirstLocked() *Task {
 	}
 }
 
-// RemoveFirstLocked removes the task that FirstLocked has returned while the
-// mutex was held. The task may be canceled in the meantime. So NextLocked would
-// return another task, or nil.
+// RemoveFirstLocked removes the task that FirstLocked has returned. The caller
+// has held the mutex since. NextLocked cannot replace it: if the task was
+// canceled in the meantime, NextLocked returns another task, or nil.
 func (q *TaskQueue) RemoveFirstLocked() {
 	q.tasks.pop()
 	q.admitLocked()
@@ -198,8 +198,8 @@ func (q *TaskQueue) AddFirstLocked(t *Task) {
 	q.onTask()
 }
 
-// ReserveLocked changes the number of tasks that have left the queue and still
-// count for its size.
+// ReserveLocked adds change to the number of reserved slots: tasks that have
+// left the queue and still count for its size.
 func (q *TaskQueue) ReserveLocked(change int) {
 	q.reserved += change
 	q.admitLocked()
@@ -233,8 +233,8 @@ func (q *TaskQueue) DroppedLocked() {
 func (q *TaskQueue) LenLocked() int { return q.tasks.lenLocked() }
 
 // StatsLocked returns the exact number of tasks in the queue, and of blocked
-// submitters. It takes time for each task in the queue. To learn only whether
-// the queue is empty, use FirstLocked.
+// submitters. Its time is proportional to the number of tasks in the queue. To
+// learn only whether the queue is empty, use FirstLocked.
 func (q *TaskQueue) StatsLocked() (tasks, blocked int) {
 	q.compactLocked()
 	q.admitLocked()
@@ -341,8 +341,8 @@ func (q *TaskQueue) removeWaiterLocked(w *roomWaiter) {
 }
 
 // roomWaiter is a submitter that waits for room. The goroutine that makes room
-// adds the waiter's task to the queue. So a waiter whose context ends does not
-// use the turn of another one.
+// also adds the waiter's task to the queue. So the room is used even if the
+// waiter's context ends at this moment.
 type roomWaiter struct {
 	task     *Task
 	admitted chan struct{} // closed when the task is in the queue, or refused

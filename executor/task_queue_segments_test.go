@@ -27,8 +27,8 @@ func newTasks(n int) []*Task {
 	return c.tasks
 }
 
-// TestSegments_SameAsSlice compares segments with a slice under random pushes,
-// pops and compactions.
+// TestSegments_SameAsSlice: after random pushes, pops and compactions, segments
+// contain the same tasks as a slice.
 func TestSegments_SameAsSlice(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -76,8 +76,9 @@ func TestSegments_SameAsSlice(t *testing.T) {
 	}
 }
 
-// TestSegments_Concurrent lets one goroutine push and compact while several
-// pop. Each task is popped once, and each consumer pops in order.
+// TestSegments_Concurrent: if one goroutine pushes and compacts while several
+// others pop, each task is popped once, and each consumer pops its tasks in
+// order.
 func TestSegments_Concurrent(t *testing.T) {
 	tasks := newTasks(100_000)
 	number := make(map[*Task]int, len(tasks))

@@ -42,8 +42,8 @@ func (e *queueExecutor) Execute(ctx context.Context, t *Task) error {
 
 func nothing(context.Context, int) (int, error) { return 0, nil }
 
-// queueModel does the same as a TaskQueue, in an obvious way. It knows tasks by
-// the context of their submitters.
+// queueModel is a simple model of a TaskQueue, with which a test compares the
+// queue.
 type queueModel struct {
 	size     int
 	queued   []*modelTask
@@ -52,7 +52,7 @@ type queueModel struct {
 	added    int
 }
 
-// modelTask is a task of a Submit in the test, which may block.
+// modelTask is a task of a Submit that may block.
 type modelTask struct {
 	cancelWait context.CancelFunc // ends the context of the submitter
 	future     *Future[int]       // nil while the submitter is blocked
@@ -72,7 +72,8 @@ func (m *queueModel) push(t *modelTask) {
 
 func (m *queueModel) admitOne() { t := m.blocked[0]; m.blocked = m.blocked[1:]; m.add(t) }
 
-// admit is called after each step.
+// admit admits blocked submitters. The test calls it after each step that may
+// free slots.
 func (m *queueModel) admit() {
 	if m.used() <= m.size-max(1, m.size/4) {
 		for len(m.blocked) > 0 && m.used() < m.size {
@@ -119,7 +120,8 @@ func take(list *[]*modelTask, i int) *modelTask {
 	return t
 }
 
-// TestTaskQueue_Model compares a TaskQueue with a model after random steps.
+// TestTaskQueue_Model: after random steps, a TaskQueue contains the same tasks
+// and blocked submitters as a simple model.
 func TestTaskQueue_Model(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -277,10 +279,10 @@ func TestTaskQueue_RemoveFirst(t *testing.T) {
 	}
 }
 
-// TestTaskQueue_CloseStorm pushes, takes, cancels and returns tasks while the
-// queue closes. Each task is taken once, canceled or refused. When Close
-// returns, onTask was called for each accepted task, so the executor knows its
-// last one.
+// TestTaskQueue_CloseStorm: if goroutines push, take, cancel and return tasks
+// while the queue closes, each task is taken once, canceled or refused. After
+// Close has returned, the queue calls onTask for no further task, so the
+// executor knows that it has seen the last one.
 func TestTaskQueue_CloseStorm(t *testing.T) {
 	for range 200 {
 		var added atomic.Int64
@@ -352,8 +354,8 @@ func TestTaskQueue_CloseStorm(t *testing.T) {
 
 var errTaken = errors.New("taken")
 
-// TestTaskQueue_NextDuringCompaction takes all tasks of a queue while another
-// goroutine removes canceled ones. Next does not return nil before the last.
+// TestTaskQueue_NextDuringCompaction: while another goroutine compacts the
+// queue, Next does not return nil until all tasks are taken.
 func TestTaskQueue_NextDuringCompaction(t *testing.T) {
 	for range 20 {
 		e := newQueueExecutor(t, -1)

@@ -50,7 +50,7 @@ func (t *Task) waitOutside(ctx context.Context) error {
 	}
 }
 
-// await is Wait for a goroutine of the task self, which s runs.
+// await is Wait for a goroutine of the task self, which the carrier s runs.
 func (s *carrier) await(ctx context.Context, self, t *Task) error {
 	settled := make(signal, 1)
 	watch := &watcher{to: settled}
@@ -113,13 +113,14 @@ func (s *carrier) tryNested(t *Task) bool {
 	return true
 }
 
-// WaitRoom waits for room in the queue of an Execute. It returns nil when it
-// has received an element from ready, or ready is closed. It returns the cause
-// of ctx when ctx ends, and then it has received nothing. If ready and ctx are
-// both done, it returns either, so Execute tries ready first. If ctx is the
-// context of a task, the wait takes part in the search for deadlocks: the
-// worker of the task may run other tasks, and the error is ErrDeadlock if there
-// can never be room. Call WaitRoom without locks.
+// WaitRoom waits until an executor's queue has room. Execute calls it. It
+// returns nil when it has received an element from ready, or ready is closed.
+// When ctx ends, it returns the cause of ctx, and has received no element. If
+// ready and ctx are both done, it does one or the other. So Execute should
+// check ready before it calls WaitRoom. If ctx is the context of a task, the
+// wait takes part in the search for deadlocks: the worker of the task may run
+// other tasks, and the error is ErrDeadlock if there can never be room. Do not
+// hold a lock while calling WaitRoom.
 func (g *WorkerGroup) WaitRoom(ctx context.Context, ready <-chan struct{}) error {
 	if r := ReleaserOf(ctx); r != nil {
 		return released(r, func() error { return g.waitRoom(ctx, ready) })

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TrySubmit is concert.TrySubmit, for that package.
+// TrySubmit implements concert.TrySubmit.
 func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), arg In) (*Future[Out], bool) {
 	if ctx == nil || ex == nil || fn == nil {
 		panic(nilArgument("TrySubmit", ctx, ex, "function"))
@@ -39,8 +39,9 @@ func (c noWaitContext) Done() <-chan struct{} { return noWait.Done() }
 // Err returns context.Canceled.
 func (c noWaitContext) Err() error { return noWait.Err() }
 
-// Value returns a value of the other context. context.Cause calls it with a key
-// of its own, which finds errNoRoom.
+// Value returns a value of the other context. Only for the key by which
+// context.Cause finds the cause, it returns the value of noWait, whose cause is
+// errNoRoom.
 func (c noWaitContext) Value(key any) any {
 	switch key {
 	case workerKey{}, ownKey{}, numberKey{}, releaserKey{}:

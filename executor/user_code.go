@@ -34,8 +34,9 @@ import (
 // Values of types without such methods are encoded by Claim and decoded by
 // Settle, on the executor's own goroutine, if they are small. Encoding or
 // decoding a large value takes time as well. So Claim and Settle stop when they
-// notice that a value is large, and do the same as for user code. The coder of
-// a large value stops when the call is over, so it does not keep its goroutine.
+// notice that a value is large, and do the same as for user code. The encoding
+// or decoding of a large value stops when the call is over, so that it does not
+// keep its goroutine.
 
 // Limits bound the time that it may take in this process to encode the argument
 // or to decode the result of a remote executor's call, if methods of the
@@ -50,7 +51,8 @@ type Limits struct {
 	Grace time.Duration
 }
 
-// userCode is one run of user code, or of the coder of a large value.
+// userCode is one run of user code, or the encoding or decoding of a large
+// value.
 type userCode struct {
 	name string          // the name of the call's function
 	what string          // names the code that runs, for errors; "" means the methods of the value
@@ -78,9 +80,10 @@ type userCodes struct {
 
 // UserCode lists the calls whose argument or result is being encoded or decoded
 // on another goroutine: by methods of the program, or because the value is
-// large. It returns the names of the functions of the calls. An executor is not
-// drained while there are such calls. The group calls [Queue.Dropped] when one
-// of them ends. UserCode may be called with the executor's lock held.
+// large. It returns the names of the functions of the calls. While there are
+// such calls, an executor that closes must wait. The group calls
+// [Queue.Dropped] when one of the calls ends. UserCode may be called with the
+// executor's lock held.
 func (g *WorkerGroup) UserCode() (names []string) {
 	g.code.mu.Lock()
 	defer g.code.mu.Unlock()
@@ -111,8 +114,8 @@ func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 // runtime.Goexit, or does not return in time, the second goroutine calls fail
 // instead. fn has the time Limits.Timeout, and grace after the context of the
 // call has ended. While fn runs, the call is one of [WorkerGroup.UserCode]. If
-// something else settles the task of a Submit while fn runs, neither done nor
-// fail is called.
+// the batch is the call of a Submit, and its task settles in another way while
+// fn runs, neither done nor fail is called.
 func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn func() (done func()), fail func(error)) {
 	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: func(values.Work) func() { return fn() }, fail: fail, cancel: b.Cancel}
 	if t := b.Task(); t != nil {
@@ -125,8 +128,8 @@ func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn fun
 	g.runUserCode(u)
 }
 
-// noReturn returns the error of user code, or of the coder of a large value,
-// that did not return in time.
+// noReturn returns the error of user code, or of the encoding or decoding of a
+// large value, that did not end in time.
 func (u *userCode) noReturn(when string, cause error) error {
 	what := u.what
 	if what == "" {
@@ -191,7 +194,7 @@ func (u *userCode) wait(l Limits) {
 		return
 	case <-u.ctx.Done():
 	}
-	// If the methods have returned as well, their results count.
+	// If the methods have returned by now, their result is the outcome.
 	t := time.NewTimer(max(0, u.grace))
 	defer t.Stop()
 	select {
@@ -238,7 +241,8 @@ func encodeRunsUserCode[In any](codec Codec, arg In) bool {
 }
 
 // holdsMethods reports whether encoding arg may run user code. It is a separate
-// function so that only the arguments of such calls escape to the heap.
+// function so that an argument escapes to the heap only if holdsMethods is
+// called.
 func holdsMethods[In any](codec Codec, arg In) bool {
 	return inspectorOf(codec).HoldsMethods(reflect.ValueOf(&arg))
 }

@@ -39,7 +39,7 @@ func sentinelNamed(name string) (error, bool) {
 	return err, ok
 }
 
-// RegisterType is concert.RegisterType, for that package.
+// RegisterType implements concert.RegisterType.
 func RegisterType[T any](name string) {
 	if err := valueCodec.Register(name, reflect.TypeFor[T]()); err != nil {
 		panic("concert: RegisterType: " + err.Error())

@@ -15,8 +15,8 @@ import (
 // another goroutine, and waits for them only as long as the call may last.
 
 // decodeArg decodes an argument. If isolated is true, methods of the program
-// run on another goroutine. If they do not return, decodeArg returns lateTime
-// after the end of ctx, and leaves the goroutine running.
+// run on another goroutine. If they do not return, decodeArg returns an error
+// lateTime after the end of ctx. The goroutine then continues to run.
 func decodeArg[In any](ctx context.Context, name string, arg Encoded, isolated bool) (in In, err error) {
 	if isolated && decodeRunsUserCode[In](nil) {
 		arg.Bytes = cloned(arg.Bytes) // the other goroutine may read the bytes after decodeArg has returned

@@ -7,26 +7,28 @@ import (
 )
 
 // This file, carrier.go and deadlock.go are for executors whose workers are
-// goroutines of this process. They keep a promise of package concert: a wait
-// that is given the task's own context does not hang because all workers are
-// blocked.
+// goroutines of this process. They implement a rule of package concert: if a
+// task waits with its own context, the wait does not block forever because all
+// workers are blocked.
 
 // A Queue is the queue of an executor, as a [WorkerGroup] uses it. It is either
 // a [LocalQueue] or a [RemoteQueue]. Its methods never block, and may be called
 // from any goroutine.
 type Queue interface {
-	// Again puts a task that had a turn at the end of the queue, whatever the
-	// bound of the queue; after Close it fails the task with ErrClosed. The
-	// queue may still have the task from before, if a task that waits for it
-	// gave it the turn. A queue that counts returning tasks admits a blocked
-	// submitter at each Again; otherwise a few Maps could keep it full. In a
-	// remote executor, Again also receives a task of a Submit after methods of
-	// the program have encoded its argument. The executor accepted this task
-	// before and queues it even after Close, because Close waits for it.
+	// Again puts a task of a Map, which has had a turn, at the end of the
+	// queue, even if the queue is full. After Close, it fails the task with
+	// ErrClosed. The queue may still contain the task: a task that waits for a
+	// queued task can give it a turn without removing it. If returning tasks
+	// count for the size of the queue, each Again admits a blocked submitter.
+	// Otherwise a few Maps could keep the queue full. In a remote executor,
+	// Again also receives a task of a Submit, after methods of the program have
+	// encoded its argument. The executor has accepted this task before, so
+	// Again queues it even after Close, which waits for the task.
 	Again(*Task)
-	// Dropped is called when a queued task was canceled, or run by the worker
-	// that waits for it: its slot in the queue is free. It is also called when
-	// a call leaves the list that [WorkerGroup.UserCode] returns.
+	// Dropped is called when a queued task was canceled, or was run by the
+	// worker of the task that waits for it. Then the slot of the queued task is
+	// free. It is also called when a call leaves the list that
+	// [WorkerGroup.UserCode] returns.
 	Dropped()
 }
 
@@ -46,8 +48,8 @@ type RemoteQueue interface {
 	// before [Batch.Start]. It reports whether the call certainly has not
 	// started and never will. If it reports false, the task counts as running:
 	// its context is canceled, and its outcome is the one that the executor
-	// settles. An executor that calls Start before the function begins, so that
-	// Start decides, returns true.
+	// settles. An executor that calls Start before each function begins can
+	// always return true: then Start reports that the call was canceled.
 	Withdraw(*Task) bool
 }
 
@@ -83,9 +85,10 @@ func NewWorkerGroup(queue LocalQueue, observer Observer) *WorkerGroup {
 }
 
 // NewRemoteGroup returns a group for an executor whose tasks run in other
-// processes. The group has no workers, so Join must not be called: its tasks
-// count as able to start at any time. The limits bound the methods that encode
-// and decode values in this process. The observer may be nil.
+// processes. The group has no workers, so Join must not be called. The search
+// for deadlocks assumes that a task of this group can start at any time. The
+// limits bound the methods that encode and decode values in this process. The
+// observer may be nil.
 func NewRemoteGroup(queue RemoteQueue, limits Limits, observer Observer) *WorkerGroup {
 	return &WorkerGroup{queue: queue, remote: queue, limits: limits, observer: newGuardedObserver(observer)}
 }
@@ -128,16 +131,17 @@ type Worker struct {
 	// Guarded by graph.mu:
 	held         bool          // whether a carrier holds the worker
 	parked       bool          // whether main has no task and does not need the worker
-	counted      bool          // whether neither held nor parked is true: all tasks of the worker are blocked, and group.blocked counts it
+	counted      bool          // whether neither held nor parked is true: then all tasks of the worker are blocked, and group.blocked counts the worker
 	resuming     []*ticket     // carriers that wait for the worker, oldest first
 	compensating []*carrier    // compensating carriers that have not ended
 	vacant       chan struct{} // closed when compensating is empty, for Drain
 }
 
 // Join adds a worker to the group. Call it before the worker's goroutine
-// starts, so that a queued task always has a worker to wait for. The worker may
-// have no goroutine while the queue is empty, and different goroutines one
-// after another. Observers receive the id.
+// starts: otherwise the search for deadlocks could find a queued task without a
+// worker. The worker needs no goroutine while the queue is empty, and different
+// goroutines may call Serve one after another. Observers receive id as the
+// number of the worker.
 func (g *WorkerGroup) Join(id int) *Worker {
 	if g.local == nil {
 		panic("executor: Join: the group was made by NewRemoteGroup, and has no workers")
@@ -156,8 +160,8 @@ func newWorker(g *WorkerGroup, id int) *Worker {
 }
 
 // Leave removes the worker from the group, when the number of workers
-// decreases. The worker must run no task and not be Busy: call Drain first. It
-// is not necessary for an executor that closes and whose tasks have settled.
+// decreases. The worker must run no task and not be Busy: call Drain first. An
+// executor that closes need not call Leave after its tasks have settled.
 func (w *Worker) Leave() {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
@@ -176,8 +180,9 @@ func (w *Worker) Leave() {
 func (w *Worker) Busy() bool { return w.compensators.Load() > 0 }
 
 // Drain blocks until the worker is not Busy. In the meantime, other carriers
-// may hold it. An executor calls Drain before Leave, and before it counts all
-// tasks as settled, because tasks of compensating carriers settle during Drain.
+// may hold the worker. An executor calls Drain before Leave, and before it
+// counts all tasks as settled, because tasks of compensating carriers settle
+// during Drain.
 func (w *Worker) Drain() {
 	w.Resume()
 	for w.Busy() {
@@ -198,7 +203,7 @@ func (w *Worker) Drain() {
 	}
 }
 
-// Rest is called by a worker that has no task to run, before it sleeps. When it
+// A worker that has no task to run calls Rest before it sleeps. When the worker
 // wakes, it calls Resume before it takes a task. Without Rest, compensating
 // carriers could not acquire the worker while it sleeps. A worker that calls
 // Drain before it sleeps needs no Rest.
@@ -285,11 +290,13 @@ func (w *Worker) Tasks() []*Task {
 	return tasks
 }
 
-// workerKey is the context key under which a task's context gives the task.
+// workerKey is a context key: its value is the task, or the callbackContext of
+// a callback, to which the context belongs.
 type workerKey struct{}
 
-// WorkerOf returns the worker that runs the task to which ctx belongs, and nil
-// when ctx belongs to none, or to one that has finished or runs elsewhere.
+// WorkerOf returns the worker that runs the task or the callback to which ctx
+// belongs. It returns nil if ctx belongs to no task and no callback, or if the
+// task or the callback has ended or does not run on a worker of this process.
 func WorkerOf(ctx context.Context) *Worker {
 	if s, _ := carrierOf(ctx); s != nil {
 		return s.worker
@@ -297,8 +304,8 @@ func WorkerOf(ctx context.Context) *Worker {
 	return nil
 }
 
-// carrierOf returns the carrier and the task to which ctx belongs, or nil if it
-// belongs to none.
+// carrierOf returns the carrier and the task to which ctx belongs. It returns
+// nil in the same cases as WorkerOf.
 func carrierOf(ctx context.Context) (*carrier, *Task) {
 	switch v := ctx.Value(workerKey{}).(type) {
 	case *Task:
@@ -313,10 +320,10 @@ func carrierOf(ctx context.Context) (*carrier, *Task) {
 	return nil, nil
 }
 
-// callbackContext is the context of a callback: the values of the context that
-// OnDone was given, and the mark of the worker that settled the task, for as
-// long as the callback runs. On any other goroutine it hides the mark that
-// those values may carry.
+// callbackContext is the context of a callback. It has the values of the
+// context that was given to OnDone. While the callback runs, workerKey finds
+// the carrier on whose goroutine it runs, if any. It never finds the task or
+// the carrier of the context that was given to OnDone.
 type callbackContext struct {
 	context.Context
 	task    *Task
@@ -324,7 +331,8 @@ type callbackContext struct {
 	over    atomic.Bool
 }
 
-// Value returns the mark of the worker, or a value of the context of OnDone.
+// Value returns c itself for the keys of the worker and of the context's owner,
+// and values of the context that was given to OnDone for other keys.
 func (c *callbackContext) Value(key any) any {
 	switch key {
 	case workerKey{}, ownKey{}:
