@@ -17,7 +17,7 @@ import (
 type Arrivals struct {
 	tasks    []*Task
 	watchers []watcher // watchers[i] watches tasks[i]
-	stop     func()    // ends the goroutines of expireLater
+	stop     func()    // removes the functions that expireLater has registered
 	inbox    inbox     // the indexes of settled tasks that Next has not returned yet
 }
 

@@ -136,7 +136,7 @@ func TestBatch_Map(t *testing.T) {
 			t.Errorf("results %v", got)
 		}
 		if in := concert.InputOf(got[1].err); in == nil || in.Index != 1 {
-			t.Errorf("the error %v is of %+v", got[1].err, in)
+			t.Errorf("the error %v has the Input %+v", got[1].err, in)
 		}
 	})
 }

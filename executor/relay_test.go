@@ -160,7 +160,7 @@ func TestRelay_Input(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				if seen++; e.Input == nil || *e.Input != *in {
-					t.Errorf("the event %v is of %+v", e.Kind, e.Input)
+					t.Errorf("the event %v has the Input %+v", e.Kind, e.Input)
 				}
 			})
 			function, arg, err := executor.Prepare(panicEndless, 0)

@@ -13,7 +13,7 @@ import (
 )
 
 var closeCases = []testCase{
-	{"Close", "Close refuses new tasks and waits until all accepted tasks have settled; so does a second Close", func(s *suite) {
+	{"Close", "Close refuses new tasks and waits until all accepted tasks have settled, and a second Close does the same", func(s *suite) {
 		ex := s.executor(Config{})
 		g := s.gate()
 		var futures []*concert.Future[string]
@@ -172,7 +172,7 @@ var closeCases = []testCase{
 		}
 	}},
 
-	{"CloseInCallback", "Close and Shutdown in a callback of the executor return at once: nil, or an error that wraps ErrDeadlock", func(s *suite) {
+	{"CloseInCallback", "Close and Shutdown in a callback of the executor return at once, with nil or with an error that wraps ErrDeadlock", func(s *suite) {
 		for name, end := range map[string]func(concert.Executor) error{
 			"Close":    concert.Executor.Close,
 			"Shutdown": func(ex concert.Executor) error { return ex.Shutdown(context.Background()) },
@@ -259,8 +259,8 @@ var closeCases = []testCase{
 		g := s.gate()
 		var accepted []*concert.Future[string]
 		for {
-			// The context of an accepted task must not end, or it would not be
-			// held.
+			// The context of an accepted task must not end: otherwise the gate
+			// would no longer hold the task.
 			ctx, cancel := context.WithCancelCause(s.ctx)
 			defer cancel(nil)
 			tired := errors.New("no room for half a second")
@@ -289,7 +289,7 @@ var closeCases = []testCase{
 	{"CancelMakesRoom", "a canceled task releases its slot in the queue", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 4})
 		g, first := s.held(ex)
-		for range 200 { // all call the same function, because an executor may send one call of each function to a worker before it is free
+		for range 200 { // all call the same function, because an executor may send one call of each function to a worker before the worker is free
 			if !concert.Submit(s.ctx, ex, hold, g).Cancel() {
 				s.Fatal("Cancel() of a waiting task = false")
 			}

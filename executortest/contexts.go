@@ -60,13 +60,13 @@ var contextCases = []testCase{
 			switch {
 			case err == nil && n == 9: // the executor has called no method of the context
 			case err == nil || !errors.Is(err, concert.ErrCanceled) && !errors.Is(err, concert.ErrGoexit):
-				s.Errorf("%s: %d, %v; want the result, or that it never started", how, n, err)
+				s.Errorf("%s: %d, %v; want the result, or an error that says that the task never started", how, n, err)
 			}
 			must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
 		}
 	}},
 
-	{"OddContextOfMap", "a Map whose context's methods fail costs no other task", func(s *suite) {
+	{"OddContextOfMap", "if methods of a Map's context fail, no task outside of this Map is affected", func(s *suite) {
 		if s.Shared {
 			return // the methods fail in the range loop and in calls of the Map
 		}
@@ -87,13 +87,13 @@ var contextCases = []testCase{
 		}
 	}},
 
-	{"OwnContexts", "a context of the program's own type ends its task like any other", func(s *suite) {
+	{"OwnContexts", "when a context of the program's own type ends, its task ends, as with any other context", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 8})
 		g, held := s.held(ex)
 		// Some executors send tasks to a worker before it is free. When the
 		// context of such a task ends, the executor withdraws the task, but the
-		// worker may already have begun it. So the case submits other tasks to
-		// be sent first.
+		// worker may already have begun it. So the case first submits other
+		// tasks, which are sent instead.
 		for range 4 {
 			concert.Submit(s.ctx, ex, square, 2)
 		}

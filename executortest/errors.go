@@ -13,8 +13,8 @@ import (
 	"concert"
 )
 
-// start submits a task that is held at a new gate and waits until it is
-// running, as its future says.
+// start submits a task that is held at a new gate, and waits until the future
+// reports that the task is running.
 func (s *suite) start(ctx context.Context, ex concert.Executor) *concert.Future[string] {
 	s.Helper()
 	g := s.gate()
@@ -90,7 +90,7 @@ var errorCases = []testCase{
 		}
 	}},
 
-	{"CancelCauseCrowd", "errors.Is finds the cause also if many contexts end with the one that was canceled", func(s *suite) {
+	{"CancelCauseCrowd", "errors.Is finds the cause even if the canceled context has many child contexts", func(s *suite) {
 		why := errors.New("time to go")
 		ex := s.executor(Config{Workers: 1})
 		for range 4 {
@@ -203,7 +203,7 @@ var errorCases = []testCase{
 
 	{"DeadlineQueued", "a queued task settles when its submitter's context ends, although no worker is free", func(s *suite) {
 		if s.Far {
-			return // only a worker knows whether it has begun the task
+			return // only the worker can decide whether it has begun the task
 		}
 		ex := s.executor(Config{Workers: 1})
 		g, held := s.held(ex)
@@ -295,7 +295,7 @@ var errorCases = []testCase{
 			return // the executor has no such option
 		}
 		ex := s.executor(Config{Workers: 1, Timeout: 100 * time.Millisecond, Grace: 20 * time.Millisecond})
-		for name, fn := range map[string]func(context.Context, gate) (string, error){"one that ends": hold, "one that is killed": stubborn} {
+		for name, fn := range map[string]func(context.Context, gate) (string, error){"a task that ends": hold, "a task that is killed": stubborn} {
 			f := concert.Submit(s.ctx, ex, fn, s.gate())
 			s.expired("the Timeout of "+name, f, true)
 			if _, err := f.Result(s.ctx); !errors.Is(err, s.Expired) {
@@ -310,8 +310,8 @@ var errorCases = []testCase{
 	}},
 }
 
-// expired checks the error of a task whose deadline has passed, after it had
-// started or before.
+// expired checks the error of a task whose deadline has passed. started says
+// whether the task had started before.
 func (s *suite) expired(what string, f *concert.Future[string], started bool) {
 	s.Helper()
 	_, err := f.Result(s.ctx)
@@ -354,8 +354,9 @@ func (c *clock) Err() error {
 	}
 }
 
-// isCanceled reports whether errors.Is matches err with context.Canceled or
-// with the cause that a case has given, and also with want, unless want is nil.
+// isCanceled reports whether errors.Is matches err with context.Canceled, or
+// err has the text of the cause "time to go". If want is not nil, errors.Is
+// must also match err with want.
 func isCanceled(err, want error) bool {
 	if err == nil || want != nil && !errors.Is(err, want) {
 		return false

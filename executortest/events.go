@@ -24,8 +24,8 @@ func (r *record) observe(e concert.Event) {
 }
 
 // check fails the case if the events of a task are incomplete or in a wrong
-// order. It returns, for each sequence of events, the number of tasks that had
-// it.
+// order. For each sequence of events, it returns the number of tasks that had
+// this sequence.
 func (r *record) check(s *suite) map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,7 +88,7 @@ var eventCases = []testCase{
 	{"Names", "events and futures have the name under which the function is registered", func(s *suite) {
 		var r record
 		ex := s.executor(Config{Observer: r.observe})
-		const want = "executortest.sizeOf" // a literal
+		const want = "executortest.sizeOf" // registered with a function literal
 		f := concert.Submit(s.ctx, ex, sizeOf, &[]byte{1})
 		must[int](s)(f.Result(s.ctx))
 		if got := f.String(); got != want+" (finished)" {

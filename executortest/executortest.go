@@ -1,6 +1,6 @@
 // Package executortest is the conformance suite for executors. It tests what
 // package concert promises about Submit, Map, futures and closing. All
-// executors of concert pass it. If you write an executor, test it so:
+// executors of concert pass it. If you write an executor, test it as follows:
 //
 //	func TestConformance(t *testing.T) {
 //		traits := executortest.Traits{Shared: true}
@@ -9,13 +9,15 @@
 //		})
 //	}
 //
-// Executors differ, and say how by [Traits]. No case is left out for an
-// executor that lacks a trait: the case then expects the documented error.
+// Executors differ: [Traits] describes what an executor can do. If an executor
+// lacks a trait that a case needs, the case expects the documented error, or
+// does nothing.
 //
-// Tasks of the suite are registered functions, so that they run in any
-// process of the same program, and tell what they do through files in a
-// directory, so that the suite can wait for them wherever they run. A worker
-// process must therefore import this package.
+// Tasks of the suite are registered functions, because some executors run them
+// in worker processes. So the program of a worker process must import this
+// package. A task creates files when it begins and ends, and the suite waits
+// for these files. So a worker process needs access to the directory of the
+// test.
 package executortest
 
 import (
@@ -33,9 +35,9 @@ import (
 // Traits describes what the executor can do.
 type Traits struct {
 	// Shared says that tasks share memory with their submitter: any function
-	// can be submitted, values are passed as they are, and a task can submit
-	// to the executor that runs it. Without it values are copies, and a
-	// function that was not registered is ErrNotRegistered.
+	// can be submitted, values are passed as they are, and a task can submit to
+	// the executor that runs it. If Shared is false, values are copied, and a
+	// task whose function was not registered fails with ErrNotRegistered.
 	Shared bool
 
 	// Kills says that the executor kills the worker of a task that ignores the
@@ -43,11 +45,11 @@ type Traits struct {
 	Kills bool
 
 	// Far says that each task is sent through a network. Cases with very many
-	// tasks use a tenth of them.
+	// tasks submit only a tenth as many.
 	Far bool
 
 	// Expired is wrapped by the error of a task that ran for longer than
-	// Config.Timeout. Nil means that the executor has no such bound.
+	// Config.Timeout. Nil means that the executor has no such time limit.
 	Expired error
 
 	// Foreign says that the workers are programs in another language, where a
@@ -55,19 +57,19 @@ type Traits struct {
 	// context.
 	Foreign bool
 
-	// Hooks are the functions of the program that the executor calls in this
-	// process and that the suite does not know.
+	// Hooks are options of the executor that are functions of the program, and
+	// that the executor calls in this process. The suite tests them too.
 	Hooks []Hook
 }
 
-// Hook is a function that a program gives an executor as one of its options.
+// Hook describes an option of an executor that is a function of the program.
 type Hook struct {
 	// Name is the name of the option.
 	Name string
-	// Open returns an executor that calls the function as its option.
+	// Open returns an executor whose option is fn.
 	Open func(c Config, fn func()) concert.Executor
-	// Trigger submits tasks with ctx, so that the executor calls the function.
-	// It returns a function that waits until the tasks have settled.
+	// Trigger submits tasks with ctx, so that the executor calls fn. It returns
+	// a function that waits until the tasks have settled.
 	Trigger func(ctx context.Context, ex concert.Executor) (wait func())
 }
 
@@ -89,7 +91,8 @@ const eventTimeout = time.Minute
 // waits with a context reports the missing event first.
 const caseDeadline = 3 * eventTimeout
 
-// Run runs the suite. open returns the executor for a case, which closes it.
+// Run runs the suite. open returns a new executor for a case. Run closes it
+// after the case.
 //
 // Each case checks one rule, and has a deadline. If a case fails, Run logs the
 // rule. If a case does not end, because the executor hangs, the test program

@@ -33,8 +33,8 @@ var (
 func squareFunc(_ context.Context, n int) (int, error) { return n * n, nil }
 
 // gate blocks tasks, which may run in other processes, until the case opens it.
-// It consists of files: one that means that the gate is open, and one for each
-// task that has reached or left it.
+// It consists of files: one file exists if the gate is open, and there is one
+// file for each task that has reached or left the gate.
 type gate struct{ Path string }
 
 // gate returns a new gate.
@@ -130,8 +130,8 @@ func (g slowGate) MarshalCBOR() ([]byte, error) {
 	return append(b, g.Path...), nil
 }
 
-// UnmarshalCBOR decodes what MarshalCBOR encodes: the text begins at the ninth
-// byte.
+// UnmarshalCBOR decodes what MarshalCBOR encodes: the text begins after nine
+// bytes.
 func (g *slowGate) UnmarshalCBOR(b []byte) error {
 	if len(b) < 9 {
 		return io.ErrUnexpectedEOF

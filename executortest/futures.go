@@ -30,7 +30,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"ResultDeadline", "a Result whose context ends neither stops the task nor discards its result", func(s *suite) {
+	{"ResultDeadline", "if the context of Result ends, the task continues, and a later Result returns its outcome", func(s *suite) {
 		ex := s.executor(Config{})
 		g := s.gate()
 		f := concert.Submit(s.ctx, ex, hold, g)
@@ -57,7 +57,7 @@ var futureCases = []testCase{
 		}
 		s.eventually("two tasks start", func() bool { return g.entered() == 2 })
 		var states map[concert.State]int
-		s.eventually("the two are seen to run", func() bool {
+		s.eventually("two futures are Running", func() bool {
 			states = map[concert.State]int{}
 			for _, f := range futures {
 				states[f.State()]++
@@ -106,7 +106,7 @@ var futureCases = []testCase{
 			s.Error("Cancel() of a running task = true, want false")
 		}
 		if _, err := f.Result(s.ctx); !errors.Is(err, context.Canceled) {
-			s.Errorf("Result() = %v; want what the function made of it, context.Canceled", err)
+			s.Errorf("Result() = %v; want context.Canceled, which the function has returned", err)
 		}
 		if f.State() != concert.Finished {
 			s.Errorf("State() = %v, want finished", f.State())
@@ -219,7 +219,7 @@ var futureCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	}},
 
-	{"NilFunction", "Submit and Map panic at their caller if the function is nil", func(s *suite) {
+	{"NilFunction", "Submit and Map panic on the goroutine of the caller if the function is nil", func(s *suite) {
 		ex := s.executor(Config{})
 		for name, misuse := range map[string]func(){
 			"Submit": func() { concert.Submit[int, int](s.ctx, ex, nil, 1) },

@@ -36,8 +36,8 @@ type kindOf struct {
 var kinds []kindOf
 
 // kind adds a value that is sent through a function of its own type. The
-// compiler instantiates Submit for each such type, so only a few values are
-// added with it.
+// compiler instantiates Submit for each such type, so kind adds only a few
+// values.
 func kind[T any](name string, v T) {
 	echo := concert.Register("executortest.echo "+name, func(_ context.Context, v T) (T, error) { return v, nil })
 	kinds = append(kinds, kindOf{name, func(s *suite, ex concert.Executor) (got, want any, err error) {
@@ -107,7 +107,7 @@ type (
 	flags   uint8
 	texts   []string
 	table   map[string][]int
-	money   struct{ cents int64 } // its text methods encode it
+	money   struct{ cents int64 } // encoded by its text methods
 	point   struct{ X, Y int32 }
 	base    struct{ ID int }
 	derived struct {

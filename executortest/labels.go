@@ -31,7 +31,7 @@ func failures(n int) []string {
 func labelOfInput(how string) string { return "to " + how }
 
 var labelCases = []testCase{
-	{"InputOfMap", "the error and the events of a Map's call name the index and the label of its input", func(s *suite) {
+	{"InputOfMap", "the error and the events of a call of a Map have the index and the label of its input", func(s *suite) {
 		const name = "executortest.fail"
 		mapping := func(unordered bool, ctx context.Context, ex concert.Executor, inputs []string) iter.Seq2[concert.Indexed[string], error] {
 			if unordered {
@@ -73,7 +73,7 @@ var labelCases = []testCase{
 					}
 					in := concert.InputOf(err)
 					if (how == "panic" || how == "error" && !s.Shared) && !isInput(in, name, got.Index, label(got.Index)) {
-						s.Errorf("the error of input %d, %v, is of %+v", got.Index, err, in)
+						s.Errorf("the error of input %d, %v, has the Input %+v", got.Index, err, in)
 					}
 					if how == "panic" && !strings.Contains(err.Error(), in.String()) {
 						s.Errorf("the error of input %d says %q; want %q in it", got.Index, err, in)
@@ -85,7 +85,7 @@ var labelCases = []testCase{
 				for _, events := range r.events {
 					for _, e := range events {
 						if e.Input == nil || !isInput(e.Input, name, e.Input.Index, label(e.Input.Index)) {
-							s.Errorf("event %v is of %+v", e.Kind, e.Input)
+							s.Errorf("event %v has the Input %+v", e.Kind, e.Input)
 							continue
 						}
 						of[e.Input.Index]++
@@ -107,14 +107,14 @@ var labelCases = []testCase{
 			_, err := concert.Submit(ctx, ex, fail, how).Result(s.ctx)
 			in := concert.InputOf(err)
 			if (how == "panic" || !s.Shared) && !isInput(in, name, -1, label) {
-				s.Errorf("the error %v is of %+v", err, in)
+				s.Errorf("the error %v has the Input %+v", err, in)
 			}
 			if how == "panic" && (!strings.Contains(err.Error(), `executortest.fail (cat.jpg \x1b[31m): `) || strings.Contains(err.Error(), "\x1b")) {
 				s.Errorf("the error says %q; want the label in it, escaped", err)
 			}
 			_, err = concert.Submit(s.ctx, ex, fail, how).Result(s.ctx)
 			if in := concert.InputOf(err); in != nil {
-				s.Errorf("the error of a task without a label, %v, is of %+v", err, in)
+				s.Errorf("the error of a task without a label, %v, has the Input %+v", err, in)
 			}
 			if p, ok := errors.AsType[*concert.PanicError](err); ok && (p.Task != name || !strings.HasPrefix(err.Error(), "concert: executortest.fail: task panicked: ")) {
 				s.Errorf("the panic of a task without a label names %q, and says %q", p.Task, err)
@@ -122,7 +122,7 @@ var labelCases = []testCase{
 		}
 		for _, err := range concert.Map(ctx, ex, fail, slices.Values([]string{"panic"})) {
 			if in := concert.InputOf(err); !isInput(in, name, 0, label) {
-				s.Errorf("the error of a Map, %v, is of %+v", err, in)
+				s.Errorf("the error of a Map, %v, has the Input %+v", err, in)
 			}
 		}
 		ex.Close()
@@ -183,7 +183,7 @@ func (s *suite) showsInputs(failure inputFailure) {
 	ways := []struct {
 		name  string
 		index int64
-		label string // different for each way to fail, because all of them share a trace
+		label string // different for each way, because all ways share a trace
 	}{{"Submit", -1, "cat.jpg \x1b[31m"}, {"Map", 1, ""}, {"Map with WithLabel", 1, "dog.jpg \x1b[31m"}, {"Map with WithInputLabels", 1, "eel.jpg \x1b[31m"}}
 	if failure.submit {
 		ways = ways[:1]
@@ -213,7 +213,7 @@ func (s *suite) showsInputs(failure inputFailure) {
 		err := failure.fail(s, ctx, ex, way.name != "Submit")
 		in := concert.InputOf(err)
 		if err == nil || !isInput(in, failure.function, way.index, way.label) {
-			s.Errorf("%s, %s: the error %v is of %+v, want input %d, label %q", way.name, failure.name, err, in, way.index, way.label)
+			s.Errorf("%s, %s: the error %v has the Input %+v, want input %d, label %q", way.name, failure.name, err, in, way.index, way.label)
 		} else if failure.named && (!strings.Contains(err.Error(), in.String()) || strings.Contains(err.Error(), "\x1b")) {
 			s.Errorf("%s, %s: the error says %q, want %q in it", way.name, failure.name, err, in)
 		}

@@ -117,7 +117,7 @@ var mapCases = []testCase{
 		gates := func(yield func(gate) bool) {
 			for n := range counting(&taken) {
 				if n == ex.Width() { // the executor has taken as many inputs as it has workers
-					for g.entered() < 2 && s.ctx.Err() == nil { // only the goroutine of the test may call Fatal
+					for g.entered() < 2 && s.ctx.Err() == nil { // not eventually: only the goroutine of the test may call Fatal
 						time.Sleep(time.Millisecond)
 					}
 				}
@@ -169,14 +169,14 @@ var mapCases = []testCase{
 		}
 
 		// The first call is held until it is canceled. The second one fails,
-		// because its gate is in no directory. So the first error in time is
-		// not the first one in the order of the inputs.
+		// because the directory of its gate does not exist. So the first error
+		// in time is not the first one in the order of the inputs.
 		shut, broken := s.gate(), gate{filepath.Join(s.dir, "nodirectory", "gate")}
 		got, err := concert.Collect(s.ctx, ex, hold, func(yield func(gate) bool) {
 			if !yield(shut) {
 				return
 			}
-			for shut.entered() == 0 && s.ctx.Err() == nil { // only the goroutine of the test may call Fatal
+			for shut.entered() == 0 && s.ctx.Err() == nil { // not eventually: only the goroutine of the test may call Fatal
 				time.Sleep(time.Millisecond)
 			}
 			for next := broken; yield(next); next = shut { // yields endless inputs
@@ -313,7 +313,7 @@ var mapCases = []testCase{
 			defer func() {
 				p, ok := recover().(*concert.PanicError)
 				if !ok || fmt.Sprint(p.Value) != "no more inputs" {
-					s.Errorf("the loop panicked with %v, want *PanicError of the input's", p)
+					s.Errorf("the loop panicked with %v, want the *PanicError of the inputs", p)
 				}
 			}()
 			for _, err := range concert.Map(s.ctx, ex, square, inputs) {
@@ -330,7 +330,7 @@ var mapCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	}},
 
-	{"MapBreak", "leaving the loop of a Map cancels its calls and waits for them", func(s *suite) {
+	{"MapBreak", "if the loop of a Map is left, the Map cancels its calls and waits for them", func(s *suite) {
 		var started, finished atomic.Int64
 		ex := s.executor(Config{Workers: 2, Observer: func(e concert.Event) {
 			switch e.Kind {
@@ -405,7 +405,7 @@ var mapCases = []testCase{
 		}
 	}},
 
-	{"MapSharesFairly", "a long Map does not delay other tasks until it ends", func(s *suite) {
+	{"MapSharesFairly", "other tasks run before a long Map has ended", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		var taken atomic.Int64
 		n := 0

@@ -115,10 +115,11 @@ type mischief struct {
 // userCodeKind is a kind of code of the program that runs in this process.
 type userCodeKind struct {
 	name string
-	// hangs reports whether the code is certain to be called, so that it hangs.
+	// hangs is true if the executor certainly calls the code. Then the case
+	// waits until the code hangs.
 	hangs bool
-	// keeps reports whether a local executor runs the code on the task's
-	// goroutine, so that the worker is blocked while the code hangs.
+	// keeps is true if a local executor runs the code on the task's goroutine.
+	// Then the worker is blocked while the code hangs.
 	keeps bool
 	// start submits tasks whose user code misbehaves, and returns a function
 	// that waits until they have settled.
@@ -241,23 +242,24 @@ var misbehaviorCases = func() (all []testCase) {
 }()
 
 // misbehaves checks one kind of user code that misbehaves in one way: other
-// tasks are not delayed, the tasks that it belongs to settle after their
+// tasks are not delayed, the tasks to which the code belongs settle after their
 // context has ended, and Shutdown returns.
 func (s *suite) misbehaves(kind userCodeKind, how string) {
 	defer quietly()()
 	defer releaseHung()
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
-	// With a short grace, a busy machine kills a process in which a canceled
-	// task ends slowly, and with it the other tasks of the process.
-	var grace time.Duration // the default, which nothing waits for
+	// If the grace is short and the machine is busy, the executor kills a
+	// process in which a canceled task ends slowly. Then the other tasks of
+	// this process fail as well.
+	var grace time.Duration // zero means the long default
 	if how == "hangs" {
 		grace = 100 * time.Millisecond
 	}
 	m := &mischief{s, s.executor(Config{Workers: 2, Grace: grace, Observer: func(concert.Event) {}}), how, ctx, cancel}
 	wait := kind.start(m)
 	if how == "hangs" && kind.hangs {
-		s.eventually("it hangs", func() bool { return hangs() > 0 })
+		s.eventually("the user code hangs", func() bool { return hangs() > 0 })
 	}
 	s.runsOtherTasks(m.ex)
 	cancel(errors.New("time to go"))
@@ -378,7 +380,7 @@ var shutdownCauseCases = func() (all []testCase) {
 			for range 4 {
 				futures = append(futures, concert.Submit(s.ctx, ex, hold, g))
 			}
-			s.eventually("two run", func() bool { return g.entered() == 2 })
+			s.eventually("two tasks run", func() bool { return g.entered() == 2 })
 			s.shutdownReturns(ex, badError{how})
 			s.returns("the wait for its tasks", func() {
 				for _, f := range futures {

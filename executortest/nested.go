@@ -31,7 +31,7 @@ func nested(run func(s *suite, ex concert.Executor)) func(*suite) {
 const depth = 200
 
 var nestedCases = []testCase{
-	{"NestedResult", "a task can wait for tasks of its own executor, deeper than there are workers", nested(func(s *suite, ex concert.Executor) {
+	{"NestedResult", "tasks can wait for tasks of their own executor, in more levels than there are workers", nested(func(s *suite, ex concert.Executor) {
 		var fib func(ctx context.Context, n int) (int, error)
 		fib = func(ctx context.Context, n int) (int, error) {
 			if n < 2 {
@@ -169,7 +169,7 @@ var nestedCases = []testCase{
 		f := concert.Submit(context.WithoutCancel(s.ctx), ex, own, 0) // the task must not have the deadline of s.ctx
 		self <- f
 		if _, err := f.Result(s.ctx); !errors.Is(err, concert.ErrDeadlock) {
-			s.Errorf("Result() of oneself = %v, want ErrDeadlock", err)
+			s.Errorf("Result() of the task itself = %v, want ErrDeadlock", err)
 		}
 
 		soon := func(ctx context.Context, _ int) (int, error) {
@@ -180,7 +180,7 @@ var nestedCases = []testCase{
 		f = concert.Submit(context.WithoutCancel(s.ctx), ex, soon, 0)
 		self <- f
 		if _, err := f.Result(s.ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, concert.ErrDeadlock) {
-			s.Errorf("Result() of oneself with a deadline = %v, want DeadlineExceeded", err)
+			s.Errorf("Result() of the task itself, with a deadline = %v, want DeadlineExceeded", err)
 		}
 	})},
 }

@@ -10,8 +10,8 @@ import (
 	"concert"
 )
 
-// Unusable checks that using an executor panics with a text that contains
-// advice. It is for executors that no constructor has made: nil pointers and
+// Unusable checks that every use of ex panics with a text that contains advice.
+// It is for executors that were not made by a constructor: nil pointers and
 // zero values.
 func Unusable(t *testing.T, ex concert.Executor, advice string) {
 	one := func(context.Context, int) (int, error) { return 1, nil }

@@ -20,8 +20,9 @@ var observerCases = []testCase{
 	}},
 
 	{"ObserverGoexit", "an observer that calls runtime.Goexit affects no task", func(s *suite) {
-		// At TaskSubmitted it would end the goroutine of the test, and at
-		// TaskStarted tasks that share memory fail with it, as documented.
+		// At TaskSubmitted, Goexit would end the goroutine of the test. At
+		// TaskStarted, tasks that share memory fail with ErrGoexit, as
+		// documented.
 		withObserver(s, []concert.EventKind{concert.TaskProgress, concert.TaskFinished}, runtime.Goexit)
 		if !s.Shared {
 			withObserver(s, []concert.EventKind{concert.TaskStarted}, runtime.Goexit)

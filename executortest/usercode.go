@@ -34,8 +34,8 @@ var hanging struct {
 	over    bool          // guarded by the mutex: releaseHung was called in this case
 }
 
-// hang blocks until releaseHung, after which it returns at once for the rest of
-// the case. In a worker process, it never returns.
+// hang blocks until releaseHung is called. After that, it returns at once for
+// the rest of the case. In a worker process, it never returns.
 func hang() {
 	hanging.Lock()
 	if hanging.over {
@@ -183,7 +183,7 @@ var (
 )
 
 var userCodeCases = []testCase{
-	{"MethodsFail", "a method that fails to encode or decode a value fails only its own task", func(s *suite) {
+	{"MethodsFail", "if a method fails to encode or decode a value, only the task of this value fails", func(s *suite) {
 		if s.Shared {
 			return // values are passed as they are
 		}
@@ -210,7 +210,7 @@ var userCodeCases = []testCase{
 		}
 	}},
 
-	{"MethodsHang", "a method that hangs fails only its own task, within the task's limits", func(s *suite) {
+	{"MethodsHang", "if a method that encodes or decodes a value hangs, only the task of this value fails, when it is canceled", func(s *suite) {
 		if s.Shared {
 			return
 		}
@@ -238,7 +238,7 @@ var userCodeCases = []testCase{
 		}
 	}},
 
-	{"MethodsHangInWorker", "a method that hangs in the worker fails only its own task, when that is canceled", func(s *suite) {
+	{"MethodsHangInWorker", "if a method hangs in the worker, only its own task fails, when this task is canceled", func(s *suite) {
 		if s.Foreign {
 			return // values have no methods in the other language
 		}
@@ -259,7 +259,7 @@ var userCodeCases = []testCase{
 				f := concert.Submit(ctx, ex, misbehave, r)
 				state, results = f.State, append(results, func() error { return second(f.Result(s.ctx)) })
 			}
-			s.eventually("it runs", func() bool { return state() == concert.Running })
+			s.eventually("the task runs", func() bool { return state() == concert.Running })
 		}
 		cancel()
 		for i, result := range results {
@@ -328,7 +328,7 @@ var userCodeCases = []testCase{
 		}
 	}},
 
-	{"OddErrors", "if a method of an error fails, its result is missing and the worker continues", func(s *suite) {
+	{"OddErrors", "if a method of an error fails, the received error lacks the result of this method, and the worker continues", func(s *suite) {
 		if s.Shared {
 			return // the caller receives the error itself
 		}

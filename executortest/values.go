@@ -27,7 +27,7 @@ var valueCases = []testCase{
 		}
 	}},
 
-	{"Registered", "a function that is not registered is ErrNotRegistered, unless Traits.Shared is set", func(s *suite) {
+	{"Registered", "a task whose function is not registered fails with ErrNotRegistered, unless Traits.Shared is set", func(s *suite) {
 		ex := s.executor(Config{})
 		// The executor finds the function by the value that Register has
 		// returned, or by the code of a function at package level.
@@ -54,7 +54,7 @@ var valueCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
 	}},
 
-	{"Unencodable", "an argument that cannot be encoded is an error of its own task only", func(s *suite) {
+	{"Unencodable", "if an argument cannot be encoded, only its own task fails", func(s *suite) {
 		ex := s.executor(Config{})
 		got, err := concert.Submit(s.ctx, ex, callIt, any(func() int { return 7 })).Result(s.ctx)
 		if s.Shared {
@@ -123,7 +123,7 @@ var valueCases = []testCase{
 				s.Fatal(err)
 			}
 			if n++; n == 900 {
-				s.eventually("results given out are collected", func() bool {
+				s.eventually("the results that were yielded are freed", func() bool {
 					runtime.GC()
 					return freed.Load() > 800
 				})
@@ -131,7 +131,7 @@ var valueCases = []testCase{
 		}
 	}},
 
-	{"ContextValues", "tasks that share memory see the values of the submitter's context", func(s *suite) {
+	{"ContextValues", "tasks that share memory can read the values of the submitter's context", func(s *suite) {
 		if !s.Shared {
 			return // the worker gets only the deadline of the context, as Register documents; see the case Deadline
 		}

@@ -31,7 +31,7 @@ var waitCases = []testCase{
 		}
 	}},
 
-	{"AsCompletedCorners", "AsCompleted yields each future once, settled ones first, and canceled ones too", func(s *suite) {
+	{"AsCompletedCorners", "AsCompleted yields each future once, first those that have settled, which includes canceled ones", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g := s.gate()
 		done := concert.Submit(s.ctx, ex, hold, openGate(s))
@@ -54,7 +54,7 @@ var waitCases = []testCase{
 		}
 	}},
 
-	{"AsCompletedEnds", "AsCompleted ends with its loop or its context, and affects no later wait", func(s *suite) {
+	{"AsCompletedEnds", "AsCompleted ends when its loop is left or its context ends, and affects no later wait", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g := s.gate()
 		quick := concert.Submit(s.ctx, ex, hold, openGate(s))
@@ -106,7 +106,7 @@ var waitCases = []testCase{
 		must[string](s)(slow.Result(s.ctx))
 	}},
 
-	{"WaitError", "Wait with FirstError returns at the first failure, and without one when all have settled", func(s *suite) {
+	{"WaitError", "Wait with FirstError returns when a task has failed, or when all have settled", func(s *suite) {
 		ex := s.executor(Config{Workers: 3})
 		g := s.gate()
 		slow := concert.Submit(s.ctx, ex, hold, g)
