@@ -9,9 +9,9 @@ import (
 	"concert/goroutines"
 )
 
-// TestClose_FromTask: a task that closes its own pool gets ErrDeadlock, on the
-// worker's main carrier and on a compensating one. The pool closes when the
-// task has ended.
+// TestClose_FromTask: if a task closes its own pool, Close and Shutdown return
+// ErrDeadlock, whether the task runs on the main carrier of its worker or on a
+// compensating carrier. The pool closes when the task has ended.
 func TestClose_FromTask(t *testing.T) {
 	watch(t)
 	closes := func(p *goroutines.Pool) error {
@@ -28,8 +28,8 @@ func TestClose_FromTask(t *testing.T) {
 				if !nested {
 					return 0, closes(a)
 				}
-				// The worker of a waits for b, whose task waits for a, so it
-				// compensates.
+				// This task waits for a task of b, which waits for a second
+				// task of a. So the worker of a compensates.
 				return concert.Submit(ctx, b, func(ctx context.Context, _ int) (int, error) {
 					return concert.Submit(ctx, a, func(context.Context, int) (int, error) { return 0, closes(a) }, 0).Result(ctx)
 				}, 0).Result(ctx)

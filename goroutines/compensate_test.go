@@ -12,9 +12,9 @@ import (
 	"concert/goroutines"
 )
 
-// TestCompensate_WorkerReturned: a worker compensates while its task waits.
-// When the wait ends, the task continues as soon as the task on the
-// compensating carrier ends, before further tasks of the queue.
+// TestCompensate_WorkerReturned: if a worker compensates while its task waits,
+// and the wait ends, the task continues as soon as the task on the compensating
+// carrier has ended, before further tasks of the queue run.
 func TestCompensate_WorkerReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -35,8 +35,8 @@ func TestCompensate_WorkerReturned(t *testing.T) {
 		waits := concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
 			awaited := step("awaited", nil)
 			behind = append(behind, step("has the worker", gate), step("behind", nil))
-			// A task of q waits for one of p, which needs the worker of this
-			// task.
+			// The task of q waits for a task of p, which needs the worker of
+			// this task.
 			concert.Submit(ctx, q, func(ctx context.Context, _ int) (int, error) { return awaited.Result(ctx) }, 0).Result(ctx)
 			order = append(order, "waits")
 			return 0, nil
@@ -54,8 +54,8 @@ func TestCompensate_WorkerReturned(t *testing.T) {
 }
 
 // TestCompensate_WaitersGoFirst: if a task that began on a compensating carrier
-// still waits when the worker runs tasks of the queue again, it continues
-// between two of them when its wait ends.
+// still waits while the worker runs tasks of the queue again, and its wait
+// ends, it continues before the next task of the queue runs.
 func TestCompensate_WaitersGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(2, nil)
@@ -95,8 +95,8 @@ func TestCompensate_WaitersGoFirst(t *testing.T) {
 	})
 }
 
-// TestCompensate_Close: Close returns when a task has ended that began on a
-// compensating carrier and still waited when Close was called.
+// TestCompensate_Close: if a task that began on a compensating carrier still
+// waits when Close is called, Close returns only after this task has ended.
 func TestCompensate_Close(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(2, nil)
@@ -141,9 +141,9 @@ func TestCompensate_Goexit(t *testing.T) {
 	})
 }
 
-// TestCompensate_TaskEndsInQueue: a task ends while a goroutine of it is queued
-// for the worker, after a wait with the task's context. The goroutine continues
-// at once, and the task's worker keeps its position in the queue.
+// TestCompensate_TaskEndsInQueue: if a task ends while one of its goroutines is
+// queued for the worker, after a wait with the task's context, the goroutine
+// continues at once. The carrier of the task takes its position in the queue.
 func TestCompensate_TaskEndsInQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -175,8 +175,8 @@ func TestCompensate_TaskEndsInQueue(t *testing.T) {
 	})
 }
 
-// TestCompensate_WaitWithDeadline: a worker compensates for a wait that has a
-// deadline, too.
+// TestCompensate_WaitWithDeadline: if the wait of a task has a deadline, its
+// worker compensates, too.
 func TestCompensate_WaitWithDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -196,9 +196,9 @@ func TestCompensate_WaitWithDeadline(t *testing.T) {
 	})
 }
 
-// TestResize_WhileCompensating: one of two idle workers still has a task that
-// began on a compensating carrier. Shrinking and growing the pool works whether
-// it removes this worker or the other one.
+// TestResize_WhileCompensating: if one of two idle workers still has a task
+// that began on a compensating carrier, Resize can shrink and grow the pool,
+// whether it removes this worker or the other one.
 func TestResize_WhileCompensating(t *testing.T) {
 	for _, first := range []int{0, 1} {
 		synctest.Test(t, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestResize_WhileCompensating(t *testing.T) {
 					time.Sleep(5 * time.Millisecond)
 					return x.Result(ctx)
 				}, 0).Result(ctx)
-				time.Sleep(time.Duration(n) * 20 * time.Millisecond) // they become idle one after the other
+				time.Sleep(time.Duration(n) * 20 * time.Millisecond) // so that the workers become idle one after the other
 				return 0, err
 			}
 			both := []*concert.Future[int]{concert.Submit(t.Context(), a, wait, first), concert.Submit(t.Context(), a, wait, 1-first)}
@@ -222,7 +222,7 @@ func TestResize_WhileCompensating(t *testing.T) {
 			x := concert.Submit(t.Context(), a, square, 2)
 			y := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) { return outside.Result(ctx) }, 0)
 			needs <- x
-			needs <- x // both wait for x, behind them in the queue: one of them compensates, and runs y as well
+			needs <- x // both tasks wait for x, which is in the queue: one of the workers compensates, and then also runs y
 			if _, err := concert.Gather(t.Context(), both...); err != nil {
 				t.Fatal(err)
 			}
@@ -242,8 +242,9 @@ func TestResize_WhileCompensating(t *testing.T) {
 	}
 }
 
-// TestCompensate_GoroutineOutlivesTask: a goroutine that outlives its task, in
-// a wait with its context, does not keep the worker.
+// TestCompensate_GoroutineOutlivesTask: if a task has ended and one of its
+// goroutines still waits with the task's context, the goroutine does not keep
+// the worker.
 func TestCompensate_GoroutineOutlivesTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -256,7 +257,7 @@ func TestCompensate_GoroutineOutlivesTask(t *testing.T) {
 		f := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) {
 			x := concert.Submit(t.Context(), a, square, 2)
 			y = concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) { return forY.Result(ctx) }, 0)
-			// The worker compensates in order to run x, and runs y as well.
+			// The worker compensates in order to run x, and then also runs y.
 			concert.Submit(ctx, b, func(ctx context.Context, _ int) (int, error) { return x.Result(ctx) }, 0).Result(ctx)
 			time.Sleep(time.Millisecond)
 			go func() {

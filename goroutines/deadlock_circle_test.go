@@ -21,8 +21,8 @@ type circleWait struct {
 }
 
 // circle runs tasks that wait for each other, each on a pool of its own. They
-// begin in the given order, a second apart. A task whose wait fails returns its
-// number. circle returns the outcome of each wait, and its time.
+// begin one second after the other, from task first on. A task whose wait fails
+// returns its number. circle returns the error and the duration of each wait.
 func circle(t *testing.T, waits []circleWait, first int) (errs []error, took []time.Duration) {
 	n := len(waits)
 	futures := make([]*concert.Future[int], n)
@@ -72,8 +72,8 @@ func circle(t *testing.T, waits []circleWait, first int) (errs []error, took []t
 }
 
 // TestCircle_OneWaitCanEnd: a circle in which a wait can end without the others
-// is no deadlock, whichever wait closes it. That wait ends in its time, and the
-// others get the results.
+// is no deadlock, whichever wait closes it. The wait that can end fails at its
+// time, and the other waits return results.
 func TestCircle_OneWaitCanEnd(t *testing.T) {
 	const hour = time.Hour
 	for _, c := range []struct {
@@ -109,8 +109,8 @@ func TestCircle_OneWaitCanEnd(t *testing.T) {
 }
 
 // TestCircle_NoWaitCanEnd: if no wait can end without the others, exactly one
-// wait fails, the one that closes the circle. A task that can be canceled as a
-// whole does not change that.
+// wait fails, the one that closes the circle. This holds although each task as
+// a whole can be canceled.
 func TestCircle_NoWaitCanEnd(t *testing.T) {
 	for n := range 4 {
 		waits := make([]circleWait, n+1)
@@ -149,13 +149,14 @@ func TestCircle_AfterDeadline(t *testing.T) {
 		g = concert.Submit(t.Context(), b, func(ctx context.Context, _ int) (int, error) { return f.Result(ctx) }, 0)
 		close(begin)
 		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrDeadlock) {
-			t.Errorf("the wait without one returned %v, want ErrDeadlock", err)
+			t.Errorf("the wait without a deadline returned %v, want ErrDeadlock", err)
 		}
 	})
 }
 
-// TestCircle_KindsOfWait: Result, the other waits, a Map, and a Submit into a
-// full queue can all be part of a circle.
+// TestCircle_KindsOfWait: if one wait of a circle has a deadline, the circle is
+// no deadlock, whether this wait is Wait, AsCompleted, Gather or a Map. It ends
+// at its deadline, and the other wait returns the result.
 func TestCircle_KindsOfWait(t *testing.T) {
 	for name, wait := range map[string]func(ctx context.Context, f *concert.Future[int]) error{
 		"Wait": func(ctx context.Context, f *concert.Future[int]) error {
@@ -203,16 +204,17 @@ func TestCircle_KindsOfWait(t *testing.T) {
 				}, 0)
 				close(begin)
 				if got, err := g.Result(t.Context()); got != 1 || err != nil {
-					t.Errorf("the wait without one returned %d, %v; want the result", got, err)
+					t.Errorf("the wait without a deadline returned %d, %v; want the result", got, err)
 				}
 			})
 		})
 	}
 }
 
-// TestCircle_MapInputs: a circle of waits through the inputs of a Map is a
-// deadlock. This holds whether the inputs or the task that waits for the Map
-// close the circle, and also at the end of a chain of waits.
+// TestCircle_MapInputs: if waits form a circle through the inputs of a Map, the
+// wait that closes the circle returns ErrDeadlock. This holds whether the
+// inputs or the task that waits for the Map close the circle, and also at the
+// end of a chain of waits.
 func TestCircle_MapInputs(t *testing.T) {
 	for _, between := range []int{0, 1, 3} {
 		for _, closing := range []string{"inputs", "task"} {
@@ -268,8 +270,9 @@ func TestCircle_MapInputs(t *testing.T) {
 	}
 }
 
-// TestCircle_CanceledWait: when a task is canceled, its wait ends at once, even
-// before its goroutine runs again. So the wait is part of no circle.
+// TestCircle_CanceledWait: if a task is canceled, its wait counts as ended at
+// once, even before its goroutine runs again. So a wait for this task closes no
+// circle.
 func TestCircle_CanceledWait(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
@@ -296,8 +299,8 @@ func TestCircle_CanceledWait(t *testing.T) {
 	}
 }
 
-// TestCircle_TwoPools: two tasks on two pools wait for each other. The wait
-// that closes the circle fails, and nothing hangs.
+// TestCircle_TwoPools: if two tasks on two pools wait for each other, the wait
+// that closes the circle returns ErrDeadlock, and both tasks end.
 func TestCircle_TwoPools(t *testing.T) {
 	watch(t)
 	a, b := goroutines.New(1, nil), goroutines.New(1, nil)

@@ -16,8 +16,8 @@ import (
 	"concert/goroutines"
 )
 
-// watch ends the program with all stacks if the test does not end in time, as
-// in a deadlock.
+// watch ends the program, and prints all stacks, if the test does not end
+// within a minute, as in a deadlock.
 func watch(t *testing.T) {
 	t.Helper()
 	timer := time.AfterFunc(time.Minute, func() {
@@ -27,9 +27,9 @@ func watch(t *testing.T) {
 	t.Cleanup(func() { timer.Stop() })
 }
 
-// TestDeadlock_PoolsWaitForEachOther: tasks of several pools wait for tasks of
-// the other pools, to a depth greater than the number of workers, while the
-// queues are full.
+// TestDeadlock_PoolsWaitForEachOther: if tasks of several pools wait for tasks
+// of the other pools, in more levels than there are workers, and the queues are
+// full, all tasks end.
 func TestDeadlock_PoolsWaitForEachOther(t *testing.T) {
 	watch(t)
 	for _, c := range []struct{ pools, workers, queue, depth int }{
@@ -63,9 +63,9 @@ func TestDeadlock_PoolsWaitForEachOther(t *testing.T) {
 	}
 }
 
-// TestDeadlock_RandomTrees: trees of tasks run on several pools, each waiting
-// for its children in a random way. Every task settles, all values are right,
-// and no pool ever has more running tasks than workers.
+// TestDeadlock_RandomTrees: if trees of tasks run on several pools, and each
+// task waits for its children in a random way, every task settles, all values
+// are right, and no pool ever has more running tasks than workers.
 func TestDeadlock_RandomTrees(t *testing.T) { randomForests(t, 30, (*forest).grow) }
 
 // randomForests runs a number of rounds with random pools, or five with -short.
@@ -86,7 +86,7 @@ func randomForests(t *testing.T, rounds int, run func(*forest, *testing.T)) {
 type forest struct {
 	pools []*goroutines.Pool
 	limit []int
-	busy  []atomic.Int32 // running tasks of each pool: not in a wait
+	busy  []atomic.Int32 // for each pool, the number of tasks that run and do not wait
 	over  atomic.Int32
 	mu    sync.Mutex
 	rand  *rand.Rand // guarded by mu
@@ -195,9 +195,9 @@ func (f *forest) grow(t *testing.T) {
 	f.end(t)
 }
 
-// TestDeadlock_FuturesOfOtherTasks: tasks wait for futures that other tasks
-// have submitted, on any pool. As long as they wait for earlier ones there is
-// no circle: nothing hangs, and no wait fails.
+// TestDeadlock_FuturesOfOtherTasks: if each task waits only for tasks that were
+// submitted before it, on any pool, there is no circle: all tasks end, and no
+// wait fails.
 func TestDeadlock_FuturesOfOtherTasks(t *testing.T) {
 	watch(t)
 	seed := rand.Uint64()
@@ -255,8 +255,8 @@ func TestDeadlock_FuturesOfOtherTasks(t *testing.T) {
 	}
 }
 
-// TestMap_InputsAreMap: in a task, the inputs of a Map are another Map, and
-// both need the worker of the task.
+// TestMap_InputsAreMap: a task can run a Map whose inputs are another Map, even
+// if both Maps need the worker of the task.
 func TestMap_InputsAreMap(t *testing.T) {
 	watch(t)
 	a, b, c := goroutines.New(1, nil), goroutines.New(1, nil), goroutines.New(1, nil)
@@ -285,10 +285,10 @@ func TestMap_InputsAreMap(t *testing.T) {
 	}
 }
 
-// TestDeadlock_RandomChains: long chains of tasks run on several pools, each
-// waiting for the next one, next to tasks that compute, to waits with a
-// deadline, and to tasks that wait for two others. Each one settles, all values
-// are right, and no pool ever has more running tasks than workers.
+// TestDeadlock_RandomChains: if long chains of tasks run on several pools, and
+// each task waits for the next one, every task settles, all values are right,
+// and no pool ever has more running tasks than workers. Some waits have a
+// deadline, and some tasks compute or wait for a second task.
 func TestDeadlock_RandomChains(t *testing.T) { randomForests(t, 40, (*forest).descend) }
 
 // descend runs three chains of 100 tasks.

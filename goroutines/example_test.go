@@ -51,7 +51,8 @@ func fetch(ctx context.Context, url string) (int, error) {
 	return len(body), err
 }
 
-// Threads for I/O-bound work: five fetches at once, started and joined.
+// Go corresponds to a thread for I/O-bound work, and Gather to joining: five
+// fetches run at the same time.
 func Example_threads() {
 	site := server()
 	defer site.Close()
@@ -90,8 +91,8 @@ func Example_lock() {
 	// Output: 1000
 }
 
-// One function type for I/O-bound and CPU-bound work: only the executor
-// differs, and here not even that.
+// Functions for I/O-bound and CPU-bound work have the same type. Only the
+// number of workers differs.
 func Example_executors() {
 	ctx := context.Background()
 	ioTask := func(_ context.Context, n int) (int, error) {

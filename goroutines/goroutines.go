@@ -58,12 +58,13 @@ type Options struct {
 	Queue int
 
 	// Init, if set, is called by each worker before its first task. It returns
-	// the state of the worker, which tasks get by State: a connection, a buffer
-	// or a random source, for example, which no two tasks use at the same time.
-	// If Init returns an error or panics, the pool is broken: all waiting
-	// tasks, and all tasks that are submitted later, fail with this error. The
-	// context of Init ends when Shutdown cancels the tasks. An Init that does
-	// not return keeps its worker, as a task's function does.
+	// the state of the worker, for example a connection, a buffer or a random
+	// source. Tasks get the state by the function State. No two tasks use the
+	// same state at the same time. If Init returns an error or panics, the pool
+	// is broken: all waiting tasks, and all tasks that are submitted later,
+	// fail with this error. The context of Init ends when Shutdown cancels the
+	// tasks. An Init that does not return keeps its worker, as a task's
+	// function does.
 	Init func(ctx context.Context) (state any, err error)
 
 	// LockOSThread gives each worker an operating system thread of its own, for
@@ -72,16 +73,16 @@ type Options struct {
 	// another thread. So tasks that use state of the thread should not wait.
 	LockOSThread bool
 
-	// Lock, if set, is held by each task while it runs, and released while the
-	// task waits by a function of package concert. With a lock of concert/gil,
-	// the tasks behave like threads under an interpreter lock. Tasks call
-	// gil.Release around other blocking calls.
+	// Lock, if set, is a lock that each task holds while it runs, and releases
+	// while it waits by a function of package concert. With a lock of
+	// concert/gil, the tasks behave like threads under an interpreter lock.
+	// Tasks call gil.Release around other blocking calls.
 	Lock executor.Lock
 
 	// Limit, if set, decides how many workers there are. It may change the
-	// number whenever a task starts or ends. If n is not 0, it is the maximum.
-	// The limit of concert/adaptive adds workers while that increases
-	// throughput.
+	// number whenever a task starts or ends. If the argument n of New is not 0,
+	// it is the maximum. The limit of concert/adaptive adds workers as long as
+	// more workers increase throughput.
 	Limit Limit
 
 	// Grace is how long Shutdown waits for tasks whose context it has canceled.
@@ -100,8 +101,8 @@ const defaultGrace = 5 * time.Second
 // New returns a pool of n workers. If n is 0, there are GOMAXPROCS + 4 workers,
 // but at most 32, as in Python's ThreadPoolExecutor, because the pool is meant
 // for I/O-bound tasks. A pool starts a goroutine only if there is a task for
-// it. So n may be any number, such as math.MaxInt for as many workers as there
-// are tasks; Width then returns 1<<31 - 1. New panics if n is negative.
+// it. So n may be any number: with math.MaxInt, there are as many workers as
+// tasks, and Width returns 1<<31 - 1. New panics if n is negative.
 //
 // Close the pool when it is no longer needed; otherwise its idle goroutines
 // stay.
@@ -138,8 +139,9 @@ func clampWorkers(n int) int32 { return int32(min(n, math.MaxInt32)) }
 // belongs, as Options.Init returned it. It reports false when ctx belongs to
 // no task of a pool with Init, or the state has another type.
 //
-// A task has the state for itself until it returns, except that while it
-// waits for another task, its worker may run others.
+// Until the task returns, no other task uses the state. There is one exception:
+// while the task waits for another task, its worker may run other tasks, which
+// use the same state.
 func State[T any](ctx context.Context) (T, bool) {
 	if w := executor.WorkerOf(ctx); w != nil {
 		s, ok := w.State.(T)

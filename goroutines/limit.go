@@ -12,11 +12,12 @@ import (
 
 // Limit decides how many tasks of a pool run at a time; see Options.Limit.
 type Limit interface {
-	// Limit returns how many may run from now on, at least 1. It is called with
-	// the zero Event by New, and then with each event of the pool's tasks, on
-	// the goroutine of that event, one at a time. It should return quickly, and
-	// must not use the pool. While a call takes longer than a second, Limit is
-	// not called with further events.
+	// Limit returns how many tasks may run at a time from now on, at least 1.
+	// New calls it with the zero Event. Then the pool calls it with each event
+	// of its tasks, one at a time, on the goroutine on which the event happens.
+	// It should return quickly, and must not use the pool. If a call takes
+	// longer than a second, Limit is not called with further events until it
+	// has returned.
 	Limit(concert.Event) int
 }
 
@@ -58,8 +59,8 @@ const limitTime = time.Second
 
 func newTurns() *turns { return &turns{taken: make(chan struct{}, 1)} }
 
-// begin waits for a turn. It reports false if there is none, because a call of
-// the Limit does not return.
+// begin waits for a turn. It reports false if it gets no turn, because a call
+// of the Limit does not return.
 func (t *turns) begin() bool {
 	select {
 	case t.taken <- struct{}{}:
@@ -80,7 +81,7 @@ func (t *turns) begin() bool {
 		// Log on another goroutine, because the handler of slog may be code of
 		// the program.
 		go executor.CallIsolated(0, func() bool {
-			slog.Error("goroutines: a Limit does not return; until it does, it gets no events, and the number of workers stays as it is", "after", limitTime)
+			slog.Error("goroutines: the Limit of a pool does not return; until it returns, it receives no events, and the number of workers does not change", "after", limitTime)
 			return true
 		})
 	}

@@ -79,7 +79,7 @@ func TestLimit_Rises(t *testing.T) {
 				}})
 				defer ex.Close()
 				if ex.Width() != 1 {
-					t.Errorf("it begins with %d workers, and not what the limit says", ex.Width())
+					t.Errorf("the pool begins with %d workers, want 1, as the limit returns", ex.Width())
 				}
 				var in, most atomic.Int64
 				var all []*concert.Future[int]
@@ -105,8 +105,8 @@ func TestLimit_Rises(t *testing.T) {
 	}
 }
 
-// TestMap_PoolShrinksAndGrows: a Map follows a pool that shrinks and grows
-// again, with batches of quick items in between.
+// TestMap_PoolShrinksAndGrows: if a pool shrinks and grows again during a Map,
+// the Map uses all workers again, even after batches of quick items.
 func TestMap_PoolShrinksAndGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(100, nil)
@@ -161,7 +161,7 @@ func TestLimit_LastValueCounts(t *testing.T) {
 		}
 		ex.Close() // waits for the last event
 		if got, want := ex.Width(), int(w.last.Load()%50)+1; got != want {
-			t.Fatalf("the pool is %d wide, and its limit said %d", got, want)
+			t.Fatalf("the pool has %d workers, and its limit returned %d", got, want)
 		}
 	}
 }

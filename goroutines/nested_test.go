@@ -12,8 +12,8 @@ import (
 	"concert/goroutines"
 )
 
-// TestNested_GoroutineWaits: a goroutine of a task waits while a nested task
-// runs. The worker is busy then, and runs no third task.
+// TestNested_GoroutineWaits: if a goroutine of a task waits while a nested task
+// runs on the worker, the worker runs no third task.
 func TestNested_GoroutineWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, nil)
@@ -48,9 +48,9 @@ func TestNested_GoroutineWaits(t *testing.T) {
 	})
 }
 
-// TestNested_GoroutineOutlivesTask: a nested task has left a goroutine in a
-// wait with its context. The outer task still gets the worker, and no third
-// task runs on it.
+// TestNested_GoroutineOutlivesTask: if a nested task has ended, and a goroutine
+// that it started still waits with its context, the outer task continues on the
+// worker, and no third task runs beside it.
 func TestNested_GoroutineOutlivesTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -82,9 +82,9 @@ func TestNested_GoroutineOutlivesTask(t *testing.T) {
 	})
 }
 
-// TestNested_SubmitterAwaited: a task fills its own pool's queue with tasks
-// that wait for it. These tasks do not run nested in it, which would close a
-// circle.
+// TestNested_SubmitterAwaited: if a task fills the queue of its own pool with
+// tasks that wait for this task, all tasks end. The submitted tasks do not run
+// nested in their submitter, because that would close a circle.
 func TestNested_SubmitterAwaited(t *testing.T) {
 	watch(t)
 	ex := goroutines.New(1, &goroutines.Options{Queue: 1})
@@ -92,7 +92,7 @@ func TestNested_SubmitterAwaited(t *testing.T) {
 	self := make(chan *concert.Future[int], 1)
 	f := concert.Submit(t.Context(), ex, func(ctx context.Context, n int) (int, error) {
 		me := <-self
-		ctx = context.WithoutCancel(ctx) // they outlive this task
+		ctx = context.WithoutCancel(ctx) // the submitted tasks outlive this task
 		for range 10 {
 			concert.Submit(ctx, ex, func(ctx context.Context, _ int) (int, error) { return me.Result(ctx) }, 0).
 				OnDone(ctx, func(ctx context.Context, f *concert.Future[int]) {
@@ -109,8 +109,8 @@ func TestNested_SubmitterAwaited(t *testing.T) {
 	}
 }
 
-// TestNested_WaitDeadline: a wait ends with its deadline. The worker does not
-// run the awaited task nested, because that could block the worker for longer.
+// TestNested_WaitDeadline: a wait ends at its deadline. The worker does not run
+// the awaited task nested, because that task could block the worker for longer.
 func TestNested_WaitDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, nil)

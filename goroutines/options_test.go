@@ -14,7 +14,8 @@ import (
 )
 
 // TestNew_ExtremeNumbers: a pool can have any number of workers that an int can
-// hold, and runs tasks and Maps. An impossible number is a panic that names it.
+// hold, and runs tasks and Maps. If the number is too small, New and Resize
+// panic with the number.
 func TestNew_ExtremeNumbers(t *testing.T) {
 	watch(t)
 	// int64, so that the file compiles where an int has 32 bits.

@@ -30,7 +30,7 @@ type Pool struct {
 	idle    []*worker // the workers that sleep; the last one has slept for the shortest time
 	waking  bool      // whether a worker was woken and has not looked at the queue yet
 	free    []int     // the numbers of workers that have left, for reuse
-	left    int64     // how many tasks the workers that have left have run
+	left    int64     // number of tasks that were run by workers that have left
 	closed  bool      // the queue is closed
 
 	gone chan struct{} // closed when the pool is closed and has no workers
@@ -129,10 +129,10 @@ func (p *Pool) endLocked() {
 	}
 }
 
-// Close implements [concert.Executor]. It returns nil, except in a task or a
-// callback of the pool itself, where it would wait for itself. There it returns
-// at once an error that wraps [concert.ErrDeadlock]. The pool refuses new
-// tasks, and its goroutines end when all tasks are done.
+// Close implements [concert.Executor]. The pool refuses new tasks, and its
+// goroutines end when all tasks are done. A task or a callback of the pool that
+// calls Close would wait for itself. In this case, Close returns an error that
+// wraps [concert.ErrDeadlock] at once. Otherwise it returns nil.
 func (p *Pool) Close() error {
 	p.mustExist()
 	p.refuse(concert.ErrClosed)
@@ -143,9 +143,10 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// Shutdown implements [concert.Executor]. In a task or a callback of the pool
-// itself, or with the context of one, it only refuses new tasks, and returns an
-// error that wraps [concert.ErrDeadlock], since it would wait for itself.
+// Shutdown implements [concert.Executor]. If a task or a callback of the pool
+// calls Shutdown, or ctx belongs to one, Shutdown would wait for its caller. In
+// this case, it only makes the pool refuse new tasks, and returns an error that
+// wraps [concert.ErrDeadlock].
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.mustExist()
 	p.refuse(concert.ErrClosed)

@@ -124,10 +124,10 @@ func TestShutdown_Grace(t *testing.T) {
 			t.Errorf("Shutdown() took %v, want 13 s", got)
 		}
 		if _, err := g.Result(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("the task that listens: %v", err)
+			t.Errorf("the task that ends with its context: %v", err)
 		}
 		if got, err := f.Result(t.Context()); got != 7 || err != nil {
-			t.Errorf("the task that does not: %d, %v; want its own result", got, err)
+			t.Errorf("the task that ignores its context: %d, %v; want its own result", got, err)
 		}
 	})
 }
@@ -151,7 +151,7 @@ func TestResize_GrowsAndShrinks(t *testing.T) {
 		}
 		begin := time.Now()
 		synctest.Wait()
-		ex.Resize(4) // one second: 4 tasks; the first second began with one
+		ex.Resize(4) // 4 tasks run in the first second
 		time.Sleep(1500 * time.Millisecond)
 		if s := ex.Stats(); s.Workers != 4 || s.Done != 4 || s.Queued != 4 {
 			t.Errorf("after growing: %+v; want 4 workers, 4 done, 4 queued", s)
@@ -202,7 +202,7 @@ func TestState_PerWorker(t *testing.T) {
 		t.Errorf("%d states were made for 3 workers", n)
 	}
 	if _, ok := goroutines.State[*counter](t.Context()); ok {
-		t.Error("State() outside a task is there")
+		t.Error("State() outside of a task reports true")
 	}
 }
 
@@ -250,8 +250,8 @@ func TestQueue_Unbounded(t *testing.T) {
 	})
 }
 
-// TestGoexit_KeepsWorkers: a task that ends its goroutine costs the pool
-// neither a worker nor another call of Init.
+// TestGoexit_KeepsWorkers: if a task ends its goroutine, the pool keeps its
+// workers, and does not call Init again.
 func TestGoexit_KeepsWorkers(t *testing.T) {
 	var made atomic.Int32
 	ex := goroutines.New(2, &goroutines.Options{Init: func(context.Context) (any, error) { return made.Add(1), nil }})
@@ -302,7 +302,7 @@ func TestPool_StartOrder(t *testing.T) {
 			submitters.Go(func() {
 				f := concert.Submit(t.Context(), ex, note, i)
 				if i%5 == 4 {
-					f.Cancel() // which moves up the tasks behind it
+					f.Cancel() // so that the tasks behind it move forward
 				}
 			})
 			synctest.Wait() // until it is queued, or waits for room
