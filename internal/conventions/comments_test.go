@@ -17,7 +17,7 @@ const (
 // directive matches a comment for a program: //go:build, //export and so on.
 var directive = regexp.MustCompile(`^//[a-z]+[: ]?[^ ]*`)
 
-// commentWidth finds lines with nothing but a comment that are too wide. It
+// commentWidth finds lines that contain only a comment and are too wide. It
 // leaves out the expected output of examples, and lines with a URL.
 func commentWidth(files []*goFile) (found []finding) {
 	const rule = "comment width"

@@ -7,10 +7,10 @@
 //   - paths: strings that contain the path of the module
 //   - words: words that the project does not use
 //
-// Each rule is a function that returns its findings, and TestRules shows one
-// mistake to each of them. A package that does not follow a rule yet is in the
-// table of exemptions. The table only shrinks: an exemption that is no longer
-// needed fails the test.
+// Each rule is a function that returns its findings. TestRules tests each rule
+// with a mistake. A package that does not follow a rule yet is in the table of
+// exemptions. The table only shrinks: an exemption that is no longer needed
+// fails the test.
 package conventions
 
 import (
@@ -92,7 +92,7 @@ func repository(t *testing.T) (files []*goFile, docs []document) {
 		}
 		short = filepath.ToSlash(short)
 		isGo := strings.HasSuffix(short, ".go")
-		isDoc := strings.HasSuffix(short, ".md") && short != "CHANGELOG.md" // the past has its own words
+		isDoc := strings.HasSuffix(short, ".md") && short != "CHANGELOG.md" // old entries may use words that are retired now
 		if !isGo && !isDoc {
 			return nil
 		}

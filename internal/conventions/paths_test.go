@@ -14,8 +14,8 @@ var modulePath = strings.TrimSuffix(reflect.TypeFor[finding]().PkgPath(), "/inte
 var packagePath = regexp.MustCompile(`(^|[^\w./-])` + regexp.QuoteMeta(modulePath) + `/[a-z]+([/.]|$)`)
 
 // modulePaths finds strings with the path of a package of the project. Such
-// code breaks when the module gets another path. Import paths are no such
-// strings: internal/rename changes them.
+// code breaks when the module gets another path. Import paths do not count,
+// because internal/rename changes them.
 func modulePaths(files []*goFile) (found []finding) {
 	const rule = "module path"
 	for _, f := range files {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestRules shows each rule a mistake, and the same text without the mistake.
+// TestRules: each rule finds the mistake in a text, and finds nothing in the
+// same text without the mistake.
 func TestRules(t *testing.T) {
 	wide := strings.Repeat("word ", 20)
 	for _, c := range []struct {
@@ -72,7 +73,8 @@ func apply(t *testing.T, rule func([]*goFile) []finding, name, text string) (fou
 	return found
 }
 
-// TestEntryExamples: an example counts if it runs, which needs its output.
+// TestEntryExamples: an example counts only if it runs, and it runs only if it
+// has an Output comment.
 func TestEntryExamples(t *testing.T) {
 	code, err := parse("a/a.go", []byte("package p\nfunc New() {}"))
 	if err != nil {
@@ -96,7 +98,8 @@ func TestEntryExamples(t *testing.T) {
 	}
 }
 
-// TestDocuments: code in documents is left out, and lines are counted right.
+// TestDocuments: retiredWords leaves out code in documents, and finds the right
+// line.
 func TestDocuments(t *testing.T) {
 	got := retiredWords(nil, []document{{"docs/a.md", "one\n```\nnobody\n```\n`nobody` two\nfor\ngood\n"}})
 	if len(got) != 1 || got[0].String() != `docs/a.md:6: "for good": write permanently (word for good)` {
@@ -104,7 +107,8 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// TestExempted: a directory of the table stands for those in it.
+// TestExempted: the exemption of a directory, except the root, also holds for
+// the directories in it.
 func TestExempted(t *testing.T) {
 	defer func(old map[string]string) { exempt = old }(exempt)
 	exempt = map[string]string{"r": ". a/b"}

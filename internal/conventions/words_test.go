@@ -10,7 +10,7 @@ import (
 )
 
 // retired lists words that the project does not use, as regular expressions,
-// and what it says instead. A space stands for any white space, so that a line
+// and what to write instead. A space stands for any white space, so that a line
 // break does not hide two words.
 var retired = []struct{ words, instead string }{
 	{"lest", "so that ... not"},
@@ -119,7 +119,7 @@ var (
 	quotes = regexp.MustCompile("`[^`\n]*`")
 )
 
-// blank removes a text but for its line breaks.
+// blank removes everything from a text except its line breaks.
 func blank(text string) string { return strings.Repeat("\n", strings.Count(text, "\n")) }
 
 // inText finds retired words in a text that begins at a line of a file.

@@ -1,5 +1,6 @@
 // Package flagerror explains errors of command lines for the users of a
-// command: it names a flag as a help does, and says what its value should be.
+// command: it names a flag as a help text does, and says what the value of the
+// flag should be.
 package flagerror
 
 import (
@@ -31,7 +32,7 @@ func Text(flags *flag.FlagSet, err error) string {
 	if m == nil {
 		return text
 	}
-	want := m[3] // as a type of the program says
+	want := m[3] // the text of package flag, or of a flag type of the program
 	if known := flags.Lookup(m[2]); known != nil {
 		if g, ok := known.Value.(flag.Getter); ok {
 			switch g.Get().(type) {
@@ -47,7 +48,7 @@ func Text(flags *flag.FlagSet, err error) string {
 	return fmt.Sprintf("%s %s: %s", Dashed(m[2]), m[1], want)
 }
 
-// Dashed returns the name of a flag as a help has it.
+// Dashed returns the name of a flag as a help text shows it.
 func Dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name

@@ -1,10 +1,11 @@
-// Package guide keeps the pages of docs true. The code in guide.md and
-// from-python.md is that of tested examples; tests and files that a page names
-// exist. The line before a block of code names its example:
+// Package guide tests the pages of docs. The code in guide.md and
+// from-python.md must be the code of tested examples. The tests and files that
+// a page names must exist. The line before a block of code names its example:
 //
 //	<!-- goroutines/example_test.go Example_threads -->
 //
-// Run go test ./internal/guide -update to copy examples into the page anew.
+// Run go test ./internal/guide -update to copy the examples into the pages
+// again.
 package guide
 
 import (
@@ -24,7 +25,7 @@ var update = flag.Bool("update", false, "copy the examples into the guide")
 
 var root = filepath.Join("..", "..")
 
-// tied matches a block with the comment that ties it.
+// tied matches a block of code, with the comment that names its example.
 var tied = regexp.MustCompile("(?s)<!-- (\\S+) (\\S+) -->\n```go\n(.*?)```\n")
 
 func TestGuide(t *testing.T) {
@@ -41,7 +42,7 @@ func testPage(t *testing.T, name string) {
 	text := string(page)
 	blocks := tied.FindAllStringSubmatch(text, -1)
 	if all := strings.Count(text, "```go"); all != len(blocks) || all == 0 {
-		t.Errorf("%d blocks of Go, of which %d are tied to an example", all, len(blocks))
+		t.Errorf("%d blocks of Go, of which %d name an example", all, len(blocks))
 	}
 	for _, b := range blocks {
 		want := declaration(t, filepath.Join(root, b[1]), b[2])
@@ -86,7 +87,7 @@ func declaration(t *testing.T, file, name string) string {
 	return ""
 }
 
-// TestLinks: what a page of the project points to is there.
+// TestLinks: the files that a page of the project links to exist.
 func TestLinks(t *testing.T) {
 	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {
@@ -101,7 +102,7 @@ func TestLinks(t *testing.T) {
 		prose := regexp.MustCompile("(?s)```.*?```|`[^`\n]*`").ReplaceAll(text, nil) // f[T](x) is no link
 		for _, l := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(string(prose), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(p), l[1])); err != nil {
-				t.Errorf("%s points to %s, which is not there", filepath.Base(p), l[1])
+				t.Errorf("%s links to %s, which does not exist", filepath.Base(p), l[1])
 			}
 		}
 	}

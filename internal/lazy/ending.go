@@ -85,7 +85,7 @@ func (e *Ending) Value(key any) any {
 }
 
 // AfterFunc calls end when the context has ended. Package context calls
-// AfterFunc for each child context, and so needs no goroutine for it.
+// AfterFunc for each child context, and so needs no goroutine for the child.
 func (e *Ending) AfterFunc(end func()) (stop func() bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -94,5 +94,5 @@ func (e *Ending) AfterFunc(end func()) (stop func() bool) {
 		return func() bool { return false }
 	}
 	e.below = append(e.below, end)
-	return func() bool { return true } // stop has nothing to do, because the context has already ended
+	return func() bool { return true } // package context calls stop when the child has ended; then end does nothing
 }

@@ -9,8 +9,8 @@ import (
 	"concert/internal/lazy"
 )
 
-// TestEnding: contexts below an Ending, made before and after its end, end with
-// its Err and cause.
+// TestEnding: if an Ending ends, the contexts that were derived from it before
+// and after its end have its Err and cause.
 func TestEnding(t *testing.T) {
 	why := errors.New("enough")
 	for _, c := range []struct {

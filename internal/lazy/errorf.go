@@ -2,9 +2,9 @@ package lazy
 
 import "fmt"
 
-// Errorf returns an error like that of fmt.Errorf, which formats its text only
-// when its Error method is called. So an executor can wrap errors of the
-// program, whose Error methods may misbehave, while it holds a lock or on a
+// Errorf is like fmt.Errorf, but the error formats its text only when its Error
+// method is called. Error methods of the program may block or panic. With
+// Errorf, an executor can wrap such errors while it holds a lock, or on a
 // goroutine that it needs. The error wraps all arguments that are errors.
 func Errorf(format string, args ...any) error {
 	e := &formatted{format: format, args: args}

@@ -27,6 +27,6 @@ func TestErrorf(t *testing.T) {
 		t.Errorf("Error() = %q, want %q", got, want)
 	}
 	if !errors.Is(err, e) || !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("%v does not wrap what it was given", err)
+		t.Errorf("%v does not wrap its arguments", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Package lazy has the cancellation of a task's context. It costs nothing until
-// the task calls Done.
+// Package lazy implements the cancellation of a task's context. The
+// cancellation costs nothing until the task calls Done.
 package lazy
 
 import (
@@ -15,16 +15,16 @@ import (
 // context by Value. So children attach to it without a goroutine, and Cause
 // works.
 //
-// The owner knows when the context is over. It (1) makes that visible, (2)
-// calls End. Done (1) creates the cancel context, (2) checks whether the
-// context is over. So either End finds the cancel context, or Done sees that
-// the context is over.
+// When the task has ended, the owner of the context (1) stores that the context
+// is over, (2) calls End. Done (1) creates the cancel context, (2) checks
+// whether the context is over. So either End finds the cancel context, or Done
+// sees that the context is over.
 //
-// Tasks that submit tasks make long chains of contexts. To open a context also
-// opens its parents, and stores what it would otherwise ask all of them: the
-// deadline, and the source of values. So the methods of an open Context take
-// the same time in a chain of any length. A Context that is not open asks its
-// parent.
+// Tasks that submit tasks make long chains of contexts. Opening a context also
+// opens its parents. The opened context stores the deadline and the source of
+// values, which it would otherwise look up in all parents. So the methods of an
+// open Context take the same time in a chain of any length. A Context that is
+// not open calls the methods of its parent.
 type Context struct {
 	Parent context.Context
 	inner  atomic.Pointer[cancelContext]

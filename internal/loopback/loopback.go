@@ -165,7 +165,8 @@ func (g *groupQueue) Again(t *executor.Task) {
 	e.queue.AgainLocked(t)
 }
 
-// Withdraw implements executor.RemoteQueue: Start comes before the function.
+// Withdraw implements executor.RemoteQueue. It returns true, because a worker
+// calls Start before it calls the function.
 func (*groupQueue) Withdraw(*executor.Task) bool { return true }
 
 // Dropped implements executor.Queue: canceled tasks leave the queue.

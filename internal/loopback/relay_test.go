@@ -12,8 +12,8 @@ import (
 
 var plusOne = concert.Register("loopback_test.plusOne", func(_ context.Context, n int) (int, error) { return n + 1, nil })
 
-// TestRelay_StartedFails: if a function of a Call panics or calls Goexit,
-// nothing else fails.
+// TestRelay_StartedFails: if Started of a Call panics or calls runtime.Goexit,
+// the call and the next task succeed.
 func TestRelay_StartedFails(t *testing.T) {
 	ex := loopback.New(1, loopback.Options{})
 	defer ex.Close()
@@ -27,6 +27,6 @@ func TestRelay_StartedFails(t *testing.T) {
 		}
 	}
 	if n, err := concert.Submit(t.Context(), ex, plusOne, 1).Result(t.Context()); n != 2 || err != nil {
-		t.Errorf("a task behind them = %d, %v", n, err)
+		t.Errorf("the next task = %d, %v", n, err)
 	}
 }

@@ -56,8 +56,8 @@ var answer = concert.Register("loopback_test.answer", func(_ context.Context, v 
 	return v, nil
 })
 
-// TestUserCode_InInterface: methods of values in interfaces run where they
-// delay no other task.
+// TestUserCode_InInterface: if an interface contains a value whose methods
+// block, no other task is delayed.
 func TestUserCode_InInterface(t *testing.T) {
 	g := &gate{make(chan bool), make(chan struct{})}
 	gates <- g

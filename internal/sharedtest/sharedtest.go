@@ -16,7 +16,7 @@ type (
 	Map map[int]Map
 	// Boxes refers twice by interfaces.
 	Boxes struct{ Left, Right any }
-	// One is in memory of its own if an interface contains it.
+	// One is stored in memory of its own if an interface contains it.
 	One struct{ Only any }
 	// Direct is stored in the interface itself.
 	Direct struct{ Next *[2]any }

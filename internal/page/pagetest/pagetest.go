@@ -56,16 +56,16 @@ func Check(t *testing.T, text string) {
 		t.Run(c.name, func(t *testing.T) {
 			seen := look(t, browser, c.text, c.width, c.dark)
 			if seen.Wide > seen.Window {
-				t.Errorf("it is %d wide, in a window of %d", seen.Wide, seen.Window)
+				t.Errorf("the page is %d wide, in a window of %d", seen.Wide, seen.Window)
 			}
 			if c.white != (seen.Light > 0.9) {
-				t.Errorf("its background has a luminance of %.2f", seen.Light)
+				t.Errorf("the background of the page has a luminance of %.2f", seen.Light)
 			}
 			for _, problem := range seen.Problems {
 				t.Error(problem)
 			}
 			if seen.Texts < 50 {
-				t.Errorf("it has %d pieces of text", seen.Texts)
+				t.Errorf("the page has %d pieces of text", seen.Texts)
 			}
 		})
 	}
