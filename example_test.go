@@ -132,7 +132,7 @@ func ExampleMapUnordered() {
 	// 0
 }
 
-// Go runs a function on a goroutine, and its future waits for the result.
+// Go runs a function on a goroutine, and Result waits for the outcome.
 func ExampleGo() {
 	ctx := context.Background()
 	fut := concert.Go(ctx, func(context.Context) (int, error) { return 6 * 7, nil })
@@ -166,8 +166,8 @@ func ExampleAsCompleted() {
 	// "b": "B!" <nil>
 }
 
-// Results that arrive as they finish have the index of their input, and errors
-// have its label.
+// MapIndexed returns each result with the index of its input. The error of a
+// task also has the label of the input.
 func ExampleMapIndexed() {
 	ex := goroutines.New(4, nil)
 	defer ex.Close()
@@ -266,7 +266,7 @@ func ExampleGather() {
 	// Output: ["A!" "" "C!"] nothing to shout
 }
 
-// A wait that ends with its own context does not affect the task.
+// If the context of a wait ends, the task continues.
 func ExampleFuture_Result() {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -333,7 +333,8 @@ func ExampleFuture_Done() {
 	// Output: first <nil>
 }
 
-// Retry returns a function that tries again. It works on every executor.
+// Retry returns a function that calls another function again if it fails. The
+// returned function can run on every executor.
 func ExampleRetry() {
 	ctx := context.Background()
 	ex := goroutines.New(1, nil)
