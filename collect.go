@@ -24,7 +24,7 @@ import (
 // error of a call that was canceled because ctx ended. If the executor is
 // closed or shut down before all inputs have been taken, the error is
 // [ErrClosed]. A panic in fn is a [*PanicError]. A panic in inputs is raised
-// again, as a *PanicError, unless a call fails before.
+// again, as a *PanicError, unless a call has failed before.
 //
 // As in [Map], a separate goroutine takes the inputs, only as far ahead of the
 // results as necessary. So Collect needs memory for all results, but only for a

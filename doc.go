@@ -71,22 +71,23 @@
 // ErrGoexit. If the worker of A runs other tasks during the wait, A continues
 // only when these tasks have ended, or wait themselves.
 //
-// A wait is recognized by its context. Waits on channels, mutexes and wait
-// groups are not recognized, nor are waits with a context that is not derived
-// from the task's context. A task in such a wait blocks its worker. A goroutine
-// that a task starts, and that waits with the task's context, counts as part of
-// the task: this goroutine may run an unstarted task, in addition to the task
-// that the worker runs. The inputs of a Map are iterated on such a goroutine.
-// So a Map in the inputs of another Map counts as part of the task, too.
+// An executor recognizes a wait of a task by the context of the wait. It does
+// not recognize waits on channels, mutexes and wait groups, nor waits with a
+// context that is not derived from the task's context. A task in such a wait
+// blocks its worker. A goroutine that a task starts, and that waits with the
+// task's context, counts as part of the task: this goroutine may run an
+// unstarted task, in addition to the task that the worker runs. The inputs of a
+// Map are iterated on such a goroutine. So a Map in the inputs of another Map
+// counts as part of the task, too.
 //
-// Waits are not recognized across processes. A task in a worker process or in a
-// cluster can submit to a cluster and wait, but it keeps its worker while it
-// waits. If all workers run tasks that wait, and the awaited tasks have no
-// worker, no task continues. Give such waits a deadline.
+// An executor does not recognize waits in other processes. A task in a worker
+// process or in a cluster can submit to a cluster and wait, but it keeps its
+// worker while it waits. If all workers run tasks that wait, and the awaited
+// tasks have no worker, no task continues. Give such waits a deadline.
 //
 // Executors in this process run any function and pass values as they are.
-// Executors elsewhere pass copies, and need functions that have a name there:
-// see [Register].
+// Executors with workers in other processes pass copies, and need registered
+// functions: see [Register].
 //
 // concert does not wrap package sync, which has locks, nor
 // golang.org/x/sync/errgroup, for a fixed set of goroutines that fail together.

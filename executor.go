@@ -3,9 +3,9 @@ package concert
 import "concert/executor"
 
 // An Executor runs tasks: on goroutines, in processes, in Python interpreters,
-// or on other machines. A program makes one by New of a package, or by
-// cluster.Dial, and passes it to [Submit] and [Map]. Programs call only two of
-// its methods:
+// or on other machines. A program creates an executor by the function New of a
+// package, or by cluster.Dial, and passes it to [Submit] and [Map]. Programs
+// call only two of its methods:
 //
 //   - Close refuses new tasks, waits until all accepted ones have settled, and
 //     releases the executor's resources.

@@ -40,10 +40,11 @@ func InputOf(err error) *Input {
 
 // WithLabel returns a context that gives a label to the tasks that are
 // submitted with it, by [Submit], [Go] or a Map: for example, the name of the
-// file that a task processes. Events have the label, and so do the errors in
-// which [InputOf] finds it. Tasks that these tasks submit do not have it. A
-// cluster sends the first 256 bytes of the label with the task, for the logs
-// and errors of workers and for dead letters. WithLabel panics if ctx is nil.
+// file that a task processes. The events of these tasks have the label, and so
+// do the errors in which [InputOf] finds it. If one of these tasks submits
+// another task, that task does not get the label. A cluster sends the first 256
+// bytes of the label with the task, for the logs and errors of workers and for
+// dead letters. WithLabel panics if ctx is nil.
 func WithLabel(ctx context.Context, label string) context.Context {
 	return executor.WithLabel(ctx, label)
 }

@@ -16,8 +16,8 @@ type RetryOptions struct {
 	// first one. Zero means 3.
 	Attempts int
 
-	// Delay is the pause before the second call. It doubles from call to call.
-	// Zero means 100 ms.
+	// Delay is the pause before the second call. The pause doubles from call to
+	// call. Zero means 100 ms.
 	Delay time.Duration
 
 	// MaxDelay is the maximum pause. Zero means 30 s. If the method RetryAfter
@@ -34,13 +34,13 @@ type RetryOptions struct {
 }
 
 // Retry returns a function that calls fn, calls it again if it fails, and
-// returns the outcome of the last call. The length of a pause is random, from
-// half of its nominal length up, so that tasks that failed at the same time do
-// not retry at the same time. If an error in the chain has a method
-// RetryAfter() time.Duration, and this method returns more than 0, its result
-// is the pause. In this way, an HTTP client can return the Retry-After header
-// of a server. If ctx ends during a pause, the function returns the error
-// before the pause, joined with the cause of ctx.
+// returns the outcome of the last call. The length of a pause is random,
+// between half of its nominal length and its nominal length. So tasks that
+// failed at the same time do not retry at the same time. If an error in the
+// chain has a method RetryAfter() time.Duration, and this method returns more
+// than 0, its result is the pause. In this way, an HTTP client can return the
+// Retry-After header of a server. If ctx ends during a pause, the function
+// returns the error before the pause, joined with the cause of ctx.
 //
 // Retry does not recover panics. The function that Retry returns is a closure.
 // So for an executor in another process, register that closure, and not fn:

@@ -8,7 +8,7 @@ import (
 
 // Submit hands fn(ctx, arg) to the executor and returns its future. It blocks
 // while the executor's queue is full, until there is room or ctx ends. If
-// anything fails, the future has the error. It settles in every case.
+// anything fails, the future has the error. The future settles in every case.
 //
 // ctx is also the parent of the context with which fn is called. So fn can read
 // the values of ctx, and the end of ctx cancels the task. The context of fn

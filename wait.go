@@ -8,7 +8,7 @@ import (
 	"concert/executor"
 )
 
-// When tells [Wait] how long to wait.
+// When says how long [Wait] waits.
 type When int
 
 const (
@@ -29,8 +29,8 @@ const (
 // remaining futures returns [ErrDeadlock]. Leaving the loop early leaks no
 // resources. The tasks continue, and their futures can be used again.
 //
-// Like [Future.Result], it cannot deadlock in a task if it is given the task's
-// context.
+// Like [Future.Result], AsCompleted cannot deadlock in a task if it is given
+// the task's context.
 func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Future[T]] {
 	return func(yield func(*Future[T]) bool) {
 		futures := distinct(futures)
@@ -50,8 +50,8 @@ func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Fu
 // Both slices are in the order of the arguments. A duplicate future is returned
 // once.
 //
-// Like [Future.Result], it cannot deadlock in a task if it is given the task's
-// context.
+// Like [Future.Result], Wait cannot deadlock in a task if it is given the
+// task's context.
 func Wait[T any](ctx context.Context, when When, futures ...*Future[T]) (done, notDone []*Future[T]) {
 	futures = distinct(futures)
 	a := executor.NewArrivals(ctx, tasksOf(futures))
@@ -78,8 +78,8 @@ func Wait[T any](ctx context.Context, when When, futures ...*Future[T]) (done, n
 // ctx, and the values of unsettled tasks are zero. A task that fails does not
 // cancel the others; to cancel them, cancel their common context.
 //
-// Like [Future.Result], it cannot deadlock in a task if it is given the task's
-// context.
+// Like [Future.Result], Gather cannot deadlock in a task if it is given the
+// task's context.
 func Gather[T any](ctx context.Context, futures ...*Future[T]) ([]T, error) {
 	// Wait for the last future first: when it has settled, most others have
 	// settled, too. So this goroutine is usually woken once, instead of once
