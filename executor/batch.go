@@ -7,9 +7,10 @@ import (
 )
 
 // This file is for authors of executors whose workers do not share memory with
-// the caller. Such an executor does not Run a task. When a worker is ready, the
-// executor Claims calls from the task at the head of its queue, sends them, and
-// settles each one with the result or error that the worker returns:
+// the caller. Such an executor does not run a task itself. When a worker is
+// ready, the executor claims calls from the task at the head of its queue,
+// sends them, and settles each call with the result or error that the worker
+// returns:
 //
 //	pending --Claim--> claimed --Start--> running --Settle--> finished
 //

@@ -16,8 +16,7 @@ import (
 
 // Encoded is a value as it is sent between processes: the kind of its encoding,
 // and its bytes. The bytes may be the value's own memory. They must not be
-// changed. They must not be used after the call has settled whose argument or
-// result they are.
+// changed, and they are valid only until their call settles.
 type Encoded struct {
 	Kind  byte
 	Bytes []byte

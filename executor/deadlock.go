@@ -19,9 +19,9 @@ import (
 //  1. A task that waits for an unstarted task of its own group runs that task
 //     at once, nested on its own stack (carrier.await).
 //  2. A task that is blocked in any other wait releases its worker, and its
-//     wait enters the graph below. If the carrier of the task is stuck, its
-//     wait depends on the queue of a group whose workers are all blocked. Then
-//     a compensating carrier takes over one of these workers and serves the
+//     wait enters the graph below. If the carrier of the task is stuck, because
+//     its wait depends on the queue of a group whose workers are all blocked, a
+//     compensating carrier takes over one of these workers and serves the
 //     queue. When the wait of a task has ended, the task acquires its worker
 //     before it continues.
 //  3. If a carrier is stuck and there is no such queue, tasks wait for each

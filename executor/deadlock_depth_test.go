@@ -18,8 +18,9 @@ import (
 // descend is a recursion in which each task waits for the next one.
 type descend func(ctx context.Context, n int) (int, error)
 
-// descents are the ways to wait: in tasks of one pool, of two pools, and of Go.
-// between makes the context that a task passes to the next one.
+// descents returns recursions that wait in different ways: in tasks of one
+// pool, of two pools, and of Go. between makes the context that a task passes
+// to the next one.
 func descents(t *testing.T, between func(context.Context) context.Context) map[string]descend {
 	a, b := goroutines.New(4, nil), goroutines.New(1, nil)
 	t.Cleanup(func() { a.Close(); b.Close() })

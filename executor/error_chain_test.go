@@ -121,8 +121,9 @@ func TestEncodeError_Panic(t *testing.T) {
 	}
 }
 
-// TestRemoteError_Undecodable: an error that cannot be decoded is replaced by
-// the reason. An error of a type that this program does not know is left out.
+// TestRemoteError_Undecodable: if an error cannot be decoded, Unwrap returns
+// the reason instead. It leaves out an error whose type is not registered in
+// this program.
 func TestRemoteError_Undecodable(t *testing.T) {
 	for what, want := range map[string]struct {
 		values map[string][]byte

@@ -74,7 +74,7 @@ func standardSentinels() map[string]error {
 // with their fields, with the name of each type in an encoded error.
 var standardErrors = map[reflect.Type]string{}
 
-// standardErrorTypes are the types of standardErrors by name.
+// standardErrorTypes has the same types as standardErrors: the key is the name.
 var standardErrorTypes = map[string]errorType{}
 
 func init() {

@@ -3,10 +3,10 @@ package executor
 import "context"
 
 // An Executor runs tasks: on goroutines, in processes, in Python interpreters,
-// or on other machines. A program makes one by New of a package, or by
-// cluster.Dial, and passes it to [Submit] and [Map]. Programs call only the
-// methods Close and Shutdown. Authors of executors implement and call the
-// others.
+// or on other machines. A program creates an executor by the function New of a
+// package, or by cluster.Dial, and passes it to [Submit] and [Map]. Programs
+// call only the methods Close and Shutdown. Authors of executors implement and
+// call the others.
 //
 // All methods are safe for concurrent use. The suite in package executortest
 // tests whether an implementation obeys the rules below.

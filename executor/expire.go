@@ -12,8 +12,8 @@ import (
 
 // Expire cancels a queued task if the submitter's context is done. It reports
 // whether it has canceled the task. An executor that may have no workers for a
-// long time calls it periodically. It must not hold locks that it needs when a
-// task settles.
+// long time calls it periodically. During this call, the executor must not hold
+// locks that it needs when a task settles.
 func (t *Task) Expire() bool {
 	return t.ctx.Parent.Err() != nil && t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 }

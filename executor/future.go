@@ -8,8 +8,8 @@ type Future[T any] struct {
 	task Task
 
 	// The owner of the task writes value and err before the task is finished or
-	// canceled. Others read them only after they have loaded one of these
-	// states.
+	// canceled. Other goroutines read value and err only after they have loaded
+	// one of these states.
 	value T
 	err   error
 }

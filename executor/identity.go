@@ -28,8 +28,8 @@ func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 // the same code have different addresses while both are reachable.
 func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
 
-// name returns the registered name of the function, or else the one that
-// package runtime knows.
+// name returns the registered name of the function, or else the name that
+// package runtime returns.
 func (id identity) name() string {
 	if list, ok := registeredNames.Load(id.code); ok {
 		for _, r := range slices.Backward(*list.(*[]registeredName)) {

@@ -12,8 +12,8 @@ import (
 	"concert/executor"
 )
 
-// TestCallIsolated_Timeout: a function that does not return does not block its
-// caller longer than the timeout.
+// TestCallIsolated_Timeout: if the function does not return, CallIsolated
+// returns after the timeout.
 func TestCallIsolated_Timeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -63,8 +63,8 @@ func (e *hungError) Is(error) bool { e.hang("Is"); return false }
 // Unwrap is a method that may hang.
 func (e *hungError) Unwrap() error { e.hang("Unwrap"); return context.Canceled }
 
-// TestEncodeError_Hangs: an error whose methods hang is encoded within a
-// second, however many methods hang.
+// TestEncodeError_Hangs: if methods of an error hang, EncodeError returns
+// within a second, however many methods hang.
 func TestEncodeError_Hangs(t *testing.T) {
 	for _, method := range []string{"Error", "Is", "Unwrap"} {
 		t.Run(method, func(t *testing.T) {

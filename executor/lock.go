@@ -37,8 +37,8 @@ func WithReleaser(ctx context.Context, r Releaser) context.Context {
 }
 
 // ReleaserOf returns the Releaser of the task or the goroutine to which ctx
-// belongs. It returns nil if there is none. The Releaser of the submitter does
-// not count in a task.
+// belongs. It returns nil if there is none. In a task, it does not return the
+// Releaser of the submitter.
 func ReleaserOf(ctx context.Context) Releaser {
 	if c, ok := ctx.Value(releaserKey{}).(*releasing); ok && c.owner == ctx.Value(workerKey{}) {
 		return c.releaser

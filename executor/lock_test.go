@@ -95,8 +95,8 @@ type idleReleaser struct{}
 
 func (idleReleaser) Release(func()) {}
 
-// TestReleaser_DoesNotCall: with a Releaser that does not call its function,
-// waits still wait, and Release still calls its function.
+// TestReleaser_DoesNotCall: if a Releaser does not call its function, waits
+// still wait, and concert.Release calls the function itself.
 func TestReleaser_DoesNotCall(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()

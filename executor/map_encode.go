@@ -9,7 +9,7 @@ import (
 // This file implements claim for a Map whose inputs are encoded by user code,
 // or are large: see user_code.go.
 //
-//	line --claim--> encoding, each item on its own goroutine --> encoded --claim--> worker
+//	inputs --claim--> encoding, each item on its own goroutine --> encoded --claim--> worker
 //
 // A runner that finds no encoded item leaves the executor, like a runner that
 // finds no input. The goroutine that has encoded an item starts a runner again.

@@ -29,8 +29,8 @@ func (e lateExecutor) Execute(_ context.Context, t *executor.Task) error {
 	return e.Executor.Execute(context.Background(), t)
 }
 
-// TestMap_EndsWhileSubmitting: a Map that ends while it submits a task to the
-// executor does not wait for a worker to take that task.
+// TestMap_EndsWhileSubmitting: if a Map ends while it submits a task to the
+// executor, it does not wait until a worker takes that task.
 func TestMap_EndsWhileSubmitting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(1, nil)
@@ -52,9 +52,9 @@ func TestMap_EndsWhileSubmitting(t *testing.T) {
 	})
 }
 
-// TestMap_ShutdownWithInputsLeft: a Map whose executor is shut down ends with
-// ErrClosed if inputs are left, even if the executor has run all inputs that
-// the Map took.
+// TestMap_ShutdownWithInputsLeft: if the executor of a Map is shut down while
+// inputs are left, the Map ends with ErrClosed, even if the executor has run
+// all inputs that the Map took.
 func TestMap_ShutdownWithInputsLeft(t *testing.T) {
 	const last = 4 // the last input that the Map takes before the first result
 	for name, mapOf := range map[string]func(context.Context, concert.Executor, func(context.Context, int) (int, error), iter.Seq[int]) iter.Seq2[int, error]{

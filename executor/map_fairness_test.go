@@ -13,8 +13,8 @@ import (
 	"concert/goroutines"
 )
 
-// TestMap_LetsOtherTasksRun: a Map with endless inputs lets other tasks of its
-// executor run between its items.
+// TestMap_LetsOtherTasksRun: other tasks of the executor run between the items
+// of a long Map.
 func TestMap_LetsOtherTasksRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(1, nil)
@@ -75,8 +75,8 @@ func TestMap_GoexitWakesLoop(t *testing.T) {
 	})
 }
 
-// TestMap_ItemContextEnds: the context of an item has ended when its call has
-// returned and the Map waits for its next input.
+// TestMap_ItemContextEnds: when the call of an item has returned and the Map
+// waits for its next input, the context of the item has ended.
 func TestMap_ItemContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(1, nil)

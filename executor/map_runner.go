@@ -67,7 +67,7 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 		r.adapt(now.Sub(last))
 		if last = now; now.Sub(begin) >= turn && m.ctx.Err() == nil {
 			// If workers use all processors, the feeder and the consumer would
-			// otherwise wait for a preemption, 10 ms.
+			// otherwise wait up to 10 ms until the scheduler preempts a worker.
 			runtime.Gosched()
 			return true
 		}

@@ -26,8 +26,8 @@ var (
 	})
 )
 
-// TestMap_ExecutorGrows: an executor that grows while its first call is slow
-// gets more inputs before that call returns.
+// TestMap_ExecutorGrows: if an executor grows while the first call of a Map is
+// slow, the Map takes more inputs before that call returns.
 func TestMap_ExecutorGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gates := []chan struct{}{make(chan struct{}), make(chan struct{}), make(chan struct{})}

@@ -10,7 +10,7 @@ import (
 	"concert/goroutines"
 )
 
-// factory returns functions that have their code in common.
+// factory returns functions that all have the same code.
 //
 //go:noinline
 func factory(n int) func(context.Context, int) (int, error) {

@@ -57,8 +57,8 @@ func (e *PanicError) Error() string {
 // Unwrap returns the value when it is an error.
 func (e *PanicError) Unwrap() error { err, _ := e.Value.(error); return err }
 
-// Stack returns the stack at the panic, the innermost call first, in the
-// style of package runtime/debug. It is formatted anew at each call.
+// Stack returns the stack at the panic, the innermost call first, in the style
+// of package runtime/debug. Each call of Stack formats it again.
 func (e *PanicError) Stack() string {
 	if e.callers == nil {
 		return e.text

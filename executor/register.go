@@ -155,8 +155,8 @@ func topLevel(code uintptr) bool {
 	return strings.Count(name, ".") == 1 && !strings.HasSuffix(name, "-fm") && !strings.Contains(name, "[")
 }
 
-// Find returns the function that is registered under name. If no
-// function is, the error wraps [ErrNotRegistered].
+// Find returns the function that is registered under name. If there is no such
+// function, the error wraps [ErrNotRegistered].
 func Find(name string) (*Function, error) {
 	f := registry.named(name)
 	if f == nil {
@@ -212,7 +212,8 @@ func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err 
 // InvokeIsolated is [Invoke] for workers that are goroutines, which cannot be
 // killed. Methods of the program that decode the argument or encode the result
 // run on another goroutine. If they do not return within a second after ctx has
-// ended, InvokeIsolated returns an error, and they continue on that goroutine.
+// ended, InvokeIsolated returns an error, and the methods continue on that
+// goroutine.
 func InvokeIsolated(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
 	f, err := Find(name)
 	if err != nil {
@@ -234,10 +235,10 @@ func Functions() []*Function {
 func (f *Function) Name() string { return f.name }
 
 // Signature describes the encoding of the argument and the result: if a
-// function has the same name and the same signature in two programs, one can
-// call the function of the other. The signature contains the names of fields,
-// but not the names of types. Use it only to compare or hash it. The signature
-// of a declared function is the type of its codec.
+// function has the same name and the same signature in two programs, each of
+// them can send calls of the function to the other. The signature contains the
+// names of fields, but not the names of types. Use it only to compare or hash
+// it. The signature of a declared function is the type of its codec.
 func (f *Function) Signature() string { return f.types() }
 
 // signature describes how a value of the type is encoded.

@@ -34,8 +34,8 @@ var (
 	twiceInt = concert.Register("test.twice", twice[int])
 )
 
-// TestRegister_FindsFunction: a remote executor finds the function that was
-// submitted, or refuses it.
+// TestRegister_FindsFunction: a remote executor finds a registered function of
+// any kind, and refuses functions that are not registered.
 func TestRegister_FindsFunction(t *testing.T) {
 	ex := loopback.New(2, loopback.Options{})
 	defer ex.Close()

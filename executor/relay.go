@@ -16,9 +16,10 @@ type Call struct {
 	// Arg is the encoded argument, as in [Batch]. Its bytes must not change
 	// until the future has settled.
 	Arg Encoded
-	// Input has the index of the call in the Map of its submitter, and its
-	// label; nil if the call has neither. The executor uses it in events,
-	// errors and logs, like the Input of a task that was submitted here.
+	// Input has the index of the call in the Map of the submitter, and the
+	// label of the call. It is nil if the call has no index and no label. The
+	// executor uses it in events, errors and logs, like the Input of a task
+	// that was submitted here.
 	Input *Input
 	// Started is called when the function is about to begin. Progress is called
 	// with the progress that the function reports by [Progress]. Both may be
@@ -171,8 +172,8 @@ type callbacks struct {
 	running chan struct{} // guarded by mu: closed when the goroutine ends; nil if it does not run
 }
 
-// If mostDue functions are due, add replaces the last one instead of adding
-// another.
+// mostDue is the number of due functions from which add replaces the last one,
+// if it was added with merge.
 const mostDue = 64
 
 // add calls fn after the functions that were added before. If mostDue functions

@@ -136,8 +136,8 @@ func (t *Task) settle(to uint64, s *carrier) {
 // settled it.
 func (t *Task) Waiting() bool { s := t.state(); return s < running && s != idle }
 
-// Name is the name of the task's function: the registered one, or else the
-// one that package runtime knows.
+// Name is the name of the task's function: the registered name, or else the
+// name that package runtime returns.
 func (t *Task) Name() string {
 	if r, ok := t.job.(*relay); ok {
 		return r.is.Name

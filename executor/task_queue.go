@@ -56,9 +56,9 @@ func NewTaskQueue(mu *sync.Mutex, size int, onTask func()) *TaskQueue {
 	return q
 }
 
-// Push adds a task that Execute has adopted. If the queue is full, it blocks
-// until there is room or ctx ends, and then returns the cause of ctx. If the
-// queue is closed, it returns the reason.
+// Push adds a task that Execute has adopted. If the queue is full, Push blocks
+// until there is room. If ctx ends first, Push returns the cause of ctx. If the
+// queue is closed, Push returns the reason.
 func (q *TaskQueue) Push(ctx context.Context, g *WorkerGroup, t *Task) error {
 	q.mu.Lock()
 	if q.closed != nil {
@@ -183,8 +183,9 @@ func (q *TaskQueue) FirstLocked() *Task {
 }
 
 // RemoveFirstLocked removes the task that FirstLocked has returned. The caller
-// has held the mutex since. NextLocked cannot replace it: if the task was
-// canceled in the meantime, NextLocked returns another task, or nil.
+// must have held the mutex since that call. NextLocked is no replacement: if
+// the task was canceled in the meantime, NextLocked returns another task, or
+// nil.
 func (q *TaskQueue) RemoveFirstLocked() {
 	q.tasks.pop()
 	q.admitLocked()

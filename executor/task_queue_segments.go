@@ -123,9 +123,9 @@ func (q *segments) lenLocked() int {
 	return int(q.pushed - s.base - int64(min(s.taken.Load(), segmentSize)))
 }
 
-// keepLocked removes the tasks for which ok is false. Until it returns,
-// consumers may find the list empty; those that then acquire the lock see the
-// result.
+// keepLocked removes the tasks for which ok is false. Until keepLocked returns,
+// consumers may find the list empty. A consumer that then acquires the lock
+// finds the remaining tasks.
 //
 // It closes segments from the last to the first. So a consumer never finds a
 // task while an older one is being moved.

@@ -13,7 +13,7 @@ import (
 	"concert/goroutines"
 )
 
-// executeFunc is an executor with another Execute.
+// executeFunc is an executor whose Execute is a function of the test.
 type executeFunc struct {
 	concert.Executor
 	execute func(ctx context.Context, t *executor.Task) error

@@ -18,8 +18,8 @@ import (
 // MarshalBinary. The second is functions of the program that an executor calls
 // for one call, for example to decide whether the call runs again. User code
 // may panic, end its goroutine, or never return. So it does not run on a remote
-// executor's goroutines: if it fails, only its own call fails, and no other
-// call waits.
+// executor's goroutines: if user code fails, only its own call fails, and no
+// other call waits.
 //
 //	Claim:  pending --> encoding --user code returns--> pending, Queue.Again;
 //	                                    the next Claim returns the bytes
@@ -29,7 +29,7 @@ import (
 // waits until the methods return or the call ends, whichever is first. A call
 // ends when its context is done, after Limits.Timeout, or by Cancel. Go cannot
 // stop a goroutine from outside, so a method that has not returned by then
-// keeps its goroutine.
+// continues on its goroutine.
 //
 // Values of types without such methods are encoded by Claim and decoded by
 // Settle, on the executor's own goroutine, if they are small. Encoding or
@@ -38,9 +38,9 @@ import (
 // or decoding of a large value stops when the call is over, so that it does not
 // keep its goroutine.
 
-// Limits bound the time that it may take in this process to encode the argument
-// or to decode the result of a remote executor's call, if methods of the
-// program do it or if the value is large.
+// Limits bound the time that a remote executor may take in this process to
+// encode an argument or to decode a result. They apply to values that are
+// large, or that methods of the program encode or decode.
 type Limits struct {
 	// Timeout bounds the time for one value; zero or less means no bound. The
 	// error of a call that needs more time wraps Expired.
@@ -194,7 +194,7 @@ func (u *userCode) wait(l Limits) {
 		return
 	case <-u.ctx.Done():
 	}
-	// If the methods have returned by now, their result is the outcome.
+	// If the methods return within the grace, their result is the outcome.
 	t := time.NewTimer(max(0, u.grace))
 	defer t.Stop()
 	select {
@@ -215,8 +215,8 @@ func (u *userCode) wait(l Limits) {
 // inspector counts as user code itself.
 type inspector interface {
 	// Methods reports whether encoding or decoding a value of the type may run
-	// user code: always is true if it runs for every value. depends is true if
-	// encoding runs user code for some values in interfaces.
+	// user code: always is true if user code runs for every value. depends is
+	// true if encoding runs user code for some values in interfaces.
 	Methods(t reflect.Type) (always, depends bool)
 	// HoldsMethods reports whether encoding *p may run user code.
 	HoldsMethods(p reflect.Value) bool
@@ -255,7 +255,7 @@ func decodeRunsUserCode[Out any](codec Codec) bool {
 }
 
 // methodsOf reports whether encoding or decoding a T always runs user code, or
-// only depending on the values that interfaces within it hold.
+// whether this depends on the values of the interfaces in the T.
 func methodsOf[T any](codec Codec) (always, depends bool) {
 	switch any((*T)(nil)).(type) {
 	case *int, *int64, *uint, *uint64, *float64, *bool, *string, *[]byte, *[]float64, *Encoded:

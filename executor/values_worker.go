@@ -11,8 +11,9 @@ import (
 // This file decodes the argument and encodes the result of a call in the
 // worker. Methods of the program may take part in this, and may never return. A
 // pool of processes kills the process in this case. A worker that is a
-// goroutine cannot be killed (see InvokeIsolated). So it runs these methods on
-// another goroutine, and waits for them only as long as the call may last.
+// goroutine cannot be killed (see InvokeIsolated). So such a worker runs these
+// methods on another goroutine, and waits for them only as long as the call may
+// last.
 
 // decodeArg decodes an argument. If isolated is true, methods of the program
 // run on another goroutine. If they do not return, decodeArg returns an error

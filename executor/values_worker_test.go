@@ -18,8 +18,8 @@ import (
 // stuck blocks the methods of a slowValue that hang.
 var stuck atomic.Pointer[chan struct{}]
 
-// slowValue is a value with methods that misbehave in the worker. At selects
-// the method, and how the misbehavior.
+// slowValue is a value with methods that misbehave in the worker. The field at
+// selects the method, and the field how selects the misbehavior.
 type slowValue struct {
 	at, how string
 	arrived bool // in the worker
@@ -57,7 +57,8 @@ func (v *slowValue) act(at string) {
 
 const lateTime = time.Second
 
-// awaitEnd returns a slowValue when its context has ended, or at once.
+// awaitEnd returns its argument. If how is "sleep", it waits before until its
+// context has ended.
 var awaitEnd = concert.Register("concert_test.awaitEnd", func(ctx context.Context, v slowValue) (any, error) {
 	if v.how == "sleep" {
 		<-ctx.Done()
@@ -67,9 +68,9 @@ var awaitEnd = concert.Register("concert_test.awaitEnd", func(ctx context.Contex
 
 var _ = func() int { concert.RegisterType[slowValue]("concert_test.slowValue"); return 0 }()
 
-// TestRelay_MethodsMisbehave: in a worker that is a goroutine, methods that
-// decode an argument or encode a result can fail only their own call, and the
-// worker continues.
+// TestRelay_MethodsMisbehave: if methods that decode an argument or encode a
+// result misbehave in a worker that is a goroutine, only their own call can
+// fail, and the worker continues.
 func TestRelay_MethodsMisbehave(t *testing.T) {
 	for _, at := range []string{"decode", "encode"} {
 		for how, check := range map[string]func(error) bool{
