@@ -117,7 +117,7 @@ var mapCases = []testCase{
 		gates := func(yield func(gate) bool) {
 			for n := range counting(&taken) {
 				if n == ex.Width() { // the executor has taken as many inputs as it has workers
-					for g.entered() < 2 && s.ctx.Err() == nil { // not eventually: only the goroutine of the test may call Fatal
+					for g.entered() < 2 && s.ctx.Err() == nil { // s.eventually is not possible here: only the goroutine of the test may call Fatal
 						time.Sleep(time.Millisecond)
 					}
 				}
@@ -176,7 +176,7 @@ var mapCases = []testCase{
 			if !yield(shut) {
 				return
 			}
-			for shut.entered() == 0 && s.ctx.Err() == nil { // not eventually: only the goroutine of the test may call Fatal
+			for shut.entered() == 0 && s.ctx.Err() == nil { // s.eventually is not possible here: only the goroutine of the test may call Fatal
 				time.Sleep(time.Millisecond)
 			}
 			for next := broken; yield(next); next = shut { // yields endless inputs

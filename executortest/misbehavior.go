@@ -103,8 +103,8 @@ func (c badContext) Deadline() (time.Time, bool) {
 	return c.Context.Deadline()
 }
 
-// mischief is the state of one case of user code that misbehaves.
-type mischief struct {
+// caseState is the state of one case of user code that misbehaves.
+type caseState struct {
 	*suite
 	ex     concert.Executor
 	how    string
@@ -123,19 +123,19 @@ type userCodeKind struct {
 	keeps bool
 	// start submits tasks whose user code misbehaves, and returns a function
 	// that waits until they have settled.
-	start func(m *mischief) (wait func())
+	start func(m *caseState) (wait func())
 }
 
 // userCodeKinds are all kinds of code of the program that every executor calls
 // in this process, except methods that encode and decode, and observers, which
 // have cases of their own.
 var userCodeKinds = []userCodeKind{
-	{"the cause of a running task's context", false, false, func(m *mischief) func() {
+	{"the cause of a running task's context", false, false, func(m *caseState) func() {
 		f := m.start(m.ctx, m.ex)
 		m.cancel(badError{m.how})
 		return func() { <-f.Done() }
 	}},
-	{"the cause of a waiting task's context", false, false, func(m *mischief) func() {
+	{"the cause of a waiting task's context", false, false, func(m *caseState) func() {
 		g := m.gate()
 		for range 2 {
 			concert.Submit(m.suite.ctx, m.ex, hold, g)
@@ -146,21 +146,21 @@ var userCodeKinds = []userCodeKind{
 		g.open()
 		return func() { <-f.Done() }
 	}},
-	{"the cause of a Map's context", false, false, func(m *mischief) func() {
+	{"the cause of a Map's context", false, false, func(m *caseState) func() {
 		g := m.gate()
 		wait := m.mapping(m.ctx, slices.Values([]gate{g, g, g}))
 		m.eventually("the Map runs", func() bool { return g.entered() > 0 })
 		m.cancel(badError{m.how})
 		return wait
 	}},
-	{"a callback", true, true, func(m *mischief) func() {
+	{"a callback", true, true, func(m *caseState) func() {
 		g := m.gate()
 		f := concert.Submit(m.ctx, m.ex, hold, g)
 		f.OnDone(m.ctx, func(context.Context, *concert.Future[string]) { misbehaveAs(m.how) })
 		g.open()
 		return func() { <-f.Done() }
 	}},
-	{"the inputs of a Map", true, false, func(m *mischief) func() {
+	{"the inputs of a Map", true, false, func(m *caseState) func() {
 		g := m.gate()
 		g.open()
 		return m.mapping(m.ctx, func(yield func(gate) bool) {
@@ -169,24 +169,24 @@ var userCodeKinds = []userCodeKind{
 			}
 		})
 	}},
-	{"the labels of a Map", true, false, func(m *mischief) func() {
+	{"the labels of a Map", true, false, func(m *caseState) func() {
 		g := m.gate()
 		g.open()
 		return m.mapping(concert.WithInputLabels(m.ctx, func(gate) string { misbehaveAs(m.how); return "" }), slices.Values([]gate{g}))
 	}},
-	{"Started of a Relay", true, true, func(m *mischief) func() {
+	{"Started of a Relay", true, true, func(m *caseState) func() {
 		name, arg, err := executor.Prepare(square, 3)
 		must[any](m.suite)(nil, err)
 		f := executor.Relay(m.ctx, m.ex, executor.Call{Name: name, Arg: arg, Started: func() { misbehaveAs(m.how) }})
 		return func() { <-f.Done() }
 	}},
-	{"Progress of a Relay", false, true, func(m *mischief) func() {
+	{"Progress of a Relay", false, true, func(m *caseState) func() {
 		name, arg, err := executor.Prepare(milestone, 3)
 		must[any](m.suite)(nil, err)
 		f := executor.Relay(m.ctx, m.ex, executor.Call{Name: name, Arg: arg, Progress: func(int64, int64) { misbehaveAs(m.how) }})
 		return func() { <-f.Done() }
 	}},
-	{"String of a map's key", false, false, func(m *mischief) func() {
+	{"String of a map's key", false, false, func(m *caseState) func() {
 		arg := map[badKey]any{badKey(slices.Index(misbehaviors, m.how)): make(chan int)} // a channel cannot be encoded; the path of the error contains the key
 		f := concert.Submit(m.ctx, m.ex, keys, arg)
 		return func() { <-f.Done() }
@@ -198,8 +198,8 @@ var userCodeKinds = []userCodeKind{
 }
 
 // badContextKind is the kind for contexts with one method that misbehaves.
-func badContextKind(method string) func(*mischief) func() {
-	return func(m *mischief) func() {
+func badContextKind(method string) func(*caseState) func() {
+	return func(m *caseState) func() {
 		g := m.gate()
 		held := concert.Submit(m.suite.ctx, m.ex, hold, g)
 		bad := newBadContext(m.ctx, method, m.how)
@@ -221,7 +221,7 @@ func badContextKind(method string) func(*mischief) func() {
 
 // mapping iterates a Map on another goroutine, which user code may end. The
 // function that it returns waits for that goroutine.
-func (m *mischief) mapping(ctx context.Context, gates func(func(gate) bool)) (wait func()) {
+func (m *caseState) mapping(ctx context.Context, gates func(func(gate) bool)) (wait func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -256,7 +256,7 @@ func (s *suite) misbehaves(kind userCodeKind, how string) {
 	if how == "hangs" {
 		grace = 100 * time.Millisecond
 	}
-	m := &mischief{s, s.executor(Config{Workers: 2, Grace: grace, Observer: func(concert.Event) {}}), how, ctx, cancel}
+	m := &caseState{s, s.executor(Config{Workers: 2, Grace: grace, Observer: func(concert.Event) {}}), how, ctx, cancel}
 	wait := kind.start(m)
 	if how == "hangs" && kind.hangs {
 		s.eventually("the user code hangs", func() bool { return hangs() > 0 })
@@ -326,7 +326,7 @@ func hookCases(hooks []Hook) (all []testCase) {
 		for _, how := range misbehaviors {
 			all = append(all, testCase{"UserCode/" + hook.Name + " " + how, "a hook that panics, exits or hangs affects only its own task, and Shutdown returns", func(s *suite) {
 				s.open = func(c Config) concert.Executor { return hook.Open(c, func() { misbehaveAs(how) }) }
-				s.misbehaves(userCodeKind{name: hook.Name, hangs: true, start: func(m *mischief) func() { return hook.Trigger(m.ctx, m.ex) }}, how)
+				s.misbehaves(userCodeKind{name: hook.Name, hangs: true, start: func(m *caseState) func() { return hook.Trigger(m.ctx, m.ex) }}, how)
 			}})
 		}
 	}

@@ -53,7 +53,7 @@ type Options struct {
 	Name string
 
 	// Queue is the maximum number of tasks that wait for a worker. Submit
-	// blocks while there are so many. Zero means 1024, and Unbounded means no
+	// blocks while the queue is full. Zero means 1024, and Unbounded means no
 	// limit.
 	Queue int
 

@@ -20,7 +20,7 @@ func endless(yield func(int) bool) {
 	}
 }
 
-// raise sets v to at least n.
+// raise sets v to n if v is smaller.
 func raise(v *atomic.Int64, n int64) {
 	for old := v.Load(); n > old && !v.CompareAndSwap(old, n); old = v.Load() {
 	}

@@ -93,7 +93,7 @@ func (p *Pool) Resize(n int) {
 	if surplus <= 0 {
 		return
 	}
-	// The woken workers find that there are too many, and leave.
+	// The woken workers find that there are too many workers, and leave.
 	for _, w := range p.idle[len(p.idle)-surplus:] {
 		w.wakeUp()
 	}

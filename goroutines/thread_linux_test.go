@@ -10,8 +10,8 @@ import (
 	"concert/goroutines"
 )
 
-// TestLockOSThread: with LockOSThread a worker is one thread of the operating
-// system, however often the scheduler runs it.
+// TestLockOSThread: with LockOSThread, all tasks of a worker run on the same
+// thread of the operating system, even if they wait.
 func TestLockOSThread(t *testing.T) {
 	ex := goroutines.New(1, &goroutines.Options{LockOSThread: true})
 	defer ex.Close()

@@ -19,7 +19,7 @@ type worker struct {
 	*executor.Worker
 	pool  *Pool
 	ready bool          // whether Options.Init was called or is nil; only the goroutine of the worker uses it
-	wake  chan struct{} // has a buffer for one; an element tells the worker to look at the queue
+	wake  chan struct{} // has a buffer for one; an element makes the worker look at the queue
 }
 
 // wakeUp wakes the worker, which sleeps.

@@ -25,8 +25,9 @@ var update = flag.Bool("update", false, "copy the examples into the guide")
 
 var root = filepath.Join("..", "..")
 
-// tied matches a block of code, with the comment that names its example.
-var tied = regexp.MustCompile("(?s)<!-- (\\S+) (\\S+) -->\n```go\n(.*?)```\n")
+// exampleBlock matches a block of code, with the comment that names its
+// example.
+var exampleBlock = regexp.MustCompile("(?s)<!-- (\\S+) (\\S+) -->\n```go\n(.*?)```\n")
 
 func TestGuide(t *testing.T) {
 	for _, page := range []string{"guide.md", "from-python.md"} {
@@ -40,7 +41,7 @@ func testPage(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	text := string(page)
-	blocks := tied.FindAllStringSubmatch(text, -1)
+	blocks := exampleBlock.FindAllStringSubmatch(text, -1)
 	if all := strings.Count(text, "```go"); all != len(blocks) || all == 0 {
 		t.Errorf("%d blocks of Go, of which %d name an example", all, len(blocks))
 	}
