@@ -86,8 +86,8 @@
 // tasks have no worker, no task continues. Give such waits a deadline.
 //
 // Executors in this process run any function and pass values as they are.
-// Executors with workers in other processes pass copies, and need registered
-// functions: see [Register].
+// Executors with workers in other processes pass copies, and need functions
+// that are registered under a name: see [Register].
 //
 // concert does not wrap package sync, which has locks, nor
 // golang.org/x/sync/errgroup, for a fixed set of goroutines that fail together.

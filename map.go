@@ -28,7 +28,7 @@ import (
 // The inputs are iterated on a separate goroutine, which has ended when the
 // loop ends. There is one exception: if the loop is left early and inputs does
 // not yield or return within a tenth of a second, that goroutine is still
-// running after the loop. It ends when inputs yields the next value.
+// running after the loop. It ends when inputs yields the next value or returns.
 //
 // A call in a Map costs far less than a Submit, because it needs no future.
 // Each range over the sequence runs everything again. Like [Future.Result], Map

@@ -33,8 +33,8 @@ func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Conte
 // error: if the executor is closed, for example, TrySubmit returns true, and
 // the error of the future is [ErrClosed].
 //
-// While other callers wait in Submit, TrySubmit returns false, so that it does
-// not overtake them.
+// TrySubmit does not overtake other callers that wait in Submit: while they
+// wait, there is no room for its task.
 //
 // The executor's [Observer] sees a dropped task as submitted, and then as
 // finished with an error that wraps [ErrCanceled].

@@ -143,9 +143,9 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// Shutdown implements [concert.Executor]. If a task or a callback of the pool
-// calls Shutdown, or ctx belongs to one, Shutdown would wait for its caller. In
-// this case, it only makes the pool refuse new tasks, and returns an error that
+// Shutdown implements [concert.Executor]. A task or a callback of the pool that
+// calls Shutdown, or whose context is ctx, would wait for itself. In this case,
+// Shutdown only makes the pool refuse new tasks, and returns an error that
 // wraps [concert.ErrDeadlock].
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.mustExist()
