@@ -69,12 +69,11 @@ func (f *Future[T]) Input() *Input {
 	return f.inner().Input()
 }
 
-// Cancel asks the task to end, and never blocks. A task that has not started
-// never starts: its error wraps [ErrCanceled], and this and all later calls of
-// Cancel return true. If the task is running, its context is canceled with the
-// cause ErrCanceled, and Cancel returns false: the outcome is what the function
-// then returns. If the task has finished, Cancel does nothing and returns
-// false.
+// Cancel cancels the task, and never blocks. A task that has not started never
+// starts: its error wraps [ErrCanceled], and this and all later calls of Cancel
+// return true. If the task is running, its context is canceled with the cause
+// ErrCanceled, and Cancel returns false: the outcome is what the function then
+// returns. If the task has finished, Cancel does nothing and returns false.
 func (f *Future[T]) Cancel() bool {
 	return f.inner().Cancel()
 }

@@ -9,9 +9,9 @@ import (
 // Release releases the lock that ctx carries, calls fn, and acquires the lock
 // again. The lock may be that of an event loop, or an interpreter lock. If ctx
 // carries no lock, or the lock is not held, Release only calls fn. A function
-// that blocks calls Release, so that other goroutines can run in the meantime.
-// It need not know which kind of lock ctx carries. fn should not access data
-// that the lock guards.
+// that blocks calls Release, so that other goroutines can run in the meantime,
+// whatever kind of lock ctx carries. fn should not access data that the lock
+// guards.
 func Release(ctx context.Context, fn func()) {
 	executor.Release(ctx, fn)
 }

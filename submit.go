@@ -36,8 +36,8 @@ func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Conte
 // TrySubmit does not overtake other callers that wait in Submit: while they
 // wait, there is no room for its task.
 //
-// The executor's [Observer] sees a dropped task as submitted, and then as
-// finished with an error that wraps [ErrCanceled].
+// For a dropped task, the executor's [Observer] receives TaskSubmitted, and
+// then TaskFinished with an error that wraps [ErrCanceled].
 //
 // TrySubmit panics if ctx, ex or fn is nil, or if ex is a nil pointer to a pool
 // of this module.

@@ -10,9 +10,9 @@ import (
 // canceledType is the value of RemoteError.Type if the error is ErrCanceled.
 var canceledType = fmt.Sprintf("%T", ErrCanceled)
 
-// toCause converts the error of a call in another process. The worker does not
-// know the cause with which the submitter's context has ended, and uses
-// ErrCanceled instead. If the function has returned this ErrCanceled, toCause
+// toCause converts the error of a call in another process. The cause with which
+// the submitter's context has ended is not sent to the worker. There, the cause
+// is ErrCanceled. If the function has returned this ErrCanceled, toCause
 // returns an error that wraps the cause in this process and has its text.
 // Otherwise it returns err.
 //

@@ -72,8 +72,8 @@ func (f *Future[T]) State() State {
 // Input returns the label of the task, or nil. See concert.Future.
 func (f *Future[T]) Input() *Input { return f.task.input() }
 
-// Cancel asks the task to end, and never blocks. It reports whether the task
-// never starts.
+// Cancel cancels the task, and never blocks. It reports whether the task never
+// starts.
 func (f *Future[T]) Cancel() bool {
 	return f.task.Cancel(nil) || f.task.state() == canceledState
 }

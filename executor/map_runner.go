@@ -28,7 +28,7 @@ func (m *mapRun[In, Out]) newRunner() *runner[In, Out] {
 }
 
 // run calls the function on items for one turn. It reports whether the runner
-// wants another turn.
+// needs another turn.
 func (r *runner[In, Out]) run(t *Task) (again bool) {
 	m := r.m
 	s := t.carrier.Load()

@@ -43,10 +43,10 @@ type Task struct {
 	//
 	// The goroutine that moves a task out of pending, claimed or running owns
 	// it until the next transition. In the short states copying, settling and
-	// finishing, the owner reads the argument or writes the outcome. The
-	// program sees each of them as the state before it. An outcome is written
-	// before finished or canceled is stored, and read only after one of them
-	// was loaded.
+	// finishing, the owner reads the argument or writes the outcome.
+	// Future.State returns the same for each of them as for the state before
+	// it. An outcome is written before finished or canceled is stored, and read
+	// only after one of them was loaded.
 	status atomic.Uint64
 
 	mu       sync.Mutex // guards watchers, and the watched bit
@@ -58,8 +58,8 @@ type Task struct {
 
 // job is what a task does: a call or a runner of a Map.
 type job interface {
-	// run does the work and reports whether the task wants another turn. If run
-	// ends the goroutine and the task is still running, the task wants another
+	// run does the work and reports whether the task needs another turn. If run
+	// ends the goroutine and the task is still running, the task needs another
 	// turn as well.
 	run(*Task) (again bool)
 	// function returns the name under which the function is registered, or "".

@@ -15,10 +15,10 @@ func (t *Task) fail(err error, s *carrier) bool {
 	return true
 }
 
-// Cancel asks the task to end. A task that has not started never starts:
-// errors.Is matches its error with ErrCanceled and with cause, unless cause is
-// nil. If the task is running, Cancel cancels its context. It reports whether
-// the task had not started.
+// Cancel cancels the task. A task that has not started never starts: errors.Is
+// matches its error with ErrCanceled and with cause, unless cause is nil. If
+// the task is running, Cancel cancels its context. It reports whether the task
+// had not started.
 func (t *Task) Cancel(cause error) bool {
 	for {
 		switch t.state() {

@@ -281,8 +281,7 @@ func TestTaskQueue_RemoveFirst(t *testing.T) {
 
 // TestTaskQueue_CloseStorm: if goroutines push, take, cancel and return tasks
 // while the queue closes, each task is taken once, canceled or refused. After
-// Close has returned, the queue calls onTask for no further task, so the
-// executor knows that it has seen the last one.
+// Close has returned, the queue calls onTask for no further task.
 func TestTaskQueue_CloseStorm(t *testing.T) {
 	for range 200 {
 		var added atomic.Int64

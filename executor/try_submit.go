@@ -17,8 +17,8 @@ func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 		return &c.future, true
 	}
 	if isNoRoom(err) {
-		// Observers have seen that the task was submitted. They must see its
-		// end, too.
+		// Observers have received TaskSubmitted for this task. They must
+		// receive TaskFinished, too.
 		c.future.task.Fail(&neverStarted{errNoRoom})
 		return nil, false
 	}

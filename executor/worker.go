@@ -256,9 +256,9 @@ func (w *Worker) Done() int64 { return w.done.Load() }
 
 // Serve runs the tasks that next returns on the calling goroutine, until next
 // returns nil. It ignores a task that is no longer waiting. If a task calls
-// runtime.Goexit, it settles, and then the goroutine ends. So the executor must
-// expect that Serve does not return: a deferred function, or another goroutine,
-// continues with the worker, and calls Serve again.
+// runtime.Goexit, it settles, and then the goroutine ends. So Serve may not
+// return: then a deferred function, or another goroutine, must continue with
+// the worker, and call Serve again.
 func (w *Worker) Serve(next func() *Task) {
 	w.goroutine.Store(goroutineID())
 	defer w.goroutine.Store(0)

@@ -10,8 +10,8 @@
 //	}
 //
 // Executors differ: [Traits] describes what an executor can do. If an executor
-// lacks a trait that a case needs, the case expects the documented error, or
-// does nothing.
+// lacks a trait that a case needs, the case checks that the error is the
+// documented one, or does nothing.
 //
 // Tasks of the suite are registered functions, because some executors run them
 // in worker processes. So the program of a worker process must import this

@@ -18,7 +18,7 @@ import (
 // When the task has ended, the owner of the context (1) stores that the context
 // is over, (2) calls End. Done (1) creates the cancel context, (2) checks
 // whether the context is over. So either End finds the cancel context, or Done
-// sees that the context is over.
+// finds that the context is over.
 //
 // Tasks that submit tasks make long chains of contexts. Opening a context also
 // opens its parents. The opened context stores the deadline and the source of
@@ -31,7 +31,7 @@ type Context struct {
 }
 
 // Link is a context that has no values of its own, or that checks its own keys
-// before it asks the parent.
+// before it calls the parent.
 type Link interface {
 	context.Context
 	// Source returns the nearest parent, or parent of a parent, that is not a
@@ -136,10 +136,10 @@ func SourceOf(parent context.Context) context.Context {
 	return parent
 }
 
-// IsCancelKey reports whether the key is the one by which package context asks
-// a context for its cancel context. If a version of package context has no such
-// key, IsCancelKey reports true for every key, so that the cancel context
-// answers all calls of Value.
+// IsCancelKey reports whether package context uses the key to find the cancel
+// context of a context. If a version of package context has no such key,
+// IsCancelKey reports true for every key, so that the cancel context answers
+// all calls of Value.
 func IsCancelKey(key any) bool { return cancelKey == nil || key == cancelKey }
 
 var cancelKey = func() any {

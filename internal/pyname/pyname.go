@@ -1,6 +1,6 @@
 // Package pyname checks the names of Python functions, as in
 // "models:Model('large').predict". It checks only their form. An interpreter
-// finds out later whether the function exists.
+// checks later whether the function exists.
 package pyname
 
 import (

@@ -22,8 +22,8 @@ type (
 	Direct struct{ Next *[2]any }
 )
 
-// Levels returns values of n levels, each of which refers twice to the next
-// one. The keys name the kinds of references.
+// Levels returns values of n levels. Each level refers twice to the next level.
+// The keys name the kinds of references.
 func Levels(n int) map[string]any {
 	pointers, array, slice, m := &Pointers{}, &Array{}, &Slice{}, Map{}
 	list, object, boxes, arrays, numbers, one := any("the end"), any(1.5), any(1), any(2), any([]float64{1}), any("the end")
