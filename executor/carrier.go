@@ -78,10 +78,10 @@ func (s *carrier) run(t *Task) {
 	again = t.job.run(t)
 }
 
-// Every openEvery-th nested task of a stack creates the Done channel of its
-// context. Otherwise a deep stack would have a long chain of contexts without
-// channels, and methods of these contexts would walk the whole chain (see
-// package lazy).
+// openEvery means that every 16th nested task of a stack creates the Done
+// channel of its context. Otherwise a deep stack would have a long chain of
+// contexts without channels, and methods of these contexts would walk the whole
+// chain (see package lazy).
 const openEvery = 16
 
 // runNested runs a queued task of the worker's group on top of the task that

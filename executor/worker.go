@@ -203,10 +203,10 @@ func (w *Worker) Drain() {
 	}
 }
 
-// A worker that has no task to run calls Rest before it sleeps. When the worker
-// wakes, it calls Resume before it takes a task. Without Rest, compensating
-// carriers could not acquire the worker while it sleeps. A worker that calls
-// Drain before it sleeps needs no Rest.
+// Rest releases a worker that has no task to run. The worker calls Rest before
+// it sleeps. When the worker wakes, it calls Resume before it takes a task.
+// Without Rest, compensating carriers could not acquire the worker while it
+// sleeps. A worker that calls Drain before it sleeps needs no Rest.
 func (w *Worker) Rest() {
 	w.main.base.Store(nil) // so that the carrier does not keep the result of the last task alive
 	if w.compensators.Load() > 0 {
