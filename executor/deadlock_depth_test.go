@@ -171,8 +171,8 @@ func stackDepth() int {
 	return runtime.Callers(0, pcs)
 }
 
-// TestDepth_Values: looking up a value of the outermost context needs no deeper
-// stack in a deep recursion.
+// TestDepth_Values: looking up a value of the outermost context needs a bounded
+// number of stack frames, however deep the recursion is.
 func TestDepth_Values(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()

@@ -339,7 +339,8 @@ func (c *requestContext) Err() error {
 	return c.Context.Err()
 }
 
-// A server that looks at the contexts of many requests isolates them first.
+// A server that calls methods of the contexts of many requests isolates these
+// contexts first.
 func ExampleIsolate() {
 	request := &requestContext{Context: context.Background()}
 	ctx, stop := executor.Isolate(request)

@@ -30,16 +30,16 @@ import (
 // task, or of an item of a Map, is not foreign, and neither are its parents.
 
 // foreignContext replaces a context of the program's own type. Its methods call
-// no method of the replaced context, except for values that the program looks
-// up.
+// no method of the replaced context, except that Value calls Value for keys of
+// the program.
 type foreignContext struct {
 	context.Context                 // ends when the replaced context ends; has no values
 	values          context.Context // the replaced context
-	done            <-chan struct{} // Done of the replaced context if ending is used; otherwise nil
+	done            <-chan struct{} // Done of the replaced context; nil if the embedded context is derived from the one that the replaced context embeds
 	deadline        time.Time
 	hasDeadline     bool
-	captured        []any  // the values that the replaced context had at first for capturedKeys
-	stop            func() // ends the goroutine that waits for done, and ends the context
+	captured        []any  // the values for capturedKeys that the context had when it was replaced
+	stop            func() // ends the context, and the goroutine that waits for done
 }
 
 // capturedKeys are the keys whose values executors and waits look up in the
@@ -57,13 +57,13 @@ func CaptureValue(key any) { capturedKeys = append(capturedKeys, key) }
 // how it has ended.
 const endTime = 100 * time.Millisecond
 
-// Isolate returns a context that replaces ctx if ctx, or a context that it
-// wraps, is of a type of the program, and otherwise ctx. Methods of the
-// returned context do not call methods of ctx, whose behavior is unknown. There
-// is one exception: Value does, for a key that is not passed to [CaptureValue].
-// Call stop when the returned context is no longer used. Isolate is for code
-// that calls methods of contexts on goroutines, or under locks, that other code
-// needs. It blocks until methods of ctx have returned.
+// Isolate returns ctx, or a context that replaces ctx if the type of ctx, or of
+// a context that ctx wraps, belongs to the program. Methods of the replacement
+// do not call methods of ctx, whose behavior is unknown. There is one
+// exception: Value calls ctx.Value for a key that was not passed to
+// [CaptureValue]. Call stop when the returned context is no longer used.
+// Isolate is for code that calls methods of contexts on goroutines, or under
+// locks, that other code needs. It blocks until methods of ctx have returned.
 func Isolate(ctx context.Context) (isolated context.Context, stop func()) {
 	if !foreign(ctx) {
 		return ctx, func() {}
@@ -72,7 +72,8 @@ func Isolate(ctx context.Context) (isolated context.Context, stop func()) {
 	return c, c.stop
 }
 
-// replaceForeign is Isolate for a context that a task ends when it settles.
+// replaceForeign is Isolate for the context of a task, which calls stop when it
+// settles.
 func replaceForeign(ctx context.Context) context.Context {
 	if foreign(ctx) {
 		return newForeignContext(ctx)
@@ -83,9 +84,10 @@ func replaceForeign(ctx context.Context) context.Context {
 // newForeignContext returns a foreignContext that replaces ctx. It calls
 // methods of ctx on another goroutine and blocks until they return.
 //
-// Most foreign contexts embed a context of package context, and have its Done.
-// Then the foreignContext is derived from that one. Otherwise a goroutine waits
-// for Done, and then calls Err and asks for the cause.
+// Most foreign contexts embed a context of package context, and return its Done
+// channel. Then the foreignContext is derived from the embedded context.
+// Otherwise a goroutine waits until Done is closed, and then calls Err and
+// context.Cause.
 func newForeignContext(ctx context.Context) *foreignContext {
 	c := &foreignContext{values: ctx}
 	var standard context.Context
@@ -129,8 +131,9 @@ func newForeignContext(ctx context.Context) *foreignContext {
 
 // end ends the context with the error and the cause of the replaced context. If
 // the methods of the replaced context do not return within endTime, the context
-// counts as canceled. The bound begins when the context is done, so contexts
-// that end together delay a task only once.
+// counts as canceled. This time begins when the context is done. So if many
+// contexts end at the same time, a goroutine that calls their Err methods waits
+// only once for this time.
 func (c *foreignContext) end(ending *lazy.Ending) {
 	type end struct{ err, cause error }
 	e, failure := CallIsolated(endTime, func() end { return end{c.values.Err(), context.Cause(c.values)} })
@@ -144,13 +147,13 @@ func (c *foreignContext) end(ending *lazy.Ending) {
 	ending.End(e.err, e.cause)
 }
 
-// Deadline returns the deadline that the replaced context had at first.
+// Deadline returns the deadline that the context had when it was replaced.
 func (c *foreignContext) Deadline() (time.Time, bool) { return c.deadline, c.hasDeadline }
 
-// Err returns the error of the replaced context as soon as its Done channel is
-// closed, and not only when another goroutine has noticed: an executor that
-// calls Err before it starts a task does not start one whose context has ended.
-// Err blocks for endTime at most.
+// Err returns the error of the replaced context as soon as the Done channel of
+// that context is closed: it waits until another goroutine has called end, for
+// at most endTime. So an executor that calls Err before it starts a task never
+// starts a task whose context has ended.
 func (c *foreignContext) Err() error {
 	select {
 	case <-c.done:
@@ -191,9 +194,9 @@ func foreign(ctx context.Context) bool {
 	for range maxContexts {
 		switch c := ctx.(type) {
 		case nil:
-			return true // a struct or pointer of package context that it did not make
+			return true // package context has not made the context that wraps it
 		case *taskContext, *itemContext, *mapContext, *foreignContext:
-			return false // nor are their parents
+			return false // their parents are not foreign either
 		case *callbackContext:
 			ctx = c.Context
 			continue

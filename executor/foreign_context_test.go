@@ -11,7 +11,7 @@ import (
 	"concert/executor"
 )
 
-// ownContext is a context of a type that package context does not know.
+// ownContext is a context of the program's own type.
 type ownContext struct{ context.Context }
 
 // relayContext is an ownContext with a Done channel of its own.
@@ -142,8 +142,9 @@ type capturedKey struct{}
 
 func init() { executor.CaptureValue(capturedKey{}) }
 
-// TestCaptureValue: a replacement has the value of a captured key without a
-// call of the replaced context. It calls the replaced context for other keys.
+// TestCaptureValue: a replacement returns the value of a captured key without a
+// call of the replaced context. For other keys, it calls Value of the replaced
+// context.
 func TestCaptureValue(t *testing.T) {
 	type other struct{}
 	calls := new(atomic.Int64)

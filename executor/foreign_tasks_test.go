@@ -53,7 +53,7 @@ func endedContext() context.Context {
 	return ctx
 }
 
-// misbehavior calls test for each way to misbehave, in a bubble.
+// misbehavior calls test for each way to misbehave, in a bubble of synctest.
 func misbehavior(t *testing.T, test func(t *testing.T, how string)) {
 	for _, how := range []string{"panics", "exits", "hangs"} {
 		t.Run(how, func(t *testing.T) {
@@ -216,8 +216,8 @@ func TestForeignContext_FullQueue(t *testing.T) {
 }
 
 // TestForeignContext_Cancel: when Cancel has returned, the context of a running
-// task has ended, also if the submitter's context is of the program's own type,
-// or is derived from very many contexts.
+// task has ended. This also holds if the submitter's context is of the
+// program's own type, or is derived from very many contexts.
 func TestForeignContext_Cancel(t *testing.T) {
 	long := t.Context()
 	type key int

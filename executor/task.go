@@ -124,7 +124,7 @@ func (t *Task) settle(to uint64, s *carrier) {
 		}
 	}
 	t.mu.Lock()
-	// Only watch changes the status now, and it needs the lock.
+	// Only watch changes the status now, and watch needs the lock.
 	t.status.Store(t.status.Load()&^(stateMask|watched) | to)
 	list := t.watchers
 	t.watchers = nil

@@ -61,7 +61,7 @@ type badContext struct {
 	context.Context
 	method, how string
 	armed       *atomic.Bool
-	done        chan struct{} // nil if the context has the Done channel of the embedded one
+	done        chan struct{} // nil if the context has the Done channel of the embedded context
 }
 
 func newBadContext(ctx context.Context, method, how string) badContext {
@@ -333,8 +333,8 @@ func hookCases(hooks []Hook) (all []testCase) {
 	return all
 }
 
-// runningContextCases are the cases for the context of a task that runs
-// already. An executor calls its methods when the task is canceled or ends.
+// runningContextCases are the cases for the context of a running task. An
+// executor may call methods of this context when the task is canceled or ends.
 var runningContextCases = func() (all []testCase) {
 	for _, method := range []string{"Err", "Done", "Value", "Deadline"} {
 		for _, how := range misbehaviors {
@@ -344,8 +344,9 @@ var runningContextCases = func() (all []testCase) {
 				defer quietly()()
 				defer releaseHung()
 				ex := s.executor(Config{Workers: 2, Grace: 100 * time.Millisecond, Observer: func(concert.Event) {}})
-				// One task has called Done of its context, and has a context
-				// with a Done channel of its own. The other task has not.
+				// The first task waits for its context, and the submitter's
+				// context has a Done channel of its own. The second task does
+				// not use its context.
 				own := newBadContext(s.ctx, method, how)
 				own.done = make(chan struct{})
 				bad := newBadContext(s.ctx, method, how)

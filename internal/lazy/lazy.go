@@ -151,8 +151,8 @@ var cancelKey = func() any {
 
 // StandardOf returns the cancel context of package context with which ctx ends,
 // or nil if ctx does not end with one. done is the result of ctx.Done.
-// StandardOf calls ctx.Value. If it finds a cancel context, nothing that is
-// derived from that calls a method of ctx.
+// StandardOf calls ctx.Value. If it returns a cancel context, the contexts that
+// are derived from this cancel context call no method of ctx.
 func StandardOf(ctx context.Context, done <-chan struct{}) context.Context {
 	if done == nil || cancelKey == nil {
 		return nil
