@@ -19,9 +19,10 @@ import (
 // that has been outstanding for long: it asks the servers whether they have the
 // task or a result.
 //
-// The table lists the states of a call: whether its client waits for it, and
-// whether the queue has its task, a worker runs it, and the results contain its
-// result. In each state except the last two, the last column makes progress:
+// The table lists the states of a call: the state of the call in its client,
+// whether the queue has its task, whether a worker runs the task, and whether
+// the results contain its result. In each state except the last two, the last
+// column says what will move the call to the next state:
 //
 //	client     queue    worker    results
 //	added      -        -         -          the client uploads the argument, or reads a kept result
@@ -29,29 +30,29 @@ import (
 //	sent       task     -         -          the task waits for a worker
 //	sent       task     runs      -          if the worker is lost, its lease ends: redelivery
 //	sent       task     done      result     each worker that receives the task acknowledges it
-//	sent       -        -         result     its consumer delivers until the client acknowledges
+//	sent       -        -         result     the servers deliver the result until the client acknowledges it
 //	ended      ?        ?         ?          the client acknowledges late results
-//	sent       -        runs      -          the task is lost; its result settles the call, if any
+//	sent       -        runs      -          the task is lost; if the worker stores a result, it settles the call
 //	sent       -        -         -          all was lost: no message will arrive
 //
-// A canceled call has these states, too. It also ends if a Submit with the same
-// id replaces it, see subscriber.go. A subscriber that joins, or is canceled,
-// does not change the state of a call with other subscribers.
+// A canceled call has the same states. It also ends if a Submit with the same
+// id replaces it, see subscriber.go. If a subscriber joins a call, or one of
+// several subscribers is canceled, the state of the call does not change.
 //
-// A worker stores its result before it acknowledges the task, and a client
-// ends a call before it acknowledges the result. So if the servers have
-// neither the task nor a result of a sent call that has not ended, the call
-// is in one of the last two states. The client sends such a call again. The
-// task may run twice then, as after the loss of a worker, and one result
-// counts. After maxResends resends, the call settles with ErrLost.
+// A worker stores its result before it acknowledges the task, and a client ends
+// a call before it acknowledges the result. So if the servers have neither the
+// task nor a result of a sent call that has not ended, the call is in one of
+// the last two states. The client sends such a call again. Then the task may
+// run twice, as after the loss of a worker, and one result counts. If the call
+// is lost again after maxResends resends, it settles with ErrLost.
 //
 // A call is audited AuditAge after it was sent, and then every AuditAge. All
-// calls are audited at once after the connection was lost, or when the servers
-// have deleted the session. A request audits up to wire.MaxAudited calls.
-// The client sends one request every auditPeriod, so it audits n calls every
-// n/50 s, or every AuditAge if that is longer. After the loss of the
-// connection, and to confirm that a call is absent, it sends one request every
-// auditPause.
+// calls are due for an audit when the client has reconnected, and when the
+// servers have deleted the session. A request audits up to wire.MaxAudited
+// calls. The client sends one request every auditPeriod, so it audits each of n
+// calls every n/50 s, or every AuditAge if that is longer. After a
+// reconnection, and to confirm that a call is absent, the client sends one
+// request every auditPause.
 const (
 	AuditAge    = 30 * time.Second
 	auditPeriod = 5 * time.Second
@@ -75,11 +76,12 @@ const (
 	fail           // settle the call with ErrLost
 )
 
-// judge returns what the client does about a call. since is for how long audits
-// have found this state. missed is how often the call was sent again.
+// judge returns what the client does about a call. since is the time for which
+// audits have found this state. missed is the number of times that the call was
+// sent again.
 //
-// A server that has just become the leader may be behind its predecessor. So
-// wire.Absent counts only if two audits find it.
+// A server that has just become the leader may lack messages that its
+// predecessor had. So wire.Absent counts only if two audits find it.
 func judge(state wire.State, since time.Duration, canceled bool, missed int) verdict {
 	switch {
 	case state == wire.Answered && since >= AuditAge:

@@ -11,23 +11,24 @@ import (
 )
 
 // model is a state of one call, its client, the servers and two workers. It has
-// no time: what may happen after some time may happen in any state. So a clock
-// of the servers that jumps forward is a result or a task that expires, or a
-// lease that ends. A clock that jumps backward is one of these events later.
+// no time: an event that occurs after some time may occur in any state. So the
+// model also covers jumps of the servers' clock. If the clock jumps forward, a
+// result or a task expires, or a lease ends. If it jumps back, these events
+// occur later.
 type model struct {
 	client   modelClient
-	canceled bool       // it is canceled
-	missed   uint8      // as in call
-	found    wire.State // by the last audit, if audited
+	canceled bool       // the call is canceled
+	missed   uint8      // number of times that the call was sent again
+	found    wire.State // the state that the last audit has found, if audited
 	audited  bool
-	knows    uint8 // the worker, from 1, that the client knows to have begun; 0 for none
+	knows    uint8 // the worker, from 1, from which the client has received a hint; 0 for none
 
 	away     bool          // the client has no connection
 	down     bool          // the servers have no connection
-	consumer modelConsumer // of the session
-	used     bool          // the servers know the id of the message, and may take another publication of it for a duplicate
+	consumer modelConsumer // the consumer of the session
+	used     bool          // the servers have stored the id of the message, and may drop another publication as a duplicate
 	queue    modelQueue
-	result   bool // it is stored
+	result   bool // a result is stored
 
 	workers [2]modelWorker
 }
@@ -60,7 +61,7 @@ const (
 // becomes idle: another worker takes its place.
 type modelWorker struct {
 	does  modelWork
-	holds bool // the message that is in the queue now
+	holds bool // the worker holds the message that is in the queue now
 }
 
 type modelWork uint8
@@ -68,17 +69,18 @@ type modelWork uint8
 const (
 	idle modelWork = iota
 	runs
-	reports // its result is stored, or was refused
+	reports // the worker's result is stored, or was refused
 )
 
-// modelEvent returns the state after an event, or the same state if the event
-// cannot occur in it.
+// modelEvent is an event. after returns the state after the event, or the same
+// state if the event cannot occur in it.
 type modelEvent struct {
 	name  string
 	after func(m model) model
 }
 
-// if_ returns the state after an event that occurs under a condition.
+// if_ returns the state after change if the condition is true, and otherwise
+// the same state.
 func (m model) if_(condition bool, change func(m *model)) model {
 	if condition {
 		change(&m)
@@ -97,7 +99,8 @@ func (m *model) removeTask() {
 	}
 }
 
-// audit returns what the client does when the call is due.
+// audit audits the call, and changes the state as the client does for the
+// result of judge.
 func (m *model) audit(judge func(state wire.State, since time.Duration, canceled bool, missed int) verdict) {
 	state := wire.Absent
 	switch {
@@ -122,8 +125,8 @@ func (m *model) audit(judge func(state wire.State, since time.Duration, canceled
 	}
 }
 
-// progress are the events that occur by themselves when the servers, a worker
-// and the network work for long enough.
+// progress are the events that occur sooner or later when the servers, a worker
+// and the network work.
 var progress = append([]modelEvent{
 	{"the servers are there", func(m model) model { m.down = false; return m }},
 	{"the client connects", func(m model) model { m.away = false; return m }},
@@ -138,7 +141,7 @@ var progress = append([]modelEvent{
 	{"the lease ends", func(m model) model {
 		return m.if_(m.queue == leased && !m.down, func(m *model) { m.queue = queued })
 	}},
-	{"the client makes the consumer anew", func(m model) model {
+	{"the client creates the consumer again", func(m model) model {
 		return m.if_(m.consumer == forgotten && m.reached(), func(m *model) { m.consumer = delivers })
 	}},
 	{"the result is delivered", func(m model) model {
@@ -173,10 +176,10 @@ var faults = append([]modelEvent{
 	{"the servers are down", func(m model) model { m.down = true; return m }},
 	{"the client is away", func(m model) model { m.away = true; return m }},
 	{"the caller cancels", func(m model) model { return m.if_(m.client != settles, func(m *model) { m.canceled = true }) }},
-	{"a Submit with the same id takes the place of the canceled call", func(m model) model {
+	{"a Submit with the same id replaces the canceled call", func(m model) model {
 		return m.if_(m.canceled, func(m *model) { m.client = settles })
 	}},
-	{"the task is stored, and its acknowledgement lost", func(m model) model {
+	{"the task is stored, and its acknowledgment is lost", func(m model) model {
 		return m.if_(m.client == posts && m.reached(), func(m *model) {
 			if m.queue == empty {
 				m.queue = queued
@@ -184,12 +187,12 @@ var faults = append([]modelEvent{
 			m.used = true
 		})
 	}},
-	{"the task is taken for a duplicate", func(m model) model {
+	{"the servers drop the task as a duplicate", func(m model) model {
 		return m.if_(m.client == posts && m.reached() && m.used, func(m *model) { m.client = sent })
 	}},
 	{"the task expires, or is purged", func(m model) model { m.removeTask(); return m }},
 	{"the result expires, or is purged", func(m model) model { m.result = false; return m }},
-	{"the result is delivered, and its acknowledgement lost", func(m model) model {
+	{"the result is delivered, and its acknowledgment is lost", func(m model) model {
 		return m.if_(m.result && m.consumer == delivers && m.reached(), func(m *model) { m.client = settles })
 	}},
 	{"the disks are lost", func(m model) model {
@@ -197,7 +200,7 @@ var faults = append([]modelEvent{
 		m.result, m.used, m.consumer = false, false, forgotten
 		return m
 	}},
-	{"the session is forgotten", func(m model) model { m.consumer = forgotten; return m }},
+	{"the servers delete the session", func(m model) model { m.consumer = forgotten; return m }},
 	{"the consumer is stuck", func(m model) model {
 		return m.if_(m.consumer == delivers, func(m *model) { m.consumer = stuck })
 	}},
@@ -237,16 +240,16 @@ func eachWorker(events []workerEvent) (all []modelEvent) {
 // exploration contains all states that can be reached.
 type exploration struct {
 	states []model  // in the order in which they were reached
-	from   []int    // the state from which each was reached first
-	event  []string // and by which event
-	stuck  []int    // those from which progress alone does not settle the call
+	from   []int    // for each state: the state from which it was reached first
+	event  []string // for each state: the event by which it was reached first
+	stuck  []int    // the states from which progress alone does not settle the call
 }
 
-// explore follows all events from the first state.
+// explore finds all states that are reached from the first state.
 func explore(progress, faults []modelEvent) *exploration {
 	x := &exploration{states: []model{{}}, from: []int{0}, event: []string{""}}
 	number := map[model]int{{}: 0}
-	before := [][]int{nil} // the states from which progress leads to each
+	before := [][]int{nil} // for each state: the states from which an event of progress leads to it
 	for i := 0; i < len(x.states); i++ {
 		for n, e := range append(progress[:len(progress):len(progress)], faults...) {
 			next := e.after(x.states[i])
@@ -298,9 +301,9 @@ func (x *exploration) path(state int) string {
 	return strings.Join(events, "\n\t")
 }
 
-// TestAudit_Model: from each state that a call can reach, after any failures in
-// any order, the call settles when nothing fails for long enough. Without the
-// audit, or without a part of it, some states never lead to a settled call.
+// TestAudit_Model: from each state that any sequence of failures can reach, the
+// call must settle if nothing fails for long enough. If the audit or a part of
+// it is switched off, there must be states from which the call never settles.
 func TestAudit_Model(t *testing.T) {
 	for _, row := range []struct {
 		name  string
@@ -312,7 +315,7 @@ func TestAudit_Model(t *testing.T) {
 		{"without renewal of the consumer", func(state wire.State, since time.Duration, canceled bool, missed int) verdict {
 			return judge(min(state, wire.Queued), since, canceled, missed)
 		}, false},
-		{"without those that are canceled", func(state wire.State, since time.Duration, canceled bool, missed int) verdict {
+		{"without canceled calls", func(state wire.State, since time.Duration, canceled bool, missed int) verdict {
 			if canceled {
 				return wait
 			}
@@ -330,14 +333,14 @@ func TestAudit_Model(t *testing.T) {
 				return m.if_(m.client == sent && m.reached(), func(m *model) { m.audit(row.judge) })
 			}}
 			x := explore(append(progress[:len(progress):len(progress)], audit), faults)
-			t.Logf("%d states, %d of which do not settle", len(x.states), len(x.stuck))
+			t.Logf("%d states; from %d of them, the call does not settle", len(x.states), len(x.stuck))
 			switch {
 			case row.safe && len(x.stuck) > 0:
 				t.Errorf("the call does not settle after:\n\t%s\nin the state %+v", x.path(x.stuck[0]), x.states[x.stuck[0]])
 			case !row.safe && len(x.stuck) == 0:
-				t.Error("the call settles all the same")
+				t.Error("the call settles from all states; want states from which it does not")
 			case !row.safe:
-				t.Logf("such as after:\n\t%s", x.path(x.stuck[0]))
+				t.Logf("the call does not settle after:\n\t%s", x.path(x.stuck[0]))
 			}
 			for _, m := range x.states {
 				if m.missed > maxResends {

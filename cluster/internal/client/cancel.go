@@ -12,11 +12,11 @@ import (
 )
 
 // contextWatch cancels the subscribers of a batch when the context of their
-// submitter ends. All subscribers of the batch share it until the last one has
-// settled.
+// submitter ends. All subscribers of the batch share one contextWatch until the
+// last subscriber has settled.
 type contextWatch struct {
-	unsettled atomic.Int64 // subscribers that have not settled, and one for the caller of watchContext
-	stop      func() bool  // written before the last release, which reads it
+	unsettled atomic.Int64 // number of subscribers that have not settled, plus 1 while watchContext runs
+	stop      func() bool  // ends the watch; set before the last release, which calls it
 }
 
 // watchContext watches the submitter's context of a batch, before the calls of
@@ -35,7 +35,7 @@ func (e *Executor) watchContext(calls []*call) {
 	for _, c := range calls {
 		s := &c.own
 		s.mu.Lock()
-		if s.context = w; s.settled { // by a Shutdown, or with the call that it has joined
+		if s.context = w; s.settled { // already: by a Shutdown, or with the call that the subscriber has joined
 			w.unsettled.Add(-1)
 		}
 		s.mu.Unlock()
@@ -56,8 +56,8 @@ func (w *contextWatch) release() {
 }
 
 // timeoutCancel settles the subscribers of a canceled call for which no outcome
-// has arrived within Options.Grace. If the worker that runs the call is alive,
-// it waits longer.
+// has arrived within Options.Grace. While the worker that runs the call is
+// alive, timeoutCancel waits longer.
 func (e *Executor) timeoutCancel(c *call) {
 	e.mu.Lock()
 	if !c.ended && e.members.Alive(c.workerID) {

@@ -72,8 +72,8 @@ type Executor struct {
 	recreate    chan struct{} // signals that the consumer of results delivers nothing and must be created again; has a buffer of one
 }
 
-// New starts a client on a connection, which it closes at its end. If it
-// returns an error, the caller must close the connection.
+// New starts a client on a connection. The client closes the connection when it
+// ends. If New returns an error, the caller must close the connection.
 func New(ctx context.Context, conn *jet.Conn, opts Options) (*Executor, error) {
 	if err := conn.CheckClientKey(); err != nil {
 		return nil, err
@@ -159,8 +159,9 @@ func (g *groupQueue) Again(t *executor.Task) {
 //     drops the call instead.
 //
 // So a task with a claimed call is always in claiming or in subscribers, and
-// Withdraw finds it. A subscriber may have started. It is canceled when its
-// context has ended, because the context has the cause.
+// Withdraw finds it. If the task is in subscribers, it may have started, and
+// Withdraw reports false. Then the subscriber is canceled when the context of
+// the task has ended, because this context has the cause.
 func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()

@@ -51,7 +51,8 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 }
 
 // cancelAll cancels all tasks. It returns the subscribers of the calls that
-// were sent, and how many of the other tasks had not started.
+// were sent. notStarted is the number of the other tasks, which had not
+// started.
 //
 // First it cancels the tasks that are queued or being claimed. Then it cancels
 // the calls, including those that were sent in the meantime.
@@ -102,8 +103,8 @@ func (e *Executor) closeQueues() {
 	e.checkSettledLocked()
 }
 
-// checkSettledLocked ends the executor if it is closed and all accepted tasks
-// have settled.
+// checkSettledLocked closes allSettled if the executor is closed and all
+// accepted tasks have settled.
 func (e *Executor) checkSettledLocked() {
 	if !e.closed || e.settled || e.unsettled > 0 || len(e.claiming) > 0 || len(e.group.UserCode()) > 0 {
 		return
@@ -117,7 +118,7 @@ func (e *Executor) checkSettledLocked() {
 	close(e.allSettled)
 }
 
-// disconnect closes the connection, once.
+// disconnect ends the session, and closes the connection, once.
 func (e *Executor) disconnect() {
 	e.once.Do(func() {
 		e.stop()

@@ -69,7 +69,7 @@ func (e *Executor) dispatchOne() bool {
 		if free <= 0 {
 			continue
 		}
-		// The next call begins with the other queues.
+		// The next dispatchOne begins with the other queues.
 		copy(e.rotation[i:], e.rotation[i+1:])
 		e.rotation[len(e.rotation)-1] = q
 		q.tasks.RemoveFirstLocked()
@@ -83,9 +83,9 @@ func (e *Executor) dispatchOne() bool {
 	return false
 }
 
-// routeLocked returns the capability set to which the client can send most
-// calls of a queue now, and how many. Calls of a function without a name can be
-// claimed at once, because Claim settles them with an error.
+// routeLocked returns the capability set to which the client can send the most
+// calls of a queue now, and the number of these calls. For a function without a
+// name, it returns one call, because Claim settles the call with an error.
 func (e *Executor) routeLocked(q *funcQueue) (set string, free int) {
 	if q.function == "" {
 		return "", 1
@@ -93,8 +93,11 @@ func (e *Executor) routeLocked(q *funcQueue) (set string, free int) {
 	found := false
 	for c, slots := range e.members.Offers(q.function, q.signature) {
 		found = true
-		// As many calls of a function as there are slots, regardless of other
-		// functions: otherwise quick calls would use all slots.
+		// The first number lets each function have as many calls as there are
+		// slots, whatever calls of other functions were sent. Otherwise a
+		// function with quick calls would use all slots. The second number lets
+		// quick calls of a function be sent in advance, and counts the calls of
+		// all functions. Calls that wait for another attempt use no slot.
 		n := max(slots-q.sent[c], max(slots, min(slots*(1+prefetch.Calls(q.meanTime)), q.limit))-e.inflight[c]) + e.retrying[c]
 		if n = min(n, wire.MaxTasksPerClient-e.inflight[c]); n > free { // the servers refuse more
 			set, free = c, n

@@ -15,7 +15,8 @@ import (
 // request until the call ends.
 //
 // First, findKept ensures that a consumer receives new results. Then it reads
-// the stored result. The consumer receives a result that is stored later.
+// the stored result. If the result is stored after this read, the consumer
+// receives it.
 func (e *Executor) findKept(c *call, send func(*call)) {
 	for !e.hasEnded(c) {
 		err := e.consumeKept()

@@ -14,22 +14,23 @@ import (
 //
 //	Submit, Map --> funcQueue --Claim--> calls --> the cluster
 //
-// The client sends as many calls of a function as the workers that offer it
-// have slots, and a few more if the calls are quick, so that a worker need not
-// wait for the next call. The other tasks stay in the queue: a task that is
-// canceled there never runs. So the calls of a client delay the calls of
-// another client by the duration of one call at most.
+// The client sends as many calls of a function as there are slots in the
+// workers that offer the function. If the calls are quick, it sends a few more,
+// so that a worker need not wait for the next call. The other tasks stay in the
+// queue, and a task that is canceled there never runs. So for each slot, the
+// calls of one function delay the calls of another client by about the duration
+// of one call.
 type funcQueue struct {
 	function   string
 	signature  string              // digest of the function's types
 	tasks      *executor.TaskQueue // its mutex is Executor.mu
-	meanTime   time.Duration       // moving mean of the running time of a call; 0 before the first one has ended
-	limit      int                 // maximum number of sent calls, if they are quick
+	meanTime   time.Duration       // moving mean of the run time of a call; 0 before the first call has ended
+	limit      int                 // calls are sent in advance only up to this number of sent calls
 	returned   int                 // calls that have ended since limit was set
 	roundTrips time.Duration       // total time from sending these calls to their results
 	sent       map[string]int      // number of sent calls, by capability set
 	noWorker   bool                // no worker offers the function
-	noticed    bool                // Options.Notice was called for that
+	noticed    bool                // Options.Notice was called, because no worker offers the function
 }
 
 const (
@@ -39,8 +40,8 @@ const (
 )
 
 // record records the run time of a call, and the time from sending it to its
-// result. If the network is slower than the workers, record lowers the limit of
-// sent calls, because more sent calls would only delay other calls.
+// result. If the network is slower than the workers, record lowers limit,
+// because more calls in advance would only delay other calls.
 func (q *funcQueue) record(ran, out time.Duration) {
 	q.meanTime = prefetch.Mean(q.meanTime, ran)
 	q.returned++

@@ -5,8 +5,9 @@ import "time"
 // reroute handles capability sets that have had no workers for WorkerTimeout,
 // for example because the workers run a new version of the program. It sends
 // the calls of such a set to workers with another set. It does not remove the
-// first message; if a worker runs that task nevertheless, one result counts.
-// since has the time since which each set has had no workers.
+// message for the first set. If a worker runs that task nevertheless, one
+// result counts. since maps a capability set to the time since which the set
+// has had no workers.
 func (e *Executor) reroute(since map[string]time.Time) {
 	var moved []*call
 	e.mu.Lock()

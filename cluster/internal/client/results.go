@@ -15,8 +15,8 @@ import (
 )
 
 // onResult handles a result from the stream. The consumer calls it
-// sequentially. onResult settles the call before it acknowledges the result, so
-// the servers deliver a result again that was not handled.
+// sequentially. onResult settles the call before it acknowledges the result. So
+// if the client cannot handle a result, the servers deliver the result again.
 func (e *Executor) onResult(msg jetstream.Msg) {
 	o, err := wire.DecodeOutcome(msg.Data())
 	if err != nil { // the subject names the task
@@ -78,8 +78,9 @@ func (e *Executor) onResult(msg jetstream.Msg) {
 	})
 }
 
-// startDownload marks a call whose outcome depends on the download of a large
-// value. It reports whether the call was marked before.
+// startDownload records that the outcome of a call depends on a large value,
+// which is being downloaded or replaced. It reports whether that was recorded
+// before.
 func (e *Executor) startDownload(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -125,7 +126,7 @@ func (e *Executor) complete(c *call, o *wire.Outcome, v executor.Encoded) {
 	if o.Took > 0 {
 		c.queue.record(o.Took, time.Since(c.sentAt))
 	}
-	if o.Dead { // the dead letter needs the argument when it is replayed
+	if o.Dead { // keep the uploaded argument, which a replay of the dead letter needs
 		c.arg = wire.Value{}
 	}
 	var next *call // for subscribers with a later deadline
@@ -148,10 +149,10 @@ func (e *Executor) complete(c *call, o *wire.Outcome, v executor.Encoded) {
 	}
 }
 
-// expired returns the error of a subscriber. It is the error of the deadline if
-// the worker has stopped the call as canceled and the deadline of the
-// subscriber has passed. The worker may not have noticed the deadline, because
-// its clock may be slow.
+// expired returns the error with which a subscriber settles. The worker may
+// report that the call was canceled, although the deadline of the subscriber
+// has passed: the clock of the worker may be slow. Then expired returns the
+// error of the deadline instead of err.
 func (s *subscriber) expired(o *wire.Outcome, err error) error {
 	ctx := s.batch.Context()
 	if r, ok := err.(*concert.RemoteError); ok && o.Stopped && r.Is(context.Canceled) && ctx.Err() == context.DeadlineExceeded {
@@ -258,7 +259,8 @@ func (e *Executor) setRetryingLocked(c *call, retrying bool) {
 	c.retrying = retrying
 }
 
-// workerSlot is a slot of a worker. For observers, each slot is a worker.
+// workerSlot is a slot of a worker. An observer receives its number as the
+// number of a worker.
 type workerSlot struct {
 	worker string // its id
 	slot   int

@@ -96,7 +96,7 @@ func (e *Executor) sendAll(calls []*call) {
 
 // inlineArg puts the argument of a call into its message. It reports false if
 // the argument is too large. It does not change a canceled call: such a call is
-// published only so that a worker drops it and reports this.
+// published only so that a worker drops it and reports that it was dropped.
 func (e *Executor) inlineArg(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -113,8 +113,8 @@ func (e *Executor) inlineArg(c *call) bool {
 }
 
 // uploadArg uploads the large argument of a call, and publishes the call. If
-// the subscriber with this argument is canceled, it begins again with the
-// argument of another subscriber.
+// the subscriber with this argument is canceled, uploadArg uploads the argument
+// of another subscriber instead.
 func (e *Executor) uploadArg(c *call) {
 	for {
 		e.mu.Lock()
@@ -160,7 +160,7 @@ func (e *Executor) publish(calls ...*call) {
 	e.mu.Lock()
 	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.ended })
 	tasks := make([]wire.OutgoingTask, len(calls))
-	ids := make([]string, len(calls)) // the servers find duplicates by these ids; they are unique, because the session is random
+	ids := make([]string, len(calls)) // the servers find duplicates by these ids; the ids are unique, because the name of the session is random
 	for i, c := range calls {
 		c.published = true
 		tasks[i].Subject = wire.TaskSubject(c.setName, e.client)
@@ -223,8 +223,9 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 
 // nacked is called when a message was not stored, or was not acknowledged in
 // time. It publishes the message again until it is stored or the call has
-// ended. If a task is stored twice, the servers drop the second one. Two equal
-// cancellations do no harm.
+// ended. A task that is stored twice may run twice: the servers drop the second
+// message only if it arrives soon after the first one, and a worker drops it
+// only while it holds the task. Two equal cancellations do no harm.
 func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 	if e.ctx.Err() != nil {
 		return

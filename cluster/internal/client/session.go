@@ -18,12 +18,13 @@ var pullOptions = []jetstream.PullConsumeOpt{
 	jetstream.PullMaxMessages(2048), jetstream.PullExpiry(5 * time.Second), jetstream.PullHeartbeat(time.Second),
 }
 
-// consumeResults handles results from a stream until the executor ends, by a
-// consumer of the session. The servers delete this consumer if the client has
-// had no connection for two hours, or lose it with their disks. In both cases,
-// results may have expired, and tasks may be lost. So consumeResults creates
-// the consumer again, which delivers the results that are still stored, and
-// calls auditAll, see audit.go.
+// consumeResults creates a consumer of a stream for the session, and handles
+// the results that it delivers, until the executor ends. The servers delete the
+// consumer if the client has had no connection for two hours. They may also
+// lose it with their disks. In both cases, results may have expired, and tasks
+// may be lost. So consumeResults creates the consumer again, and calls
+// auditAll, see audit.go. The new consumer delivers the results that are still
+// stored.
 func (e *Executor) consumeResults(ctx context.Context, stream string) error {
 	trouble := make(chan struct{}, 1)
 	consuming, err := e.consume(ctx, stream, trouble)
@@ -114,7 +115,7 @@ func (e *Executor) recreateConsumer(stream string, trouble chan<- struct{}) jets
 		}
 		if !noticed {
 			noticed = true
-			e.opts.Notice("session expired on the servers, and a new one could not be opened yet: " + err.Error())
+			e.opts.Notice("session expired on the servers, and could not be opened again yet: " + err.Error())
 		}
 		e.sleep(time.Second)
 	}
@@ -167,7 +168,7 @@ func (e *Executor) resend(c *call) {
 	e.mu.Lock()
 	arg, ended := c.arg, c.ended
 	e.mu.Unlock()
-	if ended { // a result was still stored
+	if ended { // by a result that has arrived in the meantime, or by a cancellation
 		return
 	}
 	if arg.Blob != "" {

@@ -12,17 +12,17 @@ import (
 	"concert/executor"
 )
 
-// Submits that have the same id, see WithID, share one call, as in
-// golang.org/x/sync/singleflight: each of them is a subscriber of the call. A
-// Submit without an id has a call of its own, with one subscriber.
+// Submits with the same id, see WithID, share one call, as in
+// golang.org/x/sync/singleflight. Each of these Submits is a subscriber of the
+// call. A Submit without an id has a call of its own, with one subscriber.
 //
 // Executor.calls has one call for each id. The steps of a subscriber, and the
 // race that each of them prevents:
 //
 //  1. joinLocked: under mu, a Submit finds the call of its id and is added to
 //     the subscribers, or adds a call of its own to the table. So two Submits
-//     at the same time cannot both add a call. The first Submit of a queue
-//     joins a call even if the workers have no free slots.
+//     at the same time cannot both add a call. The first Submit in a queue can
+//     join a call even if the workers have no free slots.
 //  2. The client looks for a kept result of the call, publishes the call, and
 //     sends it again if it was lost. A worker runs it, maybe several times. A
 //     Submit may join in each of these states. A subscriber that joins while
@@ -33,16 +33,16 @@ import (
 //     call, and settles at once. This has no effect on the other subscribers.
 //     The last subscriber is not removed: the call is canceled, and the cluster
 //     reports its outcome.
-//  4. A Submit that finds a canceled call does not join it, because it would be
-//     canceled, too. It replaces the call in the table by a call with a new
-//     try. The cancellation and the outcomes of the canceled call contain its
-//     try, so they have no effect on the new call. The last subscriber of the
-//     canceled call settles now.
+//  4. A Submit that finds a canceled call does not join the call, because then
+//     the Submit would be canceled, too. Instead, it replaces the call in the
+//     table by a call with a new try. The cancellation and the outcomes of the
+//     canceled call contain its try, so they have no effect on the new call.
+//     The last subscriber of the canceled call settles now.
 //  5. settleEach: under mu, the call is removed from the table. Then, without
 //     mu, each of its subscribers settles, because a decoder may take long. A
-//     Submit has either joined before and settles with the others, or it finds
-//     no call, adds one, and finds the kept result. So no Submit waits for a
-//     result that was delivered before it joined.
+//     Submit that has joined before settles with the others. A Submit that
+//     comes later finds no call, adds a call, and finds the kept result. So no
+//     Submit waits for a result that was delivered before it joined.
 //
 // The oldest subscriber determines the argument, deadline, label and retries of
 // the call. When this deadline has passed, the worker stops the function, even
@@ -65,7 +65,7 @@ type subscriber struct {
 	stop     context.CancelFunc // guarded by the executor's mu: ends ctx; nil without ctx
 
 	reportedRunning atomic.Bool    // Withdraw has reported that the task runs
-	argUses         sync.WaitGroup // counts uses of its argument, which may change when it has settled
+	argUses         sync.WaitGroup // counts uses of the argument, which the program may change when the subscriber has settled
 
 	mu         sync.Mutex    // guards the following, and is held while the batch is used
 	slotNumber int           // the number of the slot in which the subscriber has started; -1 if it has not started
@@ -75,7 +75,7 @@ type subscriber struct {
 }
 
 // cause returns why the subscriber is canceled. The context of a canceled task
-// may end a moment later.
+// may end a moment later; until then, cause returns ErrCanceled.
 func (s *subscriber) cause() error {
 	if cause := s.hasEnded(); cause != nil {
 		return cause
@@ -93,9 +93,9 @@ func (s *subscriber) hasEnded() error {
 	return context.Cause(s.batch.Parent())
 }
 
-// newCalls returns a call for each call of a batch. The caller adds them to
-// Executor.calls. newCalls calls methods of the submitter's context, so the
-// caller must not hold mu.
+// newCalls makes a call of this package for each call of an executor.Batch. The
+// caller adds these calls to Executor.calls. newCalls uses methods of the
+// submitter's context, so the caller must not hold mu.
 func (e *Executor) newCalls(q *funcQueue, batch *executor.Batch, set string) []*call {
 	id, named := batch.Parent().Value(idKey{}).(string)
 	deadline := int64(0)
@@ -241,7 +241,7 @@ func (s *subscriber) settleOnce(settle func()) {
 	s.argUses.Wait()
 	watch, unwatch := s.context, s.unwatch
 	func() {
-		defer s.mu.Unlock() // settle may call a decoder of the program, which may panic
+		defer s.mu.Unlock() // settle may call user code, which may panic
 		settle()
 	}()
 	if watch != nil {

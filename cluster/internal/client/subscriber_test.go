@@ -23,14 +23,14 @@ import (
 	"concert/executor"
 )
 
-// offline is an executor without a connection. The test plays the servers and
+// offline is an executor without a connection. The test acts as the servers and
 // the workers: it decides when a call is published, runs, or has a result.
 type offline struct {
 	e    *Executor
-	task *executor.Task // the last one that was submitted
+	task *executor.Task // the task that was submitted last
 
 	mu      sync.Mutex
-	started int // tasks; guarded by mu
+	started int // guarded by mu: number of tasks that have started
 }
 
 const offlineContract = "contract"
@@ -58,12 +58,12 @@ func newOffline(t *testing.T) *offline {
 	return o
 }
 
-// fakeStreams acknowledges all publications at once, and keeps none of them.
+// fakeStreams acknowledges all publications at once, and stores no messages.
 type fakeStreams struct {
 	jetstream.JetStream
 	link *jet.Conn
 	mu   sync.Mutex
-	sent []string // cancellations; guarded by mu
+	sent []string // guarded by mu: the cancellations that were published
 }
 
 func (f *fakeStreams) PublishMsgAsync(msg *nats.Msg, _ ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
@@ -116,7 +116,7 @@ func (o *offline) calls() map[string]*call {
 	return maps.Clone(o.e.calls)
 }
 
-// result delivers a report of a worker.
+// result delivers the outcome that a worker has stored.
 func (o *offline) result(out wire.Outcome) {
 	o.e.onResult(&fakeResult{data: out.Encode()})
 }
@@ -148,7 +148,7 @@ type modelCall struct {
 	published   bool
 	canceled    bool
 	lostAt      time.Time // when a canceled call times out
-	deadline    time.Time // the value that the call carries
+	deadline    time.Time // the deadline in the published message; zero for none
 }
 
 // outcome names the outcome of a Submit, or returns "".
@@ -172,13 +172,13 @@ func (s *modelSubscriber) outcome() string {
 	return err.Error()
 }
 
-// subscriberModel is a slow and obvious Executor. It contains the calls of each
-// id, and the outcomes that their Submits should have.
+// subscriberModel is a simple model of the Executor. It contains the call of
+// each id, and the outcomes that the Submits must have.
 type subscriberModel struct {
 	calls map[string]*modelCall // by id
 	all   []*modelSubscriber
 	tries int
-	gone  []string // canceled tries for which cancellations were published
+	gone  []string // the tries for which cancellations must be published
 }
 
 func (m *subscriberModel) submit(id string, s *modelSubscriber) {
@@ -231,8 +231,9 @@ func (m *subscriberModel) end(id string, want func(s *modelSubscriber) string) {
 	delete(m.calls, id)
 }
 
-// TestSubscriber_Model: random events happen to the calls of a few ids. Each
-// Submit settles when the model says so, with the same outcome.
+// TestSubscriber_Model: after each of many random events for the calls of two
+// ids, the Executor must be in the same state as the model: the same Submits
+// must have settled, with the same outcomes.
 func TestSubscriber_Model(t *testing.T) {
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) { runSubscriberModel(t, seed) })
@@ -287,8 +288,8 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 			s := &modelSubscriber{}
 			ctx := WithID(context.Background(), id)
 			if d := rng.IntN(4); d > 0 {
-				// The times differ, so that the order in which contexts end is
-				// known.
+				// No two deadlines are equal, so the order in which the
+				// contexts end is known.
 				s.deadline = time.Now().Add(time.Duration(d)*20*time.Second + time.Duration(step)*time.Millisecond)
 				ctx, s.cancel = context.WithDeadline(ctx, s.deadline)
 			} else {
@@ -428,7 +429,7 @@ func (m *subscriberModel) differs(o *offline, number func(id string) string) str
 		}
 	}
 	if e.retrying[offlineContract] != away {
-		return fmt.Sprintf("%d calls are counted as away, want %d", e.retrying[offlineContract], away)
+		return fmt.Sprintf("%d calls are counted as waiting for another attempt, want %d", e.retrying[offlineContract], away)
 	}
 	if got := e.conn.JS.(*fakeStreams).canceledTries(); len(got) != len(m.gone) {
 		return fmt.Sprintf("the canceled tries are %q, want %q", got, m.gone)
@@ -436,9 +437,9 @@ func (m *subscriberModel) differs(o *offline, number func(id string) string) str
 	return ""
 }
 
-// TestSubscriber_JoinsEnding: a Submit that arrives while the subscribers of
-// its call settle does not miss the outcome. It has a call of its own, which
-// looks for the kept result.
+// TestSubscriber_JoinsEnding: if a Submit arrives while the subscribers of a
+// call with its id settle, it must not join this call. It must have a new call,
+// which finds the kept result.
 func TestSubscriber_JoinsEnding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffline(t)
@@ -473,8 +474,9 @@ func TestSubscriber_JoinsEnding(t *testing.T) {
 	})
 }
 
-// TestSubscriber_Start: a subscriber that joins while the call runs starts at
-// once. One that joins between two attempts starts with the next attempt.
+// TestSubscriber_Start: if a subscriber joins while the call runs, it must
+// start at once. If it joins between two attempts, it must start with the next
+// attempt.
 func TestSubscriber_Start(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffline(t)
@@ -514,8 +516,8 @@ func TestSubscriber_Start(t *testing.T) {
 	})
 }
 
-// TestSubscriber_Leave: other goroutines may iterate over the subscribers of a
-// call while one leaves.
+// TestSubscriber_Leave: if a subscriber is canceled, the old slice of
+// subscribers must not change, because other goroutines may iterate over it.
 func TestSubscriber_Leave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffline(t)
@@ -530,7 +532,7 @@ func TestSubscriber_Leave(t *testing.T) {
 		first.Cancel()
 		synctest.Wait()
 		if !slices.Equal(seen, before) || len(c.subscribers) != 1 || c.subscribers[0] != before[1] {
-			t.Errorf("the subscribers %v have become %v, and are %v", before, seen, c.subscribers)
+			t.Errorf("the old slice of subscribers %v has become %v, and the new slice is %v", before, seen, c.subscribers)
 		}
 		o.e.failLost(c)
 		o.e.stop()
