@@ -69,9 +69,9 @@ func (c *Conn) Upload(ctx context.Context, name string, v executor.Encoded) (wir
 
 // Download returns a value, and reads its parts if it is not in the message.
 // While the servers cannot be reached, it retries. owns must report whether the
-// name of the parts belongs to the client. Without this check, a task could
-// contain the name of a value of another client, and read the value. An error
-// that wraps ErrAbsent is permanent.
+// name of the parts belongs to the client. Without this check, a client could
+// put the name of another client's value into a task, and so read the value. An
+// error that wraps ErrAbsent is permanent.
 func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (executor.Encoded, error) {
 	if v.Blob == "" {
 		return v.Encoded, nil
@@ -135,8 +135,9 @@ func (c *Conn) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 // LastMessage returns the last message of a subject. Any server that has a
 // replica of the stream may answer, and this replica may not have the message
 // yet. So LastMessage repeats the request for the time lag before it returns
-// ErrAbsent. This time begins with the first answer: a server that was stopped
-// for seconds answers late, and does not have recent messages then.
+// ErrAbsent. This time begins with the first answer, because a server that was
+// suspended for seconds answers late, and its replica lacks recent messages at
+// that moment.
 func (c *Conn) LastMessage(ctx context.Context, stream, subject string, lag time.Duration) (*nats.Msg, error) {
 	for first := (time.Time{}); ; {
 		once, cancel := context.WithTimeout(ctx, RequestTimeout)
@@ -164,7 +165,8 @@ func (c *Conn) LastMessage(ctx context.Context, stream, subject string, lag time
 }
 
 // DeleteUnverified is Delete for a value whose size another program has sent.
-// It checks the size: if the last part is not stored, it deletes nothing.
+// With a wrong size, Delete could send very many messages. So DeleteUnverified
+// checks the size: if the last part is not stored, it deletes nothing.
 func (c *Conn) DeleteUnverified(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()

@@ -10,9 +10,11 @@ import (
 	"concert/cluster/server"
 )
 
-// TestLastOf_StoppedServer: if a server that was stopped answers late that
-// there is no message, other servers are asked.
-func TestLastOf_StoppedServer(t *testing.T) {
+// TestLastMessage_SuspendedServer: if a server was suspended and then answers
+// that there is no message, LastMessage must repeat the request, and return the
+// message of another server. If all servers answer that there is no message, it
+// must return ErrAbsent.
+func TestLastMessage_SuspendedServer(t *testing.T) {
 	s, err := server.New(nil)
 	if err != nil {
 		t.Fatal(err)

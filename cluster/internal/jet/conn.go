@@ -45,8 +45,8 @@ type Conn struct {
 
 	generation atomic.Int64 // generation of the consumer of tasks: see NextGeneration
 
-	missed      Signal // a subscription may have missed messages
-	Reconnected Signal // the connection was restored; earlier requests get no answer
+	missed      Signal // fires when a subscription may have missed messages
+	Reconnected Signal // fires when the connection was restored; earlier requests get no answer
 
 	mu       sync.Mutex
 	refusals map[*context.CancelCauseFunc]struct{} // guarded by mu: see onRefusal
@@ -61,7 +61,7 @@ type Conn struct {
 	publishMu sync.Mutex
 	pending   map[*nats.Msg]any // guarded by publishMu: the notes of messages that are not acknowledged
 
-	publishTimeout time.Duration // after it, a message without an acknowledgment counts as not stored; zero means RequestTimeout
+	publishTimeout time.Duration // a message that is not acknowledged within this time counts as not stored; zero means RequestTimeout
 }
 
 // Access configures a connection. Its first fields are those of
@@ -134,7 +134,7 @@ func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 		if a.Key == "" {
 			return nil, fmt.Errorf("cluster: %s requires a key: %s", serverurl.Redacted(url), keyHint)
 		}
-		return nil, fmt.Errorf("cluster: %s does not know the key of %s (%s)", serverurl.Redacted(url), a.Key, c.Public)
+		return nil, fmt.Errorf("cluster: %s refuses the key of %s (%s): its keyring does not have this key", serverurl.Redacted(url), a.Key, c.Public)
 	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // nats.go does not always return its own error value
 		return nil, fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or raise the limit with concertd serve --connections", serverurl.Redacted(url), a.Key, c.Public)
 	} else if err != nil {
@@ -142,7 +142,7 @@ func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 			return nil, fmt.Errorf("cluster: %s requires a key if it is concertd: %s. Without a key file, its certificate cannot be verified: %w", serverurl.Redacted(url), keyHint, err)
 		}
 		if a.Key != "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
-			return nil, fmt.Errorf("cluster: the key file %s is not for %s: it is by the authority of another keyring: %w", a.Key, serverurl.Redacted(url), err)
+			return nil, fmt.Errorf("cluster: the key file %s is not for %s: it was made with another keyring: %w", a.Key, serverurl.Redacted(url), err)
 		}
 		if errors.Is(err, nats.ErrNoServers) {
 			return nil, fmt.Errorf("cluster: no server answers at %s: is concertd or another NATS server running there, and is the port right? %w", serverurl.Redacted(url), err)
@@ -168,8 +168,8 @@ func (c *Conn) useAPI(prefix string) (err error) {
 	return nil
 }
 
-// Owner returns the owner of the workers with this connection, as their
-// subjects name it: the public half of the key, or wire.Anyone.
+// Owner returns the owner of the workers with this connection, which is a part
+// of their subjects: the public half of the key, or wire.Anyone.
 func (c *Conn) Owner() string {
 	if c.Public == "" {
 		return wire.Anyone
@@ -192,6 +192,6 @@ func (c *Conn) Close() {
 func (c *Conn) HasKey() bool { return c.key != nil }
 
 // NextGeneration records that the consumer of tasks was created again, maybe
-// with its stream. Messages of the earlier consumer must not be acknowledged,
-// because other messages may have their sequence numbers now.
+// with its stream. Then messages of the earlier consumer must not be
+// acknowledged, because new messages may have the same sequence numbers.
 func (c *Conn) NextGeneration() { c.generation.Add(1) }

@@ -1,7 +1,7 @@
-// Package jet is a connection of a client, a worker or an inspector to the
-// servers of a cluster, which are NATS servers with JetStream. It transfers
-// messages. It does not use their content: calls, slots and attempts of tasks
-// are in packages client and worker.
+// Package jet connects a client, a worker or an inspector to the servers of a
+// cluster, which are NATS servers with JetStream. It transfers messages, and
+// does not use their content: calls, slots and attempts of tasks are in
+// packages client and worker.
 //
 //	                    Conn                           servers
 //	Publish --------> message + note ---------------->  a stream
@@ -21,6 +21,5 @@
 //	retry.go                     which errors are transient, and how long to retry
 //	sync.go                      goroutines and events
 //
-// Clients, workers and inspectors use it. The formats of the messages are
-// those of package wire.
+// Package wire has the formats of the messages.
 package jet

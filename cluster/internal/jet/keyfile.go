@@ -80,7 +80,7 @@ func (c *Conn) loadCertificates(text []byte) error {
 		return nil
 	}
 	if c.Authority == nil {
-		return errors.New("the certificate of the authority is missing, which the certificate of the key needs")
+		return errors.New("the certificate of the authority is missing, so the certificate of the key cannot be verified")
 	}
 	_, err := wire.VerifyCertificate(c.Authority, c.certificate, c.Public)
 	return err

@@ -11,10 +11,11 @@ import (
 // acknowledgment. When the acknowledgment arrives, OnAck or OnNack is called
 // with the note of the message. The note says what the message is about: it is
 // a call, the key of a task, or a value for cancellations. The note is not
-// sent: a header for it would cause a fifth of all allocations of a task.
+// sent. If it were a header of the message, a fifth of all allocations of a
+// task would be for this header.
 //
-// Publish stores the note before it publishes the message, so the
-// acknowledgment finds the note.
+// Publish stores the note before it publishes the message, so the note is
+// stored when the acknowledgment arrives.
 
 // RetryDelay is the time between an error and the call of OnNack, which usually
 // publishes the message again.
@@ -30,9 +31,9 @@ func (c *Conn) Publish(msg *nats.Msg, note any) {
 	}
 }
 
-// nacked calls OnNack for a message that was not stored. It uses another
-// goroutine, because package nats may call nacked with a lock that publishing
-// needs.
+// nacked calls OnNack for a message that was not stored. It calls OnNack on
+// another goroutine, because package nats may call nacked while it holds a
+// lock, and OnNack may publish, which needs the lock.
 func (c *Conn) nacked(msg *nats.Msg, why error) {
 	if note := c.TakeNote(msg); note != nil && c.OnNack != nil {
 		time.AfterFunc(RetryDelay, func() { c.OnNack(msg, note, why) })

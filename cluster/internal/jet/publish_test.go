@@ -9,8 +9,9 @@ import (
 	"concert/cluster/server"
 )
 
-// TestPublish_InOnNack: OnNack may publish another message. The library calls
-// its handler with a lock that Publish needs.
+// TestPublish_InOnNack: if OnNack publishes another message, the publication
+// must not block. Package nats calls its error handler while it holds a lock
+// that Publish needs.
 func TestPublish_InOnNack(t *testing.T) {
 	s, err := server.New(nil)
 	if err != nil {
@@ -33,7 +34,7 @@ func TestPublish_InOnNack(t *testing.T) {
 		}
 		told <- note
 	}
-	if _, err := c.NC.SubscribeSync("silence"); err != nil { // it receives the message and does not answer
+	if _, err := c.NC.SubscribeSync("silence"); err != nil { // this subscription receives the messages and does not answer
 		t.Fatal(err)
 	}
 	c.Publish(&nats.Msg{Subject: "silence"}, "first")

@@ -15,11 +15,11 @@ import (
 
 // Pull requests messages without package jetstream. That package treats an
 // empty message with the header Status as a status of the servers. A client can
-// publish such a message, or one with a damaged header, and so could end the
-// requests of workers. Pull does not read headers of messages. It distinguishes
-// them from a status by the reply subject for acknowledgments, which a status
-// does not have. Only the servers can publish to the inbox of a request. See
-// ADR-13 of NATS, "pull consumers".
+// publish such a message, or a message with a damaged header, and so could end
+// the requests of workers. Pull does not read the headers of messages. A
+// message has a reply subject for its acknowledgment, and a status has none: so
+// Pull distinguishes them. Only the servers can publish to the inbox of a
+// request. See ADR-13 of NATS, "pull consumers".
 
 // Message is a message of a stream, as a consumer delivers it.
 type Message struct {
@@ -69,9 +69,10 @@ func (m *Message) DropContent() { m.Msg.Data, m.Msg.Header = nil, nil }
 // Size returns the approximate size of the message in memory, in bytes.
 func (m *Message) Size() int64 { return int64(m.Msg.Size()) }
 
-// Ack sends an acknowledgment. If it does not arrive, the lease of the message
-// ends. Ack does nothing if the message is from an earlier generation of the
-// consumer, because another message may have its sequence number now.
+// Ack sends an acknowledgment. If the acknowledgment does not arrive, the
+// servers deliver the message again when its lease ends. Ack does nothing if
+// the message is from an earlier generation of the consumer, because another
+// message may have its sequence number now.
 func (r *Receipt) Ack(word string) {
 	if r.generation == r.conn.generation.Load() {
 		r.conn.NC.Publish(r.reply, []byte(word))
@@ -104,9 +105,9 @@ type PullRequest struct {
 // servers did not end the request in time, or if the connection was lost.
 //
 // If this process or a server got no CPU time for seconds, messages can arrive
-// after Pull has returned. No other worker would receive them until their
+// after Pull has returned. Without late, they would have no worker until their
 // leases end. So Pull calls late with each such message, on another goroutine,
-// until a lease has passed. late may be nil if the consumer is not used again.
+// for the time of a lease. late may be nil if the consumer is not used again.
 func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest, take, late func(*Message)) error {
 	if !c.NC.IsConnected() { // a request that is sent when the connection is restored would end at once, and its tasks would have no worker until their leases end
 		return nats.ErrDisconnected
@@ -152,10 +153,11 @@ func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest,
 // remaining counts the messages of a request that have not arrived.
 //
 // A status can overtake messages: if a consumer has replicas, its server sends
-// a status at once, but a message only after the other servers know of it. So a
-// request ends when the status has arrived and the number of messages in the
-// status has arrived. If Pull ended the request earlier, a message that arrives
-// later would have no worker until its lease ends.
+// a status at once, but sends a message only after the other servers have
+// recorded the delivery. The status contains the number of requested messages
+// that the servers have not sent. So a request ends when the status and all
+// other messages have arrived. If Pull ended the request earlier, a message
+// that arrives later would have no worker until its lease ends.
 type remaining struct {
 	messages int   // number of requested messages that have not arrived
 	unsent   int   // number of these messages that the servers will not send
@@ -269,7 +271,7 @@ func (r *CancelReader) Read(ctx context.Context, take func(subject string, m *na
 // readBatch reads up to BatchSize messages, and returns their number.
 func (r *CancelReader) readBatch(ctx context.Context, take func(subject string, m *nats.Msg)) (n int, err error) {
 	if r.consumer == "" {
-		create, cancel := outlive(ctx, deleteTimeout) // if ctx ends, the name is still needed to delete the consumer
+		create, cancel := outlive(ctx, deleteTimeout) // if ctx ends now, the name is needed to delete the consumer
 		r.consumer, err = r.conn.cancelConsumer(create)
 		cancel()
 		if err != nil {

@@ -11,8 +11,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestPull_LateMessages: messages that arrive after their request has timed out
-// are received, because no other worker gets them before their lease ends.
+// TestPull_LateMessages: if messages arrive after their request has timed out,
+// Pull must call late with them, because no other worker gets them before their
+// leases end. If the consumer was created again in the meantime, it must drop
+// them.
 func TestPull_LateMessages(t *testing.T) {
 	t.Parallel()
 	a, own := newServer(t)
@@ -31,7 +33,7 @@ func TestPull_LateMessages(t *testing.T) {
 			}
 		}
 	}
-	// The test delays requests: they go to a subject that it subscribes to.
+	// The requests go to a subject of the test, which forwards them later.
 	c := dial(t, a)
 	api := c.api
 	c.api = "SLOW."
@@ -65,22 +67,23 @@ func TestPull_LateMessages(t *testing.T) {
 	for seq := uint64(1); seq <= 3; seq++ {
 		m := <-late
 		if m.Meta.Sequence.Stream != seq || string(m.Data()) != "task" {
-			t.Errorf("late message %d is %d, %q", seq, m.Meta.Sequence.Stream, m.Data())
+			t.Errorf("late message %d has the sequence number %d and the content %q", seq, m.Meta.Sequence.Stream, m.Data())
 		}
 		m.Ack(AckDone)
 	}
 	forward := pull()
-	c.generation.Add(1) // now the consumer is another one, with other numbers
+	c.generation.Add(1) // as if the consumer had been created again, with other sequence numbers
 	put(1)
 	forward()
 	c.Close() // returns when no message is being received
 	if len(early) > 0 || len(late) > 0 {
-		t.Errorf("%d messages early, and %d of another consumer late", len(early), len(late))
+		t.Errorf("Pull received %d messages in time, and %d late messages of an earlier consumer; want none", len(early), len(late))
 	}
 }
 
-// TestPull_MessagesAfterStatus: messages that arrive after the status that ends
-// their request are received. Servers with replicas send both in this order.
+// TestPull_MessagesAfterStatus: if the status of a request arrives before
+// messages of the request, Pull must wait for these messages. Servers with
+// replicas send in this order.
 func TestPull_MessagesAfterStatus(t *testing.T) {
 	a, own := newServer(t)
 	stream, err := own.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
@@ -131,15 +134,15 @@ func TestPull_MessagesAfterStatus(t *testing.T) {
 			got := 0
 			err = c.Pull(t.Context(), "S", "C", PullRequest{N: 3, Bytes: 1 << 20, Expires: time.Minute}, func(*Message) { got++ }, nil)
 			if got != row.want || err != nil {
-				t.Errorf("pull takes %d messages, %v, want %d", got, err, row.want)
+				t.Errorf("Pull received %d messages, error %v, want %d messages", got, err, row.want)
 			}
 		})
 	}
 }
 
-// TestReceive_StatusFirst: messages that arrive after the status that ends
-// their request are received. A status with the number of unsent messages can
-// overtake messages that the servers replicate first.
+// TestReceive_StatusFirst: if the status of a request overtakes messages, the
+// request must be over only when all messages that the servers have sent have
+// arrived. The status contains the number of messages that they have not sent.
 func TestReceive_StatusFirst(t *testing.T) {
 	const none = ""
 	status := func(code, pending string) *nats.Msg {
@@ -158,9 +161,9 @@ func TestReceive_StatusFirst(t *testing.T) {
 		{"the status is last", []*nats.Msg{task(), task(), status("408", "1")}, 2},
 		{"the status is between", []*nats.Msg{task(), status("408", "1"), task()}, 2},
 		{"the status is first", []*nats.Msg{status("408", "1"), task(), task()}, 2},
-		{"all are sent", []*nats.Msg{status("409", "0"), task(), task(), task()}, 3},
-		{"none is sent", []*nats.Msg{status("408", "3")}, 0},
-		{"more is not sent than was asked for", []*nats.Msg{status("408", "9")}, 0},
+		{"all were sent", []*nats.Msg{status("409", "0"), task(), task(), task()}, 3},
+		{"none was sent", []*nats.Msg{status("408", "3")}, 0},
+		{"the number is larger than the request", []*nats.Msg{status("408", "9")}, 0},
 		{"the status has no number", []*nats.Msg{task(), status("404", none)}, 1},
 		{"the number is negative", []*nats.Msg{task(), status("408", "-1")}, 1},
 		{"the number is a word", []*nats.Msg{task(), status("408", "many")}, 1},
@@ -169,14 +172,14 @@ func TestReceive_StatusFirst(t *testing.T) {
 			c, left, n := new(Conn), remaining{messages: 3}, 0
 			for i, m := range consumer.answer {
 				if !left.expected() {
-					t.Errorf("over before answer %d", i)
+					t.Errorf("the request is over before answer %d", i)
 				}
 				if err := c.receive(m, &left, func(*Message) { n++ }); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if left.expected() || left.err != nil || n != consumer.want {
-				t.Errorf("more is to come: %t; error %v; %d messages, want %d", left.expected(), left.err, n, consumer.want)
+				t.Errorf("more messages expected: %t, error %v, %d messages; want false, <nil>, %d messages", left.expected(), left.err, n, consumer.want)
 			}
 		})
 	}

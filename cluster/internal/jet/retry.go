@@ -16,12 +16,12 @@ const (
 	startTimeout   = 30 * time.Second // timeout of RetryUntilDeadline
 )
 
-// RetryUntilDeadline calls step until it returns nil or a permanent error. The
-// error is transient if no server answers, because the servers are electing a
-// leader or are busy, or if the streams do not exist. When ctx ends or
-// startTimeout is over, it returns the error of step. If the servers report
-// that the key does not permit the request, it returns a refusal. step must be
-// safe to repeat.
+// RetryUntilDeadline calls step until it returns nil or a permanent error. An
+// error is transient if the streams do not exist, or if no server answers: the
+// servers elect a leader, or are busy. When ctx ends or startTimeout is over,
+// RetryUntilDeadline returns the error of step. If the servers report that the
+// key does not permit the request, it returns a refusal. step must be safe to
+// repeat.
 func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -72,9 +72,9 @@ func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context
 }
 
 // Permanent reports whether a retry cannot cure an error: a server has returned
-// the error, the requested value does not exist, the connection was closed by
-// this program, or the message is too large. All other errors are those of a
-// broken connection, which have many types.
+// the error, and it is not transient; the requested value does not exist; this
+// program has closed the connection; or the message is too large. All other
+// errors, which have many types, are those of a broken connection.
 func Permanent(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && !wire.Transient(err) || errors.Is(err, ErrAbsent) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)

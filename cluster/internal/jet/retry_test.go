@@ -13,8 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestRetryUntilDeadline_SilentServers: servers that do not answer are asked
-// again until the deadline. An answer that refuses ends the attempts.
+// TestRetryUntilDeadline_SilentServers: while the servers do not answer, the
+// request must be repeated until the deadline. If they answer with a permanent
+// error, the attempts must end.
 func TestRetryUntilDeadline_SilentServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		no := errors.New("no")
@@ -31,7 +32,7 @@ func TestRetryUntilDeadline_SilentServers(t *testing.T) {
 		}
 		start := time.Now()
 		if err := new(Conn).RetryUntilDeadline(t.Context(), busy(2, nil)); err != nil || n != 3 || time.Since(start) < 2*RequestTimeout {
-			t.Errorf("%v, asked %d times in %v", err, n, time.Since(start))
+			t.Errorf("%v after %d attempts in %v", err, n, time.Since(start))
 		}
 		if err := new(Conn).RetryUntilDeadline(t.Context(), busy(1, no)); err != no || n != 2 {
 			t.Errorf("%v, asked %d times", err, n)
@@ -50,8 +51,9 @@ func TestRetryUntilDeadline_SilentServers(t *testing.T) {
 	})
 }
 
-// TestRetryTransient_ServersAway: the attempts continue while the servers are
-// away, and end with the context or a permanent error.
+// TestRetryTransient_ServersAway: while the servers cannot be reached, the
+// attempts must continue. They must end when the context ends, or after a
+// permanent error.
 func TestRetryTransient_ServersAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, n := time.Now(), 0
@@ -72,7 +74,7 @@ func TestRetryTransient_ServersAway(t *testing.T) {
 		n = 0
 		err = new(Conn).RetryTransient(t.Context(), func(context.Context) error {
 			if n++; n < 3 {
-				return io.ErrClosedPipe // of a connection that breaks
+				return io.ErrClosedPipe // as from a connection that breaks
 			}
 			return nil
 		})
@@ -92,8 +94,8 @@ func TestRetryTransient_ServersAway(t *testing.T) {
 	})
 }
 
-// TestRefuse_EndsWaits: a refusal by the servers ends the calls that wait for
-// an answer, and does not affect later calls.
+// TestRefuse_EndsWaits: a refusal by the servers must end all requests that
+// wait for an answer, and must not affect later requests.
 func TestRefuse_EndsWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := new(Conn)
@@ -117,7 +119,7 @@ func TestRefuse_EndsWaits(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		if len(c.refusals) > 0 {
-			t.Errorf("%d callers are still registered", len(c.refusals))
+			t.Errorf("%d requests are still registered, want 0", len(c.refusals))
 		}
 	})
 }

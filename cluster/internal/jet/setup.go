@@ -35,7 +35,7 @@ func (c *Conn) EnsureSetup(ctx context.Context, roles ...string) error {
 }
 
 // EnsureSetupAgain creates streams and buckets that were lost. If the servers
-// require keys, they do it themselves.
+// require keys, they create them themselves.
 func (c *Conn) EnsureSetupAgain(ctx context.Context) error {
 	if c.key != nil {
 		return nil
@@ -115,8 +115,8 @@ func (c *Conn) SessionConsumer(ctx context.Context, stream, client, session stri
 }
 
 // TaskConsumer creates the consumer by which the workers of a capability set
-// receive their tasks, if it is missing. It returns when the consumer was
-// created, by the servers' clock.
+// receive their tasks, if the consumer is missing. The result is the time at
+// which the consumer was created, by the servers' clock.
 func (c *Conn) TaskConsumer(ctx context.Context, set *wire.CapabilitySet) (created time.Time, err error) {
 	if c.key != nil {
 		w, err := c.handshake(ctx, wire.Handshake{Capabilities: set})

@@ -6,15 +6,15 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Times are times that clients and workers of a cluster agree on. Only tests
-// use other ones than DefaultTimes.
+// Times must be the same in all clients and workers of a cluster. Only tests
+// use other values than those of DefaultTimes.
 type Times struct {
 	// HeartbeatPeriod is the time between two heartbeats of a worker. A worker
 	// that sends no heartbeat for WorkerTimeout counts as lost.
 	HeartbeatPeriod, WorkerTimeout time.Duration
 	// Lease is the time after which the servers deliver a task to another
-	// worker, unless its worker renews the lease. Workers renew leases after a
-	// third of this time.
+	// worker, unless the worker that has the task renews the lease. Workers
+	// renew leases after a third of this time.
 	Lease time.Duration
 }
 

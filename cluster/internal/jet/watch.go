@@ -48,11 +48,11 @@ func (f *Watched) end(ctx context.Context) {
 // After that, until life ends, take is called with each new message. The calls
 // never overlap.
 //
-// A new message usually arrives at once, through a subscription. It
-// arrives at the latest MaxPause plus the duration of one read after the stream
-// has stored it. This does not depend on the order in which its publisher, the
-// servers and this program act. While the servers cannot be reached, the time
-// does not count. The steps:
+// A new message usually arrives at once, through a subscription. In the worst
+// case, a read finds the message: then the time from the moment when the stream
+// stores it is MaxPause plus the duration of the read. This time does not
+// depend on the order in which the publisher, the servers and this program act.
+// The time for which the servers cannot be reached does not count. The steps:
 //
 //  1. Watch subscribes to the subjects.
 //  2. It reads the stream.
@@ -74,9 +74,9 @@ func (f *Watched) end(ctx context.Context) {
 // take may be called several times with one message, and with an old message of
 // a subject after a newer one: the subscription may deliver the newer message
 // before it is stored, and a read may return the old one after that. If the
-// order matters, the messages must contain it. A published message may never be
-// stored, if servers are lost at that moment. So the publisher must repeat a
-// message that is not acknowledged.
+// order matters, the messages must contain a number. If servers are lost at the
+// wrong moment, they never store a published message. So the publisher must
+// repeat a message that is not acknowledged.
 func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string, value []byte, gone bool)) error {
 	changes := make(chan *nats.Msg, maxBufferedChanges)
 	missed := c.missed.Wait()
@@ -124,8 +124,8 @@ func (c *Conn) reread(life context.Context, missed <-chan struct{}, f Watched, g
 		case <-next.C:
 			pause = min(2*pause, f.MaxPause)
 		case <-missed:
-			// Pause first. Otherwise a client that floods the subscription
-			// could cause reads without a pause.
+			// Pause before the read. Otherwise a client that floods the
+			// subscription could cause reads without a pause.
 			next.Reset(max(0, first-time.Since(last)))
 			select {
 			case <-next.C:

@@ -13,8 +13,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// newServer returns access to a server in this process with all streams, and a
-// connection of the test to it. Both are closed at the end of the test.
+// newServer returns access to a new server in this process, with all streams,
+// and a connection to the server. Both are closed at the end of the test.
 func newServer(t *testing.T) (Access, *Conn) {
 	t.Helper()
 	a := Access{InProcess: jettest.NewServer(t)}
@@ -33,9 +33,9 @@ func dial(t *testing.T, a Access) *Conn {
 	return consumer
 }
 
-// TestConn_WatchStoredLate: Watch passes on messages that the servers deliver
-// before it has subscribed and store after it has read. The rows are all
-// streams that are watched, each with its reader.
+// TestConn_WatchStoredLate: if the servers deliver a message before Watch
+// subscribes, and store it after the first read, Watch must call take with it.
+// Each row is a stream that clients or workers watch, with its Reader.
 func TestConn_WatchStoredLate(t *testing.T) {
 	for _, row := range []struct {
 		stream, prefix string
@@ -69,8 +69,8 @@ func TestConn_WatchStoredLate(t *testing.T) {
 	}
 }
 
-// TestConn_WatchReadHangs: a read that does not end delays no published
-// message, and a read that fails is repeated.
+// TestConn_WatchReadHangs: if a read fails, it must be repeated. If a read does
+// not end, published messages must arrive in the meantime.
 func TestConn_WatchReadHangs(t *testing.T) {
 	a, own := newServer(t)
 	c := dial(t, a)
@@ -85,7 +85,7 @@ func TestConn_WatchReadHangs(t *testing.T) {
 				return nil
 			case 2:
 				close(failed)
-				return errors.New("it fails")
+				return errors.New("the read fails")
 			}
 			close(hangs)
 			<-ctx.Done()
@@ -110,8 +110,8 @@ func TestConn_WatchReadHangs(t *testing.T) {
 	<-closed
 }
 
-// TestCancelReader_ConsumerGone: the reader passes on each message once, and
-// all of them again when its consumer is gone.
+// TestCancelReader_ConsumerGone: the reader must read each message once. If its
+// consumer was deleted, it must read all messages again.
 func TestCancelReader_ConsumerGone(t *testing.T) {
 	_, own := newServer(t)
 	r := NewCancelReader(own)
@@ -148,16 +148,16 @@ func TestCancelReader_ConsumerGone(t *testing.T) {
 	expect("a full batch", BatchSize)
 	expect("nothing new", 0)
 	put(2)
-	expect("two new ones", 2)
+	expect("two new messages", 2)
 	if err := own.JS.DeleteConsumer(t.Context(), wire.CancelStream, r.consumer); err != nil {
 		t.Fatal(err)
 	}
-	expect("without the consumer", BatchSize+2)
-	expect("and then", 0)
+	expect("after the consumer was deleted", BatchSize+2)
+	expect("nothing new after that", 0)
 }
 
-// TestCancelReader_ReadEnds: no consumer remains, whenever the context of a
-// read ends, even while the servers create the consumer.
+// TestCancelReader_ReadEnds: whenever the context of a read ends, even while
+// the servers create the consumer, no consumer may remain.
 func TestCancelReader_ReadEnds(t *testing.T) {
 	_, own := newServer(t)
 	for i := range 100 {
@@ -172,6 +172,6 @@ func TestCancelReader_ReadEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := stream.CachedInfo().State.Consumers; n != 0 {
-		t.Errorf("%d consumers are left", n)
+		t.Errorf("%d consumers remain, want 0", n)
 	}
 }

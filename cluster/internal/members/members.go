@@ -40,7 +40,7 @@ type View struct {
 	mu          sync.Mutex
 	sets        map[string]wire.CapabilitySet // guarded by mu: by name
 	members     map[string]member             // guarded by mu: by id
-	bySignature map[string][]string           // guarded by mu: names of the sets that have a function, by its name and the digest of its signature
+	bySignature map[string][]string           // guarded by mu: names of the sets that have a function, by the function's name and the digest of its signature
 	capacities  map[string]capacity           // guarded by mu: workers and slots in members, by capability set
 	removed     recent.Set[string]            // guarded by mu: ids of workers that have deregistered; an id is never used again
 
@@ -61,7 +61,7 @@ type member struct {
 const (
 	maxSlots     = 1 << 20          // maximum number of slots of a worker; more are ignored
 	maxRemoved   = 1 << 12          // maximum size of View.removed
-	maxReadPause = 30 * time.Second // maximum pause between two reads; it may be long, because workers repeat heartbeats, and lookUpSets requests unknown sets
+	maxReadPause = 30 * time.Second // maximum pause between two reads of a bucket; it may be long, because workers repeat heartbeats, and lookUpSets requests unknown sets
 )
 
 // NewView returns an empty View. The View calls onChange when workers, slots or
@@ -76,8 +76,8 @@ func NewView(times jet.Times, changed func()) *View {
 // Watch keeps the View up to date until life ends. It returns when the View has
 // the existing workers.
 //
-// The View has a worker as soon as one of its heartbeats arrives, and at the
-// latest maxReadPause after the servers have stored a heartbeat. If the
+// A worker is in the View as soon as a heartbeat of the worker arrives, and at
+// the latest maxReadPause after the servers have stored a heartbeat. If the
 // capability set of the worker is unknown, lookUpSets requests it from the
 // servers.
 func (v *View) Watch(ctx, life context.Context, l *jet.Conn) error {
@@ -204,8 +204,8 @@ func (v *View) addHeartbeat(id string, text []byte, gone bool) {
 
 // removeSilent removes workers that have sent no heartbeat for WorkerTimeout.
 // It checks every HeartbeatPeriod. If this process got no CPU time for a while,
-// it skips one check, so that the heartbeats that have arrived in this time are
-// read first.
+// removeSilent skips one check. Then the View first receives the heartbeats
+// that have arrived in this time.
 func (v *View) removeSilent(life context.Context) {
 	tick := time.NewTicker(v.times.HeartbeatPeriod)
 	defer tick.Stop()
@@ -238,7 +238,8 @@ func (v *View) removeSilent(life context.Context) {
 }
 
 // countLocked adds a worker to the capacity of its capability set, or removes
-// it if n is -1. So a heartbeat takes the same time for any number of workers.
+// the worker if n is -1. Because of these sums, a heartbeat takes the same time
+// for any number of workers.
 func (v *View) countLocked(w Heartbeat, n int) {
 	s := v.capacities[w.Capabilities]
 	s.workers += n

@@ -12,9 +12,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestView_Stalled: a process that had no processor for a while does not count
-// workers as gone that were not silent: it only has not read their heartbeats
-// yet.
+// TestView_Stalled: if this process gets no CPU time for a while, it must not
+// remove workers whose heartbeats it has not read yet. It must still remove
+// workers that are silent after that.
 func TestView_Stalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stall atomic.Int64
@@ -27,30 +27,31 @@ func TestView_Stalled(t *testing.T) {
 		time.Sleep(wire.WorkerTimeout - wire.HeartbeatPeriod)
 		says("there", 1)
 		stall.Store(int64(2 * wire.WorkerTimeout))
-		time.Sleep(2 * wire.HeartbeatPeriod) // removeSilent has found that one is gone, and stalls
+		time.Sleep(2 * wire.HeartbeatPeriod) // removeSilent removes the worker "gone", and then stalls
 		if v.Alive("gone") {
-			t.Error("a silent worker is not gone")
+			t.Error("a silent worker was not removed")
 		}
-		time.Sleep(2 * wire.WorkerTimeout) // it has checked again
+		time.Sleep(2 * wire.WorkerTimeout) // removeSilent continues
 		synctest.Wait()
 		if v.Slots() != 1 {
-			t.Error("a worker is gone although nothing could be read of it")
+			t.Error("a worker was removed although this process could not read its heartbeats")
 		}
 		stall.Store(0)
 		says("there", 2)
 		time.Sleep(wire.WorkerTimeout - time.Second)
 		if !v.Alive("there") || v.Slots() != 1 {
-			t.Error("a worker is gone before it was silent for long enough")
+			t.Error("a worker was removed before WorkerTimeout was over")
 		}
 		time.Sleep(2*wire.HeartbeatPeriod + time.Second)
 		if v.Slots() != 0 {
-			t.Error("a silent worker is never gone")
+			t.Error("a silent worker was not removed after the stall")
 		}
 	})
 }
 
-// TestView: the counts are correct while workers come, change, go and become
-// silent. The test counts all workers for comparison.
+// TestView: after any sequence of events, the sums of workers and slots must be
+// equal to the sums over all workers. In the random events, workers appear,
+// change, deregister and become silent.
 func TestView(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := NewView(jet.DefaultTimes(), func() {})
@@ -58,7 +59,7 @@ func TestView(t *testing.T) {
 		go v.removeSilent(life)
 		rng := rand.New(rand.NewPCG(1, 2))
 		for i := range 5000 {
-			id := fmt.Sprint("worker", i/250*20+rng.IntN(40)) // none returns after its end
+			id := fmt.Sprint("worker", i/250*20+rng.IntN(40)) // no worker returns after its end
 			text, err := wire.Marshal(&Heartbeat{Capabilities: fmt.Sprint("contract", rng.IntN(5)), Slots: rng.IntN(8), Draining: rng.IntN(4) == 0, Number: uint64(i + 1)})
 			if err != nil {
 				t.Fatal(err)

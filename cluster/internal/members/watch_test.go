@@ -13,8 +13,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestView_WatchStoredLate: a client receives the functions of a worker, even
-// if the servers store them after it has read.
+// TestView_WatchStoredLate: if the servers store a capability set after the
+// first read, and do not deliver it to subscribers, the View must still get it.
 func TestView_WatchStoredLate(t *testing.T) {
 	a, own := newServer(t)
 	put := jettest.LateStore(t, own.JS, wire.BucketStream(wire.CapabilityBucket), wire.BucketPrefix(wire.CapabilityBucket))
@@ -63,8 +63,9 @@ func names(v *View, function string) (all []string) {
 	return all
 }
 
-// TestView_LookUpSets: if a worker has an unknown capability set, the servers
-// are asked for it at once, and repeatedly until they have it.
+// TestView_LookUpSets: if a worker has an unknown capability set, the View must
+// request the set from the servers at once, and repeat the request until they
+// have the set.
 func TestView_LookUpSets(t *testing.T) {
 	t.Run("pauses", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -119,8 +120,9 @@ func TestView_LookUpSets(t *testing.T) {
 	})
 }
 
-// TestView_OldHeartbeat: an old heartbeat of a worker does not replace a newer
-// one, in whatever order they arrive.
+// TestView_OldHeartbeat: if heartbeats of a worker arrive in another order, an
+// old heartbeat must not replace a newer one, and must not keep the worker
+// alive.
 func TestView_OldHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := NewView(jet.DefaultTimes(), func() {})
@@ -134,36 +136,36 @@ func TestView_OldHeartbeat(t *testing.T) {
 			}
 		}
 		says(2, 3, false)
-		expect("the second advert", 3)
+		expect("heartbeat 2", 3)
 		says(1, 5, false)
-		expect("the first one, late", 3)
+		expect("heartbeat 1, late", 3)
 		says(3, 3, true)
-		expect("the third one", 0)
+		expect("heartbeat 3, of a draining worker", 0)
 		time.Sleep(wire.WorkerTimeout - time.Second)
 		says(3, 3, true)
 		says(2, 3, false)
-		expect("the second one, read again", 0)
+		expect("heartbeat 2, read again", 0)
 		if !v.Alive("worker") {
-			t.Error("the worker is gone before it was silent for long enough")
+			t.Error("the worker was removed before WorkerTimeout was over")
 		}
 		time.Sleep(2 * time.Second)
 		if v.Alive("worker") {
-			t.Error("an advert that was read again has kept the worker alive")
+			t.Error("a heartbeat that was read again has kept the worker alive")
 		}
 		says(4, 3, false)
-		expect("the fourth one", 3)
+		expect("heartbeat 4", 3)
 		v.addHeartbeat("worker", nil, true)
-		expect("after its end", 0)
+		expect("after the worker has deregistered", 0)
 		says(5, 3, false)
-		expect("an advert after its end", 0)
+		expect("a heartbeat after that", 0)
 		v.addHeartbeat("other", advertised(t, Heartbeat{Capabilities: "c", Slots: 2}), false)
 		v.addHeartbeat("other", advertised(t, Heartbeat{Capabilities: "c", Slots: 1}), false)
-		expect("a worker that does not count its adverts", 1)
+		expect("a worker whose heartbeats have no numbers", 1)
 	})
 }
 
-// newServer returns access to a server in this process with all streams, and a
-// connection of the test to it. Both are closed at the end of the test.
+// newServer returns access to a new server in this process, with all streams,
+// and a connection to the server. Both are closed at the end of the test.
 func newServer(t *testing.T) (jet.Access, *jet.Conn) {
 	t.Helper()
 	a := jet.Access{InProcess: jettest.NewServer(t)}

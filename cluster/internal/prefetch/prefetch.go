@@ -1,6 +1,7 @@
 // Package prefetch decides how many tasks of quick functions are sent to a
-// worker in advance, so that the worker need not wait for the next task. Both
-// clients, which send tasks, and workers, which request them, use it.
+// worker in advance, so that the worker need not wait for the next task.
+// Clients use it when they send tasks, and workers use it when they request
+// tasks.
 package prefetch
 
 import "time"
@@ -27,8 +28,8 @@ func Calls(mean time.Duration) int {
 }
 
 // Mean returns the moving mean of run times after the measurement d. mean is
-// the previous value, and 0 before the first measurement. The result is never
-// 0.
+// the previous result of Mean, or 0 before the first measurement. The result is
+// never 0.
 func Mean(mean, d time.Duration) time.Duration {
 	if mean == 0 {
 		mean = d

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestSet_SameAsList compares a Set with a list.
+// TestSet_SameAsList: after random calls of Add, a Set must have the same keys
+// as a list of the keys that were added last.
 func TestSet_SameAsList(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for most := range 6 {
@@ -22,7 +23,7 @@ func TestSet_SameAsList(t *testing.T) {
 			}
 			for k := range 2 * most {
 				if r.Has(k) != slices.Contains(list, k) {
-					t.Fatalf("of %d, %d is in it: %v; want %v", most, k, r.Has(k), list)
+					t.Fatalf("Max %d: Has(%d) = %v; want the keys %v", most, k, r.Has(k), list)
 				}
 			}
 		}

@@ -14,9 +14,10 @@ func mustMode[M any](m M, err error) M {
 	return m
 }
 
-// Marshal encodes a rare message as CBOR.
+// Marshal encodes a message as CBOR. It is for rare messages; messages.go has
+// the format of the messages of each task.
 func Marshal(v any) ([]byte, error) { return encoder.Marshal(v) }
 
-// Unmarshal decodes a message of Marshal. It limits nesting, because these
-// messages contain no values of users.
+// Unmarshal decodes a message of Marshal. It refuses deeply nested messages.
+// This is safe, because these messages contain no values of users.
 func Unmarshal(b []byte, v any) error { return decoder.Unmarshal(b, v) }

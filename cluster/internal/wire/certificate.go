@@ -36,8 +36,9 @@ func Certify(authority crypto.Signer, role, key string) ([]byte, error) {
 	return append([]byte(role+" "), signature...), nil
 }
 
-// certifiedText returns the text that the authority signs. No other text that
-// it signs has this prefix: an X.509 certificate begins with the byte 0x30.
+// certifiedText returns the text that the authority signs. The authority signs
+// no other text with this prefix: an X.509 certificate begins with the byte
+// 0x30.
 func certifiedText(role, key string) []byte {
 	return fmt.Appendf(nil, "concert: the key %s has the role %s", key, role)
 }

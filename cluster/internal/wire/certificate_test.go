@@ -42,9 +42,9 @@ func certify(t testing.TB, authority *ecdsa.PrivateKey, role, key string) []byte
 	return c
 }
 
-// TestVerifier_Certificate: a worker accepts the tasks of clients and admins
-// that its authority has certified, in whatever order it checks them, and no
-// other tasks.
+// TestVerifier_Certificate: a Verifier must accept the tasks of clients and
+// admins whose keys its authority has certified, and no other tasks. The tasks
+// that it has verified before must not matter.
 func TestVerifier_Certificate(t *testing.T) {
 	authority, other := newAuthority(t), newAuthority(t)
 	pair, public := newKey(t)
@@ -97,8 +97,8 @@ func TestVerifier_Certificate(t *testing.T) {
 	}
 }
 
-// TestVerifier_CertificateOnce: the certificate of a client is checked once for
-// many tasks.
+// TestVerifier_CertificateOnce: for several tasks of a client, the certificate
+// must be verified only once.
 func TestVerifier_CertificateOnce(t *testing.T) {
 	authority := newAuthority(t)
 	pair, public := newKey(t)
@@ -121,12 +121,12 @@ func TestVerifier_CertificateOnce(t *testing.T) {
 	if err := open(); err != nil {
 		t.Fatal(err)
 	}
-	v.Authority = &newAuthority(t).PublicKey // which has not certified it
+	v.Authority = &newAuthority(t).PublicKey // this authority has not signed the certificate
 	if err := open(); err != nil {
-		t.Errorf("the certificate is checked again: %v", err)
+		t.Errorf("the certificate was verified again: %v", err)
 	}
 	v.verified, v.old = nil, nil
 	if err := open(); err == nil {
-		t.Error("the certificate is not checked")
+		t.Error("a certificate of another authority was accepted")
 	}
 }

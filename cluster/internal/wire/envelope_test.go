@@ -11,6 +11,9 @@ import (
 	"concert/executor"
 )
 
+// TestEnvelope: Open must return the task that was encoded. If the message was
+// changed, is for another subject, or is signed by another key, Open must
+// return an error.
 func TestEnvelope(t *testing.T) {
 	key, err := nkeys.CreateUser()
 	if err != nil {
@@ -28,11 +31,11 @@ func TestEnvelope(t *testing.T) {
 	verifier := &Verifier{}
 	got, err := verifier.Open(msg, subject, true)
 	if err != nil || !reflect.DeepEqual(got, e) {
-		t.Errorf("open() = %+v, %v; want %+v", got, err, e)
+		t.Errorf("Open = %+v, %v; want %+v", got, err, e)
 	}
 	plain := seal1(t, e, subject, nil)
 	if got, err := verifier.Open(plain, subject, false); err != nil || !reflect.DeepEqual(got, e) {
-		t.Errorf("open() of what is not signed = %+v, %v", got, err)
+		t.Errorf("Open of a message without a signature = %+v, %v; want the task", got, err)
 	}
 	forged := e
 	forged.ID.Client = stranger
@@ -41,18 +44,18 @@ func TestEnvelope(t *testing.T) {
 		msg     []byte
 		subject string
 	}{
-		"not signed":              {plain, subject},
-		"for another contract":    {msg, TaskSubject("another", public)},
-		"in another one's name":   {byAnother, subject},
-		"signature left out":      {msg[:len(msg)-signatureBytes], subject},
-		"cut":                     {msg[:len(msg)-1], subject},
-		"empty":                   {nil, subject},
-		"of an unknown version":   {append([]byte{2}, msg[1:]...), subject},
-		"with unknown flags":      {append([]byte{1, 3}, msg[2:]...), subject},
-		"signed and nothing else": {append([]byte{1, 1}, make([]byte, signatureBytes-1)...), subject},
-		"of none":                 {append(append([]byte{}, msg[:len(msg)-2]...), 0, 0), subject},
-		"beyond the last":         {append(append([]byte{}, msg[:len(msg)-2]...), 1, 1), subject},
-		"of too many":             {append(append([]byte{}, msg[:len(msg)-2]...), 65, 0), subject},
+		"not signed":                          {plain, subject},
+		"for another capability set":          {msg, TaskSubject("another", public)},
+		"signed by the key of another client": {byAnother, subject},
+		"signature left out":                  {msg[:len(msg)-signatureBytes], subject},
+		"cut":                                 {msg[:len(msg)-1], subject},
+		"empty":                               {nil, subject},
+		"of an unknown version":               {append([]byte{2}, msg[1:]...), subject},
+		"with unknown flags":                  {append([]byte{1, 3}, msg[2:]...), subject},
+		"signed and nothing else":             {append([]byte{1, 1}, make([]byte, signatureBytes-1)...), subject},
+		"batch of 0 messages":                 {append(append([]byte{}, msg[:len(msg)-2]...), 0, 0), subject},
+		"index 1 of 1 message":                {append(append([]byte{}, msg[:len(msg)-2]...), 1, 1), subject},
+		"batch of 65 messages":                {append(append([]byte{}, msg[:len(msg)-2]...), 65, 0), subject},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, err := verifier.Open(bad.msg, bad.subject, true); !errors.Is(err, ErrEnvelope) {
@@ -60,11 +63,11 @@ func TestEnvelope(t *testing.T) {
 			}
 		})
 	}
-	for i := range msg { // any change is detected
+	for i := range msg { // Open must detect any change
 		bad := append([]byte(nil), msg...)
 		bad[i] ^= 1
 		if _, err := verifier.Open(bad, subject, true); !errors.Is(err, ErrEnvelope) {
-			t.Errorf("byte %d was changed: %v", i, err)
+			t.Errorf("byte %d was changed: error %v, want ErrEnvelope", i, err)
 		}
 	}
 	for _, id := range []TaskID{{"a.b", "s", "1"}, {"a", "*", "1"}, {"a", "s", ">"}, {"", "s", "1"}, {"a", "s", ""}, {"a b", "s", "1"}} {
@@ -76,9 +79,9 @@ func TestEnvelope(t *testing.T) {
 	}
 }
 
-// TestEnvelope_Label: a label that is too long is cut between characters, by
-// both sides. An envelope without a label has the same bytes as before there
-// were labels.
+// TestEnvelope_Label: if a label is too long, the client and the worker must
+// cut it between two characters. A task without a label must have no field for
+// it, as in earlier versions.
 func TestEnvelope_Label(t *testing.T) {
 	const subject = "concert.task.c.anyone"
 	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Session: "session", Try: "1", Input: 5}
@@ -102,7 +105,7 @@ func TestEnvelope_Label(t *testing.T) {
 	}
 	msg := seal1(t, Envelope{ID: e.ID, Function: "f", Session: "session", Try: "1"}, subject, nil)
 	long := message{encoded: msg}
-	long.text(13, new(strings.Repeat("x", 1000))) // by a client that does not cut
+	long.text(13, new(strings.Repeat("x", 1000))) // as from a client that does not cut labels
 	number(&long, 12, new(-7))
 	if got, err := new(Verifier).Open(long.encoded, subject, false); err != nil || len(got.Label) != MaxLabelBytes || got.Input != 0 {
 		t.Errorf("a label of 1000 bytes and a negative index: %d bytes, input %d, %v", len(got.Label), got.Input, err)
@@ -150,7 +153,8 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// seal1 seals one task. Without a key, the task has no signature.
+// seal1 encodes one task, and signs it. Without a key, the task has no
+// signature.
 func seal1(t testing.TB, e Envelope, subject string, key nkeys.KeyPair) []byte {
 	t.Helper()
 	var signer *Signer

@@ -63,7 +63,8 @@ type ResendReply struct {
 
 // Pull is a request of a worker to a server. The server asks a consumer, of
 // tasks or of cancellations, to deliver messages at a DeliverSubject of the
-// worker's key. The consumer ends them with a status, see ADR-13 of NATS.
+// worker's key. After the messages, the consumer sends a status, see ADR-13 of
+// NATS.
 //
 // A worker does not send the request to the consumer itself. If a reply from
 // another account consists of several messages, NATS treats the first empty

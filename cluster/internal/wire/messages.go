@@ -23,7 +23,7 @@ type Envelope struct {
 	Function  string // 4
 	Signature string // 5: digest of the function's types
 	Deadline  int64  // 6: in milliseconds since 1970; 0 for none
-	Session   string // 7: the session that receives the report if the task is dropped; then no result is kept
+	Session   string // 7: the session that receives the outcome if the task is dropped; such an outcome is not kept
 	Try       string // 8: unique among the submissions of the session
 	Attempts  int    // 9: maximum number of attempts if the function fails
 	Delay     int64  // 10: the first pause between two attempts, in milliseconds
@@ -32,9 +32,9 @@ type Envelope struct {
 	Label     string // 13: set by the submitter, for people to read; at most MaxLabelBytes
 	Arg       Value  // 16 to 20
 
-	// Certificate is the certificate of the client's key, by which a worker
-	// verifies that the authority has made the key for a client: field 24.
-	// EncodeTasks sets it.
+	// Certificate is the certificate of the client's key: field 24. By the
+	// certificate, a worker verifies that the authority has given the role of a
+	// client to the key. EncodeTasks sets it.
 	Certificate []byte
 }
 
@@ -192,7 +192,7 @@ type Outcome struct {
 	Slot     int           // 7: the slot of the worker
 	WorkerID string        // 8
 	Took     time.Duration // 9: in nanoseconds
-	Try      string        // 10: set if the outcome is for one submission only, and is not kept: it was dropped or stopped
+	Try      string        // 10: set if the task was dropped or stopped: then the outcome is for this submission only, and is not kept
 	Stopped  bool          // 11: the context of the function had ended
 	Value    Value         // 16 to 20
 }
@@ -285,10 +285,10 @@ func (v *Value) fields(m *message) {
 // maxField is the highest number of a field.
 const maxField = 24
 
-// message encodes or decodes a message. Each type of messages has a method
-// fields, which calls a method of message for each of its fields. To encode,
-// the methods append the field to encoded. To decode, they set the field from
-// found.
+// message encodes or decodes a message. Envelope, Outcome and Hint have a
+// method fields, which calls a method of message for each field. To encode, the
+// method of message appends the field to encoded. To decode, it sets the field
+// from found.
 type message struct {
 	encoded []byte
 

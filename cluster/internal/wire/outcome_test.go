@@ -10,6 +10,7 @@ import (
 	"concert/executor"
 )
 
+// TestOutcome: an Outcome or a Hint must be equal after encoding and decoding.
 func TestOutcome(t *testing.T) {
 	full := Outcome{
 		ID: TaskID{"client", "session", "1"}, Err: []byte("error"), Dropped: true, Dead: true, Slot: 3, WorkerID: "worker", Took: time.Second, Try: "1", Stopped: true,
@@ -28,16 +29,16 @@ func TestOutcome(t *testing.T) {
 		}
 	}
 
-	// Fields of a newer program are skipped, and a truncated message is an
-	// error.
+	// If a message has fields of a newer version, they must be skipped. If a
+	// message is cut inside a field, DecodeOutcome must return an error.
 	msg := full.Encode()
 	newer := protowire.AppendFixed64(protowire.AppendTag(append([]byte{}, msg...), 100, protowire.Fixed64Type), 1)
 	newer = protowire.AppendString(protowire.AppendTag(newer, 101, protowire.BytesType), "new")
 	newer = protowire.AppendVarint(protowire.AppendTag(newer, 102, protowire.VarintType), 1)
 	if got, err := DecodeOutcome(newer); err != nil || !reflect.DeepEqual(got, full) {
-		t.Errorf("with more fields: %+v, %v", got, err)
+		t.Errorf("a message with unknown fields is decoded as %+v, %v", got, err)
 	}
-	ends := map[int]bool{0: true} // of its fields
+	ends := map[int]bool{0: true} // the lengths at which a field ends
 	for at := 0; at < len(msg); {
 		_, _, n := protowire.ConsumeField(msg[at:])
 		at += n
@@ -45,7 +46,7 @@ func TestOutcome(t *testing.T) {
 	}
 	for n := range msg {
 		if _, err := DecodeOutcome(msg[:n]); (err == nil) != ends[n] {
-			t.Errorf("%d bytes of it: %v", n, err)
+			t.Errorf("a message that is cut after %d bytes: error %v", n, err)
 		}
 	}
 }

@@ -16,13 +16,13 @@ import (
 )
 
 // A signature takes 30 microseconds, and its verification takes 65. This is
-// more than the rest of the work for a quick task. So a client signs the tasks
+// more than the rest of the work for a quick task. So a client signs all tasks
 // that it sends together by one signature. The digests of the messages are the
 // leaves of a Merkle tree (RFC 6962, as in Certificate Transparency and Go's
 // checksum database), and the client signs the root of the tree. Each message
-// contains a proof that it is in the tree, so it can be verified without the
-// others. A worker that receives several of the messages verifies the signature
-// once.
+// contains a proof that the message is in the tree, so a worker can verify it
+// without the other messages. A worker that receives several of the messages
+// verifies the signature once.
 //
 //	message 1 --+
 //	            +--+
@@ -46,14 +46,15 @@ type Signer struct {
 	certificate []byte // of the key: see Certify
 }
 
-// NewSigner returns a Signer for a key with its certificate. It keeps the
-// private key, because package nkeys derives it again for each signature.
+// NewSigner returns a Signer for a key with its certificate. The Signer keeps
+// the private key, because package nkeys would derive the private key again for
+// each signature.
 func NewSigner(pair nkeys.KeyPair, certificate []byte) (*Signer, error) {
 	seed, err := pair.Seed()
 	if err != nil {
 		return nil, err
 	}
-	_, raw, err := nkeys.DecodeSeed(seed) // seed stays the property of pair
+	_, raw, err := nkeys.DecodeSeed(seed) // pair owns seed, so NewSigner does not clear it
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,8 @@ func NewSigner(pair nkeys.KeyPair, certificate []byte) (*Signer, error) {
 	return &Signer{ed25519.NewKeyFromSeed(raw), certificate}, nil
 }
 
-// sign appends a trailer to each message. Message i has subject i.
+// sign appends a trailer to each message. subjects[i] is the subject of
+// msgs[i].
 func (s *Signer) sign(msgs [][]byte, subjects []string) error {
 	for len(msgs) > 0 {
 		n := min(len(msgs), maxBatch)
@@ -155,8 +157,9 @@ func proofLength(index, size int) (n int) {
 }
 
 // Verifier verifies signatures and the certificates of keys. It keeps the
-// digests of valid ones, so that it verifies each once. Its zero value is ready
-// to use. Its methods are safe for concurrent use.
+// digests of valid signatures and certificates, so that it verifies each of
+// them once. Its zero value is ready to use. Its methods are safe for
+// concurrent use.
 type Verifier struct {
 	// Authority is the key that signs the certificates of clients. If it is
 	// nil, any key may sign tasks.
@@ -168,7 +171,7 @@ type Verifier struct {
 
 const maxVerified = 4096 // maximum size of verified and of old
 
-// check returns an error unless the holder of a key has signed a message for a
+// check returns an error unless the client has signed the message and its
 // subject.
 func (v *Verifier) check(client string, msg, trailer []byte, subject string) error {
 	size, index := int64(trailer[len(trailer)-2]), int64(trailer[len(trailer)-1])

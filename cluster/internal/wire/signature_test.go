@@ -12,8 +12,9 @@ import (
 	"concert/executor"
 )
 
-// TestSeal_SeveralTasks: each of the tasks that are signed together can be
-// verified alone, and no part of the signature fits to anything else.
+// TestSeal_SeveralTasks: if tasks are signed together, each of them must be
+// valid without the others. With another subject, another trailer or a changed
+// byte, it must be invalid.
 func TestSeal_SeveralTasks(t *testing.T) {
 	key, err := nkeys.CreateUser()
 	if err != nil {
@@ -42,22 +43,22 @@ func TestSeal_SeveralTasks(t *testing.T) {
 				}
 			}
 			if want := (n + maxBatch - 1) / maxBatch; len(v.verified) != want {
-				t.Errorf("%d signatures were checked for %d tasks, want %d", len(v.verified), n, want)
+				t.Errorf("%d signatures were verified for %d tasks, want %d", len(v.verified), n, want)
 			}
-			// When the signature is known, the tasks of its tree still verify,
-			// and others do not.
+			// The Verifier has the digest of the signature now. It must still
+			// refuse tasks that the signature is not for.
 			for i, msg := range msgs {
 				if _, err := v.Open(msg, TaskSubject("other", public), true); !errors.Is(err, ErrEnvelope) {
-					t.Fatalf("%d of %d, to another subject: %v", i, n, err)
+					t.Fatalf("task %d of %d, with another subject: error %v, want ErrEnvelope", i, n, err)
 				}
-				for at := range msg[:len(msg)*min(1, 16/max(n, 1)+(i+1)/n)] { // if there are many, all bytes of the last one
+				for at := range msg[:len(msg)*min(1, 16/max(n, 1)+(i+1)/n)] { // all bytes of the message if there are few messages, and otherwise only of the last message
 					bad := slices.Clone(msg)
 					bad[at] ^= 4
 					if _, err := v.Open(bad, posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
-						t.Fatalf("%d of %d, byte %d was changed: %v", i, n, at, err)
+						t.Fatalf("task %d of %d, byte %d was changed: error %v, want ErrEnvelope", i, n, at, err)
 					}
 				}
-				if j := (i + 1) % n; j != i { // with the seal of another one
+				if j := (i + 1) % n; j != i { // with the trailer of another message
 					body, _, err := splitTrailer(msg)
 					if err != nil {
 						t.Fatal(err)
@@ -67,7 +68,7 @@ func TestSeal_SeveralTasks(t *testing.T) {
 						t.Fatal(err)
 					}
 					if _, err := v.Open(append(slices.Clone(body), signature...), posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
-						t.Fatalf("%d of %d, with the seal of %d: %v", i, n, j, err)
+						t.Fatalf("task %d of %d, with the trailer of task %d: error %v, want ErrEnvelope", i, n, j, err)
 					}
 				}
 			}
@@ -75,8 +76,9 @@ func TestSeal_SeveralTasks(t *testing.T) {
 	}
 }
 
-// TestVerifier: a signature with another key is not accepted after this one,
-// and the verifier remembers a limited number of signatures.
+// TestVerifier: after a Verifier has accepted signatures of two keys, it must
+// not accept the signature of one key for the other key, or for another
+// message. It must keep a limited number of digests.
 func TestVerifier(t *testing.T) {
 	v := &Verifier{}
 	var keys [2]string
@@ -96,20 +98,22 @@ func TestVerifier(t *testing.T) {
 	body, _, _ := splitTrailer(msgs[0])
 	_, signature, _ := splitTrailer(msgs[1])
 	if err := v.check(keys[0], body, signature, subject); err == nil {
-		t.Error("the seal of another message is taken")
+		t.Error("the trailer of another message was accepted")
 	}
 	own, ownSeal, _ := splitTrailer(msgs[1])
 	if err := v.check(keys[0], own, ownSeal, subject); err == nil {
-		t.Error("what another key has signed is taken for this one's")
+		t.Error("the signature of another key was accepted")
 	}
 	for i := range 3 * maxVerified {
 		v.remember([32]byte{byte(i), byte(i >> 8)})
 	}
 	if n := len(v.verified) + len(v.old); n > 2*maxVerified {
-		t.Errorf("it remembers %d", n)
+		t.Errorf("the Verifier keeps %d digests, want at most 2*maxVerified", n)
 	}
 }
 
+// TestProofLength: for each size of a batch, proofLength must be equal to the
+// number of hashes in the proof of package tlog.
 func TestProofLength(t *testing.T) {
 	for size := 1; size <= maxBatch; size++ {
 		var stored []tlog.Hash
@@ -136,8 +140,8 @@ func TestProofLength(t *testing.T) {
 	}
 }
 
-// BenchmarkSeal measures the time to sign a task and to verify it, by the
-// number of tasks that are signed together.
+// BenchmarkSeal measures the time to sign a task, and the time to verify it,
+// for different numbers of tasks that are signed together.
 func BenchmarkSeal(b *testing.B) {
 	key, err := nkeys.CreateUser()
 	if err != nil {

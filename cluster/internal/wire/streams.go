@@ -36,12 +36,12 @@ const (
 const (
 	MaxCancelBytes = 129                  // size of a cancellation: two tokens and a dot
 	cancelBytes    = MaxCancelBytes + 256 // with the headers that the servers add
-	releaseBytes   = 256                  // size of a count of releases, with headers
+	releaseBytes   = 256                  // size of a message of ReleaseStream, with headers
 )
 
 // Setup creates the streams and buckets of a cluster, or updates their
-// configuration, with the given number of replicas. The bucket of workers
-// removes a heartbeat after the time silence.
+// configuration, with the given number of replicas. silence is the time after
+// which the bucket of workers removes a heartbeat.
 func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence time.Duration) error {
 	for _, c := range []jetstream.StreamConfig{
 		{
@@ -154,8 +154,8 @@ func TaskConsumer(set string, lease time.Duration) jetstream.ConsumerConfig {
 	}
 }
 
-// CancelConsumer returns the configuration of a new consumer of CancelStream,
-// by which one worker reads all cancellations.
+// CancelConsumer returns the configuration of a new consumer of CancelStream.
+// One worker reads all cancellations by this consumer.
 func CancelConsumer() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Name: NewToken(), AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: CancelReaderIdle,

@@ -28,8 +28,8 @@ import (
 //	CONCERT_LOAD       concert.load.CLIENT.RANDOM.PART           parts of large arguments
 //	                   concert.output.CLIENT.OWNER.RANDOM.PART   parts of large results
 //
-// Subjects without a stream. With keys, a server publishes or stores the
-// messages of relays:
+// The other subjects have no stream. If the servers require keys, a server
+// receives the messages of a relay, and publishes or stores them:
 //
 //	concert.canceled.CLIENT              what CONCERT_CANCEL has stored
 //	concert.hint.CLIENT.SESSION.OWNER    workers --> clients: a task has started, or its progress
@@ -136,10 +136,10 @@ func HintSubject(client, session, owner string) string {
 	return "concert.hint." + client + "." + session + "." + owner
 }
 
-// HintRelaySubject returns the subject at which the servers receive the hints
-// of workers from the holder of the owner's key. A server publishes them again
-// at HintSubject, because NATS does not deliver a message from the account of
-// one key to the account of another key.
+// HintRelaySubject returns the subject at which workers with a key publish
+// their hints. The owner is this key. A server publishes the hints again at
+// HintSubject, because NATS does not deliver a message from the account of one
+// key to the account of another key.
 func HintRelaySubject(client, session, owner string) string {
 	return hintRelayPrefix + client + "." + session + "." + owner
 }
@@ -157,8 +157,8 @@ func DeadSubject(task, owner string) string {
 	return "concert.dead." + strings.TrimPrefix(task, taskPrefix) + "." + owner
 }
 
-// DeadTask returns the capability set and the client of the task of a dead
-// letter. It reports false if the subject is not a DeadSubject.
+// DeadTask returns the capability set and the client of a dead letter. It
+// reports false if the subject is not a DeadSubject.
 func DeadTask(subject string) (set, client string, ok bool) {
 	parts := strings.Split(subject, ".")
 	if len(parts) != 5 || parts[0] != "concert" || parts[1] != "dead" {
@@ -167,15 +167,15 @@ func DeadTask(subject string) (set, client string, ok bool) {
 	return parts[2], parts[3], true
 }
 
-// HeartbeatSubject returns the subject at which the servers receive the
-// heartbeats of a worker from the holder of its owner's key. They store the
-// heartbeats in WorkerBucket. An empty message removes the worker.
+// HeartbeatSubject returns the subject at which a worker with a key publishes
+// its heartbeats. The servers store the heartbeats in WorkerBucket. An empty
+// message removes the worker.
 func HeartbeatSubject(id string) string { return "concert.advert." + id }
 
 // CancelRequestSubject returns the subject at which the servers receive the
-// cancellations of the holder of a key. They store these in CancelStream. The
-// holder publishes at the subject of the stream, which its account maps to this
-// subject.
+// cancellations of the holder of a key. The servers store the cancellations in
+// CancelStream. The holder publishes them at the subject of the stream, and the
+// account of the key maps that subject to CancelRequestSubject.
 func CancelRequestSubject(key string) string { return "concert.withdraw." + key }
 
 // DeleteHeader returns the header of a message that removes a key of a bucket.
@@ -191,9 +191,9 @@ func PullSubject(key string) string { return "concert.pull." + key }
 // messages of a Pull.
 func DeliverSubject(key, inbox string) string { return "concert.deliver." + key + "." + inbox }
 
-// ReleaseSubject returns the subject of the number of a task's deliveries that
-// do not count as attempts. sequence and time identify the message of the task:
-// its sequence number, and its Unix time in nanoseconds.
+// ReleaseSubject returns the subject of a message that says how many deliveries
+// of a task do not count as attempts. sequence and time identify the message of
+// the task: its sequence number, and its Unix time in nanoseconds.
 func ReleaseSubject(set string, sequence uint64, time int64) string {
 	return fmt.Sprintf("concert.yield.%s.%d.%d", set, sequence, time)
 }
@@ -221,7 +221,8 @@ func (id TaskID) Key() string {
 }
 
 // TryKey returns a key for one submission of a task: a task with an id may be
-// submitted, canceled, and submitted again. A cancellation contains this key.
+// submitted, canceled, and submitted again. A cancellation cancels the
+// submission with this key.
 func TryKey(client, session, try string) string { return client + "." + session + "." + try }
 
 // Cancellation returns the subject and the content of the message by which a

@@ -30,7 +30,7 @@ func TestCancellation(t *testing.T) {
 		{"client", strings.Repeat("a", 65) + ".1"}, {"client", strings.Repeat("a", 1<<20) + ".1"},
 	} {
 		if key, ok := CanceledKey(c.client, []byte(c.body)); ok {
-			t.Errorf("%q of %q names %q", c.body, c.client, key)
+			t.Errorf("CanceledKey accepts the cancellation %q of the client %q: %q", c.body, c.client, key)
 		}
 	}
 }
@@ -43,7 +43,7 @@ func TestResultID(t *testing.T) {
 	}
 	for _, subject := range []string{"", "concert.result.c.s", "concert.kept.c.s.1", "concert.task.c.s"} {
 		if id, ok := ResultID(subject); ok {
-			t.Errorf("%q is taken for the result of %+v", subject, id)
+			t.Errorf("ResultID(%q) = %+v; want no task", subject, id)
 		}
 	}
 }

@@ -10,9 +10,10 @@ import (
 )
 
 // ErrTransient is wrapped by transient errors of a server.
-var ErrTransient = errors.New("not now")
+var ErrTransient = errors.New("temporarily not possible")
 
-// transient lists the errors of requests that no server has answered.
+// transient lists errors that a retry can cure, mostly because no server has
+// answered.
 var transient = []error{
 	ErrTransient, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrStreamNotFound,
 	jetstream.ErrBucketNotFound, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrStaleConnection,

@@ -24,9 +24,9 @@ func oneLine(text string) string {
 	return text
 }
 
-// deadLetterMessage stores a message that is not a valid task as a dead letter,
-// or a task of a client without a valid certificate. It calls Options.Notice
-// for the first such message of each client.
+// deadLetterMessage stores a message as a dead letter, because it is not a
+// valid task, or because its client has no valid certificate. It calls
+// Options.Notice for the first such message of each client.
 func (w *worker) deadLetterMessage(msg *jet.Message, why error) {
 	client := msg.Subject()[strings.LastIndexByte(msg.Subject(), '.')+1:]
 	w.mu.Lock()
@@ -60,7 +60,8 @@ func (w *worker) deadLetterTask(d *heldTask, why error, o wire.Outcome) {
 }
 
 // publishDeadLetter publishes a dead letter, and reports whether it is stored.
-// If it is not, it calls Options.Notice. what describes the message there.
+// If it could not be stored, publishDeadLetter calls Options.Notice. what
+// describes the message in this notice.
 func (w *worker) publishDeadLetter(msg *jet.Message, what string, why error) bool {
 	header := nats.Header{wire.ReasonHeader: {oneLine(why.Error())}, wire.WorkerHeader: {w.id}}
 	subject := wire.DeadSubject(msg.Subject(), w.conn.Owner())

@@ -14,8 +14,8 @@ import (
 )
 
 // pull requests tasks until ctx ends: as many as there are slots, and more if
-// tasks are quick. If no slot is idle, it sends a request only for at least a
-// quarter of this number.
+// tasks are quick. If no slot is idle, it sends a request only if the request
+// is for at least a quarter of this number.
 func (w *worker) pull(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
@@ -49,7 +49,7 @@ func (w *worker) fetch(n int, bytes int64) {
 	w.expiry = min(2*expiry, maxPullTime)
 	w.mu.Unlock()
 	// The request has no heartbeats, because it lasts for seconds only. If a
-	// late heartbeat ended the request, a task that arrives after that would
+	// late heartbeat ended the request, a task that arrives after the end would
 	// have no worker until its lease ends.
 	err := w.conn.Pull(w.ctx, wire.TaskStream, w.setName, jet.PullRequest{N: n, Bytes: bytes, Expires: expiry}, func(m *jet.Message) {
 		n--
@@ -64,7 +64,7 @@ func (w *worker) fetch(n int, bytes int64) {
 	}, w.acceptLate)
 	if err != nil {
 		// The consumer or its servers are missing. With a key, a timeout is the
-		// only sign of this.
+		// only sign that they are missing.
 		gone := errors.Is(err, jet.ErrConsumerDeleted) || errors.Is(err, nats.ErrNoResponders)
 		if gone || errors.Is(err, nats.ErrTimeout) && w.conn.PullsThroughServer() && w.consumerMissing() {
 			w.reregister()
@@ -84,9 +84,9 @@ func (w *worker) fetch(n int, bytes int64) {
 	w.notify()
 }
 
-// acceptLate accepts a task of a request that has timed out in fetch. If the
-// worker drains, it ignores the task, which goes to another worker when its
-// lease ends.
+// acceptLate accepts a task that arrives after its request has timed out in
+// fetch. If the worker drains, it ignores the task, which goes to another
+// worker when its lease ends.
 func (w *worker) acceptLate(m *jet.Message) {
 	w.mu.Lock()
 	if w.draining {

@@ -49,9 +49,9 @@ func (w *worker) sendHeartbeat(ctx context.Context) error {
 	return nil
 }
 
-// heartbeatSubject returns the subject of the worker's heartbeats. It is in the
-// bucket. With a key, the worker sends heartbeats to another subject, and the
-// servers store them in the bucket.
+// heartbeatSubject returns the subject of the worker's heartbeats. Without a
+// key, it is a subject of WorkerBucket. With a key, the worker sends heartbeats
+// to another subject, and the servers store them in the bucket.
 func (w *worker) heartbeatSubject() string {
 	if w.conn.HasKey() {
 		return wire.HeartbeatSubject(w.id)
@@ -91,7 +91,7 @@ func (w *worker) sendHeartbeats(life context.Context) {
 }
 
 // setBeats is the number of heartbeats between two publications of the
-// capability set: five minutes.
+// capability set, which are five minutes apart.
 const setBeats = 100
 
 // republishSet publishes the capability set again. The servers remove it after
@@ -104,8 +104,9 @@ func (w *worker) republishSet(life context.Context) {
 	}
 }
 
-// deregister removes the worker from the servers. It does so even if register
-// has failed, because only the reply may have been lost.
+// deregister removes the worker from the servers. This is necessary even if
+// register has failed, because the servers may have stored a heartbeat whose
+// reply was lost.
 func (w *worker) deregister() {
 	ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout)
 	defer cancel()

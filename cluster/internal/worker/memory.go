@@ -18,8 +18,8 @@ const (
 // from arriving:
 //
 //	messages   a quarter of the limit: held and requested messages
-//	values     the rest: a large argument from before its download until its task
-//	           ends, and a large result until it is stored
+//	values     the rest: large arguments, from the start of the download until the task
+//	           ends, and large results, until they are stored
 //
 // A task with a large argument waits until the argument fits. If the argument
 // is larger than the limit of values, the task may start when the worker holds
@@ -32,14 +32,14 @@ type memory struct {
 	values   int64 // limit of the sum of arguments and results
 
 	held      int64 // size of the messages of held tasks
-	requested int64 // maximum size of messages that may still arrive for requests
+	requested int64 // maximum total size of the messages that open requests may still return
 	arguments int64 // size of large arguments
 	results   int64 // size of large results
 
-	waiting []*heldTask // tasks that wait for memory for their large argument, whose size was checked
+	waiting []*heldTask // tasks that wait for memory for their large arguments; the sizes were checked
 }
 
-// newMemory returns a memory with a limit, which is ServeOptions.MaxBytes.
+// newMemory returns a memory. most is ServeOptions.MaxBytes.
 func newMemory(most int64) memory {
 	switch {
 	case most < 0:

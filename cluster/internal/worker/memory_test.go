@@ -9,9 +9,10 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestMemory_Askable: a worker asks for messages as long as there is memory for
-// one, and for no more bytes than it has memory.
-func TestMemory_Askable(t *testing.T) {
+// TestMemory_Requestable: if there is memory for the largest message, a worker
+// must request messages: half of the free memory, but at least the size of the
+// largest message. Otherwise it must request none.
+func TestMemory_Requestable(t *testing.T) {
 	for _, c := range []struct {
 		most, held, asked, want int64
 	}{
@@ -27,18 +28,19 @@ func TestMemory_Askable(t *testing.T) {
 			m := newMemory(c.most)
 			m.held, m.requested = c.held, c.asked
 			if got := m.requestable(); got != c.want {
-				t.Errorf("of %d, with %d held and %d asked for: %d, want %d", c.most, c.held, c.asked, got, c.want)
+				t.Errorf("limit %d, %d bytes held, %d requested: the next request may return %d bytes, want %d", c.most, c.held, c.asked, got, c.want)
 			}
 		})
 	}
 	m := newMemory(-1)
 	if m.held = 1 << 40; m.requestable() < wire.MaxMessageBytes {
-		t.Error("there is a bound, and should be none")
+		t.Error("a negative MaxBytes limits requests; want no limit")
 	}
 }
 
-// TestMemory_Next: tasks with large arguments start in their order as far as
-// there is memory, and other tasks pass those that wait for it.
+// TestMemory_Next: tasks with large arguments must start in the order of their
+// arrival, as soon as there is memory for the argument. While they wait, tasks
+// without a large argument must overtake them.
 func TestMemory_Next(t *testing.T) {
 	const mib = 1 << 20
 	begin := time.Now()
@@ -82,13 +84,13 @@ func TestMemory_Next(t *testing.T) {
 	w.memory.results = 97 * mib
 	add("small 4", 0)
 	add("d", mib)
-	starts() // they might also have results
+	starts() // no task may start while results exceed the limit
 	w.memory.results = 90 * mib
 	starts("small 4")
 	ends("c")
 	starts("d")
 	ends("d")
 	if w.memory.arguments != 0 {
-		t.Errorf("%d bytes of arguments are left", w.memory.arguments)
+		t.Errorf("after all tasks have ended, %d bytes of arguments are counted, want 0", w.memory.arguments)
 	}
 }

@@ -38,8 +38,8 @@ func (w *worker) publishOutcome(d *heldTask, o wire.Outcome) {
 }
 
 // findKept looks for the kept result of a task with an id, and returns a
-// function that sends it to the session that waits for it. The client may not
-// have found the result, because the server that it asked had not received it
+// function that sends it to the session that waits for it. The client has
+// looked before, but the server that it asked may not have received the result
 // yet. If the servers require keys, workers cannot read kept results: the
 // servers send the result at once, and the returned function only ends the
 // task. The error wraps ErrAbsent if no result appears within the time lag.
@@ -72,17 +72,17 @@ func (w *worker) findKept(ctx context.Context, d *heldTask, lag time.Duration) (
 	}
 }
 
-// publishDropped reports that a canceled task was dropped that was waiting for
-// another task with its id. If the report is lost, the client settles the task
-// after its Options.Grace.
+// publishDropped reports that a task was canceled and dropped while it waited
+// for another task with the same id. If the report is lost, the client settles
+// the task after its Options.Grace.
 func (w *worker) publishDropped(d *heldTask) {
 	o := wire.Outcome{ID: d.ID, WorkerID: w.id, Dropped: true, Try: d.Try, Err: executor.EncodeError(context.Canceled)}
 	w.conn.JS.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.sessionID()), Data: o.Encode()})
 	d.msg.Ack(jet.AckDone)
 }
 
-// acked is called with the key of a task whose outcome is stored. It
-// acknowledges the task.
+// acked is called when the outcome of a task is stored. key is the key of the
+// task. acked acknowledges the task.
 func (w *worker) acked(key string) {
 	w.mu.Lock()
 	d := w.held[key]
@@ -118,7 +118,7 @@ func (w *worker) unholdLocked(d *heldTask) (msg *jet.Message, waiting []*heldTas
 }
 
 // unheld is called after unholdLocked, when the message was acknowledged. It
-// makes the servers deliver again the tasks that waited for the task.
+// makes the servers deliver the waiting tasks again.
 func (w *worker) unheld(waiting []*heldTask) {
 	for _, d := range waiting {
 		d.msg.Redeliver(0)
@@ -149,9 +149,9 @@ func (w *worker) nacked(msg *nats.Msg, note any, why error) {
 
 // duplicateOutcome is called when the servers have refused an outcome, because
 // they have an outcome of the task already. The first outcome counts. It may be
-// the same one, if its acknowledgment was lost, so the parts of a large value
-// are not deleted. If it is a kept result, duplicateOutcome sends it to the
-// session that waits for it.
+// this outcome, if its acknowledgment was lost. So the parts of a large value
+// are not deleted. If the stored outcome is a kept result, duplicateOutcome
+// sends it to the session that waits for it.
 func (w *worker) duplicateOutcome(msg *nats.Msg, key string) {
 	w.mu.Lock()
 	d := w.held[key]
@@ -174,8 +174,8 @@ func (w *worker) duplicateOutcome(msg *nats.Msg, key string) {
 }
 
 // release gives a task that this worker could not complete back to the servers,
-// which deliver it to any worker. If this worker drains, its delivery does not
-// count as an attempt.
+// which deliver it to any worker. If this worker drains and its grace period is
+// over, the delivery of the task does not count as an attempt.
 func (w *worker) release(d *heldTask) {
 	if w.ctx.Err() != nil {
 		w.releaseUncounted(d)

@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// nextLocked removes the task that starts next from its queue, and returns it:
-// the older one of the first task in ready and the first task in waiting, which
-// counts only if it fits. nextLocked returns nil if no task can start.
+// nextLocked removes the task that starts next from its queue, and returns it.
+// There are two candidates: the first task in ready, and the first task in
+// waiting if there is memory for its argument. nextLocked takes the older one.
+// It returns nil if no task can start.
 func (w *worker) nextLocked() *heldTask {
 	m := &w.memory
 	if m.results > m.values {

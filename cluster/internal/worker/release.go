@@ -11,9 +11,10 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The servers count the deliveries of a task. A task is abandoned after too
-// many deliveries, because its workers were lost each time. But a delivery does
-// not count if the worker has given the task back because it stopped:
+// The servers count the deliveries of a task. After too many deliveries, the
+// task is abandoned, because a worker is usually lost between two deliveries.
+// But a delivery does not count if the worker has given the task back because
+// the worker stopped:
 //
 //  1. releaseUncounted stores how many deliveries do not count.
 //  2. It gives the task back to the servers.
@@ -26,14 +27,14 @@ import (
 // the meantime.
 const releaseReadTime = time.Minute
 
-// releaseUncounted gives a task back to the servers. Its delivery does not
-// count as an attempt.
+// releaseUncounted gives a task back to the servers, so that the delivery to
+// this worker does not count as an attempt.
 func (w *worker) releaseUncounted(d *heldTask) {
 	w.conn.Background.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout) // the context of tasks has ended
 		defer cancel()
 		if _, err := w.conn.JS.Publish(ctx, wire.ReleaseSubject(w.setName, d.position.Sequence, d.position.Time), []byte(strconv.Itoa(d.releases+1))); err != nil {
-			w.opts.Notice(fmt.Sprintf("gave a task of %v back for another worker; this counts as an attempt, because the servers could not store that it does not: %v", d, err))
+			w.opts.Notice(fmt.Sprintf("gave a task of %v back for another worker. The servers could not store that this delivery must not count, so it counts as an attempt: %v", d, err))
 		}
 		w.giveBack(d)
 	})

@@ -27,15 +27,16 @@ func (w *worker) retryOrFail(d *heldTask, began bool, err error, o wire.Outcome)
 }
 
 // retryingTask is a task whose attempt has failed. The servers store it until
-// the next attempt. There may be many, so it contains only the fields for a
-// report of its cancellation, and not the argument and the message.
+// the next attempt. There may be many such tasks. So task contains only the
+// fields that a report of its cancellation needs, and not the argument and the
+// message.
 type retryingTask struct {
 	task  *heldTask
 	timer *time.Timer
 }
 
 // retryLater makes the servers deliver a task again after a delay. If the task
-// is canceled in this time, this worker reports that.
+// is canceled in this time, this worker reports the cancellation.
 func (w *worker) retryLater(d *heldTask, delay time.Duration) {
 	w.mu.Lock()
 	msg, waiting := w.unholdLocked(d)

@@ -36,14 +36,14 @@ type heldTask struct {
 	missing error // why the large argument cannot be downloaded, if that is known
 
 	// Guarded by the worker's mu:
-	msg     *jet.Message            // the last message of the task, which must be acknowledged; nil while the servers store the task for another attempt
+	msg     *jet.Message            // the last message of the task, which must be acknowledged; nil in a task of a retryingTask
 	receipt jet.Receipt             // acknowledges that message, if msg is nil
 	cancel  context.CancelCauseFunc // nil until the task runs
 	stop    func() bool             // cancels the task in the executor; nil before it was submitted there
 
 	// Tasks with the same id, of other sessions or of a canceled call. They
-	// wait until this task has ended. They have no arguments and no contents of
-	// their messages, to save memory.
+	// wait until this task has ended. To save memory, they contain neither
+	// their arguments nor the contents of their messages.
 	waiting  []*heldTask
 	waitsFor *heldTask // the task in whose waiting this task is, or nil
 
@@ -189,8 +189,9 @@ func (w *worker) startReady() {
 // receives a hint that it has started.
 const startDelay = 20 * time.Millisecond
 
-// run submits a task to the executor. It sends a hint when the task starts; for
-// a quick function only if the task still runs after startDelay.
+// run submits a task to the executor. It sends a hint when the task starts. For
+// a quick function, it sends the hint only if the task still runs after
+// startDelay.
 func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 	stop := func() {}
 	var delayed *time.Timer
@@ -213,7 +214,7 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 		d.stop = fut.Cancel
 		canceled := w.isCanceledLocked(d)
 		w.mu.Unlock()
-		if canceled { // in the meantime
+		if canceled { // before d.stop was set, so the cancellation did not reach the executor
 			fut.Cancel()
 		}
 		fut.OnDone(context.Background(), func(context.Context, *executor.Future[executor.Encoded]) {
@@ -373,9 +374,10 @@ func (w *worker) cancelWaitingLocked(try string, before *heldTask) (canceled []*
 	return canceled
 }
 
-// sessionID returns the id for outcomes that concern only the session of the
-// task: that the task was dropped or stopped. Such an outcome is not kept, so
-// other sessions that submit the same id do not receive it.
+// sessionID returns the id for an outcome that only the session of the task
+// must receive: an outcome of a task that was dropped or stopped, or of a dead
+// letter. Such an outcome is not kept, so other sessions that submit the same
+// id do not receive it.
 func (d *heldTask) sessionID() wire.TaskID {
 	return wire.TaskID{Client: d.ID.Client, Session: d.Session, Number: d.Try}
 }

@@ -25,8 +25,8 @@ const (
 	maxRemembered = 1 << 12                // maximum size of worker.done and worker.refused
 )
 
-// errDraining is the cause with which the remaining tasks of a worker that
-// drains are canceled after the grace period.
+// errDraining is the cause with which a worker that drains cancels its
+// remaining tasks after the grace period.
 var errDraining = errors.New("cluster: the worker stops")
 
 // ErrDead is the value of cluster.ErrDead.
@@ -171,8 +171,9 @@ func (w *worker) forgetRetrying() {
 	}
 }
 
-// awaitIdle waits until the worker holds no task. It returns early in two
-// cases; then the unfinished tasks go to other workers when their leases end:
+// awaitIdle waits until the worker holds no task. It returns early in the
+// following two cases. Then the unfinished tasks go to other workers when their
+// leases end:
 //
 //   - The servers do not answer for longer than an election of a leader takes.
 //   - Canceled tasks have not returned within the grace period.
@@ -212,8 +213,8 @@ func (w *worker) running() int {
 }
 
 // register publishes the capability set and a heartbeat of the worker, and
-// creates its consumer of tasks. The consumer is last: if it is missing later,
-// the worker calls register again.
+// creates its consumer of tasks. It creates the consumer last, because the
+// worker calls register again whenever the consumer is missing.
 func (w *worker) register(ctx context.Context) error {
 	if err := w.publishSet(ctx); err != nil {
 		return err
@@ -281,8 +282,9 @@ func (w *worker) onCancel(client string, body []byte) {
 	if w.held[d.key] != nil {
 		return
 	}
-	// No worker holds the task, so none would report its end. This worker holds
-	// it again until the report is stored, and then acknowledges it.
+	// No worker holds the task, so no other worker would report its end. This
+	// worker holds the task again until the report is stored, and then
+	// acknowledges it.
 	w.holdLocked(d)
 	w.conn.Background.Go(func() { w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.Canceled)}) })
 }

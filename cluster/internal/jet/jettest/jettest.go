@@ -26,9 +26,9 @@ func NewServer(t *testing.T) *server.Server {
 
 // LateStore returns a function that stores messages in a stream without
 // delivering them to subscribers. It simulates servers that deliver a message
-// before a client has subscribed, and store it after that. The function
-// publishes to another stream, from which the stream copies the messages with
-// other subjects.
+// before a client subscribes, and store the message after the client has read
+// the stream. The function publishes to another stream, from which the stream
+// copies the messages with other subjects.
 func LateStore(t *testing.T, js jetstream.JetStream, stream, prefix string) (store func(key string, body []byte)) {
 	t.Helper()
 	const source = "EARLIER"
