@@ -76,8 +76,8 @@ func TestAccess_UnknownKeys(t *testing.T) {
 	}{
 		"no key":                    {cluster.Access{}, "requires a key if it is concertd: make one with 'concertd key --out FILE ROLE NAME', then pass --key FILE"},
 		"no key, any certificate":   {cluster.Access{TLS: &tls.Config{InsecureSkipVerify: true}}, "requires a key: make one with 'concertd key"},
-		"a holder of another's key": {other.access(server.Client, "other"), "by the authority of another keyring"},
-		"an admin of another keyring, with any TLS certificate": {cluster.Access{Key: other.access(server.Admin, "another").Key, TLS: &tls.Config{InsecureSkipVerify: true}}, "does not know the key"},
+		"a holder of another's key": {other.access(server.Client, "other"), "was made with another keyring"},
+		"an admin of another keyring, with any TLS certificate": {cluster.Access{Key: other.access(server.Admin, "another").Key, TLS: &tls.Config{InsecureSkipVerify: true}}, "refuses the key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

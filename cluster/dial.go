@@ -19,10 +19,10 @@ import (
 type Options struct {
 	Access
 
-	// Client is the name of the client that the tasks belong to, if the servers
-	// do not require keys: at most 64 letters, digits, "-" and "_". Clients of
-	// the same name share the ids of tasks. Empty means "anyone". With a key,
-	// the client is the key's public half, and this field is not used.
+	// Client is the name of the client that submits the tasks: at most 64
+	// letters, digits, "-" and "_". Programs with the same name share the ids
+	// of tasks. Empty means "anyone". If the servers require keys, the public
+	// half of the key is the name, and this field is not used.
 	Client string
 
 	// Queue is the maximum number of queued tasks of a function in this
@@ -35,8 +35,9 @@ type Options struct {
 	// before it settles with [ErrLost]. Zero means 10 seconds.
 	Grace time.Duration
 
-	// Observer, if set, is called for each step of each task. The slots of
-	// workers are numbered in the order in which the client learns of them.
+	// Observer, if set, is called for each step of each task. The client
+	// numbers the slots of all workers in the order of their first messages
+	// about tasks.
 	Observer concert.Observer
 
 	// Notice is called with a line of text for the operator: for example, when

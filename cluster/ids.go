@@ -17,16 +17,16 @@ import (
 // task, even if their arguments differ. So a loop over arguments needs a
 // different id for each. The first Submit runs the task. Later Submits receive
 // its outcome without another run. The task may run twice if two programs
-// submit it at the same moment. Each input of a Map has an id of its own, which
-// depends on its index and differs from the id of a Submit. A worker must offer
-// the function even if the outcome is stored already, because otherwise the
-// client does not send the task.
+// submit it at the same moment. Each input of a Map has an id of its own. This
+// id depends on the index of the input, and differs from the id of a Submit. A
+// worker must offer the function even if the outcome is stored already, because
+// otherwise the client does not send the task.
 //
 // Several Submits may wait for one task. If one of them is canceled, the others
-// still wait; the function is canceled when all of them are canceled. The first
+// still wait. The function is canceled when all Submits are canceled. The first
 // Submit determines the argument, deadline, label and retries of the task. If
-// the function is stopped at this deadline, it runs again for the Submits with
-// a later deadline.
+// this deadline passes while the function runs, the function is stopped. It
+// runs again for the Submits with a later deadline.
 //
 // The kept outcome may be an error. A canceled task has no outcome, and runs
 // when it is submitted again.

@@ -66,7 +66,7 @@ type Worker struct {
 	Functions    []string  `json:"functions"`    // by name
 	Slots        int       `json:"slots"`        // how many tasks it can run concurrently
 	Running      int       `json:"running"`      // number of running tasks at the time of the last heartbeat
-	Finished     int64     `json:"finished"`     // number of tasks that have ended, at that time
+	Finished     int64     `json:"finished"`     // number of tasks that had ended at that time
 	Failed       int64     `json:"failed"`       // number of these tasks that returned an error
 	Since        time.Time `json:"since"`        // when the worker started
 	Draining     bool      `json:"draining"`     // the worker is stopping and accepts no more tasks
@@ -91,9 +91,9 @@ func (in *Inspector) Workers() []Worker {
 	return all
 }
 
-// Queue describes the tasks of a client that have no result yet and were sent
-// to the workers that have one capability set. Running tasks are included.
-// Tasks that wait in the client are not counted.
+// Queue is the number of tasks that one client has sent to the workers with one
+// capability set, and that have no result yet. Running tasks are counted. Tasks
+// that wait in the client are not counted.
 type Queue struct {
 	Capabilities string `json:"capabilities"`
 	Client       string `json:"client"`
@@ -189,8 +189,8 @@ func taskSubject(letter *jetstream.RawStreamMsg) string {
 }
 
 // Replay runs the task of a dead letter again, on workers with the capability
-// set that it was for, and removes all dead letters of the task. If Replay
-// returns an error, or two calls of Replay for one dead letter run
+// set for which the task was sent, and removes all dead letters of the task. If
+// Replay returns an error, or two calls of Replay for one dead letter run
 // concurrently, the task may run twice. The submitter has already received the
 // error of the task, and receives nothing more. But the result of a task with
 // an id can be found by the id, see [WithID].
@@ -223,10 +223,10 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	return in.discardDuplicates(ctx, stream, msg)
 }
 
-// discardDuplicates removes the other dead letters of the same task. There can
-// be several: if a worker has stored a dead letter, and does not receive the
-// acknowledgment or is lost at that moment, another worker gets the task and
-// stores another dead letter.
+// discardDuplicates removes the other dead letters of the same task. A task can
+// have several: if a worker stores a dead letter, and then is lost or does not
+// receive the acknowledgment, another worker gets the task and stores another
+// dead letter.
 func (in *Inspector) discardDuplicates(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
 	set, client, ok := wire.DeadTask(letter.Subject)
 	id := letter.Header.Get(jetstream.MsgIDHeader)

@@ -12,10 +12,10 @@ import (
 
 // WithRetry returns a context whose tasks run again when their function fails,
 // as with [concert.Retry]. But between two attempts, the servers store the
-// task, and it uses no slot of a worker, so a pause may be as long as a day.
-// Another worker may run the next attempt. An attempt also counts if its worker
-// is lost. If the last attempt fails, the task becomes a dead letter, which can
-// be replayed, and settles with the error of its function.
+// task, and the task uses no slot of a worker. So a pause may be as long as a
+// day, and another worker may run the next attempt. An attempt also counts if
+// its worker is lost. If the last attempt fails, the task becomes a dead
+// letter, which can be replayed, and settles with the error of its function.
 //
 // Attempts may be up to 1000, and Delay and MaxDelay up to a day. The option If
 // must be nil: the worker tries again after all errors except those of a

@@ -35,13 +35,13 @@ type ServeOptions struct {
 	Grace time.Duration
 
 	// MaxBytes is the maximum size of the encoded arguments and results that
-	// the worker holds at any time. A quarter is for messages, and the rest is
-	// for large values, which are stored in parts outside the messages. Decoded
-	// values do not count. A task with a large argument waits until there is
-	// memory for the argument, and tasks that need less memory overtake it. If
-	// the argument is larger than the memory for large values, the task starts
-	// when the worker holds no other large argument. Zero means 128 MiB, and
-	// less than 16 MiB means 16 MiB. Negative means no limit.
+	// the worker holds at any time. A quarter of MaxBytes is for messages, and
+	// the rest is for large values, which are stored in parts outside the
+	// messages. Decoded values do not count. A task with a large argument waits
+	// until there is memory for the argument, and tasks that need less memory
+	// overtake it. If the argument is larger than the memory for large values,
+	// the task starts when the worker holds no other large argument. Zero means
+	// 128 MiB, and less than 16 MiB means 16 MiB. Negative means no limit.
 	MaxBytes int64
 
 	// Ready, if set, is called when the worker is registered, on its own
@@ -92,7 +92,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 		return err
 	}
 	if text, err := wire.Marshal(&set); err != nil || len(text) > wire.MaxMessageBytes/2 {
-		return fmt.Errorf("cluster: %d functions are more than a worker can announce: offer some of them, by ServeOptions.Functions, from several workers", len(set.Functions))
+		return fmt.Errorf("cluster: the names of %d functions are too long together for one worker: divide the functions among several workers by ServeOptions.Functions", len(set.Functions))
 	}
 	conn, err := o.connect(ctx, url, "concert worker")
 	if err != nil {

@@ -40,7 +40,7 @@ Flags of a server that joins others:
                          address at which other servers find this one, if it
                          differs from --join-listen
 
-Limits for each key, so that no key can use up a server:
+Limits for each key, so that the holder of one key cannot exhaust a server:
   --sessions N           sessions of a client on this server, about one for each
                          program (default 64)
   --connections N        connections of a client to all servers together;
@@ -133,7 +133,7 @@ Example:
 `
 )
 
-// helpEnd follows the list of commands.
+// helpEnd is the end of the text of help, after the list of commands.
 const helpEnd = `  help             list the commands
 
 Example:

@@ -1,6 +1,6 @@
-// Command concertd is a server of a cluster. It stores waiting tasks, and
-// results until their clients receive them. It accepts connections with a key
-// of its keyring only.
+// Command concertd is a server of a cluster. It stores tasks until workers have
+// run them, and results until their clients have received them. It accepts a
+// connection only with a key of its keyring.
 //
 //	concertd serve --dir one --listen 0.0.0.0:4222     run a server, with keys and TLS
 //	concertd key --dir one --out ann.key client ann    make a key for a client
@@ -91,8 +91,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return exitUsage
 }
 
-// parse parses flags. It returns an error unless the named arguments follow
-// them.
+// parse parses flags. It returns an error unless exactly the named arguments
+// follow the flags.
 func parse(flags *flag.FlagSet, args []string, names ...string) error {
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return err

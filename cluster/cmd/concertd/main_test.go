@@ -155,7 +155,7 @@ func TestConcertd_Restart(t *testing.T) {
 		t.Errorf("revoke: %d, %s", code, errOut)
 	}
 	url, _ = serving(t, "--dir", dir, "--listen", "127.0.0.1:0")
-	if ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: ann}); err == nil || !strings.Contains(err.Error(), "does not know the key") {
+	if ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: ann}); err == nil || !strings.Contains(err.Error(), "refuses the key") {
 		t.Errorf("ann, whose key is revoked: %v", err)
 		if err == nil {
 			ex.Close()

@@ -37,7 +37,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 	case *join != "":
 		opts.Join, replicas = &server.Join{Name: *name, Listen: *joinListen, Advertise: *joinAdvertise, Others: list(*join)}, 3
 	case *name != "" || *joinListen != "" || *joinAdvertise != "":
-		return usageError{"--name, --join-listen and --join-advertise are for a server that joins others: with --join"}
+		return usageError{"--name, --join-listen and --join-advertise are only for a server that joins others: set --join, too"}
 	}
 	if err := checkOptions(opts); err != nil {
 		return err
@@ -92,8 +92,7 @@ var flagOf = map[string]string{
 	"Join.Name": "name", "Join.Listen": "join-listen", "Join.Advertise": "join-advertise", "Join.Others": "join",
 }
 
-// checkOptions returns an error of the command line if a server cannot have the
-// options.
+// checkOptions returns a usageError if server.New would refuse the options.
 func checkOptions(o *server.Options) error {
 	if o.Listen == "" {
 		return usageError{"--listen is empty: clients and workers need an address"}
