@@ -50,7 +50,8 @@ func (k *keyring) access(role server.Role, name string) cluster.Access {
 	return cluster.Access{Key: file}
 }
 
-// guarded returns a listening server with a keyring in this process.
+// guarded returns a server in this process that listens, and that requires keys
+// of the keyring.
 func guarded(t testing.TB, k *keyring) *server.Server {
 	t.Helper()
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0", Keyring: k.Keyring})
@@ -64,8 +65,9 @@ func guarded(t testing.TB, k *keyring) *server.Server {
 	return s
 }
 
-// TestAccess_UnknownKeys: a server refuses programs without a key, or with a
-// key of another authority.
+// TestAccess_UnknownKeys: if a program has no key, or a key of another keyring,
+// the server must refuse it. If a server has another keyring, the client must
+// refuse the server.
 func TestAccess_UnknownKeys(t *testing.T) {
 	k := newKeyring(t)
 	s := guarded(t, k)
@@ -74,15 +76,15 @@ func TestAccess_UnknownKeys(t *testing.T) {
 		access cluster.Access
 		want   string
 	}{
-		"no key":                    {cluster.Access{}, "requires a key if it is concertd: make one with 'concertd key --out FILE ROLE NAME', then pass --key FILE"},
-		"no key, any certificate":   {cluster.Access{TLS: &tls.Config{InsecureSkipVerify: true}}, "requires a key: make one with 'concertd key"},
-		"a holder of another's key": {other.access(server.Client, "other"), "was made with another keyring"},
+		"no key":                   {cluster.Access{}, "requires a key if it is concertd: make one with 'concertd key --out FILE ROLE NAME', then pass --key FILE"},
+		"no key, any certificate":  {cluster.Access{TLS: &tls.Config{InsecureSkipVerify: true}}, "requires a key: make one with 'concertd key"},
+		"a key of another keyring": {other.access(server.Client, "other"), "was made with another keyring"},
 		"an admin of another keyring, with any TLS certificate": {cluster.Access{Key: other.access(server.Admin, "another").Key, TLS: &tls.Config{InsecureSkipVerify: true}}, "refuses the key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			if ex, err := cluster.Dial(ctx, s.URL(), &cluster.Options{Access: row.access}); err == nil {
-				t.Errorf("%s gets in", name)
+				t.Errorf("%s: the server accepts the client", name)
 				ex.Close()
 			} else if !strings.Contains(err.Error(), row.want) {
 				t.Errorf("error %q, want %q", err, row.want)
@@ -90,18 +92,18 @@ func TestAccess_UnknownKeys(t *testing.T) {
 			cancel()
 		})
 	}
-	// A client does not accept a server of another authority.
+	// A client must not accept a server of another authority.
 	access := k.access(server.Client, "someone")
 	if ex, err := cluster.Dial(t.Context(), guarded(t, other).URL(), &cluster.Options{Access: access}); err == nil {
-		t.Error("it believes a server of another authority")
+		t.Error("the client accepts a server of another authority")
 		ex.Close()
 	} else if !errors.As(err, new(x509.UnknownAuthorityError)) && !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("%v, want that the certificate is unknown", err)
 	}
 }
 
-// TestAccess_Roles: each role may do what it is for, with large values and ids,
-// and nothing that is for another role.
+// TestAccess_Roles: the key of each role must permit the operations of this
+// role, also with large values and ids, and refuse those of the other roles.
 func TestAccess_Roles(t *testing.T) {
 	k := newKeyring(t)
 	client, work, boss := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere"), k.access(server.Admin, "boss")
@@ -111,10 +113,10 @@ func TestAccess_Roles(t *testing.T) {
 
 	err := cluster.Serve(t.Context(), s.URL(), pool, &cluster.ServeOptions{Access: client})
 	if err == nil || !strings.Contains(err.Error(), "has the role client; the role must be worker or admin") {
-		t.Errorf("a client serves: %v", err)
+		t.Errorf("Serve with the key of a client: %v", err)
 	}
 	if ex, err := cluster.Dial(t.Context(), s.URL(), &cluster.Options{Access: work}); err == nil || !strings.Contains(err.Error(), "has the role worker; the role must be client or admin") {
-		t.Errorf("a worker submits: %v", err)
+		t.Errorf("Dial with the key of a worker: %v", err)
 		if err == nil {
 			ex.Close()
 		}
@@ -165,13 +167,14 @@ func keyOf(t *testing.T, file string) (public string, pair nkeys.KeyPair) {
 	return public, pair
 }
 
-// TestAccess_RevokedKeys: a revoked key is refused, and its open connections
-// are closed.
+// TestAccess_RevokedKeys: after a key was revoked, servers must refuse it and
+// close its open connections. If a key is made while the server runs, the
+// server must accept it.
 func TestAccess_RevokedKeys(t *testing.T) {
 	t.Parallel()
 	k := newKeyring(t)
 	s := guarded(t, k)
-	late := k.access(server.Client, "late") // after the server has started
+	late := k.access(server.Client, "late") // made after the server has started
 	var ex *cluster.Executor
 	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		var err error
@@ -179,7 +182,7 @@ func TestAccess_RevokedKeys(t *testing.T) {
 			break
 		}
 		if time.Since(begin) > 20*time.Second {
-			t.Fatalf("the key is not known: %v", err)
+			t.Fatalf("the server does not accept the new key: %v", err)
 		}
 	}
 	if err := k.Remove("late"); err != nil {
@@ -194,7 +197,7 @@ func TestAccess_RevokedKeys(t *testing.T) {
 		}
 		again.Close()
 		if time.Since(begin) > 20*time.Second {
-			t.Fatal("the key still opens")
+			t.Fatal("the server still accepts the revoked key")
 		}
 	}
 	ex.Close()

@@ -36,8 +36,8 @@ func expireResults(t *testing.T, ex *cluster.Executor) {
 	ex.KeepResults(t, wire.ResultAge)
 }
 
-// auditTwice audits calls when they are due, and again to confirm that they are
-// absent.
+// auditTwice audits the calls as if the time after had passed, and again two
+// seconds later, which confirms that lost calls are absent.
 func auditTwice(t *testing.T, ex *cluster.Executor, after time.Duration) {
 	t.Helper()
 	ex.AuditAfter(t, after)
@@ -55,7 +55,7 @@ func dialAt(t *testing.T, url string, access cluster.Access) *cluster.Executor {
 	return ex
 }
 
-// settles checks that a call settles with the value want.
+// settles checks that a task settles with the value want.
 func settles(t *testing.T, fut *concert.Future[string], want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -65,8 +65,9 @@ func settles(t *testing.T, fut *concert.Future[string], want string) {
 	}
 }
 
-// TestAudit_ResultExpired: a task runs again if its result expires before its
-// client has received it, while the servers still know its session.
+// TestAudit_ResultExpired: if a result expires before its client has received
+// it, and the servers still have the session of the client, the task must run
+// again.
 func TestAudit_ResultExpired(t *testing.T) {
 	t.Parallel()
 	t.Run("away", func(t *testing.T) {
@@ -108,7 +109,7 @@ func TestAudit_ResultExpired(t *testing.T) {
 		work.heal(s)
 		way.heal(s)
 		settles(t, fut, name)
-		stop() // ends before the server, which is closed by the cleanup
+		stop() // the worker must end before the cleanup closes the server
 		ex.Close()
 	})
 	t.Run("connected, as the clock of the servers jumps", func(t *testing.T) {
@@ -144,8 +145,9 @@ func TestAudit_ResultExpired(t *testing.T) {
 	})
 }
 
-// TestAudit_TaskLost: tasks that are removed from the queue before a worker
-// fetches them are published again, even if other tasks have their numbers.
+// TestAudit_TaskLost: if tasks are removed from the queue before a worker
+// fetches them, the client must publish them again, even if other tasks have
+// their sequence numbers.
 func TestAudit_TaskLost(t *testing.T) {
 	for _, row := range []struct {
 		name string
@@ -154,7 +156,7 @@ func TestAudit_TaskLost(t *testing.T) {
 		{"purged", func(t *testing.T, direct cluster.Access) {
 			cluster.Purge(t, direct, wire.TaskStream, wire.TaskStream, 2)
 		}},
-		{"made anew", cluster.Remake},
+		{"stream created again", cluster.Remake},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := embedded(t, "")
@@ -184,8 +186,8 @@ func TestAudit_TaskLost(t *testing.T) {
 	}
 }
 
-// TestAudit_Intact: audits of calls that the servers have do not run them
-// twice.
+// TestAudit_Intact: while the servers have the task or the result of a call,
+// audits must not make the task run again.
 func TestAudit_Intact(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -213,7 +215,8 @@ func TestAudit_Intact(t *testing.T) {
 }
 
 // TestAudit_ConsumerStuck: if the session's consumer does not deliver a stored
-// result, the client recreates the consumer.
+// result, the client must create the consumer again, and the task must not run
+// again.
 func TestAudit_ConsumerStuck(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -233,8 +236,8 @@ func TestAudit_ConsumerStuck(t *testing.T) {
 	}
 }
 
-// TestAudit_LostAgain: a task that is lost whenever it is published settles
-// with an error.
+// TestAudit_LostAgain: if a task is lost each time it is published, it must
+// settle with ErrLost.
 func TestAudit_LostAgain(t *testing.T) {
 	s := embedded(t, "")
 	direct, work := cluster.Access{InProcess: s}, &network{to: s}
@@ -257,8 +260,8 @@ func TestAudit_LostAgain(t *testing.T) {
 	work.heal(s)
 }
 
-// TestAudit_CanceledLost: a canceled call whose task and result are lost
-// settles, although the worker that ran it lives.
+// TestAudit_CanceledLost: if the task and the result of a canceled call are
+// lost, the call must settle, even if the worker that ran the task is alive.
 func TestAudit_CanceledLost(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -278,8 +281,9 @@ func TestAudit_CanceledLost(t *testing.T) {
 	}
 }
 
-// TestServe_RepublishesFunctions: a worker publishes its functions again after
-// the servers have forgotten them, as when their clock jumps by a day.
+// TestServe_RepublishesFunctions: if the servers lose the functions of a
+// worker, as when their clock jumps by a day, the worker must publish its
+// functions again.
 func TestServe_RepublishesFunctions(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, "")

@@ -18,8 +18,9 @@ import (
 	"concert/goroutines"
 )
 
-// benched returns a client with a worker of two slots and a server in this
-// process. If keyed, they use keys and TLS.
+// benched returns a client of a new cluster in this process, which has a
+// server, and a worker with two slots. If keyed is true, the cluster uses keys
+// and TLS.
 func benched(b *testing.B, keyed bool) (context.Context, *cluster.Executor) {
 	b.Helper()
 	var url string
@@ -86,10 +87,11 @@ func benchRoundTrip(b *testing.B, keyed bool) {
 	}
 }
 
-// BenchmarkBare does by hand what BenchmarkMap does: it publishes a task,
-// consumes it, publishes its result, acknowledges the task when the result is
-// stored, consumes the result and acknowledges it. The streams are the same.
-// There is no cancellation, no fairness, and no context.
+// BenchmarkBare does the same work as BenchmarkMap and BenchmarkRoundTrip, with
+// the same streams, but without package cluster. It publishes a task, consumes
+// it, and publishes its result. When the result is stored, it acknowledges the
+// task, consumes the result and acknowledges the result. There is no
+// cancellation, no fairness, and no context.
 func BenchmarkBare(b *testing.B) {
 	b.Run("map", func(b *testing.B) { bare(b, 1024) })
 	b.Run("roundtrip", func(b *testing.B) { bare(b, 1) })
@@ -103,7 +105,7 @@ func bare(b *testing.B, window int) {
 	defer s.Close()
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
-	var unacked sync.Map // messages of the worker, by the subject of the result
+	var unacked sync.Map // tasks that are not acknowledged yet, by the subject of the result
 	worker := bareJetStream(b, s, func(m *nats.Msg) {
 		if task, ok := unacked.LoadAndDelete(m.Subject); ok {
 			task.(jetstream.Msg).Ack()

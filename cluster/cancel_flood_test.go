@@ -16,10 +16,10 @@ import (
 	"concert/cluster/server"
 )
 
-// TestCancel_Flood: a client publishes cancellations of tasks that do not exist
-// as fast as it can. This delays the cancellations of another client by less
-// than floodDelay, and costs the server and the worker together less than
-// cancelMemory.
+// TestCancel_Flood: if a client publishes cancellations of tasks that do not
+// exist, as fast as it can, the cancellations of another client must be delayed
+// by less than floodDelay. The server and the worker together must use less
+// than cancelMemory.
 func TestCancel_Flood(t *testing.T) {
 	k := newKeyring(t)
 	rogue, honest, work := k.access(server.Client, "rogue"), k.access(server.Client, "honest"), k.access(server.Worker, "worker")
@@ -72,8 +72,8 @@ func TestCancel_Flood(t *testing.T) {
 	}
 }
 
-// TestCancel_Queued: a task that is canceled while it waits for a slot of a
-// worker settles at once.
+// TestCancel_Queued: if a task is canceled while it waits for a slot in a
+// worker, it must settle at once.
 func TestCancel_Queued(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)
@@ -102,7 +102,7 @@ func TestCancel_Queued(t *testing.T) {
 	drained(t, first)
 }
 
-// keyConn returns a connection with the key of a client, without the library.
+// keyConn returns a connection of package nats with the key of a client.
 func keyConn(t *testing.T, s *server.Server, a cluster.Access) (public string, nc *nats.Conn) {
 	t.Helper()
 	public, pair := keyOf(t, a.Key)

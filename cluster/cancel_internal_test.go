@@ -8,8 +8,8 @@ import (
 	"concert/cluster/server"
 )
 
-// TestCancel_NotAcknowledged: a cancellation that was not acknowledged is
-// published again.
+// TestCancel_NotAcknowledged: if the servers do not acknowledge a cancellation,
+// the client must publish it again.
 func TestCancel_NotAcknowledged(t *testing.T) {
 	s, err := server.New(nil)
 	if err != nil {
@@ -25,7 +25,7 @@ func TestCancel_NotAcknowledged(t *testing.T) {
 	ex.client.LoseCancellation("session", "try")
 	for begin := time.Now(); len(Snapshot(t, access, wire.CancelStream, wire.CancelPrefix)) == 0; {
 		if time.Since(begin) > 10*time.Second {
-			t.Fatal("the servers do not have it")
+			t.Fatal("the servers do not have the cancellation")
 		}
 	}
 }

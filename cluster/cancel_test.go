@@ -14,8 +14,9 @@ import (
 	"concert/cluster/server"
 )
 
-// TestServe_CancelStoredLate: a worker receives a cancellation that the servers
-// store after it has read all stored ones.
+// TestServe_CancelStoredLate: if the servers store a cancellation after the
+// worker has read all cancellations, and do not deliver it to subscribers, the
+// worker must still receive it.
 func TestServe_CancelStoredLate(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -40,8 +41,9 @@ type causeOf func()
 // Error calls the function.
 func (c causeOf) Error() string { c(); return "time to go" }
 
-// TestShutdown_CauseMisbehaves: a call whose cancellation is not acknowledged
-// in time settles, whatever the Error method of its cause does.
+// TestShutdown_CauseMisbehaves: if the servers do not answer, and the Error
+// method of the cause of a cancellation panics, exits or hangs, the call must
+// still settle with ErrLost.
 func TestShutdown_CauseMisbehaves(t *testing.T) {
 	hung := make(chan struct{})
 	t.Cleanup(func() { close(hung) })

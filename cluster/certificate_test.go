@@ -57,9 +57,9 @@ func authorityOf(t *testing.T, k *keyring) *ecdsa.PrivateKey {
 	return pair.PrivateKey.(*ecdsa.PrivateKey)
 }
 
-// TestServe_Certificates: a worker runs no task whose signer the authority has
-// not certified as a client or an admin, even if the servers deliver the task.
-// The task becomes a dead letter, and the worker calls Notice.
+// TestServe_Certificates: if the servers deliver a task, and the authority has
+// not certified its signer as a client or an admin, the worker must not run the
+// task. The task must become a dead letter, and the worker must call Notice.
 func TestServe_Certificates(t *testing.T) {
 	k, elsewhere := newKeyring(t), newKeyring(t)
 	client, work, other, boss := k.access(server.Client, "client"), k.access(server.Worker, "work"), k.access(server.Worker, "other"), k.access(server.Admin, "boss")
@@ -91,7 +91,7 @@ func TestServe_Certificates(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	contract := in.Workers()[0].Capabilities
-	all := tap(t, s, boss.Key) // an admin may publish anything, as any key could if the servers' configuration were wrong
+	all := tap(t, s, boss.Key) // an admin may publish any message, so the test can publish tasks that correct servers would refuse
 
 	invented, err := nkeys.CreateUser()
 	if err != nil {
@@ -132,7 +132,7 @@ func TestServe_Certificates(t *testing.T) {
 			t.Fatalf("%s, %v", answer.Data, err)
 		}
 	}
-	forgers := map[string]string{} // the key, and the reason of its dead letter
+	forgers := map[string]string{} // the reason of the dead letter, by key
 	for i, c := range []struct {
 		name        string
 		pair        nkeys.KeyPair
@@ -162,7 +162,7 @@ func TestServe_Certificates(t *testing.T) {
 			}
 		})
 	}
-	// After all of these, the same function runs for a client and an admin.
+	// After that, tasks of a client and an admin must still run.
 	for i, access := range []cluster.Access{client, boss} {
 		ex, err := cluster.Dial(t.Context(), s.URL(), &cluster.Options{Access: access, Notice: func(string) {}})
 		if err != nil {
@@ -191,8 +191,9 @@ func TestServe_Certificates(t *testing.T) {
 	}
 }
 
-// TestKeyFile_Damaged: a key file that is damaged, or was written by an earlier
-// version, is an error that says what to do.
+// TestKeyFile_Damaged: if a key file is damaged, or was written by an earlier
+// version, Dial must return an error that names the file and says what is
+// wrong.
 func TestKeyFile_Damaged(t *testing.T) {
 	k, elsewhere := newKeyring(t), newKeyring(t)
 	client, work, foreign := k.access(server.Client, "client"), k.access(server.Worker, "work"), elsewhere.access(server.Client, "foreign")

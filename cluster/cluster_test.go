@@ -23,8 +23,8 @@ import (
 	"concert/internal/race"
 )
 
-// TestMain runs the tests, or a server, a worker or a client if a test has
-// started this program as one.
+// TestMain runs the tests. If a test has started this program as a server, a
+// worker or a client, TestMain runs that instead.
 func TestMain(m *testing.M) {
 	be, other := roles[os.Getenv("CLUSTER_TEST_ROLE")]
 	if !other {
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// tidily runs the tests, and fails if they leave files behind.
+// tidily runs the tests, and fails if temporary files remain after the tests.
 func tidily(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "cluster-test-")
 	if err != nil {
@@ -49,7 +49,7 @@ func tidily(m *testing.M) int {
 	flag.Set("test.parallel", "8") // parallel tests mostly wait
 	code := m.Run()
 	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
-		fmt.Fprintf(os.Stderr, "the tests leave behind: %v, %v\n", left, err)
+		fmt.Fprintf(os.Stderr, "temporary files remain after the tests: %v, %v\n", left, err)
 		return 1
 	}
 	return code
@@ -71,7 +71,7 @@ func beServer() error {
 	if at := os.Getenv("CLUSTER_TEST_LISTEN"); at != "" {
 		opts.Listen = at
 	}
-	if at := os.Getenv("CLUSTER_TEST_JOIN"); at != "" { // all of them, this one first
+	if at := os.Getenv("CLUSTER_TEST_JOIN"); at != "" { // the addresses of all servers, this server first
 		others := strings.Split(at, ",")
 		opts.Join, replicas = &server.Join{Name: "at-" + strings.ReplaceAll(others[0], ".", "-"), Listen: others[0], Others: others[1:]}, 3
 		opts.Advertise, opts.Join.Advertise, _ = strings.Cut(os.Getenv("CLUSTER_TEST_ADVERTISE"), ",")
@@ -91,8 +91,8 @@ func beServer() error {
 	return err
 }
 
-// startServer starts a server in a process of its own, with a keyring unless
-// that is "".
+// startServer starts a server in a new process. Without a keyring, keyring is
+// "".
 func startServer(t *testing.T, keyring string) (url string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -117,18 +117,18 @@ func startServer(t *testing.T, keyring string) (url string) {
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if url = strings.TrimSpace(line); err != nil || !strings.Contains(url, "://") {
-		t.Fatalf("the server says %q, %v", line, err)
+		t.Fatalf("the server prints %q, error %v; want its URL", line, err)
 	}
 	return url
 }
 
-// rig is a client with a server and one worker, which end with it.
+// rig is a client and its worker. Close closes both.
 type rig struct {
 	*cluster.Executor
 	end func()
 }
 
-// Close closes the client, and then the worker and the server.
+// Close closes the client, and then the worker.
 func (r *rig) Close() error {
 	err := r.Executor.Close()
 	r.end()
@@ -158,8 +158,9 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 	})}
 }
 
-// TestConformance: the suite passes on a server in this process, on a server
-// without keys, and on a server with keys and TLS.
+// TestConformance: the suite of package executortest must pass with a server in
+// this process, with a server in another process without keys, and with a
+// server that has keys and TLS.
 func TestConformance(t *testing.T) {
 	isolated.Run(t,
 		isolated.Test{Name: "embedded", Run: func(t *testing.T) {

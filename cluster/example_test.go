@@ -19,7 +19,7 @@ import (
 var cube = concert.Register("cluster_test.cube", func(_ context.Context, n int) (int, error) { return n * n * n, nil })
 
 // machine starts a server and a worker in this process. A program that uses
-// servers on other machines has their URL in place of the access.
+// servers on other machines passes their URL instead of this access.
 func machine() (access cluster.Access, stop func()) {
 	s, err := server.New(nil)
 	if err != nil {
@@ -44,7 +44,7 @@ func machine() (access cluster.Access, stop func()) {
 
 func quiet(string) {}
 
-// Only the line with Dial says where tasks run.
+// Only the line with Dial determines where tasks run.
 func ExampleDial() {
 	access, stop := machine()
 	defer stop()
@@ -64,7 +64,7 @@ func ExampleDial() {
 	// 27 <nil>
 }
 
-// Serve runs a worker until its context ends, here at once.
+// Serve runs a worker until its context ends. In this example, it ends at once.
 func ExampleServe() {
 	s, err := server.New(nil)
 	if err != nil {
@@ -158,9 +158,9 @@ func ExampleSetup() {
 	// Output: <nil>
 }
 
-// Two clusters share the work when one has too few servers: see docs/scale.md.
-// A worker serves both with one pool, and a client divides its tasks among
-// them.
+// If one cluster cannot handle all tasks, two clusters can share the work: see
+// docs/scale.md. A worker serves both clusters with one pool, and a client
+// divides its tasks between the clusters.
 func Example_shards() {
 	ctx, stop := context.WithCancel(context.Background())
 	pool := goroutines.New(2, nil)

@@ -14,8 +14,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// ShortLease changes access so that the tasks of lost workers go to other
-// workers after d. All clients and workers of the cluster must use it.
+// ShortLease returns access with another lease: the tasks of lost workers go to
+// other workers after d. All clients and workers of the cluster must use the
+// result.
 func ShortLease(a Access, d time.Duration) Access {
 	times := jet.DefaultTimes()
 	times.Lease = d
@@ -47,9 +48,9 @@ func (e *Executor) Stored(t *testing.T) (tasks, results uint64) {
 	return tasks, results
 }
 
-// ShortSilence changes access so that heartbeats are frequent, and silent
-// workers soon count as lost. All clients and workers of the cluster must use
-// it.
+// ShortSilence returns access with frequent heartbeats, one every d. Workers
+// without a heartbeat for 4*d count as lost. All clients and workers of the
+// cluster must use the result.
 func ShortSilence(a Access, d time.Duration) Access {
 	times := jet.DefaultTimes()
 	times.HeartbeatPeriod, times.WorkerTimeout = d, 4*d
@@ -60,8 +61,9 @@ func ShortSilence(a Access, d time.Duration) Access {
 // ShortPulls shortens the first requests of a worker, so that it drains soon.
 func ShortPulls(o *ServeOptions, d time.Duration) { o.pullTime = d }
 
-// Snapshot returns the messages of a stream under a prefix, as a line for each:
-// the rest of the subject, and the message if it is short.
+// Snapshot returns one line for each message of a stream whose subject has a
+// prefix. The line has the rest of the subject, and the first 100 bytes of the
+// message.
 func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	l := linked(t, a)
 	defer l.Close()
@@ -80,8 +82,8 @@ func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	return all
 }
 
-// Forget makes the servers forget the session of an executor, through a
-// connection of its own.
+// Forget makes the servers delete the session of the executor. It uses a new
+// connection.
 func (e *Executor) Forget(t *testing.T, a Access) {
 	l := linked(t, a)
 	defer l.Close()
@@ -95,7 +97,8 @@ func (e *Executor) Forget(t *testing.T, a Access) {
 // AuditAge is the time after which an outstanding call is audited.
 const AuditAge = client.AuditAge
 
-// Pause makes the consumer of a session's results deliver nothing until a time.
+// Pause makes the consumer of the results of session deliver nothing until the
+// time until.
 func (e *Executor) Pause(t *testing.T, session *Executor, until time.Time) {
 	t.Helper()
 	stream, err := e.client.Conn().JS.Stream(t.Context(), wire.ResultStream)
@@ -121,8 +124,8 @@ func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	}
 }
 
-// Purge waits until stream after has n messages, and then removes all messages
-// of another stream, through a connection of its own.
+// Purge waits until the stream once has at least msgs messages, and then
+// removes all messages of the stream name. It uses a new connection.
 func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	l := linked(t, a)
 	defer l.Close()
@@ -142,8 +145,8 @@ func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	}
 }
 
-// Remake replaces the stream of tasks by an empty one, through a connection of
-// its own.
+// Remake replaces the stream of tasks by an empty stream. It uses a new
+// connection.
 func Remake(t *testing.T, a Access) {
 	l := linked(t, a)
 	defer l.Close()
@@ -155,7 +158,7 @@ func Remake(t *testing.T, a Access) {
 	}
 }
 
-// linked returns a connection of the test's own.
+// linked returns a new connection.
 func linked(t *testing.T, a Access) *jet.Conn {
 	t.Helper()
 	conn, err := a.connect(t.Context(), "", "test")
@@ -165,7 +168,7 @@ func linked(t *testing.T, a Access) *jet.Conn {
 	return conn
 }
 
-// LateStore is jettest.LateStore through a connection of its own.
+// LateStore is jettest.LateStore with a new connection.
 func LateStore(t *testing.T, a Access, stream, prefix string) (store func(key string, body []byte)) {
 	l := linked(t, a)
 	t.Cleanup(l.Close)
@@ -179,7 +182,7 @@ func (e *Executor) Sent() int { return e.client.Sent() }
 // calls.
 func (e *Executor) Subscribers() int { return e.client.Subscribers() }
 
-// WaitingIDs returns how many queued Submits with ids the client remembers.
+// WaitingIDs returns the number of queued Submits with ids.
 func (e *Executor) WaitingIDs() int { return e.client.WaitingIDs() }
 
 // Canceled returns how many sent calls are canceled.
@@ -198,7 +201,7 @@ func (e *Executor) Cancellations() (client string, bodies [][]byte) {
 // Queued returns how many calls the servers have acknowledged.
 func (e *Executor) Queued() int { return e.client.Queued() }
 
-// AuditAfter audits the calls as if a time had passed since they were sent.
+// AuditAfter audits the calls as if the time d had passed.
 func (e *Executor) AuditAfter(t *testing.T, d time.Duration) {
 	t.Helper()
 	if err := e.client.Audit(d); err != nil {

@@ -18,10 +18,10 @@ import (
 	"concert/goroutines"
 )
 
-// network is a connection to a server in this process that can be cut.
+// network connects to a server in this process. A test can cut its connections.
 type network struct {
 	mu    sync.Mutex
-	to    *server.Server // nil while it is cut; guarded by mu
+	to    *server.Server // guarded by mu: nil while the network is cut
 	conns []net.Conn     // guarded by mu
 }
 
@@ -109,7 +109,7 @@ func serveWith(t *testing.T, opts *cluster.ServeOptions, pool concert.Executor) 
 }
 
 var (
-	runs  sync.Map // how often count ran, by argument
+	runs  sync.Map // the number of runs of count, by argument
 	count = concert.Register("cluster_test.count", func(_ context.Context, n int) (int, error) {
 		runs.LoadOrStore(n, new(atomic.Int64))
 		v, _ := runs.Load(n)
@@ -117,7 +117,7 @@ var (
 		return n * n, nil
 	})
 
-	holding sync.Map // channels, by name
+	holding sync.Map // *hold, by name
 	held    = concert.Register("cluster_test.held", func(ctx context.Context, name string) (string, error) {
 		c, _ := holding.Load(name)
 		h := c.(*hold)
@@ -138,7 +138,8 @@ var (
 	})
 )
 
-// hold blocks the tasks of held that have its name.
+// hold controls the tasks of held that have its name: each of them sends to
+// began, and then blocks until it receives from let.
 type hold struct {
 	began    chan struct{}
 	let      chan struct{}
@@ -148,15 +149,16 @@ type hold struct {
 
 func newHold(t *testing.T) (name string, h *hold) { return t.Name(), holdOf(t.Name()) }
 
-// holdOf makes a hold with a name.
+// holdOf makes a hold with a name, and stores it in holding.
 func holdOf(name string) *hold {
 	h := &hold{began: make(chan struct{}, 100), let: make(chan struct{})}
 	holding.Store(name, h)
 	return h
 }
 
-// TestSubmit_NoWorker: a task that no worker can run waits, Notice is called,
-// and the task runs when a worker starts.
+// TestSubmit_NoWorker: if no worker offers the function of a task, Notice must
+// be called, and the task must run when a worker starts. A task that is
+// canceled in the meantime must not run.
 func TestSubmit_NoWorker(t *testing.T) {
 	s := embedded(t, "")
 	notices := make(chan string, 10)
@@ -182,8 +184,9 @@ func TestSubmit_NoWorker(t *testing.T) {
 	}
 }
 
-// TestClose_QueuedTaskExpires: a task without a worker is dropped when its
-// context ends, and Close does not wait for it.
+// TestClose_QueuedTaskExpires: if the context of a task ends while no worker
+// offers its function, the task must be dropped, and Close must not wait for
+// it.
 func TestClose_QueuedTaskExpires(t *testing.T) {
 	ex := dial(t, cluster.Access{InProcess: embedded(t, "")})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -206,8 +209,9 @@ func TestClose_QueuedTaskExpires(t *testing.T) {
 	ex.Close()
 }
 
-// TestServe_WorkerCutOff: the tasks of a worker that is cut off run on another
-// one, and later results of the first worker do not count.
+// TestServe_WorkerCutOff: if a worker loses its connection, its task must run
+// on another worker. When the first worker reconnects and publishes its result,
+// that result must not count.
 func TestServe_WorkerCutOff(t *testing.T) {
 	s := embedded(t, "")
 	lost := &network{to: s}
@@ -219,16 +223,16 @@ func TestServe_WorkerCutOff(t *testing.T) {
 	<-h.began
 	lost.cut()
 	serve(t, direct, 1)
-	<-h.began // it runs again, on the other worker
+	<-h.began // the task runs again, on the other worker
 	close(h.let)
 	if got, err := fut.Result(t.Context()); got != name || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	lost.heal(s) // now it publishes its result
+	lost.heal(s) // the first worker publishes its result now
 	drained(t, ex)
 }
 
-// drained waits until the servers hold nothing.
+// drained waits until the servers hold no tasks and no results.
 func drained(t *testing.T, ex *cluster.Executor) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
@@ -242,8 +246,8 @@ func drained(t *testing.T, ex *cluster.Executor) {
 	}
 }
 
-// TestServe_Drains: while workers come and go, every task runs once, and no
-// result is lost.
+// TestServe_Drains: if workers start and stop while tasks run, each task must
+// run once, and no result may be lost.
 func TestServe_Drains(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -276,14 +280,14 @@ func TestServe_Drains(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestServer_Restarts: tasks continue when the servers return with their data
-// after some time.
+// TestServer_Restarts: if the server is closed and started again with its data,
+// all tasks must return their results.
 func TestServer_Restarts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := embedded(t, dir)
 	n := &network{to: s}
-	access := cluster.ShortLease(cluster.Access{InProcess: n}, 3*time.Second) // of the tasks that were in flight
+	access := cluster.ShortLease(cluster.Access{InProcess: n}, 3*time.Second) // tasks that the servers were sending then wait for a lease
 	ex := dial(t, access)
 	stop := serve(t, access, 2)
 	results := 0
@@ -313,15 +317,15 @@ func TestServer_Restarts(t *testing.T) {
 	s.Close()
 }
 
-// TestLargeValue_ServersAway: large arguments and results wait for servers that
-// are away, as small ones do. A task that is canceled in the meantime settles
-// at once, because no worker has it.
+// TestLargeValue_ServersAway: if the servers cannot be reached, large arguments
+// and results must be stored when the connection is restored. A task that is
+// canceled in the meantime must settle at once, because no worker has it.
 func TestLargeValue_ServersAway(t *testing.T) {
 	s := embedded(t, "")
 	client, work := &network{to: s}, &network{to: s}
 	ex := dial(t, cluster.Access{InProcess: client})
 	serve(t, cluster.Access{InProcess: work}, 2)
-	if _, err := concert.Submit(t.Context(), ex, reverse, []byte("small")).Result(t.Context()); err != nil { // it knows the worker
+	if _, err := concert.Submit(t.Context(), ex, reverse, []byte("small")).Result(t.Context()); err != nil { // after that, the client has the functions of the worker
 		t.Fatal(err)
 	}
 	name, h := newHold(t)
@@ -335,7 +339,7 @@ func TestLargeValue_ServersAway(t *testing.T) {
 	}
 	leaves.Cancel()
 	if _, err := leaves.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) || errors.Is(err, cluster.ErrLost) {
-		t.Errorf("%v, want that it was canceled for certain", err)
+		t.Errorf("%v, want ErrCanceled, and not ErrLost", err)
 	}
 	client.heal(s)
 	<-h.began
@@ -347,14 +351,14 @@ func TestLargeValue_ServersAway(t *testing.T) {
 	}
 	select {
 	case <-h.began:
-		t.Error("it ran again")
+		t.Error("the task ran again")
 	default:
 	}
 	drained(t, ex)
 }
 
-// TestCancel_RunningTask: the context of a function in a worker ends with the
-// context of its submitter.
+// TestCancel_RunningTask: if a task is canceled, or its context ends, the
+// context of its function in the worker must end.
 func TestCancel_RunningTask(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -381,12 +385,12 @@ func TestCancel_RunningTask(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if n := h.canceled.Load(); n != 3 {
-		t.Errorf("%d were canceled where they ran", n)
+		t.Errorf("the context of %d functions has ended, want 3", n)
 	}
 }
 
-// TestCancel_ServersUnreachable: a canceled task settles although no server can
-// be reached.
+// TestCancel_ServersUnreachable: if a task is canceled while no server can be
+// reached, it must settle with ErrLost.
 func TestCancel_ServersUnreachable(t *testing.T) {
 	s := embedded(t, "")
 	n := &network{to: s}
@@ -410,8 +414,8 @@ func TestCancel_ServersUnreachable(t *testing.T) {
 	ex.Close()
 }
 
-// TestLargeValue_Parts: values that exceed a message are stored in parts, and
-// no part remains at the end.
+// TestLargeValue_Parts: values that do not fit into a message must arrive
+// unchanged. At the end, no part of them may remain on the servers.
 func TestLargeValue_Parts(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -435,13 +439,13 @@ func TestLargeValue_Parts(t *testing.T) {
 	drained(t, ex)
 	for begin := time.Now(); ex.Loads(t) > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {
-			t.Fatalf("%d parts are left", ex.Loads(t))
+			t.Fatalf("%d parts remain, want 0", ex.Loads(t))
 		}
 	}
 }
 
-// TestWithID_RunsOnce: a task that ran with an id does not run again, in no
-// program of the same client.
+// TestWithID_RunsOnce: if a task has run with an id, it must not run again when
+// the same or another program of the client submits it with this id.
 func TestWithID_RunsOnce(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -456,16 +460,16 @@ func TestWithID_RunsOnce(t *testing.T) {
 	}
 	second := dial(t, access) // as after a crash
 	if n, err := concert.Submit(id, second, count, 2_000_002).Result(t.Context()); n != 2_000_001*2_000_001 || err != nil {
-		t.Errorf("%d, %v; want the outcome of the first", n, err)
+		t.Errorf("%d, %v; want the outcome of the first run", n, err)
 	}
 	if _, ran := runs.Load(2_000_002); ran {
-		t.Error("it ran again")
+		t.Error("the task of the second program ran")
 	}
 	v, _ := runs.Load(2_000_001)
 	if n := v.(*atomic.Int64).Load(); n != 1 {
-		t.Errorf("it ran %d times", n)
+		t.Errorf("the task ran %d times, want once", n)
 	}
-	// Each input of a Map has an id of its own.
+	// Each input of a Map must have an id of its own.
 	for range 2 {
 		i := 0
 		for n, err := range concert.Map(id, second, count, slices.Values([]int{2_000_010, 2_000_011})) {
@@ -475,7 +479,7 @@ func TestWithID_RunsOnce(t *testing.T) {
 			i++
 		}
 	}
-	// A canceled task has no outcome, and runs when it is submitted again.
+	// A task with an id must settle at once if it is canceled while it runs.
 	name, h := newHold(t)
 	ctx, cancel := context.WithCancel(cluster.WithID(t.Context(), "another one"))
 	gone := concert.Submit(ctx, first, held, name)
@@ -487,8 +491,8 @@ func TestWithID_RunsOnce(t *testing.T) {
 	drained(t, first)
 }
 
-// TestServe_ReplacedByOtherProgram: if the workers of a task are gone
-// permanently, the task goes to workers of another program that has the
+// TestServe_ReplacedByOtherProgram: if all workers with the capability set of a
+// task are lost, the task must go to workers of another program that offers its
 // function.
 func TestServe_ReplacedByOtherProgram(t *testing.T) {
 	s := embedded(t, "")
@@ -499,7 +503,7 @@ func TestServe_ReplacedByOtherProgram(t *testing.T) {
 	fut := concert.Submit(t.Context(), ex, held, name)
 	<-h.began
 	lost.cut()
-	concert.Register("cluster_test.anything", func(context.Context, int) (int, error) { return 0, nil }) // so that its capability set is another one
+	concert.Register("cluster_test.anything", func(context.Context, int) (int, error) { return 0, nil }) // so that the next worker has another capability set
 	serve(t, cluster.ShortSilence(cluster.Access{InProcess: s}, 100*time.Millisecond), 1)
 	<-h.began
 	close(h.let)
@@ -509,8 +513,9 @@ func TestServe_ReplacedByOtherProgram(t *testing.T) {
 	lost.heal(s)
 }
 
-// TestDeadLetter_Replay: a task that loses its workers repeatedly becomes a
-// dead letter, which can be replayed.
+// TestDeadLetter_Replay: if a task loses its worker five times, it must become
+// a dead letter. After Replay, the task must run again, and the dead letter
+// must be removed.
 func TestDeadLetter_Replay(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.ShortLease(cluster.Access{InProcess: s}, 300*time.Millisecond)
@@ -545,7 +550,7 @@ func TestDeadLetter_Replay(t *testing.T) {
 	}
 	workers := in.Workers()
 	if i := slices.IndexFunc(workers, func(w cluster.Worker) bool { return w.ID == l.Worker }); i < 0 || !slices.Contains(workers[i].Functions, "cluster_test.held") {
-		t.Errorf("the worker that gave it up is not among %+v", workers)
+		t.Errorf("the worker of the dead letter is not among %+v", workers)
 	}
 	if err := in.Replay(t.Context(), l.Number); err != nil {
 		t.Fatal(err)
@@ -554,7 +559,7 @@ func TestDeadLetter_Replay(t *testing.T) {
 	if queues, err := in.Queues(t.Context()); err != nil || len(queues) != 1 || queues[0].Tasks != 1 || queues[0].Client != "anyone" {
 		t.Errorf("%+v, %v", queues, err)
 	}
-	again := concert.Submit(id, ex, held, name) // waits for the call that runs, or finds its result
+	again := concert.Submit(id, ex, held, name) // receives the result of the replayed task
 	close(h.let)
 	if got, err := again.Result(t.Context()); got != name || err != nil {
 		t.Errorf("%q, %v", got, err)
@@ -570,8 +575,8 @@ func TestDeadLetter_Replay(t *testing.T) {
 	}
 }
 
-// TestQueue_FairAmongClients: a client with many tasks delays another client by
-// no more tasks than there are slots.
+// TestQueue_FairAmongClients: if a client has many tasks of a function, a task
+// of another client must run as soon as one of them has ended.
 func TestQueue_FairAmongClients(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -592,11 +597,11 @@ func TestQueue_FairAmongClients(t *testing.T) {
 	for tasks := uint64(0); tasks < 2; tasks, _ = one.Stored(t) {
 		time.Sleep(time.Millisecond)
 	}
-	first.let <- struct{}{} // one of them ends
+	first.let <- struct{}{} // one of the many tasks ends
 	select {
 	case <-second.began:
 	case <-first.began:
-		t.Error("another one of many comes first")
+		t.Error("another task of the client with many tasks runs first")
 	}
 	close(first.let)
 	close(second.let)
@@ -607,8 +612,8 @@ func TestQueue_FairAmongClients(t *testing.T) {
 	}
 }
 
-// TestQueue_SlowFunctionGetsSlots: a function with many quick tasks leaves
-// slots for a function with slow tasks.
+// TestQueue_SlowFunctionGetsSlots: if a client has many quick tasks of one
+// function, tasks of another function must still get slots.
 func TestQueue_SlowFunctionGetsSlots(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)

@@ -18,8 +18,8 @@ import (
 	"concert/executor"
 )
 
-// The limits of a flood that docs/security.md states: how long another client
-// waits, and how much memory a flood costs.
+// The limits that docs/security.md states: how long a flood by one client
+// delays another client, and how much memory the flood may take.
 const (
 	floodDelay   = 10 * time.Second
 	cancelMemory = 128 << 20 // of a server and a worker, for a key
@@ -29,7 +29,7 @@ const (
 // heap returns the bytes of the heap that are in use.
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // memory that the first collection has finalized
+	runtime.GC() // the first collection has only finalized some of the memory
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
@@ -50,8 +50,8 @@ var weigh = concert.Register("cluster_test.weigh", func(ctx context.Context, b [
 	}
 })
 
-// storeParts stores the parts of a value, without the library, and returns how
-// a task names it.
+// storeParts stores the parts of a value without package jet, and returns the
+// Value for a task.
 func storeParts(t *testing.T, js jetstream.JetStream, client string, v executor.Encoded) wire.Value {
 	t.Helper()
 	sum := sha256.Sum256(v.Bytes)
@@ -66,7 +66,7 @@ func storeParts(t *testing.T, js jetstream.JetStream, client string, v executor.
 	return to
 }
 
-// publishTasks publishes tasks of weigh for a client, without the library.
+// publishTasks publishes tasks of weigh for a client, without an Executor.
 func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string, n int, arg wire.Value) {
 	t.Helper()
 	f, err := executor.Find("cluster_test.weigh")
@@ -87,8 +87,8 @@ func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string,
 	}
 }
 
-// allRan waits until the servers hold no task. No client receives the rogue's
-// results.
+// allRan waits until the servers hold no task. It ignores results, because no
+// client receives the results of the rogue.
 func allRan(t *testing.T, ex *cluster.Executor) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
@@ -102,8 +102,8 @@ func allRan(t *testing.T, ex *cluster.Executor) {
 	}
 }
 
-// contractOf runs a call with the argument n, so that the client knows the
-// worker. It returns the capability set of the only worker.
+// contractOf runs a task with the argument n, so that the client has the
+// functions of the worker. It returns the capability set of the only worker.
 func contractOf(t *testing.T, access cluster.Access, ex *cluster.Executor, n int) string {
 	t.Helper()
 	if n, err := concert.Submit(t.Context(), ex, count, n).Result(t.Context()); n == 0 || err != nil {
@@ -117,9 +117,10 @@ func contractOf(t *testing.T, access cluster.Access, ex *cluster.Executor, n int
 	return in.Workers()[0].Capabilities
 }
 
-// TestServe_LargeArguments: small tasks that name one large argument, or claim
-// to have one, take no more memory of a worker than ServeOptions.MaxBytes
-// allows, and tasks of another client pass them.
+// TestServe_LargeArguments: if many small tasks name the same large argument,
+// or a large argument that does not exist, the worker must use no more memory
+// than ServeOptions.MaxBytes permits. Tasks of another client must overtake
+// these tasks.
 func TestServe_LargeArguments(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -136,10 +137,10 @@ func TestServe_LargeArguments(t *testing.T) {
 		t.Fatal(err)
 	}
 	stored := storeParts(t, js, "rogue", arg)
-	const fit = 3 // three quarters of 128 MiB hold this number
+	const fit = 3 // number of arguments that fit into three quarters of 128 MiB
 	claimed := stored
 	claimed.Blob, claimed.Size = wire.ArgumentName("rogue"), 1<<30
-	publishTasks(t, js, contract, "rogue", 12, claimed) // these have no parts
+	publishTasks(t, js, contract, "rogue", 12, claimed) // the servers have no parts of these arguments
 	publishTasks(t, js, contract, "rogue", 12, stored)
 	for range fit {
 		<-h.began
@@ -165,15 +166,16 @@ func TestServe_LargeArguments(t *testing.T) {
 	allRan(t, ex)
 }
 
-// TestServe_LargeMessages: a worker that has quick functions, and fetches many
-// tasks, holds no more bytes of messages than ServeOptions.MaxBytes allows.
+// TestServe_LargeMessages: if the tasks of a worker are quick, the worker
+// fetches many of them. Their messages must not exceed the part of
+// ServeOptions.MaxBytes for messages.
 func TestServe_LargeMessages(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	const places, messages = 8, 32 << 20 // a quarter of 128 MiB
 	serve(t, access, places)
 	ex := dial(t, access)
-	for i := range 100 { // so that the worker knows that they are quick
+	for i := range 100 { // quick tasks, so that the worker fetches tasks in advance
 		if n, err := concert.Submit(t.Context(), ex, count, 6_000_000+i).Result(t.Context()); n == 0 || err != nil {
 			t.Fatalf("%d, %v", n, err)
 		}
@@ -208,14 +210,14 @@ func TestServe_LargeMessages(t *testing.T) {
 		if n := consumer.CachedInfo().NumAckPending; n*size > messages {
 			t.Fatalf("the worker holds %d messages, %d MiB", n, n*size>>20)
 		}
-		heap() // takes some time
+		heap() // a pause
 	}
 	let()
 	allRan(t, ex)
 }
 
-// TestReplay_Duplicates: replaying one of two dead letters of a task removes
-// both of them, and no other letter.
+// TestReplay_Duplicates: if a task has several dead letters, Replay of one of
+// them must remove all of them, and no dead letter of another task.
 func TestReplay_Duplicates(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -232,7 +234,7 @@ func TestReplay_Duplicates(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := &nats.Msg{Subject: wire.DeadSubject(subject, owner), Data: msgs[0], Header: nats.Header{jetstream.MsgIDHeader: {"dead." + id}}}
-		for { // until the servers have forgotten the id
+		for { // until the servers have deleted the id of the earlier message
 			ack, err := js.PublishMsg(t.Context(), m)
 			if err != nil {
 				t.Fatal(err)
@@ -260,12 +262,13 @@ func TestReplay_Duplicates(t *testing.T) {
 	}
 	left, err := in.DeadLetters(t.Context(), 0, 10)
 	if err != nil || len(left) != 1 || left[0].Number != letters[1].Number {
-		t.Errorf("%+v, %v; want the second one", left, err)
+		t.Errorf("%+v, %v; want only the second dead letter", left, err)
 	}
 }
 
 // TestServe_PublishedTwice: if a client publishes a task twice because the
-// acknowledgment was lost, a worker that fetches both runs one of them.
+// acknowledgment was lost, and a worker fetches the second message while the
+// task runs, the task must run once.
 func TestServe_PublishedTwice(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -303,6 +306,6 @@ func TestServe_PublishedTwice(t *testing.T) {
 	let()
 	allRan(t, ex)
 	if len(h.began) > 0 {
-		t.Error("it ran twice")
+		t.Error("the task ran twice")
 	}
 }

@@ -15,16 +15,15 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// poisons are headers with which an attacker wants its messages to be taken for
-// messages of the servers.
+// poisons are headers by which a message of an attacker looks like a message of
+// the servers.
 var poisons = []nats.Header{
 	{"Status": {"500"}}, {"Status": {"404"}}, {"Status": {"408"}}, {"Status": {"409"}, "Description": {"Consumer Deleted"}}, {"Status": {"503"}}, {"Status": {"100"}},
 	{"Nats-Sequence": {"x"}}, {"Nats-Subject": {"concert.cancel.stranger"}}, {"Nats-Num-Pending": {"0"}}, {"Nats-Consumer-Stalled": {"x"}},
 }
 
-// TestServe_HeadersOfCancellations: headers that a client adds to a
-// cancellation prevent no worker from starting, nor from receiving other
-// cancellations.
+// TestServe_HeadersOfCancellations: if a client adds such headers to a
+// cancellation, workers must still start and receive other cancellations.
 func TestServe_HeadersOfCancellations(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -49,11 +48,11 @@ func TestServe_HeadersOfCancellations(t *testing.T) {
 			victims++
 		}
 		if strings.HasPrefix(line, "stranger") {
-			t.Errorf("%q is taken for a stranger's", line)
+			t.Errorf("%q is treated as a cancellation of another client", line)
 		}
 	}
 	if victims != len(poisons) {
-		t.Errorf("%d cancellations of the victim are known, want %d", victims, len(poisons))
+		t.Errorf("%d cancellations of the victim were read, want %d", victims, len(poisons))
 	}
 	serve(t, access, 1)
 	if n, err := concert.Submit(t.Context(), dial(t, access), count, 4_000_001).Result(t.Context()); n == 0 || err != nil {
@@ -61,8 +60,8 @@ func TestServe_HeadersOfCancellations(t *testing.T) {
 	}
 }
 
-// TestServe_HeadersOfTasks: headers that a client adds to a task prevent no
-// other task from running.
+// TestServe_HeadersOfTasks: if a client adds such headers to a task, tasks of
+// other clients must still run.
 func TestServe_HeadersOfTasks(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -91,7 +90,7 @@ func TestServe_HeadersOfTasks(t *testing.T) {
 	}
 	drained(t, ex)
 	if n, err := in.Dead(t.Context()); n != 20*len(poisons) || err != nil {
-		t.Errorf("%d dead letters, %v; want all that were no tasks", n, err)
+		t.Errorf("%d dead letters, %v; want all messages that are not tasks", n, err)
 	}
 }
 
@@ -99,8 +98,8 @@ var wordy = concert.Register("cluster_test.wordy", func(_ context.Context, n int
 	return 0, fmt.Errorf("%w: %s", errFussy, strings.Repeat("!", n))
 })
 
-// TestServe_LongError: an error that does not fit into a message is shortened.
-// It still matches errors.Is, and its worker continues.
+// TestServe_LongError: if an error does not fit into a message, it must be
+// shortened, and errors.Is must still find it. The worker must continue.
 func TestServe_LongError(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)
@@ -116,7 +115,8 @@ func TestServe_LongError(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestServe_ManyFunctions: a worker may have hundreds of functions.
+// TestServe_ManyFunctions: a worker that offers hundreds of functions must run
+// their tasks.
 func TestServe_ManyFunctions(t *testing.T) {
 	for i := range 200 {
 		concert.Register(fmt.Sprint("cluster_test.one of many ", i), func(context.Context, int) (int, error) { return i, nil })

@@ -76,8 +76,7 @@ func (w *watched) await(t *testing.T, kind concert.EventKind, n int) {
 	}
 }
 
-// reporting waits for its hold, and reports its progress when the test asks for
-// it.
+// reporting reports its progress every 10 ms until the test closes its hold.
 var reporting = concert.Register("cluster_test.reporting", func(ctx context.Context, name string) (string, error) {
 	c, _ := holding.Load(name)
 	h := c.(*hold)
@@ -92,8 +91,8 @@ var reporting = concert.Register("cluster_test.reporting", func(ctx context.Cont
 	}
 })
 
-// TestSameID_OneCall: Submits with the same id are one call. Each Submit
-// starts, receives the progress, and settles with the outcome, even if it was
+// TestSameID_OneCall: Submits with the same id must be one call. Each Submit
+// must start, receive the progress, and settle with the outcome, even if it was
 // submitted while the call ran.
 func TestSameID_OneCall(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
@@ -116,7 +115,7 @@ func TestSameID_OneCall(t *testing.T) {
 	}
 	tried, ok := concert.TrySubmit(id, ex, reporting, name)
 	if !ok {
-		t.Fatal("the queue has no room")
+		t.Fatal("the queue is full")
 	}
 	all = append(all, tried)
 	w.await(t, concert.TaskStarted, 5)
@@ -135,10 +134,10 @@ func TestSameID_OneCall(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_OneCanceled cancels one of two Submits of a call: by Cancel or by
-// its context, the first or the second one, in each state of the call. The
-// canceled Submit settles at once. Neither the other Submit nor the function is
-// canceled.
+// TestSameID_OneCanceled: if one of two Submits of a call is canceled, it must
+// settle at once, and neither the other Submit nor the function may be
+// canceled. The rows cancel the first or the second Submit, by Cancel or by its
+// context, in each state of the call.
 func TestSameID_OneCanceled(t *testing.T) {
 	t.Parallel()
 	for _, state := range []string{"before it is sent", "before it runs", "while it runs", "between attempts"} {
@@ -150,7 +149,7 @@ func TestSameID_OneCanceled(t *testing.T) {
 					way, work := &network{to: s}, &network{to: s}
 					ex := dial(t, cluster.Access{InProcess: way})
 					serve(t, cluster.Access{InProcess: work}, 4)
-					settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x") // the client knows the worker
+					settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x") // after that, the client has the functions of the worker
 					drained(t, ex)
 					name, h := newHold(t)
 					id := cluster.WithID(t.Context(), name)
@@ -206,8 +205,9 @@ func TestSameID_OneCanceled(t *testing.T) {
 	}
 }
 
-// TestSameID_NoFreeSlots: a Submit joins a call although the workers have no
-// free slots. So the function continues when the first Submit is canceled.
+// TestSameID_NoFreeSlots: if the workers have no free slots, a Submit must
+// still join a call with its id. Then the function must continue when the first
+// Submit is canceled.
 func TestSameID_NoFreeSlots(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -232,11 +232,12 @@ func TestSameID_NoFreeSlots(t *testing.T) {
 		t.Errorf("the function was canceled %d times", n)
 	}
 	if n := ex.WaitingIDs(); n != 0 {
-		t.Errorf("%d tasks are remembered", n)
+		t.Errorf("%d Submits with ids are still recorded as queued, want 0", n)
 	}
 }
 
-// failing fails at its first call, and waits for its hold at later ones.
+// failing returns an error at its first call. At later calls, it waits until
+// the test closes its hold.
 var failing = concert.Register("cluster_test.failing", func(ctx context.Context, name string) (string, error) {
 	c, _ := holding.Load(name)
 	h := c.(*hold)
@@ -253,8 +254,8 @@ var failing = concert.Register("cluster_test.failing", func(ctx context.Context,
 	}
 })
 
-// TestSameID_AllCanceled: when all Submits of a call are canceled, the function
-// is canceled.
+// TestSameID_AllCanceled: if all Submits of a call are canceled, the function
+// must be canceled.
 func TestSameID_AllCanceled(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -273,13 +274,13 @@ func TestSameID_AllCanceled(t *testing.T) {
 		drained(t, ex)
 	}
 	if n := h.canceled.Load(); n != 5 {
-		t.Errorf("%d were canceled where they ran", n)
+		t.Errorf("the function was canceled %d times, want 5", n)
 	}
 }
 
-// TestSameID_CanceledNotKept: a task with an id that was canceled while it ran,
-// or whose deadline passed then, has no kept outcome. It runs when it is
-// submitted again.
+// TestSameID_CanceledNotKept: if a task with an id is canceled while it runs,
+// or its deadline passes, its outcome must not be kept. When the task is
+// submitted again, it must run.
 func TestSameID_CanceledNotKept(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -310,8 +311,8 @@ func TestSameID_CanceledNotKept(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_JoinsCanceled: a Submit that finds a canceled call does not settle
-// with it, whether the cancellation has arrived or not.
+// TestSameID_JoinsCanceled: if a Submit finds a canceled call with its id, it
+// must not settle with this call, even if the cancellation has not arrived yet.
 func TestSameID_JoinsCanceled(t *testing.T) {
 	s := embedded(t, "")
 	work := &network{to: s}
@@ -341,8 +342,8 @@ func TestSameID_JoinsCanceled(t *testing.T) {
 	}
 }
 
-// TestSameID_Deadlines: the deadline of a Submit does not end another Submit of
-// the call.
+// TestSameID_Deadlines: if the deadline of one Submit of a call passes, another
+// Submit with a later deadline must not end.
 func TestSameID_Deadlines(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -360,7 +361,8 @@ func TestSameID_Deadlines(t *testing.T) {
 			access := cluster.Access{InProcess: embedded(t, "")}
 			ex := dial(t, access)
 			serve(t, access, 4)
-			// The client must know the worker before the deadlines begin.
+			// The client must have the functions of the worker before the
+			// deadlines begin.
 			if _, err := concert.Submit(t.Context(), ex, reverse, []byte("first")).Result(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -388,7 +390,7 @@ func TestSameID_Deadlines(t *testing.T) {
 				t.Errorf("the result is %q, %v, want DeadlineExceeded", got, err)
 			}
 			if row.runs == 2 {
-				<-h.began // it was stopped, and runs again for the Submit that has more time
+				<-h.began // the function was stopped, and runs again for the Submit with the later deadline
 			}
 			close(h.let)
 			settles(t, long, name)
@@ -400,9 +402,9 @@ func TestSameID_Deadlines(t *testing.T) {
 	}
 }
 
-// TestSameID_Maps: the inputs of two Maps with the same id share calls, by
-// their index. Leaving the loop of one Map does not cancel them, and a Submit
-// with that id has a call of its own.
+// TestSameID_Maps: inputs of two Maps with the same id and the same index must
+// share a call. If the loop of one Map ends early, the shared calls must not be
+// canceled. A Submit with the same id must have a call of its own.
 func TestSameID_Maps(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -446,7 +448,8 @@ func TestSameID_Maps(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_Labels: the error of each Submit has its own label.
+// TestSameID_Labels: if Submits of one call have different labels, the error of
+// each Submit must have the label of this Submit.
 func TestSameID_Labels(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -473,9 +476,9 @@ func TestSameID_Labels(t *testing.T) {
 	}
 }
 
-// TestSameID_LargeArgument: a Submit whose large argument is being uploaded
-// settles at once when it is canceled. The other Submit of the call uploads its
-// own argument.
+// TestSameID_LargeArgument: if a Submit is canceled while its large argument is
+// uploaded, it must settle at once, and the argument of the other Submit must
+// be uploaded.
 func TestSameID_LargeArgument(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -511,8 +514,8 @@ func TestSameID_LargeArgument(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_Shutdown: Shutdown cancels all Submits of a call, and reports how
-// many had not begun.
+// TestSameID_Shutdown: Shutdown must cancel all Submits of a call, and must
+// count the Submits that had not started.
 func TestSameID_Shutdown(t *testing.T) {
 	s := embedded(t, "")
 	serve(t, cluster.Access{InProcess: s}, 4)
@@ -520,7 +523,7 @@ func TestSameID_Shutdown(t *testing.T) {
 		t.Run(fmt.Sprintf("running=%v", running), func(t *testing.T) {
 			way := &network{to: s}
 			ex := dial(t, cluster.Access{InProcess: way})
-			settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x") // the client knows the worker
+			settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x") // after that, the client has the functions of the worker
 			name, h := newHold(t)
 			id := cluster.WithID(t.Context(), name)
 			if !running {
@@ -544,7 +547,7 @@ func TestSameID_Shutdown(t *testing.T) {
 			}
 			var failure *concert.ShutdownError
 			if !errors.As(err, &failure) || failure.Canceled != want || len(failure.Running) > 0 {
-				t.Errorf("Shutdown() = %v, want that %d had not begun, and none runs", err, want)
+				t.Errorf("Shutdown() = %v, want %d Submits that had not started, and no running one", err, want)
 			}
 			for _, f := range all {
 				if !isSettled(f) {
@@ -556,8 +559,9 @@ func TestSameID_Shutdown(t *testing.T) {
 	}
 }
 
-// TestSameID_OtherSession: a task that waits long for the task of another
-// session with the same id does not count as a task that lost its workers.
+// TestSameID_OtherSession: if a task waits for a long time for the task of
+// another session with the same id, this must not count as a loss of its
+// workers.
 func TestSameID_OtherSession(t *testing.T) {
 	access := cluster.ShortLease(cluster.Access{InProcess: embedded(t, "")}, 300*time.Millisecond)
 	serve(t, access, 2)
@@ -570,7 +574,7 @@ func TestSameID_OtherSession(t *testing.T) {
 	for n := uint64(0); n < 2; n, _ = one.Stored(t) {
 		time.Sleep(time.Millisecond)
 	}
-	time.Sleep(3 * time.Second) // ten leases, in which nothing should happen
+	time.Sleep(3 * time.Second) // ten leases
 	close(h.let)
 	for _, f := range []*concert.Future[string]{first, second} {
 		settles(t, f, name)
@@ -586,9 +590,9 @@ func TestSameID_OtherSession(t *testing.T) {
 	}
 }
 
-// TestSameID_OtherSessionCanceled: a task that waits for the task of another
-// session with the same id settles at once when it is canceled, and not with
-// ErrLost.
+// TestSameID_OtherSessionCanceled: if a task is canceled while it waits for the
+// task of another session with the same id, it must settle at once, and not
+// with ErrLost.
 func TestSameID_OtherSessionCanceled(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 2)
@@ -609,10 +613,11 @@ func TestSameID_OtherSessionCanceled(t *testing.T) {
 	drained(t, one)
 }
 
-// TestSameID_Random submits tasks with a few ids in two programs of one client
-// and cancels some of them at random. The functions return at random times.
-// Each task that was not canceled has the result of its id. A canceled task has
-// the result or is canceled. At the end, the servers store nothing.
+// TestSameID_Random: two programs of one client submit tasks with a few ids at
+// random times, and cancel some of them. Each task that was not canceled must
+// have the result of its id. A canceled task must have the result or the error
+// of its cancellation. At the end, the servers must store no tasks and no
+// results.
 func TestSameID_Random(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	programs := []*cluster.Executor{dial(t, access), dial(t, access)}
@@ -626,7 +631,7 @@ func TestSameID_Random(t *testing.T) {
 				name, h := newHold(t)
 				done := make(chan struct{})
 				defer close(done)
-				go func() { // a hold has limited room
+				go func() { // the channel of a hold has a limited buffer
 					for {
 						select {
 						case <-h.began:

@@ -55,9 +55,9 @@ func tap(t *testing.T, s *server.Server, file string) *wiretap {
 	return w
 }
 
-// about returns the subjects of the received messages that which selects, from
-// the subject first (or from the beginning) to the subject last. It waits for
-// last.
+// about waits for a message with the subject last. It returns the subjects of
+// the messages that which selects, after the first message with the subject
+// first, or of all messages if first is "".
 func (w *wiretap) about(first, last string, which func(m *nats.Msg) bool) (subjects []string) {
 	w.t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -81,8 +81,8 @@ func (w *wiretap) about(first, last string, which func(m *nats.Msg) bool) (subje
 	}
 }
 
-// TestClients_Isolated: a program with the key of a client can neither read nor
-// write data of another client.
+// TestClients_Isolated: a program with the key of a client must not be able to
+// read or write data of another client, whatever it publishes.
 func TestClients_Isolated(t *testing.T) {
 	k := newKeyring(t)
 	victim, rogue, work, boss := k.access(server.Client, "victim"), k.access(server.Client, "rogue"), k.access(server.Worker, "somewhere"), k.access(server.Admin, "boss")
@@ -128,8 +128,7 @@ func TestClients_Isolated(t *testing.T) {
 		r.Publish(subject, []byte("rogue"))
 		r.PublishRequest(subject, r.NewInbox(), []byte("rogue"))
 	}
-	// The header Nats-Rollup does not remove the messages of others from a
-	// stream.
+	// The header Nats-Rollup must not remove messages of others from a stream.
 	for _, subject := range []string{"concert.load." + r.key + ".y.0", "concert.cancel." + r.key, "concert.task.anything." + r.key} {
 		for _, which := range []string{"all", "sub"} {
 			m := &nats.Msg{Subject: subject, Data: []byte("x"), Header: nats.Header{"Nats-Rollup": {which}}}
@@ -141,7 +140,7 @@ func TestClients_Isolated(t *testing.T) {
 	// The rogue publishes to its own subjects with the subjects of others as
 	// reply subjects: a server may publish an answer to any subject.
 	mine := "concert.load." + r.key + ".x.0"
-	if _, err := r.Request(mine, nil, 5*time.Second); err != nil { // a part of its own, for requests about it
+	if _, err := r.Request(mine, nil, 5*time.Second); err != nil { // a stored part of the rogue, for the requests below
 		t.Fatal(err)
 	}
 	for _, subject := range []string{
@@ -174,7 +173,8 @@ func TestClients_Isolated(t *testing.T) {
 		}
 	}
 
-	// Servers open no session for the rogue but one of its own.
+	// Servers must refuse to open a session of another client, or an invalid
+	// session, for the rogue.
 	sessions, err := all.Request("$JS.API.CONSUMER.NAMES.CONCERT_RESULTS", nil, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)

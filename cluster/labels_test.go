@@ -16,7 +16,7 @@ import (
 // seen records the events of a worker's executor.
 type seen struct {
 	mu     sync.Mutex
-	inputs []string // events, by kind; guarded by mu
+	inputs []string // guarded by mu: the kind and the input of each event
 }
 
 func (s *seen) observe(e concert.Event) {
@@ -31,8 +31,9 @@ func (s *seen) has(text string) bool {
 	return slices.Contains(s.inputs, text)
 }
 
-// TestLabel_ReachesWorker: the index and the label of an input are in the
-// events of the worker's executor, in dead letters and in the client's errors.
+// TestLabel_ReachesWorker: the index and the label of an input must be in the
+// events of the worker's executor, in its dead letter, and in the client's
+// error.
 func TestLabel_ReachesWorker(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -86,7 +87,7 @@ func TestLabel_ReachesWorker(t *testing.T) {
 			}
 			of := concert.InputOf(err)
 			if labeled := c.mapped || c.label != ""; err == nil || labeled != (of != nil) || labeled && *of != (concert.Input{Name: name, Index: c.index, Label: c.label}) {
-				t.Errorf("the error %v is of %+v", err, of)
+				t.Errorf("the error %v has the input %+v", err, of)
 			}
 			want := &concert.Input{Name: name, Index: c.index, Label: c.there}
 			if c.index < 0 && c.there == "" {

@@ -17,8 +17,8 @@ import (
 	"concert/executor"
 )
 
-// raw returns a connection to a server in this process that may publish
-// anything.
+// raw returns a connection to a server in this process. The connection may
+// publish any message.
 func raw(t *testing.T, s *server.Server) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
 	nc, err := nats.Connect("", nats.InProcessServer(s))
@@ -33,8 +33,8 @@ func raw(t *testing.T, s *server.Server) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
-// TestInspect_ControlCharacters: text that an attacker has written sends no
-// control characters to a terminal.
+// TestInspect_ControlCharacters: if an attacker writes control characters into
+// dead letters or subjects, the results of Inspector must not contain them.
 func TestInspect_ControlCharacters(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -72,13 +72,12 @@ func TestInspect_ControlCharacters(t *testing.T) {
 		}
 	}
 	if letters[0].Function == "" {
-		t.Error("it is a task, and is not taken for one")
+		t.Error("the dead letter is a task, and has no function")
 	}
 }
 
-// TestDial_ManyCapabilitySets: a client that connects late receives all
-// capability sets, even if they exceed the bytes that servers deliver at a
-// time.
+// TestDial_ManyCapabilitySets: if the capability sets have more bytes than
+// servers deliver for one request, a client must still receive all of them.
 func TestDial_ManyCapabilitySets(t *testing.T) {
 	s := embedded(t, "")
 	if err := cluster.Setup(t.Context(), "", 1, &cluster.Access{InProcess: s}); err != nil {
@@ -89,19 +88,20 @@ func TestDial_ManyCapabilitySets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = 80 // of nearly a megabyte each: servers deliver 64 MiB at a time
+	const n = 80 // each has nearly a megabyte; servers deliver 64 MiB for a request
 	for i := range n {
 		if _, err := kv.Put(t.Context(), fmt.Sprint("contract", i), make([]byte, 1<<20-1000)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := cluster.Snapshot(t, cluster.Access{InProcess: s}, wire.BucketStream(wire.CapabilityBucket), wire.BucketPrefix(wire.CapabilityBucket)); len(got) != n {
-		t.Errorf("it knows %d of %d", len(got), n)
+		t.Errorf("%d capability sets were received, want %d", len(got), n)
 	}
 }
 
-// TestCancel_ClientsIsolated: if a client publishes cancellations without end,
-// the cancellations of another client are not removed.
+// TestCancel_ClientsIsolated: if a client publishes more cancellations than the
+// servers store for it, the cancellations of another client must not be
+// removed.
 func TestCancel_ClientsIsolated(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -130,13 +130,13 @@ func TestCancel_ClientsIsolated(t *testing.T) {
 		found = found || c == "modest: session.1"
 	}
 	if len(all) != wire.MaxCancels+1 || !found {
-		t.Errorf("%d cancellations, the one of the modest client among them: %v", len(all), found)
+		t.Errorf("%d cancellations, with that of the modest client: %v; want MaxCancels+1, true", len(all), found)
 	}
 }
 
-// TestServe_RefusesWrongTasks: a worker does not run a task that arrives on the
-// subject of another client, whose function has other types, or whose deadline
-// has passed.
+// TestServe_RefusesWrongTasks: if a task arrives at the subject of another
+// client, if its function has other types, or if its deadline has passed, a
+// worker must not run the task.
 func TestServe_RefusesWrongTasks(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -182,9 +182,9 @@ func TestServe_RefusesWrongTasks(t *testing.T) {
 		_, ok := runs.Load(9_000_001 + i)
 		return ok
 	}
-	for begin := time.Now(); !ran(3); time.Sleep(5 * time.Millisecond) { // the last one
+	for begin := time.Now(); !ran(3); time.Sleep(5 * time.Millisecond) { // the task without a fault
 		if time.Since(begin) > 20*time.Second {
-			t.Fatal("a task with nothing wrong does not run")
+			t.Fatal("the task without a fault does not run")
 		}
 	}
 	for i, what := range []string{"of another client", "with other types", "whose deadline has passed"} {
@@ -206,8 +206,8 @@ func TestServe_RefusesWrongTasks(t *testing.T) {
 	}
 }
 
-// TestServe_UnreadableTasks: a message that is not a task becomes a dead
-// letter, whatever its size, and the worker continues.
+// TestServe_UnreadableTasks: if a message is not a task, it must become a dead
+// letter, whatever its size, and the worker must continue.
 func TestServe_UnreadableTasks(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -228,7 +228,7 @@ func TestServe_UnreadableTasks(t *testing.T) {
 	subject := wire.TaskSubject(workers[0].Capabilities, "anyone")
 	_, js := raw(t, s)
 	largest := 0
-	for size := wire.MaxMessageBytes; largest == 0; size -= 1 << 10 { // the largest that the servers accept
+	for size := wire.MaxMessageBytes; largest == 0; size -= 1 << 10 { // finds the largest size that the servers accept
 		if _, err := js.Publish(t.Context(), subject, make([]byte, size)); err == nil {
 			largest = size
 		} else if size < wire.MaxMessageBytes/2 {
@@ -263,9 +263,9 @@ func TestServe_UnreadableTasks(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSubmit_MaxTasksPerClient: a client has at most MaxTasksPerClient tasks on
-// the servers, however many slots there are. The others wait and run in the
-// end.
+// TestSubmit_MaxTasksPerClient: if there are more slots than MaxTasksPerClient,
+// a client must send no more than MaxTasksPerClient tasks at a time. The other
+// tasks must run later.
 func TestSubmit_MaxTasksPerClient(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -286,7 +286,7 @@ func TestSubmit_MaxTasksPerClient(t *testing.T) {
 	}
 	select {
 	case <-h.began:
-		t.Error("one more runs")
+		t.Error("more than MaxTasksPerClient tasks run")
 	default:
 	}
 	close(h.let)

@@ -12,9 +12,8 @@ import (
 	"concert/cluster/server"
 )
 
-// TestCancel_Malformed: a client that publishes malformed cancellations
-// prevents no worker from starting, nor from receiving the cancellations of
-// other clients.
+// TestCancel_Malformed: if a client publishes malformed cancellations, workers
+// must still start and run the tasks of other clients.
 func TestCancel_Malformed(t *testing.T) {
 	k := newKeyring(t)
 	rogue, honest, work := k.access(server.Client, "rogue"), k.access(server.Client, "honest"), k.access(server.Worker, "worker")
@@ -39,8 +38,8 @@ func TestCancel_Malformed(t *testing.T) {
 	}
 }
 
-// TestServe_EmptyTasks: a client that publishes empty messages as tasks delays
-// the tasks of another client by little.
+// TestServe_EmptyTasks: if a client publishes empty messages as tasks, each
+// task of another client must have its result within floodDelay.
 func TestServe_EmptyTasks(t *testing.T) {
 	k := newKeyring(t)
 	rogue, honest, work := k.access(server.Client, "rogue"), k.access(server.Client, "honest"), k.access(server.Worker, "worker")
@@ -63,7 +62,8 @@ func TestServe_EmptyTasks(t *testing.T) {
 	}
 	empty := wire.TaskSubject(in.Workers()[0].Capabilities, key)
 	for i := range 20 {
-		// Two of them are before the task, in the same request of the worker.
+		// One request of the worker returns two empty messages, and then the
+		// task.
 		for range 2 {
 			if err := nc.Publish(empty, nil); err != nil {
 				t.Fatal(err)
@@ -78,8 +78,8 @@ func TestServe_EmptyTasks(t *testing.T) {
 	}
 }
 
-// TestWithID_DamagedResult: a call whose kept result cannot be read, or belongs
-// to another task, settles with an error.
+// TestWithID_DamagedResult: if a kept result cannot be decoded, or has the id
+// of another task, the call must settle with an error that says so.
 func TestWithID_DamagedResult(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

@@ -7,8 +7,8 @@ import (
 	"concert/executortest"
 )
 
-// TestExecutor_Nil: methods of an executor that Dial has not made panic with a
-// text that says so.
+// TestExecutor_Nil: if an Executor was not made by Dial, its methods must panic
+// with a text that says so.
 func TestExecutor_Nil(t *testing.T) {
 	const advice = "cluster: the Executor is nil or zero: make it with Dial"
 	t.Run("nil", func(t *testing.T) { executortest.Unusable(t, (*cluster.Executor)(nil), advice) })

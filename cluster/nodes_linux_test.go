@@ -87,14 +87,16 @@ func (n *node) signal(s os.Signal) {
 	}
 }
 
-// again starts the process again after it was killed.
+// again starts the process again, which kill has ended, and waits until it is
+// ready.
 func (n *node) again() {
 	n.t.Helper()
 	n.start()
 	n.await()
 }
 
-// stop tells the process to end, and waits for its end.
+// stop closes the standard input of the process, which then ends, and waits for
+// its end.
 func (n *node) stop() error {
 	n.in.Close()
 	return n.process.Wait()
@@ -110,11 +112,11 @@ func init() { roles["worker"], roles["client"] = beWorker, beClient }
 
 const (
 	stormWorkers = 4
-	stormPlaces  = 2                // of each
-	stormTime    = 30 * time.Second // the minimal time for all of the work
+	stormPlaces  = 2                // slots of each worker
+	stormTime    = 30 * time.Second // the minimal time for all tasks
 )
 
-// mark is a task that records its run in a file of the worker.
+// mark records its run in a file of the worker.
 var mark = concert.Register("cluster.test.mark", func(ctx context.Context, i int) (int, error) {
 	pause, err := time.ParseDuration(os.Getenv("CLUSTER_TEST_PAUSE"))
 	if err != nil {
@@ -137,8 +139,8 @@ func appendLine(file string, i int) error {
 	return errors.Join(err, f.Close())
 }
 
-// linesOf counts how often each number is in a file. A file that does not exist
-// has none.
+// linesOf counts how often each number is in a file. A missing file counts as
+// empty.
 func linesOf(file string) (counts map[int]int, lines int, err error) {
 	counts = map[int]int{}
 	f, err := os.Open(file)
@@ -172,8 +174,8 @@ func beWorker() error {
 	})
 }
 
-// beClient submits a number of marks, and writes each finished one to a file.
-// If it is started again, it continues.
+// beClient submits tasks of mark, and writes the number of each finished task
+// to a file. If it is started again, it continues.
 func beClient() error {
 	var n int
 	if _, err := fmt.Sscan(os.Getenv("CLUSTER_TEST_TASKS"), &n); err != nil {
@@ -186,7 +188,7 @@ func beClient() error {
 	}
 	ctx, cancel := context.WithCancel(cluster.WithID(context.Background(), "storm"))
 	defer cancel()
-	go func() { // the test has ended
+	go func() { // the standard input ends when the test ends
 		io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
@@ -201,7 +203,7 @@ func beClient() error {
 		case err != nil:
 			return err
 		case now[i]:
-			return fmt.Errorf("%d is shown twice", i)
+			return fmt.Errorf("the result of task %d arrived twice", i)
 		case before[i] == 0:
 			if err := appendLine(file, i); err != nil {
 				return err

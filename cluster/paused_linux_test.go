@@ -11,8 +11,8 @@ import (
 	"concert/cluster/server"
 )
 
-// pauseTime is how long a process is stopped: longer than a heartbeat period,
-// but so short that other processes do not count it as lost.
+// pauseTime is how long a process is suspended: longer than a heartbeat period,
+// and shorter than the time after which other processes count it as lost.
 const pauseTime = 5 * time.Second
 
 // deployment is a server with keys, two workers and a client, each in a
@@ -43,8 +43,7 @@ func newDeployment(t *testing.T, tasks int) *deployment {
 }
 
 // TestProcess_Paused: if a server, a worker or a client gets no CPU time for
-// five seconds, tasks are delayed by that time. Each task runs once, without an
-// error.
+// five seconds, each task must still run once, without an error.
 func TestProcess_Paused(t *testing.T) {
 	t.Parallel()
 	const tasks = 200

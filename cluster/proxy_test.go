@@ -17,9 +17,9 @@ type proxy struct {
 
 	mu      sync.Mutex
 	state   proxyState            // guarded by mu
-	changed *sync.Cond            // the state has changed; on mu
+	changed *sync.Cond            // uses mu; signals that the state has changed
 	conns   map[net.Conn]struct{} // guarded by mu
-	over    bool                  // the test has ended; guarded by mu
+	over    bool                  // guarded by mu: the test has ended
 }
 
 type proxyState int
@@ -70,7 +70,7 @@ func (p *proxy) set(s proxyState) {
 	if s == silent {
 		return
 	}
-	for c := range p.conns { // those that were silent for some time are useless
+	for c := range p.conns { // also after silent, because the peers of such connections may have given up
 		c.Close()
 	}
 	clear(p.conns)
@@ -111,7 +111,8 @@ func (p *proxy) enter(c net.Conn) bool {
 	return true
 }
 
-// pass copies from one connection to the other, as far as the state permits.
+// pass copies data from one connection to the other. While the state is silent,
+// it waits.
 func (p *proxy) pass(to, from net.Conn) {
 	defer to.Close()
 	defer from.Close()

@@ -15,11 +15,11 @@ import (
 )
 
 var (
-	visits atomic.Int64 // how often resident ran
+	visits atomic.Int64 // number of calls of resident or late
 	begun  = make(chan struct{}, 100)
 
-	// resident runs until its context ends in the first runs, then fails once,
-	// and then succeeds.
+	// In its first runs, resident runs until its context ends. Then it fails
+	// once, and after that it succeeds.
 	resident = concert.Register("cluster_test.resident", func(ctx context.Context, stays int64) (int64, error) {
 		n := visits.Add(1)
 		begun <- struct{}{}
@@ -28,14 +28,14 @@ var (
 			<-ctx.Done()
 			return n, context.Cause(ctx)
 		case n == stays+1:
-			return n, errors.New("the first one that it was given time for")
+			return n, errors.New("the first run that was not released")
 		}
 		return n, nil
 	})
 )
 
 // TestServe_ReleasesNotCounted: if a worker drains before a task has finished,
-// this counts neither as a loss of the worker nor as an attempt.
+// this must count neither as a loss of the worker nor as an attempt.
 func TestServe_ReleasesNotCounted(t *testing.T) {
 	k := newKeyring(t)
 	client, work := k.access(server.Client, "client"), k.access(server.Worker, "worker")
@@ -52,7 +52,7 @@ func TestServe_ReleasesNotCounted(t *testing.T) {
 	awaitVisit := func() {
 		select {
 		case <-begun:
-		case <-fut.Done(): // too early
+		case <-fut.Done(): // the task must not settle yet; the check at the end reports that
 		}
 	}
 	for range stays + 1 {
@@ -66,7 +66,7 @@ func TestServe_ReleasesNotCounted(t *testing.T) {
 			}
 		})
 		awaitVisit()
-		if visits.Load() > stays { // it has failed, and is tried again
+		if visits.Load() > stays { // the task has failed, and runs again on this worker
 			awaitVisit()
 		}
 		stop()
@@ -86,8 +86,8 @@ var late = concert.Register("cluster_test.late", func(ctx context.Context, size 
 	return make([]byte, size), nil
 })
 
-// TestServe_ResultAfterGrace: a result that arrives after the grace period
-// counts, even if it does not fit into a message.
+// TestServe_ResultAfterGrace: if a task returns a result after the grace period
+// of its worker, the result must count, even if it does not fit into a message.
 func TestServe_ResultAfterGrace(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -111,8 +111,8 @@ func TestServe_ResultAfterGrace(t *testing.T) {
 	}
 }
 
-// TestServe_ExecutorClosed: a worker whose executor is closed ends with an
-// error, and its tasks go to other workers.
+// TestServe_ExecutorClosed: if the executor of a worker is closed, Serve must
+// return ErrClosed, and the worker's tasks must go to other workers.
 func TestServe_ExecutorClosed(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)

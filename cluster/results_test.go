@@ -14,8 +14,8 @@ import (
 	"concert/goroutines"
 )
 
-// TestSession_Forgotten: a client that was away for so long that the servers
-// have forgotten its session still gets its results.
+// TestSession_Forgotten: if the servers delete the session of a client, because
+// it had no connection for long, the client must still get its results.
 func TestSession_Forgotten(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, "")
@@ -59,16 +59,17 @@ func TestSession_Forgotten(t *testing.T) {
 	}
 }
 
-// TestServers_DisksLost: servers that start again without data receive all
-// outstanding tasks again, and no task is lost.
+// TestServers_DisksLost: if the servers start again without their data, the
+// client must send all outstanding tasks again, and each task must have its
+// result.
 func TestServers_DisksLost(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it waits ten seconds for answers of servers that do not exist")
+		t.Skip("the test waits for ten seconds until requests to the closed server time out")
 	}
 	t.Parallel()
 	s := embedded(t, "")
 	n := &network{to: s}
-	access := cluster.ShortLease(cluster.Access{InProcess: n}, 3*time.Second) // of the tasks that were in flight
+	access := cluster.ShortLease(cluster.Access{InProcess: n}, 3*time.Second) // tasks that the servers were sending then wait for a lease
 	ex := dial(t, access)
 	stop := serve(t, access, 2)
 	large := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1+i%7/6*300_000) }
@@ -94,12 +95,12 @@ func TestServers_DisksLost(t *testing.T) {
 		t.Errorf("%d results", results)
 	}
 	drained(t, ex)
-	stop() // ends before the server, which is closed by the cleanup
+	stop() // the worker must end before the cleanup closes the server
 	ex.Close()
 }
 
-// TestResult_PartsLost: a task runs again if the servers have lost parts of its
-// large argument or result.
+// TestResult_PartsLost: if the servers lose parts of the large argument or the
+// large result of a task, the task must run again.
 func TestResult_PartsLost(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, "")
@@ -133,7 +134,7 @@ func TestResult_PartsLost(t *testing.T) {
 	ex.Close()
 }
 
-// heavy returns a large value when its hold permits.
+// heavy returns a large value when the test closes its hold.
 var heavy = concert.Register("cluster_test.heavy", func(_ context.Context, name string) ([]byte, error) {
 	c, _ := holding.Load(name)
 	h := c.(*hold)
@@ -142,9 +143,9 @@ var heavy = concert.Register("cluster_test.heavy", func(_ context.Context, name 
 	return make([]byte, 1<<20), nil
 })
 
-// TestServe_ConsumerRecreated: after the stream of tasks was recreated, the
-// acknowledgment of a task of the old stream does not count for the task that
-// has its number now.
+// TestServe_ConsumerRecreated: if the stream of tasks was deleted and created
+// again, the acknowledgment of a task of the old stream must not remove the new
+// task with the same sequence number.
 func TestServe_ConsumerRecreated(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -164,7 +165,7 @@ func TestServe_ConsumerRecreated(t *testing.T) {
 		}
 	}
 	serve(t, direct, 1)
-	second := concert.Submit(t.Context(), ex, held, "new") // as the first one of the stream
+	second := concert.Submit(t.Context(), ex, held, "new") // the first task of the new stream
 	<-now.began
 	close(old.let)
 	if got, err := first.Result(t.Context()); got != "old" || err != nil {
@@ -180,8 +181,8 @@ func TestServe_ConsumerRecreated(t *testing.T) {
 	}
 }
 
-// TestResult_Damaged: a result that cannot be decoded settles its task with an
-// error.
+// TestResult_Damaged: if a result cannot be decoded, its task must settle with
+// an error that says so.
 func TestResult_Damaged(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

@@ -26,7 +26,7 @@ func tried(name string) int {
 	return trials.n[name]
 }
 
-// fussy fails a number of times for each name, and then succeeds.
+// fussy fails in.Fails times for each in.Name, and then succeeds.
 var fussy = concert.Register("cluster.test.fussy", func(ctx context.Context, in trial) (int, error) {
 	trials.mu.Lock()
 	defer trials.mu.Unlock()
@@ -46,6 +46,8 @@ type trial struct {
 
 var errFussy = concert.RegisterError("test.fussy", errors.New("not good enough"))
 
+// TestWithRetry_Attempts: a task must run again until it succeeds or has had
+// all attempts, and without options only once.
 func TestWithRetry_Attempts(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 2)
@@ -70,8 +72,8 @@ func TestWithRetry_Attempts(t *testing.T) {
 		i++
 	}
 
-	// After the last attempt, the task is a dead letter, which can be replayed,
-	// and its id then has the outcome.
+	// After the last attempt, the task must be a dead letter. After Replay, its
+	// id must have the outcome of the next attempt.
 	in, err := cluster.Inspect(t.Context(), "", &access)
 	if err != nil {
 		t.Fatal(err)
@@ -99,8 +101,9 @@ func TestWithRetry_Attempts(t *testing.T) {
 	}
 }
 
-// TestWithRetry_CanceledBetweenAttempts: a task that is canceled between two
-// attempts settles at once, and does not wait for its deadline.
+// TestWithRetry_CanceledBetweenAttempts: if a task is canceled between two
+// attempts, it must settle at once. If the next attempt would be after the
+// deadline of a task, the task must settle at once, too.
 func TestWithRetry_CanceledBetweenAttempts(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)
@@ -108,25 +111,25 @@ func TestWithRetry_CanceledBetweenAttempts(t *testing.T) {
 	slow := cluster.WithRetry(t.Context(), &concert.RetryOptions{Attempts: 4, Delay: time.Hour, MaxDelay: time.Hour})
 
 	fut := concert.Submit(slow, ex, fussy, trial{t.Name() + "canceled", 9})
-	// Its slot is free while it waits.
+	// While the first task waits for its next attempt, its slot must be free.
 	if n, err := concert.Submit(t.Context(), ex, fussy, trial{t.Name() + "other", 0}).Result(t.Context()); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	for begin := time.Now(); tried(t.Name()+"canceled") == 0; time.Sleep(time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {
-			t.Fatal("it is not tried")
+			t.Fatal("the task has not run")
 		}
 	}
 	fut.Cancel()
 	if _, err := fut.Result(t.Context()); !errors.Is(err, context.Canceled) || errors.Is(err, cluster.ErrLost) {
-		t.Errorf("%v, want that it was canceled for certain", err)
+		t.Errorf("%v, want Canceled, and not ErrLost", err)
 	}
 
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // removes the task, which otherwise would run when all have forgotten its cancellation
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // the worker must remove the canceled task from the servers
 		if tasks, _ := ex.Stored(t); tasks == 0 {
 			break
 		} else if time.Since(begin) > 20*time.Second {
-			t.Fatalf("%d tasks are with the servers still", tasks)
+			t.Fatalf("the servers still hold %d tasks", tasks)
 		}
 	}
 
@@ -136,7 +139,7 @@ func TestWithRetry_CanceledBetweenAttempts(t *testing.T) {
 		t.Errorf("%v after %d attempts, want one", err, tried(t.Name()+"deadline"))
 	}
 	if n := tried(t.Name() + "canceled"); n != 1 {
-		t.Errorf("what was canceled was tried %d times", n)
+		t.Errorf("the canceled task ran %d times, want once", n)
 	}
 }
 

@@ -13,12 +13,13 @@ import (
 	"concert/cluster/server"
 )
 
-var storm = flag.Int("storm", 0, "how many tasks TestStorm has, such as 2000; 0 leaves it out")
+var storm = flag.Int("storm", 0, "the number of tasks of TestStorm, such as 2000; 0 skips the test")
 
 // stormNetwork is three servers and the network between all processes.
 //
-//	client, workers --> front[i] --> server i
-//	server i --> between[i][j] --> server j, and by what j says of itself: around[j]
+//	client, workers --> front[i]      --> server i
+//	server i        --> between[i][j] --> server j   at the address in the configuration of server i
+//	server i        --> around[j]     --> server j   at the address that server j advertises
 type stormNetwork struct {
 	servers []*node
 	front   []*proxy
@@ -76,7 +77,8 @@ func (w *stormNetwork) url() string {
 	return strings.Join(all, ",")
 }
 
-// alone cuts a server off from all other servers, or ends that.
+// alone sets the state of all connections of a server: with its clients, its
+// workers and the other servers.
 func (w *stormNetwork) alone(i int, s proxyState) {
 	ways := []*proxy{w.front[i], w.around[i]}
 	for j := range w.servers {
@@ -87,11 +89,12 @@ func (w *stormNetwork) alone(i int, s proxyState) {
 	}
 }
 
-// TestStorm: servers, workers and the client are killed, and the network is
-// cut, under load. Each task runs at least once, and its result arrives once.
+// TestStorm: if servers, workers and the client are killed under load, and the
+// network is cut, each task must run at least once, and its result must arrive
+// once.
 func TestStorm(t *testing.T) {
 	if *storm == 0 {
-		t.Skip("it takes two minutes: run it with -storm 2000")
+		t.Skip("the test takes two minutes: run it with -storm 2000")
 	}
 	k := newKeyring(t)
 	client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")
@@ -110,7 +113,7 @@ func TestStorm(t *testing.T) {
 	c.await()
 
 	// until waits until n results have arrived, and returns the longest time in
-	// which none arrived.
+	// which no result arrived.
 	reached := 0
 	until := func(n int) (stall time.Duration) {
 		t.Helper()
@@ -126,7 +129,7 @@ func TestStorm(t *testing.T) {
 			}
 			stall = max(stall, time.Since(last))
 			if time.Since(begin) > 2*time.Minute {
-				t.Fatalf("after %d of %d results nothing has come for %v", reached, *storm, time.Since(last))
+				t.Fatalf("after %d of %d results, no result arrives for %v", reached, *storm, time.Since(last))
 			}
 		}
 		return stall
@@ -147,12 +150,12 @@ func TestStorm(t *testing.T) {
 			for i := range w.servers {
 				w.alone(i, cut)
 			}
-			time.Sleep(3 * time.Second) // the time for which it lasts
+			time.Sleep(3 * time.Second) // the duration of the fault
 			for i := range w.servers {
 				w.alone(i, open)
 			}
 		}, func() {}},
-		{"a server, a worker and the client are stopped for five seconds", func() {
+		{"a server, a worker and the client are suspended for five seconds", func() {
 			for _, n := range []*node{w.servers[1], workers[3], c} {
 				n.signal(syscall.SIGSTOP)
 				defer n.signal(syscall.SIGCONT)
@@ -163,10 +166,10 @@ func TestStorm(t *testing.T) {
 	} {
 		until(reached + step)
 		fault.begin()
-		t.Logf("%s: for %v nothing comes", fault.name, until(reached+step).Round(10*time.Millisecond))
+		t.Logf("%s: no results for %v", fault.name, until(reached+step).Round(10*time.Millisecond))
 		fault.over()
 	}
-	t.Logf("at the end nothing comes for %v", until(*storm).Round(10*time.Millisecond))
+	t.Logf("after the last fault: no results for %v", until(*storm).Round(10*time.Millisecond))
 	if err := c.wait(); err != nil {
 		t.Errorf("the client: %v", err)
 	}

@@ -18,7 +18,7 @@ import (
 type stuckArgument struct{}
 
 var (
-	stuckDecoders = make(chan struct{}, 1) // receives when a decoder has begun; has room for one
+	stuckDecoders = make(chan struct{}, 1) // receives a value when the decoder has begun
 	stuckRelease  chan struct{}            // closed at the end of the test
 )
 
@@ -35,8 +35,8 @@ func (*stuckArgument) UnmarshalBinary([]byte) error {
 
 var takeStuck = concert.Register("cluster_test.takeStuck", func(context.Context, stuckArgument) (int, error) { return 1, nil })
 
-// TestServe_TaskDoesNotEnd: Serve returns although a task does not end when it
-// is canceled, and so does Shutdown of the submitter.
+// TestServe_TaskDoesNotEnd: if a task does not end when it is canceled, Serve
+// and the Shutdown of the client must still return.
 func TestServe_TaskDoesNotEnd(t *testing.T) {
 	s, err := server.New(nil)
 	if err != nil {
@@ -60,7 +60,7 @@ func TestServe_TaskDoesNotEnd(t *testing.T) {
 	}
 	f := concert.Submit(t.Context(), ex, takeStuck, stuckArgument{})
 	<-stuckDecoders
-	for f.State() == concert.Pending { // until the worker's message has arrived
+	for f.State() == concert.Pending { // until the hint of the worker has arrived
 		time.Sleep(time.Millisecond)
 	}
 	ended, cancel := context.WithCancel(t.Context())
@@ -77,12 +77,12 @@ func TestServe_TaskDoesNotEnd(t *testing.T) {
 		found = strings.Contains(<-notices, "did not return") || found
 	}
 	if !found {
-		t.Error("there is no notice of the task that does not end")
+		t.Error("no notice reports the task that does not end")
 	}
 }
 
-// TestServe_ReadyFails: a Ready callback that misbehaves does not stop the
-// worker.
+// TestServe_ReadyFails: if ServeOptions.Ready panics, exits or hangs, the
+// worker must continue, and Notice must report it.
 func TestServe_ReadyFails(t *testing.T) {
 	release := make(chan struct{})
 	for name, ready := range map[string]func(){"panics": func() { panic("out of cheese") }, "exits": runtime.Goexit, "hangs": func() { <-release }} {

@@ -12,8 +12,8 @@ import (
 	"concert/internal/serverurl"
 )
 
-// TestURL_NoPasswordInErrors: no error contains a password, whatever is wrong
-// with its URL.
+// TestURL_NoPasswordInErrors: whatever is wrong with a URL, the error of Dial
+// must not contain the password in it.
 func TestURL_NoPasswordInErrors(t *testing.T) {
 	for _, url := range []string{
 		"nats://user:s3cret@127.0.0.1:1", "nats://user:s3cret@127.0.0.1:port", "nats://user:p@s3cret@127.0.0.1:1", "user:s3cret@127.0.0.1:1",
@@ -28,7 +28,7 @@ func TestURL_NoPasswordInErrors(t *testing.T) {
 			cancel()
 			if err == nil {
 				ex.Close()
-				t.Errorf("%s: it connects", url)
+				t.Errorf("%s: Dial returns no error", url)
 				return
 			}
 			if text := err.Error(); strings.Contains(text, "s3") || strings.Contains(text, "cret@") || strings.Contains(text, "user") {
@@ -38,8 +38,8 @@ func TestURL_NoPasswordInErrors(t *testing.T) {
 	}
 }
 
-// TestURL_Default: the URL that errors and the command show for an empty one is
-// the URL that nats.go uses.
+// TestURL_Default: serverurl.Default, which errors and commands show for an
+// empty URL, must be the URL that nats.go uses.
 func TestURL_Default(t *testing.T) {
 	if serverurl.Default != nats.DefaultURL {
 		t.Errorf("%s, want %s", serverurl.Default, nats.DefaultURL)

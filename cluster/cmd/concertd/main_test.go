@@ -32,18 +32,18 @@ var double = concert.Register("concertd.test.double", func(_ context.Context, n 
 	return 2 * n, nil
 })
 
-// concertd runs a command that ends by itself.
+// concertd runs a command and waits for its end.
 func concertd(t *testing.T, args ...string) (code int, out, errOut string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // otherwise a server would continue
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // ends a server that a wrong command line has started
 	defer cancel()
 	var o, e bytes.Buffer
 	code = run(ctx, args, &o, &e)
 	return code, o.String(), e.String()
 }
 
-// serving starts a server that runs until stop is called, which waits for its
-// end.
+// serving starts a server. stop stops the server, waits for its end, and
+// returns its exit code.
 func serving(t *testing.T, args ...string) (url string, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -64,7 +64,7 @@ func serving(t *testing.T, args ...string) (url string, stop func() int) {
 		ready = lines.Text() == "concertd: ready"
 	}
 	if !ready {
-		t.Fatalf("it is not ready: exit code %d, %s", <-code, errOut.String())
+		t.Fatalf("the server is not ready: exit code %d, %s", <-code, errOut.String())
 	}
 	go io.Copy(io.Discard, r)
 	stopped := false
@@ -86,8 +86,9 @@ func serving(t *testing.T, args ...string) (url string, stop func() int) {
 	return url, stop
 }
 
-// TestConcertd_Restart: a client with a key works with a server, which keeps
-// its data when it is stopped and started again.
+// TestConcertd_Restart: a client with a key must be able to run tasks. When the
+// server is stopped and started again, it must still have its data. After the
+// key was revoked, the server must refuse it.
 func TestConcertd_Restart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "one")
 	access := func(role, name string) cluster.Access {
@@ -139,16 +140,16 @@ func TestConcertd_Restart(t *testing.T) {
 		t.Errorf("%d", n)
 	}
 	if code := stop(); code != exitOK {
-		t.Errorf("it stops with %d", code)
+		t.Errorf("the server stops with exit code %d, want 0", code)
 	}
 
-	// The publication that is acknowledged now was stored before.
+	// The result was stored before the restart, so the task must not run again.
 	url, stop = serving(t, "--dir", dir, "--listen", "127.0.0.1:0", "--sync")
 	if n := ask(url); n != 42 {
 		t.Errorf("%d after a restart", n)
 	}
 	if n := doubled.Load(); n != 1 {
-		t.Errorf("it ran %d times", n)
+		t.Errorf("the task ran %d times, want once", n)
 	}
 	stop()
 	if code, _, errOut := concertd(t, "revoke", "--dir", dir, "ann"); code != exitOK {
@@ -163,8 +164,8 @@ func TestConcertd_Restart(t *testing.T) {
 	}
 }
 
-// TestConcertd_WrongUsage: the error of a wrong command says what is wrong and
-// what to do, and the exit code is not 0.
+// TestConcertd_WrongUsage: if a command line is wrong or a command fails, the
+// error must say why, and the exit code must be that of the row.
 func TestConcertd_WrongUsage(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -188,7 +189,7 @@ func TestConcertd_WrongUsage(t *testing.T) {
 		{"serve --tasks many", exitUsage, `--tasks "many": want a whole number`},
 		{"serve --sessions -1", exitUsage, "--sessions is -1: want 1 or more, or 0 for 64"},
 		{"serve now", exitUsage, `unexpected argument "now"`},
-		{"serve --dir F --name one", exitUsage, "with --join"},
+		{"serve --dir F --name one", exitUsage, "set --join, too"},
 		{"serve --dir F/made --listen here", exitUsage, `--listen "here": want an address and a port, as in 127.0.0.1:4222`},
 		{"serve --dir F/made --listen 4222", exitUsage, `--listen "4222": want an address`},
 		{"serve --dir F/made --advertise one", exitUsage, `--advertise "one": want HOST:PORT`},
@@ -236,25 +237,26 @@ func TestConcertd_WrongUsage(t *testing.T) {
 			t.Errorf("%s -h: %d, %q, %q", c.name, code, out, errOut)
 		}
 	}
-	// A key that could not be printed is revoked.
+	// If a key could not be printed, it must be revoked.
 	if code := run(t.Context(), []string{"key", "--dir", dir, "client", "bob"}, broken{}, io.Discard); code != exitFailed {
 		t.Errorf("a key that could not be printed: exit code %d", code)
 	}
 	if code, _, errOut := concertd(t, "key", "--dir", dir, "--out", file, "client", "bob"); code != exitFailed || !strings.HasSuffix(errOut, "file exists; no key was made\n") {
-		t.Errorf("a file that is there: exit code %d, %q", code, errOut)
+		t.Errorf("a file that exists: exit code %d, %q", code, errOut)
 	}
 	if _, out, _ := concertd(t, "keys", "--dir", dir); strings.Contains(out, "bob") {
-		t.Errorf("it is known: %s", out)
+		t.Errorf("the key that could not be printed was not revoked: %s", out)
 	}
 }
 
-// broken is a writer for a full disk.
+// broken is a writer that fails, as on a full disk.
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
-// TestAddKey_CloseFails: a key whose file cannot be closed, as if a quota is
-// used up, is revoked, so that the next attempt can make it.
+// TestAddKey_CloseFails: if the file of a key cannot be closed, for example
+// because a quota is used up, the key must be revoked. Then the next attempt
+// can make the key.
 func TestAddKey_CloseFails(t *testing.T) {
 	dir := t.TempDir()
 	if err := addKey(dir, server.Client, "ann", closeFails{io.Discard}, io.Discard); !errors.Is(err, io.ErrShortWrite) {
@@ -265,12 +267,13 @@ func TestAddKey_CloseFails(t *testing.T) {
 	}
 }
 
-// closeFails is a file that cannot be closed.
+// closeFails is a file whose Close returns an error.
 type closeFails struct{ io.Writer }
 
 func (closeFails) Close() error { return io.ErrShortWrite }
 
-// TestFlagOf: each option that server.Options.Check may name has a flag.
+// TestFlagOf: each option that an error of server.Options.Check can name must
+// have a flag.
 func TestFlagOf(t *testing.T) {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -294,12 +297,12 @@ func TestFlagOf(t *testing.T) {
 	}
 }
 
-// TestHelp: the help of a command lists its flags with their defaults, and fits
-// a terminal of 80 columns.
+// TestHelp: the help of a command must list its flags with their defaults, and
+// must have at most 80 columns.
 func TestHelp(t *testing.T) {
 	var all bytes.Buffer
 	help(&all)
-	inWords := map[string]string{"hosts": "those of this machine", "out": "print the key"} // defaults that are not the value of the flag
+	inWords := map[string]string{"hosts": "those of this machine", "out": "print the key"} // defaults that the help describes in words
 	digitGroups := regexp.MustCompile(`(\d),(\d{3})`)
 	for _, c := range commands {
 		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
@@ -323,7 +326,7 @@ func TestHelp(t *testing.T) {
 		}
 		slices.Sort(listed)
 		if !slices.Equal(listed, want) {
-			t.Errorf("the help of %s lists %q, and there are %q", c.name, listed, want)
+			t.Errorf("the help of %s lists the flags %q, want %q", c.name, listed, want)
 		}
 		all.WriteString(c.help)
 	}
