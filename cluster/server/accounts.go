@@ -13,63 +13,63 @@ import (
 
 // Each key of a client or a worker has an account of the NATS server. An
 // account can use a subject of another account only if the other account
-// exports the subject and it imports the subject:
+// exports the subject, and the first account imports it:
 //
 //	CONCERT     the streams; used by the server itself and by admins
 //	(a key)     one account for each client and each worker; its imports from CONCERT are its rights
 //
 // Permissions alone would not restrict a client or a worker. A request contains
 // the subject of its answer, and the servers send answers to any subject, such
-// as the one that deletes a stream. So any program that may send a request to a
-// stream, or only publish to it, could delete another stream, or send a stored
-// part as a task. But if a request comes through an import, the servers send
-// the answer only to the account of the requester.
+// as the one that deletes a stream. So if a program may send a request to a
+// stream, or only publish to it, the program could delete another stream, or
+// send a stored part as a task. But if a request comes through an import, the
+// servers send the answer only to the account of the requester.
 //
 // The body of a request that creates a consumer contains the subject to which
 // the consumer delivers. So clients and workers do not create consumers: see
 // service.go.
 //
-// NATS does not deliver a message that came through a service import of CONCERT
-// to stream imports of its subject. So a message from one account to another is
-// published again in CONCERT: cancellations by their stream, hints and
-// heartbeats by the servers.
+// If a message has come through a service import of CONCERT, NATS does not
+// deliver it to stream imports of the same subject. So messages from one
+// account to another are published again in CONCERT: cancellations by their
+// stream, and hints and heartbeats by the servers.
 //
 // If the answer to a request through a service import consists of several
-// messages, NATS treats the first empty message without headers as its end. Any
-// client can store such a message. So workers do not request messages of
-// consumers through a service import. A server requests them, and a stream
-// import delivers them: see onPull.
+// messages, NATS treats the first empty message without headers as the end of
+// the answer. Any client can store such a message. So workers do not request
+// messages of consumers through a service import. A server requests the
+// messages for a worker, and a stream import delivers them: see onPull.
 //
-// The servers write both buckets themselves, see onHeartbeat and taskConsumer.
-// So a worker cannot write there for another worker, and readers can trust the
+// Only the servers write to the two buckets, see onHeartbeat and taskConsumer.
+// So a worker cannot write data of another worker, and readers can trust the
 // headers of the messages.
 const commonAccount = "CONCERT"
 
 // right is an operation that the holder of a key may do.
 type right struct {
-	subject string // with %s for the key
+	subject string // subject in CONCERT, with %s for the key
 	export  string // the subject that is exported, for all keys
-	kind    string // which answers are permitted, as NATS calls it
+	kind    string // the response type of NATS: which answers are permitted
 	as      string // the subject in the account of the holder; "" for the same one
 }
 
 const (
 	oneAnswer    = "singleton" // one answer
-	manyAnswers  = "stream"    // several
+	manyAnswers  = "stream"    // several answers
 	subscription = ""          // no answer: the holder receives the messages
 )
 
 // clientRights are the rights of a client: to publish its own tasks and their
 // cancellations, to receive its results and hints, and to read the list of
-// workers. A client could use any consumer of results whose name it knows. The
-// name of the consumer is the name of its session, which is random. Only the
-// client, the servers and workers know it.
+// workers. The rights permit a client to use any consumer of results by its
+// name. This is safe, because the name is the random name of a session, which
+// no other client can read.
 var clientRights = []right{
 	perKey(wire.HandshakeSubject("%s"), wire.HandshakeSubject("*"), oneAnswer),
 	perKey("concert.task.*.%s", "concert.task.*.*", oneAnswer),
 	perKey("concert.load.%s.*.*", "concert.load.*.*.*", oneAnswer),
 	perKey("concert.output.%s.*.*.*", "concert.output.*.*.*.*", oneAnswer),                                  // a client removes its large results after the download
-	{wire.CancelRequestSubject("%s"), wire.CancelRequestSubject("*"), oneAnswer, wire.CancelPrefix + ".%s"}, // a server stores it, see cancel.go
+	{wire.CancelRequestSubject("%s"), wire.CancelRequestSubject("*"), oneAnswer, wire.CancelPrefix + ".%s"}, // a server stores the cancellation, see cancel.go
 	perKey(wire.HintSubject("%s", "*", "*"), wire.HintSubject("*", "*", "*"), subscription),
 	shared(wire.BucketPrefix(wire.WorkerBucket)+".>", subscription),
 	shared(wire.BucketPrefix(wire.CapabilityBucket)+".>", subscription),
@@ -90,15 +90,15 @@ var clientRights = []right{
 
 // workerRights are the rights of a worker: to fetch tasks of any client for any
 // capability set, with their large arguments, to read cancellations, and to
-// publish results for any client. It cannot submit tasks or read results.
+// publish results for any client. A worker cannot submit tasks or read results.
 //
 // Most subjects of a worker contain its key, and readers use a wildcard for the
-// key. These subjects do not contain it:
+// key. The following subjects do not contain the key:
 //
 //   - Results: a task has one result, no matter which worker runs it. The
 //     stream stores one message for each subject, and refuses the second one.
 //   - The number of deliveries of a task that do not count: one worker stores
-//     it, and another worker reads it by its subject.
+//     this number, and another worker reads it.
 //   - Acknowledgments, which are for the consumer of a capability set: all
 //     workers with this set share it.
 //   - Consumers of cancellations: their names are random, and only the worker
@@ -123,8 +123,8 @@ var workerRights = []right{
 	sharedAPI("CONSUMER.DELETE."+wire.CancelStream+".*", oneAnswer),
 }
 
-// rights returns the rights of a role. It returns nil for an admin, which may
-// do everything.
+// rights returns the rights of a role. It returns nil for an admin, who may do
+// everything.
 func (r Role) rights() []right {
 	switch r {
 	case Client:
@@ -184,15 +184,15 @@ func (s *Server) limits(r Role) string {
 }
 
 const (
-	maxSubscriptions = 256     // maximum for a connection, which needs about a dozen, and one for each request for tasks
+	maxSubscriptions = 256     // maximum for a connection; a connection needs about a dozen, and one more for each request for tasks
 	maxLineBytes     = 1 << 10 // maximum size of a protocol line, which contains the subjects of a message
 
 	// Maximum size of the messages that wait for a stream. The stream refuses
-	// others, and clients and workers repeat them.
+	// further messages, and clients and workers repeat them.
 	maxQueueBytes = 16 << 20
 
-	// How long a server keeps the requester of a request, to which it sends the
-	// answer. Holders of keys wait for shorter times.
+	// How long a server stores where to send the answer to a request. Holders
+	// of keys wait for shorter times.
 	responseTimeout = 15 * time.Second
 )
 

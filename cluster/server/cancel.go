@@ -9,12 +9,12 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Clients do not publish to the stream of cancellations themselves, because
-// they would share the queue of that stream. A client that sends many
-// cancellations could fill this queue, so that the stream drops cancellations
-// of other clients, and could flood all workers. So a server receives the
-// cancellations of each key in a queue of its own, and stores them at a limited
-// rate.
+// Clients do not publish to the stream of cancellations themselves, because all
+// clients would share the queue of this stream. A client that sends many
+// cancellations could fill the queue. Then the stream would drop cancellations
+// of other clients. The client could also flood all workers. So a server
+// receives the cancellations of each key in a queue of its own, and stores them
+// at a limited rate.
 const (
 	maxConcurrentCancels = 32   // maximum number of cancellations of one key that are stored concurrently
 	maxCancelRate        = 2000 // maximum number of cancellations of one key that are stored per second, after the first MaxCancels
@@ -26,8 +26,8 @@ const (
 // it would end the requests of workers for cancellations: see accounts.go.
 const notCancelReply = `{"error": {"code": 400, "description": "not a cancellation: it names no submission, or has headers"}}`
 
-// importHeader is the header that servers add to a message that comes from
-// another account by a service import.
+// importHeader is the header that servers add to a message if it comes from
+// another account through a service import.
 const importHeader = "Nats-Request-Info"
 
 // cancelHandler returns the handler of the cancellations of a key.
@@ -51,8 +51,8 @@ func (d *service) cancelHandler(key string) client.MsgHandler {
 	}
 }
 
-// storeCancel stores a cancellation without the client's headers. It sends the
-// answer of the stream to the client.
+// storeCancel stores a cancellation without the headers of the client's
+// message, and sends the answer of the stream to the client.
 func (d *service) storeCancel(key string, m *client.Msg) {
 	answer, err := d.nc.Request(wire.CancelPrefix+"."+key, m.Data, requestTimeout)
 	if err == nil && m.Reply != "" {

@@ -11,8 +11,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Limits of the consumers of a key that a server creates and that exist at the
-// same time.
+// Limits of the consumers that a server creates for one key, and that exist at
+// the same time.
 const (
 	// Maximum number of capability sets of workers with one key. The servers
 	// delete the consumer of a set without workers after a day.
@@ -28,28 +28,28 @@ const maxConsumers = 1 << 16 // maximum number of consumers of a stream
 // session identifies a JetStream consumer that a server creates for a key. A
 // client's consumer reads results. A worker's consumer reads the tasks of its
 // capability set, or cancellations. A stream can have a limited number of
-// consumers. So a server counts the consumers that it has created for each key,
-// and limits this number:
+// consumers. So a server counts the sessions of each key, and limits their
+// number:
 //
 //	counted --> created --> not counted, after it has ended
 //	   |
 //	   +------> not counted, if it could not be created
 //
-// Servers do not exchange these counts, and a server that starts again has
-// none. So the limit is for each server.
+// Servers do not exchange these counts, and a server that starts again counts
+// from 0. So the limit is for each server.
 type session struct{ stream, name string }
 
-// limit returns the streams whose consumers are counted together with this
-// session, the maximum of this count, and the format of the error if there are
-// more. sessions is the maximum for clients.
+// limit returns the streams whose sessions are counted together with this
+// session, and their maximum number. full is the format of the error if there
+// are more. sessions is the maximum for clients.
 func (s session) limit(sessions int) (streams []string, max int, full string) {
 	switch s.stream {
 	case wire.TaskStream:
-		return []string{s.stream}, maxCapabilitySets, "there are %d sets of functions of workers with this key already: use one key for fewer kinds of workers, or wait a day until the servers have deleted those without workers"
+		return []string{s.stream}, maxCapabilitySets, "there are %d sets of functions of workers with this key already: use one key for fewer kinds of workers, or wait a day until the servers have deleted the sets without workers"
 	case wire.CancelStream:
 		return []string{s.stream}, maxCancelReaders, "there are %d workers with this key already: end some, or make another key for others"
 	default:
-		return []string{wire.ResultStream, wire.KeptStream}, sessions, "there are %d sessions of this key already: end some, wait two hours until the servers have deleted those that were lost, or raise the limit: concertd serve --sessions"
+		return []string{wire.ResultStream, wire.KeptStream}, sessions, "there are %d sessions of this key already: end some, wait two hours until the servers have deleted the lost sessions, or raise the limit: concertd serve --sessions"
 	}
 }
 
@@ -59,7 +59,7 @@ func (s session) limit(sessions int) (streams []string, max int, full string) {
 func (d *service) createConsumer(ctx context.Context, key string, s session, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	if !d.count(key, s) {
 		if !d.mayRecount(key) {
-			return nil, fmt.Errorf("%w: there are too many sessions of this key, and ended ones are not counted off yet: try again in a second", wire.ErrTransient)
+			return nil, fmt.Errorf("%w: there are too many sessions of this key, and the server has not checked yet which of them have ended: try again in a second", wire.ErrTransient)
 		}
 		streams, max, full := s.limit(d.server.options.Sessions)
 		if err := d.recount(ctx, key, streams); err != nil {
@@ -86,7 +86,7 @@ func (d *service) count(key string, s session) bool {
 	defer d.mu.Unlock()
 	counted := d.sessions[key]
 	if counted == nil {
-		counted = map[session]bool{} // the value reports whether it was created
+		counted = map[session]bool{} // the value reports whether the session was created
 		d.sessions[key] = counted
 	}
 	if _, known := counted[s]; known {
@@ -106,8 +106,8 @@ func (d *service) count(key string, s session) bool {
 	return true
 }
 
-// recountPeriod is the minimum time between two recounts for a key, because a
-// recount takes the servers some time.
+// recountPeriod is the minimum time between two recounts for a key: a recount
+// is slow.
 const recountPeriod = time.Second
 
 func (d *service) mayRecount(key string) bool {

@@ -7,7 +7,8 @@ import (
 	"concert/cluster/server"
 )
 
-// A keyring is a directory with the keys of servers, workers and clients.
+// A keyring is a directory that lists the public keys of clients, workers and
+// admins.
 func ExampleNewKeyring() {
 	dir, err := os.MkdirTemp("", "keyring")
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The limits of a flood by one key that docs/security.md states: how long
-// another key waits, and how much memory the flood costs.
+// The limits that docs/security.md states: how long a flood by one key delays
+// another key, and how much memory the flood may take.
 const (
 	floodDelay  = 10 * time.Second
 	floodMemory = 128 << 20
@@ -32,7 +32,9 @@ func heap() int64 {
 	return int64(after.HeapAlloc) - int64(after.TotalAlloc-before.TotalAlloc)
 }
 
-// unharmed fails the test if a flood exceeds floodDelay or floodMemory.
+// unharmed fails the test if a handshake of another client takes longer than
+// floodDelay, or if the heap has grown by more than floodMemory since before
+// was measured.
 func unharmed(t *testing.T, other *keyHolder, before int64) {
 	t.Helper()
 	unharmedWithin(t, other, before, floodMemory)
@@ -46,15 +48,15 @@ func unharmedWithin(t *testing.T, other *keyHolder, before, memory int64) {
 		t.Error(got)
 	}
 	if took := time.Since(begin); took > floodDelay {
-		t.Errorf("another client waits for %v", took)
+		t.Errorf("another client waits for %v, want at most floodDelay", took)
 	}
 	if got := heap() - before; got > memory {
-		t.Errorf("it takes %d MiB of memory, want %d at most", got>>20, memory>>20)
+		t.Errorf("the flood takes %d MiB of memory, want %d at most", got>>20, memory>>20)
 	}
 }
 
-// TestFlood_MessageIDs: servers do not keep the ids of messages, which may be
-// long, in memory.
+// TestFlood_MessageIDs: if a client publishes messages with long ids, the
+// servers must not keep these ids in memory.
 func TestFlood_MessageIDs(t *testing.T) {
 	_, rude, other := fourSessions(t)
 	before := heap()
@@ -67,8 +69,9 @@ func TestFlood_MessageIDs(t *testing.T) {
 	unharmed(t, other, before)
 }
 
-// TestFlood_Connections: a client's key has no more connections than the limit,
-// and other keys can still connect.
+// TestFlood_Connections: if a client's key has as many connections as
+// permitted, the server must refuse further connections of this key, and accept
+// connections of other keys.
 func TestFlood_Connections(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	if s.options.Connections != DefaultConnections {
@@ -82,7 +85,7 @@ func TestFlood_Connections(t *testing.T) {
 		}
 		return err
 	}
-	n := 1 // its own
+	n := 1 // the connection of rude
 	for ; n < 400; n++ {
 		if err := connect(rude); err != nil {
 			if !strings.Contains(err.Error(), "maximum account active connections exceeded") {
@@ -100,9 +103,9 @@ func TestFlood_Connections(t *testing.T) {
 	unharmed(t, other, before)
 }
 
-// TestFlood_Subscriptions: a connection has no more subscriptions than the
-// limit, and no subject of more than a kilobyte. All subscriptions that a key
-// may have take little memory.
+// TestFlood_Subscriptions: the server must refuse subscriptions above the
+// limit, and close a connection that sends a subject of more than a kilobyte.
+// All subscriptions that a key may have must take little memory.
 func TestFlood_Subscriptions(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	before := heap()
@@ -138,9 +141,10 @@ func TestFlood_Subscriptions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// About half of the memory belongs to the other ends of the connections.
+	// About half of this memory is that of the client's connections in this
+	// process.
 	if took = (heap() - took) * DefaultConnections / connections; took > 2*floodMemory {
-		t.Errorf("the subscriptions of a key take up to %d MiB", took>>20)
+		t.Errorf("all subscriptions of a key take %d MiB, want less", took>>20)
 	}
 	closed := rude.nc.StatusChanged(client.RECONNECTING, client.CLOSED)
 	if err := rude.nc.Publish("concert.load."+rude.public+"."+strings.Repeat("x", maxLineBytes)+".0", nil); err != nil {
@@ -150,8 +154,9 @@ func TestFlood_Subscriptions(t *testing.T) {
 	unharmed(t, other, before)
 }
 
-// TestFlood_Parts: servers keep the newest parts of large values of a client,
-// up to the limit, and all parts of another client.
+// TestFlood_Parts: if a client stores more parts of large values than
+// permitted, the servers must remove the oldest ones, and no parts of another
+// client.
 func TestFlood_Parts(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	if _, err := other.nc.Request("concert.load."+other.public+".name.0", []byte("part"), patience); err != nil {

@@ -13,8 +13,9 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// issuer issues certificates of the server, which are in memory only. It issues
-// a new certificate after half of the lifetime of the last one.
+// issuer issues the certificates of the server, and stores them in memory only.
+// It issues a new certificate when half of the lifetime of the current
+// certificate is over.
 type issuer struct {
 	authority *tls.Certificate
 	hosts     []string
@@ -22,8 +23,8 @@ type issuer struct {
 	clientTLS *tls.Config // for clients and workers
 	serverTLS *tls.Config // for other servers, which must have a certificate of the same authority
 
-	// The key for the server's own connection. It is new at each start, and no
-	// other program has it.
+	// The key for the server's own connection. Each start of the server makes a
+	// new key, and no other program has it.
 	public string
 	seed   []byte
 

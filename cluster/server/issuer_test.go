@@ -25,8 +25,8 @@ func newTestIssuer(t *testing.T) (*Keyring, *issuer) {
 	return k, i
 }
 
-// TestIssuer_RenewsCertificates: a server always has a valid certificate,
-// because it makes a new one every 45 days.
+// TestIssuer_RenewsCertificates: a server must have a valid certificate at any
+// time. It must make a new certificate every 45 days.
 func TestIssuer_RenewsCertificates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, i := newTestIssuer(t)
@@ -42,7 +42,7 @@ func TestIssuer_RenewsCertificates(t *testing.T) {
 				t.Fatal(err)
 			}
 			if left := time.Until(leaf.NotAfter); left < certificateLife/2-24*time.Hour {
-				t.Fatalf("it is valid for %v more", left)
+				t.Fatalf("the certificate is valid for only %v more", left)
 			}
 			if _, err := leaf.Verify(x509.VerifyOptions{Roots: i.clientsRoots(), CurrentTime: time.Now(), DNSName: "localhost"}); err != nil {
 				t.Fatal(err)
@@ -62,8 +62,8 @@ func TestIssuer_RenewsCertificates(t *testing.T) {
 // clientsRoots returns the certificates by which a client verifies servers.
 func (i *issuer) clientsRoots() *x509.CertPool { return i.serverTLS.RootCAs }
 
-// TestServer_AuthenticatesServers: a program that connects as a server must
-// show a certificate of the same authority.
+// TestServer_AuthenticatesServers: if a program connects as a server without a
+// certificate of the same authority, the server must refuse it.
 func TestServer_AuthenticatesServers(t *testing.T) {
 	k, own := newTestIssuer(t)
 	_, other := newTestIssuer(t)
@@ -85,18 +85,18 @@ func TestServer_AuthenticatesServers(t *testing.T) {
 		t.Run(c.who, func(t *testing.T) {
 			err := greet(at, &tls.Config{GetClientCertificate: c.show, RootCAs: own.serverTLS.RootCAs, ServerName: "localhost"})
 			if (err == nil) != c.in || err != nil && !strings.Contains(err.Error(), "tls:") {
-				t.Errorf("%s: %v; want that it gets in: %v", c.who, err, c.in)
+				t.Errorf("%s: error %v; want that the server accepts it: %v", c.who, err, c.in)
 			}
 		})
 	}
-	// A server does not connect to a server of another authority.
+	// A server must not connect to a server of another authority.
 	err = greet(at, &tls.Config{GetClientCertificate: other.serverTLS.GetClientCertificate, RootCAs: other.serverTLS.RootCAs, ServerName: "localhost"})
 	if !errors.As(err, new(x509.UnknownAuthorityError)) {
 		t.Errorf("%v, want that the authority is unknown", err)
 	}
 }
 
-// greet connects as a server does to another server, and waits for its first
+// greet connects to a server as another server does, and waits for its first
 // message.
 func greet(at string, config *tls.Config) error {
 	raw, err := net.Dial("tcp", at)

@@ -45,8 +45,8 @@ type Holder struct {
 
 // Keyring is a directory that lists who may use a cluster. All servers of the
 // cluster have the same keyring: copy it from the first server to the others. A
-// program that can read it can give access to others, so only the servers may
-// read it.
+// program that can read the keyring can make keys, so only the servers may read
+// it.
 //
 //	authority.pem   the certificate of the authority, to verify servers and keys
 //	authority.key   the key of the authority, which signs the certificates of servers and of keys
@@ -102,7 +102,7 @@ func NewKeyring(dir string) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server: the keyring: %w", err)
 	}
-	for _, f := range []struct { // the certificate last: it marks the keyring as complete
+	for _, f := range []struct { // the certificate is written last: if it exists, the keyring is complete
 		name string
 		text []byte
 	}{
@@ -202,13 +202,16 @@ func CheckHolder(role Role, name string) error {
 	return nil
 }
 
-// Add makes a key and returns the content of the file for its holder: the
-// secret half of the key, the certificate of the authority, by which the holder
-// verifies the servers, and the certificate of the key, by which workers verify
-// a client. The keyring does not store this file. The name of the holder has at
-// most 64 letters, digits, ".", "-" and "_", and must be different from the
-// names of the other holders. Running servers accept the key some seconds
-// later.
+// Add makes a key and returns the content of the key file for its holder:
+//
+//   - the secret half of the key
+//   - the certificate of the authority, by which the holder verifies the
+//     servers
+//   - the certificate of the key, by which workers verify a client
+//
+// The keyring does not store this file. The name of the holder has at most 64
+// letters, digits, ".", "-" and "_", and must be different from the names of
+// the other holders. Running servers accept the key some seconds later.
 func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	if err := CheckHolder(role, name); err != nil {
 		return nil, err
@@ -267,7 +270,7 @@ func (k *Keyring) certificates(role Role, public string) ([]byte, error) {
 	}
 	signer, ok := authority.PrivateKey.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("server: %s: not a key that signs", k.path(signingFile))
+		return nil, fmt.Errorf("server: %s: this type of key cannot sign certificates", k.path(signingFile))
 	}
 	certificate, err := wire.Certify(signer, string(role), public)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 func TestKeyring(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keyring")
 	if _, err := server.OpenKeyring(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a keyring that is not there: %v", err)
+		t.Errorf("OpenKeyring without a keyring: %v, want ErrNotExist", err)
 	}
 	k, err := server.NewKeyring(dir)
 	if err != nil {
@@ -55,20 +55,20 @@ func TestKeyring(t *testing.T) {
 		text, _ := os.ReadFile(path)
 		for s := range secrets {
 			if strings.Contains(string(text), s) {
-				t.Errorf("%s has the secret of a holder", f.Name())
+				t.Errorf("%s contains the secret key of a holder", f.Name())
 			}
 		}
 		if info, _ := os.Stat(path); info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s is for %v to read", f.Name(), info.Mode())
+			t.Errorf("%s has the mode %v; want that only its owner can read it", f.Name(), info.Mode())
 		}
 	}
 	for name, role := range map[string]server.Role{"ann": server.Client, "": server.Client, "a b": server.Client, "a\nadmin": server.Client, strings.Repeat("x", 65): server.Client, "fred": "king"} {
 		if _, err := k.Add(role, name); err == nil {
-			t.Errorf("it adds %q as %q", name, role)
+			t.Errorf("Add accepts the name %q with the role %q", name, role)
 		}
 	}
 	if err := k.Remove("absent"); err == nil {
-		t.Error("it removes an absent holder")
+		t.Error("Remove accepts a name without a key")
 	}
 	if err := k.Remove("ann"); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestKeyring(t *testing.T) {
 		t.Error(err)
 	}
 	if back, _ := k.Holders(); reflect.DeepEqual(back, holders) {
-		t.Error("it is the old key")
+		t.Error("the new key of a revoked holder is the old key")
 	}
 	file := filepath.Join(dir, "keys")
 	text, _ := os.ReadFile(file)
@@ -96,14 +96,15 @@ func TestKeyring(t *testing.T) {
 	}
 }
 
-// TestKeyring_Concurrent: no concurrent change is lost. Each change uses a
-// Keyring that was opened for it, as in separate programs.
+// TestKeyring_Concurrent: if several programs change a keyring at the same
+// time, no change may be lost. Each change uses a Keyring of its own, as
+// separate programs do.
 func TestKeyring_Concurrent(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keyring")
-	const changes = 100 // and as many new keys
+	const changes = 100 // number of removed keys, and of added keys
 	var making sync.WaitGroup
 	authorities := make([]string, 8)
-	for i := range authorities { // the first goroutine creates it, the others open it
+	for i := range authorities { // the first goroutine creates the keyring, and the others open it
 		making.Go(func() {
 			if _, err := server.NewKeyring(dir); err != nil {
 				t.Error(err)
@@ -118,7 +119,7 @@ func TestKeyring_Concurrent(t *testing.T) {
 	making.Wait()
 	for _, a := range authorities {
 		if a != authorities[0] {
-			t.Fatal("two programs have made two authorities")
+			t.Fatal("the goroutines have different authorities, want one")
 		}
 	}
 	k, err := server.OpenKeyring(dir)
@@ -159,12 +160,13 @@ func TestKeyring_Concurrent(t *testing.T) {
 	}
 	for _, h := range holders {
 		if !strings.HasPrefix(h.Name, "new") {
-			t.Errorf("%s was removed, and is back", h.Name)
+			t.Errorf("%s was removed, and is in the keyring", h.Name)
 		}
 	}
 }
 
-// TestListen_WithKeyring: a server with a keyring may listen on any address.
+// TestListen_WithKeyring: a server with a keyring must be able to listen on any
+// address, and its URL must have the right host.
 func TestListen_WithKeyring(t *testing.T) {
 	k, err := server.NewKeyring(t.TempDir())
 	if err != nil {
@@ -176,7 +178,7 @@ func TestListen_WithKeyring(t *testing.T) {
 	}
 	for _, c := range []struct {
 		opts server.Options
-		want string // the beginning of its URL
+		want string // the beginning of the server's URL
 	}{
 		{server.Options{Listen: "0.0.0.0:0", Hosts: []string{"one.example"}}, "tls://one.example:"},
 		{server.Options{Listen: "0.0.0.0:0", Hosts: []string{"one.example"}, Advertise: "proxy.example:99"}, "tls://proxy.example:99"},

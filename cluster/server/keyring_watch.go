@@ -48,8 +48,8 @@ func (s *Server) watchKeyring(before string) {
 			o, err = s.configuration()
 		}
 		if err == nil {
-			// ReloadOptions does not apply the imports of accounts that the
-			// server does not know yet.
+			// ReloadOptions does not apply the imports of new accounts, so they
+			// are registered first.
 			for _, a := range o.Accounts {
 				s.server.LookupOrRegisterAccount(a.Name)
 			}

@@ -7,9 +7,8 @@ import (
 	"os"
 )
 
-// lockFile returns an error: this system has no locks that other programs
-// respect.
+// lockFile returns an error: this system has no locks of files.
 func lockFile(*os.File) error { return errors.ErrUnsupported }
 
-// tryLockFile returns an error, too.
+// tryLockFile returns an error, as lockFile does.
 func tryLockFile(*os.File) error { return errors.ErrUnsupported }

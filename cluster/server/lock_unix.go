@@ -17,7 +17,8 @@ func lockFile(f *os.File) error {
 	}
 }
 
-// tryLockFile is lockFile, except that it returns an error instead of blocking.
+// tryLockFile locks a file until it is closed. If the file is locked already,
+// tryLockFile returns an error.
 func tryLockFile(f *os.File) error {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }

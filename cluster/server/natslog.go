@@ -11,9 +11,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// loggedRecords are parts of the errors and warnings of the NATS server that
-// the operator needs: a connection was refused, or it was closed because the
-// client does not read its messages.
+// If an error or warning of the NATS server contains one of loggedRecords, the
+// operator needs it: a connection was refused, or was closed because the client
+// does not read its messages.
 var loggedRecords = []string{
 	"authentication error", "authentication timeout", "authorization violation", "slow consumer",
 	"connections exceeded", "subscriptions exceeded", "maximum control line exceeded", "tls handshake error",
@@ -24,11 +24,11 @@ var loggedRecords = []string{
 const distrustHint = "usually a program without a key, or with a key file of another keyring: give it one that concertd key makes"
 
 // natsLogger logs some records of the NATS server by package slog. Any client
-// can cause these records, so it logs at most one per second after the first
-// 20.
+// can cause such records. So after the first 20 records, natsLogger logs at
+// most one per second.
 type natsLogger struct {
 	limit *rate.Limiter
-	ready atomic.Bool // New has returned, or will return no fatal error
+	ready atomic.Bool // the server accepts connections, so New does not return a later fatal error
 	fatal chan error  // the first fatal error before ready
 }
 
@@ -70,7 +70,7 @@ func (r *natsLogger) Fatalf(format string, args ...any) {
 		return
 	}
 	for _, arg := range args {
-		if cause, ok := arg.(*net.OpError); ok { // has the address and the reason, as if the port is in use
+		if cause, ok := arg.(*net.OpError); ok { // it has the address and the reason: for example, that the port is in use
 			err = cause
 		}
 	}

@@ -16,8 +16,8 @@ import (
 	"concert/internal/logtest"
 )
 
-// TestNATSLogger: a server logs the keys that it refuses, and a flood of them
-// in a few lines.
+// TestNATSLogger: a server must log each key that it refuses. If many
+// connections are refused, it must log only some of them.
 func TestNATSLogger(t *testing.T) {
 	var logged logtest.Buffer
 	before := slog.Default()
@@ -33,11 +33,11 @@ func TestNATSLogger(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := client.Connect(s.URL(), client.Secure(one.tls), client.Nkey(public, stranger.Sign)); err == nil {
-		t.Fatal("a stranger's key is accepted")
+		t.Fatal("the server accepts an unknown key")
 	}
 	for begin := time.Now(); !strings.Contains(logged.String(), public); time.Sleep(time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {
-			t.Fatalf("the key is not named in %s", logged.String())
+			t.Fatalf("the log does not contain the refused key: %s", logged.String())
 		}
 	}
 	if _, err := client.Connect(s.URL(), client.Secure()); err == nil {
@@ -45,7 +45,7 @@ func TestNATSLogger(t *testing.T) {
 	}
 	for begin := time.Now(); !strings.Contains(logged.String(), "usually a program without a key"); time.Sleep(time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {
-			t.Fatalf("the failed handshake is not explained in %s", logged.String())
+			t.Fatalf("the log does not explain the failed handshake: %s", logged.String())
 		}
 	}
 	r := newNATSLogger()
@@ -53,18 +53,18 @@ func TestNATSLogger(t *testing.T) {
 		r.Errorf("authentication error of flood %d", i)
 	}
 	if n := strings.Count(logged.String(), "of flood"); n < 1 || n > 100 {
-		t.Error(fmt.Sprint(n, " records of a flood"))
+		t.Error(fmt.Sprint(n, " records of a flood, want 1 to 100"))
 	}
 	r = newNATSLogger()
 	r.Noticef("Server is ready")
 	if strings.Contains(logged.String(), "ready") {
-		t.Error("it records a message that no operator needs")
+		t.Error("a record that no operator needs was logged")
 	}
 }
 
-// TestNATSLogger_Fatal: the error of a record that NATS cannot continue after
-// has the subject of the record. If the server cannot listen, it is the error
-// of package net, which has the address.
+// TestNATSLogger_Fatal: if NATS reports a fatal error, the error of New must
+// have the text of the report. If the server cannot listen, it must be the
+// error of package net, which contains the address.
 func TestNATSLogger_Fatal(t *testing.T) {
 	inUse := &net.OpError{Op: "listen", Net: "tcp", Err: errors.New("address already in use")}
 	for _, c := range []struct {

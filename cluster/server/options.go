@@ -20,8 +20,8 @@ const (
 // Options configures a Server; nil means the zero value.
 type Options struct {
 	// Dir is the directory in which the server stores its data. If another
-	// server uses it, New returns an error. Empty means a temporary directory,
-	// which Close removes.
+	// server uses the directory, New returns an error. Empty means a temporary
+	// directory, which Close removes.
 	Dir string
 
 	// Listen is the address to listen on, such as "127.0.0.1:4222". With port 0
@@ -30,75 +30,80 @@ type Options struct {
 	// address: only [concert/cluster.Access.InProcess] reaches it.
 	Listen string
 
-	// SyncAlways makes the server write data through to the disk before it
-	// acknowledges them, so a power failure loses no acknowledged data.
-	// Otherwise it writes through every two minutes. Then a crash of the
+	// SyncAlways makes the server write data to the disk before it acknowledges
+	// the data, so a power failure loses no acknowledged data. Without
+	// SyncAlways, the server writes data to a file before it acknowledges the
+	// data, and the file to the disk every two minutes. Then a crash of the
 	// process loses nothing, but a power failure of the machine loses the data
-	// of up to two minutes. If three servers have separate power supplies, one
-	// of them can lose power without a loss of data, in either mode.
-	// docs/scale.md gives the cost.
+	// of up to two minutes. With or without SyncAlways, if three servers have
+	// separate power supplies, one of them can lose power without a loss of
+	// data. docs/scale.md gives the cost.
 	SyncAlways bool
 
-	// Keyring lists the keys that may use the server. The server reads it again
-	// every few seconds. Nil means that any client may use the server.
+	// Keyring lists the keys that may use the server. Every few seconds, the
+	// server checks whether the keyring has changed. Nil means that any client
+	// may use the server.
 	Keyring *Keyring
 
-	// Hosts are the names and addresses under which clients reach the server,
-	// for its certificate. Nil means the name of this machine, "localhost", and
-	// the addresses of this machine. It is used with a Keyring only.
+	// Hosts are the names and addresses in the certificate of the server: those
+	// by which clients reach it. Nil means the name of this machine,
+	// "localhost", and the addresses of this machine. Hosts is used with a
+	// Keyring only.
 	Hosts []string
 
-	// Advertise is the HOST:PORT at which clients that are connected to another
-	// server of the cluster find this one. Set it if it differs from the
-	// address of Listen, as behind a proxy or in a container.
+	// Advertise is the HOST:PORT of this server that the other servers of the
+	// cluster send to their clients. Set it if clients cannot use the address
+	// of Listen, as behind a proxy or in a container.
 	Advertise string
 
 	// Sessions is the maximum number of sessions of a client's key on this
-	// server; the server refuses others. An executor has one session, and a
-	// second one if it has tasks with ids. Sessions of clients that were lost
-	// count for two hours. It is used with a Keyring only. Zero means
+	// server. The server refuses further sessions. An executor has one session,
+	// and a second session if it has tasks with ids. Sessions of lost clients
+	// count for two hours. Sessions is used with a Keyring only. Zero means
 	// [DefaultSessions]. New returns an error if it is negative.
 	Sessions int
 
 	// Connections is the maximum number of connections of a client's key to all
-	// servers together; the servers refuse others. An executor has one
-	// connection. Workers with one key may have up to 4,096, and admins any
-	// number. It is used with a Keyring only. Zero means [DefaultConnections],
-	// and negative means no limit.
+	// servers together. The servers refuse further connections. An executor has
+	// one connection. Workers with one key may have up to 4,096 connections,
+	// and admins any number. Connections is used with a Keyring only. Zero
+	// means [DefaultConnections], and negative means no limit.
 	Connections int
 
 	// Tasks is the maximum number of tasks that the servers store for a
-	// client's key, for all capability sets together; for each set the maximum
-	// is 4,096. If there are more, the servers soon remove the oldest ones. The
-	// client sends these tasks again, and they fail after the fourth time. It
-	// is used with a Keyring only. Zero means [DefaultTasks], and negative
-	// means no limit.
+	// client's key, for all capability sets together. For each set, the maximum
+	// is 4,096. If there are more tasks, the servers soon remove the oldest
+	// ones. The client sends the removed tasks again. A task that was sent and
+	// removed four times fails. Tasks is used with a Keyring only. Zero means
+	// [DefaultTasks], and negative means no limit.
 	Tasks int
 
 	// Parts is the maximum number of parts of large arguments that the servers
 	// store for a client, and of parts of its large results for each worker's
-	// key. A part has half a megabyte. If there are more, the servers soon
-	// remove the oldest ones, and tasks that need them fail. It is used with a
-	// Keyring only. Zero means [DefaultParts], which is 8 GiB, and negative
-	// means no limit.
+	// key. A part has half a megabyte. If there are more parts, the servers
+	// soon remove the oldest ones. Then the tasks that need these parts fail.
+	// Parts is used with a Keyring only. Zero means [DefaultParts], which is 8
+	// GiB, and negative means no limit.
 	Parts int
 
-	// Join makes the server one of several that form a cluster, which survives
-	// the loss of fewer than half of them. It requires Listen.
+	// Join makes the server one of several servers that form a cluster. The
+	// cluster survives the loss of fewer than half of its servers. Join
+	// requires Listen.
 	Join *Join
 }
 
-// Join configures how a server joins other servers. The server listens for them
-// at a separate address, with TLS, and accepts servers whose certificate is
-// from the same Keyring. All servers have a copy of this Keyring.
+// Join configures how a server joins other servers. The server listens for the
+// other servers at a separate address, with TLS, and accepts servers whose
+// certificate is from the same Keyring. All servers have a copy of this
+// Keyring.
 type Join struct {
 	Name      string   // name of this server; unique among the servers, and the same after a restart
 	Listen    string   // address to listen on for other servers, with a fixed port, such as "0.0.0.0:6222"
-	Advertise string   // HOST:PORT at which other servers find this one, if it differs from Listen
-	Others    []string // addresses at which the other servers listen for servers, such as "two.example:6222"; the own address may be in the list
+	Advertise string   // HOST:PORT by which other servers reach this server; set it if they cannot use the address of Listen
+	Others    []string // addresses at which the other servers listen for servers, such as "two.example:6222"; the list may also contain this server
 }
 
-// OptionError is the error of an option that a Server cannot have.
+// OptionError is the error for an option with an invalid value.
 type OptionError struct {
 	Field   string // name in Options, such as "Listen" or "Join.Name"
 	Problem string // what is wrong, to be read after the name, such as `"here": want HOST:PORT`
@@ -107,10 +112,10 @@ type OptionError struct {
 // Error implements error.
 func (e *OptionError) Error() string { return "server: Options." + e.Field + " " + e.Problem }
 
-// Check returns an [*OptionError] if an option has a value that no Server can
-// have. It does not look at Dir and Keyring, so a program can check the other
-// options before it creates a directory and a keyring. [New] checks the options
-// before it creates anything.
+// Check returns an [*OptionError] if an option has an invalid value. It does
+// not check Dir and Keyring, so a program can check the other options before it
+// creates a directory and a keyring. [New] calls Check before it creates
+// anything.
 func (o *Options) Check() error {
 	if o == nil {
 		return nil
@@ -134,13 +139,13 @@ func (o *Options) Check() error {
 	if o.Join == nil {
 		return nil
 	}
-	if o.Listen == "" { // NATS would wait for its first listener forever
+	if o.Listen == "" { // otherwise NATS would never become ready
 		return &OptionError{"Listen", "is empty: a server that joins others needs an address to listen on for clients"}
 	}
 	return o.Join.check()
 }
 
-// check returns an error if a server cannot join others in this way.
+// check returns an error if a field has an invalid value.
 func (j *Join) check() error {
 	if err := checkListen("Join.Listen", j.Listen, 6222); err != nil {
 		return err
@@ -155,7 +160,7 @@ func (j *Join) check() error {
 		return &OptionError{"Join.Name", fmt.Sprintf("%q: want a name without blanks, dots, slashes, * and >", j.Name)}
 	}
 	if len(j.Others) < 2 {
-		return &OptionError{"Join.Others", "needs at least two other servers: of two servers, neither could tell which one is cut off"}
+		return &OptionError{"Join.Others", "needs at least two other servers: if two servers lose their connection, neither has a majority, and the cluster stops"}
 	}
 	for _, other := range j.Others {
 		if !isHostPort(other) {
@@ -165,7 +170,7 @@ func (j *Join) check() error {
 	return checkAdvertise("Join.Advertise", j.Advertise)
 }
 
-// checkReachable returns an error if programs of other machines could use the
+// checkReachable returns an error if programs on other machines could use the
 // server without a key.
 func (o *Options) checkReachable() error {
 	if o.Keyring != nil {

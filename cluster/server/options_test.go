@@ -9,8 +9,8 @@ import (
 	"concert/cluster/server"
 )
 
-// TestOptions_Check: Check names the option that a server cannot have, and New
-// checks the options before it creates anything.
+// TestOptions_Check: if an option has an invalid value, the error of Check must
+// name the option. New must return the same error before it creates anything.
 func TestOptions_Check(t *testing.T) {
 	join := func(change func(j *server.Join)) *server.Options {
 		j := &server.Join{Name: "one", Listen: "127.0.0.1:6222", Others: []string{"two.example:6222", "[::1]:6222"}}
@@ -20,7 +20,7 @@ func TestOptions_Check(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		opts  *server.Options
-		field string // "" if all options are valid
+		field string // the invalid option; "" if all options are valid
 	}{
 		{"nil", nil, ""},
 		{"zero", &server.Options{}, ""},

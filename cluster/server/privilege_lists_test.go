@@ -7,12 +7,12 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// This file has the expectations of the tests of privileges. They do not depend
-// on the tables of accounts.go, so that a test fails if a right is widened
-// there.
+// This file lists what the tests of privileges expect. The lists do not depend
+// on the tables of accounts.go. So if a table gets a right that is too wide, a
+// test fails.
 
 // mayPublish returns patterns of all subjects, in the account of the streams,
-// to which messages of a key may go.
+// at which messages from the holder of a key may arrive.
 func mayPublish(role Role, key string) []string {
 	if role == Client {
 		return []string{
@@ -45,8 +45,8 @@ func mayRead(role Role) []string {
 	return []string{"concert.task.*.*", "concert.load.*.*.*", "concert.cancel.*", "concert.canceled.*", "concert.yield.*.*.*"}
 }
 
-// byServers are patterns of subjects that servers publish to, and of answers to
-// the test's own requests.
+// byServers are patterns of subjects to which servers publish, and of the
+// answers to requests of the test.
 var byServers = []string{
 	"_R_.>", "_INBOX.*", "_INBOX.*.*", "$JS.EVENT.>",
 	"$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.NAMES.*", // see scene.state

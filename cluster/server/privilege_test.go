@@ -17,7 +17,7 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// patience is how long an answer may take on a busy machine.
+// patience is the maximum time of an answer on a busy machine.
 const patience = time.Minute
 
 // outcast is a connection with a key whose holder attempts what its role does
@@ -29,7 +29,7 @@ type outcast struct {
 	received []*client.Msg // guarded by mu
 }
 
-// listen subscribes to everything on the connection of a key.
+// listen subscribes to all subjects on the connection of a key.
 func listen(v *keyHolder) *outcast {
 	v.Helper()
 	o := &outcast{keyHolder: v}
@@ -52,8 +52,7 @@ func (o *outcast) messages() []*client.Msg {
 }
 
 // scene is a cluster with a client and a worker that have secrets, an outcast,
-// and an admin that receives everything published in the account of the
-// streams.
+// and an admin. The admin receives all messages in the account of the streams.
 type scene struct {
 	victims
 	outcast *outcast
@@ -94,8 +93,9 @@ func newScene(t *testing.T, role Role) *scene {
 	return sc
 }
 
-// publishSecrets publishes messages of and for the victims. A stream that keeps
-// one message for each subject does not store a message twice.
+// publishSecrets publishes the secrets of the victims. If it is called again,
+// streams that keep one message for each subject do not store the secrets
+// again.
 func (sc *scene) publishSecrets(nc *client.Conn) {
 	sc.admin.Helper()
 	for subject, secret := range sc.secrets() {
@@ -108,8 +108,9 @@ func (sc *scene) publishSecrets(nc *client.Conn) {
 	}
 }
 
-// settle waits until the servers have processed all requests of the outcast:
-// its last message has arrived.
+// settle waits until the servers have processed all requests of the outcast. To
+// find that out, the outcast sends a last message, and settle waits until the
+// admin has received it.
 func (sc *scene) settle() {
 	sc.outcast.Helper()
 	last := wire.BlobSubject(wire.ArgumentName(sc.outcast.public), 0)
@@ -170,7 +171,7 @@ func (sc *scene) state() (all []string) {
 func (sc *scene) same(before []string) {
 	sc.outcast.Helper()
 	after := sc.state()
-	for subject := range sc.secrets() { // the admin's own, which may be stored at any time
+	for subject := range sc.secrets() { // the admin publishes these messages, and they may be stored at any time
 		before = append(before, "message "+subject)
 	}
 	for _, line := range after {
@@ -188,9 +189,10 @@ func (sc *scene) same(before []string) {
 	}
 }
 
-// check checks that everything published in the account of the streams is what
-// the outcast may publish, or matches one of the patterns, and that the outcast
-// has read no secret that it may not read.
+// check fails the test if the account of the streams has received a message,
+// after the first from messages, that the outcast may not publish and that
+// matches none of the patterns. It also fails the test if the outcast has
+// received a secret that it may not read.
 func (sc *scene) check(from int, patterns ...string) {
 	sc.outcast.Helper()
 	forbidden := map[string]int{}
@@ -203,7 +205,7 @@ func (sc *scene) check(from int, patterns ...string) {
 		}
 	}
 	for subject, n := range forbidden {
-		sc.outcast.Errorf("a %s has had something be published to %s, %d times", sc.outcast.role, subject, n)
+		sc.outcast.Errorf("a %s has caused %[3]d messages at %[2]s", sc.outcast.role, subject, n)
 	}
 	read := map[string]bool{}
 	for _, m := range sc.outcast.messages() {
@@ -214,12 +216,12 @@ func (sc *scene) check(from int, patterns ...string) {
 		}
 	}
 	for subject := range read {
-		sc.outcast.Errorf("a %s reads what is stored at, or published to, %s", sc.outcast.role, subject)
+		sc.outcast.Errorf("a %s has received the secret of the subject %s", sc.outcast.role, subject)
 	}
 }
 
-// pulls returns requests of a worker for messages. Only the first one may be
-// served.
+// pulls returns requests for messages of consumers. Servers may serve only the
+// first request, for a worker.
 func (sc *scene) pulls() (all []wire.Pull) {
 	for _, p := range []wire.Pull{
 		{Stream: wire.TaskStream, Consumer: sc.contract, Inbox: "x"},
@@ -235,7 +237,8 @@ func (sc *scene) pulls() (all []wire.Pull) {
 	return all
 }
 
-// bodies returns requests with which JetStream returns or creates something.
+// bodies returns the contents of requests by which JetStream returns messages,
+// or creates a stream or a consumer.
 func (sc *scene) bodies() [][]byte {
 	return [][]byte{
 		nil,
@@ -251,9 +254,10 @@ func (sc *scene) bodies() [][]byte {
 	}
 }
 
-// TestPrivileges: whatever the holder of a key publishes, with whatever reply
-// subject, has no effect outside of its role. The test takes the rights from
-// the tables, and their permitted effects from lists of its own.
+// TestPrivileges: if the holder of a key publishes any message with any reply
+// subject, the message must have no effect that its role does not permit. The
+// test takes the rights from accounts.go, and their permitted effects from
+// privilege_lists_test.go.
 func TestPrivileges(t *testing.T) {
 	for _, role := range []Role{Client, Worker} {
 		t.Run(string(role), func(t *testing.T) {
@@ -263,7 +267,7 @@ func TestPrivileges(t *testing.T) {
 			sc.settle()
 			before, from := sc.state(), len(sc.admin.messages())
 
-			// 1. It publishes to every subject, directly, with and without a
+			// 1. The outcast publishes to every subject, with and without a
 			//    reply subject.
 			for _, subject := range subjects {
 				o.nc.Publish(subject, []byte("rogue"))
@@ -280,8 +284,9 @@ func TestPrivileges(t *testing.T) {
 					o.nc.PublishRequest(wire.PullSubject(key), o.nc.NewInbox(), body)
 				}
 			}
-			// 2. It publishes all that it may, with every subject as reply
-			//    subject, except those that exist only in its own account.
+			// 2. The outcast publishes to all subjects of its rights, with each
+			//    subject of the test as the reply subject. Subjects that exist
+			//    only in its own account are left out.
 			targets := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return strings.HasPrefix(s, wire.ClientAPI) })
 			for _, r := range role.rights() {
 				if r.kind == subscription {
@@ -303,10 +308,10 @@ func TestPrivileges(t *testing.T) {
 					}
 				}
 				if !used {
-					t.Errorf("none of the subjects of the test is one of the right %s", pattern)
+					t.Errorf("no subject of the test matches the right %s", pattern)
 				}
 			}
-			// 3. It listens while others work.
+			// 3. The outcast listens while others publish.
 			sc.publishSecrets(sc.admin.nc)
 			sc.settle()
 			sc.check(from)
@@ -315,8 +320,9 @@ func TestPrivileges(t *testing.T) {
 	}
 }
 
-// TestPrivileges_StoredRequest: a message that a key has stored, and that a
-// server then sends to a subject as an answer, is neither a task nor a request.
+// TestPrivileges_StoredRequest: if a key stores a message, and requests it with
+// the subject of a task or a request as the reply subject, the answer must have
+// no effect as a task or a request.
 func TestPrivileges_StoredRequest(t *testing.T) {
 	for _, role := range []Role{Client, Worker} {
 		t.Run(string(role), func(t *testing.T) {
@@ -324,7 +330,7 @@ func TestPrivileges_StoredRequest(t *testing.T) {
 			o := sc.outcast
 			sc.settle()
 			before, from := sc.state(), len(sc.admin.messages())
-			stored := map[string]string{ // where it stores the message and asks for it
+			stored := map[string]string{ // the stream to request the message from, by the subject at which the outcast stores it
 				wire.BlobSubject(o.public+".x", 0):                              wire.BlobStream,
 				wire.BlobSubject(sc.client+"."+o.public+".x", 0):                wire.BlobStream,
 				wire.ReleaseSubject(sc.contract, 7, 7):                          wire.ReleaseStream,
@@ -357,7 +363,8 @@ func TestPrivileges_StoredRequest(t *testing.T) {
 	}
 }
 
-// TestPrivileges_Handshake: a handshake grants a key what its role is for.
+// TestPrivileges_Handshake: servers must serve a handshake if the role of the
+// key permits it, and otherwise return an error.
 func TestPrivileges_Handshake(t *testing.T) {
 	set := &wire.CapabilitySet{Functions: map[string]string{"g": "signature"}}
 	for _, c := range []struct {
@@ -395,8 +402,8 @@ func TestPrivileges_Handshake(t *testing.T) {
 	}
 }
 
-// TestPrivileges_Audit: the answer to an audit is only about the client's own
-// tasks and results, whatever the client asks for.
+// TestPrivileges_Audit: whatever the audit of a client asks for, the answer
+// must contain only states of the client's own tasks and results.
 func TestPrivileges_Audit(t *testing.T) {
 	sc := newScene(t, Client)
 	store := func(key string) (sequence uint64) {
@@ -432,7 +439,7 @@ func TestPrivileges_Audit(t *testing.T) {
 		{"another client's task", theirs, sc.client, "x", wire.Absent},
 		{"another client's task by its own id", theirs, sc.outcast.public, "x", wire.Absent},
 		{"another client's result", 0, sc.client, "1", wire.Absent},
-		{"a task that there is not", own + 1, sc.outcast.public, "x", wire.Absent},
+		{"a task that does not exist", own + 1, sc.outcast.public, "x", wire.Absent},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			if got := ask(c.sequence, c.id, c.try); got != c.want {
@@ -452,8 +459,9 @@ func TestPrivileges_Audit(t *testing.T) {
 	}
 }
 
-// TestPrivileges_Resend: a message that a worker asks a server to send again
-// belongs to a client, and goes to that client only.
+// TestPrivileges_Resend: if a worker asks a server to send a kept result again,
+// the server must send it only to a session of the client that the result
+// belongs to.
 func TestPrivileges_Resend(t *testing.T) {
 	sc := newScene(t, Worker)
 	sc.settle()
@@ -483,7 +491,7 @@ func TestPrivileges_Resend(t *testing.T) {
 		}
 	}
 	if said := ask(wire.ResendRequest{Client: sc.client, Number: "1", Session: "mine"}); !said.Found {
-		t.Errorf("it is not sent: %+v", said)
+		t.Errorf("the kept result is not sent: %+v", said)
 	}
 	sc.settle()
 	sc.check(from, "$JS.API.DIRECT.GET.CONCERT_KEPT.concert.kept.*.*") // by the servers
@@ -491,13 +499,13 @@ func TestPrivileges_Resend(t *testing.T) {
 	result := wire.ResultSubject(wire.TaskID{Client: sc.client, Session: "mine", Number: "1"})
 	sent := slices.ContainsFunc(sc.admin.messages()[from:], func(m *client.Msg) bool { return m.Subject == result && isSecret(m.Data) })
 	if !sent {
-		t.Errorf("nothing at %s", result)
+		t.Errorf("no result was published at %s", result)
 	}
 }
 
-// TestService_Heartbeats: a worker cannot change or withdraw the heartbeat of a
-// worker with another key, and a heartbeat is stored without the worker's
-// headers.
+// TestService_Heartbeats: a worker must not be able to change or remove the
+// heartbeat of a worker with another key. The headers of a heartbeat must not
+// be stored.
 func TestService_Heartbeats(t *testing.T) {
 	sc := newScene(t, Worker)
 	sc.settle()
@@ -528,15 +536,15 @@ func TestService_Heartbeats(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m, err := stream.GetLastMsgForSubject(t.Context(), mine); err != nil || m.Header.Get("KV-Operation") != "DEL" {
-		t.Errorf("after it was withdrawn: %v, %v", m, err)
+		t.Errorf("after the worker was removed: %v, %v", m, err)
 	}
 	if _, err := sc.outcast.nc.Request(advert.Subject, make([]byte, maxHeartbeatBytes+1), 200*time.Millisecond); err == nil {
-		t.Error("a large one is stored")
+		t.Error("a heartbeat that is too large is stored")
 	}
 }
 
-// TestPrivileges_Subscribers: subscribers with another key receive
-// cancellations, hints and heartbeats when these are published.
+// TestPrivileges_Subscribers: if a cancellation, a hint or a heartbeat is
+// published, subscribers with another key must receive it.
 func TestPrivileges_Subscribers(t *testing.T) {
 	for _, c := range []struct {
 		from, to                Role
@@ -586,7 +594,7 @@ func TestPrivileges_Subscribers(t *testing.T) {
 				t.Fatal(err)
 			}
 			if m, err := sub.NextMsg(patience); err != nil || string(m.Data) != "said.so" {
-				t.Errorf("what a %s says at %s: %v, %v", c.from, c.publishedTo("CLIENT", "WORKER"), m, err)
+				t.Errorf("a message of a %s at %s: the subscriber has %v, %v", c.from, c.publishedTo("CLIENT", "WORKER"), m, err)
 			}
 		})
 	}

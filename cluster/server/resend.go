@@ -25,8 +25,8 @@ func (d *service) onResend(m *client.Msg) {
 
 const codeMaxPerSubject = 10077 // of NATS: maximum messages per subject exceeded
 
-// resend sends the kept result of an id of a client to a session of this
-// client. It reports whether there is one.
+// resend sends the kept result of a task with an id to a session of its client.
+// It reports whether there is such a result.
 func (d *service) resend(body []byte) (bool, error) {
 	var r wire.ResendRequest
 	if err := wire.Unmarshal(body, &r); err != nil {
@@ -43,7 +43,7 @@ func (d *service) resend(body []byte) (bool, error) {
 		return false, err
 	}
 	if len(kept.Data) == 0 && kept.Header.Get(jetstream.SubjectHeader) != "" {
-		return false, errors.New("the kept result is empty") // an empty message would end the session's request for results
+		return false, errors.New("the kept result is empty") // the client would treat an empty message as the end of its request for results
 	}
 	if kept.Header.Get(jetstream.SubjectHeader) == "" { // only a message of the stream has this header
 		if status := kept.Header.Get("Status"); status != "404" {

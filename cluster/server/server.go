@@ -33,7 +33,7 @@ type Server struct {
 	issuer   *issuer   // nil without a keyring
 	service  *service  // nil without a keyring
 	throttle *throttle // nil without a keyring
-	dir      string    // temporary directory that Close removes; "" if the user has chosen the directory
+	dir      string    // temporary directory, which Close removes; "" if Options.Dir is set
 	dirLock  *os.File  // locked by lockDir; nil for a temporary directory
 	stop     chan struct{}
 	running  sync.WaitGroup
@@ -41,8 +41,8 @@ type Server struct {
 	closed   error
 }
 
-// New starts a server with JetStream. It does not wait for the servers that it
-// joins; see [Server.Setup].
+// New starts a server with JetStream. It does not wait for the other servers of
+// the cluster: [Server.Setup] does.
 func New(opts *Options) (*Server, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -179,13 +179,14 @@ func (s *Server) configuration() (*nats.Options, error) {
 	return o, nil
 }
 
-// join configures the server as one of several.
+// join configures the server as one of several servers.
 func (s *Server) join(o *nats.Options, j *Join) {
 	at := netip.MustParseAddrPort(j.Listen)
 	o.ServerName = j.Name
 	o.Cluster = nats.ClusterOpts{Name: "concert", Host: at.Addr().String(), Port: int(at.Port()), Advertise: j.Advertise, PoolSize: -1,
-		// A server that sends nothing is disconnected after ten seconds instead
-		// of minutes, during which requests may be sent to it.
+		// If another server sends nothing, the connection to it ends after ten
+		// seconds. With the defaults of NATS, it would end after minutes, and
+		// requests to the other server would be lost in this time.
 		PingInterval: 3 * time.Second, MaxPingsOut: 2}
 	scheme := "nats-route"
 	if s.issuer != nil {
@@ -197,9 +198,10 @@ func (s *Server) join(o *nats.Options, j *Join) {
 	}
 }
 
-// URL returns the URL to dial, if the server listens: with the address of
-// Advertise, or else of Listen. If the server listens on all addresses of the
-// machine, the URL has the first of Hosts, or the name of the machine.
+// URL returns the URL to dial, if the server listens. It contains the address
+// of Advertise, or the address of Listen if Advertise is empty. If the server
+// listens on all addresses of the machine, the URL has the first of Hosts, or
+// the name of the machine.
 func (s *Server) URL() string {
 	u, err := url.Parse(s.server.ClientURL())
 	if err != nil { // the server has made it

@@ -19,8 +19,8 @@ import (
 
 var square = concert.Register("server_test.square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 
-// A cluster in one process on one machine. With more machines only the URL
-// changes.
+// This is a cluster in one process on one machine. With more machines, only the
+// URL changes.
 func ExampleNew() {
 	s, err := server.New(nil)
 	if err != nil {
@@ -57,7 +57,7 @@ func ExampleNew() {
 	// <nil>
 }
 
-// A server with keys: ann may submit tasks, and nothing else.
+// A server with keys: the holder of the key "ann" may only submit tasks.
 func ExampleKeyring_Add() {
 	dir, err := os.MkdirTemp("", "keyring-")
 	if err != nil {
@@ -70,7 +70,7 @@ func ExampleKeyring_Add() {
 		fmt.Println(err)
 		return
 	}
-	secret, err := keyring.Add(server.Client, "ann") // for ann; the server does not keep it
+	secret, err := keyring.Add(server.Client, "ann") // for ann; the server does not store it
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -109,7 +109,7 @@ func TestListen_WithoutKeyring(t *testing.T) {
 		t.Run(address, func(t *testing.T) {
 			if s, err := server.New(&server.Options{Listen: address}); err == nil {
 				s.Close()
-				t.Errorf("it listens on %s", address)
+				t.Errorf("a server without a keyring listens on %s", address)
 			}
 		})
 	}
@@ -130,8 +130,8 @@ func TestListen_WithoutKeyring(t *testing.T) {
 	}
 }
 
-// TestDir_Kept: Close keeps a directory of the user, and removes one that the
-// server has made.
+// TestDir_Kept: Close must keep the directory of Options.Dir, and remove a
+// temporary directory that New has made.
 func TestDir_Kept(t *testing.T) {
 	dir := t.TempDir()
 	s, err := server.New(&server.Options{Dir: dir})
@@ -148,14 +148,15 @@ func TestDir_Kept(t *testing.T) {
 	}
 	s.Close()
 	if left, _ := os.ReadDir(os.Getenv("TMPDIR")); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+		t.Errorf("temporary files remain: %v", left)
 	}
 	if _, err := server.New(&server.Options{Dir: "/dev/null/no"}); err == nil {
-		t.Error("it stores what it is given nowhere")
+		t.Error("New accepts a directory that cannot be created")
 	}
 }
 
-// TestNew_Occupied: two servers cannot use one directory at the same time.
+// TestNew_Occupied: if a server uses a directory, New of another server must
+// return an error for it. When the first server is closed, New must succeed.
 func TestNew_Occupied(t *testing.T) {
 	dir := t.TempDir()
 	one, err := server.New(&server.Options{Dir: dir})
@@ -181,8 +182,8 @@ func TestNew_Occupied(t *testing.T) {
 	}
 }
 
-// TestNew_PortInUse: New returns at once if another program listens on the
-// address, and the error has the address and the reason.
+// TestNew_PortInUse: if another program listens on the address, New must return
+// at once, with an error that has the address and the reason.
 func TestNew_PortInUse(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -21,8 +21,8 @@ const (
 	maxRequests       = 64              // maximum number of concurrent requests
 	maxRequestsPerKey = 2               // maximum number of concurrent requests of one key
 	maxResends        = 16              // maximum number of concurrent resend requests of one key
-	maxHeartbeats     = 64              // maximum number of heartbeats of one key that are being stored; others are dropped
-	queueLimit        = 4096            // maximum number of waiting messages of a key to one subject; others are dropped, and their senders repeat them
+	maxHeartbeats     = 64              // maximum number of heartbeats of one key that are being stored; further heartbeats are dropped
+	queueLimit        = 4096            // maximum number of waiting messages of a key to one subject; further messages are dropped, and their senders repeat them
 	queueBytes        = 16 << 20        // maximum total size of these messages
 
 	recordPeriod = 10 * time.Second // time between two log records about the same flood
@@ -35,7 +35,7 @@ const (
 //
 // Each key has its own subscriptions, and so its own queues. If the messages of
 // a key arrive faster than the server handles them, they fill only the queues
-// of this key. Other keys are not affected, except by the CPU time.
+// of this key. They affect other keys only by the CPU time that they need.
 type service struct {
 	server *Server
 	nc     *client.Conn
@@ -55,8 +55,8 @@ type keyQueue struct {
 	subs                            []*client.Subscription
 }
 
-// startService starts to serve the holders of keys. With several servers, one
-// of them serves each request.
+// startService starts to serve the holders of keys. If there are several
+// servers, each request is served by one of them.
 func (s *Server) startService(holders []Holder) (*service, error) {
 	var logged sync.Map // *rate.Sometimes by subject: limits the log records of a flood
 	nc, err := s.connect(client.MaxReconnects(-1), client.ErrorHandler(func(_ *client.Conn, sub *client.Subscription, err error) {
@@ -224,8 +224,8 @@ func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err
 	return w, err
 }
 
-// audit returns the states of tasks of a key. It finds only messages of this
-// key.
+// audit returns the states of tasks of a client. It finds only tasks and
+// results of this client.
 func (d *service) audit(ctx context.Context, key string, role Role, a *wire.Audit) ([]wire.State, error) {
 	if role == Worker {
 		return nil, errors.New("a worker's key has no tasks to audit")

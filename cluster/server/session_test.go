@@ -15,8 +15,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestSession_Limit: a client has a limited number of sessions, and a session
-// that has ended makes room for another one.
+// TestSession_Limit: if a client has as many sessions as permitted, the server
+// must refuse further sessions. When one of them has ended, the server must
+// accept another one.
 func TestSession_Limit(t *testing.T) {
 	_, greedy, other := fourSessions(t)
 
@@ -40,16 +41,16 @@ func TestSession_Limit(t *testing.T) {
 		t.Errorf("another client: %s", got)
 	}
 	if got := other.handshake(wire.ResultStream, "a"); got == "" {
-		t.Error("it has the session of another client")
+		t.Error("the server gives a client the session of another client")
 	}
 	if err := greedy.js.DeleteConsumer(t.Context(), wire.ResultStream, "b"); err != nil {
 		t.Fatal(err)
 	}
 	if got := greedy.handshake(wire.ResultStream, "d"); got != "" {
-		t.Errorf("one has ended: %s", got)
+		t.Errorf("a session after one has ended: %s", got)
 	}
 	if got := greedy.handshake(wire.ResultStream, "f"); got == "" {
-		t.Error("one has ended, and two have come")
+		t.Error("the server accepts two sessions after one has ended")
 	}
 }
 
@@ -119,13 +120,14 @@ func (v *keyHolder) connect(s *Server) {
 	}
 }
 
-// handshake asks for a session, and returns the error.
+// handshake requests a session, and returns the error in the reply, or "".
 func (v *keyHolder) handshake(stream, session string) string {
 	v.Helper()
 	return v.handshakes(wire.Handshake{Session: session, Stream: stream}).Error
 }
 
-// handshakes sends a request for a handshake, and returns the answer.
+// handshakes sends a Handshake, and returns the reply. It repeats the request
+// after a transient error.
 func (v *keyHolder) handshakes(k wire.Handshake) wire.HandshakeReply {
 	v.Helper()
 	body, err := wire.Marshal(&k)
@@ -144,12 +146,13 @@ func (v *keyHolder) handshakes(k wire.Handshake) wire.HandshakeReply {
 		if !w.Transient {
 			return w
 		}
-		time.Sleep(100 * time.Millisecond) // as the answer said
+		time.Sleep(100 * time.Millisecond) // a pause before the next attempt
 	}
 }
 
-// TestService_ManyHandshakes: a client that sends handshakes without end delays
-// no other client.
+// TestService_ManyHandshakes: if a client sends very many handshakes, a
+// handshake of another client must succeed, and the limit of sessions must
+// hold.
 func TestService_ManyHandshakes(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	for i := range 5 {
@@ -174,13 +177,14 @@ func TestService_ManyHandshakes(t *testing.T) {
 	s.service.mu.Lock()
 	defer s.service.mu.Unlock()
 	if n := len(s.service.sessions[rude.public]); n > s.options.Sessions {
-		t.Errorf("%d sessions of one key", n)
+		t.Errorf("%d sessions of one key, want at most Options.Sessions", n)
 	}
 }
 
-// TestService_QueueForEachKey: a key whose requests are all being served, or
-// wait, does not affect the requests of another key. A request that exceeds the
-// queue is dropped.
+// TestService_QueueForEachKey: if the queue of a key is full, requests of
+// another key must be served, and the server must drop further requests of the
+// first key. When requests have been served, the waiting requests must be
+// served, too.
 func TestService_QueueForEachKey(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	q := s.service.queues[rude.public]
@@ -206,7 +210,7 @@ func TestService_QueueForEachKey(t *testing.T) {
 	if got := other.handshake(wire.ResultStream, "e"); got != "" {
 		t.Error(got)
 	}
-	for range cap(q.handshakes) { // now they are served
+	for range cap(q.handshakes) { // as if these requests had been served
 		<-q.handshakes
 	}
 	for n := 0; n < queueLimit/2; n++ {
@@ -216,8 +220,8 @@ func TestService_QueueForEachKey(t *testing.T) {
 	}
 }
 
-// TestSession_LimitOption: without the option, a key may have 64 sessions, and
-// a negative number is an error.
+// TestSession_LimitOption: if Options.Sessions is 0, a key must be able to have
+// 64 sessions. If it is negative, New must return an error.
 func TestSession_LimitOption(t *testing.T) {
 	if s, err := New(&Options{Sessions: -1}); err == nil || !strings.Contains(err.Error(), "Options.Sessions is -1") {
 		t.Errorf("%v, %v", s, err)
@@ -242,6 +246,6 @@ func TestSession_LimitOption(t *testing.T) {
 		}
 	}
 	if got := one.handshake(wire.KeptStream, "more"); !strings.Contains(got, "there are 64 sessions") {
-		t.Errorf("one more: %q", got)
+		t.Errorf("another session: %q", got)
 	}
 }

@@ -13,16 +13,16 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// maxResults is the maximum number of results in the streams that a client has
-// not acknowledged. A client of package cluster has fewer: at most one for each
-// of its tasks.
+// maxResults is the maximum number of results of a client that the servers
+// store until the client acknowledges them. A client of package cluster has
+// fewer: at most one result for each of its tasks.
 const maxResults = 1 << 17
 
 const limitPeriod = 500 * time.Millisecond // time between two checks of the limits
 
-// limit limits how many messages of one client a stream stores. NATS has no
-// limit for several subjects together, so the servers remove the oldest
-// messages above the limit.
+// limit limits how many messages of each client a stream stores. NATS has no
+// limit for several subjects together. So if a client has more messages, the
+// servers remove the oldest ones.
 type limit struct {
 	stream string
 	max    int
@@ -52,9 +52,9 @@ func (s *Server) storageLimits() (all []*limit) {
 
 // limitOutputs removes the oldest parts of a client's large results, if a
 // worker has stored more than Options.Parts. Each worker has its own limit, so
-// that a worker cannot make the servers remove parts of other workers. The
-// names of parts contain the key of a worker, but the client can store parts
-// under any name. So there is also a limit for all parts together.
+// that a worker cannot make the servers remove parts of other workers. The name
+// of a part contains the key of a worker, but the client itself can store parts
+// with the name of any key. So there is also a limit for all parts together.
 func (s *Server) limitOutputs(ctx context.Context, client string, holders []Holder) error {
 	prefix := "concert.output." + client + "."
 	n, err := s.countParts(ctx, prefix+">")
@@ -74,10 +74,11 @@ func (s *Server) limitOutputs(ctx context.Context, client string, holders []Hold
 	return s.keepNewest(ctx, client, wire.BlobStream, prefix+">", s.options.Parts*(workers+1))
 }
 
-// limitStreams enforces the limits until the server stops. It checks a limit
-// when a stream holds more messages than one client may have, and a quarter of
-// that was stored since the last check. So a client exceeds a limit by about a
-// quarter at most.
+// limitStreams enforces the limits until the server stops. It checks the
+// clients if a stream holds more messages than one client may have, and the
+// number of messages that were stored since the last check is at least a
+// quarter of this maximum. So a client exceeds a limit by about a quarter at
+// most.
 func (s *Server) limitStreams() {
 	tick := time.NewTicker(limitPeriod)
 	defer tick.Stop()
@@ -104,7 +105,7 @@ func (s *Server) limitStreams() {
 
 // enforce enforces a limit for all clients, if enough messages were stored
 // since the last time. If there are several servers, only the leader of the
-// stream does it.
+// stream enforces the limit.
 func (s *Server) enforce(ctx context.Context, b *limit, info *jetstream.StreamInfo) error {
 	if c := info.Cluster; c != nil && c.Leader != s.server.Name() {
 		return nil
@@ -154,7 +155,7 @@ func (s *Server) keepNewest(ctx context.Context, client, stream, filter string, 
 		return answer.Error
 	}
 	if answer.Purged > 0 {
-		slog.Warn("server: removed the oldest messages of a client: there were too many", "key", client, "stream", stream, "removed", answer.Purged, "limit", max)
+		slog.Warn("server: removed the oldest messages of a client, because they exceeded a limit", "key", client, "stream", stream, "removed", answer.Purged, "limit", max)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (s *Server) subjects(t *testing.T, stream, filter string) map[string]uint64
 	return info.State.Subjects
 }
 
-// fall waits until a stream has at most n subjects that match a filter.
+// fall waits until a stream has at most max subjects that match a filter.
 func (s *Server) fall(t *testing.T, stream, filter string, max int) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -69,8 +69,9 @@ func (s *Server) fall(t *testing.T, stream, filter string, max int) {
 	}
 }
 
-// TestFlood_CapabilitySets: servers store a limited number of tasks of a
-// client, for whatever workers it invents.
+// TestFlood_CapabilitySets: if a client sends tasks for many invented
+// capability sets, the servers must store at most about Options.Tasks of these
+// tasks.
 func TestFlood_CapabilitySets(t *testing.T) {
 	s, ann, _, _ := bounded(t)
 	ann.stores(wire.TaskSubject("old", ann.public), "task")
@@ -83,8 +84,9 @@ func TestFlood_CapabilitySets(t *testing.T) {
 	}
 }
 
-// TestFlood_Outputs: a worker that stores many parts of large results for a
-// client loses its own parts, and no parts of another worker.
+// TestFlood_Outputs: if a worker stores too many parts of large results for a
+// client, the servers must remove parts of this worker, and no parts of another
+// worker.
 func TestFlood_Outputs(t *testing.T) {
 	s, ann, box, rogue := bounded(t)
 	subject := wire.BlobSubject(wire.ResultName(ann.public, box.public), 0)
@@ -97,16 +99,17 @@ func TestFlood_Outputs(t *testing.T) {
 	if n := len(s.subjects(t, wire.BlobStream, subject)); n != 1 {
 		t.Errorf("the part of the other worker is stored %d times, want once", n)
 	}
-	// The client can store parts under invented keys.
+	// If the client stores parts with the names of invented keys, the servers
+	// must remove them, too.
 	for i := range 600 {
 		ann.stores(wire.BlobSubject(wire.ResultName(ann.public, fmt.Sprint("invented", i)), 0), "part")
 	}
 	s.fall(t, wire.BlobStream, "concert.output."+ann.public+".>", 400)
 }
 
-// TestLimits_KeepNewest: after the oldest results of a client have been
-// removed, its session receives the others, and the session of another client
-// receives all of its results.
+// TestLimits_KeepNewest: if the oldest results of a client are removed, its
+// session must receive the other results. The session of another client must
+// receive all of its results.
 func TestLimits_KeepNewest(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	consume := func(v *keyHolder) jetstream.Consumer {
@@ -144,7 +147,7 @@ func TestLimits_KeepNewest(t *testing.T) {
 		return numbers
 	}
 	if got := fmt.Sprint(take(rude, 2)); got != "[0 1]" {
-		t.Fatalf("it gets %s", got)
+		t.Fatalf("the client gets the results %s, want [0 1]", got)
 	}
 	if err := s.keepNewest(t.Context(), rude.public, wire.ResultStream, "concert.result."+rude.public+".>", 5); err != nil {
 		t.Fatal(err)

@@ -22,15 +22,15 @@ import (
 // keys. So a client that publishes without waiting for the answers delays all
 // other clients, and makes the server use more and more memory.
 //
-// A throttle limits both. It measures the time until the streams answer, and
-// the number of waiting messages. If an answer takes longer than maxAnswerTime,
-// or if more than maxBacklog messages wait, the throttle slows down the key
-// that sends most: the server pauses between two reads of each connection of
-// this key. While the servers are late and the key still sends much, the
-// pauses double. Otherwise, they get shorter in steps.
+// A throttle limits the delay and the memory. It measures the time until the
+// streams answer, and the number of waiting messages. If an answer takes longer
+// than maxAnswerTime, or if more than maxBacklog messages wait, the throttle
+// slows down the key that sends most: the server pauses between two reads of
+// each connection of this key. While answers are late and the key still sends
+// most, the pauses double. Otherwise, the pauses get shorter in steps.
 //
 // A client that waits for answers is rarely slowed down, because it sends less
-// while the servers are late. The messages of a slowed-down client are not
+// while answers are late. The messages of a client that is slowed down are not
 // lost: they wait in the client.
 type throttle struct {
 	server *Server
@@ -49,7 +49,7 @@ type throttle struct {
 const (
 	probePeriod   = 250 * time.Millisecond // time between two measurements
 	maxAnswerTime = 400 * time.Millisecond // if an answer takes longer, a queue is long
-	maxBacklog    = 1 << 15                // number of messages that wait in queues, and of requests that wait for an answer
+	maxBacklog    = 1 << 15                // maximum number of messages that wait in queues, and of requests that wait for an answer
 	samplePeriod  = 50 * time.Millisecond  // time over which the traffic of each key is counted
 
 	// A key that sends less is not slowed down.
@@ -64,7 +64,7 @@ const (
 	readTime = time.Millisecond // time in which the server can read, between two pauses
 )
 
-// pace is the state of a key that is slowed down.
+// pace is the state of the pauses of one key.
 type pace struct {
 	pause time.Duration       // pause between two reads; 0 if the key is no longer slowed down
 	held  map[string]struct{} // connections that have a goroutine which pauses their reads
@@ -80,7 +80,8 @@ func newThrottle(s *Server) *throttle {
 	}
 }
 
-// opened is called with each TLS connection before its handshake.
+// opened adds a connection to conns. It is called before the TLS handshake of
+// the connection.
 func (t *throttle) opened(conn net.Conn) {
 	if _, ok := conn.(syscall.Conn); !ok {
 		return
@@ -98,14 +99,14 @@ func (t *throttle) opened(conn net.Conn) {
 	t.conns[conn.RemoteAddr().String()] = conn
 }
 
-// isClosed reports whether a connection of opened is closed.
+// isClosed reports whether a connection in conns is closed.
 func isClosed(conn net.Conn) bool {
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
-// run measures and slows down until the server stops. The connection nc is the
-// server's own.
+// run measures, and slows down keys, until the server stops. nc is the server's
+// own connection.
 func (t *throttle) run(nc *client.Conn) {
 	t.nc = nc
 	tick := time.NewTicker(probePeriod)
@@ -125,9 +126,9 @@ func (t *throttle) run(nc *client.Conn) {
 	}
 }
 
-// probes returns requests for measuring the time of an answer. The streams and
-// the JetStream API refuse them. Each request goes through another queue that a
-// client can fill.
+// probes returns requests that measure the time until an answer. They have no
+// effect, because the streams and the JetStream API refuse them. There is one
+// request for each queue that a client can fill.
 func probes() (all []*client.Msg) {
 	refused := client.Header{jetstream.ExpectedStreamHeader: {"none"}}
 	for _, subject := range []string{
@@ -195,7 +196,7 @@ func (t *throttle) sent() map[string]traffic {
 
 const maxListedConnections = 1 << 20 // in one request
 
-// slowDown slows down the key that sends most, if it sends more than the
+// slowDown slows down the key that sends most, if the key exceeds one of the
 // minimum rates.
 func (t *throttle) slowDown() {
 	begin, before := time.Now(), t.sent()
@@ -223,7 +224,7 @@ func (t *throttle) slowDown() {
 }
 
 // busiest returns the key that has sent most between two counts, relative to
-// the minimum rates. It returns "" if no key has exceeded them.
+// the minimum rates. It returns "" if no key has exceeded a minimum rate.
 func busiest(before, after map[string]traffic, d time.Duration) (key string) {
 	highest := d.Seconds()
 	for k, a := range after {

@@ -16,8 +16,8 @@ import (
 const floodTime = 2 * time.Second
 
 // flood publishes with several connections of a key, without waiting for
-// answers, until the server is closed. It returns a function that waits for
-// that.
+// answers, until the server is closed. The returned WaitGroup waits for the
+// goroutines that publish.
 func flood(t *testing.T, s *Server, v *keyHolder, publish func(nc *client.Conn, reply string)) *sync.WaitGroup {
 	t.Helper()
 	var all sync.WaitGroup
@@ -35,9 +35,9 @@ func flood(t *testing.T, s *Server, v *keyHolder, publish func(nc *client.Conn, 
 	return &all
 }
 
-// TestFlood_Messages: a client that publishes without waiting for the answers
-// delays another client by little, and takes little memory, whatever it
-// publishes.
+// TestFlood_Messages: if a client publishes messages of any kind without
+// waiting for the answers, it must delay another client by at most floodDelay,
+// and take little memory.
 func TestFlood_Messages(t *testing.T) {
 	long := strings.Repeat("x", 700)
 	big := make([]byte, 900<<10)
@@ -82,8 +82,8 @@ func TestFlood_Messages(t *testing.T) {
 	}
 }
 
-// TestThrottle_Busiest: a key that sends much, and more than the other keys, is
-// slowed down.
+// TestThrottle_Busiest: busiest must return the key that has sent most, if the
+// key exceeds a minimum rate.
 func TestThrottle_Busiest(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -108,8 +108,8 @@ func TestThrottle_Busiest(t *testing.T) {
 	}
 }
 
-// TestThrottle_Closed: a throttle keeps the open connections, and about as many
-// closed ones.
+// TestThrottle_Closed: a throttle must keep the open connections, and delete
+// closed connections from time to time.
 func TestThrottle_Closed(t *testing.T) {
 	s, one, _ := fourSessions(t)
 	for range 3 * 64 {
@@ -122,6 +122,6 @@ func TestThrottle_Closed(t *testing.T) {
 	s.throttle.mu.Lock()
 	defer s.throttle.mu.Unlock()
 	if n := len(s.throttle.conns); n < 2 || n > 2*64+64 {
-		t.Errorf("it knows %d connections", n)
+		t.Errorf("the throttle keeps %d connections, want 2 to 192", n)
 	}
 }

@@ -29,9 +29,9 @@ func (d *service) workerConsumer(ctx context.Context, key string, k *wire.Handsh
 	return c.CachedInfo().Name, c.CachedInfo().Created, nil
 }
 
-// taskConsumer stores a capability set, and creates its consumer if it is
-// missing. The name of both is the digest of the set, so an existing one with
-// this name has the same content.
+// taskConsumer stores a capability set, and creates its consumer if the
+// consumer is missing. The digest of the set is the name of the stored set and
+// of the consumer. So if the name exists already, it belongs to the same set.
 func (d *service) taskConsumer(ctx context.Context, key string, set *wire.CapabilitySet) (jetstream.Consumer, error) {
 	text, err := wire.Marshal(set)
 	if err != nil {
@@ -85,8 +85,8 @@ func (d *service) onHint(m *client.Msg) {
 	d.nc.Publish(wire.RelayedHint(m.Subject), m.Data)
 }
 
-// onPull sends a Pull of the worker with a key to a consumer. The messages go
-// to this worker only. If there is no such consumer, the worker receives
+// onPull sends a Pull of a worker to a consumer. The messages go only to the
+// worker with this key. If the consumer does not exist, the worker receives
 // nothing.
 func (d *service) onPull(key string, m *client.Msg) {
 	var p wire.Pull
