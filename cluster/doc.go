@@ -108,7 +108,7 @@
 // get no slot, and no task continues. Give such waits a deadline, or let the
 // client submit the inner tasks.
 //
-// If the cluster does not report the end of a canceled task within
+// If the cluster does not report the outcome of a canceled task within
 // Options.Grace, because the servers or all workers cannot be reached, the task
 // settles with ErrLost. The task may still run.
 //
@@ -157,12 +157,12 @@
 // disconnects one server after the other. Tasks of a lost worker run on another
 // worker half a minute later.
 //
-// A server acknowledges a message after it has written it to a file. So the
-// message survives a crash of the server process. The operating system writes
-// it to the disk up to two minutes later, or at once with concertd serve
-// --sync. Without --sync, a single server that loses power may lose the tasks
-// and results of these two minutes. If three servers have separate power
-// supplies, one of them can lose power without a loss of tasks.
+// A server writes a message to a file before it acknowledges the message. So
+// the message survives a crash of the server process. The message is on the
+// disk at most two minutes later, or at once with concertd serve --sync.
+// Without --sync, a single server that loses power may lose the tasks and
+// results of these two minutes. If three servers have separate power supplies,
+// one of them can lose power without a loss of tasks.
 //
 // When the servers have stored a heartbeat, the functions of a worker or a
 // cancellation, clients and workers usually receive it at once. In the worst
@@ -182,7 +182,7 @@
 // clock, except for deadlines.
 //
 // If a worker, a client or the only server gets no CPU time for five seconds,
-// because its process is suspended or its machine is busy, its tasks are
+// because its process is suspended or its machine is busy, the tasks are
 // delayed by five seconds. No task fails, and none runs twice. If a worker
 // sends no heartbeat for ten seconds, clients no longer send tasks for its
 // slots. After thirty seconds the tasks of this worker go to other workers. If

@@ -48,12 +48,12 @@ type Executor struct {
 
 	mu           sync.Mutex
 	queues       map[string]*funcQueue          // guarded by mu: by the name of the function
-	rotation     []*funcQueue                   // guarded by mu: all queues; the dispatcher claims from the first one that has tasks and free slots
+	rotation     []*funcQueue                   // guarded by mu: all queues; the dispatcher claims from the first queue that has tasks and free slots
 	calls        map[string]*call               // guarded by mu: calls that were sent or are about to be sent, by TaskID.Number
-	subscribers  map[*executor.Task]*subscriber // guarded by mu: the subscribers that are a Submit
+	subscribers  map[*executor.Task]*subscriber // guarded by mu: the subscribers of Submits
 	unsettled    int                            // guarded by mu: subscribers of calls that have not settled
 	claiming     map[*executor.Task]bool        // guarded by mu: tasks that are being claimed, and whether they were withdrawn
-	callNumbers  map[*executor.Task]string      // guarded by mu: queued tasks with ids: the numbers of the calls that they join
+	callNumbers  map[*executor.Task]string      // guarded by mu: for each queued task with an id: TaskID.Number of the call that it joins
 	encoding     map[*executor.Task]*funcQueue  // guarded by mu: tasks whose arguments are being encoded by methods of the program
 	shuttingDown bool                           // guarded by mu: Shutdown has canceled the tasks
 	inflight     map[string]int                 // guarded by mu: number of calls, by capability set

@@ -259,8 +259,8 @@ func (e *Executor) setRetryingLocked(c *call, retrying bool) {
 	c.retrying = retrying
 }
 
-// workerSlot is a slot of a worker. An observer receives its number as the
-// number of a worker.
+// workerSlot is a slot of a worker. Observers receive the number of the slot as
+// the number of a worker.
 type workerSlot struct {
 	worker string // its id
 	slot   int
@@ -273,7 +273,7 @@ type workerSlot struct {
 type slotNumbers struct {
 	known   map[workerSlot]int
 	next    int
-	sweepAt int // number of known slots at which those of lost workers are deleted
+	sweepAt int // when known has this many slots, the slots of lost workers are deleted
 }
 
 const minSweep = 1024

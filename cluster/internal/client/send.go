@@ -30,9 +30,9 @@ type call struct {
 	sentAt time.Time
 
 	// The executor's mu guards the following.
-	subscribers      []*subscriber // at least one; replaced by a copy when one is removed
+	subscribers      []*subscriber // at least one; the slice is replaced by a copy when a subscriber is removed
 	arg              wire.Value    // does not change after it was published, unless the servers lose it
-	earliestDeadline int64         // the earliest deadline that was published; 0 if none was, or if the call has no id
+	earliestDeadline int64         // the earliest published deadline; 0 if no deadline was published, or if the call has no id
 	setName          string        // the capability set to which the call was sent
 	published        bool          // publish was called
 	canceled         bool          // the last subscriber is canceled: a cancellation was published, or will be
@@ -40,7 +40,7 @@ type call struct {
 	timer            *time.Timer   // for a canceled call: calls timeoutCancel
 	slotNumber       int           // the number of the slot that runs the call, or -1 if it is unknown
 	workerID         string        // the worker with this slot
-	rerouted         bool          // the call was published for another capability set before, and that task must not run
+	rerouted         bool          // the call was published before for another capability set; that first task must not run
 	retrying         bool          // an attempt has failed, and the call waits for the next one
 	resending        bool          // the call is being sent again
 	downloading      bool          // the large result is being downloaded
@@ -51,7 +51,7 @@ type call struct {
 	finding *finding // guarded by Executor.auditMu: the outcome of the last audit; nil before the first one
 
 	own subscriber     // the subscriber for which the call was made; a field to save an allocation
-	one [1]*subscriber // the memory of subscribers while there is one; a field to save an allocation
+	one [1]*subscriber // the array of subscribers while there is one subscriber; a field to save an allocation
 }
 
 // shared reports whether other Submits can subscribe to the call.

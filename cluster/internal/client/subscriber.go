@@ -70,7 +70,7 @@ type subscriber struct {
 	mu         sync.Mutex    // guards the following, and is held while the batch is used
 	slotNumber int           // the number of the slot in which the subscriber has started; -1 if it has not started
 	settled    bool          // the subscriber has its outcome
-	context    *contextWatch // watches the context of the submitter; nil if that never ends
+	context    *contextWatch // watches the context of the submitter; nil if this context never ends
 	unwatch    func() bool   // stops watching the context of the running task; nil if it is not watched
 }
 

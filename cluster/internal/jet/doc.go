@@ -13,13 +13,14 @@
 //
 // The files:
 //
-//	conn.go, url.go, keyfile.go  connecting, with or without a key
-//	setup.go                     streams and consumers, with or without a key
-//	publish.go, pull.go          messages to streams and from consumers
-//	watch.go                     all messages of a stream, and each new message
-//	blobs.go                     values that are too large for a message
-//	retry.go                     which errors are transient, and how long to retry
-//	sync.go                      goroutines and events
+//	conn.go, keyfile.go  connecting, with or without a key
+//	setup.go             streams and consumers, with or without a key
+//	publish.go, pull.go  messages to streams and from consumers
+//	watch.go             all messages of a stream, and each new message
+//	blobs.go             values that are too large for a message
+//	retry.go             which errors are transient, and how long to retry
+//	sync.go              goroutines and events
+//	times.go             periods and timeouts that tests change
 //
 // Package wire has the formats of the messages.
 package jet

@@ -155,9 +155,10 @@ func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest,
 // A status can overtake messages: if a consumer has replicas, its server sends
 // a status at once, but sends a message only after the other servers have
 // recorded the delivery. The status contains the number of requested messages
-// that the servers have not sent. So a request ends when the status and all
-// other messages have arrived. If Pull ended the request earlier, a message
-// that arrives later would have no worker until its lease ends.
+// that the servers have not sent. So a request ends when the status has
+// arrived, and all messages that the servers have sent. If Pull ended the
+// request earlier, a message that arrives later would have no worker until its
+// lease ends.
 type remaining struct {
 	messages int   // number of requested messages that have not arrived
 	unsent   int   // number of these messages that the servers will not send
@@ -224,7 +225,7 @@ func (c *Conn) takeLate(ctx context.Context, lost <-chan struct{}, generation in
 func statusError(m *nats.Msg) error {
 	status, description := m.Header.Get("Status"), strings.ToLower(m.Header.Get("Description"))
 	switch {
-	case status == "404" || status == "408": // there are no messages, or no more in the time of the request
+	case status == "404" || status == "408": // there are no messages, or no further message came in the time of the request
 		return nil
 	case status == "409" && strings.Contains(description, "exceeds maxbytes"): // the next message is larger than the rest of the limit
 		return nil

@@ -35,7 +35,8 @@ func (c *Conn) EnsureSetup(ctx context.Context, roles ...string) error {
 }
 
 // EnsureSetupAgain creates streams and buckets that were lost. If the servers
-// require keys, they create them themselves.
+// require keys, EnsureSetupAgain does nothing, because the servers create the
+// streams and buckets themselves.
 func (c *Conn) EnsureSetupAgain(ctx context.Context) error {
 	if c.key != nil {
 		return nil

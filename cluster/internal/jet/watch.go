@@ -49,10 +49,10 @@ func (f *Watched) end(ctx context.Context) {
 // never overlap.
 //
 // A new message usually arrives at once, through a subscription. In the worst
-// case, a read finds the message: then the time from the moment when the stream
-// stores it is MaxPause plus the duration of the read. This time does not
-// depend on the order in which the publisher, the servers and this program act.
-// The time for which the servers cannot be reached does not count. The steps:
+// case, only a read finds the message. Then the message arrives MaxPause after
+// the stream has stored it, plus the duration of the read. This does not depend
+// on the order in which the publisher, the servers and this program act. The
+// time for which the servers cannot be reached does not count. The steps:
 //
 //  1. Watch subscribes to the subjects.
 //  2. It reads the stream.
@@ -73,7 +73,7 @@ func (f *Watched) end(ctx context.Context) {
 //
 // take may be called several times with one message, and with an old message of
 // a subject after a newer one: the subscription may deliver the newer message
-// before it is stored, and a read may return the old one after that. If the
+// before it is stored, and a read may return the old message after that. If the
 // order matters, the messages must contain a number. If servers are lost at the
 // wrong moment, they never store a published message. So the publisher must
 // repeat a message that is not acknowledged.

@@ -15,9 +15,10 @@ import (
 // authority. Workers run only tasks of clients and admins that have a
 // certificate by the authority.
 //
-// It is not an X.509 certificate. Servers identify each other by X.509
-// certificates of the same authority, so the holder of a key must not have one.
-// An X.509 certificate would also need 400 bytes in each task instead of 80.
+// A certificate of a key is not an X.509 certificate. Servers identify each
+// other by X.509 certificates of the same authority, so the holder of a key
+// must not have one. An X.509 certificate would also need 400 bytes in each
+// task instead of 80.
 
 // CertificateBlock is the type of the PEM block that has the certificate of a
 // key in a key file.

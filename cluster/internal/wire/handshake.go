@@ -19,8 +19,8 @@ const ClientAPI = "concert.api"
 
 // Handshake is a request to a server by the holder of a key. The reply has the
 // role of the key. Servers create all consumers for clients and workers,
-// because a program that may create consumers could direct their messages to
-// any subject. A Handshake requests at most one of these:
+// because a program that creates a consumer can choose any subject to which the
+// consumer delivers. A Handshake requests at most one of these:
 //
 //   - Session: the SessionConsumer of a stream, for a client
 //   - Capabilities: the TaskConsumer of a capability set, for a worker. The

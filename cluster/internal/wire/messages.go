@@ -81,13 +81,13 @@ type OutgoingTask struct {
 
 // EncodeTasks returns the messages of tasks. If there is a signer, it signs
 // them together.
-func EncodeTasks(posts []OutgoingTask, signer *Signer) ([][]byte, error) {
-	msgs, subjects := make([][]byte, len(posts)), make([]string, len(posts))
-	for i := range posts {
+func EncodeTasks(tasks []OutgoingTask, signer *Signer) ([][]byte, error) {
+	msgs, subjects := make([][]byte, len(tasks)), make([]string, len(tasks))
+	for i := range tasks {
 		if signer != nil {
-			posts[i].Certificate = signer.certificate
+			tasks[i].Certificate = signer.certificate
 		}
-		msgs[i], subjects[i] = posts[i].encode(signer != nil), posts[i].Subject
+		msgs[i], subjects[i] = tasks[i].encode(signer != nil), tasks[i].Subject
 	}
 	if signer != nil {
 		if err := signer.sign(msgs, subjects); err != nil {
@@ -141,9 +141,9 @@ func (e *Envelope) read(msg []byte) error {
 }
 
 // Open decodes a message of EncodeTasks, and verifies the signature of a signed
-// message. If signed is true, the message must be signed by the client in its
-// ID. If the verifier's Authority is set, the key of the client must also have
-// a certificate of this authority.
+// message. If signed is true, the message must be signed by the client that its
+// ID names. If the verifier's Authority is set, the key of the client must also
+// have a certificate of this authority.
 func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
 	if len(msg) < 2 || msg[0] != version || msg[1]&^signedFlag != 0 {
 		return e, fmt.Errorf("%w: unknown version or flags", ErrEnvelope)
@@ -279,8 +279,8 @@ func (v *Value) fields(m *message) {
 // Per-task messages (Envelope, Outcome, Hint) use the wire format of Protocol
 // Buffers (protobuf.dev/programming-guides/encoding), with hand-written code.
 // Zero values are omitted, and readers skip unknown fields, so programs of
-// different versions can communicate. This takes a tenth of the time of CBOR
-// with reflection, which is used for rare messages.
+// different versions can communicate. This code takes a tenth of the time of
+// CBOR with reflection, which is used for rare messages.
 
 // maxField is the highest number of a field.
 const maxField = 24

@@ -29,7 +29,7 @@ import (
 //	message 2 --+  |      trailer of message 3:  the proof: the hash of message 4,
 //	               +-- root                      and the hash of messages 1 and 2;
 //	message 3 --+  |                             the root, its signature,
-//	            |  |                             the number of messages, this index
+//	            |  |                             the number of messages, the index 2
 //	            +--+
 //	message 4 --+
 

@@ -27,18 +27,18 @@ func TestSeal_SeveralTasks(t *testing.T) {
 	}
 	for _, n := range []int{1, 2, 3, 4, 5, 7, 8, 13, 63, 64, 65, 130} {
 		t.Run(fmt.Sprint(n, " tasks"), func(t *testing.T) {
-			posts := make([]OutgoingTask, n)
-			for i := range posts {
-				posts[i] = OutgoingTask{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i)}, TaskSubject(fmt.Sprint("c", i%3), public)}
+			tasks := make([]OutgoingTask, n)
+			for i := range tasks {
+				tasks[i] = OutgoingTask{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i)}, TaskSubject(fmt.Sprint("c", i%3), public)}
 			}
-			msgs, err := EncodeTasks(posts, signer)
+			msgs, err := EncodeTasks(tasks, signer)
 			if err != nil {
 				t.Fatal(err)
 			}
 			v := &Verifier{}
 			for i, msg := range msgs {
-				got, err := v.Open(msg, posts[i].Subject, true)
-				if err != nil || got.Try != posts[i].Try {
+				got, err := v.Open(msg, tasks[i].Subject, true)
+				if err != nil || got.Try != tasks[i].Try {
 					t.Fatalf("%d of %d: %+v, %v", i, n, got, err)
 				}
 			}
@@ -54,7 +54,7 @@ func TestSeal_SeveralTasks(t *testing.T) {
 				for at := range msg[:len(msg)*min(1, 16/max(n, 1)+(i+1)/n)] { // all bytes of the message if there are few messages, and otherwise only of the last message
 					bad := slices.Clone(msg)
 					bad[at] ^= 4
-					if _, err := v.Open(bad, posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
+					if _, err := v.Open(bad, tasks[i].Subject, true); !errors.Is(err, ErrEnvelope) {
 						t.Fatalf("task %d of %d, byte %d was changed: error %v, want ErrEnvelope", i, n, at, err)
 					}
 				}
@@ -67,7 +67,7 @@ func TestSeal_SeveralTasks(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if _, err := v.Open(append(slices.Clone(body), signature...), posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
+					if _, err := v.Open(append(slices.Clone(body), signature...), tasks[i].Subject, true); !errors.Is(err, ErrEnvelope) {
 						t.Fatalf("task %d of %d, with the trailer of task %d: error %v, want ErrEnvelope", i, n, j, err)
 					}
 				}
@@ -153,19 +153,19 @@ func BenchmarkSeal(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, n := range []int{1, 8, 64} {
-		posts := make([]OutgoingTask, n)
-		for i := range posts {
-			posts[i] = OutgoingTask{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i), Arg: Value{Encoded: executor.Encoded{Bytes: make([]byte, 100)}}}, "subject"}
+		tasks := make([]OutgoingTask, n)
+		for i := range tasks {
+			tasks[i] = OutgoingTask{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i), Arg: Value{Encoded: executor.Encoded{Bytes: make([]byte, 100)}}}, "subject"}
 		}
 		b.Run(fmt.Sprint("sign/", n), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := EncodeTasks(posts, signer); err != nil {
+				if _, err := EncodeTasks(tasks, signer); err != nil {
 					b.Fatal(err)
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/task")
 		})
-		msgs, err := EncodeTasks(posts, signer)
+		msgs, err := EncodeTasks(tasks, signer)
 		if err != nil {
 			b.Fatal(err)
 		}

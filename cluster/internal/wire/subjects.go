@@ -21,7 +21,7 @@ import (
 //	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER      results: workers --> a session
 //	CONCERT_KEPT       concert.kept.CLIENT.KEY                   results of tasks with an id
 //	CONCERT_DEAD       concert.dead.SET.CLIENT.OWNER             dead letters, for operators
-//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME           deliveries that do not count
+//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME           how many deliveries of a task do not count
 //	CONCERT_CONTRACTS  one key for each capability set           its functions
 //	CONCERT_WORKERS    one key for each worker, OWNER.RANDOM     its last heartbeat
 //	CONCERT_CANCEL     concert.cancel.CLIENT                     cancellations: clients --> workers
@@ -130,8 +130,8 @@ func isBlobName(client, name string, tokens int) bool {
 	return len(parts) == tokens && parts[0] == client && !slices.ContainsFunc(parts, invalid)
 }
 
-// HintSubject returns the subject of hints by workers of an owner about the
-// tasks of a session.
+// HintSubject returns the subject at which a session receives the hints of the
+// workers of an owner.
 func HintSubject(client, session, owner string) string {
 	return "concert.hint." + client + "." + session + "." + owner
 }
@@ -151,8 +151,8 @@ func RelayedHint(relayed string) string {
 
 const hintRelayPrefix = "concert.report."
 
-// DeadSubject returns the subject of dead letters by workers of an owner, for
-// tasks with a subject of TaskSubject.
+// DeadSubject returns the subject at which workers of an owner publish dead
+// letters. task is the TaskSubject of the tasks.
 func DeadSubject(task, owner string) string {
 	return "concert.dead." + strings.TrimPrefix(task, taskPrefix) + "." + owner
 }

@@ -25,7 +25,7 @@ func (w *worker) pull(ctx context.Context) {
 		want := capacity + min(w.opts.Slots, len(w.memory.waiting)) - len(w.held) - w.requested
 		idle := len(w.free) > len(w.ready)+w.requested
 		bytes := w.memory.requestable()
-		few := w.openFetches == 0 || !w.lastEmpty && w.openFetches < maxFetches // an idle worker has one request
+		few := w.openFetches == 0 || !w.lastEmpty && w.openFetches < maxFetches // while no tasks arrive, one request is enough
 		if want > 0 && bytes > 0 && few && (idle || want >= capacity/4) {
 			w.requested += want
 			w.memory.requested += bytes

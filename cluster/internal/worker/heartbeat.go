@@ -13,8 +13,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// publishSet publishes the capability set. Servers that require keys publish it
-// themselves, when the worker asks for its consumer.
+// publishSet publishes the capability set. Servers that require keys store the
+// set themselves, when the worker requests its consumer.
 func (w *worker) publishSet(ctx context.Context) error {
 	if w.conn.HasKey() {
 		return nil

@@ -14,8 +14,8 @@ import (
 	"concert/executor"
 )
 
-// maxOutcomeBytes is the maximum size of the message of an outcome. Errors that
-// would exceed it are shortened; values in messages never exceed it.
+// maxOutcomeBytes is the maximum size of the message of an outcome. Longer
+// errors are shortened. Values in messages are never longer.
 const maxOutcomeBytes = wire.MaxMessageBytes / 2
 
 // publishOutcome publishes the outcome of a task. When the outcome is stored,
