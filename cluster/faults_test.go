@@ -168,7 +168,7 @@ func TestSubmit_NoWorker(t *testing.T) {
 	}
 	defer ex.Close()
 	fut := concert.Submit(t.Context(), ex, count, 1_000_001)
-	if got := <-notices; got != "no worker offers the function cluster_test.count: its tasks wait until one does" {
+	if got := <-notices; got != "no worker offers the function cluster_test.count: its tasks wait until a worker offers it" {
 		t.Errorf("notice %q", got)
 	}
 	gone := concert.Submit(t.Context(), ex, count, 1_000_002)

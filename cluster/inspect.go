@@ -105,11 +105,11 @@ type Queue struct {
 func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 	stream, err := in.conn.JS.Stream(ctx, wire.TaskStream)
 	if err != nil {
-		return nil, fmt.Errorf("cluster: tasks: %w", err)
+		return nil, fmt.Errorf("cluster: reading the numbers of tasks: %w", err)
 	}
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(wire.TaskSubject("*", "*")))
 	if err != nil {
-		return nil, fmt.Errorf("cluster: tasks: %w", err)
+		return nil, fmt.Errorf("cluster: reading the numbers of tasks: %w", err)
 	}
 	var all []Queue
 	for subject, n := range info.State.Subjects {

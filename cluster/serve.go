@@ -66,10 +66,10 @@ const (
 // goroutines, or on processes, so that a crash ends only one task. It offers
 // all functions that are registered in this program, see [concert.Register], or
 // those of ServeOptions.Functions. When ctx ends, Serve fetches no more tasks,
-// waits until the running tasks have ended, and returns nil. No task is lost.
-// Serve returns an error if it cannot reach the cluster at the beginning. It
-// also returns an error if the executor is closed while Serve has tasks; these
-// tasks go to other workers.
+// waits for the running tasks as ServeOptions.Grace describes, and returns nil.
+// No task is lost. Serve returns an error if it cannot reach the cluster at the
+// beginning. It also returns an error if the executor is closed while Serve has
+// tasks. These tasks go to other workers.
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	var o ServeOptions
 	if opts != nil {

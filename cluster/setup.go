@@ -4,8 +4,8 @@ import "context"
 
 // Setup creates or updates the streams of a cluster, with the given number of
 // replicas: 1, or 3 if the cluster has at least three servers. It is for
-// operators of NATS servers. It is not necessary with concertd, which does this
-// itself. If the servers require no keys, Dial and Serve also do it, with one
+// operators of NATS servers. concertd creates the streams itself. If the
+// servers require no keys, Dial and Serve create missing streams, with one
 // replica.
 func Setup(ctx context.Context, url string, replicas int, access *Access) error {
 	if access == nil {

@@ -56,16 +56,16 @@ func newIssuer(k *Keyring, hosts []string) (*issuer, error) {
 	}
 	own, err := nkeys.CreateUser()
 	if err != nil {
-		return nil, fmt.Errorf("server: a key: %w", err)
+		return nil, fmt.Errorf("server: making a key: %w", err)
 	}
 	if i.public, err = own.PublicKey(); err == nil {
 		i.seed, err = own.Seed()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("server: a key: %w", err)
+		return nil, fmt.Errorf("server: making a key: %w", err)
 	}
 	if _, err := i.certificate(); err != nil {
-		return nil, fmt.Errorf("server: a certificate: %w", err)
+		return nil, fmt.Errorf("server: making a certificate: %w", err)
 	}
 	return i, nil
 }

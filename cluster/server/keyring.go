@@ -230,16 +230,16 @@ func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	}
 	pair, err := nkeys.CreateUser()
 	if err != nil {
-		return nil, fmt.Errorf("server: a key: %w", err)
+		return nil, fmt.Errorf("server: making a key: %w", err)
 	}
 	defer pair.Wipe()
 	public, err := pair.PublicKey()
 	if err != nil {
-		return nil, fmt.Errorf("server: a key: %w", err)
+		return nil, fmt.Errorf("server: making a key: %w", err)
 	}
 	seed, err := pair.Seed()
 	if err != nil {
-		return nil, fmt.Errorf("server: a key: %w", err)
+		return nil, fmt.Errorf("server: making a key: %w", err)
 	}
 	defer clear(seed)
 	certificates, err := k.certificates(role, public)
@@ -274,7 +274,7 @@ func (k *Keyring) certificates(role Role, public string) ([]byte, error) {
 	}
 	certificate, err := wire.Certify(signer, string(role), public)
 	if err != nil {
-		return nil, fmt.Errorf("server: the certificate of a key: %w", err)
+		return nil, fmt.Errorf("server: making the certificate of a key: %w", err)
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate[0]})
 	return append(text, pem.EncodeToMemory(&pem.Block{Type: wire.CertificateBlock, Bytes: certificate})...), nil

@@ -67,7 +67,7 @@ func (s *Server) startService(holders []Holder) (*service, error) {
 			})
 			return
 		}
-		slog.Warn("server: the server's own connection", "error", err)
+		slog.Warn("server: an error of the server's own connection", "error", err)
 	}))
 	if err != nil {
 		return nil, err

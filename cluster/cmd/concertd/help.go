@@ -25,7 +25,7 @@ Flags:
                          certificate, with commas between them (default those of
                          this machine)
   --advertise HOST:PORT  address at which clients of the other servers find this
-                         one, if it differs from --listen
+                         server, if it differs from --listen
   --sync                 write data to the disk before acknowledging it, so that
                          it survives a power failure. Tasks that do nothing then
                          take four to six times as long. Without this flag,
@@ -37,8 +37,8 @@ Flags of a server that joins others:
   --name NAME            name of this server, different from those of the others
   --join-listen ADDRESS  address for the other servers, with a fixed port
   --join-advertise HOST:PORT
-                         address at which other servers find this one, if it
-                         differs from --join-listen
+                         address at which other servers find this server,
+                         if it differs from --join-listen
 
 Limits for each key, so that the holder of one key cannot exhaust a server:
   --sessions N           sessions of a client on this server, about one for each
@@ -47,8 +47,8 @@ Limits for each key, so that the holder of one key cannot exhaust a server:
                          negative for no limit (default 128)
   --tasks N              stored tasks of a client for all workers together;
                          negative for no limit (default 32,768)
-  --parts N              stored parts, of half a megabyte, of a client's large
-                         arguments, and of its large results by each worker;
+  --parts N              stored parts of half a megabyte: of the large arguments
+                         of a client, and of its large results from each worker;
                          negative for no limit (default 16,384)
 
 Exit codes:

@@ -221,7 +221,7 @@ func (e *Executor) ask(calls []audited) ([]wire.State, error) {
 	defer cancel()
 	states, err := e.conn.Audit(ctx, &audit, e.client)
 	if err == nil && len(states) != len(calls) {
-		err = fmt.Errorf("cluster: bad answer to an audit: %d tasks, %d states", len(calls), len(states))
+		err = fmt.Errorf("cluster: the answer to an audit of %d tasks has %d states", len(calls), len(states))
 	}
 	return states, err
 }

@@ -111,7 +111,7 @@ func (e *Executor) start(ctx context.Context) error {
 		e.onHint(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
 	})
 	if err != nil {
-		return fmt.Errorf("cluster: hints: %w", err)
+		return fmt.Errorf("cluster: subscribing to hints: %w", err)
 	}
 	hints.SetPendingLimits(1<<16, 1<<24)
 	e.members = members.NewView(e.conn.Times, e.notify)

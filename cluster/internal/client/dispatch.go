@@ -125,7 +125,7 @@ func (e *Executor) noticeNoWorker(q *funcQueue) {
 	q.noticed = q.noticed || notice
 	e.mu.Unlock()
 	if notice {
-		e.opts.Notice("no worker offers the function " + q.function + ": its tasks wait until one does")
+		e.opts.Notice("no worker offers the function " + q.function + ": its tasks wait until a worker offers it")
 	}
 }
 

@@ -29,7 +29,7 @@ func (e *Executor) consumeResults(ctx context.Context, stream string) error {
 	trouble := make(chan struct{}, 1)
 	consuming, err := e.consume(ctx, stream, trouble)
 	if err != nil {
-		return fmt.Errorf("cluster: results: %w", err)
+		return fmt.Errorf("cluster: creating the consumer of results: %w", err)
 	}
 	var renew <-chan struct{} // nil for kept results, which findKept reads
 	if stream == wire.ResultStream {

@@ -91,7 +91,7 @@ func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns f
 		copy(b[n*wire.PartBytes:], part)
 	}
 	if sum := sha256.Sum256(b); !bytes.Equal(sum[:], v.Sum) {
-		return executor.Encoded{}, fmt.Errorf("%w: the checksum of %s differs", ErrAbsent, v.Blob)
+		return executor.Encoded{}, fmt.Errorf("%w: the checksum of %s is wrong", ErrAbsent, v.Blob)
 	}
 	return executor.Encoded{Kind: v.Kind, Bytes: b}, nil
 }

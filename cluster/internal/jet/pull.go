@@ -236,7 +236,7 @@ func statusError(m *nats.Msg) error {
 	case status == "409" && strings.Contains(description, "consumer deleted"):
 		return ErrConsumerDeleted
 	default:
-		return fmt.Errorf("cluster: %s %s", status, m.Header.Get("Description"))
+		return fmt.Errorf("cluster: the servers refuse a request for messages: %s %s", status, m.Header.Get("Description"))
 	}
 }
 

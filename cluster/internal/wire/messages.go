@@ -173,7 +173,7 @@ func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, er
 		return e, nil
 	}
 	if err := v.check(e.ID.Client, body, signature, subject); err != nil {
-		return e, fmt.Errorf("%w: the signature is not by its client: %w", ErrEnvelope, err)
+		return e, fmt.Errorf("%w: its client has not signed it: %w", ErrEnvelope, err)
 	}
 	if signed && v.Authority != nil {
 		if err := v.checkCertificate(e.ID.Client, e.Certificate); err != nil {
@@ -343,7 +343,7 @@ func (m *message) parse(msg []byte) error {
 	for len(msg) > 0 {
 		n, kind, used := protowire.ConsumeTag(msg)
 		if used < 0 {
-			return fmt.Errorf("a field: %w", protowire.ParseError(used))
+			return fmt.Errorf("invalid field: %w", protowire.ParseError(used))
 		}
 		msg = msg[used:]
 		var content []byte

@@ -85,8 +85,8 @@ func (w *worker) fetch(n int, bytes int64) {
 }
 
 // acceptLate accepts a task that arrives after its request has timed out in
-// fetch. If the worker drains, it ignores the task, which goes to another
-// worker when its lease ends.
+// fetch. If the worker drains, acceptLate ignores the task, and the task goes
+// to another worker when its lease ends.
 func (w *worker) acceptLate(m *jet.Message) {
 	w.mu.Lock()
 	if w.draining {

@@ -24,7 +24,7 @@ func (w *worker) publishSet(ctx context.Context) error {
 		return err
 	}
 	if _, err := w.conn.JS.Publish(ctx, wire.BucketPrefix(wire.CapabilityBucket)+"."+w.setName, text); err != nil {
-		return fmt.Errorf("cluster: announcing the functions: %w", err)
+		return fmt.Errorf("cluster: publishing the functions: %w", err)
 	}
 	return nil
 }
@@ -44,7 +44,7 @@ func (w *worker) sendHeartbeat(ctx context.Context) error {
 		return err
 	}
 	if _, err := w.conn.JS.Publish(ctx, w.heartbeatSubject(), text); err != nil {
-		return fmt.Errorf("cluster: announcing the worker: %w", err)
+		return fmt.Errorf("cluster: publishing a heartbeat: %w", err)
 	}
 	return nil
 }

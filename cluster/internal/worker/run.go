@@ -47,7 +47,7 @@ type heldTask struct {
 	waiting  []*heldTask
 	waitsFor *heldTask // the task in whose waiting this task is, or nil
 
-	started time.Time // written before the function is called, read after it
+	started time.Time // written before the function is called, and read after it has returned
 }
 
 // input returns the index of the task in the Map of its submitter, and its
@@ -88,7 +88,7 @@ func (w *worker) accept(msg *jet.Message) {
 				msg.Msg.Data = before.msg.Msg.Data
 			}
 			before.msg, before.received = msg, d.received
-		case before.try == d.try && before.msg != nil: // the client published it twice, because the acknowledgment was lost
+		case before.try == d.try && before.msg != nil: // the client published the task twice, because the acknowledgment was lost
 			w.mu.Unlock()
 			msg.Ack(jet.AckDone)
 			return
@@ -159,7 +159,8 @@ func (w *worker) checkArgument(d *heldTask) {
 	w.queue(d)
 }
 
-// startReady starts ready tasks while there are free slots.
+// startReady starts queued tasks while there are free slots, and memory for the
+// next task.
 func (w *worker) startReady() {
 	for {
 		w.mu.Lock()
@@ -282,7 +283,7 @@ func (w *worker) freeSlot(d *heldTask) {
 	w.memory.arguments -= d.large
 	next := len(w.ready)+len(w.memory.waiting) > 0
 	w.mu.Unlock()
-	if next { // on another goroutine: this one may be a worker of the executor
+	if next { // on another goroutine, because this goroutine may be a worker of the executor
 		w.conn.Background.Go(w.startReady)
 	}
 	w.notify()
@@ -310,7 +311,7 @@ func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, caus
 	w.mu.Unlock()
 	w.freeSlot(d)
 	switch {
-	case err != nil && cause == errDraining: // another worker runs it
+	case err != nil && cause == errDraining: // another worker runs the task
 		w.release(d)
 		return
 	case !began && errors.Is(err, concert.ErrClosed):

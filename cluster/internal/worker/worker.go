@@ -19,7 +19,7 @@ import (
 const (
 	minGrace      = 100 * time.Millisecond // minimum time to wait for tasks that were canceled after the grace period
 	readyTime     = time.Second            // how long Serve waits for Options.Ready
-	maxDeliveries = 5                      // maximum number of deliveries of a task, which is then abandoned
+	maxDeliveries = 5                      // a task with more deliveries is abandoned; the retries that its submitter permits are added
 	maxPullTime   = 4 * time.Second        // maximum lifetime of a request, when no tasks arrive
 	maxFetches    = 4                      // maximum number of concurrent requests for tasks
 	maxRemembered = 1 << 12                // maximum size of worker.done and worker.refused
@@ -161,7 +161,7 @@ func (w *worker) serve(ctx context.Context) error {
 }
 
 // forgetRetrying stops the timers of tasks that wait for another attempt. Other
-// workers run this attempt.
+// workers run the next attempt.
 func (w *worker) forgetRetrying() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -213,8 +213,9 @@ func (w *worker) running() int {
 }
 
 // register publishes the capability set and a heartbeat of the worker, and
-// creates its consumer of tasks. It creates the consumer last, because the
-// worker calls register again whenever the consumer is missing.
+// creates its consumer of tasks. It creates the consumer last: if an earlier
+// step fails, the consumer is still missing, and so the worker calls register
+// again.
 func (w *worker) register(ctx context.Context) error {
 	if err := w.publishSet(ctx); err != nil {
 		return err
@@ -229,7 +230,7 @@ func (w *worker) register(ctx context.Context) error {
 func (w *worker) ensureConsumer(ctx context.Context) error {
 	made, err := w.conn.TaskConsumer(ctx, &w.set)
 	if err != nil {
-		return fmt.Errorf("cluster: consumer of tasks: %w", err)
+		return fmt.Errorf("cluster: creating the consumer of tasks: %w", err)
 	}
 	w.mu.Lock()
 	again := !w.consumerCreated.IsZero() && !made.Equal(w.consumerCreated)
@@ -239,7 +240,7 @@ func (w *worker) ensureConsumer(ctx context.Context) error {
 	}
 	w.mu.Unlock()
 	if again {
-		w.opts.Notice("the servers had lost the consumer by which this worker gets tasks, and have created a new one: earlier tasks may run again")
+		w.opts.Notice("the servers had lost the consumer by which this worker gets tasks, and have created a new consumer: earlier tasks may run again")
 	}
 	return nil
 }
