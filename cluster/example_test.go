@@ -80,8 +80,8 @@ func ExampleServe() {
 	// Output: <nil>
 }
 
-// A program that is started again finds the results of the tasks that ran
-// before it stopped.
+// If a program is started again, it finds the results of the tasks that ran
+// before.
 func ExampleWithID() {
 	access, stop := machine()
 	defer stop()
@@ -109,7 +109,7 @@ var flaky = concert.Register("cluster_test.flaky", func(_ context.Context, name 
 
 var calls atomic.Int32
 
-// Between two attempts the servers keep the task, and no worker waits for it.
+// Between two attempts, the servers store the task, and no worker waits for it.
 func ExampleWithRetry() {
 	access, stop := machine()
 	defer stop()
@@ -144,8 +144,8 @@ func ExampleInspect() {
 	// Output: 0 dead letters <nil>
 }
 
-// Setup creates the streams on servers of your own. For three servers the
-// number is 3.
+// Setup creates the streams on NATS servers. With three servers, the number of
+// replicas is 3.
 func ExampleSetup() {
 	s, err := server.New(nil)
 	if err != nil {

@@ -83,7 +83,8 @@ func serve(t *testing.T, access cluster.Access, places int) (stop func()) {
 	return serveOn(t, access, goroutines.New(places, nil))
 }
 
-// serveOn starts a worker that runs tasks on a pool, which is closed with it.
+// serveOn starts a worker that runs tasks on a pool. The pool is closed when
+// the worker has ended.
 func serveOn(t *testing.T, access cluster.Access, pool concert.Executor) (stop func()) {
 	t.Helper()
 	return serveWith(t, &cluster.ServeOptions{Access: access, Notice: func(string) {}}, pool)

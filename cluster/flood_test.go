@@ -22,8 +22,8 @@ import (
 // delays another client, and how much memory the flood may take.
 const (
 	floodDelay   = 10 * time.Second
-	cancelMemory = 128 << 20 // of a server and a worker, for a key
-	floodMemory  = 256 << 20 // of a worker with the default ServeOptions.MaxBytes
+	cancelMemory = 128 << 20 // maximum memory of a server and a worker for the cancellations of one key
+	floodMemory  = 256 << 20 // maximum memory of a worker with the default ServeOptions.MaxBytes
 )
 
 // heap returns the bytes of the heap that are in use.

@@ -50,7 +50,7 @@ func TestLabel_ReachesWorker(t *testing.T) {
 	cut := strings.Repeat("é", 126) + "…"
 	for i, c := range []struct {
 		name          string
-		label         string // of the task that fails
+		label         string // label of the task that fails
 		mapped        bool
 		index         int64
 		there, letter string

@@ -20,7 +20,7 @@ const pauseTime = 5 * time.Second
 type deployment struct {
 	server, client *node
 	workers        [2]*node
-	ran, shown     string // files; see mark and beClient
+	ran, shown     string // names of the files of mark and of beClient
 }
 
 func newDeployment(t *testing.T, tasks int) *deployment {

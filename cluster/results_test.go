@@ -41,7 +41,7 @@ func TestSession_Forgotten(t *testing.T) {
 			ex.Forget(t, direct)
 			close(h.let)
 			if away {
-				stop() // the results are stored
+				stop() // when stop returns, the results are stored
 				way.heal(s)
 				serve(t, direct, 2)
 			}
@@ -159,7 +159,7 @@ func TestServe_ConsumerRecreated(t *testing.T) {
 	cluster.Remake(t, direct)
 	way.cut()
 	way.heal(s)
-	for text := range noticed { // by the worker
+	for text := range noticed { // until the worker reports the loss
 		if strings.Contains(text, "lost the consumer") {
 			break
 		}
@@ -171,7 +171,7 @@ func TestServe_ConsumerRecreated(t *testing.T) {
 	if got, err := first.Result(t.Context()); got != "old" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	stop() // all acknowledgments have been sent
+	stop() // when stop returns, the worker has sent all acknowledgments
 	if tasks, _ := ex.Stored(t); tasks != 1 {
 		t.Errorf("the servers hold %d tasks, and one runs", tasks)
 	}

@@ -38,7 +38,7 @@ func TestKeyring(t *testing.T) {
 			}
 		}
 	}
-	again, err := server.NewKeyring(dir) // opens it
+	again, err := server.NewKeyring(dir) // opens the existing keyring
 	if err != nil {
 		t.Fatal(err)
 	}

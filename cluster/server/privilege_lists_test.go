@@ -32,7 +32,7 @@ func mayPublish(role Role, key string) []string {
 		"$JS.API.DIRECT.GET.CONCERT_LOAD.concert.load.*.*.*", "$JS.API.DIRECT.GET.CONCERT_YIELDS.concert.yield.*.*.*",
 		"$JS.API.CONSUMER.INFO.CONCERT_TASKS.*", "$JS.API.CONSUMER.MSG.NEXT.CONCERT_TASKS.*",
 		"$JS.API.CONSUMER.MSG.NEXT.CONCERT_CANCEL.*", "$JS.API.CONSUMER.DELETE.CONCERT_CANCEL.*",
-		"$KV.CONCERT_WORKERS." + key + ".*", // by the servers, for a heartbeat
+		"$KV.CONCERT_WORKERS." + key + ".*", // servers publish the worker's heartbeats there
 	}
 }
 

@@ -370,7 +370,7 @@ func TestPrivileges_Handshake(t *testing.T) {
 	for _, c := range []struct {
 		role      Role
 		handshake wire.Handshake
-		want      string // of the error; "" for none
+		want      string // a part of the error; "" for no error
 	}{
 		{Client, wire.Handshake{Capabilities: set}, "cannot run tasks"},
 		{Client, wire.Handshake{Cancels: true}, "cannot run tasks"},
@@ -425,7 +425,7 @@ func TestPrivileges_Audit(t *testing.T) {
 		}
 		return w.States[0]
 	}
-	sc.settle() // there is a result "1" for the client's session
+	sc.settle() // after that, the servers have the result "1" for the session of the client
 	theirs, own := store(sc.client), store(sc.outcast.public)
 	before, from := sc.state(), len(sc.admin.messages())
 	for _, c := range []struct {
@@ -448,7 +448,7 @@ func TestPrivileges_Audit(t *testing.T) {
 		})
 	}
 	sc.settle()
-	sc.check(from, "$JS.API.STREAM.MSG.GET."+wire.TaskStream) // by the servers
+	sc.check(from, "$JS.API.STREAM.MSG.GET."+wire.TaskStream) // servers send this request
 	sc.same(before)
 	result := wire.ResultSubject(wire.TaskID{Client: sc.outcast.public, Session: secretSession, Number: "1"})
 	if _, err := sc.admin.js.Publish(t.Context(), result, nil); err != nil {
@@ -494,7 +494,7 @@ func TestPrivileges_Resend(t *testing.T) {
 		t.Errorf("the kept result is not sent: %+v", said)
 	}
 	sc.settle()
-	sc.check(from, "$JS.API.DIRECT.GET.CONCERT_KEPT.concert.kept.*.*") // by the servers
+	sc.check(from, "$JS.API.DIRECT.GET.CONCERT_KEPT.concert.kept.*.*") // servers send this request
 	sc.same(before)
 	result := wire.ResultSubject(wire.TaskID{Client: sc.client, Session: "mine", Number: "1"})
 	sent := slices.ContainsFunc(sc.admin.messages()[from:], func(m *client.Msg) bool { return m.Subject == result && isSecret(m.Data) })

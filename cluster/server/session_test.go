@@ -30,7 +30,7 @@ func TestSession_Limit(t *testing.T) {
 		{wire.ResultStream, "c", ""},
 		{wire.ResultStream, "d", "there are 4 sessions of this key already"},
 		{wire.KeptStream, "c", "there are 4 sessions of this key already"},
-		{wire.ResultStream, "a", ""}, // it exists
+		{wire.ResultStream, "a", ""}, // this session exists already
 		{wire.KeptStream, "a", ""},
 	} {
 		if got := greedy.handshake(c.stream, c.name); c.refused == "" && got != "" || !strings.HasPrefix(got, c.refused) {

@@ -87,7 +87,7 @@ func TestFlood_Messages(t *testing.T) {
 func TestThrottle_Busiest(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		sent  map[string]traffic // in half a second
+		sent  map[string]traffic // the traffic of each key in half a second
 		after string
 	}{
 		{"no key", nil, ""},

@@ -371,7 +371,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 			t.Fatalf("seed %d: %s after:\n%s", seed, bad, strings.Join(log, "\n"))
 		}
 	}
-	for _, id := range ids { // the end
+	for _, id := range ids { // settle the remaining calls
 		if c := m.calls[id]; c != nil {
 			real := o.calls()[number(id)]
 			o.e.failLost(real)

@@ -99,7 +99,7 @@ func TestPull_MessagesAfterStatus(t *testing.T) {
 	for _, row := range []struct {
 		word   string // status and description
 		unsent string
-		want   int // messages after the status, of a request for 3
+		want   int // number of messages after the status; each request is for 3 messages
 	}{
 		{"409 Batch Completed", "0", 3},
 		{"409 Message Size Exceeds MaxBytes", "1", 2},

@@ -56,7 +56,7 @@ func TestVerifier_Certificate(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		certificate []byte
-		want        string // of the error; "" for none
+		want        string // a part of the error; "" for no error
 	}{
 		{"client", client, ""},
 		{"admin", certify(t, authority, AdminRole, public), ""},

@@ -21,7 +21,7 @@ func TestMemory_Requestable(t *testing.T) {
 		{0, 31 << 20, 0, 1 << 20},
 		{0, 31 << 20, 1, 0},
 		{0, 100 << 20, 0, 0},
-		{1, 0, 0, 2 << 20}, // the minimum
+		{1, 0, 0, 2 << 20}, // MaxBytes is raised to its minimum
 		{1 << 30, 0, 0, 128 << 20},
 	} {
 		t.Run(fmt.Sprintf("%d held of %d, %d requested", c.held, c.most, c.asked), func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestMemory_Next(t *testing.T) {
 	ends("a")
 	starts()
 	ends("b")
-	starts("huge") // alone
+	starts("huge") // only while the worker holds no other large argument
 	add("small 3", 0)
 	starts("small 3")
 	ends("huge")
