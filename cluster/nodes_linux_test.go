@@ -17,7 +17,7 @@ import (
 	"concert/goroutines"
 )
 
-// node is a process of this program that is a server, a worker or a client; see
+// node is a process of this program that is a server, a worker or a client. See
 // TestMain.
 type node struct {
 	t       *testing.T

@@ -20,10 +20,10 @@ import (
 //
 // Permissions alone would not restrict a client or a worker. A request contains
 // the subject of its answer, and the servers send answers to any subject, such
-// as the one that deletes a stream. So if a program may send a request to a
-// stream, or only publish to it, the program could delete another stream, or
-// send a stored part as a task. But if a request comes through an import, the
-// servers send the answer only to the account of the requester.
+// as the subject of a request to delete a stream. So if a program may send a
+// request to a stream, or only publish to it, the program could delete another
+// stream, or send a stored part as a task. But if a request comes through an
+// import, the servers send the answer only to the account of the requester.
 //
 // The body of a request that creates a consumer contains the subject to which
 // the consumer delivers. So clients and workers do not create consumers: see
@@ -50,7 +50,7 @@ type right struct {
 	subject string // subject in CONCERT, with %s for the key
 	export  string // the subject that is exported, for all keys
 	kind    string // the response type of NATS: which answers are permitted
-	as      string // the subject in the account of the holder; "" for the same one
+	as      string // the subject in the account of the holder; "" for the same subject
 }
 
 const (
@@ -100,7 +100,7 @@ var clientRights = []right{
 //   - The number of deliveries of a task that do not count: one worker stores
 //     this number, and another worker reads it.
 //   - Acknowledgments, which are for the consumer of a capability set: all
-//     workers with this set share it.
+//     workers with this set share the consumer.
 //   - Consumers of cancellations: their names are random, and only the worker
 //     that has requested the consumer knows its name.
 var workerRights = []right{

@@ -126,8 +126,8 @@ func (d *service) mayRecount(key string) bool {
 //  2. Ask the servers which consumers exist.
 //  3. Remove the sessions of step 1 whose consumers do not exist.
 //
-// A session that is created after step 2 is not removed, because it was not
-// collected in step 1.
+// A session that is created after step 1 is not removed, because it was not
+// collected.
 func (d *service) recount(ctx context.Context, key string, streams []string) error {
 	d.mu.Lock()
 	ended := map[session]bool{}

@@ -117,8 +117,8 @@ func NewKeyring(dir string) (*Keyring, error) {
 	return k, nil
 }
 
-// OpenKeyring opens a keyring. The error wraps [fs.ErrNotExist] if there is
-// none.
+// OpenKeyring opens a keyring. If there is no keyring, the error wraps
+// [fs.ErrNotExist].
 func OpenKeyring(dir string) (*Keyring, error) {
 	k := &Keyring{dir}
 	if _, err := k.authority(); err != nil {
@@ -261,8 +261,8 @@ func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	return append(file, certificates...), nil
 }
 
-// certificates returns the certificates of a key file: that of the authority,
-// and that of the key.
+// certificates returns the certificates for a key file: the certificate of the
+// authority, and the certificate of the key.
 func (k *Keyring) certificates(role Role, public string) ([]byte, error) {
 	authority, err := k.authority()
 	if err != nil {
@@ -280,8 +280,8 @@ func (k *Keyring) certificates(role Role, public string) ([]byte, error) {
 	return append(text, pem.EncodeToMemory(&pem.Block{Type: wire.CertificateBlock, Bytes: certificate})...), nil
 }
 
-// Remove revokes the key of a holder. Running servers close its connections
-// some seconds later.
+// Remove revokes the key of a holder. Running servers close the connections
+// with this key some seconds later.
 func (k *Keyring) Remove(name string) error {
 	unlock, err := k.lock()
 	if err != nil {

@@ -1,13 +1,12 @@
 // Package server runs NATS servers for package cluster. A server inside the
 // program is for examples, tests, and programs that will run on many machines
-// later. If Options.Listen is set, other programs can connect to it. Several
-// servers can form a cluster.
+// later. If Options.Listen is set, other programs can connect to the server.
+// Several servers can form a cluster.
 //
 // Without a [Keyring], any client may do anything, so the server listens on no
 // address, or on an address of this machine only. With a Keyring, the server
 // accepts only TLS connections with a key, and may listen on any address. The
-// [Role] of a key determines what its holder may do; docs/security.md has the
-// details.
+// [Role] of a key determines what its holder may do: see docs/security.md.
 package server
 
 import (
@@ -204,7 +203,7 @@ func (s *Server) join(o *nats.Options, j *Join) {
 // the name of the machine.
 func (s *Server) URL() string {
 	u, err := url.Parse(s.server.ClientURL())
-	if err != nil { // the server has made it
+	if err != nil { // never, because the server has made the URL
 		return s.server.ClientURL()
 	}
 	switch ip, err := netip.ParseAddr(u.Hostname()); {
@@ -220,7 +219,7 @@ func (s *Server) URL() string {
 	return u.String()
 }
 
-// InProcessConn returns a connection to the server; it is for
+// InProcessConn returns a connection to the server, for
 // [concert/cluster.Access.InProcess].
 func (s *Server) InProcessConn() (net.Conn, error) { return s.server.InProcessConn() }
 

@@ -30,9 +30,9 @@ import (
 //	sent       task     -         -          the task waits for a worker
 //	sent       task     runs      -          if the worker is lost, its lease ends: redelivery
 //	sent       task     done      result     each worker that receives the task acknowledges it
-//	sent       -        -         result     the servers deliver the result until the client acknowledges it
+//	sent       -        -         result     redelivered until the client acknowledges it
 //	ended      ?        ?         ?          the client acknowledges late results
-//	sent       -        runs      -          the task is lost; if the worker stores a result, it settles the call
+//	sent       -        runs      -          the task is lost; a result still settles the call
 //	sent       -        -         -          all was lost: no message will arrive
 //
 // A canceled call has the same states. It also ends if a Submit with the same

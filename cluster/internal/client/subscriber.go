@@ -75,7 +75,7 @@ type subscriber struct {
 }
 
 // cause returns why the subscriber is canceled. The context of a canceled task
-// may end a moment later; until then, cause returns ErrCanceled.
+// may end a moment later. Until then, cause returns ErrCanceled.
 func (s *subscriber) cause() error {
 	if cause := s.hasEnded(); cause != nil {
 		return cause

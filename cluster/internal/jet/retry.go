@@ -71,10 +71,15 @@ func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context
 	}
 }
 
-// Permanent reports whether a retry cannot cure an error: a server has returned
-// the error, and it is not transient; the requested value does not exist; this
-// program has closed the connection; or the message is too large. All other
-// errors, which have many types, are those of a broken connection.
+// Permanent reports whether a retry cannot cure an error. The permanent errors
+// are:
+//
+//   - a server has returned an error that is not transient
+//   - the requested value does not exist
+//   - this program has closed the connection
+//   - the message is too large
+//
+// All other errors are those of a broken connection, which have many types.
 func Permanent(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && !wire.Transient(err) || errors.Is(err, ErrAbsent) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)

@@ -14,8 +14,8 @@ func mustMode[M any](m M, err error) M {
 	return m
 }
 
-// Marshal encodes a message as CBOR. It is for rare messages; messages.go has
-// the format of the messages of each task.
+// Marshal encodes a message as CBOR. It is for rare messages. The messages of
+// each task have the format in messages.go.
 func Marshal(v any) ([]byte, error) { return encoder.Marshal(v) }
 
 // Unmarshal decodes a message of Marshal. It refuses deeply nested messages.

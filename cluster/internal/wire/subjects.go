@@ -21,7 +21,7 @@ import (
 //	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER      results: workers --> a session
 //	CONCERT_KEPT       concert.kept.CLIENT.KEY                   results of tasks with an id
 //	CONCERT_DEAD       concert.dead.SET.CLIENT.OWNER             dead letters, for operators
-//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME           how many deliveries of a task do not count
+//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME           number of deliveries that do not count
 //	CONCERT_CONTRACTS  one key for each capability set           its functions
 //	CONCERT_WORKERS    one key for each worker, OWNER.RANDOM     its last heartbeat
 //	CONCERT_CANCEL     concert.cancel.CLIENT                     cancellations: clients --> workers
@@ -56,16 +56,16 @@ const (
 // do not require keys.
 const Anyone = "anyone"
 
-// CancelPrefix is the prefix of the subjects of cancellations; the rest is the
-// client. CanceledPrefix is the prefix of the subjects at which CancelStream
-// publishes each cancellation that it has stored.
+// CancelPrefix is the prefix of the subjects of cancellations. The rest of a
+// subject is the client. CanceledPrefix is the prefix of the subjects at which
+// CancelStream publishes each cancellation that it has stored.
 const (
 	CancelPrefix   = "concert.cancel"
 	CanceledPrefix = "concert.canceled"
 )
 
-// BucketPrefix returns the prefix of the subjects of a bucket; the rest is a
-// key.
+// BucketPrefix returns the prefix of the subjects of a bucket. The rest of a
+// subject is a key.
 func BucketPrefix(bucket string) string { return "$KV." + bucket }
 
 // BucketStream returns the stream that stores a bucket.
