@@ -1,7 +1,7 @@
 // Package cluster runs tasks on other machines. [Dial] returns an executor for
 // package concert. Its workers are other programs, which call [Serve]. The
-// servers between them are NATS servers: NATS JetStream provides the streams,
-// the replication, the leases and the deduplication.
+// servers between clients and workers are NATS servers: NATS JetStream provides
+// the streams, the replication, the leases and the deduplication.
 //
 // A server is a concertd process, which requires a key of each client and each
 // worker. These commands start a server on this machine, and make two keys:
@@ -44,11 +44,13 @@
 //	                               the first result counts               |
 //	                               CONCERT_TASKS    <--- ack of the task-+
 //
-// A slot is the capacity of a worker for one running task. A worker offers the
-// functions that are registered in its program. The set of these functions,
-// with the types of their arguments and results, is its capability set. Workers
-// that run another version of the program may have another capability set.
-// Workers with both sets can run at the same time.
+// CONCERT_TASKS and CONCERT_RESULTS are streams. A consumer is a JetStream
+// consumer: it delivers the messages of a stream. A slot is the capacity of a
+// worker for one running task. A worker offers the functions that are
+// registered in its program. The set of these functions, with the types of
+// their arguments and results, is its capability set. Workers that run another
+// version of the program may have another capability set. Workers with both
+// sets can run at the same time.
 //
 // Every few seconds the workers report their capability sets and slots. For
 // each function, a client sends as many tasks as there are slots in workers
@@ -94,8 +96,8 @@
 //   - Arguments and results of more than 256 KiB are sent in parts, in a stream
 //     of their own. The parts are removed when they have been read, or after a
 //     week if the task has an id.
-//   - The client also receives hints: messages that a task runs, and its
-//     progress. Hints may be lost. They are for display only.
+//   - The client also receives hints, which are messages about the start and
+//     the progress of tasks. Hints may be lost, so use them only for display.
 //   - [WithID] gives an id to a task. A program that starts again finds the
 //     result of the task by this id.
 //   - When a capability set has no workers, its tasks go to workers with

@@ -225,7 +225,7 @@ func DecodeOutcome(msg []byte) (o Outcome, err error) {
 	return o, err
 }
 
-// Hint reports that a task runs, or its progress. It may be lost.
+// Hint is a message about the start or the progress of a task. It may be lost.
 type Hint struct {
 	Number   string // 1: of the task
 	Slot     int    // 2
