@@ -167,9 +167,9 @@ func keyOf(t *testing.T, file string) (public string, pair nkeys.KeyPair) {
 	return public, pair
 }
 
-// TestAccess_RevokedKeys: after a key was revoked, servers must refuse it and
-// close its open connections. If a key is made while the server runs, the
-// server must accept it.
+// TestAccess_RevokedKeys: if a key is made while the server runs, the server
+// must accept it. After the key was revoked, the server must refuse it, and
+// Close of an executor with this key must return.
 func TestAccess_RevokedKeys(t *testing.T) {
 	t.Parallel()
 	k := newKeyring(t)

@@ -212,7 +212,7 @@ func TestClose_QueuedTaskExpires(t *testing.T) {
 
 // TestServe_WorkerCutOff: if a worker loses its connection, its task must run
 // on another worker. When the first worker reconnects and publishes its result,
-// that result must not count.
+// no task and no result may remain on the servers.
 func TestServe_WorkerCutOff(t *testing.T) {
 	s := embedded(t, "")
 	lost := &network{to: s}
@@ -480,7 +480,8 @@ func TestWithID_RunsOnce(t *testing.T) {
 			i++
 		}
 	}
-	// A task with an id must settle at once if it is canceled while it runs.
+	// If a task with an id is canceled while it runs, it must settle as
+	// canceled.
 	name, h := newHold(t)
 	ctx, cancel := context.WithCancel(cluster.WithID(t.Context(), "another one"))
 	gone := concert.Submit(ctx, first, held, name)

@@ -181,10 +181,9 @@ func TestService_ManyHandshakes(t *testing.T) {
 	}
 }
 
-// TestService_QueueForEachKey: if the queue of a key is full, requests of
-// another key must be served, and the server must drop further requests of the
-// first key. When requests have been served, the waiting requests must be
-// served, too.
+// TestService_QueueForEachKey: if the requests of a key fill its queue,
+// requests of another key must be served. When the server continues, it must
+// serve the waiting requests of the first key.
 func TestService_QueueForEachKey(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	q := s.service.queues[rude.public]
