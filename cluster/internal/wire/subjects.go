@@ -21,7 +21,7 @@ import (
 //	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER      results: workers --> a session
 //	CONCERT_KEPT       concert.kept.CLIENT.KEY                   results of tasks with an id
 //	CONCERT_DEAD       concert.dead.SET.CLIENT.OWNER             dead letters, for operators
-//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME           number of deliveries that do not count
+//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME           how many deliveries do not count
 //	CONCERT_CONTRACTS  one key for each capability set           its functions
 //	CONCERT_WORKERS    one key for each worker, OWNER.RANDOM     its last heartbeat
 //	CONCERT_CANCEL     concert.cancel.CLIENT                     cancellations: clients --> workers
