@@ -1,7 +1,7 @@
 // Package benchmarks compares concert with other libraries, in one process and
 // one run. It is a module of its own, so that users of concert do not download
-// those libraries. docs/performance.md has its numbers and says how to repeat
-// them.
+// those libraries. docs/performance.md has the results, and says how to repeat
+// the measurements.
 package benchmarks
 
 import (
@@ -23,7 +23,7 @@ import (
 
 const (
 	workers = 4
-	round   = 10_000 // tasks that are outstanding before their results are received
+	round   = 10_000 // number of tasks that a submitter submits before it receives their results
 )
 
 var ctx = context.Background()
@@ -41,8 +41,9 @@ func micro(_ context.Context, n int) (int, error) {
 
 type function = func(context.Context, int) (int, error)
 
-// pools run n tasks on a number of goroutines. Those with types return each
-// result.
+// pools are the compared libraries. run submits n tasks to a library, from the
+// given number of goroutines. A library with "typed" in its name returns the
+// result of each task.
 var pools = []struct {
 	name string
 	run  func(b *testing.B, fn function, submitters, n int)
@@ -146,7 +147,8 @@ var pools = []struct {
 	}},
 }
 
-// share runs n tasks in rounds, from a number of goroutines.
+// share divides n tasks among goroutines, the submitters. Each submitter calls
+// run with the number of tasks of a round, until it has run its share.
 func share(submitters, n int, run func(n int)) {
 	var wg sync.WaitGroup
 	for s := range submitters {
@@ -160,8 +162,8 @@ func share(submitters, n int, run func(n int)) {
 	wg.Wait()
 }
 
-// BenchmarkPool measures a task: it is submitted, it runs, and its outcome is
-// received.
+// BenchmarkPool measures the time per task for submitting it, running it, and
+// receiving its outcome.
 func BenchmarkPool(b *testing.B) {
 	for _, work := range []struct {
 		name       string
@@ -187,8 +189,9 @@ func numbers(n int) iter.Seq[int] {
 	}
 }
 
-// BenchmarkMap measures an item of a Map. Chunks is the lower limit: it needs
-// all inputs and all results in memory at once.
+// BenchmarkMap measures the time per item of a Map. "chunks and WaitGroup" is
+// the lower limit of this time, but it needs all inputs and all results in
+// memory at once.
 func BenchmarkMap(b *testing.B) {
 	for _, work := range []struct {
 		name string

@@ -1,7 +1,8 @@
-"""What Python's asyncio needs for the same, beside concert/loop; and its interpreter lock, beside concert/gil.
+"""Measures asyncio, to compare it with concert/loop, and CPython's interpreter lock, to compare it with concert/gil.
 
-python3 loop.py KIND N prints one number: nanoseconds each, unless it says otherwise.
-python3 loop.py serve prints the port of an echo server, and serves until its input ends.
+python3 loop.py KIND N runs N operations of a kind, and prints the nanoseconds per operation. "sleepers bytes" prints
+the bytes per sleeper, and "beside PORT" prints the median time of a round trip.
+python3 loop.py serve prints the port of an echo server, and serves until its standard input ends.
 """
 import asyncio
 import os
@@ -99,7 +100,7 @@ async def serve():
 
 
 def beside(port, n):
-    """A round trip to a server elsewhere while another thread computes; the median."""
+    """Returns the median time of a round trip to a server in another process, while another thread computes."""
     done = False
 
     def spin():

@@ -27,7 +27,8 @@ import (
 // These benchmarks compare the event loop to CPython's asyncio (loop.py) and to
 // plain goroutines. Run them with -benchtime 1x.
 
-// timedLoop runs main with n in a loop, and reports the time per item.
+// timedLoop calls main in an event loop, and reports the time per item. n is
+// the number of items.
 func timedLoop(b *testing.B, n int, main func(ctx context.Context, g *loop.Group, n int)) {
 	for range b.N {
 		loop.Run(b.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -41,7 +42,7 @@ func timedLoop(b *testing.B, n int, main func(ctx context.Context, g *loop.Group
 	b.ReportMetric(0, "ns/op")
 }
 
-// timedPlain is timedLoop without a loop.
+// timedPlain is timedLoop without an event loop.
 func timedPlain(b *testing.B, n int, main func(n int)) {
 	for range b.N {
 		main(n/10 + 1)
@@ -236,8 +237,9 @@ func BenchmarkMillion(b *testing.B) {
 	}
 }
 
-// sleepers runs run, and reports the times at which it calls slept and
-// canceled, and the memory per sleeper.
+// sleepers calls run with two functions. run calls slept when n sleepers sleep,
+// and canceled when all of them have ended. sleepers reports both times and the
+// memory, per sleeper.
 func sleepers(b *testing.B, n int, run func(slept, canceled func())) {
 	debug.FreeOSMemory() // releases the memory of an earlier run
 	before := resident(b, os.Getpid())
@@ -266,8 +268,8 @@ func resident(b *testing.B, pid int) int {
 	return pages * os.Getpagesize()
 }
 
-// serve is an echo server, in a process of its own. It prints its port, and
-// ends when its input ends.
+// serve is the main function of an echo server. It prints its port, and ends
+// the process when the standard input ends.
 func serve(kind string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -311,7 +313,8 @@ func serve(kind string) {
 	}
 }
 
-// server starts an echo server: loop, goroutines, asyncio, or slow.
+// server starts an echo server. kind is loop, goroutines, asyncio, or slow: on
+// goroutines, with answers after a millisecond.
 func server(b *testing.B, kind string) (pid int, address string) {
 	cmd := exec.Command(os.Args[0], "serve", kind)
 	if kind == "asyncio" {
@@ -321,8 +324,9 @@ func server(b *testing.B, kind string) (pid int, address string) {
 	return cmd.Process.Pid, address
 }
 
-// start starts a server that prints its port, and returns its address. The end
-// of the benchmark closes the input of the server, which ends it.
+// start starts a server that prints its port, and returns its address. At the
+// end of the benchmark, start closes the standard input of the server, so the
+// server ends.
 func start(b *testing.B, cmd *exec.Cmd) (address string) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -349,9 +353,10 @@ func start(b *testing.B, cmd *exec.Cmd) (address string) {
 	return "127.0.0.1:" + strings.TrimSpace(port)
 }
 
-// BenchmarkEcho sends requests of 64 bytes over 64 connections, sequentially on
-// each, from goroutines of this process. Then it measures the memory of a
-// server with 10,000 connections, including their buffers, 4 KiB each in Go.
+// BenchmarkEcho sends requests of 64 bytes over 64 connections. A goroutine for
+// each connection sends them, one after the other. Then BenchmarkEcho measures
+// the memory of a server with 10,000 connections. It includes the buffers of
+// the connections, which have 4 KiB each in Go.
 func BenchmarkEcho(b *testing.B) {
 	for _, kind := range []string{"loop", "goroutines", "asyncio"} {
 		b.Run(kind, func(b *testing.B) {
@@ -398,11 +403,11 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// BenchmarkGIL measures the median of a round trip to a server in another
-// process, which answers after a millisecond, while another goroutine or thread
-// computes under the interpreter lock. If the server answered at once,
-// CPython's thread would mostly acquire the lock again before the other thread
-// wakes up, and the other thread would hardly compute.
+// BenchmarkGIL measures the median time of a round trip to a server in another
+// process, while another goroutine or thread computes under the interpreter
+// lock. The server answers after a millisecond. If it answered at once, the
+// thread that waits for it in CPython would mostly acquire the lock again
+// before the other thread wakes up, and the other thread would hardly compute.
 func BenchmarkGIL(b *testing.B) {
 	const n = 200
 	b.Run("round trip/gil", func(b *testing.B) {

@@ -1,7 +1,8 @@
-"""What Python's own pools need for a task, beside concert's processes.
+"""Measures Python's own pools, to compare them with package processes.
 
-python3 pool.py KIND N prints nanoseconds a task; python3 pool.py now METHOD a line, once a
-pool has given its first result.
+python3 pool.py KIND N runs N tasks in a way that KIND names, and prints the nanoseconds per task.
+python3 pool.py now METHOD prints a line when a new pool has returned its first result. METHOD is the start method of
+multiprocessing, such as fork.
 """
 import array
 import concurrent.futures

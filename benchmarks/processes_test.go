@@ -18,14 +18,14 @@ import (
 	"concert/processes"
 )
 
-// Tasks in worker processes: concert is compared with Python's
-// ProcessPoolExecutor and multiprocessing.Pool, each with two workers, and with
-// two bare pipes. Package goplugin has one more peer. Each benchmark does a
-// fixed amount of work: run with -benchtime 1x.
+// These benchmarks measure tasks in worker processes. They compare concert with
+// Python's ProcessPoolExecutor and multiprocessing.Pool, each with two workers,
+// and with two bare pipes. Package goplugin measures hashicorp/go-plugin. Each
+// benchmark does a fixed amount of work: run with -benchtime 1x.
 
 func TestMain(m *testing.M) {
 	processes.Main()
-	if len(os.Args) == 2 && os.Args[1] == "echo" { // the other ends of the pipes
+	if len(os.Args) == 2 && os.Args[1] == "echo" { // the process at the other ends of the two bare pipes
 		io.Copy(os.Stdout, os.Stdin)
 		return
 	}
@@ -42,8 +42,8 @@ var (
 	remoteEcho = concert.Register("echo", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
 )
 
-// inPython makes a Python program run it n times, and reports the times that
-// the program prints.
+// inPython makes a Python program run n operations of a kind, and reports the
+// time per operation, which the program prints.
 func inPython(b *testing.B, program, kind string, n int) {
 	pythontest.Need(b)
 	for range b.N {
@@ -60,7 +60,7 @@ func inPython(b *testing.B, program, kind string, n int) {
 	}
 }
 
-// pool makes concert run it n times.
+// pool measures run, which runs n tasks in a pool of two workers.
 func pool(b *testing.B, n int, run func(p *processes.Pool)) {
 	p, err := processes.New(2, nil)
 	if err != nil {
@@ -70,7 +70,8 @@ func pool(b *testing.B, n int, run func(p *processes.Pool)) {
 	timed(b, p, n, remoteNop, run)
 }
 
-// timed reports the time for each of n tasks of a pool, after a warm-up.
+// timed calls run, which runs n tasks in a pool, after a warm-up. It reports
+// the time per task.
 func timed(b *testing.B, p *processes.Pool, n int, nop func(context.Context, int) (int, error), run func(p *processes.Pool)) {
 	for _, err := range concert.Map(b.Context(), p, nop, numbers(100)) {
 		if err != nil {
@@ -172,8 +173,8 @@ func BenchmarkProcesses(b *testing.B) {
 		b.ReportMetric(0, "ns/op")
 	})
 	b.Run("first result/ProcessPoolExecutor, fork", func(b *testing.B) { inPython(b, "pool.py", "first", 1) })
-	// From a task that ends its worker to the result of the next, with one
-	// worker.
+	// The time from a task that ends its worker to the result of the next task,
+	// with one worker.
 	b.Run("after a death/concert", func(b *testing.B) {
 		p, err := processes.New(1, nil)
 		if err != nil {
@@ -182,7 +183,7 @@ func BenchmarkProcesses(b *testing.B) {
 		defer p.Close()
 		var took time.Duration
 		for range b.N {
-			time.Sleep(50 * time.Millisecond) // the standby worker is ready
+			time.Sleep(50 * time.Millisecond) // so the standby worker is ready
 			begin := time.Now()
 			concert.Submit(ctx, p, remoteExit, 1)
 			if _, err := concert.Submit(ctx, p, remoteNop, 1).Result(ctx); err != nil {
@@ -195,7 +196,7 @@ func BenchmarkProcesses(b *testing.B) {
 	})
 }
 
-// each calls a function n times, k times concurrently.
+// each calls a function n times, from k goroutines.
 func each(k, n int, do func(i int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup

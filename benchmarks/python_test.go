@@ -17,16 +17,17 @@ import (
 	"concert/python"
 )
 
-// Tasks in Python, called from Go: concert is compared with two HTTP servers
-// that answer JSON, a common way today, and with ProcessPoolExecutor, which is
-// called from Python. Each has two interpreters. Run with -benchtime 1x.
+// These benchmarks measure functions in Python that are called from Go. They
+// compare concert with two HTTP servers that answer with JSON, which is a
+// common way today, and with ProcessPoolExecutor, which is called from Python.
+// Each of the three has two interpreters. Run with -benchtime 1x.
 
 var (
 	pythonNop    = python.Func[int, int]("pool:nop")
 	pythonFloats = python.Func[[]float64, []float64]("pool:echo")
 )
 
-// interpreters makes concert run it n times.
+// interpreters measures run, which runs n tasks in a pool of two interpreters.
 func interpreters(b *testing.B, n int, run func(p *processes.Pool)) {
 	p := newInterpreters(b)
 	defer p.Close()
@@ -42,8 +43,8 @@ func newInterpreters(b *testing.B) *processes.Pool {
 	return p
 }
 
-// servers makes two processes of server.py run it n times. call sends a request
-// to one of them.
+// servers measures run, which makes n calls. The function call sends a request
+// to one of two processes of server.py.
 func servers(b *testing.B, n int, run func(call func(i int, function string, argument, result any))) {
 	var urls []string
 	for range 2 {
@@ -138,8 +139,8 @@ func BenchmarkPython(b *testing.B) {
 		})
 	})
 	b.Run("64 MiB of float64 both ways/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "floats", 5) })
-	// Includes the start of the interpreters, and of the interpreter that runs
-	// ProcessPoolExecutor.
+	// The time includes the start of the interpreters. For ProcessPoolExecutor,
+	// it also includes the start of the interpreter that runs it.
 	b.Run("first result/concert", func(b *testing.B) {
 		for b.Loop() {
 			p := newInterpreters(b)

@@ -1,4 +1,4 @@
-"""How people call Python from other languages today: JSON over HTTP.
+"""Serves the functions of pool.py as JSON over HTTP, a common way to call Python from other languages.
 
 python3 server.py prints its port, and serves until its standard input ends.
 """

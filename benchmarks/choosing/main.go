@@ -40,7 +40,7 @@ func main() {
 	highest := flag.Int("max", 64, "highest concurrency")
 	neighbor := flag.Bool("neighbor", false, "run a program that computes half of the time next to choose")
 	length := flag.Duration("length", 600*time.Millisecond, "length of a measurement of a point")
-	compute := flag.Bool("compute", false, "be the program of -neighbor")
+	compute := flag.Bool("compute", false, "run as the program that -neighbor starts")
 	flag.Parse()
 	if *compute {
 		runNeighbor()
@@ -72,7 +72,7 @@ type workload struct {
 	id     string
 	about  string
 	models []choose.Model
-	levels []int // the levels to measure for models without levels
+	levels []int // the levels to measure for a model that lists no levels itself
 	// run runs tasks on an executor. If ex is nil, it runs them in a plain
 	// loop.
 	run func(ctx context.Context, ex concert.Executor, tasks int) error
@@ -142,8 +142,8 @@ func examine(w *workload, runs, highest int, budget, length time.Duration, neigh
 	for _, r := range reports {
 		stolen += r.Machine.Stolen / float64(runs)
 	}
-	// Measure the recommended points and the best ones again, in the same
-	// rounds and more often.
+	// Measure the recommended points and the best points again, together and in
+	// more rounds.
 	final := slices.Clone(recommended)
 	byTruth := func(a, b point) int { return cmp.Compare(truth[b], truth[a]) }
 	slices.SortFunc(points, byTruth)
@@ -195,9 +195,9 @@ func byFrequency(w *workload, counts map[point]int) string {
 
 // sweep measures points in rounds, in random order, and returns their
 // throughput in tasks per second. The speed of the machine changes from round
-// to round. So sweep computes the throughput of each point as a multiple of the
-// mean of its round, and returns the median of these ratios, times the median
-// of the means.
+// to round. So in each round, sweep divides the throughput of each point by the
+// mean throughput of the round. It returns the median of the ratios of a point,
+// multiplied by the median of the means.
 func sweep(ctx context.Context, w *workload, points []point, n int, length time.Duration) (map[point]float64, error) {
 	ratios := map[point][]float64{}
 	var rounds []float64 // the geometric mean of each round
@@ -231,10 +231,9 @@ func sweep(ctx context.Context, w *workload, points []point, n int, length time.
 	return medians, nil
 }
 
-// measure returns the throughput of a point. It doubles the number of tasks
-// until they take the given time. If there was steal time, it measures again,
-// at most four times in all, and returns the measurement with the least steal
-// time.
+// measure returns the throughput of a point. If at least 3% of the processor
+// time was steal time, it measures again, at most four times in all. It returns
+// the measurement with the least steal time.
 func measure(ctx context.Context, w *workload, p point, length time.Duration) (rate float64, err error) {
 	lowest := math.Inf(1)
 	for range 4 {
@@ -254,7 +253,8 @@ func measure(ctx context.Context, w *workload, p point, length time.Duration) (r
 	return rate, nil
 }
 
-// measureOnce measures a point once.
+// measureOnce measures a point once. It doubles the number of tasks until they
+// take the given time.
 func measureOnce(ctx context.Context, w *workload, p point, length time.Duration) (float64, error) {
 	var ex concert.Executor
 	if open := w.models[p.model].Open; open != nil {

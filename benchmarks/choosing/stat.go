@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// stat has the times of all processors, in the unit of /proc/stat. They are 0
-// if there is no such file.
+// stat has the times of all processors, in the unit of /proc/stat. The times
+// are 0 if this file does not exist.
 type stat struct{ total, stolen int64 }
 
 // readStat returns the present times from /proc/stat.
@@ -23,8 +23,8 @@ func readStat() (s stat) {
 	return s
 }
 
-// stolenSince returns the share of the processor time since before that was
-// steal time.
+// stolenSince returns the share of steal time in the processor time since
+// before.
 func (s stat) stolenSince(before stat) float64 {
 	if s.total <= before.total {
 		return 0

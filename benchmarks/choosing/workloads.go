@@ -28,7 +28,7 @@ func spin(rounds int) (sum uint64) {
 	return sum
 }
 
-// nap waits, and releases the lock of the task during the wait.
+// nap waits. If the task holds a lock, nap releases the lock during the wait.
 func nap(ctx context.Context, d time.Duration) { concert.Release(ctx, func() { time.Sleep(d) }) }
 
 var (
@@ -78,7 +78,7 @@ var (
 
 	memory = concert.Register("memory", func(_ context.Context, step int) (sum uint64, err error) {
 		b := block()
-		for i := 0; i < len(b); i += step { // reads one byte of each cache line
+		for i := 0; i < len(b); i += step { // with step 8, reads one word of each cache line
 			sum += b[i]
 		}
 		return sum, nil
@@ -180,7 +180,8 @@ func inPython[In any](id, about string, opts *python.Options, prober concert.Exe
 	}
 }
 
-// mapped runs a Map with tasks inputs, all of which have the same value.
+// mapped runs a Map of fn with the given number of inputs, all of which are
+// equal to in.
 func mapped[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), in In, tasks int) error {
 	for _, err := range concert.Map(ctx, ex, fn, slices.Values(slices.Repeat([]In{in}, tasks))) {
 		if err != nil {
@@ -191,14 +192,14 @@ func mapped[In, Out any](ctx context.Context, ex concert.Executor, fn func(conte
 }
 
 // startNeighbor starts a program that computes half of the time, on all
-// processors but one, until it is stopped.
+// processors but one. The function stop ends the program.
 func startNeighbor() (stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(self, "-compute")
-	life, err := cmd.StdinPipe() // the neighbor ends when this pipe is closed, also if this program dies
+	life, err := cmd.StdinPipe() // the neighbor ends when this pipe is closed, which also happens if this program dies
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +212,7 @@ func startNeighbor() (stop func(), err error) {
 	}, nil
 }
 
-// runNeighbor is the program that startNeighbor starts.
+// runNeighbor is the main function of the program that startNeighbor starts.
 func runNeighbor() {
 	for range max(1, runtime.GOMAXPROCS(0)-1) {
 		go func() {

@@ -12,15 +12,16 @@ import (
 )
 
 // newAsynq returns a client of asynq and starts a number of servers, which is
-// asynq's word for workers. Each server runs up to the given number of tasks
-// concurrently, and calls handle for each task. asynq polls: interval is the
-// mean time that a server sleeps after it has found its queue empty.
+// asynq's word for workers. Each server runs at most concurrency tasks at a
+// time, and calls handle for each task. asynq polls: interval is the mean time
+// that a server sleeps after it has found its queue empty.
 //
 // No results are returned. A handler could store a result with its task, and
-// the submitter would have to poll for it by the task's id. That would be
-// another write and some reads for each task, and is not measured here. The
-// handler itself reports its end to the submitter, in the same process and
-// before the end is stored, which favors asynq.
+// the submitter would have to poll for the result by the id of the task. That
+// would be another write and some reads for each task, and is not measured
+// here. Instead, the handler reports the end of the task to the submitter. This
+// favors asynq, because both are in the same process, and because the end of
+// the task is not stored yet.
 func newAsynq(b *testing.B, servers, concurrency int, interval time.Duration, handle func()) *asynq.Client {
 	b.Helper()
 	redis := asynq.RedisClientOpt{Addr: start(b, "redis", redisServer(b))}
@@ -46,10 +47,10 @@ func enqueue(c *asynq.Client, n int) {
 }
 
 func BenchmarkAsynq(b *testing.B) {
-	// Two slots, like concert's worker, and ten times as many: a slot also
-	// stays in use while the end of its task is stored. One goroutine of a
-	// server fetches all its tasks from Redis sequentially, so even more slots
-	// do not help, but more servers do.
+	// concert's worker has two slots. asynq is also measured with 20 slots,
+	// because a task occupies its slot also while its end is stored. One
+	// goroutine of a server fetches all tasks of the server from Redis, one
+	// after the other. So even more slots do not help, but more servers do.
 	for _, c := range []struct{ servers, concurrency int }{{1, 2}, {1, 20}, {4, 20}} {
 		b.Run(fmt.Sprint("outstanding/servers ", c.servers, ", concurrency ", c.concurrency), func(b *testing.B) {
 			var left sync.WaitGroup
@@ -61,8 +62,9 @@ func BenchmarkAsynq(b *testing.B) {
 			})
 		})
 	}
-	// The interval is important here. asynq's default is a second. The shorter
-	// it is, the more often the servers poll Redis for nothing.
+	// With one task at a time, the result depends on the interval. asynq's
+	// default is a second. With a shorter interval, servers poll an empty queue
+	// more often.
 	for _, interval := range []time.Duration{time.Second, time.Millisecond} {
 		b.Run(fmt.Sprint("one at a time/interval ", interval), func(b *testing.B) {
 			n := *tasks / 10

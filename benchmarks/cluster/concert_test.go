@@ -41,7 +41,8 @@ func dial(b *testing.B, url string) *cluster.Executor {
 	return ex
 }
 
-// BenchmarkConcert includes the results, which no other library returns.
+// BenchmarkConcert measures tasks until their results have been returned. asynq
+// and River return no results.
 func BenchmarkConcert(b *testing.B) {
 	b.Run("outstanding/Map", func(b *testing.B) {
 		ex := newConcert(b)
@@ -51,8 +52,8 @@ func BenchmarkConcert(b *testing.B) {
 			}
 		})
 	})
-	// The client and the servers accept a limited number of tasks, so Submit
-	// waits for room most of the time.
+	// The client and the servers accept a limited number of tasks, so most
+	// calls of Submit wait for room.
 	b.Run("outstanding/Submit, then all results", func(b *testing.B) {
 		ex := newConcert(b)
 		timed(b, *tasks, func(n int) {

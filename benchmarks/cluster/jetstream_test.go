@@ -12,17 +12,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// bare does by hand what concert does with a task, and nothing else. It is the
-// limit of concert's speed if its own work took no time: it publishes a task,
-// consumes it, publishes its result, acknowledges the task when the result is
-// stored, consumes the result and acknowledges it. There are no cancellations,
-// no fairness, no contexts, no codec and no pool: the worker answers where it
-// receives.
+// bare does the steps of a task in concert by hand, and nothing else. So
+// concert could be as fast as bare only if concert's own work took no time. The
+// steps: publish a task, consume it, publish its result, acknowledge the task
+// when the result is stored, consume the result, and acknowledge it. There are
+// no cancellations, no fairness, no contexts, no codec and no pool: the worker
+// publishes the result in the callback that receives the task.
 type bare struct {
 	client jetstream.JetStream
-	places chan struct{} // the maximum number of outstanding messages
+	places chan struct{} // has an element for each outstanding task; its capacity is their maximum number
 	left   sync.WaitGroup
-	last   int // number of the newest task; equal ones would count as duplicates
+	last   int // number of the newest task; each task has another number, because the servers drop duplicates
 }
 
 const (
@@ -35,10 +35,10 @@ func newBare(b *testing.B, outstanding int) *bare {
 	url := start(b, "server")
 	life, stop := context.WithCancel(ctx)
 	b.Cleanup(stop)
-	var unacked sync.Map // tasks of the worker, by the subject of the result
+	var unacked sync.Map // tasks that the worker has not acknowledged, by the subject of the result
 	worker := connect(b, url, func(m *nats.Msg) {
 		if task, ok := unacked.LoadAndDelete(m.Subject); ok {
-			task.(jetstream.Msg).Ack() // may return after the end of the benchmark: the last results are there before
+			task.(jetstream.Msg).Ack() // may run after the end of the benchmark, which does not wait for it
 		}
 	})
 	p := &bare{client: connect(b, url, func(*nats.Msg) {}), places: make(chan struct{}, outstanding)}
@@ -96,8 +96,8 @@ func (p *bare) run(n int) {
 	p.left.Wait()
 }
 
-// connect connects to the server. stored is called with the messages that were
-// stored.
+// connect connects to the server. It calls stored with each message that the
+// server has stored.
 func connect(b *testing.B, url string, stored func(*nats.Msg)) jetstream.JetStream {
 	b.Helper()
 	nc, err := nats.Connect(url)

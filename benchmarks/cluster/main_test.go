@@ -1,7 +1,7 @@
 // Package cluster compares concert's cluster with other job queues whose tasks
-// survive their programs: bare JetStream, on which concert is built, asynq on
-// Redis, and River on PostgreSQL. It is a package of its own because of the
-// dependencies of these systems.
+// outlive the program that submitted them: bare JetStream, on which concert is
+// built, asynq on Redis, and River on PostgreSQL. These benchmarks are a
+// package of their own because of the dependencies of these systems.
 //
 // Each benchmark does a fixed amount of work. Run the benchmarks with
 // -benchtime 1x, or with -tasks 200 in order to see only that they work.
@@ -14,12 +14,15 @@
 //
 // The systems differ. concert returns each result to the submitter of the task,
 // and Map returns results in order. asynq and River return no results. They can
-// store a result with its task, for a later query. Here, a channel in this
-// process notifies their submitters; two programs do not have such a channel.
-// On the other hand, they have features that concert lacks: scheduled and
-// periodic tasks, priorities, unique tasks, a history. With River, a task can
-// exist exactly if the transaction of its submitter commits, which for many
-// users is the reason to choose it.
+// store a result with its task, for a later query. In these benchmarks, a
+// channel in this process notifies the submitters of asynq and River. If worker
+// and submitter were two programs, there would be no such channel.
+//
+// On the other hand, asynq and River have features that concert lacks:
+// scheduled and periodic tasks, priorities, unique tasks, a history. With
+// River, a program can submit a task in a transaction, so that the task exists
+// exactly if the transaction commits. For many users, this is the reason to
+// choose River.
 //
 // # What survives what
 //
@@ -29,12 +32,12 @@
 //	PostgreSQL                        nothing that was committed        nothing that was committed
 //	PostgreSQL, asynchronous commit   up to 0.6 s                       up to 0.6 s
 //
-// JetStream's default is to fsync every two minutes, so with one server it
-// promises less than the other systems. Its protection against a loss of power
-// is three servers. The settings of other systems in the second and the last
-// row are the nearest to it, and PostgreSQL's default is measured, too. Redis
-// has all tasks in memory. JetStream and PostgreSQL have them in files, and in
-// memory only what is in use.
+// JetStream's default is to call fsync every two minutes. So with one server,
+// JetStream may lose more than the other systems. Three servers protect it
+// against a loss of power. Redis and PostgreSQL have the settings that are
+// closest to JetStream's (second and last row). PostgreSQL's default (third
+// row) is measured, too. Redis has all tasks in memory. JetStream and
+// PostgreSQL have all tasks in files, and only those in use in memory.
 package cluster
 
 import (
@@ -44,14 +47,15 @@ import (
 	"testing"
 )
 
-var tasks = flag.Int("tasks", 20_000, "tasks of a benchmark with many of them; slower ones have fewer")
+var tasks = flag.Int("tasks", 20_000, "number of tasks of a benchmark; slow benchmarks have fewer")
 
-// submitters is the number of goroutines that submit to another library whose
-// calls wait for its server. A quarter and three times as many made no
-// difference.
+// submitters is the number of goroutines that submit tasks to asynq or River,
+// where each call waits for the server. With a quarter or three times as many
+// goroutines, the results were the same.
 const submitters = 16
 
-// timed reports the time for each of n tasks, after a warm-up.
+// timed calls run, which runs n tasks, after a warm-up. It reports the time per
+// task.
 func timed(b *testing.B, n int, run func(n int)) {
 	b.Helper()
 	run(n/10 + 1)
@@ -62,7 +66,7 @@ func timed(b *testing.B, n int, run func(n int)) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// each calls a function n times, k times concurrently.
+// each calls a function n times, from k goroutines.
 func each(k, n int, do func(i int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -76,8 +80,8 @@ func each(k, n int, do func(i int)) {
 	all.Wait()
 }
 
-// check panics if err is not nil. An ordinary failure would leave other
-// goroutines waiting forever.
+// check panics if err is not nil. It does not call b.Fatal, because other
+// goroutines would then wait forever.
 func check(err error) {
 	if err != nil {
 		panic(err)

@@ -9,7 +9,7 @@ import (
 	"concert"
 )
 
-// nap returns how long it really took.
+// nap sleeps, and returns how long the sleep really took.
 var nap = concert.Register("nap", func(_ context.Context, d time.Duration) (time.Duration, error) {
 	begin := time.Now()
 	time.Sleep(d)
@@ -17,14 +17,15 @@ var nap = concert.Register("nap", func(_ context.Context, d time.Duration) (time
 })
 
 // BenchmarkNaps runs a Map of tasks that sleep for a millisecond, on workers in
-// processes of their own with one slot each. In the ideal case no worker ever
-// waits for its next task. The benchmark reports the time as a multiple:
+// processes of their own with one slot each. In the ideal case, no worker ever
+// waits for its next task. The benchmark reports its time as a multiple of two
+// ideal times:
 //
-//	x-ideal    of naps of exactly a millisecond
-//	x-sleep    of the real time of time.Sleep(time.Millisecond) on the idle machine
+//	x-ideal    if each nap took exactly a millisecond
+//	x-sleep    if each nap took as long as time.Sleep(time.Millisecond) on the idle machine
 //
-// It also reports the time of the naps in the workers, which is longer if they
-// wait for a processor when they wake up.
+// It also reports the real time of a nap in a worker (us/nap), which is longer
+// if the worker waits for a processor when it wakes up.
 func BenchmarkNaps(b *testing.B) {
 	for _, workers := range []int{1, 2, 4} {
 		b.Run(fmt.Sprint("workers ", workers), func(b *testing.B) {
@@ -33,7 +34,7 @@ func BenchmarkNaps(b *testing.B) {
 				start(b, "worker", url)
 			}
 			ex := dial(b, url)
-			for ex.Width() < 2*workers { // twice the slots that it knows
+			for ex.Width() < 2*workers { // Width is twice the number of known slots
 				time.Sleep(time.Millisecond)
 			}
 			n := *tasks / 10 * workers
@@ -43,9 +44,9 @@ func BenchmarkNaps(b *testing.B) {
 			for b.Loop() {
 				slept += naps(ex, n)
 			}
-			places := float64(b.N*n) / float64(workers) // the number of naps in each of them
-			b.ReportMetric(float64(b.Elapsed())/(places*float64(time.Millisecond)), "x-ideal")
-			b.ReportMetric(float64(b.Elapsed())/(places*float64(alone)), "x-sleep")
+			perWorker := float64(b.N*n) / float64(workers) // the number of naps of each worker
+			b.ReportMetric(float64(b.Elapsed())/(perWorker*float64(time.Millisecond)), "x-ideal")
+			b.ReportMetric(float64(b.Elapsed())/(perWorker*float64(alone)), "x-sleep")
 			b.ReportMetric(float64(slept.Microseconds())/float64(b.N*n), "us/nap")
 			b.ReportMetric(0, "ns/op")
 		})
@@ -68,7 +69,7 @@ func naps(ex concert.Executor, n int) (slept time.Duration) {
 	return slept
 }
 
-// sleeps returns the mean time of n calls of time.Sleep.
+// sleeps returns the mean time of n calls of time.Sleep(time.Millisecond).
 func sleeps(n int) time.Duration {
 	begin := time.Now()
 	for range n {

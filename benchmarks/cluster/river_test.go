@@ -21,16 +21,16 @@ type job struct {
 
 func (job) Kind() string { return "nop" }
 
-// newRiver returns a client of River, which runs up to workers jobs
-// concurrently, and calls work for each job. synchronous is the setting
-// synchronous_commit of PostgreSQL, on or off.
+// newRiver returns a client of River that runs at most workers jobs at a time,
+// and calls work for each job. synchronous is the value of PostgreSQL's setting
+// synchronous_commit, on or off.
 func newRiver(b *testing.B, synchronous string, workers int, work func()) *river.Client[pgx.Tx] {
 	b.Helper()
 	config, err := pgxpool.ParseConfig(start(b, "postgres", postgresPrograms(b), synchronous))
 	if err != nil {
 		b.Fatal(err)
 	}
-	config.MaxConns = submitters + 8 // no submitter waits for a connection
+	config.MaxConns = submitters + 8 // so no submitter waits for a connection
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		b.Fatal(err)
@@ -49,12 +49,13 @@ func newRiver(b *testing.B, synchronous string, workers int, work func()) *river
 		return nil
 	}))
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		// The default is 100 ms, and in that time River fetches as many jobs as
-		// there are workers. This is the minimum.
+		// The minimum time between two fetches. River fetches at most as many
+		// jobs at a time as there are workers. The default is 100 ms, and River
+		// permits no shorter time than this.
 		FetchCooldown: river.FetchCooldownMin,
-		// As in River's own benchmark. The poll is for jobs whose notification
-		// is lost: of those that are inserted within a cooldown, only the first
-		// one is notified.
+		// The value of River's own benchmark. Polling finds jobs for which
+		// there is no notification: if several jobs are inserted within a
+		// cooldown, River is notified only of the first one.
 		FetchPollInterval: 20 * time.Millisecond,
 		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
 		Workers:           known,
@@ -71,13 +72,13 @@ func newRiver(b *testing.B, synchronous string, workers int, work func()) *river
 }
 
 // completed returns a channel with an event for each job whose completion is
-// stored. The channel has room for n events. The job itself would report its
-// end earlier, because up to 10,000 completed jobs may wait to be stored.
+// stored. The channel has room for n events. A report by the job itself would
+// be too early, because up to 10,000 completed jobs may wait to be stored.
 func completed(b *testing.B, c *river.Client[pgx.Tx], n int) <-chan *river.Event {
 	b.Helper()
 	events, cancel := c.SubscribeConfig(&river.SubscribeConfig{
 		Kinds:    []river.EventKind{river.EventKindJobCompleted},
-		ChanSize: n + 1, // events would be dropped if it were full
+		ChanSize: n + 1, // River drops events while the channel is full
 	})
 	b.Cleanup(cancel)
 	return events
@@ -88,8 +89,8 @@ func insert(c *river.Client[pgx.Tx], n int) {
 	check(err)
 }
 
-// insertMany inserts n jobs in batches of a thousand with COPY, River's fastest
-// way.
+// insertMany inserts n jobs with COPY, in batches of a thousand. This is the
+// fastest way that River has.
 func insertMany(c *river.Client[pgx.Tx], n int) {
 	for first := 0; first < n; first += 1000 {
 		batch := make([]river.InsertManyParams, min(1000, n-first))
@@ -116,12 +117,13 @@ func BenchmarkRiver(b *testing.B) {
 				})
 			})
 		}
-		// Two slots, like concert's worker: River fetches as many jobs at a
-		// time as it has workers, and fetching takes most of the time. With
-		// more workers River does what it can. Its authors found a thousand
-		// best for jobs that do nothing. These cases run more tasks, because
-		// storing the end of the last tasks takes up to 250 ms, see below,
-		// which should not count.
+		// concert's worker has two slots, so River has two workers first. River
+		// fetches as many jobs at a time as it has workers, and fetching takes
+		// most of the time. So River is faster with more workers. Its authors
+		// found that a thousand workers are best for jobs that do nothing. The
+		// cases with more workers run more tasks, because River takes up to 250
+		// ms to store the end of the last tasks (see below). With many tasks,
+		// this time hardly counts.
 		outstanding("InsertManyFast", 2, *tasks/4, insertMany)
 		for _, workers := range []int{100, 300, 1000} {
 			outstanding("InsertManyFast", workers, *tasks*2, insertMany)
@@ -130,8 +132,9 @@ func BenchmarkRiver(b *testing.B) {
 			each(submitters, n, func(i int) { insert(c, i) })
 		})
 
-		// As with asynq, the job itself reports its end, in the same process
-		// and before the end is stored, which favors River.
+		// As with asynq, the job itself reports its end. This favors River,
+		// because the submitter is in the same process, and because the end is
+		// not stored yet.
 		b.Run("one at a time/worked"+commit, func(b *testing.B) {
 			done := make(chan struct{})
 			client := newRiver(b, synchronous, 2, func() { done <- struct{}{} })
@@ -142,8 +145,9 @@ func BenchmarkRiver(b *testing.B) {
 				}
 			})
 		})
-		// Like concert: until the end is stored. Below a hundred completions,
-		// River stores them every 250 ms only; it is made for many.
+		// As with concert, a task counts until its end is stored. While fewer
+		// than a hundred completions wait, River stores them only every 250 ms,
+		// because it is made for many jobs.
 		b.Run("one at a time/completed"+commit, func(b *testing.B) {
 			client := newRiver(b, synchronous, 2, func() {})
 			events := completed(b, client, 1)

@@ -16,7 +16,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// redisServer returns the path of the program, or skips the benchmark.
+// redisServer returns the path of redis-server. It skips the benchmark if there
+// is no such program.
 func redisServer(b *testing.B) string {
 	b.Helper()
 	path, err := exec.LookPath("redis-server")
@@ -26,8 +27,9 @@ func redisServer(b *testing.B) string {
 	return path
 }
 
-// postgresPrograms returns the directory with PostgreSQL's programs, which
-// Debian does not have in PATH, or skips the benchmark.
+// postgresPrograms returns the directory of PostgreSQL's programs. On Debian,
+// this directory is not in PATH. postgresPrograms skips the benchmark if there
+// is no PostgreSQL.
 func postgresPrograms(b *testing.B) string {
 	b.Helper()
 	if path, err := exec.LookPath("postgres"); err == nil {
@@ -40,9 +42,10 @@ func postgresPrograms(b *testing.B) string {
 	return filepath.Dir(found[len(found)-1])
 }
 
-// beRedis runs Redis from the given program. Redis appends each acknowledged
-// write to a file and syncs the file every second. Without this setting, it
-// would only write a snapshot from time to time.
+// beRedis runs Redis. The argument is the path of its program. With the options
+// appendonly and appendfsync, Redis appends each acknowledged write to a file,
+// and syncs the file every second. By default, Redis would only write a
+// snapshot from time to time.
 func beRedis(args []string) error {
 	dir, err := os.MkdirTemp("", "concert-redis-")
 	if err != nil {
@@ -64,7 +67,8 @@ func beRedis(args []string) error {
 }
 
 // bePostgres runs PostgreSQL with the settings that initdb makes. The arguments
-// are the directory with its programs, and synchronous_commit.
+// are the directory of PostgreSQL's programs, and the value of
+// synchronous_commit.
 func bePostgres(args []string) error {
 	dir, err := os.MkdirTemp("", "concert-postgres-")
 	if err != nil {
@@ -76,7 +80,7 @@ func bePostgres(args []string) error {
 		return err
 	}
 	var as []string
-	if os.Getuid() == 0 { // PostgreSQL refuses to run as this user
+	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
 		if err := give(dir, "postgres"); err != nil {
 			return err
 		}
@@ -100,18 +104,21 @@ func bePostgres(args []string) error {
 		"-c", "unix_socket_directories=", "-c", "synchronous_commit="+args[1])...)
 }
 
-// keep runs a program until this process ends, and then interrupts it, which
-// ends Redis and PostgreSQL immediately, even with clients. The output of the
-// program before it is ready is the text of an error.
+// keep runs a program until the standard input of this process ends. Then it
+// interrupts the program: at an interrupt, Redis and PostgreSQL end at once,
+// even if clients are connected. at is the address of the program. keep calls
+// ready until it returns nil, which means that the program accepts connections.
+// If the program ends before it is ready, or is not ready after a minute, the
+// error contains the program's output.
 func keep(at string, ready func(context.Context) error, dir string, command ...string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second // and then kills it
+	cmd.WaitDelay = 10 * time.Second // from the interrupt until the program is killed
 	cmd.Dir = dir
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -120,11 +127,11 @@ func keep(at string, ready func(context.Context) error, dir string, command ...s
 	for late := time.After(time.Minute); ready(ctx) != nil; {
 		select {
 		case err := <-ended:
-			return fmt.Errorf("it ended: %w\n%s", err, said.Bytes())
+			return fmt.Errorf("the program ended before it was ready: %w\n%s", err, output.Bytes())
 		case <-late:
 			cancel()
 			<-ended
-			return fmt.Errorf("it is not ready after a minute\n%s", said.Bytes())
+			return fmt.Errorf("the program is not ready after a minute\n%s", output.Bytes())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -145,7 +152,7 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// give changes the owner of a directory.
+// give makes a user the owner of a directory.
 func give(dir, name string) error {
 	u, err := user.Lookup(name)
 	if err != nil {

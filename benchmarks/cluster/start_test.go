@@ -15,19 +15,19 @@ import (
 	"concert/goroutines"
 )
 
-// The other processes run this program in another role:
+// A benchmark starts other processes, which run this program in another role:
 //
 //  1. The process starts a server or a worker, and prints its address.
-//  2. It waits for the end of its standard input, which ends with the
-//     benchmark, for whatever reason.
-//  3. It stops the server or the worker, and removes its files.
+//  2. The process waits until its standard input ends. This happens when the
+//     benchmark ends, even if the process of the benchmark dies.
+//  3. The process stops the server or the worker, and removes its files.
 
 func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || os.Args[1] != "be" {
 		os.Exit(m.Run())
 	}
-	// Signals that a terminal sends to all of its processes are not for this
-	// process: see 2.
+	// A terminal sends an interrupt to all its processes. This process ignores
+	// the interrupt, because it ends by step 2.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	if err := roles[os.Args[2]](os.Args[3:]); err != nil {
 		fmt.Println(err)
@@ -39,8 +39,8 @@ var roles = map[string]func(args []string) error{
 	"server": beServer, "worker": beWorker, "redis": beRedis, "postgres": bePostgres,
 }
 
-// start starts a process with a role, which ends with the benchmark, and
-// returns its address.
+// start starts a process in a role, and returns its address. The process ends
+// when the benchmark ends.
 func start(b *testing.B, role ...string) (at string) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], append([]string{"be"}, role...)...)
@@ -62,24 +62,24 @@ func start(b *testing.B, role ...string) (at string) {
 			b.Errorf("the %s: %v", role[0], err)
 		}
 	})
-	said := bufio.NewReader(out)
-	line, err := said.ReadString('\n')
+	output := bufio.NewReader(out)
+	line, err := output.ReadString('\n')
 	at, ok := strings.CutPrefix(strings.TrimSpace(line), "at ")
 	if err != nil || !ok {
-		rest, _ := io.ReadAll(said)
-		b.Fatalf("the %s says: %s%s", role[0], line, rest)
+		rest, _ := io.ReadAll(output)
+		b.Fatalf("the %s did not print its address, but: %s%s", role[0], line, rest)
 	}
 	return at
 }
 
-// untilTheEnd prints the address of this process, and waits until it should
-// end.
+// untilTheEnd prints an address, and waits until the standard input of this
+// process ends.
 func untilTheEnd(at string) {
 	fmt.Println("at", at)
 	io.Copy(io.Discard, os.Stdin)
 }
 
-// beServer runs a server for concert, and for bare JetStream.
+// beServer runs a server, which concert and bare JetStream use.
 func beServer([]string) error {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"}) // its directory is a temporary one
 	if err != nil {
@@ -89,7 +89,7 @@ func beServer([]string) error {
 	return s.Close()
 }
 
-// beWorker runs a worker with one slot, connected to the server with this URL.
+// beWorker runs a worker with one slot. The argument is the URL of its server.
 func beWorker(args []string) error {
 	ready := func() {
 		go func() {

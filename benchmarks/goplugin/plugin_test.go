@@ -14,11 +14,12 @@ import (
 	"github.com/hashicorp/go-plugin"
 )
 
-// hashicorp/go-plugin is compared with package processes: it starts one process
-// and calls it by net/rpc. It has no queue, no limit and no second worker, and
-// if the process dies, its calls are lost. The benchmark is a program of its
-// own because of go-plugin's dependencies: gRPC adds milliseconds to the start
-// of every process that links it. Run with -benchtime 1x.
+// This benchmark measures hashicorp/go-plugin, to compare it with package
+// processes. go-plugin starts one process, and calls it by net/rpc. It has no
+// queue, no limit and no second worker. If the process dies, its calls are
+// lost. The benchmark is a program of its own because of go-plugin's
+// dependencies: gRPC adds milliseconds to the start of each process that links
+// it. Run with -benchtime 1x.
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "plugin" {
@@ -131,7 +132,7 @@ func BenchmarkProcesses(b *testing.B) {
 		}
 		report(b, took, b.N)
 	})
-	// From a call that ends the plugin to the result of the next call.
+	// The time from a call that ends the plugin to the result of the next call.
 	b.Run("after a death/go-plugin, started again", func(b *testing.B) {
 		var took time.Duration
 		for range b.N {
@@ -160,7 +161,7 @@ func report(b *testing.B, took time.Duration, n int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// withPlugin calls a plugin n times.
+// withPlugin measures run, which makes n calls of a plugin.
 func withPlugin(b *testing.B, n int, run func(*rpc.Client)) {
 	c, kill, err := newPlugin()
 	if err != nil {

@@ -6,9 +6,10 @@
 //	go run ./benchmarks/scale -servers 1 -workers 1000 -clients 10
 //	go run ./benchmarks/scale -workers 300 -nap 100ms -tasks 30000     tasks that wait
 //
-// All workers are in one process, with a connection each; all clients are in
-// this one. The processors are shared by all of that, so what it measures is
-// processor time for each task and each worker at each server. It needs Linux.
+// All workers are in one process, and each has a connection of its own. All
+// clients are in the process that runs the benchmark. All these processes share
+// the processors of this machine. So scale measures how much processor time
+// each server needs for a task and for a worker. It needs Linux.
 package main
 
 import (
@@ -44,14 +45,14 @@ func main() {
 	var s settings
 	flag.IntVar(&s.servers, "servers", 3, "how many servers: 1 or 3")
 	flag.IntVar(&s.workers, "workers", 300, "how many workers")
-	flag.IntVar(&s.places, "places", 1, "how many tasks each runs at a time")
+	flag.IntVar(&s.places, "places", 1, "how many tasks each worker runs at a time")
 	flag.IntVar(&s.clients, "clients", 1, "how many clients")
-	flag.IntVar(&s.tasks, "tasks", 30_000, "how many tasks they submit in all")
-	flag.IntVar(&s.trips, "trips", 300, "how many tasks one of them submits one by one, when that is over")
-	flag.DurationVar(&s.nap, "nap", 0, "what a task waits")
-	flag.DurationVar(&s.idle, "idle", 10*time.Second, "how long to look at all when there is nothing to do")
+	flag.IntVar(&s.tasks, "tasks", 30_000, "how many tasks all clients together submit")
+	flag.IntVar(&s.trips, "trips", 300, "how many tasks one client then submits, each after the result of the one before")
+	flag.DurationVar(&s.nap, "nap", 0, "how long a task waits")
+	flag.DurationVar(&s.idle, "idle", 10*time.Second, "how long to measure the processes while there are no tasks")
 	flag.BoolVar(&s.keys, "keys", true, "with keys and TLS")
-	flag.BoolVar(&s.sync, "sync", false, "servers write through to the disk")
+	flag.BoolVar(&s.sync, "sync", false, "servers write each message to the disk before they acknowledge it")
 	flag.Parse()
 	if err := s.run(); err != nil {
 		log.Fatal(err)
@@ -81,7 +82,7 @@ func (s *settings) run() (err error) {
 		return err
 	}
 	defer site.close()
-	fmt.Printf("%s, %s/%s, %d processors; %d servers, %d workers with %d places, %d clients; keys and TLS: %v; through to the disk: %v\n",
+	fmt.Printf("%s, %s/%s, %d processors; %d servers, %d workers with %d slots, %d clients; keys and TLS: %v; sync: %v\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), s.servers, s.workers, s.places, s.clients, s.keys, s.sync)
 	ctx := context.Background()
 
@@ -89,7 +90,7 @@ func (s *settings) run() (err error) {
 	if err := site.startWorkers(s); err != nil {
 		return err
 	}
-	fmt.Printf("all workers are there after %v\n", time.Since(begin).Round(time.Millisecond))
+	fmt.Printf("all workers are listed after %v\n", time.Since(begin).Round(time.Millisecond))
 	clients := make([]*cluster.Executor, s.clients)
 	for i := range clients {
 		if clients[i], err = cluster.Dial(ctx, site.url, &cluster.Options{Access: site.client, Client: fmt.Sprint("client", i)}); err != nil {
@@ -97,13 +98,13 @@ func (s *settings) run() (err error) {
 		}
 		defer clients[i].Close()
 	}
-	if err := s.work(ctx, clients, s.workers*s.places); err != nil { // the clients learn how long the tasks take
+	if err := s.work(ctx, clients, s.workers*s.places); err != nil { // so the clients measure how long a task runs
 		return err
 	}
 
 	before := site.usage()
 	time.Sleep(s.idle)
-	site.report(fmt.Sprintf("\nnothing to do, for %v", s.idle), before, s.idle, 0)
+	site.report(fmt.Sprintf("\nno tasks, for %v", s.idle), before, s.idle, 0)
 
 	before, begin = site.usage(), time.Now()
 	if err := s.work(ctx, clients, s.tasks); err != nil {
@@ -111,7 +112,7 @@ func (s *settings) run() (err error) {
 	}
 	took := time.Since(begin)
 	ideal := time.Duration(s.tasks) * s.nap / time.Duration(s.workers*s.places)
-	site.report(fmt.Sprintf("\n%d tasks of %v in %v, %.0f a second; ideal %v", s.tasks, s.nap, took.Round(time.Millisecond), float64(s.tasks)/took.Seconds(), ideal), before, took, s.tasks)
+	site.report(fmt.Sprintf("\n%d tasks of %v in %v, %.0f per second; ideal duration %v", s.tasks, s.nap, took.Round(time.Millisecond), float64(s.tasks)/took.Seconds(), ideal), before, took, s.tasks)
 
 	var trips []time.Duration
 	for range s.trips {
@@ -122,13 +123,13 @@ func (s *settings) run() (err error) {
 		trips = append(trips, time.Since(begin))
 	}
 	if slices.Sort(trips); len(trips) > 0 {
-		fmt.Printf("\none by one: median %v, 99th percentile %v\n", trips[len(trips)/2].Round(time.Microsecond), trips[len(trips)*99/100].Round(time.Microsecond))
+		fmt.Printf("\none at a time: median %v, 99th percentile %v\n", trips[len(trips)/2].Round(time.Microsecond), trips[len(trips)*99/100].Round(time.Microsecond))
 	}
 	return nil
 }
 
-// work makes the clients submit that number of tasks in total, and waits until
-// all have ended.
+// work makes the clients submit the given number of tasks in total, and waits
+// until all tasks have ended.
 func (s *settings) work(ctx context.Context, clients []*cluster.Executor, tasks int) error {
 	errs := make([]error, len(clients))
 	var all sync.WaitGroup
@@ -158,11 +159,11 @@ func (s *settings) work(ctx context.Context, clients []*cluster.Executor, tasks 
 }
 
 // report prints the resources that each process has used since before: in
-// total, and for each task if tasks is not 0.
+// total, and per task if tasks is not 0.
 func (s *site) report(title string, before map[string]usage, took time.Duration, tasks int) {
 	fmt.Println(title)
 	now := s.usage()
-	fmt.Println("\n| process | of one processor | us a task | memory, MiB | tasks stream | results stream |")
+	fmt.Println("\n| process | of one processor | us per task | memory, MiB | tasks stream | results stream |")
 	fmt.Println("|---|---|---|---|---|---|")
 	leaders := s.leaders()
 	for _, name := range append(slices.Clone(s.names), clients) {

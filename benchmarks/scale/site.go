@@ -25,7 +25,7 @@ import (
 const roleVariable = "SCALE_ROLE"
 
 // roles has the main functions of the processes that the benchmark starts, by
-// name. The first process has no role: it measures.
+// the name of the role. The process that starts and measures them has no role.
 var roles = map[string]func() error{"server": beServer, "workers": beWorkers}
 
 // site is the set of processes that a run of the benchmark starts.
@@ -127,7 +127,8 @@ func freeAddresses(n int) (all []string, err error) {
 	return all, nil
 }
 
-// start starts a process of this program, and returns a reader of its output.
+// start starts this program as a process with a role, and returns a reader of
+// its output.
 func (s *site) start(name, role string, env ...string) (*bufio.Reader, error) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(append(os.Environ(), env...), roleVariable+"="+role)
@@ -156,12 +157,13 @@ func (s *site) startWorkers(o *settings) error {
 		return err
 	}
 	if line, err := out.ReadString('\n'); err != nil || line != "ready\n" {
-		return fmt.Errorf("the workers say %q: %w", line, err)
+		return fmt.Errorf("the process of the workers printed %q instead of ready: %w", line, err)
 	}
 	return nil
 }
 
-// close ends all processes, the last one first, and removes their files.
+// close ends all processes, in the reverse order of their start, and removes
+// their files.
 func (s *site) close() {
 	if s.watch != nil {
 		s.watch.Close()
@@ -196,7 +198,7 @@ func (s *site) leaders() (leaders [2]string) {
 	return leaders
 }
 
-// beServer runs a server until the standard input ends.
+// beServer runs a server until the standard input of this process ends.
 func beServer() error {
 	opts := &server.Options{Dir: os.Getenv("SCALE_DIR"), Listen: "127.0.0.1:0", SyncAlways: os.Getenv("SCALE_SYNC") == "true"}
 	replicas := 1
@@ -226,7 +228,7 @@ func beServer() error {
 	return err
 }
 
-// beWorkers runs many workers until the standard input ends.
+// beWorkers runs many workers until the standard input of this process ends.
 func beWorkers() error {
 	var workers, places int
 	if _, err := fmt.Sscan(os.Getenv("SCALE_WORKERS")+" "+os.Getenv("SCALE_PLACES"), &workers, &places); err != nil {
@@ -240,7 +242,7 @@ func beWorkers() error {
 	errs := make([]error, workers)
 	var all, ready sync.WaitGroup
 	ready.Add(workers)
-	begin := make(chan struct{}, 64) // limits how many workers connect at the same time, because checking the signature of a key takes a server some time
+	begin := make(chan struct{}, 64) // limits how many workers connect at the same time, because a server needs some time to check the signature of each key
 	for i := range workers {
 		all.Go(func() {
 			begin <- struct{}{}

@@ -37,7 +37,7 @@ func usageOf(pid int) (u usage) {
 		return u
 	}
 	_, rest, _ := strings.Cut(string(text), ") ") // skip the name, which may contain blanks
-	fields := strings.Fields(rest)                // the fields from the third on
+	fields := strings.Fields(rest)                // the third field and all after it
 	if len(fields) < 22 {
 		return u
 	}
