@@ -1,14 +1,14 @@
-// Chat is a server for conversations by lines, on an event loop:
+// Chat is a chat server on an event loop. Clients send and receive lines:
 //
 //	go run ./examples/chat                      on 127.0.0.1:7777
 //	go run ./examples/chat -listen :9000
 //
 // To talk, run nc 127.0.0.1 7777 in two windows or more. The first line is your
 // name. Every later line is sent to all users, except /who, which lists the
-// users. Ctrl-C ends the server, which says goodbye to all.
+// users. At Ctrl-C, the server sends goodbye to all users, and ends.
 //
 // All connections share the list of users and the latest lines. A coroutine
-// changes them without an await in between, so no other coroutine sees a
+// does not await while it changes this state. So no other coroutine sees a
 // half-finished change, and no lock is needed.
 //
 // Exit codes: 0 after Ctrl-C, 1 if the server could not listen or failed later,
@@ -99,9 +99,9 @@ func (r *room) welcome(ctx context.Context, c net.Conn) {
 			if line := strings.TrimSpace(lines.Text()); line == "/who" {
 				mine.TryPut("here: " + strings.Join(slices.Sorted(maps.Keys(r.members)), ", "))
 			} else if line != "" {
-				// The client gets its own line, too. Reading continues when the
-				// client's queue has room for it, so a client cannot send
-				// faster than it receives.
+				// The client receives its own line, too. The next line is read
+				// only when the client's queue had room for this one. So a
+				// client cannot send faster than it receives.
 				heard := append([]string{name + ": " + line}, r.say(name+": "+line, mine)...)
 				if !putAll(ctx, mine, heard) {
 					break
@@ -143,9 +143,9 @@ func putAll(ctx context.Context, to *loop.Queue[string], lines []string) bool {
 	return true
 }
 
-// say sends a line to all users but one. It does not wait for a user whose
-// queue is full: that user leaves. say returns the lines that report who has
-// left.
+// say sends a line to all users, except the one with the queue but. It does not
+// wait for a user whose queue is full, but removes this user. It returns the
+// lines that report which users were removed.
 func (r *room) say(line string, but *loop.Queue[string]) (notices []string) {
 	if r.said = append(r.said, line); len(r.said) > remember {
 		r.said = slices.Delete(r.said, 0, 1)
@@ -163,7 +163,7 @@ func (r *room) say(line string, but *loop.Queue[string]) (notices []string) {
 	return notices
 }
 
-// leave removes a user, unless the user has left already.
+// leave removes a user, unless the user was removed before.
 func (r *room) leave(name string, lines *loop.Queue[string]) {
 	if r.members[name] == lines {
 		delete(r.members, name)
@@ -173,7 +173,8 @@ func (r *room) leave(name string, lines *loop.Queue[string]) {
 }
 
 // write is the coroutine that writes to a connection. When the queue is closed
-// and empty, it closes the connection, so the coroutine that reads ends, too.
+// and empty, write closes the connection, so the coroutine that reads from it
+// ends, too.
 func write(ctx context.Context, c net.Conn, lines *loop.Queue[string]) error {
 	raw := c
 	defer raw.Close()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// start starts a server, which is closed at the end of the test.
+// start starts a server. At the end of the test, the server is stopped.
 func start(t *testing.T) (address string, stop func()) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -99,13 +99,13 @@ func TestChat_Conversation(t *testing.T) {
 	ann.hear("goodbye")
 }
 
-// TestChat_ClientDoesNotRead: a client that does not read is disconnected, and
-// other clients do not wait for it.
+// TestChat_ClientDoesNotRead: if a client does not read, the server must
+// disconnect it, and other clients must not wait for it.
 func TestChat_ClientDoesNotRead(t *testing.T) {
 	address, _ := start(t)
 	idle, busy := dial(t, address), dial(t, address)
 	idle.say("idle")
-	idle.hear("your name?", "idle comes") // and does not read any further
+	idle.hear("your name?", "idle comes") // from here on, this client does not read
 	busy.hear("your name?")
 	busy.say("busy")
 	go func() {
@@ -121,11 +121,11 @@ func TestChat_ClientDoesNotRead(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("nobody left: %v", busy.lines.Err())
+	t.Errorf("the idle client was not disconnected: %v", busy.lines.Err())
 }
 
-// TestChat_EndlessLine: a client that sends a line without an end is
-// disconnected.
+// TestChat_EndlessLine: if a client sends a line without an end, the server
+// must disconnect it, and must not send the line to users.
 func TestChat_EndlessLine(t *testing.T) {
 	address, _ := start(t)
 	c := dial(t, address)

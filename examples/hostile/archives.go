@@ -62,7 +62,8 @@ func makeArchives(dir string) (paths []string, err error) {
 	return paths, nil
 }
 
-// files returns an archive with these names and contents.
+// files returns a function that writes an archive. of lists the name and the
+// content of each file in turn.
 func files(of ...string) func(*zip.Writer) error {
 	return func(w *zip.Writer) error {
 		for i := 0; i < len(of); i += 2 {

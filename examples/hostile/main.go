@@ -1,13 +1,13 @@
 // Hostile unpacks zip archives from untrusted sources, with code that trusts
 // all their contents:
 //
-//	go run ./examples/hostile              archives that it makes itself, to do harm
-//	go run ./examples/hostile *.zip        yours
+//	go run ./examples/hostile              archives that it creates itself, most of them with an attack
+//	go run ./examples/hostile *.zip        your archives
 //
 // The code runs in workers that are confined: they can write to one directory,
 // and have no network, no other programs, 512 MiB of memory and two seconds for
-// an archive. So a malicious archive only costs its own task. The same would
-// hold for a decoder in C with a bug that lets the archive run code.
+// an archive. So a malicious archive only makes its own task fail. The same
+// would hold for a decoder in C with a bug that lets an archive run code.
 //
 // Exit codes: 0 if all archives were unpacked, 1 if some were not, 2 if the
 // program cannot work, 3 if this system cannot confine processes.
@@ -44,8 +44,8 @@ func main() {
 	os.Exit(code)
 }
 
-// show unpacks archives, or those that it creates if there are none. It prints
-// the outcome of each, and returns the exit code.
+// show unpacks archives. If the list is empty, it creates archives. It prints
+// the outcome of each archive, and returns the exit code.
 func show(ctx context.Context, archives []string) (code int, err error) {
 	into, err := os.MkdirTemp("", "unpacked-")
 	if err != nil {
@@ -81,8 +81,8 @@ func show(ctx context.Context, archives []string) (code int, err error) {
 	return code, nil
 }
 
-// run unpacks archives, each into a directory of its own in into. It returns
-// the outcome of each.
+// run unpacks each archive into a directory of its own, below the directory
+// into. It returns the outcome of each archive.
 func run(ctx context.Context, into string, archives []string) ([]error, error) {
 	root, err := filepath.Abs(into)
 	if err != nil {
@@ -107,8 +107,8 @@ func run(ctx context.Context, into string, archives []string) ([]error, error) {
 		Memory:  512 << 20,
 		Timeout: 2 * time.Second,
 		Grace:   100 * time.Millisecond,
-		Env:     []string{},                    // the environment contains no secrets
-		Output:  slog.New(slog.DiscardHandler), // errors contain the end of the output
+		Env:     []string{},                    // workers get no secrets from the environment
+		Output:  slog.New(slog.DiscardHandler), // the output is dropped, but errors contain its end
 	})
 	if err != nil {
 		return nil, err

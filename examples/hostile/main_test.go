@@ -14,8 +14,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestRun_Archives: each archive attempts the attack that it was made for, and
-// none has an effect.
+// TestRun_Archives: if an archive contains an attack, its task must fail with
+// the expected error, and no file may appear outside of its directory. Archives
+// without an attack must be unpacked.
 func TestRun_Archives(t *testing.T) {
 	into := t.TempDir()
 	archives, err := makeArchives(into)
@@ -24,7 +25,7 @@ func TestRun_Archives(t *testing.T) {
 	}
 	outcomes, err := run(t.Context(), into, archives)
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skipf("this system cannot: %v", err)
+		t.Skipf("this system cannot confine processes: %v", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-// What concert's wire needs of CBOR (RFC 8949).
+// Encodes and decodes the part of CBOR (RFC 8949) that concert's protocol uses.
 "use strict";
 
 function head(major, n) {
@@ -35,7 +35,7 @@ function text(major, b) {
   return Buffer.concat([head(major, b.length), b]);
 }
 
-// decode returns the value of a buffer that holds one.
+// decode returns the value that a buffer contains.
 function decode(b) {
   let at = 0;
   function take(n) {
@@ -45,7 +45,7 @@ function decode(b) {
   }
   function number(extra) {
     if (extra < 24) return extra;
-    if (extra > 27) throw new RangeError("CBOR of a length that is not known before");
+    if (extra > 27) throw new RangeError("CBOR with an indefinite or reserved length");
     const n = BigInt("0x" + take(1 << (extra - 24)).toString("hex"));
     return n <= Number.MAX_SAFE_INTEGER ? Number(n) : n;
   }
@@ -92,8 +92,8 @@ function decode(b) {
   return v;
 }
 
-// Sixteen numbers or more in a row come as their memory, with one of these tags
-// (RFC 8746, little endian).
+// A sequence of sixteen or more numbers is encoded as the bytes of a typed array,
+// with one of these tags (RFC 8746, little endian).
 const ARRAYS = new Map([
   [69, Uint16Array],
   [70, Uint32Array],
@@ -106,8 +106,9 @@ const ARRAYS = new Map([
   [86, Float64Array],
 ]);
 
-// tagged returns the value of an item with a tag: numbers as a list, as fewer
-// of them come, a time as a Date, what an interface holds without its type.
+// tagged returns the value of an item with a tag: numbers as an array, like a
+// shorter sequence; a time as a Date; and a value in a Go interface without its
+// type.
 function tagged(tag, v) {
   const array = ARRAYS.get(tag);
   if (array) {

@@ -18,7 +18,7 @@ import (
 //go:embed *.js
 var scripts embed.FS
 
-// Func returns a function in Go that runs a function in JavaScript, in a pool
+// Func returns a Go function for a function in JavaScript. Submit it to a pool
 // that open returned.
 func Func[In, Out any](name string) func(context.Context, In) (Out, error) {
 	return executor.Declare[In, Out](name, jsonText{})
@@ -45,7 +45,7 @@ func (jsonText) Decode(result executor.Encoded, v any) error {
 	if result.Foreign() {
 		return json.Unmarshal(result.Bytes, v)
 	}
-	plain, err := result.Plain() // JavaScript has one type of numbers, so the number 3 becomes an int64
+	plain, err := result.Plain() // JavaScript has one type of numbers, so the number 3 arrives as an int64, even if v is a *float64
 	if err != nil {
 		return err
 	}
@@ -70,9 +70,9 @@ func (jsonText) Decode(result executor.Encoded, v any) error {
 	return fmt.Errorf("%T %v does not fit into %T", plain, plain, to.Interface())
 }
 
-// open starts n processes of Node.js with the functions of a script, each with
-// that number of threads. The function closed closes the pool and removes the
-// files of the scripts.
+// open starts n processes of Node.js, each with the given number of threads.
+// functions is the name of the script that contains the functions. The function
+// closed closes the pool, and removes the files of the scripts.
 func open(n, threads int, functions string) (ex *processes.Pool, closed func() error, err error) {
 	node, err := exec.LookPath("node")
 	if err != nil {

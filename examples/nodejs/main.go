@@ -1,14 +1,15 @@
-// Nodejs calls JavaScript from Go: it writes prices as people do in their
-// countries, for which every Node.js has the tables of ICU, and Go has not.
+// Nodejs calls JavaScript from Go: it formats prices as is usual in several
+// countries. Node.js contains the tables of ICU for this, and Go does not.
 //
 //	go run ./examples/nodejs                1234567.891
-//	go run ./examples/nodejs 9.99 0.5       yours
+//	go run ./examples/nodejs 9.99 0.5       your amounts
 //
-// The workers are Node.js with worker.js, which was written from docs/wire.md
-// alone: any language can have such a worker, and its functions then are
-// concert's, with everything that a pool of processes promises.
+// The workers are processes of Node.js that run worker.js. It was written from
+// docs/wire.md alone, so a worker can be written in any language. A pool of
+// processes treats the functions of such a worker as it treats functions in Go.
 //
-// Exit codes: 0 all were written, 1 some were not, 2 it cannot work.
+// Exit codes: 0 if all prices were formatted, 1 if some were not, 2 if the
+// program cannot work.
 package main
 
 import (
@@ -23,7 +24,7 @@ import (
 	"concert"
 )
 
-// price is the argument of money, in prices.js.
+// price is the argument of the function money in prices.js.
 type price struct {
 	Amount   float64 `json:"amount"`
 	Currency string  `json:"currency"`
@@ -53,7 +54,7 @@ func main() {
 	os.Exit(code)
 }
 
-// show converts amounts and prints them. It returns the exit code.
+// show formats amounts and prints them. It returns the exit code.
 func show(ctx context.Context, amounts []string) (code int, err error) {
 	if len(amounts) == 0 {
 		amounts = []string{"1234567.891"}

@@ -18,8 +18,8 @@ import (
 	"concert/processes"
 )
 
-// command returns the command of the workers. Without Node.js, the test is
-// skipped.
+// command returns the command of the workers. It skips the test if there is no
+// Node.js.
 func command(t *testing.T, functions string) []string {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
@@ -46,7 +46,7 @@ func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not with -short: it takes half a minute")
 	}
-	newPool(t, 1, "testdata/conformance.js", processes.Options{}).Close() // the first one leaves goroutines that others use
+	newPool(t, 1, "testdata/conformance.js", processes.Options{}).Close() // the first pool starts goroutines that later pools use; so the suite does not take them for leaks
 	executortest.Run(t, executortest.Traits{Kills: true, Foreign: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(t, 1, "testdata/conformance.js", processes.Options{Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
 	})
@@ -86,7 +86,8 @@ func same[T any](t *testing.T, ex *processes.Pool, vs ...T) {
 	}
 }
 
-// TestValues_RoundTrip: values arrive in JavaScript and return unchanged.
+// TestValues_RoundTrip: if a function in JavaScript returns its argument, the
+// value must return unchanged.
 func TestValues_RoundTrip(t *testing.T) {
 	ex := newPool(t, 1, "testdata/functions.js", processes.Options{})
 	same[any](t, ex, nil, "x", map[string]any{"a": []any{true, nil, 1.5}})
@@ -126,8 +127,8 @@ var describe = concert.Register("describe", func(_ context.Context, s series) (s
 
 func init() { concert.RegisterType[unit]("unit") }
 
-// TestValues_Tags: values for which CBOR needs tags return unchanged from a Go
-// function.
+// TestValues_Tags: if an argument has fields for which CBOR needs tags, the
+// fields must arrive in JavaScript with their values.
 func TestValues_Tags(t *testing.T) {
 	ex := newPool(t, 1, "testdata/functions.js", processes.Options{})
 	in := series{make([]float64, 100), [20]int32{19: 7}, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), unit("EUR")}
@@ -140,7 +141,9 @@ func TestValues_Tags(t *testing.T) {
 
 var fail = Func[string, any]("fail")
 
-// TestTask_Fails: whatever a function does, only its own task fails.
+// TestTask_Fails: if a function throws an error, ends its thread or its
+// process, or does not return, its task must fail with the reason, and the next
+// task must succeed.
 func TestTask_Fails(t *testing.T) {
 	ex := newPool(t, 1, "testdata/functions.js", processes.Options{Timeout: 2 * time.Second, Grace: 100 * time.Millisecond, MaxResult: 1000})
 	for how, want := range map[string]string{
@@ -151,9 +154,9 @@ func TestTask_Fails(t *testing.T) {
 		"function": "TypeError: a function cannot be sent: return plain data",
 		"circle":   "TypeError: Converting circular structure to JSON",
 
-		"half a character":        "TypeError: a string with half a character cannot be sent: \"\\ud83d\"",
-		"half a character within": "TypeError: a string with half a character cannot be sent: \"x\\udc00\"",
-		"half a key":              "TypeError: a string with half a character cannot be sent: \"\\ud83d\"",
+		"half a character":        "TypeError: a string with a lone surrogate cannot be sent: \"\\ud83d\"",
+		"half a character within": "TypeError: a string with a lone surrogate cannot be sent: \"x\\udc00\"",
+		"half a key":              "TypeError: a string with a lone surrogate cannot be sent: \"\\ud83d\"",
 		"not a number":            "TypeError: NaN at \"price\" cannot be sent",
 		"a map":                   "TypeError: a Map at \"0\" cannot be sent",
 	} {
@@ -188,8 +191,8 @@ func TestTask_Fails(t *testing.T) {
 	}
 }
 
-// TestNew_BrokenModule: New returns the reason for which a module cannot be
-// loaded.
+// TestNew_BrokenModule: if a module cannot be loaded, New must return the
+// reason.
 func TestNew_BrokenModule(t *testing.T) {
 	_, err := processes.New(1, &processes.Options{Command: command(t, "testdata/missing.js")})
 	if err == nil || !strings.Contains(err.Error(), "Cannot find module") {

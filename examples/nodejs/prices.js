@@ -1,6 +1,6 @@
-// What the example calls. Any module with functions will do.
+// The functions that the example calls. A worker can load any module that exports functions.
 "use strict";
 
-// money writes an amount as it is written in a country.
+// money formats an amount as is usual in a country.
 exports.money = ({ amount, currency, locale }) =>
   new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount);

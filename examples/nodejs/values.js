@@ -1,4 +1,4 @@
-// Values as they are on concert's wire: a kind, and bytes.
+// Encodes and decodes the values of concert's protocol. An encoded value is a kind and bytes.
 "use strict";
 
 const cbor = require("./cbor.js");
@@ -11,9 +11,9 @@ const INT64 = 13;
 const UINT64 = 14;
 const FLOAT64 = 15;
 const BOOL = 16;
-const JSON_TEXT = 17; // what this program and its workers have made of "anything"
+const JSON_TEXT = 17; // kind 17 is an encoding on which a program and its workers agree: here, JSON
 
-// Numbers in a row: each kind's array.
+// The type of array for each kind of a sequence of numbers.
 const ARRAYS = new Map([
   [3, Int8Array],
   [4, Int16Array],
@@ -28,7 +28,7 @@ const ARRAYS = new Map([
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-// decode returns an argument. Integers beyond what a number has exactly are BigInts.
+// decode returns an argument. An integer that a number cannot represent exactly becomes a BigInt.
 function decode(kind, b) {
   switch (kind) {
     case CBOR:
@@ -51,7 +51,7 @@ function decode(kind, b) {
       return JSON.parse(UTF8.decode(b));
   }
   const array = ARRAYS.get(kind);
-  if (array === undefined) throw new TypeError(`the argument is of kind ${kind}`);
+  if (array === undefined) throw new TypeError(`the argument has the unknown kind ${kind}`);
   return new array(new Uint8Array(b).buffer); // a copy, so that it is aligned
 }
 
@@ -59,8 +59,9 @@ function small(n) {
   return Number.isSafeInteger(Number(n)) ? Number(n) : n;
 }
 
-// encode returns the kind and the bytes of a result. What has no kind of its own is CBOR
-// if the argument was, as with functions that Go has as well, and else JSON.
+// encode returns the kind and the bytes of a result. asked is the kind of the argument. A
+// value without a kind of its own is encoded as CBOR if the argument was CBOR, as for
+// functions that are registered in Go, and as JSON otherwise.
 function encode(v, asked) {
   if (typeof v === "boolean") return [BOOL, Buffer.of(v ? 1 : 0)];
   if (typeof v === "string") return [TEXT, Buffer.from(text(v))];
@@ -86,15 +87,15 @@ function encode(v, asked) {
   return [JSON_TEXT, Buffer.from(json)];
 }
 
-// text returns a string that UTF-8 can hold. In another one a surrogate would
-// become a replacement character.
+// text returns a string unchanged. It throws an error if the string contains a lone
+// surrogate, because in UTF-8 that would become a replacement character.
 function text(s) {
-  if (/\p{Surrogate}/u.test(s)) throw new TypeError(`a string with half a character cannot be sent: ${JSON.stringify(s.slice(0, 100))}`);
+  if (/\p{Surrogate}/u.test(s)) throw new TypeError(`a string with a lone surrogate cannot be sent: ${JSON.stringify(s.slice(0, 100))}`);
   return s;
 }
 
-// exact is called by JSON.stringify with each key and value. It refuses those that
-// would arrive as something else.
+// exact is called by JSON.stringify with each key and value. It throws an error for a
+// value that JSON cannot represent exactly.
 function exact(key, v) {
   text(key);
   if (typeof v === "string") return text(v);

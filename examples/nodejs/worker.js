@@ -1,23 +1,23 @@
-// A worker of concert's process pool: it speaks what docs/wire.md describes.
+// A worker of a pool of package processes. It implements the protocol in docs/wire.md.
 //
 //     node worker.js FUNCTIONS
 //
-// FUNCTIONS is a module; what it exports can be called by name, with the argument and an
-// object:
+// FUNCTIONS is a module. The pool calls its exported functions by name, with the argument
+// and an object:
 //
-//     signal          an AbortSignal, which says that nobody waits any more
-//     progress(done, total)
-//     deadline        whether there is one
+//     signal                  an AbortSignal, which is aborted when the call is canceled
+//     progress(done, total)   reports the progress of the call
+//     deadline                whether the call has a deadline
 //
-// It may return a promise. A function with a property raw is given the argument as it
-// travels, {kind, bytes}, and returns such a value. Here is who does what:
+// A function may return a promise. A function with a property raw receives the encoded
+// argument, {kind, bytes}, and returns an encoded result. The worker has these threads:
 //
-//     main thread     reads calls and what the pool says of them, writes results. It runs no
-//                     functions, so it always listens.
-//     lanes           threads that run functions, one call at a time each
+//     main thread   reads calls and other messages of the pool, and writes results. It runs
+//                   no functions, so it can read at any time.
+//     lanes         threads that run functions, each of them one call at a time
 //
-// Node cannot map memory, so results leave the journal alone and do not outlive a crash, and
-// arguments are read from the arena's file.
+// Node.js cannot map memory. So the worker does not use the journal, and results that it has
+// not written are lost in a crash. It reads large arguments from the file of the arena.
 "use strict";
 
 const fs = require("node:fs");
@@ -28,7 +28,7 @@ const cbor = require("./cbor.js");
 const values = require("./values.js");
 
 const VERSION = 1;
-const LONGEST = (1 << 30) + 65599; // bytes of a frame
+const LONGEST = (1 << 30) + 65599; // maximum number of bytes of a frame
 
 // -- frames -----------------------------------------------------------------------
 
@@ -39,7 +39,7 @@ function frame(type, ...parts) {
   return Buffer.concat([head, ...parts]);
 }
 
-// idOf returns a call as frames have it.
+// idOf returns the call ID of a call.
 function idOf(seq, index) {
   const b = Buffer.alloc(8);
   b.writeUInt32LE(seq);
@@ -53,12 +53,13 @@ function int64(n) {
   return b;
 }
 
-// open returns a pipe to read. It reads at once, so who wants to hear of its end listens now.
+// open returns a pipe for reading. Reading begins at once, so the caller must add its listeners
+// at once.
 function open(fd) {
   return new net.Socket({ fd, readable: true, writable: false });
 }
 
-// frames calls take(type, body) for each frame that a pipe brings, and end() at its end.
+// frames calls take(type, body) for each frame of a pipe, and end() at the end of the pipe.
 function frames(pipe, take, end) {
   let chunks = [];
   let size = 0;
@@ -69,7 +70,7 @@ function frames(pipe, take, end) {
     while (size >= need) {
       let all = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
       const length = all.readUInt32LE();
-      if (length === 0 || length > LONGEST) fatal(`a frame of ${length} bytes`);
+      if (length === 0 || length > LONGEST) fatal(`the pool has sent a frame of ${length} bytes`);
       if (size >= 4 + length) {
         take(String.fromCharCode(all[4]), all.subarray(5, 4 + length));
         all = all.subarray(4 + length);
@@ -79,12 +80,12 @@ function frames(pipe, take, end) {
       need = size < 4 ? 4 : 4 + all.readUInt32LE();
     }
   });
-  pipe.on("end", () => (size > 0 ? fatal("the end of a pipe within a frame") : end()));
-  pipe.on("error", () => process.exit(113)); // the pool has gone
+  pipe.on("end", () => (size > 0 ? fatal("a pipe of the pool has ended within a frame") : end()));
+  pipe.on("error", () => process.exit(113)); // the pool has ended
 }
 
 function fatal(what) {
-  console.error(`concert: from the pool came ${what}`);
+  console.error(`concert: ${what}`);
   process.exit(112);
 }
 
@@ -106,18 +107,18 @@ class Main {
     this.report = setup.report === "true";
     this.confine = setup.sandbox !== "-";
     this.threads = Number(setup.threads);
-    this.ended = false; // no frames will come
+    this.ended = false; // whether the pipe of tasks has ended
     this.expected = 0; // the number of the next frame
-    this.waiting = []; // frames that no lane has
-    this.frames = new Map(); // those that have come and not ended, by number
-    this.canceled = new Map(); // calls that have not begun; the reason
-    this.givenBack = new Map(); // of frames that have not come, from which call on
-    // done is what is told of the call that a lane runs.
+    this.waiting = []; // frames that no lane runs yet
+    this.frames = new Map(); // frames that have arrived and not ended, by number
+    this.canceled = new Map(); // the reasons of canceled calls, by frame and call, until the calls end
+    this.givenBack = new Map(); // for frames that have not arrived, the first call that the pool has taken back
+    // done is called with the outcome of the call that a lane runs.
     this.lanes = Array.from({ length: this.threads }, () => ({ thread: null, frame: null, index: 0, done: () => {} }));
   }
 
   async run() {
-    process.on("SIGINT", () => {}); // the pool decides
+    process.on("SIGINT", () => {}); // the pool decides what to do at an interrupt
     this.results.on("error", () => process.exit(113));
     frames(
       open(this.files[2]),
@@ -125,7 +126,7 @@ class Main {
         if (type === "X") this.cancel(body.readUInt32LE(), body.readUInt32LE(4), body[8]);
         if (type === "T") this.takeBack(body.readUInt32LE(), body.readUInt32LE(4));
       },
-      () => process.exit(113), // the pool has gone
+      () => process.exit(113), // the pool has ended
     );
     this.results.write(frame("H", Buffer.from("concert"), idOf(VERSION, 0)));
     if (this.confine) return this.broken(new Error("Node.js does not confine itself"));
@@ -139,7 +140,7 @@ class Main {
     frames(
       open(this.files[0]),
       (type, body) => {
-        if (type !== "C") fatal(`a frame of type ${type}`);
+        if (type !== "C") fatal(`the pool has sent a frame of type ${type} in the pipe of tasks`);
         const f = parse(body);
         if (first) {
           first = false;
@@ -164,7 +165,7 @@ class Main {
     this.results.write(frame("B", describe(e)), () => process.exit(111));
   }
 
-  // initialize runs the initializer on each lane, as they share no variables.
+  // initialize runs the initializer on each lane, because lanes share no variables.
   async initialize(f) {
     for (const lane of this.lanes) {
       const [kind, bytes] = this.argument(f.args[0]);
@@ -174,7 +175,7 @@ class Main {
     this.results.write(frame("Y"));
   }
 
-  // start gives a lane a thread, and settles when that is ready.
+  // start starts the thread of a lane. Its promise settles when the thread is ready.
   start(lane) {
     return new Promise((resolve, reject) => {
       const thread = new Worker(__filename, { workerData: { functions: process.argv[2] } });
@@ -186,19 +187,19 @@ class Main {
         else if (m.progress) this.progress(lane, ...m.progress);
         else lane.done(m);
       });
-      thread.on("error", (e) => (error = e)); // of the module, or one that a function left behind
+      thread.on("error", (e) => (error = e)); // an error of the module, or one that no function has caught
       thread.on("exit", () => {
         error ??= new Error("the function ended its thread");
         if (!ready) return reject(error);
         const done = lane.done;
         lane.done = () => {};
-        this.start(lane).catch((e) => fatal(`calls, and no thread can run them: ${e}`));
+        this.start(lane).catch((e) => fatal(`a thread ended, and a new one did not start: ${e}`));
         done({ failure: describe(error), ran: 0n });
       });
     });
   }
 
-  // ask has a lane run a call.
+  // ask makes a lane run a call. Its promise settles with the outcome.
   ask(lane, call) {
     return new Promise((done) => {
       lane.done = done;
@@ -206,7 +207,8 @@ class Main {
     });
   }
 
-  // next gives frames to lanes that have none, and ends when nothing is left to do.
+  // next gives frames to idle lanes. It ends the process when all frames have ended and no more
+  // frames will arrive.
   next() {
     for (const lane of this.lanes) {
       if (!lane.frame && this.waiting.length > 0) {
@@ -217,7 +219,7 @@ class Main {
     if (this.ended && this.frames.size === 0) this.results.end(() => process.exit(0));
   }
 
-  // calls runs the calls of a lane's frame.
+  // calls runs the calls of the frame of a lane.
   async calls(lane) {
     const f = lane.frame;
     while (f.begun < f.limit) {
@@ -228,11 +230,11 @@ class Main {
       if (this.canceled.has(`${f.seq} ${index}`)) {
         outcome = { failure: describe(new Error("canceled"), this.reasonOf(f.seq, index)), ran: 0n };
       } else {
-        // The pool has to know what runs before it runs.
+        // Started must be in the pipe before the call begins.
         await new Promise((written) => this.results.write(frame("S", id), written));
         const [kind, bytes] = this.argument(f.args[index]);
         const result = this.ask(lane, { name: f.name, kind, bytes, deadline: f.left !== 0n });
-        const reason = this.reasonOf(f.seq, index); // which may have come meanwhile
+        const reason = this.reasonOf(f.seq, index); // a Cancel may have arrived since the check above
         if (reason) lane.thread.postMessage({ cancel: reason });
         outcome = await result;
       }
@@ -256,7 +258,7 @@ class Main {
     const at = Number(b.readBigUInt64LE(2));
     for (let got = 0; got < bytes.length; ) {
       const n = fs.readSync(this.arena, bytes, got, bytes.length - got, at + got);
-      if (n === 0) fatal("an argument where no memory is");
+      if (n === 0) fatal("an argument is outside of the arena");
       got += n;
     }
     return [b[1], bytes];
@@ -268,14 +270,14 @@ class Main {
     }
   }
 
-  // toCome reports whether a frame has not come yet: numbers begin again after 2^32.
+  // toCome reports whether a frame has not arrived yet. Numbers wrap around at 2^32.
   toCome(seq) {
     return (seq - this.expected) >>> 0 < 2 ** 31;
   }
 
   cancel(seq, index, reason) {
     const f = this.frames.get(seq);
-    if (!f && !this.toCome(seq)) return; // it has ended
+    if (!f && !this.toCome(seq)) return; // the frame has ended
     if (f && index < f.begun - 1) return;
     this.canceled.set(`${seq} ${index}`, reason);
     const lane = this.lanes.find((l) => f && l.frame === f && l.index === index);
@@ -286,12 +288,12 @@ class Main {
     const f = this.frames.get(seq);
     if (f) f.limit = index = Math.max(index, f.begun);
     else if (this.toCome(seq)) this.givenBack.set(seq, index);
-    else index = 0xffffffff; // all have begun
+    else index = 0xffffffff; // all calls of the frame have begun
     this.results.write(frame("G", idOf(seq, index)));
   }
 }
 
-// parse returns what a Call says.
+// parse returns the fields of a Call.
 function parse(body) {
   const n = body.readUInt16LE(12);
   const f = { seq: body.readUInt32LE(), left: body.readBigInt64LE(4), name: body.toString("utf8", 14, 14 + n), args: [], begun: 0, limit: 0 };
@@ -304,14 +306,15 @@ function parse(body) {
   return f;
 }
 
-// shortened returns a text that, three times, needs less than the 1 MiB that every pool
-// accepts of an error.
+// shortened shortens a text for an error. An error has three such texts, which together need
+// less than 1 MiB, and every pool accepts an error of 1 MiB.
 function shortened(text) {
   const most = 100_000;
   return text.length <= most ? text : `${text.slice(0, most)} ... (${text.length - most} characters more)`;
 }
 
-// describe returns an error as frames have it. One that knows better has a property wire.
+// describe encodes an error for a frame. If the error has a property wire, it encodes this
+// property instead.
 function describe(e, reason) {
   if (e?.wire) return cbor.encode(e.wire);
   const known = e instanceof Error;

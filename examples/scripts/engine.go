@@ -24,7 +24,7 @@ const (
 )
 
 // engine is one Starlark program with the state that its scripts share. A
-// goroutine that uses it holds the lock.
+// goroutine holds the lock while it uses the engine.
 type engine struct {
 	lock    *gil.Lock
 	globals starlark.StringDict // guarded by lock
@@ -104,14 +104,14 @@ func get(ctx context.Context, url string) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, mostText+1))
 	if err == nil && len(text) > mostText {
-		err = fmt.Errorf("more than %d bytes", mostText)
+		err = fmt.Errorf("the page has more than %d bytes", mostText)
 	}
 	return text, err
 }
 
-// add implements add(words) for the scripts: it adds counts to the counts of
-// all pages. No other script runs in the meantime, because add has no
-// checkpoint.
+// add implements add(words) for the scripts: it adds the counts of a page to
+// the counts of all pages. No other script runs in the meantime, because add
+// has no checkpoint.
 func (e *engine) add(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var words *starlark.Dict
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "words", &words); err != nil {

@@ -1,15 +1,16 @@
-// Scripts runs Starlark, a dialect of Python, in many goroutines at a time that
-// share one dictionary:
+// Scripts runs scripts in Starlark, a dialect of Python, in many goroutines.
+// All scripts count words in one dictionary:
 //
-//	go run ./examples/scripts               the words of 24 pages, from a server of its own
-//	go run ./examples/scripts URL...        of yours
+//	go run ./examples/scripts               counts the words of 24 pages, from its own server
+//	go run ./examples/scripts URL...        counts the words of your pages
 //
-// Starlark's values must not be used by two goroutines at a time. So there is a
-// lock with the rules of Python's: one script computes, while any number waits
-// for pages; and one that computes for long is interrupted for the others every
-// five milliseconds.
+// Two goroutines must not use the values of a Starlark program at the same
+// time. So the scripts hold a lock with the rules of Python's interpreter lock.
+// One script computes, while any number of scripts wait for pages. A script
+// that computes for long hands the lock over every five milliseconds.
 //
-// Exit codes: 0 all pages were counted, 1 some were not, 2 it cannot work.
+// Exit codes: 0 if all pages were counted, 1 if some were not, 2 if the program
+// cannot work.
 package main
 
 import (
@@ -73,7 +74,7 @@ func run(ctx context.Context, urls []string) (code int, err error) {
 		fmt.Printf("%6d  %s\n", w.n, w.text)
 	}
 	s := e.lock.Stats()
-	fmt.Printf("%d pages in %v; the lock changed hands %d times, %d times by force, and was held for %v\n",
+	fmt.Printf("%d pages in %v; the lock was handed over %d times, %d times at a checkpoint, and was held for %v\n",
 		len(urls), took.Round(time.Millisecond), s.Switches, s.Forced, s.Held.Round(time.Millisecond))
 	return code, nil
 }

@@ -13,8 +13,8 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// TestScript_SharedCounter: scripts in many goroutines count every item exactly
-// once.
+// TestScript_SharedCounter: if scripts in many goroutines count words in one
+// dictionary, each word must count exactly once.
 func TestScript_SharedCounter(t *testing.T) {
 	site, stop, err := serve()
 	if err != nil {
@@ -41,8 +41,8 @@ func TestScript_SharedCounter(t *testing.T) {
 	}
 }
 
-// TestScript_EndlessLoop: a script that computes forever does not prevent other
-// scripts from running.
+// TestScript_EndlessLoop: if a script computes forever, other scripts must run,
+// and a cancellation must end the script.
 func TestScript_EndlessLoop(t *testing.T) {
 	e, err := newEngine()
 	if err != nil {

@@ -1,8 +1,8 @@
 // Squares is the program of the README with one line changed: it runs on the
 // workers of a cluster.
 //
-//	go run ./examples/squares -cluster tls://one.example:4222 -key box.key -work     on the others
-//	go run ./examples/squares -cluster tls://one.example:4222 -key ann.key           here
+//	go run ./examples/squares -cluster tls://one.example:4222 -key box.key -work     on the other machines
+//	go run ./examples/squares -cluster tls://one.example:4222 -key ann.key           on this machine
 package main
 
 import (
@@ -19,13 +19,13 @@ import (
 	"concert/goroutines"
 )
 
-// A function that leaves the process has a name.
+// A function that runs in other processes needs a name.
 var square = concert.Register("squares.square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 
 func main() {
 	url := flag.String("cluster", "nats://127.0.0.1:4222", "URL of the servers")
-	key := flag.String("key", "", "file with the key for them")
-	work := flag.Bool("work", false, "be a worker")
+	key := flag.String("key", "", "key file for these servers")
+	work := flag.Bool("work", false, "run as a worker")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

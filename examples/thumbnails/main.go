@@ -1,18 +1,19 @@
 // Thumbnails makes small copies of images, in as many processes as there are
 // processors:
 //
-//	go run ./examples/thumbnails                       of photographs that it makes itself
-//	go run ./examples/thumbnails -into small *.jpg     of yours
+//	go run ./examples/thumbnails                       of images that it creates itself
+//	go run ./examples/thumbnails -into small *.jpg     of your images
 //
-// or on other machines, where the second of these runs:
+// or by the workers of a cluster, which run the second of these commands:
 //
 //	go run ./examples/thumbnails -cluster tls://one.example:4222 -key ann.key *.jpg
 //	go run ./examples/thumbnails -cluster tls://one.example:4222 -key box.key -work
 //
-// Images travel to the workers, and thumbnails back, so only this program
-// touches files. An image that cannot be read costs its own thumbnail; so would
-// one that crashes the decoder, or takes it a minute. What failed is named, and
-// the exit code is 1 then.
+// The program sends the images to the workers, and receives the thumbnails. So
+// only the program reads and writes files. If an image cannot be read, crashes
+// the decoder, or takes it a minute, only the thumbnail of this image is
+// missing. Then the program prints the name of the image and the reason, and
+// the exit code is 1.
 package main
 
 import (
@@ -40,7 +41,7 @@ import (
 	"concert/processes"
 )
 
-// job is the argument of a task, and made is its result. They are sent to other
+// job is the argument of a task, and made is the result. Both are sent to other
 // processes, so their fields are exported.
 type job struct {
 	Photo      []byte
@@ -58,12 +59,12 @@ var thumbnail = concert.Register("thumbnails.thumbnail", makeThumbnail)
 
 func main() {
 	processes.Main() // does not return in a worker process
-	into := flag.String("into", "", "directory for the thumbnails; made if there is none (default: a temporary one)")
+	into := flag.String("into", "", "directory for the thumbnails; created if it does not exist (default: a temporary one)")
 	size := flag.Int("size", 160, "longer side of a thumbnail, in pixels")
 	workers := flag.Int("workers", 0, "processes (default: one for each processor)")
 	servers := flag.String("cluster", "", "URL of the servers of a cluster, to use its workers")
-	key := flag.String("key", "", "file with the key for them")
-	work := flag.Bool("work", false, "be a worker of the cluster")
+	key := flag.String("key", "", "key file for the servers")
+	work := flag.Bool("work", false, "run as a worker of the cluster")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -98,7 +99,8 @@ func executor(ctx context.Context, workers int, servers string, access cluster.A
 	return cluster.Dial(ctx, servers, &cluster.Options{Access: access})
 }
 
-// run returns how many images failed.
+// run makes the thumbnails of images, and saves them in the directory into. It
+// returns how many images failed.
 func run(ctx context.Context, ex concert.Executor, into string, size int, paths []string) (failed int, err error) {
 	if len(paths) == 0 {
 		dir, err := os.MkdirTemp("", "photographs-")
@@ -121,7 +123,7 @@ func run(ctx context.Context, ex concert.Executor, into string, size int, paths 
 
 	start := time.Now()
 	jobs := func(yield func(job) bool) {
-		for _, path := range paths { // the Map takes the next path only when it has room for it
+		for _, path := range paths { // the Map takes the next job only when it has room for it
 			j := job{Size: size}
 			var err error
 			if j.Photo, err = os.ReadFile(path); err != nil {
@@ -193,7 +195,7 @@ func encode(img image.Image) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// save writes an image to a file. If it fails, there is no incomplete file.
+// save writes an image to a file. If writing fails, no incomplete file is left.
 func save(path string, img []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".thumbnail-")
 	if err != nil {

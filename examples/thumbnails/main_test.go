@@ -36,7 +36,7 @@ func TestRun_AllExecutors(t *testing.T) {
 	paths = append(paths, text, filepath.Join(photographs, "missing.png"))
 	check(t, ex, into, paths)
 
-	// The same with a cluster whose worker has these processes.
+	// The same with a cluster whose worker runs tasks in the same pool.
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,8 @@ func TestRun_AllExecutors(t *testing.T) {
 	}
 }
 
-// check makes thumbnails of five images, of which three are broken.
+// check makes thumbnails of five images, of which three are broken. run must
+// report three failures, and create two thumbnails of the right size.
 func check(t *testing.T, ex concert.Executor, into string, paths []string) {
 	t.Helper()
 	failed, err := run(t.Context(), ex, into, 100, paths)

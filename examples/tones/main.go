@@ -1,14 +1,16 @@
-// Tones hears which notes recordings are, with numpy, in as many Python
+// Tones finds the musical note of each recording, with numpy, in as many Python
 // interpreters as there are processors:
 //
-//	go run ./examples/tones                 300 recordings that it makes itself
-//	go run ./examples/tones *.wav           yours
+//	go run ./examples/tones                 300 recordings that it creates itself
+//	go run ./examples/tones *.wav           your recordings
 //	go run ./examples/tones -python ./venv  with the interpreter of a virtual environment
 //
-// It needs Python with numpy (Debian: apt install python3-numpy). A recording
-// that cannot be read costs its own note, and is named with Python's reason.
+// It needs Python with numpy (Debian: apt install python3-numpy). For a
+// recording that cannot be read, it prints the name and Python's error instead
+// of a note.
 //
-// Exit codes: 0 all were heard, 1 some were not, 2 it cannot work.
+// Exit codes: 0 if all notes were found, 1 if some were not, 2 if the program
+// cannot work.
 package main
 
 import (
@@ -69,12 +71,12 @@ func run(ctx context.Context, interpreter string, recordings []string) (code int
 		Import:      []string{"numpy"},
 	})
 	if errors.Is(err, python.Type("ModuleNotFoundError")) {
-		return 2, fmt.Errorf("%w\ninstall it (Debian: apt install python3-numpy), or say which Python has it with -python", err)
+		return 2, fmt.Errorf("%w\ninstall it (Debian: apt install python3-numpy), or use -python to name an interpreter that has it", err)
 	}
 	if err != nil {
 		return 2, err
 	}
-	defer display.Close() // closed after the Map, because Close prints the totals
+	defer display.Close() // Close prints the totals, so it runs after the Map
 	defer ex.Close()
 
 	heard := map[string]int{}

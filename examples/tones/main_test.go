@@ -13,8 +13,8 @@ import (
 	"concert/python"
 )
 
-// interpreter returns an interpreter that has NumPy. Without one, the test is
-// skipped.
+// interpreter returns a Python interpreter that has NumPy. It skips the test if
+// there is none.
 func interpreter(t *testing.T) string {
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
 		if exec.Command(name, "-c", "import numpy").Run() == nil {
@@ -70,7 +70,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("run() without an interpreter = %d, %v", code, err)
 	}
 	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
-		t.Errorf("it left %v", left)
+		t.Errorf("run() left the files %v", left)
 	}
 }
 

@@ -23,8 +23,8 @@ func scale() (names []string) {
 // pitch returns the frequency of a key. Keys are numbered from C4 up.
 func pitch(key int) float64 { return 440 * math.Pow(2, float64(key-9)/12) }
 
-// record writes n files with recordings of notes, with overtones and noise, and
-// two files that are not recordings.
+// record writes n files with recordings of notes, with overtones and noise. It
+// also writes two files without a note: silence, and a text.
 func record(dir string, n int) (paths []string, err error) {
 	random := rand.New(rand.NewPCG(1, 2))
 	write := func(name string, data []byte) {

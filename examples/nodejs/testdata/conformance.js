@@ -5,7 +5,7 @@ const fs = require("node:fs");
 const { setTimeout: sleep } = require("node:timers/promises");
 const cbor = require("../cbor.js");
 
-// An error as the wire has it.
+// failure returns an error with the fields of the protocol; see "Errors" in docs/wire.md.
 function failure(text, { type, names, types, panicked, stack } = {}) {
   const wire = new Map([[2, text]]);
   if (type) wire.set(1, type);
@@ -64,7 +64,7 @@ function blob(size) {
   return b;
 }
 
-// misbehave fails as the methods of a value would in a worker that is a program of Go.
+// misbehave fails in the same way as the methods of a value in a Go worker.
 function misbehave(rogue) {
   const [at, how] = cbor.decode(rogue.bytes).toString().split("|");
   if (at !== "decoding the argument" && at !== "encoding the result") return rogue;
@@ -82,7 +82,7 @@ function misbehave(rogue) {
 
 misbehave.raw = true;
 
-// echo returns values that JavaScript cannot read as they came.
+// echo returns the bytes of its argument, because JavaScript cannot decode all values.
 const echo = (v) => v;
 echo.raw = true;
 
@@ -101,7 +101,7 @@ const functions = {
   "executortest.misbehave": misbehave,
   "executortest.failOddly": failOddly,
   "executortest.scribble": (numbers) => {
-    numbers[0][0] = 42; // a pointer to a slice is an array of one
+    numbers[0][0] = 42; // a pointer to a slice arrives as an array with one item
     return numbers;
   },
   "executortest.deadline": (_, { deadline }) => deadline,
@@ -112,7 +112,7 @@ const functions = {
   "executortest.sizeOf": (b) => b.length,
 };
 
-// The suite has an echo for each type.
+// The suite has an echo function for each type, and echo implements all of them.
 const one = (target, name) => (String(name).startsWith("executortest.echo") ? echo : target[name]);
 module.exports = new Proxy(functions, {
   get: one,

@@ -1,4 +1,4 @@
-// Functions for the tests.
+// The functions of main_test.go.
 "use strict";
 
 for (const type of ["<nil>", "int", "uint64", "float64", "bool", "string", "[]uint8", "[]float64", "[]int64", "[]int32", "main.price"]) {
