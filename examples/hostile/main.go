@@ -1,7 +1,7 @@
 // Hostile unpacks zip archives from untrusted sources, with code that trusts
 // all their contents:
 //
-//	go run ./examples/hostile              archives that it creates itself, most of them with an attack
+//	go run ./examples/hostile              archives that it creates, most of them with an attack
 //	go run ./examples/hostile *.zip        your archives
 //
 // The code runs in workers that are confined: they can write to one directory,

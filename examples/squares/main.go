@@ -1,8 +1,8 @@
 // Squares is the program of the README with one line changed: it runs on the
 // workers of a cluster.
 //
-//	go run ./examples/squares -cluster tls://one.example:4222 -key box.key -work     on the other machines
-//	go run ./examples/squares -cluster tls://one.example:4222 -key ann.key           on this machine
+//	go run ./examples/squares -cluster tls://one.example:4222 -key box.key -work     the workers
+//	go run ./examples/squares -cluster tls://one.example:4222 -key ann.key           the client
 package main
 
 import (
