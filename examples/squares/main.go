@@ -1,5 +1,6 @@
-// Squares is the program of the README with one line changed: it runs on the
-// workers of a cluster.
+// Squares is the program of the README for a cluster. There are two changes:
+// another line makes the executor, and the function is registered, so that the
+// workers find it.
 //
 //	go run ./examples/squares -cluster tls://one.example:4222 -key box.key -work     the workers
 //	go run ./examples/squares -cluster tls://one.example:4222 -key ann.key           the client
@@ -37,7 +38,7 @@ func main() {
 		return
 	}
 
-	ex, err := cluster.Dial(ctx, *url, &cluster.Options{Access: access}) // the only line that differs for a cluster
+	ex, err := cluster.Dial(ctx, *url, &cluster.Options{Access: access}) // on goroutines, only this line would differ
 	if err != nil {
 		log.Fatal(err)
 	}
