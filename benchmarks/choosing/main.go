@@ -39,7 +39,7 @@ func main() {
 	only := flag.String("only", "", "names of workloads, separated by commas")
 	highest := flag.Int("max", 64, "highest concurrency")
 	neighbor := flag.Bool("neighbor", false, "run a program that computes half of the time next to choose")
-	length := flag.Duration("length", 600*time.Millisecond, "length of a measurement of a point")
+	length := flag.Duration("length", 600*time.Millisecond, "how long to measure a point")
 	compute := flag.Bool("compute", false, "run as the program that -neighbor starts")
 	flag.Parse()
 	if *compute {

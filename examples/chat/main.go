@@ -119,7 +119,7 @@ func (r *room) enter(line string) (name string, mine *loop.Queue[string], err er
 	name = strings.TrimSpace(line)
 	switch {
 	case name == "" || len(name) > shortName:
-		return "", nil, fmt.Errorf("a name has up to %d letters", shortName)
+		return "", nil, fmt.Errorf("a name has 1 to %d bytes", shortName)
 	case r.members[name] != nil:
 		return "", nil, fmt.Errorf("there is a %s already", name)
 	}

@@ -81,8 +81,8 @@ func TestChat_Conversation(t *testing.T) {
 
 	for name, answer := range map[string]string{
 		"Ann":                   "there is a Ann already",
-		"":                      "a name has up to 20 letters",
-		strings.Repeat("x", 21): "a name has up to 20 letters",
+		"":                      "a name has 1 to 20 bytes",
+		strings.Repeat("x", 21): "a name has 1 to 20 bytes",
 	} {
 		other := dial(t, address)
 		other.hear("your name?")
