@@ -1,53 +1,58 @@
-// Package adaptive has a concurrency limit that tunes itself: it measures the
-// throughput of a pool, and moves to the lowest limit with the highest
-// throughput.
+// Package adaptive has a concurrency limit that adjusts itself. A [Limit]
+// measures the throughput of its pool at different limits, and settles at the
+// lowest limit with the highest throughput.
 //
 //	ex := goroutines.New(0, &goroutines.Options{Limit: adaptive.New(nil)})
 //
-// It is for a pool that runs for long, on work whose best concurrency is
-// unknown or changes, such as requests to a server. For a batch of the same
-// work, package concert/choose measures once and recommends a fixed number.
+// Use a Limit for a pool that runs for long, and whose best concurrency is
+// unknown or changes. An example is a pool that sends requests to a server. For
+// a batch of the same work, package concert/choose measures once and recommends
+// a fixed number.
 //
 // # How the limit is found
 //
-// The limit counts the tasks that succeed during a window of time. Then it
-// tries another limit for a window, and keeps the one with the higher
-// throughput. It is always in one of three phases:
+// A Limit measures throughput: it counts the tasks that succeed during a window
+// of time. Then it changes the number of tasks that may run, and measures the
+// throughput of the next window. A Limit is always in one of three phases:
 //
-//	climbing   doubles the limit while that increases throughput by 6% or more;
-//	           then it holds
-//	holding    waits for some windows, and then tries 50% more or 25% fewer, in turn
+//	climbing   doubles the limit while doubling increases throughput by at least
+//	           6%; then it begins to hold
+//	holding    keeps the limit for some windows, and then tries 50% more or 25%
+//	           fewer; after a failed try, the next try is in the other direction
 //	trying     keeps a higher limit if throughput increases by at least 6% of the
 //	           increase of the limit (3% for 50% more);
 //	           keeps a lower limit if throughput decreases by at most 6% of the
 //	           decrease of the limit; otherwise it returns to the old limit
 //
-// After a success it tries the same direction again with the next window. After
-// a failure it holds for twice as many windows as before, at most 8. After
-// failures in both directions the steps are half as large, at least 12.5% up
-// and 6.25% down. So it settles at the lowest limit that does as much as a
-// higher one.
+// After a successful try, a Limit holds for one window, and then tries the same
+// direction again. After a failed try it holds for twice as many windows as
+// after the previous failure, at most 8. After failures in both directions, the
+// steps become half as large, but at least 12.5% up and 6.25% down. So a Limit
+// settles at the lowest limit whose throughput no higher limit clearly exceeds.
 //
-// If throughput changes by a quarter at the same limit, the conditions have
-// changed. Then it tries again at once: a lower limit if throughput has
-// decreased, and a higher one if it has increased.
+// If the throughput at the same limit changes by a factor of 1.25, the
+// conditions have changed. Then the Limit tries again without a pause: a lower
+// limit if throughput has decreased, and a higher limit if throughput has
+// increased.
 //
 // # Windows
 //
-// A window consists of batches of results. A batch has one result for each
-// worker. The window begins after the results of the tasks that
-// started under the old limit. It ends when the variation of the batches shows
-// on which side of a bound the throughput is, and after 600 results in any
-// case. So a large difference is detected soon, and a small one takes longer.
+// A window consists of batches of results. A batch has as many results as the
+// limit. A window begins after the results of the tasks that started under the
+// previous limit. The window ends when its batches show with enough certainty
+// whether the throughput is better. It has at most 600 results, or ten for each
+// worker if that is more. So a Limit detects a large difference soon, and a
+// small difference later.
 //
-// A limit is not raised while all processors are busy, or while clearly fewer
-// tasks run than the limit allows: then something else restricts throughput.
-// In this case it tries limits just below the number of running tasks. Pauses,
-// in which no task runs, do not count.
+// The limit does not rise while all processors are busy, or while clearly fewer
+// tasks run than the limit allows. Then something else restricts throughput.
+// While few tasks run, a Limit tries limits just below the number of running
+// tasks. Times in which no task runs do not count.
 //
-// Failed tasks do not count, so the limit does not rise if a server refuses
-// requests. The limit considers throughput and not latency. If two limits have
-// the same throughput, it takes the lower one, whose tasks wait less.
+// Failed tasks do not count as throughput, so the limit does not rise if a
+// server refuses requests. The limit considers throughput and not latency. If
+// two limits have the same throughput, it takes the lower one, whose tasks wait
+// less.
 package adaptive
 
 import (
@@ -71,15 +76,15 @@ type Limit struct {
 	limit     int // the current limit; differs from best while another limit is tried
 	best      int // the best limit that was measured so far
 	phase     phase
-	bestRate  throughput // the throughput at best; its rate is 0 if it is unknown
+	bestRate  throughput // the throughput at best; its rate is 0 if the throughput is unknown
 	pause     int        // the number of windows to wait before another limit is tried
-	nextPause int        // the value of pause after the next limit that is not better
+	nextPause int        // the value that pause gets if the next limit that is tried is not better
 	up        bool       // whether the next limit to try is higher than best
-	step      float64    // the difference of the next higher limit to best, as a share of best; half of it for a lower limit
-	refused   bool       // whether the limit that was tried last, in the other direction, was not better
-	measured  bool       // whether bestRate is known, so that a climb can compare with it
+	step      float64    // a higher limit is tried at best*(1+step), and a lower limit at best*(1-step/2)
+	refused   bool       // whether the last try, in the other direction, found no better limit
+	measured  bool       // whether climbing has measured bestRate, so that the next limit can be compared with it
 	running   int        // the number of running tasks
-	skip      int        // the number of results to ignore, because their tasks started under the old limit
+	skip      int        // the number of results to ignore, because their tasks started under the previous limit
 	window    window
 	decisions []Decision // the last decisions, oldest first
 }
@@ -114,9 +119,9 @@ type Options struct {
 	// on Windows, the processors never count as busy.
 	CPU func() time.Duration
 
-	// OnDecision, if set, is called with each decision. It is called on the
-	// goroutine of a task, with a lock held. So it must return soon, and must
-	// not call methods of the Limit.
+	// OnDecision, if set, is called with each decision. The call is on the
+	// goroutine of a task, and the Limit holds its lock during the call. So
+	// OnDecision must return soon, and must not call methods of the Limit.
 	OnDecision func(Decision)
 }
 
@@ -139,13 +144,15 @@ const (
 	defaultMax = 256
 	highestMax = 1 << 24
 
-	// The limits of Limit.step. If they are equal, TestLimit fails.
+	// The bounds of Limit.step. If the two are equal, TestLimit fails.
 	largestStep  = 0.5
 	smallestStep = 0.125
 
-	// worthShare is the change of throughput that a new limit needs, as a share
-	// of the relative change of the limit. It sets how much throughput is worth
-	// one more task.
+	// worthShare says when a change of the limit is worth it. A higher limit is
+	// kept if the relative increase of throughput is at least this share of the
+	// relative increase of the limit. A lower limit is kept if the relative
+	// decrease of throughput is at most this share of the relative decrease of
+	// the limit.
 	worthShare = 0.06
 
 	// If the throughput at one limit changes by this factor, the conditions
@@ -157,13 +164,14 @@ const (
 	// busy. Without it, TestLimit_Bounds fails.
 	busyProcessors = 0.9
 
-	// busyWorkers is the share of the limit below which few tasks run. Without
-	// it, TestLimit_OneTaskAtATime, TestLimit_FewTasks and TestLimit_Lull fail.
+	// busyWorkers is a share of the limit. If fewer tasks run, something other
+	// than the limit restricts the number of running tasks. Without it,
+	// TestLimit_OneTaskAtATime, TestLimit_FewTasks and TestLimit_Lull fail.
 	busyWorkers = 0.75
 
 	// The numbers of windows for which the best limit is held, at first and at
-	// most. Without a pause, TestLimit and TestLimit_Overload fail. With
-	// minPause only, throughput in TestLimit is 0.5% lower.
+	// most. Without a pause, TestLimit and TestLimit_Overload fail. If
+	// maxPause is equal to minPause, throughput in TestLimit is 0.5% lower.
 	minPause = 2
 	maxPause = 8
 
@@ -204,7 +212,7 @@ func New(opts *Options) *Limit {
 }
 
 // Limit implements goroutines.Limit: it records the event, and returns the
-// limit from now on.
+// limit that applies after the event.
 func (l *Limit) Limit(e concert.Event) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

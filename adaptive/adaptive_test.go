@@ -17,9 +17,9 @@ import (
 	"concert/internal/race"
 )
 
-// throughputOf runs tasks on a server, and returns how many succeeded per
-// second after the first ones. If after is not nil, it is called with the
-// number of results so far after each result.
+// throughputOf runs tasks on a server. It returns how many tasks succeeded per
+// second, without the given number of first tasks. If after is not nil,
+// throughputOf calls it after each result, with the number of results so far.
 func throughputOf(t *testing.T, s *server, tasks, first int, ex concert.Executor, after func(n int)) float64 {
 	var begin time.Time
 	good, n := 0, 0
@@ -38,10 +38,11 @@ func throughputOf(t *testing.T, s *server, tasks, first int, ex concert.Executor
 
 const highestLimit = 128
 
-// TestLimit compares the throughput of an adaptive limit to that of the best
-// fixed limit. The first tasks, with which it finds its limit, do not count;
-// all later tries do. The durations of tasks are exact, vary by half, or are
-// exponential, which is the worst case in practice.
+// TestLimit: with an adaptive limit, throughput must be at least 90% of the
+// throughput with the best fixed limit, or 80% if the durations of tasks are
+// exponential. The first 4,000 tasks, during which the Limit searches, do not
+// count. Later tries of other limits count. The durations of tasks are exact,
+// vary by half, or are exponential, which is the worst case in practice.
 func TestLimit(t *testing.T) {
 	for _, times := range []struct {
 		name  string
@@ -86,8 +87,8 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestLimit_CapacityChanges changes the capacity of a server, and checks that
-// the limit is right again after 3,000 tasks.
+// TestLimit_CapacityChanges: 3,000 tasks after the capacity of a server has
+// changed, throughput must again be at least 90% of the best.
 func TestLimit_CapacityChanges(t *testing.T) {
 	const within = 3000 // tasks
 	for _, kind := range []string{"slots", "thrashes"} {
@@ -116,9 +117,9 @@ func TestLimit_CapacityChanges(t *testing.T) {
 	}
 }
 
-// TestLimit_Bounds runs tasks with random durations and errors in bursts of
-// random lengths. The limit must stay within its bounds, and must not rise
-// while the processors are busy.
+// TestLimit_Bounds: tasks with random durations and errors run in bursts of
+// random lengths. The limit must stay from Options.Min to Options.Max, and must
+// not rise while all processors are busy.
 func TestLimit_Bounds(t *testing.T) {
 	for seed := range uint64(30) {
 		synctest.Test(t, func(t *testing.T) {
@@ -181,8 +182,8 @@ func TestLimit_Bounds(t *testing.T) {
 	}
 }
 
-// TestLimit_OneTaskAtATime: a limit stays at its start if tasks come one by
-// one.
+// TestLimit_OneTaskAtATime: if each task is submitted after the result of the
+// previous task, the limit must stay at Options.Start.
 func TestLimit_OneTaskAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := adaptive.New(&adaptive.Options{Start: 4, CPU: idle})
@@ -200,8 +201,9 @@ func TestLimit_OneTaskAtATime(t *testing.T) {
 	})
 }
 
-// TestLimit_Overload: a server fails all tasks while there are too many of
-// them, and its capacity decreases.
+// TestLimit_Overload: a server fails a task if more tasks run than its
+// capacity. After the capacity has fallen to 4, at least 80% of the last 10,000
+// tasks must succeed.
 func TestLimit_Overload(t *testing.T) {
 	for _, start := range []int{2, 64} {
 		t.Run(fmt.Sprint("start ", start), func(t *testing.T) {
@@ -237,7 +239,8 @@ func TestLimit_Overload(t *testing.T) {
 	}
 }
 
-// TestLimit_AllTasksFail: the limit does not climb while all tasks fail.
+// TestLimit_AllTasksFail: while all tasks fail, the limit must not rise. It may
+// only try one more task than Options.Start.
 func TestLimit_AllTasksFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := adaptive.New(&adaptive.Options{Start: 2, CPU: idle, OnDecision: func(d adaptive.Decision) {
@@ -255,8 +258,10 @@ func TestLimit_AllTasksFail(t *testing.T) {
 	})
 }
 
-// TestLimit_FewTasks: clearly fewer tasks run than the limit, or the pool,
-// allows, and a limit below their number would be better.
+// TestLimit_FewTasks: few workers or few clients bound the number of running
+// tasks. After the capacity of the server has fallen to 3, throughput must be
+// at least 80% of the best, even if the limit was far above the number of
+// running tasks.
 func TestLimit_FewTasks(t *testing.T) {
 	for _, c := range []struct{ start, workers, clients int }{{2, 8, 0}, {2, 0, 5}, {2, 0, 20}, {128, 0, 5}, {128, 0, 20}} {
 		t.Run(fmt.Sprintf("start %d, %d workers, %d clients", c.start, c.workers, c.clients), func(t *testing.T) {
@@ -270,8 +275,8 @@ func TestLimit_FewTasks(t *testing.T) {
 				if clients == 0 {
 					clients = 1000
 				}
-				// Each client sends its next task after the result of the last
-				// one.
+				// Each client submits its next task after the result of its
+				// previous task.
 				free := make(chan struct{}, clients)
 				var begin time.Time
 				n := 0
@@ -303,7 +308,8 @@ func TestLimit_FewTasks(t *testing.T) {
 	}
 }
 
-// TestLimit_Bursts: pauses between bursts of tasks do not lower the limit.
+// TestLimit_Bursts: if there are pauses between bursts of tasks, the pauses
+// must not lower the limit.
 func TestLimit_Bursts(t *testing.T) {
 	for _, pause := range []time.Duration{50 * time.Millisecond, 5 * time.Second} {
 		t.Run(pause.String(), func(t *testing.T) {
@@ -352,8 +358,8 @@ func TestNew_LargeNumbers(t *testing.T) {
 	})
 }
 
-// TestLimit_Lull: while few tasks run, the limit does not sink to their number,
-// because there may be more tasks soon.
+// TestLimit_Lull: while only few tasks run, the limit must stay above half of
+// its earlier value, because there may be more tasks soon.
 func TestLimit_Lull(t *testing.T) {
 	for _, clients := range []int{3, 10} {
 		t.Run(fmt.Sprint(clients, " clients"), func(t *testing.T) {

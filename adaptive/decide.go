@@ -87,9 +87,9 @@ func (l *Limit) holdLocked(s sample) bool {
 }
 
 // updateBestRateLocked combines bestRate with the throughput of a new window at
-// the same limit. If the two differ too much, the conditions have changed. Then
-// another limit is tried after this window: a higher one if the throughput has
-// increased, or else a lower one.
+// the same limit. If the two throughputs differ too much, the conditions have
+// changed. Then another limit is tried after this window: a higher limit if the
+// throughput has increased, and a lower limit otherwise.
 func (l *Limit) updateBestRateLocked(s sample) {
 	if l.bestRate.rate == 0 { // this is the first window at this limit
 		l.bestRate = s.throughput
@@ -122,8 +122,9 @@ func (l *Limit) judgeLocked(s sample) bool {
 		l.moveLocked(s, l.best, why)
 		return true
 	}
-	// Measure the new limit again before the next try in this direction. This
-	// window was accepted because it was good, so its throughput is biased.
+	// Measure the new limit again before the next try in this direction. The
+	// limit is kept because the throughput of this window was good. So this
+	// throughput is probably higher than the average at this limit.
 	l.best, l.pause, l.nextPause, l.bestRate, l.refused = l.limit, 0, minPause, throughput{}, false
 	l.recordLocked(Decision{s.now, l.limit, l.limit, s.rate, why})
 	return true
@@ -148,8 +149,9 @@ func (l *Limit) recordLocked(d Decision) {
 	}
 }
 
-// worthLocked returns the throughput, as a multiple of that with the best
-// limit, from which on the current limit is better.
+// worthLocked returns the minimum throughput at which the current limit is
+// better than the best limit, as a multiple of the throughput at the best
+// limit.
 func (l *Limit) worthLocked() float64 {
 	return 1 + worthShare*(float64(l.limit)/float64(l.best)-1)
 }

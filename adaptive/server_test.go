@@ -14,7 +14,7 @@ import (
 type server struct {
 	mu       sync.Mutex
 	random   func() float64 // guarded by mu: a factor for the duration of a task, 1 on average
-	in       int            // guarded by mu: tasks
+	in       int            // guarded by mu: the number of tasks that use the server
 	capacity int            // guarded by mu
 	queue    slots          // guarded by mu: for kind "slots"; replaced when capacity changes
 	kind     string
@@ -30,8 +30,8 @@ func newServer(kind string, capacity int, random func() float64) *server {
 	return s
 }
 
-// resize changes the capacity. Tasks that wait for a slot get one of the old
-// ones.
+// resize changes the capacity. Tasks that already wait for a slot get a slot of
+// the old capacity.
 func (s *server) resize(capacity int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +99,8 @@ func (s *server) bestRate(highest int) (best float64) {
 	return best
 }
 
-// slots is something that as many tasks as its capacity can use concurrently.
+// slots is a semaphore: at most as many tasks as its capacity use it
+// concurrently.
 type slots chan struct{}
 
 func (s slots) use(d time.Duration) {
@@ -119,5 +120,5 @@ func numbers(n int) iter.Seq[int] {
 // exactly is the factor of a server whose tasks all take the same time.
 func exactly() float64 { return 1 }
 
-// idle is an Options.CPU of tasks that use no CPU time.
+// idle is an Options.CPU for tasks that use no CPU time.
 func idle() time.Duration { return 0 }

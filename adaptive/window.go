@@ -9,27 +9,30 @@ import (
 )
 
 const (
-	// minBatches is the number of complete batches from which a window has a
-	// throughput. With 2, TestLimit fails.
+	// minBatches is the minimum number of complete batches from which the
+	// throughput of a window is computed. With 2, TestLimit fails.
 	minBatches = 4
 
-	// maxResults is the maximum number of results in a window; with more
-	// workers, it is ten for each. With the latter only, TestLimit fails.
+	// maxResults is the maximum number of results in a window. If ten results
+	// for each worker are more, they are the maximum. If they are always the
+	// maximum, TestLimit fails.
 	maxResults = 600
 
 	// rough is the maximum relative error of the throughput at which a climb
 	// may begin. Without it, TestLimit fails.
 	rough = 0.3
 
-	// A window with the best limit so far ends early at this relative error of
-	// its throughput, and in any case after this number of results. If each
-	// such window ends early, or none does, TestLimit fails.
+	// In the phase holding, a window ends when the relative error of its
+	// throughput is at most fair, or when it has fairResults results (two for
+	// each worker if that is more). If such windows end without regard to the
+	// error, or only at the number of results, TestLimit fails.
 	fair        = 0.06
 	fairResults = 400
 
-	// repeated corrects an interval for repeated looks: the throughput is
-	// compared after each batch, and the first clear comparison counts. Without
-	// it, TestLimit fails.
+	// repeated makes the intervals of throughput wider. The throughput is
+	// compared after each batch, and the first clear comparison counts.
+	// Repeated comparisons are wrong more often than a single one. Without this
+	// factor, TestLimit fails.
 	repeated = 1.4
 )
 
