@@ -52,8 +52,8 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 	if e := 2 * t.spread / math.Sqrt(float64(t.base.tasks)); e > maxRateError {
 		all = append(all, fewTasks(t.base, t.base.tasks))
 	}
-	// A point that was not in the rounds may be better than the chosen one: its
-	// only measurement had few tasks.
+	// A point that was in no round may be better than the chosen point, because
+	// the only measurement of that point had few tasks.
 	for _, p := range t.points {
 		if e := t.rateError(p); e > maxRateError/2 && t.report.Rounds > 0 && p.rounds() == 0 && t.gain(p).Median*(1+e) > guessRivalGain*gain.Median {
 			all = append(all, fewTasks(p, p.lastTasks))
@@ -69,7 +69,7 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 	for _, p := range final {
 		r := intervalOf(t.ratios(p, chosen))
 		if p != chosen && r.Confidence > 0 && r.High > guessRivalGain && r.High > maxIntervalRatio*r.Low {
-			all = append(all, fmt.Sprintf("%s reached from %s to %s of this throughput", t.name(p), units.Times(r.Low), units.Times(r.High)))
+			all = append(all, fmt.Sprintf("%s reached from %s to %s of the throughput of the best guess", t.name(p), units.Times(r.Low), units.Times(r.High)))
 			break
 		}
 	}
@@ -85,10 +85,10 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 	if gain := t.gain(chosen); gain.Confidence == 0 {
 		all = append(all, capitalize(t.measuredOnce(chosen))+", so there is no interval.")
 	} else if gain.Confidence < fullConfidence {
-		all = append(all, fmt.Sprintf("With %s, the confidence of the intervals is %s; a larger budget raises it to 95%%.", count(chosen.rounds(), "round"), percent(gain.Confidence)))
+		all = append(all, fmt.Sprintf("With %s, the confidence of the intervals is %s; a larger budget raises the confidence to 95%%.", count(chosen.rounds(), "round"), percent(gain.Confidence)))
 	}
 	if once := t.notInRounds(); len(once) > 0 {
-		all = append(all, fmt.Sprintf("Measured once, in no round: %s.", joinAnd(once)))
+		all = append(all, fmt.Sprintf("Measured only once, before the rounds: %s.", joinAnd(once)))
 	}
 	if t.inputs < t.totalInputs {
 		all = append(all, fmt.Sprintf("%d of %d inputs were used.", t.inputs, t.totalInputs))
@@ -101,7 +101,7 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 	}
 	for _, p := range t.points {
 		if t.failsMore(p) {
-			all = append(all, fmt.Sprintf("%s: %d of %d tasks failed, so this was left out. The first error: %s", capitalize(t.name(p)), p.failed, p.tasks, errorLine(p.err)))
+			all = append(all, fmt.Sprintf("%s was left out, because %d of %d tasks failed. The first error: %s", capitalize(t.name(p)), p.failed, p.tasks, errorLine(p.err)))
 			break
 		}
 	}
@@ -120,7 +120,7 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 		if r.Drift < 0 {
 			what = "lower"
 		}
-		all = append(all, fmt.Sprintf("At the end, the throughput of %s was %s %s than at the beginning. This does not matter, because comparisons are within rounds.", t.name(t.base), percent(math.Abs(r.Drift)), what))
+		all = append(all, fmt.Sprintf("At the end, the throughput of %s was %s %s than at the beginning. The gains are still right, because each round compares the points with each other.", t.name(t.base), percent(math.Abs(r.Drift)), what))
 	}
 	for _, s := range r.Profile.Sources {
 		if s.From == "" {
@@ -128,7 +128,7 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 		}
 	}
 	if r.Profile.Failed > 0 {
-		all = append(all, fmt.Sprintf("%d of %d runs alone failed. The first error: %s", r.Profile.Failed, r.Profile.Runs, r.Profile.FirstErr))
+		all = append(all, fmt.Sprintf("In the profile, %d of %d runs failed. The first error: %s", r.Profile.Failed, r.Profile.Runs, r.Profile.FirstErr))
 	}
 	return all
 }
@@ -147,8 +147,8 @@ func (t *trial) measuredOnce(p *point) string {
 }
 
 // notInRounds returns the names of the points that may be the best, but were in
-// no round: rounds have at most maxRivals points, and end with the time or when
-// the verdict is clear.
+// no round. Such points exist because a round has at most maxRivals points, and
+// because the rounds end when the time is over or the verdict is clear.
 func (t *trial) notInRounds() (names []string) {
 	for _, p := range t.points {
 		if t.report.Rounds > 0 && p.rounds() == 0 && !p.dropped && t.mayBeBest(p) {

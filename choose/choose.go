@@ -25,14 +25,16 @@ type Options struct {
 	// above 1<<20 count as 1<<20.
 	MaxConcurrency int
 
-	// Profile runs the work alone with the input of the given index, from 0,
-	// and returns what it used. Nil means [usage.Call], which is right for
-	// functions that do their work in this process.
+	// Profile runs the work once with the input of the given index, which
+	// counts from 0, and returns what the run used. Nothing else runs at the
+	// same time. Nil means [usage.Call], which is right for functions that do
+	// their work in this process.
 	Profile func(ctx context.Context, input int) (usage.Usage, error)
 
 	// Observer, if set, returns an observer for the executor of a model at a
-	// concurrency. The observer is called for all tasks of the measurements,
-	// for example to write a trace with package concert/trace. It may be nil.
+	// concurrency. The executor calls the observer for all tasks of the
+	// measurements, for example to write a trace with package concert/trace.
+	// Observer may return nil.
 	Observer func(model string, concurrency int) concert.Observer
 
 	// OnStep, if set, is called before each step, on the goroutine of Run.
@@ -72,11 +74,11 @@ var ErrFails = errors.New("choose: the work fails when it runs alone")
 var ErrTooLong = errors.New("choose: one run takes longer than the budget")
 
 // Run runs fn with the inputs, in turn and many times, under each model, and
-// returns a report with the recommended model and concurrency. Of many inputs
-// it uses a sample. The first model at its first level is the base, to which
-// all gains refer. Order the models from the simplest to the least simple: of
-// two equally good models Run recommends the first one. Register fn if some
-// executors run it in other processes.
+// returns a report with the recommended model and concurrency. If there are
+// many inputs, Run uses a sample of them. The first model at its first level is
+// the base, to which all gains refer. Order the models from the simplest to the
+// least simple: of two equally good models Run recommends the first one.
+// Register fn if some executors run it in other processes.
 //
 // Run takes about as long as the budget, or less if the verdict is clear. When
 // ctx ends, Run returns the report so far, and the cause of ctx. The report is
@@ -86,8 +88,8 @@ var ErrTooLong = errors.New("choose: one run takes longer than the budget")
 // all inputs ([ErrFails]), if one run takes longer than the budget
 // ([ErrTooLong]), or if the first model cannot be opened. If another model
 // cannot be opened, Run leaves it out and adds a caveat. In the profile and in
-// a plain loop, Run calls fn on its own goroutine, which runtime.Goexit in fn
-// ends.
+// a plain loop, Run calls fn on the goroutine of the caller of Run. So
+// runtime.Goexit in fn ends that goroutine.
 //
 // Run panics if fn is nil, if there are no inputs or no models, if two models
 // have the same name, or if a number in the options is negative.

@@ -20,9 +20,10 @@ const (
 
 // explore measures points once, to find those that may be the best.
 //
-// It tries the first model that has several levels from the lowest level up,
-// while throughput increases. For the other models it begins at the level of
-// the best point so far. Finally it tries levels on both sides of the best.
+// The first model with several levels begins at its lowest level, and explore
+// tries higher levels while throughput increases. The models after it begin at
+// about the level of the best point so far. Finally, explore tries levels on
+// both sides of the best point.
 func (t *trial) explore(ctx context.Context) error {
 	climbed := false
 	parts := len(t.models) + 1 // the time is divided into this number of parts; the first model with several levels gets two
@@ -78,7 +79,7 @@ func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare 
 
 // start returns the index of the first level to try for another model. This is
 // the level of the best point so far, but at least the number of processors. It
-// is lower if a sequential execution of that many tasks would take too long.
+// is lower if that many tasks would take too long one after another.
 func (t *trial) start(levels []int) int {
 	wanted := max(t.leader().level, runtime.GOMAXPROCS(0))
 	affordable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
@@ -135,7 +136,7 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 			continue
 		}
 		if misses += 2; t.rateError(p) > 0.1 {
-			misses-- // a few tasks of very different durations do not show a gain
+			misses-- // a few tasks of very different durations do not show whether there is a gain
 		}
 		if p.busy >= allBusy {
 			break
@@ -168,8 +169,10 @@ func (t *trial) clearlySlower(p *point) bool {
 	return false
 }
 
-// refine tries levels on both sides of the lowest level that is as good as the
-// best, in the middle between this level and the next measured one.
+// refine tries up to two more levels of the best model. They are next to the
+// lowest level whose throughput is as high as the best: one is in the middle
+// between this level and the next lower level that was tried, and the other is
+// in the middle between this level and the next higher level that was tried.
 func (t *trial) refine(ctx context.Context) error {
 	best := t.leader()
 	if m := t.models[best.model]; m.Open == nil || m.Levels != nil {
@@ -226,8 +229,8 @@ func (t *trial) failsMore(p *point) bool {
 // failureShare returns the share of the tasks that failed.
 func (p *point) failureShare() float64 { return float64(p.failed) / float64(max(1, p.tasks)) }
 
-// leader returns the point with the highest last throughput, except those that
-// fail more often than the base.
+// leader returns the point with the highest throughput in its last measurement.
+// It ignores points that fail more often than the base.
 func (t *trial) leader() (best *point) {
 	for _, p := range t.points {
 		if len(p.samples) > 0 && !t.failsMore(p) && (best == nil || p.lastRate() > best.lastRate()) {

@@ -25,7 +25,8 @@ var reportBody = template.Must(template.New("report").Funcs(template.FuncMap{
 }).Parse(reportText))
 
 // HTML writes the report as a page: a single file, without scripts, that loads
-// nothing. about says what was measured, for the title, such as "gzip -k".
+// no other file. about is part of the title, and says what was measured, such
+// as "gzip -k".
 func (r *Report) HTML(w io.Writer, about string) error {
 	var body bytes.Buffer
 	about = strings.ToValidUTF8(about, "?")

@@ -11,7 +11,8 @@ import (
 	"concert/internal/page/pagetest"
 )
 
-// TestReport_HTML draws the page of a report in a browser.
+// TestReport_HTML: a browser must show the page of a report without text that
+// is cut off or hard to read.
 func TestReport_HTML(t *testing.T) {
 	var page bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {

@@ -12,17 +12,19 @@ type Interval struct {
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
 	// Confidence is the probability that the true median is between Low and
-	// High, if the measurements are independent. It is 0 for a single one.
+	// High, if the measurements are independent. It is 0 if there is only one
+	// measurement.
 	Confidence float64 `json:"confidence"`
 }
 
 // fullConfidence is the confidence of intervals of six values or more.
 const fullConfidence = 0.95
 
-// intervalOf returns the median of values and its interval. The interval ends
-// at the i-th smallest and the i-th largest value, for the largest i whose
-// confidence is 95%. With fewer than six values it is the whole range, with its
-// lower confidence. Without values it is zero.
+// intervalOf returns the median of values with its interval. The interval is
+// from the i-th smallest to the i-th largest value, for the largest i with a
+// confidence of at least 95%. With fewer than six values, the interval is from
+// the smallest to the largest value, and its confidence is lower. Without
+// values, intervalOf returns the zero Interval.
 func intervalOf(values []float64) Interval {
 	if len(values) == 0 {
 		return Interval{}

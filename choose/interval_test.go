@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestSignConfidence compares the formula to all results of k coins.
+// TestSignConfidence: signConfidence must return the same probability as
+// counting all results of k coins.
 func TestSignConfidence(t *testing.T) {
 	for k := 1; k <= 12; k++ {
 		for i := 1; 2*i <= k+1; i++ {
@@ -50,8 +51,8 @@ func TestIntervalOf(t *testing.T) {
 	}
 }
 
-// TestIntervalOf_Coverage counts how often intervals contain the true
-// median.
+// TestIntervalOf_Coverage: about 95% of the intervals of random values, or
+// more, must contain the true median.
 func TestIntervalOf_Coverage(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, k := range []int{6, 9, 15, 25} {
@@ -66,7 +67,7 @@ func TestIntervalOf_Coverage(t *testing.T) {
 				in++
 			}
 		}
-		// Four standard deviations below 95%.
+		// By chance, the share may be up to four standard deviations below 95%.
 		if share := float64(in) / trials; share < fullConfidence-4*math.Sqrt(fullConfidence*(1-fullConfidence)/trials) {
 			t.Errorf("intervals of %d values contain the median in %.3f of all cases", k, share)
 		}

@@ -44,11 +44,12 @@ func readProcessors() (p processors) {
 	return p
 }
 
-// minTicks is the number of ticks from which a share is computed, at least.
+// minTicks is the minimum number of ticks from which a share is computed.
 const minTicks = 8
 
-// since returns the shares of the processor time since p that were busy and
-// stolen. If they are unknown, it returns -1 and 0.
+// since returns two shares of the processor time since p. busy is the share in
+// which the processors were busy, and stolen is the share of steal time. If the
+// shares are unknown, since returns -1 and 0.
 func (p processors) since() (busy, stolen float64) {
 	now := readProcessors()
 	if p.total == 0 || now.total-p.total < minTicks {
@@ -60,9 +61,9 @@ func (p processors) since() (busy, stolen float64) {
 
 // stolenFrom returns the part of the steal time between before and p that
 // belongs to work with the given CPU time. The host takes time from all
-// programs that compute, in proportion. The result is at most twice the CPU
-// time: a busy host also takes time from processors that are mostly idle, while
-// the work waits.
+// programs that compute, in proportion to their CPU time. The result is at most
+// twice the CPU time of the work. Otherwise it would be too high on a busy
+// host, which also takes time from processors while the work waits.
 func (p processors) stolenFrom(before processors, used time.Duration) time.Duration {
 	stolen := p.stolen - before.stolen
 	ran := p.busy - before.busy - stolen
@@ -73,8 +74,9 @@ func (p processors) stolenFrom(before processors, used time.Duration) time.Durat
 	return min(2*used, time.Duration(share*float64(stolen*int64(statTick))))
 }
 
-// load measures the load of other programs: the times of the processors, and
-// the CPU time of this process and of its children that have ended.
+// load measures the load of other programs. It has the times of the processors
+// at the beginning of a measurement, and the CPU time that this process and its
+// ended children had used then.
 type load struct {
 	processors
 	own time.Duration
@@ -83,8 +85,9 @@ type load struct {
 // startLoad begins a measurement.
 func startLoad() load { return load{readProcessors(), ownCPU()} }
 
-// since returns the shares of the processor time that other programs used and
-// that was stolen. If they are unknown, it returns -1 and 0.
+// since returns two shares of the processor time since startLoad. others is the
+// share that other programs used, and stolen is the share of steal time. If the
+// shares are unknown, since returns -1 and 0.
 func (l load) since() (others, stolen float64) {
 	busy, stolen := l.processors.since()
 	if busy < 0 {

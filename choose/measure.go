@@ -12,19 +12,19 @@ import (
 // plan describes how a measurement is made: how many tasks it runs, and for how
 // long.
 type plan struct {
-	tasks    int           // the number of tasks to run, all of which count; 0 means as many as run in the given time
+	tasks    int           // the number of tasks to run; 0 means as many as run until results have been counted for length
 	length   time.Duration // if tasks is 0: the minimum time in which results are counted
-	maxStart time.Duration // if the first n tasks take longer than this, the measurement gets no further inputs
+	maxStart time.Duration // if the first task of each worker takes longer than this, the measurement gets no further inputs
 	tiny     bool          // tasks are so short that the clock is not read for each of them
-	throttle bool          // the executor gets at most one task for each worker, because tasks are long
+	throttle bool          // the executor has at most one unfinished task for each worker, because tasks are long
 }
 
-// Lengths of a measurement, as parts of the budget. A measurement is longer if
-// a single task takes longer.
+// Lengths of a measurement, as parts of the budget. A measurement may be longer
+// if tasks are long.
 const (
-	explorePart = 60  // a measurement takes at most a 60th of the budget while exploring,
-	roundPart   = 25  // at most a 25th in rounds,
-	minPart     = 200 // and at least a 200th, unless it has a fixed number of tasks
+	explorePart = 60  // while exploring, a measurement takes at most a 60th of the budget
+	roundPart   = 25  // in rounds, a measurement takes at most a 25th of the budget
+	minPart     = 200 // a measurement takes at least a 200th of the budget, unless it has a fixed number of tasks
 )
 
 // In a measurement, each worker runs between minWaves and maxWaves tasks, one
@@ -32,10 +32,10 @@ const (
 const (
 	maxWaves    = 6
 	minWaves    = 3
-	enoughTasks = 96 // the number of tasks from which a measurement has fewer waves: with many workers, each runs fewer tasks
+	enoughTasks = 96 // a measurement has fewer than maxWaves waves if these would have more tasks than this
 )
 
-const throttleFrom = 5 * time.Millisecond // the duration of a task from which the plan is throttled
+const throttleFrom = 5 * time.Millisecond // if tasks take longer than this, plan.throttle is set
 
 // planFor plans the measurement of a point. rate is its expected throughput.
 func (t *trial) planFor(p *point, rate float64) plan {
@@ -62,7 +62,7 @@ type measurement struct {
 	rate   float64 // successful tasks per second
 	tasks  int     // the number of tasks that ran
 	failed int
-	err    error         // the first one
+	err    error         // the error of the first task that failed
 	mean   time.Duration // the mean duration of a successful task, or 0 if it is unknown
 	spans  []Span
 }
@@ -191,11 +191,11 @@ func (t *trial) measureLoop(ctx context.Context, plan plan) (got measurement) {
 	return got
 }
 
-// tinyBatch is the number of tiny tasks for one read of the clock.
+// tinyBatch is the number of tiny tasks after which the clock is read.
 const tinyBatch = 64
 
-// maxFailures is the number of failures, if they are more than half of the
-// tasks, after which a measurement ends.
+// maxFailures is the number of failures after which a measurement ends, if more
+// than half of its tasks have failed.
 const maxFailures = 50
 
 // measurePool measures the work on the executor of a point at level n.
@@ -206,10 +206,11 @@ const maxFailures = 50
 //	inputs    |------------------ until here ------------>|
 //
 // The window begins with the n-th result, when each worker has completed a
-// task. The time until then shows how long a task takes at this level: inputs
-// follow for twice as long, and for the length of the plan at least. If it took
-// so long that there is no time for that, the window is the whole measurement.
-// If the plan has a number of tasks, that many inputs follow.
+// task. The time until the n-th result shows how long a task takes at this
+// level. Further inputs follow for twice this time, and at least for
+// plan.length. If the n-th result comes after plan.maxStart, no further inputs
+// follow. If plan.tasks is set, the inputs end after this number of tasks. If
+// the window has too few results, the rate is that of the whole measurement.
 func (t *trial) measurePool(ctx context.Context, ex concert.Executor, rec *recorder, n int, plan plan) (got measurement) {
 	if rec != nil {
 		rec.reset()
@@ -225,7 +226,7 @@ func (t *trial) measurePool(ctx context.Context, ex concert.Executor, rec *recor
 	if plan.tiny {
 		w.each, w.lag = tinyBatch, 1
 	}
-	open := false // the window has begun
+	open := false // whether the window has begun
 	for err := range t.stream(ctx, ex, f.inputs(ctx, t.next, t.inputs)) {
 		if err != nil && ctx.Err() != nil {
 			break

@@ -10,8 +10,9 @@ import (
 
 // Model is a way to run the work.
 type Model struct {
-	// Name is the name in reports, such as "goroutines". With a concurrency, it
-	// is "goroutines with concurrency 8".
+	// Name is the name in reports, such as "goroutines". For a concurrency
+	// above 1, reports add the concurrency, as in "goroutines with concurrency
+	// 8".
 	Name string
 
 	// Open returns an executor that runs n tasks concurrently and calls the

@@ -46,7 +46,7 @@ const (
 	chartHeight    = 290
 	left, right    = 52.0, 470.0
 	top, bottom    = 22.0, 248.0
-	maxLinearRatio = 20 // the ratio of the largest to the smallest throughput above which the scale is logarithmic
+	maxLinearRatio = 20 // above this ratio of the largest to the smallest throughput, the scale is logarithmic
 	seriesColors   = 6
 )
 
@@ -67,7 +67,8 @@ func (s scale) at(v float64) float64 {
 
 func round(x float64) float64 { return math.Round(10*x) / 10 }
 
-// curves returns the drawing of the points, or nil if there is only one level.
+// curves returns the drawing of the points, or nil if there is only one level
+// or no task succeeded.
 func (r *Report) curves() *chart {
 	models := r.models()
 	highest, maxRate, minRate := 1, 0.0, math.Inf(1)
@@ -157,7 +158,8 @@ func ticks(s scale) (all []float64) {
 	return all
 }
 
-// symbol returns the mark of a series, so that series differ not only in color.
+// symbol returns the mark of a series as an SVG path. The marks of series
+// differ in shape, so that a reader need not distinguish colors.
 func symbol(i int, x, y, r float64) string {
 	switch i % 5 {
 	case 0: // square
@@ -218,12 +220,12 @@ func (r *Report) timeline() *timeline {
 		end = max(end, s.End)
 	}
 	rows = min(len(busy), maxRows)
-	// Draw at most twelve tasks for each row.
+	// Draw only the first tasks, about twelve for each row.
 	if wanted := spans[min(len(spans), 12*rows)-1].End; wanted < end {
 		end = wanted
 	}
 	if end <= 0 {
-		return nil // the clock is too coarse, so that all tasks have the same time
+		return nil // the clock is so coarse that all tasks begin and end at the same time
 	}
 	height := max(3, min(12, 260/float64(rows)))
 	t := &timeline{Height: round(height*float64(rows) + 22)}

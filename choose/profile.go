@@ -14,7 +14,7 @@ import (
 const (
 	profilePart = 20                     // the profile takes about a 20th of the budget,
 	profileRuns = 30                     // and at most 30 runs, or one for each input
-	tinyRun     = 200 * time.Microsecond // runs that are shorter are measured many in a row
+	tinyRun     = 200 * time.Microsecond // of shorter runs, one measurement covers many runs in a row
 )
 
 // The number of inputs that are used. The minimum is used even if there is no
@@ -25,8 +25,8 @@ const (
 )
 
 // sampleOf returns the indexes of the inputs to use, in their order of use. If
-// n is large, it makes large steps, so that the first ones are from all parts
-// of the list.
+// n is large, successive indexes are far apart, so that the first inputs are
+// already from all parts of the list.
 func sampleOf(n int) []int {
 	stride := 1
 	if n > profileRuns {
@@ -48,8 +48,8 @@ func gcd(a, b int) int {
 	return a
 }
 
-// profile runs the work alone. The first run counts only if there is no time
-// for another one, because it imports modules, opens connections and fills
+// profile runs the work alone. If the first two runs succeed, the first run
+// does not count, because it imports modules, opens connections and fills
 // caches.
 func (t *trial) profile(ctx context.Context) error {
 	ctx, stop := context.WithTimeoutCause(ctx, t.Budget, fmt.Errorf("%w of %v", ErrTooLong, t.Budget))
@@ -132,7 +132,8 @@ func (t *trial) profileTiny(ctx context.Context, until time.Time) {
 	}
 }
 
-// alone runs the work several times in a row, from input i on.
+// alone runs the work several times in a row, from input i on, and returns what
+// the runs used. Options.Profile, if set, runs it only once.
 func (t *trial) alone(ctx context.Context, i, times int) (used usage.Usage, err error) {
 	if t.Profile != nil {
 		return t.Profile(ctx, t.sample[i])
@@ -160,8 +161,8 @@ func (t *trial) callRecovered(ctx context.Context, i int) (err error) {
 // outOfRuns reports whether the work has run MaxRuns times.
 func (t *trial) outOfRuns() bool { return t.MaxRuns > 0 && t.runs >= t.MaxRuns }
 
-// addUsage adds the usage of a run to the sum of several. Of memory it keeps
-// the maximum.
+// addUsage adds the usage of a run to the sum of several runs. The memory of
+// sum is the maximum of all runs.
 func addUsage(sum *usage.Usage, run usage.Usage) {
 	sum.Wall += run.Wall
 	sum.CPU += run.CPU
@@ -177,7 +178,8 @@ func addUsage(sum *usage.Usage, run usage.Usage) {
 // addSteal adds the steal time since before to the run-queue delay of sum. The
 // kernel of a virtual machine counts steal time as neither CPU time nor
 // run-queue delay. The kernel counts steal time in ticks of 10 ms, for all
-// processors together, so sum should be the sum of several runs.
+// processors together. Ticks are too coarse for a short run, so sum should be
+// the sum of several runs.
 func addSteal(sum *usage.Usage, before processors) {
 	steal := readProcessors().stolenFrom(before, sum.CPU)
 	if steal <= 0 {

@@ -48,9 +48,9 @@ type Point struct {
 	Model       string   `json:"model"`
 	Concurrency int      `json:"concurrency"`
 	Rate        Interval `json:"rate"` // throughput, in successful tasks per second
-	// Gain is the throughput as a multiple of the base's in the same rounds.
-	// For a point without rounds, it is the ratio of the first measurements of
-	// both, and its confidence is 0.
+	// Gain is the throughput as a multiple of the throughput of the base in the
+	// same rounds. For a point without rounds, Gain is the ratio of the first
+	// measurements of the point and the base, and Gain.Confidence is 0.
 	Gain     Interval `json:"gain"`
 	Rounds   int      `json:"rounds"` // the number of rounds in which the point was measured
 	Tasks    int      `json:"tasks"`  // the number of tasks that ran
@@ -94,7 +94,8 @@ type Machine struct {
 	// the measurements, from 0 to 1, or -1 if it is unknown.
 	Others float64 `json:"others"`
 	// Stolen is the share of the processor time that was steal time: the host
-	// of a virtual machine gave it to others. Stolen is 0 if it is unknown.
+	// of a virtual machine gave this time to other machines. Stolen is 0 if the
+	// share is unknown.
 	Stolen float64 `json:"stolen"`
 }
 
@@ -113,7 +114,7 @@ type Verdict struct {
 	Sentence    string    `json:"sentence"` // the verdict as text
 	Model       string    `json:"model"`
 	Concurrency int       `json:"concurrency"`
-	Gain        Interval  `json:"gain"`           // throughput as a multiple of the base's
+	Gain        Interval  `json:"gain"`           // the throughput as a multiple of the throughput of the base
 	Code        string    `json:"code,omitempty"` // the result of Model.Code
 	Reasons     []string  `json:"reasons"`        // sentences that explain the verdict
 	Caveats     []string  `json:"caveats"`        // sentences about the limits of the verdict
@@ -147,5 +148,5 @@ func (m *Machine) disturbance() string {
 	if m.Others < negligible {
 		return fmt.Sprintf("steal time was %s of the processor time of this virtual machine", percent(m.Stolen))
 	}
-	return others + fmt.Sprintf(", and steal time was %s of it", percent(m.Stolen))
+	return others + fmt.Sprintf(", and another %s was steal time", percent(m.Stolen))
 }

@@ -62,11 +62,13 @@ func cost(points []*point) (sum time.Duration) {
 	return sum
 }
 
-// rivals returns the points for the next round: the base, the point that would
-// be recommended now, and then by decreasing gain the points of the last round
-// and the others that may be the best. A round
-// can show that the first measurement of a point was too high. Then points that
-// seemed much slower may be the best.
+// rivals returns the points for the next round: the base, and at most maxRivals
+// other points. Candidates are the points of the last round and all points that
+// may be the best. A round can show that the first measurement of a point was
+// too high. Then points that seemed much slower may be the best. The point that
+// would be recommended now comes first, then the best candidate of each other
+// model, and then the remaining candidates. Within these groups, points are
+// sorted by decreasing gain.
 func (t *trial) rivals(last []*point) []*point {
 	var all []*point
 	for _, p := range t.points {
@@ -75,7 +77,7 @@ func (t *trial) rivals(last []*point) []*point {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *point) int { return cmp.Compare(t.gain(b).Median, t.gain(a).Median) })
-	// The verdict would name this point now, so it must be in the next round.
+	// This point would be recommended now, so it must be in the next round.
 	if i := slices.Index(all, t.simplest(t.finalists())); i > 0 {
 		chosen := all[i]
 		copy(all[1:], all[:i])
@@ -121,8 +123,9 @@ func (t *trial) prune(live []*point) []*point {
 	})
 }
 
-// decided reports whether more rounds would not change the verdict. The point
-// that would be recommended was in enough rounds.
+// decided reports whether the verdict is so clear that more rounds would not
+// change it. It is not clear before the point that would be recommended was in
+// minRounds rounds.
 func (t *trial) decided(live []*point) bool {
 	chosen := t.simplest(t.finalists())
 	if chosen.rounds() < minRounds {
@@ -138,7 +141,8 @@ func (t *trial) decided(live []*point) bool {
 		if p.rounds() < minRounds {
 			return false
 		}
-		// p may be better by 5%, and the two are not known to be equal.
+		// p may be better by 5%, and it is not known whether p and chosen are
+		// equal.
 		if r := intervalOf(t.ratios(p, chosen)); r.High > minGain && r.High > maxIntervalRatio*r.Low {
 			return false
 		}
@@ -146,10 +150,10 @@ func (t *trial) decided(live []*point) bool {
 	return true
 }
 
-// ratios returns the throughput of p as a multiple of that of q, for each round
-// in which both were measured. Without such a round, it returns the ratio of
-// their gains. The gain of a point that was in no round is the ratio of the
-// first measurements of this point and the base.
+// ratios returns the throughput of p as a multiple of the throughput of q, for
+// each round in which both points were measured. Without such a round, it
+// returns the ratio of their gains. The gain of a point that was in no round is
+// the ratio of the first measurements of this point and the base.
 func (t *trial) ratios(p, q *point) (all []float64) {
 	for _, a := range p.samples {
 		for _, b := range q.samples {
@@ -171,9 +175,8 @@ func (t *trial) ratios(p, q *point) (all []float64) {
 	return all
 }
 
-// rateError returns the relative error of a single measurement of a point,
-// which is due to the different durations of tasks: two standard errors of the
-// mean.
+// rateError returns the relative error that a single measurement of a point has
+// because the durations of tasks differ. It is two standard errors of the mean.
 func (t *trial) rateError(p *point) float64 {
 	if len(p.samples) == 0 || t.spread == 0 {
 		return 0

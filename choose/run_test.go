@@ -32,7 +32,8 @@ func underLock() choose.Model {
 	}}
 }
 
-// slots is something that as many tasks as its capacity can use concurrently.
+// slots is a semaphore: at most as many tasks as its capacity use it
+// concurrently.
 type slots chan struct{}
 
 func (p slots) use(d time.Duration) {
@@ -41,8 +42,9 @@ func (p slots) use(d time.Duration) {
 	<-p
 }
 
-// TestRun_SimulatedWork measures simulated work, whose throughput is known, in
-// virtual time.
+// TestRun_SimulatedWork: the throughput of simulated work in virtual time is
+// known. Run must recommend the best model and concurrency, and the measured
+// throughput must be within 4% of the true throughput.
 func TestRun_SimulatedWork(t *testing.T) {
 	processors := runtime.GOMAXPROCS(0)
 	for _, c := range []struct {
@@ -139,7 +141,7 @@ func TestRun_SimulatedWork(t *testing.T) {
 					}
 				}
 				if text := strings.Join(a.Reasons, "\n"); c.name == "wait" && strings.Contains(text, "tasks per second, and ran") {
-					t.Errorf("the processors are no limit of I/O-bound work:\n%s", text)
+					t.Errorf("the processors do not limit I/O-bound work, but a reason mentions them:\n%s", text)
 				}
 				if report.Took > 20*time.Second {
 					t.Errorf("Run took %v, want at most 20s", report.Took)
@@ -156,7 +158,8 @@ func TestRun_SimulatedWork(t *testing.T) {
 	}
 }
 
-// TestRun_Overload: a server fails all tasks above eight.
+// TestRun_Overload: if a server fails the tasks above eight concurrent ones,
+// Run must recommend concurrency 8.
 func TestRun_Overload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var in atomic.Int64
@@ -179,8 +182,8 @@ func TestRun_Overload(t *testing.T) {
 	})
 }
 
-// TestRun_OptionLimits: the largest integers are valid options. Negative ones
-// panic, and the panic names the option.
+// TestRun_OptionLimits: Run must accept the largest integers as options. With a
+// negative option it must panic, and the panic must name the option.
 func TestRun_OptionLimits(t *testing.T) {
 	work := func(context.Context, int) (int, error) { time.Sleep(20 * time.Millisecond); return 0, nil }
 	models := []choose.Model{{Name: "plain loop"}, onGoroutines()}
@@ -211,8 +214,9 @@ func TestRun_OptionLimits(t *testing.T) {
 	}
 }
 
-// TestRun_UnusableLevels: a model has no level up to the maximum, or cannot be
-// opened at some levels.
+// TestRun_UnusableLevels: if no model has a level up to the maximum, Run must
+// return an error. If a model cannot be opened at some levels, Run must
+// recommend another level.
 func TestRun_UnusableLevels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := onGoroutines()
@@ -235,7 +239,8 @@ func TestRun_UnusableLevels(t *testing.T) {
 	})
 }
 
-// TestRun_Canceled cancels Run at different moments.
+// TestRun_Canceled: if Run is canceled at any moment, it must return an error,
+// and a report must have an Unclear verdict.
 func TestRun_Canceled(t *testing.T) {
 	for ms := 1; ms < 2000; ms = ms*5/4 + 1 {
 		synctest.Test(t, func(t *testing.T) {

@@ -26,7 +26,8 @@ func (r *Report) String() string {
 }
 
 // Table returns a table with a line for each point. An arrow marks the
-// recommended point. Lines have at most 80 columns if names have at most 22.
+// recommended point. Lines have at most 80 columns if the names of models have
+// at most 22 characters.
 func (r *Report) Table() string {
 	width := len("model")
 	split := false

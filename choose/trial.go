@@ -17,7 +17,7 @@ import (
 type trial struct {
 	Options
 	models      []Model
-	totalInputs int   // the number of inputs that Run was given
+	totalInputs int   // the number of inputs that are an argument of Run
 	sample      []int // the indexes of the inputs that may be used
 	inputs      int   // how many indexes of sample are used
 	call        func(ctx context.Context, input int) error
@@ -36,7 +36,7 @@ type trial struct {
 	exploreUntil time.Duration
 	finalRate    float64 // the throughput of base in its last measurement, at the end of the run
 	times        []Span  // the tasks that ran alone, or at levels up to lowLevel
-	spread       float64 // the standard deviation of times as a share of their mean; 0 while there are few
+	spread       float64 // the standard deviation of times as a share of their mean; 0 while times has too few tasks
 }
 
 // point is a model at a level, with its measurements.
@@ -161,7 +161,7 @@ func (t *trial) drop(p *point) {
 	}
 }
 
-// openError is the error of a model that cannot be opened.
+// openError is the error of a point whose executor cannot be opened.
 type openError struct{ err error }
 
 // Error returns the error of Model.Open, with the name of the point.
@@ -170,8 +170,8 @@ func (e openError) Error() string { return e.err.Error() }
 // Unwrap returns the error of Model.Open, with the name of the point.
 func (e openError) Unwrap() error { return e.err }
 
-// recordFrom is the minimum duration of a run for which a recorder records
-// tasks.
+// recordFrom is the minimum duration of a run alone from which the tasks of
+// measurements are recorded.
 const recordFrom = time.Millisecond
 
 // open opens the executor of a point, if the model has one and it is not open.

@@ -37,17 +37,17 @@ func (t *trial) buildReport(interrupted bool) {
 	}
 }
 
-// discardIncompleteRound removes the measurements of a round that ended early:
-// rates and gains refer to complete rounds.
+// discardIncompleteRound removes the measurements of a round that ended early,
+// because rates and gains refer to complete rounds.
 func (t *trial) discardIncompleteRound() {
 	for _, p := range t.points {
 		p.samples = slices.DeleteFunc(p.samples, func(s sample) bool { return s.round > t.report.Rounds })
 	}
 }
 
-// finalists returns the points that can be recommended, which are all except
-// those that fail more often than the base. A point that was in no round is
-// compared by its first measurement.
+// finalists returns the points that can be recommended: all points except those
+// whose tasks clearly fail more often than the tasks of the base. A point that
+// was in no round is compared by its first measurement.
 func (t *trial) finalists() (final []*point) {
 	for _, p := range t.points {
 		if !t.failsMore(p) {
@@ -57,7 +57,8 @@ func (t *trial) finalists() (final []*point) {
 	return final
 }
 
-// gain returns the throughput of a point as a multiple of the base's.
+// gain returns the throughput of a point as a multiple of the throughput of the
+// base.
 func (t *trial) gain(p *point) Interval { return intervalOf(t.ratios(p, t.base)) }
 
 // best returns the point with the largest gain.

@@ -21,8 +21,8 @@ import (
 	"concert/internal/race"
 )
 
-// Work that is hard to measure: a verdict may be a guess, but not wrong and
-// certain.
+// The tests of this file run work that is hard to measure. A verdict may be
+// Unclear, but a verdict that is not Unclear must be right.
 
 // nap returns a function that waits.
 func nap(d time.Duration) func(context.Context, int) (int, error) {
@@ -47,8 +47,8 @@ func checkFormats(t *testing.T, r *choose.Report) {
 	_ = r.String()
 }
 
-// TestVerdict_SomeInputsFail: inputs that fail at each level do not exclude
-// levels.
+// TestVerdict_SomeInputsFail: if the same input fails at each level, Run must
+// still recommend a high level, or the verdict must be Unclear.
 func TestVerdict_SomeInputsFail(t *testing.T) {
 	bad := errors.New("bad input")
 	counts := []int{2, 3, 5, 10, 20, 50}
@@ -83,8 +83,9 @@ func TestVerdict_SomeInputsFail(t *testing.T) {
 	}
 }
 
-// TestVerdict_RandomTimes: the durations of tasks differ so much that few tasks
-// have no reliable mean.
+// TestVerdict_RandomTimes: the durations of tasks differ so much that the mean
+// of a few tasks is not reliable. At most 10% of the verdicts may be wrong
+// without being Unclear.
 func TestVerdict_RandomTimes(t *testing.T) {
 	for _, mean := range []time.Duration{30 * time.Millisecond, 200 * time.Millisecond, time.Second} {
 		t.Run(mean.String(), func(t *testing.T) {
@@ -121,8 +122,8 @@ func TestVerdict_RandomTimes(t *testing.T) {
 	}
 }
 
-// TestVerdict_EqualPoints: if more points are equal than one round has, the
-// recommended one was still measured in rounds, unless the time was over.
+// TestVerdict_EqualPoints: if more points are equally good than one round can
+// have, the recommended point must still have been in rounds.
 func TestVerdict_EqualPoints(t *testing.T) {
 	all := []choose.Model{{Name: "sequential execution"}}
 	for _, name := range []string{"a", "b", "c", "d"} {
@@ -152,7 +153,8 @@ func TestVerdict_EqualPoints(t *testing.T) {
 	}
 }
 
-// TestVerdict_ColdInputs: inputs take longer the first time.
+// TestVerdict_ColdInputs: if inputs take longer the first time, Run must
+// recommend a high level, or the verdict must be Unclear.
 func TestVerdict_ColdInputs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inputs := make([]int, 3000)
@@ -177,8 +179,8 @@ func TestVerdict_ColdInputs(t *testing.T) {
 	})
 }
 
-// TestVerdict_BeginsToFail: the work succeeds alone, and fails from the 41st
-// run on.
+// TestVerdict_BeginsToFail: if the work succeeds alone, and fails from the 41st
+// run on, Run must return ErrFails or an Unclear verdict.
 func TestVerdict_BeginsToFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ran atomic.Int64
@@ -203,7 +205,8 @@ func TestVerdict_BeginsToFail(t *testing.T) {
 	})
 }
 
-// TestVerdict_FewRuns: a verdict from single measurements is a guess.
+// TestVerdict_FewRuns: if MaxRuns is so low that each point is measured at most
+// once, the verdict must be Unclear.
 func TestVerdict_FewRuns(t *testing.T) {
 	for runs := 1; runs < 15; runs++ {
 		synctest.Test(t, func(t *testing.T) {
@@ -283,9 +286,11 @@ func (o *outlier) onStep(s choose.Step) {
 	o.duration.Store(int64(float64(max(1, s.Concurrency)) / total * 1e9))
 }
 
-// TestVerdict_FirstMeasurementTooHigh: rounds show that the point that seemed
-// the best is not. Points that seemed worse are measured again, and if there is
-// no time for that, they are compared by their first measurement.
+// TestVerdict_FirstMeasurementTooHigh: the first measurement of one point is
+// too high, so that better points seem worse. If there is enough time, Run must
+// measure the better points in rounds and recommend the best of them. With any
+// budget, and after a cancellation at any step, the parts of the report must
+// agree.
 func TestVerdict_FirstMeasurementTooHigh(t *testing.T) {
 	run := func(t *testing.T, budget time.Duration, steps int) (report *choose.Report) {
 		synctest.Test(t, func(t *testing.T) {

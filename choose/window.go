@@ -16,16 +16,17 @@ type window struct {
 	each     int             // the number of results for each arrival; 0 means 1
 }
 
-// minArrivals is the number of values that have a rate or a deviation.
+// minArrivals is the minimum number of values from which a rate or a deviation
+// is computed.
 const minArrivals = 5
 
 // rate returns the number of results per second until a time. It returns 0 if
 // there are too few results.
 //
-// Tasks often end in bursts: as many as run concurrently, or as a server
-// handles concurrently. A count that begins in the middle of a burst would be
-// wrong by a part of the burst. So rate computes the mean time between an
-// arrival and the arrival that is a whole number of bursts later.
+// Tasks often end in bursts. A burst has as many tasks as the pool runs, or a
+// server handles, concurrently. A count that begins in the middle of a burst
+// would be wrong by a part of the burst. So rate computes the mean time between
+// an arrival and the arrival that is a whole number of bursts later.
 func (w *window) rate(until time.Duration) float64 {
 	n, _ := slices.BinarySearch(w.arrivals, until+1)
 	if n < minArrivals || n < w.lag+w.lag/4 {

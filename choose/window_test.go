@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestWindow_Rate: results come in bursts, and the rate of a window is right
-// wherever the window begins and ends.
+// TestWindow_Rate: if results come in bursts, the rate of a window must be
+// right wherever the window begins and ends.
 func TestWindow_Rate(t *testing.T) {
 	for _, c := range []struct {
 		name         string

@@ -18,7 +18,7 @@ class Delay:
         self.file = open("/proc/thread-self/schedstat", "rb", buffering=0)
         self.bytes = 0
         self.read()
-        self.bytes = 0  # read since
+        self.bytes = 0  # the number of bytes that instant has read from the file
 
     def read(self):
         text = os.pread(self.file.fileno(), 100, 0)
@@ -28,7 +28,8 @@ class Delay:
 
 def instant(delay):
     """Returns the clocks and the run-queue delay of one moment. On a busy machine the thread may lose its processor
-    between the two reads. So it reads the delay before and after the clocks, until both are equal, at most ten times."""
+    between the two reads. So instant reads the delay before and after the clocks. It repeats that until the two delays
+    are equal, at most ten times."""
     after = delay.read() if delay else 0
     for _ in range(10):
         before, now, after = after, clocks(), delay.read() if delay else 0
@@ -85,11 +86,12 @@ def measured(job):
     if switches and after:
         used["switches"], used["forced"] = after.ru_nvcsw - switches.ru_nvcsw, after.ru_nivcsw - switches.ru_nivcsw
     bytes_after = attempt("bytes read and written", transferred)
-    if before and bytes_before and bytes_after:  # the difference of the first two is what a read of this file adds
+    if before and bytes_before and bytes_after:  # bytes_before - before is what one read of this file adds
         used["read"] = bytes_after[0] - 2 * bytes_before[0] + before[0] - (delay.bytes if delay else 0)
         used["written"] = bytes_after[1] - 2 * bytes_before[1] + before[1]
     if delay:
-        # After the call the thread only read clocks, so the time without CPU time was run-queue delay.
+        # After the call the thread only read clocks, so its elapsed time without CPU time was run-queue delay, and is
+        # subtracted.
         reading = (wall_later - wall_after) - (thread_later - thread_after)
         used["delay"] = max(0, delayed_later - delayed - max(0, reading))
         delay.file.close()

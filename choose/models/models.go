@@ -25,10 +25,11 @@ import (
 // simple: a plain loop, goroutines, goroutines under an interpreter lock,
 // coroutines of an event loop, and processes.
 //
-// Under a lock, and in an event loop, a function must release the lock while it
-// waits: it waits by functions of package concert, or calls [concert.Release].
-// For processes, the function must be registered, and the program must call
-// processes.Main. Otherwise the report leaves processes out, and has a caveat.
+// Under an interpreter lock, and in an event loop, a function must release the
+// lock while it waits. For this purpose the function waits by functions of
+// package concert, or calls [concert.Release]. For processes, the function must
+// be registered, and the program must call processes.Main. Otherwise the report
+// leaves processes out, and has a caveat.
 func Go() []choose.Model {
 	n := runtime.GOMAXPROCS(0)
 	return []choose.Model{

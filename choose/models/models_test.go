@@ -68,8 +68,8 @@ func TestPython_AllModels(t *testing.T) {
 	}
 }
 
-// TestGo_Unregistered: a function that is not registered cannot run in
-// processes, and the report says so.
+// TestGo_Unregistered: if a function is not registered, it cannot run in
+// processes. The report must say so, and must not recommend processes.
 func TestGo_Unregistered(t *testing.T) {
 	all := models.Go()
 	report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
@@ -84,7 +84,8 @@ func TestGo_Unregistered(t *testing.T) {
 	}
 }
 
-// TestPythonProfile_KnownUsage measures functions whose usage is known.
+// TestPythonProfile_KnownUsage: for functions whose usage is known, the profile
+// must return this usage.
 func TestPythonProfile_KnownUsage(t *testing.T) {
 	pythontest.Need(t)
 	ex, err := python.New(1, nil)
@@ -212,8 +213,8 @@ def preempted(calls):
     return [used["wall"], used["cpu"], used["delay"]]
 `
 
-// TestPythonProfile_Preempted: time that other programs use while the clocks
-// are read does not count as run-queue delay of the work.
+// TestPythonProfile_Preempted: if other programs use the processor while the
+// clocks are read, this time must not count as run-queue delay of the work.
 func TestPythonProfile_Preempted(t *testing.T) {
 	pythontest.Need(t)
 	if runtime.GOOS != "linux" {

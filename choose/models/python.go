@@ -15,10 +15,11 @@ import (
 	"concert/python"
 )
 
-// Python returns the models for a Python function, the simplest first: one
-// interpreter; an interpreter with threads; several interpreters; and an
-// interpreter with threads for each processor. All models use opts, but set
-// its fields Threads and Observer. A nil opts means the zero value. If
+// Python returns the models for a Python function, from the simplest to the
+// least simple: one interpreter, one interpreter with threads, several
+// interpreters, and one interpreter with threads for each processor. The last
+// model is missing if GOMAXPROCS is 1. All models use opts, but set the fields
+// Threads and Observer themselves. A nil opts means the zero value. If
 // opts.Output is nil, the output of functions is discarded.
 func Python(opts *python.Options) []choose.Model {
 	var o python.Options
@@ -80,11 +81,12 @@ func pythonLine(n, threads int) string {
 	return fmt.Sprintf("ex, err := python.New(%d, &python.Options{Threads: %d})", n, threads)
 }
 
-// PythonProfile returns a function for choose.Options.Profile. It calls a
-// Python function with one of args in an interpreter of ex, a pool of package
-// python, and reads the clocks of the interpreter before and after the call.
-// where names the Python function, as for python.Func. For a function of
-// python.Source it is ":NAME", a newline and the source.
+// PythonProfile returns a function for choose.Options.Profile. The returned
+// function calls a Python function with one of args in an interpreter of ex,
+// which is a pool of package python. It reads the clocks of the interpreter
+// before and after the call. where names the Python function, as for
+// python.Func. For a function of python.Source, where is ":NAME", a newline and
+// the source.
 func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ctx context.Context, input int) (usage.Usage, error) {
 	how := "1"
 	switch any((*In)(nil)).(type) {

@@ -8,12 +8,12 @@ import (
 // Call calls fn with in, and returns what the call used. It runs fn on the
 // goroutine of the caller, on an operating system thread that does nothing else
 // in the meantime, because the system counts CPU time per thread and not per
-// goroutine. If fn starts goroutines, they run on other threads. So if the
-// whole process used more CPU time than the thread, that counts instead. The
-// rest of the program should be idle.
+// goroutine. Goroutines that fn starts run on other threads. So if the whole
+// process used more CPU time than the thread, Call returns the CPU time of the
+// process. For this reason, the rest of the program should be idle.
 //
-// Time that other programs use is not part of the result. Steal time of a
-// virtual machine counts as wait.
+// Time in which other programs have the processor counts as run-queue delay.
+// Steal time of a virtual machine counts as wait.
 //
 // A panic of fn reaches the caller.
 func Call[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, used Usage, err error) {
@@ -21,9 +21,9 @@ func Call[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, e
 	return out, used, err
 }
 
-// Repeat calls f n times, and returns what all calls used together. It measures
-// calls that are shorter than a microsecond, for which reading the clocks takes
-// too long. It is as accurate as [Call], under the same conditions.
+// Repeat calls f n times, and returns what all calls used together. It is for
+// very short calls: reading the clocks before and after each of them would take
+// longer than the call. The conditions of [Call] apply.
 func Repeat(n int, f func()) Usage {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

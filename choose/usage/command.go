@@ -9,8 +9,9 @@ import (
 // including its children that it waited for. The error is that of cmd.Run.
 //
 // The run-queue delay is that of the first thread of the command. The kernel
-// starts the peak memory of a command with that of the program which starts it;
-// if the command does not exceed this value, its peak memory is missing.
+// initializes the peak memory of a command with the peak memory of the program
+// that starts the command. If the command does not use more than that, its peak
+// memory is missing.
 func Command(cmd *exec.Cmd) (used Usage, err error) {
 	begin := time.Now()
 	if err := cmd.Start(); err != nil {

@@ -52,7 +52,7 @@ func (u *Usage) addProcess(state *os.ProcessState) {
 	u.addSource(Switches, "wait4", "")
 	var own unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &own); err != nil || int64(r.Maxrss) <= int64(own.Maxrss) {
-		u.addMissing(PeakMemory, fmt.Sprintf("it is at most the %s of the program that measures, which hides it", units.Bytes(int64(own.Maxrss)<<10)))
+		u.addMissing(PeakMemory, fmt.Sprintf("it is not above %s, the peak memory of the program that started the command, so the kernel does not show it", units.Bytes(int64(own.Maxrss)<<10)))
 		return
 	}
 	u.Memory = int64(r.Maxrss) << 10

@@ -15,8 +15,9 @@ import (
 // the work. The caller must have locked its goroutine to the thread.
 //
 // The kernel provides per thread: CPU time, getrusage, schedstat (if it has
-// CONFIG_SCHED_INFO) and io (if it has CONFIG_TASK_IO_ACCOUNTING). It has peak
-// memory of the whole process only; writing to clear_refs resets it.
+// CONFIG_SCHED_INFO) and io (if it has CONFIG_TASK_IO_ACCOUNTING). It provides
+// peak memory only for the whole process. Writing to clear_refs resets the
+// peak.
 type meter struct {
 	begin, end counters
 	schedstat  int                 // file descriptor, kept open so that a read is fast; -1 if there is none
@@ -106,8 +107,9 @@ func (m *meter) stop() Usage {
 
 // instantOf reads the clocks and the run-queue delay of one moment. On a busy
 // machine the thread may lose its processor between the two reads, and this
-// delay would count as part of the work. So it reads the delay before and after
-// the clocks, until both are equal, at most ten times.
+// delay would count as part of the work. So instantOf reads the delay before
+// and after the clocks. It repeats that until the two delays are equal, at most
+// ten times.
 func instantOf(clocks func() instant, delay func() time.Duration) (now instant) {
 	after := delay()
 	for range 10 {
@@ -121,15 +123,17 @@ func instantOf(clocks func() instant, delay func() time.Duration) (now instant) 
 }
 
 // delayUntil returns the run-queue delay from i to end. At end only the clocks
-// were read, and the delay was read at later. Between the two moments the
-// thread only read clocks, so the time without CPU time was run-queue delay.
+// were read, so delayUntil uses the delay that was read at later. Between end
+// and later the thread only read clocks, so its elapsed time without CPU time
+// was run-queue delay. delayUntil subtracts that time.
 func (i instant) delayUntil(end, later instant) time.Duration {
 	reading := later.wall.Sub(end.wall) - (later.thread - end.thread)
 	return max(0, later.delay-i.delay-max(0, reading))
 }
 
-// files reads the counters that the kernel offers as files. Reading a file
-// takes longer than reading a clock.
+// files reads the counters that the kernel offers as files, and those of
+// getrusage. Reading a file takes longer than reading a clock, so files is
+// called before the first and after the last read of the clocks.
 func (m *meter) files(c *counters) {
 	var err error
 	c.own = m.own // the kernel counts a read only after it has returned
@@ -207,7 +211,7 @@ func runDelay(file string, readFile func(string) ([]byte, error)) (time.Duration
 		return 0, fmt.Errorf("%s: %w", file, err)
 	}
 	if fields[0] == "0" && fields[2] == "0" {
-		return 0, fmt.Errorf("%s: the kernel does not keep it", file)
+		return 0, fmt.Errorf("%s: the kernel does not count the run-queue delay", file)
 	}
 	return time.Duration(n), nil
 }

@@ -10,10 +10,10 @@ import (
 type machine struct {
 	now   instant
 	calls int
-	taken map[int]time.Duration // by other programs, by the number of a call
+	taken map[int]time.Duration // the time for which other programs take the processor; the key is the number of a call
 }
 
-// clocks reads the clocks; before, the thread may lose its processor.
+// clocks reads the clocks. Before it does, the thread may lose its processor.
 func (m *machine) clocks() instant {
 	m.calls++
 	m.lose(m.taken[m.calls])
@@ -42,8 +42,8 @@ func (m *machine) lose(d time.Duration) {
 	m.now.delay += d
 }
 
-// TestMeter_Preempted: time that other programs use while the clocks are read
-// does not count as run-queue delay of the work.
+// TestMeter_Preempted: if other programs use the processor while the clocks are
+// read, this time must not count as run-queue delay of the work.
 func TestMeter_Preempted(t *testing.T) {
 	const slept, delayed, long = 30 * time.Millisecond, 5 * time.Millisecond, 40 * time.Millisecond
 	rows := []map[int]time.Duration{{}}

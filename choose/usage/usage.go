@@ -57,8 +57,9 @@ func (u *Usage) Knows(what Quantity) bool {
 }
 
 // Wait returns the time in which the work waited for something other than a
-// processor: the elapsed time without the CPU time and the run-queue delay. It
-// is 0 if they are longer, as for work on several processors.
+// processor: the elapsed time without the CPU time and the run-queue delay.
+// Wait returns 0 if the sum of the two is longer than the elapsed time, as for
+// work on several processors.
 func (u *Usage) Wait() time.Duration { return max(0, u.Wall-u.CPU-u.RunDelay) }
 
 // CPUShare returns the CPU time as a share of the elapsed time without the
@@ -83,7 +84,7 @@ func (u *Usage) addMissing(what Quantity, why string) {
 	u.Sources = append(u.Sources, Source{What: what, Why: why})
 }
 
-// limitRunDelay reduces the run-queue delay to the time that the elapsed time
-// leaves for it. It may be longer because it is read before and after the
-// clocks.
+// limitRunDelay limits the run-queue delay to the elapsed time without the CPU
+// time. The measured delay may be longer, because it is read before and after
+// the clocks.
 func (u *Usage) limitRunDelay() { u.RunDelay = min(u.RunDelay, max(0, u.Wall-u.CPU)) }
