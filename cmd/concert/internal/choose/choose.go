@@ -1,5 +1,5 @@
-// Package choose is the command concert choose: it measures commands, Python
-// functions and downloads by package choose of the library.
+// Package choose is the command "concert choose". It measures commands, Python
+// functions and downloads with package choose of the library.
 package choose
 
 import (
@@ -15,7 +15,7 @@ import (
 	"concert/trace"
 )
 
-// Command is concert choose.
+// Command is the command "concert choose".
 var Command = cli.Command{Name: "choose", Summary: "measure how to run your work concurrently", Help: help, Flags: new(options).flags(), Run: run}
 
 // job is one kind of work with the arguments of choose.Run.
@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 		return err
 	}
 	defer j.close()
-	// Open the output files first, so that an error is found before the
+	// Open the output files first, so that an error ends the command before the
 	// measurements and not after them.
 	page, err := cli.NewOutput(o.html)
 	if err != nil {

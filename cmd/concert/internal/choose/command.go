@@ -42,10 +42,10 @@ const stderrGrace = 20 * time.Millisecond
 // is killed.
 const commandGrace = 2 * time.Second
 
-// runCommand runs a command by run, in a process group of its own. When ctx
-// ends, it stops the group: first with a signal, and then by killing it. The
-// output is discarded, except the last line of standard error, which is part of
-// an error.
+// runCommand calls run with a command that runs in a process group of its own.
+// When ctx ends, runCommand sends a signal to the group, and kills the group if
+// it has not ended after commandGrace. The output of the command is discarded.
+// But if the command fails, the error has the last line of its standard error.
 func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	r, w, err := os.Pipe()
@@ -53,8 +53,8 @@ func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) e
 		return err
 	}
 	defer r.Close()
-	// With a Writer, Wait would wait until all processes that the command
-	// leaves behind have closed the pipe.
+	// If cmd.Stderr were not a file, cmd.Wait would wait until all processes
+	// that the command leaves behind have closed the pipe.
 	cmd.Stderr = w
 	stderr := &tail{max: 1000}
 	read := make(chan struct{})

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestXargs_RunsInShell: a shell that runs the recommended line runs the same
-// command.
+// TestXargs_RunsInShell: if a shell runs the recommended line, it must run the
+// same command as choose.
 func TestXargs_RunsInShell(t *testing.T) {
 	command := []string{"printf", "%s\n", "a{1..3}", "{x,y}", "it's", "$HOME", "`true`", "a b", "", "~", "*", "{}", "pre{}.txt", "\\"}
 	line := strings.Replace(xargs(command, 2), "< inputs", "", 1)

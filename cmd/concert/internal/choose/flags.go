@@ -71,7 +71,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.get, "get", "", "the work is a download")
 	f.Add(&o.json, "json", "", "print the report as JSON")
 	f.Add(&o.html, "html", "FILE", "write the report as an HTML page as well")
-	f.Add(&o.trace, "trace", "FILE", "write what ran where and when, for a trace viewer such as ui.perfetto.dev")
+	f.Add(&o.trace, "trace", "FILE", "write a trace of the runs, for a trace viewer such as ui.perfetto.dev")
 	f.Add(&o.quiet, "quiet", "", "print the verdict only")
 	return f
 }
@@ -112,11 +112,11 @@ func parse(args []string) (o options, command, inputs []string, err error) {
 	case o.MaxConcurrency < 1 || o.MaxConcurrency > 10_000:
 		err = cli.UsageError{Text: "--max takes 1 to 10000"}
 	case o.html != "" && o.html == o.trace:
-		err = cli.UsageError{Text: "--html and --trace are two files"}
+		err = cli.UsageError{Text: "--html and --trace need different files"}
 	case o.py != "" && o.get:
 		err = cli.UsageError{Text: "--py and --get exclude each other"}
 	case o.python != "" && o.py == "":
-		err = cli.UsageError{Text: "--python says which interpreter is for --py"}
+		err = cli.UsageError{Text: "--python is for --py only"}
 	case (o.py != "" || o.get) && len(command) > 0:
 		err = cli.UsageError{Text: fmt.Sprintf("unexpected argument %q: inputs come after %s", command[0], separator)}
 	case o.py == "" && !o.get && len(command) == 0:

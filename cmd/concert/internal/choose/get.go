@@ -14,7 +14,7 @@ import (
 	"concert/download"
 )
 
-// fetching is a URL, and the directory for it.
+// fetching is a URL, and the directory for the file.
 type fetching struct{ URL, Dir string }
 
 // fetch downloads a file and removes it. It is registered because one of the

@@ -12,8 +12,8 @@ import (
 	"concert/progress"
 )
 
-// maxInputs is the number of lines of the standard input that are used. A
-// sample is sufficient.
+// maxInputs is the maximum number of lines of the standard input that are used.
+// More are not needed, because package choose uses only a sample of the inputs.
 const maxInputs = 10_000
 
 // readInputs reads inputs from the lines of in, until ctx ends.

@@ -15,9 +15,9 @@ import (
 type follower struct {
 	options
 	w        io.Writer
-	line     bool // w is a terminal, so a line can be replaced
-	showing  bool
-	profiled bool // the duration of a run has been printed
+	line     bool // whether w is a terminal, on which a line can be replaced
+	showing  bool // whether such a line is on the terminal
+	profiled bool // whether the duration of a run has been printed
 }
 
 func newFollower(w io.Writer, o options) *follower {
@@ -61,7 +61,7 @@ func (f *follower) clear() {
 	}
 }
 
-// shortTime returns a duration as for a flag.
+// shortTime returns a duration as a user writes it for a flag, such as 2m.
 func shortTime(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

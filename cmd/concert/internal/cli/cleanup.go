@@ -2,16 +2,16 @@ package cli
 
 import "sync"
 
-// cleanups has the functions to call if the program ends at once, after a
-// second Ctrl-C. They kill programs that were started, and remove incomplete
-// files.
+// cleanups has the functions to call if a second Ctrl-C ends the program at
+// once. The functions kill commands that the program has started, and remove
+// incomplete files.
 var cleanups struct {
 	mu    sync.Mutex
 	funcs map[any]func() // guarded by mu
 }
 
-// AddCleanup registers f, to be called if the program ends at once.
-// RemoveCleanup with the same key removes it.
+// AddCleanup registers f. RunCleanups calls f, unless RemoveCleanup is called
+// with the same key before.
 func AddCleanup(key any, f func()) {
 	cleanups.mu.Lock()
 	defer cleanups.mu.Unlock()
@@ -28,8 +28,9 @@ func RemoveCleanup(key any) {
 	delete(cleanups.funcs, key)
 }
 
-// RunCleanups calls all cleanups. It does not release the lock, so that no
-// other goroutine can start a program afterwards.
+// RunCleanups calls all registered functions. It does not release the lock. So
+// a goroutine that wants to start a command blocks in AddCleanup until the
+// program has ended.
 func RunCleanups() {
 	cleanups.mu.Lock()
 	for _, f := range cleanups.funcs {

@@ -1,7 +1,7 @@
-// Package cli runs the subcommands of a program: it finds the subcommand of a
-// command line, and turns its error into a message and an exit code. It also
-// has what subcommands share: flags, decorated text, and files that appear only
-// when they are complete.
+// Package cli runs the subcommands of a program. It finds the subcommand of a
+// command line, and turns the error of the subcommand into a message and an
+// exit code. It also has what subcommands share: flags, text with colors, and
+// files that appear only when they are complete.
 package cli
 
 import (
@@ -42,8 +42,8 @@ type UsageError struct{ Text string }
 // Error returns the text alone; Main adds the command's name.
 func (e UsageError) Error() string { return e.Text }
 
-// Errors of subcommands that have printed what happened. Main prints nothing
-// more.
+// A subcommand returns one of these errors if it has already printed what
+// happened. Main does not print them.
 var (
 	ErrReported = errors.New("cli: some of the work failed")
 	ErrGuess    = errors.New("cli: the verdict is only a guess")

@@ -19,8 +19,8 @@ Examples:
   concert completion fish > ~/.config/fish/completions/concert.fish
 `
 
-// Completion returns the command that prints the completion of a program's
-// commands, itself included.
+// Completion returns the command "completion". It prints scripts that complete
+// the given commands and the command "completion" itself.
 func Completion(commands []Command) Command {
 	c := Command{Name: "completion", Summary: "print a script that completes command lines in your shell", Help: completionHelp}
 	all := append(slices.Clip(commands), c)
@@ -123,7 +123,7 @@ _concert() {
 %s	esac
 }
 if [[ ${funcstack[1]} == _concert ]]; then
-	_concert "$@" # loaded by its first use
+	_concert "$@" # zsh has loaded this file for the first completion
 else
 	compdef _concert concert
 fi

@@ -37,8 +37,8 @@ func NewFlags() *Flags {
 // Add declares a flag that sets *into, which holds the default: a bool, an int,
 // a string, a time.Duration or a flag.Value. value is what the help calls the
 // value: DIR, LIST, FILE, N or D, for example, or empty for a bool. about says
-// what the flag means. Add adds the default, if it is not zero, and about does
-// not have it.
+// what the flag means. If the default is not zero, and about does
+// not state it, Add appends it to about.
 func (f *Flags) Add(into any, name, value, about string) {
 	switch into := into.(type) {
 	case *bool:
@@ -62,8 +62,8 @@ func (f *Flags) Add(into any, name, value, about string) {
 	f.list = append(f.list, declared{flagerror.Dashed(name), value, about})
 }
 
-// CheckOrder returns an error if a flag is among the arguments, which are
-// called what.
+// CheckOrder returns an error if a flag is among the arguments. what is the
+// word for the arguments in the error.
 func (f *Flags) CheckOrder(what string) error {
 	if slices.ContainsFunc(f.Args(), func(arg string) bool { return strings.HasPrefix(arg, "-") }) {
 		return UsageError{Text: "flags go before " + what}
@@ -71,7 +71,8 @@ func (f *Flags) CheckOrder(what string) error {
 	return nil
 }
 
-// summary returns the first part of what a flag means.
+// summary returns the meaning of a flag up to the first comma, semicolon or
+// parenthesis.
 func (d declared) summary() string {
 	if i := strings.IndexAny(d.about, ",;("); i >= 0 {
 		return strings.TrimRight(d.about[:i], " ")

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestParse_Errors: an error of the command line names the flag as the help
-// does, and says what its value should be.
+// TestParse_Errors: an error of the command line must name the flag as the help
+// does, and must say what the value of the flag should be.
 func TestParse_Errors(t *testing.T) {
 	for _, row := range []struct {
 		args []string
@@ -39,8 +39,7 @@ func TestParse_Errors(t *testing.T) {
 	}
 }
 
-// TestFlags_Summary: the first part of what a flag means has no half of a pair
-// of parentheses.
+// TestFlags_Summary: a summary must not end within parentheses.
 func TestFlags_Summary(t *testing.T) {
 	for about, want := range map[string]string{
 		"key file of a client":                    "key file of a client",

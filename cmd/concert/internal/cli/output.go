@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// Output is a file that appears when it is complete: until then it has another
-// name. An output that is no regular file, a pipe for example, is written
-// directly.
+// Output is a file that gets its name when it is complete. Until then it has a
+// temporary name. An output that is not a regular file, such as a pipe, is
+// written directly.
 type Output struct {
 	*os.File
 	name   string // the name that the user has given
@@ -38,7 +38,8 @@ func NewOutput(name string) (o *Output, err error) {
 	case info.IsDir():
 		return nil, errors.New("it is a directory")
 	case !info.Mode().IsRegular() || strings.HasPrefix(name, "/dev/"):
-		// /dev/stdout may be a file, which must not be replaced or truncated.
+		// /dev/stdout may be a regular file, which must not be replaced or
+		// truncated.
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 		return &Output{f, name, ""}, err
 	}
@@ -68,8 +69,8 @@ func reason(err error) error {
 	return err
 }
 
-// Commit closes the file and renames it to its final name, unless written is an
-// error.
+// Commit closes the file and renames it to its final name. written is the error
+// of the writes. If it is not nil, Commit removes the file.
 func (o *Output) Commit(written error) error {
 	if o == nil {
 		return nil

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Wrap breaks a text between words into lines of at most so many columns.
+// Wrap breaks a text between words into lines that have at most the given
+// number of columns.
 func Wrap(text string, columns int) string {
 	var b strings.Builder
 	at := 0

@@ -37,13 +37,13 @@ func (s *screen) await(t *testing.T, what string) {
 	t.Helper()
 	for begin := time.Now(); !strings.Contains(s.String(), what); time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > 30*time.Second {
-			t.Fatalf("it does not say %q: %s", what, s.String())
+			t.Fatalf("the output has no %q: %s", what, s.String())
 		}
 	}
 }
 
-// startWorker runs concert worker until stop is called, which returns its exit
-// code.
+// startWorker runs the command "concert worker", and returns when the worker is
+// ready. stop ends the worker, and returns its exit code.
 func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
 	t.Helper()
 	pythontest.Need(t)
@@ -60,8 +60,8 @@ func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
 	return says, stop
 }
 
-// TestWorker_PythonFunctions: a worker runs Python functions with several
-// types, and status shows it.
+// TestWorker_PythonFunctions: a worker must run Python functions with arguments
+// and results of several types, and status must show the worker.
 func TestWorker_PythonFunctions(t *testing.T) {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
@@ -110,8 +110,9 @@ func TestWorker_PythonFunctions(t *testing.T) {
 		t.Errorf("%v, want a TypeError", err)
 	}
 
-	// The servers learn of the end of the last task a moment after its client,
-	// and the state of a worker is several seconds old.
+	// Repeat the command, because the servers know that the last task has ended
+	// a moment after its client, and the state of a worker may be several
+	// seconds old.
 	var out, errOut bytes.Buffer
 	settled := func() bool {
 		return strings.Contains(out.String(), "0 tasks waiting\n") && strings.Contains(out.String(), ", 0 of 2 slots taken\n")
@@ -132,8 +133,8 @@ func TestWorker_PythonFunctions(t *testing.T) {
 	}
 }
 
-// TestWorker_WrongUsage: a worker that cannot run its functions fails before it
-// fetches a task.
+// TestWorker_WrongUsage: if a worker cannot run its functions, or cannot reach
+// a server, it must fail with an error that says why.
 func TestWorker_WrongUsage(t *testing.T) {
 	pythontest.Need(t)
 	for args, want := range map[string]struct {
@@ -149,7 +150,7 @@ func TestWorker_WrongUsage(t *testing.T) {
 		"--memory -1 statistics:fmean":          {cli.ExitUsage, "want an amount of memory"},
 		"--memory 5 statistics:fmean":           {cli.ExitUsage, "--memory takes 192M or more"},
 		"--path no/dir statistics:fmean":        {cli.ExitUsage, "--path no/dir: no such file or directory"},
-		"-n 1 --path cluster_test.go no_mod:f":  {cli.ExitFailed, "no_mod"}, // a file, as a zip archive is one
+		"-n 1 --path cluster_test.go no_mod:f":  {cli.ExitFailed, "no_mod"}, // --path may be a file, such as a zip archive
 		"statistics:fmean --key w.key":          {cli.ExitUsage, "flags go before functions"},
 		"--url http://one statistics:fmean":     {cli.ExitUsage, "--url: URL of the servers (...): want one like nats://host:4222"},
 		"--memory G statistics:fmean":           {cli.ExitUsage, "want an amount of memory"},
@@ -169,7 +170,9 @@ func TestWorker_WrongUsage(t *testing.T) {
 	}
 }
 
-// TestStatus_DeadLetters: dead letters are listed, run again, and removed.
+// TestStatus_DeadLetters: there are three dead letters that are not tasks.
+// status must list them, --replay must refuse them, and --discard must remove
+// them.
 func TestStatus_DeadLetters(t *testing.T) {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
@@ -226,8 +229,8 @@ var spoiled = concert.Register("main_test.spoiled", func(_ context.Context, name
 	return 0, errors.New("no JPEG: " + name)
 })
 
-// TestStatus_Input: the line of a dead letter has the input and the label of
-// its task.
+// TestStatus_Input: the line of a dead letter must have the index and the label
+// of its input, or the label of its task.
 func TestStatus_Input(t *testing.T) {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {

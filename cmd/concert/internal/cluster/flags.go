@@ -12,8 +12,8 @@ import (
 // clusterFlags are the flags for the address of a cluster and for the key.
 type clusterFlags struct{ url, key string }
 
-// flags sets c to the defaults, and returns the flags that change it. key says
-// what the file is.
+// flags sets c to the defaults, and returns the flags that change it. key
+// describes the key file in the help.
 func (c *clusterFlags) flags(key string) *cli.Flags {
 	c.url = cmp.Or(os.Getenv("CONCERT_URL"), serverurl.Default)
 	c.key = os.Getenv("CONCERT_KEY")
@@ -23,7 +23,7 @@ func (c *clusterFlags) flags(key string) *cli.Flags {
 	return f
 }
 
-// checkURL returns an error of the command line if the URL cannot be one of a
+// checkURL returns a UsageError if the URL cannot be the URL of a
 // cluster.
 func (c *clusterFlags) checkURL() error {
 	if err := serverurl.Check(c.url); err != nil {

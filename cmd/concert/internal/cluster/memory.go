@@ -1,8 +1,10 @@
 package cluster
 
-// defaultMemory returns the memory limit of each of n interpreters with so many
-// threads. Together they get three quarters of the machine's memory, but each
-// of them at least 1 GiB. The stack of a thread counts, even while it is empty.
+// defaultMemory returns the memory limit of each of n interpreters with the
+// given number of threads. All interpreters together get three quarters of the
+// memory of the machine, but each interpreter gets at least 1 GiB. For each
+// thread, defaultMemory adds 16 MiB, because the stack of a thread counts even
+// while it is empty.
 func defaultMemory(machine int64, n, threads int) int64 {
 	if machine == 0 {
 		return 0

@@ -28,7 +28,8 @@ func TestWorker_DefaultMemory(t *testing.T) {
 	}
 }
 
-// TestWorker_MinMemory: the minimum of the flag is that of a pool.
+// TestWorker_MinMemory: the minimum of --memory must be the minimum of package
+// processes.
 func TestWorker_MinMemory(t *testing.T) {
 	for _, c := range []struct {
 		bytes int64
@@ -45,8 +46,8 @@ func TestWorker_MinMemory(t *testing.T) {
 	}
 }
 
-// TestWorker_Memory: interpreters have a default limit of memory, or the limit
-// of the flag.
+// TestWorker_Memory: interpreters must have the memory limit of --memory, or
+// the default limit if the flag is not set.
 func TestWorker_Memory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the memory of a process cannot be limited here")

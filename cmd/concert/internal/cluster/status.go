@@ -23,8 +23,8 @@ Lists the workers of a cluster, the waiting tasks, and the dead letters.
 The server of a cluster is concertd. It requires the key of an admin, which
 'concertd key' makes.
 
-Waiting tasks are those that clients have sent and that have no result,
-including the running ones. Tasks that still wait in a client are not counted.
+Waiting tasks are the tasks that clients have sent and that have no result yet.
+Running tasks are included. Tasks that still wait in a client are not counted.
 
 Dead letters are tasks whose workers were lost five times, tasks whose last
 attempt failed, and messages that are not tasks.
@@ -33,7 +33,7 @@ Flags:
 
 Exit codes:
   0    success
-  1    no connection, or some dead letters could not be replayed
+  1    no connection, or some dead letters could not be replayed or removed
   2    the command line is wrong
   130  interrupted
 
@@ -51,7 +51,7 @@ Examples:
     concert status --replay all
 `
 
-// Status is concert status.
+// Status is the command "concert status".
 var Status = cli.Command{Name: "status", Summary: "list the workers, waiting tasks and dead letters of a cluster", Help: statusHelp, Flags: new(statusOptions).flags(), Run: runStatus}
 
 type statusOptions struct {
@@ -70,8 +70,8 @@ func (o *statusOptions) flags() *cli.Flags {
 	f := o.clusterFlags.flags("key file")
 	f.Add(&o.watch, "watch", "", "repeat every two seconds, until Ctrl-C")
 	f.Add(&o.dead, "dead", "", "list the dead letters")
-	f.Add(&o.replay, "replay", "WHICH", "run the tasks of dead letters again: those with the given numbers, as in 4,7, or all")
-	f.Add(&o.discard, "discard", "WHICH", "remove dead letters, named in the same way")
+	f.Add(&o.replay, "replay", "WHICH", "run the tasks of dead letters again; WHICH is their numbers, as in 4,7, or all")
+	f.Add(&o.discard, "discard", "WHICH", "remove dead letters; WHICH is as for --replay")
 	f.Add(&o.json, "json", "", "print everything as JSON")
 	return f
 }
@@ -95,7 +95,7 @@ func parseStatus(args []string) (o statusOptions, err error) {
 	case does > 1:
 		err = cli.UsageError{Text: "--watch, --dead, --replay and --discard do not go together"}
 	case o.json && (o.replay != "" || o.discard != ""):
-		err = cli.UsageError{Text: "--json is for what is shown"}
+		err = cli.UsageError{Text: "--json does not go together with --replay and --discard"}
 	}
 	for _, numbers := range []string{o.replay, o.discard} {
 		if _, _, bad := letterNumbers(numbers); bad != nil {
@@ -223,7 +223,7 @@ func (s *status) print(out io.Writer, st cli.Style) error {
 	for _, q := range s.Queues {
 		to, there := contracts[q.Capabilities]
 		if !there {
-			to = "workers that are not there"
+			to = "functions that no worker offers"
 		}
 		fmt.Fprintf(t, "  %s\t%d\t%s\n", q.Client, q.Tasks, to)
 	}
@@ -238,7 +238,7 @@ func (s *status) print(out io.Writer, st cli.Style) error {
 	return err
 }
 
-// functionName returns the name by which users know a function.
+// functionName returns the name of a function as users write it.
 func functionName(n string) string {
 	if rest, ok := strings.CutPrefix(n, "python:"); ok { // removes the form of the arguments as well
 		_, n, _ = strings.Cut(rest, ":")
@@ -310,8 +310,8 @@ func listLetters(ctx context.Context, in *cluster.Inspector, asJSON bool, out io
 	return err
 }
 
-// letterInput returns the index of a dead letter's input, and its label, as in
-// "17 (cat.jpg)".
+// letterInput returns the index and the label of the input of a dead letter, as
+// in "17 (cat.jpg)".
 func letterInput(d cluster.DeadLetter) string {
 	switch {
 	case d.Index < 0:
@@ -323,7 +323,7 @@ func letterInput(d cluster.DeadLetter) string {
 }
 
 // eachLetter calls do with each of the dead letters. After an error it
-// continues with the next one.
+// continues with the next dead letter.
 func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, do func(context.Context, uint64) error, out, errOut io.Writer) error {
 	numbers, all, err := letterNumbers(which)
 	if err != nil {

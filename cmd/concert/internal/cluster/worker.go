@@ -1,5 +1,6 @@
-// Package cluster has the commands for clusters: concert worker runs Python
-// functions for a cluster, and concert status shows what a cluster does.
+// Package cluster has the commands for clusters. The command "concert worker"
+// runs Python functions for a cluster, and "concert status" shows the workers
+// and tasks of a cluster.
 package cluster
 
 import (
@@ -59,7 +60,7 @@ Examples:
         --path models -n 4 'classify:Model().predict'
 `
 
-// Worker is concert worker.
+// Worker is the command "concert worker".
 var Worker = cli.Command{Name: "worker", Summary: "run Python functions for a cluster", Help: workerHelp, Flags: new(workerOptions).flags(), Run: runWorker}
 
 type workerOptions struct {
@@ -167,7 +168,7 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(errOut, "concert worker: "+format+"\n", args...) }
 	stopping := context.AfterFunc(ctx, func() {
-		say("stopping: takes no more tasks; running tasks have %v to finish", o.grace)
+		say("stopping: accepts no more tasks; running tasks have %v to finish", o.grace)
 	})
 	defer stopping()
 	return cluster.Serve(ctx, o.url, pool, &cluster.ServeOptions{

@@ -27,8 +27,8 @@ Downloads many files concurrently. Each file is downloaded completely and
 verified, or not at all. An interrupted download continues if the server proves
 that it still has the same file.
 
-A file that already exists is not replaced, unless --overwrite is given. It is a
-success if its checksum is given and matches, and otherwise a failure.
+A file that already exists is not replaced, unless --overwrite is given. Such a
+file is a success if its checksum is given and matches, and otherwise a failure.
 
 A list has one line for each file: its URL, and optionally a name and a
 checksum. LIST is a file, or - for the standard input.
@@ -52,7 +52,7 @@ Examples:
   generate-urls | concert get -i - --json > log.jsonl
 `
 
-// Command is concert get.
+// Command is the command "concert get".
 var Command = cli.Command{Name: "get", Summary: "download many files at once, completely and verified", Help: help, Flags: new(options).flags(), Run: run}
 
 // options has the values of the flags.
@@ -150,8 +150,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	return g.getAll(list, r)
 }
 
-// gather returns the files of the command line and of the list. If one of them
-// is wrong it returns an error, before any download starts.
+// gather returns the files of the command line and of the list. If the
+// description of a file is wrong, gather returns an error, before any download
+// starts.
 func gather(name string, urls []string) ([]wanted, error) {
 	var list []wanted
 	for i, u := range urls {
@@ -187,7 +188,7 @@ func gather(name string, urls []string) ([]wanted, error) {
 type getter struct {
 	options
 	client *http.Client
-	hosts  map[string]chan struct{} // for each host, a slot for each concurrent download
+	hosts  map[string]chan struct{} // a semaphore for each host, which limits its concurrent downloads
 	ctx    context.Context          // canceled by Ctrl-C
 }
 
@@ -202,8 +203,8 @@ type outcome struct {
 func (g *getter) getAll(list []wanted, r *report) error {
 	ex := goroutines.New(g.jobs, &goroutines.Options{Name: "concert get", Observer: r.observer()})
 	defer ex.Close()
-	// Ctrl-C does not end the Map itself. It cancels each download, which is
-	// then reported.
+	// Ctrl-C cancels each download, but not the Map, so that r also reports the
+	// canceled downloads.
 	for done := range concert.MapUnordered(context.WithoutCancel(g.ctx), ex, g.get, slices.Values(list)) {
 		r.finished(done)
 	}
@@ -217,8 +218,9 @@ func (g *getter) getAll(list []wanted, r *report) error {
 	return nil
 }
 
-// get downloads one file, and repeats that after transient errors. Its value
-// has the whole outcome; the error is for the progress.
+// get downloads one file, and tries again after transient errors. The outcome
+// that get returns has the error too. The second result is only for observers
+// of the executor, which show the progress.
 func (g *getter) get(task context.Context, w wanted) (outcome, error) {
 	done := outcome{wanted: w}
 	wrong := 0 // downloads with a wrong checksum
@@ -261,7 +263,7 @@ func (o outcome) why() string {
 	case errors.Is(o.err, context.Canceled):
 		return "interrupted"
 	case errors.Is(o.err, fs.ErrExist):
-		return fmt.Sprintf("%s is there already (--overwrite replaces it)", o.name)
+		return fmt.Sprintf("%s already exists (--overwrite replaces it)", o.name)
 	}
 	text := o.err.Error()
 	if e, ok := errors.AsType[*download.Error](o.err); ok {

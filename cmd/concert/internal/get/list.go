@@ -31,8 +31,9 @@ func (w wanted) shown() string {
 
 const maxLine = 64 << 10
 
-// parseList reads a list: a line for each file, its URL and then, in any order,
-// name=NAME and sha256=HEX. It ignores empty lines and lines that begin with #.
+// parseList reads a list, which has a line for each file. A line has the URL,
+// and optionally name=NAME and sha256=HEX in any order. parseList ignores empty
+// lines and lines that begin with #.
 func parseList(r io.Reader, source string) ([]wanted, error) {
 	var list []wanted
 	lines := bufio.NewScanner(r)
@@ -95,7 +96,7 @@ func (w *wanted) check() error {
 	if w.name == "" {
 		w.name, err = download.Name(w.url)
 		if err != nil {
-			return fmt.Errorf("%s: %w; give it another, with name= in a list (-i LIST)", w.where, err)
+			return fmt.Errorf("%s: %w; give the file another name, with name= in a list (-i LIST)", w.where, err)
 		}
 	} else if err := download.CheckName(w.name); err != nil {
 		return fmt.Errorf("%s: %w", w.where, err)
@@ -113,15 +114,15 @@ func checkNames(list []wanted) error {
 	for _, w := range list {
 		key := strings.ToLower(w.name)
 		if other, twice := seen[key]; twice {
-			return fmt.Errorf("%s and %s would both be %q; give one another name, with name= in a list (-i LIST)", other.where, w.where, w.name)
+			return fmt.Errorf("%s and %s would both be %q; give one of them another name, with name= in a list (-i LIST)", other.where, w.where, w.name)
 		}
 		seen[key] = w
 	}
 	return nil
 }
 
-// spread orders the list so that hosts alternate: the files of a slow host do
-// not delay those of other hosts.
+// spread orders the list so that hosts alternate. Otherwise the files of a slow
+// host would delay the files of other hosts.
 func spread(list []wanted) []wanted {
 	byHost := make(map[string][]wanted)
 	var hosts []string

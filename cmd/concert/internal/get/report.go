@@ -12,12 +12,13 @@ import (
 	"concert/progress"
 )
 
-// report prints the progress: a bar on a terminal, otherwise a line for each
-// file; or events as JSON. Only one goroutine uses it.
+// report prints the progress: a bar on a terminal, and elsewhere a line for
+// each file. With --json it prints events instead. Only one goroutine uses a
+// report.
 type report struct {
 	options
 	total       int
-	out, errOut io.Writer // writers whose lines do not mix with the bar
+	out, errOut io.Writer // lines that are written to them appear above the bar
 	begin       time.Time
 	show        *progress.Display // nil if there is no progress, as with --json
 	trace       concert.Observer  // nil without a trace
@@ -103,7 +104,7 @@ func (r *report) finished(o outcome) {
 		fmt.Fprintf(r.errOut, "%-7s %s: %s\n", kind, o.shown(), printable.Text(o.why()))
 		return
 	case o.Resumed > 0:
-		note += fmt.Sprintf(", %s of it from before", progress.Bytes(o.Resumed))
+		note += fmt.Sprintf(", %s of it downloaded earlier", progress.Bytes(o.Resumed))
 	}
 	fmt.Fprintf(r.errOut, "%-7s %s (%s)\n", kind, o.shown(), note)
 }

@@ -43,7 +43,7 @@ const (
 	choiceSize     = 5_000_000 // the number of squares in a task, which takes some milliseconds
 )
 
-// showChoose measures five kinds of work by package choose, and keeps the
+// showChoose measures five kinds of work with package choose, and stores the
 // results for the closing table.
 func showChoose(ctx context.Context, t *tour) error {
 	site, stop, err := serve()
@@ -112,8 +112,8 @@ func (t *tour) chosen(what string, r *choose.Report, err error) (*choose.Report,
 	return r, nil
 }
 
-// aboutModels has the texts of the closing table, by the names of models in
-// reports.
+// aboutModels has the texts of the closing table. The key is the name of a
+// model in reports.
 var aboutModels = map[string]modelRow{
 	"sequential execution":   {For: "little to do, tiny tasks", Parallel: "no"},
 	"goroutines":             {For: "I/O and computing, in Go", Parallel: "yes"},
@@ -147,8 +147,9 @@ func (t *tour) addModels(computes, waits *choose.Report, inPython bool) {
 	}
 }
 
-// bestOf returns the largest gain of a model: of the points measured in rounds
-// and of the recommended one, or, if the model has no such point, of all.
+// bestOf returns the largest gain of a model. It considers the points that were
+// measured in rounds, and the recommended point. If the model has no such
+// point, it considers all points of the model.
 func bestOf(r *choose.Report, model string) (best gain) {
 	if r.Verdict.Model == model {
 		best = gain(r.Verdict.Gain.Median)

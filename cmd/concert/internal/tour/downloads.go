@@ -73,8 +73,9 @@ type saver struct {
 	dir    string
 }
 
-// save downloads a URL to a file, and returns its name. A body with another
-// checksum than that of the header is an error, and leaves no file.
+// save downloads a URL to a file, and returns the name of the file. If the
+// checksum of the body differs from the checksum in the header, save returns an
+// error and leaves no file.
 func (s saver) save(ctx context.Context, url string) (name string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -96,7 +97,7 @@ func (s saver) save(ctx context.Context, url string) (name string, err error) {
 	sum := sha256.New()
 	_, err = io.Copy(io.MultiWriter(f, sum), resp.Body)
 	if err = errors.Join(err, f.Close()); err == nil && hex.EncodeToString(sum.Sum(nil)) != resp.Header.Get("X-Sha256") {
-		err = fmt.Errorf("%s: the body is not what the server said", url)
+		err = fmt.Errorf("%s: the body does not have the checksum of the header", url)
 	}
 	if err != nil {
 		os.Remove(name)
@@ -106,7 +107,7 @@ func (s saver) save(ctx context.Context, url string) (name string, err error) {
 }
 
 // check returns an error unless all pages are complete in the directory. It
-// removes them.
+// removes the pages.
 func (s saver) check() error {
 	for n := range pages {
 		name := filepath.Join(s.dir, fmt.Sprint(n, ".txt"))

@@ -89,7 +89,7 @@ func showExecutor(ctx context.Context, t *tour, name string, ex concert.Executor
 	soon, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
 	if _, err := long.Result(soon); !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("a wait of 10 ms for an hour: %w", err)
+		return fmt.Errorf("a wait of 10 ms for a task of an hour: %w", err)
 	}
 	long.Cancel()
 	if _, err := long.Result(ctx); !errors.Is(err, context.Canceled) {

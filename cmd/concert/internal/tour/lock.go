@@ -33,8 +33,9 @@ func showLock(ctx context.Context, t *tour) error {
 		return time.Since(begin), nil
 	}
 
-	// Read, add, write back: between these steps any goroutine may run.
-	// (Each step is atomic, so that this is a lost update and no data race.)
+	// Read, add, write back: between these steps any other goroutine may run,
+	// and then its update is lost. There is no data race, because each step is
+	// atomic.
 	var bare atomic.Int64
 	took, err := together(func(_ context.Context, n int) (int, error) {
 		for i := range n {

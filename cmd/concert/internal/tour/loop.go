@@ -99,7 +99,8 @@ func showConnections(ctx context.Context, t *tour, g *loop.Group) error {
 	return nil
 }
 
-// showStall runs a coroutine that computes next to one that ticks.
+// showStall runs two coroutines: one computes, and the other measures for how
+// long it waits.
 func showStall(ctx context.Context, t *tour, g *loop.Group, stalls <-chan *loop.StallReport) error {
 	var longest time.Duration
 	ticker := g.Background(func(ctx context.Context) error {

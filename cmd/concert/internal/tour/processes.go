@@ -41,9 +41,9 @@ var (
 
 var global int
 
-// showMemoryLimit reports whether the tour shows a memory limit: on Linux.
-// Tests clear it if they run with the race detector, whose own memory exceeds
-// the limit.
+// showMemoryLimit reports whether the tour shows a memory limit. It does so
+// only on Linux. Tests set showMemoryLimit to false under the race detector,
+// whose own memory exceeds the limit.
 var showMemoryLimit = runtime.GOOS == "linux"
 
 func showProcesses(ctx context.Context, t *tour) error {
@@ -122,7 +122,7 @@ func stopped(ctx context.Context, t *tour, what string, o processes.Options, tas
 }
 
 // crashOne runs 20 tasks, one of which crashes its worker. It returns an error
-// unless the others succeed.
+// unless all other tasks succeed.
 func crashOne(ctx context.Context, ex concert.Executor, task func(context.Context, int) (int, error)) error {
 	failed := 0
 	for _, err := range concert.MapUnordered(ctx, ex, task, upTo(20)) {
@@ -133,7 +133,7 @@ func crashOne(ctx context.Context, ex concert.Executor, task func(context.Contex
 		}
 	}
 	if failed != 1 {
-		return fmt.Errorf("%d tasks failed of one crash", failed)
+		return fmt.Errorf("%d tasks failed because of one crash, want 1", failed)
 	}
 	return nil
 }

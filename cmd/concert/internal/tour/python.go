@@ -49,7 +49,7 @@ def extension(n):
     if n == 7:
         import ctypes
 
-        ctypes.string_at(0)  # as an extension in C with a mistake
+        ctypes.string_at(0)  # as an extension in C with a bug
     return n
 `)
 )
@@ -118,8 +118,9 @@ func showPython(ctx context.Context, t *tour) error {
 	return nil
 }
 
-// onThreads measures tasks in an interpreter with threads, sequentially and all
-// concurrently, and prints the times. It returns the sequential time.
+// onThreads measures tasks in an interpreter with threads. It runs the tasks
+// first sequentially and then concurrently, and prints the two times. It
+// returns the sequential time.
 func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, what string, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool, expected expectation, why string) (alone time.Duration, err error) {
 	for i := range len(inputs) + 1 {
 		one, err := took(ctx, ex, f, inputs[max(0, i-1):][:1], right)
@@ -139,8 +140,8 @@ func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, w
 	return alone, nil
 }
 
-// took returns how long tasks take that run concurrently. It returns an error
-// if a result is wrong.
+// took runs tasks concurrently, and returns how long all of them take together.
+// It returns an error if a result is wrong.
 func took[In, Out any](ctx context.Context, ex concert.Executor, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool) (time.Duration, error) {
 	begin := time.Now()
 	for got, err := range concert.Map(ctx, ex, f, slices.Values(inputs)) {

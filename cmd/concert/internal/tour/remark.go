@@ -6,12 +6,10 @@ import (
 	"concert/internal/units"
 )
 
-// minSpeedup is the smallest ratio of two times at which the tour says that
-// the second one is faster.
+// minSpeedup is the smallest ratio of two times that counts as a speed-up.
 const minSpeedup = 1.25
 
-// expectation is the range in which the tour expects the speed-up of a
-// measurement.
+// expectation says whether a measurement should show a speed-up.
 type expectation bool
 
 const (
@@ -19,9 +17,9 @@ const (
 	noSpeedup expectation = false
 )
 
-// compared prints a measurement, its speed-up over another one, and the reason.
-// If the speed-up is not as expected, as on a busy machine, compared prints
-// what was expected instead of the reason.
+// compared prints a measurement, its speed-up over another measurement, and the
+// reason. If the result is not as expected, for example on a busy machine,
+// compared prints the expectation instead of the reason.
 func (t *tour) compared(what string, before, after time.Duration, expected expectation, why string) {
 	note, surprise := remark(before, after, expected, why)
 	t.measured(what, after, note)
@@ -30,8 +28,8 @@ func (t *tour) compared(what string, before, after time.Duration, expected expec
 	}
 }
 
-// remark returns the note that compared prints next to the time. If the time is
-// not as expected, it also returns what was expected.
+// remark returns the note that compared prints next to the time. If the result
+// is not as expected, remark also returns a text about the expectation.
 func remark(before, after time.Duration, expected expectation, why string) (note, surprise string) {
 	ratio := float64(before) / float64(max(after, 1))
 	switch faster := expectation(ratio >= minSpeedup); {
@@ -44,5 +42,6 @@ func remark(before, after time.Duration, expected expectation, why string) (note
 	}
 }
 
-// onProcessors is the expectation of CPU-bound work on n processors.
+// onProcessors returns the expectation for CPU-bound work on n processors: a
+// speed-up if n is above 1.
 func onProcessors(n int) expectation { return n > 1 }

@@ -1,5 +1,6 @@
-// Package tour runs and measures the ideas of the guide on this machine, one
-// station after another, and prints what they take. Each station is a file.
+// Package tour is the command "concert tour". It runs the ideas of the guide on
+// this machine, one station after another, and prints how long they take. Each
+// station is a file.
 package tour
 
 import (
@@ -21,8 +22,8 @@ const help = `Usage: concert tour [flags]
 
 Runs the ideas of docs/guide.md on this machine, and prints measurements. Then
 it uses 'concert choose' to find the right model for five kinds of work. It
-works offline: it connects only to itself. It takes half a minute, after the
-build if it is started by 'go run', and removes its files.
+works offline, because it connects only to itself. It takes half a minute, and
+longer if 'go run' builds it first. It removes its files at the end.
 
 Flags:
 
@@ -38,17 +39,17 @@ Examples:
   concert tour --html tour.html
 `
 
-// Command is concert tour.
+// Command is the command "concert tour".
 var Command = cli.Command{Name: "tour", Summary: "run and measure the ideas of the guide on this machine", Help: help, Flags: newFlags(new(string)), Run: run}
 
-// newFlags returns the flags, which set the name of the page.
+// newFlags returns the flags. They set html to the name of the page.
 func newFlags(html *string) *cli.Flags {
 	f := cli.NewFlags()
 	f.Add(html, "html", "FILE", "write the results as an HTML page as well")
 	return f
 }
 
-// station is one stop of the tour: an idea.
+// station is one part of the tour. It shows an idea of the guide.
 type station struct {
 	title string
 	intro string
@@ -74,7 +75,7 @@ type tour struct {
 	dir      string // the directory for the files of the tour
 	sections []*section
 	models   []modelRow       // the rows of the closing table
-	reports  []*choose.Report // of the closing table
+	reports  []*choose.Report // the reports from which the closing table is made
 }
 
 // section is what a station has printed.
@@ -83,7 +84,7 @@ type section struct {
 	Lines        []line
 }
 
-// line is a line of a station. Time is empty if it is not about a time.
+// line is a line of a station. Time is empty if the line has no time.
 type line struct{ What, Time, Note string }
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
@@ -152,7 +153,7 @@ type modelRow struct {
 	Python bool
 }
 
-// gain is the speed-up over sequential work. It is 0 if it is unknown.
+// gain is the speed-up over sequential work, or 0 if the speed-up is unknown.
 type gain float64
 
 // String returns the gain as text, such as "2.5x".

@@ -106,7 +106,8 @@ func TestTour_Interrupted(t *testing.T) {
 	}
 }
 
-// TestTour_NoPython: without Python, the tour skips its stations about Python.
+// TestTour_NoPython: without Python, the tour must leave out what needs Python,
+// and must succeed.
 func TestTour_NoPython(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	code, out, errOut := call(t.Context(), "tour")
@@ -122,8 +123,8 @@ func TestTour_NoTempDir(t *testing.T) {
 	}
 }
 
-// TestTour_Doubt: the closing table says how many of its verdicts are guesses,
-// on the terminal and on the page.
+// TestTour_Doubt: if some verdicts are guesses, the closing table must say how
+// many, on the terminal and on the page.
 func TestTour_Doubt(t *testing.T) {
 	var out bytes.Buffer
 	guess := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Unclear, Sentence: "Not sure yet."}}
