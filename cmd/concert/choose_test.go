@@ -31,7 +31,7 @@ func TestChoose_WrongUsage(t *testing.T) {
 		{[]string{"--max", "0", "true", ":::", "a"}, "--max takes 1 to 10000"},
 		{[]string{"--py", "statistics", ":::", "a"}, "want MODULE:FUNCTION"},
 		{[]string{"--py", "a:b", "--get", ":::", "a"}, "exclude each other"},
-		{[]string{"--python", "python3", "true", ":::", "a"}, "--python says which interpreter is for --py"},
+		{[]string{"--python", "python3", "true", ":::", "a"}, "--python is for --py only"},
 		{[]string{"--py", "a:b", "c", ":::", "a"}, `unexpected argument "c"`},
 		{[]string{"--get", ":::", "example.com/a"}, "input 1"},
 		{[]string{"--frob", "true", ":::", "a"}, "frob"},
@@ -45,7 +45,7 @@ func TestChoose_WrongUsage(t *testing.T) {
 	}
 }
 
-// chosen runs choose with --json, and returns the report. Its verdict may be a
+// chosen runs choose with --json, and returns the report. The verdict may be a
 // guess, because the machine may be busy.
 func chosen(t *testing.T, args ...string) (r choose.Report) {
 	t.Helper()
@@ -60,7 +60,7 @@ func chosen(t *testing.T, args ...string) (r choose.Report) {
 		t.Errorf("exit %d, and the verdict is %s", code, r.Verdict.Certainty)
 	}
 	if !strings.Contains(errOut, "repeatedly") || !strings.Contains(errOut, "One run alone takes") {
-		t.Errorf("it does not say what it is going to do: %s", errOut)
+		t.Errorf("choose does not print what it is going to do: %s", errOut)
 	}
 	return r
 }
@@ -83,7 +83,7 @@ func TestChoose_Command(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(runs), "run\n"); n != r.Runs || n > 150 {
-		t.Errorf("it ran %d times, says %d, and may 150 times", n, r.Runs)
+		t.Errorf("the work ran %d times; the report has %d runs, and --runs is 150", n, r.Runs)
 	}
 	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "</html>") {
 		t.Errorf("the page: %v", err)
@@ -116,16 +116,16 @@ func TestChoose_WorkFails(t *testing.T) {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
 	if _, err := os.Stat(ran); err == nil {
-		t.Error("it ran the work before it found out that it cannot write")
+		t.Error("choose ran the work before it found that it cannot write the page")
 	}
 }
 
-// TestChoose_Interrupted: if choose is ended early, it prints what it has
-// measured, and leaves no process behind.
+// TestChoose_Interrupted: if choose is interrupted, it must print what it has
+// measured so far, and must leave no process behind.
 func TestChoose_Interrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	const mark, some = "0.0423", 80 // the number of runs after which more than the profile is known
+	const mark, some = "0.0423", 80 // after some runs, choose has measured more than the profile
 	ran := filepath.Join(t.TempDir(), "ran")
 	go func() {
 		for ctx.Err() == nil {
@@ -151,8 +151,8 @@ func TestChoose_Python(t *testing.T) {
 	if err := os.WriteFile("naps.py", []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	// The number of runs ends it, and not the budget: on a busy machine it
-	// takes seconds to start each interpreter.
+	// The number of runs ends the measurements, and not the budget, because on
+	// a busy machine the start of each interpreter takes seconds.
 	r := chosen(t, "--budget", "60s", "--runs", "200", "--max", "8", "--py", "naps:nap", ":::", `{"for": 0.03}`)
 	if r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, "ex, err := python.New(") {
 		t.Errorf("work that sleeps: %+v", r.Verdict)

@@ -14,9 +14,9 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// TestChoose_SecondSignal: after a second signal, or the end of the terminal,
-// the commands that choose runs are killed, although they ignore SIGTERM, and
-// incomplete files are removed.
+// TestChoose_SecondSignal: the command that choose runs ignores SIGTERM. If
+// choose gets a second Ctrl-C, or if the terminal is closed, choose must kill
+// the command and remove incomplete files.
 func TestChoose_SecondSignal(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -34,14 +34,14 @@ func TestChoose_SecondSignal(t *testing.T) {
 				t.Fatal(err)
 			}
 			var pid int
-			for pid == 0 { // the test's own limit counts
+			for pid == 0 { // without a time limit, because go test has one
 				time.Sleep(time.Millisecond)
 				if text, err := os.ReadFile(pids); err == nil {
 					pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
 				}
 			}
 			for i, s := range c.signals {
-				if i > 0 { // after the first one was handled, and the command has received SIGTERM
+				if i > 0 { // send the second signal after choose has handled the first one, and the command has received SIGTERM
 					for _, err := os.Stat(pids + ".asked"); err != nil; _, err = os.Stat(pids + ".asked") {
 						time.Sleep(time.Millisecond)
 					}
@@ -52,7 +52,7 @@ func TestChoose_SecondSignal(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != cli.ExitSignal {
 				t.Errorf("exit %d, want %d", code, cli.ExitSignal)
 			}
-			for alive(pid) { // killed, but perhaps still listed
+			for alive(pid) { // the system may list a killed process for a moment
 				time.Sleep(time.Millisecond)
 			}
 			if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
@@ -62,8 +62,9 @@ func TestChoose_SecondSignal(t *testing.T) {
 	}
 }
 
-// alive reports whether a process of the group runs. A dead process that was
-// not reaped does not run; the first process of the machine reaps it.
+// alive reports whether a process of the group runs. A dead process that has
+// not been reaped does not count, because the first process of the machine
+// reaps it at some time.
 func alive(group int) bool {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	if stats == nil {
@@ -83,8 +84,8 @@ func alive(group int) bool {
 	return false
 }
 
-// TestChoose_Quiet: with --quiet, choose reads inputs from the standard input,
-// and prints only the verdict.
+// TestChoose_Quiet: with --quiet, choose must print only the verdict. The
+// inputs are lines of the standard input.
 func TestChoose_Quiet(t *testing.T) {
 	cmd := process(t, "choose", "--quiet", "--budget", "1s", "sh", "-c", `sleep 0.01; [ "$1" = a ] || [ "$1" = "b c" ]`, "sh", "{}")
 	cmd.Stdin = strings.NewReader("a\r\n\nb c\n")
@@ -95,21 +96,21 @@ func TestChoose_Quiet(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	if strings.Count(stdout.String(), "\n") != 1 || strings.Contains(stdout.String(), "failed") || stderr.String() != "" {
-		t.Errorf("it says %q, and %q", stdout.String(), stderr.String())
+		t.Errorf("the standard output is %q, and the standard error is %q", stdout.String(), stderr.String())
 	}
 }
 
-// TestChoose_BackgroundChild: a process that a command leaves running delays
-// neither the command nor the measurement.
+// TestChoose_BackgroundChild: if a command leaves a process running, choose
+// must not wait for this process.
 func TestChoose_BackgroundChild(t *testing.T) {
 	r := chosen(t, "--budget", "2s", "--max", "2", "sh", "-c", "sleep 3 & sleep 0.01", ":::", "a")
 	if r.Runs < 10 {
-		t.Errorf("it ran %d times", r.Runs)
+		t.Errorf("the work ran %d times, want at least 10", r.Runs)
 	}
 }
 
-// TestChoose_FullDisk: the report is printed although the page cannot be
-// written.
+// TestChoose_FullDisk: if the page or the trace cannot be written, choose must
+// fail. It must print the report first.
 func TestChoose_FullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("this system has no device that is always full")

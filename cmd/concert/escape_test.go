@@ -10,8 +10,8 @@ import (
 	"concert/internal/pythontest"
 )
 
-// TestRun_Escapes: control characters in the text of an error, which can come
-// from anywhere, are escaped.
+// TestRun_Escapes: if the text of an error has control characters, the command
+// must escape them, because the text can come from anywhere.
 func TestRun_Escapes(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "evil.py"), []byte("raise ValueError('\\x1b[31m\\x07\\x9b2J')\n"), 0o666); err != nil {

@@ -16,31 +16,34 @@ import (
 	"time"
 )
 
-// faulty is a server that does wrong what the path asks for. The last part of
-// a path is the file, whose content follows from its name (see body); what
-// comes before says how it is served:
+// faulty is a server with faults. The path of a request selects the fault. The
+// last part of the path is the name of a file, and body returns its content.
+// The parts before it say how the server replies:
 //
-//	/plain/F        well
-//	/cut/N/F        the first time N percent of it, then the connection breaks
-//	/short/F        never more than half of it
-//	/changed/F      the first time half of it; then it is another file
-//	/wrongrange/F   the first time half of it; then the wrong part
-//	/norange/F      the first time half of it; then all of it, whatever is asked for
+//	/plain/F        without a fault
+//	/cut/N/F        the first reply breaks off after N percent of the file
+//	/short/F        each reply breaks off after half of the file
+//	/changed/F      the first reply breaks off after half of the file; then the
+//	                file is another one
+//	/wrongrange/F   the first reply breaks off after half of the file; later
+//	                replies have the wrong part
+//	/norange/F      the first reply breaks off after half of the file; later
+//	                replies have all of the file, even if a part is requested
 //	/digest/F       with the digest of another file
-//	/slowheaders/F  nothing, ever
-//	/stall/F        half of it, and then nothing, ever
-//	/held/F         half of it, and the rest after release
-//	/busy/CODE/F    the first time with the status, and Retry-After: 1
-//	/down/CODE/F    always with the status
-//	/loop/F         redirected to itself
+//	/slowheaders/F  no reply
+//	/stall/F        half of the file, and nothing after it
+//	/held/F         half of the file, and the rest after release
+//	/busy/CODE/F    the first reply has the status CODE, and Retry-After: 1
+//	/down/CODE/F    each reply has the status CODE
+//	/loop/F         a redirect to the same path
 type faulty struct {
 	*httptest.Server
 	gate chan struct{} // closed by release
-	most atomic.Int32  // concurrent requests
-	busy atomic.Int32
+	most atomic.Int32  // the largest number of concurrent requests so far
+	busy atomic.Int32  // the number of concurrent requests
 
 	mu    sync.Mutex
-	asked map[string]int // requests for each path; guarded by mu
+	asked map[string]int // the number of requests for each path; guarded by mu
 }
 
 func newFaulty() *faulty {
@@ -78,7 +81,7 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault, arg, _ := strings.Cut(strings.TrimPrefix(path.Dir(r.URL.Path), "/"), "/")
 	number, _ := strconv.Atoi(arg)
 	b := body(name)
-	// part sends the beginning of the file, and leaves the reply open.
+	// part sends the first n bytes of the file, and leaves the reply open.
 	part := func(n int) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 		w.Write(b[:n])

@@ -14,8 +14,8 @@ import (
 
 // The scripts in testdata/get test the whole command.
 
-// TestGet_PerHost: a server never has more concurrent requests than --per-host
-// permits.
+// TestGet_PerHost: a server must never have more concurrent requests than
+// --per-host permits.
 func TestGet_PerHost(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
@@ -34,7 +34,7 @@ func TestGet_PerHost(t *testing.T) {
 	}
 }
 
-// TestGet_JSON: each line of the output of --json is an event.
+// TestGet_JSON: with --json, each line of the output must be an event.
 func TestGet_JSON(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()

@@ -16,7 +16,8 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// process returns the command as a process that has not been started.
+// process returns a command that starts concert with the given arguments as a
+// process.
 func process(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := exec.LookPath("concert") // the directory in which TestMain put it
@@ -26,7 +27,7 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), path, args...)
 }
 
-// TestGet_CtrlC: an interrupted process ends with the documented exit code.
+// TestGet_CtrlC: an interrupted process must end with the documented exit code.
 func TestGet_CtrlC(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
@@ -47,8 +48,8 @@ func TestGet_CtrlC(t *testing.T) {
 	}
 }
 
-// TestGet_Terminal: on a terminal, get prints a bar that fits the width, paths
-// above the bar, and a closing line.
+// TestGet_Terminal: on a terminal, get must print a bar that fits the width,
+// paths above the bar, and a closing line.
 func TestGet_Terminal(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()

@@ -44,13 +44,13 @@ func commands() []cli.Command {
 }
 
 func main() {
-	processes.Main() // a worker process of the tour ends here
+	processes.Main() // does not return in a worker process, which the tour and choose start
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+	if !signal.Ignored(syscall.SIGHUP) { // under nohup, the signal is ignored
 		signals = append(signals, syscall.SIGHUP)
 	}
 	ctx, _ := signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, func() { // a second Ctrl-C stops at once
+	context.AfterFunc(ctx, func() { // a second signal ends the program at once
 		second := make(chan os.Signal, 1)
 		signal.Notify(second, signals...)
 		<-second

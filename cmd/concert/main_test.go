@@ -16,7 +16,7 @@ func call(ctx context.Context, args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-// TestHelp_Width: each help text fits a terminal of 80 columns.
+// TestHelp_Width: each help text must fit a terminal of 80 columns.
 func TestHelp_Width(t *testing.T) {
 	lines := []string{"help"}
 	for _, c := range commands() {
@@ -38,7 +38,8 @@ func TestHelp_Width(t *testing.T) {
 	}
 }
 
-// TestCommands: the help of a command has a place for its flags if it has any.
+// TestCommands: the help of a command must have the line "Flags:" exactly if
+// the command has flags.
 func TestCommands(t *testing.T) {
 	for _, c := range commands() {
 		if lists := strings.Contains(c.Help, "\nFlags:\n"); lists != (c.Flags != nil) {

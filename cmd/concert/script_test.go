@@ -15,28 +15,31 @@ import (
 	"concert/processes"
 )
 
-// TestMain makes the test binary the command itself, for scripts and for tests
-// that kill a process.
+// TestMain makes the test binary usable as the command concert. Scripts run it,
+// and so do tests that kill a process.
 func TestMain(m *testing.M) {
 	processes.Main()
 	testscript.Main(m, map[string]func(){"concert": main})
 }
 
-// TestScripts runs the files under testdata, each a behavior of the command as
-// one sees it in a shell. $SITE is a server that does wrong what the path asks
-// for (see faulty). They may use, in addition to testscript's own commands:
+// TestScripts runs the scripts under testdata. Each script tests a behavior
+// that a user of the command sees in a shell. $SITE is the URL of a server with
+// faults (see faulty). In addition to the commands of testscript, the scripts
+// may use:
 //
-//	envlist FILE                     puts the environment's values into a file
-//	exits CODE PROGRAM ARGUMENT...   runs it; the exit code must be CODE
-//	whole FILE [NAME]                the file is the server's of that name
-//	dir DIR [NAME...]                the directory has these files, and no others
-//	asked PATH N                     the server got so many requests for it
-//	release                          the server continues with /held
-//	until FILE SIZE                  waits until the file has so many bytes
-//	smalldisk DIR SIZE               a disk of its own, of that many bytes
-//	readonly DIR                     a directory that is read-only
+//	envlist FILE                     replaces variables in the file by their values
+//	exits CODE PROGRAM ARGUMENT...   runs the program; the exit code must be CODE
+//	whole FILE [NAME]                the file must have the content of the server's
+//	                                 file NAME (default: the name of the file)
+//	dir DIR [NAME...]                the directory must have exactly these files
+//	asked PATH N                     the server must have got N requests for PATH
+//	release                          the server sends the rest of files under /held
+//	until FILE SIZE                  waits until the file has SIZE bytes
+//	smalldisk DIR SIZE               makes the directory a disk with SIZE bytes
+//	readonly DIR                     makes a directory that is read-only
 //
-// and the conditions [root], and [mount]: it has the right to mount.
+// They may also use the conditions [root] and [mount]. The condition [mount]
+// holds if the process has the right to mount.
 func TestScripts(t *testing.T) {
 	for _, dir := range []string{"testdata/get", "testdata/command"} {
 		testscript.Run(t, testscript.Params{
