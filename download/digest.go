@@ -9,10 +9,11 @@ import (
 	"strings"
 )
 
-// announcedDigest returns the SHA-256 of the whole file that the header of a
-// reply has, in hexadecimal, or "". Repr-Digest is for the whole file, and
-// Content-Digest for the bytes of the reply, so it counts only if the reply has
-// the whole file (RFC 9530). Digest is their predecessor (RFC 3230).
+// announcedDigest returns the SHA-256 checksum of the whole file in
+// hexadecimal, or "" if the header of the reply has none. Repr-Digest is the
+// digest of the whole file. Content-Digest is the digest of the bytes of the
+// reply, so it counts only if the reply has the whole file (RFC 9530). Digest
+// is the predecessor of the two headers (RFC 3230).
 func announcedDigest(resp *http.Response) string {
 	if d := structuredDigest(resp.Header.Get("Repr-Digest")); d != "" {
 		return d
@@ -57,7 +58,7 @@ func fromBase64(s string) string {
 	return hex.EncodeToString(b)
 }
 
-// IsSHA256 reports whether s is a checksum as Request.SHA256 takes it: 64
+// IsSHA256 reports whether s is a valid value of Request.SHA256: 64
 // hexadecimal digits.
 func IsSHA256(s string) bool {
 	b, err := hex.DecodeString(s)

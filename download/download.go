@@ -10,21 +10,23 @@
 //	          |
 //	          +-- complete, and length, digest and checksum are right --> name
 //
-// The bytes go to a partial file in the directory of the target. When it is
-// complete and verified, it is renamed to the target. So a file with the name
-// of the target is always complete. The next Get continues an interrupted
-// download, if the server proves that it still has the same file.
+// Get writes the bytes to a partial file, name.part, in the directory of the
+// file. When the partial file is complete and verified, Get renames it. So a
+// file with the final name is always complete. The next Get continues an
+// interrupted download, if the server proves that it still has the same file.
 //
 // # The rules
 //
-//   - A body that ends before its announced length, or does not have the digest
-//     that the server sends (Repr-Digest, Content-Digest, Digest: RFC 9530 and
-//     its precursor) or the checksum that the caller knows, is an error.
+//   - Get returns an error if the body ends before its announced length, if it
+//     does not have the digest that the server sends (Repr-Digest,
+//     Content-Digest, Digest: RFC 9530 and its precursor), or if it does not
+//     have the checksum that the caller knows.
 //   - Get continues a partial file only with If-Range and a strong validator
 //     (RFC 9110, section 13.1.5). If the file has changed, or if the server
-//     does not support ranges, the server sends the whole file, and Get starts
-//     the partial file anew. If a reply has another range than the requested
-//     one, Get removes the partial file and returns an error.
+//     does not support ranges, the server sends the whole file, and Get
+//     replaces the content of the partial file. If a reply has another range
+//     than the requested one, Get removes the partial file and returns an
+//     error.
 //   - File names come from the caller or the URL, never from a header, and
 //     cannot leave the directory, by ".." or by a symbolic link (see
 //     [os.Root]).
@@ -34,8 +36,8 @@
 // # Retries
 //
 // Retry of package concert makes further attempts. It waits as long as the
-// server asked, but its default repeats a Get after any error, such as a
-// missing page. So specify which errors are temporary:
+// server asked. By default it repeats a Get after any error, even if a page is
+// missing. So specify that only temporary errors are repeated:
 //
 //	fetch := concert.Retry(get, &concert.RetryOptions{If: func(err error) bool {
 //		e, ok := errors.AsType[*download.Error](err)
@@ -78,7 +80,7 @@ type Request struct {
 	Name string
 
 	// SHA256 is the checksum that the file must have, 64 hexadecimal digits.
-	// Empty means that the caller knows none.
+	// Empty means that the caller does not know the checksum.
 	SHA256 string
 
 	// Overwrite makes Get replace an existing file. Otherwise Get does not
@@ -92,8 +94,8 @@ type Request struct {
 
 	// Progress, if set, is called with the number of bytes that have arrived,
 	// and with the size of the file, which is -1 if the server does not send
-	// it. The first call has the bytes of an earlier attempt. The calls are on
-	// the goroutine that calls Get.
+	// it. In the first call, done is the number of bytes from an earlier
+	// attempt. The calls are on the goroutine that calls Get.
 	Progress func(done, total int64)
 }
 
@@ -119,11 +121,11 @@ type ClientOptions struct {
 	PerHost int
 }
 
-// NewClient returns a client for downloads. It has timeouts for everything but
-// the body, for which there is Request.Stall. It keeps connections for many
-// files from one host. It does not request compressed bodies, because their
-// length and digest are not those of the file. It uses the proxies of the
-// environment.
+// NewClient returns a client for downloads. The client has timeouts for
+// everything but the body; Request.Stall is the timeout for the body. The
+// client keeps connections open for further files from the same host. It does
+// not request compressed bodies, because their length and digest are not those
+// of the file. It uses the proxies of the environment.
 func NewClient(opts *ClientOptions) *http.Client {
 	o := ClientOptions{Connect: 30 * time.Second, Header: 30 * time.Second}
 	if opts != nil {
@@ -150,9 +152,9 @@ func NewClient(opts *ClientOptions) *http.Client {
 
 // Get downloads the URL into the file, and returns when the file is complete.
 // An error is an [*Error], unless a field of the request is invalid. When ctx
-// ends, Get returns its cause in an error, and the next Get continues the
-// download. A nil client means a client of NewClient(nil), which all such calls
-// share.
+// ends, Get returns an error with the cause of ctx, and the next Get continues
+// the download. A nil client means a client of NewClient(nil), which all such
+// calls share.
 func Get(ctx context.Context, client *http.Client, r Request) (Result, error) {
 	if client == nil {
 		client = defaultClient
@@ -220,7 +222,7 @@ func prepare(r Request) (*get, error) {
 }
 
 // present reports whether the file exists already, with the right checksum. It
-// returns an error if another file exists that must stay.
+// returns an error if another file exists that Get must not replace.
 func (g *get) present() (bool, error) {
 	info, err := g.root.Stat(g.Name)
 	switch {
@@ -273,7 +275,7 @@ func (g *get) fetch(ctx context.Context, client *http.Client) (err error) {
 	return g.receive(ctx, cancel, resp, length)
 }
 
-// accept checks the header of the reply, and prepares the part for its body. It
+// accept checks the header of the reply, and prepares the part for the body. It
 // returns the size of the whole file, or -1 if that is unknown.
 func (g *get) accept(resp *http.Response) (total int64, err error) {
 	switch resp.StatusCode {
@@ -292,12 +294,12 @@ func (g *get) accept(resp *http.Response) (total int64, err error) {
 		return total, nil
 	case http.StatusRequestedRangeNotSatisfiable:
 		g.part.giveUp()
-		return 0, g.fail("continue", errors.New("the server has no such range; the next attempt begins anew")).again()
+		return 0, g.fail("continue", errors.New("the server has no such range; the next attempt starts from the beginning of the file")).again()
 	}
 	return 0, g.failStatus(resp)
 }
 
-// errStalled is the cause with which a stalled body is canceled.
+// errStalled is the cause of the context of a request whose body has stalled.
 var errStalled = errors.New("the server stopped sending")
 
 // receive writes the body to the part. If the length and the checksum are
@@ -344,7 +346,7 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 			break
 		}
 		if readErr == nil {
-			readErr = ctx.Err() // a body that was received before the end of ctx returns no error
+			readErr = ctx.Err() // if the body arrived before ctx ended, Read returns no error
 		}
 		if readErr != nil {
 			return g.failRequest(ctx, fmt.Sprintf("receive, after %d bytes", g.part.size), readErr)

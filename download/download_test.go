@@ -47,7 +47,7 @@ type site struct {
 	tag     string
 	cut     int // if positive, the connection breaks after so many bytes of a body
 	handler http.HandlerFunc
-	ranges  []string // of the requests; "" for none
+	ranges  []string // the header Range of each request; "" if the request has none
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -114,7 +114,8 @@ func whole(t *testing.T, dir string, want []byte) {
 	}
 }
 
-// failed fails the test unless err is an *Error that is temporary, or not.
+// failed fails the test unless err is an *Error that contains text, and
+// Temporary returns the given value.
 func failed(t *testing.T, err error, temporary bool, text string) *download.Error {
 	t.Helper()
 	e, ok := errors.AsType[*download.Error](err)
@@ -163,9 +164,9 @@ func TestGet_NewFile(t *testing.T) {
 	whole(t, dir, s.body)
 }
 
-// TestGet_ConnectionBreaks: wherever the connection breaks, the received part
-// is kept and continued, and an incomplete file never gets the name of the
-// file.
+// TestGet_ConnectionBreaks: if the connection breaks at any byte, Get must keep
+// the received part, and the next Get must continue it. An incomplete file must
+// never get the name of the file.
 func TestGet_ConnectionBreaks(t *testing.T) {
 	for tenth := 1; tenth < 10; tenth++ {
 		s := newSite(1_000_000)
@@ -185,7 +186,8 @@ func TestGet_ConnectionBreaks(t *testing.T) {
 	}
 }
 
-// TestGet_BreaksOften: a file arrives in many small steps.
+// TestGet_BreaksOften: if the connection breaks after each small part of the
+// file, repeated Gets must complete the file.
 func TestGet_BreaksOften(t *testing.T) {
 	s := newSite(100_000)
 	s.cut = 9_000
@@ -203,9 +205,9 @@ func TestGet_BreaksOften(t *testing.T) {
 	whole(t, dir, s.body)
 }
 
-// TestGet_FileChanges: a file that changes on the server before it is continued
-// is loaded again from the beginning. Four of five other programs join both
-// parts and report success.
+// TestGet_FileChanges: if a file changes on the server before a download
+// continues, Get must download the new file from its beginning. Four of five
+// other programs join parts of the two files and report success.
 func TestGet_FileChanges(t *testing.T) {
 	for _, size := range []int{500_000, 200_000, 800_000} {
 		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) {
@@ -235,8 +237,8 @@ func interrupted(t *testing.T, s *site) (dir, url string) {
 	return dir, url
 }
 
-// TestGet_WrongRange: a reply that is not the requested range is not appended
-// to the part.
+// TestGet_WrongRange: if a reply does not have the requested range, Get must
+// not append it to the part.
 func TestGet_WrongRange(t *testing.T) {
 	for _, header := range []string{
 		"", "bytes 0-99999/100000", "bytes 50001-99999/100000", "bytes 50000-99998/100000",
@@ -282,8 +284,9 @@ func TestGet_RangeRefused(t *testing.T) {
 	}
 }
 
-// TestGet_WeakValidator: without proof that the file is the same, no part is
-// kept or continued.
+// TestGet_WeakValidator: if the server sends no strong validator, Get must not
+// keep the part, because the next Get could not prove that the file is the
+// same.
 func TestGet_WeakValidator(t *testing.T) {
 	for _, tag := range []string{`W/"one"`, "", "one"} {
 		t.Run(tag, func(t *testing.T) {
@@ -299,8 +302,8 @@ func TestGet_WeakValidator(t *testing.T) {
 	}
 }
 
-// TestGet_CompletePart: a part that is complete, because the process was killed
-// before it renamed the file, gets its name.
+// TestGet_CompletePart: if a part is complete, because the process was killed
+// before it renamed the part, the next Get must complete the file.
 func TestGet_CompletePart(t *testing.T) {
 	s := newSite(100_000)
 	dir, url := interrupted(t, s)
@@ -313,8 +316,8 @@ func TestGet_CompletePart(t *testing.T) {
 	whole(t, dir, s.body)
 }
 
-// TestGet_ForeignPart: a part without a note, with the note of another file, or
-// longer than the file is not continued.
+// TestGet_ForeignPart: if a part has no note, has the note of another file, or
+// is longer than the file, Get must not continue it.
 func TestGet_ForeignPart(t *testing.T) {
 	s := newSite(100_000)
 	url := s.open(t)
@@ -364,7 +367,8 @@ func TestGet_Digests(t *testing.T) {
 			}
 		})
 	}
-	// The body of a server that announces another file is not read.
+	// If the server announces another checksum than the caller's, Get fails
+	// before it reads the body.
 	_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: t.TempDir(), SHA256: sum([]byte("other"))})
 	failed(t, err, false, "announces")
 	s.handler = nil
@@ -429,11 +433,11 @@ func TestGet_Redirects(t *testing.T) {
 	if _, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	whole(t, dir, s.body) // under the name in the requested URL
+	whole(t, dir, s.body) // the file has the name in the requested URL
 }
 
-// TestGet_Timeouts: headers that do not arrive, and a body that stops, end the
-// download. The test uses virtual time and connections in memory.
+// TestGet_Timeouts: if the header does not arrive, or the body stops, Get must
+// fail after the timeout. The test uses virtual time and connections in memory.
 func TestGet_Timeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, c := range []struct {
@@ -470,8 +474,8 @@ func TestGet_Timeouts(t *testing.T) {
 	})
 }
 
-// TestGet_SlowButSteady: a body may take longer than Stall as long as bytes
-// arrive.
+// TestGet_SlowButSteady: if bytes arrive regularly, Get must succeed, even if
+// the whole body takes longer than Stall.
 func TestGet_SlowButSteady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := download.NewClient(nil)
@@ -500,8 +504,8 @@ func TestGet_SlowButSteady(t *testing.T) {
 	})
 }
 
-// TestGet_ShortRange: the reply with the rest of a file has no length, and ends
-// before the file does.
+// TestGet_ShortRange: if the reply with the rest of a file has no length, and
+// ends before the end of the file, Get must fail. The next Get must continue.
 func TestGet_ShortRange(t *testing.T) {
 	s := newSite(100_000)
 	dir, url := interrupted(t, s)
@@ -569,7 +573,8 @@ func TestGet_Dir(t *testing.T) {
 	if failed(t, err, false, "open the directory"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error = %v", err)
 	}
-	// A link to a file outside of the directory, with the name of the part.
+	// Get must not follow a link that has the name of the part, and leads to a
+	// file outside of the directory.
 	outside := filepath.Join(t.TempDir(), "victim")
 	if err := os.WriteFile(outside, []byte("precious"), 0o666); err != nil {
 		t.Fatal(err)
@@ -583,7 +588,7 @@ func TestGet_Dir(t *testing.T) {
 		t.Errorf("a file outside the directory is now %q", got)
 	}
 	if len(s.ranges) != 0 {
-		t.Error("the server was asked before the directory was looked at")
+		t.Error("Get sent a request before it checked the directory")
 	}
 }
 

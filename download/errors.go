@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// ErrChecksum is wrapped by the error of a file that has another checksum than
-// it should have, or that the server announces with another checksum. In the
-// first case the error is temporary: one retry may help, if the bytes were
-// damaged on their way. More retries rarely do.
+// ErrChecksum is wrapped by the error of Get if the file does not have the
+// right checksum, or if the server announces another checksum before it sends
+// the file. In the first case the error is temporary. One retry may help,
+// because the bytes may have been damaged on their way. More retries rarely
+// help.
 var ErrChecksum = errors.New("download: wrong checksum")
 
 // checksumError is ErrChecksum with both checksums.

@@ -16,9 +16,9 @@ import (
 	"concert/goroutines"
 )
 
-// Several files are loaded concurrently, and tried again if that can help.
-// Package download makes one attempt for one file, and package concert does the
-// rest.
+// Several files are downloaded concurrently, with retries after temporary
+// errors. Package download makes one attempt for one file, and package concert
+// does the rest.
 func ExampleGet() {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "this is ", r.URL.Path)
@@ -54,7 +54,7 @@ func ExampleGet() {
 	// two 12
 }
 
-// A client with shorter timeouts, for servers that are near.
+// A client with shorter timeouts is for servers in the same network.
 func ExampleNewClient() {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(time.Second)

@@ -15,13 +15,14 @@ import (
 	"time"
 )
 
-// part is the partial file, which becomes the target when it is complete.
-// Another file, the note, has the URL and the version of the file. If the note
-// is missing, or is for another URL or version, the download starts anew.
+// part is the partial file, which finish renames when it is complete. Another
+// file, the note, has the URL and the version of the file. If the note is
+// missing, or is for another URL or version, the download starts from the
+// beginning of the file.
 //
-// Get writes the note before the first byte of the body, and removes it before
-// it truncates the part. So the note never describes the bytes of another file,
-// even if the process is killed.
+// Get writes the note before the first byte of the body, and removes the note
+// before it truncates the part. So the note never describes the bytes of
+// another file, even if the process is killed.
 type part struct {
 	root *os.Root
 	name string
@@ -30,7 +31,7 @@ type part struct {
 	note
 	file   *os.File
 	size   int64     // the number of bytes in the file
-	hasher hash.Hash // the checksum of these bytes; nil if none is needed
+	hasher hash.Hash // computes the checksum of these bytes; nil if no checksum is needed
 }
 
 // note is the content of the file name.part.json.
@@ -106,8 +107,8 @@ func (p *part) begin(resp *http.Response) error {
 	return p.root.WriteFile(p.noteName(), b, 0o666)
 }
 
-// hash prepares the computation of the checksum, if one is wanted. It includes
-// the bytes that the part already has.
+// hash prepares the computation of the checksum, if wanted is set. The checksum
+// includes the bytes that the part already has.
 func (p *part) hash(wanted bool) error {
 	if !wanted {
 		return nil
@@ -190,8 +191,8 @@ func strongValidator(resp *http.Response) string {
 }
 
 // parseContentRange parses "bytes first-last/total". It refuses an unknown
-// total, and a total that is not last + 1, because a continued file must end
-// there.
+// total, and a total that is not last + 1, because the range must contain all
+// of the rest of the file.
 func parseContentRange(s string) (first, total int64, ok bool) {
 	s, found := strings.CutPrefix(s, "bytes ")
 	span, size, found2 := strings.Cut(s, "/")
