@@ -39,8 +39,9 @@ func (c *counts) observe(e concert.Event) {
 		c.started++
 	case concert.TaskProgress:
 		// The first report of a task is only a start value, because a download
-		// may continue in the middle of a file. If a task begins again, its
-		// number decreases. This is not progress, and must not be subtracted.
+		// may continue in the middle of a file. If a task begins again, the
+		// number that it reports decreases. The decrease must not be subtracted
+		// from moved.
 		if before, known := c.running[e.Task]; known {
 			c.moved += max(0, e.Done-before.done)
 		}

@@ -13,7 +13,8 @@ import (
 	"concert/progress"
 )
 
-// A log gets a line at intervals, and one at the end. A terminal gets a bar.
+// In a log, there is a line at intervals, and a line at the end. On a terminal,
+// there is a bar.
 func Example() {
 	show := progress.New(os.Stdout, &progress.Options{Total: 3, Noun: "words"})
 	ex := goroutines.New(2, &goroutines.Options{Observer: show.Observe})

@@ -9,7 +9,8 @@ import (
 	"concert/progress"
 )
 
-// TestJSON_Input: a line has the index and the label of the input of a Map.
+// TestJSON_Input: if a task belongs to a Map, its line must have the index and
+// the label of its input.
 func TestJSON_Input(t *testing.T) {
 	var out logtest.Buffer
 	d := progress.New(&out, &progress.Options{Format: progress.JSON})

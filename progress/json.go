@@ -84,8 +84,8 @@ func (r *records) add(e concert.Event) {
 	}
 }
 
-// take removes and returns all waiting lines. The next lines are appended to
-// spare.
+// take removes and returns all waiting lines. The memory of spare is used for
+// the next lines.
 func (r *records) take(spare []byte) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,7 +95,8 @@ func (r *records) take(spare []byte) []byte {
 	return all
 }
 
-// end makes add return at once, and wakes the workers that are blocked in it.
+// end makes further calls of add return at once, and wakes the workers that are
+// blocked in add.
 func (r *records) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

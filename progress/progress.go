@@ -19,13 +19,13 @@
 // not held during writes. JSON loses no event. If a slow reader leaves a
 // megabyte of JSON unread, the tasks wait for the reader.
 //
-// A Display counts tasks, and shows how far the running ones are, as they
-// report by concert.Progress. It keeps nothing about a finished task, so it can
-// watch millions. It estimates the remaining time from the elapsed time, and
-// only if Total is set.
+// A Display counts tasks, and shows the progress that running tasks report with
+// concert.Progress. It keeps nothing about a finished task, so it can watch
+// millions of tasks. If Options.Total is set, it estimates the remaining time
+// from the elapsed time.
 //
-// Other output of the program would appear in the line that changes. Write it
-// to Display.Above.
+// Other output of the program would appear in the middle of the line that
+// changes. So write other output to the writer of Display.Above.
 package progress
 
 import (
@@ -55,18 +55,19 @@ const (
 type Options struct {
 	Format Format
 	// Total is the number of tasks, where each item of a Map counts as one.
-	// Zero means that it is unknown; then there is no bar and no estimate.
+	// Zero means that the number is unknown. Then there is no bar and no
+	// estimate.
 	Total int
 	// Noun is the name of the things that tasks process, in the plural. Empty
 	// means "tasks".
 	Noun string
 	// Unit formats the amounts that tasks report with concert.Progress, such as
-	// [Bytes]. Nil means that they are not shown; they still move the bar. If
-	// it panics, or does not return within a second, they are plain numbers
-	// from then on.
+	// [Bytes]. Nil means that the amounts are not shown, but they still move
+	// the bar. If Unit panics, or does not return within a second, the Display
+	// shows plain numbers from then on.
 	Unit func(amount int64) string
-	// Every is the time between two Lines. Zero means ten seconds, and less
-	// than a second means a second.
+	// Every is the time between two lines of the format Lines. Zero means ten
+	// seconds, and less than a second means a second.
 	Every time.Duration
 }
 
@@ -86,7 +87,7 @@ type Display struct {
 const frame = 200 * time.Millisecond // time between two updates of the line
 
 // New returns a Display that writes to w until Close. Nil options mean the
-// zero value. It panics if w is nil, or Total is negative.
+// zero value. New panics if w is nil, or Total is negative.
 func New(w io.Writer, o *Options) *Display {
 	if o == nil {
 		o = new(Options)
@@ -121,8 +122,8 @@ func New(w io.Writer, o *Options) *Display {
 const unitTime = time.Second
 
 // contained returns a function that calls unit on another goroutine. After a
-// call has failed, it formats plain numbers instead. contained returns nil if
-// unit is nil.
+// call of unit has failed, the returned function formats plain numbers instead.
+// contained returns nil if unit is nil.
 func contained(unit func(int64) string) func(int64) string {
 	if unit == nil {
 		return nil
@@ -141,21 +142,21 @@ func contained(unit func(int64) string) func(int64) string {
 }
 
 // Observe receives an event of a task. It is a [concert.Observer]: set it in
-// the options of one or several executors. It blocks only with the format JSON,
-// while a megabyte is unread.
+// the options of one or several executors. Observe blocks only with the format
+// JSON, while a megabyte of lines is unread.
 func (d *Display) Observe(e concert.Event) { d.counts.observe(e) }
 
 // String returns the current numbers, as a line without a bar.
 func (d *Display) String() string { return d.counts.look(time.Now()).text() }
 
-// Above returns a writer for other output of the program. Its lines appear
-// above the line that changes. Each Write should have whole lines. It blocks
-// while a Write to the writer given to New blocks.
+// Above returns a writer for other output of the program, which it writes to w.
+// The output appears above the line that changes. Each Write should have whole
+// lines. A Write also blocks while a Write to the writer given to New blocks.
 func (d *Display) Above(w io.Writer) io.Writer { return above{d, w} }
 
 // Close writes the remaining output, replaces the line that changes by a final
-// one, and returns the first error of the writer given to New. It may be called
-// again. Later events are counted, but not shown.
+// line, and returns the first error of the writer given to New. It may be
+// called again. Later events are counted, but not shown.
 func (d *Display) Close() error {
 	d.close.Do(func() {
 		close(d.quit)

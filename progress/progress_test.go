@@ -99,7 +99,7 @@ func TestBar_Rate(t *testing.T) {
 		if got := d.String(); got != "0 tasks, 1 running, 1 MB/s" {
 			t.Errorf("String() = %q", got)
 		}
-		o.report(7, 0, 0) // the task begins again: the rate counts neither a step back nor one forward
+		o.report(7, 0, 0) // the task begins again; the decrease must not change the rate
 		time.Sleep(40 * time.Second)
 		if got := d.String(); got != "0 tasks, 1 running, 0 B/s" {
 			t.Errorf("String() = %q", got)
@@ -127,8 +127,8 @@ func TestLines_Log(t *testing.T) {
 	})
 }
 
-// misbehaviors returns ways in which user code can fail to return. The one that
-// hangs returns when release is closed.
+// misbehaviors returns functions that fail to return in different ways. The
+// function that hangs returns when release is closed.
 func misbehaviors(release <-chan struct{}) map[string]func() {
 	return map[string]func(){
 		"panics": func() { panic("out of cheese") },
@@ -137,7 +137,8 @@ func misbehaviors(release <-chan struct{}) map[string]func() {
 	}
 }
 
-// TestUnit_Fails: after its Unit has failed, a Display shows plain numbers.
+// TestUnit_Fails: after a call of Unit has failed, a Display must show plain
+// numbers, and must not call Unit again.
 func TestUnit_Fails(t *testing.T) {
 	for name := range misbehaviors(nil) {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +175,8 @@ type badError struct{ fail func() }
 // Error fails.
 func (e badError) Error() string { e.fail(); return "never" }
 
-// TestJSON_BadErrors: an error without a text affects no task.
+// TestJSON_BadErrors: if the Error method of an error fails, the line must have
+// a text that says so.
 func TestJSON_BadErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out logtest.Buffer
@@ -231,9 +233,8 @@ func TestJSON_ConcurrentEvents(t *testing.T) {
 	}
 }
 
-// TestJSON_SlowReader: while the reader does not read, a bounded number of
-// events wait, and none is lost. When the reader is closed, everything
-// continues.
+// TestJSON_SlowReader: if the reader does not read, Observe must block after a
+// bounded number of events. When the reader is closed, Observe must continue.
 func TestJSON_SlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in, out := io.Pipe()
@@ -247,12 +248,12 @@ func TestJSON_SlowReader(t *testing.T) {
 		}()
 		synctest.Wait()
 		if observed < 1000 || observed == 50_000 {
-			t.Errorf("%d events before it waits", observed)
+			t.Errorf("%d events before Observe blocks", observed)
 		}
 		in.CloseWithError(errors.New("no reader"))
 		synctest.Wait()
 		if observed != 50_000 {
-			t.Errorf("%d events after the reader has gone", observed)
+			t.Errorf("%d events after the reader was closed", observed)
 		}
 		if err := d.Close(); err == nil || err.Error() != "no reader" {
 			t.Errorf("Close() = %v, want the reader's error", err)

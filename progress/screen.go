@@ -9,7 +9,8 @@ import (
 )
 
 // screen writes the output of a Display. Its lock is held during writes, so
-// that lines do not mix. No worker acquires it.
+// that lines do not mix. Display.Observe does not acquire this lock, so slow
+// writes do not block workers.
 type screen struct {
 	w io.Writer
 
@@ -18,7 +19,7 @@ type screen struct {
 	err   error  // guarded by mu: first error of w
 }
 
-const erase = "\r\x1b[K" // returns to the start of the line, and clears it
+const erase = "\r\x1b[K" // returns to the start of the line, and clears the line
 
 // draw replaces the line that changes.
 func (s *screen) draw(text string) {
@@ -88,8 +89,8 @@ func (s *screen) columns() int {
 	return 80
 }
 
-// IsTerminal reports whether w is a terminal on which lines can change: an
-// *os.File that is one, and TERM is not "dumb".
+// IsTerminal reports whether w is a terminal on which lines can change: w is an
+// *os.File of a terminal, and TERM is not "dumb".
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))

@@ -10,8 +10,8 @@ import (
 	"concert/trace"
 )
 
-// TestWriter_Input: the trace has the index and the label of a task of a Map,
-// even if the task never ran.
+// TestWriter_Input: if a task belongs to a Map, the trace must have the index
+// and the label of its input, even if the task never ran.
 func TestWriter_Input(t *testing.T) {
 	var out bytes.Buffer
 	w := trace.New(&out)

@@ -8,29 +8,30 @@
 //	ex := goroutines.New(8, &goroutines.Options{Observer: tracer.Observer("downloads")})
 //
 // Open the file at https://ui.perfetto.dev, or in Chrome at chrome://tracing.
-// These viewers do not send it anywhere.
+// These viewers do not send the file anywhere.
 //
 // # The model
 //
 //	executor "a" --Observer--> tasks that run --> one line for each that ends --> writer
 //	executor "b" --Observer-->
 //
-// The file has the JSON of the Trace Event Format (Google, 2016). An Observer
-// is a process in it, a worker is a thread, and a task is a complete event (ph
-// X), with its number, and with its error if it failed. A task that never
-// started is an instant (ph i).
+// The file has the JSON of the Trace Event Format (Google, 2016). In the file,
+// an Observer is a process, a worker is a thread, and a task is a complete
+// event (ph X). The event has the number of the task, and the error of a failed
+// task. A task that never started is an instant event (ph i).
 //
-// A task is written when it ends, and then forgotten. So memory grows with the
-// number of running tasks only. If the writer is slower than the tasks, it
-// slows them down.
+// A Writer writes a task when the task ends, and keeps nothing about it. So
+// memory grows only with the number of running tasks. If the underlying writer
+// is slower than the tasks, the tasks wait for it.
 //
 // # The rules
 //
 // A viewer shows the tasks of one thread correctly if they are disjoint or
-// nested. Most tasks of a worker are: while a task waits for another task of
-// its pool, its worker may run that task. But tasks of a worker may also
-// overlap in part: in a Python interpreter with threads, or if a nested task
-// waits too. Then the second task is on another track of the worker.
+// nested. Most tasks of a worker are disjoint or nested: while a task waits for
+// another task of its pool, its worker may run that task. But tasks of a worker
+// may also overlap in part: in a Python interpreter with threads, or if a
+// nested task waits too. Then the second task is on another track of the
+// worker.
 package trace
 
 import (
@@ -43,7 +44,7 @@ import (
 	"concert/executor"
 )
 
-// Writer writes a trace. Make one with New; its methods are safe for concurrent
+// Writer writes a trace. Make one with New. Its methods are safe for concurrent
 // use.
 type Writer struct {
 	begin time.Time

@@ -86,7 +86,7 @@ func check(t testing.TB, r io.Reader) (count map[string]int, tasks map[uint64]li
 			spans[at] = append(spans[at], [2]float64{*l.Ts, *l.Ts + *l.Dur})
 		case "i":
 			if l.Ts == nil || l.S != "p" {
-				t.Fatalf("an instant that is none: %+v", l)
+				t.Fatalf("an instant event with a wrong format: %+v", l)
 			}
 		default:
 			t.Fatalf("a line of no known kind: %+v", l)
@@ -134,7 +134,7 @@ func TestWriter_Pool(t *testing.T) {
 		if n == 3 {
 			return 0, refused
 		}
-		if n > 0 && n%2 == 0 { // inside of this one
+		if n > 0 && n%2 == 0 { // run another task inside of this task
 			return concert.Submit(ctx, ex, func(context.Context, int) (int, error) { return n, nil }, n).Result(ctx)
 		}
 		return n, nil
@@ -166,8 +166,8 @@ func TestWriter_Pool(t *testing.T) {
 	}
 }
 
-// TestWriter_MillionEventsMemory: a trace with as many events as there may be
-// needs little memory.
+// TestWriter_MillionEventsMemory: if a trace has a million events, the Writer
+// must use little memory.
 func TestWriter_MillionEventsMemory(t *testing.T) {
 	const tasks, workers = 500_000, 64 // each has two events
 	n := tasks
@@ -203,8 +203,8 @@ func TestWriter_MillionEventsMemory(t *testing.T) {
 	}
 }
 
-// TestWriter_MillionEventsFormat: the lines of such a trace have the right
-// format.
+// TestWriter_MillionEventsFormat: if a trace has a million events, each line
+// must have the right format.
 func TestWriter_MillionEventsFormat(t *testing.T) {
 	tasks := 500_000
 	if testing.Short() || race.Enabled {
@@ -228,8 +228,8 @@ func TestWriter_MillionEventsFormat(t *testing.T) {
 	}
 }
 
-// observeMany reports tasks on workers. Each of them sometimes overlaps another
-// one.
+// observeMany calls observe with the events of tasks. Each worker runs one task
+// at a time, and tasks of different workers overlap.
 func observeMany(observe concert.Observer, tasks, workers int) {
 	at := time.Now()
 	var last []uint64
@@ -261,8 +261,9 @@ func countLines(r io.Reader) (n int, err error) {
 	}
 }
 
-// TestWriter_OverlappingTasks: tasks may begin and end on one worker in any
-// order.
+// TestWriter_OverlappingTasks: if tasks begin and end on one worker in any
+// order, the trace must have all tasks, and no track may have tasks that
+// overlap in part.
 func TestWriter_OverlappingTasks(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -292,8 +293,8 @@ func TestWriter_OverlappingTasks(t *testing.T) {
 	}
 }
 
-// TestWriter_TaskStartsAgain: a task can start again on another worker, because
-// its first worker died.
+// TestWriter_TaskStartsAgain: if a task starts again on another worker, because
+// its first worker has died, the trace must have both runs.
 func TestWriter_TaskStartsAgain(t *testing.T) {
 	var file bytes.Buffer
 	tracer := trace.New(&file)
@@ -333,8 +334,9 @@ func (e usesPool) Error() string {
 	return fmt.Sprint(n)
 }
 
-// TestWriter_ErrorMethodsMisbehave: errors whose methods fail, hang or use the
-// pool do not harm the trace.
+// TestWriter_ErrorMethodsMisbehave: if the Error method of an error fails,
+// hangs or uses the pool, the trace must have the task with a text for its
+// error.
 func TestWriter_ErrorMethodsMisbehave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var file bytes.Buffer
@@ -376,7 +378,7 @@ func TestWriter_WriteFails(t *testing.T) {
 			t.Errorf("Close() = %v, want the writer's error", err)
 		}
 	}
-	observeMany(observe, 10, 1) // dropped
+	observeMany(observe, 10, 1) // must have no effect
 }
 
 func ExampleNew() {

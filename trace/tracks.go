@@ -38,10 +38,11 @@ func (tr *tracks) begin(at time.Time) { tr.open = append(tr.open, at) }
 // end returns the track for a task that has ended: the first track on which it
 // does not overlap another task in part.
 //
-// Tasks end in the order of these calls. So the tasks on a track ended earlier,
-// and a new task overlaps one of them in part if it started during that one. So
-// a track only has to remember a task if another task started during it and
-// still runs. Nearly all tasks are forgotten at once.
+// Tasks end in the order of the calls of end. So all tasks on a track ended
+// before the new task. The new task overlaps an earlier task in part if the new
+// task started while the earlier task ran. So a track only has to keep a task
+// while another task runs that started during the kept task. Nearly all tasks
+// need not be kept.
 func (tr *tracks) end(s span) int {
 	if i := slices.IndexFunc(tr.open, s.start.Equal); i >= 0 {
 		tr.open[i] = tr.open[len(tr.open)-1]
