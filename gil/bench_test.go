@@ -15,7 +15,8 @@ import (
 	"concert/gil"
 )
 
-// The cost of the lock, next to that of a sync.Mutex.
+// BenchmarkUncontended compares the cost of a lock that no other goroutine
+// wants to the cost of a sync.Mutex.
 func BenchmarkUncontended(b *testing.B) {
 	b.Run("sync.Mutex", func(b *testing.B) {
 		var mu sync.Mutex
@@ -77,7 +78,8 @@ func BenchmarkUncontended(b *testing.B) {
 	})
 }
 
-// Four goroutines that acquire the lock again as soon as they have released it.
+// BenchmarkContended has four goroutines that acquire the lock again as soon as
+// they have released it.
 func BenchmarkContended(b *testing.B) {
 	contend := func(b *testing.B, do func(fn func())) {
 		var left atomic.Int64
@@ -103,10 +105,11 @@ func BenchmarkContended(b *testing.B) {
 	})
 }
 
-// The time of a message to an echo server on loopback and back, by a goroutine
-// with the lock, while another goroutine computes with it: with the shorter
-// interval for goroutines that return from Release, and without it, which is
-// CPython's convoy effect.
+// BenchmarkConvoy measures how long a message to an echo server on loopback and
+// back takes. One goroutine sends the message under the lock, while another
+// goroutine computes under the lock. The last case is without the shorter
+// interval for goroutines that return from Release, and shows the convoy effect
+// of CPython.
 func BenchmarkConvoy(b *testing.B) {
 	echo := func(b *testing.B, round func(c net.Conn)) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -167,9 +170,10 @@ func BenchmarkConvoy(b *testing.B) {
 
 var sink int
 
-// How long a goroutine that computes holds the lock while another one that
-// computes waits: the median and the 99th percentile, in milliseconds. Both
-// should be the interval, 5.
+// BenchmarkInterval measures how long a goroutine that computes holds the lock
+// while another goroutine waits for it. It reports the median and the 99th
+// percentile, in milliseconds. Both values should be about 5, the default
+// interval.
 func BenchmarkInterval(b *testing.B) {
 	for _, procs := range []int{1, runtime.GOMAXPROCS(0)} {
 		b.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(b *testing.B) {
@@ -200,7 +204,7 @@ func BenchmarkInterval(b *testing.B) {
 				})
 			}
 			all.Wait()
-			held = held[1:] // the other one arrived some time after the first
+			held = held[1:] // the first value is too large, because the second goroutine began to wait later
 			slices.Sort(held)
 			b.ReportMetric(held[len(held)/2].Seconds()*1000, "p50-ms")
 			b.ReportMetric(held[len(held)*99/100].Seconds()*1000, "p99-ms")

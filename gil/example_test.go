@@ -36,7 +36,8 @@ func Example() {
 	// Output: 4000
 }
 
-// A goroutine waits for a message that another one sends. Both need the lock.
+// A goroutine waits for a message that another goroutine sends. Both goroutines
+// need the lock.
 func ExampleHeld_Conn() {
 	lock := gil.New(nil)
 	here, there := net.Pipe()
@@ -55,7 +56,8 @@ func ExampleHeld_Conn() {
 	// Output: hello <nil>
 }
 
-// A function that blocks releases whatever lock its context carries, or none.
+// A function that blocks releases the lock that its context carries, if there
+// is one.
 func ExampleRelease() {
 	fetch := func(ctx context.Context) (page string) {
 		gil.Release(ctx, func() { page = "what took its time" })
@@ -72,8 +74,9 @@ func ExampleRelease() {
 	// what took its time <nil>
 }
 
-// Tasks of a pool as threads under an interpreter lock: one of them uses the
-// engine at a time, and a task that waits for another one releases the lock.
+// The tasks of a pool run like threads under an interpreter lock. One task at a
+// time uses the engine, and a task that waits for another task releases the
+// lock.
 func Example_pool() {
 	ctx := context.Background()
 	ex := goroutines.New(4, &goroutines.Options{Lock: gil.New(nil)})
@@ -99,7 +102,7 @@ func Example_pool() {
 	// 3
 }
 
-// A function without an argument for the Held finds it in its context.
+// A function without an argument for the Held finds the Held in its context.
 func ExampleOf() {
 	lock := gil.New(nil)
 	held := func(ctx context.Context) bool { _, ok := gil.Of(ctx); return ok }

@@ -15,8 +15,8 @@
 //
 // # The model
 //
-// One goroutine holds the lock. All others that want it are in a queue, and
-// each one becomes due some time after it has entered the queue.
+// One goroutine holds the lock. All other goroutines that want the lock wait in
+// a queue. Each waiter becomes due some time after it has entered the queue.
 //
 //	Do ------------> [ holder ] -- Do returns, Release begins ----> next in the queue, or free
 //	Release ends --> [        ] -- Checkpoint, if a waiter is due --> back into the queue
@@ -32,33 +32,34 @@
 //
 // # The rules
 //
-//   - Do and Release call functions. If these panic or call runtime.Goexit, the
-//     lock is in the right state afterwards. So no goroutine can forget to
-//     release it, or release it twice.
+//   - Do and Release call functions. If such a function panics or calls
+//     runtime.Goexit, Do still releases the lock, and Release still acquires it
+//     again. So no goroutine can forget to release the lock, or release it
+//     twice.
 //   - A lock with waiters is handed to one of them. A goroutine that arrives
-//     later cannot take it first. So each waiter acquires the lock after those
-//     that are due earlier, and none starves.
-//   - A goroutine that returns from blocking becomes due sooner: it usually
-//     needs the lock only for a moment, until it blocks again. In CPython it
-//     waits for 5 ms as all others do, which is known as the convoy effect
-//     (bpo-7946).
+//     later cannot take the lock first. So each waiter acquires the lock after
+//     the waiters that are due earlier, and no waiter starves.
+//   - A goroutine that returns from the function of Release becomes due sooner.
+//     It usually needs the lock only for a moment, until it blocks again. In
+//     CPython such a thread waits for 5 ms like all other threads, which is
+//     known as the convoy effect (bpo-7946).
 //   - A holder reads the clock at a checkpoint only if the lock has waiters.
 //
 // Waits of package concert release the lock if they are called with the context
-// of Run (or of [Held.Context]): a goroutine that waits for a future does not
-// prevent others from computing it. The tasks of a pool of package
-// concert/goroutines hold a lock if the pool has Options.Lock.
+// of Run (or of [Held.Context]). So a goroutine that waits for a future does
+// not prevent other goroutines from computing the result. The tasks of a pool
+// of package concert/goroutines hold a lock if the pool has Options.Lock.
 //
 // # The corners
 //
-// A [Held] is valid for the goroutine that Do has called, until Do returns,
-// except within Release. Its methods panic elsewhere, as far as the lock can
-// detect it: a goroutine that uses the Held of the current holder cannot be
-// told from the holder. A Do within a Do of the same lock waits for itself
-// forever; [Lock.Run] panics instead, if its context carries the Held.
+// A [Held] is valid for the goroutine that called Do, until Do returns, except
+// within Release. Otherwise its methods panic, if the lock can detect the
+// mistake. It cannot detect that another goroutine uses the Held of the current
+// holder. A Do within a Do of the same lock blocks forever. [Lock.Run] panics
+// instead, if its context carries the Held.
 //
-// A holder that neither reaches a checkpoint nor releases the lock keeps it, as
-// C code does that does not release Python's.
+// A holder that neither reaches a checkpoint nor releases the lock keeps the
+// lock, like C code that does not release the lock of Python.
 //
 // The rules are those of CPython's Python/ceval_gil.c (since 3.2) and of
 // sys.setswitchinterval.
@@ -75,15 +76,16 @@ import (
 
 // Options tunes a Lock. The zero value, and nil, are ready to use.
 type Options struct {
-	// Interval is how long a goroutine waits until the holder hands over the
-	// lock at its next checkpoint. Zero means 5 milliseconds, the default of
-	// sys.setswitchinterval. Shorter intervals than a microsecond count as a
-	// microsecond. New panics if Interval is negative.
+	// Interval is the time after which a waiter becomes due. At its next
+	// checkpoint, the holder hands the lock to a waiter that is due. Zero means
+	// 5 milliseconds, the default of sys.setswitchinterval. Shorter intervals
+	// than a microsecond count as a microsecond. New panics if Interval is
+	// negative.
 	Interval time.Duration
 
 	// Times makes Stats report how long the lock was held and how long
-	// goroutines waited for it. The lock then reads the clock each time it
-	// changes hands.
+	// goroutines waited for it. Then the lock reads the clock each time it
+	// is acquired and released.
 	Times bool
 }
 
@@ -96,7 +98,7 @@ const (
 // Lock is a lock with the rules of the package comment. Its methods are safe
 // for concurrent use. Make one with New; it must not be copied.
 type Lock struct {
-	after [2]time.Duration // for each line of the queue: how long after it has entered a waiter becomes due
+	after [2]time.Duration // for each line of the queue: the time after which a waiter becomes due
 	timed bool
 	epoch time.Time
 
@@ -107,7 +109,7 @@ type Lock struct {
 	since time.Duration // when the holder acquired the lock; only if timed is set
 
 	// Written by the holder:
-	issued  atomic.Uint64 // how many turns had begun when the turn last acquired the lock again
+	issued  atomic.Uint64 // the number of turns that had begun when a turn last acquired the lock again
 	returns atomic.Uint64 // how often a turn acquired the lock again after another turn had held it
 	forced  atomic.Uint64
 	heldFor atomic.Int64
@@ -146,8 +148,8 @@ func (l *Lock) Do(fn func(Held)) {
 // Run is Do for a function that takes a context. The context of fn carries the
 // Held, for [Release] and [Checkpoint]. Run returns the error of fn. If ctx
 // ends while Run waits for the lock, Run does not call fn and returns the cause
-// of ctx. Run panics if ctx carries a Held that holds this lock: it would wait
-// for itself.
+// of ctx. Run panics if ctx carries a Held that holds this lock, because Run
+// would block forever.
 func (l *Lock) Run(ctx context.Context, fn func(context.Context) error) error {
 	if h, ok := Of(ctx); ok && h.lock == l && h.holds() {
 		panic("gil: Run inside of Do or Run of the same lock: it would wait for itself")
@@ -183,9 +185,9 @@ func (l *Lock) leave() {
 // now returns the time since the lock was made.
 func (l *Lock) now() time.Duration { return time.Since(l.epoch) }
 
-// acquire acquires the lock again for the turn with that number, or for a new
-// turn if turn is 0. It reports false if done is closed before it has the lock.
-// done may be nil.
+// acquire acquires the lock again for the turn with the number turn, or for a
+// new turn if turn is 0. It reports false if done is closed before the lock is
+// acquired. done may be nil.
 func (l *Lock) acquire(done <-chan struct{}, turn uint64) bool {
 	if w := l.word.Load(); stateOf(w) == free && l.take(w, turn) {
 		return true

@@ -16,9 +16,9 @@ import (
 	"concert/gil"
 )
 
-// TestLock_OneHolder: no two goroutines hold the lock at the same time,
-// whatever they do. Only the lock guards the counter, so the race detector
-// checks this too.
+// TestLock_OneHolder: two goroutines must never hold the lock at the same time,
+// even if they use checkpoints and Release at random. Only the lock guards the
+// counter, so the race detector checks this too.
 func TestLock_OneHolder(t *testing.T) {
 	l := gil.New(&gil.Options{Interval: 10 * time.Microsecond, Times: true})
 	inside, count := 0, 0
@@ -70,18 +70,19 @@ func TestLock_OneHolder(t *testing.T) {
 // millisecond.
 func compute(h gil.Held, d time.Duration) {
 	for range d / time.Millisecond {
-		time.Sleep(time.Millisecond) // in virtual time, and it counts as computing
+		time.Sleep(time.Millisecond) // virtual time, in which the goroutine holds the lock as if it computed
 		h.Checkpoint()
 	}
 }
 
-// at is when something happens, from now on.
+// clock is the time from which since counts.
 type clock time.Time
 
 func (c clock) since() time.Duration { return time.Since(time.Time(c)) }
 
-// TestLock_Interval: a waiter acquires the lock at the first checkpoint after
-// five milliseconds, and so does the goroutine that held it before.
+// TestLock_Interval: a waiter must acquire the lock at the first checkpoint
+// after five milliseconds. The goroutine that held the lock before must acquire
+// it again in the same way.
 func TestLock_Interval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
@@ -99,9 +100,11 @@ func TestLock_Interval(t *testing.T) {
 		})
 		time.Sleep(time.Second)
 		synctest.Wait()
-		// Due at 5.5 ms: at 6 the lock changes hands. The other is due at 11:
-		// at 11 it changes back, and again at 16; then 2 ms are left here, and
-		// 9 there.
+		// This goroutine is due at 5.5 ms, and acquires the lock at the
+		// checkpoint at 6 ms. The other goroutine is due at 11 ms, and acquires
+		// the lock then. This goroutine acquires it again at 16 ms, and
+		// computes its last 2 ms. Then the other goroutine computes its last 9
+		// ms.
 		if got != 6*time.Millisecond || back != 18*time.Millisecond || done != 27*time.Millisecond {
 			t.Errorf("got it at %v, was done with 7 ms at %v, the other with 20 at %v; want 6, 18 and 27 ms", got, back, done)
 		}
@@ -111,8 +114,9 @@ func TestLock_Interval(t *testing.T) {
 	})
 }
 
-// TestRelease_ReturnsFirst: a goroutine that returns from blocking does not
-// wait for five milliseconds.
+// TestRelease_ReturnsFirst: a goroutine that returns from the function of
+// Release must acquire the lock again at the first checkpoint after 50
+// microseconds, and not after five milliseconds.
 func TestRelease_ReturnsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
@@ -141,8 +145,8 @@ func TestRelease_ReturnsFirst(t *testing.T) {
 	})
 }
 
-// TestLock_NoStarvation: goroutines that return from Release all the time do
-// not prevent others from acquiring the lock.
+// TestLock_NoStarvation: goroutines that return from Release all the time must
+// not prevent another goroutine from acquiring the lock.
 func TestLock_NoStarvation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
@@ -150,7 +154,7 @@ func TestLock_NoStarvation(t *testing.T) {
 		for range 4 {
 			go l.Do(func(h gil.Held) {
 				for !stop {
-					time.Sleep(100 * time.Microsecond) // always more than enough for the next
+					time.Sleep(100 * time.Microsecond) // so long that a goroutine that returns from Release is always due
 					h.Release(func() { time.Sleep(10 * time.Microsecond) })
 				}
 			})
@@ -167,7 +171,8 @@ func TestLock_NoStarvation(t *testing.T) {
 	})
 }
 
-// TestLock_Order: waiters acquire the lock in the order in which they arrived.
+// TestLock_Order: waiters must acquire the lock in the order in which they
+// arrived.
 func TestLock_Order(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
@@ -183,7 +188,7 @@ func TestLock_Order(t *testing.T) {
 		})
 		synctest.Wait()
 		if fmt.Sprint(order) != "[0 1 2 3 4 5 6 7 8 9]" {
-			t.Errorf("served in the order %v", order)
+			t.Errorf("waiters acquired the lock in the order %v", order)
 		}
 	})
 }
@@ -198,8 +203,8 @@ func isFree(t *testing.T, l *gil.Lock) {
 	}
 }
 
-// TestRun_StateAfterFunction: the lock is in the right state, however a
-// function ends.
+// TestRun_StateAfterFunction: if the function of Do or Release panics or calls
+// runtime.Goexit, the lock must be free after Do, and held after Release.
 func TestRun_StateAfterFunction(t *testing.T) {
 	l := gil.New(nil)
 	end := map[string]func(){"panic": func() { panic("on purpose") }, "Goexit": runtime.Goexit}
@@ -208,7 +213,7 @@ func TestRun_StateAfterFunction(t *testing.T) {
 			"Do":      func(gil.Held) { end() },
 			"Release": func(h gil.Held) { h.Release(end) },
 			"a recovered Release": func(h gil.Held) {
-				defer h.Checkpoint() // it holds the lock
+				defer h.Checkpoint() // panics unless the goroutine holds the lock
 				h.Release(end)
 			},
 		} {
@@ -230,8 +235,8 @@ func TestRun_StateAfterFunction(t *testing.T) {
 	}
 }
 
-// TestLock_Misuse: misuse that the lock can detect panics, with the rule that
-// it breaks.
+// TestLock_Misuse: misuse that the lock can detect must panic, and the text
+// must state the rule.
 func TestLock_Misuse(t *testing.T) {
 	l, other := gil.New(nil), gil.New(nil)
 	var kept gil.Held
@@ -276,8 +281,8 @@ func TestLock_Misuse(t *testing.T) {
 	}
 }
 
-// TestRun_Canceled: a wait for the lock ends with its context, and no turn is
-// lost.
+// TestRun_Canceled: if the context of Run ends while Run waits for the lock,
+// Run must return the cause, and the next waiter must acquire the lock.
 func TestRun_Canceled(t *testing.T) {
 	why := errors.New("enough")
 	synctest.Test(t, func(t *testing.T) {
@@ -301,7 +306,7 @@ func TestRun_Canceled(t *testing.T) {
 		})
 		synctest.Wait()
 		if !served {
-			t.Error("who waited behind was not served")
+			t.Error("the waiter behind the canceled one did not acquire the lock")
 		}
 		l.Do(func(h gil.Held) { // the only waiter gives up
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -309,7 +314,7 @@ func TestRun_Canceled(t *testing.T) {
 			synctest.Wait()
 			cancel(why)
 			synctest.Wait()
-			time.Sleep(time.Second) // and would have been due
+			time.Sleep(time.Second) // until the waiter would have been due
 			h.Checkpoint()
 		})
 		l.Do(func(gil.Held) {})
@@ -333,7 +338,8 @@ func TestRun_Canceled(t *testing.T) {
 	isFree(t, l)
 }
 
-// TestStats_Times: Stats has how long the lock was held and waited for.
+// TestStats_Times: Stats must have how long the lock was held, and how long
+// goroutines waited for it.
 func TestStats_Times(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(&gil.Options{Times: true})
@@ -350,8 +356,8 @@ func TestStats_Times(t *testing.T) {
 	})
 }
 
-// TestStats_Switches: a turn that resumes is a switch only if another turn had
-// the lock in the meantime.
+// TestStats_Switches: if a turn acquires the lock again, this must count as a
+// switch only if another turn had the lock in the meantime.
 func TestStats_Switches(t *testing.T) {
 	l := gil.New(nil)
 	l.Do(func(h gil.Held) {
@@ -373,8 +379,8 @@ func TestStats_Switches(t *testing.T) {
 	})
 }
 
-// TestNew_LongestInterval: with the longest interval no checkpoint is a forced
-// switch.
+// TestNew_LongestInterval: with the longest interval, no checkpoint must hand
+// over the lock.
 func TestNew_LongestInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(&gil.Options{Interval: math.MaxInt64})

@@ -8,8 +8,8 @@ import (
 
 // Held is the permission of a goroutine that holds a lock. It is valid for that
 // goroutine, until the Do or Run that created it returns, except within
-// Release. At other times its methods panic. Those of the zero value always
-// panic.
+// Release. At other times its methods panic. The methods of the zero value
+// always panic.
 type Held struct {
 	lock *Lock
 	turn uint64
@@ -31,10 +31,10 @@ func (h Held) holds() bool {
 	return turnOf(w) == h.turn && stateOf(w) != free
 }
 
-// Checkpoint hands over the lock if another goroutine has waited for it for the
-// interval, and blocks until this goroutine has acquired it again. A goroutine
-// that holds the lock for long calls it regularly. Without a waiter that is due
-// it costs some nanoseconds.
+// Checkpoint hands over the lock if a waiter is due, and then blocks until this
+// goroutine has acquired the lock again. A goroutine that holds the lock for
+// long calls Checkpoint regularly. If the lock has no waiter, Checkpoint takes
+// some nanoseconds.
 func (h Held) Checkpoint() {
 	h.check("Checkpoint")
 	if stateOf(h.lock.word.Load()) == contended {
@@ -43,7 +43,7 @@ func (h Held) Checkpoint() {
 }
 
 // Release releases the lock, calls fn, and acquires the lock again, also if fn
-// panics or calls runtime.Goexit. fn is the part that blocks; it must not use
+// panics or calls runtime.Goexit. fn is the part that blocks, and must not use
 // what the lock guards. Release blocks until fn has returned and the lock is
 // acquired.
 func (h Held) Release(fn func()) {
@@ -58,14 +58,15 @@ func (h Held) Release(fn func()) {
 }
 
 // Context returns a context that carries h, for [Release], [Checkpoint] and
-// [Of]. Waits of package concert that are called with it release the lock.
+// [Of]. Waits of package concert that are called with this context release the
+// lock.
 func (h Held) Context(ctx context.Context) context.Context {
 	return executor.WithReleaser(ctx, waiting(h))
 }
 
 // Of returns the Held that a context carries, and whether there is one. The
-// methods of the Held panic if it is not valid there. The context of a task
-// does not carry the Held of the task that submitted it.
+// methods of the Held panic if it is not valid for the caller. The context of a
+// task does not carry the Held of the task that submitted it.
 func Of(ctx context.Context) (Held, bool) {
 	w, ok := executor.ReleaserOf(ctx).(waiting)
 	return Held(w), ok
@@ -98,7 +99,7 @@ func Release(ctx context.Context, fn func()) {
 }
 
 // Checkpoint calls [Held.Checkpoint] of the Held that ctx carries. If ctx
-// carries none, it does nothing.
+// carries no Held, Checkpoint does nothing.
 func Checkpoint(ctx context.Context) {
 	if h, ok := Of(ctx); ok {
 		h.Checkpoint()

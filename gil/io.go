@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// Conn returns a connection with the methods of c, of which Read and Write
-// release the lock while they block. Only the goroutine of h may use these two,
-// while h is valid.
+// Conn returns a connection that has the methods of c. Its methods Read and
+// Write release the lock while they block. Only the goroutine of h may call
+// Read and Write, and only while h is valid.
 func (h Held) Conn(c net.Conn) net.Conn { return conn{c, h} }
 
 type conn struct {
@@ -27,12 +27,13 @@ func (c conn) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// File returns a File with the methods of f, which release the lock while they
-// block. Only the goroutine of h may use it, while h is valid.
+// File returns a File for f. The methods of the File release the lock while
+// they block. Only the goroutine of h may use the File, and only while h is
+// valid.
 func (h Held) File(f *os.File) File { return File{f, h} }
 
 // File is a file whose methods release a lock while they block; see
-// [Held.File]. They are those of [os.File] with the same names.
+// [Held.File]. Each method calls the method of [os.File] with the same name.
 type File struct {
 	file *os.File
 	held Held
@@ -69,7 +70,7 @@ func (f File) Sync() (err error) {
 }
 
 // Seek sets the offset for the next Read or Write. It does not release the
-// lock, as it does not block.
+// lock, because it does not block.
 func (f File) Seek(offset int64, whence int) (int64, error) { return f.file.Seek(offset, whence) }
 
 // Close releases the lock while the file is closed.

@@ -10,8 +10,8 @@ import (
 	"concert/gil"
 )
 
-// TestConn_ReleasesLock: a goroutine that waits for the peer of a connection
-// releases the lock.
+// TestConn_ReleasesLock: if a goroutine waits for the peer of a connection, it
+// must release the lock.
 func TestConn_ReleasesLock(t *testing.T) {
 	l := gil.New(nil)
 	a, b := net.Pipe()
@@ -24,7 +24,7 @@ func TestConn_ReleasesLock(t *testing.T) {
 		h.Release(func() { done <- string(buf) })
 	})
 	l.Do(func(h gil.Held) {
-		if _, err := h.Conn(b).Write([]byte("hello")); err != nil { // the reader needs the lock that this releases
+		if _, err := h.Conn(b).Write([]byte("hello")); err != nil { // Write must release the lock, because the reader needs it
 			t.Error(err)
 		}
 	})
@@ -33,8 +33,8 @@ func TestConn_ReleasesLock(t *testing.T) {
 	}
 }
 
-// TestFile_ReleasesLock: a goroutine that waits for a pipe releases the lock,
-// and the methods of File do the same as those of os.File.
+// TestFile_ReleasesLock: if a goroutine waits for a pipe, it must release the
+// lock. The methods of File must do the same as those of os.File.
 func TestFile_ReleasesLock(t *testing.T) {
 	l := gil.New(nil)
 	r, w, err := os.Pipe()
@@ -51,7 +51,7 @@ func TestFile_ReleasesLock(t *testing.T) {
 	})
 	l.Do(func(h gil.Held) {
 		f := h.File(w)
-		for range 100 { // more than a pipe holds
+		for range 100 { // more bytes than fit in a pipe
 			if _, err := f.Write(make([]byte, 4096)); err != nil {
 				t.Error(err)
 			}

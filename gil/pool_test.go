@@ -13,8 +13,8 @@ import (
 	"concert/goroutines"
 )
 
-// TestPool_OneHolder: tasks of a pool compute one at a time, and block at the
-// same time.
+// TestPool_OneHolder: if a pool has a lock, only one task at a time may
+// compute, but all tasks may block at the same time.
 func TestPool_OneHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
@@ -55,8 +55,8 @@ func TestPool_OneHolder(t *testing.T) {
 	})
 }
 
-// TestWait_ReleasesLock: a task that waits for another one, in any way,
-// releases the lock.
+// TestWait_ReleasesLock: if a task waits for another task, in any way, it must
+// release the lock.
 func TestWait_ReleasesLock(t *testing.T) {
 	lock := gil.New(nil)
 	ex := goroutines.New(2, &goroutines.Options{Queue: 1, Lock: lock})
@@ -107,10 +107,10 @@ func TestWait_ReleasesLock(t *testing.T) {
 			defer other.Close()
 			return concert.Submit(ctx, other, func(ctx context.Context, _ int) (int, error) {
 				if _, ok := gil.Of(ctx); ok {
-					t.Error("a task has the lock of the one that submitted it")
+					t.Error("a task has the lock of the task that submitted it")
 				}
 				n := 0
-				gil.Release(ctx, func() { n++ }) // of no lock
+				gil.Release(ctx, func() { n++ }) // only calls the function, because ctx has no lock
 				return n, lock.Run(ctx, func(context.Context) error { return nil })
 			}, 0).Result(ctx)
 		},
@@ -120,7 +120,7 @@ func TestWait_ReleasesLock(t *testing.T) {
 			if n, err := concert.Submit(ctx, ex, fn, 0).Result(ctx); n == 0 || err != nil {
 				t.Errorf("%s: %d, %v", what, n, err)
 			}
-			// The same without a pool.
+			// Call the same function without a pool.
 			if err := lock.Run(ctx, func(ctx context.Context) error {
 				_, err := fn(ctx, 0)
 				return err

@@ -8,7 +8,7 @@ import (
 // waiter is a goroutine that waits for the lock.
 type waiter struct {
 	granted    chan struct{} // has a buffer for one; receives when the waiter holds the lock
-	turn       uint64        // number of the turn that acquires the lock again, or 0 for a new turn
+	turn       uint64        // the number of the turn that acquires the lock again, or 0 for a new turn
 	since, due time.Duration
 }
 
@@ -45,8 +45,8 @@ func (q *queue) pop() *waiter {
 	return w
 }
 
-// next returns the line of the waiter that becomes due first. Of two that
-// become due in the same instant, the one that returns from Release is first.
+// next returns the line of the waiter that becomes due first. If two waiters
+// become due at the same time, the waiter that returns from Release is first.
 func (q *queue) next() (l line, ok bool) {
 	if len(q[back]) > 0 && (len(q[fresh]) == 0 || q[back][0].due <= q[fresh][0].due) {
 		return back, true

@@ -8,7 +8,7 @@ package gil
 //
 // Each Do and Run has a turn, a number of its own, from 1 up. While the lock is
 // held, the word has the turn of the holder. While it is free, the word has the
-// highest turn so far, from which the next holder computes its own.
+// highest turn so far, from which the next holder computes its turn.
 //
 //	free <--> held <--> contended
 //
@@ -55,8 +55,8 @@ func (l *Lock) take(word, turn uint64) bool {
 	return true
 }
 
-// pass makes the turn with that number the holder of the lock, or a new turn if
-// turn is 0. The caller holds mu and the lock, which is contended.
+// pass makes the turn with the number turn the holder of the lock, or a new
+// turn if turn is 0. The caller holds mu and the lock, which is contended.
 func (l *Lock) pass(turn uint64) {
 	turns := l.turns(l.word.Load())
 	if turn == 0 {
@@ -68,8 +68,9 @@ func (l *Lock) pass(turn uint64) {
 }
 
 // cameBack records that a turn has acquired the lock again. turns is the number
-// of turns that have begun. The holder before was the newest turn if a turn has
-// begun since the last cameBack, and otherwise l.last.
+// of turns that have begun. If a turn has begun since the last call of
+// cameBack, the previous holder was the newest turn. Otherwise the previous
+// holder was l.last.
 func (l *Lock) cameBack(turn, turns uint64) {
 	before := l.last
 	if turns != l.issued.Load() {
