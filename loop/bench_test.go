@@ -152,7 +152,8 @@ func BenchmarkQueue(b *testing.B) {
 	})
 }
 
-// BenchmarkEvent sets an event for a coroutine, which answers with another.
+// BenchmarkEvent sets an event for a coroutine, which answers with another
+// event.
 func BenchmarkEvent(b *testing.B) {
 	b.Run("loop", func(b *testing.B) {
 		inLoop(b, func(ctx context.Context, g *loop.Group) {

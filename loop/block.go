@@ -7,13 +7,14 @@ import (
 )
 
 // Block calls fn, which may block, outside of the loop: other coroutines run
-// until fn returns. When it is the turn of the coroutine again, Block returns
-// the error of fn. fn must not use data of the loop, nor call functions of this
-// package with ctx.
+// until fn returns. Then the coroutine joins the run queue, and when it runs
+// again, Block returns the error of fn. fn must not use data of the loop, nor
+// call functions of this package with ctx.
 //
 // Block cannot interrupt fn. If fn accepts a context, pass ctx to it. Block
 // corresponds to to_thread in Python's asyncio. For CPU-bound functions,
-// [Offload] is better, because an executor limits how many run concurrently.
+// [Offload] is better, because an executor limits how many functions run
+// concurrently.
 func Block(ctx context.Context, fn func() error) error {
 	c, err := beginAwait(ctx, opBlock)
 	if err != nil {
@@ -75,9 +76,9 @@ func (b *blocker) caller() caller {
 }
 
 // start leaves the loop. The caller then makes a blocking call, and calls end.
-// If the context ends before end is called, stop.interrupt is called. If it has
-// already ended, start returns the cause, and the coroutine has not left the
-// loop.
+// If the context ends before end is called, stop.interrupt is called. If the
+// context has already ended, start returns the cause, and the coroutine has not
+// left the loop.
 func (b *blocker) start(op op, stop interrupter) error {
 	t := b.taskCtx.task
 	t.checkCurrent(op)
@@ -102,8 +103,8 @@ func (d *derived) listen(stop interrupter) {
 	})
 }
 
-// end reenters the loop. It waits until an interrupt has returned. It returns
-// the cause if the context has ended.
+// end reenters the loop. If an interrupt is running, end first waits until the
+// interrupt has returned. If the context has ended, end returns the cause.
 func (b *blocker) end() error {
 	if d := b.derived; d != nil && d.detach != nil {
 		if !d.detach() {
@@ -118,8 +119,8 @@ func (b *blocker) end() error {
 // releaser releases the loop around the waits of package concert.
 type releaser Task
 
-// Release calls fn. If the coroutine is running, it calls fn outside of the
-// loop.
+// Release calls fn. If the coroutine is running, Release calls fn outside of
+// the loop.
 func (r *releaser) Release(fn func()) {
 	t := (*Task)(r)
 	if t.loop.current.Load() != t {

@@ -14,8 +14,9 @@ import (
 	"concert/loop"
 )
 
-// Block returns the error of fn. A panic or a Goexit in fn continues in the
-// coroutine, which has reentered the loop.
+// TestBlock_ErrorAndPanic: Block must return the error of fn. If fn panics or
+// calls Goexit, the coroutine must reenter the loop, and the panic or Goexit
+// must continue there.
 func TestBlock_ErrorAndPanic(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		if err := loop.Block(ctx, func() error { return errTest }); err != errTest {
@@ -45,8 +46,9 @@ func TestBlock_ErrorAndPanic(t *testing.T) {
 	}
 }
 
-// While an executor runs a function, other coroutines run. The end of a wait
-// cancels the task. All waits of package concert let other coroutines run.
+// TestOffload_OtherCoroutinesRun: while a coroutine waits for an executor,
+// other coroutines must run. This holds for all waits of package concert. If
+// the context of the task ends, the task must be canceled.
 func TestOffload_OtherCoroutinesRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(2, nil)

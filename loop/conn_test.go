@@ -14,7 +14,8 @@ import (
 	"concert/loop"
 )
 
-// A Read ends if its context ends just when it begins.
+// TestConn_ReadRacesCancel: if the context of a Read ends just when the Read
+// begins, the Read must end.
 func TestConn_ReadRacesCancel(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()
@@ -35,8 +36,8 @@ func TestConn_ReadRacesCancel(t *testing.T) {
 	}
 }
 
-// A Read or a Write that was canceled ends, and the connection works with
-// another context. No received byte is lost.
+// TestConn_Cancel: if a Read or a Write is canceled, it must end, and the
+// connection must work with another context. No received byte may be lost.
 func TestConn_Cancel(t *testing.T) {
 	quiet(t)
 	l := listen(t)
@@ -96,8 +97,8 @@ func TestConn_Cancel(t *testing.T) {
 	}
 }
 
-// A deadline that the user has set applies before and after a Read that was
-// canceled.
+// TestConn_Deadline: a deadline that the program has set must apply. If a Read
+// is canceled, the deadline must apply again afterwards.
 func TestConn_Deadline(t *testing.T) {
 	quiet(t)
 	l := listen(t)
@@ -151,8 +152,8 @@ func (c slowInterruptConn) SetReadDeadline(at time.Time) error {
 	return err
 }
 
-// A coroutine does not continue before the interrupt of its call has returned.
-// So the interrupt does not affect the next wait.
+// TestConn_SlowInterrupt: a coroutine must not continue before the interrupt of
+// its call has returned. Otherwise the interrupt could affect the next wait.
 func TestConn_SlowInterrupt(t *testing.T) {
 	for name, make := range map[string]func(context.Context) (context.Context, context.CancelCauseFunc){
 		"loop": loop.WithCancel, "context": context.WithCancelCause,
@@ -182,7 +183,8 @@ func testSlowInterrupt(t *testing.T, withCancel func(context.Context) (context.C
 	})
 }
 
-// A slow interrupt delays only the coroutine that it interrupts.
+// TestConn_SlowInterruptDelaysOne: a slow interrupt must delay only the
+// coroutine that it interrupts.
 func TestConn_SlowInterruptDelaysOne(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()
@@ -206,8 +208,8 @@ func TestConn_SlowInterruptDelaysOne(t *testing.T) {
 	})
 }
 
-// If several calls are interrupted at the same time, they do not wait for each
-// other.
+// TestConn_ConcurrentInterrupts: if several calls are interrupted at the same
+// time, they must not wait for each other.
 func TestConn_ConcurrentInterrupts(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		short, cancel := loop.WithTimeout(ctx, time.Second)
@@ -238,7 +240,8 @@ func TestConn_ConcurrentInterrupts(t *testing.T) {
 	})
 }
 
-// Bytes that a Read has received when its context ends are not lost.
+// TestConn_ReadBeforeCancel: if a Read has received bytes when its context
+// ends, the Read must return these bytes.
 func TestConn_ReadBeforeCancel(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := loop.WithCancel(ctx)
@@ -264,8 +267,8 @@ func (c cancelingConn) Read(b []byte) (int, error) {
 
 func (c cancelingConn) SetReadDeadline(time.Time) error { return nil }
 
-// Any goroutine may close a connection. That does not affect which coroutine
-// runs.
+// TestConn_CloseOnOtherGoroutine: if another goroutine closes a connection,
+// still only one coroutine at a time may run.
 func TestConn_CloseOnOtherGoroutine(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inside := 0

@@ -14,11 +14,11 @@ import (
 // which it was made. If a context ends, its descendants end, and a coroutine
 // that waits with it is woken.
 //
-// For other packages, a taskContext is an ordinary context. When Done is
-// called, it makes a standard context inside, to which package context attaches
-// derived contexts. The standard context has no link to the standard context of
-// the parent, so it ends only by endLocked. Otherwise its Done channel could be
-// closed before Err returns an error.
+// For other packages, a taskContext is an ordinary context. The first call of
+// Done makes a standard context inside of the taskContext. Package context
+// attaches derived contexts to the standard context. The standard context has
+// no link to the standard context of the parent, so it ends only by endLocked.
+// Otherwise its Done channel could be closed before Err returns an error.
 type taskContext struct {
 	values   context.Context                 // supplies the values and the deadline
 	standard atomic.Pointer[standardContext] // nil before the first call of Done
@@ -32,7 +32,7 @@ type taskContext struct {
 	firstChild  *taskContext // the newest child
 	prevSibling *taskContext
 	nextSibling *taskContext
-	detached    bool // whether the context has left the tree; its parent gets its new children
+	detached    bool // whether the context has left the tree; then its new children become children of its parent
 
 	// Written before another goroutine can use the context:
 	shielded           bool             // whether the context continues when its parent ends
@@ -261,8 +261,8 @@ func (tc *taskContext) Err() error {
 }
 
 // Deadline implements [context.Context]. It does not report a deadline in
-// virtual time, because packages such as context and net would take it for real
-// time.
+// virtual time, because packages such as context and net would take it for a
+// deadline in real time.
 func (tc *taskContext) Deadline() (time.Time, bool) {
 	at, ok := tc.values.Deadline()
 	if tc.deadline != nil && !tc.task.loop.opts.Virtual && (!ok || tc.deadline.at.Before(at)) {
@@ -288,8 +288,8 @@ func (tc *taskContext) String() string { return "context of coroutine " + tc.tas
 // WithCancel returns a context for the calling coroutine. It ends when cancel
 // is called, with the argument as its cause, or when ctx ends. If the cause is
 // nil, an error that is [context.Canceled] is used. The caller must call cancel
-// when it no longer needs the context. Any goroutine may call it, any number of
-// times.
+// when it no longer needs the context. Any goroutine may call cancel, any
+// number of times.
 //
 // When the context has ended, every await that uses it, or a context derived
 // from it, returns the cause as its error. This includes awaits that have

@@ -11,7 +11,8 @@ import (
 	"concert/loop"
 )
 
-// Of two nested timeouts, the one that is due first expires.
+// TestWithTimeout_Nested: if two timeouts are nested, the earlier one must end
+// the wait.
 func TestWithTimeout_Nested(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for _, d := range []struct{ outer, inner time.Duration }{{1, 2}, {2, 1}, {1, 1}} {
@@ -38,9 +39,9 @@ func TestWithTimeout_Nested(t *testing.T) {
 	})
 }
 
-// If an event happens before the context ends, in the same step, the wait
-// succeeds, and the next await fails (CPython #86296: wait_for swallowed the
-// cancellation).
+// TestWait_CompletionBeforeCancel: if an event happens before the context ends,
+// in the same step, the wait must succeed, and the next await must fail. (In
+// CPython #86296, wait_for swallowed the cancellation.)
 func TestWait_CompletionBeforeCancel(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for _, setFirst := range []bool{true, false} {
@@ -73,8 +74,8 @@ func TestWait_CompletionBeforeCancel(t *testing.T) {
 	})
 }
 
-// The context of a coroutine works for other packages, whether they call Done
-// before it ends or after.
+// TestContext_Done: the context of a coroutine must work for other packages,
+// whether they call Done before the context ends or after.
 func TestContext_Done(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stale context.Context
@@ -103,8 +104,8 @@ func TestContext_Done(t *testing.T) {
 	})
 }
 
-// Any goroutine may call a cancel function, also when the loop is idle or has
-// ended.
+// TestWithCancel_OtherGoroutine: any goroutine may call a cancel function, even
+// if the loop is idle or has ended.
 func TestWithCancel_OtherGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var late context.CancelCauseFunc
@@ -126,8 +127,9 @@ func TestWithCancel_OtherGoroutine(t *testing.T) {
 	})
 }
 
-// Contexts that were canceled leave no timers. A context that was not canceled
-// ends with its coroutine.
+// TestWithTimeout_ReleasesTimers: after the cancel function of a context was
+// called, no timer of the context may remain. If cancel was not called, no
+// timer may remain after the end of the coroutine.
 func TestWithTimeout_ReleasesTimers(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(ctx context.Context) error {
@@ -160,7 +162,8 @@ func endsNow(ctx context.Context) context.Context {
 	return inner
 }
 
-// A wait ends if its context ends just when it begins.
+// TestWithCancel_RacesWait: if the context of a wait ends just when the wait
+// begins, the wait must end.
 func TestWithCancel_RacesWait(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		g.Background(sleeps(20*time.Second, errors.New("a wait did not end with its context")))
@@ -177,7 +180,7 @@ func TestWithCancel_RacesWait(t *testing.T) {
 	}
 }
 
-// Err is not nil when Done is closed.
+// TestContext_ErrAfterDone: if Done is closed, Err must not be nil.
 func TestContext_ErrAfterDone(t *testing.T) {
 	for range 100 {
 		outer, end := context.WithCancel(t.Context())

@@ -8,9 +8,9 @@ import (
 )
 
 // caller is the running coroutine that calls a function of this package, with
-// the context that ends the wait of the function. This context is foreign if
-// that is set. No context ends the wait if shielded is set. Otherwise taskCtx
-// ends it.
+// the context that can end a wait of this function. This context is foreign if
+// that field is set, and taskCtx otherwise. If shielded is set, no context can
+// end the wait.
 type caller struct {
 	taskCtx  *taskContext    // the innermost context of this package
 	foreign  context.Context // a context that another package has derived from taskCtx, and that may end earlier; or nil
@@ -132,7 +132,7 @@ func (c caller) endedLocked() error {
 }
 
 // listen listens to the foreign context that may end a wait. It returns nil if
-// there is none.
+// there is no foreign context.
 func (c caller) listen() *contextListener {
 	if c.foreign == nil {
 		return nil

@@ -12,7 +12,8 @@ import (
 	"concert/loop"
 )
 
-// A function panics if ctx is not a context of the running coroutine.
+// TestContext_OfOtherCoroutine: if ctx is not a context of the running
+// coroutine, a function must panic.
 func TestContext_OfOtherCoroutine(t *testing.T) {
 	calls := map[string]func(ctx context.Context){
 		"Sleep": func(ctx context.Context) { loop.Sleep(ctx, time.Second) },
@@ -68,8 +69,9 @@ func TestContext_OfOtherCoroutine(t *testing.T) {
 	}
 }
 
-// A task that a coroutine submits to a pool is not part of the coroutine, even
-// if both run at the same time.
+// TestContext_OfSubmittedTask: if a coroutine submits a task to a pool, the
+// task must not count as part of the coroutine, even if the two run at the same
+// time.
 func TestContext_OfSubmittedTask(t *testing.T) {
 	var busy, twice atomic.Int32
 	hold := func() {
@@ -101,8 +103,8 @@ func TestContext_OfSubmittedTask(t *testing.T) {
 	}
 }
 
-// An await that fails for another reason than a cancellation lets other
-// coroutines run.
+// TestAwait_FailureYields: if an await fails for another reason than a
+// cancellation, it must let other coroutines run.
 func TestAwait_FailureYields(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](1)
@@ -124,8 +126,8 @@ func TestAwait_FailureYields(t *testing.T) {
 	})
 }
 
-// Each await with a context that has ended fails, and lets other coroutines
-// run.
+// TestAwait_AfterEnd: if the context of an await has ended, the await must
+// fail, and must let other coroutines run.
 func TestAwait_AfterEnd(t *testing.T) {
 	others := 0
 	ok(t, func(ctx context.Context, g *loop.Group) error {

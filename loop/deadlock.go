@@ -18,14 +18,15 @@ import (
 //
 // A deadlock is reported even if the context of Run can end, or another
 // goroutine can call a cancel function. A program that only waits for its
-// cancellation must do so in Block.
+// cancellation must wait in Block.
 type DeadlockError struct {
 	mu    sync.Mutex
-	waits []Wait // guarded by mu; each coroutine adds the place where it waited when it is woken
+	waits []Wait // guarded by mu; a coroutine sets Wait.At when it is woken
 }
 
-// Waits returns the waits of the coroutines, parents first, up to 100. It is
-// complete when Run has returned.
+// Waits returns the waits of up to 100 coroutines, parents first. The field At
+// of a Wait is set when the coroutine has been woken by the deadlock. So it is
+// empty for some waits until Run has returned.
 func (e *DeadlockError) Waits() []Wait {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -74,7 +75,7 @@ func (l *Loop) isStuckLocked() bool {
 }
 
 // breakDeadlockLocked ends all waits with a DeadlockError. It reports whether
-// there were any.
+// there were waits to end.
 func (l *Loop) breakDeadlockLocked() bool {
 	if l.deadlock == nil {
 		l.deadlock = new(DeadlockError)

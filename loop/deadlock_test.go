@@ -14,8 +14,8 @@ import (
 	"concert/loop"
 )
 
-// If all coroutines wait for each other, all waits fail with an error that says
-// which coroutine waits for what, and where.
+// TestDeadlockError_Text: if all coroutines wait for each other, all waits must
+// fail with an error that says which coroutine waits for what, and where.
 func TestDeadlockError_Text(t *testing.T) {
 	_, _, here, _ := runtime.Caller(0)
 	at := func(format string, offsets ...int) string { // offsets are line numbers relative to the line above
@@ -64,8 +64,8 @@ func TestDeadlockError_Text(t *testing.T) {
 	}
 }
 
-// A deadlock ends shielded waits, too. A coroutine that ignores the error does
-// not hide it.
+// TestDeadlock_Shielded: a deadlock must also end shielded waits. If a
+// coroutine ignores the error, Run must still return the error.
 func TestDeadlock_Shielded(t *testing.T) {
 	failed := 0
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
@@ -85,7 +85,8 @@ func TestDeadlock_Shielded(t *testing.T) {
 	}
 }
 
-// No deadlock is reported while something can wake a coroutine.
+// TestDeadlock_NotWhileWakeable: while something can wake a coroutine, the loop
+// must not report a deadlock.
 func TestDeadlock_NotWhileWakeable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -94,7 +95,7 @@ func TestDeadlock_NotWhileWakeable(t *testing.T) {
 			// A coroutine in Block will return.
 			w := waits()
 			loop.Block(ctx, func() error { time.Sleep(time.Hour); return nil })
-			// So will a coroutine that waits for a future.
+			// A coroutine that waits for a future will be woken.
 			concert.Go(ctx, func(context.Context) (int, error) { time.Sleep(time.Hour); return 0, nil }).Result(ctx)
 			// A context of package context may end.
 			short, cancel := context.WithTimeout(ctx, time.Hour)
@@ -117,8 +118,8 @@ func TestDeadlock_NotWhileWakeable(t *testing.T) {
 	})
 }
 
-// A deadlock is found if the last event that could wake a coroutine is
-// canceled.
+// TestDeadlock_LastTimerRemoved: if the last timer expires or is canceled and
+// then nothing can wake a coroutine, the loop must report the deadlock.
 func TestDeadlock_LastTimerRemoved(t *testing.T) {
 	for name, outside := range map[string]bool{"timeout": false, "cancel on another goroutine": true} {
 		t.Run(name, func(t *testing.T) {
@@ -137,9 +138,9 @@ func TestDeadlock_LastTimerRemoved(t *testing.T) {
 	}
 }
 
-// If the context of Run or Portal.Run has ended, waits end with its cause and
-// not with a deadlock. While the context of Portal.Run can end, no deadlock is
-// reported.
+// TestDeadlock_NotAfterCancel: if the context of Run or Portal.Run has ended,
+// waits must end with its cause and not with a deadlock. While the context of
+// Portal.Run can end, the loop must not report a deadlock.
 func TestDeadlock_NotAfterCancel(t *testing.T) {
 	for range 100 {
 		for _, virtual := range []bool{false, true} {

@@ -70,8 +70,8 @@ func (r *row) describe() string {
 	return "has ended"
 }
 
-// describeTargetLocked returns what a parked coroutine waits for, to follow the
-// name of the function.
+// describeTargetLocked returns what a parked coroutine waits for, as a text
+// that follows the name of the function.
 func (t *Task) describeTargetLocked() string {
 	switch on := t.waitTarget.(type) {
 	case *Group:
@@ -116,8 +116,8 @@ func (tc *taskContext) eachLocked(depth int, fn func(t *Task, depth int) bool) b
 	return true
 }
 
-// op identifies the function of this package that a coroutine has called. It
-// has one byte, because each Task has one.
+// op identifies the function of this package that a coroutine has called. An op
+// has only one byte, because each Task contains an op.
 type op uint8
 
 const (

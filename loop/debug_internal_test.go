@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestFunctionNames: the names with which stacks are compared are those of
-// stacks, and begin with the import path of the package, whatever that is.
+// TestFunctionNames: the names of functions that are searched in stacks must
+// have the form of names in stacks, and must begin with the import path of the
+// package.
 func TestFunctionNames(t *testing.T) {
 	names := append(startFunctions(), waitFunctions()...)
 	for _, name := range names {
@@ -29,8 +30,8 @@ func TestFunctionNames(t *testing.T) {
 	}
 }
 
-// TestNoPathInStrings: no string of the package has its import path, so that
-// the module can be renamed by a rewrite of the imports.
+// TestNoPathInStrings: no string of the package may have its import path, so
+// that the module can be renamed by a rewrite of the imports.
 func TestNoPathInStrings(t *testing.T) {
 	entries, err := os.ReadDir(".")
 	if err != nil {

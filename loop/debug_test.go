@@ -15,8 +15,8 @@ import (
 	"concert/loop"
 )
 
-// Tree shows which coroutines exist, their groups, and what they do. Any
-// goroutine may call it.
+// TestTree_States: Tree must show which coroutines exist, their groups, and
+// what they do. Any goroutine may call Tree.
 func TestTree_States(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		trees := make(chan string, 1)
@@ -58,8 +58,9 @@ func TestTree_States(t *testing.T) {
 	})
 }
 
-// In profiles, the goroutines of a loop have its name, and the labels of the
-// caller of Run. After Run, the caller has its own labels again.
+// TestRun_ProfileLabels: in profiles, the goroutines of a loop must have the
+// name of the loop, and the labels of the caller of Run. After Run, the caller
+// must have its own labels again.
 func TestRun_ProfileLabels(t *testing.T) {
 	profile := func() string {
 		var b bytes.Buffer
@@ -82,7 +83,8 @@ func TestRun_ProfileLabels(t *testing.T) {
 	})
 }
 
-// The children of a context that was canceled keep their order in the tree.
+// TestTree_OrderAfterCancel: if a context is canceled, its children must keep
+// their order in the tree.
 func TestTree_OrderAfterCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -102,8 +104,9 @@ func TestTree_OrderAfterCancel(t *testing.T) {
 	})
 }
 
-// Coroutines below a context that was canceled are in the tree, and new ones
-// can be started.
+// TestTree_BelowCanceledContext: if a context is canceled, the coroutines below
+// it must stay in the tree, and the program can start further coroutines below
+// it.
 func TestTree_BelowCanceledContext(t *testing.T) {
 	tree := ""
 	err := run(t, func(ctx context.Context, g *loop.Group) error {

@@ -24,17 +24,18 @@
 // A coroutine is a goroutine that runs only while it holds the scheduler lock
 // of the loop. An await is a call of this package that has a context and may
 // wait: Sleep, Queue.Get, a Read of a [Conn], Task.Wait. An await that waits
-// hands the lock to the coroutine that has been ready for the longest time. It
-// returns when its event has happened and it is the turn of the coroutine
-// again. The code between two awaits is one step. No other coroutine runs
+// hands the lock to the coroutine that has been ready for the longest time. The
+// await returns when its event has happened and the coroutine has acquired the
+// lock again. The code between two awaits is one step. No other coroutine runs
 // during a step. A call without a context never switches.
 //
-// So the loop is one fair lock around goroutines. [Block], for blocking calls
-// outside of this package, is unlock, call, lock. All of Go works in a
-// coroutine: stacks, panics, defer, locked threads. Coroutines made with
-// iter.Pull would switch two to three times as fast. But they do not support
-// runtime.LockOSThread, runtime.Goexit and panics, and a coroutine that does
-// not run to its end is leaked.
+// So the loop is one fair lock around goroutines. [Block], which is for
+// blocking calls outside of this package, releases the lock, makes the call,
+// and acquires the lock again. All of Go works in a coroutine: stacks, panics,
+// defer, locked threads. Coroutines made with iter.Pull would switch two to
+// three times as fast. But they do not support runtime.LockOSThread,
+// runtime.Goexit and panics, and a coroutine that does not run to its end is
+// leaked.
 //
 // # The rules
 //
@@ -51,7 +52,7 @@
 //   - All queues are first in, first out: the run queue, and the queues of
 //     coroutines that wait for the same thing. If a coroutine is canceled while
 //     it is handed an item, either its wait succeeds and it gets the item, or
-//     the next coroutine gets it.
+//     the next coroutine gets the item.
 //   - A context belongs to the coroutine for which it was made, and is valid
 //     while this coroutine runs. A function of this package panics if it is
 //     called with the context of another coroutine. Other goroutines may call
@@ -66,13 +67,13 @@
 //
 // # Reports
 //
-// A coroutine that holds the loop for longer than 100 ms is reported with its
-// stack while it does so ([Options.Stall]). If all coroutines wait and nothing
-// can wake them, their waits fail with a [*DeadlockError] that says which
-// coroutine waits for what. [Loop.Tree] shows the coroutines at any time. In
-// profiles, their goroutines have the label "loop". Tests can use virtual time
-// ([Options.Virtual]). Package [concert/loop/looptest] runs a test with many
-// orders of execution.
+// If a coroutine holds the loop for longer than 100 ms, the loop reports the
+// coroutine and its stack, while the coroutine still runs ([Options.Stall]). If
+// all coroutines wait and nothing can wake them, their waits fail with a
+// [*DeadlockError] that says which coroutine waits for what. [Loop.Tree] shows
+// the coroutines at any time. In profiles, their goroutines have the label
+// "loop". Tests can use virtual time ([Options.Virtual]). Package
+// [concert/loop/looptest] runs a test with many orders of execution.
 //
 // # The corners
 //
@@ -82,16 +83,17 @@
 // can. A coroutine that blocks without this package, for example on a channel,
 // is reported as a coroutine that holds the loop.
 //
-// A coroutine that calls runtime.LockOSThread must undo it before it returns,
-// because its goroutine may then run another coroutine.
+// A coroutine that calls runtime.LockOSThread must call runtime.UnlockOSThread
+// before it returns, because its goroutine may then run another coroutine.
 //
 // # When to use it
 //
 // A Go program can wait for many things without an event loop: goroutines do
-// that, on all processors, and a switch between two goroutines costs no more.
-// Use a loop if many connections share state and the rules span several pieces
-// of data: there it is easy to forget a lock, or to hold it during a wait. Use
-// it for simulations and tests that must be repeatable, or if you prefer the
-// style of asyncio. A loop uses one processor, except for functions in Block or
-// Offload.
+// that on all processors, and a switch between two goroutines is not slower
+// than a switch between two coroutines. Use a loop if many connections share
+// state, and the rules of this state span several pieces of data. With
+// goroutines, it would be easy to forget a lock, or to hold a lock during a
+// wait. Also use a loop for simulations and tests that must be repeatable, or
+// if you prefer the style of asyncio. A loop uses one processor, except for
+// functions in Block or Offload.
 package loop

@@ -28,8 +28,9 @@ func (e canceled) Error() string { return string(e) }
 // Is reports whether target is context.Canceled.
 func (e canceled) Is(target error) bool { return target == context.Canceled }
 
-// errGroupDone is the cause with which Group.Cancel, and the end of all other
-// children, cancel the remaining children of a group.
+// errGroupDone is the cause of the context of a group that was ended by
+// Group.Cancel. Group.Cancel is also called when only background children of
+// the group remain.
 var errGroupDone error = canceled("loop: the group was canceled or has no other children")
 
 // siblingError is the cause with which the context of a group ends when a child
@@ -39,8 +40,8 @@ type siblingError struct {
 	err  error
 }
 
-// Error says which coroutine failed, and why. The text of its error is
-// requested only here, because the Error method is code of the program, which
+// Error says which coroutine failed, and why. The Error method of its error is
+// called only here, with protection, because it is code of the program, which
 // may panic or not return.
 func (e *siblingError) Error() string {
 	return "loop: canceled because " + e.name + " failed: " + executor.ErrorText(e.err)
@@ -77,8 +78,9 @@ func callsMethods(err error) bool {
 	return false
 }
 
-// onlyReports is isCancellationOnly without protection against the methods. A
-// joined error is cancellation-only if all its parts are. A panic is not.
+// onlyReports is isCancellationOnly without protection against the methods of
+// err. A joined error is cancellation-only if all its parts are
+// cancellation-only. A PanicError is never cancellation-only.
 func onlyReports(err, cause error) bool {
 	switch e := err.(type) {
 	case *concert.PanicError:

@@ -34,8 +34,8 @@ func (e *badError) Unwrap() error { e.call("Unwrap"); return nil }
 // Is returns false.
 func (e *badError) Is(error) bool { e.call("Is"); return false }
 
-// If a method of an error panics, exits or hangs, the other coroutines of the
-// group are canceled, and Run returns.
+// TestGroup_ErrorMethodsFail: if a method of an error panics, exits or hangs,
+// the other coroutines of the group must be canceled, and Run must return.
 func TestGroup_ErrorMethodsFail(t *testing.T) {
 	sleep := func(ctx context.Context) error { return loop.Sleep(ctx, time.Hour) }
 	places := map[string]func(ctx context.Context, g *loop.Group, cancel context.CancelCauseFunc, bad error) error{
@@ -105,7 +105,8 @@ func TestGroup_ErrorMethodsFail(t *testing.T) {
 	}
 }
 
-// An error that says more than that its context has ended is not lost.
+// TestGroup_CancellationOnlyErrors: if an error says more than that its context
+// has ended, Run must return this error.
 func TestGroup_CancellationOnlyErrors(t *testing.T) {
 	cleanup := errors.New("cleanup failed")
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
@@ -136,7 +137,8 @@ func (incomparableError) Error() string { return "odd" }
 
 func (incomparableError) Is(error) bool { panic("do not ask") }
 
-// An error that cannot be compared, and whose Is method panics, is returned.
+// TestGroup_IncomparableError: if an error cannot be compared, and its Is
+// method panics, Run must still return the error.
 func TestGroup_IncomparableError(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := loop.WithCancel(ctx)
@@ -152,7 +154,8 @@ func TestGroup_IncomparableError(t *testing.T) {
 	}
 }
 
-// The error of a coroutine that panicked has the name of the coroutine.
+// TestPanicError_Task: if a coroutine panics, its error must have the name of
+// the coroutine.
 func TestPanicError_Task(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(context.Context) error { panic("out of cheese") }).SetName("page %d", 3)
@@ -164,8 +167,9 @@ func TestPanicError_Task(t *testing.T) {
 	}
 }
 
-// A panic or a Goexit in a coroutine is its error, with the stack, and cancels
-// its siblings.
+// TestTask_Panics: if a coroutine panics or calls Goexit, this must be its
+// error, and must cancel its siblings. The error of a panic must have the
+// stack.
 func TestTask_Panics(t *testing.T) {
 	for name, c := range map[string]struct {
 		fn    func()

@@ -208,8 +208,8 @@ func ExampleFirst() {
 	// Output: 1 near <nil>
 }
 
-// Of two nested timeouts, the inner one expires. Every await with it fails from
-// then on.
+// The inner one of two nested timeouts expires first. From then on, every await
+// with its context fails.
 func ExampleWithTimeout() {
 	loop.Run(context.Background(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		outer, cancel := loop.WithTimeout(ctx, time.Minute)
@@ -240,7 +240,7 @@ func ExampleWithCancel() {
 	// Output: the user went away
 }
 
-// Cleanup after a cancellation, with a limit of one second.
+// A coroutine cleans up after its cancellation, in at most one second.
 func ExampleShield() {
 	loop.Run(context.Background(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		session := g.Go(func(ctx context.Context) error {
@@ -307,8 +307,8 @@ func ExampleEvent() {
 	// coroutine 1 continues
 }
 
-// A lock protects a section that awaits and must not be interleaved, here the
-// two lines of a conversation.
+// A lock protects a section that awaits, and that only one coroutine may run at
+// a time: the two lines of a conversation.
 func ExampleMutex() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		var conversation loop.Mutex
@@ -399,7 +399,7 @@ func ExampleOffload() {
 	// 45 <nil>
 }
 
-// A blocking call of a package that does not know the loop.
+// Another package, which does not use the loop, makes a blocking call.
 func ExampleBlock() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(context.Context) error {
@@ -458,7 +458,8 @@ func ExamplePortal_executor() {
 	// 60
 }
 
-// A coroutine that holds the loop is reported while it holds it.
+// The loop reports a coroutine that holds the loop for too long, while the
+// coroutine still runs.
 func ExampleOptions_onStall() {
 	reported := make(chan *loop.StallReport, 1)
 	opts := &loop.Options{OnStall: func(r *loop.StallReport) { reported <- r }}
@@ -491,7 +492,7 @@ func ExampleDeadlockError() {
 	// b waits in Task.Wait for a
 }
 
-// A queue with a capacity of 1: the second Put waits for a Get.
+// If a queue has a capacity of 1, the second Put waits for a Get.
 func ExampleNewQueue() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[string](1)

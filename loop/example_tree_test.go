@@ -11,7 +11,7 @@ import (
 // The output of this example has line numbers. In a file of its own they do not
 // change with other examples.
 
-// Which coroutines exist, and what each of them does.
+// Tree shows which coroutines exist, and what each of them does.
 func ExampleLoop_Tree() {
 	loop.Run(context.Background(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(ctx context.Context) error { return loop.Sleep(ctx, time.Hour) }).SetName("client %d", 7)

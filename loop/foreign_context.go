@@ -8,17 +8,18 @@ import (
 )
 
 // contextListener listens to a foreign context, and ends a wait or a
-// taskContext with it. A foreign context is one that another package made:
-// package context or the program. Methods of contexts of the program may panic
-// or block. So the loop only uses what executor.Isolate returns for them.
+// taskContext when the foreign context ends. A foreign context is a context
+// that the loop did not make. It is from package context or from the program.
+// Methods of contexts of the program may panic or block. So the loop only uses
+// the context that executor.Isolate returns for a context of the program.
 //
 // The loop cannot know when a foreign context will end. So it reports no
 // deadlock while it listens to one.
 //
 // Package context reports an end on another goroutine, with a delay. But a
-// context that is derived from a taskContext ends at once when that ends. So
-// the loop polls the foreign contexts (pollContexts) before it advances virtual
-// time or reports a deadlock.
+// context that is derived from a taskContext ends at once when the taskContext
+// ends. So the loop polls the foreign contexts (pollContexts) before it
+// advances virtual time or reports a deadlock.
 type contextListener struct {
 	loop   *Loop
 	target any // a parked *Task, or a *taskContext
@@ -27,7 +28,7 @@ type contextListener struct {
 
 	// Guarded by Loop.mu:
 	ended  bool  // ctx has ended
-	cause  error // the cause of ctx; set when ended is
+	cause  error // the cause of ctx; set together with ended
 	active bool  // whether the end of ctx ends target: the listener is in Loop.listeners, or it is the listener of Run
 	index  int   // the index of the listener in listenerSet.all
 }
@@ -69,7 +70,8 @@ func (cl *contextListener) setEndedLocked(cause error) {
 }
 
 // listenerSet is the set of the active listeners of a loop, guarded by Loop.mu.
-// The order of all is deterministic, so that a seed repeats a test.
+// The order of the slice all is deterministic, so that runs with the same seed
+// do the same.
 type listenerSet struct {
 	byTarget map[any]*contextListener
 	all      []*contextListener

@@ -13,8 +13,9 @@ import (
 	"concert/loop"
 )
 
-// A context that package context derives from the context of a coroutine has
-// its cause, and ends as soon as it ends.
+// TestForeignContext_Cause: a context that package context derives from the
+// context of a coroutine must have the cause of that context, and must end at
+// the same moment.
 func TestForeignContext_Cause(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := loop.WithCancel(ctx)
@@ -44,7 +45,8 @@ func TestForeignContext_Cause(t *testing.T) {
 	})
 }
 
-// Contexts that package context derives end the waits of a coroutine.
+// TestForeignContext_EndsWait: if a context that package context has derived
+// ends, waits with this context must end.
 func TestForeignContext_EndsWait(t *testing.T) {
 	type key struct{}
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -81,8 +83,8 @@ func TestForeignContext_EndsWait(t *testing.T) {
 	})
 }
 
-// While a foreign context can end, no deadlock is reported, in real and in
-// virtual time.
+// TestForeignContext_NoDeadlock: while a foreign context can end, the loop must
+// not report a deadlock, in real and in virtual time.
 func TestForeignContext_NoDeadlock(t *testing.T) {
 	waits := func(ctx context.Context, g *loop.Group) error { return new(loop.Event).Wait(ctx) }
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
@@ -140,7 +142,8 @@ func (c tracedContext) Err() error {
 	return c.Context.Err()
 }
 
-// The methods of foreign contexts are called without a lock of the loop.
+// TestForeignContext_CalledUnlocked: the loop must call the methods of foreign
+// contexts without holding a lock.
 func TestForeignContext_CalledUnlocked(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := context.WithCancel(ctx)
@@ -152,7 +155,8 @@ func TestForeignContext_CalledUnlocked(t *testing.T) {
 	})
 }
 
-// A child of a group with a foreign context that has ended never runs.
+// TestForeignContext_EndedGroup: if the foreign context of a group has ended, a
+// new child must never run.
 func TestForeignContext_EndedGroup(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		derived, cancel := context.WithCancel(ctx)
@@ -175,8 +179,9 @@ func virtually(t *testing.T, main func(ctx context.Context, g *loop.Group) error
 	}
 }
 
-// Alternating contexts of package context and of the loop end before virtual
-// time advances.
+// TestForeignContext_Nested: contexts of package context and of the loop are
+// nested in turn. If the outermost one ends, all of them must end before
+// virtual time advances.
 func TestForeignContext_Nested(t *testing.T) {
 	virtually(t, func(ctx context.Context, g *loop.Group) error {
 		var cancel context.CancelCauseFunc
@@ -203,8 +208,9 @@ func TestForeignContext_Nested(t *testing.T) {
 	})
 }
 
-// A foreign context that a coroutine cancels ends before virtual time advances,
-// with a group or without.
+// TestForeignContext_CanceledByCoroutine: if a coroutine cancels a foreign
+// context, its waits must end before virtual time advances, with a group or
+// without.
 func TestForeignContext_CanceledByCoroutine(t *testing.T) {
 	for range 100 {
 		virtually(t, func(ctx context.Context, g *loop.Group) error {
@@ -230,7 +236,8 @@ func TestForeignContext_CanceledByCoroutine(t *testing.T) {
 	}
 }
 
-// If a context ends while the loop polls contexts, the loop polls again.
+// TestForeignContext_EndsDuringPoll: if a context ends while the loop polls
+// contexts, the loop must poll again.
 func TestForeignContext_EndsDuringPoll(t *testing.T) {
 	outer, cancel := context.WithCancelCause(t.Context())
 	loop.Run(outer, &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
@@ -258,7 +265,8 @@ func TestForeignContext_EndsDuringPoll(t *testing.T) {
 	})
 }
 
-// A foreign context that ends together with a wait does not end the next wait.
+// TestForeignContext_EndsAfterWait: if a foreign context ends together with a
+// wait, it must not end the next wait.
 func TestForeignContext_EndsAfterWait(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var first, second loop.Event

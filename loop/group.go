@@ -28,16 +28,18 @@ type Group struct {
 
 // WithGroup calls body with a new group. body and the children can start more
 // children in the group. WithGroup waits for all of them, and returns the
-// errors of body and the children, joined. When it returns, none of them is
-// running. So a function that starts coroutines in this way leaves none behind.
+// errors of body and the children, joined. When WithGroup returns, no child is
+// running. So a function that starts coroutines in this way leaves no coroutine
+// behind.
 //
 // The first error, of body or of a child, ends the context of the group, and so
 // the contexts of all children. Their awaits fail with a cause that is
 // [context.Canceled] and says which coroutine failed. An error that only
 // reports the end of the context is omitted. But if the context was ended from
-// outside, and there is no other error, WithGroup returns the first of them. A
-// panic in a child becomes its error, a [*concert.PanicError]. A panic in body
-// continues when the children have ended.
+// outside of the group, and there is no other error, WithGroup returns the
+// first omitted error. A panic in a child becomes its error, a
+// [*concert.PanicError]. A panic in body continues when the children have
+// ended.
 //
 // WithGroup corresponds to TaskGroup in Python's asyncio, and to the nursery of
 // trio.
@@ -106,8 +108,8 @@ func (g *Group) wait(ended func() bool) {
 func (g *Group) end(cause error) { g.ctx.end(cause) }
 
 // Cancel ends the context of the group, and so the contexts of its children.
-// WithGroup returns when they have ended. Errors that only report this
-// cancellation do not count. Any goroutine may call Cancel.
+// WithGroup returns when the children have ended. It omits errors that only
+// report this cancellation. Any goroutine may call Cancel.
 func (g *Group) Cancel() {
 	l := g.owner.loop
 	l.mu.Lock()
@@ -247,9 +249,9 @@ func (g *Group) recordError(err error, t *Task) {
 }
 
 // Gather runs the functions as coroutines, concurrently, and returns their
-// values in order. The first error cancels the others, as in [WithGroup].
-// Gather returns when all have ended. After an error, it returns the joined
-// errors and no values.
+// values in order. The first error cancels the other functions, as in
+// [WithGroup]. Gather returns when all functions have ended. After an error, it
+// returns the joined errors and no values.
 func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) ([]T, error) {
 	values := make([]T, len(fns))
 	err := WithGroup(ctx, func(_ context.Context, g *Group) error {
@@ -274,8 +276,9 @@ type Outcome[T any] struct {
 }
 
 // Outcomes runs the functions as coroutines, concurrently, and returns their
-// outcomes in order. An error does not cancel the others, but the end of ctx
-// does. Outcomes corresponds to gather with return_exceptions in asyncio.
+// outcomes in order. An error does not cancel the other functions, but the end
+// of ctx cancels all of them. Outcomes corresponds to gather with
+// return_exceptions in asyncio.
 func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) []Outcome[T] {
 	outcomes := make([]Outcome[T], len(fns))
 	tasks := make([]*Task, len(fns))
@@ -296,10 +299,10 @@ func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, e
 }
 
 // First runs the functions as coroutines, concurrently. It returns the index
-// and the result of the first function that returns. The others are canceled,
-// and have ended when First returns; their errors are dropped. If ctx ends, the
-// result is also that of the first function that returns. First panics if there
-// are no functions.
+// and the result of the first function that returns. The other functions are
+// canceled, and have ended when First returns. Their errors are dropped. If ctx
+// ends, First also returns the result of the first function that returns. First
+// panics if there are no functions.
 func First[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) (i int, v T, err error) {
 	if len(fns) == 0 {
 		panic("loop: First called without functions")

@@ -25,8 +25,8 @@ func sleeps(d time.Duration, err error) func(context.Context) error {
 	}
 }
 
-// WithGroup returns when all children have ended, including those that children
-// started.
+// TestGroup_Waits: WithGroup must return when all children have ended,
+// including children that other children have started.
 func TestGroup_Waits(t *testing.T) {
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
 		start := time.Now()
@@ -45,8 +45,8 @@ func TestGroup_Waits(t *testing.T) {
 	})
 }
 
-// The first error cancels the siblings. Cancellation-only errors are omitted,
-// and other errors are joined.
+// TestGroup_FirstErrorCancels: the first error must cancel the siblings.
+// WithGroup must omit cancellation-only errors, and join other errors.
 func TestGroup_FirstErrorCancels(t *testing.T) {
 	other := errors.New("other")
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
@@ -59,7 +59,7 @@ func TestGroup_FirstErrorCancels(t *testing.T) {
 			})
 			g.Go(sleeps(time.Second, errTest)).SetName("the third")
 			g.Go(func(ctx context.Context) error {
-				<-ctx.Done() // not an await: it does not report the cancellation
+				<-ctx.Done() // this is not an await, so it does not return the cancellation as an error
 				return nil
 			}).Cancel()
 			err := loop.Sleep(ctx, time.Hour)
@@ -78,8 +78,8 @@ func TestGroup_FirstErrorCancels(t *testing.T) {
 	})
 }
 
-// The cause of a cancellation by a sibling is not the error of the sibling,
-// such as io.EOF.
+// TestGroup_CauseIsNotError: if a child fails with io.EOF, the errors of its
+// canceled siblings must not be io.EOF.
 func TestGroup_CauseIsNotError(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(sleeps(time.Second, io.EOF))
@@ -93,8 +93,8 @@ func TestGroup_CauseIsNotError(t *testing.T) {
 	}
 }
 
-// When a child fails, siblings that have not started never run, nor do children
-// that are started later.
+// TestGroup_NotStarted: if a child fails, siblings that have not started must
+// never run. Children that are started later must never run, either.
 func TestGroup_NotStarted(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(context.Context) error { return errTest })
@@ -115,7 +115,8 @@ func TestGroup_NotStarted(t *testing.T) {
 	}
 }
 
-// A group whose context ends returns the cause, if body or a child reports it.
+// TestGroup_Timeout: if the context of a group ends, WithGroup must return the
+// cause if body or a child returns it.
 func TestGroup_Timeout(t *testing.T) {
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
 		for name, make := range map[string]func(context.Context) (context.Context, func()){
@@ -152,7 +153,8 @@ func TestGroup_Timeout(t *testing.T) {
 	})
 }
 
-// Cancel ends the children, and is not an error.
+// TestGroup_Cancel: Cancel must end the children, and WithGroup must return no
+// error.
 func TestGroup_Cancel(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(sleeps(time.Hour, nil))
@@ -161,8 +163,8 @@ func TestGroup_Cancel(t *testing.T) {
 	})
 }
 
-// A child that is canceled by Task.Cancel does not fail its group, unless it
-// returns another error.
+// TestTask_Cancel: if Task.Cancel cancels a child, the group must not fail,
+// unless the child returns another error.
 func TestTask_Cancel(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		a := g.Go(sleeps(time.Hour, nil))
@@ -188,8 +190,8 @@ func TestTask_Cancel(t *testing.T) {
 	}
 }
 
-// Background children run as long as the other children. Then they are
-// canceled, and the group waits for them.
+// TestGroup_Background: background children must run as long as the other
+// children. Then they must be canceled, and the group must wait for them.
 func TestGroup_Background(t *testing.T) {
 	ticks, cleaned := 0, false
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -213,8 +215,8 @@ func TestGroup_Background(t *testing.T) {
 	}
 }
 
-// After starts coroutines in the order of their times, even if the group has no
-// other children. Cancel prevents the start.
+// TestGroup_After: After must start coroutines in the order of their times,
+// even if the group has no other children. Cancel must prevent the start.
 func TestGroup_After(t *testing.T) {
 	var got []string
 	start := time.Now()
@@ -241,8 +243,8 @@ func TestGroup_After(t *testing.T) {
 	}
 }
 
-// Several coroutines can wait for a result. A wait that is canceled does not
-// affect the others.
+// TestSpawn_SeveralWaiters: if several waits are for one result, all of them
+// must get it. If one wait is canceled, this must not affect the other waits.
 func TestSpawn_SeveralWaiters(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		f := loop.Spawn(g, func(ctx context.Context) (int, error) { return 7, loop.Sleep(ctx, time.Hour) })
@@ -267,8 +269,9 @@ func TestSpawn_SeveralWaiters(t *testing.T) {
 	}
 }
 
-// Gather returns values in order, and the first error cancels the rest.
-// Outcomes returns all errors. First returns the first result.
+// TestGather_Values: Gather must return values in order, and the first error
+// must cancel the other functions. Outcomes must return all errors. First must
+// return the first result.
 func TestGather_Values(t *testing.T) {
 	after := func(d time.Duration, v int, err error) func(context.Context) (int, error) {
 		return func(ctx context.Context) (int, error) {
@@ -329,8 +332,8 @@ func TestGather_Values(t *testing.T) {
 	})
 }
 
-// A group that is ended from outside returns an error, even if the outer group
-// succeeds.
+// TestGroup_EndedFromOutside: if a group is ended from outside, WithGroup must
+// return an error, even if the outer group succeeds.
 func TestGroup_EndedFromOutside(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error {
@@ -356,8 +359,8 @@ func TestGroup_EndedFromOutside(t *testing.T) {
 	})
 }
 
-// The functions for other goroutines are free of races. The race detector
-// checks this.
+// TestGroup_ConcurrentUse: the functions that other goroutines may call must
+// have no data races. The race detector checks this.
 func TestGroup_ConcurrentUse(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for range 200 {

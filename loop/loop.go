@@ -19,9 +19,9 @@ type Options struct {
 	// label "loop" of its goroutines. Empty means "loop".
 	Name string
 
-	// Stall is how long a coroutine may hold the loop, from one await to
-	// the next, before it is reported. Zero means 100 milliseconds, as
-	// slow_callback_duration of asyncio does. A negative value turns the
+	// Stall is how long a coroutine may hold the loop, from one await to the
+	// next, before it is reported. Zero means 100 milliseconds, like the
+	// default of slow_callback_duration in asyncio. A negative value turns the
 	// reports off.
 	Stall time.Duration
 
@@ -32,10 +32,10 @@ type Options struct {
 	// OnStall is logged.
 	OnStall func(*StallReport)
 
-	// Virtual makes the time of the loop virtual: when all coroutines wait,
-	// it jumps to the next timer. So a test that sleeps for an hour takes
-	// no time. The time does not advance while a coroutine runs, is in
-	// Block, or waits for a future. It starts at midnight UTC 2000-01-01,
+	// Virtual makes the time of the loop virtual: when all coroutines wait, the
+	// virtual time jumps to the next timer. So a test that sleeps for an hour
+	// takes no real time. Virtual time does not advance while a coroutine runs,
+	// is in Block, or waits for a future. It starts at midnight UTC 2000-01-01,
 	// as in testing/synctest.
 	Virtual bool
 
@@ -76,7 +76,7 @@ type Loop struct {
 	stoppedListeners []*contextListener // listeners to stop when mu is released
 	root             *taskContext       // the context of the main coroutine
 	deadlock         *DeadlockError     // nil until a deadlock is found
-	closed           bool               // Run has returned
+	closed           bool               // whether Run has ended the loop
 
 	virtual time.Duration // the virtual time; written under mu by the holder of the scheduler lock
 	alarm   *time.Timer   // calls onAlarm
@@ -91,8 +91,8 @@ var loops atomic.Uint64
 
 // Run runs main as the first coroutine of a new loop, on the calling goroutine.
 // It returns the error of main when main and all other coroutines of the loop
-// have ended. g is a group like that of [WithGroup]. Run waits for its
-// children.
+// have ended. g is a group like that of [WithGroup]. Run waits for the
+// children of g.
 //
 // The contexts of the coroutines have the values of ctx, and end shortly after
 // ctx ends. If all coroutines wait and nothing can wake them, their waits fail
@@ -147,8 +147,8 @@ func checkRun(ctx context.Context, name string) {
 	}
 }
 
-// runningTask returns the coroutine to which ctx belongs, or nil if that is not
-// running.
+// runningTask returns the coroutine to which ctx belongs, or nil if this
+// coroutine is not running.
 func runningTask(ctx context.Context) *Task {
 	tc, ok := ctx.Value(taskContextKey{}).(*taskContext)
 	if ok && tc.task.loop.current.Load() == tc.task && executor.ReleaserOf(ctx) == (*releaser)(tc.task) {

@@ -42,8 +42,8 @@ func panics(fn func()) (text string) {
 	return "no panic"
 }
 
-// The end of the context of Run reaches all coroutines, with its cause, and Run
-// waits for them.
+// TestRun_ContextEnds: if the context of Run ends, the awaits of all coroutines
+// must fail with its cause, and Run must wait for the coroutines.
 func TestRun_ContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		why := errors.New("why")
@@ -78,7 +78,8 @@ func TestRun_ContextEnds(t *testing.T) {
 	})
 }
 
-// If the context of Run has ended, main runs, but its awaits fail.
+// TestRun_ContextEnded: if the context of Run has already ended, main must run,
+// but its awaits must fail.
 func TestRun_ContextEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -93,8 +94,8 @@ func TestRun_ContextEnded(t *testing.T) {
 	}
 }
 
-// A panic in main, or in the body of a group, continues in the caller when the
-// children have ended.
+// TestRun_MainPanics: if main or the body of a group panics, the panic must
+// continue in the caller when the children have ended.
 func TestRun_MainPanics(t *testing.T) {
 	ended := 0
 	child := func(ctx context.Context) error {
@@ -122,7 +123,8 @@ func TestRun_MainPanics(t *testing.T) {
 	}
 }
 
-// main may call runtime.Goexit, as t.FailNow does. The children end first.
+// TestRun_MainGoexit: if main calls runtime.Goexit, as t.FailNow does, Run must
+// not return, and the children must end first.
 func TestRun_MainGoexit(t *testing.T) {
 	ended, returned := false, false
 	done := make(chan struct{})
@@ -145,7 +147,8 @@ func TestRun_MainGoexit(t *testing.T) {
 	}
 }
 
-// Run in a coroutine panics with advice. Run in Block works.
+// TestRun_InCoroutine: Run must panic in a coroutine, and say what to do. It
+// must work in Block.
 func TestRun_InCoroutine(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner := func() error {
@@ -158,8 +161,8 @@ func TestRun_InCoroutine(t *testing.T) {
 	})
 }
 
-// A context that ends before Run, or just when Run begins, ends the waits of
-// the loop.
+// TestRun_CanceledBefore: if the context has ended before Run, the waits of the
+// loop must end with its cause.
 func TestRun_CanceledBefore(t *testing.T) {
 	outer, cancel := context.WithCancelCause(t.Context())
 	cancel(errTest)
@@ -171,7 +174,8 @@ func TestRun_CanceledBefore(t *testing.T) {
 	}
 }
 
-// A call with a nil function panics with the name of the call.
+// TestNilArguments_Panic: a call with a nil function must panic, and the text
+// must have the name of the called function.
 func TestNilArguments_Panic(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for name, call := range map[string]func(){

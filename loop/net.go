@@ -35,9 +35,9 @@ func Conn(ctx context.Context, c net.Conn) net.Conn {
 	return &conn{Conn: c, blocker: blockerOf(callerOf(ctx, opConn)), deadlines: set}
 }
 
-// conn is a Conn. Only its coroutine uses the fields. An idle connection should
-// need little memory: a Read has few and small stack frames, so that it fits
-// into the initial stack of a goroutine, 2 kilobytes.
+// conn is the connection that Conn returns. Only its coroutine uses the fields.
+// An idle connection should need little memory. So a Read has few and small
+// stack frames, which fit into the initial stack of a goroutine, 2 kilobytes.
 type conn struct {
 	net.Conn
 	blocker
@@ -46,7 +46,7 @@ type conn struct {
 
 type deadlines struct{ read, write time.Time }
 
-// pastDeadline is a deadline that ends a Read or a Write.
+// pastDeadline is a time in the past. As a deadline, it ends a Read or a Write.
 var pastDeadline = time.Unix(1, 0)
 
 // readSide and writeSide interrupt a Read and a Write.
@@ -89,8 +89,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return c.Conn.Write(p)
 }
 
-// endWrite reenters the loop after a Write of all bytes. If ctx has ended, it
-// restores the deadline, and returns the cause unless all bytes were written.
+// endWrite reenters the loop after a Write. all is the number of bytes that the
+// Write was to write. If ctx has ended, endWrite restores the deadline, and
+// returns the cause unless all bytes were written.
 func (c *conn) endWrite(all int, n *int, err *error) {
 	cause := c.end()
 	if cause == nil {
@@ -145,12 +146,12 @@ func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return Conn(ctx, c), nil
 }
 
-// Serve accepts connections and calls handle for each in a new coroutine, with
-// a [Conn] of this coroutine, which is closed when handle returns. Serve
-// continues until ctx ends or the listener fails. Then it closes the listener,
-// cancels the running handlers, and waits for them. It returns the cause of ctx
-// or the error of the listener. If Accept fails because of too many open files,
-// Serve tries again after a pause.
+// Serve accepts connections. For each connection, it calls handle in a new
+// coroutine, with a [Conn] of this coroutine. Serve closes the connection when
+// handle returns. Serve continues until ctx ends or the listener fails. Then it
+// closes the listener, cancels the running handlers, and waits for them. It
+// returns the cause of ctx or the error of the listener. If Accept fails
+// because of too many open files, Serve tries again after a pause.
 //
 // A panic in handle ends only its own connection, and is logged with package
 // slog. To limit the number of connections, let handle acquire a [Semaphore].

@@ -44,8 +44,9 @@ func quiet(t testing.TB) {
 	})
 }
 
-// Connections share state without a lock, and are used by packages that do not
-// know the loop.
+// TestServe_SharedState: the handlers of connections must be able to share
+// state without a lock, and to pass the connections to packages that do not use
+// the loop.
 func TestServe_SharedState(t *testing.T) {
 	quiet(t)
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -103,7 +104,8 @@ func TestServe_SharedState(t *testing.T) {
 	}
 }
 
-// The panic of a handler ends its connection and no other.
+// TestServe_HandlerPanics: if a handler panics, Serve must end its connection,
+// and no other connection.
 func TestServe_HandlerPanics(t *testing.T) {
 	quiet(t)
 	var log bytes.Buffer
@@ -165,7 +167,8 @@ func (l *failingListener) Accept() (net.Conn, error) {
 	}
 }
 
-// If the handler of slog fails, a log line is lost, and the server continues.
+// TestServe_LogHandlerFails: if the handler of slog fails, the server must
+// continue. Only the log line may be lost.
 func TestServe_LogHandlerFails(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
 	for name, fail := range map[string]func(){"panics": func() { panic("out of ink") }, "exits": runtime.Goexit} {
@@ -195,8 +198,9 @@ func TestServe_LogHandlerFails(t *testing.T) {
 	}
 }
 
-// Serve tries again after too many open files. Another error of the listener
-// ends Serve and its handlers.
+// TestServe_AcceptFails: if Accept fails because of too many open files, Serve
+// must try again. Another error of the listener must end Serve and its
+// handlers.
 func TestServe_AcceptFails(t *testing.T) {
 	quiet(t)
 	var log bytes.Buffer
@@ -241,7 +245,7 @@ func TestServe_AcceptFails(t *testing.T) {
 	}
 }
 
-// Dial returns the error of the connection attempt.
+// TestDial_Error: if the connection attempt fails, Dial must return its error.
 func TestDial_Error(t *testing.T) {
 	quiet(t)
 	l := listen(t)
@@ -289,7 +293,8 @@ func (l *oneConnListener) Close() error {
 
 func (l *oneConnListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// A connection whose Close blocks does not block the loop.
+// TestServe_SlowClose: if the Close of a connection blocks, it must not block
+// the loop.
 func TestServe_SlowClose(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()
@@ -309,7 +314,8 @@ func TestServe_SlowClose(t *testing.T) {
 	})
 }
 
-// Serve closes the listener before it waits for the handlers.
+// TestServe_ClosesListenerFirst: Serve must close the listener before it waits
+// for the handlers.
 func TestServe_ClosesListenerFirst(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()

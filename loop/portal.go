@@ -41,7 +41,7 @@ func (g *Group) Portal() *Portal {
 }
 
 // portalTask is the body of the coroutine that waits until the portal is
-// closed. If its context ends, it closes the portal.
+// closed. If the context of the coroutine ends, finish closes the portal.
 type portalTask Portal
 
 func (p *portalTask) call(ctx context.Context) (err error) {
@@ -99,9 +99,9 @@ func Open(ctx context.Context, opts *Options) *Portal {
 }
 
 // Run runs fn as a coroutine of the loop, on the calling goroutine, and returns
-// its error. The context of fn has the values of ctx. It ends when ctx or the
-// group of the portal ends. After Close, Run returns [ErrClosed]. A panic in fn
-// continues in the caller of Run.
+// the error of fn. The context of fn has the values of ctx. It ends when ctx or
+// the context of the portal's group ends. After Close, Run returns [ErrClosed].
+// A panic in fn continues in the caller of Run.
 //
 // What the caller does before Run synchronizes before later steps of the loop.
 // Steps before the end of fn synchronize before the return of Run.
@@ -162,7 +162,7 @@ var errNotReturned = errors.New("loop: function of Portal.Run panicked or called
 // group, the group waits for the coroutines that have entered. If the portal is
 // of [Open], Close ends the loop, waits for its coroutines, and returns the
 // error of the loop. A coroutine of such a loop must not call Close, because it
-// would wait for itself. Later calls have the same result.
+// would wait for itself. Later calls of Close have the same result.
 func (p *Portal) Close() error {
 	l := p.group.owner.loop
 	l.mu.Lock()

@@ -15,8 +15,8 @@ import (
 	"concert/loop"
 )
 
-// Other goroutines run functions in the loop. Only one coroutine runs at a
-// time.
+// TestPortal_Run: if other goroutines run functions in the loop, only one
+// function at a time may run.
 func TestPortal_Run(t *testing.T) {
 	n := 0
 	p := loop.Open(t.Context(), nil)
@@ -58,9 +58,9 @@ func TestPortal_Run(t *testing.T) {
 	}
 }
 
-// The context of a function ends with the context of its caller, and with the
-// group. An error does not affect other coroutines. A panic continues in the
-// caller.
+// TestPortal_ContextEnds: the context of a function must end when the context
+// of its caller ends, and when the context of the group ends. An error must not
+// affect other coroutines. A panic must continue in the caller.
 func TestPortal_ContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -95,8 +95,8 @@ func TestPortal_ContextEnds(t *testing.T) {
 	})
 }
 
-// A group waits until its portal is closed, and for the coroutines that have
-// entered.
+// TestPortal_GroupWaits: a group must wait until its portal is closed, and for
+// the coroutines that have entered.
 func TestPortal_GroupWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -130,8 +130,8 @@ func TestPortal_GroupWaits(t *testing.T) {
 	})
 }
 
-// With a portal as its lock, the tasks of a pool are coroutines. Submit, Map
-// and futures work.
+// TestPortal_AsLock: if a portal is the lock of a pool, the tasks of the pool
+// must be coroutines, and Submit, Map and futures must work.
 func TestPortal_AsLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := loop.Open(t.Context(), nil)
@@ -182,8 +182,8 @@ func TestPortal_AsLock(t *testing.T) {
 	})
 }
 
-// A goroutine that waits to enter the loop does not enter if the portal is
-// closed.
+// TestPortal_CloseDuringWait: if the portal is closed while a goroutine waits
+// to enter the loop, the goroutine must not enter.
 func TestPortal_CloseDuringWait(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()
@@ -208,8 +208,8 @@ func TestPortal_CloseDuringWait(t *testing.T) {
 	})
 }
 
-// Open panics in its caller, and a closed portal is closed for coroutines of
-// its loop, too.
+// TestPortal_Misuse: Open must panic in a coroutine and with a nil context. A
+// closed portal must refuse coroutines of its own loop, too.
 func TestPortal_Misuse(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		if text := panics(func() { loop.Open(ctx, nil) }); !strings.Contains(text, "Open called in coroutine") {
@@ -228,8 +228,9 @@ func TestPortal_Misuse(t *testing.T) {
 	}
 }
 
-// A coroutine of Portal.Run is in the tree while it waits to enter. Another
-// coroutine can wait for its end, also if it panicked.
+// TestPortal_ExternalCoroutine: a coroutine of Portal.Run must be in the tree
+// while it waits to enter. Another coroutine must be able to wait for its end,
+// even if it panicked.
 func TestPortal_ExternalCoroutine(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()
@@ -264,7 +265,8 @@ func TestPortal_ExternalCoroutine(t *testing.T) {
 	})
 }
 
-// A context whose group has ended ends a coroutine of Portal.Run.
+// TestPortal_ContextOfEndedGroup: if the context of a coroutine of Portal.Run
+// is from a group, and the group has ended, the coroutine must end.
 func TestPortal_ContextOfEndedGroup(t *testing.T) {
 	virtually(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()

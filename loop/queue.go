@@ -10,18 +10,18 @@ import (
 // Queue passes items between coroutines, first in, first out. Waiters are
 // served in the order in which they began to wait. Each item is received
 // exactly once, or is still in the queue: a Get that was canceled has removed
-// no item, and a Put that was canceled has added none.
+// no item, and a Put that was canceled has added no item.
 type Queue[T any] struct {
 	capacity int // 0 means no limit
 	items    ring[T]
-	getters  waitQueue // Task.waitTarget is a *T for the item; if not empty, items is empty
-	putters  waitQueue // Task.waitTarget is a *T with the item; if not empty, items is full
+	getters  waitQueue // Task.waitTarget is a *T for the item; while coroutines wait here, items is empty
+	putters  waitQueue // Task.waitTarget is a *T with the item; while coroutines wait here, items is full
 	closed   bool
 }
 
-// NewQueue returns a queue for up to capacity items. Put waits when it is full.
-// A capacity of zero means no limit, as in Python. NewQueue panics if capacity
-// is negative.
+// NewQueue returns a queue for up to capacity items. Put waits when the queue
+// is full. A capacity of zero means no limit, as in Python. NewQueue panics if
+// capacity is negative.
 func NewQueue[T any](capacity int) *Queue[T] {
 	option.NotNegative("loop: NewQueue", "capacity", capacity)
 	return &Queue[T]{capacity: capacity}
@@ -46,7 +46,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 }
 
 // waitToPut waits for room. It is not part of Put, because its v escapes to the
-// heap.
+// heap, and a Put that does not wait should allocate no memory.
 func (q *Queue[T]) waitToPut(c caller, v T) error {
 	return q.putters.wait(c, opQueuePut, &v)
 }

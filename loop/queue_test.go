@@ -13,7 +13,8 @@ import (
 	"concert/loop/looptest"
 )
 
-// A queue is first in, first out, has a capacity, and can be closed.
+// TestQueue_Operations: a queue must be first in, first out, must not exceed
+// its capacity, and must refuse items after Close.
 func TestQueue_Operations(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](2)
@@ -54,8 +55,8 @@ func TestQueue_Operations(t *testing.T) {
 	})
 }
 
-// Close ends waits for items and for room. All ends with the cause of its
-// context.
+// TestQueue_Close: Close must end waits for items and for room. All must end
+// with the cause of its context.
 func TestQueue_Close(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		empty, full := loop.NewQueue[string](1), loop.NewQueue[string](1)
@@ -88,8 +89,9 @@ func TestQueue_Close(t *testing.T) {
 	})
 }
 
-// Items are handed to waiters in order. A waiter that is canceled in the same
-// step gets none.
+// TestQueue_GettersInOrder: items must be handed to waiters in order. If a
+// waiter is canceled before an item is added, in the same step, it must get no
+// item.
 func TestQueue_GettersInOrder(t *testing.T) {
 	var got []string
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -107,7 +109,7 @@ func TestQueue_GettersInOrder(t *testing.T) {
 		loop.Yield(ctx)
 		tasks[0].Cancel()
 		q.TryPut("a")
-		tasks[1].Cancel() // too late: it was handed its item
+		tasks[1].Cancel() // too late: this coroutine has already got its item
 		q.TryPut("b")
 		if _, ok := q.TryGet(); ok {
 			t.Error("TryGet() took an item that was handed to a waiter")
@@ -120,9 +122,9 @@ func TestQueue_GettersInOrder(t *testing.T) {
 	}
 }
 
-// With random cancellations, each item is received once or still in the queue,
-// and the items of each producer arrive in order. A Put that failed has added
-// nothing.
+// TestQueue_Random: if cancellations happen at random, each item must be
+// received once or still be in the queue, and the items of each producer must
+// arrive in order. A Put that failed must have added no item.
 func TestQueue_Random(t *testing.T) {
 	seeds := 2000
 	if race.Enabled {
@@ -132,7 +134,7 @@ func TestQueue_Random(t *testing.T) {
 		random := looptest.Rand(ctx)
 		q := loop.NewQueue[[2]int](random.IntN(3))
 		put, got := map[[2]int]bool{}, map[[2]int]int{}
-		last := map[[2]int]int{} // item of each producer at each consumer
+		last := map[[2]int]int{} // the last item that a consumer has got from a producer
 		err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
 			var tasks []*loop.Task
 			for p := range 4 {

@@ -24,8 +24,8 @@ func memory() int64 {
 	return int64(m.HeapInuse + m.StackInuse)
 }
 
-// One loop serves 10,000 connections at the same time, as server and client.
-// Every byte is checked.
+// TestServe_ManyConnections: one loop must serve 10,000 connections at the same
+// time, as server and client. Every byte must be right.
 func TestServe_ManyConnections(t *testing.T) {
 	n := 10_000
 	if testing.Short() || race.Enabled {
@@ -114,7 +114,8 @@ type (
 	onlyWriter struct{ io.Writer }
 )
 
-// 100,000 coroutines sleep, and are canceled.
+// TestSleep_ManyCoroutines: if 100,000 coroutines sleep and are canceled, all
+// of them must wake.
 func TestSleep_ManyCoroutines(t *testing.T) {
 	n := 100_000
 	if race.Enabled {

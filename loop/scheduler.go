@@ -26,23 +26,25 @@ import (
 // 1. The holder of the scheduler lock hands it over under mu: handOverLocked
 //    grants it to the first ready coroutine, and unlock releases mu and resumes
 //    the goroutine of that coroutine. While a coroutine is ready, the scheduler
-//    lock is never free. So a coroutine that comes later cannot overtake those
-//    in the run queue.
+//    lock is never free. So a coroutine that becomes ready later cannot
+//    overtake the coroutines in the run queue.
 // 2. If no coroutine is ready, handOverLocked frees the scheduler lock
 //    (lockHeld is false). After that, any goroutine that makes a coroutine
-//    ready calls unlock, which grants the lock to it, still under mu. So the
-//    run queue is empty whenever lockHeld is false and mu is not held.
+//    ready calls unlock, which grants the lock to this coroutine, still under
+//    mu. So the run queue is empty whenever lockHeld is false and mu is not
+//    held.
 // 3. A wait ends only once: wakeLocked changes the state from parked to ready
 //    under mu, and returns false if the coroutine is not parked. So if a
 //    coroutine receives an item and is canceled at the same time, the first of
-//    both events decides the result of the wait, and no item is lost.
+//    the two events decides the result of the wait, and no item is lost.
 // 4. A blocking call is interrupted after mu was released (unlockMu), because
 //    the interrupt is code of the program. The coroutine does not continue
 //    before the interrupt has returned. Otherwise the interrupt could act on
 //    the next call of the coroutine.
 
 // state says what a coroutine does. The drawing above shows the changes between
-// the first four states. A coroutine ends, once, by returning while it runs.
+// the first four states. A running coroutine changes to ended when its function
+// returns, and stays there.
 //
 // Guarded by Loop.mu.
 type state uint8
@@ -50,7 +52,7 @@ type state uint8
 const (
 	ready   state = iota // the coroutine is in the run queue
 	running              // the coroutine holds the scheduler lock
-	parked               // waits for wakeLocked; also before the start, if Group.After made it
+	parked               // the coroutine waits for wakeLocked; a coroutine of Group.After is parked until its start
 	outside              // the coroutine is in a blocking call; then it calls reenterLoop
 	ended                // the function of the coroutine has returned
 )
@@ -182,7 +184,7 @@ func (l *Loop) wake(t *Task, err error) bool {
 // parkLocked releases the scheduler lock and mu, and waits until the coroutine
 // is woken. It returns the error that was given to wakeLocked. If the context
 // of the wait has ended, it returns the cause at once. on is what the coroutine
-// waits for, for reports.
+// waits for, and becomes Task.waitTarget.
 //
 // If c has a foreign context, the caller must have called c.listen before it
 // locked mu, and must pass the listener.
@@ -248,9 +250,9 @@ func (t *Task) yield() {
 }
 
 // leaveLoop releases the scheduler lock for a blocking call, until reenterLoop.
-// If the context ctx of the coroutine ends before that, stop.interrupt is
-// called once, possibly on another goroutine. reenterLoop does not return
-// before interrupt has returned.
+// If the context ctx of the coroutine ends before reenterLoop is called,
+// stop.interrupt is called once, on another goroutine. reenterLoop does not
+// return before interrupt has returned.
 func (t *Task) leaveLoop(op op, ctx *taskContext, stop interrupter) {
 	l := t.loop
 	l.mu.Lock()
@@ -329,9 +331,9 @@ func (l *Loop) runInterrupt(pi pendingInterrupt) {
 // scheduler lock. It has a buffer for one token. A token means that the
 // coroutine holds the lock.
 //
-// If a coroutine ends and the next one to run has not started, it runs on the
-// same goroutine, with the same channel. So a thousand short coroutines need
-// one goroutine, and no switch between goroutines.
+// If a coroutine ends, and the next coroutine has not started yet, the next
+// coroutine runs on the same goroutine, with the same channel. So a thousand
+// short coroutines need one goroutine, and no switch between goroutines.
 type grantChan chan struct{}
 
 func newGrantChan() grantChan { return make(grantChan, 1) }
@@ -350,8 +352,8 @@ func (l *Loop) takeGrantChan() grantChan {
 // maxSpareGrantChans is how many channels of ended goroutines are kept.
 const maxSpareGrantChans = 64
 
-// putGrantChan keeps the channel of a goroutine that ends, for the next one.
-// The caller holds the scheduler lock.
+// putGrantChan keeps the channel of a goroutine that ends, for a later
+// goroutine. The caller holds the scheduler lock.
 func (l *Loop) putGrantChan(ch grantChan) {
 	if len(l.spareGrantChans) < maxSpareGrantChans {
 		l.spareGrantChans = append(l.spareGrantChans, ch)
@@ -366,8 +368,8 @@ func runCoroutines(t *Task) {
 	}
 }
 
-// run runs the coroutine until its function has returned. It returns the next
-// coroutine if that is to run on this goroutine, and otherwise hands over the
+// run runs the coroutine until its function has returned. If the next coroutine
+// can run on this goroutine, run returns it. Otherwise run hands over the
 // scheduler lock and returns nil. reuse says whether this goroutine can run
 // another coroutine.
 func (t *Task) run(reuse bool) (next *Task) {
@@ -400,8 +402,8 @@ func (t *Task) run(reuse bool) (next *Task) {
 	return nil
 }
 
-// finish ends the coroutine and releases the scheduler lock. It returns the
-// next coroutine if that has not started and can run on this goroutine.
+// finish ends the coroutine and releases the scheduler lock. If the next
+// coroutine has not started, and can run on this goroutine, finish returns it.
 func (t *Task) finish(err error, reuse bool) (next *Task) {
 	l := t.loop
 	t.err = err

@@ -11,7 +11,8 @@ import (
 	"concert/loop"
 )
 
-// Between two awaits, no other coroutine runs. The race detector finds no race.
+// TestLoop_OneCoroutineAtATime: between two awaits, no other coroutine may run.
+// The race detector must find no race.
 func TestLoop_OneCoroutineAtATime(t *testing.T) {
 	counts := map[int]int{}
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -39,7 +40,8 @@ func TestLoop_OneCoroutineAtATime(t *testing.T) {
 	}
 }
 
-// Coroutines run in the order in which they were started, and take turns.
+// TestLoop_Order: coroutines must begin in the order in which they were
+// started, and each Yield must let all other coroutines run once.
 func TestLoop_Order(t *testing.T) {
 	var got []string
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -60,7 +62,8 @@ func TestLoop_Order(t *testing.T) {
 	}
 }
 
-// Coroutines that end, and start others, reuse goroutines. Each runs once.
+// TestLoop_ReusesGoroutines: if coroutines end and start other coroutines, so
+// that goroutines are reused, each coroutine must run once.
 func TestLoop_ReusesGoroutines(t *testing.T) {
 	sum := 0
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -93,8 +96,8 @@ func TestLoop_ReusesGoroutines(t *testing.T) {
 	}
 }
 
-// The same seed makes the same order of execution. Different seeds make
-// different orders.
+// TestOptions_Seed: the same seed must make the same order of execution.
+// Different seeds must make different orders.
 func TestOptions_Seed(t *testing.T) {
 	trace := func(seed uint64) (trace string) {
 		loop.Run(t.Context(), &loop.Options{Seed: seed}, func(ctx context.Context, g *loop.Group) error {

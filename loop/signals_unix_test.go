@@ -15,8 +15,8 @@ import (
 	"concert/loop"
 )
 
-// Signals arrive one by one, including those that arrive while another is
-// handled, until the context ends.
+// TestSignals_InOrder: the sequence must yield each signal, even if it arrives
+// while another signal is handled. The sequence must end when the context ends.
 func TestSignals_InOrder(t *testing.T) {
 	got := make(chan os.Signal, 1)
 	signal.Notify(got, syscall.SIGUSR1) // the first call starts a goroutine that does not end

@@ -31,18 +31,19 @@ func (r *StallReport) String() string {
 		r.Coroutine, r.Loop, r.For.Round(time.Millisecond), r.Spawned, r.Stack)
 }
 
-// stallWatch checks regularly whether the coroutine that runs has changed. Only
-// it reads the clock, and not each step. It is armed when the scheduler lock is
-// acquired. When it finds the lock free, it stops until the next acquisition.
-// So an idle loop costs nothing.
+// stallWatch checks regularly whether the running coroutine has changed. Only
+// these checks read the clock, because reading it at each step would be slow.
+// The checks start when the scheduler lock is acquired. If a check finds the
+// lock free, the checks stop until the next acquisition. So an idle loop uses
+// no CPU time.
 //
 // Guarded by Loop.mu.
 type stallWatch struct {
 	timer    *time.Timer
 	armed    bool
 	now      time.Duration // the time of the last check, or of the call of watchLocked
-	steps    uint64        // Loop.steps at that time
-	since    time.Duration // when steps had its present value for the first time
+	steps    uint64        // Loop.steps at the last check
+	since    time.Duration // the first time at which a check found the present value of steps
 	reported bool          // whether the stall of the current step was reported
 }
 
@@ -148,11 +149,11 @@ func (l *Loop) coarseNowLocked() time.Duration {
 }
 
 // holderStack returns the stack of the goroutine that holds the scheduler lock.
-// It is the one goroutine of the loop that runs a coroutine and is neither
-// parked nor outside. It is taken from a goroutine profile, which stops all
+// This is the one goroutine of the loop that runs a coroutine and is neither
+// parked nor outside. The stack is from a goroutine profile, which stops all
 // goroutines for a much shorter time than a dump of all stacks. external says
-// that the holder entered through a portal: its goroutine lacks the labels of
-// the loop.
+// that the holder entered through a portal. Then its goroutine does not have
+// the labels of the loop.
 func (l *Loop) holderStack(external bool) string {
 	var profile bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&profile, 1) != nil {
@@ -161,8 +162,8 @@ func (l *Loop) holderStack(external bool) string {
 	label := fmt.Sprintf("%q:%q", "loop.number", l.number)
 	portalRun := functionName((*Portal).Run) + "+"
 	// First look for goroutines with the label of this loop. The program may
-	// have replaced the labels. So if there are none, look for goroutines that
-	// have no label of any loop.
+	// have replaced the labels. So if no goroutine has this label, look for
+	// goroutines that have no label of any loop.
 	for _, mine := range []func(record string) bool{
 		func(record string) bool { return strings.Contains(record, label) },
 		func(record string) bool { return !strings.Contains(record, `"loop.number"`) },
@@ -174,7 +175,7 @@ func (l *Loop) holderStack(external bool) string {
 			}
 			stack := coroutineStack(record)
 			if stack != "" && found != "" {
-				return "" // ambiguous: one of them belongs to another loop
+				return "" // ambiguous: one of the two stacks belongs to another loop
 			}
 			found += stack
 		}
@@ -216,7 +217,7 @@ func coroutineStack(record string) string {
 	return stack.String()
 }
 
-// maxProfileFrames is the least number of frames in a stack that the profile
+// maxProfileFrames is the minimum number of frames of a stack that the profile
 // has truncated.
 const maxProfileFrames = 100
 

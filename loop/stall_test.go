@@ -17,11 +17,11 @@ import (
 	"concert/loop"
 )
 
-// hold blocks the calling goroutine, as a coroutine that stalls the loop.
+// hold blocks the calling goroutine, like a coroutine that stalls the loop.
 func hold(d time.Duration) { time.Sleep(d) }
 
-// A coroutine that holds the loop is reported once, while it holds the loop,
-// with its stack.
+// TestStall_Reported: if a coroutine holds the loop for too long, the loop must
+// report the coroutine once, with its stack, while the coroutine still runs.
 func TestStall_Reported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports []*loop.StallReport
@@ -67,7 +67,8 @@ func TestStall_Reported(t *testing.T) {
 	})
 }
 
-// A coroutine that computes is reported: in main, in a child and in a portal.
+// TestStall_Computing: if a coroutine computes for too long, in main, in a
+// child or in a portal, the loop must report it.
 func TestStall_Computing(t *testing.T) {
 	reports := make(chan *loop.StallReport, 1)
 	opts := &loop.Options{Stall: 20 * time.Millisecond, OnStall: func(r *loop.StallReport) { reports <- r }}
@@ -94,7 +95,8 @@ func TestStall_Computing(t *testing.T) {
 	p.Close()
 }
 
-// Without OnStall, a stall is logged. With a negative threshold, it is not.
+// TestStall_Logged: without OnStall, a stall must be logged, unless
+// Options.Stall is negative.
 func TestStall_Logged(t *testing.T) {
 	var log bytes.Buffer
 	defer slog.SetDefault(slog.Default())
@@ -118,7 +120,7 @@ func TestStall_Logged(t *testing.T) {
 	}
 }
 
-// An idle loop does not check the clock.
+// TestStall_IdleLoop: while the loop is idle, it must not check the clock.
 func TestStall_IdleLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := runtime.NumGoroutine()
@@ -132,7 +134,8 @@ func TestStall_IdleLoop(t *testing.T) {
 	})
 }
 
-// If OnStall or the handler of slog fails, the loop continues.
+// TestStall_ReportFails: if OnStall or the handler of slog fails, the loop must
+// continue.
 func TestStall_ReportFails(t *testing.T) {
 	for name, fail := range map[string]func(){"panics": func() { panic("out of ink") }, "exits": runtime.Goexit} {
 		for _, where := range []string{"OnStall", "slog"} {
@@ -168,8 +171,8 @@ func (h failingHandler) Enabled(context.Context, slog.Level) bool { return true 
 
 func (h failingHandler) Handle(context.Context, slog.Record) error { h.fail(); return nil }
 
-// The report has the stack of the coroutine that holds the loop, whatever other
-// coroutines do outside of the loop.
+// TestStall_OtherGoroutines: the report must have the stack of the coroutine
+// that holds the loop, even if other coroutines make calls outside of the loop.
 func TestStall_OtherGoroutines(t *testing.T) {
 	var deep func(n int)
 	deep = func(n int) {

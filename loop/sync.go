@@ -126,8 +126,8 @@ func (s *Semaphore) Release() {
 }
 
 // Cond lets coroutines wait until shared state has changed. If coroutines do
-// not await between reading and changing the state, it needs no lock. Otherwise
-// use L. The zero value is ready to use.
+// not await between reading and changing the state, the state needs no lock.
+// Otherwise set L. The zero value is ready to use.
 type Cond struct {
 	// L, if set, is released by Wait during the wait.
 	L *Mutex
@@ -136,8 +136,8 @@ type Cond struct {
 }
 
 // Wait waits for a Notify or a Broadcast. If ctx ends first, Wait returns the
-// cause of ctx. If L is set, the caller must hold it: Wait releases it, and
-// holds it again when it returns, also after an error.
+// cause of ctx. If L is set, the caller must hold L. Wait releases L, and
+// holds L again when it returns, also after an error.
 func (c *Cond) Wait(ctx context.Context) error {
 	caller := callerOf(ctx, opCondWait)
 	if caller.ended() != nil { // no other coroutine may run before the wait, or the caller could miss a notification
@@ -158,7 +158,7 @@ func (c *Cond) Wait(ctx context.Context) error {
 		if stuck == nil {
 			return err
 		}
-		err = stuck // the loop is in a deadlock, and so the holder of L has failed, too
+		err = stuck // the loop is in a deadlock, so the wait of the holder of L has failed, too
 	}
 	return err
 }
@@ -174,8 +174,8 @@ func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	return nil
 }
 
-// Notify wakes up to n waiters, those that have waited longest first. It
-// returns how many it has woken.
+// Notify wakes at most n waiters, in the order in which they began to wait. It
+// returns the number of waiters that it has woken.
 func (c *Cond) Notify(n int) int {
 	for i := range n {
 		if c.waiters.wakeOne() == nil {

@@ -14,7 +14,8 @@ import (
 	"concert/loop/looptest"
 )
 
-// Set wakes all waiters. Later waits return at once, until Clear.
+// TestEvent_SetAndClear: Set must wake all waiters. Later waits must return at
+// once, until Clear.
 func TestEvent_SetAndClear(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var e loop.Event
@@ -42,8 +43,9 @@ func TestEvent_SetAndClear(t *testing.T) {
 	})
 }
 
-// Mutex and Semaphore are handed to waiters in order, without those that were
-// canceled. A later caller does not acquire them first.
+// TestLocks_Order: a Mutex or a Semaphore must be handed to waiters in order,
+// without waiters that were canceled. A later caller must not acquire the lock
+// first.
 func TestLocks_Order(t *testing.T) {
 	type lock interface {
 		acquire(context.Context) error
@@ -101,7 +103,7 @@ func (s semaphore) acquire(ctx context.Context) error { return s.Acquire(ctx) }
 
 func (s semaphore) release() { s.Release() }
 
-// Misuse of a Mutex is an error or a panic.
+// TestMutex_Misuse: misuse of a Mutex must return an error or panic.
 func TestMutex_Misuse(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var m loop.Mutex
@@ -123,7 +125,8 @@ func TestMutex_Misuse(t *testing.T) {
 	})
 }
 
-// A semaphore has n permits. A Release without an Acquire adds one.
+// TestSemaphore_Permits: at most n coroutines may hold a semaphore. A Release
+// without an Acquire must raise this limit by one.
 func TestSemaphore_Permits(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		s := loop.NewSemaphore(2)
@@ -159,8 +162,9 @@ func TestSemaphore_Permits(t *testing.T) {
 	})
 }
 
-// Notify wakes the first waiters, and Broadcast all. A waiter that is canceled
-// does not consume a notification.
+// TestCond_NotifyAndBroadcast: Notify must wake the first waiters, and
+// Broadcast must wake all waiters. A waiter that is canceled must not consume a
+// notification.
 func TestCond_NotifyAndBroadcast(t *testing.T) {
 	for _, locked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("locked=%v", locked), func(t *testing.T) {
@@ -220,7 +224,8 @@ func TestCond_NotifyAndBroadcast(t *testing.T) {
 	}
 }
 
-// WaitFor checks the condition first, and after each notification.
+// TestCond_WaitFor: WaitFor must check the condition first, and again after
+// each notification.
 func TestCond_WaitFor(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var c loop.Cond
@@ -242,8 +247,8 @@ func TestCond_WaitFor(t *testing.T) {
 	})
 }
 
-// No other coroutine runs between the check of the state and the wait for its
-// change.
+// TestCond_NoLostNotification: no other coroutine may run between the check of
+// the state and the wait for its change.
 func TestCond_NoLostNotification(t *testing.T) {
 	looptest.Explore(t, 500, func(ctx context.Context, g *loop.Group) error {
 		var c loop.Cond
@@ -254,7 +259,8 @@ func TestCond_NoLostNotification(t *testing.T) {
 	})
 }
 
-// Wait holds its lock again when it returns because of a deadlock.
+// TestCond_Deadlock: if Wait returns because of a deadlock, it must hold its
+// lock again.
 func TestCond_Deadlock(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		var m loop.Mutex

@@ -22,7 +22,7 @@ type Task struct {
 	body   body        // nil after the coroutine has started
 	grant  grantChan   // nil before the start and after the end
 	origin *origin     // describes the function; shared by coroutines with the same function
-	ctx    taskContext // the context that the function of the coroutine is given
+	ctx    taskContext // the context that is passed to the function of the coroutine
 
 	// values supplies the values of ctx, including the releaser for waits
 	// of package concert. It is nil until a value is looked up, and then
@@ -53,7 +53,7 @@ type Task struct {
 	isolated               bool       // whether an error of the coroutine does not end the group
 	inQueue                *waitQueue // the queue in which the coroutine waits, or nil
 	prevWaiter, nextWaiter *Task      // the neighbors in inQueue
-	joiners                waitQueue  // coroutines that wait for the end of this one
+	joiners                waitQueue  // coroutines that wait for the end of this coroutine
 }
 
 // body is the function of a coroutine.
@@ -62,7 +62,7 @@ type body interface {
 }
 
 // A finisher is a body whose finish method is called at the end of the
-// coroutine, even if call was not.
+// coroutine, even if its call method was not called.
 type finisher interface{ finish(t *Task, err error) }
 
 // funcBody is a plain function as a body.
@@ -123,7 +123,8 @@ func (t *Task) Done() bool { return t.done.Load() }
 
 // Cancel ends the context of the coroutine: all its awaits fail from now on. A
 // coroutine that has not started never runs. The group continues, unless the
-// function returns another error. Any goroutine may call Cancel.
+// function returns an error that is not about this cancellation. Any goroutine
+// may call Cancel.
 func (t *Task) Cancel() { t.ctx.end(errCanceled) }
 
 // SetName sets the name of the coroutine in reports and in [Loop.Tree]. The
@@ -198,12 +199,12 @@ func (f *Future[T]) Result(ctx context.Context) (T, error) {
 	return f.value, f.err
 }
 
-// outerContext supplies the values and the deadline of the own context of a
-// coroutine. It makes the context with the releaser when a key of another
-// package is looked up.
+// outerContext supplies the values and the deadline of Task.ctx. It makes the
+// context with the releaser only when a key of another package is looked up.
 type outerContext Task
 
-// given returns the context that the coroutine was given.
+// given returns Task.values if it exists, and otherwise the context of the
+// group.
 func (c *outerContext) given() context.Context {
 	if values := c.values.Load(); values != nil {
 		return *values

@@ -97,9 +97,10 @@ func (l *Loop) jumpLocked() {
 	l.fireLocked(l.virtual)
 }
 
-// alarmLocked sets the alarm, the one timer of the Go runtime, to the earliest
-// timer of the loop. It is called when a timer has been added. When a timer is
-// removed, the alarm stays as it is, and may find no timer due.
+// alarmLocked sets the alarm to the earliest timer of the loop. The alarm is
+// the only timer of the Go runtime that the loop uses for its timers.
+// alarmLocked is called when a timer has been added. When a timer is removed,
+// the alarm stays as it is, and may find that no timer is due.
 func (l *Loop) alarmLocked() {
 	if l.opts.Virtual || len(l.timers.heap) == 0 {
 		return

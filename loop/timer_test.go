@@ -10,8 +10,9 @@ import (
 	"concert/loop"
 )
 
-// Sleepers wake in the order of their times. Sleepers with the same time wake
-// in the order in which they began.
+// TestSleep_Order: coroutines that sleep must wake in the order of their times.
+// Coroutines with the same time must wake in the order in which they began to
+// sleep.
 func TestSleep_Order(t *testing.T) {
 	var got []int
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -33,7 +34,8 @@ func TestSleep_Order(t *testing.T) {
 	}
 }
 
-// A sleep that overflows the clock does not end at once.
+// TestSleep_MaxDuration: if the end of a sleep overflows the clock, the sleep
+// must not end at once.
 func TestSleep_MaxDuration(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error { return loop.Sleep(ctx, 1<<63-1) })
@@ -47,8 +49,8 @@ func TestSleep_MaxDuration(t *testing.T) {
 	}
 }
 
-// Virtual time jumps when all coroutines sleep, and does not advance while one
-// is in Block.
+// TestOptions_Virtual: if all coroutines sleep, virtual time must jump to the
+// next timer. While a coroutine is in Block, virtual time must not advance.
 func TestOptions_Virtual(t *testing.T) {
 	real := time.Now()
 	err := loop.Run(t.Context(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
@@ -74,8 +76,8 @@ func TestOptions_Virtual(t *testing.T) {
 	}
 }
 
-// A deadline in virtual time applies to the loop only. Package context, net and
-// executors do not see it.
+// TestWithTimeout_Virtual: a deadline in virtual time must apply only to the
+// loop. It must not affect package context, package net and executors.
 func TestWithTimeout_Virtual(t *testing.T) {
 	l := listen(t)
 	defer l.Close()

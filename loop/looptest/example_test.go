@@ -8,8 +8,8 @@ import (
 	"concert/loop/looptest"
 )
 
-// An error that needs an unlucky order of execution: the function awaits
-// between the check of the balance and its change.
+// The error occurs only in some orders of execution, because the function
+// awaits between the check of the balance and its change.
 func ExampleFind() {
 	found := looptest.Find(context.Background(), 1000, func(ctx context.Context, g *loop.Group) error {
 		balance := 100

@@ -52,8 +52,8 @@ type Failure struct {
 	Err  error
 }
 
-// Find is Explore without a test: it returns the first seed from 1 to n with
-// which the function fails.
+// Find is Explore without a testing.TB. It returns the first seed from 1 to n
+// with which the function fails.
 func Find(ctx context.Context, n int, test func(ctx context.Context, g *loop.Group) error) Failure {
 	first, last := uint64(1), uint64(max(n, 0))
 	if seed, err := strconv.ParseUint(os.Getenv(SeedVariable), 10, 64); err == nil && seed != 0 {

@@ -65,8 +65,9 @@ func inside(acquire func(context.Context) error, release func()) func(context.Co
 	}
 }
 
-// Find finds the lost wake-up of the naive semaphore, and finds it again by its
-// seed. The semaphore of package loop has no such error.
+// TestFind_Semaphore: Find must find the lost wake-up of the naive semaphore,
+// and must find it again with the same seed. It must find no error in the
+// semaphore of package loop.
 func TestFind_Semaphore(t *testing.T) {
 	naive := func(ctx context.Context, g *loop.Group) error {
 		s := semaphore{free: 1}
@@ -88,7 +89,8 @@ func TestFind_Semaphore(t *testing.T) {
 	})
 }
 
-// Find finds an item that is lost with a canceled consumer.
+// TestFind_Queue: if an item is lost because its consumer is canceled, Find
+// must find this error.
 func TestFind_Queue(t *testing.T) {
 	found := looptest.Find(t.Context(), 1000, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](0)
@@ -128,8 +130,8 @@ func (r *recorder) Helper()                           {}
 func (r *recorder) Name() string                      { return "TestOfUser" }
 func (r *recorder) Errorf(format string, args ...any) { r.failure = fmt.Sprintf(format, args...) }
 
-// Explore reports the seed of a failure, and how to repeat it. A panic is a
-// failure.
+// TestExplore_ReportsSeed: if the function fails, Explore must report the seed,
+// and how to repeat the run. A panic must count as a failure.
 func TestExplore_ReportsSeed(t *testing.T) {
 	r := &recorder{TB: t}
 	if looptest.Explore(r, 10, func(ctx context.Context, g *loop.Group) error { panic("boom") }) {
