@@ -117,8 +117,8 @@ func (w *window) sample(now time.Time, limit int, cpu time.Duration) sample {
 	}
 }
 
-// throughput returns the throughput of the complete batches. Its error assumes
-// that the rates of the batches are independent.
+// throughput returns the throughput of the complete batches. The error of the
+// throughput assumes that the rates of the batches are independent.
 func (w *window) throughput() throughput {
 	n := float64(w.batches)
 	mean := w.sum / n
@@ -130,7 +130,8 @@ func (w *window) throughput() throughput {
 }
 
 // student returns an approximation of the 97.5% quantile of Student's t
-// distribution. Its error is below 1% from three degrees of freedom up.
+// distribution. With three or more degrees of freedom, the approximation is
+// wrong by less than 1%.
 func student(freedom int) float64 { return 1.96 + 2.4/float64(freedom-1) }
 
 // exceeds reports whether t is more than bound times the throughput before.

@@ -41,7 +41,7 @@ type Options struct {
 	OnStep func(Step)
 }
 
-// Step is the profile or a measurement, which Run is about to begin.
+// Step says what Run is about to begin: the profile or a measurement.
 type Step struct {
 	Model       string        // name of the model; empty for the profile
 	Concurrency int           // the concurrency; 0 for the profile

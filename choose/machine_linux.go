@@ -62,8 +62,9 @@ func (p processors) since() (busy, stolen float64) {
 // stolenFrom returns the part of the steal time between before and p that
 // belongs to work with the given CPU time. The host takes time from all
 // programs that compute, in proportion to their CPU time. The result is at most
-// twice the CPU time of the work. Otherwise it would be too high on a busy
-// host, which also takes time from processors while the work waits.
+// twice the CPU time of the work. Without this bound, the result would be too
+// high on a busy host, which also takes time from processors while the work
+// waits.
 func (p processors) stolenFrom(before processors, used time.Duration) time.Duration {
 	stolen := p.stolen - before.stolen
 	ran := p.busy - before.busy - stolen

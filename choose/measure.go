@@ -12,7 +12,7 @@ import (
 // plan describes how a measurement is made: how many tasks it runs, and for how
 // long.
 type plan struct {
-	tasks    int           // the number of tasks to run; 0 means as many as run until results have been counted for length
+	tasks    int           // the number of tasks to run; 0 means that length limits the measurement
 	length   time.Duration // if tasks is 0: the minimum time in which results are counted
 	maxStart time.Duration // if the first task of each worker takes longer than this, the measurement gets no further inputs
 	tiny     bool          // tasks are so short that the clock is not read for each of them

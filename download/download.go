@@ -366,7 +366,7 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 		}
 	}
 	if err := g.part.finish(g.Name); err != nil {
-		return g.fail("name "+g.Name, err)
+		return g.fail("rename the partial file to "+g.Name, err)
 	}
 	g.result.Size, g.result.SHA256 = g.part.size, want
 	return nil

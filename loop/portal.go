@@ -24,7 +24,7 @@ type Portal struct {
 	closed bool // guarded by Loop.mu
 
 	// For a portal of Open:
-	done chan struct{} // closed when the loop has ended; else nil
+	done chan struct{} // closed when the loop has ended; nil for a portal of Group.Portal
 	err  error         // the error of Run; written before done is closed
 }
 

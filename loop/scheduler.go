@@ -152,9 +152,9 @@ func (t *Task) resume() {
 	go runCoroutines(t)
 }
 
-// wakeLocked makes a parked coroutine ready. Its wait returns err. wakeLocked
-// returns false if the coroutine is not parked, because another event has
-// already woken it.
+// wakeLocked makes a parked coroutine ready. The wait of the coroutine returns
+// err. wakeLocked returns false if the coroutine is not parked, because another
+// event has already woken it.
 func (l *Loop) wakeLocked(t *Task, err error) bool {
 	if t.state != parked {
 		return false

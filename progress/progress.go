@@ -149,7 +149,7 @@ func (d *Display) Observe(e concert.Event) { d.counts.observe(e) }
 // String returns the current numbers, as a line without a bar.
 func (d *Display) String() string { return d.counts.look(time.Now()).text() }
 
-// Above returns a writer for other output of the program, which it writes to w.
+// Above returns a writer that writes other output of the program to w.
 // The output appears above the line that changes. Each Write should have whole
 // lines. A Write also blocks while a Write to the writer given to New blocks.
 func (d *Display) Above(w io.Writer) io.Writer { return above{d, w} }

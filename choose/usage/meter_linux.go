@@ -204,7 +204,7 @@ func runDelay(file string, readFile func(string) ([]byte, error)) (time.Duration
 	}
 	fields := strings.Fields(string(b))
 	if len(fields) != 3 {
-		return 0, fmt.Errorf("%s: %q", file, b)
+		return 0, fmt.Errorf("%s has an unknown format: %q", file, b)
 	}
 	n, err := strconv.ParseInt(fields[1], 10, 64)
 	if err != nil {

@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 //	smalldisk DIR SIZE               makes the directory a disk with SIZE bytes
 //	readonly DIR                     makes a directory that is read-only
 //
-// They may also use the conditions [root] and [mount]. The condition [mount]
-// holds if the process has the right to mount.
+// The scripts may also use the conditions [root] and [mount]. The condition
+// [mount] holds if the process has the right to mount.
 func TestScripts(t *testing.T) {
 	for _, dir := range []string{"testdata/get", "testdata/command"} {
 		testscript.Run(t, testscript.Params{

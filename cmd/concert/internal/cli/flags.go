@@ -97,8 +97,8 @@ func (f *Flags) help() string {
 	return b.String()
 }
 
-// Parse parses the flags of a command line. Its error is flag.ErrHelp for -h,
-// and otherwise a [UsageError] that says what the value of a flag should be.
+// Parse parses the flags of a command line. It returns flag.ErrHelp for -h.
+// Other errors are a [UsageError] that says what the value of a flag should be.
 func (f *Flags) Parse(args []string) error {
 	err := f.FlagSet.Parse(args)
 	if err == nil || errors.Is(err, flag.ErrHelp) {

@@ -100,7 +100,7 @@ func parse(args []string) (o options, urls []string, err error) {
 	case o.retries < 0:
 		err = cli.UsageError{Text: "--retries takes 0 or more"}
 	case o.connect <= 0 || o.header <= 0 || o.stall <= 0 || o.retryDelay <= 0:
-		err = cli.UsageError{Text: "times are above zero, as in 30s or 2m"}
+		err = cli.UsageError{Text: "timeouts and --retry-delay take a time above zero, as in 30s or 2m"}
 	case flags.NArg() == 0 && o.list == "":
 		err = cli.UsageError{Text: "no URL, and no list with -i"}
 	default:
