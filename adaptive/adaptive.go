@@ -89,8 +89,8 @@ type Limit struct {
 	decisions []Decision // the last decisions, oldest first
 }
 
-// phase is what a Limit does: climbing leads to holding, holding to trying and
-// trying to holding.
+// phase is what a Limit does. A Limit begins with climbing. Then holding and
+// trying alternate.
 type phase uint8
 
 const (
@@ -113,10 +113,10 @@ type Options struct {
 	// range from Min to Max counts as the nearest value of the range.
 	Start int
 
-	// CPU returns the CPU time that the tasks have used so far. The limit
-	// compares it to the elapsed time, and does not rise while all processors
-	// are busy. Nil means the CPU time of this process. If that is unknown, as
-	// on Windows, the processors never count as busy.
+	// CPU returns the CPU time that the tasks have used so far. A Limit
+	// compares this time to the elapsed time, and does not rise while all
+	// processors are busy. Nil means the CPU time of this process. If the CPU
+	// time is unknown, as on Windows, the processors never count as busy.
 	CPU func() time.Duration
 
 	// OnDecision, if set, is called with each decision. The call is on the

@@ -334,7 +334,8 @@ func TestLimit_Bursts(t *testing.T) {
 	}
 }
 
-// TestNew_LargeNumbers: the largest integers are valid options.
+// TestNew_LargeNumbers: New must accept the largest integers as options, and
+// all tasks must run.
 func TestNew_LargeNumbers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		work := func(context.Context, int) (int, error) { time.Sleep(time.Millisecond); return 0, nil }

@@ -130,8 +130,8 @@ func (l *Limit) judgeLocked(s sample) bool {
 	return true
 }
 
-// moveLocked changes the limit. The results of tasks that started under the old
-// limit will be ignored.
+// moveLocked changes the limit. The results of tasks that started under the
+// previous limit will be ignored.
 func (l *Limit) moveLocked(s sample, to int, why string) {
 	l.recordLocked(Decision{s.now, l.limit, to, s.rate, why})
 	l.skip = max(l.limit, to)

@@ -43,7 +43,7 @@ type window struct {
 	results int           // the number of results, successes and failures
 
 	seen time.Time     // the time of the last event
-	busy time.Duration // the sum of the times that workers were busy, until seen
+	busy time.Duration // the sum of the times for which each worker was busy, until seen
 	idle time.Duration // the time without any running task
 
 	batch          time.Time // when the current batch began
@@ -134,9 +134,9 @@ func (w *window) throughput() throughput {
 // wrong by less than 1%.
 func student(freedom int) float64 { return 1.96 + 2.4/float64(freedom-1) }
 
-// exceeds reports whether t is more than bound times the throughput before.
-// known is false if the ratio is too close to the bound for a certain answer.
-// If must is set, known is always true.
+// exceeds reports whether the rate of t is more than bound times the rate of
+// before. known is false if the ratio is too close to the bound for a certain
+// answer. If must is set, known is always true.
 func (t throughput) exceeds(before throughput, bound float64, must bool) (exceeds, known bool) {
 	ratio := t.rate / max(before.rate, 1e-9)
 	if t.rate == 0 && before.rate == 0 {

@@ -10,8 +10,8 @@ import (
 // Bounds above which a verdict is Unclear.
 const (
 	guessIntervalRatio = 2.0 // the high end of the interval of the gain, as a multiple of the low end
-	guessRivalGain     = 1.3 // the gain of another point at the high end of its interval, as a multiple of the chosen point's gain
-	maxRateError       = 0.6 // the relative error of a single measurement that is due to the different durations of tasks
+	guessRivalGain     = 1.3 // the high end of the interval of another point's gain, as a multiple of the chosen point's gain
+	maxRateError       = 0.6 // the relative error that a single measurement has because the durations of tasks differ
 	maxDrift           = 1.0
 	maxOthers          = 0.3 // the share of the processor time that other programs and other machines used
 )
@@ -23,7 +23,7 @@ const (
 )
 
 // seriousCaveats returns the reasons why the verdict is Unclear, as parts of
-// the sentence that says so. If the verdict is certain, there are no reasons.
+// a sentence. If the verdict is certain, there are no reasons.
 func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) (all []string) {
 	if interrupted {
 		all = append(all, fmt.Sprintf("it was interrupted after %s", durationText(t.since())))

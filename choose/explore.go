@@ -74,7 +74,8 @@ func (t *trial) explore(ctx context.Context) error {
 	return nil
 }
 
-// exploreTime returns the end of the exploration, since the start of Run.
+// exploreTime returns the time from the start of Run to the end of the
+// exploration.
 func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare * float64(t.Budget)) }
 
 // start returns the index of the first level to try for another model. This is

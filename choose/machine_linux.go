@@ -83,7 +83,7 @@ type load struct {
 	own time.Duration
 }
 
-// startLoad begins a measurement.
+// startLoad begins a measurement of the load.
 func startLoad() load { return load{readProcessors(), ownCPU()} }
 
 // since returns two shares of the processor time since startLoad. others is the

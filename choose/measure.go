@@ -270,8 +270,8 @@ func (t *trial) measurePool(ctx context.Context, ex concert.Executor, rec *recor
 	return got
 }
 
-// inputFeed yields inputs for a Map until the measurement has enough. The Map
-// calls it on a goroutine of its own.
+// inputFeed yields inputs for a Map until the measurement has enough results.
+// The Map takes the inputs on a goroutine of its own.
 type inputFeed struct {
 	plan
 	maxInputs int           // 0 means no limit

@@ -81,7 +81,7 @@ func checkModels(models []Model) {
 	}
 }
 
-// pointName returns the name of a point for texts.
+// pointName returns the name of a point as users see it.
 func pointName(model string, level int) string {
 	if level == 1 {
 		return model

@@ -13,7 +13,7 @@ type Report struct {
 	Verdict Verdict `json:"verdict"`
 	Profile Profile `json:"profile"`
 	// Points has the points that were measured, in the order of the models and
-	// by rising concurrency. The first one is the base, to which gains refer.
+	// by rising concurrency. The first point is the base, to which gains refer.
 	Points []Point `json:"points"`
 	// Drift is the relative change of the throughput of the base from its first
 	// measurement to the last: 0.1 means 10% more at the end.

@@ -19,13 +19,13 @@ const (
 	maxIntervalRatio = 1.15 // the high end of an interval as a multiple of its low end, up to which the interval is narrow enough
 )
 
-// rounds measures the points that may be the best repeatedly, until the verdict
+// rounds repeatedly measures the points that may be the best, until the verdict
 // is clear or the time is over.
 func (t *trial) rounds(ctx context.Context) error {
 	var live []*point
 	for t.round = 1; t.round <= maxRounds; t.round++ {
 		live = t.rivals(live)
-		left := t.Budget - t.since() - t.base.cost // keeps time for the last measurement of the base
+		left := t.Budget - t.since() - t.base.cost // without the time for the last measurement of the base
 		for cost(live) > left && len(live) > 2 {
 			live = slices.Delete(live, len(live)-1, len(live)) // there is no time for all points: leave out the slowest
 		}

@@ -53,7 +53,7 @@ func TestRun_SimulatedWork(t *testing.T) {
 		work   func() func(context.Context, int) (int, error)
 		rate   func(level int) float64 // the true throughput on goroutines, in tasks per second
 		model  string
-		min    int // of the concurrency
+		min    int // the bounds of the recommended concurrency
 		max    int
 	}{
 		{

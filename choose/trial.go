@@ -65,7 +65,7 @@ type sample struct {
 // lastRate returns the last measured throughput.
 func (p *point) lastRate() float64 { return p.samples[len(p.samples)-1].rate }
 
-// name returns the name of a point for texts.
+// name returns the name of a point as users see it.
 func (t *trial) name(p *point) string { return pointName(t.models[p.model].Name, p.level) }
 
 // errStop ends the measurements: there is no time or no run left.

@@ -13,8 +13,8 @@ const (
 )
 
 const (
-	equalShare      = 0.95 // the share of the best throughput from which a point is as good as the best
-	maybeEqualShare = 0.90 // the share from which a point is as good if its throughput cannot be distinguished from the best
+	equalShare      = 0.95 // a point with at least this share of the best throughput is as good as the best point
+	maybeEqualShare = 0.90 // so is a point with at least this share, if its throughput cannot be distinguished from the best
 )
 
 // buildReport completes the report from the measurements.

@@ -261,7 +261,7 @@ func checkAgreement(t *testing.T, r *choose.Report) {
 // outlier is simulated work on goroutines whose first measurement at
 // concurrency 64 is far too high.
 type outlier struct {
-	duration atomic.Int64 // of a task, in nanoseconds
+	duration atomic.Int64 // the duration of a task, in nanoseconds
 	steps    int
 	seen64   bool
 }
@@ -275,7 +275,7 @@ func (o *outlier) call(context.Context, int) (int, error) {
 // onStep sets the duration of the tasks of a measurement.
 func (o *outlier) onStep(s choose.Step) {
 	o.steps++
-	const rate = 18 // of a worker
+	const rate = 18 // the throughput of one worker
 	total := map[int]float64{0: rate, 45: 339, 64: 176, 91: 400, 128: 430}[s.Concurrency]
 	if total == 0 {
 		total = rate * float64(min(s.Concurrency, 16))

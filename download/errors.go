@@ -23,7 +23,7 @@ var ErrChecksum = errors.New("download: wrong checksum")
 // checksumError is ErrChecksum with both checksums.
 type checksumError struct {
 	got, want string
-	announced bool // whether got is what the server announces, before it sends the file
+	announced bool // whether got is the checksum that the server announces before it sends the file
 }
 
 // Error returns both checksums.

@@ -88,7 +88,7 @@ func (w waiting) Release(fn func()) {
 
 // Release calls fn while the lock that ctx carries is released; see
 // [Held.Release]. If ctx carries no lock, Release only calls fn. So a function
-// that blocks does not need to know whether its caller holds a lock.
+// that blocks works whether its caller holds a lock or not.
 // [concert.Release] is for locks of any kind.
 func Release(ctx context.Context, fn func()) {
 	if h, ok := Of(ctx); ok {

@@ -36,9 +36,9 @@ func (l *Lock) setState(state uint64) {
 	}
 }
 
-// turns returns the number of turns so far, given the word that the holder
-// reads. If the holder's turn has acquired the lock again, it may not be the
-// newest turn. Then issued has the number of turns.
+// turns returns the number of turns so far. word is the word of the lock. The
+// turn of the holder may be an older turn that has acquired the lock again.
+// Then issued has the number of turns.
 func (l *Lock) turns(word uint64) uint64 { return max(turnOf(word), l.issued.Load()) }
 
 // take acquires the lock, which is free according to word, for the turn with

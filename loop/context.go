@@ -38,7 +38,7 @@ type taskContext struct {
 	shielded           bool             // whether the context continues when its parent ends
 	endValues          func()           // ends values if Isolate has returned it; may be nil
 	hasForeignAncestor bool             // whether the context or one of its ancestors has a listener
-	listener           *contextListener // listens to values if that is a foreign context that may end earlier; otherwise nil
+	listener           *contextListener // listens to values if values is a foreign context that may end earlier; otherwise nil
 
 	deadline *deadline // set by WithTimeout and WithDeadline; otherwise nil
 }
@@ -83,8 +83,8 @@ func (tc *taskContext) init(t *Task, parent *taskContext, ctx context.Context) {
 	tc.values = ctx
 	var done <-chan struct{}
 	if _, ok := ctx.(*taskContext); !ok {
-		// A derived context can differ from parent only in its values, end
-		// earlier, or never end.
+		// A derived context may differ from parent only in its values.
+		// Otherwise it may end earlier, or it never ends.
 		done = ctx.Done()
 		tc.shielded = done != parent.Done()
 		tc.values, tc.endValues = executor.Isolate(ctx)
@@ -319,11 +319,11 @@ func (tc *taskContext) cancel(cause error) {
 // cancel when it no longer needs the context. Any goroutine may call cancel.
 //
 // The clock is [Now], which may be virtual. With virtual time, the context has
-// no Deadline, because other packages would take it for real time. Contexts of
-// [context.WithTimeout] work as well, at a higher cost and in real time. If
-// package context derives a context from this one, the Err of the derived
-// context is Canceled at the deadline, and its [context.Cause] is
-// DeadlineExceeded.
+// no Deadline, because other packages would take it for a deadline in real
+// time. Contexts of [context.WithTimeout] work as well, at a higher cost and in
+// real time. If package context derives a context from the returned context,
+// the Err of the derived context is Canceled at the deadline, and its
+// [context.Cause] is DeadlineExceeded.
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
 	c := callerOf(ctx, opWithTimeout)
 	return withDeadline(c, ctx, c.task().loop.elapsed()+max(d, 0))
@@ -379,8 +379,8 @@ func Now(ctx context.Context) time.Time {
 	return l.epoch.Add(l.elapsed())
 }
 
-// pollAncestors checks the foreign contexts above tc. One of them may have
-// ended, while the goroutine that reports its end has not run yet.
+// pollAncestors checks the foreign contexts above tc. One of these contexts may
+// have ended although the goroutine that reports its end has not run yet.
 func (tc *taskContext) pollAncestors() {
 	l := tc.task.loop
 	var listeners []*contextListener

@@ -35,7 +35,7 @@ func TestWithTimeout_Nested(t *testing.T) {
 				t.Errorf("after cancel: inner.Err() = %v", inner.Err())
 			}
 		}
-		return loop.Sleep(ctx, time.Hour) // no timer of the loops above ends it
+		return loop.Sleep(ctx, time.Hour) // no timer of the contexts above may end this Sleep
 	})
 }
 

@@ -85,7 +85,7 @@ func beginAwait(ctx context.Context, op op) (caller, error) {
 	return c, c.checkAwait()
 }
 
-// checkAwait is beginAwait for a coroutine that is known to run.
+// checkAwait is beginAwait for a caller whose coroutine is running.
 func (c caller) checkAwait() error {
 	err := c.ended()
 	if t := c.task(); err != nil || t.loop.random != nil && t.loop.random.IntN(4) == 0 {

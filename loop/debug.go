@@ -34,7 +34,7 @@ func (l *Loop) Tree() string {
 	return b.String()
 }
 
-// row is a line of the tree: a copy of what is guarded by Loop.mu.
+// row is a line of the tree: a copy of fields that Loop.mu guards.
 type row struct {
 	depth           int
 	name, spawnedAt string

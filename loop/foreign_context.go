@@ -33,8 +33,9 @@ type contextListener struct {
 	index  int   // the index of the listener in listenerSet.all
 }
 
-// listen starts to listen to ctx. target is the wait of a coroutine or the
-// taskContext that ends when ctx ends. The caller must not hold mu.
+// listen starts to listen to ctx. When ctx ends, target is woken if it is a
+// parked coroutine, and ends if it is a taskContext. The caller must not hold
+// mu.
 func (l *Loop) listen(target any, ctx context.Context) *contextListener {
 	ctx, end := executor.Isolate(ctx)
 	cl := &contextListener{loop: l, target: target, ctx: ctx}

@@ -113,8 +113,8 @@ func TestPortal_GroupWaits(t *testing.T) {
 		if took := time.Since(start); err != nil || took != 2*time.Hour {
 			t.Errorf("Run() = %v after %v", err, took)
 		}
-		// A portal that is closed before a coroutine runs, and a portal of a
-		// group that ended before its coroutine ran.
+		// A portal may be closed before its coroutine runs, and its group may
+		// end before that, too.
 		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 			g.Portal().Close()
 			var late *loop.Portal

@@ -67,7 +67,8 @@ func (l *Loop) grantLocked(t *Task) *Task {
 }
 
 // handOverLocked releases the scheduler lock, which the caller holds. It
-// returns the coroutine that holds it next, for unlock to resume, or nil.
+// returns the coroutine that holds the lock next, which unlock must resume, or
+// nil.
 func (l *Loop) handOverLocked() *Task { return l.handOverPolledLocked(false) }
 
 // handOverPolledLocked is handOverLocked with an argument: polled says that the
@@ -100,8 +101,8 @@ func (l *Loop) handOverPolledLocked(polled bool) *Task {
 // nil.
 //
 // If the scheduler lock is free, the caller may have made coroutines ready, or
-// may have removed the last event that could make one ready. unlock then grants
-// the lock, advances virtual time, or reports a deadlock.
+// may have removed the last event that could make a coroutine ready. unlock
+// then grants the lock, advances virtual time, or reports a deadlock.
 func (l *Loop) unlock(next *Task) {
 	for polled := false; ; {
 		if next == nil && !l.lockHeld {
@@ -213,7 +214,7 @@ func (c caller) parkLocked(op op, on any, listener *contextListener) error {
 	}
 	t.op, t.waitTarget, t.since = op, on, l.coarseNowLocked()
 	next := l.handOverLocked()
-	if next == t { // no other coroutine ran before this one was woken
+	if next == t { // no other coroutine ran before this coroutine was woken
 		next = nil
 		l.unlock(nil)
 	} else {

@@ -208,7 +208,7 @@ func coroutineStack(record string) string {
 		return ""
 	}
 	for n := len(frames); n > 0 && inPackage(frames[n-1].function); n-- {
-		frames = frames[:n-1] // frames of this package that called the function
+		frames = frames[:n-1] // remove frames of this package that called the function of the coroutine
 	}
 	var stack strings.Builder
 	for _, f := range frames {

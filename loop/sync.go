@@ -89,8 +89,8 @@ type Semaphore struct {
 	waiters waitQueue
 }
 
-// NewSemaphore returns a semaphore that n coroutines can hold. It panics if n
-// is negative.
+// NewSemaphore returns a semaphore that at most n coroutines can hold at the
+// same time. It panics if n is negative.
 func NewSemaphore(n int) *Semaphore {
 	option.NotNegative("loop: NewSemaphore", "n", n)
 	return &Semaphore{free: n}

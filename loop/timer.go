@@ -11,7 +11,7 @@ import (
 type timer struct {
 	at      time.Duration // the time when the timer fires, since Loop.epoch
 	seq     uint64        // orders timers with the same time
-	taskCtx *taskContext  // the context that ends, if it has a deadline, or else the context of the coroutine
+	taskCtx *taskContext  // the context that ends, if it has a deadline; otherwise the context of the coroutine that is woken
 	index   int32         // the index in the heap, from 1; 0 if the timer is not set
 }
 

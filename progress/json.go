@@ -56,7 +56,7 @@ type records struct {
 	over    bool   // guarded by mu: whether the writer has failed or ended
 }
 
-const mostWaiting = 1 << 20 // the number of waiting bytes from which a worker blocks
+const mostWaiting = 1 << 20 // if more bytes than this wait, a worker blocks
 
 func newRecords() *records {
 	r := &records{wake: make(chan struct{}, 1)}

@@ -57,7 +57,7 @@ const (
 // wide enough.
 func (v view) bar(columns int) string {
 	text := v.text()
-	room := columns - 1 - utf8.RuneCountInString(text) - len("[]  ") // terminals differ in the use of the last column
+	room := columns - 1 - utf8.RuneCountInString(text) - len("[]  ") // without the last column, because terminals use it in different ways
 	if width := min(room, longestBar); v.counts.total > 0 && width >= shortestBar {
 		full := int(v.share * float64(width))
 		bar := strings.Repeat("=", full)

@@ -129,8 +129,9 @@ func appendPlace(b []byte, process, tid int) []byte {
 	return strconv.AppendInt(b, int64(tid), 10)
 }
 
-// appendMicroseconds appends a time of at least 0 in the format's unit, with
-// its nanoseconds after the point.
+// appendMicroseconds appends a time in microseconds, which are the unit of the
+// format. The nanoseconds are after the decimal point. A negative time counts
+// as 0.
 func appendMicroseconds(b []byte, d time.Duration) []byte {
 	d = max(d, 0)
 	b = strconv.AppendInt(b, int64(d/time.Microsecond), 10)

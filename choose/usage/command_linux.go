@@ -11,8 +11,8 @@ import (
 	"concert/internal/units"
 )
 
-// waitExited waits until a child has exited. Then it reads the counters of the
-// child that the kernel removes when the child is reaped.
+// waitExited waits until a child has exited. Then it reads counters of the
+// child, before the child is reaped and the kernel removes these counters.
 func waitExited(pid int) (used Usage) {
 	begin := time.Now()
 	for {

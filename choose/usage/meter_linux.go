@@ -147,14 +147,15 @@ func (m *meter) files(c *counters) {
 	c.voluntary, c.forced = int64(usage.Nvcsw), int64(usage.Nivcsw)
 }
 
-// readFile is os.ReadFile, but also adds the number of bytes to m.own.
+// readFile calls os.ReadFile, and adds the number of bytes that were read to
+// m.own.
 func (m *meter) readFile(name string) ([]byte, error) {
 	b, err := os.ReadFile(name)
 	m.own += int64(len(b))
 	return b, err
 }
 
-// clocks reads the clocks, immediately before and after the work.
+// clocks reads the clocks. It is called immediately before and after the work.
 func (m *meter) clocks() (now instant) {
 	var err error
 	if now.thread, err = cpuClock(unix.CLOCK_THREAD_CPUTIME_ID); err != nil {
@@ -230,7 +231,8 @@ func ioBytes(file string, readFile func(string) ([]byte, error)) (read, written 
 	return read, written, err
 }
 
-// statusBytes returns an entry of a status file, which is in kB, in bytes.
+// statusBytes returns an entry of a status file in bytes. The file has the
+// entry in kB.
 func statusBytes(file, name string) (int64, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {

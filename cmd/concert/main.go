@@ -9,8 +9,8 @@
 //	concert completion  print a script that completes command lines in your shell
 //	concert help        list the commands
 //
-// The subcommands are in packages of their own, and package cli has what they
-// share.
+// The subcommands are in packages of their own. Package cli has the code that
+// they share.
 package main
 
 import (

@@ -21,7 +21,7 @@ func AddCleanup(key any, f func()) {
 	cleanups.funcs[key] = f
 }
 
-// RemoveCleanup undoes AddCleanup.
+// RemoveCleanup removes the function that was registered with key.
 func RemoveCleanup(key any) {
 	cleanups.mu.Lock()
 	defer cleanups.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 )
 
 // ReleasingClient changes a client so that a task releases its lock, if it has
-// one, while the client waits for the network. The lock is that of package gil,
-// or of an event loop.
+// one, while the client waits for the network. The lock is a lock of package
+// gil, or the lock of an event loop.
 func ReleasingClient(client *http.Client) *http.Client {
 	client.Transport = releasing{client.Transport}
 	return client

@@ -240,13 +240,14 @@ func (s *status) print(out io.Writer, st cli.Style) error {
 
 // functionName returns the name of a function as users write it.
 func functionName(n string) string {
-	if rest, ok := strings.CutPrefix(n, "python:"); ok { // removes the form of the arguments as well
+	if rest, ok := strings.CutPrefix(n, "python:"); ok { // also removes the part that says how arguments are passed
 		_, n, _ = strings.Cut(rest, ":")
 	}
 	return n
 }
 
-// functionList returns the first three names, and the number of the others.
+// functionList returns a text with the first three names, and the number of
+// further names.
 func functionList(names []string) string {
 	var shown []string
 	for _, n := range names {

@@ -1,5 +1,5 @@
-// Package get downloads lists of files for concert get: many at once, each
-// completely and verified.
+// Package get is the command "concert get". It downloads lists of files: many
+// files at once, each completely and verified.
 package get
 
 import (
@@ -223,7 +223,7 @@ func (g *getter) getAll(list []wanted, r *report) error {
 // of the executor, which show the progress.
 func (g *getter) get(task context.Context, w wanted) (outcome, error) {
 	done := outcome{wanted: w}
-	wrong := 0 // downloads with a wrong checksum
+	wrong := 0 // the number of downloads with a wrong checksum
 	mayRetry := func(err error) bool {
 		if errors.Is(err, download.ErrChecksum) {
 			wrong++

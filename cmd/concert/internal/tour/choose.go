@@ -35,7 +35,7 @@ var visitTask = concert.Register("visit", func(ctx context.Context, url string) 
 
 var visitClient = cli.ReleasingClient(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}})
 
-// trialBudget is the time for each kind of work. Tests set a shorter one.
+// trialBudget is the time for each kind of work. Tests set a shorter time.
 var trialBudget = 5 * time.Second
 
 const (

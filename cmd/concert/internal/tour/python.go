@@ -14,7 +14,7 @@ import (
 	"concert/python"
 )
 
-// The functions that package choose measures as well.
+// Package choose measures these functions, too.
 const (
 	cpuTaskText = `
 def cpu_task(n):
