@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	profilePart = 20                     // the profile takes about a 20th of the budget,
-	profileRuns = 30                     // and at most 30 runs, or one for each input
+	profilePart = 20                     // the profile takes about a 20th of the budget
+	profileRuns = 30                     // the profile has at most 30 runs, or one for each input if that is more
 	tinyRun     = 200 * time.Microsecond // of shorter runs, one measurement covers many runs in a row
 )
 

@@ -202,8 +202,8 @@ type listenerCloser struct{ net.Listener }
 
 func (c listenerCloser) interrupt() { c.Close() }
 
-// temporary reports whether Accept may succeed later, for example after too
-// many open files.
+// temporary reports whether Accept may succeed later. An example is an error
+// because of too many open files.
 func temporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
