@@ -36,7 +36,7 @@ type taskContext struct {
 
 	// Written before another goroutine can use the context:
 	shielded           bool             // whether the context continues when its parent ends
-	endValues          func()           // ends values if Isolate has returned it; may be nil
+	endValues          func()           // the stop function of executor.Isolate, which has returned values; nil if Isolate was not called
 	hasForeignAncestor bool             // whether the context or one of its ancestors has a listener
 	listener           *contextListener // listens to values if values is a foreign context that may end earlier; otherwise nil
 
@@ -178,8 +178,8 @@ func (tc *taskContext) detachLocked() {
 	tc.prevSibling, tc.nextSibling, tc.detached = nil, nil, true
 }
 
-// removeListenerLocked stops the listener of tc, if it has one, and ends
-// tc.values if Isolate has returned it.
+// removeListenerLocked stops the listener of tc, if tc has one, and calls the
+// stop function of Isolate, if Isolate has returned tc.values.
 func (tc *taskContext) removeListenerLocked() {
 	if tc.endValues != nil {
 		tc.endValues() // calls no code of the program

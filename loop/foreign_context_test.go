@@ -304,10 +304,11 @@ func (c badContext) Value(key any) any           { c.check(); return c.Context.V
 func (c badContext) Deadline() (time.Time, bool) { c.check(); return c.Context.Deadline() }
 
 // TestForeignContext_Misbehaves: if the methods of a context of the program's
-// own type panic later, the loop goes on and the end of the context still ends
-// its coroutines. A task that a coroutine has submitted to an executor can be
-// canceled. This holds for the context of Run, of Portal.Run, of a wait, and
-// for one from which a coroutine derives others.
+// own type panic after some time, the loop must continue, and the end of the
+// context must still end its coroutines. It must be possible to cancel a task
+// that a coroutine has submitted to an executor. The contexts are the context
+// of Run, of Portal.Run, of a wait, and a context from which a coroutine
+// derives other contexts.
 func TestForeignContext_Misbehaves(t *testing.T) {
 	check := func(t *testing.T, bad badContext, cancel context.CancelFunc, ctx context.Context) {
 		ex := goroutines.New(1, nil)

@@ -111,7 +111,7 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 	defer stop()
 	l := newLoop(opts)
 	defer l.close()
-	defer pprof.SetGoroutineLabels(pprof.WithLabels(ctx, pprof.Labels())) // looks up the labels now
+	defer pprof.SetGoroutineLabels(pprof.WithLabels(ctx, pprof.Labels())) // WithLabels looks up the labels now, and not at the end of Run
 	ctx = pprof.WithLabels(ctx, pprof.Labels("loop", l.opts.Name, "loop.number", l.number))
 	l.labels = ctx
 	pprof.SetGoroutineLabels(ctx)
