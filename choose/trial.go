@@ -84,7 +84,7 @@ func (t *trial) run(ctx context.Context) (*Report, error) {
 	t.fitMemory()
 	bounded, stop := context.WithDeadlineCause(ctx, t.begin.Add(2*t.Budget), errStop)
 	defer stop()
-	defer t.closeAll() // needed if the work ends this goroutine, or a callback panics
+	defer t.closeAll() // needed if the work calls runtime.Goexit on this goroutine, or if a callback panics
 	err := t.exploreAndCompare(bounded)
 	t.closeAll()
 	t.report.Machine.Others, t.report.Machine.Stolen = load.since()
