@@ -1,16 +1,17 @@
-// Package frame has the protocol between a pool and its worker processes:
-// messages on pipes, each after its length. docs/wire.md describes it for
-// authors of workers in other languages.
+// Package frame implements the protocol between a pool and its worker
+// processes. They exchange frames through pipes. docs/wire.md describes the
+// protocol for authors of workers in other languages.
 //
 //	pool --tasks----> worker     Call ...
 //	pool --control--> worker     Cancel, TakeBack ...
 //	pool <--results-- worker     Hello, Ready or Broken, and then
 //	                             Started, Progress, Result, Failure, GivenBack ...
 //
-// When the pipe of tasks ends, a worker finishes its calls and exits. When the
-// pipe of control ends, the pool has ended, and the worker exits at once.
+// When the pool closes the pipe of tasks, a worker finishes its calls and
+// exits. The pipe of control ends if the pool's process has died; then the
+// worker exits at once.
 //
-//	frame = length uint32, type byte, body        length counts type and body
+//	frame = length uint32, type byte, body        length is the size of type and body
 //
 // All numbers are little endian. The receiver does not trust a frame: it checks
 // the length of the frame before it allocates memory, and the lengths within
@@ -35,8 +36,8 @@ type Type byte
 // The types of frames. They are letters, so that a dump of a pipe is readable.
 const (
 	Call      Type = 'C' // pool to worker: run these calls of one function
-	Cancel    Type = 'X' // pool to worker: end the context of a call
-	TakeBack  Type = 'T' // pool to worker: do not begin this call of a frame, nor those after it
+	Cancel    Type = 'X' // pool to worker: cancel the context of a call
+	TakeBack  Type = 'T' // pool to worker: begin neither this call of a frame nor the calls after it
 	Hello     Type = 'H' // worker to pool: the first frame, with the version
 	Ready     Type = 'Y' // worker to pool: the worker is prepared
 	Broken    Type = 'B' // worker to pool: the worker could not be prepared, with the error
@@ -44,7 +45,7 @@ const (
 	Progress  Type = 'P' // worker to pool: the progress of a call
 	Result    Type = 'R' // worker to pool: the value of a call
 	Failure   Type = 'F' // worker to pool: the error of a call
-	GivenBack Type = 'G' // worker to pool: this call of a frame, and those after it, will not begin
+	GivenBack Type = 'G' // worker to pool: the worker begins neither this call of a frame nor the calls after it
 )
 
 // HeaderSize is the number of bytes before the body.
@@ -59,8 +60,8 @@ func bad(format string, args ...any) error {
 
 var le = binary.LittleEndian
 
-// begin appends the header of a frame. The function end sets the length in it
-// later.
+// begin appends the header of a frame. The length in the header is 0 until the
+// function end sets it.
 func begin(b []byte, t Type) []byte { return append(b, 0, 0, 0, 0, byte(t)) }
 
 // end completes the frame that begins at start.
@@ -69,8 +70,8 @@ func end(b []byte, start int) []byte {
 	return b
 }
 
-// Span is a range of bytes in the shared memory of a pool and a worker. The
-// span in a frame is not checked yet.
+// Span is a range of bytes in the shared memory of a pool and a worker. This
+// package does not check that the range is within the shared memory.
 type Span struct{ Offset, Length uint64 }
 
 // Payload is a value: its bytes in the frame, or their span in shared memory.
@@ -112,12 +113,13 @@ func parsePayload(b []byte) (p Payload, err error) {
 // frame.
 type CallHead struct {
 	Seq   uint32        // number of the frame; increases with each frame for a worker
-	Left  time.Duration // time until the deadline of the calls; 0 for none, negative if it has passed
+	Left  time.Duration // time until the deadline of the calls; 0 if there is no deadline, negative if it has passed
 	Name  string        // the name of the function
-	Count uint16        // number of the arguments that follow, one for each call; calls are numbered from 0 up
+	Count uint16        // number of arguments that follow: one for each call; the index of a call counts from 0
 }
 
-// Overhead bounds the size of a frame with one payload, without the payload.
+// Overhead is more than the number of bytes that a frame with one payload has
+// in addition to the payload.
 const Overhead = 64 + MaxName
 
 const (
@@ -128,7 +130,7 @@ const (
 	MaxFrame = MaxPayload + Overhead
 )
 
-// MaxName bounds the size of the name of a function, in bytes.
+// MaxName is the maximum length in bytes of a function's name in a Call frame.
 const MaxName = 1<<16 - 1
 
 // AppendCall appends the beginning of a Call. Then the caller appends each
@@ -145,9 +147,9 @@ func AppendCall(b []byte, h CallHead) []byte {
 	return le.AppendUint16(b, h.Count)
 }
 
-// AppendArg appends an argument to a Call. If bytes is above 0, p has no bytes,
-// and the caller writes that number of bytes of the payload itself at this
-// position of the frame.
+// AppendArg appends an argument to a Call. If bytes is above 0, p.Bytes must be
+// empty, and the caller must write that number of payload bytes after the bytes
+// that AppendArg has appended.
 func AppendArg(b []byte, p Payload, bytes int) []byte {
 	at := len(b)
 	b = appendPayload(le.AppendUint32(b, 0), p)
@@ -156,20 +158,21 @@ func AppendArg(b []byte, p Payload, bytes int) []byte {
 }
 
 // EndCall completes the Call that begins at start. bytes is the number of
-// payload bytes that the caller writes itself.
+// payload bytes that are not in b, because the caller writes them itself.
 func EndCall(b []byte, start, bytes int) []byte {
 	le.PutUint32(b[start:], uint32(len(b)-start-4+bytes))
 	return b
 }
 
-// Lengthen increases the length of the frame that begins at start by bytes.
+// Lengthen adds bytes to the length in the header of the frame that begins at
+// start.
 func Lengthen(b []byte, start, bytes int) {
 	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
 }
 
-// ParseCall parses the beginning of the body of a Call. NextArg parses the
-// arguments, which are the rest. If the name is the same as last, ParseCall
-// returns last, which saves an allocation.
+// ParseCall parses the beginning of the body of a Call. rest contains the
+// arguments, which NextArg parses. If the name of the function equals last,
+// ParseCall uses last as the name, which saves an allocation.
 func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
 	if len(b) < 16 {
 		return h, nil, bad("call of %d bytes", len(b))
@@ -177,7 +180,7 @@ func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
 	h.Seq, h.Left = le.Uint32(b), time.Duration(le.Uint64(b[4:]))
 	n := int(le.Uint16(b[12:]))
 	if b = b[14:]; len(b) < n+2 {
-		return h, nil, bad("name of %d bytes in %d", n, len(b))
+		return h, nil, bad("a name of %d bytes, and only %d bytes follow", n, len(b))
 	}
 	if h.Name = last; string(b[:n]) != last {
 		h.Name = string(b[:n])
@@ -186,14 +189,15 @@ func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
 	return h, b[n+2:], nil
 }
 
-// NextArg parses an argument. Its bytes are in b.
+// NextArg parses the first argument in b, and returns the bytes after it.
+// p.Bytes is a part of b, not a copy.
 func NextArg(b []byte) (p Payload, rest []byte, err error) {
 	if len(b) < 4 {
 		return p, nil, bad("argument of %d bytes", len(b))
 	}
 	n := uint64(le.Uint32(b))
 	if b = b[4:]; uint64(len(b)) < n {
-		return p, nil, bad("argument of %d bytes in %d", n, len(b))
+		return p, nil, bad("an argument of %d bytes, and only %d bytes follow", n, len(b))
 	}
 	p, err = parsePayload(b[:n])
 	return p, b[n:], err
@@ -250,8 +254,8 @@ const Marks = 2
 
 // Gate, a bit of HelloBody.Flags, means that the worker sets a mark, and then
 // reads the gate of the journal: the number of TakeBack frames that the pool
-// has sent. It does not begin the call before it has received as many TakeBack
-// frames.
+// has sent. The worker begins the call only when it has received that number of
+// TakeBack frames.
 const Gate = 4
 
 // AppendHello appends a Hello.
@@ -273,14 +277,15 @@ func ParseHello(b []byte) (h HelloBody, err error) {
 // AppendReady appends a Ready.
 func AppendReady(b []byte) []byte { return end(begin(b, Ready), len(b)) }
 
-// AppendBroken appends a Broken with an error of executor.EncodeError.
+// AppendBroken appends a Broken with an error that executor.EncodeError has
+// encoded.
 func AppendBroken(b, failure []byte) []byte { return end(append(begin(b, Broken), failure...), len(b)) }
 
 // AppendID appends a frame whose body is the ID of a call: Started, TakeBack or
 // GivenBack.
 func AppendID(b []byte, t Type, id ID) []byte { return end(appendID(begin(b, t), id), len(b)) }
 
-// ParseID parses the body of a frame of AppendID.
+// ParseID parses the body of a frame that AppendID has appended.
 func ParseID(b []byte) (id ID, err error) {
 	if len(b) != 8 {
 		return id, bad("call of %d bytes", len(b))
@@ -326,8 +331,8 @@ func AppendResult(b []byte, o Outcome) []byte {
 	return end(appendPayload(b, o.Value), start)
 }
 
-// ResultHead appends a Result without the bytes of its payload. That number of
-// bytes must follow.
+// ResultHead appends a Result without the bytes of its payload. The caller must
+// write these bytes after the Result; bytes is their number.
 func ResultHead(b []byte, o Outcome, bytes int) []byte {
 	start := len(b)
 	b = AppendResult(b, Outcome{ID: o.ID, Ran: o.Ran, Value: Payload{Encoded: executor.Encoded{Kind: o.Value.Kind}}})
@@ -335,7 +340,8 @@ func ResultHead(b []byte, o Outcome, bytes int) []byte {
 	return b
 }
 
-// ParseResult parses the body of a Result. The bytes of the payload are in b.
+// ParseResult parses the body of a Result. o.Value.Bytes is a part of b, not a
+// copy.
 func ParseResult(b []byte) (o Outcome, err error) {
 	if len(b) < 16 {
 		return o, bad("result of %d bytes", len(b))
@@ -353,7 +359,8 @@ func AppendFailure(b []byte, o Outcome) []byte {
 	return end(append(b, o.Error...), start)
 }
 
-// ParseFailure parses the body of a Failure. The bytes of the error are in b.
+// ParseFailure parses the body of a Failure. o.Error is a part of b, not a
+// copy.
 func ParseFailure(b []byte) (o Outcome, err error) {
 	if len(b) < 16 {
 		return o, bad("failure of %d bytes", len(b))

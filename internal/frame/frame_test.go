@@ -129,8 +129,9 @@ func TestReader_LargeFrames(t *testing.T) {
 	}
 }
 
-// TestReader_HostileLength: a length that is too large, or larger than the data
-// that follows, costs no memory.
+// TestReader_HostileLength: if the length of a frame is 0, above the maximum,
+// or larger than the data that follows, Next must fail, and must not allocate
+// that many bytes.
 func TestReader_HostileLength(t *testing.T) {
 	if _, _, err := frame.NewReader(bytes.NewReader([]byte{255, 255, 255, 255, 'R'}), 1<<20).Next(); !errors.Is(err, frame.ErrFrame) {
 		t.Errorf("a length of 4 GiB: %v, want ErrFrame", err)
@@ -149,8 +150,8 @@ func TestReader_HostileLength(t *testing.T) {
 	}
 }
 
-// TestReader_ErrorIsNotEnd: an error of the underlying reader is not reported
-// as the end of the stream.
+// TestReader_ErrorIsNotEnd: if the underlying reader returns an error, Next
+// must return the same error. The next call of Next must return the frame.
 func TestReader_ErrorIsNotEnd(t *testing.T) {
 	b := frame.AppendID(nil, frame.Started, frame.ID{Seq: 6})
 	timeout := iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader(b)))
@@ -221,16 +222,19 @@ func FuzzReader(f *testing.F) {
 					again = frame.AppendFailure(again, o)
 				}
 			}
-			// A decoded frame contains all of its data.
+			// Parsing must not lose data: the parsed frame has the same
+			// encoding.
 			if len(again) > 0 && !bytes.Equal(again[frame.HeaderSize:], body) {
-				t.Errorf("%c %x was understood as %x", kind, body, again[frame.HeaderSize:])
+				t.Errorf("frame %c: after parsing, the body %x is encoded as %x", kind, body, again[frame.HeaderSize:])
 			}
 		}
 	})
 }
 
-// TestReader_Limit: frames above the limit are cut, at little cost, and the
-// frames after them arrive, in whatever parts the bytes arrive.
+// TestReader_Limit: if a frame is longer than the limit, Next must return only
+// its beginning, and must return the next frames unchanged. This must hold for
+// all ways in which the stream is split. The Reader must not allocate memory
+// for the bytes that it drops.
 func TestReader_Limit(t *testing.T) {
 	const limit = 100 << 10
 	var stream []byte
@@ -288,10 +292,10 @@ func TestReader_Limit(t *testing.T) {
 		}
 		runtime.ReadMemStats(&after)
 		if n := after.TotalAlloc - before.TotalAlloc; n > 6*limit {
-			t.Errorf("%d bytes were allocated for frames of at most %d", n, limit)
+			t.Errorf("%d bytes were allocated, and the limit for a frame is %d", n, limit)
 		}
 	})
-	t.Run("the end within", func(t *testing.T) {
+	t.Run("the end within a frame", func(t *testing.T) {
 		in := frame.NewReader(bytes.NewReader(stream[:len(stream)-limit]), 1<<30)
 		in.Limit(limit)
 		for {

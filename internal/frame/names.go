@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// wireNames has the names of functions in Call frames, if they differ from the
-// names of the functions.
+// wireNames has the functions whose name in Call frames differs from the name
+// of the function.
 var wireNames struct {
 	some atomic.Bool
 	all  sync.Map // from the name of a function to its name in Call frames

@@ -6,8 +6,8 @@ import (
 	"concert/internal/frame"
 )
 
-// TestSetWireName: a Call contains the name that was set, and only one name can
-// be set.
+// TestSetWireName: a Call must contain the name that SetWireName has set. If
+// another name is set for the same function, SetWireName must panic.
 func TestSetWireName(t *testing.T) {
 	frame.SetWireName("frame_test.short", "frame_test.short with its text")
 	frame.SetWireName("frame_test.short", "frame_test.short with its text")

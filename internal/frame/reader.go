@@ -10,10 +10,10 @@ type Reader struct {
 	r     io.Reader
 	max   int
 	limit int    // see Limit
-	skip  uint64 // number of bytes of the last frame that were cut off and not read yet
+	skip  uint64 // number of bytes of the last frame that still have to be dropped
 	cut   int    // length of the body of the last frame, if it was cut, and otherwise 0
 	buf   []byte
-	first int // buf[first:last] was read from r and not returned yet
+	first int // buf[first:last] was read from r, and Next has not returned it yet
 	last  int
 	count int64 // number of bytes read from r
 }
@@ -27,7 +27,7 @@ func NewReader(r io.Reader, max int) *Reader {
 
 // Limit makes the Reader cut frames that are longer than the given number of
 // bytes: Next returns the first cutSize bytes of the body, and drops the rest.
-// It does not cut a frame that the buffer contains completely.
+// Next does not cut a frame that the buffer contains completely.
 func (r *Reader) Limit(bytes int) { r.limit = min(r.max, max(bytes, cutSize+1)) }
 
 const cutSize = 64
@@ -36,14 +36,15 @@ const cutSize = 64
 // only its beginning, and otherwise 0.
 func (r *Reader) Cut() int { return r.cut }
 
-// Buffered reports whether the buffer has a whole frame.
+// Buffered reports whether the buffer contains the whole next frame.
 func (r *Reader) Buffered() bool {
 	have := r.last - r.first
 	return r.skip == 0 && have >= 4 && uint64(have) >= 4+uint64(le.Uint32(r.buf[r.first:]))
 }
 
 // Peek returns the type of the next frame, if the whole frame is in the buffer.
-// In this case, the next call of Next leaves earlier bodies valid.
+// If ok is true, the next call of Next does not invalidate the bodies that
+// earlier calls have returned.
 func (r *Reader) Peek() (t Type, ok bool) {
 	if !r.Buffered() || le.Uint32(r.buf[r.first:]) < 1 {
 		return 0, false
@@ -51,12 +52,14 @@ func (r *Reader) Peek() (t Type, ok bool) {
 	return Type(r.buf[r.first+4]), true
 }
 
-// Count returns the number of bytes that were read.
+// Count returns the number of bytes that the Reader has read from the
+// underlying reader.
 func (r *Reader) Count() int64 { return r.count }
 
 // Next returns the next frame. The body is valid until the next call of Next.
 // After an error of the underlying reader, the caller may call Next again to
-// continue. If the file ends within a frame, the error is io.ErrUnexpectedEOF.
+// continue. If the stream ends within a frame, the error is
+// io.ErrUnexpectedEOF.
 func (r *Reader) Next() (Type, []byte, error) {
 	for !r.Buffered() {
 		if r.drop() {
@@ -112,7 +115,7 @@ func (r *Reader) fill() error {
 	if have := r.last - r.first; r.skip == 0 && have >= 4 {
 		n := uint64(le.Uint32(r.buf[r.first:]))
 		if n > uint64(r.max) {
-			return bad("length %d, more than %d", n, r.max)
+			return bad("length %d is above the maximum %d", n, r.max)
 		}
 		need = 4 + int(n)
 		if n > uint64(r.limit) {
