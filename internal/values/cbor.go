@@ -43,11 +43,13 @@ type encoder struct {
 	nested any    // the argument nested of Codec.Encode
 	memory memory // the memory that the decoder will need
 	meter  meter
-	// enclosing has the references that enclose the current value, to detect
+	// enclosing has the references within which the current value is, to detect
 	// cycles. It is nil until the depth is watchedDepth, because a map costs
-	// time. If it is not nil at the start, it is used at every depth.
+	// time. If EncodeWithin sets it before it calls encode, cycles are detected
+	// at every depth.
 	enclosing map[visit]bool
-	// Copies of data that several references share: see references.go.
+	// The next fields are for data that several references share; see
+	// references.go.
 	parts   *parts
 	copied  int // the number of bytes that copyPart has copied
 	deepest int // the deepest level that was reached within the data of the current reference
@@ -106,8 +108,8 @@ func (e *encoder) int(n int64) {
 	}
 }
 
-// text appends a name, or the contents of a string if the caller counts its
-// memory.
+// text appends a text. It does not count memory for the text. If the text
+// becomes part of the decoded value, the caller must count the memory.
 func (e *encoder) text(s string) { e.head(majorText, uint64(len(s))); e.b = append(e.b, s...) }
 
 // bytes appends the head of bytes or text, and the bytes.
@@ -199,7 +201,8 @@ func (d *decoder) head() (first byte, n uint64, err error) {
 	return first, n, nil
 }
 
-// peek returns the first byte of the next item, or itemUndefined at the end.
+// peek returns the first byte of the next item, or itemUndefined if no bytes
+// are left.
 func (d *decoder) peek() byte {
 	if d.left() == 0 {
 		return itemUndefined
@@ -230,8 +233,8 @@ func (d *decoder) expect(major byte, what string) (n uint64, err error) {
 }
 
 // length is like expect, for an item whose number is a count of bytes or of
-// elements. It returns an error if fewer bytes are left: each element has at
-// least one.
+// elements. It returns an error if the number is larger than the number of
+// bytes that are left, because each element has at least one byte.
 func (d *decoder) length(major byte, what string) (int, error) {
 	n, err := d.expect(major, what)
 	if err == nil && n > uint64(d.left()) {
@@ -298,7 +301,7 @@ func (d *decoder) skip() ([]byte, error) {
 	return d.b[start:d.at], nil
 }
 
-// itemText describes the item that begins with this byte, for an error.
+// itemText describes, for an error, the item whose first byte is first.
 func itemText(first byte) string {
 	switch first >> 5 {
 	case majorUint, majorInt:

@@ -27,7 +27,7 @@ func (c *Codec) coder(t reflect.Type) *coder {
 	}
 	b := &builder{codec: c, building: make(map[reflect.Type]*coder)}
 	made := b.coder(t)
-	// For types that contain each other, all coders must exist first.
+	// Types can contain each other, so this happens only when all coders exist.
 	known := make(map[reflect.Type]int)
 	for _, part := range b.building {
 		part.minLength = minLength(part.typ, known)
@@ -123,9 +123,9 @@ func unsupported(t reflect.Type) error {
 }
 
 // Check returns an error if the type contains a channel, a function, an unsafe
-// pointer, a struct with two fields of the same name, or a type whose values
-// only a missing method could decode. Encode checks the rules that depend on
-// the value.
+// pointer, a struct with two fields of the same name, or a type that can be
+// decoded only by a method that it does not have. Encode checks the rules that
+// depend on the value.
 func (c *Codec) Check(t reflect.Type) error {
 	if err := check(t, make(map[reflect.Type]bool)); err != nil {
 		return rooted(t, err)
@@ -133,9 +133,9 @@ func (c *Codec) Check(t reflect.Type) error {
 	return nil
 }
 
-// CheckContents is like Check, and also returns an error if all information of
-// a struct would be lost: a struct with unexported fields must have an exported
-// field or methods.
+// CheckContents is like Check, but also returns an error for a struct, or a
+// pointer to one, of which nothing would be copied: a struct with unexported
+// fields must have an exported field or methods.
 func (c *Codec) CheckContents(t reflect.Type) error {
 	if err := c.Check(t); err != nil {
 		return err
@@ -189,9 +189,10 @@ func check(t reflect.Type, seen map[reflect.Type]bool) error {
 	return nil
 }
 
-// pointer builds the coder of a pointer type. A nil pointer is null; any other
-// is encoded as its element. If the encoding of an element may be null, the
-// element is put into an array of one item.
+// pointer builds the coder of a pointer type. A nil pointer is encoded as null.
+// Any other pointer is encoded as its element. If the encoding of an element
+// may itself be null, the element is put into an array of one item, so that the
+// decoder can distinguish it from a nil pointer.
 func (b *builder) pointer(c *coder) {
 	elem := b.coder(c.typ.Elem())
 	wrap := elem.null
@@ -213,7 +214,8 @@ func (b *builder) pointer(c *coder) {
 			v.SetZero()
 			return nil
 		}
-		// Programs in other languages do not send this array.
+		// The array is optional: programs in other languages send the element
+		// alone.
 		if wrap && d.peek() == majorArray<<5|1 {
 			d.at++
 		}

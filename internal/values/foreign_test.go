@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// TestForeign: the codec accepts what programs in other languages send.
+// TestForeign: Decode must accept what programs in other languages send, and
+// must refuse wrong fields and numbers.
 func TestForeign(t *testing.T) {
 	var got struct {
 		F    float64
@@ -45,8 +46,9 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestForeign_NamedType: a value with the name of its type, which only Go
-// sends, must have all its fields. Fields are missing if the programs differ.
+// TestForeign_NamedType: if a value has the name of its type and a field is
+// missing, Decode must fail. Only Go programs send the name, so a missing field
+// means that the type differs between the programs.
 func TestForeign_NamedType(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[node]())
@@ -58,8 +60,8 @@ func TestForeign_NamedType(t *testing.T) {
 	}
 }
 
-// TestForeign_NamedInside: fields may be missing after a value with the name of
-// its type.
+// TestForeign_NamedInside: if a struct contains a value with the name of its
+// type, Decode must still accept that the next value lacks a field.
 func TestForeign_NamedInside(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[node]())
@@ -83,7 +85,8 @@ type rawItem []byte
 func (r rawItem) MarshalCBOR() ([]byte, error)  { return r, nil }
 func (r *rawItem) UnmarshalCBOR(b []byte) error { *r = b; return nil }
 
-// TestForeign_Items: a method may return one item of CBOR, and nothing else.
+// TestForeign_Items: if MarshalCBOR returns anything but exactly one complete
+// item of CBOR, Encode must fail.
 func TestForeign_Items(t *testing.T) {
 	for _, x := range []struct {
 		item string
@@ -101,7 +104,8 @@ func TestForeign_Items(t *testing.T) {
 	}
 }
 
-// TestDecode_Depth: the nesting of encoded values is bounded.
+// TestDecode_Depth: if the nesting of the bytes is deeper than MaxDepth, Decode
+// must fail.
 func TestDecode_Depth(t *testing.T) {
 	var got any
 	if err := newCodec().Decode(append(bytes.Repeat([]byte{0x81}, MaxDepth), 0x80), reflect.ValueOf(&got)); err == nil || !strings.Contains(err.Error(), "nested more than") {
@@ -109,8 +113,8 @@ func TestDecode_Depth(t *testing.T) {
 	}
 }
 
-// TestForeign_Bytes: items that Encode does not produce are decoded. An
-// expected error begins with "error: ".
+// TestForeign_Bytes: Decode must accept these items, although Encode does not
+// produce them. If err is set, Decode must fail with that error.
 func TestForeign_Bytes(t *testing.T) {
 	type inAny struct{ v any } // the target is an any
 	type two struct{ A, B int }
@@ -118,7 +122,7 @@ func TestForeign_Bytes(t *testing.T) {
 	nan := func(v any) bool { f := reflect.ValueOf(v).Float(); return f != f }
 	for _, x := range []struct {
 		bytes string
-		want  any // its type is that of the target
+		want  any // the type of want is the type of the target
 		err   string
 	}{
 		{"187f", int8(127), ""}, {"1880", int8(0), "128 does not fit int8"}, {"387f", int8(-128), ""}, {"3880", int8(0), " -129 does not fit int8"}, {"f5", 0, "an integer expected, not a boolean"},

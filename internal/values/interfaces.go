@@ -24,7 +24,7 @@ var (
 	bigIntType  = reflect.TypeFor[*big.Int]()
 	plainInAny  = map[reflect.Type]bool{boolType: true, intType: true, floatType: true, stringType: true, bytesType: true, listType: true, objectType: true}
 	typedInAny  = map[uint64]reflect.Type{}
-	remoteError = "error"    // the name of an object that contains the bytes of Errors.Encode
+	remoteError = "error"    // the name in an object with the bytes that Errors.Encode has returned
 	namedError  = "sentinel" // the name in an object with the name of a sentinel error
 )
 
@@ -35,7 +35,7 @@ func init() {
 	}
 }
 
-// encodeInterface appends the value in an interface, as a plain item or with
+// encodeInterface appends the value in an interface: as a plain item, or with
 // the name of its type.
 func encodeInterface(e *encoder, v reflect.Value) error {
 	if v.IsNil() {
@@ -75,9 +75,9 @@ func (e *encoder) object(name string, v, x reflect.Value) error {
 	return e.held(v, x)
 }
 
-// encodeErrorIn appends x, the error in the interface v: the name of a
-// sentinel, or a value with the name of its type, or else the bytes of
-// Errors.Encode.
+// encodeErrorIn appends x, the error in the interface v: as the name of a
+// sentinel error, or else as a value with the name of its type, or else as the
+// bytes that Errors.Encode returns.
 func encodeErrorIn(e *encoder, v, x reflect.Value) error {
 	err := x.Interface().(error)
 	if name, ok := e.codec.errors.Name(err); ok {
@@ -107,8 +107,8 @@ func encodeErrorIn(e *encoder, v, x reflect.Value) error {
 }
 
 // wholeValue reports whether err makes the encoding of the whole value fail.
-// Other errors only mean that an error value in it cannot be encoded as a value
-// of its type.
+// Any other err means only that one error value within the whole value cannot
+// be encoded as a value of its type.
 func wholeValue(err error) bool {
 	var copies *copiesError
 	var long longError
@@ -132,7 +132,8 @@ func decodeInterface(d *decoder, v reflect.Value) error {
 	return nil
 }
 
-// dynamic decodes the next item as a value of the type that the item says.
+// dynamic decodes the next item as a value of the type that the item
+// determines.
 func (d *decoder) dynamic() (reflect.Value, error) {
 	switch first := d.peek(); first >> 5 {
 	case majorUint, majorInt:
@@ -164,8 +165,9 @@ func (d *decoder) as(t reflect.Type) (reflect.Value, error) {
 	return x, d.decode(d.codec.coder(t), x)
 }
 
-// integer decodes an int. Other languages may send an integer that does not
-// fit: it becomes an int64 (if int has 32 bits) or a uint64.
+// integer decodes an integer as an int. If the integer does not fit an int,
+// which programs in other languages may send, it becomes an int64 (if int has
+// 32 bits) or a uint64.
 func (d *decoder) integer() (reflect.Value, error) {
 	at := d.at
 	first, n, err := d.head()
@@ -203,8 +205,8 @@ func (d *decoder) tagged() (reflect.Value, error) {
 	return reflect.Value{}, fmt.Errorf("unknown CBOR tag %d", tag)
 }
 
-// objectAt decodes an object, a value with the name of its type. The offset of
-// its tag is at.
+// objectAt decodes an object, which is a value with the name of its type. at is
+// the offset of the object's tag.
 func (d *decoder) objectAt(at int) (none reflect.Value, _ error) {
 	n, err := d.length(majorArray, "a name and a value")
 	if err != nil {

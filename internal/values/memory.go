@@ -7,9 +7,9 @@ import (
 	"reflect"
 )
 
-// memory counts the memory that a decoded value needs. A decoder counts it
-// before it allocates memory. An encoder counts, by the same methods, what the
-// decoder will count.
+// memory counts the memory that a decoded value needs. A decoder counts memory
+// before it allocates it. An encoder uses the same methods, to compute how much
+// memory the decoder will count.
 type memory struct {
 	used  int
 	limit int // the maximum of used
@@ -23,7 +23,7 @@ const (
 	memoryPerByte = 64
 )
 
-// memoryFor returns the counter for decoding n bytes.
+// memoryFor returns the counter for decoding an encoding of n bytes.
 func memoryFor(n int) memory {
 	return memory{limit: baseMemory + memoryPerByte*min(n, (math.MaxInt-baseMemory)/memoryPerByte)}
 }
@@ -61,9 +61,9 @@ func (m *memory) str(n int) error {
 	return nil
 }
 
-// method counts the memory that a method of a type needs to decode the bytes:
-// their number, or for some types of the standard library a bound that is
-// computed from them.
+// method counts the memory that a method of a type needs to decode the bytes.
+// This is the number of the bytes. For some types of the standard library, it
+// is a bound that is computed from the bytes.
 func (m *memory) method(of *methods, encoded []byte) error {
 	if of.memory != nil {
 		return m.spend(1, of.memory(encoded))
@@ -74,7 +74,7 @@ func (m *memory) method(of *methods, encoded []byte) error {
 // errorBytes counts an error that Errors.Decode decodes.
 func (m *memory) errorBytes(n int) error { return m.spend(n, 2) }
 
-// zone counts the fixed zone of a time.
+// zone counts the memory of the *time.Location of a decoded time.
 func (m *memory) zone() error { return m.spend(1, 160) }
 
 // pointed counts the variable to which a pointer or an interface refers.

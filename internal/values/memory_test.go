@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// random makes types and values. All choices follow from its source.
+// random creates random types and values. The same seed gives the same types
+// and values.
 type random struct{ *rand.Rand }
 
-// leaves are types that a random type is made of.
+// leaves are the types of which random types are composed.
 var leaves = []reflect.Type{
 	boolType, intType, floatType, stringType, bytesType, anyType, errorType, timeType, bigIntType, reflect.TypeFor[int8](), reflect.TypeFor[uint16](), reflect.TypeFor[float32](),
 	reflect.TypeFor[complex64](), reflect.TypeFor[money](), reflect.TypeFor[secret](), reflect.TypeFor[jsoned](), reflect.TypeFor[celsius](), reflect.TypeFor[*node](), reflect.TypeFor[Outer](),
@@ -177,8 +178,8 @@ func randomValue(seed uint64) reflect.Value {
 	return p
 }
 
-// TestMemory_Random: random values of random types arrive. What Encode accepts,
-// Decode does not refuse.
+// TestMemory_Random: random values of random types must arrive unchanged.
+// Decode must not refuse the encoding of a value that Encode has accepted.
 func TestMemory_Random(t *testing.T) {
 	c := newCodec()
 	for seed := range uint64(3000) {
@@ -193,7 +194,8 @@ func FuzzMemory(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) { sameMemory(t, c, randomValue(seed)) })
 }
 
-// TestMemory_Exact: the values of TestExact arrive with the same memory.
+// TestMemory_Exact: the values of TestExact must arrive unchanged, and Encode
+// and Decode must count the same memory for each of them.
 func TestMemory_Exact(t *testing.T) {
 	c := newCodec()
 	for _, v := range exact {
@@ -203,7 +205,7 @@ func TestMemory_Exact(t *testing.T) {
 	}
 }
 
-// mostlyZero are types of which most of the memory is not encoded.
+// In values of these types, most of the memory is not encoded.
 type (
 	cached struct {
 		N     int
@@ -219,8 +221,8 @@ type (
 	}
 )
 
-// TestMemory_MostlyZero: values arrive whose memory is much larger than their
-// encoding.
+// TestMemory_MostlyZero: if a value has much more memory than its encoding has
+// bytes, the value must arrive unchanged.
 func TestMemory_MostlyZero(t *testing.T) {
 	pointers, entries, nested := make([]*cached, 10_000), make(map[int]cached), make([]map[string]int, 20_000)
 	for i := range pointers {
@@ -240,8 +242,9 @@ func TestMemory_MostlyZero(t *testing.T) {
 	}
 }
 
-// TestMemory_Padding: an encoding has no more padding than necessary, and only
-// zero bytes may follow a value.
+// TestMemory_Padding: if an encoding has less padding than Encode has appended,
+// or other bytes than zeros after the value, Decode must fail. More padding is
+// accepted.
 func TestMemory_Padding(t *testing.T) {
 	c, in := newCodec(), make([]cached, 10_000)
 	b, err := c.Encode([]byte("prefix"), reflect.ValueOf(&in), nil)
@@ -275,7 +278,8 @@ func TestMemory_Padding(t *testing.T) {
 	}
 }
 
-// TestMemory_Rules lists the memory that is counted for each kind of value.
+// TestMemory_Rules: for each kind of value, the encoder must count exactly this
+// memory.
 func TestMemory_Rules(t *testing.T) {
 	type two struct{ A, B int }
 	for _, x := range []struct {
@@ -296,8 +300,8 @@ func TestMemory_Rules(t *testing.T) {
 	}
 }
 
-// TestMemory_Counted: the memory that the decoder counts is the memory that
-// values have.
+// TestMemory_Counted: a decoded value must not need more than 1.5 times the
+// memory that the decoder counts for it.
 func TestMemory_Counted(t *testing.T) {
 	for name, v := range map[string]any{
 		"maps": map[string]int{"a": 1}, "large keys": map[[40]int]int{{}: 1}, "large elements": map[string]cached{"a": {}}, "entries": func() any {

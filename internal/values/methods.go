@@ -21,20 +21,21 @@ type (
 	jsonUnmarshaler interface{ UnmarshalJSON([]byte) error }
 )
 
-// pair is a method that encodes a value as bytes and the reverse method.
+// pair describes two methods of a type: marshal encodes a value as bytes, and
+// unmarshal decodes these bytes.
 type pair struct {
-	marshal, unmarshal string // names of the methods
-	out, in            reflect.Type
+	marshal, unmarshal string       // names of the methods
+	out, in            reflect.Type // interfaces with the method marshal, and with the method unmarshal
 	find, findReverse  finder
-	binary             bool // whether the pair is used even if the contents of the type can be encoded completely
+	binary             bool // whether the pair is used even if an encoding by contents includes all fields
 	major              byte // the major type of the item that contains the bytes; 0 if the bytes are an item themselves
 	tag                uint64
 	call               func(any) ([]byte, error)
 	back               func(any, []byte) error
 }
 
-// finder finds a method of a type. The name of the method is a constant in the
-// function. If a program computes the name, the linker keeps all methods of all
+// finder finds a method of a type. Each finder has the name of its method as a
+// constant: if the name were computed, the linker would keep all methods of all
 // types.
 type finder func(reflect.Type) (reflect.Method, bool)
 
@@ -124,7 +125,7 @@ func newMethods(t reflect.Type, p *pair) *methods {
 	m := &methods{pair: p, null: p.major == 0, standardType: standardTypeOf(t)}
 	switch t.Kind() {
 	case reflect.Map, reflect.Slice, reflect.Chan, reflect.Func:
-		m.nilable = p.major != 0 // MarshalCBOR can return null for nil itself
+		m.nilable = p.major != 0 // MarshalCBOR is also called for nil, and can return null for it
 		m.null = true
 	}
 	return m
@@ -162,15 +163,15 @@ func (p *pair) of(t reflect.Type) error {
 	case !ptr.Implements(p.out) || !declares(t, p.find):
 		return errNoPair
 	case !ptr.Implements(p.in) || !declares(t, p.findReverse):
-		return fmt.Errorf("%s has the method %s and not its reverse: add %s", typeText(t), p.marshal, p.unmarshal)
+		return fmt.Errorf("%s has the method %s, but no method that decodes its result: add %s", typeText(t), p.marshal, p.unmarshal)
 	case t.Implements(p.in) && t.Kind() != reflect.Map && t.Size() > 0:
 		return fmt.Errorf("%s has the method %s with a value receiver, which cannot set the value: declare it for *%s", typeText(t), p.unmarshal, typeText(t))
 	}
 	return nil
 }
 
-// halfPair returns an error if the type has a method of a pair and not the
-// other one. The type must have no complete pair.
+// halfPair returns an error if the type has the marshal method of a pair, but
+// no usable unmarshal method. The type must have no complete pair.
 func halfPair(t reflect.Type) error {
 	for _, p := range pairs {
 		if err := p.of(t); err != nil && err != errNoPair {
@@ -181,8 +182,9 @@ func halfPair(t reflect.Type) error {
 }
 
 // declares reports whether a type declares the method itself. A method that a
-// struct has by embedding would omit the other fields. The compiler generates
-// such a method, and its position is not in a source file.
+// struct has by embedding would omit the other fields. declares recognizes such
+// a method because the compiler generates it: its position is not in a source
+// file.
 func declares(t reflect.Type, find finder) bool {
 	embeds := false
 	for i := 0; t.Kind() == reflect.Struct && i < t.NumField(); i++ {

@@ -7,12 +7,13 @@ import (
 	"testing"
 )
 
-// Types with methods of which one is missing, or has a value receiver.
+// Types with methods for encoding. Of some types, the method for decoding is
+// missing, or has a value receiver.
 type (
 	onlyGob     struct{ n int }
 	onlyText    struct{ n int }
 	onlyJSON    struct{ n int }
-	textAndOpen struct{ N int } // its contents suffice
+	textAndOpen struct{ N int } // encoded by its contents, because all fields are exported
 	halfAndJSON struct{ n int } // the JSON methods are complete
 	valueStruct struct{ n int }
 	valueText   struct{ n int }
@@ -81,14 +82,15 @@ func (m ValueMap) set(b []byte) error {
 	return err
 }
 
-// TestMethods_Refused: types of which a method is missing or cannot set
-// anything are refused, by Check with the path, and by Encode and Decode.
+// TestMethods_Refused: if the method of a type for decoding is missing or
+// cannot set the value, Encode and Decode must fail, and Check must return an
+// error with the path to the type.
 func TestMethods_Refused(t *testing.T) {
 	for _, x := range []struct {
 		v    any
 		want string
 	}{
-		{half{}, "values.half has the method MarshalBinary and not its reverse: add UnmarshalBinary"},
+		{half{}, "values.half has the method MarshalBinary, but no method that decodes its result: add UnmarshalBinary"},
 		{onlyGob{1}, "add GobDecode"},
 		{onlyText{1}, "add UnmarshalText"},
 		{onlyJSON{1}, "add UnmarshalJSON"},
@@ -117,8 +119,9 @@ func TestMethods_Refused(t *testing.T) {
 	}
 }
 
-// TestMethods_Exact: values of types that are no structs, with methods of their
-// own, arrive unchanged.
+// TestMethods_Exact: if a type has methods for encoding and decoding, its
+// values must arrive unchanged, also if the type is a map, a slice, a channel
+// or a function.
 func TestMethods_Exact(t *testing.T) {
 	c := newCodec()
 	for _, v := range []any{
@@ -160,8 +163,9 @@ type keeper struct{ b []byte }
 func (k keeper) MarshalBinary() ([]byte, error)  { return k.b, nil }
 func (k *keeper) UnmarshalBinary(b []byte) error { k.b = b; return nil }
 
-// TestMethods_Null: MarshalCBOR and UnmarshalCBOR are called for every value,
-// because null may be the encoding of a value.
+// TestMethods_Null: Encode and Decode must call MarshalCBOR and UnmarshalCBOR
+// for every value, even for a nil map, because null may be the encoding of a
+// value.
 func TestMethods_Null(t *testing.T) {
 	for _, v := range []nullMap{nil, {"a": 1}} {
 		in := []*nullMap{&v, nil}
@@ -172,7 +176,8 @@ func TestMethods_Null(t *testing.T) {
 	}
 }
 
-// TestMethods_OwnBytes: methods get bytes that they may keep.
+// TestMethods_OwnBytes: Decode must give a method a copy of the bytes, because
+// the method may keep them.
 func TestMethods_OwnBytes(t *testing.T) {
 	c, got := newCodec(), keeper{}
 	b, err := c.Encode(nil, reflect.ValueOf(&keeper{[]byte("abc")}), nil)

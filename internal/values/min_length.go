@@ -7,12 +7,13 @@ import (
 )
 
 // This file computes the minimum length of the encodings of the values of a
-// type. An array of many arrays can need no memory, although its encoding is
-// too long. With the minimum length, the encoder refuses such an array before
-// it encodes the elements.
+// type. A value of a type such as [1<<40]struct{} needs no memory, but its
+// encoding would be too long. By the minimum length, the encoder refuses such a
+// value before it encodes the elements.
 
 // minLength returns the minimum length of the encoding of a value of type t,
-// but at most math.MaxInt. known has the types that were computed before.
+// but at most math.MaxInt. known has the results of the types that were
+// computed before.
 func minLength(t reflect.Type, known map[reflect.Type]int) int {
 	if n, ok := known[t]; ok {
 		return n
@@ -52,8 +53,8 @@ func computeMinLength(t reflect.Type, known map[reflect.Type]int) int {
 	return 1
 }
 
-// minElementLength is minLength for an element of an array or a slice. The
-// bytes of numbers may be encoded without a head for each number.
+// minElementLength is minLength for an element of an array or a slice. For
+// numbers, it returns 1, because a typed array has no head for each number.
 func minElementLength(t reflect.Type, known map[reflect.Type]int) int {
 	if methodsOf(t) == nil && typedTags[t.Kind()] != 0 {
 		return 1

@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// Types without memory whose values have many elements.
+// Types whose values have many elements that need no memory.
 type (
 	many      [1 << 20]struct{}
 	manyMany  [1 << 20]many
@@ -25,8 +25,9 @@ type (
 	}
 )
 
-// TestMinLength_Refused: values that are too long are refused before their
-// elements are encoded. The test would take long if they were encoded.
+// TestMinLength_Refused: if the encoding of a value would be too long, Encode
+// must fail before it encodes the elements. The test would take very long if
+// Encode encoded the elements.
 func TestMinLength_Refused(t *testing.T) {
 	for name, x := range map[string]struct {
 		v    any
@@ -64,8 +65,8 @@ func TestMinLength_Refused(t *testing.T) {
 
 func nothing[T any](n int) []T { return make([]T, n) }
 
-// TestMinLength_Unexported: the elements of a field without bytes are not
-// examined.
+// TestMinLength_Unexported: Encode must not examine the elements of an
+// unexported field of size 0.
 func TestMinLength_Unexported(t *testing.T) {
 	got, err := trip(newCodec(), reflect.ValueOf(&noBytes{A: 1}))
 	if err != nil || got.Elem().Field(1).Int() != 1 {
@@ -73,8 +74,9 @@ func TestMinLength_Unexported(t *testing.T) {
 	}
 }
 
-// TestMinLength_ZeroValues: the minimal length is the length of the encoding of
-// the zero value, which is the shortest one.
+// TestMinLength_ZeroValues: the minimum length must not be above the length of
+// the shortest encoding, which is that of the zero value. If exact is set, it
+// may be at most one byte below.
 func TestMinLength_ZeroValues(t *testing.T) {
 	c := newCodec()
 	for _, x := range []struct {
@@ -102,12 +104,12 @@ func TestMinLength_ZeroValues(t *testing.T) {
 		b, err := c.Encode(nil, p, nil)
 		if err != nil {
 			if got != 1 {
-				t.Errorf("%T: %v, and at least %d bytes", x.v, err, got)
+				t.Errorf("%T: Encode fails: %v; the minimum length is %d, want 1", x.v, err, got)
 			}
 			continue
 		}
 		if got > len(b) || got < 1 || x.exact && got < len(b)-1 {
-			t.Errorf("%T: at least %d bytes; the encoding has %d", x.v, got, len(b))
+			t.Errorf("%T: the minimum length is %d; the encoding has %d bytes", x.v, got, len(b))
 		}
 	}
 	if unsafe.Sizeof(manyCubed{}) != 0 {

@@ -8,8 +8,8 @@ import (
 )
 
 // Register gives a type a name, so that interfaces may hold its values. It
-// returns an error if the name is taken, or could be an expression such as
-// []int.
+// returns an error if the name belongs to another type, is reserved, or
+// contains a character of an expression such as []int.
 func (c *Codec) Register(name string, t reflect.Type) error {
 	if name == "" || strings.ContainsAny(name, "[]*") || name == timeName || name == remoteError || name == namedError {
 		return fmt.Errorf("the type name %q is empty, reserved, or contains one of []*", name)
@@ -89,7 +89,8 @@ func ownName(t reflect.Type) string {
 	return ""
 }
 
-// nameOf returns the name or the expression of a type.
+// nameOf returns the name of a type, or an expression such as []int for a
+// composed type.
 func (c *Codec) nameOf(t reflect.Type) (string, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -99,7 +100,7 @@ func (c *Codec) nameOf(t reflect.Type) (string, error) {
 func (c *Codec) nameLocked(t reflect.Type) (string, error) {
 	if name := c.names[t]; name != "" {
 		if c.clashes[name] {
-			return "", fmt.Errorf("several types are named %s: declare them in the package, or register them under other names with concert.RegisterType", name)
+			return "", fmt.Errorf("several types are named %s: declare them at package level, or register them under other names with concert.RegisterType", name)
 		}
 		return name, nil
 	}
@@ -131,15 +132,15 @@ func (c *Codec) nameLocked(t reflect.Type) (string, error) {
 		"call concert.RegisterType[%s](\"a name\") at package level", typeText(t), typeText(t))
 }
 
-// Bounds of composed types. The bytes of a value can name any of them, and
-// package reflect never frees a type.
+// Bounds of composed types. They are necessary because the bytes of a value can
+// name any composed type, and package reflect never frees a type.
 const (
 	maxComposed   = 4096
 	maxExpression = 1024    // the maximum length of an expression in bytes
 	maxArray      = 1 << 20 // the maximum number of elements of an array type
 )
 
-// typeOf is the reverse of nameOf.
+// typeOf returns the type for which nameOf returns name.
 func (c *Codec) typeOf(name string) (reflect.Type, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -177,7 +178,7 @@ func (c *Codec) typeLocked(name string) (t reflect.Type, err error) {
 	case strings.HasPrefix(name, "map["):
 		t, err = c.mapLocked(name)
 	default:
-		return nil, fmt.Errorf("this program does not know the name: call concert.RegisterType in both programs")
+		return nil, fmt.Errorf("this program does not know the name: call concert.RegisterType in this program and in the one that encodes the value")
 	}
 	if err != nil {
 		return nil, err

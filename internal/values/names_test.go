@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestNames_Bounds: the types that the bytes of a value can name are bounded.
+// TestNames_Bounds: if an expression is invalid or too long, or its type is too
+// large, or there are maxComposed types already, typeOf must fail.
 func TestNames_Bounds(t *testing.T) {
 	c := newCodec()
 	for name, want := range map[string]string{
@@ -34,8 +35,8 @@ func TestNames_Bounds(t *testing.T) {
 func oneRecord() reflect.Type   { type record struct{ A int }; return reflect.TypeFor[record]() }
 func otherRecord() reflect.Type { type record struct{ B int }; return reflect.TypeFor[record]() }
 
-// TestNames_Clash: several types with one name are refused until they are
-// registered under other names.
+// TestNames_Clash: if two types have the same name, Encode must refuse their
+// values until the types are registered under other names.
 func TestNames_Clash(t *testing.T) {
 	c := newCodec()
 	one, other := oneRecord(), otherRecord()
@@ -49,7 +50,7 @@ func TestNames_Clash(t *testing.T) {
 		t.Errorf("two types: %v", err)
 	}
 	if _, err := c.typeOf(ownPath + ".record"); err == nil {
-		t.Error("the decoder takes one of two types with a name")
+		t.Error("typeOf returns a type for a name that two types have")
 	}
 	if err := c.Register("test.one", one); err != nil {
 		t.Fatal(err)
@@ -71,8 +72,8 @@ func TestNames_Clash(t *testing.T) {
 	}
 }
 
-// TestNames_Kept: a type that is registered before the codec learns it keeps
-// its registered name.
+// TestNames_Kept: if a type is registered and then learned, it must keep its
+// registered name.
 func TestNames_Kept(t *testing.T) {
 	c := newCodec()
 	if err := c.Register("test.node", reflect.TypeFor[node]()); err != nil {
@@ -84,8 +85,8 @@ func TestNames_Kept(t *testing.T) {
 	}
 }
 
-// TestKnowsMethods: named types whose values are decoded by user code are
-// reported.
+// TestKnowsMethods: KnowsMethods must report true if and only if the codec has
+// learned a type with methods for decoding.
 func TestKnowsMethods(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[[]map[string]Outer]())

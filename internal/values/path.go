@@ -21,8 +21,8 @@ func (e *pathError) Error() string { return e.text() + ": " + e.err.Error() }
 // Unwrap returns the error without the path.
 func (e *pathError) Unwrap() error { return e.err }
 
-// shownSteps is the number of steps that Error prints of the beginning and of
-// the end of a long path.
+// shownSteps is how many steps Error prints at the beginning of a long path.
+// The end of the path has one step more.
 const shownSteps = 8
 
 func (e *pathError) text() string {
@@ -37,7 +37,8 @@ func (e *pathError) text() string {
 	return b.String()
 }
 
-// within adds an outer step to the path of an error. The error may be nil.
+// within adds an outer step to the path of an error. If err is nil, it returns
+// nil.
 func within(step string, err error) error {
 	if err == nil {
 		return nil
@@ -77,11 +78,11 @@ var errCycle = errors.New("the value contains itself: only values without cycles
 
 func cyclic(err error) bool { return err != nil && errors.Is(err, errCycle) }
 
-var errDeep = fmt.Errorf("nested more than %d deep", MaxDepth)
+var errDeep = fmt.Errorf("the value is nested more than %d levels deep", MaxDepth)
 
-// keyStep returns the step of a path for the key k of a map. It calls no method
-// of the key, unlike package fmt, because it also runs on goroutines that a
-// method must not block.
+// keyStep returns the step of a path for the key k of a map. Unlike package
+// fmt, it calls no method of the key: keyStep also runs on goroutines that user
+// code must not block.
 func keyStep(k reflect.Value) string {
 	switch {
 	case k.Kind() == reflect.String:

@@ -11,16 +11,17 @@ import (
 // references. So a small value can have a long encoding: if each of 25 levels
 // refers twice to the next level, the copy has the last level 33 million times.
 //
-// The first sharedFrom bytes are encoded without a record of references, as it
-// costs time. From then on, the encoder remembers where in the encoding the
-// data of a reference is, and copies these bytes for another reference to the
-// same data. If almost all of the encoding is such copies, the value is
-// refused. The record is a table with room for one part in each slot: a new
-// part may replace another one, whose data is then encoded again.
+// The first sharedFrom bytes are encoded without a record of references,
+// because a record costs time. From then on, the encoder remembers where in the
+// encoding the data of a reference is, and copies these bytes for another
+// reference to the same data. If almost all of the encoding consists of such
+// copies, the value is refused. The record is a hash table with one part in
+// each slot. If a new part replaces another part, the data of the replaced part
+// is encoded again at its next reference.
 const (
 	sharedFrom = 1 << 20
 	minPart    = 512      // in bytes: the encoder does not remember shorter parts
-	maxCopied  = 32 << 20 // the maximum number of copied bytes; more are allowed while they are at most 90% of the encoding
+	maxCopied  = 32 << 20 // the maximum number of copied bytes; more are allowed if at most 90% of the encoding are copied bytes
 )
 
 // visit identifies the data that a pointer, a map, a slice or an interface
@@ -31,7 +32,7 @@ type visit struct {
 	typ *coder
 }
 
-// part is a part of the encoding: the data that a reference refers to.
+// part is a part of the encoding: the encoded data of one reference.
 type part struct {
 	of       visit
 	from, to int // the offsets at which the part begins and ends

@@ -81,8 +81,8 @@ func encodeFloat64(e *encoder, v reflect.Value) error {
 	return nil
 }
 
-// float32Of returns the float32 in v. It reads the memory of v if v is
-// addressable.
+// float32Of returns the float32 in v. If v is addressable, it reads the memory
+// of v, because v.Float would change the bits of some NaNs.
 func float32Of(v reflect.Value) float32 {
 	if v.CanAddr() {
 		return *(*float32)(v.Addr().UnsafePointer())
@@ -134,8 +134,8 @@ func decodeFloat(d *decoder, v reflect.Value) error {
 	return nil
 }
 
-// integerText returns the text of the integer in an item with this first byte
-// and this number.
+// integerText returns the text of an integer. first is the first byte of its
+// item, and n the number in the item.
 func integerText(first byte, n uint64) string {
 	switch {
 	case first>>5 == majorUint:

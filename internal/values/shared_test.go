@@ -17,8 +17,9 @@ type (
 	four[T any]   = pairOf[pairOf[pairOf[pairOf[T]]]]
 )
 
-// TestShared_Refused: values that contain far too many copies of the same data
-// are refused. The test would not end if the encoder made the copies.
+// TestShared_Refused: if a copy of a value would contain far too many copies of
+// the same data, Encode must fail. The test would not end if Encode made the
+// copies.
 func TestShared_Refused(t *testing.T) {
 	for name, v := range sharedtest.Refused() {
 		t.Run(name, func(t *testing.T) {
@@ -40,8 +41,8 @@ func TestShared_Refused(t *testing.T) {
 	}
 }
 
-// TestShared_Exact: values that share less data than those of
-// TestShared_Refused arrive as exact copies.
+// TestShared_Exact: if a value shares less data than the values of
+// TestShared_Refused, it must arrive unchanged.
 func TestShared_Exact(t *testing.T) {
 	all := sharedtest.Levels(12)
 	large := make([]byte, 1<<20)
@@ -50,7 +51,7 @@ func TestShared_Exact(t *testing.T) {
 	for i := range texts {
 		texts[i] = strings.Repeat("x", 1<<19)
 	}
-	all["texts"] = texts // equal, but no references
+	all["texts"] = texts // equal texts; the encoder does not detect that strings share memory
 	all["generic"] = four[four[int]]{}
 	for name, v := range all {
 		t.Run(name, func(t *testing.T) {
@@ -63,8 +64,9 @@ func TestShared_Exact(t *testing.T) {
 	}
 }
 
-// TestShared_Error: an error in an interface is refused like any other value,
-// even in an interface that has methods.
+// TestShared_Error: if an error value refers too often to the same data or is
+// too long, Encode must fail as for any other value, even if the interface that
+// contains the error has methods.
 func TestShared_Error(t *testing.T) {
 	c := newCodec()
 	c.maxBytes = 1 << 27
@@ -102,7 +104,8 @@ type errText struct{ Text string }
 
 func (*errText) Error() string { return "text" }
 
-// TestShared_Random: parts of random values are copied from the first byte on.
+// TestShared_Random: random values that contain the same data several times
+// must arrive unchanged.
 func TestShared_Random(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom = 0
@@ -125,8 +128,8 @@ func TestShared_Random(t *testing.T) {
 	}
 }
 
-// TestShared_Share: many copies are accepted if there are other data, and a few
-// copies in any case.
+// TestShared_Share: Encode must accept a few copies of the same data in any
+// value, and many copies only in a value with enough other data.
 func TestShared_Share(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom, c.maxCopied = 1, 10_000
@@ -149,7 +152,8 @@ func TestShared_Share(t *testing.T) {
 	}
 }
 
-// TestShared_Once: shared data are encoded once.
+// TestShared_Once: if several references refer to the same data, and its
+// encoding is not shorter than minPart, Encode must encode the data only once.
 func TestShared_Once(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom = 1
@@ -172,7 +176,8 @@ type counted struct {
 func (c counted) MarshalText() ([]byte, error) { *c.count++; return []byte(c.text), nil }
 func (c *counted) UnmarshalText([]byte) error  { return nil }
 
-// TestShared_Depth: the levels of a copied part are counted.
+// TestShared_Depth: if a copied part makes the encoding deeper than MaxDepth,
+// Encode must fail.
 func TestShared_Depth(t *testing.T) {
 	deep := &node{}
 	for range MaxDepth / 4 {
@@ -194,7 +199,7 @@ func TestShared_Depth(t *testing.T) {
 			t.Errorf("%d levels above: %v; want %q", x.above, err, x.want)
 		}
 	}
-	// The second deep is a part of another part.
+	// Here, the part that is copied contains a copy of another part.
 	wrapped := []any{deep}
 	var third any = wrapped
 	for range MaxDepth/4 + 100 {
@@ -213,7 +218,8 @@ type errShared struct {
 
 func (*errShared) Error() string { return "shared" }
 
-// TestShared_Removed: bytes that were removed from the encoding are not copied.
+// TestShared_Removed: if the encoder has removed bytes from the encoding, it
+// must not copy them for the next reference to the same data.
 func TestShared_Removed(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom = 0
@@ -237,8 +243,9 @@ func TestShared_Removed(t *testing.T) {
 	}
 }
 
-// TestMaxBytes: an encoding that would exceed the limit is refused before it
-// has more bytes.
+// TestMaxBytes: if an encoding would have more than maxBytes bytes, Encode must
+// fail with the path of the part that exceeds the limit, and must return the
+// bytes before the encoding unchanged.
 func TestMaxBytes(t *testing.T) {
 	c := newCodec()
 	c.maxBytes = 1000

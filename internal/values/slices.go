@@ -8,8 +8,9 @@ import (
 	"unsafe"
 )
 
-// minTypedArray is the number of elements from which numbers are encoded as a
-// typed array. With fewer elements, an array of small numbers is shorter.
+// minTypedArray is the minimum number of elements of a typed array. Fewer
+// numbers are encoded as a plain array, which is shorter if the numbers are
+// small.
 const minTypedArray = 16
 
 // typedTags are the tags of RFC 8746 for little-endian numbers.
@@ -76,8 +77,9 @@ func (el *elements) encode(e *encoder, v reflect.Value) error {
 	return nil
 }
 
-// begin reads the head and returns the number of elements. For a byte string or
-// a typed array, raw has the bytes of all elements.
+// begin reads the head of a slice or an array and returns the number of
+// elements. For a byte string or a typed array, raw has the bytes of all
+// elements.
 func (el *elements) begin(d *decoder) (n int, raw []byte, err error) {
 	first, size, err := d.head()
 	if err != nil {
@@ -105,7 +107,7 @@ func (el *elements) begin(d *decoder) (n int, raw []byte, err error) {
 	return 0, nil, fmt.Errorf("an array expected, not %s", itemText(first))
 }
 
-// fill decodes the elements into v, which has the right length.
+// fill decodes the elements into v, whose length is the number of elements.
 func (el *elements) fill(d *decoder, v reflect.Value, raw []byte) error {
 	n := v.Len()
 	if raw != nil {

@@ -11,8 +11,8 @@ import (
 	"unsafe"
 )
 
-// special is the coder of a type of the standard library that neither its
-// contents nor its methods encode correctly.
+// special is the coder of a type of the standard library. Neither the contents
+// of the type nor its methods would encode its values correctly.
 type special struct {
 	encode func(*encoder, reflect.Value) error
 	decode func(*decoder, reflect.Value) error
@@ -33,14 +33,13 @@ func isSpecial(t reflect.Type) bool {
 }
 
 // byContents are types that are encoded by their contents although they have
-// methods. MarshalBinary of a URL is its text, and different URLs have the same
-// text.
+// methods. MarshalBinary of a URL returns the text of the URL, but different
+// URLs can have the same text.
 var byContents = map[reflect.Type]bool{reflect.TypeFor[url.URL](): true}
 
 // encodeLocation appends an empty text for the zero Location, which is UTC. Any
-// other Location is an error. time.Local is an error as well, although its
-// fields may be zero, because its address and not its contents makes it the
-// local zone.
+// other Location is an error. time.Local is an error even if its fields are
+// zero: package time recognizes it by its address, not by its contents.
 func encodeLocation(e *encoder, v reflect.Value) error {
 	if v.Addr().UnsafePointer() == unsafe.Pointer(time.Local) || !v.IsZero() {
 		return errors.New("a time.Location cannot be copied to another process: send its name, and load it there by time.LoadLocation")
@@ -52,7 +51,7 @@ func encodeLocation(e *encoder, v reflect.Value) error {
 func decodeLocation(d *decoder, v reflect.Value) error {
 	b, err := d.raw(majorText, "a location")
 	if err == nil && len(b) > 0 {
-		err = errors.New("a location other than the zero Location")
+		err = errors.New("a time.Location other than the zero Location cannot be decoded")
 	}
 	if err == nil {
 		v.SetZero()

@@ -6,16 +6,16 @@ import (
 	"strconv"
 )
 
-// standardType describes a type of the standard library that its own methods
-// encode. Every other type with such methods counts as user code, and so does a
-// type that a later version of Go adds.
+// standardType describes a type of the standard library that has methods for
+// encoding and decoding. Such methods of every other type count as user code,
+// even those of a type that a later version of Go adds.
 type standardType struct {
 	// quick says that the methods take time and memory in proportion to the
-	// encoding, and do not panic. Only such methods run on the goroutine that
-	// receives from a worker.
+	// length of the encoding, and do not panic. Only such methods run on the
+	// goroutine that receives from a worker.
 	quick bool
-	// memory returns a bound of the memory that the reverse method allocates
-	// for an encoding. Nil means that it is the length of the encoding.
+	// memory returns a bound of the memory that the method for decoding
+	// allocates. If memory is nil, the bound is the length of the encoding.
 	memory func(encoded []byte) int
 	// inexact returns an error if the methods do not preserve the value.
 	inexact func(reflect.Value) error
@@ -79,8 +79,9 @@ const (
 )
 
 // regexpMemory returns a bound of the memory that compiling a regular
-// expression needs. It multiplies the numbers of all repetitions, as if they
-// were nested. It also counts those that are escaped or in a class.
+// expression needs. It multiplies the counts of all repetitions, as if the
+// repetitions were nested. It also counts braces that are escaped or in a
+// character class, although they are not repetitions.
 func regexpMemory(expr []byte) int {
 	once, reps := regexpBase+regexpByte*len(expr), 1
 	begins := false
@@ -105,9 +106,9 @@ func regexpMemory(expr []byte) int {
 	return once + reps*regexpCopy*len(expr)
 }
 
-// repetitions returns how many copies of a part a repetition can need, and one
-// more. s is the text after an opening brace, such as "5,20}" with the result
-// 21. The result is 1 if s is not a repetition.
+// repetitions returns one more than the number of copies that a repetition can
+// need. s is the text after an opening brace: for "5,20}", the result is 21. If
+// s is not a repetition, the result is 1.
 func repetitions(s []byte) int {
 	most := 1
 	for i := 0; i < len(s); {

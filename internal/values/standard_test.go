@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// TestStandard_URL: URLs arrive whose text does not contain all of their
-// fields.
+// TestStandard_URL: a URL must arrive unchanged, even if its text does not
+// contain all of its fields.
 func TestStandard_URL(t *testing.T) {
 	for _, u := range []url.URL{
 		{}, {Path: "//a"}, {Path: "a:b"}, {Path: "/\x00\xff"}, {Host: "h", Path: "p"}, {Scheme: "http", Host: "h", RawQuery: "a#b"}, {Scheme: "HTTP", Host: "h"}, {Scheme: "1x"},
@@ -30,7 +30,7 @@ func TestStandard_URL(t *testing.T) {
 		c.Learn(reflect.TypeFor[url.URL]())
 		for _, v := range []any{&u, &struct{ U *url.URL }{&u}, &[]any{u, &u}, &map[url.URL]int{u: 1}} {
 			if u.User != nil && reflect.TypeOf(v).Elem().Kind() == reflect.Map {
-				continue // its keys are pointers
+				continue // a copy of the key has another pointer in the field User
 			}
 			got, err := trip(c, reflect.ValueOf(v))
 			if err != nil || !reflect.DeepEqual(got.Interface(), v) {
@@ -40,8 +40,8 @@ func TestStandard_URL(t *testing.T) {
 	}
 }
 
-// TestStandard_Userinfo: bytes that are not a user name and a password are
-// refused.
+// TestStandard_Userinfo: if bytes are not a user name with or without a
+// password, Decode must fail.
 func TestStandard_Userinfo(t *testing.T) {
 	for _, b := range []string{"\x80", "\x83aaa", "\x81\x01", "\x82\x61a\x01", "\x82\x61a", "\xf6"} {
 		if err := newCodec().Decode([]byte(b), reflect.ValueOf(new(url.Userinfo))); err == nil {
@@ -50,8 +50,8 @@ func TestStandard_Userinfo(t *testing.T) {
 	}
 }
 
-// TestStandard_SystemNumber: error numbers and signal numbers arrive, and those
-// of another system are refused.
+// TestStandard_SystemNumber: error numbers and signal numbers must arrive
+// unchanged. If they come from another system, Decode must fail.
 func TestStandard_SystemNumber(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[syscall.Errno]())
@@ -82,8 +82,8 @@ func TestStandard_SystemNumber(t *testing.T) {
 	}
 }
 
-// TestStandard_Inexact: values that the methods of the standard library would
-// change are refused.
+// TestStandard_Inexact: if a copy by the methods of the standard library would
+// differ from the value, Encode must fail.
 func TestStandard_Inexact(t *testing.T) {
 	longest := regexp.MustCompile("a+|aab")
 	longest.Longest()
@@ -106,8 +106,8 @@ func TestStandard_Inexact(t *testing.T) {
 	}
 }
 
-// TestStandard_Quick: where user code must not run, only methods that are known
-// to be quick run.
+// TestStandard_Quick: methods for encoding must count as user code, except the
+// quick methods of types of the standard library.
 func TestStandard_Quick(t *testing.T) {
 	quick := []any{
 		new(big.Int), big.Rat{}, []big.Float{}, netip.Addr{}, map[string]netip.AddrPort{}, netip.Prefix{}, &rand.PCG{}, &rand.ChaCha8{}, &slog.LevelVar{}, slog.LevelInfo,
@@ -123,8 +123,8 @@ func TestStandard_Quick(t *testing.T) {
 	}
 }
 
-// TestStandard_RegexpMemory: the memory of regular expressions is at most what
-// coders count.
+// TestStandard_RegexpMemory: a regular expression must not need more memory
+// than regexpMemory returns.
 func TestStandard_RegexpMemory(t *testing.T) {
 	alternatives := "aa"
 	for i := range 330 {
@@ -148,8 +148,8 @@ func TestStandard_RegexpMemory(t *testing.T) {
 		}
 		runtime.KeepAlive(re)
 	}
-	// Encode and Decode count the same. Without the zero bytes, there is too
-	// much memory for the encoding.
+	// Encode must append enough zero bytes for the memory that Decode counts.
+	// Without them, Decode must fail.
 	all := make([]*regexp.Regexp, 50)
 	for i := range all {
 		all[i] = regexp.MustCompile(`(?i)[a-z0-9\pL]{1000}`)
@@ -171,11 +171,13 @@ func TestStandard_RegexpMemory(t *testing.T) {
 	}
 }
 
-// credentials gives a field that embeds the type an unexported name.
+// credentials is an unexported name of url.Userinfo: a field that embeds it is
+// unexported.
 type credentials = url.Userinfo
 
-// TestStandard_Embedded: a type of the standard library is copied even if a
-// struct embeds it under an unexported name. The zero Location is copied.
+// TestStandard_Embedded: if a struct embeds a type of the standard library
+// under an unexported name, the embedded value must arrive unchanged. The zero
+// Location must arrive unchanged too.
 func TestStandard_Embedded(t *testing.T) {
 	type account struct {
 		credentials

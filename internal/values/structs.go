@@ -10,7 +10,7 @@ import (
 type field struct {
 	index    int
 	name     string
-	optional bool // the encoding may omit it
+	optional bool // the encoding of the struct may omit the field
 }
 
 // fields are the fields of a struct type.

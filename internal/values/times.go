@@ -133,7 +133,8 @@ func locationAt(t time.Time, name, abbreviation string, offset int) *time.Locati
 			return loc
 		}
 	}
-	// A fixed zone has only one name. The location's name says more.
+	// A fixed zone has only one name. The name of the location says more than
+	// the abbreviation.
 	if name != "Local" && name != "" && name != abbreviation {
 		return time.FixedZone(name, offset)
 	}
@@ -141,8 +142,8 @@ func locationAt(t time.Time, name, abbreviation string, offset int) *time.Locati
 }
 
 // locations caches the results of time.LoadLocation, which reads a file at each
-// call. A nil location means that none has the name. The cache is bounded, as
-// the names are not trusted.
+// call. If no location has a name, the cache has nil for the name. The cache is
+// bounded, because the names come from bytes that are not trusted.
 var locations struct {
 	sync.Mutex
 	byName map[string]*time.Location // guarded by the mutex
@@ -150,8 +151,9 @@ var locations struct {
 
 const maxLocations = 1024
 
-// partsOfLocation is the number of parts that the search for the file of a
-// location counts as, because it takes as long as decoding so many parts.
+// partsOfLocation is the number of parts that the decoder counts when it
+// searches for the file of a location: the search takes as long as decoding
+// that number of parts.
 const partsOfLocation = 1024
 
 // located reports whether the location with the name is known without reading a

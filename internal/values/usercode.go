@@ -4,8 +4,8 @@ import "reflect"
 
 // User code, in this file, means methods that coders call, other than the quick
 // methods of standardMethods. Methods of the standard library that are not
-// quick count as user code too: for 10 bytes, UnmarshalText of a regular
-// expression can need 8 MB of memory and 30 ms.
+// quick count as user code too. For example, UnmarshalText of a regular
+// expression of 10 bytes can need 8 MB of memory and 30 ms.
 
 // errorPackages are the packages of the standard library whose error types have
 // methods that return soon and do not panic.
@@ -62,12 +62,12 @@ func (c *Codec) HoldsMethods(p reflect.Value) bool {
 	return c.holdsMethods(p.Elem(), &budget)
 }
 
-// KnowsMethods reports whether decoding the value in an interface may run user
-// code.
+// KnowsMethods reports whether decoding a value in an interface may run user
+// code: whether a type that an interface may hold has such methods.
 func (c *Codec) KnowsMethods() bool { return c.named.Load() }
 
-// maxInspected bounds how many parts of a value HoldsMethods inspects. It
-// reports true for a value with more parts.
+// maxInspected is the maximum number of parts of a value that HoldsMethods
+// inspects. HoldsMethods reports true for a value with more parts.
 const maxInspected = 64
 
 func (c *Codec) holdsMethods(v reflect.Value, budget *int) bool {

@@ -1,11 +1,13 @@
-// Package values encodes Go values as bytes and decodes them exactly. Decode
-// stores a value equal to the value that Encode received. Otherwise, one of
-// them returns an error with the path of the part that cannot be copied.
+// Package values encodes Go values as bytes and decodes them exactly: Decode
+// stores a value that equals the value given to Encode. If a part of the value
+// cannot be copied, Encode or Decode returns an error with the path of the
+// part.
 //
 //	Encode:  value --coder of its type--> CBOR
 //	Decode:  CBOR --coder of the target type--> value
 //
-// In an interface, it is the coder of the dynamic type.
+// The value in an interface is encoded and decoded by the coder of its dynamic
+// type.
 //
 // A coder encodes and decodes the values of one type. The codec builds it once,
 // from the type alone, and keeps it.
@@ -14,24 +16,29 @@
 //
 // The first rule that matches is used:
 //
-//  1. time.Time has a coder of its own, which keeps the zone. So have
-//     url.Userinfo, and syscall.Errno and syscall.Signal, whose numbers are
-//     errors on another system. A time.Location is an error, unless it is zero.
-//     url.URL is encoded by rule 4.
+//  1. time.Time, url.Userinfo, syscall.Errno, syscall.Signal and time.Location
+//     have coders of their own. A time keeps its zone. An Errno or a Signal of
+//     another system is an error, because its number means something else
+//     here. A time.Location is an error, unless it is zero. url.URL is encoded
+//     by rule 4, although it has methods.
 //  2. A type with a pair of binary methods is encoded by these methods:
-//     MarshalCBOR, MarshalBinary or GobEncode, and the reverse method. If the
-//     reverse method is missing, or cannot set a value because it has a value
-//     receiver, all values of the type are errors. (The reverse method of a map
+//     MarshalCBOR and UnmarshalCBOR, MarshalBinary and UnmarshalBinary, or
+//     GobEncode and GobDecode. If the method for decoding is missing, or cannot
+//     set a value because it has a value receiver, and the type has no other
+//     pair, all values of the type are errors. (The method for decoding a map
 //     may have a value receiver.)
 //  3. Booleans, numbers, strings, arrays, slices, maps and pointers are encoded
 //     by their contents. Nil and empty are different.
 //  4. A struct is encoded as its exported fields; an embedded struct is one
 //     field. A value with an unexported field that is not zero is an error. If
-//     a struct type has unexported fields and a pair of text or JSON methods
-//     (MarshalText or MarshalJSON, and the reverse), these methods are used.
+//     a type cannot be encoded completely by its contents, because of
+//     unexported or excluded fields, channels or functions, and the type has a
+//     pair of text or JSON methods (MarshalText and UnmarshalText, or
+//     MarshalJSON and UnmarshalJSON), these methods are used.
 //  5. An interface is encoded as the name of its dynamic type and the value.
 //     The decoder must know the name: see Codec.Register. An error whose type
-//     has no name is encoded as its text and the sentinels that it matches.
+//     has no name is encoded as its text and the sentinel errors that it
+//     matches.
 //  6. Channels, functions and unsafe pointers are errors. So are regular
 //     expressions made by CompilePOSIX or Longest, since their text does not
 //     show that they prefer the longest match.
@@ -42,13 +49,14 @@
 // # What a copy does not preserve
 //
 //   - Shared variables: two pointers to one variable become pointers to two
-//     copies. A value that contains itself is an error, and so is a value whose
-//     encoding consists almost only of such copies and has more than 32 MiB.
+//     copies. A value that contains itself is an error. So is a value whose
+//     encoding would have more than 32 MiB of such copies and almost no other
+//     data.
 //   - Fields with the tag cbor:"-" or json:"-", which arrive as zero.
 //   - Spare capacity of slices, and a time's monotonic clock reading.
-//   - The *Location of a time. It becomes the decoder's location of the same
-//     name, if that has the same abbreviation and offset at that time.
-//     Otherwise, it becomes a fixed zone with the same name and offset.
+//   - The *Location of a time. The decoder uses its own location with the same
+//     name, if the abbreviation and the offset of this location are the same at
+//     that time. Otherwise, it uses a fixed zone with the same name and offset.
 //   - The type of an error in an interface, if the type is not registered.
 //   - Data that a type's own methods do not encode.
 //
@@ -59,8 +67,9 @@
 // sixteen or more numbers is a typed array (RFC 8746, little endian). The value
 // in an interface is a plain item if it is nil, bool, int, float64, string,
 // []byte, []any or map[string]any; any other value is tag 27: [name, value]. A
-// pointer is null or the item it points to; if this item may be null, it is put
-// into an array of one element. Other languages may send times as tag 0 or 1.
+// nil pointer is null. Any other pointer is the item to which it points; if
+// this item may itself be null, it is put into an array of one element.
+// Programs in other languages may send times as tag 0 or 1.
 //
 // # Bounds
 //
@@ -70,12 +79,12 @@
 // encoding. Memory that a type's own methods allocate is not counted, except
 // for a regular expression: for it, a bound of its memory is counted.
 //
-// Some values need more memory than that, because most of it is zero and not
-// encoded: unexported fields, fields that a tag excludes, maps with few
-// entries. Encode counts the memory of a copy with the same code as Decode. If
-// the memory exceeds the bound, Encode appends zero bytes to the encoding, 1
-// for each 64 bytes that exceed it. So Decode accepts every encoding that
-// Encode returns.
+// Some values need more memory than this bound, because most of their memory is
+// zero and not encoded: unexported fields, fields that a tag excludes, maps
+// with few entries. Encode counts the memory of a copy with the same code as
+// Decode. If the memory exceeds the bound, Encode appends one zero byte to the
+// encoding for each 64 bytes above the bound. So Decode accepts every encoding
+// that Encode returns.
 package values
 
 import (
@@ -92,14 +101,14 @@ import (
 // as one.
 const MaxDepth = 20_000
 
-// MaxBytes bounds the encoding of a value.
+// MaxBytes is the maximum length in bytes of the encoding of a value.
 const MaxBytes = 1 << 30
 
 // Errors are the functions that encode and decode errors in interfaces.
 type Errors struct {
-	// Encode encodes an error whose type is not registered. Decode is the
-	// reverse; it must accept any bytes. nested is the argument of the
-	// Codec.Encode that calls it.
+	// Encode encodes an error whose type is not registered, and Decode decodes
+	// the result. Decode must accept any bytes. nested is the argument nested
+	// of the call of Codec.Encode that calls Encode.
 	Encode func(err error, nested any) []byte
 	Decode func([]byte) error
 	// Name returns the name of a registered sentinel error. Named returns the
@@ -114,7 +123,7 @@ type Errors struct {
 type Codec struct {
 	errors Errors
 	coders sync.Map    // reflect.Type to *coder
-	named  atomic.Bool // whether a type with a name is encoded by user code
+	named  atomic.Bool // whether user code encodes a type that interfaces may hold
 
 	maxBytes              int // MaxBytes, or less in tests
 	sharedFrom, maxCopied int // see references.go
@@ -124,7 +133,7 @@ type Codec struct {
 	names    map[reflect.Type]string // guarded by mu
 	seen     map[reflect.Type]bool   // guarded by mu: types that Learn has visited
 	composed map[string]reflect.Type // guarded by mu: types by expression, such as []time.Time
-	clashes  map[string]bool         // guarded by mu: names that two types have, so that neither type can be found by them
+	clashes  map[string]bool         // guarded by mu: names that two types have: by such a name, neither type can be found
 }
 
 // New returns a Codec that knows the names of the predeclared types and of some
@@ -143,13 +152,13 @@ func New(errors Errors) *Codec {
 }
 
 // Encode appends the encoding of *p to b. If Errors.Encode calls Encode, it
-// passes on its argument nested. Otherwise nested is nil.
+// must pass its own argument nested. In all other calls, nested must be nil.
 func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 	return c.EncodeWithin(Work{}, b, p, nested)
 }
 
-// EncodeWithin is Encode, but stops with an error when it exceeds the bounds of
-// w.
+// EncodeWithin is like Encode, but stops with an error when its work exceeds
+// the bounds of w.
 func (c *Codec) EncodeWithin(w Work, b []byte, p reflect.Value, nested any) ([]byte, error) {
 	v := p.Elem()
 	coder := c.coder(v.Type())
@@ -187,12 +196,12 @@ func (c *Codec) encoder(w Work, b []byte, nested any) encoder {
 	return encoder{codec: c, b: b, most: most, nested: nested, memory: memory{limit: math.MaxInt}, meter: w.meter()}
 }
 
-// pad appends the zero bytes that the decoder requires. The value begins at
-// start.
+// pad appends the zero bytes that the decoder requires. The encoding of the
+// value begins at start.
 func (e *encoder) pad(start int) error {
 	n := e.memory.padding(len(e.b) - start)
 	if err := e.fits(n); err != nil {
-		return fmt.Errorf("%w, for the %d bytes of memory that a copy needs", err, e.memory.used)
+		return fmt.Errorf("%w, with the zero bytes for the %d bytes of memory that a copy needs", err, e.memory.used)
 	}
 	e.b = append(e.b, make([]byte, n)...)
 	return nil
@@ -202,8 +211,9 @@ func (e *encoder) pad(start int) error {
 // value are not zero.
 func (c *Codec) Decode(b []byte, p reflect.Value) error { return c.DecodeWithin(Work{}, b, p) }
 
-// DecodeWithin is Decode, but stops with an error when it exceeds the bounds of
-// w. It may store a part of the value in *p even if it returns an error.
+// DecodeWithin is like Decode, but stops with an error when its work exceeds
+// the bounds of w. It may store a part of the value in *p even if it returns an
+// error.
 func (c *Codec) DecodeWithin(w Work, b []byte, p reflect.Value) error {
 	if w.Small && len(b) > SmallBytes {
 		return ErrLarge

@@ -53,7 +53,7 @@ type (
 		V    int
 	}
 	half  struct{ A int } // one binary method
-	level int             // text methods, but nothing that is not exported
+	level int             // text methods, which are not used: the contents can be encoded
 )
 
 func (m money) MarshalText() ([]byte, error)  { return fmt.Append(nil, m.cents), nil }
@@ -112,8 +112,8 @@ func trip(c *Codec, p reflect.Value) (reflect.Value, error) {
 	return to, c.Decode(b, to)
 }
 
-// TestExact: each value arrives unchanged alone, by pointer, in slices, arrays,
-// maps, fields and interfaces.
+// TestExact: each value must arrive unchanged: alone, by pointer, and in
+// slices, arrays, maps, fields and interfaces.
 func TestExact(t *testing.T) {
 	c := newCodec()
 	for _, v := range exact {
@@ -153,7 +153,7 @@ func reflectPtr(v reflect.Value) reflect.Value {
 	return p
 }
 
-// TestExact_NaN: numbers that equal nothing keep their bits.
+// TestExact_NaN: NaNs must keep all their bits.
 func TestExact_NaN(t *testing.T) {
 	type nans struct {
 		F32  float32
@@ -200,21 +200,22 @@ func TestExact_Times(t *testing.T) {
 	}
 }
 
-// TestTimes_LocationNames: the number of names of locations that are kept is
-// bounded.
+// TestTimes_LocationNames: if Decode meets more than maxLocations names of
+// locations, the cache must not keep them all.
 func TestTimes_LocationNames(t *testing.T) {
 	for i := range maxLocations + 10 {
 		if location(fmt.Sprint("No/Such_", i)) != nil {
-			t.Fatal("a location that there is not")
+			t.Fatal("location returns a location that does not exist")
 		}
 	}
 	if n := len(locations.byName); n > maxLocations {
-		t.Errorf("%d names are kept, at most %d are allowed", n, maxLocations)
+		t.Errorf("the cache has %d names, at most %d are allowed", n, maxLocations)
 	}
 }
 
-// TestStructs_Fields: structs with many fields, blank fields and optional
-// fields arrive unchanged.
+// TestStructs_Fields: a struct with many fields must arrive unchanged. A blank
+// field must not be encoded, and Decode must accept that an optional field is
+// missing.
 func TestStructs_Fields(t *testing.T) {
 	c := newCodec()
 	var many []reflect.StructField
@@ -250,7 +251,8 @@ type optional struct {
 	B int `json:",omitempty"`
 }
 
-// TestEncode_Refused: the error of a value that cannot be sent has its path.
+// TestEncode_Refused: if a value cannot be encoded, the error must contain the
+// path to the part that cannot.
 func TestEncode_Refused(t *testing.T) {
 	type unregistered struct{ A int }
 	full := list.New()
@@ -311,7 +313,8 @@ func TestEncode_Refused(t *testing.T) {
 	}
 }
 
-// TestCheck: types of which no value can be sent are refused.
+// TestCheck: if no value of a type can be encoded, Check must return an error
+// with the path.
 func TestCheck(t *testing.T) {
 	type twoNames struct {
 		A int `json:"x"`
@@ -333,8 +336,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestExact_PromotedMethods: a struct that has the methods of an embedded time
-// keeps all its fields.
+// TestExact_PromotedMethods: if a struct has methods only because it embeds a
+// time.Time, all its fields must arrive unchanged.
 func TestExact_PromotedMethods(t *testing.T) {
 	in := wrapped{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 7}
 	got, err := trip(newCodec(), reflect.ValueOf(&in))
@@ -358,19 +361,21 @@ func TestExact_ErrorsInFields(t *testing.T) {
 	}
 }
 
-// TestDecode_MemoryBudget: a few bytes cannot ask for much memory.
+// TestDecode_MemoryBudget: if the value in 1 MiB of bytes would need 1 GiB of
+// memory, Decode must fail.
 func TestDecode_MemoryBudget(t *testing.T) {
 	type large struct {
 		_ [1 << 10]byte
 	}
-	b := append([]byte{0x9a, 0, 0x10, 0, 0}, bytes.Repeat([]byte{0xa0}, 1<<20)...) // a million of them
+	b := append([]byte{0x9a, 0, 0x10, 0, 0}, bytes.Repeat([]byte{0xa0}, 1<<20)...) // an array of a million empty maps
 	var got []large
 	if err := newCodec().Decode(b, reflect.ValueOf(&got)); err == nil || !strings.Contains(err.Error(), "memory") {
 		t.Errorf("1 MiB became %d structs of 1 KiB, error %v", len(got), err)
 	}
 }
 
-// TestHoldsMethods: user code in errors that standard errors wrap is found.
+// TestHoldsMethods: HoldsMethods must report user code in a value, also in
+// errors that an error of the standard library wraps.
 func TestHoldsMethods(t *testing.T) {
 	type field struct{ E error }
 	for _, c := range []struct {
@@ -396,8 +401,8 @@ type errOwn struct{}
 
 func (errOwn) Error() string { return "own" }
 
-// TestConcurrentTypes: several goroutines can build coders of types that
-// contain each other.
+// TestConcurrentTypes: if several goroutines build coders of types that contain
+// each other, all values must arrive unchanged.
 func TestConcurrentTypes(t *testing.T) {
 	type b struct{ A any }
 	type a struct {
@@ -452,18 +457,19 @@ func FuzzDecode(f *testing.F) {
 			}
 			again, err := c.Encode(nil, p, nil)
 			if err != nil {
-				t.Fatalf("%x decodes to %#v, and that does not encode: %v", b, p.Elem(), err)
+				t.Fatalf("%x decodes to %#v, but Encode of this value fails: %v", b, p.Elem(), err)
 			}
 			q := reflect.New(typ)
 			if err := c.Decode(again, q); err != nil {
-				t.Fatalf("%x decodes to %#v, and that encodes to %x, which does not decode: %v", b, p.Elem(), again, err)
+				t.Fatalf("%x decodes to %#v, whose encoding is %x, but Decode of this encoding fails: %v", b, p.Elem(), again, err)
 			}
 		}
 	})
 }
 
-// TestCheckContents: a struct of which nothing would be copied is refused, and
-// no other type.
+// TestCheckContents: if nothing of a struct would be copied, CheckContents must
+// refuse its type. It must also refuse the types that Check refuses, and no
+// others.
 func TestCheckContents(t *testing.T) {
 	type mixed struct {
 		Exported int
@@ -486,8 +492,8 @@ func TestCheckContents(t *testing.T) {
 	}
 }
 
-// TestPathError_Long: a long path is shown by its ends, with the number of
-// steps that are left out.
+// TestPathError_Long: if a path is long, Error must print its beginning and its
+// end, and between them the number of steps that it omits.
 func TestPathError_Long(t *testing.T) {
 	for n, want := range map[int]string{
 		3:  "[2][1][0]: x",
@@ -505,7 +511,7 @@ func TestPathError_Long(t *testing.T) {
 	}
 }
 
-// TestTypeText: long types are shortened.
+// TestTypeText: typeText must shorten long types, and keyStep long keys.
 func TestTypeText(t *testing.T) {
 	long := reflect.StructOf([]reflect.StructField{{Name: "A" + strings.Repeat("x", 200), Type: reflect.TypeFor[int]()}})
 	for want, typ := range map[string]reflect.Type{"nil": nil, "[]int": reflect.TypeFor[[]int](), "struct type": long, "map type": reflect.MapOf(reflect.TypeFor[int](), long)} {
@@ -518,8 +524,8 @@ func TestTypeText(t *testing.T) {
 	}
 }
 
-// TestDescribe: types have the same description if and only if values of one
-// can be decoded as the other.
+// TestDescribe: Describe must return these descriptions. They contain
+// everything that the encoding of a type depends on, and nothing else.
 func TestDescribe(t *testing.T) {
 	type tree struct {
 		Kids  [2]*tree

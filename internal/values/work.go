@@ -20,24 +20,24 @@ var (
 	// ErrLarge is the error of work that is bounded by Work.Small.
 	ErrLarge = errors.New("the value is large")
 	// ErrOver is the error of work that Work.Over has ended.
-	ErrOver = errors.New("encoding or decoding the value was stopped, as its call is over")
+	ErrOver = errors.New("encoding or decoding the value was stopped, because its call is over")
 )
 
 // A value is small if its encoding has at most SmallBytes bytes and smallParts
 // parts. A part is a struct, an element of a slice, an array or a map, and so
-// on. Encode copies the bytes of numbers and texts quickly, so smallCopied
-// bytes are still small for it.
+// on. For Encode, an encoding of at most smallCopied bytes is still small,
+// because Encode copies the bytes of numbers and texts quickly.
 const (
 	SmallBytes  = 64 << 10
 	smallCopied = 256 << 10
 	smallParts  = 16 << 10
 )
 
-// partsPerLook is how many parts are encoded or decoded between two looks at
+// partsPerLook is how many parts are encoded or decoded between two checks of
 // Work.Over.
 const partsPerLook = 1024
 
-// meter counts the parts of a value until the next look.
+// meter counts the parts of a value until the next check of the bounds.
 type meter struct {
 	work Work
 	left int
@@ -76,15 +76,14 @@ func bounded(err error) bool {
 	return err != nil && (errors.Is(err, ErrLarge) || errors.Is(err, ErrOver))
 }
 
-// Large reports whether the value in an argument has many parts or bytes, for
-// encoders that do not know Work. It stops as soon as the value has proved to
-// be large.
+// Large reports whether v has many parts or bytes. It is for values whose
+// encoder does not support Work. It stops as soon as v has proved to be large.
 func Large(v reflect.Value) bool {
 	s := size{parts: smallParts, bytes: smallCopied}
 	return !s.take(v)
 }
 
-// size is the part of the maximum size of a small value that is still left.
+// size is how many more parts and bytes a value can have and still be small.
 type size struct{ parts, bytes int }
 
 // take subtracts the size of v. It reports whether s was large enough.

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// TestWork_Small: the work ends as soon as a value is large, and nothing is
-// left behind.
+// TestWork_Small: with Work.Small, Encode and Decode must return ErrLarge if
+// and only if the value is large. The bytes before the encoding must not
+// change, and a later Decode without bounds must succeed.
 func TestWork_Small(t *testing.T) {
 	type nested struct {
 		M map[string][]any
@@ -87,8 +88,10 @@ func zones(n int) []time.Time {
 	return all
 }
 
-// TestWork_CallEnded: the work ends when the call has ended, even within the
-// fields of errors, which would become texts if they could not be encoded.
+// TestWork_CallEnded: when Work.Over becomes true, Encode and Decode must
+// return ErrOver. This must hold even within the fields of an error: Encode
+// must not replace the error by its text, as it does if the fields cannot be
+// encoded.
 func TestWork_CallEnded(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[wrapping]())
