@@ -6,8 +6,8 @@
 //	pipe of control --> control: cancel calls, give calls back
 //
 // One goroutine reads calls and runs them sequentially. Another goroutine reads
-// the control pipe, also while a call runs. It notices the end of the pool by
-// the end of that pipe.
+// the control pipe, also while a call runs. The control pipe ends when the
+// process of the pool has ended; then the worker exits.
 package child
 
 import (
@@ -28,10 +28,10 @@ import (
 
 // Exit codes of a worker that ends by itself.
 const (
-	exitEnd      = 0   // the pool has no more calls for it
+	exitEnd      = 0   // the pool has no more calls for this worker
 	exitBroken   = 111 // the worker could not be prepared, and has reported the reason to the pool
-	exitProtocol = 112 // the pool sent a bad frame
-	exitPoolGone = 113 // the pool has ended
+	exitProtocol = 112 // the environment variable EnvName, or a file or a frame from the pool, is invalid
+	exitPoolGone = 113 // the process of the pool has ended, or results cannot be written
 )
 
 // minErrorLimit is the minimum of ErrorLimit.
@@ -59,7 +59,7 @@ type worker struct {
 	out     *writer
 	journal *shm.Journal // nil: there is none
 	arena   *shm.Arena   // nil: there is none
-	ended   chan int     // receives the exit code
+	ended   chan int     // receives the exit code when the worker must exit
 
 	// Used only by the goroutine of the method loop:
 	scratch  []byte
@@ -67,7 +67,7 @@ type worker struct {
 	function *executor.Function // that function; nil if it is not registered
 	missing  error              // why function is nil
 	head     frame.CallHead     // head of the current frame
-	rest     []byte             // encoded arguments of the current frame that were not parsed yet
+	rest     []byte             // encoded arguments of the current frame that have not been parsed
 	parent   context.Context    // parent of the contexts of the frame's calls
 	stop     context.CancelFunc // stops the timer of parent's deadline; nil if there is none
 	spare    *callContext       // context of the last call, if the next call can use it
@@ -84,8 +84,8 @@ type worker struct {
 	givenBack map[uint32]uint32         // guarded by mu: by frame, the first call that was given back
 }
 
-// Run runs the tasks of a pool until the pool has no more for this worker. text
-// is the value of EnvName. Run returns the exit code of this process.
+// Run runs tasks of a pool until the pool has no more tasks for this worker.
+// text is the value of EnvName. Run returns the exit code of this process.
 func Run(text string) int {
 	w, files, err := open(text)
 	if err != nil {
@@ -119,7 +119,8 @@ func open(text string) (*worker, []*os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// Ctrl-C must not end this process: the program of the pool handles it.
+	// Ctrl-C must not end this process: the program of the pool handles the
+	// signal.
 	signal.Ignore(os.Interrupt)
 
 	w := &worker{

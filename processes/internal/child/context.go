@@ -10,8 +10,8 @@ import (
 )
 
 // callContext is the context of a call in a worker. If Done was not called, the
-// next call gets the same context. Then a goroutine that outlives the first
-// call sees by Err the state of the second call.
+// next call gets the same context. So if the first call has started a goroutine
+// that still runs, Err returns the state of the second call to this goroutine.
 type callContext struct {
 	lazy  lazy.Context // limit is its parent
 	limit limit
@@ -85,8 +85,8 @@ var (
 
 func init() { close(always) }
 
-// Done implements [context.Context]. The channel does not change when the
-// context ends later: package context calls AfterFunc to learn this.
+// Done implements [context.Context]. If the context ends later, the channel
+// stays open: package context uses AfterFunc instead.
 func (l *limit) Done() <-chan struct{} {
 	if l.Err() != nil {
 		return always

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestCallContext_DeadlinePassed: after a timeout, the context of a call ends
-// like a context whose deadline has passed, and so do contexts derived from it.
+// TestCallContext_DeadlinePassed: after a timeout, Err and Cause of a call's
+// context, and of contexts derived from it, must be DeadlineExceeded.
 func TestCallContext_DeadlinePassed(t *testing.T) {
 	expired := func(t *testing.T, ctx context.Context) {
 		t.Helper()
@@ -41,7 +41,7 @@ func TestCallContext_DeadlinePassed(t *testing.T) {
 						if before {
 							derive()
 							if c.Err() != nil || below.Err() != nil {
-								t.Fatalf("before its time: %v, %v", c.Err(), below.Err())
+								t.Fatalf("before the timeout: %v, %v", c.Err(), below.Err())
 							}
 						}
 						c.limit.expire()
@@ -79,7 +79,7 @@ func TestCallContext_DeadlinePassed(t *testing.T) {
 		below, cancel := context.WithCancel(c)
 		defer cancel()
 		c.lazy.Cancel(why)
-		c.limit.expire() // too late
+		c.limit.expire() // has no effect, because the context has been canceled
 		for _, ctx := range []context.Context{c, below} {
 			if <-ctx.Done(); ctx.Err() != context.Canceled || context.Cause(ctx) != why {
 				t.Errorf("Err() = %v, Cause() = %v, want Canceled and its cause", ctx.Err(), context.Cause(ctx))

@@ -12,14 +12,16 @@ import (
 	"concert/internal/frame"
 )
 
-// control reads the control pipe until the pool has ended.
+// control reads the control pipe until the process of the pool has ended.
 func (w *worker) control(pipe *os.File) {
 	in := frame.NewReader(pipe, 1<<10)
 	for {
 		kind, body, err := in.Next()
 		if errors.Is(err, syscall.EBADF) {
-			// The program of this worker has closed the file descriptor. The
-			// pool notices a worker that has closed its pipes, and kills it.
+			// A task has closed the file descriptor. The worker continues
+			// without Cancels and TakeBacks. The pool notices only that the
+			// pipes of calls and results are closed. But it kills the worker if
+			// a canceled call does not end within Options.Grace.
 			return
 		}
 		if err != nil {

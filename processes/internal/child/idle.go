@@ -59,6 +59,6 @@ func (t *idleTimer) check() {
 
 var started = time.Now()
 
-// uptime returns how long this process has run. It reads one clock, and so is
-// faster than time.Now, which reads two.
+// uptime returns how long this process has run. It reads one clock, so it is
+// faster than time.Now, which reads two clocks.
 func uptime() time.Duration { return time.Since(started) }

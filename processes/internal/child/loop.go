@@ -180,7 +180,8 @@ func (w *worker) call(arg frame.Payload) {
 }
 
 // progress reports the progress of a call to the pool. It does nothing if the
-// call has ended: the function may have left a goroutine that reports progress.
+// call has ended, because a goroutine that the function has started may still
+// report progress.
 func (w *worker) progress(id frame.ID, done, total int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -191,8 +192,8 @@ func (w *worker) progress(id frame.ID, done, total int64) {
 }
 
 // begin begins a call. It reports false if the pool has taken back this call
-// and the calls after it in the frame. If the call is canceled, begin sends its
-// outcome, and leaves w.ctx nil.
+// and the calls after it in the frame. If the call is canceled, begin sends the
+// outcome of the call, and leaves w.ctx nil.
 func (w *worker) begin(id frame.ID) bool {
 	if w.journal != nil && !w.journal.Begin(id.Seq, int(id.Index)) {
 		return false

@@ -11,7 +11,7 @@ import (
 )
 
 // TestPlace_NoPageInArena: if the system has no memory for a page of the arena,
-// place returns false, and the result goes through the pipe.
+// place must return false, so that the result is sent through the pipe.
 func TestPlace_NoPageInArena(t *testing.T) {
 	mem, file, err := shm.New("concert-test", 4<<20)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 )
 
 // EnvName is an environment variable that is set in workers only. Its value is
-// a Setup.
+// the text of a Setup.
 const EnvName = "CONCERT_WORKER"
 
 // Setup is what the pool passes to a worker in its environment.
 type Setup struct {
 	Depth     int                   // the result of Depth in the worker
-	Threads   int                   // how many tasks it may run concurrently
+	Threads   int                   // how many tasks the worker may run concurrently
 	Files     []string              // the pipes of tasks, results and control, and, if they exist, the journal and the arena
 	Prepare   bool                  // the first call is the initializer
 	MaxResult int64                 // the maximum size of a result, in bytes

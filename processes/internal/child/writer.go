@@ -15,14 +15,14 @@ import (
 // A write to the pipe costs more than a small task. So the writer collects
 // frames for gatherTime, and writes them together. If the next task is slow, a
 // timer writes the collected frames after maxDelay. When the worker is idle,
-// the loop calls flush. Without a journal, the loop calls flush after each
-// frame, because the frames in this process would be lost if it died.
+// the loop calls flush. Without a journal, the frames in this process would be
+// lost if the process died. So the loop calls flush after each frame.
 type writer struct {
 	pipe    *os.File
 	journal *shm.Journal // nil: there is none
 
 	mu      sync.Mutex
-	buf     []byte        // guarded by mu: without a journal, the frames that are not in the pipe
+	buf     []byte        // guarded by mu: the frames that are not in the pipe yet, if there is no journal
 	written uint64        // guarded by mu: total size of the frames that were put
 	flushed uint64        // guarded by mu: how many of these bytes were written to the pipe
 	last    time.Duration // guarded by mu: uptime of the last write
@@ -132,8 +132,9 @@ func (w *writer) flushLocked() {
 	}
 }
 
-// write writes to the pipe. If that fails, the pool has ended, and this process
-// exits.
+// write writes to the pipe. If the write fails, the pool can receive no more
+// results, and this process exits: the pool has ended, or a task has closed the
+// pipe.
 func (w *writer) write(b []byte) {
 	if len(b) == 0 {
 		return

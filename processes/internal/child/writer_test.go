@@ -11,9 +11,9 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestWriter_UnreadResults: whatever part of the results the pool has read, the
-// journal returns exactly the rest, or nothing if a large frame bypassed the
-// ring.
+// TestWriter_UnreadResults: for every number of bytes that the pool has read,
+// Unread must return exactly the remaining bytes, or nothing if a large frame
+// was written to the pipe without the ring.
 func TestWriter_UnreadResults(t *testing.T) {
 	mem, file, err := shm.New("concert-test", shm.JournalSize)
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -51,16 +51,16 @@ func TestWriter_UnreadResults(t *testing.T) {
 		if got := j.Unread(uint64(have)); len(got) > 0 {
 			recovered++
 			if !bytes.Equal(got, all[have:]) {
-				t.Fatalf("after %d bytes Unread(%d) gives %d bytes, and not those that were put", len(all), have, len(got))
+				t.Fatalf("after %d bytes, Unread(%d) returns %d bytes that differ from those that were put", len(all), have, len(got))
 			}
 		}
 	}
 	out.flush()
 	w.Close()
 	if b := <-read; !bytes.Equal(b, all) {
-		t.Errorf("%d bytes came through the pipe, not the %d that were put", len(b), len(all))
+		t.Errorf("%d bytes arrived through the pipe, not the %d bytes that were put", len(b), len(all))
 	}
 	if recovered == 0 {
-		t.Error("nothing was ever recovered")
+		t.Error("Unread has never returned bytes")
 	}
 }

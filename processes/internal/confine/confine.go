@@ -8,7 +8,7 @@
 //	worker: Parse --> Restrictions --> CloseInherited, then Apply
 //
 // Package confine uses two mechanisms, because neither is sufficient alone.
-// Landlock decides by path. It does not cover sockets other than TCP, programs
+// Landlock decides by path, but does not cover sockets other than TCP, programs
 // in memory, the modes of files, and, before Linux 6.12, signals. Seccomp
 // decides by the number and the arguments of a system call, and cannot see
 // paths. Both apply to all threads and children of the process, and cannot be
@@ -23,9 +23,9 @@ import (
 	"strings"
 )
 
-// Sandbox is the pool's side: the files and directories that workers may
-// access. The pool opens them and passes the open files to workers, because a
-// name may refer to another file when a worker starts.
+// Sandbox has the files and directories that workers may access. The pool opens
+// them once and passes the open files to workers, because a name may refer to
+// another file when a worker starts later.
 type Sandbox struct {
 	readAll       bool // workers may read all files: there is no list
 	limitedMemory bool // the memory of workers is limited
@@ -82,8 +82,8 @@ func (s *Sandbox) Close() {
 	}
 }
 
-// Restrictions returns the restrictions of a worker that gets Files under these
-// names. It returns nil for a nil Sandbox.
+// Restrictions returns the restrictions of a worker that gets the files of s
+// under these names. If s is nil, it returns nil.
 func (s *Sandbox) Restrictions(names []string) *Restrictions {
 	if s == nil {
 		return nil
@@ -91,8 +91,8 @@ func (s *Sandbox) Restrictions(names []string) *Restrictions {
 	return &Restrictions{s.readAll, s.limitedMemory, names[:len(s.read)], names[len(s.read):]}
 }
 
-// Restrictions is the worker's side of a Sandbox. It has the names under which
-// the pool has passed the files to this process.
+// Restrictions is what a worker receives of a Sandbox: the names under which
+// the pool has passed the files to the worker.
 type Restrictions struct {
 	readAll, limitedMemory bool
 	read, write            []string
@@ -100,7 +100,7 @@ type Restrictions struct {
 
 // String encodes the restrictions for Parse. It returns "-" for nil, and
 // otherwise a text such as "8+9:10:m": two files to read, one to write, and
-// limited memory. The flag r stands for all files.
+// limited memory. The flag r means that the worker may read all files.
 func (r *Restrictions) String() string {
 	if r == nil {
 		return "-"

@@ -19,8 +19,8 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// minLandlock is the version of Landlock since which it covers the truncation
-// of files.
+// minLandlock is the first version of Landlock that covers the truncation of
+// files.
 const minLandlock = 3
 
 // supported returns why this system cannot confine processes, or nil.
@@ -41,14 +41,15 @@ func supported() error {
 
 // Apply confines this process, permanently. The steps are:
 //
-//  1. Root loses all capabilities except those over files. Otherwise /proc
-//     would show it all processes.
+//  1. Drop all capabilities except those over files. Otherwise a worker of root
+//     could read about all processes in /proc.
 //  2. Apply seccomp, and check in /proc that it applies to all threads. After
 //     step 3, /proc cannot be read.
-//  3. Apply Landlock. The library confines each thread by a signal to it, which
-//     it sends by the system call tkill.
-//  4. Deny tkill by a second seccomp filter. A filter cannot distinguish a
-//     signal to a thread of this process from one to another process.
+//  3. Apply Landlock. The library sends a signal to each thread by the system
+//     call tkill, and each thread then confines itself.
+//  4. Deny tkill by a second seccomp filter, because a filter cannot
+//     distinguish a signal to a thread of this process from a signal to another
+//     process.
 func (r *Restrictions) Apply() error {
 	if err := dropCapabilities(); err != nil {
 		return fmt.Errorf("capabilities: %w", err)
@@ -106,7 +107,7 @@ func (r *Restrictions) limitCalls() error {
 		return fmt.Errorf("cannot check that all threads are confined: %w", err)
 	}
 	if len(threads) == 0 {
-		return errors.New("cannot check that all threads are confined: /proc/self/task has none")
+		return errors.New("cannot check that all threads are confined: /proc/self/task lists no threads")
 	}
 	for _, path := range threads {
 		status, err := os.ReadFile(path)
@@ -123,8 +124,8 @@ func (r *Restrictions) limitCalls() error {
 	return nil
 }
 
-// maxFiles is the maximum number of open files of a confined worker. A pipe
-// uses memory that no other limit includes.
+// maxFiles is the maximum number of open files of a confined worker. It is
+// necessary because each pipe uses memory that no other limit includes.
 const maxFiles = 4096
 
 // lowerLimits permanently lowers the limits of open files, of the stack and of

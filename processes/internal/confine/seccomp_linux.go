@@ -11,18 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// callFilter is a program for seccomp. The kernel runs it at each system call.
-// It compares the number of the call, and perhaps arguments, and returns an
-// answer. This package uses only the tables of the library, and not its
-// filters: those with long jumps allow calls whose conditions do not hold.
+// callFilter is a program for seccomp. The kernel runs the program at each
+// system call. The program compares the number of the call, and perhaps
+// arguments, and returns an answer. This package uses only the tables of the
+// seccomp library, and not its filters: a filter of the library with long jumps
+// allows calls whose conditions do not hold.
 //
 // The program is a sequence of blocks. A block ends with an answer. A jump
-// skips instructions of its block, or the next block.
+// skips instructions of its own block, or the whole next block.
 type callFilter struct{ code []unix.SockFilter }
 
 // condition is a condition on one argument of a system call.
 type condition struct {
-	argument int // its number, from 0
+	argument int // number of the argument, from 0
 	test     test
 	value    uint32
 }
@@ -97,7 +98,7 @@ func (f *callFilter) allowIf(number int, lists ...[]condition) {
 }
 
 // allowList appends instructions that allow the call if all conditions hold.
-// Otherwise the program continues after them.
+// Otherwise the program continues after these instructions.
 func (f *callFilter) allowList(list []condition) {
 	left := 1 // number of instructions from the next one to the end of the list
 	for _, c := range list {

@@ -52,7 +52,7 @@ func (f *callFilter) run(c systemCall) (uint32, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("it has no end")
+	return 0, fmt.Errorf("the program does not end with an answer")
 }
 
 // answerOf returns the answer for a call according to the rules, without jumps.
@@ -87,8 +87,9 @@ func (r rules) answerOf(c systemCall) uint32 {
 	return answerDenied
 }
 
-// TestCallFilter compares the compiled program with its rules, for each system
-// call, on all machines, with all arguments that a rule names and with others.
+// TestCallFilter: for each system call on all machines, the compiled program
+// must give the answer of the rules. The test tries all arguments that a rule
+// names, and others.
 func TestCallFilter(t *testing.T) {
 	for _, table := range []*arch.Info{arch.X86_64, arch.AARCH64, arch.I386, arch.ARM} {
 		for _, memory := range []bool{false, true} {
@@ -97,7 +98,7 @@ func TestCallFilter(t *testing.T) {
 				r := (&Restrictions{limitedMemory: memory}).rules(table, pid)
 				f := r.filter()
 				if len(f.code) > 4096 {
-					t.Errorf("%d instructions, and the kernel takes 4096", len(f.code))
+					t.Errorf("%d instructions; the kernel accepts at most 4096", len(f.code))
 				}
 				values := map[uint64]bool{0: true, 1: true, 1<<31 - 1: true, 1 << 31: true, 1<<32 - 1: true, 1<<64 - 1: true}
 				for _, lists := range r.some {
@@ -165,8 +166,8 @@ func TestCallFilter(t *testing.T) {
 	})
 }
 
-// TestDenied: the pattern of denied system calls matches each one that
-// the documentation of the sandbox promises to deny.
+// TestDenied: the pattern of denied system calls must match each system call
+// that the documentation of the sandbox promises to deny.
 func TestDenied(t *testing.T) {
 	for _, name := range []string{
 		"fork", "vfork", "execve", "execveat", "memfd_create", "memfd_secret", "vmsplice", "splice", "tee", "sendfile", "sendfile64", "shmget", "shmat", "mmap", "mmap2", "madvise", "remap_file_pages",

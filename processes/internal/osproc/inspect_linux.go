@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// IsExiting reports whether a process has begun to exit, or is a zombie. On a
-// busy machine, a process may need some time to exit.
+// IsExiting reports whether a process has begun to exit, is a zombie, or does
+// not exist. On a busy machine, a process may need some time to exit.
 func IsExiting(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -11,14 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OOMCounter is the file in which the kernel counts the processes of a control
-// group that it has killed because memory was short. It may be empty.
+// OOMCounter is the path of the file in which the kernel counts the processes
+// of a control group that it has killed because memory was short. The path may
+// be empty; then the number is unknown.
 type OOMCounter string
 
 // FindOOMCounter returns the counter of this process's control group, to which
-// the workers belong, too. It returns an empty counter if the group has none
-// that this process can read. In version 2 of control groups the file is
-// memory.events, and in version 1 it is memory.oom_control.
+// the workers belong too. It returns an empty path if this process can read no
+// such file. In version 2 of control groups the file is memory.events, and in
+// version 1 it is memory.oom_control.
 func FindOOMCounter() OOMCounter {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {

@@ -47,7 +47,7 @@ func (d Directory) Path() string { return d.path }
 // Close does nothing.
 func (Directory) Close() {}
 
-// AwaitExit waits until a process has ended.
+// AwaitExit waits until a process has ended, and reaps it.
 func AwaitExit(cmd *exec.Cmd) { cmd.Wait() }
 
 // GrowPipe does nothing.

@@ -26,7 +26,7 @@ func CurrentSettings() *Settings {
 // currentMask returns the mask for the modes of new files, or -1 if it is
 // unknown. It reads a file, because the system call umask would set the mask.
 func currentMask() int {
-	f, err := os.Open("/proc/thread-self/status") // not /proc/self: that is the first thread, which may have the mask of the starter
+	f, err := os.Open("/proc/thread-self/status") // not /proc/self: this is the first thread, which may be the starter with a mask of its own
 	if err != nil {
 		return -1
 	}

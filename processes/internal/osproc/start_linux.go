@@ -15,9 +15,9 @@ import (
 func Executable() (string, error) { return "/proc/self/exe", nil }
 
 // When this process dies, the kernel kills the workers by the signal Pdeathsig.
-// The kernel sends this signal when the thread ends that started the worker. So
-// one thread that never ends starts all workers. If possible, this thread has a
-// file mode mask of its own.
+// The kernel sends this signal to a worker when the thread that started the
+// worker ends. So one thread that never ends starts all workers. If possible,
+// this thread has a file mode mask of its own.
 var starter struct {
 	once    sync.Once
 	work    chan func()
@@ -50,9 +50,9 @@ func onStarter(f func()) {
 }
 
 // Start starts a process with the settings. The process gets a process group of
-// its own. Then KillGroup can kill it with all processes that it has started,
-// and Ctrl-C does not reach it. The kernel kills the process when this process
-// dies.
+// its own. So KillGroup can kill the process together with all processes that
+// it has started, and Ctrl-C sends no signal to it. The kernel kills the
+// process when this process dies.
 func (s *Settings) Start(cmd *exec.Cmd) (err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	onStarter(func() {

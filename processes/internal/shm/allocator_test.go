@@ -7,8 +7,8 @@ import (
 	"concert/internal/frame"
 )
 
-// TestAllocator: no byte is allocated twice, and Allocate succeeds if there is
-// room after the newest span or before the oldest.
+// TestAllocator: no byte may be allocated twice, and Allocate must succeed if
+// there is room after the newest span or before the oldest one.
 func TestAllocator(t *testing.T) {
 	const size = 64 * alignment
 	for seed := range uint64(200) {
@@ -30,7 +30,7 @@ func TestAllocator(t *testing.T) {
 			at, ok := s.Allocate(n)
 			if !ok {
 				if largest := longestFree(used[:], spans); largest >= n+alignment {
-					t.Fatalf("seed %d: no room for %d bytes, and %d are free in a row", seed, n, largest)
+					t.Fatalf("seed %d: Allocate finds no room for %d bytes, but %d contiguous bytes are free", seed, n, largest)
 				}
 				continue
 			}
@@ -48,8 +48,8 @@ func TestAllocator(t *testing.T) {
 	}
 }
 
-// longestFree returns the length of the longest free range, after the newest
-// span or before the oldest.
+// longestFree returns the length of the longer of the two free ranges: the one
+// after the newest span and the one before the oldest span.
 func longestFree(used []bool, spans []frame.Span) int {
 	run := func(from int) (n int) {
 		for from+n < len(used) && !used[from+n] {

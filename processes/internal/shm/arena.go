@@ -89,8 +89,8 @@ func (a *Arena) WriteResult(at frame.Span, b []byte) error {
 }
 
 // copyTo copies bytes to their span in a half. It copies at most maxCopy bytes
-// by one call of copy: the garbage collector must stop all goroutines, cannot
-// interrupt a copy, and would spin until its end.
+// by one call of copy. The garbage collector must stop all goroutines, but
+// cannot interrupt a call of copy. It would spin until the call returns.
 func copyTo(half []byte, at frame.Span, b []byte) {
 	to := half[at.Offset:]
 	for part := range slices.Chunk(b, maxCopy) {
@@ -117,8 +117,9 @@ func (a *Arena) Unmap() {
 }
 
 // Allocator allocates spans in one half of an arena. Spans are freed in the
-// order in which they were allocated. So each span follows the previous one;
-// the span after the last one that fits is at the beginning of the half again:
+// order in which they were allocated. So each span follows the previous one. If
+// a span does not fit before the end of the half, it is at the beginning of the
+// half:
 //
 //	|   free   | first ... last |   free   |
 //	| ... last |      free      | first ...|

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestCatchFault: a memory fault becomes an error, and a panic stays a panic.
+// TestCatchFault: for a memory fault, CatchFault must return ErrNoMemory. It
+// must not recover any other panic.
 func TestCatchFault(t *testing.T) {
 	mem, err := unix.Mmap(-1, 0, 4096, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {

@@ -9,12 +9,12 @@ import (
 
 // Journal is memory that the pool shares with one worker. It records which
 // calls the worker has begun, and which results it has finished. With pipes
-// alone, the pool would not know this when the worker dies or a task is
-// canceled.
+// alone, the pool could not find out which calls have begun when the worker
+// dies or a task is canceled.
 //
 //	0     magic, by which a worker recognizes a journal
 //	8     written: how many bytes of results the worker has completed, in total
-//	16    base: bytes before this one are not in the ring, since a large frame did not use it
+//	16    base: bytes before this one are not in the ring, because a large frame did not use the ring
 //	24    copied: how many results in the arena the pool has copied, in total
 //	32    gate: how many times the pool has taken calls back from a worker with a gate, in total
 //	4096  slots: for each frame of calls, which calls the worker has begun
@@ -40,10 +40,10 @@ import (
 //	to take calls back, the pool lowers limit, not below next;
 //	                 then it drops the calls or gives them to another worker
 //
-// Both use compare-and-swap on the whole word, so for each call exactly one of
-// them succeeds, and a call that was taken back never runs. When the worker has
-// died, a call was running if and only if its number is below next and its
-// result has not arrived.
+// The worker and the pool use compare-and-swap on the whole word. So for each
+// call exactly one of them succeeds, and a call that was taken back never runs.
+// When the worker has died, a call was running if and only if its number is
+// below next and its result has not arrived.
 //
 // The pool uses a slot for another frame when all calls of the first frame have
 // settled or were taken back. If the worker reads the first frame only then, it
@@ -73,8 +73,8 @@ import (
 // leaves it to the worker. The pool needs no answer from the worker.
 //
 // The pool does not trust the worker, which can write anything. The pool
-// accepts written only if it is within the size of the ring. A wrong slot makes
-// only tasks of this worker fail.
+// ignores the ring if written claims more unread bytes than the ring can
+// contain. A wrong slot makes only tasks of this worker fail.
 type Journal struct{ mem []byte }
 
 const (
@@ -93,7 +93,8 @@ const (
 )
 
 // NewJournal makes a journal in new memory, for the pool. It touches all pages,
-// so that no later access fails. It returns ErrNoMemory if that fails.
+// so that no later access fails. It returns ErrNoMemory if the system has no
+// memory for a page.
 func NewJournal(mem []byte) (*Journal, error) {
 	err := CatchFault(func() {
 		for i := 0; i < len(mem); i += 4096 {
@@ -174,8 +175,8 @@ func (j *Journal) Begun(seq uint32, n int) int {
 	return next
 }
 
-// Marked is Begun for a worker without compare-and-swap, whose slots have no
-// limit. The pool calls it.
+// Marked is like Begun, for a worker without compare-and-swap, whose slots have
+// no limit. The pool calls it.
 func (j *Journal) Marked(seq uint32, n int) int {
 	word := j.slot(seq).Load()
 	if uint32(word>>32) != seq {
@@ -209,8 +210,8 @@ func (j *Journal) Put(position uint64, b []byte) {
 	copy(ring, b[n:])
 }
 
-// Get returns the bytes of the ring from one position to another. If they
-// continue at the beginning of the ring, second is the continuation.
+// Get returns the bytes of the ring from one position to another. If these
+// bytes continue at the beginning of the ring, second is the continuation.
 func (j *Journal) Get(from, to uint64) (first, second []byte) {
 	ring := j.mem[ringAt:]
 	begin, size := from%RingSize, to-from

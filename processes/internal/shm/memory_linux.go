@@ -10,14 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// New returns new shared memory of a size, mapped here, and its file, which is
-// passed to a worker. The file is sealed: if the worker could shrink it, the
-// next access of this process to the memory would kill this process.
+// New creates shared memory and maps it in this process. It returns the memory
+// and its file, which the pool passes to a worker. The file is sealed: if the
+// worker could shrink the file, the next access of this process to the memory
+// would kill this process.
 func New(name string, size int) (mem []byte, file *os.File, err error) {
 	if bits.UintSize == 32 && size > 1<<20 {
 		return nil, nil, fmt.Errorf("shared memory of %d bytes: the address space of 32 bits is too small: %w", size, errors.ErrUnsupported)
 	}
-	// A file above the limit would end this process by a signal.
+	// If the file were larger than the limit, a signal would end this process.
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err == nil && limit.Cur < uint64(size) {
 		return nil, nil, fmt.Errorf("shared memory of %d bytes: files are limited to %d bytes (RLIMIT_FSIZE): %w", size, limit.Cur, errors.ErrUnsupported)
@@ -56,8 +57,8 @@ func Map(file *os.File) ([]byte, error) {
 }
 
 // Populate makes the system provide memory for all pages of mem, so that
-// reading them cannot fail. It reports whether the system did. Linux before
-// 5.14 does not support this.
+// reading these pages cannot fail. It reports whether the system has provided
+// the memory. Linux before 5.14 does not support this.
 func Populate(mem []byte) bool {
 	if len(mem) == 0 {
 		return true

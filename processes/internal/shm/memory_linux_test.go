@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestNew_SealsFile: a process that has the file can neither shrink it, which
-// would kill the other process, nor extend it.
+// TestNew_SealsFile: a process that has the file must be able neither to extend
+// it nor to shrink it, which would kill the other process.
 func TestNew_SealsFile(t *testing.T) {
 	mem, file, err := New("concert-test", 1<<20)
 	if err != nil {
@@ -25,7 +25,7 @@ func TestNew_SealsFile(t *testing.T) {
 	again, err := os.OpenFile(fmt.Sprint("/proc/self/fd/", file.Fd()), os.O_RDWR|os.O_TRUNC, 0)
 	if err == nil {
 		again.Close()
-		t.Error("it could be opened and emptied")
+		t.Error("the file could be opened and truncated")
 	}
 	mem[1<<20-1] = 1 // the memory is still there
 }
