@@ -17,7 +17,7 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// words returns n words. They are encoded as CBOR.
+// words returns n words. The result is encoded as CBOR.
 var words = concert.Register("processes_test.words", func(_ context.Context, n int) ([]string, error) {
 	all := make([]string, n)
 	for i := range all {
@@ -42,8 +42,8 @@ func randomBytes(r *rand.Rand, n int) []byte {
 	return b
 }
 
-// TestArena_LargeValues: values of all sizes arrive unchanged, with many calls
-// in flight, whether the arena is large, small or missing.
+// TestArena_LargeValues: if many calls run concurrently, values of all sizes
+// must arrive unchanged, whether the arena is large, small or missing.
 func TestArena_LargeValues(t *testing.T) {
 	for name, share := range map[string]func(string, int) ([]byte, *os.File, error){
 		"an arena": shm.New,
@@ -68,7 +68,7 @@ func TestArena_LargeValues(t *testing.T) {
 			for range 400 {
 				size := 1<<r.IntN(18) + r.IntN(1000)
 				if r.IntN(2) == 0 {
-					size = 16<<10 + r.IntN(8<<10) // so that several calls are with one worker
+					size = 16<<10 + r.IntN(8<<10) // small enough that one worker gets several calls
 				}
 				b := randomBytes(r, size)
 				sent = append(sent, b)
@@ -107,9 +107,9 @@ func TestArena_LargeValues(t *testing.T) {
 	}
 }
 
-// TestArena_WorkerOverwritesResults: a worker overwrites the memory that holds
-// its results before, while and after the pool reads them. The results may be
-// wrong, but values that the pool has returned do not change.
+// TestArena_WorkerOverwritesResults: if a worker overwrites the memory of its
+// results before, while and after the pool reads them, the results may be
+// wrong. But a value that the pool has returned must not change later.
 func TestArena_WorkerOverwritesResults(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -134,8 +134,8 @@ func TestArena_WorkerOverwritesResults(t *testing.T) {
 	}
 }
 
-// TestArena_Trim: the pool returns the memory that large values have used to
-// the system.
+// TestArena_Trim: when a worker has become idle after large values, the pool
+// must return the memory of the values to the system.
 func TestArena_Trim(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -144,7 +144,7 @@ func TestArena_Trim(t *testing.T) {
 			t.Fatal(err)
 		}
 		if kb := arenaResident(t); kb < 16<<10 {
-			t.Errorf("%d KiB of the arena are in memory after 8 MiB both ways", kb)
+			t.Errorf("%d KiB of the arena are in memory after an argument and a result of 8 MiB", kb)
 		}
 		eventually(t, "the memory is returned", func() bool { return arenaResident(t) == 0 })
 		works(t, p)
@@ -195,10 +195,10 @@ func programFileSize([]string) error {
 	return p.Close()
 }
 
-// TestArena_FileSizeLimit: a pool works, and no signal ends its process, if
-// RLIMIT_FSIZE is smaller than the shared memory. The limit is set in another
-// process, because it would also hold for files that the testing package
-// writes.
+// TestArena_FileSizeLimit: if RLIMIT_FSIZE is smaller than the shared memory, a
+// pool must work, and no signal may end its process. The test sets the limit in
+// another process, because the limit also holds for files that the testing
+// package writes.
 func TestArena_FileSizeLimit(t *testing.T) {
 	if out, err := program(t, "file size").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
@@ -224,8 +224,8 @@ var sevens = concert.Register("processes_test.sevens", func(context.Context, laz
 
 var manySevens []byte
 
-// TestArena_TrimWhileClaiming: the arena is not trimmed while a call that uses
-// it is being claimed.
+// TestArena_TrimWhileClaiming: while a call that will use the arena is being
+// claimed, the pool must not trim the arena.
 func TestArena_TrimWhileClaiming(t *testing.T) {
 	leftovers(t)
 	trim := processes.Trim(5*time.Millisecond, 50*time.Millisecond)

@@ -17,9 +17,10 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// without returns a replacement for shm.New. In this process, its arena cannot
-// be accessed after the first behind bytes of the half of arguments, of the
-// half of results, or of both, as if the system had no memory for these pages.
+// without returns a replacement for shm.New whose arena lacks pages in this
+// process, as if the system had no memory for them. In the half of arguments,
+// in the half of results, or in both, only the first behind bytes can be
+// accessed.
 func without(arguments, results bool, behind int) func(string, int) ([]byte, *os.File, error) {
 	return func(name string, size int) ([]byte, *os.File, error) {
 		mem, file, err := shm.New(name, size)
@@ -37,9 +38,10 @@ func without(arguments, results bool, behind int) func(string, int) ([]byte, *os
 	}
 }
 
-// TestArena_NoPage: if the system has no memory for a page of the arena, its
-// first use is a signal. This process survives it: an argument is sent through
-// the pipe instead, and a result fails its task.
+// TestArena_NoPage: if the system has no memory for a page of the arena, the
+// first access to the page causes a signal. This process must survive the
+// signal. An argument must be sent through the pipe instead, and a task whose
+// result cannot be read must fail with ErrMemory.
 func TestArena_NoPage(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, behind := range []int{0, 256 << 10} {
@@ -47,7 +49,7 @@ func TestArena_NoPage(t *testing.T) {
 			leftovers(t)
 			memory := processes.ShareMemory(without(true, false, behind))
 			p := newPool(t, 2, nil, memory)
-			for range concert.Map(t.Context(), p, nop, numbers(1000)) { // quick ones, so that the pool sends many together
+			for range concert.Map(t.Context(), p, nop, numbers(1000)) { // after quick calls, the pool sends many calls together
 			}
 			inputs := make([][]byte, 300)
 			for i := range inputs {
@@ -80,13 +82,13 @@ func TestArena_NoPage(t *testing.T) {
 				t.Errorf("100 KiB: %d bytes, %v", len(got), err)
 			}
 			if _, err := submit(t, p, bytesOf, 1<<20).Result(t.Context()); !errors.Is(err, processes.ErrMemory) {
-				t.Errorf("numbers that are copied as they are: %v, want ErrMemory", err)
+				t.Errorf("bytes, which are not decoded: %v, want ErrMemory", err)
 			}
 			if _, err := submit(t, p, words, 100_000).Result(t.Context()); !errors.Is(err, processes.ErrMemory) {
 				t.Errorf("words, which are decoded: %v, want ErrMemory", err)
 			}
 			if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
-				t.Errorf("the worker was %d and is %d, %v", pid, again, err)
+				t.Errorf("the pid of the worker was %d and is %d, %v", pid, again, err)
 			}
 		})
 	}

@@ -53,8 +53,8 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
-// BenchmarkPipe measures the lower bound of a round trip: a byte to another
-// goroutine and back through two pipes and Go's poller.
+// BenchmarkPipe measures a lower bound of a round trip: 64 bytes go to another
+// goroutine and back, through two pipes and Go's poller.
 func BenchmarkPipe(b *testing.B) {
 	r1, w1, _ := os.Pipe()
 	r2, w2, _ := os.Pipe()
@@ -77,7 +77,8 @@ func BenchmarkPipe(b *testing.B) {
 	}
 }
 
-// BenchmarkOutstanding measures a task while many others are outstanding.
+// BenchmarkOutstanding measures the time per task while n tasks are
+// outstanding.
 func BenchmarkOutstanding(b *testing.B) {
 	for _, n := range []int{1, 16, 64, 1024} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -121,7 +122,7 @@ func BenchmarkLarge(b *testing.B) {
 }
 
 // BenchmarkFirst measures the time from New to the first result of a pool of
-// two.
+// two workers.
 func BenchmarkFirst(b *testing.B) {
 	for b.Loop() {
 		p, err := processes.New(2, nil)

@@ -20,8 +20,8 @@ var progressLate = concert.Register("processes_test.progressLate", func(ctx cont
 	return 0, nil
 })
 
-// TestProgress_AfterEnd: progress of a task that has ended does not affect the
-// next task.
+// TestProgress_AfterEnd: if a function reports progress after it has returned,
+// the next task must not be affected.
 func TestProgress_AfterEnd(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Observer: func(concert.Event) {}})
@@ -33,8 +33,8 @@ func TestProgress_AfterEnd(t *testing.T) {
 	}
 }
 
-// TestCancel_WhileSettling: Cancel returns false for a task whose outcome is
-// being settled, even if another task is being claimed.
+// TestCancel_WhileSettling: if the outcome of a task is being settled, Cancel
+// must return false, even while another task is being claimed.
 func TestCancel_WhileSettling(t *testing.T) {
 	leftovers(t)
 	var mu sync.Mutex
@@ -60,10 +60,10 @@ func TestCancel_WhileSettling(t *testing.T) {
 	f := submit(t, p, marked, mark{path, 7, 0})
 	submit(t, p, nap, 0) // so that f is not the newest call, for which the pool receives Started
 	<-at
-	eventually(t, "it has run", func() bool { b, _ := os.ReadFile(path); return string(b) == "b7\ne7\n" })
-	time.Sleep(50 * time.Millisecond) // then its result is in the pipe
+	eventually(t, "f has run", func() bool { b, _ := os.ReadFile(path); return string(b) == "b7\ne7\n" })
+	time.Sleep(50 * time.Millisecond) // after this time, the result of f is in the pipe
 	close(gates[0])
-	<-at // now the result has left the table of frames in flight
+	<-at // now the pool has removed the call of f from the table of frames
 	select {
 	case <-encoding: // a slowArg of another test
 	default:
@@ -71,10 +71,10 @@ func TestCancel_WhileSettling(t *testing.T) {
 	submit(t, p, napSlowly, slowArg{Encode: 300 * time.Millisecond})
 	<-encoding
 	if f.Cancel() {
-		t.Error("Cancel() = true of a task that ran")
+		t.Error("Cancel() = true for a task that has run")
 	}
 	close(gates[1])
 	if got, err := f.Result(t.Context()); got != 7 || err != nil {
-		t.Errorf("its result: %d, %v", got, err)
+		t.Errorf("the result of f: %d, %v", got, err)
 	}
 }

@@ -9,12 +9,12 @@ import (
 // submitter is the context of a submitter. Many calls may have the same one.
 type submitter struct {
 	ctx  context.Context
-	refs int         // calls of this submitter that are with workers, or returned
-	stop func() bool // nil if the context never ends; then it is not in Pool.submitters
+	refs int         // number of frames in workers and of ranges in Pool.returned that have calls of this submitter
+	stop func() bool // nil if the context never ends; then the submitter is not in Pool.submitters
 }
 
 // watchLocked returns the submitter of a context. When the context ends, the
-// calls of the submitter are canceled. The caller increments refs.
+// calls of the submitter are canceled. The caller must increment refs.
 func (p *Pool) watchLocked(ctx context.Context) *submitter {
 	if ctx.Done() == nil {
 		return &p.endless
@@ -83,8 +83,9 @@ func (p *Pool) submitterDone(ended *submitter) {
 				dropped = append(dropped, back)
 			}
 		}
-		// Cancel the running calls last: when one ends, the worker would begin
-		// the next one if the pool had not taken it back.
+		// Cancel the running calls last, when the pool has taken back the other
+		// calls. Otherwise the worker would begin the next call when a canceled
+		// one ends.
 		for f := range w.frames.all {
 			if f.submitter == ended {
 				w.cancelLocked(f, cause)

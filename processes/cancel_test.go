@@ -6,9 +6,9 @@ import (
 	"testing/synctest"
 )
 
-// TestCancel_ContextAlreadyEnded: the pool watches a context again for a call
-// that is submitted after the context has ended, although it watched the
-// context for earlier calls. So the call is canceled as well.
+// TestCancel_ContextAlreadyEnded: if a call is submitted after its context has
+// ended, the pool must watch the context again, although it watched the context
+// for earlier calls. Otherwise it would not cancel the call.
 func TestCancel_ContextAlreadyEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(1, Options{Threads: 1}, nil, defaultConfig())
@@ -22,12 +22,12 @@ func TestCancel_ContextAlreadyEnded(t *testing.T) {
 		}
 		first := watch()
 		if watch() != first {
-			t.Error("two calls of a context that has not ended have two watches")
+			t.Error("two calls with the same context, which has not ended, have different submitters")
 		}
 		cancel()
 		synctest.Wait()
 		if watch() == first {
-			t.Error("a call that comes after the end of its context has the watch that is over")
+			t.Error("a call that is submitted after the end of its context has the submitter of earlier calls, whose AfterFunc has run")
 		}
 		synctest.Wait()
 		p.mu.Lock()

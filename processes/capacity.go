@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	minCalls      = 2                // minimum number of calls in a worker with slots: one that runs, and the next
+	minCalls      = 2                // minimum number of calls in a worker with slots: the running call and the next one
 	maxCalls      = 256              // maximum number of calls in a worker
-	targetWork    = time.Millisecond // run time of the calls that a worker should have
+	targetWork    = time.Millisecond // total run time of the calls that a worker should have
 	maxPipeBytes  = 1 << 20          // maximum size of the arguments in a worker without an arena
 	maxArenaBytes = 16 << 20         // maximum size of the arguments in a worker with an arena
 )
 
 // capacityLocked returns how many calls the pool should send to the worker now.
 //
-// The invariant (see begunLocked) lets a worker have calls in advance: the pool
-// can take back those that have not begun. With slots this takes effect at
-// once, so such a worker always has a second call. Other workers may answer
-// late, and have one call for each thread, unless their calls are quick. Each
-// frame needs a slot of the journal of its own, which limits the number of
-// frames.
+// A worker may have calls in advance, because the pool can take back calls that
+// have not begun; see the invariant at begunLocked. From a worker with slots,
+// the pool takes calls back at once, so such a worker always has a second call.
+// Other workers may answer a TakeBack late. So they have only one call for each
+// thread, unless their calls are quick. Each frame needs a slot of the journal,
+// which limits the number of frames.
 func (w *worker) capacityLocked() int {
 	if w.state != active || w.trimming || w.suspended || w.bytes >= w.maxArgumentBytes() && !w.hasIdleThreadLocked() {
 		return 0
@@ -35,7 +35,7 @@ func (w *worker) capacityLocked() int {
 	}
 	capacity := want*w.pool.opts.Threads - w.count
 	if w.takeBacksSent-w.takeBacksAnswered >= maxTakeBacks {
-		return 0 // the process may be stopped: it has not read the TakeBacks
+		return 0 // the process may be stopped: it has not answered the TakeBacks
 	}
 	if w.hasIdleThreadLocked() {
 		capacity = max(capacity, 1) // for the idle thread, even if the other threads have enough calls

@@ -23,7 +23,7 @@ func (p *Pool) checkArgumentLocked(t *executor.Task, s callRange) {
 	p.checks[t] = true
 	p.queue.ReserveLocked(1)
 	// end removes the call from p.checks. It reports false if Withdraw has
-	// removed the call before, and so has settled it.
+	// already removed and settled the call.
 	end := func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()

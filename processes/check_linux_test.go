@@ -9,9 +9,10 @@ import (
 	"concert/processes"
 )
 
-// TestPool_Check: Options.Check sees the argument of a Relay before a worker
-// has it, and no argument of another task. A task that it refuses leaves
-// nothing behind.
+// TestPool_Check: the pool must call Options.Check for the argument of each
+// Relay before a worker receives the argument, and for no other task. If Check
+// returns an error, the task must fail without starting, and Shutdown must not
+// wait for it.
 func TestPool_Check(t *testing.T) {
 	refused := errors.New("refused")
 	var checked, refuse atomic.Int64

@@ -17,8 +17,8 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// leftovers fails the test if the test leaves processes, files, shared memory
-// or goroutines behind. A test calls it first.
+// leftovers fails the test if processes, open files, shared memory or
+// goroutines of the test are left at its end. A test calls leftovers first.
 func leftovers(t *testing.T) {
 	t.Helper()
 	// The first pipe of a process opens the descriptors of the runtime's
@@ -84,7 +84,7 @@ func state(pid int) string {
 	return rest[:1]
 }
 
-// alive reports whether a process runs. A zombie does not.
+// alive reports whether a process exists and is not a zombie.
 func alive(pid int) bool { return !strings.Contains("Z", state(pid)) }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -117,7 +117,7 @@ func number(t *testing.T, text string) int {
 	return n
 }
 
-// works fails the test unless the pool runs tasks.
+// works fails the test unless the pool still runs tasks.
 func works(t *testing.T, p *processes.Pool) {
 	t.Helper()
 	for i := range 10 {
@@ -135,7 +135,7 @@ func died(t *testing.T, err error) *processes.WorkerError {
 		t.Fatalf("error %v (%T), want a *WorkerError", err, err)
 	}
 	if e.Pid <= 0 || !strings.HasPrefix(e.Task, "processes_test.") || !strings.Contains(e.Error(), e.Task) || !strings.Contains(e.Error(), strconv.Itoa(e.Pid)) {
-		t.Errorf("%+v does not say who", e)
+		t.Errorf("%+v does not name the task and the process", e)
 	}
 	return e
 }
@@ -144,7 +144,8 @@ func submit[In, Out any](t *testing.T, p *processes.Pool, f func(context.Context
 	return concert.Submit(t.Context(), p, f, in)
 }
 
-// sharedOrNot runs a test with pools that share memory, and with others.
+// sharedOrNot runs a test twice: with pools that share memory with their
+// workers, and with pools that do not.
 func sharedOrNot(t *testing.T, run func(t *testing.T, memory processes.Setting)) {
 	t.Run("shared", func(t *testing.T) { run(t, processes.ShareMemory(shm.New)) })
 	t.Run("unshared", func(t *testing.T) { run(t, processes.ShareMemory(nothingShared)) })

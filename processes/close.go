@@ -24,12 +24,15 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// logTime is how long the pool waits for a call of the handler of
-// Options.Output, and how long Close and Shutdown wait for the handler.
+// logTime is the maximum time for which the pool waits for one call of a log
+// handler, for the text of the handler's panic, and for standard error when a
+// handlerGuard reports a failure. It is also the maximum time for which Close
+// and Shutdown wait for the log records of the pool.
 const logTime = time.Second
 
-// awaitLog waits until the handler has handled all log records of the pool, for
-// logTime at most. The caller has waited until p.gone is closed.
+// awaitLog waits until the handler has handled all log records of the pool, but
+// for logTime at most. p.gone must be closed, because the pool logs nothing
+// after that.
 func (p *Pool) awaitLog() {
 	done := make(chan struct{})
 	go func() {
@@ -44,7 +47,7 @@ func (p *Pool) awaitLog() {
 	}
 }
 
-// refuse makes the pool refuse new tasks.
+// refuse makes the pool refuse new tasks, with reason as the error.
 func (p *Pool) refuse(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,8 +58,7 @@ func (p *Pool) refuse(reason error) {
 	p.checkEndLocked()
 }
 
-// checkEndLocked makes the workers leave if the pool is closed and has no
-// tasks.
+// checkEndLocked makes the workers exit if the pool is closed and has no tasks.
 func (p *Pool) checkEndLocked() {
 	if p.closed == nil {
 		return
@@ -87,7 +89,7 @@ func (p *Pool) checkGoneLocked() {
 }
 
 // Shutdown implements [concert.Executor]. If tasks still run when Options.Grace
-// is over, it kills their workers. The error names these tasks.
+// is over, Shutdown kills their workers. The error names these tasks.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.made()
 	p.refuse(concert.ErrClosed)
@@ -101,8 +103,8 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 
 // killUntilGone cancels all tasks and kills their workers until no worker is
 // left. It returns how many tasks had not started. It calls cancelAll
-// repeatedly, because that does not cancel calls that a worker is claiming at
-// that moment.
+// repeatedly, because one call of cancelAll does not cancel the calls that
+// workers are claiming at that moment.
 func (p *Pool) killUntilGone(cause error) (notStarted int) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -125,8 +127,8 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	for _, s := range p.returned {
 		batches = append(batches, s.batch)
 	}
-	// Cancel running calls last. Otherwise, when one ends, its worker would
-	// begin the next one.
+	// Cancel running calls last. Otherwise a worker would begin its next call
+	// when a canceled one ends.
 	var running []*executor.Batch
 	for w := range p.all {
 		for f := range w.frames.all {
@@ -160,8 +162,8 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 }
 
 // killAll kills the workers that have calls and the leaving workers. It returns
-// the names of the tasks that ran. It does not kill idle workers, because the
-// pool would replace them, and would be broken after eight replacements.
+// the names of the running tasks. It does not kill idle workers, because the
+// pool would replace them, and would be broken after eight such deaths.
 func (p *Pool) killAll(cause error) (running []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -16,8 +16,9 @@ import (
 	"concert/processes"
 )
 
-// TestPool_KillAllSparesIdleWorkers: Shutdown does not kill idle workers. The
-// pool would start others in their place until it counts as broken.
+// TestPool_KillAllSparesIdleWorkers: killAll must not kill idle workers.
+// Otherwise the pool would replace them, and would be broken after several
+// replacements.
 func TestPool_KillAllSparesIdleWorkers(t *testing.T) {
 	var log logtest.Buffer
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
@@ -27,11 +28,11 @@ func TestPool_KillAllSparesIdleWorkers(t *testing.T) {
 	}
 	for range 20 {
 		if running := p.KillAll(errors.New("time to go")); len(running) > 0 {
-			t.Errorf("an idle pool runs %v", running)
+			t.Errorf("KillAll() of an idle pool reports the running tasks %v", running)
 		}
 	}
 	if after, err := concert.Submit(t.Context(), p, pidOf, 0).Result(t.Context()); after != before || err != nil {
-		t.Errorf("the worker is process %d, %v; before it was %d", after, err, before)
+		t.Errorf("the pid of the worker is %d, %v; before KillAll it was %d", after, err, before)
 	}
 	p.Close()
 	if strings.Contains(log.String(), "died") {
@@ -57,7 +58,7 @@ var prepareOnce = concert.Register("processes_test.prepareOnce", func(_ context.
 // slowArg is an argument that takes time to encode.
 type slowArg struct{ Encode, Run time.Duration }
 
-// encoding receives when the encoding of a slowArg begins.
+// encoding receives a value when the encoding of a slowArg begins.
 var encoding = make(chan struct{}, 1)
 
 func (s slowArg) MarshalBinary() ([]byte, error) {
@@ -84,14 +85,14 @@ var napThenDie = concert.Register("processes_test.napThenDie", func(_ context.Co
 	return 0, nil
 })
 
-// TestMap_LeftWhileWorkerStarts: a Map ends with its context while its calls
-// wait for a worker that starts.
+// TestMap_LeftWhileWorkerStarts: if the context of a Map ends while its calls
+// wait for a worker that is starting, the Map must end.
 func TestMap_LeftWhileWorkerStarts(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 50 * time.Millisecond, Init: processes.Initialize(prepareOnce, onlyOnce{pathIn(t.TempDir(), "first"), time.Minute})})
 	pid, _ := submit(t, p, pidOf, 0).Result(t.Context())
 	syscall.Kill(pid, syscall.SIGSTOP)
-	eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
+	eventually(t, "the worker is stopped", func() bool { return state(pid) == "T" })
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		time.Sleep(50 * time.Millisecond)
@@ -107,8 +108,9 @@ func TestMap_LeftWhileWorkerStarts(t *testing.T) {
 	}
 }
 
-// TestPool_BreaksWhileWorkerLeaves: calls that a worker returns when it is
-// recycled fail if the pool is broken.
+// TestPool_BreaksWhileWorkerLeaves: if the pool is broken and a worker that is
+// being recycled dies, the calls that this worker had not begun must fail with
+// ErrBroken.
 func TestPool_BreaksWhileWorkerLeaves(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{MaxTasks: 2, Init: processes.Initialize(prepareOnce, onlyOnce{Path: pathIn(t.TempDir(), "first")})})
@@ -119,12 +121,13 @@ func TestPool_BreaksWhileWorkerLeaves(t *testing.T) {
 	_, err := dies.Result(t.Context())
 	died(t, err)
 	if _, err := waits.Result(t.Context()); !errors.Is(err, processes.ErrBroken) {
-		t.Errorf("the task behind it: %v, want ErrBroken", err)
+		t.Errorf("the task that the worker had not begun: %v, want ErrBroken", err)
 	}
 }
 
-// TestClose_WhileClaiming: calls that are claimed while their Map ends are
-// canceled, although a worker runs other calls of it.
+// TestClose_WhileClaiming: if a Map ends while one of its calls is being
+// claimed and another one runs, the pool must cancel both calls. Otherwise
+// Close would wait for an hour.
 func TestClose_WhileClaiming(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, &processes.Options{Grace: 500 * time.Millisecond})
@@ -139,8 +142,8 @@ func TestClose_WhileClaiming(t *testing.T) {
 	}
 }
 
-// TestShutdown_WhileClaiming: Shutdown returns even if a call was being claimed
-// when the grace period ended.
+// TestShutdown_WhileClaiming: if a call is being claimed when the grace period
+// ends, Shutdown must still return, and the call must fail.
 func TestShutdown_WhileClaiming(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond})
@@ -155,8 +158,8 @@ func TestShutdown_WhileClaiming(t *testing.T) {
 	}
 }
 
-// TestGrace_Negative: with a negative grace period, Close kills a worker that
-// does not end.
+// TestGrace_Negative: if Options.Grace is negative and a worker does not exit,
+// Close must kill the worker.
 func TestGrace_Negative(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: -1})
@@ -167,7 +170,8 @@ func TestGrace_Negative(t *testing.T) {
 	}
 }
 
-// deaf is quick for small n. For large n it ignores the end of its context.
+// deaf returns at once for small n. For large n, it ignores the end of its
+// context.
 var deaf = concert.Register("processes_test.deaf", func(ctx context.Context, n int) (int, error) {
 	if n < 400 {
 		return n, nil
@@ -179,14 +183,14 @@ var deaf = concert.Register("processes_test.deaf", func(ctx context.Context, n i
 	return n, nil
 })
 
-// TestGrace_Map: when the context of a Map ends, the pool kills the running
-// call after the grace period, even if the pool learns a moment later that the
-// call has begun.
+// TestGrace_Map: when the context of a Map ends, the pool must kill the worker
+// of the running call after the grace period, even if the pool notices the
+// start of the call only after the end of the context.
 func TestGrace_Map(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
 		p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond, Observer: func(concert.Event) {
-			time.Sleep(time.Millisecond) // delays the news that a call has begun
+			time.Sleep(time.Millisecond) // delays the moment at which the pool notices that a call has begun
 		}}, memory)
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0

@@ -20,7 +20,7 @@ const (
 	controlFile = 5
 )
 
-// closePipes closes the pipes of its worker, and the process continues.
+// closePipes closes pipes of its worker, while the process continues to run.
 var closePipes = concert.Register("processes_test.closePipes", func(_ context.Context, m waitArg) (int, error) {
 	var after sync.WaitGroup
 	if how, later := strings.CutSuffix(m.How, ", after the task"); later {
@@ -36,7 +36,7 @@ var closePipes = concert.Register("processes_test.closePipes", func(_ context.Co
 		}()
 		return os.Getpid(), nil
 	}
-	for { // until other calls wait behind this one
+	for { // until the worker has other calls too
 		if _, err := os.Stat(m.Met); err == nil {
 			break
 		}
@@ -66,10 +66,11 @@ func hangUpBy(how string) {
 	time.Sleep(time.Hour)
 }
 
-// TestPool_WorkerClosesPipes: the pool kills a worker that runs without its
-// pipes. Its task fails with an error that names the pipe, and the calls that
-// it had not begun run in another worker. The cases are parallel, because each
-// waits for a second.
+// TestPool_WorkerClosesPipes: if a worker closes its pipes and continues to
+// run, the pool must kill the worker. The running task must fail with an error
+// that names the pipe, and the calls that the worker had not begun must run in
+// another worker. The cases are parallel, because each one takes about a
+// second.
 func TestPool_WorkerClosesPipes(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
@@ -104,18 +105,19 @@ func TestPool_WorkerClosesPipes(t *testing.T) {
 	})
 }
 
-// hangsUpInTask submits a task that closes the pipes of its worker, and five
-// calls behind it, and checks their outcomes.
+// hangsUpInTask submits a task that closes the pipes of its worker, and then
+// five other tasks, and checks the outcomes of all tasks.
 func hangsUpInTask(t *testing.T, how string, memory processes.Setting) {
 	p := newPool(t, 1, nil, memory)
 	met := pathIn(t.TempDir(), "met")
 	f := submit(t, p, closePipes, waitArg{how, met})
-	eventually(t, "it runs", func() bool { return f.State() == concert.Running })
+	eventually(t, "the task runs", func() bool { return f.State() == concert.Running })
 	var others []*concert.Future[int]
 	for i := range 5 {
 		others = append(others, submit(t, p, nop, i))
 	}
-	// Otherwise the pool could notice first that the pipe of calls is closed.
+	// If the pool still sent calls, it could notice first that the pipe of
+	// calls is closed. Then the error would not name the pipe of results.
 	eventually(t, "the pool has sent all calls for which the worker has room", func() bool {
 		_, room, asleep := p.Calls()
 		return asleep[0] && room[0] == 0
@@ -127,7 +129,7 @@ func hangsUpInTask(t *testing.T, how string, memory processes.Setting) {
 	}
 	for i, f := range others {
 		if got, err := f.Result(t.Context()); got != i || err != nil {
-			t.Errorf("task %d behind it: %d, %v", i, got, err)
+			t.Errorf("task %d after it: %d, %v", i, got, err)
 		}
 	}
 }

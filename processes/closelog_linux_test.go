@@ -11,13 +11,14 @@ import (
 	"concert/processes"
 )
 
-// slowHandler calls a function for the record of a death.
+// slowHandler is a log handler. It calls handle when the pool logs the death of
+// a worker.
 type slowHandler struct {
 	slog.Handler
 	handle func()
 }
 
-// Handle calls the function for the record of a death.
+// Handle calls h.handle for a record about the death of a worker.
 func (h slowHandler) Handle(_ context.Context, r slog.Record) error {
 	if r.Message == "processes: a worker died" {
 		h.handle()
@@ -28,8 +29,8 @@ func (h slowHandler) Handle(_ context.Context, r slog.Record) error {
 // Enabled returns true.
 func (slowHandler) Enabled(context.Context, slog.Level) bool { return true }
 
-// TestClose_WaitsForDeathRecord: Close and Shutdown return after the pool has
-// logged the death of a worker, even if the handler is slow.
+// TestClose_WaitsForDeathRecord: if the handler is slow, Close and Shutdown
+// must not return before it has handled the record of a worker's death.
 func TestClose_WaitsForDeathRecord(t *testing.T) {
 	for name, end := range map[string]func(*processes.Pool) error{
 		"Close": (*processes.Pool).Close,
@@ -51,7 +52,7 @@ func TestClose_WaitsForDeathRecord(t *testing.T) {
 			h := slowHandler{slog.DiscardHandler, func() {
 				close(begun)
 				<-p.Gone()
-				select { // a Close that does not wait for this record returns first
+				select { // if Close does not wait for this record, it returns before the 100 ms are over
 				case <-ended:
 				case <-time.After(100 * time.Millisecond):
 				}
@@ -69,14 +70,15 @@ func TestClose_WaitsForDeathRecord(t *testing.T) {
 				t.Error(err)
 			}
 			if !logged.Load() {
-				t.Error("it ended before the death of a worker was logged")
+				t.Error("Close or Shutdown returned before the death of the worker was logged")
 			}
 			close(ended)
 		})
 	}
 }
 
-// TestClose_LogHandlerHangs: Close returns although a handler does not.
+// TestClose_LogHandlerHangs: if the log handler does not return, Close must
+// still return.
 func TestClose_LogHandlerHangs(t *testing.T) {
 	leftovers(t)
 	release := make(chan struct{})

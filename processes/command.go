@@ -13,7 +13,7 @@ import (
 )
 
 // template is the program of all workers of a pool, and the settings with which
-// they start. The settings are those of this process when the pool was made.
+// they start. The settings are those that this process had when New was called.
 type template struct {
 	program  string   // path of the program
 	args     []string // as in exec.Cmd, so args[0] is the name of the program
@@ -59,7 +59,7 @@ func (o *Options) programOf() (path string, args []string, err error) {
 }
 
 // command returns a new process with this program and these settings. The
-// caller starts it.
+// caller must start the process.
 func (t *template) command() (*exec.Cmd, error) {
 	if t.err != nil {
 		return nil, t.err

@@ -9,8 +9,8 @@ import (
 	"concert/processes"
 )
 
-// TestCommand: workers can run another program. Here it is this test binary,
-// which has the functions.
+// TestCommand: if Options.Command is set, the workers must run that program.
+// Here the program is this test binary, which has the functions.
 func TestCommand(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -26,11 +26,11 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestCommand_Refused: New fails for a program that does not exist, and for one
-// that is not a worker.
+// TestCommand_Refused: if the program does not exist or is not a worker, New
+// must fail.
 func TestCommand_Refused(t *testing.T) {
 	for what, want := range map[string]string{
-		"":                       "names no program",
+		"":                       "has no program",
 		"/no/such/program":       "no such file",
 		"no-such-program-at-all": "executable file not found",
 		"/bin/true":              "died before it was ready",
@@ -42,6 +42,6 @@ func TestCommand_Refused(t *testing.T) {
 		})
 	}
 	if _, err := processes.New(1, &processes.Options{Command: []string{"/bin/true"}, Sandbox: &processes.Sandbox{}}); err == nil {
-		t.Error("a sandbox for another program is no error")
+		t.Error("New accepts a sandbox for another program")
 	}
 }

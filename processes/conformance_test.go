@@ -16,8 +16,8 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestConformance runs the suite with shared memory, and without it, as on
-// systems that have none.
+// TestConformance runs the conformance suite with shared memory, and without
+// it, as on a system that does not support it.
 func TestConformance(t *testing.T) {
 	isolated.Run(t,
 		isolated.Test{Name: "shared", Run: func(t *testing.T) { conformance(t, hooks(t), processes.ShareMemory(shm.New)) }},

@@ -11,8 +11,9 @@ import (
 	"concert/processes"
 )
 
-// endsBy waits for the end of its context and returns how it ended. How says
-// what it watches: Done, only Err, or a derived context.
+// endsBy waits for the end of its context and returns whether the context ended
+// with DeadlineExceeded. How says how it waits: by Done, by Err only, or by
+// Done of a derived context.
 var endsBy = concert.Register("processes_test.endsBy", func(ctx context.Context, m waitArg) (string, error) {
 	leave(m.Met, "")
 	switch m.How {
@@ -48,9 +49,9 @@ func (p *passing) Err() error {
 
 type waitArg struct{ How, Met string }
 
-// TestContext_EndsInWorker: in a worker, the context of a task ends as it does
-// in this process: with DeadlineExceeded after a deadline or a timeout, and
-// with Canceled after a Cancel.
+// TestContext_EndsInWorker: in a worker, the context of a task must end with
+// DeadlineExceeded after a deadline or a timeout, and with Canceled after a
+// Cancel.
 func TestContext_EndsInWorker(t *testing.T) {
 	leftovers(t)
 	for _, how := range []string{"Done", "Err", "derived"} {

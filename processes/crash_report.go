@@ -61,7 +61,7 @@ func outOfMemory(code int, stderr string) bool {
 // abortedForMemory reports whether a process aborted because it could not
 // allocate memory. The C and C++ libraries and cgo write this to standard error
 // before they abort. cause is the line before the crash report of the Go or
-// Python runtime, which may follow.
+// Python runtime; it is empty if there is no crash report.
 func abortedForMemory(signal syscall.Signal, cause, stderr string) bool {
 	return signal == syscall.SIGABRT && slices.ContainsFunc([]string{
 		"out of memory", "cannot allocate memory", "Cannot allocate memory", "pthread_create failed", "std::bad_alloc",
@@ -120,7 +120,8 @@ func pythonCrash(stderr string) string {
 	return b.String()
 }
 
-// inStandardLibrary reports whether a file belongs to Python.
+// inStandardLibrary reports whether a file belongs to the standard library of
+// Python.
 func inStandardLibrary(path string) bool {
 	path = filepath.ToSlash(path)
 	return (strings.Contains(path, "/lib/python3") || strings.HasPrefix(path, "<frozen ")) &&

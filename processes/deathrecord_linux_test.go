@@ -11,9 +11,9 @@ import (
 	"concert/processes"
 )
 
-// TestPool_DeathRecord: the log record of a death in a task says each thing
-// once. The attribute reason does not repeat the task, its input and label, or
-// the worker. The error of the task has all of them.
+// TestPool_DeathRecord: if a worker dies in a task, the log record must contain
+// each fact only once: the attribute reason must not repeat the task, its
+// label, or the worker, which other attributes contain.
 func TestPool_DeathRecord(t *testing.T) {
 	for name, row := range map[string]struct {
 		task   string

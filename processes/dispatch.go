@@ -11,7 +11,7 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// dispatch sends calls to the worker until the worker leaves or dies.
+// dispatch sends calls to the worker until the worker is no longer active.
 func (w *worker) dispatch() {
 	b := &w.outgoing
 	for len(b.buf) > 0 || w.pool.nextCalls(w, b) {
@@ -29,8 +29,8 @@ func (w *worker) dispatch() {
 //
 // claimLocked releases the lock while it claims calls from a task, so several
 // workers can claim at the same time. If the task is canceled during a claim,
-// Withdraw sets its entry in p.claims, and claimLocked drops the calls. After
-// the claim, the calls are in w.frames, where Withdraw finds them.
+// Withdraw sets the entry of the task in p.claims, and claimLocked drops the
+// calls. After the claim, the calls are in w.frames, where Withdraw finds them.
 func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,7 +49,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 				continue
 			}
 			n := min(capacity, s.len())
-			p.sentSuspect = s.unbegun > 0 // then calls of the queue are sent before the next suspect
+			p.sentSuspect = s.unbegun > 0 // if true, calls of the queue are sent before the next such call
 			p.addCallsLocked(w, b, callRange{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})
 			if s.from += n; s.len() == 0 {
 				p.unwatchLocked(s.submitter)
@@ -61,7 +61,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 			p.sentSuspect = false
 			switch {
 			case s.len() == 0:
-			case w.state == active && !w.trimming: // both may have changed during the claim
+			case w.state == active && !w.trimming: // state and trimming may have changed during the claim
 				p.addCallsLocked(w, b, s)
 			default:
 				p.returnCallsLocked(s)
@@ -71,7 +71,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 			continue
 		}
 		if len(b.buf) > 0 {
-			return true // send the calls of b before waiting for others
+			return true // send the calls of b before waiting for more calls
 		}
 		if w.state != active {
 			break
@@ -167,7 +167,7 @@ func (p *Pool) refuseFunctionLocked(w *worker, s callRange) callRange {
 }
 
 // checkFunction returns why workers cannot call the function of that name. It
-// returns nil if they can, or if the pool does not know.
+// returns nil if workers can call the function, or if the pool cannot find out.
 func (p *Pool) checkFunction(name string) error {
 	if len(name) > frame.MaxName {
 		return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register the function under a shorter name", ErrTooLarge, name, len(name), frame.MaxName)
@@ -203,7 +203,7 @@ func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 		w.journal.Offer(f.seq, f.n)
 	}
 	if w.count > s.len() {
-		w.checkAtLocked(now.Add(longCall)) // an earlier call may be slow, and another worker may take these
+		w.checkAtLocked(now.Add(longCall)) // if an earlier call is slow, another worker may take these calls
 	} else {
 		w.checkAtLocked(now.Add(w.untilCheckLocked()))
 	}
@@ -213,8 +213,9 @@ func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 }
 
 // preferIdleWorkerLocked wakes another worker that has fewer calls and an idle
-// thread, and reports whether there is one. Then the caller leaves the first
-// task of the queue to that worker, which later wakes other workers.
+// thread. It reports whether there is such a worker. If so, the caller must
+// leave the first task of the queue to that worker, which later wakes other
+// workers.
 func (p *Pool) preferIdleWorkerLocked(w *worker) bool {
 	for _, other := range p.active {
 		if other != nil && other.hasIdleThreadLocked() && other.capacityLocked() > 0 && len(other.frames.list) < len(w.frames.list) {
@@ -227,9 +228,9 @@ func (p *Pool) preferIdleWorkerLocked(w *worker) bool {
 	return false
 }
 
-// stealLocked takes back half of the calls of the worker that has most work,
-// for a worker with an idle thread. It takes only calls that have not begun. It
-// reports whether calls were returned to the pool.
+// stealLocked takes back half of the calls of the worker that has the most
+// work, because w has an idle thread. It takes only calls that have not begun.
+// It reports whether calls were returned to the pool.
 func (p *Pool) stealLocked(w *worker) bool {
 	var victim *worker
 	load := targetWork / 4 // below this, stealing costs more than it saves
@@ -268,7 +269,7 @@ func (p *Pool) stealLocked(w *worker) bool {
 		}
 		back := victim.takeBackLocked(f, max(0, f.n-want))
 		if back.len() == 0 {
-			break // all calls before this frame have begun, too
+			break // the calls of earlier frames have begun too
 		}
 		ranges = append(ranges, back)
 		want -= back.len()

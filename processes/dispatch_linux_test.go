@@ -31,14 +31,15 @@ func (g gated) MarshalBinary() ([]byte, error) {
 
 func (g *gated) UnmarshalBinary([]byte) error { return nil }
 
-// TestPool_StealsAfterEncoding: an idle worker gets a call that was being
-// encoded for the worker of a slow call when the idle worker became idle.
+// TestPool_StealsAfterEncoding: if a worker becomes idle while a call is being
+// encoded for another worker, which runs a slow call, the idle worker must get
+// the encoded call.
 func TestPool_StealsAfterEncoding(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
 		for try := range 4 {
 			p := newPool(t, 2, nil, memory)
-			eventually(t, "both workers are known to be quick, and take more than one call", func() bool {
+			eventually(t, "the pool knows that calls are quick, and each worker has room for more than one call", func() bool {
 				for _, err := range concert.MapUnordered(t.Context(), p, nop, numbers(500)) {
 					if err != nil {
 						t.Fatal(err)
@@ -57,20 +58,20 @@ func TestPool_StealsAfterEncoding(t *testing.T) {
 			}
 			var late [2]*concert.Future[int]
 			var open [2]chan struct{}
-			for i, name := range []string{"first", "second"} { // each worker takes one
+			for i, name := range []string{"first", "second"} { // each worker claims one of the calls
 				open[i] = make(chan struct{})
 				gates.Store(name, open[i])
 				late[i] = submit(t, p, pass, gated{name})
 				select {
 				case <-reached:
 				case <-time.After(20 * time.Second):
-					t.Fatalf("try %d: no worker takes the %s call", try, name)
+					t.Fatalf("try %d: no worker claims the %s call", try, name)
 				}
 			}
 			leave(stops[try%2], "")
 			slow[try%2].Result(t.Context())
 			close(open[0])
-			eventually(t, "the first is past its gate", func() bool { // either it has run and its worker is idle, or it waits behind the slow call
+			eventually(t, "the first call is encoded", func() bool { // the first call has run and its worker is idle, or the call waits behind the slow call
 				calls, _, asleep := p.Calls()
 				return late[0].State() == concert.Finished && slices.Contains(asleep, true) || slices.Contains(calls, 2)
 			})
@@ -78,7 +79,7 @@ func TestPool_StealsAfterEncoding(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			for i, f := range late {
 				if _, err := f.Result(ctx); err != nil {
-					t.Errorf("try %d: %d stays behind the slow one: %v", try, i, err)
+					t.Errorf("try %d: call %d has not run while the slow call runs: %v", try, i, err)
 				}
 			}
 			cancel()
@@ -93,7 +94,8 @@ type give struct {
 	Meet string
 }
 
-// giveOr returns n bytes, or writes a file and waits for its context to end.
+// giveOr returns Size bytes if Meet is empty. Otherwise it writes the file Meet
+// and waits for its context to end.
 var giveOr = concert.Register("processes_test.giveOr", func(ctx context.Context, g give) ([]byte, error) {
 	if g.Meet == "" {
 		return make([]byte, g.Size), nil
@@ -103,16 +105,16 @@ var giveOr = concert.Register("processes_test.giveOr", func(ctx context.Context,
 	return nil, context.Cause(ctx)
 })
 
-// TestResult_BeforeSlowCall: a result of any size arrives although the next
-// call, which the worker already has, is slow.
+// TestResult_BeforeSlowCall: if the next call in the same frame is slow, the
+// result of a call must arrive before the slow call ends, whatever its size is.
 func TestResult_BeforeSlowCall(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: time.Minute})
-	for range concert.Map(t.Context(), p, nop, numbers(1000)) { // now a frame for its worker has many calls
+	for range concert.Map(t.Context(), p, nop, numbers(1000)) { // after these quick calls, the pool sends many calls in one frame
 	}
 	for _, size := range []int{10, 1 << 10, 60 << 10, 70 << 10, 100 << 10, 120 << 10, 200 << 10} {
 		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) {
-			ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("the result did not come"))
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("the result did not arrive"))
 			path := pathIn(t.TempDir(), "met")
 			inputs := make([]give, 50, 51)
 			inputs[49].Size = size
@@ -132,14 +134,14 @@ func TestResult_BeforeSlowCall(t *testing.T) {
 	}
 }
 
-// TestPool_StealsFromSlowWorker: an idle worker gets calls that wait behind a
-// slow call.
+// TestPool_StealsFromSlowWorker: if calls wait behind a slow call, an idle
+// worker must run them.
 func TestPool_StealsFromSlowWorker(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
 		p := newPool(t, 2, nil, memory)
 		for try := range 80 {
-			for _, err := range concert.MapUnordered(t.Context(), p, nop, numbers(500)) { // quick ones
+			for _, err := range concert.MapUnordered(t.Context(), p, nop, numbers(500)) { // quick calls
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -153,7 +155,7 @@ func TestPool_StealsFromSlowWorker(t *testing.T) {
 				quick = append(quick, submit(t, p, nop, i))
 			}
 			for _, f := range quick {
-				if _, err := f.Result(t.Context()); err != nil { // it would wait behind the slow call forever
+				if _, err := f.Result(t.Context()); err != nil { // without stealing, the call would wait behind the slow call forever
 					t.Fatal(err)
 				}
 			}

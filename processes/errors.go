@@ -18,15 +18,17 @@ import (
 
 var (
 	// ErrBroken is wrapped by the errors of tasks in a broken pool, together
-	// with the reason. A pool is broken if eight workers in a row could not be
-	// started, or died outside of tasks without having finished one, and no
-	// worker is left. Such a pool stays broken, and Close returns the same
-	// error. Fix the reason and make another pool.
+	// with the reason. A pool breaks when no worker is left after eight
+	// failures in a row. A failure is a worker that cannot be started, or that
+	// dies outside of tasks without having finished a task. A broken pool stays
+	// broken, and Close returns the same error. Fix the reason and make another
+	// pool.
 	ErrBroken = errors.New("processes: the pool is broken")
 
 	// ErrTimeout is wrapped by the error of a task that exceeded
 	// Options.Timeout, if the task returned the error of its context or the
-	// pool killed its worker. ErrTimeout is also [context.DeadlineExceeded].
+	// pool killed its worker. errors.Is reports that ErrTimeout is
+	// [context.DeadlineExceeded].
 	ErrTimeout error = timeoutError{}
 
 	// ErrTooLarge is wrapped by the error of a task whose argument has more
@@ -36,7 +38,7 @@ var (
 
 	// ErrMemory is wrapped by the error of a task if its worker exceeded
 	// Options.Memory, if the kernel killed the worker because its control group
-	// had no memory left, or if the system has no memory for a result in shared
+	// had no memory left, or if the system had no memory for a result in shared
 	// memory.
 	ErrMemory = errors.New("processes: out of memory")
 
@@ -44,8 +46,9 @@ var (
 	// worker because of another task in the same process; see Options.Threads.
 	ErrNeighbor = errors.New("processes: another task in the same process had to be killed")
 
-	// ErrNested is the error of New in a worker of a pool in a worker of a pool
-	// in a worker.
+	// ErrNested is the error of New in a worker of the third level. The workers
+	// of a pool in the main program are the first level, the workers of a pool
+	// in such a worker are the second level, and so on.
 	ErrNested = errors.New("processes: pools nested more than three deep")
 )
 
@@ -104,8 +107,9 @@ type WorkerError struct {
 	// these tasks may have caused the death.
 	Running int
 	// Unbegun is 0 for a task that ran. Otherwise it is the number of workers
-	// in a row that died just before they would have begun this task. The task
-	// may be the cause, so the pool gives it to no other worker.
+	// in a row that died when this task was the next one that they would have
+	// begun. The task may be the cause of the deaths, so the pool gives it to
+	// no other worker.
 	Unbegun int
 	// Err is the reason for which the pool killed the worker: it wraps
 	// ErrTimeout, or is the cause of the task's context, ErrNeighbor or a
@@ -124,8 +128,8 @@ func (e *WorkerError) Error() string {
 	return fmt.Sprintf("processes: %s: worker %d (pid %d) %s", task, e.Worker, e.Pid, e.how())
 }
 
-// unknownExit describes the end of a process that has no ProcessState.
-const unknownExit = "its exit code is unknown, since this program ignores SIGCHLD or has waited for it elsewhere"
+// unknownExit describes how a process without a ProcessState ended.
+const unknownExit = "its exit code is unknown, because this program ignores SIGCHLD, or another part of this program has waited for the process"
 
 // how returns the part of Error that says how the worker died.
 func (e *WorkerError) how() string {
@@ -139,7 +143,7 @@ func (e *WorkerError) how() string {
 	case e.Signal != 0:
 		fmt.Fprintf(&b, "died of a signal: %v", e.Signal)
 		if e.Signal == syscall.SIGKILL {
-			b.WriteString(" (if no process sent it, the system had no memory left)")
+			b.WriteString(" (if no process sent the signal, the system had no memory left)")
 		}
 	case e.ExitCode < 0:
 		b.WriteString("ended: " + unknownExit)
@@ -201,8 +205,8 @@ func (e *WorkerError) reason() string {
 	return line
 }
 
-// withTimeout returns why, the kill cause of a worker. If why is ErrTimeout, it
-// adds the value of Options.Timeout to the text.
+// withTimeout returns why, the kill cause of a worker. If why is ErrTimeout,
+// withTimeout adds within, the value of Options.Timeout, to the text.
 func withTimeout(why error, within time.Duration) error {
 	if why != ErrTimeout {
 		return why

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// TestWorkerError_LongLine: the last line that a worker prints can have any
-// length. The text of the error contains only a part of it.
+// TestWorkerError_LongLine: if the line that becomes the reason of a
+// WorkerError is very long, the text of the error must contain only its
+// beginning.
 func TestWorkerError_LongLine(t *testing.T) {
 	long := strings.Repeat("é", 40_000)
 	for name, stderr := range map[string]string{

@@ -25,8 +25,9 @@ var (
 
 var counted int // each process has its own
 
-// This is Pool(4).map(square, ...) of Python. A program calls processes.Main()
-// first in main; the program of these examples calls it in TestMain.
+// This is Pool(4).map(square, ...) of Python. A program must call
+// processes.Main() first in main; the program of these examples calls it in
+// TestMain.
 func Example() {
 	ex, err := processes.New(4, nil)
 	if err != nil {

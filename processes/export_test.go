@@ -10,7 +10,7 @@ import (
 // A Setting changes the configuration of a pool.
 type Setting func(*config)
 
-// NewWith is New with other settings.
+// NewWith is like New, but changes the configuration of the pool by settings.
 func NewWith(n int, opts *Options, settings ...Setting) (*Pool, error) {
 	c := defaultConfig()
 	for _, set := range settings {
@@ -19,7 +19,7 @@ func NewWith(n int, opts *Options, settings ...Setting) (*Pool, error) {
 	return newWith(n, opts, c)
 }
 
-// ShareMemory is the function that makes the memory that a pool shares with a
+// ShareMemory sets the function that makes the memory that a pool shares with a
 // worker.
 func ShareMemory(f func(name string, size int) ([]byte, *os.File, error)) Setting {
 	return func(c *config) { c.shareMemory = f }
@@ -37,8 +37,9 @@ func Trim(after, slow time.Duration) Setting {
 	}
 }
 
-// Calls returns, for each worker, how many calls it has, how many more it would
-// take, and whether it sleeps until it gets calls.
+// Calls returns, for each worker, how many calls it has, how many more calls
+// the pool would send to it, and whether its dispatch goroutine waits for
+// calls.
 func (p *Pool) Calls() (calls, room []int, asleep []bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,8 +57,9 @@ func (p *Pool) Gone() <-chan struct{} { return p.gone }
 // KillAll kills workers as Shutdown does after the grace period.
 func (p *Pool) KillAll(cause error) (running []string) { return p.killAll(cause) }
 
-// Silence sets the times after which a worker that begins no calls loses them,
-// and after which it is killed if it was stopped or silent.
+// Silence sets the times of silence.go: after takeBack, the pool takes back the
+// calls of a silent worker. It kills the worker after the time stopped if the
+// process is stopped, and otherwise after kill.
 func Silence(takeBack, stopped, kill time.Duration) Setting {
 	return func(c *config) { c.silenceTakeBack, c.silenceStopped, c.silenceKill = takeBack, stopped, kill }
 }
@@ -66,7 +68,7 @@ func Silence(takeBack, stopped, kill time.Duration) Setting {
 // returned in time.
 func (p *Pool) StuckHandlers() int { return int(p.defaultLog.stuck.Load()) }
 
-// Waiters returns how many submitters wait for room.
+// Waiters returns how many submitters wait because the queue is full.
 func (p *Pool) Waiters() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,8 +8,9 @@ import (
 	"concert/internal/frame"
 )
 
-// fakeEnv makes this test binary a worker that implements the protocol itself,
-// without a journal, and violates it as package processes never does; see fake.
+// fakeEnv makes this test binary run fake as a worker. fake implements the
+// protocol without a journal, and violates the protocol in ways in which the
+// real worker never does.
 const fakeEnv = "CONCERT_TEST_FAKE"
 
 // fake is a worker that answers each call with its argument. The suffix of the

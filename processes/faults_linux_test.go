@@ -17,12 +17,12 @@ import (
 	"concert/processes"
 )
 
-// The tests in this package inject real faults; docs/faults.md lists them. Each
-// one checks at its end that no processes, zombies, files or goroutines are
-// left.
+// The tests in this package inject real faults; docs/faults.md lists them. At
+// its end, each test checks that no processes, zombies, open files or
+// goroutines are left.
 
-// TestKill_CallsUnread: if a worker is killed before it has read its calls,
-// they run in another worker.
+// TestKill_CallsUnread: if a worker is killed before it has read its calls, the
+// calls must run in another worker.
 func TestKill_CallsUnread(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Queue: 1})
@@ -31,11 +31,11 @@ func TestKill_CallsUnread(t *testing.T) {
 		t.Fatal(err)
 	}
 	syscall.Kill(pid, syscall.SIGSTOP)
-	eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
+	eventually(t, "the worker is stopped", func() bool { return state(pid) == "T" })
 	var futures []*concert.Future[int]
 	for i := range 20 {
-		// The third enters the queue, which has one slot, when the first two
-		// have moved from the queue to the worker.
+		// The queue has one slot. So when the third call is in the queue, the
+		// first two have moved from the queue to the worker.
 		if futures = append(futures, submit(t, p, nop, i)); i == 2 {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -47,7 +47,8 @@ func TestKill_CallsUnread(t *testing.T) {
 	}
 }
 
-// TestKill_DuringTask: if a worker is killed, only the task that it runs fails.
+// TestKill_DuringTask: if a worker is killed, only the task that it runs must
+// fail.
 func TestKill_DuringTask(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -70,9 +71,9 @@ func TestKill_DuringTask(t *testing.T) {
 	}
 }
 
-// TestKill_AnyTime: whenever a worker is killed, each finished call has its
-// result, each call that it had not begun runs exactly once in another worker,
-// and at most the running task fails.
+// TestKill_AnyTime: whenever a worker is killed, each finished call must have
+// its result, each call that the worker had not begun must run exactly once in
+// another worker, and at most the running task may fail.
 func TestKill_AnyTime(t *testing.T) {
 	leftovers(t)
 	dir := t.TempDir()
@@ -126,7 +127,7 @@ func TestKill_AnyTime(t *testing.T) {
 }
 
 // TestKill_WhileWritingResult: if a worker is killed while it writes a result
-// that is larger than the pipe and the journal, at most one task fails.
+// that is larger than the pipe and the journal, at most one task may fail.
 func TestKill_WhileWritingResult(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -162,7 +163,7 @@ func TestKill_WhileWritingResult(t *testing.T) {
 	}
 }
 
-// TestKill_IdleWorker: the death of an idle worker affects no task.
+// TestKill_IdleWorker: if an idle worker is killed, no task may fail.
 func TestKill_IdleWorker(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, nil)
@@ -180,8 +181,8 @@ func TestKill_IdleWorker(t *testing.T) {
 	works(t, p)
 }
 
-// TestWorkerError_CausesOfDeath: the error of a task that ends its worker has
-// the exit code or signal and the reason.
+// TestWorkerError_CausesOfDeath: if a task ends its worker, the error of the
+// task must contain the exit code or the signal, and the reason.
 func TestWorkerError_CausesOfDeath(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -207,15 +208,15 @@ func TestWorkerError_CausesOfDeath(t *testing.T) {
 				t.Errorf("%s: %v\n%+v", what, e, *e)
 			}
 			if len(e.Error()) > 400 || strings.Contains(e.Error(), "\n") {
-				t.Errorf("%s: the error is no line: %v", what, e)
+				t.Errorf("%s: the error is not one short line: %v", what, e)
 			}
 			works(t, p)
 		})
 	}
 }
 
-// TestTimeout_Kills: after the timeout and the grace period, the pool kills a
-// worker that is stopped, or whose task ignores its context and SIGTERM.
+// TestTimeout_Kills: after the timeout and the grace period, the pool must kill
+// a worker that is stopped, or whose task ignores its context and SIGTERM.
 func TestTimeout_Kills(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond, Grace: 20 * time.Millisecond})
@@ -225,12 +226,12 @@ func TestTimeout_Kills(t *testing.T) {
 			if e := died(t, err); !errors.Is(e, processes.ErrTimeout) || !errors.Is(e, context.DeadlineExceeded) || e.Signal != syscall.SIGKILL {
 				t.Errorf("%s: %v, want ErrTimeout", what, e)
 			} else if !strings.Contains(e.Error(), "no result within 50ms (Options.Timeout)") {
-				t.Errorf("%s: %v, want the time in it", what, e)
+				t.Errorf("%s: %v, want the timeout in the text", what, e)
 			}
 			works(t, p)
 		})
 	}
-	// A worker whose task ends with its context is not killed.
+	// The pool must not kill a worker whose task ends when its context ends.
 	p = newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond, Grace: time.Minute})
 	path := pathIn(t.TempDir(), "met")
 	_, err := submit(t, p, startAndWait, path).Result(t.Context())
@@ -240,8 +241,8 @@ func TestTimeout_Kills(t *testing.T) {
 	}
 }
 
-// TestCancel_Kills: the pool kills a worker whose task ignores Cancel, or the
-// end of the submitter's context.
+// TestCancel_Kills: if a task ignores Cancel or the end of the submitter's
+// context, the pool must kill its worker.
 func TestCancel_Kills(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond})
@@ -252,7 +253,7 @@ func TestCancel_Kills(t *testing.T) {
 	}
 	_, err := f.Result(t.Context())
 	if e := died(t, err); !errors.Is(e, context.Canceled) {
-		t.Errorf("%v, want one that is context.Canceled", e)
+		t.Errorf("%v, want an error that is context.Canceled", e)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	f = concert.Submit(ctx, p, misbehave, "spin")
@@ -261,13 +262,14 @@ func TestCancel_Kills(t *testing.T) {
 	cancel(why)
 	_, err = f.Result(t.Context())
 	if e := died(t, err); !errors.Is(e, why) {
-		t.Errorf("%v, want one that is the cause", e)
+		t.Errorf("%v, want an error that wraps the cause", e)
 	}
 	works(t, p)
 }
 
-// TestMemory_Limit: a task that needs more than Options.Memory kills its worker
-// and fails with ErrMemory. A task that needs less succeeds.
+// TestMemory_Limit: if a task needs more memory than Options.Memory, its worker
+// must die, and the task must fail with ErrMemory. A task that needs less must
+// succeed.
 func TestMemory_Limit(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector needs more memory than the limit; the test runs without it")
@@ -287,8 +289,8 @@ func TestMemory_Limit(t *testing.T) {
 	}
 }
 
-// TestPool_ChildrenDieWithWorker: processes that a task has started die with
-// its worker.
+// TestPool_ChildrenDieWithWorker: if a worker dies, the processes that its task
+// has started must die too.
 func TestPool_ChildrenDieWithWorker(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 10 * time.Millisecond})
@@ -304,8 +306,9 @@ func TestPool_ChildrenDieWithWorker(t *testing.T) {
 	works(t, p)
 }
 
-// TestPool_WorkerOutOfDescriptors: a task that cannot open a file fails, and
-// its worker continues.
+// TestPool_WorkerOutOfDescriptors: if a worker can open no more files, a task
+// that opens a file must fail with the error, and the pool must continue to run
+// tasks.
 func TestPool_WorkerOutOfDescriptors(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -315,8 +318,8 @@ func TestPool_WorkerOutOfDescriptors(t *testing.T) {
 	works(t, p)
 }
 
-// TestPool_GrandchildHoldsPipes: the pool notices the death of a worker
-// although a process that its task has started keeps the worker's pipes open.
+// TestPool_GrandchildHoldsPipes: if a process that a task has started keeps the
+// worker's pipes open, the pool must still notice the death of the worker.
 func TestPool_GrandchildHoldsPipes(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -329,8 +332,8 @@ func TestPool_GrandchildHoldsPipes(t *testing.T) {
 	syscall.Kill(number(t, read(t, path)), syscall.SIGKILL)
 }
 
-// TestProtocol_InvalidFrames: the pool kills a worker that sends an invalid
-// frame. Only the task that it ran fails.
+// TestProtocol_InvalidFrames: if a worker sends an invalid frame, the pool must
+// kill the worker, and only the running task must fail.
 func TestProtocol_InvalidFrames(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -348,8 +351,8 @@ func TestProtocol_InvalidFrames(t *testing.T) {
 	}
 }
 
-// TestProtocol_ResultTwice: a forged result counts as the result of the
-// worker's only call, and a second result kills the worker.
+// TestProtocol_ResultTwice: if a task writes a frame with its own result, this
+// result counts. If it writes a second result, the pool must kill the worker.
 func TestProtocol_ResultTwice(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -360,8 +363,8 @@ func TestProtocol_ResultTwice(t *testing.T) {
 	works(t, p)
 }
 
-// TestPool_WorkerOverwritesJournal: a worker that overwrites the shared journal
-// affects only its own tasks.
+// TestPool_WorkerOverwritesJournal: if a worker overwrites the shared journal,
+// only its own tasks may be affected.
 func TestPool_WorkerOverwritesJournal(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 10 * time.Millisecond})
@@ -378,7 +381,7 @@ func TestPool_WorkerOverwritesJournal(t *testing.T) {
 			t.Error("no error")
 		}
 		if _, err := rest.Result(t.Context()); err != nil {
-			died(t, err) // the journal may say that the call had begun
+			died(t, err) // the overwritten journal may say that the call had begun
 		}
 		works(t, p)
 	}

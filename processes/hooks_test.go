@@ -44,8 +44,9 @@ var failures = map[string]func(){
 	"Goexit": runtime.Goexit,
 }
 
-// TestOutput_HandlerFails: if the handler panics or calls Goexit, lines are
-// lost and nothing else, whether a worker prints or dies.
+// TestOutput_HandlerFails: if the handler panics or calls Goexit for a line or
+// for the death of a worker, only log records may be lost: the tasks must have
+// their outcomes.
 func TestOutput_HandlerFails(t *testing.T) {
 	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {
@@ -67,8 +68,8 @@ func TestOutput_HandlerFails(t *testing.T) {
 	}
 }
 
-// TestRetry_Fails: if Options.Retry panics or calls Goexit, the task does not
-// run again, and its error says so.
+// TestRetry_Fails: if Options.Retry panics or calls Goexit, the task must not
+// run again, and its error must also contain the panic or ErrGoexit.
 func TestRetry_Fails(t *testing.T) {
 	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +84,7 @@ func TestRetry_Fails(t *testing.T) {
 			}
 			e, ok := errors.AsType[*concert.PanicError](err)
 			if name == "panic" && (!ok || e.Value != "out of paper") || name == "Goexit" && !errors.Is(err, concert.ErrGoexit) {
-				t.Errorf("Result() = %v, want in it how Retry failed", err)
+				t.Errorf("Result() = %v, want an error that also contains how Retry failed", err)
 			}
 			if n, err := concert.Submit(t.Context(), p, triple, 3).Result(t.Context()); n != 9 || err != nil {
 				t.Errorf("Result() of the next task = %d, %v; want 9", n, err)

@@ -11,7 +11,7 @@ import (
 	"concert/processes"
 )
 
-// waste allocates n MiB, and keeps nothing when it has returned.
+// waste allocates n MiB. When it has returned, the memory is garbage.
 var waste = concert.Register("processes_test.waste", func(_ context.Context, n int) (int, error) {
 	b := make([]byte, n<<20)
 	for i := range b {
@@ -34,8 +34,9 @@ func residentOf(t *testing.T, pid int) int {
 	return pages * os.Getpagesize() >> 20
 }
 
-// TestPool_IdleMemory: an idle worker returns the memory of its last tasks to
-// the system, including the memory of a large argument.
+// TestPool_IdleMemory: when a worker has been idle for some time, it must
+// return the memory of its last tasks to the system, including the memory of a
+// large argument.
 func TestPool_IdleMemory(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector keeps memory; the test runs without it")
@@ -51,7 +52,7 @@ func TestPool_IdleMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "it has less than 70 MiB", func() bool { return residentOf(t, pid) < 70 })
+		eventually(t, "the worker has less than 70 MiB", func() bool { return residentOf(t, pid) < 70 })
 		works(t, p)
 	}
 }

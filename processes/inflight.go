@@ -16,7 +16,7 @@ type callRange struct {
 	batch     *executor.Batch
 	from, to  int
 	deaths    int        // how many workers died while they ran this call; if not 0, the range is one call
-	unbegun   int        // how many workers died when this call was the next to begin; if not 0, the range is one call
+	unbegun   int        // how many workers died when they would have begun this call next; if not 0, the range is one call
 	submitter *submitter // set while the range is in Pool.returned
 }
 
@@ -38,8 +38,8 @@ func (s callRange) dropAll(cause error) {
 	}
 }
 
-// callFrame is the calls of one frame that the pool has sent to a worker. The
-// worker runs them sequentially. Their numbers begin with 0.
+// callFrame is one frame of calls that the pool has sent to a worker. The
+// worker runs the calls of a frame sequentially. The calls are numbered from 0.
 type callFrame struct {
 	batch           *executor.Batch
 	submitter       *submitter
@@ -53,7 +53,7 @@ type callFrame struct {
 	canceledEarly   int       // the call that was canceled before it started, as batch.Start reported, or -1
 	takeBackSent    bool      // the pool has sent a TakeBack for this frame, and has no answer yet
 	reportedRunning bool      // Withdraw has reported that the only call of the frame runs
-	killCause       error     // why the pool kills the worker, if the reason is one of these calls
+	killCause       error     // why the pool kills the worker, if the reason is a call of this frame
 	bytes           int       // size of the arguments
 	arenaSpans      int       // number of spans in the arena, of this frame and of later frames that have ended
 	deaths          int       // as in callRange
@@ -92,8 +92,8 @@ func (f *callFrame) rest(number int) callRange {
 	return callRange{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths, unbegun: f.unbegun}
 }
 
-// isLongLocked reports whether the running call has run for longCall. It is for
-// workers without slots.
+// isLongLocked reports whether the running call has run for longCall. It is
+// used only for workers without slots.
 func (f *callFrame) isLongLocked(now time.Time) bool { return now.Sub(f.since) >= longCall }
 
 // begunLocked returns how many of the calls have begun. Settled calls count.
@@ -103,8 +103,8 @@ func (f *callFrame) isLongLocked(now time.Time) bool { return now.Sub(f.since) >
 // that may have begun belongs to the worker, and is not sent again unless
 // Options.Retry allows it. The pool takes calls only by takeBackLocked, or when
 // the worker is dead, and the worker never begins a call that was taken. Before
-// a worker calls a function, it reports the call in one of three ways. Its
-// death loses none of these reports:
+// a worker calls a function, it reports the call in one of three ways. None of
+// these reports is lost when the worker dies:
 //
 //	slots     a worker in Go raises a number in the journal by compare-and-swap
 //	marks     a worker in Python with one thread stores that number, and then reads the gate
@@ -132,9 +132,9 @@ type frameTable struct {
 }
 
 // add adds a frame, and gives it the next number whose slot in the journal is
-// free. A slow call keeps its frame, and so the slot of the frame, for any
-// time. If a later frame used this slot, the pool could no longer take back the
-// calls of the frame that follow the slow call.
+// free. A frame with a slow call can stay in the table for any time, and uses
+// its slot for this time. If a later frame used this slot, the pool could no
+// longer take back the calls of the frame that follow the slow call.
 func (t *frameTable) add(f callFrame) *callFrame {
 	for t.window() >= shm.Slots && t.usesSlotOf(t.next) {
 		t.next++
@@ -152,13 +152,14 @@ func (t *frameTable) add(f callFrame) *callFrame {
 	return p
 }
 
-// index returns the index of the frame with number seq in the list, or the
-// index at which it would be inserted.
+// index returns the index of the frame with number seq in the list. If the list
+// does not have the frame, it returns the index at which the frame would be
+// inserted.
 func (t *frameTable) index(seq uint32) int {
 	if len(t.list) == 0 || t.list[0].seq == seq {
 		return 0
 	}
-	first := t.list[0].seq // compare distances from it, because numbers wrap around
+	first := t.list[0].seq // compare distances from first, because numbers wrap around
 	return sort.Search(len(t.list), func(i int) bool { return t.list[i].seq-first >= seq-first })
 }
 
@@ -189,8 +190,8 @@ func (t *frameTable) remove(f *callFrame) (arenaSpans int) {
 	return arenaSpans
 }
 
-// window returns how many numbers were given since the oldest frame in the
-// table.
+// window returns how many numbers were given to frames since the oldest frame
+// in the table, which counts too.
 func (t *frameTable) window() int {
 	if len(t.list) == 0 {
 		return 0

@@ -8,9 +8,9 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestInflight_Table compares the table of frames in flight with a simple
-// model, while frames are added and removed in random order: which frames it
-// contains, and which spans are free.
+// TestInflight_Table: if frames are added and removed in random order, the
+// table of frames must contain the same frames, and must free the same spans,
+// as a simple model.
 func TestInflight_Table(t *testing.T) {
 	type slow struct {
 		seq    uint32
@@ -42,14 +42,14 @@ func TestInflight_Table(t *testing.T) {
 					all = all[1:]
 				}
 				if got := table.remove(f); got != want {
-					t.Fatalf("seed %d: %d places are free, want %d", seed, got, want)
+					t.Fatalf("seed %d: remove frees %d spans, want %d", seed, got, want)
 				}
 			}
 			there := 0
 			for _, f := range all {
 				got := table.get(f.seq)
 				if f.there != (got != nil) || got != nil && got.seq != f.seq {
-					t.Fatalf("seed %d: frame %d: got %v, want it there: %t", seed, f.seq, got, f.there)
+					t.Fatalf("seed %d: frame %d: get returns %v; the frame is in the table: %t", seed, f.seq, got, f.there)
 				}
 				if f.there {
 					there++
@@ -65,8 +65,9 @@ func TestInflight_Table(t *testing.T) {
 	}
 }
 
-// TestInflight_JournalSlots: no two frames in flight share a slot of the
-// journal, even if some stay while many others pass.
+// TestInflight_JournalSlots: two frames in the table must not share a slot of
+// the journal, even if some frames stay while many others are added and
+// removed.
 func TestInflight_JournalSlots(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 1))
