@@ -14,7 +14,7 @@ import (
 )
 
 // TestWorkerError_Input: if one of many inputs kills its worker, the error and
-// the log name the input.
+// the log must name the input.
 func TestWorkerError_Input(t *testing.T) {
 	var log logtest.Buffer
 	p, err := processes.New(2, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, nil))})
@@ -35,7 +35,7 @@ func TestWorkerError_Input(t *testing.T) {
 		}
 		e, ok := errors.AsType[*processes.WorkerError](err)
 		if !ok || e.Input == nil || e.Input.Index != 17 || e.Input.Label != "filer" {
-			t.Errorf("the error of input 17: %v, of %+v", err, e)
+			t.Errorf("the error of input 17 is %v, the WorkerError is %+v", err, e)
 		}
 		if want := "processes: processes.exitAt17: input 17 (filer): worker "; ok && !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("the error says %q; want that it begins with %q", err, want)
@@ -55,8 +55,8 @@ func TestWorkerError_Input(t *testing.T) {
 	}
 }
 
-// TestInputOf_RetryPanics: InputOf finds the input in the error of a task whose
-// worker died, even if Options.Retry panicked.
+// TestInputOf_RetryPanics: if the worker of a task died and Options.Retry
+// panicked, InputOf must still find the input in the error of the task.
 func TestInputOf_RetryPanics(t *testing.T) {
 	for name, retry := range map[string]func(*processes.WorkerError, int) bool{
 		"no Retry": nil, "a Retry that panics": func(*processes.WorkerError, int) bool { panic("out of cheese") },
@@ -65,7 +65,7 @@ func TestInputOf_RetryPanics(t *testing.T) {
 			p := newPool(t, 1, &processes.Options{Output: slog.New(slog.DiscardHandler), Retry: retry})
 			_, err := concert.Submit(concert.WithLabel(t.Context(), "one"), p, exitAt17, 17).Result(t.Context())
 			if in := concert.InputOf(err); in == nil || *in != (concert.Input{Name: "processes.exitAt17", Index: -1, Label: "one"}) {
-				t.Errorf("the error %v is of %+v", err, in)
+				t.Errorf("InputOf(%v) = %+v", err, in)
 			}
 			if n := strings.Count(err.Error(), "processes.exitAt17 (one)"); n != 1 {
 				t.Errorf("the error %q names the input %d times", err, n)
@@ -74,8 +74,9 @@ func TestInputOf_RetryPanics(t *testing.T) {
 	}
 }
 
-// TestRelay_InputInLogAndError: the log and the error of a relayed call have
-// the input that the call has in the program that submitted it.
+// TestRelay_InputInLogAndError: if a relayed call kills its worker, the log and
+// the error must contain the input that the call has in the program that
+// submitted it.
 func TestRelay_InputInLogAndError(t *testing.T) {
 	var log logtest.Buffer
 	p, err := processes.New(1, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, nil))})
@@ -89,7 +90,7 @@ func TestRelay_InputInLogAndError(t *testing.T) {
 	in := &concert.Input{Name: name, Index: 3, Label: "cat.jpg"}
 	_, err = executor.Relay(t.Context(), p, executor.Call{Name: name, Arg: arg, Input: in}).Result(t.Context())
 	if of := concert.InputOf(err); of == nil || *of != *in {
-		t.Errorf("the error %v is of %+v, want %+v", err, of, in)
+		t.Errorf("InputOf(%v) = %+v, want %+v", err, of, in)
 	}
 	p.Close()
 	if text := log.String(); !strings.Contains(text, "task=processes.exitAt17 input=3 label=cat.jpg") {

@@ -17,11 +17,11 @@ import (
 	"concert/processes"
 )
 
-// Faults in the life of workers: at their start, between tasks, at their end.
-// The list is in docs/faults.md.
+// Faults when a worker starts, between its tasks, and when it ends.
+// docs/faults.md lists them.
 
-// TestNew_CallersThreadEnds: the workers live on when the thread that called
-// New ends.
+// TestNew_CallersThreadEnds: if the thread that called New ends, the workers
+// must continue.
 func TestNew_CallersThreadEnds(t *testing.T) {
 	leftovers(t)
 	made := make(chan *processes.Pool)
@@ -48,11 +48,11 @@ func TestNew_CallersThreadEnds(t *testing.T) {
 		return errors.Is(err, os.ErrNotExist)
 	})
 	if again, err2 := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil || err2 != nil {
-		t.Errorf("the worker was %d, %v, and is %d, %v", pid, err, again, err2)
+		t.Errorf("the pid of the worker was %d, %v, and is %d, %v", pid, err, again, err2)
 	}
 }
 
-// hoard keeps n MiB permanently.
+// hoard allocates n MiB that its worker never frees.
 var hoard = concert.Register("processes_test.hoard", func(_ context.Context, n int) (int, error) {
 	b := make([]byte, n<<20)
 	for i := range b {
@@ -64,8 +64,9 @@ var hoard = concert.Register("processes_test.hoard", func(_ context.Context, n i
 
 var hoarded [][]byte
 
-// TestMaxResident_ReplacesWorker: the pool replaces a worker whose memory stays
-// above Options.MaxResident, and no other worker.
+// TestMaxResident_ReplacesWorker: if the memory of a worker stays above
+// Options.MaxResident, the pool must replace the worker. It must not replace a
+// worker below the limit.
 func TestMaxResident_ReplacesWorker(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{MaxResident: 150 << 20})
@@ -86,8 +87,8 @@ func TestMaxResident_ReplacesWorker(t *testing.T) {
 	}
 }
 
-// TestInitializer_Fails: New returns the reason if the initializer fails,
-// panics, exits or hangs.
+// TestInitializer_Fails: if the initializer fails, panics, exits or hangs, New
+// must return the reason.
 func TestInitializer_Fails(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, &processes.Options{Init: processes.Initialize(prepare, "ok")})
@@ -103,7 +104,7 @@ func TestInitializer_Fails(t *testing.T) {
 				o.StartTimeout = 100 * time.Millisecond
 			}
 			if p, err := processes.New(2, o); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("New() with an initializer that does %s = %v, %v; want %q", how, p, err, want)
+				t.Errorf("New() with the initializer %q = %v, %v; want %q", how, p, err, want)
 			}
 		})
 	}
@@ -112,9 +113,9 @@ func TestInitializer_Fails(t *testing.T) {
 	}
 }
 
-// TestInitializer_FailsLater: if the initializer fails in later workers, the
-// pool counts as broken, and its tasks fail with the reason. It does not start
-// workers endlessly.
+// TestInitializer_FailsLater: if the initializer fails in all later workers,
+// the pool must become broken, and its tasks must fail with the reason. The
+// pool must not start workers endlessly.
 func TestInitializer_FailsLater(t *testing.T) {
 	leftovers(t)
 	flag := pathIn(t.TempDir(), "flag")
@@ -127,26 +128,26 @@ func TestInitializer_FailsLater(t *testing.T) {
 	broken := 0
 	for _, f := range futures {
 		switch _, err := f.Result(t.Context()); {
-		case errors.Is(err, processes.ErrBroken) && strings.Contains(err.Error(), "the model has gone"):
+		case errors.Is(err, processes.ErrBroken) && strings.Contains(err.Error(), "the model was removed"):
 			broken++
 		default:
 			died(t, err)
 		}
 	}
-	if broken < 5 { // the kills can hit two active workers and a standby worker
+	if broken < 5 { // at most three tasks can run and kill a worker: there are two active workers and a standby worker
 		t.Errorf("%d of %d tasks failed with ErrBroken", broken, len(futures))
 	}
 	if _, err := submit(t, p, nop, 1).Result(t.Context()); !errors.Is(err, processes.ErrBroken) {
-		t.Errorf("later: %v, want ErrBroken", err)
+		t.Errorf("a later task: %v, want ErrBroken", err)
 	}
 	if err := p.Close(); !errors.Is(err, processes.ErrBroken) {
 		t.Errorf("Close() = %v, want ErrBroken", err)
 	}
 }
 
-// TestRetry_Deaths: a task that kills every worker runs as often as
-// Options.Retry permits, a task that kills its worker once succeeds at the
-// second run, and other tasks finish.
+// TestRetry_Deaths: a task that kills every worker must run as often as
+// Options.Retry permits. A task that kills its worker only once must succeed at
+// the second run. All other tasks must finish.
 func TestRetry_Deaths(t *testing.T) {
 	leftovers(t)
 	var asked atomic.Int32
@@ -175,8 +176,8 @@ func TestRetry_Deaths(t *testing.T) {
 			t.Errorf("task %d: %d, %v", i, got, err)
 		}
 	}
-	if n := asked.Load(); n != 5 { // of once 1, of poison 3, of exits 1
-		t.Errorf("Retry was asked %d times, want 5", n)
+	if n := asked.Load(); n != 5 { // 1 for once, 3 for poison, 1 for exits
+		t.Errorf("Retry was called %d times, want 5", n)
 	}
 	for name, retry := range map[string]func(*processes.WorkerError, int) bool{
 		"always": func(*processes.WorkerError, int) bool { return true },
@@ -193,7 +194,8 @@ func TestRetry_Deaths(t *testing.T) {
 			}
 		})
 	}
-	// A task settles if its context ends while it waits for another worker.
+	// If the context of a task ends while the task waits for another worker,
+	// the task must settle.
 	ctx, cancel := context.WithCancel(t.Context())
 	f := concert.Submit(ctx, p, misbehave, "kill")
 	cancel()
@@ -202,23 +204,24 @@ func TestRetry_Deaths(t *testing.T) {
 	}
 }
 
-// TestResult_NotEncodable: a result that cannot be encoded fails its task, and
-// the worker continues. The suite tests arguments.
+// TestResult_NotEncodable: if a result cannot be encoded, the task must fail,
+// and the worker must continue. The conformance suite tests arguments that
+// cannot be encoded.
 func TestResult_NotEncodable(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	pid, _ := submit(t, p, pidOf, 0).Result(t.Context())
 	_, err := submit(t, p, notEncodable, 0).Result(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "result of processes_test.notEncodable") || !strings.Contains(err.Error(), "chan int") {
-		t.Errorf("error %v, want one that names the function and the type", err)
+		t.Errorf("error %v, want an error that names the function and the type", err)
 	}
 	if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
 		t.Errorf("the worker was %d and is %d, %v", pid, again, err)
 	}
 }
 
-// TestMaxTasks_FullQueue: while workers are replaced after MaxTasks tasks, and
-// the queue is full, no task is lost or runs twice, and no worker runs more
+// TestMaxTasks_FullQueue: if workers are replaced after MaxTasks tasks while
+// the queue is full, every task must have a result, and no worker may run more
 // than MaxTasks tasks.
 func TestMaxTasks_FullQueue(t *testing.T) {
 	leftovers(t)
@@ -247,21 +250,21 @@ func TestMaxTasks_FullQueue(t *testing.T) {
 	}
 }
 
-// TestPool_InWorker: pools in workers of pools work to a depth of three. A
-// deeper one fails with ErrNested.
+// TestPool_InWorker: pools that are nested three levels deep must work. New of
+// a fourth level must fail with ErrNested.
 func TestPool_InWorker(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	if got, err := submit(t, p, misbehave, "nest 2").Result(t.Context()); got != "bottom" || err != nil {
-		t.Errorf("three deep: %q, %v", got, err)
+		t.Errorf("three levels: %q, %v", got, err)
 	}
 	if _, err := submit(t, p, misbehave, "nest 3").Result(t.Context()); !errors.Is(err, processes.ErrNested) {
-		t.Errorf("four deep: %v, want ErrNested", err)
+		t.Errorf("four levels: %v, want ErrNested", err)
 	}
 }
 
-// TestClose_WhileWorkersDie: Close returns while workers start and die, and
-// every task has an outcome.
+// TestClose_WhileWorkersDie: if workers start and die during Close, Close must
+// return, and every task must have an outcome.
 func TestClose_WhileWorkersDie(t *testing.T) {
 	leftovers(t)
 	rounds := 10

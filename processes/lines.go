@@ -13,8 +13,8 @@ const (
 
 // lineSplitter splits the output of a worker into lines. A progress bar writes
 // "\r" and its text repeatedly. The splitter emits each of these texts at once,
-// because no "\n" may follow. If a line is read together with its "\n", a "\r"
-// within the line is a part of the line.
+// because a "\n" may never follow. But if a whole line is read together with
+// its "\n", a "\r" within the line is a part of the line.
 type lineSplitter struct {
 	emit func(line []byte, kind lineKind) // line includes its "\n"; emit must not keep it
 

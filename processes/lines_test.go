@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestLineCutter: output is cut into lines, and the updates of a progress bar
-// are passed on immediately.
-func TestLineCutter(t *testing.T) {
+// TestLineSplitter: output must be split into lines, and each update of a
+// progress bar must be emitted as soon as it is read.
+func TestLineSplitter(t *testing.T) {
 	long := strings.Repeat("x", maxLine)
 	for what, c := range map[string]struct {
 		parts []string

@@ -25,15 +25,15 @@ func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 }
 
 // handlerGuard protects the pool from a slog.Handler of the program, which may
-// panic, call runtime.Goexit, or never return. The guard calls it on another
-// goroutine. The steps of a call are:
+// panic, call runtime.Goexit, or never return. The guard calls the handler on
+// another goroutine. The steps of a call are:
 //
-//  1. callHandler waits until the handler returns, so that the lines of a
-//     worker stay in order.
+//  1. callHandler waits until the handler returns. So the lines of a worker
+//     stay in order.
 //  2. If the handler does not return within logTime, the call is stuck, and
 //     callHandler returns without it.
-//  3. While a call is stuck, the guard drops further lines, so that the handler
-//     does not delay each task that prints.
+//  3. While a call is stuck, the guard drops further lines. Otherwise the
+//     handler would delay each task that prints.
 //  4. When the last stuck call returns, the guard logs the number of dropped
 //     lines.
 //
@@ -85,8 +85,8 @@ func callHandler[T any](h *guardedHandler, lost int64, fn func() T) (v T, ok boo
 	return v, false
 }
 
-// report writes a line to standard error. If that blocks, it returns after
-// logTime.
+// report writes a line to standard error. If the write blocks, report returns
+// after logTime.
 func (g *handlerGuard) report(format string, args ...any) {
 	executor.CallIsolated(logTime, func() struct{} {
 		console.Lock()
@@ -102,14 +102,14 @@ type guardedHandler struct {
 	guard *handlerGuard
 }
 
-// Enabled calls the program's handler. It reports false if that fails.
+// Enabled calls the program's handler. If the call fails, it reports false.
 func (h *guardedHandler) Enabled(ctx context.Context, l slog.Level) bool {
 	enabled, _ := callHandler(h, 1, func() bool { return h.inner.Enabled(ctx, l) })
 	return enabled
 }
 
-// Handle passes the record to the program's handler. If that fails, the record
-// is lost.
+// Handle passes the record to the program's handler. If the call fails, the
+// record is lost.
 func (h *guardedHandler) Handle(ctx context.Context, r slog.Record) error {
 	err, _ := callHandler(h, 0, func() error { return h.inner.Handle(ctx, r) })
 	return err

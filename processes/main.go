@@ -30,7 +30,7 @@ func isLate(name string) error {
 	f, err := executor.Find(name)
 	switch {
 	case err != nil:
-		return nil // the worker reports it
+		return nil // the worker reports that it does not know the function
 	case f.Declared():
 		return fmt.Errorf("%w: %s: use a pool that python.New returns, or one with Options.Command", concert.ErrElsewhere, name)
 	}
@@ -39,22 +39,22 @@ func isLate(name string) error {
 }
 
 // ErrNoMain is the error of New in a program that has not called Main.
-var ErrNoMain = errors.New("processes: this program does not call processes.Main() first thing in main (for tests: in TestMain), " +
+var ErrNoMain = errors.New("processes: this program does not call processes.Main() at the beginning of main (for tests: of TestMain), " +
 	"so its workers would run the whole program instead of tasks; nothing was started")
 
 // Main is the guard of programs that use this package. It corresponds to if
-// __name__ == "__main__" in Python's multiprocessing: call it first in main,
+// __name__ == "__main__" in Python's multiprocessing: call Main first in main,
 // and in TestMain for tests. A worker is this same program, started again. In a
-// worker, Main runs tasks and does not return. Everywhere else it returns at
-// once.
+// worker, Main runs tasks and does not return. In any other process, Main
+// returns at once.
 //
 //	func main() {
 //		processes.Main()
 //		...
 //	}
 //
-// Package-level variables and init functions are also initialized and run in
-// the workers. In this way, functions are registered there.
+// Workers initialize package-level variables and run init functions before
+// Main. In this way, functions are registered in the workers too.
 //
 // In a program that does not call Main, New starts no workers and returns
 // [ErrNoMain].
@@ -81,8 +81,8 @@ func Main() {
 }
 
 // ownArgs returns the arguments with which this program is started as a worker.
-// Only a test binary has any: if its TestMain does not call Main, the arguments
-// make it run no tests.
+// Only a test binary has such arguments: if its TestMain does not call Main,
+// the arguments prevent it from running tests as a worker.
 func ownArgs() []string {
 	if strings.HasSuffix(filepath.Base(os.Args[0]), ".test") || strings.HasSuffix(os.Args[0], ".test.exe") {
 		return []string{"-test.run=^$"}

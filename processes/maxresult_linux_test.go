@@ -25,8 +25,8 @@ var (
 	failsWith = concert.Register("processes_test.failsWith", func(_ context.Context, n int) (int, error) {
 		return 0, errors.New(strings.Repeat("x", n))
 	})
-	// forgeLarge writes a result of n bytes for the only call of its worker,
-	// and bypasses all checks in the worker.
+	// forgeLarge writes a result of n bytes to the pipe, as the result of the
+	// only call of its worker. So the worker does not check the size.
 	forgeLarge = concert.Register("processes_test.forgeLarge", func(_ context.Context, n int) (int, error) {
 		b := frame.ResultHead(nil, frame.Outcome{Value: frame.Payload{Encoded: executor.Encoded{Kind: 1}}}, n)
 		b = append(b, make([]byte, n)...)
@@ -44,7 +44,7 @@ var (
 		time.Sleep(time.Minute)
 		return 0, nil
 	})
-	// forgePlace writes a result that claims to be n bytes in the arena.
+	// forgePlace writes a result whose span in the arena has n bytes.
 	forgePlace = concert.Register("processes_test.forgePlace", func(_ context.Context, n int) (int, error) {
 		b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Encoded: executor.Encoded{Kind: 1}, Shared: true, Span: frame.Span{Length: uint64(n)}}})
 		syscall.Write(4, b)
@@ -63,8 +63,8 @@ func allocated(do func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestMaxResult: a result that is too large fails its own task. This process
-// allocates nothing for it.
+// TestMaxResult: if a result is larger than Options.MaxResult, only its own
+// task must fail, and this process must not allocate memory for the result.
 func TestMaxResult(t *testing.T) {
 	tooLarge := func(t *testing.T, err error, function string) {
 		t.Helper()
@@ -72,7 +72,7 @@ func TestMaxResult(t *testing.T) {
 			t.Errorf("error %v, want ErrTooLarge with the function and the option", err)
 		}
 	}
-	for _, limit := range []int{100, 20 << 10, 1 << 20} { // inline; larger ones are in the arena
+	for _, limit := range []int{100, 20 << 10, 1 << 20} { // results of 100 bytes are inline; larger results are in the arena
 		t.Run(fmt.Sprint("limit ", limit), func(t *testing.T) {
 			sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 				leftovers(t)
@@ -112,12 +112,12 @@ func TestMaxResult(t *testing.T) {
 					t.Errorf("an error of 3 MiB: %d bytes and the note %q", len(start), note)
 				}
 				if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
-					t.Errorf("the worker was %d and is %d, %v", pid, again, err)
+					t.Errorf("the pid of the worker was %d and is %d, %v", pid, again, err)
 				}
 			})
 		})
 	}
-	t.Run("a worker that does not keep to it", func(t *testing.T) {
+	t.Run("a worker that does not check the size", func(t *testing.T) {
 		sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 			leftovers(t)
 			for name, f := range map[string]func(context.Context, int) (int, error){"forgeLarge": forgeLarge, "forgePlace": forgePlace} {

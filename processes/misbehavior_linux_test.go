@@ -46,7 +46,8 @@ func leave(path, text string) {
 	}
 }
 
-// marked appends to a file when it begins and when it ends.
+// marked appends a line to a file when it begins, and another line when it
+// ends.
 var marked = concert.Register("processes_test.marked", func(_ context.Context, m mark) (int, error) {
 	f, err := os.OpenFile(m.Path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666)
 	if err != nil {
@@ -161,7 +162,7 @@ var misbehave = concert.Register("processes_test.misbehave", func(ctx context.Co
 		_, err := os.Open("/dev/null")
 		return "", err
 	case "say":
-		// It writes directly to the pipe of results.
+		// The task writes directly to the pipe of results.
 		var b []byte
 		switch arg {
 		case "garbage":
@@ -186,9 +187,9 @@ var misbehave = concert.Register("processes_test.misbehave", func(ctx context.Co
 			return "", err
 		}
 		time.Sleep(time.Minute)
-	case "deaf": // the worker reads no more calls, but lives and reads the control messages about them
+	case "deaf": // the worker reads no more calls, but continues to run and to read control frames
 		var empty [2]int
-		if _, err := syscall.Dup(tasksFile); err != nil { // otherwise the pool sees that it is closed
+		if _, err := syscall.Dup(tasksFile); err != nil { // keeps the pipe open, because the pool kills a worker whose pipe of calls is closed
 			return "", err
 		}
 		if err := syscall.Pipe2(empty[:], syscall.O_NONBLOCK); err != nil {
@@ -201,7 +202,7 @@ var misbehave = concert.Register("processes_test.misbehave", func(ctx context.Co
 	case "overwrite-results":
 		mem := shared("concert-arena")
 		for i := range 256 {
-			mem[i<<10] = 1 // so that both halves have this page
+			mem[i<<10] = 1 // so that the system has memory for this page in both halves
 			mem[len(mem)/2+i<<10] = 1
 		}
 		go func() {
@@ -245,7 +246,8 @@ func overflow(n int) int {
 	return overflow(n+1) + n
 }
 
-// shared returns memory that this worker shares with the pool, by its name.
+// shared returns the memory with that name that this worker shares with the
+// pool.
 func shared(name string) []byte {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -276,8 +278,8 @@ var leaveGroup = concert.Register("processes_test.leaveGroup", func(_ context.Co
 	return 0, nil
 })
 
-// TestPool_WorkerLeavesGroup: the pool kills a worker that has left its process
-// group.
+// TestPool_WorkerLeavesGroup: if a worker has left its process group, the pool
+// must still be able to kill the worker.
 func TestPool_WorkerLeavesGroup(t *testing.T) {
 	leftovers(t)
 	group, err := syscall.Getpgid(os.Getpid())
@@ -299,12 +301,12 @@ var forge = concert.Register("processes_test.forge", func(context.Context, int) 
 	return 0, nil
 })
 
-// TestPool_ForgedResult: a result counts even if the worker writes an
-// unexpected frame in the same write.
+// TestPool_ForgedResult: if a worker writes a result and, in the same write, an
+// unexpected frame, the result must count.
 func TestPool_ForgedResult(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 50 * time.Millisecond})
 	if _, err := submit(t, p, forge, 0).Result(t.Context()); err != nil {
-		t.Errorf("what it says is its result: %v", err)
+		t.Errorf("the result before the unexpected frame: %v", err)
 	}
 }

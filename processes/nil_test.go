@@ -9,8 +9,8 @@ import (
 	"concert/processes"
 )
 
-// TestPool_Nil: methods of a pool that New has not made panic with a text that
-// says so.
+// TestPool_Nil: if New has not made a Pool, its methods must panic with a text
+// that says so.
 func TestPool_Nil(t *testing.T) {
 	const advice = "processes: the Pool is nil or zero: make it with New of package processes or python"
 	for name, p := range map[string]*processes.Pool{"nil": nil, "zero": new(processes.Pool)} {

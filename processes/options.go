@@ -11,8 +11,8 @@ import (
 	"concert/internal/option"
 )
 
-// MinMemory is the minimum of Options.Memory in bytes, unless that is zero: a
-// worker needs as much.
+// MinMemory is the minimum of Options.Memory in bytes, because a worker needs
+// that much memory. Zero, which means no limit, is allowed too.
 const MinMemory = 192 << 20
 
 // Options tunes a Pool. The zero value, and nil, are ready to use.
@@ -22,19 +22,20 @@ type Options struct {
 	Queue int
 
 	// Init, if set, is a function that each worker calls before its first task,
-	// to load data that all tasks need into variables; see Initialize. If it
-	// fails, the worker runs no tasks and ends. New returns the error of a
-	// worker that it starts. If Init fails repeatedly later, the pool is
-	// broken, see [ErrBroken].
+	// to load data that all tasks need into variables; see Initialize. If Init
+	// fails, the worker runs no tasks and exits. If Init fails in a worker that
+	// New has started, New returns the error. If Init fails in later workers
+	// repeatedly, the pool is broken, see [ErrBroken].
 	Init *Initializer
 
 	// Timeout is the maximum run time of a task. Zero means no limit.
 	//
-	// The Timeout does not count the time before a task begins, which only the
-	// context of the task limits. If a worker cannot begin its tasks, for
+	// Timeout does not include the time before a task begins. Only the context
+	// of the task limits that time. If a worker cannot begin its tasks, for
 	// example because its process is stopped, other workers get the tasks after
 	// a second. The pool kills such a worker after 5 seconds if it is stopped,
-	// and otherwise after 10 seconds. docs/faults.md says which time counts.
+	// and otherwise after 10 seconds. docs/faults.md says how the pool measures
+	// these times.
 	Timeout time.Duration
 
 	// Grace is how long a task may continue after its context has ended, by a
@@ -71,9 +72,9 @@ type Options struct {
 	// The limit does not include shared memory (memory shared with the pool,
 	// memory mapped by MAP_SHARED, and files in memory), the stack of the first
 	// thread, and memory of the kernel. A process that the worker forks or
-	// starts has the same limit, but not together with the worker. A Sandbox
-	// denies the worker shared memory, larger stacks and forks.
-	// docs/security.md lists the memory that a Sandbox does not limit.
+	// starts has the same limit for its own memory. A Sandbox denies the worker
+	// shared memory, larger stacks and forks. docs/security.md lists the memory
+	// that a Sandbox does not limit.
 	Memory int64
 
 	// MaxResult is the maximum size of the encoded result of a task, in bytes.
@@ -105,10 +106,11 @@ type Options struct {
 	Retry func(err *WorkerError, ran int) bool
 
 	// Command, if set, is a program and its arguments. The pool starts this
-	// program as its workers. It must use the protocol of docs/wire.md, and
-	// must know the submitted functions by their names. A program that makes
-	// only such pools need not call Main. The pool does not pass the value of
-	// Memory to the program. Sandbox cannot be set together with Command.
+	// program as its workers. The program must use the protocol of
+	// docs/wire.md, and must know the submitted functions by their names. If
+	// all pools of this process set Command, this process need not call Main.
+	// The pool does not pass the value of Memory to the program. Sandbox cannot
+	// be set together with Command.
 	Command []string
 
 	// Check, if set, is called with the argument of each [executor.Relay]
@@ -121,12 +123,14 @@ type Options struct {
 
 	// Threads is how many tasks each worker runs concurrently. It can be set
 	// only with Command; the program receives it, see docs/wire.md. The tasks
-	// share a process: if it dies, all of them fail. If it was killed because
-	// of one of them, the others fail with [ErrNeighbor]. Zero means 1.
+	// of a worker share its process: if the process dies, all of them fail. If
+	// the pool killed the process because of one task, the other tasks fail
+	// with [ErrNeighbor]. Zero means 1.
 	Threads int
 
-	// Env is the environment of the workers, as in os/exec; nil means this
-	// process's. Dir is their working directory; empty means this process's.
+	// Env is the environment of the workers, as in os/exec; nil means the
+	// environment of this process. Dir is the working directory of the workers;
+	// empty means that of this process.
 	//
 	// All workers start with the settings that this process had when New was
 	// called: Env and Dir, the program of Command, GOMAXPROCS and, on Linux,
@@ -150,10 +154,10 @@ type Options struct {
 	// attributes worker, pid, stream and, if a task ran, task. A progress bar
 	// prints lines that begin or end with "\r"; Output receives each of them.
 	// If Output is nil, the pool writes the lines to this process's standard
-	// error. If that is a terminal, the pool does not write the traceback of a
-	// process that dies, because it is in WorkerError.Stderr. The pool escapes
-	// control characters, as in \x1b, so that a worker cannot control the
-	// terminal.
+	// error. If standard error is a terminal, the pool does not write the
+	// traceback of a process that dies, because WorkerError.Stderr contains the
+	// traceback. The pool escapes control characters, as in \x1b, so that a
+	// worker cannot control the terminal.
 	//
 	// The pool also logs to Output: the death of a worker as a warning, with
 	// the attributes worker, pid, task, input and label (see [concert.Input]),
@@ -163,13 +167,13 @@ type Options struct {
 	// because of a Cancel, a deadline, Timeout or Shutdown, it logs the death
 	// at debug level. If Output is nil, the pool logs to slog.Default().
 	//
-	// If the handler of Output panics, only the line is lost; the pool writes
-	// the first panic to standard error. A slow handler slows the tasks that
-	// print. If a call of the handler takes longer than a second, the pool
-	// drops lines and log records until the call returns. Then the pool logs
-	// the number of dropped lines, as a warning with the attribute dropped.
-	// Close and Shutdown wait until the handler has handled the records of
-	// deaths, for a second at most.
+	// If the handler of Output panics, only the line or the log record is lost;
+	// the pool writes the first panic to standard error. A slow handler slows
+	// the tasks that print. If a call of the handler takes longer than a
+	// second, the pool drops lines and log records until the call returns. Then
+	// the pool logs the number of dropped lines, as a warning with the
+	// attribute dropped. Close and Shutdown wait until the handler has handled
+	// the pool's log records, for a second at most.
 	Output *slog.Logger
 
 	// Observer, if set, is called for each step of each task.
@@ -185,8 +189,8 @@ type Initializer struct {
 }
 
 // Initialize returns an Initializer that calls fn, a registered function, with
-// arg in each worker. The result of fn is not used: fn stores what it makes in
-// variables.
+// arg in each worker. The result of fn is not used: fn must store its data in
+// variables of the worker.
 func Initialize[In, Out any](fn func(context.Context, In) (Out, error), arg In) *Initializer {
 	var i Initializer
 	i.name, i.arg, i.err = executor.Prepare(fn, arg)
@@ -194,7 +198,8 @@ func Initialize[In, Out any](fn func(context.Context, In) (Out, error), arg In) 
 	return &i
 }
 
-// check panics if a number is negative that must not be.
+// check panics if n is negative, or a number in the options that must not be
+// negative.
 func (o *Options) check(n int) {
 	const call = "processes: New"
 	option.NotNegative(call, "n", n)

@@ -9,9 +9,9 @@ import (
 )
 
 // outgoing contains encoded frames that dispatch will write to a worker. Small
-// arguments are in buf. Large arguments are not copied into buf: those with a
-// span in the arena are copied there, and the others are written to the pipe
-// from their own memory.
+// arguments are in buf. Large arguments are not copied into buf. An argument
+// with a span in the arena is copied into the arena. Any other large argument
+// is written to the pipe without a copy.
 type outgoing struct {
 	buf     []byte
 	inArena []arenaArg // large arguments with a span in the arena
@@ -69,8 +69,8 @@ type arenaArg struct {
 }
 
 // inline changes the frame of an argument whose span in the arena cannot be
-// used: the argument is sent in the pipe instead. The caller calls it for later
-// arguments first.
+// used: the argument is sent in the pipe instead. The caller must call inline
+// for the last argument first, and then for earlier ones.
 func (b *outgoing) inline(number int) {
 	p := b.inArena[number]
 	here := frame.AppendArg(nil, frame.Payload{Encoded: executor.Encoded{Kind: p.kind}}, len(p.bytes))
@@ -120,8 +120,8 @@ func (w *worker) send(b *outgoing) error {
 }
 
 // sendLarge writes a large argument to the pipe, in steps of 1 MiB, and counts
-// in w.readMiB how many of them the worker has read. The last one may still be
-// in the pipe, so it does not count.
+// in w.readMiB how many MiB the worker has read. The last MiB that sendLarge
+// has written does not count, because it may still be in the pipe.
 func (w *worker) sendLarge(b []byte) error {
 	for first := true; ; first = false {
 		n, err := w.tasks.Write(b[:min(len(b), 1<<20)])

@@ -19,8 +19,8 @@ import (
 )
 
 // The standard output and the standard error of a worker have pipes of their
-// own. The pool does not trust what a worker prints: package printable escapes
-// it.
+// own. The pool does not trust the text that a worker prints: package printable
+// escapes the text.
 
 const (
 	maxLine       = 64 << 10 // longer lines are split
@@ -79,15 +79,16 @@ func (t *tail) String() string {
 	return printable.Text(string(t.buf))
 }
 
-// console is the standard error of this process. It gets the output of workers
-// of pools without Options.Output.
+// console is the standard error of this process. Pools without Options.Output
+// write the output of their workers to it.
 var console struct {
 	sync.Mutex      // held while writing a line to os.Stderr
 	over       bool // guarded by Mutex: the last line is an update
 }
 
 // writeConsole writes a line. On a terminal, the next line overwrites an
-// update. Otherwise an update is a line like others.
+// update. If standard error is not a terminal, an update is written like any
+// other line.
 func writeConsole(text string, kind lineKind) {
 	console.Lock()
 	defer console.Unlock()
@@ -106,8 +107,9 @@ func writeConsole(text string, kind lineKind) {
 }
 
 // collect forwards the output of a worker, line by line, until the pipe ends.
-// It calls passed when it has forwarded the output from before the death of the
-// worker. Other processes may have the pipe open, and may print more.
+// It calls passed when it has forwarded all output that the worker printed
+// before its death. The pipe may end later, because other processes may have
+// the pipe open and may print more.
 func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()) {
 	passed = sync.OnceFunc(passed)
 	defer passed()
@@ -200,7 +202,7 @@ func (h *holdback) end(w *worker) {
 	h.timer.Stop()
 	select {
 	case <-w.dead:
-		if s := w.cmd.ProcessState; s != nil && s.Success() { // the process exited without an error, so no error has the lines
+		if s := w.cmd.ProcessState; s != nil && s.Success() { // the process exited with code 0, so the lines are not the reason of its end
 			h.releaseLocked(w)
 		}
 	case <-time.After(drainTime): // the process has only closed its standard error

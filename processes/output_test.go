@@ -19,8 +19,8 @@ import (
 	"concert/processes"
 )
 
-// chat prints a text, and waits for a file: so the pool reads the text while
-// the task runs, and knows that the task has printed it.
+// chat prints a text, and waits for a file. So the task still runs when the
+// pool reads the text, and the pool can log the text with the name of the task.
 var chat = concert.Register("processes_test.chat", func(ctx context.Context, c chatter) (string, error) {
 	fmt.Fprint(os.Stdout, c.Text)
 	fmt.Fprintln(os.Stderr, "about it")
@@ -38,8 +38,8 @@ var chat = concert.Register("processes_test.chat", func(ctx context.Context, c c
 
 type chatter struct{ Text, Seen string }
 
-// TestOutput: the pool collects what workers print, line by line, with the
-// stream and the task.
+// TestOutput: the pool must log each line that a worker prints, with the stream
+// and the task.
 func TestOutput(t *testing.T) {
 	var log logtest.Buffer
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewJSONHandler(&log, nil))})
@@ -98,8 +98,8 @@ func (c *counter) Handle(_ context.Context, r slog.Record) error {
 
 func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
 
-// TestOutput_TenMegabytes: results arrive while tasks print ten megabytes to
-// standard output.
+// TestOutput_TenMegabytes: if tasks print ten megabytes to standard output,
+// their results and all bytes must arrive.
 func TestOutput_TenMegabytes(t *testing.T) {
 	c := &counter{Handler: slog.DiscardHandler}
 	p := newPool(t, 2, &processes.Options{Output: slog.New(c)})
@@ -118,11 +118,12 @@ func TestOutput_TenMegabytes(t *testing.T) {
 	}
 }
 
-// TestOutput_LongLine: a line without an end is cut, and not kept in memory.
+// TestOutput_LongLine: if a line is very long, the pool must split the line and
+// log all of its parts. It must not keep the whole line in memory.
 func TestOutput_LongLine(t *testing.T) {
 	var log logtest.Buffer
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, nil))})
-	here, err := os.Executable() // there is output
+	here, err := os.Executable() // a file that exists, so chat does not wait
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,8 +143,8 @@ func TestOutput_LongLine(t *testing.T) {
 	}
 }
 
-// TestPool_LargeValuesBothWays: arguments and results that together exceed all
-// pipes and buffers cause no deadlock.
+// TestPool_LargeValuesBothWays: if arguments and results together exceed all
+// pipes and buffers, all results must still arrive: there must be no deadlock.
 func TestPool_LargeValuesBothWays(t *testing.T) {
 	p := newPool(t, 2, nil)
 	size := 64 << 20
@@ -165,8 +166,8 @@ func TestPool_LargeValuesBothWays(t *testing.T) {
 	}
 }
 
-// TestProgress_ReachesObserver: the progress of a task in a worker reaches the
-// pool's observer.
+// TestProgress_ReachesObserver: if a task in a worker reports progress, the
+// pool's observer must receive the progress.
 func TestProgress_ReachesObserver(t *testing.T) {
 	var mu sync.Mutex
 	var seen []string

@@ -23,7 +23,7 @@ type hangingHandler struct {
 	lines   int64         // lines that workers printed; guarded by mu
 	dropped int64         // the sum of the records about dropped lines; guarded by mu
 	deaths  int64         // guarded by mu
-	told    chan struct{} // receives when dropped has changed
+	told    chan struct{} // receives a value when dropped has changed
 }
 
 func newHangingHandler(method string) *hangingHandler {
@@ -70,10 +70,10 @@ func (h *hangingHandler) hang(method string) {
 func (h *hangingHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h *hangingHandler) WithGroup(string) slog.Handler      { return h }
 
-// TestOutput_HandlerHangs: a handler that does not return delays no task, even
-// one that prints more than the pipe and all buffers hold, and no death of a
-// worker. When the handler returns, it receives the number of dropped lines,
-// which is exact.
+// TestOutput_HandlerHangs: if the handler does not return, all tasks must still
+// end, even if they print more than the pipe and all buffers can hold or kill
+// their worker. When the handler returns, it must receive the exact number of
+// dropped lines.
 func TestOutput_HandlerHangs(t *testing.T) {
 	for _, method := range []string{"Enabled", "Handle"} {
 		t.Run(method, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestOutput_HandlerHangs(t *testing.T) {
 
 // TestPool_DefaultHandlerHangs: without Options.Output, the pool logs the
 // deaths of workers to the handler of slog.Default. If this handler does not
-// return, it delays nothing.
+// return, tasks and Close must still return.
 func TestPool_DefaultHandlerHangs(t *testing.T) {
 	leftovers(t)
 	h := newHangingHandler("Handle")
@@ -135,7 +135,7 @@ func TestPool_DefaultHandlerHangs(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
-	for p.StuckHandlers() == 0 { // Close may be the first that does not wait
+	for p.StuckHandlers() == 0 { // Close may return before the pool notices that the handler is stuck
 		time.Sleep(time.Millisecond)
 	}
 	close(h.release)

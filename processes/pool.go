@@ -37,21 +37,21 @@ type Pool struct {
 	mu sync.Mutex
 
 	// Guarded by mu:
-	returned    []callRange                    // calls that workers have not begun and that were taken back; sent before queue
+	returned    []callRange                    // claimed calls that wait for a worker, for example because they were taken back; sent before the calls of queue
 	claims      map[*executor.Task]bool        // tasks from which a worker is claiming calls; true if canceled during the claim
 	checks      map[*executor.Task]bool        // tasks whose argument Options.Check checks; all true
 	unsettled   int                            // number of claimed calls that have not settled
 	endless     submitter                      // for contexts that never end
-	submitters  map[context.Context]*submitter // by context, for the calls in workers and in returned
+	submitters  map[context.Context]*submitter // by context: the submitters of the calls in workers and in returned
 	active      []*worker                      // workers that run tasks, by number; nil for a number without a worker
 	standby     []*worker                      // workers that are ready to become active
 	all         map[*worker]bool               // workers that are not reaped
 	starting    int                            // number of workers that are about to start; they are not in all
-	oomKills    int                            // number of kills in ooms that belong to a known death
+	oomKills    int                            // number of kills in ooms that happened before New or that explain the death of a worker
 	restarts    restarts                       // the deaths of workers in a row
 	broken      error                          // why the pool is broken, or nil
 	closed      error                          // why the pool refuses tasks, or nil
-	ended       bool                           // the pool is closed and has no tasks; workers leave
+	ended       bool                           // the pool is closed and has no tasks; workers exit
 	sentSuspect bool                           // the last call sent from returned had been the next call of a worker that died
 	gone        chan struct{}                  // closed when ended is true and no worker is left
 
@@ -132,7 +132,8 @@ func (p *Pool) wakeWorkerLocked() {
 type groupQueue Pool
 
 // Again implements [executor.Queue]. The group calls it when user code has
-// encoded the argument of a task, which goes to the front of the queue.
+// encoded the argument of a task. Again puts the task at the front of the
+// queue.
 func (g *groupQueue) Again(t *executor.Task) {
 	p := (*Pool)(g)
 	p.mu.Lock()
@@ -194,14 +195,14 @@ func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	return false // another goroutine settles the task
 }
 
-// countSettledLocked counts settled calls.
+// countSettledLocked subtracts n settled calls from p.unsettled.
 func (p *Pool) countSettledLocked(n int) {
 	p.unsettled -= n
 	p.checkEndLocked()
 }
 
-// returnCallsLocked adds calls that no worker has begun to p.returned. The pool
-// watches the contexts of their submitters.
+// returnCallsLocked adds claimed calls that wait for a worker to p.returned,
+// and makes the pool watch the contexts of their submitters.
 func (p *Pool) returnCallsLocked(ranges ...callRange) {
 	if p.broken != nil {
 		p.failCallsLocked(ranges)

@@ -31,9 +31,9 @@ var prepare = concert.Register("processes_test.prepare", func(ctx context.Contex
 		os.Exit(7)
 	case "hang":
 		time.Sleep(time.Hour)
-	case "once": // works as long as the file does not exist
+	case "once": // succeeds as long as the file does not exist
 		if _, err := os.Stat(arg); err == nil {
-			return struct{}{}, errors.New("the model has gone")
+			return struct{}{}, errors.New("the model was removed")
 		}
 	}
 	return struct{}{}, nil

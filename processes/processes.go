@@ -1,9 +1,9 @@
 // Package processes runs tasks in worker processes. It corresponds to
-// multiprocessing and ProcessPoolExecutor in Python, except that when a worker
-// dies, one task fails, and not the whole pool.
+// multiprocessing and ProcessPoolExecutor in Python. But if a worker dies, only
+// one task fails, not the whole pool.
 //
 //	func main() {
-//		processes.Main() // the guard: a worker does not go past it
+//		processes.Main() // in a worker, Main does not return
 //		ex, err := processes.New(4, nil)
 //		...
 //		defer ex.Close()
@@ -32,9 +32,9 @@
 //
 //   - A worker runs one task at a time, unless Options.Threads is set. The pool
 //     sends a few tasks in advance, so that the worker can begin the next one
-//     at once: one if tasks are long, up to 255 if they are quick. These tasks
-//     are pending: they can be canceled, and the pool gives them to another
-//     worker that is idle.
+//     at once: one task if tasks are long, and up to 255 if they are quick.
+//     These tasks are pending: they can be canceled, and the pool gives them to
+//     another worker that is idle.
 //   - If a task crashes, exits, is killed or uses too much memory, it fails
 //     with a [*WorkerError], which says how. No other task is affected.
 //   - If the context of a task ends, or the task runs for longer than
@@ -47,12 +47,12 @@
 //   - If a worker begins none of its tasks for a second, other workers get
 //     these tasks. If the worker still begins none, the pool kills it: after 5
 //     seconds if its process is stopped, and otherwise after 10 seconds.
-//   - The pool replaces a worker that ends: at once if the worker finished a
-//     task, and otherwise after a pause. The pause doubles from 20 milliseconds
-//     to a second, or to 160 milliseconds if the workers died in tasks. If
-//     eight workers in a row die outside of tasks, and no worker is left, the
-//     pool is broken: its tasks fail with [ErrBroken] and the reason. The pool
-//     logs each death.
+//   - The pool replaces a worker that ends: at once if the worker had finished
+//     a task or been ready for ten seconds, and otherwise after a pause. The
+//     pause doubles from 20 milliseconds to a second, or to 160 milliseconds if
+//     the workers died in tasks. If eight workers in a row die outside of
+//     tasks, and no worker is left, the pool is broken: its tasks fail with
+//     [ErrBroken] and the reason. The pool logs each death.
 //   - Options.Sandbox confines workers, for tasks that process untrusted input.
 //   - Workers end when the pool is closed, and when this process dies.
 //
@@ -61,20 +61,21 @@
 // A worker has no standard input. The pool collects the lines that a worker
 // prints, see Options.Output. A task cannot submit to the pool that runs it,
 // because the pool is in another process. A task can make a pool of its own.
-// Pools can be nested three deep.
+// Pools can be nested three levels deep.
 //
 // An argument or a result of more than 16 KiB is passed in memory that the pool
 // shares with the worker. The pool returns this memory to the system when the
-// worker has been idle for a second. Options.Memory does not count it. A worker
-// that has been idle for five seconds collects garbage, and returns unused
-// memory to the system, unless it is a program of Options.Command.
+// worker has been idle for a second. Options.Memory does not include this
+// memory. A worker that has been idle for five seconds collects garbage, and
+// returns unused memory to the system, unless it is a program of
+// Options.Command.
 //
 // This description is complete for Linux. Other systems have no sealed shared
 // memory. There, results are written one by one, large values go through pipes,
 // the pool sends fewer tasks in advance, and Cancel reports these tasks as
 // running. A worker notices the death of this process by the end of a pipe, so
-// a stopped worker does not end. On Windows, processes that a task has started
-// outlive the worker.
+// a worker whose process is stopped does not end. On Windows, processes that a
+// task has started outlive the worker.
 package processes
 
 import (
@@ -98,7 +99,7 @@ const (
 	maxDepth      = 3
 	maxThreads    = 1000    // of Options.Threads
 	maxWorkers    = 1 << 16 // of a pool
-	maxCallDeaths = 5       // deaths of workers because of one call; then the call fails
+	maxCallDeaths = 5       // maximum number of deaths of workers because of one call; then the call fails
 )
 
 // New starts n workers, waits until they are ready, and returns their pool. If
@@ -108,7 +109,7 @@ const (
 // New returns [ErrNoMain].
 //
 // New panics if n is negative, or a number in the options other than Grace.
-// Close the pool when it is no longer needed.
+// When you no longer need the pool, call Close.
 func New(n int, opts *Options) (*Pool, error) { return newWith(n, opts, defaultConfig()) }
 
 func newWith(n int, opts *Options, settings config) (*Pool, error) {
@@ -121,7 +122,7 @@ func newWith(n int, opts *Options, settings config) (*Pool, error) {
 		return nil, ErrNoMain
 	}
 	if o.Command != nil && (len(o.Command) == 0 || o.Command[0] == "") {
-		return nil, errors.New("processes: Options.Command names no program: its first element must be one")
+		return nil, errors.New("processes: Options.Command has no program: its first element must be the name or the path of a program")
 	}
 	if o.Command != nil && o.Sandbox != nil {
 		return nil, fmt.Errorf("processes: Options.Sandbox: workers of another program cannot be confined: %w", errors.ErrUnsupported)
@@ -200,7 +201,7 @@ func newWith(n int, opts *Options, settings config) (*Pool, error) {
 		c.Close()
 		return nil, err
 	}
-	go func() { // workers start until p.gone is closed
+	go func() { // workers may start, and need these files, until p.gone is closed
 		<-p.gone
 		c.Close()
 		p.template.dir.Close()

@@ -88,7 +88,7 @@ func programWorkers(args []string) error {
 			}
 		}
 		if args[0] == "interrupted" {
-			defer func() { // runs after the signal
+			defer func() { // runs when standard input has ended, which is after the signal
 				var n int
 				for i := range 10 {
 					n, err = concert.Submit(context.Background(), p, nop, i).Result(context.Background())
@@ -117,7 +117,7 @@ func awaitChildren(n int) ([]int, error) {
 	}
 }
 
-// TestProgram_Killed: workers end when the program of their pool is killed.
+// TestProgram_Killed: if the program of a pool is killed, the workers must end.
 func TestProgram_Killed(t *testing.T) {
 	for _, what := range []string{"idle", "busy", "stopped", "starting"} {
 		t.Run(what, func(t *testing.T) {
@@ -145,8 +145,8 @@ func TestProgram_Killed(t *testing.T) {
 	}
 }
 
-// TestProgram_Interrupted: Ctrl-C in a terminal reaches the program, and not
-// its workers.
+// TestProgram_Interrupted: if Ctrl-C in a terminal sends SIGINT to the process
+// group of the program, the workers must not receive the signal.
 func TestProgram_Interrupted(t *testing.T) {
 	cmd := program(t, "workers", "interrupted")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -168,8 +168,8 @@ func TestProgram_Interrupted(t *testing.T) {
 	}
 }
 
-// TestProgram_WithoutMain: in a program that does not call Main, New starts
-// nothing and returns an error that says why.
+// TestProgram_WithoutMain: if the program does not call Main, New must return
+// an error that says so.
 func TestProgram_WithoutMain(t *testing.T) {
 	out, err := program(t, "unguarded").Output()
 	if err != nil || !strings.HasPrefix(string(out), "true ") || !strings.Contains(string(out), "processes.Main()") || !strings.Contains(string(out), "TestMain") {
@@ -177,8 +177,8 @@ func TestProgram_WithoutMain(t *testing.T) {
 	}
 }
 
-// programImage replaces the file of its own program, and then needs a new
-// worker.
+// programImage replaces the file of its own program, and then has a pool whose
+// workers die.
 func programImage([]string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -205,7 +205,7 @@ func programWorks([]string) error {
 		}
 		_, err := concert.Submit(context.Background(), p, misbehave, "exit 5").Result(context.Background())
 		if _, ok := errors.AsType[*processes.WorkerError](err); !ok {
-			return fmt.Errorf("of a worker that exits: %w", err)
+			return fmt.Errorf("the error of a task whose worker exits: %w", err)
 		}
 	}
 	return p.Close()
@@ -242,10 +242,10 @@ func programUnknown(change func()) error {
 		_, err := concert.Submit(ctx, p, misbehave, what).Result(ctx)
 		e, ok := errors.AsType[*processes.WorkerError](err)
 		if !ok {
-			return fmt.Errorf("of a worker that ends by %q: %w", what, err)
+			return fmt.Errorf("the error of the task %q: %w", what, err)
 		}
 		if known := strings.Contains(err.Error(), "exited with") || e.Signal != 0; !known && (e.ExitCode != -1 || !strings.Contains(err.Error(), "exit code is unknown")) {
-			return fmt.Errorf("of a worker that ends by %q: code %d, %w", what, e.ExitCode, err)
+			return fmt.Errorf("the error of the task %q: code %d, %w", what, e.ExitCode, err)
 		}
 		if n, err := concert.Submit(ctx, p, nop, 7).Result(ctx); n != 7 || err != nil {
 			return fmt.Errorf("after %q: %d, %w", what, n, err)
@@ -254,13 +254,13 @@ func programUnknown(change func()) error {
 	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
 	if _, err := concert.Submit(short, p, misbehave, "spin").Result(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("of a task whose deadline has passed: %w", err)
+		return fmt.Errorf("the error of a task whose deadline has passed: %w", err)
 	}
 	return p.Close()
 }
 
-// TestProgram_TakesExitCodes: a pool works although another part of the program
-// takes the exit codes of its workers.
+// TestProgram_TakesExitCodes: if another part of the program takes the exit
+// codes of the workers, the pool must still work.
 func TestProgram_TakesExitCodes(t *testing.T) {
 	for _, name := range []string{"ignores", "reaps"} {
 		t.Run(name, func(t *testing.T) {
@@ -271,8 +271,8 @@ func TestProgram_TakesExitCodes(t *testing.T) {
 	}
 }
 
-// TestProgram_FileReplaced: workers start from the old image when the program's
-// file has been replaced.
+// TestProgram_FileReplaced: if the program's file has been replaced, new
+// workers must still run the old program.
 func TestProgram_FileReplaced(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -293,8 +293,8 @@ func TestProgram_FileReplaced(t *testing.T) {
 	}
 }
 
-// TestProgram_StartedIgnoringSIGCHLD: a pool works if the program was started
-// with SIGCHLD ignored.
+// TestProgram_StartedIgnoringSIGCHLD: if the program was started with SIGCHLD
+// ignored, a pool must work.
 func TestProgram_StartedIgnoringSIGCHLD(t *testing.T) {
 	cmd := program(t, "chld")
 	cmd.Args = append([]string{"sh", "-c", `trap "" CHLD; exec "$@"`, "sh"}, cmd.Args...)
@@ -304,8 +304,8 @@ func TestProgram_StartedIgnoringSIGCHLD(t *testing.T) {
 	}
 }
 
-// TestProgram_IsProcess1: a pool works if the program is process 1, as in a
-// container.
+// TestProgram_IsProcess1: if the program is process 1, as in a container, a
+// pool must work.
 func TestProgram_IsProcess1(t *testing.T) {
 	cmd := program(t, "chld")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
@@ -314,7 +314,7 @@ func TestProgram_IsProcess1(t *testing.T) {
 	}
 	out, err := cmd.CombinedOutput()
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
-		t.Skipf("this system does not let it be process 1: %v", err)
+		t.Skipf("this system does not allow the program to be process 1: %v", err)
 	}
 	if err != nil {
 		t.Errorf("%v: %s", err, out)
@@ -335,22 +335,23 @@ func programStarves(args []string) error {
 	// The kernel kills the process that has the most memory.
 	_, err = concert.Submit(context.Background(), p, hoard, 1024).Result(context.Background())
 	if e, ok := errors.AsType[*processes.WorkerError](err); !ok || !errors.Is(err, processes.ErrMemory) || e.Signal != syscall.SIGKILL {
-		return fmt.Errorf("of a worker that needs more: %w", err)
+		return fmt.Errorf("the error of a task that needs more memory: %w", err)
 	}
-	// Another SIGKILL is not mistaken for one of the kernel.
+	// The pool must not mistake another SIGKILL for one that the kernel sends
+	// because memory is short.
 	pid, err := concert.Submit(context.Background(), p, pidOf, 0).Result(context.Background())
 	if err != nil {
 		return err
 	}
 	_, err = concert.Submit(context.Background(), p, misbehave, "kill").Result(context.Background())
 	if _, ok := errors.AsType[*processes.WorkerError](err); !ok || errors.Is(err, processes.ErrMemory) {
-		return fmt.Errorf("of a worker that is killed, perhaps %d: %w", pid, err)
+		return fmt.Errorf("the error of a task that kills its worker, whose pid may be %d: %w", pid, err)
 	}
 	return p.Close()
 }
 
-// TestMemory_ControlGroup: a task that exceeds the memory limit of a control
-// group fails with ErrMemory.
+// TestMemory_ControlGroup: if a task exceeds the memory limit of a control
+// group, the task must fail with ErrMemory.
 func TestMemory_ControlGroup(t *testing.T) {
 	group := controlGroup(t, 512<<20)
 	if out, err := program(t, "starve", group).CombinedOutput(); err != nil {
@@ -358,8 +359,8 @@ func TestMemory_ControlGroup(t *testing.T) {
 	}
 }
 
-// controlGroup makes a control group with a memory limit, or skips the test if
-// the user may not do that.
+// controlGroup makes a control group with a memory limit. It skips the test if
+// the user may not make one.
 func controlGroup(t *testing.T, memory int) string {
 	t.Helper()
 	groups, err := os.ReadFile("/proc/self/cgroup")
@@ -385,12 +386,12 @@ func controlGroup(t *testing.T, memory int) string {
 			return group
 		}
 	}
-	t.Skip("this system does not let the test make a control group with a limit")
+	t.Skip("this system does not allow the test to make a control group with a limit")
 	return ""
 }
 
-// programFiles limits the number of its open files when its pool has workers.
-// New fails, and the pool continues.
+// programFiles makes a pool, and then limits the number of open files of this
+// process. New must fail, and the pool must continue.
 func programFiles([]string) error {
 	p, err := processes.New(1, nil)
 	if err != nil {
@@ -414,8 +415,8 @@ func programFiles([]string) error {
 	return p.Close()
 }
 
-// TestProgram_OutOfDescriptors: if the program cannot open more files, New
-// returns an error, and an existing pool continues.
+// TestProgram_OutOfDescriptors: if the program cannot open more files, New must
+// return an error, and an existing pool must continue.
 func TestProgram_OutOfDescriptors(t *testing.T) {
 	if out, err := program(t, "files").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)

@@ -2,8 +2,8 @@ package processes
 
 import "testing"
 
-// TestPythonCrash: the Python function and line of a crash are found in the
-// output of faulthandler.
+// TestPythonCrash: pythonCrash must find the Python function and the line of a
+// crash in the output of faulthandler.
 func TestPythonCrash(t *testing.T) {
 	const worker = "  File \"<concert.functions>\", line 120 in one\n  File \"<concert.worker>\", line 300 in call\n  File \"<string>\", line 20 in start\n"
 	for what, c := range map[string]struct{ stderr, want string }{

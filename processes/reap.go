@@ -27,8 +27,8 @@ const (
 //  2. Read the rest of the pipe of results, and then the results that are only
 //     in the journal.
 //  3. Calls that had begun fail. Other calls go to another worker. If no call
-//     had begun, the next call may be the cause of the death. It fails after
-//     maxCallDeaths such deaths.
+//     had begun, the next call may be the cause of the death. That call fails
+//     after maxCallDeaths such deaths.
 //
 // The process has no ProcessState if this program ignores SIGCHLD, or if
 // another part of this program has waited for all child processes.
@@ -79,12 +79,13 @@ func (w *worker) wasOOMKilled(state *os.ProcessState) bool {
 	if w.killCause != nil || n <= p.oomKills {
 		return false
 	}
-	p.oomKills++ // the next death needs another kill
+	p.oomKills++ // so this kill explains no other death
 	return true
 }
 
 // reap removes a dead worker from the pool. It settles the calls that the
-// worker had begun, returns the others to the pool, and starts a replacement.
+// worker had begun, returns the other calls to the pool, and starts a
+// replacement for the worker.
 func (w *worker) reap(state *os.ProcessState) {
 	p := w.pool
 	var back []callRange
@@ -201,7 +202,8 @@ func (w *worker) reap(state *os.ProcessState) {
 	}
 }
 
-// victim is a call that had begun when its worker died.
+// victim is a call that fails because its worker died: the call had begun, or
+// blameNextLocked has returned it.
 type victim struct {
 	callRange          // the call
 	begun         bool // batch.Start has been called

@@ -40,8 +40,8 @@ func (s *source) Read(b []byte) (int, error) {
 
 // receive reads frames of the worker until the pipe ends. For calls that a
 // worker has begun, only the goroutine of receive calls Start and Settle of
-// their batches, and after its end the goroutine of wait. So for each call,
-// Start comes before Settle.
+// their batches. After receive has ended, only the goroutine of wait does. So
+// for each call, Start comes before Settle.
 func (w *worker) receive() {
 	defer close(w.received)
 	for {
@@ -164,8 +164,9 @@ type outcome struct {
 	failed        bool // the worker sent an error and not a value
 }
 
-// failure returns the error of the call. If the call was canceled because it
-// exceeded Options.Timeout, which is timeout, the error also wraps ErrTimeout.
+// failure returns the error of the call. timeout is Options.Timeout. If the
+// call was canceled because it exceeded the timeout, and then returned the
+// error of its context, the error also wraps ErrTimeout.
 func (o *outcome) failure(timeout time.Duration) error {
 	if r, ok := o.err.(*concert.RemoteError); ok && o.late && r.Is(context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %w", withTimeout(ErrTimeout, timeout), o.err)
@@ -250,7 +251,7 @@ func (w *worker) tooLarge(v frame.Payload) int {
 		n = v.Span.Length
 	}
 	if n <= uint64(w.pool.opts.MaxResult) || v.Shared && (w.arena == nil || n > shm.ArenaSize) {
-		return 0 // valueOf reports an invalid callRange
+		return 0 // valueOf reports the invalid span
 	}
 	return int(min(n, math.MaxInt))
 }
@@ -307,7 +308,7 @@ func (w *worker) lookUp(ids []endedCall, buf []outcome) (known, id int, err erro
 		known++
 	}
 	if w.count > 0 {
-		w.checkAtLocked(time.Now().Add(w.untilCheckLocked())) // by then, the next call should have begun
+		w.checkAtLocked(time.Now().Add(w.untilCheckLocked())) // check finds out whether the next call has begun by then
 	}
 	return known, w.number, nil
 }
@@ -332,8 +333,8 @@ func smooth(before, ran time.Duration) time.Duration {
 	return max(1, before+(ran-before)/8)
 }
 
-// started handles Started, by which a worker without a journal reports that a
-// call has begun.
+// started handles Started, by which a worker that uses neither slots nor marks
+// reports that a call has begun.
 func (w *worker) started(id frame.ID) error {
 	w.pool.mu.Lock()
 	f, err := w.findLocked(id)
@@ -351,9 +352,9 @@ func (w *worker) started(id frame.ID) error {
 	return nil
 }
 
-// givenBack handles GivenBack, by which a worker gives back the calls that the
-// pool has requested by TakeBack. The calls go to another worker, or settle if
-// they are canceled.
+// givenBack handles GivenBack, by which a worker gives back calls that the pool
+// has requested by TakeBack. If the calls are canceled, givenBack settles them.
+// Otherwise another worker gets them.
 func (w *worker) givenBack(id frame.ID) error {
 	p := w.pool
 	p.mu.Lock()

@@ -11,7 +11,7 @@ import (
 
 const (
 	memoryInterval = 250 * time.Millisecond
-	maxOverLimit   = 4 // number of measurements in a row above the limit
+	maxOverLimit   = 4 // number of measurements in a row above the limit after which a worker is replaced
 )
 
 // checkMemory measures the memory of the active workers until the pool ends. It

@@ -19,8 +19,9 @@ var lateFunction = sync.OnceValue(func() func(context.Context, int) (int, error)
 	return concert.Register("processes_test.late", func(_ context.Context, n int) (int, error) { return n, nil })
 })
 
-// TestRegister_AfterMain: a function that is registered after Main is an error
-// that says so, wherever a pool accepts a function, and ends no worker.
+// TestRegister_AfterMain: if a function is registered after the call of Main,
+// everything that accepts a function of a pool must fail with an error that
+// says so, and no worker may die.
 func TestRegister_AfterMain(t *testing.T) {
 	leftovers(t)
 	late := lateFunction()
@@ -79,7 +80,7 @@ func TestRegister_AfterMain(t *testing.T) {
 		}
 	})
 	if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
-		t.Errorf("the worker was %d and is %d, %v", pid, again, err)
+		t.Errorf("the pid of the worker was %d and is %d, %v", pid, again, err)
 	}
 }
 

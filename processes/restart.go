@@ -13,8 +13,8 @@ import (
 	"concert/internal/lazy"
 )
 
-// One rule decides when the pool replaces a worker that has ended. It is the
-// same whether the system could not start the process, or the process died
+// One rule decides when the pool replaces a worker that has ended. The rule is
+// the same if the system could not start the process, and if the process died
 // while it was idle, before it began a task, or in a task.
 //
 //   - A worker is healthy if it has finished a call, or has been ready for
@@ -22,8 +22,8 @@ import (
 //     once.
 //   - The pool counts every other death. Each counted death in a row doubles
 //     the pause before the next start. A death in a task fails that task. So
-//     there are at most as many such deaths as tasks, and the maximum of their
-//     pause is small.
+//     there are at most as many such deaths as tasks, and the maximum of the
+//     pause after such deaths is small.
 //   - After maxDeaths deaths in a row outside of tasks, the pool is broken if
 //     no worker is active: all its tasks fail with the reason.
 //
@@ -80,10 +80,10 @@ func (r *restarts) died(generation int, inTask bool) {
 }
 
 // blame makes the last deaths count as one unexplained death, because one call
-// may be the cause of all of them.
+// may be the cause of all these deaths.
 func (r *restarts) blame(deaths int) { r.unexplained = max(1, r.unexplained-deaths+1) }
 
-// isHealthyLocked reports whether the worker was healthy.
+// isHealthyLocked reports whether the worker is healthy.
 func (w *worker) isHealthyLocked() bool {
 	return w.total > 0 || !w.readySince.IsZero() && time.Since(w.readySince) >= healthyAfter
 }
@@ -135,9 +135,10 @@ func (p *Pool) restartLocked(number int) {
 	p.restarts.paused[timer] = true
 }
 
-// refillLocked replaces the active worker with that number, by the standby
-// worker if there is one. It starts a new worker. If id is noNumber, it only
-// starts a standby worker.
+// refillLocked replaces the active worker with the number id. If there is a
+// standby worker, it gets the number, and refillLocked starts a new standby
+// worker. Otherwise refillLocked starts a worker with the number. If id is
+// noNumber, it only starts a standby worker.
 func (p *Pool) refillLocked(id int) {
 	if n := len(p.standby); id != noNumber && !p.ended && n > 0 && p.active[id] == nil {
 		w := p.standby[n-1]

@@ -26,7 +26,8 @@ var (
 	fakeUnasked = concert.Register("processes_test.unasked", func(_ context.Context, n int) (int, error) { return n, nil })
 )
 
-// dieIdle is an initializer that ends its worker as soon as a file exists.
+// dieIdle is an initializer after which the worker exits as soon as a file
+// exists.
 var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context, path string) (int, error) {
 	go func() {
 		for {
@@ -40,8 +41,8 @@ var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context,
 	return 0, nil
 })
 
-// TestProtocol_InvalidCalls: the pool kills a worker that violates the protocol
-// of a call. The call fails, and the calls behind it run.
+// TestProtocol_InvalidCalls: if a worker violates the protocol of a call, the
+// pool must kill the worker. The call must fail, and later calls must run.
 func TestProtocol_InvalidCalls(t *testing.T) {
 	for _, row := range []struct {
 		fn   func(context.Context, int) (int, error)
@@ -72,8 +73,8 @@ func fakes(t *testing.T, n int, log *logtest.Buffer) *processes.Pool {
 	})
 }
 
-// TestPool_DeathsBeforeTaskBegins: a task whose workers die before they begin
-// it fails after five deaths, and the tasks behind it run.
+// TestPool_DeathsBeforeTaskBegins: if five workers in a row die before they
+// begin a task, the task must fail, and the tasks after it must run.
 func TestPool_DeathsBeforeTaskBegins(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		t.Run(fmt.Sprint(n, " workers"), func(t *testing.T) {
@@ -116,9 +117,9 @@ func TestPool_DeathsBeforeTaskBegins(t *testing.T) {
 	})
 }
 
-// TestPool_IdleDeaths: if workers die while they are idle, the pool starts
-// others with pauses. In the end the pool counts as broken, and its error has
-// the reason.
+// TestPool_IdleDeaths: if all workers die while they are idle, the pool must
+// become broken after a limited number of deaths. Its error must contain the
+// reason.
 func TestPool_IdleDeaths(t *testing.T) {
 	leftovers(t)
 	for _, n := range []int{1, 3} {
@@ -137,8 +138,8 @@ func TestPool_IdleDeaths(t *testing.T) {
 			if err := p.Close(); !errors.Is(err, processes.ErrBroken) {
 				t.Errorf("Close() = %v, want ErrBroken", err)
 			}
-			// At most, all of them die eight times, and each of them once after
-			// that.
+			// At most, all n+1 workers die in each of eight generations, and
+			// each worker dies once after that.
 			if deaths := len(log.Records(t, "processes: a worker died")); deaths > 9*(n+1) {
 				t.Errorf("%d workers died", deaths)
 			}
@@ -169,8 +170,8 @@ var awaitFile = concert.Register("processes_test.awaitFile", func(ctx context.Co
 	return 0, ctx.Err()
 })
 
-// TestPool_DeathsWhileOneWorkerLives: a pool with a live worker is not broken,
-// however many starts of other workers fail in a row.
+// TestPool_DeathsWhileOneWorkerLives: if one worker lives, the pool must not
+// become broken, however many starts of other workers fail in a row.
 func TestPool_DeathsWhileOneWorkerLives(t *testing.T) {
 	leftovers(t)
 	var log logtest.Buffer
@@ -204,7 +205,7 @@ func TestPool_DeathsWhileOneWorkerLives(t *testing.T) {
 }
 
 // TestPool_DeathsInTasks: if many tasks in a row kill their workers, only these
-// tasks fail, and the pool continues.
+// tasks must fail, and the pool must continue.
 func TestPool_DeathsInTasks(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.DiscardHandler)})
@@ -220,12 +221,12 @@ func TestPool_DeathsInTasks(t *testing.T) {
 		}
 	}
 	if got, err := after.Result(t.Context()); got != 7 || err != nil {
-		t.Errorf("the task behind them: %d, %v", got, err)
+		t.Errorf("the task after them: %d, %v", got, err)
 	}
 }
 
-// TestPool_LongName: a task of a function whose name does not fit into a frame
-// fails.
+// TestPool_LongName: if the name of a function does not fit into a frame, its
+// tasks must fail with ErrTooLarge.
 func TestPool_LongName(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -239,8 +240,8 @@ func TestPool_LongName(t *testing.T) {
 			works(t, p)
 		})
 	}
-	// A name of maximal length is sent; the worker answers that it does not
-	// know the function.
+	// A name of the maximum length must be sent: the worker returns
+	// ErrNotRegistered.
 	if _, err := executor.Relay(t.Context(), p, executor.Call{Name: strings.Repeat("x", 1<<16-1), Arg: arg}).Result(t.Context()); !errors.Is(err, concert.ErrNotRegistered) {
 		t.Errorf("a name of 65535 bytes: %.400v", err)
 	}
@@ -256,8 +257,8 @@ func encodedInt(t *testing.T) executor.Encoded {
 	return arg
 }
 
-// TestPool_DeathsAtNew: New and Close return although the first workers die
-// while others are being started.
+// TestPool_DeathsAtNew: if the first workers die while others are being
+// started, New and Close must still return.
 func TestPool_DeathsAtNew(t *testing.T) {
 	leftovers(t)
 	flag := pathIn(t.TempDir(), "flag")

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// TestRestarts_Pauses tests the rule for starting workers again as a table.
+// TestRestarts_Pauses: after each step, the pause before the next start must be
+// that of the table.
 func TestRestarts_Pauses(t *testing.T) {
 	const ms = time.Millisecond
 	type step struct {
-		what  string // "idle" or "task": a death of the newest generation; "old": of the generation before; "good"; "blame"
+		what  string // "idle" or "task": a death of the newest generation; "old": a death of the generation before; "healthy": a healthy worker; "blame"
 		pause time.Duration
 	}
 	for name, steps := range map[string][]step{
@@ -19,8 +20,8 @@ func TestRestarts_Pauses(t *testing.T) {
 		"deaths in tasks":         {{"task", 20 * ms}, {"task", 40 * ms}, {"task", 80 * ms}, {"task", 160 * ms}, {"task", 160 * ms}, {"task", 160 * ms}},
 		"both":                    {{"task", 20 * ms}, {"idle", 40 * ms}, {"task", 80 * ms}, {"task", 160 * ms}, {"task", 320 * ms}},
 		"many that die together":  {{"idle", 20 * ms}, {"old", 20 * ms}, {"old", 20 * ms}, {"idle", 40 * ms}},
-		"a good one":              {{"idle", 20 * ms}, {"idle", 40 * ms}, {"good", 0}, {"idle", 20 * ms}},
-		"a good one of before":    {{"idle", 20 * ms}, {"idle", 40 * ms}, {"good before", 40 * ms}, {"idle", 80 * ms}},
+		"a healthy worker":        {{"idle", 20 * ms}, {"idle", 40 * ms}, {"healthy", 0}, {"idle", 20 * ms}},
+		"an old healthy one":      {{"idle", 20 * ms}, {"idle", 40 * ms}, {"healthy before", 40 * ms}, {"idle", 80 * ms}},
 		"a call that is to blame": {{"idle", 20 * ms}, {"idle", 40 * ms}, {"idle", 80 * ms}, {"blame", 80 * ms}, {"idle", 160 * ms}},
 		"very many":               nil,
 	} {
@@ -41,9 +42,9 @@ func TestRestarts_Pauses(t *testing.T) {
 					r.died(r.generation, true)
 				case "old":
 					r.died(r.generation-1, false)
-				case "good":
+				case "healthy":
 					r.healthy(r.generation)
-				case "good before":
+				case "healthy before":
 					r.healthy(r.generation - 1)
 				case "blame":
 					if r.blame(3); r.unexplained != 1 {
@@ -62,9 +63,9 @@ func TestRestarts_Pauses(t *testing.T) {
 	}
 }
 
-// TestWorker_IsGood: a worker counts as good if it has finished a call or was
-// ready for long enough.
-func TestWorker_IsGood(t *testing.T) {
+// TestWorker_IsHealthy: a worker must count as healthy if it has finished a
+// call, or has been ready for healthyAfter.
+func TestWorker_IsHealthy(t *testing.T) {
 	now := time.Now()
 	for name, c := range map[string]struct {
 		w    *worker
@@ -77,14 +78,14 @@ func TestWorker_IsGood(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := c.w.isHealthyLocked(); got != c.want {
-				t.Errorf("isGood() = %v, want %v", got, c.want)
+				t.Errorf("isHealthyLocked() = %v, want %v", got, c.want)
 			}
 		})
 	}
 }
 
-// TestPool_EndsDuringPause: if the pool breaks or ends in the pause before the
-// start of a worker, it starts none.
+// TestPool_EndsDuringPause: if the pool breaks or ends during the pause before
+// the start of a worker, it must not start the worker.
 func TestPool_EndsDuringPause(t *testing.T) {
 	for name, end := range map[string]func(*Pool){
 		"broken":        func(p *Pool) { p.broken = ErrBroken },
@@ -99,7 +100,7 @@ func TestPool_EndsDuringPause(t *testing.T) {
 				if name == "broken before" {
 					p.restarts.inRow, p.broken = 0, ErrBroken
 				}
-				p.restartLocked(0) // without a break, it would start a worker, which panics here
+				p.restartLocked(0) // if the pool is not broken, this starts a worker, which panics in this test
 				end(p)
 				p.mu.Unlock()
 				time.Sleep(time.Hour)

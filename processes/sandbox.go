@@ -43,8 +43,8 @@ import (
 // calls), on amd64, arm64, 386 or arm. On other systems, New fails with an
 // error that is [errors.ErrUnsupported].
 //
-// With the zero value, tasks can read what the user of this process can read,
-// and write nothing.
+// With the zero value, tasks can read all files that the user of this process
+// can read, except most of /proc, and can write no file except /dev/null.
 type Sandbox struct {
 	// Read lists the files and directories that tasks may read. A directory
 	// includes everything in it. Nil means all files; an empty list that is not
@@ -54,8 +54,9 @@ type Sandbox struct {
 	// Nil does not include /proc, because it has the command lines of all
 	// processes, which may contain secrets. In /proc, a task can read only the
 	// files of its own process (/proc/self), /proc/sys and a few files about
-	// the machine. A task cannot list the root directory either. A list that
-	// contains / or /proc allows both.
+	// the machine. A task cannot list the root directory either. If a list
+	// contains /, tasks can read all of /proc and list the root directory. If a
+	// list contains /proc, tasks can read all of /proc.
 	Read []string
 
 	// Write lists the directories and existing files that tasks may write and

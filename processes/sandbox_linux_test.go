@@ -265,9 +265,9 @@ func sandboxed(t *testing.T, s *processes.Sandbox) (confined, free *processes.Po
 	return confined, newPool(t, 1, nil)
 }
 
-// TestSandbox_Denies attempts every action that is forbidden to a confined
-// worker. Each one is denied in the sandbox, and possible in a worker without a
-// sandbox.
+// TestSandbox_Denies: every action that is forbidden to a confined worker must
+// be denied in the sandbox. The actions of the first list must be possible in a
+// worker without a sandbox.
 func TestSandbox_Denies(t *testing.T) {
 	leftovers(t)
 	dir := t.TempDir()
@@ -347,7 +347,8 @@ func TestSandbox_Denies(t *testing.T) {
 			}
 		})
 	}
-	// These need rights that not every user has.
+	// These actions need rights that not every user has. So the test does not
+	// attempt them without a sandbox.
 	for _, d := range []action{
 		{"make a device", pathIn(dir, "device")},
 		{"set an attribute", file},
@@ -368,7 +369,7 @@ func TestSandbox_Denies(t *testing.T) {
 			}
 		})
 	}
-	// Actions that a confined worker may perform.
+	// A confined worker must be able to perform these actions.
 	fresh()
 	for _, d := range []action{
 		{"read", file}, {"list", dir}, {"create", os.DevNull}, {"signal", "self"}, {"share a file", file}, {"map a file", file},
@@ -418,8 +419,8 @@ func lend(d action) error {
 	return err
 }
 
-// TestSandbox_Memory: a confined worker can allocate no memory that
-// Options.Memory does not count.
+// TestSandbox_Memory: a confined worker must not be able to allocate memory
+// that Options.Memory does not include.
 func TestSandbox_Memory(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector needs more memory than the limit; the test runs without it")
@@ -429,7 +430,7 @@ func TestSandbox_Memory(t *testing.T) {
 	if err := os.WriteFile(file, []byte("text"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	sandboxed(t, &processes.Sandbox{}) // else the test is skipped
+	sandboxed(t, &processes.Sandbox{}) // skips the test if this system cannot confine workers
 	p := newPool(t, 1, &processes.Options{Memory: 256 << 20, Sandbox: &processes.Sandbox{}})
 	for _, try := range []struct {
 		action
@@ -465,8 +466,8 @@ func TestSandbox_Memory(t *testing.T) {
 	works(t, p)
 }
 
-// TestSandbox_Dirs: a confined worker reaches the directories that it was
-// given, and no others.
+// TestSandbox_Dirs: a confined worker must be able to access the directories
+// and files of its Sandbox, and no others.
 func TestSandbox_Dirs(t *testing.T) {
 	leftovers(t)
 	read, write, other := t.TempDir(), t.TempDir(), t.TempDir()
@@ -499,7 +500,7 @@ func TestSandbox_Dirs(t *testing.T) {
 		{action{"make a directory", pathIn(write, "dir")}, "done"},
 		{action{"make a device", pathIn(write, "device")}, "denied"},
 		{action{"make a symbolic link", pathIn(write, "symlink")}, "done"},
-		{action{"read", pathIn(write, "symlink")}, "denied"}, // it points outside
+		{action{"read", pathIn(write, "symlink")}, "denied"}, // the link points to /etc/passwd
 		{action{"change the mode", pathIn(write, "file")}, "denied"},
 		{action{"read", pathIn(other, "file")}, "denied"},
 		{action{"list", other}, "denied"},
@@ -532,7 +533,8 @@ var readOpened = concert.Register("processes_test.readOpened", func(context.Cont
 	return string(b), err
 })
 
-// TestSandbox_Initializer: the initializer runs before the worker is confined.
+// TestSandbox_Initializer: the initializer must run before the worker is
+// confined, so that tasks can use a file that it opens.
 func TestSandbox_Initializer(t *testing.T) {
 	leftovers(t)
 	path := pathIn(t.TempDir(), "file")
@@ -554,7 +556,8 @@ func TestSandbox_Initializer(t *testing.T) {
 	}
 }
 
-// TestSandbox_Refused: New fails if a worker cannot be confined.
+// TestSandbox_Refused: if a directory of the Sandbox does not exist, New must
+// fail with an error that names the directory.
 func TestSandbox_Refused(t *testing.T) {
 	leftovers(t)
 	_, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{Write: []string{"/no/such/directory"}}})
@@ -571,8 +574,9 @@ var swap = concert.Register("processes_test.swap", func(_ context.Context, paths
 	return 0, os.Symlink(paths[1], paths[0])
 })
 
-// TestSandbox_DirReplaced: workers keep the directories that they were given,
-// even those that start when the path leads to another directory.
+// TestSandbox_DirReplaced: if the path of a directory of the Sandbox leads to
+// another directory later, workers must not be able to access that directory,
+// even if they start later.
 func TestSandbox_DirReplaced(t *testing.T) {
 	leftovers(t)
 	secret, job := t.TempDir(), t.TempDir()
@@ -587,7 +591,7 @@ func TestSandbox_DirReplaced(t *testing.T) {
 	if _, err := submit(t, confined, swap, [2]string{in, secret}).Result(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for range 3 { // the standby worker was confined before
+	for range 3 { // the first two workers were confined before the directory was replaced
 		for _, d := range []action{{"read", pathIn(secret, "file")}, {"append", pathIn(secret, "file")}, {"create", pathIn(secret, "made")}} {
 			if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
 				t.Errorf("%s %s: %s, %v; want denied", d.What, d.On, got, err)
@@ -597,8 +601,8 @@ func TestSandbox_DirReplaced(t *testing.T) {
 	}
 }
 
-// TestSandbox_InheritedFile: a confined worker does not have a file that the
-// program inherited from its parent.
+// TestSandbox_InheritedFile: if the program has inherited a file from its
+// parent, a confined worker must not be able to write to it.
 func TestSandbox_InheritedFile(t *testing.T) {
 	path := pathIn(t.TempDir(), "file")
 	f, err := os.Create(path)
@@ -614,12 +618,12 @@ func TestSandbox_InheritedFile(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	if text, err := os.ReadFile(path); len(text) > 0 || err != nil {
-		t.Errorf("it was written to: %q, %v", text, err)
+		t.Errorf("a confined worker wrote to the inherited file: %q, %v", text, err)
 	}
 }
 
-// programInherits has a confined worker write to the file that this program
-// inherited, and to others that it finds.
+// programInherits makes a confined worker write to all regular files that the
+// worker has open.
 func programInherits([]string) error {
 	p, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{}})
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -632,7 +636,8 @@ func programInherits([]string) error {
 	return err
 }
 
-// TestSandbox_RunsTasks: a confined worker runs tasks like any other worker.
+// TestSandbox_RunsTasks: a confined worker must run tasks like any other
+// worker.
 func TestSandbox_RunsTasks(t *testing.T) {
 	leftovers(t)
 	confined, _ := sandboxed(t, &processes.Sandbox{Read: []string{}})

@@ -19,7 +19,7 @@ import (
 	"concert/processes"
 )
 
-// what a worker has at its start
+// atStart is the text of the settings that this worker had at its start.
 var atStart = func() string {
 	dir, err := os.Getwd()
 	mask := unix.Umask(0)
@@ -36,7 +36,7 @@ var initialized []byte
 // with which the worker started, and its resource limits.
 var (
 	surroundings = concert.Register("processes_test.surroundings", func(context.Context, int) (string, error) {
-		var stack, files unix.Rlimit // which the pool can set only for a running process
+		var stack, files unix.Rlimit // the pool can set these limits only for a running process
 		unix.Getrlimit(unix.RLIMIT_STACK, &stack)
 		unix.Getrlimit(unix.RLIMIT_FSIZE, &files)
 		score, err := os.ReadFile("/proc/self/oom_score_adj") // an error is a part of the result
@@ -95,8 +95,9 @@ func programChanges(args []string) error {
 		}
 	}
 
-	// No worker is being started, not even a standby one: one of those gets the
-	// processors and the priority of a thread that changeSchedule changes too.
+	// Wait until the standby workers have started too. A worker gets the
+	// processors and the priority of the thread that starts workers, and
+	// changeSchedule changes this thread too.
 	if _, err := awaitChildren(2 * len(pools)); err != nil {
 		return err
 	}
@@ -183,7 +184,7 @@ func canRaisePriority() bool {
 	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_NICE) != 0
 }
 
-// TestPool_WorkersStartAlike: all workers of a pool start with the same
+// TestPool_WorkersStartAlike: all workers of a pool must start with the same
 // settings, whatever this process changes after New.
 func TestPool_WorkersStartAlike(t *testing.T) {
 	if out, err := program(t, "changes").CombinedOutput(); err != nil {
@@ -191,7 +192,8 @@ func TestPool_WorkersStartAlike(t *testing.T) {
 	}
 }
 
-// TestNew_NoDir: the error for a directory that does not exist names it.
+// TestNew_NoDir: if Options.Dir does not exist, the error of New must name the
+// directory.
 func TestNew_NoDir(t *testing.T) {
 	leftovers(t)
 	if _, err := processes.New(1, &processes.Options{Dir: "/no/such/directory"}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "Options.Dir") || !strings.Contains(err.Error(), "/no/such/directory") {

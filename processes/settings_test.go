@@ -27,8 +27,8 @@ var environment = concert.Register("processes_test.environment", func(_ context.
 	return all, nil
 })
 
-// TestPool_GOMAXPROCS: workers share the processors, unless the environment
-// says how many each of them uses.
+// TestPool_GOMAXPROCS: each worker must use an equal share of this process's
+// GOMAXPROCS, unless Options.Env sets GOMAXPROCS.
 func TestPool_GOMAXPROCS(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(6))
 	var others []string

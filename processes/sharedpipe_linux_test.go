@@ -17,8 +17,8 @@ import (
 	"concert/processes"
 )
 
-// printLastLines prints lines and ends its process. A child of it lives on and
-// keeps the pipes open.
+// printLastLines starts a child process, prints lines and ends its own process.
+// The child continues to run and keeps the pipes open.
 var printLastLines = concert.Register("processes_test.printLastLines", func(_ context.Context, lines int) (int, error) {
 	cmd := exec.Command("sleep", "60")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -37,7 +37,7 @@ var printLastLines = concert.Register("processes_test.printLastLines", func(_ co
 	return 0, nil
 })
 
-// slowFirst is a handler that is slow with its first record.
+// slowFirst is a log handler that handles its first record slowly.
 type slowFirst struct {
 	slog.Handler
 	first sync.Once
@@ -48,9 +48,9 @@ func (h *slowFirst) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// TestOutput_AfterDeath: the pool passes on all that a dead worker has printed,
-// even if the handler of Options.Output is slow and another process holds the
-// pipes.
+// TestOutput_AfterDeath: if the handler of Options.Output is slow and another
+// process keeps the pipes open, the pool must still log all lines that a dead
+// worker has printed.
 func TestOutput_AfterDeath(t *testing.T) {
 	var log logtest.Buffer
 	p := newPool(t, 1, &processes.Options{Output: slog.New(&slowFirst{Handler: slog.NewTextHandler(&log, nil)})})
@@ -68,9 +68,9 @@ func TestOutput_AfterDeath(t *testing.T) {
 		counts[word]++
 	}
 	if counts["started"] != 2 || counts["line"] != 2*printed || counts["end"] != 2 {
-		t.Errorf("%v of what a worker printed before it died was passed on", counts)
+		t.Errorf("the log has %v of the lines that the worker printed before it died", counts)
 	}
 	if e, ok := err.(*processes.WorkerError); !ok || !strings.HasSuffix(e.Stderr, "line 49\nend") {
-		t.Errorf("Result() = %v, want a WorkerError with all that was printed", err)
+		t.Errorf("Result() = %v, want a WorkerError with all lines that the worker printed", err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 // A worker may be unable to begin the calls that it has: its process is stopped
 // (SIGSTOP), or a thread that an earlier task started holds the interpreter
-// lock. Options.Timeout does not end such a call, because it counts from the
-// start of a call. In this file, such a worker is called silent:
+// lock. Options.Timeout does not end such a call, because the timeout counts
+// from the start of the call. In this file, such a worker is called silent:
 //
 //	       it has calls and an idle thread, and begins none
 //	active -------------------------------------------------> silent
@@ -26,8 +26,8 @@ import (
 // After silenceTakeBack, the pool takes the calls back, gives them to other
 // workers, and sends the silent worker a TakeBack. The worker is suspended: it
 // gets no calls until it answers the TakeBack or begins a call. The pool kills
-// it when it was stopped for silenceStopped or silent for silenceKill, unless
-// it runs another call.
+// a worker that was stopped for silenceStopped or silent for silenceKill,
+// unless the worker runs another call.
 //
 // On a busy machine, the system may give a process no processor for seconds.
 // Such a process is not silent. So the time of silence does not include the
@@ -45,7 +45,7 @@ type silence struct {
 	threads     map[int]osproc.ThreadTime // the times of the threads of the process
 	readMiB     int64                     // worker.readMiB at that time
 	silent      time.Duration             // how long the worker has been silent since it last began or ended a call
-	stopped     time.Duration             // for how much of this time the process was stopped
+	stopped     time.Duration             // how long the process was stopped during this time
 	takenBackAt time.Duration             // max(silent, stopped) when the pool last took calls back
 	suspended   bool                      // a copy of worker.suspended, read without mu
 }
@@ -56,7 +56,7 @@ type silence struct {
 //   - the elapsed time less the longest time for which one thread waited for a
 //     processor or a disk;
 //   - ten times the time for which the threads ran, because a process that ran
-//     for a tenth of the time had the opportunity.
+//     for a tenth of the time could have begun a call.
 //
 // before and after are the times of the threads at the beginning and at the
 // end. stopped reports whether the process was stopped.
@@ -72,7 +72,7 @@ func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (c
 		ran += t.Ran - last.Ran
 		waited = max(waited, t.Waited-last.Waited)
 		if t.State == 'D' || t.State == 'R' && t.Ran == last.Ran {
-			waited = elapsed // the system adds this wait to Waited when it is over
+			waited = elapsed // the system adds this wait to Waited only when the wait is over
 		}
 	}
 	could = max(elapsed-waited, 10*ran)
@@ -136,8 +136,8 @@ func (w *worker) measure(now time.Time) {
 }
 
 // checkSilenceLocked takes calls back from a worker that has been silent for
-// too long, and finally kills it. If the worker may be silent, it sets the time
-// of the next check.
+// too long, and finally kills the worker. If the worker may be silent,
+// checkSilenceLocked sets the time of the next check.
 func (w *worker) checkSilenceLocked(now time.Time) {
 	s := &w.silence
 	oldest, running := w.unbegunLocked()
@@ -215,7 +215,9 @@ const (
 )
 
 // pipeClosed is called when the pipe of a worker's calls or results has ended.
-// It waits until the process ends, and kills it if it does not exit.
+// It waits until the process ends, and kills the process if it does not exit.
+// Nothing calls pipeClosed for the control pipe: the pool does not notice if a
+// task closes only that pipe.
 func (w *worker) pipeClosed(pipe string) {
 	for range maxExitTimes {
 		select {

@@ -29,11 +29,11 @@ func stopIdle(t *testing.T, p *processes.Pool) (pid int) {
 func stop(t *testing.T, pid int) {
 	t.Helper()
 	syscall.Kill(pid, syscall.SIGSTOP)
-	eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
+	eventually(t, "the worker is stopped", func() bool { return state(pid) == "T" })
 }
 
-// TestPool_WorkerStopped: if a worker is stopped between tasks, its calls run
-// in another worker. It is killed if it stays stopped.
+// TestPool_WorkerStopped: if a worker is stopped between tasks, its calls must
+// run in another worker. If the worker stays stopped, the pool must kill it.
 func TestPool_WorkerStopped(t *testing.T) {
 	t.Run("one worker", func(t *testing.T) {
 		sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
@@ -55,7 +55,7 @@ func TestPool_WorkerStopped(t *testing.T) {
 		leftovers(t)
 		limits := processes.Silence(20*time.Millisecond, time.Hour, time.Hour)
 		p := newPool(t, 2, nil, limits)
-		for range concert.MapUnordered(t.Context(), p, nop, numbers(500)) { // both are quick
+		for range concert.MapUnordered(t.Context(), p, nop, numbers(500)) { // now the pool knows that calls are quick in both workers
 		}
 		pid := stopIdle(t, p)
 		defer syscall.Kill(pid, syscall.SIGCONT)
@@ -83,7 +83,7 @@ func TestPool_WorkerStopped(t *testing.T) {
 		syscall.Kill(pid, syscall.SIGCONT)
 		once(t, path, futures)
 		if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
-			t.Errorf("the worker was %d and is %d, %v", pid, again, err)
+			t.Errorf("the pid of the worker was %d and is %d, %v", pid, again, err)
 		}
 	})
 	t.Run("while it leaves", func(t *testing.T) {
@@ -123,8 +123,9 @@ func once(t *testing.T, path string, futures []*concert.Future[int]) {
 	}
 }
 
-// TestCancel_WorkerStopped: a call that a stopped worker has not begun is
-// canceled at once. Without a journal, this takes until the worker is killed.
+// TestCancel_WorkerStopped: if a worker is stopped, a call that it has not
+// begun must be canceled at once. Without a journal, the call must be canceled
+// when the worker is killed.
 func TestCancel_WorkerStopped(t *testing.T) {
 	t.Run("shared", func(t *testing.T) {
 		leftovers(t)
@@ -181,8 +182,8 @@ func given(t *testing.T, p *processes.Pool) {
 	})
 }
 
-// TestClose_WorkerStopped: Close and Shutdown return although workers are
-// stopped.
+// TestClose_WorkerStopped: if workers are stopped, Close and Shutdown must
+// still return.
 func TestClose_WorkerStopped(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
@@ -201,7 +202,7 @@ func TestClose_WorkerStopped(t *testing.T) {
 		p = newPool(t, 1, o, memory, limits)
 		stopIdle(t, p)
 		if err := p.Close(); err != nil {
-			t.Errorf("with nothing to do: %v", err)
+			t.Errorf("Close() of a pool without tasks: %v", err)
 		}
 		p = newPool(t, 1, o, memory, limits)
 		stopIdle(t, p)
@@ -216,8 +217,9 @@ func TestClose_WorkerStopped(t *testing.T) {
 	})
 }
 
-// TestPool_WorkerSilent: a worker that lives and answers the pool, but begins
-// no call, is replaced. Its calls run exactly once in another worker.
+// TestPool_WorkerSilent: if a worker runs and answers the pool, but begins no
+// call, the pool must replace the worker. Each of its calls must run exactly
+// once in another worker.
 func TestPool_WorkerSilent(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
@@ -239,8 +241,9 @@ func TestPool_WorkerSilent(t *testing.T) {
 	})
 }
 
-// TestPool_SlowArgument: the pool does not withdraw a call while the worker
-// reads its argument, even if this takes longer than a worker may be silent.
+// TestPool_SlowArgument: while a worker reads the argument of a call, the pool
+// must not take back the call, even if the worker needs longer than it may be
+// silent.
 func TestPool_SlowArgument(t *testing.T) {
 	leftovers(t)
 	memory := processes.ShareMemory(nothingShared) // so that the argument goes through the pipe
@@ -250,7 +253,7 @@ func TestPool_SlowArgument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	big := make([]byte, 256<<20) // which adds four seconds
+	big := make([]byte, 256<<20) // for this size, the limits of silence are four seconds longer
 	for range 3 {
 		if got, err := submit(t, p, echo, big).Result(t.Context()); len(got) != len(big) || err != nil {
 			t.Fatalf("%d bytes, %v", len(got), err)

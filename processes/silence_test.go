@@ -7,8 +7,8 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// TestCouldRun: couldRun returns the part of an interval in which a process
-// could have run.
+// TestCouldRun: couldRun must return for how much of a second the process could
+// have begun a call, and whether it was stopped.
 func TestCouldRun(t *testing.T) {
 	const s = time.Second
 	for name, c := range map[string]struct {
@@ -44,7 +44,7 @@ func threads(state byte, ran, waited int) map[int]osproc.ThreadTime {
 	return both(nil, 1, state, ran, waited)
 }
 
-// both returns threads and another thread.
+// both adds another thread to threads, and returns them.
 func both(threads map[int]osproc.ThreadTime, id int, state byte, ran, waited int) map[int]osproc.ThreadTime {
 	if threads == nil {
 		threads = make(map[int]osproc.ThreadTime)

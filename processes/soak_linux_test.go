@@ -23,20 +23,20 @@ import (
 
 var soakTime = flag.Duration("soak", 10*time.Second, "how long TestSoak lasts")
 
-// soak counts what happened.
+// soak is the state of TestSoak. It counts the tasks and the events.
 type soak struct {
 	t    *testing.T
 	pool *processes.Pool
 
 	tasks, large, huge                                          atomic.Int64
 	kills, stops, exits, panics, hangs, cancels, deaths, mapped atomic.Int64
-	pids                                                        sync.Map // of the workers that tasks ran in
+	pids                                                        sync.Map // the pids of the workers that ran tasks
 }
 
-// TestSoak runs tasks of all sizes and durations while workers are killed,
-// stopped, crashed and recycled at random. Every future settles once, with the
-// right value or a right error. Nothing is left behind, and memory does not
-// grow.
+// TestSoak: if workers are killed, stopped, crashed and recycled at random
+// while they run tasks of all sizes and durations, every future must settle
+// exactly once, with the right value or an expected error. No processes, files
+// or goroutines may be left, and memory must not grow.
 func TestSoak(t *testing.T) {
 	leftovers(t)
 	length := *soakTime
@@ -82,7 +82,7 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	if length >= time.Minute && (s.kills.Load()+s.exits.Load() < 50 || s.tasks.Load() < 50_000 || s.large.Load() < s.tasks.Load()/20) {
-		t.Error("too little of it for a soak")
+		t.Error("too few kills, tasks or large values for a soak test")
 	}
 	if n := len(heaps); n >= 9 && !race.Enabled {
 		early, late := heaps[2]+heaps[3]+heaps[4], heaps[n-3]+heaps[n-2]+heaps[n-1]
@@ -92,8 +92,8 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// residentSet returns the memory of this process, in MiB, after it has released
-// what is not used.
+// residentSet returns the resident memory of this process, in MiB, after a
+// garbage collection.
 func residentSet(t *testing.T) uint64 {
 	runtime.GC()
 	b, err := os.ReadFile("/proc/self/statm")
@@ -106,7 +106,7 @@ func residentSet(t *testing.T) uint64 {
 	return resident * uint64(os.Getpagesize()) >> 20
 }
 
-// kill kills and stops workers.
+// kill kills and stops workers at random.
 func (s *soak) kill(ctx context.Context) {
 	for ctx.Err() == nil {
 		time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)
@@ -118,8 +118,8 @@ func (s *soak) kill(ctx context.Context) {
 			syscall.Kill(pid, syscall.SIGKILL)
 			s.kills.Add(1)
 		} else {
-			// The timeout kills a stopped worker that runs a task. An idle one
-			// is continued after some time.
+			// Because of the timeout, the pool kills a stopped worker that runs
+			// a task. An idle worker continues after a second.
 			syscall.Kill(pid, syscall.SIGSTOP)
 			s.stops.Add(1)
 			time.AfterFunc(time.Second, func() { syscall.Kill(pid, syscall.SIGCONT) })
@@ -147,7 +147,8 @@ func (s *soak) maps(ctx context.Context) {
 	}
 }
 
-// died counts the death of a worker in a task, which every task must expect.
+// died counts the death of a worker in a task. It fails the test if err is not
+// a WorkerError.
 func (s *soak) died(what string, err error) {
 	if _, ok := errors.AsType[*processes.WorkerError](err); !ok {
 		s.t.Errorf("%s: %v (%T)", what, err, err)

@@ -27,8 +27,9 @@ var failStandard = concert.Register("processes.failStandard", func(_ context.Con
 	return 0, fmt.Errorf("wrapped: %w", standardFailures[name]())
 })
 
-// TestPool_StandardErrors compares errors of the standard library that a worker
-// returns with the originals.
+// TestPool_StandardErrors: if a task returns an error of the standard library,
+// errors.Is and errors.As must give the same results for the received error as
+// for the original error.
 func TestPool_StandardErrors(t *testing.T) {
 	ex, err := processes.New(1, nil)
 	if err != nil {

@@ -33,7 +33,7 @@ const noNumber = -1
 
 // startWorkers starts the first workers and waits until they are ready.
 func (p *Pool) startWorkers() error {
-	osproc.BeginStarter() // Main does not call it in a worker, which can have a pool, too
+	osproc.BeginStarter() // in a worker, which can have a pool too, Main does not call BeginStarter
 	p.startResults = make(chan error, p.size)
 	p.mu.Lock()
 	for id := range p.active {
@@ -100,11 +100,12 @@ func (p *Pool) launch(id, generation int) {
 	if i := p.opts.Init; i != nil {
 		var b outgoing
 		b.add(frame.CallHead{Name: i.name}, []executor.Encoded{i.arg}, nil)
-		go w.send(&b) // if it fails, the worker is dead
+		go w.send(&b) // if it fails, the worker dies, or is killed after Options.StartTimeout
 	}
 }
 
-// newWorker starts a process, and two goroutines that collect its output.
+// newWorker starts a process, and the two goroutines that collect the output of
+// the process.
 func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w := &worker{
 		pool: p, number: id, controlWake: make(chan struct{}, 1),
@@ -127,8 +128,8 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 			err = fmt.Errorf("processes: a worker cannot be started: %w", err)
 		}
 	}()
-	// pipe makes a pipe, and returns the end of the pool and the end of the
-	// worker.
+	// pipe makes a pipe. It returns the end that the pool uses, and the end
+	// that the worker uses.
 	pipe := func(weWrite bool) (*os.File, *os.File) {
 		r, wr, pipeErr := os.Pipe()
 		if pipeErr != nil {
@@ -166,7 +167,8 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		}
 		theirs = append(theirs, file)
 		passed = append(passed, file)
-		// Without an arena, large values are only slower.
+		// The arena is optional: without it, large values are sent through
+		// pipes.
 		if mem, file, err := p.config.shareMemory("concert-arena", shm.ArenaSize); err == nil {
 			w.arena = shm.NewArena(mem)
 			w.arguments = w.arena.NewAllocator()
@@ -253,7 +255,7 @@ func (p *Pool) reportStartLocked(err error) {
 	if p.startResults != nil {
 		select {
 		case p.startResults <- err:
-		default: // startWorkers has enough results: this worker is the replacement of one that died
+		default: // startWorkers has enough results: this worker replaces one that died
 		}
 	}
 }

@@ -42,8 +42,8 @@ func terminal(t *testing.T) (screen, tty *os.File) {
 	return screen, tty
 }
 
-// programCrashes has tasks that crash as C code does, and a task that prints
-// the text of a crash and continues. It prints all of the last error.
+// programCrashes runs tasks that crash as C code does, prints the error of the
+// last one, and runs a task that prints the text of a crash and continues.
 func programCrashes([]string) error {
 	p, err := processes.New(1, nil)
 	if err != nil {
@@ -72,9 +72,9 @@ var printLies = concert.Register("processes_test.printLies", func(context.Contex
 	return 0, nil
 })
 
-// TestTerminal_Crash: a terminal gets one line for a crash, and the error has
-// the traceback. The terminal gets the complete output of workers, but no
-// control characters.
+// TestTerminal_Crash: if a worker crashes, the pool must print only one line to
+// a terminal, and the error must contain the traceback. Other output of workers
+// must be printed completely, but without control characters.
 func TestTerminal_Crash(t *testing.T) {
 	screen, tty := terminal(t)
 	cmd := program(t, "crashes")
@@ -84,7 +84,7 @@ func TestTerminal_Crash(t *testing.T) {
 		t.Fatal(err)
 	}
 	tty.Close()
-	shown, _ := io.ReadAll(screen) // the error of a terminal whose other end is closed
+	shown, _ := io.ReadAll(screen) // the read of a terminal whose other end is closed always returns an error
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v: %s%s", err, out.Bytes(), shown)
 	}
@@ -96,7 +96,7 @@ func TestTerminal_Crash(t *testing.T) {
 			rest += line
 		}
 	}
-	if want := "panic: not at all\r\n\\x1b[2Jand on\r\n"; deaths < 2 || deaths > 3 || rest != want { // the program may end before it prints the last one
+	if want := "panic: not at all\r\n\\x1b[2Jand on\r\n"; deaths < 2 || deaths > 3 || rest != want { // the program may end before it prints the last death
 		t.Errorf("%d deaths on the terminal, want 3; and %q, want %q", deaths, rest, want)
 	}
 	short, long, _ := strings.Cut(out.String(), "\n")
@@ -104,12 +104,12 @@ func TestTerminal_Crash(t *testing.T) {
 		t.Errorf("the error is %q", short)
 	}
 	if !strings.HasPrefix(long, short+"\nSIGSEGV: segmentation violation\n") || strings.Count(long, "\ngoroutine ") < 2 {
-		t.Errorf("the whole error has no traceback: %.500s", long)
+		t.Errorf("the error printed by %%+v has no traceback: %.500s", long)
 	}
 }
 
-// TestOutput_Escapes: control characters that a worker prints are escaped in
-// output, logs and errors.
+// TestOutput_Escapes: if a worker prints control characters, they must be
+// escaped in the log and in the error.
 func TestOutput_Escapes(t *testing.T) {
 	leftovers(t)
 	const evil = "\x1b]0;owned\a\x1b[2J\u009b31m\u202e\rx"

@@ -20,9 +20,9 @@ var returnsContextError = concert.Register("processes_test.returnsContextError",
 	return 0, ctx.Err()
 })
 
-// TestPool_TimeoutReturned: after Options.Timeout, a task that returns the
-// error of its context fails with ErrTimeout, like a task that has to be
-// killed. A task that returns another error keeps it.
+// TestPool_TimeoutReturned: if a task returns the error of its context after
+// Options.Timeout, the task must fail with ErrTimeout, like a task that has to
+// be killed. If it returns another error, it must fail with that error.
 func TestPool_TimeoutReturned(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Timeout: 20 * time.Millisecond, Grace: time.Minute})
@@ -35,13 +35,13 @@ func TestPool_TimeoutReturned(t *testing.T) {
 		t.Errorf("Result() error = %v, want %q in it", err, said)
 	}
 	if _, err := submit(t, p, returnsContextError, true).Result(t.Context()); errors.Is(err, processes.ErrTimeout) || err == nil || err.Error() != "an error of its own" {
-		t.Errorf("Result() error = %v, want the task's own", err)
+		t.Errorf("Result() error = %v, want the error that the task returned", err)
 	}
 }
 
-// TestTimeout_TasksOwnDeadline: a task that returns the
-// context.DeadlineExceeded of its own deadline has not exceeded
-// Options.Timeout.
+// TestTimeout_TasksOwnDeadline: if a task returns context.DeadlineExceeded
+// before Options.Timeout, for example because of a deadline of its own, its
+// error must not be ErrTimeout.
 func TestTimeout_TasksOwnDeadline(t *testing.T) {
 	p := newPool(t, 1, &processes.Options{Timeout: time.Hour})
 	_, err := concert.Submit(t.Context(), p, ownDeadline, 1).Result(t.Context())
@@ -52,15 +52,16 @@ func TestTimeout_TasksOwnDeadline(t *testing.T) {
 
 var ownDeadline = concert.Register("processes_test.ownDeadline", func(context.Context, int) (int, error) { return 0, context.DeadlineExceeded })
 
-// TestTimeout_LateResultsOfMap: the timeout of a call of a Map holds even if
-// the pool receives results of earlier calls after it has seen the call run.
+// TestTimeout_LateResultsOfMap: if the pool receives results of earlier calls
+// of a Map after it has noticed that a call runs, the timeout of this call must
+// still take effect.
 func TestTimeout_LateResultsOfMap(t *testing.T) {
 	leftovers(t)
 	n := 0
 	p := newPool(t, 1, &processes.Options{Timeout: 200 * time.Millisecond, Grace: 20 * time.Millisecond, Observer: func(e concert.Event) {
 		if e.Kind == concert.TaskFinished {
 			if n++; n == 520 {
-				time.Sleep(30 * time.Millisecond) // the pool falls behind
+				time.Sleep(30 * time.Millisecond) // delays the pool, so that results of earlier calls are still unread
 			}
 		}
 	}})
@@ -75,16 +76,17 @@ func TestTimeout_LateResultsOfMap(t *testing.T) {
 	}
 }
 
-// TestTimeout_FromOwnStart: the timeout of a task counts from its own start,
-// and not from the start of the task before it.
+// TestTimeout_FromOwnStart: the timeout of a task must count from its own
+// start, and not from the start of the task before it. So the pool must notice
+// that the second task runs.
 func TestTimeout_FromOwnStart(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Timeout: time.Minute, Grace: 10 * time.Millisecond})
 	first, second := submit(t, p, nap, 50*time.Millisecond), submit(t, p, nap, 500*time.Millisecond)
 	first.Result(t.Context())
-	eventually(t, "the second is seen to run", func() bool { return second.State() != concert.Pending })
+	eventually(t, "the pool notices that the second task runs", func() bool { return second.State() != concert.Pending })
 	if second.State() != concert.Running {
-		t.Error("it was seen to run only when it had ended")
+		t.Error("the pool noticed the second task only when it had ended")
 	}
 }
 
@@ -97,7 +99,7 @@ var quickOrWaits = concert.Register("processes_test.quickOrWaits", func(ctx cont
 	return n, nil
 })
 
-// TestTimeout_OneCall: if a call runs for too long, only this call fails.
+// TestTimeout_OneCall: if a call runs for too long, only this call must fail.
 func TestTimeout_OneCall(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)

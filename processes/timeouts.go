@@ -31,7 +31,7 @@ func (w *worker) check() bool {
 	case w.showsBegunLocked() && w.count > 0 && newest == nil:
 		w.checkAtLocked(now.Add(longCall))
 	case w.count > 1 && !young:
-		p.wakeWorkerLocked() // an idle worker may steal the calls that wait for a slow one
+		p.wakeWorkerLocked() // an idle worker may steal the calls that wait behind a slow call
 	}
 	w.checkSilenceLocked(now)
 	if w.touched && w.count == 0 {
@@ -44,11 +44,11 @@ func (w *worker) check() bool {
 	if w.nextCheck.IsZero() {
 		w.source.pipe.SetReadDeadline(time.Time{})
 	}
-	if newest == nil || newest.begun == call { // always true without a journal
+	if newest == nil || newest.begun == call { // without a journal, newest.begun is always call
 		p.mu.Unlock()
 		return true
 	}
-	newest.since = now.Add(-longCall) // the call began before, so it may be long
+	newest.since = now.Add(-longCall) // the call began before this check, so it counts as long
 	w.callBegan(newest, call)
 	return true
 }

@@ -9,8 +9,8 @@ import (
 	"concert/processes"
 )
 
-// TestTrySubmit_LeavesNoWaiter: refused tasks do not accumulate in the pool,
-// even if their attempts overlap.
+// TestTrySubmit_LeavesNoWaiter: if TrySubmit refuses tasks, no waiting
+// submitters may accumulate in the pool, even if calls of TrySubmit overlap.
 func TestTrySubmit_LeavesNoWaiter(t *testing.T) {
 	ctx := t.Context()
 	ex, err := processes.New(1, &processes.Options{Queue: 2, Grace: 10 * time.Millisecond})

@@ -11,8 +11,8 @@ import (
 	"concert/processes"
 )
 
-// A shape is an argument behind an interface: the worker finds its type by a
-// name.
+// A shape is an argument in an interface: the worker finds the type of the
+// value by its name.
 type shape interface{ area() float64 }
 
 type rect struct{ Width, Height float64 }

@@ -16,12 +16,12 @@ import (
 	"concert/processes"
 )
 
-// stuck is an argument, or a result, whose methods hang in this process until
-// the test opens its gate.
+// stuck is an argument, or a result, whose methods block in this process until
+// the test closes the channel in unstuck.
 type stuck struct{ AsResult bool }
 
 var (
-	unstuck  atomic.Value // by name, a chan struct{} of the running test
+	unstuck  atomic.Value // the chan struct{} of the running test
 	getStuck = concert.Register("processes_test.getStuck", func(_ context.Context, s stuckArg) (stuckResult, error) { return stuckResult(s), nil })
 )
 
@@ -44,8 +44,9 @@ func (s *stuckResult) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// TestTimeout_CodecMethods: Options.Timeout bounds the methods that encode and
-// decode a value as it bounds functions.
+// TestTimeout_CodecMethods: if a method that encodes an argument or decodes a
+// result does not return within Options.Timeout, the task must fail with
+// ErrTimeout.
 func TestTimeout_CodecMethods(t *testing.T) {
 	leftovers(t)
 	release := make(chan struct{})
@@ -66,8 +67,8 @@ func TestTimeout_CodecMethods(t *testing.T) {
 	}
 }
 
-// TestCheck_Fails: if Options.Check panics or calls Goexit, the argument is
-// refused, and nothing else fails.
+// TestCheck_Fails: if Options.Check panics or calls Goexit, only the task with
+// that argument must fail.
 func TestCheck_Fails(t *testing.T) {
 	leftovers(t)
 	name, arg, err := executor.Prepare(nop, 1)
@@ -81,7 +82,7 @@ func TestCheck_Fails(t *testing.T) {
 				t.Errorf("%s: %v; want an error that names Options.Check", how, err)
 			}
 			if _, err := submit(t, p, nop, 1).Result(t.Context()); err != nil {
-				t.Errorf("%s: a task behind it: %v", how, err)
+				t.Errorf("%s: a later task: %v", how, err)
 			}
 		})
 	}
@@ -100,8 +101,8 @@ func init() { concert.RegisterErrorType[*badError]("processes_test.badError") }
 
 var failBadly = concert.Register("processes_test.failBadly", func(context.Context, int) (int, error) { return 0, &badError{} })
 
-// TestError_DecoderPanics: if the decoder of an error panics, only its task
-// fails.
+// TestError_DecoderPanics: if the decoder of an error panics, the task must
+// still fail with the text of the error, and the pool must continue.
 func TestError_DecoderPanics(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -120,8 +121,8 @@ func (*exitArg) UnmarshalBinary([]byte) error { return nil }
 
 var takeExit = concert.Register("processes_test.takeExit", func(context.Context, exitArg) (int, error) { return 0, nil })
 
-// TestArgument_MarshalerGoexit: if the marshaler of an argument calls Goexit,
-// only its own task fails.
+// TestArgument_MarshalerGoexit: if the method that encodes an argument calls
+// Goexit, only the task with that argument must fail.
 func TestArgument_MarshalerGoexit(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)

@@ -20,7 +20,7 @@ import (
 //	dispatch      sends calls to the worker, while it is active
 //	receive       reads results, notices which calls have begun, and checks timeouts
 //	writeControl  sends cancellations and TakeBacks
-//	collect       reads standard output; another one reads standard error
+//	collect       reads standard output; a second goroutine reads standard error
 //	wait          waits for the end of the process, and reaps it
 //
 // Its state is guarded by the pool's mu:
@@ -51,8 +51,8 @@ type worker struct {
 	// Used by receive, and by wait after receive has ended:
 	uncounted  int         // settled calls that are not subtracted from Pool.unsettled yet
 	oomKilled  bool        // the kernel killed the process because memory was short
-	outcomeBuf []outcome   // reused by outcomes
-	endedBuf   []endedCall // reused by outcomes
+	outcomeBuf []outcome   // reused by settleOutcomes
+	endedBuf   []endedCall // reused by settleOutcomes
 	copied     uint64      // total number of results that were copied from the arena
 	silence    silence     // for how long the worker has begun no call
 
@@ -65,7 +65,7 @@ type worker struct {
 	printed      chan struct{} // closed when both calls of collect have forwarded all output
 
 	// Guarded by the pool's mu:
-	number            int       // its index in Pool.active; noNumber if it has none
+	number            int       // index of the worker in Pool.active while it is active; noNumber if it has no number
 	generation        int       // see restarts
 	readySince        time.Time // when the worker became ready; zero before
 	state             workerState
@@ -139,8 +139,8 @@ func (w *worker) placeLocked(bytes int) (frame.Span, bool) {
 	return w.arguments.Allocate(bytes)
 }
 
-// trimLocked trims the arena of an idle worker. It releases mu while it does
-// so; the worker gets no calls in this time.
+// trimLocked trims the arena of an idle worker. It releases mu while it trims
+// the arena; the worker gets no calls in this time.
 func (w *worker) trimLocked() {
 	w.trimming, w.touched = true, false
 	w.pool.mu.Unlock()
@@ -161,10 +161,10 @@ func (w *worker) wakeLocked() {
 	}
 }
 
-// runningLocked yields the calls that the worker runs, by their frame and their
-// number in it. Earlier calls of this frame may have ended, although their
-// results have not arrived. If the worker runs several calls concurrently,
-// yielded calls may have ended, too.
+// runningLocked yields the calls that the worker runs: the frame of each call,
+// and the number of the call in the frame. Earlier calls of the frame may have
+// ended, although their results have not arrived. If the worker runs several
+// calls concurrently, yielded calls may have ended too.
 func (w *worker) runningLocked(yield func(f *callFrame, call int) bool) {
 	var newest *callFrame
 	call := 0
@@ -209,16 +209,16 @@ func (w *worker) runningTask() (id int, task string, call callRange) {
 }
 
 // takeBackLocked takes back the calls of a frame from number keep on, except
-// those that the worker has begun, and returns them. From a worker without
-// slots and gate, it can only request the calls, by a TakeBack, and returns
-// none; see givenBack.
+// those that the worker has begun, and returns them. From a worker that uses
+// neither slots nor the gate, takeBackLocked can only request the calls, by a
+// TakeBack. Then it returns no calls; see givenBack.
 //
 // The invariant (see begunLocked) holds because both sides change one word, or
 // each side writes first and then reads what the other side writes:
 //
 //	slots     the limit is in the same word as the number that the worker raises
 //	gate      the pool writes the gate, and then reads the mark. The worker writes the mark, and
-//	          then reads the gate. If it was written, the worker waits for the TakeBack
+//	          then reads the gate. If the gate was written, the worker waits for the TakeBack
 //	neither   the worker decides, and its GivenBack names the calls that it will not begin
 func (w *worker) takeBackLocked(f *callFrame, keep int) callRange {
 	if w.usesSlots {
@@ -243,8 +243,8 @@ func (w *worker) takeBackLocked(f *callFrame, keep int) callRange {
 	return callRange{}
 }
 
-// keepLocked removes all calls but the first left ones from a frame, and
-// returns the removed calls.
+// keepLocked keeps only the first left calls of a frame. It removes the other
+// calls from the frame and returns them.
 func (w *worker) keepLocked(f *callFrame, left int) callRange {
 	back := f.rest(left)
 	w.count -= back.len()
@@ -267,8 +267,8 @@ func (w *worker) callSettledLocked(f *callFrame) {
 	w.removeIfDoneLocked(f)
 }
 
-// removeIfDoneLocked removes a frame if all of its calls have settled. It wakes
-// dispatch if the worker should get more calls.
+// removeIfDoneLocked removes a frame if all of its calls have settled or were
+// taken back. It wakes dispatch if the worker should get more calls.
 func (w *worker) removeIfDoneLocked(f *callFrame) {
 	if f.settled == f.n {
 		w.pool.unwatchLocked(f.submitter)
@@ -286,8 +286,9 @@ func (w *worker) removeIfDoneLocked(f *callFrame) {
 	}
 }
 
-// cancelLocked makes the worker end the context of the running call of a frame.
-// It sets the time at which the pool kills the worker if the call still runs.
+// cancelLocked makes the worker cancel the context of the running call of a
+// frame. It also sets the time at which the pool kills the worker if the call
+// still runs.
 func (w *worker) cancelLocked(f *callFrame, cause error) {
 	call, last := f.settled, f.n // without a journal, each of these calls may be the running one
 	switch {
@@ -302,8 +303,8 @@ func (w *worker) cancelLocked(f *callFrame, cause error) {
 	w.cancelCallsLocked(f, call, last, cause)
 }
 
-// cancelCallsLocked cancels the calls from number call up to number last-1. The
-// first one runs, as far as the pool knows.
+// cancelCallsLocked cancels the calls from number call up to number last-1.
+// According to the pool's data, call runs.
 func (w *worker) cancelCallsLocked(f *callFrame, call, last int, cause error) {
 	c := f.clockOf(call)
 	if c.cancelSent {
@@ -324,7 +325,7 @@ func (w *worker) cancelCallsLocked(f *callFrame, call, last int, cause error) {
 }
 
 // sendControlLocked gives a frame to writeControl. If the worker does not read
-// its control frames, sendControlLocked kills it and reports false.
+// its control frames, sendControlLocked kills the worker and reports false.
 func (w *worker) sendControlLocked(b []byte) bool {
 	if len(w.controlBuf) > maxControlBytes {
 		w.killLocked(errors.New("it does not read its control pipe"))
@@ -389,7 +390,7 @@ func (w *worker) leaveLocked() {
 }
 
 // limitExitLocked sets the time after which the pool kills a leaving worker
-// that has finished its calls and has not exited.
+// that has finished its calls, but has not exited.
 func (w *worker) limitExitLocked() {
 	if w.state == leaving && w.count == 0 {
 		w.killAfterLocked(max(w.pool.opts.Grace, minExitTime), "it did not exit")
@@ -422,7 +423,10 @@ func (w *worker) writeControl() {
 			b := w.controlBuf
 			w.controlBuf = nil
 			w.pool.mu.Unlock()
-			w.control.Write(b) // if it fails, the worker is dead
+			// Write fails if the worker is dead, or if a task has closed the
+			// pipe. In the second case, the worker receives no Cancel: the
+			// pool kills the worker if a canceled call exceeds Options.Grace.
+			w.control.Write(b)
 		case <-w.dead:
 			w.control.Close()
 			return

@@ -14,7 +14,7 @@ import (
 //
 //	0     magic, by which a worker recognizes a journal
 //	8     written: how many bytes of results the worker has completed, in total
-//	16    base: bytes before this one are not in the ring, because a large frame did not use the ring
+//	16    base: bytes before this one are not in the ring, because a large frame bypassed the ring
 //	24    copied: how many results in the arena the pool has copied, in total
 //	32    gate: how many times the pool has taken calls back from a worker with a gate, in total
 //	4096  slots: for each frame of calls, which calls the worker has begun
