@@ -59,9 +59,9 @@ func outOfMemory(code int, stderr string) bool {
 }
 
 // abortedForMemory reports whether a process aborted because it could not
-// allocate memory. The C and C++ libraries and cgo write this to standard error
-// before they abort. cause is the line before the crash report of the Go or
-// Python runtime; it is empty if there is no crash report.
+// allocate memory. The C and C++ libraries and cgo write such a reason to
+// standard error before they abort. cause is the line before the crash report
+// of the Go or Python runtime; it is empty if there is no crash report.
 func abortedForMemory(signal syscall.Signal, cause, stderr string) bool {
 	return signal == syscall.SIGABRT && slices.ContainsFunc([]string{
 		"out of memory", "cannot allocate memory", "Cannot allocate memory", "pthread_create failed", "std::bad_alloc",

@@ -16,7 +16,7 @@ const (
 // because a "\n" may never follow. But if a whole line is read together with
 // its "\n", a "\r" within the line is a part of the line.
 type lineSplitter struct {
-	emit func(line []byte, kind lineKind) // line includes its "\n"; emit must not keep it
+	emit func(line []byte, kind lineKind) // line includes its "\n"; emit must not keep line
 
 	rest  []byte // the beginning of a line whose end was not read
 	after byte   // the character that ended the previous line

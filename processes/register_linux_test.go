@@ -20,8 +20,8 @@ var lateFunction = sync.OnceValue(func() func(context.Context, int) (int, error)
 })
 
 // TestRegister_AfterMain: if a function is registered after the call of Main,
-// everything that accepts a function of a pool must fail with an error that
-// says so, and no worker may die.
+// Submit, Map, Relay and Initialize must fail with an error that says so, and
+// no worker may die.
 func TestRegister_AfterMain(t *testing.T) {
 	leftovers(t)
 	late := lateFunction()

@@ -20,8 +20,8 @@ import (
 //   - put pages of its memory, or of files, into pipes without copying them
 //     (vmsplice, splice, tee, sendfile). The pipe would keep these pages after
 //     the worker has unmapped them, and Options.Memory would not count them;
-//   - make a socket, or send by one, so it can use neither the network nor
-//     services of this machine;
+//   - make a socket, or send data through a socket, so it can use neither the
+//     network nor services of this machine;
 //   - signal, trace or limit other processes, see their memory or environment,
 //     or gain privileges. A worker of root keeps only its privileges over
 //     files.

@@ -54,7 +54,7 @@ type worker struct {
 	outcomeBuf []outcome   // reused by settleOutcomes
 	endedBuf   []endedCall // reused by settleOutcomes
 	copied     uint64      // total number of results that were copied from the arena
-	silence    silence     // for how long the worker has begun no call
+	silence    silence     // how long the worker has begun no call
 
 	readMiB atomic.Int64 // MiB of large arguments that the worker has read, in total; written by dispatch
 
@@ -121,8 +121,9 @@ func (w *worker) showsBegunLocked() bool { return w.usesSlots || w.setsMarks }
 // waiting for an answer of the worker.
 func (w *worker) canTakeBackLocked() bool { return w.usesSlots || w.usesGate }
 
-// untilCheckLocked returns how long after the end of a call receive checks
-// whether the worker has begun the next one.
+// untilCheckLocked returns the time after which receive checks whether the
+// worker has begun the next call. The time counts from the end of the previous
+// call.
 func (w *worker) untilCheckLocked() time.Duration {
 	if w.showsBegunLocked() {
 		return longCall

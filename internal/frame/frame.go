@@ -8,7 +8,7 @@
 //	                             Started, Progress, Result, Failure, GivenBack ...
 //
 // When the pool closes the pipe of tasks, a worker finishes its calls and
-// exits. The pipe of control ends if the pool's process has died; then the
+// exits. The pipe of control ends when the process of the pool ends. Then the
 // worker exits at once.
 //
 //	frame = length uint32, type byte, body        length is the size of type and body

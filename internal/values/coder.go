@@ -27,7 +27,8 @@ func (c *Codec) coder(t reflect.Type) *coder {
 	}
 	b := &builder{codec: c, building: make(map[reflect.Type]*coder)}
 	made := b.coder(t)
-	// Types can contain each other, so this happens only when all coders exist.
+	// Set these fields only when all coders exist, because types can contain
+	// each other.
 	known := make(map[reflect.Type]int)
 	for _, part := range b.building {
 		part.minLength = minLength(part.typ, known)

@@ -11,7 +11,7 @@ import (
 )
 
 // The interfaces of github.com/fxamacker/cbor, encoding/gob and encoding/json.
-// They are declared here so that this package need not import those.
+// They are declared here so that this package does not import those packages.
 type (
 	cborMarshaler   interface{ MarshalCBOR() ([]byte, error) }
 	cborUnmarshaler interface{ UnmarshalCBOR([]byte) error }
@@ -78,7 +78,7 @@ var pairs = []*pair{
 	},
 }
 
-// methods is the pair that encodes a type.
+// methods describes the methods that encode and decode a type.
 type methods struct {
 	*pair
 	null    bool // the encoding of a value may be null

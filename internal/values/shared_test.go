@@ -129,7 +129,7 @@ func TestShared_Random(t *testing.T) {
 }
 
 // TestShared_Share: Encode must accept a few copies of the same data in any
-// value, and many copies only in a value with enough other data.
+// value. It must accept many copies only in a value that has enough other data.
 func TestShared_Share(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom, c.maxCopied = 1, 10_000

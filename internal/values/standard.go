@@ -54,8 +54,8 @@ func refuseZero(v reflect.Value) error {
 	return nil
 }
 
-// inexactRegexp returns an error if regexp.Compile would not create the same
-// regular expression from the text of this one.
+// inexactRegexp returns an error if regexp.Compile, given the text of the
+// regular expression v, would not return the same regular expression.
 func inexactRegexp(v reflect.Value) error {
 	if v.IsZero() {
 		return errors.New("the regular expression has not been compiled")
@@ -68,7 +68,7 @@ func inexactRegexp(v reflect.Value) error {
 
 // Bounds of the memory of a compiled regular expression, in bytes. The limits
 // of package regexp/syntax allow that a part is repeated a thousand times. All
-// copies of a class such as \pL have one table of up to 700 ranges. But if the
+// copies of a class such as \pL share one table of up to 700 ranges. But if the
 // expression begins with ^, each copy may have several tables.
 const (
 	regexpBase    = 4 << 10

@@ -13,7 +13,7 @@ import (
 // next call gets the same context. So if the first call has started a goroutine
 // that still runs, Err returns the state of the second call to this goroutine.
 type callContext struct {
-	lazy  lazy.Context // limit is its parent
+	lazy  lazy.Context // its parent is limit
 	limit limit
 	over  atomic.Bool
 }
@@ -45,9 +45,9 @@ func (c *callContext) Value(key any) any { return c.lazy.Value(key) }
 
 // limit is the parent of the context of a call, with the deadline of the
 // frame's calls. When the pool reports that the call has exceeded its time, the
-// method expire ends it, and its Err becomes [context.DeadlineExceeded]. A
-// context of package context cannot do this: if it is canceled, its Err is
-// [context.Canceled].
+// method expire ends the limit, and Err returns [context.DeadlineExceeded]. A
+// context of package context cannot do this: after a cancellation, its Err
+// returns [context.Canceled].
 type limit struct {
 	context.Context // of the frame
 	mu              sync.Mutex

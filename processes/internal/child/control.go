@@ -19,9 +19,10 @@ func (w *worker) control(pipe *os.File) {
 		kind, body, err := in.Next()
 		if errors.Is(err, syscall.EBADF) {
 			// A task has closed the file descriptor. The worker continues
-			// without Cancels and TakeBacks. The pool notices only that the
-			// pipes of calls and results are closed. But it kills the worker if
-			// a canceled call does not end within Options.Grace.
+			// without Cancels and TakeBacks. The pool does not notice this,
+			// because it watches only the pipes of calls and results. But it
+			// kills the worker if a canceled call does not end within
+			// Options.Grace.
 			return
 		}
 		if err != nil {

@@ -8,9 +8,9 @@ import (
 )
 
 // Journal is memory that the pool shares with one worker. It records which
-// calls the worker has begun, and which results it has finished. With pipes
-// alone, the pool could not find out which calls have begun when the worker
-// dies or a task is canceled.
+// calls the worker has begun, and which results the worker has finished. With
+// pipes alone, the pool could not find out which calls have begun when the
+// worker dies or a task is canceled.
 //
 //	0     magic, by which a worker recognizes a journal
 //	8     written: how many bytes of results the worker has completed, in total
@@ -24,9 +24,9 @@ import (
 //
 // The worker copies its frames into the ring, and increases written. Then it
 // writes the bytes of the ring to the pipe, one frame or many in one system
-// call. If the worker dies before that, the pool has read fewer bytes from the
-// pipe than written says, and reads the others from the ring. So no finished
-// result is lost.
+// call. If the worker dies before it has written all bytes, the pool reads
+// fewer bytes from the pipe than written says, and then reads the other bytes
+// from the ring. So no finished result is lost.
 //
 // # Calls
 //
@@ -69,8 +69,9 @@ import (
 //
 // If the pool reads the slot before the worker sets the mark, the worker reads
 // gate after the pool has increased it, and so waits for the TakeBack, which
-// contains the call. Otherwise the pool sees that the call has begun, and
-// leaves it to the worker. The pool needs no answer from the worker.
+// contains the call. Otherwise the pool reads in the slot that the call has
+// begun, and does not take the call back. The pool needs no answer from the
+// worker.
 //
 // The pool does not trust the worker, which can write anything. The pool
 // ignores the ring if written claims more unread bytes than the ring can
@@ -81,7 +82,7 @@ const (
 	// JournalSize is the size of a journal in bytes.
 	JournalSize = ringAt + RingSize
 
-	// Slots is the number of slots, which bounds the frames in a worker.
+	// Slots is the number of slots. A worker cannot have more frames.
 	Slots = 1024
 
 	// RingSize is the size of the ring in bytes.
