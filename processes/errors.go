@@ -118,9 +118,9 @@ type WorkerError struct {
 	Err error
 }
 
-// Error returns the name of the task, how its worker died, and a line of Stderr:
-// the first line of a crash report, or otherwise the last line. It cuts the
-// line after 1,000 bytes.
+// Error returns the name of the task, how its worker died, and a line of
+// Stderr: the first line of a crash report, or otherwise the last line. It cuts
+// the line after 1,000 bytes.
 func (e *WorkerError) Error() string {
 	task := e.Task
 	if e.Input != nil {

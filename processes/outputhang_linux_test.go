@@ -23,11 +23,11 @@ type hangingHandler struct {
 	lines   int64         // lines that workers printed; guarded by mu
 	dropped int64         // the sum of the records about dropped lines; guarded by mu
 	deaths  int64         // guarded by mu
-	told    chan struct{} // receives a value when dropped has changed
+	changed chan struct{} // receives a value when dropped has changed
 }
 
 func newHangingHandler(method string) *hangingHandler {
-	return &hangingHandler{method: method, release: make(chan struct{}), told: make(chan struct{}, 10)}
+	return &hangingHandler{method: method, release: make(chan struct{}), changed: make(chan struct{}, 10)}
 }
 
 // Enabled returns true.
@@ -56,7 +56,7 @@ func (h *hangingHandler) Handle(_ context.Context, r slog.Record) error {
 		h.lines++
 		return nil
 	}
-	h.told <- struct{}{}
+	h.changed <- struct{}{}
 	return nil
 }
 
@@ -102,7 +102,7 @@ func TestOutput_HandlerHangs(t *testing.T) {
 				t.Error(err)
 			}
 			close(h.release)
-			<-h.told
+			<-h.changed
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if h.dropped == 0 || h.lines+h.deaths+h.dropped != each*tasks+1 {
@@ -139,5 +139,5 @@ func TestPool_DefaultHandlerHangs(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	close(h.release)
-	<-h.told
+	<-h.changed
 }
