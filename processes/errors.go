@@ -49,7 +49,7 @@ var (
 	// ErrNested is the error of New in a worker of the third level. The workers
 	// of a pool in the main program are the first level, the workers of a pool
 	// in such a worker are the second level, and so on.
-	ErrNested = errors.New("processes: pools nested more than three deep")
+	ErrNested = errors.New("processes: pools are nested more than three levels deep")
 )
 
 // timeoutError is the type of ErrTimeout.

@@ -128,7 +128,7 @@ func newWith(n int, opts *Options, settings config) (*Pool, error) {
 		return nil, fmt.Errorf("processes: Options.Sandbox: workers of another program cannot be confined: %w", errors.ErrUnsupported)
 	}
 	if o.Command == nil && o.Threads > 1 {
-		return nil, fmt.Errorf("processes: Options.Threads: workers of this program run one task at a time, which may use goroutines: %w", errors.ErrUnsupported)
+		return nil, fmt.Errorf("processes: Options.Threads above 1 requires Options.Command, because a worker of this program runs one task at a time: %w", errors.ErrUnsupported)
 	}
 	if o.Threads > maxThreads {
 		return nil, fmt.Errorf("processes: Options.Threads is %d, more than %d", o.Threads, maxThreads)

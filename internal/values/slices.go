@@ -235,7 +235,7 @@ func (b *builder) mapping(c *coder) {
 			m.SetMapIndex(k, x)
 		}
 		if m.Len() != n {
-			return fmt.Errorf("%d entries have only %d different keys", n, m.Len())
+			return fmt.Errorf("the map has %d entries, but only %d different keys", n, m.Len())
 		}
 		v.Set(m)
 		return nil
