@@ -279,7 +279,7 @@ func TestEncode_Refused(t *testing.T) {
 	}{
 		{full, "(*list.List).root"},
 		{&n, "(*atomic.Int64).v"},
-		{half{}, "has the method MarshalBinary and not its reverse: add UnmarshalBinary"},
+		{half{}, "has the method MarshalBinary, but no method that decodes its result: add UnmarshalBinary"},
 		{bytes.NewBufferString("x"), "(*bytes.Buffer).buf"},
 		{&locked, ".M."},
 		{struct{ Zone *time.Location }{time.Local}, ".Zone: a time.Location cannot be copied"},
