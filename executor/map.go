@@ -48,8 +48,7 @@ type mapRun[In, Out any] struct {
 	onWorker bool            // the consumer runs in a task on a worker
 	ctx      context.Context // canceled when the range loop ends; parent of the contexts of all calls
 	cancel   context.CancelCauseFunc
-	// endForeign, unless nil, ends the foreignContext that replaces the
-	// caller's context.
+	// endForeign ends the context that Isolate has returned.
 	endForeign func()
 	ex         Executor
 	fn         func(context.Context, In) (Out, error)

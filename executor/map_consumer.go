@@ -184,9 +184,7 @@ func (m *mapRun[In, Out]) stop() {
 func (m *mapRun[In, Out]) stopUnlocked() {
 	m.stopped.Store(true)
 	m.cancel(nil)
-	if m.endForeign != nil {
-		m.endForeign()
-	}
+	m.endForeign()
 	m.mu.Lock()
 	runners := m.runners
 	m.mu.Unlock()
