@@ -12,15 +12,17 @@ type Element interface {
 }
 
 // Array is an array with a shape. In an argument, at any depth, it becomes a
-// numpy.ndarray with memory of its own and the dtype of T. If the interpreter
-// has no numpy, the call fails. In a result, an Array can hold an array of
-// numpy if T can represent each of its numbers exactly.
+// numpy.ndarray with memory of its own and the dtype that corresponds to T. If
+// the interpreter has no numpy, the call fails. In a result, an Array can
+// receive an array of numpy, an array.array or a memoryview, if T can represent
+// each number exactly.
 //
 // Use an Array also to send a numpy.ndarray of one dimension, because a
 // []float64 is always sent as an array.array.
 type Array[T Element] struct {
-	// Shape is the length of each dimension. Nil means one dimension of length
-	// len(Data). Empty and not nil means that the array is a single number.
+	// Shape has the length of each dimension. A nil Shape means one dimension
+	// of length len(Data). An empty Shape that is not nil means that the array
+	// is a single number.
 	Shape []int
 
 	// Data has the elements in row-major order (C order). Its length is the
@@ -28,14 +30,14 @@ type Array[T Element] struct {
 	Data []T
 }
 
-// shaped is implemented by Arrays of all types.
+// shaped is implemented by Array[T] for each T.
 type shaped interface {
 	parts() (shape []int, data reflect.Value)
 }
 
 func (a Array[T]) parts() ([]int, reflect.Value) { return a.Shape, reflect.ValueOf(a.Data) }
 
-// arrayTypes has the types of Array, by the type of their elements.
+// arrayTypes has the type of Array for each kind of element.
 var arrayTypes = map[reflect.Kind]reflect.Type{
 	reflect.Bool: reflect.TypeFor[Array[bool]](),
 	reflect.Int8: reflect.TypeFor[Array[int8]](), reflect.Int16: reflect.TypeFor[Array[int16]](),
@@ -65,7 +67,7 @@ func (e *encoder) encodeArray(a shaped) error {
 	}
 	n, ok := elements(shape)
 	if !ok || n != data.Len() {
-		return fail("an Array of shape %v cannot have %d elements: Data must have as many as the product of Shape", shape, data.Len())
+		return fail("an Array of shape %v cannot have %d elements: the length of Data must be the product of Shape", shape, data.Len())
 	}
 	d := dtypeOf(data.Type().Elem().Kind())
 	e.form(formNumpy, 3)
@@ -79,8 +81,9 @@ func (e *encoder) encodeArray(a shaped) error {
 	return e.array(littleEndian(memory(data, d.size), d.unit()))
 }
 
-// elements returns the product of a shape. It returns false if no array can
-// have the shape.
+// elements returns the number of elements of an array with this shape: the
+// product of its dimensions. It returns false if a dimension is negative or too
+// large, or if the shape has too many dimensions or elements.
 func elements(shape []int) (int, bool) {
 	if len(shape) > maxDims {
 		return 0, false

@@ -17,7 +17,7 @@ type dtype struct {
 	name     string // numpy's name, without the byte order
 	kind     reflect.Kind
 	size     int
-	typecode string // of array.array, if a slice of this type is sent as array.array
+	typecode string // of array.array; "" if slices of this type are not sent as array.array
 }
 
 var dtypes = []dtype{
@@ -45,7 +45,8 @@ func dtypeOf(kind reflect.Kind) *dtype {
 	return nil
 }
 
-// unit returns the size of a number. A complex number consists of two.
+// unit returns the size of the numbers whose bytes have an order. A complex
+// number consists of two such numbers.
 func (d *dtype) unit() int {
 	if d.kind == reflect.Complex64 || d.kind == reflect.Complex128 {
 		return d.size / 2
@@ -72,10 +73,10 @@ func littleEndian(b []byte, unit int) []byte {
 	return b
 }
 
-// buffer has the numbers of an array, as Python sent them.
+// buffer is an array that a worker has sent.
 type buffer struct {
 	dtype
-	tick  time.Duration // unit of times; negative for durations
+	tick  time.Duration // for times, their unit; for durations, the negative of their unit; otherwise 0
 	shape []int
 	b     []byte // in the byte order of this machine
 	bytes bool   // the value is a bytes object of Python
@@ -97,7 +98,7 @@ func (a *buffer) what() string {
 	return fmt.Sprintf("an array of %s and shape %s", name, shapeText(a.shape))
 }
 
-// arrived returns the kind of the array, for errors.
+// arrived returns the kind of the Python value, for errors.
 func (a *buffer) arrived() arrived {
 	if a.bytes {
 		return aBytes
@@ -105,11 +106,11 @@ func (a *buffer) arrived() arrived {
 	return anArray
 }
 
-// ticks has the units of times in arrays.
+// ticks has the units of times in arrays, by numpy's names.
 var ticks = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": 1}
 
 // errShape is wrapped by the error of an array that no Go type can hold.
-var errShape = errors.New("it cannot be received")
+var errShape = errors.New("the array cannot be received")
 
 // notATime is numpy's NaT.
 const notATime = -1 << 63
@@ -124,19 +125,19 @@ func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 			a.tick = -a.tick
 		}
 		if a.tick == 0 {
-			return nil, fmt.Errorf("unsupported unit %s of times in an array", strconv.Quote(name))
+			return nil, fmt.Errorf("an array has times of the unsupported type %s", strconv.Quote(name))
 		}
 	} else if i := slices.IndexFunc(dtypes, func(d dtype) bool { return d.name == name }); i >= 0 {
 		a.dtype = dtypes[i]
 	} else {
-		return nil, fmt.Errorf("an array of %s", strconv.Quote(name))
+		return nil, fmt.Errorf("an array has the unknown dtype %s", strconv.Quote(name))
 	}
 	n, ok := elements(shape)
 	if !ok {
-		return nil, fmt.Errorf("%w: %s has a dimension of more than %d, or more than %d dimensions", errShape, a.what(), math.MaxInt32, maxDims)
+		return nil, fmt.Errorf("%w: %s has a dimension of more than %d, more than %d dimensions, or too many elements", errShape, a.what(), math.MaxInt32, maxDims)
 	}
 	if len(b)/a.size != n || len(b)%a.size != 0 {
-		return nil, fmt.Errorf("%s in %d bytes", a.what(), len(b))
+		return nil, fmt.Errorf("%s cannot have %d bytes", a.what(), len(b))
 	}
 	a.b = littleEndian(b, a.unit())
 	if a.kind == reflect.Bool {
@@ -145,8 +146,8 @@ func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 	return a, nil
 }
 
-// ones converts bools to those of Go, which are 0 or 1. In Python, any byte but
-// 0 is true.
+// ones converts the bytes of bools from Python, where every byte except 0 is
+// true, to bytes of Go bools, which must be 0 or 1.
 func ones(b []byte) []byte {
 	at := slices.IndexFunc(b, func(x byte) bool { return x > 1 })
 	if at < 0 {
@@ -175,8 +176,8 @@ func shapeText(shape []int) string {
 }
 
 // same reports whether values of type t have the same representation in memory
-// as the items of the buffer. t may be int instead of int64 if it has the same
-// size.
+// as the items of the buffer. int and uint count as int64 and uint64 if they
+// have 64 bits.
 func (a *buffer) same(t reflect.Type) bool {
 	if a.tick != 0 || infoOf(t).class != byKind {
 		return false
@@ -192,9 +193,9 @@ func (a *buffer) same(t reflect.Type) bool {
 	return false
 }
 
-// flat reports whether a value of type t has the buffer's items next to each
-// other in memory: t is an array, an array of arrays and so on, or a single
-// number.
+// flat reports whether a value of type t has the same representation in memory
+// as items of the buffer in this shape. For an empty shape, t is a number. For
+// other shapes, t is an array, an array of arrays, and so on.
 func (a *buffer) flat(t reflect.Type, shape []int) bool {
 	for _, n := range shape {
 		if t.Kind() != reflect.Array || t.Len() != n || infoOf(t).class != byKind {
@@ -205,8 +206,8 @@ func (a *buffer) flat(t reflect.Type, shape []int) bool {
 	return a.same(t)
 }
 
-// natural returns the type of the value that an any gets. The array has at
-// least one dimension.
+// natural returns the Go type of the array if it is decoded into a variable of
+// type any. The array has at least one dimension.
 func (a *buffer) natural() reflect.Type {
 	switch {
 	case a.tick != 0:
@@ -224,7 +225,7 @@ func (a *buffer) natural() reflect.Type {
 	return arrayTypes[a.kind]
 }
 
-// decode stores the array in to.
+// decode stores the array in the variable to.
 func (a *buffer) decode(to reflect.Value) error {
 	info := infoOf(to.Type())
 	switch {
@@ -289,7 +290,7 @@ func (a *buffer) decode(to reflect.Value) error {
 }
 
 // decodeRows stores the array in a slice of slices whose items have the same
-// representation as those of the buffer. One allocation holds all items.
+// representation as the items of the buffer. One allocation holds all items.
 func (a *buffer) decodeRows(to reflect.Value) {
 	n, row := a.shape[0], a.shape[1]
 	all := reflect.MakeSlice(to.Type().Elem(), n*row, n*row)
@@ -302,16 +303,17 @@ func (a *buffer) decodeRows(to reflect.Value) {
 		}
 		return
 	}
-	// A slice has a pointer and two counts, whatever its type is.
+	// All types of slices have the same form in memory: a pointer, a length and
+	// a capacity. So the rows can be stored as [][]byte.
 	rows := unsafe.Slice((*[]byte)(to.UnsafePointer()), n)
 	for i := range n {
 		rows[i] = b[i*row*size:][:row:row]
 	}
 }
 
-// decodeNumbers is a fast way to store the items of an array of one dimension
-// in numbers of another type or in times. It returns false if decode must store
-// them one by one.
+// decodeNumbers stores the items of an array of one dimension in numbers of
+// another type or in times. It is a fast path of decode. If it returns false,
+// decode must store the items one by one.
 func (a *buffer) decodeNumbers(to reflect.Value) bool {
 	elem := to.Type().Elem()
 	if a.tick > 0 && elem == timeType {
@@ -385,7 +387,8 @@ func (a *buffer) decodeArray(to reflect.Value) error {
 	return nil
 }
 
-// int returns item i, as the bits of an integer.
+// int returns item i as an integer. If the item is a float, the integer has the
+// bits of the float.
 func (a *buffer) int(i int) int64 {
 	b := a.b[i*a.size:]
 	switch a.size {
@@ -410,7 +413,8 @@ func (a *buffer) int(i int) int64 {
 	return int64(native.Uint64(b))
 }
 
-// decodeItem stores a single number in to.
+// decodeItem stores an array without dimensions, which is a single number or
+// time, in the variable to. Its error names the array that contains the item.
 func (a *buffer) decodeItem(to reflect.Value) error {
 	err := a.setItem(to)
 	if v, ok := err.(*valueError); ok && a.whole != nil {

@@ -8,27 +8,30 @@ import (
 	"concert/executor"
 )
 
-// The pool checks an argument that another process has encoded before an
-// interpreter receives it. marshal.loads does not check the counts that it
-// reads, allocates memory for them, and creates code objects. The check accepts
-// only the values that the codec writes, and other containers of plain data:
+// If another process has encoded an argument, the pool checks the argument
+// before it sends it to an interpreter. The check is needed because
+// marshal.loads allocates memory for any count that it reads, and also creates
+// code objects. The check accepts the values that the codec writes, and other
+// containers of plain data. It ensures that:
 //
 //   - no count is more than the number of remaining bytes;
 //   - no value is nested too deeply;
-//   - the interpreter needs at most maxExpansion bytes of memory for each byte.
+//   - the interpreter needs at most freeExpansion bytes of memory, and
+//     maxExpansion bytes more for each byte of the argument.
 
 // maxExpansion is the maximum number of bytes of memory that an interpreter may
-// need for each byte of an argument. Dicts with one entry of two bytes need 58
-// bytes, more than other values that the codec writes.
+// need for each byte of an argument. Among the values that the codec writes,
+// dicts with one entry of two bytes need the most memory: 58 bytes for each
+// byte.
 const maxExpansion = 80
 
-// freeExpansion is the memory that every argument may need, however short it
-// is.
+// freeExpansion is the number of bytes of memory that an interpreter may need
+// for any argument, in addition to those for the length of the argument.
 const freeExpansion = 64 << 10
 
-// validate checks an argument that this process has not encoded. Arguments of
-// other kinds than Foreign are numbers, bytes or text, which the worker decodes
-// without trusting them.
+// validate checks an argument that this process has not encoded. Only Foreign
+// arguments are marshal data. Other arguments need no check, because the worker
+// decodes only numbers, bytes and text from them.
 func validate(arg executor.Encoded) error {
 	if !arg.Foreign() {
 		return nil
@@ -44,12 +47,12 @@ func validate(arg executor.Encoded) error {
 type checker struct {
 	rest   []byte // the marshal data that was not read yet
 	depth  int
-	memory int // maximum of the memory that the interpreter allocates for the value
-	most   int // limit of memory
+	memory int // upper bound of the memory for the values that were read
+	most   int // maximum of memory
 
-	forms  bool // the argument may have forms
-	arrays int  // size of the arrays that follow the marshal data
-	used   int  // size of the arrays of the forms that were read
+	forms  bool // the argument has a head, so it may have forms
+	arrays int  // number of bytes after the marshal data, which belong to arrays
+	used   int  // how many of these bytes belong to forms that were read
 }
 
 func (c *checker) argument() error {
@@ -59,7 +62,7 @@ func (c *checker) argument() error {
 		}
 		n, body := le.Uint32(c.rest[1:]), c.rest[extendedHead:]
 		if uint64(n) > uint64(len(body)) {
-			return fmt.Errorf("marshal data of %d bytes in %d bytes", n, len(body))
+			return fmt.Errorf("its head states %d bytes of marshal data, but only %d bytes follow", n, len(body))
 		}
 		c.forms, c.rest, c.arrays = true, body[:n], len(body)-int(n)
 	}
@@ -70,7 +73,7 @@ func (c *checker) argument() error {
 		return fmt.Errorf("%d bytes follow the value", len(c.rest))
 	}
 	if c.used != c.arrays {
-		return fmt.Errorf("it has %d bytes of arrays, and its forms have %d", c.arrays, c.used)
+		return fmt.Errorf("it has %d bytes of arrays, but its forms use %d of them", c.arrays, c.used)
 	}
 	return nil
 }
@@ -85,7 +88,7 @@ func (c *checker) need(bytes int) error {
 
 func (c *checker) take(n int) ([]byte, error) {
 	if n < 0 || n > len(c.rest) {
-		return nil, fmt.Errorf("%d bytes wanted, %d left", n, len(c.rest))
+		return nil, fmt.Errorf("%d bytes are needed, but only %d remain", n, len(c.rest))
 	}
 	b := c.rest[:n]
 	c.rest = c.rest[n:]
@@ -104,14 +107,14 @@ func (c *checker) int32() (int, error) {
 func (c *checker) count() (int, error) {
 	n, err := c.int32()
 	if err == nil && (n < 0 || n > len(c.rest)) {
-		err = fmt.Errorf("%d items in %d bytes", n, len(c.rest))
+		err = fmt.Errorf("%d items do not fit into the remaining %d bytes", n, len(c.rest))
 	}
 	return n, err
 }
 
 // Sizes of objects in CPython 3.8 and later on 64 bits, rounded up, with the
-// overhead of the garbage collector and the allocator. An item of a list needs
-// 8 bytes in the list. Sets and dicts have tables. When a table grows, the old
+// overhead of the garbage collector and the allocator. A list needs 8 more
+// bytes for each item. Sets and dicts have tables. When a table grows, the old
 // and the new table exist at the same time, so the sizes of items include both.
 const (
 	sizeNumber   = 48
@@ -121,7 +124,7 @@ const (
 	sizeSet      = 256
 	sizeSetItem  = 200
 	sizeDict     = 96
-	sizeDictKeys = 208 // with five entries
+	sizeDictKeys = 208 // for one to five entries
 	sizeDictItem = 200 // from the sixth entry on
 	sizeForm     = 1024
 	sizeRow      = 160
@@ -190,11 +193,11 @@ func (c *checker) long() error {
 	}
 	for i := 0; i < len(digits); i += 2 {
 		if le.Uint16(digits[i:]) > 0x7fff {
-			return fmt.Errorf("a digit of %d in an int", le.Uint16(digits[i:]))
+			return fmt.Errorf("an int has a digit of %d, which has more than 15 bits", le.Uint16(digits[i:]))
 		}
 	}
 	if len(digits) > 0 && le.Uint16(digits[len(digits)-2:]) == 0 {
-		return fmt.Errorf("an int whose first digit is zero")
+		return fmt.Errorf("the most significant digit of an int is zero")
 	}
 	return c.need(sizeNumber + len(digits))
 }
@@ -207,11 +210,11 @@ func (c *checker) text() (string, error) {
 	b, _ := c.take(n)
 	text, ok := unescape(b)
 	if !ok {
-		return "", fmt.Errorf("a str that is neither UTF-8 nor escaped, %s", quotePython(b))
+		return "", fmt.Errorf("a str is neither UTF-8 nor escaped by surrogateescape: %s", quotePython(b))
 	}
 	wide := 1
 	if slices.ContainsFunc(b, func(x byte) bool { return x >= utf8.RuneSelf }) {
-		wide = 6 // four bytes for each character, while the text grows
+		wide = 6 // up to four bytes for each character, and more while CPython enlarges the text
 	}
 	return text, c.need(sizeText + wide*n)
 }
@@ -226,7 +229,7 @@ func (c *checker) container(kind byte) error {
 	}
 	if kind == '(' && n > 0 && c.rest[0] == '.' {
 		if !c.forms {
-			return fmt.Errorf("a form without a head")
+			return fmt.Errorf("it has a form, but no head")
 		}
 		return c.form(n)
 	}
@@ -277,14 +280,15 @@ func (c *checker) dict() error {
 	}
 }
 
-// counted checks the end of a dict that contains the number of its entries.
+// counted checks the end of a dict that states the number of its entries. n is
+// the number of entries that were read.
 func (c *checker) counted(n int) error {
 	count, err := c.small()
 	if err != nil {
 		return err
 	}
 	if end, err := c.take(1); err != nil || end[0] != '0' || count != n {
-		return fmt.Errorf("a dict of %d entries with a count of %d", n, count)
+		return fmt.Errorf("a dict has %d entries, but states that it has %d, or does not end after this number", n, count)
 	}
 	return c.need(sizeDictKeys + sizeDictItem)
 }

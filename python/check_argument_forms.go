@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// form checks a form that the codec writes in arguments. The length of its
-// tuple has been read.
+// form checks the rest of a form. items is the length of its tuple, which was
+// read before. form accepts only forms that the codec writes in arguments.
 func (c *checker) form(items int) error {
 	c.rest = c.rest[1:] // the Ellipsis
 	form, err := c.small()
@@ -34,11 +34,11 @@ func (c *checker) form(items int) error {
 		}
 		text, err := c.string()
 		if err == nil && !checkText(kind, text) {
-			err = fmt.Errorf("%q is no text of a %q", shorten([]byte(text)), shorten([]byte(kind)))
+			err = fmt.Errorf("%q is no valid text of the kind %q", shorten([]byte(text)), shorten([]byte(kind)))
 		}
 		return err
 	}
-	return fmt.Errorf("form %d with %d items", form, items)
+	return fmt.Errorf("form %d with %d items does not exist in arguments", form, items)
 }
 
 // small reads an int of 32 bits in a form.
@@ -48,7 +48,7 @@ func (c *checker) small() (int, error) {
 		return 0, err
 	}
 	if kind[0] != 'i' {
-		return 0, fmt.Errorf("type %q for an int of a form", kind[0])
+		return 0, fmt.Errorf("an int of a form has the type %q", kind[0])
 	}
 	return c.int32()
 }
@@ -59,7 +59,7 @@ func (c *checker) string() (string, error) {
 		return "", err
 	}
 	if kind[0] != 'u' {
-		return "", fmt.Errorf("type %q for a str of a form", kind[0])
+		return "", fmt.Errorf("a str of a form has the type %q", kind[0])
 	}
 	return c.text()
 }
@@ -88,7 +88,7 @@ func (c *checker) time() error {
 	return err
 }
 
-// array checks a form of array.array.
+// array checks the items of a form for an array.array.
 func (c *checker) array() error {
 	size, offset, err := c.place()
 	if err != nil {
@@ -110,20 +110,20 @@ func (c *checker) place() (size, offset int, err error) {
 	}
 	i := slices.IndexFunc(dtypes, func(d dtype) bool { return d.typecode == typecode && typecode != "" })
 	if i < 0 {
-		return 0, 0, fmt.Errorf("an array of typecode %q", shorten([]byte(typecode)))
+		return 0, 0, fmt.Errorf("an array has the unknown typecode %q", shorten([]byte(typecode)))
 	}
 	offset, err = c.small()
 	return dtypes[i].size, offset, err
 }
 
-// rows checks a form of a list of array.array.
+// rows checks the items of a form for a list of array.array.
 func (c *checker) rows() error {
 	size, offset, err := c.place()
 	if err != nil {
 		return err
 	}
 	if kind, err := c.take(1); err != nil || kind[0] != '[' {
-		return fmt.Errorf("rows without counts")
+		return fmt.Errorf("a form of rows has no list of counts")
 	}
 	rows, err := c.count()
 	if err != nil {
@@ -146,7 +146,7 @@ func (c *checker) rows() error {
 		offset = c.used
 	}
 	if offset != c.used {
-		return fmt.Errorf("rows at %d instead of %d", offset, c.used)
+		return fmt.Errorf("the rows begin at offset %d, but must begin at offset %d", offset, c.used)
 	}
 	return nil
 }
@@ -158,10 +158,10 @@ func (c *checker) numpy() error {
 	}
 	i := slices.IndexFunc(dtypes, func(d dtype) bool { return d.name == name })
 	if i < 0 {
-		return fmt.Errorf("an array of dtype %q", shorten([]byte(name)))
+		return fmt.Errorf("an array has the unknown dtype %q", shorten([]byte(name)))
 	}
 	if kind, err := c.take(1); err != nil || kind[0] != '(' {
-		return fmt.Errorf("an array without a shape")
+		return fmt.Errorf("an array has no shape")
 	}
 	dims, err := c.count()
 	if err != nil {
@@ -177,7 +177,7 @@ func (c *checker) numpy() error {
 	}
 	n, ok := elements(shape)
 	if !ok {
-		return fmt.Errorf("an array of shape %v", shape)
+		return fmt.Errorf("an array has the invalid shape %v", shape)
 	}
 	offset, err := c.small()
 	if err != nil {
@@ -186,11 +186,11 @@ func (c *checker) numpy() error {
 	return c.data(offset, n, dtypes[i].size)
 }
 
-// data checks the bytes of an array. They must follow those of the previous
-// array.
+// data checks the offset and the length of an array. Its bytes must follow the
+// bytes of the previous array.
 func (c *checker) data(offset, n, size int) error {
 	if left := c.arrays - c.used; offset != c.used || n < 0 || n > left/size {
-		return fmt.Errorf("an array of %d items of %d bytes at %d, but the next array is at %d, and has at most %d bytes", n, size, offset, c.used, left)
+		return fmt.Errorf("an array of %d items of %d bytes is at offset %d, but must be at offset %d, and have at most %d bytes", n, size, offset, c.used, left)
 	}
 	c.used += n * size
 	return c.need(2 * n * size)

@@ -24,8 +24,9 @@ func (codec) Decode(result executor.Encoded, v any) error {
 	return finish(decodePlain(reflect.ValueOf(plain), to), "result")
 }
 
-// decodePlain stores a result that was sent without the codec, by the same
-// rules as for other results.
+// decodePlain stores a result that is not marshal data: a bool, a number, a
+// text, bytes, or a slice of numbers. decodePlain follows the same rules as for
+// marshal data.
 func decodePlain(plain, to reflect.Value) error {
 	if plain.Kind() == reflect.Slice && plain.Type().Elem().Kind() != reflect.Uint8 {
 		d := dtypeOf(plain.Type().Elem().Kind())
@@ -45,17 +46,17 @@ func decodeAll(b []byte, to reflect.Value) error {
 		return err
 	}
 	if len(d.rest) > 0 {
-		return d.bad("%d bytes after the value", len(d.rest))
+		return d.bad("%d bytes follow the value", len(d.rest))
 	}
 	return nil
 }
 
-// decoder reads values from bytes of a worker, which may be invalid. The memory
-// that it allocates is at most a constant factor times the number of bytes.
+// decoder decodes bytes from a worker. The bytes may be invalid, so the memory
+// that decoder allocates is at most the number of bytes times a constant.
 type decoder struct {
 	rest  []byte
 	depth int
-	json  bool // the value is for JSON, whose text must be UTF-8
+	json  bool // the value is converted to JSON, so each text must be UTF-8
 }
 
 func (d *decoder) bad(format string, args ...any) error {
@@ -64,7 +65,7 @@ func (d *decoder) bad(format string, args ...any) error {
 
 func (d *decoder) take(n int) ([]byte, error) {
 	if n < 0 || n > len(d.rest) {
-		return nil, d.bad("%d bytes wanted, %d left", n, len(d.rest))
+		return nil, d.bad("%d bytes are needed, but only %d remain", n, len(d.rest))
 	}
 	b := d.rest[:n]
 	d.rest = d.rest[n:]
@@ -112,12 +113,12 @@ func (d *decoder) count() (int, error) {
 	}
 	n := int(int32(word))
 	if n < 0 || n > len(d.rest) { // each item has at least one byte
-		return 0, d.bad("%d items in %d bytes", n, len(d.rest))
+		return 0, d.bad("%d items do not fit into the remaining %d bytes", n, len(d.rest))
 	}
 	return n, nil
 }
 
-// decode reads one value into to, which can be set.
+// decode reads one value into the variable to.
 func (d *decoder) decode(to reflect.Value) error {
 	kind, err := d.byte()
 	if err != nil {
@@ -155,7 +156,7 @@ func (d *decoder) decodeKind(kind byte, to reflect.Value) error {
 		}
 	case reflect.Interface:
 		if to.NumMethod() > 0 {
-			return fail("a Go %s cannot be received, because it has methods: use any, or a type that is not an interface", to.Type())
+			return fail("a Go %s cannot be received, because this interface has methods: use any, or a type that is not an interface", to.Type())
 		}
 		v, err := d.natural(kind)
 		if err == nil && v.IsValid() {
@@ -193,7 +194,7 @@ func (d *decoder) decodeKind(kind byte, to reflect.Value) error {
 	case '{':
 		return d.decodeDict(to)
 	}
-	return d.bad("type %q", kind)
+	return d.bad("unknown type %q", kind)
 }
 
 func (d *decoder) decodeBytes(to reflect.Value) error {

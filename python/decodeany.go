@@ -42,7 +42,7 @@ func (d *decoder) natural(kind byte) (reflect.Value, error) {
 	case '{':
 		return d.naturalDict()
 	}
-	return reflect.Value{}, d.bad("type %q", kind)
+	return reflect.Value{}, d.bad("unknown type %q", kind)
 }
 
 // naturalDict reads a dict as a map[string]any if all keys are text, and

@@ -6,8 +6,9 @@ import (
 	"reflect"
 )
 
-// entries reads the entries of a dict. It decodes each key, and calls value to
-// decode the value. name names the value in errors.
+// entries reads the entries of a dict. It decodes each key to the type keys,
+// and then calls value to decode the value of this key. name returns the path
+// element of the value, for errors.
 func (d *decoder) entries(keys reflect.Type, name func(key reflect.Value) string, value func(key reflect.Value) error) error {
 	if d.depth++; d.depth > deepest {
 		return fail("it is nested deeper than %d", deepest)
@@ -131,7 +132,7 @@ func (d *decoder) decodeDict(to reflect.Value) error {
 			}
 			m.SetMapIndex(k, v)
 			if n++; m.Len() != n {
-				return fail("two keys of the dict are the same as a Go %s", k.Type())
+				return fail("two keys of the dict become the same Go %s", k.Type())
 			}
 			return nil
 		})
@@ -163,14 +164,14 @@ func (d *decoder) decodeDict(to reflect.Value) error {
 	return mismatch(aDict, "a dict", to)
 }
 
-// at returns a field. If it is in an embedded struct whose pointer is nil, at
-// allocates the struct.
+// at returns the field of v with this index path. If an embedded pointer in the
+// path is nil, at allocates its struct.
 func at(v reflect.Value, index []int) (reflect.Value, error) {
 	for i, x := range index {
 		if i > 0 && v.Kind() == reflect.Pointer {
 			if v.IsNil() {
 				if !v.CanSet() {
-					return v, fail("the embedded pointer to %s cannot be set: its type is not exported", v.Type().Elem())
+					return v, fail("the embedded pointer to %s cannot be set, because this type is not exported", v.Type().Elem())
 				}
 				v.Set(reflect.New(v.Type().Elem()))
 			}

@@ -34,7 +34,7 @@ def describe():
 `)
 
 // Describe returns the description of one interpreter of a pool. It submits a
-// task to the pool, which is queued like any other.
+// task to the pool. This task waits in the queue like any other task.
 func Describe(ctx context.Context, ex concert.Executor) (Interpreter, error) {
 	return concert.Submit(ctx, ex, describe, None{}).Result(ctx)
 }

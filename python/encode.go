@@ -18,7 +18,8 @@ func (codec) Encode(v any) ([]byte, error) {
 
 func encodeValue(v reflect.Value) ([]byte, error) { return encodeFrom(v, sharedFrom, maxEncoded) }
 
-// encodeFrom is encodeValue with other values for sharedFrom and maxEncoded.
+// encodeFrom is encodeValue with parameters in place of the constants
+// sharedFrom and maxEncoded.
 func encodeFrom(v reflect.Value, shared, most int) ([]byte, error) {
 	e := encoder{buf: make([]byte, extendedHead, 64), sharedFrom: shared, most: most}
 	err := e.encode(v)
@@ -47,7 +48,7 @@ type encoder struct {
 	arrays [][]byte       // the bytes of arrays, which follow buf
 	size   int            // total size of arrays
 	depth  int            // depth of the current value
-	seen   map[visit]bool // the values that contain the current one; nil unless it is so deep that there may be a cycle
+	seen   map[visit]bool // the values that contain the current one; only recorded at a large depth, where a cycle is likely
 
 	offsets    []int  // positions in buf of the offsets of arrays
 	deepest    int    // maximum of depth since the innermost reference
@@ -57,7 +58,8 @@ type encoder struct {
 	copied     int    // number of bytes that are copies of parts
 }
 
-// form begins a form with n items after its number.
+// form begins a form. n is the number of items that follow the number of the
+// form.
 func (e *encoder) form(form, n int) {
 	e.forms = true
 	e.buf = appendForm(e.buf, form, n)
@@ -110,8 +112,9 @@ func (e *encoder) encode(v reflect.Value) error {
 	return encoderOf(v.Type())(e, v)
 }
 
-// deeper is called before the encoder descends into v, and shallower is called
-// after that.
+// deeper is called before the encoder encodes the parts of v, and shallower
+// afterward. deeper returns an error if v is nested too deeply, or contains
+// itself.
 func (e *encoder) deeper(v reflect.Value) error {
 	e.depth++
 	e.deepest = max(e.deepest, e.depth)
@@ -164,7 +167,8 @@ func inner(t reflect.Type) func() encodeFunc {
 	return sync.OnceValue(func() encodeFunc { return encoderOf(t) })
 }
 
-// hooked returns the encoder of a type that is not encoded by its kind, or nil.
+// hooked returns the encoder of a type whose kind does not determine how it is
+// encoded. For other types, it returns nil.
 func hooked(t reflect.Type) encodeFunc {
 	pointer := func(v reflect.Value) any { return addressable(v).Addr().Interface() }
 	switch infoByName(t).class {

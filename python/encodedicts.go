@@ -106,7 +106,8 @@ func unfitKey(t reflect.Type) encodeFunc {
 // such as 1, 1.0 and True, or two durations of the same microsecond. Texts,
 // bytes, ints and nil are equal in Python only if their encodings are equal, so
 // the encoder finds equal keys. For other keys, the encoder sends the number of
-// entries, and the worker compares it with the number of entries of the dict.
+// entries, and the worker compares this number with the number of entries of
+// the dict.
 func merging(t reflect.Type) bool {
 	switch {
 	case hooked(t) != nil || t.Kind() == reflect.Interface:
@@ -141,7 +142,7 @@ func structEncoder(t reflect.Type) encodeFunc {
 		for i, f := range fs.list {
 			value, err := v.FieldByIndexErr(f.index)
 			if err != nil || f.omit(value) {
-				continue // the field of an embedded struct whose pointer is nil
+				continue // the field is omitted, or is in an embedded struct whose pointer is nil
 			}
 			if err := e.text(f.name); err != nil {
 				return within(err, "."+f.name)
@@ -159,15 +160,15 @@ func structEncoder(t reflect.Type) encodeFunc {
 }
 
 // checkPointers returns an error if v has an embedded pointer that is not nil,
-// and no field of the pointed struct was sent: the receiver would have a nil
-// pointer. sent has the index paths of the fields that were sent.
+// and no field of its struct was sent, because the pointer would be nil in the
+// receiver. sent has the index paths of the fields that were sent.
 func (fs *fields) checkPointers(v reflect.Value, sent [][]int) error {
 	for _, p := range fs.pointers {
 		at, err := v.FieldByIndexErr(p.index)
 		if err != nil || at.IsNil() || slices.ContainsFunc(sent, p.holds) {
 			continue
 		}
-		return within(fail("the embedded pointer to a %s would arrive as nil, because none of its fields is sent: give the pointer a name by the tag json", p.t), "."+fieldPath(v.Type(), p.index))
+		return within(fail("the embedded pointer to a %s would arrive as nil, because no field of this struct is sent: give the pointer a name by the tag json", p.t), "."+fieldPath(v.Type(), p.index))
 	}
 	return nil
 }

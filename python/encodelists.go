@@ -96,7 +96,7 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 }
 
 // rowsEncoder returns the encoder of a slice or an array of rows of numbers,
-// and nil for other types. It is fast for many short rows.
+// and nil for other types. This encoder is fast for many short rows.
 func rowsEncoder(t reflect.Type) encodeFunc {
 	row := t.Elem()
 	if row.Kind() != reflect.Slice && row.Kind() != reflect.Array || hooked(row) != nil || hooked(row.Elem()) != nil {
@@ -150,7 +150,8 @@ func rowsEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// memory returns the bytes of a slice or an array whose items have that size.
+// memory returns the bytes of a slice or an array whose items have size bytes
+// each.
 func memory(v reflect.Value, size int) []byte {
 	if v.Len() == 0 {
 		return nil

@@ -35,7 +35,7 @@ func (e *Error) Error() string {
 	return e.Type + ": " + e.Message
 }
 
-// Format prints Error. For %+v, it also prints Traceback.
+// Format prints the text that Error returns. For %+v, it also prints Traceback.
 func (e *Error) Format(s fmt.State, verb rune) {
 	if verb == 'v' && s.Flag('+') && e.Traceback != "" {
 		io.WriteString(s, e.Error()+"\n"+strings.TrimSuffix(e.Traceback, "\n"))

@@ -61,7 +61,7 @@ func isZeroOf(t reflect.Type) func(v reflect.Value) bool {
 
 type fields struct {
 	list     []field
-	byName   map[string]int // by the exact name, and then by the name in lower case
+	byName   map[string]int // by the exact name, and by the name in lower case if no field has exactly that name
 	pointers []embeddedPointer
 	why      string // why the type cannot be sent or received; "" if it can
 }
@@ -82,10 +82,11 @@ var fieldCache sync.Map // from reflect.Type to *fields
 // fieldsOf returns the exported fields of a struct, by the rules of
 // encoding/json: the tag json can set the name, "-" excludes a field, omitempty
 // and omitzero exclude some values, and the fields of embedded structs count as
-// fields of the struct. If several fields have the same name, the one with the
-// shortest path is used. If several have the shortest path, the one with a name
-// in its tag is used. If there are several of these, encoding/json ignores all
-// of them. Here, the type is an error, because values would be lost.
+// fields of the struct. If several fields have the same name, the least deeply
+// embedded field is used. If there are several such fields, the one whose tag
+// has a name is used. If this rule does not select one field, encoding/json
+// ignores all of these fields. Here, the type is refused, because values would
+// be lost.
 func fieldsOf(t reflect.Type) *fields {
 	if known, ok := fieldCache.Load(t); ok {
 		return known.(*fields)
@@ -102,15 +103,16 @@ type collector struct {
 	best map[string]candidate // by name
 }
 
-// candidate is the best of the fields of one name that were visited.
+// candidate is the field that the rules select among the visited fields of one
+// name.
 type candidate struct {
 	field
 	tagged bool
 	rival  []int // the index of a field with the same rank, or nil
 }
 
-// collect visits the struct and its embedded structs, in breadth-first order,
-// and each type once.
+// collect visits the struct and its embedded structs, in breadth-first order.
+// It visits an embedded type only at the smallest depth where the type occurs.
 func (c *collector) collect(t reflect.Type) {
 	type level struct {
 		t     reflect.Type
@@ -145,9 +147,9 @@ func (c *collector) collect(t reflect.Type) {
 // embeds reports whether the fields of an embedded struct are encoded as fields
 // of the outer struct, as in encoding/json. An exported embedded struct stays
 // one value if it has a name in its tag or an encoding of its own. Reflection
-// cannot set an unexported field or call its methods. So an unexported one
-// stays one value only if it has a name in its tag, is not a pointer, and has
-// no encoding of its own.
+// cannot set an unexported field or call its methods. So an unexported embedded
+// struct stays one value only if it has a name in its tag, is not a pointer,
+// and has no encoding of its own.
 func (c *collector) embeds(f reflect.StructField) bool {
 	if !f.Anonymous || !structOf(f.Type) || f.Tag.Get("json") == "-" {
 		return false
@@ -194,7 +196,7 @@ func (c *collector) finish(t reflect.Type) *fields {
 	for i, f := range fs.list {
 		fs.byName[f.name] = i
 		if r := c.best[f.name].rival; r != nil && fs.why == "" {
-			fs.why = fmt.Sprintf("a Go %s has two fields with the name %q, %s and %s: give one another name by its tag json", t, f.name, fieldPath(t, f.index), fieldPath(t, r))
+			fs.why = fmt.Sprintf("a Go %s has two fields with the name %q, %s and %s: give one of them a different name by the tag json", t, f.name, fieldPath(t, f.index), fieldPath(t, r))
 		}
 	}
 	for i, f := range fs.list {
@@ -238,8 +240,8 @@ func deref(t reflect.Type) reflect.Type {
 	return t
 }
 
-// find returns the number of the field for a key: the field with this name, or
-// else one whose name differs only in case.
+// find returns the index in fs.list of the field for a key: the field with this
+// name, or otherwise a field whose name differs only in case.
 func (fs *fields) find(key string) (int, bool) {
 	i, ok := fs.byName[key]
 	if !ok && utf8.ValidString(key) { // ToLower would replace bytes that are not UTF-8
@@ -254,7 +256,7 @@ type bits struct {
 	more map[int]bool
 }
 
-// set adds a number, and reports whether it was in the set.
+// set adds a number, and reports whether the set already had it.
 func (b *bits) set(i int) bool {
 	if i < 64 {
 		was := b.low>>i&1 == 1

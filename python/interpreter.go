@@ -45,8 +45,8 @@ func lookPath(name string) (string, error) {
 }
 
 // absolute returns an absolute path. It does not follow links: the interpreter
-// of a virtual environment is a link to another one, and finds the environment
-// by the path of the link.
+// of a virtual environment is a link to another interpreter, and finds the
+// environment by the path of the link.
 func absolute(program string) (string, error) {
 	path, err := filepath.Abs(program)
 	if err != nil {

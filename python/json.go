@@ -32,7 +32,7 @@ func (d *decoder) decodeJSON(kind byte, to reflect.Value) error {
 	return nil
 }
 
-// encodeJSON encodes the text that MarshalJSON returns.
+// encodeJSON encodes the value of the JSON that MarshalJSON returns.
 func (e *encoder) encodeJSON(v json.Marshaler) error {
 	text, err := v.MarshalJSON()
 	if err != nil {
@@ -123,8 +123,8 @@ func loneSurrogate(text []byte) string {
 	return ""
 }
 
-// number returns the value of a JSON number: an integer, or a float64 if that
-// has all digits of the text.
+// number returns the value of a JSON number: an integer, or a float64. It
+// returns an error if the float64 would not have all digits of the text.
 func number(text string) (any, error) {
 	if n, ok := new(big.Int).SetString(text, 10); ok && text != "-0" {
 		return n, nil
@@ -136,8 +136,8 @@ func number(text string) (any, error) {
 	return f, err
 }
 
-// hasDigits reports whether f has the same digits as the text, if f is written
-// with as many digits.
+// hasDigits reports whether f has the same digits as the text when f is written
+// with the same number of digits.
 func hasDigits(f float64, text string) bool {
 	mantissa, _, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
 	digits := strings.Trim(strings.ReplaceAll(mantissa, ".", ""), "0")

@@ -10,9 +10,9 @@ import (
 //go:embed worker/*.py
 var workerFiles embed.FS
 
-// workerSource contains the modules of the worker: for each one its name, a
-// newline, its source text, and a separator. The first module makes the others
-// importable.
+// workerSource contains the modules of the worker: for each module its name, a
+// newline, its source text, and a separator. The first module makes the other
+// modules importable.
 var workerSource = func() string {
 	var b strings.Builder
 	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "worker"} {
@@ -27,14 +27,15 @@ var workerSource = func() string {
 
 // loader is the program of an interpreter. It reads the worker's source text
 // from the environment, because a long argument would fill the output of ps. An
-// interpreter before 3.8 can run it, too, and then reports its version to the
-// pool, in frames of docs/wire.md.
+// interpreter before 3.8 can also run the loader. The loader then reports the
+// version to the pool, in frames of docs/wire.md.
 //
-// Imports of the worker find modules of the standard library only, not files in
-// the working directory or PYTHONPATH, which tasks search first. This also
-// holds for the imports of the interpreter before it runs the loader:
-// PYTHONSAFEPATH, since Python 3.11, keeps the working directory out of
-// sys.path, and the loader adds it again.
+// Imports of the worker find only modules of the standard library. Only imports
+// of tasks find files in the working directory or PYTHONPATH, which they search
+// first. Before it runs the loader, the interpreter itself imports modules. New
+// sets PYTHONSAFEPATH, so that these imports do not find files in the working
+// directory: Python 3.11 and later then keep the working directory out of
+// sys.path. The loader adds it to sys.path again.
 const loader = `import os, sys
 def start():
     if sys.version_info < (3, 8):

@@ -15,13 +15,13 @@ import (
 // module, which CPython reads and writes in C. This version has not changed
 // since Python 2.5. It has no references, so a value cannot contain itself. It
 // has the types of plain data, and few others. The documentation of marshal
-// permits Python to change the format, so a worker refuses to start if its
-// marshal writes a sample differently.
+// permits Python to change the format, so a worker fails to start if its module
+// marshal encodes a sample in a different way.
 //
 //	N                    None
 //	T, F                 True, False
 //	i int32              int
-//	l count digits       int: |count| digits of 15 bits, count negative for a negative one
+//	l count digits       int: |count| digits of 15 bits; count is negative for a negative int
 //	g float64            float
 //	y float64 float64    complex
 //	s length bytes       bytes
@@ -30,11 +30,11 @@ import (
 //	< > count items      set, frozenset
 //	{ key value ... 0    dict
 //	{ ... . i count 0    dict whose last key is Ellipsis, with the number of other entries as
-//	                     the value; if the dict has fewer, keys of the map are equal in
-//	                     Python; only in arguments
+//	                     the value; if Python's dict has fewer entries, two keys of the
+//	                     map are equal in Python; only in arguments
 //	.                    Ellipsis
 //
-// All numbers are little endian, lengths and counts int32.
+// All numbers are little endian. Lengths and counts are int32.
 //
 // All other values are encoded as forms. A form is a tuple that begins with
 // Ellipsis and the number of the form. No plain value begins in this way.
@@ -43,14 +43,14 @@ import (
 //	Ellipsis 1 dtype shape offset             numpy.ndarray, in arguments
 //	Ellipsis 1 dtype shape bytes              array of any kind, in results
 //	Ellipsis 2 year month day hour minute second microsecond nanosecond offset name
-//	                                          datetime.datetime; the last two are those of
-//	                                          its zone, in seconds, or None
+//	                                          datetime.datetime; offset (in seconds) and
+//	                                          name are those of its zone, or None
 //	Ellipsis 3 days seconds microseconds nanoseconds
 //	                                          datetime.timedelta
 //	Ellipsis 4 kind text                      date, time, Decimal, UUID, Path, or Fraction, whose
 //	                                          two numbers are hexadecimal
-//	Ellipsis 5 typecode offset counts         list of array.array, next to each other, only in
-//	                                          arguments; a count of -1 is None
+//	Ellipsis 5 typecode offset counts         list of array.array, whose bytes are next to each
+//	                                          other; a count of -1 is None; only in arguments
 //
 // An argument that has forms begins with a byte 1 and the length of its marshal
 // data, a uint32. The bytes of arrays follow the marshal data, in the order of
@@ -177,7 +177,7 @@ func (e *valueError) Error() string { return e.where("") + ": " + e.err.Error() 
 // Unwrap returns the reason.
 func (e *valueError) Unwrap() error { return e.err }
 
-// where returns root followed by the path, which it shortens if it is long.
+// where returns root followed by the path. It shortens a long path.
 func (e *valueError) where(root string) string {
 	where, path := root, slices.Clone(e.path)
 	slices.Reverse(path)
@@ -219,7 +219,7 @@ func finish(err error, root string) error {
 	return fmt.Errorf("python: %s: %w", e.where(root), e.err)
 }
 
-// keyed returns the path element of the value of a key.
+// keyed returns the path element for a value in a dict, given its key.
 func keyed(key reflect.Value) string {
 	s := keyText(key)
 	if len(s) > 80 {

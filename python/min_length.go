@@ -2,13 +2,14 @@ package python
 
 import "reflect"
 
-// unsendable is a length above the maximum of an encoding.
+// unsendable stands for all lengths that exceed the maximum of an encoding.
 const unsendable = maxEncoded + 1
 
 // smallest returns the minimum length of the encoding of a value of type t, at
-// most unsendable. By this length, the encoder refuses a value before it
-// encodes the elements. Such a value need not be large: a large array of empty
-// arrays uses no memory. known contains the results for other types.
+// most unsendable. With this length, the encoder can refuse a list that is too
+// long before it encodes the elements. Such a list can be small in Go: an array
+// of a million empty arrays uses no memory. known contains the results for
+// other types.
 func smallest(t reflect.Type, known map[reflect.Type]int) int {
 	n, ok := known[t]
 	if !ok {

@@ -41,7 +41,8 @@ type mismatchError struct {
 	array *buffer // the array that contains the value, or nil
 }
 
-// mismatch returns a mismatchError with its path.
+// mismatch returns a mismatchError in a valueError, to which the callers add
+// the path.
 func mismatch(kind arrived, what string, to reflect.Value) error {
 	return &valueError{err: &mismatchError{kind: kind, what: what, to: to.Type()}}
 }

@@ -67,9 +67,9 @@ func (d *decoder) decodeInt(kind byte, to reflect.Value) error {
 }
 
 // target follows the pointers in the variable to, and allocates those that are
-// nil. It returns the variable to which the last pointer points. If that has
-// type any, target stores natural in it and reports true, so the caller is
-// done.
+// nil. It returns the variable to which the last pointer points. If this
+// variable has type any, target stores natural in it and returns true. Then the
+// caller has nothing else to do.
 func target(to reflect.Value, natural any) (reflect.Value, bool) {
 	for to.Kind() == reflect.Pointer {
 		if to.IsNil() {
@@ -167,7 +167,7 @@ func setFloat(to reflect.Value, f float64) error {
 	return nil
 }
 
-// narrow reports whether f is exact as a float32.
+// narrow reports whether a float32 can hold f exactly.
 func narrow(f float64) bool { return f != f || float64(float32(f)) == f }
 
 func setComplex(to reflect.Value, c complex128) error {

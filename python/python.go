@@ -13,10 +13,11 @@
 // The workers are interpreters. Each has its own memory and its own interpreter
 // lock, so n of them compute on n processors. Package concert/processes manages
 // them: if a worker crashes, hangs or uses too much memory, only its task
-// fails, and the worker is replaced. Tasks can be canceled and have time
-// limits, by force if necessary. The pool collects what workers print, and
-// workers end with this program. The program need not call [processes.Main].
-// Python must be version 3.8 or later; it needs only its standard library.
+// fails, and the worker is replaced. Tasks can be canceled, and can have time
+// limits. If necessary, the pool kills the worker of such a task. The pool
+// collects what workers print. Workers end when this program ends. The program
+// need not call [processes.Main]. Python must be version 3.8 or later; it needs
+// only its standard library.
 //
 // # Values
 //
@@ -36,31 +37,32 @@
 //
 // The Python type of an argument depends only on its Go type, at any depth, and
 // not on the modules that the interpreter has imported: a []float64 is an
-// array.array even if numpy is loaded. numpy.asarray makes an ndarray of the
-// same memory from it. An [Array] is sent as an ndarray.
+// array.array even if numpy is loaded. numpy.asarray makes an ndarray from it,
+// which uses the same memory. An [Array] is sent as an ndarray.
 //
 // Results follow the same table in reverse. A tuple, set or frozenset can
-// become a slice, and a tuple also an array, or a struct with as many fields. A
-// dataclass is a dict, a member of an Enum is its value, and a number of numpy
-// is a number. Arrays of numpy, array.array and memoryview keep their type of
-// number and their shape: an array of two dimensions can become a [][]float64,
-// an image a [][][3]uint8, and any array an Array. numpy's datetime64 is a
-// time.Time in UTC, and its timedelta64 a time.Duration. If the Go type is any,
-// the result is a bool, int64, *big.Int, float64, complex128, string, []byte,
-// []any or map[string]any; a map[any]any if not all keys are str; a slice of
-// numbers for an array of one dimension, and an Array for other arrays; and
-// otherwise a type of the table.
+// become a slice or an array. A tuple can also become a struct with as many
+// fields. A dataclass counts as a dict, a member of an Enum as its value, and a
+// number of numpy as a number of Python. Arrays of numpy, array.array and
+// memoryview keep their type of number and their shape: an array of two
+// dimensions can become a [][]float64, an image a [][][3]uint8, and any array
+// an Array. numpy's datetime64 is a time.Time in UTC, and its timedelta64 a
+// time.Duration. If the Go type is any, the result is a bool, int64, *big.Int,
+// float64, complex128, string, []byte, []any or map[string]any; a map[any]any
+// if not all keys are str; a slice of numbers for an array of one dimension,
+// and an Array for other arrays; and otherwise a type of the table.
 //
-// Numbers in slices of a sized type, in arrays and in an Array cost about as
-// much as a copy of their memory, at any depth. On Linux, large values pass
-// through shared memory.
+// Numbers in an Array, and in a slice or an array of a type with a fixed size,
+// such as []float64, cost about as much as a copy of their memory, at any
+// depth. On Linux, large values pass through shared memory.
 //
-// Fields have the names that encoding/json gives them, and its tags omitempty
-// and omitzero leave fields out. A value arrives exactly, or there is an error
-// that names the part, as in result[3].price. Examples of errors are an int
-// that is too large for its Go type, a float for a Go int, two keys that are
-// equal in Python, a datetime without a zone that has fold=1, and an object
-// that is not plain data. "What values lose", below, lists the exceptions.
+// Fields of structs have the names that encoding/json gives them. The options
+// omitempty and omitzero of the tag json omit fields. A value arrives exactly,
+// or the task fails with an error that names a part of the value, as in
+// result[3].price. Examples of errors are an int that is too large for its Go
+// type, a float for a Go int, two keys that are equal in Python, a datetime
+// without a zone that has fold=1, and an object that is not plain data. "What
+// values lose", below, lists the exceptions.
 //
 // # Conversions
 //
@@ -90,28 +92,28 @@
 // error of the task prints the traceback as well. SystemExit and
 // KeyboardInterrupt are handled like other exceptions. If the interpreter ends,
 // by os._exit or by a crash of an extension, the error is a
-// [*processes.WorkerError]. After a crash of an extension, it names the line of
-// Python code.
+// [*processes.WorkerError]. After a crash, this error names the line of Python
+// code that was running.
 //
 // # The end of a task
 //
-// A Cancel, Options.Timeout or the end of its context ends a task early. At the
-// next step in Python, the exception concert.Canceled interrupts its function.
-// The exception derives from BaseException: "except Exception" does not catch
-// it, and "finally" runs. A waiting coroutine gets asyncio.CancelledError at
-// its await instead. If C code or an import runs for longer than Options.Grace,
-// the process is killed.
+// A task ends early if it is canceled, if it exceeds Options.Timeout, or if its
+// context ends. At the next step in Python, the exception concert.Canceled
+// interrupts the function of the task. This exception derives from
+// BaseException: "except Exception" does not catch it, and "finally" runs. A
+// waiting coroutine gets asyncio.CancelledError at its await instead. If C code
+// or an import runs for longer than Options.Grace, the process is killed.
 //
 // The error of the task is [context.Canceled] after a Cancel, and
-// [context.DeadlineExceeded] after a deadline or Options.Timeout; after the
-// latter it is also [processes.ErrTimeout]. If the function catches the
-// exception and returns, its result is the outcome. If it raises another
-// exception, that is the outcome.
+// [context.DeadlineExceeded] after a deadline or Options.Timeout. After
+// Options.Timeout, it is also [processes.ErrTimeout]. If the function catches
+// the exception and returns, its result is the outcome of the task. If the
+// function raises another exception, this exception is the outcome.
 //
-// C code that keeps the interpreter lock also keeps the worker from reading
-// what the pool sends. On Linux, calls that wait in this worker can still be
-// canceled, and go to other workers. On other systems they can be neither until
-// the code releases the lock. Options.Timeout limits the time.
+// While C code holds the interpreter lock, the worker cannot read what the pool
+// sends. On Linux, the pool can still cancel the calls that wait in this
+// worker, or move them to other workers. On other systems, it can do so only
+// when the C code has released the lock. Options.Timeout limits this time.
 //
 // # What a task can use
 //
@@ -120,68 +122,74 @@
 //	concert.progress(done, total=0)    reports how far the task is, to Options.Observer
 //	concert.Canceled                  the exception that interrupts a task
 //
-// Coroutines run on an event loop that stays. A connection that one call has
-// opened serves the next one, and a task of asyncio that a call leaves
-// continues while the next coroutine runs. Each thread of Options.Threads has
-// its own loop. When the worker ends, the tasks of the loop are canceled, and
-// the loop is closed.
+// An interpreter runs the coroutines of all calls on the same event loop, which
+// stays open between the calls. So a call can use a connection that an earlier
+// call has opened. If a task of asyncio is still running when its call returns,
+// it continues while the next coroutine runs. Each thread of Options.Threads
+// has its own loop. When the worker ends, the tasks of the loop are canceled,
+// and the loop is closed.
 //
 // A task may start processes by subprocess, multiprocessing or os.fork. A child
-// of os.fork ends where the task's function ends: with code 0 when that
-// returns, and as a program would when it raises an exception. If a coroutine
-// forks, only its own task of asyncio continues in the child. Only the parent
-// answers for the task. Children die with their worker unless they begin a
+// of os.fork ends when the function of the task ends in the child. If the
+// function returns, the exit code is 0. If the function raises an exception,
+// the child ends like a program that raises it. If a coroutine forks, only its
+// own task of asyncio continues in the child. Only the parent sends the outcome
+// of the task to the pool. Children die with their worker unless they begin a
 // session or a process group of their own. The start methods "spawn" and
-// "forkserver" work for functions of modules, and not for those of [Source].
+// "forkserver" work for functions of modules, but not for functions of
+// [Source].
 //
 // A task can change shared state of its interpreter, such as builtins,
 // functions of modules or sys.stdout. Tasks that run in the same worker after
-// it see the change. The worker itself does not depend on this state, or it
-// exits if such a change breaks it. So it does not hold back results of other
-// tasks.
+// it see the change. The worker itself uses copies of this state where it can.
+// If a change breaks the worker nevertheless, the worker exits. So a broken
+// worker does not hold back the results of other tasks.
 //
 // # The end of a worker
 //
-// When the pool is closed, or replaces a worker, the interpreter ends as after
-// a program: it closes event loops, waits for threads that tasks have left
-// (half of Options.Grace at most), runs the functions of atexit, removes
-// temporary directories, shared memory and semaphores, and writes what is in
-// buffers, of C as well. After Options.Grace it is killed.
+// When the pool is closed, or replaces a worker, the interpreter ends as if it
+// had run a program: it closes event loops, waits for threads of tasks that
+// still run (for at most half of Options.Grace), runs the functions of atexit,
+// removes temporary directories, shared memory and semaphores, and flushes all
+// buffers, also those of C. If this takes longer than Options.Grace, the pool
+// kills it.
 //
 // A worker that is killed, or dies, does none of this. Temporary files and
 // directories stay, as do segments of multiprocessing.shared_memory and named
-// semaphores (files in /dev/shm on Linux). What was not flushed is lost. Its
-// children are killed with it.
+// semaphores (files in /dev/shm on Linux). What was not flushed is lost. The
+// children of the worker are killed, too.
 //
 // # What values lose
 //
 // Values arrive exactly, except for the following, which is lost:
 //
-//   - as with encoding/json: unexported fields, those with the tag json:"-",
-//     those of an embedded struct whose name another field has in a struct that
-//     is less deeply embedded, and keys of a dict that a struct has no field
-//     for
+//   - as with encoding/json: unexported fields, fields with the tag json:"-",
+//     fields of an embedded struct if a less deeply embedded field has the same
+//     name, and entries of a dict for which a struct has no field
 //   - the monotonic clock of a time.Time
 //   - the rules of a zone: a time keeps its offset and the name of its zone, a
 //     TimeOfDay the offset
-//   - the class of a result, beyond the table: an instance of a derived class
-//     is one of its base, a namedtuple and a structure of numpy a tuple, a
-//     dataclass the dict of its fields, a member of an Enum its value
+//   - the class of a result, unless the table has this class: an instance of a
+//     derived class becomes an instance of the base class, a namedtuple or a
+//     structure of numpy becomes a tuple, a dataclass becomes the dict of its
+//     fields, and a member of an Enum becomes its value
 //   - the order of a dict, and the order of a set
-//   - how an array is in memory: its strides, the order of its bytes, and that
+//   - the memory layout of an array: its strides, its byte order, and whether
 //     it was read-only
-//   - JSON between the values: the order of keys, and how numbers and texts are
-//     written; a json.RawMessage that is nil comes back as null
+//   - the format of JSON: white space, the order of keys, and how numbers and
+//     texts are written; a json.RawMessage that is nil comes back as null
 //
-// A Go string that is not UTF-8, such as the name of a file in Latin-1, is the
-// str that os.fsdecode makes of its bytes: each byte that is not UTF-8 is a
-// surrogate, U+DC80 to U+DCFF. It comes back as the same bytes, and open finds
-// the file. A str with other surrogates cannot be a Go string.
+// A Go string that is not UTF-8, such as the name of a file in Latin-1, becomes
+// the str that os.fsdecode makes of its bytes: each byte that is not UTF-8
+// becomes a surrogate, U+DC80 to U+DCFF. This str comes back as the same bytes,
+// and Python's open finds the file. A str with other surrogates cannot be a Go
+// string.
 //
 // A time.Time arrives with the offset and the name of its zone; see [Naive] for
-// datetimes without one. Nanoseconds that a datetime or a timedelta has no room
-// for are in the attribute nanosecond (nanoseconds) of a subclass, as in
-// pandas, and come back from there.
+// datetimes without one. A datetime or a timedelta cannot hold nanoseconds. If
+// a value has nanoseconds, it arrives as an instance of a subclass with the
+// attribute nanosecond (datetime) or nanoseconds (timedelta), as in pandas. A
+// result with this attribute has these nanoseconds in Go.
 package python
 
 import (
@@ -208,10 +216,10 @@ import (
 // module cannot be imported. New panics if n is negative. Close the pool when
 // it is no longer needed.
 //
-// Some libraries compute with threads of their own (BLAS, OpenMP). New sets
-// their environment variables so that the threads of all n workers, and of all
-// tasks that each of them runs concurrently, together use the processors once.
-// Variables that are set already are not changed.
+// Some libraries compute with threads of their own (BLAS, OpenMP). New sets the
+// environment variables of these libraries so that all tasks that run
+// concurrently in the n workers together have about as many threads as there
+// are processors. Variables that are set already are not changed.
 func New(n int, opts *Options) (*processes.Pool, error) {
 	var o Options
 	if opts != nil {
@@ -244,7 +252,8 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 		env = os.Environ()
 	}
 	if runtime.GOOS == "linux" && !has(env, "GLIBC_TUNABLES") {
-		// Memory for large values comes in large pages, in half the time.
+		// With large pages, allocating memory for large values takes half the
+		// time.
 		env = append(slices.Clip(env), tunables, "CONCERT_PYTHON_TUNED=1")
 	}
 	if !has(env, "PYTHONSAFEPATH") {
@@ -263,7 +272,8 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	return pool, nil
 }
 
-// separators escapes what stands between directories in a list, for the worker.
+// separators escapes the colons in directories, because a colon separates the
+// directories in CONCERT_PYTHON_PATH.
 var separators = strings.NewReplacer("%", "%25", ":", "%3A")
 
 // None is the argument of a Python function without parameters, and the result
@@ -278,19 +288,20 @@ type Args struct {
 }
 
 // Func returns a Python function as a Go function, for Submit and Map on a pool
-// of New, or on a cluster with workers that offer it, such as concert worker.
-// The argument where is the name of a module, a colon, and a name in the
-// module, with dots: "statistics:fmean", "numpy:linalg.norm". If () follows a
-// name, it is called once in each worker, and the object that it returns is
-// kept: "models:Model().predict" loads the model once. The parentheses may
-// contain Python literals, by position and by name: "models:Model('large',
-// layers=3).predict". Each list of arguments makes another instance. A worker
-// imports the module when it first needs it, see Options.Import.
+// of New, or on a cluster whose workers offer the function, such as the workers
+// of the command "concert worker". The argument where is the name of a module,
+// a colon, and a name in the module, with dots: "statistics:fmean",
+// "numpy:linalg.norm". If () follows a name, each worker calls the named object
+// once and keeps the result: "models:Model().predict" loads the model once in
+// each worker. The parentheses may contain Python literals, by position and by
+// name: "models:Model('large', layers=3).predict". Each list of arguments makes
+// an instance of its own. A worker imports the module before the first call of
+// the function, or when it starts if Options.Import has the module.
 //
 // The function is called with one argument, the value of type In. If In is
-// [None], it is called without arguments, and if In is [Args], with those that
-// the value holds. If it returns a coroutine or another awaitable, that is
-// awaited.
+// [None], the function is called without arguments. If In is [Args], it is
+// called with the arguments in the value. If the function returns a coroutine
+// or another awaitable, the worker awaits this object.
 //
 // Func may be called at any time and from any goroutine. For the same types and
 // the same where, it returns the same function. It panics if where does not
@@ -302,20 +313,20 @@ func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 	return declare[In, Out](where)
 }
 
-// check panics if where is not of the form that Func wants.
+// check panics if where does not have the form that Func needs.
 func check(caller, where string) {
 	if err := pyname.Check(where); err != nil {
 		panic(fmt.Sprintf("python: %s(%q): want \"module:function\", as in \"statistics:fmean\": %v", caller, where, err))
 	}
 }
 
-// Names returns the names under which programs call the function by Func, which
-// errors, events and logs have: one for each form of its argument. The names of
-// "statistics:fmean" are "python:1:statistics:fmean" for one argument,
-// "python:0:statistics:fmean" for [None], and "python:*:statistics:fmean" for
-// [Args]. A program that runs the function for others,
-// such as a worker of a cluster, offers these names. Names panics if where does
-// not have the form that Func needs.
+// Names returns the names of the functions that Func makes for where: one name
+// for each form of the argument. Programs call the function by these names, and
+// errors, events and logs show them. The names for "statistics:fmean" are
+// "python:1:statistics:fmean" for one argument, "python:0:statistics:fmean" for
+// [None], and "python:*:statistics:fmean" for [Args]. A program that runs the
+// function for other programs, such as a worker of a cluster, offers these
+// names. Names panics if where does not have the form that Func needs.
 func Names(where string) []string {
 	Func[any, any](where)
 	Func[None, any](where)
@@ -323,24 +334,26 @@ func Names(where string) []string {
 	return []string{nameOf("1", where), nameOf("0", where), nameOf("*", where)}
 }
 
-// nameOf is the name of a function in the registry.
+// nameOf returns the name of a function in the registry.
 func nameOf(how, where string) string { return "python:" + how + ":" + where }
 
-// Source is [Func] for a function in source text, where name is the name of the
-// function that the text defines. The text is a module that runs once in each
-// worker, and functions of the same text share it. It may be indented as a
-// whole. Errors, events and logs have the name of the function and of the
-// module, which is a digest of the text: "python:1:source_4f2a91c3:name". The 1
-// stands for one argument, see [Names]. Each
-// call sends the text, so Source is meant for a few lines. It panics if name is
-// not an identifier, or if name and text together have more than 32 KiB.
+// Source is like [Func], for a function in source text. The argument name is
+// the name of a function that the text defines. The text is a module that runs
+// once in each worker, and functions of the same text share this module. The
+// whole text may be indented. In errors, events and logs, the name of the
+// function follows the name of the module, which is a digest of the text:
+// "python:1:source_4f2a91c3:name". The 1 stands for one argument, see [Names].
+// Each call sends the text, so Source is meant for a few lines. Source panics
+// if name does not have the form of a name in [Func], or if name and text
+// together have more than 32 KiB.
 func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
 	where, text := checkSource("Source", name, text)
 	return declareText[In, Out](howOf[In](), where, text)
 }
 
-// checkSource returns the place of a function in source text, and the text as
-// it is sent. It panics if they are not what Source wants.
+// checkSource returns the name of a function in source text, with its module,
+// and the text that calls send. It panics if name or text does not have the
+// form that Source needs.
 func checkSource(caller, name, text string) (where, sent string) {
 	if err := pyname.CheckFunction(name); err != nil {
 		panic(fmt.Sprintf("python: %s(%q): want the name of a function, as in \"fmean\": %v", caller, name, err))
@@ -349,23 +362,24 @@ func checkSource(caller, name, text string) (where, sent string) {
 		panic(fmt.Sprintf("python: %s(%q): %d bytes of text are more than %d: make it a module", caller, name, len(text), 32<<10))
 	}
 	if text == "" {
-		text = "\n" // which defines nothing, as Python will say
+		text = "\n" // this text defines no function, so each call fails
 	}
 	sum := sha256.Sum256([]byte(text))
 	return fmt.Sprintf("source_%x:%s", sum[:4], name), text
 }
 
-// declared holds the functions, by their names in the registry.
+// declared holds the functions that declareText has made.
 var declared struct {
 	mu        sync.Mutex
-	functions map[string]any // guarded by mu: by type and place
+	functions map[string]any // guarded by mu; by type and name
 }
 
 func declare[In, Out any](where string) func(context.Context, In) (Out, error) {
 	return declareText[In, Out](howOf[In](), where, "")
 }
 
-// howOf says how a function is called with an argument of a type.
+// howOf returns the part of a function's name that stands for the form of the
+// argument; see Names.
 func howOf[In any]() string {
 	switch any((*In)(nil)).(type) {
 	case *None:
@@ -376,8 +390,8 @@ func howOf[In any]() string {
 	return "1"
 }
 
-// declareText declares a function whose module goes along with its calls,
-// unless text is empty.
+// declareText declares a function. If text is not empty, it is the source text
+// of the module, and each call sends it to the worker.
 func declareText[In, Out any](how, where, text string) func(context.Context, In) (Out, error) {
 	var f func(context.Context, In) (Out, error)
 	name := nameOf(how, where)

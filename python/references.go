@@ -10,13 +10,13 @@ import (
 // This file encodes data to which several pointers, slices, maps or interfaces
 // of an argument refer. Python receives a copy for each of these references. So
 // a small value can have a long encoding: if each of 30 structs refers twice to
-// the next struct, Python receives 2^30 copies of the last one. Package
-// internal/values has the same rule.
+// the next struct, Python receives 2^30 copies of the last one.
 //
-// When the encoding has sharedFrom bytes, the encoder begins to record parts:
-// the position of the data of each reference in the encoding. For another
-// reference to the same data, it copies the part. If almost all of the encoding
-// is copies, the encoder refuses the value.
+// Recording costs time, so the encoder begins to record parts only when the
+// encoding has sharedFrom bytes. A part is the position in the encoding of the
+// data of one reference. For another reference to the same data, the encoder
+// copies the part. If almost all of the encoding is copies, the encoder refuses
+// the value. Package internal/values encodes such data by the same rules.
 const (
 	sharedFrom = 1 << 20
 	minPart    = 512      // minimum size of a recorded part, in bytes
@@ -49,7 +49,7 @@ func (e *encoder) position() position {
 
 func (p position) total() int { return p.buf + p.size }
 
-// part is a part of the encoding: the data of one reference.
+// part is the part of the encoding that contains the data of one reference.
 type part struct {
 	of       visit
 	from, to position
@@ -57,8 +57,8 @@ type part struct {
 }
 
 // parts is a hash table of recorded parts. A new part replaces an older one in
-// the same slot. The data of a replaced part is encoded again at the next
-// reference to it.
+// the same slot. At the next reference to the data of a replaced part, the
+// encoder encodes the data again.
 type parts [1 << 10]part
 
 func (p *parts) slot(v visit) *part {

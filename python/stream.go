@@ -27,8 +27,8 @@ type streamed[In any] struct {
 const afterEnd = 100 * time.Millisecond // maximum time to read from the socket after the task has ended
 
 // Stream returns a Python generator, or another function that returns an
-// iterable, as a Go function that returns a sequence. The arguments where and
-// In are as for [Func], and Out is the type of a value.
+// iterable, as a Go function that returns a sequence. where and In have the
+// same meaning as for [Func]. Out is the type of each value.
 //
 //	var tokens = python.Stream[string, string]("models:Model().generate")
 //
@@ -39,10 +39,10 @@ const afterEnd = 100 * time.Millisecond // maximum time to read from the socket 
 // generator is at most one value ahead of the loop. Asynchronous generators run
 // on the event loop of their thread.
 //
-// When the loop ends early, by break for example, the generator is closed: a
-// generator at a yield gets GeneratorExit, and one that computes is interrupted
-// like any task. The loop statement ends when the generator has ended, or when
-// its process was killed after Options.Grace.
+// When the loop ends early, by break for example, the generator is closed: if
+// it waits at a yield, Python raises GeneratorExit there. If it computes, it is
+// interrupted like any task. The loop statement ends when the generator has
+// ended, or when its process was killed after Options.Grace.
 //
 // An error is the last element of the sequence. It is an exception of the
 // generator, a value that does not fit Out or has more bytes than
@@ -56,8 +56,9 @@ const afterEnd = 100 * time.Millisecond // maximum time to read from the socket 
 // ctx has ended, the loop ends with an error. The error of a value has the
 // label that [concert.WithLabel] has added to ctx.
 //
-// Stream needs Unix sockets. Python has none on Windows, and the error there is
-// [errors.ErrUnsupported]. Stream panics as Func does.
+// Stream needs Unix sockets. Python has no Unix sockets on Windows, so the
+// error of each loop there is [errors.ErrUnsupported]. Stream panics if where
+// does not have the form that Func needs.
 func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	check("Stream", where)
 	return declareStream[In, Out](where, "")
@@ -77,7 +78,7 @@ func declareStream[In, Out any](where, text string) func(ctx context.Context, ex
 		if ctx == nil {
 			panic("python: Stream with a nil context")
 		}
-		opts := ex.Options() // panics for a pool that New has not returned
+		opts := ex.Options() // panics if the pool is nil or zero
 		return func(yield func(Out, error) bool) {
 			ctx, cancel := context.WithCancel(ctx)
 			s, err := openStream(opts)
@@ -185,7 +186,7 @@ func socketPath() (dir, path string, err error) {
 }
 
 // next returns the next value. If there is none, it returns false and the error
-// of the task. If ask is true, next first asks the task for the value.
+// of the task. If ask is true, next first requests the value from the task.
 func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok bool, err error) {
 	concert.Release(ctx, func() { item, ok = s.read(ask) })
 	if !ok && s.large == 0 {
@@ -242,8 +243,8 @@ func (s *stream) readFull(b []byte) error {
 }
 
 // await calls do, which waits for the worker, and interrupts do when the task
-// ends. Then it calls do again for the remaining data. This call has a short
-// deadline, because a child of the worker may keep the socket open.
+// ends. Then await calls do again for the data that remains. This call has a
+// short deadline, because a child of the worker may keep the socket open.
 func (s *stream) await(deadline func(time.Time) error, do func() error) error {
 	returned, watched := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -275,8 +276,8 @@ func (s *stream) close(ctx context.Context, cancel context.CancelFunc) {
 	s.task.Result(context.WithoutCancel(ctx))
 }
 
-// remove removes the socket from the file system, which the connection does not
-// need. So a program that is killed during the loop leaves no file.
+// remove removes the file of the socket, which the connection does not need. So
+// a program that is killed during the loop leaves no file.
 func (s *stream) remove() {
 	s.listener.Close()
 	os.RemoveAll(s.dir)

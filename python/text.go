@@ -23,7 +23,7 @@ import (
 //
 // Any other str with surrogates is an error. No bytes correspond to surrogates
 // outside of that range. And if the bytes of adjacent surrogates are UTF-8,
-// Python would make a different str from them.
+// Python would make a different str from these bytes.
 
 // appendEscaped appends a Go string in the form of marshal data.
 func appendEscaped(b []byte, s string) []byte {

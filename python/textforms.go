@@ -29,7 +29,7 @@ type (
 	Path string
 )
 
-// textForms has the types of text, with their names in forms.
+// textForms has the names of these types in forms.
 var textForms = map[reflect.Type]string{
 	reflect.TypeFor[Date]():      "date",
 	reflect.TypeFor[TimeOfDay](): "time",
@@ -87,11 +87,11 @@ func checkText(form, text string) bool {
 }
 
 // checkDecimal reports whether Python writes a finite Decimal with these digits
-// before and after the point, and this exponent with its sign. They determine
-// the coefficient and the exponent of the Decimal. Python writes an exponent
-// only if the exponent of the Decimal is above 0, or if the text would have
-// more than five zeros between the point and the first digit of the
-// coefficient.
+// before and after the point, and this exponent with its sign. The digits and
+// the exponent of the text determine the coefficient and the exponent of the
+// Decimal. Python writes an exponent only if the exponent of the Decimal is
+// above 0, or if the text would have more than five zeros between the point and
+// the first digit of the coefficient.
 func checkDecimal(whole, fraction, exponent string) bool {
 	zeros := len(fraction) - len(strings.TrimLeft(fraction, "0"))
 	if exponent == "" {
@@ -127,7 +127,7 @@ func (d *decoder) decodeTextForm(to reflect.Value) error {
 	}
 	t := textTypes[form]
 	if t == nil && form != "Fraction" {
-		return d.bad("a text of kind %q", form)
+		return d.bad("unknown kind of text %q", form)
 	}
 	if !checkText(form, text) {
 		return fail("the text %q is no %s as Python writes it, such as %q", shorten([]byte(text)), form, textExamples[form])
@@ -136,7 +136,7 @@ func (d *decoder) decodeTextForm(to reflect.Value) error {
 	if t == nil {
 		m := textSyntax[form].FindStringSubmatch(text)
 		if m == nil {
-			return d.bad("a Fraction of %q", shorten([]byte(text)))
+			return d.bad("%q is no Fraction", shorten([]byte(text)))
 		}
 		num, _ := new(big.Int).SetString(m[1], 16)
 		denom, _ := new(big.Int).SetString(m[2], 16)
@@ -156,7 +156,7 @@ func (d *decoder) decodeTextForm(to reflect.Value) error {
 	case form == "date" && to.Type() == timeType:
 		day, err := time.ParseInLocation(time.DateOnly, text, Naive)
 		if err != nil {
-			return d.bad("a date of %q", text)
+			return d.bad("%q is no date", text)
 		}
 		to.Set(reflect.ValueOf(day))
 		return nil

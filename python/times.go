@@ -70,14 +70,14 @@ func (d *decoder) decodeForm(to reflect.Value) error {
 	case form == formText && n == 2:
 		return d.decodeTextForm(to)
 	}
-	return d.bad("form %d with %d items", form, n)
+	return d.bad("form %d with %d items does not exist in results", form, n)
 }
 
 // small reads an int of 32 bits in a form.
 func (d *decoder) small() (int64, error) {
 	kind, err := d.byte()
 	if err == nil && kind != 'i' {
-		err = d.bad("type %q in a form", kind)
+		err = d.bad("an item of a form has the type %q", kind)
 	}
 	if err != nil {
 		return 0, err
@@ -86,14 +86,14 @@ func (d *decoder) small() (int64, error) {
 	return int64(int32(word)), err
 }
 
-// string reads a str or None in a form.
+// string reads a str or None in a form. It returns false for None.
 func (d *decoder) string() (string, bool, error) {
 	kind, err := d.byte()
 	if err != nil || kind == 'N' {
 		return "", false, err
 	}
 	if kind != 'u' {
-		return "", false, d.bad("type %q in a form", kind)
+		return "", false, d.bad("an item of a form has the type %q", kind)
 	}
 	var s string
 	err = d.decodeString(reflect.ValueOf(&s).Elem())
@@ -110,7 +110,7 @@ func (d *decoder) decodeBuffer(to reflect.Value) error {
 		return err
 	}
 	if kind, err := d.byte(); err != nil || kind != 's' {
-		return d.bad("type %q in an array", kind)
+		return d.bad("the bytes of an array have the type %q", kind)
 	}
 	b, err := d.sized()
 	if err != nil {
@@ -158,7 +158,7 @@ func (d *decoder) decodeTime(to reflect.Value) error {
 	}
 	t := time.Date(int(n[0]), time.Month(n[1]), int(n[2]), int(n[3]), int(n[4]), int(n[5]), int(n[6]*1000+n[7]), location)
 	if n[0] < 1 || n[0] > 9999 || int(n[1]) != int(t.Month()) || int(n[2]) != t.Day() || int(n[3]) != t.Hour() || int(n[4]) != t.Minute() || int(n[5]) != t.Second() || n[6] < 0 || n[6] > 999_999 || n[7] < 0 || n[7] > 999 {
-		return fail("a datetime with the invalid year, month, day and so on %v", n)
+		return fail("a datetime is invalid: its year, month, day and so on are %v", n)
 	}
 	return setTime(to, t)
 }

@@ -11,11 +11,11 @@ var standardPackages = map[string]bool{
 	"crypto/x509": true, "encoding/json": true, "log/slog": true, "math/big": true, "net": true, "net/netip": true, "regexp": true, "time": true,
 }
 
-// methods says whether the codec calls user code for values of a type: its
+// methods says whether the codec calls user code for values of a type: the
 // methods MarshalText, UnmarshalText, MarshalJSON, UnmarshalJSON and IsZero.
 type methods struct {
 	always  bool // for any value
-	depends bool // for some values, in encoding: it depends on the values in interfaces
+	depends bool // only in encoding, and only if interfaces in the value hold certain values
 }
 
 var methodCache sync.Map // from reflect.Type to methods

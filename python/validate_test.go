@@ -68,24 +68,24 @@ func hostile() map[string]string {
 	i := func(n uint32) string { return "i" + u32(n) }
 	u := func(s string) string { return "u" + u32(uint32(len(s))) + s }
 	m := map[string]string{
-		"": "wanted", "X": "not among", "N" + "N": "follow", "0": "not among", "[" + u32(1) + "0": "not among", "u" + u32(1) + "\xff": "neither UTF-8", "u" + u32(3) + "\xed\xa0\x80": `neither UTF-8 nor escaped, "\ud800"`, "u" + u32(6) + "\xed\xb3\x83\xed\xb2\xa9": `"\udcc3\udca9"`,
-		"l" + u32(1<<31): "wanted", "l" + u32(1) + "\x00\x80": "digit of 32768", "l" + u32(1) + "\x00\x00": "first digit is zero", "l" + u32(0xffffffff) + "\x00": "wanted",
-		"{N": "wanted", "{": "wanted", ".": "not among", form(1, ""): "without a head", strings.Repeat("["+u32(1), 1001) + "N": "nested deeper", strings.Repeat("{N", 500) + strings.Repeat("["+u32(1), 501): "nested deeper",
-		"\x01": "within its head", "\x01" + u32(2) + "N": "2 bytes in 1 bytes", extend("N", "x"): "1 bytes of arrays", extend("", ""): "wanted", extend(".", ""): "not among",
+		"": "are needed", "X": "not among", "N" + "N": "follow", "0": "not among", "[" + u32(1) + "0": "not among", "u" + u32(1) + "\xff": "neither UTF-8", "u" + u32(3) + "\xed\xa0\x80": `neither UTF-8 nor escaped by surrogateescape: "\ud800"`, "u" + u32(6) + "\xed\xb3\x83\xed\xb2\xa9": `"\udcc3\udca9"`,
+		"l" + u32(1<<31): "are needed", "l" + u32(1) + "\x00\x80": "digit of 32768", "l" + u32(1) + "\x00\x00": "most significant digit of an int is zero", "l" + u32(0xffffffff) + "\x00": "are needed",
+		"{N": "are needed", "{": "are needed", ".": "not among", form(1, ""): "no head", strings.Repeat("["+u32(1), 1001) + "N": "nested deeper", strings.Repeat("{N", 500) + strings.Repeat("["+u32(1), 501): "nested deeper",
+		"\x01": "within its head", "\x01" + u32(2) + "N": "2 bytes of marshal data, but only 1 bytes follow", extend("N", "x"): "1 bytes of arrays", extend("", ""): "are needed", extend(".", ""): "not among",
 		extend(form(5, i(0)+u("d")+i(0)+i(1)), "1234567"):                      "an array of 1 items",
-		extend(form(5, i(0)+u("d")+i(8)+i(1)), "1234567812345678"):             "at 8",
+		extend(form(5, i(0)+u("d")+i(8)+i(1)), "1234567812345678"):             "at offset 8",
 		extend(form(5, i(0)+u("")+i(0)+i(0)), ""):                              "typecode",
 		extend(form(5, i(0)+u("u")+i(0)+i(0)), ""):                             "typecode",
 		extend(form(5, i(0)+u("d")+i(0)+i(1<<31)), ""):                         "an array of",
 		extend(form(5, i(1)+u("O8")+"("+u32(0)+i(0)), "12345678"):              "dtype",
 		extend(form(5, i(1)+u("f8")+"("+u32(1)+i(1<<31)+i(0)), ""):             "shape",
 		extend(form(5, i(1)+u("f8")+"("+u32(2)+i(1<<30)+i(1<<30)+i(0)), ""):    "shape",
-		extend(form(5, i(1)+u("f8")+"["+u32(0)+i(0)), ""):                      "without a shape",
+		extend(form(5, i(1)+u("f8")+"["+u32(0)+i(0)), ""):                      "no shape",
 		extend(form(5, i(1)+u("i1")+"("+u32(33)+strings.Repeat(i(0), 34)), ""): "shape",
 		extend(form(5, i(5)+u("d")+i(0)+"["+u32(1)+i(1)), "1234567"):           "an array of 1 items", extend(form(5, i(5)+u("d")+i(0)+"["+u32(1)+i(0xfffffffe)), ""): "an array of",
-		extend(form(5, i(5)+u("d")+i(8)+"["+u32(0)), ""): "rows at 8", extend(form(5, i(5)+u("d")+i(0)+"("+u32(0)), ""): "without counts", extend(form(5, i(5)+u("d")+i(0)+"["+u32(9)), ""): "9 items",
-		extend(form(4, i(4)+u("date")+u("2024-13-01")), ""):         "is no",
-		extend(form(4, i(4)+u("eval")+u("1")), ""):                  "is no",
+		extend(form(5, i(5)+u("d")+i(8)+"["+u32(0)), ""): "begin at offset 8", extend(form(5, i(5)+u("d")+i(0)+"("+u32(0)), ""): "no list of counts", extend(form(5, i(5)+u("d")+i(0)+"["+u32(9)), ""): "9 items",
+		extend(form(4, i(4)+u("date")+u("2024-13-01")), ""):         "is no valid text",
+		extend(form(4, i(4)+u("eval")+u("1")), ""):                  "is no valid text",
 		extend(form(4, i(6)+u("date")+u("2024-13-01")), ""):         "form 6",
 		extend(form(4, i(0)+u("date")+u("2024-13-01")), ""):         "form 0",
 		extend(form(6, i(3)+i(0)+i(0)+i(0)+"N"), ""):                "of a form",
@@ -93,7 +93,7 @@ func hostile() map[string]string {
 	}
 	for _, kind := range "([<>su" { // a count without elements
 		for _, n := range []uint32{60_000_000, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
-			m[string(kind)+u32(n)] = "in 0 bytes"
+			m[string(kind)+u32(n)] = "the remaining 0 bytes"
 		}
 	}
 	for kind := range 256 { // other features of marshal: code, references, interned strings
