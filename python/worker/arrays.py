@@ -56,14 +56,14 @@ def convert_ndarray(v, parents):
 
 def too_wide(dtype):
     if dtype.itemsize > {"f": 8, "c": 16}.get(dtype.kind, 8):
-        raise CannotSend("it is of dtype %s, which has more digits than every type of Go; convert it with astype, or float()" % dtype)
+        raise CannotSend("it is of dtype %s, which has more digits than any type of Go; convert it with astype, or float()" % dtype)
 
 
 UNITS = {"W": "s", "D": "s", "h": "s", "m": "s", "s": "s", "ms": "ms", "us": "us", "ns": "ns", "ps": "ns", "fs": "ns", "as": "ns"}
 
 
 def with_unit(numpy, v):
-    """Converts an array of times or durations to a unit that Go can read. Returns it with the name of its dtype."""
+    """Converts an array of times or durations to a unit that Go can read. Returns the array and its dtype's name."""
     unit, count = numpy.datetime_data(v.dtype)
     to = UNITS.get(unit)
     if to is None and unit in "YM" and v.dtype.kind == "M":
@@ -80,7 +80,7 @@ def with_unit(numpy, v):
 
 
 def convert_masked(v, parents):
-    """A masked array of numpy: None where it is masked."""
+    """Converts a masked array of numpy. A masked item becomes None."""
     import numpy
 
     if not numpy.ma.is_masked(v):
@@ -91,7 +91,7 @@ def convert_masked(v, parents):
 
 
 def convert_scalar(v, parents):
-    """A number of numpy that is not in an array."""
+    """Converts a number of numpy that is not in an array."""
     kind = v.dtype.kind
     if kind == "b":
         return bool(v)
@@ -108,7 +108,7 @@ def convert_scalar(v, parents):
 
 
 def convert_void(v, parents):
-    """A structure of numpy."""
+    """Converts a structure of numpy to a tuple, or to bytes if it has no fields."""
     if v.dtype.names is None:
         return v.tobytes()
     out = []

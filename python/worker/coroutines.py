@@ -12,7 +12,7 @@ from concert.imports import private
 asyncio, os, selectors, threading = map(private, (asyncio, os, selectors, threading))
 
 local = threading.local()  # local.loop is the event loop of the thread
-running = {}  # by identifier of thread: the Run
+running = {}  # the Run of each thread that runs a coroutine, by the identifier of the thread
 
 
 class Run:
@@ -24,7 +24,7 @@ class Run:
         self.handled = False  # the task was canceled, or must not be canceled
 
     def cancel(self):
-        """Makes the loop cancel the task. Another thread calls it."""
+        """Makes the loop cancel the task. Another thread calls this method."""
         try:
             self.loop.call_soon_threadsafe(self.ask)
         except RuntimeError:
@@ -38,9 +38,9 @@ class Run:
 
 def current():
     """Returns the event loop of this thread, and makes it the current loop of asyncio. A task that is not a coroutine
-    gets this loop from asyncio.get_event_loop, so an awaitable that it makes, such as a gather, runs in this loop. The
-    worker calls current before each task, and when a task imports asyncio: an asyncio.run of an earlier task leaves no
-    current loop."""
+    gets this loop from asyncio.get_event_loop. So an awaitable that the task makes, such as a gather, runs in this
+    loop. The worker calls current when a task imports asyncio, and also before each task, because after an
+    asyncio.run in an earlier task, there is no current loop."""
     loop = getattr(local, "loop", None)
     if loop is None or loop.is_closed():
         loop = local.loop = asyncio.new_event_loop()
@@ -53,7 +53,7 @@ def run(awaitable):
     coroutine has started. They continue while the next coroutine runs in this thread."""
     loop = current()
     if asyncio.isfuture(awaitable):
-        loop = awaitable.get_loop()  # the task may have made a loop of its own
+        loop = awaitable.get_loop()  # the task may have made its own loop for the awaitable
     task = asyncio.ensure_future(awaitable, loop=loop)
     thread = threading.get_ident()
     running[thread] = this = Run(loop, task)
@@ -77,7 +77,7 @@ def complete(loop, task):
 
     - If the task stops the loop, the task is canceled. If another task stops the loop, the loop continues.
     - If another task raises SystemExit or KeyboardInterrupt, the loop continues.
-    - It does not treat these exceptions of the task itself specially."""
+    - If the task itself raises one of these exceptions, complete raises it like any other exception."""
     kind, ended, own, canceled = type(loop), [], [], False
 
     def stop():
@@ -97,14 +97,14 @@ def complete(loop, task):
                 loop.run_forever()
             except (SystemExit, KeyboardInterrupt) as e:
                 if not task.done():
-                    loop.call_exception_handler({"message": "another task, or a callback, raised what ends a program", "exception": e})
+                    loop.call_exception_handler({"message": "another task or a callback raised an exception that ends a program", "exception": e})
             if own and not task.done() and not canceled:
                 canceled = task.cancel()
     finally:
         del loop.stop
         task.remove_done_callback(end)
     if canceled and task.cancelled():
-        raise RuntimeError("the task has stopped its event loop before it was done")
+        raise RuntimeError("the task has stopped its event loop before the task was done")
     return task.result()
 
 
@@ -132,7 +132,7 @@ def after_fork():
         ready.appendleft(asyncio.Handle(resume_loop, (loop, task), loop))
         loop._selector.close()
         loop._selector = selectors.DefaultSelector()
-        parents = loop._ssock, loop._csock  # the sockets by which other threads wake the loop
+        parents = loop._ssock, loop._csock  # the parent's sockets, by which other threads wake the loop
         loop._make_self_pipe()
         for socket in parents:
             socket.close()

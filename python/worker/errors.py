@@ -71,7 +71,8 @@ def text_bytes(v):
     return b if b.decode("utf-8", "surrogateescape") == v else None
 
 
-# These read the attributes of a class that Python itself has set. A metaclass may define others with these names.
+# These functions read the attributes that Python itself has set in a class. A metaclass may define other attributes
+# with the same names.
 module_of = type.__dict__["__module__"].__get__
 qualname_of = type.__dict__["__qualname__"].__get__
 mro_of = type.__dict__["__mro__"].__get__
@@ -108,8 +109,8 @@ def shortened(text, most):
 def describe(e, why=0, interrupted=False):
     """Returns an exception as an encoded python.Error of Go. why is the reason of a Canceled.
 
-    Methods of the exception may raise another exception, of any class; then the result says so. If interrupted is
-    true, the worker may raise Canceled in this thread, and describe raises it, too."""
+    If a method of the exception raises another exception, of any class, the result says so. If interrupted is true,
+    a cancellation may raise Canceled in this thread. Then describe raises Canceled, too."""
     name = type_name(type(e))
     try:
         return describe_all(e, name, why)

@@ -17,15 +17,15 @@ threads_ended = allocate_lock()  # locked until the interpreter has waited for a
 
 
 def register():
-    """Registers end_trackers with atexit, before all other functions: they run in reverse order, so it is last."""
+    """Registers end_trackers before all other functions of atexit. It runs last, because atexit reverses the order."""
     atexit.register(end_trackers)
 
 
 def end_trackers():
     """Ends the resource trackers of multiprocessing, which are processes that remove shared memory and semaphores
-    of tasks. This process must wait until they have done so, because the pool kills all its children when it
-    ends. It waits for a limited time: a tracker ends only when no process uses it any longer, and a child that a
-    task has forked may use it."""
+    of tasks. This process must wait until the trackers have done so, because the pool kills all children of this
+    process when this process ends. The time is limited, because a tracker ends only when no process uses it, and a
+    child that a task has forked may still use it."""
     if os.getpid() != pid:
         return
     end = time.monotonic() + tracker_time
@@ -47,7 +47,7 @@ def end_trackers():
 
 def limit_exit(thread_time):
     """Is called before the main thread ends. At the end of the main thread, the interpreter waits for threads that
-    tasks have started. This limits the wait to thread_time seconds."""
+    tasks have started. limit_exit limits this wait to thread_time seconds."""
     global tracker_time
     tracker_time = thread_time / 2
     threads_ended.acquire()
@@ -64,7 +64,7 @@ def exit_without_main(thread_time):
     except BaseException:
         sys.excepthook(*sys.exc_info())
     forks.flush_streams()
-    start_new_thread(exit_after, (1, 0))  # the import may not return after a task has broken the interpreter
+    start_new_thread(exit_after, (1, 0))  # if a task has broken the interpreter, the import may not return
     try:
         own("ctypes").CDLL(None).fflush(None)  # flushes the output of C code
     except Exception:

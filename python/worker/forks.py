@@ -1,4 +1,4 @@
-"""Children that a task forks by os.fork.
+"""Handles children that a task forks by os.fork.
 
 A child is a copy of the worker with one thread. It runs the rest of the task's function, and ends when the
 function ends. It reads no calls and sends no outcomes."""
@@ -17,19 +17,19 @@ ORIGINAL = sys.stdout, sys.stderr  # a task may replace the attributes of sys
 
 
 def worker_flag():
-    """Returns a byte in memory that is 1 in this process, and 0 in every child, also if C code has forked it."""
+    """Returns memory whose first byte is 1 in this process, and 0 in every child, even if C code has forked it."""
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         page.madvise(18)  # MADV_WIPEONFORK
     except (AttributeError, OSError, ValueError):
-        page = bytearray(1)  # only the function of register sets it to 0
+        page = bytearray(1)  # the function child sets it to 0, but only in children of os.fork
     page[0] = 1
     return page
 
 
 def register(worker):
-    """Makes each child close the pipes and release the memory of the worker. Otherwise the pipes would stay open
-    when the worker is dead."""
+    """Makes each child close the pipes of the worker and release its shared memory. Otherwise the pipes would stay open
+    after the worker has died."""
 
     def child():
         worker.in_worker[0] = 0
@@ -56,7 +56,7 @@ def register(worker):
 
 def end_child(e=None):
     """Ends a child whose task function has returned, or raised e, with the exit code and the traceback that a
-    program would have. It does not run the functions of atexit, because they are the worker's."""
+    program would have. It does not run the functions of atexit, because these run in the worker."""
     code = 0
     try:
         if e is not None and errors.derives(type(e), SystemExit):

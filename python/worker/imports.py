@@ -4,8 +4,8 @@ A file of the user may have the name of a module of the standard library, such a
 directory, or queue.py in Options.Path. Imports of the worker do not find such files.
 
 A task can change state that all code of the interpreter shares: for example, it can set builtins.len to None, or
-replace os.write. Later tasks see the change. If the worker saw it, it could hang while it holds results of other
-tasks. So the worker's modules use copies of builtins, and of the modules that they need while tasks run; see
+replace os.write. Later tasks see the change. If the worker saw the change, it could hang while it holds results of
+other tasks. So the worker's modules use copies of builtins, and of the modules that they need while tasks run; see
 private."""
 
 import builtins
@@ -32,7 +32,7 @@ class Finder:
     all other modules for this thread, in the standard library only."""
 
     def __init__(self, parts, path):
-        self.parts = parts  # by name of a module of the package concert: the source text
+        self.parts = parts  # the source text of each module of the package concert, by name
         self.worker_modules = {"sys": sys, "builtins": builtins}  # by name; also has the modules of the package concert
         self.path = path
         self.local = _local()  # local.own is True while the thread runs own

@@ -88,7 +88,7 @@ def find(t):
             f = convert_dataclass if PLAIN.isdisjoint(t.__mro__) else ambiguous
             break
     if len(known) > 1000:
-        known.clear()  # the program makes many classes
+        known.clear()  # tasks create many classes
     known[t] = f
     return f
 

@@ -20,8 +20,8 @@ class Results:
         frame -> ring of the journal -> pipe, many frames in one write
 
     A write to the pipe costs more than a small task. So frames are collected in the ring for GATHER_TIME. If this
-    process dies, the pool reads them from the ring. Without a journal, frames are collected in this process until
-    the next call begins."""
+    process dies, the pool reads the frames from the ring. Without a journal, frames are collected in this
+    process, at most until the next call begins."""
 
     def __init__(self, fd, journal):
         self.fd = fd
@@ -30,7 +30,7 @@ class Results:
         self.lock = threading.Lock()
         self.buf = []  # without a journal: the frames that are not in the pipe
         self.written = 0  # total size of all frames
-        self.flushed = 0  # how many of these bytes are in the pipe
+        self.flushed = 0  # total size of the frames that are in the pipe
         self.last = 0  # time of the last write of an outcome to the pipe
 
     def detach(self):
@@ -69,7 +69,7 @@ class Results:
             return True
 
     def flush(self):
-        """Writes all frames that were not written yet to the pipe. Returns False if all were written."""
+        """Writes the frames that are not in the pipe yet to the pipe. Returns False if there were none."""
         with self.lock:
             if self.written == self.flushed:
                 return False

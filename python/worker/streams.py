@@ -13,7 +13,7 @@ import sys
 from concert import values
 from concert.imports import own
 
-POLL = 0.1  # seconds; a thread that waits for the socket can be interrupted this often
+POLL = 0.1  # seconds; a thread that waits for the socket can be interrupted after this time
 HEAD = struct.Struct("<IB")
 
 

@@ -95,7 +95,7 @@ def encode(v):
 
 
 def encode_buffer(v):
-    """Encodes an array of one dimension by its memory. Returns None if its items have no kind."""
+    """Encodes an array of one dimension: the bytes are its memory. Returns None if there is no kind for its items."""
     try:
         view = memoryview(v)
     except (TypeError, ValueError, BufferError):

@@ -97,9 +97,9 @@ class Worker:
         self.control_busy = False  # the thread of listen is reading or changing the fields below
         self.runners = {}  # by identifier of thread
         self.expected = 0  # the number of the next frame
-        self.next_call = {}  # by number of a frame that has arrived and not ended: the index of its next call
-        self.canceled = {}  # by call: the reason, for canceled calls that have not begun
-        self.given_back = {}  # by number of a frame: the index of the first call that was given back
+        self.next_call = {}  # the index of the next call of each frame that has arrived and not ended, by frame number
+        self.canceled = {}  # the reasons of canceled calls that have not begun, by call
+        self.given_back = {}  # the index of the first call that was given back, by frame number
         self.take_backs = 0  # number of TakeBacks that were received
 
     # Reading frames.
@@ -146,12 +146,12 @@ class Worker:
                     self.take_back(*struct.unpack("<II", body))
 
     def flush_outcomes(self):
-        """Writes outcomes to the pipe that a runner has left in memory. No outcome stays in memory, because
+        """Writes the outcomes that runners have left in memory to the pipe. No outcome stays in memory, because
 
         1. a runner first leaves an outcome in memory, and then sets unflushed if it is not set;
         2. this method first clears unflushed, and then flushes outcomes.
 
-        If the runner sees unflushed still set, this method clears it later, and so flushes the outcome."""
+        If the runner sees that unflushed is set, this method clears unflushed later, and then flushes the outcome."""
         while self.flushing:
             self.wake.get()
             quiet = 0
@@ -168,7 +168,7 @@ class Worker:
         self.wake.put(None)
 
     def is_future(self, seq):
-        """Whether the frame with this number has not arrived yet."""
+        """Returns whether the frame with this number has not arrived yet."""
         return (seq - self.expected) & 0xFFFFFFFF < 1 << 31
 
     def cancel(self, call, why):
@@ -218,7 +218,7 @@ class Worker:
                 run.handled = True
 
     def take_back(self, seq, index):
-        """Handles a TakeBack: gives back the calls of a frame from this index on, and answers."""
+        """Handles a TakeBack: gives back the calls of a frame from this index on, and sends the answer."""
         with self.lock:
             self.control_busy = True
             if seq not in self.next_call and not self.is_future(seq):
@@ -268,7 +268,7 @@ class Worker:
             if frame is None:
                 break
             if frame[:1] != b"C":
-                raise ProtocolError("a frame of type %r" % frame[:1])
+                raise ProtocolError("unknown frame type %r" % frame[:1])
             with self.lock:
                 (self.expected,) = struct.unpack_from("<I", frame, 1)
                 self.next_call[self.expected] = 0
@@ -383,12 +383,12 @@ class Worker:
         Each thread writes before it reads, so at least one of them sees what the other has written. The GIL makes
         this correct. Without the GIL, the runner always acquires the lock.
 
-        A runner and the pool decide in the same way who has a call that the pool takes back, although this process
-        may be stopped:
+        If the pool takes a call back, the runner and the pool must agree on which of them has the call, even if this
+        process is stopped at any step:
 
         1. The runner sets a mark in the journal for the call that it begins. Then it reads the gate, the number of
            TakeBacks that the pool has sent, and waits until the thread of listen has received that many.
-        2. The pool increases the gate. Then it reads the mark, and sends a TakeBack of the calls without a mark.
+        2. The pool increases the gate. Then it reads the mark, and sends a TakeBack for the calls without a mark.
 
         The fence makes the processor write before it reads. If the slot has the number of another frame, the pool
         has taken back all calls of this frame."""
@@ -424,8 +424,7 @@ class Worker:
                 self.canceled = {c: why for c, why in self.canceled.items() if c[0] != seq}
 
     def call(self, runner, call, name, arg, reason, begun):
-        """Runs one call, and returns the time of its end. reason is the reason if the call was canceled before it
-        began, and otherwise 0.
+        """Runs one call, and returns the time of its end. reason is 0 unless the call was canceled before it began.
 
         Canceled may be raised between any two steps while runner.running is True. Statements that must not be
         interrupted run while it is False."""
@@ -522,7 +521,7 @@ def set_async_exception(thread, kind):
         ctypes = own("ctypes")
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
     except Exception:
-        pass  # this Python cannot interrupt a thread, or a task has broken it: the pool kills it after Options.Grace
+        pass  # this Python cannot interrupt threads, or a task broke it: the pool kills the process after the grace
 
 
 def running(runner):
@@ -538,7 +537,7 @@ def set_loop():
         try:
             own("concert.coroutines").current()
         except Exception:
-            pass  # too many open files, or another event loop policy: a coroutine fails with this error
+            pass  # for example, too many files are open; a coroutine fails with the same error later
 
 
 def close_loop():
