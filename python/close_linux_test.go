@@ -86,13 +86,13 @@ def file_not_closed(path):
     file.write("left\n")
 `
 
-// TestClose_CleansUp: an interpreter ends as one that has run a program.
-// Functions of atexit, finalizers and buffers that tasks have left run or are
-// written.
+// TestClose_CleansUp: when a pool is closed, an interpreter ends like one that
+// has run a program. Functions of atexit and finalizers of tasks run. Buffers
+// are flushed. Temporary directories, shared memory and semaphores are removed.
 func TestClose_CleansUp(t *testing.T) {
 	for name, want := range map[string]struct {
-		text    string // in the file
-		printed string
+		text    string // the content of the file after Close
+		printed string // a part of the output after Close
 	}{
 		"at_exit": {text: "atexit\n"}, "finalizer": {text: "finalizer\n"}, "directory": {}, "shared_memory": {}, "semaphore": {},
 		"prints_in_c": {printed: "words of C"}, "executor": {text: "atexit\n"}, "at_exit_fails": {text: "atexit\n", printed: "ValueError"},
@@ -103,7 +103,7 @@ func TestClose_CleansUp(t *testing.T) {
 			var out logtest.Buffer
 			grace := 2 * time.Minute
 			if name == "thread_stays" || name == "child_lives" {
-				grace = 4 * time.Second // half of it for the thread, and half for the rest
+				grace = 4 * time.Second // a part of this time passes before Close returns
 			}
 			p := newPool(t, 1, &python.Options{Grace: grace, Output: slog.New(slog.NewTextHandler(&out, nil))})
 			path := filepath.Join(t.TempDir(), "x")
@@ -111,7 +111,7 @@ func TestClose_CleansUp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			left, _ := result.(string) // the name of a file, or nothing
+			left, _ := result.(string) // the name of a file that Close must remove, or ""
 			if left != "" {
 				if _, err := os.Stat(left); err != nil {
 					t.Fatal(err)
@@ -126,14 +126,15 @@ func TestClose_CleansUp(t *testing.T) {
 			}
 			if left != "" {
 				if _, err := os.Stat(left); !os.IsNotExist(err) {
-					t.Errorf("%s is left: %v", left, err)
+					t.Errorf("%s still exists: %v", left, err)
 				}
 			}
 		})
 	}
 }
 
-// TestClose_WaitsForThread: a thread that a task has left can finish its work.
+// TestClose_WaitsForThread: if a thread of a task still runs, Close waits until
+// the thread has ended. Then the functions of atexit run.
 func TestClose_WaitsForThread(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Grace: 2 * time.Minute})
 	path := filepath.Join(t.TempDir(), "x")
@@ -153,8 +154,8 @@ func TestClose_WaitsForThread(t *testing.T) {
 	}
 }
 
-// TestMaxTasks_CleansUp: a worker that is replaced ends like a worker of a pool
-// that is closed.
+// TestMaxTasks_CleansUp: if a worker is replaced because of MaxTasks, its
+// functions of atexit run, as they do when a pool is closed.
 func TestMaxTasks_CleansUp(t *testing.T) {
 	p := newPool(t, 1, &python.Options{MaxTasks: 1})
 	path := filepath.Join(t.TempDir(), "x")
@@ -168,7 +169,8 @@ func TestMaxTasks_CleansUp(t *testing.T) {
 	}
 }
 
-// TestClose_KillsAfterGrace: an interpreter that does not end is killed.
+// TestClose_KillsAfterGrace: if an interpreter does not end within
+// Options.Grace, Close kills it and returns.
 func TestClose_KillsAfterGrace(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Grace: 200 * time.Millisecond})
 	hangs := python.Source[python.None, any]("f", "import atexit, time\ndef f():\n    atexit.register(time.sleep, 3600)\n")
@@ -180,8 +182,8 @@ func TestClose_KillsAfterGrace(t *testing.T) {
 	}
 }
 
-// TestThread_LeftByTask: a thread that a task leaves running prevents the
-// worker neither from running tasks nor from ending.
+// TestThread_LeftByTask: if a thread of a task still runs after the task, the
+// worker runs other tasks, and Close returns.
 func TestThread_LeftByTask(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)

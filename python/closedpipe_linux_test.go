@@ -28,8 +28,8 @@ def reads(fd):
     return False
 
 def closes():
-    # Threads that read from the pool are not to find their files closed, or the
-    # interpreter would end by itself.
+    # Wait until the threads of the worker block in reading from the pool. If they
+    # began to read from a closed file, the interpreter would end by itself.
     while not reads(5) or not reads(3) and threading.current_thread() is not threading.main_thread():
         time.sleep(0.001)
     os.closerange(3, 64)

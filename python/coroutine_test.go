@@ -82,8 +82,8 @@ async def executor():
     return await asyncio.get_running_loop().run_in_executor(None, threading.get_ident) != threading.get_ident()
 `
 
-// TestCoroutine_SharedLoop: all coroutines of an interpreter, or of each of its
-// threads, run on one event loop.
+// TestCoroutine_SharedLoop: all coroutines of an interpreter with one thread
+// run on the same event loop.
 func TestCoroutine_SharedLoop(t *testing.T) {
 	p := newPool(t, 1, nil)
 	use := python.Source[python.None, int]("Client().use", coroutines)
@@ -101,10 +101,10 @@ func TestCoroutine_SharedLoop(t *testing.T) {
 		}
 	}
 	none("leave")(t, nil)
-	none("see")(t, true) // a task that leave has left continues in the next coroutine
+	none("see")(t, true) // the asyncio task that leave has started continues while see runs
 	none("awaitable")(t, "awaited")
 	none("executor")(t, true)
-	none("runs")(t, "fine") // a loop that the task itself runs is another one
+	none("runs")(t, "fine") // asyncio.run in a task makes another loop
 	if _, err := call(t, p, use, python.None{}); err != nil {
 		t.Errorf("after asyncio.run: %v", err)
 	}
@@ -114,7 +114,8 @@ func TestCoroutine_SharedLoop(t *testing.T) {
 	none("fine")(t, "fine")
 }
 
-// TestCoroutine_LoopPerThread: each thread has a loop of its own.
+// TestCoroutine_LoopPerThread: each thread has an event loop of its own, and
+// keeps it.
 func TestCoroutine_LoopPerThread(t *testing.T) {
 	p := threads(t, 3, python.Options{})
 	where := python.Source[int, []int]("where", `
@@ -135,7 +136,7 @@ async def where(_):
 		}
 		for _, loop := range got {
 			if loops[loop[0]] = true; loop[1] != 1 {
-				t.Error("a thread has another loop than before")
+				t.Error("the event loop of a thread has changed")
 			}
 		}
 	}
@@ -144,8 +145,8 @@ async def where(_):
 	}
 }
 
-// TestCoroutine_CanceledByClose: Close cancels the asyncio tasks that calls
-// have left, and they clean up.
+// TestCoroutine_CanceledByClose: Close cancels the asyncio tasks that are still
+// running after their call has returned, and their finally clauses run.
 func TestCoroutine_CanceledByClose(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		t.Run(fmt.Sprint(threads, " threads"), func(t *testing.T) {

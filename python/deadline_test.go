@@ -75,9 +75,9 @@ func (c *expiring) Err() error {
 	}
 }
 
-// TestDeadline_Error: a task that was ended by its deadline, by Options.Timeout
-// or by Cancel has the error for this cause and for no other, whatever the task
-// did. Its worker lives unless it had to be killed.
+// TestDeadline_Error: if a deadline, Options.Timeout or Cancel ends a task, the
+// error of the task is the one for this cause, whatever the task does. The
+// worker continues unless the pool must kill it.
 func TestDeadline_Error(t *testing.T) {
 	t.Parallel()
 	slow := t.TempDir()
@@ -134,9 +134,9 @@ def f(_):
 					future.Cancel()
 				case "timeout":
 					touch(t, gate)
-					<-future.Done() // the timeout may pass before the task begins
+					<-future.Done() // do not wait for the file: the timeout may pass before the function creates it
 				}
-				touch(t, gate) // an import continues to its end
+				touch(t, gate) // end the import, which is not interrupted
 				_, err = future.Result(t.Context())
 				got := want
 				got.deadline, got.timeout, got.canceled = errors.Is(err, context.DeadlineExceeded), errors.Is(err, processes.ErrTimeout), errors.Is(err, context.Canceled)
@@ -159,8 +159,8 @@ def f(_):
 	}
 }
 
-// TestDeadline_TaskReturnsOwnError: a task that answers its cancellation with
-// an error of its own has that error.
+// TestDeadline_TaskReturnsOwnError: if a canceled task raises another
+// exception, the error of the task is this exception.
 func TestDeadline_TaskReturnsOwnError(t *testing.T) {
 	p := newPool(t, 1, nil)
 	path := filepath.Join(t.TempDir(), "x")
@@ -172,9 +172,10 @@ func TestDeadline_TaskReturnsOwnError(t *testing.T) {
 	}
 }
 
-// TestDeadline_TaskRaisesCancellation: an exception of the class that cancels
-// tasks does not count as a deadline if the task itself raises it. asyncio's
-// cancellation is only an exception.
+// TestDeadline_TaskRaisesCancellation: if a task itself raises
+// concert.Canceled, its error is context.Canceled, but not
+// context.DeadlineExceeded. If it raises asyncio.CancelledError, its error is
+// only this exception.
 func TestDeadline_TaskRaisesCancellation(t *testing.T) {
 	p := newPool(t, 1, nil)
 	_, err := call(t, p, python.Source[python.None, any]("f", "import concert\ndef f():\n    raise concert.Canceled('by myself')\n"), python.None{})
@@ -187,8 +188,8 @@ func TestDeadline_TaskRaisesCancellation(t *testing.T) {
 	}
 }
 
-// TestCancel_EachCallHasItsCause: if two calls are killed together, each error
-// has the cause of its own call.
+// TestCancel_EachCallHasItsCause: if the pool kills the worker of two canceled
+// calls, the error of each call has the cause of this call.
 func TestCancel_EachCallHasItsCause(t *testing.T) {
 	p := threads(t, 2, python.Options{Grace: 200 * time.Millisecond})
 	dir := t.TempDir()
@@ -209,8 +210,8 @@ func TestCancel_EachCallHasItsCause(t *testing.T) {
 		}
 	}
 	for i, f := range futures {
-		// The grace period of the second may not have passed when the first was
-		// killed.
+		// If the grace period of the second call has not passed when the worker
+		// is killed, the error of the second call is ErrNeighbor.
 		if _, err := f.Result(t.Context()); !errors.Is(err, why[i]) && !(i == 1 && errors.Is(err, processes.ErrNeighbor)) {
 			t.Errorf("task %d: %v", i, err)
 		}

@@ -22,8 +22,9 @@ var (
 	prefix = python.Source[python.None, string]("prefix", "import sys\ndef prefix():\n    return sys.prefix\n")
 )
 
-// TestEnvironment_OfWorkers: workers have the directory, the environment and
-// the preparation of the options.
+// TestEnvironment_OfWorkers: workers run in the directory and with the
+// environment of the options, after the initializer. Variables for the worker
+// itself are not in the environment of tasks.
 func TestEnvironment_OfWorkers(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -44,7 +45,7 @@ func TestEnvironment_OfWorkers(t *testing.T) {
 		"CONCERT_TEST":         "there",
 		"OPENBLAS_NUM_THREADS": "7", // as the options say
 		"OMP_NUM_THREADS":      fmt.Sprint(max(1, runtime.GOMAXPROCS(0)/2)),
-		"CONCERT_WORKER":       nil, // a process that the task starts is not a worker
+		"CONCERT_WORKER":       nil, // otherwise a process that a task starts could run as a worker
 		"CONCERT_PYTHON_TUNED": nil,
 		"GLIBC_TUNABLES":       nil,
 	} {
@@ -60,10 +61,11 @@ func TestEnvironment_OfWorkers(t *testing.T) {
 	}
 }
 
-// TestInterpreter_VirtualEnvironment: Options.Interpreter may be the directory
-// of a virtual environment. The variable of an activated one counts, too.
+// TestInterpreter_VirtualEnvironment: a pool uses the virtual environment that
+// Options.Interpreter names, or otherwise the activated one, which VIRTUAL_ENV
+// names.
 func TestInterpreter_VirtualEnvironment(t *testing.T) {
-	newPool(t, 1, nil).Close() // otherwise there is no Python
+	newPool(t, 1, nil).Close() // skips the test without Python
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -90,12 +92,12 @@ def aborts(text):
     os.abort()
 `
 
-// TestMemory_Abort: if a C or C++ library aborts because it could not allocate
-// memory, the error is ErrMemory, if the pool has a limit. The error of any
-// other abort is not.
+// TestMemory_Abort: if a pool has a memory limit, and a C or C++ library aborts
+// because it cannot allocate memory, the error wraps ErrMemory. Without a
+// limit, or after another abort, the error does not wrap ErrMemory.
 func TestMemory_Abort(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux bounds the memory of a process")
+		t.Skip("only Linux limits the memory of a process")
 	}
 	const noMemory = "terminate called after throwing an instance of 'std::bad_alloc'\n"
 	for _, row := range []struct {
@@ -120,11 +122,11 @@ func TestMemory_Abort(t *testing.T) {
 	}
 }
 
-// TestMemory_Limit: a task that exceeds the limit fails with Python's
-// MemoryError, and the worker continues.
+// TestMemory_Limit: if a task needs more memory than Options.Memory, it fails
+// with MemoryError, and the next task runs.
 func TestMemory_Limit(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux bounds the memory of a process")
+		t.Skip("only Linux limits the memory of a process")
 	}
 	p := newPool(t, 1, &python.Options{Memory: 512 << 20})
 	hoard := python.Source[int, int]("hoard", "def hoard(n):\n    return len(bytearray(n))\n")

@@ -10,8 +10,8 @@ import (
 	"concert/python"
 )
 
-// TestError_LongMessage: the error of a long message has its beginning, even if
-// the limit of results is small.
+// TestError_LongMessage: if the message of an exception is long, the error has
+// at least the beginning of the message, even if Options.MaxResult is small.
 func TestError_LongMessage(t *testing.T) {
 	p := newPool(t, 1, &python.Options{MaxResult: 1000})
 	fails := python.Source[[]int, int]("fail", `
@@ -41,8 +41,9 @@ def fail(sizes):
 	}
 }
 
-// TestError_DescriptionRaises: an exception that raises others when it is
-// described is an error of its task.
+// TestError_DescriptionRaises: if describing an exception raises another
+// exception, the error of the task has the type of the first exception, and the
+// worker continues.
 func TestError_DescriptionRaises(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Grace: 100 * time.Millisecond})
 	pid := python.Func[python.None, int]("os:getpid")

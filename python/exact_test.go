@@ -10,7 +10,8 @@ import (
 	"concert/processes"
 )
 
-// TestJSON_Exact: JSON that a Python value cannot represent is refused.
+// TestJSON_Exact: the encoder refuses JSON that no Python value represents
+// exactly, and accepts other JSON.
 func TestJSON_Exact(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":1,"a":2}`: "two entries", `{"x":[{"a":1,"\u0061":2}]}`: "two entries", `1 2`: "not one value", `1 ]`: "not one value", ``: "not one value", `{"a":}`: "not one value",
@@ -75,9 +76,8 @@ def f(name):
     }[name]()
 `
 
-// TestResult_DerivedClass: an instance of a derived class whose methods return
-// what is no value of the base class arrives as a value of the base class, or
-// as an error.
+// TestResult_DerivedClass: if the methods of a derived class return invalid
+// values, an instance arrives as a value of the base class, or the call fails.
 func TestResult_DerivedClass(t *testing.T) {
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, _ bool) {
 		for name, want := range map[string]any{

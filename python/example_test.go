@@ -128,8 +128,8 @@ func ExampleSource() {
 	// Output: 111 <nil>
 }
 
-// A generator is a sequence. It makes values as the loop asks for them, and no
-// more.
+// A generator becomes a sequence. The generator is at most one value ahead of
+// the loop.
 func ExampleStream() {
 	ctx := context.Background()
 	ex, err := python.New(1, nil)

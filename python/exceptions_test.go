@@ -11,8 +11,9 @@ import (
 	"concert/processes"
 )
 
-// evilExceptions defines classes of exceptions whose parts raise other
-// exceptions. Each function raises one of them.
+// evilExceptions has classes of exceptions. Reading an attribute of such an
+// exception, or calling a method, raises another exception. Each function
+// raises such an exception, or returns a value that raises one when it is sent.
 const evilExceptions = `
 import concert, os
 
@@ -143,8 +144,8 @@ var evils = []string{
 	"str text", "canceled", "exception", "exit", "interrupt", "generator exit", "base", "memory", "recursion",
 }
 
-// TestError_PartRaises: an exception with a part that raises another exception,
-// of any class, is an error of its task, and the interpreter continues.
+// TestError_PartRaises: if reading a part of an exception raises another
+// exception, of any class, only the task fails, and the interpreter continues.
 func TestError_PartRaises(t *testing.T) {
 	all := interpreters(t)
 	maps.DeleteFunc(all, func(name string, _ *Options) bool { return !slices.Contains([]string{"fresh", "3.8", "3.13"}, name) })
@@ -172,7 +173,7 @@ func TestError_PartRaises(t *testing.T) {
 						if !ok && where != "value" {
 							t.Errorf("%s of %s: %v, a %T", where, name, err, err)
 						}
-						if where == "fail" && ok && !strings.HasPrefix(name, "metaclass") && !strings.HasSuffix(e.Type, "Evil") { // otherwise Python raises another one
+						if where == "fail" && ok && !strings.HasPrefix(name, "metaclass") && !strings.HasSuffix(e.Type, "Evil") { // with a metaclass, Python itself raises another exception
 							t.Errorf("%s of %s: the type is %q", where, name, e.Type)
 						}
 					}

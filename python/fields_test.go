@@ -37,8 +37,8 @@ type (
 	Diamond struct{ *Point }
 )
 
-// TestFields_Embedded: structs that embed others arrive exactly, with the names
-// of encoding/json.
+// TestFields_Embedded: a struct that embeds other structs returns unchanged.
+// Its dict has the same keys as in encoding/json.
 func TestFields_Embedded(t *testing.T) {
 	for name, v := range map[string]any{
 		"a field named as its type": struct {
@@ -108,7 +108,7 @@ func TestFields_Embedded(t *testing.T) {
 				t.Errorf("returned as %+v, %v; want %+v", back, err, v)
 			}
 			if name == "a big.Int" {
-				return // encoding/json takes its method for the struct's
+				return // encoding/json encodes the whole struct by the method of big.Int
 			}
 			var dict, want map[string]any
 			if err := decodeAll(b, reflect.ValueOf(&dict).Elem()); err != nil {
@@ -140,7 +140,9 @@ func sameTag(fields ...string) any {
 	return reflect.New(reflect.StructOf(list)).Elem().Interface()
 }
 
-// TestFields_Refused: if a value would be lost, there is an error.
+// TestFields_Refused: if a value in a struct would be lost, encoding fails, and
+// the error has the path of the struct. If every value of the type would lose
+// data, decoding fails, too.
 func TestFields_Refused(t *testing.T) {
 	both := "has two fields with the name "
 	lost := "would arrive as nil"

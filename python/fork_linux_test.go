@@ -57,7 +57,7 @@ def reports():
     return "child" if pid == 0 else status(pid)
 
 def in_c():
-    # Python knows nothing of this child, which may wait for its lock forever.
+    # Python does not handle this fork, so the child may wait for the interpreter lock forever.
     return "child" if ctypes.PyDLL(None).fork() == 0 else "parent 0"
 
 def terminal():
@@ -238,8 +238,9 @@ def interrupted():
     return "parent, signal %d" % -p.wait()
 `
 
-// TestFork_ChildEnds: a child that a task forks ends with the task's function,
-// and neither this task nor later ones mistake it for the worker.
+// TestFork_ChildEnds: if a task forks, the child ends when the function of the
+// task ends in the child. The results of this task and of later tasks come from
+// the worker, not from the child.
 func TestFork_ChildEnds(t *testing.T) {
 	t.Parallel()
 	for _, threads := range []int{1, 3} {
@@ -308,8 +309,8 @@ def f(path):
 	}
 }
 
-// TestFork_ChildKeepsNoPipe: a child that lives on in a session of its own has
-// none of the pool's pipes, so the pool notices the death of the worker
+// TestFork_ChildKeepsNoPipe: if a child continues in a session of its own, it
+// has no pipe of the pool open. So the pool notices the death of the worker
 // immediately.
 func TestFork_ChildKeepsNoPipe(t *testing.T) {
 	others := pipes(t)
@@ -355,8 +356,8 @@ def f(gate):
 	same(t, p, 5)
 }
 
-// pipes returns the pipes that this process has open. It may have inherited
-// some of them.
+// pipes returns the pipes that this process has open. The process may have
+// inherited some of these pipes.
 func pipes(t *testing.T) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/self/fd/*")
@@ -371,8 +372,8 @@ func pipes(t *testing.T) (names []string) {
 	return names
 }
 
-// TestFork_Import: a module that forks when it is imported works, and so does a
-// constructor that forks.
+// TestFork_Import: if a module forks when it is imported, or if a constructor
+// forks, the calls return their results from the worker.
 func TestFork_Import(t *testing.T) {
 	dir := t.TempDir()
 	text := "import os\nif os.fork() == 0:\n    raise SystemExit\ndef f():\n    return 'parent'\nclass C:\n    def __init__(self):\n        os.fork()\n    def f(self):\n        return 'parent'\n"

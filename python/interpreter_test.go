@@ -15,14 +15,16 @@ import (
 	"concert/python"
 )
 
-// TestInterpreter_Found: an interpreter is found by each form of its name.
+// TestInterpreter_Found: Options.Interpreter may be a name, a path, or the
+// directory of a virtual environment. For other values, New fails with the
+// reason.
 func TestInterpreter_Found(t *testing.T) {
-	newPool(t, 1, nil).Close() // otherwise there is no Python
+	newPool(t, 1, nil).Close() // skips the test without Python
 	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable, end='')").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	python3 := string(out) // the program; python3 may be a script that finds it
+	python3 := string(out) // the interpreter itself; python3 may be a script that starts it
 	dir := t.TempDir()
 	if out, err := exec.Command(python3, "-m", "venv", "--without-pip", filepath.Join(dir, "env")).CombinedOutput(); err != nil {
 		t.Fatalf("venv: %v: %s", err, out)
@@ -61,14 +63,14 @@ func TestInterpreter_Found(t *testing.T) {
 	}
 }
 
-// TestInterpreter_TooOld: the error for an interpreter that is too old says so,
-// whatever syntax it understands.
+// TestInterpreter_TooOld: if an interpreter is too old, the error of New says
+// so, even if the interpreter cannot parse newer syntax.
 func TestInterpreter_TooOld(t *testing.T) {
 	newPool(t, 1, nil).Close()
 	pretender := filepath.Join(t.TempDir(), "python")
 	write(t, pretender, "#!/bin/sh\nexec python3 -c \"import sys; sys.version, sys.version_info = '3.7.16 (of a test)', (3, 7, 16); exec(sys.argv[1])\" \"$2\"\n")
 	programs := map[string]string{pretender: "3.7.16"}
-	for _, name := range []string{"python2", "python2.7", "python3.6", "python3.7"} { // of those that exist
+	for _, name := range []string{"python2", "python2.7", "python3.6", "python3.7"} { // those that are installed
 		if path, err := exec.LookPath(name); err == nil && exec.Command(path, "-V").Run() == nil {
 			programs[path] = strings.TrimPrefix(name, "python")
 		}
@@ -81,9 +83,9 @@ func TestInterpreter_TooOld(t *testing.T) {
 	}
 }
 
-// TestImport_ShadowedModules: files that have the names of modules of the
-// standard library harm no worker, in any directory of the path. Tasks find the
-// modules of the program that they import.
+// TestImport_ShadowedModules: if a directory of the path has files with the
+// names of modules of the standard library, workers still work. Tasks can
+// import other modules from this directory.
 func TestImport_ShadowedModules(t *testing.T) {
 	newPool(t, 1, nil).Close()
 	names := []string{"ast", "asyncio", "atexit", "ctypes", "dataclasses", "datetime", "decimal", "faulthandler", "importlib", "inspect", "linecache", "mmap", "queue", "socket", "struct", "threading", "traceback", "types", "_queue"}
@@ -132,8 +134,8 @@ func TestImport_ShadowedModules(t *testing.T) {
 			if got, err := call(t, p, getenv, "PYTHONSAFEPATH"); got != nil || err != nil {
 				t.Errorf("PYTHONSAFEPATH = %v, %v", got, err)
 			}
-			// The worker itself needs modules for values, a name, a traceback,
-			// and the end of a task.
+			// The worker itself imports modules to convert times, to parse
+			// names, to format tracebacks, and to cancel tasks.
 			at := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 			if got, err := call(t, p, python.Source[time.Time, time.Time]("f", "def f(v):\n    return v\n"), at); !got.Equal(at) || err != nil {
 				t.Errorf("a time returned as %v, %v", got, err)
@@ -156,8 +158,8 @@ func TestImport_ShadowedModules(t *testing.T) {
 	}
 }
 
-// TestWorkerError_NamesPythonFunction: the error of a crash names the function
-// and the line of the task.
+// TestWorkerError_NamesPythonFunction: if a task crashes the interpreter, the
+// error names the Python function that was running, and its line.
 func TestWorkerError_NamesPythonFunction(t *testing.T) {
 	p := newPool(t, 1, nil)
 	const text = `
@@ -195,8 +197,8 @@ def inner():
 	}
 }
 
-// TestWorker_OwnThreadFails: if the worker's own thread fails, the process
-// ends, whatever threads it has, and the task fails.
+// TestWorker_OwnThreadFails: if a thread of the worker itself fails, the
+// process ends, even if threads of tasks still run, and the task fails.
 func TestWorker_OwnThreadFails(t *testing.T) {
 	p := newPool(t, 1, nil)
 	_, err := call(t, p, python.Func[int, any]("tasks:end_later"), 1)

@@ -10,8 +10,8 @@ import (
 	"concert/processes"
 )
 
-// TestArgument_EqualKeys: a map with two keys that are equal in Python is an
-// error. Any other map arrives with all entries.
+// TestArgument_EqualKeys: if two keys of a map are equal in Python, the call
+// fails. Any other map arrives with all entries.
 func TestArgument_EqualKeys(t *testing.T) {
 	t0 := time.Date(2026, 1, 2, 3, 4, 5, 1000, time.UTC)
 	nested := []any{1, map[string]any{"a": map[[2]any]int{{1, "x"}: 1, {true, "x"}: 2}}}

@@ -108,7 +108,8 @@ func TestResult_RowsDoNotOverlap(t *testing.T) {
 	}
 }
 
-// into returns a function that evaluates Python code and decodes the result.
+// into returns a function that evaluates Python code, and decodes the result as
+// a T.
 func into[T any](t *testing.T, p *processes.Pool) func(string) error {
 	return func(code string) error {
 		_, err := call(t, p, python.Func[string, T]("tasks:evaluate"), code)

@@ -8,8 +8,9 @@ import (
 	"concert/python"
 )
 
-// TestNumPy_RoundTrip: if NumPy is imported, slices of numbers become arrays
-// and return as slices. NumPy scalars become numbers.
+// TestNumPy_RoundTrip: in an interpreter that has imported NumPy, slices of
+// numbers return unchanged. Arrays and scalars of NumPy arrive as slices,
+// Arrays and numbers.
 func TestNumPy_RoundTrip(t *testing.T) {
 	o := &python.Options{Import: []string{"numpy"}}
 	for _, interpreter := range []string{"python3", "/usr/bin/python3"} {

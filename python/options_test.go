@@ -12,8 +12,9 @@ import (
 	"concert/processes"
 )
 
-// TestOptions_SameAsPool: each option of package processes is an option of
-// package python and reaches the pool, or is listed here with a reason.
+// TestOptions_SameAsPool: each option of package processes is also an option of
+// package python, and has the same value in the pool. The other options are
+// listed here with a reason.
 func TestOptions_SameAsPool(t *testing.T) {
 	without := map[string]string{
 		"Command": "it is the interpreter",
@@ -54,7 +55,8 @@ func TestOptions_SameAsPool(t *testing.T) {
 	}
 }
 
-// TestNew_NegativeNumbers: the panic names the argument or the option.
+// TestNew_NegativeNumbers: if an argument or an option of New is negative, New
+// panics with the name.
 func TestNew_NegativeNumbers(t *testing.T) {
 	for want, start := range map[string]func() (*processes.Pool, error){
 		"python: New: n ": func() (*processes.Pool, error) { return New(-1, nil) },

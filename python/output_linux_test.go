@@ -15,7 +15,7 @@ import (
 // TestOutput_Sources: the pool collects what a task prints in Python, in C or
 // in another program. The results are not affected.
 func TestOutput_Sources(t *testing.T) {
-	var out bytes.Buffer // one handler writes to it, one record at a time, until the pool is closed
+	var out bytes.Buffer // needs no lock: the handler writes one record at a time, and the test reads after Close
 	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
 	if _, err := call(t, p, python.Func[string, any]("tasks:say"), "words"); err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func (seen) Enabled(context.Context, slog.Level) bool { return true }
 func (s seen) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "reason" { // the record of a death
+		if a.Key == "reason" { // this is the record of a worker's death
 			text += ": " + a.Value.String()
 		}
 		return true
@@ -48,8 +48,8 @@ func (s seen) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestOutput_ProgressBar: each update of a progress bar is passed on while the
-// task runs.
+// TestOutput_ProgressBar: if a task prints a progress bar, Options.Output
+// receives each update while the task runs.
 func TestOutput_ProgressBar(t *testing.T) {
 	log := seen{slog.DiscardHandler, make(chan string, 10)}
 	p := newPool(t, 1, &python.Options{Output: slog.New(log)})
@@ -76,6 +76,6 @@ def bar(path):
 	}
 	p.Close()
 	if n := len(log.texts); n != 0 {
-		t.Errorf("%d more, the first is %q", n, <-log.texts)
+		t.Errorf("%d more records; the first is %q", n, <-log.texts)
 	}
 }

@@ -105,8 +105,8 @@ func TestValues_RoundTrip(t *testing.T) {
 	same(t, p, big)
 }
 
-// TestMismatch_Errors: a value that does not fit is an error that says where,
-// and the pool continues.
+// TestMismatch_Errors: if a part of a value cannot be sent or does not fit into
+// a Go type, the call fails, the error names this part, and the pool continues.
 func TestMismatch_Errors(t *testing.T) {
 	p := newPool(t, 1, nil)
 	fails := func(what string, err error, want ...string) {
@@ -151,8 +151,8 @@ func TestMismatch_Errors(t *testing.T) {
 	same(t, p, 5)
 }
 
-// TestResult_OtherPythonTypes: results of Python types that Go values do not
-// encode to.
+// TestResult_OtherPythonTypes: results of Python types that no argument has
+// arrive as the expected Go values.
 func TestResult_OtherPythonTypes(t *testing.T) {
 	p := newPool(t, 1, nil)
 	one := func(where string, want any) {
@@ -188,7 +188,9 @@ func TestResult_OtherPythonTypes(t *testing.T) {
 	}
 }
 
-// TestFunc_Forms: the forms in which a function can be named and called.
+// TestFunc_Forms: functions can be called by each form of their name and with
+// each form of argument. If a function does not exist, the error says what is
+// missing.
 func TestFunc_Forms(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Import: []string{"json", "tasks"}})
 	if got, err := call(t, p, python.Func[[]float64, float64]("statistics:fmean"), []float64{1, 2, 6}); got != 3 || err != nil {
@@ -204,7 +206,7 @@ func TestFunc_Forms(t *testing.T) {
 			t.Errorf("Counter().next() = %d, %v; want %d", got, err, want)
 		}
 	}
-	// A function with Args has the same instance.
+	// The call with Args uses the same instance of Counter.
 	if got, err := call(t, p, python.Func[python.Args, int]("tasks:Counter().next"), python.Args{}); got != 4 || err != nil {
 		t.Errorf("Counter().next() with Args = %d, %v; want 4", got, err)
 	}
@@ -219,7 +221,7 @@ func TestFunc_Forms(t *testing.T) {
 		t.Errorf("of source text: %d, %v", got, err)
 	}
 	if a, b := fmt.Sprintf("%p", python.Func[int, int]("tasks:echo")), fmt.Sprintf("%p", python.Func[int, int]("tasks:echo")); a != b {
-		t.Error("Func returns another function each time")
+		t.Error("Func returns different functions for the same name")
 	}
 	n := 0
 	for got, err := range concert.Map(t.Context(), p, python.Func[int, int]("tasks:square"), slices.Values([]int{0, 1, 2, 3, 4})) {
@@ -247,8 +249,8 @@ func TestFunc_Forms(t *testing.T) {
 
 var goFunction = concert.Register("python_test.goFunction", func(_ context.Context, n int) (int, error) { return n, nil })
 
-// TestError_Exceptions: each exception is an error with its class, its base
-// classes and its text, and the worker lives.
+// TestError_Exceptions: if a function raises an exception, the error has its
+// class, its base classes and its text, and the worker continues.
 func TestError_Exceptions(t *testing.T) {
 	p := newPool(t, 1, nil)
 	pid := python.Func[python.None, int]("os:getpid")
@@ -286,7 +288,7 @@ func TestError_Exceptions(t *testing.T) {
 			}
 		})
 	}
-	if _, err := call(t, p, goFunction, 1); err == nil || !strings.Contains(err.Error(), "only those of python.Func run here") {
+	if _, err := call(t, p, goFunction, 1); err == nil || !strings.Contains(err.Error(), "only functions of python.Func run here") {
 		t.Errorf("a function of Go: %v", err)
 	}
 	if after, err := call(t, p, pid, python.None{}); after != before || err != nil {
@@ -315,8 +317,9 @@ func TestWorkerError_Deaths(t *testing.T) {
 	}
 }
 
-// TestTimeout_InterruptsOrKills: a task that exceeds Options.Timeout is
-// interrupted in Python, and killed in C.
+// TestTimeout_InterruptsOrKills: if a task exceeds Options.Timeout while Python
+// code runs, the task is interrupted. If C code runs, the pool kills the
+// worker.
 func TestTimeout_InterruptsOrKills(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Timeout: 200 * time.Millisecond, Grace: 2 * time.Second})
@@ -369,8 +372,9 @@ func TestNew_Refused(t *testing.T) {
 	}
 }
 
-// TestCancel_AnyTime: tasks that are canceled at any moment, while they report
-// progress, settle once. No message of the worker is interrupted.
+// TestCancel_AnyTime: if tasks are canceled at any moment while they report
+// progress, each settles with its result or ErrCanceled. The worker continues,
+// because no frame is interrupted.
 func TestCancel_AnyTime(t *testing.T) {
 	var reports atomic.Int64
 	p := newPool(t, 1, &python.Options{Observer: func(e concert.Event) {
@@ -400,8 +404,8 @@ func TestCancel_AnyTime(t *testing.T) {
 	}
 }
 
-// TestProgress_AfterTaskEnd: a thread may report progress after its task has
-// ended.
+// TestProgress_AfterTaskEnd: if a thread reports progress after its task has
+// ended, the worker continues and runs other tasks.
 func TestProgress_AfterTaskEnd(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})
 	pid := python.Func[python.None, int]("os:getpid")

@@ -14,7 +14,8 @@ import (
 // fails expects an error that contains each of these texts.
 type fails []string
 
-// pythonKinds are Python values, and the values that they have in an any.
+// pythonKinds has Python expressions, and the values with which they arrive in
+// a variable of type any.
 func pythonKinds() map[string]any {
 	utc := time.UTC
 	huge := new(big.Int).Lsh(big.NewInt(1), 100)
@@ -93,7 +94,8 @@ func pythonKinds() map[string]any {
 	return m
 }
 
-// numpyKinds are NumPy values, and the values that they have in an any.
+// numpyKinds has expressions with NumPy, and the values with which they arrive
+// in a variable of type any.
 func numpyKinds() map[string]any {
 	day := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	m := map[string]any{
@@ -118,7 +120,7 @@ func numpyKinds() map[string]any {
 	for _, unit := range []string{"Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps"} {
 		from := day
 		if unit == "W" {
-			from = time.Date(2023, 12, 28, 0, 0, 0, 0, time.UTC) // a Thursday, as the epoch
+			from = time.Date(2023, 12, 28, 0, 0, 0, 0, time.UTC) // NumPy's weeks begin on Thursday, the weekday of the epoch
 		}
 		text := "np.array(['2024-01-01'], 'M8[" + unit + "]')"
 		if unit == "ps" {
@@ -139,8 +141,8 @@ func numpyKinds() map[string]any {
 	return m
 }
 
-// TestRoundTrip_Python: each Python value has the expected value in an any, or
-// is an error that says where it is.
+// TestRoundTrip_Python: each Python value arrives in a variable of type any as
+// the expected value, or the call fails with an error that names the part.
 func TestRoundTrip_Python(t *testing.T) {
 	evaluate := Func[string, any]("tasks:evaluate")
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
@@ -173,7 +175,8 @@ func TestRoundTrip_Python(t *testing.T) {
 	})
 }
 
-// TestResult_Types: results fit into the types that hold them exactly.
+// TestResult_Types: a result can be decoded into each type that holds it
+// exactly, and into no other type.
 func TestResult_Types(t *testing.T) {
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		fits := func(text string, want any) {

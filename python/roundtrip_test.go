@@ -23,9 +23,10 @@ import (
 	"concert/processes"
 )
 
-// interpreters are the workers that a test of values uses: one that has
-// imported nothing, one that has imported all modules with types of values, and
-// the oldest and the newest Python of this machine.
+// interpreters returns options for the workers in tests of values: a worker
+// that has imported nothing, one that has imported all modules with types of
+// values, the same two with NumPy, and Python 3.8 and 3.13. Programs that are
+// not installed are left out.
 func interpreters(t *testing.T) map[string]*Options {
 	t.Helper()
 	pythontest.Need(t)
@@ -98,7 +99,7 @@ type (
 		Name  string   `json:"name"`
 		Inner *inner64 `json:"inner,omitempty"`
 	}
-	stamped struct { // MarshalText of time.Time does not know Name
+	stamped struct { // time.Time's method MarshalText would lose Name
 		time.Time
 		Name string
 	}
@@ -122,7 +123,7 @@ func (b *both) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// kinds are values that must return unchanged in any container.
+// kinds returns values that must return unchanged from Python in any container.
 func kinds() []any {
 	zone := time.FixedZone("CET", 3600)
 	odd := time.FixedZone("", -(3600 + 62))
@@ -152,7 +153,7 @@ func kinds() []any {
 	}
 }
 
-// arrays are values that need NumPy.
+// arrays returns values that need NumPy in the interpreter.
 func arrays() []any {
 	return []any{
 		Array[bool]{[]int{2}, []bool{true, false}}, Array[int8]{[]int{1, 2}, []int8{-1, 1}}, Array[int16]{[]int{1}, []int16{-1}}, Array[int32]{[]int{2, 1}, []int32{-1, 1}},
@@ -162,7 +163,7 @@ func arrays() []any {
 	}
 }
 
-// holders put a value into containers.
+// holders returns v itself and containers that hold v, by their descriptions.
 func holders(v reflect.Value) map[string]reflect.Value {
 	t := v.Type()
 	pointer := reflect.New(t)
@@ -214,8 +215,8 @@ func TestRoundTrip_Go(t *testing.T) {
 	})
 }
 
-// TestArgument_Refused: a value that Python cannot represent is refused before
-// it is sent, with its path.
+// TestArgument_Refused: if Python cannot represent a value, encoding fails, and
+// the error has the path of the value.
 func TestArgument_Refused(t *testing.T) {
 	circle := &loop{}
 	circle.Next = circle

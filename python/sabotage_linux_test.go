@@ -109,11 +109,11 @@ var sabotages = map[string][]string{
 	"itself": {"sys.settrace(hang)", "sys.setprofile(hang)", "signal.signal(signal.SIGINT, hang); os.kill(os.getpid(), signal.SIGINT)"},
 }
 
-// TestSabotage_EndsAtMostWorker: a task that breaks its interpreter loses at
-// most its own result and the worker. The tasks before and after it have their
-// results, in the same worker or in the next one, and Close returns. The tasks
-// are plain functions: package asyncio calls functions of builtins itself, so a
-// coroutine may lose more.
+// TestSabotage_EndsAtMostWorker: if a task breaks its interpreter, at most this
+// task fails, and at most its worker ends. The tasks before and after it get
+// their results, from the same worker or from the next one, and Close returns.
+// All tasks are plain functions. If coroutines ran, more tasks could fail,
+// because package asyncio itself calls functions of builtins.
 func TestSabotage_EndsAtMostWorker(t *testing.T) {
 	square, breaks := python.Source[int, int]("square", sabotage), python.Source[string, string]("sabotage", sabotage)
 	for kind, all := range sabotages {
@@ -125,7 +125,7 @@ func TestSabotage_EndsAtMostWorker(t *testing.T) {
 				switch {
 				case kind == "itself": // the task hangs like one with an endless loop
 					o.Timeout = 5 * time.Second
-				case strings.Contains(what, "Hanging"): // the worker hangs; another one takes its calls after a second
+				case strings.Contains(what, "Hanging"): // the worker hangs; after a second, another worker gets its calls
 					n = 2
 				}
 				p := newPool(t, n, o)

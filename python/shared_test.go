@@ -13,8 +13,9 @@ import (
 	"concert/processes"
 )
 
-// TestShared_Refused: values that contain far too many copies of the same data
-// are refused. The test would not end if the encoder made the copies.
+// TestShared_Refused: if a value refers far too often to the same data, the
+// encoder refuses the value before it makes all copies. Making all copies would
+// take forever.
 func TestShared_Refused(t *testing.T) {
 	for name, v := range sharedtest.Refused() {
 		t.Run(name, func(t *testing.T) {
@@ -33,7 +34,7 @@ func TestShared_Refused(t *testing.T) {
 // as one that encodes them again.
 func TestShared_Exact(t *testing.T) {
 	all := sharedtest.Levels(12)
-	delete(all, "map") // Go does not order the entries of these two
+	delete(all, "map") // Go maps have no order, so two encodings of these values may differ
 	delete(all, "object")
 	mixed := []any{
 		[]float64{1, 2}, [][]int16{{1}, nil, {}, {2, 3}}, [2][3]float32{{1}}, Array[complex64]{[]int{2, 1}, []complex64{1i, 2}}, time.Unix(1, 1).UTC(), time.Hour, []byte("bytes"), "text",
@@ -66,7 +67,8 @@ func TestShared_Exact(t *testing.T) {
 	}
 }
 
-// TestShared_Deep: a copy counts as deep as its original.
+// TestShared_Deep: if a copy of a part would be nested too deeply, the encoder
+// refuses the value, as it does without copies.
 func TestShared_Deep(t *testing.T) {
 	deep := any(strings.Repeat("x", minPart))
 	for range 600 {

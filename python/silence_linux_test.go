@@ -21,12 +21,12 @@ import (
 const stuck = `
 import ctypes, os, re, threading, time
 
-def sleep(path): # holds the interpreter lock when the file is there
+def sleep(path): # holds the interpreter lock when the file exists
     while not os.path.exists(path):
         time.sleep(0.001)
     ctypes.PyDLL(None).system(("touch %s.in; exec sleep 1000" % path).encode())
 
-def match(path): # holds it soon
+def match(path): # holds the interpreter lock soon after the file exists
     while not os.path.exists(path):
         time.sleep(0.001)
     open(path + ".in", "w").close()
@@ -52,11 +52,11 @@ def holds(path):
 
 var getpid = python.Func[python.None, int]("os:getpid")
 
-// stick makes an interpreter unable to continue, in the way that name says, and
-// returns its process id.
+// stick blocks or stops an interpreter in the way that name says, and returns
+// its process id. With the name idles, the interpreter continues.
 func stick(t *testing.T, p *processes.Pool, name string) (pid int) {
 	t.Helper()
-	for range 100 { // when the pool knows that it is quick, it gets several calls
+	for range 100 { // after short calls, the pool sends several calls to a worker at once
 		if _, err := call(t, p, getpid, python.None{}); err != nil {
 			t.Fatal(err)
 		}
@@ -85,13 +85,13 @@ func awaitFile(t *testing.T, path string) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%s never appeared", path)
+			t.Fatalf("%s does not exist after a minute", path)
 		}
 	}
 }
 
-// TestPool_InterpreterStuck: calls that an interpreter has and cannot begin run
-// in another one.
+// TestPool_InterpreterStuck: if an interpreter cannot begin the calls that it
+// has received, another interpreter runs them.
 func TestPool_InterpreterStuck(t *testing.T) {
 	for name, threads := range map[string]int{"leaves_sleep": 1, "leaves_match": 2, "stays": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -111,7 +111,8 @@ func TestPool_InterpreterStuck(t *testing.T) {
 	}
 }
 
-// TestPool_OnlyInterpreterStuck: an interpreter that stays stopped is replaced.
+// TestPool_OnlyInterpreterStuck: if the only interpreter stays stopped, the
+// pool replaces it, and the next interpreter runs the call.
 func TestPool_OnlyInterpreterStuck(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Timeout: time.Minute})
@@ -121,9 +122,9 @@ func TestPool_OnlyInterpreterStuck(t *testing.T) {
 	}
 }
 
-// TestCancel_InterpreterStuck: a call that an interpreter has not begun settles
-// as soon as it is canceled, or its context ends, whatever blocks the
-// interpreter.
+// TestCancel_InterpreterStuck: if an interpreter is blocked, a call that the
+// interpreter has not begun settles as soon as the call is canceled or the
+// context of the call ends.
 func TestCancel_InterpreterStuck(t *testing.T) {
 	for _, how := range []struct {
 		name    string
@@ -133,7 +134,7 @@ func TestCancel_InterpreterStuck(t *testing.T) {
 		t.Run(fmt.Sprint(name, threads), func(t *testing.T) {
 			p := newPool(t, 1, &python.Options{Threads: threads, Grace: 100 * time.Millisecond, Queue: 1})
 			var holder *concert.Future[int]
-			if name == "holds" { // it runs, and calls behind it cannot begin
+			if name == "holds" { // this call runs, and prevents later calls from beginning
 				stick(t, p, "idles")
 				path := filepath.Join(t.TempDir(), "go")
 				holder = concert.Submit(t.Context(), p, python.Source[string, int](name, stuck), path)
@@ -146,11 +147,11 @@ func TestCancel_InterpreterStuck(t *testing.T) {
 				why := errors.New("why")
 				ctx, cancel := context.WithCancelCause(t.Context())
 				first := concert.Submit(t.Context(), p, getpid, python.None{})
-				second := concert.Submit(ctx, p, getpid, python.None{}) // has room when the worker has the first
+				second := concert.Submit(ctx, p, getpid, python.None{}) // waits for room in the queue until the worker has received the first
 				if !first.Cancel() || first.State() != concert.Canceled {
 					t.Errorf("Cancel() of a call that has not begun = false, or its state is %v", first.State())
 				}
-				third := concert.Submit(t.Context(), p, getpid, python.None{}) // the same for the second
+				third := concert.Submit(t.Context(), p, getpid, python.None{}) // waits until the worker has received the second
 				cancel(why)
 				if _, err := second.Result(t.Context()); !errors.Is(err, why) || second.State() != concert.Canceled {
 					t.Errorf("%v, %v; want the cause of the context", second.State(), err)
@@ -161,7 +162,7 @@ func TestCancel_InterpreterStuck(t *testing.T) {
 			}
 			if holder != nil {
 				if holder.State() != concert.Running {
-					t.Errorf("the one that runs is %v", holder.State())
+					t.Errorf("the running call is %v", holder.State())
 				}
 				holder.Cancel()
 				holder.Result(t.Context())

@@ -62,8 +62,8 @@ func TestSource_FunctionsShareModule(t *testing.T) {
 	}
 }
 
-// TestSource_Errors: the error of a text has the lines of the mistake, and not
-// all of the text.
+// TestSource_Errors: if source text has a mistake, the error shows the line of
+// the mistake, but not the whole text.
 func TestSource_Errors(t *testing.T) {
 	var out logtest.Buffer
 	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
@@ -169,7 +169,7 @@ func TestFunc_BadName(t *testing.T) {
 }
 
 // TestSource_RunsAgainAfterFailure: if the text fails when it runs, the next
-// call runs it again. The module that it left incomplete is not used.
+// call runs it again. The incomplete module of the first run is not used.
 func TestSource_RunsAgainAfterFailure(t *testing.T) {
 	p := newPool(t, 1, nil)
 	f := python.Source[python.None, int]("f", `
@@ -191,8 +191,8 @@ done = 5
 	}
 }
 
-// TestConverts_RegisteredLate: a conversion applies from its registration on,
-// even to a class whose values were refused before.
+// TestConverts_RegisteredLate: if a conversion is registered after instances of
+// the class were refused, the conversion applies to later results.
 func TestConverts_RegisteredLate(t *testing.T) {
 	p := newPool(t, 1, nil)
 	const text = `
@@ -216,8 +216,8 @@ def converted():
 	}
 }
 
-// TestConverts_Class: an impossible conversion is an error where it is
-// registered. A conversion applies at every depth.
+// TestConverts_Class: if a class cannot have a conversion, registering one
+// raises TypeError. For other classes, the conversion applies at every depth.
 func TestConverts_Class(t *testing.T) {
 	p := newPool(t, 1, nil)
 	for what, want := range map[string]string{
@@ -260,7 +260,8 @@ def nested(name):
 	}
 }
 
-// TestError_NotesNotText: notes that are not text are left out.
+// TestError_NotesNotText: if some notes of an exception are not text, the error
+// has only the other notes.
 func TestError_NotesNotText(t *testing.T) {
 	p := newPool(t, 1, nil)
 	f := python.Source[python.None, int]("f", `

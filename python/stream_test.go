@@ -144,7 +144,7 @@ async def waits(path):
 func streamPool(t *testing.T, n int, o python.Options) *processes.Pool {
 	t.Helper()
 	if runtime.GOOS == "windows" {
-		t.Skip("no sockets of the file system")
+		t.Skip("Python has no Unix sockets on Windows")
 	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "streaming.py"), streaming)
@@ -216,8 +216,8 @@ func TestStream_AllValues(t *testing.T) {
 	}
 }
 
-// TestStream_Errors: the values before the error arrive first, and the pool
-// continues.
+// TestStream_Errors: if a generator fails, the loop gets the values before the
+// error, then the error, and the pool continues.
 func TestStream_Errors(t *testing.T) {
 	p := streamPool(t, 1, python.Options{})
 	for where, check := range map[string]func(error) bool{
@@ -260,8 +260,8 @@ func TestStream_Errors(t *testing.T) {
 	}
 }
 
-// TestStream_OneValueAhead: a generator is at most one value ahead of the loop,
-// and is closed when the program leaves the loop.
+// TestStream_OneValueAhead: a generator is at most one value ahead of the loop.
+// If the loop breaks, the generator is closed before the program continues.
 func TestStream_OneValueAhead(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Grace: time.Minute})
 	pid := python.Func[python.None, int]("os:getpid")
@@ -287,7 +287,7 @@ func TestStream_OneValueAhead(t *testing.T) {
 						}
 					}
 					if _, err := os.Stat(path + ".closed"); err != nil {
-						t.Errorf("%s: it is not closed when the loop is left: %v", where, err)
+						t.Errorf("%s: the generator is not closed after the loop: %v", where, err)
 					}
 				})
 			}
@@ -298,8 +298,8 @@ func TestStream_OneValueAhead(t *testing.T) {
 	}
 }
 
-// TestStream_LoopLeft: a generator that computes or waits is interrupted when
-// the program leaves its loop, or its context ends.
+// TestStream_LoopLeft: if the loop breaks or its context ends, a generator that
+// computes or waits is interrupted and closed.
 func TestStream_LoopLeft(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Grace: time.Minute})
 	pid := python.Func[python.None, int]("os:getpid")
@@ -331,7 +331,7 @@ func TestStream_LoopLeft(t *testing.T) {
 						t.Errorf("%s, %s: error %v, want Canceled", where, how, last)
 					}
 					if _, err := os.Stat(path + ".closed"); err != nil {
-						t.Errorf("%s, %s: it is not closed: %v", where, how, err)
+						t.Errorf("%s, %s: the generator is not closed: %v", where, how, err)
 					}
 				})
 			}
@@ -348,7 +348,7 @@ func TestStream_LoopLeft(t *testing.T) {
 func TestStream_NoFile(t *testing.T) {
 	p := newPool(t, 1, nil)
 	dir := t.TempDir()
-	t.Setenv("TMPDIR", dir) // the workers have another one
+	t.Setenv("TMPDIR", dir) // not for the workers, which have started
 	empty := func(when string) {
 		t.Helper()
 		if files, err := os.ReadDir(dir); len(files) > 0 || err != nil {
@@ -397,8 +397,9 @@ func TestStream_Concurrent(t *testing.T) {
 	}
 }
 
-// TestStream_TempDir: the path of a socket is short, wherever the directory for
-// temporary files is, and valid in the worker's working directory.
+// TestStream_TempDir: if the path of the directory for temporary files is long
+// or relative, streams work, even if the worker has another working directory.
+// If the directory does not exist, the error says so.
 func TestStream_TempDir(t *testing.T) {
 	root := t.TempDir()
 	long := filepath.Join(root, strings.Repeat("x", 150))
@@ -427,11 +428,12 @@ func TestStream_TempDir(t *testing.T) {
 		})
 	}
 	if left, _ := filepath.Glob(filepath.Join(root, "*", "concert*")); len(left) > 0 {
-		t.Errorf("%v were left", left)
+		t.Errorf("%v still exist", left)
 	}
 }
 
-// TestStream_Nil: the panic names what is nil.
+// TestStream_Nil: if the context or the pool is nil, Stream panics with its
+// name.
 func TestStream_Nil(t *testing.T) {
 	var noContext context.Context
 	count := python.StreamSource[int, int]("count", streaming)

@@ -49,7 +49,7 @@ func (m *badText) UnmarshalText(text []byte) error {
 
 type badJSON struct{ badText }
 
-func (m *badJSON) UnmarshalText() {} // is not UnmarshalText of badText
+func (m *badJSON) UnmarshalText() {} // hides badText.UnmarshalText, so that UnmarshalJSON is used
 
 func (m *badJSON) UnmarshalJSON(text []byte) error {
 	var s string
@@ -124,8 +124,8 @@ func drain[In, Out any](t *testing.T, stream func(context.Context, *processes.Po
 	return n, failed
 }
 
-// TestStream_MethodHangs: a method that does not return delays no loop beyond
-// the end of its context, or the death of its worker.
+// TestStream_MethodHangs: if a method that decodes a value does not return, the
+// loop ends when its context ends or its worker dies.
 func TestStream_MethodHangs(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Grace: time.Millisecond})
 	defer close(newGate())
@@ -156,8 +156,8 @@ func TestStream_MethodHangs(t *testing.T) {
 	same(t, p, 5)
 }
 
-// TestStream_MethodHangsAtEnd: a method that does not return delays no loop if
-// the generator has ended, so that only the context can end the loop.
+// TestStream_MethodHangsAtEnd: if a method does not return, and the generator
+// has already ended, the loop ends when its context ends.
 func TestStream_MethodHangsAtEnd(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -179,8 +179,9 @@ func TestStream_MethodHangsAtEnd(t *testing.T) {
 	}
 }
 
-// TestStream_LateException: an exception of the generator does not interrupt
-// the method that decodes the value before it. Options.Timeout does.
+// TestStream_LateException: if the generator raises an exception, the loop
+// still waits for the method that decodes the value before the exception, until
+// Options.Timeout.
 func TestStream_LateException(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
 	defer close(newGate())

@@ -13,8 +13,9 @@ import (
 	"concert/processes"
 )
 
-// notUTF8 returns all strings of at most four of these parts: whole characters,
-// their beginnings and middles, and bytes that occur in no text.
+// notUTF8 returns all strings of at most four parts. A part is a character, the
+// beginning or the middle of a character, or a byte that UTF-8 does not have.
+// So most of the strings are not UTF-8.
 func notUTF8() (all []string) {
 	parts := []string{"a", "\u00e9", "\uFFFD", "\x80", "\xbf", "\xc3", "\xe2", "\x82", "\xed", "\xb3", "\xa0", "\xf0", "\xf4", "\x90", "\xff"}
 	all = []string{""}
@@ -79,7 +80,8 @@ def f(pairs):
 	})
 }
 
-// TestText_Refused: a str that is no Go string is refused in any position.
+// TestText_Refused: if no Go string corresponds to a str, a result with this
+// str is refused at any depth, and the error has the path.
 func TestText_Refused(t *testing.T) {
 	p, err := New(1, interpreters(t)["fresh"])
 	if err != nil {
@@ -100,7 +102,8 @@ func TestText_Refused(t *testing.T) {
 	}
 }
 
-// TestText_JSON: text in JSON must be Unicode.
+// TestText_JSON: if a type is decoded by UnmarshalJSON, text with surrogates is
+// refused. A Go string can hold such text.
 func TestText_JSON(t *testing.T) {
 	b, err := codec{}.Encode(map[string]any{"a": []any{"caf\xe9"}})
 	if err != nil {
@@ -116,7 +119,9 @@ func TestText_JSON(t *testing.T) {
 	}
 }
 
-// TestText_Errors: the text of an exception has the same bytes as in Python.
+// TestText_Errors: if the text of an exception is not UTF-8, its bytes arrive
+// unchanged. If no Go string corresponds to the text, surrogates arrive as
+// escapes.
 func TestText_Errors(t *testing.T) {
 	p, err := New(1, interpreters(t)["fresh"])
 	if err != nil {

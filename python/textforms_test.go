@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// texts returns random texts made of parts.
+// texts returns n random texts. Each text has one part from each list.
 func texts(random *rand.Rand, n int, parts ...[]string) []string {
 	all := make([]string, n)
 	for i := range all {

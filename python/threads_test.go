@@ -18,8 +18,8 @@ import (
 	"concert/python"
 )
 
-// warm calls fn until the pool knows that it is quick, and sends many calls at
-// a time.
+// warm calls fn many times. After that, the pool has measured that the calls
+// are short, and sends many calls at once.
 func warm[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Context, In) (Out, error), in In) {
 	t.Helper()
 	for range 500 {
@@ -35,7 +35,7 @@ func threads(t *testing.T, k int, o python.Options) *processes.Pool {
 	return newPool(t, 1, &o)
 }
 
-// await waits until n files exist.
+// await waits until n files match a pattern.
 func await(t *testing.T, pattern string, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
@@ -43,7 +43,7 @@ func await(t *testing.T, pattern string, n int) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("there are no %d %s", n, pattern)
+			t.Fatalf("fewer than %d files match %s after a minute", n, pattern)
 		}
 	}
 }
@@ -80,8 +80,8 @@ func TestThreads_ShareInterpreter(t *testing.T) {
 	}
 }
 
-// TestThreads_PassSlowCall: any number of calls behind a slow one run in other
-// threads, of the same worker if there is no other.
+// TestThreads_PassSlowCall: if a call is slow, any number of later calls run in
+// the other thread of the same worker.
 func TestThreads_PassSlowCall(t *testing.T) {
 	p := threads(t, 2, python.Options{})
 	square := python.Func[int, int]("tasks:square")
@@ -109,7 +109,7 @@ func TestThreads_PassSlowCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	if held.State() != concert.Running {
-		t.Errorf("the slow one is %v", held.State())
+		t.Errorf("the slow call is %v", held.State())
 	}
 	touch(t, path)
 	if _, err := held.Result(t.Context()); err != nil {
@@ -188,8 +188,8 @@ func TestThreads_CancelOneTask(t *testing.T) {
 	}
 }
 
-// TestThreads_KillFailsNeighbors: if a task has to be killed, the other tasks
-// of its interpreter fail with ErrNeighbor.
+// TestThreads_KillFailsNeighbors: if the pool must kill an interpreter because
+// of one task, the other tasks of the interpreter fail with ErrNeighbor.
 func TestThreads_KillFailsNeighbors(t *testing.T) {
 	t.Parallel()
 	var retried atomic.Int64
@@ -200,8 +200,9 @@ func TestThreads_KillFailsNeighbors(t *testing.T) {
 		}
 		return false
 	}})
-	// They begin when the time of the other task has passed, because they have
-	// as much.
+	// The neighbors begin only when the timeout of the first task has passed.
+	// Otherwise the neighbors could exceed the same timeout before the pool
+	// kills the interpreter.
 	path := filepath.Join(t.TempDir(), "gate")
 	stuck := concert.Submit(t.Context(), p, python.Func[string, any]("tasks:stubborn"), path)
 	await(t, path+".told", 1)
@@ -222,8 +223,8 @@ func TestThreads_KillFailsNeighbors(t *testing.T) {
 	}
 }
 
-// TestThreads_DeathFailsAllTasks: if an interpreter ends, all of its tasks
-// fail, and none is lost.
+// TestThreads_DeathFailsAllTasks: if an interpreter dies, each of its running
+// tasks fails with a WorkerError.
 func TestThreads_DeathFailsAllTasks(t *testing.T) {
 	p := threads(t, 4, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
@@ -291,8 +292,8 @@ func TestThreads_Progress(t *testing.T) {
 	}
 }
 
-// TestThreads_InvalidOptions: too many threads are an error, and a negative
-// number panics.
+// TestThreads_InvalidOptions: if Options.Threads is too large, New returns an
+// error. If Options.Threads is negative, New panics.
 func TestThreads_InvalidOptions(t *testing.T) {
 	if _, err := python.New(1, &python.Options{Threads: 10_000}); err == nil {
 		t.Error("10,000 threads are no error")
@@ -316,7 +317,7 @@ func TestDescribe_Interpreter(t *testing.T) {
 		t.Errorf("Describe() = %+v, %v", info, err)
 	}
 	lock := python.Source[bool, any]("lock", "def lock(on):\n    import sys\n    sys._is_gil_enabled = lambda: on\n")
-	for _, on := range []bool{false, true} { // the text of sys since 3.13
+	for _, on := range []bool{false, true} { // sys has this function since Python 3.13
 		if _, err := call(t, p, lock, on); err != nil {
 			t.Fatal(err)
 		}
@@ -355,8 +356,9 @@ func submit[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Contex
 	return concert.Submit(t.Context(), p, fn, in)
 }
 
-// TestMap_LeftSparesNeighbors: leaving a Map cancels no other task of its
-// interpreter, however many calls the interpreter has.
+// TestMap_LeftSparesNeighbors: if the loop of a Map breaks, another task of the
+// same interpreter continues, however many calls of the Map the interpreter has
+// received.
 func TestMap_LeftSparesNeighbors(t *testing.T) {
 	p := threads(t, 8, python.Options{})
 	square := python.Func[int, int]("tasks:square")

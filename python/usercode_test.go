@@ -63,7 +63,7 @@ type (
 		Z badPointerZero `json:",omitzero"`
 	}
 	badKey   [1]badText
-	textedBy struct{ badJSON } // by the method of its only field
+	textedBy struct{ badJSON } // encoded by the method of its only field
 	stringed string
 	tree     struct {
 		Kids []tree
@@ -95,7 +95,8 @@ func sendingTo[In, Out any](in func(string) In) misbehaver {
 
 func receiving[Out any](in func(string) any) misbehaver { return sendingTo[any, Out](in) }
 
-// misbehavers are all places where the codec calls methods of the program.
+// misbehavers returns a misbehaver for each place where the codec calls methods
+// of the program.
 func misbehavers() map[string]misbehaver {
 	text := func(d string) any { return d }
 	return map[string]misbehaver{
@@ -123,8 +124,9 @@ func misbehavers() map[string]misbehaver {
 	}
 }
 
-// TestUserCode_Misbehaves: if a method misbehaves, only its own task fails,
-// within its limits. A task next to it runs, and the pool shuts down.
+// TestUserCode_Misbehaves: if a method of a value misbehaves, only the task
+// with this value fails. Another task runs at the same time, and Shutdown
+// returns.
 func TestUserCode_Misbehaves(t *testing.T) {
 	pythontest.Need(t)
 	hold(t)
@@ -137,7 +139,7 @@ func TestUserCode_Misbehaves(t *testing.T) {
 	for name, misbehave := range misbehavers() {
 		for how, want := range map[string]string{"panic": "out of cheese", "goexit": "runtime.Goexit", "hang": "the reason", "error": "refused by a method"} {
 			if how == "error" && strings.HasPrefix(name, "IsZero") {
-				continue // it returns no error
+				continue // IsZero returns no error
 			}
 			t.Run(name+"/"+how, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -162,8 +164,8 @@ func TestUserCode_Misbehaves(t *testing.T) {
 	}
 }
 
-// TestUserCode_MisbehavesInMap: the same holds for methods in inputs and
-// results of a Map.
+// TestUserCode_MisbehavesInMap: if a method of an input or a result of a Map
+// misbehaves, only this item fails.
 func TestUserCode_MisbehavesInMap(t *testing.T) {
 	pythontest.Need(t)
 	hold(t)
@@ -200,8 +202,8 @@ func TestUserCode_MisbehavesInMap(t *testing.T) {
 	}
 }
 
-// TestUserCode_Types: only values whose methods the codec calls need a
-// goroutine of their own.
+// TestUserCode_Types: Methods and HoldsMethods report true only if the codec
+// may call methods of the program for a value.
 func TestUserCode_Types(t *testing.T) {
 	for _, c := range []struct {
 		v               any // a pointer to the value
@@ -230,7 +232,7 @@ func TestUserCode_Types(t *testing.T) {
 	}
 	many := make([]any, 2*maxInspected)
 	if !(codec{}).HoldsMethods(reflect.ValueOf(&many)) {
-		t.Errorf("a value with many parts counts as one without methods")
+		t.Errorf("HoldsMethods is false for a value with more than maxInspected parts")
 	}
 }
 

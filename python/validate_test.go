@@ -57,8 +57,9 @@ func TestValidate_OwnEncoding(t *testing.T) {
 	}
 }
 
-// hostile are arguments that no codec writes, and the reasons for which they
-// are refused.
+// hostile returns arguments that no codec writes, and a part of the error with
+// which each is refused. Some need much memory. If their text is empty, the
+// checker may accept them.
 func hostile() map[string]string {
 	u32 := func(n uint32) string { return string(binary.LittleEndian.AppendUint32(nil, n)) }
 	extend := func(body, arrays string) string {
@@ -108,8 +109,8 @@ func hostile() map[string]string {
 	return m
 }
 
-// TestValidate_Hostile: bytes that no codec writes are refused and do not reach
-// the interpreter, which lives and does not grow.
+// TestValidate_Hostile: the pool refuses arguments that no codec writes. They
+// do not reach the interpreter, which continues.
 func TestValidate_Hostile(t *testing.T) {
 	for b, want := range hostile() {
 		err := validate(foreign([]byte(b)))
@@ -184,7 +185,7 @@ func TestValidate_Memory(t *testing.T) {
 	}
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		if strings.Contains(t.Name(), "loaded") {
-			return // as much as without
+			return // a value needs the same memory whatever is imported
 		}
 		args := maps.Clone(args)
 		if numpy {
@@ -243,9 +244,9 @@ func keyTuples(n int) map[any]any {
 	return all
 }
 
-// FuzzValidate: the checker does not fail for any bytes. What it accepts, it
-// has read to the end; and it can be decoded, or is a form, which only
-// arguments have.
+// FuzzValidate: the checker does not panic for any bytes. If it accepts bytes
+// with forms, their head is valid. If it accepts other bytes, they can be
+// decoded, except for keys that Go cannot have.
 func FuzzValidate(f *testing.F) {
 	for _, v := range append(kinds(), arrays()...) {
 		if b, err := (codec{}).Encode(v); err == nil {
@@ -277,7 +278,7 @@ func FuzzValidate(f *testing.F) {
 	})
 }
 
-// BenchmarkValidate measures the check and, for comparison, a copy.
+// BenchmarkValidate measures the check of arguments.
 func BenchmarkValidate(b *testing.B) {
 	for name, v := range map[string]any{"ints": make([]int, 1e5), "floats": make([]any, 1), "small": map[string]any{"a": 1, "b": []string{"x"}}, "array": []any{make([]float64, 1e5)}} {
 		if name == "floats" {

@@ -1,6 +1,6 @@
 // Package conformance_test runs the conformance suite on package python. The
-// suite takes most of a minute. In a directory of its own, it runs concurrently
-// with the other tests of package python.
+// suite takes most of a minute. It is a package of its own, so go test runs it
+// concurrently with the tests of package python.
 package conformance_test
 
 import (
@@ -51,7 +51,7 @@ func conformance(t *testing.T, open func(workers int, o *python.Options) (*proce
 		t.Cleanup(func() { p.Close() })
 		return p
 	}
-	newPool(1, new(python.Options)).Close() // the first pool starts goroutines that stay
+	newPool(1, new(python.Options)).Close() // the first pool starts goroutines that outlive the pool
 	executortest.Run(t, executortest.Traits{Kills: true, Foreign: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(c.Workers, &python.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
 	})

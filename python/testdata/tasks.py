@@ -183,13 +183,13 @@ together = threading.Barrier(4)
 
 
 def meet(n):
-    """Waits for three others in this interpreter."""
+    """Waits until four calls run concurrently in this interpreter. Returns the process id."""
     together.wait(60)
     return os.getpid()
 
 
 class Slow:
-    """What takes its time to be made, and is made once."""
+    """A class whose constructor is slow. It counts its instances."""
 
     made = 0
 
@@ -207,7 +207,7 @@ def nap(seconds):
 
 
 def wait_for(path):
-    """Waits until a file is there, in steps at which it can be interrupted."""
+    """Waits until a file exists, in short steps, so that it can be interrupted."""
     open(path + ".in.%d" % threading.get_ident(), "w").close()
     while not os.path.exists(path):
         time.sleep(0.005)
@@ -215,14 +215,14 @@ def wait_for(path):
 
 
 def pid_when(path):
-    """The process, once a file is there; at once if there is no path."""
+    """Returns the process id when a file exists, or immediately if path is empty."""
     if path:
         wait_for(path)
     return os.getpid()
 
 
 def stuck(path):
-    """One step of C that never ends, while others run."""
+    """Blocks in C code that never returns. Other threads can run."""
     import concert
 
     while True:
@@ -230,7 +230,7 @@ def stuck(path):
             open(path + ".in.%d" % threading.get_ident(), "w").close()
             ctypes.CDLL(None).pause()
         except concert.Canceled:
-            pass  # it came just before
+            pass  # raised just before pause
 
 
 def stubborn(path):
@@ -246,7 +246,7 @@ def stubborn(path):
 
 
 def end_beside(path):
-    """Ends the interpreter when three others wait."""
+    """Ends the interpreter when three calls of wait_for run."""
     while len(glob.glob(path + ".in.*")) < 3:
         time.sleep(0.001)
     os._exit(7)
@@ -286,19 +286,19 @@ def pool_inside(n):
 
 
 def meet_large(b):
-    """Waits for another one with the same path, which the argument begins with."""
+    """Waits until two calls run whose arguments begin with the same path."""
     path = b[:200].rstrip(b"\0").decode()
     open(path + ".in.%d" % threading.get_ident(), "w").close()
     end = time.perf_counter() + 60
     while len(glob.glob(path + ".in.*")) < 2:
         if time.perf_counter() > end:
-            raise TimeoutError("nobody came")
+            raise TimeoutError("no other call runs")
         time.sleep(0.005)
     return 1
 
 
 def odd_exception(kind):
-    """Raises one that cannot be described, perhaps with a thread left behind."""
+    """Raises an exception that cannot be described. If kind is thread, a thread still runs then."""
     if kind == "thread":
         threading.Thread(target=time.sleep, args=(3600,)).start()
 
@@ -311,7 +311,7 @@ def odd_exception(kind):
 
 
 def end_later(_):
-    """Has the thread that reads calls meet an error that is nobody's."""
+    """Makes the thread that reads calls fail when it handles the outcome. A thread of the task still runs then."""
     def broken(kind, b):
         raise MemoryError("as if there were none")
 
@@ -328,7 +328,7 @@ class SlowNumber:
 
 
 def progress_late(n):
-    """A thread of the task says progress when the task has ended."""
+    """Starts a thread that reports progress after the task has ended."""
     import concert
 
     threading.Thread(target=lambda: concert.progress(SlowNumber(), 2), daemon=True).start()
@@ -340,7 +340,7 @@ shared = bytearray(8000)
 
 
 def grow(seconds):
-    """Changes the length of what give_shared returns all the time."""
+    """Changes the length of the bytearray that give_shared returns, again and again."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         try:
@@ -357,7 +357,7 @@ def give_shared(_):
 
 
 def clean_up(path):
-    """Counts how often it is interrupted within a tenth of a second; at once without a path."""
+    """Counts its interruptions until 0.1 seconds after the first one. If path is empty, returns 0 immediately."""
     import concert
 
     if not path:
@@ -368,7 +368,7 @@ def clean_up(path):
         try:
             open(path + ".in", "w").close()
             while time.perf_counter() < end:
-                time.sleep(0.0005)  # CPython 3.13 does not catch what comes at the bare end of a loop
+                time.sleep(0.0005)  # CPython 3.13 may not catch an exception at the end of an empty loop
         except concert.Canceled:
             if times == 0:
                 end = time.perf_counter() + 0.1
@@ -378,7 +378,7 @@ def clean_up(path):
 
 
 def kind_of(v):
-    """The types of an argument, down to its parts; of numbers in an array what they are."""
+    """Returns the types of an argument and its parts. For an array, includes the type and the number of its items."""
     t = type(v)
     name = t.__module__ + "." + t.__qualname__
     if t is list or t is tuple:
@@ -475,13 +475,13 @@ def count_calls(v=None):
 
 
 def memory_of(b):
-    """The most memory that a worker allocates for an argument, beside its bytes."""
+    """Returns the maximum memory that a worker allocates while it decodes an argument, besides the argument's bytes."""
     import gc
     import tracemalloc
 
     import concert.values
 
-    concert.values.decode(17, b)  # imports what it needs
+    concert.values.decode(17, b)  # imports the modules that decode needs
     view = memoryview(b)
     gc.collect()
     gc.disable()

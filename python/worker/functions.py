@@ -38,7 +38,7 @@ class Functions:
         except ValueError:
             language = ""
         if language != "python":
-            raise LookupError("%r is a function of Go: only those of python.Func run here" % name)
+            raise LookupError("%r is a function of Go: only functions of python.Func run here" % name)
         target, line, text = target.partition("\n")
         if line:
             from concert import sources
@@ -53,7 +53,7 @@ class Functions:
         key = module
         for part in parts:
             key += ":" + part
-            if part.endswith(")"):  # a call, whose result is made once in each worker
+            if part.endswith(")"):  # a call, which each worker makes once
                 if key not in self.instances:
                     name, _, arguments = part[:-1].partition("(")
                     self.instances[key] = construct(getattr(found, name), arguments)

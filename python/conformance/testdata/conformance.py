@@ -1,5 +1,6 @@
-"""The functions of concert/executortest in Python, so that its cases hold the worker to
-account. The worker imports this; it then knows those names, and the values of Go."""
+"""The functions of package executortest in Python, so that the cases of executortest can test the worker.
+
+When the worker imports this module, the worker gains the names of these functions, and the encoding of Go values."""
 
 import itertools
 import os
@@ -12,7 +13,7 @@ from concert import errors, functions, values, worker
 
 
 def uncbor(b, at=0):
-    """The value at a place of CBOR, and where the next one is."""
+    """Decodes the CBOR value that begins at b[at]. Returns the value and the position after it."""
     major, n = b[at] >> 5, b[at] & 31
     at += 1
     if n > 23:
@@ -43,11 +44,11 @@ def uncbor(b, at=0):
     return {20: False, 21: True}.get(n), at
 
 
-here = threading.local()  # with what was left for the calls of this thread, and the argument of the last one
+here = threading.local()  # left: the time until the deadline of this thread's calls; argument: that of its last call
 
 
 class Encoded(tuple):
-    """A kind, and bytes: a value as it travels."""
+    """An encoded value: its kind and its bytes."""
 
 
 def decode(kind, b, before=values.decode):
@@ -55,7 +56,7 @@ def decode(kind, b, before=values.decode):
     try:
         return uncbor(bytes(b))[0] if kind == 0 else before(kind, b)
     except (UnicodeDecodeError, TypeError):
-        return None  # text that is not UTF-8, or a list as a key: only echo is sent such
+        return None  # text that is not UTF-8, or a list as a key: only echo gets such values, and returns here.argument
 
 
 def encode(v, before=values.encode):
@@ -65,7 +66,7 @@ def encode(v, before=values.encode):
 
 
 class Failure(Exception):
-    """An error as the pool is told of it."""
+    """An error of Go. Its argument is a dict with the fields of the encoded error."""
 
 
 def describe(e, *how, before=errors.describe):
@@ -76,8 +77,8 @@ numbers = itertools.count()
 
 
 def hold(gate, stubborn=False):
-    """Waits at a gate until it is open, or the task is canceled. That can come between any two
-    steps, so each can be done again; it comes once."""
+    """Waits until the file that opens the gate exists, or the task is canceled. Canceled is raised once, between any
+    two steps, so each step can be repeated."""
     entered, left = ("%s.%s.%d-%d" % (gate["Path"], what, os.getpid(), next(numbers)) for what in ("in", "out"))
     canceled = False
     while True:
@@ -127,12 +128,12 @@ def blob(size):
 
 
 def scribble(pointer):
-    pointer[0][0] = 42  # a pointer to a slice is an array of one
+    pointer[0][0] = 42  # a pointer to a slice is encoded as an array with one element
     return pointer
 
 
 def misbehave(rogue):
-    """What a worker says of a value whose methods fail there."""
+    """Raises the error that a Go worker sends if a method of the value fails in it, or returns the value."""
     at, _, how = rogue.decode().partition("|")
     if at in ("decoding the argument", "encoding the result"):
         text = "concert: %s of executortest.misbehave: " % at.split()[-1]
