@@ -11,11 +11,11 @@ type Element interface {
 	bool | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64 | complex64 | complex128
 }
 
-// Array is an array with a shape. In an argument, at any depth, it becomes a
-// numpy.ndarray with memory of its own and the dtype that corresponds to T. If
-// the interpreter has no numpy, the call fails. In a result, an Array can
-// receive an array of numpy, an array.array or a memoryview, if T can represent
-// each number exactly.
+// Array is an array with a shape. An Array in an argument, at any depth,
+// becomes a numpy.ndarray with memory of its own and the dtype that corresponds
+// to T. If the interpreter has no numpy, the call fails. In a result, an Array
+// can receive an array of numpy, an array.array or a memoryview, if T can
+// represent each number exactly.
 //
 // Use an Array also to send a numpy.ndarray of one dimension, because a
 // []float64 is always sent as an array.array.

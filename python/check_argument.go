@@ -9,10 +9,10 @@ import (
 )
 
 // If another process has encoded an argument, the pool checks the argument
-// before it sends it to an interpreter. The check is needed because
+// before it sends the argument to an interpreter. The check is needed because
 // marshal.loads allocates memory for any count that it reads, and also creates
 // code objects. The check accepts the values that the codec writes, and other
-// containers of plain data. It ensures that:
+// containers of plain data. The check ensures that:
 //
 //   - no count is more than the number of remaining bytes;
 //   - no value is nested too deeply;
@@ -26,7 +26,7 @@ import (
 const maxExpansion = 80
 
 // freeExpansion is the number of bytes of memory that an interpreter may need
-// for any argument, in addition to those for the length of the argument.
+// for any argument, in addition to maxExpansion bytes for each byte.
 const freeExpansion = 64 << 10
 
 // validate checks an argument that this process has not encoded. Only Foreign

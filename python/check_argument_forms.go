@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// form checks the rest of a form. items is the length of its tuple, which was
-// read before. form accepts only forms that the codec writes in arguments.
+// form checks the rest of a form. items is the length of the form's tuple,
+// which was read before. form accepts only forms that the codec writes in
+// arguments.
 func (c *checker) form(items int) error {
 	c.rest = c.rest[1:] // the Ellipsis
 	form, err := c.small()
@@ -186,8 +187,8 @@ func (c *checker) numpy() error {
 	return c.data(offset, n, dtypes[i].size)
 }
 
-// data checks the offset and the length of an array. Its bytes must follow the
-// bytes of the previous array.
+// data checks the offset and the length of an array. The bytes of the array
+// must follow the bytes of the previous array.
 func (c *checker) data(offset, n, size int) error {
 	if left := c.arrays - c.used; offset != c.used || n < 0 || n > left/size {
 		return fmt.Errorf("an array of %d items of %d bytes is at offset %d, but must be at offset %d, and have at most %d bytes", n, size, offset, c.used, left)

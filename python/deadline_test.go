@@ -173,9 +173,9 @@ func TestDeadline_TaskReturnsOwnError(t *testing.T) {
 }
 
 // TestDeadline_TaskRaisesCancellation: if a task itself raises
-// concert.Canceled, its error is context.Canceled, but not
-// context.DeadlineExceeded. If it raises asyncio.CancelledError, its error is
-// only this exception.
+// concert.Canceled, the error of the task is context.Canceled, but not
+// context.DeadlineExceeded. If the task raises asyncio.CancelledError, the
+// error is only this exception.
 func TestDeadline_TaskRaisesCancellation(t *testing.T) {
 	p := newPool(t, 1, nil)
 	_, err := call(t, p, python.Source[python.None, any]("f", "import concert\ndef f():\n    raise concert.Canceled('by myself')\n"), python.None{})

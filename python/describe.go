@@ -15,8 +15,8 @@ type Interpreter struct {
 	// GIL reports whether the interpreter has the global interpreter lock. With
 	// the lock, only one of the tasks that run concurrently (see
 	// Options.Threads) can compute at any time, while others wait for I/O. A
-	// free-threaded build (PEP 703) has no such lock, so all its tasks can
-	// compute.
+	// free-threaded build (PEP 703) has no such lock, so all of the tasks can
+	// compute at the same time.
 	GIL bool
 }
 

@@ -65,7 +65,8 @@ func (e *encoder) form(form, n int) {
 	e.buf = appendForm(e.buf, form, n)
 }
 
-// array appends the offset of an array, and adds its bytes to arrays.
+// array appends the offset of an array to buf, and the bytes of the array to
+// arrays.
 func (e *encoder) array(b []byte) error {
 	e.offset()
 	return e.store(b)

@@ -13,8 +13,9 @@ import (
 // [errors.As]. To print it with its traceback, use %+v, which also works for
 // the error of a task.
 type Error struct {
-	// Type is the name of the exception's type, with its module unless that is
-	// builtins: "ValueError", "json.decoder.JSONDecodeError".
+	// Type is the name of the exception's type. The module is a part of the
+	// name, except for builtin types: "ValueError",
+	// "json.decoder.JSONDecodeError".
 	Type string
 	// Message is the text of the exception, as str() returns it.
 	Message string

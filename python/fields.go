@@ -108,7 +108,7 @@ type collector struct {
 type candidate struct {
 	field
 	tagged bool
-	rival  []int // the index of a field with the same rank, or nil
+	rival  []int // the index of another field that the rules do not distinguish from this one, or nil
 }
 
 // collect visits the struct and its embedded structs, in breadth-first order.

@@ -55,9 +55,9 @@ func absolute(program string) (string, error) {
 	return path, nil
 }
 
-// threadCaps adds variables to an environment that limit the threads of
-// numerical libraries, so that n tasks together have as many threads as there
-// are processors.
+// threadCaps returns an environment with additional variables. They limit the
+// threads of numerical libraries, so that n tasks together have as many threads
+// as there are processors.
 func threadCaps(env []string, n int) []string {
 	each := max(1, runtime.GOMAXPROCS(0)/n)
 	env = append([]string(nil), env...)

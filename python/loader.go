@@ -35,7 +35,7 @@ var workerSource = func() string {
 // first. Before it runs the loader, the interpreter itself imports modules. New
 // sets PYTHONSAFEPATH, so that these imports do not find files in the working
 // directory: Python 3.11 and later then keep the working directory out of
-// sys.path. The loader adds it to sys.path again.
+// sys.path. The loader adds this directory to sys.path again.
 const loader = `import os, sys
 def start():
     if sys.version_info < (3, 8):

@@ -229,7 +229,7 @@ func keyed(key reflect.Value) string {
 }
 
 // keyText returns the text of a key, for errors. It calls no user code, because
-// the pool calls it on its own goroutines.
+// it runs on goroutines of the pool.
 func keyText(key reflect.Value) string {
 	for key.Kind() == reflect.Interface && !key.IsNil() {
 		key = key.Elem()

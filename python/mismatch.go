@@ -124,7 +124,7 @@ func (e *mismatchError) remedy() string {
 		if kind == anInt && whole {
 			return fmt.Sprintf("it is an item of %s, so use %s in place of %s", e.array.what(), e.array.kind, t)
 		}
-		return fmt.Sprintf("it is an item of %s; convert that in Python, as by numpy.asarray(a).astype(%q), or use %s in place of %s",
+		return fmt.Sprintf("it is an item of %s; convert the array in Python, as by numpy.asarray(a).astype(%q), or use %s in place of %s",
 			e.array.what(), d.numpy(), e.array.kind, t)
 	}
 	it := "it"

@@ -76,9 +76,9 @@ func TestMismatch_Text(t *testing.T) {
 	check("'1.2'", into[python.Decimal](t, p),
 		`: a str does not fit into a Go python.Decimal, which is for a Decimal: convert "1.2" in Python, or use a string`)
 	check("array.array('d', [1, 2])", into[python.Array[uint8]](t, p),
-		`[0]: the float 1 does not fit into a Go uint8, which is for an int from 0 to 255: it is an item of an array of float64 and shape (2,); convert that in Python, as by numpy.asarray(a).astype("uint8"), or use float64 in place of uint8`)
+		`[0]: the float 1 does not fit into a Go uint8, which is for an int from 0 to 255: it is an item of an array of float64 and shape (2,); convert the array in Python, as by numpy.asarray(a).astype("uint8"), or use float64 in place of uint8`)
 	check("array.array('d', [1, 2])", into[[]uint8](t, p),
-		`[0]: the float 1 does not fit into a Go uint8, which is for an int from 0 to 255: it is an item of an array of float64 and shape (2,); convert that in Python, as by numpy.asarray(a).astype("uint8"), or use float64 in place of uint8`)
+		`[0]: the float 1 does not fit into a Go uint8, which is for an int from 0 to 255: it is an item of an array of float64 and shape (2,); convert the array in Python, as by numpy.asarray(a).astype("uint8"), or use float64 in place of uint8`)
 	check("array.array('i', [1, 300])", into[[]int8](t, p),
 		`[1]: the int 300 does not fit into a Go int8, which is for an int from -128 to 127: it is an item of an array of int32 and shape (2,), so use int32 in place of int8`)
 	check("array.array('d', [1, 2])", into[string](t, p),

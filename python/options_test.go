@@ -56,7 +56,7 @@ func TestOptions_SameAsPool(t *testing.T) {
 }
 
 // TestNew_NegativeNumbers: if an argument or an option of New is negative, New
-// panics with the name.
+// panics, and the panic names the argument or the option.
 func TestNew_NegativeNumbers(t *testing.T) {
 	for want, start := range map[string]func() (*processes.Pool, error){
 		"python: New: n ": func() (*processes.Pool, error) { return New(-1, nil) },

@@ -12,8 +12,8 @@ import (
 	"concert/python"
 )
 
-// TestOutput_Sources: the pool collects what a task prints in Python, in C or
-// in another program. The results are not affected.
+// TestOutput_Sources: if a task prints in Python, by a system call, or in C,
+// Options.Output receives the text, and the task has its result.
 func TestOutput_Sources(t *testing.T) {
 	var out bytes.Buffer // needs no lock: the handler writes one record at a time, and the test reads after Close
 	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})

@@ -125,9 +125,9 @@
 // An interpreter runs the coroutines of all calls on the same event loop, which
 // stays open between the calls. So a call can use a connection that an earlier
 // call has opened. If a task of asyncio is still running when its call returns,
-// it continues while the next coroutine runs. Each thread of Options.Threads
-// has its own loop. When the worker ends, the tasks of the loop are canceled,
-// and the loop is closed.
+// this task continues while the next coroutine runs. Each thread of
+// Options.Threads has its own loop. When the worker ends, the tasks of the loop
+// are canceled, and the loop is closed.
 //
 // A task may start processes by subprocess, multiprocessing or os.fork. A child
 // of os.fork ends when the function of the task ends in the child. If the
@@ -140,10 +140,10 @@
 // [Source].
 //
 // A task can change shared state of its interpreter, such as builtins,
-// functions of modules or sys.stdout. Tasks that run in the same worker after
-// it see the change. The worker itself uses copies of this state where it can.
-// If a change breaks the worker nevertheless, the worker exits. So a broken
-// worker does not hold back the results of other tasks.
+// functions of modules or sys.stdout. Later tasks in the same worker see the
+// change. The worker itself uses copies of this state where it can. If a change
+// breaks the worker nevertheless, the worker exits. So a broken worker does not
+// hold back the results of other tasks.
 //
 // # The end of a worker
 //
@@ -152,7 +152,7 @@
 // still run (for at most half of Options.Grace), runs the functions of atexit,
 // removes temporary directories, shared memory and semaphores, and flushes all
 // buffers, also those of C. If this takes longer than Options.Grace, the pool
-// kills it.
+// kills the interpreter.
 //
 // A worker that is killed, or dies, does none of this. Temporary files and
 // directories stay, as do segments of multiprocessing.shared_memory and named
@@ -211,7 +211,7 @@ import (
 )
 
 // New starts n interpreters, waits until they are ready, and returns their
-// pool. If n is 0, it starts GOMAXPROCS interpreters. The error gives the
+// pool. If n is 0, New starts GOMAXPROCS interpreters. The error gives the
 // reason: for example, there is no such interpreter, Python is too old, or a
 // module cannot be imported. New panics if n is negative. Close the pool when
 // it is no longer needed.
@@ -304,10 +304,10 @@ type Args struct {
 // or another awaitable, the worker awaits this object.
 //
 // Func may be called at any time and from any goroutine. For the same types and
-// the same where, it returns the same function. It panics if where does not
+// the same where, Func returns the same function. Func panics if where does not
 // have the form above: if there is no colon, if a name is empty, or if a name
-// is not an identifier. It does not check whether the function exists; if it
-// does not, each call fails.
+// is not an identifier. Func does not check whether the function exists. If the
+// function does not exist, each call fails.
 func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 	check("Func", where)
 	return declare[In, Out](where)

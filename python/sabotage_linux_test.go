@@ -67,8 +67,7 @@ def run_until_canceled(path):
         sleep(0.01)
 `
 
-// sabotages are the code of tasks that break their interpreter, by what they
-// change.
+// sabotages has code that breaks an interpreter, by what the code changes.
 var sabotages = map[string][]string{
 	"builtins": {
 		"builtins.len = None", "builtins.len = hang",
@@ -174,9 +173,9 @@ func TestSabotage_Exit(t *testing.T) {
 	}
 }
 
-// TestSabotage_Cancel: after a task has broken builtins.len, the exception that
-// cancels a task cannot be imported. The canceled task fails with ErrCanceled
-// after the grace period, and the next task runs.
+// TestSabotage_Cancel: after a task has broken builtins.len, the worker cannot
+// import ctypes, so it cannot interrupt a task. A canceled task fails with
+// ErrCanceled after the grace period, and the next task runs.
 func TestSabotage_Cancel(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Grace: 500 * time.Millisecond})
 	if text, err := call(t, p, python.Source[string, string]("sabotage", sabotage), "builtins.len = None"); text != "done" || err != nil {

@@ -131,8 +131,9 @@ func TestFunc_Arguments(t *testing.T) {
 	}
 }
 
-// TestFunc_BadName: a name that cannot be the name of a function panics with
-// the name and the reason. Package pyname tests more names.
+// TestFunc_BadName: if a name cannot be the name of a function, Func, Stream,
+// Names and Source panic with the name and the reason. Package pyname tests
+// more names.
 func TestFunc_BadName(t *testing.T) {
 	for _, where := range []string{
 		"", "math", "math:", ":f", "math: sqrt", "m n:f", "math:sqrt()\n", "math:f (1)", "math:f('\n').g", "math:9", "math:a-b", "math:a..b", ".math:f", "math:lambda x: x",

@@ -40,21 +40,22 @@ const afterEnd = 100 * time.Millisecond // maximum time to read from the socket 
 // on the event loop of their thread.
 //
 // When the loop ends early, by break for example, the generator is closed: if
-// it waits at a yield, Python raises GeneratorExit there. If it computes, it is
-// interrupted like any task. The loop statement ends when the generator has
-// ended, or when its process was killed after Options.Grace.
+// the generator waits at a yield, Python raises GeneratorExit there. If the
+// generator computes, it is interrupted like any task. The loop statement ends
+// when the generator has ended, or when its process was killed after
+// Options.Grace.
 //
-// An error is the last element of the sequence. It is an exception of the
-// generator, a value that does not fit Out or has more bytes than
+// An error is the last element of the sequence. The reason is an exception of
+// the generator, a value that does not fit Out or has more bytes than
 // Options.MaxResult, the death of the interpreter, or the end of ctx. The
 // values before the error have been yielded. A sequence can be iterated several
 // times, also concurrently: each loop calls the function again.
 //
 // Methods of Out that decode a value, such as UnmarshalText, run on a goroutine
-// of their own. If they panic, the error is a [*concert.PanicError]. If they do
-// not return within Options.Timeout, or within Options.Grace after the task or
-// ctx has ended, the loop ends with an error. The error of a value has the
-// label that [concert.WithLabel] has added to ctx.
+// of their own. If such a method panics, the error is a [*concert.PanicError].
+// If it does not return within Options.Timeout, or within Options.Grace after
+// the task or ctx has ended, the loop ends with an error. The error of a value
+// has the label that [concert.WithLabel] has added to ctx.
 //
 // Stream needs Unix sockets. Python has no Unix sockets on Windows, so the
 // error of each loop there is [errors.ErrUnsupported]. Stream panics if where
@@ -185,8 +186,9 @@ func socketPath() (dir, path string, err error) {
 	return "", "", fmt.Errorf("the path %s is too long for a socket: set TMPDIR to a shorter one", path)
 }
 
-// next returns the next value. If there is none, it returns false and the error
-// of the task. If ask is true, next first requests the value from the task.
+// next returns the next value. If there is no other value, it returns false and
+// the error of the task. If ask is true, next first requests the value from the
+// task.
 func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok bool, err error) {
 	concert.Release(ctx, func() { item, ok = s.read(ask) })
 	if !ok && s.large == 0 {
@@ -195,8 +197,8 @@ func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok 
 	return item, ok, err
 }
 
-// read returns the next value. It reports false if there is no other value. It
-// also reports false if the value is too large, and then sets large.
+// read returns the next value. It returns false if there is no other value, or
+// if the value is too large. In the second case, read also sets large.
 func (s *stream) read(ask bool) (item executor.Encoded, ok bool) {
 	if s.conn == nil {
 		s.await(s.listener.SetDeadline, func() (err error) {

@@ -432,8 +432,8 @@ func TestStream_TempDir(t *testing.T) {
 	}
 }
 
-// TestStream_Nil: if the context or the pool is nil, Stream panics with its
-// name.
+// TestStream_Nil: if the context or the pool is nil, the function that Stream
+// returns panics, and the panic says which of the two is nil.
 func TestStream_Nil(t *testing.T) {
 	var noContext context.Context
 	count := python.StreamSource[int, int]("count", streaming)

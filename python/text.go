@@ -22,8 +22,8 @@ import (
 //	marshal  "caf\xed\xb3\xa9"
 //
 // Any other str with surrogates is an error. No bytes correspond to surrogates
-// outside of that range. And if the bytes of adjacent surrogates are UTF-8,
-// Python would make a different str from these bytes.
+// outside of the range U+DC80 to U+DCFF. And if the bytes of adjacent
+// surrogates are UTF-8, Python would make a different str from these bytes.
 
 // appendEscaped appends a Go string in the form of marshal data.
 func appendEscaped(b []byte, s string) []byte {

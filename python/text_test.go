@@ -31,8 +31,8 @@ func notUTF8() (all []string) {
 	return all
 }
 
-// TestText_RoundTrip: each Go string is the str that os.fsdecode makes of its
-// bytes, and returns unchanged.
+// TestText_RoundTrip: each Go string arrives as the str that os.fsdecode makes
+// of its bytes, and returns unchanged.
 func TestText_RoundTrip(t *testing.T) {
 	all := notUTF8()
 	seen := make(map[string]string)

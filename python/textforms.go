@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// These types hold the text of values of Python's standard library for which Go
-// has no type. In an argument, the text must be exactly as Python writes it. In
-// a result, such values also fit into a string, and into a type with
+// These types hold values of Python's standard library as text, because Go has
+// no types for them. In an argument, the text must be exactly as Python writes
+// it. In a result, such values also fit into a string, and into a type with
 // UnmarshalText.
 type (
 	// Date is a datetime.date, as 2006-01-02.

@@ -103,8 +103,8 @@ func hidden(t reflect.Type) bool { return t.NumField() > 0 && len(fieldsOf(t).li
 
 // implements reports whether a type, or the pointer to it, implements an
 // interface. If the method is promoted from an embedded field and the struct
-// has other fields, it reports false, because the method would not encode the
-// other fields.
+// has other fields, implements reports false, because the method would not
+// encode the other fields.
 func implements(t, i reflect.Type, method string) bool {
 	with := t
 	if !t.Implements(i) {

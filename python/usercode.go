@@ -22,7 +22,8 @@ var methodCache sync.Map // from reflect.Type to methods
 
 // Methods reports whether the codec may call user code for a value of the type:
 // for any value (always), or when it encodes certain values in interfaces
-// (depends). Then package executor calls the codec on another goroutine.
+// (depends). In both cases, package executor calls the codec on another
+// goroutine.
 func (codec) Methods(t reflect.Type) (always, depends bool) {
 	if known, ok := methodCache.Load(t); ok {
 		m := known.(methods)
