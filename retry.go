@@ -100,8 +100,8 @@ func Retry[In, Out any](fn func(context.Context, In) (Out, error), opts *RetryOp
 	}
 }
 
-// sleep waits for a time, or until ctx ends. It releases the lock that ctx
-// carries during the wait.
+// sleep waits for d, or until ctx ends. During the wait, it releases the lock
+// of the task or goroutine to which ctx belongs, if there is one.
 func sleep(ctx context.Context, d time.Duration) {
 	executor.Release(ctx, func() {
 		timer := time.NewTimer(d)

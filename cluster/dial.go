@@ -86,7 +86,7 @@ func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 }
 
 // Width implements concert.Executor: it returns twice the number of slots of
-// all workers.
+// all workers, and at least 1.
 func (e *Executor) Width() int { return e.made().Width() }
 
 // Close implements concert.Executor: it waits until all accepted tasks have

@@ -19,7 +19,7 @@ func Example_submit() {
 	ctx := context.Background()
 	pool := goroutines.New(2, &goroutines.Options{Observer: func(e executor.Event) {
 		if e.Kind == executor.TaskProgress {
-			fmt.Println(e.Input.Label, "is done to", e.Done, "of", e.Total)
+			fmt.Printf("%s: %d of %d steps done\n", e.Input.Label, e.Done, e.Total)
 		}
 	}})
 	defer pool.Close()
@@ -42,7 +42,7 @@ func Example_submit() {
 		return true
 	})
 	// Output:
-	// the gopher is done to 1 of 2
+	// the gopher: 1 of 2 steps done
 	// 6 <nil>
 	// 2 <nil>
 	// alone <nil>

@@ -130,10 +130,11 @@ func newForeignContext(ctx context.Context) *foreignContext {
 }
 
 // end ends the context with the error and the cause of the replaced context. If
-// the methods of the replaced context do not return within endTime, the context
-// counts as canceled. This time begins when the context is done. So if many
-// contexts end at the same time, a goroutine that calls their Err methods waits
-// only once for this time.
+// the methods of the replaced context do not return within endTime, end ends
+// the context with context.Canceled. endTime counts from the moment when the
+// replaced context is done. So if many contexts end at the same time, these
+// times pass concurrently: a goroutine that calls Err of one foreignContext
+// after the other waits for endTime only once.
 func (c *foreignContext) end(ending *lazy.Ending) {
 	type end struct{ err, cause error }
 	e, failure := CallIsolated(endTime, func() end { return end{c.values.Err(), context.Cause(c.values)} })

@@ -24,9 +24,9 @@ type itemBuffer[In, Out any] struct {
 	first *chunk[In, Out]
 	read  int
 
-	// If results are yielded in the order in which they finish, runners push
-	// done items on the stack finished, newest on top. The consumer takes the
-	// whole stack at once, and stores it in batch, oldest first.
+	// finished is a stack of done items, newest on top. Runners push items on
+	// it if results are yielded in the order in which they finish. The consumer
+	// takes the whole stack at once, and stores it in batch, oldest first.
 	finished atomic.Pointer[item[In, Out]]
 	_        cacheLine
 	batch    *item[In, Out]

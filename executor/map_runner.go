@@ -197,8 +197,8 @@ func (r *runner[In, Out]) done(it *item[In, Out], index int64) {
 	r.m.buffer.markDone(it, index, r.m.ordered)
 }
 
-// doneObserved is done for an executor with an observer. The observer may end
-// the goroutine.
+// doneObserved does the work of done if the executor has an observer. The
+// observer may end the goroutine, by runtime.Goexit.
 func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o *guardedObserver, worker int) {
 	e := r.ctx.event(TaskFinished, worker)
 	e.Err = it.err

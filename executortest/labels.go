@@ -92,7 +92,7 @@ var labelCases = []testCase{
 					}
 				}
 				if len(seen) != len(inputs) || len(of) != len(inputs) {
-					s.Errorf("%d results and events of %d inputs, want %d of each", len(seen), len(of), len(inputs))
+					s.Errorf("%d inputs have results, and %d have events; want %d", len(seen), len(of), len(inputs))
 				}
 			}
 		}

@@ -119,7 +119,8 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 	t := l.newTask(ctx, main)
 	l.root = &t.ctx
 	if ctx.Done() != nil {
-		// This listener is not in l.listeners, because a deadlock is reported
+		// The loop reports no deadlock while l.listeners has listeners. This
+		// listener is not in l.listeners, so the loop can report a deadlock
 		// even if ctx can still end.
 		listener := &contextListener{loop: l, target: l.root, ctx: ctx, active: true}
 		l.root.listener = listener

@@ -123,7 +123,7 @@ func (w *worker) canTakeBackLocked() bool { return w.usesSlots || w.usesGate }
 
 // untilCheckLocked returns the time after which receive checks whether the
 // worker has begun the next call. The time counts from the end of the previous
-// call.
+// call, or from the sending of the call if the worker had no other calls.
 func (w *worker) untilCheckLocked() time.Duration {
 	if w.showsBegunLocked() {
 		return longCall

@@ -1,6 +1,7 @@
 package python
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -287,8 +288,11 @@ func (c *checker) counted(n int) error {
 	if err != nil {
 		return err
 	}
-	if end, err := c.take(1); err != nil || end[0] != '0' || count != n {
-		return fmt.Errorf("a dict has %d entries, but states that it has %d, or does not end after this number", n, count)
+	if count != n {
+		return fmt.Errorf("a dict has %d entries, but states that it has %d", n, count)
+	}
+	if end, err := c.take(1); err != nil || end[0] != '0' {
+		return errors.New("a dict does not end after the number of its entries")
 	}
 	return c.need(sizeDictKeys + sizeDictItem)
 }

@@ -58,8 +58,9 @@ type encoder struct {
 	copied     int    // number of bytes that are copies of parts
 }
 
-// form begins a form. n is the number of items that follow the number of the
-// form.
+// form begins a form, as described in marshal.go: it appends the head of a
+// tuple, an Ellipsis, and form, which says what the form is for. n more items
+// must follow.
 func (e *encoder) form(form, n int) {
 	e.forms = true
 	e.buf = appendForm(e.buf, form, n)

@@ -20,7 +20,7 @@ type Error struct {
 	// Message is the text of the exception, as str() returns it.
 	Message string
 	// Traceback is the traceback that Python prints, with chained exceptions.
-	// If it is longer than 64 KiB, only the end is kept.
+	// If it is longer than 65,536 characters, only the end is kept.
 	Traceback string
 	// Notes are the texts that add_note has added.
 	Notes []string

@@ -40,7 +40,8 @@ func unharmed(t *testing.T, other *keyHolder, before int64) {
 	unharmedWithin(t, other, before, floodMemory)
 }
 
-// unharmedWithin is unharmed with another limit for the memory.
+// unharmedWithin makes the checks of unharmed, with the limit memory in place
+// of floodMemory.
 func unharmedWithin(t *testing.T, other *keyHolder, before, memory int64) {
 	t.Helper()
 	begin := time.Now()

@@ -19,8 +19,8 @@ var loggedRecords = []string{
 	"connections exceeded", "subscriptions exceeded", "maximum control line exceeded", "tls handshake error",
 }
 
-// distrustHint explains the record of a client that refuses the server's
-// certificate.
+// distrustHint is the hint in the log record about a client that has rejected
+// the server's certificate.
 const distrustHint = "usually a program without a key, or with a key file of another keyring: give it one that concertd key makes"
 
 // natsLogger logs some records of the NATS server by package slog. Any client

@@ -94,8 +94,7 @@ func newScene(t *testing.T, role Role) *scene {
 }
 
 // publishSecrets publishes the secrets of the victims. If it is called again,
-// streams that keep one message for each subject do not store the secrets
-// again.
+// ResultStream and KeptStream refuse the secrets that they still have.
 func (sc *scene) publishSecrets(nc *client.Conn) {
 	sc.admin.Helper()
 	for subject, secret := range sc.secrets() {

@@ -75,8 +75,8 @@ func (e *Ending) Err() error {
 	return nil
 }
 
-// Value returns values only for the keys of package context, which looks up the
-// cause after the end.
+// Value returns nil before the end. After the end, it returns a value only for
+// the key by which package context finds the cause.
 func (e *Ending) Value(key any) any {
 	if as := e.ended(); as != nil {
 		return as.Value(key)

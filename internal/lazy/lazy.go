@@ -118,7 +118,9 @@ func (c *Context) Value(key any) any {
 	return in.source.Value(key)
 }
 
-// Source implements the method of a Link, for the context that has this field.
+// Source returns the context in which children look up their values, or nil if
+// the Context has not been opened. A context with a field of type Context calls
+// it in its own method Source, which implements Link.
 func (c *Context) Source() context.Context {
 	if in := c.inner.Load(); in != nil {
 		return in.source

@@ -43,10 +43,10 @@ type encoder struct {
 	nested any    // the argument nested of Codec.Encode
 	memory memory // the memory that the decoder will need
 	meter  meter
-	// enclosing has the references within which the current value is, to detect
+	// enclosing has the references that contain the current value, to detect
 	// cycles. It is nil until the depth is watchedDepth, because a map costs
-	// time. If EncodeWithin sets it before it calls encode, cycles are detected
-	// at every depth.
+	// time. When EncodeWithin encodes a value with a cycle again, it first sets
+	// enclosing, so that the cycle is detected at every depth.
 	enclosing map[visit]bool
 	// The next fields are for data that several references share; see
 	// references.go.

@@ -6,17 +6,18 @@ import (
 	"unsafe"
 )
 
-// This file encodes data that several pointers, slices, maps or interfaces of a
-// value refer to. A copy of the value has a copy of the data for each of these
+// This file encodes data to which several pointers, slices, maps or interfaces
+// of a value refer. The encoding contains the data once for each of these
 // references. So a small value can have a long encoding: if each of 25 levels
-// refers twice to the next level, the copy has the last level 33 million times.
+// refers twice to the next level, the encoding contains the last level 33
+// million times.
 //
-// The first sharedFrom bytes are encoded without a record of references,
-// because a record costs time. From then on, the encoder remembers where in the
-// encoding the data of a reference is, and copies these bytes for another
-// reference to the same data. If almost all of the encoding consists of such
-// copies, the value is refused. The record is a hash table with one part in
-// each slot. If a new part replaces another part, the data of the replaced part
+// A part is the encoded data of one reference. The encoder remembers in a hash
+// table where in the encoding the parts are, and copies the bytes of a part for
+// another reference to the same data. The table costs time, so the encoder does
+// not use it for the first sharedFrom bytes. If almost all of the encoding
+// consists of copies, the encoder refuses the value. Each slot of the table has
+// one part. If a new part replaces another part, the data of the replaced part
 // is encoded again at its next reference.
 const (
 	sharedFrom = 1 << 20

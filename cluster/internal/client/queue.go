@@ -97,7 +97,7 @@ func (e *Executor) queueLocked(function string) *funcQueue {
 }
 
 // Width implements concert.Executor: it returns twice the number of slots of
-// all workers.
+// all workers, and at least 1.
 func (e *Executor) Width() int {
 	return max(1, 2*e.members.Slots())
 }

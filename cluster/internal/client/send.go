@@ -222,10 +222,12 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 }
 
 // nacked is called when a message was not stored, or was not acknowledged in
-// time. It publishes the message again until it is stored or the call has
-// ended. A task that is stored twice may run twice: the servers drop the second
-// message only if it arrives soon after the first one, and a worker drops it
-// only while it holds the task. Two equal cancellations do no harm.
+// time. It publishes a task again until it is stored or the call has ended, and
+// a cancellation until it is stored or the Executor has ended. It settles a
+// task that is too long for the stream. A task that is stored twice may run
+// twice: the servers drop the second message only if it arrives soon after the
+// first one, and a worker drops it only while it holds the task. Two equal
+// cancellations do no harm.
 func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 	if e.ctx.Err() != nil {
 		return

@@ -62,8 +62,9 @@ func (f *Flags) Add(into any, name, value, about string) {
 	f.list = append(f.list, declared{flagerror.Dashed(name), value, about})
 }
 
-// CheckOrder returns an error if a flag is among the arguments. what is the
-// word for the arguments in the error.
+// CheckOrder returns an error if an argument begins with a hyphen, because
+// flags go before the arguments. The error calls the arguments by the text
+// what, such as "URLs".
 func (f *Flags) CheckOrder(what string) error {
 	if slices.ContainsFunc(f.Args(), func(arg string) bool { return strings.HasPrefix(arg, "-") }) {
 		return UsageError{Text: "flags go before " + what}
