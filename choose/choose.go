@@ -8,6 +8,7 @@ import (
 
 	"concert"
 	"concert/choose/usage"
+	"concert/executor"
 	"concert/internal/option"
 )
 
@@ -137,5 +138,7 @@ func Run[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, er
 			}
 		}
 	}
+	ctx, stop := executor.Isolate(ctx)
+	defer stop()
 	return t.run(ctx)
 }

@@ -113,9 +113,10 @@ type wait struct {
 // now, because they must not be called with graph.mu held.
 func newWait(ctx context.Context, ready <-chan struct{}, on []*Task, room *WorkerGroup) *wait {
 	b := &wait{ctx: ctx, done: ctx.Done(), ready: ready, on: on, room: room}
-	if foreign(ctx) {
-		b.early = endsEarly(ctx, b.done)
-		b.ctx = nil
+	if f, ok := ctx.(*foreignContext); ok {
+		b.early, b.ctx = f.early, nil
+	} else if foreign(ctx) {
+		b.early, b.ctx = endsEarly(ctx, b.done), nil
 	}
 	return b
 }

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -35,7 +36,8 @@ import (
 type foreignContext struct {
 	context.Context                 // ends when the replaced context ends; has no values
 	values          context.Context // the replaced context
-	done            <-chan struct{} // Done of the replaced context; nil if the embedded context is derived from the one that the replaced context embeds
+	done            <-chan struct{} // Done of the replaced context; may be nil
+	early           bool            // whether a wait with the replaced context can end before the awaited event; see endsEarly
 	deadline        time.Time
 	hasDeadline     bool
 	captured        []any  // the values for capturedKeys that the context had when it was replaced
@@ -89,22 +91,24 @@ func replaceForeign(ctx context.Context) context.Context {
 // Otherwise a goroutine waits until Done is closed, and then calls Err and
 // context.Cause.
 func newForeignContext(ctx context.Context) *foreignContext {
-	c := &foreignContext{values: ctx}
+	// If a method fails, the values that were not captured yet are nil.
+	c := &foreignContext{values: ctx, captured: make([]any, len(capturedKeys))}
 	var standard context.Context
-	early := false
+	ended := false
 	failure := guarded(func() {
 		c.deadline, c.hasDeadline = ctx.Deadline()
-		for _, key := range capturedKeys {
-			c.captured = append(c.captured, ctx.Value(key))
+		for i, key := range capturedKeys {
+			c.captured[i] = ctx.Value(key)
 		}
 		c.done = ctx.Done()
+		c.early = endsEarly(ctx, c.done)
 		if standard = lazy.StandardOf(ctx, c.done); standard == nil {
-			early = ctx.Err() != nil
+			ended = ctx.Err() != nil
 		}
 	})
 	if failure == nil && standard != nil {
 		inner, cancel := context.WithCancelCause(standard)
-		c.Context, c.done, c.stop = inner, nil, func() { cancel(nil) }
+		c.Context, c.stop = inner, func() { cancel(nil) }
 		return c
 	}
 	ending := lazy.NewEnding()
@@ -113,7 +117,7 @@ func newForeignContext(ctx context.Context) *foreignContext {
 	switch {
 	case failure != nil:
 		ending.End(context.Canceled, contextFailure(ctx, failure))
-	case early:
+	case ended:
 		c.end(ending)
 	case c.done != nil:
 		stopped := make(chan struct{})
@@ -137,7 +141,13 @@ func newForeignContext(ctx context.Context) *foreignContext {
 // after the other waits for endTime only once.
 func (c *foreignContext) end(ending *lazy.Ending) {
 	type end struct{ err, cause error }
-	e, failure := CallIsolated(endTime, func() end { return end{c.values.Err(), context.Cause(c.values)} })
+	e, failure := CallIsolated(endTime, func() end {
+		err := c.values.Err()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = context.DeadlineExceeded
+		}
+		return end{err, context.Cause(c.values)}
+	})
 	switch failure.(type) {
 	case nil:
 	case noReturnError:
@@ -173,7 +183,7 @@ func (c *foreignContext) Value(key any) any {
 		}
 	}
 	for i, k := range capturedKeys {
-		if k == key && i < len(c.captured) {
+		if k == key {
 			return c.captured[i]
 		}
 	}
@@ -236,8 +246,13 @@ type wrapper struct {
 // wrappers has the wrapper of each reflect.Type that foreign has examined.
 var wrappers sync.Map
 
-// loopPath is the path of package loop.
-var loopPath = strings.TrimSuffix(reflect.TypeFor[Task]().PkgPath(), "/executor") + "/loop"
+// loopPath and childPath are the paths of the packages loop and
+// processes/internal/child.
+var (
+	modulePath = strings.TrimSuffix(reflect.TypeFor[Task]().PkgPath(), "/executor")
+	loopPath   = modulePath + "/loop"
+	childPath  = modulePath + "/processes/internal/child"
+)
 
 // wrapperOf returns the wrapper of a type. The values of a type that wraps a
 // context are pointers to a struct, or structs with an interface, so an
@@ -247,7 +262,7 @@ func wrapperOf(t reflect.Type) wrapper {
 		t = t.Elem()
 	}
 	switch t.PkgPath() {
-	case loopPath:
+	case loopPath, childPath:
 		return wrapper{} // its contexts wrap only contexts that Isolate has returned
 	case "context", "os/signal":
 	default:

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/goroutines"
 )
 
@@ -252,3 +254,151 @@ type ownDone struct {
 
 // Done returns the own channel.
 func (c ownDone) Done() <-chan struct{} { return c.done }
+
+// embedsNothing is a context whose methods panic, because it embeds no context.
+type embedsNothing struct{ context.Context }
+
+// TestForeignContext_FromBeginning: if a method of a context misbehaves in
+// Submit, Go or Map, the task fails, and other tasks run.
+func TestForeignContext_FromBeginning(t *testing.T) {
+	misbehavior(t, func(t *testing.T, how string) {
+		if how == "hangs" {
+			return // Submit hangs with its context
+		}
+		ex := goroutines.New(1, nil)
+		bad := newBadContext(t.Context())
+		bad.misbehave(how)
+		for _, ctx := range []context.Context{embedsNothing{}, bad} {
+			if _, err := concert.Submit(ctx, ex, square, 3).Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
+				t.Errorf("Submit with a %T: %v, want ErrCanceled", ctx, err)
+			}
+			if _, err := concert.Go(ctx, func(context.Context) (int, error) { return 1, nil }).Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
+				t.Errorf("Go with a %T: %v, want ErrCanceled", ctx, err)
+			}
+		}
+		if got, err := concert.Submit(t.Context(), ex, square, 3).Result(t.Context()); got != 9 || err != nil {
+			t.Errorf("the next task: %d, %v", got, err)
+		}
+		ex.Close()
+	})
+}
+
+// TestForeignContext_MapDeadlock: a Map with a context of the program's own
+// type, which embeds the context of the task, finds a deadlock.
+func TestForeignContext_MapDeadlock(t *testing.T) {
+	p, q := goroutines.New(1, nil), goroutines.New(1, nil)
+	defer p.Close()
+	defer q.Close()
+	for name, derive := range map[string]func(context.Context) context.Context{
+		"own type":            func(ctx context.Context) context.Context { return &ownContext{ctx} },
+		"derived from a type": func(ctx context.Context) context.Context { return concert.WithLabel(&ownContext{ctx}, "x") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var outer *concert.Future[int]
+			stored := make(chan struct{})
+			outer = concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
+				<-stored
+				item := func(ctx context.Context, _ int) (int, error) { return outer.Result(ctx) }
+				for _, err := range concert.Map(derive(ctx), q, item, slices.Values([]int{1})) {
+					return 0, err
+				}
+				return 0, nil
+			}, 0)
+			close(stored)
+			if _, err := outer.Result(t.Context()); !errors.Is(err, concert.ErrDeadlock) {
+				t.Errorf("Result() = %v, want ErrDeadlock", err)
+			}
+		})
+	}
+}
+
+// TestForeignContext_ErrAfterDone: as soon as the Done channel of a context is
+// closed, Err of its replacement returns an error, also if many contexts end
+// with the same one.
+func TestForeignContext_ErrAfterDone(t *testing.T) {
+	inner, cancel := context.WithCancel(t.Context())
+	var all []context.Context
+	for range 10_000 {
+		ctx, stop := executor.Isolate(&ownContext{inner})
+		defer stop()
+		all = append(all, ctx)
+	}
+	go cancel()
+	<-inner.Done()
+	for i, ctx := range all {
+		if ctx.Err() == nil {
+			t.Fatalf("Err() of replacement %d is nil after the end", i)
+		}
+	}
+}
+
+// timeoutError is an error that wraps DeadlineExceeded.
+type timeoutError struct{}
+
+// Error and Unwrap implement an error that wraps DeadlineExceeded.
+func (timeoutError) Error() string { return "too late" }
+func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
+
+// lateContext has a Done channel of its own, and ends with a timeoutError.
+type lateContext struct {
+	context.Context
+	done chan struct{}
+}
+
+// Done returns the own channel.
+func (c lateContext) Done() <-chan struct{} { return c.done }
+
+// Err returns a timeoutError after the end.
+func (c lateContext) Err() error {
+	select {
+	case <-c.done:
+		return timeoutError{}
+	default:
+		return nil
+	}
+}
+
+// TestForeignContext_WrappedDeadline: if Err of a context returns an error that
+// wraps DeadlineExceeded, Err of its replacement returns DeadlineExceeded.
+func TestForeignContext_WrappedDeadline(t *testing.T) {
+	own := lateContext{t.Context(), make(chan struct{})}
+	ctx, stop := executor.Isolate(own)
+	defer stop()
+	close(own.done)
+	if err := ctx.Err(); err != context.DeadlineExceeded {
+		t.Errorf("Err() = %v, want DeadlineExceeded", err)
+	}
+}
+
+// panicking is an Executor whose Execute and Width panic.
+type panicking struct{ concert.Executor }
+
+// Execute panics.
+func (panicking) Execute(context.Context, *executor.Task) error { panic("in Execute") }
+
+// Width panics.
+func (panicking) Width() int { panic("in Width") }
+
+// TestForeignContext_ExecuteFails: if methods of an executor panic, no
+// goroutine is left that waits for the end of the context.
+func TestForeignContext_ExecuteFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // fails if a goroutine is left
+		own := lateContext{t.Context(), make(chan struct{})}
+		for name, call := range map[string]func(){
+			"Submit": func() { concert.Submit(own, panicking{}, square, 3) },
+			"Map": func() {
+				for range concert.Map(own, panicking{}, square, slices.Values([]int{1})) {
+				}
+			},
+		} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s does not panic", name)
+					}
+				}()
+				call()
+			}()
+		}
+	})
+}

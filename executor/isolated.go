@@ -42,6 +42,11 @@ func CallIsolated[T any](within time.Duration, fn func() T) (v T, failure error)
 	case o := <-done:
 		return o.v, o.failure
 	case <-timeout:
+	}
+	select {
+	case o := <-done: // both happened, for example because the process was stopped for a while
+		return o.v, o.failure
+	default:
 		return v, noReturnError(within)
 	}
 }

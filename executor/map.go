@@ -121,12 +121,12 @@ func newMapRun[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 	s, _ := carrierOf(ctx)
 	m.onWorker = s != nil
 	m.labels = newLabels[In](ctx)
+	m.fedWidth = m.width() // may panic
 	ctx, m.endForeign = Isolate(ctx)
 	m.caller = ctx
 	inner, cancel := context.WithCancelCause(ctx)
 	m.ctx, m.cancel = &mapContext{inner, ctx}, cancel
 	m.buffer.init()
-	m.fedWidth = m.width()
 	m.fitWindow(1)
 	return m
 }

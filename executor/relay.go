@@ -47,7 +47,7 @@ func Relay(ctx context.Context, ex Executor, c Call) *Future[Encoded] {
 	r.init(ctx, r.invoke, c.Arg)
 	t := &r.future.task
 	t.job = r
-	if err := ex.Execute(ctx, t); err != nil {
+	if err := execute(ctx, ex, t); err != nil {
 		t.Fail(refusal(ctx, err))
 	}
 	return &r.future

@@ -11,10 +11,28 @@ func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Conte
 		panic(nilArgument("Submit", ctx, ex, "function"))
 	}
 	c := newCall(ctx, fn, arg)
-	if err := ex.Execute(ctx, &c.future.task); err != nil {
+	if err := execute(ctx, ex, &c.future.task); err != nil {
 		c.future.task.Fail(refusal(ctx, err))
 	}
 	return &c.future
+}
+
+// execute calls Execute. If Execute panics or ends the goroutine, the task may
+// never settle. So execute then ends the replacement of a foreign context.
+func execute(ctx context.Context, ex Executor, t *Task) error {
+	f, ok := t.ctx.Parent.(*foreignContext)
+	if !ok {
+		return ex.Execute(ctx, t)
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			f.stop()
+		}
+	}()
+	err := ex.Execute(ctx, t)
+	returned = true
+	return err
 }
 
 // nilArgument returns the text of the panic of a function that was called with

@@ -12,7 +12,7 @@ func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 		panic(nilArgument("TrySubmit", ctx, ex, "function"))
 	}
 	c := newCall(ctx, fn, arg)
-	err := ex.Execute(noWaitContext{ctx}, &c.future.task)
+	err := execute(noWaitContext{ctx}, ex, &c.future.task)
 	if err == nil {
 		return &c.future, true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"concert"
+	"concert/executor"
 )
 
 // Block calls fn, which may block, outside of the loop: other coroutines run
@@ -97,10 +98,12 @@ func (b *blocker) start(op op, stop interrupter) error {
 func (d *derived) listen(stop interrupter) {
 	ended := make(chan struct{})
 	d.ended = ended
-	d.detach = context.AfterFunc(d.caller.foreign, func() {
+	ctx, end := executor.Isolate(d.caller.foreign)
+	detach := context.AfterFunc(ctx, func() {
 		stop.interrupt()
 		close(ended)
 	})
+	d.detach = func() bool { defer end(); return detach() }
 }
 
 // end reenters the loop. If an interrupt is running, end first waits until the

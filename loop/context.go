@@ -75,6 +75,9 @@ func (tc *taskContext) openStandard() *standardContext {
 
 type taskContextKey struct{}
 
+// If the tasks of a pool are coroutines, their start looks up taskContextKey.
+func init() { executor.CaptureValue(taskContextKey{}) }
+
 // init adds tc to the tree, as a child of parent. ctx is the context from which
 // tc is derived: parent itself, or a context that another package has derived
 // from parent.
@@ -93,6 +96,9 @@ func (tc *taskContext) init(t *Task, parent *taskContext, ctx context.Context) {
 	var listener *contextListener
 	if tc.shielded && done != nil {
 		listener = l.listen(tc, tc.values)
+		stop, end := listener.stop, tc.endValues
+		listener.stop = func() bool { defer end(); return stop() }
+		tc.endValues = nil
 		if tc.values.Err() != nil {
 			listener.onEnd()
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -361,6 +362,21 @@ func TestForeignContext_Misbehaves(t *testing.T) {
 			return nil
 		})
 	})
+	t.Run("Conn", func(t *testing.T) {
+		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+			own := ownDone{badContext{ctx, new(atomic.Bool)}, make(chan struct{})}
+			g.After(time.Millisecond, func(context.Context) error { own.bad.Store(true); close(own.done); return nil })
+			local, remote := net.Pipe()
+			defer remote.Close()
+			defer func() {
+				if recover() == nil { // Read has called Err of the context after the end
+					t.Error("Read() does not end with the context")
+				}
+			}()
+			loop.Conn(own, local).Read(make([]byte, 1))
+			return nil
+		})
+	})
 	t.Run("derived", func(t *testing.T) {
 		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 			bad, cancel := newContext(ctx)
@@ -371,3 +387,12 @@ func TestForeignContext_Misbehaves(t *testing.T) {
 		})
 	})
 }
+
+// ownDone is a badContext with a Done channel of its own.
+type ownDone struct {
+	badContext
+	done chan struct{}
+}
+
+// Done returns the own channel.
+func (c ownDone) Done() <-chan struct{} { return c.done }

@@ -242,7 +242,7 @@ func TestFunc_Forms(t *testing.T) {
 			}
 		})
 	}
-	if _, err := python.Func[int, int]("tasks:echo")(t.Context(), 1); !errors.Is(err, concert.ErrElsewhere) || !strings.Contains(err.Error(), "tasks:echo: submit it to an executor whose workers have it") {
+	if _, err := python.Func[int, int]("tasks:echo")(t.Context(), 1); !errors.Is(err, concert.ErrElsewhere) || !strings.Contains(err.Error(), "tasks:echo: submit it to an executor whose workers have this function") {
 		t.Errorf("called here: %v, want ErrElsewhere", err)
 	}
 }

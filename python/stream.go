@@ -81,6 +81,8 @@ func declareStream[In, Out any](where, text string) func(ctx context.Context, ex
 		}
 		opts := ex.Options() // panics if the pool is nil or zero
 		return func(yield func(Out, error) bool) {
+			ctx, end := executor.Isolate(ctx)
+			defer end()
 			ctx, cancel := context.WithCancel(ctx)
 			s, err := openStream(opts)
 			if err != nil {
