@@ -128,7 +128,7 @@ func workloads() (all []*workload, done func(), err error) {
 	return []*workload{
 		inGo("cpu", "computes, 5 ms", few, cpu, 8000),
 		inGo("wait", "waits, 20 ms", many, wait, 20),
-		inGo("half", "computes 2.5 ms, waits 2.5 ms", many, half, 3),
+		inGo("half", "computes 2.5 ms, waits 3 ms", many, half, 3),
 		inGo("tenth", "computes 1 ms, waits 10 ms", many, tenth, 10),
 		inGo("lock", "computes under a lock", few, locked, 3000),
 		inGo("server", "a server that handles 6 requests concurrently", many, visit, server.URL),

@@ -29,9 +29,9 @@ import (
 )
 
 type settings struct {
-	servers, workers, places, clients, tasks, trips int
-	nap, idle                                       time.Duration
-	keys, sync                                      bool
+	servers, workers, slots, clients, tasks, trips int
+	nap, idle                                      time.Duration
+	keys, sync                                     bool
 }
 
 func main() {
@@ -45,7 +45,7 @@ func main() {
 	var s settings
 	flag.IntVar(&s.servers, "servers", 3, "how many servers: 1 or 3")
 	flag.IntVar(&s.workers, "workers", 300, "how many workers")
-	flag.IntVar(&s.places, "places", 1, "how many tasks each worker runs at a time")
+	flag.IntVar(&s.slots, "slots", 1, "how many tasks each worker runs at a time")
 	flag.IntVar(&s.clients, "clients", 1, "how many clients")
 	flag.IntVar(&s.tasks, "tasks", 30_000, "how many tasks all clients together submit")
 	flag.IntVar(&s.trips, "trips", 300, "how many tasks one client then submits, each after the result of the one before")
@@ -83,7 +83,7 @@ func (s *settings) run() (err error) {
 	}
 	defer site.close()
 	fmt.Printf("%s, %s/%s, %d processors; %d servers, %d workers with %d slots, %d clients; keys and TLS: %v; sync: %v\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), s.servers, s.workers, s.places, s.clients, s.keys, s.sync)
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), s.servers, s.workers, s.slots, s.clients, s.keys, s.sync)
 	ctx := context.Background()
 
 	begin := time.Now()
@@ -98,7 +98,7 @@ func (s *settings) run() (err error) {
 		}
 		defer clients[i].Close()
 	}
-	if err := s.work(ctx, clients, s.workers*s.places); err != nil { // so the clients measure how long a task runs
+	if err := s.work(ctx, clients, s.workers*s.slots); err != nil { // so the clients measure how long a task runs
 		return err
 	}
 
@@ -111,7 +111,7 @@ func (s *settings) run() (err error) {
 		return err
 	}
 	took := time.Since(begin)
-	ideal := time.Duration(s.tasks) * s.nap / time.Duration(s.workers*s.places)
+	ideal := time.Duration(s.tasks) * s.nap / time.Duration(s.workers*s.slots)
 	site.report(fmt.Sprintf("\n%d tasks of %v in %v, %.0f per second; ideal duration %v", s.tasks, s.nap, took.Round(time.Millisecond), float64(s.tasks)/took.Seconds(), ideal), before, took, s.tasks)
 
 	var trips []time.Duration

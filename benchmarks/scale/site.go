@@ -152,7 +152,7 @@ func (s *site) start(name, role string, env ...string) (*bufio.Reader, error) {
 // startWorkers starts the process with the workers, and waits until all workers
 // are listed.
 func (s *site) startWorkers(o *settings) error {
-	out, err := s.start("workers", "workers", "SCALE_URL="+s.url, "SCALE_KEY="+s.work.Key, fmt.Sprint("SCALE_WORKERS=", o.workers), fmt.Sprint("SCALE_PLACES=", o.places))
+	out, err := s.start("workers", "workers", "SCALE_URL="+s.url, "SCALE_KEY="+s.work.Key, fmt.Sprint("SCALE_WORKERS=", o.workers), fmt.Sprint("SCALE_SLOTS=", o.slots))
 	if err != nil {
 		return err
 	}
@@ -230,8 +230,8 @@ func beServer() error {
 
 // beWorkers runs many workers until the standard input of this process ends.
 func beWorkers() error {
-	var workers, places int
-	if _, err := fmt.Sscan(os.Getenv("SCALE_WORKERS")+" "+os.Getenv("SCALE_PLACES"), &workers, &places); err != nil {
+	var workers, slots int
+	if _, err := fmt.Sscan(os.Getenv("SCALE_WORKERS")+" "+os.Getenv("SCALE_SLOTS"), &workers, &slots); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -246,10 +246,10 @@ func beWorkers() error {
 	for i := range workers {
 		all.Go(func() {
 			begin <- struct{}{}
-			pool := goroutines.New(places, nil)
+			pool := goroutines.New(slots, nil)
 			defer pool.Close()
 			errs[i] = cluster.Serve(ctx, os.Getenv("SCALE_URL"), pool, &cluster.ServeOptions{
-				Access: cluster.Access{Key: os.Getenv("SCALE_KEY")}, Slots: places, Ready: func() {
+				Access: cluster.Access{Key: os.Getenv("SCALE_KEY")}, Slots: slots, Ready: func() {
 					<-begin
 					ready.Done()
 				},
