@@ -42,7 +42,7 @@ func timedLoop(b *testing.B, n int, main func(ctx context.Context, g *loop.Group
 	b.ReportMetric(0, "ns/op")
 }
 
-// timedPlain is timedLoop without an event loop.
+// timedPlain does the same as timedLoop without an event loop.
 func timedPlain(b *testing.B, n int, main func(n int)) {
 	for range b.N {
 		main(n/10 + 1)

@@ -90,7 +90,7 @@ func serveOn(t *testing.T, access cluster.Access, pool concert.Executor) (stop f
 	return serveWith(t, &cluster.ServeOptions{Access: access, Notice: func(string) {}}, pool)
 }
 
-// serveWith is serveOn with options.
+// serveWith does the same as serveOn with options.
 func serveWith(t *testing.T, opts *cluster.ServeOptions, pool concert.Executor) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -140,9 +140,9 @@ func (m *mapRun[In, Out]) ended(index int64) bool {
 	return true
 }
 
-// sleepWorker is sleep for a consumer that runs in a task. If a runner is
-// queued in the group of this task, the consumer runs that runner. Otherwise
-// the consumer blocks, and its wait enters the wait graph.
+// sleepWorker does the same as sleep for a consumer that runs in a task. If a
+// runner is queued in the group of this task, the consumer runs that runner.
+// Otherwise the consumer blocks, and its wait enters the wait graph.
 func (m *mapRun[In, Out]) sleepWorker(ctx context.Context, s *carrier, self *Task) error {
 	m.mu.Lock()
 	runners := m.runners

@@ -21,10 +21,10 @@ type encodedItem[In, Out any] struct {
 	arg Encoded
 }
 
-// claimAsync is claim for inputs that user code may encode. If always is set,
-// user code encodes every input. Otherwise, user code encodes only the inputs
-// that contain a value with a method for encoding. The inputs that user code
-// encodes, and large inputs, are encoded on other goroutines.
+// claimAsync does the same as claim for inputs that user code may encode. If
+// always is set, user code encodes every input. Otherwise, user code encodes
+// only the inputs that contain a value with a method for encoding. The inputs
+// that user code encodes, and large inputs, are encoded on other goroutines.
 func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, size int) (*Batch, bool) {
 	m := r.m
 	b := &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f)}
@@ -110,8 +110,8 @@ func (m *mapRun[In, Out]) hasEncoded() bool {
 	return len(m.encoded) > 0
 }
 
-// parkAsync is park for a runner that uses claimAsync: it does not park if
-// there is an encoded item.
+// parkAsync does the same as park for a runner that uses claimAsync: it does
+// not park if there is an encoded item.
 func (r *runner[In, Out]) parkAsync(t *Task) bool {
 	m := r.m
 	m.mu.Lock()

@@ -206,8 +206,8 @@ func (t *Task) observe(kind EventKind, err error) {
 	}
 }
 
-// observeOn is observe on a goroutine that does not belong to a task. remote is
-// the number of the remote worker that runs the task, or -1.
+// observeOn does the same as observe on a goroutine that does not belong to a
+// task. remote is the number of the remote worker that runs the task, or -1.
 func (t *Task) observeOn(remote int, kind EventKind, err error) {
 	if o, id := t.observer(); o != nil {
 		o.callIsolated(t.event(kind, max(id, remote), err))

@@ -38,8 +38,8 @@ func callerOf(ctx context.Context, op op) caller {
 	return callerOfDerived(ctx, op)
 }
 
-// callerOfDerived is callerOf for a context that another package derived from a
-// context of the coroutine.
+// callerOfDerived does the same as callerOf for a context that another package
+// derived from a context of the coroutine.
 func callerOfDerived(ctx context.Context, op op) caller {
 	if ctx == nil {
 		panic("loop: " + op.String() + " called with a nil context")
@@ -77,15 +77,16 @@ func (t *Task) panicNotCurrent(op op) {
 	panic(fmt.Sprintf("loop: %s called with the context of coroutine %s while coroutine %s runs: use a context only in its own coroutine, and not in Block or on another goroutine", op, t, now))
 }
 
-// beginAwait is callerOf for a function that may wait. It returns an error if
-// the context has ended. Before it returns the error, other coroutines run, so
-// a coroutine that ignores the error cannot block the loop.
+// beginAwait does the same as callerOf for a function that may wait. It returns
+// an error if the context has ended. Before it returns the error, other
+// coroutines run, so a coroutine that ignores the error cannot block the loop.
 func beginAwait(ctx context.Context, op op) (caller, error) {
 	c := callerOf(ctx, op)
 	return c, c.checkAwait()
 }
 
-// checkAwait is beginAwait for a caller whose coroutine is running.
+// checkAwait does the same as beginAwait for a caller whose coroutine is
+// running.
 func (c caller) checkAwait() error {
 	err := c.ended()
 	if t := c.task(); err != nil || t.loop.random != nil && t.loop.random.IntN(4) == 0 {
@@ -122,8 +123,8 @@ func (c caller) ended() error {
 	return nil
 }
 
-// endedLocked is ended for a caller that holds mu. It does not check foreign
-// contexts, because the caller has called ended before.
+// endedLocked does the same as ended for a caller that holds mu. It does not
+// check foreign contexts, because the caller has called ended before.
 func (c caller) endedLocked() error {
 	if tc := c.waitContext(); tc != nil && tc.ended.Load() {
 		return tc.cause

@@ -78,8 +78,8 @@ func callsMethods(err error) bool {
 	return false
 }
 
-// onlyReports is isCancellationOnly without protection against the methods of
-// err. A joined error is cancellation-only if all its parts are
+// onlyReports does the same as isCancellationOnly without protection against
+// the methods of err. A joined error is cancellation-only if all its parts are
 // cancellation-only. A PanicError is never cancellation-only.
 func onlyReports(err, cause error) bool {
 	switch e := err.(type) {

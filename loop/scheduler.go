@@ -71,8 +71,8 @@ func (l *Loop) grantLocked(t *Task) *Task {
 // nil.
 func (l *Loop) handOverLocked() *Task { return l.handOverPolledLocked(false) }
 
-// handOverPolledLocked is handOverLocked with an argument: polled says that the
-// caller has just polled the foreign contexts.
+// handOverPolledLocked does the same as handOverLocked with an argument: polled
+// says that the caller has just polled the foreign contexts.
 func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	for ; ; polled = false {
 		if l.ready.n > 0 {
@@ -174,7 +174,8 @@ func (l *Loop) wakeLocked(t *Task, err error) bool {
 	return true
 }
 
-// wake is wakeLocked for a caller that holds the scheduler lock but not mu.
+// wake does the same as wakeLocked for a caller that holds the scheduler lock
+// but not mu.
 func (l *Loop) wake(t *Task, err error) bool {
 	l.mu.Lock()
 	ok := l.wakeLocked(t, err)

@@ -50,7 +50,7 @@ func (w *waitQueue) wait(c caller, op op, on any) error {
 // wakeOne wakes the first coroutine and returns it, or nil if none waits.
 func (w *waitQueue) wakeOne() *Task { return w.failOne(nil) }
 
-// failOne is wakeOne for a wait that returns err.
+// failOne does the same as wakeOne for a wait that returns err.
 func (w *waitQueue) failOne(err error) *Task {
 	for t := w.first; t != nil; t = w.first {
 		w.remove(t)

@@ -18,8 +18,8 @@ func (codec) Encode(v any) ([]byte, error) {
 
 func encodeValue(v reflect.Value) ([]byte, error) { return encodeFrom(v, sharedFrom, maxEncoded) }
 
-// encodeFrom is encodeValue with parameters in place of the constants
-// sharedFrom and maxEncoded.
+// encodeFrom does the same as encodeValue with parameters in place of the
+// constants sharedFrom and maxEncoded.
 func encodeFrom(v reflect.Value, shared, most int) ([]byte, error) {
 	e := encoder{buf: make([]byte, extendedHead, 64), sharedFrom: shared, most: most}
 	err := e.encode(v)
@@ -163,8 +163,8 @@ func encoderOf(t reflect.Type) encodeFunc {
 	return f
 }
 
-// inner is encoderOf for a type within another type. It calls encoderOf when
-// the first value is encoded, because types may be recursive.
+// inner does the same as encoderOf for a type within another type. It calls
+// encoderOf when the first value is encoded, because types may be recursive.
 func inner(t reflect.Type) func() encodeFunc {
 	return sync.OnceValue(func() encodeFunc { return encoderOf(t) })
 }

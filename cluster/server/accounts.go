@@ -149,7 +149,7 @@ func api(request, export, kind string) right {
 	return right{"$JS.API." + request, "$JS.API." + export, kind, wire.ClientAPI + "." + request}
 }
 
-// sharedAPI is api with the same request for all keys.
+// sharedAPI does the same as api with the same request for all keys.
 func sharedAPI(request, kind string) right { return api(request, request, kind) }
 
 // exportText returns the right as an export of CONCERT, in the configuration

@@ -53,8 +53,9 @@ func computeMinLength(t reflect.Type, known map[reflect.Type]int) int {
 	return 1
 }
 
-// minElementLength is minLength for an element of an array or a slice. For
-// numbers, it returns 1, because a typed array has no head for each number.
+// minElementLength does the same as minLength for an element of an array or a
+// slice. For numbers, it returns 1, because a typed array has no head for each
+// number.
 func minElementLength(t reflect.Type, known map[reflect.Type]int) int {
 	if methodsOf(t) == nil && typedTags[t.Kind()] != 0 {
 		return 1
@@ -71,7 +72,7 @@ func cappedSum(a, b int) int {
 	return a + b
 }
 
-// cappedProduct is cappedSum for the product of two numbers.
+// cappedProduct does the same as cappedSum for the product of two numbers.
 func cappedProduct(a, b int) int {
 	if over, n := bits.Mul64(uint64(a), uint64(b)); over == 0 && n <= math.MaxInt {
 		return int(n)

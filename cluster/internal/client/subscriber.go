@@ -278,7 +278,7 @@ func (e *Executor) forget(subscribers ...*subscriber) {
 	e.mu.Unlock()
 }
 
-// forgetLocked is forget for a caller that holds mu.
+// forgetLocked does the same as forget for a caller that holds mu.
 func (e *Executor) forgetLocked(subscribers []*subscriber) {
 	for _, s := range subscribers {
 		if t := s.batch.Task(); t != nil {
