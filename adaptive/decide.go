@@ -61,7 +61,9 @@ func (l *Limit) holdLocked(s sample) bool {
 	if s.err > fair && l.window.results < max(fairResults, 2*l.limit) {
 		return false
 	}
-	l.updateBestRateLocked(s)
+	if l.updateBestRateLocked(s) {
+		return true
+	}
 	if l.pause > 0 {
 		l.pause--
 		return true
@@ -88,21 +90,25 @@ func (l *Limit) holdLocked(s sample) bool {
 
 // updateBestRateLocked combines bestRate with the throughput of a new window at
 // the same limit. If the two throughputs differ too much, the conditions have
-// changed. Then another limit is tried after this window: a higher limit if the
-// throughput has increased, and a lower limit otherwise.
-func (l *Limit) updateBestRateLocked(s sample) {
+// changed, and updateBestRateLocked reports true. The window may have begun
+// before the change, so its throughput may be that of neither condition. The
+// next window measures the throughput again. After that window another limit is
+// tried: a higher limit if the throughput has increased, and a lower limit
+// otherwise.
+func (l *Limit) updateBestRateLocked(s sample) (conditionsChanged bool) {
 	if l.bestRate.rate == 0 { // this is the first window at this limit
 		l.bestRate = s.throughput
-		return
+		return false
 	}
 	ratio := s.rate / max(l.bestRate.rate, 1e-9)
 	if ratio > changed || ratio < 1/changed {
 		l.up = ratio > 1
-		l.bestRate, l.nextPause, l.pause, l.step, l.refused = s.throughput, minPause, 0, largestStep, false
-		return
+		l.bestRate, l.nextPause, l.pause, l.step, l.refused = throughput{}, minPause, 0, largestStep, false
+		return true
 	}
 	l.bestRate.rate += smoothing * (s.rate - l.bestRate.rate)
 	l.bestRate.err = min(l.bestRate.err, s.err)
+	return false
 }
 
 // judgeLocked makes the decision for a window with a limit that is tried.

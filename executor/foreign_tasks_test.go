@@ -156,6 +156,7 @@ func TestForeignContext_Queued(t *testing.T) {
 		ex := goroutines.New(1, &goroutines.Options{Grace: grace, Observer: func(concert.Event) {}})
 		gate := make(chan struct{})
 		concert.Submit(t.Context(), ex, func(context.Context, int) (int, error) { <-gate; return 1, nil }, 0)
+		synctest.Wait() // the task runs
 		bad := newBadContext(t.Context())
 		var futures []*concert.Future[int]
 		for range 100 {
