@@ -123,6 +123,8 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	if o.Notice == nil {
 		o.Notice = func(text string) { slog.Warn("cluster: " + text) }
 	}
+	ctx, stop := executor.Isolate(ctx)
+	defer stop()
 	conn, err := o.connect(ctx, url, "concert client")
 	if err != nil {
 		return nil, err

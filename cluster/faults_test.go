@@ -247,6 +247,46 @@ func drained(t *testing.T, ex *cluster.Executor) {
 	}
 }
 
+// closedContext is a context of the program's own type, whose Err panics after
+// its Done channel was closed.
+type closedContext struct {
+	context.Context
+	done chan struct{}
+}
+
+// Done returns the own channel.
+func (c closedContext) Done() <-chan struct{} { return c.done }
+
+// Err panics after the end.
+func (c closedContext) Err() error {
+	select {
+	case <-c.done:
+		panic("a method of the context")
+	default:
+		return nil
+	}
+}
+
+// TestServe_ContextPanics: if a method of the context of Serve panics when the
+// context ends, the program must continue, and Serve must return.
+func TestServe_ContextPanics(t *testing.T) {
+	t.Parallel()
+	ctx := closedContext{context.Background(), make(chan struct{})}
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	ready := make(chan struct{})
+	served := make(chan error, 1)
+	access := cluster.Access{InProcess: embedded(t, "")}
+	go func() {
+		served <- cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access, Ready: func() { close(ready) }})
+	}()
+	<-ready
+	close(ctx.done)
+	if err := <-served; err != nil {
+		t.Errorf("Serve() = %v", err)
+	}
+}
+
 // TestServe_Drains: if workers start and stop while tasks run, each task must
 // run once, and no result may be lost.
 func TestServe_Drains(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/members"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // Inspector shows the state of a cluster: its workers, the waiting tasks and
@@ -32,6 +33,8 @@ func Inspect(ctx context.Context, url string, access *Access) (*Inspector, error
 	if access == nil {
 		access = &Access{}
 	}
+	ctx, stop := executor.Isolate(ctx)
+	defer stop()
 	conn, err := access.connect(ctx, url, "concert inspector")
 	if err != nil {
 		return nil, err

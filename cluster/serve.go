@@ -94,6 +94,8 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 	if text, err := wire.Marshal(&set); err != nil || len(text) > wire.MaxMessageBytes/2 {
 		return fmt.Errorf("cluster: the names of %d functions are too long together for one worker: divide the functions among several workers by ServeOptions.Functions", len(set.Functions))
 	}
+	ctx, stop := executor.Isolate(ctx)
+	defer stop()
 	conn, err := o.connect(ctx, url, "concert worker")
 	if err != nil {
 		return err

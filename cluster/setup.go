@@ -1,6 +1,10 @@
 package cluster
 
-import "context"
+import (
+	"context"
+
+	"concert/executor"
+)
 
 // Setup creates or updates the streams of a cluster, with the given number of
 // replicas: 1, or 3 if the cluster has at least three servers. It is for
@@ -11,6 +15,8 @@ func Setup(ctx context.Context, url string, replicas int, access *Access) error 
 	if access == nil {
 		access = &Access{}
 	}
+	ctx, stop := executor.Isolate(ctx)
+	defer stop()
 	conn, err := access.connect(ctx, url, "concert setup")
 	if err != nil {
 		return err

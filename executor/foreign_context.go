@@ -27,8 +27,9 @@ import (
 //	package loop                   the contexts of coroutines (Isolate)
 //	waits of tasks                 see newWait
 //
-// Package context is never given a foreign context as a parent. A context of a
-// task, or of an item of a Map, is not foreign, and neither are its parents.
+// So package context never has a foreign context as the parent of a context
+// that belongs to a task. A context of a task, or of an item of a Map, is not
+// foreign, and neither are its parents.
 
 // foreignContext replaces a context of the program's own type. Its methods call
 // no method of the replaced context, except that Value calls Value for keys of
@@ -37,7 +38,6 @@ type foreignContext struct {
 	context.Context                 // ends when the replaced context ends; has no values
 	values          context.Context // the replaced context
 	done            <-chan struct{} // Done of the replaced context; may be nil
-	early           bool            // whether a wait with the replaced context can end before the awaited event; see endsEarly
 	deadline        time.Time
 	hasDeadline     bool
 	captured        []any  // the values for capturedKeys that the context had when it was replaced
@@ -101,7 +101,6 @@ func newForeignContext(ctx context.Context) *foreignContext {
 			c.captured[i] = ctx.Value(key)
 		}
 		c.done = ctx.Done()
-		c.early = endsEarly(ctx, c.done)
 		if standard = lazy.StandardOf(ctx, c.done); standard == nil {
 			ended = ctx.Err() != nil
 		}
@@ -162,9 +161,10 @@ func (c *foreignContext) end(ending *lazy.Ending) {
 func (c *foreignContext) Deadline() (time.Time, bool) { return c.deadline, c.hasDeadline }
 
 // Err returns the error of the replaced context as soon as the Done channel of
-// that context is closed: it waits until another goroutine has called end, for
-// at most endTime. So an executor that calls Err before it starts a task never
-// starts a task whose context has ended.
+// that context is closed: it waits until another goroutine has ended the
+// embedded context. That is package context, or the goroutine that calls end,
+// which takes at most endTime. So an executor that calls Err before it starts a
+// task never starts a task whose context has ended.
 func (c *foreignContext) Err() error {
 	select {
 	case <-c.done:
@@ -263,7 +263,7 @@ func wrapperOf(t reflect.Type) wrapper {
 	}
 	switch t.PkgPath() {
 	case loopPath, childPath:
-		return wrapper{} // its contexts wrap only contexts that Isolate has returned
+		return wrapper{} // its contexts wrap no foreign context
 	case "context", "os/signal":
 	default:
 		return wrapper{foreign: true}

@@ -99,11 +99,10 @@ func (d *derived) listen(stop interrupter) {
 	ended := make(chan struct{})
 	d.ended = ended
 	ctx, end := executor.Isolate(d.caller.foreign)
-	detach := context.AfterFunc(ctx, func() {
+	d.detach = afterIsolated(ctx, end, func() {
 		stop.interrupt()
 		close(ended)
 	})
-	d.detach = func() bool { defer end(); return detach() }
 }
 
 // end reenters the loop. If an interrupt is running, end first waits until the

@@ -83,24 +83,23 @@ func init() { executor.CaptureValue(taskContextKey{}) }
 // from parent.
 func (tc *taskContext) init(t *Task, parent *taskContext, ctx context.Context) {
 	tc.task = t
-	tc.values = ctx
-	var done <-chan struct{}
-	if _, ok := ctx.(*taskContext); !ok {
-		// A derived context may differ from parent only in its values.
-		// Otherwise it may end earlier, or it never ends.
-		done = ctx.Done()
-		tc.shielded = done != parent.Done()
-		tc.values, tc.endValues = executor.Isolate(ctx)
-	}
 	l := t.loop
 	var listener *contextListener
-	if tc.shielded && done != nil {
-		listener = l.listen(tc, tc.values)
-		stop, end := listener.stop, tc.endValues
-		listener.stop = func() bool { defer end(); return stop() }
-		tc.endValues = nil
-		if tc.values.Err() != nil {
-			listener.onEnd()
+	if _, ok := ctx.(*taskContext); ok {
+		tc.values = ctx
+	} else {
+		// A derived context may differ from parent only in its values.
+		// Otherwise it may end earlier, or it never ends.
+		done := ctx.Done()
+		tc.shielded = done != parent.Done()
+		if tc.shielded && done != nil {
+			listener = l.listen(tc, ctx)
+			tc.values = listener.ctx
+			if tc.values.Err() != nil {
+				listener.onEnd()
+			}
+		} else {
+			tc.values, tc.endValues = executor.Isolate(ctx)
 		}
 	}
 	l.mu.Lock()

@@ -37,11 +37,21 @@ type contextListener struct {
 // parked coroutine, and ends if it is a taskContext. The caller must not hold
 // mu.
 func (l *Loop) listen(target any, ctx context.Context) *contextListener {
-	ctx, end := executor.Isolate(ctx)
-	cl := &contextListener{loop: l, target: target, ctx: ctx}
-	stop := context.AfterFunc(ctx, cl.onEnd)
-	cl.stop = func() bool { defer end(); return stop() }
+	cl := &contextListener{loop: l, target: target}
+	var end func()
+	cl.ctx, end = executor.Isolate(ctx)
+	cl.stop = afterIsolated(cl.ctx, end, cl.onEnd)
 	return cl
+}
+
+// afterIsolated is context.AfterFunc with a context that Isolate has returned.
+// stop also calls end, the function that Isolate has returned.
+func afterIsolated(ctx context.Context, end, fn func()) (stop func() bool) {
+	detach := context.AfterFunc(ctx, fn)
+	return func() bool {
+		defer end()
+		return detach()
+	}
 }
 
 // onEnd is called when the foreign context has ended.
