@@ -38,7 +38,7 @@ func (f *Future[T]) failed() bool {
 // If ctx ends first, Result returns [context.Cause] of ctx. The task continues,
 // and Result may be called again. If the task has settled already, Result
 // returns the outcome even if ctx has ended. State says whether the task has
-// settled: if not, the error is that of the wait.
+// settled: if not, the error says why the wait has ended.
 //
 // In a task, with the task's own context or one derived from it, Result cannot
 // deadlock on a full pool. The package comment explains this, and when Result

@@ -17,9 +17,9 @@ import (
 // with the caller must have been registered. Functions at package level are
 // recognized by their code, so both thumbnail and makeThumbnail above may be
 // submitted. Several closures can have the same code, as can several method
-// values or instances of a generic function. So of these, only the value that
-// Register returned is recognized. As with Python's pickle, only the name of a
-// function is sent.
+// values or instances of a generic function. So if the function is one of these
+// kinds, only the value that Register returned is recognized. As with Python's
+// pickle, only the name of a function is sent.
 //
 // The function in the other process receives a copy of the argument, and the
 // submitter receives a copy of the result. So the submitter does not see

@@ -7,7 +7,7 @@ import (
 )
 
 // Release releases the lock that ctx carries, calls fn, and acquires the lock
-// again. The lock may be that of an event loop, or an interpreter lock. If ctx
+// again. The lock may belong to an event loop or an interpreter. If ctx
 // carries no lock, or the lock is not held, Release only calls fn. A function
 // that blocks calls Release, so that other goroutines can run in the meantime,
 // whatever kind of lock ctx carries. fn should not access data that the lock

@@ -63,7 +63,7 @@ func TestLimit(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s %s %d", times.name, c.kind, c.capacity), func(t *testing.T) {
 				if (testing.Short() || race.Enabled) && times.name != "exact" {
-					t.Skip("all durations together take most of a minute with the race detector")
+					t.Skip("not with -short, nor under the race detector, with which all durations together take most of a minute")
 				}
 				synctest.Test(t, func(t *testing.T) {
 					const start = 4000

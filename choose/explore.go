@@ -80,7 +80,7 @@ func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare 
 
 // start returns the index of the first level to try for another model. This is
 // the level of the best point so far, but at least the number of processors. It
-// is lower if that many tasks would take too long one after another.
+// is lower if so many tasks, run sequentially, would take too long.
 func (t *trial) start(levels []int) int {
 	wanted := max(t.leader().level, runtime.GOMAXPROCS(0))
 	affordable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))

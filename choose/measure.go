@@ -210,7 +210,8 @@ const maxFailures = 50
 // level. Further inputs follow for twice this time, and at least for
 // plan.length. If the n-th result comes after plan.maxStart, no further inputs
 // follow. If plan.tasks is set, the inputs end after this number of tasks. If
-// the window has too few results, the rate is that of the whole measurement.
+// the window has too few results, the rate is calculated from the whole
+// measurement.
 func (t *trial) measurePool(ctx context.Context, ex concert.Executor, rec *recorder, n int, plan plan) (got measurement) {
 	if rec != nil {
 		rec.reset()

@@ -216,8 +216,8 @@ func TestServe_LargeMessages(t *testing.T) {
 	allRan(t, ex)
 }
 
-// TestReplay_Duplicates: if a task has several dead letters, Replay of one of
-// them must remove all of them, and no dead letter of another task.
+// TestReplay_Duplicates: if a task has several dead letters, Replay of one
+// dead letter must remove all dead letters of this task, and no others.
 func TestReplay_Duplicates(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

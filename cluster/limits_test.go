@@ -130,7 +130,7 @@ func TestCancel_ClientsIsolated(t *testing.T) {
 		found = found || c == "modest: session.1"
 	}
 	if len(all) != wire.MaxCancels+1 || !found {
-		t.Errorf("%d cancellations, with that of the modest client: %v; want MaxCancels+1, true", len(all), found)
+		t.Errorf("%d cancellations, want MaxCancels+1; the cancellation of the modest client is there: %v, want true", len(all), found)
 	}
 }
 

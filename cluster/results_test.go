@@ -64,7 +64,7 @@ func TestSession_Forgotten(t *testing.T) {
 // result.
 func TestServers_DisksLost(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the test waits for ten seconds until requests to the closed server time out")
+		t.Skip("not with -short: the test waits for ten seconds until requests to the closed server time out")
 	}
 	t.Parallel()
 	s := embedded(t, "")

@@ -78,10 +78,10 @@ import (
 //
 // Why no deadlock is missed: a runnable carrier becomes stuck only if a carrier
 // blocks, or ends and leaves its worker free, or if a worker leaves its group.
-// All of these happen under graph.mu. After each of them, a search examines the
-// carriers that may be stuck now: in the first case the carrier itself, in the
-// second the carriers that are suspended on its worker, in the third those of
-// the group.
+// All these events happen under graph.mu. After each event, a search examines
+// the carriers that may be stuck now: in the first case the carrier itself, in
+// the second the carriers that are suspended on its worker, in the third those
+// of the group.
 
 // graph.mu guards what carriers wait for, and which carrier holds which worker.
 // A goroutine locks it when a carrier blocks or continues, and never calls user

@@ -106,7 +106,7 @@ func TestEncodeError_MethodFails(t *testing.T) {
 }
 
 // TestEncodeError_Panic: if the chain of an error contains several panics, the
-// decoded error is the first of them, with its stack and with what its value
+// decoded error is the first panic, with its stack and the error that its value
 // wraps.
 func TestEncodeError_Panic(t *testing.T) {
 	first := guarded(func() { panic(fmt.Errorf("the first: %w", io.EOF)) })

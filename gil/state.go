@@ -36,8 +36,8 @@ func (l *Lock) setState(state uint64) {
 	}
 }
 
-// turns returns the number of turns so far. word is the word of the lock. The
-// turn of the holder may be an older turn that has acquired the lock again.
+// turns returns how many turns have begun. word is the word of the lock. The
+// holder may have an older turn, with which it has acquired the lock again.
 // Then issued has the number of turns.
 func (l *Lock) turns(word uint64) uint64 { return max(turnOf(word), l.issued.Load()) }
 

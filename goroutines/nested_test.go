@@ -50,7 +50,7 @@ func TestNested_GoroutineWaits(t *testing.T) {
 
 // TestNested_GoroutineOutlivesTask: if a nested task has ended, and a goroutine
 // that it started still waits with its context, the outer task continues on the
-// worker, and no third task runs beside it.
+// worker, and no third task runs at the same time.
 func TestNested_GoroutineOutlivesTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)

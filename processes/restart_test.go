@@ -7,7 +7,7 @@ import (
 )
 
 // TestRestarts_Pauses: after each step, the pause before the next start must be
-// that of the table.
+// the one in the table.
 func TestRestarts_Pauses(t *testing.T) {
 	const ms = time.Millisecond
 	type step struct {

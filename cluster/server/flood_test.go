@@ -142,8 +142,8 @@ func TestFlood_Subscriptions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// About half of this memory is that of the client's connections in this
-	// process.
+	// The client's connections, which are in this process too, use about half
+	// of this memory.
 	if took = (heap() - took) * DefaultConnections / connections; took > 2*floodMemory {
 		t.Errorf("all subscriptions of a key take %d MiB, want less", took>>20)
 	}

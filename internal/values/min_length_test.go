@@ -75,7 +75,7 @@ func TestMinLength_Unexported(t *testing.T) {
 }
 
 // TestMinLength_ZeroValues: the minimum length must not be above the length of
-// the shortest encoding, which is that of the zero value. If exact is set, it
+// the shortest encoding. The zero value has this encoding. If exact is set, it
 // may be at most one byte below.
 func TestMinLength_ZeroValues(t *testing.T) {
 	c := newCodec()

@@ -68,7 +68,7 @@
 // in an interface is a plain item if it is nil, bool, int, float64, string,
 // []byte, []any or map[string]any; any other value is tag 27: [name, value]. A
 // nil pointer is null. Any other pointer is the item to which it points; if
-// this item may itself be null, it is put into an array of one element.
+// this item may be null, too, it is put into an array of one element.
 // Programs in other languages may send times as tag 0 or 1.
 //
 // # Bounds

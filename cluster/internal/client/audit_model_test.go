@@ -333,7 +333,7 @@ func TestAudit_Model(t *testing.T) {
 				return m.if_(m.client == sent && m.reached(), func(m *model) { m.audit(row.judge) })
 			}}
 			x := explore(append(progress[:len(progress):len(progress)], audit), faults)
-			t.Logf("%d states; from %d of them, the call does not settle", len(x.states), len(x.stuck))
+			t.Logf("%d states; the call does not settle from %d states", len(x.states), len(x.stuck))
 			switch {
 			case row.safe && len(x.stuck) > 0:
 				t.Errorf("the call does not settle after:\n\t%s\nin the state %+v", x.path(x.stuck[0]), x.states[x.stuck[0]])

@@ -18,8 +18,8 @@ import (
 // workers that offer the function. If the calls are quick, it sends a few more,
 // so that a worker need not wait for the next call. The other tasks stay in the
 // queue, and a task that is canceled there never runs. So for each slot, the
-// calls of one function delay the calls of another client by about the duration
-// of one call.
+// calls of a function delay the calls of another client by about the time that
+// a call takes.
 type funcQueue struct {
 	function   string
 	signature  string              // digest of the function's types

@@ -165,7 +165,7 @@ func (g gain) String() string {
 }
 
 // doubt says how many verdicts behind the closing table are only guesses. It
-// returns "" if there are none.
+// returns "" if no verdict is a guess.
 func (t *tour) doubt() string {
 	guesses := 0
 	for _, r := range t.reports {
