@@ -2,8 +2,12 @@ package executortest
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"concert"
 )
@@ -53,6 +57,28 @@ func (r *record) check(s *suite) map[string]int {
 }
 
 var eventCases = []testCase{
+	{"StartOrder", "a worker starts tasks in the order in which they were submitted", func(s *suite) {
+		// The pauses vary how many tasks the worker has in advance.
+		ex := s.executor(Config{Workers: 1})
+		path := filepath.Join(s.dir, "started")
+		var futures []*concert.Future[int]
+		var want strings.Builder
+		for i := range 300 {
+			if i%7 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			futures = append(futures, concert.Submit(s.ctx, ex, appendLine, line{path, i}))
+			fmt.Fprintln(&want, i)
+		}
+		for _, f := range futures {
+			must[int](s)(f.Result(s.ctx))
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != want.String() {
+			s.Errorf("the tasks started in this order (error %v):\n%s", err, strings.ReplaceAll(string(got), "\n", " "))
+		}
+	}},
+
 	{"Events", "the observer receives each change of a task's state once, in order", func(s *suite) {
 		var r record
 		ex := s.executor(Config{Workers: 1, Observer: r.observe})

@@ -18,16 +18,17 @@ var errEventTimeout = errors.New("executortest: the case did not end in time")
 
 // The functions of the suite, by the names that they have in other processes.
 var (
-	square    = concert.Register("executortest.square", squareFunc)
-	hold      = concert.Register("executortest.hold", holdFunc)
-	holdSlow  = concert.Register("executortest.holdSlow", holdSlowFunc)
-	stubborn  = concert.Register("executortest.stubborn", stubbornFunc)
-	fail      = concert.Register("executortest.fail", failFunc)
-	blob      = concert.Register("executortest.blob", blobFunc)
-	scribble  = concert.Register("executortest.scribble", scribbleFunc)
-	deadline  = concert.Register("executortest.deadline", deadlineFunc)
-	milestone = concert.Register("executortest.milestone", milestoneFunc)
-	sizeOf    = concert.Register("executortest.sizeOf", func(_ context.Context, b *[]byte) (int, error) { return len(*b), nil })
+	square     = concert.Register("executortest.square", squareFunc)
+	hold       = concert.Register("executortest.hold", holdFunc)
+	holdSlow   = concert.Register("executortest.holdSlow", holdSlowFunc)
+	stubborn   = concert.Register("executortest.stubborn", stubbornFunc)
+	fail       = concert.Register("executortest.fail", failFunc)
+	blob       = concert.Register("executortest.blob", blobFunc)
+	scribble   = concert.Register("executortest.scribble", scribbleFunc)
+	deadline   = concert.Register("executortest.deadline", deadlineFunc)
+	milestone  = concert.Register("executortest.milestone", milestoneFunc)
+	appendLine = concert.Register("executortest.appendLine", appendLineFunc)
+	sizeOf     = concert.Register("executortest.sizeOf", func(_ context.Context, b *[]byte) (int, error) { return len(*b), nil })
 )
 
 func squareFunc(_ context.Context, n int) (int, error) { return n * n, nil }
@@ -188,6 +189,23 @@ func blobFunc(_ context.Context, size int) ([]byte, error) {
 		b[i] = byte(i >> 12)
 	}
 	return b, nil
+}
+
+// line is a line with a number, which appendLineFunc appends to a file.
+type line struct {
+	Path   string
+	Number int
+}
+
+// appendLineFunc appends a line to a file, and returns its number.
+func appendLineFunc(_ context.Context, l line) (int, error) {
+	f, err := os.OpenFile(l.Path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	_, err = fmt.Fprintln(f, l.Number)
+	return l.Number, err
 }
 
 // scribbleFunc changes its argument, and returns it.

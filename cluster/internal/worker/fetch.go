@@ -16,6 +16,11 @@ import (
 // pull requests tasks until ctx ends: as many as there are slots, and more if
 // tasks are quick. If no slot is idle, it sends a request only if the request
 // is for at least a quarter of this number.
+//
+// Only one request is open at a time. The servers distribute tasks in turn to
+// all open requests of a consumer, and each request has a channel of its own.
+// So with two open requests, a task could start before a task that was
+// submitted earlier, and take the last slot.
 func (w *worker) pull(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
@@ -25,8 +30,7 @@ func (w *worker) pull(ctx context.Context) {
 		want := capacity + min(w.opts.Slots, len(w.memory.waiting)) - len(w.held) - w.requested
 		idle := len(w.free) > len(w.ready)+w.requested
 		bytes := w.memory.requestable()
-		few := w.openFetches == 0 || !w.lastEmpty && w.openFetches < maxFetches // while no tasks arrive, one request is enough
-		if want > 0 && bytes > 0 && few && (idle || want >= capacity/4) {
+		if want > 0 && bytes > 0 && w.openFetches == 0 && (idle || want >= capacity/4) {
 			w.requested += want
 			w.memory.requested += bytes
 			w.openFetches++
@@ -43,7 +47,6 @@ func (w *worker) pull(ctx context.Context) {
 // fetch sends one request for up to n tasks. The messages of these tasks have
 // at most bytes bytes in total.
 func (w *worker) fetch(n int, bytes int64) {
-	asked := n
 	w.mu.Lock()
 	expiry := w.expiry
 	w.expiry = min(2*expiry, maxPullTime)
@@ -56,7 +59,7 @@ func (w *worker) fetch(n int, bytes int64) {
 		size := min(m.Size(), bytes)
 		bytes -= size
 		w.mu.Lock()
-		w.expiry, w.lastEmpty = w.opts.PullTime, false
+		w.expiry = w.opts.PullTime
 		w.requested--
 		w.memory.requested -= size
 		w.mu.Unlock()
@@ -75,7 +78,6 @@ func (w *worker) fetch(n int, bytes int64) {
 		}
 	}
 	w.mu.Lock()
-	w.lastEmpty = w.lastEmpty || n == asked
 	w.requested -= n
 	w.memory.requested -= bytes
 	w.openFetches--
@@ -94,7 +96,7 @@ func (w *worker) acceptLate(m *jet.Message) {
 		return
 	}
 	w.openFetches++ // a drain that begins now waits for this task
-	w.expiry, w.lastEmpty = w.opts.PullTime, false
+	w.expiry = w.opts.PullTime
 	w.mu.Unlock()
 	w.accept(m)
 	w.mu.Lock()

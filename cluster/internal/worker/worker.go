@@ -21,7 +21,6 @@ const (
 	readyTime     = time.Second            // how long Serve waits for Options.Ready
 	maxDeliveries = 5                      // a task with more deliveries is abandoned; the retries that its submitter permits are added
 	maxPullTime   = 4 * time.Second        // maximum lifetime of a request, when no tasks arrive
-	maxFetches    = 4                      // maximum number of concurrent requests for tasks
 	maxRemembered = 1 << 12                // maximum size of worker.done and worker.refused
 )
 
@@ -88,8 +87,7 @@ type worker struct {
 	memory          memory                         // guarded by mu
 	free            []int                          // guarded by mu: free slots
 	requested       int                            // guarded by mu: number of tasks that were requested and have not arrived
-	lastEmpty       bool                           // guarded by mu: the last request that ended has returned no task
-	openFetches     int                            // guarded by mu: number of open requests
+	openFetches     int                            // guarded by mu: number of open requests, plus the calls of acceptLate
 	expiry          time.Duration                  // guarded by mu: lifetime of the next request
 	done            recent.Set[jet.Position]       // guarded by mu: messages of tasks whose outcomes are stored
 	refused         recent.Set[string]             // guarded by mu: clients with a refused message, which was reported to Options.Notice

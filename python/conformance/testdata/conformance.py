@@ -127,6 +127,12 @@ def blob(size):
     return b
 
 
+def append_line(line):
+    with open(line["Path"], "a") as f:
+        f.write("%d\n" % line["Number"])
+    return line["Number"]
+
+
 def scribble(pointer):
     pointer[0][0] = 42  # a pointer to a slice is encoded as an array with one element
     return pointer
@@ -174,6 +180,7 @@ FUNCTIONS = {
     "deadline": lambda _: here.left != 0,
     "milestone": milestone,
     "sizeOf": len,
+    "appendLine": append_line,
 }
 
 
