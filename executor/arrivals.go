@@ -6,7 +6,7 @@ import (
 )
 
 // Arrivals returns the indexes of tasks in the order in which the tasks settle.
-// One goroutine uses it:
+// Only one goroutine may use it:
 //
 //	a := executor.NewArrivals(ctx, tasks)
 //	defer a.Stop()
@@ -58,7 +58,7 @@ func NewArrivals(ctx context.Context, tasks []*Task) *Arrivals {
 
 // Next blocks until another task has settled, and returns its index. If ctx
 // ends first, the error is the cause of ctx. In a task, Next takes part in the
-// search for deadlocks like [Task.Wait]. Call it at most once for each task.
+// search for deadlocks like [Task.Wait]. Call Next at most once for each task.
 func (a *Arrivals) Next(ctx context.Context) (int, error) {
 	for {
 		a.inbox.mu.Lock()

@@ -48,8 +48,8 @@ type remote interface {
 	settle(i, worker int, result Encoded, err error)
 }
 
-// Task returns the task if the batch is the call of a Submit, and nil if it has
-// items of a Map.
+// Task returns the task if the batch has the call of a Submit, and nil if the
+// batch has items of a Map.
 func (b *Batch) Task() *Task { return b.job.of() }
 
 // Context is the parent of the context with which the function is called. The
@@ -66,18 +66,18 @@ func (b *Batch) Parent() context.Context { return b.job.parent() }
 // not started.
 func (b *Batch) Cancel(cause error) bool { return b.job.cancel(cause) }
 
-// Index returns the index of call i among the inputs of its Map, from 0 up. It
+// Index returns the index, from 0 up, of the input of call i in its Map. It
 // returns 0 for the call of a Submit.
 func (b *Batch) Index(i int) int64 { return b.job.index(i) }
 
-// Input returns the index and the label of the input of call i. It returns nil
-// for the call of a Submit without a label. It may call methods of the
-// submitter's context.
+// Input returns the index and the label of the input of call i. If the call
+// belongs to a Submit, and the task has no label, Input returns nil. Input may
+// call methods of the submitter's context.
 func (b *Batch) Input(i int) *Input { return b.job.input(i) }
 
-// Drop settles call i with the error of a task that never started, after Parent
-// has ended with the cause. The executor must be certain that the call has not
-// started.
+// Drop settles call i with the error of a task that never started. Call it when
+// Parent has ended with the cause, and only if the executor is certain that the
+// call has not started.
 func (b *Batch) Drop(i int, cause error) { b.job.drop(i, cause) }
 
 // Start records that the worker with this number begins call i. If it reports
@@ -91,20 +91,20 @@ func (b *Batch) Progress(i, worker int, done, total int64) { b.job.progress(i, w
 // Settle ends call i with the result or the error that Invoke returned, on the
 // worker with that number. The worker's number is -1 if the call never started.
 // If the result cannot be decoded, only this call fails. The first Settle of a
-// call counts. The executor must settle every call, also if the call could not
-// be sent, or if Start reported false.
+// call counts. The executor must settle every call, even a call that it could
+// not send, or for which Start reported false.
 func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 	b.job.settle(i, worker, result, err)
 }
 
 // Claim takes calls from the task: the call of a Submit, or calls of a Map. It
-// takes calls until it has maxCalls calls, or their arguments have maxSize
-// bytes. If the function of a call is not registered, or its argument cannot be
-// encoded, Claim settles the call with that error and does not return it. The
-// batch is nil if no calls are left. If again is true, the task is still
-// pending, and may have more calls to claim. If again is false, the executor
-// removes the task from its queue. Such a task can return to the queue by
-// Queue.Again or Execute.
+// takes calls until the batch has maxCalls calls, or the arguments of these
+// calls have maxSize bytes. If the function of a call is not registered, or its
+// argument cannot be encoded, Claim settles the call with that error and does
+// not return it. The batch is nil if no calls are left. If again is true, the
+// task is still pending, and may have more calls to claim. If again is false,
+// the executor removes the task from its queue. Such a task can return to the
+// queue by Queue.Again or Execute.
 func (t *Task) Claim(maxCalls, maxSize int) (batch *Batch, again bool) {
 	if t.ctx.Parent.Err() != nil {
 		t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})

@@ -115,9 +115,9 @@ func (s *carrier) runNested(t *Task) bool {
 	return true
 }
 
-// again returns a task that has more to do to the queue. It clears the task's
-// carrier first: as soon as the task is pending, another carrier may start it
-// and set the field.
+// again puts a task that has more work back into the queue. It clears the
+// task's carrier first: as soon as the task is pending, another carrier may
+// start it and set the field.
 func (s *carrier) again(t *Task) {
 	if t.state() != running {
 		return // the task settled before it ended the goroutine
@@ -136,7 +136,7 @@ func (s *carrier) again(t *Task) {
 	s.worker.group.queue.Again(t)
 }
 
-// lastIndex is slices.Index, but searches from the end.
+// lastIndex is like slices.Index, but searches from the end.
 func lastIndex[T comparable](list []T, v T) int {
 	i := len(list) - 1
 	for i >= 0 && list[i] != v {
@@ -145,8 +145,8 @@ func lastIndex[T comparable](list []T, v T) int {
 	return i
 }
 
-// tasks appends to list the tasks that run on the carrier: the one from the
-// queue, then the nested ones.
+// tasks appends the tasks that run on the carrier to the parameter list: first
+// the task from the queue, then the nested tasks.
 func (s *carrier) tasks(list []*Task) []*Task {
 	if t := s.base.Load(); t != nil && t.state() == running && t.carrier.Load() == s {
 		list = append(list, t)
@@ -226,8 +226,8 @@ func (w *Worker) acquire() {
 	}
 }
 
-// yield passes the worker to all carriers that have a ticket, and acquires it
-// after them.
+// yield passes the worker to the carriers that have a ticket, one after
+// another, and then acquires the worker again.
 func (w *Worker) yield() {
 	graph.mu.Lock()
 	if len(w.resuming) == 0 {

@@ -76,7 +76,7 @@ func must[T any](v T, err error) T {
 }
 
 // Raw reports whether the bytes are a []byte, a string or the elements of a
-// slice of numbers: decoding them reads them once, to copy them.
+// slice of numbers. Such bytes are only copied when they are decoded.
 func (e Encoded) Raw() bool { return asBytes <= e.Kind && e.Kind <= asFloat64 }
 
 // encode returns the encoded form of v. int and uint are encoded as 64 bits.
@@ -87,9 +87,9 @@ func encode[T any](v T) (Encoded, error) {
 	return e, err
 }
 
-// encodeTo does the same as encode, but appends the bytes of a scalar to buf
-// instead of allocating them. It returns buf with these bytes, for the next
-// value.
+// encodeTo does the same as the function encode, but appends the bytes of a
+// scalar to buf instead of allocating them. It returns buf with these bytes,
+// for the next value.
 func encodeTo[T any](w values.Work, buf []byte, v T, codec Codec) (Encoded, []byte, error) {
 	start := len(buf)
 	if kind, buf := encodeScalar(buf, v); kind != asNil {
@@ -125,10 +125,11 @@ func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
 }
 
 // encodeLarge encodes a value that is not a scalar. If the type of the value
-// has no kind of its own in Encoded, it uses codec, or CBOR if codec is nil.
+// has no kind of its own in Encoded, encodeLarge uses codec, or CBOR if codec
+// is nil.
 func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
-	// decode decodes by the static type. So a value in an interface is encoded
-	// as CBOR with the name of its type. A Codec has no such names.
+	// The function decode uses the static type. So a value in an interface is
+	// encoded as CBOR with the name of its type. A Codec has no such names.
 	if codec != nil || reflect.TypeFor[T]().Kind() != reflect.Interface {
 		if e, ok := encodePlain(v); ok {
 			return e, nil
@@ -193,13 +194,13 @@ func encodeRaw[N any](kind byte, v []N) Encoded {
 	return Encoded{kind, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*size)}
 }
 
-// decode is the reverse of encode. It returns a copy. The bytes may be hostile,
-// so decode does not trust sizes that they contain: it computes sizes from the
-// number of bytes.
+// decode is the reverse of the function encode. It returns a copy. The bytes
+// may be hostile, so decode does not trust sizes that they contain: it computes
+// sizes from the number of bytes.
 func decode[T any](e Encoded) (v T, err error) { return decodeWithin[T](values.Work{}, e) }
 
-// decodeWithin does the same as decode, but stops with an error when it exceeds
-// the bounds of w.
+// decodeWithin does the same as the function decode, but stops with an error
+// when it exceeds the bounds of w.
 func decodeWithin[T any](w values.Work, e Encoded) (v T, err error) {
 	if v, ok := decodeScalar[T](e); ok {
 		return v, nil
@@ -309,10 +310,10 @@ func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
 
 const copyUnit = 256 << 10
 
-// cloned returns a copy of b, which is never nil. It copies a large slice in
-// parts, because the garbage collector cannot stop a goroutine within a copy,
-// and would spin until a long copy has ended. It uses a Builder, which does not
-// clear its memory first.
+// cloned returns a copy of b. The copy is not nil, even if b is nil. cloned
+// copies a large slice in parts, because the garbage collector cannot stop a
+// goroutine within a copy, and would spin until a long copy has ended. cloned
+// uses a Builder, which does not clear its memory first.
 func cloned(b []byte) []byte {
 	if len(b) <= copyUnit {
 		return append([]byte{}, b...)

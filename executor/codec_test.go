@@ -143,8 +143,8 @@ func TestEncodeError_Nested(t *testing.T) {
 	}
 	n := &nesting{errorMethods: &errorMethods{time.Now().Add(time.Minute)}} // a busy machine may need more than errorTime
 	n.left.Store(maxNested)
-	if err := DecodeError(encodeNested(e, n)); !errors.Is(err, io.EOF) || err.(*RemoteError).Text != e.Error() || !strings.HasSuffix(err.Error(), " (could not be sent as concert.nestedB: *executor.nestedB: more than 100 errors are nested in it)") {
-		t.Errorf("80 errors in each other became %v", err)
+	if err := DecodeError(encodeNested(e, n)); !errors.Is(err, io.EOF) || err.(*RemoteError).Text != e.Error() || !strings.HasSuffix(err.Error(), " (could not be sent as concert.nestedB: *executor.nestedB: more than 100 errors are nested in this error)") {
+		t.Errorf("80 nested errors became %v", err)
 	}
 }
 

@@ -93,8 +93,8 @@ func stacks(all bool) []byte {
 	return buf[:runtime.Stack(buf, all)]
 }
 
-// TestTaskContext_Children: contexts derived from the context of a task need no
-// goroutine, have its cause, and end with it.
+// TestTaskContext_Children: contexts derived from a task's context need no
+// goroutine. They end with the task's context, and have its cause.
 func TestTaskContext_Children(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -117,7 +117,7 @@ func TestTaskContext_Children(t *testing.T) {
 	}
 	f.Cancel()
 	if got, err := f.Result(t.Context()); got != 7 || !errors.Is(err, concert.ErrCanceled) {
-		t.Errorf("Result() = %d, %v; want what the function returned, the cause", got, err)
+		t.Errorf("Result() = %d, %v; want 7 and ErrCanceled, as the function returned them", got, err)
 	}
 
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -134,8 +134,8 @@ func TestTaskContext_Children(t *testing.T) {
 }
 
 // TestTaskContext_EndsWithTask: the context of a task ends with the task, even
-// if a goroutine of the task still uses it, and whether or not its Done was
-// called before.
+// if a goroutine of the task still uses the context. This holds whether or not
+// Done was called before.
 func TestTaskContext_EndsWithTask(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()

@@ -49,14 +49,14 @@ import (
 // A carrier compensates for workers of its own group only, and a worker has one
 // holder at a time. So in a group of n workers, at most n tasks run at a time,
 // and two tasks that run use the State of different workers. Only stuck
-// carriers get a compensating carrier. While the wait of a task can end
-// otherwise, its worker stays idle, so that n workers do not start more than n
-// tasks without need.
+// carriers get a compensating carrier. While the wait of a task can end without
+// such a carrier, the worker of the task stays idle, so that n workers do not
+// start more than n tasks without need.
 //
-// Rule 1 saves a goroutine. A nested task blocks the task below it until it
-// ends. The task below waits for the nested task anyway, so this closes no new
-// circle. There are two exceptions: the wait could end earlier, at a deadline,
-// or a callback of the nested task waits for the task below.
+// Rule 1 saves a goroutine. A nested task blocks the task below it until the
+// nested task ends. The task below waits for the nested task anyway, so this
+// closes no new circle. There are two exceptions: the wait could end earlier,
+// at a deadline, or a callback of the nested task waits for the task below.
 //
 // A carrier is runnable or stuck. It is runnable if it is not suspended, or if
 // it is suspended in a wait for one of these:
@@ -76,12 +76,12 @@ import (
 // run before the deadline. It counts only for rule 3, after rule 2 did not
 // help.
 //
-// Why no deadlock is missed: a runnable carrier becomes stuck only if a carrier
-// blocks, or ends and leaves its worker free, or if a worker leaves its group.
-// All these events happen under graph.mu. After each event, a search examines
-// the carriers that may be stuck now: in the first case the carrier itself, in
-// the second the carriers that are suspended on its worker, in the third those
-// of the group.
+// Why no deadlock is missed: a runnable carrier becomes stuck only in three
+// cases: a carrier blocks, a carrier ends and leaves its worker free, or a
+// worker leaves its group. All these events happen under graph.mu. After each
+// event, a search examines the carriers that may be stuck now: in the first
+// case the carrier itself, in the second case the carriers that are suspended
+// on the free worker, and in the third case the carriers of the group.
 
 // graph.mu guards what carriers wait for, and which carrier holds which worker.
 // A goroutine locks it when a carrier blocks or continues, and never calls user
@@ -122,9 +122,10 @@ func newWait(ctx context.Context, ready <-chan struct{}, on []*Task, room *Worke
 }
 
 // block suspends the carrier until ready is closed or has an element, or ctx
-// ends. on lists the tasks that send to ready when they settle. room is the
-// group whose queue closes or sends to ready when it has room. If both are nil,
-// an event outside of the graph sends to ready.
+// ends. The parameter on lists the tasks that send to ready when they settle.
+// The parameter room is a group: when its queue has room, the queue sends to
+// ready or closes it. If on and room are nil, an event outside of the graph
+// sends to ready.
 func (s *carrier) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) error {
 	b := newWait(ctx, ready, on, room)
 	for {
@@ -333,8 +334,9 @@ func (t *Task) locateLocked() (*WorkerGroup, *carrier) {
 func (g *WorkerGroup) freeLocked() bool { return g.blocked < len(g.workers) || len(g.workers) == 0 }
 
 // blockedWorkerLocked returns a worker of the group whose tasks are all
-// blocked. It prefers first, and then the worker with the lowest id. It returns
-// nil if no worker is blocked.
+// blocked. The result is the parameter first, if that is such a worker, and
+// otherwise the one with the lowest id. The result is nil if there is no such
+// worker.
 func (g *WorkerGroup) blockedWorkerLocked(first *Worker) *Worker {
 	var best *Worker
 	for w := range g.workers {

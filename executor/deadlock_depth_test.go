@@ -19,8 +19,8 @@ import (
 type descend func(ctx context.Context, n int) (int, error)
 
 // descents returns recursions that wait in different ways: in tasks of one
-// pool, of two pools, and of Go. between makes the context that a task passes
-// to the next one.
+// pool, of two pools, and of Go. The function between makes the context that a
+// task passes to the next one.
 func descents(t *testing.T, between func(context.Context) context.Context) map[string]descend {
 	a, b := goroutines.New(4, nil), goroutines.New(1, nil)
 	t.Cleanup(func() { a.Close(); b.Close() })
@@ -141,10 +141,10 @@ func TestDepth_Linear(t *testing.T) {
 				t.Errorf("depth = %d, %v; want %d", got, err, depth)
 			}
 			if n := calls.Load(); n > most*depth {
-				t.Errorf("%d calls of methods of contexts in %d levels, want at most %d a level", n, depth, most)
+				t.Errorf("%d calls of methods of contexts in %d levels, want at most %d for each level", n, depth, most)
 			}
 			if n := executor.GraphSteps() - steps; n > most*depth {
-				t.Errorf("%d steps in the search for deadlocks in %d levels, want at most %d a level", n, depth, most)
+				t.Errorf("%d steps in the search for deadlocks in %d levels, want at most %d for each level", n, depth, most)
 			}
 		})
 	}
@@ -241,8 +241,8 @@ func TestDepth_ChainOfFutures(t *testing.T) {
 
 // TestWaitGraph_Shortcuts: if a shortcut finds that a carrier is runnable, a
 // search finds the same. The test compares them for random tasks that wait for
-// random earlier tasks, and for deep recursions. The tasks run on pools and by
-// Go.
+// random earlier tasks, and for deep recursions. Some tasks run on pools, and
+// some were started by the function Go.
 func TestWaitGraph_Shortcuts(t *testing.T) {
 	stop := executor.VerifyGraph()
 	rounds := 100

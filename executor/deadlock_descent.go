@@ -129,8 +129,8 @@ func (d *descent) pass() {
 	d.keep()
 }
 
-// begin starts a descent with the result of a search that has just started the
-// compensating carrier tip.
+// begin starts a descent with the result of the search q, which has just
+// started the compensating carrier tip.
 func (d *descent) begin(q *search, tip *carrier) {
 	d.forget()
 	d.round = q.round
@@ -177,9 +177,9 @@ func (d *descent) add(q *search, g *WorkerGroup) {
 }
 
 // next is called after the tip has blocked on queues. It starts a compensating
-// carrier, which becomes the new tip, unless the group will surely make
-// progress without it. If the shortcut cannot decide this, next does nothing
-// and returns false. Then a search is necessary.
+// carrier, which becomes the new tip. It starts none if the group will surely
+// make progress without one. If the shortcut cannot decide this, next does
+// nothing and returns false. Then a search is necessary.
 func (d *descent) next() bool {
 	s := d.tip
 	if s.wait.input() || len(s.further) > 0 {
@@ -237,12 +237,12 @@ func (b *wait) single() bool { return len(b.on) == 1 && b.room == nil }
 
 // resumesLocked reports whether the wait of a suspended carrier has ended, or
 // depends on a task that has settled or whose carrier runs or resumes. It
-// follows at most few waits.
-func (s *carrier) resumesLocked(few int) bool {
+// follows at most n waits.
+func (s *carrier) resumesLocked(n int) bool {
 	if s.wait == nil {
 		return false
 	}
-	for range few {
+	for range n {
 		if s.wait.ended() {
 			return true
 		}

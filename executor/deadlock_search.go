@@ -24,8 +24,8 @@ type dependencies struct {
 	carriers []*carrier     // the wait may end when one of these carriers resumes
 }
 
-// rescue starts one compensating carrier if a carrier of from is stuck. It
-// returns ErrDeadlock if such a carrier is stuck and there is no queue that a
+// rescue starts one compensating carrier if one of the given carriers is stuck.
+// It returns ErrDeadlock if there is such a carrier, and no queue that a
 // compensating carrier could serve. One compensating carrier is enough: when it
 // ends, it makes a new search.
 func (q *search) rescue(from []*carrier) error {

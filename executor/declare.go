@@ -13,8 +13,8 @@ import (
 // this program, or run by an executor without such workers, its error wraps
 // [ErrElsewhere].
 //
-// Numbers, bool, string, []byte and slices of numbers are sent like those of
-// registered functions. All other values are encoded by the codec.
+// Numbers, bool, string, []byte and slices of numbers are sent in the same way
+// as for registered functions. All other values are encoded by the codec.
 //
 // A name may be declared several times with the same codec and different types;
 // all of them are the same function. Declare panics if the name is empty, if it

@@ -55,7 +55,7 @@
 //	executor.go, worker.go, batch.go          what an executor implements and calls
 //	task_queue*.go, shutdown.go               the queue and the shutdown of an executor
 //	task.go, submit.go, try_submit.go         a task, and how it is made
-//	future.go                                 its handle
+//	future.go                                 the handle of a task
 //	task_cancel.go, expire.go                 cancellation, and the end of the submitter's context
 //	foreign_context.go                        contexts of a type of the program
 //	task_wait.go, arrivals.go                 waiting for one task, and for several

@@ -17,8 +17,8 @@ const maxChain = 1000
 const errorTime = time.Second
 
 // errorMethods calls methods of an error. These methods may panic, end their
-// goroutine, or never return. When errorTime is over, it calls no further
-// methods.
+// goroutine, or never return. When errorTime is over, errorMethods calls no
+// further methods.
 type errorMethods struct{ until time.Time }
 
 func newErrorMethods() *errorMethods { return &errorMethods{time.Now().Add(errorTime)} }
@@ -63,7 +63,7 @@ func (m *errorMethods) chain(err error) []error {
 }
 
 // matched returns the sorted names of the sentinels that errors.Is would match
-// with an error whose chain is all.
+// with an error. The parameter all is the chain of this error.
 func (m *errorMethods) matched(all []error, sentinels map[string]error) []string {
 	found := make(map[string]bool)
 	for _, e := range all {
@@ -78,8 +78,8 @@ func (m *errorMethods) matched(all []error, sentinels map[string]error) []string
 		}
 		// Errors of package syscall have a method Is, and a goroutine for each
 		// sentinel would take too much time. So one goroutine calls Is for all
-		// sentinels. Only if a call fails, callMethod starts a goroutine for
-		// each sentinel.
+		// sentinels. If this fails, callMethod starts a goroutine for each
+		// sentinel.
 		names, failure := callMethod(m, func() (names []string) {
 			for name, s := range sentinels {
 				if is.Is(s) {
@@ -113,8 +113,8 @@ func sameError(a, b error) bool {
 // failed.
 func (m *errorMethods) text(err error) string { return m.textOf(err, "Error", err.Error) }
 
-// textOf returns the result of text, which calls the method of v. If the method
-// fails, textOf returns a text that says so.
+// textOf returns the result of the function text, which calls the named method
+// of v. If the method fails, textOf returns a text that says so.
 func (m *errorMethods) textOf(v any, method string, text func() string) string {
 	s, failure := callMethod(m, text)
 	if failure != nil {

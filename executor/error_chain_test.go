@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// failAs fails in the way that how names.
+// failAs fails in the way that its parameter names.
 func failAs(how string) {
 	switch how {
 	case "panic":
@@ -20,8 +20,9 @@ func failAs(how string) {
 	}
 }
 
-// Each of these errors has one method that fails as how says, or works if how
-// is empty. The exception is endless, which wraps itself.
+// Each of these errors has one method that fails in the way that the field how
+// names. If the field is empty, the method works. The type endless is an
+// exception: it wraps itself.
 type (
 	oddUnwrap  struct{ how string }
 	oddUnwraps struct{ how string }

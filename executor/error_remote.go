@@ -17,10 +17,10 @@ import (
 // their details, such as a traceback.
 //
 // If a task is canceled and returns [context.Cause] of its context, the
-// submitter receives the cause as the task's error, as from a task in its own
-// process. There are two exceptions, because the cause is not sent to the
-// worker. If a task wraps the cause in another error, that error wraps
-// [ErrCanceled]. If a deadline has a cause of its own, as given to
+// submitter receives the cause as the task's error. The same holds for a task
+// in the submitter's own process. There are two exceptions, because the cause
+// is not sent to the worker. If a task wraps the cause in another error, that
+// error wraps [ErrCanceled]. If a deadline has a cause of its own, as given to
 // [context.WithTimeoutCause], the error of the task is
 // [context.DeadlineExceeded].
 type RemoteError struct {
@@ -80,7 +80,7 @@ var errorNames = struct {
 
 // errorType encodes and decodes errors of one type.
 type errorType struct {
-	// encode encodes an error if it is of the type, or if its As method
+	// encode encodes err if err is of the type, or if the As method of err
 	// converts it to the type.
 	encode func(err error, n *nesting) (value []byte, found bool, failure error)
 	decode func([]byte) (error, error)

@@ -70,8 +70,8 @@ func standardSentinels() map[string]error {
 	}
 }
 
-// standardErrors has the types of errors of the standard library that are sent
-// with their fields, with the name of each type in an encoded error.
+// standardErrors names error types of the standard library. An error of such a
+// type is sent with its fields, under the name of the type.
 var standardErrors = map[reflect.Type]string{}
 
 // standardErrorTypes has the same types as standardErrors: the key is the name.

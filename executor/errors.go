@@ -44,10 +44,10 @@ func (canceled) Error() string { return "concert: task canceled" }
 // Is reports that the error is also context.Canceled.
 func (canceled) Is(target error) bool { return target == context.Canceled }
 
-// neverStarted is the error of a task that was canceled, whose context ended,
-// or whose executor was shut down, before it started. errors.Is matches it with
-// ErrCanceled and with its cause. The cause is nil if Cancel was called without
-// one.
+// neverStarted is the error of a task that never started, because the task was
+// canceled, its context ended, or its executor was shut down. errors.Is matches
+// it with ErrCanceled and with its cause. The cause is nil if Cancel was called
+// without one.
 type neverStarted struct{ cause error }
 
 // Error says that the task did not start, and why.
@@ -70,7 +70,7 @@ func (e *neverStarted) Unwrap() error { return e.cause }
 // closedError is the error of a Map whose executor was shut down. errors.Is
 // matches it with ErrClosed and with the cause with which Shutdown's context
 // ended. It does not match the errors of package context, because the caller of
-// Map would take them for the end of its own context.
+// Map would take such an error for the end of the caller's own context.
 type closedError struct{ cause error }
 
 // Error says that the executor was closed, and why.

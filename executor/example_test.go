@@ -142,7 +142,7 @@ func (e *byteExecutor) run(t *executor.Task) {
 }
 
 func (e *byteExecutor) Dropped()                       {}
-func (e *byteExecutor) Withdraw(*executor.Task) bool   { return true } // Start decides
+func (e *byteExecutor) Withdraw(*executor.Task) bool   { return true } // the method Start decides whether the call runs
 func (e *byteExecutor) Width() int                     { return 1 }
 func (e *byteExecutor) Close() error                   { e.tasks.Wait(); return nil }
 func (e *byteExecutor) Shutdown(context.Context) error { return e.Close() }
@@ -165,8 +165,8 @@ func ExampleNewRemoteGroup() {
 	// Output: rehpog <nil>
 }
 
-// Shutdown waits until all tasks have settled. When its context ends, it
-// cancels them, and waits for the grace period.
+// Shutdown waits until all tasks have settled. When its context ends, Shutdown
+// cancels the tasks, and waits for the grace period.
 func ExampleShutdown() {
 	task, cancelTask := context.WithCancelCause(context.Background())
 	done := make(chan struct{})

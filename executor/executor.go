@@ -13,11 +13,11 @@ import "context"
 type Executor interface {
 	// Execute accepts the task, or returns an error. While the executor has no
 	// room, Execute waits. If ctx ends during the wait, Execute returns
-	// [context.Cause] of ctx. It uses ctx only for this wait: if there is room,
-	// it accepts the task even if ctx has ended, because TrySubmit calls it
-	// with a context that has ended. If ctx is the context of a task, the wait
-	// blocks the worker of that task: so pass ctx to [WorkerGroup.WaitRoom],
-	// which finds the worker by it.
+	// [context.Cause] of ctx. Execute uses ctx only for this wait. If there is
+	// room, Execute accepts the task even if ctx has ended: TrySubmit passes
+	// such a context. If ctx is the context of a task, the wait blocks the
+	// worker of that task. So pass ctx to [WorkerGroup.WaitRoom], which finds
+	// this worker by the context.
 	//
 	// If Execute returns nil, the executor must run, claim or fail the task. If
 	// Execute returns an error, the executor must do none of these. After Close

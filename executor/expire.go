@@ -12,8 +12,8 @@ import (
 
 // Expire cancels a queued task if the submitter's context is done. It reports
 // whether it has canceled the task. An executor that may have no workers for a
-// long time calls it periodically. During this call, the executor must not hold
-// locks that it needs when a task settles.
+// long time calls Expire periodically. During this call, the executor must not
+// hold locks that it needs when a task settles.
 func (t *Task) Expire() bool {
 	return t.ctx.Parent.Err() != nil && t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 }
@@ -26,9 +26,9 @@ func (t *Task) expire() {
 	}
 }
 
-// queuedEnd returns a channel that is closed when the submitter's context ends,
-// for a wait with ctx. It returns nil if the task is not in a queue, or if ctx
-// ends with the submitter's context.
+// queuedEnd is for a wait with ctx. It returns a channel that is closed when
+// the submitter's context ends. It returns nil if the task is not in a queue,
+// or if ctx ends with the submitter's context.
 func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 	parent := t.ctx.Parent
 	if t.state() != pending || ctx == parent {
@@ -37,9 +37,9 @@ func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 	return parent.Done()
 }
 
-// expireLater expires tasks when their submitters' contexts end, for a wait
-// with ctx, until stop is called. It registers one function for all tasks with
-// the same context.
+// expireLater is for a wait with ctx. Until stop is called, it expires each
+// task when the context of the task's submitter ends. It registers one function
+// for all tasks with the same context.
 func expireLater(ctx context.Context, tasks []*Task) (stop func()) {
 	var groups [][]*Task
 	var known map[context.Context]int // index of the group of tasks with this context

@@ -16,8 +16,8 @@ import (
 // A program may implement context.Context with a type of its own. The methods
 // of such a foreign context may panic, end their goroutine or never return. But
 // executors call methods of tasks' contexts under locks, and on goroutines that
-// other tasks need. Package context calls them, too: when a derived context is
-// made, when it is canceled, and on goroutines of its own.
+// other tasks need. Package context calls these methods, too: when a derived
+// context is made or canceled, and on goroutines of its own.
 //
 // So a foreignContext replaces each foreign context, before another goroutine
 // can find it. These places replace contexts:
@@ -32,8 +32,8 @@ import (
 // foreign, and neither are its parents.
 
 // foreignContext replaces a context of the program's own type. Its methods call
-// no method of the replaced context, except that Value calls Value for keys of
-// the program.
+// no method of the replaced context, with one exception: for a key of the
+// program, Value calls Value of the replaced context.
 type foreignContext struct {
 	context.Context                 // ends when the replaced context ends; has no values
 	values          context.Context // the replaced context
@@ -74,8 +74,8 @@ func Isolate(ctx context.Context) (isolated context.Context, stop func()) {
 	return c, c.stop
 }
 
-// replaceForeign is Isolate for the context of a task, which calls stop when it
-// settles.
+// replaceForeign is Isolate for the context of a task. When the task settles,
+// it calls the function stop of the replacement.
 func replaceForeign(ctx context.Context) context.Context {
 	if foreign(ctx) {
 		return newForeignContext(ctx)
@@ -132,9 +132,9 @@ func newForeignContext(ctx context.Context) *foreignContext {
 	return c
 }
 
-// end ends the context with the error and the cause of the replaced context. If
-// the methods of the replaced context do not return within endTime, end ends
-// the context with context.Canceled. endTime counts from the moment when the
+// end ends the foreignContext with the error and the cause of the replaced
+// context. If the methods of the replaced context do not return within endTime,
+// the error is context.Canceled. endTime counts from the moment when the
 // replaced context is done. So if many contexts end at the same time, these
 // times pass concurrently: a goroutine that calls Err of one foreignContext
 // after the other waits for endTime only once.
@@ -160,11 +160,11 @@ func (c *foreignContext) end(ending *lazy.Ending) {
 // Deadline returns the deadline that the context had when it was replaced.
 func (c *foreignContext) Deadline() (time.Time, bool) { return c.deadline, c.hasDeadline }
 
-// Err returns the error of the replaced context as soon as the Done channel of
-// that context is closed: it waits until another goroutine has ended the
-// embedded context. That is package context, or the goroutine that calls end,
-// which takes at most endTime. So an executor that calls Err before it starts a
-// task never starts a task whose context has ended.
+// Err returns the error of the embedded context. If the Done channel of the
+// replaced context is closed, Err first waits until another goroutine has ended
+// the embedded context. This goroutine belongs to package context, or calls the
+// method end, which takes at most endTime. So an executor that calls Err before
+// it starts a task never starts a task whose context has ended.
 func (c *foreignContext) Err() error {
 	select {
 	case <-c.done:
@@ -193,10 +193,10 @@ func (c *foreignContext) Value(key any) any {
 // contextFailure returns the error of a task whose context has a method that
 // failed.
 func contextFailure(ctx context.Context, failure error) error {
-	return &methodError{fmt.Sprintf("concert: a method of the task's context, a %T, %s", ctx, howFailed(failure)), failure}
+	return &methodError{fmt.Sprintf("concert: a method of the task's context (of type %T) %s", ctx, howFailed(failure)), failure}
 }
 
-// maxContexts bounds how many nested contexts foreign examines.
+// maxContexts bounds how many nested contexts the function foreign examines.
 const maxContexts = 1000
 
 // foreign reports whether a method of ctx, or of a context that it wraps, may
@@ -243,7 +243,8 @@ type wrapper struct {
 	foreign bool    // used if wraps is false: whether the type belongs to the program
 }
 
-// wrappers has the wrapper of each reflect.Type that foreign has examined.
+// wrappers has the wrapper of each reflect.Type that the function foreign has
+// examined.
 var wrappers sync.Map
 
 // loopPath and childPath are the paths of the packages loop and
@@ -255,8 +256,9 @@ var (
 )
 
 // wrapperOf returns the wrapper of a type. The values of a type that wraps a
-// context are pointers to a struct, or structs with an interface, so an
-// interface with such a value contains a pointer to the struct.
+// context are pointers to a struct, or structs that contain an interface. In
+// both cases, an interface that holds such a value contains a pointer to the
+// struct.
 func wrapperOf(t reflect.Type) wrapper {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()

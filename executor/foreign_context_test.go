@@ -81,7 +81,7 @@ func TestForeignContext_End(t *testing.T) {
 					}
 					<-below.Done()
 					if err := below.Err(); err != c.want || context.Cause(below) != why {
-						t.Fatalf("below: %v, %v; want %v, %v", err, context.Cause(below), c.want, why)
+						t.Fatalf("derived context: %v, %v; want %v, %v", err, context.Cause(below), c.want, why)
 					}
 					cancel()
 					stop()
@@ -142,9 +142,9 @@ type capturedKey struct{}
 
 func init() { executor.CaptureValue(capturedKey{}) }
 
-// TestCaptureValue: a replacement returns the value of a captured key without a
-// call of the replaced context. For other keys, it calls Value of the replaced
-// context.
+// TestCaptureValue: for a captured key, a replacement returns the value without
+// a call of a method of the replaced context. For other keys, it calls Value of
+// the replaced context.
 func TestCaptureValue(t *testing.T) {
 	type other struct{}
 	calls := new(atomic.Int64)

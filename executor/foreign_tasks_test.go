@@ -15,8 +15,9 @@ import (
 	"concert/goroutines"
 )
 
-// badContext is a context of the program's own type. After misbehave was
-// called, its methods panic, end their goroutine, or hang until release.
+// badContext is a context of the program's own type. After a call of misbehave,
+// the methods Err, Done, Value and Deadline panic, end their goroutine, or hang
+// until release is called.
 type badContext struct {
 	context.Context
 	how  *atomic.Value // string
@@ -55,7 +56,8 @@ func endedContext() context.Context {
 	return ctx
 }
 
-// misbehavior calls test for each way to misbehave, in a bubble of synctest.
+// misbehavior calls the function test for each way to misbehave, in a bubble of
+// synctest.
 func misbehavior(t *testing.T, test func(t *testing.T, how string)) {
 	for _, how := range []string{"panics", "exits", "hangs"} {
 		t.Run(how, func(t *testing.T) {
@@ -64,8 +66,8 @@ func misbehavior(t *testing.T, test func(t *testing.T, how string)) {
 	}
 }
 
-// TestForeignContext_InWait: if a task waits with a context whose methods
-// misbehave while it waits, other tasks, waits and executors continue.
+// TestForeignContext_InWait: a task waits with a context whose methods
+// misbehave during the wait. Other tasks, waits and executors must continue.
 func TestForeignContext_InWait(t *testing.T) {
 	misbehavior(t, func(t *testing.T, how string) {
 		ex, other, unrelated := goroutines.New(1, nil), goroutines.New(1, nil), goroutines.New(1, nil)
@@ -98,9 +100,9 @@ func TestForeignContext_InWait(t *testing.T) {
 	})
 }
 
-// TestForeignContext_AtEnd: if the methods of a task's context misbehave when
-// the task ends, the task has its result, and Close returns, whether or not the
-// function has called Done.
+// TestForeignContext_AtEnd: the methods of a task's context misbehave when the
+// task ends. The task must still have its result, and Close must return. This
+// holds whether or not the function has called Done.
 func TestForeignContext_AtEnd(t *testing.T) {
 	misbehavior(t, func(t *testing.T, how string) {
 		ex := goroutines.New(1, nil)
@@ -314,8 +316,8 @@ func TestForeignContext_MapDeadlock(t *testing.T) {
 }
 
 // TestForeignContext_ErrAfterDone: as soon as the Done channel of a context is
-// closed, Err of its replacement returns an error, also if many contexts end
-// with the same one.
+// closed, Err of its replacement returns an error. This also holds if many
+// contexts share the Done channel.
 func TestForeignContext_ErrAfterDone(t *testing.T) {
 	inner, cancel := context.WithCancel(t.Context())
 	var all []context.Context

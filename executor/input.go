@@ -40,8 +40,8 @@ func (in *Input) String() string {
 	return text
 }
 
-// escaped replaces the characters of text that are not printable by escape
-// sequences, because a terminal may interpret such characters as commands.
+// escaped returns the text with an escape sequence in place of each character
+// that is not printable. A terminal may interpret such characters as commands.
 func escaped(text string) string {
 	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return text

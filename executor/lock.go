@@ -57,8 +57,9 @@ func Release(ctx context.Context, fn func()) {
 
 type releaserKey struct{}
 
-// releasing is a context with a Releaser. owner is the task or the callback to
-// which the Releaser belongs; it is nil outside of tasks and callbacks.
+// releasing is a context with a Releaser. The field owner is the task or the
+// callback to which the Releaser belongs, and nil outside of tasks and
+// callbacks.
 type releasing struct {
 	context.Context
 	releaser Releaser
@@ -82,10 +83,10 @@ func locked[In, Out any](l Lock, ctx context.Context, fn func(context.Context, I
 	return underLock(l, ctx, fn, in)
 }
 
-// underLock is not part of locked, because its closure needs an allocation,
-// which locked avoids without a Lock. The type of the Lock may belong to the
-// program. Whatever its Run does, underLock calls fn at most once, and does not
-// lose the outcome of fn.
+// underLock is not part of the function locked, because the closure in
+// underLock needs an allocation. Without a Lock, this allocation is avoided.
+// The type of the Lock may belong to the program. Whatever its Run does,
+// underLock calls fn at most once, and does not lose the outcome of fn.
 func underLock[In, Out any](l Lock, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, err error) {
 	var once struct {
 		sync.Mutex // held while the function runs
@@ -127,7 +128,7 @@ func (t *Task) lock() Lock {
 	return t.group.Lock
 }
 
-// released calls wait while the lock of r is released.
+// released calls the function wait while the lock of r is released.
 func released(r Releaser, wait func() error) (err error) {
 	unlocked(r, func() { err = wait() })
 	return err

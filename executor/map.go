@@ -16,8 +16,8 @@ import (
 //	allows                  queue, without input park
 //
 // The number of runners is at most the executor's width. An item passes from
-// the feeder to the consumer without a lock. These three synchronize only where
-// one of them sleeps:
+// the feeder to the consumer without a lock. The feeder, the runners and the
+// consumer synchronize only where one of them sleeps:
 //
 //   - A runner parks if there is no unclaimed item: 1. it decrements active,
 //     2. it checks again. The feeder: 1. appends, 2. starts a runner if fewer
@@ -31,16 +31,17 @@ import (
 //     wakes a sleeping feeder if the window has room now.
 //   - The consumer sleeps if the next result is not done: 1. it sets needed and
 //     asleep, 2. it checks again. A runner: 1. marks an item done, 2. at the
-//     end of its turn, wakes the consumer if that needed the item. So the
-//     consumer is woken once a turn, and not once an item. The last item of a
-//     turn may be slow. So the consumer also wakes by a timer, and then asks
-//     the runners to wake it at once.
+//     end of its turn, wakes a consumer that waits for the item. So the
+//     consumer is woken once for each turn, and not once for each item. The
+//     last item of a turn may be slow. So the consumer also wakes by a timer,
+//     and then asks the runners to wake it at once.
 //
 // A runner may need room in the executor's queue to start. The feeder starts a
-// runner only if there is room. It must not block, because the consumer may be
-// a task of the same executor, which may have to continue first. If there is no
-// room and no runner is active, the consumer starts a runner. It uses its own
-// context, by which the executor finds the consumer's worker.
+// runner only if there is room. It must not block: the consumer may be a task
+// of the same executor, and this task may have to continue before there is
+// room. If there is no room and no runner is active, the consumer starts a
+// runner. It uses its own context, by which the executor finds the consumer's
+// worker.
 //
 // Fields that different goroutines write often are in different cache lines.
 type mapRun[In, Out any] struct {
@@ -146,12 +147,12 @@ func (m *mapRun[In, Out]) fitWindow(batch int) {
 	m.window.Store(ahead)
 }
 
-// fitRemoteWindow sets the window for a remote executor. most is the maximum
-// number of items that the executor claims at a time for a worker. If values
-// are large, the window is smaller. The executor chooses most by the duration
-// of earlier calls. So the window starts small and grows with the results:
-// otherwise the feeder would take too many inputs if slow calls follow quick
-// ones.
+// fitRemoteWindow sets the window for a remote executor. The parameter most is
+// the maximum number of items that the executor claims at a time for a worker.
+// If values are large, the window is smaller. The executor chooses this number
+// by the duration of earlier calls. So the window starts small and grows with
+// the results: otherwise the feeder would take too many inputs if slow calls
+// follow quick ones.
 func (m *mapRun[In, Out]) fitRemoteWindow(most int) {
 	before := m.claims.Load()
 	claims := max(int64(min(most, maxWindow)), before-before/16) // decreases slowly, because most is sometimes small when a worker has little room
@@ -272,7 +273,7 @@ func (m *mapRun[In, Out]) start(ctx context.Context) bool {
 	err := m.ex.Execute(ctx, &r.task)
 	if err == nil {
 		if m.stopped.Load() {
-			r.task.Cancel(nil) // stop may have run before the task was pending
+			r.task.Cancel(nil) // the method stop may have run before the task was pending
 		}
 		if m.onWorker {
 			m.wakeConsumer() // the consumer sleeps, and may hold the only worker that can run the runner

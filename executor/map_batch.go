@@ -30,8 +30,8 @@ func (r *runner[In, Out]) function(*Task) string {
 }
 
 // claim returns unclaimed items as a batch. If no item is left, the runner
-// parks. The larger most is, the farther the feeder reads inputs ahead of the
-// results.
+// parks. The larger the parameter most is, the more inputs the feeder takes
+// ahead of the results.
 func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bool) {
 	if !t.move(pending, running) {
 		return nil, false

@@ -45,9 +45,9 @@ type chunk[In, Out any] struct {
 }
 
 // item is one input and its result. The feeder writes the input before it
-// increases filled. Then the input belongs to the runner that claims the item.
-// The runner writes the result before it sets done. Then the result belongs to
-// the consumer.
+// increases the field filled. Then the input belongs to the runner that claims
+// the item. The runner writes the result before it sets the field done. Then
+// the result belongs to the consumer.
 type item[In, Out any] struct {
 	in   In
 	out  Out
@@ -90,8 +90,8 @@ func (l *itemBuffer[In, Out]) append(in In) {
 }
 
 // sight is a runner's copy of the filled count of a chunk. The feeder writes
-// filled often, so reading it is slow. A runner reads filled again only when
-// all items that its copy includes are claimed.
+// the field filled often, so reading this field is slow. A runner reads it
+// again only when all items that its copy includes are claimed.
 type sight[In, Out any] struct {
 	chunk  *chunk[In, Out]
 	filled int32
@@ -124,7 +124,7 @@ func (l *itemBuffer[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64
 }
 
 // ahead returns about how many unclaimed items there are. It stops counting
-// when the result is at least most.
+// when it has found as many items as the parameter most says.
 func (l *itemBuffer[In, Out]) ahead(most int) (n int) {
 	for c := l.current.Load(); c != nil && n < most; c = c.next.Load() {
 		n += int(c.filled.Load() - c.claimed.Load())
@@ -161,7 +161,8 @@ func (l *itemBuffer[In, Out]) next(ordered bool) *item[In, Out] {
 	return it
 }
 
-// ready reports whether next would return an item. Only the consumer calls it.
+// ready reports whether the method next would return an item. Only the consumer
+// calls it.
 func (l *itemBuffer[In, Out]) ready(ordered bool) bool {
 	if !ordered {
 		if l.batch == nil && l.finished.Load() != nil {

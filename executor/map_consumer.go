@@ -43,7 +43,7 @@ func (m *mapRun[In, Out]) consume(yield func(index int64, out Out, err error) bo
 
 // sleep waits until there may be another result. If there will be no more
 // results, it reports false, and returns the error that ends the sequence, if
-// any. index is the index of the next result.
+// any. The parameter index is the index of the next result.
 func (m *mapRun[In, Out]) sleep(index int64) (more bool, err error) {
 	if r := ReleaserOf(m.caller); r != nil {
 		unlocked(r, func() { more, err = m.sleepUnlocked(index) })
@@ -107,9 +107,10 @@ func (m *mapRun[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 	return true, nil
 }
 
-// look returns the state of the runners: active is true if a runner is in the
-// executor; busy is true if active is, or if remote workers have items; failure
-// is the reason why no runner will start again, or nil.
+// look returns the state of the runners. The result active is true if a runner
+// is in the executor. The result busy is true if active is true, or if remote
+// workers have items. The result failure is the reason why no runner will start
+// again, or nil.
 func (m *mapRun[In, Out]) look() (active, busy bool, failure error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -120,8 +121,8 @@ func (m *mapRun[In, Out]) look() (active, busy bool, failure error) {
 // ended reports whether the inputs have ended and all results were yielded:
 // then index, the number of yielded results, is the number of inputs. It
 // reports false if the feeder stopped before the end of the inputs, because
-// then the Map ends with an error. If the inputs panicked or called
-// runtime.Goexit, ended does the same.
+// then the Map ends with an error. It also reports false if the inputs panicked
+// or called runtime.Goexit.
 func (m *mapRun[In, Out]) ended(index int64) bool {
 	select {
 	case <-m.fed:
@@ -140,9 +141,9 @@ func (m *mapRun[In, Out]) ended(index int64) bool {
 	return true
 }
 
-// sleepWorker does the same as sleep for a consumer that runs in a task. If a
-// runner is queued in the group of this task, the consumer runs that runner.
-// Otherwise the consumer blocks, and its wait enters the wait graph.
+// sleepWorker does the same as the method sleep, for a consumer that runs in a
+// task. If a runner is queued in the group of this task, the consumer runs that
+// runner. Otherwise the consumer blocks, and its wait enters the wait graph.
 func (m *mapRun[In, Out]) sleepWorker(ctx context.Context, s *carrier, self *Task) error {
 	m.mu.Lock()
 	runners := m.runners

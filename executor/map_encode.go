@@ -6,8 +6,8 @@ import (
 	"concert/internal/values"
 )
 
-// This file implements claim for a Map whose inputs are encoded by user code,
-// or are large: see user_code.go.
+// This file implements the method claim for a Map whose inputs are large, or
+// are encoded by user code: see user_code.go.
 //
 //	inputs --claim--> encoding, each item on its own goroutine --> encoded --claim--> worker
 //
@@ -21,10 +21,11 @@ type encodedItem[In, Out any] struct {
 	arg Encoded
 }
 
-// claimAsync does the same as claim for inputs that user code may encode. If
-// always is set, user code encodes every input. Otherwise, user code encodes
-// only the inputs that contain a value with a method for encoding. The inputs
-// that user code encodes, and large inputs, are encoded on other goroutines.
+// claimAsync does the same as the method claim, for inputs that user code may
+// encode. If always is set, user code encodes every input. Otherwise, user code
+// encodes only the inputs that contain a value with a method for encoding. The
+// inputs that user code encodes, and large inputs, are encoded on other
+// goroutines.
 func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, size int) (*Batch, bool) {
 	m := r.m
 	b := &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f)}
@@ -110,8 +111,8 @@ func (m *mapRun[In, Out]) hasEncoded() bool {
 	return len(m.encoded) > 0
 }
 
-// parkAsync does the same as park for a runner that uses claimAsync: it does
-// not park if there is an encoded item.
+// parkAsync does the same as the method park, for a runner that uses
+// claimAsync: it does not park if there is an encoded item.
 func (r *runner[In, Out]) parkAsync(t *Task) bool {
 	m := r.m
 	m.mu.Lock()
@@ -148,7 +149,7 @@ func (m *mapRun[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In,
 				m.mu.Lock()
 				m.encoded = append(m.encoded, x)
 				m.mu.Unlock()
-				m.remoteItems.Add(-1) // if start fails, the consumer starts a runner
+				m.remoteItems.Add(-1) // if the method start fails, the consumer starts a runner
 				m.start(noWait)
 				m.wakeConsumer()
 			}

@@ -52,9 +52,9 @@ func TestMap_EndsWhileSubmitting(t *testing.T) {
 	})
 }
 
-// TestMap_ShutdownWithInputsLeft: if the executor of a Map is shut down while
-// inputs are left, the Map ends with ErrClosed, even if the executor has run
-// all inputs that the Map took.
+// TestMap_ShutdownWithInputsLeft: the executor of a Map is shut down while
+// inputs are left. The Map must end with ErrClosed, even if the executor has
+// run all inputs that the Map took.
 func TestMap_ShutdownWithInputsLeft(t *testing.T) {
 	const last = 4 // the last input that the Map takes before the first result
 	for name, mapOf := range map[string]func(context.Context, concert.Executor, func(context.Context, int) (int, error), iter.Seq[int]) iter.Seq2[int, error]{
@@ -115,8 +115,8 @@ func (e *badRefusal) Is(error) bool { e.call("Is"); return false }
 // Unwrap misbehaves.
 func (e *badRefusal) Unwrap() error { e.call("Unwrap"); return nil }
 
-// TestMap_ErrorMethodsMisbehave: if the initializer of a pool has failed, a Map
-// on this pool ends with the error of the initializer, even if methods of this
+// TestMap_ErrorMethodsMisbehave: the initializer of a pool has failed. A Map on
+// this pool must end with the error of the initializer, even if methods of this
 // error fail.
 func TestMap_ErrorMethodsMisbehave(t *testing.T) {
 	for _, method := range []string{"Is", "Unwrap"} {

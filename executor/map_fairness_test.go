@@ -35,7 +35,7 @@ func TestMap_LetsOtherTasksRun(t *testing.T) {
 		}
 		// Ten items take 10 ms. The eleventh may have begun.
 		if at, err := other.Result(t.Context()); at > 12*time.Millisecond || err != nil {
-			t.Errorf("a task that was submitted after ten items ran at %v, %v; want it before the other ninety", at, err)
+			t.Errorf("a task was submitted after ten items. It ran at %v, error %v; want it to run before the other ninety items", at, err)
 		}
 	})
 }

@@ -33,8 +33,8 @@ func (*byHand) Again(*executor.Task)           { panic("no worker here") }
 func (*byHand) Withdraw(*executor.Task) bool   { return true }
 func (*byHand) Dropped()                       {}
 
-// claim waits until the goroutines of the Map are blocked, and then claims up
-// to most calls of the queued tasks.
+// claim waits until the goroutines of the Map are blocked, and then claims at
+// most the given number of calls of the queued tasks.
 func (e *byHand) claim(most int) (batch *executor.Batch) {
 	synctest.Wait()
 	for batch == nil && len(e.tasks) > 0 {

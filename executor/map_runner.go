@@ -77,7 +77,7 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 }
 
 // adapt sets r.batch, so that the next batch takes between half a turn and two
-// turns. took is the duration of the last batch.
+// turns. The parameter took is the duration of the last batch.
 func (r *runner[In, Out]) adapt(took time.Duration) {
 	switch {
 	case took < turn/2 && r.batch < maxBatch:
@@ -110,7 +110,7 @@ func (r *runner[In, Out]) park(t *Task) bool {
 }
 
 // leave removes the runner from the executor permanently, and moves its task to
-// the state to.
+// the given state.
 func (r *runner[In, Out]) leave(t *Task, to uint64) {
 	m := r.m
 	m.mu.Lock()
@@ -135,7 +135,7 @@ func (m *mapRun[In, Out]) interrupt(cause error) {
 }
 
 // drop ends a runner that was canceled before it ran: by the executor, or by
-// stop.
+// the method stop.
 func (r *runner[In, Out]) drop(t *Task, err error, s *carrier) {
 	m := r.m
 	if canceled, ok := err.(*neverStarted); ok { // the executor was shut down, or the loop has ended
@@ -197,8 +197,8 @@ func (r *runner[In, Out]) done(it *item[In, Out], index int64) {
 	r.m.buffer.markDone(it, index, r.m.ordered)
 }
 
-// doneObserved does the work of done if the executor has an observer. The
-// observer may end the goroutine, by runtime.Goexit.
+// doneObserved does the work of the method done if the executor has an
+// observer. The observer may end the goroutine, by runtime.Goexit.
 func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o *guardedObserver, worker int) {
 	e := r.ctx.event(TaskFinished, worker)
 	e.Err = it.err

@@ -38,8 +38,9 @@ func topLevel(context.Context, int) (int, error) { return 0, nil }
 // thisPackage is the path of this package, with which names of functions begin.
 var thisPackage = reflect.TypeFor[calculator]().PkgPath()
 
-// TestTask_Name: a task has the name under which its function was registered,
-// whatever kind of function it is, and keeps it as long as its future is used.
+// TestTask_Name: a task has the name under which its function was registered.
+// This holds for every kind of function, and as long as the task's future is
+// used.
 func TestTask_Name(t *testing.T) {
 	for _, c := range []struct {
 		want string

@@ -29,9 +29,9 @@ func newGuardedObserver(o Observer) *guardedObserver {
 	return &guardedObserver{observer: o}
 }
 
-// call calls the observer on this goroutine, which is the submitter's or a
-// task's. It logs the first failure. If the observer calls runtime.Goexit, this
-// goroutine ends: call cannot prevent this, and only logs it.
+// call calls the observer on this goroutine, which belongs to the submitter or
+// to a task. It logs the first failure. If the observer calls runtime.Goexit,
+// this goroutine ends: call cannot prevent this, and only logs it.
 func (g *guardedObserver) call(e Event) {
 	returned := false
 	defer func() {
@@ -159,7 +159,8 @@ func Progress(ctx context.Context, done, total int64) {
 }
 
 // WithProgress returns a context for [Invoke], in a worker of another process:
-// report receives what the function passes to Progress.
+// the function report is called with the numbers that the task passes to
+// Progress.
 func WithProgress(ctx context.Context, report func(done, total int64)) context.Context {
 	return context.WithValue(ctx, numberKey{}, reporter(report))
 }
@@ -168,8 +169,8 @@ type reporter func(done, total int64)
 
 func (r reporter) progress(done, total int64) { r(done, total) }
 
-// numberKey is a context key: its value is a numbered, to which Progress
-// reports.
+// numberKey is a context key: its value has the type numbered, and Progress
+// reports to this value.
 type numberKey struct{}
 
 type numbered interface{ progress(done, total int64) }
@@ -187,8 +188,8 @@ func (t *Task) number() {
 	}
 }
 
-// observer returns the observer of the task's executor, or nil, and the number
-// of the local worker that runs the task, or -1.
+// observer returns the observer of the task's executor, or nil. It also returns
+// the number of the local worker that runs the task, or -1.
 func (t *Task) observer() (*guardedObserver, int) {
 	if t.group == nil || t.group.observer == nil {
 		return nil, -1
@@ -206,8 +207,9 @@ func (t *Task) observe(kind EventKind, err error) {
 	}
 }
 
-// observeOn does the same as observe on a goroutine that does not belong to a
-// task. remote is the number of the remote worker that runs the task, or -1.
+// observeOn does the same as the method observe, on a goroutine that does not
+// belong to a task. The parameter remote is the number of the remote worker
+// that runs the task, or -1.
 func (t *Task) observeOn(remote int, kind EventKind, err error) {
 	if o, id := t.observer(); o != nil {
 		o.callIsolated(t.event(kind, max(id, remote), err))

@@ -38,9 +38,9 @@ func NewPanicError(value any) *PanicError {
 	return &PanicError{Value: value, callers: append([]uintptr(nil), pcs[:n]...)}
 }
 
-// Error returns the name of the input, or of the function, if one is known, and
-// the value. The text contains the stack only if the panic is raised again on
-// another goroutine, like a panic in the inputs of a Map.
+// Error returns a text with the value and, if it is known, the name of the
+// input or of the function. The text contains the stack only if the panic is
+// raised again on another goroutine, like a panic in the inputs of a Map.
 func (e *PanicError) Error() string {
 	if e.where != "" {
 		return "concert: " + e.where + " panicked: " + panicText(e.Value) + "\n\n" + e.Stack()
@@ -58,7 +58,7 @@ func (e *PanicError) Error() string {
 func (e *PanicError) Unwrap() error { err, _ := e.Value.(error); return err }
 
 // Stack returns the stack at the panic, the innermost call first, in the style
-// of package runtime/debug. Each call of Stack formats it again.
+// of package runtime/debug. Each call of Stack formats the stack again.
 func (e *PanicError) Stack() string {
 	if e.callers == nil {
 		return e.text

@@ -122,7 +122,8 @@ func (r *functions) find(value unsafe.Pointer, code uintptr) (*Function, error) 
 	return nil, fmt.Errorf("%w: %s%s: %s", ErrNotRegistered, name, where, advice)
 }
 
-// nameOf returns the name of the function that find would return, or "".
+// nameOf returns the name of the function that the method find would return, or
+// "".
 func (r *functions) nameOf(value unsafe.Pointer, code uintptr) string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -163,7 +164,7 @@ func Find(name string) (*Function, error) {
 		shown, _, _ := strings.Cut(name, "\n") // the name of a Python function may be followed by lines of source
 		why := "the worker runs another program, or another version of it"
 		if strings.HasPrefix(name, "python:") {
-			why = "it is a function in Python, for a pool that python.New returns"
+			why = "this is a Python function: submit it to a pool that python.New returns"
 		}
 		return nil, fmt.Errorf("%w in the worker: %q: %s", ErrNotRegistered, shown, why)
 	}

@@ -27,8 +27,8 @@ type Call struct {
 	// Started and Progress run on the goroutine of the task. Otherwise they run
 	// on another goroutine, in order, and a slow Progress misses some steps. In
 	// this second case, their failures do not change the outcome of the call:
-	// panics and calls of runtime.Goexit are ignored, and after the function
-	// has ended, the call waits at most a second for Started and Progress.
+	// panics and calls of runtime.Goexit are ignored. After the function has
+	// ended, the call waits at most a second for Started and Progress.
 	Started  func()
 	Progress func(done, total int64)
 }
@@ -159,11 +159,12 @@ func (r *relayed) finish(worker int, result Encoded, err error) {
 	r.end(finished, nil, worker)
 }
 
-// callbackTime is how long settle waits until the functions of the Call return.
+// callbackTime is how long the method settle waits for the functions of the
+// Call to return.
 const callbackTime = time.Second
 
-// callbacks calls functions of the program sequentially, on a goroutine that
-// ends when no function is due. A function that does not return keeps the
+// A callbacks value calls functions of the program sequentially, on a goroutine
+// that ends when no function is due. A function that does not return keeps the
 // goroutine, and the functions after it are not called.
 type callbacks struct {
 	mu      sync.Mutex
@@ -172,13 +173,13 @@ type callbacks struct {
 	running chan struct{} // guarded by mu: closed when the goroutine ends; nil if it does not run
 }
 
-// mostDue is the number of due functions from which add replaces the last one,
-// if it was added with merge.
+// mostDue is the number of due functions from which the method add may replace
+// the last one.
 const mostDue = 64
 
-// add calls fn after the functions that were added before. If mostDue functions
-// are due, merge is true, and the last due function was also added with merge,
-// fn replaces that function.
+// add calls fn after the functions that were added before. There is one
+// exception: if mostDue functions are due, and fn and the last of them were
+// both added with merge, fn replaces the last one.
 func (c *callbacks) add(fn func(), merge bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

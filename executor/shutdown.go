@@ -12,14 +12,14 @@ import (
 
 // Shutdown is the part of [Executor.Shutdown] that all executors share. An
 // executor calls it after it has begun to refuse new tasks. Shutdown waits
-// until done is closed, which means that all tasks have settled, and returns
-// nil. If ctx ends first, Shutdown calls cancel, waits for the grace period at
-// most, and returns a [*ShutdownError].
+// until the channel done is closed, which means that all tasks have settled,
+// and returns nil. If ctx ends first, Shutdown calls cancel, waits for the
+// grace period at most, and returns a [*ShutdownError].
 //
-// cancel cancels all tasks, and returns how many of them had not started.
-// Shutdown calls cancel every 10 ms, because cancel may miss a task that is
-// just moving from the queue to a worker. running returns the names of the
-// tasks that still run after the grace period.
+// The function cancel cancels all tasks, and returns how many of them had not
+// started. Shutdown calls it every 10 ms, because it may miss a task that is
+// just moving from the queue to a worker. The function running returns the
+// names of the tasks that still run after the grace period.
 func Shutdown(ctx context.Context, done <-chan struct{}, grace time.Duration, cancel func(cause error) (notStarted int), running func() []string) error {
 	select {
 	case <-done:
@@ -94,9 +94,9 @@ func (g *WorkerGroup) tasks() (tasks []*Task) {
 	return tasks
 }
 
-// Within reports whether a task or a callback of the group calls it, or ctx is
-// the context of such a task or callback. In this case, Close and Shutdown of
-// the executor must not wait for the tasks, because they would wait for
+// Within reports whether a task or a callback of the group calls Within, or ctx
+// is the context of such a task or callback. In this case, Close and Shutdown
+// of the executor must not wait for the tasks, because they would wait for
 // themselves.
 func (g *WorkerGroup) Within(ctx context.Context) bool {
 	// It is not enough to examine ctx: Close has no context, and a callback may

@@ -36,8 +36,7 @@ func execute(ctx context.Context, ex Executor, t *Task) error {
 }
 
 // nilArgument returns the text of the panic of a function that was called with
-// a nil argument. rest names the arguments other than the context and the
-// executor.
+// a nil argument. The parameter rest names the other arguments.
 func nilArgument(function string, ctx context.Context, ex Executor, rest string) string {
 	what := rest
 	switch {
@@ -143,8 +142,8 @@ func (c *call[In, Out]) drop(t *Task, err error, s *carrier) {
 }
 
 // end settles the task. The caller has written the outcome. s is the carrier
-// whose goroutine calls end, or nil. remote is the number of the remote worker
-// that ran the task, or -1.
+// whose goroutine calls end, or nil. The parameter remote is the number of the
+// remote worker that ran the task, or -1.
 func (c *call[In, Out]) end(to uint64, s *carrier, remote int) {
 	t := &c.future.task
 	if f, ok := t.ctx.Parent.(*foreignContext); ok {
@@ -159,8 +158,8 @@ func (c *call[In, Out]) end(to uint64, s *carrier, remote int) {
 	}
 }
 
-// settle is the last step of end. It runs also if an observer ends the
-// goroutine.
+// settle is the last step of the method end. It also runs if an observer ends
+// the goroutine.
 func (c *call[In, Out]) settle(to uint64, s *carrier) {
 	c.fn = nil
 	var zero In

@@ -96,8 +96,8 @@ func (t *Task) state() uint64 { return t.status.Load() & stateMask }
 // Settled reports whether the task has an outcome.
 func (t *Task) Settled() bool { return t.state() >= finished }
 
-// move changes the state of the task. It returns false if the state of the task
-// was not from.
+// move changes the state of the task. It returns false if the task was not in
+// the state that the parameter from names.
 func (t *Task) move(from, to uint64) bool {
 	for {
 		w := t.status.Load()
@@ -124,7 +124,8 @@ func (t *Task) settle(to uint64, s *carrier) {
 		}
 	}
 	t.mu.Lock()
-	// Only watch changes the status now, and watch needs the lock.
+	// From now on, only the method watch changes the status, and it needs the
+	// lock.
 	t.status.Store(t.status.Load()&^(stateMask|watched) | to)
 	list := t.watchers
 	t.watchers = nil
@@ -154,9 +155,9 @@ func (t *Task) Function() string { return t.job.function(t) }
 func (t *Task) context() context.Context { return (*taskContext)(t) }
 
 // taskContext is a Task as the context of its own function. Its value for
-// workerKey is the task, by which WorkerOf finds the worker. It has the values
-// for the keys of this package itself, so that no search of the parent contexts
-// is necessary.
+// workerKey is the task, by which WorkerOf finds the worker. A taskContext has
+// the values for the keys of this package, so that no search of the parent
+// contexts is necessary.
 type taskContext Task
 
 // Deadline returns the deadline of the submitter's context.

@@ -2,11 +2,13 @@ package executor
 
 import "runtime"
 
-// Fail settles with err a task that the executor has accepted and will not run.
-// It reports false, and changes nothing, if the task has started or settled.
+// Fail settles a task that the executor has accepted and will not run. The
+// error of the task is err. Fail reports false, and changes nothing, if the
+// task has started or settled.
 func (t *Task) Fail(err error) bool { return t.fail(err, nil) }
 
-// fail is Fail on the goroutine of carrier s, unless s is nil.
+// fail does the same as Fail. s is the carrier whose goroutine calls fail, or
+// nil.
 func (t *Task) fail(err error, s *carrier) bool {
 	if !t.move(pending, settling) && !t.move(encoding, settling) {
 		return false

@@ -26,7 +26,8 @@ type TaskQueue struct {
 	size   int
 	onTask func()
 
-	// Next reads these, so they are not next to the fields that Push writes.
+	// The method Next reads these fields, so they are apart from the fields
+	// that Push writes.
 	blocked atomic.Int32  // number of waiters; changed under mu
 	moves   atomic.Uint32 // odd while tasks are being moved; changed under mu
 
@@ -40,10 +41,11 @@ type TaskQueue struct {
 	closed   error       // error with which the queue refuses tasks; nil while it is open
 }
 
-// NewTaskQueue returns a queue for an executor with the mutex mu. At most size
-// tasks wait in the queue: 0 means 1024, and a negative size means no bound.
-// The queue calls onTask for each task that is added, with mu held, so that the
-// executor wakes or starts a worker. onTask must not block.
+// NewTaskQueue returns a queue for an executor with the mutex mu. The parameter
+// size is the maximum number of tasks in the queue: 0 means 1024, and a
+// negative size means no bound. The queue calls onTask for each task that is
+// added, with mu held, so that the executor wakes or starts a worker. onTask
+// must not block.
 func NewTaskQueue(mu *sync.Mutex, size int, onTask func()) *TaskQueue {
 	switch {
 	case size == 0:
@@ -154,9 +156,10 @@ func (q *TaskQueue) Again(t *Task) {
 	q.mu.Unlock()
 }
 
-// AgainLocked puts a task that was accepted before at the end of the queue,
-// even if the queue is full or closed. Before that, it admits the first blocked
-// submitter. Otherwise a few Maps could keep the queue full permanently.
+// AgainLocked puts a task at the end of the queue, even if the queue is full or
+// closed. The task must have been accepted earlier. First, AgainLocked admits
+// the first blocked submitter. Otherwise a few Maps could keep the queue full
+// permanently.
 func (q *TaskQueue) AgainLocked(t *Task) {
 	if q.waiters.first != nil {
 		q.admitOneLocked()
@@ -165,12 +168,12 @@ func (q *TaskQueue) AgainLocked(t *Task) {
 }
 
 // TasksLocked returns the tasks in the queue, in order. Some may be canceled.
-// The executor must not call Next, but only NextLocked.
+// An executor that uses TasksLocked must not call Next, but only NextLocked.
 func (q *TaskQueue) TasksLocked() []*Task { return q.tasks.listLocked() }
 
 // FirstLocked returns the first task that is not canceled, or nil. It removes
-// canceled tasks before this one. The task stays in the queue. The executor
-// must not call Next, but only NextLocked.
+// canceled tasks before this one. The task stays in the queue. An executor that
+// uses FirstLocked must not call Next, but only NextLocked.
 func (q *TaskQueue) FirstLocked() *Task {
 	for {
 		t := q.tasks.firstLocked()
@@ -191,16 +194,17 @@ func (q *TaskQueue) RemoveFirstLocked() {
 	q.admitLocked()
 }
 
-// AddFirstLocked puts a task that was accepted before at the front of the
-// queue, even if the queue is full or closed. The executor must not call Next,
-// but only NextLocked.
+// AddFirstLocked puts a task at the front of the queue, even if the queue is
+// full or closed. The task must have been accepted earlier. An executor that
+// uses AddFirstLocked must not call Next, but only NextLocked.
 func (q *TaskQueue) AddFirstLocked(t *Task) {
 	q.tasks.pushFirstLocked(t)
 	q.onTask()
 }
 
-// ReserveLocked adds change to the number of reserved slots: tasks that have
-// left the queue and still count for its size.
+// ReserveLocked adds the parameter change to the number of reserved slots. A
+// reserved slot is for a task that has left the queue and still counts for its
+// size.
 func (q *TaskQueue) ReserveLocked(change int) {
 	q.reserved += change
 	q.admitLocked()
@@ -303,9 +307,9 @@ func (q *TaskQueue) admitOneLocked() {
 	close(w.admitted)
 }
 
-// compactLocked removes canceled tasks, and the second of two equal tasks: a
-// task that waits for a queued task may run that task for a turn, and Again
-// then adds it a second time.
+// compactLocked removes canceled tasks. It also removes the second of two equal
+// tasks: a task that waits for a queued task may run the queued task for a
+// turn, and then Again adds the queued task a second time.
 func (q *TaskQueue) compactLocked() {
 	keep := (*Task).Waiting
 	if q.again {
@@ -352,8 +356,8 @@ type roomWaiter struct {
 	next, prev *roomWaiter
 }
 
-// roomWaiters is a first-in first-out list from which waiters may also leave in
-// the middle.
+// roomWaiters is a first-in first-out list. A waiter in the middle of the list
+// may leave it, too.
 type roomWaiters struct{ first, last *roomWaiter }
 
 func (l *roomWaiters) push(w *roomWaiter) {

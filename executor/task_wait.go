@@ -145,7 +145,8 @@ type watcher struct {
 
 type listener interface{ notify(*Task) }
 
-// signal is a channel with a buffer of one, so that notify never blocks.
+// signal is a channel with a buffer of one, so that the method notify never
+// blocks.
 type signal chan struct{}
 
 func (s signal) notify(*Task) {
@@ -155,7 +156,8 @@ func (s signal) notify(*Task) {
 	}
 }
 
-// closer is a channel that notify closes, which wakes all its receivers.
+// closer is a channel. The method notify closes it, and so wakes all its
+// receivers.
 type closer chan struct{}
 
 func (c closer) notify(*Task) { close(c) }

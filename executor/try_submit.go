@@ -39,9 +39,9 @@ func (c noWaitContext) Done() <-chan struct{} { return noWait.Done() }
 // Err returns context.Canceled.
 func (c noWaitContext) Err() error { return noWait.Err() }
 
-// Value returns a value of the other context. Only for the key by which
-// context.Cause finds the cause, it returns the value of noWait, whose cause is
-// errNoRoom.
+// Value returns a value of the other context. There is one exception: for the
+// key by which context.Cause finds the cause, Value returns the value of
+// noWait, whose cause is errNoRoom.
 func (c noWaitContext) Value(key any) any {
 	switch key {
 	case workerKey{}, ownKey{}, numberKey{}, releaserKey{}:

@@ -35,8 +35,8 @@ import (
 // Settle, on the executor's own goroutine, if they are small. Encoding or
 // decoding a large value takes time as well. So Claim and Settle stop when they
 // notice that a value is large, and do the same as for user code. The encoding
-// or decoding of a large value stops when the call is over, so that it does not
-// keep its goroutine.
+// or decoding of a large value stops when the call is over, so that its
+// goroutine becomes free.
 
 // Limits bound the time that a remote executor may take in this process to
 // encode an argument or to decode a result. They apply to values that are
@@ -59,8 +59,8 @@ type userCode struct {
 	ctx  context.Context // the context of the call
 	// grace is how long the user code may continue after ctx is done.
 	grace time.Duration
-	// settled, unless nil, receives when the call has settled in another way,
-	// for example by a cancellation.
+	// settled, if not nil, receives an element when the call has settled in
+	// another way, for example by a cancellation.
 	settled <-chan struct{}
 	// run encodes or decodes a value. The function done, which it returns,
 	// handles the result. If run panics, ends its goroutine or takes too long,
@@ -93,9 +93,9 @@ func (g *WorkerGroup) UserCode() (names []string) {
 	return names
 }
 
-// CancelUserCode cancels the calls that [WorkerGroup.UserCode] lists. Shutdown
-// calls it. It returns how many of the calls had not started. The canceled
-// calls settle within Limits.Grace.
+// CancelUserCode cancels the calls that [WorkerGroup.UserCode] lists, and
+// returns how many of them had not started. The canceled calls settle within
+// Limits.Grace. The Shutdown of an executor calls CancelUserCode.
 func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 	g.code.mu.Lock()
 	running := slices.Collect(maps.Keys(g.code.running))
@@ -109,13 +109,14 @@ func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 }
 
 // CallFor calls fn, a function of the program that a call of the batch needs,
-// on another goroutine, and returns at once. what names the function in errors.
-// When fn has returned, a second goroutine calls done. If fn panics, calls
-// runtime.Goexit, or does not return in time, the second goroutine calls fail
-// instead. fn has the time Limits.Timeout, and grace after the context of the
-// call has ended. While fn runs, the call is one of [WorkerGroup.UserCode]. If
-// the batch is the call of a Submit, and its task settles in another way while
-// fn runs, neither done nor fail is called.
+// on another goroutine, and returns at once. The parameter what names the
+// function in errors. When fn has returned, a second goroutine calls done. If
+// fn panics, calls runtime.Goexit, or does not return in time, the second
+// goroutine calls fail instead. The time limit for fn is Limits.Timeout. After
+// the context of the call has ended, fn may continue for the time grace. While
+// fn runs, the call is one of [WorkerGroup.UserCode]. If the batch has the call
+// of a Submit, the task may settle in another way while fn runs. Then neither
+// done nor fail is called.
 func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn func() (done func()), fail func(error)) {
 	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: func(values.Work) func() { return fn() }, fail: fail, cancel: b.Cancel}
 	if t := b.Task(); t != nil {
@@ -133,13 +134,13 @@ func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn fun
 func (u *userCode) noReturn(when string, cause error) error {
 	what := u.what
 	if what == "" {
-		what = "it is too large, or its methods"
+		what = "the value is too large, or its methods"
 	}
 	return lazy.Errorf("%s did not return "+when+": %w", what, cause)
 }
 
-// runUserCode runs u on another goroutine. CancelUserCode can cancel its call
-// until it has ended.
+// runUserCode runs u on another goroutine. Until u has ended, CancelUserCode
+// can cancel the call to which u belongs.
 func (g *WorkerGroup) runUserCode(u *userCode) {
 	g.code.mu.Lock()
 	if g.code.running == nil {
@@ -215,8 +216,9 @@ func (u *userCode) wait(l Limits) {
 // inspector counts as user code itself.
 type inspector interface {
 	// Methods reports whether encoding or decoding a value of the type may run
-	// user code: always is true if user code runs for every value. depends is
-	// true if encoding runs user code for some values in interfaces.
+	// user code. The result always is true if user code runs for every value.
+	// The result depends is true if encoding runs user code for some values in
+	// interfaces.
 	Methods(t reflect.Type) (always, depends bool)
 	// HoldsMethods reports whether encoding *p may run user code.
 	HoldsMethods(p reflect.Value) bool

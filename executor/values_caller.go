@@ -63,7 +63,7 @@ func recoverMethod(what, name string, err *error) {
 
 // methodPanic returns the error of a value with a method that panicked with v.
 func methodPanic(what, name string, v any) error {
-	failure := &methodError{"a method that encodes or decodes it panicked: " + panicText(v), NewPanicError(v)}
+	failure := &methodError{"a method that encodes or decodes the value panicked: " + panicText(v), NewPanicError(v)}
 	return &valueError{what, name, nil, failure}
 }
 

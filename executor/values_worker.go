@@ -74,6 +74,6 @@ func untilEnd[T any](ctx context.Context, what, name string, fn func() (T, error
 	case o := <-returned:
 		return o.v, o.err
 	case <-t.C:
-		return v, &valueError{what, name, nil, lazy.Errorf("its methods did not return before the call's context ended: %w", context.Cause(ctx))}
+		return v, &valueError{what, name, nil, lazy.Errorf("the methods of the value did not return before the call's context ended: %w", context.Cause(ctx))}
 	}
 }

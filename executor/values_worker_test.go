@@ -57,8 +57,8 @@ func (v *slowValue) act(at string) {
 
 const lateTime = time.Second
 
-// awaitEnd returns its argument. If how is "sleep", it waits before until its
-// context has ended.
+// awaitEnd returns its argument. If the field how is "sleep", it first waits
+// until its context has ended.
 var awaitEnd = concert.Register("concert_test.awaitEnd", func(ctx context.Context, v slowValue) (any, error) {
 	if v.how == "sleep" {
 		<-ctx.Done()

@@ -18,12 +18,13 @@ type Queue interface {
 	// Again puts a task of a Map, which has had a turn, at the end of the
 	// queue, even if the queue is full. After Close, it fails the task with
 	// ErrClosed. The queue may still contain the task: a task that waits for a
-	// queued task can give it a turn without removing it. If returning tasks
-	// count for the size of the queue, each Again admits a blocked submitter.
-	// Otherwise a few Maps could keep the queue full. In a remote executor,
-	// Again also receives a task of a Submit, after methods of the program have
-	// encoded its argument. The executor has accepted this task before, so
-	// Again queues it even after Close, which waits for the task.
+	// queued task can give the queued task a turn without removing it from the
+	// queue. If returning tasks count for the size of the queue, each Again
+	// admits a blocked submitter. Otherwise a few Maps could keep the queue
+	// full. In a remote executor, Again also receives a task of a Submit, after
+	// methods of the program have encoded its argument. The executor has
+	// accepted this task before, so Again queues it even after Close, which
+	// waits for the task.
 	Again(*Task)
 	// Dropped is called when a queued task was canceled, or was run by the
 	// worker of the task that waits for it. Then the slot of the queued task is
@@ -56,8 +57,8 @@ type RemoteQueue interface {
 // WorkerGroup is the set of workers of one executor. The search for deadlocks
 // and the observer use it.
 type WorkerGroup struct {
-	// Lock, unless nil, is held by tasks while they run. Set it before the
-	// first Join.
+	// Lock, if not nil, is a lock that tasks hold while they run. Set it before
+	// the first Join.
 	Lock Lock
 
 	queue    Queue
@@ -140,8 +141,8 @@ type Worker struct {
 // Join adds a worker to the group. Call it before the worker's goroutine
 // starts: otherwise the search for deadlocks could find a queued task without a
 // worker. The worker needs no goroutine while the queue is empty, and different
-// goroutines may call Serve one after another. Observers receive id as the
-// number of the worker.
+// goroutines may call Serve one after another. The parameter id is the number
+// of the worker that observers receive.
 func (g *WorkerGroup) Join(id int) *Worker {
 	if g.local == nil {
 		panic("executor: Join: the group was made by NewRemoteGroup, and has no workers")
@@ -254,11 +255,11 @@ func (w *Worker) ID() int { return w.id }
 // Map counting as one.
 func (w *Worker) Done() int64 { return w.done.Load() }
 
-// Serve runs the tasks that next returns on the calling goroutine, until next
-// returns nil. It ignores a task that is no longer waiting. If a task calls
-// runtime.Goexit, it settles, and then the goroutine ends. So Serve may not
-// return: then a deferred function, or another goroutine, must continue with
-// the worker, and call Serve again.
+// Serve runs tasks on the calling goroutine. It gets each task from the
+// function next, until this function returns nil. It ignores a task that is no
+// longer waiting. If a task calls runtime.Goexit, it settles, and then the
+// goroutine ends. So Serve may not return: then a deferred function, or another
+// goroutine, must continue with the worker, and call Serve again.
 func (w *Worker) Serve(next func() *Task) {
 	w.goroutine.Store(goroutineID())
 	defer w.goroutine.Store(0)
@@ -295,8 +296,9 @@ func (w *Worker) Tasks() []*Task {
 type workerKey struct{}
 
 // WorkerOf returns the worker that runs the task or the callback to which ctx
-// belongs. It returns nil if ctx belongs to no task and no callback, or if the
-// task or the callback has ended or does not run on a worker of this process.
+// belongs. It returns nil if ctx belongs to no task and no callback. It also
+// returns nil if the task or the callback has ended, or does not run on a
+// worker of this process.
 func WorkerOf(ctx context.Context) *Worker {
 	if s, _ := carrierOf(ctx); s != nil {
 		return s.worker
