@@ -168,7 +168,7 @@ var closeCases = []testCase{
 		}
 		g.open()
 		if got, err := f.Result(s.ctx); got != "passed" || err != nil {
-			s.Errorf("Result() of the task that returned late = %q, %v; want its own", got, err)
+			s.Errorf("Result() of the task that returned late = %q, %v; want its own result", got, err)
 		}
 	}},
 

@@ -239,8 +239,8 @@ var errorCases = []testCase{
 	}},
 	{"DeadlineRunning", "the error of a running task whose deadline expires is DeadlineExceeded, and not a cancellation", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
-		// The deadline of a clock passes when the case calls strike, while the
-		// task runs.
+		// The deadline of a clock passes when the case calls the method strike,
+		// while the task runs.
 		ctx := newClock(s.ctx)
 		f := s.start(ctx, ex)
 		ctx.strike()
@@ -310,8 +310,8 @@ var errorCases = []testCase{
 	}},
 }
 
-// expired checks the error of a task whose deadline has passed. started says
-// whether the task had started before.
+// expired checks the error of a task whose deadline has passed. The parameter
+// started says whether the task had started before.
 func (s *suite) expired(what string, f *concert.Future[string], started bool) {
 	s.Helper()
 	_, err := f.Result(s.ctx)
@@ -328,7 +328,8 @@ func (s *suite) expired(what string, f *concert.Future[string], started bool) {
 	}
 }
 
-// clock is a context whose deadline passes when the case calls strike.
+// clock is a context whose deadline passes when the case calls the method
+// strike.
 type clock struct {
 	context.Context
 	struck chan struct{}
@@ -341,10 +342,10 @@ func (c *clock) strike() { close(c.struck) }
 // Deadline is far away.
 func (c *clock) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
 
-// Done is closed by strike.
+// Done returns a channel that the method strike closes.
 func (c *clock) Done() <-chan struct{} { return c.struck }
 
-// Err is DeadlineExceeded after strike.
+// Err returns DeadlineExceeded after a call of strike.
 func (c *clock) Err() error {
 	select {
 	case <-c.struck:

@@ -42,7 +42,7 @@ func (r *record) check(s *suite) map[string]int {
 				s.Errorf("task %d: %v is before %v", id, e.Kind, events[i-1].Kind)
 			}
 			if e.Name == "" || (e.Worker >= 0) != (e.Kind != concert.TaskSubmitted && slices.Contains(kinds, concert.TaskStarted)) {
-				s.Errorf("task %d: %+v, name or worker is wrong", id, e)
+				s.Errorf("task %d: the name or the worker is wrong in %+v", id, e)
 			}
 		}
 		key := fmt.Sprint(slices.Compact(kinds))

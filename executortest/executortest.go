@@ -91,8 +91,8 @@ const eventTimeout = time.Minute
 // waits with a context reports the missing event first.
 const caseDeadline = 3 * eventTimeout
 
-// Run runs the suite. open returns a new executor for a case. Run closes it
-// after the case.
+// Run runs the suite. The function open returns a new executor for a case. Run
+// closes the executor after the case.
 //
 // Each case checks one rule, and has a deadline. If a case fails, Run logs the
 // rule. If a case does not end, because the executor hangs, the test program
@@ -211,8 +211,8 @@ func (s *suite) eventually(what string, ok func() bool) {
 	}
 }
 
-// checkGoroutines fails the test if there are more goroutines than before. It
-// waits for goroutines that are about to end.
+// checkGoroutines fails the test if there are more goroutines than the
+// parameter before says. It waits for goroutines that are about to end.
 func checkGoroutines(t *testing.T, before int) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)

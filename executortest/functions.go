@@ -49,9 +49,9 @@ func (g gate) open() { touch(g.Path + ".open") }
 
 func (g gate) isOpen() bool { return exists(g.Path + ".open") }
 
-// entered returns the number of tasks that have reached the gate. left returns
-// the number of tasks that have left it, because it was open or their context
-// has ended.
+// entered returns the number of tasks that have reached the gate. The method
+// left returns the number of tasks that have left the gate, because the gate
+// was open or the context of the task has ended.
 func (g gate) entered() int { return count(g.Path + ".in") }
 func (g gate) left() int    { return count(g.Path + ".out") }
 
@@ -120,8 +120,8 @@ type slowGate struct {
 	may   <-chan struct{}
 }
 
-// MarshalCBOR encodes the gate as a map with its Path, after the case has
-// allowed it.
+// MarshalCBOR waits until the case allows the encoding. Then it encodes the
+// gate as a map that contains the Path.
 func (g slowGate) MarshalCBOR() ([]byte, error) {
 	g.begun()
 	<-g.may
@@ -148,7 +148,7 @@ func stubbornFunc(_ context.Context, g gate) (string, error) {
 	return holdFunc(context.Background(), g)
 }
 
-// failFunc fails in the way that how names.
+// failFunc fails in the way that its argument names.
 func failFunc(_ context.Context, how string) (string, error) {
 	switch how {
 	case "error":
@@ -181,8 +181,8 @@ func (e *codeError) Error() string { return fmt.Sprintf("code %d: %s", e.Code, e
 
 func init() { concert.RegisterErrorType[*codeError]("executortest.codeError") }
 
-// blobFunc returns size bytes. Cases use it to measure the memory that results
-// need.
+// blobFunc returns the given number of bytes. Cases use it to measure how much
+// memory a Map needs for results.
 func blobFunc(_ context.Context, size int) ([]byte, error) {
 	b := make([]byte, size)
 	for i := 0; i < size; i += 4096 {

@@ -290,8 +290,8 @@ var futureCases = []testCase{
 			}
 			return ok
 		}
-		// Workers may fetch tasks ahead. The queue is full when they fetch no
-		// further tasks.
+		// Workers may fetch tasks ahead, and so make room in the queue. When
+		// they fetch no further tasks, the queue stays full.
 		for refused := 0; refused < 20; refused++ {
 			if try(s.ctx) {
 				refused = 0
@@ -357,7 +357,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"SubmitFromCallback", "a callback can submit tasks to its own executor, also if the queue is full", func(s *suite) {
+	{"SubmitFromCallback", "a callback can submit tasks to its own executor, even if the queue is full", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 1})
 		last := make(chan *concert.Future[int], 1)
 		var next func(ctx context.Context, f *concert.Future[int])

@@ -24,9 +24,9 @@ import (
 	"concert"
 )
 
-// kindOf is a kind of value that a case sends through an executor and back.
-// trip returns the value that came back (got) and the value that was sent
-// (want).
+// kindOf is a kind of value that a case sends through an executor and back. The
+// function trip returns the value that came back (got) and the value that was
+// sent (want).
 type kindOf struct {
 	name string
 	trip func(*suite, concert.Executor) (got, want any, err error)

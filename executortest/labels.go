@@ -177,8 +177,8 @@ var labelCases = []testCase{
 	}},
 }
 
-// showsInputs checks that the error, the events, the trace and the progress
-// lines of a task that fails name its input and its label.
+// showsInputs checks that the input and the label of a failed task are in the
+// error, the events, the trace and the progress lines of the task.
 func (s *suite) showsInputs(failure inputFailure) {
 	ways := []struct {
 		name  string
@@ -272,8 +272,8 @@ type inputFailure struct {
 	fail func(s *suite, ctx context.Context, ex concert.Executor, mapped bool) error
 }
 
-// failing returns an inputFailure: fn fails with the argument bad, and not with
-// good.
+// failing returns an inputFailure: the function fn fails with the argument bad,
+// and succeeds with the argument good.
 func failing[In, Out any](name, function string, named bool, applies func(*suite) bool, fn func(context.Context, In) (Out, error), good, bad In) inputFailure {
 	return inputFailure{
 		name: name, function: function, named: named, applies: applies,
@@ -289,8 +289,8 @@ func labelsAll[In any](ctx context.Context, label string) context.Context {
 	return concert.WithInputLabels(ctx, func(In) string { return label })
 }
 
-// outcomeOf returns the outcome of fn(bad). If mapped is true, bad is in a Map
-// between two inputs good.
+// outcomeOf returns the outcome of fn(bad). If mapped is true, fn runs in a Map
+// with the inputs good, bad and good.
 func outcomeOf[In, Out any](s *suite, ctx context.Context, ex concert.Executor, mapped bool, fn func(context.Context, In) (Out, error), good, bad In) (out Out, err error) {
 	if !mapped {
 		return concert.Submit(ctx, ex, fn, bad).Result(s.ctx)
@@ -300,7 +300,7 @@ func outcomeOf[In, Out any](s *suite, ctx context.Context, ex concert.Executor, 
 		if n++; n == 2 {
 			out, err = got, e
 		} else if e != nil {
-			s.Errorf("a result next to one that fails: %v", e)
+			s.Errorf("an input before or after the one that fails: %v", e)
 		}
 	}
 	return out, err

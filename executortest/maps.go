@@ -236,7 +236,7 @@ var mapCases = []testCase{
 			}
 		}
 		if limit := first*3/2 + 48<<20; peak > limit {
-			s.Errorf("heap peaked at %d MiB over %d results of a MiB, after %d MiB over the first quarter", peak>>20, results, first>>20)
+			s.Errorf("the heap grew to %d MiB while a Map returned %d results of 1 MiB; during the first quarter of the results, it had at most %d MiB", peak>>20, results, first>>20)
 		}
 	}},
 

@@ -17,8 +17,8 @@ import (
 // its goroutine, or hangs.
 var misbehaviors = []string{"panics", "exits", "hangs"}
 
-// misbehaveAs misbehaves in the way that how names. A hang lasts until
-// releaseHung.
+// misbehaveAs misbehaves in the way that its argument names. A hang lasts until
+// a call of releaseHung.
 func misbehaveAs(how string) {
 	switch how {
 	case "panics":
@@ -56,7 +56,8 @@ func (k badKey) String() string { misbehaveAs(misbehaviors[k]); return "bad" }
 
 var keys = concert.Register("executortest.keys", func(_ context.Context, m map[badKey]any) (int, error) { return len(m), nil })
 
-// badContext is a context with a method that misbehaves once it is armed.
+// badContext is a context with a method that misbehaves after the context was
+// armed.
 type badContext struct {
 	context.Context
 	method, how string
@@ -127,8 +128,8 @@ type userCodeKind struct {
 }
 
 // userCodeKinds are all kinds of code of the program that every executor calls
-// in this process, except methods that encode and decode, and observers, which
-// have cases of their own.
+// in this process. Methods that encode and decode, and observers, are not in
+// the list, because they have cases of their own.
 var userCodeKinds = []userCodeKind{
 	{"the cause of a running task's context", false, false, func(m *caseState) func() {
 		f := m.start(m.ctx, m.ex)

@@ -71,19 +71,19 @@ func (s *suite) observerHangs(ex concert.Executor, kind concert.EventKind, hung 
 	<-hung
 	for n := range 20 {
 		if got, err := concert.Submit(s.ctx, ex, square, n).Result(s.ctx); got != n*n || err != nil {
-			s.Errorf("an observer hangs when a task has %v: another task has the result %d, %v", kind, got, err)
+			s.Errorf("with an observer that hangs at %v: another task has the result %d, %v", kind, got, err)
 		}
 	}
 	n := 0
 	for got, err := range concert.Map(s.ctx, ex, square, upTo(50)) {
 		if got != n*n || err != nil {
-			s.Errorf("an observer hangs when a task has %v: result %d of a Map is %d, %v", kind, n, got, err)
+			s.Errorf("with an observer that hangs at %v: result %d of a Map is %d, %v", kind, n, got, err)
 		}
 		n++
 	}
 	if !s.Shared { // if tasks share memory, the observer hangs on the goroutine of the task
 		if got, err := culprit.Result(s.ctx); got != 9 || err != nil {
-			s.Errorf("an observer hangs when a task has %v: its result is %d, %v", kind, got, err)
+			s.Errorf("with an observer that hangs at %v: the task itself has the result %d, %v", kind, got, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Millisecond)
@@ -91,7 +91,7 @@ func (s *suite) observerHangs(ex concert.Executor, kind concert.EventKind, hung 
 	cancel()
 	close(release)
 	if _, err := culprit.Result(s.ctx); err != nil {
-		s.Errorf("an observer hangs when a task has %v, and returns: %v", kind, err)
+		s.Errorf("with an observer that hangs at %v, and then returns: %v", kind, err)
 	}
 	ex.Close()
 }
@@ -104,8 +104,8 @@ func quietly() (restore func()) {
 	return func() { slog.SetDefault(before) }
 }
 
-// withObserver checks that an observer that calls do for events of some kinds
-// does not change the outcomes of tasks.
+// withObserver checks that an observer does not change the outcomes of tasks if
+// it calls the function do for events of the given kinds.
 func withObserver(s *suite, kinds []concert.EventKind, do func()) {
 	defer quietly()()
 	for _, kind := range kinds {

@@ -14,8 +14,8 @@ import (
 	"concert/executor"
 )
 
-// rogue is a value with methods that misbehave at one step: at is the step, and
-// how is the kind of failure.
+// rogue is a value with methods that misbehave at one step. The field at names
+// the step, and the field how names the kind of failure.
 type rogue struct{ at, how string }
 
 // The steps at which a rogue can misbehave.
@@ -68,7 +68,7 @@ func releaseHung() {
 	hanging.release, hanging.inside, hanging.over = nil, 0, true
 }
 
-// allowHangs makes hang block again, for the next case.
+// allowHangs makes the function hang block again, for the next case.
 func allowHangs() {
 	hanging.Lock()
 	defer hanging.Unlock()
@@ -92,7 +92,8 @@ func (r rogue) misbehave(at string) error {
 	return nil
 }
 
-// rogueArgument is a rogue sent to a worker, and rogueResult one sent back.
+// rogueArgument is a rogue that is sent to a worker. rogueResult is a rogue
+// that a worker sends back.
 type (
 	rogueArgument struct{ rogue }
 	rogueResult   struct{ rogue }
@@ -119,7 +120,8 @@ func (r *rogue) decode(at string, b []byte) error {
 	return r.misbehave(at)
 }
 
-// oddError is an error with methods that misbehave, as how says.
+// oddError is an error with methods that misbehave in the way that the field
+// how names.
 type oddError struct{ how string }
 
 // Error panics, ends its goroutine, or never returns.

@@ -31,7 +31,7 @@ var waitCases = []testCase{
 		}
 	}},
 
-	{"AsCompletedCorners", "AsCompleted yields each future once, first those that have settled, which includes canceled ones", func(s *suite) {
+	{"AsCompletedCorners", "AsCompleted yields each future once, and begins with those that have settled or are canceled", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g := s.gate()
 		done := concert.Submit(s.ctx, ex, hold, openGate(s))
@@ -145,7 +145,7 @@ var waitCases = []testCase{
 		must[string](s)(slow.Result(s.ctx))
 	}},
 
-	{"WaitOnManyAtOnce", "AsCompleted yields all futures also if many settle at the same time", func(s *suite) {
+	{"WaitOnManyAtOnce", "AsCompleted yields all futures, even if many settle at the same time", func(s *suite) {
 		ex := s.executor(Config{Workers: 2, Queue: 200})
 		for range 20 {
 			futures := make([]*concert.Future[int], 100)
