@@ -63,7 +63,7 @@ func TestLimit(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s %s %d", times.name, c.kind, c.capacity), func(t *testing.T) {
 				if (testing.Short() || race.Enabled) && times.name != "exact" {
-					t.Skip("not with -short, nor under the race detector, with which all durations together take most of a minute")
+					t.Skip("skipped with -short and under the race detector, because all durations together take most of a minute there")
 				}
 				synctest.Test(t, func(t *testing.T) {
 					const start = 4000

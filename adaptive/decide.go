@@ -17,8 +17,8 @@ func (l *Limit) decideLocked(s sample) bool {
 	return l.judgeLocked(s)
 }
 
-// climbLocked makes the decision for a window while climbing. In this phase
-// best is the limit before the current one.
+// climbLocked makes the decision for a window while climbing. In this phase,
+// the field best has the limit before the current one.
 func (l *Limit) climbLocked(s sample) bool {
 	why := "first measurement"
 	switch {
@@ -91,10 +91,10 @@ func (l *Limit) holdLocked(s sample) bool {
 // updateBestRateLocked combines bestRate with the throughput of a new window at
 // the same limit. If the two throughputs differ too much, the conditions have
 // changed, and updateBestRateLocked reports true. The window may have begun
-// before the change, so its throughput may be that of neither condition. The
-// next window measures the throughput again. After that window another limit is
-// tried: a higher limit if the throughput has increased, and a lower limit
-// otherwise.
+// before the change. Then its throughput fits neither the old nor the new
+// conditions. So the next window measures the throughput again. After that
+// window another limit is tried: a higher limit if the throughput has
+// increased, and a lower limit otherwise.
 func (l *Limit) updateBestRateLocked(s sample) (conditionsChanged bool) {
 	if l.bestRate.rate == 0 { // this is the first window at this limit
 		l.bestRate = s.throughput

@@ -18,8 +18,8 @@ const (
 	// maximum, TestLimit fails.
 	maxResults = 600
 
-	// rough is the maximum relative error of the throughput at which a climb
-	// may begin. Without it, TestLimit fails.
+	// rough is the maximum relative error that the first throughput of a climb
+	// may have. Without it, TestLimit fails.
 	rough = 0.3
 
 	// In the phase holding, a window ends when the relative error of its
@@ -135,8 +135,9 @@ func (w *window) throughput() throughput {
 func student(freedom int) float64 { return 1.96 + 2.4/float64(freedom-1) }
 
 // exceeds reports whether the rate of t is more than bound times the rate of
-// before. known is false if the ratio is too close to the bound for a certain
-// answer. If must is set, known is always true.
+// the parameter before. The result known is false if the ratio is too close to
+// the bound for a certain answer. If the parameter must is set, known is always
+// true.
 func (t throughput) exceeds(before throughput, bound float64, must bool) (exceeds, known bool) {
 	ratio := t.rate / max(before.rate, 1e-9)
 	if t.rate == 0 && before.rate == 0 {

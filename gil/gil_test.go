@@ -75,7 +75,7 @@ func compute(h gil.Held, d time.Duration) {
 	}
 }
 
-// clock is the time from which since counts.
+// clock is the time from which the method since counts.
 type clock time.Time
 
 func (c clock) since() time.Duration { return time.Since(time.Time(c)) }
@@ -106,7 +106,7 @@ func TestLock_Interval(t *testing.T) {
 		// computes its last 2 ms. Then the other goroutine computes its last 9
 		// ms.
 		if got != 6*time.Millisecond || back != 18*time.Millisecond || done != 27*time.Millisecond {
-			t.Errorf("got it at %v, was done with 7 ms at %v, the other with 20 at %v; want 6, 18 and 27 ms", got, back, done)
+			t.Errorf("this goroutine acquired the lock at %v and ended at %v, and the other goroutine ended at %v; want 6, 18 and 27 ms", got, back, done)
 		}
 		if s := l.Stats(); s.Forced != 3 || s.Switches != 5 {
 			t.Errorf("Stats() = %+v; want 3 forced switches and 5 in all", s)
@@ -395,7 +395,7 @@ func TestNew_LongestInterval(t *testing.T) {
 		l.Do(func(gil.Held) { second = begin.since() })
 		synctest.Wait()
 		if s := l.Stats(); first != 20*time.Millisecond || second != first || s.Forced != 0 {
-			t.Errorf("the first was done at %v, the second began at %v, with %+v; want 20 ms, and no forced switch", first, second, s)
+			t.Errorf("the first goroutine ended at %v, and the second began at %v: %+v; want both at 20 ms, and no forced switch", first, second, s)
 		}
 	})
 }

@@ -42,7 +42,7 @@ func (h Held) Checkpoint() {
 	}
 }
 
-// Release releases the lock, calls fn, and acquires the lock again, also if fn
+// Release releases the lock, calls fn, and acquires the lock again, even if fn
 // panics or calls runtime.Goexit. fn is the part that blocks, and must not use
 // what the lock guards. Release blocks until fn has returned and the lock is
 // acquired.
@@ -72,8 +72,8 @@ func Of(ctx context.Context) (Held, bool) {
 	return Held(w), ok
 }
 
-// waiting is the Held that waits of package concert get from a context. Unlike
-// a Held, it may be used while the lock is released.
+// waiting is the Held that the waits of package concert get from a context.
+// Unlike a Held, it may be used while the lock is released.
 type waiting Held
 
 // Release is [Held.Release] if the Held holds the lock. Otherwise it only calls
@@ -87,8 +87,8 @@ func (w waiting) Release(fn func()) {
 }
 
 // Release calls fn while the lock that ctx carries is released; see
-// [Held.Release]. If ctx carries no lock, Release only calls fn. So a function
-// that blocks works whether its caller holds a lock or not.
+// [Held.Release]. If ctx carries no lock, Release only calls fn. So a blocking
+// function can call Release whether or not its caller holds a lock.
 // [concert.Release] is for locks of any kind.
 func Release(ctx context.Context, fn func()) {
 	if h, ok := Of(ctx); ok {

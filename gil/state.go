@@ -36,14 +36,14 @@ func (l *Lock) setState(state uint64) {
 	}
 }
 
-// turns returns how many turns have begun. word is the word of the lock. The
-// holder may have an older turn, with which it has acquired the lock again.
-// Then issued has the number of turns.
+// turns returns how many turns have begun. The parameter word is the word of
+// the lock. The holder may have an older turn, with which it has acquired the
+// lock again. Then issued has the number of turns.
 func (l *Lock) turns(word uint64) uint64 { return max(turnOf(word), l.issued.Load()) }
 
-// take acquires the lock, which is free according to word, for the turn with
-// the number turn, or for a new turn if turn is 0. It reports false if the word
-// of the lock has changed.
+// take acquires the lock, which is free according to the parameter word, for
+// the turn with the number turn, or for a new turn if turn is 0. It reports
+// false if the word of the lock has changed.
 func (l *Lock) take(word, turn uint64) bool {
 	if turn == 0 {
 		return l.word.CompareAndSwap(word, wordOf(turnOf(word)+1, held))
@@ -55,8 +55,8 @@ func (l *Lock) take(word, turn uint64) bool {
 	return true
 }
 
-// pass makes the turn with the number turn the holder of the lock, or a new
-// turn if turn is 0. The caller holds mu and the lock, which is contended.
+// pass hands the lock to the turn with the number turn, or to a new turn if
+// turn is 0. The caller holds mu and the lock, which is contended.
 func (l *Lock) pass(turn uint64) {
 	turns := l.turns(l.word.Load())
 	if turn == 0 {
@@ -67,10 +67,10 @@ func (l *Lock) pass(turn uint64) {
 	l.cameBack(turn, turns)
 }
 
-// cameBack records that a turn has acquired the lock again. turns is the number
-// of turns that have begun. If a turn has begun since the last call of
-// cameBack, the previous holder was the newest turn. Otherwise the previous
-// holder was l.last.
+// cameBack records that a turn has acquired the lock again. The parameter turns
+// is the number of turns that have begun. If a turn has begun since the last
+// call of cameBack, the previous holder was the newest turn. Otherwise the
+// previous holder was l.last.
 func (l *Lock) cameBack(turn, turns uint64) {
 	before := l.last
 	if turns != l.issued.Load() {

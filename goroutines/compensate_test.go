@@ -12,9 +12,9 @@ import (
 	"concert/goroutines"
 )
 
-// TestCompensate_WorkerReturned: if a worker compensates while its task waits,
-// and the wait ends, the task continues as soon as the task on the compensating
-// carrier has ended, before further tasks of the queue run.
+// TestCompensate_WorkerReturned: a worker compensates while its task waits.
+// When the wait ends, the task must continue as soon as the task on the
+// compensating carrier has ended, before further tasks of the queue run.
 func TestCompensate_WorkerReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -53,9 +53,9 @@ func TestCompensate_WorkerReturned(t *testing.T) {
 	})
 }
 
-// TestCompensate_WaitersGoFirst: if a task that began on a compensating carrier
-// still waits while the worker runs tasks of the queue again, and its wait
-// ends, it continues before the next task of the queue runs.
+// TestCompensate_WaitersGoFirst: a task that began on a compensating carrier
+// still waits, while the worker runs tasks of the queue again. When the wait
+// ends, this task must continue before the next task of the queue runs.
 func TestCompensate_WaitersGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(2, nil)
@@ -141,9 +141,10 @@ func TestCompensate_Goexit(t *testing.T) {
 	})
 }
 
-// TestCompensate_TaskEndsInQueue: if a task ends while one of its goroutines is
-// queued for the worker, after a wait with the task's context, the goroutine
-// continues at once. The carrier of the task takes its position in the queue.
+// TestCompensate_TaskEndsInQueue: a goroutine of a task has waited with the
+// task's context, and is queued for the worker. If the task ends now, the
+// goroutine must continue at once. The carrier of the task takes the
+// goroutine's position in the queue.
 func TestCompensate_TaskEndsInQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)

@@ -21,8 +21,9 @@ type circleWait struct {
 }
 
 // circle runs tasks that wait for each other, each on a pool of its own. They
-// begin one second after the other, from task first on. A task whose wait fails
-// returns its number. circle returns the error and the duration of each wait.
+// begin one second after the other. The parameter first is the number of the
+// task that begins first. A task whose wait fails returns its number. circle
+// returns the error and the duration of each wait.
 func circle(t *testing.T, waits []circleWait, first int) (errs []error, took []time.Duration) {
 	n := len(waits)
 	futures := make([]*concert.Future[int], n)
@@ -72,8 +73,8 @@ func circle(t *testing.T, waits []circleWait, first int) (errs []error, took []t
 }
 
 // TestCircle_OneWaitCanEnd: a circle in which a wait can end without the others
-// is no deadlock, whichever wait closes it. The wait that can end fails at its
-// time, and the other waits return results.
+// is no deadlock, whichever wait closes the circle. The wait that can end fails
+// at its time, and the other waits return results.
 func TestCircle_OneWaitCanEnd(t *testing.T) {
 	const hour = time.Hour
 	for _, c := range []struct {
@@ -155,8 +156,8 @@ func TestCircle_AfterDeadline(t *testing.T) {
 }
 
 // TestCircle_KindsOfWait: if one wait of a circle has a deadline, the circle is
-// no deadlock, whether this wait is Wait, AsCompleted, Gather or a Map. It ends
-// at its deadline, and the other wait returns the result.
+// no deadlock. This wait may be Wait, AsCompleted, Gather or a Map. It must end
+// at its deadline, and the other wait must return the result.
 func TestCircle_KindsOfWait(t *testing.T) {
 	for name, wait := range map[string]func(ctx context.Context, f *concert.Future[int]) error{
 		"Wait": func(ctx context.Context, f *concert.Future[int]) error {

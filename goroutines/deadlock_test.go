@@ -27,9 +27,9 @@ func watch(t *testing.T) {
 	t.Cleanup(func() { timer.Stop() })
 }
 
-// TestDeadlock_PoolsWaitForEachOther: if tasks of several pools wait for tasks
-// of the other pools, in more levels than there are workers, and the queues are
-// full, all tasks end.
+// TestDeadlock_PoolsWaitForEachOther: tasks of several pools wait for tasks of
+// the other pools, in more levels than there are workers. Even if the queues
+// are full, all tasks must end.
 func TestDeadlock_PoolsWaitForEachOther(t *testing.T) {
 	watch(t)
 	for _, c := range []struct{ pools, workers, queue, depth int }{
@@ -63,9 +63,9 @@ func TestDeadlock_PoolsWaitForEachOther(t *testing.T) {
 	}
 }
 
-// TestDeadlock_RandomTrees: if trees of tasks run on several pools, and each
-// task waits for its children in a random way, every task settles, all values
-// are right, and no pool ever has more running tasks than workers.
+// TestDeadlock_RandomTrees: trees of tasks run on several pools, and each task
+// waits for its children in a random way. Every task must settle, all values
+// must be right, and no pool may ever have more running tasks than workers.
 func TestDeadlock_RandomTrees(t *testing.T) { randomForests(t, 30, (*forest).grow) }
 
 // randomForests runs a number of rounds with random pools, or five with -short.
@@ -285,10 +285,10 @@ func TestMap_InputsAreMap(t *testing.T) {
 	}
 }
 
-// TestDeadlock_RandomChains: if long chains of tasks run on several pools, and
-// each task waits for the next one, every task settles, all values are right,
-// and no pool ever has more running tasks than workers. Some waits have a
-// deadline, and some tasks compute or wait for a second task.
+// TestDeadlock_RandomChains: long chains of tasks run on several pools, and
+// each task waits for the next one. Every task must settle, all values must be
+// right, and no pool may ever have more running tasks than workers. Some waits
+// have a deadline, and some tasks compute or wait for a second task.
 func TestDeadlock_RandomChains(t *testing.T) { randomForests(t, 40, (*forest).descend) }
 
 // descend runs three chains of 100 tasks.

@@ -15,8 +15,8 @@
 // when there is a task for it, and keeps until the pool is closed. The queue is
 // bounded: a submitter that is faster than the workers waits, so the queue does
 // not fill the memory. Goroutines are cheap. A pool limits what tasks use while
-// they run: connections, files, memory, the load on a server. CPU-bound work
-// gains nothing from more workers than GOMAXPROCS; I/O-bound work does.
+// they run: connections, files, memory, the load on a server. More workers than
+// GOMAXPROCS help I/O-bound work, but not CPU-bound work.
 //
 // # The rules
 //
@@ -48,8 +48,8 @@ import (
 
 // Options tunes a Pool. The zero value, and nil, are ready to use.
 type Options struct {
-	// Name is the name of the pool in profiles, where it is the value of the
-	// label "concert" of its goroutines. Empty means "goroutines".
+	// Name is the name of the pool in profiles: the goroutines of the pool have
+	// the label "concert" with this value. Empty means "goroutines".
 	Name string
 
 	// Queue is the maximum number of tasks that wait for a worker. Submit
@@ -73,15 +73,15 @@ type Options struct {
 	// another thread. So tasks that use state of the thread should not wait.
 	LockOSThread bool
 
-	// Lock, if set, is a lock that each task holds while it runs, and releases
-	// while it waits by a function of package concert. With a lock of
-	// concert/gil, the tasks behave like threads under an interpreter lock.
-	// Tasks call gil.Release around other blocking calls.
+	// Lock, if set, is a lock that each task holds while it runs. The waits of
+	// package concert release the lock. With a lock of concert/gil, the tasks
+	// behave like threads under an interpreter lock. Tasks call gil.Release
+	// around other blocking calls.
 	Lock executor.Lock
 
 	// Limit, if set, decides how many workers there are. It may change the
 	// number whenever a task starts or ends. If the argument n of New is not 0,
-	// it is the maximum. The limit of concert/adaptive adds workers as long as
+	// n is the maximum. The limit of concert/adaptive adds workers as long as
 	// more workers increase throughput.
 	Limit Limit
 
@@ -99,10 +99,10 @@ const Unbounded = -1
 const defaultGrace = 5 * time.Second
 
 // New returns a pool of n workers. If n is 0, there are GOMAXPROCS + 4 workers,
-// but at most 32, as in Python's ThreadPoolExecutor, because the pool is meant
-// for I/O-bound tasks. A pool starts a goroutine only if there is a task for
-// it. So n may be any number: with math.MaxInt, there are as many workers as
-// tasks, and Width returns 1<<31 - 1. New panics if n is negative.
+// but at most 32, as in Python's ThreadPoolExecutor. This number is meant for
+// I/O-bound tasks. A pool starts a goroutine only if there is a task for it. So
+// n may be any number: with math.MaxInt, there are as many workers as tasks,
+// and Width returns 1<<31 - 1. New panics if n is negative.
 //
 // Close the pool when it is no longer needed; otherwise its idle goroutines
 // stay.

@@ -22,8 +22,8 @@ type Limit interface {
 }
 
 // limited makes the pool call Options.Limit for each event, and resize itself
-// to the result. The maximum is most workers, if most is not 0. limited returns
-// the initial number of workers.
+// to the result. If the parameter most is not 0, it is the maximum number of
+// workers. limited returns the initial number of workers.
 func (p *Pool) limited(most int) int {
 	if most == 0 || most > math.MaxInt32 {
 		most = math.MaxInt32
@@ -46,9 +46,9 @@ func (p *Pool) limited(most int) int {
 	return bounded(concert.Event{})
 }
 
-// turns passes events to a Limit sequentially, so that an older result does not
-// replace a newer one. If a call of the Limit does not return, it blocks
-// only its own goroutine: other events no longer wait for their turn.
+// A turns value passes events to a Limit one at a time, so that an older result
+// does not replace a newer one. If a call of the Limit does not return, it
+// blocks only its own goroutine: other events no longer wait for their turn.
 type turns struct {
 	taken chan struct{} // contains an element while an event has its turn
 	stuck atomic.Bool   // whether the present turn takes longer than limitTime

@@ -95,7 +95,7 @@ func TestLimit_Rises(t *testing.T) {
 					t.Error(err)
 				}
 				if most.Load() != c.want || ex.Width() != int(c.want) {
-					t.Errorf("New(%d) with a limit that climbs to %d ran %d concurrently, and is %d wide; want %d", c.n, c.top, most.Load(), ex.Width(), c.want)
+					t.Errorf("New(%d) with a limit that climbs to %d ran %d tasks concurrently, and has the width %d; want %d", c.n, c.top, most.Load(), ex.Width(), c.want)
 				}
 				if seen != 50 {
 					t.Errorf("the observer saw %d tasks, not 50", seen)

@@ -30,7 +30,7 @@ func TestNested_GoroutineWaits(t *testing.T) {
 			third <- queued
 			go func() {
 				time.Sleep(time.Millisecond)                    // until the nested task runs
-				concert.Wait(ctx, concert.AllCompleted, queued) // Result would run it
+				concert.Wait(ctx, concert.AllCompleted, queued) // not Result, which would run the task
 				close(waited)
 			}()
 			return nested.Result(ctx)
@@ -48,9 +48,9 @@ func TestNested_GoroutineWaits(t *testing.T) {
 	})
 }
 
-// TestNested_GoroutineOutlivesTask: if a nested task has ended, and a goroutine
-// that it started still waits with its context, the outer task continues on the
-// worker, and no third task runs at the same time.
+// TestNested_GoroutineOutlivesTask: a nested task has ended, and a goroutine
+// that it started still waits with the context of the nested task. The outer
+// task must continue on the worker, and no third task may run at the same time.
 func TestNested_GoroutineOutlivesTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)

@@ -51,9 +51,9 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 }
 
 // wakeLocked wakes a worker for a task in the queue. If none sleeps and there
-// are fewer workers than target, it starts one. Workers are woken one at a
-// time: a woken worker takes a task, and wakes the next worker if the queue has
-// more tasks.
+// are fewer workers than the field target says, it starts one. Workers are
+// woken one at a time: a woken worker takes a task, and wakes the next worker
+// if the queue has more tasks.
 func (p *Pool) wakeLocked() {
 	if n := len(p.idle); n > 0 {
 		if p.waking {
@@ -116,7 +116,7 @@ func (p *Pool) refuse(reason error) {
 	p.endLocked()
 }
 
-// endLocked closes gone when the pool is closed and has no workers.
+// endLocked closes the channel gone when the pool is closed and has no workers.
 func (p *Pool) endLocked() {
 	if !p.closed || len(p.workers) > 0 {
 		return

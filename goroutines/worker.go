@@ -93,14 +93,14 @@ func (w *worker) take() *executor.Task {
 	}
 }
 
-// todo is what a worker does after a call of look.
+// todo is what a worker does after a call of the method look.
 type todo int
 
 const (
-	run   todo = iota // run the task that look has returned
+	run   todo = iota // run the task that the method look has returned
 	sleep             // sleep; the worker is in Pool.idle
 	leave             // end; the worker is no longer in Pool.workers
-	drain             // call Drain, and then look again
+	drain             // call Drain, and then the method look again
 )
 
 // look locks the pool, and takes the next task from the queue. If there is

@@ -121,9 +121,9 @@ func New(w io.Writer, o *Options) *Display {
 // unitTime bounds the time of a call of Options.Unit.
 const unitTime = time.Second
 
-// contained returns a function that calls unit on another goroutine. After a
-// call of unit has failed, the returned function formats plain numbers instead.
-// contained returns nil if unit is nil.
+// contained returns a function that calls the function unit on another
+// goroutine. After a call of unit has failed, the returned function formats
+// plain numbers instead. contained returns nil if unit is nil.
 func contained(unit func(int64) string) func(int64) string {
 	if unit == nil {
 		return nil
@@ -154,8 +154,8 @@ func (d *Display) String() string { return d.counts.look(time.Now()).text() }
 // lines. A Write also blocks while a Write to the writer given to New blocks.
 func (d *Display) Above(w io.Writer) io.Writer { return above{d, w} }
 
-// Close writes the remaining output, replaces the line that changes by a final
-// line, and returns the first error of the writer given to New. It may be
+// Close writes the remaining output, and a final line in place of the line that
+// changes. It returns the first error of the writer given to New. It may be
 // called again. Later events are counted, but not shown.
 func (d *Display) Close() error {
 	d.close.Do(func() {

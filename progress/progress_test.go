@@ -127,8 +127,8 @@ func TestLines_Log(t *testing.T) {
 	})
 }
 
-// misbehaviors returns functions that fail to return in different ways. The
-// function that hangs returns when release is closed.
+// misbehaviors returns functions that panic, end their goroutine, or hang until
+// release is closed.
 func misbehaviors(release <-chan struct{}) map[string]func() {
 	return map[string]func(){
 		"panics": func() { panic("out of cheese") },

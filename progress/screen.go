@@ -31,7 +31,7 @@ func (s *screen) draw(text string) {
 	}
 }
 
-// line replaces the line that changes by a line that stays.
+// line writes a line that stays, in place of the line that changes.
 func (s *screen) line(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

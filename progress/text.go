@@ -53,8 +53,8 @@ const (
 	longestBar  = 30
 )
 
-// bar returns the text after a bar, if the total is known and the terminal is
-// wide enough.
+// bar returns the text, with a bar before it if the total is known and the
+// terminal is wide enough.
 func (v view) bar(columns int) string {
 	text := v.text()
 	room := columns - 1 - utf8.RuneCountInString(text) - len("[]  ") // without the last column, because terminals use it in different ways

@@ -35,8 +35,8 @@ type span struct{ start, end time.Time }
 // begin records the start time of a task.
 func (tr *tracks) begin(at time.Time) { tr.open = append(tr.open, at) }
 
-// end returns the track for a task that has ended: the first track on which it
-// does not overlap another task in part.
+// end returns the track for a task that has ended: the first track on which the
+// task does not overlap another task in part.
 //
 // Tasks end in the order of the calls of end. So all tasks on a track ended
 // before the new task. The new task overlaps an earlier task in part if the new
