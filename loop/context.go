@@ -65,8 +65,9 @@ func (tc *taskContext) openStandard() *standardContext {
 			in = tc.standard.Load()
 		}
 	}
-	// openStandard stores standard and then loads ended. endLocked stores ended
-	// and then loads standard. So at least one of them cancels the context.
+	// openStandard stores the field standard, and then loads the field ended.
+	// endLocked stores the field ended, and then loads the field standard. So
+	// at least one of them cancels the context.
 	if tc.ended.Load() {
 		in.cancel(tc.cause)
 	}
@@ -75,7 +76,8 @@ func (tc *taskContext) openStandard() *standardContext {
 
 type taskContextKey struct{}
 
-// If the tasks of a pool are coroutines, their start looks up taskContextKey.
+// When a task of a pool starts as a coroutine, taskContextKey is looked up in
+// the context of the task.
 func init() { executor.CaptureValue(taskContextKey{}) }
 
 // init adds tc to the tree, as a child of parent. ctx is the context from which

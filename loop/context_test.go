@@ -39,9 +39,9 @@ func TestWithTimeout_Nested(t *testing.T) {
 	})
 }
 
-// TestWait_CompletionBeforeCancel: if an event happens before the context ends,
-// in the same step, the wait must succeed, and the next await must fail. (In
-// CPython #86296, wait_for swallowed the cancellation.)
+// TestWait_CompletionBeforeCancel: an event happens, and then the context ends
+// in the same step. The wait for the event must succeed, and the next await
+// must fail. (In CPython #86296, wait_for swallowed the cancellation.)
 func TestWait_CompletionBeforeCancel(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for _, setFirst := range []bool{true, false} {

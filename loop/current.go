@@ -8,9 +8,9 @@ import (
 )
 
 // caller is the running coroutine that calls a function of this package, with
-// the context that can end a wait of this function. This context is foreign if
-// that field is set, and taskCtx otherwise. If shielded is set, no context can
-// end the wait.
+// the context that can end a wait of this function. This context is the field
+// foreign if that field is set, and the field taskCtx otherwise. If shielded is
+// set, no context can end the wait.
 type caller struct {
 	taskCtx  *taskContext    // the innermost context of this package
 	foreign  context.Context // a context that another package has derived from taskCtx, and that may end earlier; or nil
@@ -123,8 +123,8 @@ func (c caller) ended() error {
 	return nil
 }
 
-// endedLocked does the same as ended for a caller that holds mu. It does not
-// check foreign contexts, because the caller has called ended before.
+// endedLocked does the same as the method ended, for a caller that holds mu. It
+// does not check foreign contexts, because the caller has called ended before.
 func (c caller) endedLocked() error {
 	if tc := c.waitContext(); tc != nil && tc.ended.Load() {
 		return tc.cause

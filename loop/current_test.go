@@ -65,7 +65,7 @@ func TestContext_OfOtherCoroutine(t *testing.T) {
 	})
 	refused(t, stale, "has returned")
 	if loop.Of(context.Background()) != nil || loop.Of(stale) == nil {
-		t.Error("Of() of a context without a loop is not nil, or of a coroutine that has returned is nil")
+		t.Error("Of() of a context without a loop is not nil, or Of() of the context of a coroutine that has returned is nil")
 	}
 }
 

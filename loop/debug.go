@@ -198,7 +198,8 @@ type origin struct {
 // codePointer returns the code pointer of a function.
 func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 
-// recordSite records the site that is skip stack frames above the caller.
+// recordSite records the site that is the given number of stack frames above
+// the caller.
 func (o *origin) recordSite(skip int) {
 	var pcs [1]uintptr
 	runtime.Callers(skip+1, pcs[:])

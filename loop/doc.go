@@ -48,7 +48,7 @@
 //     [Shield] derive contexts. Contexts that package context derives work as
 //     well, at a slightly higher cost.
 //   - An await that fails lets other coroutines run. An await that succeeds at
-//     once, such as a Get from a queue that has items, does not.
+//     once, such as a Get from a queue that has items, does not let them run.
 //   - All queues are first in, first out: the run queue, and the queues of
 //     coroutines that wait for the same thing. If a coroutine is canceled while
 //     it is handed an item, either its wait succeeds and it gets the item, or

@@ -40,9 +40,9 @@ type siblingError struct {
 	err  error
 }
 
-// Error says which coroutine failed, and why. The Error method of its error is
-// called only here, with protection, because it is code of the program, which
-// may panic or not return.
+// Error says which coroutine failed, and why. The Error method of the
+// coroutine's error is called only here, and with protection: it is code of the
+// program, and may panic or not return.
 func (e *siblingError) Error() string {
 	return "loop: canceled because " + e.name + " failed: " + executor.ErrorText(e.err)
 }

@@ -13,7 +13,7 @@ import (
 	"concert/loop"
 )
 
-// badError is an error with a method that calls fail.
+// badError is an error with a method that calls the function fail.
 type badError struct {
 	method string
 	fail   func()
@@ -167,8 +167,8 @@ func TestPanicError_Task(t *testing.T) {
 	}
 }
 
-// TestTask_Panics: if a coroutine panics or calls Goexit, this must be its
-// error, and must cancel its siblings. The error of a panic must have the
+// TestTask_Panics: if a coroutine panics or calls Goexit, its error must say
+// so, and its siblings must be canceled. The error of a panic must have the
 // stack.
 func TestTask_Panics(t *testing.T) {
 	for name, c := range map[string]struct {

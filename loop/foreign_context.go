@@ -33,9 +33,9 @@ type contextListener struct {
 	index  int   // the index of the listener in listenerSet.all
 }
 
-// listen starts to listen to ctx. When ctx ends, target is woken if it is a
-// parked coroutine, and ends if it is a taskContext. The caller must not hold
-// mu.
+// listen starts to listen to ctx. When ctx ends, a target that is a parked
+// coroutine is woken, and a target that is a taskContext ends. The caller must
+// not hold mu.
 func (l *Loop) listen(target any, ctx context.Context) *contextListener {
 	cl := &contextListener{loop: l, target: target}
 	var end func()
@@ -45,7 +45,8 @@ func (l *Loop) listen(target any, ctx context.Context) *contextListener {
 }
 
 // afterIsolated is context.AfterFunc with a context that Isolate has returned.
-// stop also calls end, the function that Isolate has returned.
+// The result stop also calls the parameter end, the function that Isolate has
+// returned.
 func afterIsolated(ctx context.Context, end, fn func()) (stop func() bool) {
 	detach := context.AfterFunc(ctx, fn)
 	return func() bool {

@@ -210,8 +210,8 @@ func TestForeignContext_Nested(t *testing.T) {
 }
 
 // TestForeignContext_CanceledByCoroutine: if a coroutine cancels a foreign
-// context, its waits must end before virtual time advances, with a group or
-// without.
+// context, the waits with this context must end before virtual time advances.
+// This holds with a group and without one.
 func TestForeignContext_CanceledByCoroutine(t *testing.T) {
 	for range 100 {
 		virtually(t, func(ctx context.Context, g *loop.Group) error {

@@ -94,7 +94,7 @@ func (g *Group) join() {
 	}
 }
 
-// wait parks the owner until ended returns true.
+// wait parks the owner until the function ended returns true.
 func (g *Group) wait(ended func() bool) {
 	for !ended() {
 		g.joining = true
@@ -119,9 +119,9 @@ func (g *Group) Cancel() {
 	l.unlock(nil)
 }
 
-// Go starts a coroutine in the group. It does not run before the next await of
-// the caller. If the context of the group has ended, the coroutine never runs,
-// and its error is the cause.
+// Go starts a coroutine in the group. The coroutine does not run before the
+// next await of the caller. If the context of the group has ended, the
+// coroutine never runs, and its error is the cause.
 //
 // Go must be called by a coroutine of the loop, before the group has ended. It
 // panics if it detects a violation of this rule.
@@ -174,9 +174,9 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	return t
 }
 
-// spawn starts a coroutine. skip is the number of stack frames between spawn
-// and the code of the program, whose position is reported as the start. If skip
-// is 0, the position of the function is reported instead.
+// spawn starts a coroutine. The parameter skip is the number of stack frames
+// between spawn and the code of the program, whose position is reported as the
+// start. If skip is 0, the position of the function is reported instead.
 func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 	t := g.newChild(b, function, skip)
 	l := t.loop
@@ -188,8 +188,8 @@ func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 	return t
 }
 
-// newChild returns a child that is not in the run queue yet. For skip, see
-// spawn.
+// newChild returns a child that is not in the run queue yet. For the parameter
+// skip, see spawn.
 func (g *Group) newChild(b body, function uintptr, skip int) *Task {
 	l := g.owner.loop
 	if g.ctx.hasForeignAncestor {

@@ -15,8 +15,9 @@ import (
 
 // Options tunes a loop. The zero value, and nil, are ready to use.
 type Options struct {
-	// Name is the name of the loop in reports, and in profiles the value of the
-	// label "loop" of its goroutines. Empty means "loop".
+	// Name is the name of the loop in reports and in profiles. In profiles, the
+	// goroutines of the loop have the label "loop" with this value. Empty means
+	// "loop".
 	Name string
 
 	// Stall is how long a coroutine may hold the loop, from one await to the

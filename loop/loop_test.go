@@ -23,7 +23,7 @@ func run(t *testing.T, main func(ctx context.Context, g *loop.Group) error) (err
 	return err
 }
 
-// ok does the same as run for a main that must not fail.
+// ok does the same as the function run, for a main function that must not fail.
 func ok(t *testing.T, main func(ctx context.Context, g *loop.Group) error) {
 	t.Helper()
 	if err := run(t, main); err != nil {

@@ -89,9 +89,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return c.Conn.Write(p)
 }
 
-// endWrite reenters the loop after a Write. all is the number of bytes that the
-// Write was to write. If ctx has ended, endWrite restores the deadline, and
-// returns the cause unless all bytes were written.
+// endWrite reenters the loop after a Write. The parameter all is the number of
+// bytes that the Write was to write. If ctx has ended, endWrite restores the
+// deadline, and returns the cause unless all bytes were written.
 func (c *conn) endWrite(all int, n *int, err *error) {
 	cause := c.end()
 	if cause == nil {
@@ -236,8 +236,8 @@ func (c *servedConn) finish(t *Task, err error) {
 	}
 }
 
-// logOnGoroutine logs on another goroutine, and waits for it for at most
-// maxMethodTime, because the handler of slog is code of the program.
+// logOnGoroutine logs on another goroutine, and waits at most maxMethodTime for
+// its end, because the handler of slog is code of the program.
 func logOnGoroutine(log func(string, ...any), text string, args ...any) {
 	executor.CallIsolated(maxMethodTime, func() bool { log(text, args...); return true })
 }

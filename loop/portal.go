@@ -41,7 +41,8 @@ func (g *Group) Portal() *Portal {
 }
 
 // portalTask is the body of the coroutine that waits until the portal is
-// closed. If the context of the coroutine ends, finish closes the portal.
+// closed. If the context of the coroutine ends, the method finish closes the
+// portal.
 type portalTask Portal
 
 func (p *portalTask) call(ctx context.Context) (err error) {
@@ -159,10 +160,11 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 var errNotReturned = errors.New("loop: function of Portal.Run panicked or called runtime.Goexit")
 
 // Close closes the portal: later calls of Run fail. If the portal belongs to a
-// group, the group waits for the coroutines that have entered. If the portal is
-// of [Open], Close ends the loop, waits for its coroutines, and returns the
-// error of the loop. A coroutine of such a loop must not call Close, because it
-// would wait for itself. Later calls of Close have the same result.
+// group, the group waits for the coroutines that have entered. If [Open] has
+// returned the portal, Close ends the loop, waits for its coroutines, and
+// returns the error of the loop. A coroutine of such a loop must not call
+// Close, because it would wait for itself. Later calls of Close have the same
+// result.
 func (p *Portal) Close() error {
 	l := p.group.owner.loop
 	l.mu.Lock()

@@ -208,8 +208,8 @@ func TestPortal_CloseDuringWait(t *testing.T) {
 	})
 }
 
-// TestPortal_Misuse: Open must panic in a coroutine and with a nil context. A
-// closed portal must refuse coroutines of its own loop, too.
+// TestPortal_Misuse: Open must panic in two cases: in a coroutine, and with a
+// nil context. A closed portal must also refuse coroutines of its own loop.
 func TestPortal_Misuse(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		if text := panics(func() { loop.Open(ctx, nil) }); !strings.Contains(text, "Open called in coroutine") {

@@ -45,8 +45,8 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	return q.waitToPut(c, v)
 }
 
-// waitToPut waits for room. It is not part of Put, because its v escapes to the
-// heap, and a Put that does not wait should allocate no memory.
+// waitToPut waits for room. It is not part of Put, because the v of waitToPut
+// escapes to the heap, and a Put that does not wait should allocate no memory.
 func (q *Queue[T]) waitToPut(c caller, v T) error {
 	return q.putters.wait(c, opQueuePut, &v)
 }
@@ -104,9 +104,8 @@ func (q *Queue[T]) TryGet() (v T, ok bool) {
 	return v, true
 }
 
-// All returns a sequence of the items, received by Get, until the queue is
-// closed and empty. If ctx ends, the error of the last pair is the cause of
-// ctx.
+// All returns a sequence that receives items by Get, until the queue is closed
+// and empty. If ctx ends, the error of the last pair is the cause of ctx.
 func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {

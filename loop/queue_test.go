@@ -55,8 +55,8 @@ func TestQueue_Operations(t *testing.T) {
 	})
 }
 
-// TestQueue_Close: Close must end waits for items and for room. All must end
-// with the cause of its context.
+// TestQueue_Close: Close must end waits for items and for room. The sequence of
+// All must end with the cause of its context.
 func TestQueue_Close(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		empty, full := loop.NewQueue[string](1), loop.NewQueue[string](1)

@@ -67,12 +67,12 @@ func (l *Loop) grantLocked(t *Task) *Task {
 }
 
 // handOverLocked releases the scheduler lock, which the caller holds. It
-// returns the coroutine that holds the lock next, which unlock must resume, or
-// nil.
+// returns the coroutine that holds the lock next, which the method unlock must
+// resume, or nil.
 func (l *Loop) handOverLocked() *Task { return l.handOverPolledLocked(false) }
 
-// handOverPolledLocked does the same as handOverLocked with an argument: polled
-// says that the caller has just polled the foreign contexts.
+// handOverPolledLocked does the same as handOverLocked with an argument: the
+// parameter polled says that the caller has just polled the foreign contexts.
 func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	for ; ; polled = false {
 		if l.ready.n > 0 {
@@ -97,8 +97,8 @@ func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	return nil
 }
 
-// unlock releases mu and resumes next, which is a result of handOverLocked or
-// nil.
+// unlock releases mu and resumes the coroutine in the parameter next. This is a
+// result of handOverLocked, or nil.
 //
 // If the scheduler lock is free, the caller may have made coroutines ready, or
 // may have removed the last event that could make a coroutine ready. unlock
@@ -185,8 +185,8 @@ func (l *Loop) wake(t *Task, err error) bool {
 
 // parkLocked releases the scheduler lock and mu, and waits until the coroutine
 // is woken. It returns the error that was given to wakeLocked. If the context
-// of the wait has ended, it returns the cause at once. on is what the coroutine
-// waits for, and becomes Task.waitTarget.
+// of the wait has ended, it returns the cause at once. The parameter on is what
+// the coroutine waits for, and becomes Task.waitTarget.
 //
 // If c has a foreign context, the caller must have called c.listen before it
 // locked mu, and must pass the listener.
@@ -372,8 +372,8 @@ func runCoroutines(t *Task) {
 
 // run runs the coroutine until its function has returned. If the next coroutine
 // can run on this goroutine, run returns it. Otherwise run hands over the
-// scheduler lock and returns nil. reuse says whether this goroutine can run
-// another coroutine.
+// scheduler lock and returns nil. The parameter reuse says whether this
+// goroutine can run another coroutine.
 func (t *Task) run(reuse bool) (next *Task) {
 	returned := false
 	var err error

@@ -67,8 +67,8 @@ func TestStall_Reported(t *testing.T) {
 	})
 }
 
-// TestStall_Computing: if a coroutine computes for too long, in main, in a
-// child or in a portal, the loop must report it.
+// TestStall_Computing: if main, a child, or a function of a portal computes for
+// too long, the loop must report it.
 func TestStall_Computing(t *testing.T) {
 	reports := make(chan *loop.StallReport, 1)
 	opts := &loop.Options{Stall: 20 * time.Millisecond, OnStall: func(r *loop.StallReport) { reports <- r }}

@@ -136,8 +136,8 @@ type Cond struct {
 }
 
 // Wait waits for a Notify or a Broadcast. If ctx ends first, Wait returns the
-// cause of ctx. If L is set, the caller must hold L. Wait releases L, and
-// holds L again when it returns, also after an error.
+// cause of ctx. If L is set, the caller must hold L. Wait releases L, and holds
+// L again when it returns, even after an error.
 func (c *Cond) Wait(ctx context.Context) error {
 	caller := callerOf(ctx, opCondWait)
 	if caller.ended() != nil { // no other coroutine may run before the wait, or the caller could miss a notification
@@ -163,8 +163,9 @@ func (c *Cond) Wait(ctx context.Context) error {
 	return err
 }
 
-// WaitFor waits until holds returns true. It calls holds first, and again after
-// each Notify and Broadcast that wakes it.
+// WaitFor waits until the function holds returns true. WaitFor calls this
+// function before the first wait, and again after each Notify or Broadcast that
+// wakes WaitFor.
 func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	for !holds() {
 		if err := c.Wait(ctx); err != nil {

@@ -44,8 +44,8 @@ func TestEvent_SetAndClear(t *testing.T) {
 }
 
 // TestLocks_Order: a Mutex or a Semaphore must be handed to waiters in order,
-// without waiters that were canceled. A later caller must not acquire the lock
-// first.
+// and must not be handed to canceled waiters. A later caller must not acquire
+// the lock first.
 func TestLocks_Order(t *testing.T) {
 	type lock interface {
 		acquire(context.Context) error

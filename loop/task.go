@@ -43,8 +43,8 @@ type Task struct {
 	awaitsForeign bool // whether the end of a foreign context ends the wait
 	external      bool // whether the coroutine runs on the goroutine of a caller of Portal.Run
 
-	// err is the result of the last wait, guarded by loop.mu. When done is
-	// set, it is the error of the function, and does not change.
+	// err is the result of the last wait, guarded by loop.mu. When the field
+	// done is set, err is the error of the function, and does not change.
 	err  error
 	done atomic.Bool
 
@@ -92,10 +92,10 @@ func (l *Loop) newTask(ctx context.Context, fn any) *Task {
 // continues. If the coroutine has already ended, Wait returns its error even if
 // ctx has ended.
 //
-// If the function panics, the error is a [*concert.PanicError] with the name of
-// the coroutine in Task. If it calls runtime.Goexit, the error is
-// [concert.ErrGoexit]. If the coroutine was canceled before it started, the
-// error is the cause of the cancellation.
+// If the function panics, the error is a [*concert.PanicError] whose field Task
+// has the name of the coroutine. If the function calls runtime.Goexit, the
+// error is [concert.ErrGoexit]. If the coroutine was canceled before it
+// started, the error is the cause of the cancellation.
 func (t *Task) Wait(ctx context.Context) error {
 	if err := t.wait(ctx, opTaskWait); err != nil {
 		return err

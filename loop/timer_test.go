@@ -21,7 +21,7 @@ func TestSleep_Order(t *testing.T) {
 			g.Go(func(ctx context.Context) error {
 				err := loop.Sleep(ctx, d*time.Hour)
 				if slept := time.Since(start); slept != max(d, 0)*time.Hour || loop.Now(ctx) != time.Now() {
-					t.Errorf("Sleep(%d h) took %v; it is %v, by the loop %v", d, slept, time.Now(), loop.Now(ctx))
+					t.Errorf("Sleep(%d h) took %v; the time is %v, and %v by the loop", d, slept, time.Now(), loop.Now(ctx))
 				}
 				got = append(got, i)
 				return err

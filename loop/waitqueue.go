@@ -37,7 +37,7 @@ func (w *waitQueue) remove(t *Task) {
 }
 
 // wait adds the caller to the queue and parks it, until it is woken or its
-// context ends. on is stored in Task.waitTarget.
+// context ends. The parameter on is stored in Task.waitTarget.
 func (w *waitQueue) wait(c caller, op op, on any) error {
 	listener := c.listen()
 	w.push(c.task())
@@ -50,7 +50,7 @@ func (w *waitQueue) wait(c caller, op op, on any) error {
 // wakeOne wakes the first coroutine and returns it, or nil if none waits.
 func (w *waitQueue) wakeOne() *Task { return w.failOne(nil) }
 
-// failOne does the same as wakeOne for a wait that returns err.
+// failOne does the same as wakeOne, but the wait of the coroutine returns err.
 func (w *waitQueue) failOne(err error) *Task {
 	for t := w.first; t != nil; t = w.first {
 		w.remove(t)
