@@ -14,7 +14,7 @@ import (
 //
 // An error that fn returns in this process is passed on unchanged, so the error
 // does not say which input failed, and [InputOf] returns nil for it. If you
-// need the input, wrap the error in fn, or use [MapIndexed].
+// need the input, let fn wrap its error, or use [MapIndexed].
 //
 // After the first error, Collect takes no more inputs, and cancels the context
 // of the running calls. Collect returns when the running calls have returned.

@@ -72,7 +72,7 @@ func TestCollect_Results(t *testing.T) {
 			t.Errorf("Collect() = %v, %v; want nil, %v", got, err, errOdd)
 		}
 		if !returned.Load() {
-			t.Error("Collect returned before a running call did")
+			t.Error("Collect returned before a running call had returned")
 		}
 	})
 

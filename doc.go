@@ -51,12 +51,12 @@
 //     queue is: while the task waits, its worker runs tasks that have not
 //     started. The same holds for several executors of this process whose tasks
 //     wait for each other. Only a circle of tasks that wait for each other
-//     cannot end: the wait that closes the circle returns [ErrDeadlock]. But if
-//     a wait of the circle has a deadline, or a cancelable context that its
-//     task has made, no wait returns ErrDeadlock: this wait can fail with the
-//     error of its context, and then its task continues.
-//   - Of the tasks of an executor with n workers, at most n run at the same
-//     time; the others wait.
+//     cannot end: the wait that closes the circle returns [ErrDeadlock]. There
+//     is an exception: a wait of the circle may have a deadline, or a
+//     cancelable context that the waiting task has made. Then no wait returns
+//     ErrDeadlock, because that wait can fail with the error of its context,
+//     and the waiting task then continues.
+//   - An executor with n workers runs at most n tasks at the same time.
 //   - The submission of a task synchronizes before the call of its function.
 //     The return of the function synchronizes before the return of any wait for
 //     the task.
@@ -81,14 +81,15 @@
 // counts as part of the task, too.
 //
 // An executor does not recognize waits in other processes. A task in a worker
-// process or in a cluster can submit to a cluster and wait, but it keeps its
-// worker while it waits. If all workers run tasks that wait, and the awaited
-// tasks have no worker, no task continues. Give such waits a deadline.
+// process or in a cluster can submit to a cluster and wait, but the task keeps
+// its worker while it waits. If all workers run tasks that wait, and the
+// awaited tasks have no worker, no task continues. Give such waits a deadline.
 //
 // Executors in this process run any function and pass values as they are.
 // Executors with workers in other processes pass copies, and need functions
 // that are registered under a name: see [Register].
 //
-// concert does not wrap package sync, which has locks, nor
-// golang.org/x/sync/errgroup, for a fixed set of goroutines that fail together.
+// For locks, use package sync. For a fixed set of goroutines that fail
+// together, use golang.org/x/sync/errgroup. concert does not wrap these
+// packages.
 package concert

@@ -63,10 +63,10 @@ type PanicError = executor.PanicError
 // their details, such as a traceback.
 //
 // If a task is canceled and returns [context.Cause] of its context, the
-// submitter receives the cause as the task's error, as from a task in its own
-// process. There are two exceptions, because the cause is not sent to the
-// worker. If a task wraps the cause in another error, that error wraps
-// [ErrCanceled]. If a deadline has a cause of its own, as given to
+// submitter receives the cause as the task's error. The same holds for a task
+// in the submitter's own process. There are two exceptions, because the cause
+// is not sent to the worker. If a task wraps the cause in another error, that
+// error wraps [ErrCanceled]. If a deadline has a cause of its own, as given to
 // [context.WithTimeoutCause], the error of the task is
 // [context.DeadlineExceeded].
 //

@@ -49,15 +49,16 @@ func WithLabel(ctx context.Context, label string) context.Context {
 	return executor.WithLabel(ctx, label)
 }
 
-// WithInputLabels returns a context for [Map], [MapUnordered] and [MapIndexed],
-// which gives each of their inputs the label that the function returns for it:
+// WithInputLabels returns a context for [Map], [MapUnordered] and [MapIndexed].
+// With this context, each input of the Map has the label that the function
+// label returns for it:
 //
 //	ctx = concert.WithInputLabels(ctx, func(path string) string { return filepath.Base(path) })
 //
-// label is called once for each input, on the goroutine that iterates the
-// inputs. A panic in label counts as a panic in the inputs. If the inputs of a
-// Map have another type than In, they get no labels. WithInputLabels panics if
-// ctx or label is nil.
+// The function label is called once for each input, on the goroutine that
+// iterates the inputs. A panic in label counts as a panic in the inputs. If the
+// inputs of a Map have another type than In, they get no labels.
+// WithInputLabels panics if ctx or label is nil.
 func WithInputLabels[In any](ctx context.Context, label func(In) string) context.Context {
 	return executor.WithInputLabels(ctx, label)
 }

@@ -40,7 +40,7 @@ type RetryOptions struct {
 // chain has a method RetryAfter() time.Duration, and this method returns more
 // than 0, its result is the pause. In this way, an HTTP client can return the
 // Retry-After header of a server. If ctx ends during a pause, the function
-// returns the error before the pause, joined with the cause of ctx.
+// returns the last error of fn, joined with the cause of ctx.
 //
 // Retry does not recover panics. The function that Retry returns is a closure.
 // So for an executor in another process, register that closure, and not fn:
