@@ -54,8 +54,8 @@ func (handQueue) Dropped() {}
 
 var lengthOf = concert.Register("concert_test.lengthOf", func(_ context.Context, b []byte) (int, error) { return len(b), nil })
 
-// TestBatch_Withdrawn: a call that was canceled after it was claimed does not
-// start, and a result for it changes nothing.
+// TestBatch_Withdrawn: if a call is canceled after it was claimed, it must not
+// start. A later result for this call must change nothing.
 func TestBatch_Withdrawn(t *testing.T) {
 	ex := newHandExecutor()
 	f := concert.Submit(t.Context(), ex, lengthOf, []byte("abc"))

@@ -11,8 +11,8 @@ import (
 	"concert/internal/race"
 )
 
-// TestSubmit_Allocations: a Submit makes one allocation, with its future,
-// argument and context. An item of a Map makes almost none.
+// TestSubmit_Allocations: a Submit makes one allocation, which contains its
+// future, argument and context. An item of a Map makes almost none.
 func TestSubmit_Allocations(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")

@@ -183,7 +183,7 @@ func (w *Worker) recountLocked() {
 
 // ticket is a request of a carrier for a worker that another carrier holds.
 type ticket struct {
-	granted  chan struct{} // has a buffer of one; receives when the carrier holds the worker
+	granted  chan struct{} // has a buffer of one; gets an element when the carrier holds the worker
 	replaced chan struct{} // closed when another ticket has replaced this one
 }
 

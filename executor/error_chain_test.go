@@ -107,8 +107,8 @@ func TestEncodeError_MethodFails(t *testing.T) {
 }
 
 // TestEncodeError_Panic: if the chain of an error contains several panics, the
-// decoded error is the first panic, with its stack and the error that its value
-// wraps.
+// decoded error must be the first of them. It must have the stack of this
+// panic, and must wrap the error that the value of this panic wraps.
 func TestEncodeError_Panic(t *testing.T) {
 	first := guarded(func() { panic(fmt.Errorf("the first: %w", io.EOF)) })
 	second := guarded(func() { panic(fmt.Errorf("the second: %w", first)) })
@@ -123,8 +123,8 @@ func TestEncodeError_Panic(t *testing.T) {
 }
 
 // TestRemoteError_Undecodable: if an error cannot be decoded, Unwrap returns
-// the reason instead. It leaves out an error whose type is not registered in
-// this program.
+// the reason instead. Unwrap leaves out an error whose type is not registered
+// in this program.
 func TestRemoteError_Undecodable(t *testing.T) {
 	for what, want := range map[string]struct {
 		values map[string][]byte

@@ -35,8 +35,9 @@ func init() {
 	concert.RegisterErrorType[plainError]("concert_test.plainError")
 }
 
-// TestRemoteError_Format: %+v prints the text and then the details of each
-// error in the chain that has them; other verbs print the text.
+// TestRemoteError_Format: under %+v, an error prints its text, and then the
+// details of each error in its chain that has details. Other verbs print only
+// the text.
 func TestRemoteError_Format(t *testing.T) {
 	d := &detailed{"no paper", "at tray 2"}
 	for name, row := range map[string]struct {

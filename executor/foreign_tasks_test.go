@@ -128,8 +128,8 @@ func TestForeignContext_AtEnd(t *testing.T) {
 	})
 }
 
-// TestForeignContext_OwnDone: if a context closes a Done channel of its own,
-// and its methods misbehave from then on, its task is canceled.
+// TestForeignContext_OwnDone: a context closes its own Done channel, and the
+// methods of the context misbehave from then on. The task must be canceled.
 func TestForeignContext_OwnDone(t *testing.T) {
 	misbehavior(t, func(t *testing.T, how string) {
 		ex := goroutines.New(1, nil)
@@ -150,8 +150,8 @@ func TestForeignContext_OwnDone(t *testing.T) {
 	})
 }
 
-// TestForeignContext_Queued: Cancel of queued tasks, and Shutdown, do not wait
-// for methods of the tasks' contexts.
+// TestForeignContext_Queued: neither Cancel of a queued task nor Shutdown may
+// wait for methods of the tasks' contexts.
 func TestForeignContext_Queued(t *testing.T) {
 	misbehavior(t, func(t *testing.T, how string) {
 		const grace = time.Second
@@ -184,8 +184,8 @@ func TestForeignContext_Queued(t *testing.T) {
 	})
 }
 
-// TestForeignContext_FullQueue: if a method of the context panics or ends the
-// goroutine while Submit waits for room in the queue, the task never runs.
+// TestForeignContext_FullQueue: a method of the context panics, or ends the
+// goroutine, while Submit waits for room in the queue. The task must never run.
 func TestForeignContext_FullQueue(t *testing.T) {
 	misbehavior(t, func(t *testing.T, how string) {
 		if how == "hangs" {
@@ -286,8 +286,8 @@ func TestForeignContext_FromBeginning(t *testing.T) {
 	})
 }
 
-// TestForeignContext_MapDeadlock: a Map with a context of the program's own
-// type, which embeds the context of the task, finds a deadlock.
+// TestForeignContext_MapDeadlock: a Map must find a deadlock even if its
+// context has a type of the program, and embeds the context of the task.
 func TestForeignContext_MapDeadlock(t *testing.T) {
 	p, q := goroutines.New(1, nil), goroutines.New(1, nil)
 	defer p.Close()

@@ -95,8 +95,9 @@ type idleReleaser struct{}
 
 func (idleReleaser) Release(func()) {}
 
-// TestReleaser_DoesNotCall: if a Releaser does not call its function, waits
-// still wait, and concert.Release calls the function itself.
+// TestReleaser_DoesNotCall: if a Releaser does not call the function that it is
+// given, waits must still wait, and concert.Release must call the function
+// itself.
 func TestReleaser_DoesNotCall(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()

@@ -65,8 +65,8 @@ type mapRun[In, Out any] struct {
 	args        weight        // of the arguments that remote workers receive
 	results     weight        // of the results that remote workers send
 	active      atomic.Int32  // number of runners that are in the executor; changed under mu
-	room        signal        // receives when the feeder should wake
-	wake        signal        // receives when the consumer should wake
+	room        signal        // gets an element when the feeder should wake
+	wake        signal        // gets an element when the consumer should wake
 	fed         chan struct{} // closed when the feeder has ended; before, the feeder sets the next three fields:
 
 	inputPanic  *PanicError // not nil if the inputs panicked

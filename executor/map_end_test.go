@@ -30,7 +30,7 @@ func (e lateExecutor) Execute(_ context.Context, t *executor.Task) error {
 }
 
 // TestMap_EndsWhileSubmitting: if a Map ends while it submits a task to the
-// executor, it does not wait until a worker takes that task.
+// executor, the Map must not wait until a worker takes that task.
 func TestMap_EndsWhileSubmitting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(1, nil)

@@ -184,8 +184,9 @@ func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err
 	return f.invoke(ctx, arg, false)
 }
 
-// invoke is Invoke. If isolated is true, methods of the program that decode the
-// argument or encode the result run on another goroutine, see decodeArg.
+// invoke does the same as Invoke. If isolated is true, methods of the program
+// that decode the argument or encode the result run on another goroutine, see
+// decodeArg.
 func (f *Function) invoke(ctx context.Context, arg Encoded, isolated bool) (result Encoded, err error) {
 	returned := false
 	defer func() {

@@ -125,8 +125,8 @@ func (q *TaskQueue) Next() *Task {
 	}
 }
 
-// NextLocked is Next for a caller that holds the mutex. After it has returned
-// nil, the queue stays empty until the next call of onTask.
+// NextLocked does the same as Next, for a caller that holds the mutex. After it
+// has returned nil, the queue stays empty until the next call of onTask.
 func (q *TaskQueue) NextLocked() *Task {
 	for {
 		q.admitLocked()

@@ -26,7 +26,7 @@ func (t *Task) waitUnlocked(ctx context.Context) error {
 	return s.await(ctx, self, t)
 }
 
-// waitOutside is Wait for a goroutine that is not a worker.
+// waitOutside does the same as Wait, on a goroutine that is not a worker.
 func (t *Task) waitOutside(ctx context.Context) error {
 	settled := make(signal, 1)
 	watch := &watcher{to: settled}
@@ -50,7 +50,8 @@ func (t *Task) waitOutside(ctx context.Context) error {
 	}
 }
 
-// await is Wait for a goroutine of the task self, which the carrier s runs.
+// await does the same as Wait, on a goroutine of the task self. The carrier s
+// runs this task.
 func (s *carrier) await(ctx context.Context, self, t *Task) error {
 	settled := make(signal, 1)
 	watch := &watcher{to: settled}

@@ -15,8 +15,8 @@ import (
 	"concert/gil"
 )
 
-// BenchmarkUncontended compares the cost of a lock that no other goroutine
-// wants to the cost of a sync.Mutex.
+// BenchmarkUncontended compares the cost of a lock with the cost of a
+// sync.Mutex. No other goroutine wants the lock.
 func BenchmarkUncontended(b *testing.B) {
 	b.Run("sync.Mutex", func(b *testing.B) {
 		var mu sync.Mutex
@@ -105,11 +105,11 @@ func BenchmarkContended(b *testing.B) {
 	})
 }
 
-// BenchmarkConvoy measures how long a message to an echo server on loopback and
-// back takes. One goroutine sends the message under the lock, while another
-// goroutine computes under the lock. The last case is without the shorter
-// interval for goroutines that return from Release, and shows the convoy effect
-// of CPython.
+// BenchmarkConvoy measures how long a message takes to an echo server on
+// loopback and back. One goroutine sends the message under the lock, while
+// another goroutine computes under the lock. The last case is without the
+// shorter interval for goroutines that return from Release, and shows the
+// convoy effect of CPython.
 func BenchmarkConvoy(b *testing.B) {
 	echo := func(b *testing.B, round func(c net.Conn)) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")

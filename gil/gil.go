@@ -145,11 +145,11 @@ func (l *Lock) Do(fn func(Held)) {
 	fn(l.begin())
 }
 
-// Run is Do for a function that takes a context. The context of fn carries the
-// Held, for [Release] and [Checkpoint]. Run returns the error of fn. If ctx
-// ends while Run waits for the lock, Run does not call fn and returns the cause
-// of ctx. Run panics if ctx carries a Held that holds this lock, because Run
-// would block forever.
+// Run does the same as Do, for a function that takes a context. The context of
+// fn carries the Held, for [Release] and [Checkpoint]. Run returns the error of
+// fn. If ctx ends while Run waits for the lock, Run does not call fn and
+// returns the cause of ctx. Run panics if ctx carries a Held that holds this
+// lock, because Run would block forever.
 func (l *Lock) Run(ctx context.Context, fn func(context.Context) error) error {
 	if h, ok := Of(ctx); ok && h.lock == l && h.holds() {
 		panic("gil: Run inside of Do or Run of the same lock: it would wait for itself")

@@ -379,7 +379,7 @@ func TestStats_Switches(t *testing.T) {
 	})
 }
 
-// TestNew_LongestInterval: with the longest interval, no checkpoint must hand
+// TestNew_LongestInterval: with the longest interval, no checkpoint may hand
 // over the lock.
 func TestNew_LongestInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

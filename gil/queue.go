@@ -7,7 +7,7 @@ import (
 
 // waiter is a goroutine that waits for the lock.
 type waiter struct {
-	granted    chan struct{} // receives a value when the waiter holds the lock; has a buffer for one
+	granted    chan struct{} // gets an element when the waiter holds the lock; has a buffer for one
 	turn       uint64        // the number of the turn that acquires the lock again, or 0 for a new turn
 	since, due time.Duration
 }

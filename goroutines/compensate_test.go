@@ -176,8 +176,8 @@ func TestCompensate_TaskEndsInQueue(t *testing.T) {
 	})
 }
 
-// TestCompensate_WaitWithDeadline: if the wait of a task has a deadline, its
-// worker compensates, too.
+// TestCompensate_WaitWithDeadline: if the wait of a task has a deadline, the
+// worker of the task compensates, too.
 func TestCompensate_WaitWithDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := goroutines.New(1, nil), goroutines.New(1, nil)

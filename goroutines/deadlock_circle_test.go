@@ -213,9 +213,9 @@ func TestCircle_KindsOfWait(t *testing.T) {
 }
 
 // TestCircle_MapInputs: if waits form a circle through the inputs of a Map, the
-// wait that closes the circle returns ErrDeadlock. This holds whether the
-// inputs or the task that waits for the Map close the circle, and also at the
-// end of a chain of waits.
+// wait that closes the circle returns ErrDeadlock. The circle may be closed by
+// the inputs, or by the task that waits for the Map. It may be at the end of a
+// chain of waits.
 func TestCircle_MapInputs(t *testing.T) {
 	for _, between := range []int{0, 1, 3} {
 		for _, closing := range []string{"inputs", "task"} {

@@ -26,8 +26,8 @@ func raise(v *atomic.Int64, n int64) {
 	}
 }
 
-// TestMap_PoolGrows: when a pool gets many more workers during a Map, all of
-// them get inputs.
+// TestMap_PoolGrows: when a pool gets many more workers during a Map, all
+// workers get inputs.
 func TestMap_PoolGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, nil)

@@ -282,7 +282,7 @@ func TestPool_ProfileLabels(t *testing.T) {
 }
 
 // TestPool_StartOrder: with one worker, tasks start in the order of their
-// submission, including those of submitters that had to wait for room.
+// submission. This includes tasks whose submitters had to wait for room.
 func TestPool_StartOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, &goroutines.Options{Queue: 8})

@@ -199,7 +199,7 @@ func BenchmarkOffload(b *testing.B) {
 	})
 }
 
-// BenchmarkBlock makes a call outside of the loop that returns at once.
+// BenchmarkBlock makes a call that returns at once, outside of the loop.
 func BenchmarkBlock(b *testing.B) {
 	inLoop(b, func(ctx context.Context, g *loop.Group) {
 		for b.Loop() {

@@ -336,8 +336,8 @@ func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cance
 	return withDeadline(c, ctx, c.task().loop.elapsed()+max(d, 0))
 }
 
-// WithDeadline is WithTimeout with a point in time by the clock of the loop,
-// see [Now].
+// WithDeadline does the same as WithTimeout, but takes a point in time. The
+// clock is [Now].
 func WithDeadline(ctx context.Context, at time.Time) (_ context.Context, cancel context.CancelFunc) {
 	c := callerOf(ctx, opWithDeadline)
 	return withDeadline(c, ctx, max(at.Sub(c.task().loop.epoch), 0))

@@ -13,7 +13,7 @@ import (
 )
 
 // TestContext_OfOtherCoroutine: if ctx is not a context of the running
-// coroutine, a function must panic.
+// coroutine, a function of package loop must panic.
 func TestContext_OfOtherCoroutine(t *testing.T) {
 	calls := map[string]func(ctx context.Context){
 		"Sleep": func(ctx context.Context) { loop.Sleep(ctx, time.Second) },

@@ -118,8 +118,8 @@ func TestDeadlock_NotWhileWakeable(t *testing.T) {
 	})
 }
 
-// TestDeadlock_LastTimerRemoved: if the last timer expires or is canceled and
-// then nothing can wake a coroutine, the loop must report the deadlock.
+// TestDeadlock_LastTimerRemoved: the last timer expires or is canceled. If
+// nothing can wake a coroutine after that, the loop must report a deadlock.
 func TestDeadlock_LastTimerRemoved(t *testing.T) {
 	for name, outside := range map[string]bool{"timeout": false, "cancel on another goroutine": true} {
 		t.Run(name, func(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestFunctionNames: the names of functions that are searched in stacks must
-// have the form of names in stacks, and must begin with the import path of the
-// package.
+// TestFunctionNames: the package searches stacks for the names of some
+// functions. These names must have the form of names in stacks, and must begin
+// with the import path of the package.
 func TestFunctionNames(t *testing.T) {
 	names := append(startFunctions(), waitFunctions()...)
 	for _, name := range names {
@@ -30,8 +30,8 @@ func TestFunctionNames(t *testing.T) {
 	}
 }
 
-// TestNoPathInStrings: no string of the package may have its import path, so
-// that the module can be renamed by a rewrite of the imports.
+// TestNoPathInStrings: no string of the package may contain the import path of
+// the package, so that the module can be renamed by a rewrite of the imports.
 func TestNoPathInStrings(t *testing.T) {
 	entries, err := os.ReadDir(".")
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 	"concert/loop"
 )
 
-// TestForeignContext_Cause: a context that package context derives from the
-// context of a coroutine must have the cause of that context, and must end at
-// the same moment.
+// TestForeignContext_Cause: package context derives a context from the context
+// of a coroutine. The derived context must have the cause of the coroutine's
+// context, and must end at the same moment.
 func TestForeignContext_Cause(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := loop.WithCancel(ctx)
@@ -46,8 +46,8 @@ func TestForeignContext_Cause(t *testing.T) {
 	})
 }
 
-// TestForeignContext_EndsWait: if a context that package context has derived
-// ends, waits with this context must end.
+// TestForeignContext_EndsWait: package context has derived a context. If this
+// context ends, waits with it must end.
 func TestForeignContext_EndsWait(t *testing.T) {
 	type key struct{}
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -267,7 +267,7 @@ func TestForeignContext_EndsDuringPoll(t *testing.T) {
 }
 
 // TestForeignContext_EndsAfterWait: if a foreign context ends together with a
-// wait, it must not end the next wait.
+// wait, the context must not end the next wait.
 func TestForeignContext_EndsAfterWait(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var first, second loop.Event
@@ -307,8 +307,8 @@ func (c badContext) Deadline() (time.Time, bool) { c.check(); return c.Context.D
 // TestForeignContext_Misbehaves: if the methods of a context of the program's
 // own type panic after some time, the loop must continue, and the end of the
 // context must still end its coroutines. It must be possible to cancel a task
-// that a coroutine has submitted to an executor. The contexts are the context
-// of Run, of Portal.Run, of a wait, and a context from which a coroutine
+// that a coroutine has submitted to an executor. The test uses such contexts
+// for Run, for Portal.Run, for a wait, and as a context from which a coroutine
 // derives other contexts.
 func TestForeignContext_Misbehaves(t *testing.T) {
 	check := func(t *testing.T, bad badContext, cancel context.CancelFunc, ctx context.Context) {

@@ -132,10 +132,10 @@ func (g *Group) Go(fn func(ctx context.Context) error) *Task {
 	return g.spawn(funcBody(fn), codePointer(fn), 4)
 }
 
-// Background is Go for a coroutine that runs as long as the group has other
-// work, such as a ticker, a listener or a watcher. When body and all other
-// children have ended, the coroutine is canceled, and the group waits for its
-// end.
+// Background does the same as Go, for a coroutine that runs as long as the
+// group has other work. Examples are a ticker, a listener and a watcher. When
+// body and all other children have ended, the coroutine is canceled, and the
+// group waits for its end.
 func (g *Group) Background(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.Background called with a nil function")
@@ -146,9 +146,9 @@ func (g *Group) Background(fn func(ctx context.Context) error) *Task {
 	return t
 }
 
-// After is Go for a coroutine that starts after d. Task.Cancel prevents the
-// start. Until the start, the coroutine needs no goroutine. After corresponds
-// to call_later in asyncio.
+// After does the same as Go, but the coroutine starts after d. Task.Cancel
+// prevents the start. Until the start, the coroutine needs no goroutine. After
+// corresponds to call_later in asyncio.
 func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.After called with a nil function")

@@ -115,8 +115,8 @@ func TestGroup_NotStarted(t *testing.T) {
 	}
 }
 
-// TestGroup_Timeout: if the context of a group ends, WithGroup must return the
-// cause if body or a child returns it.
+// TestGroup_Timeout: the context of a group ends. If body or a child returns
+// the cause, WithGroup must return it, too.
 func TestGroup_Timeout(t *testing.T) {
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
 		for name, make := range map[string]func(context.Context) (context.Context, func()){
@@ -243,8 +243,9 @@ func TestGroup_After(t *testing.T) {
 	}
 }
 
-// TestSpawn_SeveralWaiters: if several waits are for one result, all of them
-// must get it. If one wait is canceled, this must not affect the other waits.
+// TestSpawn_SeveralWaiters: if several coroutines wait for one result, all of
+// them must get the result. If one wait is canceled, this must not affect the
+// other waits.
 func TestSpawn_SeveralWaiters(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		f := loop.Spawn(g, func(ctx context.Context) (int, error) { return 7, loop.Sleep(ctx, time.Hour) })

@@ -147,8 +147,8 @@ func TestRun_MainGoexit(t *testing.T) {
 	}
 }
 
-// TestRun_InCoroutine: Run must panic in a coroutine, and say what to do. It
-// must work in Block.
+// TestRun_InCoroutine: in a coroutine, Run must panic with a text that says
+// what to do. In Block, Run must work.
 func TestRun_InCoroutine(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner := func() error {
@@ -162,7 +162,7 @@ func TestRun_InCoroutine(t *testing.T) {
 }
 
 // TestRun_CanceledBefore: if the context has ended before Run, the waits of the
-// loop must end with its cause.
+// loop must end with the cause of this context.
 func TestRun_CanceledBefore(t *testing.T) {
 	outer, cancel := context.WithCancelCause(t.Context())
 	cancel(errTest)

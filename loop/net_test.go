@@ -245,7 +245,8 @@ func TestServe_AcceptFails(t *testing.T) {
 	}
 }
 
-// TestDial_Error: if the connection attempt fails, Dial must return its error.
+// TestDial_Error: if the connection attempt fails, Dial must return the error
+// of the attempt.
 func TestDial_Error(t *testing.T) {
 	quiet(t)
 	l := listen(t)

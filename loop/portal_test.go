@@ -95,8 +95,8 @@ func TestPortal_ContextEnds(t *testing.T) {
 	})
 }
 
-// TestPortal_GroupWaits: a group must wait until its portal is closed, and for
-// the coroutines that have entered.
+// TestPortal_GroupWaits: a group must wait until its portal is closed, and
+// until the coroutines that have entered have ended.
 func TestPortal_GroupWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -229,8 +229,8 @@ func TestPortal_Misuse(t *testing.T) {
 }
 
 // TestPortal_ExternalCoroutine: a coroutine of Portal.Run must be in the tree
-// while it waits to enter. Another coroutine must be able to wait for its end,
-// even if it panicked.
+// while it waits to enter. Another coroutine must be able to wait for the end
+// of this coroutine, even if its function panicked.
 func TestPortal_ExternalCoroutine(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()

@@ -89,9 +89,8 @@ func TestQueue_Close(t *testing.T) {
 	})
 }
 
-// TestQueue_GettersInOrder: items must be handed to waiters in order. If a
-// waiter is canceled before an item is added, in the same step, it must get no
-// item.
+// TestQueue_GettersInOrder: items must be handed to waiters in order. If a step
+// cancels a waiter and then adds an item, this waiter must get no item.
 func TestQueue_GettersInOrder(t *testing.T) {
 	var got []string
 	ok(t, func(ctx context.Context, g *loop.Group) error {

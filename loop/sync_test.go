@@ -259,8 +259,8 @@ func TestCond_NoLostNotification(t *testing.T) {
 	})
 }
 
-// TestCond_Deadlock: if Wait returns because of a deadlock, it must hold its
-// lock again.
+// TestCond_Deadlock: if Wait returns because of a deadlock, the caller must
+// hold the lock again.
 func TestCond_Deadlock(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		var m loop.Mutex
