@@ -57,7 +57,7 @@ func TestRetry_Attempts(t *testing.T) {
 				got, err := fn(t.Context(), 7)
 				took := time.Since(begin)
 				if err != c.err || c.err == nil && got != 7 || calls != c.calls {
-					t.Errorf("%d calls, then %d, %v; want %d calls and %v", calls, got, err, c.calls, c.err)
+					t.Errorf("%d calls, and then the outcome %d, %v; want %d calls and the error %v", calls, got, err, c.calls, c.err)
 				}
 				if took < c.min || took > c.max {
 					t.Errorf("took %v, want %v to %v", took, c.min, c.max)

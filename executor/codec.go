@@ -282,7 +282,7 @@ func decodeLarge[T any](w values.Work, e Encoded) (v T, err error) {
 	if _, bytes := any(v).([]byte); bytes && kind == asNil && len(b) == 0 {
 		return v, nil
 	}
-	return v, fmt.Errorf("%T cannot be decoded from kind %d", v, kind)
+	return v, fmt.Errorf("a value of type %T cannot be decoded from the kind %d", v, kind)
 }
 
 func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
@@ -292,7 +292,7 @@ func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
 	var n N
 	size := int(unsafe.Sizeof(n))
 	if kind != want || len(b)%size != 0 {
-		return fmt.Errorf("%T cannot be decoded from kind %d with %d bytes", *v, kind, len(b))
+		return fmt.Errorf("a value of type %T cannot be decoded from the kind %d with %d bytes", *v, kind, len(b))
 	}
 	if size > 1 && bigEndian {
 		*v = make([]N, len(b)/size)

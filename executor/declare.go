@@ -84,5 +84,5 @@ func (e Encoded) Plain() (v any, err error) {
 			return v, nil
 		}
 	}
-	return nil, fmt.Errorf("concert: no plain value is of kind %d with %d bytes", e.Kind, len(e.Bytes))
+	return nil, fmt.Errorf("concert: cannot decode a plain value from the kind %d with %d bytes", e.Kind, len(e.Bytes))
 }

@@ -152,7 +152,7 @@ func (l *Lock) Do(fn func(Held)) {
 // lock, because Run would block forever.
 func (l *Lock) Run(ctx context.Context, fn func(context.Context) error) error {
 	if h, ok := Of(ctx); ok && h.lock == l && h.holds() {
-		panic("gil: Run inside of Do or Run of the same lock: it would wait for itself")
+		panic("gil: Run inside of Do or Run of the same lock: the goroutine would wait for itself")
 	}
 	if !l.acquire(ctx.Done(), 0) {
 		return context.Cause(ctx)
