@@ -14,7 +14,7 @@ const (
 	tabColumns        = 4
 )
 
-// directive matches a comment for a program: //go:build, //export and so on.
+// directive matches a comment that tools read, such as //go:build or //export.
 var directive = regexp.MustCompile(`^//[a-z]+[: ]?[^ ]*`)
 
 // commentWidth finds lines that contain only a comment and are too wide. It

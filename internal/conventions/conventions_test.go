@@ -145,7 +145,8 @@ func TestConventions(t *testing.T) {
 }
 
 // exempted returns the directory in the table of exemptions that permits a
-// finding. A directory also stands for the directories in it, except the root.
+// finding. The root of the repository stands only for itself. Any other
+// directory also stands for the directories in it.
 func exempted(f finding) (dir string, ok bool) {
 	for _, dir := range strings.Fields(exempt[f.rule]) {
 		if f.dir() == dir || strings.HasPrefix(f.file, dir+"/") {

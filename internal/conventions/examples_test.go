@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// entryExamples finds entry points without an example that runs. Such an
-// example of Name is either a function ExampleName in a test of the package,
-// with its output, or an example of the whole package that calls Name.
+// entryExamples finds entry points without an example that runs. For an entry
+// point F, this is a function ExampleF with an Output comment, or an example of
+// the whole package that has an Output comment and calls F.
 //
 // An entry point is an exported function of a package for users (not a command,
 // not internal) whose name begins with New, or whose first parameter is a

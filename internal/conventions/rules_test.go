@@ -107,8 +107,8 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// TestExempted: the exemption of a directory, except the root, also holds for
-// the directories in it.
+// TestExempted: the exemption of a directory must also hold for the directories
+// in it. The exemption of the root must not.
 func TestExempted(t *testing.T) {
 	defer func(old map[string]string) { exempt = old }(exempt)
 	exempt = map[string]string{"r": ". a/b"}

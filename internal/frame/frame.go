@@ -118,8 +118,8 @@ type CallHead struct {
 	Count uint16        // number of arguments that follow: one for each call; the index of a call counts from 0
 }
 
-// Overhead is more than the number of bytes that a frame with one payload has
-// in addition to the payload.
+// Overhead is an upper bound for the number of bytes that a frame with one
+// payload has in addition to the payload.
 const Overhead = 64 + MaxName
 
 const (
@@ -147,9 +147,9 @@ func AppendCall(b []byte, h CallHead) []byte {
 	return le.AppendUint16(b, h.Count)
 }
 
-// AppendArg appends an argument to a Call. If bytes is above 0, p.Bytes must be
-// empty, and the caller must write that number of payload bytes after the bytes
-// that AppendArg has appended.
+// AppendArg appends an argument to a Call. The parameter bytes is the number of
+// payload bytes that the caller itself writes after the bytes that AppendArg
+// has appended. If this number is above 0, p.Bytes must be empty.
 func AppendArg(b []byte, p Payload, bytes int) []byte {
 	at := len(b)
 	b = appendPayload(le.AppendUint32(b, 0), p)
@@ -157,22 +157,24 @@ func AppendArg(b []byte, p Payload, bytes int) []byte {
 	return b
 }
 
-// EndCall completes the Call that begins at start. bytes is the number of
-// payload bytes that are not in b, because the caller writes them itself.
+// EndCall completes the Call that begins at start. The parameter bytes is the
+// number of payload bytes that are not in b, because the caller writes them
+// itself.
 func EndCall(b []byte, start, bytes int) []byte {
 	le.PutUint32(b[start:], uint32(len(b)-start-4+bytes))
 	return b
 }
 
-// Lengthen adds bytes to the length in the header of the frame that begins at
-// start.
+// Lengthen adds a number of bytes to the length in the header of the frame that
+// begins at start.
 func Lengthen(b []byte, start, bytes int) {
 	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
 }
 
-// ParseCall parses the beginning of the body of a Call. rest contains the
-// arguments, which NextArg parses. If the name of the function equals last,
-// ParseCall uses last as the name, which saves an allocation.
+// ParseCall parses the beginning of the body of a Call. The result rest
+// contains the arguments, which NextArg parses. The parameter last is the name
+// in an earlier Call. If the function has the same name, ParseCall returns last
+// itself, which saves an allocation.
 func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
 	if len(b) < 16 {
 		return h, nil, bad("call of %d bytes", len(b))
@@ -332,7 +334,7 @@ func AppendResult(b []byte, o Outcome) []byte {
 }
 
 // ResultHead appends a Result without the bytes of its payload. The caller must
-// write these bytes after the Result; bytes is their number.
+// write these bytes after the Result. The parameter bytes is their number.
 func ResultHead(b []byte, o Outcome, bytes int) []byte {
 	start := len(b)
 	b = AppendResult(b, Outcome{ID: o.ID, Ran: o.Ran, Value: Payload{Encoded: executor.Encoded{Kind: o.Value.Kind}}})

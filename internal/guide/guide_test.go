@@ -62,8 +62,8 @@ func testPage(t *testing.T, name string) {
 	}
 }
 
-// declaration returns the source of a function, for an Example without its
-// Output comment.
+// declaration returns the source of a function. It leaves out the Output
+// comment of an example.
 func declaration(t *testing.T, file, name string) string {
 	t.Helper()
 	source, err := os.ReadFile(file)
@@ -88,7 +88,7 @@ func declaration(t *testing.T, file, name string) string {
 	return ""
 }
 
-// TestLinks: the files that a page of the project links to exist.
+// TestLinks: if a page of the project links to a file, the file must exist.
 func TestLinks(t *testing.T) {
 	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {
@@ -109,7 +109,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestNames: the tests and benchmarks that a page names exist.
+// TestNames: if a page names a test or a benchmark, it must exist.
 func TestNames(t *testing.T) {
 	have := map[string]bool{}
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Example)\w*)\(`)

@@ -18,8 +18,8 @@ import (
 
 // allowed lists, for each package of the project, what it may import besides
 // the standard library. A name that ends in a slash stands for all packages
-// below it. The rules do not apply to tests, except that they must not form
-// cycles. The first element "concert" stands for the path of the module.
+// below it. The rules do not apply to tests. The first element "concert" stands
+// for the path of the module.
 var allowed = map[string][]string{
 	"concert":                        {"concert/executor", "concert/internal/option"},
 	"concert/executor":               {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
@@ -99,8 +99,8 @@ var allowed = map[string][]string{
 	"concert/cmd/concert/internal/choose":  {"concert", "concert/"},
 }
 
-// modules lists the modules that make up the whole of the root module's
-// dependencies: users of the library compile nothing else.
+// modules lists all modules on which the library depends. Users of the library
+// compile no other modules.
 var modules = []string{
 	"concert", "github.com/fxamacker/cbor/v2", "github.com/x448/float16", "golang.org/x/sys", "golang.org/x/term",
 	"github.com/landlock-lsm/go-landlock", "github.com/elastic/go-seccomp-bpf", "golang.org/x/net", psx, // on Linux

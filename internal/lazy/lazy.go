@@ -10,10 +10,10 @@ import (
 )
 
 // Context is a field of the context of a task. Its values and its deadline are
-// those of the parent. The first call of Done creates a cancel context of
-// package context, which opens the Context. Package context finds the cancel
-// context by Value. So children attach to it without a goroutine, and Cause
-// works.
+// those of the parent. The first call of Done opens the Context: it creates a
+// cancel context of package context. Package context finds the cancel context
+// by Value. So children attach to the cancel context without a goroutine, and
+// Cause works.
 //
 // When the task has ended, the owner of the context (1) stores that the context
 // is over, (2) calls End. Done (1) creates the cancel context, (2) checks
@@ -120,7 +120,7 @@ func (c *Context) Value(key any) any {
 
 // Source returns the context in which children look up their values, or nil if
 // the Context has not been opened. A context with a field of type Context calls
-// it in its own method Source, which implements Link.
+// the Source of this field in its own method Source, which implements Link.
 func (c *Context) Source() context.Context {
 	if in := c.inner.Load(); in != nil {
 		return in.source
@@ -153,8 +153,8 @@ var cancelKey = func() any {
 
 // StandardOf returns the cancel context of package context with which ctx ends,
 // or nil if ctx does not end with one. done is the result of ctx.Done.
-// StandardOf calls ctx.Value. If it returns a cancel context, the contexts that
-// are derived from this cancel context call no method of ctx.
+// StandardOf calls ctx.Value. If StandardOf returns a cancel context, the
+// contexts that are derived from this cancel context call no method of ctx.
 func StandardOf(ctx context.Context, done <-chan struct{}) context.Context {
 	if done == nil || cancelKey == nil {
 		return nil

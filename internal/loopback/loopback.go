@@ -1,8 +1,8 @@
 // Package loopback provides an executor whose workers share nothing with
 // submitters: arguments and results are encoded, functions are found by name,
 // and errors are sent as text with their registered parts. All of it happens in
-// one process, so the conformance suite can test how package concert serves
-// remote executors without other processes or a network.
+// one process. So the conformance suite can test, without other processes or a
+// network, how package concert serves remote executors.
 //
 //	Submit --> queue --> worker 1..n: Claim --bytes--> InvokeIsolated --bytes--> Settle
 package loopback
@@ -203,9 +203,9 @@ func (e *Executor) next() *call {
 	}
 }
 
-// claim takes calls from a task. The caller holds mu, which claim releases
-// in the meantime. No two workers claim concurrently, so calls start in the
-// order of the queue.
+// claim takes calls from a task. The caller holds mu. claim releases mu while
+// it calls the method Claim of the task. No two workers claim concurrently, so
+// calls start in the order of the queue.
 func (e *Executor) claim(t *executor.Task) {
 	e.claiming = true
 	e.mu.Unlock()

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// Direct makes "python3" the interpreter itself: it puts the directory of the
-// interpreter that python3 starts first in PATH. Version managers such as pyenv
-// install a shell script as python3, which takes several times the processor
-// time of the interpreter's start. Call Direct once, before tests run. Without
-// python3 it does nothing.
+// Direct makes the command "python3" start the interpreter itself: it puts the
+// directory of the interpreter at the beginning of PATH. Version managers such
+// as pyenv install a shell script as python3. This script takes several times
+// as much processor time as the start of the interpreter. Call Direct once,
+// before tests run. Without python3 it does nothing.
 func Direct() {
 	found, err := exec.LookPath("python3")
 	if err != nil {

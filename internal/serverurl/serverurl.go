@@ -38,7 +38,7 @@ func Redacted(list string) string {
 	}
 	all := strings.Split(list, ",")
 	for i, one := range all {
-		if strings.Contains(list, "@") && !strings.Contains(one, "@") { // one may be the rest of a password that contains a comma
+		if strings.Contains(list, "@") && !strings.Contains(one, "@") { // this part may be the rest of a password that contains a comma
 			all[i] = "..."
 			continue
 		}

@@ -45,8 +45,8 @@ type encoder struct {
 	meter  meter
 	// enclosing has the references that contain the current value, to detect
 	// cycles. It is nil until the depth is watchedDepth, because a map costs
-	// time. When EncodeWithin encodes a value with a cycle again, it first sets
-	// enclosing, so that the cycle is detected at every depth.
+	// time. If a value has a cycle, EncodeWithin sets enclosing and encodes the
+	// value a second time, so that the cycle is detected at every depth.
 	enclosing map[visit]bool
 	// The next fields are for data that several references share; see
 	// references.go.
@@ -112,7 +112,7 @@ func (e *encoder) int(n int64) {
 // becomes part of the decoded value, the caller must count the memory.
 func (e *encoder) text(s string) { e.head(majorText, uint64(len(s))); e.b = append(e.b, s...) }
 
-// bytes appends the head of bytes or text, and the bytes.
+// bytes appends an item that is bytes or text: its head, and then b.
 func (e *encoder) bytes(major byte, b []byte) error {
 	if err := e.fits(len(b)); err != nil {
 		return err

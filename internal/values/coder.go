@@ -134,9 +134,10 @@ func (c *Codec) Check(t reflect.Type) error {
 	return nil
 }
 
-// CheckContents is like Check, but also returns an error for a struct, or a
-// pointer to one, of which nothing would be copied: a struct with unexported
-// fields must have an exported field or methods.
+// CheckContents is like Check, but also returns an error if nothing of a struct
+// would be copied: a struct with unexported fields must have an exported field
+// or methods. If the type is a pointer, this holds for the struct to which it
+// points.
 func (c *Codec) CheckContents(t reflect.Type) error {
 	if err := c.Check(t); err != nil {
 		return err

@@ -8,9 +8,9 @@ import (
 )
 
 // Describe returns a description of a type's encoding. If two types have the
-// same description, values of one can be decoded as the other. The description
-// has the names of fields. It has the name of a type only if methods of the
-// type or a special coder encode the values.
+// same description, an encoded value of one type can be decoded as the other
+// type. The description has the names of fields. It has the name of a type only
+// if methods of the type or a special coder encode the values.
 func (c *Codec) Describe(t reflect.Type) string {
 	var b strings.Builder
 	describe(&b, t, nil)

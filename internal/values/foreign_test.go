@@ -60,8 +60,8 @@ func TestForeign_NamedType(t *testing.T) {
 	}
 }
 
-// TestForeign_NamedInside: if a struct contains a value with the name of its
-// type, Decode must still accept that the next value lacks a field.
+// TestForeign_NamedInside: Decode must accept a value that lacks a field, even
+// if the value before it was sent with the name of its type.
 func TestForeign_NamedInside(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[node]())

@@ -7,9 +7,9 @@ import (
 	"reflect"
 )
 
-// memory counts the memory that a decoded value needs. A decoder counts memory
-// before it allocates it. An encoder uses the same methods, to compute how much
-// memory the decoder will count.
+// memory counts the memory that a decoded value needs. A decoder counts the
+// memory of each part before it allocates that memory. An encoder uses the same
+// methods, to compute how much memory the decoder will count.
 type memory struct {
 	used  int
 	limit int // the maximum of used

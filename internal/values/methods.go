@@ -106,7 +106,7 @@ func methodsOf(t reflect.Type) *methods {
 	}
 	var found *methods
 	for _, p := range pairs {
-		refused := p.of(t)
+		refused := p.check(t)
 		switch {
 		case refused == nil && (p.binary || !encodesAll(t)):
 			found = newMethods(t, p)
@@ -153,11 +153,11 @@ func encodesAll(t reflect.Type) bool {
 
 var errNoPair = errors.New("no method")
 
-// of returns nil if the type itself has both methods of the pair. It returns
+// check returns nil if the type itself has both methods of the pair. It returns
 // errNoPair if the type does not have the marshal method. If only the unmarshal
 // method is missing or wrong, it returns an error that says so. Methods of
 // embedded fields do not count.
-func (p *pair) of(t reflect.Type) error {
+func (p *pair) check(t reflect.Type) error {
 	ptr := reflect.PointerTo(t)
 	switch {
 	case !ptr.Implements(p.out) || !declares(t, p.find):
@@ -174,17 +174,17 @@ func (p *pair) of(t reflect.Type) error {
 // no usable unmarshal method. The type must have no complete pair.
 func halfPair(t reflect.Type) error {
 	for _, p := range pairs {
-		if err := p.of(t); err != nil && err != errNoPair {
+		if err := p.check(t); err != nil && err != errNoPair {
 			return err
 		}
 	}
 	return nil
 }
 
-// declares reports whether a type declares the method itself. A method that a
-// struct has by embedding would omit the other fields. declares recognizes such
-// a method because the compiler generates it: its position is not in a source
-// file.
+// declares reports whether a method of a type is declared for the type itself.
+// A struct may have the method only because it embeds another type. Such a
+// method would omit the other fields of the struct. The compiler generates it,
+// so its position is not in a source file.
 func declares(t reflect.Type, find finder) bool {
 	embeds := false
 	for i := 0; t.Kind() == reflect.Struct && i < t.NumField(); i++ {

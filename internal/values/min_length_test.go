@@ -75,8 +75,8 @@ func TestMinLength_Unexported(t *testing.T) {
 }
 
 // TestMinLength_ZeroValues: the minimum length must not be above the length of
-// the shortest encoding. The zero value has this encoding. If exact is set, it
-// may be at most one byte below.
+// the zero value's encoding, which is the shortest one. If exact is set, the
+// minimum length must be at most one byte below that length.
 func TestMinLength_ZeroValues(t *testing.T) {
 	c := newCodec()
 	for _, x := range []struct {

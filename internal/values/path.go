@@ -22,7 +22,7 @@ func (e *pathError) Error() string { return e.text() + ": " + e.err.Error() }
 func (e *pathError) Unwrap() error { return e.err }
 
 // shownSteps is how many steps Error prints at the beginning of a long path.
-// The end of the path has one step more.
+// At the end of the path, Error prints one step more.
 const shownSteps = 8
 
 func (e *pathError) text() string {

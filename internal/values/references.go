@@ -12,10 +12,10 @@ import (
 // refers twice to the next level, the encoding contains the last level 33
 // million times.
 //
-// A part is the encoded data of one reference. The encoder remembers in a hash
-// table where in the encoding the parts are, and copies the bytes of a part for
-// another reference to the same data. The table costs time, so the encoder does
-// not use it for the first sharedFrom bytes. If almost all of the encoding
+// A part is the encoded data of one reference. The encoder remembers the
+// positions of the parts in a hash table. For another reference to the same
+// data, it copies the bytes of the part. The table costs time, so the encoder
+// does not use it for the first sharedFrom bytes. If almost all of the encoding
 // consists of copies, the encoder refuses the value. Each slot of the table has
 // one part. If a new part replaces another part, the data of the replaced part
 // is encoded again at its next reference.
@@ -50,14 +50,14 @@ func (p *parts) slot(v visit) *part {
 	return &p[uint64(v.at)*0x9e3779b97f4a7c15>>54] // multiplicative hashing, 10 bits
 }
 
-// remove removes the parts that have bytes at or after the offset from. p may
-// be nil.
-func (p *parts) remove(from int) {
+// remove removes the parts that have bytes at or after the offset. p may be
+// nil.
+func (p *parts) remove(offset int) {
 	if p == nil {
 		return
 	}
 	for i := range p {
-		if p[i].to > from {
+		if p[i].to > offset {
 			p[i] = part{}
 		}
 	}
@@ -93,8 +93,9 @@ func (e *encoder) content(x reflect.Value) error {
 	return e.encode(e.codec.coder(x.Type()), addressable(x))
 }
 
-// data encodes v by calling encode. at identifies the data that v refers to: if
-// the encoding contains this data already, data copies that part.
+// data encodes v by calling the function encode. The parameter at identifies
+// the data to which v refers. If the encoding already contains a part with this
+// data, the part is copied instead.
 func (e *encoder) data(at visit, v reflect.Value, encode func(*encoder, reflect.Value) error) error {
 	if e.parts != nil {
 		if p := e.parts.slot(at); p.of == at {

@@ -128,7 +128,7 @@ func decodeSystemNumber(d *decoder, v reflect.Value) error {
 	case err != nil:
 		return err
 	case string(name) != system:
-		return fmt.Errorf("the number comes from another system, %s, and has another meaning on %s: send its text or a name", shortened(name), system)
+		return fmt.Errorf("the error or signal number comes from another system, %s, and means something else on %s: send the text or the name of the error or signal", shortened(name), system)
 	case v.CanInt():
 		return decodeInt(d, v)
 	}

@@ -61,7 +61,7 @@ func inexactRegexp(v reflect.Value) error {
 		return errors.New("the regular expression has not been compiled")
 	}
 	if longest := v.FieldByName("longest"); !longest.IsValid() || longest.Kind() != reflect.Bool || longest.Bool() {
-		return errors.New("a regular expression made by CompilePOSIX or Longest loses its preference for the longest match in a copy: send its text, and compile it in the task")
+		return errors.New("a copy of a regular expression made by CompilePOSIX or Longest would not prefer the longest match: send the text of the expression, and compile it in the task")
 	}
 	return nil
 }

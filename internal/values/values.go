@@ -23,17 +23,17 @@
 //     by rule 4, although it has methods.
 //  2. A type with a pair of binary methods is encoded by these methods:
 //     MarshalCBOR and UnmarshalCBOR, MarshalBinary and UnmarshalBinary, or
-//     GobEncode and GobDecode. If the method for decoding is missing, or cannot
-//     set a value because it has a value receiver, and the type has no other
-//     pair, all values of the type are errors. (The method for decoding a map
-//     may have a value receiver.)
+//     GobEncode and GobDecode. A pair is incomplete if the method for decoding
+//     is missing, or has a value receiver and so cannot set the value. (The
+//     method for decoding a map may have a value receiver.) If a type has only
+//     incomplete pairs, all its values are errors.
 //  3. Booleans, numbers, strings, arrays, slices, maps and pointers are encoded
 //     by their contents. Nil and empty are different.
 //  4. A struct is encoded as its exported fields; an embedded struct is one
-//     field. A value with an unexported field that is not zero is an error. If
-//     a type cannot be encoded completely by its contents, because of
-//     unexported or excluded fields, channels or functions, and the type has a
-//     pair of text or JSON methods (MarshalText and UnmarshalText, or
+//     field. A value with an unexported field that is not zero is an error.
+//     Some types cannot be encoded completely by their contents, because of
+//     unexported or excluded fields, channels or functions. If such a type has
+//     a pair of text or JSON methods (MarshalText and UnmarshalText, or
 //     MarshalJSON and UnmarshalJSON), these methods are used.
 //  5. An interface is encoded as the name of its dynamic type and the value.
 //     The decoder must know the name: see Codec.Register. An error whose type
@@ -76,8 +76,8 @@
 // Bytes are not trusted. Decode compares a length with the number of remaining
 // bytes before it allocates memory. Nesting is limited to [MaxDepth]. A decoded
 // value has at most 1 MiB of memory, plus 64 bytes for each byte of its
-// encoding. Memory that a type's own methods allocate is not counted, except
-// for a regular expression: for it, a bound of its memory is counted.
+// encoding. Memory that a type's own methods allocate is not counted. Only for
+// a regular expression, an upper bound of this memory is counted.
 //
 // Some values need more memory than this bound, because most of their memory is
 // zero and not encoded: unexported fields, fields that a tag excludes, maps
@@ -107,8 +107,8 @@ const MaxBytes = 1 << 30
 // Errors are the functions that encode and decode errors in interfaces.
 type Errors struct {
 	// Encode encodes an error whose type is not registered, and Decode decodes
-	// the result. Decode must accept any bytes. nested is the argument nested
-	// of the call of Codec.Encode that calls Encode.
+	// the result. Decode must accept any bytes. The argument nested is the one
+	// that Codec.Encode was called with.
 	Encode func(err error, nested any) []byte
 	Decode func([]byte) error
 	// Name returns the name of a registered sentinel error. Named returns the
@@ -151,8 +151,9 @@ func New(errors Errors) *Codec {
 	return c
 }
 
-// Encode appends the encoding of *p to b. If Errors.Encode calls Encode, it
-// must pass its own argument nested. In all other calls, nested must be nil.
+// Encode appends the encoding of *p to b. If Errors.Encode calls this method,
+// it must pass on its own argument nested. In all other calls, nested must be
+// nil.
 func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 	return c.EncodeWithin(Work{}, b, p, nested)
 }

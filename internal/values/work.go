@@ -70,8 +70,8 @@ func (m *meter) look() error {
 	return nil
 }
 
-// bounded reports whether a bound of the work has caused the error, and not the
-// value.
+// bounded reports whether the error was caused by a bound of the work, and not
+// by the value.
 func bounded(err error) bool {
 	return err != nil && (errors.Is(err, ErrLarge) || errors.Is(err, ErrOver))
 }
