@@ -17,11 +17,12 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// without returns a replacement for shm.New whose arena lacks pages in this
-// process, as if the system had no memory for them. In the half of arguments,
-// in the half of results, or in both, only the first behind bytes can be
-// accessed.
-func without(arguments, results bool, behind int) func(string, int) ([]byte, *os.File, error) {
+// arenaWithoutPages returns a replacement for shm.New. The arena that it makes
+// lacks pages in this process, as if the system had no memory for them. The
+// pages are missing in the half of arguments if arguments is true, and in the
+// half of results if results is true. In such a half, only the bytes before the
+// offset behind can be accessed.
+func arenaWithoutPages(arguments, results bool, behind int) func(string, int) ([]byte, *os.File, error) {
 	return func(name string, size int) ([]byte, *os.File, error) {
 		mem, file, err := shm.New(name, size)
 		if err != nil || !strings.Contains(name, "arena") {
@@ -47,7 +48,7 @@ func TestArena_NoPage(t *testing.T) {
 	for _, behind := range []int{0, 256 << 10} {
 		t.Run(fmt.Sprintf("arguments behind %d", behind), func(t *testing.T) {
 			leftovers(t)
-			memory := processes.ShareMemory(without(true, false, behind))
+			memory := processes.ShareMemory(arenaWithoutPages(true, false, behind))
 			p := newPool(t, 2, nil, memory)
 			for range concert.Map(t.Context(), p, nop, numbers(1000)) { // after quick calls, the pool sends many calls together
 			}
@@ -72,7 +73,7 @@ func TestArena_NoPage(t *testing.T) {
 		})
 		t.Run(fmt.Sprintf("results behind %d", behind), func(t *testing.T) {
 			leftovers(t)
-			memory := processes.ShareMemory(without(false, true, behind))
+			memory := processes.ShareMemory(arenaWithoutPages(false, true, behind))
 			p := newPool(t, 1, nil, memory)
 			pid, err := submit(t, p, pidOf, 0).Result(t.Context())
 			if err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // endsBy waits for the end of its context and returns whether the context ended
-// with DeadlineExceeded. How says how it waits: by Done, by Err only, or by
-// Done of a derived context.
+// with DeadlineExceeded. The field How of its argument says how it waits: by
+// Done, by Err only, or by Done of a derived context.
 var endsBy = concert.Register("processes_test.endsBy", func(ctx context.Context, m waitArg) (string, error) {
 	leave(m.Met, "")
 	switch m.How {
@@ -30,7 +30,8 @@ var endsBy = concert.Register("processes_test.endsBy", func(ctx context.Context,
 	return fmt.Sprintf("%v, %v", ctx.Err() == context.DeadlineExceeded, errors.Is(context.Cause(ctx), context.DeadlineExceeded)), nil
 })
 
-// passing is a context whose deadline passes when the test closes done.
+// passing is a context whose deadline passes when the test closes the channel
+// done.
 type passing struct {
 	context.Context
 	done chan struct{}

@@ -105,8 +105,9 @@ var giveOr = concert.Register("processes_test.giveOr", func(ctx context.Context,
 	return nil, context.Cause(ctx)
 })
 
-// TestResult_BeforeSlowCall: if the next call in the same frame is slow, the
-// result of a call must arrive before the slow call ends, whatever its size is.
+// TestResult_BeforeSlowCall: if a slow call follows a call in the same frame,
+// the result of the first call must arrive before the slow call ends. This must
+// hold for results of all sizes.
 func TestResult_BeforeSlowCall(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: time.Minute})

@@ -107,9 +107,9 @@ type WorkerError struct {
 	// these tasks may have caused the death.
 	Running int
 	// Unbegun is 0 for a task that ran. Otherwise it is the number of workers
-	// in a row that died when this task was the next one that they would have
-	// begun. The task may be the cause of the deaths, so the pool gives it to
-	// no other worker.
+	// that died, one after the other, just before they would have begun this
+	// task. The task may be the cause of the deaths, so the pool gives it to no
+	// other worker.
 	Unbegun int
 	// Err is the reason for which the pool killed the worker: it wraps
 	// ErrTimeout, or is the cause of the task's context, ErrNeighbor or a
@@ -155,7 +155,7 @@ func (e *WorkerError) how() string {
 		fmt.Fprintf(&b, " while it ran %d tasks", e.Running)
 	}
 	if e.Unbegun > 0 {
-		fmt.Fprintf(&b, " before it began the task, as did %d workers before it", e.Unbegun-1)
+		fmt.Fprintf(&b, " before it began the task, like %d earlier workers", e.Unbegun-1)
 	}
 	if e.Err == nil && e.Signal != 0 && e.Signal != syscall.SIGKILL {
 		if crash := pythonCrash(e.Stderr); crash != "" {
@@ -206,8 +206,8 @@ func (e *WorkerError) reason() string {
 	return line
 }
 
-// withTimeout returns why, the kill cause of a worker. If why is ErrTimeout,
-// withTimeout adds within, the value of Options.Timeout, to the text.
+// withTimeout returns the kill cause of a worker. If the cause is ErrTimeout,
+// withTimeout adds the value of Options.Timeout to its text.
 func withTimeout(why error, within time.Duration) error {
 	if why != ErrTimeout {
 		return why

@@ -8,9 +8,9 @@ import (
 	"concert/internal/frame"
 )
 
-// fakeEnv makes this test binary run fake as a worker. fake implements the
-// protocol without a journal, and violates the protocol in ways in which the
-// real worker never does.
+// fakeEnv is an environment variable. If it is set, this test binary runs the
+// function fake. This worker implements the protocol without a journal, and
+// violates the protocol in ways in which the real worker never does.
 const fakeEnv = "CONCERT_TEST_FAKE"
 
 // fake is a worker that answers each call with its argument. The suffix of the

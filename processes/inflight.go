@@ -11,7 +11,8 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// callRange is a part of a batch: the calls from number from up to number to-1.
+// callRange is a part of a batch: the calls with the numbers from, from+1, and
+// so on, up to to-1.
 type callRange struct {
 	batch     *executor.Batch
 	from, to  int
@@ -46,7 +47,7 @@ type callFrame struct {
 	clock           *clock    // of the newest call that has begun; nil until it is needed
 	since           time.Time // the newest call began at this time or earlier; for a worker without slots
 	seq             uint32    // the number of the frame
-	from            int       // the number in batch of call 0 of the frame
+	from            int       // the number that call 0 of the frame has in the batch
 	n               int       // number of calls; becomes smaller when the pool takes calls back
 	settled         int       // number of calls that have settled; they are the first ones
 	begun           int       // the newest call for which batch.Start was called before it settled, or -1
@@ -191,7 +192,7 @@ func (t *frameTable) remove(f *callFrame) (arenaSpans int) {
 }
 
 // window returns how many numbers were given to frames since the oldest frame
-// in the table, which counts too.
+// in the table. The number of the oldest frame counts, too.
 func (t *frameTable) window() int {
 	if len(t.list) == 0 {
 		return 0
@@ -220,8 +221,8 @@ func (t *frameTable) all(yield func(*callFrame) bool) {
 }
 
 // findLocked returns the frame of a call, given the ID that the worker sent. It
-// returns a frame.ErrFrame unless the call is the first one of its frame that
-// has not settled.
+// returns a frame.ErrFrame unless the call is the first unsettled call of its
+// frame.
 func (w *worker) findLocked(id frame.ID) (*callFrame, error) {
 	f := w.frames.get(id.Seq)
 	if f == nil || int(id.Index) != f.settled {

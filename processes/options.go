@@ -21,11 +21,11 @@ type Options struct {
 	// queue is full. Zero means 1024.
 	Queue int
 
-	// Init, if set, is a function that each worker calls before its first task,
-	// to load data that all tasks need into variables; see Initialize. If Init
-	// fails, the worker runs no tasks and exits. If Init fails in a worker that
-	// New has started, New returns the error. If Init fails in later workers
-	// repeatedly, the pool is broken, see [ErrBroken].
+	// Init, if set, is a function that each worker calls before its first task;
+	// see Initialize. Init can load data for all tasks, and store them in
+	// variables. If Init fails, the worker runs no tasks and exits. If Init
+	// fails in a worker that New has started, New returns the error. If Init
+	// fails in later workers repeatedly, the pool is broken, see [ErrBroken].
 	Init *Initializer
 
 	// Timeout is the maximum run time of a task. Zero means no limit.
@@ -49,7 +49,7 @@ type Options struct {
 	StartTimeout time.Duration
 
 	// MaxTasks is the number of tasks after which the pool replaces a worker by
-	// a new one, for tasks that leak memory. Zero means never.
+	// a new one. It is meant for tasks that leak memory. Zero means never.
 	MaxTasks int
 
 	// MaxResident is the memory, in bytes, above which the pool replaces a
@@ -113,12 +113,13 @@ type Options struct {
 	// be set together with Command.
 	Command []string
 
-	// Check, if set, is called with the argument of each [executor.Relay]
-	// before a worker receives the argument, which another process may have
-	// encoded. If Check returns an error, the task fails with this error, and
-	// no worker receives the argument. Check may be called from several
-	// goroutines. While it runs, the task counts as queued. If it does not
-	// return within Timeout, or before the task's context ends, the task fails.
+	// Check, if set, is called with the argument of each [executor.Relay],
+	// which another process may have encoded. The pool calls Check before a
+	// worker receives the argument. If Check returns an error, the task fails
+	// with this error, and no worker receives the argument. Check may be called
+	// from several goroutines. While it runs, the task counts as queued. If it
+	// does not return within Timeout, or before the task's context ends, the
+	// task fails.
 	Check func(arg executor.Encoded) error
 
 	// Threads is how many tasks each worker runs concurrently. It can be set
@@ -198,8 +199,8 @@ func Initialize[In, Out any](fn func(context.Context, In) (Out, error), arg In) 
 	return &i
 }
 
-// check panics if n is negative, or a number in the options that must not be
-// negative.
+// check panics if n is negative. It also panics if a number in the options is
+// negative, but must not be.
 func (o *Options) check(n int) {
 	const call = "processes: New"
 	option.NotNegative(call, "n", n)

@@ -71,9 +71,9 @@ func (h *hangingHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h *hangingHandler) WithGroup(string) slog.Handler      { return h }
 
 // TestOutput_HandlerHangs: if the handler does not return, all tasks must still
-// end, even if they print more than the pipe and all buffers can hold or kill
-// their worker. When the handler returns, it must receive the exact number of
-// dropped lines.
+// end, even if they kill their worker, or print more than the pipe and all
+// buffers can hold. When the handler returns, it must receive the exact number
+// of dropped lines.
 func TestOutput_HandlerHangs(t *testing.T) {
 	for _, method := range []string{"Enabled", "Handle"} {
 		t.Run(method, func(t *testing.T) {

@@ -108,8 +108,8 @@ const (
 // other workers and returns the reason. In a program that does not call [Main],
 // New returns [ErrNoMain].
 //
-// New panics if n is negative, or a number in the options other than Grace.
-// When you no longer need the pool, call Close.
+// New panics if n is negative, or if a number in the options other than Grace
+// is negative. When you no longer need the pool, call Close.
 func New(n int, opts *Options) (*Pool, error) { return newWith(n, opts, defaultConfig()) }
 
 func newWith(n int, opts *Options, settings config) (*Pool, error) {

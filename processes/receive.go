@@ -38,9 +38,9 @@ func (s *source) Read(b []byte) (int, error) {
 	return s.pipe.Read(b)
 }
 
-// receive reads frames of the worker until the pipe ends. For calls that a
-// worker has begun, only the goroutine of receive calls Start and Settle of
-// their batches. After receive has ended, only the goroutine of wait does. So
+// receive reads frames of the worker until the pipe ends. When the worker has
+// begun a call, only this goroutine calls Start and Settle of the call's batch.
+// After receive has ended, only the goroutine of the method wait calls them. So
 // for each call, Start comes before Settle.
 func (w *worker) receive() {
 	defer close(w.received)
@@ -164,9 +164,9 @@ type outcome struct {
 	failed        bool // the worker sent an error and not a value
 }
 
-// failure returns the error of the call. timeout is Options.Timeout. If the
-// call was canceled because it exceeded the timeout, and then returned the
-// error of its context, the error also wraps ErrTimeout.
+// failure returns the error of the call. The parameter timeout is
+// Options.Timeout. If the call was canceled because it exceeded the timeout,
+// and then returned the error of its context, the error also wraps ErrTimeout.
 func (o *outcome) failure(timeout time.Duration) error {
 	if r, ok := o.err.(*concert.RemoteError); ok && o.late && r.Is(context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %w", withTimeout(ErrTimeout, timeout), o.err)
@@ -240,7 +240,7 @@ func (p *Pool) tooLarge(o *outcome) error {
 	if o.failed {
 		return fmt.Errorf("%w: the error of %s has %d bytes, more than the %d that Options.MaxResult allows for errors", ErrTooLarge, o.batch.Name, o.large, child.ErrorLimit(p.opts.MaxResult))
 	}
-	return fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, o.batch.Name, o.large, p.opts.MaxResult)
+	return fmt.Errorf("%w: the result of %s has %d bytes, more than the %d that Options.MaxResult allows", ErrTooLarge, o.batch.Name, o.large, p.opts.MaxResult)
 }
 
 // tooLarge returns the size of a result if it is too large, and otherwise 0. It
@@ -333,8 +333,8 @@ func smooth(before, ran time.Duration) time.Duration {
 	return max(1, before+(ran-before)/8)
 }
 
-// started handles Started, by which a worker that uses neither slots nor marks
-// reports that a call has begun.
+// started handles the frame Started, by which a worker that uses neither slots
+// nor marks reports that a call has begun.
 func (w *worker) started(id frame.ID) error {
 	w.pool.mu.Lock()
 	f, err := w.findLocked(id)
@@ -352,9 +352,9 @@ func (w *worker) started(id frame.ID) error {
 	return nil
 }
 
-// givenBack handles GivenBack, by which a worker gives back calls that the pool
-// has requested by TakeBack. If the calls are canceled, givenBack settles them.
-// Otherwise another worker gets them.
+// givenBack handles the frame GivenBack, by which a worker gives back calls
+// that the pool has requested by TakeBack. If the calls are canceled, givenBack
+// settles them. Otherwise another worker gets them.
 func (w *worker) givenBack(id frame.ID) error {
 	p := w.pool
 	p.mu.Lock()

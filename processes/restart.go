@@ -44,7 +44,7 @@ const (
 type restarts struct {
 	generation  int                  // generation of the workers that the pool starts now
 	inRow       int                  // number of counted deaths since a worker was healthy
-	unexplained int                  // number of deaths of inRow outside of tasks
+	unexplained int                  // how many of the deaths in inRow happened outside of tasks
 	paused      map[*time.Timer]bool // timers of the starts that are delayed by a pause
 }
 
@@ -60,14 +60,15 @@ func (r *restarts) pause() time.Duration {
 	return min(longest, firstPause<<min(r.inRow-1, 16))
 }
 
-// healthy resets the counts, because a worker of that generation was healthy.
+// healthy resets the counts, because a worker of the generation was healthy.
 func (r *restarts) healthy(generation int) {
 	if generation == r.generation {
 		r.inRow, r.unexplained = 0, 0
 	}
 }
 
-// died counts the death of a worker of that generation that was not healthy.
+// died counts the death of a worker that belonged to the generation and was not
+// healthy.
 func (r *restarts) died(generation int, inTask bool) {
 	if generation != r.generation {
 		return
@@ -135,7 +136,7 @@ func (p *Pool) restartLocked(number int) {
 	p.restarts.paused[timer] = true
 }
 
-// refillLocked replaces the active worker with the number id. If there is a
+// refillLocked replaces the active worker that had the number id. If there is a
 // standby worker, it gets the number, and refillLocked starts a new standby
 // worker. Otherwise refillLocked starts a worker with the number. If id is
 // noNumber, it only starts a standby worker.

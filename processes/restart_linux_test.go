@@ -92,7 +92,7 @@ func TestPool_DeathsBeforeTaskBegins(t *testing.T) {
 				}
 			}
 			_, err := failure.Result(t.Context())
-			if e := died(t, err); e.Unbegun != 5 || e.ExitCode != 9 || !strings.Contains(e.Error(), "before it began the task, as did 4 workers before it: no such thing") {
+			if e := died(t, err); e.Unbegun != 5 || e.ExitCode != 9 || !strings.Contains(e.Error(), "before it began the task, like 4 earlier workers: no such thing") {
 				t.Errorf("%v\n%+v", err, *e)
 			}
 			works(t, p)

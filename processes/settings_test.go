@@ -14,9 +14,8 @@ import (
 	"concert/processes"
 )
 
-// environment returns the number of processors that Go's runtime uses in its
-// worker, and the variables of the worker's environment that begin with a
-// prefix.
+// environment returns the GOMAXPROCS of the worker that runs it. It also
+// returns the variables in the worker's environment that begin with a prefix.
 var environment = concert.Register("processes_test.environment", func(_ context.Context, prefix string) ([]string, error) {
 	all := []string{strconv.Itoa(runtime.GOMAXPROCS(0))}
 	for _, v := range os.Environ() {

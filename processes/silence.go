@@ -58,8 +58,8 @@ type silence struct {
 //   - ten times the time for which the threads ran, because a process that ran
 //     for a tenth of the time could have begun a call.
 //
-// before and after are the times of the threads at the beginning and at the
-// end. stopped reports whether the process was stopped.
+// The parameters before and after are the times of the threads at the beginning
+// and at the end. The result stopped reports whether the process was stopped.
 func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (could time.Duration, stopped bool) {
 	var ran, waited time.Duration
 	stopped = len(after) > 0

@@ -202,7 +202,8 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	return w, nil
 }
 
-// command returns the process of a worker, which inherits the files passed.
+// command returns the process of a worker. The process inherits the files in
+// the slice passed.
 func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 	cmd, err := p.template.command()
 	if err != nil {

@@ -38,7 +38,7 @@ type worker struct {
 	arena   *shm.Arena   // nil: there is none
 	in      *frame.Reader
 	source  *source
-	tasks   *os.File // written by dispatch only, closed when it ends
+	tasks   *os.File // written by dispatch only, closed when dispatch ends
 	control *os.File
 	stdout  *os.File // standard output of the process; collect reads it
 	errors  *os.File // standard error of the process; collect reads it
@@ -87,7 +87,7 @@ type worker struct {
 	total             int           // total number of calls that have ended
 	overLimit         int           // number of measurements in a row with more memory than Options.MaxResident
 	overLimitSince    int           // total at the first of these measurements
-	nextCheck         time.Time     // when receive will call check; zero for never
+	nextCheck         time.Time     // when the method receive calls the method check; zero for never
 	controlBuf        []byte        // frames for writeControl
 	killCause         error         // why the pool killed the process
 	deadline          *time.Timer   // kills a worker that does not become ready, or does not exit
@@ -209,10 +209,11 @@ func (w *worker) runningTask() (id int, task string, call callRange) {
 	return w.number, task, call
 }
 
-// takeBackLocked takes back the calls of a frame from number keep on, except
-// those that the worker has begun, and returns them. From a worker that uses
-// neither slots nor the gate, takeBackLocked can only request the calls, by a
-// TakeBack. Then it returns no calls; see givenBack.
+// takeBackLocked takes back the calls of a frame that have the number keep or a
+// higher one, except those that the worker has begun. It returns the calls that
+// it has taken. From a worker that uses neither slots nor the gate,
+// takeBackLocked can only request the calls, by a TakeBack. Then it returns no
+// calls; see givenBack.
 //
 // The invariant (see begunLocked) holds because both sides change one word, or
 // each side writes first and then reads what the other side writes:
@@ -244,8 +245,8 @@ func (w *worker) takeBackLocked(f *callFrame, keep int) callRange {
 	return callRange{}
 }
 
-// keepLocked keeps only the first left calls of a frame. It removes the other
-// calls from the frame and returns them.
+// keepLocked keeps the first calls of a frame; the parameter left is their
+// number. It removes the other calls from the frame and returns them.
 func (w *worker) keepLocked(f *callFrame, left int) callRange {
 	back := f.rest(left)
 	w.count -= back.len()
@@ -304,8 +305,8 @@ func (w *worker) cancelLocked(f *callFrame, cause error) {
 	w.cancelCallsLocked(f, call, last, cause)
 }
 
-// cancelCallsLocked cancels the calls from number call up to number last-1.
-// According to the pool's data, call runs.
+// cancelCallsLocked cancels the calls of a frame from number call up to number
+// last-1. According to the pool's data, the first of these calls runs.
 func (w *worker) cancelCallsLocked(f *callFrame, call, last int, cause error) {
 	c := f.clockOf(call)
 	if c.cancelSent {
@@ -340,7 +341,8 @@ func (w *worker) sendControlLocked(b []byte) bool {
 	return true
 }
 
-// checkAtLocked makes receive call check at time t or earlier.
+// checkAtLocked makes the method receive call the method check at time t or
+// earlier.
 func (w *worker) checkAtLocked(t time.Time) {
 	if w.isDeadLocked() {
 		return // wait has set the last deadline
@@ -361,8 +363,8 @@ func (w *worker) isDeadLocked() bool {
 	}
 }
 
-// killLocked kills the process unless it is dead. why is the reason, for
-// errors.
+// killLocked kills the process unless it is dead. The parameter why is the
+// reason, for errors.
 func (w *worker) killLocked(why error) {
 	if w.state == reaped {
 		return

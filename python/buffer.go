@@ -225,7 +225,7 @@ func (a *buffer) natural() reflect.Type {
 	return arrayTypes[a.kind]
 }
 
-// decode stores the array in the variable to.
+// decode stores the array in a Go variable.
 func (a *buffer) decode(to reflect.Value) error {
 	info := infoOf(to.Type())
 	switch {
@@ -414,7 +414,7 @@ func (a *buffer) int(i int) int64 {
 }
 
 // decodeItem stores an array without dimensions, which is a single number or
-// time, in the variable to. The error names the array that contains the item.
+// time, in a Go variable. The error names the array that contains the item.
 func (a *buffer) decodeItem(to reflect.Value) error {
 	err := a.setItem(to)
 	if v, ok := err.(*valueError); ok && a.whole != nil {

@@ -52,7 +52,7 @@ func decodeAll(b []byte, to reflect.Value) error {
 }
 
 // decoder decodes bytes from a worker. The bytes may be invalid, so the memory
-// that decoder allocates is at most the number of bytes times a constant.
+// that the decoder allocates is at most the number of bytes times a constant.
 type decoder struct {
 	rest  []byte
 	depth int
@@ -118,7 +118,7 @@ func (d *decoder) count() (int, error) {
 	return n, nil
 }
 
-// decode reads one value into the variable to.
+// decode reads one value into a Go variable.
 func (d *decoder) decode(to reflect.Value) error {
 	kind, err := d.byte()
 	if err != nil {

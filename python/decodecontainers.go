@@ -6,9 +6,10 @@ import (
 	"reflect"
 )
 
-// entries reads the entries of a dict. It decodes each key to the type keys,
-// and then calls value to decode the value of this key. name returns the path
-// element of the value, for errors.
+// entries reads the entries of a dict. The parameter keys is the Go type of the
+// keys. After each key, entries calls the function value, which decodes the
+// value of this key. The function name returns the path element of the value,
+// for errors.
 func (d *decoder) entries(keys reflect.Type, name func(key reflect.Value) string, value func(key reflect.Value) error) error {
 	if d.depth++; d.depth > deepest {
 		return fail("it is nested deeper than %d", deepest)

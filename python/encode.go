@@ -59,8 +59,8 @@ type encoder struct {
 }
 
 // form begins a form, as described in marshal.go: it appends the head of a
-// tuple, an Ellipsis, and form, which says what the form is for. n more items
-// must follow.
+// tuple, an Ellipsis, and the number that says what the form is for. The caller
+// must append n more items.
 func (e *encoder) form(form, n int) {
 	e.forms = true
 	e.buf = appendForm(e.buf, form, n)
@@ -114,9 +114,9 @@ func (e *encoder) encode(v reflect.Value) error {
 	return encoderOf(v.Type())(e, v)
 }
 
-// deeper is called before the encoder encodes the parts of v, and shallower
-// afterward. deeper returns an error if v is nested too deeply, or contains
-// itself.
+// deeper is called before the encoder encodes the parts of v, and the method
+// shallower is called afterward. deeper returns an error if v is nested too
+// deeply, or contains itself.
 func (e *encoder) deeper(v reflect.Value) error {
 	e.depth++
 	e.deepest = max(e.deepest, e.depth)

@@ -66,7 +66,7 @@ func (d *decoder) decodeInt(kind byte, to reflect.Value) error {
 	return setBig(to, n)
 }
 
-// target follows the pointers in the variable to, and allocates those that are
+// target follows the pointers in a Go variable, and allocates those that are
 // nil. It returns the variable to which the last pointer points. If this
 // variable has type any, target stores natural in it and returns true. Then the
 // caller has nothing else to do.

@@ -304,29 +304,30 @@ type Args struct {
 // or another awaitable, the worker awaits this object.
 //
 // Func may be called at any time and from any goroutine. For the same types and
-// the same where, Func returns the same function. Func panics if where does not
-// have the form above: if there is no colon, if a name is empty, or if a name
-// is not an identifier. Func does not check whether the function exists. If the
-// function does not exist, each call fails.
+// the same argument where, Func returns the same function. Func panics if the
+// argument where does not have the form above: if there is no colon, if a name
+// is empty, or if a name is not an identifier. Func does not check whether the
+// function exists. If the function does not exist, each call fails.
 func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 	check("Func", where)
 	return declare[In, Out](where)
 }
 
-// check panics if where does not have the form that Func needs.
+// check panics if the argument where does not have the form that Func needs.
 func check(caller, where string) {
 	if err := pyname.Check(where); err != nil {
 		panic(fmt.Sprintf("python: %s(%q): want \"module:function\", as in \"statistics:fmean\": %v", caller, where, err))
 	}
 }
 
-// Names returns the names of the functions that Func makes for where: one name
-// for each form of the argument. Programs call the function by these names, and
-// errors, events and logs show them. The names for "statistics:fmean" are
-// "python:1:statistics:fmean" for one argument, "python:0:statistics:fmean" for
-// [None], and "python:*:statistics:fmean" for [Args]. A program that runs the
-// function for other programs, such as a worker of a cluster, offers these
-// names. Names panics if where does not have the form that Func needs.
+// Names returns the names of the functions that Func makes for the argument
+// where. There is one name for each form of a call's argument. Programs call
+// the function by these names, and errors, events and logs show them. The names
+// for "statistics:fmean" are "python:1:statistics:fmean" for one argument,
+// "python:0:statistics:fmean" for [None], and "python:*:statistics:fmean" for
+// [Args]. A program that runs the function for other programs, such as a worker
+// of a cluster, offers these names. Names panics if the argument where does not
+// have the form that Func needs.
 func Names(where string) []string {
 	Func[any, any](where)
 	Func[None, any](where)
@@ -344,16 +345,16 @@ func nameOf(how, where string) string { return "python:" + how + ":" + where }
 // function follows the name of the module, which is a digest of the text:
 // "python:1:source_4f2a91c3:name". The 1 stands for one argument, see [Names].
 // Each call sends the text, so Source is meant for a few lines. Source panics
-// if name does not have the form of a name in [Func], or if name and text
-// together have more than 32 KiB.
+// if the argument name does not have the form of a name in [Func], or if the
+// arguments name and text together have more than 32 KiB.
 func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
 	where, text := checkSource("Source", name, text)
 	return declareText[In, Out](howOf[In](), where, text)
 }
 
 // checkSource returns the name of a function in source text, with its module,
-// and the text that calls send. It panics if name or text does not have the
-// form that Source needs.
+// and the text that calls send. It panics if the argument name or the argument
+// text does not have the form that Source needs.
 func checkSource(caller, name, text string) (where, sent string) {
 	if err := pyname.CheckFunction(name); err != nil {
 		panic(fmt.Sprintf("python: %s(%q): want the name of a function, as in \"fmean\": %v", caller, name, err))

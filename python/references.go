@@ -12,11 +12,12 @@ import (
 // a small value can have a long encoding: if each of 30 structs refers twice to
 // the next struct, Python receives 2^30 copies of the last one.
 //
-// Recording costs time, so the encoder begins to record parts only when the
-// encoding has sharedFrom bytes. A part is the position in the encoding of the
-// data of one reference. For another reference to the same data, the encoder
-// copies the part. If almost all of the encoding is copies, the encoder refuses
-// the value. Package internal/values encodes such data by the same rules.
+// A part is the range of the encoding that contains the data of one reference.
+// For another reference to the same data, the encoder copies the part.
+// Recording the parts costs time, so the encoder begins to record them only
+// when the encoding has sharedFrom bytes. If almost all of the encoding is
+// copies, the encoder refuses the value. Package internal/values encodes such
+// data by the same rules.
 const (
 	sharedFrom = 1 << 20
 	minPart    = 512      // minimum size of a recorded part, in bytes
@@ -65,7 +66,8 @@ func (p *parts) slot(v visit) *part {
 	return &p[uint64(uintptr(v.at))*0x9e3779b97f4a7c15>>54] // multiplicative hashing, 10 bits
 }
 
-// reference encodes v, which refers to data. at identifies the data.
+// reference encodes v, which refers to data. The parameter at identifies the
+// data.
 func (e *encoder) reference(at visit, v reflect.Value, encode encodeFunc) error {
 	if e.parts != nil {
 		if p := e.parts.slot(at); p.of == at {

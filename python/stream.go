@@ -27,8 +27,9 @@ type streamed[In any] struct {
 const afterEnd = 100 * time.Millisecond // maximum time to read from the socket after the task has ended
 
 // Stream returns a Python generator, or another function that returns an
-// iterable, as a Go function that returns a sequence. where and In have the
-// same meaning as for [Func]. Out is the type of each value.
+// iterable, as a Go function that returns a sequence. The argument where and
+// the type In have the same meaning as for [Func]. Out is the type of each
+// value.
 //
 //	var tokens = python.Stream[string, string]("models:Model().generate")
 //
@@ -58,8 +59,8 @@ const afterEnd = 100 * time.Millisecond // maximum time to read from the socket 
 // has the label that [concert.WithLabel] has added to ctx.
 //
 // Stream needs Unix sockets. Python has no Unix sockets on Windows, so the
-// error of each loop there is [errors.ErrUnsupported]. Stream panics if where
-// does not have the form that Func needs.
+// error of each loop there is [errors.ErrUnsupported]. Stream panics if the
+// argument where does not have the form that Func needs.
 func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	check("Stream", where)
 	return declareStream[In, Out](where, "")
@@ -99,7 +100,7 @@ func declareStream[In, Out any](where, text string) func(ctx context.Context, ex
 					out, err = decodeItem[Out](ctx, s, item)
 				}
 				if s.large > 0 {
-					err = fmt.Errorf("%w: it has %d bytes, more than %d, which Options.MaxResult allows", processes.ErrTooLarge, s.large, s.opts.MaxResult)
+					err = fmt.Errorf("%w: the value has %d bytes, more than the %d that Options.MaxResult allows", processes.ErrTooLarge, s.large, s.opts.MaxResult)
 				}
 				if err != nil {
 					if ok || s.large > 0 {
@@ -189,8 +190,8 @@ func socketPath() (dir, path string, err error) {
 }
 
 // next returns the next value. If there is no other value, it returns false and
-// the error of the task. If ask is true, next first requests the value from the
-// task.
+// the error of the task. If the parameter ask is true, next requests the value
+// from the task first.
 func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok bool, err error) {
 	concert.Release(ctx, func() { item, ok = s.read(ask) })
 	if !ok && s.large == 0 {
@@ -200,7 +201,8 @@ func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok 
 }
 
 // read returns the next value. It returns false if there is no other value, or
-// if the value is too large. In the second case, read also sets large.
+// if the value is too large. In the second case, read also sets the field
+// large.
 func (s *stream) read(ask bool) (item executor.Encoded, ok bool) {
 	if s.conn == nil {
 		s.await(s.listener.SetDeadline, func() (err error) {
@@ -246,9 +248,10 @@ func (s *stream) readFull(b []byte) error {
 	})
 }
 
-// await calls do, which waits for the worker, and interrupts do when the task
-// ends. Then await calls do again for the data that remains. This call has a
-// short deadline, because a child of the worker may keep the socket open.
+// await calls the function do, which waits for the worker, and interrupts this
+// call when the task ends. Then await calls the function a second time, for the
+// data that remains. The second call has a short deadline, because a child of
+// the worker may keep the socket open.
 func (s *stream) await(deadline func(time.Time) error, do func() error) error {
 	returned, watched := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -280,8 +283,8 @@ func (s *stream) close(ctx context.Context, cancel context.CancelFunc) {
 	s.task.Result(context.WithoutCancel(ctx))
 }
 
-// remove removes the file of the socket, which the connection does not need. So
-// a program that is killed during the loop leaves no file.
+// remove removes the file of the socket. The connection does not need the file.
+// So a program that is killed during the loop leaves no file.
 func (s *stream) remove() {
 	s.listener.Close()
 	os.RemoveAll(s.dir)

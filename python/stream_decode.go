@@ -54,7 +54,7 @@ func awaitDecoded[Out any](ctx context.Context, s *stream, returned <-chan decod
 		case d := <-returned:
 			return d
 		case <-timeout:
-			return decoded[Out]{err: fmt.Errorf("its methods did not return within %v: %w", s.opts.Timeout, processes.ErrTimeout)}
+			return decoded[Out]{err: fmt.Errorf("the methods that decode the value did not return within %v: %w", s.opts.Timeout, processes.ErrTimeout)}
 		case <-ctx.Done():
 			why = context.Cause(ctx)
 		case <-ended:
@@ -62,13 +62,14 @@ func awaitDecoded[Out any](ctx context.Context, s *stream, returned <-chan decod
 			why = s.cutShort(ctx)
 		}
 	}
-	t := time.NewTimer(max(0, s.opts.Grace))
+	grace := max(0, s.opts.Grace)
+	t := time.NewTimer(grace)
 	defer t.Stop()
 	select {
 	case d := <-returned:
 		return d
 	case <-t.C:
-		return decoded[Out]{err: fmt.Errorf("its methods did not return before the task ended: %w", why)}
+		return decoded[Out]{err: fmt.Errorf("the methods that decode the value did not return within %v after the task or its context ended: %w", grace, why)}
 	}
 }
 

@@ -208,7 +208,7 @@ func TestStream_MaxResult(t *testing.T) {
 			if n != c.n || (n == len(c.sizes)) != (failed == nil) {
 				t.Errorf("%d: %d values, then %v", c.sizes, n, failed)
 			}
-			if failed != nil && (!errors.Is(failed, processes.ErrTooLarge) || !strings.Contains(failed.Error(), "more than 100000, which Options.MaxResult allows")) {
+			if failed != nil && (!errors.Is(failed, processes.ErrTooLarge) || !strings.Contains(failed.Error(), "more than the 100000 that Options.MaxResult allows")) {
 				t.Errorf("%d: the error is %v", c.sizes, failed)
 			}
 			same(t, p, 5)

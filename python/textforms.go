@@ -86,12 +86,13 @@ func checkText(form, text string) bool {
 	return true
 }
 
-// checkDecimal reports whether Python writes a finite Decimal with these digits
-// before and after the point, and this exponent with its sign. The digits and
-// the exponent of the text determine the coefficient and the exponent of the
-// Decimal. Python writes an exponent only if the exponent of the Decimal is
-// above 0, or if the text would have more than five zeros between the point and
-// the first digit of the coefficient.
+// checkDecimal reports whether a text is the form in which Python writes a
+// finite Decimal. The parameters are parts of the text: the digits before the
+// point, the digits after the point, and the exponent with its sign. They
+// determine the coefficient and the exponent of the Decimal. Python writes an
+// exponent only if the exponent of the Decimal is above 0, or if the text would
+// have more than five zeros between the point and the first digit of the
+// coefficient.
 func checkDecimal(whole, fraction, exponent string) bool {
 	zeros := len(fraction) - len(strings.TrimLeft(fraction, "0"))
 	if exponent == "" {

@@ -19,7 +19,8 @@ import (
 	"concert/processes"
 )
 
-// blocked blocks methods that hang until a test closes the channel.
+// blocked contains a channel. Methods that hang return when a test closes the
+// channel.
 var blocked atomic.Pointer[chan struct{}]
 
 // hold makes methods hang until the test ends.

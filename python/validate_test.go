@@ -57,9 +57,9 @@ func TestValidate_OwnEncoding(t *testing.T) {
 	}
 }
 
-// hostile returns arguments that no codec writes, and a part of the error with
-// which each is refused. Some need much memory. If their text is empty, the
-// checker may accept them.
+// hostile returns arguments that no codec writes, and for each of them a text
+// that the error must contain. Some arguments need much memory. If the text is
+// empty, the checker may accept the argument.
 func hostile() map[string]string {
 	u32 := func(n uint32) string { return string(binary.LittleEndian.AppendUint32(nil, n)) }
 	extend := func(body, arrays string) string {

@@ -39,8 +39,8 @@ class Run:
 def current():
     """Returns the event loop of this thread, and makes it the current loop of asyncio. A task that is not a coroutine
     gets this loop from asyncio.get_event_loop. So an awaitable that the task makes, such as a gather, runs in this
-    loop. The worker calls current when a task imports asyncio, and also before each task, because after an
-    asyncio.run in an earlier task, there is no current loop."""
+    loop. The worker calls this function when a task imports asyncio. It also does so before each task, because
+    asyncio.run in an earlier task leaves no current loop."""
     loop = getattr(local, "loop", None)
     if loop is None or loop.is_closed():
         loop = local.loop = asyncio.new_event_loop()

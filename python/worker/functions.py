@@ -129,7 +129,8 @@ PLAIN = {type(None), bool, int, float, complex, str, bytes, bytearray, list, tup
 
 
 def adapt(f, how):
-    """Returns a function with one parameter that calls f as how says. It runs a coroutine that f returns."""
+    """Returns a function with one parameter that calls f. The argument how is the part HOW of a name, see look_up: it
+    says which arguments f gets. If f returns a coroutine, the returned function runs the coroutine."""
 
     def finish(result):
         if type(result) not in PLAIN and hasattr(type(result), "__await__"):

@@ -53,8 +53,8 @@ class Worker:
     Options.Threads 1    the main thread is the runner: it reads a frame, and runs the calls
     more                 the main thread reads frames, and puts them into a queue for the runners
 
-    There are two more threads. The thread of listen reads the control pipe. The thread of flush_outcomes writes
-    outcomes to the pipe while a call runs."""
+    There are two more threads. The listening thread reads the control pipe; see listen. The flushing thread writes
+    outcomes to the pipe while a call runs; see flush_outcomes."""
 
     def __init__(self):
         setup = dict(part.split("=", 1) for part in os.environ.pop("CONCERT_WORKER").split()[1:])
@@ -94,7 +94,7 @@ class Worker:
         self.flushing = True  # flush_outcomes runs
         self.ended = SimpleQueue()  # runners that have ended
         self.lock = threading.Lock()  # guards the fields below and those of runners; see calls
-        self.control_busy = False  # the thread of listen is reading or changing the fields below
+        self.control_busy = False  # the listening thread is reading or changing the fields below
         self.runners = {}  # by identifier of thread
         self.expected = 0  # the number of the next frame
         self.next_call = {}  # the index of the next call of each frame that has arrived and not ended, by frame number
@@ -371,14 +371,15 @@ class Worker:
     def calls(self, runner, frame):
         """Runs the calls of a frame.
 
-        A few locks take more time than a small call. So a runner acquires the lock only if the thread of listen
+        A few locks take more time than a small call. So a runner acquires the lock only if the listening thread
         is handling a cancellation or a TakeBack, or has stored one:
 
-        1. To begin a call, the runner first writes next_call and running. Then it reads control_busy, given_back
-           and canceled. If one of them is set, it acquires the lock and reads them again.
-        2. To handle a frame, the thread of listen acquires the lock and sets control_busy. Then it reads what the
+        1. To begin a call, the runner first writes the fields next_call and running. Then it reads the fields
+           control_busy, given_back and canceled. If one of these is set, the runner acquires the lock and reads
+           them again.
+        2. To handle a frame, the listening thread acquires the lock and sets control_busy. Then it reads what the
            runner has written.
-        3. To end a call, the runner first clears running, and then reads control_busy.
+        3. To end a call, the runner first sets running to False, and then reads control_busy.
 
         Each thread writes before it reads, so at least one of them sees what the other has written. The GIL makes
         this correct. Without the GIL, the runner always acquires the lock.
@@ -387,7 +388,7 @@ class Worker:
         process is stopped at any step:
 
         1. The runner sets a mark in the journal for the call that it begins. Then it reads the gate, the number of
-           TakeBacks that the pool has sent, and waits until the thread of listen has received that many.
+           TakeBacks that the pool has sent, and waits until the listening thread has received that many.
         2. The pool increases the gate. Then it reads the mark, and sends a TakeBack for the calls without a mark.
 
         The fence makes the processor write before it reads. If the slot has the number of another frame, the pool
@@ -443,7 +444,7 @@ class Worker:
                 if step == 0:
                     step = 1
                     runner.why = reason
-                    runner.interrupted = reason > 0  # then listen does not interrupt the call a second time
+                    runner.interrupted = reason > 0  # then the listening thread does not interrupt the call a second time
                     runner.running = True
                     if self.control_busy or self.canceled or self.no_gil:
                         with self.lock:
@@ -467,7 +468,7 @@ class Worker:
                     step = 2
                 runner.running = False
                 if self.control_busy or runner.interrupted or self.no_gil:
-                    with self.lock:  # waits until listen has handled its frame
+                    with self.lock:  # waits until the listening thread has handled its frame
                         runner.running = False
                     if runner.interrupted:
                         set_async_exception(runner.thread, None)  # the exception may not be raised yet
@@ -554,7 +555,7 @@ def add_functions(concert, worker):
     """Adds progress and Canceled to the module concert, which tasks can import."""
 
     def progress(done, total=0):
-        """Reports that done units of total are done. total is 0 if it is unknown."""
+        """Reports that the task has finished done units of work, of total units. If the total is unknown, it is 0."""
         amounts = struct.pack("<qq", int(done), int(total))
         if not worker.in_worker[0]:
             return  # a child that a task has forked

@@ -11,7 +11,8 @@ import (
 
 // callContext is the context of a call in a worker. If Done was not called, the
 // next call gets the same context. So if the first call has started a goroutine
-// that still runs, Err returns the state of the second call to this goroutine.
+// that still runs, this goroutine receives the state of the second call from
+// Err.
 type callContext struct {
 	lazy  lazy.Context // its parent is limit
 	limit limit

@@ -243,7 +243,7 @@ func (w *worker) finish(result executor.Encoded, err error) {
 		w.spare = ctx
 	}
 	if n := int64(len(result.Bytes)); err == nil && n > w.setup.MaxResult {
-		err = fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, w.name, n, w.setup.MaxResult)
+		err = fmt.Errorf("%w: the result of %s has %d bytes, more than the %d that Options.MaxResult allows", ErrTooLarge, w.name, n, w.setup.MaxResult)
 	}
 	switch {
 	case err != nil:

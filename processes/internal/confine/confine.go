@@ -1,5 +1,6 @@
-// Package confine restricts a worker process that handles untrusted input: the
-// files that it can read and write, its system calls, and its resources.
+// Package confine restricts a worker process that handles untrusted input. It
+// limits the files that the process can read and write, the system calls that
+// it can make, and its resources.
 //
 // The pool opens the files and directories of a [Sandbox], and passes them to
 // each worker. The worker parses its [Restrictions] and applies them:

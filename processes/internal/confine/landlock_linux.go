@@ -58,8 +58,8 @@ const (
 )
 
 // pathRule returns a rule that grants rights for an open file or directory,
-// which was passed under that name. The rights are file for a file, and dir for
-// a directory.
+// which was passed under that name. The parameter file is the rights for a
+// file, and dir is the rights for a directory.
 func pathRule(name string, file, dir landlock.AccessFSSet) landlock.Rule {
 	path := "/proc/self/fd/" + name
 	rights := dir

@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Executable returns a path by which this program can be started again. It
-// refers to this version of the program even if the file has been replaced.
+// Executable returns a path by which this program can be started again. The
+// path refers to this version of the program even if the file has been
+// replaced.
 func Executable() (string, error) { return "/proc/self/exe", nil }
 
 // When this process dies, the kernel kills the workers by the signal Pdeathsig.

@@ -57,11 +57,11 @@ func (a *Arena) arguments() []byte { return a.mem[:len(a.mem)/2] }
 func (a *Arena) results() []byte   { return a.mem[len(a.mem)/2:] }
 
 // Argument returns the bytes of an argument. The error is a [frame.ErrFrame] if
-// at is not within the arena.
+// the span is not within the arena.
 func (a *Arena) Argument(at frame.Span) ([]byte, error) { return within(a.arguments(), at) }
 
-// Result returns the bytes of a result. The error is a [frame.ErrFrame] if at
-// is not within the arena.
+// Result returns the bytes of a result. The error is a [frame.ErrFrame] if the
+// span is not within the arena.
 func (a *Arena) Result(at frame.Span) ([]byte, error) { return within(a.results(), at) }
 
 // within returns the bytes of a span. It checks the span, because the other
@@ -90,9 +90,10 @@ func (a *Arena) WriteResult(at frame.Span, b []byte) error {
 	return CatchFault(func() { copyTo(a.results(), at, b) })
 }
 
-// copyTo copies bytes to their span in a half. It copies at most maxCopy bytes
-// by one call of copy. The garbage collector must stop all goroutines, but
-// cannot interrupt a call of copy. It would spin until the call returns.
+// copyTo copies bytes to their span in a half. It calls the builtin function
+// copy for at most maxCopy bytes at a time. The garbage collector must stop all
+// goroutines, but cannot interrupt such a call. It would spin until the call
+// returns.
 func copyTo(half []byte, at frame.Span, b []byte) {
 	to := half[at.Offset:]
 	for part := range slices.Chunk(b, maxCopy) {
@@ -136,7 +137,8 @@ type Allocator struct {
 // aligned.
 const alignment = 64
 
-// Allocate allocates n bytes, n above 0. It reports false if there is no space.
+// Allocate allocates n bytes; n must be above 0. It reports false if there is
+// no space.
 func (a *Allocator) Allocate(n int) (frame.Span, bool) {
 	size := (n + alignment - 1) / alignment * alignment
 	from, to := 0, a.size // the free range

@@ -22,11 +22,11 @@ import (
 //
 // # Results
 //
-// The worker copies its frames into the ring, and increases written. Then it
-// writes the bytes of the ring to the pipe, one frame or many in one system
-// call. If the worker dies before it has written all bytes, the pool reads
-// fewer bytes from the pipe than written says, and then reads the other bytes
-// from the ring. So no finished result is lost.
+// The worker copies its frames into the ring, and increases the counter
+// written. Then it writes the bytes of the ring to the pipe, one frame or many
+// in one system call. If the worker dies before it has written all bytes, the
+// pool reads fewer bytes from the pipe than this counter says, and then reads
+// the other bytes from the ring. So no finished result is lost.
 //
 // # Calls
 //
@@ -52,30 +52,31 @@ import (
 // # Gate
 //
 // A worker in a language without compare-and-swap sets marks: before it begins
-// a call, it stores next into the slot, and the pool does not write to the
-// slot. The pool takes calls back by means of the gate.
+// a call, it stores the increased number next into the slot. The pool does not
+// write to the slot. The pool takes calls back by means of the gate.
 //
 // To begin a call, the worker
 //
-//  1. sets the mark: it stores next into the slot;
-//  2. reads gate, and waits until it has received that many TakeBacks;
+//  1. sets the mark: it stores the increased next into the slot;
+//  2. reads the counter gate, and waits until it has received that many
+//     TakeBacks;
 //  3. calls the function, unless a TakeBack contains the call.
 //
 // To take calls back, the pool
 //
-//  1. increases gate;
+//  1. increases the counter gate;
 //  2. reads the mark in the slot;
 //  3. sends a TakeBack of the calls that have not begun.
 //
 // If the pool reads the slot before the worker sets the mark, the worker reads
-// gate after the pool has increased it, and so waits for the TakeBack, which
-// contains the call. Otherwise the pool reads in the slot that the call has
-// begun, and does not take the call back. The pool needs no answer from the
-// worker.
+// the gate after the pool has increased it. So the worker waits for the
+// TakeBack, which contains the call. Otherwise the pool reads in the slot that
+// the call has begun, and does not take the call back. The pool needs no answer
+// from the worker.
 //
 // The pool does not trust the worker, which can write anything. The pool
-// ignores the ring if written claims more unread bytes than the ring can
-// contain. A wrong slot makes only tasks of this worker fail.
+// ignores the ring if the counter written claims more unread bytes than the
+// ring can contain. A wrong slot makes only tasks of this worker fail.
 type Journal struct{ mem []byte }
 
 const (
@@ -186,9 +187,10 @@ func (j *Journal) Marked(seq uint32, n int) int {
 	return min(n, int(uint16(word>>16)))
 }
 
-// TakeBack takes back the calls of a frame from number keep on, except those
-// that the worker has begun. n is the number of calls of the frame. TakeBack
-// returns how many calls stay with the worker. The pool calls it.
+// TakeBack takes back the calls of a frame that have the number keep or a
+// higher one, except those that the worker has begun. n is the number of calls
+// of the frame. TakeBack returns how many calls stay with the worker. The pool
+// calls it.
 func (j *Journal) TakeBack(seq uint32, keep, n int) (left int) {
 	for {
 		word := j.slot(seq).Load()
@@ -223,8 +225,8 @@ func (j *Journal) Get(from, to uint64) (first, second []byte) {
 }
 
 // Unread returns a copy of the bytes of results that a dead worker has not
-// written to the pipe. read is the number of bytes that the pool has read from
-// the pipe. The pool calls it after the death of the worker.
+// written to the pipe. The parameter read is the number of bytes that the pool
+// has read from the pipe. The pool calls it after the death of the worker.
 func (j *Journal) Unread(read uint64) []byte {
 	written := j.Written().Load()
 	if written <= read || written-read > RingSize || read < j.Base().Load() {

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// TestNew_SealsFile: a process that has the file must be able neither to extend
-// it nor to shrink it, which would kill the other process.
+// TestNew_SealsFile: a process that has the file must not be able to extend or
+// shrink it. If the file became smaller, the next access to the memory would
+// kill the other process.
 func TestNew_SealsFile(t *testing.T) {
 	mem, file, err := New("concert-test", 1<<20)
 	if err != nil {

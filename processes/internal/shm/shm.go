@@ -25,9 +25,9 @@ import (
 // memory when a process maps it.
 var ErrNoMemory = errors.New("the system has no memory for pages that are shared with a worker")
 
-// CatchFault calls access, which reads or writes shared memory. If the system
-// has no memory for a page, CatchFault returns ErrNoMemory. Without CatchFault,
-// such an access would end the process by a signal.
+// CatchFault calls the function access, which reads or writes shared memory. If
+// the system has no memory for a page, CatchFault returns ErrNoMemory. Without
+// CatchFault, such an access would end the process by a signal.
 func CatchFault(access func()) (err error) {
 	before := debug.SetPanicOnFault(true)
 	defer debug.SetPanicOnFault(before)

@@ -77,8 +77,8 @@ numbers = itertools.count()
 
 
 def hold(gate, stubborn=False):
-    """Waits until the file that opens the gate exists, or the task is canceled. Canceled is raised once, between any
-    two steps, so each step can be repeated."""
+    """Waits until the file that opens the gate exists, or the task is canceled. The exception Canceled is raised
+    once, between any two steps, so each step can be repeated."""
     entered, left = ("%s.%s.%d-%d" % (gate["Path"], what, os.getpid(), next(numbers)) for what in ("in", "out"))
     canceled = False
     while True:
