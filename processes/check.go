@@ -14,9 +14,8 @@ import (
 //	            |  \--Check refuses, fails, or takes too long--> settled
 //	            \--Cancel: Withdraw--> settled
 //
-// While Check runs, on another goroutine, the call is in Pool.checks. It counts
-// for the size of the queue, so Submit blocks if too many calls are in
-// Pool.checks.
+// Check runs on another goroutine. In the meantime, the call is in Pool.checks,
+// and counts as queued. So Submit blocks if too many calls are in Pool.checks.
 
 // checkArgumentLocked starts Options.Check for a call.
 func (p *Pool) checkArgumentLocked(t *executor.Task, s callRange) {

@@ -60,8 +60,9 @@ func outOfMemory(code int, stderr string) bool {
 
 // abortedForMemory reports whether a process aborted because it could not
 // allocate memory. The C and C++ libraries and cgo write such a reason to
-// standard error before they abort. cause is the line before the crash report
-// of the Go or Python runtime; it is empty if there is no crash report.
+// standard error before they abort. The parameter cause is the line before the
+// crash report of the Go or Python runtime; it is empty if there is no crash
+// report.
 func abortedForMemory(signal syscall.Signal, cause, stderr string) bool {
 	return signal == syscall.SIGABRT && slices.ContainsFunc([]string{
 		"out of memory", "cannot allocate memory", "Cannot allocate memory", "pthread_create failed", "std::bad_alloc",
@@ -74,9 +75,9 @@ const fatalPython = "Fatal Python error: "
 
 var pythonFrame = regexp.MustCompile(`^  File "(.*)", line (\d+) in (.*)$`)
 
-// pythonCrash returns where an interpreter died, as in "in f (mod.py:12)", and
-// the reason unless it is a signal. It returns "" if stderr is not a crash
-// report of faulthandler.
+// pythonCrash returns where an interpreter died, as in "in f (mod.py:12)". If
+// the reason is not a signal, the result also has the reason. It returns "" if
+// stderr is not a crash report of faulthandler.
 func pythonCrash(stderr string) string {
 	lines := strings.Split(stderr, "\n")
 	if !strings.HasPrefix(lines[0], fatalPython) {

@@ -85,8 +85,8 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 	return len(b.buf) > 0
 }
 
-// claimLocked claims up to capacity calls from the first task of the queue. It
-// releases mu while it calls Claim.
+// claimLocked claims calls from the first task of the queue. The parameter
+// capacity is the maximum number of calls. It releases mu while it calls Claim.
 func (p *Pool) claimLocked(w *worker, capacity int) callRange {
 	t := p.queue.NextLocked()
 	if t == nil {

@@ -15,8 +15,8 @@ import (
 )
 
 // guardedLogger returns a logger that calls the handler of l through a
-// handlerGuard, or nil if l is nil. name is the name of the handler in
-// messages.
+// handlerGuard, or nil if l is nil. The parameter name is the name of the
+// handler in messages.
 func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 	if l == nil {
 		return nil
@@ -37,8 +37,9 @@ func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 //  4. When the last stuck call returns, the guard logs the number of dropped
 //     lines.
 //
-// The guard writes the first failure, and each time that the handler is stuck,
-// to standard error, because the program may have no other handler.
+// The guard writes a line to standard error when the handler fails for the
+// first time, and each time that the handler is stuck. It does not log these
+// lines, because the program may have no other handler.
 type handlerGuard struct {
 	name    string
 	failed  sync.Once    // reports the first failure

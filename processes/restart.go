@@ -20,10 +20,10 @@ import (
 //   - A worker is healthy if it has finished a call, or has been ready for
 //     healthyAfter. When a healthy worker ends, the pool starts the next one at
 //     once.
-//   - The pool counts every other death. Each counted death in a row doubles
-//     the pause before the next start. A death in a task fails that task. So
-//     there are at most as many such deaths as tasks, and the maximum of the
-//     pause after such deaths is small.
+//   - The pool counts the death of a worker that was not healthy. Each counted
+//     death in a row doubles the pause before the next start. A death in a task
+//     fails that task. So there are at most as many such deaths as tasks, and
+//     the maximum of the pause after such deaths is small.
 //   - After maxDeaths deaths in a row outside of tasks, the pool is broken if
 //     no worker is active: all its tasks fail with the reason.
 //

@@ -121,9 +121,10 @@ func (w *worker) showsBegunLocked() bool { return w.usesSlots || w.setsMarks }
 // waiting for an answer of the worker.
 func (w *worker) canTakeBackLocked() bool { return w.usesSlots || w.usesGate }
 
-// untilCheckLocked returns the time after which receive checks whether the
-// worker has begun the next call. The time counts from the end of the previous
-// call, or from the sending of the call if the worker had no other calls.
+// untilCheckLocked returns the time after which the method receive checks
+// whether the worker has begun the next call. The time counts from the end of
+// the previous call, or from the sending of the call if the worker had no other
+// calls.
 func (w *worker) untilCheckLocked() time.Duration {
 	if w.showsBegunLocked() {
 		return longCall

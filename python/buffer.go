@@ -146,8 +146,8 @@ func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 	return a, nil
 }
 
-// ones converts the bytes of bools from Python, where every byte except 0 is
-// true, to bytes of Go bools, which must be 0 or 1.
+// ones converts the bytes of bools from Python to bytes of Go bools. In Python,
+// every byte except 0 is true. A Go bool must be 0 or 1.
 func ones(b []byte) []byte {
 	at := slices.IndexFunc(b, func(x byte) bool { return x > 1 })
 	if at < 0 {

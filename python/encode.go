@@ -66,8 +66,8 @@ func (e *encoder) form(form, n int) {
 	e.buf = appendForm(e.buf, form, n)
 }
 
-// array appends the offset of an array to buf, and the bytes of the array to
-// arrays.
+// array appends the offset of an array to the field buf, and the bytes of the
+// array to the field arrays.
 func (e *encoder) array(b []byte) error {
 	e.offset()
 	return e.store(b)
@@ -89,8 +89,8 @@ func (e *encoder) store(b []byte) error {
 	return nil
 }
 
-// head begins a bytes, list or tuple with n items. size is the minimum size of
-// an item.
+// head begins a bytes, list or tuple with n items. The parameter size is the
+// minimum size of an item.
 func (e *encoder) head(kind byte, n, size int) (err error) {
 	if e.buf, err = appendHead(e.buf, kind, n); err == nil {
 		err = e.fits(product(n, size))

@@ -97,9 +97,9 @@ type Options struct {
 	MaxResult int64
 
 	// Retry, if set, decides whether a task runs again after its worker has
-	// died. err is the error with which the task fails if Retry returns false.
-	// ran is the number of times that the task has run, at least 1. See
-	// [processes.Options].
+	// died. The argument err is the error with which the task fails if Retry
+	// returns false. The argument ran is the number of times that the task has
+	// run, at least 1. See [processes.Options].
 	Retry func(err *processes.WorkerError, ran int) bool
 
 	// Output, if set, receives each line that workers print, and what the pool

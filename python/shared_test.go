@@ -85,8 +85,9 @@ func TestShared_Deep(t *testing.T) {
 	}
 }
 
-// TestArgument_TooLarge: the encoder refuses an argument that exceeds the
-// pool's limit before it allocates that memory.
+// TestArgument_TooLarge: if an argument exceeds the limit of the pool, the
+// encoder refuses the argument before it allocates memory for the whole
+// encoding.
 func TestArgument_TooLarge(t *testing.T) {
 	numbers := make([]float64, 10<<20)
 	rows := make([][]float64, 20)

@@ -75,7 +75,8 @@ func (codec) HoldsMethods(p reflect.Value) bool {
 }
 
 // maxInspected is the maximum number of elements, fields and so on that
-// HoldsMethods inspects. For a larger value, it returns true.
+// HoldsMethods inspects. If a value has more of them, HoldsMethods returns
+// true.
 const maxInspected = 64
 
 func holdsMethods(v reflect.Value, budget *int) bool {

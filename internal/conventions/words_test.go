@@ -101,8 +101,7 @@ func inConstant(f *goFile, e ast.Expr) []finding {
 	return nil
 }
 
-// isErrorCall reports whether a call makes an error: of errors.New, fmt.Errorf,
-// or a panic.
+// isErrorCall reports whether a call is one of errors.New, fmt.Errorf or panic.
 func isErrorCall(call *ast.CallExpr) bool {
 	switch fn := call.Fun.(type) {
 	case *ast.Ident:

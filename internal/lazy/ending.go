@@ -21,8 +21,8 @@ type Ending struct {
 // NewEnding returns an Ending that has not ended.
 func NewEnding() *Ending { return &Ending{done: make(chan struct{})} }
 
-// End ends the context. [context.Cause] returns cause from now on, or the
-// result of Err if cause is nil. The Err method returns
+// End ends the context. From now on, [context.Cause] returns the parameter
+// cause, or the result of Err if cause is nil. The Err method returns
 // [context.DeadlineExceeded] if err is that error, and [context.Canceled]
 // otherwise. Only the first End counts.
 func (e *Ending) End(err, cause error) {
@@ -84,8 +84,9 @@ func (e *Ending) Value(key any) any {
 	return nil
 }
 
-// AfterFunc calls end when the context has ended. Package context calls
-// AfterFunc for each child context, and so needs no goroutine for the child.
+// AfterFunc calls the function end when the context has ended. Package context
+// calls AfterFunc for each child context, and so needs no goroutine for the
+// child.
 func (e *Ending) AfterFunc(end func()) (stop func() bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

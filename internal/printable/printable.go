@@ -10,9 +10,10 @@ import (
 )
 
 // Text returns a text as a terminal can show it. It escapes characters that
-// control the terminal or change the order in which it shows the text, and
-// bytes that are not UTF-8, as in Go's source: \x1b, for example. Tabs and
-// newlines are not escaped, and "\r\n" becomes a newline.
+// control the terminal, characters that change the order in which the terminal
+// shows the text, and bytes that are not UTF-8. The escapes are as in Go's
+// source: \x1b, for example. Tabs and newlines are not escaped, and "\r\n"
+// becomes a newline.
 func Text(text string) string {
 	if strings.IndexFunc(text, isUnsafe) < 0 {
 		return text

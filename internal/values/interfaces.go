@@ -165,9 +165,9 @@ func (d *decoder) as(t reflect.Type) (reflect.Value, error) {
 	return x, d.decode(d.codec.coder(t), x)
 }
 
-// integer decodes an integer as an int. If the integer does not fit an int,
-// which programs in other languages may send, it becomes an int64 (if int has
-// 32 bits) or a uint64.
+// integer decodes an integer as an int. Programs in other languages may send an
+// integer that does not fit an int. Such an integer becomes an int64 (if int
+// has 32 bits) or a uint64.
 func (d *decoder) integer() (reflect.Value, error) {
 	at := d.at
 	first, n, err := d.head()

@@ -62,8 +62,8 @@ func (m *memory) str(n int) error {
 }
 
 // method counts the memory that a method of a type needs to decode the bytes.
-// This is the number of the bytes. For some types of the standard library, it
-// is a bound that is computed from the bytes.
+// For most types, this is the number of the bytes. For some types of the
+// standard library, it is a bound that is computed from the bytes.
 func (m *memory) method(of *methods, encoded []byte) error {
 	if of.memory != nil {
 		return m.spend(1, of.memory(encoded))

@@ -7,8 +7,9 @@ import (
 )
 
 // standardType describes a type of the standard library that has methods for
-// encoding and decoding. Such methods of every other type count as user code,
-// even those of a type that a later version of Go adds.
+// encoding and decoding. Such methods of a type that is not in standardMethods
+// count as user code, even if a later version of Go adds the type to the
+// standard library.
 type standardType struct {
 	// quick says that the methods take time and memory in proportion to the
 	// length of the encoding, and do not panic. Only such methods run on the

@@ -176,9 +176,9 @@ func openPath(path string) (*os.File, error) {
 }
 
 // CloseInherited closes the files that this process has inherited, except the
-// standard streams, the files in passed and the files of the sandbox. Files
-// that this process has opened itself stay open; CloseInherited recognizes them
-// by the flag close-on-exec, which Go sets for all files.
+// standard streams, the files in the slice passed and the files of the sandbox.
+// Files that this process has opened itself stay open; CloseInherited
+// recognizes them by the flag close-on-exec, which Go sets for all files.
 func (r *Restrictions) CloseInherited(passed []string) error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

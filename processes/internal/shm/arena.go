@@ -23,9 +23,9 @@ import (
 //
 // The system provides memory only for pages that were touched. If the system
 // has no memory for a page that the sender writes, the value is sent in the
-// pipe. If it has none for a page of a result that the pool reads, the task
-// fails. The pool returns the touched pages to the system when the worker has
-// been idle for some time.
+// pipe. If the system has no memory for a page of a result that the pool reads,
+// the task fails. The pool returns the touched pages to the system when the
+// worker has been idle for some time.
 //
 // The pool does not trust the worker, which can change the memory at any time.
 // So the pool copies a result, and checks the copy. The worker cannot shrink

@@ -42,8 +42,8 @@ import (
 //
 // The worker and the pool use compare-and-swap on the whole word. So for each
 // call exactly one of them succeeds, and a call that was taken back never runs.
-// When the worker has died, a call was running if and only if its number is
-// below next and its result has not arrived.
+// If the worker has died, it was running a call if and only if the number of
+// the call is below next and the result has not arrived.
 //
 // The pool uses a slot for another frame when all calls of the first frame have
 // settled or were taken back. If the worker reads the first frame only then, it
@@ -214,7 +214,8 @@ func (j *Journal) Put(position uint64, b []byte) {
 }
 
 // Get returns the bytes of the ring from one position to another. If these
-// bytes continue at the beginning of the ring, second is the continuation.
+// bytes continue at the beginning of the ring, the result second is the
+// continuation.
 func (j *Journal) Get(from, to uint64) (first, second []byte) {
 	ring := j.mem[ringAt:]
 	begin, size := from%RingSize, to-from
