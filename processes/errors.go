@@ -111,8 +111,8 @@ type WorkerError struct {
 	// task. The task may be the cause of the deaths, so the pool gives it to no
 	// other worker.
 	Unbegun int
-	// Err is the reason for which the pool killed the worker: it wraps
-	// ErrTimeout, or is the cause of the task's context, ErrNeighbor or a
+	// Err is the reason for which the pool killed the worker: an error that
+	// wraps ErrTimeout, the cause of the task's context, ErrNeighbor, or a
 	// protocol error. If the worker ran out of memory, Err is ErrMemory.
 	// Otherwise Err is nil.
 	Err error

@@ -82,7 +82,7 @@ func Main() {
 
 // ownArgs returns the arguments with which this program is started as a worker.
 // Only a test binary has such arguments: if its TestMain does not call Main,
-// the arguments prevent it from running tests as a worker.
+// the arguments prevent a worker from running the tests.
 func ownArgs() []string {
 	if strings.HasSuffix(filepath.Base(os.Args[0]), ".test") || strings.HasSuffix(os.Args[0], ".test.exe") {
 		return []string{"-test.run=^$"}

@@ -151,9 +151,9 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 }
 
 // holdback delays the lines of a crash report, which may be hundreds, if they
-// would be printed on a terminal. If the process dies, they are not printed,
-// because the error of the task contains them. If the process does not die,
-// they are printed after holdTime.
+// would be printed on a terminal. If the process dies, the lines are not
+// printed, because the error of the task contains them. If the process does not
+// die, the lines are printed after holdTime.
 type holdback struct {
 	mu    sync.Mutex
 	lines [][]byte    // guarded by mu: the delayed lines

@@ -313,8 +313,8 @@ func (w *worker) lookUp(ids []endedCall, buf []outcome) (known, id int, err erro
 	return known, w.number, nil
 }
 
-// countSettled subtracts the calls that were settled since the last count from
-// Pool.unsettled.
+// countSettled subtracts from Pool.unsettled the number of calls that were
+// settled since the last count.
 func (w *worker) countSettled() {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
