@@ -41,9 +41,9 @@ func micro(_ context.Context, n int) (int, error) {
 
 type function = func(context.Context, int) (int, error)
 
-// pools are the compared libraries. run submits n tasks to a library, from the
-// given number of goroutines. A library with "typed" in its name returns the
-// result of each task.
+// pools are the compared libraries. The function run submits n tasks to a
+// library, from the given number of goroutines. A library with "typed" in its
+// name returns the result of each task.
 var pools = []struct {
 	name string
 	run  func(b *testing.B, fn function, submitters, n int)
@@ -147,8 +147,9 @@ var pools = []struct {
 	}},
 }
 
-// share divides n tasks among goroutines, the submitters. Each submitter calls
-// run with the number of tasks of a round, until it has run its share.
+// share divides n tasks among the submitters, which are goroutines. Each
+// submitter calls the function run once for each of its rounds, with the number
+// of tasks of the round.
 func share(submitters, n int, run func(n int)) {
 	var wg sync.WaitGroup
 	for s := range submitters {
@@ -189,9 +190,9 @@ func numbers(n int) iter.Seq[int] {
 	}
 }
 
-// BenchmarkMap measures the time per item of a Map. "chunks and WaitGroup" is
-// the lower limit of this time, but it needs all inputs and all results in
-// memory at once.
+// BenchmarkMap measures the time per item of a Map. The case "chunks and
+// WaitGroup" shows the lower limit of this time, but needs all inputs and all
+// results in memory at once.
 func BenchmarkMap(b *testing.B) {
 	for _, work := range []struct {
 		name string

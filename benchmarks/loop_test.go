@@ -27,8 +27,8 @@ import (
 // These benchmarks compare the event loop to CPython's asyncio (loop.py) and to
 // plain goroutines. Run them with -benchtime 1x.
 
-// timedLoop calls main in an event loop, and reports the time per item. n is
-// the number of items.
+// timedLoop calls the function main in an event loop, and reports the time per
+// item. The parameter n is the number of items.
 func timedLoop(b *testing.B, n int, main func(ctx context.Context, g *loop.Group, n int)) {
 	for range b.N {
 		loop.Run(b.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -237,9 +237,9 @@ func BenchmarkMillion(b *testing.B) {
 	}
 }
 
-// sleepers calls run with two functions. run calls slept when n sleepers sleep,
-// and canceled when all of them have ended. sleepers reports both times and the
-// memory, per sleeper.
+// sleepers calls the function run with two other functions. The function run
+// calls the first one when n sleepers sleep, and the second one when all
+// sleepers have ended. sleepers reports both times and the memory, per sleeper.
 func sleepers(b *testing.B, n int, run func(slept, canceled func())) {
 	debug.FreeOSMemory() // releases the memory of an earlier run
 	before := resident(b, os.Getpid())
@@ -313,8 +313,9 @@ func serve(kind string) {
 	}
 }
 
-// server starts an echo server. kind is loop, goroutines, asyncio, or slow: on
-// goroutines, with answers after a millisecond.
+// server starts an echo server. The parameter kind is loop, goroutines,
+// asyncio, or slow. A slow server uses goroutines, and answers after a
+// millisecond.
 func server(b *testing.B, kind string) (pid int, address string) {
 	cmd := exec.Command(os.Args[0], "serve", kind)
 	if kind == "asyncio" {
@@ -355,8 +356,8 @@ func start(b *testing.B, cmd *exec.Cmd) (address string) {
 
 // BenchmarkEcho sends requests of 64 bytes over 64 connections. A goroutine for
 // each connection sends them, one after the other. Then BenchmarkEcho measures
-// the memory of a server with 10,000 connections. It includes the buffers of
-// the connections, which have 4 KiB each in Go.
+// the memory of a server with 10,000 connections. This memory includes the
+// buffers of the connections. In Go, each buffer has 4 KiB.
 func BenchmarkEcho(b *testing.B) {
 	for _, kind := range []string{"loop", "goroutines", "asyncio"} {
 		b.Run(kind, func(b *testing.B) {
@@ -405,9 +406,10 @@ func BenchmarkEcho(b *testing.B) {
 
 // BenchmarkGIL measures the median time of a round trip to a server in another
 // process, while another goroutine or thread computes under the interpreter
-// lock. The server answers after a millisecond. If it answered at once, the
-// thread that waits for it in CPython would mostly acquire the lock again
-// before the other thread wakes up, and the other thread would hardly compute.
+// lock. The server answers after a millisecond. If the server answered at once,
+// the thread of CPython that waits for the answer would mostly acquire the lock
+// again before the other thread wakes up. Then the other thread would hardly
+// compute.
 func BenchmarkGIL(b *testing.B) {
 	const n = 200
 	b.Run("round trip/gil", func(b *testing.B) {

@@ -21,7 +21,7 @@ import (
 // These benchmarks measure tasks in worker processes. They compare concert with
 // Python's ProcessPoolExecutor and multiprocessing.Pool, each with two workers,
 // and with two bare pipes. Package goplugin measures hashicorp/go-plugin. Each
-// benchmark does a fixed amount of work: run with -benchtime 1x.
+// benchmark does a fixed amount of work, so run it with -benchtime 1x.
 
 func TestMain(m *testing.M) {
 	processes.Main()
@@ -60,7 +60,7 @@ func inPython(b *testing.B, program, kind string, n int) {
 	}
 }
 
-// pool measures run, which runs n tasks in a pool of two workers.
+// pool measures the function run, which runs n tasks in a pool of two workers.
 func pool(b *testing.B, n int, run func(p *processes.Pool)) {
 	p, err := processes.New(2, nil)
 	if err != nil {
@@ -70,8 +70,8 @@ func pool(b *testing.B, n int, run func(p *processes.Pool)) {
 	timed(b, p, n, remoteNop, run)
 }
 
-// timed calls run, which runs n tasks in a pool, after a warm-up. It reports
-// the time per task.
+// After a warm-up, timed calls the function run, which runs n tasks in a pool,
+// and reports the time per task.
 func timed(b *testing.B, p *processes.Pool, n int, nop func(context.Context, int) (int, error), run func(p *processes.Pool)) {
 	for _, err := range concert.Map(b.Context(), p, nop, numbers(100)) {
 		if err != nil {

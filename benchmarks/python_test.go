@@ -27,7 +27,8 @@ var (
 	pythonFloats = python.Func[[]float64, []float64]("pool:echo")
 )
 
-// interpreters measures run, which runs n tasks in a pool of two interpreters.
+// interpreters measures the function run, which runs n tasks in a pool of two
+// interpreters.
 func interpreters(b *testing.B, n int, run func(p *processes.Pool)) {
 	p := newInterpreters(b)
 	defer p.Close()
@@ -43,8 +44,8 @@ func newInterpreters(b *testing.B) *processes.Pool {
 	return p
 }
 
-// servers measures run, which makes n calls. The function call sends a request
-// to one of two processes of server.py.
+// servers measures the function run, which calls the function call n times. The
+// function call sends a request to one of two processes of server.py.
 func servers(b *testing.B, n int, run func(call func(i int, function string, argument, result any))) {
 	var urls []string
 	for range 2 {

@@ -52,8 +52,8 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 	if e := 2 * t.spread / math.Sqrt(float64(t.base.tasks)); e > maxRateError {
 		all = append(all, fewTasks(t.base, t.base.tasks))
 	}
-	// A point that was in no round may be better than the chosen point, because
-	// the only measurement of that point had few tasks.
+	// A point that was in no round has only one measurement. If this
+	// measurement had few tasks, the point may be better than the chosen point.
 	for _, p := range t.points {
 		if e := t.rateError(p); e > maxRateError/2 && t.report.Rounds > 0 && p.rounds() == 0 && t.gain(p).Median*(1+e) > guessRivalGain*gain.Median {
 			all = append(all, fewTasks(p, p.lastTasks))

@@ -26,10 +26,10 @@ type Options struct {
 	// above 1<<20 count as 1<<20.
 	MaxConcurrency int
 
-	// Profile runs the work once with the input of the given index, which
-	// counts from 0, and returns what the run used. Nothing else runs at the
-	// same time. Nil means [usage.Call], which is right for functions that do
-	// their work in this process.
+	// Profile runs the work once, with the input at the given index, and
+	// returns what the run used. The index counts from 0. Nothing else runs at
+	// the same time. Nil means [usage.Call], which is right for functions that
+	// do their work in this process.
 	Profile func(ctx context.Context, input int) (usage.Usage, error)
 
 	// Observer, if set, returns an observer for the executor of a model at a

@@ -44,16 +44,16 @@
 //
 // # Measurements
 //
-// A measurement is a Map over the executor of a point. At level n, the first n
-// results do not count, because the workers start then, and neither do the
-// results after the last input, when workers become idle. Workers often finish
-// at the same time, so results arrive in bursts. A count that begins or ends
-// within a burst would be wrong by part of a burst. So the rate is computed
-// from pairs of results: the second result of a pair is a multiple of n results
-// later than the first. The mean time between the two results gives the rate.
-// If tasks are so long that each worker runs only a few, the rate is the number
-// of tasks divided by the time until the last task ends. Only successful runs
-// count.
+// A measurement is a Map over the executor of a point. At level n, two kinds of
+// results do not count: the first n results, because the workers start then,
+// and the results after the last input, because workers become idle then.
+// Workers often finish at the same time, so results arrive in bursts. A count
+// that begins or ends within a burst would be wrong by part of a burst. So the
+// rate is computed from pairs of results: the second result of a pair is a
+// multiple of n results later than the first. The mean time between the two
+// results gives the rate. If tasks are so long that each worker runs only a
+// few, the rate is the number of tasks divided by the time until the last task
+// ends. Only successful runs count.
 //
 // A round measures every remaining point once, in random order. The base, which
 // is the first model at its first level, is part of each round. Points are
@@ -71,9 +71,9 @@
 // that was in no round is compared by its first measurement, and the report
 // says so. The recommended point has been in rounds, if there was time.
 //
-// The rounds end when the verdict is clear (no remaining point could be better
-// by 5%, and the ends of the interval of the gain differ by at most 15%), or
-// when the time is over.
+// The rounds end when the time is over, or earlier if the verdict is clear. The
+// verdict is clear if no remaining point could be better by 5%, and if the ends
+// of the interval of the gain differ by at most 15%.
 //
 // # The verdict
 //

@@ -104,7 +104,7 @@ func (t *trial) reasons(chosen *point, final []*point) (all []string) {
 }
 
 // limit compares the throughput of a point to the CPU time of a run, and says
-// whether the processors limit it.
+// whether the processors limit the throughput.
 func (t *trial) limit(p *point) string {
 	cpu, processors := t.report.Profile.CPU, t.report.Machine.Processors
 	possible := float64(processors) / cpu.Seconds()

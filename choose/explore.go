@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	minGain       = 1.05 // a throughput counts as better if it is at least this multiple of another
+	minGain       = 1.05 // a throughput counts as better than another one if it is more than this multiple of the other
 	allBusy       = 0.95 // the share of processor time at which all processors count as busy
 	minRivalShare = 0.7  // the share of the best throughput below which a point is not measured in rounds
 	exploreShare  = 0.6  // the share of the budget for the profile and the exploration
@@ -26,7 +26,7 @@ const (
 // both sides of the best point.
 func (t *trial) explore(ctx context.Context) error {
 	climbed := false
-	parts := len(t.models) + 1 // the time is divided into this number of parts; the first model with several levels gets two
+	parts := len(t.models) + 1 // the time is divided into this number of parts; the first model with several levels gets two parts
 	for i := range t.models {
 		levels := t.models[i].levels(t.MaxConcurrency)
 		if len(levels) == 0 {
@@ -78,9 +78,10 @@ func (t *trial) explore(ctx context.Context) error {
 // exploration.
 func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare * float64(t.Budget)) }
 
-// start returns the index of the first level to try for another model. This is
-// the level of the best point so far, but at least the number of processors. It
-// is lower if so many tasks, run sequentially, would take too long.
+// start returns the index of the first level to try for another model. Usually
+// this is the level of the best point so far, or the number of processors if
+// that number is higher. The level is lower if that many tasks, one after the
+// other, would take more than a 20th of the budget.
 func (t *trial) start(levels []int) int {
 	wanted := max(t.leader().level, runtime.GOMAXPROCS(0))
 	affordable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
@@ -95,7 +96,7 @@ func (t *trial) start(levels []int) int {
 // measured reports whether the base has been measured.
 func (t *trial) measured() bool { return t.base != nil && len(t.base.samples) > 0 }
 
-// try measures a new point, unless the time for its model is over. The first
+// try measures a new point, unless the time for the model is over. The first
 // point of a model may use all of the time for exploration.
 func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	until := t.exploreUntil
@@ -159,8 +160,8 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 	return nil
 }
 
-// clearlySlower reports whether another model has a clearly higher throughput
-// at the same level or below.
+// clearlySlower reports whether another model, at the level of p or below, has
+// a clearly higher throughput than p.
 func (t *trial) clearlySlower(p *point) bool {
 	for _, q := range t.points {
 		if q.model != p.model && q.level <= p.level && p.lastRate() < minRivalShare*q.lastRate() {
@@ -210,13 +211,14 @@ func (t *trial) refine(ctx context.Context) error {
 	return nil
 }
 
-// maxExtraFailures is the share of tasks by which a point may fail more often
-// than the base, in addition to chance.
+// maxExtraFailures is the maximum difference, in addition to chance, between
+// the share of failed tasks of a point and the share of failed tasks of the
+// base.
 const maxExtraFailures = 0.02
 
 // failsMore reports whether the tasks of a point clearly fail more often than
-// those of the base: by maxExtraFailures plus three standard deviations of the
-// difference.
+// the tasks of the base: by more than maxExtraFailures plus three standard
+// deviations of the difference.
 func (t *trial) failsMore(p *point) bool {
 	if p == t.base || p.failed == 0 {
 		return false

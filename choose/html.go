@@ -25,8 +25,8 @@ var reportBody = template.Must(template.New("report").Funcs(template.FuncMap{
 }).Parse(reportText))
 
 // HTML writes the report as a page: a single file, without scripts, that loads
-// no other file. about is part of the title, and says what was measured, such
-// as "gzip -k".
+// no other file. The parameter about is part of the title, and says what was
+// measured, such as "gzip -k".
 func (r *Report) HTML(w io.Writer, about string) error {
 	var body bytes.Buffer
 	about = strings.ToValidUTF8(about, "?")
@@ -43,7 +43,7 @@ func (r *Report) HTML(w io.Writer, about string) error {
 	return page.Write(w, page.Page{Title: "concert choose: " + about, Body: template.HTML(body.String())})
 }
 
-// hasSplit reports whether a point has a Split.
+// hasSplit reports whether at least one point has a Split.
 func (r *Report) hasSplit() bool {
 	for _, p := range r.Points {
 		if p.Split != nil {

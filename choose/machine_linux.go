@@ -47,9 +47,10 @@ func readProcessors() (p processors) {
 // minTicks is the minimum number of ticks from which a share is computed.
 const minTicks = 8
 
-// since returns two shares of the processor time since p. busy is the share in
-// which the processors were busy, and stolen is the share of steal time. If the
-// shares are unknown, since returns -1 and 0.
+// since returns two shares of the processor time that has passed since p was
+// read. The first result is the share in which the processors were busy, and
+// the second is the share of steal time. If the shares are unknown, the results
+// are -1 and 0.
 func (p processors) since() (busy, stolen float64) {
 	now := readProcessors()
 	if p.total == 0 || now.total-p.total < minTicks {
@@ -59,12 +60,12 @@ func (p processors) since() (busy, stolen float64) {
 	return float64(now.busy-p.busy) / all, float64(now.stolen-p.stolen) / all
 }
 
-// stolenFrom returns the part of the steal time between before and p that
-// belongs to work with the given CPU time. The host takes time from all
-// programs that compute, in proportion to their CPU time. The result is at most
-// twice the CPU time of the work. Without this bound, the result would be too
-// high on a busy host, which also takes time from processors while the work
-// waits.
+// stolenFrom returns a part of the steal time between two readings, the
+// parameter before and p: the part that belongs to work with the given CPU
+// time. The host takes time from all programs that compute, in proportion to
+// their CPU time. The result is at most twice the CPU time of the work. Without
+// this bound, the result would be too high on a busy host, which also takes
+// time from processors while the work waits.
 func (p processors) stolenFrom(before processors, used time.Duration) time.Duration {
 	stolen := p.stolen - before.stolen
 	ran := p.busy - before.busy - stolen
@@ -86,9 +87,10 @@ type load struct {
 // startLoad begins a measurement of the load.
 func startLoad() load { return load{readProcessors(), ownCPU()} }
 
-// since returns two shares of the processor time since startLoad. others is the
-// share that other programs used, and stolen is the share of steal time. If the
-// shares are unknown, since returns -1 and 0.
+// since returns two shares of the processor time that has passed since
+// startLoad. The first result is the share that other programs used, and the
+// second is the share of steal time. If the shares are unknown, the results are
+// -1 and 0.
 func (l load) since() (others, stolen float64) {
 	busy, stolen := l.processors.since()
 	if busy < 0 {

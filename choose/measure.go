@@ -32,7 +32,7 @@ const (
 const (
 	maxWaves    = 6
 	minWaves    = 3
-	enoughTasks = 96 // a measurement has fewer than maxWaves waves if these would have more tasks than this
+	enoughTasks = 96 // a measurement has fewer waves than maxWaves if maxWaves waves would have more tasks than this
 )
 
 const throttleFrom = 5 * time.Millisecond // if tasks take longer than this, plan.throttle is set
@@ -285,8 +285,9 @@ type inputFeed struct {
 	last  time.Duration // when the last input was yielded, since begin
 }
 
-// inputs yields indexes of inputs, from first on, until the measurement has
-// enough results. total is the number of inputs: index 0 follows total-1.
+// inputs yields indexes of inputs until the measurement has enough results. It
+// begins at the index first. The parameter total is the number of inputs, so
+// index 0 follows index total-1.
 func (f *inputFeed) inputs(ctx context.Context, first, total int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := 0; (f.tasks == 0 || i < f.tasks) && (f.maxInputs == 0 || i < f.maxInputs); i++ {

@@ -35,8 +35,8 @@ type Model struct {
 }
 
 // Sequential returns the model of sequential execution: a plain loop, without
-// an executor. If the work can run in this process, make it the first model, so
-// that gains refer to it.
+// an executor. If the work can run in this process, put this model first. Then
+// the report compares all other models to sequential execution.
 func Sequential() Model {
 	return Model{
 		Name: "sequential execution",

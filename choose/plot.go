@@ -208,7 +208,7 @@ func (r *Report) timeline() *timeline {
 		worker int
 		until  time.Duration
 	}
-	var busy []row // a worker has as many rows as it runs tasks concurrently
+	var busy []row // a worker has one row for each task that it runs at the same time
 	placed := make([]int, len(spans))
 	for i, s := range spans {
 		placed[i] = slices.IndexFunc(busy, func(r row) bool { return r.worker == s.Worker && r.until <= s.Start })

@@ -14,7 +14,7 @@ import (
 const (
 	profilePart = 20                     // the profile takes about a 20th of the budget
 	profileRuns = 30                     // the profile has at most 30 runs, or one for each input if that is more
-	tinyRun     = 200 * time.Microsecond // of shorter runs, one measurement covers many runs in a row
+	tinyRun     = 200 * time.Microsecond // if a run is shorter, one measurement covers many runs in a row
 )
 
 // The number of inputs that are used. The minimum is used even if there is no
@@ -176,11 +176,11 @@ func addUsage(sum *usage.Usage, run usage.Usage) {
 	sum.Sources = run.Sources
 }
 
-// addSteal adds the steal time since before to the run-queue delay of sum. The
-// kernel of a virtual machine counts steal time as neither CPU time nor
-// run-queue delay. The kernel counts steal time in ticks of 10 ms, for all
-// processors together. Ticks are too coarse for a short run, so sum should be
-// the sum of several runs.
+// addSteal adds to the run-queue delay of sum the steal time that has passed
+// since the times in the parameter before. The kernel of a virtual machine
+// counts steal time as neither CPU time nor run-queue delay. The kernel counts
+// steal time in ticks of 10 ms, for all processors together. Ticks are too
+// coarse for a short run, so sum should be the sum of several runs.
 func addSteal(sum *usage.Usage, before processors) {
 	steal := readProcessors().stolenFrom(before, sum.CPU)
 	if steal <= 0 {

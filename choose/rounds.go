@@ -16,7 +16,7 @@ const (
 	maxRounds        = 25   // the maximum number of rounds; more do not help on a noisy machine
 	dropRounds       = 4    // the minimum number of rounds before a point is dropped
 	dropShare        = 0.9  // the share of the best throughput; a point that is below this share in all rounds is dropped
-	maxIntervalRatio = 1.15 // the high end of an interval as a multiple of its low end, up to which the interval is narrow enough
+	maxIntervalRatio = 1.15 // an interval is narrow enough if its high end is at most this multiple of its low end
 )
 
 // rounds repeatedly measures the points that may be the best, until the verdict
@@ -66,7 +66,7 @@ func cost(points []*point) (sum time.Duration) {
 // other points. Candidates are the points of the last round and all points that
 // may be the best. A round can show that the first measurement of a point was
 // too high. Then points that seemed much slower may be the best. The point that
-// would be recommended now comes first, then the best candidate of each other
+// would be recommended now comes first, then the best candidate of every other
 // model, and then the remaining candidates. Within these groups, points are
 // sorted by decreasing gain.
 func (t *trial) rivals(last []*point) []*point {
@@ -124,8 +124,8 @@ func (t *trial) prune(live []*point) []*point {
 }
 
 // decided reports whether the verdict is so clear that more rounds would not
-// change it. It is not clear before the point that would be recommended was in
-// minRounds rounds.
+// change it. A verdict is never clear before the point that would be
+// recommended has been in minRounds rounds.
 func (t *trial) decided(live []*point) bool {
 	chosen := t.simplest(t.finalists())
 	if chosen.rounds() < minRounds {
@@ -151,9 +151,9 @@ func (t *trial) decided(live []*point) bool {
 }
 
 // ratios returns the throughput of p as a multiple of the throughput of q, for
-// each round in which both points were measured. Without such a round, it
-// returns the ratio of their gains. The gain of a point that was in no round is
-// the ratio of the first measurements of this point and the base.
+// each round in which both points were measured. Without such a round, ratios
+// returns the ratio of the gains of p and q. The gain of a point that was in no
+// round is the ratio of the first measurements of this point and the base.
 func (t *trial) ratios(p, q *point) (all []float64) {
 	for _, a := range p.samples {
 		for _, b := range q.samples {

@@ -32,8 +32,8 @@ func underLock() choose.Model {
 	}}
 }
 
-// slots is a semaphore: at most as many tasks as its capacity use it
-// concurrently.
+// slots is a semaphore. Its capacity is the maximum number of tasks that can
+// use it concurrently.
 type slots chan struct{}
 
 func (p slots) use(d time.Duration) {
@@ -158,8 +158,8 @@ func TestRun_SimulatedWork(t *testing.T) {
 	}
 }
 
-// TestRun_Overload: if a server fails the tasks above eight concurrent ones,
-// Run must recommend concurrency 8.
+// TestRun_Overload: if a server runs at most eight tasks concurrently, and all
+// tasks beyond eight fail, Run must recommend concurrency 8.
 func TestRun_Overload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var in atomic.Int64

@@ -14,7 +14,7 @@ const (
 
 const (
 	equalShare      = 0.95 // a point with at least this share of the best throughput is as good as the best point
-	maybeEqualShare = 0.90 // so is a point with at least this share, if its throughput cannot be distinguished from the best
+	maybeEqualShare = 0.90 // a point with at least this share is as good, too, if its throughput cannot be distinguished from the best
 )
 
 // buildReport completes the report from the measurements.
@@ -66,8 +66,9 @@ func (t *trial) best(points []*point) *point {
 	return slices.MaxFunc(points, func(a, b *point) int { return cmp.Compare(t.gain(a).Median, t.gain(b).Median) })
 }
 
-// simplest returns the point to recommend. Among the points that are as good as
-// the best, it is the one of the first model, at the lowest level.
+// simplest returns the point to recommend. Several points may be as good as the
+// best. Among these points, simplest chooses the first model, and of this model
+// the lowest level.
 func (t *trial) simplest(points []*point) *point {
 	best := t.best(points)
 	chosen := best
@@ -92,7 +93,7 @@ func (p *point) rounds() (n int) {
 }
 
 // rate returns the throughput of a point in rounds. If the point was in no
-// round, it returns the throughput of its first measurement.
+// round, rate returns the throughput of the point's first measurement.
 func (p *point) rate() Interval {
 	var rates []float64
 	for _, s := range p.samples {
@@ -152,7 +153,8 @@ func (t *trial) decide(chosen *point, final []*point, interrupted bool) {
 	}
 }
 
-// ties returns the names of other models that are as good as the best point.
+// ties returns the names of the other models that have a point as good as the
+// best point.
 func (t *trial) ties(chosen *point, final []*point) (names []string) {
 	best := t.best(final)
 	for _, p := range final {

@@ -83,9 +83,9 @@ func TestVerdict_SomeInputsFail(t *testing.T) {
 	}
 }
 
-// TestVerdict_RandomTimes: the durations of tasks differ so much that the mean
-// of a few tasks is not reliable. At most 10% of the verdicts may be wrong
-// without being Unclear.
+// TestVerdict_RandomTimes: if the durations of tasks differ much, the mean of a
+// few tasks is not reliable. Even then, at most 10% of the verdicts may be
+// wrong. Unclear verdicts do not count as wrong.
 func TestVerdict_RandomTimes(t *testing.T) {
 	for _, mean := range []time.Duration{30 * time.Millisecond, 200 * time.Millisecond, time.Second} {
 		t.Run(mean.String(), func(t *testing.T) {
@@ -122,8 +122,8 @@ func TestVerdict_RandomTimes(t *testing.T) {
 	}
 }
 
-// TestVerdict_EqualPoints: if more points are equally good than one round can
-// have, the recommended point must still have been in rounds.
+// TestVerdict_EqualPoints: if there are more equally good points than fit into
+// one round, Run must still have measured the recommended point in rounds.
 func TestVerdict_EqualPoints(t *testing.T) {
 	all := []choose.Model{{Name: "sequential execution"}}
 	for _, name := range []string{"a", "b", "c", "d"} {

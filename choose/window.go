@@ -23,10 +23,11 @@ const minArrivals = 5
 // rate returns the number of results per second until a time. It returns 0 if
 // there are too few results.
 //
-// Tasks often end in bursts. A burst has as many tasks as the pool runs, or a
-// server handles, concurrently. A count that begins in the middle of a burst
-// would be wrong by a part of the burst. So rate computes the mean time between
-// an arrival and the arrival that is a whole number of bursts later.
+// Tasks often end in bursts. A burst has as many tasks as the pool runs
+// concurrently, or as a server handles concurrently. A count that begins in the
+// middle of a burst would be wrong by a part of the burst. So this method
+// computes the mean time between an arrival and the arrival that is a whole
+// number of bursts later.
 func (w *window) rate(until time.Duration) float64 {
 	n, _ := slices.BinarySearch(w.arrivals, until+1)
 	if n < minArrivals || n < w.lag+w.lag/4 {
@@ -84,8 +85,8 @@ func (r *recorder) observe(e concert.Event) {
 	}
 }
 
-// recorded returns the tasks of the measurement, and the mean duration of
-// successful ones.
+// recorded returns the tasks of the measurement, and the mean duration of the
+// successful tasks.
 func (r *recorder) recorded() (spans []Span, mean time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -18,9 +18,10 @@ type Access struct {
 	// Empty means that the servers require no key.
 	Key string
 
-	// TLS is for servers with other certificates. Nil means the certificates in
-	// the key file, if there are any. Otherwise the connection uses TLS if the
-	// URL says so, with the certificates of the system.
+	// TLS is for servers whose certificates are not from the authority in the
+	// key file. Nil means the certificates in the key file. Without a key file,
+	// the connection uses TLS if the URL says so, with the certificates of the
+	// system.
 	TLS *tls.Config
 
 	// InProcess, if set, is a server in this process, such as

@@ -103,7 +103,8 @@ func TestAccess_UnknownKeys(t *testing.T) {
 }
 
 // TestAccess_Roles: the key of each role must permit the operations of this
-// role, also with large values and ids, and refuse those of the other roles.
+// role, also with large values and ids. It must refuse the operations of the
+// other roles.
 func TestAccess_Roles(t *testing.T) {
 	k := newKeyring(t)
 	client, work, boss := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere"), k.access(server.Admin, "boss")
@@ -203,7 +204,8 @@ func TestAccess_RevokedKeys(t *testing.T) {
 	ex.Close()
 }
 
-// serveAt runs a worker with a server until the test ends.
+// serveAt runs a worker until the test ends. The worker is connected to the
+// server at a URL.
 func serveAt(t *testing.T, url string, access cluster.Access, places int) {
 	t.Helper()
 	pool := goroutines.New(places, nil)

@@ -12,7 +12,7 @@ import (
 	"concert/cluster/server"
 )
 
-// untilResults waits until the servers hold want results.
+// untilResults waits until the servers have the wanted number of results.
 func untilResults(t *testing.T, ex *cluster.Executor, want uint64) {
 	t.Helper()
 	for results := want + 1; results != want; time.Sleep(time.Millisecond) {
@@ -20,7 +20,8 @@ func untilResults(t *testing.T, ex *cluster.Executor, want uint64) {
 	}
 }
 
-// untilQueued waits until the servers have acknowledged want calls.
+// untilQueued waits until the servers have acknowledged the wanted number of
+// calls.
 func untilQueued(ex *cluster.Executor, want int) {
 	for ex.Queued() != want {
 		time.Sleep(time.Millisecond)
@@ -36,8 +37,9 @@ func expireResults(t *testing.T, ex *cluster.Executor) {
 	ex.KeepResults(t, wire.ResultAge)
 }
 
-// auditTwice audits the calls as if the time after had passed, and again two
-// seconds later, which confirms that lost calls are absent.
+// auditTwice audits the calls as if the duration after had passed. It audits
+// them again two seconds later, because only a second audit confirms that a
+// lost call is absent.
 func auditTwice(t *testing.T, ex *cluster.Executor, after time.Duration) {
 	t.Helper()
 	ex.AuditAfter(t, after)
@@ -147,7 +149,7 @@ func TestAudit_ResultExpired(t *testing.T) {
 
 // TestAudit_TaskLost: if tasks are removed from the queue before a worker
 // fetches them, the client must publish them again, even if other tasks have
-// their sequence numbers.
+// got the sequence numbers of the removed tasks.
 func TestAudit_TaskLost(t *testing.T) {
 	for _, row := range []struct {
 		name string

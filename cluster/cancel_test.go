@@ -35,7 +35,7 @@ func TestServe_CancelStoredLate(t *testing.T) {
 	}
 }
 
-// causeOf is a cause whose Error method calls the function.
+// causeOf is the cause of a cancellation. Its Error method calls the function.
 type causeOf func()
 
 // Error calls the function.

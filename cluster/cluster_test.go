@@ -24,7 +24,7 @@ import (
 )
 
 // TestMain runs the tests. If a test has started this program as a server, a
-// worker or a client, TestMain runs that instead.
+// worker or a client, TestMain runs this server, worker or client instead.
 func TestMain(m *testing.M) {
 	be, other := roles[os.Getenv("CLUSTER_TEST_ROLE")]
 	if !other {
@@ -91,8 +91,8 @@ func beServer() error {
 	return err
 }
 
-// startServer starts a server in a new process. Without a keyring, keyring is
-// "".
+// startServer starts a server in a new process. For a server without a keyring,
+// the parameter is "".
 func startServer(t *testing.T, keyring string) (url string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -184,7 +184,7 @@ func TestConformance(t *testing.T) {
 		}},
 		isolated.Test{Name: "keys", Run: func(t *testing.T) {
 			if testing.Short() || race.Enabled {
-				t.Skip("not with -short, nor under the race detector, without which it runs too")
+				t.Skip("runs only without -short and without the race detector")
 			}
 			k := newKeyring(t)
 			client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")

@@ -41,8 +41,8 @@ type Options struct {
 	Observer concert.Observer
 
 	// Notice is called with a line of text for the operator: for example, when
-	// no worker offers the function of a task, and when one does again. Nil
-	// logs the lines as warnings to slog.Default().
+	// no worker offers the function of a task, or when a worker offers this
+	// function again. Nil logs the lines as warnings to slog.Default().
 	Notice func(text string)
 }
 
@@ -51,7 +51,7 @@ const (
 	defaultGrace = 10 * time.Second
 )
 
-// These are errors of tasks, in addition to those that their functions return.
+// These are errors of tasks, in addition to the errors that functions return.
 var (
 	// ErrLost is wrapped by the error of a canceled task if no outcome arrives
 	// from the cluster within Options.Grace. It is also wrapped by the error of
@@ -68,7 +68,7 @@ var (
 	ErrTooLarge = jet.ErrTooLarge
 )
 
-// Executor is a concert.Executor whose workers are those of a cluster. Make one
+// Executor is a concert.Executor whose workers belong to a cluster. Make one
 // with [Dial]. Its methods are safe for concurrent use.
 type Executor struct{ client *client.Executor }
 

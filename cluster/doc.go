@@ -49,8 +49,8 @@
 // worker for one running task. A worker offers the functions that are
 // registered in its program. The set of these functions, with the types of
 // their arguments and results, is its capability set. Workers that run another
-// version of the program may have another capability set. Workers with both
-// sets can run at the same time.
+// version of the program may have another capability set. Workers with
+// different sets can run at the same time.
 //
 // Every few seconds the workers report their capability sets and slots. For
 // each function, a client sends as many tasks as there are slots in workers
@@ -72,10 +72,10 @@
 //
 //   - A task runs at least once, unless it is canceled first. It runs twice if
 //     its worker is lost after the task has begun, if the servers lose the task
-//     or its result, or if their acknowledgment of the task does not reach the
-//     client. Functions with side effects must tolerate a second run: for
-//     example, they overwrite the same file, or send an id that the receiver
-//     remembers.
+//     or its result, or if the servers' acknowledgment of the task does not
+//     reach the client. Functions with side effects must tolerate a second run:
+//     for example, they overwrite the same file, or send an id that the
+//     receiver remembers.
 //   - The submitter receives exactly one result: the first one that the servers
 //     store.
 //   - A worker publishes a result, waits until the servers have stored it, and
@@ -138,10 +138,10 @@
 // purged. So the client checks each task 30 seconds after it was sent, and then
 // every 30 seconds: it asks the servers whether they have the task or its
 // result. The client checks all tasks when it has reconnected, and when the
-// servers have deleted its session. So it notices a loss within 40 seconds, or
-// within 2 seconds after it has reconnected. It checks up to 50 tasks per
-// second, and up to 256 tasks per second after it has reconnected. If more
-// tasks are outstanding, a loss is noticed later in proportion. While the
+// servers have deleted its session. So the client notices a loss within 40
+// seconds, or within 2 seconds after it has reconnected. It checks up to 50
+// tasks per second, and up to 256 tasks per second after it has reconnected. If
+// more tasks are outstanding, a loss is noticed later in proportion. While the
 // servers do not answer, the client repeats its requests.
 //
 // The client sends a lost task again, unless the task has an id and its result

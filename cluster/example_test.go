@@ -64,7 +64,8 @@ func ExampleDial() {
 	// 27 <nil>
 }
 
-// Serve runs a worker until its context ends. In this example, it ends at once.
+// Serve runs a worker until its context ends. In this example, the context ends
+// at once.
 func ExampleServe() {
 	s, err := server.New(nil)
 	if err != nil {

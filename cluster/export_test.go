@@ -97,8 +97,7 @@ func (e *Executor) Forget(t *testing.T, a Access) {
 // AuditAge is the time after which an outstanding call is audited.
 const AuditAge = client.AuditAge
 
-// Pause makes the consumer of the results of session deliver nothing until the
-// time until.
+// Pause makes the servers deliver no results to a session until the given time.
 func (e *Executor) Pause(t *testing.T, session *Executor, until time.Time) {
 	t.Helper()
 	stream, err := e.client.Conn().JS.Stream(t.Context(), wire.ResultStream)
@@ -124,8 +123,9 @@ func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	}
 }
 
-// Purge waits until the stream once has at least msgs messages, and then
-// removes all messages of the stream name. It uses a new connection.
+// Purge waits until one stream, which the parameter once names, has at least
+// msgs messages. Then it removes all messages of another stream, which the
+// parameter name names. It uses a new connection.
 func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	l := linked(t, a)
 	defer l.Close()

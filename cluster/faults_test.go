@@ -110,7 +110,7 @@ func serveWith(t *testing.T, opts *cluster.ServeOptions, pool concert.Executor) 
 }
 
 var (
-	runs  sync.Map // the number of runs of count, by argument
+	runs  sync.Map // how often the function count has run, by argument
 	count = concert.Register("cluster_test.count", func(_ context.Context, n int) (int, error) {
 		runs.LoadOrStore(n, new(atomic.Int64))
 		v, _ := runs.Load(n)
@@ -139,8 +139,9 @@ var (
 	})
 )
 
-// hold controls the tasks of held that have its name: each of them sends to
-// began, and then blocks until it receives from let.
+// hold controls the tasks of the function held whose argument is the name of
+// the hold. Each of these tasks sends to the channel began, and then blocks
+// until it receives from the channel let.
 type hold struct {
 	began    chan struct{}
 	let      chan struct{}
@@ -247,17 +248,17 @@ func drained(t *testing.T, ex *cluster.Executor) {
 	}
 }
 
-// closedContext is a context of the program's own type, whose Err panics after
-// its Done channel was closed.
+// closedContext is a context of a type that the program defines. Its method Err
+// panics after the channel of Done was closed.
 type closedContext struct {
 	context.Context
 	done chan struct{}
 }
 
-// Done returns the own channel.
+// Done returns the channel of this type.
 func (c closedContext) Done() <-chan struct{} { return c.done }
 
-// Err panics after the end.
+// Err panics after the channel of Done was closed.
 func (c closedContext) Err() error {
 	select {
 	case <-c.done:
@@ -328,7 +329,7 @@ func TestServer_Restarts(t *testing.T) {
 	dir := t.TempDir()
 	s := embedded(t, dir)
 	n := &network{to: s}
-	access := cluster.ShortLease(cluster.Access{InProcess: n}, 3*time.Second) // tasks that the servers were sending then wait for a lease
+	access := cluster.ShortLease(cluster.Access{InProcess: n}, 3*time.Second) // if the server is closed while it sends a task, the task waits for a lease
 	ex := dial(t, access)
 	stop := serve(t, access, 2)
 	results := 0
@@ -618,7 +619,7 @@ func TestDeadLetter_Replay(t *testing.T) {
 }
 
 // TestQueue_FairAmongClients: if a client has many tasks of a function, a task
-// of another client must run as soon as one of them has ended.
+// of another client must run as soon as one of these many tasks has ended.
 func TestQueue_FairAmongClients(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

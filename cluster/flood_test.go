@@ -66,7 +66,8 @@ func storeParts(t *testing.T, js jetstream.JetStream, client string, v executor.
 	return to
 }
 
-// publishTasks publishes tasks of weigh for a client, without an Executor.
+// publishTasks publishes tasks of the function weigh for a client, without an
+// Executor.
 func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string, n int, arg wire.Value) {
 	t.Helper()
 	f, err := executor.Find("cluster_test.weigh")
@@ -88,7 +89,7 @@ func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string,
 }
 
 // allRan waits until the servers hold no task. It ignores results, because no
-// client receives the results of the rogue.
+// program receives the results for the client "rogue".
 func allRan(t *testing.T, ex *cluster.Executor) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
@@ -266,9 +267,9 @@ func TestReplay_Duplicates(t *testing.T) {
 	}
 }
 
-// TestServe_PublishedTwice: if a client publishes a task twice because the
-// acknowledgment was lost, and a worker fetches the second message while the
-// task runs, the task must run once.
+// TestServe_PublishedTwice: a client publishes a task twice, because it has not
+// received the acknowledgment. If a worker fetches the second message while the
+// task runs, the task must not run again.
 func TestServe_PublishedTwice(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

@@ -22,8 +22,8 @@ var poisons = []nats.Header{
 	{"Nats-Sequence": {"x"}}, {"Nats-Subject": {"concert.cancel.stranger"}}, {"Nats-Num-Pending": {"0"}}, {"Nats-Consumer-Stalled": {"x"}},
 }
 
-// TestServe_HeadersOfCancellations: if a client adds such headers to a
-// cancellation, workers must still start and receive other cancellations.
+// TestServe_HeadersOfCancellations: if a client adds the headers in poisons to
+// a cancellation, workers must still start and receive other cancellations.
 func TestServe_HeadersOfCancellations(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -60,8 +60,8 @@ func TestServe_HeadersOfCancellations(t *testing.T) {
 	}
 }
 
-// TestServe_HeadersOfTasks: if a client adds such headers to a task, tasks of
-// other clients must still run.
+// TestServe_HeadersOfTasks: if a client adds the headers in poisons to a task,
+// tasks of other clients must still run.
 func TestServe_HeadersOfTasks(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -98,8 +98,9 @@ var wordy = concert.Register("cluster_test.wordy", func(_ context.Context, n int
 	return 0, fmt.Errorf("%w: %s", errFussy, strings.Repeat("!", n))
 })
 
-// TestServe_LongError: if an error does not fit into a message, it must be
-// shortened, and errors.Is must still find it. The worker must continue.
+// TestServe_LongError: if an error does not fit into a message, the worker must
+// shorten the error, and must continue. errors.Is must still recognize the
+// error.
 func TestServe_LongError(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)

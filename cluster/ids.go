@@ -7,9 +7,9 @@ import (
 )
 
 // WithID returns a context that gives an id to the tasks that are submitted
-// with it. The servers keep the outcome of such a task for a week. A program
-// that starts again, and submits the same task with the same id, receives this
-// outcome.
+// with this context. The servers keep the outcome of such a task for a week. A
+// program that starts again, and submits the same task with the same id,
+// receives this outcome.
 //
 //	fut := concert.Submit(cluster.WithID(ctx, "thumbnails of 2026-11-23"), ex, makeThumbnails, day)
 //

@@ -136,8 +136,8 @@ func TestSameID_OneCall(t *testing.T) {
 
 // TestSameID_OneCanceled: if one of two Submits of a call is canceled, it must
 // settle at once, and neither the other Submit nor the function may be
-// canceled. The rows cancel the first or the second Submit, by Cancel or by its
-// context, in each state of the call.
+// canceled. The cases cancel the first or the second Submit, by Cancel or by
+// its context, in each state of the call.
 func TestSameID_OneCanceled(t *testing.T) {
 	t.Parallel()
 	for _, state := range []string{"before it is sent", "before it runs", "while it runs", "between attempts"} {
@@ -560,7 +560,7 @@ func TestSameID_Shutdown(t *testing.T) {
 }
 
 // TestSameID_OtherSession: if a task waits for a long time for the task of
-// another session with the same id, this must not count as a loss of its
+// another session with the same id, this wait must not count as a loss of
 // workers.
 func TestSameID_OtherSession(t *testing.T) {
 	access := cluster.ShortLease(cluster.Access{InProcess: embedded(t, "")}, 300*time.Millisecond)

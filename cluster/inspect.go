@@ -150,8 +150,9 @@ func (in *Inspector) Dead(ctx context.Context) (int, error) {
 	return int(stream.CachedInfo().State.Msgs), nil
 }
 
-// DeadLetters returns at most limit dead letters whose number is at least from,
-// in the order of their numbers.
+// DeadLetters returns dead letters in the order of their numbers. It skips the
+// dead letters whose number is below the parameter from. The parameter limit is
+// the maximum number of returned dead letters.
 func (in *Inspector) DeadLetters(ctx context.Context, from uint64, limit int) (all []DeadLetter, err error) {
 	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err != nil {
@@ -227,9 +228,9 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 }
 
 // discardDuplicates removes the other dead letters of the same task. A task can
-// have several: if a worker stores a dead letter, and then is lost or does not
-// receive the acknowledgment, another worker gets the task and stores another
-// dead letter.
+// have several dead letters: if a worker stores a dead letter, and then is lost
+// or does not receive the acknowledgment, another worker gets the task and
+// stores another dead letter.
 func (in *Inspector) discardDuplicates(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
 	set, client, ok := wire.DeadTask(letter.Subject)
 	id := letter.Header.Get(jetstream.MsgIDHeader)

@@ -1,6 +1,7 @@
 // Command choosing checks the verdicts of package choose. It measures each
-// workload under every model at every level, with code of its own. Then it runs
-// choose repeatedly, and compares the recommended points to the best one.
+// workload under every model at every level, without package choose. Then it
+// runs package choose repeatedly, and compares the recommended points to the
+// best point.
 //
 //	go run ./benchmarks/choosing             all workloads, in one or two hours
 //	go run ./benchmarks/choosing -only cpu,wait -runs 3 -budget 10s
@@ -38,7 +39,7 @@ func main() {
 	budget := flag.Duration("budget", 20*time.Second, "time limit of each run of choose")
 	only := flag.String("only", "", "names of workloads, separated by commas")
 	highest := flag.Int("max", 64, "highest concurrency")
-	neighbor := flag.Bool("neighbor", false, "run a program that computes half of the time next to choose")
+	neighbor := flag.Bool("neighbor", false, "while choose measures, run a program that computes half of the time")
 	length := flag.Duration("length", 600*time.Millisecond, "how long to measure a point")
 	compute := flag.Bool("compute", false, "run as the program that -neighbor starts")
 	flag.Parse()
@@ -196,8 +197,8 @@ func byFrequency(w *workload, counts map[point]int) string {
 // sweep measures points in rounds, in random order, and returns their
 // throughput in tasks per second. The speed of the machine changes from round
 // to round. So in each round, sweep divides the throughput of each point by the
-// mean throughput of the round. It returns the median of the ratios of a point,
-// multiplied by the median of the means.
+// mean throughput of the round. The result for a point is the median of the
+// point's ratios, multiplied by the median of the rounds' means.
 func sweep(ctx context.Context, w *workload, points []point, n int, length time.Duration) (map[point]float64, error) {
 	ratios := map[point][]float64{}
 	var rounds []float64 // the geometric mean of each round

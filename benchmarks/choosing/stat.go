@@ -23,8 +23,8 @@ func readStat() (s stat) {
 	return s
 }
 
-// stolenSince returns the share of steal time in the processor time since
-// before.
+// stolenSince returns the share of steal time in the processor time that has
+// passed since the times in the parameter before.
 func (s stat) stolenSince(before stat) float64 {
 	if s.total <= before.total {
 		return 0

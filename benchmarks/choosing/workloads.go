@@ -180,8 +180,8 @@ func inPython[In any](id, about string, opts *python.Options, prober concert.Exe
 	}
 }
 
-// mapped runs a Map of fn with the given number of inputs, all of which are
-// equal to in.
+// mapped runs a Map that calls fn once for each task, always with the same
+// input.
 func mapped[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), in In, tasks int) error {
 	for _, err := range concert.Map(ctx, ex, fn, slices.Values(slices.Repeat([]In{in}, tasks))) {
 		if err != nil {

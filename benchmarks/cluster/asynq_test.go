@@ -12,16 +12,18 @@ import (
 )
 
 // newAsynq returns a client of asynq and starts a number of servers, which is
-// asynq's word for workers. Each server runs at most concurrency tasks at a
-// time, and calls handle for each task. asynq polls: interval is the mean time
-// that a server sleeps after it has found its queue empty.
+// asynq's word for workers. The parameter concurrency is the maximum number of
+// tasks that a server runs at a time. For each task, the server calls the
+// function handle. A server polls its queue. After the server has found the
+// queue empty, it sleeps, and the parameter interval is the mean time of this
+// sleep.
 //
 // No results are returned. A handler could store a result with its task, and
 // the submitter would have to poll for the result by the id of the task. That
 // would be another write and some reads for each task, and is not measured
 // here. Instead, the handler reports the end of the task to the submitter. This
-// favors asynq, because both are in the same process, and because the end of
-// the task is not stored yet.
+// favors asynq, because the handler and the submitter are in the same process,
+// and because the end of the task is not stored yet.
 func newAsynq(b *testing.B, servers, concurrency int, interval time.Duration, handle func()) *asynq.Client {
 	b.Helper()
 	redis := asynq.RedisClientOpt{Addr: start(b, "redis", redisServer(b))}

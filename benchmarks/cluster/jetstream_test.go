@@ -20,9 +20,9 @@ import (
 // publishes the result in the callback that receives the task.
 type bare struct {
 	client jetstream.JetStream
-	places chan struct{} // has an element for each outstanding task; its capacity is their maximum number
+	places chan struct{} // has an element for each outstanding task; its capacity is the maximum number of outstanding tasks
 	left   sync.WaitGroup
-	last   int // number of the newest task; each task has another number, because the servers drop duplicates
+	last   int // number of the newest task; no two tasks have the same number, because the servers drop duplicates
 }
 
 const (
@@ -38,7 +38,7 @@ func newBare(b *testing.B, outstanding int) *bare {
 	var unacked sync.Map // tasks that the worker has not acknowledged, by the subject of the result
 	worker := connect(b, url, func(m *nats.Msg) {
 		if task, ok := unacked.LoadAndDelete(m.Subject); ok {
-			task.(jetstream.Msg).Ack() // may run after the end of the benchmark, which does not wait for it
+			task.(jetstream.Msg).Ack() // the benchmark does not wait for this call, which may run after its end
 		}
 	})
 	p := &bare{client: connect(b, url, func(*nats.Msg) {}), places: make(chan struct{}, outstanding)}
@@ -96,8 +96,8 @@ func (p *bare) run(n int) {
 	p.left.Wait()
 }
 
-// connect connects to the server. It calls stored with each message that the
-// server has stored.
+// connect connects to the server. It calls the function stored with each
+// message that the server has stored.
 func connect(b *testing.B, url string, stored func(*nats.Msg)) jetstream.JetStream {
 	b.Helper()
 	nc, err := nats.Connect(url)

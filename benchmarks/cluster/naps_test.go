@@ -16,10 +16,10 @@ var nap = concert.Register("nap", func(_ context.Context, d time.Duration) (time
 	return time.Since(begin), nil
 })
 
-// BenchmarkNaps runs a Map of tasks that sleep for a millisecond, on workers in
-// processes of their own with one slot each. In the ideal case, no worker ever
-// waits for its next task. The benchmark reports its time as a multiple of two
-// ideal times:
+// BenchmarkNaps runs a Map of tasks that sleep for a millisecond. Each worker
+// has one slot, and runs in a process of its own. In the ideal case, no worker
+// ever waits for its next task. The benchmark reports its time as a multiple of
+// two ideal times:
 //
 //	x-ideal    if each nap took exactly a millisecond
 //	x-sleep    if each nap took as long as time.Sleep(time.Millisecond) on the idle machine

@@ -21,9 +21,10 @@ type job struct {
 
 func (job) Kind() string { return "nop" }
 
-// newRiver returns a client of River that runs at most workers jobs at a time,
-// and calls work for each job. synchronous is the value of PostgreSQL's setting
-// synchronous_commit, on or off.
+// newRiver returns a client of River that calls the function work for each job.
+// The parameter workers is the maximum number of jobs that the client runs at a
+// time. The parameter synchronous, on or off, is the value of PostgreSQL's
+// setting synchronous_commit.
 func newRiver(b *testing.B, synchronous string, workers int, work func()) *river.Client[pgx.Tx] {
 	b.Helper()
 	config, err := pgxpool.ParseConfig(start(b, "postgres", postgresPrograms(b), synchronous))
@@ -50,10 +51,10 @@ func newRiver(b *testing.B, synchronous string, workers int, work func()) *river
 	}))
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		// The minimum time between two fetches. River fetches at most as many
-		// jobs at a time as there are workers. The default is 100 ms, and River
-		// permits no shorter time than this.
+		// jobs at a time as there are workers. The default is 100 ms. River
+		// permits no time shorter than FetchCooldownMin.
 		FetchCooldown: river.FetchCooldownMin,
-		// The value of River's own benchmark. Polling finds jobs for which
+		// River's own benchmark uses this value. Polling finds jobs for which
 		// there is no notification: if several jobs are inserted within a
 		// cooldown, River is notified only of the first one.
 		FetchPollInterval: 20 * time.Millisecond,
@@ -145,9 +146,9 @@ func BenchmarkRiver(b *testing.B) {
 				}
 			})
 		})
-		// As with concert, a task counts until its end is stored. While fewer
-		// than a hundred completions wait, River stores them only every 250 ms,
-		// because it is made for many jobs.
+		// As with concert, the measured time includes storing the end of the
+		// task. While fewer than a hundred completions wait, River stores them
+		// only every 250 ms, because it is made for many jobs.
 		b.Run("one at a time/completed"+commit, func(b *testing.B) {
 			client := newRiver(b, synchronous, 2, func() {})
 			events := completed(b, client, 1)

@@ -104,12 +104,13 @@ func bePostgres(args []string) error {
 		"-c", "unix_socket_directories=", "-c", "synchronous_commit="+args[1])...)
 }
 
-// keep runs a program until the standard input of this process ends. Then it
-// interrupts the program: at an interrupt, Redis and PostgreSQL end at once,
-// even if clients are connected. at is the address of the program. keep calls
-// ready until it returns nil, which means that the program accepts connections.
-// If the program ends before it is ready, or is not ready after a minute, the
-// error contains the program's output.
+// keep runs a program until the standard input of this process ends. Then keep
+// interrupts the program. Redis and PostgreSQL end at once when they are
+// interrupted, even if clients are connected. The parameter at is the address
+// of the program. keep calls the function ready until this function returns
+// nil, which means that the program accepts connections. If the program ends
+// before it is ready, or is not ready after a minute, the error contains the
+// program's output.
 func keep(at string, ready func(context.Context) error, dir string, command ...string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

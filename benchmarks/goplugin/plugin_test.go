@@ -161,7 +161,7 @@ func report(b *testing.B, took time.Duration, n int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// withPlugin measures run, which makes n calls of a plugin.
+// withPlugin measures the function run, which calls a plugin n times.
 func withPlugin(b *testing.B, n int, run func(*rpc.Client)) {
 	c, kill, err := newPlugin()
 	if err != nil {

@@ -48,7 +48,7 @@ func main() {
 	flag.IntVar(&s.slots, "slots", 1, "how many tasks each worker runs at a time")
 	flag.IntVar(&s.clients, "clients", 1, "how many clients")
 	flag.IntVar(&s.tasks, "tasks", 30_000, "how many tasks all clients together submit")
-	flag.IntVar(&s.trips, "trips", 300, "how many tasks one client then submits, each after the result of the one before")
+	flag.IntVar(&s.trips, "trips", 300, "how many tasks one client then submits, one at a time")
 	flag.DurationVar(&s.nap, "nap", 0, "how long a task waits")
 	flag.DurationVar(&s.idle, "idle", 10*time.Second, "how long to measure the processes while there are no tasks")
 	flag.BoolVar(&s.keys, "keys", true, "with keys and TLS")
@@ -158,8 +158,9 @@ func (s *settings) work(ctx context.Context, clients []*cluster.Executor, tasks 
 	return nil
 }
 
-// report prints the resources that each process has used since before: in
-// total, and per task if tasks is not 0.
+// report prints the resources that each process has used since the usage in the
+// parameter before was measured: in total, and also per task unless the
+// parameter tasks is 0.
 func (s *site) report(title string, before map[string]usage, took time.Duration, tasks int) {
 	fmt.Println(title)
 	now := s.usage()

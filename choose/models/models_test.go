@@ -47,7 +47,7 @@ func checkModel[In, Out any](t *testing.T, m choose.Model, n int, fn func(contex
 		t.Errorf("%s at %d: the observer saw %d events of 3 tasks", m.Name, n, len(seen))
 	}
 	if code := m.Code(n); !strings.Contains(code, "New(") {
-		t.Errorf("%s is made by %q", m.Name, code)
+		t.Errorf("the code of %s is %q, and does not call New", m.Name, code)
 	}
 }
 
@@ -147,7 +147,8 @@ func ExampleGo() {
 		fmt.Println(err)
 		return
 	}
-	// A task this short ends before another goroutine has received it.
+	// Sequential execution is best, because a task this short ends before
+	// another goroutine could receive it.
 	fmt.Println(report.Verdict.Model)
 	// Output: sequential execution
 }
@@ -175,9 +176,9 @@ func ExamplePythonProfile() {
 	// Output: true true <nil>
 }
 
-// preempted is added to measured.py. It simulates a processor that other
-// programs use for 40 ms while measured reads the run-queue delay for the n-th
-// time.
+// preempted is Python code that the test appends to measured.py. During one of
+// the reads of the run-queue delay, it simulates that other programs use the
+// processor for 40 ms.
 const preempted = `
 
 class Machine:

@@ -84,9 +84,9 @@ func pythonLine(n, threads int) string {
 // PythonProfile returns a function for choose.Options.Profile. The returned
 // function calls a Python function with one of args in an interpreter of ex,
 // which is a pool of package python. It reads the clocks of the interpreter
-// before and after the call. where names the Python function, as for
-// python.Func. For a function of python.Source, where is ":NAME", a newline and
-// the source.
+// before and after the call. The parameter where names the Python function, as
+// for python.Func. For a function of python.Source, this parameter is ":NAME",
+// a newline and the source.
 func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ctx context.Context, input int) (usage.Usage, error) {
 	how := "1"
 	switch any((*In)(nil)).(type) {
@@ -104,8 +104,8 @@ func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ct
 //go:embed measured.py
 var measuredSource string
 
-// measured is a Python function that calls another one, and reads the clocks
-// before and after the call.
+// measured is a Python function that calls another function, and reads the
+// clocks before and after the call.
 var measured = python.Source[pythonCall, pythonUsage]("measured", measuredSource)
 
 type pythonCall struct {

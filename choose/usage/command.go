@@ -6,12 +6,13 @@ import (
 )
 
 // Command runs a command, as cmd.Run does, and returns what the command used,
-// including its children that it waited for. The error is that of cmd.Run.
+// including the children for which the command waited. The error is the error
+// of cmd.Run.
 //
-// The run-queue delay is that of the first thread of the command. The kernel
-// initializes the peak memory of a command with the peak memory of the program
-// that starts the command. If the command does not use more than that, its peak
-// memory is missing.
+// The run-queue delay is the delay of the command's first thread only. The
+// kernel initializes the peak memory of a command with the peak memory of the
+// program that starts the command. If the command does not use more memory than
+// this peak, its own peak memory is missing.
 func Command(cmd *exec.Cmd) (used Usage, err error) {
 	begin := time.Now()
 	if err := cmd.Start(); err != nil {

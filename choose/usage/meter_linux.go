@@ -31,7 +31,7 @@ const schedstat = "/proc/thread-self/schedstat"
 type counters struct {
 	instant
 	read, written int64
-	own           int64 // the part of read that the meter itself read
+	own           int64 // how many of the bytes in the field read were read by the meter itself
 	voluntary     int64
 	forced        int64
 }
@@ -106,10 +106,10 @@ func (m *meter) stop() Usage {
 }
 
 // instantOf reads the clocks and the run-queue delay of one moment. On a busy
-// machine the thread may lose its processor between the two reads, and this
-// delay would count as part of the work. So instantOf reads the delay before
-// and after the clocks. It repeats that until the two delays are equal, at most
-// ten times.
+// machine the thread may lose its processor between reading the clocks and
+// reading the delay. The lost time would count as part of the work. So
+// instantOf reads the delay before and after the clocks. It repeats all reads
+// until the two delays are equal, at most ten times.
 func instantOf(clocks func() instant, delay func() time.Duration) (now instant) {
 	after := delay()
 	for range 10 {
@@ -122,18 +122,20 @@ func instantOf(clocks func() instant, delay func() time.Duration) (now instant) 
 	return now
 }
 
-// delayUntil returns the run-queue delay from i to end. At end only the clocks
-// were read, so delayUntil uses the delay that was read at later. Between end
-// and later the thread only read clocks, so its elapsed time without CPU time
-// was run-queue delay. delayUntil subtracts that time.
+// delayUntil returns the run-queue delay from the instant i to the instant end.
+// At the instant end only the clocks were read, so delayUntil uses the delay
+// that was read at the instant later. Between these two instants, the thread
+// only read clocks. So the elapsed time between them, without the CPU time, was
+// run-queue delay. delayUntil subtracts this time.
 func (i instant) delayUntil(end, later instant) time.Duration {
 	reading := later.wall.Sub(end.wall) - (later.thread - end.thread)
 	return max(0, later.delay-i.delay-max(0, reading))
 }
 
-// files reads the counters that the kernel offers as files, and those of
-// getrusage. Reading a file takes longer than reading a clock, so files is
-// called before the first and after the last read of the clocks.
+// files reads the counters that the kernel offers as files, and the counters of
+// getrusage. Reading a file takes longer than reading a clock. So this method
+// is called before the clocks are read for the first time, and after they are
+// read for the last time.
 func (m *meter) files(c *counters) {
 	var err error
 	c.own = m.own // the kernel counts a read only after it has returned
@@ -217,8 +219,8 @@ func runDelay(file string, readFile func(string) ([]byte, error)) (time.Duration
 	return time.Duration(n), nil
 }
 
-// ioBytes returns rchar and wchar of an io file: the bytes of all read and
-// write system calls.
+// ioBytes returns the entries rchar and wchar of an io file: the bytes of all
+// system calls that read, and of all that write.
 func ioBytes(file string, readFile func(string) ([]byte, error)) (read, written int64, err error) {
 	b, err := readFile(file)
 	if err != nil {

@@ -4,7 +4,8 @@
 // [Call] measures a Go function, and [Command] measures another program. Each
 // number is from the best source that the system has. Usage.Sources names the
 // sources, and says which numbers are missing and why. On Linux the kernel
-// provides all of them; elsewhere there is little more than the elapsed time.
+// provides all numbers. On other systems there is little more than the elapsed
+// time.
 package usage
 
 import "time"
@@ -58,8 +59,8 @@ func (u *Usage) Knows(what Quantity) bool {
 
 // Wait returns the time in which the work waited for something other than a
 // processor: the elapsed time without the CPU time and the run-queue delay.
-// Wait returns 0 if the sum of the two is longer than the elapsed time, as for
-// work on several processors.
+// Wait returns 0 if the CPU time and the run-queue delay together are longer
+// than the elapsed time, as for work on several processors.
 func (u *Usage) Wait() time.Duration { return max(0, u.Wall-u.CPU-u.RunDelay) }
 
 // CPUShare returns the CPU time as a share of the elapsed time without the

@@ -14,7 +14,7 @@ import (
 	"concert/choose/usage"
 )
 
-// compute uses d of CPU time of one thread.
+// compute computes in one thread until the thread has used d of CPU time.
 func compute(d time.Duration) (sum int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -66,7 +66,7 @@ func TestCall_Usage(t *testing.T) {
 		t.Errorf("64 megabytes: %+v", u)
 	}
 	runtime.KeepAlive(kept)
-	// Goroutines that the work starts count.
+	// The CPU time of goroutines that the work starts must count, too.
 	if u := measure(func() {
 		done := make(chan int)
 		for range 2 {

@@ -59,7 +59,7 @@ type notClosed struct{ io.Writer }
 func (notClosed) Close() error { return nil }
 
 // addKey makes a key, writes it to a file or the standard output, and closes
-// the file. If the write or the close fails, as on a full disk, addKey revokes
+// the file. If writing or closing fails, as on a full disk, addKey revokes
 // the key, because no program has received it.
 func addKey(dir string, role server.Role, name string, to io.WriteCloser, errOut io.Writer) error {
 	k, err := newKeyring(dir, errOut)

@@ -42,8 +42,8 @@ func concertd(t *testing.T, args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-// serving starts a server. stop stops the server, waits for its end, and
-// returns its exit code.
+// serving starts a server. The function stop stops the server, waits until the
+// server has ended, and returns its exit code.
 func serving(t *testing.T, args ...string) (url string, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -288,7 +288,7 @@ func TestFlagOf(t *testing.T) {
 		fields = append(fields, "Join."+f.Name)
 	}
 	for _, field := range fields {
-		if field == "Dir" || field == "Keyring" || field == "Join" { // Check does not name them
+		if field == "Dir" || field == "Keyring" || field == "Join" { // no error of Check names these options
 			continue
 		}
 		if name, ok := flagOf[field]; !ok || flags.Lookup(name) == nil {

@@ -76,9 +76,9 @@ const (
 	fail           // settle the call with ErrLost
 )
 
-// judge returns what the client does about a call. since is the time for which
-// audits have found this state. missed is the number of times that the call was
-// sent again.
+// judge returns what the client does about a call. The parameter since is the
+// time for which audits have found this state. The parameter missed is the
+// number of times that the call was sent again.
 //
 // A server that has just become the leader may lack messages that its
 // predecessor had. So wire.Absent counts only if two audits find it.
@@ -95,9 +95,10 @@ func judge(state wire.State, since time.Duration, canceled bool, missed int) ver
 	}
 }
 
-// due reports whether a call must be audited now. f is its last finding, or nil
-// before its first audit. sent is the time when the call was sent. A call that
-// was sent or audited before auditBefore must be audited.
+// due reports whether a call must be audited now. The last audit of the call
+// found f; before the first audit, f is nil. The parameter sent is the time
+// when the call was sent. A call that was sent or audited before the time
+// auditBefore must be audited.
 func (f *finding) due(sent, auditBefore, now time.Time) bool {
 	if f == nil {
 		return now.Sub(sent) >= AuditAge || sent.Before(auditBefore)
@@ -106,11 +107,11 @@ func (f *finding) due(sent, auditBefore, now time.Time) bool {
 }
 
 // absent reports whether the last audit has found that the servers have neither
-// the task nor a result. Another audit must confirm that.
+// the task nor a result. Another audit must confirm this finding.
 func (f *finding) absent() bool { return f != nil && f.state == wire.Absent }
 
-// auditAll makes all sent calls due for an audit, and wakes audit. It returns
-// the number of these calls.
+// auditAll makes all sent calls due for an audit, and wakes the goroutine that
+// audits calls. It returns the number of these calls.
 func (e *Executor) auditAll() (calls int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -202,8 +203,8 @@ func (e *Executor) dueCalls(now time.Time, limit int) (calls []audited, soon boo
 	return calls, soon
 }
 
-// lastAudit returns the time of the last audit of the call, or the time when it
-// was sent if it was never audited.
+// lastAudit returns the time of the last audit of the call. If the call was
+// never audited, lastAudit returns the time when the call was sent.
 func (c *call) lastAudit() time.Time {
 	if c.finding == nil {
 		return c.sentAt
@@ -299,7 +300,7 @@ func (e *Executor) resendLost(c *call) {
 
 // failLost settles a call with ErrLost.
 func (e *Executor) failLost(c *call) {
-	lost := fmt.Errorf("%w %s: the servers have neither the task nor a result: it may have run, or be among the dead letters", ErrLost, e.describe(c))
+	lost := fmt.Errorf("%w %s: the servers have neither the task nor its result; the task may have run, or may be among the dead letters", ErrLost, e.describe(c))
 	e.settleEach(c, func(s *subscriber) {
 		err := lost
 		if cause := context.Cause(s.batch.Context()); cause != nil {

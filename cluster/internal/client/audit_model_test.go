@@ -21,7 +21,7 @@ type model struct {
 	missed   uint8      // number of times that the call was sent again
 	found    wire.State // the state that the last audit has found, if audited
 	audited  bool
-	knows    uint8 // the worker, from 1, from which the client has received a hint; 0 for none
+	knows    uint8 // the number, counted from 1, of the worker from which the client has received a hint; 0 for none
 
 	away     bool          // the client has no connection
 	down     bool          // the servers have no connection
@@ -72,15 +72,15 @@ const (
 	reports // the worker's result is stored, or was refused
 )
 
-// modelEvent is an event. after returns the state after the event, or the same
-// state if the event cannot occur in it.
+// modelEvent is an event. The function after returns the state after the event.
+// If the event cannot occur in the state, after returns the same state.
 type modelEvent struct {
 	name  string
 	after func(m model) model
 }
 
-// if_ returns the state after change if the condition is true, and otherwise
-// the same state.
+// if_ returns the state after the function change if the condition is true.
+// Otherwise it returns the same state.
 func (m model) if_(condition bool, change func(m *model)) model {
 	if condition {
 		change(&m)

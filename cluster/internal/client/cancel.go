@@ -16,7 +16,7 @@ import (
 // last subscriber has settled.
 type contextWatch struct {
 	unsettled atomic.Int64 // number of subscribers that have not settled, plus 1 while watchContext runs
-	stop      func() bool  // ends the watch; set before the last release, which calls it
+	stop      func() bool  // ends the watch; set before the last call of release, which calls stop
 }
 
 // watchContext watches the submitter's context of a batch, before the calls of
@@ -35,7 +35,7 @@ func (e *Executor) watchContext(calls []*call) {
 	for _, c := range calls {
 		s := &c.own
 		s.mu.Lock()
-		if s.context = w; s.settled { // already: by a Shutdown, or with the call that the subscriber has joined
+		if s.context = w; s.settled { // settled already: by a Shutdown, or with the call that the subscriber has joined
 			w.unsettled.Add(-1)
 		}
 		s.mu.Unlock()
@@ -67,7 +67,7 @@ func (e *Executor) timeoutCancel(c *call) {
 	}
 	e.mu.Unlock()
 	e.settleEach(c, func(s *subscriber) {
-		s.settle(-1, executor.Encoded{}, lazy.Errorf("%w within %v of its cancellation (%w): it may still be running", ErrLost, e.opts.Grace, s.cause()))
+		s.settle(-1, executor.Encoded{}, lazy.Errorf("%w within %v after the task was canceled (%w): the task may still be running", ErrLost, e.opts.Grace, s.cause()))
 	})
 }
 

@@ -51,7 +51,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 }
 
 // cancelAll cancels all tasks. It returns the subscribers of the calls that
-// were sent. notStarted is the number of the other tasks, which had not
+// were sent. The second result is the number of the other tasks, which had not
 // started.
 //
 // First it cancels the tasks that are queued or being claimed. Then it cancels

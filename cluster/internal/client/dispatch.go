@@ -85,7 +85,7 @@ func (e *Executor) dispatchOne() bool {
 
 // routeLocked returns the capability set to which the client can send the most
 // calls of a queue now, and the number of these calls. For a function without a
-// name, it returns one call, because Claim settles the call with an error.
+// name, the number is 1, because Claim settles the call with an error.
 func (e *Executor) routeLocked(q *funcQueue) (set string, free int) {
 	if q.function == "" {
 		return "", 1

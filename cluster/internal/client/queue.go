@@ -25,7 +25,7 @@ type funcQueue struct {
 	signature  string              // digest of the function's types
 	tasks      *executor.TaskQueue // its mutex is Executor.mu
 	meanTime   time.Duration       // moving mean of the run time of a call; 0 before the first call has ended
-	limit      int                 // calls are sent in advance only up to this number of sent calls
+	limit      int                 // calls are sent in advance only while fewer calls than this number are outstanding
 	returned   int                 // calls that have ended since limit was set
 	roundTrips time.Duration       // total time from sending these calls to their results
 	sent       map[string]int      // number of sent calls, by capability set
@@ -39,9 +39,10 @@ const (
 	noticeDelay = time.Second // until Options.Notice reports that no worker offers a function
 )
 
-// record records the run time of a call, and the time from sending it to its
-// result. If the network is slower than the workers, record lowers limit,
-// because more calls in advance would only delay other calls.
+// record records the run time of a call, and the time from sending the call to
+// receiving its result. If the network is slower than the workers, record
+// lowers the field limit, because more calls in advance would only delay other
+// calls.
 func (q *funcQueue) record(ran, out time.Duration) {
 	q.meanTime = prefetch.Mean(q.meanTime, ran)
 	q.returned++

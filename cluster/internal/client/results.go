@@ -161,8 +161,8 @@ func (s *subscriber) expired(o *wire.Outcome, err error) error {
 	return err
 }
 
-// settleEach removes a call, unless it has ended, and calls settle for each
-// subscriber.
+// settleEach removes a call, unless it has ended, and calls the function settle
+// for each subscriber.
 func (e *Executor) settleEach(c *call, settle func(s *subscriber)) {
 	e.mu.Lock()
 	if c.ended {
@@ -189,7 +189,8 @@ func (e *Executor) removeLocked(c *call) {
 	}
 }
 
-// settleRemoved calls settle for each subscriber of a call, after removeLocked.
+// settleRemoved calls the function settle for each subscriber of a call that
+// removeLocked has removed.
 func (e *Executor) settleRemoved(c *call, settle func(s *subscriber)) {
 	for _, s := range c.subscribers {
 		settle(s)
@@ -213,13 +214,14 @@ func (e *Executor) settleRemoved(c *call, settle func(s *subscriber)) {
 	e.notify()
 }
 
-// settle settles a call with its outcome. worker is the number of the slot in
-// which the call has run, or -1 if it did not run.
+// settle settles a call with its outcome. The parameter worker is the number of
+// the slot in which the call has run, or -1 if it did not run.
 func (e *Executor) settle(c *call, worker int, v executor.Encoded, err error) {
 	e.settleEach(c, func(s *subscriber) { s.settle(worker, v, err) })
 }
 
-// onHint handles a hint. owner is the owner of the worker that has sent it.
+// onHint handles a hint. The parameter owner is the owner of the worker that
+// has sent the hint.
 func (e *Executor) onHint(owner string, msg []byte) {
 	h, err := wire.DecodeHint(msg)
 	if err != nil || !wire.OwnsWorker(owner, h.WorkerID) {
@@ -268,8 +270,8 @@ type workerSlot struct {
 
 // slotNumbers numbers the slots of workers in the order in which they appear.
 // It never uses a number twice. From time to time it deletes the slots of lost
-// workers: a worker that starts again has another id, and a client may run for
-// months.
+// workers. Otherwise the map would grow, because a worker that starts again has
+// another id, and a client may run for months.
 type slotNumbers struct {
 	known   map[workerSlot]int
 	next    int
@@ -278,7 +280,8 @@ type slotNumbers struct {
 
 const minSweep = 1024
 
-// number returns the number of a slot. alive reports whether a worker exists.
+// number returns the number of a slot. The function alive reports whether a
+// worker exists.
 func (n *slotNumbers) number(p workerSlot, alive func(worker string) bool) int {
 	number, known := n.known[p]
 	if known {

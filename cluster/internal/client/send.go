@@ -69,7 +69,7 @@ func (e *Executor) addLocked(c *call) {
 	c.queue.sent[c.setName]++
 }
 
-// send publishes a call, after an upload of a large argument.
+// send publishes a call. A large argument is uploaded first.
 func (e *Executor) send(c *call) {
 	if e.inlineArg(c) {
 		e.publish(c)
@@ -222,12 +222,13 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 }
 
 // nacked is called when a message was not stored, or was not acknowledged in
-// time. It publishes a task again until it is stored or the call has ended, and
-// a cancellation until it is stored or the Executor has ended. It settles a
-// task that is too long for the stream. A task that is stored twice may run
-// twice: the servers drop the second message only if it arrives soon after the
-// first one, and a worker drops it only while it holds the task. Two equal
-// cancellations do no harm.
+// time. It publishes a task again until the task is stored or its call has
+// ended. It publishes a cancellation again until the cancellation is stored or
+// the Executor has ended. It settles a task that is too long for the stream. A
+// task that is stored twice may run twice: the servers drop the second message
+// only if it arrives soon after the first one, and a worker drops the second
+// message only while the worker holds the task. Two equal cancellations do no
+// harm.
 func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 	if e.ctx.Err() != nil {
 		return
@@ -241,7 +242,7 @@ func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 		return
 	}
 	if errors.Is(why, jetstream.ErrStreamMessageExceedsMaximum) {
-		e.settle(c, -1, executor.Encoded{}, fmt.Errorf("%w: the servers take no message of %d bytes", jet.ErrTooLarge, len(msg.Data)))
+		e.settle(c, -1, executor.Encoded{}, fmt.Errorf("%w: the servers accept no message of %d bytes", jet.ErrTooLarge, len(msg.Data)))
 		return
 	}
 	e.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)

@@ -99,8 +99,8 @@ func (e *Executor) consumerMissing(stream string) bool {
 	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
-// recreateConsumer calls consume until it succeeds. It returns nil if the
-// executor ends first.
+// recreateConsumer calls the method consume until a call succeeds. It returns
+// nil if the executor ends first.
 func (e *Executor) recreateConsumer(stream string, trouble chan<- struct{}) jetstream.ConsumeContext {
 	for noticed := false; ; {
 		err := e.conn.EnsureSetupAgain(e.ctx)
@@ -136,10 +136,11 @@ const maxResends = 3 // how often a call is sent again because its argument, res
 const removalTime = time.Second
 
 // rerun sends a call again, because the servers have lost its argument or its
-// large result. msg is the outcome that reports this. rerun reports false if it
-// was called too often for the call. It first acknowledges msg, which removes
-// msg from the stream, and then sends the call: the next outcome has the same
-// subject, and the stream stores only one message for each subject.
+// large result. The message msg is the outcome that reports the loss. rerun
+// reports false if it was called too often for the call. First rerun
+// acknowledges msg, so that the servers remove msg from the stream. Then it
+// sends the call. This order matters, because the next outcome has the same
+// subject as msg, and the stream stores only one message for each subject.
 func (e *Executor) rerun(c *call, msg jetstream.Msg, what string, send func(*call)) bool {
 	e.mu.Lock()
 	c.resends++

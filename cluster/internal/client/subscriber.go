@@ -40,7 +40,7 @@ import (
 //     The last subscriber of the canceled call settles now.
 //  5. settleEach: under mu, the call is removed from the table. Then, without
 //     mu, each of its subscribers settles, because a decoder may take long. A
-//     Submit that has joined before settles with the others. A Submit that
+//     Submit that has joined earlier settles with the others. A Submit that
 //     comes later finds no call, adds a call, and finds the kept result. So no
 //     Submit waits for a result that was delivered before it joined.
 //
@@ -121,8 +121,8 @@ func (e *Executor) newCalls(q *funcQueue, batch *executor.Batch, set string) []*
 
 // joinLocked adds the subscriber of a new call to the call with the same id. If
 // there is no such call, it adds the new call to Executor.calls and reports
-// true. If the new call replaces a canceled call, it returns the canceled call,
-// which the caller must pass to settleRemoved.
+// true. If the new call replaces a canceled call, joinLocked returns the
+// canceled call, and the caller must pass that call to settleRemoved.
 func (e *Executor) joinLocked(c *call) (added bool, replaced *call) {
 	s := &c.own
 	e.unsettled++
@@ -176,16 +176,17 @@ func (e *Executor) cancelSubscriber(s *subscriber) {
 	}
 }
 
-// without returns the subscribers without one of them. The result is a copy,
-// because other goroutines may iterate over the slice.
+// without returns a list of subscribers from which one subscriber is removed.
+// The result is a copy, because other goroutines may iterate over the slice.
 func without(all []*subscriber, s *subscriber) []*subscriber {
 	i := slices.Index(all, s)
 	return slices.Concat(all[:i], all[i+1:])
 }
 
-// restartLocked replaces a call that its worker has stopped at its deadline by
-// a new call, for the subscribers with a later deadline. It returns the new
-// call, or nil if there are no such subscribers.
+// After a worker has stopped a call at its deadline, restartLocked makes a new
+// call for the subscribers with a later deadline. The new call replaces the
+// stopped call. It returns the new call, or nil if there are no such
+// subscribers.
 func (e *Executor) restartLocked(c *call) *call {
 	more, expired := []*subscriber(nil), []*subscriber(nil)
 	for _, s := range c.subscribers {
@@ -208,8 +209,9 @@ func (e *Executor) restartLocked(c *call) *call {
 	return n
 }
 
-// settle settles a subscriber with the outcome of its call. worker is the
-// number of the slot in which the call has run, or -1 if it did not run.
+// settle settles a subscriber with the outcome of its call. The parameter
+// worker is the number of the slot in which the call has run, or -1 if it did
+// not run.
 func (s *subscriber) settle(worker int, v executor.Encoded, err error) {
 	s.settleOnce(func() {
 		if s.slotNumber < 0 && worker >= 0 && s.batch.Start(s.i, worker) {
@@ -230,7 +232,7 @@ func (e *Executor) settleCanceled(s *subscriber) {
 	})
 }
 
-// settleOnce calls settle, unless the subscriber has settled.
+// settleOnce calls the function settle, unless the subscriber has settled.
 func (s *subscriber) settleOnce(settle func()) {
 	s.mu.Lock()
 	if s.settled {
@@ -253,7 +255,7 @@ func (s *subscriber) settleOnce(settle func()) {
 }
 
 // reportRunning records that the call of a subscriber runs in a slot, and
-// reports its progress. h may be nil.
+// reports its progress. The hint h may be nil.
 func (e *Executor) reportRunning(s *subscriber, worker int, h *wire.Hint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -68,10 +68,10 @@ func (c *Conn) Upload(ctx context.Context, name string, v executor.Encoded) (wir
 }
 
 // Download returns a value. If the value is not in the message, Download reads
-// its parts. While the servers cannot be reached, it retries. owns must report
-// whether the name of the parts belongs to the client. Without this check, a
-// client could put the name of another client's value into a task, and so read
-// the value. An error that wraps ErrAbsent is permanent.
+// its parts. While the servers cannot be reached, it retries. The function owns
+// must report whether the name of the parts belongs to the client. Without this
+// check, a client could put the name of another client's value into a task, and
+// so read the value. An error that wraps ErrAbsent is permanent.
 func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (executor.Encoded, error) {
 	if v.Blob == "" {
 		return v.Encoded, nil
@@ -98,7 +98,8 @@ func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns f
 
 // CheckSize returns an error unless the last part of a value is stored and has
 // the length that follows from the size of the value. So a message with a wrong
-// size is refused before memory is allocated. The errors are those of Download.
+// size is refused before memory is allocated. CheckSize returns the same errors
+// as Download.
 func (c *Conn) CheckSize(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) error {
 	_, err := c.lastPart(ctx, client, v, owns)
 	return err
@@ -134,10 +135,10 @@ func (c *Conn) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 
 // LastMessage returns the last message of a subject. Any server that has a
 // replica of the stream may answer, and this replica may not have the message
-// yet. So LastMessage repeats the request for the time lag before it returns
-// ErrAbsent. This time begins with the first answer, because a server that was
-// suspended for seconds answers late, and its replica lacks recent messages at
-// that moment.
+// yet. So LastMessage repeats the request for a time, the parameter lag, before
+// it returns ErrAbsent. This time begins with the first answer, because a
+// server that was suspended for seconds answers late, and its replica lacks
+// recent messages at that moment.
 func (c *Conn) LastMessage(ctx context.Context, stream, subject string, lag time.Duration) (*nats.Msg, error) {
 	for first := (time.Time{}); ; {
 		once, cancel := context.WithTimeout(ctx, RequestTimeout)

@@ -64,7 +64,7 @@ type Conn struct {
 	publishTimeout time.Duration // a message that is not acknowledged within this time counts as not stored; zero means RequestTimeout
 }
 
-// Access configures a connection. Its first fields are those of
+// Access configures a connection. Its first fields are the fields of
 // cluster.Access.
 type Access struct {
 	Key       string      // name of a key file; "" for servers that require no key
@@ -78,8 +78,8 @@ type Access struct {
 // keyHint says how to make and pass a key.
 const keyHint = "make one with 'concertd key --out FILE ROLE NAME', then pass --key FILE to a command, or set Access.Key to FILE in a program"
 
-// Connect connects to servers. name identifies the connection for the operator
-// of the servers.
+// Connect connects to servers. The parameter name identifies the connection for
+// the operator of the servers.
 func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 	if err := serverurl.Check(url); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
@@ -168,8 +168,9 @@ func (c *Conn) useAPI(prefix string) (err error) {
 	return nil
 }
 
-// Owner returns the owner of the workers with this connection, which is a part
-// of their subjects: the public half of the key, or wire.Anyone.
+// Owner returns the owner of the workers that use this connection: the public
+// half of the key, or wire.Anyone. The subjects of these workers contain the
+// owner.
 func (c *Conn) Owner() string {
 	if c.Public == "" {
 		return wire.Anyone

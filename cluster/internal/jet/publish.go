@@ -32,8 +32,8 @@ func (c *Conn) Publish(msg *nats.Msg, note any) {
 }
 
 // nacked calls OnNack for a message that was not stored. It calls OnNack on
-// another goroutine, because package nats may call nacked while it holds a
-// lock, and OnNack may publish, which needs the lock.
+// another goroutine: package nats may hold a lock while it calls nacked, and
+// OnNack may publish a message, which needs this lock.
 func (c *Conn) nacked(msg *nats.Msg, why error) {
 	if note := c.TakeNote(msg); note != nil && c.OnNack != nil {
 		time.AfterFunc(RetryDelay, func() { c.OnNack(msg, note, why) })

@@ -17,9 +17,9 @@ import (
 // empty message with the header Status as a status of the servers. A client can
 // publish such a message, or a message with a damaged header, and so could end
 // the requests of workers. Pull does not read the headers of messages. A
-// message has a reply subject for its acknowledgment, and a status has none: so
-// Pull distinguishes them. Only the servers can publish to the inbox of a
-// request. See ADR-13 of NATS, "pull consumers".
+// message has a reply subject for its acknowledgment, and a status has no reply
+// subject. So Pull can distinguish a message from a status. Only the servers
+// can publish to the inbox of a request. See ADR-13 of NATS, "pull consumers".
 
 // Message is a message of a stream, as a consumer delivers it.
 type Message struct {
@@ -95,19 +95,21 @@ var ErrConsumerDeleted = errors.New("cluster: the consumer does not exist")
 // PullRequest is a request for messages of a consumer.
 type PullRequest struct {
 	N       int           // maximum number of messages
-	Bytes   int64         // maximum of their total size; 0 for no limit
+	Bytes   int64         // maximum total size of the messages; 0 for no limit
 	Expires time.Duration // how long the servers wait for messages; 0 means that they send only stored ones
 }
 
-// Pull sends a request for messages to a consumer, and calls take with each
-// message that arrives. It returns when the servers have ended the request and
-// all messages that they sent for it have arrived. It returns an error if the
-// servers did not end the request in time, or if the connection was lost.
+// Pull sends a request for messages to a consumer, and calls the function take
+// with each message that arrives. Pull returns when the servers have ended the
+// request and all messages that they sent for it have arrived. It returns an
+// error if the servers did not end the request in time, or if the connection
+// was lost.
 //
 // If this process or a server got no CPU time for seconds, messages can arrive
-// after Pull has returned. Without late, they would have no worker until their
-// leases end. So Pull calls late with each such message, on another goroutine,
-// for the time of a lease. late may be nil if the consumer is not used again.
+// after Pull has returned. These late messages would have no worker until their
+// leases end. So for the time of a lease, another goroutine receives them, and
+// calls the function late with each of them. The function late may be nil if
+// the consumer is not used again.
 func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest, take, late func(*Message)) error {
 	if !c.NC.IsConnected() { // a request that is sent when the connection is restored would end at once, and its tasks would have no worker until their leases end
 		return nats.ErrDisconnected
@@ -155,10 +157,10 @@ func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest,
 // A status can overtake messages: if a consumer has replicas, its server sends
 // a status at once, but sends a message only after the other servers have
 // recorded the delivery. The status contains the number of requested messages
-// that the servers have not sent. So a request ends when the status has
-// arrived, and all messages that the servers have sent. If Pull ended the
-// request earlier, a message that arrives later would have no worker until its
-// lease ends.
+// that the servers have not sent. So a request ends when the status and all
+// messages that the servers have sent have arrived. If Pull ended the request
+// earlier, a message that arrives later would have no worker until its lease
+// ends.
 type remaining struct {
 	messages int   // number of requested messages that have not arrived
 	unsent   int   // number of these messages that the servers will not send
@@ -177,8 +179,8 @@ func (r *remaining) endWith(m *nats.Msg) {
 	}
 }
 
-// receive passes a message of a stream to take. If m is a status, receive
-// records it in left.
+// receive passes a message of a stream to the function take. If m is a status,
+// receive records the status in left.
 func (c *Conn) receive(m *nats.Msg, left *remaining, take func(*Message)) error {
 	if !strings.HasPrefix(m.Reply, ackPrefix) {
 		left.endWith(m)
@@ -188,7 +190,8 @@ func (c *Conn) receive(m *nats.Msg, left *remaining, take func(*Message)) error 
 	return c.take(m, take)
 }
 
-// take calls take with a message of a stream.
+// take converts a message of a stream to a Message, and calls its parameter, a
+// function, with this Message.
 func (c *Conn) take(m *nats.Msg, take func(*Message)) error {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -250,9 +253,9 @@ type CancelReader struct {
 // NewCancelReader returns a CancelReader.
 func NewCancelReader(conn *Conn) *CancelReader { return &CancelReader{conn: conn} }
 
-// Read is a Reader. It omits messages that an earlier Read has passed to take.
-// After an error, or when the servers have deleted the consumer, it begins with
-// the first message again. It must not be called concurrently.
+// Read is a Reader. It omits messages that an earlier call of Read has passed
+// to take. After an error, or when the servers have deleted the consumer, it
+// begins with the first message again. It must not be called concurrently.
 func (r *CancelReader) Read(ctx context.Context, take func(subject string, m *nats.Msg)) error {
 	for n := BatchSize; n == BatchSize; { // a smaller batch is the last one
 		err := r.conn.RetryUntilDeadline(ctx, func(ctx context.Context) (err error) {
@@ -313,8 +316,8 @@ func (c *Conn) DeleteConsumer(ctx context.Context, stream, consumer string) {
 	c.JS.DeleteConsumer(ctx, stream, consumer)
 }
 
-// sendPull sends a request for messages to a consumer. The messages arrive in
-// arrived until sub is unsubscribed.
+// sendPull sends a request for messages to a consumer. The channel arrived
+// receives the messages until the returned subscription ends.
 func (c *Conn) sendPull(stream, consumer string, r PullRequest, arrived chan *nats.Msg) (sub *nats.Subscription, err error) {
 	p := wire.Pull{Stream: stream, Consumer: consumer, Batch: r.N, Bytes: r.Bytes, Expires: r.Expires, Inbox: wire.NewToken()}
 	if c.PullsThroughServer() {
@@ -333,7 +336,7 @@ func (c *Conn) sendPull(stream, consumer string, r PullRequest, arrived chan *na
 	})
 }
 
-// subscribeAndSend subscribes to a subject, and then calls send.
+// subscribeAndSend subscribes to a subject, and then calls the function send.
 func (c *Conn) subscribeAndSend(subject string, arrived chan *nats.Msg, send func(subject string) error) (*nats.Subscription, error) {
 	sub, err := c.NC.ChanSubscribe(subject, arrived)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 )
 
 // TestPull_LateMessages: if messages arrive after their request has timed out,
-// Pull must call late with them, because no other worker gets them before their
-// leases end. If the consumer was created again in the meantime, it must drop
-// them.
+// Pull must call the function late with these messages, because no other worker
+// gets them before their leases end. If the consumer was created again in the
+// meantime, Pull must drop the messages.
 func TestPull_LateMessages(t *testing.T) {
 	t.Parallel()
 	a, own := newServer(t)
@@ -142,7 +142,8 @@ func TestPull_MessagesAfterStatus(t *testing.T) {
 
 // TestReceive_StatusFirst: if the status of a request overtakes messages, the
 // request must be over only when all messages that the servers have sent have
-// arrived. The status contains the number of messages that they have not sent.
+// arrived. The status contains the number of messages that the servers have not
+// sent.
 func TestReceive_StatusFirst(t *testing.T) {
 	const none = ""
 	status := func(code, pending string) *nats.Msg {

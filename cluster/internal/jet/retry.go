@@ -16,11 +16,12 @@ const (
 	startTimeout   = 30 * time.Second // timeout of RetryUntilDeadline
 )
 
-// RetryUntilDeadline calls step until it returns nil or a permanent error. An
-// error is transient if the streams do not exist, or if no server answers: the
-// servers elect a leader, or are busy. When ctx ends or startTimeout is over,
-// RetryUntilDeadline returns the error of step. If the servers report that the
-// key does not permit the request, it returns a refusal. step must be safe to
+// RetryUntilDeadline calls the function step until this function returns nil or
+// a permanent error. An error is transient if the streams do not exist, or if
+// no server answers: the servers elect a leader, or are busy. When ctx ends or
+// startTimeout is over, RetryUntilDeadline returns the last error of step. If
+// the servers report that the key does not permit the request,
+// RetryUntilDeadline returns a refusal. The function step must be safe to
 // repeat.
 func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -47,9 +48,10 @@ func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Con
 	}
 }
 
-// RetryTransient calls step until it returns nil or a permanent error, without
-// a time limit. It is for requests after the start. When ctx ends, it returns
-// the cause. step must be safe to repeat.
+// RetryTransient calls the function step until this function returns nil or a
+// permanent error, without a time limit. It is for requests after the start.
+// When ctx ends, RetryTransient returns the cause. The function step must be
+// safe to repeat.
 func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context) error) error {
 	for {
 		once, stop := context.WithTimeout(ctx, RequestTimeout)
@@ -79,7 +81,7 @@ func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context
 //   - this program has closed the connection
 //   - the message is too large
 //
-// All other errors are those of a broken connection, which have many types.
+// All other errors come from broken connections. Such errors have many types.
 func Permanent(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && !wire.Transient(err) || errors.Is(err, ErrAbsent) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
@@ -90,7 +92,7 @@ type refusal struct{ err error }
 
 // Error implements error.
 func (r *refusal) Error() string {
-	return "the servers do not permit this to the key: " + r.err.Error()
+	return "the key does not permit this request: " + r.err.Error()
 }
 
 // Unwrap returns the servers' error.

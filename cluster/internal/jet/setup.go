@@ -145,7 +145,7 @@ func (c *Conn) cancelConsumer(ctx context.Context) (name string, err error) {
 }
 
 // Resend asks the servers to send a kept result to a session. It reports
-// whether there is one.
+// whether there is such a result.
 func (c *Conn) Resend(ctx context.Context, r wire.ResendRequest) (found bool, err error) {
 	body, err := wire.Marshal(&r)
 	if err != nil {
@@ -167,7 +167,8 @@ func (c *Conn) Resend(ctx context.Context, r wire.ResendRequest) (found bool, er
 	return said.Found, nil
 }
 
-// Audit returns the states of tasks of a client, in the order of the Audit.
+// Audit returns the states of tasks of a client, in the order in which the
+// argument lists the tasks.
 func (c *Conn) Audit(ctx context.Context, a *wire.Audit, client string) ([]wire.State, error) {
 	if c.key == nil {
 		return a.Find(ctx, c.JS, client)

@@ -8,7 +8,7 @@ import "sync"
 type Group struct {
 	mu    sync.Mutex
 	over  bool           // guarded by mu
-	group sync.WaitGroup // Go is called with mu
+	group sync.WaitGroup // Go is called while mu is held
 }
 
 // Go runs f on a goroutine, unless Wait has been called.

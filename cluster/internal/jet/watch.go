@@ -22,8 +22,8 @@ const (
 	maxFailedPause     = time.Second            // maximum pause after a failed read
 )
 
-// Reader calls take with each message of a stream. It may omit messages that it
-// has passed to take in an earlier call.
+// Reader calls the function take with each message of a stream. It may omit a
+// message that an earlier call of the Reader has passed to take.
 type Reader func(ctx context.Context, take func(subject string, m *nats.Msg)) error
 
 // Watched configures Watch.
@@ -42,24 +42,24 @@ func (f *Watched) end(ctx context.Context) {
 	}
 }
 
-// Watch calls take with each message of a stream: the subject after the
-// prefix, the content, and whether the subject was deleted. It blocks until
-// take has been called with the messages that the stream contains already.
-// After that, until life ends, take is called with each new message. The calls
-// never overlap.
+// Watch calls the function take with each message of a stream: the subject
+// after the prefix, the content, and whether the subject was deleted. It blocks
+// until take has been called with the messages that the stream contains
+// already. After that, until the context life ends, take is called with each
+// new message. The calls never overlap.
 //
 // A new message usually arrives at once, through a subscription. In the worst
 // case, only a read finds the message. Then the message arrives MaxPause after
-// the stream has stored it, plus the duration of the read. This does not depend
-// on the order in which the publisher, the servers and this program act. The
-// time for which the servers cannot be reached does not count. The steps:
+// the stream has stored it, plus the duration of the read. This limit does not
+// depend on the order in which the publisher, the servers and this program act.
+// The time for which the servers cannot be reached does not count. The steps:
 //
 //  1. Watch subscribes to the subjects.
 //  2. It reads the stream.
 //  3. It reads the stream again after MinPause, after twice MinPause, and so on
 //     up to MaxPause, and then each time after MaxPause.
 //  4. When the connection was lost, or when the subscription had too many
-//     messages, it continues step 3 with MinPause again.
+//     messages, Watch begins step 3 with MinPause again.
 //
 // Steps 1 and 2 alone can miss a message, for these reasons. Step 3 finds the
 // message in each case:
@@ -71,12 +71,13 @@ func (f *Watched) end(ctx context.Context) {
 //     subscription at another server.
 //   - The message may be lost between two servers.
 //
-// take may be called several times with one message, and with an old message of
-// a subject after a newer one: the subscription may deliver the newer message
-// before it is stored, and a read may return the old message after that. If the
-// order matters, the messages must contain a number. If servers are lost at the
-// wrong moment, they never store a published message. So the publisher must
-// repeat a message that is not acknowledged.
+// The function take may be called several times with one message. It may also
+// be called with an old message of a subject after a newer one: the
+// subscription may deliver the newer message before it is stored, and a read
+// may return the old message after that. If the order matters, the messages
+// must contain a number. If servers are lost at the wrong moment, they never
+// store a published message. So the publisher must repeat a message that is not
+// acknowledged.
 func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string, value []byte, gone bool)) error {
 	changes := make(chan *nats.Msg, maxBufferedChanges)
 	missed := c.missed.Wait()
@@ -112,8 +113,9 @@ func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string,
 	return nil
 }
 
-// reread reads a stream repeatedly until life ends: steps 3 and 4 of Watch. It
-// has its own goroutine, so that a slow read does not delay the subscription.
+// reread reads a stream repeatedly until the context life ends: steps 3 and 4
+// of Watch. It has its own goroutine, so that a slow read does not delay the
+// subscription.
 func (c *Conn) reread(life context.Context, missed <-chan struct{}, f Watched, give func(subject string, m *nats.Msg)) {
 	defer f.end(life)
 	first := min(MinPause, f.MaxPause)

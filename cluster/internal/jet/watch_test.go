@@ -34,8 +34,9 @@ func dial(t *testing.T, a Access) *Conn {
 }
 
 // TestConn_WatchStoredLate: if the servers deliver a message before Watch
-// subscribes, and store it after the first read, Watch must call take with it.
-// Each row is a stream that clients or workers watch, with its Reader.
+// subscribes, and store it after the first read, Watch must still call take
+// with this message. Each row is a stream that clients or workers watch, with
+// its Reader.
 func TestConn_WatchStoredLate(t *testing.T) {
 	for _, row := range []struct {
 		stream, prefix string

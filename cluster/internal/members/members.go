@@ -95,9 +95,9 @@ func (v *View) Watch(ctx, life context.Context, l *jet.Conn) error {
 	return nil
 }
 
-// readSets requests capability sets from the servers, and calls take with those
-// that exist. It returns no error, because lookUpSets repeats the request until
-// the sets are known.
+// readSets requests capability sets from the servers, and calls the function
+// take with each set that exists. It returns no error, because lookUpSets
+// repeats the request until the sets are known.
 func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name string, text []byte, gone bool)) {
 	prefix := wire.BucketPrefix(wire.CapabilityBucket) + "."
 	subjects := make([]string, len(names))
@@ -109,9 +109,9 @@ func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name s
 	})
 }
 
-// lookUpSets calls ask with the names of unknown capability sets of workers,
-// until life ends. While there are unknown sets, it repeats the call after
-// pauses that grow up to HeartbeatPeriod.
+// lookUpSets calls the function ask with the names of unknown capability sets
+// of workers, until the context life ends. While there are unknown sets,
+// lookUpSets repeats the call after pauses that grow up to HeartbeatPeriod.
 func (v *View) lookUpSets(life context.Context, ask func(names []string)) {
 	for {
 		select {
@@ -164,9 +164,9 @@ func (v *View) addSet(name string, text []byte, gone bool) {
 	v.onChange()
 }
 
-// addHeartbeat records a heartbeat of a worker, or removes the worker if gone
-// is true. It ignores a heartbeat that is older than the last one, because
-// jet.Conn.Watch does not keep the order.
+// addHeartbeat records a heartbeat of a worker, or removes the worker if the
+// parameter gone is true. It ignores a heartbeat that is older than the last
+// one, because jet.Conn.Watch does not keep the order.
 func (v *View) addHeartbeat(id string, text []byte, gone bool) {
 	var a Heartbeat
 	broken := !gone && wire.Unmarshal(text, &a) != nil
