@@ -55,9 +55,10 @@ func tap(t *testing.T, s *server.Server, file string) *wiretap {
 	return w
 }
 
-// about waits for a message with the subject last. It returns the subjects of
-// the messages that which selects, after the first message with the subject
-// first, or of all messages if first is "".
+// about waits for a message whose subject is the parameter last. Then it
+// returns the subjects of the received messages that the function which
+// selects. It skips all messages up to the first message whose subject is the
+// parameter first. If first is "", it skips no messages.
 func (w *wiretap) about(first, last string, which func(m *nats.Msg) bool) (subjects []string) {
 	w.t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {

@@ -32,8 +32,8 @@ func (s *seen) has(text string) bool {
 }
 
 // TestLabel_ReachesWorker: the index and the label of an input must be in the
-// events of the worker's executor, in its dead letter, and in the client's
-// error.
+// events of the worker's executor, in the dead letter of the task, and in the
+// client's error.
 func TestLabel_ReachesWorker(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

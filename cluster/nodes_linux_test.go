@@ -27,7 +27,7 @@ type node struct {
 	ready   chan error
 }
 
-// newNode starts a process with these variables in its environment.
+// newNode starts a process with the given variables in its environment.
 func newNode(t *testing.T, env ...string) *node {
 	t.Helper()
 	n := &node{t: t, env: append(os.Environ(), env...)}
@@ -57,7 +57,7 @@ func (n *node) start() {
 	go func() {
 		line, err := bufio.NewReader(out).ReadString('\n')
 		if err == nil && !strings.Contains(line, "://") && line != "ready\n" {
-			err = fmt.Errorf("the process says %q", line)
+			err = fmt.Errorf("the process printed %q", line)
 		}
 		ready <- err
 		io.Copy(io.Discard, out)
@@ -87,7 +87,7 @@ func (n *node) signal(s os.Signal) {
 	}
 }
 
-// again starts the process again, which kill has ended, and waits until it is
+// again restarts a process that kill has ended, and waits until the process is
 // ready.
 func (n *node) again() {
 	n.t.Helper()
@@ -95,8 +95,8 @@ func (n *node) again() {
 	n.await()
 }
 
-// stop closes the standard input of the process, which then ends, and waits for
-// its end.
+// stop closes the standard input of the process, so that the process ends, and
+// waits until it has ended.
 func (n *node) stop() error {
 	n.in.Close()
 	return n.process.Wait()
@@ -116,7 +116,7 @@ const (
 	stormTime    = 30 * time.Second // the minimal time for all tasks
 )
 
-// mark records its run in a file of the worker.
+// mark adds its argument to a file of the worker.
 var mark = concert.Register("cluster.test.mark", func(ctx context.Context, i int) (int, error) {
 	pause, err := time.ParseDuration(os.Getenv("CLUSTER_TEST_PAUSE"))
 	if err != nil {
@@ -174,8 +174,10 @@ func beWorker() error {
 	})
 }
 
-// beClient submits tasks of mark, and writes the number of each finished task
-// to a file. If it is started again, it continues.
+// beClient submits tasks of the function mark, and adds the number of each
+// finished task to a file. If the client is started again, it submits the same
+// tasks with the same ids, and adds only the numbers that are not in the file
+// yet.
 func beClient() error {
 	var n int
 	if _, err := fmt.Sscan(os.Getenv("CLUSTER_TEST_TASKS"), &n); err != nil {

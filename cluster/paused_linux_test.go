@@ -12,7 +12,8 @@ import (
 )
 
 // pauseTime is how long a process is suspended: longer than a heartbeat period,
-// and shorter than the time after which other processes count it as lost.
+// and shorter than the time after which other processes count this process as
+// lost.
 const pauseTime = 5 * time.Second
 
 // deployment is a server with keys, two workers and a client, each in a
@@ -20,7 +21,7 @@ const pauseTime = 5 * time.Second
 type deployment struct {
 	server, client *node
 	workers        [2]*node
-	ran, shown     string // names of the files of mark and of beClient
+	ran, shown     string // names of the file of the function mark, and of the file of beClient
 }
 
 func newDeployment(t *testing.T, tasks int) *deployment {

@@ -96,7 +96,7 @@ func (p *proxy) serve(from net.Conn) {
 }
 
 // enter adds a connection, unless the state is cut. While the state is silent,
-// it waits.
+// enter waits.
 func (p *proxy) enter(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +112,7 @@ func (p *proxy) enter(c net.Conn) bool {
 }
 
 // pass copies data from one connection to the other. While the state is silent,
-// it waits.
+// pass waits.
 func (p *proxy) pass(to, from net.Conn) {
 	defer to.Close()
 	defer from.Close()

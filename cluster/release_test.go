@@ -15,11 +15,11 @@ import (
 )
 
 var (
-	visits atomic.Int64 // number of calls of resident or late
+	visits atomic.Int64 // number of calls of the functions resident and late
 	begun  = make(chan struct{}, 100)
 
-	// In its first runs, resident runs until its context ends. Then it fails
-	// once, and after that it succeeds.
+	// In its first runs, the function resident returns only when its context
+	// ends. Then it fails once, and after that it succeeds.
 	resident = concert.Register("cluster_test.resident", func(ctx context.Context, stays int64) (int64, error) {
 		n := visits.Add(1)
 		begun <- struct{}{}
@@ -34,8 +34,9 @@ var (
 	})
 )
 
-// TestServe_ReleasesNotCounted: if a worker drains before a task has finished,
-// this must count neither as a loss of the worker nor as an attempt.
+// TestServe_ReleasesNotCounted: if a worker drains and returns an unfinished
+// task to the servers, this must count neither as a loss of the worker nor as
+// an attempt.
 func TestServe_ReleasesNotCounted(t *testing.T) {
 	k := newKeyring(t)
 	client, work := k.access(server.Client, "client"), k.access(server.Worker, "worker")
@@ -87,7 +88,8 @@ var late = concert.Register("cluster_test.late", func(ctx context.Context, size 
 })
 
 // TestServe_ResultAfterGrace: if a task returns a result after the grace period
-// of its worker, the result must count, even if it does not fit into a message.
+// of its worker, the result must count, even if the result does not fit into a
+// message.
 func TestServe_ResultAfterGrace(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)

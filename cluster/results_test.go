@@ -15,7 +15,8 @@ import (
 )
 
 // TestSession_Forgotten: if the servers delete the session of a client, because
-// it had no connection for long, the client must still get its results.
+// the client had no connection for a long time, the client must still get its
+// results.
 func TestSession_Forgotten(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, "")
@@ -69,7 +70,7 @@ func TestServers_DisksLost(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, "")
 	n := &network{to: s}
-	access := cluster.ShortLease(cluster.Access{InProcess: n}, 3*time.Second) // tasks that the servers were sending then wait for a lease
+	access := cluster.ShortLease(cluster.Access{InProcess: n}, 3*time.Second) // if the server is closed while it sends a task, the task waits for a lease
 	ex := dial(t, access)
 	stop := serve(t, access, 2)
 	large := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1+i%7/6*300_000) }

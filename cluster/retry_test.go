@@ -46,8 +46,8 @@ type trial struct {
 
 var errFussy = concert.RegisterError("test.fussy", errors.New("not good enough"))
 
-// TestWithRetry_Attempts: a task must run again until it succeeds or has had
-// all attempts, and without options only once.
+// TestWithRetry_Attempts: a task must run again until it succeeds or has no
+// attempt left. Without options, a task must run only once.
 func TestWithRetry_Attempts(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 2)

@@ -44,8 +44,8 @@ type ServeOptions struct {
 	// 128 MiB, and less than 16 MiB means 16 MiB. Negative means no limit.
 	MaxBytes int64
 
-	// Ready, if set, is called when the worker is registered, on its own
-	// goroutine. Serve waits until Ready returns, for a second at most, and
+	// Ready, if set, is called on a goroutine of its own when the worker is
+	// registered. Serve waits until Ready returns, for a second at most, and
 	// then fetches tasks.
 	Ready func()
 
@@ -65,11 +65,11 @@ const (
 // Serve runs tasks of a cluster on an executor of this program: for example on
 // goroutines, or on processes, so that a crash ends only one task. It offers
 // all functions that are registered in this program, see [concert.Register], or
-// those of ServeOptions.Functions. When ctx ends, Serve fetches no more tasks,
-// waits for the running tasks as ServeOptions.Grace describes, and returns nil.
-// No task is lost. Serve returns an error if it cannot reach the cluster at the
-// beginning. It also returns an error if the executor is closed while Serve has
-// tasks. These tasks go to other workers.
+// the functions in ServeOptions.Functions. When ctx ends, Serve fetches no more
+// tasks, waits for the running tasks as ServeOptions.Grace describes, and
+// returns nil. No task is lost. Serve returns an error if it cannot reach the
+// cluster at the beginning. It also returns an error if the executor is closed
+// while Serve has tasks. These tasks go to other workers.
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	var o ServeOptions
 	if opts != nil {
@@ -108,8 +108,8 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 }
 
 // offeredFunctions returns the capability set of a worker that offers functions
-// with these names. If names is nil, it offers all registered functions, and no
-// declared ones.
+// with these names. If names is nil, the worker offers all registered
+// functions, and no declared functions.
 func offeredFunctions(names []string) (wire.CapabilitySet, error) {
 	c := wire.CapabilitySet{Functions: map[string]string{}}
 	if names == nil {

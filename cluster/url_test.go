@@ -13,7 +13,7 @@ import (
 )
 
 // TestURL_NoPasswordInErrors: whatever is wrong with a URL, the error of Dial
-// must not contain the password in it.
+// must not contain the password in the URL.
 func TestURL_NoPasswordInErrors(t *testing.T) {
 	for _, url := range []string{
 		"nats://user:s3cret@127.0.0.1:1", "nats://user:s3cret@127.0.0.1:port", "nats://user:p@s3cret@127.0.0.1:1", "user:s3cret@127.0.0.1:1",

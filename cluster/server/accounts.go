@@ -136,7 +136,7 @@ func (r Role) rights() []right {
 	}
 }
 
-// perKey returns a right with another subject for each key.
+// perKey returns a right with a different subject for each key.
 func perKey(subject, export, kind string) right {
 	return right{subject: subject, export: export, kind: kind}
 }
@@ -149,7 +149,8 @@ func api(request, export, kind string) right {
 	return right{"$JS.API." + request, "$JS.API." + export, kind, wire.ClientAPI + "." + request}
 }
 
-// sharedAPI does the same as api with the same request for all keys.
+// sharedAPI returns the right to send a request to JetStream. The request is
+// the same for all keys.
 func sharedAPI(request, kind string) right { return api(request, request, kind) }
 
 // exportText returns the right as an export of CONCERT, in the configuration

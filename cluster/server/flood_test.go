@@ -33,15 +33,15 @@ func heap() int64 {
 }
 
 // unharmed fails the test if a handshake of another client takes longer than
-// floodDelay, or if the heap has grown by more than floodMemory since before
-// was measured.
+// floodDelay, or if the heap is larger than the parameter before by more than
+// floodMemory.
 func unharmed(t *testing.T, other *keyHolder, before int64) {
 	t.Helper()
 	unharmedWithin(t, other, before, floodMemory)
 }
 
-// unharmedWithin makes the checks of unharmed, with the limit memory in place
-// of floodMemory.
+// unharmedWithin makes the same checks as unharmed. The parameter memory
+// replaces floodMemory.
 func unharmedWithin(t *testing.T, other *keyHolder, before, memory int64) {
 	t.Helper()
 	begin := time.Now()

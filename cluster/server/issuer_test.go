@@ -96,8 +96,8 @@ func TestServer_AuthenticatesServers(t *testing.T) {
 	}
 }
 
-// greet connects to a server as another server does, and waits for its first
-// message.
+// greet connects to a server as another server does, and waits for the first
+// message of the server.
 func greet(at string, config *tls.Config) error {
 	raw, err := net.Dial("tcp", at)
 	if err != nil {

@@ -132,8 +132,8 @@ func OpenKeyring(dir string) (*Keyring, error) {
 
 func (k *Keyring) path(name string) string { return filepath.Join(k.dir, name) }
 
-// lock acquires the lock of the keyring, which other programs and other
-// goroutines may hold. The lock is released when unlock is called, or when the
+// lock acquires the lock of the keyring. Other programs and other goroutines
+// may hold this lock. The lock is released when unlock is called, or when the
 // program ends.
 func (k *Keyring) lock() (unlock func(), err error) {
 	f, err := os.OpenFile(k.path(lockedFile), os.O_RDWR|os.O_CREATE, 0o600)

@@ -12,8 +12,8 @@ import (
 )
 
 // If an error or warning of the NATS server contains one of loggedRecords, the
-// operator needs it: a connection was refused, or was closed because the client
-// does not read its messages.
+// operator needs this record: a connection was refused, or was closed because
+// the client does not read its messages.
 var loggedRecords = []string{
 	"authentication error", "authentication timeout", "authorization violation", "slow consumer",
 	"connections exceeded", "subscriptions exceeded", "maximum control line exceeded", "tls handshake error",

@@ -17,7 +17,7 @@ import (
 )
 
 // TestNATSLogger: a server must log each key that it refuses. If many
-// connections are refused, it must log only some of them.
+// connections are refused, the server must log only some of the refusals.
 func TestNATSLogger(t *testing.T) {
 	var logged logtest.Buffer
 	before := slog.Default()
@@ -63,7 +63,7 @@ func TestNATSLogger(t *testing.T) {
 }
 
 // TestNATSLogger_Fatal: if NATS reports a fatal error, the error of New must
-// have the text of the report. If the server cannot listen, it must be the
+// have the text of the report. If the server cannot listen, New must return the
 // error of package net, which contains the address.
 func TestNATSLogger_Fatal(t *testing.T) {
 	inUse := &net.OpError{Op: "listen", Net: "tcp", Err: errors.New("address already in use")}

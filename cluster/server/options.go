@@ -26,18 +26,19 @@ type Options struct {
 
 	// Listen is the address to listen on, such as "127.0.0.1:4222". With port 0
 	// the server chooses a free port. Without a Keyring, the address must be
-	// one of this machine only. If Listen is empty, the server listens on no
-	// address: only [concert/cluster.Access.InProcess] reaches it.
+	// one that only this machine can reach. If Listen is empty, the server
+	// listens on no address: only [concert/cluster.Access.InProcess] reaches
+	// it.
 	Listen string
 
 	// SyncAlways makes the server write data to the disk before it acknowledges
 	// the data, so a power failure loses no acknowledged data. Without
 	// SyncAlways, the server writes data to a file before it acknowledges the
-	// data, and the file to the disk every two minutes. Then a crash of the
-	// process loses nothing, but a power failure of the machine loses the data
-	// of up to two minutes. With or without SyncAlways, if three servers have
-	// separate power supplies, one of them can lose power without a loss of
-	// data. docs/scale.md gives the cost.
+	// data, and writes the file to the disk every two minutes. Then a crash of
+	// the process loses nothing, but a power failure of the machine loses the
+	// data of up to two minutes. With or without SyncAlways, if three servers
+	// have separate power supplies, one of them can lose power without a loss
+	// of data. docs/scale.md gives the cost.
 	SyncAlways bool
 
 	// Keyring lists the keys that may use the server. Every few seconds, the
@@ -45,8 +46,8 @@ type Options struct {
 	// may use the server.
 	Keyring *Keyring
 
-	// Hosts are the names and addresses in the certificate of the server: those
-	// by which clients reach it. Nil means the name of this machine,
+	// Hosts are the names and addresses by which clients reach the server. They
+	// are in the certificate of the server. Nil means the name of this machine,
 	// "localhost", and the addresses of this machine. Hosts is used with a
 	// Keyring only.
 	Hosts []string
@@ -60,7 +61,7 @@ type Options struct {
 	// server. The server refuses further sessions. An executor has one session,
 	// and a second session if it has tasks with ids. Sessions of lost clients
 	// count for two hours. Sessions is used with a Keyring only. Zero means
-	// [DefaultSessions]. New returns an error if it is negative.
+	// [DefaultSessions]. New returns an error if Sessions is negative.
 	Sessions int
 
 	// Connections is the maximum number of connections of a client's key to all
@@ -99,7 +100,7 @@ type Options struct {
 type Join struct {
 	Name      string   // name of this server; unique among the servers, and the same after a restart
 	Listen    string   // address to listen on for other servers, with a fixed port, such as "0.0.0.0:6222"
-	Advertise string   // HOST:PORT by which other servers reach this server; set it if they cannot use the address of Listen
+	Advertise string   // HOST:PORT by which other servers reach this server; set Advertise if other servers cannot use the address of Listen
 	Others    []string // addresses at which the other servers listen for servers, such as "two.example:6222"; the list may also contain this server
 }
 
@@ -188,8 +189,8 @@ func (o *Options) checkReachable() error {
 	return check("Join.Listen", o.Join.Listen)
 }
 
-// checkListen checks an address to listen on. port is a port for the example in
-// the error.
+// checkListen checks an address to listen on. The parameter port is the port in
+// the example that the error gives.
 func checkListen(field, at string, port int) error {
 	if _, err := netip.ParseAddrPort(at); err != nil {
 		return &OptionError{field, fmt.Sprintf("%q: want an address and a port, as in 127.0.0.1:%[2]d, or 0.0.0.0:%[2]d for all addresses of this machine", at, port)}

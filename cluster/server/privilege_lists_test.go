@@ -68,8 +68,8 @@ const secretPrefix = "SECRET of "
 
 func isSecret(body []byte) bool { return bytes.Contains(body, []byte(secretPrefix)) }
 
-// secrets returns messages of and for the victims: one for each kind of
-// subject.
+// secrets returns messages that the victims send or receive: one for each kind
+// of subject.
 func (v victims) secrets() map[string]string {
 	all := map[string]string{}
 	for _, subject := range []string{

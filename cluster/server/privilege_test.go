@@ -166,7 +166,8 @@ func (sc *scene) state() (all []string) {
 	return all
 }
 
-// same checks that the servers have the same data as before.
+// same fails the test unless the servers have the data that the parameter
+// before lists.
 func (sc *scene) same(before []string) {
 	sc.outcast.Helper()
 	after := sc.state()
@@ -188,10 +189,10 @@ func (sc *scene) same(before []string) {
 	}
 }
 
-// check fails the test if the account of the streams has received a message,
-// after the first from messages, that the outcast may not publish and that
-// matches none of the patterns. It also fails the test if the outcast has
-// received a secret that it may not read.
+// check fails the test if the account of the streams has received a message
+// that the outcast may not publish and that matches none of the patterns. It
+// ignores the first messages, whose number is the parameter from. It also fails
+// the test if the outcast has received a secret that it may not read.
 func (sc *scene) check(from int, patterns ...string) {
 	sc.outcast.Helper()
 	forbidden := map[string]int{}
@@ -319,9 +320,10 @@ func TestPrivileges(t *testing.T) {
 	}
 }
 
-// TestPrivileges_StoredRequest: if a key stores a message, and requests it with
-// the subject of a task or a request as the reply subject, the answer must have
-// no effect as a task or a request.
+// TestPrivileges_StoredRequest: the holder of a key stores a message, and then
+// requests the message. The reply subject of this request is the subject of a
+// task, or of another request. The answer must not have the effect of a task or
+// a request.
 func TestPrivileges_StoredRequest(t *testing.T) {
 	for _, role := range []Role{Client, Worker} {
 		t.Run(string(role), func(t *testing.T) {
@@ -459,8 +461,8 @@ func TestPrivileges_Audit(t *testing.T) {
 }
 
 // TestPrivileges_Resend: if a worker asks a server to send a kept result again,
-// the server must send it only to a session of the client that the result
-// belongs to.
+// the server must send it only to a session of the client to which the result
+// belongs.
 func TestPrivileges_Resend(t *testing.T) {
 	sc := newScene(t, Worker)
 	sc.settle()

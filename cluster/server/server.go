@@ -41,7 +41,7 @@ type Server struct {
 }
 
 // New starts a server with JetStream. It does not wait for the other servers of
-// the cluster: [Server.Setup] does.
+// the cluster. [Server.Setup] waits for them.
 func New(opts *Options) (*Server, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -223,8 +223,8 @@ func (s *Server) URL() string {
 // [concert/cluster.Access.InProcess].
 func (s *Server) InProcessConn() (net.Conn, error) { return s.server.InProcessConn() }
 
-// Close stops the server. Close its clients and workers first, because they
-// would try to reconnect.
+// Close stops the server. Close its clients and workers first. Otherwise they
+// try to reconnect.
 func (s *Server) Close() error {
 	s.once.Do(func() {
 		close(s.stop)

@@ -156,7 +156,8 @@ func TestDir_Kept(t *testing.T) {
 }
 
 // TestNew_Occupied: if a server uses a directory, New of another server must
-// return an error for it. When the first server is closed, New must succeed.
+// return an error for this directory. When the first server is closed, New must
+// succeed.
 func TestNew_Occupied(t *testing.T) {
 	dir := t.TempDir()
 	one, err := server.New(&server.Options{Dir: dir})

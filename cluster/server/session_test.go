@@ -16,8 +16,8 @@ import (
 )
 
 // TestSession_Limit: if a client has as many sessions as permitted, the server
-// must refuse further sessions. When one of them has ended, the server must
-// accept another one.
+// must refuse further sessions. When one session has ended, the server must
+// accept one further session.
 func TestSession_Limit(t *testing.T) {
 	_, greedy, other := fourSessions(t)
 
@@ -220,7 +220,7 @@ func TestService_QueueForEachKey(t *testing.T) {
 }
 
 // TestSession_LimitOption: if Options.Sessions is 0, a key must be able to have
-// 64 sessions. If it is negative, New must return an error.
+// 64 sessions. If Options.Sessions is negative, New must return an error.
 func TestSession_LimitOption(t *testing.T) {
 	if s, err := New(&Options{Sessions: -1}); err == nil || !strings.Contains(err.Error(), "Options.Sessions is -1") {
 		t.Errorf("%v, %v", s, err)

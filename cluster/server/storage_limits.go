@@ -74,11 +74,11 @@ func (s *Server) limitOutputs(ctx context.Context, client string, holders []Hold
 	return s.keepNewest(ctx, client, wire.BlobStream, prefix+">", s.options.Parts*(workers+1))
 }
 
-// limitStreams enforces the limits until the server stops. It checks the
-// clients if a stream holds more messages than one client may have, and the
-// number of messages that were stored since the last check is at least a
-// quarter of this maximum. So a client exceeds a limit by about a quarter at
-// most.
+// limitStreams enforces the limits until the server stops. The maximum number
+// of messages that one client may have depends on the stream. limitStreams
+// checks the clients of a stream only if the stream holds more messages than
+// this maximum, and if at least a quarter of this maximum was stored since the
+// last check. So a client exceeds a limit by about a quarter at most.
 func (s *Server) limitStreams() {
 	tick := time.NewTicker(limitPeriod)
 	defer tick.Stop()
@@ -133,8 +133,8 @@ func (s *Server) enforce(ctx context.Context, b *limit, info *jetstream.StreamIn
 	return nil
 }
 
-// keepNewest removes messages of a client in a stream, except the newest max
-// ones.
+// keepNewest removes the oldest messages of a client in a stream, so that at
+// most max messages remain.
 func (s *Server) keepNewest(ctx context.Context, client, stream, filter string, max int) error {
 	body, err := json.Marshal(map[string]any{"filter": filter, "keep": max})
 	if err != nil {

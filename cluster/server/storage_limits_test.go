@@ -100,16 +100,16 @@ func TestFlood_Outputs(t *testing.T) {
 		t.Errorf("the part of the other worker is stored %d times, want once", n)
 	}
 	// If the client stores parts with the names of invented keys, the servers
-	// must remove them, too.
+	// must remove these parts, too.
 	for i := range 600 {
 		ann.stores(wire.BlobSubject(wire.ResultName(ann.public, fmt.Sprint("invented", i)), 0), "part")
 	}
 	s.fall(t, wire.BlobStream, "concert.output."+ann.public+".>", 400)
 }
 
-// TestLimits_KeepNewest: if the oldest results of a client are removed, its
-// session must receive the other results. The session of another client must
-// receive all of its results.
+// TestLimits_KeepNewest: if the oldest results of a client are removed, the
+// session of this client must receive the client's other results. The session
+// of another client must receive all of its results.
 func TestLimits_KeepNewest(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	consume := func(v *keyHolder) jetstream.Consumer {

@@ -105,8 +105,8 @@ func isClosed(conn net.Conn) bool {
 	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
-// run measures, and slows down keys, until the server stops. nc is the server's
-// own connection.
+// run measures, and slows down keys, until the server stops. The parameter nc
+// is the server's own connection.
 func (t *throttle) run(nc *client.Conn) {
 	t.nc = nc
 	tick := time.NewTicker(probePeriod)
@@ -164,8 +164,8 @@ func (t *throttle) answersLate() bool {
 	return false
 }
 
-// backlogGrows reports whether more than maxBacklog messages wait, and more
-// messages than at the last call.
+// backlogGrows reports whether more than maxBacklog messages wait and their
+// number has grown since the last call.
 func (t *throttle) backlogGrows() bool {
 	before := t.queued
 	t.queued = 0

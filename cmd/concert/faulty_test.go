@@ -23,8 +23,8 @@ import (
 //	/plain/F        without a fault
 //	/cut/N/F        the first reply breaks off after N percent of the file
 //	/short/F        each reply breaks off after half of the file
-//	/changed/F      the first reply breaks off after half of the file; then the
-//	                file is another one
+// /changed/F      the first reply breaks off after half of the file; then the
+//                 file has changed
 //	/wrongrange/F   the first reply breaks off after half of the file; later
 //	                replies have the wrong part
 //	/norange/F      the first reply breaks off after half of the file; later

@@ -25,12 +25,12 @@ type Audited struct {
 	ID       string `cbor:"3,keyasint"` // id of the message; the servers find duplicates by it
 }
 
-// State is what the servers have stored of a task.
+// State says what the servers have stored about a task.
 type State uint8
 
 // The states of a task. A worker stores its result before it acknowledges the
-// task, and the acknowledgment removes the task. So if a task is Absent, the
-// session has acknowledged its result, or the task was lost.
+// task, and the acknowledgment removes the task. So if a task is Absent, either
+// the session has acknowledged the result of the task, or the task was lost.
 const (
 	Absent   State = iota // neither the task nor a result
 	Queued                // the task: it waits for a worker, or a worker runs it

@@ -9,8 +9,8 @@ import (
 // CapabilitySet is the set of functions that a worker offers: their names, with
 // the digests of their signatures. Workers with the same set can run the same
 // tasks, and share a consumer. Another version of a program, with other
-// functions, has another set. A client can send a task to any set that has its
-// function.
+// functions, has another set. A client can send a task to any set that has the
+// function of the task.
 type CapabilitySet struct {
 	Functions map[string]string `cbor:"1,keyasint"`
 }

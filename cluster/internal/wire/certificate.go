@@ -17,8 +17,8 @@ import (
 //
 // A certificate of a key is not an X.509 certificate. Servers identify each
 // other by X.509 certificates of the same authority, so the holder of a key
-// must not have one. An X.509 certificate would also need 400 bytes in each
-// task instead of 80.
+// must not have an X.509 certificate. An X.509 certificate would also need 400
+// bytes in each task instead of 80.
 
 // CertificateBlock is the type of the PEM block that has the certificate of a
 // key in a key file.
@@ -26,8 +26,8 @@ const CertificateBlock = "CONCERT KEY CERTIFICATE"
 
 const maxCertificateBytes = 96 // a role, a blank, and a signature of up to 72 bytes
 
-// Certify returns the certificate of a key with a role. The key is the public
-// half of an nkey. The authority must have an ECDSA key.
+// Certify returns a certificate, which states that a key has a role. The key is
+// the public half of an nkey. The authority must have an ECDSA key.
 func Certify(authority crypto.Signer, role, key string) ([]byte, error) {
 	digest := sha256.Sum256(certifiedText(role, key))
 	signature, err := authority.Sign(rand.Reader, digest[:], crypto.SHA256)
@@ -45,8 +45,8 @@ func certifiedText(role, key string) []byte {
 }
 
 // VerifyCertificate returns the role in the certificate of a key. It returns an
-// error if the authority has not signed the certificate, or if it is for
-// another key.
+// error if the authority has not signed the certificate, or if the certificate
+// is for another key.
 func VerifyCertificate(authority *ecdsa.PublicKey, certificate []byte, key string) (role string, err error) {
 	role, signature, ok := strings.Cut(string(certificate), " ")
 	if !ok || len(certificate) > maxCertificateBytes {

@@ -43,8 +43,8 @@ func certify(t testing.TB, authority *ecdsa.PrivateKey, role, key string) []byte
 }
 
 // TestVerifier_Certificate: a Verifier must accept the tasks of clients and
-// admins whose keys its authority has certified, and no other tasks. The tasks
-// that it has verified before must not matter.
+// admins whose keys its authority has certified, and no other tasks. Tasks that
+// the Verifier has verified earlier must not change the result.
 func TestVerifier_Certificate(t *testing.T) {
 	authority, other := newAuthority(t), newAuthority(t)
 	pair, public := newKey(t)

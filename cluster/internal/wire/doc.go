@@ -9,5 +9,5 @@
 //	handshake.go, audit.go   rare messages to and from servers, encoded by cbor.go
 //	transient.go             errors that a retry can cure
 //
-// It opens no connection: package jet does.
+// Package wire opens no connections. Package jet opens them.
 package wire

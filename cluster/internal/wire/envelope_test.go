@@ -81,7 +81,7 @@ func TestEnvelope(t *testing.T) {
 
 // TestEnvelope_Label: if a label is too long, the client and the worker must
 // cut it between two characters. A task without a label must have no field for
-// it, as in earlier versions.
+// a label, as in earlier versions.
 func TestEnvelope_Label(t *testing.T) {
 	const subject = "concert.task.c.anyone"
 	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Session: "session", Try: "1", Input: 5}

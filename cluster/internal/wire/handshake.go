@@ -43,7 +43,7 @@ type HandshakeReply struct {
 	Transient bool      `cbor:"3,keyasint,omitempty"` // the error is transient
 	Consumer  string    `cbor:"4,keyasint,omitempty"` // name of the consumer, for Capabilities and Cancels
 	Created   time.Time `cbor:"5,keyasint,omitzero"`  // when the consumer was created, for Capabilities and Cancels
-	States    []State   `cbor:"6,keyasint,omitempty"` // for an Audit: the states of its tasks, in their order
+	States    []State   `cbor:"6,keyasint,omitempty"` // for an Audit: the states of its tasks, in the order of Audit.Tasks
 }
 
 // ResendRequest is a request of a worker to a server. The server sends the kept
@@ -69,18 +69,19 @@ type ResendReply struct {
 // A worker does not send the request to the consumer itself. If a reply from
 // another account consists of several messages, NATS treats the first empty
 // message without headers as the end of the reply. Any client can publish such
-// a message. The tasks after it would have no worker until their leases end.
+// a message. The tasks after this message would have no worker until their
+// leases end.
 type Pull struct {
 	Stream   string        `cbor:"1,keyasint"` // TaskStream or CancelStream
 	Consumer string        `cbor:"2,keyasint"`
 	Inbox    string        `cbor:"3,keyasint"`           // random
 	Batch    int           `cbor:"4,keyasint"`           // maximum number of messages
-	Bytes    int64         `cbor:"5,keyasint,omitempty"` // maximum of their total size; 0 for no limit
+	Bytes    int64         `cbor:"5,keyasint,omitempty"` // maximum total size of the messages; 0 for no limit
 	Expires  time.Duration `cbor:"6,keyasint,omitempty"` // how long to wait for messages; 0 means to send only stored ones
 }
 
-// Request encodes the pull request, in JSON, that the server sends to the
-// consumer.
+// Request returns the pull request that the server sends to the consumer, in
+// JSON.
 func (p *Pull) Request() ([]byte, error) {
 	asked := map[string]any{"batch": p.Batch, "expires": p.Expires.Nanoseconds(), "no_wait": p.Expires == 0}
 	if p.Bytes > 0 {

@@ -79,8 +79,8 @@ type OutgoingTask struct {
 	Subject string
 }
 
-// EncodeTasks returns the messages of tasks. If there is a signer, it signs
-// them together.
+// EncodeTasks returns the messages of tasks. If the signer is not nil, it signs
+// all messages together.
 func EncodeTasks(tasks []OutgoingTask, signer *Signer) ([][]byte, error) {
 	msgs, subjects := make([][]byte, len(tasks)), make([]string, len(tasks))
 	for i := range tasks {

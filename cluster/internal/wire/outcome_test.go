@@ -29,7 +29,7 @@ func TestOutcome(t *testing.T) {
 		}
 	}
 
-	// If a message has fields of a newer version, they must be skipped. If a
+	// DecodeOutcome must skip the fields of a newer version. If a
 	// message is cut inside a field, DecodeOutcome must return an error.
 	msg := full.Encode()
 	newer := protowire.AppendFixed64(protowire.AppendTag(append([]byte{}, msg...), 100, protowire.Fixed64Type), 1)

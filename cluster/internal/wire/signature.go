@@ -15,7 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A signature takes 30 microseconds, and its verification takes 65. This is
+// Signing takes 30 microseconds, and verifying a signature takes 65. This is
 // more than the rest of the work for a quick task. So a client signs all tasks
 // that it sends together by one signature. The digests of the messages are the
 // leaves of a Merkle tree (RFC 6962, as in Certificate Transparency and Go's
@@ -202,7 +202,7 @@ func (v *Verifier) check(client string, msg, trailer []byte, subject string) err
 }
 
 // checkCertificate returns an error unless a key has a certificate that allows
-// it to submit tasks.
+// the key to submit tasks.
 func (v *Verifier) checkCertificate(key string, certificate []byte) error {
 	what := sha256.Sum256(slices.Concat([]byte("certificate\x00"+key+"\x00"), certificate))
 	if v.known(what) {

@@ -13,8 +13,8 @@ import (
 )
 
 // TestSeal_SeveralTasks: if tasks are signed together, each of them must be
-// valid without the others. With another subject, another trailer or a changed
-// byte, it must be invalid.
+// valid without the others. A task with another subject, another trailer or a
+// changed byte must be invalid.
 func TestSeal_SeveralTasks(t *testing.T) {
 	key, err := nkeys.CreateUser()
 	if err != nil {
@@ -45,8 +45,8 @@ func TestSeal_SeveralTasks(t *testing.T) {
 			if want := (n + maxBatch - 1) / maxBatch; len(v.verified) != want {
 				t.Errorf("%d signatures were verified for %d tasks, want %d", len(v.verified), n, want)
 			}
-			// The Verifier has the digest of the signature now. It must still
-			// refuse tasks that the signature is not for.
+			// The Verifier has the digest of the signature now. The Verifier
+			// must still refuse tasks to which the signature does not belong.
 			for i, msg := range msgs {
 				if _, err := v.Open(msg, TaskSubject("other", public), true); !errors.Is(err, ErrEnvelope) {
 					t.Fatalf("task %d of %d, with another subject: error %v, want ErrEnvelope", i, n, err)

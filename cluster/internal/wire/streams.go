@@ -40,8 +40,8 @@ const (
 )
 
 // Setup creates the streams and buckets of a cluster, or updates their
-// configuration, with the given number of replicas. silence is the time after
-// which the bucket of workers removes a heartbeat.
+// configuration, with the given number of replicas. The parameter silence is
+// the time after which the bucket of workers removes a heartbeat.
 func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence time.Duration) error {
 	for _, c := range []jetstream.StreamConfig{
 		{
@@ -129,8 +129,9 @@ func Replicas(ctx context.Context, js jetstream.JetStream) (int, error) {
 }
 
 // SessionConsumer returns the configuration of the consumer of ResultStream or
-// KeptStream by which a session of a client receives its results: those that
-// are addressed to it, or new results of the client's tasks with ids.
+// KeptStream by which a session of a client receives its results. In
+// ResultStream, these are the results that are addressed to the session. In
+// KeptStream, they are new results of the client's tasks with ids.
 func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{
 		Durable:       session, // a consumer that is not durable has no replicas

@@ -89,8 +89,8 @@ func ResultSubject(id TaskID) string {
 	return "concert.result." + id.Client + "." + id.Session + "." + id.Number
 }
 
-// ResultID returns the task that a subject of ResultSubject names. ok is false
-// for any other subject.
+// ResultID returns the task that a subject of ResultSubject names. It reports
+// false for any other subject.
 func ResultID(subject string) (id TaskID, ok bool) {
 	switch parts := strings.Split(subject, "."); {
 	case len(parts) == 5 && strings.HasPrefix(subject, "concert.result."):
@@ -104,8 +104,8 @@ func ResultID(subject string) (id TaskID, ok bool) {
 // ArgumentName returns a new name of a large argument of a client.
 func ArgumentName(client string) string { return client + "." + NewToken() }
 
-// ResultName returns a new name of a large result for a client. owner is the
-// public key of the worker that stores the result, or Anyone.
+// ResultName returns a new name of a large result for a client. The parameter
+// owner is the public key of the worker that stores the result, or Anyone.
 func ResultName(client, owner string) string { return client + "." + owner + "." + NewToken() }
 
 // BlobSubject returns the subject of a part of a large argument or result.
@@ -131,15 +131,15 @@ func isBlobName(client, name string, tokens int) bool {
 }
 
 // HintSubject returns the subject at which a session receives hints of workers.
-// owner is the public key of these workers, or Anyone.
+// The parameter owner is the public key of these workers, or Anyone.
 func HintSubject(client, session, owner string) string {
 	return "concert.hint." + client + "." + session + "." + owner
 }
 
 // HintRelaySubject returns the subject to which workers with a key publish
-// their hints. owner is their public key. A server publishes the hints again to
-// HintSubject, because NATS does not deliver a message from the account of one
-// key to the account of another key.
+// their hints. The parameter owner is the public key of these workers. A server
+// publishes the hints again to HintSubject, because NATS does not deliver a
+// message from the account of one key to the account of another key.
 func HintRelaySubject(client, session, owner string) string {
 	return hintRelayPrefix + client + "." + session + "." + owner
 }
@@ -151,9 +151,10 @@ func RelayedHint(relayed string) string {
 
 const hintRelayPrefix = "concert.report."
 
-// DeadSubject returns the subject to which workers publish dead letters. owner
-// is the public key of these workers, or Anyone. task is the subject of the
-// tasks that become dead letters, as TaskSubject returns it.
+// DeadSubject returns the subject to which workers publish dead letters. The
+// parameter owner is the public key of these workers, or Anyone. The parameter
+// task is the subject of the tasks that become dead letters, as TaskSubject
+// returns it.
 func DeadSubject(task, owner string) string {
 	return "concert.dead." + strings.TrimPrefix(task, taskPrefix) + "." + owner
 }
@@ -193,8 +194,9 @@ func PullSubject(key string) string { return "concert.pull." + key }
 func DeliverSubject(key, inbox string) string { return "concert.deliver." + key + "." + inbox }
 
 // ReleaseSubject returns the subject of a message that says how many deliveries
-// of a task do not count as attempts. sequence and time identify the message of
-// the task: its sequence number, and its Unix time in nanoseconds.
+// of a task do not count as attempts. Two parameters identify the message of
+// the task: sequence is its sequence number, and time is its Unix time in
+// nanoseconds.
 func ReleaseSubject(set string, sequence uint64, time int64) string {
 	return fmt.Sprintf("concert.yield.%s.%d.%d", set, sequence, time)
 }
@@ -232,8 +234,8 @@ func Cancellation(client, session, try string) (subject string, body []byte) {
 	return CancelPrefix + "." + client, []byte(session + "." + try)
 }
 
-// CanceledKey returns the TryKey in a cancellation of a client. ok is false if
-// body is not a cancellation.
+// CanceledKey returns the TryKey in a cancellation of a client. It reports
+// false if body is not a cancellation.
 func CanceledKey(client string, body []byte) (key string, ok bool) {
 	session, try, ok := strings.Cut(string(body[:min(len(body), MaxCancelBytes+1)]), ".")
 	if !ok || !ValidToken(client) || !ValidToken(session) || !ValidToken(try) {

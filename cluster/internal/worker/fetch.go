@@ -44,8 +44,8 @@ func (w *worker) pull(ctx context.Context) {
 	}
 }
 
-// fetch sends one request for up to n tasks. The messages of these tasks have
-// at most bytes bytes in total.
+// fetch sends one request for up to n tasks. The parameter bytes is the maximum
+// total size of the messages of these tasks.
 func (w *worker) fetch(n int, bytes int64) {
 	w.mu.Lock()
 	expiry := w.expiry
@@ -129,7 +129,7 @@ func (w *worker) consumerMissing() bool {
 	return !c.CachedInfo().Created.Equal(w.consumerCreated)
 }
 
-// notify wakes pull.
+// notify wakes the goroutine of pull.
 func (w *worker) notify() {
 	select {
 	case w.wake <- struct{}{}:

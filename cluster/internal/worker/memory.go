@@ -39,7 +39,7 @@ type memory struct {
 	waiting []*heldTask // tasks that wait for memory for their large arguments; the sizes were checked
 }
 
-// newMemory returns a memory. most is ServeOptions.MaxBytes.
+// newMemory returns a memory. The parameter most is ServeOptions.MaxBytes.
 func newMemory(most int64) memory {
 	switch {
 	case most < 0:
@@ -63,7 +63,7 @@ func (m *memory) requestable() int64 {
 }
 
 // fits reports whether there is memory for the argument of the first task in
-// waiting.
+// the field waiting.
 func (m *memory) fits() bool {
 	return len(m.waiting) > 0 && (m.arguments == 0 || m.arguments+m.results+m.waiting[0].large <= m.values)
 }

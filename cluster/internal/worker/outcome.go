@@ -38,11 +38,12 @@ func (w *worker) publishOutcome(d *heldTask, o wire.Outcome) {
 }
 
 // findKept looks for the kept result of a task with an id, and returns a
-// function that sends it to the session that waits for it. The client has
-// looked before, but the server that it asked may not have received the result
-// yet. If the servers require keys, workers cannot read kept results: the
-// servers send the result at once, and the returned function only ends the
-// task. The error wraps ErrAbsent if no result appears within the time lag.
+// function that sends the result to the session that waits for it. The client
+// has looked for the result earlier, but the server that answered the client
+// may not have received the result by then. If the servers require keys,
+// workers cannot read kept results: the servers send the result at once, and
+// the returned function only ends the task. The error wraps ErrAbsent if no
+// result appears within the time that the parameter lag states.
 func (w *worker) findKept(ctx context.Context, d *heldTask, lag time.Duration) (send func(), err error) {
 	to := d.ID
 	to.Session = d.Session
@@ -81,8 +82,8 @@ func (w *worker) publishDropped(d *heldTask) {
 	d.msg.Ack(jet.AckDone)
 }
 
-// acked is called when the outcome of a task is stored. key is the key of the
-// task. acked acknowledges the task.
+// acked acknowledges a task. It is called when the outcome of the task is
+// stored. The parameter key is the key of the task.
 func (w *worker) acked(key string) {
 	w.mu.Lock()
 	d := w.held[key]
@@ -151,7 +152,7 @@ func (w *worker) nacked(msg *nats.Msg, note any, why error) {
 // they have an outcome of the task already. The first outcome counts. It may be
 // this outcome, if its acknowledgment was lost. So the parts of a large value
 // are not deleted. If the stored outcome is a kept result, duplicateOutcome
-// sends it to the session that waits for it.
+// sends the kept result to the session that waits for it.
 func (w *worker) duplicateOutcome(msg *nats.Msg, key string) {
 	w.mu.Lock()
 	d := w.held[key]

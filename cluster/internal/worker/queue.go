@@ -6,9 +6,9 @@ import (
 )
 
 // nextLocked removes the task that starts next from its queue, and returns it.
-// There are two candidates: the first task in ready, and the first task in
-// waiting if there is memory for its argument. nextLocked takes the older one.
-// It returns nil if no task can start.
+// There are two candidates: the first task in the list ready, and the first
+// task in the list waiting if there is memory for its argument. nextLocked
+// takes the older one. It returns nil if no task can start.
 func (w *worker) nextLocked() *heldTask {
 	m := &w.memory
 	if m.results > m.values {
@@ -28,7 +28,8 @@ func (w *worker) nextLocked() *heldTask {
 	return d
 }
 
-// queue queues a task until there is a slot, and memory for its large argument.
+// queue adds a task to a queue, in which the task waits for a slot, and for
+// memory for its large argument.
 func (w *worker) queue(d *heldTask) {
 	w.mu.Lock()
 	if d.large > 0 {

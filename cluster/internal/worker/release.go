@@ -34,7 +34,7 @@ func (w *worker) releaseUncounted(d *heldTask) {
 		ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout) // the context of tasks has ended
 		defer cancel()
 		if _, err := w.conn.JS.Publish(ctx, wire.ReleaseSubject(w.setName, d.position.Sequence, d.position.Time), []byte(strconv.Itoa(d.releases+1))); err != nil {
-			w.opts.Notice(fmt.Sprintf("gave a task of %v back for another worker. The servers could not store that this delivery must not count, so it counts as an attempt: %v", d, err))
+			w.opts.Notice(fmt.Sprintf("returned a task of %v to the servers for another worker. The delivery to this worker counts as an attempt, because the servers could not store that it must not count: %v", d, err))
 		}
 		w.giveBack(d)
 	})

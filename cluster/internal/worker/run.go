@@ -51,7 +51,7 @@ type heldTask struct {
 }
 
 // input returns the index of the task in the Map of its submitter, and its
-// label. It returns nil if the task has neither.
+// label. It returns nil if the task has neither an index nor a label.
 func (d *heldTask) input() *concert.Input {
 	if d.Input == 0 && d.Label == "" {
 		return nil
@@ -362,8 +362,8 @@ func (w *worker) waitForLocked(d, before *heldTask) {
 	}
 }
 
-// cancelWaitingLocked removes the tasks of a canceled try from before.waiting,
-// and returns them.
+// cancelWaitingLocked removes the tasks of a canceled try from the list
+// before.waiting, and returns these tasks.
 func (w *worker) cancelWaitingLocked(try string, before *heldTask) (canceled []*heldTask) {
 	delete(w.tries, try)
 	before.waiting = slices.DeleteFunc(before.waiting, func(d *heldTask) bool {

@@ -197,7 +197,7 @@ func (w *worker) awaitIdle() {
 			unheard = 0
 		}
 		if unheard > 1 || !w.conn.NC.IsConnected() {
-			w.opts.Notice("the servers cannot be reached at the end: another worker runs the unfinished tasks in about half a minute")
+			w.opts.Notice("the servers cannot be reached while this worker stops: another worker runs the unfinished tasks in about half a minute")
 			return
 		}
 	}

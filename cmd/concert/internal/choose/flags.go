@@ -59,7 +59,7 @@ type options struct {
 // separator is between a command and its inputs.
 const separator = ":::"
 
-// flags sets o to the defaults, and returns the flags that change it.
+// flags sets o to the defaults, and returns the flags that change o.
 func (o *options) flags() *cli.Flags {
 	o.Budget = 20 * time.Second
 	f := cli.NewFlags()
@@ -76,8 +76,8 @@ func (o *options) flags() *cli.Flags {
 	return f
 }
 
-// parse reads the command line. inputs is nil if they come from the
-// standard input.
+// parse reads the command line. The result inputs is nil if the inputs come
+// from the standard input.
 func parse(args []string) (o options, command, inputs []string, err error) {
 	flags := o.flags()
 	if err := flags.Parse(args); err != nil {

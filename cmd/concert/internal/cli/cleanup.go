@@ -10,8 +10,8 @@ var cleanups struct {
 	funcs map[any]func() // guarded by mu
 }
 
-// AddCleanup registers f. RunCleanups calls f, unless RemoveCleanup is called
-// with the same key before.
+// AddCleanup registers f. RunCleanups calls f, unless RemoveCleanup was called
+// with the same key earlier.
 func AddCleanup(key any, f func()) {
 	cleanups.mu.Lock()
 	defer cleanups.mu.Unlock()

@@ -12,8 +12,9 @@ import (
 	"concert/internal/flagerror"
 )
 
-// Flags are the flags of a command, in the order of its help. Parsing, the help
-// and completion use the same declaration.
+// Flags are the flags of a command, in the order of its help. Each flag is
+// declared once: the parser, the help and the completion scripts use this
+// declaration.
 type Flags struct {
 	flag.FlagSet
 	list []declared
@@ -35,10 +36,10 @@ func NewFlags() *Flags {
 }
 
 // Add declares a flag that sets *into, which holds the default: a bool, an int,
-// a string, a time.Duration or a flag.Value. value is what the help calls the
-// value: DIR, LIST, FILE, N or D, for example, or empty for a bool. about says
-// what the flag means. If the default is not zero, and about does
-// not state it, Add appends it to about.
+// a string, a time.Duration or a flag.Value. The parameter value is the word
+// for the value in the help: DIR, LIST, FILE, N or D, for example, or empty for
+// a bool. The parameter about says what the flag means. If the default is not
+// zero, and about does not state the default, Add appends the default to about.
 func (f *Flags) Add(into any, name, value, about string) {
 	switch into := into.(type) {
 	case *bool:
@@ -63,8 +64,8 @@ func (f *Flags) Add(into any, name, value, about string) {
 }
 
 // CheckOrder returns an error if an argument begins with a hyphen, because
-// flags go before the arguments. The error calls the arguments by the text
-// what, such as "URLs".
+// flags go before the arguments. The parameter what is the name of the
+// arguments in the error, such as "URLs".
 func (f *Flags) CheckOrder(what string) error {
 	if slices.ContainsFunc(f.Args(), func(arg string) bool { return strings.HasPrefix(arg, "-") }) {
 		return UsageError{Text: "flags go before " + what}

@@ -43,7 +43,7 @@ func (s *screen) await(t *testing.T, what string) {
 }
 
 // startWorker runs the command "concert worker", and returns when the worker is
-// ready. stop ends the worker, and returns its exit code.
+// ready. The function stop ends the worker, and returns its exit code.
 func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
 	t.Helper()
 	pythontest.Need(t)
@@ -110,8 +110,8 @@ func TestWorker_PythonFunctions(t *testing.T) {
 		t.Errorf("%v, want a TypeError", err)
 	}
 
-	// Repeat the command, because the servers know that the last task has ended
-	// a moment after its client, and the state of a worker may be several
+	// Repeat the command. The servers are informed of the end of the last task
+	// a moment later than the client, and the state of a worker may be several
 	// seconds old.
 	var out, errOut bytes.Buffer
 	settled := func() bool {
@@ -170,9 +170,9 @@ func TestWorker_WrongUsage(t *testing.T) {
 	}
 }
 
-// TestStatus_DeadLetters: there are three dead letters that are not tasks.
-// status must list them, --replay must refuse them, and --discard must remove
-// them.
+// TestStatus_DeadLetters: if there are three dead letters that are not tasks,
+// the command status must list them, --replay must refuse them, and --discard
+// must remove them.
 func TestStatus_DeadLetters(t *testing.T) {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {

@@ -65,12 +65,12 @@ const (
 	letterBatch  = 1000
 )
 
-// flags sets o to the defaults, and returns the flags that change it.
+// flags sets o to the defaults, and returns the flags that change o.
 func (o *statusOptions) flags() *cli.Flags {
 	f := o.clusterFlags.flags("key file")
 	f.Add(&o.watch, "watch", "", "repeat every two seconds, until Ctrl-C")
 	f.Add(&o.dead, "dead", "", "list the dead letters")
-	f.Add(&o.replay, "replay", "WHICH", "run the tasks of dead letters again; WHICH is their numbers, as in 4,7, or all")
+	f.Add(&o.replay, "replay", "WHICH", "run the tasks of dead letters again; WHICH lists the numbers of the dead letters, as in 4,7, or is the word all")
 	f.Add(&o.discard, "discard", "WHICH", "remove dead letters; WHICH is as for --replay")
 	f.Add(&o.json, "json", "", "print everything as JSON")
 	return f
@@ -105,7 +105,8 @@ func parseStatus(args []string) (o statusOptions, err error) {
 	return o, err
 }
 
-// letterNumbers parses the value of a flag: numbers, or all.
+// letterNumbers parses the value of a flag: the numbers of dead letters, or the
+// word all.
 func letterNumbers(text string) (numbers []uint64, all bool, err error) {
 	if text == "" || text == "all" {
 		return nil, text == "all", nil
@@ -113,7 +114,7 @@ func letterNumbers(text string) (numbers []uint64, all bool, err error) {
 	for _, part := range strings.Split(text, ",") {
 		n, err := strconv.ParseUint(part, 10, 64)
 		if err != nil || n == 0 {
-			return nil, false, fmt.Errorf("%q: want numbers of dead letters with commas between them, or all", text)
+			return nil, false, fmt.Errorf("%q: want the numbers of dead letters, as in 4,7, or the word all", text)
 		}
 		numbers = append(numbers, n)
 	}
@@ -268,7 +269,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// letters calls take with each dead letter.
+// letters calls the function take with each dead letter.
 func letters(ctx context.Context, in *cluster.Inspector, take func(cluster.DeadLetter)) error {
 	for next := uint64(1); ; {
 		batch, err := in.DeadLetters(ctx, next, letterBatch)
@@ -323,8 +324,9 @@ func letterInput(d cluster.DeadLetter) string {
 	return fmt.Sprintf("%d (%s)", d.Index, d.Label)
 }
 
-// eachLetter calls do with each of the dead letters. After an error it
-// continues with the next dead letter.
+// eachLetter calls the function do with the number of each dead letter that the
+// parameter which lists. After an error, eachLetter continues with the next
+// dead letter.
 func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, do func(context.Context, uint64) error, out, errOut io.Writer) error {
 	numbers, all, err := letterNumbers(which)
 	if err != nil {

@@ -71,7 +71,7 @@ type workerOptions struct {
 	grace        time.Duration
 }
 
-// flags sets o to the defaults, and returns the flags that change it.
+// flags sets o to the defaults, and returns the flags that change o.
 func (o *workerOptions) flags() *cli.Flags {
 	o.n, o.threads, o.grace = runtime.GOMAXPROCS(0), 1, 30*time.Second
 	f := o.clusterFlags.flags("key file of a worker")
@@ -125,8 +125,9 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 	return o, flags.Args(), err
 }
 
-// lookUp finds a function without calling it. A part of the name that is a
-// call, as in Model().predict, is only called with the first task.
+// lookUp finds a function without calling it. The name may contain a call, as
+// in Model().predict. lookUp does not make this call: the worker makes it when
+// the first task runs.
 var lookUp = python.Source[string, python.None]("look_up", `
 def look_up(where):
     import importlib
