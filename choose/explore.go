@@ -171,10 +171,11 @@ func (t *trial) clearlySlower(p *point) bool {
 	return false
 }
 
-// refine tries up to two more levels of the best model. They are on both sides
-// of the lowest level that is as good as the best: one is in the middle between
-// this level and the next lower level that was tried, and the other is in the
-// middle between this level and the next higher level that was tried.
+// refine tries up to two more levels of the best model. Both are next to the
+// lowest level that is as good as the best level. The first one is in the
+// middle between this level and the next lower level that was tried. The second
+// one is in the middle between this level and the next higher level that was
+// tried.
 func (t *trial) refine(ctx context.Context) error {
 	best := t.leader()
 	if m := t.models[best.model]; m.Open == nil || m.Levels != nil {

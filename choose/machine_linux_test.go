@@ -6,8 +6,8 @@ import (
 )
 
 // TestProcessors_StolenFrom: the part of the steal time that belongs to the
-// work must be in proportion to its share of the CPU time of all programs, and
-// at most twice the CPU time of the work.
+// work must be in proportion to the work's share of the CPU time of all
+// programs. It must be at most twice the CPU time of the work.
 func TestProcessors_StolenFrom(t *testing.T) {
 	before := processors{busy: 1000, stolen: 100, total: 5000}
 	for _, c := range []struct {

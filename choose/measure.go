@@ -37,7 +37,8 @@ const (
 
 const throttleFrom = 5 * time.Millisecond // if tasks take longer than this, plan.throttle is set
 
-// planFor plans the measurement of a point. rate is its expected throughput.
+// planFor plans the measurement of a point. The parameter rate is the expected
+// throughput of the point.
 func (t *trial) planFor(p *point, rate float64) plan {
 	alone := t.report.Profile.Wall
 	longest := t.Budget / explorePart

@@ -75,7 +75,7 @@ func checkModels(models []Model) {
 		}
 		for j, n := range m.Levels {
 			if n < 1 || j > 0 && n <= m.Levels[j-1] {
-				panic(fmt.Sprintf("choose: Run: the levels of model %q must be positive and rise", m.Name))
+				panic(fmt.Sprintf("choose: Run: the levels of model %q must be positive and in rising order", m.Name))
 			}
 		}
 	}

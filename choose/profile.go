@@ -18,7 +18,7 @@ const (
 )
 
 // The number of inputs that are used. The minimum is used even if there is no
-// time to run each of them alone.
+// time to run each of these inputs alone.
 const (
 	minInputs = 8
 	maxInputs = 10 * profileRuns
@@ -195,7 +195,8 @@ func addSteal(sum *usage.Usage, before processors) {
 	}
 }
 
-// perRun returns the mean usage of n runs. sum is the sum of their usages.
+// perRun returns the mean usage of n runs. The parameter sum is the sum of the
+// usages of these runs.
 func perRun(sum usage.Usage, n int) usage.Usage {
 	sum.Wall /= time.Duration(n)
 	sum.CPU /= time.Duration(n)

@@ -77,7 +77,8 @@ func dial(t *testing.T, access cluster.Access) *cluster.Executor {
 	return ex
 }
 
-// serve starts a worker, which ends with the test or when stop is called.
+// serve starts a worker. The worker ends when the test ends, or when the
+// function stop is called.
 func serve(t *testing.T, access cluster.Access, places int) (stop func()) {
 	t.Helper()
 	return serveOn(t, access, goroutines.New(places, nil))
@@ -151,7 +152,7 @@ type hold struct {
 
 func newHold(t *testing.T) (name string, h *hold) { return t.Name(), holdOf(t.Name()) }
 
-// holdOf makes a hold with a name, and stores it in holding.
+// holdOf makes a hold with a name, and stores the hold in the map holding.
 func holdOf(name string) *hold {
 	h := &hold{began: make(chan struct{}, 100), let: make(chan struct{})}
 	holding.Store(name, h)
@@ -457,7 +458,7 @@ func TestCancel_ServersUnreachable(t *testing.T) {
 }
 
 // TestLargeValue_Parts: values that do not fit into a message must arrive
-// unchanged. At the end, no part of them may remain on the servers.
+// unchanged. At the end, no part of these values may remain on the servers.
 func TestLargeValue_Parts(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

@@ -168,8 +168,8 @@ func TestServe_LargeArguments(t *testing.T) {
 }
 
 // TestServe_LargeMessages: if the tasks of a worker are quick, the worker
-// fetches many of them. Their messages must not exceed the part of
-// ServeOptions.MaxBytes for messages.
+// fetches many tasks in advance. The messages of these tasks must not exceed
+// the part of ServeOptions.MaxBytes that is for messages.
 func TestServe_LargeMessages(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

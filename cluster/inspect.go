@@ -145,7 +145,7 @@ type DeadLetter struct {
 func (in *Inspector) Dead(ctx context.Context) (int, error) {
 	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err != nil {
-		return 0, fmt.Errorf("cluster: dead letters: %w", err)
+		return 0, fmt.Errorf("cluster: accessing the dead letters: %w", err)
 	}
 	return int(stream.CachedInfo().State.Msgs), nil
 }
@@ -156,7 +156,7 @@ func (in *Inspector) Dead(ctx context.Context) (int, error) {
 func (in *Inspector) DeadLetters(ctx context.Context, from uint64, limit int) (all []DeadLetter, err error) {
 	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err != nil {
-		return nil, fmt.Errorf("cluster: dead letters: %w", err)
+		return nil, fmt.Errorf("cluster: accessing the dead letters: %w", err)
 	}
 	for next := max(from, 1); len(all) < limit; {
 		msg, err := stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject("concert.dead.*.*.*"))
@@ -164,7 +164,7 @@ func (in *Inspector) DeadLetters(ctx context.Context, from uint64, limit int) (a
 			break
 		}
 		if err != nil {
-			return all, fmt.Errorf("cluster: dead letters: %w", err)
+			return all, fmt.Errorf("cluster: accessing the dead letters: %w", err)
 		}
 		all = append(all, newDeadLetter(msg))
 		next = msg.Sequence + 1
@@ -201,14 +201,14 @@ func taskSubject(letter *jetstream.RawStreamMsg) string {
 func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err != nil {
-		return fmt.Errorf("cluster: dead letters: %w", err)
+		return fmt.Errorf("cluster: accessing the dead letters: %w", err)
 	}
 	msg, err := stream.GetMsg(ctx, number)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return fmt.Errorf("cluster: there is no dead letter %d", number)
 	}
 	if err != nil {
-		return fmt.Errorf("cluster: dead letter %d: %w", number, err)
+		return fmt.Errorf("cluster: reading dead letter %d: %w", number, err)
 	}
 	d := newDeadLetter(msg)
 	if d.Function == "" {
@@ -219,7 +219,7 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 		Header: nats.Header{jetstream.MsgIDHeader: {fmt.Sprintf("replay.%d.%s", number, wire.Digest(string(msg.Data)))}},
 	})
 	if err != nil {
-		return fmt.Errorf("cluster: dead letter %d: %w", number, err)
+		return fmt.Errorf("cluster: replaying dead letter %d: %w", number, err)
 	}
 	if err := in.Discard(ctx, number); err != nil {
 		return err
@@ -241,13 +241,13 @@ func (in *Inspector) discardDuplicates(ctx context.Context, stream jetstream.Str
 		FilterSubjects: []string{wire.DeadSubject(wire.TaskSubject(set, client), "*")}, HeadersOnly: true,
 	})
 	if err != nil {
-		return fmt.Errorf("cluster: dead letters: %w", err)
+		return fmt.Errorf("cluster: accessing the dead letters: %w", err)
 	}
 	for more := true; more; {
 		more = false
 		batch, err := all.FetchNoWait(jet.BatchSize)
 		if err != nil {
-			return fmt.Errorf("cluster: dead letters: %w", err)
+			return fmt.Errorf("cluster: accessing the dead letters: %w", err)
 		}
 		for msg := range batch.Messages() {
 			more = true
@@ -256,11 +256,11 @@ func (in *Inspector) discardDuplicates(ctx context.Context, stream jetstream.Str
 				err = in.Discard(ctx, meta.Sequence.Stream)
 			}
 			if err != nil {
-				return fmt.Errorf("cluster: dead letters: %w", err)
+				return fmt.Errorf("cluster: accessing the dead letters: %w", err)
 			}
 		}
 		if err := batch.Error(); err != nil {
-			return fmt.Errorf("cluster: dead letters: %w", err)
+			return fmt.Errorf("cluster: accessing the dead letters: %w", err)
 		}
 	}
 	return nil
@@ -278,7 +278,7 @@ func (in *Inspector) Discard(ctx context.Context, number uint64) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cluster: dead letter %d: %w", number, err)
+		return fmt.Errorf("cluster: removing dead letter %d: %w", number, err)
 	}
 	return nil
 }

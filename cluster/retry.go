@@ -18,7 +18,7 @@ import (
 // letter, which can be replayed, and settles with the error of its function.
 //
 // Attempts may be up to 1000, and Delay and MaxDelay up to a day. The option If
-// must be nil: the worker tries again after all errors except those of a
+// must be nil: the worker tries again after all errors except the errors of a
 // context. There is no attempt after the deadline of a task. WithRetry panics
 // if an option is out of range.
 func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context {

@@ -80,8 +80,8 @@ func each(k, n int, do func(i int)) {
 	all.Wait()
 }
 
-// check panics if err is not nil. It does not call b.Fatal, because other
-// goroutines would then wait forever.
+// check panics if err is not nil. If it called b.Fatal instead, other
+// goroutines would wait forever.
 func check(err error) {
 	if err != nil {
 		panic(err)

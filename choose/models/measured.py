@@ -27,7 +27,9 @@ class Delay:
 
 
 def instant(delay):
-    """Returns the clocks and the run-queue delay of one moment. On a busy machine the thread may lose its processor between reading the clocks and reading the delay. So instant reads the delay before and after the clocks. It repeats all reads until the two delays are equal, at most ten times."""
+    """Returns the clocks and the run-queue delay of one moment. On a busy machine the thread may lose its processor
+    between reading the clocks and reading the delay. So instant reads the delay before and after the clocks. It repeats
+    all reads until the two delays are equal, at most ten times."""
     after = delay.read() if delay else 0
     for _ in range(10):
         before, now, after = after, clocks(), delay.read() if delay else 0
@@ -88,7 +90,8 @@ def measured(job):
         used["read"] = bytes_after[0] - 2 * bytes_before[0] + before[0] - (delay.bytes if delay else 0)
         used["written"] = bytes_after[1] - 2 * bytes_before[1] + before[1]
     if delay:
-        # After the call, the thread only read clocks. So its elapsed time, without its CPU time, was run-queue delay of these reads. This delay is subtracted.
+        # After the call, the thread only read clocks. So its elapsed time, without its CPU time, was run-queue delay of
+        # these reads. This delay is subtracted.
         reading = (wall_later - wall_after) - (thread_later - thread_after)
         used["delay"] = max(0, delayed_later - delayed - max(0, reading))
         delay.file.close()

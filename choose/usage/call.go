@@ -5,12 +5,12 @@ import (
 	"runtime"
 )
 
-// Call calls fn with in, and returns what the call used. It runs fn on the
-// goroutine of the caller, on an operating system thread that does nothing else
-// in the meantime, because the system counts CPU time per thread and not per
-// goroutine. Goroutines that fn starts run on other threads. So if the whole
-// process used more CPU time than the thread, Call returns the CPU time of the
-// process. For this reason, the rest of the program should be idle.
+// Call calls fn with the argument in, and returns what the call used. It runs
+// fn on the goroutine of the caller, on an operating system thread that does
+// nothing else in the meantime, because the system counts CPU time per thread
+// and not per goroutine. Goroutines that fn starts run on other threads. So if
+// the whole process used more CPU time than the thread, Call returns the CPU
+// time of the process. For this reason, the rest of the program should be idle.
 //
 // Time in which other programs have the processor counts as run-queue delay.
 // Steal time of a virtual machine counts as wait.

@@ -150,8 +150,8 @@ func (q *keyQueue) close() {
 }
 
 // concurrently returns a handler that serves each request on a goroutine. The
-// capacity of slots is the maximum number of goroutines. Further requests wait
-// in the subscription's queue.
+// capacity of the channel slots is the maximum number of goroutines. Further
+// requests wait in the subscription's queue.
 func concurrently(slots chan struct{}, serve func(m *client.Msg)) client.MsgHandler {
 	return func(m *client.Msg) {
 		if m.Reply == "" {

@@ -80,8 +80,8 @@ func newThrottle(s *Server) *throttle {
 	}
 }
 
-// opened adds a connection to conns. It is called before the TLS handshake of
-// the connection.
+// opened adds a connection to the map conns. It is called before the TLS
+// handshake of the connection.
 func (t *throttle) opened(conn net.Conn) {
 	if _, ok := conn.(syscall.Conn); !ok {
 		return
@@ -99,7 +99,7 @@ func (t *throttle) opened(conn net.Conn) {
 	t.conns[conn.RemoteAddr().String()] = conn
 }
 
-// isClosed reports whether a connection in conns is closed.
+// isClosed reports whether a connection in the map conns is closed.
 func isClosed(conn net.Conn) bool {
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	return err != nil || raw.Control(func(uintptr) {}) != nil

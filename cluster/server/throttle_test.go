@@ -82,8 +82,8 @@ func TestFlood_Messages(t *testing.T) {
 	}
 }
 
-// TestThrottle_Busiest: busiest must return the key that has sent most, if the
-// key exceeds a minimum rate.
+// TestThrottle_Busiest: the function busiest must return the key that has sent
+// most, if the key exceeds a minimum rate.
 func TestThrottle_Busiest(t *testing.T) {
 	for _, c := range []struct {
 		name  string

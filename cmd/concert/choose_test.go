@@ -120,8 +120,8 @@ func TestChoose_WorkFails(t *testing.T) {
 	}
 }
 
-// TestChoose_Interrupted: if choose is interrupted, it must print what it has
-// measured so far, and must leave no process behind.
+// TestChoose_Interrupted: if the command choose is interrupted, it must print
+// what it has measured so far, and must leave no process behind.
 func TestChoose_Interrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

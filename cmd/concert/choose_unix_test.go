@@ -14,9 +14,9 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// TestChoose_SecondSignal: the command that choose runs ignores SIGTERM. If
-// choose gets a second Ctrl-C, or if the terminal is closed, choose must kill
-// the command and remove incomplete files.
+// TestChoose_SecondSignal: "concert choose" runs a command that ignores
+// SIGTERM. If "concert choose" gets a second Ctrl-C, or if the terminal is
+// closed, it must kill this command and remove incomplete files.
 func TestChoose_SecondSignal(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -84,8 +84,8 @@ func alive(group int) bool {
 	return false
 }
 
-// TestChoose_Quiet: with --quiet, choose must print only the verdict. The
-// inputs are lines of the standard input.
+// TestChoose_Quiet: with --quiet, "concert choose" must print only the verdict.
+// The inputs are lines of the standard input.
 func TestChoose_Quiet(t *testing.T) {
 	cmd := process(t, "choose", "--quiet", "--budget", "1s", "sh", "-c", `sleep 0.01; [ "$1" = a ] || [ "$1" = "b c" ]`, "sh", "{}")
 	cmd.Stdin = strings.NewReader("a\r\n\nb c\n")
@@ -100,8 +100,8 @@ func TestChoose_Quiet(t *testing.T) {
 	}
 }
 
-// TestChoose_BackgroundChild: if a command leaves a process running, choose
-// must not wait for this process.
+// TestChoose_BackgroundChild: if a command leaves a process running, "concert
+// choose" must not wait for this process.
 func TestChoose_BackgroundChild(t *testing.T) {
 	r := chosen(t, "--budget", "2s", "--max", "2", "sh", "-c", "sleep 3 & sleep 0.01", ":::", "a")
 	if r.Runs < 10 {
@@ -109,8 +109,8 @@ func TestChoose_BackgroundChild(t *testing.T) {
 	}
 }
 
-// TestChoose_FullDisk: if the page or the trace cannot be written, choose must
-// fail. It must print the report first.
+// TestChoose_FullDisk: if the page or the trace cannot be written, "concert
+// choose" must print the report, and must then fail.
 func TestChoose_FullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("this system has no device that is always full")

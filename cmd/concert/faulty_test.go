@@ -17,14 +17,15 @@ import (
 )
 
 // faulty is a server with faults. The path of a request selects the fault. The
-// last part of the path is the name of a file, and body returns its content.
-// The parts before it say how the server replies:
+// last part of the path is the name of a file, and the function body returns
+// the content of this file. The parts before the name say how the server
+// replies:
 //
 //	/plain/F        without a fault
 //	/cut/N/F        the first reply breaks off after N percent of the file
 //	/short/F        each reply breaks off after half of the file
-// /changed/F      the first reply breaks off after half of the file; then the
-//                 file has changed
+//	/changed/F      the first reply breaks off after half of the file; then the
+//	                file has changed
 //	/wrongrange/F   the first reply breaks off after half of the file; later
 //	                replies have the wrong part
 //	/norange/F      the first reply breaks off after half of the file; later

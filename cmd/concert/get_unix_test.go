@@ -48,8 +48,8 @@ func TestGet_CtrlC(t *testing.T) {
 	}
 }
 
-// TestGet_Terminal: on a terminal, get must print a bar that fits the width,
-// paths above the bar, and a closing line.
+// TestGet_Terminal: on a terminal, "concert get" must print a bar that fits the
+// width, paths above the bar, and a closing line.
 func TestGet_Terminal(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()

@@ -15,8 +15,8 @@ import (
 	"concert/processes"
 )
 
-// TestMain makes the test binary usable as the command concert. Scripts run it,
-// and so do tests that kill a process.
+// TestMain makes the test binary usable as the command concert. Scripts run
+// this command, and so do tests that kill a process.
 func TestMain(m *testing.M) {
 	processes.Main()
 	testscript.Main(m, map[string]func(){"concert": main})
@@ -114,7 +114,7 @@ func scriptWhole(ts *testscript.TestScript, neg bool, args []string) {
 		name = name[strings.LastIndex(name, "/")+1:]
 	}
 	if got := ts.ReadFile(args[0]); got != string(body(name)) {
-		ts.Fatalf("%s has %d bytes that are not the %d of the server's %s", args[0], len(got), len(body(name)), name)
+		ts.Fatalf("%s has %d bytes, which are not the %d bytes of the file %s on the server", args[0], len(got), len(body(name)), name)
 	}
 }
 

@@ -4,8 +4,9 @@
 //	go run ./examples/chat -listen :9000
 //
 // To talk, run nc 127.0.0.1 7777 in two windows or more. The first line is your
-// name. Every later line is sent to all users, except /who, which lists the
-// users. At Ctrl-C, the server sends goodbye to all users, and ends.
+// name. Every later line is sent to all users. Only the line /who is not sent:
+// it lists the users. At Ctrl-C, the server sends goodbye to all users, and
+// ends.
 //
 // All connections share the list of users and the latest lines. A coroutine
 // does not await while it changes this state. So no other coroutine sees a
@@ -121,7 +122,7 @@ func (r *room) enter(line string) (name string, mine *loop.Queue[string], err er
 	case name == "" || len(name) > shortName:
 		return "", nil, fmt.Errorf("a name has 1 to %d bytes", shortName)
 	case r.members[name] != nil:
-		return "", nil, fmt.Errorf("there is a %s already", name)
+		return "", nil, fmt.Errorf("the name %s is taken", name)
 	}
 	r.say(name+" comes", nil)
 	mine = loop.NewQueue[string](unread)
@@ -132,8 +133,8 @@ func (r *room) enter(line string) (name string, mine *loop.Queue[string], err er
 	return name, mine, nil
 }
 
-// putAll puts lines into a queue. It awaits room, and returns false if the
-// queue is closed.
+// putAll puts lines into a queue. It awaits free space in the queue, and
+// returns false if the queue is closed.
 func putAll(ctx context.Context, to *loop.Queue[string], lines []string) bool {
 	for _, line := range lines {
 		if to.Put(ctx, line) != nil {
@@ -143,9 +144,9 @@ func putAll(ctx context.Context, to *loop.Queue[string], lines []string) bool {
 	return true
 }
 
-// say sends a line to all users, except the one with the queue but. It does not
-// wait for a user whose queue is full, but removes this user. It returns the
-// lines that report which users were removed.
+// say sends a line to all users, except to the user whose queue is the
+// parameter but. It does not wait for a user whose queue is full, but removes
+// this user. It returns the lines that report which users were removed.
 func (r *room) say(line string, but *loop.Queue[string]) (notices []string) {
 	if r.said = append(r.said, line); len(r.said) > remember {
 		r.said = slices.Delete(r.said, 0, 1)
@@ -163,7 +164,7 @@ func (r *room) say(line string, but *loop.Queue[string]) (notices []string) {
 	return notices
 }
 
-// leave removes a user, unless the user was removed before.
+// leave removes a user, unless the user was removed earlier.
 func (r *room) leave(name string, lines *loop.Queue[string]) {
 	if r.members[name] == lines {
 		delete(r.members, name)
@@ -173,8 +174,8 @@ func (r *room) leave(name string, lines *loop.Queue[string]) {
 }
 
 // write is the coroutine that writes to a connection. When the queue is closed
-// and empty, write closes the connection, so the coroutine that reads from it
-// ends, too.
+// and empty, write closes the connection, so the coroutine that reads from the
+// connection ends, too.
 func write(ctx context.Context, c net.Conn, lines *loop.Queue[string]) error {
 	raw := c
 	defer raw.Close()

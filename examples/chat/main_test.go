@@ -80,7 +80,7 @@ func TestChat_Conversation(t *testing.T) {
 	bob.hear("Bob: hello")
 
 	for name, answer := range map[string]string{
-		"Ann":                   "there is a Ann already",
+		"Ann":                   "the name Ann is taken",
 		"":                      "a name has 1 to 20 bytes",
 		strings.Repeat("x", 21): "a name has 1 to 20 bytes",
 	} {

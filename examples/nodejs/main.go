@@ -4,9 +4,10 @@
 //	go run ./examples/nodejs                1234567.891
 //	go run ./examples/nodejs 9.99 0.5       your amounts
 //
-// The workers are processes of Node.js that run worker.js. It was written from
-// docs/wire.md alone, so a worker can be written in any language. A pool of
-// processes treats the functions of such a worker as it treats functions in Go.
+// The workers are processes of Node.js that run worker.js. This script was
+// written from docs/wire.md alone, so a worker can be written in any language.
+// A pool of processes treats the functions of such a worker as it treats
+// functions in Go.
 //
 // Exit codes: 0 if all prices were formatted, 1 if some were not, 2 if the
 // program cannot work.

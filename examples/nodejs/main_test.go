@@ -20,7 +20,7 @@ import (
 
 // command returns the command of the workers. It skips the test on a machine
 // without Node.js, so that the tests of the repository pass with Go alone. The
-// script .ci/run installs Node.js or fails, so there no test is skipped.
+// script .ci/run installs Node.js or fails, so no test is skipped there.
 func command(t *testing.T, functions string) []string {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
@@ -47,7 +47,7 @@ func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not with -short: it takes half a minute")
 	}
-	newPool(t, 1, "testdata/conformance.js", processes.Options{}).Close() // the first pool starts goroutines that later pools use; so the suite does not take them for leaks
+	newPool(t, 1, "testdata/conformance.js", processes.Options{}).Close() // the first pool starts goroutines that later pools use; if the suite started them, it would report them as leaks
 	executortest.Run(t, executortest.Traits{Kills: true, Foreign: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(t, 1, "testdata/conformance.js", processes.Options{Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
 	})
@@ -75,7 +75,7 @@ func TestTask_Prices(t *testing.T) {
 	}
 }
 
-// same sends values to JavaScript and compares the results with them.
+// same sends values to JavaScript, and compares the results with these values.
 func same[T any](t *testing.T, ex *processes.Pool, vs ...T) {
 	t.Helper()
 	echo := Func[T, T](fmt.Sprintf("echo %T", *new(T)))

@@ -59,9 +59,9 @@ function small(n) {
   return Number.isSafeInteger(Number(n)) ? Number(n) : n;
 }
 
-// encode returns the kind and the bytes of a result. asked is the kind of the argument. A
-// value without a kind of its own is encoded as CBOR if the argument was CBOR, as for
-// functions that are registered in Go, and as JSON otherwise.
+// encode returns the kind and the bytes of a result. The parameter asked is the kind of the
+// argument. A value without a kind of its own is encoded as CBOR if the argument was CBOR, as
+// for functions that are registered in Go, and as JSON otherwise.
 function encode(v, asked) {
   if (typeof v === "boolean") return [BOOL, Buffer.of(v ? 1 : 0)];
   if (typeof v === "string") return [TEXT, Buffer.from(text(v))];

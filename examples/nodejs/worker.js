@@ -219,7 +219,7 @@ class Main {
     if (this.ended && this.frames.size === 0) this.results.end(() => process.exit(0));
   }
 
-  // calls runs the calls of the frame of a lane.
+  // calls runs the calls of the frame that a lane has.
   async calls(lane) {
     const f = lane.frame;
     while (f.begun < f.limit) {
@@ -313,8 +313,8 @@ function shortened(text) {
   return text.length <= most ? text : `${text.slice(0, most)} ... (${text.length - most} characters more)`;
 }
 
-// describe encodes an error for a frame. If the error has a property wire, it encodes this
-// property instead.
+// describe encodes an error for a frame. If the error has a property wire, describe encodes
+// this property instead.
 function describe(e, reason) {
   if (e?.wire) return cbor.encode(e.wire);
   const known = e instanceof Error;

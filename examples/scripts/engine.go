@@ -46,8 +46,8 @@ func newEngine() (*engine, error) {
 // contextKey is the key under which a Starlark thread stores its context.
 const contextKey = "context"
 
-// thread returns a Starlark thread that calls a checkpoint of the lock every
-// steps steps, and that ends when ctx ends.
+// thread returns a Starlark thread that calls a checkpoint of the lock after
+// each 1,000 steps, and that ends when ctx ends.
 func (e *engine) thread(ctx context.Context) *starlark.Thread {
 	t := &starlark.Thread{Name: "script"}
 	t.SetLocal(contextKey, ctx)
@@ -141,7 +141,8 @@ type word struct {
 	n    int
 }
 
-// frequent returns the most frequent words; most is their maximum number.
+// frequent returns the most frequent words. The parameter most is the maximum
+// number of words.
 func (e *engine) frequent(most int) (words []word) {
 	e.lock.Do(func(gil.Held) {
 		for _, item := range e.words.Items() {

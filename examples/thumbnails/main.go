@@ -10,10 +10,10 @@
 //	go run ./examples/thumbnails -cluster tls://one.example:4222 -key box.key -work
 //
 // The program sends the images to the workers, and receives the thumbnails. So
-// only the program reads and writes files. If an image cannot be read, crashes
-// the decoder, or takes it a minute, only the thumbnail of this image is
-// missing. Then the program prints the name of the image and the reason, and
-// the exit code is 1.
+// only the program reads and writes files. An image may be unreadable, may
+// crash the decoder, or may take the decoder a minute. Then only the thumbnail
+// of this image is missing. The program prints the name of the image and the
+// reason, and the exit code is 1.
 package main
 
 import (
@@ -41,8 +41,8 @@ import (
 	"concert/processes"
 )
 
-// job is the argument of a task, and made is the result. Both are sent to other
-// processes, so their fields are exported.
+// The type job is the argument of a task, and the type made is the result.
+// Their values are sent to other processes, so the fields are exported.
 type job struct {
 	Photo      []byte
 	Size       int    // the length of the longer side, in pixels

@@ -59,8 +59,9 @@ func TestRun_AllExecutors(t *testing.T) {
 	}
 }
 
-// check makes thumbnails of five images, of which three are broken. run must
-// report three failures, and create two thumbnails of the right size.
+// check makes thumbnails of five images, of which three are broken. The
+// function run must report three failures, and create two thumbnails of the
+// right size.
 func check(t *testing.T, ex concert.Executor, into string, paths []string) {
 	t.Helper()
 	failed, err := run(t.Context(), ex, into, 100, paths)

@@ -14,7 +14,7 @@ import (
 )
 
 // interpreter returns a Python interpreter that has NumPy. It skips the test if
-// there is none.
+// there is no such interpreter.
 func interpreter(t *testing.T) string {
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
 		if exec.Command(name, "-c", "import numpy").Run() == nil {

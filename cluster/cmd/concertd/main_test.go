@@ -165,7 +165,7 @@ func TestConcertd_Restart(t *testing.T) {
 }
 
 // TestConcertd_WrongUsage: if a command line is wrong or a command fails, the
-// error must say why, and the exit code must be the one in the row.
+// error must say why, and the exit code must be the code in the row.
 func TestConcertd_WrongUsage(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")

@@ -48,7 +48,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 	}
 	k, err := find(keyringDir(*dir))
 	if opts.Join != nil && errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no %s: copy it from one of the servers to join", keyringDir(*dir))
+		return fmt.Errorf("there is no keyring %s: copy it from one of the servers to join", keyringDir(*dir))
 	}
 	if err != nil {
 		return err

@@ -155,8 +155,8 @@ func (e *Executor) audit() {
 	}
 }
 
-// auditDue audits up to limit of the calls that are due now. It reports whether
-// other calls are due soon.
+// auditDue audits the calls that are due now, but at most as many as the
+// parameter limit permits. It reports whether other calls are due soon.
 func (e *Executor) auditDue(now time.Time, limit int) (soon bool, err error) {
 	e.auditMu.Lock()
 	defer e.auditMu.Unlock()
@@ -180,8 +180,9 @@ type audited struct {
 	task wire.Audited
 }
 
-// dueCalls returns up to limit of the calls that are due. Calls whose last
-// audit is oldest come first. It reports whether other calls are due soon.
+// dueCalls returns the calls that are due, but at most as many as the parameter
+// limit permits. Calls whose last audit is oldest come first. It reports
+// whether other calls are due soon.
 func (e *Executor) dueCalls(now time.Time, limit int) (calls []audited, soon bool) {
 	e.mu.Lock()
 	auditBefore := e.auditBefore
@@ -304,7 +305,7 @@ func (e *Executor) failLost(c *call) {
 	e.settleEach(c, func(s *subscriber) {
 		err := lost
 		if cause := context.Cause(s.batch.Context()); cause != nil {
-			err = lazy.Errorf("%w; it was canceled: %w", err, cause)
+			err = lazy.Errorf("%w; the task was canceled: %w", err, cause)
 		}
 		s.settle(-1, executor.Encoded{}, err)
 	})

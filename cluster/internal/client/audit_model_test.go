@@ -100,7 +100,7 @@ func (m *model) removeTask() {
 }
 
 // audit audits the call, and changes the state as the client does for the
-// result of judge.
+// result of the function judge.
 func (m *model) audit(judge func(state wire.State, since time.Duration, canceled bool, missed int) verdict) {
 	state := wire.Absent
 	switch {

@@ -72,7 +72,7 @@ func (e *Executor) lookUpKept(c *call) (bool, error) {
 		if o, err = wire.DecodeOutcome(msg.Data); err != nil {
 			err = fmt.Errorf("%w: %w", errDamaged, err)
 		} else if o.ID != c.id {
-			err = fmt.Errorf("%w: it has the id of another task", errDamaged)
+			err = fmt.Errorf("%w: the result has the id of another task", errDamaged)
 		}
 	}
 	var v executor.Encoded

@@ -63,7 +63,7 @@ func (e *Executor) onResult(msg jetstream.Msg) {
 			return
 		}
 		if err != nil {
-			e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: the result of %s: %w", c.queue.function, err))
+			e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: downloading the result of %s: %w", c.queue.function, err))
 		} else {
 			e.complete(c, &o, v)
 		}
@@ -79,8 +79,8 @@ func (e *Executor) onResult(msg jetstream.Msg) {
 }
 
 // startDownload records that the outcome of a call depends on a large value,
-// which is being downloaded or replaced. It reports whether that was recorded
-// before.
+// which is being downloaded or replaced. It reports whether startDownload had
+// recorded this earlier.
 func (e *Executor) startDownload(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

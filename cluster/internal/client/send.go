@@ -148,14 +148,14 @@ func (e *Executor) uploadArg(c *call) {
 		case ended:
 			return
 		case !left:
-			e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: the argument of %s: %w", s.batch.Name, err))
+			e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: uploading the argument of %s: %w", s.batch.Name, err))
 			return
 		}
 	}
 }
 
 // publish publishes the messages of calls that have not ended, signed together.
-// It does not wait for acknowledgments: see nacked.
+// It does not wait for acknowledgments: see the method nacked.
 func (e *Executor) publish(calls ...*call) {
 	e.mu.Lock()
 	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.ended })

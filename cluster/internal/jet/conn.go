@@ -139,7 +139,7 @@ func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 		return nil, fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or raise the limit with concertd serve --connections", serverurl.Redacted(url), a.Key, c.Public)
 	} else if err != nil {
 		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
-			return nil, fmt.Errorf("cluster: %s requires a key if it is concertd: %s. Without a key file, its certificate cannot be verified: %w", serverurl.Redacted(url), keyHint, err)
+			return nil, fmt.Errorf("cluster: %s requires a key if it is concertd: %s. Without a key file, the certificate of the server cannot be verified: %w", serverurl.Redacted(url), keyHint, err)
 		}
 		if a.Key != "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
 			return nil, fmt.Errorf("cluster: the key file %s is not for %s: it was made with another keyring: %w", a.Key, serverurl.Redacted(url), err)

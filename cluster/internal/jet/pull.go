@@ -180,7 +180,7 @@ func (r *remaining) endWith(m *nats.Msg) {
 }
 
 // receive passes a message of a stream to the function take. If m is a status,
-// receive records the status in left.
+// receive records the status in the parameter left.
 func (c *Conn) receive(m *nats.Msg, left *remaining, take func(*Message)) error {
 	if !strings.HasPrefix(m.Reply, ackPrefix) {
 		left.endWith(m)

@@ -7,7 +7,7 @@ import (
 )
 
 // Times must be the same in all clients and workers of a cluster. Only tests
-// use other values than those of DefaultTimes.
+// change the values that DefaultTimes returns.
 type Times struct {
 	// HeartbeatPeriod is the time between two heartbeats of a worker. A worker
 	// that sends no heartbeat for WorkerTimeout counts as lost.

@@ -73,8 +73,8 @@ func NewView(times jet.Times, changed func()) *View {
 	}
 }
 
-// Watch returns when the View has the existing workers. After that, it keeps
-// the View up to date until life ends.
+// Watch returns when the View has the existing workers. After that, Watch keeps
+// the View up to date until the context life ends.
 //
 // A worker is in the View as soon as a heartbeat of the worker arrives, and at
 // the latest maxReadPause after the servers have stored a heartbeat. If the

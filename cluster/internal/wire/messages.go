@@ -168,12 +168,12 @@ func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, er
 	}
 	if signature == nil {
 		if signed {
-			return e, fmt.Errorf("%w: it is not signed", ErrEnvelope)
+			return e, fmt.Errorf("%w: the message is not signed", ErrEnvelope)
 		}
 		return e, nil
 	}
 	if err := v.check(e.ID.Client, body, signature, subject); err != nil {
-		return e, fmt.Errorf("%w: its client has not signed it: %w", ErrEnvelope, err)
+		return e, fmt.Errorf("%w: the client of the task has not signed the message: %w", ErrEnvelope, err)
 	}
 	if signed && v.Authority != nil {
 		if err := v.checkCertificate(e.ID.Client, e.Certificate); err != nil {
@@ -286,9 +286,10 @@ func (v *Value) fields(m *message) {
 const maxField = 24
 
 // message encodes or decodes a message. Envelope, Outcome and Hint have a
-// method fields, which calls a method of message for each field. To encode, the
-// method of message appends the field to encoded. To decode, it sets the field
-// from found.
+// method called fields. For each field, fields calls a method of message. If
+// the message is being encoded, this method appends the field to the slice
+// encoded. If the message is being decoded, this method sets the field from the
+// array found.
 type message struct {
 	encoded []byte
 

@@ -104,8 +104,8 @@ func (w *worker) acked(key string) {
 
 // unholdLocked removes a task from held. It returns the message of the task,
 // and the tasks that waited for it. The caller releases mu, acknowledges the
-// message, which may block, and then calls unheld. Until that call, the worker
-// does not count as idle, so its connection stays open.
+// message, which may block, and then calls the method unheld. Until that call,
+// the worker does not count as idle, so its connection stays open.
 func (w *worker) unholdLocked(d *heldTask) (msg *jet.Message, waiting []*heldTask) {
 	delete(w.held, d.key)
 	delete(w.tries, d.try)

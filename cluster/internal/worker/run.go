@@ -71,7 +71,7 @@ func (d *heldTask) String() string {
 func (w *worker) accept(msg *jet.Message) {
 	e, err := w.verifier.Open(msg.Data(), msg.Subject(), w.conn.HasKey())
 	if err == nil && msg.Subject() != wire.TaskSubject(w.setName, e.ID.Client) {
-		err = fmt.Errorf("%w: its client is %s, and its subject is %s", wire.ErrEnvelope, e.ID.Client, msg.Subject())
+		err = fmt.Errorf("%w: the client of the task is %s, but the subject of the message is %s", wire.ErrEnvelope, e.ID.Client, msg.Subject())
 	}
 	if err != nil {
 		w.deadLetterMessage(msg, err)
@@ -134,7 +134,7 @@ func (w *worker) admit(d *heldTask, canceled bool) {
 	case w.set.Functions[d.Function] != d.Signature || d.Signature == "":
 		w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(fmt.Errorf("%w: %s", concert.ErrNotRegistered, d.Function))})
 	case d.attempt > maxDeliveries+max(0, min(d.Attempts, wire.MaxAttempts)-1):
-		why := fmt.Errorf("%w: it has started %d times", ErrDead, d.attempt-1)
+		why := fmt.Errorf("%w: the task has started %d times", ErrDead, d.attempt-1)
 		w.deadLetterTask(d, why, wire.Outcome{Dropped: true, Err: executor.EncodeError(why)})
 	case d.Arg.Blob != "":
 		w.conn.Background.Go(func() { w.checkArgument(d) })
@@ -315,7 +315,7 @@ func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, caus
 		w.release(d)
 		return
 	case !began && errors.Is(err, concert.ErrClosed):
-		w.stopPulling(fmt.Errorf("cluster: the executor of the worker: %w", err))
+		w.stopPulling(fmt.Errorf("cluster: the executor of the worker accepts no tasks: %w", err))
 		w.releaseUncounted(d)
 		return
 	}
@@ -338,7 +338,7 @@ func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, caus
 				w.release(d)
 				return
 			}
-			o.Value, o.Err = wire.Value{}, executor.EncodeError(fmt.Errorf("result of %s: %w", d.Function, err))
+			o.Value, o.Err = wire.Value{}, executor.EncodeError(fmt.Errorf("the result of %s cannot be stored: %w", d.Function, err))
 		}
 		w.publishOutcome(d, o)
 	})

@@ -16,7 +16,7 @@ import (
 // More are not needed, because package choose uses only a sample of the inputs.
 const maxInputs = 10_000
 
-// readInputs reads inputs from the lines of in, until ctx ends.
+// readInputs reads inputs from the lines of the reader in, until ctx ends.
 func readInputs(ctx context.Context, in io.Reader) (inputs []string, err error) {
 	type result struct {
 		inputs []string

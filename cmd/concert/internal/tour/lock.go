@@ -34,8 +34,8 @@ func showLock(ctx context.Context, t *tour) error {
 	}
 
 	// Read, add, write back: between these steps any other goroutine may run,
-	// and then its update is lost. There is no data race, because each step is
-	// atomic.
+	// and then the update of that goroutine is lost. There is no data race,
+	// because each step is atomic.
 	var bare atomic.Int64
 	took, err := together(func(_ context.Context, n int) (int, error) {
 		for i := range n {

@@ -99,8 +99,8 @@ func showConnections(ctx context.Context, t *tour, g *loop.Group) error {
 	return nil
 }
 
-// showStall runs two coroutines: one computes, and the other measures for how
-// long it waits.
+// showStall runs two coroutines. One coroutine computes, and the other one
+// measures its own waiting time.
 func showStall(ctx context.Context, t *tour, g *loop.Group, stalls <-chan *loop.StallReport) error {
 	var longest time.Duration
 	ticker := g.Background(func(ctx context.Context) error {

@@ -41,9 +41,9 @@ var (
 
 var global int
 
-// showMemoryLimit reports whether the tour shows a memory limit. It does so
-// only on Linux. Tests set showMemoryLimit to false under the race detector,
-// whose own memory exceeds the limit.
+// showMemoryLimit reports whether the tour shows a memory limit. The tour shows
+// the limit only on Linux. Tests set showMemoryLimit to false under the race
+// detector, whose own memory exceeds the limit.
 var showMemoryLimit = runtime.GOOS == "linux"
 
 func showProcesses(ctx context.Context, t *tour) error {
@@ -102,7 +102,8 @@ func showProcesses(ctx context.Context, t *tour) error {
 	return nil
 }
 
-// stopped runs a task that the pool has to stop, and checks its error.
+// stopped runs a task that the pool has to stop, and checks the error of the
+// task.
 func stopped(ctx context.Context, t *tour, what string, o processes.Options, task func(context.Context, int) (int, error), want error, note string) error {
 	ex, err := processes.New(1, &o)
 	if err != nil {

@@ -149,7 +149,7 @@ func took[In, Out any](ctx context.Context, ex concert.Executor, f func(context.
 			return 0, err
 		}
 		if !right(got) {
-			return 0, fmt.Errorf("%v is not the result", got)
+			return 0, fmt.Errorf("the result %v is wrong", got)
 		}
 	}
 	return time.Since(begin), nil
