@@ -163,8 +163,8 @@ func share(submitters, n int, run func(n int)) {
 	wg.Wait()
 }
 
-// BenchmarkPool measures the time per task for submitting it, running it, and
-// receiving its outcome.
+// BenchmarkPool measures how long it takes, per task, to submit the task, to
+// run it, and to receive its outcome.
 func BenchmarkPool(b *testing.B) {
 	for _, work := range []struct {
 		name       string

@@ -42,8 +42,8 @@ var (
 	remoteEcho = concert.Register("echo", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
 )
 
-// inPython makes a Python program run n operations of a kind, and reports the
-// time per operation, which the program prints.
+// inPython runs a Python program, which runs n operations of a kind and prints
+// the time per operation. inPython reports this time.
 func inPython(b *testing.B, program, kind string, n int) {
 	pythontest.Need(b)
 	for range b.N {

@@ -20,7 +20,8 @@ import (
 // These benchmarks measure functions in Python that are called from Go. They
 // compare concert with two HTTP servers that answer with JSON, which is a
 // common way today, and with ProcessPoolExecutor, which is called from Python.
-// Each of the three has two interpreters. Run with -benchtime 1x.
+// concert, the HTTP servers and ProcessPoolExecutor each have two interpreters.
+// Run with -benchtime 1x.
 
 var (
 	pythonNop    = python.Func[int, int]("pool:nop")
@@ -141,7 +142,8 @@ func BenchmarkPython(b *testing.B) {
 	})
 	b.Run("64 MiB of float64 both ways/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "floats", 5) })
 	// The time includes the start of the interpreters. For ProcessPoolExecutor,
-	// it also includes the start of the interpreter that runs it.
+	// it also includes the start of the interpreter that runs
+	// ProcessPoolExecutor.
 	b.Run("first result/concert", func(b *testing.B) {
 		for b.Loop() {
 			p := newInterpreters(b)

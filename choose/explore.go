@@ -18,7 +18,7 @@ const (
 	exploreShare  = 0.6  // the share of the budget for the profile and the exploration
 )
 
-// explore measures points once, to find those that may be the best.
+// explore measures points once, to find the points that may be the best.
 //
 // The first model with several levels begins at its lowest level, and explore
 // tries higher levels while throughput increases. The models after it begin at

@@ -112,8 +112,8 @@ func ownCPU() (sum time.Duration) {
 	return sum
 }
 
-// freeMemory returns the bytes of memory that could be used without swapping,
-// or 0 if that is unknown.
+// freeMemory returns how many bytes of memory could be used without swapping,
+// or 0 if the number is unknown.
 func freeMemory() int64 {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {

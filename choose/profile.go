@@ -60,8 +60,8 @@ func (t *trial) profile(ctx context.Context) error {
 	until := t.begin.Add(t.Budget / profilePart)
 	defer func() {
 		t.spread = relativeDeviation(t.times)
-		// All points use the same inputs: those that the profile has run, or
-		// the first minInputs if that is more.
+		// All points use the same inputs: the inputs that the profile has run,
+		// but at least the first minInputs inputs.
 		t.inputs = min(t.inputs, max(len(t.times), minInputs))
 	}()
 	for i := 0; ; i++ {

@@ -105,8 +105,9 @@ func (t *trial) mayBeBest(p *point) bool {
 	return !t.failsMore(p) && t.gain(p).Median*(1+2*t.rateError(p)) >= minRivalShare*best
 }
 
-// prune drops the points that were clearly slower than the best point in all
-// rounds, if there were at least dropRounds.
+// prune drops a point if there were at least dropRounds rounds, and if the
+// point was clearly slower than the best point in all of these rounds. It never
+// drops the base.
 func (t *trial) prune(live []*point) []*point {
 	best := t.best(live)
 	return slices.DeleteFunc(live, func(p *point) bool {
@@ -141,8 +142,8 @@ func (t *trial) decided(live []*point) bool {
 		if p.rounds() < minRounds {
 			return false
 		}
-		// p may be better by 5%, and it is not known whether p and chosen are
-		// equal.
+		// The point p may be better by 5%, and it is not known whether the
+		// points p and chosen are equal.
 		if r := intervalOf(t.ratios(p, chosen)); r.High > minGain && r.High > maxIntervalRatio*r.Low {
 			return false
 		}

@@ -182,8 +182,8 @@ func TestRun_Overload(t *testing.T) {
 	})
 }
 
-// TestRun_OptionLimits: Run must accept the largest integers as options. With a
-// negative option it must panic, and the panic must name the option.
+// TestRun_OptionLimits: Run must accept the largest integers as options. If an
+// option is negative, Run must panic with a text that names the option.
 func TestRun_OptionLimits(t *testing.T) {
 	work := func(context.Context, int) (int, error) { time.Sleep(20 * time.Millisecond); return 0, nil }
 	models := []choose.Model{{Name: "plain loop"}, onGoroutines()}
@@ -239,8 +239,8 @@ func TestRun_UnusableLevels(t *testing.T) {
 	})
 }
 
-// TestRun_Canceled: if Run is canceled at any moment, it must return an error,
-// and a report must have an Unclear verdict.
+// TestRun_Canceled: if Run is canceled at any moment, it must return an error.
+// If it also returns a report, the verdict must be Unclear.
 func TestRun_Canceled(t *testing.T) {
 	for ms := 1; ms < 2000; ms = ms*5/4 + 1 {
 		synctest.Test(t, func(t *testing.T) {

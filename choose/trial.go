@@ -170,12 +170,12 @@ func (e openError) Error() string { return e.err.Error() }
 // Unwrap returns the error of Model.Open, with the name of the point.
 func (e openError) Unwrap() error { return e.err }
 
-// recordFrom is the minimum duration of a run alone from which the tasks of
-// measurements are recorded.
+// recordFrom limits recording: the tasks of measurements are recorded only if a
+// run alone takes at least this time.
 const recordFrom = time.Millisecond
 
-// open opens the executor of a point, if the model has one and it is not open.
-// It reports whether it opened the executor.
+// open opens the executor of a point, unless the executor is open or the model
+// has no executor. It reports whether it opened the executor.
 func (t *trial) open(p *point) (bool, error) {
 	m := &t.models[p.model]
 	if m.Open == nil || p.ex != nil {

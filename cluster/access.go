@@ -13,9 +13,9 @@ import (
 type Access struct {
 	// Key is the name of a key file that concertd has made. The file contains
 	// the seed of an nkey and two certificates in the PEM format: the
-	// certificate of the authority, which identifies servers and clients, and
-	// the certificate of the key.
-	// Empty means that the servers require no key.
+	// certificate of the key, and the certificate of the authority that
+	// certifies all servers and keys. Empty means that the servers require no
+	// key.
 	Key string
 
 	// TLS is for servers whose certificates are not from the authority in the

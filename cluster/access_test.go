@@ -66,8 +66,8 @@ func guarded(t testing.TB, k *keyring) *server.Server {
 }
 
 // TestAccess_UnknownKeys: if a program has no key, or a key of another keyring,
-// the server must refuse it. If a server has another keyring, the client must
-// refuse the server.
+// the server must refuse the program. If a server has another keyring, the
+// client must refuse the server.
 func TestAccess_UnknownKeys(t *testing.T) {
 	k := newKeyring(t)
 	s := guarded(t, k)
@@ -169,8 +169,8 @@ func keyOf(t *testing.T, file string) (public string, pair nkeys.KeyPair) {
 }
 
 // TestAccess_RevokedKeys: if a key is made while the server runs, the server
-// must accept it. After the key was revoked, the server must refuse it, and
-// Close of an executor with this key must return.
+// must accept the key. After the key was revoked, the server must refuse the
+// key, and Close of an executor with this key must return.
 func TestAccess_RevokedKeys(t *testing.T) {
 	t.Parallel()
 	k := newKeyring(t)

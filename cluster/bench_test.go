@@ -18,7 +18,7 @@ import (
 	"concert/goroutines"
 )
 
-// benched returns a client of a new cluster in this process, which has a
+// benched returns a client of a new cluster in this process. The cluster has a
 // server, and a worker with two slots. If keyed is true, the cluster uses keys
 // and TLS.
 func benched(b *testing.B, keyed bool) (context.Context, *cluster.Executor) {

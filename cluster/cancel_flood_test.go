@@ -73,7 +73,7 @@ func TestCancel_Flood(t *testing.T) {
 }
 
 // TestCancel_Queued: if a task is canceled while it waits for a slot in a
-// worker, it must settle at once.
+// worker, the task must settle at once.
 func TestCancel_Queued(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)

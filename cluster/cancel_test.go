@@ -16,7 +16,7 @@ import (
 
 // TestServe_CancelStoredLate: if the servers store a cancellation after the
 // worker has read all cancellations, and do not deliver it to subscribers, the
-// worker must still receive it.
+// worker must still receive the cancellation.
 func TestServe_CancelStoredLate(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -41,9 +41,9 @@ type causeOf func()
 // Error calls the function.
 func (c causeOf) Error() string { c(); return "time to go" }
 
-// TestShutdown_CauseMisbehaves: if the servers do not answer, and the Error
-// method of the cause of a cancellation panics, exits or hangs, the call must
-// still settle with ErrLost.
+// TestShutdown_CauseMisbehaves: the servers do not answer, and a call is
+// canceled with a cause whose Error method panics, exits or hangs. The call
+// must still settle with ErrLost.
 func TestShutdown_CauseMisbehaves(t *testing.T) {
 	hung := make(chan struct{})
 	t.Cleanup(func() { close(hung) })

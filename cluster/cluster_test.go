@@ -167,8 +167,9 @@ func TestConformance(t *testing.T) {
 			s := embedded(t, "")
 			defer s.Close()
 			access := cluster.Access{InProcess: s}
-			// The suite counts goroutines, and the server starts some of its
-			// goroutines with its first work.
+			// The suite counts goroutines. The server starts some of its
+			// goroutines with its first task, so this task must run before the
+			// suite.
 			first := newRig(t, "", access, access, executortest.Config{Workers: 1, Queue: 1})
 			if _, err := concert.Submit(t.Context(), first, square, 1).Result(t.Context()); err != nil {
 				t.Fatal(err)

@@ -14,9 +14,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// ShortLease returns access with another lease: the tasks of lost workers go to
-// other workers after d. All clients and workers of the cluster must use the
-// result.
+// ShortLease returns an Access with another lease: the tasks of lost workers go
+// to other workers after the time d. All clients and workers of the cluster
+// must use the returned Access.
 func ShortLease(a Access, d time.Duration) Access {
 	times := jet.DefaultTimes()
 	times.Lease = d
@@ -48,9 +48,9 @@ func (e *Executor) Stored(t *testing.T) (tasks, results uint64) {
 	return tasks, results
 }
 
-// ShortSilence returns access with frequent heartbeats, one every d. Workers
+// ShortSilence returns an Access with frequent heartbeats, one every d. Workers
 // without a heartbeat for 4*d count as lost. All clients and workers of the
-// cluster must use the result.
+// cluster must use the returned Access.
 func ShortSilence(a Access, d time.Duration) Access {
 	times := jet.DefaultTimes()
 	times.HeartbeatPeriod, times.WorkerTimeout = d, 4*d
@@ -61,9 +61,9 @@ func ShortSilence(a Access, d time.Duration) Access {
 // ShortPulls shortens the first requests of a worker, so that it drains soon.
 func ShortPulls(o *ServeOptions, d time.Duration) { o.pullTime = d }
 
-// Snapshot returns one line for each message of a stream whose subject has a
-// prefix. The line has the rest of the subject, and the first 100 bytes of the
-// message.
+// Snapshot returns one line for each message of a stream, if the subject of the
+// message has the prefix. The line has the rest of the subject, and the first
+// 100 bytes of the message.
 func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	l := linked(t, a)
 	defer l.Close()

@@ -54,7 +54,7 @@ func (n *network) heal(s *server.Server) {
 	n.to = s
 }
 
-// embedded returns a server in this process, which is closed when the test
+// embedded returns a server in this process. The server is closed when the test
 // ends.
 func embedded(t *testing.T, dir string) *server.Server {
 	t.Helper()
@@ -368,7 +368,7 @@ func TestLargeValue_ServersAway(t *testing.T) {
 	client, work := &network{to: s}, &network{to: s}
 	ex := dial(t, cluster.Access{InProcess: client})
 	serve(t, cluster.Access{InProcess: work}, 2)
-	if _, err := concert.Submit(t.Context(), ex, reverse, []byte("small")).Result(t.Context()); err != nil { // after that, the client has the functions of the worker
+	if _, err := concert.Submit(t.Context(), ex, reverse, []byte("small")).Result(t.Context()); err != nil { // after that, the client has the list of the worker's functions
 		t.Fatal(err)
 	}
 	name, h := newHold(t)
@@ -487,8 +487,8 @@ func TestLargeValue_Parts(t *testing.T) {
 	}
 }
 
-// TestWithID_RunsOnce: if a task has run with an id, it must not run again when
-// the same or another program of the client submits it with this id.
+// TestWithID_RunsOnce: if a task has run with an id, the task must not run
+// again when the same or another program of the client submits it with this id.
 func TestWithID_RunsOnce(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -536,8 +536,8 @@ func TestWithID_RunsOnce(t *testing.T) {
 }
 
 // TestServe_ReplacedByOtherProgram: if all workers with the capability set of a
-// task are lost, the task must go to workers of another program that offers its
-// function.
+// task are lost, the task must go to workers of another program that offers the
+// function of the task.
 func TestServe_ReplacedByOtherProgram(t *testing.T) {
 	s := embedded(t, "")
 	ex := dial(t, cluster.ShortSilence(cluster.Access{InProcess: s}, 100*time.Millisecond))

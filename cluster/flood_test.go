@@ -103,8 +103,9 @@ func allRan(t *testing.T, ex *cluster.Executor) {
 	}
 }
 
-// contractOf runs a task with the argument n, so that the client has the
-// functions of the worker. It returns the capability set of the only worker.
+// contractOf runs a task with the argument n, so that the client has received
+// the list of the worker's functions. It returns the capability set of the only
+// worker.
 func contractOf(t *testing.T, access cluster.Access, ex *cluster.Executor, n int) string {
 	t.Helper()
 	if n, err := concert.Submit(t.Context(), ex, count, n).Result(t.Context()); n == 0 || err != nil {

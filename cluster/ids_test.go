@@ -134,9 +134,9 @@ func TestSameID_OneCall(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_OneCanceled: if one of two Submits of a call is canceled, it must
-// settle at once, and neither the other Submit nor the function may be
-// canceled. The cases cancel the first or the second Submit, by Cancel or by
+// TestSameID_OneCanceled: if one of two Submits of a call is canceled, this
+// Submit must settle at once, and neither the other Submit nor the function may
+// be canceled. The cases cancel the first or the second Submit, by Cancel or by
 // its context, in each state of the call.
 func TestSameID_OneCanceled(t *testing.T) {
 	t.Parallel()
@@ -149,7 +149,7 @@ func TestSameID_OneCanceled(t *testing.T) {
 					way, work := &network{to: s}, &network{to: s}
 					ex := dial(t, cluster.Access{InProcess: way})
 					serve(t, cluster.Access{InProcess: work}, 4)
-					settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x") // after that, the client has the functions of the worker
+					settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x") // after that, the client has the list of the worker's functions
 					drained(t, ex)
 					name, h := newHold(t)
 					id := cluster.WithID(t.Context(), name)
@@ -311,8 +311,9 @@ func TestSameID_CanceledNotKept(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_JoinsCanceled: if a Submit finds a canceled call with its id, it
-// must not settle with this call, even if the cancellation has not arrived yet.
+// TestSameID_JoinsCanceled: if a Submit finds a canceled call with its id, the
+// Submit must not settle with this call, even if the cancellation has not
+// arrived yet.
 func TestSameID_JoinsCanceled(t *testing.T) {
 	s := embedded(t, "")
 	work := &network{to: s}
@@ -361,8 +362,8 @@ func TestSameID_Deadlines(t *testing.T) {
 			access := cluster.Access{InProcess: embedded(t, "")}
 			ex := dial(t, access)
 			serve(t, access, 4)
-			// The client must have the functions of the worker before the
-			// deadlines begin.
+			// The client must have the list of the worker's functions before
+			// the deadlines begin.
 			if _, err := concert.Submit(t.Context(), ex, reverse, []byte("first")).Result(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -477,8 +478,8 @@ func TestSameID_Labels(t *testing.T) {
 }
 
 // TestSameID_LargeArgument: if a Submit is canceled while its large argument is
-// uploaded, it must settle at once, and the argument of the other Submit must
-// be uploaded.
+// uploaded, this Submit must settle at once, and the argument of the other
+// Submit must be uploaded.
 func TestSameID_LargeArgument(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -523,7 +524,7 @@ func TestSameID_Shutdown(t *testing.T) {
 		t.Run(fmt.Sprintf("running=%v", running), func(t *testing.T) {
 			way := &network{to: s}
 			ex := dial(t, cluster.Access{InProcess: way})
-			settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x") // after that, the client has the functions of the worker
+			settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x") // after that, the client has the list of the worker's functions
 			name, h := newHold(t)
 			id := cluster.WithID(t.Context(), name)
 			if !running {
@@ -591,8 +592,8 @@ func TestSameID_OtherSession(t *testing.T) {
 }
 
 // TestSameID_OtherSessionCanceled: if a task is canceled while it waits for the
-// task of another session with the same id, it must settle at once, and not
-// with ErrLost.
+// task of another session with the same id, the canceled task must settle at
+// once, and not with ErrLost.
 func TestSameID_OtherSessionCanceled(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 2)

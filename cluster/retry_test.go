@@ -72,8 +72,8 @@ func TestWithRetry_Attempts(t *testing.T) {
 		i++
 	}
 
-	// After the last attempt, the task must be a dead letter. After Replay, its
-	// id must have the outcome of the next attempt.
+	// After the last attempt, the task must be a dead letter. After Replay, a
+	// Submit with the same id must receive the outcome of the next attempt.
 	in, err := cluster.Inspect(t.Context(), "", &access)
 	if err != nil {
 		t.Fatal(err)
@@ -102,8 +102,8 @@ func TestWithRetry_Attempts(t *testing.T) {
 }
 
 // TestWithRetry_CanceledBetweenAttempts: if a task is canceled between two
-// attempts, it must settle at once. If the next attempt would be after the
-// deadline of a task, the task must settle at once, too.
+// attempts, the task must settle at once. If the next attempt would be after
+// the deadline of a task, the task must settle at once, too.
 func TestWithRetry_CanceledBetweenAttempts(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)

@@ -50,7 +50,7 @@ func enqueue(c *asynq.Client, n int) {
 
 func BenchmarkAsynq(b *testing.B) {
 	// concert's worker has two slots. asynq is also measured with 20 slots,
-	// because a task occupies its slot also while its end is stored. One
+	// because a task still occupies its slot while its end is stored. One
 	// goroutine of a server fetches all tasks of the server from Redis, one
 	// after the other. So even more slots do not help, but more servers do.
 	for _, c := range []struct{ servers, concurrency int }{{1, 2}, {1, 20}, {4, 20}} {

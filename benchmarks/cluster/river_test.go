@@ -118,13 +118,13 @@ func BenchmarkRiver(b *testing.B) {
 				})
 			})
 		}
-		// concert's worker has two slots, so River has two workers first. River
-		// fetches as many jobs at a time as it has workers, and fetching takes
-		// most of the time. So River is faster with more workers. Its authors
-		// found that a thousand workers are best for jobs that do nothing. The
-		// cases with more workers run more tasks, because River takes up to 250
-		// ms to store the end of the last tasks (see below). With many tasks,
-		// this time hardly counts.
+		// concert's worker has two slots, so River is measured with two workers
+		// first. River fetches as many jobs at a time as it has workers, and
+		// fetching takes most of the time. So River is faster with more
+		// workers. Its authors found that a thousand workers are best for jobs
+		// that do nothing. The cases with more workers run more tasks, because
+		// River takes up to 250 ms to store the end of the last tasks (see
+		// below). With many tasks, this time hardly counts.
 		outstanding("InsertManyFast", 2, *tasks/4, insertMany)
 		for _, workers := range []int{100, 300, 1000} {
 			outstanding("InsertManyFast", workers, *tasks*2, insertMany)

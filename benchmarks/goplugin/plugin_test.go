@@ -15,9 +15,9 @@ import (
 )
 
 // This benchmark measures hashicorp/go-plugin, to compare it with package
-// processes. go-plugin starts one process, and calls it by net/rpc. It has no
-// queue, no limit and no second worker. If the process dies, its calls are
-// lost. The benchmark is a program of its own because of go-plugin's
+// processes. go-plugin starts one process, and calls it by net/rpc. go-plugin
+// has no queue, no limit and no second worker. If the process dies, its calls
+// are lost. The benchmark is a program of its own because of go-plugin's
 // dependencies: gRPC adds milliseconds to the start of each process that links
 // it. Run with -benchtime 1x.
 

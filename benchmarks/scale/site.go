@@ -25,7 +25,8 @@ import (
 const roleVariable = "SCALE_ROLE"
 
 // roles has the main functions of the processes that the benchmark starts, by
-// the name of the role. The process that starts and measures them has no role.
+// the name of the role. The process that starts and measures the other
+// processes has no role.
 var roles = map[string]func() error{"server": beServer, "workers": beWorkers}
 
 // site is the set of processes that a run of the benchmark starts.

@@ -26,7 +26,7 @@ import (
 // coroutines of an event loop, and processes.
 //
 // Under an interpreter lock, and in an event loop, a function must release the
-// lock while it waits. For this purpose the function waits by functions of
+// lock while it waits. For this purpose, the function waits in functions of
 // package concert, or calls [concert.Release]. For processes, the function must
 // be registered, and the program must call processes.Main. Otherwise the report
 // leaves processes out, and has a caveat.

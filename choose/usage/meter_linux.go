@@ -149,8 +149,8 @@ func (m *meter) files(c *counters) {
 	c.voluntary, c.forced = int64(usage.Nvcsw), int64(usage.Nivcsw)
 }
 
-// readFile calls os.ReadFile, and adds the number of bytes that were read to
-// m.own.
+// readFile calls os.ReadFile, and adds to m.own the number of bytes that were
+// read.
 func (m *meter) readFile(name string) ([]byte, error) {
 	b, err := os.ReadFile(name)
 	m.own += int64(len(b))

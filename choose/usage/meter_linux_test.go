@@ -61,8 +61,9 @@ func TestMeter_Preempted(t *testing.T) {
 		end := m.clocks()
 		later := instantOf(m.clocks, m.delay)
 		wall, got := end.wall.Sub(begin.wall), begin.delayUntil(end, later)
-		// The thread may lose time between the end of the work and the read of
-		// end. This time may count as delay. Other lost time must not count.
+		// The thread may lose time after the end of the work and before it
+		// reads the clocks. This time may count as delay. Other lost time must
+		// not count.
 		if between := wall - slept - delayed; got < delayed || got > delayed+between {
 			t.Errorf("taken at %v: a delay of %v in %v, want %v and up to %v more", taken, got, wall, delayed, between)
 		}

@@ -21,8 +21,8 @@ type Usage struct {
 	Switches int64         `json:"switches"`     // context switches because the work waited
 	Forced   int64         `json:"forced"`       // context switches because another thread got the processor
 
-	// Sources has an entry for each quantity except the elapsed time. It says
-	// how the quantity was measured, or why it is missing.
+	// Sources has an entry for each quantity except the elapsed time. The entry
+	// says how the quantity was measured, or why it is missing.
 	Sources []Source `json:"sources"`
 }
 

@@ -189,11 +189,11 @@ const (
 	maxLineBytes     = 1 << 10 // maximum size of a protocol line, which contains the subjects of a message
 
 	// Maximum size of the messages that wait for a stream. The stream refuses
-	// further messages, and clients and workers repeat them.
+	// further messages, and clients and workers repeat these messages.
 	maxQueueBytes = 16 << 20
 
-	// How long a server stores where to send the answer to a request. Holders
-	// of keys wait for shorter times.
+	// How long a server stores the destination of the answer to a request.
+	// Holders of keys wait for shorter times.
 	responseTimeout = 15 * time.Second
 )
 

@@ -45,8 +45,8 @@ func mayRead(role Role) []string {
 	return []string{"concert.task.*.*", "concert.load.*.*.*", "concert.cancel.*", "concert.canceled.*", "concert.yield.*.*.*"}
 }
 
-// byServers are patterns of subjects to which servers publish, and of the
-// answers to requests of the test.
+// byServers are patterns of the subjects to which servers publish, and of the
+// subjects of answers to the test's requests.
 var byServers = []string{
 	"_R_.>", "_INBOX.*", "_INBOX.*.*", "$JS.EVENT.>",
 	"$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.NAMES.*", // see scene.state
@@ -84,7 +84,8 @@ func (v victims) secrets() map[string]string {
 	return all
 }
 
-// streamNames are the names of all streams, and of one that does not exist.
+// streamNames are the names of all streams, and the name of a stream that does
+// not exist.
 var streamNames = []string{
 	wire.TaskStream, wire.ResultStream, wire.KeptStream, wire.DeadStream, wire.CancelStream, wire.BlobStream, wire.ReleaseStream,
 	wire.BucketStream(wire.WorkerBucket), wire.BucketStream(wire.CapabilityBucket), "ROGUE",

@@ -221,7 +221,7 @@ func (sc *scene) check(from int, patterns ...string) {
 }
 
 // pulls returns requests for messages of consumers. Servers may serve only the
-// first request, for a worker.
+// first of these requests, and only for a worker.
 func (sc *scene) pulls() (all []wire.Pull) {
 	for _, p := range []wire.Pull{
 		{Stream: wire.TaskStream, Consumer: sc.contract, Inbox: "x"},
@@ -237,8 +237,8 @@ func (sc *scene) pulls() (all []wire.Pull) {
 	return all
 }
 
-// bodies returns the contents of requests by which JetStream returns messages,
-// or creates a stream or a consumer.
+// bodies returns the contents of requests that make JetStream return messages,
+// or create a stream or a consumer.
 func (sc *scene) bodies() [][]byte {
 	return [][]byte{
 		nil,
@@ -256,8 +256,8 @@ func (sc *scene) bodies() [][]byte {
 
 // TestPrivileges: if the holder of a key publishes any message with any reply
 // subject, the message must have no effect that its role does not permit. The
-// test takes the rights from accounts.go, and their permitted effects from
-// privilege_lists_test.go.
+// test takes the rights from accounts.go, and the permitted effects of these
+// rights from privilege_lists_test.go.
 func TestPrivileges(t *testing.T) {
 	for _, role := range []Role{Client, Worker} {
 		t.Run(string(role), func(t *testing.T) {

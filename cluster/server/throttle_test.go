@@ -36,8 +36,8 @@ func flood(t *testing.T, s *Server, v *keyHolder, publish func(nc *client.Conn, 
 }
 
 // TestFlood_Messages: if a client publishes messages of any kind without
-// waiting for the answers, it must delay another client by at most floodDelay,
-// and take little memory.
+// waiting for the answers, this must delay another client by at most
+// floodDelay, and must take little memory.
 func TestFlood_Messages(t *testing.T) {
 	long := strings.Repeat("x", 700)
 	big := make([]byte, 900<<10)

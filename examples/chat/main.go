@@ -100,9 +100,9 @@ func (r *room) welcome(ctx context.Context, c net.Conn) {
 			if line := strings.TrimSpace(lines.Text()); line == "/who" {
 				mine.TryPut("here: " + strings.Join(slices.Sorted(maps.Keys(r.members)), ", "))
 			} else if line != "" {
-				// The client receives its own line, too. The next line is read
-				// only when the client's queue had room for this one. So a
-				// client cannot send faster than it receives.
+				// The client receives its own line, too. The server reads the
+				// next line only after the client's queue had room for this
+				// line. So a client cannot send faster than it receives.
 				heard := append([]string{name + ": " + line}, r.say(name+": "+line, mine)...)
 				if !putAll(ctx, mine, heard) {
 					break

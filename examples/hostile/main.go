@@ -82,7 +82,7 @@ func show(ctx context.Context, archives []string) (code int, err error) {
 }
 
 // run unpacks each archive into a directory of its own, below the directory
-// into. It returns the outcome of each archive.
+// that the parameter into names. It returns the outcome of each archive.
 func run(ctx context.Context, into string, archives []string) ([]error, error) {
 	root, err := filepath.Abs(into)
 	if err != nil {

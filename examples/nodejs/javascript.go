@@ -18,8 +18,8 @@ import (
 //go:embed *.js
 var scripts embed.FS
 
-// Func returns a Go function for a function in JavaScript. Submit it to a pool
-// that open returned.
+// Func returns a Go function for a function in JavaScript. Submit the Go
+// function to a pool that the function open has returned.
 func Func[In, Out any](name string) func(context.Context, In) (Out, error) {
 	return executor.Declare[In, Out](name, jsonText{})
 }

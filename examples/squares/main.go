@@ -1,6 +1,6 @@
-// Squares is the program of the README for a cluster. There are two changes:
-// another line makes the executor, and the function is registered, so that the
-// workers find it.
+// Squares is the program of the README for a cluster. There are two changes: a
+// different line makes the executor, and the function is registered, so that
+// the workers find it.
 //
 //	go run ./examples/squares -cluster tls://one.example:4222 -key box.key -work     the workers
 //	go run ./examples/squares -cluster tls://one.example:4222 -key ann.key           the client

@@ -63,9 +63,9 @@ func TestAudit_Schedule(t *testing.T) {
 	}
 }
 
-// TestFinding_Due: a call must be due AuditAge after it was sent or audited,
-// after auditAll was called, and auditPause after an audit that found it
-// absent.
+// TestFinding_Due: a call must be due in each of these cases: AuditAge after it
+// was sent or audited, after auditAll was called, and auditPause after an audit
+// that found it absent.
 func TestFinding_Due(t *testing.T) {
 	sent := time.Unix(1_000_000, 0)
 	at := func(s int) time.Time { return sent.Add(time.Duration(s) * time.Second) }

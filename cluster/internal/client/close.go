@@ -103,8 +103,8 @@ func (e *Executor) closeQueues() {
 	e.checkSettledLocked()
 }
 
-// checkSettledLocked closes allSettled if the executor is closed and all
-// accepted tasks have settled.
+// checkSettledLocked closes the channel allSettled if the executor is closed
+// and all accepted tasks have settled.
 func (e *Executor) checkSettledLocked() {
 	if !e.closed || e.settled || e.unsettled > 0 || len(e.claiming) > 0 || len(e.group.UserCode()) > 0 {
 		return

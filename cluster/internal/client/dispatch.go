@@ -31,9 +31,10 @@ func (e *Executor) dispatch() {
 	}
 }
 
-// expiryPeriod is the time between two calls of expire. Without expire, a task
-// whose context has ended could stay queued for long if no worker offers its
-// function. A context.AfterFunc for each context would slow down all tasks.
+// expiryPeriod is the time between two calls of the method expire. Without
+// these calls, a task whose context has ended could stay queued for long if no
+// worker offers its function. A context.AfterFunc for each context would slow
+// down all tasks.
 const expiryPeriod = 100 * time.Millisecond
 
 // expire cancels queued tasks whose submitters' contexts have ended.

@@ -61,7 +61,7 @@ func (e *Executor) consumeKept() error {
 var errDamaged = errors.New("a worker stored a damaged result")
 
 // lookUpKept settles a call with the result that is stored for its id, and
-// reports whether there is one.
+// reports whether there is such a result.
 func (e *Executor) lookUpKept(c *call) (bool, error) {
 	msg, err := e.conn.LastMessage(e.ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
 	if errors.Is(err, jet.ErrAbsent) {

@@ -19,12 +19,12 @@ var pullOptions = []jetstream.PullConsumeOpt{
 }
 
 // consumeResults creates a consumer of a stream for the session, and handles
-// the results that it delivers, until the executor ends. The servers delete the
-// consumer if the client has had no connection for two hours. They may also
-// lose it with their disks. In both cases, results may have expired, and tasks
-// may be lost. So consumeResults creates the consumer again, and calls
-// auditAll, see audit.go. The new consumer delivers the results that are still
-// stored.
+// the results that the consumer delivers, until the executor ends. The servers
+// delete the consumer if the client has had no connection for two hours. The
+// servers may also lose the consumer with their disks. In both cases, results
+// may have expired, and tasks may be lost. So consumeResults creates the
+// consumer again, and calls auditAll, see audit.go. The new consumer delivers
+// the results that are still stored.
 func (e *Executor) consumeResults(ctx context.Context, stream string) error {
 	trouble := make(chan struct{}, 1)
 	consuming, err := e.consume(ctx, stream, trouble)
@@ -74,8 +74,8 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// consume starts to handle the results of a stream. It signals trouble when
-// something may be wrong with the consumer.
+// consume starts to handle the results of a stream. It sends to the channel
+// trouble when something may be wrong with the consumer.
 func (e *Executor) consume(ctx context.Context, stream string, trouble chan<- struct{}) (jetstream.ConsumeContext, error) {
 	consumer, err := e.conn.SessionConsumer(ctx, stream, e.client, e.session)
 	if err != nil {

@@ -438,8 +438,8 @@ func (m *subscriberModel) differs(o *offline, number func(id string) string) str
 }
 
 // TestSubscriber_JoinsEnding: if a Submit arrives while the subscribers of a
-// call with its id settle, it must not join this call. It must have a new call,
-// which finds the kept result.
+// call with its id settle, the Submit must not join this call. It must have a
+// new call, which finds the kept result.
 func TestSubscriber_JoinsEnding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffline(t)
@@ -474,9 +474,9 @@ func TestSubscriber_JoinsEnding(t *testing.T) {
 	})
 }
 
-// TestSubscriber_Start: if a subscriber joins while the call runs, it must
-// start at once. If it joins between two attempts, it must start with the next
-// attempt.
+// TestSubscriber_Start: if a subscriber joins while the call runs, the
+// subscriber must start at once. If it joins between two attempts, it must
+// start with the next attempt.
 func TestSubscriber_Start(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffline(t)

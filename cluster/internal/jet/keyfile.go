@@ -91,7 +91,7 @@ func (c *Conn) loadCertificates(text []byte) error {
 const remakeHint = "make the key again, with concertd key, or Keyring.Add of package server"
 
 // CheckClientKey returns an error if the key has no certificate, because
-// workers would refuse the tasks that it signs.
+// workers would refuse the tasks that the key signs.
 func (c *Conn) CheckClientKey() error {
 	if c.key != nil && c.certificate == nil {
 		return fmt.Errorf("cluster: %s has no certificate of its key, so workers would refuse its tasks: %s", c.keyFile, remakeHint)

@@ -181,8 +181,8 @@ func (c *Conn) ReadLatest(ctx context.Context, stream string, subjects []string,
 }
 
 // getBatch requests messages of a stream. It returns the sequence number of the
-// last message that the servers have sent, and whether there are more. See
-// ADR-31 of NATS, "JetStream direct get".
+// last message that the servers have sent, and whether there are more messages.
+// See ADR-31 of NATS, "JetStream direct get".
 func (c *Conn) getBatch(ctx context.Context, stream string, request map[string]any, take func(subject string, m *nats.Msg)) (last uint64, more bool, err error) {
 	inbox := c.NC.NewInbox()
 	sub, err := c.NC.SubscribeSync(inbox)

@@ -31,7 +31,7 @@ type Heartbeat struct {
 }
 
 // View is a copy of the buckets of heartbeats and capability sets. Watch keeps
-// it up to date. Its methods are safe for concurrent use.
+// the View up to date. Its methods are safe for concurrent use.
 type View struct {
 	times    jet.Times
 	onChange func()        // called when workers, slots or functions have changed

@@ -12,9 +12,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestView_Stalled: if this process gets no CPU time for a while, it must not
-// remove workers whose heartbeats it has not read yet. It must still remove
-// workers that are silent after that.
+// TestView_Stalled: if this process gets no CPU time for a while, the View must
+// not remove workers whose heartbeats it has not read yet. The View must still
+// remove workers that are silent after that.
 func TestView_Stalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stall atomic.Int64

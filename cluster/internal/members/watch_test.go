@@ -120,8 +120,8 @@ func TestView_LookUpSets(t *testing.T) {
 	})
 }
 
-// TestView_OldHeartbeat: if heartbeats of a worker arrive in another order, an
-// old heartbeat must not replace a newer one, and must not keep the worker
+// TestView_OldHeartbeat: if heartbeats of a worker arrive in the wrong order,
+// an old heartbeat must not replace a newer one, and must not keep the worker
 // alive.
 func TestView_OldHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

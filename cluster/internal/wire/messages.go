@@ -141,9 +141,9 @@ func (e *Envelope) read(msg []byte) error {
 }
 
 // Open decodes a message of EncodeTasks, and verifies the signature of a signed
-// message. If signed is true, the message must be signed by the client that its
-// ID names. If the verifier's Authority is set, the key of the client must also
-// have a certificate of this authority.
+// message. If signed is true, the message must be signed by the client that the
+// ID of the task names. If the verifier's Authority is set, the key of the
+// client must also have a certificate of this authority.
 func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
 	if len(msg) < 2 || msg[0] != version || msg[1]&^signedFlag != 0 {
 		return e, fmt.Errorf("%w: unknown version or flags", ErrEnvelope)

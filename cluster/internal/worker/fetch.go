@@ -13,9 +13,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// pull requests tasks until ctx ends: as many as there are slots, and more if
-// tasks are quick. If no slot is idle, it sends a request only if the request
-// is for at least a quarter of this number.
+// pull requests tasks until ctx ends. The worker should hold as many tasks as
+// it has slots, and more if tasks are quick. If no slot is idle, pull sends a
+// request only if at least a quarter of these tasks is missing.
 //
 // Only one request is open at a time. The servers distribute tasks in turn to
 // all open requests of a consumer, and each request has a channel of its own.

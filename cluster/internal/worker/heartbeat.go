@@ -94,8 +94,8 @@ func (w *worker) sendHeartbeats(life context.Context) {
 // capability set, which are five minutes apart.
 const setBeats = 100
 
-// republishSet publishes the capability set again. The servers remove it after
-// a day, or at once if their clock jumps forward by a day.
+// republishSet publishes the capability set again. The servers remove the set
+// after a day, or at once if their clock jumps forward by a day.
 func (w *worker) republishSet(life context.Context) {
 	ctx, cancel := context.WithTimeout(life, jet.RequestTimeout)
 	defer cancel()

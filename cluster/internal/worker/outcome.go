@@ -174,9 +174,9 @@ func (w *worker) duplicateOutcome(msg *nats.Msg, key string) {
 	})
 }
 
-// release gives a task that this worker could not complete back to the servers,
-// which deliver it to any worker. If this worker drains and its grace period is
-// over, the delivery of the task does not count as an attempt.
+// release returns a task to the servers, because this worker could not complete
+// the task. The servers deliver it to any worker. If this worker drains and its
+// grace period is over, the delivery of the task does not count as an attempt.
 func (w *worker) release(d *heldTask) {
 	if w.ctx.Err() != nil {
 		w.releaseUncounted(d)
