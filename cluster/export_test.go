@@ -123,9 +123,9 @@ func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	}
 }
 
-// Purge waits until one stream, which the parameter once names, has at least
-// msgs messages. Then it removes all messages of another stream, which the
-// parameter name names. It uses a new connection.
+// Purge waits until one stream, the parameter once, has at least msgs messages.
+// Then it removes all messages of another stream, the parameter name. It uses a
+// new connection.
 func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	l := linked(t, a)
 	defer l.Close()

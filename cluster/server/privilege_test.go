@@ -166,8 +166,8 @@ func (sc *scene) state() (all []string) {
 	return all
 }
 
-// same fails the test unless the servers have the data that the parameter
-// before lists.
+// same fails the test unless the servers have the same data as an earlier
+// result of state.
 func (sc *scene) same(before []string) {
 	sc.outcast.Helper()
 	after := sc.state()

@@ -144,9 +144,9 @@ func putAll(ctx context.Context, to *loop.Queue[string], lines []string) bool {
 	return true
 }
 
-// say sends a line to all users, except to the user whose queue is the
-// parameter but. It does not wait for a user whose queue is full, but removes
-// this user. It returns the lines that report which users were removed.
+// say sends a line to all users, except to the user with the given queue. It
+// does not wait for a user whose queue is full, but removes this user. It
+// returns the lines that report which users were removed.
 func (r *room) say(line string, but *loop.Queue[string]) (notices []string) {
 	if r.said = append(r.said, line); len(r.said) > remember {
 		r.said = slices.Delete(r.said, 0, 1)

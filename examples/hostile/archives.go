@@ -62,8 +62,8 @@ func makeArchives(dir string) (paths []string, err error) {
 	return paths, nil
 }
 
-// files returns a function that writes an archive. The parameter of contains
-// the name and then the content of each file.
+// files returns a function that writes an archive. The arguments are the name
+// and the content of the first file, then of the second file, and so on.
 func files(of ...string) func(*zip.Writer) error {
 	return func(w *zip.Writer) error {
 		for i := 0; i < len(of); i += 2 {

@@ -99,8 +99,8 @@ func executor(ctx context.Context, workers int, servers string, access cluster.A
 	return cluster.Dial(ctx, servers, &cluster.Options{Access: access})
 }
 
-// run makes the thumbnails of images, and saves them in the directory that the
-// parameter into names. It returns how many images failed.
+// run makes the thumbnails of images, and saves the thumbnails in the given
+// directory. It returns how many images failed.
 func run(ctx context.Context, ex concert.Executor, into string, size int, paths []string) (failed int, err error) {
 	if len(paths) == 0 {
 		dir, err := os.MkdirTemp("", "photographs-")

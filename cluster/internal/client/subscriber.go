@@ -185,7 +185,7 @@ func without(all []*subscriber, s *subscriber) []*subscriber {
 
 // After a worker has stopped a call at its deadline, restartLocked makes a new
 // call for the subscribers with a later deadline. The new call replaces the
-// stopped call. It returns the new call, or nil if there are no such
+// stopped call. restartLocked returns the new call, or nil if there are no such
 // subscribers.
 func (e *Executor) restartLocked(c *call) *call {
 	more, expired := []*subscriber(nil), []*subscriber(nil)

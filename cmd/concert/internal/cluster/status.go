@@ -325,8 +325,8 @@ func letterInput(d cluster.DeadLetter) string {
 }
 
 // eachLetter calls the function do with the number of each dead letter that the
-// parameter which lists. After an error, eachLetter continues with the next
-// dead letter.
+// user has selected. After an error, eachLetter continues with the next dead
+// letter.
 func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, do func(context.Context, uint64) error, out, errOut io.Writer) error {
 	numbers, all, err := letterNumbers(which)
 	if err != nil {
