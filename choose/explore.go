@@ -60,7 +60,7 @@ func (t *trial) explore(ctx context.Context) error {
 		t.closeOthers()
 	}
 	if !t.measured() {
-		return errors.New("choose: no model has a level up to Options.MaxConcurrency that could be tried")
+		return fmt.Errorf("choose: no model can be tried, because every level of every model is above Options.MaxConcurrency, which is %d: raise MaxConcurrency, or give a model a lower level", t.MaxConcurrency)
 	}
 	t.exploreUntil = t.exploreTime()
 	err := t.refine(ctx)
@@ -80,8 +80,8 @@ func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare 
 
 // start returns the index of the first level to try for another model. Usually
 // this is the level of the best point so far, or the number of processors if
-// that number is higher. The level is lower if that many tasks, one after the
-// other, would take more than a 20th of the budget.
+// that number is higher. The level is lower if as many tasks as the level
+// permits, one after the other, would take more than a 20th of the budget.
 func (t *trial) start(levels []int) int {
 	wanted := max(t.leader().level, runtime.GOMAXPROCS(0))
 	affordable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
@@ -171,11 +171,11 @@ func (t *trial) clearlySlower(p *point) bool {
 	return false
 }
 
-// refine tries up to two more levels of the best model. Both are next to the
-// lowest level that is as good as the best level. The first one is in the
-// middle between this level and the next lower level that was tried. The second
-// one is in the middle between this level and the next higher level that was
-// tried.
+// refine tries up to two more levels of the best model. First it finds the
+// lowest good level of this model: the lowest level whose throughput,
+// multiplied by minGain, reaches the best throughput. Then it tries a level
+// between the lowest good level and the next lower level that was tried, and a
+// level between the lowest good level and the next higher level that was tried.
 func (t *trial) refine(ctx context.Context) error {
 	best := t.leader()
 	if m := t.models[best.model]; m.Open == nil || m.Levels != nil {

@@ -214,9 +214,9 @@ func TestRun_OptionLimits(t *testing.T) {
 	}
 }
 
-// TestRun_UnusableLevels: if no model has a level up to the maximum, Run must
-// return an error. If a model cannot be opened at some levels, Run must
-// recommend another level.
+// TestRun_UnusableLevels: if every level of every model is above
+// Options.MaxConcurrency, Run must return an error. If a model cannot be opened
+// at some levels, Run must recommend another level.
 func TestRun_UnusableLevels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := onGoroutines()

@@ -116,8 +116,10 @@ func (d *descent) become(tip *carrier, via *wait) {
 	d.keep()
 }
 
-// pass finds the next tip, after the tip has blocked in a wait for a carrier
-// that is surely runnable.
+// pass is called when the tip has blocked, but is surely runnable, so that no
+// compensating carrier is necessary. If the tip waits for one task, and the
+// carrier of this task is not suspended, that carrier becomes the tip.
+// Otherwise the tip does not change.
 func (d *descent) pass() {
 	b := d.tip.wait
 	if b.single() && len(d.tip.further) == 0 {
@@ -177,9 +179,10 @@ func (d *descent) add(q *search, g *WorkerGroup) {
 }
 
 // next is called after the tip has blocked on queues. It starts a compensating
-// carrier, which becomes the new tip. It starts none if the group will surely
-// make progress without one. If the shortcut cannot decide this, next does
-// nothing and returns false. Then a search is necessary.
+// carrier, which becomes the new tip. If the group will surely make progress
+// without a new carrier, next starts none. In both cases, next returns true. If
+// the shortcut cannot decide whether a carrier is necessary, next does nothing
+// and returns false. Then a search is necessary.
 func (d *descent) next() bool {
 	s := d.tip
 	if s.wait.input() || len(s.further) > 0 {

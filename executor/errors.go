@@ -25,9 +25,10 @@ var (
 	ErrGoexit = errors.New("concert: task called runtime.Goexit")
 
 	// ErrDeadlock is returned by a wait that could never end, because the
-	// awaited task waits for the caller, directly or through other tasks. A
-	// wait with a deadline, or with a cancelable context that was derived from
-	// the task's own, can end. So a circle that has such a wait is no deadlock.
+	// awaited task waits for the caller, directly or through other tasks. Such
+	// a circle of waits is no deadlock if one of the waits can end early. A
+	// wait can end early if its context has a deadline, or if its context can
+	// be canceled and was derived from the context of the task.
 	ErrDeadlock = errors.New("concert: deadlock: tasks wait for each other in a circle")
 
 	// ErrNotRegistered is wrapped by the error of a task whose function must

@@ -155,10 +155,10 @@ var nestedCases = []testCase{
 		got, err := concert.Submit(s.ctx, ex, outer, "panic").Result(s.ctx)
 		var p *concert.PanicError
 		if got != "went on" || !errors.As(err, &p) {
-			s.Errorf("outer of a panic = %q, %v", got, err)
+			s.Errorf("Result() of a task whose nested task panics = %q, %v; want \"went on\" and a PanicError", got, err)
 		}
 		if _, err := concert.Submit(s.ctx, ex, outer, "goexit").Result(s.ctx); !errors.Is(err, concert.ErrGoexit) {
-			s.Errorf("outer of a Goexit: %v, want ErrGoexit", err)
+			s.Errorf("Result() of a task whose nested task calls Goexit = %v, want ErrGoexit", err)
 		}
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	})},

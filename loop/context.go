@@ -11,8 +11,8 @@ import (
 // taskContext is a context of a coroutine. The contexts of a loop form a tree.
 // The parent of the context of a coroutine is the context of its group. The
 // parent of the context of a group, or of WithTimeout, is the context from
-// which it was made. If a context ends, its descendants end, and a coroutine
-// that waits with it is woken.
+// which it was made. If a context ends, its descendants end. A coroutine that
+// waits with one of these contexts is woken.
 //
 // For other packages, a taskContext is an ordinary context. The first call of
 // Done makes a standard context inside of the taskContext. Package context
@@ -24,7 +24,7 @@ type taskContext struct {
 	standard atomic.Pointer[standardContext] // nil before the first call of Done
 	task     *Task                           // the coroutine to which the context belongs
 
-	ended atomic.Bool // whether the context has ended; set after cause is written
+	ended atomic.Bool // whether the context has ended; set after the field cause is written
 	cause error       // why the context has ended; written once, with Loop.mu held
 
 	// Guarded by Loop.mu:
@@ -36,9 +36,9 @@ type taskContext struct {
 
 	// Written before another goroutine can use the context:
 	shielded           bool             // whether the context continues when its parent ends
-	endValues          func()           // the stop function of executor.Isolate, which has returned values; nil if Isolate was not called
+	endValues          func()           // the stop function that executor.Isolate returned with the context in the field values; nil if Isolate was not called
 	hasForeignAncestor bool             // whether the context or one of its ancestors has a listener
-	listener           *contextListener // listens to values if values is a foreign context that may end earlier; otherwise nil
+	listener           *contextListener // listens to the context in the field values, if this context is foreign and may end earlier; otherwise nil
 
 	deadline *deadline // set by WithTimeout and WithDeadline; otherwise nil
 }
@@ -65,9 +65,9 @@ func (tc *taskContext) openStandard() *standardContext {
 			in = tc.standard.Load()
 		}
 	}
-	// openStandard stores the field standard, and then loads the field ended.
-	// endLocked stores the field ended, and then loads the field standard. So
-	// at least one of them cancels the context.
+	// openStandard sets tc.standard before it reads tc.ended. endLocked sets
+	// tc.ended before it reads tc.standard. So at least one of the two
+	// functions cancels the standard context.
 	if tc.ended.Load() {
 		in.cancel(tc.cause)
 	}
@@ -125,7 +125,7 @@ func (tc *taskContext) addListenerLocked(listener *contextListener) {
 	}
 }
 
-// linkLocked adds tc to the tree. If parent has ended, tc ends, unless it is
+// linkLocked adds tc to the tree. If parent has ended, tc ends, unless tc is
 // shielded.
 func (tc *taskContext) linkLocked(parent *taskContext) {
 	tc.hasForeignAncestor = parent.hasForeignAncestor && !tc.shielded

@@ -12,9 +12,9 @@ import (
 )
 
 // DeadlockError reports a deadlock: all coroutines of a loop wait, and nothing
-// can wake one, because there is no timer, no coroutine in [Block] and no open
-// [Portal]. All waits then fail with this error. errors.Is reports that it is
-// [concert.ErrDeadlock].
+// can wake any of them, because there is no timer, no coroutine in [Block] and
+// no open [Portal]. All waits then fail with this error. errors.Is reports that
+// it is [concert.ErrDeadlock].
 //
 // A deadlock is reported even if the context of Run can end, or another
 // goroutine can call a cancel function. A program that only waits for its
@@ -24,9 +24,9 @@ type DeadlockError struct {
 	waits []Wait // guarded by mu; a coroutine sets Wait.At when it is woken
 }
 
-// Waits returns the waits of up to 100 coroutines, parents first. The field At
-// of a Wait is set when the coroutine has been woken by the deadlock. So it is
-// empty for some waits until Run has returned.
+// Waits returns the waits of up to 100 coroutines, parents first. Wait.At is
+// set when the deadlock wakes the coroutine. So Wait.At may be empty if Run
+// has not returned yet.
 func (e *DeadlockError) Waits() []Wait {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"concert/loop"
 )
 
-// The output of this example has line numbers. In a file of its own they do not
-// change with other examples.
+// The output of this example contains line numbers. The numbers stay the same
+// when other examples change, because no other example is in this file.
 
 // Tree shows which coroutines exist, and what each of them does.
 func ExampleLoop_Tree() {

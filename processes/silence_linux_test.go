@@ -47,7 +47,7 @@ func TestPool_WorkerStopped(t *testing.T) {
 				futures = append(futures, submit(t, p, marked, mark{Path: path, N: i}))
 			}
 			once(t, path, futures)
-			eventually(t, "it is killed", func() bool { return !alive(pid) })
+			eventually(t, "the pool kills the stopped worker", func() bool { return !alive(pid) })
 			works(t, p)
 		})
 	})
@@ -96,7 +96,7 @@ func TestPool_WorkerStopped(t *testing.T) {
 				t.Errorf("%d, %v; want %d", got, err, i)
 			}
 		}
-		eventually(t, "it is killed", func() bool { return !alive(pid) })
+		eventually(t, "the pool kills the stopped worker", func() bool { return !alive(pid) })
 	})
 }
 
@@ -150,7 +150,7 @@ func TestCancel_WorkerStopped(t *testing.T) {
 	t.Run("unshared", func(t *testing.T) {
 		leftovers(t)
 		memory := processes.ShareMemory(nothingShared)
-		limits := processes.Silence(time.Hour, time.Hour, time.Hour) // the test kills the worker when it has canceled the call
+		limits := processes.Silence(time.Hour, time.Hour, time.Hour) // the pool kills no worker: the test does, after the cancellation of the call
 		p := newPool(t, 1, nil, memory, limits)
 		pid := stopIdle(t, p)
 		f := submit(t, p, nop, 1)
@@ -241,9 +241,9 @@ func TestPool_WorkerSilent(t *testing.T) {
 	})
 }
 
-// TestPool_SlowArgument: while a worker reads the argument of a call, the pool
-// must not take back the call, even if the worker needs longer than it may be
-// silent.
+// TestPool_SlowArgument: a worker needs a long time to read a large argument.
+// During this time, the pool must neither take back the call nor kill the
+// worker.
 func TestPool_SlowArgument(t *testing.T) {
 	leftovers(t)
 	memory := processes.ShareMemory(nothingShared) // so that the argument goes through the pipe
@@ -260,6 +260,6 @@ func TestPool_SlowArgument(t *testing.T) {
 		}
 	}
 	if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
-		t.Errorf("the worker was %d and is %d, %v", pid, again, err)
+		t.Errorf("the pid of the worker was %d and is %d, %v", pid, again, err)
 	}
 }

@@ -18,8 +18,9 @@ import (
 	"concert/python"
 )
 
-// badText has a method UnmarshalText that misbehaves in the way that the text
-// names.
+// badText has a method UnmarshalText that misbehaves. The argument of the
+// method says how: "panic", "nil panic", "goexit", "hang" or "error". For any
+// other argument, the method returns nil.
 type badText struct{ did string }
 
 // gate blocks the methods that hang.
@@ -75,8 +76,8 @@ def sizes(ns):
 `
 
 // TestStream_MethodMisbehaves: if a method that decodes a value of a stream
-// misbehaves, the loop ends with an error that names the value, and the pool
-// continues.
+// misbehaves, the loop ends with an error that says which value it was, and the
+// pool continues.
 func TestStream_MethodMisbehaves(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
 	defer close(newGate())

@@ -26,8 +26,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || os.Args[1] != "be" {
 		os.Exit(m.Run())
 	}
-	// A terminal sends an interrupt to all its processes. This process ignores
-	// the interrupt, because it ends by step 2.
+	// When the user interrupts the benchmark, the terminal sends the interrupt
+	// to this process as well. This process ignores the interrupt, so that it
+	// can do step 3. Step 2 ends soon, because the benchmark ends.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	if err := roles[os.Args[2]](os.Args[3:]); err != nil {
 		fmt.Println(err)

@@ -208,8 +208,8 @@ func (e *encoder) pad(start int) error {
 	return nil
 }
 
-// Decode decodes the bytes into *p. It returns an error if bytes after the
-// value are not zero.
+// Decode decodes the bytes into *p. Zero bytes may follow the value. If any
+// other byte follows, Decode returns an error.
 func (c *Codec) Decode(b []byte, p reflect.Value) error { return c.DecodeWithin(Work{}, b, p) }
 
 // DecodeWithin is like Decode, but stops with an error when its work exceeds

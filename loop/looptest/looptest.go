@@ -30,12 +30,12 @@ import (
 // set, Explore and Find try only this seed.
 const SeedVariable = "CONCERT_SEED"
 
-// Explore runs the function as the main coroutine of a loop, once for each seed
-// from 1 to n. It fails the test at the first seed for which the function
-// returns an error, panics or deadlocks, and reports the seed. State that the
-// coroutines share must be created in the function, because the function runs
-// many times. With CONCERT_SEED=17 in the environment, Explore tries only seed
-// 17. Explore reports whether all runs succeeded.
+// Explore runs a function as a coroutine of a loop, once for each seed from 1
+// to n. It fails the test at the first seed for which the function returns an
+// error, panics or deadlocks, and reports the seed. State that the coroutines
+// share must be created in the function, because the function runs many times.
+// If the environment has CONCERT_SEED=17, Explore tries only this seed.
+// Explore reports whether all runs succeeded.
 func Explore(t testing.TB, n int, test func(ctx context.Context, g *loop.Group) error) bool {
 	t.Helper()
 	seed := Find(t.Context(), n, test)
@@ -67,8 +67,10 @@ func Find(ctx context.Context, n int, test func(ctx context.Context, g *loop.Gro
 	return Failure{}
 }
 
-// Rand returns a random number generator with the seed of the current run, for
-// random choices of the function. ctx is the context of a coroutine.
+// Rand returns a random number generator, with which the function given to
+// Explore or Find can make random choices. The generator has the seed of the
+// run, so the function makes the same choices again for the same seed. ctx is
+// the context of a coroutine.
 func Rand(ctx context.Context) *rand.Rand {
 	r, ok := ctx.Value(randKey{}).(*rand.Rand)
 	if !ok {
@@ -79,8 +81,8 @@ func Rand(ctx context.Context) *rand.Rand {
 
 type randKey struct{}
 
-// run runs the test as a child of the main coroutine, so that a panic is an
-// error.
+// run calls the function test in a child of the main coroutine, so that a panic
+// becomes an error.
 func run(ctx context.Context, seed uint64, test func(ctx context.Context, g *loop.Group) error) error {
 	ctx = context.WithValue(ctx, randKey{}, rand.New(rand.NewPCG(seed, 1)))
 	return loop.Run(ctx, &loop.Options{Name: "seed " + strconv.FormatUint(seed, 10), Seed: seed}, func(_ context.Context, g *loop.Group) error {

@@ -24,8 +24,8 @@ const (
 	maxRemembered = 1 << 12                // maximum size of worker.done and worker.refused
 )
 
-// errDraining is the cause with which a worker that drains cancels its
-// remaining tasks after the grace period.
+// errDraining is the cause with which a worker cancels its remaining tasks, if
+// the worker drains and the grace period is over.
 var errDraining = errors.New("cluster: the worker stops")
 
 // ErrDead is the value of cluster.ErrDead.
@@ -39,8 +39,12 @@ type Options struct {
 	Ready    func() // may be nil
 	Notice   func(text string)
 
-	// PullTime is the lifetime of a worker's first request for tasks. A worker
-	// that drains waits until its last request is over.
+	// PullTime is the lifetime of the first request for tasks, and of the next
+	// request after a task has arrived. If no task arrives, each further
+	// request has twice the lifetime of the request before it, up to
+	// maxPullTime.
+	//
+	// When the worker drains, it waits until its open request ends.
 	PullTime time.Duration
 }
 
