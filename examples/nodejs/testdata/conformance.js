@@ -110,6 +110,10 @@ const functions = {
     return n;
   },
   "executortest.sizeOf": (b) => b.length,
+  "executortest.appendLine": (line) => {
+    fs.appendFileSync(line.Path, `${line.Number}\n`);
+    return line.Number;
+  },
 };
 
 // The suite has an echo function for each type, and echo implements all of them.
