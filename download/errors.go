@@ -1,7 +1,9 @@
 package download
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,107 +13,149 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
-
-// ErrChecksum is wrapped by the error of Get if the file does not have the
-// right checksum, or if the server announces another checksum before it sends
-// the file. In the first case the error is temporary. One retry may help,
-// because the bytes may have been damaged on their way. More retries rarely
-// help.
-var ErrChecksum = errors.New("download: wrong checksum")
-
-// checksumError is ErrChecksum with both checksums.
-type checksumError struct {
-	got, want string
-	announced bool // whether got is the checksum that the server announces before it sends the file
-}
-
-// Error returns both checksums.
-func (e checksumError) Error() string {
-	if e.announced {
-		return fmt.Sprintf("the server announces the checksum %s, want %s", e.got, e.want)
-	}
-	return fmt.Sprintf("wrong checksum %s, want %s", e.got, e.want)
-}
-
-// Is reports whether target is ErrChecksum.
-func (e checksumError) Is(target error) bool { return target == ErrChecksum }
 
 // Error is the error of a Get.
 type Error struct {
-	URL    string // the URL, without a password
+	URL    string // the URL, without secrets
 	Op     string // the operation that failed
 	Status int    // the status of the reply, if the status is the error; otherwise 0
+	Body   string // the first line of the body of such a reply, if the body is text
 	Err    error  // the reason
+	Kept   int64  // the number of bytes that the next Get continues
 
-	temporary  bool
-	retryAfter time.Duration
+	temporary   bool
+	unreachable bool
+	retryAfter  time.Duration
 }
 
 // Error returns the operation, the URL and the reason.
 func (e *Error) Error() string {
-	return fmt.Sprintf("download: %s: cannot %s: %v", e.URL, e.Op, e.Err)
+	text := fmt.Sprintf("download: %s: cannot %s: %v", e.URL, e.Op, e.Err)
+	if e.Body != "" {
+		text += ": " + e.Body
+	}
+	return text
 }
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Temporary reports whether a retry may succeed: if the connection failed, if a
-// timeout passed, if the body was short or wrong, or after the status 408, 425,
-// 429, 500, 502, 503 or 504. Other errors are not temporary, such as a full
-// disk, a missing page, or an ended context.
+// timeout passed, if the body was short or wrong, or after a status such as 429
+// or 503. Other errors are not temporary, such as a full disk, a missing page,
+// a certificate that is not valid, or an ended context. Get has made its own
+// retries already.
 func (e *Error) Temporary() bool { return e.temporary }
+
+// Unreachable reports whether the host of the URL could not be reached at all.
+// After a redirect to a host that cannot be reached, it reports false.
+func (e *Error) Unreachable() bool { return e.unreachable }
 
 // RetryAfter returns how long the server asked the client to wait, or 0.
 func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
 
 // fail returns an error of this Get that is not temporary.
-func (g *get) fail(op string, err error) *Error {
-	return &Error{URL: g.url.Redacted(), Op: op, Err: err}
+func (j *job) fail(op string, err error) *Error {
+	return &Error{URL: SafeURL(j.url()), Op: op, Err: err}
 }
 
-// again makes the error temporary, so that the caller may retry.
+// again makes the error temporary.
 func (e *Error) again() *Error { e.temporary = true; return e }
 
-// failRequest returns the error of a request or its body.
-func (g *get) failRequest(ctx context.Context, op string, err error) *Error {
-	if cause := context.Cause(ctx); cause == errStalled {
-		return g.fail(op, fmt.Errorf("%w for %v", errStalled, g.Stall)).again()
+// The causes of contexts that Get cancels.
+var (
+	errStalled = errors.New("the server stopped sending")
+	errSlow    = errors.New("the server sends too slowly")
+	errMaxTime = errors.New("the time limit of the download has passed")
+)
+
+// failRequest returns the error of a request or its body. All errors of the
+// network are temporary, including the errors of HTTP/2 and of damaged replies,
+// except those that a retry cannot mend.
+func (j *job) failRequest(ctx context.Context, op string, err error) *Error {
+	if cause := context.Cause(ctx); errors.Is(cause, errStalled) || errors.Is(cause, errSlow) {
+		return j.fail(op, cause).again()
 	} else if cause != nil {
-		return g.fail(op, cause)
+		return j.fail(op, cause)
 	}
+	redirected := false
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err // remove the URL, which may contain a password
+		err = u.Err // remove the URL, which may contain a secret
+		last, parseErr := url.Parse(u.URL)
+		redirected = parseErr == nil && last.Host != j.url().Host
 	}
+	e := j.fail(op, err)
 	if network, ok := errors.AsType[*net.OpError](err); ok && network.Op == "dial" {
-		op = "connect"
+		e.Op, e.unreachable = "connect", !redirected
 	}
-	e := g.fail(op, err)
-	switch network, ok := errors.AsType[net.Error](err); {
-	case ok:
-		dns, isDNS := errors.AsType[*net.DNSError](err)
-		e.temporary = !isDNS || !dns.IsNotFound || network.Timeout()
-	default: // a broken connection causes one of these two errors
-		e.temporary = errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
-	}
+	e.temporary = !isPermanent(err)
 	return e
+}
+
+// isPermanent reports whether an error of a request is certain to occur again.
+func isPermanent(err error) bool {
+	if errors.Is(err, errRedirect) || errors.Is(err, errProxy) {
+		return true
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return dns.IsNotFound
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	text := err.Error()
+	return strings.Contains(text, "unsupported protocol scheme") || strings.Contains(text, "server gave HTTP response to HTTPS client") ||
+		strings.Contains(text, "unknown certificate authority")
 }
 
 // failStatus returns the error of a reply with a status other than success.
-func (g *get) failStatus(resp *http.Response) *Error {
-	e := g.fail("get it", fmt.Errorf("the server replied %q", resp.Status))
-	e.Status = resp.StatusCode
-	switch resp.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		e.temporary = true
-		e.retryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+func (j *job) failStatus(resp *http.Response) *Error {
+	e := j.fail("get it", fmt.Errorf("the server replied %q", resp.Status))
+	e.Status, e.Body = resp.StatusCode, firstLine(resp)
+	after := retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	switch s := resp.StatusCode; {
+	case s == 408 || s == 425 || s == 429 || s == 500 || s == 502 || s == 503 || s == 504 || s >= 520 && s <= 530:
+		e.temporary, e.retryAfter = true, after
+	case after > 0 && (s == http.StatusForbidden || s == http.StatusAccepted): // the rate limit of GitHub; a file that the server is preparing
+		e.temporary, e.retryAfter = true, after
 	}
 	return e
 }
 
+// maxFirstLine is the maximum number of characters of Error.Body.
+const maxFirstLine = 200
+
+// firstLine returns the first line of a body that is text, for an error.
+func firstLine(resp *http.Response) string {
+	kind := resp.Header.Get("Content-Type")
+	if !strings.HasPrefix(kind, "text/plain") && !strings.Contains(kind, "json") && !strings.Contains(kind, "xml") {
+		return ""
+	}
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, 4*maxFirstLine))
+	for line := range bytes.Lines(b) {
+		text := strings.TrimSpace(strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) {
+				return -1
+			}
+			return r
+		}, strings.ToValidUTF8(string(line), "")))
+		if text == "" || strings.HasPrefix(text, "<?xml") {
+			continue
+		}
+		if utf8.RuneCountInString(text) > maxFirstLine {
+			text = string([]rune(text)[:maxFirstLine]) + "..."
+		}
+		return text
+	}
+	return ""
+}
+
 // retryAfter parses the header Retry-After, in seconds or as a date (RFC 9110,
-// 10.2.3). It returns 0 if the header is invalid or the date is in the past.
+// section 10.2.3). It returns 0 if the header is invalid or the date is in the
+// past.
 func retryAfter(s string, now time.Time) time.Duration {
 	if n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 32); err == nil {
 		return max(0, time.Duration(n)*time.Second)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"runtime"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,7 +21,7 @@ const longestName = 240
 func Name(rawURL string) (string, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return "", errors.New("download: not a URL")
+		return "", urlError(err)
 	}
 	// Decode after splitting. Otherwise an encoded slash would separate two
 	// elements. After splitting, it is part of the name, and CheckName refuses
@@ -36,32 +37,58 @@ func Name(rawURL string) (string, error) {
 	return name, CheckName(name)
 }
 
+// urlError returns an error for a URL that url.Parse refuses. It contains no
+// part of the URL, because any part may be a piece of a password.
+func urlError(err error) error {
+	text := "download: not a URL"
+	if _, ok := errors.AsType[url.EscapeError](err); ok {
+		text += ": a percent sign without two hexadecimal digits after it; write the percent sign itself as %25"
+	} else if strings.Contains(err.Error(), "invalid port") {
+		text += ": the port is not a number; write the characters / ? # and @ in a password as %2F %3F %23 and %40"
+	}
+	return errors.New(text)
+}
+
 // CheckName returns an error unless name is safe as the name of a file in a
-// directory, on any system: one element, printable, not too long, and no device
-// of Windows.
-func CheckName(name string) error {
+// directory: one element, UTF-8, printable, not too long, and without a suffix
+// of unfinished downloads. A backslash is a separator on all systems, because
+// archives and network drives bring files from one system to another.
+//
+// On Windows, the name must also be one that Windows can store: it has none of
+// the characters < > : " | ? *, does not end with a dot, and is no device such
+// as AUX or COM1, also not with an extension. Other systems permit such names.
+func CheckName(name string) error { return checkName(name, runtime.GOOS == "windows") }
+
+func checkName(name string, windows bool) error {
 	bad := func(why string) error { return fmt.Errorf("download: %q cannot be the name of a file: %s", name, why) }
 	switch {
 	case name == "":
 		return bad("it is empty")
-	case name == "." || name == "..":
-		return bad("it names a directory")
+	case strings.Trim(name, ".") == "":
+		return bad("it has only dots, as the names of directories")
 	case !utf8.ValidString(name):
 		return bad("it is not UTF-8")
 	case strings.ContainsAny(name, `/\`):
 		return bad("it has a path separator")
-	case strings.ContainsAny(name, `<>:"|?*`):
-		return bad(`it has one of < > : " | ? *`)
 	case strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || !unicode.IsPrint(r) && r != ' ' }):
 		return bad("it has characters that do not print")
 	case len(name) > longestName:
 		return bad(fmt.Sprintf("it is longer than %d bytes", longestName))
-	case strings.HasSuffix(name, ".") || strings.HasSuffix(name, " ") || strings.HasPrefix(name, " "):
-		return bad("it begins or ends with a space, or ends with a dot")
+	case strings.HasSuffix(name, " ") || strings.HasPrefix(name, " "):
+		return bad("it begins or ends with a space")
 	case strings.HasSuffix(name, ".part") || strings.HasSuffix(name, ".part.json"):
 		return bad("the suffix is reserved for unfinished downloads")
 	}
+	switch {
+	case !windows:
+		return nil
+	case strings.ContainsAny(name, `<>:"|?*`):
+		return bad(`it has one of < > : " | ? *, which Windows does not permit`)
+	case strings.HasSuffix(name, "."):
+		return bad("it ends with a dot, which Windows removes")
+	}
 	stem, _, _ := strings.Cut(strings.ToUpper(name), ".")
+	stem = strings.TrimRight(stem, " ")
 	switch stem {
 	case "CON", "PRN", "AUX", "NUL":
 		return bad("it is a device of Windows")

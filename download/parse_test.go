@@ -13,16 +13,16 @@ func FuzzContentRange(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		first, total, ok := parseContentRange(s)
+		first, last, total, ok := parseContentRange(s)
 		if !ok {
 			return
 		}
-		if first < 0 || total <= first {
-			t.Errorf("parseContentRange(%q) = %d, %d", s, first, total)
+		if first < 0 || last < first || total <= last {
+			t.Errorf("parseContentRange(%q) = %d, %d, %d", s, first, last, total)
 		}
-		again := fmt.Sprintf("bytes %d-%d/%d", first, total-1, total)
-		if f2, t2, ok := parseContentRange(again); !ok || f2 != first || t2 != total {
-			t.Errorf("parseContentRange(%q) = %d, %d, %v", again, f2, t2, ok)
+		again := fmt.Sprintf("bytes %d-%d/%d", first, last, total)
+		if f2, l2, t2, ok := parseContentRange(again); !ok || f2 != first || l2 != last || t2 != total {
+			t.Errorf("parseContentRange(%q) = %d, %d, %d, %v", again, f2, l2, t2, ok)
 		}
 	})
 }
@@ -34,8 +34,10 @@ func FuzzDigest(f *testing.F) {
 		h := http.Header{}
 		h.Set("Repr-Digest", modern)
 		h.Set("Digest", old)
-		if d := announcedDigest(&http.Response{StatusCode: 200, Header: h}); d != "" && !IsSHA256(d) {
-			t.Errorf("announcedDigest(%q, %q) = %q", modern, old, d)
+		for _, d := range sentDigests(h, true) {
+			if d.check() != nil {
+				t.Errorf("sentDigests(%q, %q) has %v", modern, old, d)
+			}
 		}
 	})
 }

@@ -1,208 +1,292 @@
 package download
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"hash"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
-	"strconv"
-	"strings"
+	"sync/atomic"
 	"time"
 )
 
-// part is the partial file, which finish renames when it is complete. Another
-// file, the note, has the URL and the version of the file. If the note is
-// missing, or is for another URL or version, the download starts from the
-// beginning of the file.
+// persistAfter is the number of bytes after which a part gets a name, and
+// persistDelay the time after which it does, so that a killed process loses
+// little.
+const (
+	persistAfter = 1 << 20
+	persistDelay = 2 * time.Second
+)
+
+// syncInterval is the pause between two syncs of a part that has a name.
+const syncInterval = 5 * time.Second
+
+// part is the file that receives the bytes. At first it has no name, on systems
+// that support this. Its states:
 //
-// Get writes the note before the first byte of the body, and removes the note
-// before it truncates the part. So the note never describes the bytes of
-// another file, even if the process is killed.
+//	unnamed --persist--> named --commit--> (final name)
+//	unnamed --commit---> (final name)
+//	unnamed, named --discard--> (removed)
+//	named --release--> (closed, for the next Get)
+//
+// Only the goroutine of the Get uses a part, except that the goroutine sync of
+// a named part reads size and missing. While several connections receive, their
+// goroutines write to file and missing.
 type part struct {
-	root *os.Root
+	j    *job
+	file *os.File
+
+	// name is the name in the directory. It is empty while the part is unnamed.
+	// lock is the open and locked state file of a named part.
 	name string
-	url  string // the URL, without a password
+	lock *os.File
 
-	note
-	file   *os.File
-	size   int64     // the number of bytes in the file
-	hasher hash.Hash // computes the checksum of these bytes; nil if no checksum is needed
+	// state describes the version of the file. If it has no validator, the part
+	// cannot be continued, and never gets a name by persist.
+	state state
+
+	size    atomic.Int64 // the number of bytes before the first missing one
+	missing *division    // the missing bytes, if the part has or had holes; otherwise nil
+	created time.Time
+	unnamed bool   // whether the file has no name
+	opened  uint64 // nextOpened of an unnamed file
+	refused bool   // whether persist found no free name, so that the part stays unnamed
+
+	// stopSync ends the goroutine sync, and synced is closed after it has
+	// ended. Both are nil while the goroutine is not running.
+	stopSync chan struct{}
+	synced   chan struct{}
 }
 
-// note is the content of the file name.part.json.
-type note struct {
-	URL       string // the URL, without a password
-	Validator string // a strong validator of the file, for the header If-Range
-	Size      int64  // the size of the whole file; -1 if it is unknown
-}
-
-const largestNote = 64 << 10
-
-func (p *part) noteName() string { return p.name + ".json" }
-
-// open opens the part, and checks whether it can be continued.
-func (p *part) open() (err error) {
-	p.file, err = p.root.OpenFile(p.name, os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		return err
+// removeStale removes what is of no use next to the right file: the state file
+// of a Get that was killed after it gave the part its final name, and the part
+// of this call if the file appeared when the part was complete.
+func (j *job) removeStale() {
+	p, _ := j.findPart()
+	switch {
+	case p == nil:
+	case j.appeared:
+		p.discard()
+	default:
+		p.release()
 	}
+}
+
+// newPart creates an unnamed part, or a named part on a system without unnamed
+// files.
+func (j *job) newPart(s state) (*part, error) {
+	p := &part{j: j, state: s, created: time.Now()}
+	var err error
+	p.file, err = createUnnamed(j.dir)
+	if err == nil {
+		p.unnamed, p.opened = true, nextOpened()
+		return p, nil
+	}
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return nil, err
+	}
+	return p, p.createNamed()
+}
+
+// createNamed creates the part with a name.
+func (p *part) createNamed() error {
+	err := p.claimName(func(path string) (err error) {
+		p.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if err != nil {
+			return err
+		}
+		return p.writeState()
+	})
+	if err == nil {
+		p.startSync()
+	}
+	return err
+}
+
+// persist gives an unnamed part a name, so that the next Get can continue it.
+func (p *part) persist() error {
+	if !p.unnamed || p.refused || p.state.validator() == "" {
+		return nil
+	}
+	err := p.nameIt()
+	if errors.Is(err, errNoName) {
+		p.refused = true
+		return nil
+	}
+	return err
+}
+
+// nameIt gives an unnamed part the first free name.
+func (p *part) nameIt() error {
+	err := p.claimName(func(path string) error {
+		if err := p.writeState(); err != nil {
+			return err
+		}
+		return linkUnnamed(p.file, path)
+	})
+	if err == nil {
+		p.unnamed = false
+		p.startSync()
+	}
+	return err
+}
+
+// errNoName reports that the names of a part exist already.
+var errNoName = errors.New("other programs have files with the names of the part")
+
+// claimName locks the state file of the first free name, and calls create with
+// the path of the part. If another call has a part with such a name, claimName
+// returns errAppeared.
+func (p *part) claimName(create func(path string) error) error {
+	for _, name := range p.j.partNames() {
+		path := p.j.path(name)
+		lock, err := lockState(path+".json", true)
+		if errors.Is(err, errTaken) {
+			return errAppeared
+		}
+		if err != nil {
+			if _, look := os.Lstat(path + ".json"); look == nil {
+				continue // it is from another program: a symbolic link, a directory, or a file of another user
+			}
+			return err
+		}
+		s, ours := readState(lock)
+		if !ours {
+			lock.Close()
+			continue
+		}
+		if other := p.j.openPart(name, lock, s); other != nil {
+			other.release()
+			return errAppeared
+		}
+		if err = lock.Truncate(0); err == nil {
+			p.lock, p.name = lock, name
+			err = create(path)
+		}
+		if err == nil {
+			return nil
+		}
+		p.lock, p.name = nil, ""
+		os.Remove(lock.Name())
+		lock.Close()
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return errNoName
+}
+
+// writeState appends the whole state to the state file.
+func (p *part) writeState() error {
 	info, err := p.file.Stat()
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
-	}
-	if info.Size() > 0 && p.readNote() && p.URL == p.url && (p.Size < 0 || info.Size() <= p.Size) {
-		p.size = info.Size()
-		if p.size == p.Size {
-			// The part is complete, but its checksum was not verified. HTTP has
-			// no empty range. So remove the last byte, and request it again.
-			p.size--
-			if err := p.file.Truncate(p.size); err != nil {
-				return err
-			}
-		}
-		_, err = p.file.Seek(0, io.SeekEnd)
-		return err
-	}
-	return nil
+	p.state.Format, p.state.Inode, p.state.Boot = stateFormat, inode(info), bootID()
+	return appendState(p.lock, p.state)
 }
 
-func (p *part) readNote() bool {
-	f, err := p.root.Open(p.noteName())
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, largestNote))
-	return err == nil && json.Unmarshal(b, &p.note) == nil && p.Validator != ""
-}
-
-// begin truncates the part and writes its note, for a body with the whole file.
-func (p *part) begin(resp *http.Response) error {
-	if err := p.root.Remove(p.noteName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+// restart removes the content of the part, for a reply with the whole file.
+func (p *part) restart(s state) error {
+	p.endSync()
 	if err := p.file.Truncate(0); err != nil {
 		return err
 	}
-	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	p.size = 0
-	p.note = note{URL: p.url, Validator: strongValidator(resp), Size: resp.ContentLength}
-	if p.Validator == "" {
-		return nil // without a validator, the part cannot be continued, and needs no note
-	}
-	b, err := json.Marshal(p.note)
-	if err != nil {
-		return err
-	}
-	return p.root.WriteFile(p.noteName(), b, 0o666)
-}
-
-// hash prepares the computation of the checksum, if wanted is set. The checksum
-// includes the bytes that the part already has.
-func (p *part) hash(wanted bool) error {
-	if !wanted {
+	p.size.Store(0)
+	p.state, p.missing = s, nil
+	if p.lock == nil {
 		return nil
 	}
-	p.hasher = sha256.New()
-	if p.size == 0 {
-		return nil
-	}
-	_, err := io.Copy(p.hasher, io.NewSectionReader(p.file, 0, p.size))
-	return err
-}
-
-func (p *part) sum() string { return hex.EncodeToString(p.hasher.Sum(nil)) }
-
-func (p *part) write(b []byte) error {
-	n, err := p.file.Write(b)
-	p.size += int64(n)
-	if p.hasher != nil {
-		p.hasher.Write(b[:n])
-	}
-	return err
-}
-
-// finish renames the complete part to the name of the file.
-func (p *part) finish(name string) error {
-	if err := p.file.Close(); err != nil {
+	// If this version cannot be continued, the state says so.
+	if err := p.writeState(); err != nil {
 		return err
 	}
-	p.file = nil
-	if err := p.root.Rename(p.name, name); err != nil {
+	// After a loss of power, the old state must not describe the new bytes.
+	if err := p.lock.Sync(); err != nil {
 		return err
 	}
-	if err := p.root.Remove(p.noteName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+	p.startSync()
 	return nil
 }
 
-// giveUp closes the part and removes its files, because it must not be
-// continued.
-func (p *part) giveUp() {
-	p.close()
-	p.root.Remove(p.noteName())
-	p.root.Remove(p.name)
+// write appends bytes.
+func (p *part) write(b []byte) error {
+	n, err := p.file.WriteAt(b, p.size.Load())
+	size := p.size.Add(int64(n))
+	complete := size == p.state.Size // the part gets its final name at once
+	if err == nil && p.unnamed && !complete && (size >= persistAfter || size > 0 && time.Since(p.created) > persistDelay) {
+		err = p.persist()
+	}
+	return err
 }
 
-// close closes the part. It removes a part that is empty or cannot be
-// continued.
-func (p *part) close() {
-	if p.file == nil {
+// received returns the number of bytes that are there.
+func (p *part) received() int64 {
+	if p.missing != nil {
+		return p.missing.done()
+	}
+	return p.size.Load()
+}
+
+// record syncs the part, and then records which bytes are there. An error is
+// not an error of the download: it only means that the next Get continues at an
+// earlier byte.
+func (p *part) record() {
+	line := struct {
+		Synced int64  `json:"synced"`
+		Pieces []span `json:"pieces,omitzero"`
+	}{Synced: p.size.Load()}
+	if p.missing != nil {
+		line.Synced, line.Pieces = p.missing.received()
+	}
+	if p.file.Sync() == nil {
+		appendState(p.lock, line)
+	}
+}
+
+// recordPause returns the minimum time between two records. It grows with the
+// length of the state file, because a record of many pieces is long.
+func (p *part) recordPause() time.Duration {
+	info, err := p.lock.Stat()
+	if err != nil {
+		return syncInterval
+	}
+	return syncInterval * time.Duration(info.Size()>>16)
+}
+
+// startSync starts the goroutine that syncs a named part, and records the
+// received bytes. It has no effect if the goroutine is running.
+func (p *part) startSync() {
+	if p.stopSync != nil {
 		return
 	}
-	p.file.Close()
-	p.file = nil
-	if p.size == 0 || p.Validator == "" {
-		p.root.Remove(p.noteName())
-		p.root.Remove(p.name)
-	}
-}
-
-// strongValidator returns a value for If-Range that identifies the exact bytes
-// of the file: an entity tag that is not weak, or a modification date at least
-// a second before the date of the reply (RFC 9110, 8.8.2.2).
-func strongValidator(resp *http.Response) string {
-	if tag := resp.Header.Get("ETag"); tag != "" {
-		if len(tag) >= 2 && tag[0] == '"' && tag[len(tag)-1] == '"' {
-			return tag
+	p.stopSync, p.synced = make(chan struct{}), make(chan struct{})
+	stop := p.stopSync
+	go func() {
+		defer close(p.synced)
+		tick := time.NewTicker(syncInterval)
+		defer tick.Stop()
+		recorded := time.Now()
+		for last := int64(0); ; {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			if done := p.received(); done > last && time.Since(recorded) >= p.recordPause() {
+				p.record()
+				last, recorded = done, time.Now()
+			}
 		}
-		return ""
-	}
-	modified, err := http.ParseTime(resp.Header.Get("Last-Modified"))
-	if err != nil {
-		return ""
-	}
-	date, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil || date.Sub(modified) < time.Second {
-		return ""
-	}
-	return resp.Header.Get("Last-Modified")
+	}()
 }
 
-// parseContentRange parses "bytes first-last/total". It refuses an unknown
-// total, and a total that is not last + 1, because the range must contain all
-// of the rest of the file.
-func parseContentRange(s string) (first, total int64, ok bool) {
-	s, found := strings.CutPrefix(s, "bytes ")
-	span, size, found2 := strings.Cut(s, "/")
-	from, to, found3 := strings.Cut(span, "-")
-	if !found || !found2 || !found3 {
-		return 0, 0, false
+func (p *part) endSync() {
+	if p.stopSync != nil {
+		close(p.stopSync)
+		<-p.synced
+		p.stopSync = nil
 	}
-	first, err1 := strconv.ParseInt(from, 10, 64)
-	last, err2 := strconv.ParseInt(to, 10, 64)
-	total, err3 := strconv.ParseInt(size, 10, 64)
-	ok = err1 == nil && err2 == nil && err3 == nil && first >= 0 && last >= first && last == total-1
-	return first, total, ok
 }
+
+// reader returns a reader of the bytes that are there.
+func (p *part) reader() io.Reader { return io.NewSectionReader(p.file, 0, p.size.Load()) }

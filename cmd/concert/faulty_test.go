@@ -33,10 +33,15 @@ import (
 //	/digest/F       with the digest of another file
 //	/slowheaders/F  no reply
 //	/stall/F        half of the file, and nothing after it
+//	/drip/F         one half, and the other one after 1.5 seconds
+//	/endless/F      a body without an end, and without a validator
 //	/held/F         half of the file, and the rest after release
 //	/busy/CODE/F    the first reply has the status CODE, and Retry-After: 1
 //	/down/CODE/F    each reply has the status CODE
 //	/loop/F         a redirect to the same path
+//	/away/F         a redirect to a host that cannot be reached
+//
+// See also serveDemand.
 type faulty struct {
 	*httptest.Server
 	gate chan struct{} // closed by release
@@ -61,8 +66,15 @@ func (f *faulty) requests(path string) int {
 	return f.asked[path]
 }
 
-// body returns the content of a file: 10,000 bytes.
-func body(name string) []byte { return bytes.Repeat([]byte(name+"\n"), 10_000)[:10_000] }
+// body returns the content of a file: 10,000 bytes, or 4 MB if the name begins
+// with "large". Half of such a file is enough for a part with a name.
+func body(name string) []byte {
+	size := 10_000
+	if strings.HasPrefix(name, "large") {
+		size = 4_000_000
+	}
+	return bytes.Repeat([]byte(name+"\n"), size/len(name))[:size]
+}
 
 func checksum(name string) string { s := sha256.Sum256(body(name)); return hex.EncodeToString(s[:]) }
 
@@ -77,6 +89,10 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	defer f.busy.Add(-1)
+	if isDemand(r) {
+		f.serveDemand(w, r)
+		return
+	}
 
 	name := path.Base(r.URL.Path)
 	fault, arg, _ := strings.Cut(strings.TrimPrefix(path.Dir(r.URL.Path), "/"), "/")
@@ -117,6 +133,22 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		part(len(b) / 2)
 		<-r.Context().Done()
 		return
+	case fault == "drip":
+		part(len(b) / 2)
+		select {
+		case <-time.After(1500 * time.Millisecond):
+			w.Write(b[len(b)/2:])
+		case <-r.Context().Done():
+		}
+		return
+	case fault == "endless":
+		w.Header().Del("ETag")
+		for r.Context().Err() == nil {
+			w.Write(b)
+			http.NewResponseController(w).Flush()
+			time.Sleep(20 * time.Millisecond)
+		}
+		return
 	case fault == "held":
 		select {
 		case <-f.gate:
@@ -135,6 +167,9 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case fault == "down":
 		w.WriteHeader(number)
+		return
+	case fault == "away":
+		http.Redirect(w, r, "http://127.0.0.1:1/"+name, http.StatusFound)
 		return
 	case fault == "loop":
 		http.Redirect(w, r, r.URL.Path, http.StatusFound)

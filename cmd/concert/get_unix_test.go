@@ -3,13 +3,17 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
 
@@ -27,25 +31,185 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), path, args...)
 }
 
-// TestGet_CtrlC: an interrupted process must end with the documented exit code.
+// interrupted starts concert, sends it an interrupt when its standard output
+// has a text, and returns its standard error and exit code.
+func interrupted(t *testing.T, when string, args ...string) (errOut string, code int) {
+	t.Helper()
+	cmd := process(t, args...)
+	var text bytes.Buffer
+	cmd.Stderr = &text
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for sent := false; lines.Scan(); {
+		if !sent && strings.Contains(lines.Text(), when) {
+			sent = true
+			cmd.Process.Signal(os.Interrupt)
+		}
+	}
+	cmd.Wait()
+	return text.String(), cmd.ProcessState.ExitCode()
+}
+
+// TestGet_CtrlC: after Ctrl-C, "concert get" must end with the documented exit
+// code, and print at most three lines for a long list.
 func TestGet_CtrlC(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
-	part := filepath.Join(t.TempDir(), "h.part")
-	cmd := process(t, "get", "-d", filepath.Dir(part), f.URL+"/held/h")
+	dir := t.TempDir()
+	var list strings.Builder
+	fmt.Fprintln(&list, f.URL+"/plain/first")
+	for i := range 5000 {
+		fmt.Fprint(&list, f.URL, "/held/h", i, "\n")
+	}
+	file := filepath.Join(dir, "list")
+	if err := os.WriteFile(file, []byte(list.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	errOut, code := interrupted(t, "/first", "get", "-d", dir, "-i", file)
+	_, last, found := strings.Cut(errOut, "1 of 5001 files in ")
+	if code != cli.ExitSignal || !found || strings.Count(last, "\n") > 3 ||
+		!strings.Contains(last, "interrupted: 1 of 5001 files done, ") || !strings.Contains(last, "The same command continues.\n") {
+		t.Errorf("exit %d, want %d:\n%s", code, cli.ExitSignal, errOut)
+	}
+}
+
+// TestGet_CtrlCNothingKept: if nothing is kept and no file is left, "concert
+// get" must not say that the same command continues.
+func TestGet_CtrlCNothingKept(t *testing.T) {
+	f := newFaulty()
+	defer f.Close()
+	dir := t.TempDir()
+	errOut, code := interrupted(t, `"progress"`, "get", "--json", "-d", dir, f.URL+"/endless/e")
+	if code != cli.ExitSignal || !strings.Contains(errOut, "interrupted: 0 of 1 files done, 1 partly (nothing kept") || strings.Contains(errOut, "continues.") {
+		t.Errorf("exit %d:\n%s", code, errOut)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+		t.Errorf("%v was left", entries)
+	}
+}
+
+// TestGet_CtrlCList: Ctrl-C must end "concert get" while it waits for its list.
+// The reader of a named pipe waits until a program writes to the pipe.
+func TestGet_CtrlCList(t *testing.T) {
+	dir := t.TempDir()
+	list := filepath.Join(dir, "list")
+	if err := syscall.Mkfifo(list, 0o600); err != nil {
+		t.Skip(err)
+	}
+	cmd := process(t, "get", "-d", dir, "-i", list)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if info, err := os.Stat(part); err == nil && info.Size() > 0 {
-			break
-		}
+	w, err := os.OpenFile(list, os.O_WRONLY, 0) // blocks until the process reads
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer w.Close()
 	cmd.Process.Signal(os.Interrupt)
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != cli.ExitSignal {
 		t.Errorf("exit %d, want %d", code, cli.ExitSignal)
 	}
+}
+
+// TestGet_CtrlCTwice: several Ctrl-C must end "concert get" with the same exit
+// code as one.
+func TestGet_CtrlCTwice(t *testing.T) {
+	f := newFaulty()
+	defer f.Close()
+	cmd := process(t, "get", "--json", "-d", t.TempDir(), f.URL+"/endless/e")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		cmd.Process.Signal(os.Interrupt)
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitSignal {
+		t.Errorf("exit %d, want %d", code, cli.ExitSignal)
+	}
+}
+
+// TestGet_ClosedPipe: if the reader of the standard output has ended, "concert
+// get" must end with a message.
+func TestGet_ClosedPipe(t *testing.T) {
+	f := newFaulty()
+	defer f.Close()
+	cmd := process(t, "get", "--quiet", "-d", t.TempDir(), f.URL+"/plain/a")
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout = w
+	r.Close()
+	cmd.Run()
+	w.Close()
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitFailed || !strings.Contains(errOut.String(), "cannot write to the standard output: ") {
+		t.Errorf("exit %d:\n%s", code, errOut.String())
+	}
+}
+
+// TestGet_HostAway: files of a host that is away must wait for it without using
+// their attempts, while the files of another host are downloaded.
+func TestGet_HostAway(t *testing.T) {
+	f := newFaulty()
+	defer f.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	dir := t.TempDir()
+	args := []string{"get", "--json", "-d", dir, "--retries", "1", f.URL + "/plain/near"}
+	for i := range 10 {
+		args = append(args, fmt.Sprint("http://", address, "/plain/far", i))
+	}
+	cmd := process(t, args...)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	near, waits := false, 0
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		text.WriteString(lines.Text() + "\n")
+		near = near || strings.Contains(lines.Text(), `"done"`) && strings.Contains(lines.Text(), "/near")
+		if strings.Contains(lines.Text(), `"delay":2,`) || strings.Contains(lines.Text(), `"delay":2}`) {
+			waits++
+		}
+		if waits == 1 && near { // the probe after the first pause has failed
+			waits++
+			if l, err = net.Listen("tcp", address); err != nil {
+				t.Fatal(err)
+			}
+			server := &http.Server{Handler: f}
+			go server.Serve(l)
+			defer server.Close()
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+	if n := strings.Count(text.String(), `"event":"done"`); n != 11 {
+		t.Errorf("%d of 11 files are done", n)
+	}
+	readEvents(t, text.String())
 }
 
 // TestGet_Terminal: on a terminal, "concert get" must print a bar that fits the

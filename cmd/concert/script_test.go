@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/md5"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -28,6 +31,7 @@ func TestMain(m *testing.M) {
 // may use:
 //
 //	envlist FILE                     replaces variables in the file by their values
+//	utf16 FILE                       encodes the file in UTF-16 with a byte order mark
 //	exits CODE PROGRAM ARGUMENT...   runs the program; the exit code must be CODE
 //	whole FILE [NAME]                the file must have the content of the server's
 //	                                 file NAME (default: the name of the file)
@@ -51,9 +55,11 @@ func TestScripts(t *testing.T) {
 				env.Defer(f.Close)
 				env.Values[siteKey{}] = f
 				env.Setenv("SITE", f.URL)
-				for _, name := range []string{"a", "b"} {
+				for _, name := range []string{"a", "b", "c"} {
 					env.Setenv("SHA256_"+name, checksum(name))
+					env.Setenv("MD5_"+name, fmt.Sprintf("%x", md5.Sum(body(name))))
 				}
+				env.Setenv("NETRC", "") // no passwords of the user who runs the tests
 				return nil
 			},
 			Condition: func(name string) (bool, error) {
@@ -70,7 +76,7 @@ func TestScripts(t *testing.T) {
 				return false, fmt.Errorf("no condition %q", name)
 			},
 			Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-				"envlist": scriptEnvList, "exits": scriptExits, "whole": scriptWhole, "dir": scriptDir, "asked": scriptAsked,
+				"envlist": scriptEnvList, "utf16": scriptUTF16, "exits": scriptExits, "whole": scriptWhole, "dir": scriptDir, "asked": scriptAsked,
 				"release": scriptRelease, "until": scriptUntil, "smalldisk": scriptSmallDisk, "readonly": scriptReadOnly,
 			},
 		})
@@ -90,6 +96,15 @@ func scriptEnvList(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, len(args) == 1, "envlist FILE")
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o666))
+}
+
+func scriptUTF16(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 1, "utf16 FILE")
+	var b []byte
+	for _, unit := range utf16.Encode([]rune("\ufeff" + ts.ReadFile(args[0]))) {
+		b = binary.LittleEndian.AppendUint16(b, unit)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o666))
 }
 
 func scriptExits(ts *testscript.TestScript, neg bool, args []string) {

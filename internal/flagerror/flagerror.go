@@ -12,7 +12,7 @@ import (
 
 // badValue matches the error of package flag for a value that cannot be parsed:
 // the value, the flag and the reason.
-var badValue = regexp.MustCompile(`^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*") for (?:flag )?-([a-z-]+): (.*)$`)
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*") for (?:flag )?-([A-Za-z0-9.-]+): (.*)$`)
 
 var (
 	unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)

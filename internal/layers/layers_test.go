@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"concert/internal/race":          {}, // for tests
 	"concert/internal/sharedtest":    {}, // for tests
 	"concert/progress":               {"concert", "concert/executor", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
-	"concert/download":               {},
+	"concert/download":               {"golang.org/x/sys/unix"},
 	"concert/executortest":           {"concert", "concert/executor", "concert/progress", "concert/trace"},
 	"concert/internal/loopback":      {"concert", "concert/executor", "concert/internal/lazy"},
 	"concert/internal/layers":        {},
@@ -63,6 +63,7 @@ var allowed = map[string][]string{
 	"concert/benchmarks/goplugin":    {}, // tests only
 	"concert/benchmarks/cluster":     {}, // tests only
 	"concert/benchmarks/choosing":    {"concert", "concert/executor", "concert/"},
+	"concert/benchmarks/downloading": {"golang.org/x/sys/unix"},
 	"concert/benchmarks/scale":       {"concert", "concert/executor", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cmd/concert":            {"concert", "concert/executor", "concert/"},
 	"concert/cluster":                {"concert", "concert/executor", "concert/internal/option", "concert/cluster/internal/client", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/wire", "concert/cluster/internal/worker", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
@@ -92,9 +93,10 @@ var allowed = map[string][]string{
 	"concert/processes/internal/confine": {"golang.org/x/sys/unix", "github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
 
 	// The parts of the command.
-	"concert/cmd/concert/internal/cli":     {"concert/executor", "concert/internal/flagerror", "concert/internal/printable", "concert/progress"},
-	"concert/cmd/concert/internal/tour":    {"concert", "concert/"},
-	"concert/cmd/concert/internal/get":     {"concert", "concert/"},
+	"concert/cmd/concert/internal/cli":  {"concert/executor", "concert/internal/flagerror", "concert/internal/printable", "concert/progress"},
+	"concert/cmd/concert/internal/tour": {"concert", "concert/"},
+	"concert/cmd/concert/internal/get": {"concert", "concert/", "golang.org/x/net/http/httpguts", "golang.org/x/net/http/httpproxy", "golang.org/x/net/publicsuffix",
+		"golang.org/x/text/encoding/unicode", "golang.org/x/text/transform", "golang.org/x/time/rate"},
 	"concert/cmd/concert/internal/cluster": {"concert", "concert/"},
 	"concert/cmd/concert/internal/choose":  {"concert", "concert/"},
 }

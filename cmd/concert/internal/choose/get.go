@@ -21,7 +21,7 @@ type fetching struct{ URL, Dir string }
 // models runs it in processes.
 var fetch = concert.Register("concert choose --get", func(ctx context.Context, f fetching) (int64, error) {
 	name := fmt.Sprintf("%d-%d", os.Getpid(), fetched.Add(1))
-	got, err := download.Get(ctx, fetchClient, download.Request{URL: f.URL, Dir: f.Dir, Name: name})
+	got, err := fetchClient.Get(ctx, download.Request{URL: f.URL, Dir: f.Dir, Name: name})
 	if err != nil {
 		return 0, err
 	}
@@ -30,7 +30,7 @@ var fetch = concert.Register("concert choose --get", func(ctx context.Context, f
 
 var (
 	fetched     atomic.Int64
-	fetchClient = cli.ReleasingClient(download.NewClient(nil))
+	fetchClient = download.NewClient(&download.ClientOptions{Wrap: cli.ReleasingTransport})
 )
 
 // getJob returns the job of downloads.

@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"concert/internal/printable"
@@ -61,9 +62,17 @@ func Main(ctx context.Context, commands []Command, args []string, out, errOut io
 			printHelp(out, commands)
 			return ExitOK
 		}
-		args = []string{args[1], "-h"}
+		if name, ok := manualOf(args[1:]); ok {
+			args = []string{name, manualFlag}
+		} else {
+			args = []string{args[1], "-h"}
+		}
 	}
 	for _, c := range commands {
+		if c.Name == args[0] && slices.Equal(args[1:], []string{manualFlag}) {
+			fmt.Fprint(out, c.manual())
+			return ExitOK
+		}
 		if c.Name == args[0] {
 			return c.exitCode(ctx, c.Run(ctx, args[1:], out, errOut), out, errOut)
 		}
@@ -86,7 +95,9 @@ func (c *Command) exitCode(ctx context.Context, err error, out, errOut io.Writer
 		fmt.Fprint(out, before+after)
 		return ExitOK
 	case ctx.Err() != nil:
-		fmt.Fprintln(errOut, "concert: interrupted")
+		if !errors.Is(err, ErrReported) {
+			fmt.Fprintln(errOut, "concert: interrupted")
+		}
 		return ExitSignal
 	case errors.As(err, &usage):
 		fmt.Fprintf(errOut, "concert %s: %s\nRun 'concert %s -h' for help.\n", c.Name, printable.Text(err.Error()), c.Name)
@@ -109,7 +120,8 @@ Examples:
   concert choose gzip -kc ::: *.log
   concert get -d isos -i urls.txt
 
-Run 'concert COMMAND -h' for the flags, exit codes and examples of a command.
+Run 'concert COMMAND -h' for the flags, exit codes and examples of a command,
+and 'concert help COMMAND --man' for its manual page.
 Exit code 0 means success, 1 a failure, 2 a wrong command line,
 3 a verdict of choose that is only a guess, and 130 an interruption by Ctrl-C.
 `

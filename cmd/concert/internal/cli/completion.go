@@ -98,9 +98,13 @@ func zshCompletion(commands []Command) string {
 		for _, f := range c.allFlags() {
 			value := map[string]string{"": "", "DIR": ":directory:_files -/", "LIST": ":list:_files", "FILE": ":file:_files"}[f.value]
 			if f.value != "" && value == "" {
-				value = ":" + f.value + ": "
+				value = ":" + quote(f.value) + ": "
 			}
-			fmt.Fprintf(&cases, " \\\n\t\t'%s[%s]%s'", f.name, quote(f.summary()), value)
+			repeat := ""
+			if f.repeat {
+				repeat = "*"
+			}
+			fmt.Fprintf(&cases, " \\\n\t\t'%s%s[%s]%s'", repeat, f.name, quote(f.summary()), value)
 		}
 		if c.Name == "completion" {
 			cases.WriteString(" \\\n\t\t'1:shell:(bash zsh fish)'")

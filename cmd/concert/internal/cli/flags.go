@@ -13,18 +13,34 @@ import (
 )
 
 // Flags are the flags of a command, in the order of its help. Each flag is
-// declared once: the parser, the help and the completion scripts use this
-// declaration.
+// declared once: the parser, the help, the manual page and the completion
+// scripts use this declaration.
 type Flags struct {
 	flag.FlagSet
-	list []declared
+	list  []declared
+	group string // the group of the flags that Add declares next
 }
 
 // declared is a flag in the form in which the help lists it.
 type declared struct {
-	name  string // the name with its dashes
-	value string // the word for the value in the help; empty for a switch
-	about string
+	name   string // the name with its dashes
+	value  string // the word for the value in the help; empty for a switch
+	about  string
+	group  string // the heading above the flag in the help; may be empty
+	repeat bool   // whether the flag may occur several times
+}
+
+// Texts is a flag that may occur several times. It has the values in their
+// order.
+type Texts []string
+
+// String returns the values with spaces between them.
+func (t *Texts) String() string { return strings.Join(*t, " ") }
+
+// Set adds a value.
+func (t *Texts) Set(s string) error {
+	*t = append(*t, s)
+	return nil
 }
 
 // NewFlags returns an empty set of flags for the command.
@@ -60,8 +76,12 @@ func (f *Flags) Add(into any, name, value, about string) {
 			about += fmt.Sprintf(" (default %s)", d)
 		}
 	}
-	f.list = append(f.list, declared{flagerror.Dashed(name), value, about})
+	_, repeat := into.(*Texts)
+	f.list = append(f.list, declared{flagerror.Dashed(name), value, about, f.group, repeat})
 }
+
+// Group begins a group of flags, which has a heading in the help.
+func (f *Flags) Group(heading string) { f.group = heading }
 
 // CheckOrder returns an error if an argument begins with a hyphen, because
 // flags go before the arguments. The parameter what is the name of the
@@ -92,7 +112,12 @@ func (f *Flags) help() string {
 	}
 	margin := "\n" + strings.Repeat(" ", width+4)
 	var b strings.Builder
+	group := ""
 	for _, d := range f.list {
+		if d.group != group {
+			group = d.group
+			fmt.Fprintf(&b, "\n%s:\n", group)
+		}
 		about := strings.ReplaceAll(Wrap(d.about, helpColumns-width-4), "\n", margin)
 		fmt.Fprintf(&b, "  %-*s  %s\n", width, d.name+" "+d.value, about)
 	}
@@ -107,4 +132,41 @@ func (f *Flags) Parse(args []string) error {
 		return err
 	}
 	return UsageError{flagerror.Text(&f.FlagSet, err)}
+}
+
+// ParseAnywhere is Parse for a command line with flags before, between and
+// after the arguments. The argument "--" ends the flags.
+func (f *Flags) ParseAnywhere(args []string) error {
+	var rest []string
+	for len(args) > 0 {
+		arg := args[0]
+		if arg == "--" {
+			rest = append(rest, args[1:]...)
+			break
+		}
+		if len(arg) < 2 || arg[0] != '-' {
+			rest, args = append(rest, arg), args[1:]
+			continue
+		}
+		n := 1
+		if f.takesNext(arg) && len(args) > 1 {
+			n = 2
+		}
+		if err := f.Parse(args[:n]); err != nil {
+			return err
+		}
+		args = args[n:]
+	}
+	return f.Parse(append([]string{"--"}, rest...))
+}
+
+// takesNext reports whether the argument after a flag is the flag's value.
+func (f *Flags) takesNext(arg string) bool {
+	name := strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-")
+	known := f.Lookup(name)
+	if known == nil { // an unknown flag, or a flag with "=" and its value
+		return false
+	}
+	isBool, ok := known.Value.(interface{ IsBoolFlag() bool })
+	return !ok || !isBool.IsBoolFlag()
 }

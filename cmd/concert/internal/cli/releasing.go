@@ -7,13 +7,10 @@ import (
 	"concert/executor"
 )
 
-// ReleasingClient changes a client so that a task releases its lock, if it has
-// one, while the client waits for the network. The lock is a lock of package
-// gil, or the lock of an event loop.
-func ReleasingClient(client *http.Client) *http.Client {
-	client.Transport = releasing{client.Transport}
-	return client
-}
+// ReleasingTransport returns a transport with which a task releases its lock,
+// if it has one, while the transport waits for the network. The lock is a lock
+// of package gil, or the lock of an event loop.
+func ReleasingTransport(t http.RoundTripper) http.RoundTripper { return releasing{t} }
 
 type releasing struct{ http.RoundTripper }
 

@@ -5,64 +5,53 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	encoding "golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 
 	"concert/download"
 )
 
-// wanted is a file to download.
-type wanted struct {
-	url    string
-	host   string
-	name   string // the name of the file in the directory
-	sha256 string // "" if not known
-	where  string // the argument, or the line of the list, for messages
-}
-
-// shown returns the URL without a password.
-func (w wanted) shown() string {
-	u, err := url.Parse(w.url)
-	if err != nil {
-		return "a URL that cannot be read"
-	}
-	return u.Redacted()
-}
-
 const maxLine = 64 << 10
 
-// parseList reads a list, which has a line for each file. A line has the URL,
-// and optionally name=NAME and sha256=HEX in any order. parseList ignores empty
-// lines and lines that begin with #.
+// decoded returns the text of a file as UTF-8. A byte order mark selects UTF-16
+// or UTF-8, because the shell of Windows writes such files.
+func decoded(r io.Reader) io.Reader {
+	return transform.NewReader(r, encoding.BOMOverride(transform.Nop))
+}
+
+// parseList reads a list: lines of text (see parseLine), or JSON (see
+// parseJSON). It ignores empty lines and comments, which begin with # at the
+// beginning of a line or after a space.
 func parseList(r io.Reader, source string) ([]wanted, error) {
+	in := bufio.NewReaderSize(decoded(r), maxLine)
+	if isJSON(in) {
+		return parseJSON(in, source)
+	}
 	var list []wanted
-	lines := bufio.NewScanner(r)
+	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLine)
 	n := 0
 	for lines.Scan() {
 		n++
-		where := fmt.Sprintf("%s:%d", source, n)
-		text := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
-		if text == "" || text[0] == '#' {
+		w := wanted{source: source, line: n}
+		text := lines.Text()
+		if strings.Contains(text, "\x00") {
+			return nil, fmt.Errorf("%s: the line has a zero byte: is this a list of URLs, in UTF-8 or in UTF-16 with a byte order mark?", w.where())
+		}
+		fields, err := splitFields(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", w.where(), err)
+		}
+		if len(fields) == 0 {
 			continue
 		}
-		fields := strings.Fields(text)
-		w := wanted{url: fields[0], where: where}
-		for _, f := range fields[1:] {
-			key, value, _ := strings.Cut(f, "=")
-			field := map[string]*string{"name": &w.name, "sha256": &w.sha256}[key]
-			switch {
-			case field == nil:
-				return nil, fmt.Errorf("%s: %q is neither name=NAME nor sha256=HEX (a space in a URL is %%20)", where, f)
-			case *field != "":
-				return nil, fmt.Errorf("%s: a second %s", where, key)
-			case value == "":
-				return nil, fmt.Errorf("%s: %s= without a value", where, key)
-			}
-			*field = value
-		}
-		if err := w.check(); err != nil {
-			return nil, err
+		if err := w.parseLine(fields); err != nil {
+			return nil, fmt.Errorf("%s: %w", w.where(), trimmed{err})
 		}
 		list = append(list, w)
 	}
@@ -74,74 +63,85 @@ func parseList(r io.Reader, source string) ([]wanted, error) {
 	return list, nil
 }
 
-// Check returns an error if a URL cannot be downloaded. The error begins with
-// where the URL is from.
-func Check(url, where string) error {
-	w := wanted{url: url, where: where}
-	return w.check()
-}
-
-// check completes the description of a file, or returns what is wrong with it.
-func (w *wanted) check() error {
-	u, err := url.Parse(w.url)
-	switch {
-	case strings.Contains(w.url, " name=") || strings.Contains(w.url, " sha256="):
-		return fmt.Errorf("%s: name= and sha256= are for a list (-i LIST); a space in a URL is %%20", w.where)
-	case err != nil:
-		return fmt.Errorf("%s: not a URL", w.where)
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("%s: %q is not an http or https URL", w.where, u.Redacted())
-	}
-	w.host = u.Host
-	if w.name == "" {
-		w.name, err = download.Name(w.url)
+// parseLine sets w from the fields of a line. There are two forms:
+//
+//	URL [MIRROR...] [name=NAME] [sha256=HEX]
+//	HEX URL
+//
+// A name with spaces is in double quotes. The second form is that of sha256sum,
+// where a "*" may precede the URL.
+func (w *wanted) parseLine(fields []string) error {
+	if len(fields) > 1 && isHex(fields[0]) {
+		d, err := download.ParseDigest(fields[0])
 		if err != nil {
-			return fmt.Errorf("%s: %w; give the file another name, with name= in a list (-i LIST)", w.where, err)
+			return err
 		}
-	} else if err := download.CheckName(w.name); err != nil {
-		return fmt.Errorf("%s: %w", w.where, err)
+		w.digests = append(w.digests, d)
+		fields = fields[1:]
+		fields[0] = strings.TrimPrefix(fields[0], "*")
+		if !isURL(fields[0]) {
+			return fmt.Errorf("%s is not an http or https URL; a file with checksums of names is for --checksums", safeText(fields[0]))
+		}
 	}
-	if w.sha256 != "" && !download.IsSHA256(w.sha256) {
-		return fmt.Errorf("%s: %q is not a SHA-256 checksum: 64 hexadecimal digits", w.where, w.sha256)
+	w.url = fields[0]
+	for _, f := range fields[1:] {
+		if isURL(f) {
+			if f != w.url && !slices.Contains(w.mirrors, f) {
+				w.mirrors = append(w.mirrors, f)
+			}
+			continue
+		}
+		known, err := w.setAttribute(f)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return fmt.Errorf("%s is neither name=NAME, sha256=HEX nor the URL of a mirror (a space in a URL is %%20; a name with spaces is in double quotes)", safeText(f))
+		}
 	}
 	return nil
 }
 
-// checkNames returns an error if two files of the list would have the same
-// name. The comparison ignores case, as some file systems do.
-func checkNames(list []wanted) error {
-	seen := make(map[string]wanted, len(list))
-	for _, w := range list {
-		key := strings.ToLower(w.name)
-		if other, twice := seen[key]; twice {
-			return fmt.Errorf("%s and %s would both be %q; give one of them another name, with name= in a list (-i LIST)", other.where, w.where, w.name)
+// splitFields splits a line at spaces, up to a field that begins with #. A
+// field, or the value after the first = of a field, may be in double quotes.
+// Then \" is a quote and \\ is a backslash.
+func splitFields(line string) (fields []string, err error) {
+	for {
+		line = strings.TrimLeftFunc(line, unicode.IsSpace)
+		if line == "" || line[0] == '#' {
+			return fields, nil
 		}
-		seen[key] = w
-	}
-	return nil
-}
-
-// spread orders the list so that hosts alternate. Otherwise the files of a slow
-// host would delay the files of other hosts.
-func spread(list []wanted) []wanted {
-	byHost := make(map[string][]wanted)
-	var hosts []string
-	for _, w := range list {
-		if byHost[w.host] == nil {
-			hosts = append(hosts, w.host)
+		end := strings.IndexFunc(line, unicode.IsSpace)
+		if end < 0 {
+			end = len(line)
 		}
-		byHost[w.host] = append(byHost[w.host], w)
-	}
-	ordered := make([]wanted, 0, len(list))
-	for len(hosts) > 0 {
-		rest := hosts[:0]
-		for _, h := range hosts {
-			ordered = append(ordered, byHost[h][0])
-			if byHost[h] = byHost[h][1:]; len(byHost[h]) > 0 {
-				rest = append(rest, h)
+		quote := 0
+		if line[0] != '"' {
+			quote = strings.Index(line[:end], `="`) + 1
+			if quote == 0 || strings.Contains(line[:quote], "://") {
+				fields, line = append(fields, line[:end]), line[end:]
+				continue
 			}
 		}
-		hosts = rest
+		value, rest, ok := cutQuoted(line[quote:])
+		if !ok {
+			return nil, errors.New("a double quote is not closed")
+		}
+		if next, _ := utf8.DecodeRuneInString(rest); rest != "" && !unicode.IsSpace(next) {
+			return nil, errors.New("a double quote is followed by text without a space between them")
+		}
+		fields, line = append(fields, line[:quote]+value), rest
 	}
-	return ordered
+}
+
+// isURL reports whether a field is meant as an http or https URL.
+func isURL(s string) bool {
+	scheme, _, found := strings.Cut(s, "://")
+	return found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
+}
+
+// isHex reports whether a field has only hexadecimal digits, and enough of them
+// for a checksum.
+func isHex(s string) bool {
+	return len(s) >= 32 && strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }

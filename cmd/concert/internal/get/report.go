@@ -1,33 +1,55 @@
 package get
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"concert"
+	"concert/download"
 	"concert/internal/printable"
 	"concert/progress"
 )
 
 // report prints the progress: a bar on a terminal, and elsewhere a line for
-// each file. With --json it prints events instead. Only one goroutine uses a
-// report.
+// each file. With --json it prints events instead.
+//
+// The display counts files, and not the tasks of the executor: a file whose
+// host is away may need several tasks. The goroutine of getAll calls finished,
+// stoppedBy and close. The workers call the other methods.
 type report struct {
 	options
-	total       int
-	out, errOut io.Writer // lines that are written to them appear above the bar
-	begin       time.Time
-	show        *progress.Display // nil if there is no progress, as with --json
-	trace       concert.Observer  // nil without a trace
-	each        bool              // whether to print a line for each file
-	failed      []outcome
+	total  int
+	begin  time.Time
+	show   *progress.Display // nil if there is no progress, as with --json
+	trace  concert.Observer  // nil without a trace
+	each   bool              // whether to print a line for each file
+	isSeen []bool            // for each file of the list, whether begun was called
+
+	failures    failures
+	done        int // downloaded files
+	present     int // files that existed, skipped ones included
+	skipped     int // files that existed, and were not compared
+	unfinished  int // started files that were stopped
+	partly      int // unfinished files of which bytes are kept
+	wasted      int // unfinished files of which bytes had arrived, and none is kept
+	bytes, kept int64
+	stopReason  *outcome // the file whose error stopped the list
+
+	mu          sync.Mutex
+	out, errOut io.Writer            // guarded by mu; lines that are written to them appear above the bar
+	outErr      error                // guarded by mu: the first error of out
+	told        map[string]time.Time // guarded by mu: when a line about a host was printed last
+	isClosed    bool                 // guarded by mu: whether the last lines are printed
+	isStopping  bool                 // guarded by mu: whether the line of stopping is printed
 }
 
 func newReport(o options, total int, out, errOut io.Writer) *report {
-	r := &report{options: o, total: total, out: out, errOut: errOut, begin: time.Now()}
+	r := &report{
+		options: o, total: total, out: out, errOut: errOut, begin: time.Now(), told: make(map[string]time.Time), isSeen: make([]bool, total),
+	}
 	if o.quiet || o.json {
 		return r
 	}
@@ -37,97 +59,177 @@ func newReport(o options, total int, out, errOut io.Writer) *report {
 	return r
 }
 
-// observer returns the observer of the executor, or nil.
-func (r *report) observer() concert.Observer {
-	switch {
-	case r.show == nil:
-		return r.trace
-	case r.trace == nil:
-		return r.show.Observe
-	}
-	return func(e concert.Event) {
-		r.show.Observe(e)
-		r.trace(e)
+// print prints text to the standard output.
+func (r *report) print(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := io.WriteString(r.out, text); err != nil && r.outErr == nil {
+		r.outErr = err
 	}
 }
 
-// Event is a line of the output with --json.
-type Event struct {
-	Event    string  `json:"event"` // done, present, failed or summary
-	URL      string  `json:"url,omitempty"`
-	Path     string  `json:"path,omitempty"`
-	Size     int64   `json:"size,omitempty"`
-	Resumed  int64   `json:"resumed,omitempty"`
-	SHA256   string  `json:"sha256,omitempty"`
-	Attempts int     `json:"attempts,omitempty"`
-	Error    string  `json:"error,omitempty"`
-	Files    int     `json:"files,omitempty"`
-	Failed   int     `json:"failed,omitempty"`
-	Seconds  float64 `json:"seconds,omitempty"`
-}
-
-func (r *report) emit(e Event) {
-	b, err := json.Marshal(e)
-	if err != nil {
-		panic(err) // cannot happen: strings and numbers can always be encoded
+// note prints text to the standard error, unless the report is closed.
+func (r *report) note(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.isClosed && !r.isStopping {
+		io.WriteString(r.errOut, printable.Text(text))
 	}
-	fmt.Fprintf(r.out, "%s\n", b)
 }
 
-// finished reports one file.
-func (r *report) finished(o outcome) {
-	kind := "done"
-	switch {
-	case o.err != nil:
-		kind = "failed"
-		r.failed = append(r.failed, o)
-	case o.Present:
-		kind = "present"
+// writeError returns the first error of the standard output.
+func (r *report) writeError() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.outErr
+}
+
+// number returns the number of a file for the display.
+func (f *file) number() uint64 { return uint64(f.index) + 1 }
+
+// begun reports that a file is looked at. A file whose host is away may begin
+// several times: only the first time counts.
+func (r *report) begun(f *file, path string) {
+	if r.isSeen[f.index] {
+		return
+	}
+	r.isSeen[f.index] = true
+	if r.show != nil {
+		r.show.Observe(concert.Event{Kind: concert.TaskStarted, Task: f.number()})
 	}
 	if r.json {
-		e := Event{Event: kind, URL: o.shown(), Path: o.Path, Size: o.Size, Resumed: o.Resumed, SHA256: o.SHA256, Attempts: o.attempts}
-		if o.err != nil {
-			e.Error = o.why()
-		}
-		r.emit(e)
+		r.emit(startEvent{newFileEvent("start", f.wanted, path)})
+	}
+}
+
+// progress shows how many bytes of a file are there.
+func (r *report) progress(f *file, done, total int64) {
+	if r.show != nil {
+		r.show.Observe(concert.Event{Kind: concert.TaskProgress, Task: f.number(), Done: done, Total: max(0, total)})
+	}
+}
+
+// retry reports that an attempt failed, and that another one follows.
+func (r *report) retry(f *file, path string, e download.Event) {
+	o := outcome{wanted: f.wanted, err: e.Err}
+	if r.json {
+		r.emit(retryEvent{
+			fileBase: newFileEvent("retry", f.wanted, path), Attempt: e.Attempt, Status: known(o.failedStatus()), Error: o.reason(),
+			Delay: e.Delay.Seconds(),
+		})
+		return
+	}
+	reason := strings.TrimPrefix(o.reason(), "cannot get it: ")
+	if r.mayTell(f.wanted.host + " " + reason) {
+		r.note(fmt.Sprintf("retry   %s: %s%s\n", f.shown(), waiting(e.Delay), reason))
+	}
+}
+
+// waits reports that a file waits for its host. Away has told it to people.
+func (r *report) waits(o *outcome, pause time.Duration) {
+	if r.json {
+		r.emit(retryEvent{
+			fileBase: newFileEvent("retry", o.wanted, o.Path), Attempt: o.attempts, Status: known(o.failedStatus()), Error: o.reason(), Delay: pause.Seconds(),
+		})
+	}
+}
+
+// away reports that a host is away.
+func (r *report) away(n awayNotice) {
+	if n.err != nil && !r.json && r.mayTell(n.host) {
+		r.note(fmt.Sprintf("host    %s: %s%v\n", n.host, waiting(n.pause), n.err))
+	}
+}
+
+// mayTell reports whether to print a line about something. It permits one line
+// per second.
+func (r *report) mayTell(what string) bool {
+	if r.quiet {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if last, ok := r.told[what]; ok && now.Sub(last) < time.Second {
+		return false
+	}
+	if len(r.told) >= 1000 {
+		clear(r.told)
+	}
+	r.told[what] = now
+	return true
+}
+
+// waiting returns the beginning of a message about a pause.
+func waiting(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return fmt.Sprintf("waiting %.0f s: ", d.Seconds())
+	case d >= 10*time.Millisecond:
+		return fmt.Sprintf("waiting %d ms: ", d.Milliseconds())
+	}
+	return ""
+}
+
+// finished reports one file. The parameter stopped is whether it has not
+// finished because the list was stopped.
+func (r *report) finished(o outcome, stopped bool) {
+	r.count(&o, stopped)
+	if r.show != nil && !stopped {
+		r.show.Observe(concert.Event{Kind: concert.TaskFinished, Task: uint64(o.index) + 1, Err: o.err})
+	}
+	if r.json {
+		r.emitOutcome(&o, stopped)
 		return
 	}
 	if o.err == nil {
-		fmt.Fprintln(r.out, o.Path)
+		r.print(o.Path + "\n")
 	}
-	if !r.each {
+	if !r.each || stopped {
 		return // the failed files are listed at the end
 	}
-	note := progress.Bytes(o.Size)
+	kind, note := "done", progress.Bytes(o.Size)
 	switch {
 	case o.err != nil:
-		fmt.Fprintf(r.errOut, "%-7s %s: %s\n", kind, o.shown(), printable.Text(o.why()))
+		r.note(fmt.Sprintf("failed  %s: %s\n", o.shown(), o.why()))
 		return
+	case o.skipped:
+		kind = "skipped"
+	case o.Present:
+		kind = "present"
 	case o.Resumed > 0:
 		note += fmt.Sprintf(", %s of it downloaded earlier", progress.Bytes(o.Resumed))
 	}
-	fmt.Fprintf(r.errOut, "%-7s %s (%s)\n", kind, o.shown(), note)
+	r.note(fmt.Sprintf("%-7s %s (%s)\n", kind, o.shown(), note))
 }
 
-// close ends the report with the list of failed files, and returns their
-// number.
-func (r *report) close(interrupted bool) int {
-	if r.show != nil {
-		r.show.Close()
-	}
-	if r.json {
-		r.emit(Event{Event: "summary", Files: r.total, Failed: len(r.failed), Seconds: time.Since(r.begin).Seconds()})
-	}
-	if len(r.failed) > 0 {
-		var b strings.Builder
-		fmt.Fprintf(&b, "%d of %d files failed:\n", len(r.failed), r.total)
-		for _, o := range r.failed {
-			fmt.Fprintf(&b, "  %s: %s\n", o.shown(), printable.Text(o.why()))
+// count counts a file for the summary.
+func (r *report) count(o *outcome, stopped bool) {
+	switch {
+	case stopped:
+		r.unfinished++
+		if kept := o.kept(); kept > 0 {
+			r.partly++
+			r.kept += kept
+		} else if o.received {
+			r.wasted++
 		}
-		if interrupted {
-			b.WriteString("The same command continues where it stopped.\n")
+	case o.err != nil:
+		r.failures.add(o)
+		r.kept += o.kept()
+	case o.Present:
+		r.present++
+		if o.skipped {
+			r.skipped++
 		}
-		fmt.Fprint(r.errOut, b.String())
+	default:
+		r.done++
+		r.bytes += o.Size - o.Resumed
 	}
-	return len(r.failed)
+}
+
+// notStarted returns the number of files without a result. Files that were
+// stopped before bytes arrived are among them.
+func (r *report) notStarted() int {
+	return r.total - r.done - r.present - r.failures.count - r.partly - r.wasted
 }

@@ -33,7 +33,7 @@ var visitTask = concert.Register("visit", func(ctx context.Context, url string) 
 	return io.Copy(io.Discard, resp.Body)
 })
 
-var visitClient = cli.ReleasingClient(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}})
+var visitClient = &http.Client{Transport: cli.ReleasingTransport(&http.Transport{MaxIdleConnsPerHost: 100})}
 
 // trialBudget is the time for each kind of work. Tests set a shorter time.
 var trialBudget = 5 * time.Second

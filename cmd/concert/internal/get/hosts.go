@@ -1,0 +1,318 @@
+package get
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// hosts decides which file is downloaded next. It has the files that have not
+// started, and admits each attempt of the others.
+//
+// # The data flow
+//
+//		list --> host.todo --next--> Map's inputs --> get --> download.Get
+//		             ^                                            |
+//		             |                                    acquire | before each attempt
+//		             |                                            v
+//		             |                               slot of the host <-- host.resume
+//		             |                                            |
+//		             +------- finished: the host is away <--------+ release(err)
+//
+//	 1. next yields a file whose host has a free slot. The file holds this slot
+//	    already. So a file that waits needs neither a goroutine nor a slot.
+//	 2. acquire finds that the file holds a slot, and returns.
+//	 3. release gives the slot to the next file. If the attempt failed, Get
+//	    pauses without a slot. Then acquire waits in host.resume for another one.
+//	 4. finished forgets the file, or returns it to host.todo.
+//
+// # The rules
+//
+//   - A host has at most perHost slots.
+//   - All hosts have at most jobs slots that count, and maxSilent*jobs in all.
+//     A slot does not count while its transfer has received nothing for
+//     silence. It counts again when bytes arrive.
+//   - A free slot goes to the host that has the fewest slots. So each host with
+//     waiting files gets one before another host gets a second, and slow hosts
+//     cannot occupy all of them. Hosts with equally many take turns: the one
+//     that has had this number for the longest time is first. A file that has
+//     started precedes those that have not.
+//   - At most maxResume files in all, and startedPerSlot*perHost of a host,
+//     pause or wait in acquire. Then no other files start.
+//   - hosts_away.go has the rules for a host that cannot be reached.
+//
+// All methods may be called concurrently.
+type hosts struct {
+	jobs, perHost int
+	patience      time.Duration    // time after which hosts that are away are given up
+	onAway        func(awayNotice) // called without the lock when a host is away
+	list          []wanted         // not changed
+	wake          chan struct{}    // wakes next; has a buffer of one
+
+	mu       sync.Mutex
+	byName   map[string]*host   // guarded by mu
+	holders  map[*file]struct{} // guarded by mu: the files that hold a slot
+	counting int                // guarded by mu: number of slots that count
+	started  int                // guarded by mu: number of files that next has taken and that have not finished
+	todo     int                // guarded by mu: number of files in todo of all hosts
+	starting levels             // guarded by mu: hosts with files that may start
+	resuming levels             // guarded by mu: hosts with files that may resume
+	granted  []*file            // guarded by mu: files that hold a slot, and that next has not yielded yet
+	lost     []*host            // guarded by mu: hosts that were given up, and whose files next yields without a slot
+	stopped  error              // guarded by mu: why no further attempt may start; nil if it may
+	looking  bool               // guarded by mu: whether a timer for lookForSilence runs
+	notices  []awayNotice       // guarded by mu: arguments for onAway
+}
+
+const (
+	silence        = 2 * time.Second
+	maxSilent      = 4
+	maxResume      = 512
+	startedPerSlot = 4
+	lookInterval   = 250 * time.Millisecond // time between two looks for silent transfers
+)
+
+// host is a host with its files. The mutex of hosts guards all fields.
+type host struct {
+	name    string
+	todo    []int32 // indexes of the files that have not started
+	again   []int32 // indexes of files that have started and continue first, as a stack
+	resume  []*waiter
+	slots   int
+	started int // number of started files that have not finished
+	places  [2]place
+	away
+}
+
+// file is a file that has started. The mutex of hosts guards the fields without
+// another comment.
+type file struct {
+	*wanted
+	index   int32
+	host    *host                   // not changed
+	cancel  context.CancelCauseFunc // ends the download; not changed
+	slot    *host                   // the host whose slot the file holds, or nil
+	replied bool                    // the attempt has a reply
+	probing *host                   // the host whose probe the file is, or nil
+	refused bool                    // the file got errAway
+	pause   time.Duration           // the pause of its host after the attempt failed
+	lost    error                   // why the file fails without an attempt
+
+	steps  atomic.Int64 // number of times that something has arrived
+	silent atomic.Bool  // the slot does not count; changed under mu
+	seen   int64        // the value of steps at the time moved
+	moved  time.Time    // when steps changed last, as far as seen
+}
+
+// waiter is a file that waits in acquire.
+type waiter struct {
+	file  *file
+	host  *host
+	ready chan error // receives nil when the file holds a slot
+}
+
+// newHosts returns the scheduler of a list.
+func newHosts(list []wanted, jobs, perHost int, patience time.Duration, onAway func(awayNotice)) *hosts {
+	s := &hosts{
+		jobs: jobs, perHost: perHost, patience: patience, onAway: onAway, list: list, todo: len(list), wake: make(chan struct{}, 1),
+		byName: make(map[string]*host), holders: make(map[*file]struct{}), starting: levels{kind: 0}, resuming: levels{kind: 1},
+	}
+	s.mu.Lock()
+	defer s.unlock()
+	for i, w := range list {
+		h := s.hostLocked(w.host)
+		h.todo = append(h.todo, int32(i))
+	}
+	for _, w := range list {
+		s.placeLocked(s.hostLocked(w.host)) // in the order of the list
+	}
+	return s
+}
+
+// width returns the maximum number of started files.
+func (s *hosts) width() int { return maxSilent*s.jobs + maxResume }
+
+func (s *hosts) hostLocked(name string) *host {
+	h := s.byName[name]
+	if h == nil {
+		key := strings.ToLower(name)
+		if h = s.byName[key]; h == nil {
+			h = &host{name: key, places: [2]place{{level: -1}, {level: -1}}}
+			s.byName[key] = h
+		}
+	}
+	return h
+}
+
+// next returns the files in the order in which they may start. It blocks while
+// none may, and ends when all files have finished or after stop.
+func (s *hosts) next() iter.Seq[*file] {
+	return func(yield func(*file) bool) {
+		for {
+			f, ended := s.take()
+			switch {
+			case ended:
+				return
+			case f == nil:
+				<-s.wake
+			case !yield(f):
+				return
+			}
+		}
+	}
+}
+
+// take returns the next file that may start, or nil if none may. It reports
+// whether no further file will start.
+func (s *hosts) take() (f *file, ended bool) {
+	s.mu.Lock()
+	defer s.unlock()
+	switch {
+	case len(s.granted) > 0:
+		f = s.granted[0]
+		s.granted = s.granted[1:]
+		return f, false
+	case s.stopped != nil:
+		return nil, true
+	case len(s.lost) > 0:
+		h := s.lost[0]
+		f = s.startLocked(h)
+		if len(f.mirrors) == 0 {
+			f.lost = h.err
+		}
+		if !h.hasTodo() {
+			s.lost = s.lost[1:]
+		}
+		return f, false
+	}
+	return nil, s.todo == 0 && s.started == 0
+}
+
+// startLocked removes the next file of a host from todo.
+func (s *hosts) startLocked(h *host) *file {
+	i := h.nextTodo()
+	if n := len(h.again); n > 0 {
+		h.again = h.again[:n-1]
+	} else {
+		h.todo = h.todo[1:]
+	}
+	s.todo--
+	s.started++
+	h.started++
+	return &file{wanted: &s.list[i], index: i, host: h}
+}
+
+// nextTodo returns the index of the next file of todo.
+func (h *host) nextTodo() int32 {
+	if n := len(h.again); n > 0 {
+		return h.again[n-1]
+	}
+	return h.todo[0]
+}
+
+func (h *host) hasTodo() bool { return len(h.again)+len(h.todo) > 0 }
+
+// placeLocked puts a host into the levels of its number of slots, if a file of
+// it may start or resume.
+func (s *hosts) placeLocked(h *host) {
+	start, resume := -1, -1
+	if h.slots < s.perHost {
+		if h.hasTodo() && !h.dead && h.started < startedPerSlot*s.perHost && (h.mayTry() || len(s.list[h.nextTodo()].mirrors) > 0) {
+			start = h.slots
+		}
+		if len(h.resume) > 0 {
+			resume = h.slots
+		}
+	}
+	s.starting.put(h, start)
+	s.resuming.put(h, resume)
+}
+
+// unlock grants free slots, and then unlocks mu.
+func (s *hosts) unlock() {
+	for s.grantLocked() {
+	}
+	if len(s.granted) > 0 || len(s.lost) > 0 || s.stopped != nil || s.todo == 0 && s.started == 0 {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+	notices := s.notices
+	s.notices = nil
+	s.mu.Unlock()
+	for _, n := range notices {
+		s.onAway(n)
+	}
+}
+
+// finished forgets a file whose download has ended. It reports true if the file
+// has no result yet, because its host is away: then the file waits again.
+// Otherwise it returns the error to report.
+func (s *hosts) finished(f *file, err error) (waits bool, reported error) {
+	s.mu.Lock()
+	defer s.unlock()
+	s.freeLocked(f)
+	h := f.host
+	s.started--
+	h.started--
+	if p := f.probing; p != nil && p.probe == f { // it has made no attempt
+		p.probe = nil
+		s.placeLocked(p)
+	}
+	if f.refused && isAwayError(err) {
+		if h.dead {
+			err = &lostError{h.err, err}
+		} else if s.stopped == nil {
+			s.returnLocked(f)
+			waits = true
+		}
+	}
+	s.placeLocked(h)
+	return waits, err
+}
+
+// returnLocked makes a file wait again.
+func (s *hosts) returnLocked(f *file) {
+	f.host.again = append(f.host.again, f.index)
+	s.todo++
+}
+
+// stop makes next end, and acquire return an error. It does not end attempts.
+func (s *hosts) stop(cause error) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.stopped != nil {
+		return
+	}
+	s.stopped = cause
+	for _, f := range s.granted {
+		s.freeLocked(f)
+		s.started--
+		f.host.started--
+		s.returnLocked(f)
+	}
+	s.granted = nil
+	for _, h := range s.byName {
+		h.refuse(cause)
+		s.placeLocked(h)
+	}
+}
+
+// refuse makes the waiters of a host return an error.
+func (h *host) refuse(cause error) {
+	for _, w := range h.resume {
+		w.ready <- cause
+	}
+	h.resume = nil
+}
+
+// waiting returns the number of files that have not started.
+func (s *hosts) waiting() int {
+	s.mu.Lock()
+	defer s.unlock()
+	return s.todo
+}

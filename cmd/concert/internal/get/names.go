@@ -1,0 +1,71 @@
+package get
+
+import (
+	"fmt"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// foldsCase is whether the file systems of this system usually ignore case in
+// names.
+const foldsCase = runtime.GOOS == "windows" || runtime.GOOS == "darwin"
+
+// unique merges the entries of a list that are the same file, and returns an
+// error if two different files would have the same path. If fold is set, paths
+// that differ only in case are the same.
+func unique(list []wanted, fold bool) ([]wanted, error) {
+	key := func(p string) string {
+		if fold {
+			return strings.ToLower(p)
+		}
+		return p
+	}
+	byPath := make(map[string]int, len(list))
+	kept := list[:0]
+	for _, w := range list {
+		i, twice := byPath[key(w.path())]
+		if !twice {
+			byPath[key(w.path())] = len(kept)
+			kept = append(kept, w)
+			continue
+		}
+		if err := kept[i].merge(&w); err != nil {
+			return nil, err
+		}
+	}
+	directories := map[string]bool{}
+	for i := range kept {
+		w := &kept[i]
+		for d := w.dir; d != "" && d != "." && !directories[d]; d = path.Dir(d) {
+			directories[d] = true
+			if other, ok := byPath[key(d)]; ok {
+				return nil, fmt.Errorf("%s would be the file %q, and %s needs a directory of this name; %s",
+					kept[other].where(), d, w.where(), kept[other].renaming())
+			}
+		}
+	}
+	return kept, nil
+}
+
+// merge adds another entry of the same path to w. Both must have the same URL,
+// and no different digests.
+func (w *wanted) merge(other *wanted) error {
+	if w.url != other.url {
+		return fmt.Errorf("%s and %s would both be %q; %s", w.where(), other.where(), other.path(), other.renaming())
+	}
+	digests := slices.Clone(w.digests)
+	w.digests = digests
+	for _, d := range other.digests {
+		if err := w.addDigest(d); err != nil {
+			return fmt.Errorf("%s and %s are the same file with %w", w.where(), other.where(), err)
+		}
+	}
+	for _, m := range other.mirrors {
+		if !slices.Contains(w.mirrors, m) {
+			w.mirrors = append(w.mirrors, m)
+		}
+	}
+	return nil
+}

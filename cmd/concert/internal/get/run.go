@@ -1,0 +1,159 @@
+package get
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"concert"
+	"concert/cmd/concert/internal/cli"
+	"concert/download"
+	"concert/goroutines"
+)
+
+// getter downloads a list.
+type getter struct {
+	options
+	client   *download.Client
+	hosts    *hosts
+	report   *report
+	ctx      context.Context // canceled by Ctrl-C
+	run      context.Context // child of ctx, also canceled by an error that stops the list
+	stop     context.CancelCauseFunc
+	readOnly error // why no file can be created in the directory; nil if it can
+}
+
+// outcome is the result of a file.
+type outcome struct {
+	*wanted
+	index int32
+	download.Result
+	err      error
+	attempts int
+	status   int
+	received bool // whether bytes have arrived
+	waits    bool // there is no result yet: the file waits for its host
+	skipped  bool // the file existed, and was not compared
+	took     time.Duration
+}
+
+// stopGrace is the time after Ctrl-C until a message says why the program does
+// not end yet.
+const stopGrace = 50 * time.Millisecond
+
+// fileKey is a context key: its value is the *file that is downloaded.
+type fileKey struct{}
+
+func (g *getter) getAll(list []wanted, r *report) error {
+	// A closed pipe must be an error of the standard output, and not end the
+	// program without a message.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
+	g.report = r
+	g.run, g.stop = context.WithCancelCause(g.ctx)
+	defer g.stop(nil)
+	g.readOnly = checkWritable(g.dir)
+	g.hosts = newHosts(list, g.jobs, g.perHost, patience(g.retries), r.away)
+	defer context.AfterFunc(g.run, func() { g.hosts.stop(context.Cause(g.run)) })()
+	defer context.AfterFunc(g.ctx, func() {
+		time.Sleep(stopGrace)
+		r.stopping()
+	})()
+	ex := goroutines.New(g.hosts.width(), &goroutines.Options{Name: "concert get", Observer: r.trace})
+	defer ex.Close()
+	// Ctrl-C cancels each download, but not the Map, so that r also reports the
+	// canceled downloads.
+	for done, err := range concert.MapUnordered(context.WithoutCancel(g.ctx), ex, g.get, g.hosts.next()) {
+		if p, ok := errors.AsType[*concert.PanicError](err); ok {
+			panic(p)
+		}
+		if done.waits {
+			continue
+		}
+		if g.run.Err() == nil && (isFull(done.err) || g.readOnly != nil && errors.Is(done.err, g.readOnly)) {
+			r.stoppedBy(done)
+			g.stop(errStopped)
+			continue
+		}
+		r.finished(done, g.run.Err() != nil && isStop(done.err, context.Cause(g.run)))
+	}
+	failed := r.close(g.ctx.Err() != nil)
+	switch {
+	case g.ctx.Err() != nil:
+		return cli.ErrReported
+	case r.writeError() != nil:
+		return fmt.Errorf("cannot write to the standard output: %w", r.writeError())
+	case failed:
+		return cli.ErrReported
+	}
+	return nil
+}
+
+// errStopped is the cause of the end of downloads after an error that every
+// further file would have too.
+var errStopped = errors.New("stopped")
+
+// isFull reports whether no further file can be written, because the disk or
+// the quota is full, or the file system is read-only.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
+}
+
+// isStop reports whether a download ended because the list was stopped.
+func isStop(err, cause error) bool {
+	return err != nil && (errors.Is(err, cause) || errors.Is(err, context.Canceled) || isFull(err) || errors.Is(err, errAway))
+}
+
+// acquire waits until an attempt may start at a host. It also refuses attempts
+// for new files in a directory that is read-only.
+func (g *getter) acquire(ctx context.Context, host string) (release func(error), err error) {
+	f := ctx.Value(fileKey{}).(*file)
+	if g.readOnly != nil {
+		if _, err := os.Lstat(filepath.Join(f.directory(g.dir), f.name)); errors.Is(err, fs.ErrNotExist) {
+			return nil, g.readOnly
+		}
+	}
+	return g.hosts.acquire(ctx, f, host)
+}
+
+// get downloads one file. The outcome that get returns has the error too. The
+// second result is only for observers of the executor.
+func (g *getter) get(task context.Context, f *file) (outcome, error) {
+	r := g.request(*f.wanted)
+	done := outcome{wanted: f.wanted, index: f.index, err: f.lost}
+	path := filepath.Join(r.Dir, r.Name)
+	if f.lost == nil {
+		g.download(task, f, r, &done)
+	}
+	if done.Path == "" {
+		done.Path = path
+	}
+	attempt := done.err
+	done.waits, done.err = g.hosts.finished(f, attempt)
+	if done.waits && isUnreachable(attempt) {
+		g.report.waits(&done, f.pause)
+	}
+	return done, done.err
+}
+
+// download makes the attempts for a file.
+func (g *getter) download(task context.Context, f *file, r download.Request, done *outcome) {
+	ctx, cancel := context.WithCancelCause(context.WithValue(g.run, fileKey{}, f))
+	defer cancel(nil)
+	f.cancel = cancel
+	begin := time.Now()
+	t := &tracker{getter: g, file: f, task: task, path: filepath.Join(r.Dir, r.Name)}
+	r.OnEvent = t.event
+	g.report.begun(f, t.path)
+	done.Result, done.err = g.client.Get(ctx, r)
+	t.end(done)
+	done.attempts, done.status, done.received = t.attempts, t.status, t.received
+	done.took = time.Since(begin)
+	done.skipped = done.Present && r.Keep
+}

@@ -1,0 +1,130 @@
+package get
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"concert/internal/printable"
+	"concert/progress"
+)
+
+// stoppedBy reports the file whose error stops the list.
+func (r *report) stoppedBy(o outcome) {
+	r.stopReason = &o
+	r.failures.add(&o)
+	r.kept += o.kept()
+	if r.json {
+		r.emitOutcome(&o, false)
+	}
+}
+
+// stopping says why the program does not end at once after Ctrl-C. It prints
+// nothing if the last lines are printed already.
+func (r *report) stopping() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.isClosed {
+		r.isStopping = true
+		io.WriteString(r.errOut, "interrupted: saving what has arrived; a second Ctrl-C ends at once\n")
+	}
+}
+
+// close ends the report. It reports whether files failed.
+func (r *report) close(interrupted bool) (failed bool) {
+	r.mu.Lock()
+	r.isClosed = true
+	wasStopping := r.isStopping
+	r.mu.Unlock()
+	if r.show != nil {
+		r.show.Close()
+	}
+	if r.json {
+		r.emit(r.summary(interrupted))
+	}
+	var text string
+	switch {
+	case interrupted:
+		text = r.interruption(wasStopping)
+	case r.stopReason != nil:
+		text = r.stop()
+	default:
+		if n := r.present - r.skipped; n > 0 || r.skipped > 0 {
+			text = r.presence()
+		}
+		if r.failures.count > 0 {
+			text += r.failures.text(r.total, r.quiet)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	io.WriteString(r.errOut, printable.Text(text))
+	return r.failures.count > 0
+}
+
+// summary returns the last event.
+func (r *report) summary(interrupted bool) summaryEvent {
+	return summaryEvent{
+		eventBase: newEvent("summary"), Files: r.total, Done: r.done, Present: r.present, Skipped: r.skipped, Failed: r.failures.count,
+		Unfinished: r.partly + r.wasted, NotStarted: r.notStarted(), Bytes: r.bytes, Kept: r.kept, Interrupted: interrupted,
+		Seconds: time.Since(r.begin).Seconds(),
+	}
+}
+
+// presence returns how many files existed.
+func (r *report) presence() string {
+	if r.quiet || r.json {
+		return ""
+	}
+	var parts []string
+	if n := r.present - r.skipped; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d present", n))
+	}
+	if r.skipped > 0 {
+		parts = append(parts, fmt.Sprintf("%d skipped", r.skipped))
+	}
+	return strings.Join(parts, ", ") + "\n"
+}
+
+// tally returns the numbers of the files that are done, failed, partly there
+// and not started.
+func (r *report) tally() string {
+	text := fmt.Sprintf("%d of %d files done", r.done+r.present, r.total)
+	if n := r.failures.count; n > 0 {
+		text += fmt.Sprintf(", %d failed", n)
+	}
+	if r.partly > 0 {
+		text += fmt.Sprintf(", %d partly", r.partly)
+	}
+	if r.kept > 0 {
+		text += fmt.Sprintf(" (%s kept)", progress.Bytes(r.kept))
+	}
+	if r.wasted > 0 {
+		text += fmt.Sprintf(", %d partly (nothing kept, because the server cannot continue them)", r.wasted)
+	}
+	if n := r.notStarted(); n > 0 {
+		text += fmt.Sprintf(", %d not started", n)
+	}
+	return text
+}
+
+// interruption returns the lines after Ctrl-C: at most two, and one if the line
+// of stopping was printed before.
+func (r *report) interruption(wasStopping bool) string {
+	text := "interrupted: " + r.tally()
+	switch {
+	case r.kept == 0 && r.notStarted() == 0:
+	case wasStopping:
+		text += ". The same command continues."
+	default:
+		text += "\nThe same command continues."
+	}
+	return text + "\n"
+}
+
+// stop returns the message about the error that stopped the list.
+func (r *report) stop() string {
+	o := r.stopReason
+	return fmt.Sprintf("%s\nstopped: %s: %s\n", r.tally(), o.shown(), o.reason())
+}

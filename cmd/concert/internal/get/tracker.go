@@ -1,0 +1,75 @@
+package get
+
+import (
+	"context"
+	"time"
+
+	"concert"
+	"concert/download"
+)
+
+// tracker receives the events of one download. Most of them only say that bytes
+// have arrived: then it increments a counter and reads the clock. Every 100 ms
+// it reports the progress.
+type tracker struct {
+	*getter
+	file *file
+	task context.Context
+	path string
+
+	attempts int
+	status   int
+	received bool
+	reported time.Time // when the progress was reported last
+	emitted  time.Time // when the progress was printed last as an event
+}
+
+const (
+	reportInterval = 100 * time.Millisecond // minimum time between two reports of one file
+	emitInterval   = time.Second            // minimum time between two events of progress of one file
+)
+
+// event receives an event of the download.
+func (t *tracker) event(e download.Event) {
+	switch e.Kind {
+	case download.EventProgress:
+		t.received = true
+		t.hosts.arrived(t.file)
+		t.progress(e.Done, e.Total, false)
+	case download.EventHash:
+		t.hosts.arrived(t.file)
+	case download.EventReply:
+		t.status = e.Status
+		t.hosts.replied(t.file)
+		t.progress(e.Done, e.Total, true)
+	case download.EventStart:
+		t.attempts = e.Attempt
+	case download.EventRetry:
+		t.report.retry(t.file, t.path, e)
+	}
+}
+
+// progress reports that a number of bytes are there.
+func (t *tracker) progress(done, total int64, atOnce bool) {
+	now := time.Now()
+	if !atOnce && now.Sub(t.reported) < reportInterval {
+		return
+	}
+	t.reported = now
+	t.report.progress(t.file, done, total)
+	concert.Progress(t.task, done, max(0, total))
+	if t.json && !t.received { // the first event comes after a second
+		t.emitted = now
+	} else if t.json && now.Sub(t.emitted) >= emitInterval {
+		t.emitted = now
+		t.report.emitProgress(t.file, t.path, done, total)
+	}
+}
+
+// end reports the size of a file that was downloaded.
+func (t *tracker) end(o *outcome) {
+	if o.err == nil && !o.Present {
+		t.progress(o.Size, o.Size, true)
+	}
+	t.status = max(t.status, o.Status)
+}

@@ -1,0 +1,316 @@
+package download
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// ClientOptions tunes NewClient. The zero value, and nil, are ready to use.
+type ClientOptions struct {
+	// Connect is the maximum time for a connection, TLS included. Zero means 30
+	// seconds.
+	Connect time.Duration
+
+	// Header is the maximum time from a request to the header of its reply.
+	// Zero means 30 seconds.
+	Header time.Duration
+
+	// Stall is the maximum time until the next KiB of the body. Zero means 30
+	// seconds, and a negative number means no limit.
+	Stall time.Duration
+
+	// MinSpeed is the minimum number of bytes of a body per second, on average
+	// over 30 seconds. A slower attempt ends, and the next one continues. Zero
+	// means no minimum.
+	MinSpeed int64
+
+	// MaxTime is the maximum time of a Get, retries included. Zero means no
+	// limit.
+	MaxTime time.Duration
+
+	// Retries is the maximum number of further attempts, without progress,
+	// after a temporary error. Zero means 5, and a negative number means none.
+	// After a wrong checksum, there is at most one further attempt.
+	Retries int
+
+	// RetryDelay is the pause before the second attempt. The pause doubles from
+	// attempt to attempt, up to a minute. The length of each pause is random,
+	// between half of its nominal length and its nominal length. Zero means one
+	// second.
+	RetryDelay time.Duration
+
+	// MaxRetryAfter is the longest pause that a server can demand. If it
+	// demands more, Get returns the error. Zero means one minute.
+	MaxRetryAfter time.Duration
+
+	// PerHost is the maximum number of connections to one host; further
+	// requests wait. Zero means no limit.
+	PerHost int
+
+	// Headers are sent with each request to the host of the URL. After a
+	// redirect to another host, only User-Agent and Accept are sent. The
+	// default User-Agent is "concert".
+	Headers http.Header
+
+	// Credentials returns the user and password for a host, such as
+	// "example.com:8080", if the URL has none. Nil means no credentials.
+	Credentials func(host string) (user, password string, ok bool)
+
+	// Jar stores the cookies of all downloads. Nil means that each Get has
+	// cookies of its own, for its redirects.
+	Jar http.CookieJar
+
+	// Proxy returns the proxy for a request. Nil means the proxies of the
+	// environment: see ProxyFromEnvironment.
+	Proxy func(*http.Request) (*url.URL, error)
+
+	// RootCAs are the certificate authorities that the client trusts. Nil means
+	// those of the system.
+	RootCAs *x509.CertPool
+
+	// HTTP1 makes the client not use HTTP/2.
+	HTTP1 bool
+
+	// AllowDowngrade permits redirects from https to http.
+	AllowDowngrade bool
+
+	// Acquire is called before each attempt, and blocks until the attempt may
+	// start. The function that it returns is called after the attempt, with the
+	// error of the attempt. It can limit the concurrent downloads, because a
+	// pause between two attempts does not count. The connections of one file
+	// count as one. Nil means no limit.
+	Acquire func(ctx context.Context, host string) (release func(error), err error)
+
+	// Limit is called with the number of bytes that have arrived, and blocks as
+	// long as the rate is too high. All connections call it, concurrently. Nil
+	// means no limit.
+	Limit func(ctx context.Context, bytes int) error
+
+	// Wrap returns the transport that the client uses instead of the given one.
+	Wrap func(http.RoundTripper) http.RoundTripper
+}
+
+// Client downloads files. Its method Get may be called concurrently. A client
+// keeps connections open for further files from the same host.
+type Client struct {
+	opts   ClientOptions
+	http   http.Client
+	pieces http.Client // for the further connections of a file
+}
+
+var defaultClient = NewClient(nil)
+
+// readBuffer is the size of the buffer of a connection.
+const readBuffer = 32 << 10
+
+// NewClient returns a client.
+func NewClient(opts *ClientOptions) *Client {
+	c := &Client{}
+	if opts != nil {
+		c.opts = *opts
+	}
+	o := &c.opts
+	setDefault(&o.Connect, 30*time.Second)
+	setDefault(&o.Header, 30*time.Second)
+	setDefault(&o.Stall, 30*time.Second)
+	setDefault(&o.RetryDelay, time.Second)
+	setDefault(&o.MaxRetryAfter, time.Minute)
+	setDefault(&o.Retries, 5)
+	if o.Proxy == nil {
+		o.Proxy = ProxyFromEnvironment
+	}
+	dialer := &net.Dialer{Timeout: o.Connect}
+	t := &http.Transport{
+		Proxy: o.Proxy,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &watchedConn{Conn: conn}, nil
+		},
+		TLSHandshakeTimeout:   o.Connect,
+		ResponseHeaderTimeout: o.Header,
+		MaxConnsPerHost:       o.PerHost,
+		// One system call reads the header and the body of a small file.
+		ReadBufferSize:      readBuffer,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     90 * time.Second,
+		// The length and the digest of a compressed body are not those of the
+		// file.
+		DisableCompression: true,
+		ForceAttemptHTTP2:  !o.HTTP1,
+		TLSClientConfig:    &tls.Config{RootCAs: o.RootCAs},
+		// A ping detects a dead HTTP/2 connection, which many requests share.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: o.Header / 2, PingTimeout: o.Header / 2},
+	}
+	if o.HTTP1 {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(true)
+	}
+	c.http.Transport = t
+	if o.Wrap != nil {
+		c.http.Transport = o.Wrap(t)
+	}
+	c.http.CheckRedirect = c.checkRedirect
+	c.pieces = c.piecesClient(t)
+	return c
+}
+
+func setDefault[T comparable](option *T, value T) {
+	var zero T
+	if *option == zero {
+		*option = value
+	}
+}
+
+// Close closes the idle connections of the client.
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.pieces.CloseIdleConnections()
+}
+
+// maxRedirects is the maximum number of redirects for one request.
+const maxRedirects = 20
+
+// errRedirect is wrapped by the error of a redirect that the client does not
+// follow.
+var errRedirect = errors.New("refused redirect")
+
+// checkRedirect decides whether the client follows a redirect. It removes the
+// headers that only the host of the URL may receive.
+func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
+	before := via[len(via)-1].URL
+	switch {
+	case len(via) > maxRedirects:
+		return fmt.Errorf("%w: more than %d redirects", errRedirect, maxRedirects)
+	case next.URL.Scheme != "http" && next.URL.Scheme != "https":
+		return fmt.Errorf("%w: to the scheme %q", errRedirect, next.URL.Scheme)
+	case before.Scheme == "https" && next.URL.Scheme == "http" && !c.opts.AllowDowngrade:
+		return fmt.Errorf("%w: from https to http, to %s", errRedirect, SafeURL(next.URL))
+	}
+	next.Header.Del("Referer")
+	next.URL.User = nil // otherwise Go would send it as credentials
+	if !sameOrigin(via[0].URL, next.URL) {
+		next.Header.Del("Authorization")
+		for name := range c.opts.Headers {
+			if name != "User-Agent" && name != "Accept" {
+				next.Header.Del(name)
+			}
+		}
+	} else if auth := via[0].Header.Get("Authorization"); auth != "" {
+		next.Header.Set("Authorization", auth) // Go removes it after a redirect to another host and back
+	}
+	return nil
+}
+
+// sameOrigin reports whether two URLs have the same host and port, and the
+// second one is not less secure.
+func sameOrigin(a, b *url.URL) bool {
+	if !strings.EqualFold(a.Hostname(), b.Hostname()) {
+		return false
+	}
+	if a.Scheme == "http" && b.Scheme == "https" && a.Port() == "" && b.Port() == "" {
+		return true
+	}
+	return a.Scheme == b.Scheme && portOf(a) == portOf(b)
+}
+
+func portOf(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
+}
+
+// newRequest returns a request for the URL with an index.
+func (j *job) newRequest(ctx context.Context, index int) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, j.urls[index].String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", "concert")
+	for name, values := range j.client.opts.Headers {
+		req.Header[http.CanonicalHeaderKey(name)] = values
+		if strings.EqualFold(name, "Host") && len(values) > 0 {
+			req.Host = values[0]
+		}
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	if user := j.users[index]; user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	} else if c := j.client.opts.Credentials; c != nil {
+		if name, password, ok := c(req.URL.Host); ok {
+			req.SetBasicAuth(name, password)
+		}
+	}
+	return req, nil
+}
+
+// do sends a request, and follows redirects. Servers may require on a redirect
+// the cookie that they set with it.
+func (c *Client) do(client http.Client, req *http.Request) (*http.Response, error) {
+	if client.Jar = c.opts.Jar; client.Jar == nil {
+		client.Jar = &lazyJar{}
+	}
+	return client.Do(req)
+}
+
+// lazyJar is a cookie jar for one Get. It creates the jar for the first cookie,
+// because most servers set none.
+type lazyJar struct {
+	jar *cookiejar.Jar // nil before the first cookie
+}
+
+// SetCookies stores cookies.
+func (l *lazyJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	if l.jar == nil {
+		l.jar, _ = cookiejar.New(nil) // never fails
+	}
+	l.jar.SetCookies(u, cookies)
+}
+
+// Cookies returns the cookies for a URL.
+func (l *lazyJar) Cookies(u *url.URL) []*http.Cookie {
+	if l.jar == nil {
+		return nil
+	}
+	return l.jar.Cookies(u)
+}
+
+// watchedConn is a connection that records when data has arrived.
+type watchedConn struct {
+	net.Conn
+	lastRead atomic.Int64 // in nanoseconds since 1970; 0 before the first read
+}
+
+// Read records the time of a successful read.
+func (c *watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.lastRead.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
+// closeIfSilent closes a connection on which no data has arrived since a time.
+// Otherwise further requests would use the same dead HTTP/2 connection.
+func closeIfSilent(conn net.Conn, since time.Time) {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	if w, ok := conn.(*watchedConn); ok && w.lastRead.Load() < since.UnixNano() {
+		w.Close()
+	}
+}

@@ -1,0 +1,20 @@
+//go:build unix
+
+package download
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+// oNoFollow makes opening a symbolic link fail. A path in which a FIFO was put
+// does not block.
+const oNoFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+
+// inode returns the inode number of a file.
+func inode(info fs.FileInfo) uint64 {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(s.Ino)
+	}
+	return 0
+}

@@ -1,0 +1,16 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package download
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// tryLock locks a file until it is closed. It reports whether another open
+// file, of any process, has the lock. If the file system has no locks, tryLock
+// does nothing.
+func tryLock(f *os.File) (taken bool) {
+	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+}

@@ -1,0 +1,152 @@
+package download
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"time"
+)
+
+// isWindows is whether files must be closed before they are renamed or removed.
+const isWindows = runtime.GOOS == "windows"
+
+// sync writes the complete part to the disk.
+func (p *part) sync(info fs.FileInfo) error {
+	if p.unnamed {
+		return syncUnnamed(p.file, p.opened, info)
+	}
+	return p.file.Sync()
+}
+
+// setModified sets the modification time of the file.
+func (p *part) setModified(t time.Time) error {
+	if p.unnamed {
+		return setModifiedUnnamed(p.file, t)
+	}
+	return os.Chtimes(p.j.path(p.name), time.Time{}, t)
+}
+
+// commit syncs the complete part, and gives it the final name. If the final
+// name exists, and the request does not allow to replace the file, commit
+// returns errAppeared.
+func (p *part) commit(replace bool) error {
+	p.endSync()
+	info, err := p.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != p.size.Load() {
+		return fmt.Errorf("another program changed the length of the partial file to %d bytes; want %d", info.Size(), p.size.Load())
+	}
+	modified := info.ModTime()
+	if !p.state.Modified.IsZero() {
+		modified = p.state.Modified
+		if err := p.setModified(modified); err != nil {
+			return err
+		}
+	}
+	if !p.unnamed && !p.hasName() {
+		return fmt.Errorf("another program replaced the partial file %s", p.name)
+	}
+	p.j.writeReceipt(p, modified)
+	if err := p.sync(info); err != nil {
+		return err
+	}
+	final := p.j.path(p.j.Name)
+	if p.unnamed && replace {
+		// A link cannot replace a file. So the part needs a name first.
+		if err := p.nameIt(); err != nil {
+			return err
+		}
+		p.endSync()
+	}
+	if isWindows {
+		if err := p.file.Close(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case p.unnamed:
+		err = linkUnnamed(p.file, final)
+	case replace:
+		err = os.Rename(p.j.path(p.name), final)
+	default:
+		err = renameNew(p.j.path(p.name), final)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		err = errAppeared
+	}
+	if err == nil {
+		p.name = ""
+		p.closeLock()
+		if !isWindows {
+			err = p.file.Close()
+		}
+	}
+	return err
+}
+
+// hasName reports whether the file with the name of the part is still the
+// part.
+func (p *part) hasName() bool {
+	if p.name == "" {
+		return false
+	}
+	opened, err := p.file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Lstat(p.j.path(p.name))
+	return err == nil && os.SameFile(opened, named)
+}
+
+// closeLock removes the state file. It removes the file before it releases the
+// lock. Otherwise it could remove the file of the next holder. Where that is
+// not possible, the next holder finds that the part is missing.
+func (p *part) closeLock() {
+	if p.lock == nil {
+		return
+	}
+	if isWindows {
+		p.lock.Close()
+	}
+	os.Remove(p.lock.Name())
+	if !isWindows {
+		p.lock.Close()
+	}
+	p.lock = nil
+}
+
+// discard removes the part, because it must not be continued.
+func (p *part) discard() {
+	p.endSync()
+	owned := p.hasName()
+	p.file.Close()
+	if owned {
+		os.Remove(p.j.path(p.name))
+	}
+	p.closeLock()
+}
+
+// release closes the part, and keeps it for the next Get if it can be
+// continued. It returns the number of bytes that it keeps.
+func (p *part) release() int64 {
+	size := p.received()
+	if size == 0 || p.state.validator() == "" {
+		p.discard()
+		return 0
+	}
+	if p.persist() != nil || !p.hasName() {
+		p.discard()
+		return 0
+	}
+	p.endSync()
+	if p.state.Synced < size {
+		p.record()
+	}
+	p.file.Close()
+	p.lock.Close()
+	return size
+}

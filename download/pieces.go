@@ -1,0 +1,268 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Several connections receive one large file as follows:
+//
+//	           take (1)                  206 (2)               end of the piece (3)
+//	division ----------> connection ------------> body --------------------> (take again)
+//	    ^                     |                     |
+//	    |      yield (4)      | refused, failed     | failed
+//	    +---------------------+---------------------+
+//
+//  1. The first reply of an attempt decides. If the size is known, the
+//     validator is strong, and the server supports ranges, the rest of the file
+//     is a piece that the first connection receives. Further connections start.
+//     An idle connection takes the first pending piece. If there is none, it
+//     takes the second half of the largest piece, and the connection of that
+//     piece stops at its new end. So fast connections take work from slow ones,
+//     and all of them finish at about the same time.
+//  2. Each further request has a range and If-Range. The reply must be a 206
+//     with exactly this range, the size and the validator of the file.
+//  3. A connection writes each byte at its position in the part. The division
+//     knows which bytes are missing. The state file records the others.
+//  4. A connection that fails makes its piece pending, waits, and takes a piece
+//     again. A connection that the server refuses ends. A connection at the end
+//     of its piece continues with the next piece, if its reply contains this
+//     piece, and no other connection has a good reply for it.
+//
+// If a connection fails and no other one is active, the attempt has failed.
+// The next attempt begins with one request again, whose reply may be another
+// version of the file.
+
+// maxConnections is the maximum number of connections for a file.
+const maxConnections = 64
+
+// minDivided is the minimum number of missing bytes of a file that several
+// connections receive.
+const minDivided = 2 * minPiece
+
+// errLonger reports that a body has more bytes than the reply announced.
+var errLonger = errors.New("the server sent more bytes than it announced")
+
+// divides reports whether pieces of the file must be received: because the part
+// has holes, or because several connections can receive the rest.
+func (j *job) divides(resp *http.Response) bool {
+	p := j.part
+	switch {
+	case p.missing != nil:
+		return true
+	case j.Connections <= 1 || p.state.validator() == "" || p.state.Size-p.size.Load() < minDivided:
+		return false
+	case len(resp.Trailer) > 0: // it may have a digest, and the first connection may stop before it
+		return false
+	}
+	return resp.StatusCode == http.StatusPartialContent || strings.EqualFold(resp.Header.Get("Accept-Ranges"), "bytes")
+}
+
+// reply is an accepted reply with the bytes of the file from a position to the
+// byte before another one.
+type reply struct {
+	ctx       context.Context
+	cancel    context.CancelCauseFunc // cancels ctx, and so the body
+	resp      *http.Response
+	from, end int64
+	silent    func() // closes the connection after the body has stalled, if the connection is silent
+}
+
+// transfer is the set of the connections of an attempt.
+type transfer struct {
+	j      *job
+	pieces *division
+	ctx    context.Context // ends when the transfer must stop
+	stop   context.CancelCauseFunc
+
+	mu       sync.Mutex // guards the fields below and the calls of OnEvent
+	active   int        // the number of connections that have a piece
+	err      error      // the error of the attempt
+	fewer    bool       // whether the next attempt must have fewer connections
+	reported int64      // the number of bytes in the last event
+
+	// hashes has the digests of the first hashed bytes. Only the first
+	// connection uses them.
+	hashes hashes
+	hashed int64
+}
+
+// receivePieces receives the rest of the file with several connections. The
+// first one has the given reply, which reaches to the end of the file. If the
+// length and the digests are right, the part is complete.
+func (j *job) receivePieces(ctx context.Context, first *reply) error {
+	p := j.part
+	sent := sentDigests(first.resp.Header, first.resp.StatusCode == http.StatusOK)
+	if err := conflict(sent, j.Digests); err != nil {
+		j.discardPart()
+		return j.fail("accept the file", err)
+	}
+	want := slices.Clip(j.Digests)
+	for _, d := range sent {
+		if !slices.Contains(want, d) {
+			want = append(want, d)
+		}
+	}
+	if err := p.beginPieces(first.from); err != nil {
+		if errors.Is(err, errAppeared) {
+			return err
+		}
+		return j.fail("write the partial file of "+j.Name, err)
+	}
+	t := &transfer{j: j, pieces: p.missing, active: 1}
+	if p.size.Load() == 0 {
+		t.hashes = newHashes(want)
+	}
+	if err := t.run(ctx, first); err != nil {
+		if errors.Is(err, errDamaged) || errors.Is(err, errLonger) {
+			j.discardPart()
+		}
+		return err
+	}
+	size := p.size.Load()
+	if size != p.state.Size {
+		return j.fail("receive", fmt.Errorf("%d of %d bytes arrived: %w", size, p.state.Size, io.ErrUnexpectedEOF)).again()
+	}
+	p.endSync()
+	p.missing, j.compared = nil, true
+	if len(t.hashes) > 0 {
+		rest := io.NewSectionReader(p.file, t.hashed, size-t.hashed)
+		if err := j.hash(ctx, t.hashes, rest, size-t.hashed); err != nil {
+			return j.fail("read the partial file of "+j.Name, err)
+		}
+	}
+	return j.verify(ctx, t.hashes, want)
+}
+
+// beginPieces prepares a part for several connections: it gets a name, and its
+// state tells that it may have holes before it has one.
+func (p *part) beginPieces(from int64) error {
+	p.endSync()
+	if p.missing == nil {
+		p.missing = newDivision(p.state.Size, &p.size, nil)
+		p.missing.pieces[0].check = from
+	}
+	if p.received() > 0 {
+		if err := p.file.Sync(); err != nil {
+			return err
+		}
+	}
+	p.state.Synced, p.state.Pieces = p.missing.received()
+	if p.unnamed {
+		return p.persist()
+	}
+	if err := p.writeState(); err != nil {
+		return err
+	}
+	p.startSync()
+	return nil
+}
+
+// run runs the connections until all pieces are complete or the attempt has
+// failed. It returns after all connections have ended.
+func (t *transfer) run(ctx context.Context, first *reply) error {
+	j := t.j
+	t.ctx, t.stop = context.WithCancelCause(ctx)
+	defer t.stop(nil)
+	defer context.AfterFunc(t.ctx, func() { first.cancel(context.Cause(t.ctx)) })()
+	piece := t.pieces.takeFirst()
+	first.end = j.part.state.Size
+	var running sync.WaitGroup
+	for i := 1; i < j.Connections; i++ {
+		c := &connection{t: t, url: (j.urlIndex() + i) % len(j.urls)}
+		running.Go(func() { c.run(t.next(), nil) })
+	}
+	c := &connection{t: t, url: j.urlIndex(), accepted: true, first: true}
+	c.run(piece, first)
+	running.Wait()
+	if t.fewer {
+		j.Connections = max(1, j.Connections/2)
+	}
+	if ctx.Err() != nil {
+		return j.fail(fmt.Sprintf("receive, after %d bytes", j.part.received()), context.Cause(ctx))
+	}
+	return t.err
+}
+
+// next returns a piece for an idle connection, or nil if there is none.
+func (t *transfer) next() *piece {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.nextLocked()
+}
+
+func (t *transfer) nextLocked() *piece {
+	if t.ctx.Err() != nil {
+		return nil
+	}
+	p := t.pieces.take()
+	if p != nil {
+		t.active++
+	}
+	return p
+}
+
+// finished returns the next piece for a connection that has completed one. If
+// all pieces are complete, the other connections end: they wait for a reply
+// that is not needed, or for their next attempt.
+func (t *transfer) finished() *piece {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.active--
+	if t.pieces.isComplete() {
+		t.stop(nil)
+	}
+	return t.nextLocked()
+}
+
+// failed makes the piece of a connection pending. If no other connection is
+// active, the attempt has failed. If the reason is a status, which may be that
+// of a limit of connections, the next attempt has half of them, and need not
+// wait for longer than the client permits.
+func (t *transfer) failed(p *piece, e *Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pieces.yield(p)
+	if t.active--; t.active > 0 {
+		return
+	}
+	if e.Status != 0 && t.err == nil {
+		t.fewer = true
+		if e.retryAfter > t.j.client.opts.MaxRetryAfter {
+			e.retryAfter = 0
+		}
+	}
+	t.abortLocked(e)
+}
+
+// abort stops all connections, because of an error that is one of the whole
+// file.
+func (t *transfer) abort(err *Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.abortLocked(err)
+}
+
+func (t *transfer) abortLocked(err *Error) {
+	if t.err == nil && t.ctx.Err() == nil {
+		t.err = err
+	}
+	t.stop(nil)
+}
+
+// progress emits an event with the total of all connections, unless another
+// connection has counted the bytes of this one in its event.
+func (t *transfer) progress() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if done := t.pieces.done(); done > t.reported {
+		t.reported = done
+		t.j.emit(Event{Kind: EventProgress, Done: done, Total: t.pieces.total})
+	}
+}

@@ -1,0 +1,40 @@
+package download
+
+import (
+	"net/url"
+	"strings"
+)
+
+// SafeURL returns the text of a URL for messages and logs. The text has no
+// user, no password, no fragment, and no value of a query parameter whose name
+// says that the value is a secret, such as the parameters of signed URLs.
+func SafeURL(u *url.URL) string {
+	safe := *u
+	safe.User, safe.Fragment, safe.RawFragment = nil, "", ""
+	if safe.RawQuery != "" {
+		params := strings.Split(safe.RawQuery, "&")
+		for i, p := range params {
+			name, _, hasValue := strings.Cut(p, "=")
+			if plain, err := url.QueryUnescape(name); hasValue && (err != nil || isSecret(plain)) {
+				params[i] = name + "=..."
+			}
+		}
+		safe.RawQuery = strings.Join(params, "&")
+	}
+	return safe.String()
+}
+
+// secretWords are parts of the names of query parameters whose values are
+// secrets. The signed URLs of AWS, Google, Azure and CloudFront, and the usual
+// names of tokens and keys, have at least one of these words.
+var secretWords = []string{"sig", "token", "secret", "password", "passwd", "credential", "auth", "key", "policy", "session"}
+
+func isSecret(name string) bool {
+	name = strings.ToLower(name)
+	for _, w := range secretWords {
+		if strings.Contains(name, w) {
+			return true
+		}
+	}
+	return name == "pw" || name == "pwd" || name == "code" || name == "jwt"
+}

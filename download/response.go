@@ -1,0 +1,130 @@
+package download
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// httpTime is the format of dates in headers.
+const httpTime = http.TimeFormat
+
+// versionOf returns the state of a new part for a reply with the whole file.
+func versionOf(resp *http.Response) state {
+	s := state{Size: resp.ContentLength}
+	if tag := resp.Header.Get("ETag"); len(tag) >= 2 && tag[0] == '"' && tag[len(tag)-1] == '"' {
+		s.ETag = tag
+	}
+	if modified, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
+		s.Modified = modified
+		// A date is a strong validator if it is at least a second before the
+		// date of the reply: RFC 9110, section 8.8.2.2. A weak entity tag says
+		// that different files may have the same tag, and also the same date.
+		date, err := http.ParseTime(resp.Header.Get("Date"))
+		s.Strong = err == nil && date.Sub(modified) >= time.Second && resp.Header.Get("ETag") == ""
+	}
+	s.Type, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return s
+}
+
+// checkPartial checks a reply with the status 206 to a request for the bytes
+// from a position to the byte before another one. If end is -1, the request was
+// for all bytes to the end of the file.
+func (s *state) checkPartial(resp *http.Response, from, end int64) error {
+	first, last, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
+	if end < 0 {
+		end = total
+	}
+	if !ok || first != from || last != end-1 || s.Size >= 0 && total != s.Size {
+		return fmt.Errorf("the server sent the range %q, not the requested one", resp.Header.Get("Content-Range"))
+	}
+	if n := resp.ContentLength; n >= 0 && n != end-first {
+		return fmt.Errorf("the server sent the range %q in a body of %d bytes", resp.Header.Get("Content-Range"), n)
+	}
+	now := versionOf(resp)
+	switch {
+	case s.ETag != "" && now.ETag != s.ETag:
+		return fmt.Errorf("the server sent a range of another version of the file: its entity tag is %q, want %q", resp.Header.Get("ETag"), s.ETag)
+	case now.Type == "multipart/byteranges":
+		return errors.New("the server sent several ranges, although one was requested")
+	case s.ETag == "" && !now.Modified.Equal(s.Modified):
+		return fmt.Errorf("the server sent a range of another version of the file: its date is %q, want %q", resp.Header.Get("Last-Modified"), s.Modified.UTC().Format(httpTime))
+	}
+	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return fmt.Errorf("the server compressed a range with %q, although no compression was requested", encoding)
+	}
+	if s.Size < 0 {
+		s.Size = total
+	}
+	return nil
+}
+
+// parseContentRange parses "bytes first-last/total". It refuses an unknown
+// total.
+func parseContentRange(s string) (first, last, total int64, ok bool) {
+	s, found := strings.CutPrefix(s, "bytes ")
+	span, size, found2 := strings.Cut(s, "/")
+	from, to, found3 := strings.Cut(span, "-")
+	if !found || !found2 || !found3 {
+		return 0, 0, 0, false
+	}
+	first, err1 := strconv.ParseInt(from, 10, 64)
+	last, err2 := strconv.ParseInt(to, 10, 64)
+	total, err3 := strconv.ParseInt(size, 10, 64)
+	ok = err1 == nil && err2 == nil && err3 == nil && first >= 0 && last >= first && last < total
+	return first, last, total, ok
+}
+
+// checkReplacement returns an error if a reply with the whole file must not
+// replace the content of a part: a captive portal or a login page replies with
+// such a page to any request.
+func (s *state) checkReplacement(now state) error {
+	if strings.Contains(now.Type, "html") && !strings.Contains(s.Type, "html") {
+		return fmt.Errorf("the server sent a page of the type %s instead of the rest of the file, which has the type %q; to start again, remove the partial file", now.Type, s.Type)
+	}
+	if now.validator() == "" && now.Size != s.Size {
+		return errors.New("the server sent a file of another length and without a validator instead of the rest of the file; to start again, remove the partial file")
+	}
+	return nil
+}
+
+// serverName returns the file name in the header Content-Disposition, or "" if
+// there is none.
+func serverName(h http.Header) (string, error) {
+	header := h.Get("Content-Disposition")
+	if header == "" {
+		return "", nil
+	}
+	_, params, err := mime.ParseMediaType(header)
+	if err != nil {
+		return "", fmt.Errorf("the header Content-Disposition is invalid: %w", err)
+	}
+	name := params["filename"]
+	if name == "" {
+		return "", nil
+	}
+	return name, CheckName(name)
+}
+
+// gzipped reports whether the body is compressed and must be decompressed,
+// because the server compressed it on its own account. Some servers send a file
+// that is compressed itself with such a header; it stays as it is.
+func (j *job) gzipped(resp *http.Response) (bool, error) {
+	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+		return false, nil
+	case "gzip", "x-gzip":
+		for _, suffix := range []string{".gz", ".tgz", ".svgz", ".gzip", ".z"} {
+			if strings.HasSuffix(strings.ToLower(j.Name), suffix) {
+				return false, nil
+			}
+		}
+		return true, nil
+	default:
+		return false, fmt.Errorf("the server compressed the file with %q, although no compression was requested", encoding)
+	}
+}

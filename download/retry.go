@@ -1,0 +1,138 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// buffers has the buffers for bodies.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
+
+const (
+	maxRetryDelay = time.Minute
+	minProgress   = 64 << 10 // number of new bytes that renew the number of attempts
+)
+
+// errDiffers is the error for an existing file that Get must not replace.
+var errDiffers = fmt.Errorf("%w, and is not known to be the file of the server", fs.ErrExist)
+
+// download makes attempts until the file is complete and has its name. An
+// attempt that made progress renews the number of attempts.
+func (j *job) download(ctx context.Context) (err error) {
+	if j.known == nil || j.Update {
+		if j.part, err = j.waitPart(ctx); err != nil {
+			return err
+		}
+	}
+	if j.part != nil {
+		j.resumed = j.part.received()
+	}
+	defer func() {
+		if j.part == nil {
+			return
+		}
+		kept := j.part.release()
+		j.part = nil
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Kept = kept
+		}
+	}()
+	best := j.partSize()
+	delay := j.client.opts.RetryDelay
+	for failures, wrong := 0, 0; ; {
+		j.attempt++
+		j.result.Attempts = j.attempt
+		err := j.tryAdmitted(ctx)
+		if err == nil {
+			return j.finish()
+		}
+		e, ok := errors.AsType[*Error](err)
+		if !ok || ctx.Err() != nil { // not an Error: errAppeared
+			return err
+		}
+		if errors.Is(err, ErrChecksum) {
+			if wrong++; wrong > 1 {
+				return err
+			}
+		}
+		if size := j.partSize(); size >= best+minProgress {
+			best, failures, delay = size, 0, j.client.opts.RetryDelay
+		}
+		failures++
+		mirror := len(j.urls) > 1 && failures < len(j.urls) // another address has not been tried
+		if !mirror && (!e.temporary || failures > max(0, j.client.opts.Retries)) {
+			return err
+		}
+		pause := delay - rand.N(delay/2+1)
+		delay = min(2*delay, maxRetryDelay)
+		if e.retryAfter > j.client.opts.MaxRetryAfter && !mirror {
+			e.Err = fmt.Errorf("%w; it demands a pause of %.0f seconds, and the limit is %.0f", e.Err, e.retryAfter.Seconds(), j.client.opts.MaxRetryAfter.Seconds())
+			return err
+		}
+		switch {
+		case mirror:
+			pause = 0
+		case e.retryAfter > 0:
+			pause = e.retryAfter
+		}
+		j.emit(Event{Kind: EventRetry, Delay: pause, Err: e, Total: -1})
+		if cause := sleep(ctx, pause); cause != nil {
+			return j.fail("try again", fmt.Errorf("%w; the last error: %w", cause, e.Err))
+		}
+	}
+}
+
+// tryAdmitted makes an attempt when ClientOptions.Acquire admits it.
+func (j *job) tryAdmitted(ctx context.Context) (err error) {
+	if acquire := j.client.opts.Acquire; acquire != nil {
+		release, e := acquire(ctx, j.url().Host)
+		if e != nil {
+			return j.fail("start", e)
+		}
+		defer func() { release(err) }()
+	}
+	if ctx.Err() != nil {
+		return j.fail("start", context.Cause(ctx))
+	}
+	j.emit(Event{Kind: EventStart, Total: -1})
+	return j.tryOnce(ctx)
+}
+
+// finish gives the complete part its name.
+func (j *job) finish() error {
+	if j.part == nil {
+		return nil // the existing file is the right one
+	}
+	p := j.part
+	size := p.size.Load()
+	if err := p.commit(j.Overwrite || j.Update); err != nil {
+		if errors.Is(err, errAppeared) {
+			j.appeared = true
+			if p.unnamed {
+				j.discardPart() // it is small, or cannot be continued
+			}
+			return err
+		}
+		return j.fail("give the complete file the name "+j.Name, err)
+	}
+	j.part = nil
+	j.result.Size, j.result.Resumed = size, j.resumed
+	return nil
+}
+
+// sleep waits for d. If ctx ends first, it returns the cause.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
