@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -241,7 +242,10 @@ func (j *job) newRequest(ctx context.Context, index int) (*http.Request, error) 
 	}
 	req.Header.Set("User-Agent", "concert")
 	for name, values := range j.client.opts.Headers {
-		req.Header[http.CanonicalHeaderKey(name)] = values
+		if isOwnHeader(name) {
+			continue
+		}
+		req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 		if strings.EqualFold(name, "Host") && len(values) > 0 {
 			req.Host = values[0]
 		}
@@ -256,6 +260,16 @@ func (j *job) newRequest(ctx context.Context, index int) (*http.Request, error) 
 		}
 	}
 	return req, nil
+}
+
+// isOwnHeader reports whether Get alone decides about a header of requests,
+// because the meaning of the reply depends on it.
+func isOwnHeader(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Accept-Encoding":
+		return true
+	}
+	return false
 }
 
 // do sends a request, and follows redirects. Servers may require on a redirect

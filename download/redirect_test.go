@@ -206,3 +206,15 @@ func TestGet_AnotherPort(t *testing.T) {
 		t.Errorf("the other port received %v", h)
 	}
 }
+
+func TestGet_OwnHeaders(t *testing.T) {
+	s := newSite(1000)
+	client := download.NewClient(&download.ClientOptions{Headers: http.Header{
+		"Range": {"bytes=5-"}, "if-range": {`"one"`}, "If-None-Match": {"*"}, "Accept-Encoding": {"gzip"},
+	}})
+	dir := t.TempDir()
+	if _, err := client.Get(t.Context(), download.Request{URL: s.open(t), Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	wantWhole(t, dir, s.body)
+}
