@@ -28,7 +28,6 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	var conn net.Conn
-	begin := time.Now()
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { conn = info.Conn }})
 	req, err := j.newRequest(traced, j.urlIndex())
 	if err != nil {
@@ -54,7 +53,9 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	resp, err := j.client.do(j.client.http, req)
 	if err != nil {
 		if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() && conn != nil {
-			closeIfSilent(conn, begin)
+			// A new connection has received the handshake since the request
+			// began. So only the second half of the time counts.
+			closeIfSilent(conn, time.Now().Add(-j.client.opts.Header/2))
 		}
 		return j.failRequest(ctx, "get a reply", err)
 	}
@@ -115,9 +116,11 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 		if err != nil {
 			return false, j.fail("use the name that the server gives the file", err)
 		}
-		if j.ServerName = false; name != "" && name != j.Name {
+		if j.ServerName = false; name != "" {
 			j.Name, j.result.Path = name, j.path(name)
-			return false, errAppeared // look whether a file with this name exists
+		}
+		if j.mayExist() {
+			return false, errAppeared // compare or continue the file with this name
 		}
 	}
 	now := versionOf(resp)

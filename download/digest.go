@@ -159,11 +159,11 @@ func (h hashes) covers(digests []Digest) bool {
 	return !slices.ContainsFunc(digests, func(d Digest) bool { return h[d.Algorithm] == nil })
 }
 
-// verify returns a checksumError for the first digest that differs.
+// verify returns a ChecksumError for the first digest that differs.
 func (h hashes) verify(digests []Digest) error {
 	for _, want := range digests {
 		if got := hex.EncodeToString(h[want.Algorithm].Sum(nil)); !strings.EqualFold(got, want.Hex) {
-			return checksumError{Digest{want.Algorithm, got}, want, false}
+			return &ChecksumError{Digest{want.Algorithm, got}, want, false}
 		}
 	}
 	return nil
@@ -174,7 +174,7 @@ func conflict(sent, wanted []Digest) error {
 	for _, s := range sent {
 		for _, w := range wanted {
 			if s.Algorithm == w.Algorithm && !strings.EqualFold(s.Hex, w.Hex) {
-				return checksumError{s, w, true}
+				return &ChecksumError{s, w, true}
 			}
 		}
 	}
@@ -186,19 +186,19 @@ func conflict(sent, wanted []Digest) error {
 // file.
 var ErrChecksum = errors.New("download: wrong checksum")
 
-// checksumError is ErrChecksum with both digests.
-type checksumError struct {
-	got, want Digest
-	announced bool // whether got is the digest that the server announces before it sends the file
+// ChecksumError is the [ErrChecksum] of a digest.
+type ChecksumError struct {
+	Got, Want Digest
+	Announced bool // whether Got is the digest that the server announces before it sends the file
 }
 
 // Error returns both digests.
-func (e checksumError) Error() string {
-	if e.announced {
-		return fmt.Sprintf("the server announces the checksum %s, want %s", e.got, e.want)
+func (e *ChecksumError) Error() string {
+	if e.Announced {
+		return fmt.Sprintf("the server announces the checksum %s, want %s", e.Got, e.Want)
 	}
-	return fmt.Sprintf("wrong checksum %s, want %s", e.got, e.want)
+	return fmt.Sprintf("wrong checksum %s, want %s", e.Got, e.Want)
 }
 
 // Is reports whether target is ErrChecksum.
-func (e checksumError) Is(target error) bool { return target == ErrChecksum }
+func (e *ChecksumError) Is(target error) bool { return target == ErrChecksum }

@@ -91,6 +91,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -179,7 +180,10 @@ func (c *Client) Get(ctx context.Context, r Request) (Result, error) {
 	}
 	for {
 		j.compared = false
-		found, err := j.checkExisting(ctx)
+		found, err := false, error(nil)
+		if !j.ServerName { // otherwise the name is known after the reply
+			found, err = j.checkExisting(ctx)
+		}
 		if err == nil && !found {
 			err = j.download(ctx)
 		}
@@ -231,7 +235,7 @@ type job struct {
 func (c *Client) newJob(r Request) (*job, error) {
 	j := &job{Request: r, client: c, dir: r.Dir}
 	for _, raw := range append([]string{r.URL}, r.Mirrors...) {
-		u, err := parseURL(raw)
+		u, err := ParseURL(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -273,14 +277,21 @@ func (j *job) url() *url.URL { return j.urls[j.urlIndex()] }
 
 func (j *job) urlIndex() int { return max(0, j.attempt-1) % len(j.urls) }
 
-// parseURL parses an address. The error contains no secret of the address.
-func parseURL(raw string) (*url.URL, error) {
+// ParseURL parses the URL of a Request: with the scheme http or https, a host,
+// and a port up to 65535 if there is one. The error contains no secret of the
+// URL.
+func ParseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, urlError(err)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("download: " + SafeURL(u) + ": not an http or https URL")
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("download: %s: the port is not a number from 1 to 65535", SafeURL(u))
+		}
 	}
 	return u, nil
 }

@@ -1,7 +1,6 @@
 package download
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 )
 
 // Error is the error of a Get.
@@ -87,6 +85,9 @@ func (j *job) failRequest(ctx context.Context, op string, err error) *Error {
 		last, parseErr := url.Parse(u.URL)
 		redirected = parseErr == nil && last.Host != j.url().Host
 	}
+	if strings.Contains(err.Error(), "timeout awaiting response headers") {
+		err = fmt.Errorf("no reply within %v", j.client.opts.Header)
+	}
 	e := j.fail(op, err)
 	if network, ok := errors.AsType[*net.OpError](err); ok && network.Op == "dial" {
 		e.Op, e.unreachable = "connect", !redirected
@@ -114,6 +115,9 @@ func isPermanent(err error) bool {
 // failStatus returns the error of a reply with a status other than success.
 func (j *job) failStatus(resp *http.Response) *Error {
 	e := j.fail("get it", fmt.Errorf("the server replied %q", resp.Status))
+	if final := resp.Request.URL; final.Host != j.url().Host {
+		e.Err = fmt.Errorf("the server of the redirect to %s replied %q", SafeURL(final), resp.Status)
+	}
 	e.Status, e.Body = resp.StatusCode, firstLine(resp)
 	after := retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	switch s := resp.StatusCode; {
@@ -128,29 +132,34 @@ func (j *job) failStatus(resp *http.Response) *Error {
 // maxFirstLine is the maximum number of characters of Error.Body.
 const maxFirstLine = 200
 
-// firstLine returns the first line of a body that is text, for an error.
+// firstLine returns the first line of a body that is text, for an error. JSON
+// is one line.
 func firstLine(resp *http.Response) string {
 	kind := resp.Header.Get("Content-Type")
-	if !strings.HasPrefix(kind, "text/plain") && !strings.Contains(kind, "json") && !strings.Contains(kind, "xml") {
+	isJSON := strings.Contains(kind, "json")
+	if !isJSON && !strings.HasPrefix(kind, "text/plain") && !strings.Contains(kind, "xml") {
 		return ""
 	}
-	b, _ := io.ReadAll(io.LimitReader(resp.Body, 4*maxFirstLine))
-	for line := range bytes.Lines(b) {
-		text := strings.TrimSpace(strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
-				return -1
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, 8*maxFirstLine))
+	text := strings.ToValidUTF8(string(b), "")
+	if !isJSON {
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "<?xml") {
+				text = line
+				break
 			}
-			return r
-		}, strings.ToValidUTF8(string(line), "")))
-		if text == "" || strings.HasPrefix(text, "<?xml") {
-			continue
 		}
-		if utf8.RuneCountInString(text) > maxFirstLine {
-			text = string([]rune(text)[:maxFirstLine]) + "..."
-		}
-		return text
 	}
-	return ""
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.Join(strings.Fields(text), " "))
+	if r := []rune(text); len(r) > maxFirstLine {
+		text = string(r[:maxFirstLine]) + "..."
+	}
+	return text
 }
 
 // retryAfter parses the header Retry-After, in seconds or as a date (RFC 9110,

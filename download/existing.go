@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -61,6 +62,19 @@ func (j *job) checkExisting(ctx context.Context) (found bool, err error) {
 	}
 	j.known = &existing{info: info, receipt: r}
 	return false, nil
+}
+
+// mayExist reports whether there is a file with the name, or the state of its
+// part.
+func (j *job) mayExist() bool {
+	names := []string{j.Name}
+	for _, part := range j.partNames() {
+		names = append(names, part+".json")
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, err := j.look(name)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 // errExists is the reason of an error for a file that even Overwrite does not

@@ -43,6 +43,10 @@ func urlError(err error) error {
 	text := "download: not a URL"
 	if _, ok := errors.AsType[url.EscapeError](err); ok {
 		text += ": a percent sign without two hexadecimal digits after it; write the percent sign itself as %25"
+	} else if strings.Contains(err.Error(), "first path segment in URL cannot contain colon") {
+		text += ": it has no scheme; write http:// or https:// before the host"
+	} else if strings.Contains(err.Error(), "in host name") {
+		text += ": the host has a character that no host has, such as a space"
 	} else if strings.Contains(err.Error(), "invalid port") {
 		text += ": the port is not a number; write the characters / ? # and @ in a password as %2F %3F %23 and %40"
 	}

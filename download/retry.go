@@ -18,13 +18,17 @@ const (
 	minProgress   = 64 << 10 // number of new bytes that renew the number of attempts
 )
 
+// ErrRetryAfter is wrapped by the error of Get if the server demands a pause
+// that is longer than ClientOptions.MaxRetryAfter.
+var ErrRetryAfter = errors.New("it demands a pause")
+
 // errDiffers is the error for an existing file that Get must not replace.
 var errDiffers = fmt.Errorf("%w, and is not known to be the file of the server", fs.ErrExist)
 
 // download makes attempts until the file is complete and has its name. An
 // attempt that made progress renews the number of attempts.
 func (j *job) download(ctx context.Context) (err error) {
-	if j.known == nil || j.Update {
+	if (j.known == nil || j.Update) && !j.ServerName {
 		if j.part, err = j.waitPart(ctx); err != nil {
 			return err
 		}
@@ -71,7 +75,7 @@ func (j *job) download(ctx context.Context) (err error) {
 		pause := delay - rand.N(delay/2+1)
 		delay = min(2*delay, maxRetryDelay)
 		if e.retryAfter > j.client.opts.MaxRetryAfter && !mirror {
-			e.Err = fmt.Errorf("%w; it demands a pause of %.0f seconds, and the limit is %.0f", e.Err, e.retryAfter.Seconds(), j.client.opts.MaxRetryAfter.Seconds())
+			e.Err = fmt.Errorf("%w; %w of %.0f seconds, and the limit is %.0f", e.Err, ErrRetryAfter, e.retryAfter.Seconds(), j.client.opts.MaxRetryAfter.Seconds())
 			return err
 		}
 		switch {

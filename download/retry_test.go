@@ -174,7 +174,7 @@ func TestGet_Timeouts(t *testing.T) {
 		text  string
 		kept  int64
 	}{
-		{"header", download.ClientOptions{Header: 20 * time.Second}, silent, 20 * time.Second, "timeout awaiting response headers", 0},
+		{"header", download.ClientOptions{Header: 20 * time.Second}, silent, 20 * time.Second, "no reply within 20s", 0},
 		{"stall", download.ClientOptions{Stall: 5 * time.Second}, func(conn net.Conn) {
 			io.WriteString(conn, head+"some bytes")
 			silent(conn)

@@ -3,6 +3,7 @@ package get
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"concert/download"
+	"concert/progress"
 )
 
 // failures has the files that failed, by reason.
@@ -104,9 +106,24 @@ func (o *outcome) reason() string {
 		return strings.TrimPrefix(o.err.Error(), "download: ")
 	}
 	if errors.Is(o.err, fs.ErrExist) {
-		return fmt.Sprintf("%s %s (--overwrite replaces it)", o.name, strings.TrimPrefix(strings.ReplaceAll(e.Err.Error(), "file already exists", "already exists"), "file "))
+		if sum, ok := errors.AsType[*download.ChecksumError](o.err); ok {
+			return fmt.Sprintf("%s already exists, and has the checksum %s instead of %s (--overwrite replaces it)", o.name, sum.Got, sum.Want)
+		}
+		return fmt.Sprintf("%s %s (--overwrite replaces it, --skip-existing keeps it)", o.name, strings.TrimPrefix(strings.ReplaceAll(e.Err.Error(), "file already exists", "already exists"), "file "))
 	}
-	return fmt.Sprintf("cannot %s: %v", e.Op, e.Err)
+	return fmt.Sprintf("cannot %s: %v%s", e.Op, e.Err, hint(o.err))
+}
+
+// hint returns which flag changes the cause of an error, or "".
+func hint(err error) string {
+	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
+	switch {
+	case isUnknown:
+		return " (--cacert trusts another authority)"
+	case errors.Is(err, download.ErrRetryAfter):
+		return " (--retry-max-time permits longer pauses)"
+	}
+	return ""
 }
 
 // detail returns the rest of the text of an error: the first line of the reply,
@@ -118,6 +135,9 @@ func (o *outcome) detail() (text string) {
 	}
 	if o.attempts > 1 {
 		text += fmt.Sprintf(" (%d attempts)", o.attempts)
+	}
+	if kept := o.kept(); kept > 0 {
+		text += fmt.Sprintf(" (%s kept: the same command continues)", progress.Bytes(kept))
 	}
 	return text
 }

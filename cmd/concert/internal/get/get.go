@@ -22,8 +22,9 @@ verified, or not at all. An interrupted download continues if the server proves
 that it still has the same file.
 
 The same command again succeeds: it finds the complete files, and downloads the
-others. A file that exists and is another one is not replaced, unless --update
-or --overwrite is given.
+others. It does not ask the server whether a file of the same URL has changed;
+--update does. A file that exists and is another one is not replaced, unless
+--update or --overwrite is given.
 
 A list has one line for each file: its URL, and optionally the URLs of mirrors,
 a name and a checksum. A # begins a comment. The lines of sha256sum with URLs
@@ -37,7 +38,8 @@ input. It can also be JSON: objects with url, mirrors, name, sha256 and digest.
 Flags:
 
 Flags may be before, between and after the URLs; -- ends them. RATE may have one
-of the units K, M and G. D is a time with its unit, as in 30s or 2m.
+of the units K, M and G, which are powers of 1024. D is a time with its unit, as
+in 30s or 2m.
 
 A password is sent to the host of the URL only. It is from the URL, from --auth,
 or from the entry of the host in the file $NETRC (default ~/.netrc).

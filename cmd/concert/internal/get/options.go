@@ -78,7 +78,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.maxTime, "max-time", "D", "time limit for each file, with its retries")
 	f.Add(&o.connect, "connect-timeout", "D", "time limit for a connection")
 	f.Add(&o.header, "header-timeout", "D", "time limit from a request to its reply")
-	f.Add(&o.stall, "stall-timeout", "D", "time limit for the next byte")
+	f.Add(&o.stall, "stall-timeout", "D", "time limit for the next KiB")
 
 	f.Group("Retries")
 	f.Add(&o.retries, "retries", "N", "further attempts after a transient error, without progress; after a wrong checksum only one")
@@ -88,7 +88,7 @@ func (o *options) flags() *cli.Flags {
 	f.Group("Output")
 	f.Add(&o.isDryRun, "dry-run", "", "print the path of each file, and what would happen to it, without a request")
 	f.Add(&o.json, "json", "", "print events to the standard output, one per line")
-	f.Add(&o.quiet, "quiet", "", "print failures only")
+	f.Add(&o.quiet, "quiet", "", "print only the paths of finished files, and failures")
 	f.Add(&o.trace, "trace", "FILE", "write a trace of the downloads, for a trace viewer such as ui.perfetto.dev")
 	return f
 }

@@ -185,8 +185,8 @@ func (r *report) finished(o outcome, stopped bool) {
 	if o.err == nil {
 		r.print(o.Path + "\n")
 	}
-	if !r.each || stopped {
-		return // the failed files are listed at the end
+	if stopped || r.quiet || !r.each && o.err == nil {
+		return
 	}
 	kind, note := "done", progress.Bytes(o.Size)
 	switch {

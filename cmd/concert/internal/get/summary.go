@@ -53,7 +53,7 @@ func (r *report) close(interrupted bool) (failed bool) {
 		if n := r.present - r.skipped; n > 0 || r.skipped > 0 {
 			text = r.presence()
 		}
-		if r.failures.count > 0 {
+		if r.failures.count > 0 && (r.total > 1 || r.quiet) { // a single failure was printed already
 			text += r.failures.text(r.total, r.quiet)
 		}
 	}

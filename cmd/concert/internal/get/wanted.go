@@ -84,14 +84,10 @@ func Check(rawURL, where string) error {
 // checkURL parses a URL that can be downloaded.
 func checkURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
-	if err != nil {
-		_, err := download.Name(raw) // says why, without a piece of a password
-		return nil, err
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	if err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		return nil, fmt.Errorf("%s is not an http or https URL", safeText(raw))
 	}
-	return u, nil
+	return download.ParseURL(raw)
 }
 
 // safeText returns a text for a message, in quotes. If the text may be an
