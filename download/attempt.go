@@ -29,9 +29,14 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	defer cancel(nil)
 	var conn net.Conn
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { conn = info.Conn }})
-	req, err := j.newRequest(traced, j.urlIndex())
+	limited, timer := j.client.limitReply(traced, cancel)
+	defer timer.Stop()
+	req, err := j.newRequest(limited, j.urlIndex())
 	if err != nil {
 		return j.fail("make the request", err)
+	}
+	if j.comparedTo != j.urlIndex() {
+		j.compared = false // a mirror may have another file
 	}
 	from := int64(0)
 	switch {
@@ -48,7 +53,7 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
 		req.Header.Set("If-Range", j.part.state.validator())
 	case j.known != nil:
-		j.known.setConditions(req.Header)
+		j.known.setConditions(j.url(), req.Header)
 	}
 	resp, err := j.client.do(j.client.http, req)
 	if err != nil {
@@ -62,6 +67,7 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	defer resp.Body.Close()
 	j.result.Status, j.result.FinalURL = resp.StatusCode, SafeURL(resp.Request.URL)
 	done, err := j.accept(resp, from)
+	timer.Stop()
 	if done || err != nil {
 		return err
 	}
@@ -88,7 +94,7 @@ func (j *job) accept(resp *http.Response, from int64) (done bool, err error) {
 		return j.acceptWhole(resp)
 	case resp.StatusCode == http.StatusPartialContent && resp.Request.Header.Get("Range") != "":
 		p := j.part
-		if err := p.state.checkPartial(resp, from, -1); err != nil {
+		if err := errors.Join(p.state.checkPartial(resp, from, -1), j.checkUncompressed(resp)); err != nil {
 			j.discardPart()
 			return false, j.fail("continue", err).again()
 		}
@@ -125,7 +131,7 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 	}
 	now := versionOf(resp)
 	if j.known != nil {
-		if j.known.isSame(resp, now) {
+		if j.known.isSame(j.url(), resp, now) {
 			return true, j.present(j.known.info, nil)
 		}
 		if !j.Update {
@@ -192,10 +198,14 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 		sentHashed = newHashes(sent)
 		tee := io.TeeReader(b, sentHashed)
 		z, err := gzip.NewReader(tee)
-		if err != nil {
+		switch {
+		case err == io.EOF && b.bytes.Load() == 0:
+			r = tee // an empty body is an empty file
+		case err != nil:
 			return j.failRequest(ctx, "decompress the body", err)
+		default:
+			r = z
 		}
-		r = z
 	}
 	if p.size.Load() == 0 {
 		hashed = newHashes(append(slices.Clip(j.Digests), sent...))
@@ -209,7 +219,7 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 			return j.failRequest(ctx, "continue", err)
 		}
 	}
-	j.compared = true
+	j.compared, j.comparedTo = true, j.urlIndex()
 	if p.lock != nil && p.state.validator() != "" {
 		p.startSync()
 	}

@@ -55,7 +55,9 @@ type ClientOptions struct {
 	MaxRetryAfter time.Duration
 
 	// PerHost is the maximum number of connections to one host; further
-	// requests wait. Zero means no limit.
+	// requests wait. The further connections for a file with
+	// Request.Connections, by https, are counted for themselves. Zero means no
+	// limit.
 	PerHost int
 
 	// Headers are sent with each request to the host of the URL. After a
@@ -98,6 +100,8 @@ type ClientOptions struct {
 	Limit func(ctx context.Context, bytes int) error
 
 	// Wrap returns the transport that the client uses instead of the given one.
+	// NewClient calls it once or twice, because the client has a second
+	// transport for Request.Connections.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
@@ -107,6 +111,8 @@ type Client struct {
 	opts   ClientOptions
 	http   http.Client
 	pieces http.Client // for the further connections of a file
+
+	transports []*http.Transport // of the two clients, without Wrap
 }
 
 var defaultClient = NewClient(nil)
@@ -125,6 +131,7 @@ func NewClient(opts *ClientOptions) *Client {
 	setDefault(&o.Header, 30*time.Second)
 	setDefault(&o.Stall, 30*time.Second)
 	setDefault(&o.RetryDelay, time.Second)
+	o.RetryDelay = max(0, min(o.RetryDelay, maxRetryDelay))
 	setDefault(&o.MaxRetryAfter, time.Minute)
 	setDefault(&o.Retries, 5)
 	if o.Proxy == nil {
@@ -140,9 +147,10 @@ func NewClient(opts *ClientOptions) *Client {
 			}
 			return &watchedConn{Conn: conn}, nil
 		},
-		TLSHandshakeTimeout:   o.Connect,
-		ResponseHeaderTimeout: o.Header,
-		MaxConnsPerHost:       o.PerHost,
+		TLSHandshakeTimeout:    o.Connect,
+		ResponseHeaderTimeout:  o.Header,
+		MaxConnsPerHost:        o.PerHost,
+		MaxResponseHeaderBytes: 256 << 10,
 		// One system call reads the header and the body of a small file.
 		ReadBufferSize:      readBuffer,
 		MaxIdleConnsPerHost: 64,
@@ -159,6 +167,7 @@ func NewClient(opts *ClientOptions) *Client {
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetHTTP1(true)
 	}
+	c.transports = append(c.transports, t)
 	c.http.Transport = t
 	if o.Wrap != nil {
 		c.http.Transport = o.Wrap(t)
@@ -177,8 +186,9 @@ func setDefault[T comparable](option *T, value T) {
 
 // Close closes the idle connections of the client.
 func (c *Client) Close() {
-	c.http.CloseIdleConnections()
-	c.pieces.CloseIdleConnections()
+	for _, t := range c.transports {
+		t.CloseIdleConnections()
+	}
 }
 
 // maxRedirects is the maximum number of redirects for one request.
@@ -200,12 +210,15 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 	case before.Scheme == "https" && next.URL.Scheme == "http" && !c.opts.AllowDowngrade:
 		return fmt.Errorf("%w: from https to http, to %s", errRedirect, SafeURL(next.URL))
 	}
+	if t, ok := next.Context().Value(replyTimerKey{}).(*replyTimer); ok {
+		t.Reset(t.limit)
+	}
 	next.Header.Del("Referer")
 	next.URL.User = nil // otherwise Go would send it as credentials
 	if !sameOrigin(via[0].URL, next.URL) {
 		next.Header.Del("Authorization")
 		for name := range c.opts.Headers {
-			if name != "User-Agent" && name != "Accept" {
+			if !isPublicHeader(name) {
 				next.Header.Del(name)
 			}
 		}
@@ -242,7 +255,7 @@ func (j *job) newRequest(ctx context.Context, index int) (*http.Request, error) 
 	}
 	req.Header.Set("User-Agent", "concert")
 	for name, values := range j.client.opts.Headers {
-		if isOwnHeader(name) {
+		if isOwnHeader(name) || !sameOrigin(j.urls[0], j.urls[index]) && !isPublicHeader(name) {
 			continue
 		}
 		req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
@@ -262,6 +275,13 @@ func (j *job) newRequest(ctx context.Context, index int) (*http.Request, error) 
 	return req, nil
 }
 
+// isPublicHeader reports whether other hosts than that of the URL also receive a
+// header of ClientOptions.Headers.
+func isPublicHeader(name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	return name == "User-Agent" || name == "Accept"
+}
+
 // isOwnHeader reports whether Get alone decides about a header of requests,
 // because the meaning of the reply depends on it.
 func isOwnHeader(name string) bool {
@@ -270,6 +290,26 @@ func isOwnHeader(name string) bool {
 		return true
 	}
 	return false
+}
+
+// replyTimerKey is the key of the *replyTimer in the context of a request.
+type replyTimerKey struct{}
+
+// replyTimer cancels an attempt if a reply, with the part of its body that is
+// not the file, does not arrive in time. The timeouts of the transport do not
+// cover the bodies of redirects and of errors, and the handshake of a proxy.
+type replyTimer struct {
+	*time.Timer
+	limit time.Duration
+}
+
+// limitReply starts a replyTimer, and returns the context for the request. Each
+// redirect starts the timer again.
+func (c *Client) limitReply(ctx context.Context, cancel context.CancelCauseFunc) (context.Context, *replyTimer) {
+	limit := 2*c.opts.Connect + c.opts.Header // a connection, its TLS handshake, and the reply
+	t := &replyTimer{limit: limit}
+	t.Timer = time.AfterFunc(limit, func() { cancel(fmt.Errorf("%w within %v", errNoReply, limit)) })
+	return context.WithValue(ctx, replyTimerKey{}, t), t
 }
 
 // do sends a request, and follows redirects. Servers may require on a redirect

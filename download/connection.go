@@ -62,10 +62,14 @@ func (c *connection) run(p *piece, first *reply) {
 // selects the next URL. If all of them have refused it, the connection ends.
 func (c *connection) pause(e *Error, delay time.Duration) (pause time.Duration, again bool) {
 	o := &c.t.j.client.opts
-	c.url = (c.url + 1) % len(c.t.j.urls)
+	urls := 1
+	if len(c.t.j.Digests) > 0 {
+		urls = len(c.t.j.urls)
+		c.url = (c.url + 1) % urls
+	}
 	if errors.Is(e, errRefused) || !e.temporary {
 		c.refusals++
-		return 0, c.refusals < len(c.t.j.urls)
+		return 0, c.refusals < urls
 	}
 	c.failures++
 	pause = delay - rand.N(delay/2+1)
@@ -84,7 +88,9 @@ func (c *connection) fetch(p *piece) *Error {
 	if from == end {
 		return nil // another connection has received the piece in the meantime
 	}
-	req, err := j.newRequest(ctx, c.url)
+	limited, timer := j.client.limitReply(ctx, cancel)
+	defer timer.Stop()
+	req, err := j.newRequest(limited, c.url)
 	if err != nil {
 		return c.from(j.fail("make the request", err))
 	}
@@ -102,6 +108,7 @@ func (c *connection) fetch(p *piece) *Error {
 		resp.Body.Close()
 		return c.from(err)
 	}
+	timer.Stop()
 	c.accepted, c.refusals = true, 0
 	if !c.t.pieces.accept(p) {
 		resp.Body.Close()
@@ -121,7 +128,7 @@ func (c *connection) check(resp *http.Response, from, end int64) *Error {
 	j := c.t.j
 	switch resp.StatusCode {
 	case http.StatusPartialContent:
-		if err := j.part.state.checkPartial(resp, from, end); err != nil {
+		if err := errors.Join(j.part.state.checkPartial(resp, from, end), j.checkUncompressed(resp)); err != nil {
 			return j.fail("get a piece", fmt.Errorf("%w: %w", errRefused, err)).again()
 		}
 		return nil
@@ -219,6 +226,7 @@ func (c *Client) piecesClient(t *http.Transport) http.Client {
 	t.ForceAttemptHTTP2, t.HTTP2 = false, nil
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	t.TLSClientConfig.NextProtos = nil
+	c.transports = append(c.transports, t)
 	client := c.http
 	client.Transport = t
 	if c.opts.Wrap != nil {

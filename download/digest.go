@@ -119,7 +119,9 @@ func sentDigests(h http.Header, whole bool) (all []Digest) {
 	}
 	pairs("Repr-Digest", true)
 	pairs("Digest", false)
-	pairs("X-Goog-Hash", false)
+	if h.Get("X-Goog-Stored-Content-Encoding") == h.Get("Content-Encoding") || h.Get("X-Goog-Stored-Content-Encoding") == "identity" {
+		pairs("X-Goog-Hash", false) // otherwise it is the hash of the object before it was decompressed
+	}
 	for _, a := range []string{"sha256", "sha1", "crc32c"} {
 		// The checksum of an object of several parts, which ends with "-" and
 		// the number of parts, is not the checksum of the bytes.

@@ -56,8 +56,9 @@
 // download: if the file has not changed since then and the URL is the same, the
 // file is present, without a request. For another URL, and where the file
 // system has no extended attributes, Get asks the server whether the file is
-// the same: by entity tag, or by length and modification time. If the answer is
-// not clear, Get returns an error that wraps [fs.ErrExist].
+// the same: by length and modification time or, if the URLs differ in the query
+// alone, by length and entity tag. If the answer is not clear, Get returns an
+// error that wraps [fs.ErrExist].
 //
 // # Several connections
 //
@@ -101,8 +102,9 @@ type Request struct {
 	// a password in the URL are sent as basic authentication.
 	URL string
 
-	// Mirrors are further addresses of the same file. Each attempt after an
-	// error uses the next address, in a circle.
+	// Mirrors are further addresses of the same file. An attempt after an
+	// attempt without progress uses the next address, in a circle. Several
+	// connections use several addresses only if Digests is set.
 	Mirrors []string
 
 	// Dir is the directory for the file. It must exist. Empty means the working
@@ -178,7 +180,7 @@ func (c *Client) Get(ctx context.Context, r Request) (Result, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, c.opts.MaxTime, errMaxTime)
 		defer cancel()
 	}
-	for {
+	for looks := 0; ; looks++ {
 		j.compared = false
 		found, err := false, error(nil)
 		if !j.ServerName { // otherwise the name is known after the reply
@@ -193,7 +195,10 @@ func (c *Client) Get(ctx context.Context, r Request) (Result, error) {
 		// Another download of the same file has created the file or its part
 		// after this call had looked. So look again.
 		if errors.Is(err, errAppeared) {
-			continue
+			if looks < maxLooks {
+				continue
+			}
+			err = j.fail("create "+j.Name, fmt.Errorf("another program created and removed the file %d times during the download", looks))
 		}
 		if err != nil {
 			return Result{}, err
@@ -201,6 +206,9 @@ func (c *Client) Get(ctx context.Context, r Request) (Result, error) {
 		return j.result, nil
 	}
 }
+
+// maxLooks is how often Get looks again for a file that appeared.
+const maxLooks = 20
 
 // errAppeared reports that the file or its part appeared during a download, or
 // that the server has given the file another name. Get then looks for the file
@@ -217,7 +225,8 @@ type job struct {
 	dir    string
 	result Result
 
-	attempt int       // the number of attempts so far; attempt-1 modulo len(urls) selects the URL
+	attempt int       // the number of attempts so far
+	current int       // the index of the URL of the current attempt
 	known   *existing // the existing file to compare with the server's; nil if there is none
 	part    *part     // nil before the first good reply
 	resumed int64     // the number of bytes that an earlier Get had downloaded
@@ -228,7 +237,8 @@ type job struct {
 
 	// compared is whether the bytes of the part are those of the server's file:
 	// this Get has received them, or has compared the last ones.
-	compared bool
+	compared   bool
+	comparedTo int // the index of the URL whose file was compared
 }
 
 // newJob checks a request before it has any effect.
@@ -275,7 +285,7 @@ func (j *job) path(name string) string { return filepath.Join(j.dir, name) }
 // url returns the URL of the current attempt.
 func (j *job) url() *url.URL { return j.urls[j.urlIndex()] }
 
-func (j *job) urlIndex() int { return max(0, j.attempt-1) % len(j.urls) }
+func (j *job) urlIndex() int { return j.current }
 
 // ParseURL parses the URL of a Request: with the scheme http or https, a host,
 // and a port up to 65535 if there is one. The error contains no secret of the
@@ -284,6 +294,9 @@ func ParseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, urlError(err)
+	}
+	if u.Opaque != "" { // it may have a password
+		return nil, errors.New("download: not a URL: write // after the scheme, as in https://example.com/")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("download: " + SafeURL(u) + ": not an http or https URL")

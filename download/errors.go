@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -65,6 +66,7 @@ func (e *Error) again() *Error { e.temporary = true; return e }
 
 // The causes of contexts that Get cancels.
 var (
+	errNoReply = errors.New("no complete reply")
 	errStalled = errors.New("the server stopped sending")
 	errSlow    = errors.New("the server sends too slowly")
 	errMaxTime = errors.New("the time limit of the download has passed")
@@ -74,7 +76,7 @@ var (
 // network are temporary, including the errors of HTTP/2 and of damaged replies,
 // except those that a retry cannot mend.
 func (j *job) failRequest(ctx context.Context, op string, err error) *Error {
-	if cause := context.Cause(ctx); errors.Is(cause, errStalled) || errors.Is(cause, errSlow) {
+	if cause := context.Cause(ctx); errors.Is(cause, errNoReply) || errors.Is(cause, errStalled) || errors.Is(cause, errSlow) {
 		return j.fail(op, cause).again()
 	} else if cause != nil {
 		return j.fail(op, cause)
@@ -84,6 +86,9 @@ func (j *job) failRequest(ctx context.Context, op string, err error) *Error {
 		err = u.Err // remove the URL, which may contain a secret
 		last, parseErr := url.Parse(u.URL)
 		redirected = parseErr == nil && last.Host != j.url().Host
+	}
+	if strings.Contains(err.Error(), "failed to parse Location header") {
+		err = fmt.Errorf("%w: the header Location is not a URL", errRedirect) // the text of err has the URL
 	}
 	if strings.Contains(err.Error(), "timeout awaiting response headers") {
 		err = fmt.Errorf("no reply within %v", j.client.opts.Header)
@@ -114,9 +119,10 @@ func isPermanent(err error) bool {
 
 // failStatus returns the error of a reply with a status other than success.
 func (j *job) failStatus(resp *http.Response) *Error {
-	e := j.fail("get it", fmt.Errorf("the server replied %q", resp.Status))
+	status := shorten(resp.Status)
+	e := j.fail("get it", fmt.Errorf("the server replied %q", status))
 	if final := resp.Request.URL; final.Host != j.url().Host {
-		e.Err = fmt.Errorf("the server of the redirect to %s replied %q", SafeURL(final), resp.Status)
+		e.Err = fmt.Errorf("the server of the redirect to %s replied %q", SafeURL(final), status)
 	}
 	e.Status, e.Body = resp.StatusCode, firstLine(resp)
 	after := retryAfter(resp.Header.Get("Retry-After"), time.Now())
@@ -156,8 +162,13 @@ func firstLine(resp *http.Response) string {
 		}
 		return r
 	}, strings.Join(strings.Fields(text), " "))
+	return shorten(text)
+}
+
+// shorten returns the first maxFirstLine characters of a text.
+func shorten(text string) string {
 	if r := []rune(text); len(r) > maxFirstLine {
-		text = string(r[:maxFirstLine]) + "..."
+		return string(r[:maxFirstLine]) + "..."
 	}
 	return text
 }
@@ -168,6 +179,9 @@ func firstLine(resp *http.Response) string {
 func retryAfter(s string, now time.Time) time.Duration {
 	if n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 32); err == nil {
 		return max(0, time.Duration(n)*time.Second)
+	}
+	if s = strings.TrimSpace(s); s != "" && strings.Trim(s, "0123456789") == "" {
+		return math.MaxInt32 * time.Second // more than 32 bits
 	}
 	if at, err := http.ParseTime(s); err == nil {
 		return max(0, at.Sub(now))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -126,10 +127,11 @@ func (j *job) hash(ctx context.Context, h io.Writer, r io.Reader, size int64) er
 }
 
 // setConditions makes a request conditional: if the server has the version of
-// the existing file, it replies with the status 304.
-func (k *existing) setConditions(h http.Header) {
+// the existing file, it replies with the status 304. An entity tag identifies a
+// version of one URL only (RFC 9110, section 8.8.3).
+func (k *existing) setConditions(u *url.URL, h http.Header) {
 	switch {
-	case k.receipt == nil:
+	case k.receipt == nil || k.receipt.URL != urlHash(u):
 	case k.receipt.ETag != "":
 		h.Set("If-None-Match", k.receipt.ETag)
 	case !k.receipt.Modified.IsZero():
@@ -137,10 +139,12 @@ func (k *existing) setConditions(h http.Header) {
 	}
 }
 
-// isSame reports whether a reply has the version of the existing file: it has
-// the same strong entity tag as the receipt, or the same length and
-// modification time as the file.
-func (k *existing) isSame(resp *http.Response, s state) bool {
+// isSame reports whether a reply has the version of the existing file. The file
+// has the length of the reply. It also has the same strong entity tag, if the
+// URL differs from that of the receipt in the query at most, or the same
+// modification time.
+func (k *existing) isSame(u *url.URL, resp *http.Response, s state) bool {
+	r := k.receipt
 	switch {
 	case k.wrong:
 		return false
@@ -148,8 +152,8 @@ func (k *existing) isSame(resp *http.Response, s state) bool {
 		return true
 	case s.Size >= 0 && s.Size != k.info.Size():
 		return false
-	case k.receipt != nil && k.receipt.ETag != "" && s.ETag != "":
-		return k.receipt.ETag == s.ETag
+	case r != nil && r.ETag != "" && s.ETag != "" && (r.URL == urlHash(u) || s.Size >= 0 && r.Path == pathHash(u)):
+		return r.ETag == s.ETag
 	}
 	return s.Size >= 0 && !s.Modified.IsZero() && s.Modified.Equal(k.info.ModTime().Truncate(time.Second))
 }

@@ -47,8 +47,13 @@ func TestGet_Again(t *testing.T) {
 	if r, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir}); err != nil || r.Status != 0 || r.Attempts != 0 || r.FinalURL != "" {
 		t.Errorf("Get() = %+v, %v; want no request", r, err)
 	}
-	// Another URL may be the address of another file. So Get asks.
+	// Another URL may be the address of another file. So Get asks. An entity tag
+	// of another URL is no condition.
 	wantPresent(t, s, download.Request{URL: url + "?v=2", Dir: dir}, 1)
+	if r := s.last(); r.Header.Get("If-None-Match") != "" {
+		t.Errorf("Get sent the condition %v", r.Header)
+	}
+	wantPresent(t, s, download.Request{URL: url, Dir: dir, Update: true}, 1)
 	if r := s.last(); r.Header.Get("If-None-Match") != `"one"` {
 		t.Errorf("Get sent no condition: %v", r.Header)
 	}
@@ -58,7 +63,7 @@ func TestGet_Again(t *testing.T) {
 		http.NewResponseController(w).Flush()
 		w.Write(s.body)
 	}
-	wantPresent(t, s, download.Request{URL: url + "?v=3", Dir: dir}, 1)
+	wantPresent(t, s, download.Request{URL: url, Dir: dir, Update: true}, 1)
 }
 
 // TestGet_ExistsDiffers: Get must not replace a file that is not known to be

@@ -81,6 +81,9 @@ type transfer struct {
 	ctx    context.Context // ends when the transfer must stop
 	stop   context.CancelCauseFunc
 
+	panics   sync.Once // for panicked
+	panicked any       // the value of the first panic of a callback
+
 	mu       sync.Mutex // guards the fields below and the calls of OnEvent
 	active   int        // the number of connections that have a piece
 	err      error      // the error of the attempt
@@ -130,7 +133,7 @@ func (j *job) receivePieces(ctx context.Context, first *reply) error {
 		return j.fail("receive", fmt.Errorf("%d of %d bytes arrived: %w", size, p.state.Size, io.ErrUnexpectedEOF)).again()
 	}
 	p.endSync()
-	p.missing, j.compared = nil, true
+	p.missing, j.compared, j.comparedTo = nil, true, j.urlIndex()
 	if len(t.hashes) > 0 {
 		rest := io.NewSectionReader(p.file, t.hashed, size-t.hashed)
 		if err := j.hash(ctx, t.hashes, rest, size-t.hashed); err != nil {
@@ -175,12 +178,24 @@ func (t *transfer) run(ctx context.Context, first *reply) error {
 	first.end = j.part.state.Size
 	var running sync.WaitGroup
 	for i := 1; i < j.Connections; i++ {
-		c := &connection{t: t, url: (j.urlIndex() + i) % len(j.urls)}
-		running.Go(func() { c.run(t.next(), nil) })
+		c := &connection{t: t, url: j.urlIndex()}
+		if len(j.Digests) > 0 { // a wrong mirror would be noticed
+			c.url = (j.urlIndex() + i) % len(j.urls)
+		}
+		running.Go(func() {
+			defer t.contain()
+			c.run(t.next(), nil)
+		})
 	}
 	c := &connection{t: t, url: j.urlIndex(), accepted: true, first: true}
-	c.run(piece, first)
+	func() {
+		defer t.contain()
+		c.run(piece, first)
+	}()
 	running.Wait()
+	if t.panicked != nil {
+		panic(t.panicked)
+	}
 	if t.fewer {
 		j.Connections = max(1, j.Connections/2)
 	}
@@ -188,6 +203,15 @@ func (t *transfer) run(ctx context.Context, first *reply) error {
 		return j.fail(fmt.Sprintf("receive, after %d bytes", j.part.received()), context.Cause(ctx))
 	}
 	return t.err
+}
+
+// contain stops the transfer if a callback of the program has panicked. Then
+// run panics on the goroutine of the Get, after all connections have ended.
+func (t *transfer) contain() {
+	if p := recover(); p != nil {
+		t.stop(nil)
+		t.panics.Do(func() { t.panicked = p })
+	}
 }
 
 // next returns a piece for an idle connection, or nil if there is none.

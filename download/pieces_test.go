@@ -507,7 +507,7 @@ func TestPieces_Mirrors(t *testing.T) {
 	t.Run("of the same version", func(t *testing.T) {
 		a, b := newRangeServer(size), newRangeServer(size)
 		dir := t.TempDir()
-		_, err := piecesClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: a.open(t), Mirrors: []string{b.open(t)}, Dir: dir, Connections: 4})
+		_, err := piecesClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: a.open(t), Mirrors: []string{b.open(t)}, Dir: dir, Connections: 4, Digests: []download.Digest{sha256Of(a.body)}})
 		if err != nil {
 			t.Fatal(err)
 		}

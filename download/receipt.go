@@ -14,6 +14,7 @@ import (
 // modification time. It has no URL, so it contains no secret.
 type receipt struct {
 	URL      string    `json:"url"`               // urlHash of the URL
+	Path     string    `json:"path,omitempty"`    // urlHash of the URL without its query
 	ETag     string    `json:"etag,omitempty"`    // the strong entity tag; empty if the server sent none
 	Modified time.Time `json:"modified,omitzero"` // the header Last-Modified
 	Size     int64     `json:"size"`
@@ -29,12 +30,19 @@ func urlHash(u *url.URL) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// pathHash identifies a URL without its query, which may be a signature.
+func pathHash(u *url.URL) string {
+	path := *u
+	path.RawQuery, path.ForceQuery = "", false
+	return urlHash(&path)
+}
+
 // writeReceipt stores the receipt of a complete part, which has the given
 // modification time. If the file system does not support extended attributes,
 // the file has no receipt, which is no error.
 func (j *job) writeReceipt(p *part, modTime time.Time) {
 	b, err := json.Marshal(receipt{
-		URL: urlHash(j.urls[0]), ETag: p.state.ETag, Modified: p.state.Modified,
+		URL: urlHash(j.urls[0]), Path: pathHash(j.urls[0]), ETag: p.state.ETag, Modified: p.state.Modified,
 		Size: p.size.Load(), Time: modTime.UnixNano(),
 	})
 	if err == nil {

@@ -12,7 +12,7 @@ func SafeURL(u *url.URL) string {
 	safe := *u
 	safe.User, safe.Fragment, safe.RawFragment = nil, "", ""
 	if safe.RawQuery != "" {
-		params := strings.Split(safe.RawQuery, "&")
+		params := strings.FieldsFunc(safe.RawQuery, func(r rune) bool { return r == '&' || r == ';' })
 		for i, p := range params {
 			name, _, hasValue := strings.Cut(p, "=")
 			if plain, err := url.QueryUnescape(name); hasValue && (err != nil || isSecret(plain)) {
@@ -27,7 +27,7 @@ func SafeURL(u *url.URL) string {
 // secretWords are parts of the names of query parameters whose values are
 // secrets. The signed URLs of AWS, Google, Azure and CloudFront, and the usual
 // names of tokens and keys, have at least one of these words.
-var secretWords = []string{"sig", "token", "secret", "password", "passwd", "credential", "auth", "key", "policy", "session"}
+var secretWords = []string{"sig", "token", "secret", "password", "passwd", "credential", "auth", "key", "policy", "session", "pass", "hmac", "hdnts", "ticket"}
 
 func isSecret(name string) bool {
 	name = strings.ToLower(name)

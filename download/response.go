@@ -13,10 +13,13 @@ import (
 // httpTime is the format of dates in headers.
 const httpTime = http.TimeFormat
 
+// maxETag is the maximum length of an entity tag. Longer ones are ignored.
+const maxETag = 1 << 10
+
 // versionOf returns the state of a new part for a reply with the whole file.
 func versionOf(resp *http.Response) state {
 	s := state{Size: resp.ContentLength}
-	if tag := resp.Header.Get("ETag"); len(tag) >= 2 && tag[0] == '"' && tag[len(tag)-1] == '"' {
+	if tag := resp.Header.Get("ETag"); len(tag) >= 2 && len(tag) <= maxETag && tag[0] == '"' && tag[len(tag)-1] == '"' {
 		s.ETag = tag
 	}
 	if modified, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
@@ -53,9 +56,6 @@ func (s *state) checkPartial(resp *http.Response, from, end int64) error {
 		return errors.New("the server sent several ranges, although one was requested")
 	case s.ETag == "" && !now.Modified.Equal(s.Modified):
 		return fmt.Errorf("the server sent a range of another version of the file: its date is %q, want %q", resp.Header.Get("Last-Modified"), s.Modified.UTC().Format(httpTime))
-	}
-	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return fmt.Errorf("the server compressed a range with %q, although no compression was requested", encoding)
 	}
 	if s.Size < 0 {
 		s.Size = total
@@ -107,7 +107,19 @@ func serverName(h http.Header) (string, error) {
 	if name == "" {
 		return "", nil
 	}
+	if strings.HasPrefix(name, ".") {
+		return "", fmt.Errorf("%q begins with a dot, as files of settings do", name)
+	}
 	return name, CheckName(name)
+}
+
+// checkUncompressed returns an error if the server has compressed a range.
+func (j *job) checkUncompressed(resp *http.Response) error {
+	compressed, err := j.gzipped(resp)
+	if compressed {
+		return errors.New("the server compressed a range, although no compression was requested")
+	}
+	return err
 }
 
 // gzipped reports whether the body is compressed and must be decompressed,

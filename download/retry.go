@@ -56,7 +56,13 @@ func (j *job) download(ctx context.Context) (err error) {
 			return j.finish()
 		}
 		e, ok := errors.AsType[*Error](err)
-		if !ok || ctx.Err() != nil { // not an Error: errAppeared
+		if !ok { // errAppeared
+			return err
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			if !errors.Is(e.Err, cause) { // ctx ended after the attempt had failed
+				e.Err = fmt.Errorf("%w; the last error: %w", cause, e.Err)
+			}
 			return err
 		}
 		if errors.Is(err, ErrChecksum) {
@@ -64,11 +70,16 @@ func (j *job) download(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		if size := j.partSize(); size >= best+minProgress {
-			best, failures, delay = size, 0, j.client.opts.RetryDelay
+		progressed := j.partSize() >= best+minProgress
+		if progressed {
+			best, failures, delay = j.partSize(), 0, j.client.opts.RetryDelay
 		}
 		failures++
-		mirror := len(j.urls) > 1 && failures < len(j.urls) // another address has not been tried
+		mirror := false // whether the next address has not been tried
+		if !progressed || !e.temporary || j.client.opts.Retries < 1 {
+			j.current = (j.current + 1) % len(j.urls)
+			mirror = failures < len(j.urls)
+		}
 		if !mirror && (!e.temporary || failures > max(0, j.client.opts.Retries)) {
 			return err
 		}

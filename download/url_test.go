@@ -1,6 +1,7 @@
 package download_test
 
 import (
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -61,4 +62,55 @@ func TestSafeURL_Secrets(t *testing.T) {
 			t.Errorf("SafeURL(%q) = %q, want %q", text, got, want)
 		}
 	}
+}
+
+func TestGet_ErrorsHaveNoSecret(t *testing.T) {
+	for _, address := range []string{"user:pw@host/file", "https:user:pw@host/x", "http://user:pw@host:99999/x", "http://user:pw@ho st/x"} {
+		if _, err := download.Get(t.Context(), download.Request{URL: address, Dir: t.TempDir()}); err == nil || strings.Contains(err.Error(), "pw") {
+			t.Errorf("Get(%q) = %v", address, err)
+		}
+	}
+	s := newSite(10)
+	s.handler = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "http://h/%zz?X-Amz-Signature=deadbeef")
+		w.WriteHeader(http.StatusFound)
+	}
+	_, err := once(t).Get(t.Context(), download.Request{URL: s.open(t), Dir: t.TempDir()})
+	if err == nil || strings.Contains(err.Error(), "deadbeef") {
+		t.Errorf("Get() = %v", err)
+	}
+	for _, query := range []string{"pass=x1x", "hmac=x1x", "hdnts=exp=1~x1x", "a=1;token=x1x", "ticket=x1x"} {
+		u, err := url.Parse("http://h/f?" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := download.SafeURL(u); strings.Contains(text, "x1x") {
+			t.Errorf("SafeURL() = %s", text)
+		}
+	}
+}
+
+func TestGet_ServerName(t *testing.T) {
+	header := "attachment; filename=report.txt"
+	s := newSite(100)
+	s.handler = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Disposition", header)
+		s.send(w, r)
+	}
+	dir, address := t.TempDir(), s.open(t)
+	write(t, filepath.Join(dir, "file.bin"), []byte("another file, with the name of the URL"))
+	request := download.Request{URL: address, Dir: dir, ServerName: true, Digests: []download.Digest{sha256Of(s.body)}}
+	got, err := once(t).Get(t.Context(), request)
+	if err != nil || filepath.Base(got.Path) != "report.txt" || got.Present {
+		t.Errorf("Get() = %+v, %v; want report.txt", got, err)
+	}
+	if got, err = once(t).Get(t.Context(), request); err != nil || !got.Present {
+		t.Errorf("the second Get() = %+v, %v; want present", got, err)
+	}
+	for _, header = range []string{"attachment; filename=.bashrc", `attachment; filename="../x"`, `attachment; filename="a/b"`, "attachment; filename=x.part"} {
+		if got, err := once(t).Get(t.Context(), request); err == nil {
+			t.Errorf("%s: the file is %s", header, got.Path)
+		}
+	}
+	wantFiles(t, dir, "file.bin", "report.txt")
 }
