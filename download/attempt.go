@@ -132,6 +132,7 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 	now := versionOf(resp)
 	if j.known != nil {
 		if j.known.isSame(j.url(), resp, now) {
+			j.discardPart() // an attempt before this one had another version
 			return true, j.present(j.known.info, nil)
 		}
 		if !j.Update {

@@ -15,7 +15,7 @@ func setAttribute(f *os.File, name string, value []byte) {
 
 // getAttribute returns an extended attribute of a file, or nil.
 func getAttribute(path, name string) []byte {
-	b := make([]byte, 1024)
+	b := make([]byte, 4<<10)
 	n, err := unix.Lgetxattr(path, name, b)
 	if err != nil {
 		return nil

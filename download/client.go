@@ -275,8 +275,8 @@ func (j *job) newRequest(ctx context.Context, index int) (*http.Request, error) 
 	return req, nil
 }
 
-// isPublicHeader reports whether other hosts than that of the URL also receive a
-// header of ClientOptions.Headers.
+// isPublicHeader reports whether other hosts than that of the URL also receive
+// a header of ClientOptions.Headers.
 func isPublicHeader(name string) bool {
 	name = http.CanonicalHeaderKey(name)
 	return name == "User-Agent" || name == "Accept"

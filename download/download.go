@@ -26,8 +26,9 @@
 //     digest that the server sends (see [Digest]), or a digest of the request.
 //   - Get continues a part only with If-Range and a strong validator (RFC 9110,
 //     section 13.1.5). The reply must have the same validator and the requested
-//     range, and its first bytes must be the last bytes of the part. The URL
-//     may be another one, such as a mirror or a fresh signature.
+//     range. The URL may be another one, such as a mirror or a fresh signature.
+//     If the part is from an earlier Get or from another URL, the first bytes
+//     of the reply must be the last bytes of the part.
 //   - Get never writes to, or removes, a part that it has not created. It then
 //     uses the name NAME.concert.part.
 //   - Get keeps the part if the server replies with an error, or with an HTML

@@ -47,8 +47,8 @@ func TestGet_Again(t *testing.T) {
 	if r, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir}); err != nil || r.Status != 0 || r.Attempts != 0 || r.FinalURL != "" {
 		t.Errorf("Get() = %+v, %v; want no request", r, err)
 	}
-	// Another URL may be the address of another file. So Get asks. An entity tag
-	// of another URL is no condition.
+	// Another URL may be the address of another file. So Get asks. An entity
+	// tag of another URL is no condition.
 	wantPresent(t, s, download.Request{URL: url + "?v=2", Dir: dir}, 1)
 	if r := s.last(); r.Header.Get("If-None-Match") != "" {
 		t.Errorf("Get sent the condition %v", r.Header)
@@ -270,5 +270,34 @@ func TestGet_CanceledWhileHashing(t *testing.T) {
 			}
 			wantWhole(t, dir, s.body)
 		})
+	}
+}
+
+// TestUpdate_VersionReturns has a server that begins to send another version,
+// breaks, and then has the version of the existing file again. The file must not
+// become the partial one.
+func TestUpdate_VersionReturns(t *testing.T) {
+	for _, sent := range []int{0, 1000, 2 << 20} {
+		s := newSite(3 << 20)
+		dir, url := downloaded(t, s)
+		old := s.body
+		requests := 0
+		s.handler = func(w http.ResponseWriter, r *http.Request) {
+			requests++
+			if requests == 1 {
+				other := &site{body: content(2, 3<<20), tag: `"two"`, cut: max(1, sent)}
+				other.send(w, r)
+				return
+			}
+			s.send(w, r)
+		}
+		client := newClient(t, download.ClientOptions{RetryDelay: time.Millisecond})
+		got, err := client.Get(t.Context(), download.Request{URL: url, Dir: dir, Update: true})
+		if err != nil {
+			t.Errorf("after %d bytes: %v", sent, err)
+		} else if got.Size != int64(len(old)) {
+			t.Errorf("after %d bytes: %+v", sent, got)
+		}
+		wantWhole(t, dir, old)
 	}
 }

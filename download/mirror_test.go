@@ -29,8 +29,8 @@ func TestMirrors_AnotherFile(t *testing.T) {
 	}
 }
 
-// TestMirrors_Progress has addresses with different entity tags that both break:
-// while one makes progress, Get must not start again with the other.
+// TestMirrors_Progress has addresses with different entity tags that both
+// break: while one makes progress, Get must not start again with the other.
 func TestMirrors_Progress(t *testing.T) {
 	a := &site{body: content(1, 3<<20), tag: `"a"`, cut: 1 << 20}
 	a.handler = func(w http.ResponseWriter, r *http.Request) {

@@ -19,7 +19,7 @@ const maxETag = 1 << 10
 // versionOf returns the state of a new part for a reply with the whole file.
 func versionOf(resp *http.Response) state {
 	s := state{Size: resp.ContentLength}
-	if tag := resp.Header.Get("ETag"); len(tag) >= 2 && len(tag) <= maxETag && tag[0] == '"' && tag[len(tag)-1] == '"' {
+	if tag := resp.Header.Get("ETag"); len(tag) > 2 && !strings.Contains(tag[1:len(tag)-1], `"`) && len(tag) <= maxETag && tag[0] == '"' && tag[len(tag)-1] == '"' {
 		s.ETag = tag
 	}
 	if modified, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {

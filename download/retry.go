@@ -20,7 +20,18 @@ const (
 
 // ErrRetryAfter is wrapped by the error of Get if the server demands a pause
 // that is longer than ClientOptions.MaxRetryAfter.
-var ErrRetryAfter = errors.New("it demands a pause")
+var ErrRetryAfter = errors.New("download: the demanded pause is too long")
+
+// pauseError is ErrRetryAfter with both times.
+type pauseError struct{ demanded, limit time.Duration }
+
+// Error returns both times in seconds, as the server has sent them.
+func (e pauseError) Error() string {
+	return fmt.Sprintf("it demands a pause of %.0f seconds, and the limit is %.0f", e.demanded.Seconds(), e.limit.Seconds())
+}
+
+// Is reports whether target is ErrRetryAfter.
+func (e pauseError) Is(target error) bool { return target == ErrRetryAfter }
 
 // errDiffers is the error for an existing file that Get must not replace.
 var errDiffers = fmt.Errorf("%w, and is not known to be the file of the server", fs.ErrExist)
@@ -86,7 +97,7 @@ func (j *job) download(ctx context.Context) (err error) {
 		pause := delay - rand.N(delay/2+1)
 		delay = min(2*delay, maxRetryDelay)
 		if e.retryAfter > j.client.opts.MaxRetryAfter && !mirror {
-			e.Err = fmt.Errorf("%w; %w of %.0f seconds, and the limit is %.0f", e.Err, ErrRetryAfter, e.retryAfter.Seconds(), j.client.opts.MaxRetryAfter.Seconds())
+			e.Err = fmt.Errorf("%w; %w", e.Err, pauseError{e.retryAfter, j.client.opts.MaxRetryAfter})
 			return err
 		}
 		switch {
@@ -125,7 +136,11 @@ func (j *job) finish() error {
 	}
 	p := j.part
 	size := p.size.Load()
-	if err := p.commit(j.Overwrite || j.Update); err != nil {
+	if p.state.Size >= 0 && p.state.Size != size {
+		return j.fail("complete "+j.Name, fmt.Errorf("it has %d of %d bytes", size, p.state.Size)) // cannot happen
+	}
+	// With Update, only the file that was compared is replaced.
+	if err := p.commit(j.Overwrite || j.Update && j.known != nil); err != nil {
 		if errors.Is(err, errAppeared) {
 			j.appeared = true
 			if p.unnamed {
