@@ -143,7 +143,7 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 		return false, j.fail("accept the file", err)
 	} else if compressed {
 		// The length and the validator are those of the compressed bytes.
-		now.ETag, now.Strong, now.Size = "", false, -1
+		now.ETag, now.Strong, now.Size, now.Digests = "", false, -1, nil
 	}
 	switch {
 	case j.part == nil:
@@ -181,7 +181,8 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	p := j.part
 	whole := resp.StatusCode == http.StatusOK
 	sent := sentDigests(resp.Header, whole)
-	if err := conflict(sent, j.Digests); err != nil && resp.Header.Get("Content-Encoding") == "" {
+	known := slices.Concat(j.Digests, p.state.Digests) // a range may have no digest
+	if err := conflict(sent, known); err != nil && resp.Header.Get("Content-Encoding") == "" {
 		j.discardPart()
 		return j.fail("accept the file", err)
 	}
@@ -241,7 +242,7 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 		return j.verify(ctx, hashed, j.Digests)
 	}
 	want := slices.Clip(j.Digests)
-	for _, d := range append(sent, trailer...) {
+	for _, d := range slices.Concat(p.state.Digests, sent, trailer) {
 		if !slices.Contains(want, d) {
 			want = append(want, d)
 		}

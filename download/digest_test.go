@@ -1,6 +1,7 @@
 package download_test
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"concert/download"
 )
@@ -238,6 +240,41 @@ func TestParseDigest_Forms(t *testing.T) {
 		d, err := download.ParseDigest(c.text)
 		if c.fault == "" && (err != nil || d.String() != c.want) || c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)) {
 			t.Errorf("ParseDigest(%q) = %v, %v; want %q %q", c.text, d, err, c.want, c.fault)
+		}
+	}
+}
+
+// TestGet_DigestOfFirstReply has a server that sends a digest with the whole
+// file, and another file with the same entity tag for the rest.
+func TestGet_DigestOfFirstReply(t *testing.T) {
+	for _, connections := range []int{1, 4} {
+		for _, again := range []bool{false, true} {
+			s := &site{body: content(1, 6<<20), tag: `"one"`, cut: 2 << 20}
+			wrong := bytes.Clone(s.body)
+			wrong[5<<20]++
+			sum := sha256.Sum256(s.body)
+			s.handler = func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Range") == "" {
+					w.Header().Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":")
+					s.send(w, r)
+					return
+				}
+				other := &site{body: wrong, tag: s.tag}
+				other.send(w, r)
+			}
+			dir, retries := t.TempDir(), 1
+			if again {
+				retries = -1
+			}
+			client := newClient(t, download.ClientOptions{RetryDelay: time.Millisecond, Retries: retries})
+			request := download.Request{URL: s.open(t), Dir: dir, Connections: connections}
+			_, err := client.Get(t.Context(), request)
+			if again {
+				_, err = client.Get(t.Context(), request)
+			}
+			if !errors.Is(err, download.ErrChecksum) {
+				t.Errorf("%d connections, again %v: %v; want ErrChecksum", connections, again, err)
+			}
 		}
 	}
 }

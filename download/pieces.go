@@ -102,12 +102,12 @@ type transfer struct {
 func (j *job) receivePieces(ctx context.Context, first *reply) error {
 	p := j.part
 	sent := sentDigests(first.resp.Header, first.resp.StatusCode == http.StatusOK)
-	if err := conflict(sent, j.Digests); err != nil {
+	if err := conflict(sent, slices.Concat(j.Digests, p.state.Digests)); err != nil {
 		j.discardPart()
 		return j.fail("accept the file", err)
 	}
 	want := slices.Clip(j.Digests)
-	for _, d := range sent {
+	for _, d := range slices.Concat(p.state.Digests, sent) {
 		if !slices.Contains(want, d) {
 			want = append(want, d)
 		}

@@ -30,6 +30,7 @@ func versionOf(resp *http.Response) state {
 		date, err := http.ParseTime(resp.Header.Get("Date"))
 		s.Strong = err == nil && date.Sub(modified) >= time.Second && resp.Header.Get("ETag") == ""
 	}
+	s.Digests = sentDigests(resp.Header, true)
 	s.Type, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return s
 }

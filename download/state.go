@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -33,6 +34,7 @@ type state struct {
 	Modified time.Time `json:"modified,omitzero"` // the header Last-Modified
 	Strong   bool      `json:"strong,omitempty"`  // whether Modified alone is a strong validator
 	Size     int64     `json:"size,omitempty"`    // the size of the whole file; -1 if it is unknown
+	Digests  []Digest  `json:"digests,omitempty"` // the digests that the server has sent with the whole file
 	Type     string    `json:"type,omitempty"`    // the media type
 	Inode    uint64    `json:"inode,omitempty"`   // the inode number of the part; 0 on systems without one
 	Boot     string    `json:"boot,omitempty"`    // identifies the time since the system started; empty on systems without such an identifier
@@ -90,6 +92,7 @@ func readState(f io.Reader) (s state, ours bool) {
 			break
 		}
 	}
+	s.Digests = slices.DeleteFunc(s.Digests, func(d Digest) bool { return d.check() != nil })
 	return s, s.Format == stateFormat || len(b) == 0
 }
 
