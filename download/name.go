@@ -12,8 +12,8 @@ import (
 )
 
 // longestName is the maximum length of a name, in bytes. File systems allow 255
-// bytes, of which 15 are left for suffixes such as ".part.json".
-const longestName = 240
+// bytes, of which 18 are left for the longest suffix, ".concert.part.json".
+const longestName = 237
 
 // Name returns the file name that Get uses if Request.Name is empty: the
 // decoded last element of the URL's path, or "index.html" if the path has no

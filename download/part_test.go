@@ -196,3 +196,19 @@ func TestGet_PartIsReplaced(t *testing.T) {
 		t.Error("the foreign file has the final name")
 	}
 }
+
+// TestGet_ForeignPartLongestName: the second name of a part, and that of its
+// state, must exist for each name that CheckName permits.
+func TestGet_ForeignPartLongestName(t *testing.T) {
+	name := ""
+	for download.CheckName(name+"n") == nil {
+		name += "n"
+	}
+	s := newSite(3_000_000)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, name+".part"), []byte("foreign"))
+	if _, err := once(t).Get(t.Context(), download.Request{URL: s.open(t), Dir: dir, Name: name}); err != nil {
+		t.Errorf("a name of %d bytes: %v", len(name), err)
+	}
+	wantFiles(t, dir, name, name+".part")
+}
