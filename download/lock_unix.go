@@ -3,7 +3,6 @@
 package download
 
 import (
-	"errors"
 	"os"
 	"syscall"
 )
@@ -12,5 +11,10 @@ import (
 // file, of any process, has the lock. If the file system has no locks, tryLock
 // does nothing.
 func tryLock(f *os.File) (taken bool) {
-	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err != syscall.EINTR {
+			return err == syscall.EWOULDBLOCK
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -127,6 +128,11 @@ func appendState(f *os.File, line any) error {
 // errTaken reports that another call holds the lock of a state file.
 var errTaken = errors.New("another download of this file is running")
 
+// lockTries is the maximum number of tries of lockState. Few are enough unless
+// another program creates and removes the file all the time, or the file system
+// has no stable inode numbers.
+const lockTries = 100
+
 // lockState opens and locks the state file at a path. If create is not set, and
 // the file is missing, the error wraps fs.ErrNotExist.
 func lockState(path string, create bool) (*os.File, error) {
@@ -134,7 +140,7 @@ func lockState(path string, create bool) (*os.File, error) {
 	if create {
 		flags |= os.O_CREATE
 	}
-	for {
+	for range lockTries {
 		f, err := os.OpenFile(path, flags, 0o600)
 		if err != nil {
 			return nil, err
@@ -156,4 +162,5 @@ func lockState(path string, create bool) (*os.File, error) {
 		}
 		f.Close()
 	}
+	return nil, fmt.Errorf("cannot lock %s: in each of %d tries, the path was another file than the opened one", path, lockTries)
 }
