@@ -40,15 +40,17 @@ func (p *part) commit(replace bool) error {
 	if info.Size() != p.size.Load() {
 		return fmt.Errorf("another program changed the length of the partial file to %d bytes; want %d", info.Size(), p.size.Load())
 	}
-	modified := info.ModTime()
-	if !p.state.Modified.IsZero() {
-		modified = p.state.Modified
-		if err := p.setModified(modified); err != nil {
-			return err
-		}
-	}
 	if !p.unnamed && !p.hasName() {
 		return fmt.Errorf("another program replaced the partial file %s", p.name)
+	}
+	modified := info.ModTime()
+	if !p.state.Modified.IsZero() {
+		// Some file systems do not let a program set the time, or cannot store
+		// each time. The content is right nevertheless.
+		p.setModified(p.state.Modified)
+		if now, err := p.file.Stat(); err == nil {
+			modified = now.ModTime()
+		}
 	}
 	p.j.writeReceipt(p, modified)
 	if err := p.sync(info); err != nil {

@@ -1,0 +1,46 @@
+package download
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// newTestJob returns a job for the file file.bin in a directory.
+func newTestJob(dir string) *job {
+	return &job{Request: Request{Name: "file.bin"}, client: defaultClient, dir: dir}
+}
+
+// TestPart_ImpossibleDate: a date that the file system cannot store must not
+// make a complete download fail, and the receipt must have the date that was
+// stored.
+func TestPart_ImpossibleDate(t *testing.T) {
+	for _, date := range []time.Time{time.Date(1601, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		dir := t.TempDir()
+		j := newTestJob(dir)
+		u, err := ParseURL("http://host/file.bin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.urls = append(j.urls, u)
+		p, err := j.newPart(state{ETag: `"1"`, Modified: date, Size: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.write([]byte("bytes")); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.commit(false); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "file.bin")
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if getAttribute(path, receiptName) != nil && readReceipt(path, info) == nil {
+			t.Errorf("the receipt is not valid for the stored date %v", info.ModTime())
+		}
+	}
+}
