@@ -61,7 +61,7 @@ type part struct {
 // of a Get that was killed after it gave the part its final name, and the part
 // of this call if the file appeared when the part was complete.
 func (j *job) removeStale() {
-	p, _ := j.findPart()
+	p, _ := j.findPart() // after an error, they stay
 	switch {
 	case p == nil:
 	case j.appeared:
@@ -84,7 +84,10 @@ func (j *job) newPart(s state) (*part, error) {
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return nil, err
 	}
-	return p, p.createNamed()
+	if err := p.createNamed(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // createNamed creates the part with a name.
@@ -94,7 +97,12 @@ func (p *part) createNamed() error {
 		if err != nil {
 			return err
 		}
-		return p.writeState()
+		if err = p.writeState(); err != nil {
+			// Without a state, the part would be a file of another program.
+			p.file.Close()
+			os.Remove(path)
+		}
+		return err
 	})
 	if err == nil {
 		p.startSync()
@@ -143,10 +151,10 @@ func (p *part) claimName(create func(path string) error) error {
 		if errors.Is(err, errTaken) {
 			return errAppeared
 		}
+		if err != nil && isForeign(path+".json", err) {
+			continue
+		}
 		if err != nil {
-			if _, look := os.Lstat(path + ".json"); look == nil {
-				continue // it is from another program: a symbolic link, a directory, or a file of another user
-			}
 			return err
 		}
 		s, ours := readState(lock)
@@ -154,7 +162,12 @@ func (p *part) claimName(create func(path string) error) error {
 			lock.Close()
 			continue
 		}
-		if other := p.j.openPart(name, lock, s); other != nil {
+		other, err := p.j.openPart(name, lock, s)
+		if err != nil {
+			lock.Close()
+			return err
+		}
+		if other != nil {
 			other.release()
 			return errAppeared
 		}

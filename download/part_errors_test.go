@@ -12,6 +12,33 @@ func newTestJob(dir string) *job {
 	return &job{Request: Request{Name: "file.bin"}, client: defaultClient, dir: dir}
 }
 
+// newNamedPart returns a part with a name that has received 500 bytes.
+func newNamedPart(t *testing.T, dir string) *part {
+	t.Helper()
+	p := &part{j: newTestJob(dir), state: state{ETag: `"1"`, Size: 1000}}
+	if err := p.createNamed(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.write(make([]byte, 500)); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestPart_StateFails: a part whose state cannot be written must not stay.
+// Otherwise it would be a file of another program, whose name is not free.
+func TestPart_StateFails(t *testing.T) {
+	dir := t.TempDir()
+	// JSON has no text for this date.
+	p := &part{j: newTestJob(dir), state: state{ETag: `"1"`, Modified: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}}
+	if err := p.createNamed(); err == nil {
+		t.Error("createNamed() = nil, want an error")
+	}
+	if names, err := filepath.Glob(dir + "/*"); err != nil || len(names) != 0 {
+		t.Errorf("in the directory are %q, %v", names, err)
+	}
+}
+
 // TestPart_ImpossibleDate: a date that the file system cannot store must not
 // make a complete download fail, and the receipt must have the date that was
 // stored.

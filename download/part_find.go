@@ -3,6 +3,7 @@ package download
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -12,22 +13,28 @@ import (
 func (j *job) partNames() []string { return []string{j.Name + ".part", j.Name + ".concert.part"} }
 
 // findPart opens and locks the part of an earlier Get. It returns nil if there
-// is none, and errTaken if another call has locked it.
+// is none, and errTaken if another call has locked it. After any other error,
+// the part and its state are still there.
 func (j *job) findPart() (*part, error) {
 	for _, name := range j.partNames() {
 		lock, err := lockState(j.path(name+".json"), false)
-		if errors.Is(err, errTaken) {
-			return nil, err
+		if errors.Is(err, fs.ErrNotExist) || err != nil && isForeign(j.path(name+".json"), err) {
+			continue // the part, if it exists, is not from a Get
 		}
 		if err != nil {
-			continue // the part, if it exists, is not from a Get
+			return nil, err
 		}
 		s, ours := readState(lock)
 		if !ours {
 			lock.Close()
 			continue
 		}
-		if p := j.openPart(name, lock, s); p != nil {
+		p, err := j.openPart(name, lock, s)
+		if err != nil {
+			lock.Close()
+			return nil, err
+		}
+		if p != nil {
 			p.startSync()
 			return p, nil
 		}
@@ -39,25 +46,52 @@ func (j *job) findPart() (*part, error) {
 	return nil, nil
 }
 
-// openPart opens the part that a locked state file describes. It returns nil if
-// the state describes another file than the one with this name, or a part that
-// cannot be continued, which it removes.
-func (j *job) openPart(name string, lock *os.File, s state) *part {
+// isForeign reports whether lockState failed because the path is a file of
+// another program: a symbolic link, a directory, or a file of another user.
+// Other errors, such as that of too many open files, tell nothing about the
+// file.
+func isForeign(path string, err error) bool {
+	info, look := os.Lstat(path)
+	return look == nil && (!info.Mode().IsRegular() || errors.Is(err, fs.ErrPermission))
+}
+
+// describes reports whether a state describes a file.
+func (s *state) describes(info fs.FileInfo) bool {
+	return info.Mode().IsRegular() && s.Format == stateFormat && s.Inode == inode(info)
+}
+
+// openPart opens the part that a locked state file describes. It returns nil,
+// without an error, if the state is of no use: the file with this name is
+// missing or another one, or it is a part that cannot be continued, which
+// openPart removes.
+func (j *job) openPart(name string, lock *os.File, s state) (*part, error) {
 	f, err := os.OpenFile(j.path(name), os.O_RDWR|oNoFollow, 0)
 	if err != nil {
-		return nil
+		info, look := os.Lstat(j.path(name))
+		if errors.Is(look, fs.ErrNotExist) || look == nil && !s.describes(info) {
+			return nil, nil
+		}
+		return nil, err // such as too many open files
 	}
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
+	if err != nil {
 		f.Close()
-		return nil
+		return nil, err
 	}
-	if !s.isValid() || s.Inode != inode(info) {
+	if !s.describes(info) {
 		f.Close()
-		if s.Format == stateFormat && s.Inode == inode(info) {
-			os.Remove(j.path(name))
-		}
-		return nil
+		return nil, nil
+	}
+	// If Get was killed while linkNew renamed the part, the part is also the
+	// complete file, which must not change.
+	final, look := os.Lstat(j.path(j.Name))
+	if look != nil && !errors.Is(look, fs.ErrNotExist) {
+		f.Close()
+		return nil, look
+	}
+	if look == nil && os.SameFile(info, final) || !s.isValid() {
+		f.Close()
+		return nil, os.Remove(j.path(name))
 	}
 	p := &part{j: j, file: f, name: name, lock: lock, state: s, created: time.Now()}
 	size := info.Size()
@@ -66,23 +100,25 @@ func (j *job) openPart(name string, lock *os.File, s state) *part {
 	} else if len(s.Pieces) > 0 && validSpans(s.Synced, size, s.Pieces) {
 		p.size.Store(s.Synced)
 		p.missing = newDivision(s.Size, &p.size, s.Pieces)
-		return p
+		return p, nil
 	}
 	if s.Pieces != nil || s.Boot == "" || s.Boot != bootID() {
 		// Since the system has started again, bytes that were not synced may be
 		// zeros. A part of several connections may have holes.
 		size = min(size, s.Synced)
 		p.state.Boot, p.state.Synced, p.state.Pieces = bootID(), size, nil
-		err = errors.Join(f.Truncate(size), appendState(lock, p.state))
+		if err = f.Truncate(size); err == nil {
+			err = appendState(lock, p.state)
+		}
 	} else if size < info.Size() {
 		err = f.Truncate(size)
 	}
 	if err != nil {
 		f.Close()
-		return nil
+		return nil, err
 	}
 	p.size.Store(size)
-	return p
+	return p, nil
 }
 
 // waitPart is findPart, but blocks while another call has locked the part. It
@@ -90,8 +126,11 @@ func (j *job) openPart(name string, lock *os.File, s state) *part {
 // completed the file.
 func (j *job) waitPart(ctx context.Context) (*part, error) {
 	p, err := j.findPart()
+	if err == nil {
+		return p, nil
+	}
 	if !errors.Is(err, errTaken) {
-		return p, err
+		return nil, j.fail("continue the partial file of "+j.Name, err)
 	}
 	j.emit(Event{Kind: EventWait, Total: -1})
 	for {
@@ -102,7 +141,7 @@ func (j *job) waitPart(ctx context.Context) (*part, error) {
 			if p != nil {
 				p.release()
 			}
-			return nil, errAppeared
+			return nil, errAppeared // Get looks again, and then returns err if it occurs again
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package download_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -211,4 +212,40 @@ func TestGet_ForeignPartLongestName(t *testing.T) {
 		t.Errorf("a name of %d bytes: %v", len(name), err)
 	}
 	wantFiles(t, dir, name, name+".part")
+}
+
+// TestGet_PartIsFinalFile: if Get was killed while it renamed the part by a
+// hard link, the part is also the complete file. A later Get must not write to
+// it.
+func TestGet_PartIsFinalFile(t *testing.T) {
+	s := newSite(3_000_000)
+	s.cut = 2_000_000
+	dir, url := t.TempDir(), s.open(t)
+	_, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir})
+	wantError(t, err, true, "receive")
+	part, final := filepath.Join(dir, "file.bin.part"), filepath.Join(dir, "file.bin")
+	f, err := os.OpenFile(part, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt(s.body, 0)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(part, final); err != nil {
+		t.Skip(err)
+	}
+	whole := s.body
+	s.body, s.tag, s.cut = content(2, 3_000_000), `"two"`, 1_500_000
+	for _, r := range []download.Request{{Update: true}, {Overwrite: true}} {
+		r.URL, r.Dir = url, dir
+		_, err := once(t).Get(t.Context(), r)
+		wantError(t, err, true, "receive")
+		wantContent(t, final, whole)
+	}
+	s.cut = 0
+	if _, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir, Update: true}); err != nil {
+		t.Error(err)
+	}
+	wantWhole(t, dir, s.body)
 }

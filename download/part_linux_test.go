@@ -1,0 +1,44 @@
+package download
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"testing"
+)
+
+// TestFindPart_TooManyFiles: if the part cannot be opened because the process
+// has too many open files, findPart must return the error, and keep the part
+// and its state.
+func TestFindPart_TooManyFiles(t *testing.T) {
+	dir := t.TempDir()
+	newNamedPart(t, dir).release()
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range []uint64{0, 1} { // no file, or only the state
+		free, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := syscall.Rlimit{Cur: uint64(free.Fd()) + more, Max: old.Max}
+		free.Close()
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		p, err := newTestJob(dir).findPart()
+		claimed := (&part{j: newTestJob(dir)}).claimName(func(string) error { return nil })
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+			t.Fatal(err)
+		}
+		if p != nil || !errors.Is(err, syscall.EMFILE) || !errors.Is(claimed, syscall.EMFILE) {
+			t.Errorf("findPart() = %+v, %v, claimName() = %v; want too many open files", p, err, claimed)
+		}
+	}
+	p, err := newTestJob(dir).findPart()
+	if err != nil || p == nil || p.size.Load() != 500 {
+		t.Fatalf("findPart() = %+v, %v; want the part", p, err)
+	}
+	p.discard()
+}
