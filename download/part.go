@@ -47,9 +47,10 @@ type part struct {
 	size    atomic.Int64 // the number of bytes before the first missing one
 	missing *division    // the missing bytes, if the part has or had holes; otherwise nil
 	created time.Time
-	unnamed bool   // whether the file has no name
-	opened  uint64 // nextOpened of an unnamed file
-	refused bool   // whether persist found no free name, so that the part stays unnamed
+	closed  fs.FileInfo // describes file after commit has closed it; nil while it is open
+	unnamed bool        // whether the file has no name
+	opened  uint64      // nextOpened of an unnamed file
+	refused bool        // whether persist found no free name, so that the part stays unnamed
 
 	// stopSync ends the goroutine sync, and synced is closed after it has
 	// ended. Both are nil while the goroutine is not running.
@@ -115,7 +116,7 @@ func (p *part) persist() error {
 	if !p.unnamed || p.refused || p.state.validator() == "" {
 		return nil
 	}
-	err := p.nameIt()
+	err := p.nameIt(true)
 	if errors.Is(err, errNoName) {
 		p.refused = true
 		return nil
@@ -123,11 +124,18 @@ func (p *part) persist() error {
 	return err
 }
 
-// nameIt gives an unnamed part the first free name.
-func (p *part) nameIt() error {
+// nameIt gives an unnamed part the first free name. If the part keeps the name
+// for longer than a moment, the state must be on the disk first: after a loss
+// of power, an empty state would not describe the part.
+func (p *part) nameIt(syncState bool) error {
 	err := p.claimName(func(path string) error {
 		if err := p.writeState(); err != nil {
 			return err
+		}
+		if syncState {
+			if err := p.lock.Sync(); err != nil {
+				return err
+			}
 		}
 		return linkUnnamed(p.file, path)
 	})
@@ -240,7 +248,8 @@ func (p *part) received() int64 {
 	return p.size.Load()
 }
 
-// record syncs the part, and then records which bytes are there. An error is
+// record syncs the part, and then records which bytes are there, and syncs the
+// state, because an empty state would not describe the part. An error is
 // not an error of the download: it only means that the next Get continues at an
 // earlier byte.
 func (p *part) record() {
@@ -251,8 +260,12 @@ func (p *part) record() {
 	if p.missing != nil {
 		line.Synced, line.Pieces = p.missing.received()
 	}
-	if p.file.Sync() == nil {
-		appendState(p.lock, line)
+	// commit has synced a part that it has closed.
+	if p.closed == nil && p.file.Sync() != nil {
+		return
+	}
+	if appendState(p.lock, line) == nil {
+		p.lock.Sync()
 	}
 }
 

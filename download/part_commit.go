@@ -59,13 +59,13 @@ func (p *part) commit(replace bool) error {
 	final := p.j.path(p.j.Name)
 	if p.unnamed && replace {
 		// A link cannot replace a file. So the part needs a name first.
-		if err := p.nameIt(); err != nil {
+		if err := p.nameIt(false); err != nil {
 			return err
 		}
 		p.endSync()
 	}
 	if isWindows {
-		if err := p.file.Close(); err != nil {
+		if err := p.close(); err != nil {
 			return err
 		}
 	}
@@ -90,15 +90,27 @@ func (p *part) commit(replace bool) error {
 	return err
 }
 
+// close closes the synced file before it is renamed. If the rename fails,
+// release or discard still find out whether the file with the name is the part.
+func (p *part) close() (err error) {
+	if p.closed, err = p.file.Stat(); err != nil {
+		return err
+	}
+	return p.file.Close()
+}
+
 // hasName reports whether the file with the name of the part is still the
 // part.
 func (p *part) hasName() bool {
 	if p.name == "" {
 		return false
 	}
-	opened, err := p.file.Stat()
-	if err != nil {
-		return false
+	opened := p.closed
+	if opened == nil {
+		var err error
+		if opened, err = p.file.Stat(); err != nil {
+			return false
+		}
 	}
 	named, err := os.Lstat(p.j.path(p.name))
 	return err == nil && os.SameFile(opened, named)

@@ -39,6 +39,34 @@ func TestPart_StateFails(t *testing.T) {
 	}
 }
 
+// TestPart_RenameFails: on Windows, the file is closed before the rename. If
+// the rename fails, the complete part must stay for the next Get.
+func TestPart_RenameFails(t *testing.T) {
+	for _, discard := range []bool{false, true} {
+		dir := t.TempDir()
+		p := newNamedPart(t, dir)
+		p.endSync()
+		if err := p.close(); err != nil {
+			t.Fatal(err)
+		}
+		if discard {
+			p.discard()
+			if names, err := filepath.Glob(dir + "/*"); err != nil || len(names) != 0 {
+				t.Errorf("after discard, in the directory are %q, %v", names, err)
+			}
+			continue
+		}
+		if kept := p.release(); kept != 500 {
+			t.Errorf("release() = %d, want 500", kept)
+		}
+		p, err := newTestJob(dir).findPart()
+		if err != nil || p == nil || p.size.Load() != 500 || p.state.Synced != 500 {
+			t.Fatalf("findPart() = %+v, %v; want 500 bytes", p, err)
+		}
+		p.discard()
+	}
+}
+
 // TestPart_ImpossibleDate: a date that the file system cannot store must not
 // make a complete download fail, and the receipt must have the date that was
 // stored.

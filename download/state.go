@@ -23,7 +23,8 @@ import (
 //  1. It opens the state file, and creates the file if it is missing.
 //  2. It locks the file. Another holder may have removed the file since step 1.
 //     So if the path is not this file now, it returns to step 1.
-//  3. It writes the first line, and then gives the part its name.
+//  3. It writes the first line, syncs it, and then gives the part its name. On
+//     systems without unnamed files, the part has its name before that.
 //  4. At the end it removes the state file, after the part has its final name.
 //
 // If a process is killed between steps 3 and 4, the state may describe a part
