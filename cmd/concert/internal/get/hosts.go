@@ -116,6 +116,7 @@ type waiter struct {
 
 // newHosts returns the scheduler of a list.
 func newHosts(list []wanted, jobs, perHost int, patience time.Duration, onAway func(awayNotice)) *hosts {
+	perHost = min(perHost, maxSilent*jobs) // a host cannot have more
 	s := &hosts{
 		jobs: jobs, perHost: perHost, patience: patience, onAway: onAway, list: list, todo: len(list), wake: make(chan struct{}, 1),
 		byName: make(map[string]*host), holders: make(map[*file]struct{}), starting: levels{kind: 0}, resuming: levels{kind: 1},

@@ -48,7 +48,7 @@ const (
 // patience returns how long files wait for a host that is away, for a number of
 // retries. Who wants few retries does not want to wait for a minute.
 func patience(retries int) time.Duration {
-	return min(maxPatience, time.Duration(retries)*maxPatience/4)
+	return time.Duration(min(retries, 4)) * (maxPatience / 4)
 }
 
 // errAway is the error of an attempt that did not start because its host is

@@ -3,6 +3,7 @@ package get
 import (
 	"context"
 	"io"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,5 +116,27 @@ func TestHosts_SlowHost(t *testing.T) {
 	}
 	if fast != 50 || slow != 4 {
 		t.Errorf("%d files of the fast host are done, and %d of the slow one started; want 50 and 4", fast, slow)
+	}
+}
+
+// TestHosts_PerHostHuge: a huge number of slots of a host must not overflow.
+func TestHosts_PerHostHuge(t *testing.T) {
+	for _, n := range []int{6, math.MaxInt/4 + 1, math.MaxInt} {
+		s := newHosts(newList(1, "h"), 16, n, patience(4), func(awayNotice) {})
+		if f, ended := s.take(); f == nil {
+			t.Errorf("with %d slots of a host, nothing starts; ended: %v", n, ended)
+		}
+	}
+}
+
+// TestPatience: huge numbers of retries must not overflow.
+func TestPatience(t *testing.T) {
+	for _, n := range []int{4, 200_000_000, math.MaxInt32, math.MaxInt} {
+		if p := patience(n); p != maxPatience {
+			t.Errorf("patience(%d) = %v, want %v", n, p, maxPatience)
+		}
+	}
+	if p := patience(1); p != 15*time.Second {
+		t.Errorf("patience(1) = %v, want 15s", p)
 	}
 }

@@ -2,6 +2,7 @@ package get
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 	"time"
 
@@ -71,7 +72,7 @@ func (o *options) flags() *cli.Flags {
 
 	f.Group("Limits")
 	f.Add(&o.jobs, "jobs", "N", "concurrent downloads, 1 to 1000")
-	f.Add(&o.perHost, "per-host", "N", "concurrent downloads from one host")
+	f.Add(&o.perHost, "per-host", "N", "concurrent downloads from one host, 1 to 1000")
 	f.Add(&o.connections, "x", "N", "connections for each large file, 1 to 64")
 	f.Add(&o.limitRate, "limit-rate", "RATE", "maximum speed of all downloads together, in bytes per second, as in 500K or 2M")
 	f.Add(&o.minSpeed, "min-speed", "RATE", "minimum speed of a download over 30 seconds; a slower attempt ends, and the next one continues")
@@ -103,16 +104,14 @@ func parse(args []string) (o options, urls []string, err error) {
 	switch {
 	case o.jobs < 1 || o.jobs > 1000:
 		wrong = "--jobs takes 1 to 1000"
-	case o.perHost < 1:
-		wrong = "--per-host takes 1 or more"
+	case o.perHost < 1 || o.perHost > 1000:
+		wrong = "--per-host takes 1 to 1000"
 	case o.connections < 1 || o.connections > 64:
 		wrong = "-x takes 1 to 64"
-	case o.retries < 0:
-		wrong = "--retries takes 0 or more"
-	case o.connect <= 0 || o.header <= 0 || o.stall <= 0 || o.retryDelay <= 0 || o.retryMaxTime <= 0:
-		wrong = "timeouts, --retry-delay and --retry-max-time take a time above zero, as in 30s or 2m"
-	case o.maxTime < 0:
-		wrong = "--max-time takes a time above zero, as in 30s or 2m, or 0 for no limit"
+	case o.retries < 0 || o.retries > maxRetries:
+		wrong = fmt.Sprintf("--retries takes 0 to %d", maxRetries)
+	case o.wrongTime() != "":
+		wrong = o.wrongTime()
 	case o.limitRate > 0 && int64(o.minSpeed) > int64(o.limitRate)/int64(o.jobs):
 		wrong = "--min-speed is more than the share of each of --jobs downloads in --limit-rate"
 	case len(existing) > 1:
@@ -134,6 +133,30 @@ func parse(args []string) (o options, urls []string, err error) {
 		return o, nil, cli.UsageError{Text: wrong}
 	}
 	return o, flags.Args(), nil
+}
+
+const (
+	maxRetries = 1_000_000
+	maxTime    = 24 * 365 * time.Hour // sums of such times do not overflow
+)
+
+// wrongTime returns what is wrong with the value of a flag for a time, or "".
+func (o *options) wrongTime() string {
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"connect-timeout", o.connect}, {"header-timeout", o.header}, {"stall-timeout", o.stall},
+		{"retry-delay", o.retryDelay}, {"retry-max-time", o.retryMaxTime},
+	} {
+		if f.value <= 0 || f.value > maxTime {
+			return fmt.Sprintf("--%s takes a time above 0 and up to %.0fh, as in 30s or 2m", f.name, maxTime.Hours())
+		}
+	}
+	if o.maxTime < 0 || o.maxTime > maxTime {
+		return fmt.Sprintf("--max-time takes a time up to %.0fh, as in 30s or 2m, or 0 for no limit", maxTime.Hours())
+	}
+	return ""
 }
 
 // choices returns the names of the flags that are set, in the order of the

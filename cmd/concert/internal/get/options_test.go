@@ -154,3 +154,26 @@ func TestDirectoryOf(t *testing.T) {
 		}
 	}
 }
+
+// TestParse_Range: an extreme number or time is refused, with the range.
+func TestParse_Range(t *testing.T) {
+	for flag, row := range map[string]struct{ good, bad, want string }{
+		"--jobs":            {"1000", "1001", "--jobs takes 1 to 1000"},
+		"--per-host":        {"1000", "2305843009213693952", "--per-host takes 1 to 1000"},
+		"-x":                {"64", "65", "-x takes 1 to 64"},
+		"--retries":         {"1000000", "2147483647", "--retries takes 0 to 1000000"},
+		"--connect-timeout": {"8760h", "8761h", "--connect-timeout takes a time above 0 and up to 8760h"},
+		"--header-timeout":  {"1ms", "-1s", "--header-timeout takes a time above 0 and up to 8760h"},
+		"--stall-timeout":   {"1ms", "0s", "--stall-timeout takes a time above 0 and up to 8760h"},
+		"--retry-delay":     {"8760h", "2000000h", "--retry-delay takes a time above 0 and up to 8760h"},
+		"--retry-max-time":  {"8760h", "2000000h", "--retry-max-time takes a time above 0 and up to 8760h"},
+		"--max-time":        {"0s", "8761h", "--max-time takes a time up to 8760h"},
+	} {
+		if _, _, err := parse([]string{flag, row.good, "http://h/f"}); err != nil {
+			t.Errorf("%s %s: %v", flag, row.good, err)
+		}
+		if _, _, err := parse([]string{flag, row.bad, "http://h/f"}); err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s %s: error %v, want %s", flag, row.bad, err, row.want)
+		}
+	}
+}
