@@ -209,7 +209,19 @@ func TestGet_HostAway(t *testing.T) {
 	if n := strings.Count(text.String(), `"event":"done"`); n != 11 {
 		t.Errorf("%d of 11 files are done", n)
 	}
-	readEvents(t, text.String())
+	attempts := map[any]float64{}
+	for _, e := range readEvents(t, text.String()) {
+		switch url := e["url"]; e["event"] {
+		case "retry":
+			if attempts[url]++; e["attempt"] != attempts[url] {
+				t.Errorf("retry %v of %v, want %v", e["attempt"], url, attempts[url])
+			}
+		case "done":
+			if e["attempts"] != attempts[url]+1 || attempts[url] > 0 && e["seconds"].(float64) < 1 {
+				t.Errorf("%v has %v attempts in %v seconds, after %v failed", url, e["attempts"], e["seconds"], attempts[url])
+			}
+		}
+	}
 }
 
 // TestGet_Terminal: on a terminal, "concert get" must print a bar that fits the

@@ -58,6 +58,7 @@ type hosts struct {
 	counting int                // guarded by mu: number of slots that count
 	started  int                // guarded by mu: number of files that next has taken and that have not finished
 	todo     int                // guarded by mu: number of files in todo of all hosts
+	spent    map[int32]spent    // guarded by mu: of the files that wait again, by index
 	starting levels             // guarded by mu: hosts with files that may start
 	resuming levels             // guarded by mu: hosts with files that may resume
 	granted  []*file            // guarded by mu: files that hold a slot, and that next has not yielded yet
@@ -97,14 +98,24 @@ type file struct {
 	slot    *host                   // the host whose slot the file holds, or nil
 	replied bool                    // the attempt has a reply
 	probing *host                   // the host whose probe the file is, or nil
+	asked   bool                    // the file has asked for an attempt
+	reads   bool                    // the file did something that may take long before it asked
 	refused bool                    // the file got errAway
 	pause   time.Duration           // the pause of its host after the attempt failed
 	lost    error                   // why the file fails without an attempt
+	spent                           // of this and earlier tasks of the file; used by one goroutine at a time
 
 	steps  atomic.Int64 // number of times that something has arrived
 	silent atomic.Bool  // the slot does not count; changed under mu
 	seen   int64        // the value of steps at the time moved
 	moved  time.Time    // when steps changed last, as far as seen
+}
+
+// spent is what a file has used up. A file whose host is away may need several
+// tasks, and its numbers continue.
+type spent struct {
+	begin    time.Time // when the first task began; zero if none has
+	attempts int
 }
 
 // waiter is a file that waits in acquire.
@@ -119,7 +130,7 @@ func newHosts(list []wanted, jobs, perHost int, patience time.Duration, onAway f
 	perHost = min(perHost, maxSilent*jobs) // a host cannot have more
 	s := &hosts{
 		jobs: jobs, perHost: perHost, patience: patience, onAway: onAway, list: list, todo: len(list), wake: make(chan struct{}, 1),
-		byName: make(map[string]*host), holders: make(map[*file]struct{}), starting: levels{kind: 0}, resuming: levels{kind: 1},
+		byName: make(map[string]*host), holders: make(map[*file]struct{}), spent: make(map[int32]spent), starting: levels{kind: 0}, resuming: levels{kind: 1},
 	}
 	s.mu.Lock()
 	defer s.unlock()
@@ -203,7 +214,9 @@ func (s *hosts) startLocked(h *host) *file {
 	s.todo--
 	s.started++
 	h.started++
-	return &file{wanted: &s.list[i], index: i, host: h}
+	before := s.spent[i]
+	delete(s.spent, i)
+	return &file{wanted: &s.list[i], index: i, host: h, spent: before}
 }
 
 // nextTodo returns the index of the next file of todo.
@@ -260,10 +273,7 @@ func (s *hosts) finished(f *file, err error) (waits bool, reported error) {
 	h := f.host
 	s.started--
 	h.started--
-	if p := f.probing; p != nil && p.probe == f { // it has made no attempt
-		p.probe = nil
-		s.placeLocked(p)
-	}
+	s.endProbeLocked(f) // it has made no attempt
 	if f.refused && isAwayError(err) {
 		if h.dead {
 			err = &lostError{h.err, err}
@@ -278,6 +288,9 @@ func (s *hosts) finished(f *file, err error) (waits bool, reported error) {
 
 // returnLocked makes a file wait again.
 func (s *hosts) returnLocked(f *file) {
+	if !f.begin.IsZero() {
+		s.spent[f.index] = f.spent
+	}
 	f.host.again = append(f.host.again, f.index)
 	s.todo++
 }

@@ -22,7 +22,8 @@ import (
 // attempt. The pauses double. The other files of the host wait as if they had
 // not started, so they need none of their attempts. When the host has replied,
 // or an attempt failed for another reason than the connection, all files
-// continue. When the host is dead, they fail at once.
+// continue. When the host is dead, they fail at once. A probe that first reads
+// an existing file leaves its turn to another file.
 //
 // A file with mirrors does not wait: it makes its own attempts, at all of its
 // hosts in turn.

@@ -184,3 +184,86 @@ func TestHosts_NoPatience(t *testing.T) {
 		t.Error("the list has not ended")
 	}
 }
+
+// TestHosts_ProbeReads: a probe that reads a large file before its attempt must
+// not stop its host.
+func TestHosts_ProbeReads(t *testing.T) {
+	err := unreachable(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newHosts(newList(10, "away"), 8, 2, time.Minute, func(awayNotice) {})
+		first, release := start(t, s)
+		release(err)
+		s.finished(first, err)
+		for { // files that had a slot already
+			f, release := start(t, s)
+			if f == nil {
+				break
+			}
+			release(err)
+			s.finished(f, err)
+		}
+		time.Sleep(1100 * time.Millisecond)
+		reader, _ := s.take()
+		if f, _ := s.take(); reader == nil || f != nil {
+			t.Fatalf("the probe is %v, and another file %v started", reader, f)
+		}
+		s.readsFile(reader)
+		probe, release := start(t, s)
+		if probe == nil {
+			t.Fatal("no other file is the probe while the first one reads")
+		}
+		if _, e := s.acquire(t.Context(), reader, "away"); e != errAway {
+			t.Errorf("an attempt during another probe: %v", e)
+		}
+		if waits, _ := s.finished(reader, errAway); !waits {
+			t.Error("the file that was read does not wait")
+		}
+		release(err)
+		s.finished(probe, err)
+
+		// A file that has read becomes the probe again if there is no other.
+		time.Sleep(2100 * time.Millisecond)
+		reader, _ = s.take()
+		s.readsFile(reader)
+		other, _ := s.take()
+		s.readsFile(other)
+		reader.cancel = func(error) {}
+		release, e := s.acquire(t.Context(), reader, "away")
+		if e != nil {
+			t.Fatal(e)
+		}
+		if _, e := s.acquire(t.Context(), other, "away"); e != errAway {
+			t.Errorf("a second probe: %v", e)
+		}
+		s.replied(reader)
+		release(nil)
+		s.finished(reader, nil)
+		s.finished(other, errAway)
+		if f, _ := start(t, s); f == nil {
+			t.Error("a file waits after the reply")
+		}
+	})
+}
+
+// TestHosts_Spent: a file that waits again must keep its numbers.
+func TestHosts_Spent(t *testing.T) {
+	err := unreachable(t)
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		s := newHosts(newList(1, "away"), 8, 1, time.Minute, func(awayNotice) {})
+		f, release := start(t, s)
+		f.begin, f.attempts = begin, 1
+		release(err)
+		s.finished(f, err)
+		time.Sleep(1100 * time.Millisecond)
+		f, release = start(t, s)
+		if f == nil || f.attempts != 1 || !f.begin.Equal(begin) {
+			t.Fatalf("the file begins again with %+v", f)
+		}
+		release(nil)
+		s.finished(f, nil)
+		if len(s.spent) != 0 {
+			t.Error("the numbers of a file remain")
+		}
+	})
+}

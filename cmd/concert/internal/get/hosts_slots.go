@@ -90,24 +90,49 @@ func (s *hosts) ask(f *file, name string) (*waiter, error) {
 	s.mu.Lock()
 	defer s.unlock()
 	h := s.hostLocked(name)
-	if f.slot == h {
-		return nil, s.stopped
-	}
-	s.freeLocked(f)
+	f.asked = true
 	switch {
 	case s.stopped != nil:
+		s.freeLocked(f)
 		return nil, s.stopped
-	case !h.isAway() || len(f.mirrors) > 0:
+	case !h.isAway() || len(f.mirrors) > 0 || h.probe == f || f.slot == h && !f.reads:
 	case !h.mayTry() || h.dead:
+		s.freeLocked(f)
 		f.refused = true
 		return nil, errAway
 	default:
 		h.probe, f.probing = f, h
+		s.placeLocked(h)
 	}
+	if f.slot == h {
+		return nil, nil
+	}
+	s.freeLocked(f)
 	w := &waiter{f, h, make(chan error, 1)}
 	h.resume = append(h.resume, w)
 	s.placeLocked(h)
 	return w, nil
+}
+
+// readsFile records that a file reads its own bytes, or waits for another
+// download, before its first attempt. That may take long, or need no attempt at
+// all. So another file becomes the probe of the host.
+func (s *hosts) readsFile(f *file) {
+	s.mu.Lock()
+	defer s.unlock()
+	if !f.asked {
+		f.reads = true
+		s.endProbeLocked(f)
+	}
+}
+
+// endProbeLocked makes a file no longer the probe of a host, if it is.
+func (s *hosts) endProbeLocked(f *file) {
+	if h := f.probing; h != nil && h.probe == f {
+		h.probe = nil
+		s.placeLocked(h)
+	}
+	f.probing = nil
 }
 
 // forget removes a waiter whose context has ended.

@@ -128,9 +128,14 @@ func (g *getter) get(task context.Context, f *file) (outcome, error) {
 	r := g.request(*f.wanted)
 	done := outcome{wanted: f.wanted, index: f.index, err: f.lost}
 	path := filepath.Join(r.Dir, r.Name)
+	if f.begin.IsZero() {
+		f.begin = time.Now()
+	}
 	if f.lost == nil {
 		g.download(task, f, r, &done)
 	}
+	done.attempts = f.attempts
+	done.took = time.Since(f.begin)
 	if done.Path == "" {
 		done.Path = path
 	}
@@ -147,13 +152,11 @@ func (g *getter) download(task context.Context, f *file, r download.Request, don
 	ctx, cancel := context.WithCancelCause(context.WithValue(g.run, fileKey{}, f))
 	defer cancel(nil)
 	f.cancel = cancel
-	begin := time.Now()
-	t := &tracker{getter: g, file: f, task: task, path: filepath.Join(r.Dir, r.Name)}
+	t := &tracker{getter: g, file: f, task: task, before: f.attempts, attempts: f.attempts, path: filepath.Join(r.Dir, r.Name)}
 	r.OnEvent = t.event
 	g.report.begun(f, t.path)
 	done.Result, done.err = g.client.Get(ctx, r)
 	t.end(done)
-	done.attempts, done.status, done.received = t.attempts, t.status, t.received
-	done.took = time.Since(begin)
+	f.attempts, done.status, done.received = t.attempts, t.status, t.received
 	done.skipped = done.Present && r.Keep
 }

@@ -17,7 +17,9 @@ type tracker struct {
 	task context.Context
 	path string
 
+	before   int // attempts of earlier tasks of the file
 	attempts int
+	reads    bool // whether readsFile was called
 	status   int
 	received bool
 	reported time.Time // when the progress was reported last
@@ -38,14 +40,27 @@ func (t *tracker) event(e download.Event) {
 		t.progress(e.Done, e.Total, false)
 	case download.EventHash:
 		t.hosts.arrived(t.file)
+		t.readsFile()
+	case download.EventWait:
+		t.readsFile()
 	case download.EventReply:
 		t.status = e.Status
 		t.hosts.replied(t.file)
 		t.progress(e.Done, e.Total, true)
 	case download.EventStart:
-		t.attempts = e.Attempt
+		t.attempts = t.before + e.Attempt
 	case download.EventRetry:
+		e.Attempt += t.before
 		t.report.retry(t.file, t.path, e)
+	}
+}
+
+// readsFile says once that the file reads its own bytes, or waits for another
+// download.
+func (t *tracker) readsFile() {
+	if !t.reads {
+		t.reads = true
+		t.hosts.readsFile(t.file)
 	}
 }
 
