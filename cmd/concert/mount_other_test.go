@@ -4,6 +4,6 @@ package main
 
 import "errors"
 
-func mountMemory(string, string, bool) (func(), error) {
-	return nil, errors.ErrUnsupported
-}
+func mountMemory(string, string) (func(), error) { return nil, errors.ErrUnsupported }
+
+func makeMountReadOnly(string) error { return errors.ErrUnsupported }

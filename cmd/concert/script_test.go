@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,7 +41,8 @@ func TestMain(m *testing.M) {
 //	release                          the server sends the rest of files under /held
 //	until FILE SIZE                  waits until the file has SIZE bytes
 //	smalldisk DIR SIZE               makes the directory a disk with SIZE bytes
-//	readonly DIR                     makes a directory that is read-only
+//	readonly DIR [SUB...]            makes a directory that is read-only; the
+//	                                 directories SUB in it are not
 //
 // The scripts may also use the conditions [root] and [mount]. The condition
 // [mount] holds if the process has the right to mount.
@@ -67,7 +69,7 @@ func TestScripts(t *testing.T) {
 				case "root":
 					return os.Geteuid() == 0, nil
 				case "mount":
-					unmount, err := mountMemory(t.TempDir(), "", false)
+					unmount, err := mountMemory(t.TempDir(), "")
 					if err == nil {
 						unmount()
 					}
@@ -178,20 +180,31 @@ func scriptSmallDisk(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	dir := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(dir, 0o777))
-	unmount, err := mountMemory(dir, fmt.Sprintf("size=%d", size), false)
+	unmount, err := mountMemory(dir, fmt.Sprintf("size=%d", size))
 	ts.Check(err)
 	ts.Defer(unmount)
 }
 
 func scriptReadOnly(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, len(args) == 1, "readonly DIR")
+	need(ts, neg, len(args) >= 1, "readonly DIR [SUB...]")
 	dir := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(dir, 0o777))
-	ts.Check(os.Chmod(dir, 0o555))
-	if os.Geteuid() != 0 {
-		return
+	isRoot := os.Geteuid() == 0
+	mount := func(dir string) {
+		if isRoot { // root may write in any other directory that is read-only
+			unmount, err := mountMemory(dir, "")
+			ts.Check(err)
+			ts.Defer(unmount)
+		}
 	}
-	unmount, err := mountMemory(dir, "", true) // root may write in any other directory
-	ts.Check(err)
-	ts.Defer(unmount)
+	mount(dir)
+	for _, name := range args[1:] {
+		ts.Check(os.Mkdir(filepath.Join(dir, name), 0o777))
+		mount(filepath.Join(dir, name))
+	}
+	if isRoot {
+		ts.Check(makeMountReadOnly(dir))
+	} else {
+		ts.Check(os.Chmod(dir, 0o555))
+	}
 }

@@ -26,7 +26,7 @@ type getter struct {
 	ctx      context.Context // canceled by Ctrl-C
 	run      context.Context // child of ctx, also canceled by an error that stops the list
 	stop     context.CancelCauseFunc
-	readOnly error // why no file can be created in the directory; nil if it can
+	readOnly map[string]error // why no file can be created, for each directory of a file in which none can
 }
 
 // outcome is the result of a file.
@@ -58,7 +58,7 @@ func (g *getter) getAll(list []wanted, r *report) error {
 	g.report = r
 	g.run, g.stop = context.WithCancelCause(g.ctx)
 	defer g.stop(nil)
-	g.readOnly = checkWritable(g.dir)
+	g.readOnly = g.readOnlyDirectories(list)
 	g.hosts = newHosts(list, g.jobs, g.perHost, patience(g.retries), r.away)
 	defer context.AfterFunc(g.run, func() { g.hosts.stop(context.Cause(g.run)) })()
 	defer context.AfterFunc(g.ctx, func() {
@@ -76,7 +76,7 @@ func (g *getter) getAll(list []wanted, r *report) error {
 		if done.waits {
 			continue
 		}
-		if g.run.Err() == nil && (isFull(done.err) || g.readOnly != nil && errors.Is(done.err, g.readOnly)) {
+		if g.run.Err() == nil && g.isLast(done.err) {
 			r.stoppedBy(done)
 			g.stop(errStopped)
 			continue
@@ -95,6 +95,39 @@ func (g *getter) getAll(list []wanted, r *report) error {
 	return nil
 }
 
+// readOnlyDirectories returns the directories of a list in which no file can be
+// created, and why.
+func (g *getter) readOnlyDirectories(list []wanted) map[string]error {
+	readOnly := make(map[string]error)
+	seen := make(map[string]bool)
+	for _, w := range list {
+		if seen[w.dir] {
+			continue
+		}
+		seen[w.dir] = true
+		if err := checkWritable(w.directory(g.dir)); err != nil {
+			readOnly[w.dir] = &readOnlyError{err}
+		}
+	}
+	return readOnly
+}
+
+// readOnlyError is the error of a new file in a directory that is read-only.
+type readOnlyError struct{ error }
+
+// Unwrap returns the error of the directory.
+func (e *readOnlyError) Unwrap() error { return e.error }
+
+// isLast reports whether every further file would have the same error. With
+// --url-dirs, another directory may not be read-only.
+func (g *getter) isLast(err error) bool {
+	_, isReadOnly := errors.AsType[*readOnlyError](err)
+	if isReadOnly || errors.Is(err, syscall.EROFS) {
+		return !g.urlDirs
+	}
+	return isFull(err)
+}
+
 // errStopped is the cause of the end of downloads after an error that every
 // further file would have too.
 var errStopped = errors.New("stopped")
@@ -111,12 +144,12 @@ func isStop(err, cause error) bool {
 }
 
 // acquire waits until an attempt may start at a host. It also refuses attempts
-// for new files in a directory that is read-only.
+// for a new file in a directory that is read-only.
 func (g *getter) acquire(ctx context.Context, host string) (release func(error), err error) {
 	f := ctx.Value(fileKey{}).(*file)
-	if g.readOnly != nil {
+	if readOnly := g.readOnly[f.dir]; readOnly != nil {
 		if _, err := os.Lstat(filepath.Join(f.directory(g.dir), f.name)); errors.Is(err, fs.ErrNotExist) {
-			return nil, g.readOnly
+			return nil, readOnly
 		}
 	}
 	return g.hosts.acquire(ctx, f, host)
