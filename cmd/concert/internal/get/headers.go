@@ -3,6 +3,7 @@ package get
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -18,8 +19,15 @@ var ownHeaders = []string{
 	"If-Unmodified-Since", "Keep-Alive", "Proxy-Authorization", "Range", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// secretHeaders are the headers that identify a user to one host.
-var secretHeaders = []string{"Authorization", "Cookie"}
+// secretWords are the words in the names of headers that identify a user to one
+// host, such as Authorization or X-Api-Key.
+var secretWords = []string{"auth", "cookie", "credential", "key", "password", "secret", "session", "token"}
+
+// isSecret reports whether a header looks like a secret, by its name.
+func isSecret(header string) bool {
+	header = strings.ToLower(header)
+	return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(header, word) })
+}
 
 // readHeaders parses the values of -H and --user-agent. An error has no value
 // of a header, because the value may be a secret.
@@ -80,13 +88,19 @@ func addHeader(h http.Header, text string) error {
 // checkSecretHeaders returns an error if a header that identifies the user
 // would go to several hosts.
 func checkSecretHeaders(h http.Header, list []wanted) error {
-	for _, name := range secretHeaders {
-		if h.Get(name) == "" {
+	a, b := twoHosts(list, true)
+	if b == "" {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if !isSecret(name) || strings.Join(h[name], "") == "" {
 			continue
 		}
-		if a, b := twoHosts(list, true); b != "" {
-			return fmt.Errorf("-H: the header %s would go to several hosts, %s and %s; use netrc or --cookies, or one command for each host", name, a, b)
+		advice := "use one command for each host"
+		if name == "Authorization" || name == "Cookie" {
+			advice = "use netrc or --cookies, or one command for each host"
 		}
+		return fmt.Errorf("-H: the header %s looks like a secret, and would go to several hosts, %s and %s; %s", name, a, b, advice)
 	}
 	return nil
 }
