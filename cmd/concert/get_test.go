@@ -259,6 +259,9 @@ func TestGet_ManyFailures(t *testing.T) {
 			if name == "grouped" && !strings.Contains(text, `  50 files: cannot get it: the server replied "404 Not Found", such as http://`) {
 				t.Errorf("not grouped:\n%s", text)
 			}
+			if name == "grouped" && (!strings.HasSuffix(text, " for other reasons (the lines above have all)\n") || strings.Count(errOut, "\nfailed  ") < 79) {
+				t.Errorf("a failure is not printed:\n%s", errOut)
+			}
 		})
 	}
 }

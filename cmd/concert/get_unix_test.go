@@ -94,6 +94,54 @@ func TestGet_CtrlCNothingKept(t *testing.T) {
 	}
 }
 
+// TestGet_CtrlCFailures: after Ctrl-C, the reason of each failure must have
+// been printed once: when it happened or, with --quiet, at the end.
+func TestGet_CtrlCFailures(t *testing.T) {
+	for _, flag := range []string{"--quiet", "--jobs=1"} {
+		t.Run(flag, func(t *testing.T) {
+			f := newFaulty()
+			defer f.Close()
+			errOut, code := interrupted(t, "/first", "get", flag, "--jobs", "1", "-d", t.TempDir(), f.URL+"/missing/m", f.URL+"/plain/first", f.URL+"/held/h")
+			if code != cli.ExitSignal || strings.Count(errOut, "/missing/m: cannot get it: the server replied") != 1 {
+				t.Errorf("exit %d:\n%s", code, errOut)
+			}
+		})
+	}
+}
+
+// TestGet_CtrlCTerminal: on a terminal, the reason of each failure must be
+// printed when it happens, so that it is there after Ctrl-C.
+func TestGet_CtrlCTerminal(t *testing.T) {
+	f := newFaulty()
+	defer f.Close()
+	cmd := process(t, "get", "-d", t.TempDir(), "--jobs", "1", f.URL+"/missing/m", f.URL+"/held/h")
+	cmd.Env = append(os.Environ(), "TERM=xterm")
+	screen, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 120})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer screen.Close()
+	var seen bytes.Buffer
+	buf := make([]byte, 4096)
+	reason := "failed  " + f.URL + `/missing/m: cannot get it: the server replied "404 Not Found"`
+	for sent := false; ; {
+		n, err := screen.Read(buf)
+		seen.Write(buf[:n])
+		if !sent && strings.Contains(seen.String(), reason) {
+			sent = true
+			screen.Write([]byte{3}) // Ctrl-C
+		}
+		if err != nil {
+			break
+		}
+	}
+	cmd.Wait()
+	text := seen.String()
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitSignal || strings.Count(text, reason) != 1 || !strings.Contains(text, "0 of 2 files done, 1 failed") {
+		t.Errorf("exit %d:\n%q", code, text)
+	}
+}
+
 // TestGet_CtrlCList: Ctrl-C must end "concert get" while it waits for its list.
 // The reader of a named pipe waits until a program writes to the pipe.
 func TestGet_CtrlCList(t *testing.T) {

@@ -56,8 +56,8 @@ func (f *failures) add(o *outcome) {
 }
 
 // text returns the list of failures. If there are many, it has a line for each
-// reason, unless all is set.
-func (f *failures) text(total int, all bool) string {
+// reason, unless all is set. The parameter more says where the others are.
+func (f *failures) text(total int, all bool, more string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d files failed:\n", f.count, total)
 	if all || f.count <= maxFailureLines {
@@ -85,7 +85,7 @@ func (f *failures) text(total int, all bool) string {
 		}
 	}
 	if rest > 0 {
-		fmt.Fprintf(&b, "  and %d files for other reasons (--quiet lists all)\n", rest)
+		fmt.Fprintf(&b, "  and %d files for other reasons%s\n", rest, more)
 	}
 	return b.String()
 }

@@ -37,6 +37,7 @@ type report struct {
 	wasted      int // unfinished files of which bytes had arrived, and none is kept
 	bytes, kept int64
 	stopReason  *outcome // the file whose error stopped the list
+	late        []string // the lines about failures after the line of stopping
 
 	mu          sync.Mutex
 	out, errOut io.Writer            // guarded by mu; lines that are written to them appear above the bar
@@ -68,13 +69,16 @@ func (r *report) print(text string) {
 	}
 }
 
-// note prints text to the standard error, unless the report is closed.
-func (r *report) note(text string) {
+// note prints text to the standard error, unless the report is closed or
+// stopping. It reports whether it has.
+func (r *report) note(text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.isClosed && !r.isStopping {
-		io.WriteString(r.errOut, printable.Text(text))
+	if r.isClosed || r.isStopping {
+		return false
 	}
+	io.WriteString(r.errOut, printable.Text(text))
+	return true
 }
 
 // writeError returns the first error of the standard output.
@@ -191,7 +195,9 @@ func (r *report) finished(o outcome, stopped bool) {
 	kind, note := "done", progress.Bytes(o.Size)
 	switch {
 	case o.err != nil:
-		r.note(fmt.Sprintf("failed  %s: %s\n", o.shown(), o.why()))
+		if line := fmt.Sprintf("failed  %s: %s\n", o.shown(), o.why()); !r.note(line) {
+			r.late = append(r.late, line)
+		}
 		return
 	case o.skipped:
 		kind = "skipped"

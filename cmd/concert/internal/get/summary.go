@@ -46,21 +46,41 @@ func (r *report) close(interrupted bool) (failed bool) {
 	var text string
 	switch {
 	case interrupted:
-		text = r.interruption(wasStopping)
+		text = r.unseen() + r.interruption(wasStopping)
 	case r.stopReason != nil:
-		text = r.stop()
+		text = r.unseen() + r.stop()
 	default:
 		if n := r.present - r.skipped; n > 0 || r.skipped > 0 {
 			text = r.presence()
 		}
 		if r.failures.count > 0 && (r.total > 1 || r.quiet) { // a single failure was printed already
-			text += r.failures.text(r.total, r.quiet)
+			text += r.failed()
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	io.WriteString(r.errOut, printable.Text(text))
 	return r.failures.count > 0
+}
+
+// failed returns the list of failures.
+func (r *report) failed() string {
+	more := " (the lines above have all)"
+	if r.json {
+		more = " (the events have all)"
+	}
+	return r.failures.text(r.total, r.quiet, more)
+}
+
+// unseen returns the failures that were not printed when they happened.
+func (r *report) unseen() string {
+	switch {
+	case !r.quiet:
+		return strings.Join(r.late, "")
+	case r.failures.count > 1 || r.stopReason == nil && r.failures.count > 0: // stop prints the one that stopped the list
+		return r.failed()
+	}
+	return ""
 }
 
 // summary returns the last event.
