@@ -16,6 +16,9 @@ import (
 // description of a file is wrong, gather returns an error, before any download
 // starts.
 func (o *options) gather(args []string) ([]wanted, error) {
+	if err := checkDirectory(o.dir); err != nil {
+		return nil, fmt.Errorf("-d: %w", err)
+	}
 	list, err := parseArguments(args)
 	if err != nil {
 		return nil, err
@@ -48,6 +51,25 @@ func (o *options) gather(args []string) ([]wanted, error) {
 		return nil, err
 	}
 	return list, nil
+}
+
+// checkDirectory returns an error if a file has the name of a directory, or of
+// one that contains it.
+func checkDirectory(dir string) error {
+	for {
+		info, err := os.Stat(dir)
+		if err == nil && info.IsDir() {
+			return nil
+		}
+		if err == nil {
+			return fmt.Errorf("%q is a file, and not a directory", dir)
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return nil
+		}
+		dir = parent
+	}
 }
 
 // parseArguments returns the files of the command line: a URL, and optionally

@@ -41,6 +41,14 @@ Flags may be before, between and after the URLs; -- ends them. RATE may have one
 of the units K, M and G, which are powers of 1024. D is a time with its unit, as
 in 30s or 2m.
 
+--dry-run prints one of these words and the path for each file:
+  download  the file does not exist
+  continue  a part of it exists, and the download continues it
+  compare   it exists; its checksum, its last download or the server tell
+            whether it is the right one
+  skip      it exists, and --skip-existing accepts it
+  replace   it exists, and --overwrite downloads it again
+
 A password is sent to the host of the URL only. It is from the URL, from --auth,
 or from the entry of the host in the file $NETRC (default ~/.netrc).
 

@@ -41,13 +41,16 @@ func isJSON(in *bufio.Reader) bool {
 func parseJSON(in io.Reader, source string) ([]wanted, error) {
 	lines := &lineCounter{r: in}
 	d := json.NewDecoder(lines)
-	fail := func(err error) error {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("%s:%d: the JSON ends too early", source, lines.at(lines.offset-1))
-		}
-		return fmt.Errorf("%s:%d: %s", source, lines.at(d.InputOffset()), strings.TrimPrefix(err.Error(), "json: "))
-	}
 	var list []wanted
+	fail := func(err error) error {
+		w := wanted{source: source, object: len(list) + 1}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			w.line = lines.at(lines.offset - 1)
+			return fmt.Errorf("%s: the JSON ends too early", w.where())
+		}
+		w.line = lines.at(d.InputOffset())
+		return fmt.Errorf("%s: %s", w.where(), strings.TrimPrefix(err.Error(), "json: "))
+	}
 	for inArray := false; ; {
 		// Peek at the first character of the next value.
 		more := d.More()
@@ -75,7 +78,7 @@ func parseJSON(in io.Reader, source string) ([]wanted, error) {
 		if err := d.Decode(&raw); err != nil {
 			return nil, fail(err)
 		}
-		w := wanted{source: source, line: lines.at(d.InputOffset() - int64(len(raw)))}
+		w := wanted{source: source, object: len(list) + 1, line: lines.at(d.InputOffset() - int64(len(raw)))}
 		if err := w.parseObject(raw); err != nil {
 			return nil, fmt.Errorf("%s: %w", w.where(), trimmed{err})
 		}

@@ -57,7 +57,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.overwrite, "overwrite", "", "replace files that exist")
 
 	f.Group("Lists")
-	f.Add(&o.list, "i", "LIST", "read URLs from a list, in addition to the arguments")
+	f.Add(&o.list, "i", "LIST", "read URLs from a file with a list, in addition to the arguments")
 	f.Add(&o.checksums, "checksums", "FILE", "checksums of all files, in the format of sha256sum; - is the standard input")
 
 	f.Group("Requests")
@@ -87,7 +87,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.retryMaxTime, "retry-max-time", "D", "longest pause that a server may demand; if it demands more, the file fails")
 
 	f.Group("Output")
-	f.Add(&o.isDryRun, "dry-run", "", "print the path of each file, and what would happen to it, without a request")
+	f.Add(&o.isDryRun, "dry-run", "", "print what would happen to each file, and its path, without a request; the words are explained below")
 	f.Add(&o.json, "json", "", "print events to the standard output, one per line")
 	f.Add(&o.quiet, "quiet", "", "print only the paths of finished files, and failures")
 	f.Add(&o.trace, "trace", "FILE", "write a trace of the downloads, for a trace viewer such as ui.perfetto.dev")
@@ -124,6 +124,8 @@ func parse(args []string) (o options, urls []string, err error) {
 		wrong = "--dry-run and --json exclude each other"
 	case o.list == "-" && o.checksums == "-":
 		wrong = "-i and --checksums cannot both read the standard input"
+	case isURL(o.list):
+		wrong = "-i takes a file with a list, and not a URL; write the URL without -i, or download the list first"
 	case strings.Contains(o.checksums, "://"):
 		wrong = "--checksums takes a file; download it first"
 	case flags.NArg() == 0 && o.list == "":

@@ -22,12 +22,16 @@ type wanted struct {
 	digests []download.Digest
 	source  string // the name of the list, or "argument"
 	line    int    // the line of the list, or the number of the argument
+	object  int    // the number of the object in a JSON list, from 1 up; otherwise 0
 }
 
 // where returns the argument, or the line of the list, for messages.
 func (w *wanted) where() string {
 	if w.source == argument {
 		return fmt.Sprintf("%s %d", w.source, w.line)
+	}
+	if w.object > 0 {
+		return fmt.Sprintf("%s:%d: object %d", w.source, w.line, w.object)
 	}
 	return fmt.Sprintf("%s:%d", w.source, w.line)
 }
