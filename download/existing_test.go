@@ -274,8 +274,8 @@ func TestGet_CanceledWhileHashing(t *testing.T) {
 }
 
 // TestUpdate_VersionReturns has a server that begins to send another version,
-// breaks, and then has the version of the existing file again. The file must not
-// become the partial one.
+// breaks, and then has the version of the existing file again. The file must
+// not become the partial one.
 func TestUpdate_VersionReturns(t *testing.T) {
 	for _, sent := range []int{0, 1000, 2 << 20} {
 		s := newSite(3 << 20)
@@ -300,4 +300,26 @@ func TestUpdate_VersionReturns(t *testing.T) {
 		}
 		wantWhole(t, dir, old)
 	}
+}
+
+// TestUpdate_KeepsMode: a file that replaces another one has its permissions.
+func TestUpdate_KeepsMode(t *testing.T) {
+	s := newSite(1000)
+	dir, url := downloaded(t, s)
+	path := filepath.Join(dir, "file.bin")
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.Stat(path) // Windows has other permissions
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.body, s.tag = content(2, 2000), `"two"`
+	if _, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir, Update: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.Stat(path); err != nil || got.Mode() != want.Mode() {
+		t.Errorf("mode %v, %v; want %v", got.Mode(), err, want.Mode())
+	}
+	wantWhole(t, dir, s.body)
 }

@@ -202,7 +202,7 @@ func (p *part) writeState() error {
 	if err != nil {
 		return err
 	}
-	p.state.Format, p.state.Inode, p.state.Boot = stateFormat, inode(info), bootID()
+	p.state.Format, p.state.Inode, p.state.Born, p.state.Boot = stateFormat, inode(info), born(p.file), bootID()
 	return appendState(p.lock, p.state)
 }
 

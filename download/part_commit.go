@@ -52,6 +52,9 @@ func (p *part) commit(replace bool) error {
 			modified = now.ModTime()
 		}
 	}
+	if old, err := os.Lstat(p.j.path(p.j.Name)); replace && err == nil && old.Mode().IsRegular() {
+		p.file.Chmod(old.Mode().Perm()) // a private file stays private
+	}
 	p.j.writeReceipt(p, modified)
 	if err := p.sync(info); err != nil {
 		return err
@@ -123,10 +126,14 @@ func (p *part) closeLock() {
 	if p.lock == nil {
 		return
 	}
+	opened, err := p.lock.Stat()
 	if isWindows {
 		p.lock.Close()
 	}
-	os.Remove(p.lock.Name())
+	// Another program may have put a file of its own in place of the state.
+	if now, look := os.Lstat(p.lock.Name()); err == nil && look == nil && os.SameFile(opened, now) {
+		os.Remove(p.lock.Name())
+	}
 	if !isWindows {
 		p.lock.Close()
 	}

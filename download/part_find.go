@@ -57,7 +57,7 @@ func isForeign(path string, err error) bool {
 
 // describes reports whether a state describes a file.
 func (s *state) describes(info fs.FileInfo) bool {
-	return info.Mode().IsRegular() && s.Format == stateFormat && s.Inode == inode(info)
+	return info.Mode().IsRegular() && s.Format == stateFormat && s.Inode == inode(info) && isOwn(info)
 }
 
 // openPart opens the part that a locked state file describes. It returns nil,
@@ -77,6 +77,10 @@ func (j *job) openPart(name string, lock *os.File, s state) (*part, error) {
 	if err != nil {
 		f.Close()
 		return nil, err
+	}
+	if s.Born != 0 && s.Born != born(f) {
+		f.Close()
+		return nil, nil // another file with the inode number of the part
 	}
 	if !s.describes(info) {
 		f.Close()

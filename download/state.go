@@ -39,6 +39,7 @@ type state struct {
 	Digests  []Digest  `json:"digests,omitempty"` // the digests that the server has sent with the whole file
 	Type     string    `json:"type,omitempty"`    // the media type
 	Inode    uint64    `json:"inode,omitempty"`   // the inode number of the part; 0 on systems without one
+	Born     int64     `json:"born,omitempty"`    // when the part was created, see born
 	Boot     string    `json:"boot,omitempty"`    // identifies the time since the system started; empty on systems without such an identifier
 	Synced   int64     `json:"synced"`            // the number of bytes that were synced
 

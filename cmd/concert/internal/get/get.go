@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 
 	"concert/cmd/concert/internal/cli"
 	"concert/download"
@@ -73,6 +74,8 @@ Examples:
 var Command = cli.Command{Name: "get", Summary: "download many files at once, completely and verified", Help: help, Flags: new(options).flags(), Run: run}
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+	// Package net/http logs bytes of servers that send a reply to no request.
+	log.SetOutput(io.Discard)
 	o, urls, err := parse(args)
 	if err != nil {
 		return err
