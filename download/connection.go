@@ -109,6 +109,7 @@ func (c *connection) fetch(p *piece) *Error {
 		return c.from(err)
 	}
 	timer.Stop()
+	c.t.addDigests(sentDigests(resp.Header, false))
 	c.accepted, c.refusals = true, 0
 	if !c.t.pieces.accept(p) {
 		resp.Body.Close()

@@ -89,6 +89,7 @@ type transfer struct {
 	err      error      // the error of the attempt
 	fewer    bool       // whether the next attempt must have fewer connections
 	reported int64      // the number of bytes in the last event
+	sent     []Digest   // the digests in the replies of the further connections
 
 	// hashes has the digests of the first hashed bytes. Only the first
 	// connection uses them.
@@ -127,6 +128,11 @@ func (j *job) receivePieces(ctx context.Context, first *reply) error {
 			j.discardPart()
 		}
 		return err
+	}
+	for _, d := range t.sent {
+		if !slices.Contains(want, d) {
+			want = append(want, d)
+		}
 	}
 	size := p.size.Load()
 	if size != p.state.Size {
@@ -211,6 +217,17 @@ func (t *transfer) contain() {
 	if p := recover(); p != nil {
 		t.stop(nil)
 		t.panics.Do(func() { t.panicked = p })
+	}
+}
+
+// addDigests adds the digests of the whole file that a reply has.
+func (t *transfer) addDigests(sent []Digest) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, d := range sent {
+		if !slices.Contains(t.sent, d) {
+			t.sent = append(t.sent, d)
+		}
 	}
 }
 

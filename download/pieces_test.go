@@ -603,3 +603,17 @@ func TestPieces_Options(t *testing.T) {
 		})
 	}
 }
+
+func TestPieces_DigestOfLaterReply(t *testing.T) {
+	s := newRangeServer(16 * mib)
+	s.fault = func(w http.ResponseWriter, r *http.Request, number int) bool {
+		if number > 1 {
+			w.Header().Set("Repr-Digest", "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:")
+		}
+		return false
+	}
+	_, err := piecesClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: s.open(t), Dir: t.TempDir(), Connections: 4})
+	if !errors.Is(err, download.ErrChecksum) {
+		t.Errorf("Get() = %v, want ErrChecksum", err)
+	}
+}
