@@ -154,7 +154,7 @@ func (c *Conn) ReadAll(stream, prefix string) Reader {
 	return func(ctx context.Context, take func(subject string, m *nats.Msg)) error {
 		for next, more := uint64(1), true; more; {
 			err := c.RetryUntilDeadline(ctx, func(ctx context.Context) error {
-				last, pending, err := c.getBatch(ctx, stream, map[string]any{"seq": next, "batch": BatchSize, "next_by_subj": prefix + ".>"}, take)
+				last, pending, err := c.getBatch(ctx, stream, map[string]any{"seq": next, "batch": BatchSize, "max_bytes": maxBatchBytes, "next_by_subj": prefix + ".>"}, take)
 				if err == nil && pending && last < next {
 					err = errors.New("the servers announced more messages and sent none")
 				}
@@ -179,6 +179,11 @@ func (c *Conn) ReadLatest(ctx context.Context, stream string, subjects []string,
 		return err
 	})
 }
+
+// maxBatchBytes is the maximum total size of the messages of a batch. Without
+// it, the servers send as many bytes as may wait in a connection (64 MiB), and
+// then close the connection of a client that reads slowly.
+const maxBatchBytes = 16 << 20
 
 // getBatch requests messages of a stream. It returns the sequence number of the
 // last message that the servers have sent, and whether there are more messages.
