@@ -102,6 +102,9 @@ func declareStream[In, Out any](where, text string) func(ctx context.Context, ex
 				if s.large > 0 {
 					err = fmt.Errorf("%w: the value has %d bytes, more than the %d that Options.MaxResult allows", processes.ErrTooLarge, s.large, s.opts.MaxResult)
 				}
+				if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+					err = fmt.Errorf("%w: %w", cause, err) // the end of the task was noticed before the end of its context
+				}
 				if err != nil {
 					if ok || s.large > 0 {
 						err = &streamError{where, n, s.task.Input(), err}
