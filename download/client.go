@@ -18,8 +18,8 @@ import (
 
 // ClientOptions tunes NewClient. The zero value, and nil, are ready to use.
 type ClientOptions struct {
-	// Connect is the maximum time for a connection, TLS included. Zero means 30
-	// seconds.
+	// Connect is the maximum time for a connection, and again for its TLS
+	// handshake. Zero means 30 seconds.
 	Connect time.Duration
 
 	// Header is the maximum time from a request to the header of its reply.
@@ -275,8 +275,8 @@ func (j *job) newRequest(ctx context.Context, index int) (*http.Request, error) 
 	return req, nil
 }
 
-// isPublicHeader reports whether other hosts than that of the URL also receive
-// a header of ClientOptions.Headers.
+// isPublicHeader reports whether all hosts receive a header of
+// ClientOptions.Headers. Only the host of the URL receives the other headers.
 func isPublicHeader(name string) bool {
 	name = http.CanonicalHeaderKey(name)
 	return name == "User-Agent" || name == "Accept"

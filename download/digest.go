@@ -85,8 +85,8 @@ func (d Digest) check() error {
 }
 
 // sentDigests returns the digests of the whole file in a header or trailer.
-// A digest of Content-Digest or Content-MD5 is that of the bytes of the reply.
-// So it counts only if the reply has the whole file.
+// Content-Digest and Content-MD5 describe the bytes of the reply. So they count
+// only if the reply has the whole file.
 func sentDigests(h http.Header, whole bool) (all []Digest) {
 	add := func(algorithm, base64Value string) {
 		if base64Value == "" {

@@ -32,7 +32,9 @@
 //   - Get never writes to, or removes, a part that it has not created. It then
 //     uses the name NAME.concert.part.
 //   - Get keeps the part if the server replies with an error, or with an HTML
-//     page instead of the rest of the file, as a captive portal does.
+//     page instead of the rest of the file, as a captive portal does. It
+//     removes the part if the reply shows that the part is of no use: another
+//     version, a wrong range, or the status 416.
 //   - Get syncs the file before the file gets its name. Then a loss of power
 //     cannot leave a file with a final name and without its content. The
 //     synced length of a large part is recorded, and only these bytes are
@@ -153,7 +155,7 @@ type Result struct {
 	Size     int64     // the size in bytes
 	Resumed  int64     // the number of bytes that an earlier Get had downloaded
 	Digests  []Digest  // the digests that Get has verified
-	Modified time.Time // the modification time that the server has sent; zero if it sent none
+	Modified time.Time // the modification time that the server has sent, zero if it sent none; for a file that existed, the time of the file
 	Present  bool      // whether the file existed already
 	FinalURL string    // the URL after redirects, without secrets; empty if there was no request
 	Status   int       // the status of the last reply; 0 if there was no request

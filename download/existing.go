@@ -139,10 +139,10 @@ func (k *existing) setConditions(u *url.URL, h http.Header) {
 	}
 }
 
-// isSame reports whether a reply has the version of the existing file. The file
-// has the length of the reply. It also has the same strong entity tag, if the
-// URL differs from that of the receipt in the query at most, or the same
-// modification time.
+// isSame reports whether a reply has the version of the existing file. The
+// lengths must be equal. The entity tags must be equal, too, if both exist and
+// the URL of the receipt has the same host and path. Otherwise the modification
+// times must be equal.
 func (k *existing) isSame(u *url.URL, resp *http.Response, s state) bool {
 	r := k.receipt
 	switch {

@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncGroup syncs the complete unnamed files of one file system. A sync of a
-// file takes several waits for the disk, and a sync of the file system takes
-// about as many. So files that are waiting while another sync runs are synced
-// together, by one call of syncfs(2), which has the same effect as a sync of
-// each of them:
+// syncGroup syncs the complete unnamed files of one file system. To sync one
+// file, the system waits for the disk several times. To sync the whole file
+// system, it waits about as often. So the files that complete during another
+// sync are synced together, by one call of syncfs(2). The call has the same
+// effect as a sync of each file:
 //
 //  1. A Get appends its file to waiting. If no goroutine is running, it starts
 //     one.

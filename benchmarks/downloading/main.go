@@ -42,7 +42,7 @@ func run() (err error) {
 	rounds := flag.Int("rounds", 0, "rounds of each row; 0 means the number of the row")
 	only := flag.String("only", "", "names of rows, separated by commas")
 	scale := flag.Float64("scale", 1, "factor for the number of small files and the size of large files")
-	parent := flag.String("dir", "", "directory for the temporary files; the default is that of the system")
+	parent := flag.String("dir", "", "directory for temporary files (default: the directory of the system)")
 	concert := flag.String("concert", "", "the concert to measure; the default is built from this source")
 	before := flag.String("before", "", "another concert, to measure in the same rounds")
 	flag.Parse()

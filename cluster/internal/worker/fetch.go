@@ -17,8 +17,8 @@ import (
 // it has slots, and more if tasks are quick. If no slot is idle, pull sends a
 // request only if at least a quarter of these tasks is missing.
 //
-// Only one request is open at a time. The servers distribute tasks in turn to
-// all open requests of a consumer, and each request has a channel of its own.
+// The worker never has two open requests. The servers distribute tasks in turn
+// to all open requests of a consumer, and each request has its own channel.
 // So with two open requests, a task could start before a task that was
 // submitted earlier, and take the last slot.
 func (w *worker) pull(ctx context.Context) {

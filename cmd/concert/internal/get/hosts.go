@@ -103,7 +103,7 @@ type file struct {
 	refused bool                    // the file got errAway
 	pause   time.Duration           // the pause of its host after the attempt failed
 	lost    error                   // why the file fails without an attempt
-	spent                           // of this and earlier tasks of the file; used by one goroutine at a time
+	spent                           // of this and earlier tasks of the file; not used concurrently
 
 	steps  atomic.Int64 // number of times that something has arrived
 	silent atomic.Bool  // the slot does not count; changed under mu

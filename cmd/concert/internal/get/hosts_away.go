@@ -47,7 +47,7 @@ const (
 )
 
 // patience returns how long files wait for a host that is away, for a number of
-// retries. Who wants few retries does not want to wait for a minute.
+// retries. A user who sets few retries does not want to wait for a minute.
 func patience(retries int) time.Duration {
 	return time.Duration(min(retries, 4)) * (maxPatience / 4)
 }

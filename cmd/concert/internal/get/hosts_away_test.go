@@ -23,7 +23,7 @@ func unreachable(t *testing.T) error {
 	return err
 }
 
-// TestHosts_Away: while a host is away, one file at a time makes an attempt,
+// TestHosts_Away: while a host is away, only one file makes an attempt,
 // with pauses that double. The other files fail after the patience.
 func TestHosts_Away(t *testing.T) {
 	err := unreachable(t)
