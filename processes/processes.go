@@ -21,12 +21,12 @@
 //	                    +-- when a worker dies: tasks that it has finished settle,
 //	                        the task that it runs fails, its other tasks go to other workers
 //
-// A [Pool] starts this program n+1 times: n workers, and a standby worker,
-// which replaces a worker that dies. Each worker has its own memory and its own
-// Go runtime. If a worker changes a global variable, the other workers and this
-// process do not see the change. The pool sends copies of arguments and
-// results, and the names of functions. So functions must be registered by
-// [concert.Register].
+// A [Pool] starts this program n+1 times: n workers and, half a second later, a
+// standby worker, which replaces a worker that dies. Each worker has its own
+// memory and its own Go runtime. If a worker changes a global variable, the
+// other workers and this process do not see the change. The pool sends copies
+// of arguments and results, and the names of functions. So functions must be
+// registered by [concert.Register].
 //
 // # The rules
 //

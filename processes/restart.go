@@ -112,7 +112,11 @@ func (p *Pool) restartLocked(number int) {
 	if p.ended || p.broken != nil {
 		return
 	}
-	pause := p.restarts.pause()
+	p.spawnAfterLocked(number, p.restarts.pause())
+}
+
+// spawnAfterLocked starts a worker as spawnLocked does, after a pause.
+func (p *Pool) spawnAfterLocked(number int, pause time.Duration) {
 	if pause == 0 {
 		p.spawnLocked(number)
 		return

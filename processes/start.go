@@ -31,7 +31,14 @@ import (
 // noNumber is the number of a worker that is not active.
 const noNumber = -1
 
-// startWorkers starts the first workers and waits until they are ready.
+// standbyDelay is the time from the start of the pool to the start of the first
+// standby worker. The start of a program takes 20 to 200 ms of a processor,
+// which the first tasks need more. A pool that ends sooner needs no standby
+// worker.
+const standbyDelay = 500 * time.Millisecond
+
+// startWorkers starts the first workers, waits until they are ready, and
+// arranges the start of a standby worker.
 func (p *Pool) startWorkers() error {
 	osproc.BeginStarter() // in a worker, which can have a pool too, Main does not call BeginStarter
 	p.startResults = make(chan error, p.size)
@@ -56,7 +63,7 @@ func (p *Pool) startWorkers() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.startResults = nil
-	p.spawnLocked(noNumber)
+	p.spawnAfterLocked(noNumber, standbyDelay)
 	if p.opts.MaxResident > 0 {
 		go p.checkMemory()
 	}
