@@ -144,7 +144,10 @@ func (k *Keyring) lock() (unlock func(), err error) {
 		f.Close()
 		return nil, fmt.Errorf("server: the keyring: locking %s: %w", f.Name(), err)
 	}
-	return func() { f.Close() }, nil
+	return func() {
+		unlockFile(f)
+		f.Close()
+	}, nil
 }
 
 // write replaces a file atomically.

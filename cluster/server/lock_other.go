@@ -12,3 +12,6 @@ func lockFile(*os.File) error { return errors.ErrUnsupported }
 
 // tryLockFile returns an error, as lockFile does.
 func tryLockFile(*os.File) error { return errors.ErrUnsupported }
+
+// unlockFile does nothing.
+func unlockFile(*os.File) {}

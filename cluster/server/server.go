@@ -260,6 +260,7 @@ func (s *Server) lockDir() error {
 // remove unlocks the directory, and removes a temporary directory.
 func (s *Server) remove() error {
 	if s.dirLock != nil {
+		unlockFile(s.dirLock)
 		s.dirLock.Close()
 	}
 	if s.dir == "" {
