@@ -18,6 +18,7 @@ import (
 // SIGTERM. If "concert choose" gets a second Ctrl-C, or if the terminal is
 // closed, it must kill this command and remove incomplete files.
 func TestChoose_SecondSignal(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		signals []syscall.Signal
@@ -26,6 +27,7 @@ func TestChoose_SecondSignal(t *testing.T) {
 		{"terminal closed", []syscall.Signal{syscall.SIGHUP}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			pids := filepath.Join(dir, "pids")
 			cmd := process(t, "choose", "--html", filepath.Join(dir, "page.html"), "sh", "-c",
@@ -87,6 +89,7 @@ func alive(group int) bool {
 // TestChoose_Quiet: with --quiet, "concert choose" must print only the verdict.
 // The inputs are lines of the standard input.
 func TestChoose_Quiet(t *testing.T) {
+	t.Parallel()
 	cmd := process(t, "choose", "--quiet", "--budget", "1s", "sh", "-c", `sleep 0.01; [ "$1" = a ] || [ "$1" = "b c" ]`, "sh", "{}")
 	cmd.Stdin = strings.NewReader("a\r\n\nb c\n")
 	var stdout, stderr strings.Builder
@@ -112,6 +115,7 @@ func TestChoose_BackgroundChild(t *testing.T) {
 // TestChoose_FullDisk: if the page or the trace cannot be written, "concert
 // choose" must print the report, and must then fail.
 func TestChoose_FullDisk(t *testing.T) {
+	t.Parallel()
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("this system has no device that is always full")
 	}

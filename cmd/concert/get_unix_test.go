@@ -82,6 +82,7 @@ func TestGet_CtrlC(t *testing.T) {
 // TestGet_CtrlCNothingKept: if nothing is kept and no file is left, "concert
 // get" must not say that the same command continues.
 func TestGet_CtrlCNothingKept(t *testing.T) {
+	t.Parallel()
 	f := newFaulty()
 	defer f.Close()
 	dir := t.TempDir()
@@ -212,6 +213,7 @@ func TestGet_ClosedPipe(t *testing.T) {
 // TestGet_HostAway: files of a host that is away must wait for it without using
 // their attempts, while the files of another host are downloaded.
 func TestGet_HostAway(t *testing.T) {
+	t.Parallel()
 	f := newFaulty()
 	defer f.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
