@@ -60,8 +60,8 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 			break
 		}
 	}
-	if m := &t.report.Machine; m.Others+m.Stolen > maxOthers {
-		all = append(all, m.disturbance())
+	if t.disturbedByOthers() {
+		all = append(all, t.report.Machine.disturbance())
 	}
 	if gain.High > guessIntervalRatio*gain.Low {
 		all = append(all, fmt.Sprintf("measurements differ: the gain was from %s to %s", units.Times(gain.Low), units.Times(gain.High)))
@@ -77,6 +77,14 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 		all = append(all, "there may be no gain")
 	}
 	return all
+}
+
+// disturbedByOthers reports whether other programs and other machines used so
+// much processor time that the gains are not reliable. I/O-bound work needs
+// little processor time, so it is disturbed less.
+func (t *trial) disturbedByOthers() bool {
+	m := &t.report.Machine
+	return m.Others+m.Stolen > maxOthers && t.report.Kind.Kind != IOBound
 }
 
 // minorCaveats returns sentences about the limits of the verdict.
@@ -108,7 +116,7 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 	if chosen.failed > 0 {
 		all = append(all, fmt.Sprintf("%d of %d tasks failed. The first error: %s", chosen.failed, chosen.tasks, errorLine(chosen.err)))
 	}
-	if m := &r.Machine; m.Others+m.Stolen > reportOthers && m.Others+m.Stolen <= maxOthers {
+	if m := &r.Machine; m.Others+m.Stolen > reportOthers && !t.disturbedByOthers() {
 		all = append(all, capitalize(m.disturbance())+".")
 	}
 	if r.Remeasured > 0 {

@@ -12,8 +12,15 @@
 //
 // may print
 //
-//	I/O-bound: 3% CPU. Use goroutines with concurrency 32: 28.4x (25.9 to 30.2) over
-//	sequential execution; higher concurrency, up to 128, gains nothing measurable.
+//	I/O-bound: a run waits for 97% of its time, so run many tasks concurrently.
+//	Use goroutines with concurrency 32: 28.4x (25.9 to 30.2) over sequential
+//	execution; 32 to 64 are equally good; higher concurrency, up to 256, gains
+//	nothing measurable.
+//
+// A report has two answers, each with its own certainty: the kind of the work
+// with its consequence ([KindVerdict]), and the model with its concurrency
+// ([Verdict]). On a busy machine the kind is usually clear, even if the
+// measurements do not show which concurrency is the best.
 //
 // This package imports no executors: the models, which are arguments of Run,
 // open them. Package concert/choose/models has lists of them. Package
@@ -23,8 +30,10 @@
 //
 //	profile             explore                  rounds                      verdict
 //	run it alone,   --> each model, at levels --> the points that may be --> the simplest point
-//	read the clocks     1, 2, 4, ... while       the best, repeatedly,       that is as good
-//	                    throughput increases     in random order             as the best
+//	read the clocks     that suit the kind,      the best, repeatedly,       that is as good
+//	     |              while throughput         in random order             as the best
+//	     v              increases
+//	the kind
 //
 // A level is a concurrency: a number of tasks that run at the same time. A
 // point is a model at a level. A measurement is the throughput of a point in
@@ -41,6 +50,14 @@
 //
 // Without the run-queue delay, work on a busy machine would look like work with
 // slow I/O. The report lists the numbers that the system does not provide.
+//
+// The kind follows from the share of CPU time, and decides which levels are
+// measured. For I/O-bound work these are the levels 1, 4, 16, ..., and then
+// levels around the best one. For CPU-bound work they are the levels up to four
+// times the number of processors, and a model whose tasks compute under a lock
+// is left after the first level that gains nothing. If other programs used the
+// processors while a level seemed to gain nothing, the level and the best one
+// before it are measured again, one directly after the other.
 //
 // # Measurements
 //
@@ -85,14 +102,22 @@
 //
 // The verdict is about the measurements: these inputs, this machine, these
 // levels. If the highest level was the best, the report says so, and says
-// nothing about higher levels. If measurements disagree, the verdict is
-// [Unclear], and says why.
+// nothing about higher levels.
+//
+// If measurements disagree, or if there was time for few of them, the kind of
+// the work decides, and the verdict is [Likely]. For CPU-bound work, Run then
+// recommends about as many tasks as processors, under a model without a lock.
+// For other work, it recommends the highest level that may be better. Without a
+// clear kind, or if the measurements contradict the kind, the verdict is
+// [Unclear]. In both cases it says why.
 //
 // # Limitations
 //
 // The search stops after two successive levels that gain nothing. It stops
 // after one such level if all processors are busy, and after up to four if the
-// durations of tasks differ much. So Run does not find a gain at higher levels.
+// durations of tasks differ much. It also stops before a level whose
+// measurement could take a quarter of the budget. So Run does not find a gain
+// at higher levels.
 //
 // If a function starts goroutines, these goroutines use CPU time on other
 // threads. Then the profile has the CPU time of the whole process, so nothing

@@ -8,70 +8,69 @@ import (
 	"concert/internal/units"
 )
 
-// sentence returns the verdict as text.
+// sentence returns both answers as text: the kind of the work, and the
+// recommendation.
 func (t *trial) sentence(chosen *point, ties, serious []string) string {
+	certainty := t.report.Verdict.Certainty
 	var b strings.Builder
-	if u := &t.report.Profile.Usage; u.Knows(usage.CPUTime) {
-		b.WriteString(workKind(u) + ". ")
+	if t.report.Kind.Kind != UnknownKind {
+		b.WriteString(t.report.Kind.Sentence + " ")
 	}
-	if len(serious) > 0 {
+	verb := "Use"
+	if certainty == Unclear {
 		fmt.Fprintf(&b, "Not sure yet: %s. ", strings.Join(serious, ", and "))
+		verb = "Best guess:"
 	}
 	base, best := t.name(t.base), t.best(t.finalists())
 	switch {
-	case chosen == t.base && len(serious) > 0:
+	case chosen == t.base && certainty == Unclear:
 		fmt.Fprintf(&b, "Best guess: %s.", base)
 	case chosen == t.base && best == chosen:
 		fmt.Fprintf(&b, "Use %s: no other model or concurrency gains anything.", base)
-	case chosen == t.base && len(ties) > 0:
+	case chosen == t.base && certainty == Tie:
 		fmt.Fprintf(&b, "No clear winner; use the simpler model: %s. The best gain was %s (%s).", base, units.Times(t.gain(best).Median), t.name(best))
 	case chosen == t.base:
 		fmt.Fprintf(&b, "Use %s: no other model or concurrency gains more than %s.", base, units.Times(t.gain(best).Median))
 	default:
-		verb := "Use"
-		if len(serious) > 0 {
-			verb = "Best guess:"
-		}
-		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, t.name(chosen), gainText(t.gain(chosen)), base, t.higherLevels(chosen))
-		if len(ties) > 0 && len(serious) == 0 {
+		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, t.name(chosen), gainText(t.gain(chosen)), base, t.otherLevels(chosen))
+		if certainty == Tie {
 			fmt.Fprintf(&b, " No clear winner: %s %s as good; this is the simplest model.", joinAnd(ties), plural(len(ties), "is", "are"))
 		}
+	}
+	if certainty == Likely {
+		fmt.Fprintf(&b, " The best concurrency may differ: %s.", serious[0])
 	}
 	return b.String()
 }
 
-// higherLevels returns the part of the sentence about higher levels of the same
-// model.
-func (t *trial) higherLevels(chosen *point) string {
+// otherLevels returns the part of the sentence about other levels of the same
+// model: which ones are as good, and whether a higher one may be better.
+func (t *trial) otherLevels(chosen *point) string {
 	highest := chosen.level
 	for _, p := range t.points {
 		if p.model == chosen.model {
 			highest = max(highest, p.level)
 		}
 	}
+	equal, text := t.report.Verdict.EqualUpTo, ""
+	if equal > chosen.level {
+		text = fmt.Sprintf("; %d to %d are equally good", chosen.level, equal)
+	}
 	levels := t.models[chosen.model].levels(t.MaxConcurrency)
+	atTop := len(levels) > 1 && chosen.level == levels[len(levels)-1]
 	switch {
-	case highest > chosen.level:
-		return fmt.Sprintf("; higher concurrency, up to %d, gains nothing measurable", highest)
-	case len(levels) > 1 && chosen.level == levels[len(levels)-1]:
+	case highest > equal:
+		return text + fmt.Sprintf("; higher concurrency, up to %d, gains nothing measurable", highest)
+	case equal > chosen.level:
+		return text
+	case atTop:
 		return fmt.Sprintf("; no peak up to %d, the highest concurrency that was tried", chosen.level)
+	case t.report.Verdict.Rising:
+		return "; the throughput was still rising, and there was no time for higher concurrency"
 	case len(levels) > 1:
 		return "; higher concurrency was not tried"
 	}
 	return ""
-}
-
-// workKind returns what the work mostly does, and its share of CPU time.
-func workKind(u *usage.Usage) string {
-	share := u.CPUShare()
-	name := "Mixed"
-	switch {
-	case share >= cpuBound:
-		name = "CPU-bound"
-	case share <= ioBound:
-		name = "I/O-bound"
-	}
-	return fmt.Sprintf("%s: %s CPU", name, percent(share))
 }
 
 // reasons returns sentences that explain the verdict: the profile, what limits

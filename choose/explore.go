@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"runtime"
 	"slices"
 	"sort"
@@ -28,7 +27,7 @@ func (t *trial) explore(ctx context.Context) error {
 	climbed := false
 	parts := len(t.models) + 1 // the time is divided into this number of parts; the first model with several levels gets two parts
 	for i := range t.models {
-		levels := t.models[i].levels(t.MaxConcurrency)
+		levels := t.plausibleLevels(&t.models[i])
 		if len(levels) == 0 {
 			continue
 		}
@@ -128,19 +127,30 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 		return err
 	}
 	best, rate, misses := start, p.lastRate(), 0
+	leader := p
 	for i := start + 1; i < len(levels) && misses < 4 && !(start > 0 && misses >= 2 && t.clearlySlower(p)); i++ {
+		if t.tooLong(levels[i], p.lastRate(), misses) {
+			t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, levels[i]))
+			break
+		}
 		p, err = t.try(ctx, model, levels[i])
 		if err != nil {
 			return err
 		}
+		if p.lastRate() <= minGain*rate && t.disturbed(p) {
+			if err := t.comparePair(ctx, leader, p); err != nil {
+				return err
+			}
+			rate = leader.lastRate()
+		}
 		if r := p.lastRate(); r > minGain*rate && !t.failsMore(p) {
-			best, rate, misses = i, r, 0
+			best, rate, misses, leader = i, r, 0, p
 			continue
 		}
 		if misses += 2; t.rateError(p) > 0.1 {
 			misses-- // a few tasks of very different durations do not show whether there is a gain
 		}
-		if p.busy >= allBusy {
+		if p.busy >= allBusy || t.computesUnderLock(model) {
 			break
 		}
 	}
@@ -170,68 +180,6 @@ func (t *trial) clearlySlower(p *point) bool {
 	}
 	return false
 }
-
-// refine tries up to two more levels of the best model. First it finds the
-// lowest good level of this model: the lowest level whose throughput,
-// multiplied by minGain, reaches the best throughput. Then it tries a level
-// between the lowest good level and the next lower level that was tried, and a
-// level between the lowest good level and the next higher level that was tried.
-func (t *trial) refine(ctx context.Context) error {
-	best := t.leader()
-	if m := t.models[best.model]; m.Open == nil || m.Levels != nil {
-		return nil
-	}
-	for _, p := range t.points { // the points are in the order of rising levels
-		if p.model == best.model && p.lastRate()*minGain >= best.lastRate() {
-			best = p
-			break
-		}
-	}
-	lower, higher := 0, 0
-	for _, p := range t.points {
-		switch {
-		case p.model != best.model:
-		case p.level < best.level:
-			lower = p.level
-		case p.level > best.level && higher == 0:
-			higher = p.level
-		}
-	}
-	for _, neighbor := range []int{lower, higher} {
-		if neighbor == 0 {
-			continue
-		}
-		between := int(math.Round(math.Sqrt(float64(neighbor * best.level))))
-		if between == neighbor || between == best.level {
-			continue
-		}
-		if _, err := t.try(ctx, best.model, between); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// maxExtraFailures is the maximum difference, in addition to chance, between
-// the share of failed tasks of a point and the share of failed tasks of the
-// base.
-const maxExtraFailures = 0.02
-
-// failsMore reports whether the tasks of a point clearly fail more often than
-// the tasks of the base: by more than maxExtraFailures plus three standard
-// deviations of the difference.
-func (t *trial) failsMore(p *point) bool {
-	if p == t.base || p.failed == 0 {
-		return false
-	}
-	n, m := float64(max(1, p.tasks)), float64(max(1, t.base.tasks))
-	both := float64(p.failed+t.base.failed) / (n + m)
-	rateError := 3 * math.Sqrt(both*(1-both)*(1/n+1/m))
-	return p.failureShare()-t.base.failureShare() > maxExtraFailures+rateError
-}
-
-// failureShare returns the share of the tasks that failed.
-func (p *point) failureShare() float64 { return float64(p.failed) / float64(max(1, p.tasks)) }
 
 // leader returns the point with the highest throughput in its last measurement.
 // It ignores points that fail more often than the base.

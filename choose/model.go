@@ -29,6 +29,14 @@ type Model struct {
 	// concurrently under this model. It may be nil.
 	Code func(n int) string
 
+	// PythonCode returns the executor of Python's standard library that runs n
+	// tasks concurrently under this model. It may be nil.
+	PythonCode func(n int) string
+
+	// Locked says that only one task at a time can compute under this model, as
+	// under a GIL, unless the work releases the lock while it computes.
+	Locked bool
+
 	// Note is added to the caveats of a verdict that recommends this model. It
 	// is a sentence, or empty.
 	Note string

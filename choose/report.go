@@ -10,8 +10,9 @@ import (
 
 // Report is the result of Run. In JSON, durations are in nanoseconds.
 type Report struct {
-	Verdict Verdict `json:"verdict"`
-	Profile Profile `json:"profile"`
+	Kind    KindVerdict `json:"kind"`    // the first answer: the kind of the work
+	Verdict Verdict     `json:"verdict"` // the second answer: the model and the concurrency
+	Profile Profile     `json:"profile"`
 	// Points has the points that were measured, in the order of the models and
 	// by rising concurrency. The first point is the base, to which gains refer.
 	Points []Point `json:"points"`
@@ -103,21 +104,48 @@ type Machine struct {
 type Certainty string
 
 const (
-	Clear   Certainty = "clear"   // the recommended model is the best
-	Tie     Certainty = "tie"     // another model is as good; the simpler one is recommended
-	Unclear Certainty = "unclear" // the recommendation is a guess
+	// Clear means that the recommended model and concurrency are the best.
+	Clear Certainty = "clear"
+	// Tie means that another model is as good. The simpler one is recommended.
+	Tie Certainty = "tie"
+	// Likely means that the measurements are not precise enough, for example
+	// because other programs used the processors, but that the recommendation
+	// agrees with the kind of the work. Follow it; the best concurrency may
+	// differ.
+	Likely Certainty = "likely"
+	// Unclear means that the recommendation is a guess.
+	Unclear Certainty = "unclear"
 )
 
 // Verdict is the recommendation.
 type Verdict struct {
 	Certainty   Certainty `json:"certainty"`
-	Sentence    string    `json:"sentence"` // the verdict as text
+	Sentence    string    `json:"sentence"` // both answers as text
 	Model       string    `json:"model"`
 	Concurrency int       `json:"concurrency"`
-	Gain        Interval  `json:"gain"`           // the throughput as a multiple of the throughput of the base
-	Code        string    `json:"code,omitempty"` // the result of Model.Code
-	Reasons     []string  `json:"reasons"`        // sentences that explain the verdict
-	Caveats     []string  `json:"caveats"`        // sentences about the limits of the verdict
+	// EqualUpTo is the highest concurrency that is as good as Concurrency,
+	// under the same model. It is Concurrency if no higher one is as good.
+	EqualUpTo int `json:"equal_up_to"`
+	// Rising reports whether the throughput still increased at Concurrency, and
+	// no higher concurrency was measured under this model.
+	Rising     bool     `json:"rising"`
+	Gain       Interval `json:"gain"`                  // the throughput as a multiple of the throughput of the base
+	Code       string   `json:"code,omitempty"`        // the result of Model.Code
+	PythonCode string   `json:"python_code,omitempty"` // the result of Model.PythonCode
+	Reasons    []string `json:"reasons"`               // sentences that explain the verdict
+	Caveats    []string `json:"caveats"`               // sentences about the limits of the verdict
+}
+
+// CodeLines returns the lines that make the recommended executor: Code and
+// PythonCode, if they are not empty.
+func (v *Verdict) CodeLines() (lines []string) {
+	if v.Code != "" {
+		lines = append(lines, v.Code)
+	}
+	if v.PythonCode != "" {
+		lines = append(lines, "# in Python: "+v.PythonCode)
+	}
+	return lines
 }
 
 // point returns a point of the report, or nil.

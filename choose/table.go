@@ -13,8 +13,8 @@ import (
 func (r *Report) String() string {
 	var b strings.Builder
 	b.WriteString(r.Verdict.Sentence + "\n")
-	if r.Verdict.Code != "" {
-		b.WriteString("\n  " + r.Verdict.Code + "\n")
+	if code := r.Verdict.CodeLines(); len(code) > 0 {
+		b.WriteString("\n  " + strings.Join(code, "\n  ") + "\n")
 	}
 	b.WriteString("\n" + r.Table())
 	for _, lines := range [][]string{r.Verdict.Reasons, r.Verdict.Caveats} {

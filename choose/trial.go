@@ -34,9 +34,10 @@ type trial struct {
 	round        int      // the number of the current round; 0 while exploring
 	skipped      []string // texts that say which point could not be measured, and why
 	exploreUntil time.Duration
-	finalRate    float64 // the throughput of base in its last measurement, at the end of the run
-	times        []Span  // the tasks that ran alone, or at levels up to lowLevel
-	spread       float64 // the standard deviation of times as a share of their mean; 0 while times has too few tasks
+	finalRate    float64   // the throughput of base in its last measurement, at the end of the run
+	shares       []float64 // the share of CPU time of each run of the profile; empty if runs are very short
+	times        []Span    // the tasks that ran alone, or at levels up to lowLevel
+	spread       float64   // the standard deviation of times as a share of their mean; 0 while times has too few tasks
 }
 
 // point is a model at a level, with its measurements.
@@ -81,6 +82,7 @@ func (t *trial) run(ctx context.Context) (*Report, error) {
 	if err := t.profile(ctx); err != nil {
 		return nil, err
 	}
+	t.report.Kind = t.report.kind(t.shares)
 	t.fitMemory()
 	bounded, stop := context.WithDeadlineCause(ctx, t.begin.Add(2*t.Budget), errStop)
 	defer stop()

@@ -8,11 +8,6 @@ import (
 )
 
 const (
-	cpuBound = 0.75 // the minimum share of CPU time of CPU-bound work
-	ioBound  = 0.25 // the maximum share of CPU time of I/O-bound work
-)
-
-const (
 	equalShare      = 0.95 // a point with at least this share of the best throughput is as good as the best point
 	maybeEqualShare = 0.90 // a point with at least this share is as good, too, if its throughput cannot be distinguished from the best
 )
@@ -28,9 +23,7 @@ func (t *trial) buildReport(interrupted bool) {
 		}
 	}
 	t.discardIncompleteRound()
-	final := t.finalists()
-	chosen := t.simplest(final)
-	t.decide(chosen, final, interrupted)
+	chosen := t.decide(t.finalists(), interrupted)
 	r.Points = nil
 	for _, p := range t.points {
 		r.Points = append(r.Points, t.describe(p, p == chosen))
@@ -73,9 +66,7 @@ func (t *trial) simplest(points []*point) *point {
 	best := t.best(points)
 	chosen := best
 	for _, p := range points {
-		r := intervalOf(t.ratios(p, best))
-		good := r.Median >= equalShare || r.Median >= maybeEqualShare && r.High >= 1 && r.Confidence > 0
-		if good && (p.model < chosen.model || p.model == chosen.model && p.level < chosen.level) {
+		if asGood(intervalOf(t.ratios(p, best))) && (p.model < chosen.model || p.model == chosen.model && p.level < chosen.level) {
 			chosen = p
 		}
 	}
@@ -129,28 +120,85 @@ func (t *trial) describe(p *point, chosen bool) Point {
 	return d
 }
 
-// decide sets the verdict of the report.
-func (t *trial) decide(chosen *point, final []*point, interrupted bool) {
+// decide sets the verdict of the report, and returns the recommended point. If
+// there are serious caveats, the kind of the work may still recommend a point.
+func (t *trial) decide(final []*point, interrupted bool) *point {
+	chosen := t.simplest(final)
+	serious := t.seriousCaveats(chosen, final, interrupted)
+	certainty := Clear
+	if len(serious) > 0 {
+		certainty = Unclear
+		if p := t.likely(final); p != nil && !interrupted {
+			certainty, chosen = Likely, p
+			if own := t.seriousCaveats(p, final, interrupted); len(own) > 0 {
+				serious = own
+			}
+		}
+	}
+	ties := t.ties(chosen, final)
+	if certainty == Clear && len(ties) > 0 {
+		certainty = Tie
+	}
 	m := &t.models[chosen.model]
 	a := &t.report.Verdict
-	*a = Verdict{Certainty: Clear, Model: m.Name, Concurrency: chosen.level, Gain: t.gain(chosen), Reasons: []string{}, Caveats: []string{}}
+	*a = Verdict{Certainty: certainty, Model: m.Name, Concurrency: chosen.level, Gain: t.gain(chosen)}
+	a.EqualUpTo, a.Rising = t.equalUpTo(chosen), t.rising(chosen)
 	if m.Code != nil {
 		a.Code = m.Code(chosen.level)
 	}
-	ties := t.ties(chosen, final)
-	if len(ties) > 0 {
-		a.Certainty = Tie
+	if m.PythonCode != nil {
+		a.PythonCode = m.PythonCode(chosen.level)
 	}
-	seriousCaveats := t.seriousCaveats(chosen, final, interrupted)
-	if len(seriousCaveats) > 0 {
-		a.Certainty = Unclear
-	}
-	a.Sentence = t.sentence(chosen, ties, seriousCaveats)
+	a.Sentence = t.sentence(chosen, ties, serious)
 	a.Reasons = t.reasons(chosen, final)
-	a.Caveats = t.minorCaveats(chosen)
+	a.Caveats = append([]string{}, t.minorCaveats(chosen)...)
+	if certainty == Likely {
+		for _, s := range serious[1:] { // the sentence has the first one
+			a.Caveats = append(a.Caveats, capitalize(s)+".")
+		}
+	}
 	if m.Note != "" {
 		a.Caveats = append(a.Caveats, m.Note)
 	}
+	return chosen
+}
+
+// equalUpTo returns the highest level of the model of a point that is as good
+// as the point, if all measured levels between them are as good, too.
+func (t *trial) equalUpTo(chosen *point) int {
+	highest := chosen.level
+	for _, p := range t.points { // the points are in the order of rising levels
+		if p.model != chosen.model || p.level <= chosen.level {
+			continue
+		}
+		r := intervalOf(t.ratios(p, chosen))
+		if !asGood(r) || t.failsMore(p) {
+			break
+		}
+		highest = p.level
+	}
+	return highest
+}
+
+// rising reports whether a point has the highest level of its model that was
+// measured, and a higher throughput than the levels below it.
+func (t *trial) rising(chosen *point) bool {
+	lower := 0.0
+	for _, p := range t.points {
+		if p.model == chosen.model && p.level > chosen.level {
+			return false
+		}
+		if p.model == chosen.model && p.level < chosen.level {
+			lower = max(lower, t.gain(p).Median)
+		}
+	}
+	return lower > 0 && t.gain(chosen).Median > minGain*lower
+}
+
+// asGood reports whether a point is as good as the best point. The parameter is
+// the throughput of the point as a multiple of the best throughput.
+func asGood(r Interval) bool {
+	return r.Median >= equalShare || r.Median >= maybeEqualShare && r.High >= 1 && r.Confidence > 0
 }
 
 // ties returns the names of the other models that have a point as good as the

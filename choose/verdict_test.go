@@ -22,7 +22,12 @@ import (
 )
 
 // The tests of this file run work that is hard to measure. A verdict may be
-// Unclear, but a verdict that is not Unclear must be right.
+// Unclear or Likely, but a verdict that is Clear or Tie must be right.
+
+// certain reports whether a verdict is Clear or Tie.
+func certain(v choose.Verdict) bool {
+	return v.Certainty == choose.Clear || v.Certainty == choose.Tie
+}
 
 // nap returns a function that waits.
 func nap(d time.Duration) func(context.Context, int) (int, error) {
@@ -48,7 +53,7 @@ func checkFormats(t *testing.T, r *choose.Report) {
 }
 
 // TestVerdict_SomeInputsFail: if the same input fails at each level, Run must
-// still recommend a high level, or the verdict must be Unclear.
+// still recommend a high level, or the verdict must not be certain.
 func TestVerdict_SomeInputsFail(t *testing.T) {
 	bad := errors.New("bad input")
 	counts := []int{2, 3, 5, 10, 20, 50}
@@ -74,7 +79,7 @@ func TestVerdict_SomeInputsFail(t *testing.T) {
 						t.Fatal(err)
 					}
 					checkFormats(t, report)
-					if a := report.Verdict; a.Concurrency < 32 && a.Certainty != choose.Unclear {
+					if a := report.Verdict; a.Concurrency < 32 && certain(a) {
 						t.Errorf("1 of %d inputs fails, tasks take %v: %s", n, d, report)
 					}
 				})
@@ -85,7 +90,7 @@ func TestVerdict_SomeInputsFail(t *testing.T) {
 
 // TestVerdict_RandomTimes: if the durations of tasks differ much, the mean of a
 // few tasks is not reliable. Even then, at most 10% of the verdicts may be
-// wrong. Unclear verdicts do not count as wrong.
+// wrong. Unclear and likely verdicts do not count as wrong.
 func TestVerdict_RandomTimes(t *testing.T) {
 	for _, mean := range []time.Duration{30 * time.Millisecond, 200 * time.Millisecond, time.Second} {
 		t.Run(mean.String(), func(t *testing.T) {
@@ -109,7 +114,7 @@ func TestVerdict_RandomTimes(t *testing.T) {
 						t.Fatal(err)
 					}
 					checkFormats(t, report)
-					if a := report.Verdict; a.Concurrency < 54 && a.Certainty != choose.Unclear {
+					if a := report.Verdict; a.Concurrency < 54 && certain(a) {
 						wrong++
 						t.Logf("mean %v, seed %d: %s", mean, seed, a.Sentence)
 					}
@@ -154,7 +159,7 @@ func TestVerdict_EqualPoints(t *testing.T) {
 }
 
 // TestVerdict_ColdInputs: if inputs take longer the first time, Run must
-// recommend a high level, or the verdict must be Unclear.
+// recommend a high level, or the verdict must not be certain.
 func TestVerdict_ColdInputs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inputs := make([]int, 3000)
@@ -173,7 +178,7 @@ func TestVerdict_ColdInputs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := report.Verdict; a.Concurrency < 54 && a.Certainty != choose.Unclear {
+		if a := report.Verdict; a.Concurrency < 54 && certain(a) {
 			t.Errorf("%s", report)
 		}
 	})
@@ -206,7 +211,7 @@ func TestVerdict_BeginsToFail(t *testing.T) {
 }
 
 // TestVerdict_FewRuns: if MaxRuns is so low that each point is measured at most
-// once, the verdict must be Unclear.
+// once, the verdict must not be certain.
 func TestVerdict_FewRuns(t *testing.T) {
 	for runs := 1; runs < 15; runs++ {
 		synctest.Test(t, func(t *testing.T) {
@@ -218,7 +223,7 @@ func TestVerdict_FewRuns(t *testing.T) {
 				return
 			}
 			checkFormats(t, report)
-			if report.Runs > runs || report.Verdict.Certainty != choose.Unclear {
+			if report.Runs > runs || certain(report.Verdict) {
 				t.Errorf("MaxRuns %d: %d runs: %s", runs, report.Runs, report.Verdict.Sentence)
 			}
 		})

@@ -5,7 +5,7 @@
 //
 //	go run ./benchmarks/choosing             all workloads, in one or two hours
 //	go run ./benchmarks/choosing -only cpu,wait -runs 3 -budget 10s
-//	go run ./benchmarks/choosing -neighbor   next to a program that computes half of the time
+//	go run ./benchmarks/choosing -load 0.5 -bursts   beside a program that computes half of the time
 //
 // Nothing else should run on the machine.
 package main
@@ -39,12 +39,17 @@ func main() {
 	budget := flag.Duration("budget", 20*time.Second, "time limit of each run of choose")
 	only := flag.String("only", "", "names of workloads, separated by commas")
 	highest := flag.Int("max", 64, "highest concurrency")
-	neighbor := flag.Bool("neighbor", false, "while choose measures, run a program that computes half of the time")
+	load := flag.Float64("load", 0, "while choose measures, run a program that uses this share of one processor, 0 to 1")
+	bursts := flag.Bool("bursts", false, "the program of -load computes in bursts of up to 0.7 s, and not steadily")
 	length := flag.Duration("length", 600*time.Millisecond, "how long to measure a point")
-	compute := flag.Bool("compute", false, "run as the program that -neighbor starts")
+	compute := flag.Bool("compute", false, "run as the program that -load starts")
 	flag.Parse()
+	if *load < 0 || *load > 1 {
+		log.Fatal("-load takes a number from 0 to 1")
+	}
+	other := neighbor{*load, *bursts}
 	if *compute {
-		runNeighbor()
+		other.run()
 		return
 	}
 	all, done, err := workloads()
@@ -54,13 +59,13 @@ func main() {
 	defer done()
 	fmt.Printf("%s, %s/%s, %d processors; %d runs of at most %v each; concurrency up to %d\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), *runs, *budget, *highest)
-	fmt.Println("| work | best point | recommended | of the best | within 15% | not sure | wrong | duration | steal time |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|")
+	fmt.Println("| work | best point | recommended | of the best | kind right | within 15% | likely | not sure | wrong | duration | steal time |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, w := range all {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), w.id) {
 			continue
 		}
-		if err := examine(w, *runs, *highest, *budget, *length, *neighbor); err != nil {
+		if err := examine(w, *runs, *highest, *budget, *length, other); err != nil {
 			done()
 			log.Fatalf("%s: %v", w.id, err)
 		}
@@ -72,6 +77,7 @@ func main() {
 type workload struct {
 	id     string
 	about  string
+	kind   choose.Kind // the true kind
 	models []choose.Model
 	levels []int // the levels to measure for a model that lists no levels itself
 	// run runs tasks on an executor. If ex is nil, it runs them in a plain
@@ -96,7 +102,7 @@ func (w *workload) name(p point) string {
 
 // examine prints a line of the table. It prints the reports of bad and unclear
 // verdicts to the standard error.
-func examine(w *workload, runs, highest int, budget, length time.Duration, neighbor bool) error {
+func examine(w *workload, runs, highest int, budget, length time.Duration, other neighbor) error {
 	ctx := context.Background()
 	var points []point
 	for i, m := range w.models {
@@ -122,8 +128,8 @@ func examine(w *workload, runs, highest int, budget, length time.Duration, neigh
 	var took time.Duration
 	for range runs {
 		stop := func() {}
-		if neighbor {
-			if stop, err = startNeighbor(); err != nil {
+		if other.load > 0 {
+			if stop, err = other.start(); err != nil {
 				return err
 			}
 		}
@@ -155,16 +161,21 @@ func examine(w *workload, runs, highest int, budget, length time.Duration, neigh
 		return err
 	}
 	best := slices.MinFunc(final, byTruth) // the first of the points with the best throughput
-	within, unclear, wrong := 0, 0, 0
+	within, likely, unclear, wrong, kind := 0, 0, 0, 0, 0
 	var shares []float64
 	counts := map[point]int{}
 	for i, p := range recommended {
 		share := truth[p] / truth[best]
 		shares = append(shares, share)
 		counts[p]++
+		if reports[i].Kind.Kind == w.kind {
+			kind++
+		}
 		switch {
 		case share >= good:
 			within++
+		case certainties[i] == choose.Likely:
+			likely++
 		case certainties[i] == choose.Unclear:
 			unclear++
 		default:
@@ -175,8 +186,8 @@ func examine(w *workload, runs, highest int, budget, length time.Duration, neigh
 		}
 	}
 	slices.Sort(shares)
-	fmt.Printf("| %s | %s: %.4g/s | %s | %.2f to %.2f | %d of %d | %d | %d | %.1f s | %.0f%% |\n", w.about, w.name(best), truth[best],
-		byFrequency(w, counts), shares[0], shares[len(shares)-1], within, runs, unclear, wrong, (took / time.Duration(runs)).Seconds(), 100*stolen)
+	fmt.Printf("| %s | %s: %.4g/s | %s | %.2f to %.2f | %d of %d | %d of %d | %d | %d | %d | %.1f s | %.0f%% |\n", w.about, w.name(best), truth[best],
+		byFrequency(w, counts), shares[0], shares[len(shares)-1], kind, runs, within, runs, likely, unclear, wrong, (took / time.Duration(runs)).Seconds(), 100*stolen)
 	return nil
 }
 

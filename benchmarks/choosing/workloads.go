@@ -7,9 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -126,16 +124,16 @@ func workloads() (all []*workload, done func(), err error) {
 		os.RemoveAll(dir)
 	}
 	return []*workload{
-		inGo("cpu", "computes, 5 ms", few, cpu, 8000),
-		inGo("wait", "waits, 20 ms", many, wait, 20),
-		inGo("half", "computes 2.5 ms, waits 3 ms", many, half, 3),
-		inGo("tenth", "computes 1 ms, waits 10 ms", many, tenth, 10),
-		inGo("lock", "computes under a lock", few, locked, 3000),
-		inGo("server", "a server that handles 6 requests concurrently", many, visit, server.URL),
-		inGo("memory", "reads 64 MiB of memory", few, memory, 8),
-		inGo("tiny", "a multiplication", few, tiny, 7),
-		inPython("python-cpu", "computes in Python, 5 ms", opts, prober, "choosing:compute", 60_000),
-		inPython("python-wait", "waits in Python, 20 ms", opts, prober, "choosing:wait", 0.02),
+		inGo("cpu", "computes, 5 ms", choose.CPUBound, few, cpu, 8000),
+		inGo("wait", "waits, 20 ms", choose.IOBound, many, wait, 20),
+		inGo("half", "computes 2.5 ms, waits 3 ms", choose.Mixed, many, half, 3),
+		inGo("tenth", "computes 1 ms, waits 10 ms", choose.IOBound, many, tenth, 10),
+		inGo("lock", "computes under a lock", choose.CPUBound, few, locked, 3000),
+		inGo("server", "a server that handles 6 requests concurrently", choose.IOBound, many, visit, server.URL),
+		inGo("memory", "reads 64 MiB of memory", choose.CPUBound, few, memory, 8),
+		inGo("tiny", "a multiplication", choose.CPUBound, few, tiny, 7),
+		inPython("python-cpu", "computes in Python, 5 ms", choose.CPUBound, opts, prober, "choosing:compute", 60_000),
+		inPython("python-wait", "waits in Python, 20 ms", choose.IOBound, opts, prober, "choosing:wait", 0.02),
 	}, done, nil
 }
 
@@ -145,9 +143,9 @@ var (
 )
 
 // inGo returns the workload of a Go function.
-func inGo[In, Out any](id, about string, levels []int, fn func(context.Context, In) (Out, error), in In) *workload {
+func inGo[In, Out any](id, about string, kind choose.Kind, levels []int, fn func(context.Context, In) (Out, error), in In) *workload {
 	return &workload{
-		id: id, about: about, levels: levels, models: models.Go(),
+		id: id, about: about, kind: kind, levels: levels, models: models.Go(),
 		run: func(ctx context.Context, ex concert.Executor, tasks int) error {
 			if ex == nil {
 				for range tasks {
@@ -166,10 +164,10 @@ func inGo[In, Out any](id, about string, levels []int, fn func(context.Context, 
 }
 
 // inPython returns the workload of a Python function.
-func inPython[In any](id, about string, opts *python.Options, prober concert.Executor, where string, in In) *workload {
+func inPython[In any](id, about string, kind choose.Kind, opts *python.Options, prober concert.Executor, where string, in In) *workload {
 	fn := python.Func[In, any](where)
 	return &workload{
-		id: id, about: about, models: models.Python(opts),
+		id: id, about: about, kind: kind, models: models.Python(opts),
 		run: func(ctx context.Context, ex concert.Executor, tasks int) error {
 			return mapped(ctx, ex, fn, in, tasks)
 		},
@@ -189,41 +187,4 @@ func mapped[In, Out any](ctx context.Context, ex concert.Executor, fn func(conte
 		}
 	}
 	return nil
-}
-
-// startNeighbor starts a program that computes half of the time, on all
-// processors but one. The function stop ends the program.
-func startNeighbor() (stop func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(self, "-compute")
-	life, err := cmd.StdinPipe() // the neighbor ends when this pipe is closed, which also happens if this program dies
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	return func() {
-		life.Close()
-		cmd.Wait()
-	}, nil
-}
-
-// runNeighbor is the main function of the program that startNeighbor starts.
-func runNeighbor() {
-	for range max(1, runtime.GOMAXPROCS(0)-1) {
-		go func() {
-			for {
-				sum := uint64(0)
-				for begin := time.Now(); time.Since(begin) < 700*time.Millisecond; {
-					sum += spin(100)
-				}
-				time.Sleep(700*time.Millisecond + time.Duration(sum%2))
-			}
-		}()
-	}
-	io.Copy(io.Discard, os.Stdin)
 }

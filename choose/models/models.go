@@ -41,13 +41,13 @@ func Go() []choose.Model {
 			},
 		},
 		{
-			Name: "goroutines under a GIL", Code: line("ex := goroutines.New(%d, &goroutines.Options{Lock: gil.New(nil)})"),
+			Name: "goroutines under a GIL", Locked: true, Code: line("ex := goroutines.New(%d, &goroutines.Options{Lock: gil.New(nil)})"),
 			Open: func(k int, o concert.Observer) (concert.Executor, error) {
 				return goroutines.New(k, &goroutines.Options{Observer: o, Lock: gil.New(nil)}), nil
 			},
 		},
 		{
-			Name: "an event loop", Code: line("ex := goroutines.New(%d, &goroutines.Options{Lock: loop.Open(ctx, nil)})"),
+			Name: "an event loop", Locked: true, Code: line("ex := goroutines.New(%d, &goroutines.Options{Lock: loop.Open(ctx, nil)})"),
 			Open: func(k int, o concert.Observer) (concert.Executor, error) {
 				portal := loop.Open(context.Background(), &loop.Options{OnStall: func(*loop.StallReport) {}})
 				return closing{goroutines.New(k, &goroutines.Options{Observer: o, Lock: portal}), portal}, nil

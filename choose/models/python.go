@@ -39,18 +39,18 @@ func Python(opts *python.Options) []choose.Model {
 		{
 			Name: "one interpreter", Levels: []int{1},
 			Open: func(_ int, o concert.Observer) (concert.Executor, error) { return open(1, 1, o) },
-			Code: func(int) string { return pythonLine(1, 1) },
+			Code: func(int) string { return pythonLine(1, 1) }, PythonCode: line("ThreadPoolExecutor(%d)"),
 		},
 		{
-			Name: "threads", Levels: doubling(2, maxThreads),
+			Name: "threads", Locked: true, Levels: doubling(2, maxThreads),
 			Open: func(k int, o concert.Observer) (concert.Executor, error) { return open(1, k, o) },
-			Code: func(k int) string { return pythonLine(1, k) },
+			Code: func(k int) string { return pythonLine(1, k) }, PythonCode: line("ThreadPoolExecutor(%d)"),
 			Note: "Only one thread of an interpreter can hold its lock, the GIL, unless Python is built without it. So threads help only work that releases the lock, such as I/O.",
 		},
 		{
 			Name: "interpreters", Levels: doubling(2, max(4*n, 4)),
 			Open: func(k int, o concert.Observer) (concert.Executor, error) { return open(k, 1, o) },
-			Code: func(k int) string { return pythonLine(k, 1) },
+			Code: func(k int) string { return pythonLine(k, 1) }, PythonCode: line("ProcessPoolExecutor(%d)"),
 		},
 	}
 	if n > 1 {
@@ -58,6 +58,9 @@ func Python(opts *python.Options) []choose.Model {
 			Name: fmt.Sprintf("threads of %d interpreters", n), Levels: doubling(2*n, maxThreads),
 			Open: func(k int, o concert.Observer) (concert.Executor, error) { return open(n, k/n, o) },
 			Code: func(k int) string { return pythonLine(n, k/n) },
+			PythonCode: func(k int) string {
+				return fmt.Sprintf("ProcessPoolExecutor(%d), and in each process ThreadPoolExecutor(%d)", n, k/n)
+			},
 		})
 	}
 	return all

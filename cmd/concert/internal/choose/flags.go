@@ -13,9 +13,10 @@ const help = `Usage: concert choose [flags] COMMAND [ARGUMENT...] ::: INPUT...
        concert choose [flags] --py MODULE:FUNCTION ::: INPUT...
        concert choose [flags] --get ::: URL...
 
-Measures how to run your work concurrently: under which model, with which
-concurrency, what you gain, and how certain this verdict is. It runs a sample of
-the work under each model that applies, at rising concurrency, and compares.
+Measures how to run your work concurrently. There are two answers, each with its
+own certainty: the kind of the work (CPU-bound, I/O-bound or mixed), and the
+model with its concurrency and gain. choose runs a sample of the work alone and
+then under each model that applies, at rising concurrency, and compares.
 
 The work runs many times, so it must be safe to repeat. Each run gets one input;
 after the last input, the first one is used again. Without ::: the inputs are
@@ -35,10 +36,11 @@ The report goes to the standard output, everything else to the standard error.
 After Ctrl-C it reports what it has measured so far.
 
 Exit codes:
-  0    there is a verdict
+  0    there is a recommendation to follow; on a busy machine, the kind of the
+       work may decide it ("certainty": "likely" in the output of --json)
   1    the work failed, or there is no verdict
   2    the command line is wrong; nothing was run
-  3    there is a verdict, but it is only a guess, and says so
+  3    neither the kind nor the measurements decide: the verdict is a guess
   130  interrupted
 
 Examples:

@@ -18,8 +18,8 @@ func printReport(w io.Writer, r *choose.Report, quiet bool) error {
 	}
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "\n%s\n", style.Bold(cli.Wrap(r.Verdict.Sentence, 80)))
-	if r.Verdict.Code != "" {
-		fmt.Fprintf(out, "\n  %s\n", style.Good(r.Verdict.Code))
+	if code := r.Verdict.CodeLines(); len(code) > 0 {
+		fmt.Fprintf(out, "\n  %s\n", style.Good(strings.Join(code, "\n  ")))
 	}
 	fmt.Fprintf(out, "\n%s\n", r.Table())
 	for _, line := range r.Verdict.Reasons {

@@ -1,0 +1,142 @@
+package choose_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+	"concert/choose"
+	"concert/choose/usage"
+	"concert/gil"
+	"concert/goroutines"
+)
+
+// alone returns an Options.Profile whose runs have these shares of CPU time, in
+// turn.
+func alone(wall time.Duration, shares ...float64) func(context.Context, int) (usage.Usage, error) {
+	next := 0
+	return func(context.Context, int) (usage.Usage, error) {
+		share := shares[next%len(shares)]
+		next++
+		time.Sleep(wall)
+		return usage.Usage{
+			Wall: wall, CPU: time.Duration(share * float64(wall)),
+			Sources: []usage.Source{{What: usage.CPUTime, From: "this test"}},
+		}, nil
+	}
+}
+
+// TestKind: the kind must follow from the CPU time of the runs alone. It must
+// be unclear only if the runs differ across a bound.
+func TestKind(t *testing.T) {
+	for _, c := range []struct {
+		shares    []float64
+		kind      choose.Kind
+		certainty choose.Certainty
+		text      string
+	}{
+		{[]float64{0.99}, choose.CPUBound, choose.Clear, "computes for 99% of its time"},
+		{[]float64{0.02}, choose.IOBound, choose.Clear, "waits for 98% of its time"},
+		{[]float64{0.5}, choose.Mixed, choose.Clear, "computes for 50% of its time"},
+		{[]float64{0.75, 0.77}, choose.CPUBound, choose.Clear, "CPU-bound"},
+		{[]float64{0.1, 0.1, 0.1, 0.9}, choose.Mixed, choose.Unclear, "I/O-bound or CPU-bound: a run computes for 10% to 90% of its time"},
+	} {
+		t.Run(fmt.Sprint(c.shares), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				report, err := choose.Run(t.Context(), nap(20*time.Millisecond), []int{1}, twoModels(), &choose.Options{
+					Budget: 2 * time.Second, MaxConcurrency: 16, Profile: alone(20*time.Millisecond, c.shares...),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkFormats(t, report)
+				if k := report.Kind; k.Kind != c.kind || k.Certainty != c.certainty || !strings.Contains(k.Sentence, c.text) {
+					t.Errorf("%+v; want %s, %s, %q", k, c.kind, c.certainty, c.text)
+				}
+				if !strings.HasPrefix(report.Verdict.Sentence, report.Kind.Sentence) {
+					t.Errorf("the sentence does not begin with the kind: %s", report.Verdict.Sentence)
+				}
+			})
+		})
+	}
+}
+
+// busyMachine is simulated work on a machine that other programs disturb: the
+// machine becomes slower and faster at random.
+type busyMachine struct {
+	mu     sync.Mutex
+	random *rand.Rand
+	until  time.Time // when the speed changes
+	slow   float64   // the durations of tasks are multiplied by this number
+}
+
+// factor returns by which number the durations of tasks are multiplied now.
+func (b *busyMachine) factor() float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now := time.Now(); now.After(b.until) {
+		b.slow = 1 + 2*b.random.Float64()
+		b.until = now.Add(time.Duration(b.random.Float64() * float64(400*time.Millisecond)))
+	}
+	return b.slow
+}
+
+// TestVerdict_BusyMachine: on a machine whose speed changes all the time, and
+// with a short budget, choose must still recommend a concurrency that suits the
+// kind of the work.
+func TestVerdict_BusyMachine(t *testing.T) {
+	n := runtime.GOMAXPROCS(0)
+	for _, c := range []struct {
+		name  string
+		share float64 // of CPU time
+		good  func(v choose.Verdict) bool
+	}{
+		{"waits", 0.02, func(v choose.Verdict) bool { return v.Model != "sequential execution" && v.Concurrency >= 16 }},
+		{"computes", 1, func(v choose.Verdict) bool {
+			return v.Model == "processes" && v.Concurrency >= n && v.Concurrency <= 4*n
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.share == 1 && n == 1 {
+				t.Skip("with one processor, concurrency gains nothing for work that computes")
+			}
+			for seed := range uint64(20) {
+				synctest.Test(t, func(t *testing.T) {
+					machine := &busyMachine{random: rand.New(rand.NewPCG(seed, 5))}
+					processors := make(slots, n)
+					work := func(ctx context.Context, _ int) (int, error) {
+						d := time.Duration(20e6 * machine.factor())
+						if c.share < 1 {
+							concert.Release(ctx, func() { time.Sleep(d) })
+						} else {
+							processors.use(d)
+						}
+						return 0, nil
+					}
+					locked := choose.Model{Name: "threads", Locked: true, Open: func(n int, o concert.Observer) (concert.Executor, error) {
+						return goroutines.New(n, &goroutines.Options{Observer: o, Lock: gil.New(nil)}), nil
+					}}
+					unlocked := onGoroutines()
+					unlocked.Name = "processes"
+					report, err := choose.Run(t.Context(), work, []int{1}, []choose.Model{choose.Sequential(), locked, unlocked}, &choose.Options{
+						Budget: 5 * time.Second, MaxConcurrency: 64, Profile: alone(20*time.Millisecond, c.share),
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					checkFormats(t, report)
+					if v := report.Verdict; v.Certainty == choose.Unclear || !c.good(v) {
+						t.Errorf("seed %d: %s, %s", seed, v.Certainty, report)
+					}
+				})
+			}
+		})
+	}
+}

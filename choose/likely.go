@@ -1,0 +1,69 @@
+package choose
+
+const (
+	minLockedGain = 1.3 // the lowest gain, in rounds, that shows that tasks release the lock of a model while they compute
+	minLikelyGain = 1.5 // I/O-bound and mixed work must gain this for a likely verdict
+	minCPUGain    = 1.1 // CPU-bound work whose gain is clearly lower cannot use several processors
+	maxCPULoss    = 0.7 // a gain below this is a loss, even if it was measured once on a busy machine
+)
+
+// likely returns the point that the kind of the work recommends if the
+// measurements alone do not decide. It returns nil if the kind is not clear, or
+// if the measurements contradict the kind.
+func (t *trial) likely(final []*point) *point {
+	kind := t.report.Kind
+	if kind.Certainty != Clear || t.base.rate().Median == 0 || len(t.points) == 1 && len(t.models) > 1 {
+		return nil
+	}
+	chosen := t.likelyForProcessors(final)
+	if kind.Kind != CPUBound {
+		if chosen = t.likelyForMany(final); t.gain(chosen).Median < minLikelyGain {
+			return nil
+		}
+	}
+	if chosen.failed*2 > chosen.tasks {
+		return nil
+	}
+	return chosen
+}
+
+// likelyForProcessors returns the point that is likely the best for CPU-bound
+// work, which needs one task for each processor. It chooses among the points
+// with about as many tasks as processors, under models whose tasks can compute
+// at the same time. It returns the base if it is clear that none of these
+// points gains, as for work that holds a lock, or for very short tasks.
+func (t *trial) likelyForProcessors(final []*point) *point {
+	n := t.report.Machine.Processors
+	var fit []*point
+	for _, p := range final {
+		lowest := t.models[p.model].levels(t.MaxConcurrency)[0]
+		gain := t.gain(p)
+		unlocked := !t.models[p.model].Locked || gain.Confidence > 0 && gain.Low >= minLockedGain
+		if p != t.base && unlocked && (n <= p.level && p.level <= max(2*n, lowest)) {
+			fit = append(fit, p)
+		}
+	}
+	if len(fit) == 0 {
+		return t.base
+	}
+	gain := t.gain(t.best(fit))
+	if gain.Median < maxCPULoss || gain.Confidence > 0 && gain.High < minCPUGain {
+		return t.base
+	}
+	return t.simplest(fit)
+}
+
+// likelyForMany returns the point that is likely the best for work that waits.
+// Such work gains from each level up to a limit, such as that of a server. Too
+// many tasks cost little, and too few cost much. So of the model that simplest
+// chooses, likelyForMany returns the highest level that may be better.
+func (t *trial) likelyForMany(final []*point) *point {
+	chosen := t.simplest(final)
+	atLeast := minGain * t.gain(chosen).Median
+	for _, p := range final {
+		if p.model == chosen.model && p.level > chosen.level && t.gain(p).Median*(1+t.rateError(p)) > atLeast {
+			chosen = p
+		}
+	}
+	return chosen
+}

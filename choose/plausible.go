@@ -1,0 +1,77 @@
+package choose
+
+import (
+	"context"
+	"sort"
+)
+
+// plausibleLevels returns the levels of a model that may be the best for the
+// kind of the work.
+//
+//   - I/O-bound work needs many tasks, and the budget is limited. So of the
+//     levels 1, 2, 4, 8, ... every second one is left out. The method refine
+//     later tries the levels on both sides of the best one.
+//   - CPU-bound work gains nothing from many more tasks than processors.
+func (t *trial) plausibleLevels(m *Model) []int {
+	levels := m.levels(t.MaxConcurrency)
+	if t.report.Kind.Certainty != Clear || len(levels) < 3 {
+		return levels
+	}
+	switch t.report.Kind.Kind {
+	case IOBound:
+		var some []int
+		for i, n := range levels {
+			if i == 0 || i == len(levels)-1 || n >= 4*some[len(some)-1] {
+				some = append(some, n)
+			}
+		}
+		return some
+	case CPUBound:
+		n := max(1, sort.SearchInts(levels, 4*t.report.Machine.Processors+1))
+		return levels[:n]
+	}
+	return levels
+}
+
+// tooLong reports whether a measurement of a higher level would take too much
+// of the budget if the level has no higher throughput than the level before it,
+// which has the given rate. After a level that gained nothing, the limit is
+// lower.
+func (t *trial) tooLong(level int, rate float64, misses int) bool {
+	limit := t.Budget / 4
+	if misses > 0 {
+		limit = t.Budget / 20
+	}
+	return float64(level) > rate*limit.Seconds()
+}
+
+// computesUnderLock reports whether the tasks of a model probably compute one
+// by one. Then a level that gains nothing shows that higher levels gain nothing
+// either.
+func (t *trial) computesUnderLock(model int) bool {
+	return t.models[model].Locked && t.report.Kind.Kind == CPUBound
+}
+
+// otherLoad is the share of the processor time from which a measurement counts
+// as disturbed.
+const otherLoad = 0.15
+
+// disturbed reports whether other programs used the processors during the last
+// measurement of a point.
+func (t *trial) disturbed(p *point) bool {
+	m := &t.report.Machine
+	own := p.lastRate() * t.report.Profile.CPU.Seconds() / float64(m.Processors)
+	return p.busy >= 0 && p.busy-own > otherLoad
+}
+
+// comparePair measures two points again, one directly after the other, so that
+// the load of other programs is about the same for both.
+func (t *trial) comparePair(ctx context.Context, p, q *point) error {
+	for _, point := range []*point{p, q} {
+		t.next = 0 // begin with the same input for all points
+		if err := t.measure(ctx, point); err != nil {
+			return err
+		}
+	}
+	return nil
+}
