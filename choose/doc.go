@@ -52,12 +52,13 @@
 // slow I/O. The report lists the numbers that the system does not provide.
 //
 // The kind follows from the share of CPU time, and decides which levels are
-// measured. For I/O-bound work these are the levels 1, 4, 16, ..., and then
-// levels around the best one. For CPU-bound work they are the levels up to four
-// times the number of processors, and a model whose tasks compute under a lock
-// is left after the first level that gains nothing. If other programs used the
-// processors while a level seemed to gain nothing, the level and the best one
-// before it are measured again, one directly after the other.
+// measured. For I/O-bound work these are the levels 16, 64, 256, or lower ones
+// if these gain nothing, and then levels around the best one. For CPU-bound
+// work they are the levels up to four times the number of processors. A model
+// whose tasks compute under a lock is left after the first level that gains
+// nothing. If other programs used the processors while a level seemed to gain
+// nothing, the level and the best one before it are measured again, one
+// directly after the other.
 //
 // # Measurements
 //

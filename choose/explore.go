@@ -19,10 +19,11 @@ const (
 
 // explore measures points once, to find the points that may be the best.
 //
-// The first model with several levels begins at its lowest level, and explore
-// tries higher levels while throughput increases. The models after it begin at
-// about the level of the best point so far. Finally, explore tries levels on
-// both sides of the best point.
+// The first model with several levels begins at its lowest level, or for
+// I/O-bound work at about ioBoundStart, and explore tries higher levels while
+// throughput increases. The models after it begin at about the level of the
+// best point so far, and at least at the number of processors. Finally, explore
+// tries levels on both sides of the best point.
 func (t *trial) explore(ctx context.Context) error {
 	climbed := false
 	parts := len(t.models) + 1 // the time is divided into this number of parts; the first model with several levels gets two parts
@@ -32,8 +33,11 @@ func (t *trial) explore(ctx context.Context) error {
 			continue
 		}
 		start := 0
-		if climbed {
-			start = t.start(levels)
+		switch {
+		case climbed:
+			start = t.start(levels, max(t.leader().level, runtime.GOMAXPROCS(0)))
+		case t.report.Kind.Certainty == Clear && t.report.Kind.Kind == IOBound:
+			start = t.start(levels, ioBoundStart)
 		}
 		climbed = climbed || len(levels) > 1
 		if t.measured() && t.base.lastRate() == 0 {
@@ -77,12 +81,13 @@ func (t *trial) explore(ctx context.Context) error {
 // exploration.
 func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare * float64(t.Budget)) }
 
-// start returns the index of the first level to try for another model. Usually
-// this is the level of the best point so far, or the number of processors if
-// that number is higher. The level is lower if as many tasks as the level
+// ioBoundStart is the level at which the exploration of I/O-bound work begins.
+const ioBoundStart = 16
+
+// start returns the index of the first level of a model to try: the wanted
+// level, or the next lower one. The level is lower if as many tasks as the level
 // permits, one after the other, would take more than a 20th of the budget.
-func (t *trial) start(levels []int) int {
-	wanted := max(t.leader().level, runtime.GOMAXPROCS(0))
+func (t *trial) start(levels []int, wanted int) int {
 	affordable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
 	wanted = max(1, min(wanted, affordable))
 	i := sort.SearchInts(levels, wanted)
