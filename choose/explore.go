@@ -85,8 +85,9 @@ func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare 
 const ioBoundStart = 16
 
 // start returns the index of the first level of a model to try: the wanted
-// level, or the next lower one. The level is lower if as many tasks as the level
-// permits, one after the other, would take more than a 20th of the budget.
+// level, or the next lower one. The level is lower if as many tasks as the
+// level permits, one after the other, would take more than a 20th of the
+// budget.
 func (t *trial) start(levels []int, wanted int) int {
 	affordable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
 	wanted = max(1, min(wanted, affordable))
