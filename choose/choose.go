@@ -42,23 +42,6 @@ type Options struct {
 	OnStep func(Step)
 }
 
-// Step says what Run is about to begin: the profile or a measurement.
-type Step struct {
-	Model       string        // name of the model; empty for the profile
-	Concurrency int           // the concurrency; 0 for the profile
-	Elapsed     time.Duration // the time since the start of Run
-	Runs        int           // the number of runs of the work so far
-	Profile     *Profile      // nil before the profile is complete
-}
-
-// String returns the step as text: "alone", or "goroutines with concurrency 8".
-func (s Step) String() string {
-	if s.Model == "" {
-		return "alone"
-	}
-	return pointName(s.Model, s.Concurrency)
-}
-
 const (
 	defaultBudget         = 20 * time.Second
 	maxBudget             = 365 * 24 * time.Hour

@@ -101,9 +101,7 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 	if t.outOfRuns() || t.since() >= t.Budget {
 		return errStop
 	}
-	if t.OnStep != nil {
-		t.OnStep(Step{t.models[p.model].Name, p.level, t.since(), t.runs, &t.report.Profile})
-	}
+	t.announce(p)
 	opened, err := t.open(p)
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func (t *trial) run(ctx context.Context) (*Report, error) {
 	t.report.Machine = thisMachine()
 	load := startLoad()
 	if t.OnStep != nil {
-		t.OnStep(Step{})
+		t.OnStep(Step{Best: -1})
 	}
 	if err := t.profile(ctx); err != nil {
 		return nil, err

@@ -15,13 +15,16 @@ import (
 type follower struct {
 	options
 	w        io.Writer
-	line     bool // whether w is a terminal, on which a line can be replaced
-	showing  bool // whether such a line is on the terminal
-	profiled bool // whether the duration of a run has been printed
+	live     *liveView // nil if w is not a terminal
+	profiled bool      // whether the duration of a run has been printed
 }
 
 func newFollower(w io.Writer, o options) *follower {
-	return &follower{options: o, w: w, line: progress.IsTerminal(w)}
+	f := &follower{options: o, w: w}
+	if progress.IsTerminal(w) {
+		f.live = &liveView{w: w}
+	}
+	return f
 }
 
 // announce prints what Run is going to do.
@@ -46,18 +49,16 @@ func (f *follower) step(s choose.Step) {
 		f.clear()
 		fmt.Fprintf(f.w, "One run alone takes %s.\n", progress.Duration(s.Profile.Wall))
 	}
-	if !f.line {
-		return
+	if f.live != nil {
+		columns, rows := f.live.size()
+		f.live.draw(f.lines(s, columns, rows))
 	}
-	f.clear()
-	fmt.Fprintf(f.w, "%3.0f s of %s, %s runs: %.50s", s.Elapsed.Seconds(), shortTime(f.Budget), cli.Thousands(int64(s.Runs)), s)
-	f.showing = true
 }
 
+// clear removes the live view from the terminal.
 func (f *follower) clear() {
-	if f.showing {
-		fmt.Fprint(f.w, "\r\x1b[K")
-		f.showing = false
+	if f.live != nil {
+		f.live.draw(nil)
 	}
 }
 
