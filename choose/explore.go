@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sort"
 	"time"
@@ -19,11 +18,12 @@ const (
 
 // explore measures points once, to find the points that may be the best.
 //
-// The first model with several levels begins at its lowest level, or for
-// I/O-bound work at about ioBoundStart, and explore tries higher levels while
-// throughput increases. The models after it begin at about the level of the
-// best point so far, and at least at the number of processors. Finally, explore
-// tries levels on both sides of the best point.
+// For each model, explore begins at one level, and tries higher levels while
+// throughput increases. For CPU-bound work, the first level is the number of
+// processors. For other work, the first model with several levels begins at its
+// lowest level, or at about ioBoundStart if the work is I/O-bound, and the
+// models after it begin at about the level of the best point so far. Finally,
+// explore tries levels on both sides of the best point.
 func (t *trial) explore(ctx context.Context) error {
 	climbed := false
 	parts := len(t.models) + 1 // the time is divided into this number of parts; the first model with several levels gets two parts
@@ -32,11 +32,13 @@ func (t *trial) explore(ctx context.Context) error {
 		if len(levels) == 0 {
 			continue
 		}
-		start := 0
+		start, clear := 0, t.report.Kind.Certainty == Clear && len(levels) > 1
 		switch {
+		case clear && t.report.Kind.Kind == CPUBound:
+			start = t.start(levels, t.report.Machine.Processors)
 		case climbed:
-			start = t.start(levels, max(t.leader().level, runtime.GOMAXPROCS(0)))
-		case t.report.Kind.Certainty == Clear && t.report.Kind.Kind == IOBound:
+			start = t.start(levels, max(t.leader().level, t.report.Machine.Processors))
+		case clear && t.report.Kind.Kind == IOBound:
 			start = t.start(levels, ioBoundStart)
 		}
 		climbed = climbed || len(levels) > 1
@@ -85,12 +87,12 @@ func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare 
 const ioBoundStart = 16
 
 // start returns the index of the first level of a model to try: the wanted
-// level, or the next lower one. The level is lower if as many tasks as the
-// level permits, one after the other, would take more than a 20th of the
-// budget.
+// level, or the next lower one. The level is lower, but not below the number of
+// processors, if as many tasks as the level permits, one after the other, would
+// take more than a 20th of the budget.
 func (t *trial) start(levels []int, wanted int) int {
 	affordable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
-	wanted = max(1, min(wanted, affordable))
+	wanted = max(1, min(wanted, max(affordable, t.report.Machine.Processors)))
 	i := sort.SearchInts(levels, wanted)
 	if i == len(levels) || i > 0 && levels[i] > wanted {
 		i--

@@ -1,7 +1,7 @@
 package choose
 
 const (
-	minLockedGain = 1.3 // the lowest gain, in rounds, that shows that tasks release the lock of a model while they compute
+	minLockedGain = 1.3 // the lowest gain, with full confidence, that shows that tasks release the lock of a model while they compute
 	minLikelyGain = 1.5 // I/O-bound and mixed work must gain this for a likely verdict
 	minCPUGain    = 1.1 // CPU-bound work whose gain is clearly lower cannot use several processors
 	maxCPULoss    = 0.7 // a gain below this is a loss, even if it was measured once on a busy machine
@@ -38,7 +38,7 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 	for _, p := range final {
 		lowest := t.models[p.model].levels(t.MaxConcurrency)[0]
 		gain := t.gain(p)
-		unlocked := !t.models[p.model].Locked || gain.Confidence > 0 && gain.Low >= minLockedGain
+		unlocked := !t.models[p.model].Locked || gain.Confidence >= fullConfidence && gain.Low >= minLockedGain
 		if p != t.base && unlocked && (n <= p.level && p.level <= max(2*n, lowest)) {
 			fit = append(fit, p)
 		}
@@ -47,7 +47,7 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 		return t.base
 	}
 	gain := t.gain(t.best(fit))
-	if gain.Median < maxCPULoss || gain.Confidence > 0 && gain.High < minCPUGain {
+	if gain.Median < maxCPULoss || gain.Confidence >= fullConfidence && gain.High < minCPUGain {
 		return t.base
 	}
 	return t.simplest(fit)
