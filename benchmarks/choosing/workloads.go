@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -87,6 +88,8 @@ var (
 
 // pythonText has the functions in Python.
 const pythonText = `
+import contextlib
+import sqlite3
 import time
 
 
@@ -96,6 +99,20 @@ def compute(n):
 
 def wait(s):
     time.sleep(s)
+
+
+def query(path):
+    with contextlib.closing(sqlite3.connect(path, timeout=60)) as db:
+        return db.execute("SELECT sum(n * n) FROM numbers WHERE n % 3 = 1").fetchone()[0]
+`
+
+// databaseText makes the database for the function query.
+const databaseText = `
+import sqlite3, sys
+
+with sqlite3.connect(sys.argv[1]) as db:
+    db.execute("CREATE TABLE numbers (n INTEGER)")
+    db.executemany("INSERT INTO numbers VALUES (?)", ((i,) for i in range(50_000)))
 `
 
 func workloads() (all []*workload, done func(), err error) {
@@ -105,6 +122,9 @@ func workloads() (all []*workload, done func(), err error) {
 	}
 	if err := os.WriteFile(filepath.Join(dir, "choosing.py"), []byte(pythonText), 0o666); err != nil {
 		return nil, nil, err
+	}
+	if out, err := exec.Command("python3", "-c", databaseText, filepath.Join(dir, "rows.db")).CombinedOutput(); err != nil {
+		return nil, nil, fmt.Errorf("making a database: %w: %s", err, out)
 	}
 	slots := make(chan struct{}, 6)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -123,7 +143,12 @@ func workloads() (all []*workload, done func(), err error) {
 		server.Close()
 		os.RemoveAll(dir)
 	}
-	return []*workload{
+	programs, err := commands(dir, server.URL)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return append([]*workload{
 		inGo("cpu", "computes, 5 ms", choose.CPUBound, few, cpu, 8000),
 		inGo("wait", "waits, 20 ms", choose.IOBound, many, wait, 20),
 		inGo("half", "computes 2.5 ms, waits 3 ms", choose.Mixed, many, half, 3),
@@ -134,7 +159,8 @@ func workloads() (all []*workload, done func(), err error) {
 		inGo("tiny", "a multiplication", choose.CPUBound, few, tiny, 7),
 		inPython("python-cpu", "computes in Python, 5 ms", choose.CPUBound, opts, prober, "choosing:compute", 60_000),
 		inPython("python-wait", "waits in Python, 20 ms", choose.IOBound, opts, prober, "choosing:wait", 0.02),
-	}, done, nil
+		inPython("sqlite", "queries of SQLite in Python", choose.CPUBound, opts, prober, "choosing:query", filepath.Join(dir, "rows.db")),
+	}, programs...), done, nil
 }
 
 var (
