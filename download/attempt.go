@@ -19,6 +19,13 @@ import (
 // that is of another file, is not continued.
 const overlap = 64 << 10
 
+// maxRecheck is the maximum overlap of bytes that this Get itself has received
+// from the same URL: a server may replace the file between two requests, and
+// send the entity tag of the old one. The overlap is at most half of the bytes
+// that the last attempt has received. So the download makes progress even if
+// the server breaks each connection after few bytes.
+const maxRecheck = 4 << 10
+
 // errDamaged reports that the last bytes of a part are not those of the server.
 var errDamaged = errors.New("the end of the partial file differs from the file of the server; the next attempt starts from the beginning")
 
@@ -45,10 +52,10 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 		from = size
 		if j.part.missing != nil {
 			from = j.part.missing.start()
-		} else if !j.compared {
+		} else if j.compared {
+			from = max(0, size-j.recheck)
+		} else {
 			from = max(0, size-overlap)
-		} else if size == j.part.state.Size {
-			from-- // HTTP has no empty range
 		}
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
 		req.Header.Set("If-Range", j.part.state.validator())
@@ -218,6 +225,7 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 				j.discardPart()
 				return j.fail("continue", err).again()
 			}
+			j.recheck /= 2 // the next attempt may get to new bytes
 			return j.failRequest(ctx, "continue", err)
 		}
 	}
@@ -225,7 +233,10 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	if p.lock != nil && p.state.validator() != "" {
 		p.startSync()
 	}
-	if err := j.copy(ctx, r, hashed); err != nil {
+	before := p.size.Load()
+	err = j.copy(ctx, r, hashed)
+	j.recheck = min(maxRecheck, (p.size.Load()-before+1)/2)
+	if err != nil {
 		return err
 	}
 	endWatch() // the digest of a large part can take longer than the timeouts

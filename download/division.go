@@ -23,10 +23,11 @@ const minPiece = 1 << 20
 //	requested, received --yield--> pending
 //	pending, requested --advance of the piece before--> (removed)
 type piece struct {
-	check int64 // the bytes from here to next are those of an earlier Get, and must be compared first
+	check int64 // the bytes from here to next are there, and must be compared first
 	next  int64 // the first missing byte
 	end   int64 // the byte after the last missing one
 	limit int64 // the byte after the last one of the reply; only while the piece is busy
+	got   int64 // the number of bytes that the connection has received
 	busy  bool  // whether the piece is requested or received
 
 	// accepted is whether the piece is received: a good reply has arrived.
@@ -83,7 +84,7 @@ func (d *division) take() *piece {
 	largest := -1
 	for i, p := range d.pieces {
 		if !p.busy {
-			p.busy = true
+			p.busy, p.got = true, 0
 			return p
 		}
 		if largest < 0 || p.end-p.next > d.pieces[largest].end-d.pieces[largest].next {
@@ -110,7 +111,7 @@ func (d *division) takeFirst() *piece {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.pieces[0]
-	p.busy, p.accepted, p.limit = true, true, d.total
+	p.busy, p.accepted, p.limit, p.got = true, true, d.total, 0
 	return p
 }
 
@@ -139,8 +140,8 @@ func (d *division) positions(p *piece) (check, next int64) {
 	return p.check, p.next
 }
 
-// advance records that the connection of a busy piece has compared the bytes of
-// an earlier Get, and written n further bytes. It returns the number of bytes
+// advance records that the connection of a busy piece has compared the bytes
+// before the piece, and written n further bytes. It returns the number of bytes
 // that are missing now. At the end of the piece, it adds the next piece, if
 // that piece is not received and the reply of the connection contains it. So a
 // connection reads its reply to the end if the server does not accept others.
@@ -148,6 +149,7 @@ func (d *division) advance(p *piece, n int64) (rest int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p.next += n
+	p.got += n
 	p.check = p.next
 	d.missing -= n
 	if p.next == p.end {
@@ -179,11 +181,25 @@ func (d *division) absorbLocked(p *piece, i int) {
 	d.pieces = slices.Delete(d.pieces, i, i+1)
 }
 
-// yield makes a busy piece pending. It has no effect on a removed piece.
+// yield makes a busy piece pending. It has no effect on a removed piece. The
+// next connection compares bytes before the piece: see maxRecheck.
 func (d *division) yield(p *piece) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	i := slices.Index(d.pieces, p)
+	if i < 0 {
+		return
+	}
 	p.busy, p.accepted = false, false
+	have := int64(0) // the bytes from here to next are there
+	if i > 0 {
+		have = d.pieces[i-1].end
+	}
+	if p.got > 0 {
+		p.check = max(have, p.next-min(maxRecheck, (p.got+1)/2))
+	} else if n := p.next - p.check; n <= maxRecheck {
+		p.check += n / 2 // the next connection may get to new bytes
+	}
 }
 
 // start returns the position from which the first piece must be requested.

@@ -27,8 +27,9 @@
 //   - Get continues a part only with If-Range and a strong validator (RFC 9110,
 //     section 13.1.5). The reply must have the same validator and the requested
 //     range. The URL may be another one, such as a mirror or a fresh signature.
-//     If the part is from an earlier Get or from another URL, the first bytes
-//     of the reply must be the last bytes of the part.
+//     The first bytes of the reply must be the last bytes of the part: 64 KiB
+//     if the part is from an earlier Get or from another URL, and otherwise up
+//     to 4 KiB.
 //   - Get never writes to, or removes, a part that it has not created. It then
 //     uses the name NAME.concert.part.
 //   - Get keeps the part if the server replies with an error, or with an HTML
@@ -241,7 +242,8 @@ type job struct {
 	// compared is whether the bytes of the part are those of the server's file:
 	// this Get has received them, or has compared the last ones.
 	compared   bool
-	comparedTo int // the index of the URL whose file was compared
+	comparedTo int   // the index of the URL whose file was compared
+	recheck    int64 // the number of bytes to compare in the next attempt, if compared is set
 }
 
 // newJob checks a request before it has any effect.

@@ -202,8 +202,9 @@ func TestGet_HTTP2Faults(t *testing.T) {
 					f.fault(c, stream)
 					return
 				}
-				c.reply(stream, f.from, len(body))
-				c.data(stream, body[f.from:], true)
+				from := max(0, f.from-4<<10) // Get compares the last bytes again
+				c.reply(stream, from, len(body))
+				c.data(stream, body[from:], true)
 			}}
 			go server.accept(l)
 			opts := download.ClientOptions{RootCAs: pool(secure)}

@@ -139,7 +139,7 @@ func (j *job) receivePieces(ctx context.Context, first *reply) error {
 		return j.fail("receive", fmt.Errorf("%d of %d bytes arrived: %w", size, p.state.Size, io.ErrUnexpectedEOF)).again()
 	}
 	p.endSync()
-	p.missing, j.compared, j.comparedTo = nil, true, j.urlIndex()
+	p.missing, j.compared, j.comparedTo, j.recheck = nil, true, j.urlIndex(), maxRecheck
 	if len(t.hashes) > 0 {
 		rest := io.NewSectionReader(p.file, t.hashed, size-t.hashed)
 		if err := j.hash(ctx, t.hashes, rest, size-t.hashed); err != nil {
