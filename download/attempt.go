@@ -34,6 +34,7 @@ var errDamaged = errors.New("the end of the partial file differs from the file o
 func (j *job) tryOnce(parent context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
+	j.several = false
 	var conn net.Conn
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { conn = info.Conn }})
 	limited, timer := j.client.limitReply(traced, cancel)
@@ -47,7 +48,7 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	}
 	from := int64(0)
 	switch {
-	case j.part != nil && j.part.received() > 0 && j.part.state.validator() != "":
+	case j.part != nil && j.part.received() > 0 && j.part.state.validator() != "" && !j.whole:
 		size := j.part.size.Load()
 		from = size
 		if j.part.missing != nil {

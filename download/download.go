@@ -35,7 +35,8 @@
 //   - Get keeps the part if the server replies with an error, or with an HTML
 //     page instead of the rest of the file, as a captive portal does. It
 //     removes the part if the reply shows that the part is of no use: another
-//     version, a wrong range, or the status 416.
+//     version, a wrong range, or the status 416. If the error may be due to the
+//     range (400, 403, 405, 406, 412 or 501), Get requests the whole file once.
 //   - Get syncs the file before the file gets its name. Then a loss of power
 //     cannot leave a file with a final name and without its content. The
 //     synced length of a large part is recorded, and only these bytes are
@@ -73,7 +74,8 @@
 // file. The state of the part records which bytes were received and synced. So
 // the next Get continues, with any number of connections. A piece that fails is
 // requested again while the other connections continue. If the server refuses
-// further connections, Get uses fewer.
+// further connections, Get uses fewer. After an attempt without progress, it
+// uses one.
 //
 // # Retries
 //
@@ -238,6 +240,9 @@ type job struct {
 	// appeared is whether the part was complete when the file appeared. So if
 	// the file is the right one, the part is of no use.
 	appeared bool
+
+	whole   bool // whether the attempts request the whole file, because the server refuses ranges
+	several bool // whether the last attempt had several connections, and the server has not refused them by a status
 
 	// compared is whether the bytes of the part are those of the server's file:
 	// this Get has received them, or has compared the last ones.

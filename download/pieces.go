@@ -204,6 +204,8 @@ func (t *transfer) run(ctx context.Context, first *reply) error {
 	}
 	if t.fewer {
 		j.Connections = max(1, j.Connections/2)
+	} else {
+		j.several = j.Connections > 1
 	}
 	if ctx.Err() != nil {
 		return j.fail(fmt.Sprintf("receive, after %d bytes", j.part.received()), context.Cause(ctx))

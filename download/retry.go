@@ -85,13 +85,18 @@ func (j *job) download(ctx context.Context) (err error) {
 		if progressed {
 			best, failures, delay = j.partSize(), 0, j.client.opts.RetryDelay
 		}
+		if !progressed && j.several {
+			j.Connections = 1 // a server may reply to one connection only
+		}
 		failures++
 		mirror := false // whether the next address has not been tried
 		if !progressed || !e.temporary || j.client.opts.Retries < 1 {
 			j.current = (j.current + 1) % len(j.urls)
 			mirror = failures < len(j.urls)
 		}
-		if !mirror && (!e.temporary || failures > max(0, j.client.opts.Retries)) {
+		whole := e.rangeOnly && !mirror && !j.whole
+		j.whole = j.whole || whole
+		if !mirror && !whole && (!e.temporary || failures > max(0, j.client.opts.Retries)) {
 			return err
 		}
 		pause := delay - rand.N(delay/2+1)
@@ -101,7 +106,7 @@ func (j *job) download(ctx context.Context) (err error) {
 			return err
 		}
 		switch {
-		case mirror:
+		case mirror, whole:
 			pause = 0
 		case e.retryAfter > 0:
 			pause = e.retryAfter
