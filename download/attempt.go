@@ -76,6 +76,9 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	j.result.Status, j.result.FinalURL = resp.StatusCode, SafeURL(resp.Request.URL)
 	done, err := j.accept(resp, from)
 	timer.Stop()
+	if err == errNeedsBytes {
+		return j.compareBody(ctx, cancel, resp)
+	}
 	if done || err != nil {
 		return err
 	}
@@ -133,6 +136,11 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 		if j.ServerName = false; name != "" {
 			j.Name, j.result.Path = name, j.path(name)
 		}
+		if j.OnName != nil {
+			if err := j.OnName(j.Name); err != nil {
+				return false, j.fail("create "+j.Name, err)
+			}
+		}
 		if j.mayExist() {
 			return false, errAppeared // compare or continue the file with this name
 		}
@@ -144,7 +152,13 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 			return true, j.present(j.known.info, nil)
 		}
 		if !j.Update {
+			if j.known.needsBytes(resp, now) {
+				return false, errNeedsBytes
+			}
 			return false, j.fail("create "+j.Name, errDiffers)
+		}
+		if err := j.checkPage(now); err != nil {
+			return false, j.fail("replace "+j.Name, err)
 		}
 	}
 	if compressed, err := j.gzipped(resp); err != nil {
@@ -159,7 +173,7 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 			if errors.Is(err, errAppeared) {
 				return false, err
 			}
-			return false, j.fail("create a partial file in "+j.dir, err)
+			return false, j.failWrite("create a partial file in "+j.dir, err)
 		}
 	default:
 		if j.part.received() > 0 && j.part.state.validator() != "" {
@@ -168,7 +182,7 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 			}
 		}
 		if err := j.part.restart(now); err != nil {
-			return false, j.fail("write the partial file", err)
+			return false, j.failWrite("write the partial file", err)
 		}
 	}
 	j.resumed = 0
@@ -279,7 +293,7 @@ func (j *job) copy(ctx context.Context, r io.Reader, h hashes) error {
 				if errors.Is(err, errAppeared) {
 					return err
 				}
-				return j.fail("write the partial file of "+j.Name, err)
+				return j.failWrite("write the partial file of "+j.Name, err)
 			}
 			h.Write(b)
 			j.emit(Event{Kind: EventProgress, Done: p.size.Load(), Total: p.state.Size})

@@ -171,7 +171,7 @@ func (c *connection) receive(p *piece, r *reply) *Error {
 		n, err := b.Read((*buf)[:min(rest, int64(len(*buf)))])
 		if n > 0 {
 			if _, err := part.file.WriteAt((*buf)[:n], next); err != nil {
-				e := t.j.fail("write the partial file of "+t.j.Name, err)
+				e := t.j.failWrite("write the partial file of "+t.j.Name, err)
 				t.abort(e)
 				return e
 			}

@@ -62,8 +62,9 @@
 // file is present, without a request. For another URL, and where the file
 // system has no extended attributes, Get asks the server whether the file is
 // the same: by length and modification time or, if the URLs differ in the query
-// alone, by length and entity tag. If the answer is not clear, Get returns an
-// error that wraps [fs.ErrExist].
+// alone, by length and entity tag. If the file has no receipt, and the server
+// sends no modification time, Get receives the file and compares the bytes. If
+// the answer is not clear, Get returns an error that wraps [fs.ErrExist].
 //
 // # Several connections
 //
@@ -127,6 +128,12 @@ type Request struct {
 	// an existing file with this name after the first reply.
 	ServerName bool
 
+	// OnName, if set, is called with the name of the file when ServerName is
+	// set and the first reply has arrived. If it returns an error, Get creates
+	// no file, and returns the error. So the caller can refuse a name that
+	// another file has.
+	OnName func(name string) error
+
 	// Digests are the digests that the file must have.
 	Digests []Digest
 
@@ -135,7 +142,9 @@ type Request struct {
 	Overwrite bool
 
 	// Update makes Get replace an existing file if the server has another
-	// version of it, which Get asks with a conditional request.
+	// version of it, which Get asks with a conditional request. Without
+	// Digests, an HTML page or an empty body does not replace a file that is
+	// neither: see ErrImplausible.
 	Update bool
 
 	// Keep makes Get accept an existing file without a comparison.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +62,15 @@ func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
 // fail returns an error of this Get that is not temporary.
 func (j *job) fail(op string, err error) *Error {
 	return &Error{URL: SafeURL(j.url()), Op: op, Err: err}
+}
+
+// failWrite returns an error of this Get that occurred when it wrote to the
+// directory. If the directory is missing, the error says so.
+func (j *job) failWrite(op string, err error) *Error {
+	if _, look := os.Stat(j.dir); errors.Is(look, fs.ErrNotExist) {
+		err = fmt.Errorf("the directory %s is missing; another program may have removed or renamed it during the download: %w", j.dir, look)
+	}
+	return j.fail(op, err)
 }
 
 // again makes the error temporary.

@@ -86,7 +86,7 @@ func TestGet_ExistsDiffers(t *testing.T) {
 		}},
 		{"no validator", func(t *testing.T, s *site, path string) {
 			removeReceipt(path)
-			s.tag, s.modified = "", time.Time{}
+			s.tag, s.modified, s.body = "", time.Time{}, content(2, 1000)
 		}},
 		{"unrequested 304", func(t *testing.T, s *site, path string) {
 			removeReceipt(path)

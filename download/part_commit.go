@@ -41,7 +41,7 @@ func (p *part) commit(replace bool) error {
 		return fmt.Errorf("another program changed the length of the partial file to %d bytes; want %d", info.Size(), p.size.Load())
 	}
 	if !p.unnamed && !p.hasName() {
-		return fmt.Errorf("another program replaced the partial file %s", p.name)
+		return fmt.Errorf("another program replaced or removed the partial file %s", p.name)
 	}
 	modified := info.ModTime()
 	if !p.state.Modified.IsZero() {

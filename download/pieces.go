@@ -117,7 +117,7 @@ func (j *job) receivePieces(ctx context.Context, first *reply) error {
 		if errors.Is(err, errAppeared) {
 			return err
 		}
-		return j.fail("write the partial file of "+j.Name, err)
+		return j.failWrite("write the partial file of "+j.Name, err)
 	}
 	t := &transfer{j: j, pieces: p.missing, active: 1}
 	if p.size.Load() == 0 {

@@ -144,6 +144,9 @@ func (j *job) finish() error {
 	if p.state.Size >= 0 && p.state.Size != size {
 		return j.fail("complete "+j.Name, fmt.Errorf("it has %d of %d bytes", size, p.state.Size)) // cannot happen
 	}
+	if err := j.checkEmpty(); err != nil {
+		return j.fail("replace "+j.Name, err)
+	}
 	// With Update, only the file that was compared is replaced.
 	if err := p.commit(j.Overwrite || j.Update && j.known != nil); err != nil {
 		if errors.Is(err, errAppeared) {
@@ -153,7 +156,7 @@ func (j *job) finish() error {
 			}
 			return err
 		}
-		return j.fail("give the complete file the name "+j.Name, err)
+		return j.failWrite("give the complete file the name "+j.Name, err)
 	}
 	j.part = nil
 	j.result.Size, j.result.Resumed = size, j.resumed

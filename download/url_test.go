@@ -1,6 +1,7 @@
 package download_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -113,4 +114,25 @@ func TestGet_ServerName(t *testing.T) {
 		}
 	}
 	wantFiles(t, dir, "file.bin", "report.txt")
+}
+
+// TestGet_OnName: Get must create no file whose name the caller refuses.
+func TestGet_OnName(t *testing.T) {
+	s := newSite(1000)
+	s.handler = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Disposition", `attachment; filename="better"`)
+		s.send(w, r)
+	}
+	dir, why := t.TempDir(), errors.New("no such name")
+	r := download.Request{URL: s.open(t), Dir: dir, ServerName: true, OnName: func(name string) error {
+		if name != "better" {
+			t.Errorf("name %q", name)
+		}
+		return why
+	}}
+	_, err := once(t).Get(t.Context(), r)
+	if wantError(t, err, false, "create better: no such name"); !errors.Is(err, why) {
+		t.Errorf("error = %v", err)
+	}
+	wantFiles(t, dir)
 }
