@@ -30,6 +30,8 @@ import (
 //	                replies have the wrong part
 //	/norange/F      the first reply breaks off after half of the file; later
 //	                replies have all of the file, even if a part is requested
+//	/portal/F       the first reply has the file; then it is an HTML page
+//	/emptied/F      the first reply has the file; then it is empty
 //	/digest/F       with the digest of another file
 //	/slowheaders/F  no reply
 //	/stall/F        half of the file, and nothing after it
@@ -123,6 +125,14 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case fault == "norange":
 		w.Write(b)
 		return
+	case fault == "portal" && !first:
+		w.Header().Set("ETag", `"portal"`)
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<html>Log in</html>")
+		return
+	case fault == "emptied" && !first:
+		w.Header().Set("ETag", `"empty"`)
+		return
 	case fault == "digest":
 		other := sha256.Sum256(body("other"))
 		w.Header().Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(other[:])+":")
@@ -174,7 +184,7 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case fault == "loop":
 		http.Redirect(w, r, r.URL.Path, http.StatusFound)
 		return
-	case fault != "plain" && fault != "cut" && fault != "busy":
+	case fault != "plain" && fault != "cut" && fault != "busy" && fault != "portal" && fault != "emptied":
 		http.NotFound(w, r)
 		return
 	}

@@ -209,6 +209,32 @@ func TestGet_EventTable(t *testing.T) {
 	}
 }
 
+// TestGet_KeptOfLostFiles: a file of a host that was given up may have a part.
+// Its event must have the number of bytes, although it got no attempt.
+func TestGet_KeptOfLostFiles(t *testing.T) {
+	f := newFaulty()
+	defer f.Close()
+	dir := t.TempDir()
+	short := f.URL + "/short/b"
+	if code, _, errOut := call(t.Context(), "get", "-d", dir, "--retries", "0", short); code != cli.ExitFailed {
+		t.Fatalf("exit %d: %s", code, errOut)
+	}
+	f.Close()
+	code, out, errOut := call(t.Context(), "get", "--json", "-d", dir, "--retries", "0", "--jobs", "1", f.URL+"/plain/a", short)
+	if code != cli.ExitFailed {
+		t.Fatalf("exit %d: %s", code, errOut)
+	}
+	kept := map[any]any{}
+	for _, e := range readEvents(t, out) {
+		if e["event"] == "failed" || e["event"] == "summary" {
+			kept[e["url"]] = e["kept"]
+		}
+	}
+	if kept[short] != 5000.0 || kept[nil] != 5000.0 || kept[f.URL+"/plain/a"] != 0.0 {
+		t.Errorf("kept: %v; want 5000 of b, and in the summary\n%s", kept, out)
+	}
+}
+
 // brokenWriter is a standard output that cannot be written.
 type brokenWriter struct{}
 

@@ -120,6 +120,8 @@ func hint(err error) string {
 	switch {
 	case isUnknown:
 		return " (--cacert trusts another authority)"
+	case errors.Is(err, download.ErrImplausible):
+		return " (--overwrite replaces it)"
 	case errors.Is(err, download.ErrRetryAfter):
 		return " (--retry-max-time permits longer pauses)"
 	}

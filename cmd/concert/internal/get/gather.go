@@ -183,19 +183,21 @@ func (o *options) applyOutput(w *wanted) error {
 }
 
 // makeDirectories creates the directory of -d, and the directories in it that
-// --url-dirs needs. A symbolic link cannot lead out of the directory of -d.
-func (o *options) makeDirectories(list []wanted) error {
+// --url-dirs needs. It returns why the latter cannot be created, by directory.
+// A symbolic link cannot lead out of the directory of -d.
+func (o *options) makeDirectories(list []wanted) (missing map[string]error, err error) {
 	if err := os.MkdirAll(o.dir, 0o777); err != nil {
-		return err
+		return nil, err
 	}
 	if !o.urlDirs {
-		return nil
+		return nil, nil
 	}
 	root, err := os.OpenRoot(o.dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer root.Close()
+	missing = map[string]error{}
 	made := map[string]bool{"": true}
 	for _, w := range list {
 		if made[w.dir] {
@@ -203,10 +205,10 @@ func (o *options) makeDirectories(list []wanted) error {
 		}
 		made[w.dir] = true
 		if err := root.MkdirAll(filepath.FromSlash(w.dir), 0o777); err != nil {
-			return fmt.Errorf("%s: cannot create the directory of the URL: %w", w.where(), err)
+			missing[w.dir] = fmt.Errorf("cannot create the directory of the URL: %w", err)
 		}
 	}
-	return nil
+	return missing, nil
 }
 
 // dryRun prints what would happen to each file.

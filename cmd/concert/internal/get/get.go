@@ -102,10 +102,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	if len(list) == 0 && !o.json {
 		return nil
 	}
-	if err := o.makeDirectories(list); err != nil {
+	missing, err := o.makeDirectories(list)
+	if err != nil {
 		return err
 	}
-	g := &getter{options: o, ctx: ctx}
+	g := &getter{options: o, ctx: ctx, missing: missing}
 	client.Acquire = g.acquire
 	g.client = download.NewClient(client)
 	events, err := cli.NewOutput(o.trace)

@@ -102,7 +102,7 @@ type file struct {
 	reads   bool                    // the file did something that may take long before it asked
 	refused bool                    // the file got errAway
 	pause   time.Duration           // the pause of its host after the attempt failed
-	lost    error                   // why the file fails without an attempt
+	lost    error                   // why the file gets no attempt
 	spent                           // of this and earlier tasks of the file; not used concurrently
 
 	steps  atomic.Int64 // number of times that something has arrived

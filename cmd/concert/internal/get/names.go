@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // foldsCase is whether the file systems of this system usually ignore case in
@@ -47,6 +48,32 @@ func unique(list []wanted, fold bool) ([]wanted, error) {
 		}
 	}
 	return kept, nil
+}
+
+// names has the names of the files that servers name.
+type names struct {
+	mu     sync.Mutex
+	byPath map[string]*wanted // guarded by mu
+}
+
+// claim records the name of a file. It returns an error if another file of the
+// list has it: the second file must not replace the first one, or seem to be
+// present.
+func (n *names) claim(w *wanted, name string) error {
+	key := w.dir + "/" + name
+	if foldsCase {
+		key = strings.ToLower(key)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.byPath == nil {
+		n.byPath = make(map[string]*wanted)
+	}
+	if other := n.byPath[key]; other != nil && other != w {
+		return fmt.Errorf("%s has this name, too; download one of them into another directory, or without --content-disposition", other.shown())
+	}
+	n.byPath[key] = w
+	return nil
 }
 
 // merge adds another entry of the same path to w. Both must have the same URL,

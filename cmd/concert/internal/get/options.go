@@ -76,7 +76,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.connections, "x", "N", "connections for each large file, 1 to 64")
 	f.Add(&o.limitRate, "limit-rate", "RATE", "maximum speed of all downloads together, in bytes per second, as in 500K or 2M")
 	f.Add(&o.minSpeed, "min-speed", "RATE", "minimum speed of a download over 30 seconds; a slower attempt ends, and the next one continues")
-	f.Add(&o.maxTime, "max-time", "D", "time limit for each file, with its retries")
+	f.Add(&o.maxTime, "max-time", "D", "time limit for each file, from its first attempt on, with all pauses")
 	f.Add(&o.connect, "connect-timeout", "D", "time limit for a connection")
 	f.Add(&o.header, "header-timeout", "D", "time limit from a request to its reply")
 	f.Add(&o.stall, "stall-timeout", "D", "time limit for the next KiB")
@@ -176,7 +176,7 @@ func choices(set map[string]bool) (names []string) {
 // flags name. The notes are for the user.
 func (o *options) clientOptions(list []wanted) (opts *download.ClientOptions, notes []string, err error) {
 	opts = &download.ClientOptions{
-		Connect: o.connect, Header: o.header, Stall: o.stall, MinSpeed: int64(o.minSpeed), MaxTime: o.maxTime,
+		Connect: o.connect, Header: o.header, Stall: o.stall, MinSpeed: int64(o.minSpeed),
 		Retries: cmp.Or(o.retries, -1), RetryDelay: o.retryDelay, MaxRetryAfter: o.retryMaxTime,
 		HTTP1: o.http1, AllowDowngrade: o.allowInsecure, Limit: newLimit(o.limitRate),
 	}

@@ -26,6 +26,8 @@ type getter struct {
 	ctx      context.Context // canceled by Ctrl-C
 	run      context.Context // child of ctx, also canceled by an error that stops the list
 	stop     context.CancelCauseFunc
+	missing  map[string]error // why a directory of files could not be created, for each one that could not
+	names    names
 	readOnly map[string]error // why no file can be created, for each directory of a file in which none can
 }
 
@@ -42,6 +44,9 @@ type outcome struct {
 	skipped  bool // the file existed, and was not compared
 	took     time.Duration
 }
+
+// errMaxTime is the cause of the end of a download after --max-time.
+var errMaxTime = errors.New("the time limit of the file has passed (--max-time)")
 
 // stopGrace is the time after Ctrl-C until a message says why the program does
 // not end yet.
@@ -125,6 +130,10 @@ func (g *getter) isLast(err error) bool {
 	if isReadOnly || errors.Is(err, syscall.EROFS) {
 		return !g.urlDirs
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		_, look := os.Stat(g.dir) // another program may have removed or renamed it
+		return errors.Is(look, fs.ErrNotExist)
+	}
 	return isFull(err)
 }
 
@@ -144,9 +153,16 @@ func isStop(err, cause error) bool {
 }
 
 // acquire waits until an attempt may start at a host. It also refuses attempts
-// for a new file in a directory that is read-only.
+// for a new file in a directory that is read-only, and for a file of a host
+// that was given up. Such a file may exist, or have a part.
 func (g *getter) acquire(ctx context.Context, host string) (release func(error), err error) {
 	f := ctx.Value(fileKey{}).(*file)
+	if ctx.Err() != nil { // --max-time may have passed while the file waited for its host
+		return nil, context.Cause(ctx)
+	}
+	if f.lost != nil {
+		return nil, f.lost
+	}
 	if readOnly := g.readOnly[f.dir]; readOnly != nil {
 		if _, err := os.Lstat(filepath.Join(f.directory(g.dir), f.name)); errors.Is(err, fs.ErrNotExist) {
 			return nil, readOnly
@@ -159,13 +175,16 @@ func (g *getter) acquire(ctx context.Context, host string) (release func(error),
 // second result is only for observers of the executor.
 func (g *getter) get(task context.Context, f *file) (outcome, error) {
 	r := g.request(*f.wanted)
-	done := outcome{wanted: f.wanted, index: f.index, err: f.lost}
+	done := outcome{wanted: f.wanted, index: f.index, err: g.missing[f.dir]}
 	path := filepath.Join(r.Dir, r.Name)
 	if f.begin.IsZero() {
 		f.begin = time.Now()
 	}
-	if f.lost == nil {
+	if done.err == nil {
 		g.download(task, f, r, &done)
+	}
+	if f.lost != nil && errors.Is(done.err, f.lost) {
+		done.err = &lostError{f.lost, done.err}
 	}
 	done.attempts = f.attempts
 	done.took = time.Since(f.begin)
@@ -185,6 +204,14 @@ func (g *getter) download(task context.Context, f *file, r download.Request, don
 	ctx, cancel := context.WithCancelCause(context.WithValue(g.run, fileKey{}, f))
 	defer cancel(nil)
 	f.cancel = cancel
+	if g.maxTime > 0 { // a file whose host is away has one limit for all of its tasks
+		var end context.CancelFunc
+		ctx, end = context.WithDeadlineCause(ctx, f.begin.Add(g.maxTime), errMaxTime)
+		defer end()
+	}
+	if r.ServerName {
+		r.OnName = func(name string) error { return g.names.claim(f.wanted, name) }
+	}
 	t := &tracker{getter: g, file: f, task: task, before: f.attempts, attempts: f.attempts, path: filepath.Join(r.Dir, r.Name)}
 	r.OnEvent = t.event
 	g.report.begun(f, t.path)
