@@ -95,10 +95,16 @@ func (b *body) watch(cancel context.CancelCauseFunc) (stop func()) {
 	window := max(1, int(speedWindow/period))
 	var counts []int64 // one for each period, up to window
 	last, lastBytes := time.Duration(0), int64(0)
+	moved, movedBytes := time.Duration(0), int64(0) // when bytes arrived last
 	check := func() (cause error) {
 		n := b.bytes.Load()
+		if n != movedBytes {
+			moved, movedBytes = b.waited(), n
+		}
 		if n-lastBytes >= minStallBytes {
 			last, lastBytes = b.waited(), n
+		} else if o.Stall > 0 && b.waited()-last >= o.Stall && b.waited()-moved < o.Stall/2 {
+			return fmt.Errorf("%w: less than %d bytes in %v", errStalled, minStallBytes, o.Stall)
 		} else if o.Stall > 0 && b.waited()-last >= o.Stall {
 			return fmt.Errorf("%w for %v", errStalled, o.Stall)
 		}

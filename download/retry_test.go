@@ -192,7 +192,7 @@ func TestGet_Timeouts(t *testing.T) {
 				}
 				time.Sleep(500 * time.Millisecond)
 			}
-		}, 5 * time.Second, "stopped sending for 5s", 18},
+		}, 5 * time.Second, "stopped sending: less than 1024 bytes in 5s", 18},
 		{"speed", download.ClientOptions{Stall: -1, MinSpeed: 10}, func(conn net.Conn) {
 			io.WriteString(conn, head)
 			for {

@@ -1,7 +1,6 @@
 package get
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -36,19 +35,18 @@ func readChecksums(name string) (*checksumFile, error) {
 		defer f.Close()
 		in = f
 	}
-	lines := bufio.NewScanner(decoded(in))
-	lines.Buffer(nil, maxLine)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimRight(lines.Text(), "\r\n")
+	lines := newLines(decoded(in))
+	for lines.Scan() {
+		line := lines.Text()
 		if text := strings.TrimSpace(line); text == "" || text[0] == '#' {
 			continue
 		}
 		if err := c.addLine(line); err != nil {
-			return nil, fmt.Errorf("--checksums: %s:%d: %w", c.name, n, trimmed{err})
+			return nil, fmt.Errorf("--checksums: %s:%d: %w", c.name, lines.number, trimmed{err})
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("--checksums: cannot read %s: %w", c.name, err)
+		return nil, fmt.Errorf("--checksums: %s:%d: %w", c.name, lines.number+1, err)
 	}
 	return c, nil
 }

@@ -33,17 +33,10 @@ func parseList(r io.Reader, source string) ([]wanted, error) {
 		return parseJSON(in, source)
 	}
 	var list []wanted
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxLine)
-	n := 0
+	lines := newLines(in)
 	for lines.Scan() {
-		n++
-		w := wanted{source: source, line: n}
-		text := lines.Text()
-		if strings.Contains(text, "\x00") {
-			return nil, fmt.Errorf("%s: the line has a zero byte: is this a list of URLs, in UTF-8 or in UTF-16 with a byte order mark?", w.where())
-		}
-		fields, err := splitFields(text)
+		w := wanted{source: source, line: lines.number}
+		fields, err := splitFields(lines.Text())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", w.where(), err)
 		}
@@ -55,10 +48,8 @@ func parseList(r io.Reader, source string) ([]wanted, error) {
 		}
 		list = append(list, w)
 	}
-	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return nil, fmt.Errorf("%s:%d: a line longer than %d bytes: is this a list of URLs?", source, n+1, maxLine)
-	} else if err != nil {
-		return nil, fmt.Errorf("%s:%d: %w", source, n+1, err)
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s:%d: %w", source, lines.number+1, err)
 	}
 	return list, nil
 }

@@ -79,7 +79,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.maxTime, "max-time", "D", "time limit for each file, from its first attempt on, with all pauses")
 	f.Add(&o.connect, "connect-timeout", "D", "time limit for a connection")
 	f.Add(&o.header, "header-timeout", "D", "time limit from a request to its reply")
-	f.Add(&o.stall, "stall-timeout", "D", "time limit for the next KiB")
+	f.Add(&o.stall, "stall-timeout", "D", "time limit for the next KiB; longer for a server that sends single bytes")
 
 	f.Group("Retries")
 	f.Add(&o.retries, "retries", "N", "further attempts after a transient error, without progress; after a wrong checksum only one")

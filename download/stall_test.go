@@ -1,0 +1,49 @@
+package download_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert/download"
+)
+
+// TestGet_SingleBytes: a server that sends two bytes per second has stalled,
+// unless the time for the next KiB is long enough.
+func TestGet_SingleBytes(t *testing.T) {
+	for _, c := range []struct {
+		stall time.Duration
+		text  string
+	}{{30 * time.Second, "the server stopped sending: less than 1024 bytes in 30s"}, {10 * time.Minute, ""}} {
+		t.Run(c.stall.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				body := content(1, 3000)
+				client := newPipeClient(download.ClientOptions{Retries: -1, Stall: c.stall}, func(conn net.Conn, _ *http.Request, _ int) {
+					fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n")
+					for i := 0; i < len(body); i += 2 {
+						if _, err := conn.Write(body[i : i+2]); err != nil {
+							return
+						}
+						time.Sleep(time.Second)
+					}
+				})
+				defer time.Sleep(2 * time.Second) // until the server has ended
+				defer client.Close()
+				dir := t.TempDir()
+				_, err := client.Get(t.Context(), download.Request{URL: "http://slow.test/file.bin", Dir: dir})
+				if c.text != "" {
+					wantError(t, err, true, c.text)
+					wantFiles(t, dir)
+					return
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				wantWhole(t, dir, body)
+			})
+		})
+	}
+}
