@@ -3,7 +3,9 @@ package download_test
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -71,4 +73,26 @@ func TestGet_ReadOnlyDisk(t *testing.T) {
 	if wantError(t, err, false, "read-only file system"); s.count() != 1 {
 		t.Errorf("error = %v after %d requests", err, s.count())
 	}
+}
+
+// TestGet_FileSizeLimit: if the process may not write a file as large, Get must
+// fail without a retry and keep what it has. A process without the limit must
+// continue.
+func TestGet_FileSizeLimit(t *testing.T) {
+	s := newSite(6_000_000)
+	dir := t.TempDir()
+	child := childOf(childGet{URL: s.open(t), Dir: dir, Retries: 5, Digest: sha256Of(s.body).String()})
+	limited := exec.Command("sh", "-c", `ulimit -f 6000 && exec "$0"`, os.Args[0]) // in blocks of 512 bytes
+	limited.Env = append(os.Environ(), child)
+	out, err := limited.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "attempts=1\n") || !strings.Contains(string(out), "file too large") {
+		t.Errorf("%v: %s", err, out)
+	}
+	wantFiles(t, dir, "file.bin.part", "file.bin.part.json")
+	free := exec.Command(os.Args[0])
+	free.Env = append(os.Environ(), child)
+	if out, err := free.CombinedOutput(); err != nil || !strings.Contains(string(out), "resumed=3") {
+		t.Errorf("%v: %s", err, out)
+	}
+	wantWhole(t, dir, s.body)
 }

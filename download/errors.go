@@ -137,7 +137,11 @@ func (j *job) failStatus(resp *http.Response) *Error {
 		e.Err = fmt.Errorf("the server of the redirect to %s replied %q", SafeURL(final), status)
 	}
 	e.Status, e.Body = resp.StatusCode, firstLine(resp)
-	after := retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	now, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		now = time.Now() // otherwise the clock of the server counts
+	}
+	after := retryAfter(resp.Header.Get("Retry-After"), now)
 	switch s := resp.StatusCode; {
 	case s == 408 || s == 425 || s == 429 || s == 500 || s == 502 || s == 503 || s == 504 || s >= 520 && s <= 530:
 		e.temporary, e.retryAfter = true, after
