@@ -3,13 +3,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestGet_Processes: several processes may download the same list to the same
@@ -59,5 +62,44 @@ func TestGet_Processes(t *testing.T) {
 				t.Errorf("in the directory are %v, %v", entries, err)
 			}
 		})
+	}
+}
+
+// TestGet_WaitsForOther: if another process downloads the same file, "concert
+// get" must say that it waits, and then find the file.
+func TestGet_WaitsForOther(t *testing.T) {
+	f := newFaulty()
+	defer f.Close()
+	args := []string{"get", "-d", t.TempDir(), f.URL + "/held/large"}
+	first, second := process(t, args...), process(t, args...)
+	var text strings.Builder
+	for _, cmd := range []*exec.Cmd{first, second} {
+		errOut, err := cmd.StderrPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cmd == first { // it has more than a MiB soon, and then its part has a name
+			for part := filepath.Join(args[2], "large.part"); t.Context().Err() == nil; time.Sleep(time.Millisecond) {
+				if _, err := os.Lstat(part); err == nil {
+					break
+				}
+			}
+			continue
+		}
+		for lines := bufio.NewScanner(errOut); lines.Scan(); {
+			text.WriteString(lines.Text() + "\n")
+			if strings.HasPrefix(lines.Text(), "waiting ") {
+				f.release()
+			}
+		}
+	}
+	if err := errors.Join(first.Wait(), second.Wait()); err != nil {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+	if want := "waiting " + args[3] + ": another download of this file is running\npresent "; !strings.HasPrefix(text.String(), want) {
+		t.Errorf("the second process prints %q, want %q", text.String(), want)
 	}
 }

@@ -46,7 +46,7 @@ func (o *options) flags() *cli.Flags {
 	f := cli.NewFlags()
 	f.Group("Files")
 	f.Add(&o.dir, "d", "DIR", "directory for the files, created if missing")
-	f.Add(&o.output, "o", "NAME", "name of the file, for one URL; it may begin with the path of a directory, which must exist")
+	f.Add(&o.output, "o", "FILE", "name of the file, for one URL; it may begin with the path of a directory, which must exist")
 	f.Add(&o.sha256, "sha256", "HEX", "checksum of the file, for one URL")
 	f.Add(&o.digests, "digest", "ALG=HEX", "checksum of another algorithm, for one URL: sha512, sha384, sha1, md5 or crc32c; may be repeated")
 	f.Add(&o.mirrors, "mirror", "URL", "another address of the file, for one URL; may be repeated")

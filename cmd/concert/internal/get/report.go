@@ -129,6 +129,13 @@ func (r *report) retry(f *file, path string, e download.Event) {
 	}
 }
 
+// waitsForOther reports that another program downloads the same file.
+func (r *report) waitsForOther(f *file) {
+	if !r.json && r.mayTell("other") {
+		r.note(fmt.Sprintf("waiting %s: another download of this file is running\n", f.shown()))
+	}
+}
+
 // waits reports that a file waits for its host. Away has told it to people.
 func (r *report) waits(o *outcome, pause time.Duration) {
 	if r.json {

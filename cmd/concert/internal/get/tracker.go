@@ -43,6 +43,7 @@ func (t *tracker) event(e download.Event) {
 		t.readsFile()
 	case download.EventWait:
 		t.readsFile()
+		t.report.waitsForOther(t.file)
 	case download.EventReply:
 		t.status = e.Status
 		t.hosts.replied(t.file)

@@ -144,7 +144,7 @@ func (w *wanted) check(urlDirs bool) error {
 // renaming returns how the user gives the file another name.
 func (w *wanted) renaming() string {
 	if w.source == argument {
-		return "give the file another name, with -o NAME for one URL, or with name=NAME after the URL"
+		return "give the file another name, with -o FILE for one URL, or with name=NAME after the URL"
 	}
 	return "give the file another name, with name=NAME in its line"
 }
