@@ -22,6 +22,7 @@ type counts struct {
 	failed   int               // guarded by mu: number of settled tasks with an error
 	unbegun  int               // guarded by mu: number of settled tasks that never started
 	running  map[uint64]amount // guarded by mu: running tasks that have reported progress
+	ended    amount            // guarded by mu: sum of the progress of the settled tasks
 	moved    int64             // guarded by mu: sum of the progress of all tasks
 
 	lastLook  time.Time // guarded by mu
@@ -54,7 +55,14 @@ func (c *counts) observe(e concert.Event) {
 		if e.Worker < 0 {
 			c.unbegun++
 		}
-		delete(c.running, e.Task)
+		if a, known := c.running[e.Task]; known {
+			if e.Err == nil {
+				a.done = max(a.done, a.total)
+			}
+			c.ended.done += a.done
+			c.ended.total += a.done
+			delete(c.running, e.Task)
+		}
 	}
 	c.mu.Unlock()
 	if c.records != nil {
@@ -72,6 +80,7 @@ type view struct {
 	moved   int64
 	rate    float64 // progress per second
 	share   float64 // finished share of the total, from 0 to 1; 0 without a total
+	all     amount  // sum of the progress of all tasks, while the sum of their totals is known; otherwise zero
 }
 
 // look returns a view, and updates the rate since the last call.
@@ -104,7 +113,28 @@ func (c *counts) look(now time.Time) view {
 		}
 		v.share = min(1, part/float64(c.total))
 	}
+	if all := c.allLocked(); c.unit != nil && all.total > 0 {
+		v.all, v.share = all, min(1, float64(all.done)/float64(all.total))
+	}
 	return v
+}
+
+// allLocked returns the sum of the progress of all tasks. It returns zero if a
+// task has not started, or has not reported its total, or if no task runs.
+func (c *counts) allLocked() amount {
+	running := c.started - (c.finished - c.unbegun)
+	if c.started+c.unbegun != c.total || running == 0 || len(c.running) != running {
+		return amount{}
+	}
+	all := c.ended
+	for _, a := range c.running {
+		if a.total <= 0 {
+			return amount{}
+		}
+		all.done += min(a.done, a.total)
+		all.total += a.total
+	}
+	return all
 }
 
 // left estimates the remaining time. It returns 0 if it is too early for an
@@ -112,6 +142,9 @@ func (c *counts) look(now time.Time) view {
 func (v view) left() time.Duration {
 	if v.took < time.Second || v.share < 0.01 || v.share == 1 {
 		return 0
+	}
+	if v.all.total > 0 && v.moved > 0 {
+		return time.Duration(float64(v.took) * float64(v.all.total-v.all.done) / float64(v.moved))
 	}
 	return time.Duration(float64(v.took) * (1 - v.share) / v.share)
 }

@@ -84,6 +84,43 @@ func TestBar_Terminal(t *testing.T) {
 	})
 }
 
+// TestBar_Amounts: as soon as all tasks have reported their totals, the amounts
+// must be shown, and decide about the bar and the remaining time.
+func TestBar_Amounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out logtest.Buffer
+		d := progress.New(&out, &progress.Options{Format: progress.Bar, Total: 3, Noun: "files", Unit: progress.Bytes})
+		o := events(d.Observe)
+		step := func(want string) {
+			t.Helper()
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			frames := strings.Split(out.Take(), "\r\x1b[K")
+			if got := frames[len(frames)-1]; got != want {
+				t.Errorf("it shows\n%q, want\n%q", got, want)
+			}
+		}
+		o.start(0)
+		o.report(0, 0, 1e6)
+		o.report(0, 1e6, 1e6)
+		o.finish(0, nil)
+		o.start(1)
+		o.report(1, 5e6, 9e6) // continued
+		step("[===============>              ]  1 of 3 files, 1.44 MB/s, 2 s left")
+		o.start(2)
+		step("[===============>              ]  1 of 3 files, 359 kB/s, 4 s left") // one total is not known yet
+		o.report(2, 0, 10e6)
+		o.report(2, 1e6, 10e6)
+		step("[=======>             ]  1 of 3 files, 7 MB of 20 MB (35%), 276 kB/s, 39 s left")
+		o.finish(1, errors.New("no"))
+		step("[====>     ]  2 of 3 files, 1 failed, 7 MB of 16 MB (44%), 68.9 kB/s, 36 s left")
+		o.report(2, 10e6, 10e6)
+		o.finish(2, nil)
+		step("[==============================]  3 of 3 files, 1 failed, 1.69 MB/s")
+		d.Close()
+	})
+}
+
 func TestBar_Rate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := progress.New(io.Discard, &progress.Options{Format: progress.Bar, Unit: progress.Bytes})

@@ -9,9 +9,12 @@ import (
 	"concert/internal/units"
 )
 
-// text returns the view in words: "21 of 50 files, 2 failed, 3.2 MB/s, 12 s
-// left".
-func (v view) text() string {
+// text returns the view in words: "21 of 50 files, 2 failed, 1 GB of 4 GB
+// (25%), 3.2 MB/s, 12 s left".
+func (v view) text() string { return v.words(true) }
+
+// words returns the view in words, with or without the amounts.
+func (v view) words(amounts bool) string {
 	var parts []string
 	c := v.counts
 	if c.total > 0 {
@@ -21,6 +24,9 @@ func (v view) text() string {
 	}
 	if v.failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", v.failed))
+	}
+	if amounts && v.all.total > 0 {
+		parts = append(parts, fmt.Sprintf("%s of %s (%.0f%%)", c.unit(v.all.done), c.unit(v.all.total), 100*v.share))
 	}
 	if c.unit != nil {
 		parts = append(parts, c.unit(int64(v.rate))+"/s")
@@ -54,10 +60,16 @@ const (
 )
 
 // bar returns the text, with a bar before it if the total is known and the
-// terminal is wide enough.
+// terminal is wide enough. If it is narrow, the text is without the amounts.
 func (v view) bar(columns int) string {
 	text := v.text()
-	room := columns - 1 - utf8.RuneCountInString(text) - len("[]  ") // without the last column, because terminals use it in different ways
+	// The last column stays empty, because terminals use it in different ways.
+	roomFor := func(text string) int { return columns - 1 - utf8.RuneCountInString(text) - len("[]  ") }
+	room := roomFor(text)
+	if room < shortestBar {
+		text = v.words(false)
+		room = roomFor(text)
+	}
 	if width := min(room, longestBar); v.counts.total > 0 && width >= shortestBar {
 		full := int(v.share * float64(width))
 		bar := strings.Repeat("=", full)
