@@ -144,8 +144,9 @@ func TestGet_JSON(t *testing.T) {
 	args := []string{"get", "--json", "-d", dir, "-i", list}
 	_, first, _ := call(t.Context(), args...)
 	_, second, _ := call(t.Context(), args...)
+	_, planned, _ := call(t.Context(), append(args, "--dry-run")...)
 	var kinds []string
-	for _, e := range readEvents(t, first+second) {
+	for _, e := range readEvents(t, first+second+planned) {
 		kind := e["event"].(string)
 		kinds = append(kinds, kind)
 		switch kind {

@@ -29,6 +29,11 @@ type startEvent struct {
 	fileBase
 }
 
+type planEvent struct {
+	fileBase
+	Action string `json:"action"`
+}
+
 type progressEvent struct {
 	fileBase
 	Done  int64  `json:"done"`
@@ -99,11 +104,16 @@ func known[T comparable](v T) *T {
 
 // emit prints an event.
 func (r *report) emit(e any) {
+	r.print(eventLine(e))
+}
+
+// eventLine returns the line of an event.
+func eventLine(e any) string {
 	b, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // cannot happen: strings, numbers and times can always be encoded
 	}
-	r.print(string(b) + "\n")
+	return string(b) + "\n"
 }
 
 func (r *report) emitProgress(f *file, path string, done, total int64) {

@@ -215,7 +215,11 @@ func (o *options) makeDirectories(list []wanted) (missing map[string]error, err 
 func (o *options) dryRun(list []wanted, out io.Writer) error {
 	for _, w := range list {
 		path := filepath.Join(w.directory(o.dir), w.name)
-		if _, err := fmt.Fprintf(out, "%-9s %s  %s\n", o.planned(path), printable.Text(path), printable.Text(w.shown())); err != nil {
+		line := fmt.Sprintf("%-9s %s  %s\n", o.planned(path), printable.Text(path), printable.Text(w.shown()))
+		if o.json {
+			line = eventLine(planEvent{newFileEvent("plan", &w, path), o.planned(path)})
+		}
+		if _, err := io.WriteString(out, line); err != nil {
 			return err
 		}
 	}

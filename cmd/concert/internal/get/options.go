@@ -120,8 +120,6 @@ func parse(args []string) (o options, urls []string, err error) {
 		wrong = "-o and --content-disposition exclude each other"
 	case o.output != "" && o.urlDirs:
 		wrong = "-o and --url-dirs exclude each other"
-	case o.isDryRun && o.json:
-		wrong = "--dry-run and --json exclude each other"
 	case o.list == "-" && o.checksums == "-":
 		wrong = "-i and --checksums cannot both read the standard input"
 	case isURL(o.list):
