@@ -181,7 +181,16 @@ func (c *connection) receive(p *piece, r *reply) *Error {
 			}
 			next += int64(n)
 			c.bytes += int64(n)
+			ends := int64(n) == rest
+			if ends { // before all pieces are complete
+				t.comparing.Add(1)
+			}
 			rest = t.pieces.advance(p, int64(n))
+			if ends && rest > 0 {
+				t.comparing.Add(-1)
+			} else if ends {
+				defer t.comparing.Add(-1)
+			}
 			t.progress()
 		}
 		if rest > 0 && err == nil {
@@ -192,7 +201,7 @@ func (c *connection) receive(p *piece, r *reply) *Error {
 		}
 	}
 	if next < r.end {
-		return nil // the rest of the body is another piece
+		return c.compareNext(b, next, r.end) // the rest of the body is another piece
 	}
 	// The client uses a connection again if its body was read to the end.
 	if n, _ := b.Read((*buf)[:1]); n > 0 {
@@ -201,6 +210,28 @@ func (c *connection) receive(p *piece, r *reply) *Error {
 		return e
 	}
 	return nil
+}
+
+// compareNext compares the bytes after the end of a piece, up to the end of the
+// body, with those that another connection has received or will receive. So a
+// server that sends wrong bytes for a range, or replaces the file, is noticed.
+// If the connection breaks, compareNext returns nil, because the piece is
+// complete.
+func (c *connection) compareNext(b *body, at, end int64) *Error {
+	end = min(end, at+maxRecheck)
+	if at+c.t.pieces.following(at) < end {
+		next := make([]byte, end-at)
+		if _, err := io.ReadFull(b, next); err == nil {
+			c.t.compareLater(at, next)
+		}
+		return nil
+	}
+	if !errors.Is(b.compare(at, end), errDamaged) {
+		return nil
+	}
+	e := c.from(c.t.j.fail("continue", errDamaged).again())
+	c.t.abort(e)
+	return e
 }
 
 // failed returns the error of a body that ended at a position.

@@ -219,6 +219,19 @@ func (d *division) isComplete() bool {
 	return len(d.pieces) == 0
 }
 
+// following returns the number of bytes after the end of a complete piece that
+// are there.
+func (d *division) following(end int64) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range d.pieces {
+		if p.end > end {
+			return max(0, p.next-end)
+		}
+	}
+	return d.total - end
+}
+
 // done returns the number of bytes that are there.
 func (d *division) done() int64 {
 	d.mu.Lock()

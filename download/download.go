@@ -71,12 +71,13 @@
 // If Request.Connections is more than 1, Get divides a large file into pieces,
 // and receives several pieces concurrently. All rules stay the same: each reply
 // must have the validator of the file and exactly the requested range, the end
-// of each continued piece is compared, and the digests are those of the whole
-// file. The state of the part records which bytes were received and synced. So
-// the next Get continues, with any number of connections. A piece that fails is
-// requested again while the other connections continue. If the server refuses
-// further connections, Get uses fewer. After an attempt without progress, it
-// uses one.
+// of each continued piece is compared, and so are the first bytes of a piece
+// with those that the connection of the piece before it receives. The digests
+// are those of the whole file. The state of the part records which bytes were
+// received and synced. So the next Get continues, with any number of
+// connections. A piece that fails is requested again while the other
+// connections continue. If the server refuses further connections, Get uses
+// fewer. After an attempt without progress, it uses one.
 //
 // # Retries
 //

@@ -1,6 +1,7 @@
 package download
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Several connections receive one large file as follows:
@@ -30,6 +32,7 @@ import (
 //     with exactly this range, the size and the validator of the file.
 //  3. A connection writes each byte at its position in the part. The division
 //     knows which bytes are missing. The state file records the others.
+//     At the end of its piece, it compares the first bytes of the next piece.
 //  4. A connection that fails makes its piece pending, waits, and takes a piece
 //     again. A connection that the server refuses ends. A connection at the end
 //     of its piece continues with the next piece, if its reply contains this
@@ -81,6 +84,8 @@ type transfer struct {
 	ctx    context.Context // ends when the transfer must stop
 	stop   context.CancelCauseFunc
 
+	comparing atomic.Int32 // the number of connections that may compare bytes after their piece is complete
+
 	panics   sync.Once // for panicked
 	panicked any       // the value of the first panic of a callback
 
@@ -90,6 +95,10 @@ type transfer struct {
 	fewer    bool       // whether the next attempt must have fewer connections
 	reported int64      // the number of bytes in the last event
 	sent     []Digest   // the digests in the replies of the further connections
+
+	// later has bytes of the file by their position: the first bytes of pieces,
+	// as another connection has received them. They are compared at the end.
+	later map[int64][]byte
 
 	// hashes has the digests of the first hashed bytes. Only the first
 	// connection uses them.
@@ -128,6 +137,10 @@ func (j *job) receivePieces(ctx context.Context, first *reply) error {
 			j.discardPart()
 		}
 		return err
+	}
+	if err := t.compareAll(); err != nil {
+		j.discardPart()
+		return j.fail("continue", err).again()
 	}
 	for _, d := range t.sent {
 		if !slices.Contains(want, d) {
@@ -233,6 +246,28 @@ func (t *transfer) addDigests(sent []Digest) {
 	}
 }
 
+// compareLater records bytes that compareAll compares.
+func (t *transfer) compareLater(at int64, b []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.later == nil {
+		t.later = make(map[int64][]byte)
+	}
+	t.later[at] = b
+}
+
+// compareAll compares the recorded bytes with the complete part. It returns
+// errDamaged if they differ.
+func (t *transfer) compareAll() error {
+	for at, want := range t.later {
+		have := make([]byte, len(want))
+		if _, err := t.j.part.file.ReadAt(have, at); err != nil || !bytes.Equal(have, want) {
+			return errDamaged
+		}
+	}
+	return nil
+}
+
 // next returns a piece for an idle connection, or nil if there is none.
 func (t *transfer) next() *piece {
 	t.mu.Lock()
@@ -252,13 +287,14 @@ func (t *transfer) nextLocked() *piece {
 }
 
 // finished returns the next piece for a connection that has completed one. If
-// all pieces are complete, the other connections end: they wait for a reply
-// that is not needed, or for their next attempt.
+// all pieces are complete, and no connection compares bytes, the other
+// connections end: they wait for a reply that is not needed, or for their next
+// attempt.
 func (t *transfer) finished() *piece {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.active--
-	if t.pieces.isComplete() {
+	if t.pieces.isComplete() && t.comparing.Load() == 0 {
 		t.stop(nil)
 	}
 	return t.nextLocked()

@@ -69,9 +69,12 @@ func TestPieces_BadServer(t *testing.T) {
 			s.slow()
 			prepare(s)
 			url := s.open(t)
-			for _, connections := range []int{1, 8} {
+			for _, connections := range []int{1, 8, -8} {
 				dir := t.TempDir()
-				r := download.Request{URL: url, Dir: dir, Connections: connections, Digests: []download.Digest{sha256Digest(s.body)}}
+				r := download.Request{URL: url, Dir: dir, Connections: max(connections, -connections)}
+				if connections > 0 {
+					r.Digests = []download.Digest{sha256Digest(s.body)}
+				}
 				if _, err := piecesClient(t, download.ClientOptions{}).Get(t.Context(), r); err != nil {
 					t.Fatalf("%d connections: %v", connections, err)
 				}

@@ -557,8 +557,9 @@ func TestPieces_Options(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkLarge(t, dir, s.body)
-		if bytes.Load() != size {
-			t.Errorf("Limit was called for %d bytes, want %d", bytes.Load(), size)
+		// Bytes at the boundaries of up to 8 pieces are received twice.
+		if n := bytes.Load(); n < size || n > size+8*4<<10 {
+			t.Errorf("Limit was called for %d bytes, want %d", n, size)
 		}
 	})
 	t.Run("PerHost limits the connections", func(t *testing.T) {

@@ -86,6 +86,26 @@ func TestPieces_OtherBytesWithinGet(t *testing.T) {
 	checkLarge(t, dir, other)
 }
 
+// TestPieces_OtherBytesForPieces: a server may replace the file after the first
+// request, and keep the entity tag.
+func TestPieces_OtherBytesForPieces(t *testing.T) {
+	s := newRangeServer(16 * mib)
+	s.slow()
+	other := randomFile(2, len(s.body))
+	s.fault = func(w http.ResponseWriter, r *http.Request, number int) bool {
+		if number > 1 {
+			s.reply(w, r, other, s.tag)
+		}
+		return number > 1
+	}
+	dir := t.TempDir()
+	_, err := piecesClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: s.open(t), Dir: dir, Connections: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkLarge(t, dir, other)
+}
+
 // sendPart replies with the header for a range of the file, and sends its first
 // n bytes.
 func (s *rangeServer) sendPart(w http.ResponseWriter, r *http.Request, from, end, n int) {
