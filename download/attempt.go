@@ -157,9 +157,6 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 			}
 			return false, j.fail("create "+j.Name, errDiffers)
 		}
-		if err := j.checkPage(now); err != nil {
-			return false, j.fail("replace "+j.Name, err)
-		}
 	}
 	if compressed, err := j.gzipped(resp); err != nil {
 		return false, j.fail("accept the file", err)

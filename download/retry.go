@@ -144,7 +144,8 @@ func (j *job) finish() error {
 	if p.state.Size >= 0 && p.state.Size != size {
 		return j.fail("complete "+j.Name, fmt.Errorf("it has %d of %d bytes", size, p.state.Size)) // cannot happen
 	}
-	if err := j.checkEmpty(); err != nil {
+	if err := j.checkPlausible(); err != nil {
+		j.discardPart()
 		return j.fail("replace "+j.Name, err)
 	}
 	// With Update, only the file that was compared is replaced.

@@ -26,39 +26,37 @@ func (e implausible) Error() string { return string(e) }
 // Is reports whether target is ErrImplausible.
 func (e implausible) Is(target error) bool { return target == ErrImplausible }
 
-// checkPage returns an error if a reply is an HTML page, and the existing file
-// is not. If the request has digests, they decide.
-func (j *job) checkPage(s state) error {
-	if len(j.Digests) > 0 || !strings.Contains(s.Type, "html") || j.known.info.Size() == 0 || isPage(j.path(j.Name)) {
+// checkPlausible returns an error if a complete part is not a plausible new
+// version of the existing file. If the request has digests, they have decided.
+func (j *job) checkPlausible() error {
+	if len(j.Digests) > 0 || !j.Update || j.known == nil || j.known.info.Size() == 0 {
 		return nil
 	}
-	return implausible(fmt.Sprintf("the server sent a page of the type %s, as captive portals and login pages do, and the existing file is no such page; it stays", s.Type))
-}
-
-// checkEmpty returns an error if a complete part is empty, and the existing
-// file is not.
-func (j *job) checkEmpty() error {
-	if len(j.Digests) > 0 || !j.Update || j.known == nil || j.known.info.Size() == 0 || j.part.size.Load() > 0 {
+	p := j.part
+	if p.size.Load() == 0 {
+		return implausible(fmt.Sprintf("the server sent an empty file, and the existing file has %d bytes; it stays", j.known.info.Size()))
+	}
+	if !strings.Contains(p.state.Type, "html") || !isPage(p.reader()) || slices.Contains(pageSuffixes, strings.ToLower(path.Ext(j.Name))) {
 		return nil
 	}
-	return implausible(fmt.Sprintf("the server sent an empty file, and the existing file has %d bytes; it stays", j.known.info.Size()))
+	f, err := os.Open(j.path(j.Name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if isPage(f) {
+		return nil
+	}
+	return implausible(fmt.Sprintf("the server sent a page of the type %s, as captive portals and login pages do, and the existing file is no such page; it stays", p.state.Type))
 }
 
 // pageSuffixes are the suffixes of files that are HTML or XML.
 var pageSuffixes = []string{".html", ".htm", ".shtml", ".xhtml", ".xml"}
 
-// isPage reports whether a file is HTML or XML, by its name or its first bytes.
-func isPage(file string) bool {
-	if slices.Contains(pageSuffixes, strings.ToLower(path.Ext(file))) {
-		return true
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
+// isPage reports whether the first bytes of a file are HTML or XML.
+func isPage(r io.Reader) bool {
 	start := make([]byte, 512)
-	n, _ := io.ReadFull(f, start)
+	n, _ := io.ReadFull(r, start)
 	kind := http.DetectContentType(start[:n])
 	return strings.Contains(kind, "html") || strings.Contains(kind, "xml")
 }

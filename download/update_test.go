@@ -20,6 +20,7 @@ func TestUpdate_Implausible(t *testing.T) {
 		{"page for text", "some text", "text/html; charset=utf-8", page, false, false},
 		{"empty for text", "some text", "text/plain", "", false, false},
 		{"empty without a length", "some text", "text/plain", "", true, false},
+		{"text with the type of a page", "some text", "text/html", "other text", false, true},
 		{"page for page", page + "old", "text/html", page, false, true},
 		{"page for empty", "", "text/html", page, false, true},
 		{"text for text", "some text", "text/plain", "other text", false, true},
@@ -30,6 +31,7 @@ func TestUpdate_Implausible(t *testing.T) {
 			dir, url := downloaded(t, s)
 			s.handler = func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", c.kind)
+				w.Header().Set("ETag", `"two"`)
 				if c.chunked {
 					http.NewResponseController(w).Flush()
 				}
@@ -46,7 +48,7 @@ func TestUpdate_Implausible(t *testing.T) {
 			if !errors.Is(wantError(t, err, false, "it stays"), download.ErrImplausible) {
 				t.Errorf("error = %v, want ErrImplausible", err)
 			}
-			wantWhole(t, dir, []byte(c.old))
+			wantWhole(t, dir, []byte(c.old)) // without a part of the page
 			r := download.Request{URL: url, Dir: dir, Update: true, Digests: []download.Digest{sha256Of([]byte(c.body))}}
 			if _, err := once(t).Get(t.Context(), r); err != nil {
 				t.Errorf("with the digest of the body: %v", err)
