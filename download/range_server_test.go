@@ -74,13 +74,14 @@ func (s *rangeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	number := len(s.ranges)
 	s.active++
 	s.most = max(s.most, s.active)
+	fault := s.fault
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		s.active--
 		s.mu.Unlock()
 	}()
-	if s.fault == nil || !s.fault(w, r, number) {
+	if fault == nil || !fault(w, r, number) {
 		s.reply(w, r, s.body, s.tag)
 	}
 }
