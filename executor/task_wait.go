@@ -50,6 +50,17 @@ func (t *Task) waitOutside(ctx context.Context) error {
 	}
 }
 
+// queuedEnd is for a wait with ctx. It returns a channel that is closed when
+// the submitter's context ends. It returns nil if the task is not in a queue,
+// or if ctx ends with the submitter's context.
+func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
+	parent := t.ctx.Parent
+	if t.state() != pending || ctx == parent {
+		return nil
+	}
+	return parent.Done()
+}
+
 // await does the same as Wait, on a goroutine of the task self. The carrier s
 // runs this task.
 func (s *carrier) await(ctx context.Context, self, t *Task) error {
