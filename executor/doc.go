@@ -54,9 +54,8 @@
 //
 //	executor.go, worker.go, batch.go          what an executor implements and calls
 //	task_queue*.go, shutdown.go               the queue and the shutdown of an executor
-//	task.go, submit.go, try_submit.go         a task, and how it is made
-//	future.go                                 the handle of a task
-//	task_cancel.go, expire.go                 cancellation, and the end of the submitter's context
+//	submit.go, try_submit.go, task.go         Submit, the future and the task
+//	task_cancel.go                            cancellation, and the end of the submitter's context
 //	foreign_context.go                        contexts of a type of the program
 //	task_wait.go, arrivals.go                 waiting for one task, and for several
 //	carrier.go, deadlock*.go                  the wait graph
