@@ -56,7 +56,7 @@
 //	task_queue*.go, shutdown.go               the queue and the shutdown of an executor
 //	submit.go, try_submit.go, task.go         Submit, the future and the task
 //	task_cancel.go                            cancellation, and the end of the submitter's context
-//	foreign_context.go                        contexts of a type of the program
+//	context.go, foreign_context.go            contexts of tasks, and of a type of the program
 //	task_wait.go, arrivals.go                 waiting for one task, and for several
 //	carrier.go, deadlock*.go                  the wait graph
 //	map*.go                                   a Map: feeder, runners, buffer, consumer

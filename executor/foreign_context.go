@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
-	"strings"
 	"sync"
 	"time"
-	"unsafe"
 
 	"concert/internal/lazy"
 )
@@ -72,15 +69,6 @@ func Isolate(ctx context.Context) (isolated context.Context, stop func()) {
 	}
 	c := newForeignContext(ctx)
 	return c, c.stop
-}
-
-// replaceForeign is Isolate for the context of a task. When the task settles,
-// it calls the function stop of the replacement.
-func replaceForeign(ctx context.Context) context.Context {
-	if foreign(ctx) {
-		return newForeignContext(ctx)
-	}
-	return ctx
 }
 
 // newForeignContext returns a foreignContext that replaces ctx. It calls
@@ -194,103 +182,4 @@ func (c *foreignContext) Value(key any) any {
 // failed.
 func contextFailure(ctx context.Context, failure error) error {
 	return &methodError{fmt.Sprintf("concert: a method of the task's context (of type %T) %s", ctx, howFailed(failure)), failure}
-}
-
-// maxContexts bounds how many nested contexts the function foreign examines.
-const maxContexts = 1000
-
-// foreign reports whether a method of ctx, or of a context that it wraps, may
-// be code of the program.
-func foreign(ctx context.Context) bool {
-	for range maxContexts {
-		switch c := ctx.(type) {
-		case nil:
-			return true // package context has not made the context that wraps it
-		case *taskContext, *itemContext, *mapContext, *foreignContext:
-			return false // their parents are not foreign either
-		case *callbackContext:
-			ctx = c.Context
-			continue
-		case *releasing:
-			ctx = c.Context
-			continue
-		case noWaitContext:
-			ctx = c.values
-			continue
-		}
-		t := reflect.TypeOf(ctx)
-		known, ok := wrappers.Load(t)
-		if !ok {
-			known, _ = wrappers.LoadOrStore(t, wrapperOf(t))
-		}
-		w := known.(wrapper)
-		if !w.wraps {
-			return w.foreign
-		}
-		data := (*[2]unsafe.Pointer)(unsafe.Pointer(&ctx))[1]
-		if data == nil {
-			return true // a nil pointer
-		}
-		ctx = *(*context.Context)(unsafe.Add(data, w.offset))
-	}
-	return true
-}
-
-// wrapper describes a type of contexts.
-type wrapper struct {
-	wraps   bool    // whether the type wraps a context and belongs to the standard library
-	offset  uintptr // of the wrapped context, in the struct
-	foreign bool    // used if wraps is false: whether the type belongs to the program
-}
-
-// wrappers has the wrapper of each reflect.Type that the function foreign has
-// examined.
-var wrappers sync.Map
-
-// loopPath and childPath are the paths of the packages loop and
-// processes/internal/child.
-var (
-	modulePath = strings.TrimSuffix(reflect.TypeFor[Task]().PkgPath(), "/executor")
-	loopPath   = modulePath + "/loop"
-	childPath  = modulePath + "/processes/internal/child"
-)
-
-// wrapperOf returns the wrapper of a type. The values of a type that wraps a
-// context are pointers to a struct, or structs that contain an interface. In
-// both cases, an interface that holds such a value contains a pointer to the
-// struct.
-func wrapperOf(t reflect.Type) wrapper {
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch t.PkgPath() {
-	case loopPath, childPath:
-		return wrapper{} // its contexts wrap no foreign context
-	case "context", "os/signal":
-	default:
-		return wrapper{foreign: true}
-	}
-	name := "Context" // most types embed the context that they wrap
-	switch t.Name() {
-	case "backgroundCtx", "todoCtx":
-		return wrapper{}
-	case "withoutCancelCtx":
-		name = "c"
-	}
-	if t.Kind() != reflect.Struct {
-		return wrapper{foreign: true}
-	}
-	f, ok := t.FieldByName(name)
-	if !ok || f.Type != reflect.TypeFor[context.Context]() {
-		return wrapper{foreign: true}
-	}
-	offset := f.Offset
-	for outer, path := t, f.Index; len(path) > 1; path = path[1:] {
-		in := outer.Field(path[0])
-		if in.Type.Kind() != reflect.Struct {
-			return wrapper{foreign: true} // an embedded pointer
-		}
-		offset, outer = offset+in.Offset, in.Type
-	}
-	return wrapper{wraps: true, offset: offset}
 }

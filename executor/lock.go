@@ -27,25 +27,6 @@ type Releaser interface {
 	Release(fn func())
 }
 
-// WithReleaser returns a context with a Releaser. Waits of this package with
-// this context, or with one derived from it, release the lock: Result, Wait,
-// AsCompleted, Gather, Map, the pauses of Retry, and Submit into a full queue.
-// Tasks that are submitted with this context do not hold the lock, and do not
-// release it.
-func WithReleaser(ctx context.Context, r Releaser) context.Context {
-	return &releasing{ctx, r, ctx.Value(workerKey{})}
-}
-
-// ReleaserOf returns the Releaser of the task or the goroutine to which ctx
-// belongs. It returns nil if there is none. In a task, it does not return the
-// Releaser of the submitter.
-func ReleaserOf(ctx context.Context) Releaser {
-	if c, ok := ctx.Value(releaserKey{}).(*releasing); ok && c.owner == ctx.Value(workerKey{}) {
-		return c.releaser
-	}
-	return nil
-}
-
 // Release implements concert.Release.
 func Release(ctx context.Context, fn func()) {
 	if r := ReleaserOf(ctx); r != nil {
@@ -53,26 +34,6 @@ func Release(ctx context.Context, fn func()) {
 		return
 	}
 	fn()
-}
-
-type releaserKey struct{}
-
-// releasing is a context with a Releaser. The field owner is the task or the
-// callback to which the Releaser belongs, and nil outside of tasks and
-// callbacks.
-type releasing struct {
-	context.Context
-	releaser Releaser
-	owner    any
-}
-
-// Value returns c itself for releaserKey, and values of the wrapped context for
-// other keys.
-func (c *releasing) Value(key any) any {
-	if key == (releaserKey{}) {
-		return c
-	}
-	return c.Context.Value(key)
 }
 
 // locked calls a task's function under the lock of its group.

@@ -1,10 +1,8 @@
 package executor
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"concert/internal/lazy"
 )
@@ -150,42 +148,3 @@ func (t *Task) Name() string {
 // declared, or "" if it is neither. Execute may call it before another
 // goroutine has the task.
 func (t *Task) Function() string { return t.job.function(t) }
-
-// context returns the context with which the task's function is called.
-func (t *Task) context() context.Context { return (*taskContext)(t) }
-
-// taskContext is a Task as the context of its own function. Its value for
-// workerKey is the task, by which WorkerOf finds the worker. A taskContext has
-// the values for the keys of this package, so that no search of the parent
-// contexts is necessary.
-type taskContext Task
-
-// Deadline returns the deadline of the submitter's context.
-func (c *taskContext) Deadline() (time.Time, bool) { return c.ctx.Deadline() }
-
-// Done returns a channel that is closed when the task has settled, or is
-// canceled.
-func (c *taskContext) Done() <-chan struct{} { return c.ctx.Done((*Task)(c).Settled) }
-
-// Err is not nil when the task has settled, or is canceled.
-func (c *taskContext) Err() error { return c.ctx.Err((*Task)(c).Settled()) }
-
-// Value returns the values for this package's keys. For all other keys, it
-// returns the value of the submitter's context.
-func (c *taskContext) Value(key any) any {
-	switch key {
-	case workerKey{}, numberKey{}:
-		return (*Task)(c)
-	case ownKey{}:
-		return c
-	case releaserKey{}, labelKey{}:
-		return nil // the parents' values belong to the submitter
-	}
-	return c.ctx.Value(key)
-}
-
-// Source implements lazy.Link.
-func (c *taskContext) Source() context.Context { return c.ctx.Source() }
-
-// String names the function of the task.
-func (c *taskContext) String() string { return "concert.Task(" + (*Task)(c).Name() + ")" }

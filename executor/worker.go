@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"context"
 	"slices"
 	"sync/atomic"
 )
@@ -289,58 +288,4 @@ func (w *Worker) Tasks() []*Task {
 		tasks = s.tasks(tasks)
 	}
 	return tasks
-}
-
-// workerKey is a context key: its value is the task, or the callbackContext of
-// a callback, to which the context belongs.
-type workerKey struct{}
-
-// WorkerOf returns the worker that runs the task or the callback to which ctx
-// belongs. It returns nil if ctx belongs to no task and no callback. It also
-// returns nil if the task or the callback has ended, or does not run on a
-// worker of this process.
-func WorkerOf(ctx context.Context) *Worker {
-	if s, _ := carrierOf(ctx); s != nil {
-		return s.worker
-	}
-	return nil
-}
-
-// carrierOf returns the carrier and the task to which ctx belongs. It returns
-// nil in the same cases as WorkerOf.
-func carrierOf(ctx context.Context) (*carrier, *Task) {
-	switch v := ctx.Value(workerKey{}).(type) {
-	case *Task:
-		if s := v.carrier.Load(); s != nil && v.state() == running {
-			return s, v
-		}
-	case *callbackContext:
-		if !v.over.Load() && v.carrier != nil {
-			return v.carrier, v.task
-		}
-	}
-	return nil, nil
-}
-
-// callbackContext is the context of a callback. It has the values of the
-// context that was given to OnDone. While the callback runs, workerKey finds
-// the carrier on whose goroutine it runs, if any. It never finds the task or
-// the carrier of the context that was given to OnDone.
-type callbackContext struct {
-	context.Context
-	task    *Task
-	carrier *carrier
-	over    atomic.Bool
-}
-
-// Value returns c itself for the keys of the worker and of the context's owner,
-// and values of the context that was given to OnDone for other keys.
-func (c *callbackContext) Value(key any) any {
-	switch key {
-	case workerKey{}, ownKey{}:
-		return c
-	case releaserKey{}:
-		return nil // the value belongs to the goroutine that called OnDone
-	}
-	return c.Context.Value(key)
 }
