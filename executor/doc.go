@@ -52,20 +52,21 @@
 //
 // # The files
 //
-//	executor.go, worker.go, batch.go          what an executor implements and calls
+//	executor.go, batch.go                     what an executor implements and calls
+//	worker.go                                 workers that are goroutines of this process
 //	task_queue*.go, shutdown.go               the queue and the shutdown of an executor
 //	submit.go, try_submit.go, task.go         Submit, the future and the task
 //	task_cancel.go                            cancellation, and the end of the submitter's context
 //	context.go, foreign_context.go            contexts of tasks, and of a type of the program
 //	task_wait.go, arrivals.go                 waiting for one task, and for several
-//	carrier.go, deadlock*.go                  the wait graph
+//	compensate.go, deadlock*.go               tasks that run while a task waits, and the wait graph
 //	map*.go                                   a Map: feeder, runners, buffer, consumer
 //	call_remote.go                            calls in a remote worker
 //	value_codec.go, values_*.go, codec.go     values for remote workers
 //	register.go, declare.go, relay.go         functions with a name, and calls that are encoded
 //	error*.go, panic*.go                      errors, and how they are sent
 //	user_code.go, isolated.go                 methods of the program, on other goroutines
-//	observer.go, input.go, identity.go        events, labels, names of functions in texts
+//	observer.go, input.go                     events, and labels
 //	lock.go                                   locks that a task holds
 //
 // # The corners

@@ -1,6 +1,8 @@
 package executor
 
-import "context"
+import (
+	"context"
+)
 
 // An Executor runs tasks: on goroutines, in processes, in Python interpreters,
 // or on other machines. A program creates an executor by the function New of a
@@ -44,4 +46,87 @@ type Executor interface {
 	// still run after the grace period. The futures of these tasks settle when
 	// their functions return.
 	Shutdown(ctx context.Context) error
+}
+
+// A Queue is the queue of an executor, as a [WorkerGroup] uses it. It is either
+// a [LocalQueue] or a [RemoteQueue]. Its methods never block, and may be called
+// from any goroutine.
+type Queue interface {
+	// Again puts a task of a Map, which has had a turn, at the end of the
+	// queue, even if the queue is full. After Close, it fails the task with
+	// ErrClosed. The queue may still contain the task: a task that waits for a
+	// queued task can give the queued task a turn without removing it from the
+	// queue. If returning tasks count for the size of the queue, each Again
+	// admits a blocked submitter. Otherwise a few Maps could keep the queue
+	// full. In a remote executor, Again also receives a task of a Submit, after
+	// methods of the program have encoded its argument. The executor has
+	// accepted this task before, so Again queues it even after Close, which
+	// waits for the task.
+	Again(*Task)
+	// Dropped is called when a queued task was canceled, or was run by the
+	// worker of the task that waits for it. Then the slot of the queued task is
+	// free. It is also called when a call leaves the list that
+	// [WorkerGroup.UserCode] returns.
+	Dropped()
+}
+
+// A LocalQueue is the queue of an executor whose workers are goroutines of this
+// process. [TaskQueue] is one.
+type LocalQueue interface {
+	Queue
+	// Next removes the next task from the queue and returns it, or returns nil.
+	// Compensating carriers call it, while a worker of the group is blocked.
+	Next() *Task
+}
+
+// A RemoteQueue is the queue of an executor that claims calls.
+type RemoteQueue interface {
+	Queue
+	// Withdraw is called when a task is canceled after its call was claimed and
+	// before [Batch.Start]. It reports whether the call certainly has not
+	// started and never will. If it reports false, the task counts as running:
+	// its context is canceled, and its outcome is the one that the executor
+	// settles. An executor that calls Start before each function begins can
+	// always return true: then Start reports that the call was canceled.
+	Withdraw(*Task) bool
+}
+
+// WorkerGroup is the set of workers of one executor. The search for deadlocks
+// and the observer use it.
+type WorkerGroup struct {
+	// Lock, if not nil, is a lock that tasks hold while they run. Set it before
+	// the first Join.
+	Lock Lock
+
+	queue    Queue
+	local    LocalQueue  // queue, or nil if the executor is remote
+	remote   RemoteQueue // queue, or nil if the executor is local
+	limits   Limits      // bounds for the methods that encode and decode the values of remote tasks
+	observer *guardedObserver
+	code     userCodes
+
+	// Guarded by graph.mu:
+	workers    map[*Worker]struct{}
+	blocked    int        // number of workers whose tasks are all blocked: those with counted
+	round      uint64     // number of the last search that reached the group
+	dependents []*carrier // the carriers that wait for the group, in search number round
+	runnable   bool       // result of search number round
+	epoch      uint64     // increases when the waits of the group's carriers change; see descent
+	descended  uint64     // number of the search of the last descent to which the group was added
+	stuck      bool       // whether all suspended carriers of the group are stuck, in that descent
+}
+
+// NewWorkerGroup returns a group without workers, for an executor whose workers
+// are goroutines of this process. The observer may be nil.
+func NewWorkerGroup(queue LocalQueue, observer Observer) *WorkerGroup {
+	return &WorkerGroup{queue: queue, local: queue, observer: newGuardedObserver(observer), workers: make(map[*Worker]struct{})}
+}
+
+// NewRemoteGroup returns a group for an executor whose tasks run in other
+// processes. The group has no workers, so Join must not be called. The search
+// for deadlocks assumes that a task of this group can start at any time. The
+// limits bound the methods that encode and decode values in this process. The
+// observer may be nil.
+func NewRemoteGroup(queue RemoteQueue, limits Limits, observer Observer) *WorkerGroup {
+	return &WorkerGroup{queue: queue, remote: queue, limits: limits, observer: newGuardedObserver(observer)}
 }

@@ -36,18 +36,11 @@ func Release(ctx context.Context, fn func()) {
 	fn()
 }
 
-// locked calls a task's function under the lock of its group.
-func locked[In, Out any](l Lock, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, err error) {
-	if l == nil {
-		return fn(ctx, in)
-	}
-	return underLock(l, ctx, fn, in)
-}
-
-// underLock is not part of the function locked, because the closure in
-// underLock needs an allocation. Without a Lock, this allocation is avoided.
-// The type of the Lock may belong to the program. Whatever its Run does,
-// underLock calls fn at most once, and does not lose the outcome of fn.
+// underLock calls a task's function under the lock. It is not part of
+// callFunction, because the closure in underLock needs an allocation, which is
+// avoided without a Lock. The type of the Lock may belong to the program.
+// Whatever its Run does, underLock calls fn at most once, and does not lose the
+// outcome of fn.
 func underLock[In, Out any](l Lock, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, err error) {
 	var once struct {
 		sync.Mutex // held while the function runs
@@ -80,14 +73,6 @@ var (
 	errLocked   = errors.New("concert: the method Run of the executor's Lock called the function of a task a second time, or after Run had returned")
 	errUnlocked = errors.New("concert: the method Run of the executor's Lock returned no error, but did not call the function of the task")
 )
-
-// lock returns the Lock of the group that runs the task, or nil.
-func (t *Task) lock() Lock {
-	if t.group == nil {
-		return nil
-	}
-	return t.group.Lock
-}
 
 // released calls the function wait while the lock of r is released.
 func released(r Releaser, wait func() error) (err error) {

@@ -182,7 +182,7 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 		o.call(r.ctx.event(TaskSubmitted, -1))
 		o.call(r.ctx.event(TaskStarted, id))
 	}
-	it.out, it.err = locked(r.task.lock(), r.ctx, r.m.fn, it.in)
+	it.out, it.err = callFunction(&r.task, r.ctx, r.m.fn, it.in)
 	returned = true
 }
 

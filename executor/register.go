@@ -245,3 +245,44 @@ func (f *Function) Signature() string { return f.types() }
 
 // signature describes how a value of the type is encoded.
 func signature(t reflect.Type) string { return valueCodec.Describe(t) }
+
+// name returns the registered name of the function, or else the name that
+// package runtime returns.
+func (id identity) name() string {
+	if list, ok := registeredNames.Load(id.code); ok {
+		for _, r := range slices.Backward(*list.(*[]registeredName)) {
+			if r.byCode || r.value == id.value {
+				return r.name
+			}
+		}
+	}
+	if f := runtime.FuncForPC(id.code); f != nil {
+		return f.Name()
+	}
+	return "unknown function"
+}
+
+// registeredName is the name of a function value. With byCode, it is the name
+// of all function values that have the same code.
+type registeredName struct {
+	value  uintptr
+	byCode bool
+	name   string
+}
+
+// registeredNames has the names for display of registered functions: the key is
+// the address of the code, the value a *[]registeredName. A stored list is
+// never changed, so that goroutines read it without a lock. Registered function
+// values are never freed, so no other function gets their address.
+var registeredNames sync.Map
+
+// learnName stores the name of a registered function. The caller holds the
+// registry's lock.
+func learnName(id identity, byCode bool, name string) {
+	var list []registeredName
+	if before, ok := registeredNames.Load(id.code); ok {
+		list = append(list, *before.(*[]registeredName)...)
+	}
+	list = append(list, registeredName{id.value, byCode, name})
+	registeredNames.Store(id.code, &list)
+}

@@ -129,7 +129,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 		c.end(finished, t.carrier.Load(), -1)
 	}()
 	t.observe(TaskStarted, nil)
-	c.future.value, c.future.err = locked(t.lock(), t.context(), c.fn, c.arg)
+	c.future.value, c.future.err = callFunction(t, t.context(), c.fn, c.arg)
 	returned = true
 	return false
 }

@@ -1,8 +1,12 @@
 package executor
 
 import (
+	"context"
+	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
+	"unsafe"
 
 	"concert/internal/lazy"
 )
@@ -135,6 +139,21 @@ func (t *Task) settle(to uint64, s *carrier) {
 // settled it.
 func (t *Task) Waiting() bool { s := t.state(); return s < running && s != idle }
 
+// Adopt adds a task to the group and calls the observer. Execute must call it
+// first, before it acquires any lock.
+func (g *WorkerGroup) Adopt(t *Task) {
+	if t.group == nil {
+		t.group = g
+	}
+	if t.move(idle, pending) {
+		return // the task of a Map that returns with new inputs
+	}
+	if g.observer != nil {
+		t.number()
+		t.observe(TaskSubmitted, nil)
+	}
+}
+
 // Name is the name of the task's function: the registered name, or else the
 // name that package runtime returns.
 func (t *Task) Name() string {
@@ -148,3 +167,85 @@ func (t *Task) Name() string {
 // declared, or "" if it is neither. Execute may call it before another
 // goroutine has the task.
 func (t *Task) Function() string { return t.job.function(t) }
+
+// identity identifies the function that a task calls, to find the name of the
+// function. It does not prevent the garbage collector from freeing the
+// function.
+type identity struct {
+	value uintptr // the function value, as valuePointer returns it
+	code  uintptr // address of the code of the function
+}
+
+func identityOf[F any](fn F) identity {
+	return identity{uintptr(valuePointer(fn)), codePointer(fn)}
+}
+
+// codePointer returns the address at which the code of a function starts.
+func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
+
+// valuePointer returns the function value as a pointer: the address of the
+// closure, or of the function's entry in the program's data. Two closures with
+// the same code have different addresses while both are reachable.
+func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
+
+var lastNumber atomic.Uint64
+
+// number assigns the next number to the task.
+func (t *Task) number() {
+	n := lastNumber.Add(1) << idShift
+	for {
+		w := t.status.Load()
+		if t.status.CompareAndSwap(w, n|w&(1<<idShift-1)) {
+			return
+		}
+	}
+}
+
+// observer returns the observer of the task's executor, or nil. It also returns
+// the number of the local worker that runs the task, or -1.
+func (t *Task) observer() (*guardedObserver, int) {
+	if t.group == nil || t.group.observer == nil {
+		return nil, -1
+	}
+	if s := t.carrier.Load(); s != nil {
+		return t.group.observer, s.worker.id
+	}
+	return t.group.observer, -1
+}
+
+// observe calls the observer, if there is one, with an event of the task.
+func (t *Task) observe(kind EventKind, err error) {
+	if o, id := t.observer(); o != nil {
+		o.call(t.event(kind, id, err))
+	}
+}
+
+// observeOn does the same as the method observe, on a goroutine that does not
+// belong to a task. The parameter remote is the number of the remote worker
+// that runs the task, or -1.
+func (t *Task) observeOn(remote int, kind EventKind, err error) {
+	if o, id := t.observer(); o != nil {
+		o.callIsolated(t.event(kind, max(id, remote), err))
+	}
+}
+
+func (t *Task) event(kind EventKind, worker int, err error) Event {
+	return Event{Kind: kind, Task: t.status.Load() >> idShift, Name: t.Name(), Input: t.input(), Worker: worker, Time: time.Now(), Err: err}
+}
+
+func (t *Task) progress(done, total int64) {
+	if o, id := t.observer(); o != nil && t.state() == running {
+		e := t.event(TaskProgress, id, nil)
+		e.Done, e.Total = done, total
+		o.call(e)
+	}
+}
+
+// callFunction calls the task's function, under the lock of the task's group if
+// there is one.
+func callFunction[In, Out any](t *Task, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (Out, error) {
+	if t.group == nil || t.group.Lock == nil {
+		return fn(ctx, in)
+	}
+	return underLock(t.group.Lock, ctx, fn, in)
+}

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"slices"
 )
 
 // Wait blocks until the task has settled, and returns nil. If ctx ends first,
@@ -122,6 +123,43 @@ func (s *carrier) tryNested(t *Task) bool {
 	}
 	s.runNested(t)
 	t.group.queue.Dropped()
+	return true
+}
+
+// openEvery means that every 16th nested task of a stack creates the Done
+// channel of its context. Otherwise a deep stack would have a long chain of
+// contexts without channels, and methods of these contexts would walk the whole
+// chain (see package lazy).
+const openEvery = 16
+
+// runNested runs a queued task of the worker's group on top of the task that
+// waits for it. It reports false if the task was no longer queued.
+func (s *carrier) runNested(t *Task) bool {
+	if !s.start(t) {
+		return false
+	}
+	s.mu.Lock()
+	s.nested = append(s.nested, t)
+	n := len(s.nested)
+	s.mu.Unlock()
+	if n%openEvery == 0 {
+		t.context().Done()
+	}
+	again := true // stays true if the task ends the goroutine
+	defer func() {
+		if s.suspended.Load() {
+			s.reclaim()
+		}
+		s.ended.Add(1)
+		s.mu.Lock()
+		i := lastIndex(s.nested, t)
+		s.nested = slices.Delete(s.nested, i, i+1)
+		s.mu.Unlock()
+		if again {
+			s.again(t)
+		}
+	}()
+	again = t.job.run(t)
 	return true
 }
 

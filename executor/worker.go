@@ -1,112 +1,11 @@
 package executor
 
 import (
+	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
-
-// This file, carrier.go and deadlock.go are for executors whose workers are
-// goroutines of this process. They implement a rule of package concert: if a
-// task waits with its own context, the wait does not block forever because all
-// workers are blocked.
-
-// A Queue is the queue of an executor, as a [WorkerGroup] uses it. It is either
-// a [LocalQueue] or a [RemoteQueue]. Its methods never block, and may be called
-// from any goroutine.
-type Queue interface {
-	// Again puts a task of a Map, which has had a turn, at the end of the
-	// queue, even if the queue is full. After Close, it fails the task with
-	// ErrClosed. The queue may still contain the task: a task that waits for a
-	// queued task can give the queued task a turn without removing it from the
-	// queue. If returning tasks count for the size of the queue, each Again
-	// admits a blocked submitter. Otherwise a few Maps could keep the queue
-	// full. In a remote executor, Again also receives a task of a Submit, after
-	// methods of the program have encoded its argument. The executor has
-	// accepted this task before, so Again queues it even after Close, which
-	// waits for the task.
-	Again(*Task)
-	// Dropped is called when a queued task was canceled, or was run by the
-	// worker of the task that waits for it. Then the slot of the queued task is
-	// free. It is also called when a call leaves the list that
-	// [WorkerGroup.UserCode] returns.
-	Dropped()
-}
-
-// A LocalQueue is the queue of an executor whose workers are goroutines of this
-// process. [TaskQueue] is one.
-type LocalQueue interface {
-	Queue
-	// Next removes the next task from the queue and returns it, or returns nil.
-	// Compensating carriers call it, while a worker of the group is blocked.
-	Next() *Task
-}
-
-// A RemoteQueue is the queue of an executor that claims calls.
-type RemoteQueue interface {
-	Queue
-	// Withdraw is called when a task is canceled after its call was claimed and
-	// before [Batch.Start]. It reports whether the call certainly has not
-	// started and never will. If it reports false, the task counts as running:
-	// its context is canceled, and its outcome is the one that the executor
-	// settles. An executor that calls Start before each function begins can
-	// always return true: then Start reports that the call was canceled.
-	Withdraw(*Task) bool
-}
-
-// WorkerGroup is the set of workers of one executor. The search for deadlocks
-// and the observer use it.
-type WorkerGroup struct {
-	// Lock, if not nil, is a lock that tasks hold while they run. Set it before
-	// the first Join.
-	Lock Lock
-
-	queue    Queue
-	local    LocalQueue  // queue, or nil if the executor is remote
-	remote   RemoteQueue // queue, or nil if the executor is local
-	limits   Limits      // bounds for the methods that encode and decode the values of remote tasks
-	observer *guardedObserver
-	code     userCodes
-
-	// Guarded by graph.mu:
-	workers    map[*Worker]struct{}
-	blocked    int        // number of workers whose tasks are all blocked: those with counted
-	round      uint64     // number of the last search that reached the group
-	dependents []*carrier // the carriers that wait for the group, in search number round
-	runnable   bool       // result of search number round
-	epoch      uint64     // increases when the waits of the group's carriers change; see descent
-	descended  uint64     // number of the search of the last descent to which the group was added
-	stuck      bool       // whether all suspended carriers of the group are stuck, in that descent
-}
-
-// NewWorkerGroup returns a group without workers, for an executor whose workers
-// are goroutines of this process. The observer may be nil.
-func NewWorkerGroup(queue LocalQueue, observer Observer) *WorkerGroup {
-	return &WorkerGroup{queue: queue, local: queue, observer: newGuardedObserver(observer), workers: make(map[*Worker]struct{})}
-}
-
-// NewRemoteGroup returns a group for an executor whose tasks run in other
-// processes. The group has no workers, so Join must not be called. The search
-// for deadlocks assumes that a task of this group can start at any time. The
-// limits bound the methods that encode and decode values in this process. The
-// observer may be nil.
-func NewRemoteGroup(queue RemoteQueue, limits Limits, observer Observer) *WorkerGroup {
-	return &WorkerGroup{queue: queue, remote: queue, limits: limits, observer: newGuardedObserver(observer)}
-}
-
-// Adopt adds a task to the group and calls the observer. Execute must call it
-// first, before it acquires any lock.
-func (g *WorkerGroup) Adopt(t *Task) {
-	if t.group == nil {
-		t.group = g
-	}
-	if t.move(idle, pending) {
-		return // the task of a Map that returns with new inputs
-	}
-	if g.observer != nil {
-		t.number()
-		t.observe(TaskSubmitted, nil)
-	}
-}
 
 // A Worker runs tasks sequentially. It belongs to the goroutine that calls
 // Serve, its main carrier. While a task of that goroutine is blocked in a wait,
@@ -178,30 +77,6 @@ func (w *Worker) Leave() {
 // Busy reports whether the worker has compensating carriers, whose tasks have
 // not ended.
 func (w *Worker) Busy() bool { return w.compensators.Load() > 0 }
-
-// Drain blocks until the worker is not Busy. In the meantime, other carriers
-// may hold the worker. An executor calls Drain before Leave, and before it
-// counts all tasks as settled, because tasks of compensating carriers settle
-// during Drain.
-func (w *Worker) Drain() {
-	w.Resume()
-	for w.Busy() {
-		graph.mu.Lock()
-		if w.vacant == nil {
-			w.vacant = make(chan struct{})
-		}
-		vacant := w.vacant
-		if len(w.compensating) == 0 {
-			close(vacant)
-			w.vacant = nil
-		}
-		w.releaseLocked()
-		w.rescueLocked()
-		graph.mu.Unlock()
-		<-vacant
-		w.acquire()
-	}
-}
 
 // Rest releases a worker that has no task to run. The worker calls Rest before
 // it sleeps. When the worker wakes, it calls Resume before it takes a task.
@@ -288,4 +163,118 @@ func (w *Worker) Tasks() []*Task {
 		tasks = s.tasks(tasks)
 	}
 	return tasks
+}
+
+// carrier is a goroutine that runs tasks for a worker. The main carrier of a
+// worker is the goroutine that calls Serve. While all tasks that the worker has
+// started are blocked, a compensating carrier may hold the worker and run the
+// next task of the queue. When the wait of a carrier ends, the carrier acquires
+// the worker again, as soon as the holder blocks or has finished its task.
+//
+//	carrier:  running --block--> suspended --wait ends--> resuming --granted--> running
+//	worker:     held              released                 ticket                held
+//
+// A carrier has a stack of tasks: at the bottom a task from the queue, and
+// above it nested tasks. Each task of the stack waits for the task above it.
+type carrier struct {
+	worker *Worker
+
+	// base is the task from the queue. It stays set after the task has ended,
+	// until the next task or Rest, because clearing it would cost time.
+	base atomic.Pointer[Task]
+
+	mu     sync.Mutex
+	nested []*Task // guarded by mu: tasks that run on top of base, newest last
+
+	suspended atomic.Bool // whether wait is not nil; changed with graph.mu held
+
+	// Guarded by graph.mu:
+	wait         *wait         // the wait that suspends the carrier; nil while it is not suspended
+	ticket       *ticket       // requests the worker after the wait has ended; nil if the carrier needs no ticket
+	further      []*wait       // waits of other goroutines with the task's context
+	changed      chan struct{} // closed when wait ends; nil until a further wait needs it
+	round        uint64        // number of the last search that reached the carrier
+	dependencies dependencies  // what its waits depend on, in search number round
+	dependents   []*carrier    // the carriers that wait for this one, in search number round
+	runnable     bool          // result of search number round
+	chain        uint64        // value of graph.chain when lastOf last visited the carrier
+	last         *carrier      // the last carrier of the chain of waits that begins here, as lastOf has found it
+	lastAt       uint64        // value of graph.resumed when last was stored
+
+	ended atomic.Uint32 // number of tasks that have ended on the carrier; see descent
+}
+
+// start moves a pending task to running. It reports false if the submitter's
+// context has ended, or the task was no longer pending.
+func (s *carrier) start(t *Task) bool {
+	if t.ctx.Parent.Err() != nil {
+		t.fail(&neverStarted{context.Cause(t.ctx.Parent)}, s)
+		return false
+	}
+	if !t.move(pending, running) {
+		return false
+	}
+	t.carrier.Store(s)
+	return true
+}
+
+// run runs a task from the queue.
+func (s *carrier) run(t *Task) {
+	if !s.start(t) {
+		return
+	}
+	s.base.Store(t)
+	again := true // stays true if the task ends the goroutine
+	defer func() {
+		if s.suspended.Load() {
+			s.reclaim()
+		}
+		if again {
+			s.again(t)
+		}
+	}()
+	again = t.job.run(t)
+}
+
+// again puts a task that has more work back into the queue. It clears the
+// task's carrier first: as soon as the task is pending, another carrier may
+// start it and set the field.
+func (s *carrier) again(t *Task) {
+	if t.state() != running {
+		return // the task settled before it ended the goroutine
+	}
+	t.carrier.Store(nil)
+	if !t.move(running, pending) {
+		return
+	}
+	// When a Map ends, it (1) ends its context, (2) cancels its pending tasks.
+	// This function (1) makes the task pending, (2) checks the context. So at
+	// least one of them cancels the task, whatever the order of these steps.
+	if t.ctx.Parent.Err() != nil {
+		t.fail(&neverStarted{context.Cause(t.ctx.Parent)}, s)
+		return
+	}
+	s.worker.group.queue.Again(t)
+}
+
+// tasks appends the tasks that run on the carrier to the parameter list: first
+// the task from the queue, then the nested tasks.
+func (s *carrier) tasks(list []*Task) []*Task {
+	if t := s.base.Load(); t != nil && t.state() == running && t.carrier.Load() == s {
+		list = append(list, t)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(list, s.nested...)
+}
+
+// top returns the task that started last on the carrier. The other tasks of the
+// carrier wait for this task, directly or indirectly.
+func (s *carrier) top() *Task {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.nested); n > 0 {
+		return s.nested[n-1]
+	}
+	return s.base.Load()
 }

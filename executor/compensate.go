@@ -1,140 +1,12 @@
 package executor
 
-import (
-	"context"
-	"slices"
-	"sync"
-	"sync/atomic"
-)
+import "slices"
 
-// carrier is a goroutine that runs tasks for a worker. The main carrier of a
-// worker is the goroutine that calls Serve. While all tasks that the worker has
-// started are blocked, a compensating carrier may hold the worker and run the
-// next task of the queue. When the wait of a carrier ends, the carrier acquires
-// the worker again, as soon as the holder blocks or has finished its task.
-//
-//	carrier:  running --block--> suspended --wait ends--> resuming --granted--> running
-//	worker:     held              released                 ticket                held
-//
-// A carrier has a stack of tasks: at the bottom a task from the queue, and
-// above it nested tasks. Each task of the stack waits for the task above it.
-type carrier struct {
-	worker *Worker
-
-	// base is the task from the queue. It stays set after the task has ended,
-	// until the next task or Rest, because clearing it would cost time.
-	base atomic.Pointer[Task]
-
-	mu     sync.Mutex
-	nested []*Task // guarded by mu: tasks that run on top of base, newest last
-
-	suspended atomic.Bool // whether wait is not nil; changed with graph.mu held
-
-	// Guarded by graph.mu:
-	wait         *wait         // the wait that suspends the carrier; nil while it is not suspended
-	ticket       *ticket       // requests the worker after the wait has ended; nil if the carrier needs no ticket
-	further      []*wait       // waits of other goroutines with the task's context
-	changed      chan struct{} // closed when wait ends; nil until a further wait needs it
-	round        uint64        // number of the last search that reached the carrier
-	dependencies dependencies  // what its waits depend on, in search number round
-	dependents   []*carrier    // the carriers that wait for this one, in search number round
-	runnable     bool          // result of search number round
-	chain        uint64        // value of graph.chain when lastOf last visited the carrier
-	last         *carrier      // the last carrier of the chain of waits that begins here, as lastOf has found it
-	lastAt       uint64        // value of graph.resumed when last was stored
-
-	ended atomic.Uint32 // number of tasks that have ended on the carrier; see descent
-}
-
-// start moves a pending task to running. It reports false if the submitter's
-// context has ended, or the task was no longer pending.
-func (s *carrier) start(t *Task) bool {
-	if t.ctx.Parent.Err() != nil {
-		t.fail(&neverStarted{context.Cause(t.ctx.Parent)}, s)
-		return false
-	}
-	if !t.move(pending, running) {
-		return false
-	}
-	t.carrier.Store(s)
-	return true
-}
-
-// run runs a task from the queue.
-func (s *carrier) run(t *Task) {
-	if !s.start(t) {
-		return
-	}
-	s.base.Store(t)
-	again := true // stays true if the task ends the goroutine
-	defer func() {
-		if s.suspended.Load() {
-			s.reclaim()
-		}
-		if again {
-			s.again(t)
-		}
-	}()
-	again = t.job.run(t)
-}
-
-// openEvery means that every 16th nested task of a stack creates the Done
-// channel of its context. Otherwise a deep stack would have a long chain of
-// contexts without channels, and methods of these contexts would walk the whole
-// chain (see package lazy).
-const openEvery = 16
-
-// runNested runs a queued task of the worker's group on top of the task that
-// waits for it. It reports false if the task was no longer queued.
-func (s *carrier) runNested(t *Task) bool {
-	if !s.start(t) {
-		return false
-	}
-	s.mu.Lock()
-	s.nested = append(s.nested, t)
-	n := len(s.nested)
-	s.mu.Unlock()
-	if n%openEvery == 0 {
-		t.context().Done()
-	}
-	again := true // stays true if the task ends the goroutine
-	defer func() {
-		if s.suspended.Load() {
-			s.reclaim()
-		}
-		s.ended.Add(1)
-		s.mu.Lock()
-		i := lastIndex(s.nested, t)
-		s.nested = slices.Delete(s.nested, i, i+1)
-		s.mu.Unlock()
-		if again {
-			s.again(t)
-		}
-	}()
-	again = t.job.run(t)
-	return true
-}
-
-// again puts a task that has more work back into the queue. It clears the
-// task's carrier first: as soon as the task is pending, another carrier may
-// start it and set the field.
-func (s *carrier) again(t *Task) {
-	if t.state() != running {
-		return // the task settled before it ended the goroutine
-	}
-	t.carrier.Store(nil)
-	if !t.move(running, pending) {
-		return
-	}
-	// When a Map ends, it (1) ends its context, (2) cancels its pending tasks.
-	// This function (1) makes the task pending, (2) checks the context. So at
-	// least one of them cancels the task, whatever the order of these steps.
-	if t.ctx.Parent.Err() != nil {
-		t.fail(&neverStarted{context.Cause(t.ctx.Parent)}, s)
-		return
-	}
-	s.worker.group.queue.Again(t)
-}
+// This file, worker.go and deadlock.go are for executors whose workers are
+// goroutines of this process. They implement a rule of package concert: if a
+// task waits with its own context, the wait does not block forever because all
+// workers are blocked. While a carrier of a worker waits, another carrier may
+// hold the worker and run further tasks.
 
 // lastIndex is like slices.Index, but searches from the end.
 func lastIndex[T comparable](list []T, v T) int {
@@ -143,28 +15,6 @@ func lastIndex[T comparable](list []T, v T) int {
 		i--
 	}
 	return i
-}
-
-// tasks appends the tasks that run on the carrier to the parameter list: first
-// the task from the queue, then the nested tasks.
-func (s *carrier) tasks(list []*Task) []*Task {
-	if t := s.base.Load(); t != nil && t.state() == running && t.carrier.Load() == s {
-		list = append(list, t)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append(list, s.nested...)
-}
-
-// top returns the task that started last on the carrier. The other tasks of the
-// carrier wait for this task, directly or indirectly.
-func (s *carrier) top() *Task {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := len(s.nested); n > 0 {
-		return s.nested[n-1]
-	}
-	return s.base.Load()
 }
 
 // recountLocked updates w.counted and the group's number of blocked workers,
@@ -238,6 +88,30 @@ func (w *Worker) yield() {
 	w.releaseLocked()
 	graph.mu.Unlock()
 	<-c.granted
+}
+
+// Drain blocks until the worker is not Busy. In the meantime, other carriers
+// may hold the worker. An executor calls Drain before Leave, and before it
+// counts all tasks as settled, because tasks of compensating carriers settle
+// during Drain.
+func (w *Worker) Drain() {
+	w.Resume()
+	for w.Busy() {
+		graph.mu.Lock()
+		if w.vacant == nil {
+			w.vacant = make(chan struct{})
+		}
+		vacant := w.vacant
+		if len(w.compensating) == 0 {
+			close(vacant)
+			w.vacant = nil
+		}
+		w.releaseLocked()
+		w.rescueLocked()
+		graph.mu.Unlock()
+		<-vacant
+		w.acquire()
+	}
 }
 
 // suspend adds the wait to the wait graph and releases the worker. If the
