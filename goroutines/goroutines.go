@@ -37,7 +37,6 @@ package goroutines
 
 import (
 	"context"
-	"math"
 	"runtime"
 	"time"
 
@@ -132,21 +131,24 @@ func New(n int, opts *Options) *Pool {
 	return p
 }
 
-// clampWorkers returns n as an int32, or the largest int32 if n is larger.
-func clampWorkers(n int) int32 { return int32(min(n, math.MaxInt32)) }
+// Stats is a snapshot of a pool.
+type Stats struct {
+	Workers int   // the number of workers
+	Idle    int   // the number of workers that sleep because there are no tasks
+	Queued  int   // the number of tasks that wait for a worker
+	Waiting int   // the number of submitters that wait for room in the queue
+	Done    int64 // the number of tasks that have run since New; each item of a Map counts as one
+}
 
-// State returns the state of the worker that runs the task to which ctx
-// belongs, as Options.Init returned it. It reports false when ctx belongs to
-// no task of a pool with Init, or the state has another type.
-//
-// Until the task returns, no other task uses the state. There is one exception:
-// while the task waits for another task, its worker may run other tasks, which
-// use the same state.
-func State[T any](ctx context.Context) (T, bool) {
-	if w := executor.WorkerOf(ctx); w != nil {
-		s, ok := w.State.(T)
-		return s, ok
+// Stats returns a snapshot of the pool. All its numbers are from the same
+// moment.
+func (p *Pool) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Stats{Workers: len(p.workers), Idle: len(p.idle), Done: p.left}
+	s.Queued, s.Waiting = p.queue.StatsLocked()
+	for _, w := range p.workers {
+		s.Done += w.Done()
 	}
-	var zero T
-	return zero, false
+	return s
 }

@@ -1,6 +1,7 @@
 package goroutines
 
 import (
+	"fmt"
 	"log/slog"
 	"math"
 	"sync/atomic"
@@ -20,6 +21,33 @@ type Limit interface {
 	// has returned.
 	Limit(concert.Event) int
 }
+
+// Resize changes the number of workers to n. New workers start when there are
+// tasks for them. Surplus workers end when their task ends. Resize panics if n
+// is below 1.
+func (p *Pool) Resize(n int) {
+	if n < 1 {
+		panic(fmt.Sprintf("goroutines: Resize: n is %d; it must be at least 1", n))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target.Store(clampWorkers(n))
+	for range min(p.queue.LenLocked()-len(p.idle), n-len(p.workers)) {
+		p.startWorkerLocked()
+	}
+	surplus := min(len(p.workers)-n, len(p.idle))
+	if surplus <= 0 {
+		return
+	}
+	// The woken workers find that there are too many workers, and leave.
+	for _, w := range p.idle[len(p.idle)-surplus:] {
+		w.wakeUp()
+	}
+	p.idle = p.idle[:len(p.idle)-surplus]
+}
+
+// clampWorkers returns n as an int32, or the largest int32 if n is larger.
+func clampWorkers(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
 // limited makes the pool call Options.Limit for each event, and resize itself
 // to the result. If the parameter most is not 0, it is the maximum number of

@@ -2,11 +2,12 @@ package goroutines
 
 import (
 	"context"
-	"fmt"
+	"runtime"
+	"runtime/pprof"
+	"slices"
 	"sync"
 	"sync/atomic"
 
-	"concert"
 	"concert/executor"
 )
 
@@ -70,123 +71,146 @@ func (p *Pool) wakeLocked() {
 	}
 }
 
+// worker runs tasks of the pool on a goroutine. If a task ends this goroutine
+// by runtime.Goexit, the worker continues on a new one.
+type worker struct {
+	*executor.Worker
+	pool  *Pool
+	ready bool          // whether Options.Init was called or is nil; only the goroutine of the worker uses it
+	wake  chan struct{} // has a buffer for one; an element makes the worker look at the queue
+}
+
+// wakeUp wakes the worker, which sleeps.
+func (w *worker) wakeUp() { w.wake <- struct{}{} }
+
+// startWorkerLocked adds a worker to the pool, and starts its goroutine.
+func (p *Pool) startWorkerLocked() {
+	id := len(p.workers)
+	if n := len(p.free); n > 0 {
+		id = p.free[n-1]
+		p.free = p.free[:n-1]
+	}
+	w := &worker{p.group.Join(id), p, p.opts.Init == nil, make(chan struct{}, 1)}
+	p.workers = append(p.workers, w)
+	p.workerCount.Add(1)
+	go w.work()
+}
+
+// work is the goroutine of a worker.
+func (w *worker) work() {
+	finished := false
+	defer func() {
+		if !finished {
+			go w.work() // a task ended this goroutine
+		}
+	}()
+	if w.pool.opts.LockOSThread {
+		runtime.LockOSThread() // there is no UnlockOSThread, so the thread ends with the goroutine
+	}
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("concert", w.pool.opts.Name)))
+	w.Serve(w.take)
+	finished = true
+}
+
+// take returns the next task. It sleeps until there is one. It returns nil when
+// the worker has left the pool. It locks the pool only to sleep and to leave.
+func (w *worker) take() *executor.Task {
+	p := w.pool
+	if !w.ready {
+		w.ready = true
+		w.init()
+	}
+	if p.workerCount.Load() <= p.target.Load() {
+		if t := p.queue.Next(); t != nil {
+			return t
+		}
+	}
+	for woken := false; ; {
+		t, what := w.look(woken)
+		switch what {
+		case run, leave:
+			return t
+		case drain:
+			w.Drain()
+		case sleep:
+			w.Rest()
+			<-w.wake
+			if !w.TryResume() {
+				// A compensating carrier holds this worker, perhaps for long.
+				// So wake another idle worker for the task.
+				p.mu.Lock()
+				p.waking = false
+				if p.queue.LenLocked() > 0 {
+					p.wakeLocked()
+				}
+				p.mu.Unlock()
+				w.Resume()
+			}
+			woken = true
+		}
+	}
+}
+
+// todo is what a worker does after a call of the method look.
+type todo int
+
+const (
+	run   todo = iota // run the task that the method look has returned
+	sleep             // sleep; the worker is in Pool.idle
+	leave             // end; the worker is no longer in Pool.workers
+	drain             // call Drain, and then the method look again
+)
+
+// look locks the pool, and takes the next task from the queue. If there is
+// none, it adds the worker to Pool.idle, or removes the worker from the pool.
+func (w *worker) look(woken bool) (t *executor.Task, what todo) {
+	p := w.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if woken {
+		p.waking = false
+	}
+	if len(p.workers) > int(p.target.Load()) {
+		if p.queue.LenLocked() > 0 {
+			p.wakeLocked() // w may have been woken for the task, which another worker must run now
+		}
+		if w.Busy() {
+			return nil, drain
+		}
+		w.leaveLocked()
+		return nil, leave
+	}
+	t = p.queue.NextLocked()
+	switch {
+	case t != nil:
+		if p.queue.LenLocked() > 0 {
+			p.wakeLocked()
+		}
+		return t, run
+	case p.closed && w.Busy():
+		return nil, drain
+	case p.closed:
+		w.leaveLocked()
+		return nil, leave
+	}
+	p.idle = append(p.idle, w)
+	return nil, sleep
+}
+
+// leaveLocked removes the worker from the pool.
+func (w *worker) leaveLocked() {
+	p := w.pool
+	w.Leave()
+	i := slices.Index(p.workers, w)
+	p.workers = slices.Delete(p.workers, i, i+1)
+	p.workerCount.Add(-1)
+	p.free = append(p.free, w.ID())
+	p.left += w.Done()
+	p.endLocked()
+}
+
 // Width implements [concert.Executor]: it returns the number of workers.
 func (p *Pool) Width() int {
 	p.mustExist()
 	return int(p.target.Load())
-}
-
-// Resize changes the number of workers to n. New workers start when there are
-// tasks for them. Surplus workers end when their task ends. Resize panics if n
-// is below 1.
-func (p *Pool) Resize(n int) {
-	if n < 1 {
-		panic(fmt.Sprintf("goroutines: Resize: n is %d; it must be at least 1", n))
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.target.Store(clampWorkers(n))
-	for range min(p.queue.LenLocked()-len(p.idle), n-len(p.workers)) {
-		p.startWorkerLocked()
-	}
-	surplus := min(len(p.workers)-n, len(p.idle))
-	if surplus <= 0 {
-		return
-	}
-	// The woken workers find that there are too many workers, and leave.
-	for _, w := range p.idle[len(p.idle)-surplus:] {
-		w.wakeUp()
-	}
-	p.idle = p.idle[:len(p.idle)-surplus]
-}
-
-// refuse makes the pool refuse new tasks with this reason. If the pool already
-// refuses tasks, the earlier reason stays. Workers end when the queue is empty.
-func (p *Pool) refuse(reason error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closed {
-		p.closed = true
-		p.queue.CloseLocked(reason)
-	}
-	for _, w := range p.idle {
-		w.wakeUp()
-	}
-	p.idle = nil
-	p.endLocked()
-}
-
-// endLocked closes the channel gone when the pool is closed and has no workers.
-func (p *Pool) endLocked() {
-	if !p.closed || len(p.workers) > 0 {
-		return
-	}
-	select {
-	case <-p.gone:
-	default:
-		close(p.gone)
-		p.cancelInit(nil)
-	}
-}
-
-// Close implements [concert.Executor]. The pool refuses new tasks, and its
-// goroutines end when all tasks are done. A task or a callback of the pool that
-// calls Close would wait for itself. In this case, Close returns an error that
-// wraps [concert.ErrDeadlock] at once. Otherwise it returns nil.
-func (p *Pool) Close() error {
-	p.mustExist()
-	p.refuse(concert.ErrClosed)
-	if p.group.Within(context.Background()) {
-		return errWithin("Close")
-	}
-	<-p.gone
-	return nil
-}
-
-// Shutdown implements [concert.Executor]. A task or a callback of the pool that
-// calls Shutdown, or whose context is ctx, would wait for itself. In this case,
-// Shutdown only makes the pool refuse new tasks, and returns an error that
-// wraps [concert.ErrDeadlock].
-func (p *Pool) Shutdown(ctx context.Context) error {
-	p.mustExist()
-	p.refuse(concert.ErrClosed)
-	if p.group.Within(ctx) {
-		return errWithin("Shutdown")
-	}
-	return executor.Shutdown(ctx, p.gone, p.opts.Grace, p.cancelAll, p.group.Running)
-}
-
-// errWithin is the error of a Close or Shutdown by a task or a callback of the
-// pool itself.
-func errWithin(method string) error {
-	return fmt.Errorf("goroutines: %s in a task or a callback of the same pool: the pool refuses new tasks, and the call does not wait for the running ones: %w", method, concert.ErrDeadlock)
-}
-
-// cancelAll cancels Init and all tasks, and returns how many tasks had not
-// started.
-func (p *Pool) cancelAll(cause error) (notStarted int) {
-	p.cancelInit(cause)
-	return p.group.CancelAll(cause)
-}
-
-// Stats is a snapshot of a pool.
-type Stats struct {
-	Workers int   // the number of workers
-	Idle    int   // the number of workers that sleep because there are no tasks
-	Queued  int   // the number of tasks that wait for a worker
-	Waiting int   // the number of submitters that wait for room in the queue
-	Done    int64 // the number of tasks that have run since New; each item of a Map counts as one
-}
-
-// Stats returns a snapshot of the pool. All its numbers are from the same
-// moment.
-func (p *Pool) Stats() Stats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := Stats{Workers: len(p.workers), Idle: len(p.idle), Done: p.left}
-	s.Queued, s.Waiting = p.queue.StatsLocked()
-	for _, w := range p.workers {
-		s.Done += w.Done()
-	}
-	return s
 }
