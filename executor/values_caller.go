@@ -2,12 +2,15 @@ package executor
 
 import (
 	"errors"
+	"reflect"
 
 	"concert/internal/values"
 )
 
 // This file encodes the argument and decodes the result of a call that runs in
-// another process. If one of them fails, only this call fails.
+// another process. If one of them fails, only this call fails. The last
+// functions report whether methods of the program take part: then user_code.go
+// calls these functions on another goroutine.
 
 // encodeArg encodes an argument of f. It appends a scalar to buf and returns
 // buf, like encodeTo.
@@ -100,3 +103,61 @@ func (e *valueError) Error() string {
 
 // Unwrap returns the reason.
 func (e *valueError) Unwrap() error { return e.err }
+
+// inspector reports for which values user code runs. A Codec that is no
+// inspector counts as user code itself.
+type inspector interface {
+	// Methods reports whether encoding or decoding a value of the type may run
+	// user code. The result always is true if user code runs for every value.
+	// The result depends is true if encoding runs user code for some values in
+	// interfaces.
+	Methods(t reflect.Type) (always, depends bool)
+	// HoldsMethods reports whether encoding *p may run user code.
+	HoldsMethods(p reflect.Value) bool
+}
+
+// inspectorOf returns the inspector for a codec, or nil if there is none.
+func inspectorOf(codec Codec) inspector {
+	if codec == nil {
+		return valueCodec
+	}
+	i, _ := codec.(inspector)
+	return i
+}
+
+// encodeRunsUserCode reports whether encoding arg may run user code.
+func encodeRunsUserCode[In any](codec Codec, arg In) bool {
+	always, depends := methodsOf[In](codec)
+	if always || !depends {
+		return always
+	}
+	return holdsMethods(codec, arg)
+}
+
+// holdsMethods reports whether encoding arg may run user code. It is a separate
+// function so that an argument escapes to the heap only if holdsMethods is
+// called.
+func holdsMethods[In any](codec Codec, arg In) bool {
+	return inspectorOf(codec).HoldsMethods(reflect.ValueOf(&arg))
+}
+
+// decodeRunsUserCode reports whether decoding an Out may run user code. Only
+// the encoding of this package names the types of values in interfaces.
+func decodeRunsUserCode[Out any](codec Codec) bool {
+	always, depends := methodsOf[Out](codec)
+	return always || depends && codec == nil && valueCodec.KnowsMethods()
+}
+
+// methodsOf reports whether encoding or decoding a T always runs user code, or
+// whether this depends on the values of the interfaces in the T.
+func methodsOf[T any](codec Codec) (always, depends bool) {
+	switch any((*T)(nil)).(type) {
+	case *int, *int64, *uint, *uint64, *float64, *bool, *string, *[]byte, *[]float64, *Encoded:
+		return false, false // values of these types are not encoded by a Codec
+	}
+	i := inspectorOf(codec)
+	if i == nil {
+		return true, false
+	}
+	return i.Methods(reflect.TypeFor[T]())
+}

@@ -58,21 +58,6 @@ func (p *Pool) refuse(reason error) {
 	p.checkEndLocked()
 }
 
-// checkEndLocked makes the workers exit if the pool is closed and has no tasks.
-func (p *Pool) checkEndLocked() {
-	if p.closed == nil {
-		return
-	}
-	if p.queue.FirstLocked() != nil || len(p.returned) > 0 || len(p.claims) > 0 || p.unsettled > 0 || len(p.group.UserCode()) > 0 {
-		return
-	}
-	p.ended = true
-	for w := range p.all {
-		w.leaveLocked()
-	}
-	p.checkGoneLocked()
-}
-
 // checkGoneLocked closes gone if the pool has ended and no worker is left.
 func (p *Pool) checkGoneLocked() {
 	if p.ended {

@@ -1,7 +1,9 @@
 package processes
 
 import (
+	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"sort"
 	"time"
@@ -36,6 +38,46 @@ func (s callRange) drop(i int, cause error) {
 func (s callRange) dropAll(cause error) {
 	for i := s.from; i < s.to; i++ {
 		s.drop(i, cause)
+	}
+}
+
+// submitter is the context of a submitter. Many calls may have the same one.
+type submitter struct {
+	ctx  context.Context
+	refs int         // number of frames in workers and of ranges in Pool.returned that have calls of this submitter
+	stop func() bool // nil if the context never ends; then the submitter is not in Pool.submitters
+}
+
+// watchLocked returns the submitter of a context. When the context ends, the
+// calls of the submitter are canceled. The caller must increment refs.
+func (p *Pool) watchLocked(ctx context.Context) *submitter {
+	if ctx.Done() == nil {
+		return &p.endless
+	}
+	known := &submitter{ctx: ctx}
+	if isPointer(ctx) {
+		if before := p.submitters[ctx]; before != nil {
+			return before
+		}
+		p.submitters[ctx] = known
+	}
+	known.stop = context.AfterFunc(ctx, func() { p.submitterDone(known) })
+	return known
+}
+
+// isPointer reports whether a context is a pointer, like the contexts of
+// package context. Only pointers are keys of Pool.submitters: a context that is
+// a struct may not be comparable.
+func isPointer(ctx context.Context) bool { return reflect.TypeOf(ctx).Kind() == reflect.Pointer }
+
+// unwatchLocked decrements refs, and stops watching the context if no call uses
+// the submitter.
+func (p *Pool) unwatchLocked(known *submitter) {
+	if known.refs--; known.refs == 0 && known.stop != nil {
+		known.stop()
+		if isPointer(known.ctx) && p.submitters[known.ctx] == known {
+			delete(p.submitters, known.ctx)
+		}
 	}
 }
 

@@ -201,6 +201,21 @@ func (p *Pool) countSettledLocked(n int) {
 	p.checkEndLocked()
 }
 
+// checkEndLocked makes the workers exit if the pool is closed and has no tasks.
+func (p *Pool) checkEndLocked() {
+	if p.closed == nil {
+		return
+	}
+	if p.queue.FirstLocked() != nil || len(p.returned) > 0 || len(p.claims) > 0 || p.unsettled > 0 || len(p.group.UserCode()) > 0 {
+		return
+	}
+	p.ended = true
+	for w := range p.all {
+		w.leaveLocked()
+	}
+	p.checkGoneLocked()
+}
+
 // returnCallsLocked adds claimed calls that wait for a worker to p.returned,
 // and makes the pool watch the contexts of their submitters.
 func (p *Pool) returnCallsLocked(ranges ...callRange) {

@@ -12,10 +12,10 @@
 // not count. A file without statements, such as one of types only, never
 // counts.
 //
-// Workers in other processes have counters of their own. They are read by a
-// task before the Submit, and a task after it. The end of the first task and
-// the beginning of the second one count too. They run the same code as the
-// Submit.
+// Workers in other processes have counters of their own. A task before the
+// Submit sets them to zero, and a task after it writes them. The end of the
+// first task and the beginning of the second one count too. They run the same
+// code as the Submit.
 //
 // With -funcs, the command also lists the functions.
 package main
@@ -118,6 +118,7 @@ func report(ctx context.Context, name string, ex concert.Executor, remote, funcs
 		here[i], there[i] = filepath.Join(dir, fmt.Sprint("here", i)), filepath.Join(dir, fmt.Sprint("there", i))
 		if remote {
 			must(concert.Submit(ctx, ex, reset, 0).Result(ctx))
+			must(concert.Submit(ctx, ex, square, i).Result(ctx)) // an executor may check a function that differs from the last one
 		}
 		time.Sleep(50 * time.Millisecond) // what follows the last Result ends
 		if err := coverage.ClearCounters(); err != nil {
