@@ -31,28 +31,34 @@ func (r *runner[In, Out]) function(*Task) string {
 
 // claim returns unclaimed items as a batch. If no item is left, the runner
 // parks. The larger the parameter most is, the more inputs the feeder takes
-// ahead of the results.
+// ahead of the results. If user code may encode an item, or the item is large,
+// it is encoded on another goroutine, and a later claim returns it.
 func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bool) {
 	if !t.move(pending, running) {
 		return nil, false
 	}
 	m := r.m
 	m.fitRemoteWindow(most)
+	var always, depends bool
 	f, missing := registry.find(valuePointer(m.fn), m.id.code)
 	if missing == nil {
-		if always, depends := methodsOf[In](f.codec); always || depends || m.large.Load() {
-			return r.claimAsync(t, f, always, most, size)
-		}
+		always, depends = methodsOf[In](f.codec)
 	}
 	var b *remoteItems[In, Out]
 	var buf []byte
 	for bytes := 0; (b == nil || len(b.items) < most) && bytes < size && !m.stopped.Load(); {
-		it, index := m.buffer.claim(&r.seen)
-		if it == nil {
-			if r.park(t) {
-				return batch, false
+		var x encodedItem[In, Out]
+		encoded := false
+		if always || depends || m.large.Load() {
+			x, encoded = m.takeEncoded()
+		}
+		if !encoded {
+			if x.item, x.index = m.buffer.claim(&r.seen); x.item == nil {
+				if r.park(t) {
+					return batch, false
+				}
+				continue
 			}
-			continue
 		}
 		m.remoteItems.Add(1)
 		if b == nil {
@@ -61,33 +67,37 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 			buf = make([]byte, 0, 8*room)
 		}
 		i := len(b.items)
-		b.items = append(b.items, remoteItem[In, Out]{item: it, index: index})
-		b.observe(i, TaskSubmitted, -1, nil)
-		var e Encoded
-		err := missing
-		if err == nil {
-			e, buf, err = encodeArg(small, buf, f, it.in)
-		}
-		if isLarge(err) { // another goroutine encodes the item, and a later claim takes it
-			x := encodedItem[In, Out]{remoteItem: b.items[i]}
-			b.items = b.items[:i]
-			m.large.Store(true)
-			m.encodeAsync(t, f, b.alone(x.remoteItem), x)
-			continue
-		}
-		var zero In
-		it.in = zero
-		if err != nil {
-			b.settle(i, -1, Encoded{}, err)
-			b.items = b.items[:i]
-			continue
+		b.items = append(b.items, x.remoteItem)
+		if !encoded {
+			b.observe(i, TaskSubmitted, -1, nil)
+			in := &x.item.in
+			err, async := missing, always || depends && holdsMethods(f.codec, *in)
+			if err == nil && !async {
+				if x.arg, buf, err = encodeArg(small, buf, f, *in); isLarge(err) {
+					m.large.Store(true)
+					async = true
+				}
+			}
+			if async {
+				x.remoteItem = b.items[i]
+				b.items = b.items[:i]
+				m.encodeAsync(t, f, b.alone(x.remoteItem), x)
+				continue
+			}
+			var zero In
+			*in = zero
+			if err != nil {
+				b.settle(i, -1, Encoded{}, err)
+				b.items = b.items[:i]
+				continue
+			}
 		}
 		if batch == nil {
 			batch = &Batch{Name: f.name, Args: make([]Encoded, 0, cap(b.items)), job: b}
 		}
-		batch.Args = append(batch.Args, e)
-		bytes += len(e.Bytes)
-		m.args.note(len(e.Bytes))
+		batch.Args = append(batch.Args, x.arg)
+		bytes += len(x.arg.Bytes)
+		m.args.note(len(x.arg.Bytes))
 	}
 	if m.stopped.Load() {
 		r.leave(t, idle)

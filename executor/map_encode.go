@@ -6,8 +6,8 @@ import (
 	"concert/internal/values"
 )
 
-// This file implements the method claim for a Map whose inputs are large, or
-// are encoded by user code: see user_code.go.
+// This file encodes and decodes the items of a Map that are large, or that user
+// code encodes or decodes: see user_code.go.
 //
 //	inputs --claim--> encoding, each item on its own goroutine --> encoded --claim--> worker
 //
@@ -19,71 +19,6 @@ import (
 type encodedItem[In, Out any] struct {
 	remoteItem[In, Out]
 	arg Encoded
-}
-
-// claimAsync does the same as the method claim, for inputs that user code may
-// encode. If always is set, user code encodes every input. Otherwise, user code
-// encodes only the inputs that contain a value with a method for encoding. The
-// inputs that user code encodes, and large inputs, are encoded on other
-// goroutines.
-func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, size int) (*Batch, bool) {
-	m := r.m
-	b := &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f)}
-	batch := &Batch{Name: f.name, job: b}
-	bytes := 0
-	add := func(x encodedItem[In, Out]) {
-		m.remoteItems.Add(1)
-		b.items = append(b.items, x.remoteItem)
-		batch.Args = append(batch.Args, x.arg)
-		bytes += len(x.arg.Bytes)
-		m.args.note(len(x.arg.Bytes))
-	}
-	full := func() bool { return len(b.items) >= most || bytes >= size }
-	for !full() && !m.stopped.Load() {
-		if x, ok := m.takeEncoded(); ok {
-			add(x)
-			continue
-		}
-		it, index := m.buffer.claim(&r.seen)
-		if it == nil {
-			break
-		}
-		x := encodedItem[In, Out]{remoteItem: remoteItem[In, Out]{item: it, index: index}}
-		m.remoteItems.Add(1)
-		one := b.alone(x.remoteItem)
-		one.observe(0, TaskSubmitted, -1, nil)
-		x.remoteItem = one.items[0]
-		if always || holdsMethods(f.codec, it.in) {
-			m.encodeAsync(t, f, one, x)
-			continue
-		}
-		var err error
-		x.arg, _, err = encodeArg(small, nil, f, it.in)
-		if isLarge(err) {
-			m.encodeAsync(t, f, one, x)
-			continue
-		}
-		var zero In
-		it.in = zero
-		if err != nil {
-			one.settle(0, -1, Encoded{}, err)
-			continue
-		}
-		m.remoteItems.Add(-1)
-		add(x)
-	}
-	if len(b.items) == 0 {
-		batch = nil
-	}
-	switch {
-	case m.stopped.Load():
-		r.leave(t, idle)
-		return batch, false
-	case !full() && r.parkAsync(t):
-		return batch, false
-	}
-	t.move(running, pending)
-	return batch, true
 }
 
 // alone returns a remoteItems that contains only the item x, with the other
@@ -109,25 +44,6 @@ func (m *mapRun[In, Out]) hasEncoded() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.encoded) > 0
-}
-
-// parkAsync does the same as the method park, for a runner that uses
-// claimAsync: it does not park if there is an encoded item.
-func (r *runner[In, Out]) parkAsync(t *Task) bool {
-	m := r.m
-	m.mu.Lock()
-	if (len(m.encoded) > 0 || m.buffer.unclaimed()) && !m.stopped.Load() {
-		m.mu.Unlock()
-		return false
-	}
-	m.active.Add(-1)
-	r.endContext()
-	t.carrier.Store(nil)
-	t.move(running, idle)
-	m.parked = append(m.parked, r)
-	m.mu.Unlock()
-	m.wakeConsumer()
-	return true
 }
 
 // encodeAsync encodes an item on another goroutine, and then adds the item to

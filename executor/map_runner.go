@@ -90,12 +90,12 @@ func (r *runner[In, Out]) adapt(took time.Duration) {
 }
 
 // park removes the runner from the executor until the feeder starts it again.
-// It reports false, and does nothing, if there is an unclaimed item.
+// It reports false, and does nothing, if there is an unclaimed or encoded item.
 func (r *runner[In, Out]) park(t *Task) bool {
 	m := r.m
 	m.mu.Lock()
 	m.active.Add(-1)
-	if m.buffer.unclaimed() && !m.stopped.Load() {
+	if (len(m.encoded) > 0 || m.buffer.unclaimed()) && !m.stopped.Load() {
 		m.active.Add(1)
 		m.mu.Unlock()
 		return false
