@@ -1,6 +1,7 @@
 package concert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -49,25 +50,16 @@ type RetryOptions struct {
 //
 // Retry panics if fn is nil, or an option is negative.
 func Retry[In, Out any](fn func(context.Context, In) (Out, error), opts *RetryOptions) func(context.Context, In) (Out, error) {
-	var o RetryOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := *cmp.Or(opts, &RetryOptions{})
 	if fn == nil {
 		panic("concert: Retry with a nil function")
 	}
 	option.NotNegative("concert: Retry", "RetryOptions.Attempts", o.Attempts)
 	option.NotNegative("concert: Retry", "RetryOptions.Delay", o.Delay)
 	option.NotNegative("concert: Retry", "RetryOptions.MaxDelay", o.MaxDelay)
-	if o.Attempts == 0 {
-		o.Attempts = 3
-	}
-	if o.Delay == 0 {
-		o.Delay = 100 * time.Millisecond
-	}
-	if o.MaxDelay == 0 {
-		o.MaxDelay = 30 * time.Second
-	}
+	o.Attempts = cmp.Or(o.Attempts, 3)
+	o.Delay = cmp.Or(o.Delay, 100*time.Millisecond)
+	o.MaxDelay = cmp.Or(o.MaxDelay, 30*time.Second)
 	if o.If == nil {
 		o.If = func(err error) bool {
 			return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)

@@ -56,6 +56,7 @@
 package adaptive
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"sync"
@@ -194,15 +195,11 @@ func New(opts *Options) *Limit {
 	option.NotNegative("adaptive: New", "Options.Max", o.Max)
 	option.NotNegative("adaptive: New", "Options.Start", o.Start)
 	o.Min, o.Max = max(min(o.Min, highestMax), 1), min(o.Max, highestMax)
-	if o.Max == 0 {
-		o.Max = max(defaultMax, o.Min)
-	}
+	o.Max = cmp.Or(o.Max, max(defaultMax, o.Min))
 	if o.Min > o.Max {
 		panic(fmt.Sprintf("adaptive: New: Options.Min is %d and Options.Max is %d; Min must not be above Max", o.Min, o.Max))
 	}
-	if o.Start == 0 {
-		o.Start = runtime.GOMAXPROCS(0)
-	}
+	o.Start = cmp.Or(o.Start, runtime.GOMAXPROCS(0))
 	if o.CPU == nil {
 		o.CPU = processCPU
 	}

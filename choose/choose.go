@@ -1,6 +1,7 @@
 package choose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -90,12 +91,8 @@ func Run[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, er
 	option.NotNegative("choose: Run", "Options.Budget", t.Budget)
 	option.NotNegative("choose: Run", "Options.MaxRuns", t.MaxRuns)
 	option.NotNegative("choose: Run", "Options.MaxConcurrency", t.MaxConcurrency)
-	if t.Budget == 0 {
-		t.Budget = defaultBudget
-	}
-	if t.MaxConcurrency == 0 {
-		t.MaxConcurrency = defaultMaxConcurrency
-	}
+	t.Budget = cmp.Or(t.Budget, defaultBudget)
+	t.MaxConcurrency = cmp.Or(t.MaxConcurrency, defaultMaxConcurrency)
 	t.Budget, t.MaxConcurrency = min(t.Budget, maxBudget), min(t.MaxConcurrency, highestConcurrency)
 	chosen := make([]In, len(sample))
 	for i, n := range sample {

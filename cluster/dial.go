@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -102,21 +103,12 @@ func (e *Executor) Shutdown(ctx context.Context) error { return e.made().Shutdow
 // nats://127.0.0.1:4222. If no server can be reached, Dial fails. If the
 // connection is lost later, tasks wait until it is restored.
 func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := *cmp.Or(opts, &Options{})
 	option.NotNegative("cluster: Dial", "Options.Queue", o.Queue)
 	option.NotNegative("cluster: Dial", "Options.Grace", o.Grace)
-	if o.Queue == 0 {
-		o.Queue = defaultQueue
-	}
-	if o.Grace == 0 {
-		o.Grace = defaultGrace
-	}
-	if o.Client == "" {
-		o.Client = wire.Anyone
-	}
+	o.Queue = cmp.Or(o.Queue, defaultQueue)
+	o.Grace = cmp.Or(o.Grace, defaultGrace)
+	o.Client = cmp.Or(o.Client, wire.Anyone)
 	if !wire.ValidToken(o.Client) {
 		return nil, fmt.Errorf("cluster: Options.Client is %q; want at most 64 letters, digits, - and _", o.Client)
 	}

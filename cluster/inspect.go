@@ -30,9 +30,7 @@ type Inspector struct {
 
 // Inspect connects to a cluster, as Dial does.
 func Inspect(ctx context.Context, url string, access *Access) (*Inspector, error) {
-	if access == nil {
-		access = &Access{}
-	}
+	access = cmp.Or(access, &Access{})
 	ctx, stop := executor.Isolate(ctx)
 	defer stop()
 	conn, err := access.connect(ctx, url, "concert inspector")

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -30,14 +31,8 @@ func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context 
 		panic(fmt.Sprintf("cluster: WithRetry: want Attempts from 0 to %d, Delay and MaxDelay from 0 to %v, and no If: got %+v", wire.MaxAttempts, wire.MaxRetryDelay, o))
 	}
 	r := client.Retry{Attempts: o.Attempts, Delay: o.Delay, MaxDelay: o.MaxDelay}
-	if r.Attempts == 0 {
-		r.Attempts = 3
-	}
-	if r.Delay == 0 {
-		r.Delay = 100 * time.Millisecond
-	}
-	if r.MaxDelay == 0 {
-		r.MaxDelay = max(30*time.Second, r.Delay)
-	}
+	r.Attempts = cmp.Or(r.Attempts, 3)
+	r.Delay = cmp.Or(r.Delay, 100*time.Millisecond)
+	r.MaxDelay = cmp.Or(r.MaxDelay, max(30*time.Second, r.Delay))
 	return client.WithRetry(ctx, r)
 }

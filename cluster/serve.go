@@ -71,19 +71,12 @@ const (
 // cluster at the beginning. It also returns an error if the executor is closed
 // while Serve has tasks. These tasks go to other workers.
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
-	var o ServeOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := *cmp.Or(opts, &ServeOptions{})
 	option.NotNegative("cluster: Serve", "ServeOptions.Slots", o.Slots)
 	option.NotNegative("cluster: Serve", "ServeOptions.Grace", o.Grace)
-	if o.Slots == 0 {
-		o.Slots = ex.Width()
-	}
+	o.Slots = cmp.Or(o.Slots, ex.Width())
 	o.Slots = min(o.Slots, maxSlots)
-	if o.Grace == 0 {
-		o.Grace = serveGrace
-	}
+	o.Grace = cmp.Or(o.Grace, serveGrace)
 	if o.Notice == nil {
 		o.Notice = func(text string) { slog.Warn("cluster: " + text) }
 	}

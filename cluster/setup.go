@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 
 	"concert/executor"
@@ -12,9 +13,7 @@ import (
 // servers require no keys, Dial and Serve create missing streams, with one
 // replica.
 func Setup(ctx context.Context, url string, replicas int, access *Access) error {
-	if access == nil {
-		access = &Access{}
-	}
+	access = cmp.Or(access, &Access{})
 	ctx, stop := executor.Isolate(ctx)
 	defer stop()
 	conn, err := access.connect(ctx, url, "concert setup")

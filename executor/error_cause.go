@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -24,10 +25,7 @@ func toCause(ctx, submitter context.Context, err error) error {
 	if !ok || r.Type != canceledType || r.Text != ErrCanceled.Error() {
 		return err
 	}
-	cause := context.Cause(ctx)
-	if cause == nil {
-		cause = context.Cause(submitter)
-	}
+	cause := cmp.Or(context.Cause(ctx), context.Cause(submitter))
 	if cause == nil || cause == ErrCanceled {
 		return err
 	}

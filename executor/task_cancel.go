@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"reflect"
 	"runtime"
@@ -41,9 +42,7 @@ func (t *Task) Cancel(cause error) bool {
 			continue
 		case claimed:
 			if !t.group.remote.Withdraw(t) {
-				if cause == nil {
-					cause = ErrCanceled
-				}
+				cause = cmp.Or(cause, ErrCanceled)
 				t.job.interrupt(t, cause)
 				return false
 			}
@@ -56,9 +55,7 @@ func (t *Task) Cancel(cause error) bool {
 		case settling:
 			return true
 		case running:
-			if cause == nil {
-				cause = ErrCanceled
-			}
+			cause = cmp.Or(cause, ErrCanceled)
 			t.job.interrupt(t, cause)
 		}
 		return false

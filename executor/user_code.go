@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -131,10 +132,7 @@ func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn fun
 // noReturn returns the error of user code, or of the encoding or decoding of a
 // large value, that did not end in time.
 func (u *userCode) noReturn(when string, cause error) error {
-	what := u.what
-	if what == "" {
-		what = "the value is too large, or its methods"
-	}
+	what := cmp.Or(u.what, "the value is too large, or its methods")
 	return lazy.Errorf("%s did not return "+when+": %w", what, cause)
 }
 

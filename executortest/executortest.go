@@ -21,6 +21,7 @@
 package executortest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -157,15 +158,9 @@ type suite struct {
 // executor returns an executor that is closed after the case.
 func (s *suite) executor(c Config) concert.Executor {
 	s.Helper()
-	if c.Workers == 0 {
-		c.Workers = 2
-	}
-	if c.Queue == 0 {
-		c.Queue = 64
-	}
-	if c.Grace == 0 {
-		c.Grace = 10 * time.Second
-	}
+	c.Workers = cmp.Or(c.Workers, 2)
+	c.Queue = cmp.Or(c.Queue, 64)
+	c.Grace = cmp.Or(c.Grace, 10*time.Second)
 	ex := s.open(c)
 	s.opened = append(s.opened, ex)
 	return ex

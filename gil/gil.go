@@ -66,6 +66,7 @@
 package gil
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -125,14 +126,9 @@ type Lock struct {
 
 // New returns a lock that is free. It panics if the interval is negative.
 func New(opts *Options) *Lock {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := *cmp.Or(opts, &Options{})
 	option.NotNegative("gil: New", "Options.Interval", o.Interval)
-	if o.Interval == 0 {
-		o.Interval = defaultInterval
-	}
+	o.Interval = cmp.Or(o.Interval, defaultInterval)
 	o.Interval = min(max(o.Interval, time.Microsecond), longestInterval)
 	return &Lock{after: [2]time.Duration{fresh: o.Interval, back: min(returnInterval, o.Interval)}, timed: o.Times, epoch: time.Now()}
 }

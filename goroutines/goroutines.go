@@ -36,6 +36,7 @@
 package goroutines
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"time"
@@ -114,12 +115,8 @@ func New(n int, opts *Options) *Pool {
 	if opts != nil {
 		p.opts = *opts
 	}
-	if p.opts.Name == "" {
-		p.opts.Name = "goroutines"
-	}
-	if p.opts.Grace == 0 {
-		p.opts.Grace = defaultGrace
-	}
+	p.opts.Name = cmp.Or(p.opts.Name, "goroutines")
+	p.opts.Grace = cmp.Or(p.opts.Grace, defaultGrace)
 	if p.opts.Limit != nil {
 		n = p.limited(n)
 	}

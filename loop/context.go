@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"sync/atomic"
 	"time"
@@ -311,9 +312,7 @@ func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCa
 
 // cancel is the cancel function of tc.
 func (tc *taskContext) cancel(cause error) {
-	if cause == nil {
-		cause = errCanceled
-	}
+	cause = cmp.Or(cause, errCanceled)
 	l := tc.task.loop
 	l.mu.Lock()
 	tc.endLocked(cause)

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,12 +166,8 @@ func newLoop(opts *Options) *Loop {
 	if opts != nil {
 		l.opts = *opts
 	}
-	if l.opts.Name == "" {
-		l.opts.Name = "loop"
-	}
-	if l.opts.Stall == 0 {
-		l.opts.Stall = defaultStall
-	}
+	l.opts.Name = cmp.Or(l.opts.Name, "loop")
+	l.opts.Stall = cmp.Or(l.opts.Stall, defaultStall)
 	if seed := l.opts.Seed; seed != 0 {
 		l.opts.Virtual = true
 		l.random = rand.New(rand.NewPCG(seed, seed))

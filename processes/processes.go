@@ -79,6 +79,7 @@
 package processes
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -113,10 +114,7 @@ const (
 func New(n int, opts *Options) (*Pool, error) { return newWith(n, opts, defaultConfig()) }
 
 func newWith(n int, opts *Options, settings config) (*Pool, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := *cmp.Or(opts, &Options{})
 	o.check(n)
 	if o.Command == nil && !mainCalled.Load() {
 		return nil, ErrNoMain
@@ -166,15 +164,9 @@ func newWith(n int, opts *Options, settings config) (*Pool, error) {
 			return nil, err
 		}
 	}
-	if n == 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	if o.Queue == 0 {
-		o.Queue = defaultQueue
-	}
-	if o.Threads == 0 {
-		o.Threads = 1
-	}
+	n = cmp.Or(n, runtime.GOMAXPROCS(0))
+	o.Queue = cmp.Or(o.Queue, defaultQueue)
+	o.Threads = cmp.Or(o.Threads, 1)
 	switch {
 	case o.MaxResult > 0:
 	case o.Sandbox != nil:
@@ -182,12 +174,8 @@ func newWith(n int, opts *Options, settings config) (*Pool, error) {
 	default:
 		o.MaxResult = frame.MaxPayload
 	}
-	if o.Grace == 0 {
-		o.Grace = defaultGrace
-	}
-	if o.StartTimeout == 0 {
-		o.StartTimeout = defaultStartTimeout
-	}
+	o.Grace = cmp.Or(o.Grace, defaultGrace)
+	o.StartTimeout = cmp.Or(o.StartTimeout, defaultStartTimeout)
 	o.Output = guardedLogger(o.Output, "the handler of Options.Output")
 	p := newPool(n, o, c, settings)
 	if o.Init != nil {

@@ -31,6 +31,7 @@
 package progress
 
 import (
+	"cmp"
 	"io"
 	"strconv"
 	"sync"
@@ -91,9 +92,7 @@ const frame = 200 * time.Millisecond // time between two updates of the line
 // New returns a Display that writes to w until Close. Nil options mean the
 // zero value. New panics if w is nil, or Total is negative.
 func New(w io.Writer, o *Options) *Display {
-	if o == nil {
-		o = new(Options)
-	}
+	o = cmp.Or(o, new(Options))
 	if w == nil {
 		panic("progress: New with a nil writer")
 	}
@@ -109,9 +108,7 @@ func New(w io.Writer, o *Options) *Display {
 		}
 	}
 	d.counts = counts{total: o.Total, noun: o.Noun, unit: contained(o.Unit), begin: time.Now(), running: make(map[uint64]amount)}
-	if d.counts.noun == "" {
-		d.counts.noun = "tasks"
-	}
+	d.counts.noun = cmp.Or(d.counts.noun, "tasks")
 	d.screen.w = w
 	if d.format == JSON {
 		d.counts.records = newRecords()

@@ -1,6 +1,7 @@
 package python
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,9 +14,7 @@ import (
 // interpreter returns the path of the interpreter, given Options.Interpreter.
 // The path is absolute, because workers may have another working directory.
 func interpreter(name string) (string, error) {
-	if name == "" {
-		name = os.Getenv("VIRTUAL_ENV")
-	}
+	name = cmp.Or(name, os.Getenv("VIRTUAL_ENV"))
 	if name == "" {
 		return lookPath("python3")
 	}

@@ -193,6 +193,7 @@
 package python
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -221,14 +222,9 @@ import (
 // concurrently in the n workers together have about as many threads as there
 // are processors. Variables that are set already are not changed.
 func New(n int, opts *Options) (*processes.Pool, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := *cmp.Or(opts, &Options{})
 	option.NotNegative("python: New", "n", n)
-	if n == 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
+	n = cmp.Or(n, runtime.GOMAXPROCS(0))
 	all := o.pool()
 	program, err := interpreter(o.Interpreter)
 	if err != nil {

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -26,9 +27,7 @@ func Python(opts *python.Options) []choose.Model {
 	if opts != nil {
 		o = *opts
 	}
-	if o.Output == nil {
-		o.Output = slog.New(slog.DiscardHandler)
-	}
+	o.Output = cmp.Or(o.Output, slog.New(slog.DiscardHandler))
 	open := func(n, threads int, observer concert.Observer) (concert.Executor, error) {
 		with := o
 		with.Threads, with.Observer = threads, observer

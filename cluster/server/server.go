@@ -10,6 +10,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -43,9 +44,7 @@ type Server struct {
 // New starts a server with JetStream. It does not wait for the other servers of
 // the cluster. [Server.Setup] waits for them.
 func New(opts *Options) (*Server, error) {
-	if opts == nil {
-		opts = &Options{}
-	}
+	opts = cmp.Or(opts, &Options{})
 	if err := opts.Check(); err != nil {
 		return nil, err
 	}
@@ -53,15 +52,9 @@ func New(opts *Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{options: *opts, stop: make(chan struct{})}
-	if s.options.Sessions == 0 {
-		s.options.Sessions = DefaultSessions
-	}
-	if s.options.Tasks == 0 {
-		s.options.Tasks = DefaultTasks
-	}
-	if s.options.Parts == 0 {
-		s.options.Parts = DefaultParts
-	}
+	s.options.Sessions = cmp.Or(s.options.Sessions, DefaultSessions)
+	s.options.Tasks = cmp.Or(s.options.Tasks, DefaultTasks)
+	s.options.Parts = cmp.Or(s.options.Parts, DefaultParts)
 	switch {
 	case s.options.Connections == 0:
 		s.options.Connections = DefaultConnections

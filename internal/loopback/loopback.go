@@ -8,6 +8,7 @@
 package loopback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -72,15 +73,9 @@ func newCall(b *executor.Batch, i int) *call {
 
 // New returns an executor with n workers.
 func New(n int, opts Options) *Executor {
-	if opts.Queue == 0 {
-		opts.Queue = 16
-	}
-	if opts.Claim == 0 {
-		opts.Claim = 4
-	}
-	if opts.Grace == 0 {
-		opts.Grace = 5 * time.Second
-	}
+	opts.Queue = cmp.Or(opts.Queue, 16)
+	opts.Claim = cmp.Or(opts.Claim, 4)
+	opts.Grace = cmp.Or(opts.Grace, 5*time.Second)
 	e := &Executor{opts: opts, width: n, workers: n, calls: make(map[*call]bool), gone: make(chan struct{})}
 	e.changed.L = &e.mu
 	e.queue = executor.NewTaskQueue(&e.mu, opts.Queue, e.changed.Broadcast)

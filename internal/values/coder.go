@@ -1,6 +1,7 @@
 package values
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strings"
@@ -236,16 +237,11 @@ func (b *builder) pointer(c *coder) {
 // encodedName returns the name of a field in the encoding. If skip is set, a
 // tag excludes the field. If optional is set, the field may be missing.
 func encodedName(f reflect.StructField) (name string, optional, skip bool) {
-	tag := f.Tag.Get("cbor")
-	if tag == "" {
-		tag = f.Tag.Get("json")
-	}
+	tag := cmp.Or(f.Tag.Get("cbor"), f.Tag.Get("json"))
 	if tag == "-" {
 		return "", false, true
 	}
 	name, options, _ := strings.Cut(tag, ",")
-	if name == "" {
-		name = f.Name
-	}
+	name = cmp.Or(name, f.Name)
 	return name, strings.Contains(options, "omitempty") || strings.Contains(options, "omitzero"), false
 }

@@ -4,7 +4,10 @@
 // tasks.
 package prefetch
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Time is the total run time of the tasks that are sent in advance for a slot.
 const Time = 20 * time.Millisecond
@@ -31,8 +34,6 @@ func Calls(mean time.Duration) int {
 // parameter mean is the previous result of Mean, or 0 before the first
 // measurement. The result is never 0.
 func Mean(mean, d time.Duration) time.Duration {
-	if mean == 0 {
-		mean = d
-	}
+	mean = cmp.Or(mean, d)
 	return max(1, mean+(d-mean)/8)
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,9 +77,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 		},
 	} {
 		c.Storage, c.Replicas, c.Duplicates = jetstream.FileStorage, replicas, duplicateWindow
-		if c.MaxMsgSize == 0 {
-			c.MaxMsgSize = MaxMessageBytes
-		}
+		c.MaxMsgSize = cmp.Or(c.MaxMsgSize, MaxMessageBytes)
 		_, err := js.CreateStream(ctx, c)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			_, err = js.UpdateStream(ctx, c)

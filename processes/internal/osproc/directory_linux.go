@@ -1,6 +1,7 @@
 package osproc
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -16,9 +17,7 @@ type Directory struct {
 
 // OpenDirectory opens a directory. Empty means the current one.
 func OpenDirectory(name string) (Directory, error) {
-	if name == "" {
-		name = "."
-	}
+	name = cmp.Or(name, ".")
 	fd, err := unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return Directory{}, &os.PathError{Op: "open", Path: name, Err: err}

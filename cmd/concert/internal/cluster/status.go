@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -297,10 +298,7 @@ func listLetters(ctx context.Context, in *cluster.Inspector, asJSON bool, out io
 		if n++; n == 1 {
 			fmt.Fprintln(t, "number\twhen\tfunction\tinput\tclient\treason")
 		}
-		function := functionName(d.Function)
-		if function == "" {
-			function = "no task"
-		}
+		function := cmp.Or(functionName(d.Function), "no task")
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", d.Number, d.At.Format(time.DateTime), function, letterInput(d), d.Client, d.Reason)
 	})
 	if err == nil {

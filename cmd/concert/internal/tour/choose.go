@@ -1,6 +1,7 @@
 package tour
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -139,9 +140,7 @@ func (t *tour) addModels(computes, waits *choose.Report, inPython bool) {
 	}
 	for _, name := range names {
 		about := aboutModels[name]
-		if about.Name == "" {
-			about.Name = name
-		}
+		about.Name = cmp.Or(about.Name, name)
 		about.Python, about.Computes, about.Waits = inPython, bestOf(computes, name), bestOf(waits, name)
 		t.models = append(t.models, about)
 	}
