@@ -74,6 +74,10 @@ func (e *encoder) encode(c *coder, v reflect.Value) error {
 	if e.depth > e.deepest {
 		e.deepest = e.depth
 	}
+	if c.nilable && v.IsNil() {
+		e.b = append(e.b, itemNull)
+		return nil
+	}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
 		if !v.IsNil() && (e.enclosing != nil || e.depth >= watchedDepth || len(e.b) >= e.codec.sharedFrom) {
@@ -168,6 +172,10 @@ func (d *decoder) decode(c *coder, v reflect.Value) error {
 		return err
 	}
 	defer func() { d.depth-- }()
+	if c.nilable && d.null() {
+		v.SetZero()
+		return nil
+	}
 	return c.decode(d, v)
 }
 

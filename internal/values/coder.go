@@ -17,6 +17,7 @@ type coder struct {
 
 	minLength int  // the minimum number of bytes of an encoding, see min_length.go
 	null      bool // the encoding of a value may be null
+	nilable   bool // nil is encoded as null, and null decoded as nil, without the functions encode and decode
 	methods   bool // the coder always runs user code, see user_code.go of package executor
 	dynamic   bool // the coder may run user code, depending on the values in interfaces
 }
@@ -70,7 +71,7 @@ func (b *builder) build(c *coder) {
 		return
 	}
 	if m := methodsOf(t); m != nil {
-		c.null = m.null
+		c.null, c.nilable = m.null, m.nilable
 		c.encode, c.decode = m.encode, m.decode
 		return
 	}
@@ -90,20 +91,20 @@ func (b *builder) build(c *coder) {
 	case reflect.String:
 		c.encode, c.decode = encodeString, decodeString
 	case reflect.Pointer:
-		c.null = true
+		c.null, c.nilable = true, true
 		b.pointer(c)
 	case reflect.Slice:
-		c.null = true
+		c.null, c.nilable = true, true
 		b.slice(c)
 	case reflect.Array:
 		b.array(c)
 	case reflect.Map:
-		c.null = true
+		c.null, c.nilable = true, true
 		b.mapping(c)
 	case reflect.Struct:
 		b.structure(c)
 	case reflect.Interface:
-		c.null = true
+		c.null, c.nilable = true, true
 		c.encode, c.decode = encodeInterface, decodeInterface
 	default:
 		err := unsupported(t)
@@ -200,10 +201,6 @@ func (b *builder) pointer(c *coder) {
 	elem := b.coder(c.typ.Elem())
 	wrap := elem.null
 	c.encode = func(e *encoder, v reflect.Value) error {
-		if v.IsNil() {
-			e.b = append(e.b, itemNull)
-			return nil
-		}
 		if wrap {
 			e.head(majorArray, 1)
 		}
@@ -213,10 +210,6 @@ func (b *builder) pointer(c *coder) {
 		return e.encode(elem, v.Elem())
 	}
 	c.decode = func(d *decoder, v reflect.Value) error {
-		if d.null() {
-			v.SetZero()
-			return nil
-		}
 		// The array is optional: programs in other languages send the element
 		// alone.
 		if wrap && d.peek() == majorArray<<5|1 {

@@ -38,10 +38,6 @@ func init() {
 // encodeInterface appends the value in an interface: as a plain item, or with
 // the name of its type.
 func encodeInterface(e *encoder, v reflect.Value) error {
-	if v.IsNil() {
-		e.b = append(e.b, itemNull)
-		return nil
-	}
 	x := v.Elem()
 	t := x.Type()
 	if v.Type() == errorType || t.Implements(errorType) && v.Type() != anyType {
@@ -117,10 +113,6 @@ func wholeValue(err error) bool {
 
 // decodeInterface decodes the value in an interface.
 func decodeInterface(d *decoder, v reflect.Value) error {
-	if d.null() {
-		v.SetZero()
-		return nil
-	}
 	x, err := d.dynamic()
 	if err != nil {
 		return err

@@ -209,10 +209,6 @@ func (m *methods) encode(e *encoder, v reflect.Value) error {
 	if m.refused != nil {
 		return m.refused
 	}
-	if m.nilable && v.IsNil() {
-		e.b = append(e.b, itemNull)
-		return nil
-	}
 	if m.inexact != nil {
 		if err := m.inexact(v); err != nil {
 			return err
@@ -245,10 +241,6 @@ func (m *methods) encode(e *encoder, v reflect.Value) error {
 func (m *methods) decode(d *decoder, v reflect.Value) error {
 	if m.refused != nil {
 		return m.refused
-	}
-	if m.nilable && d.null() {
-		v.SetZero()
-		return nil
 	}
 	var b []byte
 	var err error

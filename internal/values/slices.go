@@ -140,20 +140,12 @@ func swap(b []byte, size int) {
 func (b *builder) slice(c *coder) {
 	el := b.elements(c.typ)
 	c.encode = func(e *encoder, v reflect.Value) error {
-		if v.IsNil() {
-			e.b = append(e.b, itemNull)
-			return nil
-		}
 		if err := e.memory.spend(v.Len(), el.size); err != nil {
 			return err
 		}
 		return el.encode(e, v)
 	}
 	c.decode = func(d *decoder, v reflect.Value) error {
-		if d.null() {
-			v.SetZero()
-			return nil
-		}
 		n, raw, err := el.begin(d)
 		if err == nil {
 			err = d.memory.spend(n, el.size)
@@ -185,10 +177,6 @@ func (b *builder) array(c *coder) {
 func (b *builder) mapping(c *coder) {
 	key, elem := b.coder(c.typ.Key()), b.coder(c.typ.Elem())
 	c.encode = func(e *encoder, v reflect.Value) error {
-		if v.IsNil() {
-			e.b = append(e.b, itemNull)
-			return nil
-		}
 		if err := e.memory.entries(v.Len(), key.typ, elem.typ); err != nil {
 			return err
 		}
@@ -207,10 +195,6 @@ func (b *builder) mapping(c *coder) {
 		return nil
 	}
 	c.decode = func(d *decoder, v reflect.Value) error {
-		if d.null() {
-			v.SetZero()
-			return nil
-		}
 		n, err := d.length(majorMap, "a map")
 		if err == nil {
 			err = d.memory.entries(n, key.typ, elem.typ)
