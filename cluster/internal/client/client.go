@@ -123,14 +123,6 @@ func (e *Executor) start(ctx context.Context) error {
 	return nil
 }
 
-// notify wakes the dispatcher.
-func (e *Executor) notify() {
-	select {
-	case e.wake <- struct{}{}:
-	default:
-	}
-}
-
 // groupQueue is the Executor as the queue of its executor.WorkerGroup.
 type groupQueue Executor
 

@@ -103,21 +103,6 @@ func (e *Executor) closeQueues() {
 	e.checkSettledLocked()
 }
 
-// checkSettledLocked closes the channel allSettled if the executor is closed
-// and all accepted tasks have settled.
-func (e *Executor) checkSettledLocked() {
-	if !e.closed || e.settled || e.unsettled > 0 || len(e.claiming) > 0 || len(e.group.UserCode()) > 0 {
-		return
-	}
-	for _, q := range e.queues {
-		if q.tasks.FirstLocked() != nil {
-			return
-		}
-	}
-	e.settled = true
-	close(e.allSettled)
-}
-
 // disconnect ends the session, and closes the connection, once.
 func (e *Executor) disconnect() {
 	e.once.Do(func() {

@@ -31,6 +31,14 @@ func (e *Executor) dispatch() {
 	}
 }
 
+// notify wakes the dispatcher.
+func (e *Executor) notify() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
 // expiryPeriod is the time between two calls of the method expire. Without
 // these calls, a task whose context has ended could stay queued for long if no
 // worker offers its function. A context.AfterFunc for each context would slow

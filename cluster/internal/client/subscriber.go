@@ -290,3 +290,18 @@ func (e *Executor) forgetLocked(subscribers []*subscriber) {
 	e.unsettled -= len(subscribers)
 	e.checkSettledLocked()
 }
+
+// checkSettledLocked closes the channel allSettled if the executor is closed
+// and all accepted tasks have settled.
+func (e *Executor) checkSettledLocked() {
+	if !e.closed || e.settled || e.unsettled > 0 || len(e.claiming) > 0 || len(e.group.UserCode()) > 0 {
+		return
+	}
+	for _, q := range e.queues {
+		if q.tasks.FirstLocked() != nil {
+			return
+		}
+	}
+	e.settled = true
+	close(e.allSettled)
+}
