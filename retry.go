@@ -96,10 +96,8 @@ func Retry[In, Out any](fn func(context.Context, In) (Out, error), opts *RetryOp
 // of the task or goroutine to which ctx belongs, if there is one.
 func sleep(ctx context.Context, d time.Duration) {
 	executor.Release(ctx, func() {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
 		select {
-		case <-timer.C:
+		case <-time.After(d):
 		case <-ctx.Done():
 		}
 	})

@@ -34,9 +34,7 @@ func CallIsolated[T any](within time.Duration, fn func() T) (v T, failure error)
 	}()
 	var timeout <-chan time.Time
 	if within > 0 {
-		t := time.NewTimer(within)
-		defer t.Stop()
-		timeout = t.C
+		timeout = time.After(within)
 	}
 	select {
 	case o := <-done:

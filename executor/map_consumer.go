@@ -207,10 +207,8 @@ func (m *mapRun[In, Out]) stopUnlocked() {
 		return
 	default:
 	}
-	grace := time.NewTimer(inputGrace)
-	defer grace.Stop()
 	select {
 	case <-m.fed:
-	case <-grace.C:
+	case <-time.After(inputGrace):
 	}
 }

@@ -70,12 +70,10 @@ func (g *guardedObserver) callIsolated(e Event) {
 		defer close(done)
 		g.call(e)
 	}()
-	timeout := time.NewTimer(observerTime)
-	defer timeout.Stop()
 	select {
 	case <-done:
 		return
-	case <-timeout.C:
+	case <-time.After(observerTime):
 	}
 	if g.stuck.Add(1) == 1 {
 		logApart("concert: an Observer does not return; until it does, the executor drops events", "event", e.Kind.String(), "of", e.Name, "after", observerTime)

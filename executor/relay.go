@@ -135,11 +135,9 @@ func (r *relayed) settle(_, worker int, result Encoded, err error) {
 	t.group.runUserCode(&userCode{
 		name: r.is.Name, ctx: t.context(), grace: callbackTime, cancel: t.Cancel,
 		run: func(values.Work) func() {
-			timeout := time.NewTimer(callbackTime)
-			defer timeout.Stop()
 			select {
 			case <-idle:
-			case <-timeout.C:
+			case <-time.After(callbackTime):
 			}
 			return func() { r.finish(worker, result, err) }
 		},

@@ -32,8 +32,7 @@ func Shutdown(ctx context.Context, done <-chan struct{}, grace time.Duration, ca
 	case <-ctx.Done():
 	}
 	failure := &ShutdownError{Cause: context.Cause(ctx)}
-	end := time.NewTimer(max(0, grace))
-	defer end.Stop()
+	end := time.After(max(0, grace))
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -42,7 +41,7 @@ func Shutdown(ctx context.Context, done <-chan struct{}, grace time.Duration, ca
 		case <-done:
 			return failure
 		case <-tick.C:
-		case <-end.C:
+		case <-end:
 			failure.Running = running()
 			return failure
 		}

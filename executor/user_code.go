@@ -177,9 +177,7 @@ func (u *userCode) wait(l Limits) {
 	}()
 	var timeout <-chan time.Time
 	if l.Timeout > 0 {
-		t := time.NewTimer(l.Timeout)
-		defer t.Stop()
-		timeout = t.C
+		timeout = time.After(l.Timeout)
 	}
 	select {
 	case done := <-returned:
@@ -193,13 +191,11 @@ func (u *userCode) wait(l Limits) {
 	case <-u.ctx.Done():
 	}
 	// If the methods return within the grace, their result is the outcome.
-	t := time.NewTimer(max(0, u.grace))
-	defer t.Stop()
 	select {
 	case done := <-returned:
 		done()
 	case <-u.settled:
-	case <-t.C:
+	case <-time.After(max(0, u.grace)):
 		select {
 		case done := <-returned:
 			done()

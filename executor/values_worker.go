@@ -68,12 +68,10 @@ func untilEnd[T any](ctx context.Context, what, name string, fn func() (T, error
 		return o.v, o.err
 	case <-ctx.Done():
 	}
-	t := time.NewTimer(lateTime)
-	defer t.Stop()
 	select {
 	case o := <-returned:
 		return o.v, o.err
-	case <-t.C:
+	case <-time.After(lateTime):
 		return v, &valueError{what, name, nil, lazy.Errorf("the methods of the value did not return before the call's context ended: %w", context.Cause(ctx))}
 	}
 }

@@ -98,12 +98,10 @@ func (t *turns) begin() bool {
 	if t.stuck.Load() {
 		return false
 	}
-	timeout := time.NewTimer(limitTime)
-	defer timeout.Stop()
 	select {
 	case t.taken <- struct{}{}:
 		return true
-	case <-timeout.C:
+	case <-time.After(limitTime):
 	}
 	if !t.stuck.Swap(true) {
 		// Log on another goroutine, because the handler of slog may be code of

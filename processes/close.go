@@ -39,11 +39,9 @@ func (p *Pool) awaitLog() {
 		p.logging.Wait()
 		close(done)
 	}()
-	t := time.NewTimer(logTime)
-	defer t.Stop()
 	select {
 	case <-done:
-	case <-t.C:
+	case <-time.After(logTime):
 	}
 }
 

@@ -43,9 +43,7 @@ func decodeItem[Out any](ctx context.Context, s *stream, item executor.Encoded) 
 func awaitDecoded[Out any](ctx context.Context, s *stream, returned <-chan decoded[Out]) decoded[Out] {
 	var timeout <-chan time.Time
 	if s.opts.Timeout > 0 {
-		t := time.NewTimer(s.opts.Timeout)
-		defer t.Stop()
-		timeout = t.C
+		timeout = time.After(s.opts.Timeout)
 	}
 	ended := s.task.Done()
 	var why error
@@ -63,12 +61,10 @@ func awaitDecoded[Out any](ctx context.Context, s *stream, returned <-chan decod
 		}
 	}
 	grace := max(0, s.opts.Grace)
-	t := time.NewTimer(grace)
-	defer t.Stop()
 	select {
 	case d := <-returned:
 		return d
-	case <-t.C:
+	case <-time.After(grace):
 		return decoded[Out]{err: fmt.Errorf("the methods that decode the value did not return within %v after the task or its context ended: %w", grace, why)}
 	}
 }

@@ -126,8 +126,7 @@ func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest,
 			sub.Unsubscribe()
 		}
 	}()
-	overdue := time.NewTimer(r.Expires + statusTimeout)
-	defer overdue.Stop()
+	overdue := time.After(r.Expires + statusTimeout)
 	left := remaining{messages: r.N}
 	for left.expected() {
 		select {
@@ -135,7 +134,7 @@ func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest,
 			if err := c.receive(m, &left, take); err != nil {
 				return err
 			}
-		case <-overdue.C:
+		case <-overdue:
 			if waits = late != nil; waits {
 				c.Background.Go(func() {
 					defer sub.Unsubscribe()
@@ -205,15 +204,14 @@ func (c *Conn) take(m *nats.Msg, take func(*Message)) error {
 // returns when the servers report the end of the request, the time of a lease
 // has passed, the connection is lost, or the consumer was created again.
 func (c *Conn) takeLate(ctx context.Context, lost <-chan struct{}, generation int64, left remaining, arrived <-chan *nats.Msg, take func(*Message)) {
-	end := time.NewTimer(c.Times.Lease)
-	defer end.Stop()
+	end := time.After(c.Times.Lease)
 	for left.expected() {
 		select {
 		case m := <-arrived:
 			if generation != c.generation.Load() || c.receive(m, &left, take) != nil {
 				return
 			}
-		case <-end.C:
+		case <-end:
 			return
 		case <-lost:
 			return

@@ -180,13 +180,12 @@ func (w *worker) forgetRetrying() {
 //   - The servers do not answer for longer than an election of a leader takes.
 //   - Canceled tasks have not returned within the grace period.
 func (w *worker) awaitIdle() {
-	stuck := time.NewTimer(max(w.opts.Grace, minGrace))
-	defer stuck.Stop()
+	stuck := time.After(max(w.opts.Grace, minGrace))
 	for unheard := 0; ; {
 		select {
 		case <-w.idle:
 			return
-		case <-stuck.C:
+		case <-stuck:
 			if n := w.running(); n > 0 {
 				w.opts.Notice(fmt.Sprintf("%d canceled tasks did not return: another worker runs them in about half a minute", n))
 				return

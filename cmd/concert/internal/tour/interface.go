@@ -24,10 +24,8 @@ var napTask = concert.Register("nap", func(ctx context.Context, d time.Duration)
 // napFor sleeps. It releases the lock of the executor, if there is one.
 func napFor(ctx context.Context, d time.Duration) (err error) {
 	concert.Release(ctx, func() {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
 		select {
-		case <-timer.C:
+		case <-time.After(d):
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}
