@@ -314,8 +314,8 @@ var inputFailures = func() []inputFailure {
 		failing("panic", "executortest.fail", true, all, fail, never, "panic"),
 		failing("Goexit", "executortest.fail", false, all, fail, never, "goexit"),
 		failing("error", "executortest.fail", false, remote, fail, never, "error"),
-		failing("panicking encoder", "executortest.misbehave", true, remote, misbehave, rogueArgument{}, rogueArgument{rogue{encodingArgument, "panic"}}),
-		failing("failing decoder", "executortest.misbehave", true, remote, misbehave, rogueArgument{}, rogueArgument{rogue{decodingResult, "error"}}),
+		failing("panicking encoder", "executortest.misbehave", true, remote, misbehave, rogueArgument{}, rogueArgument{rogue{encodingArgument, "panics"}}),
+		failing("failing decoder", "executortest.misbehave", true, remote, misbehave, rogueArgument{}, rogueArgument{rogue{decodingResult, "fails"}}),
 	}
 	timeout := inputFailure{
 		name: "timeout", function: "executortest.stubborn", named: true, timeout: true, applies: func(s *suite) bool { return s.Expired != nil },

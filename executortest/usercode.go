@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +14,7 @@ import (
 )
 
 // rogue is a value with methods that misbehave at one step. The field at names
-// the step, and the field how names the kind of failure.
+// the step, and the field how is a way in misbehaviors, or "fails".
 type rogue struct{ at, how string }
 
 // The steps at which a rogue can misbehave.
@@ -79,14 +78,8 @@ func (r rogue) misbehave(at string) error {
 	if r.at != at {
 		return nil
 	}
-	switch r.how {
-	case "panic":
-		panic("rogue: out of cheese")
-	case "goexit":
-		runtime.Goexit()
-	case "hang":
-		hang()
-	case "error":
+	misbehaveAs(r.how)
+	if r.how == "fails" {
 		return errors.New("rogue: refused")
 	}
 	return nil
@@ -120,57 +113,31 @@ func (r *rogue) decode(at string, b []byte) error {
 	return r.misbehave(at)
 }
 
-// oddError is an error with methods that misbehave in the way that the field
-// how names.
+// oddError is an error with one method that misbehaves. The field how names the
+// method and the way.
 type oddError struct{ how string }
 
-// Error panics, ends its goroutine, or never returns.
-func (e *oddError) Error() string {
-	switch e.how {
-	case "Error hangs":
-		hang()
-	case "Error panics":
-		panic("no text")
-	case "Error exits":
-		runtime.Goexit()
+func (e *oddError) misbehave(method string) {
+	if how, ok := strings.CutPrefix(e.how, method+" "); ok {
+		misbehaveAs(how)
 	}
-	return "odd: " + e.how
 }
 
-// Is panics, ends its goroutine, or never returns.
-func (e *oddError) Is(error) bool {
-	switch e.how {
-	case "Is hangs":
-		hang()
-	case "Is panics":
-		panic("no comparison")
-	case "Is exits":
-		runtime.Goexit()
-	}
-	return false
-}
+// Error misbehaves.
+func (e *oddError) Error() string { e.misbehave("Error"); return "odd: " + e.how }
 
-// As panics, or never returns.
-func (e *oddError) As(any) bool {
-	switch e.how {
-	case "As hangs":
-		hang()
-	case "As panics":
-		panic("no conversion")
-	}
-	return false
-}
+// Is misbehaves.
+func (e *oddError) Is(error) bool { e.misbehave("Is"); return false }
 
-// Unwrap panics, never returns, or returns the error itself.
+// As misbehaves.
+func (e *oddError) As(any) bool { e.misbehave("As"); return false }
+
+// Unwrap misbehaves, or returns the error itself.
 func (e *oddError) Unwrap() error {
-	switch e.how {
-	case "Unwrap hangs":
-		hang()
-	case "Unwrap panics":
-		panic("no cause")
-	case "Unwrap circles":
+	if e.how == "Unwrap circles" {
 		return e
 	}
+	e.misbehave("Unwrap")
 	return nil
 }
 
@@ -191,7 +158,7 @@ var userCodeCases = []testCase{
 		}
 		ex := s.executor(Config{Workers: 1})
 		for _, at := range []string{encodingArgument, decodingArgument, encodingResult, decodingResult} {
-			for _, how := range []string{"panic", "goexit", "error"} {
+			for _, how := range []string{"panics", "exits", "fails"} {
 				r := rogueArgument{rogue{at, how}}
 				s.misbehaved(at, how, second(concert.Submit(s.ctx, ex, misbehave, r).Result(s.ctx)))
 				must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
@@ -219,7 +186,7 @@ var userCodeCases = []testCase{
 		defer releaseHung()
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		for i, at := range []string{encodingArgument, decodingResult} {
-			r := rogueArgument{rogue{at, "hang"}}
+			r := rogueArgument{rogue{at, "hangs"}}
 			ctx, cancel := context.WithCancel(s.ctx)
 			byContext := concert.Submit(ctx, ex, misbehave, r)
 			byCancel := concert.Submit(s.ctx, ex, misbehave, r)
@@ -252,7 +219,7 @@ var userCodeCases = []testCase{
 		var results []func() error
 		for _, at := range ways {
 			var state func() concert.State
-			if r := (rogueArgument{rogue{at, "hang"}}); s.Shared {
+			if r := (rogueArgument{rogue{at, "hangs"}}); s.Shared {
 				name, arg, err := executor.Prepare(misbehave, r)
 				must[any](s)(nil, err)
 				f := executor.Relay(ctx, ex, executor.Call{Name: name, Arg: arg})
@@ -280,7 +247,7 @@ var userCodeCases = []testCase{
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		for _, at := range []string{encodingArgument, decodingResult} {
 			inputs := slices.Repeat([]rogueArgument{{}}, 20)
-			inputs[0] = rogueArgument{rogue{at, "hang"}}
+			inputs[0] = rogueArgument{rogue{at, "hangs"}}
 			n := 0
 			for _, err := range concert.MapUnordered(s.ctx, ex, misbehave, slices.Values(inputs)) {
 				if err != nil {
@@ -304,12 +271,12 @@ var userCodeCases = []testCase{
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		var futures []*concert.Future[rogueResult]
 		for _, at := range []string{encodingArgument, decodingResult} {
-			futures = append(futures, concert.Submit(s.ctx, ex, misbehave, rogueArgument{rogue{at, "hang"}}))
+			futures = append(futures, concert.Submit(s.ctx, ex, misbehave, rogueArgument{rogue{at, "hangs"}}))
 		}
 		mapped := make(chan error, 1)
 		go func() {
 			var last error
-			for _, err := range concert.Map(s.ctx, ex, misbehave, slices.Values([]rogueArgument{{rogue{encodingArgument, "hang"}}})) {
+			for _, err := range concert.Map(s.ctx, ex, misbehave, slices.Values([]rogueArgument{{rogue{encodingArgument, "hangs"}}})) {
 				last = err
 			}
 			mapped <- last
@@ -344,7 +311,7 @@ var userCodeCases = []testCase{
 		}
 		for i, how := range ways {
 			_, err := failed[i].Result(s.ctx)
-			if err == nil || !strings.Contains(err.Error(), "odd") && !strings.Contains(err.Error(), "no text") {
+			if err == nil || !strings.Contains(err.Error(), "odd") && !strings.Contains(err.Error(), "out of cheese") {
 				s.Errorf("%s: %v; want an error with its text, or one that says how its method failed", how, err)
 			}
 			var remote *concert.RemoteError
@@ -367,12 +334,12 @@ func (s *suite) misbehaved(at, how string, err error) {
 	}
 	ok := false
 	switch how {
-	case "panic":
+	case "panics":
 		var p *concert.PanicError
 		ok = errors.As(err, &p) && strings.Contains(err.Error(), "out of cheese")
-	case "goexit":
+	case "exits":
 		ok = errors.Is(err, concert.ErrGoexit)
-	case "error":
+	case "fails":
 		ok = strings.Contains(err.Error(), "rogue: refused") && strings.Contains(err.Error(), "executortest.misbehave")
 	}
 	if !ok {
