@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,12 +46,7 @@ func (r *Report) HTML(w io.Writer, about string) error {
 
 // hasSplit reports whether at least one point has a Split.
 func (r *Report) hasSplit() bool {
-	for _, p := range r.Points {
-		if p.Split != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.Points, func(p Point) bool { return p.Split != nil })
 }
 
 // chosen reports whether the point is the recommended one.

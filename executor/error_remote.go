@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -48,12 +49,7 @@ func (e *RemoteError) Error() string {
 
 // Is reports whether errors.Is matched the original with the target.
 func (e *RemoteError) Is(target error) bool {
-	for _, s := range e.sentinels {
-		if sameError(s, target) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.sentinels, func(s error) bool { return sameError(s, target) })
 }
 
 // Unwrap returns the errors of registered types in the original's chain. The

@@ -288,11 +288,20 @@ func pointerEncoder(t reflect.Type) encodeFunc {
 		}
 		return nil
 	}
+	return referenced(pointed)
+}
+
+// referenced returns the encoder of a pointer, a map or a slice. The parameter
+// contents encodes it if it is not nil.
+func referenced(contents encodeFunc) encodeFunc {
 	return func(e *encoder, v reflect.Value) error {
-		if v.IsNil() {
+		switch {
+		case v.IsNil():
 			e.buf = append(e.buf, 'N')
 			return nil
+		case v.Kind() == reflect.Slice && v.Len() == 0:
+			return contents(e, v)
 		}
-		return e.reference(visitOf(v), v, pointed)
+		return e.reference(visitOf(v), v, contents)
 	}
 }

@@ -51,13 +51,7 @@ func mapEncoder(t reflect.Type) encodeFunc {
 		e.buf = append(e.buf, '0')
 		return nil
 	}
-	return func(e *encoder, v reflect.Value) error {
-		if v.IsNil() {
-			e.buf = append(e.buf, 'N')
-			return nil
-		}
-		return e.reference(visitOf(v), v, entries)
-	}
+	return referenced(entries)
 }
 
 // keyEncoder returns the encoder of a key of a dict. Python must be able to

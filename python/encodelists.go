@@ -10,16 +10,7 @@ func listEncoder(t reflect.Type) encodeFunc {
 	if t.Kind() == reflect.Array {
 		return f
 	}
-	return func(e *encoder, v reflect.Value) error {
-		if v.IsNil() {
-			e.buf = append(e.buf, 'N')
-			return nil
-		}
-		if v.Len() == 0 {
-			return f(e, v)
-		}
-		return e.reference(visitOf(v), v, f)
-	}
+	return referenced(f)
 }
 
 // itemsEncoder returns the encoder of a slice that is not nil, or of an array.
