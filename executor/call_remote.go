@@ -88,14 +88,7 @@ func (c *call[In, Out]) encodeAsync(f *Function, arg In) {
 				t.group.queue.Again(t)
 			}
 		},
-		fail: func(err error) {
-			if ctx.Err() != nil {
-				err = &neverStarted{context.Cause(ctx)}
-			} else {
-				err = &valueError{"argument of ", f.name, nil, err}
-			}
-			t.Fail(err)
-		},
+		fail: func(err error) { t.Fail(argumentFailure(ctx, f, err)) },
 	})
 }
 

@@ -1,8 +1,6 @@
 package executor
 
 import (
-	"context"
-
 	"concert/internal/values"
 )
 
@@ -70,13 +68,7 @@ func (m *mapRun[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In,
 				m.wakeConsumer()
 			}
 		},
-		fail: func(err error) {
-			if m.ctx.Err() != nil {
-				fail(&neverStarted{context.Cause(m.ctx)})
-			} else {
-				fail(&valueError{"argument of ", f.name, nil, err})
-			}
-		},
+		fail: func(err error) { fail(argumentFailure(m.ctx, f, err)) },
 	})
 }
 

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"errors"
 	"reflect"
 
@@ -21,6 +22,15 @@ func encodeArg[In any](w values.Work, buf []byte, f *Function, arg In) (e Encode
 		err = &valueError{"argument of ", f.name, nil, err}
 	}
 	return e, buf, err
+}
+
+// argumentFailure returns the error of a call of f whose argument was not
+// encoded, because ctx has ended or the encoding has failed with err.
+func argumentFailure(ctx context.Context, f *Function, err error) error {
+	if ctx.Err() != nil {
+		return &neverStarted{context.Cause(ctx)}
+	}
+	return &valueError{"argument of ", f.name, nil, err}
 }
 
 // decodeResult decodes a worker's result. The codec is nil unless the function
