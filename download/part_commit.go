@@ -33,6 +33,14 @@ func (p *part) setModified(t time.Time) error {
 // returns errAppeared.
 func (p *part) commit(replace bool) error {
 	p.endSync()
+	if !p.unnamed && !p.hasName() {
+		return fmt.Errorf("another program replaced or removed the partial file %s", p.name)
+	}
+	if !p.state.Modified.IsZero() {
+		// Some file systems do not let a program set the time, or cannot store
+		// each time. The content is right nevertheless.
+		p.setModified(p.state.Modified)
+	}
 	info, err := p.file.Stat()
 	if err != nil {
 		return err
@@ -40,22 +48,12 @@ func (p *part) commit(replace bool) error {
 	if info.Size() != p.size.Load() {
 		return fmt.Errorf("another program changed the length of the partial file to %d bytes; want %d", info.Size(), p.size.Load())
 	}
-	if !p.unnamed && !p.hasName() {
-		return fmt.Errorf("another program replaced or removed the partial file %s", p.name)
-	}
-	modified := info.ModTime()
-	if !p.state.Modified.IsZero() {
-		// Some file systems do not let a program set the time, or cannot store
-		// each time. The content is right nevertheless.
-		p.setModified(p.state.Modified)
-		if now, err := p.file.Stat(); err == nil {
-			modified = now.ModTime()
+	if replace {
+		if old, err := os.Lstat(p.j.path(p.j.Name)); err == nil && old.Mode().IsRegular() {
+			p.file.Chmod(old.Mode().Perm()) // a private file stays private
 		}
 	}
-	if old, err := os.Lstat(p.j.path(p.j.Name)); replace && err == nil && old.Mode().IsRegular() {
-		p.file.Chmod(old.Mode().Perm()) // a private file stays private
-	}
-	p.j.writeReceipt(p, modified)
+	p.j.writeReceipt(p, info.ModTime())
 	if err := p.sync(info); err != nil {
 		return err
 	}
