@@ -127,7 +127,7 @@ func newMapRun[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 	m.caller = ctx
 	inner, cancel := context.WithCancelCause(ctx)
 	m.ctx, m.cancel = &mapContext{inner, ctx}, cancel
-	m.buffer.init()
+	m.buffer.init(ordered)
 	m.fitWindow(1)
 	return m
 }

@@ -20,7 +20,8 @@ type itemBuffer[In, Out any] struct {
 	_       cacheLine
 
 	// If results are yielded in input order, the consumer's next item is
-	// first.items[read].
+	// first.items[read]. Otherwise first is nil, so that it does not keep all
+	// chunks in memory.
 	first *chunk[In, Out]
 	read  int
 
@@ -69,9 +70,12 @@ func newChunk[In, Out any](base int64, size int) *chunk[In, Out] {
 	return &chunk[In, Out]{base: base, items: make([]item[In, Out], size)}
 }
 
-func (l *itemBuffer[In, Out]) init() {
+func (l *itemBuffer[In, Out]) init(ordered bool) {
 	c := newChunk[In, Out](0, firstChunk)
-	l.last, l.first = c, c
+	l.last = c
+	if ordered {
+		l.first = c
+	}
 	l.current.Store(c)
 }
 
@@ -91,20 +95,22 @@ func (l *itemBuffer[In, Out]) append(in In) {
 
 // sight is a runner's copy of the filled count of a chunk. The feeder writes
 // the field filled often, so reading this field is slow. A runner reads it
-// again only when all items that its copy includes are claimed.
-type sight[In, Out any] struct {
-	chunk  *chunk[In, Out]
+// again only when all items that its copy includes are claimed. It identifies
+// the chunk by its base: a pointer would keep this chunk and all later ones in
+// memory while the runner runs a slow item.
+type sight struct {
+	base   int64
 	filled int32
 }
 
 // claim returns the first unclaimed item and its index, or nil if there is
 // none.
-func (l *itemBuffer[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64) {
+func (l *itemBuffer[In, Out]) claim(seen *sight) (*item[In, Out], int64) {
 	for {
 		c := l.current.Load()
 		n := c.claimed.Load()
-		if c != seen.chunk || n >= seen.filled {
-			seen.chunk, seen.filled = c, c.filled.Load()
+		if c.base != seen.base || n >= seen.filled {
+			seen.base, seen.filled = c.base, c.filled.Load()
 		}
 		switch {
 		case n < seen.filled:

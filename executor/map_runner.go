@@ -15,7 +15,7 @@ type runner[In, Out any] struct {
 	m     *mapRun[In, Out]
 	ctx   *itemContext // context of the current item; nil if the next item needs a new context
 	batch int          // number of items between two readings of the clock
-	seen  sight[In, Out]
+	seen  sight
 }
 
 func (m *mapRun[In, Out]) newRunner() *runner[In, Out] {
