@@ -86,9 +86,8 @@ func (c *checksumFile) addLine(line string) error {
 // apply gives the digests to the files of a list: by path within the directory
 // of -d, and otherwise by name. A file without any digest is an error, because
 // the user expects that each file is verified.
-func (c *checksumFile) apply(list []wanted) error {
-	for i := range list {
-		w := &list[i]
+func (c *checksumFile) apply(list []*wanted) error {
+	for _, w := range list {
 		digests := c.byPath[w.path()]
 		if paths := c.byBase[w.name]; digests == nil && len(paths) > 0 {
 			digests = c.byPath[paths[0]]

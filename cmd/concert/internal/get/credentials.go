@@ -10,7 +10,7 @@ import (
 
 // credentials returns the function that finds the user and the password for a
 // host: those of --auth for the host of the URLs, and otherwise those of netrc.
-func credentials(auth string, list []wanted) (func(host string) (user, password string, ok bool), error) {
+func credentials(auth string, list []*wanted) (func(host string) (user, password string, ok bool), error) {
 	machines, err := readNetrc()
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 // gather returns the files of the command line and of the list. If the
 // description of a file is wrong, gather returns an error, before any download
 // starts.
-func (o *options) gather(args []string) ([]wanted, error) {
+func (o *options) gather(args []string) ([]*wanted, error) {
 	if err := checkDirectory(o.dir); err != nil {
 		return nil, fmt.Errorf("-d: %w", err)
 	}
@@ -74,7 +74,7 @@ func checkDirectory(dir string) error {
 
 // parseArguments returns the files of the command line: a URL, and optionally
 // name=NAME and sha256=HEX as arguments after it.
-func parseArguments(args []string) (list []wanted, err error) {
+func parseArguments(args []string) (list []*wanted, err error) {
 	for i, arg := range args {
 		where := fmt.Sprintf("%s %d", argument, i+1)
 		attribute := wanted{}
@@ -91,13 +91,13 @@ func parseArguments(args []string) (list []wanted, err error) {
 		if strings.Contains(arg, " name=") || strings.Contains(arg, " sha256=") {
 			return nil, fmt.Errorf("%s: name= and sha256= are arguments of their own, after the URL; a space in a URL is %%20", where)
 		}
-		list = append(list, wanted{url: arg, source: argument, line: i + 1})
+		list = append(list, &wanted{url: arg, source: argument, line: int32(i + 1)})
 	}
 	return list, nil
 }
 
 // readList reads the list of a file, or of the standard input.
-func readList(name string) ([]wanted, error) {
+func readList(name string) ([]*wanted, error) {
 	if name == "-" {
 		return parseList(os.Stdin, listName(name))
 	}
@@ -118,7 +118,7 @@ func listName(name string) string {
 }
 
 // applyToOne applies the flags that describe the only file.
-func (o *options) applyToOne(list []wanted) error {
+func (o *options) applyToOne(list []*wanted) error {
 	flags := map[string]bool{"-o": o.output != "", "--sha256": o.sha256 != "", "--digest": o.digests != nil, "--mirror": o.mirrors != nil}
 	for _, name := range []string{"-o", "--sha256", "--digest", "--mirror"} {
 		if flags[name] && len(list) != 1 {
@@ -128,7 +128,7 @@ func (o *options) applyToOne(list []wanted) error {
 	if len(list) != 1 {
 		return nil
 	}
-	w := &list[0]
+	w := list[0]
 	w.mirrors = append(w.mirrors, o.mirrors...)
 	if o.output != "" {
 		if err := o.applyOutput(w); err != nil {
@@ -185,7 +185,7 @@ func (o *options) applyOutput(w *wanted) error {
 // makeDirectories creates the directory of -d, and the directories in it that
 // --url-dirs needs. It returns why the latter cannot be created, by directory.
 // A symbolic link cannot lead out of the directory of -d.
-func (o *options) makeDirectories(list []wanted) (missing map[string]error, err error) {
+func (o *options) makeDirectories(list []*wanted) (missing map[string]error, err error) {
 	if err := os.MkdirAll(o.dir, 0o777); err != nil {
 		return nil, err
 	}
@@ -212,12 +212,12 @@ func (o *options) makeDirectories(list []wanted) (missing map[string]error, err 
 }
 
 // dryRun prints what would happen to each file.
-func (o *options) dryRun(list []wanted, out io.Writer) error {
+func (o *options) dryRun(list []*wanted, out io.Writer) error {
 	for _, w := range list {
 		path := filepath.Join(w.directory(o.dir), w.name)
 		line := fmt.Sprintf("%-9s %s  %s\n", o.planned(path), printable.Text(path), printable.Text(w.shown()))
 		if o.json {
-			line = eventLine(planEvent{newFileEvent("plan", &w, path), o.planned(path)})
+			line = eventLine(planEvent{newFileEvent("plan", w, path), o.planned(path)})
 		}
 		if _, err := io.WriteString(out, line); err != nil {
 			return err

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"os"
+	"runtime/debug"
 
 	"concert/cmd/concert/internal/cli"
 	"concert/download"
@@ -73,14 +75,22 @@ Examples:
 // Command is the command "concert get".
 var Command = cli.Command{Name: "get", Summary: "download many files at once, completely and verified", Help: help, Flags: new(options).flags(), Run: run}
 
+// gcPercent is the GOGC of the command. Little of what a download allocates
+// lives longer than the download. So more frequent collections take less than a
+// hundredth of the processor time, and save a quarter of the heap.
+const gcPercent = 50
+
 func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	}
 	// Package net/http logs bytes of servers that send a reply to no request.
 	log.SetOutput(io.Discard)
 	o, urls, err := parse(args)
 	if err != nil {
 		return err
 	}
-	list, err := untilCtrlC(ctx, func() ([]wanted, error) { return o.gather(urls) })
+	list, err := untilCtrlC(ctx, func() ([]*wanted, error) { return o.gather(urls) })
 	if err != nil {
 		return cli.UsageError{Text: err.Error()}
 	}

@@ -87,7 +87,7 @@ func addHeader(h http.Header, text string) error {
 
 // checkSecretHeaders returns an error if a header that identifies the user
 // would go to several hosts.
-func checkSecretHeaders(h http.Header, list []wanted) error {
+func checkSecretHeaders(h http.Header, list []*wanted) error {
 	a, b := twoHosts(list, true)
 	if b == "" {
 		return nil
@@ -107,7 +107,7 @@ func checkSecretHeaders(h http.Header, list []wanted) error {
 
 // twoHosts returns two different hosts of a list. If there is only one, the
 // second result is empty.
-func twoHosts(list []wanted, mirrors bool) (a, b string) {
+func twoHosts(list []*wanted, mirrors bool) (a, b string) {
 	for _, w := range list {
 		hosts := []string{w.host}
 		if mirrors {

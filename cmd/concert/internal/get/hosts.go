@@ -49,7 +49,7 @@ type hosts struct {
 	jobs, perHost int
 	patience      time.Duration    // time after which hosts that are away are given up
 	onAway        func(awayNotice) // called without the lock when a host is away
-	list          []wanted         // not changed
+	list          []*wanted        // nil for files that have finished; guarded by mu
 	wake          chan struct{}    // wakes next; has a buffer of one
 
 	mu       sync.Mutex
@@ -126,7 +126,7 @@ type waiter struct {
 }
 
 // newHosts returns the scheduler of a list.
-func newHosts(list []wanted, jobs, perHost int, patience time.Duration, onAway func(awayNotice)) *hosts {
+func newHosts(list []*wanted, jobs, perHost int, patience time.Duration, onAway func(awayNotice)) *hosts {
 	perHost = min(perHost, maxSilent*jobs) // a host cannot have more
 	s := &hosts{
 		jobs: jobs, perHost: perHost, patience: patience, onAway: onAway, list: list, todo: len(list), wake: make(chan struct{}, 1),
@@ -216,7 +216,7 @@ func (s *hosts) startLocked(h *host) *file {
 	h.started++
 	before := s.spent[i]
 	delete(s.spent, i)
-	return &file{wanted: &s.list[i], index: i, host: h, spent: before}
+	return &file{wanted: s.list[i], index: i, host: h, spent: before}
 }
 
 // nextTodo returns the index of the next file of todo.
@@ -281,6 +281,9 @@ func (s *hosts) finished(f *file, err error) (waits bool, reported error) {
 			s.returnLocked(f)
 			waits = true
 		}
+	}
+	if !waits {
+		s.list[f.index] = nil
 	}
 	s.placeLocked(h)
 	return waits, err

@@ -123,11 +123,11 @@ func compareWithModel(t *testing.T, random *rand.Rand) {
 	for i := range 1 + random.IntN(5) {
 		m.hosts = append(m.hosts, &modelHost{name: fmt.Sprint("h", i), holders: map[int32]*modelSlot{}, startAt: modelPlace{slots: -1}, resumeAt: modelPlace{slots: -1}})
 	}
-	var list []wanted
+	var list []*wanted
 	for i := range 5 + random.IntN(60) {
 		h := m.hosts[random.IntN(len(m.hosts))]
 		h.todo = append(h.todo, int32(i))
-		list = append(list, wanted{host: h.name})
+		list = append(list, &wanted{host: h.name})
 	}
 	for _, w := range list {
 		for _, h := range m.hosts {

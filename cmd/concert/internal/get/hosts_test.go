@@ -43,10 +43,10 @@ func TestHosts_Silent(t *testing.T) {
 }
 
 // newList returns a list with a number of files of each host.
-func newList(n int, hosts ...string) (list []wanted) {
+func newList(n int, hosts ...string) (list []*wanted) {
 	for range n {
 		for _, h := range hosts {
-			list = append(list, wanted{host: h})
+			list = append(list, &wanted{host: h})
 		}
 	}
 	return list

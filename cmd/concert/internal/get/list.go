@@ -27,15 +27,15 @@ func decoded(r io.Reader) io.Reader {
 // parseList reads a list: lines of text (see parseLine), or JSON (see
 // parseJSON). It ignores empty lines and comments, which begin with # at the
 // beginning of a line or after a space.
-func parseList(r io.Reader, source string) ([]wanted, error) {
+func parseList(r io.Reader, source string) ([]*wanted, error) {
 	in := bufio.NewReaderSize(decoded(r), maxLine)
 	if isJSON(in) {
 		return parseJSON(in, source)
 	}
-	var list []wanted
+	var list []*wanted
 	lines := newLines(in)
 	for lines.Scan() {
-		w := wanted{source: source, line: lines.number}
+		w := &wanted{source: source, line: int32(lines.number)}
 		fields, err := splitFields(lines.Text())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", w.where(), err)

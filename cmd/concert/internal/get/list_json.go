@@ -38,12 +38,12 @@ func isJSON(in *bufio.Reader) bool {
 }
 
 // parseJSON reads a list of objects: an array, or one object after another.
-func parseJSON(in io.Reader, source string) ([]wanted, error) {
+func parseJSON(in io.Reader, source string) ([]*wanted, error) {
 	lines := &lineCounter{r: in}
 	d := json.NewDecoder(lines)
-	var list []wanted
+	var list []*wanted
 	fail := func(err error) error {
-		w := wanted{source: source, object: len(list) + 1}
+		w := &wanted{source: source, object: int32(len(list) + 1)}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			w.line = lines.at(lines.offset - 1)
 			return fmt.Errorf("%s: the JSON ends too early", w.where())
@@ -78,7 +78,7 @@ func parseJSON(in io.Reader, source string) ([]wanted, error) {
 		if err := d.Decode(&raw); err != nil {
 			return nil, fail(err)
 		}
-		w := wanted{source: source, object: len(list) + 1, line: lines.at(d.InputOffset() - int64(len(raw)))}
+		w := &wanted{source: source, object: int32(len(list) + 1), line: lines.at(d.InputOffset() - int64(len(raw)))}
 		if err := w.parseObject(raw); err != nil {
 			return nil, fmt.Errorf("%s: %w", w.where(), trimmed{err})
 		}
@@ -132,7 +132,7 @@ type lineCounter struct {
 	r        io.Reader
 	offset   int64   // the number of bytes that have been read
 	newlines []int64 // the offsets of the newlines at or after the last call of at
-	passed   int     // the number of newlines before
+	passed   int32   // the number of newlines before
 	err      error   // the error of the reader, other than io.EOF
 }
 
@@ -152,7 +152,7 @@ func (l *lineCounter) Read(p []byte) (int, error) {
 }
 
 // at returns the line of an offset. The offsets of the calls must not decrease.
-func (l *lineCounter) at(offset int64) int {
+func (l *lineCounter) at(offset int64) int32 {
 	for len(l.newlines) > 0 && l.newlines[0] < offset {
 		l.newlines = l.newlines[1:]
 		l.passed++

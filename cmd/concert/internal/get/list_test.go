@@ -15,7 +15,7 @@ var (
 )
 
 // describe returns the content of a list in one line for each file.
-func describe(list []wanted) string {
+func describe(list []*wanted) string {
 	var b strings.Builder
 	for _, w := range list {
 		fmt.Fprintf(&b, "%s %v %q %v\n", w.url, w.mirrors, w.name, w.digests)

@@ -16,7 +16,7 @@ const foldsCase = runtime.GOOS == "windows" || runtime.GOOS == "darwin"
 // unique merges the entries of a list that are the same file, and returns an
 // error if two different files would have the same path. If fold is set, paths
 // that differ only in case are the same.
-func unique(list []wanted, fold bool) ([]wanted, error) {
+func unique(list []*wanted, fold bool) ([]*wanted, error) {
 	key := func(p string) string {
 		if fold {
 			return strings.ToLower(p)
@@ -32,13 +32,12 @@ func unique(list []wanted, fold bool) ([]wanted, error) {
 			kept = append(kept, w)
 			continue
 		}
-		if err := kept[i].merge(&w); err != nil {
+		if err := kept[i].merge(w); err != nil {
 			return nil, err
 		}
 	}
 	directories := map[string]bool{}
-	for i := range kept {
-		w := &kept[i]
+	for _, w := range kept {
 		for d := w.dir; d != "" && d != "." && !directories[d]; d = path.Dir(d) {
 			directories[d] = true
 			if other, ok := byPath[key(d)]; ok {

@@ -56,7 +56,7 @@ func FuzzParseNetrc(f *testing.F) {
 // port.
 func TestCredentials_OnlyTheirHost(t *testing.T) {
 	t.Setenv("NETRC", "")
-	find, err := credentials("u:p:q", []wanted{{host: "h:81"}, {host: "H:81"}})
+	find, err := credentials("u:p:q", []*wanted{{host: "h:81"}, {host: "H:81"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestCredentials_OnlyTheirHost(t *testing.T) {
 			t.Errorf("%s: %q, %q, %v", host, user, password, ok)
 		}
 	}
-	if _, err := credentials("u:p", []wanted{{host: "h:81"}, {host: "h:82"}}); err == nil {
+	if _, err := credentials("u:p", []*wanted{{host: "h:81"}, {host: "h:82"}}); err == nil {
 		t.Error("no error for two hosts")
 	}
 }

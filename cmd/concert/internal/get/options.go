@@ -172,7 +172,7 @@ func choices(set map[string]bool) (names []string) {
 
 // clientOptions returns the options of the client. It reads the files that the
 // flags name. The notes are for the user.
-func (o *options) clientOptions(list []wanted) (opts *download.ClientOptions, notes []string, err error) {
+func (o *options) clientOptions(list []*wanted) (opts *download.ClientOptions, notes []string, err error) {
 	opts = &download.ClientOptions{
 		Connect: o.connect, Header: o.header, Stall: o.stall, MinSpeed: int64(o.minSpeed),
 		Retries: cmp.Or(o.retries, -1), RetryDelay: o.retryDelay, MaxRetryAfter: o.retryMaxTime,
@@ -202,7 +202,7 @@ func (o *options) clientOptions(list []wanted) (opts *download.ClientOptions, no
 }
 
 // request returns the request for a file.
-func (o *options) request(w wanted) download.Request {
+func (o *options) request(w *wanted) download.Request {
 	return download.Request{
 		URL: w.url, Mirrors: w.mirrors, Dir: w.directory(o.dir), Name: w.name, ServerName: o.serverName, Digests: w.digests,
 		Overwrite: o.overwrite, Update: o.update, Keep: o.keep, Connections: o.connections,

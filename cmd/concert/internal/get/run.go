@@ -55,7 +55,7 @@ const stopGrace = 50 * time.Millisecond
 // fileKey is a context key: its value is the *file that is downloaded.
 type fileKey struct{}
 
-func (g *getter) getAll(list []wanted, r *report) error {
+func (g *getter) getAll(list []*wanted, r *report) error {
 	// A closed pipe must be an error of the standard output, and not end the
 	// program without a message.
 	signal.Ignore(syscall.SIGPIPE)
@@ -102,7 +102,7 @@ func (g *getter) getAll(list []wanted, r *report) error {
 
 // readOnlyDirectories returns the directories of a list in which no file can be
 // created, and why.
-func (g *getter) readOnlyDirectories(list []wanted) map[string]error {
+func (g *getter) readOnlyDirectories(list []*wanted) map[string]error {
 	readOnly := make(map[string]error)
 	seen := make(map[string]bool)
 	for _, w := range list {
@@ -174,7 +174,7 @@ func (g *getter) acquire(ctx context.Context, host string) (release func(error),
 // get downloads one file. The outcome that get returns has the error too. The
 // second result is only for observers of the executor.
 func (g *getter) get(task context.Context, f *file) (outcome, error) {
-	r := g.request(*f.wanted)
+	r := g.request(f.wanted)
 	done := outcome{wanted: f.wanted, index: f.index, err: g.missing[f.dir]}
 	path := filepath.Join(r.Dir, r.Name)
 	if f.begin.IsZero() {

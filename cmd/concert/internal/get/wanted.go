@@ -21,8 +21,8 @@ type wanted struct {
 	dir     string   // the directory of the file within that of -d, with slashes; usually empty
 	digests []download.Digest
 	source  string // the name of the list, or "argument"
-	line    int    // the line of the list, or the number of the argument
-	object  int    // the number of the object in a JSON list, from 1 up; otherwise 0
+	line    int32  // the line of the list, or the number of the argument
+	object  int32  // the number of the object in a JSON list, from 1 up; otherwise 0
 }
 
 // where returns the argument, or the line of the list, for messages.
@@ -40,7 +40,7 @@ func (w *wanted) where() string {
 const argument = "argument"
 
 // shown returns the URL without secrets.
-func (w wanted) shown() string {
+func (w *wanted) shown() string {
 	u, err := url.Parse(w.url)
 	if err != nil {
 		return "a URL that cannot be read"
@@ -73,7 +73,7 @@ func (w *wanted) hosts() []string {
 // Check returns an error if a URL cannot be downloaded. The error begins with
 // where the URL is from.
 func Check(rawURL, where string) error {
-	w := wanted{url: rawURL, source: where}
+	w := &wanted{url: rawURL, source: where}
 	u, err := checkURL(rawURL)
 	if err == nil {
 		w.host = u.Host
@@ -87,11 +87,14 @@ func Check(rawURL, where string) error {
 
 // checkURL parses a URL that can be downloaded.
 func checkURL(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	if err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+	u, err := download.ParseURL(raw)
+	if err == nil {
+		return u, nil
+	}
+	if u, e := url.Parse(raw); e == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		return nil, fmt.Errorf("%s is not an http or https URL", safeText(raw))
 	}
-	return download.ParseURL(raw)
+	return nil, err
 }
 
 // safeText returns a text for a message, in quotes. If the text may be an
