@@ -98,7 +98,7 @@ func (c *checksumFile) apply(list []*wanted) error {
 				}
 			}
 		}
-		if digests == nil && len(w.digests) == 0 {
+		if digests == nil && len(w.digests()) == 0 {
 			return fmt.Errorf("%s: %s has no checksum for %q; download this file with another command, or write its checksum in the list", w.where(), c.name, w.path())
 		}
 		for _, d := range digests {

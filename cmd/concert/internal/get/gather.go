@@ -129,7 +129,9 @@ func (o *options) applyToOne(list []*wanted) error {
 		return nil
 	}
 	w := list[0]
-	w.mirrors = append(w.mirrors, o.mirrors...)
+	for _, m := range o.mirrors {
+		w.addMirror(m)
+	}
 	if o.output != "" {
 		if err := o.applyOutput(w); err != nil {
 			return fmt.Errorf("-o: %w", trimmed{err})

@@ -192,7 +192,7 @@ func (s *hosts) take() (f *file, ended bool) {
 	case len(s.lost) > 0:
 		h := s.lost[0]
 		f = s.startLocked(h)
-		if len(f.mirrors) == 0 {
+		if len(f.mirrors()) == 0 {
 			f.lost = h.err
 		}
 		if !h.hasTodo() {
@@ -234,7 +234,7 @@ func (h *host) hasTodo() bool { return len(h.again)+len(h.todo) > 0 }
 func (s *hosts) placeLocked(h *host) {
 	start, resume := -1, -1
 	if h.slots < s.perHost {
-		if h.hasTodo() && !h.dead && h.started < startedPerSlot*s.perHost && (h.mayTry() || len(s.list[h.nextTodo()].mirrors) > 0) {
+		if h.hasTodo() && !h.dead && h.started < startedPerSlot*s.perHost && (h.mayTry() || len(s.list[h.nextTodo()].mirrors()) > 0) {
 			start = h.slots
 		}
 		if len(h.resume) > 0 {

@@ -124,7 +124,7 @@ func (s *hosts) unreachableLocked(f *file, h *host, err error) {
 // endLocked ends the download of a file whose host is away, so that it does not
 // use up its attempts. A download from a mirror continues.
 func (s *hosts) endLocked(f *file, h *host) {
-	if f.host == h && len(f.mirrors) == 0 {
+	if f.host == h && len(f.mirrors()) == 0 {
 		f.refused, f.pause = true, h.pause
 		f.cancel(errAway)
 	}
@@ -134,7 +134,7 @@ func (s *hosts) endLocked(f *file, h *host) {
 // file has mirrors.
 func (h *host) refuseAway() {
 	h.resume = slices.DeleteFunc(h.resume, func(w *waiter) bool {
-		if len(w.file.mirrors) > 0 {
+		if len(w.file.mirrors()) > 0 {
 			return false
 		}
 		w.file.refused = true

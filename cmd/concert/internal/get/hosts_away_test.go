@@ -111,11 +111,11 @@ func TestHosts_Answer(t *testing.T) {
 // and must not fail with a host that is dead.
 func TestHosts_Mirrors(t *testing.T) {
 	err := unreachable(t)
-	mirrors := []string{"http://mirror/f"}
+	mirrors := &extras{mirrors: []string{"http://mirror/f"}}
 	t.Run("away", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			list := newList(3, "away")
-			list[0].mirrors, list[1].mirrors = mirrors, mirrors
+			list[0].more, list[1].more = mirrors, mirrors
 			s := newHosts(list, 8, 1, time.Minute, func(awayNotice) {})
 			for range 2 {
 				f, release := start(t, s)
@@ -139,7 +139,7 @@ func TestHosts_Mirrors(t *testing.T) {
 	})
 	t.Run("dead", func(t *testing.T) {
 		list := newList(2, "away")
-		list[1].mirrors = mirrors
+		list[1].more = mirrors
 		s := newHosts(list, 8, 1, 0, func(awayNotice) {})
 		f, release := start(t, s)
 		release(err)

@@ -95,7 +95,7 @@ func (s *hosts) ask(f *file, name string) (*waiter, error) {
 	case s.stopped != nil:
 		s.freeLocked(f)
 		return nil, s.stopped
-	case !h.isAway() || len(f.mirrors) > 0 || h.probe == f || f.slot == h && !f.reads:
+	case !h.isAway() || len(f.mirrors()) > 0 || h.probe == f || f.slot == h && !f.reads:
 	case !h.mayTry() || h.dead:
 		s.freeLocked(f)
 		f.refused = true

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -67,7 +66,9 @@ func (w *wanted) parseLine(fields []string) error {
 		if err != nil {
 			return err
 		}
-		w.digests = append(w.digests, d)
+		if err := w.addDigest(d); err != nil {
+			return err
+		}
 		fields = fields[1:]
 		fields[0] = strings.TrimPrefix(fields[0], "*")
 		if !isURL(fields[0]) {
@@ -77,9 +78,7 @@ func (w *wanted) parseLine(fields []string) error {
 	w.url = fields[0]
 	for _, f := range fields[1:] {
 		if isURL(f) {
-			if f != w.url && !slices.Contains(w.mirrors, f) {
-				w.mirrors = append(w.mirrors, f)
-			}
+			w.addMirror(f)
 			continue
 		}
 		known, err := w.setAttribute(f)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"concert/download"
@@ -105,9 +104,7 @@ func (w *wanted) parseObject(raw json.RawMessage) error {
 	}
 	w.url, w.name = f.URL, f.Name
 	for _, m := range f.Mirrors {
-		if m != w.url && !slices.Contains(w.mirrors, m) {
-			w.mirrors = append(w.mirrors, m)
-		}
+		w.addMirror(m)
 	}
 	if f.SHA256 != "" {
 		f.SHA256 = "sha256=" + f.SHA256

@@ -18,7 +18,7 @@ var (
 func describe(list []*wanted) string {
 	var b strings.Builder
 	for _, w := range list {
-		fmt.Fprintf(&b, "%s %v %q %v\n", w.url, w.mirrors, w.name, w.digests)
+		fmt.Fprintf(&b, "%s %v %q %v\n", w.url, w.mirrors(), w.name, w.digests())
 	}
 	return b.String()
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -81,17 +80,13 @@ func (w *wanted) merge(other *wanted) error {
 	if w.url != other.url {
 		return fmt.Errorf("%s and %s would both be %q; %s", w.where(), other.where(), other.path(), other.renaming())
 	}
-	digests := slices.Clone(w.digests)
-	w.digests = digests
-	for _, d := range other.digests {
+	for _, d := range other.digests() {
 		if err := w.addDigest(d); err != nil {
 			return fmt.Errorf("%s and %s are the same file with %w", w.where(), other.where(), err)
 		}
 	}
-	for _, m := range other.mirrors {
-		if !slices.Contains(w.mirrors, m) {
-			w.mirrors = append(w.mirrors, m)
-		}
+	for _, m := range other.mirrors() {
+		w.addMirror(m)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func TestUnique(t *testing.T) {
 			list, err = unique(list, row.fold)
 			var names []string
 			for _, w := range list {
-				for _, d := range w.digests {
+				for _, d := range w.digests() {
 					w.name += "[" + d.String() + "]"
 				}
 				names = append(names, w.name)

@@ -204,7 +204,7 @@ func (o *options) clientOptions(list []*wanted) (opts *download.ClientOptions, n
 // request returns the request for a file.
 func (o *options) request(w *wanted) download.Request {
 	return download.Request{
-		URL: w.url, Mirrors: w.mirrors, Dir: w.directory(o.dir), Name: w.name, ServerName: o.serverName, Digests: w.digests,
+		URL: w.url, Mirrors: w.mirrors(), Dir: w.directory(o.dir), Name: w.name, ServerName: o.serverName, Digests: w.digests(),
 		Overwrite: o.overwrite, Update: o.update, Keep: o.keep, Connections: o.connections,
 	}
 }

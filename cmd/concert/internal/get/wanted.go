@@ -14,15 +14,47 @@ import (
 
 // wanted is a file to download.
 type wanted struct {
-	url     string
+	url    string
+	host   string  // the host of url, with its port
+	name   string  // the name of the file in its directory
+	dir    string  // the directory of the file within that of -d, with slashes; usually empty
+	more   *extras // nil if the file has none
+	source string  // the name of the list, or "argument"
+	line   int32   // the line of the list, or the number of the argument
+	object int32   // the number of the object in a JSON list, from 1 up; otherwise 0
+}
+
+// extras has what few files of a long list have.
+type extras struct {
 	mirrors []string // further addresses of the file
-	host    string   // the host of url, with its port
-	name    string   // the name of the file in its directory
-	dir     string   // the directory of the file within that of -d, with slashes; usually empty
 	digests []download.Digest
-	source  string // the name of the list, or "argument"
-	line    int32  // the line of the list, or the number of the argument
-	object  int32  // the number of the object in a JSON list, from 1 up; otherwise 0
+}
+
+// mirrors returns the further addresses of the file.
+func (w *wanted) mirrors() []string {
+	if w.more == nil {
+		return nil
+	}
+	return w.more.mirrors
+}
+
+// digests returns the digests that the file must have.
+func (w *wanted) digests() []download.Digest {
+	if w.more == nil {
+		return nil
+	}
+	return w.more.digests
+}
+
+// addMirror adds an address of the file, unless the file has it already.
+func (w *wanted) addMirror(url string) {
+	if url == w.url || slices.Contains(w.mirrors(), url) {
+		return
+	}
+	if w.more == nil {
+		w.more = &extras{}
+	}
+	w.more.mirrors = append(w.more.mirrors, url)
 }
 
 // where returns the argument, or the line of the list, for messages.
@@ -62,7 +94,7 @@ func (w *wanted) directory(d string) string { return filepath.Join(d, filepath.F
 // hosts returns the hosts of the URL and of the mirrors.
 func (w *wanted) hosts() []string {
 	hosts := []string{w.host}
-	for _, m := range w.mirrors {
+	for _, m := range w.mirrors() {
 		if u, err := url.Parse(m); err == nil && !slices.Contains(hosts, u.Host) {
 			hosts = append(hosts, u.Host)
 		}
@@ -127,7 +159,7 @@ func (w *wanted) check(urlDirs bool) error {
 		return w.fail(err, "")
 	}
 	w.host = u.Host
-	for _, m := range w.mirrors {
+	for _, m := range w.mirrors() {
 		if _, err := checkURL(m); err != nil {
 			return w.fail(fmt.Errorf("mirror: %w", trimmed{err}), "")
 		}
@@ -189,7 +221,7 @@ func directoryOf(u *url.URL) (string, error) {
 // addDigest adds a digest. It returns an error if the file has a different one
 // of the same algorithm.
 func (w *wanted) addDigest(d download.Digest) error {
-	for _, have := range w.digests {
+	for _, have := range w.digests() {
 		if have.Algorithm == d.Algorithm {
 			if have.Hex != d.Hex {
 				return fmt.Errorf("two different %s checksums, %s and %s", d.Algorithm, have.Hex, d.Hex)
@@ -197,7 +229,10 @@ func (w *wanted) addDigest(d download.Digest) error {
 			return nil
 		}
 	}
-	w.digests = append(w.digests, d)
+	if w.more == nil {
+		w.more = &extras{}
+	}
+	w.more.digests = append(w.more.digests, d)
 	return nil
 }
 
