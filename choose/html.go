@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"concert/internal/page"
@@ -17,13 +18,15 @@ import (
 //go:embed report.html
 var reportText string
 
-var reportBody = template.Must(template.New("report").Funcs(template.FuncMap{
-	"duration": durationText, "number": units.Number, "times": units.Times, "gainText": gainText, "percent": percent, "size": units.Bytes, "count": count,
-	"chosen": (*Report).chosen, "total": (*Split).total, "text": quantityText,
-	"share": func(part, all time.Duration) string {
-		return fmt.Sprintf("%.1f%%", 100*float64(part)/float64(max(1, all)))
-	},
-}).Parse(reportText))
+var reportBody = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"duration": durationText, "number": units.Number, "times": units.Times, "gainText": gainText, "percent": percent, "size": units.Bytes, "count": count,
+		"chosen": (*Report).chosen, "total": (*Split).total, "text": quantityText,
+		"share": func(part, all time.Duration) string {
+			return fmt.Sprintf("%.1f%%", 100*float64(part)/float64(max(1, all)))
+		},
+	}).Parse(reportText))
+})
 
 // HTML writes the report as a page: a single file, without scripts, that loads
 // no other file. The parameter about is part of the title, and says what was
@@ -31,7 +34,7 @@ var reportBody = template.Must(template.New("report").Funcs(template.FuncMap{
 func (r *Report) HTML(w io.Writer, about string) error {
 	var body bytes.Buffer
 	about = strings.ToValidUTF8(about, "?")
-	err := reportBody.Execute(&body, struct {
+	err := reportBody().Execute(&body, struct {
 		*Report
 		About    string
 		Curves   *chart

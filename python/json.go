@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -108,14 +109,16 @@ func fromTokens(d *json.Decoder) (any, error) {
 
 // jsonEscape matches an escape in JSON, or two escapes that are a surrogate
 // pair.
-var jsonEscape = regexp.MustCompile(`\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)`)
+var jsonEscape = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)`)
+})
 
 // loneSurrogate returns an escape in JSON that is half of a character, or "".
 func loneSurrogate(text []byte) string {
 	if !bytes.Contains(text, []byte(`\u`)) {
 		return ""
 	}
-	for _, escape := range jsonEscape.FindAll(text, -1) {
+	for _, escape := range jsonEscape().FindAll(text, -1) {
 		if len(escape) == 6 && (escape[2] == 'd' || escape[2] == 'D') && escape[3] >= '8' {
 			return string(escape)
 		}

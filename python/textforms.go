@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -49,14 +50,16 @@ var textTypes = func() map[string]reflect.Type {
 
 // textSyntax has the syntax of the texts that Python writes. checkText also
 // checks other conditions.
-var textSyntax = map[string]*regexp.Regexp{
-	"date":     regexp.MustCompile(`^\d{4}-\d\d-\d\d$`),
-	"time":     regexp.MustCompile(`^(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{6})?([+-](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)?$`),
-	"Decimal":  regexp.MustCompile(`^-?(?:(0|[1-9]\d*)(?:\.(\d+))?(?:E([+-](?:0|[1-9]\d{0,17})))?|Infinity|s?NaN(?:[1-9]\d*)?)$`),
-	"UUID":     regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`),
-	"Path":     regexp.MustCompile(`^[^\x00]+$`),
-	"Fraction": regexp.MustCompile(`^(-?[0-9a-f]+)/(0*[1-9a-f][0-9a-f]*)$`), // in hexadecimal digits
-}
+var textSyntax = sync.OnceValue(func() map[string]*regexp.Regexp {
+	return map[string]*regexp.Regexp{
+		"date":     regexp.MustCompile(`^\d{4}-\d\d-\d\d$`),
+		"time":     regexp.MustCompile(`^(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{6})?([+-](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)?$`),
+		"Decimal":  regexp.MustCompile(`^-?(?:(0|[1-9]\d*)(?:\.(\d+))?(?:E([+-](?:0|[1-9]\d{0,17})))?|Infinity|s?NaN(?:[1-9]\d*)?)$`),
+		"UUID":     regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`),
+		"Path":     regexp.MustCompile(`^[^\x00]+$`),
+		"Fraction": regexp.MustCompile(`^(-?[0-9a-f]+)/(0*[1-9a-f][0-9a-f]*)$`), // in hexadecimal digits
+	}
+})
 
 // textExamples has an example of each form, for errors.
 var textExamples = map[string]string{
@@ -65,7 +68,7 @@ var textExamples = map[string]string{
 
 // checkText reports whether Python would write the text for that form.
 func checkText(form, text string) bool {
-	syntax := textSyntax[form]
+	syntax := textSyntax()[form]
 	if syntax == nil {
 		return false
 	}
@@ -135,7 +138,7 @@ func (d *decoder) decodeTextForm(to reflect.Value) error {
 	}
 	var natural any
 	if t == nil {
-		m := textSyntax[form].FindStringSubmatch(text)
+		m := textSyntax()[form].FindStringSubmatch(text)
 		if m == nil {
 			return d.bad("%q is no Fraction", shorten([]byte(text)))
 		}

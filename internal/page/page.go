@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"html/template"
 	"io"
+	"sync"
 )
 
 // Page is the content of a page.
@@ -18,7 +19,8 @@ type Page struct {
 //go:embed page.css
 var style string
 
-var frame = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+var frame = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -34,10 +36,11 @@ var frame = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 </body>
 </html>
 `))
+})
 
 // Write writes the page.
 func Write(w io.Writer, p Page) error {
-	return frame.Execute(w, struct {
+	return frame().Execute(w, struct {
 		Page
 		Style template.CSS
 	}{p, template.CSS(style)})

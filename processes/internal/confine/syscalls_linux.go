@@ -2,6 +2,7 @@ package confine
 
 import (
 	"regexp"
+	"sync"
 
 	"github.com/elastic/go-seccomp-bpf/arch"
 	"golang.org/x/sys/unix"
@@ -11,21 +12,23 @@ import (
 // make only under the conditions of Restrictions.rules. All other calls in the
 // table are allowed. Calls that are not in the table, such as those of newer
 // systems and of other instruction sets, are denied.
-var denied = regexp.MustCompile("^(?:" +
-	"execve|execveat|uselib|fork|vfork" + // programs, and processes
-	"|mmap2?|memfd_.*|madvise|remap_file_pages" + // memory
-	"|vmsplice|splice|tee|sendfile(64)?" + // a pipe would keep pages that the process has unmapped
-	"|socket|socketpair|socketcall|connect|bind|listen|accept4?|send(to|msg|mmsg)|io_uring_.*" + // sockets; seccomp does not filter the operations of io_uring
-	"|f?chmod.*|[fl]?chown.*|.*setxattr.*|.*removexattr.*|utime|utimes|utimensat.*|futimesat|ioctl_.*" + // attributes of files, which Landlock does not cover
-	"|kill|tgkill|fcntl(64)?|ioctl|clone|inotify_.*|rt_(tg)?sigqueueinfo|pidfd_.*|ptrace|process_.*|kcmp" + // other processes
-	"|prlimit64|setpriority|ioprio_set|sched_setaffinity|sched_setattr|sched_setparam|sched_setscheduler|migrate_pages|move_pages" +
-	"|mount.*|umount.*|move_mount|open_tree.*|fs(open|config|mount|pick)|pivot_root|chroot|setns|unshare" + // mounts and namespaces
-	"|set.*(uid|gid|groups|pgid|sid).*|setpgid|setsid|capset" + // users and groups
-	"|bpf|perf_event_open|userfaultfd|add_key|request_key|keyctl|lookup_dcookie|nfsservctl|vhangup|quotactl.*|acct|swapon|swapoff|syslog" + // the system
-	"|(init|finit|create|delete|query)_module|kexec_.*|reboot|iopl|ioperm|vm86.*|modify_ldt" +
-	"|settimeofday|stime|clock_settime.*|clock_adjtime.*|adjtimex|sethostname|setdomainname|open_by_handle_at|name_to_handle_at" +
-	"|personality|.*shm.*|.*msg(get|snd|rcv|ctl)|.*sem(get|op|ctl|timedop).*|mq_.*|ipc|fanotify_.*" +
-	")$")
+var denied = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("^(?:" +
+		"execve|execveat|uselib|fork|vfork" + // programs, and processes
+		"|mmap2?|memfd_.*|madvise|remap_file_pages" + // memory
+		"|vmsplice|splice|tee|sendfile(64)?" + // a pipe would keep pages that the process has unmapped
+		"|socket|socketpair|socketcall|connect|bind|listen|accept4?|send(to|msg|mmsg)|io_uring_.*" + // sockets; seccomp does not filter the operations of io_uring
+		"|f?chmod.*|[fl]?chown.*|.*setxattr.*|.*removexattr.*|utime|utimes|utimensat.*|futimesat|ioctl_.*" + // attributes of files, which Landlock does not cover
+		"|kill|tgkill|fcntl(64)?|ioctl|clone|inotify_.*|rt_(tg)?sigqueueinfo|pidfd_.*|ptrace|process_.*|kcmp" + // other processes
+		"|prlimit64|setpriority|ioprio_set|sched_setaffinity|sched_setattr|sched_setparam|sched_setscheduler|migrate_pages|move_pages" +
+		"|mount.*|umount.*|move_mount|open_tree.*|fs(open|config|mount|pick)|pivot_root|chroot|setns|unshare" + // mounts and namespaces
+		"|set.*(uid|gid|groups|pgid|sid).*|setpgid|setsid|capset" + // users and groups
+		"|bpf|perf_event_open|userfaultfd|add_key|request_key|keyctl|lookup_dcookie|nfsservctl|vhangup|quotactl.*|acct|swapon|swapoff|syslog" + // the system
+		"|(init|finit|create|delete|query)_module|kexec_.*|reboot|iopl|ioperm|vm86.*|modify_ldt" +
+		"|settimeofday|stime|clock_settime.*|clock_adjtime.*|adjtimex|sethostname|setdomainname|open_by_handle_at|name_to_handle_at" +
+		"|personality|.*shm.*|.*msg(get|snd|rcv|ctl)|.*sem(get|op|ctl|timedop).*|mq_.*|ipc|fanotify_.*" +
+		")$")
+})
 
 // namespaces are the flags of clone that create namespaces.
 const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
