@@ -75,15 +75,13 @@ Examples:
 // Command is the command "concert get".
 var Command = cli.Command{Name: "get", Summary: "download many files at once, completely and verified", Help: help, Flags: new(options).flags(), Run: run}
 
-// gcPercent is the GOGC of the command. Little of what a download allocates
-// lives longer than the download. So more frequent collections take less than a
-// hundredth of the processor time, and save a quarter of the heap.
-const gcPercent = 50
+// longList is the number of files from which the collector runs at half the
+// usual growth of the heap. A long list takes most of the heap, and little of
+// what a download allocates lives longer than the download. So this saves a
+// quarter of the heap, for 3% more processor time.
+const longList = 10_000
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
-	if os.Getenv("GOGC") == "" {
-		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
-	}
 	// Package net/http logs bytes of servers that send a reply to no request.
 	log.SetOutput(io.Discard)
 	o, urls, err := parse(args)
@@ -93,6 +91,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	list, err := untilCtrlC(ctx, func() ([]*wanted, error) { return o.gather(urls) })
 	if err != nil {
 		return cli.UsageError{Text: err.Error()}
+	}
+	if len(list) >= longList && os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(50))
 	}
 	if o.isDryRun {
 		return o.dryRun(list, out)
