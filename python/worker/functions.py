@@ -12,6 +12,7 @@ importlib, threading = map(private, (importlib, threading))
 class Functions:
     def __init__(self):
         self.known = {}
+        self.direct = {}  # as known, without streams; the caller calls finish with the result of a function
         self.instances = {}
         self.finding = threading.Lock()
 
@@ -67,6 +68,7 @@ class Functions:
             from concert import streams, worker
 
             return lambda a: streams.stream(f(a["arg"]), a["path"], worker.current)
+        self.direct[name] = found if how == "1" else f
         return f
 
 
@@ -128,14 +130,16 @@ def construct(f, arguments):
 PLAIN = {type(None), bool, int, float, complex, str, bytes, bytearray, list, tuple, dict}
 
 
+def finish(result):
+    """Runs the coroutine that a function has returned. Returns any other result unchanged."""
+    if type(result) not in PLAIN and hasattr(type(result), "__await__"):
+        return own("concert.coroutines").run(result)
+    return result
+
+
 def adapt(f, how):
     """Returns a function with one parameter that calls f. The argument how is the part HOW of a name, see look_up: it
     says which arguments f gets. If f returns a coroutine, the returned function runs the coroutine."""
-
-    def finish(result):
-        if type(result) not in PLAIN and hasattr(type(result), "__await__"):
-            return own("concert.coroutines").run(result)
-        return result
 
     def one(a):
         result = f(a)

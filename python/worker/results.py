@@ -27,6 +27,7 @@ class Results:
         self.fd = fd
         self.journal = memoryview(journal) if journal else None
         self.words = self.journal.cast("Q") if journal else None
+        self.marks = self.journal.cast("H") if journal else None  # to change only the number of a call in a slot
         self.lock = threading.Lock()
         self.buf = []  # without a journal: the frames that are not in the pipe
         self.written = 0  # total size of all frames
@@ -40,10 +41,11 @@ class Results:
         try:
             if self.words is not None:
                 self.words.release()
+                self.marks.release()
                 self.journal.release()
         except BufferError:
             pass  # another thread was using the memory at the fork
-        self.words = self.journal = None
+        self.words = self.marks = self.journal = None
 
     def put(self, kind, *parts):
         """Writes a frame, given in parts, to the pipe at once."""

@@ -16,7 +16,7 @@ from _signal import SIGINT
 from _signal import signal as handle
 from _thread import start_new_thread
 
-from concert import errors, finish, forks, functions, imports, results, values
+from concert import errors, finish, forks, functions, imports, quick, results, values
 from concert.errors import Canceled, ProtocolError
 from concert.forks import flush_replaced, flush_original, flush_streams
 from concert.imports import loaded, modules, own, private
@@ -24,12 +24,14 @@ from concert.imports import loaded, modules, own, private
 importlib, os, struct, threading, time = map(private, (importlib, os, struct, threading, time))
 
 VERSION, MARKS, GATE = 1, 2, 4
+CALL = ord("C")
 GATE_AT, SLOTS_AT, SLOTS = 4, 512, 1024  # words of the journal
 LARGE = 16 << 10
 RESULT = struct.Struct("<IBIIqBB")
 SHARED = struct.Struct("<IBIIqBBQQ")
 FAILURE = struct.Struct("<IBIIq")
-UINT32 = struct.Struct("<I")
+HEAD = struct.Struct("<IqH")
+UINT16, UINT32 = struct.Struct("<H"), struct.Struct("<I")
 NO_INDEX = 1 << 40  # greater than the index of every call
 CANCEL_TIME = 0.05  # seconds within which an event loop that does not compute cancels its task
 
@@ -38,7 +40,7 @@ class Runner:
     """A thread that runs calls sequentially."""
 
     def __init__(self):
-        self.id = None  # the current call, or the last one
+        self.seq = self.index = 0  # the number of the frame, and the index, of the current or the last call
         self.running = False  # the function of the call runs
         self.interrupted = False  # the call was interrupted, or must not be interrupted
         self.why = 0  # the reason of the cancellation, a key of errors.REASONS
@@ -82,10 +84,14 @@ class Worker:
         self.threads = int(setup["threads"])
         # Without the GIL, a thread may see late what another thread has written, unless both use a lock.
         self.no_gil = not getattr(sys, "_is_gil_enabled", lambda: True)()
+        # A processor that is not an x86 may read memory before it writes, although a lock was released in between.
+        self.reorders = os.uname().machine not in ("x86_64", "i686") if hasattr(os, "uname") else True
         self.marks = self.out.words  # None without a journal
         # A worker with one thread marks in the journal which call begins. Otherwise it sends Started.
         self.sends_started = self.threads > 1 or self.marks is None
-        self.read = bytearray()  # bytes that were read and are not a complete frame
+        self.quick = None  # the loop of the module quick; None if this worker does not use it
+        self.read = b""  # bytes that were read
+        self.returned = 0  # next has returned the frames in this many of these bytes
         self.frames = SimpleQueue()  # frames for runners that are not the main thread
         self.functions = functions.Functions()
         self.sending = threading.Lock()  # held while a result is written to the arena and sent
@@ -107,21 +113,28 @@ class Worker:
     def next(self):
         """Returns the next frame, or None at the end of the pipe."""
         while True:
-            have = len(self.read)
-            need = 4 + int.from_bytes(self.read[:4], "little") if have >= 4 else 4
+            read, at = self.read, self.returned
+            have = len(read) - at
+            need = 4 + UINT32.unpack_from(read, at)[0] if have >= 4 else 4
             if have >= need > 4:
-                frame = bytes(self.read[4:need])
-                del self.read[:need]
+                frame = bytes(read[at + 4 : at + need])
+                self.read, self.returned = (b"", 0) if have == need else (read, at + need)
                 return frame
             flush_original()
             self.out.flush()  # the outcomes of earlier calls
             flush_replaced()
             b = os.read(self.tasks, min(max(64 << 10, need - have), 1 << 20))
             if not b:
-                if self.read:
+                if have > 0:
                     raise ProtocolError("the pipe of tasks ends within a frame")
                 return None
-            self.read += b
+            self.returned = 0
+            if have == 0:
+                self.read = b
+            elif at == 0 and type(read) is bytearray:
+                read += b  # the frame is large
+            else:
+                self.read = bytearray(read[at:]) + b
 
     def listen(self):
         """Reads the control pipe until the pool has ended."""
@@ -177,7 +190,7 @@ class Worker:
         with self.lock:
             self.control_busy = True
             for runner in self.runners.values():
-                if runner.running and runner.id == call and not runner.interrupted:
+                if runner.running and (runner.seq, runner.index) == call and not runner.interrupted:
                     runner.interrupted = True
                     runner.why = why
                     self.interrupt(runner, call)
@@ -200,7 +213,7 @@ class Worker:
         time.sleep(CANCEL_TIME)
         with self.lock:
             self.control_busy = True
-            if runner.running and runner.id == call and not run.handled:
+            if runner.running and (runner.seq, runner.index) == call and not run.handled:
                 set_async_exception(runner.thread, Canceled)
             self.control_busy = False
 
@@ -248,8 +261,8 @@ class Worker:
                 frame = self.next()
                 if frame is None:
                     return
-                _, name, args = self.parse(frame)
-                self.functions.find(name)(self.argument(args[0]))
+                _, name, at, count = self.parse(frame)
+                self.functions.find(name)(self.argument(self.parse_arguments(frame, at, count)[0]))
                 self.end_if_forked()
         except BaseException as e:
             self.end_if_forked(e)
@@ -263,16 +276,20 @@ class Worker:
                 runner.start()
         else:
             runner = self.new_runner()
+            if not self.sends_started and not self.no_gil and sys.byteorder == "little":
+                self.quick = quick.new_loop(self, runner)
         while True:
             frame = self.next()
             if frame is None:
                 break
-            if frame[:1] != b"C":
+            if frame[0] != CALL:
                 raise ProtocolError("unknown frame type %r" % frame[:1])
-            with self.lock:
-                (self.expected,) = struct.unpack_from("<I", frame, 1)
-                self.next_call[self.expected] = 0
-                self.expected += 1
+            seq = UINT32.unpack_from(frame, 1)[0]
+            if self.no_gil:
+                with self.lock:
+                    self.add_frame(seq)
+            else:
+                self.add_frame(seq)
             if self.threads > 1:
                 self.frames.put(frame)
             else:
@@ -283,6 +300,10 @@ class Worker:
             for _ in runners:
                 self.ended.get()
         self.release(runners)
+
+    def add_frame(self, seq):
+        self.next_call[seq] = 0  # before the next line; see calls
+        self.expected = seq + 1
 
     def flags(self):
         if self.marks is None:
@@ -355,10 +376,13 @@ class Worker:
     # Calls.
 
     def parse(self, frame):
-        seq, _, n = struct.unpack_from("<IqH", frame, 1)  # the deadline is ignored: the pool cancels the call
+        """Returns the number of a frame, the name of the function, the offset of the first argument, and the number of
+        arguments."""
+        seq, _, n = HEAD.unpack_from(frame, 1)  # the deadline is ignored: the pool cancels the call
         name = str(frame[15 : 15 + n], "utf-8", "surrogateescape")  # for a name that is not UTF-8, find fails
-        (count,) = struct.unpack_from("<H", frame, 15 + n)
-        at = 17 + n
+        return seq, name, 17 + n, UINT16.unpack_from(frame, 15 + n)[0]
+
+    def parse_arguments(self, frame, at, count):
         args = []
         view = memoryview(frame)
         for _ in range(count):
@@ -366,7 +390,7 @@ class Worker:
             end = at + 4 + size
             args.append(frame[at + 4 : end] if size <= LARGE else view[at + 4 : end])
             at = end
-        return seq, name, args
+        return args
 
     def calls(self, runner, frame):
         """Runs the calls of a frame.
@@ -380,6 +404,9 @@ class Worker:
         2. To handle a frame, the listening thread acquires the lock and sets control_busy. Then it reads what the
            runner has written.
         3. To end a call, the runner first sets running to False, and then reads control_busy.
+        4. To end a frame, the runner first deletes it from next_call, and then reads the three fields of step 1. When a
+           frame arrives, the main thread first adds it to next_call, and then changes expected. So a frame that is
+           neither in next_call nor in the future has ended.
 
         Each thread writes before it reads, so at least one of them sees what the other has written. The GIL makes
         this correct. Without the GIL, the runner always acquires the lock.
@@ -393,14 +420,22 @@ class Worker:
 
         The fence makes the processor write before it reads. If the slot has the number of another frame, the pool
         has taken back all calls of this frame."""
-        seq, name, args = self.parse(frame)
+        seq, name, at, count = self.parse(frame)
         mark = SLOTS_AT + seq % SLOTS
         marks = self.marks
-        if marks is not None and marks[mark] >> 32 != seq:
-            args = ()
         begun = time.perf_counter_ns()
-        for index, arg in enumerate(args):
-            runner.id = call = seq, index
+        first = 0  # the first call that the module quick has not run
+        if marks is not None and marks[mark] >> 32 != seq:
+            first = count
+        elif self.quick is not None:
+            f = self.functions.direct.get(name)
+            args = quick.arguments(frame, at, count) if f is not None else None
+            if args is not None:
+                first, begun = self.quick(seq, f, args, begun)
+        args = self.parse_arguments(frame, at, count) if first < count else ()
+        for index in range(first, count):
+            arg = args[index]
+            call = runner.seq, runner.index = seq, index
             self.next_call[seq] = index + 1
             reason = 0
             if marks is not None:
@@ -418,10 +453,10 @@ class Worker:
             if self.sends_started and not reason:
                 self.out.put(ord("S"), struct.pack("<II", seq, index))
             begun = self.call(runner, call, name, arg, reason, begun)
-        with self.lock:
-            del self.next_call[seq]
-            self.given_back.pop(seq, None)
-            if self.canceled:
+        del self.next_call[seq]
+        if self.control_busy or self.given_back or self.canceled or self.no_gil:
+            with self.lock:
+                self.given_back.pop(seq, None)
                 self.canceled = {c: why for c, why in self.canceled.items() if c[0] != seq}
 
     def call(self, runner, call, name, arg, reason, begun):
@@ -455,7 +490,7 @@ class Worker:
                         raise Canceled()
                     try:
                         if "asyncio" in modules:
-                            set_loop()
+                            self.set_loop()
                         result = f(self.argument(arg))
                         if not self.in_worker[0]:
                             forks.end_child()
@@ -479,6 +514,29 @@ class Worker:
                     kind = None  # canceled before the function ran, or while the result was encoded
                     step = 2
         return self.send_outcome(runner, call, begun, kind, value, failure)
+
+    def end_interruption(self, runner):
+        """Makes sure that the listening thread does not interrupt the runner any more. Canceled may be raised until this
+        method returns, but not after it."""
+        while True:
+            try:
+                runner.running = False
+                with self.lock:  # waits until the listening thread has handled its frame
+                    runner.running = False
+                if runner.interrupted:
+                    set_async_exception(runner.thread, None)  # the exception may not be raised yet
+                    runner.interrupted = False
+                return
+            except Canceled:
+                pass
+
+    def set_loop(self):
+        """Makes the event loop of this runner the current one of asyncio."""
+        if threading.get_ident() in self.runners:
+            try:
+                own("concert.coroutines").current()
+            except Exception:
+                pass  # for example, too many files are open; a coroutine fails with the same error later
 
     def send_outcome(self, runner, call, begun, kind, value, failure):
         """Sends the outcome of a call, and returns the time of its end."""
@@ -532,15 +590,6 @@ def running(runner):
     return runs.get(runner.thread) if runs is not None else None
 
 
-def set_loop():
-    """Makes the event loop of this runner the current one of asyncio."""
-    if threading.get_ident() in current.runners:
-        try:
-            own("concert.coroutines").current()
-        except Exception:
-            pass  # for example, too many files are open; a coroutine fails with the same error later
-
-
 def close_loop():
     """Ends the event loop of this thread, if it has one."""
     close = getattr(loaded("concert.coroutines"), "close", None)  # None also if the import of the module was interrupted
@@ -566,7 +615,7 @@ def add_functions(concert, worker):
                 (runner,) = worker.runners.values()
                 worker.control_busy = True
             if runner and runner.running and worker.report and not runner.interrupted:
-                worker.out.put(ord("P"), struct.pack("<II", *runner.id), amounts)
+                worker.out.put(ord("P"), struct.pack("<II", runner.seq, runner.index), amounts)
             worker.control_busy = False
 
     concert.progress = progress
@@ -586,7 +635,7 @@ def main():
         pass
     global current
     current = worker = Worker()
-    imports.finder.imported_asyncio = set_loop
+    imports.finder.imported_asyncio = worker.set_loop
     add_functions(sys.modules["concert"], worker)
     forks.register(worker)
     finish.register()

@@ -1,0 +1,166 @@
+"""Runs small calls: the inner loop of a worker that has a journal, one thread and the GIL.
+
+Worker.calls can run every call. If a call does almost nothing, most of its time is the overhead of Worker.calls. This
+loop takes the same steps with less overhead, because it calls few functions of the worker. It needs a function that has
+run before, and small arguments. When the pool cancels a call or takes calls back, the loop leaves the rest of the frame
+to Worker.calls."""
+
+import struct
+import time
+from itertools import chain
+
+from concert import errors, forks, functions, values
+from concert.errors import Canceled
+from concert.forks import flush_streams
+from concert.imports import modules, private
+from concert.results import GATHER_TIME, MAX_GATHERED, RING, RING_AT, WRITTEN
+
+struct, time = map(private, (struct, time))
+
+GATE_AT, SLOTS_AT, SLOTS = 4, 512, 1024  # words of the journal
+MAX_FRAME = 256 << 10  # maximum size in bytes of the arguments of a frame
+MAX_RESULT = 4 << 10  # maximum size in bytes of a result that the loop writes itself
+INT, FLOAT, FOREIGN, EXTENDED = 13, 15, 17, 1  # see values.py
+RESULT_TYPE = ord("R")
+LEAVE = object()  # says that the loop leaves a call to Worker.calls
+
+START = struct.Struct("<IBI")
+RESULT = struct.Struct("<IBIIqBB")
+INT_RESULT = struct.Struct("<9sIqHq")  # begins with a START
+ARGUMENT = struct.Struct("<IBB")
+
+# From the first bytes of an argument that is a number of 8 bytes, to the formats of 64 such arguments and of one.
+NUMBERS = {
+    ARGUMENT.pack(10, 0, kind): (struct.Struct("<" + 64 * argument), struct.Struct("<" + argument))
+    for kind, argument in ((INT, "6xq"), (FLOAT, "6xd"))
+}
+
+
+def arguments(frame, at, count):
+    """Decodes all arguments of a frame; at is the offset of the first one. Returns None if they are large, if one has
+    forms or is in the arena, or if one is invalid."""
+    size = len(frame) - at
+    if size > MAX_FRAME:
+        return None
+    numbers = NUMBERS.get(frame[at : at + 6])
+    if numbers is not None and size == 14 * count:
+        many, one = numbers
+        if count == 1:
+            return one.unpack_from(frame, at)
+        if all(frame[at + i :: 14] == frame[at + i : at + i + 1] * count for i in range(6)):
+            middle = at + size // many.size * many.size
+            return list(chain.from_iterable(chain(many.iter_unpack(frame[at:middle]), one.iter_unpack(frame[middle:]))))
+    args = []
+    try:
+        for _ in range(count):
+            size, place, kind = ARGUMENT.unpack_from(frame, at)
+            begin, at = at + 6, at + 4 + size
+            if place or kind == FOREIGN and frame[begin] == EXTENDED:
+                return None
+            args.append(values.decode(kind, frame[begin:at]))
+    except Exception:
+        return None  # Worker.calls decodes each argument when its call begins, so only this call fails
+    return args
+
+
+def new_loop(worker, runner):
+    """Returns the loop of a runner: a function that calls f with each of the arguments of a frame, and sends the outcomes.
+    Its parameter begun is the current time. It returns how many calls have ended, and the time of the last end.
+
+    The comment of Worker.calls explains how the runner, the listening thread and the pool synchronize. The loop differs
+    from Worker.calls in these points:
+
+    - It reads the number of TakeBacks once. When the gate changes, it leaves the call to Worker.calls.
+    - It does not count in Worker.next_call. So the listening thread may store the cancellation of a call that has
+      ended. Then the loop leaves the rest of the frame to Worker.calls, which ignores such a cancellation.
+    - It writes a result and marks the next call under one lock. Releasing this lock is also the fence between the mark
+      and the gate, unless the processor may reorder memory accesses around it. After the last call, the mark is
+      greater than the number of calls. The pool does not distinguish this mark from the one before it."""
+    out, words, marks, in_worker = worker.out, worker.out.words, worker.out.marks, worker.in_worker
+    ring, acquire, release, end = out.journal, out.lock.acquire, out.lock.release, RING_AT + RING
+    fence_release, fence_acquire, reorders = runner.fence.release, runner.fence.acquire, worker.reorders
+    clock, pack, write_int, encode, finish = time.perf_counter_ns, RESULT.pack, INT_RESULT.pack_into, values.encode, functions.finish
+
+    def run(seq, f, args, begun):
+        gate = words[GATE_AT]
+        if worker.take_backs != gate or worker.given_back:
+            return 0, begun
+        start = START.pack(27, RESULT_TYPE, seq)
+        mark_at, marked = 4 * (SLOTS_AT + seq % SLOTS) + 1, False
+        runner.seq = seq
+        index = 0
+        for arg in args:
+            # Begin the call.
+            if not marked:
+                marks[mark_at] = index + 1
+            if reorders or not marked:
+                fence_release()
+                fence_acquire()
+            runner.index = index
+            runner.why = 0
+            encoded = failure = None
+            try:
+                try:
+                    runner.running = True  # from now on, the listening thread may raise Canceled
+                    if words[GATE_AT] != gate or worker.canceled or worker.control_busy:
+                        encoded = LEAVE
+                    else:
+                        if "asyncio" in modules:
+                            worker.set_loop()
+                        result = f(arg)
+                        if not in_worker[0]:
+                            forks.end_child()
+                        encoded = INT if type(result) is int else encode(finish(result))
+                except BaseException as e:
+                    if not in_worker[0]:
+                        forks.end_child(e)
+                    encoded = None
+                    failure = errors.describe(e, runner.why, True)
+                runner.running = False
+                if worker.control_busy or runner.interrupted:
+                    worker.end_interruption(runner)
+            except Canceled:  # raised while the exception was described, or just after the call
+                worker.end_interruption(runner)
+            if encoded is LEAVE:
+                break
+
+            # Write the result and mark the next call, if there is room and the pipe need not be written yet.
+            now = clock()
+            marked = False
+            if encoded is INT:
+                size = 31
+            elif encoded is None or len(encoded[1]) >= MAX_RESULT:
+                size = 2 * RING
+            else:
+                kind, value = encoded
+                frame = pack(19 + len(value), RESULT_TYPE, seq, index, now - begun, 0, kind) + value
+                size = len(frame)
+            acquire()
+            try:
+                written = out.written
+                at = RING_AT + written % RING
+                if at + size <= end and now - out.last < GATHER_TIME and written - out.flushed < MAX_GATHERED:
+                    if encoded is INT:
+                        write_int(ring, at, start, index, now - begun, INT << 8, result)
+                    else:
+                        ring[at : at + size] = frame
+                    words[WRITTEN] = out.written = written + size
+                    marks[mark_at] = index + 2
+                    marked = True
+            except struct.error:
+                pass  # the result has more than 64 bits
+            finally:
+                release()
+            if not marked:
+                if encoded is INT:
+                    encoded = encode(result)
+                kind, value = encoded or (None, None)
+                begun = worker.send_outcome(runner, (seq, index), begun, kind, value, failure)
+            else:
+                begun = now
+                if not worker.unflushed:
+                    worker.wake_flusher()
+            index += 1
+        return index, begun
+
+    return run
