@@ -16,7 +16,8 @@ import (
 )
 
 // unusual has a function that returns n+1, except that it executes Python code
-// for one n. The code sees n, and can set result.
+// for one n. The code sees n, and can set result. The function once fails if it
+// is called a second time.
 const unusual = `
 import concert, os, signal, sys, time
 
@@ -26,7 +27,8 @@ def after(argument):
         if "asyncio" in sys.modules and n == special + 1:
             sys.modules["asyncio"].get_event_loop()
         return n + 1
-    names = {"n": n, "result": n + 1}
+    once = lambda: os.close(os.open(argument["File"], os.O_CREAT | os.O_EXCL))
+    names = {"n": n, "result": n + 1, "once": once}
     exec(code, globals(), names)
     return names["result"]
 
@@ -40,6 +42,7 @@ async def nothing():
 type unusualCall struct {
 	N, Special int
 	Code       string
+	File       string // a file that does not exist
 }
 
 // TestMap_UnusualCallWithinFrame: a worker gets many small calls in one frame.
@@ -75,8 +78,8 @@ func TestMap_UnusualCallWithinFrame(t *testing.T) {
 		name, code string
 		check      func(any, error) string
 	}{
-		{"exit", "os._exit(3)", dies},
-		{"signal", "os.kill(os.getpid(), signal.SIGKILL)", dies},
+		{"exit", "once(); os._exit(3)", dies},
+		{"signal", "once(); os.kill(os.getpid(), signal.SIGKILL)", dies},
 		{"exception", "raise KeyError(n)", fails(python.Type("KeyError"))},
 		{"SystemExit", "sys.exit(3)", fails(python.Type("SystemExit"))},
 		{"KeyboardInterrupt", "raise KeyboardInterrupt", fails(python.Type("KeyboardInterrupt"))},
@@ -107,9 +110,10 @@ func TestMap_UnusualCallWithinFrame(t *testing.T) {
 				o.Timeout = 3 * time.Second
 			}
 			p := newPool(t, 1, o)
+			file := filepath.Join(t.TempDir(), "once")
 			arguments := func(yield func(unusualCall) bool) {
 				for i := range n {
-					if !yield(unusualCall{i, special, row.code}) {
+					if !yield(unusualCall{i, special, row.code, file}) {
 						return
 					}
 				}
@@ -142,7 +146,8 @@ import os, time
 
 def run(n):
     if 1990 <= n < 2010:
-        os.close(os.open("%s/%%d" %% n, os.O_CREAT | os.O_EXCL))
+        with open("%s/%%d" %% n, "a") as f:
+            f.write("x")
         while n == 2000 and not os.path.exists("%s/2001"):
             time.sleep(0.001)
     return n + 1
@@ -155,8 +160,13 @@ def run(n):
 		}
 		i++
 	}
-	if files, err := os.ReadDir(dir); len(files) != 20 || err != nil {
-		t.Errorf("%d calls ran, %v; want 20", len(files), err)
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	for n := 1990; n < 2010; n++ {
+		if runs, err := os.ReadFile(filepath.Join(dir, fmt.Sprint(n))); string(runs) != "x" {
+			t.Errorf("call %d ran %d times, %v", n, len(runs), err)
+		}
 	}
 }
 
