@@ -124,6 +124,18 @@ func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
 	return asNil, buf
 }
 
+// scalarSize is the maximum number of bytes of an encoded scalar.
+const scalarSize = 8
+
+// isScalar reports whether encodeScalar encodes values of type T.
+func isScalar[T any]() bool {
+	switch any((*T)(nil)).(type) {
+	case *int, *int64, *uint, *uint64, *float64, *bool:
+		return true
+	}
+	return false
+}
+
 // encodeLarge encodes a value that is not a scalar. If the type of the value
 // has no kind of its own in Encoded, encodeLarge uses codec, or CBOR if codec
 // is nil.

@@ -17,13 +17,26 @@ type remoteItems[In, Out any] struct {
 	items []remoteItem[In, Out]
 }
 
+// remoteItem is small, because a Map of small calls allocates many of them.
 type remoteItem[In, Out any] struct {
-	item   *item[In, Out]
-	index  int64
-	number uint64 // number of the call for the observer; 0 without an observer
-	input  *Input // for the observer; nil without an observer
-	state  uint8  // pending --> running --> finished, or pending --> finished
+	item     *item[In, Out]
+	word     int64     // 16 times the index, plus the state: pending --> running --> finished, or pending --> finished
+	observed *observed // for the observer; nil without an observer
 }
+
+// observed is what events say about an item.
+type observed struct {
+	number uint64 // number of the call
+	input  *Input
+}
+
+func newRemoteItem[In, Out any](it *item[In, Out], index int64) remoteItem[In, Out] {
+	return remoteItem[In, Out]{item: it, word: index<<4 | int64(pending)}
+}
+
+func (x *remoteItem[In, Out]) index() int64   { return x.word >> 4 }
+func (x *remoteItem[In, Out]) state() uint64  { return uint64(x.word & 15) }
+func (x *remoteItem[In, Out]) move(to uint64) { x.word = x.word&^15 | int64(to) }
 
 func (r *runner[In, Out]) function(*Task) string {
 	return registry.nameOf(valuePointer(r.m.fn), r.m.id.code)
@@ -42,6 +55,9 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	var always, depends bool
 	f, missing := registry.find(valuePointer(m.fn), m.id.code)
 	if missing == nil {
+		if isScalar[In]() {
+			return r.claimScalars(t, f, most, size)
+		}
 		always, depends = methodsOf[In](f.codec)
 	}
 	var b *remoteItems[In, Out]
@@ -53,12 +69,14 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 			x, encoded = m.takeEncoded()
 		}
 		if !encoded {
-			if x.item, x.index = m.buffer.claim(&r.seen); x.item == nil {
+			it, index := m.buffer.claim(&r.seen)
+			if it == nil {
 				if r.park(t) {
 					return batch, false
 				}
 				continue
 			}
+			x.remoteItem = newRemoteItem(it, index)
 		}
 		m.remoteItems.Add(1)
 		if b == nil {
@@ -107,6 +125,49 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	return batch, true
 }
 
+// claimScalars does the same as claim, for inputs that encodeScalar encodes. It
+// claims several items in one step, because none of them can fail or be large.
+func (r *runner[In, Out]) claimScalars(t *Task, f *Function, most, size int) (batch *Batch, again bool) {
+	m := r.m
+	most = min(most, max(1, size/scalarSize))
+	var b *remoteItems[In, Out]
+	var buf []byte
+	for (b == nil || len(b.items) < most) && !m.stopped.Load() {
+		have := 0
+		if b != nil {
+			have = len(b.items)
+		}
+		items, index := m.buffer.claimSome(&r.seen, most-have)
+		if len(items) == 0 {
+			if r.park(t) {
+				return batch, false
+			}
+			continue
+		}
+		m.remoteItems.Add(int64(len(items)))
+		if b == nil {
+			room := min(m.buffer.ahead(most)+len(items), most)
+			b = &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f), items: make([]remoteItem[In, Out], 0, room)}
+			batch = &Batch{Name: f.name, Args: make([]Encoded, 0, room), job: b}
+			buf = make([]byte, 0, scalarSize*room)
+		}
+		for i := range items {
+			b.items = append(b.items, newRemoteItem(&items[i], index+int64(i)))
+			b.observe(have+i, TaskSubmitted, -1, nil)
+			start := len(buf)
+			var kind byte
+			kind, buf = encodeScalar(buf, items[i].in)
+			batch.Args = append(batch.Args, Encoded{kind, buf[start:len(buf):len(buf)]})
+		}
+	}
+	if m.stopped.Load() {
+		r.leave(t, idle)
+		return batch, false
+	}
+	t.move(running, pending)
+	return batch, true
+}
+
 func (r *remoteItems[In, Out]) of() *Task { return nil }
 
 func (r *remoteItems[In, Out]) context() context.Context { return r.m.ctx }
@@ -118,38 +179,46 @@ func (r *remoteItems[In, Out]) cancel(cause error) bool {
 	return false
 }
 
-func (r *remoteItems[In, Out]) index(i int) int64 { return r.items[i].index }
+func (r *remoteItems[In, Out]) index(i int) int64 { return r.items[i].index() }
 
-func (r *remoteItems[In, Out]) input(i int) *Input { return r.m.input(r.items[i].index) }
+func (r *remoteItems[In, Out]) input(i int) *Input { return r.m.input(r.items[i].index()) }
 
 func (r *remoteItems[In, Out]) drop(i int, cause error) {
 	r.settle(i, -1, Encoded{}, &neverStarted{cause})
 }
 
 func (r *remoteItems[In, Out]) start(i, worker int) bool {
-	if it := &r.items[i]; r.m.stopped.Load() || uint64(it.state) != pending {
+	it := &r.items[i]
+	if r.m.stopped.Load() || it.state() != pending {
 		return false
 	}
-	r.items[i].state = uint8(running)
+	it.move(running)
 	r.observe(i, TaskStarted, worker, nil)
 	return true
 }
 
 func (r *remoteItems[In, Out]) progress(i, worker int, done, total int64) {
-	if o, _ := r.task.observer(); o != nil && uint64(r.items[i].state) == running {
-		o.callIsolated(Event{Kind: TaskProgress, Task: r.items[i].number, Name: r.task.Name(), Input: r.items[i].input, Worker: worker, Time: time.Now(), Done: done, Total: total})
+	if o, _ := r.task.observer(); o != nil && r.items[i].state() == running {
+		seen := r.items[i].observed
+		o.callIsolated(Event{Kind: TaskProgress, Task: seen.number, Name: r.task.Name(), Input: seen.input, Worker: worker, Time: time.Now(), Done: done, Total: total})
 	}
 }
 
 func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) {
 	it := &r.items[i]
-	if uint64(it.state) == finished {
+	if it.state() == finished {
 		return
 	}
-	it.state = uint8(finished)
-	r.m.results.note(len(result.Bytes))
+	it.move(finished)
 	item := it.item
 	it.item = nil // the batch may live as long as its slowest call
+	if err == nil {
+		if out, ok := decodeScalar[Out](result); ok {
+			r.finish(i, worker, item, out, nil)
+			return
+		}
+	}
+	r.m.results.note(len(result.Bytes))
 	if err == nil && decodeRunsUserCode[Out](r.codec) {
 		r.decodeAsync(i, worker, item, result)
 		return
@@ -171,7 +240,7 @@ func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Ou
 	item.out, item.err = out, err
 	r.observe(i, TaskFinished, worker, err)
 	m.buffer.markDone(item, r.index(i), m.ordered)
-	if m.remoteItems.Add(-1) == 0 || !m.ordered || m.needed.Load() == r.items[i].index {
+	if m.remoteItems.Add(-1) == 0 || !m.ordered || m.needed.Load() == r.items[i].index() {
 		m.wakeConsumer()
 	}
 }
@@ -182,10 +251,10 @@ func (r *remoteItems[In, Out]) observe(i int, kind EventKind, worker int, err er
 		return
 	}
 	it := &r.items[i]
-	if it.number == 0 {
-		it.number, it.input = lastNumber.Add(1), r.input(i)
+	if it.observed == nil {
+		it.observed = &observed{lastNumber.Add(1), r.input(i)}
 	}
-	o.callIsolated(Event{Kind: kind, Task: it.number, Name: it.input.Name, Input: it.input, Worker: worker, Time: time.Now(), Err: err})
+	o.callIsolated(Event{Kind: kind, Task: it.observed.number, Name: it.observed.input.Name, Input: it.observed.input, Worker: worker, Time: time.Now(), Err: err})
 }
 
 func codecOf(f *Function) Codec {

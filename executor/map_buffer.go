@@ -103,9 +103,20 @@ type sight struct {
 	filled int32
 }
 
-// claim returns the first unclaimed item and its index, or nil if there is
-// none.
+// claim claims the first unclaimed item. It returns the item and its index, or
+// nil if there is none.
 func (l *itemBuffer[In, Out]) claim(seen *sight) (*item[In, Out], int64) {
+	items, index := l.claimSome(seen, 1)
+	if len(items) == 0 {
+		return nil, 0
+	}
+	return &items[0], index
+}
+
+// claimSome claims the first unclaimed items, at most the given number. It
+// returns these items, and the index of the first one. It returns no items if
+// there is no unclaimed item.
+func (l *itemBuffer[In, Out]) claimSome(seen *sight, most int) ([]item[In, Out], int64) {
 	for {
 		c := l.current.Load()
 		n := c.claimed.Load()
@@ -114,8 +125,9 @@ func (l *itemBuffer[In, Out]) claim(seen *sight) (*item[In, Out], int64) {
 		}
 		switch {
 		case n < seen.filled:
-			if c.claimed.CompareAndSwap(n, n+1) {
-				return &c.items[n], c.base + int64(n)
+			last := int32(min(int(n)+most, int(seen.filled)))
+			if c.claimed.CompareAndSwap(n, last) {
+				return c.items[n:last], c.base + int64(n)
 			}
 		case int(n) < len(c.items):
 			return nil, 0
