@@ -42,7 +42,7 @@ func (b *outgoing) add(h frame.CallHead, args []executor.Encoded, allocate func(
 	b.buf = frame.AppendCall(b.buf, h)
 	for _, arg := range args {
 		if len(arg.Bytes) <= shm.MaxInline {
-			b.buf = frame.AppendArg(b.buf, frame.Payload{Encoded: arg}, 0)
+			b.buf = frame.AppendInline(b.buf, arg)
 			continue
 		}
 		if allocate != nil {

@@ -181,51 +181,29 @@ func (o *outcome) failure(timeout time.Duration) error {
 func (w *worker) settleOutcomes(kind frame.Type, body []byte) (err error) {
 	buf := w.outcomeBuf[:0]
 	for ids := w.endedBuf[:0]; ; kind, body, _ = w.in.Next() {
-		var o frame.Outcome
-		large := w.in.Cut()
-		if kind == frame.Result && large == 0 {
-			o, err = frame.ParseResult(body)
-			large = w.tooLarge(o.Value)
+		var ended endedCall
+		buf = append(buf, outcome{})
+		o := &buf[len(buf)-1]
+		id, ran, value, inline := frame.ParseInline(body)
+		if inline && kind == frame.Result && w.in.Cut() == 0 && int64(len(value.Bytes)) <= w.pool.opts.MaxResult {
+			ended, o.value = endedCall{id, ran}, value
 		} else {
-			o, err = frame.ParseFailure(body)
-		}
-		var value executor.Encoded
-		if err == nil && large == 0 {
-			value, err = w.valueOf(o.Value)
-		}
-		var failure error
-		if err == shm.ErrNoMemory {
-			failure, err = fmt.Errorf("%w: %w", ErrMemory, err), nil
+			ended, err = w.parseOutcome(kind, body, o)
 		}
 		if err == nil {
-			ids = append(ids, endedCall{o.ID, o.Ran})
-			buf = append(buf, outcome{value: value, err: failure, inArena: o.Value.Shared, large: large, failed: kind == frame.Failure})
-			if kind == frame.Failure && large == 0 {
-				buf[len(buf)-1].err = executor.DecodeError(o.Error)
-			}
+			ids = append(ids, ended)
 		}
 		next, more := w.in.Peek()
 		more = more && (next == frame.Result || next == frame.Failure)
 		if err == nil && more && len(buf) < cap(w.outcomeBuf) {
 			continue
 		}
-		known, id, missing := w.lookUp(ids, buf)
+		known, worker, missing := w.lookUp(ids, buf)
 		if missing != nil {
 			err = missing
 		}
-		for _, o := range buf[:known] {
-			worker := id
-			if o.canceledEarly || !o.begun && !o.batch.Start(o.i, worker) {
-				worker = -1 // the call was canceled before it started
-			}
-			if o.large > 0 {
-				o.err = w.pool.tooLarge(&o)
-			}
-			o.batch.Settle(o.i, worker, o.value, o.failure(w.pool.opts.Timeout))
-			if o.inArena {
-				w.copied++
-				w.journal.Copied().Store(w.copied)
-			}
+		for i := range buf[:known] {
+			w.settle(&buf[i], worker)
 		}
 		clear(buf)
 		if w.uncounted += known; !more || err != nil {
@@ -233,6 +211,50 @@ func (w *worker) settleOutcomes(kind frame.Type, body []byte) (err error) {
 		}
 		return err
 	}
+}
+
+// settle settles a call that lookUp has found. The parameter worker is the
+// number of the worker.
+func (w *worker) settle(o *outcome, worker int) {
+	if o.canceledEarly || !o.begun && !o.batch.Start(o.i, worker) {
+		worker = -1 // the call was canceled before it started
+	}
+	if o.large > 0 {
+		o.err = w.pool.tooLarge(o)
+	}
+	if o.err != nil {
+		o.err = o.failure(w.pool.opts.Timeout)
+	}
+	o.batch.Settle(o.i, worker, o.value, o.err)
+	if o.inArena {
+		w.copied++
+		w.journal.Copied().Store(w.copied)
+	}
+}
+
+// parseOutcome parses the body of any outcome frame, and stores the result or
+// the error in to.
+func (w *worker) parseOutcome(kind frame.Type, body []byte, to *outcome) (endedCall, error) {
+	var o frame.Outcome
+	var err error
+	to.failed, to.large = kind == frame.Failure, w.in.Cut()
+	if kind == frame.Result && to.large == 0 {
+		if o, err = frame.ParseResult(body); err != nil {
+			return endedCall{}, err
+		}
+		to.inArena = o.Value.Shared
+		if to.large = w.tooLarge(o.Value); to.large == 0 {
+			to.value, err = w.valueOf(o.Value)
+		}
+		if err == shm.ErrNoMemory {
+			to.err, err = fmt.Errorf("%w: %w", ErrMemory, err), nil
+		}
+		return endedCall{o.ID, o.Ran}, err
+	}
+	if o, err = frame.ParseFailure(body); err == nil && to.failed && to.large == 0 {
+		to.err = executor.DecodeError(o.Error)
+	}
+	return endedCall{o.ID, o.Ran}, err
 }
 
 // tooLarge returns the error of a call whose result or error is too large.

@@ -157,6 +157,12 @@ func AppendArg(b []byte, p Payload, bytes int) []byte {
 	return b
 }
 
+// AppendInline appends an argument whose bytes are in the frame.
+func AppendInline(b []byte, e executor.Encoded) []byte {
+	b = le.AppendUint32(b, uint32(2+len(e.Bytes)))
+	return append(append(b, 0, e.Kind), e.Bytes...)
+}
+
 // EndCall completes the Call that begins at start. The parameter bytes is the
 // number of payload bytes that are not in b, because the caller writes them
 // itself.
@@ -351,6 +357,16 @@ func ParseResult(b []byte) (o Outcome, err error) {
 	o.ID, o.Ran = parseID(b), time.Duration(le.Uint64(b[8:]))
 	o.Value, err = parsePayload(b[16:])
 	return o, err
+}
+
+// ParseInline parses the body of a Result whose value is in the frame. ok is
+// false for all other bodies. It is faster than ParseResult, for small results.
+func ParseInline(b []byte) (id ID, ran time.Duration, value executor.Encoded, ok bool) {
+	const at = 4 + 4 + 8
+	if len(b) < at+2 || b[at] != 0 {
+		return id, 0, value, false
+	}
+	return parseID(b), time.Duration(le.Uint64(b[8:])), executor.Encoded{Kind: b[at+1], Bytes: b[at+2:]}, true
 }
 
 // AppendFailure appends a Failure.
