@@ -10,7 +10,7 @@ import (
 func (p *Pool) dropFirstReturnedLocked(cause error) {
 	s := p.returned[0]
 	p.unwatchLocked(s.submitter)
-	p.returned = slices.Delete(p.returned, 0, 1)
+	p.removeFirstReturnedLocked()
 	p.mu.Unlock()
 	s.dropAll(cause)
 	p.mu.Lock()

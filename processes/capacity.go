@@ -8,7 +8,7 @@ import (
 
 const (
 	minCalls      = 2                // minimum number of calls in a worker with slots: the running call and the next one
-	maxCalls      = 256              // maximum number of calls in a worker
+	maxCalls      = 1024             // maximum number of calls in a worker
 	targetWork    = time.Millisecond // total run time of the calls that a worker should have
 	maxPipeBytes  = 1 << 20          // maximum size of the arguments in a worker without an arena
 	maxArenaBytes = 16 << 20         // maximum size of the arguments in a worker with an arena

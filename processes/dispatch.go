@@ -53,7 +53,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 			p.addCallsLocked(w, b, callRange{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})
 			if s.from += n; s.len() == 0 {
 				p.unwatchLocked(s.submitter)
-				p.returned = slices.Delete(p.returned, 0, 1)
+				p.removeFirstReturnedLocked()
 			}
 			continue
 		case p.queue.LenLocked() > 0 && !p.preferIdleWorkerLocked(w):

@@ -230,3 +230,10 @@ func (p *Pool) returnCallsLocked(ranges ...callRange) {
 	}
 	p.wakeWorkerLocked()
 }
+
+// removeFirstReturnedLocked removes p.returned[0]. It does not move the other
+// elements, because there may be as many as a worker has calls.
+func (p *Pool) removeFirstReturnedLocked() {
+	p.returned[0] = callRange{}
+	p.returned = p.returned[1:]
+}

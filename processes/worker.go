@@ -104,7 +104,7 @@ const (
 )
 
 const (
-	maxOutcomes = 64 // maximum number of outcomes that are settled together
+	maxOutcomes = 256 // maximum number of outcomes that are settled together
 
 	maxTakeBacks    = 64                   // maximum number of unanswered TakeBacks of a worker with a gate
 	maxControlBytes = 16 << 20             // maximum size of the control frames that a worker has not read
