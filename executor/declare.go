@@ -29,7 +29,7 @@ func Declare[In, Out any](name string, codec Codec) func(context.Context, In) (O
 	}
 	registry.add(&Function{
 		name: name, keep: []any{fn}, codec: codec,
-		call: func(context.Context, Encoded, bool) (Encoded, error) {
+		call: func(context.Context, Encoded, []byte, bool) (Encoded, error) {
 			return Encoded{}, elsewhere(name)
 		},
 		types: func() string { return fmt.Sprintf("%T", codec) },

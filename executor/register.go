@@ -26,14 +26,20 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 	registry.add(&Function{
 		name: name,
 		keep: []any{fn},
-		call: func(ctx context.Context, arg Encoded, isolated bool) (Encoded, error) {
-			in, err := decodeArg[In](ctx, name, arg, isolated)
-			if err != nil {
-				return Encoded{}, err
+		call: func(ctx context.Context, arg Encoded, buf []byte, isolated bool) (Encoded, error) {
+			in, ok := decodeScalar[In](arg)
+			if !ok {
+				var err error
+				if in, err = decodeArg[In](ctx, name, arg, isolated); err != nil {
+					return Encoded{}, err
+				}
 			}
 			out, err := fn(ctx, in)
 			if err != nil {
 				return Encoded{}, err
+			}
+			if kind, b := encodeScalar(buf, out); kind != asNil {
+				return Encoded{kind, b[len(buf):]}, nil
 			}
 			return encodeResult(ctx, name, out, isolated)
 		},
@@ -46,10 +52,10 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 type Function struct {
 	name string
 	keep []any // guarded by the registry's mu: function values; never freed, because their addresses are keys of the registry
-	// call decodes the argument, calls the function and encodes the result. If
-	// isolated is true, methods of the program run on another goroutine, see
-	// decodeArg.
-	call  func(ctx context.Context, arg Encoded, isolated bool) (result Encoded, err error)
+	// call decodes the argument, calls the function and encodes the result. It
+	// appends a result that is a scalar to buf. If isolated is true, methods of
+	// the program run on another goroutine, see decodeArg.
+	call  func(ctx context.Context, arg Encoded, buf []byte, isolated bool) (result Encoded, err error)
 	codec Codec         // nil unless the function is declared
 	types func() string // returns the Signature
 }
@@ -181,13 +187,20 @@ func (f *Function) Declared() bool { return f.codec != nil }
 // return, because its goroutine ends. So a worker reports [ErrGoexit] in a
 // deferred function.
 func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err error) {
-	return f.invoke(ctx, arg, false)
+	return f.invoke(ctx, arg, nil, false)
 }
 
-// invoke does the same as Invoke. If isolated is true, methods of the program
-// that decode the argument or encode the result run on another goroutine, see
-// decodeArg.
-func (f *Function) invoke(ctx context.Context, arg Encoded, isolated bool) (result Encoded, err error) {
+// InvokeInto does the same as Invoke, but appends the bytes of a number or a
+// bool to buf instead of allocating them. The capacity of buf should be at
+// least 8 bytes more than its length.
+func (f *Function) InvokeInto(ctx context.Context, arg Encoded, buf []byte) (result Encoded, err error) {
+	return f.invoke(ctx, arg, buf, false)
+}
+
+// invoke does the same as InvokeInto. If isolated is true, methods of the
+// program that decode the argument or encode the result run on another
+// goroutine, see decodeArg.
+func (f *Function) invoke(ctx context.Context, arg Encoded, buf []byte, isolated bool) (result Encoded, err error) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -197,7 +210,7 @@ func (f *Function) invoke(ctx context.Context, arg Encoded, isolated bool) (resu
 			}
 		}
 	}()
-	result, err = f.call(ctx, arg, isolated)
+	result, err = f.call(ctx, arg, buf, isolated)
 	returned = true
 	return result, err
 }
@@ -221,7 +234,7 @@ func InvokeIsolated(ctx context.Context, name string, arg Encoded) (result Encod
 	if err != nil {
 		return result, err
 	}
-	return f.invoke(ctx, arg, true)
+	return f.invoke(ctx, arg, nil, true)
 }
 
 // Functions returns all registered and declared functions, sorted by name. An

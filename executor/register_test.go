@@ -150,3 +150,27 @@ func TestRegister_StructArgument(t *testing.T) {
 		t.Errorf("with an unexported field that is not zero: %v; want an error with its path", err)
 	}
 }
+
+// TestFunction_InvokeInto: InvokeInto stores a number in the memory of the
+// caller.
+func TestFunction_InvokeInto(t *testing.T) {
+	f, err := executor.Find("test.plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, arg, err := executor.Prepare(plain, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := append(make([]byte, 0, 16), "abc"...)
+	result, err := f.InvokeInto(t.Context(), arg, buf)
+	if err != nil || !reflect.DeepEqual(result, arg) {
+		t.Fatalf("InvokeInto() = %v, %v; want %v", result, err, arg)
+	}
+	if &result.Bytes[0] != &buf[:4][3] {
+		t.Error("the bytes of the result are not those after buf")
+	}
+	if allocated := testing.AllocsPerRun(100, func() { f.InvokeInto(t.Context(), arg, buf) }); allocated > 0 {
+		t.Errorf("%v allocations for each call", allocated)
+	}
+}

@@ -63,6 +63,7 @@ type worker struct {
 
 	// Used only by the goroutine of the method loop:
 	scratch  []byte
+	number   [8]byte            // the bytes of a result that is a number
 	name     string             // name of the function of the last call
 	function *executor.Function // that function; nil if it is not registered
 	missing  error              // why function is nil

@@ -174,7 +174,7 @@ func (w *worker) call(arg frame.Payload) {
 	var result executor.Encoded
 	err := w.missing
 	if err == nil {
-		result, err = w.function.Invoke(ctx, arg.Encoded)
+		result, err = w.function.InvokeInto(ctx, arg.Encoded, w.number[:0])
 	}
 	w.finish(result, err)
 }
