@@ -87,7 +87,8 @@
 //
 // Executors in this process run any function and pass values as they are.
 // Executors with workers in other processes pass copies, and need functions
-// that are registered under a name: see [Register].
+// that are registered under a name: see [Register]. If many calls use one large
+// value, [Share] avoids the copies.
 //
 // For locks, use package sync. For a fixed set of goroutines that fail
 // together, use golang.org/x/sync/errgroup. concert does not wrap these

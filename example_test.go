@@ -32,6 +32,31 @@ func ExampleSubmit() {
 	// Output: HELLO! <nil>
 }
 
+// Many calls use one large value. With processes, all workers share one copy of
+// it; with goroutines, as here, they use the value itself.
+func ExampleShare() {
+	ctx := context.Background()
+	ex := goroutines.New(4, nil)
+	defer ex.Close()
+
+	prices, err := concert.Share(ctx, ex, []float64{3, 1, 4, 1, 5, 9, 2, 6})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer prices.Close()
+
+	type days struct {
+		Prices   *concert.Shared[[]float64]
+		From, To int
+	}
+	highest := func(_ context.Context, d days) (float64, error) {
+		return slices.Max(d.Prices.Value()[d.From:d.To]), nil
+	}
+	fmt.Println(concert.Collect(ctx, ex, highest, slices.Values([]days{{prices, 0, 4}, {prices, 4, 8}})))
+	// Output: [4 9] <nil>
+}
+
 // An overloaded service drops a task instead of waiting for room.
 func ExampleTrySubmit() {
 	ctx := context.Background()

@@ -30,7 +30,8 @@ type Batch struct {
 	// have encoded them, so their bytes are not trusted.
 	Relayed bool
 
-	job remote
+	job    remote
+	shared []any // the handles of the stored values to which Args refer; see shared.go
 }
 
 // remote implements the methods of a Batch, for the call of a Submit or for

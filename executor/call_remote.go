@@ -52,6 +52,7 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 // encode encodes the argument and returns the call as a batch.
 func (c *call[In, Out]) encode(w values.Work, f *Function, arg In) (b *single, err error) {
 	b = &single{}
+	w.To, w.Used = c.future.task.group, &b.shared
 	if b.arg[0], _, err = encodeArg(w, b.small[:0], f, arg); err != nil {
 		return nil, err
 	}

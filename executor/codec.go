@@ -140,6 +140,13 @@ func isScalar[T any]() bool {
 // has no kind of its own in Encoded, encodeLarge uses codec, or CBOR if codec
 // is nil.
 func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
+	if codec != nil {
+		if value, ok, err := SharedValue(v); err != nil {
+			return Encoded{}, err
+		} else if ok {
+			return encodeLarge(w, value, codec)
+		}
+	}
 	// The function decode uses the static type. So a value in an interface is
 	// encoded as CBOR with the name of its type. A Codec has no such names.
 	if codec != nil || reflect.TypeFor[T]().Kind() != reflect.Interface {

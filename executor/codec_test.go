@@ -72,6 +72,8 @@ func FuzzDecode(f *testing.F) {
 		f.Add(e.Kind, e.Bytes)
 	}
 	f.Add(asNil, []byte(nil))
+	f.Add(asBytes, []byte{sharedInline, asFloat64, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8})
+	f.Add(asBytes, append([]byte{sharedReference, 0, 0, 0, 0, 0, 0, 0}, make([]byte, len(SharedID{}))...))
 	f.Add(asFloat64, []byte{1})
 	f.Add(asCBOR, []byte{0x9b, 0, 0, 0, 1, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, kind byte, bytes []byte) {
@@ -88,6 +90,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		decode[int](b)
 		decode[bool](b)
+		decode[Shared[[]float64]](b)
+		decode[*node](b)
+		new(Shared[string]).UnmarshalBinary(bytes)
 		if v, err := decode[float64](b); err == nil && kind == asFloat {
 			if again, err := encode(v); err != nil || string(again.Bytes) != string(bytes) {
 				t.Errorf("%x decodes to %v, which encodes to %v, %v", bytes, v, again, err)

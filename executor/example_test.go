@@ -349,3 +349,19 @@ func ExampleIsolate() {
 	fmt.Println(ctx.Err())
 	// Output: <nil>
 }
+
+// A Codec for a worker in another language encodes the value of a handle, and
+// not the handle.
+func ExampleShare() {
+	ctx := context.Background()
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	text, err := executor.Share(ctx, pool, "a large text")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer text.Close()
+	fmt.Println(executor.SharedValue(text))
+	// Output: a large text true <nil>
+}

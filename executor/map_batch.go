@@ -3,6 +3,8 @@ package executor
 import (
 	"context"
 	"time"
+
+	"concert/internal/values"
 )
 
 // This file implements Task.Claim for a Map, and batches of its items. See also
@@ -11,10 +13,11 @@ import (
 // remoteItems contains the items of a Map that one Task.Claim has claimed for a
 // worker. It implements remote.
 type remoteItems[In, Out any] struct {
-	m     *mapRun[In, Out]
-	task  *Task // task of the runner; has the observer
-	codec Codec // nil unless the function is declared
-	items []remoteItem[In, Out]
+	m      *mapRun[In, Out]
+	task   *Task // task of the runner; has the observer
+	codec  Codec // nil unless the function is declared
+	items  []remoteItem[In, Out]
+	shared []any // as in Batch
 }
 
 // remoteItem is small, because a Map of small calls allocates many of them.
@@ -62,6 +65,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	}
 	var b *remoteItems[In, Out]
 	var buf []byte
+	w := values.Work{Small: true, To: t.group}
 	for bytes := 0; (b == nil || len(b.items) < most) && bytes < size && !m.stopped.Load(); {
 		var x encodedItem[In, Out]
 		encoded := false
@@ -83,15 +87,17 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 			room := max(1, min(m.buffer.ahead(most)+1, most))
 			b = &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f), items: make([]remoteItem[In, Out], 0, room)}
 			buf = make([]byte, 0, 8*room)
+			w.Used = &b.shared
 		}
 		i := len(b.items)
 		b.items = append(b.items, x.remoteItem)
+		b.shared = appendUsed(b.shared, x.shared...)
 		if !encoded {
 			b.observe(i, TaskSubmitted, -1, nil)
 			in := &x.item.in
 			err, async := missing, always || depends && holdsMethods(f.codec, *in)
 			if err == nil && !async {
-				if x.arg, buf, err = encodeArg(small, buf, f, *in); isLarge(err) {
+				if x.arg, buf, err = encodeArg(w, buf, f, *in); isLarge(err) {
 					m.large.Store(true)
 					async = true
 				}
@@ -114,6 +120,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 			batch = &Batch{Name: f.name, Args: make([]Encoded, 0, cap(b.items)), job: b}
 		}
 		batch.Args = append(batch.Args, x.arg)
+		batch.shared = b.shared
 		bytes += len(x.arg.Bytes)
 		m.args.note(len(x.arg.Bytes))
 	}

@@ -16,7 +16,8 @@ import (
 // encodedItem is an item that is encoded, or about to be encoded.
 type encodedItem[In, Out any] struct {
 	remoteItem[In, Out]
-	arg Encoded
+	arg    Encoded
+	shared []any // as in Batch
 }
 
 // alone returns a remoteItems that contains only the item x, with the other
@@ -54,12 +55,14 @@ func (m *mapRun[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In,
 	t.group.runUserCode(&userCode{
 		name: f.name, ctx: m.ctx, cancel: one.cancel,
 		run: func(w values.Work) func() {
+			var shared []any
+			w.To, w.Used = t.group, &shared
 			arg, _, err := encodeArg(w, nil, f, in)
 			if err != nil {
 				return func() { fail(err) }
 			}
 			return func() {
-				x.arg = arg
+				x.arg, x.shared = arg, shared
 				m.mu.Lock()
 				m.encoded = append(m.encoded, x)
 				m.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 // valueCodec encodes and decodes values whose type has no kind of its own in
 // [Encoded]. Package values describes the rules.
 var valueCodec = func() *values.Codec {
-	c := values.New(values.Errors{Encode: encodeNested, Decode: DecodeError, Name: sentinelName, Named: sentinelNamed})
+	c := values.New(values.Errors{Encode: encodeNested, Decode: DecodeError, Name: sentinelName, Named: sentinelNamed}, sharedHandles)
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[*net.TCPAddr](), reflect.TypeFor[*net.UDPAddr](), reflect.TypeFor[*net.UnixAddr](), reflect.TypeFor[*net.IPAddr](), reflect.TypeFor[*net.IPNet](),
 	} {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"concert/executor"
 )
 
 // Encode implements executor.Codec.
@@ -173,6 +175,9 @@ func inner(t reflect.Type) func() encodeFunc {
 // encoded. For other types, it returns nil.
 func hooked(t reflect.Type) encodeFunc {
 	pointer := func(v reflect.Value) any { return addressable(v).Addr().Interface() }
+	if _, ok := executor.SharedType(t); ok {
+		return encodeShared
+	}
 	switch infoByName(t).class {
 	case bigClass:
 		return func(e *encoder, v reflect.Value) (err error) {
@@ -204,6 +209,15 @@ func hooked(t reflect.Type) encodeFunc {
 		return func(e *encoder, v reflect.Value) error { return e.encodeJSON(pointer(v).(json.Marshaler)) }
 	}
 	return nil
+}
+
+// encodeShared encodes the value of a handle, see concert.Share.
+func encodeShared(e *encoder, v reflect.Value) error {
+	value, _, err := executor.SharedValue(v.Interface())
+	if err != nil {
+		return fail("%w", err)
+	}
+	return e.encode(reflect.ValueOf(value))
 }
 
 // addressable returns v if it has an address, and otherwise a copy that has
@@ -274,6 +288,7 @@ func letter(b bool) byte {
 
 func pointerEncoder(t reflect.Type) encodeFunc {
 	elem := inner(t.Elem())
+	_, handle := executor.SharedType(t.Elem())
 	pointed := func(e *encoder, v reflect.Value) error {
 		if err := e.deeper(v); err != nil {
 			return err
@@ -283,7 +298,7 @@ func pointerEncoder(t reflect.Type) encodeFunc {
 		if err := elem()(e, v.Elem()); err != nil {
 			return err
 		}
-		if string(e.buf[start:]) == "N" {
+		if string(e.buf[start:]) == "N" && !handle {
 			return fail("a pointer to a nil %s would become None, like a nil pointer: send a nil pointer, or a pointer to an empty %s", t.Elem(), t.Elem())
 		}
 		return nil

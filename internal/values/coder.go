@@ -34,7 +34,7 @@ func (c *Codec) coder(t reflect.Type) *coder {
 	known := make(map[reflect.Type]int)
 	for _, part := range b.building {
 		part.minLength = minLength(part.typ, known)
-		part.methods, part.dynamic = methodsIn(part.typ, make(map[reflect.Type]bool))
+		part.methods, part.dynamic = c.methodsIn(part.typ, make(map[reflect.Type]bool))
 	}
 	for typ, part := range b.building {
 		c.coders.LoadOrStore(typ, part)

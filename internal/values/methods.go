@@ -214,7 +214,11 @@ func (m *methods) encode(e *encoder, v reflect.Value) error {
 			return err
 		}
 	}
-	b, err := m.call(v.Addr().Interface())
+	p := v.Addr().Interface()
+	b, handle, err := e.codec.handles.Encode(e.meter.work, p)
+	if !handle {
+		b, err = m.call(p)
+	}
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", m.marshal, typeText(v.Type()), err)
 	}
@@ -268,7 +272,12 @@ func (m *methods) decode(d *decoder, v reflect.Value) error {
 		v.Set(reflect.MakeMap(v.Type())) // a method with a value receiver cannot create the map
 	}
 	own := append([]byte{}, b...) // the method may keep the bytes, so it gets a copy
-	if err := m.back(v.Addr().Interface(), own); err != nil {
+	p := v.Addr().Interface()
+	handle, err := d.codec.handles.Decode(d.meter.work, p, own)
+	if !handle {
+		err = m.back(p, own)
+	}
+	if err != nil {
 		return fmt.Errorf("%s of %s: %w", m.unmarshal, typeText(v.Type()), err)
 	}
 	return nil

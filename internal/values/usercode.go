@@ -18,16 +18,20 @@ var errorPackages = map[string]bool{
 // methodsIn reports whether the coders of a type and of the types within it run
 // user code (methods), and whether they may do so depending on the values in
 // interfaces (dynamic).
-func methodsIn(t reflect.Type, seen map[reflect.Type]bool) (methods, dynamic bool) {
+func (c *Codec) methodsIn(t reflect.Type, seen map[reflect.Type]bool) (methods, dynamic bool) {
 	if seen[t] || isSpecial(t) {
 		return false, false
 	}
 	seen[t] = true
+	if elem, handle := c.handles.Elem(t); handle {
+		methods, dynamic = c.methodsIn(elem, seen)
+		return methods || dynamic, false // holdsMethods cannot look into a handle
+	}
 	if m := methodsOf(t); m != nil {
 		return !m.quick, false
 	}
 	add := func(t reflect.Type) {
-		m, d := methodsIn(t, seen)
+		m, d := c.methodsIn(t, seen)
 		methods, dynamic = methods || m, dynamic || d
 	}
 	switch t.Kind() {

@@ -27,6 +27,7 @@
 //     is missing, or has a value receiver and so cannot set the value. (The
 //     method for decoding a map may have a value receiver.) If a type has only
 //     incomplete pairs, all its values are errors.
+//     The encoding of a handle may depend on the receiver: see [Handles].
 //  3. Booleans, numbers, strings, arrays, slices, maps and pointers are encoded
 //     by their contents. Nil and empty are different.
 //  4. A struct is encoded as its exported fields; an embedded struct is one
@@ -117,13 +118,29 @@ type Errors struct {
 	Named func(name string) (err error, ok bool)
 }
 
+// Handles are the functions for handles. A handle is a type with binary methods
+// that stands for a value, and whose encoding may depend on the receiver: see
+// Work.To.
+type Handles struct {
+	// Elem returns the type of the value. It reports false if t is not the type
+	// of a handle.
+	Elem func(t reflect.Type) (elem reflect.Type, ok bool)
+	// Encode encodes the handle to which p points. It reports false if p is not
+	// a pointer to a handle.
+	Encode func(w Work, p any) (b []byte, ok bool, err error)
+	// Decode decodes b into the handle to which p points, and keeps b. It
+	// reports false if p is not a pointer to a handle.
+	Decode func(w Work, p any, b []byte) (ok bool, err error)
+}
+
 // A Codec encodes and decodes values. It keeps the coders of all types that it
 // has encoded or decoded, and the names of types that interfaces may hold. It
 // is safe for concurrent use.
 type Codec struct {
-	errors Errors
-	coders sync.Map    // reflect.Type to *coder
-	named  atomic.Bool // whether user code encodes a type that interfaces may hold
+	errors  Errors
+	handles Handles
+	coders  sync.Map    // reflect.Type to *coder
+	named   atomic.Bool // whether user code encodes a type that interfaces may hold
 
 	maxBytes              int // MaxBytes, or less in tests
 	sharedFrom, maxCopied int // see references.go
@@ -138,9 +155,9 @@ type Codec struct {
 
 // New returns a Codec that knows the names of the predeclared types and of some
 // types of the standard library.
-func New(errors Errors) *Codec {
+func New(errors Errors, handles Handles) *Codec {
 	c := &Codec{
-		errors:   errors,
+		errors: errors, handles: handles,
 		maxBytes: MaxBytes, sharedFrom: sharedFrom, maxCopied: maxCopied,
 		byName: make(map[string]reflect.Type), names: make(map[reflect.Type]string),
 		seen: make(map[reflect.Type]bool), composed: make(map[string]reflect.Type), clashes: make(map[string]bool),

@@ -28,6 +28,10 @@ func newCodec() *Codec {
 		Decode: func(b []byte) error { return errors.New(string(b)) },
 		Name:   func(err error) (string, bool) { return "io.EOF", err == io.EOF },
 		Named:  func(name string) (error, bool) { return io.EOF, name == "io.EOF" },
+	}, Handles{
+		Elem:   func(reflect.Type) (reflect.Type, bool) { return nil, false },
+		Encode: func(Work, any) ([]byte, bool, error) { return nil, false, nil },
+		Decode: func(Work, any, []byte) (bool, error) { return false, nil },
 	})
 }
 

@@ -4,6 +4,7 @@
 const fs = require("node:fs");
 const { setTimeout: sleep } = require("node:timers/promises");
 const cbor = require("../cbor.js");
+const values = require("../values.js");
 
 // failure returns an error with the fields of the protocol; see "Errors" in docs/wire.md.
 function failure(text, { type, names, types, panicked, stack } = {}) {
@@ -91,7 +92,39 @@ function failOddly(how) {
   throw failure("odd: " + how, { type: "*executortest.oddError" });
 }
 
+// shared returns the value of a handle of concert.Share: its second byte is the kind of the value,
+// whose bytes begin at byte 8.
+const shared = (h) => values.decode(h[1], Buffer.from(h.subarray(8)));
+
+const total = (numbers) => numbers.reduce((sum, n) => sum + n, 0);
+
+// real returns a function whose result is encoded as a float64, also if it is an integer.
+function real(f) {
+  const raw = async (arg, context) => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeDoubleLE(await f(values.decode(arg.kind, arg.bytes), context));
+    return { kind: 15, bytes };
+  };
+  raw.raw = true;
+  return raw;
+}
+
 const functions = {
+  "executortest.sharedSum": real((part) => total(shared(part.Numbers).subarray(part.From, part.To))),
+  "executortest.sharedAlone": real((h) => total(shared(h))),
+  "executortest.sharedText": shared,
+  "executortest.sharedSize": (h) => shared(h).length,
+  "executortest.sharedKeys": (h) => Object.keys(shared(h)).length,
+  "executortest.sharedRecord": (h) => shared(h).Name,
+  "executortest.sharedNested": real((tree) => {
+    if (tree.Nil !== null) throw failure("the nil handle has arrived");
+    const handles = [tree.Value, ...tree.Slice, ...Object.values(tree.Map)];
+    return total(handles.map((h) => total(shared(h))));
+  }),
+  "executortest.sharedHeld": real(async (arg, context) => {
+    await hold(arg.Gate, context);
+    return total(shared(arg.Numbers));
+  }),
   "executortest.square": (n) => n * n,
   "executortest.hold": hold,
   "executortest.holdSlow": hold,

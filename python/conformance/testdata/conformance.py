@@ -167,7 +167,36 @@ def milestone(n):
     return n
 
 
+def shared(b):
+    """Decodes the handle of a shared value: its second byte is the kind of the value, whose bytes begin at byte 8."""
+    return decode(b[1], b[8:]) if b[0] == 0 else None
+
+
+def shared_sum(part):
+    return float(sum(shared(part["Numbers"])[part["From"] : part["To"]]))
+
+
+def shared_nested(tree):
+    if tree["Nil"] is not None:
+        raise Failure({2: "the nil handle has arrived"})
+    handles = [tree["Value"], *tree["Slice"], *tree["Map"].values()]
+    return float(sum(sum(shared(h)) for h in handles))
+
+
+def shared_held(arg):
+    hold(arg["Gate"])
+    return float(sum(shared(arg["Numbers"])))
+
+
 FUNCTIONS = {
+    "sharedSum": shared_sum,
+    "sharedAlone": lambda h: float(sum(shared(h))),
+    "sharedText": shared,
+    "sharedSize": lambda h: len(shared(h)),
+    "sharedKeys": lambda h: len(shared(h)),
+    "sharedRecord": lambda h: shared(h)["Name"],
+    "sharedNested": shared_nested,
+    "sharedHeld": shared_held,
     "square": lambda n: n * n,
     "hold": hold,
     "holdSlow": hold,

@@ -1,0 +1,369 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync/atomic"
+
+	"concert/internal/values"
+)
+
+// # The model
+//
+// A shared value is one large value for many calls. Share makes a handle, which
+// the program passes to the calls in place of the value.
+//
+//	Share --encoded value--> Sharer.Share --once for each worker--> KeepShared
+//	                                                                    |
+//	argument with a handle --Claim--> reference (an ID) --call--> UnmarshalBinary --> Value
+//
+//	Close, or no handle is left --> Stored.Release --> ForgetShared
+//
+// An executor that stores values implements Sharer. For all other executors,
+// the handle is the value: tasks in this process get the handle itself, and an
+// argument for another process contains the encoded value.
+//
+// # The rules
+//
+//   - The encoding of a handle is a reference only if the receiver is the
+//     executor that stores the value. Everywhere else it is the value: in
+//     arguments for other executors, in results, and in tasks of a worker that
+//     submit further tasks. So a call always gets the value.
+//   - A batch keeps the handles of its references, until its calls have
+//     settled. So a value whose handle is unreachable is released only after
+//     these calls.
+//   - After Close, the handle cannot be encoded. A call that was encoded
+//     before Close, and has not been sent, fails: see Batch.SharedClosed. A
+//     call that was sent before Close gets the value, because an executor sends
+//     its release after the call.
+
+// Shared is a handle of a shared value. It is what concert.Shared is made of.
+type Shared[T any] struct {
+	h *handle[T] // nil in a zero Shared
+}
+
+// handle is what the copies of a Shared have in common.
+type handle[T any] struct {
+	value T
+	owner *owner // nil if another process has made the handle
+}
+
+// owner is the part of a handle that the runtime uses when the handle is
+// unreachable. So it does not refer to the handle.
+type owner struct {
+	closed atomic.Bool
+	stored *Stored // nil if no executor stores the value
+}
+
+// Sharer is an optional interface of an [Executor] that stores values for its
+// workers.
+type Sharer interface {
+	// Share stores an encoded value. The bytes are valid, and do not change,
+	// until Release is called. The worker calls [KeepShared] with the ID before
+	// it calls a function whose argument refers to the value. If Share cannot
+	// store values at all, its error is an [errors.ErrUnsupported]. Then
+	// arguments contain the value.
+	Share(ctx context.Context, value Encoded) (*Stored, error)
+}
+
+// Stored is a value that an executor has stored.
+type Stored struct {
+	ID      SharedID
+	Group   *WorkerGroup // the group of the executor
+	Release func()       // releases the value in all workers, after the calls that were sent before; called once
+}
+
+// SharedID identifies a stored value. An executor chooses it at random.
+type SharedID [16]byte
+
+// Share implements concert.Share.
+func Share[T any](ctx context.Context, ex Executor, v T) (Shared[T], error) {
+	if ctx == nil || ex == nil {
+		panic(nilArgument("Share", ctx, ex, ""))
+	}
+	if ctx.Err() != nil {
+		return Shared[T]{}, context.Cause(ctx)
+	}
+	h := &handle[T]{value: v, owner: &owner{}}
+	s, ok := ex.(Sharer)
+	if !ok {
+		return Shared[T]{h}, nil
+	}
+	e, err := encodeForSharer(ctx, v)
+	if err != nil {
+		return Shared[T]{}, err
+	}
+	stored, err := s.Share(ctx, e)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return Shared[T]{h}, nil
+	}
+	if err != nil {
+		return Shared[T]{}, err
+	}
+	h.owner.stored = stored
+	runtime.AddCleanup(h, (*owner).close, h.owner)
+	return Shared[T]{h}, nil
+}
+
+// encodeForSharer encodes a value for Sharer.Share. It stops when ctx ends.
+func encodeForSharer[T any](ctx context.Context, v T) (e Encoded, err error) {
+	defer recoverMethod("shared value of type ", reflect.TypeFor[T]().String(), &err)
+	over := new(atomic.Bool)
+	defer context.AfterFunc(ctx, func() { over.Store(true) })()
+	e, _, err = encodeTo(values.Work{Over: over}, nil, v, nil)
+	if ctx.Err() != nil {
+		return e, context.Cause(ctx)
+	}
+	if err != nil {
+		err = &valueError{"shared value of type ", reflect.TypeFor[T]().String(), nil, err}
+	}
+	return e, err
+}
+
+// Value returns the value. See concert.Shared.
+func (s Shared[T]) Value() T {
+	if s.h == nil {
+		panic("concert: Value of a zero Shared: make it with Share")
+	}
+	return s.h.value
+}
+
+// Close releases the value in the workers of the executor. See concert.Shared.
+func (s Shared[T]) Close() error {
+	if s.h != nil && s.h.owner != nil {
+		s.h.owner.close()
+		runtime.KeepAlive(s.h)
+	}
+	return nil
+}
+
+func (o *owner) close() {
+	if !o.closed.Swap(true) && o.stored != nil {
+		o.stored.Release()
+	}
+}
+
+// errSharedClosed is the error of a call whose argument has a closed handle.
+var errSharedClosed = errors.New("the shared value is closed: call Close only after the calls that use it")
+
+// SharedClosed returns an error if an argument of the batch refers to a stored
+// value that was closed. An executor must not send such calls: it settles them
+// with this error. To be certain that a worker has the value, it calls
+// SharedClosed and sends the calls under the lock that Stored.Release acquires.
+func (b *Batch) SharedClosed() error {
+	for _, h := range b.shared {
+		if h.(sharedHandle).sharedOwner().closed.Load() {
+			return &valueError{"argument of ", b.Name, nil, errSharedClosed}
+		}
+	}
+	return nil
+}
+
+// sharedHandle is implemented by Shared[T] and concert.Shared[T] for all T, and
+// by pointers to them.
+type sharedHandle interface {
+	sharedType() reflect.Type
+	sharedValue() any
+	sharedOwner() *owner
+	appendShared(w values.Work, b []byte) ([]byte, error)
+	keepShared() any
+}
+
+func (Shared[T]) sharedType() reflect.Type { return reflect.TypeFor[T]() }
+
+func (s Shared[T]) sharedValue() any {
+	if s.h == nil {
+		return nil
+	}
+	return s.h.value
+}
+
+func (s Shared[T]) sharedOwner() *owner {
+	if s.h == nil {
+		return nil
+	}
+	return s.h.owner
+}
+
+// keepShared returns a handle that Batch.shared can contain. The runtime does
+// not clean up s while the result is reachable.
+func (s Shared[T]) keepShared() any { return s }
+
+// SharedValue returns the value of a handle: v is a Shared, a concert.Shared,
+// or a pointer to one of them. It is for a [Codec], which encodes the value in
+// place of the handle. If the handle is zero, the value is nil. If the handle
+// is closed, SharedValue returns an error. It reports false if v is no handle,
+// or a nil pointer.
+func SharedValue(v any) (value any, ok bool, err error) {
+	h, ok := v.(sharedHandle)
+	if !ok {
+		return nil, false, nil
+	}
+	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && p.IsNil() {
+		return nil, false, nil
+	}
+	if o := h.sharedOwner(); o != nil && o.closed.Load() {
+		return nil, true, errSharedClosed
+	}
+	return h.sharedValue(), true, nil
+}
+
+// SharedType returns the type of the values of a type of handles. It reports
+// false if t is another type, or a type of pointers.
+func SharedType(t reflect.Type) (value reflect.Type, ok bool) {
+	if t.Kind() != reflect.Struct || !t.Implements(sharedHandleType) || !declaresShared(t) {
+		return nil, false
+	}
+	return reflect.Zero(t).Interface().(sharedHandle).sharedType(), true
+}
+
+var sharedHandleType = reflect.TypeFor[sharedHandle]()
+
+// declaresShared reports whether t is Shared[T] or concert.Shared[T], and not a
+// struct of the program that embeds a handle.
+func declaresShared(t reflect.Type) bool {
+	return t.NumField() == 1 && (t.Field(0).Type.Kind() == reflect.Pointer && !t.Field(0).Anonymous || t.Field(0).Name == "handle")
+}
+
+// sharedHandles are the functions for package values.
+var sharedHandles = values.Handles{
+	Elem: SharedType,
+	Encode: func(w values.Work, p any) ([]byte, bool, error) {
+		h, ok := p.(sharedHandle)
+		if !ok || !declaresShared(reflect.TypeOf(p).Elem()) {
+			return nil, false, nil
+		}
+		b, err := h.appendShared(w, nil)
+		return b, true, err
+	},
+	Decode: func(w values.Work, p any, b []byte) (bool, error) {
+		h, ok := p.(interface {
+			sharedHandle
+			parseShared(w values.Work, b []byte) error
+		})
+		if !ok || !declaresShared(reflect.TypeOf(p).Elem()) {
+			return false, nil
+		}
+		return true, h.parseShared(w, b)
+	},
+}
+
+// The encoding of a handle begins with a head of sharedHead bytes, so that the
+// bytes after the head are aligned. The first byte of the head is the form.
+const (
+	sharedInline    = 0 // the second byte is the kind of the value, and its bytes follow the head
+	sharedReference = 1 // the SharedID follows the head
+	sharedZero      = 2 // a zero Shared; nothing follows the head
+
+	sharedHead = 8
+)
+
+// maxSharedDepth is the maximum number of handles within each other. A value
+// that contains its own handle would be encoded without end.
+const maxSharedDepth = 16
+
+var errSharedDepth = fmt.Errorf("handles of shared values are nested deeper than %d", maxSharedDepth)
+
+// MarshalBinary implements encoding.BinaryMarshaler. The result contains the
+// value.
+func (s Shared[T]) MarshalBinary() ([]byte, error) { return s.appendShared(values.Work{}, nil) }
+
+// appendShared appends the encoding of the handle for the receiver w.To: a
+// [WorkerGroup], or nil if the receiver is unknown. If it is a reference, it
+// appends the handle to w.Used.
+func (s Shared[T]) appendShared(w values.Work, b []byte) ([]byte, error) {
+	if s.h == nil {
+		return append(b, sharedZero, 0, 0, 0, 0, 0, 0, 0), nil
+	}
+	o := s.h.owner
+	if o != nil && o.closed.Load() {
+		return nil, errSharedClosed
+	}
+	if o != nil && o.stored != nil && w.Used != nil && w.To == any(o.stored.Group) {
+		*w.Used = appendUsed(*w.Used, s.keepShared())
+		b = append(b, sharedReference, 0, 0, 0, 0, 0, 0, 0)
+		return append(b, o.stored.ID[:]...), nil
+	}
+	if w.Depth++; w.Depth > maxSharedDepth {
+		return nil, errSharedDepth
+	}
+	e, _, err := encodeTo(w, nil, s.h.value, nil)
+	if err != nil {
+		return nil, err
+	}
+	if w.Small && len(e.Bytes) > values.SmallBytes {
+		return nil, values.ErrLarge
+	}
+	b = slices.Grow(b, sharedHead+len(e.Bytes))
+	b = append(b, sharedInline, e.Kind, 0, 0, 0, 0, 0, 0)
+	return append(b, e.Bytes...), nil
+}
+
+// appendUsed appends handles to the handles of a batch. If many calls in a row
+// use the same handle, the batch has it once.
+func appendUsed(used []any, more ...any) []any {
+	for _, h := range more {
+		if n := len(used); n == 0 || used[n-1] != h {
+			used = append(used, h)
+		}
+	}
+	return used
+}
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler. It keeps b.
+func (s *Shared[T]) UnmarshalBinary(b []byte) error { return s.parseShared(values.Work{}, b) }
+
+// parseShared is the reverse of appendShared. It keeps b.
+func (s *Shared[T]) parseShared(w values.Work, b []byte) (err error) {
+	if len(b) < sharedHead {
+		return fmt.Errorf("a shared value of %d bytes", len(b))
+	}
+	head, rest := b[:sharedHead], b[sharedHead:len(b):len(b)]
+	var v T
+	switch head[0] {
+	case sharedInline:
+		if w.Depth++; w.Depth > maxSharedDepth {
+			return errSharedDepth
+		}
+		v, err = view[T](w, Encoded{head[1], rest})
+	case sharedReference:
+		if len(rest) != len(SharedID{}) {
+			return fmt.Errorf("a reference to a shared value of %d bytes", len(rest))
+		}
+		v, err = findShared[T](SharedID(rest))
+	case sharedZero:
+		s.h = nil
+		return nil
+	default:
+		return fmt.Errorf("a shared value of the unknown form %d", head[0])
+	}
+	if err == nil {
+		s.h = &handle[T]{value: v}
+	}
+	return err
+}
+
+// MarshalJSON implements json.Marshaler: it encodes the value. It is for codecs
+// that use JSON.
+func (s Shared[T]) MarshalJSON() ([]byte, error) {
+	v, _, err := SharedValue(s)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}
+
+// UnmarshalJSON implements json.Unmarshaler: it decodes a value.
+func (s *Shared[T]) UnmarshalJSON(b []byte) error {
+	var v T
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	s.h = &handle[T]{value: v}
+	return nil
+}
