@@ -67,6 +67,7 @@ func (p *Pool) checkGoneLocked() {
 	select {
 	case <-p.gone:
 	default:
+		p.releaseAllLocked()
 		close(p.gone)
 	}
 }

@@ -21,14 +21,18 @@ import (
 func TestConformance(t *testing.T) {
 	isolated.Run(t,
 		isolated.Test{Name: "shared", Run: func(t *testing.T) { conformance(t, hooks(t), processes.ShareMemory(shm.New)) }},
-		isolated.Test{Name: "unshared", Run: func(t *testing.T) { conformance(t, nil, processes.ShareMemory(nothingShared)) }})
+		isolated.Test{Name: "unshared", Run: func(t *testing.T) {
+			conformance(t, nil, processes.ShareMemory(nothingShared), processes.SealMemory(nothingSealed))
+		}})
 }
 
 func nothingShared(string, int) ([]byte, *os.File, error) { return nil, nil, errors.ErrUnsupported }
 
-func conformance(t *testing.T, hooks []executortest.Hook, memory processes.Setting) {
+func nothingSealed(string, []byte) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+func conformance(t *testing.T, hooks []executortest.Hook, memory ...processes.Setting) {
 	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout, Hooks: hooks}, func(c executortest.Config) concert.Executor {
-		ex, err := processes.NewWith(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer}, memory)
+		ex, err := processes.NewWith(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer}, memory...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,9 @@ import (
 func (w *worker) dispatch() {
 	b := &w.outgoing
 	for len(b.buf) > 0 || w.pool.nextCalls(w, b) {
-		if w.send(b) != nil {
+		err := w.send(b)
+		w.pool.sentShared(b)
+		if err != nil {
 			w.pipeClosed("calls")
 			break
 		}
@@ -48,6 +50,9 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 				p.dropFirstReturnedLocked(context.Cause(ctx))
 				continue
 			}
+			if p.refuseReturnedLocked() {
+				continue
+			}
 			n := min(capacity, s.len())
 			p.sentSuspect = s.unbegun > 0 // if true, calls of the queue are sent before the next such call
 			p.addCallsLocked(w, b, callRange{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})
@@ -69,6 +74,8 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 			continue
 		case w.hasIdleThreadLocked() && p.stealLocked(w):
 			continue
+		case len(w.unshare) > 0:
+			p.addSharedLocked(w, b)
 		}
 		if len(b.buf) > 0 {
 			return true // send the calls of b before waiting for more calls
@@ -119,6 +126,7 @@ func (p *Pool) claimLocked(w *worker, capacity int) callRange {
 		p.checkArgumentLocked(t, s)
 		s = callRange{}
 	}
+	s = p.refuseSharedLocked(s)
 	p.checkEndLocked()
 	return s
 }
@@ -181,6 +189,9 @@ func (p *Pool) checkFunction(name string) error {
 // addCallsLocked adds calls to the table of the worker, as one frame, and
 // appends this frame to b.
 func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
+	if w.lacksSharedLocked() {
+		p.addSharedLocked(w, b)
+	}
 	now := time.Now()
 	args := s.batch.Args[s.from:s.to]
 	f := w.frames.add(callFrame{batch: s.batch, submitter: p.watchLocked(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, canceledEarly: -1, deaths: s.deaths, unbegun: s.unbegun})

@@ -78,6 +78,40 @@ func Example_memory() {
 	// here: 0
 }
 
+// All workers use one copy of a large value. Without Share, each call would
+// receive a copy of its own.
+func Example_sharedValue() {
+	ctx := context.Background()
+	ex, err := processes.New(2, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	grid, err := concert.Share(ctx, ex, make([]float64, 1000*1000))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer grid.Close()
+	rows := []row{{grid, 0}, {grid, 500}, {grid, 999}}
+	fmt.Println(concert.Collect(ctx, ex, sumRow, slices.Values(rows)))
+	// Output: [0 0 0] <nil>
+}
+
+// row is a row of a grid with 1,000 columns.
+type row struct {
+	Grid *concert.Shared[[]float64]
+	N    int
+}
+
+var sumRow = concert.Register("sum row", func(_ context.Context, r row) (sum float64, err error) {
+	for _, v := range r.Grid.Value()[1000*r.N : 1000*(r.N+1)] {
+		sum += v
+	}
+	return sum, nil
+})
+
 // If a worker dies, only the task that it ran fails.
 func ExampleWorkerError() {
 	ctx := context.Background()

@@ -25,6 +25,11 @@ func ShareMemory(f func(name string, size int) ([]byte, *os.File, error)) Settin
 	return func(c *config) { c.shareMemory = f }
 }
 
+// SealMemory sets the function that makes the file of a shared value.
+func SealMemory(f func(name string, b []byte) (*os.File, error)) Setting {
+	return func(c *config) { c.sealMemory = f }
+}
+
 // Trim sets the time after which a pool trims an arena, and makes trimming
 // slow.
 func Trim(after, slow time.Duration) Setting {

@@ -11,18 +11,20 @@ import (
 // outgoing contains encoded frames that dispatch will write to a worker. Small
 // arguments are in buf. Large arguments are not copied into buf. An argument
 // with a span in the arena is copied into the arena. Any other large argument
-// is written to the pipe without a copy.
+// is written to the pipe without a copy. A shared value is written like such an
+// argument, or is a file that is sent through the socket of shared values.
 type outgoing struct {
 	buf     []byte
 	inArena []arenaArg // large arguments with a span in the arena
-	inPipe  []pipeArg  // large arguments without a span
+	inPipe  []pipeArg  // large arguments without a span, and shared values
 }
 
 // pipeArg is a large argument that is written to the pipe after the first n
 // bytes of buf.
 type pipeArg struct {
-	after int // n
-	bytes []byte
+	after  int // n
+	bytes  []byte
+	shared *sharedValue // the shared value, or nil; if bytes is nil, its file is sent
 }
 
 func (b *outgoing) reset() {
@@ -53,7 +55,7 @@ func (b *outgoing) add(h frame.CallHead, args []executor.Encoded, allocate func(
 			}
 		}
 		b.buf = frame.AppendArg(b.buf, frame.Payload{Encoded: executor.Encoded{Kind: arg.Kind}}, len(arg.Bytes))
-		b.inPipe = append(b.inPipe, pipeArg{len(b.buf), arg.Bytes})
+		b.inPipe = append(b.inPipe, pipeArg{after: len(b.buf), bytes: arg.Bytes})
 		inPipe += len(arg.Bytes)
 	}
 	b.buf = frame.EndCall(b.buf, start, inPipe)
@@ -86,7 +88,7 @@ func (b *outgoing) inline(number int) {
 			at = min(at, i)
 		}
 	}
-	b.inPipe = slices.Insert(b.inPipe, at, pipeArg{p.arg + len(here), p.bytes})
+	b.inPipe = slices.Insert(b.inPipe, at, pipeArg{after: p.arg + len(here), bytes: p.bytes})
 	for i := range b.inArena {
 		if b.inArena[i].arg > p.arg {
 			b.inArena[i].arg -= shorter
@@ -110,13 +112,22 @@ func (w *worker) send(b *outgoing) error {
 		if _, err := w.tasks.Write(b.buf[sent:p.after]); err != nil {
 			return err
 		}
-		if err := w.sendLarge(p.bytes); err != nil {
+		if err := w.sendAfter(p); err != nil {
 			return err
 		}
 		sent = p.after
 	}
 	_, err := w.tasks.Write(b.buf[sent:])
 	return err
+}
+
+// sendAfter sends what follows the first bytes of outgoing.buf: a large
+// argument, or a shared value.
+func (w *worker) sendAfter(p pipeArg) error {
+	if p.shared != nil && p.bytes == nil {
+		return shm.SendFile(w.files, p.shared.file)
+	}
+	return w.sendLarge(p.bytes)
 }
 
 // sendLarge writes a large argument to the pipe, in steps of 1 MiB, and counts

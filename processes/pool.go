@@ -53,6 +53,8 @@ type Pool struct {
 	closed      error                          // why the pool refuses tasks, or nil
 	ended       bool                           // the pool is closed and has no tasks; workers exit
 	sentSuspect bool                           // the last call that was sent from the field returned had been the next call of a worker that died
+	shared      []*sharedValue                 // the shared values, by number
+	lastShared  uint64                         // the number of the newest shared value
 	gone        chan struct{}                  // closed when ended is true and no worker is left
 
 	logging sync.WaitGroup // log records to write; added to under mu, before gone is closed
@@ -61,6 +63,7 @@ type Pool struct {
 // config has settings of a pool that only tests change.
 type config struct {
 	shareMemory     func(name string, size int) ([]byte, *os.File, error) // makes memory that a pool shares with a worker
+	sealMemory      func(name string, b []byte) (*os.File, error)         // makes the file of a shared value
 	trimAfter       time.Duration                                         // how long a worker is idle before the pool trims its arena
 	trimArena       func(*shm.Arena)                                      // returns the memory of an arena to the system
 	silenceTakeBack time.Duration                                         // the limits of silence, see silence.go
@@ -70,7 +73,7 @@ type config struct {
 
 func defaultConfig() config {
 	return config{
-		shareMemory: shm.New, trimAfter: time.Second, trimArena: (*shm.Arena).Trim,
+		shareMemory: shm.New, sealMemory: shm.Seal, trimAfter: time.Second, trimArena: (*shm.Arena).Trim,
 		silenceTakeBack: time.Second, silenceStopped: 5 * time.Second, silenceKill: 10 * time.Second,
 	}
 }

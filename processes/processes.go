@@ -70,12 +70,17 @@
 // returns unused memory to the system, unless it is a program of
 // Options.Command.
 //
+// A large value that many calls use can be stored once, by [concert.Share]. All
+// workers map the same memory, which exists once. It uses one file descriptor
+// of this process. Options.Memory does not include it.
+//
 // This description is complete for Linux. Other systems have no sealed shared
 // memory. There, results are written one by one, large values go through pipes,
-// the pool sends fewer tasks in advance, and Cancel reports these tasks as
-// running. A worker notices the death of this process by the end of a pipe, so
-// a worker whose process is stopped does not end. On Windows, processes that a
-// task has started outlive the worker.
+// each worker has a copy of each shared value, the pool sends fewer tasks in
+// advance, and Cancel reports these tasks as running. A worker notices the
+// death of this process by the end of a pipe, so a worker whose process is
+// stopped does not end. On Windows, processes that a task has started outlive
+// the worker.
 package processes
 
 import (

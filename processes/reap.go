@@ -45,6 +45,9 @@ func (w *worker) wait() {
 	w.errors.SetReadDeadline(now)
 	w.tasks.SetWriteDeadline(now)
 	w.control.SetWriteDeadline(now)
+	if w.files != nil {
+		w.files.SetWriteDeadline(now)
+	}
 	p.mu.Unlock()
 
 	<-w.received
@@ -54,6 +57,9 @@ func (w *worker) wait() {
 		}
 	}
 	w.source.pipe.Close()
+	if w.files != nil {
+		w.files.Close()
+	}
 	select {
 	case <-w.printed:
 	case <-time.After(outputTime):

@@ -185,7 +185,16 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	case !errors.Is(err, errors.ErrUnsupported):
 		return nil, err
 	}
-	if w.cmd, err = p.command(passed); err != nil {
+	var socket *os.File // the worker's end of the socket of shared values, or nil
+	if p.opts.Command == nil {
+		if w.files, socket, err = shm.NewFileSocket(); err != nil {
+			return nil, err
+		}
+		if socket != nil {
+			ours, theirs = append(ours, w.files), append(theirs, socket)
+		}
+	}
+	if w.cmd, err = p.command(passed, socket); err != nil {
 		return nil, err
 	}
 	w.cmd.Stdout, w.cmd.Stderr = stdoutEnd, stderrEnd
@@ -210,19 +219,26 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 }
 
 // command returns the process of a worker. The process inherits the files in
-// the slice passed.
-func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
+// the slice passed, and the socket of shared values, which may be nil.
+func (p *Pool) command(passed []*os.File, socket *os.File) (*exec.Cmd, error) {
 	cmd, err := p.template.command()
 	if err != nil {
 		return nil, err
+	}
+	confined := len(passed) // the index of the sandbox's files
+	if socket != nil {
+		passed = append(passed, socket)
 	}
 	names, err := osproc.PassFiles(cmd, append(passed, p.sandbox.Files()...))
 	if err != nil {
 		return nil, err
 	}
 	setup := child.Setup{
-		Depth: child.Depth() + 1, Threads: p.opts.Threads, Files: names[:len(passed)], Prepare: p.opts.Init != nil,
+		Depth: child.Depth() + 1, Threads: p.opts.Threads, Files: names[:confined], Prepare: p.opts.Init != nil,
 		MaxResult: p.opts.MaxResult, Report: p.opts.Observer != nil, Sandbox: p.sandbox.Restrictions(names[len(passed):]),
+	}
+	if socket != nil {
+		setup.Shared = names[confined]
 	}
 	cmd.Env = append(cmd.Env, child.EnvName+"="+setup.String())
 	return cmd, nil

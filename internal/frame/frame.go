@@ -2,7 +2,7 @@
 // processes. They exchange frames through pipes. docs/wire.md describes the
 // protocol for authors of workers in other languages.
 //
-//	pool --tasks----> worker     Call ...
+//	pool --tasks----> worker     Call, Share, Unshare ...
 //	pool --control--> worker     Cancel, TakeBack ...
 //	pool <--results-- worker     Hello, Ready or Broken, and then
 //	                             Started, Progress, Result, Failure, GivenBack ...
@@ -37,6 +37,8 @@ type Type byte
 const (
 	Call      Type = 'C' // pool to worker: run these calls of one function
 	Cancel    Type = 'X' // pool to worker: cancel the context of a call
+	Share     Type = 'V' // pool to worker: keep this value, to which arguments of calls refer
+	Unshare   Type = 'U' // pool to worker: release this value
 	TakeBack  Type = 'T' // pool to worker: begin neither this call of a frame nor the calls after it
 	Hello     Type = 'H' // worker to pool: the first frame, with the version
 	Ready     Type = 'Y' // worker to pool: the worker is prepared

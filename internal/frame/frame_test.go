@@ -54,6 +54,11 @@ func TestReader_RoundTrips(t *testing.T) {
 	b = frame.AppendCancel(b, frame.ID{Seq: 9, Index: 4}, frame.Expired)
 	head := frame.ResultHead(nil, outcomes[0], 1)
 	b = append(append(b, head...), 'x')
+	b = frame.AppendShare(b, executor.SharedID{15: 1}, args[0], 0)
+	b = append(frame.AppendShare(b, executor.SharedID{2}, frame.Payload{Encoded: executor.Encoded{Kind: 2}}, 3), "abc"...)
+	file := frame.Payload{Encoded: executor.Encoded{Kind: 9}, Shared: true, Span: frame.Span{Length: 1 << 30}}
+	b = frame.AppendShare(b, executor.SharedID{3}, file, 0)
+	b = frame.AppendUnshare(b, executor.SharedID{3})
 
 	for name, r := range map[string]io.Reader{
 		"at once": bytes.NewReader(b), "byte by byte": iotest.OneByteReader(bytes.NewReader(b)), "in halves": iotest.HalfReader(bytes.NewReader(b)),
@@ -73,6 +78,8 @@ func TestReader_RoundTrips(t *testing.T) {
 				t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
 			}
 		}
+		var shared executor.SharedID
+		var value frame.Payload
 		hello, err := frame.ParseHello(next(frame.Hello))
 		equal(hello, frame.HelloBody{Version: 99, Flags: frame.Slots}, err)
 		next(frame.Ready)
@@ -103,6 +110,16 @@ func TestReader_RoundTrips(t *testing.T) {
 		equal([]any{id, why}, []any{frame.ID{Seq: 9, Index: 4}, frame.Expired}, err)
 		got, err := frame.ParseResult(next(frame.Result))
 		equal(got, outcomes[0], err)
+		for _, want := range []any{executor.SharedID{15: 1}, args[0], executor.SharedID{2}, args[0], executor.SharedID{3}, file} {
+			if id, first := want.(executor.SharedID); first {
+				shared, value, err = frame.ParseShare(next(frame.Share))
+				equal(shared, id, err)
+			} else {
+				equal(value, want, nil)
+			}
+		}
+		shared, err = frame.ParseUnshare(next(frame.Unshare))
+		equal(shared, executor.SharedID{3}, err)
 		if _, _, err := in.Next(); err != io.EOF {
 			t.Errorf("%s: Next() at the end = %v, want EOF", name, err)
 		}
@@ -150,6 +167,25 @@ func TestReader_HostileLength(t *testing.T) {
 	}
 }
 
+// TestParseShare_Invalid: a Share that is too short, or whose file would be
+// empty, too large, or not begin at 0, is an error.
+func TestParseShare_Invalid(t *testing.T) {
+	for _, span := range []frame.Span{{}, {Length: 1 << 63}, {Offset: 1, Length: 1}} {
+		b := frame.AppendShare(nil, executor.SharedID{}, frame.Payload{Shared: true, Span: span}, 0)
+		if _, _, err := frame.ParseShare(b[frame.HeaderSize:]); !errors.Is(err, frame.ErrFrame) {
+			t.Errorf("ParseShare() with the span %+v = %v, want ErrFrame", span, err)
+		}
+		for n := range b[frame.HeaderSize:] {
+			if _, _, err := frame.ParseShare(b[frame.HeaderSize:][:n]); !errors.Is(err, frame.ErrFrame) {
+				t.Errorf("ParseShare() of %d bytes = %v, want ErrFrame", n, err)
+			}
+		}
+	}
+	if _, err := frame.ParseUnshare(make([]byte, 15)); !errors.Is(err, frame.ErrFrame) {
+		t.Errorf("ParseUnshare() of 15 bytes = %v, want ErrFrame", err)
+	}
+}
+
 // TestReader_ErrorIsNotEnd: if the underlying reader returns an error, Next
 // must return the same error. The next call of Next must return the frame.
 func TestReader_ErrorIsNotEnd(t *testing.T) {
@@ -170,6 +206,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(frame.AppendResult(frame.AppendHello(nil, frame.HelloBody{Version: 1}), frame.Outcome{Value: frame.Payload{Shared: true}}))
 	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), frame.ID{Seq: 1}, frame.Canceled))
 	f.Add(frame.AppendFailure(frame.AppendID(nil, frame.Started, frame.ID{}), frame.Outcome{}))
+	f.Add(frame.AppendShare(frame.AppendUnshare(nil, executor.SharedID{1}), executor.SharedID{2}, frame.Payload{Shared: true, Span: frame.Span{Length: 1 << 20}}, 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := frame.NewReader(iotest.HalfReader(bytes.NewReader(b)), 1<<20)
 		var again []byte
@@ -196,6 +233,14 @@ func FuzzReader(f *testing.F) {
 				}
 				if again != nil {
 					again = append(again, rest...)
+				}
+			case frame.Share:
+				if id, p, err := frame.ParseShare(body); err == nil {
+					again = frame.AppendShare(again, id, p, 0)
+				}
+			case frame.Unshare:
+				if id, err := frame.ParseUnshare(body); err == nil {
+					again = frame.AppendUnshare(again, id)
 				}
 			case frame.Cancel:
 				if id, why, err := frame.ParseCancel(body); err == nil {

@@ -17,6 +17,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,6 +77,7 @@ type worker struct {
 	results  shm.Allocator      // spans in the arena of results that the pool may not have copied
 	placed   uint64             // total number of results that were written to the arena
 	idle     *idleTimer
+	shared   sharedValues
 
 	mu        sync.Mutex
 	id        frame.ID                  // guarded by mu, written by the loop: the current call, or the last one
@@ -112,15 +114,20 @@ func open(text string) (*worker, []*os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	names := setup.Files
+	if setup.Shared != "" {
+		names = append(slices.Clone(names), setup.Shared)
+	}
 	if setup.Sandbox != nil {
-		if err := setup.Sandbox.CloseInherited(setup.Files); err != nil {
+		if err := setup.Sandbox.CloseInherited(names); err != nil {
 			return nil, nil, fmt.Errorf("cannot close inherited files: %w", err)
 		}
 	}
-	files, err := osproc.OpenPassed(setup.Files)
+	all, err := osproc.OpenPassed(names)
 	if err != nil {
 		return nil, nil, err
 	}
+	files := all[:len(setup.Files)]
 	// Ctrl-C must not end this process: the program of the pool handles the
 	// signal.
 	signal.Ignore(os.Interrupt)
@@ -130,6 +137,9 @@ func open(text string) (*worker, []*os.File, error) {
 		canceled: make(map[frame.ID]frame.Reason), givenBack: make(map[uint32]uint32), scratch: make([]byte, 0, 4<<10),
 	}
 	depth = setup.Depth
+	if setup.Shared != "" {
+		w.shared.socket = all[len(files)]
+	}
 	if len(files) > 3 {
 		mem, err := shm.Map(files[3])
 		files[3].Close()

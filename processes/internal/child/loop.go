@@ -61,10 +61,10 @@ func (w *worker) loop(first bool) {
 			w.out.flush()
 			code = exitEnd
 			return
-		case err == nil && kind != frame.Call:
-			err = fmt.Errorf("%w: type %q", frame.ErrFrame, kind)
-		case err == nil:
+		case err == nil && kind == frame.Call:
 			err = w.runFrame(body)
+		case err == nil:
+			err = w.shared.frame(kind, body)
 		}
 		if err != nil {
 			code = badFrame(err)

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -17,6 +18,7 @@ type Setup struct {
 	Threads   int                   // how many tasks the worker may run concurrently
 	Files     []string              // the pipes of tasks, results and control, and, if they exist, the journal and the arena
 	Prepare   bool                  // the first call is the initializer
+	Shared    string                // the socket of shared values, or empty
 	MaxResult int64                 // the maximum size of a result, in bytes
 	Report    bool                  // the pool has an observer of the progress of tasks
 	Sandbox   *confine.Restrictions // nil if the worker is not confined
@@ -24,18 +26,21 @@ type Setup struct {
 
 // String encodes the setup for ParseSetup, as docs/wire.md describes.
 func (s Setup) String() string {
-	return fmt.Sprintf("1 depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s files=%s", s.Depth, s.Threads, s.Prepare, s.Report, s.MaxResult, s.Sandbox, strings.Join(s.Files, ","))
+	return fmt.Sprintf("1 depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s shared=%s files=%s", s.Depth, s.Threads, s.Prepare, s.Report, s.MaxResult, s.Sandbox, cmp.Or(s.Shared, "-"), strings.Join(s.Files, ","))
 }
 
 // ParseSetup parses the value of EnvName.
 func ParseSetup(text string) (s Setup, err error) {
 	var version int
 	var files, sandbox string
-	if _, err := fmt.Sscanf(text, "%d depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s files=%s", &version, &s.Depth, &s.Threads, &s.Prepare, &s.Report, &s.MaxResult, &sandbox, &files); err != nil {
+	if _, err := fmt.Sscanf(text, "%d depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s shared=%s files=%s", &version, &s.Depth, &s.Threads, &s.Prepare, &s.Report, &s.MaxResult, &sandbox, &s.Shared, &files); err != nil {
 		return s, fmt.Errorf("%s=%q is invalid: %w", EnvName, text, err)
 	}
 	if s.Sandbox, err = confine.Parse(sandbox); err != nil {
 		return s, fmt.Errorf("%s=%q has an invalid sandbox: %w", EnvName, text, err)
+	}
+	if s.Shared == "-" {
+		s.Shared = ""
 	}
 	s.Files = strings.Split(files, ",")
 	if len(s.Files) < 3 || len(s.Files) > 5 {

@@ -1,0 +1,131 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Seal creates a file in memory with these bytes. Nothing can change the file
+// afterward. If the system has no such files, or limits the size of files, the
+// error is an [errors.ErrUnsupported].
+func Seal(name string, b []byte) (_ *os.File, err error) {
+	var limit unix.Rlimit // a write above the limit would end this process by a signal
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err == nil && limit.Cur < uint64(len(b)) {
+		return nil, fmt.Errorf("a shared value of %d bytes: files are limited to %d bytes (RLIMIT_FSIZE): %w", len(b), limit.Cur, errors.ErrUnsupported)
+	}
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err == unix.ENOSYS || err == unix.EPERM || err == unix.EINVAL {
+		return nil, fmt.Errorf("create a file in memory: %w (%w)", err, errors.ErrUnsupported)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create a file in memory for a shared value: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	defer func() {
+		if err != nil {
+			file.Close()
+		}
+	}()
+	// A write fails if the system has no memory. The copy to a mapping would
+	// end this process instead.
+	if _, err := file.Write(b); err != nil {
+		return nil, fmt.Errorf("write a shared value of %d bytes: %w", len(b), err)
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
+		return nil, fmt.Errorf("seal a shared value: %w", err)
+	}
+	return file, nil
+}
+
+// MapSealed maps a file that Seal has created, for reading. The size must be
+// the size of the file. The mapping is private, because a confined worker may
+// have no other one; its pages are those of the file.
+func MapSealed(file *os.File, size int) ([]byte, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
+		return nil, fmt.Errorf("read the size of a shared value: %w", err)
+	}
+	if stat.Size != int64(size) {
+		return nil, fmt.Errorf("the file of a shared value has %d bytes, not %d", stat.Size, size)
+	}
+	mem, err := unix.Mmap(int(file.Fd()), 0, size, unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("map a shared value of %d bytes: %w", size, err)
+	}
+	return mem, nil
+}
+
+// NewFileSocket creates a pair of connected sockets. SendFile sends files to
+// the first one, and ReceiveFile receives them from the other one.
+func NewFileSocket() (send, receive *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("create the socket of shared values: %w", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "concert-shared"), os.NewFile(uintptr(fds[1]), "concert-shared"), nil
+}
+
+// crowdedPause is the pause before another attempt to send a file, if too many
+// files of this user were sent and not received.
+const crowdedPause = time.Millisecond
+
+// SendFile sends a file through the socket. It waits while the socket is full.
+func SendFile(socket, file *os.File) error {
+	conn, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	rights := unix.UnixRights(int(file.Fd()))
+	for {
+		var sent error
+		err = conn.Write(func(fd uintptr) bool {
+			for {
+				sent = unix.Sendmsg(int(fd), []byte{0}, rights, nil, unix.MSG_NOSIGNAL)
+				if sent != unix.EINTR {
+					return sent != unix.EAGAIN
+				}
+			}
+		})
+		if err != nil || sent != unix.ETOOMANYREFS {
+			return errors.Join(err, sent)
+		}
+		time.Sleep(crowdedPause) // conn.Write fails when the worker is dead
+	}
+}
+
+// ReceiveFile receives a file from the socket. It waits until there is one.
+func ReceiveFile(socket *os.File) (*os.File, error) {
+	conn, err := socket.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var b [1]byte
+	control := make([]byte, unix.CmsgSpace(4))
+	n := 0
+	var received error
+	err = conn.Read(func(fd uintptr) bool {
+		for {
+			_, n, _, _, received = unix.Recvmsg(int(fd), b[:], control, unix.MSG_CMSG_CLOEXEC)
+			if received != unix.EINTR {
+				return received != unix.EAGAIN
+			}
+		}
+	})
+	if err = errors.Join(err, received); err != nil {
+		return nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil || len(messages) != 1 {
+		return nil, fmt.Errorf("a message with %d files (%w)", len(messages), errors.Join(err, syscall.EBADMSG))
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return nil, fmt.Errorf("a message with %d files (%w)", len(fds), errors.Join(err, syscall.EBADMSG))
+	}
+	return os.NewFile(uintptr(fds[0]), "concert-shared"), nil
+}
