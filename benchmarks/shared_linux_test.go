@@ -1,0 +1,164 @@
+package benchmarks
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/internal/pythontest"
+	"concert/processes"
+)
+
+// rowOf is an argument with a handle, and rowCopy the same argument without
+// one: a part of an array.
+type (
+	rowOf struct {
+		Array *concert.Shared[[]float64]
+		I, N  int
+	}
+	rowCopy struct {
+		Array []float64
+		I, N  int
+	}
+)
+
+var (
+	sumShared = concert.Register("sum of a shared array", func(_ context.Context, r rowOf) (float64, error) {
+		return sumPart(r.Array.Value(), r.I, r.N), nil
+	})
+	sumCopy = concert.Register("sum of a copied array", func(_ context.Context, r rowCopy) (float64, error) {
+		return sumPart(r.Array, r.I, r.N), nil
+	})
+	slowPid = concert.Register("process", func(context.Context, int) (int, error) {
+		time.Sleep(50 * time.Millisecond)
+		return os.Getpid(), nil
+	})
+)
+
+func sumPart(a []float64, i, n int) (sum float64) {
+	for _, v := range a[len(a)*i/n : len(a)*(i+1)/n] {
+		sum += v
+	}
+	return sum
+}
+
+const (
+	sharedMiB   = 256
+	sharedCalls = 1000
+	copyCalls   = 10 // each copies sharedMiB
+)
+
+// BenchmarkShared measures calls that use parts of one array of 256 MiB, with
+// four workers. The time includes the time to share the array. The memory is
+// what the array adds to the workers until the last call has ended, in sizes of
+// the array.
+func BenchmarkShared(b *testing.B) {
+	array := make([]float64, sharedMiB<<17)
+	for i := range array {
+		array[i] = 1
+	}
+	b.Run("Share/concert", func(b *testing.B) {
+		sums(b, sharedCalls, sumShared, func(p *processes.Pool) (func(i int) rowOf, func() error) {
+			shared, err := concert.Share(b.Context(), p, array)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return func(i int) rowOf { return rowOf{shared, i, sharedCalls} }, shared.Close
+		})
+	})
+	b.Run("copies/concert", func(b *testing.B) {
+		sums(b, copyCalls, sumCopy, func(*processes.Pool) (func(i int) rowCopy, func() error) {
+			return func(i int) rowCopy { return rowCopy{array, i, copyCalls} }, func() error { return nil }
+		})
+	})
+	array = nil
+	b.Run("Share/joblib", func(b *testing.B) { sharedInPython(b, "joblib", sharedCalls) })
+	b.Run("Share/shared_memory", func(b *testing.B) { sharedInPython(b, "shared_memory", sharedCalls) })
+	b.Run("copies/ProcessPoolExecutor", func(b *testing.B) { sharedInPython(b, "copies", copyCalls) })
+}
+
+// sums runs n calls of the function sum. The function begin returns the
+// arguments of the calls.
+func sums[T any](b *testing.B, n int, sum func(context.Context, T) (float64, error), begin func(*processes.Pool) (argument func(i int) T, end func() error)) {
+	p, err := processes.New(4, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	pids := make(map[int]bool)
+	for pid, err := range concert.Map(b.Context(), p, slowPid, numbers(32)) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		pids[pid] = true
+	}
+	before, added := memoryOf(b, pids), 0
+	for b.Loop() {
+		argument, end := begin(p)
+		inputs := func(yield func(T) bool) {
+			for i := 0; i < n && yield(argument(i)); i++ {
+			}
+		}
+		total, calls := 0.0, 0
+		for s, err := range concert.Map(b.Context(), p, sum, inputs) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			if calls++; calls == n {
+				added = max(added, memoryOf(b, pids)-before)
+			}
+			total += s
+		}
+		if total != sharedMiB<<17 {
+			b.Fatalf("the sum is %v", total)
+		}
+		end()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/task")
+	b.ReportMetric(float64(added)/(sharedMiB<<20), "sizes")
+	b.ReportMetric(0, "ns/op")
+}
+
+// memoryOf returns the memory of processes in bytes. Memory that several
+// processes share counts once.
+func memoryOf(b *testing.B, pids map[int]bool) (bytes int) {
+	for pid := range pids {
+		text, err := os.ReadFile(fmt.Sprint("/proc/", pid, "/smaps_rollup"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			kb := 0
+			if n, _ := fmt.Sscanf(line, "Pss: %d kB", &kb); n == 1 {
+				bytes += kb << 10
+			}
+		}
+	}
+	return bytes
+}
+
+func sharedInPython(b *testing.B, kind string, n int) {
+	pythontest.Need(b)
+	python := "/usr/bin/python3" // the interpreter for which Debian packages numpy and joblib
+	if err := exec.Command(python, "-c", "import numpy, joblib").Run(); err != nil {
+		b.Skip("no numpy or no joblib")
+	}
+	for range b.N {
+		out, err := exec.CommandContext(b.Context(), python, "shared.py", kind, fmt.Sprint(sharedMiB), fmt.Sprint(n)).Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		ns, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(ns, "ns/task")
+		b.ReportMetric(0, "ns/op")
+	}
+}
