@@ -142,3 +142,65 @@ func TestBatch_Map(t *testing.T) {
 }
 
 var number = concert.Register("concert_test.number", func(_ context.Context, n int) (int, error) { return n, nil })
+
+// sharingExecutor is a handExecutor that stores values.
+type sharingExecutor struct {
+	*handExecutor
+	released int
+}
+
+// Share implements executor.Sharer.
+func (e *sharingExecutor) Share(context.Context, executor.Encoded) (*executor.Stored, error) {
+	return &executor.Stored{Group: e.group, Release: func() { e.released++ }}, nil
+}
+
+var sharedLength = concert.Register("concert_test.sharedLength", func(_ context.Context, s *concert.Shared[[]byte]) (int, error) {
+	return len(s.Value()), nil
+})
+
+// TestBatch_SharedClosed: a batch of a Submit or of a Map must report that a
+// handle in its arguments was closed.
+func TestBatch_SharedClosed(t *testing.T) {
+	ex := &sharingExecutor{handExecutor: newHandExecutor()}
+	share := func() *concert.Shared[[]byte] {
+		s, err := concert.Share(t.Context(), ex, make([]byte, 1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	check := func(s *concert.Shared[[]byte], b *executor.Batch, calls int) {
+		t.Helper()
+		if len(b.Args) != calls || len(b.Args[0].Bytes) > 100 {
+			t.Errorf("%d calls, the first with %d bytes; want %d calls with references", len(b.Args), len(b.Args[0].Bytes), calls)
+		}
+		if err := b.SharedClosed(); err != nil {
+			t.Errorf("SharedClosed() before Close = %v", err)
+		}
+		s.Close()
+		if err := b.SharedClosed(); err == nil || ex.released == 0 {
+			t.Errorf("SharedClosed() after Close = %v; released %d times", err, ex.released)
+		}
+		for i := range b.Args {
+			b.Drop(i, context.Canceled)
+		}
+	}
+	one := share()
+	concert.Submit(t.Context(), ex, sharedLength, one)
+	b, _ := ex.tasks[0].Claim(1, 1<<20)
+	check(one, b, 1)
+
+	synctest.Test(t, func(t *testing.T) {
+		many := share()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range concert.Map(t.Context(), ex, sharedLength, slices.Values([]*concert.Shared[[]byte]{many, many})) {
+			}
+		}()
+		synctest.Wait()
+		b, _ := ex.tasks[1].Claim(100, 1<<20)
+		check(many, b, 2)
+		<-done
+	})
+}
