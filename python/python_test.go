@@ -322,10 +322,16 @@ func TestWorkerError_Deaths(t *testing.T) {
 // worker.
 func TestTimeout_InterruptsOrKills(t *testing.T) {
 	t.Parallel()
-	p := newPool(t, 1, &python.Options{Timeout: 200 * time.Millisecond, Grace: 2 * time.Second})
+	p := newPool(t, 1, &python.Options{
+		Timeout: 500 * time.Millisecond, Grace: 2 * time.Second,
+		Import: []string{"tasks"}, // on a busy machine, the import would exceed the timeout of a call
+	})
 	pid := python.Func[python.None, int]("os:getpid")
-	before, _ := call(t, p, pid, python.None{})
-	_, err := call(t, p, python.Func[string, any]("tasks:spin"), "")
+	before, err := call(t, p, pid, python.None{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = call(t, p, python.Func[string, any]("tasks:spin"), "")
 	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a loop in Python: %v", err)
 	}
