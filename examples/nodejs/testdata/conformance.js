@@ -71,11 +71,11 @@ function misbehave(rogue) {
   if (at !== "decoding the argument" && at !== "encoding the result") return rogue;
   const text = `concert: ${at.split(" ").pop()} of executortest.misbehave: `;
   switch (how) {
-    case "panic":
+    case "panics":
       throw failure(text + "rogue: out of cheese", { panicked: true, stack: "the stack" });
-    case "goexit":
+    case "exits":
       throw failure(text + "runtime.Goexit", { names: ["concert.ErrGoexit"] });
-    case "error":
+    case "fails":
       throw failure(text + "rogue: refused");
   }
   return rogue;
@@ -88,7 +88,7 @@ const echo = (v) => v;
 echo.raw = true;
 
 function failOddly(how) {
-  if (how === "panic value") throw failure("wrapped: no text", { panicked: true, stack: "the stack" });
+  if (how === "panic value") throw failure("wrapped: out of cheese", { panicked: true, stack: "the stack" });
   throw failure("odd: " + how, { type: "*executortest.oddError" });
 }
 

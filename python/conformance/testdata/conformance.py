@@ -144,16 +144,16 @@ def misbehave(rogue):
     if at in ("decoding the argument", "encoding the result"):
         text = "concert: %s of executortest.misbehave: " % at.split()[-1]
         raise Failure({
-            "panic": {2: text + "rogue: out of cheese", 5: True, 6: "the stack"},
-            "goexit": {2: text + "runtime.Goexit", 3: ["concert.ErrGoexit"]},
-            "error": {2: text + "rogue: refused"},
+            "panics": {2: text + "rogue: out of cheese", 5: True, 6: "the stack"},
+            "exits": {2: text + "runtime.Goexit", 3: ["concert.ErrGoexit"]},
+            "fails": {2: text + "rogue: refused"},
         }[how])
     return here.argument
 
 
 def fail_oddly(how):
     if how == "panic value":
-        raise Failure({2: "wrapped: no text", 5: True, 6: "the stack"})
+        raise Failure({2: "wrapped: out of cheese", 5: True, 6: "the stack"})
     raise Failure({1: "*executortest.oddError", 2: "odd: " + how})
 
 
