@@ -133,14 +133,15 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 		if err != nil {
 			return false, j.fail("use the name that the server gives the file", err)
 		}
-		if j.ServerName = false; name != "" {
-			j.Name, j.result.Path = name, j.path(name)
+		if name == "" {
+			name = j.Name
 		}
 		if j.OnName != nil {
-			if err := j.OnName(j.Name); err != nil {
-				return false, j.fail("create "+j.Name, err)
+			if err := j.OnName(name); err != nil {
+				return false, j.fail("create "+name, err)
 			}
 		}
+		j.ServerName, j.Name, j.result.Path = false, name, j.path(name)
 		if j.mayExist() {
 			return false, errAppeared // compare or continue the file with this name
 		}
@@ -247,7 +248,11 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	}
 	before := p.size.Load()
 	err = j.copy(ctx, r, hashed)
-	j.recheck = min(maxRecheck, (p.size.Load()-before+1)/2)
+	if n := p.size.Load() - before; n > 0 {
+		j.recheck = min(maxRecheck, (n+1)/2)
+	} else { // the next attempt still compares bytes, and may get to new ones
+		j.recheck /= 2
+	}
 	if err != nil {
 		return err
 	}

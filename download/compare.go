@@ -15,10 +15,11 @@ import (
 var errNeedsBytes = errors.New("the bytes must be compared")
 
 // needsBytes reports whether the body must be compared with an existing file:
-// the lengths are equal, the file has no receipt, and the server has sent no
-// date. This occurs where the file system has no extended attributes.
+// the lengths are equal or the server has sent none, the file has no receipt,
+// and the server has sent no date. This occurs where the file system has no
+// extended attributes.
 func (k *existing) needsBytes(resp *http.Response, s state) bool {
-	return k.receipt == nil && !k.wrong && resp.StatusCode == http.StatusOK && s.Size == k.info.Size() && s.Modified.IsZero() &&
+	return k.receipt == nil && !k.wrong && resp.StatusCode == http.StatusOK && (s.Size == k.info.Size() || s.Size < 0) && s.Modified.IsZero() &&
 		resp.Header.Get("Content-Encoding") == ""
 }
 
@@ -51,6 +52,9 @@ func (j *job) compareBody(ctx context.Context, cancel context.CancelCauseFunc, r
 		}
 		if err == nil {
 			err = ctx.Err()
+		}
+		if err == io.EOF && resp.ContentLength < 0 {
+			return j.fail("create "+j.Name, errDiffers) // the file of the server is shorter
 		}
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF

@@ -141,6 +141,7 @@ func (c *connection) check(resp *http.Response, from, end int64) *Error {
 		// this connection was accepted before, the server may count the
 		// previous one.
 		e := j.failStatus(resp).again()
+		e.rangeOnly = false
 		if !c.accepted {
 			e.Err = fmt.Errorf("%w: %w", errRefused, e.Err)
 		}

@@ -36,7 +36,8 @@
 //     page instead of the rest of the file, as a captive portal does. It
 //     removes the part if the reply shows that the part is of no use: another
 //     version, a wrong range, or the status 416. If the error may be due to the
-//     range (400, 403, 405, 406, 412 or 501), Get requests the whole file once.
+//     range (400, 403, 405, 406, 412 or 501), Get requests the range again, and
+//     then the whole file, whose first bytes replace the part.
 //   - Get syncs the file before the file gets its name. Then a loss of power
 //     cannot leave a file with a final name and without its content. The
 //     synced length of a large part is recorded, and only these bytes are
@@ -251,8 +252,10 @@ type job struct {
 	// the file is the right one, the part is of no use.
 	appeared bool
 
-	whole   bool // whether the attempts request the whole file, because the server refuses ranges
-	several bool // whether the last attempt had several connections, and the server has not refused them by a status
+	refuser  int  // 1 plus the index of the URL whose server has refused a range; 0 if none has
+	refusals int  // the number of refused ranges
+	whole    bool // whether the attempts request the whole file, because the server refuses ranges
+	several  bool // whether the last attempt had several connections, and the server has not refused them by a status
 
 	// compared is whether the bytes of the part are those of the server's file:
 	// this Get has received them, or has compared the last ones.

@@ -16,6 +16,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b 
 const (
 	maxRetryDelay = time.Minute
 	minProgress   = 64 << 10 // number of new bytes that renew the number of attempts
+	maxRefusals   = 2        // after this number of refused ranges, the whole file is requested
 )
 
 // ErrRetryAfter is wrapped by the error of Get if the server demands a pause
@@ -89,13 +90,21 @@ func (j *job) download(ctx context.Context) (err error) {
 			j.Connections = 1 // a server may reply to one connection only
 		}
 		failures++
+		if e.rangeOnly {
+			// A server may also refuse a request because it still counts a
+			// connection that has ended. So the range is requested again.
+			j.refuser, j.refusals = j.current+1, j.refusals+1
+			e.temporary = e.temporary || j.refusals < maxRefusals && j.client.opts.Retries > 0
+		}
 		mirror := false // whether the next address has not been tried
 		if !progressed || !e.temporary || j.client.opts.Retries < 1 {
 			j.current = (j.current + 1) % len(j.urls)
 			mirror = failures < len(j.urls)
 		}
-		whole := e.rangeOnly && !mirror && !j.whole
-		j.whole = j.whole || whole
+		whole := j.refuser > 0 && !e.temporary && !mirror && !j.whole
+		if whole {
+			j.whole, j.current = true, j.refuser-1
+		}
 		if !mirror && !whole && (!e.temporary || failures > max(0, j.client.opts.Retries)) {
 			return err
 		}
@@ -106,7 +115,7 @@ func (j *job) download(ctx context.Context) (err error) {
 			return err
 		}
 		switch {
-		case mirror, whole:
+		case mirror:
 			pause = 0
 		case e.retryAfter > 0:
 			pause = e.retryAfter

@@ -1,6 +1,7 @@
 package download
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -50,13 +51,23 @@ func (j *job) checkPlausible() error {
 	return implausible(fmt.Sprintf("the server sent a page of the type %s, as captive portals and login pages do, and the existing file is no such page; it stays", p.state.Type))
 }
 
-// pageSuffixes are the suffixes of files that are HTML or XML.
-var pageSuffixes = []string{".html", ".htm", ".shtml", ".xhtml", ".xml"}
+// pageSuffixes are the suffixes of files that are pages.
+var pageSuffixes = []string{".html", ".htm", ".shtml", ".xhtml"}
 
-// isPage reports whether the first bytes of a file are HTML or XML.
+// pageStarts are the beginnings of pages in lower case. The function
+// http.DetectContentType knows more of them.
+var pageStarts = []string{"<meta", "<link", "<title", "<base", "<style", "<center", "<form"}
+
+// isPage reports whether the first bytes of a file are HTML. XML is a page only
+// if it contains HTML, so a feed or a drawing is none.
 func isPage(r io.Reader) bool {
 	start := make([]byte, 512)
 	n, _ := io.ReadFull(r, start)
-	kind := http.DetectContentType(start[:n])
-	return strings.Contains(kind, "html") || strings.Contains(kind, "xml")
+	start = bytes.TrimPrefix(start[:n], []byte("\xef\xbb\xbf")) // the byte order mark
+	text := strings.ToLower(strings.TrimLeft(string(start), " \t\r\n\f"))
+	if strings.HasPrefix(text, "<?xml") {
+		return strings.Contains(text, "<html")
+	}
+	return strings.Contains(http.DetectContentType(start), "html") ||
+		slices.ContainsFunc(pageStarts, func(tag string) bool { return strings.HasPrefix(text, tag) })
 }
