@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"concert/internal/values"
@@ -13,18 +14,18 @@ import (
 // remoteItems contains the items of a Map that one Task.Claim has claimed for a
 // worker. It implements remote.
 type remoteItems[In, Out any] struct {
-	m      *mapRun[In, Out]
-	task   *Task // task of the runner; has the observer
-	codec  Codec // nil unless the function is declared
-	items  []remoteItem[In, Out]
-	shared []any // as in Batch
+	m     *mapRun[In, Out]
+	task  *Task // task of the runner; has the observer
+	codec Codec // nil unless the function is declared
+	items []remoteItem[In, Out]
 }
 
 // remoteItem is small, because a Map of small calls allocates many of them.
 type remoteItem[In, Out any] struct {
 	item     *item[In, Out]
-	word     int64     // 16 times the index, plus the state: pending --> running --> finished, or pending --> finished
+	number   int64     // the index of the input; it never changes, so other goroutines may read it
 	observed *observed // for the observer; nil without an observer
+	status   uint8     // pending --> running --> finished, or pending --> finished
 }
 
 // observed is what events say about an item.
@@ -34,12 +35,12 @@ type observed struct {
 }
 
 func newRemoteItem[In, Out any](it *item[In, Out], index int64) remoteItem[In, Out] {
-	return remoteItem[In, Out]{item: it, word: index<<4 | int64(pending)}
+	return remoteItem[In, Out]{item: it, number: index, status: uint8(pending)}
 }
 
-func (x *remoteItem[In, Out]) index() int64   { return x.word >> 4 }
-func (x *remoteItem[In, Out]) state() uint64  { return uint64(x.word & 15) }
-func (x *remoteItem[In, Out]) move(to uint64) { x.word = x.word&^15 | int64(to) }
+func (x *remoteItem[In, Out]) index() int64   { return x.number }
+func (x *remoteItem[In, Out]) state() uint64  { return uint64(x.status) }
+func (x *remoteItem[In, Out]) move(to uint64) { x.status = uint8(to) }
 
 func (r *runner[In, Out]) function(*Task) string {
 	return registry.nameOf(valuePointer(r.m.fn), r.m.id.code)
@@ -48,7 +49,8 @@ func (r *runner[In, Out]) function(*Task) string {
 // claim returns unclaimed items as a batch. If no item is left, the runner
 // parks. The larger the parameter most is, the more inputs the feeder takes
 // ahead of the results. If user code may encode an item, or the item is large,
-// it is encoded on another goroutine, and a later claim returns it.
+// it is encoded on another goroutine, and a later claim returns it. All items
+// of a batch have the same handles of shared values: see Batch.SharedClosed.
 func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bool) {
 	if !t.move(pending, running) {
 		return nil, false
@@ -65,7 +67,8 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	}
 	var b *remoteItems[In, Out]
 	var buf []byte
-	w := values.Work{Small: true, To: t.group}
+	var used []any // the handles in the argument of the current item
+	w := values.Work{Small: true, To: t.group, Used: &used}
 	for bytes := 0; (b == nil || len(b.items) < most) && bytes < size && !m.stopped.Load(); {
 		var x encodedItem[In, Out]
 		encoded := false
@@ -87,17 +90,17 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 			room := max(1, min(m.buffer.ahead(most)+1, most))
 			b = &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f), items: make([]remoteItem[In, Out], 0, room)}
 			buf = make([]byte, 0, 8*room)
-			w.Used = &b.shared
 		}
 		i := len(b.items)
 		b.items = append(b.items, x.remoteItem)
-		b.shared = appendUsed(b.shared, x.shared...)
 		if !encoded {
 			b.observe(i, TaskSubmitted, -1, nil)
 			in := &x.item.in
 			err, async := missing, always || depends && holdsMethods(f.codec, *in)
 			if err == nil && !async {
-				if x.arg, buf, err = encodeArg(w, buf, f, *in); isLarge(err) {
+				used = nil
+				x.arg, buf, err = encodeArg(w, buf, f, *in)
+				if x.shared = used; isLarge(err) {
 					m.large.Store(true)
 					async = true
 				}
@@ -116,11 +119,16 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 				continue
 			}
 		}
+		if batch != nil && !slices.Equal(x.shared, batch.shared) {
+			x.remoteItem = b.items[i]
+			b.items = b.items[:i]
+			m.returnEncoded(x)
+			break
+		}
 		if batch == nil {
-			batch = &Batch{Name: f.name, Args: make([]Encoded, 0, cap(b.items)), job: b}
+			batch = &Batch{Name: f.name, Args: make([]Encoded, 0, cap(b.items)), job: b, shared: x.shared}
 		}
 		batch.Args = append(batch.Args, x.arg)
-		batch.shared = b.shared
 		bytes += len(x.arg.Bytes)
 		m.args.note(len(x.arg.Bytes))
 	}

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"concert/internal/values"
+	"slices"
 )
 
 // This file encodes and decodes the items of a Map that are large, or that user
@@ -36,6 +37,15 @@ func (m *mapRun[In, Out]) takeEncoded() (x encodedItem[In, Out], ok bool) {
 	m.encoded[0] = encodedItem[In, Out]{}
 	m.encoded = m.encoded[1:]
 	return x, true
+}
+
+// returnEncoded makes a later claim take an encoded item first.
+func (m *mapRun[In, Out]) returnEncoded(x encodedItem[In, Out]) {
+	m.mu.Lock()
+	m.encoded = slices.Insert(m.encoded, 0, x)
+	m.mu.Unlock()
+	m.large.Store(true)
+	m.remoteItems.Add(-1)
 }
 
 // hasEncoded reports whether an encoded item waits to be claimed.

@@ -57,18 +57,21 @@ type handle[T any] struct {
 // unreachable. So it does not refer to the handle.
 type owner struct {
 	closed atomic.Bool
-	stored *Stored // nil if no executor stores the value
+	// stored is nil if no executor stores the value, or the handle is closed.
+	// The options of the executor may refer to the handle, so a closed handle
+	// does not refer to the executor.
+	stored atomic.Pointer[Stored]
 }
 
 // Sharer is an optional interface of an [Executor] that stores values for its
 // workers.
 type Sharer interface {
-	// Share stores an encoded value. The bytes are valid, and do not change,
-	// until Release is called. The worker calls [KeepShared] with the ID before
-	// it calls a function whose argument refers to the value. If Share cannot
-	// store values at all, its error is an [errors.ErrUnsupported]. Then
-	// arguments contain the value.
-	Share(ctx context.Context, value Encoded) (*Stored, error)
+	// Share stores the value that encode returns. The bytes are valid, and do
+	// not change, until Release is called. The worker calls [KeepShared] with
+	// the ID before it calls a function whose argument refers to the value. If
+	// Share cannot store values at all, it does not call encode, and its error
+	// is an [errors.ErrUnsupported]. Then arguments contain the value.
+	Share(ctx context.Context, encode func() (Encoded, error)) (*Stored, error)
 }
 
 // Stored is a value that an executor has stored.
@@ -94,18 +97,14 @@ func Share[T any](ctx context.Context, ex Executor, v T) (Shared[T], error) {
 	if !ok {
 		return Shared[T]{h}, nil
 	}
-	e, err := encodeForSharer(ctx, v)
-	if err != nil {
-		return Shared[T]{}, err
-	}
-	stored, err := s.Share(ctx, e)
+	stored, err := s.Share(ctx, func() (Encoded, error) { return encodeForSharer(ctx, v) })
 	if errors.Is(err, errors.ErrUnsupported) {
 		return Shared[T]{h}, nil
 	}
 	if err != nil {
 		return Shared[T]{}, err
 	}
-	h.owner.stored = stored
+	h.owner.stored.Store(stored)
 	runtime.AddCleanup(h, (*owner).close, h.owner)
 	return Shared[T]{h}, nil
 }
@@ -143,18 +142,22 @@ func (s Shared[T]) Close() error {
 }
 
 func (o *owner) close() {
-	if !o.closed.Swap(true) && o.stored != nil {
-		o.stored.Release()
+	if o.closed.Swap(true) {
+		return
+	}
+	if s := o.stored.Swap(nil); s != nil {
+		s.Release()
 	}
 }
 
 // errSharedClosed is the error of a call whose argument has a closed handle.
 var errSharedClosed = errors.New("the shared value is closed: call Close only after the calls that use it")
 
-// SharedClosed returns an error if an argument of the batch refers to a stored
-// value that was closed. An executor must not send such calls: it settles them
-// with this error. To be certain that a worker has the value, it calls
-// SharedClosed and sends the calls under the lock that Stored.Release acquires.
+// SharedClosed returns an error if the arguments of the batch refer to a stored
+// value that was closed. All arguments refer to the same values. An executor
+// must not send such calls: it settles them with this error. To be certain that
+// a worker has the value, it calls SharedClosed and sends the calls under the
+// lock that Stored.Release acquires.
 func (b *Batch) SharedClosed() error {
 	for _, h := range b.shared {
 		if h.(sharedHandle).sharedOwner().closed.Load() {
@@ -284,10 +287,15 @@ func (s Shared[T]) appendShared(w values.Work, b []byte) ([]byte, error) {
 	if o != nil && o.closed.Load() {
 		return nil, errSharedClosed
 	}
-	if o != nil && o.stored != nil && w.Used != nil && w.To == any(o.stored.Group) {
-		*w.Used = appendUsed(*w.Used, s.keepShared())
-		b = append(b, sharedReference, 0, 0, 0, 0, 0, 0, 0)
-		return append(b, o.stored.ID[:]...), nil
+	if o != nil && w.Used != nil {
+		if stored := o.stored.Load(); stored != nil && w.To == any(stored.Group) {
+			*w.Used = appendUsed(*w.Used, s.keepShared())
+			b = append(b, sharedReference, 0, 0, 0, 0, 0, 0, 0)
+			return append(b, stored.ID[:]...), nil
+		}
+		if o.closed.Load() {
+			return nil, errSharedClosed
+		}
 	}
 	if w.Depth++; w.Depth > maxSharedDepth {
 		return nil, errSharedDepth

@@ -24,7 +24,11 @@ func newStore() *store {
 	return &store{group: NewWorkerGroup(noQueue{}, nil), values: make(map[SharedID]Encoded)}
 }
 
-func (s *store) Share(_ context.Context, value Encoded) (*Stored, error) {
+func (s *store) Share(_ context.Context, encode func() (Encoded, error)) (*Stored, error) {
+	value, err := encode()
+	if err != nil {
+		return nil, err
+	}
 	id := SharedID{byte(len(s.values)), 1, 2, 3}
 	s.values[id] = value
 	return &Stored{ID: id, Group: s.group, Release: func() { s.released++ }}, nil
@@ -33,7 +37,9 @@ func (s *store) Share(_ context.Context, value Encoded) (*Stored, error) {
 // noStore is a Sharer that cannot store values.
 type noStore struct{ Executor }
 
-func (noStore) Share(context.Context, Encoded) (*Stored, error) { return nil, errors.ErrUnsupported }
+func (noStore) Share(context.Context, func() (Encoded, error)) (*Stored, error) {
+	return nil, errors.ErrUnsupported
+}
 
 func mustShare[T any](t *testing.T, ex Executor, v T) Shared[T] {
 	t.Helper()

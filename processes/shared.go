@@ -65,10 +65,14 @@ type sharedValue struct {
 }
 
 // Share implements [executor.Sharer].
-func (p *Pool) Share(_ context.Context, value executor.Encoded) (*executor.Stored, error) {
+func (p *Pool) Share(_ context.Context, encode func() (executor.Encoded, error)) (*executor.Stored, error) {
 	p.made()
 	if p.opts.Command != nil {
 		return nil, fmt.Errorf("processes: workers of Options.Command do not support shared values: %w", errors.ErrUnsupported)
+	}
+	value, err := encode()
+	if err != nil {
+		return nil, err
 	}
 	s := &sharedValue{kind: value.Kind, size: len(value.Bytes), bytes: value.Bytes}
 	rand.Read(s.id[:])

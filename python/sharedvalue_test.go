@@ -83,3 +83,18 @@ func repr[T any](p concert.Executor, arg T) func(context.Context) (string, error
 		return concert.Submit(ctx, p, python.Func[T, string]("builtins:repr"), arg).Result(ctx)
 	}
 }
+
+// TestShared_OnlyPythonEncodes: Share must accept a value that only the codec
+// of Python can encode, because each call copies the value.
+func TestShared_OnlyPythonEncodes(t *testing.T) {
+	type point struct{ X int }
+	p := newPool(t, 1, nil)
+	s, err := concert.Share(t.Context(), p, map[string]any{"a": point{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := concert.Submit(t.Context(), p, python.Func[*concert.Shared[map[string]any], int]("builtins:len"), s).Result(t.Context())
+	if got != 1 || err != nil {
+		t.Errorf("len() of the shared value = %d, %v", got, err)
+	}
+}

@@ -2,6 +2,7 @@ package child
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 
@@ -41,11 +42,15 @@ func (s *sharedValues) share(body []byte) error {
 			return fmt.Errorf("%w: a file of a shared value, for which this worker has no socket", frame.ErrFrame)
 		}
 		file, err := shm.ReceiveFile(s.socket)
-		if err != nil {
+		switch {
+		case errors.Is(err, shm.ErrNoDescriptor):
+			failure = err
+		case err != nil:
 			return fmt.Errorf("receive a shared value: %w", err)
+		default:
+			value.Bytes, failure = shm.MapSealed(file, int(p.Span.Length))
+			file.Close()
 		}
-		value.Bytes, failure = shm.MapSealed(file, int(p.Span.Length))
-		file.Close()
 	} else {
 		value.Bytes = bytes.Clone(value.Bytes) // the reader reuses its memory
 	}

@@ -106,11 +106,11 @@ func ReceiveFile(socket *os.File) (*os.File, error) {
 	}
 	var b [1]byte
 	control := make([]byte, unix.CmsgSpace(4))
-	n := 0
+	n, flags := 0, 0
 	var received error
 	err = conn.Read(func(fd uintptr) bool {
 		for {
-			_, n, _, _, received = unix.Recvmsg(int(fd), b[:], control, unix.MSG_CMSG_CLOEXEC)
+			_, n, flags, _, received = unix.Recvmsg(int(fd), b[:], control, unix.MSG_CMSG_CLOEXEC)
 			if received != unix.EINTR {
 				return received != unix.EAGAIN
 			}
@@ -118,6 +118,9 @@ func ReceiveFile(socket *os.File) (*os.File, error) {
 	})
 	if err = errors.Join(err, received); err != nil {
 		return nil, err
+	}
+	if flags&unix.MSG_CTRUNC != 0 {
+		return nil, ErrNoDescriptor
 	}
 	messages, err := unix.ParseSocketControlMessage(control[:n])
 	if err != nil || len(messages) != 1 {

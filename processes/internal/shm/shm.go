@@ -25,6 +25,10 @@ import (
 // memory when a process maps it.
 var ErrNoMemory = errors.New("the system has no memory for pages that are shared with a worker")
 
+// ErrNoDescriptor is the error of ReceiveFile if the file has arrived, but the
+// process has no free descriptor for it.
+var ErrNoDescriptor = errors.New("there is no free file descriptor for a shared value: raise the limit of open files, or close files")
+
 // CatchFault calls the function access, which reads or writes shared memory. If
 // the system has no memory for a page, CatchFault returns ErrNoMemory. Without
 // CatchFault, such an access would end the process by a signal.
