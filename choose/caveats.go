@@ -73,6 +73,9 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 			break
 		}
 	}
+	if chosen != t.base && t.computesUnderLock(chosen.model) && (gain.Confidence < fullConfidence || gain.Low < minLockedGain) {
+		all = append(all, fmt.Sprintf("tasks of %s share a lock, and its gain was measured in only %s", t.name(chosen), count(chosen.rounds(), "round")))
+	}
 	if chosen != t.base && gain.Confidence > 0 && gain.Low < 1 {
 		all = append(all, "there may be no gain")
 	}
