@@ -11,7 +11,7 @@ import (
 )
 
 // errNeedsBytes reports that only the bytes of the body tell whether an
-// existing file is that of the server.
+// existing file and the file of the server are the same.
 var errNeedsBytes = errors.New("the bytes must be compared")
 
 // needsBytes reports whether the body must be compared with an existing file:

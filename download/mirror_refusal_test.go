@@ -71,7 +71,7 @@ func TestPieces_ConnectionStillCounted(t *testing.T) {
 	s := newSite(8 << 20)
 	var mu sync.Mutex
 	n := 0
-	second := make(chan bool)
+	second, broken := make(chan struct{}), make(chan struct{})
 	var whole []int
 	s.handler = func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
@@ -89,11 +89,11 @@ func TestPieces_ConnectionStillCounted(t *testing.T) {
 			w.Write(s.body[:3<<20])
 			w.(http.Flusher).Flush()
 			<-second
-			time.Sleep(50 * time.Millisecond)
+			close(broken)
 			panic(http.ErrAbortHandler)
-		case 2: // the second connection: complete, some time after the first one has broken
+		case 2: // the second connection: complete, after the first one has broken
 			close(second)
-			time.Sleep(200 * time.Millisecond)
+			<-broken
 			s.send(w, r)
 		case 3: // the server still counts the previous connection
 			w.WriteHeader(403)
@@ -102,7 +102,7 @@ func TestPieces_ConnectionStillCounted(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	_, err := newClient(t, download.ClientOptions{RetryDelay: 2 * time.Second}).Get(t.Context(), download.Request{URL: s.open(t), Dir: dir, Connections: 2})
+	_, err := newClient(t, download.ClientOptions{RetryDelay: 500 * time.Millisecond}).Get(t.Context(), download.Request{URL: s.open(t), Dir: dir, Connections: 2})
 	if err != nil || len(whole) != 1 {
 		t.Errorf("Get() = %v; requests without a range: %v; want only the first", err, whole)
 	}

@@ -59,7 +59,7 @@ var pageSuffixes = []string{".html", ".htm", ".shtml", ".xhtml"}
 var pageStarts = []string{"<meta", "<link", "<title", "<base", "<style", "<center", "<form"}
 
 // isPage reports whether the first bytes of a file are HTML. XML is a page only
-// if it contains HTML, so a feed or a drawing is none.
+// if it contains HTML. So a feed and a drawing are not pages.
 func isPage(r io.Reader) bool {
 	start := make([]byte, 512)
 	n, _ := io.ReadFull(r, start)
