@@ -100,18 +100,18 @@ func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 
 // Claim takes calls from the task: the call of a Submit, or calls of a Map. It
 // takes calls until the batch has maxCalls calls, or the arguments of these
-// calls have maxSize bytes. If the function of a call is not registered, or its
-// argument cannot be encoded, Claim settles the call with that error and does
-// not return it. The batch is nil if no calls are left. If again is true, the
-// task is still pending, and may have more calls to claim. If again is false,
-// the executor removes the task from its queue. Such a task can return to the
-// queue by Queue.Again or Execute.
+// calls have maxSize bytes. Values below 1 count as 1. If the function of a
+// call is not registered, or its argument cannot be encoded, Claim settles the
+// call with that error and does not return it. The batch is nil if no calls are
+// left. If again is true, the task is still pending, and may have more calls to
+// claim. If again is false, the executor removes the task from its queue. Such
+// a task can return to the queue by Queue.Again or Execute.
 func (t *Task) Claim(maxCalls, maxSize int) (batch *Batch, again bool) {
 	if t.ctx.Parent.Err() != nil {
 		t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 		return nil, false
 	}
-	return t.job.claim(t, maxCalls, maxSize)
+	return t.job.claim(t, max(1, maxCalls), max(1, maxSize))
 }
 
 // Prepare returns the name under which fn is registered, and the encoded arg.

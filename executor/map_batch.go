@@ -87,7 +87,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		}
 		m.remoteItems.Add(1)
 		if b == nil {
-			room := max(1, min(m.buffer.ahead(most)+1, most))
+			room := min(m.buffer.ahead(most)+1, most)
 			b = &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f), items: make([]remoteItem[In, Out], 0, room)}
 			buf = make([]byte, 0, 8*room)
 		}

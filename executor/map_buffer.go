@@ -142,10 +142,12 @@ func (l *itemBuffer[In, Out]) claimSome(seen *sight, most int) ([]item[In, Out],
 }
 
 // ahead returns about how many unclaimed items there are. It stops counting
-// when it has found as many items as the parameter most says.
+// when it has found as many items as the parameter most says. The number is
+// never negative.
 func (l *itemBuffer[In, Out]) ahead(most int) (n int) {
 	for c := l.current.Load(); c != nil && n < most; c = c.next.Load() {
-		n += int(c.filled.Load() - c.claimed.Load())
+		claimed := c.claimed.Load() // first: the feeder and other runners may increase both counts between the two loads
+		n += int(c.filled.Load() - claimed)
 	}
 	return n
 }

@@ -3,6 +3,8 @@ package executor
 import (
 	"fmt"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"weak"
 )
@@ -36,4 +38,39 @@ func TestItemBuffer_FreesChunks(t *testing.T) {
 			runtime.KeepAlive(&b)
 		})
 	}
+}
+
+// TestItemBuffer_AheadWhileClaimed counts the unclaimed items while other
+// goroutines append and claim items. A claim uses the number as a capacity, so
+// it must not be negative.
+func TestItemBuffer_AheadWhileClaimed(t *testing.T) {
+	const items = 300_000
+	var l itemBuffer[int, int]
+	l.init(true)
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range items {
+			l.append(i)
+		}
+	})
+	wg.Go(func() {
+		defer done.Store(true)
+		var seen sight
+		for claimed := 0; claimed < items; {
+			some, _ := l.claimSome(&seen, maxChunk)
+			claimed += len(some)
+		}
+	})
+	for range 8 { // more goroutines than processors, so that some lose theirs while they count
+		wg.Go(func() {
+			for !done.Load() {
+				if n := l.ahead(maxBatch); n < 0 {
+					t.Errorf("ahead = %d while items are claimed, want at least 0", n)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
