@@ -29,7 +29,7 @@ func (s *Server) watchKeyring(before string) {
 	for {
 		select {
 		case <-tick.C:
-		case <-s.stop:
+		case <-s.ctx.Done():
 			return
 		}
 		now, err := s.options.Keyring.state()

@@ -35,7 +35,7 @@ func (d *service) resend(body []byte) (bool, error) {
 	if !wire.ValidToken(r.Client) || !wire.ValidToken(r.Number) || !wire.ValidToken(r.Session) {
 		return false, errors.New("invalid id of a task")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	ctx, cancel := context.WithTimeout(d.server.ctx, requestTimeout)
 	defer cancel()
 	id := wire.TaskID{Client: r.Client, Number: r.Number}
 	kept, err := d.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+wire.KeptStream+"."+wire.ResultSubject(id), nil)

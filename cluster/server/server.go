@@ -11,6 +11,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -30,12 +31,13 @@ import (
 type Server struct {
 	server   *nats.Server
 	options  Options
-	issuer   *issuer   // nil without a keyring
-	service  *service  // nil without a keyring
-	throttle *throttle // nil without a keyring
-	dir      string    // temporary directory, which Close removes; "" if Options.Dir is set
-	dirLock  *os.File  // locked by lockDir; nil for a temporary directory
-	stop     chan struct{}
+	issuer   *issuer         // nil without a keyring
+	service  *service        // nil without a keyring
+	throttle *throttle       // nil without a keyring
+	dir      string          // temporary directory, which Close removes; "" if Options.Dir is set
+	dirLock  *os.File        // locked by lockDir; nil for a temporary directory
+	ctx      context.Context // ends when Close begins
+	stop     context.CancelFunc
 	running  sync.WaitGroup
 	once     sync.Once // of Close
 	closed   error
@@ -51,7 +53,8 @@ func New(opts *Options) (*Server, error) {
 	if err := opts.checkReachable(); err != nil {
 		return nil, err
 	}
-	s := &Server{options: *opts, stop: make(chan struct{})}
+	s := &Server{options: *opts}
+	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.options.Sessions = cmp.Or(s.options.Sessions, DefaultSessions)
 	s.options.Tasks = cmp.Or(s.options.Tasks, DefaultTasks)
 	s.options.Parts = cmp.Or(s.options.Parts, DefaultParts)
@@ -220,7 +223,7 @@ func (s *Server) InProcessConn() (net.Conn, error) { return s.server.InProcessCo
 // try to reconnect.
 func (s *Server) Close() error {
 	s.once.Do(func() {
-		close(s.stop)
+		s.stop()
 		s.running.Wait()
 		if s.service != nil {
 			s.service.close()

@@ -199,7 +199,7 @@ func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err
 	}
 	role := holders[i].Role
 	w.Role = string(role)
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	ctx, cancel := context.WithTimeout(d.server.ctx, requestTimeout)
 	defer cancel()
 	switch {
 	case k.Capabilities != nil || k.Cancels:

@@ -86,11 +86,11 @@ func (s *Server) limitStreams() {
 	for {
 		select {
 		case <-tick.C:
-		case <-s.stop:
+		case <-s.ctx.Done():
 			return
 		}
 		for _, b := range all {
-			ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+			ctx, cancel := context.WithTimeout(s.ctx, requestTimeout)
 			stream, err := s.service.js.Stream(ctx, b.stream)
 			if err == nil {
 				err = s.enforce(ctx, b, stream.CachedInfo())

@@ -35,7 +35,6 @@ import (
 type throttle struct {
 	server *Server
 	nc     *client.Conn
-	stop   <-chan struct{}
 	queued int             // number of waiting messages at the last measurement: see backlogGrows
 	logged *rate.Sometimes // limits the number of log records
 	pacing sync.WaitGroup  // goroutines that pause reads; some end only when their connection is closed
@@ -75,7 +74,7 @@ type traffic struct{ messages, bytes int64 }
 
 func newThrottle(s *Server) *throttle {
 	return &throttle{
-		server: s, stop: s.stop, logged: &rate.Sometimes{First: 1, Interval: recordPeriod},
+		server: s, logged: &rate.Sometimes{First: 1, Interval: recordPeriod},
 		conns: map[string]net.Conn{}, prune: 64, paces: map[string]*pace{},
 	}
 }
@@ -114,7 +113,7 @@ func (t *throttle) run(nc *client.Conn) {
 	for {
 		select {
 		case <-tick.C:
-		case <-t.stop:
+		case <-t.server.ctx.Done():
 			return
 		}
 		if grows := t.backlogGrows(); grows || t.answersLate() {
@@ -146,7 +145,7 @@ func probes() (all []*client.Msg) {
 
 // answersLate reports whether an answer takes longer than maxAnswerTime.
 func (t *throttle) answersLate() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), maxAnswerTime)
+	ctx, cancel := context.WithTimeout(t.server.ctx, maxAnswerTime)
 	defer cancel()
 	all := probes()
 	late := make(chan bool, len(all))
@@ -202,7 +201,7 @@ func (t *throttle) slowDown() {
 	begin, before := time.Now(), t.sent()
 	select {
 	case <-time.After(samplePeriod):
-	case <-t.stop:
+	case <-t.server.ctx.Done():
 		return
 	}
 	key := busiest(before, t.sent(), time.Since(begin))
@@ -307,6 +306,6 @@ func (t *throttle) pace(p *pace, address string, conn net.Conn) {
 func (t *throttle) sleep(d time.Duration) {
 	select {
 	case <-time.After(d):
-	case <-t.stop:
+	case <-t.server.ctx.Done():
 	}
 }

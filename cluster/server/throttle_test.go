@@ -12,7 +12,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// floodTime is how long a flood of messages lasts in a test.
+// floodTime is how long a flood of messages lasts in a test if the server does
+// not slow down its key.
 const floodTime = 2 * time.Second
 
 // flood publishes with several connections of a key, without waiting for
@@ -37,7 +38,7 @@ func flood(t *testing.T, s *Server, v *keyHolder, publish func(nc *client.Conn, 
 
 // TestFlood_Messages: if a client publishes messages of any kind without
 // waiting for the answers, this must delay another client by at most
-// floodDelay, and must take little memory.
+// floodDelay, and Close as well, and must take little memory.
 func TestFlood_Messages(t *testing.T) {
 	long := strings.Repeat("x", 700)
 	big := make([]byte, 900<<10)
@@ -62,7 +63,8 @@ func TestFlood_Messages(t *testing.T) {
 			}
 			before := heap()
 			flooding := flood(t, s, rude, func(nc *client.Conn, reply string) { publish(rude, nc, reply) })
-			for begin := time.Now(); time.Since(begin) < floodTime; {
+			begin := time.Now()
+			for !s.throttle.slows(rude.public) && time.Since(begin) < floodTime {
 				sent := time.Now()
 				if _, err := other.nc.Request(task(other), nil, floodDelay); err != nil {
 					t.Fatal(err)
@@ -76,10 +78,21 @@ func TestFlood_Messages(t *testing.T) {
 				memory = 192 << 20
 			}
 			unharmedWithin(t, other, before, memory)
+			begin = time.Now()
 			s.Close()
+			if took := time.Since(begin); took > floodDelay {
+				t.Errorf("Close() took %v, want at most floodDelay", took)
+			}
 			flooding.Wait()
 		})
 	}
+}
+
+// slows reports whether the throttle slows down a key.
+func (t *throttle) slows(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.paces[key] != nil
 }
 
 // TestThrottle_Busiest: the function busiest must return the key that has sent
