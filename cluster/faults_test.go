@@ -561,6 +561,7 @@ func TestServe_ReplacedByOtherProgram(t *testing.T) {
 // a dead letter. After Replay, the task must run again, and the dead letter
 // must be removed.
 func TestDeadLetter_Replay(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	direct := cluster.ShortLease(cluster.Access{InProcess: s}, 300*time.Millisecond)
 	ex := dial(t, direct)

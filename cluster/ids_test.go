@@ -564,6 +564,7 @@ func TestSameID_Shutdown(t *testing.T) {
 // another session with the same id, this wait must not count as a loss of
 // workers.
 func TestSameID_OtherSession(t *testing.T) {
+	t.Parallel()
 	access := cluster.ShortLease(cluster.Access{InProcess: embedded(t, "")}, 300*time.Millisecond)
 	serve(t, access, 2)
 	one, other := dial(t, access), dial(t, access)

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,10 +18,20 @@ import (
 	"concert/processes/internal/shm"
 )
 
+// before is what the program had when the first of the tests that run now
+// called leftovers.
+var before struct {
+	sync.Mutex
+	tests, files, goroutines int
+}
+
 // leftovers fails the test if processes, open files, shared memory or
-// goroutines of the test are left at its end. A test calls leftovers first.
+// goroutines of the test are left at its end. A test calls leftovers first. If
+// tests run in parallel, the last one that ends checks for all of them.
 func leftovers(t *testing.T) {
 	t.Helper()
+	before.Lock()
+	defer before.Unlock()
 	// The first pipe of a process opens the descriptors of the runtime's
 	// poller, which stay open.
 	r, w, err := os.Pipe()
@@ -29,12 +40,19 @@ func leftovers(t *testing.T) {
 	}
 	r.Close()
 	w.Close()
-	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	if before.tests++; before.tests == 1 {
+		before.files, before.goroutines = openFiles(t), runtime.NumGoroutine()
+	}
 	t.Cleanup(func() {
 		t.Helper()
+		before.Lock()
+		defer before.Unlock()
+		if before.tests--; before.tests > 0 {
+			return
+		}
 		eventually(t, "no process is left", func() bool { return len(children(t)) == 0 })
-		eventually(t, "no file is left open", func() bool { return openFiles(t) <= files })
-		eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
+		eventually(t, "no file is left open", func() bool { return openFiles(t) <= before.files })
+		eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before.goroutines })
 	})
 }
 

@@ -112,6 +112,7 @@ func TestMap_LeftWhileWorkerStarts(t *testing.T) {
 // being recycled dies, the calls that this worker had not begun must fail with
 // ErrBroken.
 func TestPool_BreaksWhileWorkerLeaves(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{MaxTasks: 2, Init: processes.Initialize(prepareOnce, onlyOnce{Path: pathIn(t.TempDir(), "first")})})
 	dies, waits := submit(t, p, napThenDie, 3*time.Second), submit(t, p, nop, 1)
@@ -187,7 +188,9 @@ var deaf = concert.Register("processes_test.deaf", func(ctx context.Context, n i
 // of the running call after the grace period, even if the pool notices the
 // start of the call only after the end of the context.
 func TestGrace_Map(t *testing.T) {
+	t.Parallel()
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
+		t.Parallel()
 		leftovers(t)
 		p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond, Observer: func(concert.Event) {
 			time.Sleep(time.Millisecond) // delays the moment at which the pool notices that a call has begun

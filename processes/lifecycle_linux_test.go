@@ -68,6 +68,7 @@ var hoarded [][]byte
 // Options.MaxResident, the pool must replace the worker. It must not replace a
 // worker below the limit.
 func TestMaxResident_ReplacesWorker(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{MaxResident: 150 << 20})
 	next := func(n int) int {
@@ -117,6 +118,7 @@ func TestInitializer_Fails(t *testing.T) {
 // the pool must become broken, and its tasks must fail with the reason. The
 // pool must not start workers endlessly.
 func TestInitializer_FailsLater(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	flag := pathIn(t.TempDir(), "flag")
 	p := newPool(t, 2, &processes.Options{Init: processes.Initialize(prepare, "once "+flag)})

@@ -76,8 +76,10 @@ func fakes(t *testing.T, n int, log *logtest.Buffer) *processes.Pool {
 // TestPool_DeathsBeforeTaskBegins: if five workers in a row die before they
 // begin a task, the task must fail, and the tasks after it must run.
 func TestPool_DeathsBeforeTaskBegins(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 2} {
 		t.Run(fmt.Sprint(n, " workers"), func(t *testing.T) {
+			t.Parallel()
 			leftovers(t)
 			var log logtest.Buffer
 			p := fakes(t, n, &log)
@@ -105,6 +107,7 @@ func TestPool_DeathsBeforeTaskBegins(t *testing.T) {
 		})
 	}
 	t.Run("in a Map", func(t *testing.T) {
+		t.Parallel()
 		leftovers(t)
 		var log logtest.Buffer
 		p := fakes(t, 1, &log)
@@ -173,6 +176,7 @@ var awaitFile = concert.Register("processes_test.awaitFile", func(ctx context.Co
 // TestPool_DeathsWhileOneWorkerLives: if one worker lives, the pool must not
 // become broken, however many starts of other workers fail in a row.
 func TestPool_DeathsWhileOneWorkerLives(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	var log logtest.Buffer
 	flag, gate := pathIn(t.TempDir(), "flag"), pathIn(t.TempDir(), "gate")

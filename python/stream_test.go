@@ -219,6 +219,7 @@ func TestStream_AllValues(t *testing.T) {
 // TestStream_Errors: if a generator fails, the loop gets the values before the
 // error, then the error, and the pool continues.
 func TestStream_Errors(t *testing.T) {
+	t.Parallel()
 	p := streamPool(t, 1, python.Options{})
 	for where, check := range map[string]func(error) bool{
 		"fails":     func(err error) bool { return errors.Is(err, python.Type("LookupError")) },

@@ -259,6 +259,7 @@ func (sc *scene) bodies() [][]byte {
 // test takes the rights from accounts.go, and the permitted effects of these
 // rights from privilege_lists_test.go.
 func TestPrivileges(t *testing.T) {
+	t.Parallel()
 	for _, role := range []Role{Client, Worker} {
 		t.Run(string(role), func(t *testing.T) {
 			sc := newScene(t, role)
@@ -367,6 +368,7 @@ func TestPrivileges_StoredRequest(t *testing.T) {
 // TestPrivileges_Handshake: servers must serve a handshake if the role of the
 // key permits it, and otherwise return an error.
 func TestPrivileges_Handshake(t *testing.T) {
+	t.Parallel()
 	set := &wire.CapabilitySet{Functions: map[string]string{"g": "signature"}}
 	for _, c := range []struct {
 		role      Role

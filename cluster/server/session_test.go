@@ -19,6 +19,7 @@ import (
 // must refuse further sessions. When one session has ended, the server must
 // accept one further session.
 func TestSession_Limit(t *testing.T) {
+	t.Parallel()
 	_, greedy, other := fourSessions(t)
 
 	for _, c := range []struct {
