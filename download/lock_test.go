@@ -48,6 +48,7 @@ func childOf(c childGet) string {
 func TestMain(m *testing.M) {
 	text := os.Getenv(childVariable)
 	if text == "" {
+		flag.Set("test.parallel", "8") // parallel tests mostly wait
 		os.Exit(m.Run())
 	}
 	var c childGet
@@ -169,6 +170,7 @@ func TestGet_Waits(t *testing.T) {
 // file, and the next process must complete the file. Files of other programs
 // must stay. With Overwrite, the old file is there until the new one is.
 func TestGet_Killed(t *testing.T) {
+	t.Parallel()
 	s := newSite(8_000_000)
 	s.handler = func(w http.ResponseWriter, r *http.Request) {
 		s.send(slowWriter{w}, r)

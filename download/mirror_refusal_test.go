@@ -68,6 +68,7 @@ func TestGet_RangeStatusMirror(t *testing.T) {
 // TestPieces_ConnectionStillCounted: if a server refuses a range because it
 // still counts a connection that has ended, Get must keep the part.
 func TestPieces_ConnectionStillCounted(t *testing.T) {
+	t.Parallel()
 	s := newSite(8 << 20)
 	var mu sync.Mutex
 	n := 0

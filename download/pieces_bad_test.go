@@ -11,6 +11,7 @@ import (
 // TestPieces_BadServer has servers from which a client with one connection
 // receives the file. A client with several connections must receive it, too.
 func TestPieces_BadServer(t *testing.T) {
+	t.Parallel()
 	isPiece := func(r *http.Request, size int) bool {
 		_, end := asked(r, size)
 		return r.Header.Get("Range") != "" && end < size

@@ -29,6 +29,7 @@ func TestPieces_KilledProcess(t *testing.T) {
 		download.Get(t.Context(), r)
 		return
 	}
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}

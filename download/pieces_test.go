@@ -435,6 +435,7 @@ func TestPieces_AnotherVersion(t *testing.T) {
 // TestPieces_StalledConnection has connections that send a little and then
 // nothing.
 func TestPieces_StalledConnection(t *testing.T) {
+	t.Parallel()
 	const size = 8 * mib
 	s := newRangeServer(size)
 	end := make(chan struct{})

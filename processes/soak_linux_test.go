@@ -21,7 +21,7 @@ import (
 	"concert/processes"
 )
 
-var soakTime = flag.Duration("soak", 10*time.Second, "how long TestSoak lasts")
+var soakTime = flag.Duration("soak", 6*time.Second, "how long TestSoak lasts")
 
 // soak is the state of TestSoak. It counts the tasks and the events.
 type soak struct {
