@@ -155,12 +155,19 @@ func TestPieces_Damaged(t *testing.T) {
 	const size = 16 * mib
 	damage := func(t *testing.T, dir string, from, end int64) {
 		t.Helper()
-		f, err := os.OpenFile(filepath.Join(dir, "large.bin.part"), os.O_WRONLY, 0)
+		f, err := os.OpenFile(filepath.Join(dir, "large.bin.part"), os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if _, err := f.WriteAt(bytes.Repeat([]byte{0xaa}, int(end-from)), from); err != nil {
+		b := make([]byte, end-from)
+		if _, err := f.ReadAt(b, from); err != nil {
+			t.Fatal(err)
+		}
+		for i := range b {
+			b[i] ^= 0xff // differs from any byte
+		}
+		if _, err := f.WriteAt(b, from); err != nil {
 			t.Fatal(err)
 		}
 	}
