@@ -3,6 +3,7 @@ package processes_test
 import (
 	"context"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -76,5 +77,35 @@ func TestCancel_WhileSettling(t *testing.T) {
 	close(gates[1])
 	if got, err := f.Result(t.Context()); got != 7 || err != nil {
 		t.Errorf("the result of f: %d, %v", got, err)
+	}
+}
+
+// TestCancel_WhileClaiming: if the context of a call ends while the pool claims
+// the call, no worker must run the call, although a worker is idle.
+func TestCancel_WhileClaiming(t *testing.T) {
+	leftovers(t)
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		idle := make(chan struct{})
+		p := newPool(t, 1, &processes.Options{Observer: func(e concert.Event) {
+			if e.Kind == concert.TaskSubmitted && e.Name == "processes_test.marked" { // the pool is claiming the call
+				cancel()
+				<-idle
+			}
+		}})
+		running := concert.Submit(ctx, p, awaitFile, pathIn(t.TempDir(), "never"))
+		eventually(t, "the task runs", func() bool { return running.State() == concert.Running })
+		go func() {
+			running.Result(t.Context())
+			close(idle)
+		}()
+		path := pathIn(t.TempDir(), "ran")
+		for range concert.Map(ctx, p, marked, slices.Values([]mark{{path, 1, 0}})) {
+		}
+		p.Close()
+		if _, err := os.Stat(path); err == nil {
+			t.Fatal("a call ran although its context had ended before the pool sent it to the worker")
+		}
 	}
 }

@@ -11,6 +11,12 @@ func (p *Pool) dropFirstReturnedLocked(cause error) {
 	s := p.returned[0]
 	p.unwatchLocked(s.submitter)
 	p.removeFirstReturnedLocked()
+	p.dropLocked(s, cause)
+}
+
+// dropLocked settles calls that no worker has, and whose context has ended. It
+// releases mu while it does so.
+func (p *Pool) dropLocked(s callRange, cause error) {
 	p.mu.Unlock()
 	s.dropAll(cause)
 	p.mu.Lock()

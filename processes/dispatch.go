@@ -66,6 +66,8 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 			p.sentSuspect = false
 			switch {
 			case s.len() == 0:
+			case s.batch.Parent().Err() != nil:
+				p.dropLocked(s, context.Cause(s.batch.Parent()))
 			case w.state == active && !w.trimming: // state and trimming may have changed during the claim
 				p.addCallsLocked(w, b, s)
 			default:
