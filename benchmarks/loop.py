@@ -3,6 +3,7 @@
 python3 loop.py KIND N runs N operations of a kind, and prints the nanoseconds per operation. "sleepers bytes" prints
 the bytes per sleeper, and "beside PORT" prints the median time of a round trip.
 python3 loop.py serve prints the port of an echo server, and serves until its standard input ends.
+With the word "uvloop" before the other arguments, asyncio runs on uvloop.
 """
 import asyncio
 import os
@@ -121,6 +122,11 @@ def beside(port, n):
     return sorted(times)[n // 2]
 
 
+if sys.argv[1] == "uvloop":
+    del sys.argv[1]
+    import uvloop
+
+    uvloop.install()
 if sys.argv[1] == "serve":
     asyncio.run(serve())
 elif sys.argv[1].startswith("beside"):

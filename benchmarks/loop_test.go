@@ -63,6 +63,7 @@ func BenchmarkLoop(b *testing.B) {
 		b.Run(name+"/loop", func(b *testing.B) { timedLoop(b, many, inLoop) })
 		b.Run(name+"/goroutines", func(b *testing.B) { timedPlain(b, many, plain) })
 		b.Run(name+"/asyncio", func(b *testing.B) { inPython(b, "loop.py", kind, few) })
+		b.Run(name+"/uvloop", func(b *testing.B) { onUvloop(b, kind, few) })
 	}
 
 	compare("create and await", "create", func(ctx context.Context, g *loop.Group, n int) {
@@ -313,13 +314,34 @@ func serve(kind string) {
 	}
 }
 
+// debianPython is the interpreter for which Debian packages uvloop, numpy and
+// joblib.
+const debianPython = "/usr/bin/python3"
+
+// needUvloop skips a benchmark if debianPython has no uvloop.
+func needUvloop(b *testing.B) {
+	if exec.CommandContext(b.Context(), debianPython, "-c", "import uvloop").Run() != nil {
+		b.Skip("uvloop is not installed for ", debianPython, ": it is Debian's package python3-uvloop")
+	}
+}
+
+// onUvloop is inPython for asyncio on uvloop.
+func onUvloop(b *testing.B, kind string, n int) {
+	needUvloop(b)
+	timedPython(b, debianPython, "loop.py", "uvloop", kind, strconv.Itoa(n))
+}
+
 // server starts an echo server. The parameter kind is loop, goroutines,
-// asyncio, or slow. A slow server uses goroutines, and answers after a
+// asyncio, uvloop, or slow. A slow server uses goroutines, and answers after a
 // millisecond.
 func server(b *testing.B, kind string) (pid int, address string) {
 	cmd := exec.Command(os.Args[0], "serve", kind)
-	if kind == "asyncio" {
+	switch kind {
+	case "asyncio":
 		cmd = exec.Command("python3", "loop.py", "serve")
+	case "uvloop":
+		needUvloop(b)
+		cmd = exec.Command(debianPython, "loop.py", "uvloop", "serve")
 	}
 	address = start(b, cmd)
 	return cmd.Process.Pid, address
@@ -359,7 +381,7 @@ func start(b *testing.B, cmd *exec.Cmd) (address string) {
 // the memory of a server with 10,000 connections. This memory includes the
 // buffers of the connections. In Go, each buffer has 4 KiB.
 func BenchmarkEcho(b *testing.B) {
-	for _, kind := range []string{"loop", "goroutines", "asyncio"} {
+	for _, kind := range []string{"loop", "goroutines", "asyncio", "uvloop"} {
 		b.Run(kind, func(b *testing.B) {
 			for range b.N {
 				pid, address := server(b, kind)

@@ -46,8 +46,14 @@ var (
 // the time per operation. inPython reports this time.
 func inPython(b *testing.B, program, kind string, n int) {
 	pythontest.Need(b)
+	timedPython(b, "python3", program, kind, strconv.Itoa(n))
+}
+
+// timedPython runs a command that prints the time per operation, and reports
+// this time.
+func timedPython(b *testing.B, command ...string) {
 	for range b.N {
-		out, err := exec.CommandContext(b.Context(), "python3", program, kind, strconv.Itoa(n)).Output()
+		out, err := exec.CommandContext(b.Context(), command[0], command[1:]...).Output()
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -145,20 +144,8 @@ func memoryOf(b *testing.B, pids map[int]bool) (bytes int) {
 
 func sharedInPython(b *testing.B, kind string, n int) {
 	pythontest.Need(b)
-	python := "/usr/bin/python3" // the interpreter for which Debian packages numpy and joblib
-	if err := exec.Command(python, "-c", "import numpy, joblib").Run(); err != nil {
+	if err := exec.Command(debianPython, "-c", "import numpy, joblib").Run(); err != nil {
 		b.Skip("no numpy or no joblib")
 	}
-	for range b.N {
-		out, err := exec.CommandContext(b.Context(), python, "shared.py", kind, fmt.Sprint(sharedMiB), fmt.Sprint(n)).Output()
-		if err != nil {
-			b.Fatal(err)
-		}
-		ns, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.ReportMetric(ns, "ns/task")
-		b.ReportMetric(0, "ns/op")
-	}
+	timedPython(b, debianPython, "shared.py", kind, fmt.Sprint(sharedMiB), fmt.Sprint(n))
 }
