@@ -1,16 +1,12 @@
 package download
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"slices"
-	"sync"
 	"time"
 )
 
@@ -26,8 +22,20 @@ const overlap = 64 << 10
 // the server breaks each connection after few bytes.
 const maxRecheck = 4 << 10
 
-// errDamaged reports that the last bytes of a part are not those of the server.
-var errDamaged = errors.New("the end of the partial file differs from the file of the server; the next attempt starts from the beginning")
+// setRecheck sets the number of bytes to compare in the next attempt, after an
+// attempt that got n new bytes. After one without new bytes, the next attempt
+// compares fewer, and may get new ones.
+func (j *job) setRecheck(n int64) {
+	if n > 0 {
+		j.recheck = min(maxRecheck, (n+1)/2)
+	} else {
+		j.recheck /= 2
+	}
+}
+
+// errDamaged reports that the compared bytes of a part are not those of the
+// server.
+var errDamaged = errors.New("the partial file differs from the file of the server; the next attempt starts from the beginning")
 
 // attempt makes one request, and writes the body to j.part. If it returns nil,
 // the part is complete and verified, or the existing file is the right one.
@@ -46,20 +54,11 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	if j.comparedTo != j.urlIndex() {
 		j.compared = false // a mirror may have another file
 	}
-	from := int64(0)
+	from, validator := j.begin()
 	switch {
-	case j.part != nil && j.part.received() > 0 && j.part.state.validator() != "" && !j.whole:
-		size := j.part.size.Load()
-		from = size
-		if j.part.missing != nil {
-			from = j.part.missing.start()
-		} else if j.compared {
-			from = max(0, size-j.recheck)
-		} else {
-			from = max(0, size-overlap)
-		}
+	case validator != "":
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
-		req.Header.Set("If-Range", j.part.state.validator())
+		req.Header.Set("If-Range", validator)
 	case j.known != nil:
 		j.known.setConditions(j.url(), req.Header)
 	}
@@ -74,10 +73,13 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	}
 	defer resp.Body.Close()
 	j.result.Status, j.result.FinalURL = resp.StatusCode, SafeURL(resp.Request.URL)
+	if resp.StatusCode == http.StatusOK {
+		from = 0 // also if a range was requested
+	}
 	done, err := j.accept(resp, from)
 	timer.Stop()
 	if err == errNeedsBytes {
-		return j.compareBody(ctx, cancel, resp)
+		return j.compareBody(ctx, cancel, resp, from)
 	}
 	if done || err != nil {
 		return err
@@ -96,6 +98,49 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	return err
 }
 
+// begin returns the first byte that the next attempt requests, and the
+// validator for If-Range. The validator is empty if the attempt requests the
+// whole file.
+func (j *job) begin() (from int64, validator string) {
+	version := j.version()
+	if version == nil || j.partSize() == 0 || version.validator() == "" || j.whole {
+		return 0, ""
+	}
+	switch p := j.part; {
+	case p != nil && p.missing != nil:
+		from = p.missing.start()
+	case j.compared:
+		from = max(0, j.partSize()-j.recheck)
+	default:
+		from = max(0, j.partSize()-overlap)
+	}
+	return from, version.validator()
+}
+
+// version returns the state of the version that a reply with a range must have.
+// It returns nil if there is none yet.
+func (j *job) version() *state {
+	switch {
+	case j.part != nil:
+		return &j.part.state
+	case j.known != nil:
+		return &j.known.version
+	}
+	return nil
+}
+
+// partSize returns the number of bytes that an attempt can continue: of the
+// part or, if there is none, of the existing file that is compared.
+func (j *job) partSize() int64 {
+	switch {
+	case j.part != nil:
+		return j.part.received()
+	case j.known != nil:
+		return j.known.equal
+	}
+	return 0
+}
+
 // accept checks the header of a reply to a request for the bytes from a
 // position on. It prepares the part for the body, or reports that the existing
 // file is the right one.
@@ -104,26 +149,18 @@ func (j *job) accept(resp *http.Response, from int64) (done bool, err error) {
 	case resp.StatusCode == http.StatusOK, resp.StatusCode == http.StatusNotModified && j.known.isAsked(resp.Request.Header):
 		return j.acceptWhole(resp)
 	case resp.StatusCode == http.StatusPartialContent && resp.Request.Header.Get("Range") != "":
-		p := j.part
-		if err := errors.Join(p.state.checkPartial(resp, from, -1), j.checkUncompressed(resp)); err != nil {
+		if err := errors.Join(j.version().checkPartial(resp, from, -1), j.checkUncompressed(resp)); err != nil {
 			j.discardPart()
 			return false, j.fail("continue", err).again()
+		}
+		if j.part == nil {
+			return false, errNeedsBytes
 		}
 		return false, nil
 	case resp.StatusCode == http.StatusPartialContent:
 		return false, j.fail("get it", errors.New("the server sent a range, although none was requested")).again()
-	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && j.part != nil:
-		j.discardPart()
-		return false, j.fail("continue", errors.New("the server has no such range; the next attempt starts from the beginning of the file")).again()
 	}
 	return false, j.failStatus(resp)
-}
-
-func (j *job) partSize() int64 {
-	if j.part == nil {
-		return 0
-	}
-	return j.part.received()
 }
 
 // acceptWhole accepts a reply with the whole file.
@@ -154,6 +191,7 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 		}
 		if !j.Update {
 			if j.known.needsBytes(resp, now) {
+				j.known.setVersion(now)
 				return false, errNeedsBytes
 			}
 			return false, j.fail("create "+j.Name, errDiffers)
@@ -173,6 +211,13 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 			}
 			return false, j.failWrite("create a partial file in "+j.dir, err)
 		}
+	case j.part.state.isVersion(now, j.part.size.Load()):
+		// The body is compared with the part, and continues it.
+		if err := j.part.keepPrefix(); err != nil {
+			return false, j.failWrite("write the partial file", err)
+		}
+		j.resumed = min(j.resumed, j.part.size.Load())
+		return false, nil
 	default:
 		if j.part.received() > 0 && j.part.state.validator() != "" {
 			if err := j.part.state.checkReplacement(now); err != nil {
@@ -184,150 +229,16 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 		}
 	}
 	j.resumed = 0
-	j.result.Modified = now.Modified
 	return false, nil
 }
 
+// discardPart forgets the bytes that attempts could continue.
 func (j *job) discardPart() {
+	if j.known != nil {
+		j.known.setVersion(state{})
+	}
 	if j.part != nil {
 		j.part.discard()
 		j.part, j.resumed, j.compared = nil, 0, false
 	}
-}
-
-// receive writes the body to the part. If the length and the digests are right,
-// the part is complete.
-func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response, from int64) error {
-	p := j.part
-	whole := resp.StatusCode == http.StatusOK
-	sent := sentDigests(resp.Header, whole)
-	known := slices.Concat(j.Digests, p.state.Digests) // a range may have no digest
-	if err := conflict(sent, known); err != nil && resp.Header.Get("Content-Encoding") == "" {
-		j.discardPart()
-		return j.fail("accept the file", err)
-	}
-	compressed, err := j.gzipped(resp)
-	if err != nil {
-		return j.fail("accept the file", err)
-	}
-	b := &body{job: j, ctx: ctx, r: resp.Body, part: p}
-	endWatch := sync.OnceFunc(b.watch(cancel))
-	defer endWatch()
-	var hashed hashes     // of the bytes of the file
-	var sentHashed hashes // of the bytes of the body, if it is compressed
-	var r io.Reader = b
-	if compressed {
-		sentHashed = newHashes(sent)
-		tee := io.TeeReader(b, sentHashed)
-		z, err := gzip.NewReader(tee)
-		switch {
-		case err == io.EOF && b.bytes.Load() == 0:
-			r = tee // an empty body is an empty file
-		case err != nil:
-			return j.failRequest(ctx, "decompress the body", err)
-		default:
-			r = z
-		}
-	}
-	if p.size.Load() == 0 {
-		hashed = newHashes(append(slices.Clip(j.Digests), sent...))
-	}
-	if from < p.size.Load() {
-		if err := b.compare(from, p.size.Load()); err != nil {
-			if errors.Is(err, errDamaged) {
-				j.discardPart()
-				return j.fail("continue", err).again()
-			}
-			j.recheck /= 2 // the next attempt may get to new bytes
-			return j.failRequest(ctx, "continue", err)
-		}
-	}
-	j.compared, j.comparedTo = true, j.urlIndex()
-	if p.lock != nil && p.state.validator() != "" {
-		p.startSync()
-	}
-	before := p.size.Load()
-	err = j.copy(ctx, r, hashed)
-	if n := p.size.Load() - before; n > 0 {
-		j.recheck = min(maxRecheck, (n+1)/2)
-	} else { // the next attempt still compares bytes, and may get to new ones
-		j.recheck /= 2
-	}
-	if err != nil {
-		return err
-	}
-	endWatch() // the digest of a large part can take longer than the timeouts
-	size := p.size.Load()
-	if p.state.Size >= 0 && size != p.state.Size {
-		return j.fail("receive", fmt.Errorf("the server sent %d of %d bytes: %w", size, p.state.Size, io.ErrUnexpectedEOF)).again()
-	}
-	trailer := sentDigests(resp.Trailer, whole)
-	if compressed {
-		if err := sentHashed.verify(sent); err != nil {
-			j.discardPart()
-			return j.fail("accept the file", err).again()
-		}
-		return j.verify(ctx, hashed, j.Digests)
-	}
-	want := slices.Clip(j.Digests)
-	for _, d := range slices.Concat(p.state.Digests, sent, trailer) {
-		if !slices.Contains(want, d) {
-			want = append(want, d)
-		}
-	}
-	return j.verify(ctx, hashed, want)
-}
-
-// copy writes a reader to the part until the reader ends.
-func (j *job) copy(ctx context.Context, r io.Reader, h hashes) error {
-	p := j.part
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	for {
-		n, readErr := r.Read(*buf)
-		if n > 0 {
-			b := (*buf)[:n]
-			if total := p.state.Size; total >= 0 && p.size.Load()+int64(n) > total {
-				j.discardPart()
-				return j.fail("receive", fmt.Errorf("the server sent more than the announced %d bytes", total)).again()
-			}
-			if err := p.write(b); err != nil {
-				if errors.Is(err, errAppeared) {
-					return err
-				}
-				return j.failWrite("write the partial file of "+j.Name, err)
-			}
-			h.Write(b)
-			j.emit(Event{Kind: EventProgress, Done: p.size.Load(), Total: p.state.Size})
-		}
-		if readErr == io.EOF {
-			return nil
-		}
-		if readErr == nil {
-			readErr = ctx.Err() // if the body arrived before ctx ended, Read returns no error
-		}
-		if readErr != nil {
-			return j.failRequest(ctx, fmt.Sprintf("receive, after %d bytes", p.size.Load()), readErr)
-		}
-	}
-}
-
-// verify verifies the digests of the complete part. If h does not have all the
-// bytes or algorithms, verify reads the part.
-func (j *job) verify(ctx context.Context, h hashes, want []Digest) error {
-	if len(want) == 0 {
-		return nil
-	}
-	if h == nil || !h.covers(want) {
-		h = newHashes(want)
-		if err := j.hash(ctx, h, j.part.reader(), j.part.size.Load()); err != nil {
-			return j.fail("read the partial file of "+j.Name, err)
-		}
-	}
-	if err := h.verify(want); err != nil {
-		j.discardPart()
-		return j.fail("accept the file", err).again()
-	}
-	j.result.Digests = want
-	return nil
 }

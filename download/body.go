@@ -1,10 +1,10 @@
 package download
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +16,6 @@ type body struct {
 	job   *job
 	ctx   context.Context
 	r     io.Reader
-	part  *part
 	bytes atomic.Int64
 
 	// The next fields tell how long Get has waited for the server. begin is
@@ -44,21 +43,44 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// compare reads bytes that the part has already, from a position to the byte
-// before another one, and returns errDamaged if they differ.
-func (b *body) compare(from, end int64) error {
-	have := make([]byte, end-from)
-	if _, err := b.part.file.ReadAt(have, from); err != nil {
-		return err
+// compare compares the body with the bytes of a file, from a position to the
+// byte before another one. It returns the position before which all bytes are
+// equal. The error is errDamaged if the next ones differ, or the file ends, and
+// io.EOF if the body ends too early. compare calls progress after each read, if
+// it is set.
+func (b *body) compare(file io.ReaderAt, from, end int64, progress func(at int64)) (at int64, err error) {
+	got, have := buffers.Get().(*[]byte), buffers.Get().(*[]byte)
+	defer buffers.Put(got)
+	defer buffers.Put(have)
+	for at = from; at < end; {
+		n, err := b.Read((*got)[:min(end-at, int64(len(*got)))])
+		if n > 0 {
+			if k, err := file.ReadAt((*have)[:n], at); k < n && err != io.EOF {
+				return at, err
+			} else if !bytes.Equal((*got)[:n], (*have)[:k]) {
+				return at, errDamaged
+			}
+			at += int64(n)
+			if progress != nil {
+				progress(at)
+			}
+		}
+		if err == nil {
+			err = b.ctx.Err() // if the body arrived before ctx ended, Read returns no error
+		}
+		if err != nil && at < end {
+			return at, err
+		}
 	}
-	got := make([]byte, len(have))
-	if _, err := io.ReadFull(b, got); err != nil {
-		return err
+	return at, nil
+}
+
+// unexpected returns io.ErrUnexpectedEOF in place of io.EOF.
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
 	}
-	if !slices.Equal(have, got) {
-		return errDamaged
-	}
-	return nil
+	return err
 }
 
 // minStallBytes is the number of bytes that must arrive within

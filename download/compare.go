@@ -1,7 +1,6 @@
 package download
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,44 +22,54 @@ func (k *existing) needsBytes(resp *http.Response, s state) bool {
 		resp.Header.Get("Content-Encoding") == ""
 }
 
-// compareBody compares a body with the existing file. The file is present if
-// all bytes are equal.
-func (j *job) compareBody(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response) error {
+// setVersion sets the version of the server's file. If it may be another one
+// than before, no byte of it has been compared.
+func (k *existing) setVersion(s state) {
+	if s.validator() == "" || s.validator() != k.version.validator() {
+		k.equal = 0
+	}
+	k.version = s
+}
+
+// compareBody compares a body, which begins with the byte at a position, with
+// the existing file. The file is present if all bytes are equal. If the
+// connection breaks, the next attempt continues the comparison.
+func (j *job) compareBody(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response, from int64) error {
+	k := j.known
+	size := k.info.Size()
+	if k.version.Size >= 0 && k.version.Size != size {
+		return j.fail("create "+j.Name, errDiffers) // a reply with a range had the length
+	}
 	f, err := os.Open(j.path(j.Name))
 	if err != nil {
 		return j.fail("read "+j.Name, err)
 	}
 	defer f.Close()
-	size := j.known.info.Size()
-	j.emit(Event{Kind: EventReply, URL: j.result.FinalURL, Status: resp.StatusCode, Total: size})
+	j.emit(Event{Kind: EventReply, URL: j.result.FinalURL, Status: resp.StatusCode, Done: k.equal, Total: size})
 	b := &body{job: j, ctx: ctx, r: resp.Body}
 	defer b.watch(cancel)()
-	got, have := buffers.Get().(*[]byte), buffers.Get().(*[]byte)
-	defer buffers.Put(got)
-	defer buffers.Put(have)
-	for done := int64(0); ; {
-		n, err := b.Read(*got)
-		if n > 0 {
-			if _, err := io.ReadFull(f, (*have)[:n]); err != nil || !bytes.Equal((*got)[:n], (*have)[:n]) {
-				return j.fail("create "+j.Name, errDiffers)
-			}
-			done += int64(n)
-			j.emit(Event{Kind: EventProgress, Done: done, Total: size})
+	before := k.equal
+	at, err := b.compare(f, from, size, func(at int64) { j.emit(Event{Kind: EventProgress, Done: max(k.equal, at), Total: size}) })
+	k.equal = max(k.equal, at)
+	j.setRecheck(k.equal - before)
+	j.compared, j.comparedTo = true, j.urlIndex()
+	if err == nil {
+		if _, err = io.ReadFull(b, make([]byte, 1)); err == nil {
+			err = errDamaged // the file of the server is longer
 		}
-		if err == io.EOF && done == size {
-			return j.present(j.known.info, nil)
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err == io.EOF && resp.ContentLength < 0 {
-			return j.fail("create "+j.Name, errDiffers) // the file of the server is shorter
-		}
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return j.failRequest(ctx, fmt.Sprintf("compare %s, after %d bytes", j.Name, done), err)
-		}
+	} else if err == io.EOF && resp.ContentLength < 0 {
+		err = errDamaged // it is shorter
+	} else {
+		err = unexpected(err)
 	}
+	switch {
+	case errors.Is(err, errDamaged):
+		return j.fail("create "+j.Name, errDiffers)
+	case err != io.EOF:
+		return j.failRequest(ctx, fmt.Sprintf("compare %s, after %d bytes", j.Name, k.equal), err)
+	}
+	if now, err := f.Stat(); err != nil || !os.SameFile(now, k.info) || now.Size() != size || !now.ModTime().Equal(k.info.ModTime()) {
+		return errAppeared // another program has changed it in the meantime
+	}
+	return j.present(k.info, nil)
 }

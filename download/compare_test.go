@@ -1,10 +1,13 @@
 package download_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"concert/download"
@@ -47,6 +50,178 @@ func TestGet_CompareBytes(t *testing.T) {
 				t.Errorf("error = %v, want fs.ErrExist", err)
 			}
 			wantWhole(t, dir, old)
+		})
+	}
+}
+
+// TestGet_ContinuesComparison: if the connection breaks while the bytes are
+// compared, the next attempt must continue the comparison with the same
+// version, and otherwise start again.
+func TestGet_ContinuesComparison(t *testing.T) {
+	const size, cut = 300_000, 100_000
+	again := fmt.Sprintf("bytes=%d-", cut-4096)
+	for _, c := range []struct {
+		name   string
+		second func(s *site, w http.ResponseWriter, r *http.Request) // replies after the break
+		tag    string
+		same   bool
+		ranges []string // of the requests after the first one
+	}{
+		{"same version", (*site).send, `"one"`, true, []string{again}},
+		{"no validator", (*site).send, "", true, []string{""}},
+		{"weak validator", (*site).send, `W/"one"`, true, []string{""}},
+		{"another version", func(s *site, w http.ResponseWriter, r *http.Request) {
+			other := &site{body: append(content(2, 1), s.body[1:]...), tag: `"two"`}
+			other.send(w, r)
+		}, `"one"`, false, []string{again}},
+		{"another version with the old tag", func(s *site, w http.ResponseWriter, r *http.Request) {
+			other := &site{body: append(bytes.Clone(s.body[:cut-1]), content(2, size-cut+1)...), tag: s.tag}
+			other.send(w, r)
+		}, `"one"`, false, []string{again}},
+		{"another length with the old tag", func(s *site, w http.ResponseWriter, r *http.Request) {
+			other := &site{body: append(bytes.Clone(s.body), 1), tag: s.tag}
+			other.send(w, r)
+		}, `"one"`, false, []string{again, ""}},
+		{"a range of another version", func(s *site, w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Range") != "" {
+				r.Header.Set("If-Range", `"two"`)
+				s = &site{body: s.body, tag: `"two"`}
+			}
+			s.send(w, r)
+		}, `"one"`, true, []string{again, ""}},
+		{"ranges refused", func(s *site, w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Range") != "" {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			s.send(w, r)
+		}, `"one"`, true, []string{again, again, ""}},
+		{"many breaks", func(s *site, w http.ResponseWriter, r *http.Request) {
+			broken := &site{body: s.body, tag: s.tag, cut: cut}
+			broken.send(w, r)
+		}, `"one"`, true, []string{again, fmt.Sprintf("bytes=%d-", 2*cut-2*4096), fmt.Sprintf("bytes=%d-", 3*cut-3*4096)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(size)
+			s.tag = c.tag
+			dir, url := downloaded(t, s)
+			removeReceipt(filepath.Join(dir, "file.bin"))
+			before := s.count()
+			s.handler = func(w http.ResponseWriter, r *http.Request) {
+				if s.count() > before+1 {
+					c.second(s, w, r)
+					return
+				}
+				broken := &site{body: s.body, tag: s.tag, cut: cut}
+				broken.send(w, r)
+			}
+			last := int64(0)
+			got, err := newClient(t, download.ClientOptions{Retries: 2}).Get(t.Context(), download.Request{URL: url, Dir: dir, OnEvent: func(e download.Event) {
+				if e.Kind == download.EventProgress {
+					last = e.Done
+				}
+			}})
+			if c.same && (err != nil || !got.Present || last != size) {
+				t.Errorf("Get() = %+v, %v after progress to %d; want it present", got, err, last)
+			}
+			if !c.same && !errors.Is(wantError(t, err, false, "create"), fs.ErrExist) {
+				t.Errorf("error = %v, want fs.ErrExist", err)
+			}
+			wantWhole(t, dir, s.body)
+			var ranges []string
+			for _, r := range s.requests[before+1:] {
+				ranges = append(ranges, r.Header.Get("Range"))
+			}
+			if !slices.Equal(ranges, c.ranges) {
+				t.Errorf("Get requested %q, want %q", ranges, c.ranges)
+			}
+		})
+	}
+}
+
+// TestGet_ChangesDuringComparison: if another program changes the file while
+// its bytes are compared, Get must look at it again.
+func TestGet_ChangesDuringComparison(t *testing.T) {
+	s := newSite(300_000)
+	dir, url := downloaded(t, s)
+	path := filepath.Join(dir, "file.bin")
+	removeReceipt(path)
+	changed := bytes.Clone(s.body)
+	changed[0]++
+	before := s.count()
+	s.handler = func(w http.ResponseWriter, r *http.Request) {
+		if s.count() > before+1 {
+			s.send(w, r)
+			return
+		}
+		broken := &site{body: s.body, tag: s.tag, cut: 200_000}
+		broken.send(w, r)
+	}
+	_, err := newClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: url, Dir: dir, OnEvent: func(e download.Event) {
+		if e.Kind == download.EventRetry {
+			write(t, path, changed)
+		}
+	}})
+	if e := wantError(t, err, false, "create"); !errors.Is(e, fs.ErrExist) {
+		t.Errorf("error = %v, want fs.ErrExist", err)
+	}
+	wantWhole(t, dir, changed)
+}
+
+// TestGet_ComparesNewVersion: if the server replaces the file during the
+// comparison, all bytes of the new version must be compared.
+func TestGet_ComparesNewVersion(t *testing.T) {
+	s := newSite(300_000)
+	dir, url := downloaded(t, s)
+	removeReceipt(filepath.Join(dir, "file.bin"))
+	old := s.body
+	before := s.count()
+	s.handler = func(w http.ResponseWriter, r *http.Request) {
+		reply := &site{body: s.body, tag: s.tag, cut: 100_000}
+		if n := s.count() - before; n > 1 {
+			reply.body, reply.tag = bytes.Clone(old), `"two"`
+			reply.body[70_000]++
+			reply.cut = map[int]int{2: 50_000}[n]
+		}
+		reply.send(w, r)
+	}
+	_, err := newClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: url, Dir: dir})
+	if e := wantError(t, err, false, "create"); !errors.Is(e, fs.ErrExist) {
+		t.Errorf("error = %v, want fs.ErrExist", err)
+	}
+	wantWhole(t, dir, old)
+}
+
+// TestGet_ComparisonLearnsLength: if only the reply with a range has the length
+// of the file, it must be the length of the existing file.
+func TestGet_ComparisonLearnsLength(t *testing.T) {
+	for _, longer := range []int{0, 1, -1} {
+		t.Run(fmt.Sprintf("%+d bytes", longer), func(t *testing.T) {
+			s := newSite(300_000)
+			dir, url := downloaded(t, s)
+			removeReceipt(filepath.Join(dir, "file.bin"))
+			before := s.count()
+			s.handler = func(w http.ResponseWriter, r *http.Request) {
+				if s.count() == before+1 {
+					w.Header().Set("ETag", s.tag)
+					http.NewResponseController(w).Flush() // no length
+					w.Write(s.body[:100_000])
+					panic(http.ErrAbortHandler)
+				}
+				other := &site{body: append(bytes.Clone(s.body), 1)[:len(s.body)+longer], tag: s.tag}
+				other.send(w, r)
+			}
+			got, err := newClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: url, Dir: dir})
+			if longer == 0 && (err != nil || !got.Present) {
+				t.Errorf("Get() = %+v, %v; want it present", got, err)
+			}
+			if longer != 0 && !errors.Is(wantError(t, err, false, "create"), fs.ErrExist) {
+				t.Errorf("error = %v, want fs.ErrExist", err)
+			}
+			if n := s.count() - before; n != 2 {
+				t.Errorf("%d requests, want 2", n)
+			}
+			wantWhole(t, dir, s.body)
 		})
 	}
 }

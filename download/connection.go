@@ -154,13 +154,13 @@ func (c *connection) check(resp *http.Response, from, end int64) *Error {
 func (c *connection) receive(p *piece, r *reply) *Error {
 	defer r.resp.Body.Close()
 	t, part := c.t, c.t.j.part
-	b := &body{job: t.j, ctx: r.ctx, r: r.resp.Body, part: part}
+	b := &body{job: t.j, ctx: r.ctx, r: r.resp.Body}
 	defer b.watch(r.cancel)()
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	check, next := t.pieces.positions(p)
 	if check < next {
-		if err := b.compare(check, next); errors.Is(err, errDamaged) {
+		if _, err := b.compare(part.file, check, next, func(int64) { t.progress() }); errors.Is(err, errDamaged) {
 			e := c.from(t.j.fail("continue", err).again())
 			t.abort(e)
 			return e
@@ -227,7 +227,7 @@ func (c *connection) compareNext(b *body, at, end int64) *Error {
 		}
 		return nil
 	}
-	if !errors.Is(b.compare(at, end), errDamaged) {
+	if _, err := b.compare(c.t.j.part.file, at, end, nil); !errors.Is(err, errDamaged) {
 		return nil
 	}
 	e := c.from(c.t.j.fail("continue", errDamaged).again())
@@ -237,10 +237,7 @@ func (c *connection) compareNext(b *body, at, end int64) *Error {
 
 // failed returns the error of a body that ended at a position.
 func (c *connection) failed(r *reply, position int64, err error) *Error {
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	e := c.from(c.t.j.failRequest(r.ctx, fmt.Sprintf("receive, after byte %d", position), err))
+	e := c.from(c.t.j.failRequest(r.ctx, fmt.Sprintf("receive, after byte %d", position), unexpected(err)))
 	if errors.Is(e, errStalled) && r.silent != nil {
 		r.silent()
 	}

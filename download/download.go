@@ -32,12 +32,15 @@
 //     to 4 KiB.
 //   - Get never writes to, or removes, a part that it has not created. It then
 //     uses the name NAME.concert.part.
+//   - If the server replies with the whole file of the same version, Get
+//     compares the part from its first byte, and continues after it. Of a part
+//     with holes, only the bytes before the first hole remain.
 //   - Get keeps the part if the server replies with an error, or with an HTML
 //     page instead of the rest of the file, as a captive portal does. It
 //     removes the part if the reply shows that the part is of no use: another
-//     version, a wrong range, or the status 416. If the error may be due to the
-//     range (400, 403, 405, 406, 412 or 501), Get requests the range again, and
-//     then the whole file, whose first bytes replace the part.
+//     version, or a wrong range. If the error may be due to the range (400,
+//     403, 405, 406, 412, 416 or 501), Get requests the range again, and then
+//     the whole file.
 //   - Get syncs the file before the file gets its name. Then a loss of power
 //     cannot leave a file with a final name and without its content. The
 //     synced length of a large part is recorded, and only these bytes are
@@ -64,8 +67,10 @@
 // system has no extended attributes, Get asks the server whether the file is
 // the same: by length and modification time or, if the URLs differ in the query
 // alone, by length and entity tag. If the file has no receipt, and the server
-// sends no modification time, Get receives the file and compares the bytes. If
-// the answer is not clear, Get returns an error that wraps [fs.ErrExist].
+// sends no modification time, Get receives the file and compares the bytes.
+// After a broken connection, it continues the comparison as it continues a
+// part. If the answer is not clear, Get returns an error that wraps
+// [fs.ErrExist].
 //
 // # Several connections
 //

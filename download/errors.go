@@ -147,7 +147,7 @@ func (j *job) failStatus(resp *http.Response) *Error {
 		e.temporary, e.retryAfter = true, after
 	case after > 0 && (s == http.StatusForbidden || s == http.StatusAccepted): // the rate limit of GitHub; a file that the server is preparing
 		e.temporary, e.retryAfter = true, after
-	case s == 400 || s == 403 || s == 405 || s == 406 || s == 412 || s == 501: // servers and filters that do not permit ranges
+	case s == 400 || s == 403 || s == 405 || s == 406 || s == 412 || s == 416 || s == 501: // servers and filters that do not permit ranges
 		e.rangeOnly = resp.Request.Header.Get("Range") != ""
 	}
 	return e

@@ -229,6 +229,24 @@ func (p *part) restart(s state) error {
 	return nil
 }
 
+// keepPrefix removes the bytes after the first missing one, for a reply with
+// the whole file of the same version.
+func (p *part) keepPrefix() error {
+	if p.missing == nil {
+		return nil
+	}
+	p.endSync()
+	size := p.size.Load()
+	if err := p.file.Truncate(size); err != nil {
+		return err
+	}
+	p.missing, p.state.Pieces, p.state.Synced = nil, nil, min(p.state.Synced, size)
+	if p.lock == nil {
+		return nil
+	}
+	return p.writeState()
+}
+
 // write appends bytes.
 func (p *part) write(b []byte) error {
 	n, err := p.file.WriteAt(b, p.size.Load())

@@ -89,12 +89,11 @@ type transfer struct {
 	panics   sync.Once // for panicked
 	panicked any       // the value of the first panic of a callback
 
-	mu       sync.Mutex // guards the fields below and the calls of OnEvent
-	active   int        // the number of connections that have a piece
-	err      error      // the error of the attempt
-	fewer    bool       // whether the next attempt must have fewer connections
-	reported int64      // the number of bytes in the last event
-	sent     []Digest   // the digests in the replies of the further connections
+	mu     sync.Mutex // guards the fields below and the calls of OnEvent
+	active int        // the number of connections that have a piece
+	err    error      // the error of the attempt
+	fewer  bool       // whether the next attempt must have fewer connections
+	sent   []Digest   // the digests in the replies of the further connections
 
 	// later has bytes of the file by their position: the first bytes of pieces,
 	// as another connection has received them. They are compared at the end.
@@ -335,13 +334,9 @@ func (t *transfer) abortLocked(err *Error) {
 	t.stop(nil)
 }
 
-// progress emits an event with the total of all connections, unless another
-// connection has counted the bytes of this one in its event.
+// progress emits an event with the total of all connections.
 func (t *transfer) progress() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if done := t.pieces.done(); done > t.reported {
-		t.reported = done
-		t.j.emit(Event{Kind: EventProgress, Done: done, Total: t.pieces.total})
-	}
+	t.j.emit(Event{Kind: EventProgress, Done: t.pieces.done(), Total: t.pieces.total})
 }

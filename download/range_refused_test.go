@@ -1,6 +1,7 @@
 package download_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"testing"
@@ -23,12 +24,8 @@ func TestGet_RangeStatus(t *testing.T) {
 				}
 				s.send(w, r)
 			}
-			retries := -1
-			if status == http.StatusRequestedRangeNotSatisfiable {
-				retries = 1 // the part is of no use
-			}
-			got, err := newClient(t, download.ClientOptions{Retries: retries}).Get(t.Context(), download.Request{URL: url, Dir: dir})
-			if n := s.count() - before; err != nil || got.Resumed != 0 || n != 2 {
+			got, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir})
+			if n := s.count() - before; err != nil || got.Resumed != 100_000 || n != 2 {
 				t.Errorf("Get() = %+v, %v after %d requests; want the whole file after 2", got, err, n)
 			}
 			wantWhole(t, dir, s.body)
@@ -39,18 +36,113 @@ func TestGet_RangeStatus(t *testing.T) {
 // TestGet_RangeStatusKeepsPart: if the server also refuses the request for the
 // whole file, as after a signature has expired, Get must keep the part.
 func TestGet_RangeStatusKeepsPart(t *testing.T) {
-	s := newSite(200_000)
-	dir, url := interrupted(t, s)
-	before := s.count()
-	s.handler = func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) }
-	_, err := newClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: url, Dir: dir})
-	e := wantError(t, err, false, "403")
-	if n := s.count() - before; n != 3 || e.Kept != 100_000 { // the range twice, because the server may still count a connection that has ended
-		t.Errorf("%d bytes kept after %d requests; want all after 3", e.Kept, n)
+	for _, status := range []int{403, 416} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			s := newSite(200_000)
+			dir, url := interrupted(t, s)
+			before := s.count()
+			s.handler = func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }
+			_, err := newClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: url, Dir: dir})
+			e := wantError(t, err, false, fmt.Sprint(status))
+			if n := s.count() - before; n != 3 || e.Kept != 100_000 { // the range twice, because the server may still count a connection that has ended
+				t.Errorf("%d bytes kept after %d requests; want all after 3", e.Kept, n)
+			}
+			s.handler = nil
+			if got, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir}); err != nil || got.Resumed != 100_000 {
+				t.Errorf("Get() = %+v, %v; want it resumed", got, err)
+			}
+			wantWhole(t, dir, s.body)
+		})
 	}
-	s.handler = nil
-	if got, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir}); err != nil || got.Resumed != 100_000 {
-		t.Errorf("Get() = %+v, %v; want it resumed", got, err)
+}
+
+// wholeOnly makes a site refuse each range.
+func wholeOnly(s *site, status int) {
+	s.handler = func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Range") != "" && status != http.StatusOK {
+			w.WriteHeader(status)
+			return
+		}
+		r.Header.Del("Range")
+		s.send(w, r)
 	}
-	wantWhole(t, dir, s.body)
+}
+
+// TestGet_WholeBreaks: if the server sends the whole file instead of the rest,
+// and the connection breaks, Get must keep the part, and the bytes after it.
+func TestGet_WholeBreaks(t *testing.T) {
+	for _, status := range []int{http.StatusOK, http.StatusForbidden} {
+		for _, c := range []struct{ cut, kept int }{{1, 100_000}, {99_999, 100_000}, {100_000, 100_000}, {150_000, 150_000}} {
+			t.Run(fmt.Sprintf("%d after %d bytes", status, c.cut), func(t *testing.T) {
+				s := newSite(200_000)
+				dir, url := interrupted(t, s)
+				wholeOnly(s, status)
+				s.cut = c.cut
+				_, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir})
+				if e := wantError(t, err, true, "EOF"); e.Kept != int64(c.kept) {
+					t.Errorf("%d bytes kept, want %d", e.Kept, c.kept)
+				}
+				s.cut = 0
+				got, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir, Digests: []download.Digest{sha256Of(s.body)}})
+				if err != nil || got.Resumed != int64(c.kept) {
+					t.Errorf("Get() = %+v, %v; want %d bytes resumed", got, err, c.kept)
+				}
+				wantWhole(t, dir, s.body)
+			})
+		}
+	}
+}
+
+// TestGet_WholeDiffers: if the whole file has the validator of the part and
+// other bytes, at any position, the part must not become a part of the file.
+func TestGet_WholeDiffers(t *testing.T) {
+	for _, at := range []int{0, 50_000, 99_999} {
+		t.Run(fmt.Sprint("byte ", at), func(t *testing.T) {
+			s := newSite(200_000)
+			dir, url := interrupted(t, s)
+			s.body = bytes.Clone(s.body)
+			s.body[at]++
+			wholeOnly(s, http.StatusOK)
+			got, err := newClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: url, Dir: dir})
+			if err != nil || got.Resumed != 0 || got.Attempts != 2 {
+				t.Errorf("Get() = %+v, %v; want it started again", got, err)
+			}
+			wantWhole(t, dir, s.body)
+		})
+	}
+}
+
+// TestPieces_WholeBreaks: if the part has holes, and the server sends the whole
+// file instead of the rest, Get must keep the bytes before the first hole.
+func TestPieces_WholeBreaks(t *testing.T) {
+	for _, connections := range []int{1, 4} {
+		t.Run(fmt.Sprint(connections, " connections"), func(t *testing.T) {
+			s := newRangeServer(16 * mib)
+			url, dir := s.open(t), t.TempDir()
+			prefix := interruptWithHoles(t, s, url, dir).Synced
+			n := 200_000
+			s.fault = func(w http.ResponseWriter, r *http.Request, number int) bool {
+				if r.Header.Get("Range") != "" {
+					w.WriteHeader(http.StatusForbidden)
+					return true
+				}
+				s.sendWhole(w, r, n)
+				panic(http.ErrAbortHandler)
+			}
+			client := piecesClient(t, download.ClientOptions{Retries: -1})
+			r := download.Request{URL: url, Dir: dir, Connections: connections, Digests: []download.Digest{sha256Digest(s.body)}}
+			for _, n = range []int{200_000, 5 * mib} {
+				_, err := client.Get(t.Context(), r)
+				if e := wantError(t, err, true, ""); e.Kept != max(prefix, int64(n)) {
+					t.Errorf("%d bytes kept, want %d", e.Kept, max(prefix, int64(n)))
+				}
+			}
+			n = len(s.body)
+			got, err := client.Get(t.Context(), r)
+			if err != nil || got.Resumed != 5*mib {
+				t.Errorf("Get() = %+v, %v; want %d bytes resumed", got, err, 5*mib)
+			}
+			checkLarge(t, dir, s.body)
+		})
+	}
 }

@@ -80,6 +80,12 @@ func parseContentRange(s string) (first, last, total int64, ok bool) {
 	return first, last, total, ok
 }
 
+// isVersion reports whether a reply with the whole file has the version of a
+// part with a number of bytes.
+func (s *state) isVersion(now state, size int64) bool {
+	return size > 0 && s.validator() != "" && s.validator() == now.validator() && (now.Size < 0 || now.Size == s.Size || s.Size < 0 && now.Size >= size)
+}
+
 // checkReplacement returns an error if a reply with the whole file must not
 // replace the content of a part: a captive portal or a login page replies with
 // such a page to any request.

@@ -169,7 +169,7 @@ func (j *job) finish() error {
 		return j.failWrite("give the complete file the name "+j.Name, err)
 	}
 	j.part = nil
-	j.result.Size, j.result.Resumed = size, j.resumed
+	j.result.Size, j.result.Resumed, j.result.Modified = size, j.resumed, p.state.Modified
 	return nil
 }
 
