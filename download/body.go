@@ -36,8 +36,10 @@ func (b *body) Read(p []byte) (int, error) {
 	b.spent.Add(int64(time.Since(b.begin) - start))
 	b.bytes.Add(int64(n))
 	if limit := b.job.client.opts.Limit; limit != nil && n > 0 {
-		if e := limit(b.ctx, n); e != nil && err == nil {
-			err = e
+		if pause := limit(n); pause > 0 {
+			if e := sleep(b.ctx, pause); e != nil && err == nil {
+				err = e
+			}
 		}
 	}
 	return n, err

@@ -94,10 +94,10 @@ type ClientOptions struct {
 	// count as one. Nil means no limit.
 	Acquire func(ctx context.Context, host string) (release func(error), err error)
 
-	// Limit is called with the number of bytes that have arrived, and blocks as
-	// long as the rate is too high. All connections call it, concurrently. Nil
-	// means no limit.
-	Limit func(ctx context.Context, bytes int) error
+	// Limit is called with the number of bytes that have arrived, and returns
+	// for how long the connection must pause because the rate is too high. All
+	// connections call it, concurrently. Nil means no limit.
+	Limit func(bytes int) (pause time.Duration)
 
 	// Wrap returns the transport that the client uses instead of the given one.
 	// NewClient calls it once or twice, because the client has a second

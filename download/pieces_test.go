@@ -1,7 +1,6 @@
 package download_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -552,7 +551,7 @@ func TestPieces_Options(t *testing.T) {
 	t.Run("Limit counts all connections", func(t *testing.T) {
 		s := newRangeServer(size)
 		var bytes atomic.Int64
-		client := piecesClient(t, download.ClientOptions{Limit: func(_ context.Context, n int) error { bytes.Add(int64(n)); return nil }})
+		client := piecesClient(t, download.ClientOptions{Limit: func(n int) time.Duration { bytes.Add(int64(n)); return 0 }})
 		dir := t.TempDir()
 		if _, err := client.Get(t.Context(), download.Request{URL: s.open(t), Dir: dir, Connections: 4}); err != nil {
 			t.Fatal(err)

@@ -237,9 +237,8 @@ func TestGet_SlowButSteady(t *testing.T) {
 	}{
 		{"steady", download.ClientOptions{Stall: 5 * time.Second}, 4 * time.Second, 0, 40 * time.Second},
 		{"enough speed", download.ClientOptions{MinSpeed: 1024}, time.Second, 0, 10 * time.Second},
-		{"limit of the rate", download.ClientOptions{Stall: 5 * time.Second, Limit: func(ctx context.Context, n int) error {
-			time.Sleep(time.Duration(n) * time.Minute / 1024)
-			return nil
+		{"limit of the rate", download.ClientOptions{Stall: 5 * time.Second, Limit: func(n int) time.Duration {
+			return time.Duration(n) * time.Minute / 1024
 		}}, 0, 0, 10 * time.Minute},
 		{"slow events", download.ClientOptions{Stall: 5 * time.Second}, 0, time.Minute, 0},
 	} {
@@ -264,6 +263,26 @@ func TestGet_SlowButSteady(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestGet_LimitEnds: the end of the context must end a pause of the limit.
+func TestGet_LimitEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := download.ClientOptions{Limit: func(int) time.Duration { return time.Hour }}
+		client := newPipeClient(opts, func(conn net.Conn, _ *http.Request, _ int) {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+			io.Copy(io.Discard, conn) // until the client closes the connection
+		})
+		defer client.Close()
+		over := errors.New("over")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, over)
+		defer cancel()
+		begin := time.Now()
+		_, err := client.Get(ctx, download.Request{URL: "http://limit.test/file.bin", Dir: t.TempDir()})
+		if took := time.Since(begin); !errors.Is(err, over) || took != time.Second {
+			t.Errorf("Get() = %v after %v; want the cause after 1s", err, took)
+		}
+	})
 }
 
 // TestGet_SlowDigest: the digest of a continued part is computed after the end

@@ -1,7 +1,6 @@
 package get
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,43 +28,24 @@ func (r *byteRate) Set(text string) error {
 	return nil
 }
 
-// minBurst is the number of bytes that may arrive at once. It is the size of
-// the buffers of the downloads, so that a read waits at most once.
+// minBurst is the minimum number of bytes that may arrive at once. It is the
+// size of the buffers of the downloads, so that a read is at most one burst.
 const minBurst = 128 << 10
 
 // newLimit returns the function that limits the speed of all downloads
 // together. It returns nil if there is no limit.
-func newLimit(r byteRate) func(ctx context.Context, bytes int) error {
+func newLimit(r byteRate) func(bytes int) (pause time.Duration) {
 	if r == 0 {
 		return nil
 	}
 	// A burst of a tenth of a second keeps the speed with coarse timers.
 	limiter := rate.NewLimiter(rate.Limit(r), max(minBurst, int(min(r/10, 1<<30))))
-	return func(ctx context.Context, bytes int) error {
+	return func(bytes int) (pause time.Duration) {
 		for bytes > 0 {
 			n := min(bytes, limiter.Burst())
 			bytes -= n
-			// WaitN fails at once if ctx has a deadline before the end of the
-			// wait. This error would hide that the time limit passed.
-			if err := pause(ctx, limiter.ReserveN(time.Now(), n).Delay()); err != nil {
-				return err
-			}
+			pause = limiter.ReserveN(time.Now(), n).Delay() // includes the pauses before it
 		}
-		return nil
-	}
-}
-
-// pause waits for d. If ctx ends first, it returns the cause.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+		return pause
 	}
 }
