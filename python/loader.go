@@ -4,16 +4,17 @@ import (
 	"embed"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
 //go:embed worker/*.py
 var workerFiles embed.FS
 
-// workerSource contains the modules of the worker: for each module its name, a
+// workerSource returns the modules of the worker: for each module its name, a
 // newline, its source text, and a separator. The first module makes the other
 // modules importable.
-var workerSource = func() string {
+var workerSource = sync.OnceValue(func() string {
 	var b strings.Builder
 	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "quick", "worker"} {
 		text, err := workerFiles.ReadFile("worker/" + name + ".py")
@@ -23,7 +24,7 @@ var workerSource = func() string {
 		fmt.Fprintf(&b, "%s\n%s\x1e", name, text)
 	}
 	return b.String()
-}()
+})
 
 // loader is the program of an interpreter. It reads the worker's source text
 // from the environment, because a long argument would fill the output of ps. An

@@ -257,7 +257,7 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	}
 	all.Command, all.Check = []string{program, "-c", loader}, validate
 	all.Env = append(threadCaps(env, n*max(1, all.Threads)),
-		"CONCERT_PYTHON_WORKER="+workerSource,
+		"CONCERT_PYTHON_WORKER="+workerSource(),
 		fmt.Sprintf("CONCERT_PYTHON_THREAD_TIME=%g", threadTime(all.Grace).Seconds()),
 		"CONCERT_PYTHON_PATH="+strings.Join(path, ":"),
 		"CONCERT_PYTHON_IMPORT="+strings.Join(o.Import, " "))
