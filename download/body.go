@@ -51,9 +51,10 @@ func (b *body) Read(p []byte) (int, error) {
 // io.EOF if the body ends too early. compare calls progress after each read, if
 // it is set.
 func (b *body) compare(file io.ReaderAt, from, end int64, progress func(at int64)) (at int64, err error) {
-	got, have := buffers.Get().(*[]byte), buffers.Get().(*[]byte)
-	defer buffers.Put(got)
-	defer buffers.Put(have)
+	got, putGot := getBuffer(end - from)
+	defer putGot()
+	have, putHave := getBuffer(end - from)
+	defer putHave()
 	for at = from; at < end; {
 		n, err := b.Read((*got)[:min(end-at, int64(len(*got)))])
 		if n > 0 {

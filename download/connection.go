@@ -156,8 +156,8 @@ func (c *connection) receive(p *piece, r *reply) *Error {
 	t, part := c.t, c.t.j.part
 	b := &body{job: t.j, ctx: r.ctx, r: r.resp.Body}
 	defer b.watch(r.cancel)()
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
+	buf, put := getBuffer(-1)
+	defer put()
 	check, next := t.pieces.positions(p)
 	if check < next {
 		if _, err := b.compare(part.file, check, next, func(int64) { t.progress() }); errors.Is(err, errDamaged) {

@@ -92,6 +92,9 @@ func sentDigests(h http.Header, whole bool) (all []Digest) {
 		if base64Value == "" {
 			return
 		}
+		if base64Value == "" {
+			return
+		}
 		d := Digest{Algorithm: canonical(algorithm)}
 		b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(base64Value))
 		d.Hex = hex.EncodeToString(b)
@@ -122,14 +125,14 @@ func sentDigests(h http.Header, whole bool) (all []Digest) {
 	if h.Get("X-Goog-Stored-Content-Encoding") == h.Get("Content-Encoding") || h.Get("X-Goog-Stored-Content-Encoding") == "identity" {
 		pairs("X-Goog-Hash", false) // otherwise it is the hash of the object before it was decompressed
 	}
-	for _, a := range []string{"sha256", "sha1", "crc32c"} {
+	for _, a := range [][2]string{{"sha256", "X-Amz-Checksum-Sha256"}, {"sha1", "X-Amz-Checksum-Sha1"}, {"crc32c", "X-Amz-Checksum-Crc32c"}} {
 		// The checksum of an object of several parts, which ends with "-" and
 		// the number of parts, is not the checksum of the bytes.
-		add(a, h.Get("X-Amz-Checksum-"+a))
+		add(a[0], h.Get(a[1]))
 	}
 	if whole {
 		pairs("Content-Digest", true)
-		add("md5", h.Get("Content-MD5"))
+		add("md5", h.Get("Content-Md5"))
 	}
 	return all
 }

@@ -94,8 +94,8 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 // copy writes a reader to the part until the reader ends.
 func (j *job) copy(ctx context.Context, r io.Reader, h hashes) error {
 	p := j.part
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
+	buf, put := getBuffer(p.state.Size)
+	defer put()
 	for {
 		n, readErr := r.Read(*buf)
 		if n > 0 {

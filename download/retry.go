@@ -6,12 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"sync"
 	"time"
 )
-
-// buffers has the buffers for bodies.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
 
 const (
 	maxRetryDelay = time.Minute
