@@ -106,6 +106,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -157,6 +158,13 @@ type Request struct {
 	// Keep makes Get accept an existing file without a comparison.
 	Keep bool
 
+	// Listing has the names that were in Dir when the caller looked. If it is
+	// not nil, and neither the file nor a part of it has one of these names,
+	// Get does not look for them before the download. So many downloads into
+	// one directory are faster. If such a file has appeared since, Get notices
+	// it when it gives a name to the part or to the file, and then looks again.
+	Listing map[string]bool
+
 	// Connections is the maximum number of concurrent connections for a file of
 	// at least 2 MiB: 1 to 64. Zero means 1. More than one connection needs a
 	// server that supports ranges and sends a strong validator. If the server
@@ -205,7 +213,7 @@ func (c *Client) Get(ctx context.Context, r Request) (Result, error) {
 	for looks := 0; ; looks++ {
 		j.compared = false
 		found, err := false, error(nil)
-		if !j.ServerName { // otherwise the name is known after the reply
+		if !j.ServerName && !j.unlisted { // with ServerName, the name is known after the reply
 			found, err = j.checkExisting(ctx)
 		}
 		if err == nil && !found {
@@ -217,6 +225,7 @@ func (c *Client) Get(ctx context.Context, r Request) (Result, error) {
 		// Another download of the same file has created the file or its part
 		// after this call had looked. So look again.
 		if errors.Is(err, errAppeared) {
+			j.unlisted = false
 			if looks < maxLooks {
 				continue
 			}
@@ -252,6 +261,10 @@ type job struct {
 	known   *existing // the existing file to compare with the server's; nil if there is none
 	part    *part     // nil before the first good reply
 	resumed int64     // the number of bytes that an earlier Get had downloaded
+
+	// unlisted is whether the caller has seen neither the file nor a part of
+	// it, and Get has not noticed such a file yet.
+	unlisted bool
 
 	// appeared is whether the part was complete when the file appeared. So if
 	// the file is the right one, the part is of no use.
@@ -304,6 +317,7 @@ func (c *Client) newJob(r Request) (*job, error) {
 		j.dir = "."
 	}
 	j.result.Path = j.path(j.Name)
+	j.unlisted = r.Listing != nil && !r.ServerName && !j.hasName(func(name string) bool { return r.Listing[name] })
 	return j, nil
 }
 
@@ -339,3 +353,9 @@ func ParseURL(raw string) (*url.URL, error) {
 
 // look reports whether a file exists, without following a symbolic link.
 func (j *job) look(name string) (fs.FileInfo, error) { return os.Lstat(j.path(name)) }
+
+// hasName reports whether has returns true for the name of the file, or of the
+// state of one of its parts.
+func (j *job) hasName(has func(name string) bool) bool {
+	return has(j.Name) || slices.ContainsFunc(j.partNames(), func(part string) bool { return has(part + ".json") })
+}

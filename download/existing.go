@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"time"
 )
 
@@ -71,11 +70,7 @@ func (j *job) checkExisting(ctx context.Context) (found bool, err error) {
 // mayExist reports whether there is a file with the name, or the state of its
 // part.
 func (j *job) mayExist() bool {
-	names := []string{j.Name}
-	for _, part := range j.partNames() {
-		names = append(names, part+".json")
-	}
-	return slices.ContainsFunc(names, func(name string) bool {
+	return j.hasName(func(name string) bool {
 		_, err := j.look(name)
 		return !errors.Is(err, fs.ErrNotExist)
 	})

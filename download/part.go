@@ -150,9 +150,14 @@ func (p *part) nameIt(syncState bool) error {
 var errNoName = errors.New("other programs have files with the names of the part")
 
 // claimName locks the state file of the first free name, and calls create with
-// the path of the part. If another call has a part with such a name, claimName
-// returns errAppeared.
+// the path of the part. If another call has a part with such a name, or the
+// file has appeared, claimName returns errAppeared.
 func (p *part) claimName(create func(path string) error) error {
+	if p.j.unlisted { // this Get has not looked for the file
+		if _, err := p.j.look(p.j.Name); err == nil {
+			return errAppeared
+		}
+	}
 	for _, name := range p.j.partNames() {
 		path := p.j.path(name)
 		lock, err := lockState(path+".json", true)

@@ -36,7 +36,7 @@ var errDiffers = fmt.Errorf("%w, and is not known to be the file of the server",
 // download makes attempts until the file is complete and has its name. An
 // attempt that made progress renews the number of attempts.
 func (j *job) download(ctx context.Context) (err error) {
-	if (j.known == nil || j.Update) && !j.ServerName {
+	if (j.known == nil || j.Update) && !j.ServerName && !j.unlisted {
 		if j.part, err = j.waitPart(ctx); err != nil {
 			return err
 		}

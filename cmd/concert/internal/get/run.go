@@ -20,15 +20,15 @@ import (
 // getter downloads a list.
 type getter struct {
 	options
-	client   *download.Client
-	hosts    *hosts
-	report   *report
-	ctx      context.Context // canceled by Ctrl-C
-	run      context.Context // child of ctx, also canceled by an error that stops the list
-	stop     context.CancelCauseFunc
-	missing  map[string]error // why a directory of files could not be created, for each one that could not
-	names    names
-	readOnly map[string]error // why no file can be created, for each directory of a file in which none can
+	client  *download.Client
+	hosts   *hosts
+	report  *report
+	ctx     context.Context // canceled by Ctrl-C
+	run     context.Context // child of ctx, also canceled by an error that stops the list
+	stop    context.CancelCauseFunc
+	missing map[string]error // why a directory of files could not be created, for each one that could not
+	names   names
+	directories
 }
 
 // outcome is the result of a file.
@@ -63,7 +63,7 @@ func (g *getter) getAll(list []*wanted, r *report) error {
 	g.report = r
 	g.run, g.stop = context.WithCancelCause(g.ctx)
 	defer g.stop(nil)
-	g.readOnly = g.readOnlyDirectories(list)
+	g.directories = g.lookAtDirectories(list)
 	g.hosts = newHosts(list, g.jobs, g.perHost, patience(g.retries), r.away)
 	defer context.AfterFunc(g.run, func() { g.hosts.stop(context.Cause(g.run)) })()
 	defer context.AfterFunc(g.ctx, func() {
@@ -99,29 +99,6 @@ func (g *getter) getAll(list []*wanted, r *report) error {
 	}
 	return nil
 }
-
-// readOnlyDirectories returns the directories of a list in which no file can be
-// created, and why.
-func (g *getter) readOnlyDirectories(list []*wanted) map[string]error {
-	readOnly := make(map[string]error)
-	seen := make(map[string]bool)
-	for _, w := range list {
-		if seen[w.dir] {
-			continue
-		}
-		seen[w.dir] = true
-		if err := checkWritable(w.directory(g.dir)); err != nil {
-			readOnly[w.dir] = &readOnlyError{err}
-		}
-	}
-	return readOnly
-}
-
-// readOnlyError is the error of a new file in a directory that is read-only.
-type readOnlyError struct{ error }
-
-// Unwrap returns the error of the directory.
-func (e *readOnlyError) Unwrap() error { return e.error }
 
 // isLast reports whether every further file would have the same error. With
 // --url-dirs, another directory may not be read-only.
@@ -179,6 +156,7 @@ func (g *getter) get(task context.Context, f *file) (outcome, error) {
 	path := filepath.Join(r.Dir, r.Name)
 	if f.begin.IsZero() {
 		f.begin = time.Now()
+		r.Listing = g.listings[f.dir] // later, the file may have a part of an earlier task
 	}
 	if done.err == nil {
 		g.download(task, f, r, &done)

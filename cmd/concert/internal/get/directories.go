@@ -1,0 +1,64 @@
+package get
+
+import (
+	"io"
+	"os"
+)
+
+// directories is what get knows about the directories of the files before the
+// first download. The keys are those of wanted.dir.
+type directories struct {
+	readOnly map[string]error           // why no file can be created, for each directory in which none can
+	listings map[string]map[string]bool // the names in a directory, for each one with many files of the list and few others
+}
+
+const (
+	minWanted = 4    // the number of files of the list for which a directory is listed
+	maxListed = 1000 // the number of names in a directory up to which it is listed
+)
+
+// lookAtDirectories looks at the directories of a list.
+func (g *getter) lookAtDirectories(list []*wanted) directories {
+	d := directories{make(map[string]error), make(map[string]map[string]bool)}
+	files := make(map[string]int)
+	for _, w := range list {
+		files[w.dir]++
+		if n := files[w.dir]; n == 1 {
+			if err := checkWritable(w.directory(g.dir)); err != nil {
+				d.readOnly[w.dir] = &readOnlyError{err}
+			}
+		} else if n == minWanted {
+			d.listings[w.dir] = listing(w.directory(g.dir))
+		}
+	}
+	return d
+}
+
+// listing returns the names in a directory, or nil if there are many of them or
+// an error occurs.
+func listing(path string) map[string]bool {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	all := make(map[string]bool)
+	for {
+		names, err := dir.Readdirnames(maxListed)
+		for _, name := range names {
+			all[name] = true
+		}
+		if err == io.EOF {
+			return all
+		}
+		if err != nil || len(all) > maxListed {
+			return nil
+		}
+	}
+}
+
+// readOnlyError is the error of a new file in a directory that is read-only.
+type readOnlyError struct{ error }
+
+// Unwrap returns the error of the directory.
+func (e *readOnlyError) Unwrap() error { return e.error }

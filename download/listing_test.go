@@ -1,0 +1,52 @@
+package download_test
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"concert/download"
+)
+
+// TestListing_FileAppeared: a file that is not in the listing, because it is
+// newer, must be treated as any other file that exists.
+func TestListing_FileAppeared(t *testing.T) {
+	for _, size := range []int{1000, 3_000_000} {
+		s := newSite(size)
+		s.modified = time.Now().Add(-time.Hour)
+		dir, url := downloaded(t, s)
+		last := int64(0)
+		r := download.Request{URL: url, Dir: dir, Listing: map[string]bool{}, OnEvent: func(e download.Event) { last = max(last, e.Done) }}
+		wantPresent(t, s, r, 1) // Get has not looked before the request
+		if last > 1<<20+200_000 {
+			t.Errorf("Get received %d bytes of a file that exists", last)
+		}
+		write(t, filepath.Join(dir, "file.bin"), []byte("precious"))
+		_, err := once(t).Get(t.Context(), r)
+		if e := wantError(t, err, false, "create"); !errors.Is(e, fs.ErrExist) {
+			t.Errorf("error = %v, want fs.ErrExist", err)
+		}
+		wantWhole(t, dir, []byte("precious"))
+	}
+}
+
+// TestListing_PartAppeared: Get must continue a part that is newer than the
+// listing, and must look for one that is in the listing.
+func TestListing_PartAppeared(t *testing.T) {
+	for _, listing := range []map[string]bool{{}, {"file.bin.part": true, "file.bin.part.json": true}, {"file.bin.concert.part.json": true}} {
+		s := newSite(5_000_000)
+		dir, url := interrupted(t, s)
+		before := s.count()
+		got, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir, Listing: listing})
+		requests := 1
+		if len(listing) == 0 {
+			requests = 2 // the first one until the part gets a name
+		}
+		if n := s.count() - before; err != nil || got.Resumed != 2_500_000 || n != requests {
+			t.Errorf("Get() = %+v, %v after %d requests; want it resumed after %d", got, err, n, requests)
+		}
+		wantWhole(t, dir, s.body)
+	}
+}
