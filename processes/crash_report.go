@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -73,7 +74,9 @@ func abortedForMemory(signal syscall.Signal, cause, stderr string) bool {
 // writes.
 const fatalPython = "Fatal Python error: "
 
-var pythonFrame = regexp.MustCompile(`^  File "(.*)", line (\d+) in (.*)$`)
+var pythonFrame = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^  File "(.*)", line (\d+) in (.*)$`)
+})
 
 // pythonCrash returns where an interpreter died, as in "in f (mod.py:12)". If
 // the reason is not a signal, the result also has the reason. It returns "" if
@@ -86,7 +89,7 @@ func pythonCrash(stderr string) string {
 	var b strings.Builder
 	place, within := "", ""
 	for _, line := range lines[1:] {
-		m := pythonFrame.FindStringSubmatch(line)
+		m := pythonFrame().FindStringSubmatch(line)
 		if m == nil {
 			if place != "" {
 				break // the frames of other threads follow

@@ -7,28 +7,27 @@ import (
 	"flag"
 	"fmt"
 	"regexp"
+	"strings"
+	"sync"
 	"time"
 )
 
 // badValue matches the error of package flag for a value that cannot be parsed:
 // the value, the flag and the reason.
-var badValue = regexp.MustCompile(`^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*") for (?:flag )?-([A-Za-z0-9.-]+): (.*)$`)
-
-var (
-	unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
-	noValue     = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
-)
+var badValue = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*") for (?:flag )?-([A-Za-z0-9.-]+): (.*)$`)
+})
 
 // Text returns what to print for an error of flags.Parse.
 func Text(flags *flag.FlagSet, err error) string {
 	text := err.Error()
-	if m := unknownFlag.FindStringSubmatch(text); m != nil {
-		return "no flag " + Dashed(m[1])
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		return "no flag " + Dashed(name)
 	}
-	if m := noValue.FindStringSubmatch(text); m != nil {
-		return Dashed(m[1]) + " without a value"
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return Dashed(name) + " without a value"
 	}
-	m := badValue.FindStringSubmatch(text)
+	m := badValue().FindStringSubmatch(text)
 	if m == nil {
 		return text
 	}

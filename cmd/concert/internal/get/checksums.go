@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"concert/download"
 )
@@ -20,7 +21,9 @@ type checksumFile struct {
 }
 
 // taggedLine is a line in the format of BSD: "SHA256 (NAME) = HEX".
-var taggedLine = regexp.MustCompile(`^([A-Za-z0-9-]+) \((.+)\) = ([0-9A-Fa-f]+)$`)
+var taggedLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([A-Za-z0-9-]+) \((.+)\) = ([0-9A-Fa-f]+)$`)
+})
 
 // readChecksums reads a file with a line "HEX  NAME" or "SHA256 (NAME) = HEX"
 // for each file. The number of digits selects the algorithm.
@@ -55,7 +58,7 @@ func readChecksums(name string) (*checksumFile, error) {
 func (c *checksumFile) addLine(line string) error {
 	line, escaped := strings.CutPrefix(line, `\`) // sha256sum escapes such names
 	digest, name, found := strings.Cut(strings.TrimLeft(line, " \t"), " ")
-	if m := taggedLine.FindStringSubmatch(line); m != nil {
+	if m := taggedLine().FindStringSubmatch(line); m != nil {
 		name, digest = m[2], m[1]+"="+m[3]
 	} else if !found || !isHex(digest) {
 		return fmt.Errorf("%q is not a line of the form HEX  NAME", line)
