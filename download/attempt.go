@@ -146,6 +146,11 @@ func (j *job) partSize() int64 {
 // file is the right one.
 func (j *job) accept(resp *http.Response, from int64) (done bool, err error) {
 	switch {
+	case resp.StatusCode == http.StatusOK && isFragment(resp):
+		e := j.fail("get it", fmt.Errorf("the server sent the range %q with the status of the whole file", resp.Header.Get("Content-Range")))
+		e.rangeOnly = resp.Request.Header.Get("Range") != ""
+		e.temporary = !e.rangeOnly
+		return false, e
 	case resp.StatusCode == http.StatusOK, resp.StatusCode == http.StatusNotModified && j.known.isAsked(resp.Request.Header):
 		return j.acceptWhole(resp)
 	case resp.StatusCode == http.StatusPartialContent && resp.Request.Header.Get("Range") != "":
@@ -211,7 +216,7 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 			}
 			return false, j.failWrite("create a partial file in "+j.dir, err)
 		}
-	case j.part.state.isVersion(now, j.part.size.Load()):
+	case j.part.state.isVersion(now):
 		// The body is compared with the part, and continues it.
 		if err := j.part.keepPrefix(); err != nil {
 			return false, j.failWrite("write the partial file", err)

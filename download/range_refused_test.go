@@ -146,3 +146,52 @@ func TestPieces_WholeBreaks(t *testing.T) {
 		})
 	}
 }
+
+// TestGet_FragmentAsWhole has servers that send a range of the file with the
+// status of the whole file. Get must not take it for the whole file.
+func TestGet_FragmentAsWhole(t *testing.T) {
+	for name, c := range map[string]struct{ contentRange, lengthFirst bool }{
+		"with Content-Range":          {true, true},
+		"without Content-Range":       {false, true},
+		"length unknown at first":     {false, false},
+		"unknown, with Content-Range": {true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(200_000)
+			s.handler = func(w http.ResponseWriter, r *http.Request) {
+				from := 0
+				fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
+				w.Header().Set("ETag", s.tag)
+				if from > 0 && c.contentRange {
+					w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(s.body)-1, len(s.body)))
+				}
+				if s.count() > 1 || c.lengthFirst {
+					w.Header().Set("Content-Length", fmt.Sprint(len(s.body)-from))
+				}
+				if s.count() == 1 {
+					w.Write(s.body[:150_000])
+					http.NewResponseController(w).Flush()
+					panic(http.ErrAbortHandler)
+				}
+				w.Write(s.body[from:])
+			}
+			dir := t.TempDir()
+			got, err := newClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: s.open(t), Dir: dir})
+			if err != nil {
+				t.Errorf("Get() = %+v, %v", got, err)
+			}
+			wantWhole(t, dir, s.body)
+		})
+	}
+	t.Run("without a request for a range", func(t *testing.T) {
+		s := newSite(200_000)
+		s.handler = func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Range", "bytes 100000-199999/200000")
+			w.Write(s.body[100_000:])
+		}
+		dir := t.TempDir()
+		_, err := once(t).Get(t.Context(), download.Request{URL: s.open(t), Dir: dir})
+		wantError(t, err, true, `the range "bytes 100000-199999/200000" with the status of the whole file`)
+		wantFiles(t, dir)
+	})
+}

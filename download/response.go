@@ -80,10 +80,18 @@ func parseContentRange(s string) (first, last, total int64, ok bool) {
 	return first, last, total, ok
 }
 
+// isFragment reports whether a reply with the status 200 has only a range of
+// the file.
+func isFragment(resp *http.Response) bool {
+	header := resp.Header.Get("Content-Range")
+	first, last, total, ok := parseContentRange(header)
+	return header != "" && !(ok && first == 0 && last == total-1)
+}
+
 // isVersion reports whether a reply with the whole file has the version of a
-// part with a number of bytes.
-func (s *state) isVersion(now state, size int64) bool {
-	return size > 0 && s.validator() != "" && s.validator() == now.validator() && (now.Size < 0 || now.Size == s.Size || s.Size < 0 && now.Size >= size)
+// part.
+func (s *state) isVersion(now state) bool {
+	return s.validator() != "" && s.validator() == now.validator()
 }
 
 // checkReplacement returns an error if a reply with the whole file must not
