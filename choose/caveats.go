@@ -28,6 +28,12 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 	if interrupted {
 		all = append(all, fmt.Sprintf("it was interrupted after %s", durationText(t.since())))
 	}
+	if len(chosen.samples) == 0 {
+		if !interrupted {
+			all = append(all, t.whyUnmeasured())
+		}
+		return all
+	}
 	if len(t.points) == 1 && len(t.models) > 1 {
 		return append(all, fmt.Sprintf("there was time for %s only", t.models[t.base.model].Name))
 	}
@@ -93,7 +99,9 @@ func (t *trial) disturbedByOthers() bool {
 // minorCaveats returns sentences about the limits of the verdict.
 func (t *trial) minorCaveats(chosen *point) (all []string) {
 	r := &t.report
-	if gain := t.gain(chosen); gain.Confidence == 0 {
+	if gain := t.gain(chosen); len(chosen.samples) == 0 {
+		// The sentence says that the point was not measured.
+	} else if gain.Confidence == 0 {
 		all = append(all, capitalize(t.measuredOnce(chosen))+", so there is no interval.")
 	} else if gain.Confidence < fullConfidence {
 		all = append(all, fmt.Sprintf("With %s, the confidence of the intervals is %s; a larger budget raises the confidence to 95%%.", count(chosen.rounds(), "round"), percent(gain.Confidence)))

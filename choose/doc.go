@@ -54,7 +54,9 @@
 // The kind follows from the share of CPU time, and decides which levels are
 // measured. For I/O-bound work these are the levels 16, 64, 256, or lower ones
 // if these gain nothing, and then levels around the best one. For CPU-bound
-// work they are the levels up to four times the number of processors. A model
+// work they are the levels up to four times the number of processors. If a run
+// takes more than a tenth of the budget, the profile is also the measurement of
+// sequential execution, because there is no time to repeat it. A model
 // whose tasks compute under a lock is left after the first level that gains
 // nothing. If other programs used the processors while a level seemed to gain
 // nothing, the level and the best one before it are measured again, one
@@ -108,9 +110,11 @@
 // If measurements disagree, or if there was time for few of them, the kind of
 // the work decides, and the verdict is [Likely]. For CPU-bound work, Run then
 // recommends about as many tasks as processors, under a model without a lock.
-// For other work, it recommends the highest level that may be better. Without a
-// clear kind, or if the measurements contradict the kind, the verdict is
-// [Unclear]. In both cases it says why.
+// For other work, it recommends the highest level that may be better. If a
+// single run takes so long that no concurrency was measured, Run recommends
+// one that was not measured: as many tasks as keep the processors busy, or 16
+// tasks for I/O-bound work. Without a clear kind, or if the measurements
+// contradict the kind, the verdict is [Unclear]. In all cases it says why.
 //
 // # Limitations
 //

@@ -23,6 +23,8 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 	}
 	base, best := t.name(t.base), t.best(t.finalists())
 	switch {
+	case len(chosen.samples) == 0:
+		fmt.Fprintf(&b, "%s %s.", verb, t.name(chosen))
 	case chosen == t.base && certainty == Unclear:
 		fmt.Fprintf(&b, "Best guess: %s.", base)
 	case chosen == t.base && best == chosen:
@@ -36,7 +38,11 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 		fmt.Fprintf(&b, "Use %s: on %s, such work can gain up to %dx. The measurements do not show it: %s over %s.",
 			t.name(chosen), count(n, "processor"), n, gainText(t.gain(chosen)), base)
 	default:
-		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, t.name(chosen), gainText(t.gain(chosen)), base, t.otherLevels(chosen))
+		name := t.name(chosen)
+		if t.report.Verdict.Rising && t.report.Kind.Kind != CPUBound && chosen.level > 1 {
+			name += " or more"
+		}
+		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, name, gainText(t.gain(chosen)), base, t.otherLevels(chosen))
 		if certainty == Tie {
 			fmt.Fprintf(&b, " No clear winner: %s %s as good; this is the simplest model.", joinAnd(ties), plural(len(ties), "is", "are"))
 		}
@@ -69,7 +75,7 @@ func (t *trial) otherLevels(chosen *point) string {
 		return text
 	case atTop:
 		return fmt.Sprintf("; no peak up to %d, the highest concurrency that was tried", chosen.level)
-	case t.report.Verdict.Rising:
+	case t.report.Verdict.Rising && t.report.Kind.Kind != CPUBound:
 		return "; the throughput was still rising, and there was no time for higher concurrency"
 	case len(levels) > 1:
 		return "; higher concurrency was not tried"
@@ -89,7 +95,7 @@ func (t *trial) reasons(chosen *point, final []*point) (all []string) {
 		}
 	}
 	all = append(all, alone+".")
-	if p.Knows(usage.CPUTime) && p.CPU > 0 && p.CPUShare() > ioBound { // the processors do not limit I/O-bound work
+	if len(chosen.samples) > 0 && p.Knows(usage.CPUTime) && p.CPU > 0 && p.CPUShare() > ioBound { // the processors do not limit I/O-bound work
 		all = append(all, t.limit(chosen)+".")
 	}
 	for i := range t.models {

@@ -23,13 +23,16 @@ const (
 // processors. For other work, the first model with several levels begins at its
 // lowest level, or at about ioBoundStart if the work is I/O-bound, and the
 // models after it begin at about the level of the best point so far. Finally,
-// explore tries levels on both sides of the best point.
+// explore tries levels on both sides of the best point. If a single run takes a
+// large part of the budget, the profile counts as the measurement of sequential
+// execution.
 func (t *trial) explore(ctx context.Context) error {
 	climbed := false
 	parts := len(t.models) + 1 // the time is divided into this number of parts; the first model with several levels gets two parts
-	for i := range t.models {
+	profiled := t.takeProfile()
+	for turn, i := range t.modelOrder() {
 		levels := t.plausibleLevels(&t.models[i])
-		if len(levels) == 0 {
+		if len(levels) == 0 || profiled && i == 0 {
 			continue
 		}
 		start, clear := 0, t.report.Kind.Certainty == Clear && len(levels) > 1
@@ -41,11 +44,14 @@ func (t *trial) explore(ctx context.Context) error {
 		case clear && t.report.Kind.Kind == IOBound:
 			start = t.start(levels, ioBoundStart)
 		}
+		if profiled && levels[start] == 1 && len(levels) > 1 {
+			start = min(sort.SearchInts(levels, max(2, t.busyLevel())), len(levels)-1) // the base has shown concurrency 1
+		}
 		climbed = climbed || len(levels) > 1
 		if t.measured() && t.base.lastRate() == 0 {
 			return fmt.Errorf("%w, or with the first model, %s: %s", ErrFails, t.models[t.base.model].Name, errorLine(t.base.err))
 		}
-		part := i + 1
+		part := turn + 1
 		if climbed {
 			part++
 		}
@@ -55,6 +61,7 @@ func (t *trial) explore(ctx context.Context) error {
 		switch {
 		case ok && t.measured():
 			t.skipped = append(t.skipped, skipped.Error())
+			t.unusable = append(t.unusable, i)
 		case errors.Is(err, errStop) && t.measured():
 			if ctx.Err() != nil || t.outOfRuns() {
 				return err
@@ -77,6 +84,23 @@ func (t *trial) explore(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// modelOrder returns the indexes of the models in the order in which explore
+// tries them. The first model is the first one, because it has the base. For
+// work that computes, models under a lock are the last ones, because they gain
+// little unless the tasks release the lock.
+func (t *trial) modelOrder() (order []int) {
+	kind := t.report.Kind.Kind
+	var last []int
+	for i, m := range t.models {
+		if i > 0 && m.Locked && (kind == CPUBound || kind == Mixed) {
+			last = append(last, i)
+		} else {
+			order = append(order, i)
+		}
+	}
+	return append(order, last...)
 }
 
 // exploreTime returns the time from the start of Run to the end of the

@@ -140,3 +140,60 @@ func TestVerdict_BusyMachine(t *testing.T) {
 		})
 	}
 }
+
+// TestVerdict_LongRuns: if a single run takes a large part of the budget, or if
+// there may be one run only, the kind of the work is known from this run. So
+// there must be a recommendation that suits the kind, even if there was no time
+// to measure it.
+func TestVerdict_LongRuns(t *testing.T) {
+	n := runtime.GOMAXPROCS(0)
+	const budget = 5 * time.Second
+	for _, c := range []struct {
+		name     string
+		share    float64 // of CPU time
+		min, max int     // the bounds of the concurrency
+	}{
+		{"computes", 1, n, 2 * n},
+		{"waits", 0.02, 2, 64},
+		{"both", 0.5, n, 4 * n},
+	} {
+		for _, part := range []float64{0.15, 0.2, 0.25, 0.3, 1.0 / 3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97} {
+			for _, maxRuns := range []int{0, 1, 2} {
+				t.Run(fmt.Sprintf("%s for %.2f of the budget, %d runs", c.name, part, maxRuns), func(t *testing.T) {
+					if c.share > 0.1 && n == 1 {
+						t.Skip("with one processor, concurrency gains little for work that computes")
+					}
+					synctest.Test(t, func(t *testing.T) {
+						d := time.Duration(part * float64(budget))
+						processors := make(slots, n)
+						work := func(ctx context.Context, _ int) (int, error) {
+							processors.use(time.Duration(c.share * float64(d)))
+							concert.Release(ctx, func() { time.Sleep(time.Duration((1 - c.share) * float64(d))) })
+							return 0, nil
+						}
+						locked := underLock()
+						locked.Locked = true
+						report, err := choose.Run(t.Context(), work, []int{1}, []choose.Model{choose.Sequential(), locked, onGoroutines()}, &choose.Options{
+							Budget: budget, MaxConcurrency: 64, MaxRuns: maxRuns, Profile: alone(d, c.share),
+						})
+						if err != nil {
+							t.Fatal(err)
+						}
+						checkFormats(t, report)
+						if report.Took > 2*budget {
+							t.Errorf("Run took %v with a budget of %v", report.Took, budget)
+						}
+						v := report.Verdict
+						if v.Certainty == choose.Unclear || v.Concurrency < c.min || v.Concurrency > c.max || c.share > 0.1 && v.Model != "goroutines" {
+							t.Errorf("%s: want a recommendation of %d to %d\n%s", v.Certainty, c.min, c.max, report)
+						}
+						if v.Gain.Median == 0 && !strings.Contains(v.Sentence, "measure it") {
+							t.Errorf("the sentence does not say that the recommended point was not measured: %s", v.Sentence)
+						}
+						t.Log(v.Sentence)
+					})
+				})
+			}
+		}
+	}
+}

@@ -1,5 +1,7 @@
 package choose
 
+import "cmp"
+
 const (
 	minLockedGain = 1.3 // the lowest gain, with full confidence, that shows that tasks release the lock of a model while they compute
 	minLikelyGain = 1.5 // I/O-bound and mixed work must gain this for a likely verdict
@@ -12,16 +14,18 @@ const (
 // if the measurements contradict the kind.
 func (t *trial) likely(final []*point) *point {
 	kind := t.report.Kind
-	if kind.Certainty != Clear || t.base.rate().Median == 0 || len(t.points) == 1 && len(t.models) > 1 {
+	if kind.Certainty != Clear || t.base.rate().Median == 0 {
 		return nil
 	}
-	chosen := t.likelyForProcessors(final)
-	if kind.Kind != CPUBound {
-		if chosen = t.likelyForMany(final); t.gain(chosen).Median < minLikelyGain {
-			return nil
-		}
+	var chosen *point
+	if kind.Kind == CPUBound {
+		chosen = t.likelyForProcessors(final)
+	} else if len(t.points) == 1 && len(t.models) > 1 {
+		chosen = t.unmeasured()
+	} else if chosen = t.likelyForMany(final); t.gain(chosen).Median < minLikelyGain {
+		return nil
 	}
-	if chosen.failed*2 > chosen.tasks {
+	if chosen == nil || chosen.failed*2 > chosen.tasks {
 		return nil
 	}
 	return chosen
@@ -31,9 +35,13 @@ func (t *trial) likely(final []*point) *point {
 // work, which needs one task for each processor. It chooses among the points
 // with about as many tasks as processors, under models whose tasks can compute
 // at the same time. It returns the base if it is clear that none of these
-// points gains, as for work that holds a lock, or for very short tasks.
+// points gains, as for work that holds a lock, or for very short tasks. If no
+// such point was measured, it returns a point without measurements.
 func (t *trial) likelyForProcessors(final []*point) *point {
 	n := t.report.Machine.Processors
+	if n == 1 {
+		return t.base
+	}
 	var fit []*point
 	for _, p := range final {
 		lowest := t.models[p.model].levels(t.MaxConcurrency)[0]
@@ -44,7 +52,7 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 		}
 	}
 	if len(fit) == 0 {
-		return t.base
+		return cmp.Or(t.unmeasured(), t.base)
 	}
 	gain := t.gain(t.best(fit))
 	if gain.Median < maxCPULoss || gain.Confidence >= fullConfidence && gain.High < minCPUGain {

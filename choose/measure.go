@@ -98,7 +98,7 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if t.outOfRuns() || t.since() >= t.Budget {
+	if !t.enoughRuns(p.level) || t.since() >= t.Budget {
 		return errStop
 	}
 	t.announce(p)

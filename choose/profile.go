@@ -164,6 +164,10 @@ func (t *trial) callRecovered(ctx context.Context, i int) (err error) {
 // outOfRuns reports whether the work has run MaxRuns times.
 func (t *trial) outOfRuns() bool { return t.MaxRuns > 0 && t.runs >= t.MaxRuns }
 
+// enoughRuns reports whether enough runs are left to measure a level. With
+// fewer tasks than the level, some workers would have no task.
+func (t *trial) enoughRuns(level int) bool { return t.MaxRuns == 0 || t.runs+level <= t.MaxRuns }
+
 // addUsage adds the usage of a run to the sum of several runs. The memory of
 // sum is the maximum of all runs.
 func addUsage(sum *usage.Usage, run usage.Usage) {

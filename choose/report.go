@@ -128,8 +128,11 @@ type Verdict struct {
 	EqualUpTo int `json:"equal_up_to"`
 	// Rising reports whether the throughput still increased at Concurrency, and
 	// no higher concurrency was measured under this model.
-	Rising     bool     `json:"rising"`
-	Gain       Interval `json:"gain"`                  // the throughput as a multiple of the throughput of the base
+	Rising bool `json:"rising"`
+	// Gain is the throughput as a multiple of the throughput of the base. It is
+	// zero if there was no time to measure the recommended point. Then Points
+	// does not contain this point.
+	Gain       Interval `json:"gain"`
 	Code       string   `json:"code,omitempty"`        // the result of Model.Code
 	PythonCode string   `json:"python_code,omitempty"` // the result of Model.PythonCode
 	Reasons    []string `json:"reasons"`               // sentences that explain the verdict

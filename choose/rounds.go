@@ -155,7 +155,11 @@ func (t *trial) decided(live []*point) bool {
 // each round in which both points were measured. Without such a round, ratios
 // returns the ratio of the gains of p and q. The gain of a point that was in no
 // round is the ratio of the first measurements of this point and the base.
+// A point without measurements has no ratios.
 func (t *trial) ratios(p, q *point) (all []float64) {
+	if len(p.samples) == 0 || len(q.samples) == 0 {
+		return nil
+	}
 	for _, a := range p.samples {
 		for _, b := range q.samples {
 			if a.round == b.round && a.round > 0 && b.rate > 0 {

@@ -33,6 +33,7 @@ type trial struct {
 	base         *point   // the first model at its first level
 	round        int      // the number of the current round; 0 while exploring
 	skipped      []string // texts that say which point could not be measured, and why
+	unusable     []int    // the indexes of models that could not be opened at some level
 	exploreUntil time.Duration
 	finalRate    float64   // the throughput of base in its last measurement, at the end of the run
 	shares       []float64 // the share of CPU time of each run of the profile; empty if runs are very short

@@ -122,14 +122,18 @@ func (t *trial) describe(p *point, chosen bool) Point {
 
 // decide sets the verdict of the report, and returns the recommended point. If
 // there are serious caveats, the kind of the work may still recommend a point.
+// After an interruption, this point is a guess.
 func (t *trial) decide(final []*point, interrupted bool) *point {
 	chosen := t.simplest(final)
 	serious := t.seriousCaveats(chosen, final, interrupted)
 	certainty := Clear
 	if len(serious) > 0 {
 		certainty = Unclear
-		if p := t.likely(final); p != nil && !interrupted {
-			certainty, chosen = Likely, p
+		if p := t.likely(final); p != nil && (!interrupted || len(serious) > 1) {
+			chosen = p
+			if !interrupted {
+				certainty = Likely
+			}
 			if own := t.seriousCaveats(p, final, interrupted); len(own) > 0 {
 				serious = own
 			}
@@ -181,14 +185,14 @@ func (t *trial) equalUpTo(chosen *point) int {
 }
 
 // rising reports whether a point has the highest level of its model that was
-// measured, and a higher throughput than the levels below it.
+// measured, and a higher throughput than the levels below it and the base.
 func (t *trial) rising(chosen *point) bool {
 	lower := 0.0
 	for _, p := range t.points {
 		if p.model == chosen.model && p.level > chosen.level {
 			return false
 		}
-		if p.model == chosen.model && p.level < chosen.level {
+		if (p.model == chosen.model || p == t.base) && p.level < chosen.level {
 			lower = max(lower, t.gain(p).Median)
 		}
 	}

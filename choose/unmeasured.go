@@ -1,0 +1,73 @@
+package choose
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+)
+
+// aloneIsBasePart is the part of the budget from which the profile counts as
+// the first measurement of the base. For such long runs there is no time to
+// measure sequential execution twice.
+const aloneIsBasePart = 10
+
+// takeProfile adds the base with the throughput of the profile as its first
+// measurement, if runs are so long, or MaxRuns is so low, that the runs of the
+// profile should not be repeated. It applies only if the first model has no
+// concurrency. It reports whether it added the base.
+func (t *trial) takeProfile() bool {
+	p := &t.report.Profile
+	levels := t.models[0].levels(t.MaxConcurrency)
+	if len(levels) != 1 || levels[0] != 1 || p.Wall < t.Budget/aloneIsBasePart && !t.outOfRuns() {
+		return false
+	}
+	base := t.add(0, 1)
+	base.tasks, base.failed, base.lastTasks = p.Runs, p.Failed, p.Runs
+	base.cost, base.mean, base.busy = p.Wall, p.Wall, -1
+	succeeded := float64(p.Runs-p.Failed) / float64(p.Runs)
+	base.samples = []sample{{0, succeeded / max(p.Wall, 1).Seconds()}}
+	return true
+}
+
+// unmeasured returns a point without measurements, which the kind of the work
+// recommends. The point is for work of a clear kind whose runs are so long that
+// there was time for a few of them only. It is of the simplest model that suits
+// the kind, and that was not measured. For I/O-bound work, the level is
+// ioBoundStart. For other work, it is busyLevel. The result is nil if there is
+// no such model.
+func (t *trial) unmeasured() *point {
+	kind, wanted := t.report.Kind, t.busyLevel()
+	if kind.Kind == IOBound {
+		wanted = ioBoundStart
+	}
+	for i := range t.models {
+		m := &t.models[i]
+		levels := m.levels(t.MaxConcurrency)
+		tried := slices.Contains(t.unusable, i) || slices.ContainsFunc(t.points, func(p *point) bool { return p.model == i })
+		if tried || m.Open == nil || m.Locked && kind.Kind != IOBound || len(levels) == 0 || levels[len(levels)-1] == 1 {
+			continue
+		}
+		return &point{model: i, level: levels[min(sort.SearchInts(levels, wanted), len(levels)-1)]}
+	}
+	return nil
+}
+
+// busyLevel returns the lowest concurrency that keeps all processors busy with
+// mixed work. For all other work, it is the number of processors.
+func (t *trial) busyLevel() int {
+	n, kind := t.report.Machine.Processors, t.report.Kind
+	if kind.Kind == Mixed {
+		n = int(math.Ceil(float64(n) / kind.CPUShare.Median))
+	}
+	return n
+}
+
+// whyUnmeasured returns the reason why a point has no measurements, as a part
+// of a sentence.
+func (t *trial) whyUnmeasured() string {
+	if !t.enoughRuns(t.report.Machine.Processors) {
+		return "no run was left to measure it"
+	}
+	return fmt.Sprintf("there was no time to measure it, because a run takes %s and the budget is %s", durationText(t.report.Profile.Wall), durationText(t.Budget))
+}
