@@ -6,7 +6,7 @@ const (
 	minLockedGain = 1.3 // the lowest gain, with full confidence, that shows that tasks release the lock of a model while they compute
 	minLikelyGain = 1.5 // I/O-bound and mixed work must gain this for a likely verdict
 	minCPUGain    = 1.1 // CPU-bound work whose gain is clearly lower cannot use several processors
-	maxCPULoss    = 0.7 // a gain below this is a loss, even if it was measured once on a busy machine
+	maxCPULoss    = 0.7 // a gain below this is a loss, even if it was measured once
 )
 
 // likely returns the point that the kind of the work recommends if the
@@ -55,7 +55,10 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 		return cmp.Or(t.unmeasured(), t.base)
 	}
 	gain := t.gain(t.best(fit))
-	if gain.Median < maxCPULoss || gain.Confidence >= fullConfidence && gain.High < minCPUGain {
+	// While other programs use the processors, one measurement of tasks that
+	// are not tiny does not show a loss: they may have had no processor.
+	reliable := gain.Confidence >= fullConfidence || !t.disturbedByOthers() || t.report.Profile.Wall < tinyRun
+	if gain.Median < maxCPULoss && reliable || gain.Confidence >= fullConfidence && gain.High < minCPUGain {
 		return t.base
 	}
 	return t.simplest(fit)
