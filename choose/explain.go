@@ -76,7 +76,7 @@ func (t *trial) otherLevels(chosen *point) string {
 	case atTop:
 		return fmt.Sprintf("; no peak up to %d, the highest concurrency that was tried", chosen.level)
 	case t.report.Verdict.Rising && t.report.Kind.Kind != CPUBound:
-		return "; the throughput was still rising, and there was no time for higher concurrency"
+		return "; the throughput was still rising, and no higher concurrency was measured"
 	case len(levels) > 1:
 		return "; higher concurrency was not tried"
 	}

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	profilePart = 20                     // the profile takes about a 20th of the budget
-	profileRuns = 30                     // the profile has at most 30 runs, or one for each input if that is more
-	tinyRun     = 200 * time.Microsecond // if a run is shorter, one measurement covers many runs in a row
+	profilePart     = 20                     // the profile takes about a 20th of the budget
+	profileRuns     = 30                     // the profile has at most 30 runs, or one for each input if that is more
+	profileRunsPart = 5                      // the profile has at most a fifth of MaxRuns
+	tinyRun         = 200 * time.Microsecond // if a run is shorter, one measurement covers many runs in a row
 )
 
 // The number of inputs that are used. The minimum is used even if there is no
@@ -96,7 +97,8 @@ func (t *trial) profile(ctx context.Context) error {
 		if p.Failed > i && i+1 < t.inputs && t.since() < t.Budget/2 {
 			continue // other inputs may succeed
 		}
-		if late || i+1 >= profileRuns && i+1 >= t.inputs {
+		few := t.MaxRuns > 0 && i+1 >= max(1, t.MaxRuns/profileRunsPart)
+		if late || few || i+1 >= profileRuns && i+1 >= t.inputs {
 			break
 		}
 	}

@@ -7,10 +7,13 @@ import (
 	"sort"
 )
 
-// aloneIsBasePart is the part of the budget from which the profile counts as
-// the first measurement of the base. For such long runs there is no time to
-// measure sequential execution twice.
-const aloneIsBasePart = 10
+// The profile counts as the first measurement of the base if a run takes at
+// least this part of the budget, or if MaxRuns is at most fewRuns. Then there
+// is no time, or no run, to measure sequential execution twice.
+const (
+	aloneIsBasePart = 10
+	fewRuns         = 20
+)
 
 // takeProfile adds the base with the throughput of the profile as its first
 // measurement, if runs are so long, or MaxRuns is so low, that the runs of the
@@ -19,7 +22,7 @@ const aloneIsBasePart = 10
 func (t *trial) takeProfile() bool {
 	p := &t.report.Profile
 	levels := t.models[0].levels(t.MaxConcurrency)
-	if len(levels) != 1 || levels[0] != 1 || p.Wall < t.Budget/aloneIsBasePart && !t.outOfRuns() {
+	if len(levels) != 1 || levels[0] != 1 || p.Wall < t.Budget/aloneIsBasePart && (t.MaxRuns == 0 || t.MaxRuns > fewRuns) {
 		return false
 	}
 	base := t.add(0, 1)

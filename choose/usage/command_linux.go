@@ -15,6 +15,7 @@ import (
 // child, before the child is reaped and the kernel removes these counters.
 func waitExited(pid int) (used Usage) {
 	begin := time.Now()
+	watch := watchDelay(pid)
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if err != unix.EINTR {
@@ -22,12 +23,14 @@ func waitExited(pid int) (used Usage) {
 		}
 	}
 	used.Wall = time.Since(begin)
+	watched := watch.close()
 	dir := fmt.Sprintf("/proc/%d/", pid)
 	var err error
 	if used.RunDelay, err = runDelay(dir+"schedstat", os.ReadFile); err != nil {
 		used.addMissing(RunDelay, err.Error())
 	} else {
-		used.addSource(RunDelay, "/proc/PID/schedstat", "of the first thread")
+		used.RunDelay = max(used.RunDelay, watched)
+		used.addSource(RunDelay, "/proc/PID/task/TID/schedstat", "of all threads and children, read every 10 ms")
 	}
 	if used.Read, used.Written, err = ioBytes(dir+"io", os.ReadFile); err != nil {
 		used.addMissing(Bytes, err.Error())

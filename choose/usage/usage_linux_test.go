@@ -95,3 +95,40 @@ func TestCommand_Usage(t *testing.T) {
 		t.Error("Command() = nil error for a program that does not exist")
 	}
 }
+
+// TestCommand_DelayOfChild: if a child of the command computes, and another
+// program uses the same processor, the time in which the child has no processor
+// must not count as wait.
+func TestCommand_DelayOfChild(t *testing.T) {
+	runtime.LockOSThread() // without UnlockOSThread: the thread has changed, so it ends with this test
+	var allowed, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		t.Skip(err)
+	}
+	for i := range 1024 {
+		if allowed.IsSet(i) {
+			one.Set(i)
+			break
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		t.Skip(err)
+	}
+	// The processes below inherit the affinity.
+	other := exec.Command("sh", "-c", "while :; do :; done")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Wait()
+	defer other.Process.Kill()
+	used, err := usage.Command(exec.Command("sh", "-c", `sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; true`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !used.Knows(usage.RunDelay) {
+		t.Skip("the kernel does not count the run-queue delay")
+	}
+	if share := used.CPUShare(); share < 0.75 {
+		t.Errorf("the share of CPU time is %.2f, want at least 0.75: %+v", share, used)
+	}
+}

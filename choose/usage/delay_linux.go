@@ -1,0 +1,94 @@
+package usage
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// delayWatch measures the run-queue delay of a process and its descendants
+// while they run. When a process ends, the kernel removes its counters without
+// adding them to those of its parent. So delayWatch reads the counters of all
+// threads repeatedly.
+//
+//	process ---- waits for its child ------------------>
+//	  child      |-- computes --|-- no processor --|-- computes --|
+//	reads        ^         ^         ^         ^         ^         ^
+//
+// The delay in the time between two reads is the longest delay of a thread in
+// this time. The sum of all threads would be too high for threads that wait at
+// the same time. The delay since the last read of a process that has ended is
+// lost.
+type delayWatch struct {
+	root  int                   // the process
+	seen  map[int]time.Duration // the delay of each thread at the last read, by thread ID
+	total time.Duration
+	stop  chan struct{}
+	ended chan struct{} // closed when the goroutine has ended
+}
+
+// How often delayWatch reads the counters. The interval doubles from the
+// minimum to the maximum, so that short processes are seen as well.
+const (
+	minWatchInterval = time.Millisecond
+	maxWatchInterval = 10 * time.Millisecond
+)
+
+// watchDelay starts to measure.
+func watchDelay(pid int) *delayWatch {
+	w := &delayWatch{root: pid, seen: map[int]time.Duration{}, stop: make(chan struct{}), ended: make(chan struct{})}
+	go w.run()
+	return w
+}
+
+func (w *delayWatch) run() {
+	defer close(w.ended)
+	for interval := minWatchInterval; ; interval = min(2*interval, maxWatchInterval) {
+		select {
+		case <-time.After(interval):
+			w.total += w.read(w.root)
+		case <-w.stop:
+			return
+		}
+	}
+}
+
+// close ends the measurement, and returns the delay. Call it before the process
+// is reaped, because another process may then get its ID.
+func (w *delayWatch) close() time.Duration {
+	close(w.stop)
+	<-w.ended
+	return w.total
+}
+
+// read returns the longest delay of a thread since the last read, among the
+// threads of a process and of its descendants.
+func (w *delayWatch) read(pid int) (longest time.Duration) {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return 0 // the process has ended
+	}
+	for _, thread := range threads {
+		var tid int
+		if _, err := fmt.Sscan(thread.Name(), &tid); err != nil {
+			continue
+		}
+		dir := fmt.Sprintf("/proc/%d/task/%d/", pid, tid)
+		if delay, err := runDelay(dir+"schedstat", os.ReadFile); err == nil {
+			longest = max(longest, delay-w.seen[tid])
+			w.seen[tid] = delay
+		}
+		children, err := os.ReadFile(dir + "children")
+		if err != nil {
+			continue
+		}
+		for _, child := range strings.Fields(string(children)) {
+			var id int
+			if _, err := fmt.Sscan(child, &id); err == nil {
+				longest = max(longest, w.read(id))
+			}
+		}
+	}
+	return longest
+}
