@@ -56,8 +56,8 @@ class Functions:
             key += ":" + part
             if part.endswith(")"):  # a call, which each worker makes once
                 if key not in self.instances:
-                    name, _, arguments = part[:-1].partition("(")
-                    self.instances[key] = construct(getattr(found, name), arguments)
+                    made, _, arguments = part[:-1].partition("(")
+                    self.instances[key] = construct(getattr(found, made), arguments)
                 found = self.instances[key]
             else:
                 found = getattr(found, part)
