@@ -1,3 +1,4 @@
+import inspect
 import os
 import resource
 import time
@@ -5,6 +6,14 @@ import time
 from concert.functions import Functions
 
 functions = Functions()
+
+
+def is_async(where):
+    """Reports whether calls of the function return coroutines."""
+    name = "python:1:" + where
+    functions.find(name)
+    f = functions.direct[name]
+    return inspect.iscoroutinefunction(f) or inspect.iscoroutinefunction(getattr(f, "__call__", None))
 
 
 def clocks():

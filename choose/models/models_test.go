@@ -163,6 +163,64 @@ func ExamplePython() {
 	// interpreters: ex, err := python.New(2, nil)
 }
 
+// TestIsAsync: functions, methods and callable instances that are defined with
+// "async def" must be recognized.
+func TestIsAsync(t *testing.T) {
+	pythontest.Need(t)
+	ex, err := python.New(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	const text = `
+import functools
+
+def plain(n): return n
+async def later(n): return n
+partly = functools.partial(later)
+
+class Model:
+    async def __call__(self, n): return n
+    async def predict(self, n): return n
+    def fit(self, n): return n
+`
+	for name, want := range map[string]bool{
+		"plain": false, "later": true, "partly": true, "Model()": true, "Model().predict": true, "Model().fit": false,
+	} {
+		got, err := models.IsAsync(t.Context(), ex, ":"+name+"\n"+text)
+		if err != nil || got != want {
+			t.Errorf("IsAsync(%s) = %v, %v; want %v", name, got, err, want)
+		}
+	}
+	if _, err := models.IsAsync(t.Context(), ex, ":none\n"+text); err == nil || !strings.Contains(err.Error(), "none") {
+		t.Errorf("IsAsync() = %v for a function that does not exist", err)
+	}
+}
+
+func ExamplePythonAsync() {
+	for _, m := range models.PythonAsync(nil)[:3] {
+		fmt.Println(m.Name+":", m.PythonCode(m.Levels[0]))
+	}
+	// Output:
+	// one interpreter: asyncio.run, with one await after the other
+	// threads: asyncio.gather, with asyncio.Semaphore(2)
+	// interpreters: ProcessPoolExecutor(2), whose tasks call asyncio.run
+}
+
+func ExampleIsAsync() {
+	ex, err := python.New(1, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	fmt.Println(models.IsAsync(context.Background(), ex, "asyncio:sleep"))
+	fmt.Println(models.IsAsync(context.Background(), ex, "time:sleep"))
+	// Output:
+	// true <nil>
+	// false <nil>
+}
+
 func ExamplePythonProfile() {
 	ex, err := python.New(1, nil)
 	if err != nil {

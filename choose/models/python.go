@@ -65,6 +65,38 @@ func Python(opts *python.Options) []choose.Model {
 	return all
 }
 
+// PythonAsync returns the models for a Python function that is defined with
+// "async def". They are the models of Python, but PythonCode has the
+// corresponding calls of asyncio.
+func PythonAsync(opts *python.Options) []choose.Model {
+	all := Python(opts)
+	n := runtime.GOMAXPROCS(0)
+	for i := range all {
+		m := &all[i]
+		switch i {
+		case 0:
+			m.PythonCode = func(int) string { return "asyncio.run, with one await after the other" }
+		case 1:
+			m.PythonCode = line("asyncio.gather, with asyncio.Semaphore(%d)")
+			m.Note = "The function is a coroutine function. It was measured with an event loop in each thread. With asyncio, one event loop runs all coroutines, so a coroutine that computes delays all others."
+		case 2:
+			m.PythonCode = line("ProcessPoolExecutor(%d), whose tasks call asyncio.run")
+		case 3:
+			m.PythonCode = func(k int) string {
+				return fmt.Sprintf("ProcessPoolExecutor(%d), and in each process asyncio.gather with asyncio.Semaphore(%d)", n, k/n)
+			}
+		}
+	}
+	return all
+}
+
+// IsAsync reports whether a Python function is defined with "async def". The
+// parameter ex is a pool of package python, and where names the function, as
+// for PythonProfile.
+func IsAsync(ctx context.Context, ex concert.Executor, where string) (bool, error) {
+	return concert.Submit(ctx, ex, isAsync, where).Result(ctx)
+}
+
 const maxThreads = 1024
 
 // doubling returns lowest, 2 lowest, 4 lowest, ... up to highest.
@@ -105,6 +137,10 @@ func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ct
 
 //go:embed measured.py
 var measuredSource string
+
+// isAsync is a Python function of the same source as measured, so that both
+// import a module, and make an instance of a class, only once.
+var isAsync = python.Source[string, bool]("is_async", measuredSource)
 
 // measured is a Python function that calls another function, and reads the
 // clocks before and after the call.

@@ -147,7 +147,7 @@ func TestChoose_Interrupted(t *testing.T) {
 func TestChoose_Python(t *testing.T) {
 	pythontest.Need(t)
 	t.Chdir(t.TempDir())
-	text := "import time\n\ndef nap(s):\n    print('nothing to see')\n    time.sleep(s['for'])\n"
+	text := "import asyncio, time\n\ndef nap(s):\n    print('nothing to see')\n    time.sleep(s['for'])\n\nasync def later(s):\n    await asyncio.sleep(s)\n"
 	if err := os.WriteFile("naps.py", []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -159,6 +159,9 @@ func TestChoose_Python(t *testing.T) {
 	}
 	if p := r.Profile; p.Wall < 30*time.Millisecond || p.CPUShare() > 0.5 {
 		t.Errorf("the profile is %+v", p)
+	}
+	if r := chosen(t, "--budget", "60s", "--runs", "40", "--max", "4", "--py", "naps:later", ":::", "0.03"); !strings.HasPrefix(r.Verdict.PythonCode, "asyncio.") {
+		t.Errorf("the line of Python for a coroutine function that waits is %q, want a call of asyncio", r.Verdict.PythonCode)
 	}
 	code, _, errOut := call(t.Context(), "choose", "--py", "naps:none", ":::", "1")
 	if code != cli.ExitFailed || !strings.Contains(errOut, "AttributeError") {

@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"strings"
 
+	"concert"
 	"concert/choose"
 	"concert/choose/models"
 	"concert/cmd/concert/internal/cli"
@@ -33,11 +34,33 @@ func pythonJob(o options, inputs []string) (*job, error) {
 	return &job{
 		what: o.py,
 		run: func(ctx context.Context, choosing *choose.Options) (*choose.Report, error) {
+			async, err := isAsync(ctx, prober, o)
+			if err != nil {
+				return nil, err
+			}
+			all := models.Python(opts)
+			if async {
+				all = models.PythonAsync(opts)
+			}
 			choosing.Profile = models.PythonProfile(prober, o.py, values)
-			return choose.Run(ctx, python.Func[any, any](o.py), values, models.Python(opts), choosing)
+			return choose.Run(ctx, python.Func[any, any](o.py), values, all, choosing)
 		},
 		close: func() { prober.Close() },
 	}, nil
+}
+
+// isAsync reports whether the function is a coroutine function. It imports the
+// module of the function, which may take at most the budget.
+func isAsync(ctx context.Context, prober concert.Executor, o options) (bool, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, o.Budget, fmt.Errorf("%w of %v: importing the module of %s has not ended", choose.ErrTooLong, o.Budget, o.py))
+	defer stop()
+	async, err := models.IsAsync(ctx, prober, o.py)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	} else if err != nil {
+		err = fmt.Errorf("%w: %w", choose.ErrFails, err)
+	}
+	return async, err
 }
 
 // pythonValue returns an input as a value for Python: the decoded value if the
