@@ -1,9 +1,13 @@
 package choose
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 const (
 	minLockedGain = 1.3 // the lowest gain, with full confidence, that shows that tasks release the lock of a model while they compute
+	minAlikeShare = 0.5 // the lowest share of the best gain that shows, after few measurements, that a model for I/O-bound work is as good
 	minLikelyGain = 1.5 // I/O-bound and mixed work must gain this for a likely verdict
 	minCPUGain    = 1.1 // CPU-bound work whose gain is clearly lower cannot use several processors
 	maxCPULoss    = 0.7 // a gain below this is a loss, even if it was measured once
@@ -67,9 +71,17 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 // likelyForMany returns the point that is likely the best for work that waits.
 // Such work gains from each level up to a limit, such as that of a server. Too
 // many tasks cost little, and too few cost much. So of the model that simplest
-// chooses, likelyForMany returns the highest level that may be better.
+// chooses, likelyForMany returns the highest level that may be better. While
+// I/O-bound tasks wait, all models are alike. So a model that seems better in a
+// few measurements does not replace a simpler one.
 func (t *trial) likelyForMany(final []*point) *point {
 	chosen := t.simplest(final)
+	if gain := t.gain(chosen); t.report.Kind.Kind == IOBound && gain.Confidence < fullConfidence {
+		i := slices.IndexFunc(final, func(p *point) bool { return p.level > 1 && t.gain(p).Median >= minAlikeShare*gain.Median })
+		if i >= 0 && final[i].model < chosen.model { // the points are in the order of the models
+			chosen = t.best(slices.DeleteFunc(slices.Clone(final), func(p *point) bool { return p.model != final[i].model }))
+		}
+	}
 	atLeast := minGain * t.gain(chosen).Median
 	for _, p := range final {
 		if p.model == chosen.model && p.level > chosen.level && t.gain(p).Median*(1+t.rateError(p)) > atLeast {
