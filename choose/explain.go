@@ -38,10 +38,7 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 		fmt.Fprintf(&b, "Use %s: on %s, such work can gain up to %dx. The measurements do not show it: %s over %s.",
 			t.name(chosen), count(n, "processor"), n, gainText(t.gain(chosen)), base)
 	default:
-		name := t.name(chosen)
-		if t.report.Verdict.Rising && t.report.Kind.Kind != CPUBound && chosen.level > 1 {
-			name += " or more"
-		}
+		name := t.name(chosen) + t.report.orMore()
 		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, name, gainText(t.gain(chosen)), base, t.otherLevels(chosen))
 		if certainty == Tie {
 			fmt.Fprintf(&b, " No clear winner: %s %s as good; this is the simplest model.", joinAnd(ties), plural(len(ties), "is", "are"))
@@ -51,6 +48,16 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 		fmt.Fprintf(&b, " The best concurrency may differ: %s.", serious[0])
 	}
 	return b.String()
+}
+
+// orMore returns the text after the recommended concurrency: " or more" if the
+// throughput was still rising, and empty otherwise. CPU-bound work has at most
+// one running task for each processor, so it gains nothing from more tasks.
+func (r *Report) orMore() string {
+	if r.Verdict.Rising && r.Kind.Kind != CPUBound && r.Verdict.Concurrency > 1 {
+		return " or more"
+	}
+	return ""
 }
 
 // otherLevels returns the part of the sentence about other levels of the same

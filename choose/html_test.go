@@ -3,6 +3,7 @@ package choose_test
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,4 +32,36 @@ func TestReport_HTML(t *testing.T) {
 		}
 	})
 	pagetest.Check(t, page.String())
+}
+
+// TestReport_Headline: a page begins with the recommendation, the concurrency
+// first.
+func TestReport_Headline(t *testing.T) {
+	gain := choose.Interval{Median: 2.2, Low: 1.88, High: 2.5, Confidence: 0.95}
+	for want, r := range map[string]choose.Report{
+		"4 to 8 tasks with processes: 2.2x (1.88 to 2.5)": {
+			Verdict: choose.Verdict{Model: "processes", Concurrency: 4, EqualUpTo: 8, Gain: gain},
+		},
+		"16 or more tasks with goroutines: 2.2x (1.88 to 2.5)": {
+			Kind:    choose.KindVerdict{Kind: choose.IOBound},
+			Verdict: choose.Verdict{Model: "goroutines", Concurrency: 16, EqualUpTo: 16, Rising: true, Gain: gain},
+		},
+		"2 tasks with processes: not measured": {
+			Kind:    choose.KindVerdict{Kind: choose.CPUBound},
+			Verdict: choose.Verdict{Model: "processes", Concurrency: 2, EqualUpTo: 2},
+		},
+		"Sequential execution: concurrency gains nothing": {
+			Verdict: choose.Verdict{Model: "sequential execution", Concurrency: 1, EqualUpTo: 1, Gain: gain},
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			var page bytes.Buffer
+			if err := r.HTML(&page, "work"); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(page.String(), `<p class="answer">`+want+`</p>`) {
+				t.Errorf("the page does not begin with %q: %s", want, page.String())
+			}
+		})
+	}
 }

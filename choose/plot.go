@@ -37,9 +37,10 @@ type series struct {
 }
 
 type mark struct {
-	X, Y, Low, High  float64
-	Interval, Chosen bool
-	Shape, Text      string
+	X, Y        float64
+	Chosen      bool
+	Interval    string // the path of the interval; empty if there is none
+	Shape, Text string
 }
 
 const (
@@ -103,11 +104,13 @@ func (r *Report) curves() *chart {
 				continue
 			}
 			m := mark{
-				X: x.at(float64(p.Concurrency)), Y: y.at(p.Rate.Median), Low: y.at(p.Rate.Low), High: y.at(p.Rate.High),
-				Interval: p.Rate.Confidence > 0, Chosen: r.chosen(p),
+				X: x.at(float64(p.Concurrency)), Y: y.at(p.Rate.Median), Chosen: r.chosen(p),
 				Text: fmt.Sprintf("%s: %s tasks per second, %s", pointName(name, p.Concurrency), units.Number(p.Rate.Median), gainText(p.Gain)),
 			}
 			m.Shape = symbol(i, m.X, m.Y, 3.5)
+			if p.Rate.Confidence > 0 {
+				m.Interval = fmt.Sprintf("M%g %gh8m-4 0V%gm-4 0h8", m.X-4, y.at(p.Rate.Low), y.at(p.Rate.High))
+			}
 			s.Marks = append(s.Marks, m)
 			fmt.Fprintf(&path, "%s%g %g", map[bool]string{true: "M", false: "L"}[path.Len() == 0], m.X, m.Y)
 		}
@@ -179,6 +182,7 @@ func symbol(i int, x, y, r float64) string {
 type timeline struct {
 	Height float64
 	Ticks  []tick
+	Rows   []gridRow // some rows have a number, and a line below
 	Bars   []bar
 	Text   string
 }
@@ -193,7 +197,10 @@ type bar struct {
 	X, Y, Width, Height float64
 }
 
-const maxRows = 64 // the maximum number of rows in a timeline
+const (
+	maxRows          = 64   // the maximum number of rows in a timeline
+	minLabelDistance = 20.0 // the minimum distance between the numbers of rows
+)
 
 // timeline returns the drawing of the tasks, or nil if there are none.
 func (r *Report) timeline() *timeline {
@@ -227,10 +234,20 @@ func (r *Report) timeline() *timeline {
 	if end <= 0 {
 		return nil // the clock is so coarse that all tasks begin and end at the same time
 	}
-	height := max(3, min(12, 260/float64(rows)))
+	const first, last = 28.0, 474.0 // the positions of the ends of the time axis
+	height := max(6, min(16, 260/float64(rows)))
 	t := &timeline{Height: round(height*float64(rows) + 22)}
-	x := scale{0, max(1, end.Seconds()), 6, 474, false}
-	x.to = end.Seconds()
+	x := scale{0, end.Seconds(), first, last, false}
+	step := 2
+	for float64(step)*height < minLabelDistance {
+		step *= 2
+	}
+	for i := 1; i <= rows; i++ {
+		if i == 1 || i%step == 0 {
+			at := height * float64(i)
+			t.Rows = append(t.Rows, gridRow{first, last, round(at - height*0.1), first - 6, round(at - height*0.4 + 4), fmt.Sprint(i)})
+		}
+	}
 	for i, s := range spans {
 		if placed[i] >= rows || s.Start >= end {
 			continue

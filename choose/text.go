@@ -26,7 +26,12 @@ func gainText(g Interval) string {
 	if g.Confidence == 0 {
 		return units.Times(g.Median) + " (measured once)"
 	}
-	return fmt.Sprintf("%s (%s to %s)", units.Times(g.Median), strings.TrimSuffix(units.Times(g.Low), "x"), strings.TrimSuffix(units.Times(g.High), "x"))
+	return fmt.Sprintf("%s (%s)", units.Times(g.Median), rangeText(g))
+}
+
+// rangeText returns the ends of an interval of a gain as text.
+func rangeText(g Interval) string {
+	return fmt.Sprintf("%s to %s", strings.TrimSuffix(units.Times(g.Low), "x"), strings.TrimSuffix(units.Times(g.High), "x"))
 }
 
 // percent returns a share as text.

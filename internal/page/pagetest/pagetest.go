@@ -113,6 +113,9 @@ addEventListener("load", () => {
     if (contrast < 4.5) seen.Problems.push("a contrast of " + contrast.toFixed(1) + ": " + text);
     if (!e.closest(".scroll, pre") && (box.left < -1 || box.right > innerWidth + 1)) seen.Problems.push("beyond the edge: " + text);
   }
+  for (const e of document.querySelectorAll(".scroll")) {
+    if (e.scrollWidth > e.clientWidth + 1) seen.Problems.push("a table of " + e.scrollWidth + " pixels in " + e.clientWidth + ": " + e.innerText.slice(0, 60));
+  }
   document.title = JSON.stringify(seen);
 });
 </script>`
