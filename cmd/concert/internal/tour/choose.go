@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +65,7 @@ func showChoose(ctx context.Context, t *tour) error {
 	if _, err := chooseGo(ctx, t, "a sum of a hundred squares", sumTask, 100); err != nil {
 		return err
 	}
-	t.addModels(computes, waits, false)
+	t.addModels(comparison{"Go", computes, waits}, models.Go())
 
 	prober, err := python.New(1, &python.Options{Output: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -82,7 +81,7 @@ func showChoose(ctx context.Context, t *tour) error {
 	if err != nil {
 		return err
 	}
-	t.addModels(inPython, fetched, true)
+	t.addModels(comparison{"Python", inPython, fetched}, models.Python(nil))
 	return nil
 }
 
@@ -105,7 +104,7 @@ func (t *tour) chosen(what string, r *choose.Report, err error) (*choose.Report,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	t.say(line{What: what, Note: r.Verdict.Sentence})
+	t.say(line{What: what, Note: r.Verdict.Sentence, Long: true})
 	fmt.Fprintf(t.out, "  %s\n", what)
 	for line := range strings.Lines(cli.Wrap(r.Verdict.Sentence, 74)) {
 		fmt.Fprintf(t.out, "    %s\n", t.style.Dim(strings.TrimSuffix(line, "\n")))
@@ -129,19 +128,14 @@ var aboutModels = map[string]modelRow{
 	},
 }
 
-// addModels adds the models of two reports to the closing table.
-func (t *tour) addModels(computes, waits *choose.Report, inPython bool) {
-	t.reports = append(t.reports, computes, waits)
-	var names []string
-	for _, p := range slices.Concat(computes.Points, waits.Points) {
-		if !slices.Contains(names, p.Model) {
-			names = append(names, p.Model)
-		}
-	}
-	for _, name := range names {
-		about := aboutModels[name]
-		about.Name = cmp.Or(about.Name, name)
-		about.Python, about.Computes, about.Waits = inPython, bestOf(computes, name), bestOf(waits, name)
+// addModels adds the models to the closing table, with their gains in two
+// reports.
+func (t *tour) addModels(c comparison, all []choose.Model) {
+	t.comparisons = append(t.comparisons, c)
+	for _, m := range all {
+		about := aboutModels[m.Name]
+		about.Name = cmp.Or(about.Name, m.Name)
+		about.Language, about.Computes, about.Waits = c.language, bestOf(c.computes, m.Name), bestOf(c.waits, m.Name)
 		t.models = append(t.models, about)
 	}
 }

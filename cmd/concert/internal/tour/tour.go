@@ -70,12 +70,12 @@ var stations = []station{
 
 // tour is the state that stations share, and what they have printed.
 type tour struct {
-	out      io.Writer
-	style    cli.Style
-	dir      string // the directory for the files of the tour
-	sections []*section
-	models   []modelRow       // the rows of the closing table
-	reports  []*choose.Report // the reports from which the closing table is made
+	out         io.Writer
+	style       cli.Style
+	dir         string // the directory for the files of the tour
+	sections    []*section
+	models      []modelRow   // the rows of the closing table
+	comparisons []comparison // the reports from which the closing table is made
 }
 
 // section is what a station has printed.
@@ -84,8 +84,20 @@ type section struct {
 	Lines        []line
 }
 
-// line is a line of a station. Time is empty if the line has no time.
-type line struct{ What, Time, Note string }
+// line is a line of a station.
+type line struct {
+	What, Note string
+	Took       time.Duration // zero if the line has no time
+	Long       bool          // whether the note is a paragraph
+}
+
+// Time returns the time as text. It is empty if the line has no time.
+func (l line) Time() string {
+	if l.Took == 0 {
+		return ""
+	}
+	return progress.Duration(l.Took)
+}
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
 	var html string
@@ -135,13 +147,13 @@ func (t *tour) say(l line) {
 
 // measured prints one line of a station.
 func (t *tour) measured(what string, d time.Duration, note string) {
-	t.say(line{what, progress.Duration(d), note})
+	t.say(line{What: what, Note: note, Took: d})
 	fmt.Fprintln(t.out, strings.TrimRight(fmt.Sprintf("  %-32s %8s  %s", what, progress.Duration(d), t.style.Dim(note)), " "))
 }
 
 // noted prints one line of a station about something that has no time.
 func (t *tour) noted(what, note string) {
-	t.say(line{what, "", note})
+	t.say(line{What: what, Note: note})
 	fmt.Fprintf(t.out, "  %-32s %s\n", what, t.style.Dim(note))
 }
 
@@ -149,8 +161,7 @@ func (t *tour) noted(what, note string) {
 type modelRow struct {
 	Name, For, Parallel string
 	Computes, Waits     gain
-	// Python reports whether the model is for functions in Python.
-	Python bool
+	Language            string // of the functions
 }
 
 // gain is the speed-up over sequential work, or 0 if the speed-up is unknown.
@@ -168,18 +179,21 @@ func (g gain) String() string {
 // returns "" if no verdict is a guess.
 func (t *tour) doubt() string {
 	guesses := 0
-	for _, r := range t.reports {
-		if r.Verdict.Certainty == choose.Unclear {
-			guesses++
+	for _, c := range t.comparisons {
+		for _, r := range []*choose.Report{c.computes, c.waits} {
+			if r.Verdict.Certainty == choose.Unclear {
+				guesses++
+			}
 		}
 	}
 	if guesses == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d of the %d verdicts were \"Not sure yet\", so the next run may differ.", guesses, len(t.reports))
+	return fmt.Sprintf("%d of the %d verdicts were \"Not sure yet\", so the next run may differ.", guesses, 2*len(t.comparisons))
 }
 
-// table prints the closing table, which says what each model is for.
+// table prints the closing table, which says what each model is for, and the
+// conclusions.
 func (t *tour) table() {
 	fmt.Fprintf(t.out, "\n%s\n", t.style.Bold("Choosing a concurrency model"))
 	fmt.Fprintf(t.out, "%s\n\n", t.style.Dim("The best speed-up of each model over sequential work, for CPU-bound and for\nI/O-bound work, as measured above."))
@@ -193,7 +207,7 @@ func (t *tour) table() {
 	plain := func(s string) string { return s }
 	fmt.Fprintf(t.out, "%s", t.style.In("2", fmt.Sprintf("  %-23s %-25s %-13s %6s %6s\n", "model", "best for", "in parallel?", "comp.", "waits")))
 	for i, r := range t.models {
-		if i > 0 && r.Python && !t.models[i-1].Python {
+		if i > 0 && r.Language != t.models[i-1].Language {
 			fmt.Fprintln(t.out)
 		}
 		paint := plain
@@ -201,5 +215,9 @@ func (t *tour) table() {
 			paint = t.style.Good
 		}
 		line(paint, r.Name, r.For, r.Parallel, r.Computes.String(), r.Waits.String())
+	}
+	fmt.Fprintln(t.out)
+	for _, s := range t.conclusions() {
+		fmt.Fprintln(t.out, cli.Wrap(s, 78))
 	}
 }

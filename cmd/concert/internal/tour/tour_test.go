@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"concert/choose"
+	"concert/choose/models"
 	"concert/cmd/concert/internal/cli"
 	"concert/internal/page/pagetest"
 	"concert/internal/race"
@@ -130,12 +131,12 @@ func TestTour_Doubt(t *testing.T) {
 	guess := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Unclear, Sentence: "Not sure yet."}}
 	clear := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Clear, Sentence: "Use goroutines."}}
 	tour := &tour{out: &out, sections: []*section{{}}}
-	tour.addModels(clear, clear, false)
+	tour.addModels(comparison{"Go", clear, clear}, models.Go())
 	tour.table()
 	if strings.Contains(out.String(), "Not sure yet") {
 		t.Errorf("clear verdicts: %s", out.String())
 	}
-	tour.addModels(guess, clear, true)
+	tour.addModels(comparison{"Python", guess, clear}, models.Python(nil))
 	out.Reset()
 	tour.table()
 	if err := tour.page(&out, "", ""); err != nil {
@@ -144,6 +145,42 @@ func TestTour_Doubt(t *testing.T) {
 	for _, want := range []string{`1 of the 4 verdicts were "Not sure yet"`, `1 of the 4 verdicts were &#34;Not sure yet&#34;`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %s", want, out.String())
+		}
+	}
+}
+
+// TestTour_Conclusions: the end of the tour must say what to use, also if a
+// verdict is a guess or was not measured, and which models were not measured.
+func TestTour_Conclusions(t *testing.T) {
+	computes := &choose.Report{
+		Verdict: choose.Verdict{Certainty: choose.Likely, Model: "goroutines", Concurrency: 2},
+		Machine: choose.Machine{Others: 0.8},
+	}
+	waits := &choose.Report{
+		Verdict: choose.Verdict{Certainty: choose.Clear, Model: "goroutines", Concurrency: 64, Gain: choose.Interval{Median: 9.8}},
+		Points:  []choose.Point{{Model: "sequential execution", Gain: choose.Interval{Median: 1}}, {Model: "goroutines", Gain: choose.Interval{Median: 9.8}}},
+	}
+	guess := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Unclear}}
+	alone := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Clear, Model: "one interpreter", Concurrency: 1, Gain: choose.Interval{Median: 1}}}
+	var out bytes.Buffer
+	tour := &tour{out: &out, sections: []*section{{}}}
+	tour.addModels(comparison{"Go", computes, waits}, models.Go()[:3])
+	tour.addModels(comparison{"Python", guess, alone}, models.Python(nil)[:1])
+	tour.table()
+	if err := tour.page(&out, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{
+		"For CPU-bound work in Go, use goroutines with concurrency 2. It was not measured.",
+		"For I/O-bound work in Go, use goroutines with concurrency 64: 9.8x.",
+		"For CPU-bound work in Python, the measurements do not decide this time. What usually suits it is one task for each processor.",
+		"For I/O-bound work in Python, use one interpreter: nothing else gains.",
+		"Not measured, because the time was over: sequential execution for CPU-bound work; goroutines for CPU-bound work; goroutines under a GIL; Python, one interpreter for CPU-bound work.",
+		"Other programs used up to 80% of the processor time.",
+	} {
+		if strings.Count(text, want) != 2 {
+			t.Errorf("%d of 2 times %q in\n%s", strings.Count(text, want), want, out.String())
 		}
 	}
 }
