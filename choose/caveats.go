@@ -82,10 +82,32 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 	if chosen != t.base && t.computesUnderLock(chosen.model) && (gain.Confidence < fullConfidence || gain.Low < minLockedGain) {
 		all = append(all, fmt.Sprintf("tasks of %s share a lock, and its gain was measured in only %s", t.name(chosen), count(chosen.rounds(), "round")))
 	}
+	if p := t.doubtfulLoss(final); chosen == t.base && p != nil {
+		all = append(all, fmt.Sprintf("such work usually gains on %s, and %s was measured only %s", count(t.report.Machine.Processors, "processor"), t.name(p), count(len(p.samples), "time")))
+	}
 	if chosen != t.base && gain.Confidence > 0 && gain.Low < 1 {
 		all = append(all, "there may be no gain")
 	}
 	return all
+}
+
+// doubtfulLoss returns the best point under which CPU-bound work should gain,
+// if few measurements say that it gains nothing. It returns nil if there is no
+// such point, if the point was measured often, or if it clearly loses.
+func (t *trial) doubtfulLoss(final []*point) *point {
+	if t.report.Kind.Kind != CPUBound || t.report.Kind.Certainty != Clear || t.report.Machine.Processors == 1 || t.report.Profile.Wall < tinyRun {
+		return nil
+	}
+	var best *point
+	for _, p := range final {
+		if p != t.base && !t.models[p.model].Locked && p.level >= t.report.Machine.Processors && (best == nil || t.gain(p).Median > t.gain(best).Median) {
+			best = p
+		}
+	}
+	if best == nil || t.gain(best).Confidence >= fullConfidence || t.gain(best).Median < maxCPULoss {
+		return nil
+	}
+	return best
 }
 
 // disturbedByOthers reports whether other programs and other machines used so

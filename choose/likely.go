@@ -6,11 +6,12 @@ import (
 )
 
 const (
-	minLockedGain = 1.3 // the lowest gain, with full confidence, that shows that tasks release the lock of a model while they compute
-	minAlikeShare = 0.5 // the lowest share of the best gain that shows, after few measurements, that a model for I/O-bound work is as good
-	minLikelyGain = 1.5 // I/O-bound and mixed work must gain this for a likely verdict
-	minCPUGain    = 1.1 // CPU-bound work whose gain is clearly lower cannot use several processors
-	maxCPULoss    = 0.7 // a gain below this is a loss, even if it was measured once
+	minLockedGain  = 1.3  // the lowest gain, with full confidence, that shows that tasks release the lock of a model while they compute
+	minSharedShare = 0.55 // the lowest share of the best gain that shows, while other programs compute, that a model for CPU-bound work is as good; under a lock, two processors show 0.5
+	minAlikeShare  = 0.5  // the lowest share of the best gain that shows, after few measurements, that a model for I/O-bound work is as good
+	minLikelyGain  = 1.5  // I/O-bound and mixed work must gain this for a likely verdict
+	minCPUGain     = 1.1  // CPU-bound work whose gain is clearly lower cannot use several processors
+	maxCPULoss     = 0.7  // a gain below this is a loss, even if it was measured once
 )
 
 // likely returns the point that the kind of the work recommends if the
@@ -46,26 +47,39 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 	if n == 1 {
 		return t.base
 	}
-	var fit []*point
+	var fit, free []*point // free has the points with more tasks, too
 	for _, p := range final {
 		lowest := t.models[p.model].levels(t.MaxConcurrency)[0]
 		gain := t.gain(p)
 		unlocked := !t.models[p.model].Locked || gain.Confidence >= fullConfidence && gain.Low >= minLockedGain
-		if p != t.base && unlocked && (n <= p.level && p.level <= max(2*n, lowest)) {
-			fit = append(fit, p)
+		if p != t.base && unlocked && p.level >= n {
+			free = append(free, p)
+			if p.level <= max(2*n, lowest) {
+				fit = append(fit, p)
+			}
 		}
 	}
 	if len(fit) == 0 {
 		return cmp.Or(t.unmeasured(), t.base)
 	}
-	gain := t.gain(t.best(fit))
+	gain := t.gain(t.best(free))
 	// While other programs use the processors, one measurement of tasks that
 	// are not tiny does not show a loss: they may have had no processor.
 	reliable := gain.Confidence >= fullConfidence || !t.disturbedByOthers() || t.report.Profile.Wall < tinyRun
 	if gain.Median < maxCPULoss && reliable || gain.Confidence >= fullConfidence && gain.High < minCPUGain {
 		return t.base
 	}
-	return t.simplest(fit)
+	chosen := t.simplest(fit)
+	if t.disturbedByOthers() {
+		// The system divides the processors among all threads. So a model with
+		// more threads seems better while other programs compute.
+		least := minSharedShare * t.gain(t.best(fit)).Median
+		i := slices.IndexFunc(fit, func(p *point) bool { return t.gain(p).Median >= least })
+		if fit[i].model < chosen.model { // the points are in the order of the models
+			chosen = fit[i]
+		}
+	}
+	return chosen
 }
 
 // likelyForMany returns the point that is likely the best for work that waits.

@@ -9,19 +9,22 @@ import (
 )
 
 // TestLikely_Loss: a loss that was measured once contradicts the kind of
-// CPU-bound work only if no other programs used the processors, or if tasks are
-// so short that the executor takes longer than the task.
+// CPU-bound work only if more tasks gain nothing either, and if no other
+// programs used the processors, or if tasks are so short that the executor
+// takes longer than the task.
 func TestLikely_Loss(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
 		name   string
 		run    time.Duration
 		others float64
-		model  int // of the recommended point
+		more   float64 // the throughput with more tasks; 0 if it was not measured
+		model  int     // of the recommended point
 	}{
-		{"idle machine", 5 * time.Millisecond, 0.05, 0},
-		{"busy machine", 5 * time.Millisecond, 0.9, 1},
-		{"busy machine, tiny tasks", 5 * time.Microsecond, 0.9, 0},
+		{"idle machine", 5 * time.Millisecond, 0.05, 0, 0},
+		{"idle machine, more tasks gain", 5 * time.Millisecond, 0.05, 210, 1},
+		{"busy machine", 5 * time.Millisecond, 0.9, 0, 1},
+		{"busy machine, tiny tasks", 5 * time.Microsecond, 0.9, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := &trial{models: []Model{Sequential(), {Name: "processes", Open: open}}}
@@ -32,6 +35,9 @@ func TestLikely_Loss(t *testing.T) {
 			base := tr.add(0, 1)
 			base.samples = []sample{{0, 100}}
 			tr.add(1, 2).samples = []sample{{0, 28}}
+			if c.more > 0 {
+				tr.add(1, 8).samples = []sample{{0, c.more}}
+			}
 			if p := tr.likely(tr.finalists()); p == nil || p.model != c.model {
 				t.Errorf("likely() = %+v, want a point of model %d", p, c.model)
 			}
@@ -63,6 +69,72 @@ func TestLikely_SimplestForWaits(t *testing.T) {
 			tr.add(2, 64).samples = []sample{{0, 980}}
 			if p := tr.likely(tr.finalists()); p == nil || p.model != c.model || p.level != c.concurrency {
 				t.Errorf("likely() = %+v, want model %d with concurrency %d", p, c.model, c.concurrency)
+			}
+		})
+	}
+}
+
+// TestLikely_SimplestForProcessors: while other programs compute, a model with
+// more threads that seems better does not replace a simpler model for CPU-bound
+// work, unless the tasks of the simpler model seem to share a lock.
+func TestLikely_SimplestForProcessors(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name   string
+		first  float64 // the throughput of the simpler model
+		others float64
+		model  int // of the recommended point
+	}{
+		{"busy machine", 102, 0.7, 1},
+		{"busy machine, lock", 80, 0.7, 2},
+		{"idle machine", 102, 0.05, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}, {Name: "processes", Open: open}}}
+			tr.MaxConcurrency = 64
+			tr.report.Kind = KindVerdict{Kind: CPUBound, Certainty: Clear}
+			tr.report.Machine = Machine{Processors: 2, Others: c.others}
+			tr.report.Profile.Usage = usage.Usage{Wall: time.Millisecond, CPU: time.Millisecond}
+			tr.add(0, 1).samples = []sample{{0, 100}}
+			tr.add(1, 2).samples = []sample{{0, c.first}}
+			tr.add(2, 2).samples = []sample{{0, 168}}
+			if p := tr.likely(tr.finalists()); p == nil || p.model != c.model {
+				t.Errorf("likely() = %+v, want a point of model %d", p, c.model)
+			}
+		})
+	}
+}
+
+// TestSeriousCaveats_DoubtfulLoss: sequential execution must not be a certain
+// verdict for CPU-bound work if few rounds say that concurrency gains nothing.
+func TestSeriousCaveats_DoubtfulLoss(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name   string
+		rounds int
+		run    time.Duration
+		rate   float64 // of goroutines
+		doubt  bool
+	}{
+		{"few rounds", 3, time.Millisecond, 101, true},
+		{"many rounds", 8, time.Millisecond, 101, false},
+		{"clear loss", 3, time.Millisecond, 20, false},
+		{"tiny tasks", 3, time.Microsecond, 101, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
+			tr.report.Kind = KindVerdict{Kind: CPUBound, Certainty: Clear}
+			tr.report.Machine = Machine{Processors: 2}
+			tr.report.Profile.Usage = usage.Usage{Wall: c.run, CPU: c.run}
+			tr.report.Rounds = c.rounds
+			base, other := tr.add(0, 1), tr.add(1, 2)
+			for round := range c.rounds + 1 {
+				base.samples = append(base.samples, sample{round, 100})
+				other.samples = append(other.samples, sample{round, c.rate})
+			}
+			base.tasks, other.tasks = 1000, 1000
+			if got := tr.seriousCaveats(base, tr.finalists(), false); (len(got) > 0) != c.doubt {
+				t.Errorf("the serious caveats are %q", got)
 			}
 		})
 	}
