@@ -6,6 +6,10 @@
 //	go run ./benchmarks/choosing             all workloads, in one or two hours
 //	go run ./benchmarks/choosing -only cpu,wait -runs 3 -budget 10s
 //	go run ./benchmarks/choosing -load 0.5 -bursts   beside a program that computes half of the time
+//	go run ./benchmarks/choosing -adaptive           package adaptive instead, in four minutes
+//
+// With -adaptive it compares the adaptive limit to the best fixed limit, on
+// HTTP servers that handle some number of requests concurrently.
 //
 // Nothing else should run on the machine.
 package main
@@ -42,6 +46,7 @@ func main() {
 	load := flag.Float64("load", 0, "while choose measures, run a program that uses this share of one processor, 0 to 1")
 	bursts := flag.Bool("bursts", false, "the program of -load computes in bursts of up to 0.7 s, and not steadily")
 	length := flag.Duration("length", 600*time.Millisecond, "how long to measure a point")
+	tuning := flag.Bool("adaptive", false, "compare the adaptive limit to fixed limits, and do not run choose")
 	compute := flag.Bool("compute", false, "run as the program that -load starts")
 	flag.Parse()
 	if *load < 0 || *load > 1 {
@@ -50,6 +55,12 @@ func main() {
 	other := neighbor{*load, *bursts}
 	if *compute {
 		other.run()
+		return
+	}
+	if *tuning {
+		if err := compareAdaptive(context.Background(), *highest, *length, other); err != nil {
+			log.Fatal(err)
+		}
 		return
 	}
 	all, done, err := workloads()
