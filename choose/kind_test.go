@@ -180,8 +180,8 @@ func TestVerdict_LongRuns(t *testing.T) {
 							t.Fatal(err)
 						}
 						checkFormats(t, report)
-						if report.Took > 2*budget {
-							t.Errorf("Run took %v with a budget of %v", report.Took, budget)
+						if report.Took > budget && report.Verdict.Gain.Median == 0 {
+							t.Errorf("Run took %v with a budget of %v, and there was no time for a measurement", report.Took, budget)
 						}
 						v := report.Verdict
 						if v.Certainty == choose.Unclear || v.Concurrency < c.min || v.Concurrency > c.max || c.share > 0.1 && v.Model != "goroutines" {

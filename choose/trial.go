@@ -119,6 +119,9 @@ func (t *trial) exploreAndCompare(ctx context.Context) error {
 	if err := t.rounds(ctx); err != nil {
 		return err
 	}
+	if t.since()+t.base.cost > t.Budget {
+		return nil
+	}
 	// Measure the base again: the difference is the drift.
 	t.next = 0
 	if err := t.measure(ctx, t.base); err != nil {

@@ -49,6 +49,7 @@ func Check(t *testing.T, text string) {
 	}{
 		{"desktop", text, 1000, false, true},
 		{"desktop, dark", text, 1000, true, false},
+		{"small window", text, 520, false, true},
 		{"phone", text, 360, false, true},
 		{"phone, dark", text, 390, true, false},
 		{"paper", printed, 800, true, true},
