@@ -36,8 +36,9 @@ The report goes to the standard output, everything else to the standard error.
 After Ctrl-C it reports what it has measured so far.
 
 Exit codes:
-  0    there is a recommendation to follow; on a busy machine, the kind of the
-       work may decide it ("certainty": "likely" in the output of --json)
+  0    there is a recommendation to follow; on a busy machine, or if runs are
+       long, the kind of the work may decide it ("certainty": "likely" in the
+       output of --json)
   1    the work failed, or there is no verdict
   2    the command line is wrong; nothing was run
   3    neither the kind nor the measurements decide: the verdict is a guess
