@@ -2,6 +2,7 @@ package choose
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,7 +72,7 @@ func (t *trial) profile(ctx context.Context) error {
 		t.runs++
 		t.times = append(t.times, Span{End: used.Wall})
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return t.profileEnded(context.Cause(ctx), used)
 		}
 		p.Runs++
 		if err != nil {
@@ -111,6 +112,17 @@ func (t *trial) profile(ctx context.Context) error {
 		t.profileTiny(ctx, until)
 	}
 	return nil
+}
+
+// profileEnded returns the error of a profile whose context has ended. If a run
+// took longer than the budget, the error has the kind of the work, which is
+// known from the part of the run that has been measured.
+func (t *trial) profileEnded(cause error, used usage.Usage) error {
+	if !errors.Is(cause, ErrTooLong) || !used.Knows(usage.CPUTime) {
+		return cause
+	}
+	r := Report{Machine: t.report.Machine, Profile: Profile{Usage: used}}
+	return fmt.Errorf("%w, so nothing was compared: increase the budget. From the first %s: %s", cause, durationText(used.Wall), r.kind(nil).Sentence)
 }
 
 // profileTiny measures many runs in a row, because reading the clocks takes

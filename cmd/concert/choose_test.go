@@ -107,7 +107,7 @@ func TestChoose_WorkFails(t *testing.T) {
 		t.Errorf("exit %d, %q, %q", code, out, errOut)
 	}
 	code, _, errOut = call(t.Context(), "choose", "--budget", "1s", "sleep", ":::", "60")
-	if code != cli.ExitFailed || !strings.Contains(errOut, "one run takes longer than the budget") {
+	if code != cli.ExitFailed || !strings.Contains(errOut, "one run takes longer than the budget of 1s") || !strings.Contains(errOut, "I/O-bound: a run waits for") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
 	ran := filepath.Join(t.TempDir(), "ran")
