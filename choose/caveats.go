@@ -3,6 +3,7 @@ package choose
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"concert/internal/units"
 )
@@ -69,6 +70,9 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 	if t.disturbedByOthers() {
 		all = append(all, t.report.Machine.disturbance())
 	}
+	if untried := t.untriedModels(); len(untried) > 0 && (chosen == t.base || t.limitedByLock(chosen)) {
+		all = append(all, "there was no time for "+joinAnd(untried))
+	}
 	if gain.High > guessIntervalRatio*gain.Low {
 		all = append(all, fmt.Sprintf("measurements differ: the gain was from %s to %s", units.Times(gain.Low), units.Times(gain.High)))
 	}
@@ -89,6 +93,19 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 		all = append(all, "there may be no gain")
 	}
 	return all
+}
+
+// untriedModels returns the names of the models without a lock for which there
+// was no time.
+func (t *trial) untriedModels() (names []string) {
+	for i := range t.models {
+		m := &t.models[i]
+		tried := slices.Contains(t.unusable, i) || slices.ContainsFunc(t.points, func(p *point) bool { return p.model == i })
+		if !tried && m.Open != nil && !m.Locked && len(m.levels(t.MaxConcurrency)) > 0 {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }
 
 // doubtfulLoss returns the best point under which CPU-bound work should gain,

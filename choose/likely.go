@@ -8,10 +8,11 @@ import (
 const (
 	minLockedGain  = 1.3  // the lowest gain, with full confidence, that shows that tasks release the lock of a model while they compute
 	minSharedShare = 0.55 // the lowest share of the best gain that shows, while other programs compute, that a model for CPU-bound work is as good; under a lock, two processors show 0.5
-	minAlikeShare  = 0.5  // the lowest share of the best gain that shows, after few measurements, that a model for I/O-bound work is as good
+	minAlikeShare  = 0.4  // the lowest share of the best gain that shows, after few measurements, that a model for I/O-bound work is as good
+	maxLockedShare = 0.1  // the highest share of CPU time for which a lock does not limit I/O-bound work
 	minLikelyGain  = 1.5  // I/O-bound and mixed work must gain this for a likely verdict
 	minCPUGain     = 1.1  // CPU-bound work whose gain is clearly lower cannot use several processors
-	maxCPULoss     = 0.7  // a gain below this is a loss, even if it was measured once
+	maxCPULoss     = 0.6  // a gain below this is a loss, even if it was measured once
 )
 
 // likely returns the point that the kind of the work recommends if the
@@ -87,12 +88,16 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 // many tasks cost little, and too few cost much. So of the model that simplest
 // chooses, likelyForMany returns the highest level that may be better. While
 // I/O-bound tasks wait, all models are alike. So a model that seems better in a
-// few measurements does not replace a simpler one.
+// few measurements does not replace a simpler one, unless the tasks of the
+// simpler one share a lock and compute for more than a small part of their
+// time.
 func (t *trial) likelyForMany(final []*point) *point {
 	chosen := t.simplest(final)
 	if gain := t.gain(chosen); t.report.Kind.Kind == IOBound && gain.Confidence < fullConfidence {
-		i := slices.IndexFunc(final, func(p *point) bool { return p.level > 1 && t.gain(p).Median >= minAlikeShare*gain.Median })
-		if i >= 0 && final[i].model < chosen.model { // the points are in the order of the models
+		i := slices.IndexFunc(final, func(p *point) bool {
+			return p.level > 1 && !t.limitedByLock(p) && t.gain(p).Median >= minAlikeShare*gain.Median
+		})
+		if i >= 0 && (final[i].model < chosen.model || t.limitedByLock(chosen)) { // the points are in the order of the models
 			chosen = t.best(slices.DeleteFunc(slices.Clone(final), func(p *point) bool { return p.model != final[i].model }))
 		}
 	}

@@ -46,29 +46,36 @@ func TestLikely_Loss(t *testing.T) {
 }
 
 // TestLikely_SimplestForWaits: after few measurements, a model that seems
-// better does not replace a simpler model for I/O-bound work.
+// better does not replace a simpler model for I/O-bound work. A lock limits the
+// throughput if tasks compute for part of their time.
 func TestLikely_SimplestForWaits(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
-		name        string
-		first       float64 // the throughput of the simpler model
-		model       int     // of the recommended point
-		concurrency int
+		name         string
+		share        float64 // of CPU time
+		first, other float64 // the throughput of the simpler model, and of the other one
+		locked       int     // the model with a lock
+		model        int     // of the recommended point
 	}{
-		{"alike", 660, 1, 64},
-		{"clearly worse", 300, 2, 64},
+		{"alike", 0.02, 660, 980, 0, 1},
+		{"clearly worse", 0.02, 300, 980, 0, 2},
+		{"with a lock, little CPU time", 0.02, 660, 980, 1, 1},
+		{"with a lock, more CPU time", 0.2, 660, 980, 1, 2},
+		{"the better one has a lock", 0.2, 660, 980, 2, 1},
+		{"the better one is the simpler one, with a lock", 0.2, 980, 660, 1, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}, {Name: "an event loop", Open: open}}}
+			tr := &trial{models: []Model{Sequential(), {Name: "first", Open: open}, {Name: "second", Open: open}}}
+			tr.models[c.locked].Locked = true
 			tr.MaxConcurrency = 64
-			tr.report.Kind = KindVerdict{Kind: IOBound, Certainty: Clear}
+			tr.report.Kind = KindVerdict{Kind: IOBound, Certainty: Clear, CPUShare: Interval{Median: c.share}}
 			tr.report.Machine = Machine{Processors: 2, Others: 0.8}
 			tr.add(0, 1).samples = []sample{{0, 100}}
-			tr.add(1, 16).samples = []sample{{0, c.first / 2}}
+			tr.add(1, 16).samples = []sample{{0, c.first / 3}}
 			tr.add(1, 64).samples = []sample{{0, c.first}}
-			tr.add(2, 64).samples = []sample{{0, 980}}
-			if p := tr.likely(tr.finalists()); p == nil || p.model != c.model || p.level != c.concurrency {
-				t.Errorf("likely() = %+v, want model %d with concurrency %d", p, c.model, c.concurrency)
+			tr.add(2, 64).samples = []sample{{0, c.other}}
+			if p := tr.likely(tr.finalists()); p == nil || p.model != c.model || p.level != 64 {
+				t.Errorf("likely() = %+v, want model %d with concurrency 64", p, c.model)
 			}
 		})
 	}
@@ -134,6 +141,46 @@ func TestSeriousCaveats_DoubtfulLoss(t *testing.T) {
 			}
 			base.tasks, other.tasks = 1000, 1000
 			if got := tr.seriousCaveats(base, tr.finalists(), false); (len(got) > 0) != c.doubt {
+				t.Errorf("the serious caveats are %q", got)
+			}
+		})
+	}
+}
+
+// TestSeriousCaveats_UntriedModels: a verdict for a model under a lock is not
+// certain if there was no time for models without one, and if tasks compute for
+// part of their time.
+func TestSeriousCaveats_UntriedModels(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name            string
+		share           float64 // of CPU time
+		locked, untried bool
+		doubt           bool
+	}{
+		{"lock", 0.2, true, true, true},
+		{"lock, all models were tried", 0.2, true, false, false},
+		{"lock, little CPU time", 0.02, true, true, false},
+		{"no lock", 0.2, false, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "threads", Open: open, Locked: c.locked}, {Name: "processes", Open: open}}}
+			tr.MaxConcurrency = 64
+			tr.report.Kind = KindVerdict{Kind: IOBound, Certainty: Clear, CPUShare: Interval{Median: c.share}}
+			tr.report.Machine = Machine{Processors: 2}
+			const rounds = 8
+			tr.report.Rounds = rounds
+			points := []*point{tr.add(0, 1), tr.add(1, 16)}
+			if !c.untried {
+				points = append(points, tr.add(2, 2))
+			}
+			for i, p := range points {
+				p.tasks = 1000
+				for round := range rounds + 1 {
+					p.samples = append(p.samples, sample{round, []float64{100, 350, 120}[i]})
+				}
+			}
+			if got := tr.seriousCaveats(points[1], tr.finalists(), false); (len(got) > 0) != c.doubt {
 				t.Errorf("the serious caveats are %q", got)
 			}
 		})

@@ -52,6 +52,13 @@ func (t *trial) computesUnderLock(model int) bool {
 	return t.models[model].Locked && t.report.Kind.Kind == CPUBound
 }
 
+// limitedByLock reports whether the tasks of a point share a lock, and probably
+// compute for so large a part of their time that the lock limits the
+// throughput.
+func (t *trial) limitedByLock(p *point) bool {
+	return t.models[p.model].Locked && t.report.Kind.CPUShare.Median > maxLockedShare
+}
+
 // otherLoad is the share of the processor time from which a measurement counts
 // as disturbed.
 const otherLoad = 0.15
