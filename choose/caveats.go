@@ -3,7 +3,6 @@ package choose
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"concert/internal/units"
 )
@@ -100,8 +99,7 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 func (t *trial) untriedModels() (names []string) {
 	for i := range t.models {
 		m := &t.models[i]
-		tried := slices.Contains(t.unusable, i) || slices.ContainsFunc(t.points, func(p *point) bool { return p.model == i })
-		if !tried && m.Open != nil && !m.Locked && len(m.levels(t.MaxConcurrency)) > 0 {
+		if !t.tried(i) && m.Open != nil && !m.Locked && len(m.levels(t.MaxConcurrency)) > 0 {
 			names = append(names, m.Name)
 		}
 	}

@@ -47,13 +47,17 @@ func (t *trial) unmeasured() *point {
 	for i := range t.models {
 		m := &t.models[i]
 		levels := m.levels(t.MaxConcurrency)
-		tried := slices.Contains(t.unusable, i) || slices.ContainsFunc(t.points, func(p *point) bool { return p.model == i })
-		if tried || m.Open == nil || m.Locked && kind.Kind != IOBound || len(levels) == 0 || levels[len(levels)-1] == 1 {
+		if t.tried(i) || m.Open == nil || m.Locked && kind.Kind != IOBound || len(levels) == 0 || levels[len(levels)-1] == 1 {
 			continue
 		}
 		return &point{model: i, level: levels[min(sort.SearchInts(levels, wanted), len(levels)-1)]}
 	}
 	return nil
+}
+
+// tried reports whether a model was measured, or could not be opened.
+func (t *trial) tried(model int) bool {
+	return slices.Contains(t.unusable, model) || slices.ContainsFunc(t.points, func(p *point) bool { return p.model == model })
 }
 
 // busyLevel returns the lowest concurrency that keeps all processors busy with
@@ -71,6 +75,9 @@ func (t *trial) busyLevel() int {
 func (t *trial) whyUnmeasured() string {
 	if !t.enoughRuns(t.report.Machine.Processors) {
 		return "no run was left to measure it"
+	}
+	if t.report.Profile.Wall < t.Budget/aloneIsBasePart {
+		return fmt.Sprintf("there was no time to measure it within %s", durationText(t.Budget))
 	}
 	return fmt.Sprintf("there was no time to measure it, because a run takes %s and the budget is %s", durationText(t.report.Profile.Wall), durationText(t.Budget))
 }
