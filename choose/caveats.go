@@ -13,7 +13,8 @@ const (
 	guessRivalGain     = 1.3 // the high end of the interval of another point's gain, as a multiple of the chosen point's gain
 	maxRateError       = 0.6 // the relative error that a single measurement has because the durations of tasks differ
 	maxDrift           = 1.0
-	maxOthers          = 0.3 // the share of the processor time that other programs and other machines used
+	maxLinearGain      = 1.25 // the gain, as a multiple of the concurrency
+	maxOthers          = 0.3  // the share of the processor time that other programs and other machines used
 )
 
 // Bounds above which there is a caveat.
@@ -41,6 +42,9 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 		return append(all, fmt.Sprintf("%d of %d runs failed", chosen.failed, chosen.tasks))
 	}
 	gain := t.gain(chosen)
+	if gain.Median > maxLinearGain*float64(chosen.level) {
+		all = append(all, fmt.Sprintf("%s is more than %s can gain, so %s was measured while the machine was slow", units.Times(gain.Median), count(chosen.level, "concurrent task"), t.name(t.base)))
+	}
 	if gain.Confidence == 0 {
 		more := "a budget over " + durationText(t.Budget) + " measures more often"
 		if t.outOfRuns() {

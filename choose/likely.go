@@ -60,13 +60,19 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 			}
 		}
 	}
+	// An executor takes about as long as a tiny task, so that tiny tasks gain
+	// little, although they compute.
+	tiny := t.report.Profile.Wall < tinyRun
+	if tiny && (len(fit) == 0 || t.gain(t.best(free)).Median < minCPUGain) {
+		return t.base
+	}
 	if len(fit) == 0 {
 		return cmp.Or(t.unmeasured(), t.base)
 	}
 	gain := t.gain(t.best(free))
-	// While other programs use the processors, one measurement of tasks that
-	// are not tiny does not show a loss: they may have had no processor.
-	reliable := gain.Confidence >= fullConfidence || !t.disturbedByOthers() || t.report.Profile.Wall < tinyRun
+	// While other programs use the processors, one measurement does not show a
+	// loss: the tasks may have had no processor.
+	reliable := gain.Confidence >= fullConfidence || !t.disturbedByOthers()
 	if gain.Median < maxCPULoss && reliable || gain.Confidence >= fullConfidence && gain.High < minCPUGain {
 		return t.base
 	}

@@ -18,13 +18,17 @@ func TestLikely_Loss(t *testing.T) {
 		name   string
 		run    time.Duration
 		others float64
+		rate   float64 // the throughput with two tasks; 0 if it was not measured
 		more   float64 // the throughput with more tasks; 0 if it was not measured
 		model  int     // of the recommended point
 	}{
-		{"idle machine", 5 * time.Millisecond, 0.05, 0, 0},
-		{"idle machine, more tasks gain", 5 * time.Millisecond, 0.05, 210, 1},
-		{"busy machine", 5 * time.Millisecond, 0.9, 0, 1},
-		{"busy machine, tiny tasks", 5 * time.Microsecond, 0.9, 0, 0},
+		{"idle machine", 5 * time.Millisecond, 0.05, 28, 0, 0},
+		{"idle machine, more tasks gain", 5 * time.Millisecond, 0.05, 28, 210, 1},
+		{"busy machine", 5 * time.Millisecond, 0.9, 28, 0, 1},
+		{"busy machine, not measured", 5 * time.Millisecond, 0.9, 0, 0, 1},
+		{"busy machine, tiny tasks", 5 * time.Microsecond, 0.9, 66, 0, 0},
+		{"busy machine, tiny tasks, not measured", 5 * time.Microsecond, 0.9, 0, 0, 0},
+		{"busy machine, tiny tasks that gain", 5 * time.Microsecond, 0.9, 170, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := &trial{models: []Model{Sequential(), {Name: "processes", Open: open}}}
@@ -34,7 +38,9 @@ func TestLikely_Loss(t *testing.T) {
 			tr.report.Profile.Usage = usage.Usage{Wall: c.run, CPU: c.run}
 			base := tr.add(0, 1)
 			base.samples = []sample{{0, 100}}
-			tr.add(1, 2).samples = []sample{{0, 28}}
+			if c.rate > 0 {
+				tr.add(1, 2).samples = []sample{{0, c.rate}}
+			}
 			if c.more > 0 {
 				tr.add(1, 8).samples = []sample{{0, c.more}}
 			}
@@ -184,5 +190,29 @@ func TestSeriousCaveats_UntriedModels(t *testing.T) {
 				t.Errorf("the serious caveats are %q", got)
 			}
 		})
+	}
+}
+
+// TestSeriousCaveats_ImpossibleGain: a gain that is higher than the concurrency
+// is not a certain verdict.
+func TestSeriousCaveats_ImpossibleGain(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		rate  float64
+		doubt bool
+	}{{1600, false}, {3100, true}} {
+		tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
+		tr.report.Kind = KindVerdict{Kind: IOBound, Certainty: Clear}
+		const rounds = 8
+		tr.report.Rounds = rounds
+		base, other := tr.add(0, 1), tr.add(1, 16)
+		for round := range rounds + 1 {
+			base.samples = append(base.samples, sample{round, 100})
+			other.samples = append(other.samples, sample{round, c.rate})
+		}
+		base.tasks, other.tasks = 1000, 1000
+		if got := tr.seriousCaveats(other, tr.finalists(), false); (len(got) > 0) != c.doubt {
+			t.Errorf("%.0f tasks per second instead of 100, with concurrency 16: the serious caveats are %q", c.rate, got)
+		}
 	}
 }

@@ -16,6 +16,7 @@ type plan struct {
 	length   time.Duration // if tasks is 0: the minimum time in which results are counted
 	maxStart time.Duration // if the first task of each worker takes longer than this, the measurement gets no further inputs
 	tiny     bool          // tasks are so short that the clock is not read for each of them
+	maxTasks int           // the maximum number of tasks; 0 means no limit
 	throttle bool          // the executor has at most one unfinished task for each worker, because tasks are long
 }
 
@@ -37,6 +38,10 @@ const (
 
 const throttleFrom = 5 * time.Millisecond // if tasks take longer than this, plan.throttle is set
 
+// runsPart is the part of MaxRuns that a measurement uses at most, unless
+// minWaves waves are more.
+const runsPart = 20
+
 // planFor plans the measurement of a point. The parameter rate is the expected
 // throughput of the point.
 func (t *trial) planFor(p *point, rate float64) plan {
@@ -45,15 +50,20 @@ func (t *trial) planFor(p *point, rate float64) plan {
 	if t.round > 0 {
 		longest = t.Budget / roundPart
 	}
+	maxTasks := 0
+	if t.MaxRuns > 0 {
+		maxTasks = min(max(t.MaxRuns/runsPart, minWaves*p.level), t.MaxRuns-t.runs)
+	}
 	waves := min(max(enoughTasks/p.level, minWaves), maxWaves)
 	if time.Duration(waves)*alone > longest {
 		n := int(rate*longest.Seconds()) / p.level
-		return plan{tasks: min(max(n, 1), waves) * p.level, throttle: true}
+		return plan{tasks: min(max(n, 1), waves) * p.level, maxTasks: maxTasks, throttle: true}
 	}
 	return plan{
 		length:   max(t.Budget/minPart, time.Duration(waves)*alone),
 		maxStart: longest,
 		tiny:     alone < tinyRun,
+		maxTasks: maxTasks,
 		throttle: alone > throttleFrom,
 	}
 }
@@ -161,7 +171,7 @@ func (t *trial) measureLoop(ctx context.Context, plan plan) (got measurement) {
 	batch := 1
 	for ctx.Err() == nil {
 		for range batch {
-			if t.outOfRuns() {
+			if plan.maxTasks > 0 && got.tasks >= plan.maxTasks {
 				break
 			}
 			var started time.Time
@@ -177,7 +187,7 @@ func (t *trial) measureLoop(ctx context.Context, plan plan) (got measurement) {
 			got.add(err)
 		}
 		took := time.Since(begin)
-		if t.outOfRuns() || plan.tasks > 0 && got.tasks >= plan.tasks || plan.tasks == 0 && took >= plan.length {
+		if plan.maxTasks > 0 && got.tasks >= plan.maxTasks || plan.tasks > 0 && got.tasks >= plan.tasks || plan.tasks == 0 && took >= plan.length {
 			break
 		}
 		if plan.tiny && took < plan.length/100 {
@@ -216,9 +226,6 @@ func (t *trial) measurePool(ctx context.Context, ex concert.Executor, rec *recor
 		rec.reset()
 	}
 	f := &inputFeed{plan: plan, begin: time.Now()}
-	if t.MaxRuns > 0 {
-		f.maxInputs = t.MaxRuns - t.runs
-	}
 	if plan.throttle {
 		f.slots = make(chan struct{}, max(n, min(ex.Width(), 2*n)))
 	}
@@ -274,10 +281,9 @@ func (t *trial) measurePool(ctx context.Context, ex concert.Executor, rec *recor
 // The Map takes the inputs on a goroutine of its own.
 type inputFeed struct {
 	plan
-	maxInputs int           // 0 means no limit
-	slots     chan struct{} // if the plan is throttled: contains an element for each task that the executor has
-	until     atomic.Int64  // when to stop, in nanoseconds since begin; 0 if the time is not known yet, -1 to stop at once
-	begin     time.Time
+	slots chan struct{} // if the plan is throttled: contains an element for each task that the executor has
+	until atomic.Int64  // when to stop, in nanoseconds since begin; 0 if the time is not known yet, -1 to stop at once
+	begin time.Time
 
 	// Read only after the Map has ended:
 	count int           // the number of inputs that were yielded
@@ -289,7 +295,7 @@ type inputFeed struct {
 // index 0 follows index total-1.
 func (f *inputFeed) inputs(ctx context.Context, first, total int) iter.Seq[int] {
 	return func(yield func(int) bool) {
-		for i := 0; (f.tasks == 0 || i < f.tasks) && (f.maxInputs == 0 || i < f.maxInputs); i++ {
+		for i := 0; (f.tasks == 0 || i < f.tasks) && (f.maxTasks == 0 || i < f.maxTasks); i++ {
 			if f.throttle {
 				select {
 				case f.slots <- struct{}{}:

@@ -230,6 +230,20 @@ func TestVerdict_FewRuns(t *testing.T) {
 	}
 }
 
+// TestVerdict_RunsOfTinyTasks: a measurement of tiny tasks must leave runs for
+// other points.
+func TestVerdict_RunsOfTinyTasks(t *testing.T) {
+	report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) { return 0, nil }, []int{1}, twoModels(), &choose.Options{
+		Budget: 5 * time.Second, MaxRuns: 10_000, MaxConcurrency: 4,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Points) < 2 || report.Runs > 10_000 {
+		t.Errorf("%d runs, and not all models were measured:\n%s", report.Runs, report)
+	}
+}
+
 // checkAgreement fails the test if the parts of a report contradict each other:
 // the sentence, the verdict and the points.
 func checkAgreement(t *testing.T, r *choose.Report) {
