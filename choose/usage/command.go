@@ -9,7 +9,7 @@ import (
 // including the children for which the command waited. The error is the error
 // of cmd.Run.
 //
-// The run-queue delay is read every 10 ms while the command runs, from all
+// The run-queue delay is read every 1 to 10 ms while the command runs, from all
 // threads of the command and of its children. So part of the delay of children
 // that run for a few milliseconds is missing. The kernel initializes the peak
 // memory of a command with the peak memory of the program that starts the

@@ -30,7 +30,7 @@ func waitExited(pid int) (used Usage) {
 		used.addMissing(RunDelay, err.Error())
 	} else {
 		used.RunDelay = max(used.RunDelay, watched)
-		used.addSource(RunDelay, "/proc/PID/task/TID/schedstat", "of all threads and children, read every 10 ms")
+		used.addSource(RunDelay, "/proc/PID/task/TID/schedstat", "of all threads and children, read every 1 to 10 ms")
 	}
 	if used.Read, used.Written, err = ioBytes(dir+"io", os.ReadFile); err != nil {
 		used.addMissing(Bytes, err.Error())

@@ -28,11 +28,12 @@ type delayWatch struct {
 	ended chan struct{} // closed when the goroutine has ended
 }
 
-// How often delayWatch reads the counters. The interval doubles from the
-// minimum to the maximum, so that short processes are seen as well.
+// How often delayWatch reads the counters. The interval is a part of the time
+// that has passed, so that a script with short children is read more often.
 const (
-	minWatchInterval = time.Millisecond
-	maxWatchInterval = 10 * time.Millisecond
+	minWatchInterval  = time.Millisecond
+	maxWatchInterval  = 10 * time.Millisecond
+	watchIntervalPart = 20
 )
 
 // watchDelay starts to measure.
@@ -44,9 +45,10 @@ func watchDelay(pid int) *delayWatch {
 
 func (w *delayWatch) run() {
 	defer close(w.ended)
-	for interval := minWatchInterval; ; interval = min(2*interval, maxWatchInterval) {
+	for begin := time.Now(); ; {
+		interval := time.Since(begin) / watchIntervalPart
 		select {
-		case <-time.After(interval):
+		case <-time.After(max(minWatchInterval, min(interval, maxWatchInterval))):
 			w.total += w.read(w.root)
 		case <-w.stop:
 			return
