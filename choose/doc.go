@@ -113,8 +113,9 @@
 // For other work, it recommends the highest level that may be better. If a
 // single run takes so long that no concurrency was measured, Run recommends
 // one that was not measured: as many tasks as keep the processors busy, or 16
-// tasks for I/O-bound work. Without a clear kind, or if the measurements
-// contradict the kind, the verdict is [Unclear]. In all cases it says why.
+// tasks for I/O-bound work. If the kind is unknown, or may be CPU-bound as well
+// as I/O-bound, or if the measurements contradict the kind, the verdict is
+// [Unclear]. In all cases it says why.
 //
 // # Limitations
 //

@@ -46,6 +46,12 @@ func kindOf(share float64) Kind {
 	return Mixed
 }
 
+// ends returns the kinds of work with the lowest and with the highest share of
+// CPU time in the interval.
+func (k *KindVerdict) ends() (low, high Kind) {
+	return kindOf(k.CPUShare.Low + kindMargin), kindOf(k.CPUShare.High - kindMargin)
+}
+
 // kind returns the kind of the work. The parameter shares has the share of CPU
 // time of each run of the profile. It is empty if the runs were too short.
 func (r *Report) kind(shares []float64) KindVerdict {
@@ -58,7 +64,7 @@ func (r *Report) kind(shares []float64) KindVerdict {
 	if len(shares) > 0 {
 		k.CPUShare = intervalOf(shares)
 	}
-	low, high := kindOf(k.CPUShare.Low+kindMargin), kindOf(k.CPUShare.High-kindMargin)
+	low, high := k.ends()
 	n := count(r.Machine.Processors, "processor")
 	switch {
 	case k.CPUShare.High-k.CPUShare.Low > 2*kindMargin && low != high:

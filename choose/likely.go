@@ -16,15 +16,24 @@ const (
 )
 
 // likely returns the point that the kind of the work recommends if the
-// measurements alone do not decide. It returns nil if the kind is not clear, or
+// measurements alone do not decide. It returns nil if the kind is not known, or
 // if the measurements contradict the kind.
 func (t *trial) likely(final []*point) *point {
 	kind := t.report.Kind
-	if kind.Certainty != Clear || t.base.rate().Median == 0 {
+	computes := kind.Kind == CPUBound
+	if kind.Certainty != Clear {
+		// One of two neighboring kinds is enough for a recommendation.
+		low, high := kind.ends()
+		if kind.Kind == UnknownKind || low == IOBound && high == CPUBound {
+			return nil
+		}
+		computes = high == CPUBound
+	}
+	if t.base.rate().Median == 0 {
 		return nil
 	}
 	var chosen *point
-	if kind.Kind == CPUBound {
+	if computes {
 		chosen = t.likelyForProcessors(final)
 	} else if len(t.points) == 1 && len(t.models) > 1 {
 		chosen = t.unmeasured()

@@ -216,3 +216,36 @@ func TestSeriousCaveats_ImpossibleGain(t *testing.T) {
 		}
 	}
 }
+
+// TestLikely_NeighboringKinds: if the work is of one of two neighboring kinds,
+// this is enough for a recommendation.
+func TestLikely_NeighboringKinds(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name      string
+		low, high float64 // the ends of the interval of the share of CPU time
+		level     int     // of the recommended point; 0 if there is none
+	}{
+		{"mixed or CPU-bound", 0.6, 0.95, 2},
+		{"I/O-bound or mixed", 0.1, 0.5, 16},
+		{"I/O-bound or CPU-bound", 0.1, 0.9, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "processes", Open: open}}}
+			tr.MaxConcurrency = 64
+			tr.report.Kind = KindVerdict{Kind: Mixed, Certainty: Unclear, CPUShare: Interval{Median: (c.low + c.high) / 2, Low: c.low, High: c.high}}
+			tr.report.Machine = Machine{Processors: 2}
+			tr.report.Profile.Usage = usage.Usage{Wall: time.Millisecond, CPU: time.Millisecond / 2}
+			tr.add(0, 1).samples = []sample{{0, 100}}
+			tr.add(1, 2).samples = []sample{{0, 190}}
+			tr.add(1, 16).samples = []sample{{0, 400}}
+			level := 0
+			if p := tr.likely(tr.finalists()); p != nil {
+				level = p.level
+			}
+			if level != c.level {
+				t.Errorf("likely() has concurrency %d, want %d", level, c.level)
+			}
+		})
+	}
+}
