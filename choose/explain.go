@@ -33,7 +33,7 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 		fmt.Fprintf(&b, "No clear winner; use the simpler model: %s. The best gain was %s (%s).", base, units.Times(t.gain(best).Median), t.name(best))
 	case chosen == t.base:
 		fmt.Fprintf(&b, "Use %s: no other model or concurrency gains more than %s.", base, units.Times(t.gain(best).Median))
-	case certainty == Likely && t.gain(chosen).Median < minCPUGain: // only CPU-bound work
+	case certainty == Likely && t.gain(chosen).Median < minCPUGain && t.report.Kind.Kind == CPUBound:
 		n := t.report.Machine.Processors
 		fmt.Fprintf(&b, "Use %s: on %s, such work can gain up to %dx. The measurements do not show it: %s over %s.",
 			t.name(chosen), count(n, "processor"), n, gainText(t.gain(chosen)), base)

@@ -37,13 +37,22 @@ func (t *trial) likely(final []*point) *point {
 		chosen = t.likelyForProcessors(final)
 	} else if len(t.points) == 1 && len(t.models) > 1 {
 		chosen = t.unmeasured()
-	} else if chosen = t.likelyForMany(final); t.gain(chosen).Median < minLikelyGain {
+	} else if chosen = t.likelyForMany(final); t.contradicts(chosen) {
 		return nil
 	}
 	if chosen == nil || chosen.failed*2 > chosen.tasks {
 		return nil
 	}
 	return chosen
+}
+
+// contradicts reports whether the gain of the best point shows that work does
+// not wait, contrary to its kind. While other programs use the processors, a
+// low gain in a few measurements does not show it.
+func (t *trial) contradicts(best *point) bool {
+	gain, m := t.gain(best), &t.report.Machine
+	reliable := gain.Confidence >= fullConfidence || m.Others+m.Stolen <= maxOthers
+	return gain.Median < minLikelyGain && (reliable || best.level == 1)
 }
 
 // likelyForProcessors returns the point that is likely the best for CPU-bound

@@ -118,105 +118,6 @@ func TestLikely_SimplestForProcessors(t *testing.T) {
 	}
 }
 
-// TestSeriousCaveats_DoubtfulLoss: sequential execution must not be a certain
-// verdict for CPU-bound work if few rounds say that concurrency gains nothing.
-func TestSeriousCaveats_DoubtfulLoss(t *testing.T) {
-	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
-	for _, c := range []struct {
-		name   string
-		rounds int
-		run    time.Duration
-		rate   float64 // of goroutines
-		doubt  bool
-	}{
-		{"few rounds", 3, time.Millisecond, 101, true},
-		{"many rounds", 8, time.Millisecond, 101, false},
-		{"clear loss", 3, time.Millisecond, 20, false},
-		{"tiny tasks", 3, time.Microsecond, 101, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
-			tr.report.Kind = KindVerdict{Kind: CPUBound, Certainty: Clear}
-			tr.report.Machine = Machine{Processors: 2}
-			tr.report.Profile.Usage = usage.Usage{Wall: c.run, CPU: c.run}
-			tr.report.Rounds = c.rounds
-			base, other := tr.add(0, 1), tr.add(1, 2)
-			for round := range c.rounds + 1 {
-				base.samples = append(base.samples, sample{round, 100})
-				other.samples = append(other.samples, sample{round, c.rate})
-			}
-			base.tasks, other.tasks = 1000, 1000
-			if got := tr.seriousCaveats(base, tr.finalists(), false); (len(got) > 0) != c.doubt {
-				t.Errorf("the serious caveats are %q", got)
-			}
-		})
-	}
-}
-
-// TestSeriousCaveats_UntriedModels: a verdict for a model under a lock is not
-// certain if there was no time for models without one, and if tasks compute for
-// part of their time.
-func TestSeriousCaveats_UntriedModels(t *testing.T) {
-	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
-	for _, c := range []struct {
-		name            string
-		share           float64 // of CPU time
-		locked, untried bool
-		doubt           bool
-	}{
-		{"lock", 0.2, true, true, true},
-		{"lock, all models were tried", 0.2, true, false, false},
-		{"lock, little CPU time", 0.02, true, true, false},
-		{"no lock", 0.2, false, true, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			tr := &trial{models: []Model{Sequential(), {Name: "threads", Open: open, Locked: c.locked}, {Name: "processes", Open: open}}}
-			tr.MaxConcurrency = 64
-			tr.report.Kind = KindVerdict{Kind: IOBound, Certainty: Clear, CPUShare: Interval{Median: c.share}}
-			tr.report.Machine = Machine{Processors: 2}
-			const rounds = 8
-			tr.report.Rounds = rounds
-			points := []*point{tr.add(0, 1), tr.add(1, 16)}
-			if !c.untried {
-				points = append(points, tr.add(2, 2))
-			}
-			for i, p := range points {
-				p.tasks = 1000
-				for round := range rounds + 1 {
-					p.samples = append(p.samples, sample{round, []float64{100, 350, 120}[i]})
-				}
-			}
-			if got := tr.seriousCaveats(points[1], tr.finalists(), false); (len(got) > 0) != c.doubt {
-				t.Errorf("the serious caveats are %q", got)
-			}
-		})
-	}
-}
-
-// TestSeriousCaveats_ImpossibleGain: a gain that is higher than the concurrency
-// is not a certain verdict.
-func TestSeriousCaveats_ImpossibleGain(t *testing.T) {
-	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
-	for _, c := range []struct {
-		rate  float64
-		doubt bool
-	}{{1600, false}, {3100, true}} {
-		tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
-		tr.report.Kind = KindVerdict{Kind: IOBound, Certainty: Clear}
-		const rounds = 8
-		tr.report.Rounds = rounds
-		base, other := tr.add(0, 1), tr.add(1, 16)
-		for round := range rounds + 1 {
-			base.samples = append(base.samples, sample{round, 100})
-			other.samples = append(other.samples, sample{round, c.rate})
-		}
-		base.tasks, other.tasks = 1000, 1000
-		if got := tr.seriousCaveats(other, tr.finalists(), false); (len(got) > 0) != c.doubt {
-			t.Errorf("%.0f tasks per second instead of 100, with concurrency 16: the serious caveats are %q", c.rate, got)
-		}
-	}
-}
-
 // TestLikely_NeighboringKinds: if the work is of one of two neighboring kinds,
 // this is enough for a recommendation.
 func TestLikely_NeighboringKinds(t *testing.T) {
@@ -239,6 +140,38 @@ func TestLikely_NeighboringKinds(t *testing.T) {
 			tr.add(0, 1).samples = []sample{{0, 100}}
 			tr.add(1, 2).samples = []sample{{0, 190}}
 			tr.add(1, 16).samples = []sample{{0, 400}}
+			level := 0
+			if p := tr.likely(tr.finalists()); p != nil {
+				level = p.level
+			}
+			if level != c.level {
+				t.Errorf("likely() has concurrency %d, want %d", level, c.level)
+			}
+		})
+	}
+}
+
+// TestLikely_LowGainOfWaits: a low gain contradicts the kind of work that waits
+// only if it is reliable.
+func TestLikely_LowGainOfWaits(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name   string
+		others float64
+		rate   float64
+		level  int // of the recommended point; 0 if there is none
+	}{
+		{"idle machine", 0.05, 127, 0},
+		{"busy machine", 0.8, 127, 4},
+		{"busy machine, no gain", 0.8, 80, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "processes", Open: open}}}
+			tr.MaxConcurrency = 64
+			tr.report.Kind = KindVerdict{Kind: Mixed, Certainty: Clear, CPUShare: Interval{Median: 0.4, Low: 0.4, High: 0.4}}
+			tr.report.Machine = Machine{Processors: 2, Others: c.others}
+			tr.add(0, 1).samples = []sample{{0, 100}}
+			tr.add(1, 4).samples = []sample{{0, c.rate}}
 			level := 0
 			if p := tr.likely(tr.finalists()); p != nil {
 				level = p.level

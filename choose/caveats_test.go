@@ -1,0 +1,108 @@
+package choose
+
+import (
+	"testing"
+	"time"
+
+	"concert"
+	"concert/choose/usage"
+)
+
+// TestSeriousCaveats_DoubtfulLoss: sequential execution must not be a certain
+// verdict for CPU-bound work if few rounds say that concurrency gains nothing.
+func TestSeriousCaveats_DoubtfulLoss(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name   string
+		rounds int
+		run    time.Duration
+		rate   float64 // of goroutines
+		doubt  bool
+	}{
+		{"few rounds", 3, time.Millisecond, 101, true},
+		{"many rounds", 8, time.Millisecond, 101, false},
+		{"clear loss", 3, time.Millisecond, 20, false},
+		{"tiny tasks", 3, time.Microsecond, 101, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
+			tr.report.Kind = KindVerdict{Kind: CPUBound, Certainty: Clear}
+			tr.report.Machine = Machine{Processors: 2}
+			tr.report.Profile.Usage = usage.Usage{Wall: c.run, CPU: c.run}
+			tr.report.Rounds = c.rounds
+			base, other := tr.add(0, 1), tr.add(1, 2)
+			for round := range c.rounds + 1 {
+				base.samples = append(base.samples, sample{round, 100})
+				other.samples = append(other.samples, sample{round, c.rate})
+			}
+			base.tasks, other.tasks = 1000, 1000
+			if got := tr.seriousCaveats(base, tr.finalists(), false); (len(got) > 0) != c.doubt {
+				t.Errorf("the serious caveats are %q", got)
+			}
+		})
+	}
+}
+
+// TestSeriousCaveats_UntriedModels: a verdict for a model under a lock is not
+// certain if there was no time for models without one, and if tasks compute for
+// part of their time.
+func TestSeriousCaveats_UntriedModels(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name            string
+		share           float64 // of CPU time
+		locked, untried bool
+		doubt           bool
+	}{
+		{"lock", 0.2, true, true, true},
+		{"lock, all models were tried", 0.2, true, false, false},
+		{"lock, little CPU time", 0.02, true, true, false},
+		{"no lock", 0.2, false, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "threads", Open: open, Locked: c.locked}, {Name: "processes", Open: open}}}
+			tr.MaxConcurrency = 64
+			tr.report.Kind = KindVerdict{Kind: IOBound, Certainty: Clear, CPUShare: Interval{Median: c.share}}
+			tr.report.Machine = Machine{Processors: 2}
+			const rounds = 8
+			tr.report.Rounds = rounds
+			points := []*point{tr.add(0, 1), tr.add(1, 16)}
+			if !c.untried {
+				points = append(points, tr.add(2, 2))
+			}
+			for i, p := range points {
+				p.tasks = 1000
+				for round := range rounds + 1 {
+					p.samples = append(p.samples, sample{round, []float64{100, 350, 120}[i]})
+				}
+			}
+			if got := tr.seriousCaveats(points[1], tr.finalists(), false); (len(got) > 0) != c.doubt {
+				t.Errorf("the serious caveats are %q", got)
+			}
+		})
+	}
+}
+
+// TestSeriousCaveats_ImpossibleGain: a gain that is higher than the concurrency
+// is not a certain verdict.
+func TestSeriousCaveats_ImpossibleGain(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		rate  float64
+		doubt bool
+	}{{1600, false}, {3100, true}} {
+		tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
+		tr.report.Kind = KindVerdict{Kind: IOBound, Certainty: Clear}
+		const rounds = 8
+		tr.report.Rounds = rounds
+		base, other := tr.add(0, 1), tr.add(1, 16)
+		for round := range rounds + 1 {
+			base.samples = append(base.samples, sample{round, 100})
+			other.samples = append(other.samples, sample{round, c.rate})
+		}
+		base.tasks, other.tasks = 1000, 1000
+		if got := tr.seriousCaveats(other, tr.finalists(), false); (len(got) > 0) != c.doubt {
+			t.Errorf("%.0f tasks per second instead of 100, with concurrency 16: the serious caveats are %q", c.rate, got)
+		}
+	}
+}
