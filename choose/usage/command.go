@@ -2,6 +2,7 @@ package usage
 
 import (
 	"os/exec"
+	"runtime"
 	"time"
 )
 
@@ -16,17 +17,18 @@ import (
 // command. If the command does not use more memory than this peak, its own peak
 // memory is missing.
 func Command(cmd *exec.Cmd) (used Usage, err error) {
+	runtime.LockOSThread() // because threadDelay is about this thread
+	defer runtime.UnlockOSThread()
+	before := threadDelay()
 	begin := time.Now()
 	if err := cmd.Start(); err != nil {
 		return used, err
 	}
-	used = waitExited(cmd.Process.Pid)
-	took := time.Since(begin)
+	used = waitExited(cmd.Process.Pid, begin, before)
 	err = cmd.Wait()
 	if used.Wall == 0 {
-		took = time.Since(begin) // on this system, waitExited does not wait
+		used.Wall = time.Since(begin) // on this system, waitExited does not wait
 	}
-	used.Wall = took
 	used.addProcess(cmd.ProcessState)
 	used.limitRunDelay()
 	return used, err

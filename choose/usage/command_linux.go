@@ -11,10 +11,24 @@ import (
 	"concert/internal/units"
 )
 
+// threadDelay returns the run-queue delay of this thread until now, or 0 if it
+// is unknown.
+func threadDelay() time.Duration {
+	delay, err := runDelay(schedstat, os.ReadFile)
+	if err != nil {
+		return 0
+	}
+	return delay
+}
+
 // waitExited waits until a child has exited. Then it reads counters of the
 // child, before the child is reaped and the kernel removes these counters.
-func waitExited(pid int) (used Usage) {
-	begin := time.Now()
+//
+// The parameters are the time and the result of threadDelay before the child
+// was started. While this thread starts the child, and after the child has
+// exited, this thread may have no processor. This delay is not a wait of the
+// child.
+func waitExited(pid int, begin time.Time, before time.Duration) (used Usage) {
 	watch := watchDelay(pid)
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -23,13 +37,14 @@ func waitExited(pid int) (used Usage) {
 		}
 	}
 	used.Wall = time.Since(begin)
+	own := threadDelay() - before
 	watched := watch.close()
 	dir := fmt.Sprintf("/proc/%d/", pid)
 	var err error
 	if used.RunDelay, err = runDelay(dir+"schedstat", os.ReadFile); err != nil {
 		used.addMissing(RunDelay, err.Error())
 	} else {
-		used.RunDelay = max(used.RunDelay, watched)
+		used.RunDelay = max(used.RunDelay, watched) + own
 		used.addSource(RunDelay, "/proc/PID/task/TID/schedstat", "of all threads and children, read every 1 to 10 ms")
 	}
 	if used.Read, used.Written, err = ioBytes(dir+"io", os.ReadFile); err != nil {

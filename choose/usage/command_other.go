@@ -2,9 +2,14 @@
 
 package usage
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
-func waitExited(int) Usage { return Usage{} }
+func threadDelay() time.Duration { return 0 }
+
+func waitExited(int, time.Time, time.Duration) Usage { return Usage{} }
 
 // addProcess adds the CPU time of a process that has ended.
 func (u *Usage) addProcess(state *os.ProcessState) {

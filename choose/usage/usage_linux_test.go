@@ -96,10 +96,10 @@ func TestCommand_Usage(t *testing.T) {
 	}
 }
 
-// TestCommand_DelayOfChild: if a child of the command computes, and another
-// program uses the same processor, the time in which the child has no processor
-// must not count as wait.
-func TestCommand_DelayOfChild(t *testing.T) {
+// share returns the share of CPU time of several runs of a command, on one
+// processor that other programs use as well.
+func share(t *testing.T, others, runs int, name string, args ...string) float64 {
+	t.Helper()
 	runtime.LockOSThread() // without UnlockOSThread: the thread has changed, so it ends with this test
 	var allowed, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -115,20 +115,42 @@ func TestCommand_DelayOfChild(t *testing.T) {
 		t.Skip(err)
 	}
 	// The processes below inherit the affinity.
-	other := exec.Command("sh", "-c", "while :; do :; done")
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
+	for range others {
+		other := exec.Command("sh", "-c", "while :; do :; done")
+		if err := other.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer other.Wait()
+		defer other.Process.Kill()
 	}
-	defer other.Wait()
-	defer other.Process.Kill()
-	used, err := usage.Command(exec.Command("sh", "-c", `sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; true`))
-	if err != nil {
-		t.Fatal(err)
+	var sum usage.Usage
+	for range runs {
+		used, err := usage.Command(exec.Command(name, args...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !used.Knows(usage.RunDelay) {
+			t.Skip("the kernel does not count the run-queue delay")
+		}
+		sum.Wall, sum.CPU, sum.RunDelay = sum.Wall+used.Wall, sum.CPU+used.CPU, sum.RunDelay+used.RunDelay
 	}
-	if !used.Knows(usage.RunDelay) {
-		t.Skip("the kernel does not count the run-queue delay")
+	t.Logf("%v, %v of CPU time, %v of run-queue delay", sum.Wall, sum.CPU, sum.RunDelay)
+	return sum.CPUShare()
+}
+
+// TestCommand_DelayOfChild: if a child of the command computes, and another
+// program uses the same processor, the time in which the child has no processor
+// must not count as wait.
+func TestCommand_DelayOfChild(t *testing.T) {
+	if got := share(t, 1, 1, "sh", "-c", `sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; true`); got < 0.75 {
+		t.Errorf("the share of CPU time is %.2f, want at least 0.75", got)
 	}
-	if share := used.CPUShare(); share < 0.75 {
-		t.Errorf("the share of CPU time is %.2f, want at least 0.75: %+v", share, used)
+}
+
+// TestCommand_OwnDelay: the time in which the thread that starts the command
+// has no processor must not count as wait of the command.
+func TestCommand_OwnDelay(t *testing.T) {
+	if got := share(t, 6, 20, "sh", "-c", `i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done`); got < 0.9 {
+		t.Errorf("the share of CPU time is %.2f, want at least 0.9", got)
 	}
 }
