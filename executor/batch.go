@@ -31,7 +31,7 @@ type Batch struct {
 	Relayed bool
 
 	job    remote
-	shared []any // the handles of the stored values to which Args refer; see shared.go
+	shared []any // a usedHandle for each handle in Args that is a reference; see shared.go
 }
 
 // remote implements the methods of a Batch, for the call of a Submit or for

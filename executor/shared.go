@@ -153,14 +153,32 @@ func (o *owner) close() {
 // errSharedClosed is the error of a call whose argument has a closed handle.
 var errSharedClosed = errors.New("the shared value is closed: call Close only after the calls that use it")
 
+// usedHandle is an element of Batch.shared: a handle that is encoded as a
+// reference, and what the executor has stored for it. The runtime does not
+// clean up the handle while the batch is reachable.
+type usedHandle struct {
+	handle sharedHandle // a Shared
+	stored *Stored
+}
+
+// Shared yields the stored values to which the arguments of the batch refer.
+// All arguments refer to the same values. A value may be yielded several times.
+func (b *Batch) Shared(yield func(*Stored) bool) {
+	for _, h := range b.shared {
+		if !yield(h.(usedHandle).stored) {
+			return
+		}
+	}
+}
+
 // SharedClosed returns an error if the arguments of the batch refer to a stored
-// value that was closed. All arguments refer to the same values. An executor
-// must not send such calls: it settles them with this error. To be certain that
-// a worker has the value, it calls SharedClosed and sends the calls under the
-// lock that Stored.Release acquires.
+// value that was closed. An executor must not send such calls: it settles them
+// with this error. To be certain that a worker has the values of
+// [Batch.Shared], it calls SharedClosed and sends the calls under the lock that
+// Stored.Release acquires.
 func (b *Batch) SharedClosed() error {
 	for _, h := range b.shared {
-		if h.(sharedHandle).sharedOwner().closed.Load() {
+		if h.(usedHandle).handle.sharedOwner().closed.Load() {
 			return &valueError{"argument of ", b.Name, nil, errSharedClosed}
 		}
 	}
@@ -174,7 +192,6 @@ type sharedHandle interface {
 	sharedValue() any
 	sharedOwner() *owner
 	appendShared(w values.Work, b []byte) ([]byte, error)
-	keepShared() any
 }
 
 func (Shared[T]) sharedType() reflect.Type { return reflect.TypeFor[T]() }
@@ -192,10 +209,6 @@ func (s Shared[T]) sharedOwner() *owner {
 	}
 	return s.h.owner
 }
-
-// keepShared returns a handle that Batch.shared can contain. The runtime does
-// not clean up s while the result is reachable.
-func (s Shared[T]) keepShared() any { return s }
 
 // SharedValue returns the value of a handle: v is a Shared, a concert.Shared,
 // or a pointer to one of them. It is for a [Codec], which encodes the value in
@@ -289,7 +302,7 @@ func (s Shared[T]) appendShared(w values.Work, b []byte) ([]byte, error) {
 	}
 	if o != nil && w.Used != nil {
 		if stored := o.stored.Load(); stored != nil && w.To == any(stored.Group) {
-			*w.Used = appendUsed(*w.Used, s.keepShared())
+			*w.Used = appendUsed(*w.Used, usedHandle{s, stored})
 			b = append(b, sharedReference, 0, 0, 0, 0, 0, 0, 0)
 			return append(b, stored.ID[:]...), nil
 		}
@@ -312,13 +325,11 @@ func (s Shared[T]) appendShared(w values.Work, b []byte) ([]byte, error) {
 	return append(b, e.Bytes...), nil
 }
 
-// appendUsed appends handles to the handles of a batch. If many calls in a row
-// use the same handle, the batch has it once.
-func appendUsed(used []any, more ...any) []any {
-	for _, h := range more {
-		if n := len(used); n == 0 || used[n-1] != h {
-			used = append(used, h)
-		}
+// appendUsed appends a handle to the handles of an argument. If an argument has
+// the same handle many times in a row, the result has it once.
+func appendUsed(used []any, h usedHandle) []any {
+	if n := len(used); n == 0 || used[n-1] != any(h) {
+		used = append(used, h)
 	}
 	return used
 }

@@ -55,7 +55,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 			}
 			n := min(capacity, s.len())
 			p.sentSuspect = s.unbegun > 0 // if true, calls of the queue are sent before the next such call
-			p.addCallsLocked(w, b, callRange{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})
+			p.addCallsLocked(w, b, callRange{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun, died: s.died})
 			if s.from += n; s.len() == 0 {
 				p.unwatchLocked(s.submitter)
 				p.removeFirstReturnedLocked()
@@ -77,7 +77,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 		case w.hasIdleThreadLocked() && p.stealLocked(w):
 			continue
 		case len(w.unshare) > 0:
-			p.addSharedLocked(w, b)
+			w.addUnsharesLocked(b)
 		}
 		if len(b.buf) > 0 {
 			return true // send the calls of b before waiting for more calls
@@ -191,12 +191,13 @@ func (p *Pool) checkFunction(name string) error {
 // addCallsLocked adds calls to the table of the worker, as one frame, and
 // appends this frame to b.
 func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
-	if w.lacksSharedLocked() {
-		p.addSharedLocked(w, b)
+	w.addUnsharesLocked(b)
+	for stored := range s.batch.Shared {
+		p.addShareLocked(w, b, stored.ID)
 	}
 	now := time.Now()
 	args := s.batch.Args[s.from:s.to]
-	f := w.frames.add(callFrame{batch: s.batch, submitter: p.watchLocked(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, canceledEarly: -1, deaths: s.deaths, unbegun: s.unbegun})
+	f := w.frames.add(callFrame{batch: s.batch, submitter: p.watchLocked(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, canceledEarly: -1, deaths: s.deaths, unbegun: s.unbegun, died: s.died})
 	f.submitter.refs++
 	for _, arg := range args {
 		f.bytes += len(arg.Bytes)

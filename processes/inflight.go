@@ -18,9 +18,10 @@ import (
 type callRange struct {
 	batch     *executor.Batch
 	from, to  int
-	deaths    int        // how many workers died while they ran this call; if not 0, the range is one call
-	unbegun   int        // how many workers died when they would have begun this call next; if not 0, the range is one call
-	submitter *submitter // set while the range is in Pool.returned
+	deaths    int          // how many workers died while they ran this call; if not 0, the range is one call
+	unbegun   int          // how many workers died when they would have begun this call next; if not 0, the range is one call
+	died      *WorkerError // the error of the last run, after which Options.Retry has allowed another run; nil if there is none
+	submitter *submitter   // set while the range is in Pool.returned
 }
 
 func (s callRange) len() int { return s.to - s.from }
@@ -86,21 +87,22 @@ func (p *Pool) unwatchLocked(known *submitter) {
 type callFrame struct {
 	batch           *executor.Batch
 	submitter       *submitter
-	clock           *clock    // of the newest call that has begun; nil until it is needed
-	since           time.Time // the newest call began at this time or earlier; for a worker without slots
-	seq             uint32    // the number of the frame
-	from            int       // the number that call 0 of the frame has in the batch
-	n               int       // number of calls; becomes smaller when the pool takes calls back
-	settled         int       // number of calls that have settled; they are the first ones
-	begun           int       // the newest call for which batch.Start was called before it settled, or -1
-	canceledEarly   int       // the call that was canceled before it started, as batch.Start reported, or -1
-	takeBackSent    bool      // the pool has sent a TakeBack for this frame, and has no answer yet
-	reportedRunning bool      // Withdraw has reported that the only call of the frame runs
-	killCause       error     // why the pool kills the worker, if the reason is a call of this frame
-	bytes           int       // size of the arguments
-	arenaSpans      int       // number of spans in the arena, of this frame and of later frames that have ended
-	deaths          int       // as in callRange
-	unbegun         int       // as in callRange
+	clock           *clock       // of the newest call that has begun; nil until it is needed
+	since           time.Time    // the newest call began at this time or earlier; for a worker without slots
+	seq             uint32       // the number of the frame
+	from            int          // the number that call 0 of the frame has in the batch
+	n               int          // number of calls; becomes smaller when the pool takes calls back
+	settled         int          // number of calls that have settled; they are the first ones
+	begun           int          // the newest call for which batch.Start was called before it settled, or -1
+	canceledEarly   int          // the call that was canceled before it started, as batch.Start reported, or -1
+	takeBackSent    bool         // the pool has sent a TakeBack for this frame, and has no answer yet
+	reportedRunning bool         // Withdraw has reported that the only call of the frame runs
+	killCause       error        // why the pool kills the worker, if the reason is a call of this frame
+	bytes           int          // size of the arguments
+	arenaSpans      int          // number of spans in the arena, of this frame and of later frames that have ended
+	deaths          int          // as in callRange
+	unbegun         int          // as in callRange
+	died            *WorkerError // as in callRange
 }
 
 // clock has the times of a running call that has a timeout or was canceled.
@@ -132,7 +134,7 @@ func (f *callFrame) stopClock() {
 
 // rest returns the calls of the frame from a number on.
 func (f *callFrame) rest(number int) callRange {
-	return callRange{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths, unbegun: f.unbegun}
+	return callRange{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths, unbegun: f.unbegun, died: f.died}
 }
 
 // isLongLocked reports whether the running call has run for longCall. It is

@@ -37,25 +37,24 @@ type Pool struct {
 	mu sync.Mutex
 
 	// Guarded by mu:
-	returned    []callRange                    // claimed calls that wait for a worker, for example because they were taken back; sent before the calls of queue
-	claims      map[*executor.Task]bool        // tasks from which a worker is claiming calls; true if canceled during the claim
-	checks      map[*executor.Task]bool        // tasks whose argument Options.Check checks; all true
-	unsettled   int                            // number of claimed calls that have not settled
-	endless     submitter                      // for contexts that never end
-	submitters  map[context.Context]*submitter // by context: the submitters of the calls in workers and in the field returned
-	active      []*worker                      // workers that run tasks, by number; nil for a number without a worker
-	standby     []*worker                      // workers that are ready to become active
-	all         map[*worker]bool               // workers that are not reaped
-	starting    int                            // number of workers that are about to start; they are not in all
-	oomKills    int                            // number of kills in the counter ooms that happened before New, or that explain the death of a worker
-	restarts    restarts                       // the deaths of workers in a row
-	broken      error                          // why the pool is broken, or nil
-	closed      error                          // why the pool refuses tasks, or nil
-	ended       bool                           // the pool is closed and has no tasks; workers exit
-	sentSuspect bool                           // the last call that was sent from the field returned had been the next call of a worker that died
-	shared      []*sharedValue                 // the shared values, by number
-	lastShared  uint64                         // the number of the newest shared value
-	gone        chan struct{}                  // closed when ended is true and no worker is left
+	returned    []callRange                        // claimed calls that wait for a worker, for example because they were taken back; sent before the calls of queue
+	claims      map[*executor.Task]bool            // tasks from which a worker is claiming calls; true if canceled during the claim
+	checks      map[*executor.Task]bool            // tasks whose argument Options.Check checks; all true
+	unsettled   int                                // number of claimed calls that have not settled
+	endless     submitter                          // for contexts that never end
+	submitters  map[context.Context]*submitter     // by context: the submitters of the calls in workers and in the field returned
+	active      []*worker                          // workers that run tasks, by number; nil for a number without a worker
+	standby     []*worker                          // workers that are ready to become active
+	all         map[*worker]bool                   // workers that are not reaped
+	starting    int                                // number of workers that are about to start; they are not in all
+	oomKills    int                                // number of kills in the counter ooms that happened before New, or that explain the death of a worker
+	restarts    restarts                           // the deaths of workers in a row
+	broken      error                              // why the pool is broken, or nil
+	closed      error                              // why the pool refuses tasks, or nil
+	ended       bool                               // the pool is closed and has no tasks; workers exit
+	sentSuspect bool                               // the last call that was sent from the field returned had been the next call of a worker that died
+	shared      map[executor.SharedID]*sharedValue // the shared values
+	gone        chan struct{}                      // closed when ended is true and no worker is left
 
 	logging sync.WaitGroup // log records to write; added to under mu, before gone is closed
 }

@@ -263,6 +263,7 @@ func (p *Pool) askRetry(v victim, worker int) {
 				settle(v.err)
 				return
 			}
+			v.died = v.err
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.returnCallsLocked(v.callRange)

@@ -30,13 +30,14 @@ import (
 // order in which a worker handles them:
 //
 //  1. Share adds the value to Pool.shared, under mu.
-//  2. Before dispatch adds calls to its frames, it adds the Shares that its
-//     worker lacks, in the same critical section. So a worker has each value
-//     before a call that refers to it.
+//  2. Before dispatch adds calls to its frames, it adds the Shares of the values
+//     that these calls use and the worker lacks, in the same critical section.
+//     So a worker has each value before a call that refers to it, and gets no
+//     value that its calls do not use.
 //  3. Release removes the value, and adds its ID to the field unshare of each
-//     worker that has the Share. dispatch adds the Unshares to its frames in
-//     the same way. Workers that have no calls are woken, so that the memory
-//     becomes free.
+//     worker that has the Share. dispatch adds the Unshares to its frames before
+//     further calls. Workers that have no calls are woken, so that the memory becomes
+//     free.
 //
 // A call that was encoded before Release, but is added to the frames of a
 // worker after it, fails: see Batch.SharedClosed. Release marks the value as
@@ -48,16 +49,16 @@ import (
 // dead, as for a full pipe.
 //
 // A value of at most shm.MaxInline bytes is in the frame itself. So is any
-// value if the system has no sealed files.
+// value if the system has no sealed files. dispatch writes the bytes of such a
+// value to the pipe without the lock, unless they are few.
 
 // sharedValue is a value that the pool has stored.
 type sharedValue struct {
-	id     executor.SharedID
-	number uint64 // values have increasing numbers
-	kind   byte
-	size   int
-	bytes  []byte   // the value, if file is nil
-	file   *os.File // the value, or nil
+	id    executor.SharedID
+	kind  byte
+	size  int
+	bytes []byte   // the value, if file is nil
+	file  *os.File // the value, or nil
 
 	// Guarded by the pool's mu:
 	released bool
@@ -95,9 +96,10 @@ func (p *Pool) Share(_ context.Context, encode func() (executor.Encoded, error))
 		s.closeIfUnusedLocked(true)
 		return nil, p.closed
 	}
-	p.lastShared++
-	s.number = p.lastShared
-	p.shared = append(p.shared, s)
+	if p.shared == nil {
+		p.shared = make(map[executor.SharedID]*sharedValue)
+	}
+	p.shared[s.id] = s
 	return &executor.Stored{ID: s.id, Group: p.group, Release: func() { p.release(s) }}, nil
 }
 
@@ -105,14 +107,14 @@ func (p *Pool) Share(_ context.Context, encode func() (executor.Encoded, error))
 func (p *Pool) release(s *sharedValue) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.Index(p.shared, s)
-	if i < 0 {
+	if p.shared[s.id] == nil {
 		return // the pool has ended
 	}
-	p.shared = slices.Delete(p.shared, i, i+1)
+	delete(p.shared, s.id)
 	s.closeIfUnusedLocked(true)
 	for w := range p.all {
-		if w.sharedUpTo >= s.number {
+		if w.shared[s] {
+			delete(w.shared, s)
 			w.unshare = append(w.unshare, s.id)
 			if w.asleep {
 				w.wakeLocked()
@@ -139,42 +141,49 @@ func (s *sharedValue) closeIfUnusedLocked(released bool) {
 	}
 }
 
-// lacksSharedLocked reports whether there are shared values, or released ones,
-// of which dispatch has not informed the worker.
-func (w *worker) lacksSharedLocked() bool {
-	return w.sharedUpTo != w.pool.lastShared || len(w.unshare) > 0
-}
-
-// addSharedLocked appends to b the Share of each value that the worker lacks,
-// and the Unshare of each value that was released.
-func (p *Pool) addSharedLocked(w *worker, b *outgoing) {
+// addUnsharesLocked appends to b the Unshare of each released value that the
+// worker has.
+func (w *worker) addUnsharesLocked(b *outgoing) {
 	for _, id := range w.unshare {
 		b.buf = frame.AppendUnshare(b.buf, id)
 	}
 	w.unshare = nil
-	first, _ := slices.BinarySearchFunc(p.shared, w.sharedUpTo+1, func(s *sharedValue, number uint64) int { return int(int64(s.number - number)) })
-	for _, s := range p.shared[first:] {
-		s.sending++
-		b.addShared(s)
-	}
-	w.sharedUpTo = p.lastShared
 }
 
-// addShared adds a Share.
-func (b *outgoing) addShared(s *sharedValue) {
+// addShareLocked appends to b the Share of a value, if the worker lacks the
+// value. A caller has checked in the same critical section that the value is
+// not released.
+func (p *Pool) addShareLocked(w *worker, b *outgoing, id executor.SharedID) {
+	s := p.shared[id]
+	if s == nil || w.shared[s] {
+		return
+	}
+	if w.shared == nil {
+		w.shared = make(map[*sharedValue]bool)
+	}
+	w.shared[s] = true
+	b.addShare(s)
+}
+
+// maxCopiedShare is the maximum size of a shared value that addShare copies. A
+// larger value takes two writes of its own, without the pool's lock.
+const maxCopiedShare = 512
+
+// addShare adds a Share.
+func (b *outgoing) addShare(s *sharedValue) {
 	p := frame.Payload{Encoded: executor.Encoded{Kind: s.kind}}
 	switch {
 	case s.file != nil:
 		p.Shared, p.Span.Length = true, uint64(s.size)
 		b.buf = frame.AppendShare(b.buf, s.id, p, 0)
-	case s.size > shm.MaxInline:
+	case s.size > maxCopiedShare:
 		b.buf = frame.AppendShare(b.buf, s.id, p, s.size)
 	default:
 		p.Bytes = s.bytes
 		b.buf = frame.AppendShare(b.buf, s.id, p, 0)
-		s.sending--
 		return
 	}
+	s.sending++
 	b.inPipe = append(b.inPipe, pipeArg{after: len(b.buf), bytes: s.bytes, shared: s})
 }
 
@@ -194,8 +203,9 @@ func (p *Pool) sentShared(b *outgoing) {
 }
 
 // refuseSharedLocked settles the calls of a range if their arguments refer to a
-// closed shared value, and otherwise returns them. It releases mu while it
-// calls Settle.
+// closed shared value, and otherwise returns them. The error of a call that ran
+// before includes the error of that run. refuseSharedLocked releases mu while
+// it calls Settle.
 func (p *Pool) refuseSharedLocked(s callRange) callRange {
 	if s.len() == 0 {
 		return s
@@ -205,8 +215,12 @@ func (p *Pool) refuseSharedLocked(s callRange) callRange {
 		return s
 	}
 	p.mu.Unlock()
+	worker := -1
+	if s.died != nil { // the call ran before
+		worker, err = s.died.Worker, errors.Join(s.died, err)
+	}
 	for i := s.from; i < s.to; i++ {
-		s.batch.Settle(i, -1, executor.Encoded{}, err)
+		s.batch.Settle(i, worker, executor.Encoded{}, err)
 	}
 	p.mu.Lock()
 	p.unsettled -= s.len()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -90,6 +91,23 @@ func TestShared_ObjectsCollected(t *testing.T) {
 		return weak.Make(app.big)
 	}()
 	eventually(t, "the object is collected", func() bool { runtime.GC(); return object.Value() == nil })
+}
+
+// TestShared_ClosedBeforeRetry: the worker of a call dies, and the handle is
+// closed before Options.Retry allows another run. The error must say both.
+func TestShared_ClosedBeforeRetry(t *testing.T) {
+	leftovers(t)
+	var grid *concert.Shared[[]float64]
+	p := newPool(t, 1, &processes.Options{Retry: func(*processes.WorkerError, int) bool {
+		grid.Close()
+		return true
+	}})
+	grid = share(t, p, ones(10_000))
+	_, err := submit(t, p, sumPart, part{grid, dies, 10_000}).Result(t.Context())
+	if e := died(t, err); e != nil && !strings.Contains(err.Error(), "the shared value is closed") {
+		t.Errorf("error %v, want also that the handle is closed", err)
+	}
+	works(t, p)
 }
 
 var noMoreFiles = concert.Register("processes_test.noMoreFiles", func(context.Context, int) (int, error) {

@@ -294,6 +294,41 @@ func TestShared_Many(t *testing.T) {
 	eventually(t, "the workers release all values", func() bool { _, rss := sharedPages(t); return rss == 0 })
 }
 
+// TestShared_OnlyUsed: a worker gets the values that its calls use, and no
+// others, so the first call does not wait until all values are sent.
+func TestShared_OnlyUsed(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, nil)
+	var handles []*concert.Shared[[]float64]
+	for range 100 {
+		handles = append(handles, share(t, p, ones(4096)))
+	}
+	works(t, p)
+	if n := mappedValues(t); n != 0 {
+		t.Errorf("after a call without shared values, the worker has %d", n)
+	}
+	for i, want := range []int{1, 1, 2} {
+		if sum, err := submit(t, p, sumPart, part{handles[50+i/2], 0, 4096}).Result(t.Context()); sum != 4096 || err != nil {
+			t.Errorf("the sum = %v, %v", sum, err)
+		}
+		if n := mappedValues(t); n != want {
+			t.Errorf("after call %d, the worker has %d shared values, want %d", i, n, want)
+		}
+	}
+	runtime.KeepAlive(handles)
+}
+
+// mappedValues returns how many shared values all workers together have mapped.
+func mappedValues(t *testing.T) (n int) {
+	for _, pid := range children(t) {
+		maps, err := os.ReadFile(fmt.Sprint("/proc/", pid, "/maps"))
+		if err == nil { // otherwise the process has ended
+			n += strings.Count(string(maps), "memfd:concert-shared")
+		}
+	}
+	return n
+}
+
 // sharedFiles returns how many open files of this process are shared values.
 func sharedFiles(t *testing.T) (n int) {
 	links, err := filepath.Glob("/proc/self/fd/*")

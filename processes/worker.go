@@ -71,30 +71,30 @@ type worker struct {
 	generation        int       // see restarts
 	readySince        time.Time // when the worker became ready; zero before
 	state             workerState
-	usesSlots         bool                // the worker changes the slots of the journal by compare-and-swap
-	setsMarks         bool                // the worker sets marks in the slots, see shm.Journal
-	usesGate          bool                // the worker reads the gate of the journal
-	takeBacksSent     uint64              // number of TakeBacks that were sent to the worker, if it uses the gate
-	takeBacksAnswered uint64              // number of these TakeBacks that the worker has answered
-	asleep            bool                // dispatch waits for dispatchWake
-	suspended         bool                // the worker was silent for too long, and gets no calls until it answers
-	frames            frameTable          // the calls that were sent to the worker
-	count             int                 // number of calls in frames that have not settled
-	bytes             int                 // size of the arguments of frames
-	arguments         shm.Allocator       // spans of arguments in the arena
-	touched           bool                // whether the arena was used since it was trimmed
-	trimming          bool                // whether the arena is being trimmed; then the worker gets no calls
-	idleSince         time.Time           // since when the worker has no calls, if touched
-	runTime           time.Duration       // smoothed run time of a call; 0 if unknown
-	total             int                 // total number of calls that have ended
-	overLimit         int                 // number of measurements in a row with more memory than Options.MaxResident
-	overLimitSince    int                 // total at the first of these measurements
-	nextCheck         time.Time           // when the method receive calls the method check; zero for never
-	controlBuf        []byte              // frames for writeControl
-	sharedUpTo        uint64              // the number of the newest shared value of which dispatch has informed the worker
-	unshare           []executor.SharedID // released values whose Unshare dispatch has not added to its frames
-	killCause         error               // why the pool killed the process
-	deadline          *time.Timer         // kills a worker that does not become ready, or does not exit
+	usesSlots         bool                  // the worker changes the slots of the journal by compare-and-swap
+	setsMarks         bool                  // the worker sets marks in the slots, see shm.Journal
+	usesGate          bool                  // the worker reads the gate of the journal
+	takeBacksSent     uint64                // number of TakeBacks that were sent to the worker, if it uses the gate
+	takeBacksAnswered uint64                // number of these TakeBacks that the worker has answered
+	asleep            bool                  // dispatch waits for dispatchWake
+	suspended         bool                  // the worker was silent for too long, and gets no calls until it answers
+	frames            frameTable            // the calls that were sent to the worker
+	count             int                   // number of calls in frames that have not settled
+	bytes             int                   // size of the arguments of frames
+	arguments         shm.Allocator         // spans of arguments in the arena
+	touched           bool                  // whether the arena was used since it was trimmed
+	trimming          bool                  // whether the arena is being trimmed; then the worker gets no calls
+	idleSince         time.Time             // since when the worker has no calls, if touched
+	runTime           time.Duration         // smoothed run time of a call; 0 if unknown
+	total             int                   // total number of calls that have ended
+	overLimit         int                   // number of measurements in a row with more memory than Options.MaxResident
+	overLimitSince    int                   // total at the first of these measurements
+	nextCheck         time.Time             // when the method receive calls the method check; zero for never
+	controlBuf        []byte                // frames for writeControl
+	shared            map[*sharedValue]bool // the shared values whose Share dispatch has added to its frames
+	unshare           []executor.SharedID   // released values whose Unshare dispatch has not added to its frames
+	killCause         error                 // why the pool killed the process
+	deadline          *time.Timer           // kills a worker that does not become ready, or does not exit
 }
 
 type workerState uint8
