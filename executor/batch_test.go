@@ -150,7 +150,7 @@ type sharingExecutor struct {
 }
 
 // Share implements executor.Sharer.
-func (e *sharingExecutor) Share(context.Context, func() (executor.Encoded, error)) (*executor.Stored, error) {
+func (e *sharingExecutor) Share(context.Context, func(executor.SharedCodec) (executor.Encoded, error)) (*executor.Stored, error) {
 	return &executor.Stored{Group: e.group, Release: func() { e.released++ }}, nil
 }
 

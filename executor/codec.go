@@ -141,28 +141,41 @@ func isScalar[T any]() bool {
 // is nil.
 func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
 	if codec != nil {
-		if value, ok, err := SharedValue(v); err != nil {
-			return Encoded{}, err
-		} else if ok {
-			return encodeLarge(w, value, codec)
-		}
+		return encodeByCodec(w, v, codec)
 	}
 	// The function decode uses the static type. So a value in an interface is
-	// encoded as CBOR with the name of its type. A Codec has no such names.
-	if codec != nil || reflect.TypeFor[T]().Kind() != reflect.Interface {
+	// encoded as CBOR with the name of its type.
+	if reflect.TypeFor[T]().Kind() != reflect.Interface {
 		if e, ok := encodePlain(v); ok {
 			return e, nil
 		}
 	}
-	if codec != nil {
-		if w.Small && values.Large(reflect.ValueOf(&v).Elem()) {
-			return Encoded{}, values.ErrLarge
-		}
-		b, err := codec.Encode(v)
-		return Encoded{asForeign, b}, err
-	}
 	b, err := valueCodec.EncodeWithin(w, nil, reflect.ValueOf(&v), nil)
 	return Encoded{asCBOR, b}, err
+}
+
+// encodeByCodec does the same as encodeLarge with a Codec that is not nil.
+func encodeByCodec(w values.Work, v any, codec Codec) (Encoded, error) {
+	shared, refers := codec.(SharedCodec)
+	if value, ok, err := SharedValue(v); err != nil {
+		return Encoded{}, err
+	} else if ok && !refers {
+		return encodeByCodec(w, value, codec)
+	}
+	if e, ok := encodePlain(v); ok {
+		return e, nil
+	}
+	if w.Small && values.Large(reflect.ValueOf(v), func(part any) bool { return refers && storedFor(w.To, part) != nil }) {
+		return Encoded{}, values.ErrLarge
+	}
+	var b []byte
+	var err error
+	if refers {
+		b, err = shared.EncodeReferences(v, referenceFor(w))
+	} else {
+		b, err = codec.Encode(v)
+	}
+	return Encoded{asForeign, b}, err
 }
 
 // encodePlain encodes v if v is a []byte, a string or a slice of numbers. ok is

@@ -60,6 +60,21 @@ type Codec interface {
 	Decode(result Encoded, v any) error
 }
 
+// SharedCodec is a [Codec] for workers that receive shared values; see
+// [Sharer].
+type SharedCodec interface {
+	Codec
+	// EncodeShared returns the encoded bytes of v, a value that an executor
+	// stores. Like Encode, it is not called for bools, strings and slices of
+	// numbers.
+	EncodeShared(v any) ([]byte, error)
+	// EncodeReferences is called for arguments instead of Encode. For each
+	// handle in v, or if v is a handle, it calls the function reference. If
+	// reference returns an ID, the encoding must refer to the stored value with
+	// this ID. Otherwise it must contain the value; see [SharedValue].
+	EncodeReferences(v any, reference func(handle any) (SharedID, bool)) ([]byte, error)
+}
+
 // Foreign reports whether a Codec has encoded the value.
 func (e Encoded) Foreign() bool { return e.Kind == asForeign }
 

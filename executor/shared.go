@@ -71,7 +71,10 @@ type Sharer interface {
 	// the ID before it calls a function whose argument refers to the value. If
 	// Share cannot store values at all, it does not call encode, and its error
 	// is an [errors.ErrUnsupported]. Then arguments contain the value.
-	Share(ctx context.Context, encode func() (Encoded, error)) (*Stored, error)
+	//
+	// The codec is nil if the workers are this program. If they are a program
+	// in another language, the codec encodes the values that it stores.
+	Share(ctx context.Context, encode func(codec SharedCodec) (Encoded, error)) (*Stored, error)
 }
 
 // Stored is a value that an executor has stored.
@@ -97,7 +100,7 @@ func Share[T any](ctx context.Context, ex Executor, v T) (Shared[T], error) {
 	if !ok {
 		return Shared[T]{h}, nil
 	}
-	stored, err := s.Share(ctx, func() (Encoded, error) { return encodeForSharer(ctx, v) })
+	stored, err := s.Share(ctx, func(codec SharedCodec) (Encoded, error) { return encodeForSharer(ctx, v, codec) })
 	if errors.Is(err, errors.ErrUnsupported) {
 		return Shared[T]{h}, nil
 	}
@@ -109,12 +112,17 @@ func Share[T any](ctx context.Context, ex Executor, v T) (Shared[T], error) {
 	return Shared[T]{h}, nil
 }
 
-// encodeForSharer encodes a value for Sharer.Share. It stops when ctx ends.
-func encodeForSharer[T any](ctx context.Context, v T) (e Encoded, err error) {
+// encodeForSharer encodes a value for Sharer.Share. It stops when ctx ends,
+// unless there is a codec.
+func encodeForSharer[T any](ctx context.Context, v T, codec SharedCodec) (e Encoded, err error) {
 	defer recoverMethod("shared value of type ", reflect.TypeFor[T]().String(), &err)
 	over := new(atomic.Bool)
 	defer context.AfterFunc(ctx, func() { over.Store(true) })()
-	e, _, err = encodeTo(values.Work{Over: over}, nil, v, nil)
+	if codec == nil {
+		e, _, err = encodeTo(values.Work{Over: over}, nil, v, nil)
+	} else {
+		e, _, err = encodeTo(values.Work{}, nil, v, forSharer{codec})
+	}
 	if ctx.Err() != nil {
 		return e, context.Cause(ctx)
 	}
@@ -123,6 +131,13 @@ func encodeForSharer[T any](ctx context.Context, v T) (e Encoded, err error) {
 	}
 	return e, err
 }
+
+// forSharer is a Codec that encodes values to be stored.
+type forSharer struct{ codec SharedCodec }
+
+func (c forSharer) Encode(v any) ([]byte, error) { return c.codec.EncodeShared(v) }
+
+func (c forSharer) Decode(result Encoded, v any) error { return c.codec.Decode(result, v) }
 
 // Value returns the value. See concert.Shared.
 func (s Shared[T]) Value() T {
@@ -191,6 +206,7 @@ type sharedHandle interface {
 	sharedType() reflect.Type
 	sharedValue() any
 	sharedOwner() *owner
+	bareHandle() sharedHandle
 	appendShared(w values.Work, b []byte) ([]byte, error)
 }
 
@@ -208,6 +224,43 @@ func (s Shared[T]) sharedOwner() *owner {
 		return nil
 	}
 	return s.h.owner
+}
+
+// bareHandle returns s without a type of package concert around it.
+func (s Shared[T]) bareHandle() sharedHandle { return s }
+
+// storedFor returns what the executor with the group to has stored for a
+// handle. It returns nil if v is no handle, or if the executor has stored
+// nothing for it.
+func storedFor(to, v any) *Stored {
+	h, ok := v.(sharedHandle)
+	if !ok {
+		return nil
+	}
+	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && p.IsNil() {
+		return nil
+	}
+	o := h.sharedOwner()
+	if o == nil {
+		return nil
+	}
+	if stored := o.stored.Load(); stored != nil && to == any(stored.Group) {
+		return stored
+	}
+	return nil
+}
+
+// referenceFor returns the parameter reference of
+// [SharedCodec.EncodeReferences]. It appends the handles to w.Used.
+func referenceFor(w values.Work) func(any) (SharedID, bool) {
+	return func(v any) (id SharedID, ok bool) {
+		stored := storedFor(w.To, v)
+		if stored == nil {
+			return id, false
+		}
+		*w.Used = appendUsed(*w.Used, usedHandle{v.(sharedHandle).bareHandle(), stored})
+		return stored.ID, true
+	}
 }
 
 // SharedValue returns the value of a handle: v is a Shared, a concert.Shared,
@@ -301,7 +354,7 @@ func (s Shared[T]) appendShared(w values.Work, b []byte) ([]byte, error) {
 		return nil, errSharedClosed
 	}
 	if o != nil && w.Used != nil {
-		if stored := o.stored.Load(); stored != nil && w.To == any(stored.Group) {
+		if stored := storedFor(w.To, s); stored != nil {
 			*w.Used = appendUsed(*w.Used, usedHandle{s, stored})
 			b = append(b, sharedReference, 0, 0, 0, 0, 0, 0, 0)
 			return append(b, stored.ID[:]...), nil

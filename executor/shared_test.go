@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -18,14 +19,15 @@ type store struct {
 	group    *WorkerGroup
 	values   map[SharedID]Encoded
 	released int
+	codec    SharedCodec
 }
 
 func newStore() *store {
 	return &store{group: NewWorkerGroup(noQueue{}, nil), values: make(map[SharedID]Encoded)}
 }
 
-func (s *store) Share(_ context.Context, encode func() (Encoded, error)) (*Stored, error) {
-	value, err := encode()
+func (s *store) Share(_ context.Context, encode func(SharedCodec) (Encoded, error)) (*Stored, error) {
+	value, err := encode(s.codec)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +39,7 @@ func (s *store) Share(_ context.Context, encode func() (Encoded, error)) (*Store
 // noStore is a Sharer that cannot store values.
 type noStore struct{ Executor }
 
-func (noStore) Share(context.Context, func() (Encoded, error)) (*Stored, error) {
+func (noStore) Share(context.Context, func(SharedCodec) (Encoded, error)) (*Stored, error) {
 	return nil, errors.ErrUnsupported
 }
 
@@ -148,6 +150,58 @@ func TestShared_DecodedOnce(t *testing.T) {
 	defer ForgetShared(id)
 	if _, err := decode[Shared[map[string][]int]](e); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("decode() = %v, want the error of KeepShared", err)
+	}
+}
+
+// textCodec is a SharedCodec. Its encoding is text.
+type textCodec struct{ Codec }
+
+func (textCodec) Encode(v any) ([]byte, error) { return fmt.Append(nil, "the value ", v), nil }
+
+func (textCodec) EncodeShared(v any) ([]byte, error) { return fmt.Append(nil, "stored ", v), nil }
+
+func (textCodec) EncodeReferences(v any, reference func(any) (SharedID, bool)) ([]byte, error) {
+	if id, ok := reference(v); ok {
+		return fmt.Append(nil, "reference ", id[0]), nil
+	}
+	if value, ok, err := SharedValue(v); ok {
+		return fmt.Append(nil, "the value ", value), err
+	}
+	return textCodec{}.Encode(v)
+}
+
+// TestShared_Codec: the codec of an executor encodes stored values, and the
+// codec of a function encodes a reference if the executor stores the value.
+func TestShared_Codec(t *testing.T) {
+	s := newStore()
+	s.codec = textCodec{}
+	h := mustShare(t, s, map[string]int{"a": 1})
+	if got := string(s.values[SharedID{0, 1, 2, 3}].Bytes); got != "stored map[a:1]" {
+		t.Errorf("stored %q", got)
+	}
+	var used []any
+	for want, to := range map[string]any{"reference 0": s.group, "the value map[a:1]": nil} {
+		used = nil
+		for _, v := range []any{h, &h} {
+			e, _, err := encodeTo(values.Work{To: to, Used: &used, Small: true}, nil, v, Codec(textCodec{}))
+			if string(e.Bytes) != want || !e.Foreign() || err != nil {
+				t.Errorf("encoded for %v: %q, %v; want %q", to, e.Bytes, err, want)
+			}
+		}
+		if n := len(used); n != 0 && to == nil || n != 1 && to != nil {
+			t.Errorf("%d handles are used by %q", n, want)
+		}
+	}
+	big := mustShare(t, s, map[string][]string{"a": make([]string, 100_000)})
+	if _, _, err := encodeTo(values.Work{To: s.group, Used: &used, Small: true}, nil, big, Codec(textCodec{})); err != nil {
+		t.Errorf("a reference to a large value: %v", err)
+	}
+	if _, _, err := encodeTo(values.Work{Used: &used, Small: true}, nil, big, Codec(textCodec{})); err != values.ErrLarge {
+		t.Errorf("a large value: %v, want ErrLarge", err)
+	}
+	h.Close()
+	if _, _, err := encodeTo(values.Work{To: s.group, Used: &used}, nil, h, Codec(textCodec{})); err != errSharedClosed {
+		t.Errorf("encoded a closed handle: %v, want an error", err)
 	}
 }
 

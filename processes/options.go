@@ -122,6 +122,12 @@ type Options struct {
 	// task fails.
 	Check func(arg executor.Encoded) error
 
+	// SharedCodec, if set, says that the program of Command receives shared
+	// values by the frames of docs/wire.md, and encodes the values that
+	// [concert.Share] stores. If SharedCodec is nil, each call of such a
+	// program copies the value. SharedCodec can be set only with Command.
+	SharedCodec executor.SharedCodec
+
 	// Threads is how many tasks each worker runs concurrently. It can be set
 	// only with Command; the program receives it, see docs/wire.md. The tasks
 	// of a worker share its process: if the process dies, all of them fail. If

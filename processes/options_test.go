@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -75,5 +76,16 @@ func TestNew_ExtremeOptions(t *testing.T) {
 			}()
 			processes.New(n, &o)
 		})
+	}
+}
+
+// neverCodec is a SharedCodec that is never called.
+type neverCodec struct{ executor.SharedCodec }
+
+// TestNew_SharedCodecWithoutCommand: workers of this program do not use the
+// codec, so New must refuse it.
+func TestNew_SharedCodecWithoutCommand(t *testing.T) {
+	if p, err := processes.New(1, &processes.Options{SharedCodec: neverCodec{}}); !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "Options.Command") {
+		t.Errorf("New() = %v, %v; want an error that names Options.Command", p, err)
 	}
 }

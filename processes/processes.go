@@ -76,11 +76,11 @@
 //
 // This description is complete for Linux. Other systems have no sealed shared
 // memory. There, results are written one by one, large values go through pipes,
-// each worker has a copy of each shared value, the pool sends fewer tasks in
-// advance, and Cancel reports these tasks as running. A worker notices the
-// death of this process by the end of a pipe, so a worker whose process is
-// stopped does not end. On Windows, processes that a task has started outlive
-// the worker.
+// each worker has a copy of each shared value that it uses, the pool sends
+// fewer tasks in advance, and Cancel reports these tasks as running. A worker
+// notices the death of this process by the end of a pipe, so a worker whose
+// process is stopped does not end. On Windows, processes that a task has
+// started outlive the worker.
 package processes
 
 import (
@@ -129,6 +129,9 @@ func newWith(n int, opts *Options, settings config) (*Pool, error) {
 	}
 	if o.Command != nil && o.Sandbox != nil {
 		return nil, fmt.Errorf("processes: Options.Sandbox: workers of another program cannot be confined: %w", errors.ErrUnsupported)
+	}
+	if o.Command == nil && o.SharedCodec != nil {
+		return nil, fmt.Errorf("processes: Options.SharedCodec requires Options.Command, because workers of this program use its own encoding: %w", errors.ErrUnsupported)
 	}
 	if o.Command == nil && o.Threads > 1 {
 		return nil, fmt.Errorf("processes: Options.Threads above 1 requires Options.Command, because a worker of this program runs one task at a time: %w", errors.ErrUnsupported)

@@ -66,12 +66,12 @@ type sharedValue struct {
 }
 
 // Share implements [executor.Sharer].
-func (p *Pool) Share(_ context.Context, encode func() (executor.Encoded, error)) (*executor.Stored, error) {
+func (p *Pool) Share(_ context.Context, encode func(executor.SharedCodec) (executor.Encoded, error)) (*executor.Stored, error) {
 	p.made()
-	if p.opts.Command != nil {
-		return nil, fmt.Errorf("processes: workers of Options.Command do not support shared values: %w", errors.ErrUnsupported)
+	if p.opts.Command != nil && p.opts.SharedCodec == nil {
+		return nil, fmt.Errorf("processes: workers of Options.Command receive no shared values, unless Options.SharedCodec is set: %w", errors.ErrUnsupported)
 	}
-	value, err := encode()
+	value, err := encode(p.opts.SharedCodec)
 	if err != nil {
 		return nil, err
 	}

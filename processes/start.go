@@ -186,7 +186,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		return nil, err
 	}
 	var socket *os.File // the worker's end of the socket of shared values, or nil
-	if p.opts.Command == nil {
+	if p.opts.Command == nil || p.opts.SharedCodec != nil {
 		if w.files, socket, err = shm.NewFileSocket(); err != nil {
 			return nil, err
 		}

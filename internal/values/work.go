@@ -85,13 +85,19 @@ func bounded(err error) bool {
 
 // Large reports whether v has many parts or bytes. It is for values whose
 // encoder does not support Work. It stops as soon as v has proved to be large.
-func Large(v reflect.Value) bool {
-	s := size{parts: smallParts, bytes: smallCopied}
+// A part of v for which the function reference returns true counts as one part,
+// because its encoding is short. reference is only called for structs with one
+// field.
+func Large(v reflect.Value, reference func(part any) bool) bool {
+	s := size{parts: smallParts, bytes: smallCopied, reference: reference}
 	return !s.take(v)
 }
 
 // size is how many more parts and bytes a value can have and still be small.
-type size struct{ parts, bytes int }
+type size struct {
+	parts, bytes int
+	reference    func(part any) bool
+}
 
 // take subtracts the size of v. It reports whether s was large enough.
 func (s *size) take(v reflect.Value) bool {
@@ -121,6 +127,9 @@ func (s *size) take(v reflect.Value) bool {
 			}
 		}
 	case reflect.Struct:
+		if v.NumField() == 1 && v.CanInterface() && s.reference(v.Interface()) {
+			return true
+		}
 		for i := range v.NumField() {
 			if !s.take(v.Field(i)) {
 				return false

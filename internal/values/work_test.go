@@ -64,20 +64,34 @@ func TestWork_Small(t *testing.T) {
 		if err := c.Decode(all, to); err != nil {
 			t.Errorf("%s: Decode: %v", name, err)
 		}
-		if large := Large(p.Elem()); large && x.both {
+		if large := Large(p.Elem(), noReference); large && x.both {
 			t.Errorf("%s: Large = %v", name, large)
 		}
 	}
 	for name, v := range map[string]any{"many parts": parts(10_000), "numbers": make([]float64, smallCopied/8+1), "texts": []string{"a", strings.Repeat("x", smallCopied)}, "keys": map[string]int{strings.Repeat("x", smallCopied+1): 1}} {
-		if !Large(reflect.ValueOf(v)) {
+		if !Large(reflect.ValueOf(v), noReference) {
 			t.Errorf("Large(%s) = false", name)
 		}
 	}
 	var nothing any
-	if Large(reflect.ValueOf(&nothing).Elem()) {
+	if Large(reflect.ValueOf(&nothing).Elem(), noReference) {
 		t.Error("Large(nil) = true")
 	}
 }
+
+// TestLarge_Reference: a part that is encoded as a reference counts as small,
+// at any depth.
+func TestLarge_Reference(t *testing.T) {
+	type handle struct{ to *[]float64 }
+	numbers := make([]float64, smallCopied)
+	v := map[string][]handle{"a": {{&numbers}}}
+	isHandle := func(part any) bool { _, ok := part.(handle); return ok }
+	if Large(reflect.ValueOf(v), isHandle) || !Large(reflect.ValueOf(v), noReference) {
+		t.Error("the value must be large, and small if the handle is a reference")
+	}
+}
+
+func noReference(any) bool { return false }
 
 // zones returns times in zones that no file describes.
 func zones(n int) []time.Time {
