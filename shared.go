@@ -49,14 +49,18 @@ type handle[T any] = executor.Shared[T]
 //     this memory directly. (Exactly these types, and not []int or a named
 //     type.) A value of another type is decoded once in each worker. On systems
 //     other than Linux, each worker gets v once, through a pipe.
-//   - With Python, processes.Options.Command, a cluster, and executors that do
-//     not implement executor.Sharer, each call copies v, as without a handle.
-//     The same holds for calls of another executor than ex.
+//   - With Python, all interpreters use one copy of v in shared memory, as with
+//     processes. Arrays within v are not copied either. Package python says
+//     what a function receives.
+//   - With a cluster, processes.Options.Command, and executors that do not
+//     implement executor.Sharer, each call copies v, as without a handle. The
+//     same holds for calls of another executor than ex.
 //
 // The program must not change v afterward. On Linux, each large value in a pool
 // of processes uses one file descriptor.
 //
-// Share encodes v before it returns, if ex is a pool of processes. The error is
+// Share encodes v before it returns, if ex is a pool of processes or of
+// interpreters. The error is
 // an error of this encoding, the error of the executor, such as [ErrClosed], or
 // [context.Cause] of ctx. Share panics if ctx or ex is nil.
 func Share[T any](ctx context.Context, ex Executor, v T) (*Shared[T], error) {

@@ -70,7 +70,7 @@ func (e *encoder) encodeArray(a shaped) error {
 		return fail("an Array of shape %v cannot have %d elements: the length of Data must be the product of Shape", shape, data.Len())
 	}
 	d := dtypeOf(data.Type().Elem().Kind())
-	e.form(formNumpy, 3)
+	e.form(e.viewed(formNumpy), 3)
 	if err := e.text(d.name); err != nil {
 		return err
 	}

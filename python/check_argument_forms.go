@@ -2,6 +2,7 @@ package python
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 )
 
@@ -18,11 +19,11 @@ func (c *checker) form(items int) error {
 		return err
 	}
 	switch items -= 2; {
-	case form == formArray && items == 3:
-		return c.array()
-	case form == formNumpy && items == 3:
+	case (form == formArray || form == formView) && items == 3:
+		return c.array(form == formView)
+	case (form == formNumpy || form == formNumpyView) && items == 3:
 		return c.numpy()
-	case form == formRows && items == 3:
+	case (form == formRows || form == formRowsView) && items == 3:
 		return c.rows()
 	case form == formTime && items == 10:
 		return c.time()
@@ -89,9 +90,10 @@ func (c *checker) time() error {
 	return err
 }
 
-// array checks the items of a form for an array.array.
-func (c *checker) array() error {
-	size, offset, err := c.place()
+// array checks the items of a form for an array.array. If the parameter bytes
+// is true, the typecode may also be that of bytes.
+func (c *checker) array(bytes bool) error {
+	size, offset, err := c.place(bytes)
 	if err != nil {
 		return err
 	}
@@ -104,12 +106,14 @@ func (c *checker) array() error {
 
 // place reads the typecode and the offset of a form. It returns the size of the
 // items, and the offset.
-func (c *checker) place() (size, offset int, err error) {
+func (c *checker) place(bytes bool) (size, offset int, err error) {
 	typecode, err := c.string()
 	if err != nil {
 		return 0, 0, err
 	}
-	i := slices.IndexFunc(dtypes, func(d dtype) bool { return d.typecode == typecode && typecode != "" })
+	i := slices.IndexFunc(dtypes, func(d dtype) bool {
+		return d.typecode == typecode && typecode != "" || bytes && d.kind == reflect.Uint8 && typecode == bytesCode
+	})
 	if i < 0 {
 		return 0, 0, fmt.Errorf("an array has the unknown typecode %q", shorten([]byte(typecode)))
 	}
@@ -119,7 +123,7 @@ func (c *checker) place() (size, offset int, err error) {
 
 // rows checks the items of a form for a list of array.array.
 func (c *checker) rows() error {
-	size, offset, err := c.place()
+	size, offset, err := c.place(false)
 	if err != nil {
 		return err
 	}

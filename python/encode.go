@@ -23,8 +23,18 @@ func encodeValue(v reflect.Value) ([]byte, error) { return encodeFrom(v, sharedF
 // encodeFrom does the same as encodeValue with parameters in place of the
 // constants sharedFrom and maxEncoded.
 func encodeFrom(v reflect.Value, shared, most int) ([]byte, error) {
-	e := encoder{buf: make([]byte, extendedHead, 64), sharedFrom: shared, most: most}
-	err := e.encode(v)
+	e := encoder{sharedFrom: shared, most: most}
+	return e.encodeAll(v)
+}
+
+// encodeAll returns the encoding of v. The encoder must be new.
+func (e *encoder) encodeAll(v reflect.Value) ([]byte, error) {
+	e.buf = make([]byte, extendedHead, 64)
+	encode := e.encode
+	if e.views {
+		encode = e.encodeSharedValue
+	}
+	err := encode(v)
 	if err == nil {
 		err = e.fits(0)
 	}
@@ -33,6 +43,9 @@ func encodeFrom(v reflect.Value, shared, most int) ([]byte, error) {
 	}
 	if !e.forms {
 		return e.buf[extendedHead:], nil
+	}
+	if e.aligns {
+		e.buf = append(e.buf, padding[:-len(e.buf)&(alignment-1)]...) // marshal ignores these bytes
 	}
 	e.buf[0] = extended
 	le.PutUint32(e.buf[1:], uint32(len(e.buf)-extendedHead))
@@ -58,6 +71,10 @@ type encoder struct {
 	most       int    // maximum size of the encoding, in bytes
 	parts      *parts // nil until a part is recorded
 	copied     int    // number of bytes that are copies of parts
+
+	views  bool                                       // the current value is in a shared value; see sharedvalue.go
+	aligns bool                                       // the arrays are aligned; see sharedvalue.go
+	refer  func(handle any) (executor.SharedID, bool) // the parameter reference of EncodeReferences, or nil
 }
 
 // form begins a form, as described in marshal.go: it appends the head of a
@@ -77,6 +94,7 @@ func (e *encoder) array(b []byte) error {
 
 // offset appends the offset of the bytes that the next call of store adds.
 func (e *encoder) offset() {
+	e.align()
 	e.offsets = append(e.offsets, len(e.buf)+1)
 	e.buf = appendInt(e.buf, int64(e.size))
 }
@@ -176,7 +194,7 @@ func inner(t reflect.Type) func() encodeFunc {
 func hooked(t reflect.Type) encodeFunc {
 	pointer := func(v reflect.Value) any { return addressable(v).Addr().Interface() }
 	if _, ok := executor.SharedType(t); ok {
-		return encodeShared
+		return encodeHandle
 	}
 	switch infoByName(t).class {
 	case bigClass:
@@ -209,15 +227,6 @@ func hooked(t reflect.Type) encodeFunc {
 		return func(e *encoder, v reflect.Value) error { return e.encodeJSON(pointer(v).(json.Marshaler)) }
 	}
 	return nil
-}
-
-// encodeShared encodes the value of a handle, see concert.Share.
-func encodeShared(e *encoder, v reflect.Value) error {
-	value, _, err := executor.SharedValue(v.Interface())
-	if err != nil {
-		return fail("%w", err)
-	}
-	return e.encode(reflect.ValueOf(value))
 }
 
 // addressable returns v if it has an address, and otherwise a copy that has

@@ -30,7 +30,7 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 	}
 	if d := dtypeOf(kind); d != nil && d.typecode != "" {
 		return func(e *encoder, v reflect.Value) error {
-			e.form(formArray, 3)
+			e.form(e.viewed(formArray), 3)
 			if err := e.text(d.typecode); err != nil {
 				return err
 			}
@@ -112,7 +112,7 @@ func rowsEncoder(t reflect.Type) encodeFunc {
 		}
 	}
 	return func(e *encoder, v reflect.Value) error {
-		e.form(formRows, 3)
+		e.form(e.viewed(formRows), 3)
 		if err := e.text(d.typecode); err != nil {
 			return err
 		}

@@ -51,6 +51,11 @@ import (
 //	                                          two numbers are hexadecimal
 //	Ellipsis 5 typecode offset counts         list of array.array, whose bytes are next to each
 //	                                          other; a count of -1 is None; only in arguments
+//	Ellipsis 6 ID                             value that the worker has, see sharedvalue.go; the
+//	                                          ID is a bytes object; only in arguments
+//	Ellipsis 7, 8, 9 ...                      as 0, 1, 5, in a shared value: a read-only
+//	                                          memoryview, a read-only ndarray, a list of read-only
+//	                                          memoryviews; the typecode of 7 may also be B
 //
 // An argument that has forms begins with a byte 1 and the length of its marshal
 // data, a uint32. The bytes of arrays follow the marshal data, in the order of
@@ -63,6 +68,10 @@ const (
 	formDuration
 	formText
 	formRows
+	formShared
+	formView
+	formNumpyView
+	formRowsView
 )
 
 const (

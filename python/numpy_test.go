@@ -8,21 +8,24 @@ import (
 	"concert/python"
 )
 
+// withNumPy returns the options of a pool that imports numpy. It skips the test
+// if no interpreter has numpy.
+func withNumPy(t *testing.T) *python.Options {
+	t.Helper()
+	for _, interpreter := range []string{"python3", "/usr/bin/python3"} {
+		if exec.Command(interpreter, "-c", "import numpy").Run() == nil {
+			return &python.Options{Interpreter: interpreter, Import: []string{"numpy"}}
+		}
+	}
+	t.Skip("no interpreter here has numpy")
+	return nil
+}
+
 // TestNumPy_RoundTrip: in an interpreter that has imported NumPy, slices of
 // numbers return unchanged. Arrays and scalars of NumPy arrive as slices,
 // Arrays and numbers.
 func TestNumPy_RoundTrip(t *testing.T) {
-	o := &python.Options{Import: []string{"numpy"}}
-	for _, interpreter := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(interpreter, "-c", "import numpy").Run() == nil {
-			o.Interpreter = interpreter
-			break
-		}
-	}
-	if o.Interpreter == "" {
-		t.Skip("no interpreter here has numpy")
-	}
-	p := newPool(t, 1, o)
+	p := newPool(t, 1, withNumPy(t))
 	same(t, p, []float64{1.5, -2}, []float64{})
 	same(t, p, []uint64{1<<64 - 1})
 	same(t, p, []int8{-1})

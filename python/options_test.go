@@ -17,9 +17,10 @@ import (
 // listed here with a reason.
 func TestOptions_SameAsPool(t *testing.T) {
 	without := map[string]string{
-		"Command": "it is the interpreter",
-		"Check":   "the package checks arguments that other processes have encoded",
-		"Sandbox": "an interpreter cannot be confined: it starts as a program of its own",
+		"Command":     "it is the interpreter",
+		"Check":       "the package checks arguments that other processes have encoded",
+		"SharedCodec": "the package has one codec",
+		"Sandbox":     "an interpreter cannot be confined: it starts as a program of its own",
 	}
 	o := &Options{
 		Init: processes.Initialize(Func[int, int]("tasks:square"), 1), Threads: 2, Env: []string{"A=b"}, Dir: "/", Queue: 3,

@@ -64,6 +64,32 @@
 // without a zone that has fold=1, and an object that is not plain data. "What
 // values lose", below, lists the exceptions.
 //
+// # Shared values
+//
+// [concert.Share] stores a value once for all interpreters of a pool. A
+// function receives the value in place of its handle. On Linux, these parts of
+// the value are read-only views of memory that all interpreters share:
+//
+//	Go                                    Python
+//	Array                                 numpy.ndarray, read-only
+//	[]float64, [3]int32, ... (not []int)  memoryview, read-only
+//	[]byte, if it is the whole value      memoryview, read-only
+//
+// A write to a view raises an exception. numpy.asarray makes a read-only
+// ndarray of a memoryview, which uses the same memory. Everything else has the
+// types of the table above: each call decodes its own object from the shared
+// memory, so a function can change this object, and other calls do not see the
+// change. Decoding takes time for a large dict or list, as it does for an
+// argument. A str is decoded once in each interpreter.
+//
+// These types depend only on the Go type: if a handle belongs to another
+// executor, or if the system has no sealed shared memory, views have memory of
+// their own. The memory is released after [concert.Shared.Close], or when the
+// handle is unreachable, in each interpreter when its calls have ended. If a
+// function keeps a view, the memory stays until the view is deleted. Before
+// Python 3.13, each large shared value uses one file descriptor of each
+// interpreter that uses the value.
+//
 // # Conversions
 //
 // A Go type with MarshalText is sent as a str, and received by UnmarshalText. A
@@ -255,7 +281,7 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if !has(env, "PYTHONSAFEPATH") {
 		env = append(slices.Clip(env), "PYTHONSAFEPATH=1", "CONCERT_PYTHON_UNSAFE=1")
 	}
-	all.Command, all.Check = []string{program, "-c", loader}, validate
+	all.Command, all.Check, all.SharedCodec = []string{program, "-c", loader}, validate, codec{}
 	all.Env = append(threadCaps(env, n*max(1, all.Threads)),
 		"CONCERT_PYTHON_WORKER="+workerSource(),
 		fmt.Sprintf("CONCERT_PYTHON_THREAD_TIME=%g", threadTime(all.Grace).Seconds()),

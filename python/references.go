@@ -74,6 +74,7 @@ func (e *encoder) reference(at visit, v reflect.Value, encode encodeFunc) error 
 			return e.copyPart(p, v)
 		}
 	}
+	e.align()
 	from, outer := e.position(), e.deepest
 	e.deepest = e.depth
 	err := encode(e, v)
@@ -114,6 +115,7 @@ func (e *encoder) copyPart(p *part, v reflect.Value) error {
 	if err := e.fits(n); err != nil {
 		return err
 	}
+	e.align()
 	start, moved := len(e.buf), e.size-p.from.size
 	e.buf = append(e.buf, e.buf[p.from.buf:p.to.buf]...)
 	for _, at := range e.offsets[p.from.offsets:p.to.offsets] {

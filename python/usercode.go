@@ -3,6 +3,8 @@ package python
 import (
 	"reflect"
 	"sync"
+
+	"concert/executor"
 )
 
 // standardPackages contains packages of the standard library. The methods of
@@ -41,6 +43,10 @@ func (m *methods) add(t reflect.Type, seen map[reflect.Type]bool) {
 		return
 	}
 	seen[t] = true
+	if value, ok := executor.SharedType(t); ok {
+		m.add(value, seen) // the argument may contain the value
+		return
+	}
 	if hooked(t) != nil || infoOf(t).class != byKind {
 		m.always = m.always || !standardPackages[t.PkgPath()] && hasMethods(t)
 		return
@@ -86,6 +92,10 @@ func holdsMethods(v reflect.Value, budget *int) bool {
 	}
 	if *budget--; *budget < 0 {
 		return true
+	}
+	if _, ok := executor.SharedType(v.Type()); ok {
+		value, _, err := executor.SharedValue(v.Interface())
+		return err == nil && value != nil && holdsMethods(reflect.ValueOf(value), budget)
 	}
 	switch v.Kind() {
 	case reflect.Interface, reflect.Pointer:

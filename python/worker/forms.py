@@ -10,12 +10,12 @@ from concert.imports import modules, own, private
 
 array = private(array)
 
-ARRAY, NUMPY, TIME, DURATION, TEXT, ROWS = range(6)
+ARRAY, NUMPY, TIME, DURATION, TEXT, ROWS, SHARED, VIEW, NUMPY_VIEW, ROWS_VIEW = range(10)
 
 
-def replace_forms(v, arrays):
+def replace_forms(v, arrays, builders):
     """Replaces the forms in v by their values, and returns v. It changes lists and dicts in place, without
-    recursion, so v can have any depth."""
+    recursion, so v can have any depth. builders has the function for each form."""
     root = [v]
     todo = [root]
     while todo:
@@ -26,7 +26,7 @@ def replace_forms(v, arrays):
                 entries = list(c.items())
                 c.clear()
                 for k, x in entries:
-                    c[replace_in_key(k, arrays)] = x
+                    c[replace_in_key(k, arrays, builders)] = x
             if count is not None and len(c) != count:
                 raise ValueError("%s: two keys of the map are the same in Python" % where(root[0], c))
             entries = c.items()
@@ -36,7 +36,7 @@ def replace_forms(v, arrays):
             t = type(x)
             if t is tuple:
                 if x and x[0] is Ellipsis:
-                    c[k] = build(x, arrays)
+                    c[k] = builders[x[1]](arrays, *x[2:])
             elif t is list or t is dict:
                 todo.append(x)
     return root[0]
@@ -59,16 +59,12 @@ def where(root, c):
     return "the argument" + "".join(keys[:-13:-1]) + ("..." if len(keys) > 12 else "")
 
 
-def replace_in_key(k, arrays):
+def replace_in_key(k, arrays, builders):
     if type(k) is not tuple:
         return k
     if k and k[0] is Ellipsis:
-        return build(k, arrays)
-    return tuple([replace_in_key(x, arrays) for x in k])
-
-
-def build(form, arrays):
-    return BUILDERS[form[1]](arrays, *form[2:])
+        return builders[k[1]](arrays, *k[2:])
+    return tuple([replace_in_key(x, arrays, builders) for x in k])
 
 
 def build_array(arrays, typecode, offset, count):
@@ -95,6 +91,11 @@ def build_rows(arrays, typecode, offset, counts):
 
 
 def build_numpy(arrays, dtype, shape, offset):
+    return ndarray(arrays, dtype, shape, offset, bytearray)
+
+
+def ndarray(arrays, dtype, shape, offset, copy=memoryview):
+    """Returns an array of numpy that refers to the memory of arrays, or to a copy that the parameter copy makes."""
     try:
         import numpy
     except ImportError as e:
@@ -105,7 +106,7 @@ def build_numpy(arrays, dtype, shape, offset):
         size *= n
     if size == 0:
         return numpy.empty(shape, dtype.newbyteorder("="))
-    a = numpy.frombuffer(bytearray(arrays[offset : offset + size]), dtype).reshape(shape)
+    a = numpy.frombuffer(copy(arrays[offset : offset + size]), dtype).reshape(shape)
     return a.astype(dtype.newbyteorder("="), copy=False)
 
 

@@ -44,7 +44,7 @@ def decode(kind, b):
             return marshal.loads(b)
         view = memoryview(b)
         end = 5 + int.from_bytes(view[1:5], "little")
-        return forms.replace_forms(marshal.loads(view[5:end]), view[end:])
+        return forms.replace_forms(marshal.loads(view[5:end]), view[end:], forms.BUILDERS)
     if kind == 1:
         return bytes(b)
     if kind == 2:

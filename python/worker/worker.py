@@ -16,7 +16,7 @@ from _signal import SIGINT
 from _signal import signal as handle
 from _thread import start_new_thread
 
-from concert import errors, finish, forks, functions, imports, quick, results, values
+from concert import errors, finish, forks, functions, imports, quick, results, shared, values
 from concert.errors import Canceled, ProtocolError
 from concert.forks import flush_replaced, flush_original, flush_streams
 from concert.imports import loaded, modules, own, private
@@ -69,7 +69,11 @@ class Worker:
             os.set_inheritable(fd, False)
         for fd in files[:3]:
             os.set_blocking(fd, True)
-        self.tasks, out, self.control = self.files = files[:3]
+        socket = int(setup["shared"]) if setup["shared"] != "-" else None  # the socket of shared values
+        if socket is not None:
+            os.set_inheritable(socket, False)
+        self.tasks, out, self.control = files[:3]
+        self.files = files[:3] + ([socket] if socket is not None else [])
         journal = mmap.mmap(files[3], 0) if len(files) > 3 else None
         self.out = results.Results(out, journal)
         self.arena = self.allocator = None
@@ -94,6 +98,7 @@ class Worker:
         self.returned = 0  # next has returned the frames in this many of these bytes
         self.frames = SimpleQueue()  # frames for runners that are not the main thread
         self.functions = functions.Functions()
+        self.shared = shared.Receiver(self, socket)
         self.sending = threading.Lock()  # held while a result is written to the arena and sent
         self.unflushed = False  # there may be outcomes to flush
         self.wake = SimpleQueue()  # wakes flush_outcomes; unlike threading.Event, it uses no builtins, which a task may break
@@ -283,6 +288,8 @@ class Worker:
             if frame is None:
                 break
             if frame[0] != CALL:
+                if self.shared.frame(frame):
+                    continue
                 raise ProtocolError("unknown frame type %r" % frame[:1])
             seq = UINT32.unpack_from(frame, 1)[0]
             if self.no_gil:
@@ -454,6 +461,8 @@ class Worker:
                 self.out.put(ord("S"), struct.pack("<II", seq, index))
             begun = self.call(runner, call, name, arg, reason, begun)
         del self.next_call[seq]
+        if self.shared.ending:
+            self.shared.delete_ended()
         if self.control_busy or self.given_back or self.canceled or self.no_gil:
             with self.lock:
                 self.given_back.pop(seq, None)

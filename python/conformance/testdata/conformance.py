@@ -9,7 +9,7 @@ import threading
 import time
 
 import concert
-from concert import errors, functions, values, worker
+from concert import errors, functions, shared as shared_values, values, worker
 
 
 def uncbor(b, at=0):
@@ -167,13 +167,19 @@ def milestone(n):
     return n
 
 
-def shared(b):
-    """Decodes the handle of a shared value: its second byte is the kind of the value, whose bytes begin at byte 8."""
+def shared(b, elsewhere=False):
+    """Returns the value of a handle. After 8 bytes, of which the first one is the form, a handle has the ID of a shared
+    value of this pool. Only if the parameter elsewhere is True, it may have the value instead, of which the second byte
+    is the kind."""
+    if b[0] == 1:
+        return shared_values.find(b[8:])
+    if b[0] == 0 and not elsewhere:
+        raise Failure({2: "the argument has a copy of the shared value"})
     return decode(b[1], b[8:]) if b[0] == 0 else None
 
 
 def shared_sum(part):
-    return float(sum(shared(part["Numbers"])[part["From"] : part["To"]]))
+    return float(sum(shared(part["Numbers"], elsewhere=True)[part["From"] : part["To"]]))
 
 
 def shared_nested(tree):
