@@ -12,6 +12,7 @@ import (
 	"concert"
 	"concert/internal/pythontest"
 	"concert/processes"
+	"concert/python"
 )
 
 // rowOf is an argument with a handle, and rowCopy the same argument without
@@ -40,6 +41,37 @@ var (
 	})
 )
 
+// rowOfPython and rowCopyPython are the same for functions in Python.
+type (
+	rowOfPython struct {
+		Array *concert.Shared[python.Array[float64]]
+		I, N  int
+	}
+	rowCopyPython struct {
+		Array python.Array[float64]
+		I, N  int
+	}
+)
+
+// sumInPython sums a part of an array. It also has the function slow_pid.
+const sumInPython = `
+import os, time
+
+def sum_part(r):
+    a, i, n = r["Array"], r["I"], r["N"]
+    return float(a[len(a) * i // n : len(a) * (i + 1) // n].sum())
+
+def slow_pid(_):
+    time.sleep(0.05)
+    return os.getpid()
+`
+
+var (
+	sumSharedPython = python.Source[rowOfPython, float64]("sum_part", sumInPython)
+	sumCopyPython   = python.Source[rowCopyPython, float64]("sum_part", sumInPython)
+	slowPidPython   = python.Source[int, int]("slow_pid", sumInPython)
+)
+
 func sumPart(a []float64, i, n int) (sum float64) {
 	for _, v := range a[len(a)*i/n : len(a)*(i+1)/n] {
 		sum += v
@@ -63,7 +95,7 @@ func BenchmarkShared(b *testing.B) {
 		array[i] = 1
 	}
 	b.Run("Share/concert", func(b *testing.B) {
-		sums(b, sharedCalls, sumShared, func(p *processes.Pool) (func(i int) rowOf, func() error) {
+		sums(b, goPool(b), slowPid, sharedCalls, sumShared, func(p *processes.Pool) (func(i int) rowOf, func() error) {
 			shared, err := concert.Share(b.Context(), p, array)
 			if err != nil {
 				b.Fatal(err)
@@ -72,8 +104,22 @@ func BenchmarkShared(b *testing.B) {
 		})
 	})
 	b.Run("copies/concert", func(b *testing.B) {
-		sums(b, copyCalls, sumCopy, func(*processes.Pool) (func(i int) rowCopy, func() error) {
+		sums(b, goPool(b), slowPid, copyCalls, sumCopy, func(*processes.Pool) (func(i int) rowCopy, func() error) {
 			return func(i int) rowCopy { return rowCopy{array, i, copyCalls} }, func() error { return nil }
+		})
+	})
+	b.Run("Share/python", func(b *testing.B) {
+		sums(b, pythonPool(b), slowPidPython, sharedCalls, sumSharedPython, func(p *processes.Pool) (func(i int) rowOfPython, func() error) {
+			shared, err := concert.Share(b.Context(), p, python.Array[float64]{Data: array})
+			if err != nil {
+				b.Fatal(err)
+			}
+			return func(i int) rowOfPython { return rowOfPython{shared, i, sharedCalls} }, shared.Close
+		})
+	})
+	b.Run("copies/python", func(b *testing.B) {
+		sums(b, pythonPool(b), slowPidPython, copyCalls, sumCopyPython, func(*processes.Pool) (func(i int) rowCopyPython, func() error) {
+			return func(i int) rowCopyPython { return rowCopyPython{python.Array[float64]{Data: array}, i, copyCalls} }, func() error { return nil }
 		})
 	})
 	array = nil
@@ -82,16 +128,37 @@ func BenchmarkShared(b *testing.B) {
 	b.Run("copies/ProcessPoolExecutor", func(b *testing.B) { sharedInPython(b, "copies", copyCalls) })
 }
 
-// sums runs n calls of the function sum. The function begin returns the
-// arguments of the calls.
-func sums[T any](b *testing.B, n int, sum func(context.Context, T) (float64, error), begin func(*processes.Pool) (argument func(i int) T, end func() error)) {
+func goPool(b *testing.B) *processes.Pool {
 	p, err := processes.New(4, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
+	return p
+}
+
+func pythonPool(b *testing.B) *processes.Pool {
+	needNumPy(b)
+	p, err := python.New(4, &python.Options{Interpreter: debianPython, Import: []string{"numpy"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
+func needNumPy(b *testing.B) {
+	pythontest.Need(b)
+	if err := exec.Command(debianPython, "-c", "import numpy, joblib").Run(); err != nil {
+		b.Skip("no numpy or no joblib")
+	}
+}
+
+// sums runs n calls of the function sum in the workers of p, whose processes
+// the function pidOf returns. The function begin returns the arguments of the
+// calls.
+func sums[T any](b *testing.B, p *processes.Pool, pidOf func(context.Context, int) (int, error), n int, sum func(context.Context, T) (float64, error), begin func(*processes.Pool) (argument func(i int) T, end func() error)) {
 	defer p.Close()
 	pids := make(map[int]bool)
-	for pid, err := range concert.Map(b.Context(), p, slowPid, numbers(32)) {
+	for pid, err := range concert.Map(b.Context(), p, pidOf, numbers(32)) {
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -143,9 +210,6 @@ func memoryOf(b *testing.B, pids map[int]bool) (bytes int) {
 }
 
 func sharedInPython(b *testing.B, kind string, n int) {
-	pythontest.Need(b)
-	if err := exec.Command(debianPython, "-c", "import numpy, joblib").Run(); err != nil {
-		b.Skip("no numpy or no joblib")
-	}
+	needNumPy(b)
 	timedPython(b, debianPython, "shared.py", kind, fmt.Sprint(sharedMiB), fmt.Sprint(n))
 }
