@@ -79,6 +79,9 @@ func must[T any](v T, err error) T {
 // slice of numbers. Such bytes are only copied when they are decoded.
 func (e Encoded) Raw() bool { return asBytes <= e.Kind && e.Kind <= asFloat64 }
 
+// IsNumber reports whether a kind of [Encoded] is a number of 8 bytes.
+func IsNumber(kind byte) bool { return asInt <= kind && kind <= asFloat }
+
 // encode returns the encoded form of v. int and uint are encoded as 64 bits.
 // The encoded bytes of a []byte, a string or a slice of numbers are the memory
 // of v, not a copy.

@@ -211,7 +211,11 @@ func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 			h.Left = -1
 		}
 	}
-	b.add(h, args, w.placeLocked)
+	if w.usesList && areNumbers(args) {
+		b.addNumbers(h, args)
+	} else {
+		b.add(h, args, w.placeLocked)
+	}
 	f.arenaSpans = w.arguments.Len() - before
 	if w.showsBegunLocked() || w.usesGate {
 		w.journal.Offer(f.seq, f.n)

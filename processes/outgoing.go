@@ -36,6 +36,13 @@ func (b *outgoing) reset() {
 	b.buf, b.inPipe, b.inArena = b.buf[:0], b.inPipe[:0], b.inArena[:0]
 }
 
+// addNumbers adds a frame of calls whose arguments are numbers of one kind; see
+// areNumbers.
+func (b *outgoing) addNumbers(h frame.CallHead, args []executor.Encoded) {
+	h.Count = uint16(len(args))
+	b.buf = frame.AppendCallNumbers(b.buf, h, args)
+}
+
 // add adds a frame of calls. Unless allocate is nil, it allocates spans in the
 // arena.
 func (b *outgoing) add(h frame.CallHead, args []executor.Encoded, allocate func(bytes int) (frame.Span, bool)) {

@@ -55,6 +55,7 @@ func (w *worker) wait() {
 		w.source.rest = bytes.NewReader(w.journal.Unread(uint64(w.in.Count())))
 		for w.readFrame() == nil {
 		}
+		w.settleList() // an error means that the worker has written a wrong list
 	}
 	w.source.pipe.Close()
 	if w.files != nil {
@@ -141,7 +142,7 @@ func (w *worker) reap(state *os.ProcessState) {
 	before, id := w.state, w.number
 	w.state, w.frames, w.count = reaped, frameTable{}, 0
 	journal := w.journal
-	w.journal, w.usesSlots, w.setsMarks, w.usesGate = nil, false, false, false
+	w.journal, w.usesSlots, w.setsMarks, w.usesGate, w.usesList = nil, false, false, false, false
 	w.killAfterLocked(0, "")
 	w.wakeLocked()
 	delete(p.all, w)

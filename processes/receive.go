@@ -79,6 +79,12 @@ func (w *worker) readFrame() error {
 	switch kind {
 	case frame.Result, frame.Failure:
 		return w.settleOutcomes(kind, body)
+	case frame.ResultNumbers:
+		n, err := frame.ParseResultNumbers(body)
+		if err != nil {
+			return err
+		}
+		return w.settleNumbers(n)
 	case frame.Started:
 		id, err := frame.ParseID(body)
 		if err != nil {
@@ -140,6 +146,7 @@ func (w *worker) hello(h frame.HelloBody) error {
 	w.usesSlots = w.journal != nil && h.Flags&frame.Slots != 0
 	w.setsMarks = w.journal != nil && !w.usesSlots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
 	w.usesGate = w.journal != nil && !w.usesSlots && h.Flags&frame.Gate != 0
+	w.usesList = w.showsBegunLocked() && h.Flags&frame.Lists != 0
 	return nil
 }
 
@@ -326,7 +333,7 @@ func (w *worker) lookUp(ids []endedCall, buf []outcome) (known, id int, err erro
 		buf[i].late = f.clock != nil && f.clock.call == f.settled && f.clock.why == ErrTimeout
 		w.runTime = smooth(w.runTime, ended.ran)
 		w.touched = w.touched || buf[i].inArena
-		w.callSettledLocked(f)
+		w.callsSettledLocked(f, 1)
 		known++
 	}
 	if w.count > 0 {

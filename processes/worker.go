@@ -74,6 +74,7 @@ type worker struct {
 	usesSlots         bool                  // the worker changes the slots of the journal by compare-and-swap
 	setsMarks         bool                  // the worker sets marks in the slots, see shm.Journal
 	usesGate          bool                  // the worker reads the gate of the journal
+	usesList          bool                  // the worker reads CallNumbers, and stores numbers in the list of the journal
 	takeBacksSent     uint64                // number of TakeBacks that were sent to the worker, if it uses the gate
 	takeBacksAnswered uint64                // number of these TakeBacks that the worker has answered
 	asleep            bool                  // dispatch waits for dispatchWake
@@ -260,17 +261,17 @@ func (w *worker) keepLocked(f *callFrame, left int) callRange {
 	return back
 }
 
-// callSettledLocked counts the first unsettled call of a frame as settled.
-func (w *worker) callSettledLocked(f *callFrame) {
-	f.settled++
+// callsSettledLocked counts the first n unsettled calls of a frame as settled.
+func (w *worker) callsSettledLocked(f *callFrame, n int) {
+	f.settled += n
 	if f.clock != nil && f.clock.call < f.settled {
 		f.stopClock()
 	}
 	if w.total == 0 {
 		w.pool.restarts.healthy(w.generation)
 	}
-	w.total++
-	w.count--
+	w.total += n
+	w.count -= n
 	w.removeIfDoneLocked(f)
 }
 

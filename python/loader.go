@@ -16,7 +16,7 @@ var workerFiles embed.FS
 // modules importable.
 var workerSource = sync.OnceValue(func() string {
 	var b strings.Builder
-	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "shared", "quick", "worker"} {
+	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "shared", "lists", "quick", "worker"} {
 		text, err := workerFiles.ReadFile("worker/" + name + ".py")
 		if err != nil {
 			panic(err) // cannot happen: the file is embedded

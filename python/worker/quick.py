@@ -7,21 +7,21 @@ to Worker.calls."""
 
 import struct
 import time
-from itertools import chain
 
-from concert import errors, forks, functions, values
+from concert import errors, forks, functions, lists, values
 from concert.errors import Canceled
 from concert.forks import flush_streams
 from concert.imports import modules, private
-from concert.results import GATHER_TIME, MAX_GATHERED, RING, RING_AT, WRITTEN
+from concert.results import GATE_AT, GATHER_TIME, LIST, MAX_GATHERED, NUMBERS, RING, RING_AT, SLOTS, SLOTS_AT, WRITTEN
 
 struct, time = map(private, (struct, time))
 
-GATE_AT, SLOTS_AT, SLOTS = 4, 512, 1024  # words of the journal
 MAX_FRAME = 256 << 10  # maximum size in bytes of the arguments of a frame
 MAX_RESULT = 4 << 10  # maximum size in bytes of a result that the loop writes itself
-INT, FLOAT, FOREIGN, EXTENDED = 13, 15, 17, 1  # see values.py
-RESULT_TYPE = ord("R")
+INT, FOREIGN, EXTENDED = 13, 17, 1  # see values.py
+FORMATS = {13: "q", 14: "Q", 15: "d"}  # from a kind to the format of its numbers
+MIN_LIST = 4  # minimum number of calls for the module lists
+CALL_NUMBERS, RESULT_TYPE = ord("N"), ord("R")
 LEAVE = object()  # says that the loop leaves a call to Worker.calls
 
 START = struct.Struct("<IBI")
@@ -29,27 +29,13 @@ RESULT = struct.Struct("<IBIIqBB")
 INT_RESULT = struct.Struct("<9sIqHq")  # begins with a START
 ARGUMENT = struct.Struct("<IBB")
 
-# From the first bytes of an argument that is a number of 8 bytes, to the formats of 64 such arguments and of one.
-NUMBERS = {
-    ARGUMENT.pack(10, 0, kind): (struct.Struct("<" + 64 * argument), struct.Struct("<" + argument))
-    for kind, argument in ((INT, "6xq"), (FLOAT, "6xd"))
-}
-
-
 def arguments(frame, at, count):
     """Decodes all arguments of a frame; at is the offset of the first one. Returns None if they are large, if one has
     forms or is in the arena, or if one is invalid."""
-    size = len(frame) - at
-    if size > MAX_FRAME:
+    if frame[0] == CALL_NUMBERS:
+        return memoryview(frame)[at + 1 :].cast(FORMATS[frame[at]]).tolist()
+    if len(frame) - at > MAX_FRAME:
         return None
-    numbers = NUMBERS.get(frame[at : at + 6])
-    if numbers is not None and size == 14 * count:
-        many, one = numbers
-        if count == 1:
-            return one.unpack_from(frame, at)
-        if all(frame[at + i :: 14] == frame[at + i : at + i + 1] * count for i in range(6)):
-            middle = at + size // many.size * many.size
-            return list(chain.from_iterable(chain(many.iter_unpack(frame[at:middle]), one.iter_unpack(frame[middle:]))))
     args = []
     try:
         for _ in range(count):
@@ -67,6 +53,8 @@ def new_loop(worker, runner):
     """Returns the loop of a runner: a function that calls f with each of the arguments of a frame, and sends the outcomes.
     Its parameter begun is the current time. It returns how many calls have ended, and the time of the last end.
 
+    If the last result of f was a number, the loop of the module lists runs the calls, until a result has another type.
+
     The comment of Worker.calls explains how the runner, the listening thread and the pool synchronize. The loop differs
     from Worker.calls in these points:
 
@@ -81,14 +69,24 @@ def new_loop(worker, runner):
     fence_release, fence_acquire, reorders = runner.fence.release, runner.fence.acquire, worker.reorders
     clock, pack, write_int, encode, finish = time.perf_counter_ns, RESULT.pack, INT_RESULT.pack_into, values.encode, functions.finish
 
+    listed = lists.new_loop(worker, runner)
+    last, kind = None, None  # the function that ran last, and the type of its last result
+
     def run(seq, f, args, begun):
+        nonlocal last, kind
         gate = words[GATE_AT]
+        index = 0
+        if f is last and kind in NUMBERS and MIN_LIST <= len(args) <= LIST:
+            index, begun, other = listed(seq, f, args, 0, kind, begun)
+            if not other or index == len(args):
+                return index, begun
+            args = args[index:]
         if worker.take_backs != gate or worker.given_back:
-            return 0, begun
+            return index, begun
         start = START.pack(27, RESULT_TYPE, seq)
         mark_at, marked = 4 * (SLOTS_AT + seq % SLOTS) + 1, False
         runner.seq = seq
-        index = 0
+        result = None
         for arg in args:
             # Begin the call.
             if not marked:
@@ -161,6 +159,7 @@ def new_loop(worker, runner):
                 if not worker.unflushed:
                     worker.wake_flusher()
             index += 1
+        last, kind = f, type(result)
         return index, begun
 
     return run

@@ -3,13 +3,17 @@
 import os
 import struct
 import threading
+import time
 
 from concert.imports import private
 
-os, struct, threading = map(private, (os, struct, threading))
+os, struct, threading, time = map(private, (os, struct, threading, time))
 
 RING_AT, RING = 12288, 256 << 10
-WRITTEN, BASE, COPIED = 1, 2, 3  # words of the journal
+LIST_AT, LIST = RING_AT + RING, 1024  # the list has 1024 numbers
+WRITTEN, BASE, COPIED, GATE_AT, LIST_OF, SLOTS_AT, SLOTS = 1, 2, 3, 4, 5, 512, 1024  # words of the journal
+NUMBERS = {int: 13, float: 15}  # the kinds of the numbers in the list
+RESULT_NUMBERS = struct.Struct("<IBIIqB")
 GATHER_TIME = 500_000  # nanoseconds
 MAX_GATHERED = RING // 4
 
@@ -28,11 +32,21 @@ class Results:
         self.journal = memoryview(journal) if journal else None
         self.words = self.journal.cast("Q") if journal else None
         self.marks = self.journal.cast("H") if journal else None  # to change only the number of a call in a slot
+        self.ints = self.floats = None
+        if journal:
+            numbers = self.journal[LIST_AT : LIST_AT + 8 * LIST]
+            self.ints, self.floats = numbers.cast("q"), numbers.cast("d")  # the list
         self.lock = threading.Lock()
         self.buf = []  # without a journal: the frames that are not in the pipe
         self.written = 0  # total size of all frames
         self.flushed = 0  # total size of the frames that are in the pipe
         self.last = 0  # time of the last write of an outcome to the pipe
+        # The list, while it is open:
+        self.mark = None  # the index in marks of the slot of the frame; None if the list is not open
+        self.seq = self.kind = 0  # the number of the frame, and the kind of the numbers
+        self.sent = 0  # how many calls of the frame have outcomes in frames
+        self.begun = 0  # the time of these calls has passed at this time
+        self.pace = 0  # the time of a call, if it is unknown
 
     def detach(self):
         """Makes a forked child unable to write frames: the pool would take them for frames of the worker."""
@@ -42,10 +56,12 @@ class Results:
             if self.words is not None:
                 self.words.release()
                 self.marks.release()
+                self.ints.release()
+                self.floats.release()
                 self.journal.release()
         except BufferError:
             pass  # another thread was using the memory at the fork
-        self.words = self.marks = self.journal = None
+        self.words = self.marks = self.ints = self.floats = self.journal = self.mark = None
 
     def put(self, kind, *parts):
         """Writes a frame, given in parts, to the pipe at once."""
@@ -70,6 +86,41 @@ class Results:
             self.flush_locked()
             return True
 
+    # The list of the journal; see the module lists.
+
+    def open(self, seq, kind, first, mark, begun):
+        """Begins to use the list for results of this kind, from the call with the index first on."""
+        with self.lock:
+            self.seq, self.kind, self.sent, self.mark, self.begun = seq, kind, first, mark, begun
+            self.words[LIST_OF] = seq << 32 | kind
+
+    def close(self):
+        with self.lock:
+            self.words[LIST_OF] = 0
+            self.mark = None
+
+    def is_due(self, now):
+        """Returns whether the results in the list should be written to the pipe."""
+        return now - self.last >= GATHER_TIME
+
+    def collect(self, end, now=None):
+        """Adds a frame with the results of the list up to, but without, the index end. If now is the time, and the last
+        write to the pipe was long ago, writes all frames to the pipe and returns True."""
+        with self.lock:
+            self.collect_locked(end, now)
+            if now is None or not self.is_due(now):
+                return False
+            self.last = now
+            self.flush_locked()
+            return True
+
+    def collect_ended(self):
+        """Adds a frame with the results of the list. Only the mark says which calls have ended, because the runner
+        continues. The caller holds the lock of the worker, so that the frame of a progress is not too late."""
+        with self.lock:
+            if self.mark is not None:
+                self.collect_locked(self.marks[self.mark] - 1, None)
+
     def flush(self):
         """Writes the frames that are not in the pipe yet to the pipe. Returns False if there were none."""
         with self.lock:
@@ -79,6 +130,16 @@ class Results:
             return True
 
     # The caller of the following methods holds the lock.
+
+    def collect_locked(self, end, now):
+        first, n = self.sent, end - self.sent
+        if n <= 0:
+            return
+        if now is None:
+            now = min(time.perf_counter_ns(), self.begun + n * self.pace)  # the current call may have begun long ago
+        head = RESULT_NUMBERS.pack(18 + 8 * n, ord("A"), self.seq, first, max(0, now - self.begun), self.kind)
+        self.add_locked((head, self.journal[LIST_AT + 8 * first : LIST_AT + 8 * end]))
+        self.sent, self.begun = end, now
 
     def add_locked(self, frame):
         size = sum(map(len, frame))

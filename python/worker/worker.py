@@ -20,12 +20,13 @@ from concert import errors, finish, forks, functions, imports, quick, results, s
 from concert.errors import Canceled, ProtocolError
 from concert.forks import flush_replaced, flush_original, flush_streams
 from concert.imports import loaded, modules, own, private
+from concert.lists import ATTENTION
+from concert.results import GATE_AT, SLOTS, SLOTS_AT
 
 importlib, os, struct, threading, time = map(private, (importlib, os, struct, threading, time))
 
-VERSION, MARKS, GATE = 1, 2, 4
-CALL = ord("C")
-GATE_AT, SLOTS_AT, SLOTS = 4, 512, 1024  # words of the journal
+VERSION, MARKS, GATE, LISTS = 1, 2, 4, 8
+CALL, CALL_NUMBERS = ord("C"), ord("N")
 LARGE = 16 << 10
 RESULT = struct.Struct("<IBIIqBB")
 SHARED = struct.Struct("<IBIIqBBQQ")
@@ -39,14 +40,23 @@ CANCEL_TIME = 0.05  # seconds within which an event loop that does not compute c
 class Runner:
     """A thread that runs calls sequentially."""
 
-    def __init__(self):
+    def __init__(self, marks):
         self.seq = self.index = 0  # the number of the frame, and the index, of the current or the last call
+        self.marks = marks
+        self.mark = None  # if the module lists runs calls, the place of their mark in marks, and otherwise None
+        self.gate = 0  # used by the module lists
+        self.target = -1  # used by the module lists: the index of the call that was interrupted, or -1
         self.running = False  # the function of the call runs
         self.interrupted = False  # the call was interrupted, or must not be interrupted
         self.why = 0  # the reason of the cancellation, a key of errors.REASONS
         self.thread = 0  # the identifier of the thread
-        self.fence = threading.Lock()  # always held by the thread; see Worker.calls
+        self.fence = threading.Lock()  # only for this thread; see Worker.calls
         self.fence.acquire()
+
+    def current(self):
+        """Returns the number of the frame, and the index, of the current or the last call."""
+        mark = self.mark
+        return self.seq, self.index if mark is None else self.marks[mark] - 1
 
 
 class Worker:
@@ -93,6 +103,7 @@ class Worker:
         self.marks = self.out.words  # None without a journal
         # A worker with one thread marks in the journal which call begins. Otherwise it sends Started.
         self.sends_started = self.threads > 1 or self.marks is None
+        self.uses_list = not self.sends_started and not self.no_gil and sys.byteorder == "little"
         self.quick = None  # the loop of the module quick; None if this worker does not use it
         self.read = b""  # bytes that were read
         self.returned = 0  # next has returned the frames in this many of these bytes
@@ -175,11 +186,20 @@ class Worker:
             quiet = 0
             while quiet < 10 and self.flushing:
                 time.sleep(0.002)
-                quiet = 0 if self.out.flush() else quiet + 1
+                quiet = 0 if self.flush() else quiet + 1
                 flush_original()
             self.unflushed = False
-            if self.out.flush():
+            for runner in self.runners.values():
+                runner.gate = ATTENTION  # so that it wakes this thread before it stores more results in the list
+            if self.flush():
                 self.wake_flusher()
+
+    def flush(self):
+        """Writes the outcomes of all calls that have ended to the pipe. Returns False if there were none."""
+        if self.out.mark is not None:
+            with self.lock:
+                self.out.collect_ended()
+        return self.out.flush()
 
     def wake_flusher(self):
         self.unflushed = True
@@ -195,8 +215,10 @@ class Worker:
         with self.lock:
             self.control_busy = True
             for runner in self.runners.values():
-                if runner.running and (runner.seq, runner.index) == call and not runner.interrupted:
+                runner.gate = ATTENTION
+                if runner.running and runner.current() == call and not runner.interrupted:
                     runner.interrupted = True
+                    runner.target = index
                     runner.why = why
                     self.interrupt(runner, call)
             if self.is_future(seq) or index >= self.next_call.get(seq, NO_INDEX) - 1:
@@ -218,7 +240,7 @@ class Worker:
         time.sleep(CANCEL_TIME)
         with self.lock:
             self.control_busy = True
-            if runner.running and (runner.seq, runner.index) == call and not run.handled:
+            if runner.running and runner.current() == call and not run.handled:
                 set_async_exception(runner.thread, Canceled)
             self.control_busy = False
 
@@ -231,6 +253,7 @@ class Worker:
             if runner.interrupted:
                 set_async_exception(runner.thread, None)  # the exception may not be raised yet
             runner.interrupted = True
+            runner.gate = ATTENTION
             run = running(runner)
             if run is not None:
                 run.handled = True
@@ -281,13 +304,13 @@ class Worker:
                 runner.start()
         else:
             runner = self.new_runner()
-            if not self.sends_started and not self.no_gil and sys.byteorder == "little":
+            if self.uses_list:
                 self.quick = quick.new_loop(self, runner)
         while True:
             frame = self.next()
             if frame is None:
                 break
-            if frame[0] != CALL:
+            if frame[0] != CALL and frame[0] != CALL_NUMBERS:
                 if self.shared.frame(frame):
                     continue
                 raise ProtocolError("unknown frame type %r" % frame[:1])
@@ -315,7 +338,9 @@ class Worker:
     def flags(self):
         if self.marks is None:
             return 0
-        return GATE if self.sends_started else GATE | MARKS
+        if self.sends_started:
+            return GATE
+        return GATE | MARKS | LISTS if self.uses_list else GATE | MARKS
 
     def release(self, runners):
         """Prepares the normal end of the interpreter, after the last call."""
@@ -337,7 +362,7 @@ class Worker:
             forks.end_child(e)
 
     def new_runner(self):
-        runner = Runner()
+        runner = Runner(self.out.marks)
         runner.thread = threading.get_ident()
         with self.lock:
             self.runners[runner.thread] = runner
@@ -390,6 +415,8 @@ class Worker:
         return seq, name, 17 + n, UINT16.unpack_from(frame, 15 + n)[0]
 
     def parse_arguments(self, frame, at, count):
+        if frame[0] == CALL_NUMBERS:
+            return [bytes((0, frame[at])) + frame[i : i + 8] for i in range(at + 1, len(frame), 8)]
         args = []
         view = memoryview(frame)
         for _ in range(count):
@@ -624,7 +651,8 @@ def add_functions(concert, worker):
                 (runner,) = worker.runners.values()
                 worker.control_busy = True
             if runner and runner.running and worker.report and not runner.interrupted:
-                worker.out.put(ord("P"), struct.pack("<II", runner.seq, runner.index), amounts)
+                worker.out.collect_ended()
+                worker.out.put(ord("P"), struct.pack("<II", *runner.current()), amounts)
             worker.control_busy = False
 
     concert.progress = progress

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"unsafe"
+
+	"concert/internal/frame"
 )
 
 // Journal is memory that the pool shares with one worker. It records which
@@ -17,8 +19,10 @@ import (
 //	16    base: bytes before this one are not in the ring, because a large frame bypassed the ring
 //	24    copied: how many results in the arena the pool has copied, in total
 //	32    gate: how many times the pool has taken calls back from a worker with a gate, in total
+//	40    list of: the frame of calls whose results are in the list
 //	4096  slots: for each frame of calls, which calls the worker has begun
 //	12288 ring: the last RingSize of the written bytes
+//	274432 list: the results of one frame of calls
 //
 // # Results
 //
@@ -27,6 +31,20 @@ import (
 // in one system call. If the worker dies before it has written all bytes, the
 // pool reads fewer bytes from the pipe than this counter says, and then reads
 // the other bytes from the ring. So no finished result is lost.
+//
+// # List
+//
+// A frame in the ring for each result costs more than a call that does almost
+// nothing. So a worker stores results that are numbers in the list: the result
+// of call n of a frame is the n-th number. Call n has ended when call n+1 has
+// begun, or when a frame in the ring contains the result. The worker sends many
+// numbers of the list in one frame, through the ring. If the worker dies, the
+// pool first reads all frames of the worker. Then it reads in the list the
+// results of the other calls that have ended.
+//
+// The word before the ring, "list of", is the number of the frame of calls in
+// the upper 32 bits, and the kind of the numbers in the other bits. If this
+// kind is 0, the list is not in use.
 //
 // # Calls
 //
@@ -81,7 +99,7 @@ type Journal struct{ mem []byte }
 
 const (
 	// JournalSize is the size of a journal in bytes.
-	JournalSize = ringAt + RingSize
+	JournalSize = listAt + listSize
 
 	// Slots is the number of slots. A worker cannot have more frames.
 	Slots = 1024
@@ -89,9 +107,11 @@ const (
 	// RingSize is the size of the ring in bytes.
 	RingSize = 256 << 10
 
-	magic   = 0x31307472636e6f63 // "concrt01"
-	slotsAt = 4096
-	ringAt  = 12288
+	magic    = 0x31307472636e6f63 // "concrt01"
+	slotsAt  = 4096
+	ringAt   = 12288
+	listAt   = ringAt + RingSize
+	listSize = frame.MaxNumbers * frame.NumberSize
 )
 
 // NewJournal makes a journal in new memory, for the pool. It touches all pages,
@@ -140,6 +160,36 @@ func (j *Journal) Copied() *atomic.Uint64 { return j.word(24) }
 
 // Gate counts how many times the pool has taken calls back.
 func (j *Journal) Gate() *atomic.Uint64 { return j.word(32) }
+
+// SetList says that the list will contain numbers of this kind, the results of
+// a frame of calls. The worker calls it. Kind 0 means that the list is not in
+// use.
+func (j *Journal) SetList(seq uint32, kind byte) { j.word(40).Store(uint64(seq)<<32 | uint64(kind)) }
+
+// List returns the frame of calls and the kind that SetList has stored. The
+// pool calls it after the death of the worker.
+func (j *Journal) List() (seq uint32, kind byte) {
+	word := j.word(40).Load()
+	return uint32(word >> 32), byte(word)
+}
+
+// Numbers returns a part of the list: the results of the calls of a frame with
+// the numbers from first up to last-1.
+func (j *Journal) Numbers(first, last int) []byte {
+	list := j.mem[listAt : listAt+listSize]
+	return list[frame.NumberSize*first : frame.NumberSize*last]
+}
+
+// Ended returns how many of the n calls of a frame have ended, if their results
+// are in the list. A call has ended if the worker has begun the next one. The
+// pool calls it after the death of the worker.
+func (j *Journal) Ended(seq uint32, n int) int {
+	word := j.slot(seq).Load()
+	if uint32(word>>32) != seq {
+		return 0
+	}
+	return max(0, min(n, frame.MaxNumbers, int(uint16(word>>16))-1))
+}
 
 func (j *Journal) slot(seq uint32) *atomic.Uint64 { return j.word(slotsAt + 8*int(seq%Slots)) }
 
@@ -208,7 +258,7 @@ func (j *Journal) TakeBack(seq uint32, keep, n int) (left int) {
 // Put writes bytes into the ring at a position of the stream of results. The
 // worker calls it.
 func (j *Journal) Put(position uint64, b []byte) {
-	ring := j.mem[ringAt:]
+	ring := j.mem[ringAt:listAt]
 	n := copy(ring[position%RingSize:], b)
 	copy(ring, b[n:])
 }
@@ -217,7 +267,7 @@ func (j *Journal) Put(position uint64, b []byte) {
 // bytes continue at the beginning of the ring, the result second is the
 // continuation.
 func (j *Journal) Get(from, to uint64) (first, second []byte) {
-	ring := j.mem[ringAt:]
+	ring := j.mem[ringAt:listAt]
 	begin, size := from%RingSize, to-from
 	if begin+size <= RingSize {
 		return ring[begin : begin+size], nil

@@ -1,0 +1,267 @@
+package python_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+	"concert/python"
+)
+
+// These tests check that calls stay separate although the results of many calls
+// are sent together; see worker/lists.py.
+
+// counting has functions that count in a file how often each call has run. Each
+// worker writes its process id to another file.
+const counting = `
+import concert, mmap, os, signal, threading, time
+
+PATH = "%s"
+with open(PATH, "r+b") as f:
+    runs = mmap.mmap(f.fileno(), 0)
+with open(PATH + ".pids", "a") as f:
+    f.write("%%d\n" %% os.getpid())
+
+def integer(n):
+    runs[n] += 1
+    return n + 1
+
+def floating(n):
+    runs[n] += 1
+    return n / 2
+
+def dies(n):
+    runs[n] += 1
+    if n %% 701 == 700:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return n + 1
+
+def sometimes_slow(n):
+    runs[n] += 1
+    if n * 7919 %% 1009 < 2:
+        time.sleep(0.02)
+    return n + 1
+
+def report(n):
+    while runs[0] == 1:
+        concert.progress(n)
+
+def reports(n):
+    if n == 0:
+        threading.Thread(target=report, args=(n,), daemon=True).start()
+    runs[n] += 1
+    if n %% 97 == 0:
+        concert.progress(n)
+    return n + 1
+
+def waits(n):
+    if n >= 1500 and n %% 50 == 40:
+        time.sleep(0.1)
+        while not os.path.exists(PATH + ".%%d" %% (n - 1)):
+            time.sleep(0.001)
+    return n + 1
+`
+
+// counted returns a function of counting, the path of its file, and the
+// contents of this file: how often each of n calls has run.
+func counted[Out any](t *testing.T, name string, n int) (f func(context.Context, int) (Out, error), path string, runs []byte) {
+	path = filepath.Join(t.TempDir(), "runs")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := file.Truncate(int64(n)); err != nil {
+		t.Fatal(err)
+	}
+	runs, err = syscall.Mmap(int(file.Fd()), 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Munmap(runs) })
+	return python.Source[int, Out](name, fmt.Sprintf(counting, path)), path, runs
+}
+
+// killWorkers kills workers that have written their process id to a file, at
+// random times, until the test calls stop. It counts them in killed.
+func killWorkers(path string, killed *atomic.Int32) (stop func()) {
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		dead := map[string]bool{}
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(time.Duration(rand.IntN(40_000)) * time.Microsecond):
+			}
+			b, _ := os.ReadFile(path + ".pids")
+			lines := strings.Fields(string(b))
+			if len(lines) == 0 || dead[lines[len(lines)-1]] {
+				continue
+			}
+			last := lines[len(lines)-1]
+			dead[last] = true
+			killed.Add(1) // before the call fails
+			if pid, err := strconv.Atoi(last); err == nil {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-ended
+	}
+}
+
+// TestMap_KilledWithinList: the death of a worker at any time costs at most the
+// running call. It loses no result, and no call runs twice.
+func TestMap_KilledWithinList(t *testing.T) {
+	t.Run("integers", func(t *testing.T) {
+		killWithin(t, "integer", func(i int) int { return i + 1 })
+	})
+	t.Run("floats", func(t *testing.T) {
+		killWithin(t, "floating", func(i int) float64 { return float64(i) / 2 })
+	})
+}
+
+func killWithin[Out comparable](t *testing.T, name string, want func(int) Out) {
+	const n = 100_000
+	f, path, runs := counted[Out](t, name, n)
+	p := newPool(t, 2, nil)
+	var killed atomic.Int32
+	stop := killWorkers(path, &killed)
+	failed := 0
+	for killed.Load() < 8 {
+		clear(runs)
+		i := 0
+		for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
+			died := new(processes.WorkerError)
+			switch {
+			case errors.As(err, &died):
+				if failed++; runs[i] > 1 {
+					t.Errorf("call %d, which failed, ran %d times", i, runs[i])
+				}
+			case err != nil || got != want(i) || runs[i] != 1:
+				t.Fatalf("call %d: %v, %v; it ran %d times", i, got, err, runs[i])
+			}
+			i++
+		}
+		if i != n {
+			t.Fatalf("%d results, want %d", i, n)
+		}
+	}
+	stop()
+	if failed > int(killed.Load()) {
+		t.Errorf("%d calls failed, but only %d workers were killed", failed, killed.Load())
+	}
+}
+
+// TestMap_DiesWithinList: if a call kills its worker, exactly this call fails.
+func TestMap_DiesWithinList(t *testing.T) {
+	const n = 10_000
+	f, _, runs := counted[int](t, "dies", n)
+	p := newPool(t, 2, nil)
+	i := 0
+	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
+		died := new(processes.WorkerError)
+		switch {
+		case runs[i] != 1:
+			t.Errorf("call %d ran %d times", i, runs[i])
+		case i%701 == 700 && !errors.As(err, &died):
+			t.Errorf("call %d: %v, %v; want a WorkerError", i, got, err)
+		case i%701 != 700 && (err != nil || got != i+1):
+			t.Errorf("call %d: %v, %v", i, got, err)
+		}
+		i++
+	}
+}
+
+// TestMap_SlowWithinList: the pool takes calls back from workers whose current
+// call is slow. Each call runs once.
+func TestMap_SlowWithinList(t *testing.T) {
+	const n = 50_000
+	f, _, runs := counted[int](t, "sometimes_slow", n)
+	p := newPool(t, 3, nil)
+	i := 0
+	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
+		if err != nil || got != i+1 || runs[i] != 1 {
+			t.Errorf("call %d: %v, %v; it ran %d times", i, got, err, runs[i])
+		}
+		i++
+	}
+}
+
+// TestMap_CanceledWithinList: a Map is canceled at any time. No call runs
+// twice, and the worker continues with other calls.
+func TestMap_CanceledWithinList(t *testing.T) {
+	const n = 1_000_000
+	f, _, runs := counted[int](t, "integer", n)
+	p := newPool(t, 2, nil)
+	for round := range 20 {
+		clear(runs)
+		ctx, cancel := context.WithCancel(t.Context())
+		last, i := rand.IntN(20_000), 0
+		for got, err := range concert.Map(ctx, p, f, numbersTo(n)) {
+			if err == nil && got != i+1 || err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("call %d: %v, %v", i, got, err)
+			}
+			if i++; i == last {
+				cancel()
+			}
+		}
+		cancel()
+		for i, r := range runs {
+			if r > 1 {
+				t.Errorf("round %d: call %d ran %d times", round, i, r)
+			}
+		}
+	}
+}
+
+// TestProgress_WithinList: calls, and a thread that a call has started, report
+// progress between calls whose results are sent together.
+func TestProgress_WithinList(t *testing.T) {
+	const n = 30_000
+	f, _, runs := counted[int](t, "reports", n)
+	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})
+	i := 0
+	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
+		if err != nil || got != i+1 {
+			t.Fatalf("call %d: %v, %v", i, got, err)
+		}
+		i++
+	}
+	runs[0] = 0 // ends the thread
+}
+
+// TestMap_ResultBeforeSlowCallWithinList: the program gets the results of quick
+// calls while a slow call after them runs.
+func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
+	const n = 2000
+	f, path, _ := counted[int](t, "waits", n)
+	p := newPool(t, 1, nil)
+	i := 0
+	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
+		if err != nil || got != i+1 {
+			t.Fatalf("call %d: %v, %v", i, got, err)
+		}
+		if i%50 == 39 {
+			if err := os.WriteFile(fmt.Sprint(path, ".", i), nil, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		i++
+	}
+}

@@ -1,0 +1,141 @@
+"""Runs small calls whose results are numbers: the fastest loop of a worker.
+
+The loop stores results in the list of the journal. Results.collect sends many of them in one frame. The module quick
+runs calls with other results."""
+
+import time
+from itertools import cycle
+
+from concert import errors, forks, functions, values
+from concert.errors import Canceled
+from concert.forks import flush_streams
+from concert.imports import modules, private
+from concert.results import GATE_AT, NUMBERS, SLOTS, SLOTS_AT
+
+time = private(time)
+
+SHORT, LONG = 30_000, 120_000  # a group of calls should take a time between these, in nanoseconds
+MAX_GROUP = 256  # maximum number of calls in a group
+ATTENTION = -1  # in Runner.gate; the gate never has this value
+
+
+def new_loop(worker, runner):
+    """Returns the loop of a runner: a function that calls f with the arguments of a frame, from the index first on, and
+    sends the outcomes. It expects results of the type kind, which is int or float. If a result has another type, the
+    function sends this result and returns. It also returns before a call that it leaves to Worker.calls. It returns how
+    many calls of the frame have ended, the time of the last end, and whether a result had another type.
+
+    The comment of Worker.calls explains how the runner, the listening thread and the pool synchronize. This loop does
+    less for each call, and the rest once for a group of calls:
+
+    - The mark says more: the calls before the call with the mark have ended, and their results are in the list. The
+      runner does not store the index in the runner; other threads read the mark, by Runner.current.
+    - runner.running is True during the group. To interrupt a call, another thread first sets runner.gate to ATTENTION,
+      and then reads the mark. The runner first sets the mark, and then reads runner.gate. So it does not begin another
+      call if one was interrupted. After an interruption, Canceled may be raised until the group ends. Then
+      runner.target says which call was interrupted: if it has ended, its result counts.
+    - Each fence is only one half of a release and acquire. A half is an atomic instruction, which is a fence, unless
+      the processor may reorder memory accesses around it. Between groups, the thread holds the lock of the fences."""
+    out, words, marks, in_worker = worker.out, worker.out.words, worker.out.marks, worker.in_worker
+    lists = {int: worker.out.ints, float: worker.out.floats}
+    clock, encode, finish = time.perf_counter_ns, values.encode, functions.finish
+    release, acquire, held = runner.fence.release, runner.fence.acquire, runner.fence.locked
+
+    def both():
+        release()
+        acquire()
+
+    halves = (both,) if worker.reorders else (release, acquire)
+    group = 8
+
+    def may_run():
+        """Prepares a group. Returns False if the next call is one for Worker.calls, or if the function has to run with the
+        event loop of the runner."""
+        runner.gate = worker.take_backs
+        if words[GATE_AT] != runner.gate or worker.control_busy or worker.canceled or worker.given_back or "asyncio" in modules:
+            return False
+        if not worker.unflushed:
+            worker.wake_flusher()
+        return True
+
+    def run(seq, f, args, first, kind, begun):
+        nonlocal group
+        numbers, count, other = lists[kind], len(args), False
+        runner.seq = seq
+        runner.mark = mark = 4 * (SLOTS_AT + seq % SLOTS) + 1
+        out.open(seq, NUMBERS[kind], first, mark, begun)
+        while first < count and not other and may_run():
+            last = min(count, first + group)
+            number = 0  # of the call, from 1 up; 0 before the first call of the group
+            ended = left = False
+            result = encoded = failure = None
+            runner.why, runner.target = 0, -1
+            try:
+                try:
+                    runner.running = True  # from now on, the listening thread may raise Canceled
+                    try:
+                        for number, arg, fence in zip(range(first + 1, last + 1), args[first:last], cycle(halves)):
+                            marks[mark] = number
+                            fence()
+                            if words[GATE_AT] != runner.gate:
+                                left = True
+                                break
+                            result = f(arg)
+                            if not in_worker[0]:
+                                forks.end_child()
+                            if type(result) is not kind:
+                                other = True
+                                break
+                            numbers[number - 1] = result
+                            result = None
+                        else:
+                            ended = True
+                    except ValueError:
+                        if result is None:
+                            raise
+                        other = True  # the result has more than 64 bits
+                    if other:
+                        encoded = encode(finish(result))
+                except BaseException as e:
+                    if not in_worker[0]:
+                        forks.end_child(e)
+                    encoded = None
+                    failure = errors.describe(e, runner.why, True)
+                runner.running = False
+                if worker.control_busy or runner.interrupted:
+                    worker.end_interruption(runner)
+            except Canceled:  # raised while the exception was described, or just after the call
+                worker.end_interruption(runner)
+
+            # Send the outcomes.
+            now = clock()
+            if not held():
+                acquire()
+            if ended:
+                if now - begun < SHORT and group < MAX_GROUP:
+                    group *= 2
+                elif now - begun > LONG and group > 1:
+                    group //= 2
+                out.pace = (now - begun) // (last - first)
+                first, begun = last, now
+                if first < count and not out.is_due(now):
+                    continue
+                if out.collect(first, now):
+                    flush_streams()
+                    begun = clock()
+            elif left or not number or 0 <= runner.target < number - 1:
+                first, begun = max(first, number - 1), now
+                if not left and runner.target < 0:
+                    break  # the group could not begin
+            else:
+                out.collect(number - 1)
+                result_kind, value = encoded or (None, None)
+                first, begun = number, worker.send_outcome(runner, (seq, number - 1), out.begun, result_kind, value, failure)
+                out.sent, out.begun = first, begun
+        out.collect(first)
+        out.close()
+        runner.index = first - 1
+        runner.mark = None
+        return first, begun, other
+
+    return run
