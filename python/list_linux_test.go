@@ -265,3 +265,15 @@ func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
 		i++
 	}
 }
+
+// TestMap_NumbersTooLarge: Options.MaxResult also limits numbers.
+func TestMap_NumbersTooLarge(t *testing.T) {
+	const n = 100
+	f, _, _ := counted[int](t, "integer", n)
+	p := newPool(t, 1, &python.Options{MaxResult: 7})
+	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
+		if !errors.Is(err, processes.ErrTooLarge) {
+			t.Errorf("%d, %v; want %v", got, err, processes.ErrTooLarge)
+		}
+	}
+}

@@ -70,6 +70,7 @@ type worker struct {
 	missing  error              // why function is nil
 	head     frame.CallHead     // head of the current frame
 	rest     []byte             // encoded arguments of the current frame that have not been parsed
+	kind     byte               // the kind of these arguments in a CallNumbers; 0 in a Call
 	parent   context.Context    // parent of the contexts of the frame's calls
 	stop     context.CancelFunc // stops the timer of parent's deadline; nil if there is none
 	spare    *callContext       // context of the last call, if the next call can use it
@@ -98,7 +99,7 @@ func Run(text string) int {
 	}
 	hello := frame.HelloBody{Version: frame.Version}
 	if w.journal != nil {
-		hello.Flags = frame.Slots
+		hello.Flags = frame.Slots | frame.Lists
 	}
 	w.out.put(frame.AppendHello(nil, hello))
 	w.out.flush()

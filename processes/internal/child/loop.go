@@ -13,6 +13,10 @@ import (
 	"concert/processes/internal/shm"
 )
 
+// minList is the minimum number of calls of a frame whose results are sent
+// together.
+const minList = 4
+
 // loop reads calls and runs them until the pipe of tasks ends. If a function
 // calls runtime.Goexit, the goroutine of this loop ends. Then loop starts
 // another goroutine, which continues with the next call of the frame.
@@ -61,8 +65,8 @@ func (w *worker) loop(first bool) {
 			w.out.flush()
 			code = exitEnd
 			return
-		case err == nil && kind == frame.Call:
-			err = w.runFrame(body)
+		case err == nil && (kind == frame.Call || kind == frame.CallNumbers):
+			err = w.runFrame(kind, body)
 		case err == nil:
 			err = w.shared.frame(kind, body)
 		}
@@ -81,10 +85,15 @@ func badFrame(err error) int {
 }
 
 // runFrame runs the calls of a frame, except those that the pool takes back.
-func (w *worker) runFrame(body []byte) error {
+func (w *worker) runFrame(kind frame.Type, body []byte) error {
 	h, rest, err := frame.ParseCall(body, w.name)
 	if err != nil {
 		return err
+	}
+	if w.kind = 0; kind == frame.CallNumbers {
+		if w.kind, rest, err = frame.ParseNumbers(rest, int(h.Count)); err != nil {
+			return err
+		}
 	}
 	if h.Name != w.name || w.function == nil {
 		w.name = h.Name
@@ -103,11 +112,10 @@ func (w *worker) runFrame(body []byte) error {
 // runFrom runs the calls of the current frame, from number first on.
 func (w *worker) runFrom(first int) error {
 	for i := first; i < int(w.head.Count); i++ {
-		arg, rest, err := frame.NextArg(w.rest)
+		arg, err := w.nextArg()
 		if err != nil {
 			return err
 		}
-		w.rest = rest
 		if arg.Shared {
 			if w.arena == nil {
 				return fmt.Errorf("%w: an argument in shared memory, which this worker does not have", frame.ErrFrame)
@@ -123,10 +131,21 @@ func (w *worker) runFrom(first int) error {
 			w.call(arg)
 		}
 	}
+	w.out.collect()
 	if w.stop != nil {
 		w.stop()
 	}
 	return nil
+}
+
+// nextArg returns the next argument of the current frame.
+func (w *worker) nextArg() (p frame.Payload, err error) {
+	if w.kind != 0 {
+		p.Kind, p.Bytes, w.rest = w.kind, w.rest[:frame.NumberSize], w.rest[frame.NumberSize:]
+		return p, nil
+	}
+	p, w.rest, err = frame.NextArg(w.rest)
+	return p, err
 }
 
 // prepare runs the initializer. It returns the exit code if this process must
@@ -249,6 +268,7 @@ func (w *worker) finish(result executor.Encoded, err error) {
 	case err != nil:
 		o.Error = w.encodeError(err)
 		w.out.outcome(now, frame.AppendFailure(w.scratch[:0], o))
+	case w.head.Count >= minList && w.out.number(now, o):
 	case w.place(result.Bytes, &o.Value):
 		w.out.outcome(now, frame.AppendResult(w.scratch[:0], o))
 	case len(result.Bytes) > shm.MaxInline:

@@ -5,12 +5,18 @@ import (
 	"sync"
 	"time"
 
+	"concert/internal/frame"
 	"concert/processes/internal/shm"
 )
 
 // writer sends frames to the pool.
 //
 //	frame --> ring of the journal --several in one write--> pipe
+//	number --> list of the journal --several in one frame--> ring
+//
+// A result that is a number needs no frame of its own: the writer stores it in
+// the list. Before it puts another frame, and before it writes to the pipe, it
+// puts a frame with the numbers that are only in the list; see shm.Journal.
 //
 // A write to the pipe costs more than a small task. So the writer collects
 // frames for gatherTime, and writes them together. If the next task is slow, a
@@ -20,12 +26,14 @@ import (
 type writer struct {
 	pipe    *os.File
 	journal *shm.Journal // nil: there is none
+	scratch []byte       // guarded by mu
 
 	mu      sync.Mutex
 	buf     []byte        // guarded by mu: the frames that are not in the pipe yet, if there is no journal
 	written uint64        // guarded by mu: total size of the frames that were put
 	flushed uint64        // guarded by mu: how many of these bytes were written to the pipe
 	last    time.Duration // guarded by mu: uptime of the last write
+	list    frame.Numbers // guarded by mu: the results that are only in the list of the journal; Values is a part of the list
 	timer   *time.Timer   // set once
 	armed   bool          // guarded by mu: whether the timer runs
 }
@@ -38,7 +46,7 @@ const (
 )
 
 func newWriter(pipe *os.File, j *shm.Journal) *writer {
-	w := &writer{pipe: pipe, journal: j}
+	w := &writer{pipe: pipe, journal: j, scratch: make([]byte, 0, 64)}
 	w.timer = time.AfterFunc(time.Hour, w.flush)
 	w.timer.Stop()
 	return w
@@ -58,6 +66,51 @@ func (w *writer) outcome(now time.Duration, parts ...[]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.putLocked(parts)
+	w.endedLocked(now)
+}
+
+// number does the same as outcome for a result that is a number. It reports
+// false if the list cannot contain the result.
+func (w *writer) number(now time.Duration, o frame.Outcome) bool {
+	if w.journal == nil || o.ID.Index >= frame.MaxNumbers || !frame.IsNumber(o.Value.Encoded) {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l, i := &w.list, int(o.ID.Index)
+	if l.ID.Seq != o.ID.Seq || l.Kind != o.Value.Kind || int(l.ID.Index)+l.Len() != i {
+		w.collectLocked()
+		w.journal.SetList(o.ID.Seq, o.Value.Kind)
+		*l = frame.Numbers{ID: o.ID, Kind: o.Value.Kind}
+	}
+	l.Values = w.journal.Numbers(int(l.ID.Index), i+1)
+	copy(l.Values[len(l.Values)-frame.NumberSize:], o.Value.Bytes)
+	l.Ran += o.Ran
+	w.endedLocked(now)
+	return true
+}
+
+// collect puts the results that are only in the list into the ring. The loop
+// calls it at the end of a frame: until then, the pool finds out from the slot
+// of the frame which results are complete.
+func (w *writer) collect() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.collectLocked()
+}
+
+func (w *writer) collectLocked() {
+	l := w.list
+	if l.Len() == 0 {
+		return
+	}
+	w.list = frame.Numbers{ID: frame.ID{Seq: l.ID.Seq, Index: l.ID.Index + uint32(l.Len())}, Kind: l.Kind}
+	w.putLocked([][]byte{frame.NumbersHead(w.scratch[:0], l), l.Values})
+}
+
+// endedLocked writes to the pipe, or starts the timer, because a call has
+// ended.
+func (w *writer) endedLocked(now time.Duration) {
 	if now-w.last >= gatherTime || w.written-w.flushed >= maxGathered {
 		w.last = now
 		w.flushLocked()
@@ -70,6 +123,7 @@ func (w *writer) outcome(now time.Duration, parts ...[]byte) {
 }
 
 func (w *writer) putLocked(parts [][]byte) {
+	w.collectLocked()
 	size := 0
 	for _, b := range parts {
 		size += len(b)
@@ -115,6 +169,7 @@ func (w *writer) flush() {
 }
 
 func (w *writer) flushLocked() {
+	w.collectLocked()
 	if w.armed {
 		w.armed = false
 		w.timer.Stop()
