@@ -98,6 +98,19 @@ func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 	b.job.settle(i, worker, result, err)
 }
 
+// SettleNumbers does the same as Settle for calls of a Map that follow each
+// other, from call i on. Their results are numbers of one kind, see [IsNumber],
+// and values contains 8 bytes for each. For calls that have not started,
+// SettleNumbers calls Start first. If the batch has the call of a Submit,
+// SettleNumbers does nothing and reports false.
+func (b *Batch) SettleNumbers(i, worker int, kind byte, values []byte) bool {
+	m, ok := b.job.(interface{ settleNumbers(int, int, byte, []byte) })
+	if ok {
+		m.settleNumbers(i, worker, kind, values)
+	}
+	return ok
+}
+
 // Claim takes calls from the task: the call of a Submit, or calls of a Map. It
 // takes calls until the batch has maxCalls calls, or the arguments of these
 // calls have maxSize bytes. Values below 1 count as 1. If the function of a

@@ -141,6 +141,64 @@ func TestBatch_Map(t *testing.T) {
 	})
 }
 
+// TestBatch_SettleNumbers: SettleNumbers does the same as Start and Settle for
+// each call, with and without an observer.
+func TestBatch_SettleNumbers(t *testing.T) {
+	for _, observed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ex := newHandExecutor()
+			if !observed {
+				ex.group = executor.NewRemoteGroup(handQueue{ex}, executor.Limits{}, nil)
+			}
+			type outcome struct {
+				n      int
+				failed bool
+			}
+			var got []outcome
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for n, err := range concert.Map(t.Context(), ex, number, slices.Values(make([]int, 4))) {
+					got = append(got, outcome{n, err != nil})
+				}
+			}()
+			synctest.Wait()
+			batch, _ := ex.tasks[0].Claim(3, 1<<20)
+			if batch == nil || len(batch.Args) != 3 {
+				t.Fatalf("Claim: %+v", batch)
+			}
+			kind := batch.Args[0].Kind
+			batch.Start(0, 5)
+			batch.Settle(1, 5, executor.Encoded{Kind: kind, Bytes: []byte("\x07\x00\x00\x00\x00\x00\x00\x00")}, nil)
+			if !batch.SettleNumbers(0, 5, kind, []byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00")) {
+				t.Error("SettleNumbers has not settled the items of a Map")
+			}
+			if !batch.SettleNumbers(2, 5, kind+2, []byte("\x03\x00\x00\x00\x00\x00\x00\x00")) { // a float64 instead of an int
+				t.Error("SettleNumbers has not settled the items of a Map")
+			}
+			synctest.Wait() // the consumer has the results, although the Map has not ended
+			if want := []outcome{{1, false}, {7, false}, {0, true}}; !slices.Equal(got, want) {
+				t.Errorf("observed: %v: outcomes %v, want %v", observed, got, want)
+			}
+			last, _ := ex.tasks[len(ex.tasks)-1].Claim(3, 1<<20)
+			last.SettleNumbers(0, 5, kind, []byte("\x04\x00\x00\x00\x00\x00\x00\x00"))
+			<-done
+			if len(got) != 4 || got[3] != (outcome{4, false}) {
+				t.Errorf("observed: %v: outcomes %v", observed, got)
+			}
+			started := 0
+			for _, kind := range ex.kinds {
+				if kind == concert.TaskStarted {
+					started++
+				}
+			}
+			if observed && started != 3 { // the test has not started call 1
+				t.Errorf("%d events of starts, want 3: %v", started, ex.kinds)
+			}
+		})
+	}
+}
+
 var number = concert.Register("concert_test.number", func(_ context.Context, n int) (int, error) { return n, nil })
 
 // sharingExecutor is a handExecutor that stores values.

@@ -246,6 +246,45 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 	r.finish(i, worker, item, out, toCause(r.m.ctx, r.m.caller, err))
 }
 
+// settleNumbers implements Batch.SettleNumbers. It wakes the consumer once for
+// all items.
+func (r *remoteItems[In, Out]) settleNumbers(first, worker int, kind byte, values []byte) {
+	m := r.m
+	o, _ := r.task.observer()
+	settled := 0
+	var lowest, highest int64 // the indexes of these items
+	for i := first; len(values) >= scalarSize; i++ {
+		result := Encoded{kind, values[:scalarSize:scalarSize]}
+		values = values[scalarSize:]
+		it := &r.items[i]
+		out, ok := decodeScalar[Out](result)
+		if !ok || o != nil || it.state() == finished {
+			if it.state() == pending && !r.start(i, worker) {
+				r.settle(i, -1, result, nil) // the Map has ended before the item started
+			} else {
+				r.settle(i, worker, result, nil)
+			}
+			continue
+		}
+		item, index := it.item, it.index()
+		it.move(finished)
+		it.item = nil // the batch may live as long as its slowest call
+		item.out = out
+		m.buffer.markDone(item, index, m.ordered)
+		if highest = index; settled == 0 {
+			lowest = index
+		}
+		settled++
+	}
+	if settled == 0 {
+		return
+	}
+	needed := m.needed.Load()
+	if m.remoteItems.Add(int64(-settled)) == 0 || !m.ordered || lowest <= needed && needed <= highest {
+		m.wakeConsumer()
+	}
+}
+
 // finish passes the outcome of an item to the consumer.
 func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Out, err error) {
 	m := r.m

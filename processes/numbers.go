@@ -43,7 +43,11 @@ func (w *worker) settleNumbers(n frame.Numbers) error {
 	w.uncounted = count
 	batch, from, worker := f.batch, f.from+f.settled, w.number
 	begun, canceledEarly, again := f.begun-f.settled, f.canceledEarly-f.settled, f.deaths > 0
-	for range min(count, 16) { // later steps would change runTime little
+	steps := min(count, 16) // later steps would change runTime little
+	if n.Ran <= 0 {
+		steps = 0 // the worker has not measured it
+	}
+	for range steps {
 		w.runTime = smooth(w.runTime, n.Ran/time.Duration(count))
 	}
 	w.callsSettledLocked(f, count)
@@ -52,12 +56,14 @@ func (w *worker) settleNumbers(n frame.Numbers) error {
 	}
 	p.mu.Unlock()
 
-	for i := range count {
-		o := outcome{batch: batch, i: from + i, begun: i == begun || again, canceledEarly: i == canceledEarly, value: n.Value(i)}
-		if frame.NumberSize > p.opts.MaxResult {
-			o.large = frame.NumberSize
+	if frame.NumberSize > p.opts.MaxResult || !batch.SettleNumbers(from, worker, n.Kind, n.Values) {
+		for i := range count {
+			o := outcome{batch: batch, i: from + i, begun: i == begun || again, canceledEarly: i == canceledEarly, value: n.Value(i)}
+			if frame.NumberSize > p.opts.MaxResult {
+				o.large = frame.NumberSize
+			}
+			w.settle(&o, worker)
 		}
-		w.settle(&o, worker)
 	}
 	if next, more := w.in.Peek(); !more || next != frame.ResultNumbers {
 		w.countSettled()
