@@ -63,27 +63,29 @@ type worker struct {
 	ended   chan int     // receives the exit code when the worker must exit
 
 	// Used only by the goroutine of the method loop:
-	scratch  []byte
-	number   [8]byte            // the bytes of a result that is a number
-	name     string             // name of the function of the last call
-	function *executor.Function // that function; nil if it is not registered
-	missing  error              // why function is nil
-	head     frame.CallHead     // head of the current frame
-	rest     []byte             // encoded arguments of the current frame that have not been parsed
-	kind     byte               // the kind of these arguments in a CallNumbers; 0 in a Call
-	parent   context.Context    // parent of the contexts of the frame's calls
-	stop     context.CancelFunc // stops the timer of parent's deadline; nil if there is none
-	spare    *callContext       // context of the last call, if the next call can use it
-	now      time.Duration      // uptime when the last call ended, or 0 if the loop has waited since
-	results  shm.Allocator      // spans in the arena of results that the pool may not have copied
-	placed   uint64             // total number of results that were written to the arena
-	idle     *idleTimer
-	shared   sharedValues
+	scratch   []byte
+	result    [8]byte            // the bytes of a result that is a number
+	name      string             // name of the function of the last call
+	function  *executor.Function // that function; nil if it is not registered
+	missing   error              // why function is nil
+	head      frame.CallHead     // head of the current frame
+	rest      []byte             // encoded arguments of the current frame that have not been parsed
+	kind      byte               // the kind of these arguments in a CallNumbers; 0 in a Call
+	parent    context.Context    // parent of the contexts of the frame's calls
+	stop      context.CancelFunc // stops the timer of parent's deadline; nil if there is none
+	spare     *callContext       // context of the last call, if the next call can use it
+	now       time.Duration      // uptime when the loop last read the clock, or 0 if it has waited since
+	unclocked int                // number of calls that have ended since the clock was read
+	group     int                // maximum of unclocked
+	results   shm.Allocator      // spans in the arena of results that the pool may not have copied
+	placed    uint64             // total number of results that were written to the arena
+	idle      *idleTimer
+	shared    sharedValues
 
 	mu        sync.Mutex
 	id        frame.ID                  // guarded by mu, written by the loop: the current call, or the last one
 	ctx       *callContext              // guarded by mu: context of the current call; nil if no call runs
-	begun     time.Duration             // guarded by mu: uptime when the current call began
+	begun     time.Duration             // guarded by mu: uptime when the current call began, or earlier
 	canceled  map[frame.ID]frame.Reason // guarded by mu: calls that have not begun
 	givenBack map[uint32]uint32         // guarded by mu: by frame, the first call that was given back
 }

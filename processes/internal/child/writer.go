@@ -36,6 +36,7 @@ type writer struct {
 	list    frame.Numbers // guarded by mu: the results that are only in the list of the journal; Values is a part of the list
 	timer   *time.Timer   // set once
 	armed   bool          // guarded by mu: whether the timer runs
+	late    bool          // guarded by mu: the timer has run since the last call of number
 }
 
 const (
@@ -47,7 +48,7 @@ const (
 
 func newWriter(pipe *os.File, j *shm.Journal) *writer {
 	w := &writer{pipe: pipe, journal: j, scratch: make([]byte, 0, 64)}
-	w.timer = time.AfterFunc(time.Hour, w.flush)
+	w.timer = time.AfterFunc(time.Hour, w.flushLate)
 	w.timer.Stop()
 	return w
 }
@@ -69,11 +70,12 @@ func (w *writer) outcome(now time.Duration, parts ...[]byte) {
 	w.endedLocked(now)
 }
 
-// number does the same as outcome for a result that is a number. It reports
-// false if the list cannot contain the result.
-func (w *writer) number(now time.Duration, o frame.Outcome) bool {
-	if w.journal == nil || o.ID.Index >= frame.MaxNumbers || !frame.IsNumber(o.Value.Encoded) {
-		return false
+// number does the same as outcome for a result that is a number. The result
+// stored is false if the list cannot contain the number. The result late is
+// true if the timer had to write frames to the pipe.
+func (w *writer) number(now time.Duration, o frame.Outcome) (stored, late bool) {
+	if w.journal == nil || o.ID.Index >= frame.MaxNumbers {
+		return false, false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -87,7 +89,8 @@ func (w *writer) number(now time.Duration, o frame.Outcome) bool {
 	copy(l.Values[len(l.Values)-frame.NumberSize:], o.Value.Bytes)
 	l.Ran += o.Ran
 	w.endedLocked(now)
-	return true
+	late, w.late = w.late, false
+	return true, late
 }
 
 // collect puts the results that are only in the list into the ring. The loop
@@ -159,6 +162,14 @@ func (w *writer) writeDirectLocked(parts [][]byte) {
 		w.journal.Base().Store(w.written)
 		w.journal.Written().Store(w.written)
 	}
+}
+
+// flushLate is called by the timer.
+func (w *writer) flushLate() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late = true
+	w.flushLocked()
 }
 
 // flush writes to the pipe all frames that were put.

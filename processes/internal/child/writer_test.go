@@ -3,11 +3,15 @@ package child
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
+	"concert/executor"
+	"concert/internal/frame"
 	"concert/processes/internal/shm"
 )
 
@@ -62,5 +66,77 @@ func TestWriter_UnreadResults(t *testing.T) {
 	}
 	if recovered == 0 {
 		t.Error("Unread has never returned bytes")
+	}
+}
+
+// TestWriter_Numbers: numbers are sent in one frame, before any other frame,
+// and before the number of another frame of calls or of another kind. The
+// writer reports that the timer had to send numbers.
+func TestWriter_Numbers(t *testing.T) {
+	j, err := shm.NewJournal(make([]byte, shm.JournalSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := newWriter(pipe, j)
+	number := func(seq, index uint32, kind byte) (late bool) {
+		o := frame.Outcome{ID: frame.ID{Seq: seq, Index: index}, Ran: 5, Value: frame.Payload{Encoded: executor.Encoded{Kind: kind, Bytes: []byte{byte(index), 7: kind}}}}
+		stored, late := out.number(0, o)
+		if !stored {
+			t.Errorf("call %d of frame %d was not stored", index, seq)
+		}
+		return late
+	}
+	number(1, 0, 13)
+	number(1, 1, 13)
+	out.put(frame.AppendFailure(nil, frame.Outcome{ID: frame.ID{Seq: 1, Index: 2}}))
+	number(1, 3, 13)
+	number(1, 4, 15)
+	number(2, 0, 15)
+	out.flushLate()
+	if late := number(2, 1, 15); !late {
+		t.Error("number does not report that the timer has run")
+	}
+	if late := number(2, 2, 15); late {
+		t.Error("number reports twice that the timer has run")
+	}
+	out.collect()
+	out.collect()
+	out.flush()
+	pipe.Close()
+	if stored, _ := out.number(0, frame.Outcome{ID: frame.ID{Index: frame.MaxNumbers}}); stored {
+		t.Error("the result of a call that has no place in the list was stored")
+	}
+
+	var got []string
+	for in := frame.NewReader(r, frame.MaxFrame); ; {
+		kind, body, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if kind == frame.Failure && err == nil {
+			got = append(got, "failure")
+			continue
+		}
+		n, parseErr := frame.ParseResultNumbers(body)
+		if err != nil || parseErr != nil || kind != frame.ResultNumbers {
+			t.Fatalf("frame %c: %v, %v", kind, err, parseErr)
+		}
+		for i := range n.Len() {
+			if v := n.Value(i); v.Bytes[0] != byte(n.ID.Index)+byte(i) || v.Bytes[7] != n.Kind {
+				t.Errorf("frame %d: the result of call %d is %v", n.ID.Seq, int(n.ID.Index)+i, v)
+			}
+		}
+		got = append(got, fmt.Sprintf("%d calls from %d of %d, kind %d, in %d", n.Len(), n.ID.Index, n.ID.Seq, n.Kind, n.Ran))
+	}
+	want := []string{
+		"2 calls from 0 of 1, kind 13, in 10", "failure", "1 calls from 3 of 1, kind 13, in 5", "1 calls from 4 of 1, kind 15, in 5",
+		"1 calls from 0 of 2, kind 15, in 5", "2 calls from 1 of 2, kind 15, in 10",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("frames:\n%q\nwant:\n%q", got, want)
 	}
 }
