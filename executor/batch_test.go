@@ -173,10 +173,14 @@ func TestBatch_SettleNumbers(t *testing.T) {
 			if !batch.SettleNumbers(0, 5, kind, []byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00")) {
 				t.Error("SettleNumbers has not settled the items of a Map")
 			}
+			synctest.Wait()
+			if len(got) != 2 {
+				t.Errorf("the consumer has %d results, want 2", len(got))
+			}
 			if !batch.SettleNumbers(2, 5, kind+2, []byte("\x03\x00\x00\x00\x00\x00\x00\x00")) { // a float64 instead of an int
 				t.Error("SettleNumbers has not settled the items of a Map")
 			}
-			synctest.Wait() // the consumer has the results, although the Map has not ended
+			synctest.Wait()
 			if want := []outcome{{1, false}, {7, false}, {0, true}}; !slices.Equal(got, want) {
 				t.Errorf("observed: %v: outcomes %v, want %v", observed, got, want)
 			}
