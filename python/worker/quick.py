@@ -29,11 +29,19 @@ RESULT = struct.Struct("<IBIIqBB")
 INT_RESULT = struct.Struct("<9sIqHq")  # begins with a START
 ARGUMENT = struct.Struct("<IBB")
 
+# From the first bytes of an argument that is a number, to the format of the argument.
+ONE_NUMBER = {ARGUMENT.pack(10, 0, kind): struct.Struct("<6x" + FORMATS[kind]) for kind in FORMATS}
+
+
 def arguments(frame, at, count):
     """Decodes all arguments of a frame; at is the offset of the first one. Returns None if they are large, if one has
     forms or is in the arena, or if one is invalid."""
     if frame[0] == CALL_NUMBERS:
         return memoryview(frame)[at + 1 :].cast(FORMATS[frame[at]]).tolist()
+    if count == 1:
+        number = ONE_NUMBER.get(frame[at : at + 6])
+        if number is not None:
+            return number.unpack_from(frame, at)
     if len(frame) - at > MAX_FRAME:
         return None
     args = []

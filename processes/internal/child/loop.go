@@ -132,7 +132,9 @@ func (w *worker) runFrom(first int) error {
 			w.call(arg)
 		}
 	}
-	w.out.collect()
+	if w.head.Count >= minList {
+		w.out.collect()
+	}
 	if w.stop != nil {
 		w.stop()
 	}
