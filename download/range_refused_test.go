@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"concert/download"
@@ -144,6 +145,37 @@ func TestPieces_WholeBreaks(t *testing.T) {
 			}
 			checkLarge(t, dir, s.body)
 		})
+	}
+}
+
+// TestGet_ContentRangeOfWhole has servers whose reply with the whole file has a
+// needless Content-Range. The header must not matter if it is invalid, as with
+// an end that is off by one.
+func TestGet_ContentRangeOfWhole(t *testing.T) {
+	for _, size := range []int{0, 200_000} {
+		for _, header := range []string{"bytes 0-LAST/SIZE", "bytes 0-SIZE/SIZE", "bytes 0-LAST/*", "bytes */SIZE", "bytes=0-LAST/SIZE", "none"} {
+			t.Run(fmt.Sprint(size, " ", header), func(t *testing.T) {
+				s := newSite(size)
+				numbers := strings.NewReplacer("SIZE", fmt.Sprint(size), "LAST", fmt.Sprint(size-1))
+				s.handler = func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Range", numbers.Replace(header))
+					r.Header.Del("Range")
+					s.send(w, r)
+				}
+				dir, url := t.TempDir(), s.open(t)
+				if size > 0 {
+					s.cut = size / 2
+					_, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir})
+					wantError(t, err, true, "EOF")
+					s.cut = 0
+				}
+				got, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir})
+				if err != nil || got.Resumed != int64(size/2) {
+					t.Errorf("Get() = %+v, %v; want it resumed", got, err)
+				}
+				wantWhole(t, dir, s.body)
+			})
+		}
 	}
 }
 

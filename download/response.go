@@ -81,11 +81,15 @@ func parseContentRange(s string) (first, last, total int64, ok bool) {
 }
 
 // isFragment reports whether a reply with the status 200 has only a range of
-// the file.
+// the file. In such a reply, Content-Range has no meaning (RFC 9110, section
+// 14.4). So if no range was requested, an invalid header is ignored.
 func isFragment(resp *http.Response) bool {
 	header := resp.Header.Get("Content-Range")
 	first, last, total, ok := parseContentRange(header)
-	return header != "" && !(ok && first == 0 && last == total-1)
+	if !ok {
+		return header != "" && resp.Request.Header.Get("Range") != ""
+	}
+	return first > 0 || last < total-1
 }
 
 // isVersion reports whether a reply with the whole file has the version of a
