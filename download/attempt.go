@@ -217,6 +217,10 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 			return false, j.failWrite("create a partial file in "+j.dir, err)
 		}
 	case j.part.state.isVersion(now):
+		if err := j.part.checkLength(now.Size); err != nil {
+			j.discardPart()
+			return false, j.fail("continue", err).again()
+		}
 		// The body is compared with the part, and continues it.
 		if err := j.part.keepPrefix(); err != nil {
 			return false, j.failWrite("write the partial file", err)

@@ -2,6 +2,7 @@ package download
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -231,6 +232,20 @@ func (p *part) restart(s state) error {
 		return err
 	}
 	p.startSync()
+	return nil
+}
+
+// checkLength returns an error if the whole file has the validator of the part
+// and another length than before, or is shorter than the part. So it is another
+// version: the validator may be a date that all files of the server have.
+func (p *part) checkLength(length int64) error {
+	switch before := p.state.Size; {
+	case length < 0: // unknown
+	case before >= 0 && length != before:
+		return fmt.Errorf("the server sent a file of %d bytes, and before one of %d bytes with the same entity tag or date", length, before)
+	case length < p.size.Load():
+		return fmt.Errorf("the server sent a file of %d bytes, and the partial file has %d", length, p.size.Load())
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"concert/download"
 )
@@ -110,6 +111,41 @@ func TestGet_WholeDiffers(t *testing.T) {
 			}
 			wantWhole(t, dir, s.body)
 		})
+	}
+}
+
+// TestGet_WholeOfAnotherLength: if the whole file has the validator of the part
+// and another length, Get must start again. The file may begin with the bytes
+// of the part, and its date may be that of all files, as in a package store.
+func TestGet_WholeOfAnotherLength(t *testing.T) {
+	for _, known := range []bool{true, false} { // whether the first reply had the length
+		for _, size := range []int{99_999, 100_000, 150_000, 250_000} {
+			t.Run(fmt.Sprint(size, " bytes, known ", known), func(t *testing.T) {
+				s := newSite(200_000)
+				s.tag, s.modified = "", time.Unix(1, 0)
+				s.handler = func(w http.ResponseWriter, r *http.Request) {
+					if !known && s.count() == 1 {
+						w.Header().Set("Last-Modified", s.modified.UTC().Format(http.TimeFormat))
+						w.Write(s.body[:s.cut])
+						http.NewResponseController(w).Flush() // no length
+						panic(http.ErrAbortHandler)
+					}
+					r.Header.Del("Range")
+					s.send(w, r)
+				}
+				dir, url := interrupted(t, s)
+				s.body = append(bytes.Clone(s.body), content(2, 50_000)...)[:size]
+				got, err := newClient(t, download.ClientOptions{Retries: 1}).Get(t.Context(), download.Request{URL: url, Dir: dir})
+				resumed := int64(0)
+				if !known && size >= 100_000 {
+					resumed = 100_000
+				}
+				if err != nil || got.Resumed != resumed {
+					t.Errorf("Get() = %+v, %v; want %d bytes resumed", got, err, resumed)
+				}
+				wantWhole(t, dir, s.body)
+			})
+		}
 	}
 }
 
