@@ -219,6 +219,34 @@ func TestGet_AnnouncedDigest(t *testing.T) {
 	wantFiles(t, dir)
 }
 
+// TestGet_DigestOfNewFile: if the server has replaced the file and kept its
+// validator, and announces the digest of the new file, Get must start again.
+func TestGet_DigestOfNewFile(t *testing.T) {
+	for _, ranges := range []bool{true, false} {
+		for _, connections := range []int{1, 4} {
+			t.Run(fmt.Sprintf("ranges %v, %d connections", ranges, connections), func(t *testing.T) {
+				s := newSite(5_000_000)
+				s.handler = func(w http.ResponseWriter, r *http.Request) {
+					if !ranges {
+						r.Header.Del("Range")
+					}
+					w.Header().Set("Accept-Ranges", "bytes")
+					w.Header().Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum("sha256", s.body))+":")
+					s.send(w, r)
+				}
+				dir, url := interrupted(t, s)
+				s.body = content(2, len(s.body))
+				client := newClient(t, download.ClientOptions{Retries: 1})
+				got, err := client.Get(t.Context(), download.Request{URL: url, Dir: dir, Connections: connections})
+				if err != nil || got.Resumed != 0 || got.Attempts != 2 {
+					t.Errorf("Get() = %+v, %v; want it started again", got, err)
+				}
+				wantWhole(t, dir, s.body)
+			})
+		}
+	}
+}
+
 func TestParseDigest_Forms(t *testing.T) {
 	hex64 := hex.EncodeToString(sum("sha256", nil))
 	for _, c := range []struct{ text, want, fault string }{

@@ -111,9 +111,8 @@ type transfer struct {
 func (j *job) receivePieces(ctx context.Context, first *reply) error {
 	p := j.part
 	sent := sentDigests(first.resp.Header, first.resp.StatusCode == http.StatusOK)
-	if err := conflict(sent, slices.Concat(j.Digests, p.state.Digests)); err != nil {
-		j.discardPart()
-		return j.fail("accept the file", err)
+	if err := j.checkSent(sent); err != nil {
+		return err
 	}
 	want := slices.Clip(j.Digests)
 	for _, d := range slices.Concat(p.state.Digests, sent) {

@@ -17,10 +17,10 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	p := j.part
 	whole := resp.StatusCode == http.StatusOK
 	sent := sentDigests(resp.Header, whole)
-	known := slices.Concat(j.Digests, p.state.Digests) // a range may have no digest
-	if err := conflict(sent, known); err != nil && resp.Header.Get("Content-Encoding") == "" {
-		j.discardPart()
-		return j.fail("accept the file", err)
+	if resp.Header.Get("Content-Encoding") == "" {
+		if err := j.checkSent(sent); err != nil {
+			return err
+		}
 	}
 	compressed, err := j.gzipped(resp)
 	if err != nil {
@@ -89,6 +89,22 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 		}
 	}
 	return j.verify(ctx, hashed, want)
+}
+
+// checkSent returns an error, and discards the part, if the digests of a reply
+// are not those of the request, or of the part. The latter also count for a
+// range, which may have no digest. If only the part has other digests, because
+// the server has replaced the file and kept the validator, the next attempt
+// starts from the beginning.
+func (j *job) checkSent(sent []Digest) error {
+	err := conflict(sent, slices.Concat(j.Digests, j.part.state.Digests))
+	if err == nil {
+		return nil
+	}
+	j.discardPart()
+	e := j.fail("accept the file", err)
+	e.temporary = conflict(sent, slices.Concat(j.Digests, sent)) == nil
+	return e
 }
 
 // copy writes a reader to the part until the reader ends.
