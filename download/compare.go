@@ -57,8 +57,8 @@ func (j *job) compareBody(ctx context.Context, cancel context.CancelCauseFunc, r
 		if _, err = io.ReadFull(b, make([]byte, 1)); err == nil {
 			err = errDamaged // the file of the server is longer
 		}
-	} else if err == io.EOF && resp.ContentLength < 0 {
-		err = errDamaged // it is shorter
+	} else if err == io.EOF && k.version.Size < 0 {
+		err = errDamaged // it is shorter, because the reply has no length
 	} else {
 		err = unexpected(err)
 	}

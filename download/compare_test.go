@@ -139,6 +139,36 @@ func TestGet_ContinuesComparison(t *testing.T) {
 	}
 }
 
+// TestGet_ComparesRangeWithoutLength: if the connection breaks in a range whose
+// only length is that of Content-Range, as HTTP/1.0 permits, the next attempt
+// must continue the comparison.
+func TestGet_ComparesRangeWithoutLength(t *testing.T) {
+	s := newSite(300_000)
+	dir, url := downloaded(t, s)
+	removeReceipt(filepath.Join(dir, "file.bin"))
+	s.cut = 100_000
+	s.handler = func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Range") == "" {
+			s.send(w, r)
+			return
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		from, end := asked(r, len(s.body))
+		fmt.Fprintf(conn, "HTTP/1.0 206 Partial Content\r\nETag: %s\r\nContent-Range: bytes %d-%d/%d\r\n\r\n", s.tag, from, end-1, end)
+		conn.Write(s.body[from:min(from+s.cut, end)])
+	}
+	got, err := newClient(t, download.ClientOptions{Retries: 1}).Get(t.Context(), download.Request{URL: url, Dir: dir})
+	if err != nil || !got.Present || got.Attempts != 4 {
+		t.Errorf("Get() = %+v, %v; want it present after 4 attempts", got, err)
+	}
+	wantWhole(t, dir, s.body)
+}
+
 // TestGet_ChangesDuringComparison: if another program changes the file while
 // its bytes are compared, Get must look at it again.
 func TestGet_ChangesDuringComparison(t *testing.T) {
