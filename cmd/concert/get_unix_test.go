@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 
@@ -54,6 +55,32 @@ func interrupted(t *testing.T, when string, args ...string) (errOut string, code
 	}
 	cmd.Wait()
 	return text.String(), cmd.ProcessState.ExitCode()
+}
+
+// TestGet_PipeAsDirectory: with --url-dirs, a named pipe in place of a
+// directory must let its files fail. To open it would block.
+func TestGet_PipeAsDirectory(t *testing.T) {
+	f := newFaulty()
+	defer f.Close()
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "plain"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"get", "--url-dirs", "-d", dir}
+	for i := range 5 {
+		args = append(args, fmt.Sprint(f.URL, "/plain/", i))
+	}
+	cmd := process(t, args...)
+	var text bytes.Buffer
+	cmd.Stderr = &text
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() }).Stop()
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(text.String(), "5 of 5 files failed") {
+		t.Errorf("exit code %d, %q; want 5 failures", code, text.String())
+	}
 }
 
 // TestGet_CtrlC: after Ctrl-C, "concert get" must end with the documented exit

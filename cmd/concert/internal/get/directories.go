@@ -17,11 +17,15 @@ const (
 	maxListed = 1000 // the number of names in a directory up to which it is listed
 )
 
-// lookAtDirectories looks at the directories of a list.
+// lookAtDirectories looks at the directories of a list, except the missing
+// ones. In place of a missing one may be a named pipe, and to open it blocks.
 func (g *getter) lookAtDirectories(list []*wanted) directories {
 	d := directories{make(map[string]error), make(map[string]map[string]bool)}
 	files := make(map[string]int)
 	for _, w := range list {
+		if g.missing[w.dir] != nil {
+			continue
+		}
 		files[w.dir]++
 		if n := files[w.dir]; n == 1 {
 			if err := checkWritable(w.directory(g.dir)); err != nil {
