@@ -92,9 +92,6 @@ func sentDigests(h http.Header, whole bool) (all []Digest) {
 		if base64Value == "" {
 			return
 		}
-		if base64Value == "" {
-			return
-		}
 		d := Digest{Algorithm: canonical(algorithm)}
 		b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(base64Value))
 		d.Hex = hex.EncodeToString(b)
