@@ -17,9 +17,12 @@ import (
 )
 
 // subscribed waits until n Submits wait for sent calls.
-func subscribed(ex *cluster.Executor, n int) {
-	for ex.Subscribers() != n {
-		time.Sleep(time.Millisecond)
+func subscribed(t *testing.T, ex *cluster.Executor, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ex.Subscribers() != n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d Submits wait for sent calls, want %d", ex.Subscribers(), n)
+		}
 	}
 }
 
@@ -181,7 +184,7 @@ func TestSameID_OneCanceled(t *testing.T) {
 						<-h.began
 					}
 					futures = append(futures, concert.Submit(ctxs[1], ex, fn, name))
-					subscribed(ex, 2)
+					subscribed(t, ex, 2)
 					if first {
 						slices.Reverse(futures)
 					}
@@ -218,10 +221,10 @@ func TestSameID_NoFreeSlots(t *testing.T) {
 	for range 3 {
 		all = append(all, concert.Submit(id, ex, held, name))
 	}
-	subscribed(ex, 3)
+	subscribed(t, ex, 3)
 	<-h.began
 	all = append(all, concert.Submit(id, ex, held, name))
-	subscribed(ex, 4)
+	subscribed(t, ex, 4)
 	all[0].Cancel()
 	canceled(t, all[0])
 	close(h.let)
@@ -266,7 +269,7 @@ func TestSameID_AllCanceled(t *testing.T) {
 		both := []*concert.Future[string]{concert.Submit(ctx, ex, held, name)}
 		<-h.began
 		both = append(both, concert.Submit(ctx, ex, held, name))
-		subscribed(ex, 2)
+		subscribed(t, ex, 2)
 		cancel()
 		for _, f := range both {
 			canceled(t, f)
@@ -427,9 +430,10 @@ func TestSameID_Maps(t *testing.T) {
 	one, other := collect(leaving), collect(id)
 	<-h.began
 	<-h.began
+	subscribed(t, ex, 4) // before the Submit uses the last slot: only then can inputs of a Map join the calls
 	single := concert.Submit(id, ex, held, name)
 	<-h.began
-	subscribed(ex, 5)
+	subscribed(t, ex, 5)
 	if n := ex.Sent(); n != 3 {
 		t.Errorf("there are %d calls, want 3", n)
 	}
@@ -437,7 +441,7 @@ func TestSameID_Maps(t *testing.T) {
 	if _, err := one.Result(t.Context()); !errors.Is(err, context.Canceled) {
 		t.Errorf("the Map that was canceled: %v", err)
 	}
-	subscribed(ex, 3)
+	subscribed(t, ex, 3)
 	close(h.let)
 	if got, err := other.Result(t.Context()); err != nil || !slices.Equal(got, []string{name, name}) {
 		t.Errorf("the other Map: %q, %v", got, err)
@@ -494,9 +498,9 @@ func TestSameID_LargeArgument(t *testing.T) {
 	id := cluster.WithID(t.Context(), t.Name())
 	one, other := bytes.Repeat([]byte("one"), 200_000), bytes.Repeat([]byte("two"), 200_000)
 	first := concert.Submit(id, ex, reverse, one)
-	subscribed(ex, 1)
+	subscribed(t, ex, 1)
 	second := concert.Submit(id, ex, reverse, other)
-	subscribed(ex, 2)
+	subscribed(t, ex, 2)
 	for ex.Uploading() != 1 {
 		time.Sleep(time.Millisecond)
 	}
@@ -533,7 +537,7 @@ func TestSameID_Shutdown(t *testing.T) {
 			var all []*concert.Future[string]
 			for i := range 3 {
 				all = append(all, concert.Submit(id, ex, held, name))
-				subscribed(ex, i+1)
+				subscribed(t, ex, i+1)
 				if running && i == 0 {
 					<-h.began
 				}
