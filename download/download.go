@@ -158,11 +158,13 @@ type Request struct {
 	// Keep makes Get accept an existing file without a comparison.
 	Keep bool
 
-	// Listing has the names that were in Dir when the caller looked. If it is
-	// not nil, and neither the file nor a part of it has one of these names,
-	// Get does not look for them before the download. So many downloads into
-	// one directory are faster. If such a file has appeared since, Get notices
-	// it when it gives a name to the part or to the file, and then looks again.
+	// Listing has the names that were in Dir when the caller read them. If it
+	// is not nil, and neither the file nor a part of it is in it, Get does not
+	// look for the file before the download. So many downloads into one
+	// directory are faster. Get still looks for a newer part, and continues it.
+	// If the file is newer than Listing, Get notices it when it gives a name to
+	// its part or to the complete file. Then it treats the file as any other
+	// file that exists.
 	Listing map[string]bool
 
 	// Connections is the maximum number of concurrent connections for a file of
@@ -262,8 +264,8 @@ type job struct {
 	part    *part     // nil before the first good reply
 	resumed int64     // the number of bytes that an earlier Get had downloaded
 
-	// unlisted is whether the caller has seen neither the file nor a part of
-	// it, and Get has not noticed such a file yet.
+	// unlisted is whether neither the file nor a part of it is in Listing, and
+	// Get has not noticed a newer one.
 	unlisted bool
 
 	// appeared is whether the part was complete when the file appeared. So if
@@ -318,6 +320,10 @@ func (c *Client) newJob(r Request) (*job, error) {
 	}
 	j.result.Path = j.path(j.Name)
 	j.unlisted = r.Listing != nil && !r.ServerName && !j.hasName(func(name string) bool { return r.Listing[name] })
+	if j.unlisted {
+		_, err := j.look(j.partNames()[0] + ".json")
+		j.unlisted = errors.Is(err, fs.ErrNotExist)
+	}
 	return j, nil
 }
 

@@ -3,6 +3,7 @@ package download_test
 import (
 	"errors"
 	"io/fs"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
@@ -36,17 +37,26 @@ func TestListing_FileAppeared(t *testing.T) {
 // listing, and must look for one that is in the listing.
 func TestListing_PartAppeared(t *testing.T) {
 	for _, listing := range []map[string]bool{{}, {"file.bin.part": true, "file.bin.part.json": true}, {"file.bin.concert.part.json": true}} {
-		s := newSite(5_000_000)
+		s := newSite(600_000)
 		dir, url := interrupted(t, s)
 		before := s.count()
 		got, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir, Listing: listing})
-		requests := 1
-		if len(listing) == 0 {
-			requests = 2 // the first one until the part gets a name
-		}
-		if n := s.count() - before; err != nil || got.Resumed != 2_500_000 || n != requests {
-			t.Errorf("Get() = %+v, %v after %d requests; want it resumed after %d", got, err, n, requests)
+		if n := s.count() - before; err != nil || got.Resumed != 300_000 || n != 1 {
+			t.Errorf("Get() = %+v, %v after %d requests; want it resumed after one", got, err, n)
 		}
 		wantWhole(t, dir, s.body)
 	}
+}
+
+// TestListing_KeepsAppearedPart: if the server replies with an error, the error
+// must have the number of bytes of a part that is newer than the listing.
+func TestListing_KeepsAppearedPart(t *testing.T) {
+	s := newSite(600_000)
+	dir, url := interrupted(t, s)
+	s.handler = func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
+	_, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir, Listing: map[string]bool{}})
+	if e := wantError(t, err, true, "503"); e.Kept != 300_000 {
+		t.Errorf("Get kept %d bytes, want 300000", e.Kept)
+	}
+	wantFiles(t, dir, "file.bin.part", "file.bin.part.json")
 }
