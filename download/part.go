@@ -224,15 +224,20 @@ func (p *part) restart(s state) error {
 		return nil
 	}
 	// If this version cannot be continued, the state says so.
-	if err := p.writeState(); err != nil {
-		return err
-	}
-	// After a loss of power, the old state must not describe the new bytes.
-	if err := p.lock.Sync(); err != nil {
+	if err := p.replaceState(); err != nil {
 		return err
 	}
 	p.startSync()
 	return nil
+}
+
+// replaceState writes and syncs the state of a part that was truncated: after a
+// loss of power, the old state must not describe the bytes that follow.
+func (p *part) replaceState() error {
+	if err := p.writeState(); err != nil {
+		return err
+	}
+	return p.lock.Sync()
 }
 
 // checkLength returns an error if the whole file has the validator of the part
@@ -264,7 +269,7 @@ func (p *part) keepPrefix() error {
 	if p.lock == nil {
 		return nil
 	}
-	return p.writeState()
+	return p.replaceState()
 }
 
 // write appends bytes.

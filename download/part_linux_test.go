@@ -42,3 +42,31 @@ func TestFindPart_TooManyFiles(t *testing.T) {
 	}
 	p.discard()
 }
+
+// TestPart_SyncsReplacedState: before a truncated part gets other bytes, its
+// new state must be on the disk. The device stands for a state file that can be
+// written, and cannot be synced.
+func TestPart_SyncsReplacedState(t *testing.T) {
+	for name, truncate := range map[string]func(p *part) error{
+		"restart":    func(p *part) error { return p.restart(p.state) },
+		"keepPrefix": func(p *part) error { return p.keepPrefix() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newNamedPart(t, t.TempDir())
+			defer p.discard()
+			p.missing = newDivision(p.state.Size, &p.size, []span{{600, 700}})
+			p.endSync()
+			lock := p.lock
+			defer func() { p.lock = lock }()
+			device, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer device.Close()
+			p.lock = device
+			if err := truncate(p); !errors.Is(err, syscall.EINVAL) {
+				t.Errorf("%s() = %v, want the error of the sync", name, err)
+			}
+		})
+	}
+}
