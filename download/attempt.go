@@ -225,7 +225,7 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 		if err := j.part.keepPrefix(); err != nil {
 			return false, j.failWrite("write the partial file", err)
 		}
-		j.resumed = min(j.resumed, j.part.size.Load())
+		j.earlier = cutSpans(j.earlier, j.part.size.Load())
 		return false, nil
 	default:
 		if j.part.received() > 0 && j.part.state.validator() != "" {
@@ -237,7 +237,7 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 			return false, j.failWrite("write the partial file", err)
 		}
 	}
-	j.resumed = 0
+	j.earlier = nil
 	return false, nil
 }
 
@@ -248,6 +248,6 @@ func (j *job) discardPart() {
 	}
 	if j.part != nil {
 		j.part.discard()
-		j.part, j.resumed, j.compared = nil, 0, false
+		j.part, j.earlier, j.compared = nil, nil, false
 	}
 }

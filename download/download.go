@@ -262,7 +262,7 @@ type job struct {
 	current int       // the index of the URL of the current attempt
 	known   *existing // the existing file to compare with the server's; nil if there is none
 	part    *part     // nil before the first good reply
-	resumed int64     // the number of bytes that an earlier Get had downloaded
+	earlier []span    // the bytes of the part that an earlier Get had downloaded
 
 	// unlisted is whether neither the file nor a part of it is in Listing, and
 	// Get has not noticed a newer one.

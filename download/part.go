@@ -291,6 +291,15 @@ func (p *part) received() int64 {
 	return p.size.Load()
 }
 
+// spans returns the bytes that are there.
+func (p *part) spans() []span {
+	if p.missing == nil {
+		return []span{{0, p.size.Load()}}
+	}
+	prefix, spans := p.missing.received()
+	return append([]span{{0, prefix}}, spans...)
+}
+
 // record syncs the part, and then records which bytes are there, and syncs the
 // state, because an empty state would not describe the part. An error is
 // not an error of the download: it only means that the next Get continues at an

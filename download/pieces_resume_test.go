@@ -150,6 +150,40 @@ func TestPieces_ContinueOneWithSeveral(t *testing.T) {
 	}
 }
 
+// TestPieces_ResumedBeforeWholeReply: if the server sends a part of the missing
+// bytes, and then the whole file, Resumed must count only the bytes of the
+// earlier Get that were kept.
+func TestPieces_ResumedBeforeWholeReply(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		new  func(r recorded) int64 // the number of bytes that arrive before the whole file
+		want func(r recorded) int64
+	}{
+		{"a part of the first hole", func(recorded) int64 { return 300_000 }, func(r recorded) int64 { return r.Synced }},
+		{"the first hole", func(r recorded) int64 { return r.Pieces[0][0] - r.Synced }, func(r recorded) int64 { return r.Synced + r.Pieces[0][1] - r.Pieces[0][0] }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newRangeServer(16 * mib)
+			url, dir := s.open(t), t.TempDir()
+			r := interruptWithHoles(t, s, url, dir)
+			s.fault = func(w http.ResponseWriter, request *http.Request, number int) bool {
+				if number > 1 {
+					request.Header.Del("Range")
+					return false
+				}
+				from, end := asked(request, len(s.body))
+				s.sendPart(w, request, from, end, int(r.Synced+c.new(r))-from)
+				panic(http.ErrAbortHandler)
+			}
+			got, err := piecesClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: url, Dir: dir})
+			if err != nil || got.Resumed != c.want(r) {
+				t.Errorf("Get() = %+v, %v; want %d bytes resumed, after %+v", got, err, c.want(r), r)
+			}
+			checkLarge(t, dir, s.body)
+		})
+	}
+}
+
 // TestPieces_Damaged damages recorded and other bytes of a part.
 func TestPieces_Damaged(t *testing.T) {
 	const size = 16 * mib

@@ -42,7 +42,7 @@ func (j *job) download(ctx context.Context) (err error) {
 		}
 	}
 	if j.part != nil {
-		j.resumed = j.part.received()
+		j.earlier = j.part.spans()
 	}
 	defer func() {
 		if j.part == nil {
@@ -165,7 +165,7 @@ func (j *job) finish() error {
 		return j.failWrite("give the complete file the name "+j.Name, err)
 	}
 	j.part = nil
-	j.result.Size, j.result.Resumed, j.result.Modified = size, j.resumed, p.state.Modified
+	j.result.Size, j.result.Resumed, j.result.Modified = size, sumSpans(j.earlier), p.state.Modified
 	return nil
 }
 

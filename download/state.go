@@ -53,6 +53,22 @@ type state struct {
 // span is a range of bytes, from the first byte to the byte after the last.
 type span [2]int64
 
+// sumSpans returns the number of bytes of all spans.
+func sumSpans(spans []span) (n int64) {
+	for _, s := range spans {
+		n += s[1] - s[0]
+	}
+	return n
+}
+
+// cutSpans returns the spans of the first size bytes. It changes its parameter.
+func cutSpans(spans []span, size int64) []span {
+	for i := range spans {
+		spans[i] = span{min(spans[i][0], size), min(spans[i][1], size)}
+	}
+	return spans
+}
+
 const (
 	stateFormat = "concert part 2"
 	maxState    = 16 << 20
