@@ -41,7 +41,7 @@ func (j *job) download(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if j.part != nil {
+	if j.part != nil && !j.appeared { // otherwise it is the part of this Get
 		j.earlier = j.part.spans()
 	}
 	defer func() {

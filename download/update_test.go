@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"testing"
 
 	"concert/download"
@@ -55,5 +56,30 @@ func TestUpdate_Implausible(t *testing.T) {
 			}
 			wantWhole(t, dir, []byte(c.body))
 		})
+	}
+}
+
+// TestUpdate_FileAppears: with Update, a file that appears when the part is
+// complete is replaced. The part is continued, but it is not one of an earlier
+// Get.
+func TestUpdate_FileAppears(t *testing.T) {
+	for _, resumed := range []int64{0, 1_500_000} {
+		s := newSite(3_000_000)
+		dir, url := t.TempDir(), ""
+		if resumed > 0 {
+			dir, url = interrupted(t, s)
+		} else {
+			url = s.open(t)
+		}
+		before := s.count()
+		got, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir, Update: true, OnEvent: func(e download.Event) {
+			if e.Done == int64(len(s.body)) && s.count() == before+1 {
+				write(t, filepath.Join(dir, "file.bin"), []byte("old"))
+			}
+		}})
+		if err != nil || got.Resumed != resumed || s.count() != before+2 {
+			t.Errorf("Get() = %+v, %v after %d requests; want %d bytes resumed after 2", got, err, s.count()-before, resumed)
+		}
+		wantWhole(t, dir, s.body)
 	}
 }
