@@ -3,6 +3,7 @@ package download
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -45,11 +46,14 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// errReadFile is wrapped by the error of compare if the file cannot be read.
+var errReadFile = errors.New("cannot read the file")
+
 // compare compares the body with the bytes of a file, from a position to the
-// byte before another one. It returns the position before which all bytes are
-// equal. The error is errDamaged if the next ones differ, or the file ends, and
-// io.EOF if the body ends too early. compare calls progress after each read, if
-// it is set.
+// byte before another one. All bytes before the returned position are equal.
+// The error is errDamaged if the bytes after it differ or the file has none,
+// and io.EOF if the body has none. If the file cannot be read, the error wraps
+// errReadFile. compare calls progress after each read, if it is set.
 func (b *body) compare(file io.ReaderAt, from, end int64, progress func(at int64)) (at int64, err error) {
 	got, putGot := getBuffer(end - from)
 	defer putGot()
@@ -59,7 +63,7 @@ func (b *body) compare(file io.ReaderAt, from, end int64, progress func(at int64
 		n, err := b.Read((*got)[:min(end-at, int64(len(*got)))])
 		if n > 0 {
 			if k, err := file.ReadAt((*have)[:n], at); k < n && err != io.EOF {
-				return at, err
+				return at, fmt.Errorf("%w: %w", errReadFile, err)
 			} else if !bytes.Equal((*got)[:n], (*have)[:k]) {
 				return at, errDamaged
 			}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"concert/download"
 )
@@ -196,6 +198,46 @@ func TestGet_ChangesDuringComparison(t *testing.T) {
 		t.Errorf("error = %v, want fs.ErrExist", err)
 	}
 	wantWhole(t, dir, changed)
+}
+
+// TestGet_ChangesDuringEachComparison: if another program changes the file
+// during each comparison, the error must say so.
+func TestGet_ChangesDuringEachComparison(t *testing.T) {
+	s := newSite(1000)
+	dir, url := downloaded(t, s)
+	path := filepath.Join(dir, "file.bin")
+	removeReceipt(path)
+	at := time.Now().Add(-time.Hour)
+	_, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir, OnEvent: func(e download.Event) {
+		if e.Kind == download.EventReply {
+			at = at.Add(time.Second)
+			if err := os.Chtimes(path, at, at); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
+	wantError(t, err, false, "changed or removed the file 20 times")
+	wantWhole(t, dir, s.body)
+}
+
+// TestGet_ComparesUnreadableFile: if the file cannot be read for a comparison,
+// the error is not one of the network, and Get makes no further attempt.
+func TestGet_ComparesUnreadableFile(t *testing.T) {
+	s := newSite(1000)
+	dir, url := downloaded(t, s)
+	path := filepath.Join(dir, "file.bin")
+	removeReceipt(path)
+	before := s.count()
+	s.handler = func(w http.ResponseWriter, r *http.Request) {
+		os.Remove(path)
+		os.Mkdir(path, 0o777) // it can be opened, but not read
+		s.send(w, r)
+	}
+	_, err := newClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: url, Dir: dir})
+	wantError(t, err, false, "read")
+	if n := s.count() - before; n != 1 {
+		t.Errorf("%d requests, want one", n)
+	}
 }
 
 // TestGet_ComparesNewVersion: if the server replaces the file during the

@@ -160,11 +160,10 @@ func (c *connection) receive(p *piece, r *reply) *Error {
 	defer put()
 	check, next := t.pieces.positions(p)
 	if check < next {
-		if _, err := b.compare(part.file, check, next, func(int64) { t.progress() }); errors.Is(err, errDamaged) {
-			e := c.from(t.j.fail("continue", err).again())
-			t.abort(e)
-			return e
-		} else if err != nil {
+		if _, err := b.compare(part.file, check, next, func(int64) { t.progress() }); err != nil {
+			if e := c.compareFailed(err); e != nil {
+				return e
+			}
 			return c.failed(r, next, err)
 		}
 	}
@@ -227,10 +226,23 @@ func (c *connection) compareNext(b *body, at, end int64) *Error {
 		}
 		return nil
 	}
-	if _, err := b.compare(c.t.j.part.file, at, end, nil); !errors.Is(err, errDamaged) {
+	_, err := b.compare(c.t.j.part.file, at, end, nil)
+	return c.compareFailed(err)
+}
+
+// compareFailed stops all connections, and returns an error, if the part is
+// damaged or cannot be read. After another error of a comparison, it returns
+// nil.
+func (c *connection) compareFailed(err error) *Error {
+	var e *Error
+	switch {
+	case errors.Is(err, errDamaged):
+		e = c.from(c.t.j.fail("continue", err).again())
+	case errors.Is(err, errReadFile):
+		e = c.from(c.t.j.fail("continue", err))
+	default:
 		return nil
 	}
-	e := c.from(c.t.j.fail("continue", errDamaged).again())
 	c.t.abort(e)
 	return e
 }

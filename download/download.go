@@ -231,7 +231,7 @@ func (c *Client) Get(ctx context.Context, r Request) (Result, error) {
 			if looks < maxLooks {
 				continue
 			}
-			err = j.fail("create "+j.Name, fmt.Errorf("another program created and removed the file %d times during the download", looks))
+			err = j.fail("create "+j.Name, fmt.Errorf("another program created, changed or removed the file %d times during the download", looks))
 		}
 		if err != nil {
 			return Result{}, err
@@ -240,13 +240,13 @@ func (c *Client) Get(ctx context.Context, r Request) (Result, error) {
 	}
 }
 
-// maxLooks is how often Get looks again for a file that appeared.
+// maxLooks is how often Get looks again for a file that appeared or changed.
 const maxLooks = 20
 
-// errAppeared reports that the file or its part appeared during a download, or
-// that the server has given the file another name. Get then looks for the file
-// again.
-var errAppeared = errors.New("the file appeared during the download")
+// errAppeared reports that the file or its part appeared during a download,
+// that the file changed during a comparison, or that the server has given the
+// file another name. Get then looks for the file again.
+var errAppeared = errors.New("the file appeared or changed during the download")
 
 // job is a running Get.
 type job struct {

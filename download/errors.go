@@ -86,8 +86,12 @@ var (
 
 // failRequest returns the error of a request or its body. All errors of the
 // network are temporary, including the errors of HTTP/2 and of damaged replies,
-// except those that a retry cannot mend.
+// except those that a retry cannot mend. An error of the file that the body is
+// compared with is not one of the network.
 func (j *job) failRequest(ctx context.Context, op string, err error) *Error {
+	if errors.Is(err, errReadFile) {
+		return j.fail(op, err)
+	}
 	if cause := context.Cause(ctx); errors.Is(cause, errNoReply) || errors.Is(cause, errStalled) || errors.Is(cause, errSlow) {
 		return j.fail(op, cause).again()
 	} else if cause != nil {

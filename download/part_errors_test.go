@@ -1,6 +1,12 @@
 package download
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -97,5 +103,34 @@ func TestPart_ImpossibleDate(t *testing.T) {
 		if getAttribute(path, receiptName) != nil && readReceipt(path, info) == nil {
 			t.Errorf("the receipt is not valid for the stored date %v", info.ModTime())
 		}
+	}
+}
+
+// TestPart_Unreadable: if the part cannot be read for a comparison, the error
+// is not one of the network, and all connections stop.
+func TestPart_Unreadable(t *testing.T) {
+	for _, several := range []bool{false, true} {
+		p := newNamedPart(t, t.TempDir())
+		j := p.j
+		j.part, j.urls = p, []*url.URL{{Scheme: "http", Host: "host"}}
+		p.file.Close()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(make([]byte, 1000)))}
+		var err error
+		if several {
+			pieces := &transfer{j: j, pieces: newDivision(p.state.Size, &p.size, nil), ctx: ctx, stop: cancel}
+			c := &connection{t: pieces}
+			err = c.receive(pieces.pieces.takeFirst(), &reply{ctx: ctx, cancel: cancel, resp: resp, end: 1000})
+			if ctx.Err() == nil || pieces.err != err {
+				t.Errorf("the error of the transfer is %v; want it stopped", pieces.err)
+			}
+		} else {
+			err = j.receive(ctx, cancel, resp, 0)
+		}
+		if e, ok := errors.AsType[*Error](err); !ok || e.Temporary() || !errors.Is(err, os.ErrClosed) {
+			t.Errorf("several connections %v: receive() = %v; want an error that is not temporary", several, err)
+		}
+		cancel(nil)
+		p.discard()
 	}
 }

@@ -136,9 +136,11 @@ func (j *job) receivePieces(ctx context.Context, first *reply) error {
 		}
 		return err
 	}
-	if err := t.compareAll(); err != nil {
+	if err := t.compareAll(); errors.Is(err, errDamaged) {
 		j.discardPart()
 		return j.fail("continue", err).again()
+	} else if err != nil {
+		return j.fail("read the partial file of "+j.Name, err)
 	}
 	for _, d := range t.sent {
 		if !slices.Contains(want, d) {
@@ -259,7 +261,11 @@ func (t *transfer) compareLater(at int64, b []byte) {
 func (t *transfer) compareAll() error {
 	for at, want := range t.later {
 		have := make([]byte, len(want))
-		if _, err := t.j.part.file.ReadAt(have, at); err != nil || !bytes.Equal(have, want) {
+		n, err := t.j.part.file.ReadAt(have, at)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if !bytes.Equal(have[:n], want) {
 			return errDamaged
 		}
 	}
