@@ -18,18 +18,19 @@ const overlap = 64 << 10
 // maxRecheck is the maximum overlap of bytes that this Get itself has received
 // from the same URL: a server may replace the file between two requests, and
 // send the entity tag of the old one. The overlap is at most half of the bytes
-// that the last attempt has received. So the download makes progress even if
-// the server breaks each connection after few bytes.
+// that the last attempt has received, and at least one byte. So the download
+// makes progress if the server breaks each connection after two bytes or more.
 const maxRecheck = 4 << 10
 
 // setRecheck sets the number of bytes to compare in the next attempt, after an
-// attempt that got n new bytes. After one without new bytes, the next attempt
-// compares fewer, and may get new ones.
+// attempt that got n new bytes. After an attempt without new bytes, the overlap
+// is halved. So a server that breaks each connection early cannot stop the
+// download.
 func (j *job) setRecheck(n int64) {
 	if n > 0 {
 		j.recheck = min(maxRecheck, (n+1)/2)
 	} else {
-		j.recheck /= 2
+		j.recheck = max(1, j.recheck/2)
 	}
 }
 

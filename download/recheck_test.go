@@ -40,7 +40,7 @@ func TestGet_OtherBytesWithinGet(t *testing.T) {
 // TestGet_BreaksEarly: a server that breaks each connection after few bytes
 // must not send the same bytes again and again.
 func TestGet_BreaksEarly(t *testing.T) {
-	for _, cut := range []int{1, 2, 700, 5000} {
+	for _, cut := range []int{2, 3, 700, 5000} {
 		t.Run(fmt.Sprint(cut, " bytes"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // the pauses between attempts grow
 				body := content(1, 20*cut)
@@ -58,6 +58,57 @@ func TestGet_BreaksEarly(t *testing.T) {
 					t.Errorf("Get() = %+v, %v; want at most 80 attempts", got, err)
 				}
 				wantWhole(t, dir, body)
+			})
+		})
+	}
+}
+
+// TestGet_ComparesOneByte: after many attempts without new bytes, Get must
+// still compare the last byte that it has, also if it has all bytes and does
+// not know it. The server has replaced the file, and kept the entity tag.
+func TestGet_ComparesOneByte(t *testing.T) {
+	const size, breaks = 100_000, 20
+	for _, known := range []bool{true, false} { // whether the length is known
+		t.Run(fmt.Sprint("length known ", known), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // the pauses between attempts grow
+				body, other := content(1, size), content(2, size)
+				start := body // what arrives before the first break
+				if known {
+					start = body[:size/2]
+				}
+				other[len(start)-1] = body[len(start)-1] + 1
+				var last string
+				client := newPipeClient(download.ClientOptions{Retries: 2 * breaks}, func(conn net.Conn, r *http.Request, n int) {
+					from := 0
+					ranged, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
+					switch {
+					case n == 1 && known:
+						fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: \"one\"\r\n\r\n%s", size, start)
+					case n == 1:
+						fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: \"one\"\r\n\r\n%x\r\n%s\r\n", size, start)
+					case ranged == 1 && from >= size:
+						t.Errorf("request %d is for the bytes after the end", n)
+						fmt.Fprintf(conn, "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n\r\n")
+					case ranged == 1:
+						last = r.Header.Get("Range") // before Get receives the reply
+						fmt.Fprintf(conn, "HTTP/1.1 206 Partial Content\r\nContent-Length: %d\r\nContent-Range: bytes %d-%d/%d\r\nETag: \"one\"\r\n\r\n",
+							size-from, from, size-1, size)
+						if n > breaks {
+							conn.Write(other[from:])
+						}
+					default:
+						fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: \"one\"\r\n\r\n%s", size, other)
+					}
+				})
+				defer client.Close()
+				dir := t.TempDir()
+				if _, err := client.Get(t.Context(), download.Request{URL: "http://early.test/file.bin", Dir: dir}); err != nil {
+					t.Error(err)
+				}
+				if want := fmt.Sprintf("bytes=%d-", len(start)-1); last != want {
+					t.Errorf("the last range is %q, want %q", last, want)
+				}
+				wantWhole(t, dir, other)
 			})
 		})
 	}
