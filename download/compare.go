@@ -49,7 +49,7 @@ func (j *job) compareBody(ctx context.Context, cancel context.CancelCauseFunc, r
 	b := &body{job: j, ctx: ctx, r: resp.Body}
 	defer b.watch(cancel)()
 	before := k.equal
-	at, err := b.compare(f, from, size, func(at int64) { j.emit(Event{Kind: EventProgress, Done: max(k.equal, at), Total: size}) })
+	at, err := b.compare(f, from, size, func(at int64) { j.emit(Event{Kind: EventProgress, Done: at, Total: size}) })
 	k.equal = max(k.equal, at)
 	j.setRecheck(k.equal - before)
 	j.compared, j.comparedTo = true, j.urlIndex()

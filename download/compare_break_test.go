@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -127,5 +128,52 @@ func TestGet_BreaksAtEnd(t *testing.T) {
 	}
 	if err != nil || len(ranges) != 3 {
 		t.Errorf("Get() = %v; requests %q; want 3", err, ranges)
+	}
+}
+
+// TestGet_ProgressOfComparison: while the whole file of the server is compared
+// with the bytes that are there, the progress must show it. They are those of a
+// part, or of a complete file without a receipt.
+func TestGet_ProgressOfComparison(t *testing.T) {
+	const size = 5_000_000
+	for _, c := range []struct {
+		name        string
+		complete    bool
+		connections int
+	}{{"part", false, 1}, {"part, 4 connections", false, 4}, {"complete file", true, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(size)
+			dir, url := "", ""
+			if c.complete {
+				dir, url = downloaded(t, s)
+				removeReceipt(filepath.Join(dir, "file.bin"))
+			} else {
+				dir, url = interrupted(t, s)
+			}
+			before := s.count()
+			s.handler = func(w http.ResponseWriter, r *http.Request) {
+				r.Header.Del("Range")
+				w.Header().Set("Accept-Ranges", "bytes")
+				reply := &site{body: s.body, tag: s.tag}
+				if c.complete && s.count() == before+1 {
+					reply.cut = size / 2
+				}
+				reply.send(w, r)
+			}
+			var done []int64
+			attempt := 0
+			_, err := newClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{URL: url, Dir: dir, Connections: c.connections, OnEvent: func(e download.Event) {
+				if e.Attempt != attempt {
+					attempt, done = e.Attempt, nil
+				}
+				if e.Kind == download.EventProgress {
+					done = append(done, e.Done)
+				}
+			}})
+			if err != nil || len(done) == 0 || done[0] > size/4 || !slices.IsSorted(done) || done[len(done)-1] != size {
+				t.Errorf("Get() = %v; the progress was %v; want it from few bytes to all", err, done)
+			}
+			wantWhole(t, dir, s.body)
+		})
 	}
 }

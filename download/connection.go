@@ -160,7 +160,16 @@ func (c *connection) receive(p *piece, r *reply) *Error {
 	defer put()
 	check, next := t.pieces.positions(p)
 	if check < next {
-		if _, err := b.compare(part.file, check, next, func(int64) { t.progress() }); err != nil {
+		_, err := b.compare(part.file, check, next, func(at int64) {
+			if c.first {
+				t.uncompared.Store(next - at)
+			}
+			t.progress()
+		})
+		if c.first {
+			t.uncompared.Store(0)
+		}
+		if err != nil {
 			if e := c.compareFailed(err); e != nil {
 				return e
 			}

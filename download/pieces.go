@@ -84,6 +84,8 @@ type transfer struct {
 	ctx    context.Context // ends when the transfer must stop
 	stop   context.CancelCauseFunc
 
+	uncompared atomic.Int64 // the number of bytes of the part that the first connection must still compare
+
 	comparing atomic.Int32 // the number of connections that may compare bytes after their piece is complete
 
 	panics   sync.Once // for panicked
@@ -127,6 +129,7 @@ func (j *job) receivePieces(ctx context.Context, first *reply) error {
 		return j.failWrite("write the partial file of "+j.Name, err)
 	}
 	t := &transfer{j: j, pieces: p.missing, active: 1}
+	t.uncompared.Store(p.size.Load() - first.from)
 	if p.size.Load() == 0 {
 		t.hashes = newHashes(want)
 	}
@@ -339,9 +342,10 @@ func (t *transfer) abortLocked(err *Error) {
 	t.stop(nil)
 }
 
-// progress emits an event with the total of all connections.
+// progress emits an event with the total of all connections. If the first one
+// has the reply with the whole file, it may compare most bytes of the part.
 func (t *transfer) progress() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.j.emit(Event{Kind: EventProgress, Done: t.pieces.done(), Total: t.pieces.total})
+	t.j.emit(Event{Kind: EventProgress, Done: t.pieces.done() - t.uncompared.Load(), Total: t.pieces.total})
 }

@@ -49,7 +49,7 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 		hashed = newHashes(append(slices.Clip(j.Digests), sent...))
 	}
 	if from < p.size.Load() {
-		progress := func(int64) { j.emit(Event{Kind: EventProgress, Done: p.size.Load(), Total: p.state.Size}) }
+		progress := func(at int64) { j.emit(Event{Kind: EventProgress, Done: at, Total: p.state.Size}) }
 		if _, err := b.compare(p.file, from, p.size.Load(), progress); err != nil {
 			if errors.Is(err, errDamaged) {
 				j.discardPart()
