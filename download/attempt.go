@@ -148,7 +148,7 @@ func (j *job) partSize() int64 {
 func (j *job) accept(resp *http.Response, from int64) (done bool, err error) {
 	switch {
 	case resp.StatusCode == http.StatusOK && isFragment(resp):
-		e := j.fail("get it", fmt.Errorf("the server sent the range %q with the status of the whole file", resp.Header.Get("Content-Range")))
+		e := j.fail("get it", fmt.Errorf("the server sent the range %q with the status 200, which is that of a whole file", resp.Header.Get("Content-Range")))
 		e.rangeOnly = resp.Request.Header.Get("Range") != ""
 		e.temporary = !e.rangeOnly
 		return false, e

@@ -9,7 +9,7 @@ import (
 // first download. The keys are those of wanted.dir.
 type directories struct {
 	readOnly map[string]error           // why no file can be created, for each directory in which none can
-	listings map[string]map[string]bool // the names in a directory, for each one with many files of the list and few others
+	listings map[string]map[string]bool // the names in each directory that has at least minWanted files of the list and at most maxListed names
 }
 
 const (

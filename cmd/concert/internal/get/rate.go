@@ -29,7 +29,7 @@ func (r *byteRate) Set(text string) error {
 }
 
 // minBurst is the minimum number of bytes that may arrive at once. It is the
-// size of the buffers of the downloads, so that a read is at most one burst.
+// size of the largest buffer, so that a read is at most one burst.
 const minBurst = 128 << 10
 
 // newLimit returns the function that limits the speed of all downloads
