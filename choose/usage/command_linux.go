@@ -38,7 +38,8 @@ func waitExited(pid int, begin time.Time, before time.Duration) (used Usage) {
 	}
 	used.Wall = time.Since(begin)
 	own := threadDelay() - before
-	watched := watch.close()
+	watched, cpu := watch.close()
+	used.CPU = cpu
 	dir := fmt.Sprintf("/proc/%d/", pid)
 	var err error
 	if used.RunDelay, err = runDelay(dir+"schedstat", os.ReadFile); err != nil {
@@ -64,9 +65,16 @@ func (u *Usage) addProcess(state *os.ProcessState) {
 		}
 		return
 	}
-	u.CPU = time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	// The CPU time of wait4 does not include children that were killed together
+	// with the command, because the command did not wait for them.
+	from := "wait4"
+	if cpu := time.Duration(r.Utime.Nano() + r.Stime.Nano()); cpu >= u.CPU {
+		u.CPU = cpu
+	} else {
+		from = "/proc/PID/task/TID/schedstat"
+	}
 	u.Switches, u.Forced = int64(r.Nvcsw), int64(r.Nivcsw)
-	u.addSource(CPUTime, "wait4", "")
+	u.addSource(CPUTime, from, "")
 	u.addSource(Switches, "wait4", "")
 	var own unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &own); err != nil || int64(r.Maxrss) <= int64(own.Maxrss) {

@@ -201,22 +201,31 @@ func cpuClock(id int32) (time.Duration, error) {
 // runDelay returns the second number of a schedstat file: the nanoseconds spent
 // on a run queue.
 func runDelay(file string, readFile func(string) ([]byte, error)) (time.Duration, error) {
+	_, delay, err := schedTimes(file, readFile)
+	return delay, err
+}
+
+// schedTimes returns the first two numbers of a schedstat file: the nanoseconds
+// of CPU time, and those spent on a run queue.
+func schedTimes(file string, readFile func(string) ([]byte, error)) (cpu, delay time.Duration, err error) {
 	b, err := readFile(file)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	fields := strings.Fields(string(b))
 	if len(fields) != 3 {
-		return 0, fmt.Errorf("%s has an unknown format: %q", file, b)
+		return 0, 0, fmt.Errorf("%s has an unknown format: %q", file, b)
 	}
-	n, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", file, err)
+	var times [2]int64
+	for i := range times {
+		if times[i], err = strconv.ParseInt(fields[i], 10, 64); err != nil {
+			return 0, 0, fmt.Errorf("%s: %w", file, err)
+		}
 	}
 	if fields[0] == "0" && fields[2] == "0" {
-		return 0, fmt.Errorf("%s: the kernel does not count the run-queue delay", file)
+		return 0, 0, fmt.Errorf("%s: the kernel does not count the run-queue delay", file)
 	}
-	return time.Duration(n), nil
+	return time.Duration(times[0]), time.Duration(times[1]), nil
 }
 
 // ioBytes returns the entries rchar and wchar of an io file: the bytes of all

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,6 +94,26 @@ func TestCommand_Usage(t *testing.T) {
 	}
 	if _, err := usage.Command(exec.Command("/no/such/program")); err == nil {
 		t.Error("Command() = nil error for a program that does not exist")
+	}
+}
+
+// TestCommand_KilledChild: if a command is killed together with its child, the
+// command has not waited for the child. The CPU time of the child must count.
+func TestCommand_KilledChild(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	cmd := exec.CommandContext(ctx, "sh", "-c", "sh -c 'while :; do :; done'; true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	u, err := usage.Command(cmd)
+	if err == nil {
+		t.Fatal("the command was not killed")
+	}
+	if !u.Knows(usage.RunDelay) {
+		t.Skip("the kernel does not count the CPU time of threads in schedstat")
+	}
+	if u.CPUShare() < 0.75 {
+		t.Errorf("the share of CPU time is %.2f, want at least 0.75: %+v", u.CPUShare(), u)
 	}
 }
 
