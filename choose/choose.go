@@ -29,8 +29,9 @@ type Options struct {
 
 	// Profile runs the work once, with the input at the given index, and
 	// returns what the run used. The index counts from 0. Nothing else runs at
-	// the same time. Nil means [usage.Call], which is right for functions that
-	// do their work in this process.
+	// the same time. If the run fails and its usage is unknown, the elapsed
+	// time is 0. Nil means [usage.Call], which is right for functions that do
+	// their work in this process.
 	Profile func(ctx context.Context, input int) (usage.Usage, error)
 
 	// Observer, if set, returns an observer for the executor of a model at a

@@ -2,6 +2,7 @@ package choose_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -66,6 +67,44 @@ func TestKind(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestKind_UnknownUsage: if the usage of a run is unknown, because the run
+// fails or takes longer than the budget, the run must not count as CPU-bound.
+func TestKind_UnknownUsage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		profile := alone(20*time.Millisecond, 0.02)
+		options := &choose.Options{Budget: 2 * time.Second, MaxConcurrency: 16}
+		options.Profile = func(ctx context.Context, i int) (usage.Usage, error) {
+			if i == 3 {
+				return usage.Usage{Sources: []usage.Source{{What: usage.CPUTime, From: "this test"}}}, errors.New("bad input")
+			}
+			return profile(ctx, i)
+		}
+		work := func(_ context.Context, i int) (int, error) {
+			time.Sleep(20 * time.Millisecond)
+			if i == 3 {
+				return 0, errors.New("bad input")
+			}
+			return 0, nil
+		}
+		report, err := choose.Run(t.Context(), work, []int{0, 1, 2, 3}, twoModels(), options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkFormats(t, report)
+		if k, p := report.Kind, report.Profile; k.Kind != choose.IOBound || k.Certainty != choose.Clear || p.Wall != 20*time.Millisecond || p.Failed == 0 {
+			t.Errorf("a run fails: %+v, %+v", k, p)
+		}
+		options.Profile = func(ctx context.Context, _ int) (usage.Usage, error) {
+			<-ctx.Done()
+			return usage.Usage{Sources: []usage.Source{{What: usage.CPUTime, From: "this test"}}}, ctx.Err()
+		}
+		_, err = choose.Run(t.Context(), work, []int{0}, twoModels(), options)
+		if !errors.Is(err, choose.ErrTooLong) || strings.Contains(err.Error(), "CPU-bound") {
+			t.Errorf("a run takes longer than the budget: %v", err)
+		}
+	})
 }
 
 // busyMachine is simulated work on a machine that other programs disturb: the

@@ -58,6 +58,7 @@ func (t *trial) profile(ctx context.Context) error {
 	defer stop()
 	p := &t.report.Profile
 	var sum usage.Usage
+	measured := 0 // the number of runs in sum
 	cpu := readProcessors()
 	until := t.begin.Add(t.Budget / profilePart)
 	defer func() {
@@ -82,15 +83,18 @@ func (t *trial) profile(ctx context.Context) error {
 			}
 		}
 		if i == 1 && p.FirstErr == "" { // the second run replaces the first one, which does not count
-			sum, p.Fastest, p.Slowest, p.Runs = usage.Usage{}, used.Wall, used.Wall, 1
+			sum, measured, p.Fastest, p.Slowest, p.Runs = usage.Usage{}, 0, used.Wall, used.Wall, 1
 			cpu, t.shares = before, nil
 		}
-		addUsage(&sum, used)
-		t.shares = append(t.shares, used.CPUShare())
-		if p.Fastest == 0 || used.Wall < p.Fastest {
-			p.Fastest = used.Wall
+		if err == nil || used.Wall > 0 { // otherwise the run failed, and its usage is unknown
+			measured++
+			addUsage(&sum, used)
+			t.shares = append(t.shares, used.CPUShare())
+			if p.Fastest == 0 || used.Wall < p.Fastest {
+				p.Fastest = used.Wall
+			}
+			p.Slowest = max(p.Slowest, used.Wall)
 		}
-		p.Slowest = max(p.Slowest, used.Wall)
 		if t.outOfRuns() || i+1 >= max(t.inputs, 2) && p.Failed > i {
 			break
 		}
@@ -104,7 +108,7 @@ func (t *trial) profile(ctx context.Context) error {
 		}
 	}
 	addSteal(&sum, cpu)
-	p.Usage = perRun(sum, p.Runs)
+	p.Usage = perRun(sum, max(1, measured))
 	if p.Failed >= p.Runs {
 		return fmt.Errorf("%w: %s", ErrFails, p.FirstErr)
 	}
@@ -115,10 +119,10 @@ func (t *trial) profile(ctx context.Context) error {
 }
 
 // profileEnded returns the error of a profile whose context has ended. If a run
-// took longer than the budget, the error has the kind of the work, which is
+// took longer than the budget, the error has the kind of the work, if it is
 // known from the part of the run that has been measured.
 func (t *trial) profileEnded(cause error, used usage.Usage) error {
-	if !errors.Is(cause, ErrTooLong) || !used.Knows(usage.CPUTime) {
+	if !errors.Is(cause, ErrTooLong) || !used.Knows(usage.CPUTime) || used.Wall == 0 {
 		return cause
 	}
 	r := Report{Machine: t.report.Machine, Profile: Profile{Usage: used}}

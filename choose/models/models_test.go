@@ -136,8 +136,8 @@ def work(what):
 	if u := get(3); u.Knows(usage.PeakMemory) && u.Memory < 60<<20 {
 		t.Errorf("a hold of 64 megabytes: %+v", u)
 	}
-	if _, err := measure(t.Context(), 4); err == nil || !strings.Contains(err.Error(), "no such thing") {
-		t.Errorf("a function that raises: %v", err)
+	if u, err := measure(t.Context(), 4); err == nil || !strings.Contains(err.Error(), "no such thing") || u.Knows(usage.CPUTime) {
+		t.Errorf("a function that raises: %v, %+v", err, u)
 	}
 }
 

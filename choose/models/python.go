@@ -131,7 +131,10 @@ func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ct
 	}
 	return func(ctx context.Context, input int) (usage.Usage, error) {
 		used, err := concert.Submit(ctx, ex, measured, pythonCall{how, where, args[input]}).Result(ctx)
-		return used.toUsage(), err
+		if err != nil {
+			return usage.Usage{}, err // the result does not have the usage of a call that fails
+		}
+		return used.toUsage(), nil
 	}
 }
 
