@@ -70,12 +70,12 @@ var ErrTooLong = errors.New("choose: one run takes longer than the budget")
 // ctx ends, Run returns the report so far, and the cause of ctx. The report is
 // nil if nothing was measured after the profile.
 //
-// Errors and panics of fn count as failures. Run fails if fn fails alone with
-// all inputs ([ErrFails]), if one run takes longer than the budget
-// ([ErrTooLong]), or if the first model cannot be opened. If another model
-// cannot be opened, Run leaves it out and adds a caveat. In the profile and in
-// a plain loop, Run calls fn on the goroutine of the caller of Run. So
-// runtime.Goexit in fn ends that goroutine.
+// Errors and panics of fn count as failures. Run fails if fn fails with all
+// inputs, alone or with the first model ([ErrFails]), if one run takes longer
+// than the budget ([ErrTooLong]), or if the first model cannot be opened. If
+// another model cannot be opened, Run leaves it out and adds a caveat. In the
+// profile and in a plain loop, Run calls fn on the goroutine of the caller of
+// Run. So runtime.Goexit in fn ends that goroutine.
 //
 // Run panics if fn is nil, if there are no inputs or no models, if two models
 // have the same name, or if a number in the options is negative.

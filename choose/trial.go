@@ -103,6 +103,9 @@ func (t *trial) run(ctx context.Context) (*Report, error) {
 		}
 		return nil, err
 	}
+	if errors.Is(err, ErrFails) {
+		return nil, err
+	}
 	t.buildReport(err != nil)
 	return &t.report, err
 }

@@ -210,6 +210,22 @@ func TestVerdict_BeginsToFail(t *testing.T) {
 	})
 }
 
+// TestVerdict_FirstModelFails: if the work succeeds alone, but always fails
+// with the first model, there is no report, which would say that Run was
+// interrupted.
+func TestVerdict_FirstModelFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := errors.New("cannot be encoded")
+		report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
+			time.Sleep(30 * time.Millisecond)
+			return 0, bad
+		}, []int{1}, twoModels(), &choose.Options{Profile: alone(30*time.Millisecond, 0.02)})
+		if !errors.Is(err, choose.ErrFails) || report != nil {
+			t.Errorf("Run() = %v, %v; want ErrFails", report, err)
+		}
+	})
+}
+
 // TestVerdict_FewRuns: if MaxRuns is so low that each point is measured at most
 // once, the verdict must not be certain.
 func TestVerdict_FewRuns(t *testing.T) {
