@@ -53,6 +53,7 @@ func (t *trial) planFor(p *point, rate float64) plan {
 	maxTasks := 0
 	if t.MaxRuns > 0 {
 		maxTasks = min(max(t.MaxRuns/runsPart, minWaves*p.level), t.MaxRuns-t.runs)
+		maxTasks -= maxTasks % p.level // in an incomplete wave, some workers would be idle
 	}
 	waves := min(max(enoughTasks/p.level, minWaves), maxWaves)
 	if time.Duration(waves)*alone > longest {

@@ -246,6 +246,25 @@ func TestVerdict_FewRuns(t *testing.T) {
 	}
 }
 
+// TestVerdict_WholeWaves: if few runs are left, a measurement must not have an
+// incomplete wave, in which some workers are idle.
+func TestVerdict_WholeWaves(t *testing.T) {
+	for runs := 5; runs < 20; runs++ {
+		synctest.Test(t, func(t *testing.T) {
+			report, err := choose.Run(t.Context(), nap(30*time.Millisecond), []int{1}, twoModels(), &choose.Options{
+				MaxRuns: runs, Budget: 3 * time.Second, Profile: alone(30*time.Millisecond, 0.02),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkFormats(t, report)
+			if v := report.Verdict; v.Gain.Median < 0.9*float64(v.Concurrency) {
+				t.Errorf("MaxRuns %d: the gain is too low:\n%s", runs, report)
+			}
+		})
+	}
+}
+
 // TestVerdict_RunsOfTinyTasks: a measurement of tiny tasks must leave runs for
 // other points.
 func TestVerdict_RunsOfTinyTasks(t *testing.T) {
