@@ -113,9 +113,12 @@ const ioBoundStart = 16
 // start returns the index of the first level of a model to try: the wanted
 // level, or the next lower one. The level is lower, but not below the number of
 // processors, if as many tasks as the level permits, one after the other, would
-// take more than a 20th of the budget.
+// take more than a 20th of the budget, or if fewer runs are left.
 func (t *trial) start(levels []int, wanted int) int {
 	affordable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
+	if t.MaxRuns > 0 {
+		affordable = min(affordable, t.MaxRuns-t.runs)
+	}
 	wanted = max(1, min(wanted, max(affordable, t.report.Machine.Processors)))
 	i := sort.SearchInts(levels, wanted)
 	if i == len(levels) || i > 0 && levels[i] > wanted {

@@ -265,6 +265,25 @@ func TestVerdict_WholeWaves(t *testing.T) {
 	}
 }
 
+// TestVerdict_RunsForConcurrency: if MaxRuns is lower than the usual first
+// level of I/O-bound work, the runs must be used for a lower level.
+func TestVerdict_RunsForConcurrency(t *testing.T) {
+	for runs := 6; runs < 20; runs++ {
+		synctest.Test(t, func(t *testing.T) {
+			report, err := choose.Run(t.Context(), nap(30*time.Millisecond), []int{1}, twoModels(), &choose.Options{
+				MaxRuns: runs, Profile: alone(30*time.Millisecond, 0.02),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkFormats(t, report)
+			if v := report.Verdict; v.Concurrency < 4 || v.Gain.Median < 0.9*float64(v.Concurrency) {
+				t.Errorf("MaxRuns %d: no concurrency was measured, or its gain is too low:\n%s", runs, report)
+			}
+		})
+	}
+}
+
 // TestVerdict_RunsOfTinyTasks: a measurement of tiny tasks must leave runs for
 // other points.
 func TestVerdict_RunsOfTinyTasks(t *testing.T) {
