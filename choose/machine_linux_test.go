@@ -1,7 +1,12 @@
 package choose
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -29,5 +34,29 @@ func TestProcessors_StolenFrom(t *testing.T) {
 	}
 	if got := before.stolenFrom(processors{}, time.Second); got != 0 {
 		t.Errorf("stolenFrom(zero) = %v, want 0", got)
+	}
+}
+
+// TestMeasure_MaxRunsWithSteal: measurements that are repeated because of steal
+// time must not exceed MaxRuns.
+func TestMeasure_MaxRunsWithSteal(t *testing.T) {
+	defer func(file string) { statFile = file }(statFile)
+	statFile = filepath.Join(t.TempDir(), "stat")
+	for runs := 21; runs < 30; runs++ {
+		synctest.Test(t, func(t *testing.T) {
+			ticks := 0
+			work := func(context.Context, int) (int, error) {
+				time.Sleep(30 * time.Millisecond)
+				ticks += 10 // half of them stolen
+				return 0, os.WriteFile(statFile, fmt.Appendf(nil, "cpu %d 0 0 0 0 0 0 %d\n", ticks, ticks), 0o666)
+			}
+			report, err := Run(t.Context(), work, []int{1}, []Model{Sequential()}, &Options{MaxRuns: runs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Runs > runs || report.Remeasured == 0 {
+				t.Errorf("%d runs, %d measurements repeated; want at most %d runs, and at least one repeated", report.Runs, report.Remeasured, runs)
+			}
+		})
 	}
 }

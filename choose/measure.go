@@ -50,23 +50,27 @@ func (t *trial) planFor(p *point, rate float64) plan {
 	if t.round > 0 {
 		longest = t.Budget / roundPart
 	}
-	maxTasks := 0
-	if t.MaxRuns > 0 {
-		maxTasks = min(max(t.MaxRuns/runsPart, minWaves*p.level), t.MaxRuns-t.runs)
-		maxTasks -= maxTasks % p.level // in an incomplete wave, some workers would be idle
-	}
 	waves := min(max(enoughTasks/p.level, minWaves), maxWaves)
 	if time.Duration(waves)*alone > longest {
 		n := int(rate*longest.Seconds()) / p.level
-		return plan{tasks: min(max(n, 1), waves) * p.level, maxTasks: maxTasks, throttle: true}
+		return plan{tasks: min(max(n, 1), waves) * p.level, throttle: true}
 	}
 	return plan{
 		length:   max(t.Budget/minPart, time.Duration(waves)*alone),
 		maxStart: longest,
 		tiny:     alone < tinyRun,
-		maxTasks: maxTasks,
 		throttle: alone > throttleFrom,
 	}
+}
+
+// maxTasks returns the maximum number of tasks in the next measurement of a
+// point, for plan.maxTasks.
+func (t *trial) maxTasks(p *point) int {
+	if t.MaxRuns == 0 {
+		return 0
+	}
+	n := min(max(t.MaxRuns/runsPart, minWaves*p.level), t.MaxRuns-t.runs)
+	return n - n%p.level // in an incomplete wave, some workers would be idle
 }
 
 // measurement is the result of measuring a point.
@@ -130,6 +134,7 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 	var got measurement
 	t.measurements++
 	for again := range 3 {
+		plan.maxTasks = t.maxTasks(p)
 		begin, cpu := time.Now(), readProcessors()
 		if p.ex == nil {
 			got = t.measureLoop(ctx, plan)
@@ -150,7 +155,7 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 		}
 		var steal float64
 		p.busy, steal = cpu.since()
-		if steal < maxSteal || t.report.Remeasured > freeRemeasured+t.measurements/remeasurePart || t.outOfRuns() || t.since()+2*p.cost > t.Budget {
+		if steal < maxSteal || t.report.Remeasured > freeRemeasured+t.measurements/remeasurePart || !t.enoughRuns(p.level) || t.since()+2*p.cost > t.Budget {
 			break
 		}
 		if again < 2 {
