@@ -46,11 +46,14 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 		all = append(all, fmt.Sprintf("%s is more than %s can gain, so %s was measured while the machine was slow", units.Times(gain.Median), count(chosen.level, "concurrent task"), t.name(t.base)))
 	}
 	if gain.Confidence == 0 {
-		more := "a budget over " + durationText(t.Budget) + " measures more often"
-		if t.outOfRuns() {
-			more = fmt.Sprintf("more than %s measure more often", count(t.MaxRuns, "run"))
+		more := " (a budget over " + durationText(t.Budget) + " measures more often)"
+		switch {
+		case interrupted:
+			more = "" // neither the budget nor the runs are the reason
+		case t.runsEnded || t.outOfRuns():
+			more = fmt.Sprintf(" (more than %s measure more often)", count(t.MaxRuns, "run"))
 		}
-		all = append(all, fmt.Sprintf("%s (%s)", t.measuredOnce(chosen), more))
+		all = append(all, t.measuredOnce(chosen)+more)
 	}
 	first, median := t.base.samples[0].rate, t.base.rate().Median
 	if math.Abs(t.report.Drift) > maxDrift || max(first, median) > (1+maxDrift/2)*min(first, median) {

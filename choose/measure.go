@@ -113,7 +113,11 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if !t.enoughRuns(p.level) || t.since() >= t.Budget {
+	if !t.enoughRuns(p.level) {
+		t.runsEnded = t.runsEnded || t.round > 0
+		return errStop
+	}
+	if t.since() >= t.Budget {
 		return errStop
 	}
 	t.announce(p)

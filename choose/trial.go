@@ -32,6 +32,7 @@ type trial struct {
 	points       []*point // sorted by model and level
 	base         *point   // the first model at its first level
 	round        int      // the number of the current round; 0 while exploring
+	runsEnded    bool     // whether the rounds ended because too few runs were left
 	skipped      []string // texts that say which point could not be measured, and why
 	unusable     []int    // the indexes of models that could not be opened at some level
 	exploreUntil time.Duration

@@ -284,6 +284,39 @@ func TestVerdict_RunsForConcurrency(t *testing.T) {
 	}
 }
 
+// TestVerdict_MoreRunsOrTime: the advice to get more measurements must name
+// what was missing: runs or time, or neither after an interruption.
+func TestVerdict_MoreRunsOrTime(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		runs      int
+		budget    time.Duration
+		interrupt time.Duration
+		advice    string
+	}{
+		{"runs", 25, 20 * time.Second, time.Hour, "more than 25 runs measure more often"},
+		{"time", 0, 5 * time.Second, time.Hour, "a budget over 5 s measures more often"},
+		{"interrupted", 0, 20 * time.Second, 4 * time.Second, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithTimeout(t.Context(), c.interrupt)
+				defer stop()
+				report, _ := choose.Run(ctx, nap(700*time.Millisecond), []int{1}, twoModels(), &choose.Options{
+					MaxRuns: c.runs, Budget: c.budget, Profile: alone(700*time.Millisecond, 0.02),
+				})
+				if report == nil {
+					t.Fatal("no report")
+				}
+				checkFormats(t, report)
+				if s := report.Verdict.Sentence; !strings.Contains(s, c.advice) || c.advice == "" && strings.Contains(s, "more often") {
+					t.Errorf("want %q in: %s", c.advice, s)
+				}
+			})
+		})
+	}
+}
+
 // TestVerdict_RunsOfTinyTasks: a measurement of tiny tasks must leave runs for
 // other points.
 func TestVerdict_RunsOfTinyTasks(t *testing.T) {
