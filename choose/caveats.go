@@ -55,8 +55,7 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 		}
 		all = append(all, t.measuredOnce(chosen)+more)
 	}
-	first, median := t.base.samples[0].rate, t.base.rate().Median
-	if math.Abs(t.report.Drift) > maxDrift || max(first, median) > (1+maxDrift/2)*min(first, median) {
+	if t.speedChanged() {
 		all = append(all, "the speed of the work changed too much during the measurements")
 	}
 	fewTasks := func(p *point, tasks int) string {
@@ -140,6 +139,13 @@ func (t *trial) disturbedByOthers() bool {
 	return m.Others+m.Stolen > maxOthers && t.report.Kind.Kind != IOBound
 }
 
+// speedChanged reports whether the speed of the work changed so much during the
+// measurements that the gains are not reliable.
+func (t *trial) speedChanged() bool {
+	first, median := t.base.samples[0].rate, t.base.rate().Median
+	return math.Abs(t.report.Drift) > maxDrift || max(first, median) > (1+maxDrift/2)*min(first, median)
+}
+
 // minorCaveats returns sentences about the limits of the verdict.
 func (t *trial) minorCaveats(chosen *point) (all []string) {
 	r := &t.report
@@ -183,7 +189,15 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 		if r.Drift < 0 {
 			what = "lower"
 		}
-		all = append(all, fmt.Sprintf("At the end, the throughput of %s was %s %s than at the beginning. The gains are still right, because each round compares the points with each other.", t.name(t.base), percent(math.Abs(r.Drift)), what))
+		text := fmt.Sprintf("At the end, the throughput of %s was %s %s than at the beginning.", t.name(t.base), percent(math.Abs(r.Drift)), what)
+		switch {
+		case len(chosen.samples) == 0 || chosen == t.base || t.speedChanged(): // the last one is a serious caveat
+		case chosen.rounds() == 0:
+			text += fmt.Sprintf(" The gain of %s may be wrong, because it was not measured in a round.", t.name(chosen))
+		default:
+			text += " The gains are still right, because each round compares the points with each other."
+		}
+		all = append(all, text)
 	}
 	for _, s := range r.Profile.Sources {
 		if s.From == "" {

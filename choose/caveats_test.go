@@ -1,6 +1,7 @@
 package choose
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -104,5 +105,37 @@ func TestSeriousCaveats_ImpossibleGain(t *testing.T) {
 		if got := tr.seriousCaveats(other, tr.finalists(), false); (len(got) > 0) != c.doubt {
 			t.Errorf("%.0f tasks per second instead of 100, with concurrency 16: the serious caveats are %q", c.rate, got)
 		}
+	}
+}
+
+// TestMinorCaveats_Drift: if the speed of the work has changed, the gains are
+// still right only if the recommended point was measured in a round, and if the
+// speed did not change so much that the verdict is in doubt.
+func TestMinorCaveats_Drift(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name   string
+		rounds int
+		drift  float64
+		right  bool
+		text   string
+	}{
+		{"rounds", 2, 0.5, true, "50% higher than at the beginning"},
+		{"no round", 0, -0.5, false, "50% lower than at the beginning. The gain of goroutines with concurrency 2 may be wrong"},
+		{"very different speed", 2, 5, false, "500% higher than at the beginning"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
+			tr.report.Rounds, tr.report.Drift = c.rounds, c.drift
+			base, chosen := tr.add(0, 1), tr.add(1, 2)
+			for round := range c.rounds + 1 {
+				base.samples = append(base.samples, sample{round, 100})
+				chosen.samples = append(chosen.samples, sample{round, 200})
+			}
+			all := strings.Join(tr.minorCaveats(chosen), "\n")
+			if !strings.Contains(all, c.text) || strings.Contains(all, "still right") != c.right {
+				t.Errorf("the caveats are:\n%s", all)
+			}
+		})
 	}
 }
