@@ -35,8 +35,12 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 		fmt.Fprintf(&b, "Use %s: no other model or concurrency gains more than %s.", base, units.Times(t.gain(best).Median))
 	case certainty == Likely && t.gain(chosen).Median < minCPUGain && t.report.Kind.Kind == CPUBound:
 		n := t.report.Machine.Processors
-		fmt.Fprintf(&b, "Use %s: on %s, such work can gain up to %dx. The measurements do not show it: %s over %s.",
-			t.name(chosen), count(n, "processor"), n, gainText(t.gain(chosen)), base)
+		fmt.Fprintf(&b, "Use %s: on %s, such work can gain up to %dx.", t.name(chosen), count(n, "processor"), n)
+		if gain := t.gain(best); gain.Median < minCPUGain {
+			fmt.Fprintf(&b, " The measurements do not show it: %s over %s.", gainText(t.gain(chosen)), base)
+		} else {
+			fmt.Fprintf(&b, " The measurements show it only for %s: %s over %s.", t.name(best), gainText(gain), base)
+		}
 	default:
 		name := t.name(chosen) + t.report.orMore()
 		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, name, gainText(t.gain(chosen)), base, t.otherLevels(chosen))

@@ -1,6 +1,7 @@
 package choose
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,28 @@ func TestLikely_Loss(t *testing.T) {
 				t.Errorf("likely() = %+v, want a point of model %d", p, c.model)
 			}
 		})
+	}
+}
+
+// TestLikely_ShownForMore: if only a point with many more tasks than processors
+// gains, the sentence must not say that the measurements show no gain.
+func TestLikely_ShownForMore(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for more, want := range map[float64]string{
+		210: "The measurements show it only for processes with concurrency 8: 2.1x",
+		105: "The measurements do not show it: 0.90x",
+	} {
+		tr := &trial{models: []Model{Sequential(), {Name: "processes", Open: open}}}
+		tr.MaxConcurrency = 64
+		tr.report.Kind = KindVerdict{Kind: CPUBound, Certainty: Clear}
+		tr.report.Machine = Machine{Processors: 2, Others: 0.6}
+		tr.report.Profile.Usage = usage.Usage{Wall: 200 * time.Millisecond, CPU: 200 * time.Millisecond}
+		tr.add(0, 1).samples = []sample{{0, 100}}
+		tr.add(1, 4).samples = []sample{{0, 90}}
+		tr.add(1, 8).samples = []sample{{0, more}}
+		if tr.decide(tr.finalists(), false); !strings.Contains(tr.report.Verdict.Sentence, want) {
+			t.Errorf("the sentence has no %q: %s", want, tr.report.Verdict.Sentence)
+		}
 	}
 }
 
