@@ -24,7 +24,11 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 	base, best := t.name(t.base), t.best(t.finalists())
 	switch {
 	case len(chosen.samples) == 0:
-		fmt.Fprintf(&b, "%s %s.", verb, t.name(chosen))
+		name := t.name(chosen)
+		if certainty == Unclear { // otherwise the end of the sentence says it
+			name += ", which was not measured"
+		}
+		fmt.Fprintf(&b, "%s %s.", verb, name)
 	case chosen == t.base && certainty == Unclear:
 		fmt.Fprintf(&b, "Best guess: %s.", base)
 	case chosen == t.base && best == chosen:

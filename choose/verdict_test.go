@@ -317,6 +317,25 @@ func TestVerdict_MoreRunsOrTime(t *testing.T) {
 	}
 }
 
+// TestVerdict_InterruptedUnmeasured: if Run is interrupted before a concurrency
+// was measured, the sentence must say that the best guess was not measured.
+func TestVerdict_InterruptedUnmeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
+		defer stop()
+		report, _ := choose.Run(ctx, nap(2*time.Second), []int{1}, twoModels(), &choose.Options{
+			Budget: 9 * time.Second, Profile: alone(2*time.Second, 0.02),
+		})
+		if report == nil {
+			t.Fatal("no report")
+		}
+		checkFormats(t, report)
+		if s := report.Verdict.Sentence; !strings.Contains(s, "Best guess: goroutines with concurrency 16, which was not measured.") {
+			t.Error(s)
+		}
+	})
+}
+
 // TestVerdict_RunsOfTinyTasks: a measurement of tiny tasks must leave runs for
 // other points.
 func TestVerdict_RunsOfTinyTasks(t *testing.T) {
