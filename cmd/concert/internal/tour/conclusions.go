@@ -48,7 +48,26 @@ func conclusion(work string, r *choose.Report, usual string) string {
 	case v.Concurrency == 1:
 		return fmt.Sprintf("For %s, use %s: nothing else gains.", work, point)
 	}
-	return fmt.Sprintf("For %s, use %s: %s.", work, point, gain(v.Gain.Median))
+	text := fmt.Sprintf("For %s, use %s: %s.", work, point, gain(v.Gain.Median))
+	if model, best := bestOther(r); v.Certainty == choose.Likely && best > seemsBetter*gain(v.Gain.Median) {
+		text += fmt.Sprintf(" In a few measurements, %s seemed better: %s.", model, best)
+	}
+	return text
+}
+
+// seemsBetter is how much more another model must gain so that the reader of
+// the closing table may ask why it is not recommended.
+const seemsBetter = 1.1
+
+// bestOther returns the model with the largest gain in the closing table, apart
+// from the recommended one.
+func bestOther(r *choose.Report) (model string, best gain) {
+	for _, p := range r.Points {
+		if g := bestOf(r, p.Model); p.Model != r.Verdict.Model && g > best {
+			model, best = p.Model, g
+		}
+	}
+	return model, best
 }
 
 // notMeasured returns the names of the models that were not measured, with the

@@ -151,6 +151,7 @@ func TestTour_Doubt(t *testing.T) {
 
 // TestTour_Conclusions: the end of the tour must say what to use, also if a
 // verdict is a guess or was not measured, and which models were not measured.
+// It must not seem to contradict the closing table.
 func TestTour_Conclusions(t *testing.T) {
 	computes := &choose.Report{
 		Verdict: choose.Verdict{Certainty: choose.Likely, Model: "goroutines", Concurrency: 2},
@@ -159,6 +160,13 @@ func TestTour_Conclusions(t *testing.T) {
 	waits := &choose.Report{
 		Verdict: choose.Verdict{Certainty: choose.Clear, Model: "goroutines", Concurrency: 64, Gain: choose.Interval{Median: 9.8}},
 		Points:  []choose.Point{{Model: "sequential execution", Gain: choose.Interval{Median: 1}}, {Model: "goroutines", Gain: choose.Interval{Median: 9.8}}},
+	}
+	likely := &choose.Report{
+		Verdict: choose.Verdict{Certainty: choose.Likely, Model: "goroutines", Concurrency: 4, Gain: choose.Interval{Median: 1.35}},
+		Points:  []choose.Point{{Model: "goroutines", Gain: choose.Interval{Median: 1.35}}, {Model: "processes", Gain: choose.Interval{Median: 1.9}}},
+	}
+	if got, want := conclusion("work", likely, ""), "For work, use goroutines with concurrency 4: 1.35x. In a few measurements, processes seemed better: 1.90x."; got != want {
+		t.Errorf("conclusion() = %q, want %q", got, want)
 	}
 	guess := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Unclear}}
 	alone := &choose.Report{Verdict: choose.Verdict{Certainty: choose.Clear, Model: "one interpreter", Concurrency: 1, Gain: choose.Interval{Median: 1}}}
