@@ -116,7 +116,7 @@ func (t *trial) untriedModels() (names []string) {
 // if few measurements say that it gains nothing. It returns nil if there is no
 // such point, if the point was measured often, or if it clearly loses.
 func (t *trial) doubtfulLoss(final []*point) *point {
-	if t.report.Kind.Kind != CPUBound || t.report.Kind.Certainty != Clear || t.report.Machine.Processors == 1 || t.report.Profile.Wall < tinyRun {
+	if t.report.Kind.Kind != CPUBound || t.report.Kind.Certainty != Clear || t.report.Kind.tasksFor(t.report.Machine.Processors) == 1 || t.report.Profile.Wall < tinyRun {
 		return nil
 	}
 	var best *point

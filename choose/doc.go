@@ -109,7 +109,8 @@
 //
 // If measurements disagree, or if there was time for few of them, the kind of
 // the work decides, and the verdict is [Likely]. For CPU-bound work, Run then
-// recommends about as many tasks as processors, under a model without a lock.
+// recommends about as many tasks as processors, under a model without a lock,
+// or fewer tasks if a run computes on several processors.
 // For other work, it recommends the highest level that may be better. If a
 // single run takes so long that no concurrency was measured, Run recommends
 // one that was not measured: as many tasks as keep the processors busy, or 16

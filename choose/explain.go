@@ -31,6 +31,8 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 		fmt.Fprintf(&b, "%s %s.", verb, name)
 	case chosen == t.base && certainty == Unclear:
 		fmt.Fprintf(&b, "Best guess: %s.", base)
+	case chosen == t.base && certainty == Likely && t.gain(best).Median >= minCPUGain:
+		fmt.Fprintf(&b, "Use %s: such work gains little from concurrent tasks. The best measured gain was %s (%s).", base, units.Times(t.gain(best).Median), t.name(best))
 	case chosen == t.base && best == chosen:
 		fmt.Fprintf(&b, "Use %s: no other model or concurrency gains anything.", base)
 	case chosen == t.base && certainty == Tie:
@@ -39,7 +41,7 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 		fmt.Fprintf(&b, "Use %s: no other model or concurrency gains more than %s.", base, units.Times(t.gain(best).Median))
 	case certainty == Likely && t.gain(chosen).Median < minCPUGain && t.report.Kind.Kind == CPUBound:
 		n := t.report.Machine.Processors
-		fmt.Fprintf(&b, "Use %s: on %s, such work can gain up to %dx.", t.name(chosen), count(n, "processor"), n)
+		fmt.Fprintf(&b, "Use %s: on %s, such work can gain up to %dx.", t.name(chosen), count(n, "processor"), t.report.Kind.tasksFor(n))
 		if gain := t.gain(best); gain.Median < minCPUGain {
 			fmt.Fprintf(&b, " The measurements do not show it: %s over %s.", gainText(t.gain(chosen)), base)
 		} else {

@@ -2,6 +2,7 @@ package choose
 
 import (
 	"fmt"
+	"math"
 
 	"concert/choose/usage"
 )
@@ -17,9 +18,10 @@ const (
 )
 
 const (
-	cpuBound   = 0.75 // the minimum share of CPU time of CPU-bound work
-	ioBound    = 0.25 // the maximum share of CPU time of I/O-bound work
-	kindMargin = 0.05 // an interval that exceeds a bound by at most this share does not make the kind unclear
+	cpuBound          = 0.75 // the minimum share of CPU time of CPU-bound work
+	ioBound           = 0.25 // the maximum share of CPU time of I/O-bound work
+	severalProcessors = 1.25 // the share of CPU time above which a run computes on several processors
+	kindMargin        = 0.05 // an interval that exceeds a bound by at most this share does not make the kind unclear
 )
 
 // KindVerdict is the first answer of a report: the kind of the work, and what
@@ -29,7 +31,8 @@ type KindVerdict struct {
 	Kind      Kind      `json:"kind"`
 	Certainty Certainty `json:"certainty"` // Clear or Unclear
 	// CPUShare is the CPU time of a run as a share of its elapsed time without
-	// the run-queue delay: the median of the runs of the profile. It has no
+	// the run-queue delay. It is above 1 if a run computes on several
+	// processors. It is the median of the runs of the profile. It has no
 	// interval if runs are too short to measure them one by one.
 	CPUShare Interval `json:"cpu_share"`
 	Sentence string   `json:"sentence"`
@@ -52,6 +55,17 @@ func (k *KindVerdict) ends() (low, high Kind) {
 	return kindOf(k.CPUShare.Low + kindMargin), kindOf(k.CPUShare.High - kindMargin)
 }
 
+// manyThreads reports whether a run computes on several processors.
+func (k *KindVerdict) manyThreads() bool { return k.CPUShare.Median > severalProcessors }
+
+// tasksFor returns how many CPU-bound tasks keep n processors busy.
+func (k *KindVerdict) tasksFor(n int) int {
+	if !k.manyThreads() {
+		return n
+	}
+	return max(1, int(math.Ceil(float64(n)/k.CPUShare.Median-0.1))) // 0.1 because a share is not exact
+}
+
 // kind returns the kind of the work. The parameter shares has the share of CPU
 // time of each run of the profile. It is empty if the runs were too short.
 func (r *Report) kind(shares []float64) KindVerdict {
@@ -70,6 +84,13 @@ func (r *Report) kind(shares []float64) KindVerdict {
 	case k.CPUShare.High-k.CPUShare.Low > 2*kindMargin && low != high:
 		k.Certainty = Unclear
 		k.Sentence = fmt.Sprintf("%s or %s: a run computes for %s to %s of its time.", capitalize(string(low)), high, percent(k.CPUShare.Low), percent(k.CPUShare.High))
+	case k.Kind == CPUBound && k.manyThreads():
+		k.Sentence = fmt.Sprintf("CPU-bound: a run computes on %.1f of the %s, so ", k.CPUShare.Median, n)
+		if tasks := k.tasksFor(r.Machine.Processors); tasks > 1 {
+			k.Sentence += fmt.Sprintf("run %s concurrently.", count(tasks, "task"))
+		} else {
+			k.Sentence += "concurrent tasks gain little."
+		}
 	case k.Kind == CPUBound:
 		k.Sentence = fmt.Sprintf("CPU-bound: a run computes for %s of its time, so run one task for each of the %s.", percent(share), n)
 		if r.Machine.Processors == 1 {

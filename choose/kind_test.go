@@ -34,6 +34,15 @@ func alone(wall time.Duration, shares ...float64) func(context.Context, int) (us
 	}
 }
 
+// allProcessors returns a part of the sentence about work that computes on all
+// processors.
+func allProcessors() string {
+	if n := runtime.GOMAXPROCS(0); n > 1 {
+		return fmt.Sprintf("computes on %d.0 of the %d processors, so concurrent tasks gain little", n, n)
+	}
+	return "there is one processor"
+}
+
 // TestKind: the kind must follow from the CPU time of the runs alone. It must
 // be unclear only if the runs differ across a bound.
 func TestKind(t *testing.T) {
@@ -46,6 +55,7 @@ func TestKind(t *testing.T) {
 		{[]float64{0.99}, choose.CPUBound, choose.Clear, "computes for 99% of its time"},
 		{[]float64{0.02}, choose.IOBound, choose.Clear, "waits for 98% of its time"},
 		{[]float64{0.5}, choose.Mixed, choose.Clear, "computes for 50% of its time"},
+		{[]float64{float64(runtime.GOMAXPROCS(0))}, choose.CPUBound, choose.Clear, allProcessors()},
 		{[]float64{0.75, 0.77}, choose.CPUBound, choose.Clear, "CPU-bound"},
 		{[]float64{0.1, 0.1, 0.1, 0.9}, choose.Mixed, choose.Unclear, "I/O-bound or CPU-bound: a run computes for 10% to 90% of its time"},
 	} {

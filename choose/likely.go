@@ -56,13 +56,14 @@ func (t *trial) contradicts(best *point) bool {
 }
 
 // likelyForProcessors returns the point that is likely the best for CPU-bound
-// work, which needs one task for each processor. It chooses among the points
-// with about as many tasks as processors, under models whose tasks can compute
-// at the same time. It returns the base if it is clear that none of these
-// points gains, as for work that holds a lock, or for very short tasks. If no
-// such point was measured, it returns a point without measurements.
+// work, which needs one task for each processor, or fewer if a run computes on
+// several processors. It chooses among the points with about as many tasks,
+// under models whose tasks can compute at the same time. It returns the base if
+// it is clear that none of these points gains, as for work that holds a lock,
+// or for very short tasks. If no such point was measured, it returns a point
+// without measurements.
 func (t *trial) likelyForProcessors(final []*point) *point {
-	n := t.report.Machine.Processors
+	n := t.report.Kind.tasksFor(t.report.Machine.Processors)
 	if n == 1 {
 		return t.base
 	}

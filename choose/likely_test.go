@@ -74,6 +74,27 @@ func TestLikely_ShownForMore(t *testing.T) {
 	}
 }
 
+// TestLikely_SeveralProcessors: if a run computes on several processors, fewer
+// tasks keep all processors busy.
+func TestLikely_SeveralProcessors(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		share float64 // of CPU time
+		level int     // the recommended concurrency
+	}{{1, 8}, {1.1, 8}, {2, 4}, {3.9, 2}, {4.1, 2}, {7.9, 1}} {
+		tr := &trial{models: []Model{Sequential(), {Name: "processes", Open: open}}}
+		tr.MaxConcurrency = 64
+		tr.report.Kind = KindVerdict{Kind: CPUBound, Certainty: Clear, CPUShare: Interval{Median: c.share}}
+		tr.report.Machine = Machine{Processors: 8, Others: 0.6}
+		tr.report.Profile.Usage = usage.Usage{Wall: time.Second, CPU: time.Second}
+		tr.add(0, 1).samples = []sample{{0, 100}}
+		tr.decide(tr.finalists(), false)
+		if v := tr.report.Verdict; v.Certainty != Likely || v.Concurrency != c.level {
+			t.Errorf("a run computes on %.1f of 8 processors: %s, %d tasks; want %d", c.share, v.Certainty, v.Concurrency, c.level)
+		}
+	}
+}
+
 // TestLikely_SimplestForWaits: after few measurements, a model that seems
 // better does not replace a simpler model for I/O-bound work. A lock limits the
 // throughput if tasks compute for part of their time.

@@ -63,7 +63,8 @@ func (t *trial) tried(model int) bool {
 // busyLevel returns the lowest concurrency that keeps all processors busy with
 // mixed work. For all other work, it is the number of processors.
 func (t *trial) busyLevel() int {
-	n, kind := t.report.Machine.Processors, t.report.Kind
+	kind := t.report.Kind
+	n := kind.tasksFor(t.report.Machine.Processors)
 	if kind.Kind == Mixed {
 		n = int(math.Ceil(float64(n) / kind.CPUShare.Median))
 	}
