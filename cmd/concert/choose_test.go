@@ -169,6 +169,33 @@ func TestChoose_Python(t *testing.T) {
 	}
 }
 
+// TestChoose_PythonInterrupted: an interruption must end choose soon, also
+// while a module is imported that does not react.
+func TestChoose_PythonInterrupted(t *testing.T) {
+	pythontest.Need(t)
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.WriteFile("never.py", []byte("import time\nopen('began', 'w').close()\ntime.sleep(60)\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var begin time.Time
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := os.Stat(filepath.Join(dir, "began")); err == nil {
+				begin = time.Now()
+				stop()
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	code, _, errOut := call(ctx, "choose", "--py", "never:f", ":::", "1")
+	if took := time.Since(begin); code == 0 || ctx.Err() == nil || took > 4500*time.Millisecond {
+		t.Errorf("exit %d after %v: %s", code, took, errOut)
+	}
+}
+
 func TestChoose_Get(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()

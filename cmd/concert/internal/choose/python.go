@@ -25,7 +25,7 @@ func pythonJob(o options, inputs []string) (*job, error) {
 	for i, in := range inputs {
 		values[i] = pythonValue(in)
 	}
-	opts := &python.Options{Interpreter: o.python}
+	opts := &python.Options{Interpreter: o.python, Grace: commandGrace}
 	opts.Output = slog.New(slog.DiscardHandler)
 	prober, err := python.New(1, opts)
 	if err != nil {
