@@ -59,7 +59,7 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 		all = append(all, "the speed of the work changed too much during the measurements")
 	}
 	fewTasks := func(p *point, tasks int) string {
-		return fmt.Sprintf("tasks take very different times, and %s ran only %d of them", t.name(p), tasks)
+		return fmt.Sprintf("the durations of tasks differ much, and only %[2]d were measured with %[1]s", t.name(p), tasks)
 	}
 	if e := 2 * t.spread / math.Sqrt(float64(t.base.tasks)); e > maxRateError {
 		all = append(all, fewTasks(t.base, t.base.tasks))

@@ -135,7 +135,7 @@ func (t *trial) limit(p *point) string {
 	cpu, processors := t.report.Profile.CPU, t.report.Machine.Processors
 	possible := float64(processors) / cpu.Seconds()
 	reached := p.rate().Median
-	text := fmt.Sprintf("With %s of CPU time each, %s can run %s tasks per second, and ran %s",
+	text := fmt.Sprintf("With %s of CPU time each, %s can run at most %s tasks per second; %s were measured",
 		durationText(cpu), count(processors, "processor"), units.Number(possible), units.Number(reached))
 	switch {
 	case reached > 1.2*possible:

@@ -42,7 +42,7 @@ func conclusion(work string, r *choose.Report, usual string) string {
 	point := choose.Step{Model: v.Model, Concurrency: v.Concurrency}.String()
 	switch {
 	case v.Certainty == choose.Unclear:
-		return fmt.Sprintf("For %s, the measurements do not decide this time. What usually suits it is %s.", work, usual)
+		return fmt.Sprintf("For %s, the measurements do not decide this time. Usually right is %s.", work, usual)
 	case v.Gain.Median == 0:
 		return fmt.Sprintf("For %s, use %s. It was not measured.", work, point)
 	case v.Concurrency == 1:
