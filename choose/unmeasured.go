@@ -34,9 +34,9 @@ func (t *trial) takeProfile() bool {
 }
 
 // unmeasured returns a point without measurements, which the kind of the work
-// recommends. The point is for work whose kind is known, if there was no time or
-// no run left to measure more. It is of the simplest model that suits
-// the kind, and that was not measured. For I/O-bound work, the level is
+// recommends. The point is for work whose kind is known, if there was no time
+// or no run left to measure more. It is of the simplest model that suits the
+// kind, and that was not measured. For I/O-bound work, the level is
 // ioBoundStart. For other work, it is busyLevel. The result is nil if there is
 // no such model.
 func (t *trial) unmeasured() *point {
