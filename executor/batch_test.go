@@ -203,6 +203,77 @@ func TestBatch_SettleNumbers(t *testing.T) {
 	}
 }
 
+// late is an input whose MarshalText waits until its channel is closed.
+type late struct {
+	name  string
+	ready chan struct{}
+}
+
+// MarshalText returns the name.
+func (l late) MarshalText() ([]byte, error) {
+	<-l.ready
+	return []byte(l.name), nil
+}
+
+// UnmarshalText stores the name.
+func (l *late) UnmarshalText(b []byte) error {
+	l.name = string(b)
+	return nil
+}
+
+var lengthOfLate = concert.Register("concert_test.lengthOfLate", func(_ context.Context, l late) (int, error) { return len(l.name), nil })
+
+// TestBatch_SettleNumbersOutOfOrder: a batch has its items in the order in
+// which their arguments were encoded. SettleNumbers wakes a consumer that waits
+// for any of them, although other items have not ended.
+func TestBatch_SettleNumbersOutOfOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := newHandExecutor()
+		ex.group = executor.NewRemoteGroup(handQueue{ex}, executor.Limits{}, nil)
+		inputs := make([]late, 3)
+		for i := range inputs {
+			inputs[i] = late{"abc"[:i+1], make(chan struct{})}
+		}
+		got := 0
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for n, err := range concert.Map(t.Context(), ex, lengthOfLate, slices.Values(inputs)) {
+				if got++; err != nil || n != got {
+					t.Errorf("item %d: %d, %v", got-1, n, err)
+				}
+			}
+		}()
+		synctest.Wait()
+		last := func() *executor.Task { return ex.tasks[len(ex.tasks)-1] }
+		last().Claim(3, 1<<20) // begins to encode the items
+		for _, i := range []int{1, 0, 2} {
+			close(inputs[i].ready)
+			synctest.Wait()
+		}
+		batch, _ := last().Claim(2, 1<<20)
+		rest, _ := last().Claim(2, 1<<20)
+		if batch == nil || len(batch.Args) != 2 || batch.Index(0) != 1 || batch.Index(1) != 0 || rest == nil {
+			t.Fatalf("Claim: %+v, %+v; want items 1 and 0, and then item 2", batch, rest)
+		}
+		_, value, err := executor.Prepare(number, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the consumer sleeps
+		batch.SettleNumbers(0, 5, value.Kind, []byte("\x02\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"))
+		synctest.Wait()
+		if got != 2 {
+			t.Errorf("the consumer has %d results, want 2", got)
+		}
+		rest.SettleNumbers(0, 5, value.Kind, []byte("\x03\x00\x00\x00\x00\x00\x00\x00"))
+		<-done
+		if got != 3 {
+			t.Errorf("the consumer has %d results, want 3", got)
+		}
+	})
+}
+
 var number = concert.Register("concert_test.number", func(_ context.Context, n int) (int, error) { return n, nil })
 
 // sharingExecutor is a handExecutor that stores values.

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -252,7 +253,7 @@ func (r *remoteItems[In, Out]) settleNumbers(first, worker int, kind byte, value
 	m := r.m
 	o, _ := r.task.observer()
 	settled := 0
-	var lowest, highest int64 // the indexes of these items
+	lowest, highest := int64(math.MaxInt64), int64(-1) // the indexes of these items, which may be in any order: see takeEncoded
 	for i := first; len(values) >= scalarSize; i++ {
 		result := Encoded{kind, values[:scalarSize:scalarSize]}
 		values = values[scalarSize:]
@@ -271,9 +272,7 @@ func (r *remoteItems[In, Out]) settleNumbers(first, worker int, kind byte, value
 		it.item = nil // the batch may live as long as its slowest call
 		item.out = out
 		m.buffer.markDone(item, index, m.ordered)
-		if highest = index; settled == 0 {
-			lowest = index
-		}
+		lowest, highest = min(lowest, index), max(highest, index)
 		settled++
 	}
 	if settled == 0 {
