@@ -251,7 +251,7 @@ func (w *worker) begin(id frame.ID) bool {
 
 // finish sends the outcome of the current call.
 func (w *worker) finish(result executor.Encoded, err error) {
-	number := err == nil && w.head.Count >= minList && frame.IsNumber(result)
+	number := err == nil && w.head.Count >= minList && w.out.journal != nil && frame.IsNumber(result)
 	if !number || w.unclocked >= w.group {
 		w.readClock()
 	} else {
