@@ -246,6 +246,52 @@ func TestProgress_WithinList(t *testing.T) {
 	runs[0] = 0 // ends the thread
 }
 
+// reporting starts a thread that reports progress without a pause. The
+// interpreter changes between the threads after nearly every step. A call fails
+// if progress has failed in the thread, or if the pool has killed the worker.
+const reporting = `
+import concert, sys, threading
+
+sys.setswitchinterval(1e-6)
+failures, threads = [], []
+
+def report():
+    try:
+        while True:
+            concert.progress(1)
+    except Exception as e:
+        failures.append(e)
+
+def begin(n):
+    threads.append(threading.Thread(target=report, daemon=True))
+    threads[0].start()
+
+def number(n):
+    if failures:
+        raise failures[0]
+    if not threads:
+        raise RuntimeError("another worker has replaced the first one")
+    sum(range(2000))  # so that few calls are in a group
+    return n + 1
+`
+
+// TestProgress_BetweenCallsOfList: a thread reports progress at any time, also
+// between two calls whose results are sent together.
+func TestProgress_BetweenCallsOfList(t *testing.T) {
+	const n = 20_000
+	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})
+	if _, err := call(t, p, python.Source[int, any]("begin", reporting), 0); err != nil {
+		t.Fatal(err)
+	}
+	i := 0
+	for got, err := range concert.Map(t.Context(), p, python.Source[int, int]("number", reporting), numbersTo(n)) {
+		if err != nil || got != i+1 {
+			t.Fatalf("call %d: %v, %v", i, got, err)
+		}
+		i++
+	}
+}
+
 // TestMap_ResultBeforeSlowCallWithinList: the program gets the results of quick
 // calls while a slow call after them runs.
 func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {

@@ -121,6 +121,16 @@ class Results:
             if self.mark is not None:
                 self.collect_locked(self.marks[self.mark] - 1, None)
 
+    def collect_before(self, index):
+        """If the list is open, adds a frame with the results up to, but without, this index, so that a frame about the call
+        with this index may follow. Returns False if the outcome of this call is in a frame already, or if no call has
+        begun: between two calls, the mark is that of the call before. The caller holds the lock of the worker."""
+        with self.lock:
+            if self.mark is None:
+                return True
+            self.collect_locked(index, None)
+            return index == self.sent
+
     def flush(self):
         """Writes the frames that are not in the pipe yet to the pipe. Returns False if there were none."""
         with self.lock:

@@ -651,8 +651,9 @@ def add_functions(concert, worker):
                 (runner,) = worker.runners.values()
                 worker.control_busy = True
             if runner and runner.running and worker.report and not runner.interrupted:
-                worker.out.collect_ended()
-                worker.out.put(ord("P"), struct.pack("<II", *runner.current()), amounts)
+                call = runner.current()  # read once, because the runner may begin the next call of the list
+                if worker.out.collect_before(call[1]):
+                    worker.out.put(ord("P"), struct.pack("<II", *call), amounts)
             worker.control_busy = False
 
     concert.progress = progress
