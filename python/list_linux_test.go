@@ -312,6 +312,27 @@ func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
 	}
 }
 
+// TestMap_QuickLoops: small calls run in an inner loop of the worker, also if
+// asyncio is imported, which the loop of worker/lists.py does not support.
+func TestMap_QuickLoops(t *testing.T) {
+	for module, want := range map[string]string{"math": "<concert.lists>", "asyncio": "<concert.quick>"} {
+		t.Run(module, func(t *testing.T) {
+			const text = "import sys, %s\ndef called(n):\n    return int(sys._getframe(1).f_code.co_filename == %q)\n"
+			f := python.Source[int, int]("called", fmt.Sprintf(text, module, want))
+			quick := 0
+			for got, err := range concert.Map(t.Context(), newPool(t, 1, nil), f, numbersTo(3000)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				quick += got
+			}
+			if quick < 1500 {
+				t.Errorf("%d of 3000 calls ran in %s", quick, want)
+			}
+		})
+	}
+}
+
 // TestMap_NumbersTooLarge: Options.MaxResult also limits numbers.
 func TestMap_NumbersTooLarge(t *testing.T) {
 	const n = 100

@@ -62,6 +62,7 @@ def new_loop(worker, runner):
     Its parameter begun is the current time. It returns how many calls have ended, and the time of the last end.
 
     If the last result of f was a number, the loop of the module lists runs the calls, until a result has another type.
+    It does not support the event loop of the runner.
 
     The comment of Worker.calls explains how the runner, the listening thread and the pool synchronize. The loop differs
     from Worker.calls in these points:
@@ -84,7 +85,7 @@ def new_loop(worker, runner):
         nonlocal last, kind
         gate = words[GATE_AT]
         index = 0
-        if f is last and kind in NUMBERS and MIN_LIST <= len(args) <= LIST:
+        if f is last and kind in NUMBERS and MIN_LIST <= len(args) <= LIST and "asyncio" not in modules:
             index, begun, other = listed(seq, f, args, 0, kind, begun)
             if not other or index == len(args):
                 return index, begun
