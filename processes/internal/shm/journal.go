@@ -42,9 +42,10 @@ import (
 // pool first reads all frames of the worker. Then it reads in the list the
 // results of the other calls that have ended.
 //
-// The word before the ring, "list of", is the number of the frame of calls in
-// the upper 32 bits, and the kind of the numbers in the other bits. If this
-// kind is 0, the list is not in use.
+// The word "list of" is the number of the frame of calls in the upper 32 bits,
+// and the kind of the numbers in the other bits. If this kind is 0, the list is
+// not in use. Before a worker changes this word, it sends the results of the
+// calls that have ended.
 //
 // # Calls
 //
