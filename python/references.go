@@ -25,11 +25,13 @@ const (
 	maxEncoded = 1 << 30  // maximum size of an argument, in bytes
 )
 
-// visit identifies the data of a pointer, a map, a slice or an interface.
+// visit identifies the data of a pointer, a map, a slice or an interface, and
+// how the data is encoded.
 type visit struct {
-	at unsafe.Pointer
-	n  int
-	t  reflect.Type
+	at    unsafe.Pointer
+	n     int
+	t     reflect.Type
+	views bool // as in encoder; set by reference
 }
 
 func visitOf(v reflect.Value) visit {
@@ -69,6 +71,7 @@ func (p *parts) slot(v visit) *part {
 // reference encodes v, which refers to data. The parameter at identifies the
 // data.
 func (e *encoder) reference(at visit, v reflect.Value, encode encodeFunc) error {
+	at.views = e.views
 	if e.parts != nil {
 		if p := e.parts.slot(at); p.of == at {
 			return e.copyPart(p, v)

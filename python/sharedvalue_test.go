@@ -247,3 +247,33 @@ func TestSharedValue_OnlyPythonEncodes(t *testing.T) {
 		t.Errorf("len() of the shared value = %d, %v", got, err)
 	}
 }
+
+// TestSharedValue_ValueInArgument: an argument contains a slice and a handle
+// of the same slice. The slice must not arrive as a view, and the value of the
+// handle must not arrive as a copy, also if the encoder could copy the encoding
+// of one for the other.
+func TestSharedValue_ValueInArgument(t *testing.T) {
+	p, other := newPool(t, 1, nil), newPool(t, 1, nil)
+	type handleFirst struct {
+		Handle *concert.Shared[[]float64]
+		Value  []float64
+	}
+	type valueFirst struct {
+		Value  []float64
+		Handle *concert.Shared[[]float64]
+	}
+	const types = "def types(d):\n    return type(d['Value']).__name__ + ', ' + type(d['Handle']).__name__"
+	v := make([]float64, sharedSize)
+	for name, ex := range map[string]concert.Executor{"stored here": p, "stored elsewhere": other} {
+		h, err := concert.Share(t.Context(), ex, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := call(t, p, python.Source[handleFirst, string]("types", types), handleFirst{h, v}); got != "array, memoryview" || err != nil {
+			t.Errorf("%s, the handle first: %s, %v", name, got, err)
+		}
+		if got, err := call(t, p, python.Source[valueFirst, string]("types", types), valueFirst{v, h}); got != "array, memoryview" || err != nil {
+			t.Errorf("%s, the value first: %s, %v", name, got, err)
+		}
+	}
+}
