@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -338,4 +339,44 @@ func TestSharedValue_Memory(t *testing.T) {
 		t.Errorf("the sum = %v, %v; want 5", sum, err)
 	}
 	grid.Close()
+}
+
+// TestSharedValue_ManyReleased: while a call runs in one thread, many values
+// are closed. The interpreter must not spend long on each of them.
+func TestSharedValue_ManyReleased(t *testing.T) {
+	const n = 8000
+	p := newPool(t, 1, &python.Options{Threads: 2})
+	gate := filepath.Join(t.TempDir(), "gate")
+	ones := shareOnes(t, p, 1)
+	long := concert.Submit(t.Context(), p, total, pieces{Numbers: ones, Gate: gate})
+	eventually(t, "the long call runs", func() bool { return entered(gate) == 1 })
+	handles := make([]*concert.Shared[int], n)
+	for i := range handles {
+		var err error
+		if handles[i], err = concert.Share(t.Context(), p, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	index := python.Func[*concert.Shared[int], int]("operator:index")
+	i := 0
+	for got, err := range concert.Map(t.Context(), p, index, slices.Values(handles)) {
+		if got != i || err != nil {
+			t.Fatalf("value %d has arrived as %d, %v", i, got, err)
+		}
+		i++
+	}
+	for _, h := range handles {
+		h.Close()
+	}
+	start := time.Now()
+	if _, err := call(t, p, pid, 0); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("the call after the release of %d values took %v", n, took)
+	}
+	open(t, gate)
+	if sum, err := long.Result(t.Context()); sum != 1 || err != nil {
+		t.Errorf("the long call = %v, %v", sum, err)
+	}
 }

@@ -66,12 +66,16 @@ def find(key):
 
 class Receiver:
     """Receives shared values for a worker. Calls of frames that the worker has before an Unshare may use the value
-    later, on another thread. So the value is deleted when these frames have ended."""
+    later, on another thread. So the value is deleted when these frames have ended.
+
+    If a frame keeps one released value, it also keeps the values that were released later. So only the first elements
+    of the list ending are examined."""
 
     def __init__(self, worker, socket):
         self.worker = worker
         self.socket = socket  # the number of the file, or None
-        self.ending = []  # pairs of the ID of a released value, and the numbers of frames; guarded by worker.lock
+        # Pairs of the ID of a released value, and the numbers of frames, in the order of release; guarded by worker.lock.
+        self.ending = []
 
     def frame(self, frame):
         """Handles a Share or an Unshare. Returns False if the frame is of another type."""
@@ -133,13 +137,12 @@ class Receiver:
         """Deletes released values that no call can use any more. A runner calls it when a frame has ended. Either
         the runner sees the new element of ending, or the method unshare sees that the frame has ended."""
         with self.worker.lock:
-            waiting = []
-            for key, frames in self.ending:
-                if frames.isdisjoint(self.worker.next_call):
-                    del table[key]
-                else:
-                    waiting.append((key, frames))
-            self.ending = waiting
+            live = set(self.worker.next_call)  # a copy, because runners change next_call
+            n = 0
+            while n < len(self.ending) and self.ending[n][1].isdisjoint(live):
+                del table[self.ending[n][0]]
+                n += 1
+            del self.ending[:n]
 
 
 def view_numbers(b, typecode):
