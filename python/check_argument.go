@@ -129,6 +129,7 @@ const (
 	sizeDictItem = 200 // from the sixth entry on
 	sizeForm     = 1024
 	sizeRow      = 160
+	sizeRowView  = 288
 )
 
 // value checks the next value.

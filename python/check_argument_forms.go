@@ -24,7 +24,7 @@ func (c *checker) form(items int) error {
 	case (form == formNumpy || form == formNumpyView) && items == 3:
 		return c.numpy()
 	case (form == formRows || form == formRowsView) && items == 3:
-		return c.rows()
+		return c.rows(form == formRowsView)
 	case form == formTime && items == 10:
 		return c.time()
 	case form == formDuration && items == 4:
@@ -121,8 +121,12 @@ func (c *checker) place(bytes bool) (size, offset int, err error) {
 	return dtypes[i].size, offset, err
 }
 
-// rows checks the items of a form for a list of array.array.
-func (c *checker) rows() error {
+// rows checks the items of a form for a list of array.array, or of views.
+func (c *checker) rows(views bool) error {
+	sizeOfRow := sizeRow
+	if views {
+		sizeOfRow = sizeRowView
+	}
 	size, offset, err := c.place(false)
 	if err != nil {
 		return err
@@ -139,7 +143,7 @@ func (c *checker) rows() error {
 		if err != nil {
 			return err
 		}
-		if err := c.need(sizeRow); err != nil {
+		if err := c.need(sizeOfRow); err != nil {
 			return err
 		}
 		if n == -1 {

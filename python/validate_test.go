@@ -194,6 +194,7 @@ func TestValidate_Memory(t *testing.T) {
 		"a set": "<" + u32(100_000) + ints(100_000, ""), "a frozenset": ">" + u32(30_000) + ints(30_000, ""), "a dict": "{" + ints(100_000, "N") + "0", "a dict of pairs": "{" + ints(43_691, "T") + "0", "a tuple": "(" + u32(10_000) + ints(10_000, ""),
 		"sets of items": each("<" + u32(5) + ints(5, "")), "dicts of items": each("{" + ints(7, "N") + "0"), "times": encoded(times(5000)), "durations": encoded(make([]time.Duration, 5000)), "decimals": encoded(decimals(5000)),
 		"arrays": encoded(make([][1]float64, 5000)), "points": encoded(make([][2]float64, 3000)), "rows": encoded([][]int8{nil, {}, {1}}), "rows of nothing": encoded(make([][]float64, 5000)), "paths": encoded([]Path{"a", "b"}), "keys": encoded(keyTimes(2000)), "tuple keys": encoded(keyTuples(20_000)),
+		"views": encoded(elsewhere(t, make([][1]float64, 5000))), "rows of views": encoded(elsewhere(t, make([][1]int64, 3000))), "rows of empty views": encoded(elsewhere(t, emptyRows(3000))), "a list of views": encoded(elsewhere(t, []any{[]int8{}, []float64{1}})),
 	}
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		if strings.Contains(t.Name(), "loaded") {
@@ -222,6 +223,24 @@ func TestValidate_Memory(t *testing.T) {
 			}
 		}
 	})
+}
+
+// elsewhere returns the handle of a value that no pool stores, so an argument
+// contains the value.
+func elsewhere[T any](t *testing.T, v T) executor.Shared[T] {
+	h, err := executor.Share(t.Context(), struct{ executor.Executor }{}, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func emptyRows(n int) [][]float64 {
+	all := make([][]float64, n)
+	for i := range all {
+		all[i] = []float64{}
+	}
+	return all
 }
 
 func times(n int) []time.Time {

@@ -160,11 +160,16 @@ def view_array(arrays, typecode, offset, count):
 
 
 def view_rows(arrays, typecode, offset, counts):
-    rows = []
-    size = array.array(typecode).itemsize
+    """Returns slices of one view of all numbers, which need less memory than a view of the bytes for each row."""
+    count = 0
     for n in counts:
-        rows.append(view_numbers(arrays[offset : offset + n * size], typecode) if n >= 0 else None)
-        offset += max(n, 0) * size
+        count += max(n, 0)
+    numbers = view_array(arrays, typecode, offset, count)
+    rows = []
+    at = 0
+    for n in counts:
+        rows.append(numbers[at : at + n] if n >= 0 else None)
+        at += max(n, 0)
     return rows
 
 
