@@ -100,8 +100,12 @@ func Share[T any](ctx context.Context, ex Executor, v T) (Shared[T], error) {
 	if !ok {
 		return Shared[T]{h}, nil
 	}
-	stored, err := s.Share(ctx, func(codec SharedCodec) (Encoded, error) { return encodeForSharer(ctx, v, codec) })
-	if errors.Is(err, errors.ErrUnsupported) {
+	asked := false // if so, an ErrUnsupported is an error of the encoding
+	stored, err := s.Share(ctx, func(codec SharedCodec) (Encoded, error) {
+		asked = true
+		return encodeForSharer(ctx, v, codec)
+	})
+	if !asked && errors.Is(err, errors.ErrUnsupported) {
 		return Shared[T]{h}, nil
 	}
 	if err != nil {

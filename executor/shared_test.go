@@ -242,6 +242,20 @@ func TestShared_Closed(t *testing.T) {
 	}
 }
 
+// TestShared_ErrorUnsupported: if the encoding of a value fails, Share returns
+// the error, also if it is an ErrUnsupported.
+func TestShared_ErrorUnsupported(t *testing.T) {
+	if h, err := Share(t.Context(), newStore(), notEncodable{}); !errors.Is(err, errors.ErrUnsupported) || h.h != nil {
+		t.Errorf("Share() = %v, %v; want the error of the method", h, err)
+	}
+}
+
+type notEncodable struct{}
+
+func (notEncodable) MarshalBinary() ([]byte, error) { return nil, errors.ErrUnsupported }
+
+func (*notEncodable) UnmarshalBinary([]byte) error { return nil }
+
 // TestShared_Zero: a zero handle remains zero.
 func TestShared_Zero(t *testing.T) {
 	var h Shared[int]
