@@ -233,15 +233,29 @@ func (s Shared[T]) sharedOwner() *owner {
 // bareHandle returns s without a type of package concert around it.
 func (s Shared[T]) bareHandle() sharedHandle { return s }
 
+// handleOf returns v as a handle. It reports false if v is a nil pointer, or a
+// struct of the program that embeds a handle, which may be nil.
+func handleOf(v any) (sharedHandle, bool) {
+	h, ok := v.(sharedHandle)
+	if !ok {
+		return nil, false
+	}
+	t := reflect.TypeOf(v)
+	if t.Kind() == reflect.Pointer {
+		if reflect.ValueOf(v).IsNil() {
+			return nil, false
+		}
+		t = t.Elem()
+	}
+	return h, t.Kind() == reflect.Struct && declaresShared(t)
+}
+
 // storedFor returns what the executor with the group to has stored for a
 // handle. It returns nil if v is no handle, or if the executor has stored
 // nothing for it.
 func storedFor(to, v any) *Stored {
-	h, ok := v.(sharedHandle)
+	h, ok := handleOf(v)
 	if !ok {
-		return nil
-	}
-	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && p.IsNil() {
 		return nil
 	}
 	o := h.sharedOwner()
@@ -273,11 +287,8 @@ func referenceFor(w values.Work) func(any) (SharedID, bool) {
 // is closed, SharedValue returns an error. It reports false if v is no handle,
 // or a nil pointer.
 func SharedValue(v any) (value any, ok bool, err error) {
-	h, ok := v.(sharedHandle)
+	h, ok := handleOf(v)
 	if !ok {
-		return nil, false, nil
-	}
-	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && p.IsNil() {
 		return nil, false, nil
 	}
 	if o := h.sharedOwner(); o != nil && o.closed.Load() {

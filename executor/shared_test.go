@@ -326,6 +326,28 @@ func TestShared_Embedded(t *testing.T) {
 	}
 }
 
+// TestShared_EmbeddedCodec: for a Codec, a struct of the program that embeds a
+// handle is a struct, also if the handle is nil.
+func TestShared_EmbeddedCodec(t *testing.T) {
+	type row struct {
+		*Shared[int]
+		N int
+	}
+	type only struct{ *Shared[int] }
+	s := newStore()
+	h := mustShare(t, s, 1)
+	for _, v := range []any{row{&h, 5}, &row{&h, 5}, row{nil, 5}, only{&h}, only{}, &only{}, (*only)(nil), []only{{}, {&h}}} {
+		if value, ok, err := SharedValue(v); ok || err != nil {
+			t.Errorf("SharedValue(%T) = %v, %v, %v; want no handle", v, value, ok, err)
+		}
+		var used []any
+		e, _, err := encodeTo(values.Work{To: s.group, Used: &used, Small: true}, nil, v, Codec(textCodec{}))
+		if !strings.HasPrefix(string(e.Bytes), "the value") || len(used) > 0 || err != nil {
+			t.Errorf("%T is encoded as %q with %d handles, %v; want its value", v, e.Bytes, len(used), err)
+		}
+	}
+}
+
 type embedded struct{ *Shared[int] }
 
 func (embedded) MarshalBinary() ([]byte, error)  { return []byte("own bytes"), nil }
