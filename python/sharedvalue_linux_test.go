@@ -304,10 +304,40 @@ func TestSharedValue_Fork(t *testing.T) {
 	}
 }
 
+// TestSharedValue_NoDescriptorForFirst: if an interpreter has no descriptor
+// when its first shared value arrives, it cannot import the module that
+// receives the file. Other calls must go on, and later values must arrive.
+func TestSharedValue_NoDescriptorForFirst(t *testing.T) {
+	p := newPool(t, 1, &python.Options{Threads: 2})
+	gate := filepath.Join(t.TempDir(), "gate")
+	long := concert.Submit(t.Context(), p, total, pieces{Numbers: shareOnes(t, p, 1), Gate: gate})
+	eventually(t, "the long call runs", func() bool { return entered(gate) == 1 })
+	if _, err := call(t, p, limitFiles, 3); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if sum, err := call(t, p, total, pieces{Numbers: shareOnes(t, p, 10_000)}); sum != 10_000 && (err == nil || !strings.Contains(strings.ToLower(err.Error()), "too many open files")) {
+			t.Errorf("a call whose value the worker does not have = %v, %v; want an error", sum, err)
+		}
+	}
+	if _, err := call(t, p, limitFiles, 100); err != nil {
+		t.Error(err)
+	}
+	if sum, err := call(t, p, total, pieces{Numbers: shareOnes(t, p, 20_000)}); sum != 20_000 || err != nil {
+		t.Errorf("the sum of a later value = %v, %v", sum, err)
+	}
+	open(t, gate)
+	if sum, err := long.Result(t.Context()); sum != 1 || err != nil {
+		t.Errorf("the long call = %v, %v", sum, err)
+	}
+}
+
+// limitFiles sets the maximum number of open files of a worker.
+var limitFiles = python.Source[int, python.None]("limit_files", "import resource\ndef limit_files(n): resource.setrlimit(resource.RLIMIT_NOFILE, (n, 4096))")
+
 // TestSharedValue_NoDescriptor: if an interpreter has no descriptor for a
 // shared value, only the calls that use the value must fail.
 func TestSharedValue_NoDescriptor(t *testing.T) {
-	limitFiles := python.Source[int, python.None]("limit_files", "import resource\ndef limit_files(n): resource.setrlimit(resource.RLIMIT_NOFILE, (n, 4096))")
 	p := newPool(t, 1, nil)
 	before, err := call(t, p, pid, 0)
 	if err != nil {

@@ -74,6 +74,7 @@ class Receiver:
     def __init__(self, worker, socket):
         self.worker = worker
         self.socket = socket  # the number of the file, or None
+        self.unread = 0  # how many files of values that were announced are in the socket
         # Pairs of the ID of a released value, and the numbers of frames, in the order of release; guarded by worker.lock.
         self.ending = []
 
@@ -100,19 +101,29 @@ class Receiver:
         """Receives and maps a file."""
         if self.socket is None:
             raise ProtocolError("a file of a shared value, for which this worker has no socket")
-        socket = own("_socket")
+        self.unread += 1
+        try:
+            socket = own("_socket")
+        except Exception as e:  # for example, too many files are open; the next call of receive skips this file
+            return Shared(kind, None, "receive a shared value: %s" % e)
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, self.socket)
         try:
             s.setblocking(True)
-            data, rights, flags, _ = s.recvmsg(1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+            while True:
+                data, rights, flags, _ = s.recvmsg(1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+                if not data:
+                    raise ProtocolError("the socket of shared values ends before a file")
+                fds = [int.from_bytes(fd, sys.byteorder) for _, _, fd in rights]
+                self.unread -= 1
+                if self.unread == 0:
+                    break
+                for fd in fds:
+                    os.close(fd)
         finally:
             s.detach()
-        if not data:
-            raise ProtocolError("the socket of shared values ends before a file")
         if flags & socket.MSG_CTRUNC:
             return Shared(kind, None, "receive a shared value: this process has too many open files")
-        ((_, _, fd),) = rights
-        fd = int.from_bytes(fd, sys.byteorder)
+        (fd,) = fds
         try:
             if os.fstat(fd).st_size != size:
                 raise ProtocolError("the file of a shared value has %d bytes, not %d" % (os.fstat(fd).st_size, size))
