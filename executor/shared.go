@@ -181,7 +181,8 @@ type usedHandle struct {
 }
 
 // Shared yields the stored values to which the arguments of the batch refer.
-// All arguments refer to the same values. A value may be yielded several times.
+// Each argument refers to all of these values. A value may be yielded several
+// times.
 func (b *Batch) Shared(yield func(*Stored) bool) {
 	for _, h := range b.shared {
 		if !yield(h.(usedHandle).stored) {

@@ -72,7 +72,7 @@ type encoder struct {
 	parts      *parts // nil until a part is recorded
 	copied     int    // number of bytes that are copies of parts
 
-	views  bool                                       // the current value is in a shared value; see sharedvalue.go
+	views  bool                                       // arrays are encoded as views, because the current value is the value of a handle; see sharedvalue.go
 	aligns bool                                       // the arrays are aligned; see sharedvalue.go
 	refer  func(handle any) (executor.SharedID, bool) // the parameter reference of EncodeReferences, or nil
 }

@@ -82,13 +82,13 @@
 // change. Decoding takes time for a large dict or list, as it does for an
 // argument. A str is decoded once in each interpreter.
 //
-// These types depend only on the Go type: if a handle belongs to another
-// executor, or if the system has no sealed shared memory, views have memory of
-// their own. The memory is released after [concert.Shared.Close], or when the
-// handle is unreachable, in each interpreter when its calls have ended. If a
-// function keeps a view, the memory stays until the view is deleted. Before
-// Python 3.13, each large shared value uses one file descriptor of each
-// interpreter that uses the value.
+// These types depend only on the Go type: if another executor stores the value,
+// or the system has no sealed shared memory, a view refers to a copy. After
+// [concert.Shared.Close], or when the handle is unreachable, an interpreter
+// releases the memory as soon as the calls that it had received before have
+// ended. If a function keeps a view, the memory stays until the view is
+// deleted. Before Python 3.13, each large shared value uses one file descriptor
+// of each interpreter that uses the value.
 //
 // # Conversions
 //

@@ -73,7 +73,7 @@ func NumbersHead(b []byte, n Numbers) []byte {
 func ParseResultNumbers(b []byte) (n Numbers, err error) {
 	const head = 4 + 4 + 8 + 1
 	if len(b) <= head || (len(b)-head)%NumberSize != 0 || !executor.IsNumber(b[head-1]) {
-		return n, bad("results of %d bytes that are no numbers", len(b))
+		return n, bad("%d bytes that are not the frame of numbers", len(b))
 	}
 	return Numbers{parseID(b), time.Duration(le.Uint64(b[8:])), b[head-1], b[head:]}, nil
 }

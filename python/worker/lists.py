@@ -34,8 +34,8 @@ def new_loop(worker, runner):
       and then reads the mark. The runner first sets the mark, and then reads runner.gate. So it does not begin another
       call if one was interrupted. After an interruption, Canceled may be raised until the group ends. Then
       runner.target says which call was interrupted: if it has ended, its result counts.
-    - Each fence is only one half of a release and acquire. A half is an atomic instruction, which is a fence, unless
-      the processor may reorder memory accesses around it. Between groups, the thread holds the lock of the fences."""
+    - A call executes either a release or an acquire, in turn. Each of them is an atomic instruction, and so a fence, on
+      x86. On other processors, a call executes both. Between groups, the thread holds the lock of the fences."""
     out, words, marks, in_worker = worker.out, worker.out.words, worker.out.marks, worker.in_worker
     lists = {int: worker.out.ints, float: worker.out.floats}
     clock, encode, finish = time.perf_counter_ns, values.encode, functions.finish

@@ -72,7 +72,7 @@ def new_loop(worker, runner):
       ended. Then the loop leaves the rest of the frame to Worker.calls, which ignores such a cancellation.
     - It writes a result and marks the next call under one lock. Releasing this lock is also the fence between the mark
       and the gate, unless the processor may reorder memory accesses around it. After the last call, the mark is
-      greater than the number of calls. The pool does not distinguish this mark from the one before it."""
+      greater than the number of calls. The pool takes it for the number of calls."""
     out, words, marks, in_worker = worker.out, worker.out.words, worker.out.marks, worker.in_worker
     ring, acquire, release, end = out.journal, out.lock.acquire, out.lock.release, RING_AT + RING
     fence_release, fence_acquire, reorders = runner.fence.release, runner.fence.acquire, worker.reorders

@@ -15,7 +15,7 @@ import (
 )
 
 // minList is the minimum number of calls of a frame whose results are sent
-// together.
+// together. The results of smaller frames are sent one by one.
 const minList = 4
 
 // loop reads calls and runs them until the pipe of tasks ends. If a function
