@@ -24,7 +24,7 @@ import concert, os, signal, sys, time
 def after(argument):
     n, special, code = argument["N"], argument["Special"], argument["Code"]
     if n != special:
-        if "asyncio" in sys.modules and n == special + 1:
+        if "asyncio" in sys.modules and n > special:
             sys.modules["asyncio"].get_event_loop()
         return n + 1
     once = lambda: os.close(os.open(argument["File"], os.O_CREAT | os.O_EXCL))

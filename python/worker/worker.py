@@ -568,7 +568,9 @@ class Worker:
 
     def set_loop(self):
         """Makes the event loop of this runner the current one of asyncio."""
-        if threading.get_ident() in self.runners:
+        runner = self.runners.get(threading.get_ident())
+        if runner is not None:
+            runner.gate = ATTENTION  # a group of the module lists ends, because asyncio.run may leave no current loop
             try:
                 own("concert.coroutines").current()
             except Exception:
