@@ -133,7 +133,7 @@ func (b *body) watch(cancel context.CancelCauseFunc) (stop func()) {
 		if n-lastBytes >= minStallBytes {
 			last, lastBytes = b.waited(), n
 		} else if o.Stall > 0 && b.waited()-last >= o.Stall && b.waited()-moved < o.Stall/2 {
-			return fmt.Errorf("%w: less than %d bytes in %v", errStalled, minStallBytes, o.Stall)
+			return fmt.Errorf("%w in %v", errTrickles, o.Stall)
 		} else if o.Stall > 0 && b.waited()-last >= o.Stall {
 			return fmt.Errorf("%w for %v", errStalled, o.Stall)
 		}

@@ -82,6 +82,9 @@ var (
 	errStalled = errors.New("the server stopped sending")
 	errSlow    = errors.New("the server sends too slowly")
 	errMaxTime = errors.New("the time limit of the download has passed")
+
+	// errTrickles is errStalled for a server that still sends single bytes.
+	errTrickles = fmt.Errorf("%w: less than %d bytes", errStalled, minStallBytes)
 )
 
 // failRequest returns the error of a request or its body. All errors of the

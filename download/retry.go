@@ -13,6 +13,7 @@ const (
 	maxRetryDelay = time.Minute
 	minProgress   = 64 << 10 // number of new bytes that renew the number of attempts
 	maxRefusals   = 2        // after this number of refused ranges, the whole file is requested
+	maxTrickles   = 2        // maximum number of attempts in a row in which only single bytes arrive
 )
 
 // ErrRetryAfter is wrapped by the error of Get if the server demands a pause
@@ -56,7 +57,7 @@ func (j *job) download(ctx context.Context) (err error) {
 	}()
 	best := j.partSize()
 	delay := j.client.opts.RetryDelay
-	for failures, wrong := 0, 0; ; {
+	for failures, wrong, trickles := 0, 0, 0; ; {
 		j.attempt++
 		j.result.Attempts = j.attempt
 		err := j.tryAdmitted(ctx)
@@ -78,6 +79,9 @@ func (j *job) download(ctx context.Context) (err error) {
 				return err
 			}
 		}
+		if trickles++; !errors.Is(err, errTrickles) {
+			trickles = 0
+		}
 		progressed := j.partSize() >= best+minProgress
 		if progressed {
 			best, failures, delay = j.partSize(), 0, j.client.opts.RetryDelay
@@ -86,6 +90,9 @@ func (j *job) download(ctx context.Context) (err error) {
 			j.Connections = 1 // a server may reply to one connection only
 		}
 		failures++
+		if trickles >= maxTrickles {
+			e.temporary = false
+		}
 		if e.rangeOnly {
 			// A server may also refuse a request because it still counts a
 			// connection that has ended. So the range is requested again.

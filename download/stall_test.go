@@ -2,8 +2,10 @@ package download_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,4 +48,28 @@ func TestGet_SingleBytes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestGet_TricklesTwice: if only single bytes arrive in two attempts in a row,
+// Get must fail. The next attempts would not be faster.
+func TestGet_TricklesTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		requests := 0
+		client := newPipeClient(download.ClientOptions{Stall: time.Second, Retries: 5}, func(conn net.Conn, _ *http.Request, _ int) {
+			requests++
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+			for {
+				if _, err := io.WriteString(conn, "x"); err != nil {
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
+		defer client.Close()
+		defer time.Sleep(time.Second) // the server notices the end
+		_, err := client.Get(t.Context(), download.Request{URL: "http://slow.test/file.bin", Dir: t.TempDir()})
+		if err == nil || !strings.Contains(err.Error(), "less than 1024 bytes in 1s") || requests != 2 {
+			t.Errorf("Get() = %v after %d requests, want an error about the speed after 2", err, requests)
+		}
+	})
 }
