@@ -13,7 +13,7 @@ const (
 	maxRetryDelay = time.Minute
 	minProgress   = 64 << 10 // number of new bytes that renew the number of attempts
 	maxRefusals   = 2        // after this number of refused ranges, the whole file is requested
-	maxTrickles   = 2        // maximum number of attempts in a row in which only single bytes arrive
+	maxTrickles   = 2        // maximum number of attempts in a row in which nothing but single bytes arrives
 )
 
 // ErrRetryAfter is wrapped by the error of Get if the server demands a pause
@@ -79,12 +79,12 @@ func (j *job) download(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		if trickles++; !errors.Is(err, errTrickles) {
-			trickles = 0
-		}
 		progressed := j.partSize() >= best+minProgress
 		if progressed {
 			best, failures, delay = j.partSize(), 0, j.client.opts.RetryDelay
+		}
+		if trickles++; progressed || !errors.Is(err, errTrickles) {
+			trickles = 0
 		}
 		if !progressed && j.several {
 			j.Connections = 1 // a server may reply to one connection only

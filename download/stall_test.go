@@ -1,6 +1,7 @@
 package download_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -51,25 +52,43 @@ func TestGet_SingleBytes(t *testing.T) {
 }
 
 // TestGet_TricklesTwice: if only single bytes arrive in two attempts in a row,
-// Get must fail. The next attempts would not be faster.
+// Get must fail. The next attempts would not be faster. An attempt in which
+// more arrives first does not count.
 func TestGet_TricklesTwice(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		requests := 0
-		client := newPipeClient(download.ClientOptions{Stall: time.Second, Retries: 5}, func(conn net.Conn, _ *http.Request, _ int) {
-			requests++
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-			for {
-				if _, err := io.WriteString(conn, "x"); err != nil {
-					return
+	for _, c := range []struct {
+		name     string
+		quick    int // number of requests that are answered with 200 kB before the single bytes
+		requests int
+	}{{"from the beginning", 0, 2}, {"after quick bytes", 3, 5}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				body := bytes.Repeat([]byte("x"), 1_000_000)
+				requests := 0
+				client := newPipeClient(download.ClientOptions{Stall: time.Second, Retries: 5}, func(conn net.Conn, r *http.Request, _ int) {
+					requests++
+					from, end := asked(r, len(body))
+					status := "200 OK"
+					if r.Header.Get("Range") != "" {
+						status = fmt.Sprintf("206 Partial Content\r\nContent-Range: bytes %d-%d/%d", from, end-1, len(body))
+					}
+					fmt.Fprintf(conn, "HTTP/1.1 %s\r\nETag: \"one\"\r\nContent-Length: %d\r\n\r\n", status, end-from)
+					if requests <= c.quick {
+						conn.Write(body[from : from+200_000])
+					}
+					for {
+						if _, err := io.WriteString(conn, "x"); err != nil {
+							return
+						}
+						time.Sleep(100 * time.Millisecond)
+					}
+				})
+				defer client.Close()
+				defer time.Sleep(time.Second) // the server notices the end
+				_, err := client.Get(t.Context(), download.Request{URL: "http://slow.test/file.bin", Dir: t.TempDir()})
+				if err == nil || !strings.Contains(err.Error(), "less than 1024 bytes in 1s") || requests != c.requests {
+					t.Errorf("Get() = %v after %d requests, want an error about the speed after %d", err, requests, c.requests)
 				}
-				time.Sleep(100 * time.Millisecond)
-			}
+			})
 		})
-		defer client.Close()
-		defer time.Sleep(time.Second) // the server notices the end
-		_, err := client.Get(t.Context(), download.Request{URL: "http://slow.test/file.bin", Dir: t.TempDir()})
-		if err == nil || !strings.Contains(err.Error(), "less than 1024 bytes in 1s") || requests != 2 {
-			t.Errorf("Get() = %v after %d requests, want an error about the speed after 2", err, requests)
-		}
-	})
+	}
 }
