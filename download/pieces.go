@@ -97,6 +97,8 @@ type transfer struct {
 	fewer  bool       // whether the next attempt must have fewer connections
 	sent   []Digest   // the digests in the replies of the further connections
 
+	reported int64 // Done of the last progress event
+
 	// later has bytes of the file by their position: the first bytes of pieces,
 	// as another connection has received them. They are compared at the end.
 	later map[int64][]byte
@@ -347,5 +349,10 @@ func (t *transfer) abortLocked(err *Error) {
 func (t *transfer) progress() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.j.emit(Event{Kind: EventProgress, Done: t.pieces.done() - t.uncompared.Load(), Total: t.pieces.total})
+	done := t.pieces.done() - t.uncompared.Load()
+	if done == t.reported {
+		return // an event of another connection has counted the bytes of this one
+	}
+	t.reported = done
+	t.j.emit(Event{Kind: EventProgress, Done: done, Total: t.pieces.total})
 }
