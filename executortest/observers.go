@@ -117,12 +117,12 @@ func withObserver(s *suite, kinds []concert.EventKind, do func()) {
 		why := fmt.Sprint("with an observer that fails at ", kind)
 		g, held := s.held(ex)
 		dropped := concert.Submit(s.ctx, ex, square, 1)
-		dropped.Cancel()
+		never := dropped.Cancel() // a worker that got the task in advance may run it if this is false
 		g.open()
 		if _, err := held.Result(s.ctx); err != nil {
 			s.Errorf("Result() %s: %v", why, err)
 		}
-		if _, err := dropped.Result(s.ctx); !errors.Is(err, concert.ErrCanceled) {
+		if _, err := dropped.Result(s.ctx); !errors.Is(err, concert.ErrCanceled) && (never || err != nil) {
 			s.Errorf("Result() of a canceled task %s: %v, want ErrCanceled", why, err)
 		}
 		if _, err := concert.Submit(s.ctx, ex, fail, "sentinel").Result(s.ctx); !errors.Is(err, errOurs) {
