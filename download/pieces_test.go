@@ -3,6 +3,7 @@ package download_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,7 +26,8 @@ func TestPieces_Sizes(t *testing.T) {
 			t.Run(fmt.Sprintf("%d bytes, %d connections", size, n), func(t *testing.T) {
 				s := newRangeServer(size)
 				dir := t.TempDir()
-				got, err := piecesClient(t, download.ClientOptions{}).Get(t.Context(), download.Request{
+				var open openReplies
+				got, err := piecesClient(t, download.ClientOptions{Wrap: open.wrap}).Get(t.Context(), download.Request{
 					URL: s.open(t), Dir: dir, Connections: n, Digests: []download.Digest{sha256Digest(s.body)},
 				})
 				if err != nil {
@@ -39,12 +41,53 @@ func TestPieces_Sizes(t *testing.T) {
 				if single := n <= 1 || size < 2*mib; single && requests != 1 {
 					t.Errorf("the server got %d requests", requests)
 				}
-				if s.most > max(1, n) {
-					t.Errorf("%d requests were running concurrently, want at most %d", s.most, n)
+				if open.most > max(1, n) {
+					t.Errorf("%d replies were open concurrently, want at most %d", open.most, n)
 				}
 			})
 		}
 	}
+}
+
+// openReplies counts the requests of a client whose replies are not closed. The
+// server cannot count them: it notices late that a connection is closed.
+type openReplies struct {
+	http.RoundTripper
+	mu        sync.Mutex
+	now, most int
+}
+
+func (o *openReplies) wrap(rt http.RoundTripper) http.RoundTripper {
+	o.RoundTripper = rt
+	return o
+}
+
+func (o *openReplies) count(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.now += n
+	o.most = max(o.most, o.now)
+}
+
+func (o *openReplies) RoundTrip(r *http.Request) (*http.Response, error) {
+	o.count(1)
+	resp, err := o.RoundTripper.RoundTrip(r)
+	if err != nil {
+		o.count(-1)
+		return nil, err
+	}
+	resp.Body = &countedBody{resp.Body, sync.OnceFunc(func() { o.count(-1) })}
+	return resp, nil
+}
+
+type countedBody struct {
+	io.ReadCloser
+	closed func()
+}
+
+func (b *countedBody) Close() error {
+	defer b.closed()
+	return b.ReadCloser.Close()
 }
 
 // TestPieces_Concurrent lets no connection end before all of them have started.
