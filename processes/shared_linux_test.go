@@ -15,6 +15,7 @@ import (
 
 	"concert"
 	"concert/internal/race"
+	"concert/internal/smaps"
 	"concert/processes"
 	"concert/processes/internal/shm"
 )
@@ -114,30 +115,13 @@ func ones(n int) []float64 {
 	return v
 }
 
-// sharedPages returns, in KiB, how much memory all workers together use for
-// shared values (pss), and how much of them they have mapped and touched (rss).
-func sharedPages(t *testing.T) (pss, rss int) {
+// sharedPages returns the memory that all workers use for shared values.
+func sharedPages(t *testing.T) (u smaps.Usage) {
 	t.Helper()
 	for _, pid := range children(t) {
-		smaps, err := os.ReadFile(fmt.Sprint("/proc/", pid, "/smaps"))
-		if err != nil {
-			continue // the process has ended
-		}
-		in := false
-		for line := range strings.Lines(string(smaps)) {
-			kb := 0
-			if strings.Contains(line, "-") && strings.Contains(line, " r") || strings.Contains(line, "memfd:") {
-				in = strings.Contains(line, "memfd:concert-shared")
-			}
-			if n, _ := fmt.Sscanf(line, "Pss: %d kB", &kb); in && n == 1 {
-				pss += kb
-			}
-			if n, _ := fmt.Sscanf(line, "Rss: %d kB", &kb); in && n == 1 {
-				rss += kb
-			}
-		}
+		u.Add(pid, "memfd:concert-shared")
 	}
-	return pss, rss
+	return u
 }
 
 // TestShared_OneCopy: four workers that read a shared value must use its memory
@@ -151,9 +135,9 @@ func TestShared_OneCopy(t *testing.T) {
 		for range 2 {
 			sumOnAll(t, p, 4, grid)
 		}
-		pss, rss := sharedPages(t)
-		if rss != 4*kb || pss > kb*105/100 {
-			t.Errorf("four workers have mapped %d KiB of a value of %d KiB, and use %d KiB for it; want four times and once its size", rss, kb, pss)
+		u := sharedPages(t)
+		if u.Rss != 4*kb || u.Pss > kb*105/100 {
+			t.Errorf("four workers have mapped %d KiB of a value of %d KiB, and use %d KiB for it; want four times and once its size", u.Rss, kb, u.Pss)
 		}
 		if closes {
 			grid.Close()
@@ -163,8 +147,7 @@ func TestShared_OneCopy(t *testing.T) {
 			if !closes {
 				runtime.GC()
 			}
-			_, rss := sharedPages(t)
-			return rss == 0
+			return sharedPages(t).Rss == 0
 		})
 	}
 	works(t, p)
@@ -291,7 +274,7 @@ func TestShared_Many(t *testing.T) {
 		s.Close()
 	}
 	eventually(t, "all files are closed", func() bool { return sharedFiles(t) == 0 })
-	eventually(t, "the workers release all values", func() bool { _, rss := sharedPages(t); return rss == 0 })
+	eventually(t, "the workers release all values", func() bool { return sharedPages(t).Rss == 0 })
 }
 
 // TestShared_OnlyUsed: a worker gets the values that its calls use, and no

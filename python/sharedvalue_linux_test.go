@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"concert"
+	"concert/internal/smaps"
 	"concert/processes"
 	"concert/python"
 )
@@ -96,40 +96,13 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// sharedMemory returns, in KiB, how much memory the worker processes of this
-// program use for shared values together (pss), and how much of it each has
-// mapped (size), in total.
-func sharedMemory(t *testing.T) (pss, size int) {
+// sharedMemory returns the memory that all interpreters use for shared values.
+func sharedMemory(t *testing.T) (u smaps.Usage) {
 	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/smaps")
-	if err != nil {
-		t.Fatal(err)
+	for _, pid := range interpreters(t) {
+		u.Add(pid, "memfd:concert-shared")
 	}
-	for _, file := range files {
-		stat, err := os.ReadFile(filepath.Join(filepath.Dir(file), "stat"))
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		if fields := strings.Fields(rest); err != nil || len(fields) < 2 || fields[1] != strconv.Itoa(os.Getpid()) {
-			continue // the process has ended, or has another parent
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // the process has ended
-		}
-		in := false
-		for line := range strings.Lines(string(text)) {
-			kb := 0
-			if key, _, _ := strings.Cut(line, " "); !strings.HasSuffix(key, ":") {
-				in = strings.Contains(line, "memfd:concert-shared")
-			}
-			if n, _ := fmt.Sscanf(line, "Pss: %d kB", &kb); in && n == 1 {
-				pss += kb
-			}
-			if n, _ := fmt.Sscanf(line, "Size: %d kB", &kb); in && n == 1 {
-				size += kb
-			}
-		}
-	}
-	return pss, size
+	return u
 }
 
 // entered returns how many calls wait at a gate.
@@ -164,9 +137,9 @@ func TestSharedValue_OneCopy(t *testing.T) {
 				t.Errorf("the sum = %v, %v", sum, err)
 			}
 		}
-		pss, size := sharedMemory(t)
-		if size != 4*kb || pss < kb || pss > kb*105/100 {
-			t.Errorf("four interpreters have mapped %d KiB of a value of %d KiB, and use %d KiB for it; want four times and once its size", size, kb, pss)
+		u := sharedMemory(t)
+		if u.Size != 4*kb || u.Pss < kb || u.Pss > kb*105/100 {
+			t.Errorf("four interpreters have mapped %d KiB of a value of %d KiB, and use %d KiB for it; want four times and once its size", u.Size, kb, u.Pss)
 		}
 		if closes {
 			grid.Close()
@@ -176,8 +149,7 @@ func TestSharedValue_OneCopy(t *testing.T) {
 			if !closes {
 				runtime.GC()
 			}
-			_, size := sharedMemory(t)
-			return size == 0
+			return sharedMemory(t).Size == 0
 		})
 	}
 }
@@ -222,7 +194,7 @@ func TestSharedValue_Workers(t *testing.T) {
 				}
 				small.Close()
 				large.Close()
-				eventually(t, "the workers release all values", func() bool { _, size := sharedMemory(t); return size == 0 })
+				eventually(t, "the workers release all values", func() bool { return sharedMemory(t).Size == 0 })
 			})
 		}
 	}
@@ -273,7 +245,7 @@ func TestSharedValue_CloseDuringCalls(t *testing.T) {
 				}
 			}
 			t.Logf("%d calls worked, %d were refused", worked, refused)
-			eventually(t, "the worker releases the value", func() bool { _, size := sharedMemory(t); return size == 0 })
+			eventually(t, "the worker releases the value", func() bool { return sharedMemory(t).Size == 0 })
 		})
 	}
 }
@@ -293,7 +265,7 @@ func TestSharedValue_Kept(t *testing.T) {
 	if sum, err := call(t, p, use, 0); sum != 10_000 || err != nil {
 		t.Errorf("the sum of the kept value = %v, %v; want 10000", sum, err)
 	}
-	eventually(t, "the worker releases the value", func() bool { _, size := sharedMemory(t); return size == 0 })
+	eventually(t, "the worker releases the value", func() bool { return sharedMemory(t).Size == 0 })
 }
 
 // TestSharedValue_Fork: a child that a task forks can read the value.
@@ -306,7 +278,7 @@ func TestSharedValue_Fork(t *testing.T) {
 
 // TestSharedValue_NoDescriptorForFirst: if an interpreter has no descriptor
 // when its first shared value arrives, it cannot import the module that
-// receives the file. Other calls must go on, and later values must arrive.
+// receives the file. Other calls must still run, and later values must arrive.
 func TestSharedValue_NoDescriptorForFirst(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Threads: 2})
 	gate := filepath.Join(t.TempDir(), "gate")

@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"concert/internal/logtest":       {}, // for tests
 	"concert/internal/race":          {}, // for tests
 	"concert/internal/sharedtest":    {}, // for tests
+	"concert/internal/smaps":         {}, // for tests
 	"concert/progress":               {"concert", "concert/executor", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
 	"concert/download":               {"golang.org/x/sys/unix"},
 	"concert/executortest":           {"concert", "concert/executor", "concert/progress", "concert/trace"},
