@@ -1,8 +1,9 @@
 package executor
 
 import (
-	"concert/internal/values"
 	"slices"
+
+	"concert/internal/values"
 )
 
 // This file encodes and decodes the items of a Map that are large, or that user

@@ -139,8 +139,10 @@ func encodeForSharer[T any](ctx context.Context, v T, codec SharedCodec) (e Enco
 // forSharer is a Codec that encodes values to be stored.
 type forSharer struct{ codec SharedCodec }
 
+// Encode encodes v with the method EncodeShared of the codec.
 func (c forSharer) Encode(v any) ([]byte, error) { return c.codec.EncodeShared(v) }
 
+// Decode decodes a result with the codec.
 func (c forSharer) Decode(result Encoded, v any) error { return c.codec.Decode(result, v) }
 
 // Value returns the value. See concert.Shared.
@@ -366,18 +368,15 @@ func (s Shared[T]) appendShared(w values.Work, b []byte) ([]byte, error) {
 		return append(b, sharedZero, 0, 0, 0, 0, 0, 0, 0), nil
 	}
 	o := s.h.owner
-	if o != nil && o.closed.Load() {
-		return nil, errSharedClosed
-	}
 	if o != nil && w.Used != nil {
 		if stored := storedFor(w.To, s); stored != nil {
 			*w.Used = appendUsed(*w.Used, usedHandle{s, stored})
 			b = append(b, sharedReference, 0, 0, 0, 0, 0, 0, 0)
 			return append(b, stored.ID[:]...), nil
 		}
-		if o.closed.Load() {
-			return nil, errSharedClosed
-		}
+	}
+	if o != nil && o.closed.Load() { // after storedFor, because another goroutine may close the handle in between
+		return nil, errSharedClosed
 	}
 	if w.Depth++; w.Depth > maxSharedDepth {
 		return nil, errSharedDepth

@@ -82,10 +82,15 @@ func (e *encoder) encodeSharedValue(v reflect.Value) error {
 // viewed returns the form for an array: the given form, or in a shared value
 // the form of a view.
 func (e *encoder) viewed(form int) int {
-	if !e.views {
+	switch {
+	case !e.views:
 		return form
+	case form == formArray:
+		return formView
+	case form == formNumpy:
+		return formNumpyView
 	}
-	return map[int]int{formArray: formView, formNumpy: formNumpyView, formRows: formRowsView}[form]
+	return formRowsView
 }
 
 // align makes the next array in mapped memory begin at a multiple of alignment.

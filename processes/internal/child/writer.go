@@ -26,9 +26,9 @@ import (
 type writer struct {
 	pipe    *os.File
 	journal *shm.Journal // nil: there is none
-	scratch []byte       // guarded by mu
 
 	mu      sync.Mutex
+	scratch []byte        // guarded by mu: memory for the head of a frame
 	buf     []byte        // guarded by mu: the frames that are not in the pipe yet, if there is no journal
 	written uint64        // guarded by mu: total size of the frames that were put
 	flushed uint64        // guarded by mu: how many of these bytes were written to the pipe
