@@ -277,7 +277,7 @@ def preempted(calls):
 func TestPythonProfile_Preempted(t *testing.T) {
 	pythontest.Need(t)
 	if runtime.GOOS != "linux" {
-		t.Skip("there is no run-queue delay to read")
+		t.Skip("only Linux counts the run-queue delay")
 	}
 	text, err := os.ReadFile("measured.py")
 	if err != nil {
