@@ -52,17 +52,17 @@ type handle[T any] = executor.Shared[T]
 //   - With Python, all interpreters use one copy of v in shared memory, as with
 //     processes. Arrays within v are not copied either. Package python says
 //     what a function receives.
-//   - With a cluster, processes.Options.Command, and executors that do not
-//     implement executor.Sharer, each call copies v, as without a handle. The
-//     same holds for calls of another executor than ex.
+//   - With a cluster, with processes.Options.Command without SharedCodec, and
+//     with executors that do not implement executor.Sharer, each call copies v,
+//     as without a handle. So does each call of another executor than ex.
 //
 // The program must not change v afterward. On Linux, each large value in a pool
 // of processes uses one file descriptor.
 //
-// Share encodes v before it returns, if ex is a pool of processes or of
-// interpreters. The error is
-// an error of this encoding, the error of the executor, such as [ErrClosed], or
-// [context.Cause] of ctx. Share panics if ctx or ex is nil.
+// If ex is a pool of processes or of interpreters, Share encodes v before it
+// returns. The error is an error of this encoding, an error of the executor,
+// such as [ErrClosed], or [context.Cause] of ctx. Share panics if ctx or ex is
+// nil.
 func Share[T any](ctx context.Context, ex Executor, v T) (*Shared[T], error) {
 	h, err := executor.Share(ctx, ex, v)
 	if err != nil {

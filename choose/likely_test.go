@@ -162,14 +162,14 @@ func TestLikely_SimplestForProcessors(t *testing.T) {
 	}
 }
 
-// TestLikely_NeighboringKinds: if the work is of one of two neighboring kinds,
-// this is enough for a recommendation.
+// TestLikely_NeighboringKinds: if the share of CPU time leaves two neighboring
+// kinds possible, Run must recommend a point.
 func TestLikely_NeighboringKinds(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
 		name      string
 		low, high float64 // the ends of the interval of the share of CPU time
-		level     int     // of the recommended point; 0 if there is none
+		level     int     // of the recommended point; 0 means that none is recommended
 	}{
 		{"mixed or CPU-bound", 0.6, 0.95, 2},
 		{"I/O-bound or mixed", 0.1, 0.5, 16},
@@ -203,7 +203,7 @@ func TestLikely_LowGainOfWaits(t *testing.T) {
 		name   string
 		others float64
 		rate   float64
-		level  int // of the recommended point; 0 if there is none
+		level  int // of the recommended point; 0 means that none is recommended
 	}{
 		{"idle machine", 0.05, 127, 0},
 		{"busy machine", 0.8, 127, 4},

@@ -39,7 +39,7 @@ type series struct {
 type mark struct {
 	X, Y        float64
 	Chosen      bool
-	Interval    string // the path of the interval; empty if there is none
+	Interval    string // the path of the interval; empty if the point has no interval
 	Shape, Text string
 }
 

@@ -38,7 +38,7 @@ func (j *job) setRecheck(n int64) {
 // server.
 var errDamaged = errors.New("the partial file differs from the file of the server; the next attempt starts from the beginning")
 
-// attempt makes one request, and writes the body to j.part. If it returns nil,
+// tryOnce makes one request, and writes the body to j.part. If it returns nil,
 // the part is complete and verified, or the existing file is the right one.
 func (j *job) tryOnce(parent context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(parent)
@@ -119,7 +119,7 @@ func (j *job) begin() (from int64, validator string) {
 }
 
 // version returns the state of the version that a reply with a range must have.
-// It returns nil if there is none yet.
+// It returns nil before the first reply.
 func (j *job) version() *state {
 	switch {
 	case j.part != nil:
@@ -130,8 +130,8 @@ func (j *job) version() *state {
 	return nil
 }
 
-// partSize returns the number of bytes that an attempt can continue: of the
-// part or, if there is none, of the existing file that is compared.
+// partSize returns the number of bytes that an attempt can continue. They are
+// bytes of the part or, without a part, of the existing file that is compared.
 func (j *job) partSize() int64 {
 	switch {
 	case j.part != nil:
@@ -148,7 +148,7 @@ func (j *job) partSize() int64 {
 func (j *job) accept(resp *http.Response, from int64) (done bool, err error) {
 	switch {
 	case resp.StatusCode == http.StatusOK && isFragment(resp):
-		e := j.fail("get it", fmt.Errorf("the server sent the range %q with the status 200, which is that of a whole file", resp.Header.Get("Content-Range")))
+		e := j.fail("get it", fmt.Errorf("the server sent the range %q with the status 200, but this status means the whole file", resp.Header.Get("Content-Range")))
 		e.rangeOnly = resp.Request.Header.Get("Range") != ""
 		e.temporary = !e.rangeOnly
 		return false, e

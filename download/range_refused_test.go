@@ -259,7 +259,7 @@ func TestGet_FragmentAsWhole(t *testing.T) {
 		}
 		dir := t.TempDir()
 		_, err := once(t).Get(t.Context(), download.Request{URL: s.open(t), Dir: dir})
-		wantError(t, err, true, `the range "bytes 100000-199999/200000" with the status 200, which is that of a whole file`)
+		wantError(t, err, true, `the range "bytes 100000-199999/200000" with the status 200, but this status means the whole file`)
 		wantFiles(t, dir)
 	})
 }

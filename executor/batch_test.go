@@ -224,8 +224,8 @@ func (l *late) UnmarshalText(b []byte) error {
 var lengthOfLate = concert.Register("concert_test.lengthOfLate", func(_ context.Context, l late) (int, error) { return len(l.name), nil })
 
 // TestBatch_SettleNumbersOutOfOrder: a batch has its items in the order in
-// which their arguments were encoded. SettleNumbers wakes a consumer that waits
-// for any of them, although other items have not ended.
+// which their arguments were encoded. SettleNumbers must wake a consumer that
+// waits for one of them, also while other items are running.
 func TestBatch_SettleNumbersOutOfOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := newHandExecutor()

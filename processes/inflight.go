@@ -20,7 +20,7 @@ type callRange struct {
 	from, to  int
 	deaths    int          // how many workers died while they ran this call; if not 0, the range is one call
 	unbegun   int          // how many workers died when they would have begun this call next; if not 0, the range is one call
-	died      *WorkerError // the error of the last run, after which Options.Retry has allowed another run; nil if there is none
+	died      *WorkerError // the error of the last run, after which Options.Retry has allowed another run; nil if no run has failed
 	submitter *submitter   // set while the range is in Pool.returned
 }
 

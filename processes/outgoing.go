@@ -36,8 +36,8 @@ func (b *outgoing) reset() {
 	b.buf, b.inPipe, b.inArena = b.buf[:0], b.inPipe[:0], b.inArena[:0]
 }
 
-// addNumbers adds a frame of calls whose arguments are numbers of one kind; see
-// areNumbers.
+// addNumbers adds a frame of calls. areNumbers must be true for their
+// arguments.
 func (b *outgoing) addNumbers(h frame.CallHead, args []executor.Encoded) {
 	h.Count = uint16(len(args))
 	b.buf = frame.AppendCallNumbers(b.buf, h, args)

@@ -250,8 +250,8 @@ func TestSharedValue_OnlyPythonEncodes(t *testing.T) {
 
 // TestSharedValue_ValueInArgument: an argument contains a slice and a handle
 // of the same slice. The slice must not arrive as a view, and the value of the
-// handle must not arrive as a copy, also if the encoder could copy the encoding
-// of one for the other.
+// handle must not arrive as a copy. So the encoder must not reuse the encoding
+// of the slice for the handle, or the reverse.
 func TestSharedValue_ValueInArgument(t *testing.T) {
 	p, other := newPool(t, 1, nil), newPool(t, 1, nil)
 	type handleFirst struct {

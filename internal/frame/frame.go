@@ -36,7 +36,7 @@ type Type byte
 // The types of frames. They are letters, so that a dump of a pipe is readable.
 const (
 	Call          Type = 'C' // pool to worker: run these calls of one function
-	CallNumbers   Type = 'N' // pool to worker: the same as Call, if all arguments are numbers of one kind
+	CallNumbers   Type = 'N' // pool to worker: the same as Call, for arguments that are numbers of the same kind
 	Cancel        Type = 'X' // pool to worker: cancel the context of a call
 	Share         Type = 'V' // pool to worker: keep this value, to which arguments of calls refer
 	Unshare       Type = 'U' // pool to worker: release this value
@@ -47,7 +47,7 @@ const (
 	Started       Type = 'S' // worker to pool: a call begins
 	Progress      Type = 'P' // worker to pool: the progress of a call
 	Result        Type = 'R' // worker to pool: the value of a call
-	ResultNumbers Type = 'A' // worker to pool: the values of consecutive calls, which are numbers of one kind
+	ResultNumbers Type = 'A' // worker to pool: the values of consecutive calls, if they are numbers of the same kind
 	Failure       Type = 'F' // worker to pool: the error of a call
 	GivenBack     Type = 'G' // worker to pool: the worker begins neither this call of a frame nor the calls after it
 )

@@ -6,8 +6,8 @@ import (
 	"concert/executor"
 )
 
-// This file encodes many calls or results that are numbers of one kind. Such a
-// frame contains the kind once, and then 8 bytes for each number.
+// This file encodes many arguments or results that are numbers of the same
+// kind. Such a frame contains the kind once, and then 8 bytes for each number.
 
 // NumberSize is the size in bytes of a number in CallNumbers and ResultNumbers.
 const NumberSize = 8
@@ -20,8 +20,8 @@ func IsNumber(e executor.Encoded) bool {
 	return executor.IsNumber(e.Kind) && len(e.Bytes) == NumberSize
 }
 
-// AppendCallNumbers appends a CallNumbers. All arguments must be numbers of one
-// kind, see IsNumber.
+// AppendCallNumbers appends a CallNumbers. All arguments must be numbers of the
+// same kind, see IsNumber.
 func AppendCallNumbers(b []byte, h CallHead, args []executor.Encoded) []byte {
 	start := len(b)
 	b = appendHead(begin(b, CallNumbers), h)
@@ -73,7 +73,7 @@ func NumbersHead(b []byte, n Numbers) []byte {
 func ParseResultNumbers(b []byte) (n Numbers, err error) {
 	const head = 4 + 4 + 8 + 1
 	if len(b) <= head || (len(b)-head)%NumberSize != 0 || !executor.IsNumber(b[head-1]) {
-		return n, bad("%d bytes that are not the frame of numbers", len(b))
+		return n, bad("ResultNumbers with a body of %d bytes: the size or the kind is wrong", len(b))
 	}
 	return Numbers{parseID(b), time.Duration(le.Uint64(b[8:])), b[head-1], b[head:]}, nil
 }

@@ -124,7 +124,7 @@ class Results:
     def collect_before(self, index):
         """If the list is open, adds a frame with the results up to, but without, this index, so that a frame about the call
         with this index may follow. Returns False if the outcome of this call is in a frame already, or if no call has
-        begun: between two calls, the mark is that of the call before. The caller holds the lock of the worker."""
+        begun: between two calls, the mark still names the earlier call. The caller holds the lock of the worker."""
         with self.lock:
             if self.mark is None:
                 return True

@@ -145,8 +145,10 @@ class Receiver:
         self.delete_ended()
 
     def delete_ended(self):
-        """Deletes released values that no call can use any more. A runner calls it when a frame has ended. Either
-        the runner sees the new element of ending, or the method unshare sees that the frame has ended."""
+        """Deletes released values that no remaining call can use. A runner calls it when a frame has ended.
+
+        A runner 1. deletes its frame from next_call, 2. reads ending. The method unshare 1. adds to ending, 2. reads
+        next_call. So at least one of the two sees that the value can be deleted."""
         with self.worker.lock:
             live = set(self.worker.next_call)  # a copy, because runners change next_call
             n = 0
@@ -171,7 +173,8 @@ def view_array(arrays, typecode, offset, count):
 
 
 def view_rows(arrays, typecode, offset, counts):
-    """Returns slices of one view of all numbers, which need less memory than a view of the bytes for each row."""
+    """Returns a slice for each row. All slices are of the same view of all numbers, so they need less memory than
+    separate views of the bytes."""
     count = 0
     for n in counts:
         count += max(n, 0)

@@ -72,7 +72,7 @@ type worker struct {
 	rest      []byte             // encoded arguments of the current frame that have not been parsed
 	kind      byte               // the kind of these arguments in a CallNumbers; 0 in a Call
 	parent    context.Context    // parent of the contexts of the frame's calls
-	stop      context.CancelFunc // stops the timer of parent's deadline; nil if there is none
+	stop      context.CancelFunc // stops the timer of parent's deadline; nil without a deadline
 	spare     *callContext       // context of the last call, if the next call can use it
 	now       time.Duration      // uptime when the loop last read the clock, or 0 if it has waited since
 	unclocked int                // number of calls that have ended since the clock was read

@@ -22,7 +22,7 @@ import (
 //	40    list of: the frame of calls whose results are in the list
 //	4096  slots: for each frame of calls, which calls the worker has begun
 //	12288 ring: the last RingSize of the written bytes
-//	274432 list: the results of one frame of calls
+//	274432 list: the results of the frame that "list of" names
 //
 // # Results
 //
