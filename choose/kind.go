@@ -95,6 +95,8 @@ func (r *Report) kind(shares []float64) KindVerdict {
 		k.Sentence = fmt.Sprintf("CPU-bound: a run computes for %s of its time, so run one task for each of the %s.", percent(share), n)
 		if r.Machine.Processors == 1 {
 			k.Sentence = fmt.Sprintf("CPU-bound: a run computes for %s of its time, and there is one processor, so concurrency gains nothing.", percent(share))
+		} else if u.Wall < tinyRun {
+			k.Sentence = fmt.Sprintf("CPU-bound: a run computes for %s of its time, which is only %s, so concurrency gains nothing if a task costs more than that.", percent(share), durationText(u.Wall))
 		}
 	case k.Kind == IOBound:
 		k.Sentence = fmt.Sprintf("I/O-bound: a run waits for %s of its time, so run many tasks concurrently.", percent(1-share))

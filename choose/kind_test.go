@@ -79,6 +79,24 @@ func TestKind(t *testing.T) {
 	}
 }
 
+// TestKind_TinyRun: for a run that is shorter than the cost of a task, the kind
+// must not recommend concurrent tasks, because the verdict may recommend
+// sequential execution.
+func TestKind_TinyRun(t *testing.T) {
+	if runtime.GOMAXPROCS(0) == 1 {
+		t.Skip("with one processor, the kind recommends no concurrent tasks for any work that computes")
+	}
+	report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) { return 0, nil }, []int{1}, twoModels(), &choose.Options{
+		Budget: 200 * time.Millisecond, Profile: alone(5*time.Microsecond, 1),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := report.Kind.Sentence; report.Kind.Kind != choose.CPUBound || !strings.Contains(s, "which is only 5 us") || strings.Contains(s, "run one task for each") {
+		t.Errorf("the kind of a run that takes 5 us: %s", s)
+	}
+}
+
 // TestKind_UnknownUsage: if the usage of a run is unknown, because the run
 // fails or takes longer than the budget, the run must not count as CPU-bound.
 func TestKind_UnknownUsage(t *testing.T) {
