@@ -49,6 +49,11 @@ type remote interface {
 	settle(i, worker int, result Encoded, err error)
 }
 
+// UsesShared reports whether arguments of the batch refer to stored values: see
+// [Batch.Shared]. If it is false, Shared yields nothing, and SharedClosed
+// returns nil.
+func (b *Batch) UsesShared() bool { return len(b.shared) > 0 }
+
 // Task returns the task if the batch has the call of a Submit, and nil if the
 // batch has items of a Map.
 func (b *Batch) Task() *Task { return b.job.of() }

@@ -16,7 +16,9 @@ func (w *worker) dispatch() {
 	b := &w.outgoing
 	for len(b.buf) > 0 || w.pool.nextCalls(w, b) {
 		err := w.send(b)
-		w.pool.sentShared(b)
+		if b.shares > 0 {
+			w.pool.sentShared(b)
+		}
 		if err != nil {
 			w.pipeClosed("calls")
 			break
@@ -50,7 +52,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 				p.dropFirstReturnedLocked(context.Cause(ctx))
 				continue
 			}
-			if p.refuseReturnedLocked() {
+			if s.batch.UsesShared() && p.refuseReturnedLocked() {
 				continue
 			}
 			n := min(capacity, s.len())
@@ -128,7 +130,9 @@ func (p *Pool) claimLocked(w *worker, capacity int) callRange {
 		p.checkArgumentLocked(t, s)
 		s = callRange{}
 	}
-	s = p.refuseSharedLocked(s)
+	if s.len() > 0 && s.batch.UsesShared() {
+		s = p.refuseSharedLocked(s)
+	}
 	p.checkEndLocked()
 	return s
 }
@@ -191,9 +195,11 @@ func (p *Pool) checkFunction(name string) error {
 // addCallsLocked adds calls to the table of the worker, as one frame, and
 // appends this frame to b.
 func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
-	w.addUnsharesLocked(b)
-	for stored := range s.batch.Shared {
-		p.addShareLocked(w, b, stored.ID)
+	if len(w.unshare) > 0 {
+		w.addUnsharesLocked(b)
+	}
+	if s.batch.UsesShared() {
+		p.addSharesLocked(w, b, s.batch)
 	}
 	now := time.Now()
 	args := s.batch.Args[s.from:s.to]
@@ -211,7 +217,7 @@ func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 			h.Left = -1
 		}
 	}
-	if w.usesList && areNumbers(args) {
+	if w.usesList && len(args) > 1 && areNumbers(args) {
 		b.addNumbers(h, args)
 	} else {
 		b.add(h, args, w.placeLocked)

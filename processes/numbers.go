@@ -13,9 +13,10 @@ import (
 // in a frame. The worker stores them in the list of the journal, and sends many
 // in one frame; see shm.Journal.
 
-// areNumbers reports whether one CallNumbers can contain all arguments.
+// areNumbers reports whether one CallNumbers can contain all arguments, which
+// are at least two.
 func areNumbers(args []executor.Encoded) bool {
-	if len(args) < 2 || len(args) > frame.MaxNumbers || !frame.IsNumber(args[0]) {
+	if len(args) > frame.MaxNumbers || !frame.IsNumber(args[0]) {
 		return false
 	}
 	for _, arg := range args[1:] {

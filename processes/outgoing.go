@@ -17,6 +17,7 @@ type outgoing struct {
 	buf     []byte
 	inArena []arenaArg // large arguments with a span in the arena
 	inPipe  []pipeArg  // large arguments without a span, and shared values
+	shares  int        // number of shared values in inPipe
 }
 
 // pipeArg is a large argument that is written to the pipe after the first n
@@ -33,7 +34,7 @@ func (b *outgoing) reset() {
 	}
 	clear(b.inPipe)
 	clear(b.inArena)
-	b.buf, b.inPipe, b.inArena = b.buf[:0], b.inPipe[:0], b.inArena[:0]
+	b.buf, b.inPipe, b.inArena, b.shares = b.buf[:0], b.inPipe[:0], b.inArena[:0], 0
 }
 
 // addNumbers adds a frame of calls. areNumbers must be true for their

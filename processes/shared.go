@@ -150,19 +150,21 @@ func (w *worker) addUnsharesLocked(b *outgoing) {
 	w.unshare = nil
 }
 
-// addShareLocked appends to b the Share of a value, if the worker lacks the
-// value. A caller has checked in the same critical section that the value is
-// not released.
-func (p *Pool) addShareLocked(w *worker, b *outgoing, id executor.SharedID) {
-	s := p.shared[id]
-	if s == nil || w.shared[s] {
-		return
+// addSharesLocked appends to b the Shares of the values that the calls of a
+// batch use and the worker lacks. The caller has checked in the same critical
+// section that the values are not released.
+func (p *Pool) addSharesLocked(w *worker, b *outgoing, batch *executor.Batch) {
+	for stored := range batch.Shared {
+		s := p.shared[stored.ID]
+		if s == nil || w.shared[s] {
+			continue
+		}
+		if w.shared == nil {
+			w.shared = make(map[*sharedValue]bool)
+		}
+		w.shared[s] = true
+		b.addShare(s)
 	}
-	if w.shared == nil {
-		w.shared = make(map[*sharedValue]bool)
-	}
-	w.shared[s] = true
-	b.addShare(s)
 }
 
 // maxCopiedShare is the maximum size of a shared value that addShare copies. A
@@ -184,14 +186,12 @@ func (b *outgoing) addShare(s *sharedValue) {
 		return
 	}
 	s.sending++
+	b.shares++
 	b.inPipe = append(b.inPipe, pipeArg{after: len(b.buf), bytes: s.bytes, shared: s})
 }
 
 // sentShared marks the Shares of b as sent.
 func (p *Pool) sentShared(b *outgoing) {
-	if !slices.ContainsFunc(b.inPipe, func(a pipeArg) bool { return a.shared != nil }) {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range b.inPipe {
@@ -207,9 +207,6 @@ func (p *Pool) sentShared(b *outgoing) {
 // before includes the error of that run. refuseSharedLocked releases mu while
 // it calls Settle.
 func (p *Pool) refuseSharedLocked(s callRange) callRange {
-	if s.len() == 0 {
-		return s
-	}
 	err := s.batch.SharedClosed()
 	if err == nil {
 		return s
