@@ -153,37 +153,6 @@ func api(request, export, kind string) right {
 // the same for all keys.
 func sharedAPI(request, kind string) right { return api(request, request, kind) }
 
-// exportText returns the right as an export of CONCERT, in the configuration
-// language of NATS.
-func (r right) exportText() string {
-	if r.kind == subscription {
-		return fmt.Sprintf("{stream: %q}\n", r.export)
-	}
-	return fmt.Sprintf("{service: %q, response_type: %s, response_threshold: %q}\n", r.export, r.kind, responseTimeout)
-}
-
-// importText returns the right as an import of the account of a key.
-func (r right) importText(key string) string {
-	kind, as := "service", ""
-	if r.kind == subscription {
-		kind = "stream"
-	}
-	if r.as != "" {
-		as = fmt.Sprintf(", to: %q", strings.ReplaceAll(r.as, "%s", key))
-	}
-	return fmt.Sprintf("{%s: {account: %s, subject: %q}%s}\n", kind, commonAccount, strings.ReplaceAll(r.subject, "%s", key), as)
-}
-
-// limits returns the limits of a key with role r, in the configuration language
-// of NATS.
-func (s *Server) limits(r Role) string {
-	connections := s.options.Connections
-	if r == Worker {
-		connections = maxCancelReaders
-	}
-	return fmt.Sprintf("limits: {max_connections: %d, max_subscriptions: %d}\n", connections, maxSubscriptions)
-}
-
 const (
 	maxSubscriptions = 256     // maximum for a connection; a connection needs about a dozen, and one more for each request for tasks
 	maxLineBytes     = 1 << 10 // maximum size of a protocol line, which contains the subjects of a message
@@ -197,17 +166,11 @@ const (
 	responseTimeout = 15 * time.Second
 )
 
-// configure adds the accounts of the holders of keys to the options: see
+// addCommonAccount adds CONCERT, with its exports, to the options: see
 // "Accounts" in the NATS documentation.
-func (s *Server) configure(o *nats.Options, own string, holders []Holder) error {
+func addCommonAccount(o *nats.Options) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "accounts {\n%s {\njetstream: enabled\nusers: [\n{nkey: %s}\n", commonAccount, own)
-	for _, h := range holders {
-		if h.Role == Admin {
-			fmt.Fprintf(&text, "{nkey: %s}\n", h.Key)
-		}
-	}
-	text.WriteString("]\nexports: [\n")
+	fmt.Fprintf(&text, "accounts {\n%s {\njetstream: enabled\nexports: [\n", commonAccount)
 	var exported []string
 	for _, r := range slices.Concat(clientRights, workerRights) {
 		if e := r.exportText(); !slices.Contains(exported, e) {
@@ -215,17 +178,6 @@ func (s *Server) configure(o *nats.Options, own string, holders []Holder) error 
 			text.WriteString(e)
 		}
 	}
-	text.WriteString("]\n}\n")
-	for _, h := range holders {
-		if h.Role == Admin {
-			continue
-		}
-		fmt.Fprintf(&text, "%s {\nusers: [{nkey: %s}]\n%simports: [\n", h.Key, h.Key, s.limits(h.Role))
-		for _, r := range h.Role.rights() {
-			text.WriteString(r.importText(h.Key))
-		}
-		text.WriteString("]\n}\n")
-	}
-	text.WriteString("}\n")
+	text.WriteString("]\n}\n}\n")
 	return o.ProcessConfigString(text.String())
 }

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"time"
-
-	nats "github.com/nats-io/nats-server/v2/server"
 )
 
 // keyringPollPeriod is the time between two checks of the keyring.
@@ -36,7 +34,6 @@ func (s *Server) watchKeyring(before string) {
 		if err == nil && now == before {
 			continue
 		}
-		var o *nats.Options
 		var holders []Holder
 		if err == nil {
 			holders, err = s.options.Keyring.Holders()
@@ -45,15 +42,7 @@ func (s *Server) watchKeyring(before string) {
 			err = s.service.setHolders(holders)
 		}
 		if err == nil {
-			o, err = s.configuration()
-		}
-		if err == nil {
-			// ReloadOptions does not apply the imports of new accounts, so they
-			// are registered first.
-			for _, a := range o.Accounts {
-				s.server.LookupOrRegisterAccount(a.Name)
-			}
-			err = s.server.ReloadOptions(o)
+			err = s.auth.setHolders(holders)
 		}
 		if err != nil {
 			slog.Error("server: could not reload the keyring; the previous keys stay valid", "error", err)

@@ -32,6 +32,7 @@ type Server struct {
 	server   *nats.Server
 	options  Options
 	issuer   *issuer         // nil without a keyring
+	auth     *authenticator  // nil without a keyring
 	service  *service        // nil without a keyring
 	throttle *throttle       // nil without a keyring
 	dir      string          // temporary directory, which Close removes; "" if Options.Dir is set
@@ -87,12 +88,14 @@ func New(opts *Options) (*Server, error) {
 		return nil, err
 	}
 	before := ""
+	var holders []Holder
+	var err error
 	if s.options.Keyring != nil {
 		before, _ = s.options.Keyring.state() // read before the holders, so that watchKeyring misses no change
+		holders, err = s.options.Keyring.Holders()
 	}
-	o, err := s.configuration()
 	if err == nil {
-		s.server, err = nats.NewServer(o)
+		err = s.newNATS(holders)
 	}
 	if err != nil {
 		s.remove()
@@ -106,11 +109,7 @@ func New(opts *Options) (*Server, error) {
 		return nil, err
 	}
 	if s.options.Keyring != nil {
-		holders, err := s.options.Keyring.Holders()
-		if err == nil {
-			s.service, err = s.startService(holders)
-		}
-		if err != nil {
+		if s.service, err = s.startService(holders); err != nil {
 			s.Close()
 			return nil, err
 		}
@@ -119,6 +118,25 @@ func New(opts *Options) (*Server, error) {
 		s.running.Go(s.limitStreams)
 	}
 	return s, nil
+}
+
+// newNATS makes the NATS server.
+func (s *Server) newNATS(holders []Holder) error {
+	o, err := s.configuration()
+	if err != nil {
+		return err
+	}
+	if s.issuer == nil {
+		s.server, err = nats.NewServer(o)
+		return err
+	}
+	s.auth = &authenticator{own: s.issuer.public, connections: map[Role]int64{Client: int64(s.options.Connections), Worker: maxCancelReaders}}
+	o.CustomClientAuthentication, o.AlwaysEnableNonce = s.auth, true
+	if s.server, err = nats.NewServer(o); err != nil {
+		return err
+	}
+	s.auth.server = s.server
+	return s.auth.setHolders(holders)
 }
 
 // waitUntilReady waits until the server accepts connections. It returns a fatal
@@ -160,11 +178,7 @@ func (s *Server) configuration() (*nats.Options, error) {
 	o.ClientAdvertise = s.options.Advertise
 	if s.issuer != nil {
 		o.TLS, o.TLSConfig, o.TLSTimeout, o.AuthTimeout = true, s.issuer.clientTLS, 5, 10
-		holders, err := s.options.Keyring.Holders()
-		if err != nil {
-			return nil, err
-		}
-		if err := s.configure(o, s.issuer.public, holders); err != nil {
+		if err := addCommonAccount(o); err != nil {
 			return nil, err
 		}
 	}

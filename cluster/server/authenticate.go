@@ -1,0 +1,145 @@
+package server
+
+import (
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/jwt/v2"
+	nats "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+)
+
+// authenticator authenticates the connections of the NATS server, and makes the
+// accounts of the keys: see accounts.go.
+//
+//	a key is added                        a key is removed
+//	1. its account gets the imports       1. Check refuses the key
+//	2. Check accepts the key              2. its connections are closed
+//	                                      3. its account loses the imports
+//
+// NATS could do this itself, if it got new options by ReloadOptions. But
+// ReloadOptions removes the imports of all accounts before it adds them again.
+// In between, messages are lost, and the server panics if a client subscribes.
+// ReloadOptions also closes the connections that have not sent their
+// credentials yet, and reads these credentials without a lock.
+type authenticator struct {
+	server      *nats.Server
+	own         string         // public key of the server's own connections
+	connections map[Role]int64 // maximum number of connections of a key; negative for no limit
+
+	mu       sync.RWMutex
+	accounts map[string]*nats.Account // guarded by mu: the accounts of the valid keys
+}
+
+// Check reports whether a connection has a valid key. If so, it gives the
+// connection its account. Check implements [nats.Authentication].
+func (a *authenticator) Check(c nats.ClientAuthentication) bool {
+	opts := c.GetOpts()
+	if !isSignature(opts.Nkey, c.GetNonce(), opts.Sig) {
+		return false
+	}
+	// The lock is held until the connection has its account, so that
+	// setHolders finds the connection if the key is removed.
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	account := a.accounts[opts.Nkey]
+	if account == nil {
+		return false
+	}
+	user, ok := c.(interface{ RegisterNkeyUser(*nats.NkeyUser) error })
+	return ok && user.RegisterNkeyUser(&nats.NkeyUser{Nkey: opts.Nkey, Account: account}) == nil // an error says that the key has too many connections
+}
+
+// isSignature reports whether text is the signature of nonce with a key, in
+// Base64.
+func isSignature(key string, nonce []byte, text string) bool {
+	public, err := nkeys.FromPublicKey(key)
+	if err != nil || len(nonce) == 0 {
+		return false
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(text)
+	return err == nil && public.Verify(nonce, signature) == nil
+}
+
+// setHolders makes the keys of these holders the only valid ones. Only one
+// setHolders may run at a time.
+func (a *authenticator) setHolders(holders []Holder) error {
+	common, err := a.server.LookupAccount(commonAccount)
+	if err != nil {
+		return err
+	}
+	accounts := map[string]*nats.Account{a.own: common}
+	for _, h := range holders {
+		switch {
+		case h.Role == Admin:
+			accounts[h.Key] = common
+		case a.accounts[h.Key] != nil:
+			accounts[h.Key] = a.accounts[h.Key]
+		default:
+			// Another server of the cluster may have registered the account.
+			accounts[h.Key], _ = a.server.LookupOrRegisterAccount(h.Key)
+			a.server.UpdateAccountClaims(accounts[h.Key], a.claims(h))
+		}
+	}
+	a.mu.Lock()
+	before := a.accounts
+	a.accounts = accounts
+	a.mu.Unlock()
+	for key, account := range before {
+		if accounts[key] != nil {
+			continue
+		}
+		a.disconnect(key)
+		if account != common {
+			a.server.UpdateAccountClaims(account, jwt.NewAccountClaims(key))
+		}
+	}
+	return nil
+}
+
+// disconnect closes the connections of a key.
+func (a *authenticator) disconnect(key string) {
+	all, err := a.server.Connz(&nats.ConnzOptions{Username: true, User: key, Limit: maxListedConnections})
+	if err != nil {
+		slog.Error("server: could not close the connections of a removed key", "key", key, "error", err)
+		return
+	}
+	for _, c := range all.Conns {
+		a.server.DisconnectClientByID(c.Cid) // an error says that the connection is closed
+	}
+}
+
+// claims returns the imports and the limits of the account of a holder.
+func (a *authenticator) claims(h Holder) *jwt.AccountClaims {
+	c := jwt.NewAccountClaims(h.Key)
+	c.Limits.Conn, c.Limits.Subs = a.connections[h.Role], maxSubscriptions
+	for _, r := range h.Role.rights() {
+		c.Imports.Add(r.importFor(h.Key))
+	}
+	return c
+}
+
+// importFor returns the right as an import of the account of a key.
+func (r right) importFor(key string) *jwt.Import {
+	perKey := func(subject string) jwt.Subject { return jwt.Subject(strings.ReplaceAll(subject, "%s", key)) }
+	i := &jwt.Import{Account: commonAccount, Type: jwt.Service, Subject: perKey(r.subject)}
+	if r.kind == subscription {
+		i.Type = jwt.Stream
+	}
+	if r.as != "" {
+		i.LocalSubject = jwt.RenamingSubject(perKey(r.as))
+	}
+	return i
+}
+
+// exportText returns the right as an export of CONCERT, in the configuration
+// language of NATS.
+func (r right) exportText() string {
+	if r.kind == subscription {
+		return fmt.Sprintf("{stream: %q}\n", r.export)
+	}
+	return fmt.Sprintf("{service: %q, response_type: %s, response_threshold: %q}\n", r.export, r.kind, responseTimeout)
+}
