@@ -459,7 +459,8 @@ func TestSameID_Labels(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
 	serve(t, access, 4)
-	id := cluster.WithID(t.Context(), t.Name())
+	name := t.Name() + time.Now().String() // the worker counts the trials of a name
+	id := cluster.WithID(t.Context(), name)
 	labels := []string{"one", "two", ""}
 	var all []*concert.Future[int]
 	for _, label := range labels {
@@ -467,7 +468,7 @@ func TestSameID_Labels(t *testing.T) {
 		if label != "" {
 			ctx = concert.WithLabel(id, label)
 		}
-		all = append(all, concert.Submit(ctx, ex, fussy, trial{t.Name(), 1}))
+		all = append(all, concert.Submit(ctx, ex, fussy, trial{name, 1}))
 	}
 	for i, f := range all {
 		_, err := f.Result(t.Context())

@@ -191,7 +191,7 @@ func TestChoose_PythonInterrupted(t *testing.T) {
 		}
 	}()
 	code, _, errOut := call(ctx, "choose", "--py", "never:f", ":::", "1")
-	if took := time.Since(begin); code == 0 || ctx.Err() == nil || took > 4500*time.Millisecond {
+	if took := time.Since(begin); code == 0 || ctx.Err() == nil || took > 30*time.Second { // the import takes 60 s
 		t.Errorf("exit %d after %v: %s", code, took, errOut)
 	}
 }
