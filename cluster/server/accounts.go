@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
 	nats "github.com/nats-io/nats-server/v2/server"
 
 	"concert/cluster/internal/wire"
@@ -166,9 +167,11 @@ const (
 	responseTimeout = 15 * time.Second
 )
 
-// addCommonAccount adds CONCERT, with its exports, to the options: see
-// "Accounts" in the NATS documentation.
-func addCommonAccount(o *nats.Options) error {
+// addAccounts adds the accounts of the server and of the holders of keys to the
+// options: see "Accounts" in the NATS documentation. Later accounts are made of
+// claims only: see authenticator. But making thousands of accounts of claims
+// takes quadratic time.
+func (a *authenticator) addAccounts(o *nats.Options, holders []Holder) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "accounts {\n%s {\njetstream: enabled\nexports: [\n", commonAccount)
 	var exported []string
@@ -178,6 +181,54 @@ func addCommonAccount(o *nats.Options) error {
 			text.WriteString(e)
 		}
 	}
-	text.WriteString("]\n}\n}\n")
+	text.WriteString("]\n}\n")
+	for _, h := range holders {
+		if h.Role != Admin {
+			writeAccount(&text, a.claims(h))
+		}
+	}
+	text.WriteString("}\n")
 	return o.ProcessConfigString(text.String())
+}
+
+// claims returns the account of a holder: its imports and limits.
+func (a *authenticator) claims(h Holder) *jwt.AccountClaims {
+	c := jwt.NewAccountClaims(h.Key)
+	c.Limits.Conn, c.Limits.Subs = a.connections[h.Role], maxSubscriptions
+	for _, r := range h.Role.rights() {
+		c.Imports.Add(r.importFor(h.Key))
+	}
+	return c
+}
+
+// writeAccount writes an account in the configuration language of NATS.
+func writeAccount(b *strings.Builder, c *jwt.AccountClaims) {
+	fmt.Fprintf(b, "%s {\nlimits: {max_connections: %d, max_subscriptions: %d}\nimports: [\n", c.Subject, c.Limits.Conn, c.Limits.Subs)
+	for _, i := range c.Imports {
+		as := ""
+		if i.LocalSubject != "" {
+			as = fmt.Sprintf(", to: %q", i.LocalSubject)
+		}
+		fmt.Fprintf(b, "{%s: {account: %s, subject: %q}%s}\n", i.Type, i.Account, i.Subject, as)
+	}
+	b.WriteString("]\n}\n")
+}
+
+// importFor returns the right as an import of the account of a key.
+func (r right) importFor(key string) *jwt.Import {
+	perKey := func(subject string) string { return strings.ReplaceAll(subject, "%s", key) }
+	i := &jwt.Import{Account: commonAccount, Type: jwt.Service, Subject: jwt.Subject(perKey(r.subject)), LocalSubject: jwt.RenamingSubject(perKey(r.as))}
+	if r.kind == subscription {
+		i.Type = jwt.Stream
+	}
+	return i
+}
+
+// exportText returns the right as an export of CONCERT, in the configuration
+// language of NATS.
+func (r right) exportText() string {
+	if r.kind == subscription {
+		return fmt.Sprintf("{stream: %q}\n", r.export)
+	}
+	return fmt.Sprintf("{service: %q, response_type: %s, response_threshold: %q}\n", r.export, r.kind, responseTimeout)
 }

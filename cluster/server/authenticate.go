@@ -2,9 +2,7 @@ package server
 
 import (
 	"encoding/base64"
-	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 
 	"github.com/nats-io/jwt/v2"
@@ -12,8 +10,8 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// authenticator authenticates the connections of the NATS server, and makes the
-// accounts of the keys: see accounts.go.
+// authenticator authenticates the connections of the NATS server, and changes
+// the accounts when keys are added or removed: see accounts.go.
 //
 //	a key is added                        a key is removed
 //	1. its account gets the imports       1. Check refuses the key
@@ -64,20 +62,35 @@ func isSignature(key string, nonce []byte, text string) bool {
 	return err == nil && public.Verify(nonce, signature) == nil
 }
 
+// start sets the NATS server, whose options have the accounts of the holders.
+func (a *authenticator) start(s *nats.Server, holders []Holder) error {
+	a.server = s
+	common, err := s.LookupAccount(commonAccount)
+	accounts := map[string]*nats.Account{a.own: common}
+	for _, h := range holders {
+		accounts[h.Key] = common
+		if h.Role != Admin && err == nil {
+			accounts[h.Key], err = s.LookupAccount(h.Key)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.accounts = accounts
+	return err
+}
+
 // setHolders makes the keys of these holders the only valid ones. Only one
 // setHolders may run at a time.
-func (a *authenticator) setHolders(holders []Holder) error {
-	common, err := a.server.LookupAccount(commonAccount)
-	if err != nil {
-		return err
-	}
+func (a *authenticator) setHolders(holders []Holder) {
+	before := a.accounts
+	common := before[a.own]
 	accounts := map[string]*nats.Account{a.own: common}
 	for _, h := range holders {
 		switch {
 		case h.Role == Admin:
 			accounts[h.Key] = common
-		case a.accounts[h.Key] != nil:
-			accounts[h.Key] = a.accounts[h.Key]
+		case before[h.Key] != nil:
+			accounts[h.Key] = before[h.Key]
 		default:
 			// Another server of the cluster may have registered the account.
 			accounts[h.Key], _ = a.server.LookupOrRegisterAccount(h.Key)
@@ -85,7 +98,6 @@ func (a *authenticator) setHolders(holders []Holder) error {
 		}
 	}
 	a.mu.Lock()
-	before := a.accounts
 	a.accounts = accounts
 	a.mu.Unlock()
 	for key, account := range before {
@@ -97,7 +109,6 @@ func (a *authenticator) setHolders(holders []Holder) error {
 			a.server.UpdateAccountClaims(account, jwt.NewAccountClaims(key))
 		}
 	}
-	return nil
 }
 
 // disconnect closes the connections of a key.
@@ -110,36 +121,4 @@ func (a *authenticator) disconnect(key string) {
 	for _, c := range all.Conns {
 		a.server.DisconnectClientByID(c.Cid) // an error says that the connection is closed
 	}
-}
-
-// claims returns the imports and the limits of the account of a holder.
-func (a *authenticator) claims(h Holder) *jwt.AccountClaims {
-	c := jwt.NewAccountClaims(h.Key)
-	c.Limits.Conn, c.Limits.Subs = a.connections[h.Role], maxSubscriptions
-	for _, r := range h.Role.rights() {
-		c.Imports.Add(r.importFor(h.Key))
-	}
-	return c
-}
-
-// importFor returns the right as an import of the account of a key.
-func (r right) importFor(key string) *jwt.Import {
-	perKey := func(subject string) jwt.Subject { return jwt.Subject(strings.ReplaceAll(subject, "%s", key)) }
-	i := &jwt.Import{Account: commonAccount, Type: jwt.Service, Subject: perKey(r.subject)}
-	if r.kind == subscription {
-		i.Type = jwt.Stream
-	}
-	if r.as != "" {
-		i.LocalSubject = jwt.RenamingSubject(perKey(r.as))
-	}
-	return i
-}
-
-// exportText returns the right as an export of CONCERT, in the configuration
-// language of NATS.
-func (r right) exportText() string {
-	if r.kind == subscription {
-		return fmt.Sprintf("{stream: %q}\n", r.export)
-	}
-	return fmt.Sprintf("{service: %q, response_type: %s, response_threshold: %q}\n", r.export, r.kind, responseTimeout)
 }

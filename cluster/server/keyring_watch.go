@@ -41,13 +41,11 @@ func (s *Server) watchKeyring(before string) {
 		if err == nil {
 			err = s.service.setHolders(holders)
 		}
-		if err == nil {
-			err = s.auth.setHolders(holders)
-		}
 		if err != nil {
 			slog.Error("server: could not reload the keyring; the previous keys stay valid", "error", err)
 			continue
 		}
+		s.auth.setHolders(holders)
 		before = now
 	}
 }

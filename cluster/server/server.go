@@ -132,11 +132,13 @@ func (s *Server) newNATS(holders []Holder) error {
 	}
 	s.auth = &authenticator{own: s.issuer.public, connections: map[Role]int64{Client: int64(s.options.Connections), Worker: maxCancelReaders}}
 	o.CustomClientAuthentication, o.AlwaysEnableNonce = s.auth, true
-	if s.server, err = nats.NewServer(o); err != nil {
+	if err = s.auth.addAccounts(o, holders); err == nil {
+		s.server, err = nats.NewServer(o)
+	}
+	if err != nil {
 		return err
 	}
-	s.auth.server = s.server
-	return s.auth.setHolders(holders)
+	return s.auth.start(s.server, holders)
 }
 
 // waitUntilReady waits until the server accepts connections. It returns a fatal
@@ -178,9 +180,6 @@ func (s *Server) configuration() (*nats.Options, error) {
 	o.ClientAdvertise = s.options.Advertise
 	if s.issuer != nil {
 		o.TLS, o.TLSConfig, o.TLSTimeout, o.AuthTimeout = true, s.issuer.clientTLS, 5, 10
-		if err := addCommonAccount(o); err != nil {
-			return nil, err
-		}
 	}
 	if s.options.Join != nil {
 		s.join(o, s.options.Join)
