@@ -137,14 +137,10 @@ func newMapRun[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 func (m *mapRun[In, Out]) width() int64 { return int64(min(max(m.ex.Width(), 1), maxWidth)) }
 
 // fitWindow sets the window for runners that read the clock after each batch of
-// items.
+// items. It grows in small steps, because results may be large.
 func (m *mapRun[In, Out]) fitWindow(batch int) {
-	width := m.width()
-	ahead := 4 * width
-	if batch > 1 {
-		ahead = max(ahead, min(16*width*int64(batch), maxWindow))
-	}
-	m.window.Store(ahead)
+	ahead := 4 * m.width()
+	m.window.Store(max(ahead, min(ahead*int64(batch*min(batch, 4)), maxWindow)))
 }
 
 // fitRemoteWindow sets the window for a remote executor. The parameter most is
