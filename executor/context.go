@@ -163,6 +163,9 @@ const maxContexts = 1000
 // be code of the program.
 func foreign(ctx context.Context) bool {
 	for range maxContexts {
+		if ctx == background {
+			return false // most chains end here, and this is faster than the lookup below
+		}
 		switch c := ctx.(type) {
 		case nil:
 			return true // package context has not made the context that wraps it
@@ -195,6 +198,8 @@ func foreign(ctx context.Context) bool {
 	}
 	return true
 }
+
+var background = context.Background()
 
 // wrapper describes a type of contexts.
 type wrapper struct {

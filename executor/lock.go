@@ -74,21 +74,30 @@ var (
 	errUnlocked = errors.New("concert: the method Run of the executor's Lock returned no error, but did not call the function of the task")
 )
 
-// released calls the function wait while the lock of r is released.
-func released(r Releaser, wait func() error) (err error) {
-	unlocked(r, func() { err = wait() })
-	return err
+// released calls the function wait once: r.Release calls it, with the lock
+// released. If Release returns without having called it, released calls it
+// itself.
+func released(r Releaser, wait func() error) error {
+	c := &onceCall{wait: wait}
+	r.Release(c.call)
+	c.call()
+	return c.err
 }
 
-// unlocked calls fn once: r.Release calls it, with the lock released. If
-// Release returns without having called fn, unlocked calls fn itself.
-func unlocked(r Releaser, fn func()) {
-	var called atomic.Bool
-	once := func() {
-		if called.CompareAndSwap(false, true) {
-			fn()
-		}
+// onceCall is a function that is called at most once, with its result.
+type onceCall struct {
+	called atomic.Bool
+	wait   func() error
+	err    error
+}
+
+func (c *onceCall) call() {
+	if c.called.CompareAndSwap(false, true) {
+		c.err = c.wait()
 	}
-	r.Release(once)
-	once()
+}
+
+// unlocked does the same as released, for a function without an error.
+func unlocked(r Releaser, fn func()) {
+	released(r, func() error { fn(); return nil })
 }

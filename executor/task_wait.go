@@ -29,6 +29,8 @@ func (t *Task) waitUnlocked(ctx context.Context) error {
 
 // waitOutside does the same as Wait, on a goroutine that is not a worker.
 func (t *Task) waitOutside(ctx context.Context) error {
+	// Another wait cannot reuse this channel: a channel that was made in a
+	// bubble of testing/synctest must not be used outside of the bubble.
 	settled := make(signal, 1)
 	watch := &watcher{to: settled}
 	if !t.watch(watch) {

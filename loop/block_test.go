@@ -3,6 +3,7 @@ package loop_test
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"slices"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"concert"
 	"concert/goroutines"
+	"concert/internal/race"
 	"concert/loop"
 )
 
@@ -104,5 +106,27 @@ func TestOffload_OtherCoroutinesRun(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// TestOffload_Allocations: an Offload makes six allocations: one for the task,
+// two to be notified of its end, and three to release the loop.
+func TestOffload_Allocations(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	loop.Run(t.Context(), nil, func(ctx context.Context, _ *loop.Group) error {
+		fewest := math.Inf(1)
+		for range 5 { // other goroutines may allocate in the meantime
+			fewest = min(fewest, testing.AllocsPerRun(100, func() {
+				loop.Offload(ctx, pool, func(_ context.Context, n int) (int, error) { return n, nil }, 1)
+			}))
+		}
+		if fewest > 6 {
+			t.Errorf("an Offload made %v allocations, want 6", fewest)
+		}
+		return nil
 	})
 }
