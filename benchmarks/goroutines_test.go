@@ -145,6 +145,44 @@ var pools = []struct {
 		})
 		close(tasks)
 	}},
+	{"channel of futures, a lower limit", func(b *testing.B, fn function, submitters, n int) {
+		tasks := make(chan *future, 1024)
+		for range workers {
+			go func() {
+				for f := range tasks {
+					f.out, f.err = f.fn(ctx, f.in)
+					f.round.Done()
+				}
+			}()
+		}
+		share(submitters, n, func(n int) {
+			futures := make([]*future, n)
+			var round sync.WaitGroup
+			round.Add(n)
+			for i := range n {
+				futures[i] = &future{fn: fn, in: i, round: &round}
+				tasks <- futures[i]
+			}
+			round.Wait()
+			results := make([]int, n)
+			for i, f := range futures {
+				results[i] = f.out
+			}
+		})
+		close(tasks)
+	}},
+}
+
+// future is a task of the case "channel of futures". It is as large as a task
+// of concert, because allocating tasks and collecting them as garbage takes
+// most of the time.
+type future struct {
+	fn    function
+	in    int
+	round *sync.WaitGroup // of the tasks that are awaited together
+	out   int
+	err   error
+	_     [12]*int
 }
 
 // share divides n tasks among the submitters, which are goroutines. Each
@@ -174,7 +212,9 @@ func BenchmarkPool(b *testing.B) {
 		for _, p := range pools {
 			b.Run(work.name+"/"+p.name, func(b *testing.B) {
 				b.ReportAllocs()
+				before := selfStat(b)
 				p.run(b, work.fn, work.submitters, b.N)
+				selfStat(b).sub(before).reportCPU(b, b.N)
 			})
 		}
 	}
@@ -198,37 +238,41 @@ func BenchmarkMap(b *testing.B) {
 		name string
 		fn   function
 	}{{"nop", nop}, {"1us", micro}} {
-		b.Run(work.name+"/concert Map", func(b *testing.B) {
+		run := func(name string, f func(b *testing.B)) {
+			b.Run(work.name+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				before := selfStat(b)
+				f(b)
+				selfStat(b).sub(before).reportCPU(b, b.N)
+			})
+		}
+		run("concert Map", func(b *testing.B) {
 			ex := goroutines.New(workers, nil)
 			defer ex.Close()
-			b.ReportAllocs()
 			for _, err := range concert.Map(ctx, ex, work.fn, numbers(b.N)) {
 				if err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
-		b.Run(work.name+"/concert MapUnordered", func(b *testing.B) {
+		run("concert MapUnordered", func(b *testing.B) {
 			ex := goroutines.New(workers, nil)
 			defer ex.Close()
-			b.ReportAllocs()
 			for _, err := range concert.MapUnordered(ctx, ex, work.fn, numbers(b.N)) {
 				if err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
-		b.Run(work.name+"/conc iter.Map", func(b *testing.B) {
+		run("conc iter.Map", func(b *testing.B) {
 			inputs := make([]int, b.N)
-			b.ReportAllocs()
 			m := conciter.Mapper[int, int]{MaxGoroutines: workers}
 			if _, err := m.MapErr(inputs, func(n *int) (int, error) { return work.fn(ctx, *n) }); err != nil {
 				b.Fatal(err)
 			}
 		})
-		b.Run(work.name+"/chunks and WaitGroup", func(b *testing.B) {
+		run("chunks and WaitGroup", func(b *testing.B) {
 			results := make([]int, b.N)
-			b.ReportAllocs()
 			var wg sync.WaitGroup
 			for w := range workers {
 				wg.Go(func() {
@@ -239,7 +283,7 @@ func BenchmarkMap(b *testing.B) {
 			}
 			wg.Wait()
 		})
-		b.Run(work.name+"/loop", func(b *testing.B) {
+		run("loop", func(b *testing.B) {
 			for i := range b.N {
 				work.fn(ctx, i)
 			}

@@ -403,7 +403,7 @@ func BenchmarkEcho(b *testing.B) {
 				}
 				const connections, requests = 64, 2000
 				var all sync.WaitGroup
-				begin := time.Now()
+				stat, begin := mustStat(b, pid), time.Now()
 				for range connections {
 					c := dial()
 					defer c.Close()
@@ -411,6 +411,7 @@ func BenchmarkEcho(b *testing.B) {
 				}
 				all.Wait()
 				b.ReportMetric(connections*requests/time.Since(begin).Seconds(), "req/s")
+				mustStat(b, pid).sub(stat).reportCPU(b, connections*requests)
 
 				const idle = 10_000
 				before := resident(b, pid)

@@ -1,6 +1,7 @@
 package benchmarks
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -39,6 +40,7 @@ func TestMain(m *testing.M) {
 var (
 	remoteNop  = concert.Register("nop", func(_ context.Context, n int) (int, error) { return n, nil })
 	remoteExit = concert.Register("exit", func(context.Context, int) (int, error) { os.Exit(3); return 0, nil })
+	remoteStat = concert.Register("stat", func(context.Context, int) (processStat, error) { return statOf(os.Getpid()) })
 	remoteEcho = concert.Register("echo", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
 )
 
@@ -165,6 +167,7 @@ func BenchmarkProcesses(b *testing.B) {
 			}
 		})
 	})
+	b.Run("64 MiB both ways/concert, one worker", largeValues)
 	b.Run("64 MiB both ways/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "large", 5) })
 	b.Run("first result/concert", func(b *testing.B) {
 		for b.Loop() {
@@ -200,6 +203,39 @@ func BenchmarkProcesses(b *testing.B) {
 		b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/task")
 		b.ReportMetric(0, "ns/op")
 	})
+}
+
+// largeValues sends 64 MiB to one worker and back. It measures the first five
+// round trips and the next five. A page fault makes the system provide memory
+// for a page. Later round trips reuse the memory of the first ones.
+func largeValues(b *testing.B) {
+	big := bytes.Repeat([]byte{1}, 64<<20)
+	for range b.N {
+		p, err := processes.New(1, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		stat := func() processStat {
+			worker, err := concert.Submit(ctx, p, remoteStat, 0).Result(ctx)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return selfStat(b).add(worker)
+		}
+		for _, which := range []string{"first", "later"} {
+			before, begin := stat(), time.Now()
+			for range 5 {
+				concert.Submit(ctx, p, remoteEcho, big).Result(ctx)
+			}
+			took := time.Since(begin)
+			used := stat().sub(before)
+			b.ReportMetric(float64(took.Milliseconds())/5, "ms/"+which)
+			b.ReportMetric(float64(used.CPU.Milliseconds())/5, "cpu-ms/"+which)
+			b.ReportMetric(float64(used.Faults)/5, "faults/"+which)
+		}
+		p.Close()
+	}
+	b.ReportMetric(0, "ns/op")
 }
 
 // each calls a function n times, from k goroutines.
