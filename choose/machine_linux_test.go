@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"concert/choose/usage"
 )
 
 // TestProcessors_StolenFrom: the part of the steal time that belongs to the
@@ -34,6 +36,33 @@ func TestProcessors_StolenFrom(t *testing.T) {
 	}
 	if got := before.stolenFrom(processors{}, time.Second); got != 0 {
 		t.Errorf("stolenFrom(zero) = %v, want 0", got)
+	}
+}
+
+// TestAddSteal_SeveralProcessors: if a run computes on several processors, the
+// elapsed time without the delay is less than the CPU time. Steal time must not
+// hide this.
+func TestAddSteal_SeveralProcessors(t *testing.T) {
+	defer func(file string) { statFile = file }(statFile)
+	statFile = filepath.Join(t.TempDir(), "stat")
+	write := func(ran, stolen int) {
+		if err := os.WriteFile(statFile, fmt.Appendf(nil, "cpu %d 0 0 0 0 0 0 %d\n", ran, stolen), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(100, 10)
+	before := readProcessors()
+	write(115, 15)
+	const ms = time.Millisecond
+	for _, c := range []struct{ cpu, delay, want time.Duration }{
+		{150 * ms, 20 * ms, 20 * ms},
+		{80 * ms, 10 * ms, 20 * ms},
+		{30 * ms, 10 * ms, 20 * ms},
+	} {
+		sum := usage.Usage{Wall: 100 * ms, CPU: c.cpu, RunDelay: c.delay}
+		if addSteal(&sum, before); sum.RunDelay != c.want {
+			t.Errorf("%v of CPU time in %v: the delay is %v, want %v", c.cpu, sum.Wall, sum.RunDelay, c.want)
+		}
 	}
 }
 

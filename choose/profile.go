@@ -191,7 +191,7 @@ func (t *trial) enoughRuns(level int) bool { return t.MaxRuns == 0 || t.runs+lev
 func addUsage(sum *usage.Usage, run usage.Usage) {
 	sum.Wall += run.Wall
 	sum.CPU += run.CPU
-	sum.RunDelay += min(run.RunDelay, max(0, run.Wall-run.CPU))
+	sum.RunDelay += min(run.RunDelay, run.Wall)
 	sum.Read += run.Read
 	sum.Written += run.Written
 	sum.Switches += run.Switches
@@ -204,13 +204,15 @@ func addUsage(sum *usage.Usage, run usage.Usage) {
 // since the times in the parameter before. The kernel of a virtual machine
 // counts steal time as neither CPU time nor run-queue delay. The kernel counts
 // steal time in ticks of 10 ms, for all processors together. Ticks are too
-// coarse for a short run, so sum should be the sum of several runs.
+// coarse for a short run, so sum should be the sum of several runs. Without the
+// delay, the elapsed time is not less than the CPU time, unless it is less
+// already because the work computes on several processors.
 func addSteal(sum *usage.Usage, before processors) {
 	steal := readProcessors().stolenFrom(before, sum.CPU)
 	if steal <= 0 {
 		return
 	}
-	sum.RunDelay = min(sum.RunDelay+steal, max(0, sum.Wall-sum.CPU))
+	sum.RunDelay = max(sum.RunDelay, min(sum.RunDelay+steal, sum.Wall-sum.CPU))
 	for i, s := range sum.Sources {
 		if s.What == usage.RunDelay {
 			sum.Sources = slices.Clone(sum.Sources)

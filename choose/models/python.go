@@ -175,6 +175,9 @@ func (u pythonUsage) toUsage() usage.Usage {
 		Wall: time.Duration(u.Wall), CPU: time.Duration(u.CPU), RunDelay: time.Duration(u.Delay),
 		Read: u.Read, Written: u.Written, Memory: u.Memory, Switches: u.Switches, Forced: u.Forced,
 	}
+	if !u.Threads { // otherwise the CPU time is of several threads, and the delay of one
+		used.RunDelay = min(used.RunDelay, max(0, used.Wall-used.CPU))
+	}
 	clock := "time.thread_time"
 	if u.Threads {
 		clock = "time.process_time: the process used more than the thread"

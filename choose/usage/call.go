@@ -31,7 +31,7 @@ func Repeat(n int, f func()) Usage {
 	for range n {
 		f()
 	}
-	used := m.stop()
-	used.limitRunDelay()
+	used, thread := m.stop()
+	used.limitRunDelay(thread)
 	return used
 }

@@ -24,12 +24,13 @@ func Command(cmd *exec.Cmd) (used Usage, err error) {
 	if err := cmd.Start(); err != nil {
 		return used, err
 	}
-	used = waitExited(cmd.Process.Pid, begin, before)
+	used, least := waitExited(cmd.Process.Pid, begin, before)
+	seen := used.CPU
 	err = cmd.Wait()
 	if used.Wall == 0 {
 		used.Wall = time.Since(begin) // on this system, waitExited does not wait
 	}
 	used.addProcess(cmd.ProcessState)
-	used.limitRunDelay()
+	used.limitRunDelay(least + used.CPU - seen)
 	return used, err
 }

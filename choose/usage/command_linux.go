@@ -28,7 +28,10 @@ func threadDelay() time.Duration {
 // was started. While this thread starts the child, and after the child has
 // exited, this thread may have no processor. This delay is not a wait of the
 // child.
-func waitExited(pid int, begin time.Time, before time.Duration) (used Usage) {
+//
+// The result least is the time that the CPU time in the result used would take
+// on an idle machine.
+func waitExited(pid int, begin time.Time, before time.Duration) (used Usage, least time.Duration) {
 	watch := watchDelay(pid)
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -38,14 +41,14 @@ func waitExited(pid int, begin time.Time, before time.Duration) (used Usage) {
 	}
 	used.Wall = time.Since(begin)
 	own := threadDelay() - before
-	watched, cpu := watch.close()
-	used.CPU = cpu
+	watched := watch.close()
+	used.CPU = watched.cpu
 	dir := fmt.Sprintf("/proc/%d/", pid)
 	var err error
 	if used.RunDelay, err = runDelay(dir+"schedstat", os.ReadFile); err != nil {
 		used.addMissing(RunDelay, err.Error())
 	} else {
-		used.RunDelay = max(used.RunDelay, watched) + own
+		used.RunDelay = max(used.RunDelay, watched.delay) + own
 		used.addSource(RunDelay, "/proc/PID/task/TID/schedstat", "of all threads and children, read every 1 to 10 ms")
 	}
 	if used.Read, used.Written, err = ioBytes(dir+"io", os.ReadFile); err != nil {
@@ -53,7 +56,7 @@ func waitExited(pid int, begin time.Time, before time.Duration) (used Usage) {
 	} else {
 		used.addSource(Bytes, "/proc/PID/io", "")
 	}
-	return used
+	return used, watched.least
 }
 
 // addProcess adds the resource usage of a reaped process.

@@ -9,7 +9,7 @@ import (
 
 func threadDelay() time.Duration { return 0 }
 
-func waitExited(int, time.Time, time.Duration) Usage { return Usage{} }
+func waitExited(int, time.Time, time.Duration) (Usage, time.Duration) { return Usage{}, 0 }
 
 // addProcess adds the CPU time of a process that has ended.
 func (u *Usage) addProcess(state *os.ProcessState) {

@@ -1,8 +1,10 @@
 package usage
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,21 +18,39 @@ import (
 //	  child      |-- computes --|-- no processor --|-- computes --|
 //	reads        ^         ^         ^         ^         ^         ^
 //
-// The delay in the time between two reads is the longest delay of a thread in
-// this time. The sum of all threads would be too high for threads that wait at
-// the same time. The delay since the last read of a process that has ended is
-// lost. The CPU time is the sum of all threads. It is less than that of wait4,
-// but it includes children that were killed together with their parent.
+// The delay in the time between two reads is the mean of the delays of all
+// threads in this time. Each delay is weighted by the time in which its thread
+// was ready to run, so threads that wait do not count:
+//
+//   - If one thread computes, the mean is the delay of this thread.
+//   - If two threads share one processor, each has the processor half of the
+//     time. On an idle machine, both would end after half of the time. The mean
+//     is half of the time. The sum or the maximum would be all of it.
+//
+// The delay since the last read of a process that has ended is lost. The CPU
+// time is the sum of all threads. It is less than that of wait4, but it
+// includes children that were killed together with their parent.
 type delayWatch struct {
 	root  int                 // the process
+	proc  string              // the directory of the processes; tests change it
 	seen  map[int]threadTimes // the times of each thread at the last read, by thread ID
-	total time.Duration
+	total watched
 	stop  chan struct{}
 	ended chan struct{} // closed when the goroutine has ended
 }
 
 // threadTimes has the times of a thread since its start.
 type threadTimes struct{ cpu, delay time.Duration }
+
+// watched is what delayWatch has measured.
+type watched struct {
+	delay time.Duration
+	cpu   time.Duration // of all threads
+	// least is the time that the process would take on an idle machine if it
+	// never waited: the CPU time, divided by the number of threads that were
+	// ready to run at the same time.
+	least time.Duration
+}
 
 // How often delayWatch reads the counters. The interval is a part of the time
 // that has passed, so that a script with short children is read more often.
@@ -42,9 +62,13 @@ const (
 
 // watchDelay starts to measure.
 func watchDelay(pid int) *delayWatch {
-	w := &delayWatch{root: pid, seen: map[int]threadTimes{}, stop: make(chan struct{}), ended: make(chan struct{})}
+	w := newWatch("/proc", pid)
 	go w.run()
 	return w
+}
+
+func newWatch(proc string, pid int) *delayWatch {
+	return &delayWatch{root: pid, proc: proc, seen: map[int]threadTimes{}, stop: make(chan struct{}), ended: make(chan struct{})}
 }
 
 func (w *delayWatch) run() {
@@ -53,51 +77,96 @@ func (w *delayWatch) run() {
 		interval := time.Since(begin) / watchIntervalPart
 		select {
 		case <-time.After(max(minWatchInterval, min(interval, maxWatchInterval))):
-			w.total += w.read(w.root)
+			w.readAll()
 		case <-w.stop:
 			return
 		}
 	}
 }
 
-// close ends the measurement, and returns the delay and the CPU time. Call it
-// before the process is reaped, because another process may then get its ID.
-func (w *delayWatch) close() (delay, cpu time.Duration) {
+// close ends the measurement, and returns its result. Call it before the
+// process is reaped, because another process may then get its ID.
+func (w *delayWatch) close() watched {
 	close(w.stop)
 	<-w.ended
-	for _, t := range w.seen {
-		cpu += t.cpu
-	}
-	return w.total, cpu
+	return w.total
 }
 
-// read returns the longest delay of a thread since the last read, among the
-// threads of a process and of its descendants.
-func (w *delayWatch) read(pid int) (longest time.Duration) {
-	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+// interval has the times of all threads between two reads, in seconds. A thread
+// is ready while it runs, and while it has no processor.
+type interval struct {
+	cpu, ready float64 // sums
+	squares    float64 // the sum of the squares of the times in which threads were ready
+	delays     float64 // the sum of the delays, each multiplied by the time in which the thread was ready
+}
+
+// readAll reads the counters of the process and of its descendants.
+func (w *delayWatch) readAll() {
+	var i interval
+	w.read(w.root, &i)
+	if i.ready == 0 {
+		return
+	}
+	threads := i.ready * i.ready / i.squares // the number of threads, if all were ready for the same time
+	w.total.delay += time.Duration(i.delays / i.ready * float64(time.Second))
+	w.total.least += time.Duration(i.cpu / threads * float64(time.Second))
+}
+
+// read reads the counters of a process and of its descendants, and adds the
+// times since the last read.
+func (w *delayWatch) read(pid int, sum *interval) {
+	threads, err := os.ReadDir(fmt.Sprintf("%s/%d/task", w.proc, pid))
 	if err != nil {
-		return 0 // the process has ended
+		return // the process has ended
 	}
 	for _, thread := range threads {
-		var tid int
-		if _, err := fmt.Sscan(thread.Name(), &tid); err != nil {
+		tid, err := strconv.Atoi(thread.Name())
+		if err != nil {
 			continue
 		}
-		dir := fmt.Sprintf("/proc/%d/task/%d/", pid, tid)
+		dir := fmt.Sprintf("%s/%d/task/%d/", w.proc, pid, tid)
 		if cpu, delay, err := schedTimes(dir+"schedstat", os.ReadFile); err == nil {
-			longest = max(longest, delay-w.seen[tid].delay)
-			w.seen[tid] = threadTimes{cpu, delay}
+			w.add(tid, threadTimes{cpu, delay}, sum)
 		}
 		children, err := os.ReadFile(dir + "children")
 		if err != nil {
 			continue
 		}
 		for _, child := range strings.Fields(string(children)) {
-			var id int
-			if _, err := fmt.Sscan(child, &id); err == nil {
-				longest = max(longest, w.read(id))
+			// The child may have ended after its ID was read, and another
+			// process may have the ID.
+			if id, err := strconv.Atoi(child); err == nil && w.isChild(id, pid) {
+				w.read(id, sum)
 			}
 		}
 	}
-	return longest
+}
+
+// add adds the times of a thread since its last read. If they are less than at
+// the last read, the thread has ended, and a new thread has its ID.
+func (w *delayWatch) add(tid int, now threadTimes, sum *interval) {
+	before := w.seen[tid]
+	if now.cpu < before.cpu || now.delay < before.delay {
+		before = threadTimes{}
+	}
+	w.seen[tid] = now
+	cpu, delay := now.cpu-before.cpu, now.delay-before.delay
+	w.total.cpu += cpu
+	ready := (cpu + delay).Seconds()
+	sum.cpu += cpu.Seconds()
+	sum.ready += ready
+	sum.squares += ready * ready
+	sum.delays += ready * delay.Seconds()
+}
+
+// isChild reports whether a process is a child of another process.
+func (w *delayWatch) isChild(pid, parent int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("%s/%d/stat", w.proc, pid))
+	if err != nil {
+		return false
+	}
+	// The format is "PID (NAME) STATE PARENT ...". A name may contain spaces
+	// and parentheses.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	return len(fields) > 1 && string(fields[1]) == strconv.Itoa(parent)
 }

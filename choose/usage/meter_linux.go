@@ -59,17 +59,19 @@ func newMeter() *meter {
 	return m
 }
 
-// stop returns what the thread used since newMeter.
-func (m *meter) stop() Usage {
+// stop returns what the work used since newMeter, and the CPU time of the
+// thread.
+func (m *meter) stop() (used Usage, thread time.Duration) {
 	m.end.instant = m.clocks()
 	later := instantOf(m.clocks, m.delay)
 	m.files(&m.end)
 	if m.schedstat >= 0 {
 		unix.Close(m.schedstat)
 	}
-	used := Usage{
+	thread = m.end.thread - m.begin.thread
+	used = Usage{
 		Wall:     m.end.wall.Sub(m.begin.wall),
-		CPU:      m.end.thread - m.begin.thread,
+		CPU:      thread,
 		RunDelay: m.begin.delayUntil(m.end.instant, later),
 		Read:     m.end.read - m.begin.read - (m.end.own - m.begin.own),
 		Written:  m.end.written - m.begin.written,
@@ -102,7 +104,7 @@ func (m *meter) stop() Usage {
 			used.addSource(s.What, s.From, "")
 		}
 	}
-	return used
+	return used, thread
 }
 
 // instantOf reads the clocks and the run-queue delay of one moment. On a busy

@@ -8,7 +8,10 @@
 // time.
 package usage
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // Usage is what a run of the work used. A number that is missing is 0.
 type Usage struct {
@@ -85,7 +88,11 @@ func (u *Usage) addMissing(what Quantity, why string) {
 	u.Sources = append(u.Sources, Source{What: what, Why: why})
 }
 
-// limitRunDelay limits the run-queue delay to the elapsed time without the CPU
-// time. The measured delay may be longer, because it is read before and after
-// the clocks.
-func (u *Usage) limitRunDelay() { u.RunDelay = min(u.RunDelay, max(0, u.Wall-u.CPU)) }
+// limitRunDelay limits the run-queue delay, so that the rest of the elapsed time
+// is at least the time least, and so that the CPU time fits on all processors.
+// The measured delay may be longer, because it is read before and after the
+// clocks.
+func (u *Usage) limitRunDelay(least time.Duration) {
+	least = max(least, u.CPU/time.Duration(runtime.NumCPU()))
+	u.RunDelay = min(u.RunDelay, max(0, u.Wall-least))
+}

@@ -175,3 +175,16 @@ func TestCommand_OwnDelay(t *testing.T) {
 		t.Errorf("the share of CPU time is %.2f, want at least 0.9", got)
 	}
 }
+
+// TestCommand_DelayOfTwoChildren: if two children of the command compute at the
+// same time, on one processor, the delay must not hide that they need two
+// processors.
+func TestCommand_DelayOfTwoChildren(t *testing.T) {
+	if runtime.NumCPU() == 1 {
+		t.Skip("with one processor, the share of CPU time is at most 1")
+	}
+	const compute = `i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done`
+	if got := share(t, 0, 1, "sh", "-c", "("+compute+") & "+compute+"; wait"); got < 1.6 {
+		t.Errorf("the share of CPU time of two children that compute is %.2f, want at least 1.6", got)
+	}
+}

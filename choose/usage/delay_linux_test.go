@@ -1,0 +1,67 @@
+package usage
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// process writes the files of a process with one thread. The times are in
+// milliseconds.
+func process(t *testing.T, proc string, pid, parent int, cpu, delay int, children string) {
+	t.Helper()
+	dir := fmt.Sprintf("%s/%d/task/%[2]d", proc, pid)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		dir + "/schedstat":                   fmt.Sprintf("%d000000 %d000000 1\n", cpu, delay),
+		dir + "/children":                    children,
+		fmt.Sprintf("%s/%d/stat", proc, pid): fmt.Sprintf("%d (a ) S 1 b) R %d 7 7\n", pid, parent),
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDelayWatch_Read: the watch must find the delay and the CPU time of a
+// process and its children, also if an ID has another owner since the last
+// read, or if a process is gone.
+func TestDelayWatch_Read(t *testing.T) {
+	type times struct{ pid, parent, cpu, delay int }
+	for _, c := range []struct {
+		name              string
+		children          string  // of process 1, with the IDs 2 and 3
+		first, second     []times // the processes at two reads
+		cpu, delay, least int
+	}{
+		{"one child", "2 ", nil, []times{{2, 1, 30, 60}}, 30, 60, 30},
+		{"two children on one processor", "2 3 ", nil, []times{{2, 1, 50, 50}, {3, 1, 50, 50}}, 100, 50, 50},
+		{"two children in turn", "2 3 ", []times{{2, 1, 10, 0}, {3, 1, 0, 10}}, []times{{2, 1, 10, 10}, {3, 1, 10, 10}}, 20, 10, 10},
+		{"one child waits", "2 3 ", nil, []times{{2, 1, 20, 80}, {3, 1, 0, 0}}, 20, 80, 20},
+		{"a new child has the ID of an ended one", "2 ", []times{{2, 1, 30, 40}}, []times{{2, 1, 10, 5}}, 40, 45, 40},
+		{"the ID of a child has another owner", "2 ", []times{{2, 1, 10, 0}}, []times{{2, 9, 500, 500}}, 10, 0, 10},
+		{"a child is gone", "2 4 x ", nil, []times{{2, 1, 30, 60}}, 30, 60, 30},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			proc := t.TempDir()
+			w := newWatch(proc, 1)
+			for _, all := range [][]times{c.first, c.second} {
+				process(t, proc, 1, 0, 0, 0, c.children)
+				for _, p := range all {
+					process(t, proc, p.pid, p.parent, p.cpu, p.delay, "")
+				}
+				w.readAll()
+			}
+			const ms = time.Millisecond
+			want := watched{time.Duration(c.delay) * ms, time.Duration(c.cpu) * ms, time.Duration(c.least) * ms}
+			got := w.total
+			got.delay, got.least = got.delay.Round(ms), got.least.Round(ms)
+			if got != want {
+				t.Errorf("the watch has %v, want %v", got, want)
+			}
+		})
+	}
+}
