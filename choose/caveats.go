@@ -23,6 +23,9 @@ const (
 	reportDrift  = 0.25
 )
 
+// risingCaveat is the reason why a higher concurrency may be better.
+const risingCaveat = "the throughput was still rising, and no higher concurrency was measured"
+
 // seriousCaveats returns the reasons why the verdict is Unclear, as parts of
 // a sentence. If the verdict is certain, there are no reasons.
 func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) (all []string) {
@@ -35,7 +38,7 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 		}
 		return all
 	}
-	if len(t.points) == 1 && len(t.models) > 1 {
+	if len(t.points) == 1 && len(t.models) > 1 && !t.alwaysOne() {
 		return append(all, fmt.Sprintf("there was time for %s only", t.models[t.base.model].Name))
 	}
 	if t.base.rate().Median == 0 || chosen.failed*2 > chosen.tasks {
@@ -54,6 +57,9 @@ func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) 
 			more = fmt.Sprintf(" (more than %s measure more often)", count(t.MaxRuns, "run"))
 		}
 		all = append(all, t.measuredOnce(chosen)+more)
+	}
+	if t.openAbove(chosen) {
+		all = append(all, risingCaveat)
 	}
 	if t.speedChanged() {
 		all = append(all, "the speed of the work changed too much during the measurements")

@@ -62,7 +62,7 @@ func TestSeriousCaveats_UntriedModels(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := &trial{models: []Model{Sequential(), {Name: "threads", Open: open, Locked: c.locked}, {Name: "processes", Open: open}}}
-			tr.MaxConcurrency = 64
+			tr.MaxConcurrency = 16
 			tr.report.Kind = KindVerdict{Kind: IOBound, Certainty: Clear, CPUShare: Interval{Median: c.share}}
 			tr.report.Machine = Machine{Processors: 2}
 			const rounds = 8
@@ -135,6 +135,49 @@ func TestMinorCaveats_Drift(t *testing.T) {
 			all := strings.Join(tr.minorCaveats(chosen), "\n")
 			if !strings.Contains(all, c.text) || strings.Contains(all, "still right") != c.right {
 				t.Errorf("the caveats are:\n%s", all)
+			}
+		})
+	}
+}
+
+// TestDecide_Rising: while the throughput is rising, and a higher concurrency is
+// permitted, a verdict is not certain.
+func TestDecide_Rising(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name    string
+		share   float64 // of CPU time
+		highest int     // the maximum concurrency
+		level   int     // the highest level that was measured
+		want    Certainty
+	}{
+		{"waits, higher levels", 0.02, 64, 8, Likely},
+		{"waits, no higher level", 0.02, 8, 8, Clear},
+		{"mixed, higher levels", 0.5, 64, 8, Likely},
+		{"computes, on all processors", 1, 64, 8, Clear},
+		{"computes, processors left", 1, 64, 4, Likely},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
+			tr.MaxConcurrency = c.highest
+			tr.report.Kind = KindVerdict{Kind: kindOf(c.share), Certainty: Clear, CPUShare: Interval{Median: c.share, Low: c.share, High: c.share}}
+			tr.report.Machine = Machine{Processors: 8}
+			tr.report.Profile.Usage = usage.Usage{Wall: 10 * time.Millisecond}
+			tr.report.Rounds = 2
+			points := []*point{tr.add(0, 1), tr.add(1, c.level/2), tr.add(1, c.level)}
+			for _, p := range points {
+				p.tasks = 1000
+				for round := range 3 {
+					p.samples = append(p.samples, sample{round, 100 * float64(p.level)})
+				}
+			}
+			tr.decide(tr.finalists(), false)
+			v := tr.report.Verdict
+			if v.Certainty != c.want || v.Concurrency != c.level {
+				t.Errorf("%s, concurrency %d; want %s, %d: %s", v.Certainty, v.Concurrency, c.want, c.level, v.Sentence)
+			}
+			if n := strings.Count(v.Sentence, "still rising"); n > 1 || n == 0 && v.Certainty == Likely && c.share < 1 {
+				t.Errorf("the sentence has %d times that the throughput was rising: %s", n, v.Sentence)
 			}
 		})
 	}

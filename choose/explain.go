@@ -20,6 +20,8 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 	if certainty == Unclear {
 		fmt.Fprintf(&b, "Not sure yet: %s. ", strings.Join(serious, ", and "))
 		verb = "Best guess:"
+	} else if kind := t.report.Kind.Kind; chosen == t.base && (kind == IOBound || kind == Mixed) && !t.alwaysOne() {
+		verb = "But use" // because the sentence about the kind recommends concurrent tasks
 	}
 	base, best := t.name(t.base), t.best(t.finalists())
 	switch {
@@ -29,16 +31,22 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 			name += ", which was not measured"
 		}
 		fmt.Fprintf(&b, "%s %s.", verb, name)
+	case chosen == t.base && t.alwaysOne():
+		fmt.Fprintf(&b, "%s %s: at most one task may run at a time.", verb, base)
 	case chosen == t.base && certainty == Unclear:
-		fmt.Fprintf(&b, "Best guess: %s.", base)
+		fmt.Fprintf(&b, "Best guess: %s", base)
+		if len(t.points) > 1 && t.gain(best).Median < minCPUGain {
+			b.WriteString(", because no measured concurrency gains much")
+		}
+		b.WriteString(".")
 	case chosen == t.base && certainty == Likely && t.gain(best).Median >= minCPUGain:
 		fmt.Fprintf(&b, "Use %s: such work gains little from concurrent tasks. The best measured gain was %s (%s).", base, units.Times(t.gain(best).Median), t.name(best))
 	case chosen == t.base && best == chosen:
-		fmt.Fprintf(&b, "Use %s: no other model or concurrency gains anything.", base)
+		fmt.Fprintf(&b, "%s %s: no other model or concurrency gains anything.", verb, base)
 	case chosen == t.base && certainty == Tie:
 		fmt.Fprintf(&b, "No clear winner; use the simpler model: %s. The best gain was %s (%s).", base, units.Times(t.gain(best).Median), t.name(best))
 	case chosen == t.base:
-		fmt.Fprintf(&b, "Use %s: no other model or concurrency gains more than %s.", base, units.Times(t.gain(best).Median))
+		fmt.Fprintf(&b, "%s %s: no other model or concurrency gains more than %s.", verb, base, units.Times(t.gain(best).Median))
 	case certainty == Likely && t.gain(chosen).Median < minCPUGain && t.report.Kind.Kind == CPUBound:
 		n := t.report.Machine.Processors
 		fmt.Fprintf(&b, "Use %s: on %s, such work can gain up to %dx.", t.name(chosen), count(n, "processor"), t.report.Kind.tasksFor(n))
@@ -48,16 +56,22 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 			fmt.Fprintf(&b, " The measurements show it only for %s: %s over %s.", t.name(best), gainText(gain), base)
 		}
 	default:
-		name := t.name(chosen) + t.report.orMore()
-		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, name, gainText(t.gain(chosen)), base, t.otherLevels(chosen))
+		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, t.report.Recommended(), gainText(t.gain(chosen)), base, t.otherLevels(chosen))
 		if certainty == Tie {
 			fmt.Fprintf(&b, " No clear winner: %s %s as good; this is the simplest model.", joinAnd(ties), plural(len(ties), "is", "are"))
 		}
 	}
-	if certainty == Likely {
+	if certainty == Likely && !t.alwaysOne() && !strings.Contains(b.String(), serious[0]) {
 		fmt.Fprintf(&b, " The best concurrency may differ: %s.", serious[0])
 	}
 	return b.String()
+}
+
+// Recommended returns the model and the concurrency of the verdict as text:
+// "goroutines with concurrency 8", or "goroutines with concurrency 64 or more"
+// if the throughput was still rising.
+func (r *Report) Recommended() string {
+	return pointName(r.Verdict.Model, r.Verdict.Concurrency) + r.orMore()
 }
 
 // orMore returns the text after the recommended concurrency: " or more" if the
@@ -93,7 +107,7 @@ func (t *trial) otherLevels(chosen *point) string {
 	case atTop:
 		return fmt.Sprintf("; no peak up to %d, the highest concurrency that was tried", chosen.level)
 	case t.report.Verdict.Rising && t.report.Kind.Kind != CPUBound:
-		return "; the throughput was still rising, and no higher concurrency was measured"
+		return "; " + risingCaveat
 	case len(levels) > 1:
 		return "; higher concurrency was not tried"
 	}

@@ -21,11 +21,11 @@ const (
 // For each model, explore begins at one level, and tries higher levels while
 // throughput increases. For CPU-bound work, the first level is the number of
 // processors. For other work, the first model with several levels begins at its
-// lowest level, or at about ioBoundStart if the work is I/O-bound, and the
-// models after it begin at about the level of the best point so far. Finally,
-// explore tries levels on both sides of the best point. If a single run takes a
-// large part of the budget, the profile counts as the measurement of sequential
-// execution.
+// lowest level above 1, or at about ioBoundStart if the work is I/O-bound, and
+// the models after it begin at about the level of the best point so far.
+// Finally, explore tries levels above the best point while throughput
+// increases, and levels on both sides of it. If a single run takes a large part
+// of the budget, the profile counts as the measurement of sequential execution.
 func (t *trial) explore(ctx context.Context) error {
 	climbed := false
 	parts := len(t.models) + 1 // the time is divided into this number of parts; the first model with several levels gets two parts
@@ -44,18 +44,29 @@ func (t *trial) explore(ctx context.Context) error {
 		case clear && t.report.Kind.Kind == IOBound:
 			start = t.start(levels, ioBoundStart)
 		}
-		if profiled && levels[start] == 1 && len(levels) > 1 {
-			start = min(sort.SearchInts(levels, max(2, t.busyLevel())), len(levels)-1) // the base has shown concurrency 1
+		if levels[start] == 1 && len(levels) > 1 && t.baseIsSequential() {
+			start = 1
+			if profiled {
+				start = min(sort.SearchInts(levels, max(2, t.busyLevel())), len(levels)-1)
+			}
 		}
-		climbed = climbed || len(levels) > 1
+		first := !climbed && len(levels) > 1 // the first model with several levels
+		climbed = climbed || first
 		if t.measured() && t.base.lastRate() == 0 {
 			return fmt.Errorf("%w, or with the first model, %s: %s", ErrFails, t.models[t.base.model].Name, errorLine(t.base.err))
+		}
+		if m := &t.models[i]; m.Locked && !first && t.measured() && t.tooLong(levels[start], t.base.lastRate(), 0) {
+			t.report.Untried = append(t.report.Untried, pointName(m.Name, levels[start]))
+			continue
 		}
 		part := turn + 1
 		if climbed {
 			part++
 		}
 		t.exploreUntil = t.exploreTime() * time.Duration(part) / time.Duration(parts)
+		if first && clear && t.report.Kind.Kind == IOBound && !(t.models[i].Locked && t.report.Kind.CPUShare.Median > maxLockedShare) {
+			t.exploreUntil = t.exploreTime() // while tasks wait, the level matters more than the model
+		}
 		err := t.climb(ctx, i, levels, start)
 		skipped, ok := errors.AsType[openError](err)
 		switch {
@@ -75,7 +86,10 @@ func (t *trial) explore(ctx context.Context) error {
 		return fmt.Errorf("choose: no model can be tried, because every level of every model is above Options.MaxConcurrency, which is %d: raise MaxConcurrency, or give a model a lower level", t.MaxConcurrency)
 	}
 	t.exploreUntil = t.exploreTime()
-	err := t.refine(ctx)
+	err := t.raise(ctx)
+	if err == nil {
+		err = t.refine(ctx)
+	}
 	skipped, ok := errors.AsType[openError](err)
 	switch {
 	case ok:
@@ -153,9 +167,15 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	return p, nil
 }
 
+// baseIsSequential reports whether the base runs one task at a time. Then no
+// other model is tried at level 1, where it can gain almost nothing.
+func (t *trial) baseIsSequential() bool { return t.measured() && t.base.level == 1 }
+
 // climb tries levels[start] of a model and then the levels above it, while
 // throughput increases. If no higher level increases throughput, climb tries
-// the levels below levels[start], while throughput does not decrease.
+// the levels below levels[start], while throughput does not decrease. If
+// levels[start] shows that the tasks compute one by one under a lock, climb
+// tries no other level.
 func (t *trial) climb(ctx context.Context, model int, levels []int, start int) error {
 	p, err := t.try(ctx, model, levels[start])
 	if err != nil {
@@ -163,6 +183,11 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 	}
 	best, rate, misses := start, p.lastRate(), 0
 	leader := p
+	if t.baseIsSequential() && levels[start] > 1 && rate <= minGain*t.base.lastRate() {
+		if misses = 2; t.computesUnderLock(model) {
+			return nil
+		}
+	}
 	for i := start + 1; i < len(levels) && misses < 4 && !(start > 0 && misses >= 2 && t.clearlySlower(p)); i++ {
 		if t.tooLong(levels[i], p.lastRate(), misses) {
 			t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, levels[i]))
@@ -193,6 +218,9 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 		return nil
 	}
 	for i := start - 1; i >= 0; i-- {
+		if levels[i] == 1 && t.baseIsSequential() {
+			break
+		}
 		p, err := t.try(ctx, model, levels[i])
 		if err != nil {
 			return err
@@ -201,6 +229,36 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 			break
 		}
 		rate = max(rate, p.lastRate())
+	}
+	return nil
+}
+
+// raise tries levels above the best point so far, while it is the highest point
+// of its model and throughput increases. The search may have stopped before the
+// highest useful level, because the time of the model was over, or because the
+// next level would have taken too long if it gained nothing. As long as
+// throughput rises with the level, raise takes this risk for a lower level.
+func (t *trial) raise(ctx context.Context) error {
+	best := t.leader()
+	for t.openAbove(best) {
+		limit := t.Budget / 4
+		if best.lastRate() > minLinear*float64(best.level)*t.base.lastRate()/float64(t.base.level) {
+			limit *= 2
+		}
+		highest := int(min(best.lastRate()*limit.Seconds(), float64(4*best.level)))
+		levels := t.models[best.model].levels(t.MaxConcurrency)
+		i := sort.SearchInts(levels, highest+1) - 1
+		if i < 0 || levels[i] <= best.level {
+			return nil
+		}
+		p, err := t.try(ctx, best.model, levels[i])
+		if err != nil {
+			return err
+		}
+		if p.lastRate() <= minGain*best.lastRate() || t.failsMore(p) {
+			return nil
+		}
+		best = p
 	}
 	return nil
 }

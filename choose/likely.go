@@ -1,9 +1,6 @@
 package choose
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 const (
 	minLockedGain  = 1.3  // the lowest gain, with full confidence, that shows that tasks release the lock of a model while they compute
@@ -33,12 +30,16 @@ func (t *trial) likely(final []*point) *point {
 		return nil
 	}
 	var chosen *point
-	if computes {
+	if t.alwaysOne() {
+		chosen = t.simplest(final)
+	} else if computes {
 		chosen = t.likelyForProcessors(final)
 	} else if len(t.points) == 1 && len(t.models) > 1 {
 		chosen = t.unmeasured()
-	} else if chosen = t.likelyForMany(final); t.contradicts(chosen) {
+	} else if chosen = t.likelyForMany(final); t.contradicts(chosen, final) {
 		return nil
+	} else if chosen.level == 1 && !t.alwaysOne() {
+		chosen = t.likelyConcurrent(final)
 	}
 	if chosen == nil || chosen.failed*2 > chosen.tasks {
 		return nil
@@ -49,10 +50,42 @@ func (t *trial) likely(final []*point) *point {
 // contradicts reports whether the gain of the best point shows that work does
 // not wait, contrary to its kind. While other programs use the processors, a
 // low gain in a few measurements does not show it.
-func (t *trial) contradicts(best *point) bool {
+func (t *trial) contradicts(best *point, final []*point) bool {
+	if best.level == 1 && !t.alwaysOne() {
+		// No concurrency gains. The measurements of the best concurrency show
+		// whether this is reliable.
+		if best = t.likelyConcurrent(final); best == nil || len(best.samples) == 0 {
+			return false
+		}
+	}
 	gain, m := t.gain(best), &t.report.Machine
 	reliable := gain.Confidence >= fullConfidence || m.Others+m.Stolen <= maxOthers
-	return gain.Median < minLikelyGain && (reliable || best.level == 1)
+	return gain.Median < minLikelyGain && reliable
+}
+
+// likelyConcurrent returns the point with the largest gain above level 1. It
+// does not choose a model whose lock limits the throughput if there is another
+// one. If no such point was measured, it returns a point without measurements,
+// or nil.
+func (t *trial) likelyConcurrent(final []*point) *point {
+	var all []*point
+	for _, p := range final {
+		if p.level > 1 && !t.limitedByLock(p) {
+			all = append(all, p)
+		}
+	}
+	if len(all) == 0 {
+		return t.unmeasured()
+	}
+	return t.best(all)
+}
+
+// alwaysOne reports whether no model may run more than one task at a time.
+func (t *trial) alwaysOne() bool {
+	return !slices.ContainsFunc(t.models, func(m Model) bool {
+		levels := m.levels(t.MaxConcurrency)
+		return len(levels) > 0 && levels[len(levels)-1] > 1
+	})
 }
 
 // likelyForProcessors returns the point that is likely the best for CPU-bound
@@ -86,7 +119,13 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 		return t.base
 	}
 	if len(fit) == 0 {
-		return cmp.Or(t.unmeasured(), t.base)
+		if p := t.unmeasured(); p != nil {
+			return p
+		}
+		if best := t.best(final); best.level > 1 && t.gain(best).Median >= minCPUGain {
+			return best // fewer tasks than processors
+		}
+		return t.base
 	}
 	gain := t.gain(t.best(free))
 	// While other programs use the processors, one measurement does not show a

@@ -207,7 +207,9 @@ func TestLikely_LowGainOfWaits(t *testing.T) {
 	}{
 		{"idle machine", 0.05, 127, 0},
 		{"busy machine", 0.8, 127, 4},
-		{"busy machine, no gain", 0.8, 80, 0},
+		{"busy machine, no gain", 0.8, 80, 4},
+		{"idle machine, no gain", 0.05, 80, 0},
+		{"busy machine, not measured", 0.8, 0, 8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := &trial{models: []Model{Sequential(), {Name: "processes", Open: open}}}
@@ -215,7 +217,9 @@ func TestLikely_LowGainOfWaits(t *testing.T) {
 			tr.report.Kind = KindVerdict{Kind: Mixed, Certainty: Clear, CPUShare: Interval{Median: 0.4, Low: 0.4, High: 0.4}}
 			tr.report.Machine = Machine{Processors: 2, Others: c.others}
 			tr.add(0, 1).samples = []sample{{0, 100}}
-			tr.add(1, 4).samples = []sample{{0, c.rate}}
+			if c.rate > 0 {
+				tr.add(1, 4).samples = []sample{{0, c.rate}}
+			}
 			level := 0
 			if p := tr.likely(tr.finalists()); p != nil {
 				level = p.level

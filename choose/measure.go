@@ -55,8 +55,12 @@ func (t *trial) planFor(p *point, rate float64) plan {
 		n := int(rate*longest.Seconds()) / p.level
 		return plan{tasks: min(max(n, 1), waves) * p.level, throttle: true}
 	}
+	length := max(t.Budget/minPart, time.Duration(waves)*alone)
+	if t.halved {
+		length /= 2
+	}
 	return plan{
-		length:   max(t.Budget/minPart, time.Duration(waves)*alone),
+		length:   length,
 		maxStart: longest,
 		tiny:     alone < tinyRun,
 		throttle: alone > throttleFrom,
@@ -105,8 +109,13 @@ const (
 )
 
 // lowLevel is the highest level at which tasks usually do not wait for each
-// other. Only at these levels do the durations of tasks count for the spread.
-const lowLevel = 4
+// other, and minLinear the lowest throughput that shows that they do not, as a
+// share of the throughput that a level has without such waits. Only at these
+// levels do the durations of tasks count for the spread.
+const (
+	lowLevel  = 4
+	minLinear = 0.75
+)
 
 // measure measures a point once, and adds the result to its samples.
 func (t *trial) measure(ctx context.Context, p *point) error {
@@ -132,7 +141,7 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 		rate = min(rate, 2*best.lastRate())
 	}
 	plan := t.planFor(p, rate)
-	if opened && plan.tasks == p.level && t.report.Profile.Wall < t.Budget/explorePart {
+	if opened && plan.tasks == p.level && float64(p.level) < rate*(t.Budget/explorePart).Seconds() {
 		plan.tasks *= 2 // because the first task of a worker may take longer
 	}
 	var got measurement
@@ -167,7 +176,9 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 		}
 	}
 	p.spans, p.mean = got.spans, got.mean
-	if p.level <= lowLevel { // at higher levels, the durations include the time that tasks wait for each other
+	// If the throughput is low for the level, the durations include the time
+	// that tasks wait for each other.
+	if linear := float64(p.level) / max(t.report.Profile.Wall, 1).Seconds(); p.level == 1 || p.level <= lowLevel && got.rate > minLinear*linear {
 		t.times = append(t.times, got.spans...)
 		t.spread = relativeDeviation(t.times)
 	}

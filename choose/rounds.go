@@ -14,18 +14,24 @@ const (
 	maxRivals        = 8    // the maximum number of points in a round, without the base
 	minRounds        = 6    // the minimum number of rounds; six values give an interval with a confidence of 95%
 	maxRounds        = 25   // the maximum number of rounds; more do not help on a noisy machine
+	minHalfWaves     = 2    // the minimum number of tasks that each worker runs in half of a measurement
 	dropRounds       = 4    // the minimum number of rounds before a point is dropped
 	dropShare        = 0.9  // the share of the best throughput; a point that is below this share in all rounds is dropped
+	maxDriftPart     = 20   // the drift is measured only if a measurement of the base takes less than this part of the budget
 	maxIntervalRatio = 1.15 // an interval is narrow enough if its high end is at most this multiple of its low end
 )
 
 // rounds repeatedly measures the points that may be the best, until the verdict
-// is clear or the time is over.
+// is clear or the time is over. If tasks are short, a round measures each point
+// twice, see canHalve.
 func (t *trial) rounds(ctx context.Context) error {
 	var live []*point
 	for t.round = 1; t.round <= maxRounds; t.round++ {
 		live = t.rivals(live)
-		left := t.Budget - t.since() - t.base.cost // without the time for the last measurement of the base
+		left := t.Budget - t.since()
+		if t.base.cost < t.Budget/maxDriftPart {
+			left -= t.base.cost // for the last measurement of the base
+		}
 		for cost(live) > left && len(live) > 2 {
 			live = slices.Delete(live, len(live)-1, len(live)) // there is no time for all points: leave out the slowest
 		}
@@ -34,7 +40,15 @@ func (t *trial) rounds(ctx context.Context) error {
 		}
 		order := slices.Clone(live)
 		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		if t.halved = t.canHalve(live); t.halved {
+			back := slices.Clone(order)
+			slices.Reverse(back)
+			order = append(order, back...)
+		}
 		for _, p := range order {
+			if p.dropped {
+				continue
+			}
 			t.next = t.round * 7 % t.inputs // begin with the same input for all points of a round
 			err := t.measure(ctx, p)
 			if skipped, ok := errors.AsType[openError](err); ok && p != t.base {
@@ -45,6 +59,12 @@ func (t *trial) rounds(ctx context.Context) error {
 				return err
 			}
 		}
+		if t.halved {
+			for _, p := range live {
+				p.joinHalves()
+			}
+		}
+		t.halved = false
 		t.report.Rounds = t.round
 		live = t.prune(live)
 		if t.round >= minRounds && t.decided(live) {
@@ -52,6 +72,29 @@ func (t *trial) rounds(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// canHalve reports whether the measurements of a round can be halved. Then the
+// round measures each point twice, in the order A B C C B A, so that a load that
+// becomes higher or lower affects all points alike. A half must be long enough
+// for minHalfWaves tasks of each worker.
+func (t *trial) canHalve(points []*point) bool {
+	t.halved = true
+	defer func() { t.halved = false }()
+	return !slices.ContainsFunc(points, func(p *point) bool {
+		plan := t.planFor(p, p.lastRate())
+		return plan.tasks > 0 || plan.length.Seconds()*p.lastRate() < float64(minHalfWaves*p.level)
+	})
+}
+
+// joinHalves replaces the two measurements of a round by their mean.
+func (p *point) joinHalves() {
+	n := len(p.samples)
+	if n >= 2 && p.samples[n-1].round == p.samples[n-2].round {
+		p.samples[n-2].rate = (p.samples[n-2].rate + p.samples[n-1].rate) / 2
+		p.samples = p.samples[:n-1]
+		p.cost *= 2
+	}
 }
 
 // cost returns the time of one measurement of each point.

@@ -32,6 +32,7 @@ type trial struct {
 	points       []*point // sorted by model and level
 	base         *point   // the first model at its first level
 	round        int      // the number of the current round; 0 while exploring
+	halved       bool     // whether measurements take half of the usual time
 	runsEnded    bool     // whether the rounds ended because too few runs were left
 	skipped      []string // texts that say which point could not be measured, and why
 	unusable     []int    // the indexes of models that could not be opened at some level
@@ -123,7 +124,7 @@ func (t *trial) exploreAndCompare(ctx context.Context) error {
 	if err := t.rounds(ctx); err != nil {
 		return err
 	}
-	if t.since()+t.base.cost > t.Budget {
+	if t.since()+t.base.cost > t.Budget || t.base.cost >= t.Budget/maxDriftPart {
 		return nil
 	}
 	// Measure the base again: the difference is the drift.

@@ -187,16 +187,31 @@ func (t *trial) equalUpTo(chosen *point) int {
 // rising reports whether a point has the highest level of its model that was
 // measured, and a higher throughput than the levels below it and the base.
 func (t *trial) rising(chosen *point) bool {
+	if !t.highest(chosen) {
+		return false
+	}
 	lower := 0.0
 	for _, p := range t.points {
-		if p.model == chosen.model && p.level > chosen.level {
-			return false
-		}
 		if (p.model == chosen.model || p == t.base) && p.level < chosen.level {
 			lower = max(lower, t.gain(p).Median)
 		}
 	}
 	return lower > 0 && t.gain(chosen).Median > minGain*lower
+}
+
+// highest reports whether a point has the highest level of its model that was
+// measured.
+func (t *trial) highest(p *point) bool {
+	return !slices.ContainsFunc(t.points, func(q *point) bool { return q.model == p.model && q.level > p.level })
+}
+
+// openAbove reports whether a higher level than that of a point may be better: the
+// throughput was rising, no higher level was measured, and the kind of the work
+// does not exclude higher levels.
+func (t *trial) openAbove(p *point) bool {
+	levels := t.plausibleLevels(&t.models[p.model])
+	enough := t.report.Kind.Kind == CPUBound && p.level >= t.busyLevel()
+	return len(levels) > 0 && p.level < levels[len(levels)-1] && !enough && t.rising(p)
 }
 
 // asGood reports whether a point is as good as the best point. The parameter is

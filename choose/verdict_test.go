@@ -246,6 +246,34 @@ func TestVerdict_FewRuns(t *testing.T) {
 	}
 }
 
+// TestVerdict_OneTaskAtATime: if the maximum concurrency is 1, there is only one
+// thing to recommend, so the verdict must not be Unclear, also on a machine
+// whose speed changes.
+func TestVerdict_OneTaskAtATime(t *testing.T) {
+	for seed := range uint64(10) {
+		for _, share := range []float64{0.02, 0.5, 1} {
+			synctest.Test(t, func(t *testing.T) {
+				machine := &busyMachine{random: rand.New(rand.NewPCG(seed, 5))}
+				many := onGoroutines()
+				many.Levels = []int{2, 4}
+				report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
+					time.Sleep(time.Duration(20e6 * machine.factor()))
+					return 0, nil
+				}, []int{1}, []choose.Model{choose.Sequential(), underLock(), many}[:1+seed%3], &choose.Options{
+					Budget: time.Second, MaxConcurrency: 1, Profile: alone(20*time.Millisecond, share),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkFormats(t, report)
+				if v := report.Verdict; v.Certainty == choose.Unclear || v.Concurrency != 1 || v.Model == "sequential execution" && !strings.Contains(v.Sentence, "at most one task") {
+					t.Errorf("seed %d, share %v: %s", seed, share, report)
+				}
+			})
+		}
+	}
+}
+
 // TestVerdict_WholeWaves: if few runs are left, a measurement must not have an
 // incomplete wave, in which some workers are idle.
 func TestVerdict_WholeWaves(t *testing.T) {

@@ -39,7 +39,7 @@ func (t *tour) conclusions() (all []string) {
 // usual is what suits the kind if the measurements do not decide.
 func conclusion(work string, r *choose.Report, usual string) string {
 	v := r.Verdict
-	point := choose.Step{Model: v.Model, Concurrency: v.Concurrency}.String()
+	point := r.Recommended()
 	switch {
 	case v.Certainty == choose.Unclear:
 		return fmt.Sprintf("For %s, the measurements do not decide this time. Usually right is %s.", work, usual)

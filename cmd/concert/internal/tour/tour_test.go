@@ -158,7 +158,8 @@ func TestTour_Conclusions(t *testing.T) {
 		Machine: choose.Machine{Others: 0.8},
 	}
 	waits := &choose.Report{
-		Verdict: choose.Verdict{Certainty: choose.Clear, Model: "goroutines", Concurrency: 64, Gain: choose.Interval{Median: 9.8}},
+		Kind:    choose.KindVerdict{Kind: choose.IOBound},
+		Verdict: choose.Verdict{Certainty: choose.Clear, Model: "goroutines", Concurrency: 64, Rising: true, Gain: choose.Interval{Median: 9.8}},
 		Points:  []choose.Point{{Model: "sequential execution", Gain: choose.Interval{Median: 1}}, {Model: "goroutines", Gain: choose.Interval{Median: 9.8}}},
 	}
 	likely := &choose.Report{
@@ -181,7 +182,7 @@ func TestTour_Conclusions(t *testing.T) {
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
 		"For CPU-bound work in Go, use goroutines with concurrency 2. It was not measured.",
-		"For I/O-bound work in Go, use goroutines with concurrency 64: 9.8x.",
+		"For I/O-bound work in Go, use goroutines with concurrency 64 or more: 9.8x.",
 		"For CPU-bound work in Python, the measurements do not decide this time. Usually right is one task for each processor.",
 		"For I/O-bound work in Python, use one interpreter: nothing else gains.",
 		"Not measured, because the time was over: sequential execution for CPU-bound work; goroutines for CPU-bound work; goroutines under a GIL; Python, one interpreter for CPU-bound work.",
