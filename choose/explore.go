@@ -151,7 +151,7 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	if !slices.ContainsFunc(t.points, func(p *point) bool { return p.model == model }) {
 		until = t.exploreTime()
 	}
-	if t.measured() && t.since() > until {
+	if t.measured() && (t.since() > until || t.since()+t.setup > t.Budget) {
 		t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, level))
 		return nil, errStop
 	}

@@ -104,19 +104,19 @@ func TestKind_UnknownUsage(t *testing.T) {
 		profile := alone(20*time.Millisecond, 0.02)
 		options := &choose.Options{Budget: 2 * time.Second, MaxConcurrency: 16}
 		options.Profile = func(ctx context.Context, i int) (usage.Usage, error) {
-			if i == 3 {
+			if i == 2 {
 				return usage.Usage{Sources: []usage.Source{{What: usage.CPUTime, From: "this test"}}}, errors.New("bad input")
 			}
 			return profile(ctx, i)
 		}
 		work := func(_ context.Context, i int) (int, error) {
 			time.Sleep(20 * time.Millisecond)
-			if i == 3 {
+			if i == 2 {
 				return 0, errors.New("bad input")
 			}
 			return 0, nil
 		}
-		report, err := choose.Run(t.Context(), work, []int{0, 1, 2, 3}, twoModels(), options)
+		report, err := choose.Run(t.Context(), work, []int{0, 1, 2}, twoModels(), options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,6 +133,93 @@ func TestKind_UnknownUsage(t *testing.T) {
 			t.Errorf("a run takes longer than the budget: %v", err)
 		}
 	})
+}
+
+// TestKind_DifferentInputs: if there is time for two runs, and the inputs differ,
+// both runs must count. If there is time for more, the first run does not count,
+// because it may be slower.
+func TestKind_DifferentInputs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shares := []float64{0.02, 1, 0.02}
+		run := func(d, first time.Duration) *choose.Report {
+			ran := false
+			report, err := choose.Run(t.Context(), nap(d), []int{0, 1, 2}, twoModels(), &choose.Options{
+				Budget: 20 * time.Second, MaxConcurrency: 8,
+				Profile: func(ctx context.Context, i int) (usage.Usage, error) {
+					wall := d
+					if !ran {
+						wall += first
+					}
+					ran = true
+					return alone(wall, shares[i])(ctx, 0)
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkFormats(t, report)
+			return report
+		}
+		if r := run(450*time.Millisecond, 0); r.Profile.Runs != 2 || r.Kind.Certainty != choose.Unclear || !strings.HasPrefix(r.Kind.Sentence, "I/O-bound or CPU-bound") {
+			t.Errorf("two inputs in %d runs: %+v", r.Profile.Runs, r.Kind)
+		}
+		if r := run(20*time.Millisecond, 200*time.Millisecond); r.Profile.Slowest != 20*time.Millisecond {
+			t.Errorf("the slowest run of the profile takes %v, want 20 ms", r.Profile.Slowest)
+		}
+	})
+}
+
+// TestRun_SlowImport: if the first run of the profile imports a module for a
+// large part of the budget, Run must not exceed the budget by much, and must
+// recommend what suits the kind.
+func TestRun_SlowImport(t *testing.T) {
+	for _, imports := range []time.Duration{time.Second, 3 * time.Second, 4 * time.Second} {
+		for _, share := range []float64{0.02, 1} {
+			synctest.Test(t, func(t *testing.T) {
+				const budget, task = 5 * time.Second, 20 * time.Millisecond
+				imported, calls := false, 0
+				profile := alone(task, share)
+				m := onGoroutines()
+				open := m.Open
+				m.Open = func(n int, o concert.Observer) (concert.Executor, error) {
+					time.Sleep(imports) // each interpreter imports the module
+					return open(n, o)
+				}
+				one := choose.Model{Name: "one interpreter", Levels: []int{1}, Open: m.Open}
+				server := make(slots, runtime.GOMAXPROCS(0))
+				report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
+					if share < 0.5 {
+						time.Sleep(task)
+					} else {
+						server.use(task)
+					}
+					return 0, nil
+				}, []int{1}, []choose.Model{one, m}, &choose.Options{
+					Budget: budget, MaxConcurrency: 16,
+					Profile: func(ctx context.Context, i int) (usage.Usage, error) {
+						if calls++; !imported {
+							time.Sleep(imports)
+							imported = true
+						}
+						return profile(ctx, i)
+					},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkFormats(t, report)
+				if calls < 3 {
+					t.Errorf("an import of %v: the profile has %d runs", imports, calls)
+				}
+				if report.Took > budget+imports/2 {
+					t.Errorf("an import of %v: Run took %v, and the budget is %v", imports, report.Took, budget)
+				}
+				if v := report.Verdict; v.Certainty == choose.Unclear || v.Concurrency == 1 && (share < 0.5 || runtime.GOMAXPROCS(0) > 1) {
+					t.Errorf("an import of %v: %s\n%s", imports, v.Certainty, report)
+				}
+			})
+		}
+	}
 }
 
 // busyMachine is simulated work on a machine that other programs disturb: the

@@ -50,9 +50,10 @@ func gcd(a, b int) int {
 	return a
 }
 
-// profile runs the work alone. If the first two runs succeed, the first run
-// does not count, because it imports modules, opens connections and fills
-// caches.
+// profile runs the work alone. The first run imports modules, opens connections
+// and fills caches. So if it succeeds, the second run has the same input and
+// replaces the first one. But if there is no time for a third run, the second
+// run has the next input, and both count, because inputs may differ in cost.
 func (t *trial) profile(ctx context.Context) error {
 	ctx, stop := context.WithTimeoutCause(ctx, t.Budget, fmt.Errorf("%w of %v", ErrTooLong, t.Budget))
 	defer stop()
@@ -61,6 +62,7 @@ func (t *trial) profile(ctx context.Context) error {
 	measured := 0 // the number of runs in sum
 	cpu := readProcessors()
 	until := t.begin.Add(t.Budget / profilePart)
+	input, again := 0, false // again: whether the second run has the input of the first one
 	defer func() {
 		t.spread = relativeDeviation(t.times)
 		// All points use the same inputs: the inputs that the profile has run,
@@ -68,8 +70,12 @@ func (t *trial) profile(ctx context.Context) error {
 		t.inputs = min(t.inputs, max(len(t.times), minInputs))
 	}()
 	for i := 0; ; i++ {
-		before := readProcessors()
-		used, err := t.alone(ctx, i%t.inputs, 1)
+		before, start := readProcessors(), time.Now()
+		used, err := t.alone(ctx, input%t.inputs, 1)
+		if i == 0 {
+			t.setup = time.Since(start) - used.Wall
+			until = until.Add(t.setup)
+		}
 		t.runs++
 		t.times = append(t.times, Span{End: used.Wall})
 		if ctx.Err() != nil {
@@ -82,9 +88,14 @@ func (t *trial) profile(ctx context.Context) error {
 				p.FirstErr = errorLine(err)
 			}
 		}
-		if i == 1 && p.FirstErr == "" { // the second run replaces the first one, which does not count
+		if i == 1 && again && p.FirstErr == "" { // the second run replaces the first one, which does not count
 			sum, measured, p.Fastest, p.Slowest, p.Runs = usage.Usage{}, 0, used.Wall, used.Wall, 1
-			cpu, t.shares = before, nil
+			cpu, t.shares, t.times = before, nil, t.times[1:]
+		}
+		third := time.Now().Add(2*used.Wall).Before(until) && (t.MaxRuns == 0 || t.MaxRuns/profileRunsPart > 2)
+		again = i == 0 && err == nil && (t.inputs == 1 || third)
+		if !again {
+			input++
 		}
 		if err == nil || used.Wall > 0 { // otherwise the run failed, and its usage is unknown
 			measured++
@@ -103,7 +114,7 @@ func (t *trial) profile(ctx context.Context) error {
 			continue // other inputs may succeed
 		}
 		few := t.MaxRuns > 0 && i+1 >= max(1, t.MaxRuns/profileRunsPart)
-		if late || few || i+1 >= profileRuns && i+1 >= t.inputs {
+		if late || few || i+1 >= profileRuns && input >= t.inputs {
 			break
 		}
 	}

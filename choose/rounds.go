@@ -32,10 +32,10 @@ func (t *trial) rounds(ctx context.Context) error {
 		if t.base.cost < t.Budget/maxDriftPart {
 			left -= t.base.cost // for the last measurement of the base
 		}
-		for cost(live) > left && len(live) > 2 {
+		for t.cost(live) > left && len(live) > 2 {
 			live = slices.Delete(live, len(live)-1, len(live)) // there is no time for all points: leave out the slowest
 		}
-		if cost(live) > left {
+		if t.cost(live) > left {
 			break
 		}
 		order := slices.Clone(live)
@@ -98,9 +98,12 @@ func (p *point) joinHalves() {
 }
 
 // cost returns the time of one measurement of each point.
-func cost(points []*point) (sum time.Duration) {
+func (t *trial) cost(points []*point) (sum time.Duration) {
 	for _, p := range points {
 		sum += p.cost
+		if p.ex == nil && t.models[p.model].Open != nil {
+			sum += t.setup // of a new executor
+		}
 	}
 	return sum
 }

@@ -37,10 +37,11 @@ type trial struct {
 	skipped      []string // texts that say which point could not be measured, and why
 	unusable     []int    // the indexes of models that could not be opened at some level
 	exploreUntil time.Duration
-	finalRate    float64   // the throughput of base in its last measurement, at the end of the run
-	shares       []float64 // the share of CPU time of each run of the profile; empty if runs are very short
-	times        []Span    // the tasks that ran alone, or at levels up to lowLevel
-	spread       float64   // the standard deviation of times as a share of their mean; 0 while times has too few tasks
+	finalRate    float64       // the throughput of base in its last measurement, at the end of the run
+	shares       []float64     // the share of CPU time of each run of the profile; empty if runs are very short
+	times        []Span        // the tasks that ran alone, or at levels up to lowLevel
+	setup        time.Duration // the time of the profile in which no run was measured, such as the import of a module
+	spread       float64       // the standard deviation of times as a share of their mean; 0 while times has too few tasks
 }
 
 // point is a model at a level, with its measurements.
@@ -124,7 +125,7 @@ func (t *trial) exploreAndCompare(ctx context.Context) error {
 	if err := t.rounds(ctx); err != nil {
 		return err
 	}
-	if t.since()+t.base.cost > t.Budget || t.base.cost >= t.Budget/maxDriftPart {
+	if t.since()+t.cost([]*point{t.base}) > t.Budget || t.base.cost >= t.Budget/maxDriftPart {
 		return nil
 	}
 	// Measure the base again: the difference is the drift.

@@ -7,9 +7,10 @@ import (
 	"sort"
 )
 
-// The profile counts as the first measurement of the base if a run takes at
-// least this part of the budget, or if MaxRuns is at most fewRuns. Then there
-// is no time, or no run, to measure sequential execution twice.
+// The profile counts as the first measurement of the base if a run, or the
+// import of a module, takes at least this part of the budget, or if MaxRuns is
+// at most fewRuns. Then there is no time, or no run, to measure sequential
+// execution twice.
 const (
 	aloneIsBasePart = 10
 	fewRuns         = 20
@@ -22,7 +23,7 @@ const (
 func (t *trial) takeProfile() bool {
 	p := &t.report.Profile
 	levels := t.models[0].levels(t.MaxConcurrency)
-	if len(levels) != 1 || levels[0] != 1 || p.Wall < t.Budget/aloneIsBasePart && (t.MaxRuns == 0 || t.MaxRuns > fewRuns) {
+	if len(levels) != 1 || levels[0] != 1 || max(p.Wall, t.setup) < t.Budget/aloneIsBasePart && (t.MaxRuns == 0 || t.MaxRuns > fewRuns) {
 		return false
 	}
 	base := t.add(0, 1)

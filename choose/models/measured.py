@@ -3,17 +3,22 @@ import os
 import resource
 import time
 
-from concert.functions import Functions
+from concert.functions import Functions, finish
 
 functions = Functions()
+returned_coroutine = set()  # names of functions; a plain function can return a coroutine as well
 
 
 def is_async(where):
-    """Reports whether calls of the function return coroutines."""
+    """Reports whether calls of the function return coroutines, as far as the function, or a call in measured, shows."""
     name = "python:1:" + where
     functions.find(name)
     f = functions.direct[name]
-    return inspect.iscoroutinefunction(f) or inspect.iscoroutinefunction(getattr(f, "__call__", None))
+    return (
+        where in returned_coroutine
+        or inspect.iscoroutinefunction(f)
+        or inspect.iscoroutinefunction(getattr(f, "__call__", None))
+    )
 
 
 def clocks():
@@ -69,7 +74,10 @@ def reset_peak():
 
 def measured(job):
     """Calls a function with an argument, and returns what the call used."""
-    call = functions.find("python:%s:%s" % (job["how"], job["where"]))
+    name = "python:%s:%s" % (job["how"], job["where"])
+    call = functions.find(name)
+    if job["how"] == "1":
+        call = functions.direct[name]
     missing = {}
 
     def attempt(what, f, *args):
@@ -85,7 +93,10 @@ def measured(job):
     bytes_before = attempt("bytes read and written", transferred)
     switches = attempt("context switches", lambda: resource.getrusage(resource.RUSAGE_THREAD))
     (wall, thread, process), delayed = instant(delay)
-    call(job["arg"])
+    result = call(job["arg"])
+    if hasattr(type(result), "__await__"):
+        returned_coroutine.add(job["where"])
+        finish(result)
     wall_after, thread_after, process_after = clocks()
     (wall_later, thread_later, _), delayed_later = instant(delay)
     used = {"wall": wall_after - wall, "cpu": thread_after - thread, "missing": missing, "threads": False}

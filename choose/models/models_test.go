@@ -197,6 +197,34 @@ class Model:
 	}
 }
 
+// TestIsAsync_Wrapper: a plain function that returns a coroutine must be
+// recognized after a call, and the call must run the coroutine.
+func TestIsAsync_Wrapper(t *testing.T) {
+	pythontest.Need(t)
+	ex, err := python.New(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	const text = `
+import asyncio, time
+
+async def later(s): await asyncio.sleep(s)
+def wrapper(s): return later(s)
+def plain(s): time.sleep(s)
+`
+	for name, want := range map[string]bool{"wrapper": true, "plain": false} {
+		where := ":" + name + "\n" + text
+		used, err := models.PythonProfile(ex, where, []float64{0.05})(t.Context(), 0)
+		if err != nil || used.Wall < 50*time.Millisecond {
+			t.Errorf("%s: the profile is %v, %v; want 50 ms or more", name, used.Wall, err)
+		}
+		if got, err := models.IsAsync(t.Context(), ex, where); err != nil || got != want {
+			t.Errorf("IsAsync(%s) = %v, %v; want %v", name, got, err, want)
+		}
+	}
+}
+
 func ExamplePythonAsync() {
 	for _, m := range models.PythonAsync(nil)[:3] {
 		fmt.Println(m.Name+":", m.PythonCode(m.Levels[0]))

@@ -147,7 +147,7 @@ func TestChoose_Interrupted(t *testing.T) {
 func TestChoose_Python(t *testing.T) {
 	pythontest.Need(t)
 	t.Chdir(t.TempDir())
-	text := "import asyncio, time\n\ndef nap(s):\n    print('nothing to see')\n    time.sleep(s['for'])\n\nasync def later(s):\n    await asyncio.sleep(s)\n"
+	text := "import asyncio, time\n\ndef nap(s):\n    print('nothing to see')\n    time.sleep(s['for'])\n\nasync def later(s):\n    await asyncio.sleep(s)\n\ndef wrapper(s):\n    return later(s)\n"
 	if err := os.WriteFile("naps.py", []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -160,12 +160,34 @@ func TestChoose_Python(t *testing.T) {
 	if p := r.Profile; p.Wall < 30*time.Millisecond || p.CPUShare() > 0.5 {
 		t.Errorf("the profile is %+v", p)
 	}
-	if r := chosen(t, "--budget", "60s", "--runs", "40", "--max", "4", "--py", "naps:later", ":::", "0.03"); !strings.HasPrefix(r.Verdict.PythonCode, "asyncio.") {
-		t.Errorf("the line of Python for a coroutine function that waits is %q, want a call of asyncio", r.Verdict.PythonCode)
+	for _, f := range []string{"naps:later", "naps:wrapper"} {
+		if r := chosen(t, "--budget", "60s", "--runs", "40", "--max", "4", "--py", f, ":::", "0.03"); !strings.HasPrefix(r.Verdict.PythonCode, "asyncio.") {
+			t.Errorf("%s: the line of Python for a function whose calls return coroutines is %q, want a call of asyncio", f, r.Verdict.PythonCode)
+		}
 	}
 	code, _, errOut := call(t.Context(), "choose", "--py", "naps:none", ":::", "1")
 	if code != cli.ExitFailed || !strings.Contains(errOut, "AttributeError") {
 		t.Errorf("exit %d, %q", code, errOut)
+	}
+}
+
+// TestChoose_PythonSlowImport: the import of a module is part of the budget.
+func TestChoose_PythonSlowImport(t *testing.T) {
+	pythontest.Need(t)
+	t.Chdir(t.TempDir())
+	text := "import time\ntime.sleep(60)\n\ndef nap(s):\n    time.sleep(s)\n"
+	for imports, want := range map[string]int{"time.sleep(60)": cli.ExitFailed, "time.sleep(2.5)": cli.ExitOK} {
+		if err := os.WriteFile("slow.py", []byte(strings.Replace(text, "time.sleep(60)", imports, 1)), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		code, out, errOut := call(t.Context(), "choose", "--json", "--budget", "3s", "--py", "slow:nap", ":::", "0.01")
+		if code != want || code == cli.ExitFailed && !strings.Contains(errOut, "importing the module of slow:nap has not ended") {
+			t.Errorf("%s: exit %d, want %d: %s", imports, code, want, errOut)
+		}
+		var r choose.Report
+		if err := json.Unmarshal([]byte(out), &r); want == cli.ExitOK && (err != nil || r.Took < 2500*time.Millisecond || r.Kind.Kind != choose.IOBound) {
+			t.Errorf("%s: %v, the report says that it took %v: %s", imports, err, r.Took, out)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package choose
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -11,6 +12,7 @@ import (
 	"concert"
 	"concert/choose"
 	"concert/choose/models"
+	"concert/choose/usage"
 	"concert/cmd/concert/internal/cli"
 	"concert/internal/pyname"
 	"concert/python"
@@ -34,33 +36,68 @@ func pythonJob(o options, inputs []string) (*job, error) {
 	return &job{
 		what: o.py,
 		run: func(ctx context.Context, choosing *choose.Options) (*choose.Report, error) {
-			async, err := isAsync(ctx, prober, o)
-			if err != nil {
-				return nil, err
-			}
+			p := profiler{prober: prober, where: o.py, call: models.PythonProfile(prober, o.py, values)}
+			choosing.Profile = p.run
 			all := models.Python(opts)
-			if async {
-				all = models.PythonAsync(opts)
+			report, err := choose.Run(ctx, python.Func[any, any](o.py), values, all, choosing)
+			if !p.imported && errors.Is(err, choose.ErrTooLong) {
+				err = fmt.Errorf("%w: importing the module of %s has not ended", err, o.py)
 			}
-			choosing.Profile = models.PythonProfile(prober, o.py, values)
-			return choose.Run(ctx, python.Func[any, any](o.py), values, all, choosing)
+			if report != nil && p.isAsync(ctx) {
+				forAsyncio(&report.Verdict, all, models.PythonAsync(opts))
+			}
+			return report, err
 		},
 		close: func() { prober.Close() },
 	}, nil
 }
 
-// isAsync reports whether the function is a coroutine function. It imports the
-// module of the function, which may take at most the budget.
-func isAsync(ctx context.Context, prober concert.Executor, o options) (bool, error) {
-	ctx, stop := context.WithTimeoutCause(ctx, o.Budget, fmt.Errorf("%w of %v: importing the module of %s has not ended", choose.ErrTooLong, o.Budget, o.py))
-	defer stop()
-	async, err := models.IsAsync(ctx, prober, o.py)
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	} else if err != nil {
-		err = fmt.Errorf("%w: %w", choose.ErrFails, err)
+// profiler runs a Python function alone.
+type profiler struct {
+	prober   concert.Executor
+	where    string // names the function
+	call     func(ctx context.Context, input int) (usage.Usage, error)
+	imported bool  // whether the module of the function has been imported
+	failed   error // the error of the import
+	async    bool  // whether the function is defined with "async def"
+}
+
+// run runs the function with an input. The first call imports the module of the
+// function, so that the import is part of the budget.
+func (p *profiler) run(ctx context.Context, input int) (usage.Usage, error) {
+	if !p.imported && p.failed == nil {
+		p.async, p.failed = models.IsAsync(ctx, p.prober, p.where)
+		p.imported = p.failed == nil
 	}
-	return async, err
+	if p.failed != nil {
+		return usage.Usage{}, p.failed
+	}
+	return p.call(ctx, input)
+}
+
+// isAsync reports whether calls of the function return coroutines.
+func (p *profiler) isAsync(ctx context.Context) bool {
+	if p.async || ctx.Err() != nil {
+		return p.async
+	}
+	async, err := models.IsAsync(ctx, p.prober, p.where) // now it knows what the calls have returned
+	return err == nil && async
+}
+
+// forAsyncio changes a verdict about the models plain to the corresponding
+// models for coroutines.
+func forAsyncio(v *choose.Verdict, plain, coroutines []choose.Model) {
+	for i, m := range coroutines {
+		if m.Name != v.Model {
+			continue
+		}
+		v.PythonCode = m.PythonCode(v.Concurrency)
+		for j, c := range v.Caveats {
+			if c == plain[i].Note {
+				v.Caveats[j] = m.Note
+			}
+		}
+	}
 }
 
 // pythonValue returns an input as a value for Python: the decoded value if the
