@@ -182,3 +182,40 @@ func TestDecide_Rising(t *testing.T) {
 		})
 	}
 }
+
+// TestSimplest_EnoughTasks: for CPU-bound work, a gain of a few percent is no
+// reason for more tasks than processors, and the sentence has this gain.
+func TestSimplest_EnoughTasks(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name  string
+		share float64 // of CPU time
+		two   float64 // the throughput with two tasks
+		level int     // of the recommended point
+		text  string
+	}{
+		{"computes, little less", 1, 200, 2, "concurrency 8 reaches 2.2x"},
+		{"computes, equal", 1, 218, 2, "2 to 8 are equally good"},
+		{"computes, much less", 1, 180, 8, "interpreters with concurrency 8: 2.2x"},
+		{"waits for part of the time", 0.5, 200, 8, "interpreters with concurrency 8"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{{Name: "one interpreter", Open: open, Levels: []int{1}}, {Name: "interpreters", Open: open, Levels: []int{2, 8}}}}
+			tr.MaxConcurrency = 8
+			tr.report.Kind = KindVerdict{Kind: kindOf(c.share), Certainty: Clear, CPUShare: Interval{Median: c.share, Low: c.share, High: c.share}}
+			tr.report.Machine = Machine{Processors: 2}
+			tr.report.Profile.Usage = usage.Usage{Wall: 10 * time.Millisecond}
+			tr.report.Rounds = 7
+			for i, p := range []*point{tr.add(0, 1), tr.add(1, 2), tr.add(1, 8)} {
+				p.tasks = 1000
+				for round := range tr.report.Rounds + 1 {
+					p.samples = append(p.samples, sample{round, []float64{100, c.two, 220}[i]})
+				}
+			}
+			tr.decide(tr.finalists(), false)
+			if v := tr.report.Verdict; v.Certainty != Clear || v.Concurrency != c.level || !strings.Contains(v.Sentence, c.text) {
+				t.Errorf("%s, concurrency %d; want %d and %q in: %s", v.Certainty, v.Concurrency, c.level, c.text, v.Sentence)
+			}
+		})
+	}
+}

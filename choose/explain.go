@@ -87,11 +87,17 @@ func (r *Report) orMore() string {
 // otherLevels returns the part of the sentence about other levels of the same
 // model: which ones are as good, and whether a higher one may be better.
 func (t *trial) otherLevels(chosen *point) string {
-	highest := chosen.level
+	highest, best := chosen.level, chosen
 	for _, p := range t.points {
-		if p.model == chosen.model {
-			highest = max(highest, p.level)
+		if p.model == chosen.model && p.level > chosen.level {
+			highest = p.level
+			if !t.failsMore(p) && t.gain(p).Median > t.gain(best).Median {
+				best = p
+			}
 		}
+	}
+	if t.gain(best).Median > minGain*t.gain(chosen).Median {
+		return fmt.Sprintf("; concurrency %d reaches %s", best.level, gainText(t.gain(best)))
 	}
 	equal, text := t.report.Verdict.EqualUpTo, ""
 	if equal > chosen.level {

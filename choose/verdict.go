@@ -9,6 +9,7 @@ import (
 
 const (
 	equalShare      = 0.95 // a point with at least this share of the best throughput is as good as the best point
+	enoughShare     = 0.88 // the least share of the best throughput with which CPU-bound work needs no more tasks than processors
 	maybeEqualShare = 0.90 // a point with at least this share is as good, too, if its throughput cannot be distinguished from the best
 )
 
@@ -62,12 +63,24 @@ func (t *trial) best(points []*point) *point {
 // simplest returns the point to recommend. Several points may be as good as the
 // best. Among these points, simplest chooses the first model, and of this model
 // the lowest level.
+//
+// More tasks than processors gain a little even if the work is CPU-bound,
+// because other tasks run while one is passed to a worker. But each worker takes
+// memory. So simplest then chooses a level of the same model with fewer tasks,
+// but not fewer than keep the processors busy, from a lower share on.
 func (t *trial) simplest(points []*point) *point {
 	best := t.best(points)
 	chosen := best
 	for _, p := range points {
 		if asGood(intervalOf(t.ratios(p, best))) && (p.model < chosen.model || p.model == chosen.model && p.level < chosen.level) {
 			chosen = p
+		}
+	}
+	if k := &t.report.Kind; k.Kind == CPUBound && k.Certainty == Clear {
+		for _, p := range points {
+			if p.model == chosen.model && p.level < chosen.level && p.level >= t.busyLevel() && intervalOf(t.ratios(p, best)).Median >= enoughShare {
+				chosen = p
+			}
 		}
 	}
 	return chosen
