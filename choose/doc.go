@@ -31,7 +31,7 @@
 //	profile             explore                  rounds                      verdict
 //	run it alone,   --> each model, at levels --> the points that may be --> the simplest point
 //	read the clocks     that suit the kind,      the best, repeatedly,       that is as good
-//	     |              while throughput         in random order             as the best
+//	     |              while throughput         forth and back              as the best
 //	     v              increases
 //	the kind
 //
@@ -54,11 +54,14 @@
 // The kind follows from the share of CPU time, and decides which levels are
 // measured. For I/O-bound work these are the levels 16, 64, 256, or lower ones
 // if these gain nothing, and then levels around the best one. For CPU-bound
-// work they are the levels up to four times the number of processors. If a run
-// takes more than a tenth of the budget, the profile is also the measurement of
-// sequential execution, because there is no time to repeat it. A model
-// whose tasks compute under a lock is left after the first level that gains
-// nothing. If other programs used the processors while a level seemed to gain
+// work they are the levels up to four times the number of processors. If a run,
+// or the import of a module, takes more than a tenth of the budget, the profile
+// is also the measurement of sequential execution, because there is no time to
+// repeat it. After sequential execution, no other model is measured at level 1.
+// A model whose tasks compute under a lock is left after the first level that
+// gains nothing. If throughput still rises at the highest level when the time
+// of a model is over, higher levels are measured before levels around it. If
+// other programs used the processors while a level seemed to gain
 // nothing, the level and the best one before it are measured again, one
 // directly after the other.
 //
@@ -75,8 +78,11 @@
 // few, the rate is the number of tasks divided by the time until the last task
 // ends. Only successful runs count.
 //
-// A round measures every remaining point once, in random order. The base, which
-// is the first model at its first level, is part of each round. Points are
+// A round measures every remaining point, in random order. If tasks are short,
+// the measurements take half of the usual time, and the round continues in the
+// reverse order: A B C C B A. So a load that becomes higher or lower during a
+// round affects all points alike. The base, which is the first model at its
+// first level, is part of each round. Points are
 // compared within rounds, by the ratio of their rates, so it does not matter if
 // the machine becomes slower or faster. The reported gain is the median of
 // these ratios. The interval of the gain contains the true median with a
@@ -101,11 +107,14 @@
 // within 10% that cannot be distinguished from the best point. Among the
 // candidates, Run recommends the point of the simplest model, at its lowest
 // level. The order of the models is from the simplest to the least simple. So
-// if there is no clear winner, Run recommends the simpler model.
+// if there is no clear winner, Run recommends the simpler model. For CPU-bound
+// work, a level of the same model that keeps all processors busy is enough, if
+// it reaches 88% of the best throughput.
 //
 // The verdict is about the measurements: these inputs, this machine, these
 // levels. If the highest level was the best, the report says so, and says
-// nothing about higher levels.
+// nothing about higher levels. If throughput was rising and there was no time
+// for a higher level that is permitted, the verdict is [Likely].
 //
 // If measurements disagree, or if there was time for few of them, the kind of
 // the work decides, and the verdict is [Likely]. For CPU-bound work, Run then

@@ -115,6 +115,26 @@ with sqlite3.connect(sys.argv[1]) as db:
     db.executemany("INSERT INTO numbers VALUES (?)", ((i,) for i in range(50_000)))
 `
 
+// workload is one kind of work, for which package choose recommends a model and
+// a concurrency.
+type workload struct {
+	id     string
+	about  string
+	kind   choose.Kind // the true kind
+	models []choose.Model
+	levels []int // the levels to measure for a model that lists no levels itself
+	// run runs tasks on an executor. If ex is nil, it runs them in a plain
+	// loop.
+	run func(ctx context.Context, ex concert.Executor, tasks int) error
+	// choose runs package choose for the workload.
+	choose func(ctx context.Context, opts *choose.Options) (*choose.Report, error)
+}
+
+// model returns the model with a name.
+func (w *workload) model(name string) choose.Model {
+	return w.models[slices.IndexFunc(w.models, func(m choose.Model) bool { return m.Name == name })]
+}
+
 func workloads() (all []*workload, done func(), err error) {
 	dir, err := os.MkdirTemp("", "choosing-")
 	if err != nil {
