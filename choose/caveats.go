@@ -9,9 +9,9 @@ import (
 
 // Bounds above which a verdict is Unclear.
 const (
-	guessIntervalRatio = 2.0 // the high end of the interval of the gain, as a multiple of the low end
-	guessRivalGain     = 1.3 // the high end of the interval of another point's gain, as a multiple of the chosen point's gain
-	maxRateError       = 0.6 // the relative error that a single measurement has because the durations of tasks differ
+	guessIntervalRatio = 2.0  // the high end of the interval of the gain, as a multiple of the low end
+	guessRivalGain     = 1.18 // the high end of the interval of another point's gain, as a multiple of the chosen point's gain; 1/0.85, because a verdict within 15% of the best is right
+	maxRateError       = 0.6  // the relative error that a single measurement has because the durations of tasks differ
 	maxDrift           = 1.0
 	maxLinearGain      = 1.25 // the gain, as a multiple of the concurrency
 	maxOthers          = 0.3  // the share of the processor time that other programs and other machines used

@@ -108,6 +108,35 @@ func TestSeriousCaveats_ImpossibleGain(t *testing.T) {
 	}
 }
 
+// TestSeriousCaveats_Rival: a verdict is not certain if a few rounds show that
+// another point may be more than 18% better.
+func TestSeriousCaveats_Rival(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		ratios []float64 // the throughput of the other point in the rounds, if that of the chosen point is 1
+		doubt  bool
+	}{
+		{[]float64{0.97, 1.25, 0.96}, true},
+		{[]float64{0.97, 1.1, 0.96}, false},
+	} {
+		tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
+		tr.MaxConcurrency = 4
+		tr.report.Kind = KindVerdict{Kind: CPUBound, Certainty: Clear}
+		tr.report.Machine = Machine{Processors: 2}
+		tr.report.Rounds = len(c.ratios)
+		points := []*point{tr.add(0, 1), tr.add(1, 2), tr.add(1, 4)}
+		for round, ratio := range append([]float64{1}, c.ratios...) {
+			for i, p := range points {
+				p.tasks = 1000
+				p.samples = append(p.samples, sample{round, []float64{100, 200, 200 * ratio}[i]})
+			}
+		}
+		if got := tr.seriousCaveats(points[1], tr.finalists(), false); (len(got) > 0) != c.doubt {
+			t.Errorf("another point has %v of the throughput: the serious caveats are %q", c.ratios, got)
+		}
+	}
+}
+
 // TestMinorCaveats_Drift: if the speed of the work has changed, the gains are
 // still right only if the recommended point was measured in a round, and if the
 // speed did not change so much that the verdict is in doubt.
