@@ -169,8 +169,8 @@ func TestMinorCaveats_Drift(t *testing.T) {
 	}
 }
 
-// TestDecide_Rising: while the throughput is rising, and a higher concurrency is
-// permitted, a verdict is not certain.
+// TestDecide_Rising: while the throughput is rising, and a higher concurrency
+// is permitted, a verdict is not certain.
 func TestDecide_Rising(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {

@@ -135,9 +135,9 @@ func TestKind_UnknownUsage(t *testing.T) {
 	})
 }
 
-// TestKind_DifferentInputs: if there is time for two runs, and the inputs differ,
-// both runs must count. If there is time for more, the first run does not count,
-// because it may be slower.
+// TestKind_DifferentInputs: if there is time for two runs, and the inputs
+// differ, both runs must count. If there is time for more, the first run does
+// not count, because it may be slower.
 func TestKind_DifferentInputs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shares := []float64{0.02, 1, 0.02}

@@ -75,9 +75,9 @@ func (t *trial) rounds(ctx context.Context) error {
 }
 
 // canHalve reports whether the measurements of a round can be halved. Then the
-// round measures each point twice, in the order A B C C B A, so that a load that
-// becomes higher or lower affects all points alike. A half must be long enough
-// for minHalfWaves tasks of each worker.
+// round measures each point twice, in the order A B C C B A, so that a load
+// that becomes higher or lower affects all points alike. A half must be long
+// enough for minHalfWaves tasks of each worker.
 func (t *trial) canHalve(points []*point) bool {
 	t.halved = true
 	defer func() { t.halved = false }()

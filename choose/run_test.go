@@ -225,9 +225,9 @@ func TestRun_LongTasks(t *testing.T) {
 	}
 }
 
-// TestRun_MirroredRounds: if tasks are short, each round must measure all points
-// in one order and then in the reverse order, so that a load that becomes
-// higher or lower affects all points alike.
+// TestRun_MirroredRounds: if tasks are short, each round must measure all
+// points in one order and then in the reverse order, so that a load that
+// becomes higher or lower affects all points alike.
 func TestRun_MirroredRounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rounds := map[int][]string{}

@@ -65,9 +65,9 @@ func (t *trial) best(points []*point) *point {
 // the lowest level.
 //
 // More tasks than processors gain a little even if the work is CPU-bound,
-// because other tasks run while one is passed to a worker. But each worker takes
-// memory. So simplest then chooses a level of the same model with fewer tasks,
-// but not fewer than keep the processors busy, from a lower share on.
+// because other tasks run while one is passed to a worker. But each worker
+// takes memory. So simplest then chooses a level of the same model with fewer
+// tasks, but not fewer than keep the processors busy, from a lower share on.
 func (t *trial) simplest(points []*point) *point {
 	best := t.best(points)
 	chosen := best
@@ -218,9 +218,9 @@ func (t *trial) highest(p *point) bool {
 	return !slices.ContainsFunc(t.points, func(q *point) bool { return q.model == p.model && q.level > p.level })
 }
 
-// openAbove reports whether a higher level than that of a point may be better: the
-// throughput was rising, no higher level was measured, and the kind of the work
-// does not exclude higher levels.
+// openAbove reports whether a higher level than that of a point may be better:
+// the throughput was rising, no higher level was measured, and the kind of the
+// work does not exclude higher levels.
 func (t *trial) openAbove(p *point) bool {
 	levels := t.plausibleLevels(&t.models[p.model])
 	enough := t.report.Kind.Kind == CPUBound && p.level >= t.busyLevel()

@@ -246,8 +246,8 @@ func TestVerdict_FewRuns(t *testing.T) {
 	}
 }
 
-// TestVerdict_OneTaskAtATime: if the maximum concurrency is 1, there is only one
-// thing to recommend, so the verdict must not be Unclear, also on a machine
+// TestVerdict_OneTaskAtATime: if the maximum concurrency is 1, there is only
+// one thing to recommend, so the verdict must not be Unclear, also on a machine
 // whose speed changes.
 func TestVerdict_OneTaskAtATime(t *testing.T) {
 	for seed := range uint64(10) {

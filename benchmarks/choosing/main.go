@@ -4,9 +4,9 @@
 // compares the recommended points to the best point.
 //
 //	go run ./benchmarks/choosing -only cpu,wait -runs 3 -budget 10s
-//	go run ./benchmarks/choosing -load 0.5 -bursts      beside a program that computes half of the time
-//	go run ./benchmarks/choosing -table results.json    all loads and two budgets, in about three hours
-//	go run ./benchmarks/choosing -adaptive              package adaptive instead, in four minutes
+//	go run ./benchmarks/choosing -load 0.5 -bursts    next to a program that computes
+//	go run ./benchmarks/choosing -table results.json  all loads, two budgets, about three hours
+//	go run ./benchmarks/choosing -adaptive            package adaptive instead, four minutes
 //
 // With -table, each result is appended to the file. If the command is
 // interrupted, the same command line continues. At the end it prints the tables

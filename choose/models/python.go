@@ -90,11 +90,11 @@ func PythonAsync(opts *python.Options) []choose.Model {
 	return all
 }
 
-// IsAsync reports whether a Python function is defined with "async def". It also
-// returns true if a call of PythonProfile in the same interpreter has returned a
-// coroutine, as a plain function can do that calls a coroutine function. The
-// parameter ex is a pool of package python, and where names the function, as
-// for PythonProfile.
+// IsAsync reports whether a Python function is defined with "async def". It
+// also returns true if a call of PythonProfile in the same interpreter has
+// returned a coroutine, as a plain function can do that calls a coroutine
+// function. The parameter ex is a pool of package python, and where names the
+// function, as for PythonProfile.
 func IsAsync(ctx context.Context, ex concert.Executor, where string) (bool, error) {
 	return concert.Submit(ctx, ex, isAsync, where).Result(ctx)
 }
