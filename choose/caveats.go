@@ -15,6 +15,7 @@ const (
 	maxDrift           = 1.0
 	maxLinearGain      = 1.25 // the gain, as a multiple of the concurrency
 	maxOthers          = 0.3  // the share of the processor time that other programs and other machines used
+	minNeeded          = 0.15 // the share of the processor time that I/O-bound work needs, from which other programs disturb it
 )
 
 // Bounds above which there is a caveat.
@@ -138,11 +139,20 @@ func (t *trial) doubtfulLoss(final []*point) *point {
 }
 
 // disturbedByOthers reports whether other programs and other machines used so
-// much processor time that the gains are not reliable. I/O-bound work needs
-// little processor time, so it is disturbed less.
+// much processor time that the gains are not reliable. I/O-bound work is not
+// disturbed if it needs little processor time, even at the highest throughput
+// that was measured.
 func (t *trial) disturbedByOthers() bool {
 	m := &t.report.Machine
-	return m.Others+m.Stolen > maxOthers && t.report.Kind.Kind != IOBound
+	if m.Others+m.Stolen <= maxOthers {
+		return false
+	}
+	best := t.leader()
+	needed := 0.0
+	if best != nil {
+		needed = best.lastRate() * t.report.Profile.CPU.Seconds() / float64(max(1, m.Processors))
+	}
+	return t.report.Kind.Kind != IOBound || needed > minNeeded
 }
 
 // speedChanged reports whether the speed of the work changed so much during the

@@ -137,6 +137,43 @@ func TestSeriousCaveats_Rival(t *testing.T) {
 	}
 }
 
+// TestSeriousCaveats_BusyMachine: if other programs use the processors, the
+// verdict is certain only for work that needs little processor time.
+func TestSeriousCaveats_BusyMachine(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name   string
+		kind   Kind
+		cpu    time.Duration // of a run
+		others float64
+		doubt  bool
+	}{
+		{"waits", IOBound, 50 * time.Microsecond, 0.7, false},
+		{"waits, computes at a high throughput", IOBound, 600 * time.Microsecond, 0.7, true},
+		{"waits, idle machine", IOBound, 600 * time.Microsecond, 0.1, false},
+		{"mixed", Mixed, 50 * time.Microsecond, 0.7, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
+			tr.MaxConcurrency = 16
+			tr.report.Kind = KindVerdict{Kind: c.kind, Certainty: Clear}
+			tr.report.Machine = Machine{Processors: 2, Others: c.others}
+			tr.report.Profile.Usage = usage.Usage{Wall: 10 * time.Millisecond, CPU: c.cpu}
+			tr.report.Rounds = 2
+			points := []*point{tr.add(0, 1), tr.add(1, 16)}
+			for round := range 3 {
+				for i, p := range points {
+					p.tasks = 1000
+					p.samples = append(p.samples, sample{round, []float64{100, 1600}[i]})
+				}
+			}
+			if got := tr.seriousCaveats(points[1], tr.finalists(), false); (len(got) > 0) != c.doubt {
+				t.Errorf("the serious caveats are %q", got)
+			}
+		})
+	}
+}
+
 // TestMinorCaveats_Drift: if the speed of the work has changed, the gains are
 // still right only if the recommended point was measured in a round, and if the
 // speed did not change so much that the verdict is in doubt.

@@ -157,7 +157,7 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 // time.
 func (t *trial) likelyForMany(final []*point) *point {
 	chosen := t.simplest(final)
-	if gain := t.gain(chosen); t.report.Kind.Kind == IOBound && gain.Confidence < fullConfidence {
+	if gain := t.gain(chosen); gain.Confidence < fullConfidence && (t.report.Kind.Kind == IOBound || t.limitedByLock(chosen)) {
 		i := slices.IndexFunc(final, func(p *point) bool {
 			return p.level > 1 && !t.limitedByLock(p) && t.gain(p).Median >= minAlikeShare*gain.Median
 		})

@@ -113,12 +113,13 @@ func TestLikely_SimplestForWaits(t *testing.T) {
 		{"with a lock, more CPU time", 0.2, 660, 980, 1, 2},
 		{"the better one has a lock", 0.2, 660, 980, 2, 1},
 		{"the better one is the simpler one, with a lock", 0.2, 980, 660, 1, 2},
+		{"mixed, the better one has a lock", 0.5, 660, 980, 2, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := &trial{models: []Model{Sequential(), {Name: "first", Open: open}, {Name: "second", Open: open}}}
 			tr.models[c.locked].Locked = true
 			tr.MaxConcurrency = 64
-			tr.report.Kind = KindVerdict{Kind: IOBound, Certainty: Clear, CPUShare: Interval{Median: c.share}}
+			tr.report.Kind = KindVerdict{Kind: kindOf(c.share), Certainty: Clear, CPUShare: Interval{Median: c.share}}
 			tr.report.Machine = Machine{Processors: 2, Others: 0.8}
 			tr.add(0, 1).samples = []sample{{0, 100}}
 			tr.add(1, 16).samples = []sample{{0, c.first / 3}}
@@ -226,6 +227,38 @@ func TestLikely_LowGainOfWaits(t *testing.T) {
 			}
 			if level != c.level {
 				t.Errorf("likely() has concurrency %d, want %d", level, c.level)
+			}
+		})
+	}
+}
+
+// TestFinalists_TinyTasks: if a task costs an executor more CPU time than all
+// processors have while sequential execution runs one, a high throughput of the
+// executor shows only that other programs disturbed the measurements.
+func TestFinalists_TinyTasks(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name  string
+		run   time.Duration
+		cpu   float64 // the CPU time of a task on the executor, as a multiple of that in a loop
+		model int     // of the recommended point
+	}{
+		{"tiny tasks", time.Microsecond, 2.5, 0},
+		{"short tasks", 100 * time.Microsecond, 1.2, 1},
+		{"long tasks", 10 * time.Millisecond, 2.5, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "goroutines", Open: open}}}
+			tr.MaxConcurrency = 2
+			tr.report.Kind = KindVerdict{Kind: CPUBound, Certainty: Clear}
+			tr.report.Machine = Machine{Processors: 2, Others: 0.6}
+			tr.report.Profile.Usage = usage.Usage{Wall: c.run, CPU: c.run}
+			base, other := tr.add(0, 1), tr.add(1, 2)
+			base.samples, other.samples = []sample{{0, 100}}, []sample{{0, 170}}
+			base.cpu = 1e-6
+			other.cpu = c.cpu * base.cpu
+			if chosen := tr.decide(tr.finalists(), false); chosen.model != c.model {
+				t.Errorf("the recommended point is of model %d, want %d: %s", chosen.model, c.model, tr.report.Verdict.Sentence)
 			}
 		})
 	}

@@ -19,4 +19,6 @@ func startLoad() load { return load{} }
 
 func (load) since() (others, stolen float64) { return -1, 0 }
 
+func ownCPU() time.Duration { return 0 }
+
 func freeMemory() int64 { return 0 }

@@ -148,7 +148,7 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 	t.measurements++
 	for again := range 3 {
 		plan.maxTasks = t.maxTasks(p)
-		begin, cpu := time.Now(), readProcessors()
+		begin, cpu, own := time.Now(), readProcessors(), ownCPU()
 		if p.ex == nil {
 			got = t.measureLoop(ctx, plan)
 		} else {
@@ -160,7 +160,7 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 		if got.tasks == 0 {
 			return errStop
 		}
-		p.cost, p.lastTasks = time.Since(begin), got.tasks
+		p.cost, p.lastTasks, p.cpu = time.Since(begin), got.tasks, (ownCPU()-own).Seconds()/float64(got.tasks)
 		p.tasks += got.tasks
 		p.failed += got.failed
 		if p.err == nil {

@@ -59,6 +59,15 @@ func (t *trial) limitedByLock(p *point) bool {
 	return t.models[p.model].Locked && t.report.Kind.CPUShare.Median > maxLockedShare
 }
 
+// costsTooMuch reports whether tasks are so short that a model cannot gain: a
+// task costs the program more CPU time than all processors have while sequential
+// execution runs one. Unlike the throughput, CPU time does not depend on other
+// programs.
+func (t *trial) costsTooMuch(p *point) bool {
+	return p != t.base && t.report.Kind.Kind == CPUBound && t.report.Profile.Wall < tinyRun && t.base.cpu > 0 &&
+		p.cpu > float64(t.report.Machine.Processors)*t.base.cpu
+}
+
 // otherLoad is the share of the processor time from which a measurement counts
 // as disturbed.
 const otherLoad = 0.15

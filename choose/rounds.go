@@ -148,7 +148,7 @@ func (t *trial) rivals(last []*point) []*point {
 // mayBeBest reports whether a point may have the largest gain.
 func (t *trial) mayBeBest(p *point) bool {
 	best := t.gain(t.best(t.finalists())).Median
-	return !t.failsMore(p) && t.gain(p).Median*(1+2*t.rateError(p)) >= minRivalShare*best
+	return !t.failsMore(p) && !t.costsTooMuch(p) && t.gain(p).Median*(1+2*t.rateError(p)) >= minRivalShare*best
 }
 
 // prune drops a point if there were at least dropRounds rounds, and if the

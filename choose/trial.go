@@ -57,8 +57,9 @@ type point struct {
 	err          error         // the first error of a task
 	mean         time.Duration // the mean duration of a task in the last measurement
 	busy         float64
-	spans        []Span // the tasks of the last measurement
-	dropped      bool   // whether further rounds leave the point out
+	cpu          float64 // the CPU time of this process for each task in the last measurement, in seconds; 0 if it is unknown
+	spans        []Span  // the tasks of the last measurement
+	dropped      bool    // whether further rounds leave the point out
 }
 
 // sample is the throughput of a point in a round.

@@ -40,11 +40,11 @@ func (t *trial) discardIncompleteRound() {
 }
 
 // finalists returns the points that can be recommended: all points except those
-// whose tasks clearly fail more often than the tasks of the base. A point that
-// was in no round is compared by its first measurement.
+// whose tasks clearly fail more often than the tasks of the base, or cost too
+// much. A point that was in no round is compared by its first measurement.
 func (t *trial) finalists() (final []*point) {
 	for _, p := range t.points {
-		if !t.failsMore(p) {
+		if !t.failsMore(p) && !t.costsTooMuch(p) {
 			final = append(final, p)
 		}
 	}
