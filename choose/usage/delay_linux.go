@@ -27,13 +27,17 @@ import (
 //     time. On an idle machine, both would end after half of the time. The mean
 //     is half of the time. The sum or the maximum would be all of it.
 //
-// The delay since the last read of a process that has ended is lost. The CPU
-// time is the sum of all threads. It is less than that of wait4, but it
-// includes children that were killed together with their parent.
+// When a descendant ends, its delay since the last read is lost. On a busy
+// machine, the reads are late as well. So the delay of descendants is
+// extrapolated from the last read to the end of the process. The CPU time is the
+// sum of all threads. It is less than that of wait4, but it includes children
+// that were killed together with their parent.
 type delayWatch struct {
 	root  int                 // the process
 	proc  string              // the directory of the processes; tests change it
 	seen  map[int]threadTimes // the times of each thread at the last read, by thread ID
+	begin time.Time
+	last  time.Duration // the time of the last read, since begin
 	total watched
 	stop  chan struct{}
 	ended chan struct{} // closed when the goroutine has ended
@@ -46,6 +50,9 @@ type threadTimes struct{ cpu, delay time.Duration }
 type watched struct {
 	delay time.Duration
 	cpu   time.Duration // of all threads
+	// descendants is the part of delay between those reads between which mainly
+	// descendants of the process were ready to run.
+	descendants time.Duration
 	// least is the time that the process would take on an idle machine if it
 	// never waited: the CPU time, divided by the number of threads that were
 	// ready to run at the same time.
@@ -68,15 +75,16 @@ func watchDelay(pid int) *delayWatch {
 }
 
 func newWatch(proc string, pid int) *delayWatch {
-	return &delayWatch{root: pid, proc: proc, seen: map[int]threadTimes{}, stop: make(chan struct{}), ended: make(chan struct{})}
+	return &delayWatch{root: pid, proc: proc, seen: map[int]threadTimes{}, begin: time.Now(), stop: make(chan struct{}), ended: make(chan struct{})}
 }
 
 func (w *delayWatch) run() {
 	defer close(w.ended)
-	for begin := time.Now(); ; {
-		interval := time.Since(begin) / watchIntervalPart
+	for {
+		interval := time.Since(w.begin) / watchIntervalPart
 		select {
 		case <-time.After(max(minWatchInterval, min(interval, maxWatchInterval))):
+			w.last = time.Since(w.begin)
 			w.readAll()
 		case <-w.stop:
 			return
@@ -87,15 +95,29 @@ func (w *delayWatch) run() {
 // close ends the measurement, and returns its result. Call it before the
 // process is reaped, because another process may then get its ID.
 func (w *delayWatch) close() watched {
+	took := time.Since(w.begin)
 	close(w.stop)
 	<-w.ended
+	w.extrapolate(took)
 	return w.total
+}
+
+// extrapolate adds the delay of descendants from the last read to the end of
+// the process. The parameter is the time from the start to the end. It adds
+// nothing if the reads cover less than half of this time.
+func (w *delayWatch) extrapolate(took time.Duration) {
+	rest := took - w.last
+	if rest <= 0 || rest > w.last {
+		return
+	}
+	w.total.delay += time.Duration(float64(rest) / float64(w.last) * float64(w.total.descendants))
 }
 
 // interval has the times of all threads between two reads, in seconds. A thread
 // is ready while it runs, and while it has no processor.
 type interval struct {
 	cpu, ready float64 // sums
+	root       float64 // the part of ready of the process itself
 	squares    float64 // the sum of the squares of the times in which threads were ready
 	delays     float64 // the sum of the delays, each multiplied by the time in which the thread was ready
 }
@@ -108,7 +130,11 @@ func (w *delayWatch) readAll() {
 		return
 	}
 	threads := i.ready * i.ready / i.squares // the number of threads, if all were ready for the same time
-	w.total.delay += time.Duration(i.delays / i.ready * float64(time.Second))
+	delay := time.Duration(i.delays / i.ready * float64(time.Second))
+	w.total.delay += delay
+	if i.root < i.ready/2 {
+		w.total.descendants += delay
+	}
 	w.total.least += time.Duration(i.cpu / threads * float64(time.Second))
 }
 
@@ -126,7 +152,10 @@ func (w *delayWatch) read(pid int, sum *interval) {
 		}
 		dir := fmt.Sprintf("%s/%d/task/%d/", w.proc, pid, tid)
 		if cpu, delay, err := schedTimes(dir+"schedstat", os.ReadFile); err == nil {
-			w.add(tid, threadTimes{cpu, delay}, sum)
+			ready := w.add(tid, threadTimes{cpu, delay}, sum)
+			if pid == w.root {
+				sum.root += ready
+			}
 		}
 		children, err := os.ReadFile(dir + "children")
 		if err != nil {
@@ -142,9 +171,10 @@ func (w *delayWatch) read(pid int, sum *interval) {
 	}
 }
 
-// add adds the times of a thread since its last read. If they are less than at
-// the last read, the thread has ended, and a new thread has its ID.
-func (w *delayWatch) add(tid int, now threadTimes, sum *interval) {
+// add adds the times of a thread since its last read, and returns how long it
+// was ready to run, in seconds. If the times are less than at the last read, the
+// thread has ended, and a new thread has its ID.
+func (w *delayWatch) add(tid int, now threadTimes, sum *interval) (ready float64) {
 	before := w.seen[tid]
 	if now.cpu < before.cpu || now.delay < before.delay {
 		before = threadTimes{}
@@ -152,11 +182,12 @@ func (w *delayWatch) add(tid int, now threadTimes, sum *interval) {
 	w.seen[tid] = now
 	cpu, delay := now.cpu-before.cpu, now.delay-before.delay
 	w.total.cpu += cpu
-	ready := (cpu + delay).Seconds()
+	ready = (cpu + delay).Seconds()
 	sum.cpu += cpu.Seconds()
 	sum.ready += ready
 	sum.squares += ready * ready
 	sum.delays += ready * delay.Seconds()
+	return ready
 }
 
 // isChild reports whether a process is a child of another process.

@@ -56,11 +56,40 @@ func TestDelayWatch_Read(t *testing.T) {
 				w.readAll()
 			}
 			const ms = time.Millisecond
-			want := watched{time.Duration(c.delay) * ms, time.Duration(c.cpu) * ms, time.Duration(c.least) * ms}
-			got := w.total
-			got.delay, got.least = got.delay.Round(ms), got.least.Round(ms)
+			want := watched{delay: time.Duration(c.delay) * ms, cpu: time.Duration(c.cpu) * ms, least: time.Duration(c.least) * ms}
+			got := watched{delay: w.total.delay.Round(ms), cpu: w.total.cpu.Round(ms), least: w.total.least.Round(ms)}
 			if got != want {
 				t.Errorf("the watch has %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// TestDelayWatch_Extrapolate: the delay of a child from the last read to the end
+// must be extrapolated. The delay of the process itself is known, and must not
+// be. CPU time is known, too, because the process waits for the child.
+func TestDelayWatch_Extrapolate(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name        string
+		root, child int // CPU time and delay in ms
+		took        time.Duration
+		want        time.Duration
+	}{
+		{"a child", 0, 100, 125 * ms, 125 * ms},
+		{"the process", 100, 0, 125 * ms, 100 * ms},
+		{"few reads", 0, 100, 250 * ms, 100 * ms},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			proc := t.TempDir()
+			process(t, proc, 1, 0, c.root, c.root, "2")
+			process(t, proc, 2, 1, c.child, c.child, "")
+			w := newWatch(proc, 1)
+			w.last = 100 * ms
+			w.readAll()
+			w.extrapolate(c.took)
+			if got := w.total; got.delay.Round(ms) != c.want || got.cpu != 100*ms {
+				t.Errorf("a delay of %v and %v of CPU time, want %v and 100ms", got.delay, got.cpu, c.want)
 			}
 		})
 	}
