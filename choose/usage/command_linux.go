@@ -41,14 +41,14 @@ func waitExited(pid int, begin time.Time, before time.Duration) (used Usage, lea
 	}
 	used.Wall = time.Since(begin)
 	own := threadDelay() - before
-	watched := watch.close()
-	used.CPU = watched.cpu
 	dir := fmt.Sprintf("/proc/%d/", pid)
-	var err error
-	if used.RunDelay, err = runDelay(dir+"schedstat", os.ReadFile); err != nil {
+	root, err := runDelay(dir+"schedstat", os.ReadFile)
+	watched := watch.close(root)
+	used.CPU = watched.cpu
+	if err != nil {
 		used.addMissing(RunDelay, err.Error())
 	} else {
-		used.RunDelay = max(used.RunDelay, watched.delay) + own
+		used.RunDelay = max(root, watched.delay) + own
 		used.addSource(RunDelay, "/proc/PID/task/TID/schedstat", "of all threads and children, read every 1 to 10 ms")
 	}
 	if used.Read, used.Written, err = ioBytes(dir+"io", os.ReadFile); err != nil {

@@ -92,25 +92,29 @@ func (w *delayWatch) run() {
 	}
 }
 
-// close ends the measurement, and returns its result. Call it before the
-// process is reaped, because another process may then get its ID.
-func (w *delayWatch) close() watched {
+// close ends the measurement, and returns its result. The parameter is the delay
+// of the main thread of the process. Call close before the process is reaped,
+// because another process may then get its ID.
+func (w *delayWatch) close(root time.Duration) watched {
 	took := time.Since(w.begin)
 	close(w.stop)
 	<-w.ended
-	w.extrapolate(took)
+	w.extrapolate(took, root)
 	return w.total
 }
 
-// extrapolate adds the delay of descendants from the last read to the end of
-// the process. The parameter is the time from the start to the end. It adds
-// nothing if the reads cover less than half of this time.
-func (w *delayWatch) extrapolate(took time.Duration) {
-	rest := took - w.last
-	if rest <= 0 || rest > w.last {
-		return
+// extrapolate adds the delay from the last read to the end of the process. The
+// parameters are the time from the start to the end, and the delay of the main
+// thread of the process at its end. The delay of descendants is not known. It is
+// as long as before, or 0 if the reads cover less than half of the time. If the
+// main thread had a longer delay, for example because it was killed and had no
+// processor, this delay counts.
+func (w *delayWatch) extrapolate(took, root time.Duration) {
+	var lost time.Duration
+	if rest := took - w.last; rest > 0 && rest < w.last {
+		lost = time.Duration(float64(rest) / float64(w.last) * float64(w.total.descendants))
 	}
-	w.total.delay += time.Duration(float64(rest) / float64(w.last) * float64(w.total.descendants))
+	w.total.delay += max(lost, root-w.seen[w.root].delay)
 }
 
 // interval has the times of all threads between two reads, in seconds. A thread

@@ -72,13 +72,16 @@ func TestDelayWatch_Extrapolate(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
 		name        string
-		root, child int // CPU time and delay in ms
+		root, child int           // CPU time and delay in ms
+		end         time.Duration // the delay of the process at its end
 		took        time.Duration
 		want        time.Duration
 	}{
-		{"a child", 0, 100, 125 * ms, 125 * ms},
-		{"the process", 100, 0, 125 * ms, 100 * ms},
-		{"few reads", 0, 100, 250 * ms, 100 * ms},
+		{"a child", 0, 100, 0, 125 * ms, 125 * ms},
+		{"the process", 100, 0, 110 * ms, 125 * ms, 110 * ms},
+		{"few reads", 0, 100, 0, 250 * ms, 100 * ms},
+		{"the process cannot end", 0, 100, 80 * ms, 190 * ms, 190 * ms},
+		{"the process has no processor at the end", 0, 100, 80 * ms, 110 * ms, 180 * ms},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			proc := t.TempDir()
@@ -87,7 +90,7 @@ func TestDelayWatch_Extrapolate(t *testing.T) {
 			w := newWatch(proc, 1)
 			w.last = 100 * ms
 			w.readAll()
-			w.extrapolate(c.took)
+			w.extrapolate(c.took, c.end)
 			if got := w.total; got.delay.Round(ms) != c.want || got.cpu != 100*ms {
 				t.Errorf("a delay of %v and %v of CPU time, want %v and 100ms", got.delay, got.cpu, c.want)
 			}
