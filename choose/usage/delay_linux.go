@@ -29,9 +29,9 @@ import (
 //
 // When a descendant ends, its delay since the last read is lost. On a busy
 // machine, the reads are late as well. So the delay of descendants is
-// extrapolated from the last read to the end of the process. The CPU time is the
-// sum of all threads. It is less than that of wait4, but it includes children
-// that were killed together with their parent.
+// extrapolated from the last read to the end of the process. The CPU time is
+// the sum of all threads. It is less than that of wait4, but it includes
+// children that were killed together with their parent.
 type delayWatch struct {
 	root  int                 // the process
 	proc  string              // the directory of the processes; tests change it
@@ -92,9 +92,9 @@ func (w *delayWatch) run() {
 	}
 }
 
-// close ends the measurement, and returns its result. The parameter is the delay
-// of the main thread of the process. Call close before the process is reaped,
-// because another process may then get its ID.
+// close ends the measurement, and returns its result. The parameter is the
+// delay of the main thread of the process. Call close before the process is
+// reaped, because another process may then get its ID.
 func (w *delayWatch) close(root time.Duration) watched {
 	took := time.Since(w.begin)
 	close(w.stop)
@@ -105,10 +105,10 @@ func (w *delayWatch) close(root time.Duration) watched {
 
 // extrapolate adds the delay from the last read to the end of the process. The
 // parameters are the time from the start to the end, and the delay of the main
-// thread of the process at its end. The delay of descendants is not known. It is
-// as long as before, or 0 if the reads cover less than half of the time. If the
-// main thread had a longer delay, for example because it was killed and had no
-// processor, this delay counts.
+// thread of the process at its end. The delay of descendants is not known. It
+// is as long as before, or 0 if the reads cover less than half of the time. If
+// the main thread had a longer delay, for example because it was killed and had
+// no processor, this delay counts.
 func (w *delayWatch) extrapolate(took, root time.Duration) {
 	var lost time.Duration
 	if rest := took - w.last; rest > 0 && rest < w.last {
@@ -176,8 +176,8 @@ func (w *delayWatch) read(pid int, sum *interval) {
 }
 
 // add adds the times of a thread since its last read, and returns how long it
-// was ready to run, in seconds. If the times are less than at the last read, the
-// thread has ended, and a new thread has its ID.
+// was ready to run, in seconds. If the times are less than at the last read,
+// the thread has ended, and a new thread has its ID.
 func (w *delayWatch) add(tid int, now threadTimes, sum *interval) (ready float64) {
 	before := w.seen[tid]
 	if now.cpu < before.cpu || now.delay < before.delay {

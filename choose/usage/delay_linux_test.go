@@ -65,9 +65,9 @@ func TestDelayWatch_Read(t *testing.T) {
 	}
 }
 
-// TestDelayWatch_Extrapolate: the delay of a child from the last read to the end
-// must be extrapolated. The delay of the process itself is known, and must not
-// be. CPU time is known, too, because the process waits for the child.
+// TestDelayWatch_Extrapolate: the delay of a child from the last read to the
+// end must be extrapolated. The delay of the process itself is known, and must
+// not be. CPU time is known, too, because the process waits for the child.
 func TestDelayWatch_Extrapolate(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
