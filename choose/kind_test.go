@@ -169,59 +169,6 @@ func TestKind_DifferentInputs(t *testing.T) {
 	})
 }
 
-// TestRun_SlowImport: if the first run of the profile imports a module for a
-// large part of the budget, Run must not exceed the budget by much, and must
-// recommend what suits the kind.
-func TestRun_SlowImport(t *testing.T) {
-	for _, imports := range []time.Duration{time.Second, 3 * time.Second, 4 * time.Second} {
-		for _, share := range []float64{0.02, 1} {
-			synctest.Test(t, func(t *testing.T) {
-				const budget, task = 5 * time.Second, 20 * time.Millisecond
-				imported, calls := false, 0
-				profile := alone(task, share)
-				m := onGoroutines()
-				open := m.Open
-				m.Open = func(n int, o concert.Observer) (concert.Executor, error) {
-					time.Sleep(imports) // each interpreter imports the module
-					return open(n, o)
-				}
-				one := choose.Model{Name: "one interpreter", Levels: []int{1}, Open: m.Open}
-				server := make(slots, runtime.GOMAXPROCS(0))
-				report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
-					if share < 0.5 {
-						time.Sleep(task)
-					} else {
-						server.use(task)
-					}
-					return 0, nil
-				}, []int{1}, []choose.Model{one, m}, &choose.Options{
-					Budget: budget, MaxConcurrency: 16,
-					Profile: func(ctx context.Context, i int) (usage.Usage, error) {
-						if calls++; !imported {
-							time.Sleep(imports)
-							imported = true
-						}
-						return profile(ctx, i)
-					},
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				checkFormats(t, report)
-				if calls < 3 {
-					t.Errorf("an import of %v: the profile has %d runs", imports, calls)
-				}
-				if report.Took > budget+imports/2 {
-					t.Errorf("an import of %v: Run took %v, and the budget is %v", imports, report.Took, budget)
-				}
-				if v := report.Verdict; v.Certainty == choose.Unclear || v.Concurrency == 1 && (share < 0.5 || runtime.GOMAXPROCS(0) > 1) {
-					t.Errorf("an import of %v: %s\n%s", imports, v.Certainty, report)
-				}
-			})
-		}
-	}
-}
-
 // busyMachine is simulated work on a machine that other programs disturb: the
 // machine becomes slower and faster at random.
 type busyMachine struct {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -160,96 +159,6 @@ func TestRun_SimulatedWork(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestRun_LongTasks: if tasks take a large part of the budget, the time must go
-// to the levels that may be the best. Level 1 is not measured again under
-// another model, and a lock that tasks hold while they compute or wait is
-// measured at one level only.
-func TestRun_LongTasks(t *testing.T) {
-	processors := runtime.GOMAXPROCS(0)
-	for _, c := range []struct {
-		name     string
-		task     time.Duration
-		share    float64 // of CPU time
-		capacity int     // how many tasks make progress concurrently
-		budget   time.Duration
-		least    int // the lowest recommended concurrency
-		most     int // the highest level that is measured
-	}{
-		{"waits for 1 s", time.Second, 0.02, 1000, 20 * time.Second, 128, 256},
-		{"waits for 3 s", 3 * time.Second, 0.02, 1000, 20 * time.Second, 16, 256},
-		{"a server of six, 300 ms", 300 * time.Millisecond, 0.02, 6, 20 * time.Second, 6, 64},
-		{"computes for 1 s", time.Second, 1, processors, 20 * time.Second, processors, 4 * processors},
-		{"computes for 300 ms, 5 s", 300 * time.Millisecond, 1, processors, 5 * time.Second, processors, 4 * processors},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if c.share == 1 && processors == 1 {
-				t.Skip("with one processor, concurrency gains nothing for work that computes")
-			}
-			synctest.Test(t, func(t *testing.T) {
-				server := make(slots, c.capacity)
-				work := func(context.Context, int) (int, error) { server.use(c.task); return 0, nil }
-				locked := underLock()
-				locked.Locked = true
-				type point struct {
-					model string
-					level int
-				}
-				measured := map[point]bool{}
-				report, err := choose.Run(t.Context(), work, []int{1}, []choose.Model{choose.Sequential(), onGoroutines(), locked}, &choose.Options{
-					Budget: c.budget, Profile: alone(c.task, c.share),
-					OnStep: func(s choose.Step) { measured[point{s.Model, s.Concurrency}] = true },
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				checkFormats(t, report)
-				if v := report.Verdict; v.Certainty == choose.Unclear || v.Concurrency < c.least || v.Concurrency > c.most {
-					t.Errorf("%s: want a recommendation of %d to %d\n%s", v.Certainty, c.least, c.most, report)
-				}
-				levels := 0 // of the model under a lock
-				for p := range measured {
-					if p.level == 1 && p.model != "sequential execution" || p.level > c.most {
-						t.Errorf("%s was measured with concurrency %d", p.model, p.level)
-					}
-					if p.model == locked.Name {
-						levels++
-					}
-				}
-				if levels > 1 {
-					t.Errorf("the model under a lock was measured at %d levels", levels)
-				}
-			})
-		})
-	}
-}
-
-// TestRun_MirroredRounds: if tasks are short, each round must measure all
-// points in one order and then in the reverse order, so that a load that
-// becomes higher or lower affects all points alike.
-func TestRun_MirroredRounds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rounds := map[int][]string{}
-		server := make(slots, 2)
-		report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) { server.use(5 * time.Millisecond); return 0, nil },
-			[]int{1}, []choose.Model{choose.Sequential(), onGoroutines()}, &choose.Options{
-				MaxConcurrency: 4, OnStep: func(s choose.Step) { rounds[s.Round] = append(rounds[s.Round], s.String()) },
-			})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if report.Rounds == 0 || report.Points[0].Rounds != report.Rounds {
-			t.Errorf("%d rounds:\n%s", report.Rounds, report)
-		}
-		for round := 1; round < report.Rounds; round++ { // the last one is followed by a measurement of the base
-			back := slices.Clone(rounds[round])
-			slices.Reverse(back)
-			if !slices.Equal(back, rounds[round]) || len(back) < 4 {
-				t.Errorf("round %d measures %q, which is not the same in reverse order", round, rounds[round])
-			}
-		}
-	})
 }
 
 // TestRun_Overload: if a server runs at most eight tasks concurrently, and all
