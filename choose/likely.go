@@ -154,12 +154,18 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 // I/O-bound tasks wait, all models are alike. So a model that seems better in a
 // few measurements does not replace a simpler one, unless the tasks of the
 // simpler one share a lock and compute for more than a small part of their
-// time.
+// time. While other programs compute, the same applies to mixed work, because a
+// model with more threads then seems better.
 func (t *trial) likelyForMany(final []*point) *point {
 	chosen := t.simplest(final)
-	if gain := t.gain(chosen); gain.Confidence < fullConfidence && (t.report.Kind.Kind == IOBound || t.limitedByLock(chosen)) {
+	io := t.report.Kind.Kind == IOBound
+	if gain := t.gain(chosen); gain.Confidence < fullConfidence && (io || t.limitedByLock(chosen) || t.disturbedByOthers()) {
+		least := minAlikeShare
+		if !io {
+			least = minSharedShare
+		}
 		i := slices.IndexFunc(final, func(p *point) bool {
-			return p.level > 1 && !t.limitedByLock(p) && t.gain(p).Median >= minAlikeShare*gain.Median
+			return p.level > 1 && !t.limitedByLock(p) && t.gain(p).Median >= least*gain.Median
 		})
 		if i >= 0 && (final[i].model < chosen.model || t.limitedByLock(chosen)) { // the points are in the order of the models
 			chosen = t.best(slices.DeleteFunc(slices.Clone(final), func(p *point) bool { return p.model != final[i].model }))

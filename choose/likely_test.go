@@ -114,6 +114,8 @@ func TestLikely_SimplestForWaits(t *testing.T) {
 		{"the better one has a lock", 0.2, 660, 980, 2, 1},
 		{"the better one is the simpler one, with a lock", 0.2, 980, 660, 1, 2},
 		{"mixed, the better one has a lock", 0.5, 660, 980, 2, 1},
+		{"mixed, the better one has more threads", 0.5, 660, 980, 0, 1},
+		{"mixed, clearly worse", 0.5, 450, 980, 0, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := &trial{models: []Model{Sequential(), {Name: "first", Open: open}, {Name: "second", Open: open}}}
