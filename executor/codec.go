@@ -168,13 +168,13 @@ func encodeByCodec(w values.Work, v any, codec Codec) (Encoded, error) {
 	if e, ok := encodePlain(v); ok {
 		return e, nil
 	}
-	if w.Small && values.Large(reflect.ValueOf(v), func(part any) bool { return refers && storedFor(w.To, part) != nil }) {
+	if w.Small && values.Large(reflect.ValueOf(v), func(part any) bool { return refers && isStored(w.To, part, shared) }) {
 		return Encoded{}, values.ErrLarge
 	}
 	var b []byte
 	var err error
 	if refers {
-		b, err = shared.EncodeReferences(v, referenceFor(w))
+		b, err = shared.EncodeReferences(v, referenceFor(w, shared))
 	} else {
 		b, err = codec.Encode(v)
 	}

@@ -260,6 +260,40 @@ func ExampleRelay() {
 	// Output: rehpog <nil>
 }
 
+var _ = concert.Register("executor_test.countWords", func(_ context.Context, words concert.Shared[[]string]) (int, error) {
+	return len(words.Value()), nil
+})
+
+// A worker of a cluster receives a call whose argument refers to a shared
+// value, and the value.
+func ExampleRelayShared() {
+	ctx := context.Background()
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	id := executor.SharedID{1, 2, 3}                                                           // chosen by the first executor
+	value := executor.Encoded{Bytes: []byte("\x82\x63one\x63two")}                             // two words
+	arg := executor.Encoded{Bytes: append([]byte{0x58, 24, 1, 0, 0, 0, 0, 0, 0, 0}, id[:]...)} // a handle with this ID
+
+	stored, err := executor.RelayShared(ctx, pool, id, value)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer stored.Release()
+	call := executor.Call{Name: "executor_test.countWords", Arg: arg, Shared: []*executor.Stored{stored}}
+	for range 2 {
+		result, err := executor.Relay(ctx, pool, call).Result(ctx)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(result.Plain())
+	}
+	// Output:
+	// 2 <nil>
+	// 2 <nil>
+}
+
 // A pool that recovers a panic returns it as an error, with the stack.
 func ExampleNewPanicError() {
 	call := func(fn func()) (err error) {

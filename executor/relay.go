@@ -16,6 +16,10 @@ type Call struct {
 	// Arg is the encoded argument, as in [Batch]. Its bytes must not change
 	// until the future has settled.
 	Arg Encoded
+	// Shared are the stored values to which the argument refers. The caller
+	// gets them from [RelayShared] with the same executor, and releases them
+	// when the future has settled.
+	Shared []*Stored
 	// Input has the index of the call in the Map of the submitter, and the
 	// label of the call. It is nil if the call has no index and no label. The
 	// executor uses it in events, errors and logs, like the Input of a task
@@ -80,9 +84,25 @@ func (r *relay) claim(t *Task, _, _ int) (*Batch, bool) {
 	if !t.move(pending, copying) {
 		return nil, false
 	}
-	arg := r.arg
+	arg, all := r.arg, r.is.Shared
 	t.move(copying, claimed)
-	return &Batch{Name: r.is.Name, Args: []Encoded{arg}, Relayed: true, job: (*relayed)(r)}, false
+	b := &Batch{Name: r.is.Name, Relayed: true, job: (*relayed)(r)}
+	for _, stored := range all {
+		if stored.Group == t.group {
+			b.shared = append(b.shared, usedHandle{nil, stored})
+			continue
+		}
+		var err error
+		if arg, err = replaceReferences(arg, all); err != nil {
+			if t.move(claimed, settling) {
+				r.drop(t, &valueError{"argument of ", r.is.Name, nil, err}, nil)
+			}
+			return nil, false
+		}
+		break
+	}
+	b.Args = []Encoded{arg}
+	return b, false
 }
 
 // relayed is a relay after Task.Claim has claimed it for a remote worker. It

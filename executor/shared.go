@@ -28,6 +28,10 @@ import (
 // the handle is the value: tasks in this process get the handle itself, and an
 // argument for another process contains the encoded value.
 //
+// If an executor runs functions in several languages, it implements LateSharer:
+// see shared_late.go. If it receives calls from another process, it passes
+// their values to RelayShared: see shared_relay.go.
+//
 // # The rules
 //
 //   - The encoding of a handle is a reference only if the receiver is the
@@ -61,6 +65,9 @@ type owner struct {
 	// The options of the executor may refer to the handle, so a closed handle
 	// does not refer to the executor.
 	stored atomic.Pointer[Stored]
+	// late is nil unless the executor is a LateSharer, or if the handle is
+	// closed.
+	late atomic.Pointer[lateForms]
 }
 
 // Sharer is an optional interface of an [Executor] that stores values for its
@@ -82,6 +89,8 @@ type Stored struct {
 	ID      SharedID
 	Group   *WorkerGroup // the group of the executor
 	Release func()       // releases the value in all workers, after the calls that were sent before; called once
+
+	value Encoded // the value, if RelayShared has added it to the table of this process
 }
 
 // SharedID identifies a stored value. An executor chooses it at random.
@@ -98,6 +107,11 @@ func Share[T any](ctx context.Context, ex Executor, v T) (Shared[T], error) {
 	h := &handle[T]{value: v, owner: &owner{}}
 	s, ok := ex.(Sharer)
 	if !ok {
+		return Shared[T]{h}, nil
+	}
+	if l, ok := ex.(LateSharer); ok {
+		h.owner.late.Store(&lateForms{sharer: l, group: l.SharedGroup()})
+		runtime.AddCleanup(h, (*owner).close, h.owner)
 		return Shared[T]{h}, nil
 	}
 	asked := false // if so, an ErrUnsupported is an error of the encoding
@@ -169,6 +183,9 @@ func (o *owner) close() {
 	if s := o.stored.Swap(nil); s != nil {
 		s.Release()
 	}
+	if l := o.late.Swap(nil); l != nil {
+		l.close()
+	}
 }
 
 // errSharedClosed is the error of a call whose argument has a closed handle.
@@ -178,7 +195,7 @@ var errSharedClosed = errors.New("the shared value is closed: call Close only af
 // reference, and what the executor has stored for it. The runtime does not
 // clean up the handle while the batch is reachable.
 type usedHandle struct {
-	handle sharedHandle // a Shared
+	handle sharedHandle // a Shared; nil in the batch of a Relay
 	stored *Stored
 }
 
@@ -200,7 +217,7 @@ func (b *Batch) Shared(yield func(*Stored) bool) {
 // Stored.Release acquires.
 func (b *Batch) SharedClosed() error {
 	for _, h := range b.shared {
-		if h.(usedHandle).handle.sharedOwner().closed.Load() {
+		if handle := h.(usedHandle).handle; handle != nil && handle.sharedOwner().closed.Load() {
 			return &valueError{"argument of ", b.Name, nil, errSharedClosed}
 		}
 	}
@@ -214,6 +231,7 @@ type sharedHandle interface {
 	sharedValue() any
 	sharedOwner() *owner
 	bareHandle() sharedHandle
+	encodeForm(w values.Work, codec SharedCodec) (Encoded, error)
 	appendShared(w values.Work, b []byte) ([]byte, error)
 }
 
@@ -253,30 +271,55 @@ func handleOf(v any) (sharedHandle, bool) {
 	return h, t.Kind() == reflect.Struct && declaresShared(t)
 }
 
-// storedFor returns what the executor with the group to has stored for a
-// handle. It returns nil if v is no handle, or if the executor has stored
-// nothing for it.
-func storedFor(to, v any) *Stored {
+// storedFor returns what the executor with the group w.To has stored for a
+// handle that the codec encodes. It returns nil if v is no handle, or if the
+// executor has stored nothing for it. A [LateSharer] stores the value now,
+// unless w does not permit it.
+func storedFor(w values.Work, v any, codec SharedCodec) (*Stored, error) {
 	h, ok := handleOf(v)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	o := h.sharedOwner()
 	if o == nil {
-		return nil
+		return nil, nil
+	}
+	if stored := o.stored.Load(); stored != nil && w.To == any(stored.Group) {
+		return stored, nil
+	}
+	if late := o.late.Load(); late != nil && w.To == any(late.group) && len(*w.Used) < maxLateReferences {
+		return late.store(w, h, codec)
+	}
+	return nil, nil
+}
+
+// isStored reports whether storedFor returns a value without encoding it.
+func isStored(to, v any, codec SharedCodec) bool {
+	h, ok := handleOf(v)
+	if !ok {
+		return false
+	}
+	o := h.sharedOwner()
+	if o == nil {
+		return false
 	}
 	if stored := o.stored.Load(); stored != nil && to == any(stored.Group) {
-		return stored
+		return true
 	}
-	return nil
+	late := o.late.Load()
+	return late != nil && to == any(late.group) && late.has(h, codec)
 }
 
 // referenceFor returns the parameter reference of
-// [SharedCodec.EncodeReferences]. It appends the handles to w.Used.
-func referenceFor(w values.Work) func(any) (SharedID, bool) {
+// [SharedCodec.EncodeReferences]. It appends the handles to w.Used. If the
+// value cannot be stored, the codec encodes the value, and reports the error.
+func referenceFor(w values.Work, codec SharedCodec) func(any) (SharedID, bool) {
 	return func(v any) (id SharedID, ok bool) {
-		stored := storedFor(w.To, v)
-		if stored == nil {
+		if w.Used == nil {
+			return id, false
+		}
+		stored, err := storedFor(w, v, codec)
+		if stored == nil || err != nil {
 			return id, false
 		}
 		*w.Used = appendUsed(*w.Used, usedHandle{v.(sharedHandle).bareHandle(), stored})
@@ -369,7 +412,11 @@ func (s Shared[T]) appendShared(w values.Work, b []byte) ([]byte, error) {
 	}
 	o := s.h.owner
 	if o != nil && w.Used != nil {
-		if stored := storedFor(w.To, s); stored != nil {
+		stored, err := storedFor(w, s, nil)
+		if err != nil {
+			return nil, err
+		}
+		if stored != nil {
 			*w.Used = appendUsed(*w.Used, usedHandle{s, stored})
 			b = append(b, sharedReference, 0, 0, 0, 0, 0, 0, 0)
 			return append(b, stored.ID[:]...), nil

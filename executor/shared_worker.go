@@ -25,6 +25,7 @@ var received struct {
 type receivedValue struct {
 	encoded Encoded
 	err     error // why this worker does not have the bytes, or nil
+	users   int   // guarded by received.mu: the calls of retainShared that releaseShared has not reversed
 
 	mu      sync.Mutex
 	decoded map[reflect.Type]any // guarded by mu: the value, by type
@@ -55,6 +56,33 @@ func ForgetShared(id SharedID) bool {
 	_, ok := received.byID[id]
 	delete(received.byID, id)
 	return ok
+}
+
+// retainShared does the same as KeepShared, but the table may have the ID
+// already: several executors of this process can receive the same value.
+func retainShared(id SharedID, value Encoded) {
+	received.mu.Lock()
+	defer received.mu.Unlock()
+	r := received.byID[id]
+	if r == nil {
+		if received.byID == nil {
+			received.byID = make(map[SharedID]*receivedValue)
+		}
+		r = &receivedValue{encoded: value}
+		received.byID[id] = r
+	}
+	r.users++
+}
+
+// releaseShared reverses one call of retainShared.
+func releaseShared(id SharedID) {
+	received.mu.Lock()
+	defer received.mu.Unlock()
+	if r := received.byID[id]; r != nil {
+		if r.users--; r.users <= 0 {
+			delete(received.byID, id)
+		}
+	}
 }
 
 // findShared returns the value with this ID.

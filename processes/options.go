@@ -122,6 +122,11 @@ type Options struct {
 	// task fails.
 	Check func(arg executor.Encoded) error
 
+	// CheckShared, if set, is called with each value that another process has
+	// encoded, before the pool stores it for calls of [executor.Relay]. If it
+	// returns an error, [executor.RelayShared] returns this error.
+	CheckShared func(value executor.Encoded) error
+
 	// SharedCodec, if set, says that the program of Command receives shared
 	// values by the frames of docs/wire.md, and encodes the values that
 	// [concert.Share] stores. If SharedCodec is nil, each call of such a

@@ -61,22 +61,51 @@ type sharedValue struct {
 	file  *os.File // the value, or nil
 
 	// Guarded by the pool's mu:
+	users    int // number of Stored values that were not released
 	released bool
 	sending  int // number of frames that dispatch has added and not sent
 }
 
 // Share implements [executor.Sharer].
 func (p *Pool) Share(_ context.Context, encode func(executor.SharedCodec) (executor.Encoded, error)) (*executor.Stored, error) {
-	p.made()
-	if p.opts.Command != nil && p.opts.SharedCodec == nil {
-		return nil, fmt.Errorf("processes: workers of Options.Command receive no shared values, unless Options.SharedCodec is set: %w", errors.ErrUnsupported)
+	if err := p.checkShares(); err != nil {
+		return nil, err
 	}
 	value, err := encode(p.opts.SharedCodec)
 	if err != nil {
 		return nil, err
 	}
-	s := &sharedValue{kind: value.Kind, size: len(value.Bytes), bytes: value.Bytes}
-	rand.Read(s.id[:])
+	var id executor.SharedID
+	rand.Read(id[:])
+	return p.store(id, value)
+}
+
+// RelayShared implements [executor.SharedRelayer].
+func (p *Pool) RelayShared(_ context.Context, id executor.SharedID, value executor.Encoded) (*executor.Stored, error) {
+	if err := p.checkShares(); err != nil {
+		return nil, err
+	}
+	if p.opts.CheckShared != nil {
+		if err := p.opts.CheckShared(value); err != nil {
+			return nil, err
+		}
+	}
+	return p.store(id, value)
+}
+
+// checkShares returns an error if the workers receive no shared values.
+func (p *Pool) checkShares() error {
+	p.made()
+	if p.opts.Command != nil && p.opts.SharedCodec == nil {
+		return fmt.Errorf("processes: workers of Options.Command receive no shared values, unless Options.SharedCodec is set: %w", errors.ErrUnsupported)
+	}
+	return nil
+}
+
+// store stores a value under an ID. If the pool has a value with this ID, store
+// adds a user to that value.
+func (p *Pool) store(id executor.SharedID, value executor.Encoded) (*executor.Stored, error) {
+	s := &sharedValue{id: id, kind: value.Kind, size: len(value.Bytes), bytes: value.Bytes}
 	if s.size > shm.MaxInline {
 		file, err := p.config.sealMemory("concert-shared", s.bytes)
 		switch {
@@ -96,19 +125,29 @@ func (p *Pool) Share(_ context.Context, encode func(executor.SharedCodec) (execu
 		s.closeIfUnusedLocked(true)
 		return nil, p.closed
 	}
-	if p.shared == nil {
-		p.shared = make(map[executor.SharedID]*sharedValue)
+	if same := p.shared[id]; same != nil {
+		s.closeIfUnusedLocked(true)
+		s = same
+	} else {
+		if p.shared == nil {
+			p.shared = make(map[executor.SharedID]*sharedValue)
+		}
+		p.shared[id] = s
 	}
-	p.shared[s.id] = s
-	return &executor.Stored{ID: s.id, Group: p.group, Release: func() { p.release(s) }}, nil
+	s.users++
+	return &executor.Stored{ID: id, Group: p.group, Release: func() { p.release(s) }}, nil
 }
 
-// release removes a value from the pool and its workers.
+// release removes a user of a value. With the last user, it removes the value
+// from the pool and its workers.
 func (p *Pool) release(s *sharedValue) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.shared[s.id] == nil {
 		return // the pool has ended
+	}
+	if s.users--; s.users > 0 {
+		return
 	}
 	delete(p.shared, s.id)
 	s.closeIfUnusedLocked(true)

@@ -10,6 +10,7 @@ package loopback
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"sync"
@@ -90,6 +91,18 @@ func New(n int, opts Options) *Executor {
 func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	e.group.Adopt(t)
 	return e.queue.Push(ctx, e.group, t)
+}
+
+// Share implements executor.Sharer. All workers use one copy of the value.
+func (e *Executor) Share(_ context.Context, encode func(executor.SharedCodec) (executor.Encoded, error)) (*executor.Stored, error) {
+	value, err := encode(nil)
+	if err != nil {
+		return nil, err
+	}
+	var id executor.SharedID
+	rand.Read(id[:])
+	executor.KeepShared(id, copied(value), nil)
+	return &executor.Stored{ID: id, Group: e.group, Release: func() { executor.ForgetShared(id) }}, nil
 }
 
 // Width implements concert.Executor.
