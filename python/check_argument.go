@@ -18,7 +18,10 @@ import (
 //   - no count is more than the number of remaining bytes;
 //   - no value is nested too deeply;
 //   - the interpreter needs at most freeExpansion bytes of memory, and
-//     maxExpansion bytes more for each byte of the argument.
+//     maxExpansion bytes more for each byte of the argument;
+//   - the argument has at most maxReferences references to shared values. Each
+//     of them may need as much memory as the value, which is checked before the
+//     pool stores it.
 
 // maxExpansion is the maximum number of bytes of memory that an interpreter may
 // need for each byte of an argument. Among the values that the codec writes,
@@ -29,6 +32,23 @@ const maxExpansion = 80
 // freeExpansion is the number of bytes of memory that an interpreter may need
 // for any argument, in addition to maxExpansion bytes for each byte.
 const freeExpansion = 64 << 10
+
+// maxReferences is the maximum number of references to shared values in an
+// argument from another process.
+const maxReferences = 256
+
+// validateShared checks a shared value that this process has not encoded, like
+// validate.
+func validateShared(value executor.Encoded) error {
+	if !value.Foreign() {
+		return nil
+	}
+	c := checker{rest: value.Bytes, most: freeExpansion + maxExpansion*len(value.Bytes), aligned: true}
+	if err := c.argument(); err != nil {
+		return fmt.Errorf("python: a shared value of %d bytes from another process was refused: %w", len(value.Bytes), err)
+	}
+	return nil
+}
 
 // validate checks an argument that this process has not encoded. Only Foreign
 // arguments are marshal data. Other arguments need no check, because the worker
@@ -54,6 +74,9 @@ type checker struct {
 	forms  bool // the argument has a head, so it may have forms
 	arrays int  // number of bytes after the marshal data, which belong to arrays
 	used   int  // how many of these bytes belong to forms that were read
+
+	aligned    bool // the value is a shared value, whose arrays are aligned, and which has no references
+	references int  // number of references that were read
 }
 
 func (c *checker) argument() error {
@@ -70,10 +93,10 @@ func (c *checker) argument() error {
 	if err := c.value(); err != nil {
 		return err
 	}
-	if len(c.rest) > 0 {
+	if len(c.rest) > 0 && !(c.aligned && c.forms && isPadding(c.rest)) {
 		return fmt.Errorf("%d bytes follow the value", len(c.rest))
 	}
-	if c.used != c.arrays {
+	if left := c.arrays - c.used; left != 0 && !(c.aligned && left < alignment) {
 		return fmt.Errorf("it has %d bytes of arrays, but its forms use %d of them", c.arrays, c.used)
 	}
 	return nil

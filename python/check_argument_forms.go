@@ -1,9 +1,13 @@
 package python
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+
+	"concert/executor"
 )
 
 // form checks the rest of a form. The parameter items is the length of the
@@ -25,6 +29,8 @@ func (c *checker) form(items int) error {
 		return c.numpy()
 	case (form == formRows || form == formRowsView) && items == 3:
 		return c.rows(form == formRowsView)
+	case form == formShared && items == 1 && !c.aligned:
+		return c.reference()
 	case form == formTime && items == 10:
 		return c.time()
 	case form == formDuration && items == 4:
@@ -41,6 +47,32 @@ func (c *checker) form(items int) error {
 		return err
 	}
 	return fmt.Errorf("form %d with %d items does not exist in arguments", form, items)
+}
+
+// reference checks the ID of a shared value. An interpreter finds only values
+// that the pool has sent to it.
+func (c *checker) reference() error {
+	kind, err := c.take(1)
+	if err != nil {
+		return err
+	}
+	n, err := c.int32()
+	if err != nil {
+		return err
+	}
+	if kind[0] != 's' || n != len(executor.SharedID{}) {
+		return errors.New("a reference to a shared value has no ID")
+	}
+	if c.references++; c.references > maxReferences {
+		return fmt.Errorf("it has more than %d references to shared values", maxReferences)
+	}
+	_, err = c.take(n)
+	return err
+}
+
+// isPadding reports whether b is the padding before or between aligned arrays.
+func isPadding(b []byte) bool {
+	return len(b) < alignment && bytes.Equal(b, padding[:len(b)])
 }
 
 // small reads an int of 32 bits in a form.
@@ -90,10 +122,10 @@ func (c *checker) time() error {
 	return err
 }
 
-// array checks the items of a form for an array.array. If the parameter bytes
+// array checks the items of a form for an array.array. If the parameter binary
 // is true, the typecode may also be that of bytes.
-func (c *checker) array(bytes bool) error {
-	size, offset, err := c.place(bytes)
+func (c *checker) array(binary bool) error {
+	size, offset, err := c.place(binary)
 	if err != nil {
 		return err
 	}
@@ -106,13 +138,13 @@ func (c *checker) array(bytes bool) error {
 
 // place reads the typecode and the offset of a form. It returns the size of the
 // items, and the offset.
-func (c *checker) place(bytes bool) (size, offset int, err error) {
+func (c *checker) place(binary bool) (size, offset int, err error) {
 	typecode, err := c.string()
 	if err != nil {
 		return 0, 0, err
 	}
 	i := slices.IndexFunc(dtypes, func(d dtype) bool {
-		return d.typecode == typecode && typecode != "" || bytes && d.kind == reflect.Uint8 && typecode == bytesCode
+		return d.typecode == typecode && typecode != "" || binary && d.kind == reflect.Uint8 && typecode == bytesCode
 	})
 	if i < 0 {
 		return 0, 0, fmt.Errorf("an array has the unknown typecode %q", shorten([]byte(typecode)))
@@ -196,8 +228,11 @@ func (c *checker) numpy() error {
 }
 
 // data checks the offset and the length of an array. The bytes of the array
-// must follow the bytes of the previous array.
+// must follow the bytes of the previous array, in a shared value after padding.
 func (c *checker) data(offset, n, size int) error {
+	if gap := -c.used & (alignment - 1); c.aligned && gap > 0 && offset == c.used+gap && gap <= c.arrays-c.used {
+		c.used += gap
+	}
 	if left := c.arrays - c.used; offset != c.used || n < 0 || n > left/size {
 		return fmt.Errorf("an array of %d items of %d bytes is at offset %d, but must be at offset %d, and have at most %d bytes", n, size, offset, c.used, left)
 	}

@@ -281,7 +281,7 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if !has(env, "PYTHONSAFEPATH") {
 		env = append(slices.Clip(env), "PYTHONSAFEPATH=1", "CONCERT_PYTHON_UNSAFE=1")
 	}
-	all.Command, all.Check, all.SharedCodec = []string{program, "-c", loader}, validate, codec{}
+	all.Command, all.Check, all.CheckShared, all.SharedCodec = []string{program, "-c", loader}, validate, validateShared, codec{}
 	all.Env = append(threadCaps(env, n*max(1, all.Threads)),
 		"CONCERT_PYTHON_WORKER="+workerSource(),
 		fmt.Sprintf("CONCERT_PYTHON_THREAD_TIME=%g", threadTime(all.Grace).Seconds()),

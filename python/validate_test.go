@@ -50,6 +50,12 @@ func TestValidate_OwnEncoding(t *testing.T) {
 			if err := validate(foreign(b)); err != nil {
 				t.Errorf("%T in %s, in place of a handle: %v", v, how, err)
 			}
+			if b, err = (codec{}).EncodeShared(held.Interface()); err != nil {
+				t.Fatal(err)
+			}
+			if err := validateShared(foreign(b)); err != nil {
+				t.Errorf("%T in %s, as a shared value: %v", v, how, err)
+			}
 		}
 	}
 	for _, plain := range []string{"(\x01\x00\x00\x00N", "<\x01\x00\x00\x00i\x00\x00\x00\x00", ">\x00\x00\x00\x00", "l\x00\x00\x00\x00", "((\x00\x00\x00\x00"[1:], "u\x03\x00\x00\x00\xed\xb3\xa9"} {
@@ -92,17 +98,21 @@ func hostile() map[string]string {
 		extend(form(5, i(1)+u("i1")+"("+u32(33)+strings.Repeat(i(0), 34)), ""): "shape",
 		extend(form(5, i(5)+u("d")+i(0)+"["+u32(1)+i(1)), "1234567"):           "an array of 1 items", extend(form(5, i(5)+u("d")+i(0)+"["+u32(1)+i(0xfffffffe)), ""): "an array of",
 		extend(form(5, i(5)+u("d")+i(8)+"["+u32(0)), ""): "begin at offset 8", extend(form(5, i(5)+u("d")+i(0)+"("+u32(0)), ""): "no list of counts", extend(form(5, i(5)+u("d")+i(0)+"["+u32(9)), ""): "9 items",
-		extend(form(4, i(4)+u("date")+u("2024-13-01")), ""):           "is no valid text",
-		extend(form(4, i(4)+u("eval")+u("1")), ""):                    "is no valid text",
-		extend(form(3, i(6)+"s"+u32(16)+strings.Repeat("x", 16)), ""): "form 6 with 1 items",
-		extend(form(5, i(0)+u("B")+i(0)+i(1)), "1"):                   "typecode",
-		extend(form(5, i(7)+u("B")+i(0)+i(2)), "1"):                   "an array of 2 items",
-		extend(form(5, i(7)+u("u")+i(0)+i(0)), ""):                    "typecode",
-		extend(form(5, i(9)+u("B")+i(0)+"["+u32(0)), ""):              "typecode",
-		extend(form(4, i(6)+u("date")+u("2024-13-01")), ""):           "form 6",
-		extend(form(4, i(0)+u("date")+u("2024-13-01")), ""):           "form 0",
-		extend(form(6, i(3)+i(0)+i(0)+i(0)+"N"), ""):                  "of a form",
-		extend(form(12, i(2)+strings.Repeat(i(1), 8)+i(0)+"N"), ""):   "of a form",
+		extend(form(4, i(4)+u("date")+u("2024-13-01")), ""):                                             "is no valid text",
+		extend(form(4, i(4)+u("eval")+u("1")), ""):                                                      "is no valid text",
+		extend(form(3, i(6)+"s"+u32(15)+strings.Repeat("x", 16)), ""):                                   "has no ID",
+		extend(form(3, i(6)+"i"+u32(16)+strings.Repeat("x", 16)), ""):                                   "has no ID",
+		extend(form(3, i(6)+"s"+u32(16)+strings.Repeat("x", 9)), ""):                                    "are needed",
+		extend(form(4, i(6)+"s"+u32(16)+strings.Repeat("x", 17)), ""):                                   "form 6 with 2 items",
+		extend("["+u32(257)+strings.Repeat(form(3, i(6)+"s"+u32(16)+strings.Repeat("x", 16)), 257), ""): "more than 256 references",
+		extend(form(5, i(0)+u("B")+i(0)+i(1)), "1"):                                                     "typecode",
+		extend(form(5, i(7)+u("B")+i(0)+i(2)), "1"):                                                     "an array of 2 items",
+		extend(form(5, i(7)+u("u")+i(0)+i(0)), ""):                                                      "typecode",
+		extend(form(5, i(9)+u("B")+i(0)+"["+u32(0)), ""):                                                "typecode",
+		extend(form(4, i(6)+u("date")+u("2024-13-01")), ""):                                             "form 6",
+		extend(form(4, i(0)+u("date")+u("2024-13-01")), ""):                                             "form 0",
+		extend(form(6, i(3)+i(0)+i(0)+i(0)+"N"), ""):                                                    "of a form",
+		extend(form(12, i(2)+strings.Repeat(i(1), 8)+i(0)+"N"), ""):                                     "of a form",
 	}
 	for _, kind := range "([<>su" { // a count without elements
 		for _, n := range []uint32{60_000_000, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
@@ -155,6 +165,30 @@ func TestValidate_Hostile(t *testing.T) {
 	}
 	if after := calls(); after != before+1 {
 		t.Errorf("%d calls reached the interpreter", after-before-1)
+	}
+}
+
+// TestValidate_HostileShared: a shared value that the codec does not write must
+// not be stored for calls of another process.
+func TestValidate_HostileShared(t *testing.T) {
+	p, err := New(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	reference := appendForm(nil, formShared, 1)
+	reference = append(append(reference, "s\x10\x00\x00\x00"...), make([]byte, 16)...)
+	all := hostile()
+	all[string(append(append([]byte{extended}, le.AppendUint32(nil, uint32(len(reference)))...), reference...))] = "form 6"
+	for b, want := range all {
+		if want == "" || strings.Contains(want, "follow") || strings.Contains(want, "bytes of arrays") || strings.Contains(want, "has no ID") || strings.Contains(want, "references") {
+			continue
+		}
+		stored, err := executor.RelayShared(t.Context(), p, executor.SharedID{1}, foreign([]byte(b)))
+		if err == nil {
+			stored.Release()
+			t.Errorf("%.100q was stored; want an error with %q", b, want)
+		}
 	}
 }
 
