@@ -52,17 +52,24 @@ type handle[T any] = executor.Shared[T]
 //   - With Python, all interpreters use one copy of v in shared memory, as with
 //     processes. Arrays within v are not copied either. Package python says
 //     what a function receives.
-//   - With a cluster, with processes.Options.Command without SharedCodec, and
-//     with executors that do not implement executor.Sharer, each call copies v,
-//     as without a handle. So does each call of another executor than ex.
+//   - With a cluster, the first call that uses v stores it on the servers, and
+//     each worker downloads it once. The worker passes it to its own executor,
+//     so a pool of processes there has it once in shared memory. If functions
+//     in Go and in Python use v, and it is not a string, a []byte or a slice of
+//     numbers, the servers have it once for each language. Package cluster says
+//     when v is deleted or stored again.
+//   - With processes.Options.Command without SharedCodec, and with executors
+//     that do not implement executor.Sharer, each call copies v, as without a
+//     handle. So does each call of another executor than ex.
 //
 // The program must not change v afterward. On Linux, each large value in a pool
 // of processes uses one file descriptor.
 //
 // If ex is a pool of processes or of interpreters, Share encodes v before it
 // returns. The error is an error of this encoding, an error of the executor,
-// such as [ErrClosed], or [context.Cause] of ctx. Share panics if ctx or ex is
-// nil.
+// such as [ErrClosed], or [context.Cause] of ctx. If ex is a cluster, the first
+// call that uses v encodes it, and fails if this fails. Share panics if ctx or
+// ex is nil.
 func Share[T any](ctx context.Context, ex Executor, v T) (*Shared[T], error) {
 	h, err := executor.Share(ctx, ex, v)
 	if err != nil {

@@ -86,6 +86,19 @@ func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	return e.made().Execute(ctx, t)
 }
 
+// Share implements executor.Sharer.
+func (e *Executor) Share(ctx context.Context, encode func(executor.SharedCodec) (executor.Encoded, error)) (*executor.Stored, error) {
+	return e.made().Share(ctx, encode)
+}
+
+// SharedGroup implements executor.LateSharer.
+func (e *Executor) SharedGroup() *executor.WorkerGroup { return e.made().SharedGroup() }
+
+// RelayShared implements executor.SharedRelayer.
+func (e *Executor) RelayShared(ctx context.Context, id executor.SharedID, value executor.Encoded) (*executor.Stored, error) {
+	return e.made().RelayShared(ctx, id, value)
+}
+
 // Width implements concert.Executor: it returns twice the number of slots of
 // all workers, and at least 1.
 func (e *Executor) Width() int { return e.made().Width() }

@@ -96,6 +96,8 @@
 //   - Arguments and results of more than 256 KiB are sent in parts, in a stream
 //     of their own. The parts are removed when they have been read, or after a
 //     week if the task has an id.
+//   - A value of concert.Share is stored once on the servers, and each worker
+//     downloads it once. The section Shared values says more.
 //   - The client also receives hints, which are messages about the start and
 //     the progress of tasks. Hints may be lost, so use them only for display.
 //   - [WithID] gives an id to a task. A program that starts again finds the
@@ -130,6 +132,35 @@
 // has finished.
 //
 // docs/security.md says who may do what if the servers require keys.
+//
+// # Shared values
+//
+// When a call uses a value of concert.Share for the first time, the client
+// encodes the value, and stores it on the servers in parts. The messages of
+// tasks contain the ID, the size and the SHA-256 of the value. A worker
+// downloads the value once for all tasks, and compares the SHA-256. Then it
+// passes the value to its executor, see executor.RelayShared. If the executor
+// cannot store values for workers in other processes, each call copies the
+// value there. This is not possible if a codec has encoded the argument: then
+// the call fails.
+//
+// A worker keeps the values that its tasks used last. ServeOptions.MaxBytes
+// bounds their memory. If a worker has dropped a value, or is a new worker, it
+// downloads the value again.
+//
+// When the handle or the client is closed, the client deletes the value from
+// the servers. A task that a worker has not started fails then, unless the
+// worker has the value already. The values of a client that dies are deleted
+// after a week. A client that lives stores a value again after half a week. It
+// also does so if the servers have lost the value and a task needs it. So it
+// keeps the encoded value in memory. For a string, a []byte and a slice of
+// numbers, this is the memory of the value itself.
+//
+// Replaying a dead letter fails if the task uses a shared value that was
+// deleted.
+//
+// An argument refers to at most 256 shared values. It contains the values of
+// the other handles.
 //
 // # Lost tasks and results
 //

@@ -24,6 +24,13 @@ func ShortLease(a Access, d time.Duration) Access {
 	return a
 }
 
+// ShortValueAge returns an Access whose clients upload shared values again
+// after half of the time d. The Access a must come from ShortSilence.
+func ShortValueAge(a Access, d time.Duration) Access {
+	a.times.ValueAge = d
+	return a
+}
+
 // Loads returns how many parts of large arguments and results are stored.
 func (e *Executor) Loads(t *testing.T) int {
 	stream, err := e.client.Conn().JS.Stream(t.Context(), wire.BlobStream)

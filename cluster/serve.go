@@ -34,14 +34,21 @@ type ServeOptions struct {
 	// canceled tasks for the same time again. Zero means 30 seconds.
 	Grace time.Duration
 
-	// MaxBytes is the maximum size of the encoded arguments and results that
-	// the worker holds at any time. A quarter of MaxBytes is for messages, and
-	// the rest is for large values, which are stored in parts outside the
-	// messages. Decoded values do not count. A task with a large argument waits
-	// until there is memory for the argument, and tasks that need less memory
-	// overtake it. If the argument is larger than the memory for large values,
-	// the task starts when the worker holds no other large argument. Zero means
-	// 128 MiB, and less than 16 MiB means 16 MiB. Negative means no limit.
+	// MaxBytes is the maximum size of the encoded arguments, results and shared
+	// values that the worker holds at any time. A quarter of MaxBytes is for
+	// messages, and the rest is for large values, which are stored in parts
+	// outside the messages. Decoded values do not count. A task with a large
+	// argument waits until there is memory for the argument, and tasks that
+	// need less memory overtake it. If the argument is larger than the memory
+	// for large values, the task starts when the other tasks use no large
+	// values. Zero means 128 MiB, and less than 16 MiB means 16 MiB. Negative
+	// means no limit.
+	//
+	// A shared value, see [concert.Share], counts once for all tasks that use
+	// it. The worker keeps it for ten minutes after its last task, unless
+	// another task needs the memory. So set MaxBytes to more than the sum of
+	// the values that tasks use at the same time: otherwise the worker
+	// downloads them again and again.
 	MaxBytes int64
 
 	// Ready, if set, is called on a goroutine of its own when the worker is

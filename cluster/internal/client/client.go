@@ -65,6 +65,8 @@ type Executor struct {
 	wake         chan struct{}                  // wakes the dispatcher; has a buffer of one
 	slotNumbers  slotNumbers                    // guarded by mu
 
+	shared map[executor.SharedID]*sharedValue // guarded by mu: the values of concert.Share; nil after the executor has ended
+
 	auditMu sync.Mutex // held during an audit
 
 	auditBefore time.Time     // guarded by mu: calls that were sent or audited before this time are due for an audit; see auditAll
@@ -83,6 +85,7 @@ func New(ctx context.Context, conn *jet.Conn, opts Options) (*Executor, error) {
 		session: wire.NewToken(), allSettled: make(chan struct{}), wake: make(chan struct{}, 1), auditNow: make(chan struct{}, 1), recreate: make(chan struct{}, 1),
 		queues: map[string]*funcQueue{}, calls: map[string]*call{},
 		subscribers: map[*executor.Task]*subscriber{}, claiming: map[*executor.Task]bool{}, callNumbers: map[*executor.Task]string{}, encoding: map[*executor.Task]*funcQueue{}, inflight: map[string]int{}, retrying: map[string]int{},
+		shared: map[executor.SharedID]*sharedValue{},
 	}
 	conn.OnAck, conn.OnNack = e.acked, e.nacked
 	if e.conn.Public != "" {

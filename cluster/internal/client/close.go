@@ -108,6 +108,7 @@ func (e *Executor) disconnect() {
 	e.once.Do(func() {
 		e.stop()
 		e.background.Wait()
+		e.deleteAllShared()
 		streams := []string{wire.ResultStream}
 		if e.consumesKept {
 			streams = append(streams, wire.KeptStream)

@@ -23,6 +23,7 @@ func (e *Executor) dispatch() {
 		case <-e.wake:
 		case <-tick.C:
 			e.reroute(since)
+			e.renewShared()
 		case <-expiry.C:
 			e.expire()
 		case <-e.ctx.Done():

@@ -40,7 +40,16 @@ func (e *Executor) onResult(msg jetstream.Msg) {
 		return
 	}
 	absent := o.Dropped && errors.Is(executor.DecodeError(o.Err), jet.ErrAbsent) && !e.isCanceled(c)
-	if absent && e.startDownload(c) || absent && e.rerun(c, msg, "the argument", e.send) {
+	what := "the argument"
+	if absent && len(o.Missing) > 0 {
+		what = "a shared value"
+		if err := e.onMissing(c, o.Missing); err != nil {
+			e.settle(c, -1, executor.Encoded{}, err)
+			msg.Ack()
+			return
+		}
+	}
+	if absent && e.startDownload(c) || absent && e.rerun(c, msg, what, e.send) {
 		return
 	}
 	if o.Value.Blob == "" {

@@ -30,23 +30,25 @@ type call struct {
 	sentAt time.Time
 
 	// The executor's mu guards the following.
-	subscribers      []*subscriber // at least one; the slice is replaced by a copy when a subscriber is removed
-	arg              wire.Value    // does not change after it was published, unless the servers lose it
-	earliestDeadline int64         // the earliest published deadline; 0 if no deadline was published, or if the call has no id
-	setName          string        // the capability set to which the call was sent
-	published        bool          // publish was called
-	canceled         bool          // the last subscriber is canceled: a cancellation was published, or will be
-	ended            bool          // removed from Executor.calls
-	timer            *time.Timer   // for a canceled call: calls timeoutCancel
-	slotNumber       int           // the number of the slot that runs the call, or -1 if it is unknown
-	workerID         string        // the worker with this slot
-	rerouted         bool          // the call was published before for another capability set; that first task must not run
-	retrying         bool          // an attempt has failed, and the call waits for the next one
-	resending        bool          // the call is being sent again
-	downloading      bool          // the large result is being downloaded
-	resends          int           // how often the call was sent again because its argument, result or task was lost
-	message          string        // the id of the message that was published last
-	sequence         uint64        // the sequence number of this message in TaskStream; 0 until the servers have stored it
+	subscribers      []*subscriber      // at least one; the slice is replaced by a copy when a subscriber is removed
+	arg              wire.Value         // does not change after it was published, unless the servers lose it
+	values           []wire.SharedValue // the shared values of arg
+	valuesAt         time.Time          // when the field values was set
+	earliestDeadline int64              // the earliest published deadline; 0 if no deadline was published, or if the call has no id
+	setName          string             // the capability set to which the call was sent
+	published        bool               // publish was called
+	canceled         bool               // the last subscriber is canceled: a cancellation was published, or will be
+	ended            bool               // removed from Executor.calls
+	timer            *time.Timer        // for a canceled call: calls timeoutCancel
+	slotNumber       int                // the number of the slot that runs the call, or -1 if it is unknown
+	workerID         string             // the worker with this slot
+	rerouted         bool               // the call was published before for another capability set; that first task must not run
+	retrying         bool               // an attempt has failed, and the call waits for the next one
+	resending        bool               // the call is being sent again
+	downloading      bool               // the large result is being downloaded
+	resends          int                // how often the call was sent again because its argument, result or task was lost
+	message          string             // the id of the message that was published last
+	sequence         uint64             // the sequence number of this message in TaskStream; 0 until the servers have stored it
 
 	finding *finding // guarded by Executor.auditMu: the outcome of the last audit; nil before the first one
 
@@ -69,7 +71,8 @@ func (e *Executor) addLocked(c *call) {
 	c.queue.sent[c.setName]++
 }
 
-// send publishes a call. A large argument is uploaded first.
+// send publishes a call. A large argument is uploaded first, and so are its
+// shared values that are not stored.
 func (e *Executor) send(c *call) {
 	if e.inlineArg(c) {
 		e.publish(c)
@@ -95,7 +98,8 @@ func (e *Executor) sendAll(calls []*call) {
 }
 
 // inlineArg puts the argument of a call into its message. It reports false if
-// the argument is too large. It does not change a canceled call: such a call is
+// the argument is too large, or refers to a shared value that is not stored. It
+// does not change a canceled call: such a call is
 // published only so that a worker drops it and reports that it was dropped.
 func (e *Executor) inlineArg(c *call) bool {
 	e.mu.Lock()
@@ -105,16 +109,30 @@ func (e *Executor) inlineArg(c *call) bool {
 	}
 	s := c.subscribers[0]
 	arg := s.batch.Args[s.i]
-	if len(arg.Bytes) > wire.MaxInlineBytes {
+	if len(arg.Bytes) > wire.MaxInlineBytes || !e.setSharedLocked(c, s) {
 		return false
 	}
 	c.arg = wire.Value{Encoded: arg}
 	return true
 }
 
-// uploadArg uploads the large argument of a call, and publishes the call. If
-// the subscriber with this argument is canceled, uploadArg uploads the argument
-// of another subscriber instead.
+// setSharedLocked sets the shared values of a call. It reports false if one of
+// them is not stored.
+func (e *Executor) setSharedLocked(c *call, s *subscriber) bool {
+	if !s.batch.UsesShared() {
+		c.values = nil
+		return true
+	}
+	refs, stored := e.sharedRefsLocked(s)
+	if stored {
+		c.values, c.valuesAt = refs, time.Now()
+	}
+	return stored
+}
+
+// uploadArg uploads the shared values and the large argument of a call, and
+// publishes the call. If the subscriber with this argument is canceled,
+// uploadArg uploads the argument of another subscriber instead.
 func (e *Executor) uploadArg(c *call) {
 	for {
 		e.mu.Lock()
@@ -130,28 +148,48 @@ func (e *Executor) uploadArg(c *call) {
 		ctx := s.ctx
 		s.argUses.Add(1)
 		e.mu.Unlock()
-		uploaded, err := e.conn.Upload(ctx, wire.ArgumentName(e.client), s.batch.Args[s.i])
+		uploaded, err := e.uploadParts(ctx, s)
 		s.argUses.Done()
 		e.mu.Lock()
 		left, ended := s.canceled, c.ended
-		if err == nil && !ended {
+		set := err == nil && !ended && e.setSharedLocked(c, s)
+		if set {
 			c.arg = uploaded
 		}
 		e.mu.Unlock()
-		switch {
-		case ended && err == nil: // the uploaded argument has no other reference
+		if err == nil && !set && uploaded.Blob != "" { // the uploaded argument has no other reference
 			e.conn.Delete(uploaded)
-			return
-		case err == nil:
-			e.publish(c)
-			return
+		}
+		switch {
 		case ended:
 			return
-		case !left:
-			e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: uploading the argument of %s: %w", s.batch.Name, err))
+		case set:
+			e.publish(c)
+			return
+		case err != nil && !left:
+			e.settle(c, -1, executor.Encoded{}, err)
 			return
 		}
 	}
+}
+
+// uploadParts uploads the shared values of a subscriber's argument, and the
+// argument itself if it is large.
+func (e *Executor) uploadParts(ctx context.Context, s *subscriber) (wire.Value, error) {
+	if s.batch.UsesShared() {
+		if err := e.uploadShared(ctx, s); err != nil {
+			return wire.Value{}, err
+		}
+	}
+	arg := s.batch.Args[s.i]
+	if len(arg.Bytes) <= wire.MaxInlineBytes {
+		return wire.Value{Encoded: arg}, nil
+	}
+	uploaded, err := e.conn.Upload(ctx, wire.ArgumentName(e.client), arg)
+	if err != nil {
+		return wire.Value{}, fmt.Errorf("cluster: uploading the argument of %s: %w", s.batch.Name, err)
+	}
+	return uploaded, nil
 }
 
 // publish publishes the messages of calls that have not ended, signed together.
@@ -203,12 +241,12 @@ func (e *Executor) acked(msg *nats.Msg, note any, sequence uint64) {
 // envelope returns a call as a message.
 func (e *Executor) envelope(c *call) wire.Envelope {
 	e.mu.Lock()
-	s, arg := c.subscribers[0], c.arg
+	s, arg, values := c.subscribers[0], c.arg, c.values
 	if c.shared() && s.deadline != 0 && (c.earliestDeadline == 0 || s.deadline < c.earliestDeadline) {
 		c.earliestDeadline = s.deadline
 	}
 	e.mu.Unlock()
-	env := wire.Envelope{ID: c.id, Function: c.queue.function, Signature: c.queue.signature, Arg: arg, Session: e.session, Try: c.try}
+	env := wire.Envelope{ID: c.id, Function: c.queue.function, Signature: c.queue.signature, Arg: arg, Shared: values, Session: e.session, Try: c.try}
 	if d, ok := s.batch.Context().Deadline(); ok {
 		env.Deadline = d.UnixMilli()
 	}

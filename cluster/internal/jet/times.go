@@ -16,9 +16,12 @@ type Times struct {
 	// worker, unless the worker that has the task renews the lease. Workers
 	// renew leases after a third of this time.
 	Lease time.Duration
+	// ValueAge is the time after which the servers delete large values. Clients
+	// upload shared values again after half of this time.
+	ValueAge time.Duration
 }
 
 // DefaultTimes returns the times that are used outside of tests.
 func DefaultTimes() Times {
-	return Times{wire.HeartbeatPeriod, wire.WorkerTimeout, wire.Lease}
+	return Times{wire.HeartbeatPeriod, wire.WorkerTimeout, wire.Lease, wire.KeptAge}
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -31,6 +32,10 @@ type Envelope struct {
 	Input     int64  // 12: index of the input in its Map, plus 1; 0 for none
 	Label     string // 13: set by the submitter, for people to read; at most MaxLabelBytes
 	Arg       Value  // 16 to 20
+
+	// Shared are the shared values to which the argument refers: field 21. At
+	// most MaxSharedValues.
+	Shared []SharedValue
 
 	// Certificate is the certificate of the client's key: field 24. By the
 	// certificate, a worker verifies that the authority has given the role of a
@@ -128,6 +133,7 @@ func (e *Envelope) fields(m *message) {
 	number(m, 12, &e.Input)
 	m.text(13, &e.Label)
 	e.Arg.fields(m)
+	sharedValues(m, 21, &e.Shared)
 	m.bytes(24, &e.Certificate)
 }
 
@@ -136,6 +142,7 @@ func (e *Envelope) read(msg []byte) error {
 	var m message
 	err := m.parse(msg)
 	e.fields(&m)
+	err = cmp.Or(err, m.failure)
 	e.Input, e.Label = max(0, e.Input), cutLabel(e.Label)
 	return err
 }
@@ -194,6 +201,7 @@ type Outcome struct {
 	Took     time.Duration // 9: in nanoseconds
 	Try      string        // 10: set if the task was dropped or stopped: then the outcome is for this submission only, and is not kept
 	Stopped  bool          // 11: the context of the function had ended
+	Missing  []byte        // 12: the ID of the shared value that the servers did not have
 	Value    Value         // 16 to 20
 }
 
@@ -207,6 +215,7 @@ func (o *Outcome) fields(m *message) {
 	number(m, 9, &o.Took)
 	m.text(10, &o.Try)
 	m.boolean(11, &o.Stopped)
+	m.bytes(12, &o.Missing)
 	o.Value.fields(m)
 }
 
@@ -294,6 +303,7 @@ type message struct {
 	encoded []byte
 
 	decoding bool
+	failure  error // of a field with messages in it
 	found    [maxField + 1]struct {
 		present bool
 		content []byte // a part of the message

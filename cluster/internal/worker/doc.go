@@ -17,6 +17,7 @@
 //	run.go         a task from its arrival to its result
 //	queue.go       tasks that wait for a slot, or for memory
 //	memory.go      the bytes of held tasks
+//	shared.go      shared values, which many tasks use
 //	outcome.go     outcomes, and the acknowledgment of tasks
 //	retry.go       failed attempts
 //	deadletter.go  abandoned tasks

@@ -27,7 +27,7 @@ func (w *worker) pull(ctx context.Context) {
 		capacity := w.opts.Slots * (1 + prefetch.Calls(w.meanTime))
 		// Tasks overtake other tasks that wait for memory. So up to opts.Slots
 		// tasks that wait for memory do not count.
-		want := capacity + min(w.opts.Slots, len(w.memory.waiting)) - len(w.held) - w.requested
+		want := capacity + min(w.opts.Slots, w.memory.lacking()) - len(w.held) - w.requested
 		idle := len(w.free) > len(w.ready)+w.requested
 		bytes := w.memory.requestable()
 		if want > 0 && bytes > 0 && w.openFetches == 0 && (idle || want >= capacity/4) {

@@ -83,6 +83,7 @@ func (w *worker) sendHeartbeats(life context.Context) {
 		soon, cancel := context.WithTimeout(life, w.conn.Times.HeartbeatPeriod)
 		w.sendHeartbeat(soon) // if it fails, clients notice the missing heartbeats
 		cancel()
+		w.evictIdle()
 		if time.Since(announced) > setBeats*w.conn.Times.HeartbeatPeriod {
 			announced = time.Now()
 			w.conn.Background.Go(func() { w.republishSet(life) })

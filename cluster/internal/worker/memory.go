@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"container/list"
 	"math"
 
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // defaultMaxBytes is the default of ServeOptions.MaxBytes, and minMaxBytes is
@@ -19,24 +21,33 @@ const (
 //
 //	messages   a quarter of the limit: held and requested messages
 //	values     the rest: large arguments, from the start of the download until the task
-//	           ends, and large results, until they are stored
+//	           ends, large results, until they are stored, and shared values, see
+//	           shared.go
 //
-// A task with a large argument waits until the argument fits. If the argument
-// is larger than the limit of values, the task may start when the worker holds
-// no other large argument. The size of a result is not known before the result
-// exists. So while results exceed the limit of values, no task starts.
+// A task with a large argument or shared values waits until they fit. A shared
+// value counts once for all tasks that use it, and idle shared values do not
+// prevent a task from starting, because the worker can evict them. If the
+// argument and the shared values of a task are larger than the limit of values,
+// the task may start when the other tasks use no large values. The size of a
+// result is not known before the result exists. So while results exceed the
+// limit of values, no task starts.
 //
 // The worker's mu guards all fields.
 type memory struct {
 	messages int64 // limit of the sum of held and requested
-	values   int64 // limit of the sum of arguments and results
+	values   int64 // limit of the sum of arguments, results, used and unused
 
 	held      int64 // size of the messages of held tasks
 	requested int64 // maximum total size of the messages that open requests may still return
 	arguments int64 // size of large arguments
 	results   int64 // size of large results
+	used      int64 // memory of shared values that running tasks use
+	unused    int64 // memory of idle shared values
 
-	waiting []*heldTask // tasks that wait for memory for their large arguments; the sizes were checked
+	shared map[executor.SharedID]*sharedValue // all values in used and unused; nil after the worker has ended
+	idle   list.List                          // the idle values; the value that became idle last is first
+
+	waiting []*heldTask // tasks that wait for memory for their large arguments and shared values; the sizes of arguments were checked
 }
 
 // newMemory returns a memory. The parameter most is ServeOptions.MaxBytes.
@@ -48,7 +59,7 @@ func newMemory(most int64) memory {
 		most = defaultMaxBytes
 	}
 	most = max(most, minMaxBytes)
-	return memory{messages: most / 4, values: most - most/4}
+	return memory{messages: most / 4, values: most - most/4, shared: map[executor.SharedID]*sharedValue{}}
 }
 
 // requestable returns the maximum size of the messages that the next request
@@ -62,8 +73,27 @@ func (m *memory) requestable() int64 {
 	return max(wire.MaxMessageBytes, free/2)
 }
 
-// fits reports whether there is memory for the argument of the first task in
-// the field waiting.
+// fits reports whether there is memory for the argument and the shared values
+// of the first task in the field waiting.
 func (m *memory) fits() bool {
-	return len(m.waiting) > 0 && (m.arguments == 0 || m.arguments+m.results+m.waiting[0].large <= m.values)
+	if len(m.waiting) == 0 {
+		return false
+	}
+	d := m.waiting[0]
+	need := d.large
+	for i := range d.Shared {
+		if v := m.shared[d.Shared[i].ID]; v == nil || v.users == 0 {
+			need += cost(&d.Shared[i])
+		}
+	}
+	return need == 0 || m.arguments+m.used == 0 || m.arguments+m.used+m.results+need <= m.values
+}
+
+// lacking returns the number of tasks that wait for memory, and not only for a
+// slot.
+func (m *memory) lacking() int {
+	if m.fits() {
+		return 0
+	}
+	return len(m.waiting)
 }

@@ -7,7 +7,7 @@ import (
 
 // nextLocked removes the task that starts next from its queue, and returns it.
 // There are two candidates: the first task in the list ready, and the first
-// task in the list waiting if there is memory for its argument. nextLocked
+// task in the list waiting if there is memory for it. nextLocked
 // takes the older one. It returns nil if no task can start.
 func (w *worker) nextLocked() *heldTask {
 	m := &w.memory
@@ -25,14 +25,20 @@ func (w *worker) nextLocked() *heldTask {
 	(*from)[0] = nil
 	*from = (*from)[1:]
 	m.arguments += d.large
+	if d.large > 0 {
+		w.makeRoomLocked()
+	}
+	if len(d.Shared) > 0 {
+		w.reserveLocked(d)
+	}
 	return d
 }
 
 // queue adds a task to a queue, in which the task waits for a slot, and for
-// memory for its large argument.
+// memory for its large argument and its shared values.
 func (w *worker) queue(d *heldTask) {
 	w.mu.Lock()
-	if d.large > 0 {
+	if d.large > 0 || len(d.Shared) > 0 {
 		w.memory.waiting = append(w.memory.waiting, d)
 	} else {
 		w.ready = append(w.ready, d)

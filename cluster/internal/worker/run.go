@@ -33,13 +33,14 @@ type heldTask struct {
 
 	bytes   int64 // size of the message
 	large   int64 // size of the large argument; 0 before the size was checked
-	missing error // why the large argument cannot be downloaded, if that is known
+	missing error // why the large argument or a shared value cannot be downloaded, if that is known
 
 	// Guarded by the worker's mu:
 	msg     *jet.Message            // the last message of the task, which must be acknowledged; nil in a task of a retryingTask
 	receipt jet.Receipt             // acknowledges that message, if msg is nil
 	cancel  context.CancelCauseFunc // nil until the task runs
 	stop    func() bool             // cancels the task in the executor; nil before it was submitted there
+	values  []*sharedValue          // the shared values that the task uses while it runs; see shared.go
 
 	// Tasks with the same id, of other sessions or of a canceled call. They
 	// wait until this task has ended. To save memory, they contain neither
@@ -136,6 +137,8 @@ func (w *worker) admit(d *heldTask, canceled bool) {
 	case d.attempt > maxDeliveries+max(0, min(d.Attempts, wire.MaxAttempts)-1):
 		why := fmt.Errorf("%w: the task has started %d times", ErrDead, d.attempt-1)
 		w.deadLetterTask(d, why, wire.Outcome{Dropped: true, Err: executor.EncodeError(why)})
+	case len(d.Shared) > 0 && w.checkShared(d) != nil:
+		w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(w.checkShared(d))})
 	case d.Arg.Blob != "":
 		w.conn.Background.Go(func() { w.checkArgument(d) })
 	default:
@@ -210,6 +213,9 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 	}, Progress: func(done, total int64) { w.reportProgress(d, done, total) }}
 	submit := func(arg executor.Encoded) {
 		call.Arg = arg
+		if len(d.values) > 0 {
+			call.Shared = d.storedValues()
+		}
 		fut := executor.Relay(ctx, w.ex, call)
 		w.mu.Lock()
 		d.stop = fut.Cancel
@@ -229,7 +235,7 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 			w.complete(d, began, v, err, cause)
 		})
 	}
-	if d.Arg.Blob == "" && d.ID.Session != "" {
+	if d.Arg.Blob == "" && d.ID.Session != "" && d.missing == nil && (len(d.values) == 0 || d.isLoaded()) {
 		submit(d.Arg.Encoded)
 		return
 	}
@@ -258,6 +264,13 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 			w.release(d)
 			return
 		}
+		if v, err := d.awaitShared(ctx); err != nil {
+			stop()
+			d.cancel(nil)
+			w.freeSlot(d)
+			w.failShared(d, v, err)
+			return
+		}
 		submit(arg)
 	})
 }
@@ -281,6 +294,9 @@ func (w *worker) freeSlot(d *heldTask) {
 	w.mu.Lock()
 	w.free = append(w.free, d.slot)
 	w.memory.arguments -= d.large
+	if len(d.values) > 0 {
+		w.unreserveLocked(d)
+	}
 	next := len(w.ready)+len(w.memory.waiting) > 0
 	w.mu.Unlock()
 	if next { // on another goroutine, because this goroutine may be a worker of the executor
@@ -300,7 +316,10 @@ func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, caus
 		large = len(v.Bytes)
 	}
 	w.mu.Lock()
-	w.memory.results += int64(large)
+	if large > 0 {
+		w.memory.results += int64(large)
+		w.makeRoomLocked()
+	}
 	if began {
 		w.recordTimeLocked(d.Function, took)
 		w.finished++
@@ -315,8 +334,7 @@ func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, caus
 		w.release(d)
 		return
 	case !began && errors.Is(err, concert.ErrClosed):
-		w.stopPulling(fmt.Errorf("cluster: the executor of the worker accepts no tasks: %w", err))
-		w.releaseUncounted(d)
+		w.stopClosed(d, err)
 		return
 	}
 	o := wire.Outcome{Slot: d.slot, Took: took, Dropped: !began, Stopped: err != nil && cause != nil}
@@ -344,6 +362,13 @@ func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, caus
 	})
 }
 
+// stopClosed ends the worker, because its executor is closed. The task goes to
+// another worker.
+func (w *worker) stopClosed(d *heldTask, err error) {
+	w.stopPulling(fmt.Errorf("cluster: the executor of the worker accepts no tasks: %w", err))
+	w.releaseUncounted(d)
+}
+
 // recordTimeLocked records the run time of a task.
 func (w *worker) recordTimeLocked(function string, d time.Duration) {
 	w.meanTime = prefetch.Mean(w.meanTime, d)
@@ -353,7 +378,7 @@ func (w *worker) recordTimeLocked(function string, d time.Duration) {
 // waitForLocked makes a task wait until a held task with the same id has ended.
 func (w *worker) waitForLocked(d, before *heldTask) {
 	d.msg.DropContent()
-	d.Arg = wire.Value{}
+	d.Arg, d.Shared = wire.Value{}, nil
 	d.waitsFor = before
 	before.waiting = slices.DeleteFunc(before.waiting, func(o *heldTask) bool { return o.position == d.position }) // d may be a second delivery
 	before.waiting = append(before.waiting, d)

@@ -159,6 +159,7 @@ func (w *worker) serve(ctx context.Context) error {
 	end()
 	background.Wait()
 	w.forgetRetrying()
+	w.evictAll()
 	return context.Cause(taking)
 }
 
