@@ -21,13 +21,11 @@ import (
 	"concert/goroutines"
 	"concert/internal/isolated"
 	"concert/internal/race"
-	"concert/processes"
 )
 
 // TestMain runs the tests. If a test has started this program as a server, a
 // worker or a client, TestMain runs this server, worker or client instead.
 func TestMain(m *testing.M) {
-	processes.Main() // in a worker of a pool of processes, Main does not return
 	be, other := roles[os.Getenv("CLUSTER_TEST_ROLE")]
 	if !other {
 		os.Exit(tidily(m))

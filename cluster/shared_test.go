@@ -17,7 +17,6 @@ import (
 	"concert/executor"
 	"concert/goroutines"
 	"concert/internal/loopback"
-	"concert/processes"
 )
 
 // grid is an argument with a handle.
@@ -137,13 +136,6 @@ func TestShare_StoredOnce(t *testing.T) {
 	for name, pool := range map[string]func() concert.Executor{
 		"goroutines": func() concert.Executor { return goroutines.New(8, nil) },
 		"loopback":   func() concert.Executor { return loopback.New(8, loopback.Options{}) },
-		"processes": func() concert.Executor {
-			pool, err := processes.New(2, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return pool
-		},
 		"another cluster": func() concert.Executor {
 			s := embedded(t, "")
 			ex := dial(t, cluster.Access{InProcess: s})

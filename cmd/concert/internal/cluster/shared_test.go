@@ -11,7 +11,7 @@ import (
 	"concert"
 	"concert/cluster"
 	"concert/cluster/server"
-	"concert/goroutines"
+	"concert/processes"
 	"concert/python"
 )
 
@@ -43,7 +43,10 @@ func TestWorker_SharedValues(t *testing.T) {
 	}
 	_, stop := startWorker(t, "--url", s.URL(), "-n", "2", "--path", dir, "shared_module:at", "shared_module:kind", "shared_module:twice")
 	ctx, cancel := context.WithCancel(t.Context())
-	pool := goroutines.New(2, nil)
+	pool, err := processes.New(2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	served := make(chan error, 1)
 	go func() {
 		served <- cluster.Serve(ctx, s.URL(), pool, &cluster.ServeOptions{Functions: []string{"cluster_test.sharedLength"}})
@@ -112,4 +115,10 @@ func TestWorker_SharedValues(t *testing.T) {
 		t.Error(err)
 	}
 	pool.Close()
+}
+
+// TestMain runs the tests, or the worker of a pool of processes.
+func TestMain(m *testing.M) {
+	processes.Main() // does not return in a worker
+	os.Exit(m.Run())
 }
