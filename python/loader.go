@@ -2,8 +2,6 @@ package python
 
 import (
 	"embed"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 )
@@ -11,20 +9,21 @@ import (
 //go:embed worker/*.py
 var workerFiles embed.FS
 
-// workerSource returns the modules of the worker: for each module its name, a
-// newline, its source text, and a separator. The first module makes the other
-// modules importable.
-var workerSource = sync.OnceValue(func() string {
-	var b strings.Builder
+// workerVariables returns environment variables with the source text of the
+// modules of the worker. Each module has a variable of its own, because Linux
+// limits a variable to 128 KiB.
+var workerVariables = sync.OnceValue(func() (variables []string) {
 	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "shared", "lists", "quick", "worker"} {
 		text, err := workerFiles.ReadFile("worker/" + name + ".py")
 		if err != nil {
 			panic(err) // cannot happen: the file is embedded
 		}
-		fmt.Fprintf(&b, "%s\n%s\x1e", name, text)
+		variables = append(variables, workerVariable+name+"="+string(text))
 	}
-	return b.String()
+	return variables
 })
+
+const workerVariable = "CONCERT_PYTHON_WORKER_"
 
 // loader is the program of an interpreter. It reads the worker's source text
 // from the environment, because a long argument would fill the output of ps. An
@@ -53,7 +52,8 @@ def start():
     own = [os.path.dirname(os.__file__)] + [p for p in sys.path if p and os.path.abspath(p) not in user]
     concert = sys.modules["concert"] = type(sys)("concert", "Functions and exceptions for tasks in a pool of concert.")
     concert.__path__ = []
-    parts = dict(("concert." + part).split("\n", 1) for part in os.environ.pop("CONCERT_PYTHON_WORKER").split("\x1e")[:-1])
+    prefix = "` + workerVariable + `"
+    parts = dict(("concert." + name[len(prefix):], os.environ.pop(name)) for name in list(os.environ) if name.startswith(prefix))
     imports = sys.modules["concert.imports"] = concert.imports = type(sys)("concert.imports")
     imports.__builtins__ = dict(vars(__import__("builtins")))
     exec(compile(parts["concert.imports"], "<concert.imports>", "exec"), imports.__dict__)

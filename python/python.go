@@ -283,10 +283,10 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	}
 	all.Command, all.Check, all.CheckShared, all.SharedCodec = []string{program, "-c", loader}, validate, validateShared, codec{}
 	all.Env = append(threadCaps(env, n*max(1, all.Threads)),
-		"CONCERT_PYTHON_WORKER="+workerSource(),
 		fmt.Sprintf("CONCERT_PYTHON_THREAD_TIME=%g", threadTime(all.Grace).Seconds()),
 		"CONCERT_PYTHON_PATH="+strings.Join(path, ":"),
 		"CONCERT_PYTHON_IMPORT="+strings.Join(o.Import, " "))
+	all.Env = append(all.Env, workerVariables()...)
 	pool, err := processes.New(n, &all)
 	if err != nil {
 		return nil, fmt.Errorf("python: %s: %w", program, err)
