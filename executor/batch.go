@@ -103,15 +103,14 @@ func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 	b.job.settle(i, worker, result, err)
 }
 
-// SettleNumbers does the same as Settle for consecutive calls of a Map, of
-// which call i is the first. Their results are numbers of the same kind, see
-// [IsNumber]. The parameter values contains 8 bytes for each result. For calls
-// that have not started, SettleNumbers calls Start first. If the batch has the
-// call of a Submit, SettleNumbers does nothing and reports false.
-func (b *Batch) SettleNumbers(i, worker int, kind byte, values []byte) bool {
-	m, ok := b.job.(interface{ settleNumbers(int, int, byte, []byte) })
+// SettleList does the same as Settle for consecutive calls of a Map, of which
+// call i is the first, and for their results. For calls that have not started,
+// SettleList calls Start first. If the batch has the call of a Submit,
+// SettleList does nothing and reports false.
+func (b *Batch) SettleList(i, worker int, results List) bool {
+	m, ok := b.job.(interface{ settleList(int, int, List) })
 	if ok {
-		m.settleNumbers(i, worker, kind, values)
+		m.settleList(i, worker, results)
 	}
 	return ok
 }

@@ -141,9 +141,9 @@ func TestBatch_Map(t *testing.T) {
 	})
 }
 
-// TestBatch_SettleNumbers: SettleNumbers does the same as Start and Settle for
+// TestBatch_SettleList: SettleList does the same as Start and Settle for
 // each call, with and without an observer.
-func TestBatch_SettleNumbers(t *testing.T) {
+func TestBatch_SettleList(t *testing.T) {
 	for _, observed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			ex := newHandExecutor()
@@ -170,22 +170,22 @@ func TestBatch_SettleNumbers(t *testing.T) {
 			kind := batch.Args[0].Kind
 			batch.Start(0, 5)
 			batch.Settle(1, 5, executor.Encoded{Kind: kind, Bytes: []byte("\x07\x00\x00\x00\x00\x00\x00\x00")}, nil)
-			if !batch.SettleNumbers(0, 5, kind, []byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00")) {
-				t.Error("SettleNumbers has not settled the items of a Map")
+			if !batch.SettleList(0, 5, executor.List{Kind: kind, Bytes: []byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00")}) {
+				t.Error("SettleList has not settled the items of a Map")
 			}
 			synctest.Wait()
 			if len(got) != 2 {
 				t.Errorf("the consumer has %d results, want 2", len(got))
 			}
-			if !batch.SettleNumbers(2, 5, kind+2, []byte("\x03\x00\x00\x00\x00\x00\x00\x00")) { // a float64 instead of an int
-				t.Error("SettleNumbers has not settled the items of a Map")
+			if !batch.SettleList(2, 5, executor.List{Kind: kind + 2, Bytes: []byte("\x03\x00\x00\x00\x00\x00\x00\x00")}) { // a float64 instead of an int
+				t.Error("SettleList has not settled the items of a Map")
 			}
 			synctest.Wait()
 			if want := []outcome{{1, false}, {7, false}, {0, true}}; !slices.Equal(got, want) {
 				t.Errorf("observed: %v: outcomes %v, want %v", observed, got, want)
 			}
 			last, _ := ex.tasks[len(ex.tasks)-1].Claim(3, 1<<20)
-			last.SettleNumbers(0, 5, kind, []byte("\x04\x00\x00\x00\x00\x00\x00\x00"))
+			last.SettleList(0, 5, executor.List{Kind: kind, Bytes: []byte("\x04\x00\x00\x00\x00\x00\x00\x00")})
 			<-done
 			if len(got) != 4 || got[3] != (outcome{4, false}) {
 				t.Errorf("observed: %v: outcomes %v", observed, got)
@@ -223,10 +223,10 @@ func (l *late) UnmarshalText(b []byte) error {
 
 var lengthOfLate = concert.Register("concert_test.lengthOfLate", func(_ context.Context, l late) (int, error) { return len(l.name), nil })
 
-// TestBatch_SettleNumbersOutOfOrder: a batch has its items in the order in
-// which their arguments were encoded. SettleNumbers must wake a consumer that
+// TestBatch_SettleListOutOfOrder: a batch has its items in the order in
+// which their arguments were encoded. SettleList must wake a consumer that
 // waits for one of them, also while other items are running.
-func TestBatch_SettleNumbersOutOfOrder(t *testing.T) {
+func TestBatch_SettleListOutOfOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := newHandExecutor()
 		ex.group = executor.NewRemoteGroup(handQueue{ex}, executor.Limits{}, nil)
@@ -261,12 +261,12 @@ func TestBatch_SettleNumbersOutOfOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait() // the consumer sleeps
-		batch.SettleNumbers(0, 5, value.Kind, []byte("\x02\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"))
+		batch.SettleList(0, 5, executor.List{Kind: value.Kind, Bytes: []byte("\x02\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00")})
 		synctest.Wait()
 		if got != 2 {
 			t.Errorf("the consumer has %d results, want 2", got)
 		}
-		rest.SettleNumbers(0, 5, value.Kind, []byte("\x03\x00\x00\x00\x00\x00\x00\x00"))
+		rest.SettleList(0, 5, executor.List{Kind: value.Kind, Bytes: []byte("\x03\x00\x00\x00\x00\x00\x00\x00")})
 		<-done
 		if got != 3 {
 			t.Errorf("the consumer has %d results, want 3", got)

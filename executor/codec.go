@@ -79,9 +79,6 @@ func must[T any](v T, err error) T {
 // slice of numbers. Such bytes are only copied when they are decoded.
 func (e Encoded) Raw() bool { return asBytes <= e.Kind && e.Kind <= asFloat64 }
 
-// IsNumber reports whether a kind of [Encoded] is a number of 8 bytes.
-func IsNumber(kind byte) bool { return asInt <= kind && kind <= asFloat }
-
 // encode returns the encoded form of v. int and uint are encoded as 64 bits.
 // The encoded bytes of a []byte, a string or a slice of numbers are the memory
 // of v, not a copy.
@@ -94,43 +91,51 @@ func encode[T any](v T) (Encoded, error) {
 // scalar to buf instead of allocating them. It returns buf with these bytes,
 // for the next value.
 func encodeTo[T any](w values.Work, buf []byte, v T, codec Codec) (Encoded, []byte, error) {
-	start := len(buf)
-	if kind, buf := encodeScalar(buf, v); kind != asNil {
-		return Encoded{kind, buf[start:len(buf):len(buf)]}, buf, nil
+	if e, buf, ok := encodeSimple(buf, v); ok {
+		return e, buf, nil
 	}
 	e, err := encodeLarge(w, v, codec)
 	return e, buf, err
 }
 
-// encodeScalar appends v to buf if it is a scalar, and returns asNil if not. It
-// is not part of encodeLarge, so that v stays on the stack: in encodeLarge, v
-// escapes to the heap.
-func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
-	le := binary.LittleEndian
+// encodeSimple encodes v if isSimple is true for its type, and otherwise
+// reports false. It appends the bytes of a scalar to buf. It is not part of
+// encodeLarge, so that v stays on the stack: in encodeLarge, v escapes to the
+// heap.
+func encodeSimple[T any](buf []byte, v T) (e Encoded, _ []byte, ok bool) {
+	le, start := binary.LittleEndian, len(buf)
 	switch p := any(&v).(type) {
 	case *int:
-		return asInt, le.AppendUint64(buf, uint64(*p))
+		e.Kind, buf = asInt, le.AppendUint64(buf, uint64(*p))
 	case *int64:
-		return asInt, le.AppendUint64(buf, uint64(*p))
+		e.Kind, buf = asInt, le.AppendUint64(buf, uint64(*p))
 	case *uint:
-		return asUint, le.AppendUint64(buf, uint64(*p))
+		e.Kind, buf = asUint, le.AppendUint64(buf, uint64(*p))
 	case *uint64:
-		return asUint, le.AppendUint64(buf, *p)
+		e.Kind, buf = asUint, le.AppendUint64(buf, *p)
 	case *float64:
-		return asFloat, le.AppendUint64(buf, math.Float64bits(*p))
+		e.Kind, buf = asFloat, le.AppendUint64(buf, math.Float64bits(*p))
 	case *bool:
+		e.Kind, buf = asBool, append(buf, 0)
 		if *p {
-			return asBool, append(buf, 1)
+			buf[start] = 1
 		}
-		return asBool, append(buf, 0)
+	case *string:
+		return Encoded{asString, unsafe.Slice(unsafe.StringData(*p), len(*p))}, buf, true
+	case *[]byte:
+		return encodeRaw(asBytes, *p), buf, true
+	default:
+		return e, buf, false
 	}
-	return asNil, buf
+	e.Bytes = buf[start:len(buf):len(buf)]
+	return e, buf, true
 }
 
 // scalarSize is the maximum number of bytes of an encoded scalar.
 const scalarSize = 8
 
-// isScalar reports whether encodeScalar encodes values of type T.
+// isScalar reports whether values of type T are scalars: numbers of 8 bytes, or
+// bools.
 func isScalar[T any]() bool {
 	switch any((*T)(nil)).(type) {
 	case *int, *int64, *uint, *uint64, *float64, *bool:
@@ -139,9 +144,19 @@ func isScalar[T any]() bool {
 	return false
 }
 
-// encodeLarge encodes a value that is not a scalar. If the type of the value
-// has no kind of its own in Encoded, encodeLarge uses codec, or CBOR if codec
-// is nil.
+// isSimple reports whether values of type T are scalars, strings or slices of
+// bytes. A Codec does not encode them, and encoding them cannot fail.
+func isSimple[T any]() bool {
+	switch any((*T)(nil)).(type) {
+	case *string, *[]byte:
+		return true
+	}
+	return isScalar[T]()
+}
+
+// encodeLarge encodes a value that encodeSimple does not encode. If the type of
+// the value has no kind of its own in Encoded, encodeLarge uses codec, or CBOR
+// if codec is nil.
 func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
 	if codec != nil {
 		return encodeByCodec(w, v, codec)
@@ -237,21 +252,19 @@ func decode[T any](e Encoded) (v T, err error) { return decodeWithin[T](values.W
 // decodeWithin does the same as the function decode, but stops with an error
 // when it exceeds the bounds of w.
 func decodeWithin[T any](w values.Work, e Encoded) (v T, err error) {
-	if v, ok := decodeScalar[T](e); ok {
+	if v, ok := decodeSimple[T](e); ok {
 		return v, nil
 	}
 	return decodeLarge[T](w, e)
 }
 
-// decodeScalar is the reverse of encodeScalar.
-func decodeScalar[T any](e Encoded) (v T, ok bool) {
+// decodeSimple decodes a value if isSimple is true for its type, unless the
+// value is large. It returns a copy.
+func decodeSimple[T any](e Encoded) (v T, ok bool) {
 	var word uint64
-	switch {
-	case e.Kind == asBool && len(e.Bytes) == 1 && e.Bytes[0] <= 1:
-		word = uint64(e.Bytes[0])
-	case e.Kind != asBool && len(e.Bytes) == 8:
+	if len(e.Bytes) == scalarSize {
 		word = binary.LittleEndian.Uint64(e.Bytes)
-	default:
+	} else if e.Kind >= asInt && e.Kind <= asFloat {
 		return v, false
 	}
 	switch p := any(&v).(type) {
@@ -271,8 +284,18 @@ func decodeScalar[T any](e Encoded) (v T, ok bool) {
 		*p = math.Float64frombits(word)
 		return v, e.Kind == asFloat
 	case *bool:
-		*p = word == 1
-		return v, e.Kind == asBool
+		*p = len(e.Bytes) == 1 && e.Bytes[0] == 1
+		return v, e.Kind == asBool && len(e.Bytes) == 1 && e.Bytes[0] <= 1
+	case *string:
+		if e.Kind == asString && len(e.Bytes) <= copyUnit {
+			*p = string(e.Bytes)
+			return v, true
+		}
+	case *[]byte:
+		if e.Kind == asBytes && len(e.Bytes) <= copyUnit {
+			*p = cloned(e.Bytes)
+			return v, true
+		}
 	}
 	return v, false
 }

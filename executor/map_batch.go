@@ -61,8 +61,8 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	var always, depends bool
 	f, missing := registry.find(valuePointer(m.fn), m.id.code)
 	if missing == nil {
-		if isScalar[In]() {
-			return r.claimScalars(t, f, most, size)
+		if isSimple[In]() && !m.large.Load() {
+			return r.claimSimple(t, f, most, size)
 		}
 		always, depends = methodsOf[In](f.codec)
 	}
@@ -123,7 +123,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		if batch != nil && !slices.Equal(x.shared, batch.shared) {
 			x.remoteItem = b.items[i]
 			b.items = b.items[:i]
-			m.returnEncoded(x)
+			m.postpone(x)
 			break
 		}
 		if batch == nil {
@@ -141,14 +141,20 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	return batch, true
 }
 
-// claimScalars does the same as claim, for inputs that encodeScalar encodes. It
-// claims several items in one step, because none of them can fail or be large.
-func (r *runner[In, Out]) claimScalars(t *Task, f *Function, most, size int) (batch *Batch, again bool) {
+// claimSimple does the same as claim, for inputs that encodeSimple encodes. It
+// claims several items in one step. If their arguments have more bytes than the
+// parameter size says, later claims return the last ones.
+func (r *runner[In, Out]) claimSimple(t *Task, f *Function, most, size int) (batch *Batch, again bool) {
 	m := r.m
-	most = min(most, max(1, size/scalarSize))
+	perItem := 0 // bytes of buf
+	if isScalar[In]() {
+		perItem = scalarSize
+		most = min(most, max(1, size/scalarSize))
+	}
 	var b *remoteItems[In, Out]
 	var buf []byte
-	for (b == nil || len(b.items) < most) && !m.stopped.Load() {
+	bytes, largest, fit := 0, 0, 0 // fit is the number of items that are within the size
+	for (b == nil || len(b.items) < most) && bytes < size && !m.stopped.Load() {
 		have := 0
 		if b != nil {
 			have = len(b.items)
@@ -165,16 +171,33 @@ func (r *runner[In, Out]) claimScalars(t *Task, f *Function, most, size int) (ba
 			room := min(m.buffer.ahead(most)+len(items), most)
 			b = &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f), items: make([]remoteItem[In, Out], 0, room)}
 			batch = &Batch{Name: f.name, Args: make([]Encoded, 0, room), job: b}
-			buf = make([]byte, 0, scalarSize*room)
+			buf = make([]byte, 0, perItem*room)
 		}
 		for i := range items {
 			b.items = append(b.items, newRemoteItem(&items[i], index+int64(i)))
 			b.observe(have+i, TaskSubmitted, -1, nil)
-			start := len(buf)
-			var kind byte
-			kind, buf = encodeScalar(buf, items[i].in)
-			batch.Args = append(batch.Args, Encoded{kind, buf[start:len(buf):len(buf)]})
+			var arg Encoded
+			arg, buf, _ = encodeSimple(buf, items[i].in)
+			if perItem == 0 {
+				var zero In
+				items[i].in = zero
+			}
+			batch.Args = append(batch.Args, arg)
+			if bytes < size {
+				fit++
+			}
+			bytes += len(arg.Bytes)
+			largest = max(largest, len(arg.Bytes))
 		}
+	}
+	m.args.note(largest)
+	if b != nil && fit < len(b.items) {
+		var rest []encodedItem[In, Out]
+		for i := fit; i < len(b.items); i++ {
+			rest = append(rest, encodedItem[In, Out]{remoteItem: b.items[i], arg: batch.Args[i]})
+		}
+		b.items, batch.Args = b.items[:fit], batch.Args[:fit]
+		m.postpone(rest...)
 	}
 	if m.stopped.Load() {
 		r.leave(t, idle)
@@ -229,7 +252,7 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 	item := it.item
 	it.item = nil // the batch may live as long as its slowest call
 	if err == nil {
-		if out, ok := decodeScalar[Out](result); ok {
+		if out, ok := decodeSimple[Out](result); ok {
 			r.finish(i, worker, item, out, nil)
 			return
 		}
@@ -247,34 +270,43 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 	r.finish(i, worker, item, out, toCause(r.m.ctx, r.m.caller, err))
 }
 
-// settleNumbers implements Batch.SettleNumbers. It wakes the consumer once for
-// all items.
-func (r *remoteItems[In, Out]) settleNumbers(first, worker int, kind byte, values []byte) {
+// settleList implements Batch.SettleList. It wakes the consumer once for all
+// items.
+func (r *remoteItems[In, Out]) settleList(first, worker int, results List) {
 	m := r.m
 	o, _ := r.task.observer()
-	settled := 0
+	onlySimple := isSimple[Out]() || decodeRunsUserCode[Out](r.codec)
+	settled, largest := 0, 0
 	lowest, highest := int64(math.MaxInt64), int64(-1) // the indexes of these items, which may be in any order: see takeEncoded
-	for i := first; len(values) >= scalarSize; i++ {
-		result := Encoded{kind, values[:scalarSize:scalarSize]}
-		values = values[scalarSize:]
+	for i := first; results.Len() > 0; i++ {
+		result := results.Next()
 		it := &r.items[i]
-		out, ok := decodeScalar[Out](result)
-		if !ok || o != nil || it.state() == finished {
-			if it.state() == pending && !r.start(i, worker) {
-				r.settle(i, -1, result, nil) // the Map has ended before the item started
-			} else {
-				r.settle(i, worker, result, nil)
+		if o == nil && it.state() != finished {
+			out, ok := decodeSimple[Out](result)
+			if !ok && !onlySimple {
+				var err error
+				out, err = decodeResult[Out](small, r.task.fn, r.codec, result, nil)
+				ok = err == nil
 			}
-			continue
+			if ok {
+				item, index := it.item, it.index()
+				it.move(finished)
+				it.item = nil // the batch may live as long as its slowest call
+				item.out = out
+				m.buffer.markDone(item, index, m.ordered)
+				lowest, highest = min(lowest, index), max(highest, index)
+				largest = max(largest, len(result.Bytes))
+				settled++
+				continue
+			}
 		}
-		item, index := it.item, it.index()
-		it.move(finished)
-		it.item = nil // the batch may live as long as its slowest call
-		item.out = out
-		m.buffer.markDone(item, index, m.ordered)
-		lowest, highest = min(lowest, index), max(highest, index)
-		settled++
+		if it.state() == pending && !r.start(i, worker) {
+			r.settle(i, -1, result, nil) // the Map has ended before the item started
+		} else {
+			r.settle(i, worker, result, nil)
+		}
 	}
+	m.results.note(largest)
 	if settled == 0 {
 		return
 	}

@@ -40,13 +40,13 @@ func (m *mapRun[In, Out]) takeEncoded() (x encodedItem[In, Out], ok bool) {
 	return x, true
 }
 
-// returnEncoded makes a later claim take an encoded item first.
-func (m *mapRun[In, Out]) returnEncoded(x encodedItem[In, Out]) {
+// postpone makes later claims take these claimed items first.
+func (m *mapRun[In, Out]) postpone(items ...encodedItem[In, Out]) {
 	m.mu.Lock()
-	m.encoded = slices.Insert(m.encoded, 0, x)
+	m.encoded = slices.Insert(m.encoded, 0, items...)
 	m.mu.Unlock()
 	m.large.Store(true)
-	m.remoteItems.Add(-1)
+	m.remoteItems.Add(int64(-len(items)))
 }
 
 // hasEncoded reports whether an encoded item waits to be claimed.

@@ -27,7 +27,7 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 		name: name,
 		keep: []any{fn},
 		call: func(ctx context.Context, arg Encoded, buf []byte, isolated bool) (Encoded, error) {
-			in, ok := decodeScalar[In](arg)
+			in, ok := decodeSimple[In](arg)
 			if !ok {
 				var err error
 				if in, err = decodeArg[In](ctx, name, arg, isolated); err != nil {
@@ -38,8 +38,8 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 			if err != nil {
 				return Encoded{}, err
 			}
-			if kind, b := encodeScalar(buf, out); kind != asNil {
-				return Encoded{kind, b[len(buf):]}, nil
+			if result, _, ok := encodeSimple(buf, out); ok {
+				return result, nil
 			}
 			return encodeResult(ctx, name, out, isolated)
 		},

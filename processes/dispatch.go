@@ -217,8 +217,8 @@ func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 			h.Left = -1
 		}
 	}
-	if w.usesList && len(args) > 1 && areNumbers(args) {
-		b.addNumbers(h, args)
+	if w.usesList && len(args) > 1 && canList(args) {
+		b.addList(h, args)
 	} else {
 		b.add(h, args, w.placeLocked)
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"concert/executor"
 	"concert/internal/frame"
 )
 
@@ -15,8 +16,9 @@ const fakeEnv = "CONCERT_TEST_FAKE"
 
 // fake is a worker that answers each call with its argument. The suffix of the
 // function's name selects another behavior: "fatal" ends the process before it
-// begins the call, "twice" begins the call twice and does not answer, and
-// "unasked" returns the call although the pool has not asked for it.
+// begins the call, "twice" begins the call twice and does not answer, "unasked"
+// returns the call although the pool has not asked for it, and "unlisted"
+// answers with a list although Hello did not have the flag for lists.
 func fake() {
 	setup := os.Getenv("CONCERT_WORKER")
 	_, list, _ := strings.Cut(setup, "files=")
@@ -56,6 +58,11 @@ func fake() {
 				continue
 			case strings.HasSuffix(h.Name, "unasked"):
 				out.Write(frame.AppendID(nil, frame.GivenBack, id))
+				continue
+			}
+			if strings.HasSuffix(h.Name, "unlisted") {
+				r := frame.Results{ID: id, List: executor.List{Kind: arg.Kind, Bytes: arg.Bytes}}
+				out.Write(append(frame.ResultListHead(nil, &r), r.Bytes...))
 				continue
 			}
 			out.Write(frame.AppendResult(b, frame.Outcome{ID: id, Value: arg}))

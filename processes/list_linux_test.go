@@ -3,9 +3,12 @@ package processes_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -46,11 +49,11 @@ func mapFile(path string) ([]byte, error) {
 
 // counted functions return n+1.
 var (
-	countedQuick = concert.Register("processes_test.counted", func(_ context.Context, n int) (int, error) {
+	countedQuick = countedFunctions("Quick", func(n int) (int, error) {
 		openCounted()[n]++
 		return n + 1, nil
 	})
-	countedDies = concert.Register("processes_test.countedDies", func(_ context.Context, n int) (int, error) {
+	countedDies = countedFunctions("Dies", func(n int) (int, error) {
 		openCounted()[n]++
 		if n%701 == 700 {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -58,7 +61,7 @@ var (
 		}
 		return n + 1, nil
 	})
-	countedFails = concert.Register("processes_test.countedFails", func(_ context.Context, n int) (float64, error) {
+	countedFails = countedFunctions("Fails", func(n int) (int, error) {
 		openCounted()[n]++
 		switch n % 1000 {
 		case 7:
@@ -66,16 +69,16 @@ var (
 		case 500:
 			panic("unlucky")
 		}
-		return float64(n) + 1, nil
+		return n + 1, nil
 	})
-	countedSlow = concert.Register("processes_test.countedSlow", func(_ context.Context, n int) (int, error) {
+	countedSlow = countedFunctions("Slow", func(n int) (int, error) {
 		openCounted()[n]++
 		if n*7919%1009 < 2 {
 			time.Sleep(20 * time.Millisecond)
 		}
 		return n + 1, nil
 	})
-	countedWaits = concert.Register("processes_test.countedWaits", func(_ context.Context, n int) (int, error) {
+	countedWaits = countedFunctions("Waits", func(n int) (int, error) {
 		if n >= 1500 && n%50 == 40 {
 			for openCounted()[n-1] == 0 {
 				time.Sleep(time.Millisecond)
@@ -84,6 +87,81 @@ var (
 		return n + 1, nil
 	})
 )
+
+// countedSet has a function for each type of results: values of one size,
+// texts, and values of a type without a kind of its own in executor.Encoded.
+type countedSet struct {
+	floats  func(context.Context, int) (float64, error)
+	texts   func(context.Context, string) (string, error)
+	structs func(context.Context, item) (item, error)
+}
+
+type item struct {
+	N    int
+	Text string
+}
+
+// textOf returns a text for a number. The texts have different sizes. Some are
+// too large for a list.
+func textOf(n int) string {
+	size := n * 31 % 80
+	if n%997 == 5 {
+		size = 2000
+	}
+	return strconv.Itoa(n) + strings.Repeat(".", size)
+}
+
+func itemOf(n int) item { return item{n, textOf(n)} }
+
+func countedFunctions(name string, f func(n int) (int, error)) countedSet {
+	return countedSet{
+		concert.Register("processes_test.counted"+name+"Floats", func(_ context.Context, n int) (float64, error) {
+			m, err := f(n)
+			return float64(m), err
+		}),
+		concert.Register("processes_test.counted"+name+"Texts", func(_ context.Context, s string) (string, error) {
+			n, err := strconv.Atoi(strings.TrimRight(s, "."))
+			if err == nil {
+				n, err = f(n)
+			}
+			return textOf(n), err
+		}),
+		concert.Register("processes_test.counted"+name+"Structs", func(_ context.Context, i item) (item, error) {
+			n, err := f(i.N)
+			return itemOf(n), err
+		}),
+	}
+}
+
+// countedMap yields the outcomes of a Map of n calls: whether the value is the
+// expected one, and the error.
+type countedMap func(ctx context.Context, p *processes.Pool, n int) iter.Seq2[bool, error]
+
+// each runs a test for each type of results.
+func (c countedSet) each(t *testing.T, test func(t *testing.T, run countedMap)) {
+	t.Run("floats", func(t *testing.T) {
+		test(t, mapCounted(c.floats, func(n int) int { return n }, func(n int) float64 { return float64(n) }))
+	})
+	t.Run("texts", func(t *testing.T) { test(t, mapCounted(c.texts, textOf, textOf)) })
+	t.Run("structs", func(t *testing.T) { test(t, mapCounted(c.structs, itemOf, itemOf)) })
+}
+
+func mapCounted[In any, Out comparable](f func(context.Context, In) (Out, error), in func(n int) In, out func(n int) Out) countedMap {
+	return func(ctx context.Context, p *processes.Pool, n int) iter.Seq2[bool, error] {
+		inputs := func(yield func(In) bool) {
+			for i := 0; i < n && yield(in(i)); i++ {
+			}
+		}
+		return func(yield func(bool, error) bool) {
+			i := 0
+			for got, err := range concert.Map(ctx, p, f, inputs) {
+				if i++; !yield(got == out(i), err) {
+					return
+				}
+			}
+		}
+	}
+}
 
 var errCounted = concert.RegisterError("processes_test.errCounted", errors.New("seven"))
 
@@ -105,8 +183,10 @@ func newCounted(t *testing.T, workers, n int) (p *processes.Pool, runs []byte) {
 
 // TestMap_KilledWithinList: the death of a worker at any time costs at most the
 // running call. It loses no result, and no call runs twice.
-func TestMap_KilledWithinList(t *testing.T) {
-	const n = 100_000
+func TestMap_KilledWithinList(t *testing.T) { countedQuick.each(t, killWithinList) }
+
+func killWithinList(t *testing.T, run countedMap) {
+	const n = 30_000
 	p, runs := newCounted(t, 2, n)
 	var kills atomic.Int32
 	quit, ended := make(chan struct{}), make(chan struct{})
@@ -130,15 +210,15 @@ func TestMap_KilledWithinList(t *testing.T) {
 	for kills.Load() < 8 {
 		clear(runs)
 		i := 0
-		for got, err := range concert.Map(t.Context(), p, countedQuick, numbers(n)) {
+		for right, err := range run(t.Context(), p, n) {
 			died := new(processes.WorkerError)
 			switch {
 			case errors.As(err, &died):
 				if failed++; runs[i] > 1 {
 					t.Errorf("call %d, which failed, ran %d times", i, runs[i])
 				}
-			case err != nil || got != i+1 || runs[i] != 1:
-				t.Fatalf("call %d: %v, %v; it ran %d times", i, got, err, runs[i])
+			case err != nil || !right || runs[i] != 1:
+				t.Fatalf("call %d: the value is right: %v; error %v; it ran %d times", i, right, err, runs[i])
 			}
 			i++
 		}
@@ -154,32 +234,36 @@ func TestMap_KilledWithinList(t *testing.T) {
 }
 
 // TestMap_DiesWithinList: if a call kills its worker, exactly this call fails.
-func TestMap_DiesWithinList(t *testing.T) {
+func TestMap_DiesWithinList(t *testing.T) { countedDies.each(t, dieWithinList) }
+
+func dieWithinList(t *testing.T, run countedMap) {
 	const n = 10_000
 	p, runs := newCounted(t, 2, n)
 	i := 0
-	for got, err := range concert.Map(t.Context(), p, countedDies, numbers(n)) {
+	for right, err := range run(t.Context(), p, n) {
 		died := new(processes.WorkerError)
 		switch {
 		case runs[i] != 1:
 			t.Errorf("call %d ran %d times", i, runs[i])
 		case i%701 == 700 && !errors.As(err, &died):
-			t.Errorf("call %d: %v, %v; want a WorkerError", i, got, err)
-		case i%701 != 700 && (err != nil || got != i+1):
-			t.Errorf("call %d: %v, %v", i, got, err)
+			t.Errorf("call %d: error %v, want a WorkerError", i, err)
+		case i%701 != 700 && (err != nil || !right):
+			t.Errorf("call %d: the value is right: %v; error %v", i, right, err)
 		}
 		i++
 	}
 }
 
 // TestMap_FailsWithinList: calls that fail or panic do not affect others.
-func TestMap_FailsWithinList(t *testing.T) {
+func TestMap_FailsWithinList(t *testing.T) { countedFails.each(t, failWithinList) }
+
+func failWithinList(t *testing.T, run countedMap) {
 	const n = 20_000
 	p, runs := newCounted(t, 2, n)
 	i := 0
-	for got, err := range concert.Map(t.Context(), p, countedFails, numbers(n)) {
+	for right, err := range run(t.Context(), p, n) {
 		panicked := new(concert.PanicError)
-		ok := err == nil && got == float64(i)+1
+		ok := err == nil && right
 		switch i % 1000 {
 		case 7:
 			ok = errors.Is(err, errCounted)
@@ -187,7 +271,7 @@ func TestMap_FailsWithinList(t *testing.T) {
 			ok = errors.As(err, &panicked)
 		}
 		if !ok || runs[i] != 1 {
-			t.Errorf("call %d: %v, %v; it ran %d times", i, got, err, runs[i])
+			t.Errorf("call %d: the value is right: %v; error %v; it ran %d times", i, right, err, runs[i])
 		}
 		i++
 	}
@@ -195,13 +279,15 @@ func TestMap_FailsWithinList(t *testing.T) {
 
 // TestMap_SlowWithinList: the pool takes calls back from workers whose current
 // call is slow. Each call runs once.
-func TestMap_SlowWithinList(t *testing.T) {
+func TestMap_SlowWithinList(t *testing.T) { countedSlow.each(t, slowWithinList) }
+
+func slowWithinList(t *testing.T, run countedMap) {
 	const n = 50_000
 	p, runs := newCounted(t, 3, n)
 	i := 0
-	for got, err := range concert.Map(t.Context(), p, countedSlow, numbers(n)) {
-		if err != nil || got != i+1 || runs[i] != 1 {
-			t.Errorf("call %d: %v, %v; it ran %d times", i, got, err, runs[i])
+	for right, err := range run(t.Context(), p, n) {
+		if err != nil || !right || runs[i] != 1 {
+			t.Errorf("call %d: the value is right: %v; error %v; it ran %d times", i, right, err, runs[i])
 		}
 		i++
 	}
@@ -209,16 +295,18 @@ func TestMap_SlowWithinList(t *testing.T) {
 
 // TestMap_CanceledWithinList: a Map is canceled at any time. No call runs
 // twice, and the workers continue with other calls.
-func TestMap_CanceledWithinList(t *testing.T) {
+func TestMap_CanceledWithinList(t *testing.T) { countedQuick.each(t, cancelWithinList) }
+
+func cancelWithinList(t *testing.T, run countedMap) {
 	const n = 100_000
 	p, runs := newCounted(t, 2, n)
 	for round := range 20 {
 		clear(runs)
 		ctx, cancel := context.WithCancel(t.Context())
 		last, i := 1+rand.IntN(20_000), 0
-		for got, err := range concert.Map(ctx, p, countedQuick, numbers(n)) {
-			if err == nil && got != i+1 || err != nil && !errors.Is(err, context.Canceled) {
-				t.Errorf("call %d: %v, %v", i, got, err)
+		for right, err := range run(ctx, p, n) {
+			if err == nil && !right || err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("call %d: the value is right: %v; error %v", i, right, err)
 			}
 			if i++; i == last {
 				cancel()
@@ -236,12 +324,16 @@ func TestMap_CanceledWithinList(t *testing.T) {
 // TestMap_ResultBeforeSlowCallWithinList: the program gets the results of quick
 // calls while a slow call after them runs.
 func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
+	countedWaits.each(t, resultsBeforeSlowCall)
+}
+
+func resultsBeforeSlowCall(t *testing.T, run countedMap) {
 	const n = 2000
 	p, runs := newCounted(t, 1, n)
 	i := 0
-	for got, err := range concert.Map(t.Context(), p, countedWaits, numbers(n)) {
-		if err != nil || got != i+1 {
-			t.Fatalf("call %d: %v, %v", i, got, err)
+	for right, err := range run(t.Context(), p, n) {
+		if err != nil || !right {
+			t.Fatalf("call %d: the value is right: %v; error %v", i, right, err)
 		}
 		runs[i] = 1
 		i++

@@ -37,11 +37,10 @@ func (b *outgoing) reset() {
 	b.buf, b.inPipe, b.inArena, b.shares = b.buf[:0], b.inPipe[:0], b.inArena[:0], 0
 }
 
-// addNumbers adds a frame of calls. areNumbers must be true for their
-// arguments.
-func (b *outgoing) addNumbers(h frame.CallHead, args []executor.Encoded) {
+// addList adds a frame of calls. canList must be true for their arguments.
+func (b *outgoing) addList(h frame.CallHead, args []executor.Encoded) {
 	h.Count = uint16(len(args))
-	b.buf = frame.AppendCallNumbers(b.buf, h, args)
+	b.buf = frame.AppendCallList(b.buf, h, args)
 }
 
 // add adds a frame of calls. Unless allocate is nil, it allocates spans in the

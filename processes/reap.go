@@ -55,7 +55,7 @@ func (w *worker) wait() {
 		w.source.rest = bytes.NewReader(w.journal.Unread(uint64(w.in.Count())))
 		for w.readFrame() == nil {
 		}
-		w.settleList() // an error means that the worker has written a wrong list
+		w.settleUnsent() // an error means that the worker has written a wrong list
 	}
 	w.source.pipe.Close()
 	if w.files != nil {

@@ -79,12 +79,8 @@ func (w *worker) readFrame() error {
 	switch kind {
 	case frame.Result, frame.Failure:
 		return w.settleOutcomes(kind, body)
-	case frame.ResultNumbers:
-		n, err := frame.ParseResultNumbers(body)
-		if err != nil {
-			return err
-		}
-		return w.settleNumbers(n)
+	case frame.ResultList:
+		return w.resultList(body)
 	case frame.Started:
 		id, err := frame.ParseID(body)
 		if err != nil {

@@ -24,6 +24,7 @@ var fakeFatal = concert.Register("processes_test.fatal", func(_ context.Context,
 var (
 	fakeTwice   = concert.Register("processes_test.twice", func(_ context.Context, n int) (int, error) { return n, nil })
 	fakeUnasked = concert.Register("processes_test.unasked", func(_ context.Context, n int) (int, error) { return n, nil })
+	fakeListed  = concert.Register("processes_test.unlisted", func(_ context.Context, n int) (int, error) { return n, nil })
 )
 
 // dieIdle is an initializer after which the worker exits as soon as a file
@@ -47,7 +48,7 @@ func TestProtocol_InvalidCalls(t *testing.T) {
 	for _, row := range []struct {
 		fn   func(context.Context, int) (int, error)
 		want string
-	}{{fakeTwice, "began twice"}, {fakeUnasked, "the worker returned call"}} {
+	}{{fakeTwice, "began twice"}, {fakeUnasked, "the worker returned call"}, {fakeListed, "without the flag for lists"}} {
 		t.Run(row.want, func(t *testing.T) {
 			leftovers(t)
 			var log logtest.Buffer

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -41,6 +43,20 @@ def floating(n):
     runs[n] += 1
     return n / 2
 
+def text_of(n):
+    return "\u00e9" * (n * 31 %% 40) + str(n) if n %% 997 != 5 else "." * 2000
+
+def text(n):
+    runs[n] += 1
+    return text_of(n)
+
+def record(n):
+    runs[n] += 1
+    return {"N": n, "Text": text_of(n)}
+
+def dies_with_text(n):
+    return text_of(dies(n) - 1)
+
 def dies(n):
     runs[n] += 1
     if n %% 701 == 700:
@@ -72,6 +88,19 @@ def waits(n):
             time.sleep(0.001)
     return n + 1
 `
+
+// textOf does the same as the function text_of of counting.
+func textOf(n int) string {
+	if n%997 == 5 {
+		return strings.Repeat(".", 2000)
+	}
+	return strings.Repeat("\u00e9", n*31%40) + strconv.Itoa(n)
+}
+
+type record struct {
+	N    int
+	Text string
+}
 
 // counted returns a function of counting, the path of its file, and the
 // contents of this file: how often each of n calls has run.
@@ -134,6 +163,10 @@ func TestMap_KilledWithinList(t *testing.T) {
 	t.Run("floats", func(t *testing.T) {
 		killWithin(t, "floating", func(i int) float64 { return float64(i) / 2 })
 	})
+	t.Run("texts", func(t *testing.T) { killWithin(t, "text", textOf) })
+	t.Run("dicts", func(t *testing.T) {
+		killWithin(t, "record", func(i int) record { return record{i, textOf(i)} })
+	})
 }
 
 func killWithin[Out comparable](t *testing.T, name string, want func(int) Out) {
@@ -170,8 +203,13 @@ func killWithin[Out comparable](t *testing.T, name string, want func(int) Out) {
 
 // TestMap_DiesWithinList: if a call kills its worker, exactly this call fails.
 func TestMap_DiesWithinList(t *testing.T) {
+	t.Run("integers", func(t *testing.T) { dieWithin(t, "dies", func(i int) int { return i + 1 }) })
+	t.Run("texts", func(t *testing.T) { dieWithin(t, "dies_with_text", textOf) })
+}
+
+func dieWithin[Out comparable](t *testing.T, name string, want func(int) Out) {
 	const n = 10_000
-	f, _, runs := counted[int](t, "dies", n)
+	f, _, runs := counted[Out](t, name, n)
 	p := newPool(t, 2, nil)
 	i := 0
 	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
@@ -181,7 +219,7 @@ func TestMap_DiesWithinList(t *testing.T) {
 			t.Errorf("call %d ran %d times", i, runs[i])
 		case i%701 == 700 && !errors.As(err, &died):
 			t.Errorf("call %d: %v, %v; want a WorkerError", i, got, err)
-		case i%701 != 700 && (err != nil || got != i+1):
+		case i%701 != 700 && (err != nil || got != want(i)):
 			t.Errorf("call %d: %v, %v", i, got, err)
 		}
 		i++
@@ -315,21 +353,94 @@ func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
 // TestMap_QuickLoops: small calls run in an inner loop of the worker, also if
 // asyncio is imported, which the loop of worker/lists.py does not support.
 func TestMap_QuickLoops(t *testing.T) {
-	for module, want := range map[string]string{"math": "<concert.lists>", "asyncio": "<concert.quick>"} {
-		t.Run(module, func(t *testing.T) {
-			const text = "import sys, %s\ndef called(n):\n    return int(sys._getframe(1).f_code.co_filename == %q)\n"
-			f := python.Source[int, int]("called", fmt.Sprintf(text, module, want))
+	for name, c := range map[string]struct{ module, result, file, want string }{
+		"numbers": {"math", "int(called)", "<concert.lists>", "1"},
+		"texts":   {"math", "str(called)", "<concert.lists>", "True"},
+		"bools":   {"math", "called", "<concert.lists>", "true"},
+		"dicts":   {"math", "{'called': called}", "<concert.lists>", "map[called:true]"},
+		"asyncio": {"asyncio", "int(called)", "<concert.quick>", "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const text = "import sys, %s\ndef run(n):\n    called = sys._getframe(1).f_code.co_filename == %q\n    return %s\n"
+			f := python.Source[int, any]("run", fmt.Sprintf(text, c.module, c.file, c.result))
 			quick := 0
 			for got, err := range concert.Map(t.Context(), newPool(t, 1, nil), f, numbersTo(3000)) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				quick += got
+				if fmt.Sprint(got) == c.want {
+					quick++
+				}
 			}
 			if quick < 1500 {
-				t.Errorf("%d of 3000 calls ran in %s", quick, want)
+				t.Errorf("%d of 3000 calls ran in %s", quick, c.file)
 			}
 		})
+	}
+}
+
+// mixing returns values of several kinds, and raises exceptions. Often, the
+// results of calls that follow each other have the same kind.
+const mixing = `
+VALUES = [
+    lambda n: n, lambda n: "text %d" % n, lambda n: (1 << 63) + n, lambda n: None, lambda n: b"\xff" * (n % 7), lambda n: [n, "x"],
+    lambda n: n / 2, lambda n: n % 2 == 0, lambda n: "\udce9%d" % n, lambda n: {"n": n}, lambda n: "." * 1500, lambda n: 1 // 0,
+    lambda n: "\ud800%d" % n, lambda n: 1 << 70, lambda n: "." * 1000, lambda n: {1, 2}, lambda n: object(),
+    lambda n: n // min(1, n % 20), lambda n: str(n // min(1, n % 20)),
+]
+
+def mixed(n):
+    which = n if n % 43 < 3 else n // 43
+    return VALUES[which % len(VALUES)](n)
+`
+
+// TestMap_MixedWithinList: calls have the same outcomes if their results are
+// sent together and if they are sent one by one, also if the kinds of the
+// results change, results are too large for the list, or the list is full.
+func TestMap_MixedWithinList(t *testing.T) {
+	const n = 3000
+	p := newPool(t, 1, nil)
+	f := python.Source[int, any]("mixed", mixing)
+	i := 0
+	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
+		want, wantErr := call(t, p, f, i)
+		if !reflect.DeepEqual(got, want) || (err == nil) != (wantErr == nil) {
+			t.Fatalf("call %d: %v, %v; want %v, %v", i, got, err, want, wantErr)
+		}
+		i++
+	}
+	if i != n {
+		t.Errorf("%d results, want %d", i, n)
+	}
+}
+
+// TestMap_ArgumentsOfList: arguments that are sent together arrive unchanged.
+func TestMap_ArgumentsOfList(t *testing.T) {
+	p := newPool(t, 1, nil)
+	texts := []string{"", "a", "\u00e9", "\xff", "a\x00b", strings.Repeat("x", 1024), strings.Repeat("y", 1025)}
+	t.Run("texts", func(t *testing.T) { echoAll(t, p, texts) })
+	t.Run("ascii", func(t *testing.T) { echoAll(t, p, []string{"a", "", "bcd"}) })
+	t.Run("bytes", func(t *testing.T) { echoAll(t, p, [][]byte{{}, {0}, []byte("abc"), {0xff}}) })
+	t.Run("bools", func(t *testing.T) { echoAll(t, p, []bool{true, false, false}) })
+	t.Run("large numbers", func(t *testing.T) { echoAll(t, p, []uint64{1, 1 << 63, math.MaxUint64}) })
+	t.Run("structs", func(t *testing.T) { echoAll(t, p, []record{{1, "a"}, {-1, "\xff"}, {1 << 40, ""}}) })
+	t.Run("arrays", func(t *testing.T) { echoAll(t, p, [][]float64{{1, 2}, {}, {0.5}}) })
+	t.Run("of arrays", func(t *testing.T) { echoAll(t, p, [][][]int32{{{1, 2}}, {{3}, {4}}}) })
+}
+
+// echoAll maps many copies of values to themselves.
+func echoAll[T any](t *testing.T, p *processes.Pool, values []T) {
+	f := python.Source[T, T]("echo", "def echo(v):\n    return v\n")
+	const n = 3000
+	i := 0
+	for got, err := range concert.Map(t.Context(), p, f, func(yield func(T) bool) {
+		for i := 0; i < n && yield(values[i/3%len(values)]); i++ {
+		}
+	}) {
+		if want := values[i/3%len(values)]; !reflect.DeepEqual(got, want) || err != nil {
+			t.Fatalf("call %d: %v, %v; want %v", i, got, err, want)
+		}
+		i++
 	}
 }
 

@@ -35,21 +35,21 @@ type Type byte
 
 // The types of frames. They are letters, so that a dump of a pipe is readable.
 const (
-	Call          Type = 'C' // pool to worker: run these calls of one function
-	CallNumbers   Type = 'N' // pool to worker: the same as Call, for arguments that are numbers of the same kind
-	Cancel        Type = 'X' // pool to worker: cancel the context of a call
-	Share         Type = 'V' // pool to worker: keep this value, to which arguments of calls refer
-	Unshare       Type = 'U' // pool to worker: release this value
-	TakeBack      Type = 'T' // pool to worker: begin neither this call of a frame nor the calls after it
-	Hello         Type = 'H' // worker to pool: the first frame, with the version
-	Ready         Type = 'Y' // worker to pool: the worker is prepared
-	Broken        Type = 'B' // worker to pool: the worker could not be prepared, with the error
-	Started       Type = 'S' // worker to pool: a call begins
-	Progress      Type = 'P' // worker to pool: the progress of a call
-	Result        Type = 'R' // worker to pool: the value of a call
-	ResultNumbers Type = 'A' // worker to pool: the values of consecutive calls, if they are numbers of the same kind
-	Failure       Type = 'F' // worker to pool: the error of a call
-	GivenBack     Type = 'G' // worker to pool: the worker begins neither this call of a frame nor the calls after it
+	Call       Type = 'C' // pool to worker: run these calls of one function
+	CallList   Type = 'N' // pool to worker: the same as Call, for small arguments of the same kind
+	Cancel     Type = 'X' // pool to worker: cancel the context of a call
+	Share      Type = 'V' // pool to worker: keep this value, to which arguments of calls refer
+	Unshare    Type = 'U' // pool to worker: release this value
+	TakeBack   Type = 'T' // pool to worker: begin neither this call of a frame nor the calls after it
+	Hello      Type = 'H' // worker to pool: the first frame, with the version
+	Ready      Type = 'Y' // worker to pool: the worker is prepared
+	Broken     Type = 'B' // worker to pool: the worker could not be prepared, with the error
+	Started    Type = 'S' // worker to pool: a call begins
+	Progress   Type = 'P' // worker to pool: the progress of a call
+	Result     Type = 'R' // worker to pool: the value of a call
+	ResultList Type = 'A' // worker to pool: small values of the same kind of consecutive calls
+	Failure    Type = 'F' // worker to pool: the error of a call
+	GivenBack  Type = 'G' // worker to pool: the worker begins neither this call of a frame nor the calls after it
 )
 
 // HeaderSize is the number of bytes before the body.
@@ -184,10 +184,10 @@ func Lengthen(b []byte, start, bytes int) {
 	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
 }
 
-// ParseCall parses the beginning of the body of a Call or a CallNumbers. The
-// result rest contains the arguments, which NextArg or ParseNumbers parses. The
-// parameter last is the name in an earlier frame. If the function has the same
-// name, ParseCall returns last itself, which saves an allocation.
+// ParseCall parses the beginning of the body of a Call or a CallList. The
+// result rest contains the arguments, which NextArg or ParseCallList parses.
+// The parameter last is the name in an earlier frame. If the function has the
+// same name, ParseCall returns last itself, which saves an allocation.
 func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
 	if len(b) < 16 {
 		return h, nil, bad("call of %d bytes", len(b))
@@ -273,9 +273,9 @@ const Marks = 2
 // TakeBack frames.
 const Gate = 4
 
-// Lists, a bit of HelloBody.Flags, means that the worker reads CallNumbers, and
-// stores results that are numbers in the list of the journal. The worker sends
-// these results by ResultNumbers.
+// Lists, a bit of HelloBody.Flags, means that the worker reads CallList, and
+// stores small results in the list of the journal. The worker sends these
+// results by ResultList.
 const Lists = 8
 
 // AppendHello appends a Hello.

@@ -1,4 +1,4 @@
-"""Runs small calls whose results are numbers: the fastest loop of a worker.
+"""Runs small calls with small results: the fastest loop of a worker.
 
 The loop stores results in the list of the journal. Results.collect sends many of them in one frame. The module quick
 runs calls with other results."""
@@ -10,7 +10,8 @@ from concert import errors, forks, functions, values
 from concert.errors import Canceled
 from concert.forks import flush_streams
 from concert.imports import modules, private
-from concert.results import GATE_AT, NUMBERS, SLOTS, SLOTS_AT
+from concert.functions import PLAIN
+from concert.results import GATE_AT, MAX_LISTED, SLOTS, SLOTS_AT
 
 time = private(time)
 
@@ -21,9 +22,9 @@ ATTENTION = -1  # in Runner.gate; the gate never has this value
 
 def new_loop(worker, runner):
     """Returns the loop of a runner: a function that calls f with the arguments of a frame, from the index first on, and
-    sends the outcomes. It expects results of the type kind, which is int or float. If a result has another type, the
+    sends the outcomes. It expects small results of one kind, see values.py. If a result is large or has another kind, the
     function sends this result and returns. It also returns before a call that it leaves to Worker.calls. It returns how
-    many calls of the frame have ended, the time of the last end, and whether a result had another type.
+    many calls of the frame have ended, the time of the last end, and whether a result was large or had another kind.
 
     The comment of Worker.calls explains how the runner, the listening thread and the pool synchronize. This loop does
     less for each call, and the rest once for a group of calls:
@@ -37,7 +38,9 @@ def new_loop(worker, runner):
     - A call executes either a release or an acquire, in turn. Each of them is an atomic instruction, and so a fence, on
       x86. On other processors, a call executes both. Between groups, the thread holds the lock of the fences."""
     out, words, marks, in_worker = worker.out, worker.out.words, worker.out.marks, worker.in_worker
-    lists = {int: worker.out.ints, float: worker.out.floats}
+    # For a kind: the type of the results, the list as an array of numbers, and a function that encodes results.
+    types = {13: (int, out.ints, None), 15: (float, out.floats, None), 1: (bytes, None, None), 2: (str, None, str.encode)}
+    write, sizes = out.stream.write, out.sizes
     clock, encode, finish = time.perf_counter_ns, values.encode, functions.finish
     release, acquire, held = runner.fence.release, runner.fence.acquire, runner.fence.locked
 
@@ -60,10 +63,12 @@ def new_loop(worker, runner):
 
     def run(seq, f, args, first, kind, begun):
         nonlocal group
-        numbers, count, other = lists[kind], len(args), False
+        expected, numbers, to_bytes = types.get(kind, (None, None, None))
+        count, other = len(args), False
         runner.seq = seq
         runner.mark = mark = 4 * (SLOTS_AT + seq % SLOTS) + 1
-        out.open(seq, NUMBERS[kind], first, mark, begun)
+        out.open(seq, kind, first, mark, begun)
+        base = first + 1  # the number of the first call in the list
         while first < count and not other and may_run():
             last = min(count, first + group)
             number = 0  # of the call, from 1 up; 0 before the first call of the group
@@ -83,18 +88,33 @@ def new_loop(worker, runner):
                             result = f(arg)
                             if not in_worker[0]:
                                 forks.end_child()
-                            if type(result) is not kind:
+                            if type(result) is expected:
+                                if numbers is not None:
+                                    numbers[number - base] = result
+                                    result = None
+                                    continue
+                                value = result if to_bytes is None else to_bytes(result)
+                            elif expected is None and type(result) in PLAIN:
+                                encoded = encode(result)
+                                value = encoded[1]
+                                other = encoded[0] != kind
+                            else:
                                 other = True
                                 break
-                            numbers[number - 1] = result
-                            result = None
+                            size = len(value)
+                            if other or size > MAX_LISTED:
+                                other = True
+                                break
+                            sizes[number - 1] = size
+                            write(value)
+                            result = encoded = None
                         else:
                             ended = True
                     except ValueError:
+                        # The list is full, or the result is an int with more than 64 bits, or a text that is not UTF-8.
                         if result is None:
                             raise
-                        other = True  # the result has more than 64 bits
-                    if other:
+                    if (other or result is not None) and encoded is None:
                         encoded = encode(finish(result))
                 except BaseException as e:
                     if not in_worker[0]:
@@ -131,7 +151,10 @@ def new_loop(worker, runner):
                 out.collect(number - 1)
                 result_kind, value = encoded or (None, None)
                 first, begun = number, worker.send_outcome(runner, (seq, number - 1), out.begun, result_kind, value, failure)
-                out.sent, out.begun = first, begun
+                if not other:
+                    out.open(seq, kind, first, mark, begun)
+                    base = first + 1
+                out.sent = first
         out.collect(first)
         out.close()
         runner.index = first - 1

@@ -11,6 +11,7 @@ DEEPEST = 900
 SCALARS = {type(None), bool, int, float, complex, str, bytes, bytearray}
 CONTAINERS = {dict, list, tuple, set, frozenset}
 PLAIN = SCALARS | CONTAINERS
+only_scalars = SCALARS.issuperset
 
 
 class CannotSend(Exception):
@@ -24,6 +25,11 @@ class CannotSend(Exception):
 def is_plain(v):
     """Whether v consists of plain data only, so that marshal writes it correctly. marshal would write other objects
     that have a buffer, such as a number of numpy, as bytes. For a list of numbers, this check is one loop in C."""
+    if type(v) is not dict:
+        if only_scalars(map(type, v)):
+            return True
+    elif only_scalars(map(type, v)) and only_scalars(map(type, v.values())):
+        return True
     level = [v]
     for _ in range(DEEPEST):
         within = []

@@ -11,17 +11,17 @@ import time
 from concert import errors, forks, functions, lists, values
 from concert.errors import Canceled
 from concert.forks import flush_streams
+from concert.functions import PLAIN
 from concert.imports import modules, private
-from concert.results import GATE_AT, GATHER_TIME, LIST, MAX_GATHERED, NUMBERS, RING, RING_AT, SLOTS, SLOTS_AT, WRITTEN
+from concert.results import GATE_AT, GATHER_TIME, MAX_GATHERED, MAX_LIST, RING, RING_AT, SLOTS, SLOTS_AT, WRITTEN
 
 struct, time = map(private, (struct, time))
 
 MAX_FRAME = 256 << 10  # maximum size in bytes of the arguments of a frame
 MAX_RESULT = 4 << 10  # maximum size in bytes of a result that the loop writes itself
 INT, FOREIGN, EXTENDED = 13, 17, 1  # see values.py
-FORMATS = {13: "q", 14: "Q", 15: "d"}  # from a kind to the format of its numbers
 MIN_LIST = 4  # minimum number of calls for the module lists
-CALL_NUMBERS, RESULT_TYPE = ord("N"), ord("R")
+CALL_LIST, RESULT_TYPE = ord("N"), ord("R")
 LEAVE = object()  # says that the loop leaves a call to Worker.calls
 
 START = struct.Struct("<IBI")
@@ -30,14 +30,17 @@ INT_RESULT = struct.Struct("<9sIqHq")  # begins with a START
 ARGUMENT = struct.Struct("<IBB")
 
 # From the first bytes of an argument that is a number, to the format of the argument.
-ONE_NUMBER = {ARGUMENT.pack(10, 0, kind): struct.Struct("<6x" + FORMATS[kind]) for kind in FORMATS}
+ONE_NUMBER = {ARGUMENT.pack(10, 0, kind): struct.Struct("<6x" + values.FORMATS[kind]) for kind in values.FORMATS}
 
 
 def arguments(frame, at, count):
     """Decodes all arguments of a frame; at is the offset of the first one. Returns None if they are large, if one has
     forms or is in the arena, or if one is invalid."""
-    if frame[0] == CALL_NUMBERS:
-        return memoryview(frame)[at + 1 :].cast(FORMATS[frame[at]]).tolist()
+    if frame[0] == CALL_LIST:
+        try:
+            return values.decode_list(frame, at, count)
+        except Exception:
+            return None  # as below
     if count == 1:
         number = ONE_NUMBER.get(frame[at : at + 6])
         if number is not None:
@@ -61,8 +64,8 @@ def new_loop(worker, runner):
     """Returns the loop of a runner: a function that calls f with each of the arguments of a frame, and sends the outcomes.
     Its parameter begun is the current time. It returns how many calls have ended, and the time of the last end.
 
-    If the last result of f was a number, the loop of the module lists runs the calls, until a result has another type.
-    It does not support the event loop of the runner.
+    If the last result of f was small and of a plain type, the loop of the module lists runs the calls, until a result is
+    large or has another kind. It does not support the event loop of the runner.
 
     The comment of Worker.calls explains how the runner, the listening thread and the pool synchronize. The loop differs
     from Worker.calls in these points:
@@ -79,13 +82,13 @@ def new_loop(worker, runner):
     clock, pack, write_int, encode, finish = time.perf_counter_ns, RESULT.pack, INT_RESULT.pack_into, values.encode, functions.finish
 
     listed = lists.new_loop(worker, runner)
-    last, kind = None, None  # the function that ran last, and the type of its last result
+    last, kind = None, None  # the function that ran last, and the kind of its last result if the module lists supports it
 
     def run(seq, f, args, begun):
         nonlocal last, kind
         gate = words[GATE_AT]
         index = 0
-        if f is last and kind in NUMBERS and MIN_LIST <= len(args) <= LIST and "asyncio" not in modules:
+        if f is last and kind is not None and MIN_LIST <= len(args) <= MAX_LIST and "asyncio" not in modules:
             index, begun, other = listed(seq, f, args, 0, kind, begun)
             if not other or index == len(args):
                 return index, begun
@@ -168,7 +171,8 @@ def new_loop(worker, runner):
                 if not worker.unflushed:
                     worker.wake_flusher()
             index += 1
-        last, kind = f, type(result)
+        if encoded is not LEAVE:
+            last, kind = f, None if encoded is None or type(result) not in PLAIN else INT if encoded is INT else encoded[0]
         return index, begun
 
     return run

@@ -6,14 +6,17 @@ import threading
 import time
 
 from concert.imports import private
+from concert.values import SIZES
 
 os, struct, threading, time = map(private, (os, struct, threading, time))
 
 RING_AT, RING = 12288, 256 << 10
-LIST_AT, LIST = RING_AT + RING, 1024  # the list has 1024 numbers
+MAX_LIST, LIST_SIZE = 1024, 32 << 10  # how many results, and how many bytes, the list can contain
+SIZES_AT, LIST_AT = RING_AT + RING, RING_AT + RING + 2 * MAX_LIST  # the sizes of the results, and the list
+MAX_LISTED = 1024  # maximum size in bytes of a result in the list
+IN_USE = 256  # a bit of the word LIST_OF
 WRITTEN, BASE, COPIED, GATE_AT, LIST_OF, SLOTS_AT, SLOTS = 1, 2, 3, 4, 5, 512, 1024  # words of the journal
-NUMBERS = {int: 13, float: 15}  # the kinds of the numbers in the list
-RESULT_NUMBERS = struct.Struct("<IBIIqB")
+RESULT_LIST = struct.Struct("<IBIIqBH")
 GATHER_TIME = 500_000  # nanoseconds
 MAX_GATHERED = RING // 4
 
@@ -32,10 +35,12 @@ class Results:
         self.journal = memoryview(journal) if journal else None
         self.words = self.journal.cast("Q") if journal else None
         self.marks = self.journal.cast("H") if journal else None  # to change only the number of a call in a slot
-        self.ints = self.floats = None
+        self.list = self.ints = self.floats = self.sizes = None
+        self.stream = journal  # writes results to the list, which is at the end of the journal
         if journal:
-            numbers = self.journal[LIST_AT : LIST_AT + 8 * LIST]
-            self.ints, self.floats = numbers.cast("q"), numbers.cast("d")  # the list
+            self.sizes = self.journal[SIZES_AT:LIST_AT].cast("H")
+            self.list = self.journal[LIST_AT : LIST_AT + LIST_SIZE]
+            self.ints, self.floats = self.list.cast("q"), self.list.cast("d")
         self.lock = threading.Lock()
         self.buf = []  # without a journal: the frames that are not in the pipe
         self.written = 0  # total size of all frames
@@ -43,8 +48,10 @@ class Results:
         self.last = 0  # time of the last write of an outcome to the pipe
         # The list, while it is open:
         self.mark = None  # the index in marks of the slot of the frame; None if the list is not open
-        self.seq = self.kind = 0  # the number of the frame, and the kind of the numbers
+        self.seq = self.kind = 0  # the number of the frame, and the kind of the results
+        self.size = None  # the size of each result, or None if sizes has the sizes
         self.sent = 0  # how many calls of the frame have outcomes in frames
+        self.sent_size = 0  # the size of these results in the list
         self.begun = 0  # the time of these calls has passed at this time
         self.pace = 0  # the time of a call, if it is unknown
 
@@ -56,12 +63,12 @@ class Results:
             if self.words is not None:
                 self.words.release()
                 self.marks.release()
-                self.ints.release()
-                self.floats.release()
+                for view in (self.ints, self.floats, self.sizes, self.list):
+                    view.release()
                 self.journal.release()
         except BufferError:
             pass  # another thread was using the memory at the fork
-        self.words = self.marks = self.ints = self.floats = self.journal = self.mark = None
+        self.words = self.marks = self.ints = self.floats = self.sizes = self.list = self.journal = self.mark = None
 
     def put(self, kind, *parts):
         """Writes a frame, given in parts, to the pipe at once."""
@@ -89,10 +96,13 @@ class Results:
     # The list of the journal; see the module lists.
 
     def open(self, seq, kind, first, mark, begun):
-        """Begins to use the list for results of this kind, from the call with the index first on."""
+        """Begins to use the list for results of this kind, from the call with the index first on. If the list is open, the
+        results of the earlier calls have been collected."""
         with self.lock:
             self.seq, self.kind, self.sent, self.mark, self.begun = seq, kind, first, mark, begun
-            self.words[LIST_OF] = seq << 32 | kind
+            self.size, self.sent_size = SIZES.get(kind), 0
+            self.words[LIST_OF] = seq << 32 | first << 16 | IN_USE | kind
+            self.stream.seek(LIST_AT)
 
     def close(self):
         with self.lock:
@@ -147,9 +157,15 @@ class Results:
             return
         if now is None:
             now = min(time.perf_counter_ns(), self.begun + n * self.pace)  # the current call may have begun long ago
-        head = RESULT_NUMBERS.pack(18 + 8 * n, ord("A"), self.seq, first, max(0, now - self.begun), self.kind)
-        self.add_locked((head, self.journal[LIST_AT + 8 * first : LIST_AT + 8 * end]))
-        self.sent, self.begun = end, now
+        sizes, begin = b"", self.sent_size
+        if self.size is not None:
+            size = n * self.size
+        else:
+            sizes = self.journal[SIZES_AT + 2 * first : SIZES_AT + 2 * end]
+            size = sum(self.sizes[first:end].tolist())
+        head = RESULT_LIST.pack(20 + len(sizes) + size, ord("A"), self.seq, first, max(0, now - self.begun), self.kind, n)
+        self.add_locked((head, sizes, self.list[begin : begin + size]))
+        self.sent, self.sent_size, self.begun = end, begin + size, now
 
     def add_locked(self, frame):
         size = sum(map(len, frame))

@@ -4,6 +4,8 @@ import array
 import marshal
 import struct
 import sys
+from itertools import accumulate
+from operator import itemgetter
 
 from concert import arrays, forms, plain, times
 from concert.errors import text_bytes
@@ -26,6 +28,10 @@ for code in "ilq":
 for code in "ILQ":
     KINDS[code] = {4: 8, 8: 9}[struct.calcsize(code)]
 
+SIZES = {13: 8, 14: 8, 15: 8, 16: 1}  # the kinds whose values all have the same size, and this size
+FORMATS = {13: "q", 14: "Q", 15: "d"}  # the formats of memoryview for numbers
+
+first_of = itemgetter(0)
 DOUBLE = struct.Struct("<d")
 INT64 = struct.Struct("<q")
 
@@ -66,6 +72,32 @@ def decode(kind, b):
     raise TypeError("the argument is of a Go function: only functions of python.Func run here (kind %d)" % kind)
 
 
+def split(frame, at, count):
+    """Returns the bytes of all values of a list in a frame, and the offsets in these bytes at which a value begins or ends.
+    The list begins with the kind of the values, at the offset at."""
+    size, at = SIZES.get(frame[at]), at + 1
+    if size is not None:
+        return frame[at:], range(0, size * count + 1, size)
+    begin = at + 2 * count
+    return frame[begin:], list(accumulate(memoryview(frame)[at:begin].cast("H").tolist(), initial=0))
+
+
+def decode_list(frame, at, count):
+    """Decodes the values of a list in a frame. Returns None if values have forms."""
+    kind = frame[at]
+    if kind in FORMATS:
+        return memoryview(frame)[at + 1 :].cast(FORMATS[kind]).tolist()
+    data, ends = split(frame, at, count)
+    if kind == 2 and data.isascii():
+        data, kind = str(data, "ascii"), 1  # a part of it is a value
+    parts = [data[i:j] for i, j in zip(ends, ends[1:])]
+    if kind == 1:
+        return parts
+    if kind == FOREIGN:
+        return None if EXTENDED in map(first_of, parts) else list(map(marshal.loads, parts))
+    return [decode(kind, b) for b in parts]
+
+
 def encode(v):
     t = type(v)
     if t is bool:
@@ -83,13 +115,15 @@ def encode(v):
             return 2, b  # otherwise it is encoded as plain data, and the pool refuses it with an error
     elif t is bytes:
         return 1, v
+    elif t in plain.CONTAINERS:
+        return FOREIGN, marshal.dumps(v if plain.is_plain(v) else plain.plain(v), 2)
     elif t is bytearray:  # a memoryview keeps other threads from changing its length
         return 1, bytes(v) if len(v) < 1 << 16 else memoryview(v)
     elif t is memoryview or t is array.array or getattr(t, "__module__", "") == "numpy" and t.__name__ == "ndarray":
         buffer = encode_buffer(v) if t not in plain.hooks else None
         if buffer is not None:
             return buffer
-    if t not in plain.PLAIN or t in plain.CONTAINERS and not plain.is_plain(v):
+    if t not in plain.PLAIN:
         v = plain.plain(v)
     return FOREIGN, marshal.dumps(v, 2)
 

@@ -26,7 +26,7 @@ from concert.results import GATE_AT, SLOTS, SLOTS_AT
 importlib, os, struct, threading, time = map(private, (importlib, os, struct, threading, time))
 
 VERSION, MARKS, GATE, LISTS = 1, 2, 4, 8
-CALL, CALL_NUMBERS = ord("C"), ord("N")
+CALL, CALL_LIST = ord("C"), ord("N")
 LARGE = 16 << 10
 RESULT = struct.Struct("<IBIIqBB")
 SHARED = struct.Struct("<IBIIqBBQQ")
@@ -310,7 +310,7 @@ class Worker:
             frame = self.next()
             if frame is None:
                 break
-            if frame[0] != CALL and frame[0] != CALL_NUMBERS:
+            if frame[0] != CALL and frame[0] != CALL_LIST:
                 if self.shared.frame(frame):
                     continue
                 raise ProtocolError("unknown frame type %r" % frame[:1])
@@ -415,8 +415,10 @@ class Worker:
         return seq, name, 17 + n, UINT16.unpack_from(frame, 15 + n)[0]
 
     def parse_arguments(self, frame, at, count):
-        if frame[0] == CALL_NUMBERS:
-            return [bytes((0, frame[at])) + frame[i : i + 8] for i in range(at + 1, len(frame), 8)]
+        if frame[0] == CALL_LIST:
+            head = bytes((0, frame[at]))
+            data, ends = values.split(frame, at, count)
+            return [head + data[i:j] for i, j in zip(ends, ends[1:])]
         args = []
         view = memoryview(frame)
         for _ in range(count):

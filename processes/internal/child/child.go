@@ -64,13 +64,14 @@ type worker struct {
 
 	// Used only by the goroutine of the method loop:
 	scratch   []byte
-	result    [8]byte            // the bytes of a result that is a number
+	result    [8]byte            // the bytes of a result that is a number or a bool
 	name      string             // name of the function of the last call
 	function  *executor.Function // that function; nil if it is not registered
 	missing   error              // why function is nil
 	head      frame.CallHead     // head of the current frame
 	rest      []byte             // encoded arguments of the current frame that have not been parsed
-	kind      byte               // the kind of these arguments in a CallNumbers; 0 in a Call
+	isList    bool               // the current frame is a CallList: list has its arguments, and not rest
+	list      executor.List      // as rest
 	parent    context.Context    // parent of the contexts of the frame's calls
 	stop      context.CancelFunc // stops the timer of parent's deadline; nil without a deadline
 	spare     *callContext       // context of the last call, if the next call can use it

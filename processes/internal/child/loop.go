@@ -54,7 +54,7 @@ func (w *worker) loop(first bool) {
 		if waits {
 			w.out.flush()
 			w.now = 0
-			w.rest = nil // the arguments may be large
+			w.rest, w.list = nil, executor.List{} // the arguments may be large
 			w.idle.begin()
 		}
 		kind, body, err := w.in.Next()
@@ -66,7 +66,7 @@ func (w *worker) loop(first bool) {
 			w.out.flush()
 			code = exitEnd
 			return
-		case err == nil && (kind == frame.Call || kind == frame.CallNumbers):
+		case err == nil && (kind == frame.Call || kind == frame.CallList):
 			err = w.runFrame(kind, body)
 		case err == nil:
 			err = w.shared.frame(kind, body)
@@ -91,8 +91,8 @@ func (w *worker) runFrame(kind frame.Type, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if w.kind = 0; kind == frame.CallNumbers {
-		if w.kind, rest, err = frame.ParseNumbers(rest, int(h.Count)); err != nil {
+	if w.isList = kind == frame.CallList; w.isList {
+		if w.list, err = frame.ParseCallList(rest, int(h.Count)); err != nil {
 			return err
 		}
 	}
@@ -143,8 +143,8 @@ func (w *worker) runFrom(first int) error {
 
 // nextArg returns the next argument of the current frame.
 func (w *worker) nextArg() (p frame.Payload, err error) {
-	if w.kind != 0 {
-		p.Kind, p.Bytes, w.rest = w.kind, w.rest[:frame.NumberSize], w.rest[frame.NumberSize:]
+	if w.isList {
+		p.Encoded = w.list.Next()
 		return p, nil
 	}
 	p, w.rest, err = frame.NextArg(w.rest)
@@ -251,8 +251,8 @@ func (w *worker) begin(id frame.ID) bool {
 
 // finish sends the outcome of the current call.
 func (w *worker) finish(result executor.Encoded, err error) {
-	number := err == nil && w.head.Count >= minList && w.out.journal != nil && frame.IsNumber(result)
-	if !number || w.unclocked >= w.group {
+	listed := err == nil && w.head.Count >= minList && w.out.journal != nil && frame.CanList(result)
+	if !listed || w.unclocked >= w.group {
 		w.readClock()
 	} else {
 		w.unclocked++
@@ -276,7 +276,7 @@ func (w *worker) finish(result executor.Encoded, err error) {
 	case err != nil:
 		o.Error = w.encodeError(err)
 		w.out.outcome(now, frame.AppendFailure(w.scratch[:0], o))
-	case number && w.number(now, o):
+	case listed && w.addToList(now, &o):
 	case w.place(result.Bytes, &o.Value):
 		w.out.outcome(now, frame.AppendResult(w.scratch[:0], o))
 	case len(result.Bytes) > shm.MaxInline:
@@ -286,10 +286,10 @@ func (w *worker) finish(result executor.Encoded, err error) {
 	}
 }
 
-// number sends the outcome of a call by the list of the journal. It reports
+// addToList sends the outcome of a call by the list of the journal. It reports
 // false if the list cannot contain the result.
-func (w *worker) number(now time.Duration, o frame.Outcome) bool {
-	stored, late := w.out.number(now, o)
+func (w *worker) addToList(now time.Duration, o *frame.Outcome) bool {
+	stored, late := w.out.addToList(now, o)
 	if late {
 		w.unclocked, w.group = 1, 0 // the next call reads the clock
 	}

@@ -1,10 +1,12 @@
 package child
 
 import (
+	"encoding/binary"
 	"os"
 	"sync"
 	"time"
 
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes/internal/shm"
 )
@@ -12,11 +14,11 @@ import (
 // writer sends frames to the pool.
 //
 //	frame --> ring of the journal --several in one write--> pipe
-//	number --> list of the journal --several in one frame--> ring
+//	small result --> list of the journal --several in one frame--> ring
 //
-// A result that is a number needs no frame of its own: the writer stores it in
-// the list. Before it puts another frame, and before it writes to the pipe, it
-// puts a frame with the numbers that are only in the list; see shm.Journal.
+// A small result needs no frame of its own: the writer stores it in the list.
+// Before it puts another frame, and before it writes to the pipe, it puts a
+// frame with the results that are only in the list; see shm.Journal.
 //
 // A write to the pipe costs more than a small task. So the writer collects
 // frames for gatherTime, and writes them together. If the next task is slow, a
@@ -33,10 +35,11 @@ type writer struct {
 	written uint64        // guarded by mu: total size of the frames that were put
 	flushed uint64        // guarded by mu: how many of these bytes were written to the pipe
 	last    time.Duration // guarded by mu: uptime of the last write
-	list    frame.Numbers // guarded by mu: the results that are only in the list of the journal; Values is a part of the list
+	list    frame.Results // guarded by mu: the results that are only in the list of the journal; Sizes and Bytes are parts of the list
+	listed  int           // guarded by mu: how many bytes of the list are in use
 	timer   *time.Timer   // set once
 	armed   bool          // guarded by mu: whether the timer runs
-	late    bool          // guarded by mu: the timer has run since the last call of number
+	late    bool          // guarded by mu: the timer has run since the last call of addToList
 }
 
 const (
@@ -70,23 +73,31 @@ func (w *writer) outcome(now time.Duration, parts ...[]byte) {
 	w.endedLocked(now)
 }
 
-// number does the same as outcome for a result that is a number. The result
-// stored is false if the list cannot contain the number. The result late is
-// true if the timer had to write frames to the pipe.
-func (w *writer) number(now time.Duration, o frame.Outcome) (stored, late bool) {
-	if w.journal == nil || o.ID.Index >= frame.MaxNumbers {
+// addToList does the same as outcome for a result for which frame.CanList is
+// true. The result stored is false if the list cannot contain it. The result
+// late is true if the timer had to write frames to the pipe.
+func (w *writer) addToList(now time.Duration, o *frame.Outcome) (stored, late bool) {
+	if w.journal == nil || o.ID.Index >= frame.MaxList {
 		return false, false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	l, i := &w.list, int(o.ID.Index)
-	if l.ID.Seq != o.ID.Seq || l.Kind != o.Value.Kind || int(l.ID.Index)+l.Len() != i {
+	l, i, value := &w.list, int(o.ID.Index), o.Value.Encoded
+	n := l.Len()
+	if l.ID.Seq != o.ID.Seq || l.Kind != value.Kind || int(l.ID.Index)+n != i || w.listed+len(value.Bytes) > shm.ListSize {
 		w.collectLocked()
-		w.journal.SetList(o.ID.Seq, o.Value.Kind)
-		*l = frame.Numbers{ID: o.ID, Kind: o.Value.Kind}
+		w.journal.SetList(o.ID.Seq, i, value.Kind)
+		*l = frame.Results{ID: o.ID, List: executor.List{Kind: value.Kind}}
+		w.listed, n = 0, 0
 	}
-	l.Values = w.journal.Numbers(int(l.ID.Index), i+1)
-	copy(l.Values[len(l.Values)-frame.NumberSize:], o.Value.Bytes)
+	sizes, bytes := w.journal.List()
+	if executor.FixedSize(value.Kind) == 0 {
+		l.Sizes = sizes[2*(i-n) : 2*(i+1)]
+		binary.LittleEndian.PutUint16(l.Sizes[2*n:], uint16(len(value.Bytes)))
+	}
+	first := w.listed - len(l.Bytes)
+	w.listed += copy(bytes[w.listed:], value.Bytes)
+	l.Bytes = bytes[first:w.listed]
 	l.Ran += o.Ran
 	w.endedLocked(now)
 	late, w.late = w.late, false
@@ -107,8 +118,9 @@ func (w *writer) collectLocked() {
 	if l.Len() == 0 {
 		return
 	}
-	w.list = frame.Numbers{ID: frame.ID{Seq: l.ID.Seq, Index: l.ID.Index + uint32(l.Len())}, Kind: l.Kind}
-	w.putLocked([][]byte{frame.NumbersHead(w.scratch[:0], l), l.Values})
+	w.list.ID.Index += uint32(l.Len())
+	w.list.Ran, w.list.Sizes, w.list.Bytes = 0, nil, nil
+	w.putLocked([][]byte{frame.ResultListHead(w.scratch[:0], &l), l.Sizes, l.Bytes})
 }
 
 // endedLocked writes to the pipe, or starts the timer, because a call has

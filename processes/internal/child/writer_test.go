@@ -69,10 +69,10 @@ func TestWriter_UnreadResults(t *testing.T) {
 	}
 }
 
-// TestWriter_Numbers: numbers are sent in one frame, before any other frame,
-// and before the number of another frame of calls or of another kind. The
-// writer reports that the timer had to send numbers.
-func TestWriter_Numbers(t *testing.T) {
+// TestWriter_List: small results are sent in one frame, before any other frame,
+// and before a result of another frame of calls or of another kind. The writer
+// reports that the timer had to send results.
+func TestWriter_List(t *testing.T) {
 	j, err := shm.NewJournal(make([]byte, shm.JournalSize))
 	if err != nil {
 		t.Fatal(err)
@@ -82,32 +82,39 @@ func TestWriter_Numbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := newWriter(pipe, j)
-	number := func(seq, index uint32, kind byte) (late bool) {
-		o := frame.Outcome{ID: frame.ID{Seq: seq, Index: index}, Ran: 5, Value: frame.Payload{Encoded: executor.Encoded{Kind: kind, Bytes: []byte{byte(index), 7: kind}}}}
-		stored, late := out.number(0, o)
+	list := func(seq, index uint32, kind byte, size int) (late bool) {
+		out.armed = true // so that the timer does not run
+		value := executor.Encoded{Kind: kind, Bytes: bytes.Repeat([]byte{byte(index)}, size)}
+		stored, late := out.addToList(0, &frame.Outcome{ID: frame.ID{Seq: seq, Index: index}, Ran: 5, Value: frame.Payload{Encoded: value}})
 		if !stored {
 			t.Errorf("call %d of frame %d was not stored", index, seq)
 		}
 		return late
 	}
-	number(1, 0, 13)
-	number(1, 1, 13)
+	list(1, 0, 13, 8)
+	list(1, 1, 13, 8)
 	out.put(frame.AppendFailure(nil, frame.Outcome{ID: frame.ID{Seq: 1, Index: 2}}))
-	number(1, 3, 13)
-	number(1, 4, 15)
-	number(2, 0, 15)
+	list(1, 3, 13, 8)
+	list(1, 4, 15, 8)
+	list(2, 0, 15, 8)
 	out.flushLate()
-	if late := number(2, 1, 15); !late {
-		t.Error("number does not report that the timer has run")
+	if late := list(2, 1, 15, 8); !late {
+		t.Error("addToList does not report that the timer has run")
 	}
-	if late := number(2, 2, 15); late {
-		t.Error("number reports twice that the timer has run")
+	if late := list(2, 2, 15, 8); late {
+		t.Error("addToList reports twice that the timer has run")
+	}
+	list(3, 0, 2, 5)
+	list(3, 1, 2, 0)
+	list(3, 2, 2, 700)
+	for i := range uint32(60) { // more than the list can contain
+		list(4, i, 2, 1000)
 	}
 	out.collect()
 	out.collect()
 	out.flush()
 	pipe.Close()
-	if stored, _ := out.number(0, frame.Outcome{ID: frame.ID{Index: frame.MaxNumbers}}); stored {
+	if stored, _ := out.addToList(0, &frame.Outcome{ID: frame.ID{Index: frame.MaxList}}); stored {
 		t.Error("the result of a call that has no place in the list was stored")
 	}
 
@@ -121,20 +128,22 @@ func TestWriter_Numbers(t *testing.T) {
 			got = append(got, "failure")
 			continue
 		}
-		n, parseErr := frame.ParseResultNumbers(body)
-		if err != nil || parseErr != nil || kind != frame.ResultNumbers {
+		n, parseErr := frame.ParseResultList(body)
+		if err != nil || parseErr != nil || kind != frame.ResultList {
 			t.Fatalf("frame %c: %v, %v", kind, err, parseErr)
 		}
-		for i := range n.Len() {
-			if v := n.Value(i); v.Bytes[0] != byte(n.ID.Index)+byte(i) || v.Bytes[7] != n.Kind {
+		calls, size := n.Len(), len(n.Bytes)
+		for i := range calls {
+			if v := n.Next(); len(bytes.Trim(v.Bytes, string([]byte{byte(n.ID.Index) + byte(i)}))) > 0 {
 				t.Errorf("frame %d: the result of call %d is %v", n.ID.Seq, int(n.ID.Index)+i, v)
 			}
 		}
-		got = append(got, fmt.Sprintf("%d calls from %d of %d, kind %d, in %d", n.Len(), n.ID.Index, n.ID.Seq, n.Kind, n.Ran))
+		got = append(got, fmt.Sprintf("%d calls from %d of %d, kind %d, %d bytes, in %d", calls, n.ID.Index, n.ID.Seq, n.Kind, size, n.Ran))
 	}
 	want := []string{
-		"2 calls from 0 of 1, kind 13, in 10", "failure", "1 calls from 3 of 1, kind 13, in 5", "1 calls from 4 of 1, kind 15, in 5",
-		"1 calls from 0 of 2, kind 15, in 5", "2 calls from 1 of 2, kind 15, in 10",
+		"2 calls from 0 of 1, kind 13, 16 bytes, in 10", "failure", "1 calls from 3 of 1, kind 13, 8 bytes, in 5", "1 calls from 4 of 1, kind 15, 8 bytes, in 5",
+		"1 calls from 0 of 2, kind 15, 8 bytes, in 5", "2 calls from 1 of 2, kind 15, 16 bytes, in 10",
+		"3 calls from 0 of 3, kind 2, 705 bytes, in 15", "32 calls from 0 of 4, kind 2, 32000 bytes, in 160", "28 calls from 32 of 4, kind 2, 28000 bytes, in 140",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("frames:\n%q\nwant:\n%q", got, want)

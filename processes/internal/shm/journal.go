@@ -22,7 +22,8 @@ import (
 //	40    list of: the frame of calls whose results are in the list
 //	4096  slots: for each frame of calls, which calls the worker has begun
 //	12288 ring: the last RingSize of the written bytes
-//	274432 list: the results of the frame that "list of" names
+//	274432 list: the sizes of the results that "list of" describes
+//	276480 bytes of these results
 //
 // # Results
 //
@@ -35,17 +36,23 @@ import (
 // # List
 //
 // A frame in the ring for each result costs more than a call that does almost
-// nothing. So a worker stores results that are numbers in the list: the result
-// of call n of a frame is the n-th number. Call n has ended when call n+1 has
-// begun, or when a frame in the ring contains the result. The worker sends many
-// numbers of the list in one frame, through the ring. If the worker dies, the
-// pool first reads all frames of the worker. Then it reads in the list the
-// results of the other calls that have ended.
+// nothing. So a worker stores small results in the list, if results that follow
+// each other have the same kind. The bytes of the results follow each other,
+// without gaps. The size of the result of call n is the n-th size, 2 bytes.
+// Sizes of a kind whose values all have the same size are left out. Call n has
+// ended when call n+1 has begun, or when a frame in the ring contains the
+// result. The worker sends many results of the list in one frame, through the
+// ring. If the worker dies, the pool first reads all frames of the worker. Then
+// it reads in the list the results of the other calls that have ended.
 //
-// The word "list of" is the number of the frame of calls in the upper 32 bits,
-// and the kind of the numbers in the other bits. If this kind is 0, the list is
-// not in use. Before a worker changes this word, it sends the results of the
-// calls that have ended.
+// The word "list of" describes the list:
+//
+//	number of the frame uint32 | first call uint16 | in use uint8 | kind uint8
+//
+// The first call is the one whose result is at the beginning of the bytes. If
+// the list is not in use, the last 16 bits are 0, and otherwise in use is 1.
+// Before a worker changes this word, it sends the results of the calls that
+// have ended.
 //
 // # Calls
 //
@@ -100,7 +107,7 @@ type Journal struct{ mem []byte }
 
 const (
 	// JournalSize is the size of a journal in bytes.
-	JournalSize = listAt + listSize
+	JournalSize = listAt + ListSize
 
 	// Slots is the number of slots. A worker cannot have more frames.
 	Slots = 1024
@@ -108,11 +115,14 @@ const (
 	// RingSize is the size of the ring in bytes.
 	RingSize = 256 << 10
 
-	magic    = 0x31307472636e6f63 // "concrt01"
-	slotsAt  = 4096
-	ringAt   = 12288
-	listAt   = ringAt + RingSize
-	listSize = frame.MaxNumbers * frame.NumberSize
+	// ListSize is the maximum size in bytes of all results in the list.
+	ListSize = 32 << 10
+
+	magic   = 0x31307472636e6f63 // "concrt01"
+	slotsAt = 4096
+	ringAt  = 12288
+	sizesAt = ringAt + RingSize
+	listAt  = sizesAt + 2*frame.MaxList
 )
 
 // NewJournal makes a journal in new memory, for the pool. It touches all pages,
@@ -162,24 +172,25 @@ func (j *Journal) Copied() *atomic.Uint64 { return j.word(24) }
 // Gate counts how many times the pool has taken calls back.
 func (j *Journal) Gate() *atomic.Uint64 { return j.word(32) }
 
-// SetList says that the list will contain numbers of this kind, the results of
-// a frame of calls. The worker calls it. Kind 0 means that the list is not in
-// use.
-func (j *Journal) SetList(seq uint32, kind byte) { j.word(40).Store(uint64(seq)<<32 | uint64(kind)) }
+// listInUse is a bit of the word "list of".
+const listInUse = 1 << 8
 
-// List returns the frame of calls and the kind that SetList has stored. The
-// pool calls it after the death of the worker.
-func (j *Journal) List() (seq uint32, kind byte) {
+// SetList says that the list will contain results of this kind, the results of
+// a frame of calls from the given call on. The worker calls it.
+func (j *Journal) SetList(seq uint32, first int, kind byte) {
+	j.word(40).Store(uint64(seq)<<32 | uint64(uint16(first))<<16 | listInUse | uint64(kind))
+}
+
+// ListOf returns what SetList has stored. ok is false if the list is not in
+// use. The pool calls it after the death of the worker.
+func (j *Journal) ListOf() (seq uint32, first int, kind byte, ok bool) {
 	word := j.word(40).Load()
-	return uint32(word >> 32), byte(word)
+	return uint32(word >> 32), int(uint16(word >> 16)), byte(word), word&0xff00 == listInUse
 }
 
-// Numbers returns a part of the list: the results of the calls of a frame with
-// the numbers from first up to last-1.
-func (j *Journal) Numbers(first, last int) []byte {
-	list := j.mem[listAt : listAt+listSize]
-	return list[frame.NumberSize*first : frame.NumberSize*last]
-}
+// List returns the memory of the list: the sizes of the results, 2 bytes for
+// each call of the frame, and their bytes.
+func (j *Journal) List() (sizes, bytes []byte) { return j.mem[sizesAt:listAt], j.mem[listAt:] }
 
 // Ended returns how many of the n calls of a frame have ended, if their results
 // are in the list. A call has ended if the worker has begun the next one. The
@@ -189,7 +200,7 @@ func (j *Journal) Ended(seq uint32, n int) int {
 	if uint32(word>>32) != seq {
 		return 0
 	}
-	return max(0, min(n, frame.MaxNumbers, int(uint16(word>>16))-1))
+	return max(0, min(n, frame.MaxList, int(uint16(word>>16))-1))
 }
 
 func (j *Journal) slot(seq uint32) *atomic.Uint64 { return j.word(slotsAt + 8*int(seq%Slots)) }
@@ -259,7 +270,7 @@ func (j *Journal) TakeBack(seq uint32, keep, n int) (left int) {
 // Put writes bytes into the ring at a position of the stream of results. The
 // worker calls it.
 func (j *Journal) Put(position uint64, b []byte) {
-	ring := j.mem[ringAt:listAt]
+	ring := j.mem[ringAt:sizesAt]
 	n := copy(ring[position%RingSize:], b)
 	copy(ring, b[n:])
 }
@@ -268,7 +279,7 @@ func (j *Journal) Put(position uint64, b []byte) {
 // bytes continue at the beginning of the ring, the result second is the
 // continuation.
 func (j *Journal) Get(from, to uint64) (first, second []byte) {
-	ring := j.mem[ringAt:listAt]
+	ring := j.mem[ringAt:sizesAt]
 	begin, size := from%RingSize, to-from
 	if begin+size <= RingSize {
 		return ring[begin : begin+size], nil
