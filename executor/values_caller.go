@@ -44,7 +44,11 @@ func decodeResult[Out any](w values.Work, fn identity, codec Codec, result Encod
 			err = methodPanic("result of ", fn.name(), v)
 		}
 	}()
-	if out, err = decodeWithin[Out](w, result); err != nil && codec != nil {
+	own := codec == nil || !result.Foreign() // the functions of this package may decode the result
+	if own {
+		out, err = decodeWithin[Out](w, result)
+	}
+	if !own || err != nil && codec != nil {
 		if err = values.ErrLarge; !w.Small || result.Raw() || len(result.Bytes) <= values.SmallBytes {
 			err = codec.Decode(result, &out)
 		}

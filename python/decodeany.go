@@ -50,7 +50,7 @@ func (d *decoder) natural(kind byte) (reflect.Value, error) {
 func (d *decoder) naturalDict() (reflect.Value, error) {
 	named := map[string]any{}
 	var all map[any]any // used as soon as a key is not text
-	err := d.entries(reflect.TypeFor[any](), keyed, func(key reflect.Value) error {
+	err := d.entries(reflect.TypeFor[any](), func(key reflect.Value) error {
 		k := key.Interface()
 		var v any
 		if err := d.decode(reflect.ValueOf(&v).Elem()); err != nil {

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"unicode/utf8"
 )
 
 // entries reads the entries of a dict. The parameter keys is the Go type of the
 // keys. After each key, entries calls the function value, which decodes the
-// value of this key. The function name returns the path element of the value,
-// for errors.
-func (d *decoder) entries(keys reflect.Type, name func(key reflect.Value) string, value func(key reflect.Value) error) error {
+// value of this key.
+func (d *decoder) entries(keys reflect.Type, value func(key reflect.Value) error) error {
 	if d.depth++; d.depth > deepest {
 		return fail("it is nested deeper than %d", deepest)
 	}
@@ -31,7 +31,7 @@ func (d *decoder) entries(keys reflect.Type, name func(key reflect.Value) string
 			return within(fail("a Go map cannot have a key of type %T", k.Interface()), "[a key]")
 		}
 		if err := value(k); err != nil {
-			return within(err, name(k))
+			return within(err, keyed(k))
 		}
 	}
 }
@@ -102,21 +102,49 @@ func (d *decoder) decodeSlice(n int, to reflect.Value) error {
 			list.SetLen(min(n, list.Cap()))
 		}
 		item := list.Index(i)
-		switch { // the first two cases are frequent
-		case kind == reflect.Float64 && len(d.rest) >= 9 && d.rest[0] == 'g':
-			item.SetFloat(math.Float64frombits(le.Uint64(d.rest[1:])))
-			d.rest = d.rest[9:]
-		case (kind == reflect.Int || kind == reflect.Int64) && len(d.rest) >= 5 && d.rest[0] == 'i':
-			item.SetInt(int64(int32(le.Uint32(d.rest[1:]))))
-			d.rest = d.rest[5:]
-		default:
-			if err := d.decode(item); err != nil {
-				return within(err, "["+itoa(i)+"]")
-			}
+		if d.decodeSimple(kind, item) {
+			continue
+		}
+		if err := d.decode(item); err != nil {
+			return within(err, "["+itoa(i)+"]")
 		}
 	}
 	to.Set(list)
 	return nil
+}
+
+// decodeSimple reads a frequent value, if it follows and is for a variable of
+// this kind: a float, an int of 32 bits, or a str that is UTF-8. Otherwise it
+// reads nothing and reports false. The class of the type must be byKind.
+func (d *decoder) decodeSimple(kind reflect.Kind, to reflect.Value) bool {
+	switch {
+	case kind == reflect.Float64 && len(d.rest) >= 9 && d.rest[0] == 'g':
+		to.SetFloat(math.Float64frombits(le.Uint64(d.rest[1:])))
+		d.rest = d.rest[9:]
+	case (kind == reflect.Int || kind == reflect.Int64) && len(d.rest) >= 5 && d.rest[0] == 'i':
+		to.SetInt(int64(int32(le.Uint32(d.rest[1:]))))
+		d.rest = d.rest[5:]
+	case kind == reflect.String && len(d.rest) > 0 && d.rest[0] == 'u':
+		text, ok := peekText(d.rest[1:])
+		if !ok {
+			return false
+		}
+		to.SetString(string(text))
+		d.rest = d.rest[5+len(text):]
+	default:
+		return false
+	}
+	return true
+}
+
+// peekText returns the bytes of a str, if b begins with a length and as many
+// bytes of UTF-8.
+func peekText(b []byte) (text []byte, ok bool) {
+	if len(b) < 4 || uint64(le.Uint32(b)) > uint64(len(b)-4) {
+		return nil, false
+	}
+	text = b[4 : 4+le.Uint32(b)]
+	return text, utf8.Valid(text)
 }
 
 func (d *decoder) decodeDict(to reflect.Value) error {
@@ -126,7 +154,7 @@ func (d *decoder) decodeDict(to reflect.Value) error {
 	switch to.Kind() {
 	case reflect.Map:
 		m, n := reflect.MakeMap(to.Type()), 0
-		err := d.entries(to.Type().Key(), keyed, func(k reflect.Value) error {
+		err := d.entries(to.Type().Key(), func(k reflect.Value) error {
 			v := reflect.New(to.Type().Elem()).Elem()
 			if err := d.decode(v); err != nil {
 				return err
@@ -142,27 +170,73 @@ func (d *decoder) decodeDict(to reflect.Value) error {
 		}
 		return err
 	case reflect.Struct:
-		fs := fieldsOf(to.Type())
-		named := func(key reflect.Value) string { return "." + fmt.Sprint(key) }
-		var filled bits
-		return d.entries(reflect.TypeFor[any](), named, func(key reflect.Value) error {
-			name, _ := key.Interface().(string)
-			i, ok := fs.find(name)
-			if !ok {
-				var ignored any
-				return d.decode(reflect.ValueOf(&ignored).Elem())
-			}
-			if filled.set(i) {
-				return fail("another key of the dict is for the same field of a Go %s", to.Type())
-			}
-			field, err := at(to, fs.list[i].index)
-			if err != nil {
-				return err
-			}
-			return d.decode(field)
-		})
+		return d.decodeStruct(to)
 	}
 	return mismatch(aDict, "a dict", to)
+}
+
+// decodeStruct reads the entries of a dict into the fields of a struct.
+func (d *decoder) decodeStruct(to reflect.Value) error {
+	if d.depth++; d.depth > deepest {
+		return fail("it is nested deeper than %d", deepest)
+	}
+	defer func() { d.depth-- }()
+	fs := fieldsOf(to.Type())
+	var filled bits
+	for {
+		kind, err := d.byte()
+		if err != nil || kind == '0' {
+			return err
+		}
+		i, name, err := d.fieldName(kind, fs)
+		if err != nil {
+			return within(err, "[a key]")
+		}
+		switch {
+		case i < 0:
+			var ignored any
+			err = d.decode(reflect.ValueOf(&ignored).Elem())
+		case filled.set(i):
+			err = fail("another key of the dict is for the same field of a Go %s", to.Type())
+		default:
+			var field reflect.Value
+			if field, err = at(to, fs.list[i].index); err == nil && !d.decodeSimple(fs.list[i].simple, field) {
+				err = d.decode(field)
+			}
+		}
+		if err != nil {
+			return within(err, "."+fmt.Sprint(name()))
+		}
+	}
+}
+
+// fieldName reads a key of a dict. It returns the index of the field for this
+// key, or -1, and a function that returns the key.
+func (d *decoder) fieldName(kind byte, fs *fields) (i int, name func() any, err error) {
+	if text, ok := peekText(d.rest); ok && kind == 'u' {
+		d.rest = d.rest[4+len(text):]
+		i, ok := fs.byName[string(text)]
+		if !ok {
+			i, ok = fs.find(string(text))
+		}
+		if !ok {
+			i = -1
+		}
+		return i, func() any { return string(text) }, nil
+	}
+	var key any
+	if err := d.decodeKind(kind, reflect.ValueOf(&key).Elem()); err != nil {
+		return -1, nil, err
+	}
+	if !reflect.ValueOf(&key).Elem().Comparable() {
+		return -1, nil, fail("a Go map cannot have a key of type %T", key)
+	}
+	text, _ := key.(string)
+	i, ok := fs.find(text)
+	if !ok {
+		i = -1
+	}
+	return i, func() any { return key }, nil
 }
 
 // at returns the field of v with this index path. If an embedded pointer in the

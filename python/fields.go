@@ -17,6 +17,7 @@ type field struct {
 	t                   reflect.Type
 	omitEmpty, omitZero bool
 	isZero              func(v reflect.Value) bool // calls the method IsZero, for omitZero; nil if the type has no IsZero
+	simple              reflect.Kind               // the kind of a type for decodeSimple, or Invalid
 }
 
 // omit reports whether a field with this value is not sent.
@@ -165,6 +166,9 @@ func (c *collector) embeds(f reflect.StructField) bool {
 func (c *collector) add(f reflect.StructField, index []int) {
 	name, options := tagName(f)
 	own := candidate{field: field{name: name, index: index, t: f.Type}, tagged: name != ""}
+	if infoByName(f.Type).class == byKind {
+		own.simple = f.Type.Kind()
+	}
 	if !own.tagged {
 		own.name = f.Name
 	}
