@@ -1,12 +1,17 @@
 """Measures Python's own pools, to compare them with package processes.
 
 python3 pool.py KIND N runs N tasks in a way that KIND names, and prints the nanoseconds per task.
+python3 pool.py values POOL SHAPE CHUNK N maps N values, and prints the nanoseconds per value, and the nanoseconds of processor
+time of all processes. POOL is Pool or ProcessPoolExecutor, and SHAPE is a key of SHAPES.
 python3 pool.py now METHOD prints a line when a new pool has returned its first result. METHOD is the start method of
 multiprocessing, such as fork.
 """
 import array
+import collections
 import concurrent.futures
+import glob
 import multiprocessing
+import os
 import sys
 import time
 
@@ -17,6 +22,48 @@ def nop(n):
 
 def echo(b):
     return b
+
+
+def text(n):
+    return "value %06d" % n  # for integers
+
+
+# The values of a map, and the function that it calls.
+SHAPES = {
+    "int": (int, nop),
+    "text": (lambda i: "text%06d" % (i % 1000000), nop),
+    "bytes": (lambda i: b"text%06d" % (i % 1000000), nop),
+    "record": (lambda i: {"A": i, "B": 2 * i, "S": "text%06d" % (i % 1000000)}, nop),
+    "int to text": (int, text),
+}
+
+
+def processor_time(children):
+    """Returns the nanoseconds that this process and other processes have used the processors."""
+    total = 0
+    for pid in [os.getpid()] + [c.pid for c in children]:
+        for name in glob.glob("/proc/%d/task/*/schedstat" % pid):
+            with open(name) as f:
+                total += int(f.read().split()[0])
+    return total
+
+
+def values(pool, shape, chunk, n):
+    value, f = SHAPES[shape]
+    if pool == "Pool":
+        with multiprocessing.Pool(2) as p:
+            return measured(lambda n: p.map(f, map(value, range(n)), chunksize=chunk), n)
+    with concurrent.futures.ProcessPoolExecutor(2) as p:
+        return measured(lambda n: collections.deque(p.map(f, map(value, range(n)), chunksize=chunk), 0), n)
+
+
+def measured(run, n):
+    run(100)
+    children = multiprocessing.active_children()
+    used, begin = processor_time(children), time.perf_counter_ns()
+    run(n)
+    took = time.perf_counter_ns() - begin
+    return took / n, (processor_time(children) - used) / n
 
 
 def run(kind, n):
@@ -68,5 +115,7 @@ def now(method):
 
 if __name__ == "__main__" and sys.argv[1] == "now":
     now(sys.argv[2])
+elif __name__ == "__main__" and sys.argv[1] == "values":
+    print(*values(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])))
 elif __name__ == "__main__":
     print(run(sys.argv[1], int(sys.argv[2])))
