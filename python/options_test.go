@@ -19,6 +19,7 @@ func TestOptions_SameAsPool(t *testing.T) {
 	without := map[string]string{
 		"Command":     "it is the interpreter",
 		"Check":       "the package checks arguments that other processes have encoded",
+		"CheckShared": "the package checks values that other processes have encoded",
 		"SharedCodec": "the package has one codec",
 		"Sandbox":     "an interpreter cannot be confined: it starts as a program of its own",
 	}
