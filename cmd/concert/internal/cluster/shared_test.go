@@ -78,6 +78,8 @@ func TestWorker_SharedValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer list.Close() // an unreachable handle would delete its value
+	defer record.Close()
 	at := python.Func[python.Args, float64]("shared_module:at")
 	for got, err := range concert.Map(t.Context(), ex, at, func(yield func(python.Args) bool) {
 		for range 50 {
