@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/base64"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/jwt/v2"
@@ -25,8 +26,9 @@ import (
 // credentials yet, and reads these credentials without a lock.
 type authenticator struct {
 	server      *nats.Server
-	own         string         // public key of the server's own connections
-	connections map[Role]int64 // maximum number of connections of a key; negative for no limit
+	own         string          // public key of the server's own connections
+	connections map[Role]int64  // maximum number of connections of a key; negative for no limit
+	roles       map[string]Role // the roles of the valid keys; used by start, and then by setHolders only
 
 	mu       sync.RWMutex
 	accounts map[string]*nats.Account // guarded by mu: the accounts of the valid keys
@@ -73,15 +75,29 @@ func (a *authenticator) start(s *nats.Server, holders []Holder) error {
 			accounts[h.Key], err = s.LookupAccount(h.Key)
 		}
 	}
+	a.roles = rolesOf(holders)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.accounts = accounts
 	return err
 }
 
-// setHolders makes the keys of these holders the only valid ones. Only one
-// setHolders may run at a time.
+// setHolders makes the keys of these holders the only valid ones. If the role
+// of a key has changed, the key is removed and then added. Calls must not be
+// concurrent.
 func (a *authenticator) setHolders(holders []Holder) {
+	same := slices.DeleteFunc(slices.Clone(holders), func(h Holder) bool {
+		role, valid := a.roles[h.Key]
+		return valid && role != h.Role
+	})
+	if len(same) < len(holders) {
+		a.replaceHolders(same)
+	}
+	a.replaceHolders(holders)
+}
+
+// replaceHolders does the same as setHolders, if no role has changed.
+func (a *authenticator) replaceHolders(holders []Holder) {
 	before := a.accounts
 	common := before[a.own]
 	accounts := map[string]*nats.Account{a.own: common}
@@ -109,6 +125,16 @@ func (a *authenticator) setHolders(holders []Holder) {
 			a.server.UpdateAccountClaims(account, jwt.NewAccountClaims(key))
 		}
 	}
+	a.roles = rolesOf(holders)
+}
+
+// rolesOf returns the roles of holders, by their keys.
+func rolesOf(holders []Holder) map[string]Role {
+	roles := make(map[string]Role, len(holders))
+	for _, h := range holders {
+		roles[h.Key] = h.Role
+	}
+	return roles
 }
 
 // disconnect closes the connections of a key.

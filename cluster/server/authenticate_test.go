@@ -121,6 +121,60 @@ func TestSetHolders_Removed(t *testing.T) {
 	}
 }
 
+// TestSetHolders_OtherRole: if the role of a key changes, its connections must
+// end, and new connections must have the rights of the new role only.
+func TestSetHolders_OtherRole(t *testing.T) {
+	k, err := NewKeyring(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := holder(t, k, Admin, "one")
+	s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	connect := func() (nc *client.Conn, closed chan struct{}) {
+		closed = make(chan struct{})
+		nc, err := client.Connect(s.URL(), client.Secure(v.tls), client.Nkey(v.public, v.pair.Sign), client.NoReconnect(), client.ClosedHandler(func(*client.Conn) { close(closed) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		return nc, closed
+	}
+	_, closed := connect()
+	for _, role := range []Role{Client, Worker, Client, Admin, Worker} {
+		s.auth.setHolders([]Holder{{Role: role, Key: v.public}})
+		select {
+		case <-closed:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("the connection stays open when the role of its key becomes %s", role)
+		}
+		var nc *client.Conn
+		nc, closed = connect()
+		// Only clients import the subject of hints. Admins have the account in
+		// which the server publishes them.
+		hints, err := nc.SubscribeSync(wire.HintSubject(v.public, "*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.service.nc.Publish(wire.HintSubject(v.public, "a", "b"), nil); err != nil {
+			t.Fatal(err)
+		}
+		wait := 20 * time.Second
+		if role == Worker {
+			wait = 100 * time.Millisecond
+		}
+		if _, err := hints.NextMsg(wait); (err == nil) == (role == Worker) {
+			t.Errorf("a message for clients, as a %s: %v", role, err)
+		}
+	}
+}
+
 // TestAuthenticator_BadCredentials: the server must refuse a connection that
 // does not sign its nonce with the key that it names.
 func TestAuthenticator_BadCredentials(t *testing.T) {

@@ -51,6 +51,7 @@ type service struct {
 
 // keyQueue is the state of a key in a server.
 type keyQueue struct {
+	role                            Role
 	handshakes, resends, heartbeats chan struct{} // limit the numbers of concurrent requests to their capacities
 	subs                            []*client.Subscription
 }
@@ -92,8 +93,12 @@ func (d *service) setHolders(holders []Holder) error {
 	here := map[string]bool{}
 	for _, h := range holders {
 		here[h.Key] = true
-		if d.queues[h.Key] != nil {
-			continue
+		if before := d.queues[h.Key]; before != nil {
+			if before.role == h.Role {
+				continue
+			}
+			before.close()
+			delete(d.queues, h.Key)
 		}
 		q, err := d.openQueue(h)
 		if err != nil {
@@ -112,7 +117,7 @@ func (d *service) setHolders(holders []Holder) error {
 
 // openQueue subscribes to the requests of the holder of a key.
 func (d *service) openQueue(h Holder) (*keyQueue, error) {
-	q := &keyQueue{handshakes: make(chan struct{}, maxRequestsPerKey), resends: make(chan struct{}, maxResends), heartbeats: make(chan struct{}, maxHeartbeats)}
+	q := &keyQueue{role: h.Role, handshakes: make(chan struct{}, maxRequestsPerKey), resends: make(chan struct{}, maxResends), heartbeats: make(chan struct{}, maxHeartbeats)}
 	takes := map[string]client.MsgHandler{
 		wire.HandshakeSubject(h.Key): concurrently(q.handshakes, func(m *client.Msg) { d.onHandshake(h.Key, m) }),
 	}
