@@ -15,7 +15,7 @@ const (
 	maxDrift           = 1.0
 	maxLinearGain      = 1.25 // the gain, as a multiple of the concurrency
 	maxOthers          = 0.3  // the share of the processor time that other programs and other machines used
-	minNeeded          = 0.15 // the share of the processor time that I/O-bound work needs, from which other programs disturb it
+	minNeeded          = 0.15 // if I/O-bound work needs more than this share of the processor time, other programs disturb it
 )
 
 // Bounds above which there is a caveat.

@@ -31,7 +31,7 @@
 //	profile             explore                  rounds                      verdict
 //	run it alone,   --> each model, at levels --> the points that may be --> the simplest point
 //	read the clocks     that suit the kind,      the best, repeatedly,       that is as good
-//	     |              while throughput         forth and back              as the best
+//	     |              while throughput         in random order             as the best
 //	     v              increases
 //	the kind
 //
@@ -59,9 +59,9 @@
 // is also the measurement of sequential execution, because there is no time to
 // repeat it. After sequential execution, no other model is measured at level 1.
 // A model whose tasks compute under a lock is left after the first level that
-// gains nothing. If throughput still rises at the highest level when the time
-// of a model is over, higher levels are measured before levels around it. If
-// other programs used the processors while a level seemed to gain
+// gains nothing. If throughput was still rising when the time of a model was
+// over, higher levels are measured before the levels on both sides of the best
+// one. If other programs used the processors while a level seemed to gain
 // nothing, the level and the best one before it are measured again, one
 // directly after the other.
 //
@@ -82,15 +82,15 @@
 // the measurements take half of the usual time, and the round continues in the
 // reverse order: A B C C B A. So a load that becomes higher or lower during a
 // round affects all points alike. The base, which is the first model at its
-// first level, is part of each round. Points are
-// compared within rounds, by the ratio of their rates, so it does not matter if
-// the machine becomes slower or faster. The reported gain is the median of
-// these ratios. The interval of the gain contains the true median with a
-// probability of at least 95%, by the sign test (Conover, Practical
-// Nonparametric Statistics, 3.2). With fewer than six rounds the interval is
-// from the lowest to the highest ratio, and Interval.Confidence has the
-// probability, which is lower. The base is measured again at the end. The
-// difference from the first measurement is the drift.
+// first level, is part of each round. Points are compared within rounds, by the
+// ratio of their rates, so it does not matter if the machine becomes slower or
+// faster between rounds. The reported gain is the median of these ratios. The
+// interval of the gain contains the true median with a probability of at least
+// 95%, by the sign test (Conover, Practical Nonparametric Statistics, 3.2).
+// With fewer than six rounds the interval is from the lowest to the highest
+// ratio, and Interval.Confidence has the probability, which is lower. The base
+// is measured again at the end. The difference from the first measurement is
+// the drift.
 //
 // A round may show that the first measurement of a point was too high. Then
 // points that were left out may be the best, and join the next round. A point

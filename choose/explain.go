@@ -32,7 +32,7 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 		}
 		fmt.Fprintf(&b, "%s %s.", verb, name)
 	case chosen == t.base && t.alwaysOne():
-		fmt.Fprintf(&b, "%s %s: at most one task may run at a time.", verb, base)
+		fmt.Fprintf(&b, "%s %s: the maximum concurrency is 1.", verb, base)
 	case chosen == t.base && certainty == Unclear:
 		fmt.Fprintf(&b, "Best guess: %s", base)
 		if len(t.points) > 1 && t.gain(best).Median < minCPUGain {

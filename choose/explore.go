@@ -65,7 +65,7 @@ func (t *trial) explore(ctx context.Context) error {
 		}
 		t.exploreUntil = t.exploreTime() * time.Duration(part) / time.Duration(parts)
 		if first && clear && t.report.Kind.Kind == IOBound && !(t.models[i].Locked && t.report.Kind.CPUShare.Median > maxLockedShare) {
-			t.exploreUntil = t.exploreTime() // while tasks wait, the level matters more than the model
+			t.exploreUntil = t.exploreTime() // for I/O-bound work, the level matters more than the model
 		}
 		err := t.climb(ctx, i, levels, start)
 		skipped, ok := errors.AsType[openError](err)
@@ -167,8 +167,8 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	return p, nil
 }
 
-// baseIsSequential reports whether the base runs one task at a time. Then no
-// other model is tried at level 1, where it can gain almost nothing.
+// baseIsSequential reports whether the level of the base is 1. Then no other
+// model is tried at level 1, where it can gain almost nothing.
 func (t *trial) baseIsSequential() bool { return t.measured() && t.base.level == 1 }
 
 // climb tries levels[start] of a model and then the levels above it, while
@@ -233,11 +233,11 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 	return nil
 }
 
-// raise tries levels above the best point so far, while it is the highest point
-// of its model and throughput increases. The search may have stopped before the
-// highest useful level, because the time of the model was over, or because the
-// next level would have taken too long if it gained nothing. As long as
-// throughput rises with the level, raise takes this risk for a lower level.
+// raise tries levels above the best point so far, while openAbove is true for
+// the best point. The search may have stopped before the highest useful level,
+// because the time of the model was over, or because the next level would have
+// taken too long if it gained nothing. raise tries a level if the first tasks
+// of all its workers probably end within a part of the budget.
 func (t *trial) raise(ctx context.Context) error {
 	best := t.leader()
 	for t.openAbove(best) {

@@ -80,7 +80,7 @@ func (t *trial) likelyConcurrent(final []*point) *point {
 	return t.best(all)
 }
 
-// alwaysOne reports whether no model may run more than one task at a time.
+// alwaysOne reports whether no model has a level above 1.
 func (t *trial) alwaysOne() bool {
 	return !slices.ContainsFunc(t.models, func(m Model) bool {
 		levels := m.levels(t.MaxConcurrency)
@@ -154,8 +154,8 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 // I/O-bound tasks wait, all models are alike. So a model that seems better in a
 // few measurements does not replace a simpler one, unless the tasks of the
 // simpler one share a lock and compute for more than a small part of their
-// time. While other programs compute, the same applies to mixed work, because a
-// model with more threads then seems better.
+// time. While other programs compute, this also applies to mixed work: a model
+// with more threads then seems better.
 func (t *trial) likelyForMany(final []*point) *point {
 	chosen := t.simplest(final)
 	io := t.report.Kind.Kind == IOBound

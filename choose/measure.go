@@ -108,10 +108,10 @@ const (
 	freeRemeasured = 3
 )
 
-// lowLevel is the highest level at which tasks usually do not wait for each
-// other, and minLinear the lowest throughput that shows that they do not, as a
-// share of the throughput that a level has without such waits. Only at these
-// levels do the durations of tasks count for the spread.
+// The durations of tasks count for the spread only if the tasks do not wait for
+// each other: at level 1, and at levels up to lowLevel if the throughput is
+// more than the share minLinear of the throughput that the level has without
+// such waits.
 const (
 	lowLevel  = 4
 	minLinear = 0.75

@@ -60,9 +60,9 @@ func (t *trial) limitedByLock(p *point) bool {
 }
 
 // costsTooMuch reports whether tasks are so short that a model cannot gain: a
-// task costs the program more CPU time than all processors have while
-// sequential execution runs one. Unlike the throughput, CPU time does not
-// depend on other programs.
+// task takes more CPU time of the program than all processors have during a
+// task of sequential execution. Unlike the throughput, CPU time does not depend
+// on other programs.
 func (t *trial) costsTooMuch(p *point) bool {
 	return p != t.base && t.report.Kind.Kind == CPUBound && t.report.Profile.Wall < tinyRun && t.base.cpu > 0 &&
 		p.cpu > float64(t.report.Machine.Processors)*t.base.cpu

@@ -40,7 +40,7 @@ type trial struct {
 	finalRate    float64       // the throughput of base in its last measurement, at the end of the run
 	shares       []float64     // the share of CPU time of each run of the profile; empty if runs are very short
 	times        []Span        // the tasks that ran alone, or at levels up to lowLevel
-	setup        time.Duration // the time of the profile in which no run was measured, such as the import of a module
+	setup        time.Duration // the part of the time of the first run that its usage does not have, such as the import of a module
 	spread       float64       // the standard deviation of times as a share of their mean; 0 while times has too few tasks
 }
 

@@ -9,7 +9,7 @@ import (
 
 const (
 	equalShare      = 0.95 // a point with at least this share of the best throughput is as good as the best point
-	enoughShare     = 0.88 // the least share of the best throughput with which CPU-bound work needs no more tasks than processors
+	enoughShare     = 0.88 // if CPU-bound work reaches this share of the best throughput, more tasks than processors are not recommended
 	maybeEqualShare = 0.90 // a point with at least this share is as good, too, if its throughput cannot be distinguished from the best
 )
 
@@ -40,8 +40,9 @@ func (t *trial) discardIncompleteRound() {
 }
 
 // finalists returns the points that can be recommended: all points except those
-// whose tasks clearly fail more often than the tasks of the base, or cost too
-// much. A point that was in no round is compared by its first measurement.
+// whose tasks clearly fail more often than the tasks of the base, or for which
+// costsTooMuch is true. A point that was in no round is compared by its first
+// measurement.
 func (t *trial) finalists() (final []*point) {
 	for _, p := range t.points {
 		if !t.failsMore(p) && !t.costsTooMuch(p) {
@@ -66,8 +67,8 @@ func (t *trial) best(points []*point) *point {
 //
 // More tasks than processors gain a little even if the work is CPU-bound,
 // because other tasks run while one is passed to a worker. But each worker
-// takes memory. So simplest then chooses a level of the same model with fewer
-// tasks, but not fewer than keep the processors busy, from a lower share on.
+// takes memory. So for CPU-bound work, simplest chooses a lower level of the
+// same model if this level keeps the processors busy and reaches enoughShare.
 func (t *trial) simplest(points []*point) *point {
 	best := t.best(points)
 	chosen := best

@@ -246,10 +246,10 @@ func TestVerdict_FewRuns(t *testing.T) {
 	}
 }
 
-// TestVerdict_OneTaskAtATime: if the maximum concurrency is 1, there is only
+// TestVerdict_MaxConcurrencyOne: if the maximum concurrency is 1, there is only
 // one thing to recommend, so the verdict must not be Unclear, also on a machine
 // whose speed changes.
-func TestVerdict_OneTaskAtATime(t *testing.T) {
+func TestVerdict_MaxConcurrencyOne(t *testing.T) {
 	for seed := range uint64(10) {
 		for _, share := range []float64{0.02, 0.5, 1} {
 			synctest.Test(t, func(t *testing.T) {
@@ -266,7 +266,7 @@ func TestVerdict_OneTaskAtATime(t *testing.T) {
 					t.Fatal(err)
 				}
 				checkFormats(t, report)
-				if v := report.Verdict; v.Certainty == choose.Unclear || v.Concurrency != 1 || v.Model == "sequential execution" && !strings.Contains(v.Sentence, "at most one task") {
+				if v := report.Verdict; v.Certainty == choose.Unclear || v.Concurrency != 1 || v.Model == "sequential execution" && !strings.Contains(v.Sentence, "the maximum concurrency is 1") {
 					t.Errorf("seed %d, share %v: %s", seed, share, report)
 				}
 			})

@@ -16,7 +16,7 @@ import (
 // scenario is the circumstances of a run of package choose.
 type scenario struct {
 	Budget time.Duration
-	Load   float64 // of another program, as a share of one processor
+	Load   float64 // the processor time of another program, as a share of one processor
 	Bursts bool
 }
 

@@ -6,11 +6,11 @@ import time
 from concert.functions import Functions, finish
 
 functions = Functions()
-returned_coroutine = set()  # names of functions; a plain function can return a coroutine as well
+returned_coroutine = set()  # names of the functions that have returned coroutines; plain functions can do this, too
 
 
 def is_async(where):
-    """Reports whether calls of the function return coroutines, as far as the function, or a call in measured, shows."""
+    """Reports whether the function is defined with async def, or has returned a coroutine in a call of measured."""
     name = "python:1:" + where
     functions.find(name)
     f = functions.direct[name]

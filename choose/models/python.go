@@ -90,9 +90,9 @@ func PythonAsync(opts *python.Options) []choose.Model {
 	return all
 }
 
-// IsAsync reports whether a Python function is defined with "async def". It
-// also returns true if a call of PythonProfile in the same interpreter has
-// returned a coroutine, as a plain function can do that calls a coroutine
+// IsAsync reports whether a Python function is defined with "async def", or has
+// returned a coroutine when PythonProfile called it in the same interpreter. A
+// plain function returns a coroutine if it returns the call of a coroutine
 // function. The parameter ex is a pool of package python, and where names the
 // function, as for PythonProfile.
 func IsAsync(ctx context.Context, ex concert.Executor, where string) (bool, error) {
@@ -177,7 +177,7 @@ func (u pythonUsage) toUsage() usage.Usage {
 		Wall: time.Duration(u.Wall), CPU: time.Duration(u.CPU), RunDelay: time.Duration(u.Delay),
 		Read: u.Read, Written: u.Written, Memory: u.Memory, Switches: u.Switches, Forced: u.Forced,
 	}
-	if !u.Threads { // otherwise the CPU time is of several threads, and the delay of one
+	if !u.Threads { // with several threads, CPU has the time of all of them, but Delay only that of one thread
 		used.RunDelay = min(used.RunDelay, max(0, used.Wall-used.CPU))
 	}
 	clock := "time.thread_time"

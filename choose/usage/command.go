@@ -25,12 +25,12 @@ func Command(cmd *exec.Cmd) (used Usage, err error) {
 		return used, err
 	}
 	used, least := waitExited(cmd.Process.Pid, begin, before)
-	seen := used.CPU
+	watched := used.CPU
 	err = cmd.Wait()
 	if used.Wall == 0 {
 		used.Wall = time.Since(begin) // on this system, waitExited does not wait
 	}
 	used.addProcess(cmd.ProcessState)
-	used.limitRunDelay(least + used.CPU - seen)
+	used.limitRunDelay(least + used.CPU - watched)
 	return used, err
 }

@@ -28,10 +28,10 @@ import (
 //     is half of the time. The sum or the maximum would be all of it.
 //
 // When a descendant ends, its delay since the last read is lost. On a busy
-// machine, the reads are late as well. So the delay of descendants is
-// extrapolated from the last read to the end of the process. The CPU time is
-// the sum of all threads. It is less than that of wait4, but it includes
-// children that were killed together with their parent.
+// machine, this can be long, because the reads are late as well. So the delay
+// of descendants is extrapolated from the last read to the end of the process.
+// The CPU time is the sum of all threads. It is less than that of wait4, but it
+// includes children that were killed together with their parent.
 type delayWatch struct {
 	root  int                 // the process
 	proc  string              // the directory of the processes; tests change it
@@ -50,8 +50,8 @@ type threadTimes struct{ cpu, delay time.Duration }
 type watched struct {
 	delay time.Duration
 	cpu   time.Duration // of all threads
-	// descendants is the part of delay between those reads between which mainly
-	// descendants of the process were ready to run.
+	// descendants is the part of delay from the times in which descendants of
+	// the process were ready to run for longer than the process itself.
 	descendants time.Duration
 	// least is the time that the process would take on an idle machine if it
 	// never waited: the CPU time, divided by the number of threads that were
@@ -104,11 +104,12 @@ func (w *delayWatch) close(root time.Duration) watched {
 }
 
 // extrapolate adds the delay from the last read to the end of the process. The
-// parameters are the time from the start to the end, and the delay of the main
-// thread of the process at its end. The delay of descendants is not known. It
-// is as long as before, or 0 if the reads cover less than half of the time. If
-// the main thread had a longer delay, for example because it was killed and had
-// no processor, this delay counts.
+// parameter took is the time from the start to the end, and root is the delay
+// of the main thread of the process at its end. The delay of descendants after
+// the last read is not known. extrapolate assumes the same share of the time as
+// before, or 0 if the reads cover less than half of the time. If the delay of
+// the main thread after the last read was longer, it counts instead. For
+// example, a process that was killed can wait long for a processor.
 func (w *delayWatch) extrapolate(took, root time.Duration) {
 	var lost time.Duration
 	if rest := took - w.last; rest > 0 && rest < w.last {

@@ -88,10 +88,10 @@ func (u *Usage) addMissing(what Quantity, why string) {
 	u.Sources = append(u.Sources, Source{What: what, Why: why})
 }
 
-// limitRunDelay limits the run-queue delay, so that the rest of the elapsed
-// time is at least the time least, and so that the CPU time fits on all
-// processors. The measured delay may be longer, because it is read before and
-// after the clocks.
+// limitRunDelay limits the run-queue delay. The elapsed time without the delay
+// is then at least the parameter least, and at least the time in which all
+// processors can provide the CPU time. The measured delay may be longer,
+// because it is read before and after the clocks.
 func (u *Usage) limitRunDelay(least time.Duration) {
 	least = max(least, u.CPU/time.Duration(runtime.NumCPU()))
 	u.RunDelay = min(u.RunDelay, max(0, u.Wall-least))

@@ -80,12 +80,12 @@ func (p *profiler) isAsync(ctx context.Context) bool {
 	if p.async || ctx.Err() != nil {
 		return p.async
 	}
-	async, err := models.IsAsync(ctx, p.prober, p.where) // now it knows what the calls have returned
+	async, err := models.IsAsync(ctx, p.prober, p.where) // IsAsync now knows what the calls have returned
 	return err == nil && async
 }
 
-// forAsyncio changes a verdict about the models plain to the corresponding
-// models for coroutines.
+// forAsyncio changes a verdict about models for plain functions: the Python
+// code and the note become those of the corresponding models for coroutines.
 func forAsyncio(v *choose.Verdict, plain, coroutines []choose.Model) {
 	for i, m := range coroutines {
 		if m.Name != v.Model {
