@@ -139,28 +139,28 @@
 // encodes the value, and stores it on the servers in parts. The messages of
 // tasks contain the ID, the size and the SHA-256 of the value. A worker
 // downloads the value once for all tasks, and compares the SHA-256. Then it
-// passes the value to its executor, see executor.RelayShared. If the executor
-// cannot store values for workers in other processes, each call copies the
-// value there. This is not possible if a codec has encoded the argument: then
-// the call fails.
+// passes the value to its executor, see executor.RelayShared. An executor may
+// have workers in other processes, and not be able to store values for them.
+// Then each call copies the value to such a worker. If a codec has encoded the
+// argument, this is not possible, and the call fails.
 //
 // A worker keeps the values that its tasks used last. ServeOptions.MaxBytes
 // bounds their memory. If a worker has dropped a value, or is a new worker, it
 // downloads the value again.
 //
 // When the handle or the client is closed, the client deletes the value from
-// the servers. A task that a worker has not started fails then, unless the
-// worker has the value already. The values of a client that dies are deleted
-// after a week. A client that lives stores a value again after half a week. It
-// also does so if the servers have lost the value and a task needs it. So it
+// the servers. A task that has not started then fails, unless its worker has
+// the value already. The servers delete values after a week, also those of a
+// client that has died. So a client stores a value again after half a week, and
+// if the servers have lost the value and a task needs it. For this, the client
 // keeps the encoded value in memory. For a string, a []byte and a slice of
 // numbers, this is the memory of the value itself.
 //
 // Replaying a dead letter fails if the task uses a shared value that was
 // deleted.
 //
-// An argument refers to at most 256 shared values. It contains the values of
-// the other handles.
+// An argument refers to at most 256 shared values. Further handles are encoded
+// as their values.
 //
 // # Lost tasks and results
 //

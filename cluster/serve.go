@@ -45,10 +45,10 @@ type ServeOptions struct {
 	// means no limit.
 	//
 	// A shared value, see [concert.Share], counts once for all tasks that use
-	// it. The worker keeps it for ten minutes after its last task, unless
-	// another task needs the memory. So set MaxBytes to more than the sum of
-	// the values that tasks use at the same time: otherwise the worker
-	// downloads them again and again.
+	// it. The worker keeps it for ten minutes after the last of these tasks,
+	// unless another task needs the memory. Set MaxBytes so that the part for
+	// large values is more than the sum of the shared values that tasks use in
+	// turn. Otherwise the worker downloads them again and again.
 	MaxBytes int64
 
 	// Ready, if set, is called on a goroutine of its own when the worker is

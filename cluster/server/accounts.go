@@ -168,9 +168,9 @@ const (
 )
 
 // addAccounts adds the accounts of the server and of the holders of keys to the
-// options: see "Accounts" in the NATS documentation. Later accounts are made of
-// claims only: see authenticator. But making thousands of accounts of claims
-// takes quadratic time.
+// options: see "Accounts" in the NATS documentation. The authenticator makes
+// later accounts from claims. The accounts at the start are in the options,
+// because making thousands of accounts from claims takes quadratic time.
 func (a *authenticator) addAccounts(o *nats.Options, holders []Holder) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "accounts {\n%s {\njetstream: enabled\nexports: [\n", commonAccount)

@@ -50,7 +50,7 @@ func (a *authenticator) Check(c nats.ClientAuthentication) bool {
 		return false
 	}
 	user, ok := c.(interface{ RegisterNkeyUser(*nats.NkeyUser) error })
-	return ok && user.RegisterNkeyUser(&nats.NkeyUser{Nkey: opts.Nkey, Account: account}) == nil // an error says that the key has too many connections
+	return ok && user.RegisterNkeyUser(&nats.NkeyUser{Nkey: opts.Nkey, Account: account}) == nil // it fails if the key has too many connections
 }
 
 // isSignature reports whether text is the signature of nonce with a key, in

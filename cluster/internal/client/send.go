@@ -71,8 +71,8 @@ func (e *Executor) addLocked(c *call) {
 	c.queue.sent[c.setName]++
 }
 
-// send publishes a call. A large argument is uploaded first, and so are its
-// shared values that are not stored.
+// send publishes a call. Before that, it uploads a large argument, and the
+// shared values to which the argument refers and which are not stored.
 func (e *Executor) send(c *call) {
 	if e.inlineArg(c) {
 		e.publish(c)
@@ -99,8 +99,8 @@ func (e *Executor) sendAll(calls []*call) {
 
 // inlineArg puts the argument of a call into its message. It reports false if
 // the argument is too large, or refers to a shared value that is not stored. It
-// does not change a canceled call: such a call is
-// published only so that a worker drops it and reports that it was dropped.
+// does not change a canceled call: such a call is published only so that a
+// worker drops it and reports that it was dropped.
 func (e *Executor) inlineArg(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

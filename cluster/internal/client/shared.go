@@ -44,7 +44,7 @@ type sharedValue struct {
 	stop  context.CancelFunc
 
 	// Guarded by the executor's mu:
-	users    int            // number of Stored values that were not released
+	users    int            // how many executor.Stored of the value were not released
 	ref      wire.Value     // valid if stored is true
 	stored   bool           // the servers have stored the value
 	storedAt time.Time      // when the last upload began
@@ -169,7 +169,7 @@ func (e *Executor) uploadShared(ctx context.Context, s *subscriber) error {
 		v := e.shared[has.ID]
 		if v == nil || v.stored {
 			e.mu.Unlock()
-			continue // if v is nil, the handle was closed just now, and the next SharedClosed reports it
+			continue // if v is nil, the handle was closed just now, and the next call of SharedClosed reports it
 		}
 		u := e.startUploadLocked(v)
 		e.mu.Unlock()
@@ -215,9 +215,9 @@ func (e *Executor) startUploadLocked(v *sharedValue) *pendingUpload {
 }
 
 // onMissing is called when a worker has reported that the servers do not have a
-// shared value of a call. If the call was sent after the last upload of the
-// value, the next call uploads the value again. It returns an error if the
-// handle of the value is closed.
+// shared value of a call. It marks the value as not stored, so that the next
+// send of a call uploads the value, unless the value was uploaded again after
+// this call was sent. It returns an error if the handle of the value is closed.
 func (e *Executor) onMissing(c *call, id []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -229,8 +229,8 @@ func (e *Executor) onMissing(c *call, id []byte) error {
 	return c.subscribers[0].batch.SharedClosed()
 }
 
-// renewShared uploads the values again that were uploaded before half of the
-// age at which the servers delete large values.
+// renewShared uploads values again that have reached half of the age at which
+// the servers delete large values.
 func (e *Executor) renewShared() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -303,7 +303,7 @@ type message struct {
 	encoded []byte
 
 	decoding bool
-	failure  error // of a field with messages in it
+	failure  error // the error of decoding a field that contains messages
 	found    [maxField + 1]struct {
 		present bool
 		content []byte // a part of the message

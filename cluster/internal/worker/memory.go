@@ -20,9 +20,10 @@ const (
 // from arriving:
 //
 //	messages   a quarter of the limit: held and requested messages
-//	values     the rest: large arguments, from the start of the download until the task
-//	           ends, large results, until they are stored, and shared values, see
-//	           shared.go
+//	values     the rest:
+//	             large arguments, from the start of the download until the task ends
+//	             large results, until they are stored
+//	             shared values, see shared.go
 //
 // A task with a large argument or shared values waits until they fit. A shared
 // value counts once for all tasks that use it, and idle shared values do not
@@ -83,7 +84,7 @@ func (m *memory) fits() bool {
 	need := d.large
 	for i := range d.Shared {
 		if v := m.shared[d.Shared[i].ID]; v == nil || v.users == 0 {
-			need += cost(&d.Shared[i])
+			need += memoryOf(&d.Shared[i])
 		}
 	}
 	return need == 0 || m.arguments+m.used == 0 || m.arguments+m.used+m.results+need <= m.values

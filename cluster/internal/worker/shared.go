@@ -26,13 +26,13 @@ import (
 //	                  the tasks end, and the client uploads the value again          evicted
 //
 // A value counts as memory from its reservation to its removal, see memory.go.
-// The worker evicts idle values, those that were idle for longest first, when a
-// task needs their memory, and when a value was idle for maxIdleTime. It does
-// not receive a message when a client closes a handle.
+// When a task needs memory, the worker evicts idle values, the longest idle
+// value first. It also evicts a value that was idle for maxIdleTime. A worker
+// receives no message when a client closes a handle.
 //
-// The value belongs to the client: Download refuses a name that does not begin
-// with the name of the client, whose signature the message has. The message
-// also has the digest of the value.
+// The value belongs to the client that has signed the message of the task:
+// Download refuses a name that does not begin with the name of this client. The
+// message also has the digest of the value.
 
 // maxIdleTime is how long a worker keeps a value that no task uses.
 const maxIdleTime = 10 * time.Minute
@@ -48,7 +48,7 @@ const maxTaskValues = 1 << 30
 type sharedValue struct {
 	client string
 	ref    wire.SharedValue
-	loaded chan struct{} // closed when the value was loaded, or could not be loaded
+	loaded chan struct{} // closed when the value was loaded, or when loading has failed
 
 	// Set before loaded is closed:
 	stored *executor.Stored
@@ -60,12 +60,13 @@ type sharedValue struct {
 	since time.Time     // when the value became idle
 }
 
-// cost returns the memory that a shared value takes.
-func cost(v *wire.SharedValue) int64 { return int64(v.Size) + valueOverhead }
+// memoryOf returns the number of bytes of memory that a shared value takes.
+func memoryOf(v *wire.SharedValue) int64 { return int64(v.Size) + valueOverhead }
 
-// is reports whether the value is the one to which a task of a client refers.
-// IDs are random, so another value with the same ID is not a coincidence.
-func (v *sharedValue) is(client string, ref *wire.SharedValue) bool {
+// matches reports whether the value is the one to which a task of a client
+// refers. IDs are random, so another value with the same ID is not a
+// coincidence.
+func (v *sharedValue) matches(client string, ref *wire.SharedValue) bool {
 	return v.client == client && v.ref.Blob == ref.Blob && v.ref.Size == ref.Size && v.ref.Kind == ref.Kind && bytes.Equal(v.ref.Sum, ref.Sum)
 }
 
@@ -94,7 +95,7 @@ func (w *worker) reserveLocked(d *heldTask) {
 	for i := range d.Shared {
 		ref := &d.Shared[i]
 		v := m.shared[ref.ID]
-		if v != nil && !v.is(d.ID.Client, ref) {
+		if v != nil && !v.matches(d.ID.Client, ref) {
 			d.values = append(d.values, &sharedValue{ref: *ref, loaded: alwaysLoaded, err: errOtherValue})
 			continue
 		}
@@ -105,10 +106,10 @@ func (w *worker) reserveLocked(d *heldTask) {
 			w.conn.Background.Go(func() { w.load(v) })
 		}
 		if v.users++; v.users == 1 {
-			m.used += cost(ref)
+			m.used += memoryOf(ref)
 			if v.idle != nil {
 				m.idle.Remove(v.idle)
-				m.unused -= cost(ref)
+				m.unused -= memoryOf(ref)
 				v.idle = nil
 			}
 		}
@@ -135,29 +136,30 @@ var alwaysLoaded = func() chan struct{} {
 	return c
 }()
 
-// unreserveLocked is called when a task no longer runs.
+// unreserveLocked makes the shared values of a task idle that no other task
+// uses. It is called when the task no longer runs.
 func (w *worker) unreserveLocked(d *heldTask) {
 	m := &w.memory
 	for _, v := range d.values {
 		if v.users--; v.users > 0 || m.shared[v.ref.ID] != v {
 			continue
 		}
-		m.used -= cost(&v.ref)
-		m.unused += cost(&v.ref)
+		m.used -= memoryOf(&v.ref)
+		m.unused += memoryOf(&v.ref)
 		v.since = time.Now()
 		v.idle = m.idle.PushFront(v)
 	}
 	d.values = nil
 }
 
-// evictLocked removes idle values, those that were idle for longest first,
-// while the function more returns true for them.
+// evictLocked removes idle values, the longest idle value first, while the
+// function more returns true for the next one.
 func (w *worker) evictLocked(more func(v *sharedValue) bool) {
 	m := &w.memory
 	for e := m.idle.Back(); e != nil && more(e.Value.(*sharedValue)); e = m.idle.Back() {
 		v := e.Value.(*sharedValue)
 		m.idle.Remove(e)
-		m.unused -= cost(&v.ref)
+		m.unused -= memoryOf(&v.ref)
 		delete(m.shared, v.ref.ID)
 		w.conn.Background.Go(v.release)
 	}
@@ -210,11 +212,11 @@ func (w *worker) load(v *sharedValue) {
 	}
 	delete(m.shared, v.ref.ID)
 	if v.idle == nil {
-		m.used -= cost(&v.ref)
+		m.used -= memoryOf(&v.ref)
 		return
 	}
 	m.idle.Remove(v.idle)
-	m.unused -= cost(&v.ref)
+	m.unused -= memoryOf(&v.ref)
 	v.idle = nil
 }
 
