@@ -53,11 +53,11 @@ type handle[T any] = executor.Shared[T]
 //     processes. Arrays within v are not copied either. Package python says
 //     what a function receives.
 //   - With a cluster, the first call that uses v stores it on the servers, and
-//     each worker downloads it once. The worker passes it to its own executor,
-//     so a pool of processes there has it once in shared memory. If functions
-//     in Go and in Python use v, and it is not a string, a []byte or a slice of
-//     numbers, the servers have it once for each language. Package cluster says
-//     when v is deleted or stored again.
+//     each worker downloads it once. The worker passes v to its own executor,
+//     so a pool of processes there has v once in shared memory. If functions in
+//     Go and in Python use v, the servers have v once for each language, unless
+//     v is a string, a []byte or a slice of numbers. Package cluster says when
+//     v is deleted or stored again.
 //   - With processes.Options.Command without SharedCodec, and with executors
 //     that do not implement executor.Sharer, each call copies v, as without a
 //     handle. So does each call of another executor than ex.

@@ -258,8 +258,8 @@ func decodeWithin[T any](w values.Work, e Encoded) (v T, err error) {
 	return decodeLarge[T](w, e)
 }
 
-// decodeSimple decodes a value if isSimple is true for its type, unless the
-// value is large. It returns a copy.
+// decodeSimple decodes a value if isSimple is true for T, unless the value is
+// large or has another kind. The result does not refer to e.Bytes.
 func decodeSimple[T any](e Encoded) (v T, ok bool) {
 	var word uint64
 	if len(e.Bytes) == scalarSize {

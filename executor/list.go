@@ -2,8 +2,8 @@ package executor
 
 import "encoding/binary"
 
-// List contains encoded values of one kind. They take less space than values in
-// [Encoded], and can be sent together.
+// List contains encoded values of one kind. A List takes less space than a
+// slice of [Encoded], and its values can be sent together.
 type List struct {
 	// Kind is the kind of all values.
 	Kind byte

@@ -84,7 +84,7 @@ func released(r Releaser, wait func() error) error {
 	return c.err
 }
 
-// onceCall is a function that is called at most once, with its result.
+// onceCall calls a function at most once, and keeps its result.
 type onceCall struct {
 	called atomic.Bool
 	wait   func() error

@@ -143,7 +143,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 
 // claimSimple does the same as claim, for inputs that encodeSimple encodes. It
 // claims several items in one step. If their arguments have more bytes than the
-// parameter size says, later claims return the last ones.
+// parameter size, it leaves the last items to later claims.
 func (r *runner[In, Out]) claimSimple(t *Task, f *Function, most, size int) (batch *Batch, again bool) {
 	m := r.m
 	perItem := 0 // bytes of buf

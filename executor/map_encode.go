@@ -40,7 +40,7 @@ func (m *mapRun[In, Out]) takeEncoded() (x encodedItem[In, Out], ok bool) {
 	return x, true
 }
 
-// postpone makes later claims take these claimed items first.
+// postpone leaves claimed items to later claims, which take them first.
 func (m *mapRun[In, Out]) postpone(items ...encodedItem[In, Out]) {
 	m.mu.Lock()
 	m.encoded = slices.Insert(m.encoded, 0, items...)

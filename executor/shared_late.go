@@ -8,10 +8,10 @@ import (
 )
 
 // LateSharer is a [Sharer] whose workers may be programs in several languages.
-// When concert.Share is called, the codec of the value is not known. So
-// concert.Share stores nothing. When an argument with the handle is encoded for
-// this executor, and the executor does not have the value as the codec of the
-// function encodes it, the encoder calls the method Share.
+// A form of a value is its encoding by one codec. concert.Share does not know
+// which codecs will be used, so it stores nothing. When an argument with the
+// handle is encoded for this executor, and the executor does not have the form
+// for the codec of the function, the encoder calls the method Share.
 //
 //	handle --first argument for Go----> Share, an ID --+
 //	       --first argument for Python> Share, an ID --+--> Close releases all
@@ -54,8 +54,8 @@ func formOf(h sharedHandle, codec SharedCodec) SharedCodec {
 }
 
 // store returns the form for a codec. If the executor does not have the form,
-// store encodes and stores the value. If this takes long, and w does not permit
-// it, the error is values.ErrLarge.
+// store encodes and stores the value. If w permits only small values, and this
+// may take long, the error is values.ErrLarge.
 func (l *lateForms) store(w values.Work, h sharedHandle, codec SharedCodec) (*Stored, error) {
 	codec = formOf(h, codec)
 	if !w.Small {

@@ -15,8 +15,8 @@ import (
 //
 //	value of the first executor --RelayShared--> Stored --Call.Shared--> Relay
 //
-// The ID of the value is in the argument, which the first submitter has
-// encoded, maybe with a codec that is unknown here. So the second executor
+// The argument contains the ID of the value. The first submitter has encoded
+// the argument, maybe with a codec that is unknown here. So the second executor
 // stores the value under the same ID, and the argument does not change.
 
 // SharedRelayer is an optional interface of an [Executor] that stores values
@@ -35,10 +35,9 @@ type SharedRelayer interface {
 // calls of [Relay] whose arguments refer to it. The bytes must not change until
 // the caller calls Release, after all these calls have settled.
 //
-// If ex is a [SharedRelayer], it stores the value. Otherwise the value is
-// stored in this process, for executors whose workers are goroutines. If such
-// an executor passes the call to workers in other processes, each call copies
-// the value.
+// If ex is a [SharedRelayer], ex stores the value. Otherwise the value is
+// stored in this process, which suffices if the workers of ex are goroutines.
+// If the workers are other processes, each call copies the value.
 func RelayShared(ctx context.Context, ex Executor, id SharedID, value Encoded) (*Stored, error) {
 	if r, ok := ex.(SharedRelayer); ok {
 		stored, err := r.RelayShared(ctx, id, value)
@@ -67,7 +66,8 @@ func replaceReferences(arg Encoded, all []*Stored) (Encoded, error) {
 }
 
 // maxReplaced is the maximum size of an argument in which references were
-// replaced. Many references to a large value could otherwise need any memory.
+// replaced. Without a limit, many references to a large value could need more
+// memory than the machine has.
 const maxReplaced = 1 << 30
 
 // refersTo reports whether b contains an ID. IDs are random, so they are in b
@@ -149,9 +149,10 @@ func (r *replacer) item(depth int) error {
 	return nil
 }
 
-// replaceInHandle returns the content of a byte string. If the content is a
-// reference to one of the values, the result is a handle with the value. If it
-// is a handle with a value that contains references, they are replaced.
+// replaceInHandle returns the new content of a byte string. If the content is a
+// reference to one of the values, the result is a handle with this value. If
+// the content is a handle with a value that contains references, the result is
+// a handle in which they are replaced. Other content does not change.
 func replaceInHandle(b []byte, all []*Stored, depth int) ([]byte, error) {
 	if len(b) < sharedHead || !refersTo(b, all) {
 		return b, nil

@@ -44,7 +44,7 @@ func decodeResult[Out any](w values.Work, fn identity, codec Codec, result Encod
 			err = methodPanic("result of ", fn.name(), v)
 		}
 	}()
-	own := codec == nil || !result.Foreign() // the functions of this package may decode the result
+	own := codec == nil || !result.Foreign() // whether functions of this package can decode the result
 	if own {
 		out, err = decodeWithin[Out](w, result)
 	}
