@@ -11,9 +11,9 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// This file handles small results of calls that follow each other in a frame.
-// The worker stores them in the list of the journal, and sends many in one
-// frame; see shm.Journal.
+// This file handles many small arguments or results in one frame. The worker
+// stores the results in the list of the journal, and sends many of them in one
+// ResultList; see shm.Journal.
 
 // canList reports whether one CallList can contain all arguments, which are at
 // least two.
@@ -29,8 +29,8 @@ func canList(args []executor.Encoded) bool {
 	return true
 }
 
-// resultList handles a ResultList.
-func (w *worker) resultList(body []byte) error {
+// receiveList parses a ResultList and settles its calls.
+func (w *worker) receiveList(body []byte) error {
 	r, err := frame.ParseResultList(body)
 	if err == nil && !w.usesList {
 		err = fmt.Errorf("%w: ResultList of a worker without the flag for lists", frame.ErrFrame)
@@ -100,16 +100,17 @@ func (w *worker) settleUnsent() error {
 	if first >= last {
 		return nil
 	}
-	results, err := unsent(w.journal, kind, base, first, last)
+	results, err := unsentResults(w.journal, kind, base, first, last)
 	if err != nil {
 		return err
 	}
 	return w.settleList(frame.Results{ID: frame.ID{Seq: seq, Index: uint32(first)}, List: results})
 }
 
-// unsent returns a copy of results in the list of a journal: those of the calls
-// from first up to last-1. The list begins with the result of call base.
-func unsent(j *shm.Journal, kind byte, base, first, last int) (executor.List, error) {
+// unsentResults returns a copy of results in the list of a journal: those of
+// the calls from first up to last-1. The list begins with the result of call
+// base.
+func unsentResults(j *shm.Journal, kind byte, base, first, last int) (executor.List, error) {
 	sizes, values := j.List()
 	l := executor.List{Kind: kind}
 	begin, end := 0, 0

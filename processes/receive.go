@@ -80,7 +80,7 @@ func (w *worker) readFrame() error {
 	case frame.Result, frame.Failure:
 		return w.settleOutcomes(kind, body)
 	case frame.ResultList:
-		return w.resultList(body)
+		return w.receiveList(body)
 	case frame.Started:
 		id, err := frame.ParseID(body)
 		if err != nil {

@@ -61,7 +61,7 @@ type sharedValue struct {
 	file  *os.File // the value, or nil
 
 	// Guarded by the pool's mu:
-	users    int // number of Stored values that were not released
+	users    int // how many executor.Stored of the value were not released
 	released bool
 	sending  int // number of frames that dispatch has added and not sent
 }

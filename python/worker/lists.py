@@ -38,7 +38,8 @@ def new_loop(worker, runner):
     - A call executes either a release or an acquire, in turn. Each of them is an atomic instruction, and so a fence, on
       x86. On other processors, a call executes both. Between groups, the thread holds the lock of the fences."""
     out, words, marks, in_worker = worker.out, worker.out.words, worker.out.marks, worker.in_worker
-    # For a kind: the type of the results, the list as an array of numbers, and a function that encodes results.
+    # For each kind: the type of the results, the list as an array of numbers or None, and a function that encodes a result
+    # or None.
     types = {13: (int, out.ints, None), 15: (float, out.floats, None), 1: (bytes, None, None), 2: (str, None, str.encode)}
     write, sizes = out.stream.write, out.sizes
     clock, encode, finish = time.perf_counter_ns, values.encode, functions.finish

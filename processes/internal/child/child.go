@@ -69,9 +69,9 @@ type worker struct {
 	function  *executor.Function // that function; nil if it is not registered
 	missing   error              // why function is nil
 	head      frame.CallHead     // head of the current frame
-	rest      []byte             // encoded arguments of the current frame that have not been parsed
-	isList    bool               // the current frame is a CallList: list has its arguments, and not rest
-	list      executor.List      // as rest
+	isList    bool               // the current frame is a CallList: its arguments are in list, and not in rest
+	rest      []byte             // encoded arguments of a Call that have not been parsed
+	list      executor.List      // arguments of a CallList that were not returned by nextArg
 	parent    context.Context    // parent of the contexts of the frame's calls
 	stop      context.CancelFunc // stops the timer of parent's deadline; nil without a deadline
 	spare     *callContext       // context of the last call, if the next call can use it

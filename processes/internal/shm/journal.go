@@ -36,14 +36,14 @@ import (
 // # List
 //
 // A frame in the ring for each result costs more than a call that does almost
-// nothing. So a worker stores small results in the list, if results that follow
-// each other have the same kind. The bytes of the results follow each other,
-// without gaps. The size of the result of call n is the n-th size, 2 bytes.
-// Sizes of a kind whose values all have the same size are left out. Call n has
-// ended when call n+1 has begun, or when a frame in the ring contains the
-// result. The worker sends many results of the list in one frame, through the
-// ring. If the worker dies, the pool first reads all frames of the worker. Then
-// it reads in the list the results of the other calls that have ended.
+// nothing. So a worker stores consecutive small results of the same kind in the
+// list. Their bytes are stored without gaps. The size of the result of call n
+// is the n-th size, 2 bytes. Sizes are not stored for kinds whose values all
+// have the same size. Call n has ended when call n+1 has begun, or when a frame
+// in the ring contains the result of call n. The worker sends many results of
+// the list in one frame, through the ring. If the worker dies, the pool first
+// reads all frames of the worker. Then it reads in the list the results of the
+// other calls that have ended.
 //
 // The word "list of" describes the list:
 //
