@@ -116,20 +116,6 @@ func (e *Executor) inlineArg(c *call) bool {
 	return true
 }
 
-// setSharedLocked sets the shared values of a call. It reports false if one of
-// them is not stored.
-func (e *Executor) setSharedLocked(c *call, s *subscriber) bool {
-	if !s.batch.UsesShared() {
-		c.values = nil
-		return true
-	}
-	refs, stored := e.sharedRefsLocked(s)
-	if stored {
-		c.values, c.valuesAt = refs, time.Now()
-	}
-	return stored
-}
-
 // uploadArg uploads the shared values and the large argument of a call, and
 // publishes the call. If the subscriber with this argument is canceled,
 // uploadArg uploads the argument of another subscriber instead.

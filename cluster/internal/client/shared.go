@@ -138,6 +138,20 @@ func (e *Executor) deleteAllShared() {
 	}
 }
 
+// setSharedLocked sets the shared values of a call. It reports false if one of
+// them is not stored.
+func (e *Executor) setSharedLocked(c *call, s *subscriber) bool {
+	if !s.batch.UsesShared() {
+		c.values = nil
+		return true
+	}
+	refs, stored := e.sharedRefsLocked(s)
+	if stored {
+		c.values, c.valuesAt = refs, time.Now()
+	}
+	return stored
+}
+
 // sharedRefsLocked returns the shared values of a subscriber's argument, for
 // the message of its call. It reports false if one of them is not stored.
 func (e *Executor) sharedRefsLocked(s *subscriber) (refs []wire.SharedValue, stored bool) {
