@@ -43,7 +43,8 @@ var (
 	remoteFormat = concert.Register("format", func(_ context.Context, n int) (string, error) { return fmt.Sprintf("value %06d", n), nil })
 )
 
-// mapValues measures a Map of values of one shape in all pools.
+// mapValues measures a Map in all pools. The parameter shape names the types of
+// the inputs and results, and value returns an input.
 func mapValues[In, Out any](b *testing.B, shape string, value func(i int) In, inGo, inPython func(context.Context, In) (Out, error)) {
 	const n = 400_000
 	values := func(n int) iter.Seq[In] {

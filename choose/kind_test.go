@@ -135,7 +135,7 @@ func TestKind_UnknownUsage(t *testing.T) {
 	})
 }
 
-// TestKind_DifferentInputs: if there is time for two runs, and the inputs
+// TestKind_DifferentInputs: if there is time for only two runs, and the inputs
 // differ, both runs must count. If there is time for more, the first run does
 // not count, because it may be slower.
 func TestKind_DifferentInputs(t *testing.T) {

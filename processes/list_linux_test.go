@@ -88,8 +88,9 @@ var (
 	})
 )
 
-// countedSet has a function for each type of results: values of one size,
-// texts, and values of a type without a kind of its own in executor.Encoded.
+// countedSet has functions that count their calls in the same way. The results
+// of floats have one size, those of texts have different sizes, and those of
+// structs have no kind of their own in executor.Encoded.
 type countedSet struct {
 	floats  func(context.Context, int) (float64, error)
 	texts   func(context.Context, string) (string, error)

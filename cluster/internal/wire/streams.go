@@ -18,7 +18,7 @@ const (
 	PartBytes         = 512 << 10              // size of a part of a larger argument or result
 	TaskAge           = 30 * 24 * time.Hour    // age of a task that no worker runs
 	ResultAge         = 2 * time.Hour          // age of a result that its client has not acknowledged
-	KeptAge           = 7 * 24 * time.Hour     // age of a result of a task with an id
+	KeptAge           = 7 * 24 * time.Hour     // age of a large value, and of a result of a task with an id
 	CancelAge         = 25 * time.Hour         // age of a cancellation: longer than any pause between two attempts
 	MaxCancels        = 1 << 14                // number of cancellations of a client
 	MaxReleases       = 1 << 20                // number of messages in ReleaseStream
