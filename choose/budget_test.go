@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,6 +153,53 @@ func TestRun_SlowImport(t *testing.T) {
 				}
 				if v := report.Verdict; v.Certainty == choose.Unclear || v.Concurrency == 1 && (share < 0.5 || runtime.GOMAXPROCS(0) > 1) {
 					t.Errorf("an import of %v: %s\n%s", imports, v.Certainty, report)
+				}
+			})
+		}
+	}
+}
+
+// TestRun_WorkersImport: if the first task of each worker imports a module, the
+// import must not count in the throughput of a new executor.
+func TestRun_WorkersImport(t *testing.T) {
+	for _, imports := range []time.Duration{100 * time.Millisecond, 600 * time.Millisecond} {
+		for _, wait := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond} {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var point string
+				ready := map[string]time.Time{} // guarded by mu: when the import of an executor ends
+				profile, imported := alone(wait, 0.02), false
+				report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
+					mu.Lock()
+					until, ok := ready[point]
+					if !ok {
+						until = time.Now().Add(imports)
+						ready[point] = until
+					}
+					mu.Unlock()
+					time.Sleep(max(0, time.Until(until)) + wait)
+					return 0, nil
+				}, []int{1}, []choose.Model{{Name: "one interpreter", Levels: []int{1}, Open: onGoroutines().Open}, onGoroutines()}, &choose.Options{
+					Budget: 5 * time.Second, MaxConcurrency: 32,
+					Profile: func(ctx context.Context, i int) (usage.Usage, error) {
+						if !imported {
+							time.Sleep(imports)
+							imported = true
+						}
+						return profile(ctx, i)
+					},
+					OnStep: func(s choose.Step) { point = s.String() },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v := report.Verdict; v.Concurrency < 16 || v.Certainty == choose.Unclear {
+					t.Errorf("an import of %v, tasks of %v: %s\n%s", imports, wait, v.Certainty, report)
+				}
+				for _, p := range report.Points {
+					if want := float64(p.Concurrency); p.Gain.Median < 0.7*want || p.Gain.Median > 1.3*want {
+						t.Errorf("an import of %v, tasks of %v: the gain of %s with concurrency %d is %.2f", imports, wait, p.Model, p.Concurrency, p.Gain.Median)
+					}
 				}
 			})
 		}

@@ -140,6 +140,12 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 	} else if best := t.leader(); best != nil && p.level > best.level {
 		rate = min(rate, 2*best.lastRate())
 	}
+	if opened && t.importsModules() && t.enoughRuns(2*p.level) {
+		if err := t.warmUp(ctx, p); err != nil {
+			return err
+		}
+		opened = false
+	}
 	plan := t.planFor(p, rate)
 	if opened && plan.tasks == p.level && float64(p.level) < rate*(t.Budget/explorePart).Seconds() {
 		plan.tasks *= 2 // because the first task of a worker may take longer
@@ -183,6 +189,32 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 		t.spread = relativeDeviation(t.times)
 	}
 	p.samples = append(p.samples, sample{t.round, got.rate})
+	return nil
+}
+
+// importsModules reports whether the first task of a worker takes much longer
+// than other tasks, because it imports a module.
+func (t *trial) importsModules() bool {
+	return t.setup > max(t.report.Profile.Wall/4, t.Budget/(10*minPart))
+}
+
+// warmUp runs a task on each worker of a new executor. Otherwise the first
+// measurement of the executor would show how long an import takes.
+func (t *trial) warmUp(ctx context.Context, p *point) error {
+	next := t.next
+	got := t.measurePool(ctx, p.ex, p.rec, p.level, plan{tasks: p.level})
+	t.next = next
+	p.tasks += got.tasks
+	p.failed += got.failed
+	if p.err == nil {
+		p.err = got.err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if t.since() >= t.Budget {
+		return errStop
+	}
 	return nil
 }
 
