@@ -47,9 +47,13 @@ func (t *trial) sentence(chosen *point, ties, serious []string) string {
 		fmt.Fprintf(&b, "No clear winner; use the simpler model: %s. The best gain was %s (%s).", base, units.Times(t.gain(best).Median), t.name(best))
 	case chosen == t.base:
 		fmt.Fprintf(&b, "%s %s: no other model or concurrency gains more than %s.", verb, base, units.Times(t.gain(best).Median))
-	case certainty == Likely && t.gain(chosen).Median < minCPUGain && t.report.Kind.Kind == CPUBound:
-		n := t.report.Machine.Processors
-		fmt.Fprintf(&b, "Use %s: on %s, such work can gain up to %dx.", t.name(chosen), count(n, "processor"), t.report.Kind.tasksFor(n))
+	case certainty == Likely && t.gain(chosen).Median < minCPUGain:
+		why := "such work usually gains from concurrent tasks"
+		if t.report.Kind.Kind == CPUBound {
+			n := t.report.Machine.Processors
+			why = fmt.Sprintf("on %s, such work can gain up to %dx", count(n, "processor"), t.report.Kind.tasksFor(n))
+		}
+		fmt.Fprintf(&b, "Use %s: %s.", t.report.Recommended(), why)
 		if gain := t.gain(best); gain.Median < minCPUGain {
 			fmt.Fprintf(&b, " The measurements do not show it: %s over %s.", gainText(t.gain(chosen)), base)
 		} else {

@@ -265,3 +265,32 @@ func TestFinalists_TinyTasks(t *testing.T) {
 		})
 	}
 }
+
+// TestLikely_NoMeasuredGain: if the kind of the work recommends a point that
+// lost in the measurements, the sentence must not give the loss as the reason.
+func TestLikely_NoMeasuredGain(t *testing.T) {
+	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
+	for _, c := range []struct {
+		name  string
+		share float64 // of CPU time
+		want  string
+	}{
+		{"waits", 0.02, "Use processes with concurrency 4: such work usually gains from concurrent tasks. The measurements do not show it: 0.31x"},
+		{"computes", 1, "Use processes with concurrency 4: on 2 processors, such work can gain up to 2x. The measurements do not show it: 0.31x"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trial{models: []Model{Sequential(), {Name: "processes", Open: open, Levels: []int{4, 8}}}}
+			tr.MaxConcurrency, tr.Budget = 64, time.Second
+			tr.report.Kind = KindVerdict{Kind: kindOf(c.share), Certainty: Clear, CPUShare: Interval{Median: c.share, Low: c.share, High: c.share}}
+			tr.report.Machine = Machine{Processors: 2, Others: 0.8}
+			tr.report.Profile.Usage = usage.Usage{Wall: 10 * time.Millisecond, CPU: time.Duration(c.share * 1e7)}
+			for i, p := range []*point{tr.add(0, 1), tr.add(1, 4)} {
+				p.tasks, p.samples = 10, []sample{{0, []float64{100, 31}[i]}}
+			}
+			tr.decide(tr.finalists(), false)
+			if v := tr.report.Verdict; v.Certainty != Likely || !strings.Contains(v.Sentence, c.want) {
+				t.Errorf("%s: %s\nwant %s", v.Certainty, v.Sentence, c.want)
+			}
+		})
+	}
+}
