@@ -205,3 +205,28 @@ func TestRun_WorkersImport(t *testing.T) {
 		}
 	}
 }
+
+// TestRun_Untried: the list of untried points must have each point once, and no
+// point that was measured. The search of a model may leave a level out that is
+// tried later.
+func TestRun_Untried(t *testing.T) {
+	for _, task := range []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, 400 * time.Millisecond} {
+		for _, share := range []float64{0.02, 0.5} {
+			synctest.Test(t, func(t *testing.T) {
+				report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) { time.Sleep(task); return 0, nil }, []int{1},
+					[]choose.Model{choose.Sequential(), onGoroutines(), underLock()}, &choose.Options{Budget: time.Second, Profile: alone(task, share)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if once := slices.Compact(slices.Sorted(slices.Values(report.Untried))); len(once) != len(report.Untried) {
+					t.Errorf("tasks of %v with a share of %v: %q", task, share, report.Untried)
+				}
+				for _, p := range report.Points {
+					if name := (choose.Step{Model: p.Model, Concurrency: p.Concurrency}).String(); slices.Contains(report.Untried, name) {
+						t.Errorf("tasks of %v with a share of %v: %s was measured, and is in %q", task, share, name, report.Untried)
+					}
+				}
+			})
+		}
+	}
+}

@@ -56,7 +56,7 @@ func (t *trial) explore(ctx context.Context) error {
 			return fmt.Errorf("%w, or with the first model, %s: %s", ErrFails, t.models[t.base.model].Name, errorLine(t.base.err))
 		}
 		if m := &t.models[i]; m.Locked && !first && t.measured() && t.tooLong(levels[start], t.base.lastRate(), 0) {
-			t.report.Untried = append(t.report.Untried, pointName(m.Name, levels[start]))
+			t.leaveOut(i, levels[start])
 			continue
 		}
 		part := turn + 1
@@ -152,19 +152,33 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 		until = t.exploreTime()
 	}
 	if t.measured() && (t.since() > until || t.since()+t.setup > t.Budget) {
-		t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, level))
+		t.leaveOut(model, level)
 		return nil, errStop
 	}
+	t.tryAgain(model, level)
 	p := t.add(model, level)
 	t.next = 0 // begin with the same input for all points
 	if err := t.measure(ctx, p); err != nil {
 		t.drop(p)
 		if errors.Is(err, errStop) {
-			t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, level))
+			t.leaveOut(model, level)
 		}
 		return nil, err
 	}
 	return p, nil
+}
+
+// leaveOut adds a point to Report.Untried. The method raise may try the point
+// again.
+func (t *trial) leaveOut(model, level int) {
+	t.tryAgain(model, level)
+	t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, level))
+}
+
+// tryAgain removes a point from Report.Untried.
+func (t *trial) tryAgain(model, level int) {
+	name := pointName(t.models[model].Name, level)
+	t.report.Untried = slices.DeleteFunc(t.report.Untried, func(other string) bool { return other == name })
 }
 
 // baseIsSequential reports whether the level of the base is 1. Then no other
@@ -190,7 +204,7 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 	}
 	for i := start + 1; i < len(levels) && misses < 4 && !(start > 0 && misses >= 2 && t.clearlySlower(p)); i++ {
 		if t.tooLong(levels[i], p.lastRate(), misses) {
-			t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, levels[i]))
+			t.leaveOut(model, levels[i])
 			break
 		}
 		p, err = t.try(ctx, model, levels[i])
