@@ -230,3 +230,38 @@ func TestRun_Untried(t *testing.T) {
 		}
 	}
 }
+
+// TestRun_UnequalInputs: if some inputs cost much more than those of the
+// profile, few measurements do not show that a higher concurrency gains
+// nothing.
+func TestRun_UnequalInputs(t *testing.T) {
+	for _, share := range []float64{0.02, 0.3} {
+		synctest.Test(t, func(t *testing.T) {
+			inputs := []time.Duration{100, 100, 100, 100, 100, 2500, 100, 100, 100, 2500, 100, 100} // milliseconds
+			cpu := make(slots, runtime.GOMAXPROCS(0))
+			split := func(ms time.Duration) (wall, computes time.Duration) {
+				return ms * time.Millisecond, time.Duration(share * float64(ms*time.Millisecond))
+			}
+			report, err := choose.Run(t.Context(), func(_ context.Context, ms time.Duration) (int, error) {
+				wall, computes := split(ms)
+				cpu.use(computes)
+				time.Sleep(wall - computes)
+				return 0, nil
+			}, inputs, []choose.Model{choose.Sequential(), onGoroutines()}, &choose.Options{
+				Budget: 5 * time.Second,
+				Profile: func(_ context.Context, i int) (usage.Usage, error) {
+					wall, computes := split(inputs[i])
+					time.Sleep(wall)
+					return usage.Usage{Wall: wall, CPU: computes, Sources: []usage.Source{{What: usage.CPUTime, From: "this test"}}}, nil
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkFormats(t, report)
+			if v := report.Verdict; (v.Certainty == choose.Clear || v.Certainty == choose.Tie) && v.Concurrency < 8 {
+				t.Errorf("a share of %v: %s\n%s", share, v.Certainty, report)
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package choose
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -111,10 +112,12 @@ const (
 // The durations of tasks count for the spread only if the tasks do not wait for
 // each other: at level 1, and at levels up to lowLevel if the throughput is
 // more than the share minLinear of the throughput that the level has without
-// such waits.
+// such waits. They also count if a task takes more than maxUnequal times the
+// longest possible wait: then inputs differ in cost.
 const (
-	lowLevel  = 4
-	minLinear = 0.75
+	lowLevel   = 4
+	minLinear  = 0.75
+	maxUnequal = 1.5
 )
 
 // measure measures a point once, and adds the result to its samples.
@@ -182,9 +185,7 @@ func (t *trial) measure(ctx context.Context, p *point) error {
 		}
 	}
 	p.spans, p.mean = got.spans, got.mean
-	// If the throughput is low for the level, the durations include the time
-	// that tasks wait for each other.
-	if linear := float64(p.level) / max(t.report.Profile.Wall, 1).Seconds(); p.level == 1 || p.level <= lowLevel && got.rate > minLinear*linear {
+	if linear := float64(p.level) / max(t.report.Profile.Wall, 1).Seconds(); p.level == 1 || p.level <= lowLevel && got.rate > minLinear*linear || t.inputsDiffer(p) {
 		t.times = append(t.times, got.spans...)
 		t.spread = relativeDeviation(t.times)
 	}
@@ -216,6 +217,15 @@ func (t *trial) warmUp(ctx context.Context, p *point) error {
 		return errStop
 	}
 	return nil
+}
+
+// inputsDiffer reports whether a task of the last measurement of a point took
+// so long that its input takes much longer than the inputs of the profile. Even
+// if all tasks of the level wait for each other, a task takes at most as long
+// as all of them.
+func (t *trial) inputsDiffer(p *point) bool {
+	longest := time.Duration(maxUnequal * float64(p.level) * float64(t.report.Profile.Slowest))
+	return slices.ContainsFunc(p.spans, func(s Span) bool { return s.End-s.Start > longest })
 }
 
 // measureLoop measures the work in a plain loop.
