@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"concert/choose"
@@ -20,10 +21,13 @@ type scenario struct {
 	Bursts bool
 }
 
-// allScenarios returns the scenarios of the tables, for each budget. A program
-// that computes all of the time has no bursts.
+// allScenarios returns the scenarios of the tables, for each different budget.
+// A program that computes all of the time has no bursts.
 func allScenarios(budgets ...time.Duration) (all []scenario) {
-	for _, b := range budgets {
+	for i, b := range budgets {
+		if slices.Contains(budgets[:i], b) {
+			continue
+		}
 		all = append(all, scenario{b, 0, false}, scenario{b, 0.25, false}, scenario{b, 0.25, true},
 			scenario{b, 0.5, false}, scenario{b, 0.5, true}, scenario{b, 1, false})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,5 +78,14 @@ func TestStudy_Continues(t *testing.T) {
 	}
 	if text, err := os.ReadFile(file); err != nil || strings.Count(string(text), "\n") != 6 {
 		t.Errorf("%v, the file is\n%s", err, text)
+	}
+}
+
+// TestAllScenarios_EqualBudgets: with -budget 5s, the tables must have each
+// load once.
+func TestAllScenarios_EqualBudgets(t *testing.T) {
+	one, two := allScenarios(5*time.Second), allScenarios(5*time.Second, 5*time.Second)
+	if !slices.Equal(one, two) {
+		t.Errorf("%d scenarios for the same budget twice, want %d", len(two), len(one))
 	}
 }
