@@ -21,6 +21,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"log"
 	"os"
 	"os/signal"
@@ -65,8 +66,10 @@ func main() {
 		log.Fatal(err)
 	}
 	if *only != "" {
-		ids := strings.Split(*only, ",")
-		all = slices.DeleteFunc(all, func(w *workload) bool { return !slices.Contains(ids, w.id) })
+		if all, err = named(all, strings.Split(*only, ",")); err != nil {
+			done()
+			log.Fatal(err)
+		}
 	}
 	s := study{workloads: all, highest: *highest, length: *length, runs: *runs, scenarios: []scenario{{*budget, *load, *bursts}}}
 	if *table != "" {
@@ -83,4 +86,16 @@ func main() {
 		log.Fatal(err)
 	}
 	s.print(os.Stdout, os.Stderr)
+}
+
+// named returns the workloads with the given names.
+func named(all []*workload, ids []string) (some []*workload, err error) {
+	for _, id := range ids {
+		i := slices.IndexFunc(all, func(w *workload) bool { return w.id == id })
+		if i < 0 {
+			return nil, fmt.Errorf("-only: there is no workload %q", id)
+		}
+		some = append(some, all[i])
+	}
+	return some, nil
 }

@@ -89,3 +89,14 @@ func TestAllScenarios_EqualBudgets(t *testing.T) {
 		t.Errorf("%d scenarios for the same budget twice, want %d", len(two), len(one))
 	}
 }
+
+// TestNamed: a name that no workload has is an error, and not an empty table.
+func TestNamed(t *testing.T) {
+	all := []*workload{{id: "cpu"}, {id: "wait"}}
+	if some, err := named(all, []string{"wait"}); err != nil || len(some) != 1 || some[0] != all[1] {
+		t.Errorf("the workload wait: %v, %v", some, err)
+	}
+	if some, err := named(all, []string{"wait", "slep"}); err == nil || !strings.Contains(err.Error(), `"slep"`) {
+		t.Errorf("an unknown name: %v, %v", some, err)
+	}
+}
