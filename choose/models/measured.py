@@ -52,6 +52,12 @@ def instant(delay):
     return now, after
 
 
+def children_time():
+    """Returns the CPU time of the children that have ended, in nanoseconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return int((used.ru_utime + used.ru_stime) * 1e9)
+
+
 def transferred():
     with open("/proc/thread-self/io") as f:
         lines = dict(line.split(": ") for line in f)
@@ -92,6 +98,7 @@ def measured(job):
     before = attempt("bytes read and written", transferred)
     bytes_before = attempt("bytes read and written", transferred)
     switches = attempt("context switches", lambda: resource.getrusage(resource.RUSAGE_THREAD))
+    children = children_time()
     (wall, thread, process), delayed = instant(delay)
     result = call(job["arg"])
     if hasattr(type(result), "__await__"):
@@ -102,6 +109,8 @@ def measured(job):
     used = {"wall": wall_after - wall, "cpu": thread_after - thread, "missing": missing, "threads": False}
     if process_after - process > used["cpu"] * 1.1 + 100_000:  # the function uses other threads
         used["cpu"], used["threads"] = process_after - process, True
+    used["children"] = children_time() - children
+    used["cpu"] += used["children"]
     after = attempt("context switches", lambda: resource.getrusage(resource.RUSAGE_THREAD))
     if switches and after:
         used["switches"], used["forced"] = after.ru_nvcsw - switches.ru_nvcsw, after.ru_nivcsw - switches.ru_nivcsw

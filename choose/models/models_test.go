@@ -300,6 +300,31 @@ def preempted(calls):
     return [used["wall"], used["cpu"], used["delay"]]
 `
 
+// TestPythonProfile_Children: the CPU time of a call must include child
+// processes. Otherwise a function that runs a program seems to wait.
+func TestPythonProfile_Children(t *testing.T) {
+	pythontest.Need(t)
+	ex, err := python.New(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	const text = `:work
+import subprocess, sys
+
+def work(program):
+    subprocess.run([sys.executable, "-c", program], check=True)
+`
+	const program = "import time\nwhile time.process_time() < 0.2: pass"
+	used, err := models.PythonProfile(ex, text, []string{program})(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used.CPU < 200*time.Millisecond {
+		t.Errorf("the CPU time is %v, want at least 200ms", used.CPU)
+	}
+}
+
 // TestPythonProfile_Preempted: if other programs use the processor while the
 // clocks are read, this time must not count as run-queue delay of the work.
 func TestPythonProfile_Preempted(t *testing.T) {

@@ -167,8 +167,9 @@ type pythonUsage struct {
 	Memory   int64             `json:"memory"`
 	Switches int64             `json:"switches"`
 	Forced   int64             `json:"forced"`
-	Threads  bool              `json:"threads"` // whether CPU is the CPU time of the process and not of the thread
-	Missing  map[string]string `json:"missing"` // why a quantity is missing; the key is a usage.Quantity
+	Threads  bool              `json:"threads"`  // whether CPU is the CPU time of the process and not of the thread
+	Children int64             `json:"children"` // the part of CPU that is of child processes
+	Missing  map[string]string `json:"missing"`  // why a quantity is missing; the key is a usage.Quantity
 }
 
 // toUsage converts the result of measured.py.
@@ -177,12 +178,15 @@ func (u pythonUsage) toUsage() usage.Usage {
 		Wall: time.Duration(u.Wall), CPU: time.Duration(u.CPU), RunDelay: time.Duration(u.Delay),
 		Read: u.Read, Written: u.Written, Memory: u.Memory, Switches: u.Switches, Forced: u.Forced,
 	}
-	if !u.Threads { // with several threads, CPU has the time of all of them, but Delay only that of one thread
+	if !u.Threads && u.Children == 0 { // otherwise CPU has the time of several threads, but Delay only that of one thread
 		used.RunDelay = min(used.RunDelay, max(0, used.Wall-used.CPU))
 	}
 	clock := "time.thread_time"
 	if u.Threads {
 		clock = "time.process_time: the process used more than the thread"
+	}
+	if u.Children > 0 {
+		clock += ", and getrusage(RUSAGE_CHILDREN)"
 	}
 	for _, s := range []usage.Source{
 		{What: usage.CPUTime, From: clock},
