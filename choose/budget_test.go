@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -150,6 +151,9 @@ func TestRun_SlowImport(t *testing.T) {
 				}
 				if report.Took > budget+imports/2 {
 					t.Errorf("an import of %v: Run took %v, and the budget is %v", imports, report.Took, budget)
+				}
+				if s := report.Verdict.Sentence; strings.Contains(s, "no time to measure it") && !strings.Contains(s, "import a module") {
+					t.Errorf("an import of %v: the sentence does not have the reason: %s", imports, s)
 				}
 				if v := report.Verdict; v.Certainty == choose.Unclear || v.Concurrency == 1 && (share < 0.5 || runtime.GOMAXPROCS(0) > 1) {
 					t.Errorf("an import of %v: %s\n%s", imports, v.Certainty, report)

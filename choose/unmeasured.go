@@ -78,6 +78,9 @@ func (t *trial) whyUnmeasured() string {
 	if !t.enoughRuns(t.report.Machine.Processors) {
 		return "no run was left to measure it"
 	}
+	if t.setup >= t.Budget/aloneIsBasePart && t.setup > t.report.Profile.Wall {
+		return fmt.Sprintf("there was no time to measure it, because the first run takes %s longer than others, for example to import a module, and the budget is %s", durationText(t.setup), durationText(t.Budget))
+	}
 	if t.report.Profile.Wall < t.Budget/aloneIsBasePart {
 		return fmt.Sprintf("there was no time to measure it within %s", durationText(t.Budget))
 	}
