@@ -414,6 +414,27 @@ func TestMap_MixedWithinList(t *testing.T) {
 	}
 }
 
+// TestMap_NoneAfterFullList: the result None, which does not fit into a list
+// that is full, is sent by itself.
+func TestMap_NoneAfterFullList(t *testing.T) {
+	// The results of 32 calls fill the list.
+	const text = `
+EMPTY = {"text": ""}
+size = 1024 - len(__import__("marshal").dumps(EMPTY, 2))
+
+def fill(n):
+    return None if n % 33 == 32 else {"text": "x" * size}
+`
+	f := python.Source[int, any]("fill", text)
+	i := 0
+	for got, err := range concert.Map(t.Context(), newPool(t, 1, nil), f, numbersTo(10_000)) {
+		if (got == nil) != (i%33 == 32) || err != nil {
+			t.Fatalf("call %d: %v, %v", i, got, err)
+		}
+		i++
+	}
+}
+
 // TestMap_ArgumentsOfList: arguments that are sent together arrive unchanged.
 func TestMap_ArgumentsOfList(t *testing.T) {
 	p := newPool(t, 1, nil)

@@ -18,6 +18,7 @@ time = private(time)
 SHORT, LONG = 30_000, 120_000  # a group of calls should take a time between these, in nanoseconds
 MAX_GROUP = 256  # maximum number of calls in a group
 ATTENTION = -1  # in Runner.gate; the gate never has this value
+NOTHING = object()  # no result; a result can be None
 
 
 def new_loop(worker, runner):
@@ -74,7 +75,7 @@ def new_loop(worker, runner):
             last = min(count, first + group)
             number = 0  # of the call, from 1 up; 0 before the first call of the group
             ended = left = False
-            result = encoded = failure = None
+            result, encoded, failure = NOTHING, None, None
             runner.why, runner.target = 0, -1
             try:
                 try:
@@ -92,7 +93,7 @@ def new_loop(worker, runner):
                             if type(result) is expected:
                                 if numbers is not None:
                                     numbers[number - base] = result
-                                    result = None
+                                    result = NOTHING
                                     continue
                                 value = result if to_bytes is None else to_bytes(result)
                             elif expected is None and type(result) in PLAIN:
@@ -108,14 +109,14 @@ def new_loop(worker, runner):
                                 break
                             sizes[number - 1] = size
                             write(value)
-                            result = encoded = None
+                            result, encoded = NOTHING, None
                         else:
                             ended = True
                     except ValueError:
                         # The list is full, or the result is an int with more than 64 bits, or a text that is not UTF-8.
-                        if result is None:
+                        if result is NOTHING:
                             raise
-                    if (other or result is not None) and encoded is None:
+                    if (other or result is not NOTHING) and encoded is None:
                         encoded = encode(finish(result))
                 except BaseException as e:
                     if not in_worker[0]:
