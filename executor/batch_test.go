@@ -274,6 +274,46 @@ func TestBatch_SettleListOutOfOrder(t *testing.T) {
 	})
 }
 
+// TestMap_DropsEncoded: if the loop of a Map is left, each submitted item has
+// finished, also an item that no worker has claimed again after it was encoded.
+func TestMap_DropsEncoded(t *testing.T) {
+	ready := make(chan struct{})
+	close(ready)
+	t.Run("too many bytes for a batch", func(t *testing.T) {
+		testDropsEncoded(t, lengthOf, [][]byte{[]byte("a"), []byte("b"), []byte("c")})
+	})
+	t.Run("encoded by methods", func(t *testing.T) {
+		testDropsEncoded(t, lengthOfLate, []late{{"a", ready}, {"b", ready}, {"c", ready}})
+	})
+}
+
+func testDropsEncoded[In any](t *testing.T, f func(context.Context, In) (int, error), inputs []In) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := newHandExecutor()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range concert.Map(t.Context(), ex, f, slices.Values(inputs)) {
+				break
+			}
+		}()
+		var batch *executor.Batch
+		for batch == nil {
+			synctest.Wait()
+			batch, _ = ex.tasks[len(ex.tasks)-1].Claim(len(inputs), 1) // the size is that of one argument
+		}
+		batch.Settle(0, -1, executor.Encoded{}, errors.New("one error"))
+		<-done
+		count := map[concert.EventKind]int{}
+		for _, kind := range ex.kinds {
+			count[kind]++
+		}
+		if n := count[concert.TaskSubmitted]; n < 2 || count[concert.TaskFinished] != n {
+			t.Errorf("%d calls were submitted, and %d have finished", n, count[concert.TaskFinished])
+		}
+	})
+}
+
 var number = concert.Register("concert_test.number", func(_ context.Context, n int) (int, error) { return n, nil })
 
 // sharingExecutor is a handExecutor that stores values.

@@ -202,6 +202,7 @@ func (m *mapRun[In, Out]) stopUnlocked() {
 			<-m.wake
 		}
 	}
+	m.dropEncoded()
 	select {
 	case <-m.fed:
 		return

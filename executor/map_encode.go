@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"slices"
 
 	"concert/internal/values"
@@ -47,6 +48,20 @@ func (m *mapRun[In, Out]) postpone(items ...encodedItem[In, Out]) {
 	m.mu.Unlock()
 	m.large.Store(true)
 	m.remoteItems.Add(int64(-len(items)))
+}
+
+// dropEncoded drops the items that wait to be claimed. The Map has stopped, and
+// no runner is left.
+func (m *mapRun[In, Out]) dropEncoded() {
+	m.mu.Lock()
+	left, runners := m.encoded, m.runners
+	m.encoded = nil
+	m.mu.Unlock()
+	m.remoteItems.Add(int64(len(left)))
+	for _, x := range left {
+		one := &remoteItems[In, Out]{m: m, task: &runners[0].task, items: []remoteItem[In, Out]{x.remoteItem}}
+		one.drop(0, context.Cause(m.ctx))
+	}
 }
 
 // hasEncoded reports whether an encoded item waits to be claimed.
