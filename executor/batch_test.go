@@ -314,6 +314,56 @@ func testDropsEncoded[In any](t *testing.T, f func(context.Context, In) (int, er
 	})
 }
 
+var bytesOf = concert.Register("concert_test.bytesOf", func(_ context.Context, n int) ([]byte, error) { return make([]byte, n), nil })
+
+// TestMap_WindowOfLargeValues: if arguments or results are large, a Map takes
+// few inputs ahead of the results.
+func TestMap_WindowOfLargeValues(t *testing.T) {
+	large := make([]byte, 250<<10)
+	_, small, err := executor.Prepare(number, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, result, err := executor.Prepare(lengthOf, large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("arguments", func(t *testing.T) { testWindow(t, lengthOf, large, small) })
+	t.Run("results", func(t *testing.T) { testWindow(t, bytesOf, len(large), result) })
+}
+
+func testWindow[In, Out any](t *testing.T, f func(context.Context, In) (Out, error), in In, result executor.Encoded) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := newHandExecutor()
+		taken, ended := 0, 0
+		inputs := func(yield func(In) bool) {
+			for taken = 1; yield(in); taken++ {
+			}
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range concert.Map(t.Context(), ex, f, inputs) {
+				if ended++; ended == 500 {
+					break
+				}
+			}
+		}()
+		most := 0
+		for synctest.Wait(); ended < 500; synctest.Wait() {
+			most = max(most, taken-ended)
+			batch, _ := ex.tasks[len(ex.tasks)-1].Claim(1024, 1<<30)
+			for i := range batch.Args {
+				batch.Settle(i, 0, result, nil)
+			}
+		}
+		<-done
+		if most > 150 { // 37 MB
+			t.Errorf("the Map took %d inputs ahead of the results", most)
+		}
+	})
+}
+
 var number = concert.Register("concert_test.number", func(_ context.Context, n int) (int, error) { return n, nil })
 
 // sharingExecutor is a handExecutor that stores values.

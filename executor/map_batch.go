@@ -189,8 +189,8 @@ func (r *runner[In, Out]) claimSimple(t *Task, f *Function, most, size int) (bat
 			bytes += len(arg.Bytes)
 			largest = max(largest, len(arg.Bytes))
 		}
+		m.args.note(largest)
 	}
-	m.args.note(largest)
 	if b != nil && fit < len(b.items) {
 		var rest []encodedItem[In, Out]
 		for i := fit; i < len(b.items); i++ {
@@ -251,13 +251,13 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 	it.move(finished)
 	item := it.item
 	it.item = nil // the batch may live as long as its slowest call
+	r.m.results.note(len(result.Bytes))
 	if err == nil {
 		if out, ok := decodeSimple[Out](result); ok {
 			r.finish(i, worker, item, out, nil)
 			return
 		}
 	}
-	r.m.results.note(len(result.Bytes))
 	if err == nil && decodeRunsUserCode[Out](r.codec) {
 		r.decodeAsync(i, worker, item, result)
 		return
