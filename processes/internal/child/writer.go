@@ -53,6 +53,7 @@ func newWriter(pipe *os.File, j *shm.Journal) *writer {
 	w := &writer{pipe: pipe, journal: j, scratch: make([]byte, 0, 64)}
 	w.timer = time.AfterFunc(time.Hour, w.flushLate)
 	w.timer.Stop()
+	w.list.ID.Index = frame.MaxList // of no call, so that the first result begins the list
 	return w
 }
 

@@ -149,3 +149,23 @@ func TestWriter_List(t *testing.T) {
 		t.Errorf("frames:\n%q\nwant:\n%q", got, want)
 	}
 }
+
+// TestWriter_FirstList: the first results of a worker are in the list that the
+// journal describes, whatever their kind and the number of their frame are.
+func TestWriter_FirstList(t *testing.T) {
+	j, err := shm.NewJournal(make([]byte, shm.JournalSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	out := newWriter(pipe, j)
+	out.armed = true // so that the timer does not run
+	out.addToList(0, &frame.Outcome{Value: frame.Payload{Encoded: executor.Encoded{Bytes: []byte{1}}}})
+	if seq, first, kind, ok := j.ListOf(); seq != 0 || first != 0 || kind != 0 || !ok {
+		t.Errorf("the list begins with call %d of frame %d, and its kind is %d; in use: %v", first, seq, kind, ok)
+	}
+}
