@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"concert/internal/values"
@@ -285,10 +286,16 @@ func storedFor(w values.Work, v any, codec SharedCodec) (*Stored, error) {
 	if stored := o.stored.Load(); stored != nil && w.To == any(stored.Group) {
 		return stored, nil
 	}
-	if late := o.late.Load(); late != nil && w.To == any(late.group) && len(*w.Used) < maxLateReferences {
+	if late := o.late.Load(); late != nil && w.To == any(late.group) && (len(*w.Used) < maxLateReferences || isUsed(*w.Used, o)) {
 		return late.store(w, h, codec)
 	}
 	return nil, nil
+}
+
+// isUsed reports whether an argument has a reference to the handle of o
+// already.
+func isUsed(used []any, o *owner) bool {
+	return slices.ContainsFunc(used, func(u any) bool { return u.(usedHandle).handle.sharedOwner() == o })
 }
 
 // isStored reports whether storedFor returns a value without encoding it.

@@ -65,13 +65,15 @@ func (s Shared[T]) appendShared(w values.Work, b []byte) ([]byte, error) {
 	return append(b, e.Bytes...), nil
 }
 
-// appendUsed appends a handle to the handles of an argument. If an argument has
-// the same handle many times in a row, the result has it once.
+// appendUsed appends a handle to the handles of an argument, unless it is one
+// of the last maxLateReferences. So an argument for a LateSharer has each
+// handle once, and for other executors, appending many handles takes linear
+// time.
 func appendUsed(used []any, h usedHandle) []any {
-	if n := len(used); n == 0 || used[n-1] != any(h) {
-		used = append(used, h)
+	if slices.Contains(used[max(0, len(used)-maxLateReferences):], any(h)) {
+		return used
 	}
-	return used
+	return append(used, h)
 }
 
 // UnmarshalBinary implements encoding.BinaryUnmarshaler. It keeps b.

@@ -94,6 +94,20 @@ func TestShared_LateLarge(t *testing.T) {
 	}
 }
 
+// TestShared_LateRepeated: the limit of references is for different values. An
+// argument that has few handles many times in turn must not contain the values.
+func TestShared_LateRepeated(t *testing.T) {
+	s := lateStore{newStore()}
+	var few []Shared[[]int64]
+	for range maxLateReferences {
+		few = append(few, mustShare(t, s, make([]int64, 100)))
+	}
+	e, used := encodeFor(t, s.group, append(few, few...))
+	if len(used) != maxLateReferences || len(e.Bytes) > 100*2*maxLateReferences {
+		t.Errorf("%d references, and %d bytes; want %d references and no values", len(used), len(e.Bytes), maxLateReferences)
+	}
+}
+
 // TestShared_LateMany: an argument for a LateSharer has a limited number of
 // references. Further handles are encoded as their values.
 func TestShared_LateMany(t *testing.T) {
