@@ -2,6 +2,7 @@ package executor
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,6 +24,11 @@ const (
 const maxSharedDepth = 16
 
 var errSharedDepth = fmt.Errorf("handles of shared values are nested deeper than %d", maxSharedDepth)
+
+// errStoredReference is the error of a stored value with a reference. Share
+// does not encode such values. Decoding one that refers to itself would wait
+// for itself.
+var errStoredReference = errors.New("a shared value contains a reference to a shared value")
 
 // MarshalBinary implements encoding.BinaryMarshaler. The result contains the
 // value.
@@ -93,6 +99,9 @@ func (s *Shared[T]) parseShared(w values.Work, b []byte) (err error) {
 		}
 		v, err = view[T](w, Encoded{head[1], rest})
 	case sharedReference:
+		if w.Stored {
+			return errStoredReference
+		}
 		if len(rest) != len(SharedID{}) {
 			return fmt.Errorf("a reference to a shared value of %d bytes", len(rest))
 		}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"concert/internal/values"
@@ -279,6 +280,33 @@ func TestShared_Zero(t *testing.T) {
 
 // node is a value that can contain its own handle.
 type node struct{ Next *Shared[*node] }
+
+// linked is a value with a handle of its own type.
+type linked struct{ Next *Shared[linked] }
+
+// TestShared_RefersToItself: another program can store a value that refers to
+// itself. Decoding the value must fail, and not wait for itself.
+func TestShared_RefersToItself(t *testing.T) {
+	s := newStore()
+	h := mustShare(t, s, linked{})
+	e, used := encodeFor(t, s.group, linked{&h})
+	id := used[0].(usedHandle).stored.ID
+	KeepShared(id, e, nil)
+	defer ForgetShared(id)
+	decoded := make(chan error, 1)
+	go func() {
+		_, err := decode[linked](e)
+		decoded <- err
+	}()
+	select {
+	case err := <-decoded:
+		if !errors.Is(err, errStoredReference) {
+			t.Errorf("decode() = %v, want %v", err, errStoredReference)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("decode waits for itself")
+	}
+}
 
 // TestShared_Nested: a value that contains its own handle is an error. So are
 // bytes with many handles within each other.

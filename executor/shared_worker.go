@@ -102,7 +102,7 @@ func findShared[T any](id SharedID) (v T, err error) {
 	if known, ok := r.decoded[t].(*T); ok {
 		return *known, nil
 	}
-	if v, err = view[T](values.Work{}, r.encoded); err != nil {
+	if v, err = view[T](values.Work{Stored: true}, r.encoded); err != nil {
 		return v, fmt.Errorf("the shared value: %w", err)
 	}
 	if r.decoded == nil {

@@ -14,13 +14,15 @@ type Work struct {
 	Small bool
 	// Over may be nil. When it becomes true, the work ends soon with ErrOver.
 	Over *atomic.Bool
-	// To, Used and Depth are for handles. To is the receiver of the encoding,
-	// or nil if it is unknown. Handles.Encode appends to Used, which may be
-	// nil, the handles whose encoding is valid only for the receiver. Depth is
-	// the number of handles that contain the value.
-	To    any
-	Used  *[]any
-	Depth int
+	// To, Used, Depth and Stored are for handles. To is the receiver of the
+	// encoding, or nil if it is unknown. Handles.Encode appends to Used, which
+	// may be nil, the handles whose encoding is valid only for the receiver.
+	// Depth is the number of handles that contain the value. Stored is true
+	// while a stored value is decoded, which contains no such handles.
+	To     any
+	Used   *[]any
+	Depth  int
+	Stored bool
 }
 
 var (
