@@ -169,6 +169,23 @@ func TestShare_StoredOnce(t *testing.T) {
 	}
 }
 
+// TestShare_TwoRelays: workers of a cluster that pass their tasks to the same
+// other cluster use the same IDs there. Their calls must not disturb each
+// other, and a worker that starts later must find no value of an earlier one in
+// the way.
+func TestShare_TwoRelays(t *testing.T) {
+	outer, inner := cluster.Access{InProcess: embedded(t, "")}, cluster.Access{InProcess: embedded(t, "")}
+	serve(t, inner, 4)
+	ex := dial(t, outer)
+	h := share(t, ex, 100_000)
+	first := serveOn(t, outer, dial(t, inner))
+	pickAll(t, ex, h, 10)
+	serveOn(t, outer, dial(t, inner))
+	pickAll(t, ex, h, 100)
+	first()
+	pickAll(t, ex, h, 10)
+}
+
 // deleted waits until the servers hold no parts of values.
 func deleted(t *testing.T, ex *cluster.Executor) {
 	t.Helper()

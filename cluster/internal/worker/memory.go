@@ -45,8 +45,9 @@ type memory struct {
 	used      int64 // memory of shared values that running tasks use
 	unused    int64 // memory of idle shared values
 
-	shared map[executor.SharedID]*sharedValue // all values in used and unused; nil after the worker has ended
-	idle   list.List                          // the idle values; the value that became idle last is first
+	shared map[sharedKey]*sharedValue           // all values in used and unused; nil after the worker has ended
+	byID   map[executor.SharedID][]*sharedValue // the values in shared
+	idle   list.List                            // the idle values; the value that became idle last is first
 
 	waiting []*heldTask // tasks that wait for memory for their large arguments and shared values; the sizes of arguments were checked
 }
@@ -60,7 +61,7 @@ func newMemory(most int64) memory {
 		most = defaultMaxBytes
 	}
 	most = max(most, minMaxBytes)
-	return memory{messages: most / 4, values: most - most/4, shared: map[executor.SharedID]*sharedValue{}}
+	return memory{messages: most / 4, values: most - most/4, shared: map[sharedKey]*sharedValue{}, byID: map[executor.SharedID][]*sharedValue{}}
 }
 
 // requestable returns the maximum size of the messages that the next request
@@ -83,7 +84,7 @@ func (m *memory) fits() bool {
 	d := m.waiting[0]
 	need := d.large
 	for i := range d.Shared {
-		if v := m.shared[d.Shared[i].ID]; v == nil || v.users == 0 {
+		if v := m.shared[sharedKey{d.Shared[i].ID, d.ID.Client}]; v == nil || v.users == 0 {
 			need += memoryOf(&d.Shared[i])
 		}
 	}

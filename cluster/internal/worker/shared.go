@@ -63,11 +63,35 @@ type sharedValue struct {
 // memoryOf returns the number of bytes of memory that a shared value takes.
 func memoryOf(v *wire.SharedValue) int64 { return int64(v.Size) + valueOverhead }
 
-// matches reports whether the value is the one to which a task of a client
-// refers. IDs are random, so another value with the same ID is not a
-// coincidence.
-func (v *sharedValue) matches(client string, ref *wire.SharedValue) bool {
-	return v.client == client && v.ref.Blob == ref.Blob && v.ref.Size == ref.Size && v.ref.Kind == ref.Kind && bytes.Equal(v.ref.Sum, ref.Sum)
+// sharedKey identifies a shared value in a worker. Several clients can use one
+// ID for the same content: workers of another cluster that pass their tasks to
+// this one. Each client has a value of its own, because each client must have stored it.
+type sharedKey struct {
+	id     executor.SharedID
+	client string
+}
+
+func (v *sharedValue) key() sharedKey { return sharedKey{v.ref.ID, v.client} }
+
+// matches reports whether the value has the content to which a task refers. IDs are
+// random, so another content with the same ID is not a coincidence.
+func (v *sharedValue) matches(ref *wire.SharedValue) bool {
+	return v.ref.Size == ref.Size && v.ref.Kind == ref.Kind && bytes.Equal(v.ref.Sum, ref.Sum)
+}
+
+// add adds a value to the fields shared and byID.
+func (m *memory) add(v *sharedValue) {
+	m.shared[v.key()] = v
+	m.byID[v.ref.ID] = append(m.byID[v.ref.ID], v)
+}
+
+// remove is the reverse of add.
+func (m *memory) remove(v *sharedValue) {
+	delete(m.shared, v.key())
+	same := slices.DeleteFunc(m.byID[v.ref.ID], func(o *sharedValue) bool { return o == v })
+	if m.byID[v.ref.ID] = same; len(same) == 0 {
+		delete(m.byID, v.ref.ID)
+	}
 }
 
 // checkShared returns an error if the shared values of a task are too large for
@@ -94,15 +118,15 @@ func (w *worker) reserveLocked(d *heldTask) {
 	}
 	for i := range d.Shared {
 		ref := &d.Shared[i]
-		v := m.shared[ref.ID]
-		if v != nil && !v.matches(d.ID.Client, ref) {
+		v := m.shared[sharedKey{ref.ID, d.ID.Client}]
+		if same := m.byID[ref.ID]; len(same) > 0 && !same[0].matches(ref) {
 			d.values = append(d.values, &sharedValue{ref: *ref, loaded: alwaysLoaded, err: errOtherValue})
 			continue
 		}
 		if v == nil {
 			v = &sharedValue{client: d.ID.Client, ref: *ref, loaded: make(chan struct{})}
 			v.ref.Sum = bytes.Clone(ref.Sum)
-			m.shared[ref.ID] = v
+			m.add(v)
 			w.conn.Background.Go(func() { w.load(v) })
 		}
 		if v.users++; v.users == 1 {
@@ -126,7 +150,7 @@ func (w *worker) makeRoomLocked() {
 }
 
 // errOtherValue is the error of a task that refers to a shared value by the ID
-// of another value.
+// of a value with another content.
 var errOtherValue = errors.New("its ID belongs to another value")
 
 // alwaysLoaded is a closed channel.
@@ -141,7 +165,7 @@ var alwaysLoaded = func() chan struct{} {
 func (w *worker) unreserveLocked(d *heldTask) {
 	m := &w.memory
 	for _, v := range d.values {
-		if v.users--; v.users > 0 || m.shared[v.ref.ID] != v {
+		if v.users--; v.users > 0 || m.shared[v.key()] != v {
 			continue
 		}
 		m.used -= memoryOf(&v.ref)
@@ -160,7 +184,7 @@ func (w *worker) evictLocked(more func(v *sharedValue) bool) {
 		v := e.Value.(*sharedValue)
 		m.idle.Remove(e)
 		m.unused -= memoryOf(&v.ref)
-		delete(m.shared, v.ref.ID)
+		m.remove(v)
 		w.conn.Background.Go(v.release)
 	}
 }
@@ -177,7 +201,7 @@ func (w *worker) evictIdle() {
 func (w *worker) evictAll() {
 	w.mu.Lock()
 	all := w.memory.shared
-	w.memory.shared = nil
+	w.memory.shared, w.memory.byID = nil, nil
 	w.mu.Unlock()
 	for _, v := range all {
 		w.conn.Background.Go(v.release)
@@ -207,10 +231,10 @@ func (w *worker) load(v *sharedValue) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := &w.memory
-	if m.shared[v.ref.ID] != v { // the worker ends
+	if m.shared[v.key()] != v { // the worker ends
 		return
 	}
-	delete(m.shared, v.ref.ID)
+	m.remove(v)
 	if v.idle == nil {
 		m.used -= memoryOf(&v.ref)
 		return
