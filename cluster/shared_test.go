@@ -326,6 +326,27 @@ func TestShare_Memory(t *testing.T) {
 	stop()
 }
 
+// TestShare_ManyValues: a worker must keep a limited number of values that no
+// task uses, because a pool needs a file descriptor for each of them.
+func TestShare_ManyValues(t *testing.T) {
+	s := embedded(t, "")
+	access := cluster.Access{InProcess: s}
+	ex := dial(t, access)
+	stop := serve(t, access, 4)
+	w := watchTransfers(t, s)
+	var all []*concert.Shared[[]float64]
+	for range 300 {
+		all = append(all, share(t, ex, 10))
+		pickAll(t, ex, all[len(all)-1], 1)
+	}
+	w.expect("300 values", 300, 300)
+	pickAll(t, ex, all[299], 1)
+	w.expect("the last value", 0, 0)
+	pickAll(t, ex, all[0], 1)
+	w.expect("the first value", 0, 1)
+	stop()
+}
+
 // TestShare_OtherClient: a task must not read or replace the shared value of
 // another client, even if the task knows its ID and its name.
 func TestShare_OtherClient(t *testing.T) {

@@ -26,9 +26,10 @@ import (
 //	                  the tasks end, and the client uploads the value again          evicted
 //
 // A value counts as memory from its reservation to its removal, see memory.go.
-// When a task needs memory, the worker evicts idle values, the longest idle
-// value first. It also evicts a value that was idle for maxIdleTime. A worker
-// receives no message when a client closes a handle.
+// The worker evicts idle values, the longest idle value first, when a task needs
+// memory, and when there are more than maxIdleValues. It also evicts a value
+// that was idle for maxIdleTime. A worker receives no message when a client
+// closes a handle.
 //
 // The value belongs to the client that has signed the message of the task:
 // Download refuses a name that does not begin with the name of this client. The
@@ -36,6 +37,10 @@ import (
 
 // maxIdleTime is how long a worker keeps a value that no task uses.
 const maxIdleTime = 10 * time.Minute
+
+// maxIdleValues is how many values that no task uses a worker keeps. A pool of
+// processes needs a file descriptor for each value that is not small.
+const maxIdleValues = 256
 
 // valueOverhead is the memory for a value in addition to its bytes.
 const valueOverhead = 1 << 10
@@ -65,7 +70,8 @@ func memoryOf(v *wire.SharedValue) int64 { return int64(v.Size) + valueOverhead 
 
 // sharedKey identifies a shared value in a worker. Several clients can use one
 // ID for the same content: workers of another cluster that pass their tasks to
-// this one. Each client has a value of its own, because each client must have stored it.
+// this one. Each client has a value of its own, because each client must have
+// stored it.
 type sharedKey struct {
 	id     executor.SharedID
 	client string
@@ -174,6 +180,7 @@ func (w *worker) unreserveLocked(d *heldTask) {
 		v.idle = m.idle.PushFront(v)
 	}
 	d.values = nil
+	w.evictLocked(func(*sharedValue) bool { return m.idle.Len() > maxIdleValues })
 }
 
 // evictLocked removes idle values, the longest idle value first, while the
