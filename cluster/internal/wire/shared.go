@@ -12,6 +12,9 @@ import (
 // can refer.
 const MaxSharedValues = 256
 
+// maxSharedSize is the maximum size of a shared value in bytes.
+const maxSharedSize = 1 << 30
+
 // SharedValue is a shared value to which the argument of a task refers. Its
 // parts are in BlobStream. If it has no bytes, Blob is empty.
 type SharedValue struct {
@@ -59,7 +62,7 @@ func parseSharedValues(list []byte) (all []SharedValue, err error) {
 		var id []byte
 		one.bytes(1, &id)
 		v.Value.fields(&one)
-		if len(id) != len(v.ID) || len(v.Blob) > maxBlobName || len(v.Bytes) > 0 || v.Size < 0 || v.Size == 0 != (v.Blob == "") {
+		if len(id) != len(v.ID) || len(v.Blob) > maxBlobName || len(v.Bytes) > 0 || v.Size < 0 || v.Size > maxSharedSize || v.Size == 0 != (v.Blob == "") {
 			return nil, fmt.Errorf("invalid shared value")
 		}
 		v.ID = executor.SharedID(id)

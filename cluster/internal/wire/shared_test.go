@@ -40,6 +40,7 @@ func TestEnvelope_SharedInvalid(t *testing.T) {
 		"bytes":        {{Value: Value{Encoded: executor.Encoded{Bytes: []byte("x")}}}},
 		"no name":      {{Value: Value{Size: 1}}},
 		"no size":      {{Value: Value{Blob: "client.name"}}},
+		"too large":    {{Value: Value{Blob: "client.name", Size: maxSharedSize + 1}}},
 		"negative":     {{Value: Value{Blob: "client.name", Size: -1}}},
 		"a long name":  {{Value: Value{Blob: string(make([]byte, maxBlobName+1)), Size: 1}}},
 		"nothing else": nil,
