@@ -175,6 +175,7 @@ func (k *Keyring) Holders() ([]Holder, error) {
 		return nil, fmt.Errorf("server: the keyring: %w", err)
 	}
 	var holders []Holder
+	lines := map[string]int{} // line numbers by key
 	for i, line := range strings.Split(string(text), "\n") {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -183,6 +184,10 @@ func (k *Keyring) Holders() ([]Holder, error) {
 		if len(f) != 3 || !Role(f[0]).valid() || !nkeys.IsValidPublicUserKey(f[1]) {
 			return nil, fmt.Errorf("server: %s, line %d: want a role (client, worker, admin), a public key and a name", k.path(holdersFile), i+1)
 		}
+		if first, twice := lines[f[1]]; twice {
+			return nil, fmt.Errorf("server: %s, line %d: the key of line %d: remove one of these lines", k.path(holdersFile), i+1, first)
+		}
+		lines[f[1]] = i + 1
 		holders = append(holders, Holder{Role(f[0]), f[1], f[2]})
 	}
 	return holders, nil

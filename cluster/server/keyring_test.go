@@ -1,12 +1,14 @@
 package server_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,5 +235,31 @@ func TestJoin_Refused(t *testing.T) {
 				s.Close()
 			}
 		})
+	}
+}
+
+// TestHolders_KeyTwice: if a keyring has the same key in two lines, reading it
+// must fail with the numbers of both lines.
+func TestHolders_KeyTwice(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keyring")
+	k, err := server.NewKeyring(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Add(server.Client, "one"); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "keys")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := text[bytes.Index(text, []byte("client ")):]
+	twice := slices.Concat(text, []byte("\n"), bytes.Replace(line, []byte("client"), []byte("admin"), 1))
+	if err := os.WriteFile(name, twice, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.Holders(); err == nil || !strings.Contains(err.Error(), "line 4: the key of line 2") {
+		t.Errorf("Holders() = %v, %v, want an error with both lines", got, err)
 	}
 }
