@@ -46,9 +46,9 @@ type ServeOptions struct {
 	//
 	// A shared value, see [concert.Share], counts once for all tasks that use
 	// it. The worker keeps it for ten minutes after the last of these tasks,
-	// unless another task needs the memory, and keeps at most 256 values that no
-	// task uses. Set MaxBytes so that the part for large values is more than the
-	// sum of the shared values that tasks use in turn. Otherwise the worker
+	// unless another task needs the memory, and keeps at most 256 values that
+	// no task uses. Set MaxBytes so that the part for large values is more than
+	// the sum of the shared values that tasks use in turn. Otherwise the worker
 	// downloads them again and again.
 	MaxBytes int64
 

@@ -58,7 +58,7 @@ type mapRun[In, Out any] struct {
 	labels     *labels[In]
 
 	stopped     atomic.Bool   // the loop has ended
-	large       atomic.Bool   // an input was large: runners use claimAsync
+	large       atomic.Bool   // an input was large or postponed: runners look for encoded items
 	window      atomic.Int64  // maximum number of inputs that the feeder has taken and whose results were not yielded
 	remoteItems atomic.Int64  // number of items that remote workers have claimed, or that user code encodes
 	claims      atomic.Int64  // about the number of items of one claim of a remote worker

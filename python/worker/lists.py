@@ -113,7 +113,7 @@ def new_loop(worker, runner):
                         else:
                             ended = True
                     except ValueError:
-                        # The list is full, or the result is an int with more than 64 bits, or a text that is not UTF-8.
+                        # The list is full, or the result is an int with more than 64 bits, or a text that UTF-8 cannot encode.
                         if result is NOTHING:
                             raise
                     if (other or result is not NOTHING) and encoded is None:

@@ -82,7 +82,7 @@ def new_loop(worker, runner):
     clock, pack, write_int, encode, finish = time.perf_counter_ns, RESULT.pack, INT_RESULT.pack_into, values.encode, functions.finish
 
     listed = lists.new_loop(worker, runner)
-    last, kind = None, None  # the function that ran last, and the kind of its last result if the module lists supports it
+    last, kind = None, None  # the function that ran last, and the kind of its last result, or None if the module lists does not support it
 
     def run(seq, f, args, begun):
         nonlocal last, kind

@@ -51,7 +51,7 @@ class Results:
         self.seq = self.kind = 0  # the number of the frame, and the kind of the results
         self.size = None  # the size of each result, or None if sizes has the sizes
         self.sent = 0  # how many calls of the frame have outcomes in frames
-        self.sent_size = 0  # the size of these results in the list
+        self.sent_size = 0  # the offset in the list after these results
         self.begun = 0  # the time of these calls has passed at this time
         self.pace = 0  # the time of a call, if it is unknown
 

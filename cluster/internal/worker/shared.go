@@ -26,10 +26,10 @@ import (
 //	                  the tasks end, and the client uploads the value again          evicted
 //
 // A value counts as memory from its reservation to its removal, see memory.go.
-// The worker evicts idle values, the longest idle value first, when a task needs
-// memory, and when there are more than maxIdleValues. It also evicts a value
-// that was idle for maxIdleTime. A worker receives no message when a client
-// closes a handle.
+// The worker evicts idle values, the longest idle value first, when a task
+// needs memory, and when there are more than maxIdleValues. It also evicts a
+// value that was idle for maxIdleTime. A worker receives no message when a
+// client closes a handle.
 //
 // The value belongs to the client that has signed the message of the task:
 // Download refuses a name that does not begin with the name of this client. The
@@ -79,8 +79,8 @@ type sharedKey struct {
 
 func (v *sharedValue) key() sharedKey { return sharedKey{v.ref.ID, v.client} }
 
-// matches reports whether the value has the content to which a task refers. IDs are
-// random, so another content with the same ID is not a coincidence.
+// matches reports whether the value has the content to which a task refers. IDs
+// are random, so another content with the same ID is not a coincidence.
 func (v *sharedValue) matches(ref *wire.SharedValue) bool {
 	return v.ref.Size == ref.Size && v.ref.Kind == ref.Kind && bytes.Equal(v.ref.Sum, ref.Sum)
 }

@@ -36,7 +36,7 @@ type writer struct {
 	flushed uint64        // guarded by mu: how many of these bytes were written to the pipe
 	last    time.Duration // guarded by mu: uptime of the last write
 	list    frame.Results // guarded by mu: the results that are only in the list of the journal; Sizes and Bytes are parts of the list
-	listed  int           // guarded by mu: how many bytes of the list are in use
+	listed  int           // guarded by mu: the position in the list after the last result, including results that were sent
 	timer   *time.Timer   // set once
 	armed   bool          // guarded by mu: whether the timer runs
 	late    bool          // guarded by mu: the timer has run since the last call of addToList
