@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -14,21 +15,35 @@ import (
 // handExecutor keeps its tasks, and the test claims their calls.
 type handExecutor struct {
 	group *executor.WorkerGroup
+
+	// mu guards the following while goroutines of the engine run. The test reads
+	// the fields without mu, after synctest.Wait or if there are no goroutines.
+	mu    sync.Mutex
 	tasks []*executor.Task
 	kinds []concert.EventKind
 }
 
 func newHandExecutor() *handExecutor {
 	e := &handExecutor{}
-	e.group = executor.NewRemoteGroup(handQueue{e}, executor.Limits{}, func(ev concert.Event) { e.kinds = append(e.kinds, ev.Kind) })
+	e.group = executor.NewRemoteGroup(handQueue{e}, executor.Limits{}, func(ev concert.Event) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.kinds = append(e.kinds, ev.Kind)
+	})
 	return e
 }
 
 // Execute keeps the task.
 func (e *handExecutor) Execute(_ context.Context, t *executor.Task) error {
 	e.group.Adopt(t)
-	e.tasks = append(e.tasks, t)
+	e.keep(t)
 	return nil
+}
+
+func (e *handExecutor) keep(t *executor.Task) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tasks = append(e.tasks, t)
 }
 
 // Width returns 1.
@@ -44,7 +59,7 @@ func (*handExecutor) Shutdown(context.Context) error { return nil }
 type handQueue struct{ e *handExecutor }
 
 // Again keeps the task.
-func (q handQueue) Again(t *executor.Task) { q.e.tasks = append(q.e.tasks, t) }
+func (q handQueue) Again(t *executor.Task) { q.e.keep(t) }
 
 // Withdraw returns true: any call can be canceled.
 func (handQueue) Withdraw(*executor.Task) bool { return true }
@@ -293,8 +308,8 @@ func testDropsEncoded[In any](t *testing.T, f func(context.Context, In) (int, er
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for range concert.Map(t.Context(), ex, f, slices.Values(inputs)) {
-				break
+			for range concert.MapUnordered(t.Context(), ex, f, slices.Values(inputs)) {
+				break // after the first settled call: items that methods encode are claimed in any order
 			}
 		}()
 		var batch *executor.Batch
@@ -353,6 +368,9 @@ func testWindow[In, Out any](t *testing.T, f func(context.Context, In) (Out, err
 		for synctest.Wait(); ended < 500; synctest.Wait() {
 			most = max(most, taken-ended)
 			batch, _ := ex.tasks[len(ex.tasks)-1].Claim(1024, 1<<30)
+			if batch == nil {
+				continue // the items are being encoded
+			}
 			for i := range batch.Args {
 				batch.Settle(i, 0, result, nil)
 			}

@@ -47,8 +47,8 @@ func TestShared_Late(t *testing.T) {
 		t.Error(err)
 	}
 	h.Close()
-	if s.released != 2 || b.SharedClosed() == nil {
-		t.Errorf("Close has released %d forms, want 2; SharedClosed() = %v", s.released, b.SharedClosed())
+	if s.released.Load() != 2 || b.SharedClosed() == nil {
+		t.Errorf("Close has released %d forms, want 2; SharedClosed() = %v", s.released.Load(), b.SharedClosed())
 	}
 	var used []any
 	if _, _, err := encodeTo(values.Work{To: s.group, Used: &used}, nil, h, nil); !errors.Is(err, errSharedClosed) {

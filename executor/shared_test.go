@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -19,7 +20,7 @@ type store struct {
 	Executor
 	group    *WorkerGroup
 	values   map[SharedID]Encoded
-	released int
+	released atomic.Int32 // the runtime may call several cleanups at the same time
 	codec    SharedCodec
 }
 
@@ -34,7 +35,7 @@ func (s *store) Share(_ context.Context, encode func(SharedCodec) (Encoded, erro
 	}
 	id := SharedID{byte(len(s.values)), 1, 2, 3}
 	s.values[id] = value
-	return &Stored{ID: id, Group: s.group, Release: func() { s.released++ }}, nil
+	return &Stored{ID: id, Group: s.group, Release: func() { s.released.Add(1) }}, nil
 }
 
 // noStore is a Sharer that cannot store values.
@@ -224,8 +225,8 @@ func TestShared_Closed(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if s, ok := ex.(*store); ok && (s.released != 1 || b.SharedClosed() == nil) {
-				t.Errorf("released %d times; SharedClosed() = %v, want an error", s.released, b.SharedClosed())
+			if s, ok := ex.(*store); ok && (s.released.Load() != 1 || b.SharedClosed() == nil) {
+				t.Errorf("released %d times; SharedClosed() = %v, want an error", s.released.Load(), b.SharedClosed())
 			}
 			if _, err := encode(h); !errors.Is(err, errSharedClosed) {
 				t.Errorf("encode() = %v, want the error that the handle is closed", err)
