@@ -16,8 +16,9 @@ import (
 type handExecutor struct {
 	group *executor.WorkerGroup
 
-	// mu guards the following while goroutines of the engine run. The test reads
-	// the fields without mu, after synctest.Wait or if there are no goroutines.
+	// mu guards the following while goroutines of the engine run. The test
+	// reads the fields without mu, after synctest.Wait or if there are no
+	// goroutines.
 	mu    sync.Mutex
 	tasks []*executor.Task
 	kinds []concert.EventKind

@@ -63,9 +63,9 @@ func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) e
 		defer close(read)
 		io.Copy(stderr, r)
 	}()
-	ownGroup(cmd)
+	kill := ownGroup(cmd)
 	cmd.WaitDelay = commandGrace
-	cli.AddCleanup(cmd, func() { killGroup(cmd) })
+	cli.AddCleanup(cmd, kill)
 	err = run(cmd)
 	cli.RemoveCleanup(cmd)
 	w.Close()

@@ -5,13 +5,31 @@ package choose
 import (
 	"os/exec"
 	"syscall"
+	"time"
 )
 
+// cancelTime is how long kill waits until a command that starts has received
+// the first signal.
+const cancelTime = 100 * time.Millisecond
+
 // ownGroup makes a command run in a process group of its own, which gets
-// SIGTERM when the context of the command ends.
-func ownGroup(cmd *exec.Cmd) {
+// SIGTERM when the context of the command ends. The function kill kills the
+// group after that. It may be called from another goroutine while the command
+// starts, so it does not read cmd.Process.
+func ownGroup(cmd *exec.Cmd) (kill func()) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	canceled := make(chan int, 1)
+	cmd.Cancel = func() error {
+		canceled <- cmd.Process.Pid
+		return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+	}
+	return func() {
+		select {
+		case group := <-canceled:
+			_ = syscall.Kill(-group, syscall.SIGKILL) // fails if no process remains
+		case <-time.After(cancelTime): // the command has not started
+		}
+	}
 }
 
 // killGroup kills the remaining processes in the group of a command that has
