@@ -435,6 +435,40 @@ def fill(n):
 	}
 }
 
+// TestMap_FailingConversion: if the conversion of a result raises ValueError, the
+// call must fail, and the conversion must run once for each result.
+func TestMap_FailingConversion(t *testing.T) {
+	const text = `
+import concert
+
+class Money:
+    pass
+
+conversions = 0
+
+@concert.converts(Money)
+def convert(money):
+    global conversions
+    conversions += 1
+    raise ValueError("no currency")
+
+def price(n):
+    return {"n": conversions, "money": Money()} if n % 100 == 99 else {"n": conversions}
+`
+	f := python.Source[int, map[string]int]("price", text)
+	i := 0
+	for got, err := range concert.Map(t.Context(), newPool(t, 1, nil), f, numbersTo(2000)) {
+		if i%100 == 99 {
+			if err == nil || !strings.Contains(err.Error(), "no currency") {
+				t.Errorf("call %d: %v, %v, want the error of the conversion", i, got, err)
+			}
+		} else if got["n"] != i/100 || err != nil {
+			t.Fatalf("before call %d, %d conversions have run, %v; want %d", i, got["n"], err, i/100)
+		}
+		i++
+	}
+}
+
 // TestMap_ArgumentsOfList: arguments that are sent together arrive unchanged.
 func TestMap_ArgumentsOfList(t *testing.T) {
 	p := newPool(t, 1, nil)

@@ -97,7 +97,8 @@ def new_loop(worker, runner):
                                     continue
                                 value = result if to_bytes is None else to_bytes(result)
                             elif expected is None and type(result) in PLAIN:
-                                encoded = encode(result)
+                                value, result = result, NOTHING
+                                encoded = encode(value)  # a ValueError of a conversion is the failure of the call
                                 value = encoded[1]
                                 other = encoded[0] != kind
                             else:
@@ -114,7 +115,7 @@ def new_loop(worker, runner):
                             ended = True
                     except ValueError:
                         # The list is full, or the result is an int with more than 64 bits, or a text that UTF-8 cannot encode.
-                        if result is NOTHING:
+                        if result is NOTHING and encoded is None:
                             raise
                     if (other or result is not NOTHING) and encoded is None:
                         encoded = encode(finish(result))
