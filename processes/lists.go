@@ -118,11 +118,15 @@ func unsentResults(j *shm.Journal, kind byte, base, first, last int) (executor.L
 		begin, end = size*(first-base), size*(last-base)
 	} else if base <= first {
 		sizes = bytes.Clone(sizes[2*base : 2*last])
-		for i := 0; i < len(sizes); i += 2 {
-			if i == 2*(first-base) {
+		for i := base; i < last; i++ {
+			if i == first {
 				begin = end
 			}
-			end += min(int(binary.LittleEndian.Uint16(sizes[i:])), len(values)+1)
+			size := int(binary.LittleEndian.Uint16(sizes[2*(i-base):]))
+			if size > frame.MaxListed {
+				return l, fmt.Errorf("%w: a result of %d bytes in the list of the journal, want at most %d", frame.ErrFrame, size, frame.MaxListed)
+			}
+			end += size
 		}
 		l.Sizes = sizes[2*(first-base):]
 	}
