@@ -447,3 +447,28 @@ func TestShare_Map(t *testing.T) {
 	w.expect("three Maps", parts(n), parts(n))
 	stop()
 }
+
+// TestShare_RelayedAfterRelease: if a call of executor.Relay refers to a value
+// that was released, the call must fail.
+func TestShare_RelayedAfterRelease(t *testing.T) {
+	s := embedded(t, "")
+	access := cluster.Access{InProcess: s}
+	ex := dial(t, access)
+	serve(t, access, 1)
+	settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x")
+	_, value, err := executor.Prepare(greet, "value")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := executor.RelayShared(t.Context(), ex, executor.SharedID{1}, value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored.Release()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err = executor.Relay(ctx, ex, executor.Call{Name: "cluster_test.greet", Arg: value, Shared: []*executor.Stored{stored}}).Result(ctx)
+	if err == nil || !strings.Contains(err.Error(), "was released") {
+		t.Errorf("the result is %v, want an error that says that the value was released", err)
+	}
+}

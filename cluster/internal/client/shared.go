@@ -181,9 +181,16 @@ func (e *Executor) uploadShared(ctx context.Context, s *subscriber) error {
 		}
 		e.mu.Lock()
 		v := e.shared[has.ID]
-		if v == nil || v.stored {
+		if v == nil {
 			e.mu.Unlock()
-			continue // if v is nil, the handle was closed just now, and the next call of SharedClosed reports it
+			if err := s.batch.SharedClosed(); err != nil { // the handle was closed just now
+				return err
+			}
+			return fmt.Errorf("cluster: a shared value for %s was released before the call was sent", s.batch.Name)
+		}
+		if v.stored {
+			e.mu.Unlock()
+			continue
 		}
 		u := e.startUploadLocked(v)
 		e.mu.Unlock()
