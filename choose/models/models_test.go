@@ -84,15 +84,23 @@ func TestGo_Unregistered(t *testing.T) {
 	}
 }
 
-// TestPythonProfile_KnownUsage: for functions whose usage is known, the profile
-// must return this usage.
-func TestPythonProfile_KnownUsage(t *testing.T) {
+// newInterpreter returns a pool of one interpreter. The pool is closed when the
+// test ends.
+func newInterpreter(t *testing.T) concert.Executor {
+	t.Helper()
 	pythontest.Need(t)
 	ex, err := python.New(1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ex.Close()
+	t.Cleanup(func() { ex.Close() })
+	return ex
+}
+
+// TestPythonProfile_KnownUsage: for functions whose usage is known, the profile
+// must return this usage.
+func TestPythonProfile_KnownUsage(t *testing.T) {
+	ex := newInterpreter(t)
 	const text = `:work
 import os, threading, time
 
@@ -166,12 +174,7 @@ func ExamplePython() {
 // TestIsAsync: functions, methods and callable instances that are defined with
 // "async def" must be recognized.
 func TestIsAsync(t *testing.T) {
-	pythontest.Need(t)
-	ex, err := python.New(1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ex.Close()
+	ex := newInterpreter(t)
 	const text = `
 import functools
 
@@ -200,12 +203,7 @@ class Model:
 // TestIsAsync_Wrapper: a plain function that returns a coroutine must be
 // recognized after a call, and the call must run the coroutine.
 func TestIsAsync_Wrapper(t *testing.T) {
-	pythontest.Need(t)
-	ex, err := python.New(1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ex.Close()
+	ex := newInterpreter(t)
 	const text = `
 import asyncio, time
 
@@ -303,12 +301,7 @@ def preempted(calls):
 // TestPythonProfile_Children: the CPU time of a call must include child
 // processes. Otherwise a function that runs a program seems to wait.
 func TestPythonProfile_Children(t *testing.T) {
-	pythontest.Need(t)
-	ex, err := python.New(1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ex.Close()
+	ex := newInterpreter(t)
 	const text = `:work
 import subprocess, sys
 
@@ -336,11 +329,7 @@ func TestPythonProfile_Preempted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ex, err := python.New(1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ex.Close()
+	ex := newInterpreter(t)
 	work := python.Source[int, []int64]("preempted", string(text)+preempted)
 	for calls := range 8 {
 		got, err := concert.Submit(t.Context(), ex, work, calls).Result(t.Context())

@@ -178,7 +178,7 @@ func (u pythonUsage) toUsage() usage.Usage {
 		Wall: time.Duration(u.Wall), CPU: time.Duration(u.CPU), RunDelay: time.Duration(u.Delay),
 		Read: u.Read, Written: u.Written, Memory: u.Memory, Switches: u.Switches, Forced: u.Forced,
 	}
-	if !u.Threads && u.Children == 0 { // otherwise CPU has the time of several threads, but Delay only that of one thread
+	if !u.Threads && u.Children == 0 { // otherwise CPU is the time of several threads, and Delay is the delay of one thread
 		used.RunDelay = min(used.RunDelay, max(0, used.Wall-used.CPU))
 	}
 	clock := "time.thread_time"
