@@ -113,7 +113,7 @@ func TestSeriousCaveats_ImpossibleGain(t *testing.T) {
 func TestSeriousCaveats_Rival(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
-		ratios []float64 // the throughput of the other point in the rounds, if that of the chosen point is 1
+		ratios []float64 // the throughput of the other point in each round, divided by the throughput of the chosen point
 		doubt  bool
 	}{
 		{[]float64{0.97, 1.25, 0.96}, true},

@@ -219,9 +219,9 @@ func (t *trial) highest(p *point) bool {
 	return !slices.ContainsFunc(t.points, func(q *point) bool { return q.model == p.model && q.level > p.level })
 }
 
-// openAbove reports whether a higher level than that of a point may be better:
-// the throughput was rising, no higher level was measured, and the kind of the
-// work does not exclude higher levels.
+// openAbove reports whether levels above the level of a point may be better. If
+// so, the throughput was rising, no higher level was measured, and the kind of
+// the work does not exclude higher levels.
 func (t *trial) openAbove(p *point) bool {
 	levels := t.plausibleLevels(&t.models[p.model])
 	enough := t.report.Kind.Kind == CPUBound && p.level >= t.busyLevel()

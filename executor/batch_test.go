@@ -240,8 +240,8 @@ func (l *late) UnmarshalText(b []byte) error {
 var lengthOfLate = concert.Register("concert_test.lengthOfLate", func(_ context.Context, l late) (int, error) { return len(l.name), nil })
 
 // TestBatch_SettleListOutOfOrder: a batch has its items in the order in
-// which their arguments were encoded. SettleList must wake a consumer that
-// waits for one of them, also while other items are running.
+// which their arguments were encoded. If a consumer waits for one of the
+// settled items, SettleList must wake it, also while other items are running.
 func TestBatch_SettleListOutOfOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := newHandExecutor()

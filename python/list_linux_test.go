@@ -435,8 +435,8 @@ def fill(n):
 	}
 }
 
-// TestMap_FailingConversion: if the conversion of a result raises ValueError, the
-// call must fail, and the conversion must run once for each result.
+// TestMap_FailingConversion: if the conversion of a result raises ValueError,
+// the call must fail, and the conversion must run once for each result.
 func TestMap_FailingConversion(t *testing.T) {
 	const text = `
 import concert

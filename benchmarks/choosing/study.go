@@ -17,7 +17,7 @@ import (
 // scenario is the circumstances of a run of package choose.
 type scenario struct {
 	Budget time.Duration
-	Load   float64 // the processor time of another program, as a share of one processor
+	Load   float64 // how much of one processor another program uses, from 0 to 1
 	Bursts bool
 }
 
