@@ -133,6 +133,7 @@ func pickAll(t *testing.T, ex concert.Executor, h *concert.Shared[[]float64], n 
 // TestShare_StoredOnce: a client must store a shared value once, and each
 // worker must download it once, also if many calls need it at the same time.
 func TestShare_StoredOnce(t *testing.T) {
+	t.Parallel()
 	for name, pool := range map[string]func() concert.Executor{
 		"goroutines": func() concert.Executor { return goroutines.New(8, nil) },
 		"loopback":   func() concert.Executor { return loopback.New(8, loopback.Options{}) },
@@ -199,6 +200,7 @@ func deleted(t *testing.T, ex *cluster.Executor) {
 // TestShare_ClosedExecutor: when a client ends, the servers must delete its
 // shared values.
 func TestShare_ClosedExecutor(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	ex, other := dial(t, access), dial(t, access)
