@@ -1,0 +1,95 @@
+//go:build linux
+
+// Command mapping compares "concert map" with xargs, GNU parallel, parallel of
+// moreutils, and a plain loop over os/exec: it runs whole commands, which run
+// the same jobs. docs/performance.md has the results.
+//
+//	go run ./benchmarks/mapping                     all rows, in about 10 minutes
+//	go run ./benchmarks/mapping -only true,sleep    two rows
+//	go run ./benchmarks/mapping -before OLD         also measure another build of concert
+//
+// A round runs each tool once, in an order that rotates from round to round.
+// The ratios are medians of the ratios within a round, because the speed of
+// a machine changes from minute to minute. If the row has output, it is
+// compared with what it should be.
+//
+// It needs Debian's packages parallel, moreutils and findutils. It needs Linux.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) > 1 && os.Args[1] == plainFlag {
+		if err := runPlain(os.Args[2:]); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run() error {
+	rounds := flag.Int("rounds", 0, "rounds of each row; 0 means the number of the row")
+	only := flag.String("only", "", "names of rows, separated by commas")
+	concert := flag.String("concert", "", "the concert to measure; the default is built from this source")
+	before := flag.String("before", "", "another concert, to measure in the same rounds")
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "mapping-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if *concert == "" {
+		if *concert, err = build(dir); err != nil {
+			return err
+		}
+	}
+	all, err := tools(*concert, *before)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s, %s/%s, %d processors\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	for _, t := range all {
+		fmt.Printf("%s: %s\n", t.name, t.version)
+	}
+	for _, r := range rows {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), r.id) {
+			continue
+		}
+		if *rounds > 0 {
+			r.rounds = *rounds
+		}
+		if err := measure(dir, all, r); err != nil {
+			return fmt.Errorf("%s: %w", r.id, err)
+		}
+	}
+	return nil
+}
+
+// build builds the command of this source.
+func build(dir string) (string, error) {
+	out, err := exec.Command("go", "env", "GOWORK").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the source of concert: %w", err)
+	}
+	path := filepath.Join(dir, "concert")
+	cmd := exec.Command("go", "build", "-o", path, "./cmd/concert")
+	cmd.Dir = filepath.Dir(strings.TrimSpace(string(out)))
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build concert in %s: %w\n%s", cmd.Dir, err, text)
+	}
+	return path, nil
+}

@@ -1,0 +1,199 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// sample has the measurements of one run of a tool.
+type sample struct {
+	wall   float64 // in seconds
+	cpu    float64 // user and system time in seconds, with that of the jobs
+	memory float64 // MiB: the sum of the peaks of the tool's own processes
+}
+
+// measure runs all tools, and prints the table of a row.
+func measure(dir string, all []*tool, r row) error {
+	list := filepath.Join(dir, r.id)
+	if err := os.WriteFile(list, r.list(), 0o600); err != nil {
+		return err
+	}
+	samples := make([][]sample, len(all))
+	for round := range r.rounds {
+		for n := range all {
+			i := (round + n) % len(all)
+			cmd := all[i].command(r)
+			if cmd == nil {
+				continue
+			}
+			m, err := runOnce(cmd, list, r, all[i].ordered)
+			if err != nil {
+				return fmt.Errorf("%s: %w", all[i].name, err)
+			}
+			samples[i] = append(samples[i], m)
+		}
+	}
+	printRow(all, samples, r)
+	return nil
+}
+
+// runOnce runs a tool once, and checks its output. A row with a limit ends the
+// tool when the time has passed.
+func runOnce(cmd *exec.Cmd, list string, r row, ordered bool) (m sample, err error) {
+	in, err := os.Open(list)
+	if err != nil {
+		return m, err
+	}
+	defer in.Close()
+	var out, errOut bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &out, &errOut
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	begin := time.Now()
+	if err := cmd.Start(); err != nil {
+		return m, err
+	}
+	peaks := make(chan float64, 1)
+	stop := make(chan struct{})
+	go func() { peaks <- watchMemory(cmd.Process.Pid, stop) }()
+	if r.limit > 0 {
+		end := time.AfterFunc(r.limit, func() { cmd.Process.Signal(syscall.SIGTERM) })
+		defer end.Stop()
+	}
+	err = cmd.Wait()
+	m.wall = time.Since(begin).Seconds()
+	close(stop)
+	m.memory = <-peaks
+	m.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+	if r.limit > 0 {
+		return m, nil
+	}
+	if err != nil {
+		return m, fmt.Errorf("%w: %s", err, errOut.Bytes())
+	}
+	return m, check(out.Bytes(), r, ordered)
+}
+
+// check compares the output with the inputs.
+func check(out []byte, r row, ordered bool) error {
+	if !r.prints {
+		return nil
+	}
+	lines := strings.Fields(string(out))
+	if !ordered {
+		slices.SortFunc(lines, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	}
+	if want := strings.Fields(string(r.list())); !slices.Equal(lines, want) {
+		return fmt.Errorf("the output has %d lines that differ from the %d inputs", len(lines), len(want))
+	}
+	return nil
+}
+
+// watchMemory returns the sum of the peaks of the resident memory of a process
+// and of those descendants that run the same program, in MiB.
+func watchMemory(pid int, stop <-chan struct{}) float64 {
+	peaks := map[int]float64{}
+	for {
+		program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		add(peaks, pid, program)
+		select {
+		case <-stop:
+			sum := 0.0
+			for _, p := range peaks {
+				sum += p
+			}
+			return sum
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// add adds the peaks of a process and its descendants. A process between fork
+// and exec shares the memory of its parent, so a process counts from the second
+// time on.
+func add(peaks map[int]float64, pid int, program string) {
+	if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil || exe != program {
+		return
+	}
+	if _, seen := peaks[pid]; seen || len(peaks) == 0 {
+		peaks[pid] = max(peaks[pid], peak(pid))
+	} else {
+		peaks[pid] = 0
+	}
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, t := range tasks {
+		text, _ := os.ReadFile(t)
+		for _, child := range strings.Fields(string(text)) {
+			if n, err := strconv.Atoi(child); err == nil {
+				add(peaks, n, program)
+			}
+		}
+	}
+}
+
+// peak returns the peak of the resident memory of a process in MiB.
+func peak(pid int) float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	var kib float64
+	fmt.Sscan(rest, &kib)
+	return kib / 1024
+}
+
+// printRow prints the table of a row. A ratio is the median of the ratios to
+// concert map within a round.
+func printRow(all []*tool, samples [][]sample, r row) {
+	fmt.Printf("\n%s; %d rounds\n\n| tool | ordered | wall, s | ratio | CPU, s | ratio | memory, MiB |\n|---|---|---|---|---|---|---|\n", r.about, r.rounds)
+	wall, cpu := func(m sample) float64 { return m.wall }, func(m sample) float64 { return m.cpu }
+	for i, t := range all {
+		if len(samples[i]) == 0 {
+			fmt.Printf("| %s | | cannot | | | | |\n", t.name)
+			continue
+		}
+		order := "no"
+		if t.ordered {
+			order = "yes"
+		}
+		fmt.Printf("| %s | %s ", t.name, order)
+		for _, of := range []func(sample) float64{wall, cpu} {
+			v, base := values(samples[i], of), values(samples[0], of)
+			fmt.Printf("| %.3f | %.2f ", median(v), ratio(v, base))
+		}
+		fmt.Printf("| %.0f |\n", slices.Max(values(samples[i], func(m sample) float64 { return m.memory })))
+	}
+}
+
+// values returns one measurement of each sample.
+func values(samples []sample, of func(sample) float64) (v []float64) {
+	for _, m := range samples {
+		v = append(v, of(m))
+	}
+	return v
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	if len(v)%2 == 1 {
+		return v[len(v)/2]
+	}
+	return (v[len(v)/2-1] + v[len(v)/2]) / 2
+}
+
+// ratio returns the median of the ratios within a round.
+func ratio(a, b []float64) float64 {
+	all := make([]float64, len(a))
+	for i := range a {
+		all[i] = a[i] / b[i]
+	}
+	return median(all)
+}
