@@ -12,6 +12,9 @@ import (
 // the whole process used more CPU time than the thread, Call returns the CPU
 // time of the process. For this reason, the rest of the program should be idle.
 //
+// On Linux, the CPU time of commands that fn runs and awaits counts, too. The
+// other numbers of commands do not count. Use [Command] to measure a command.
+//
 // Time in which other programs have the processor counts as run-queue delay.
 // Steal time of a virtual machine counts as wait.
 //

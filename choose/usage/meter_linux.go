@@ -40,6 +40,7 @@ type counters struct {
 type instant struct {
 	wall            time.Time
 	thread, process time.Duration // the CPU time of the thread and of the process
+	children        time.Duration // the CPU time of child processes that have ended
 	delay           time.Duration
 }
 
@@ -83,6 +84,12 @@ func (m *meter) stop() (used Usage, thread time.Duration) {
 	// them does not count.
 	if all := m.end.process - m.begin.process; all > used.CPU+used.CPU/10+100*time.Microsecond {
 		used.CPU, from = all, "CLOCK_PROCESS_CPUTIME_ID: the process used more than the thread"
+	}
+	// Work that runs commands uses their CPU time. The run-queue delay of the
+	// commands is not known.
+	if children := m.end.children - m.begin.children; children > 0 {
+		used.CPU += children
+		from += ", and getrusage(RUSAGE_CHILDREN)"
 	}
 	if m.missing[PeakMemory] == "" {
 		peak, err := statusBytes("/proc/self/status", "VmHWM")
@@ -168,6 +175,11 @@ func (m *meter) clocks() (now instant) {
 	if now.process, err = cpuClock(unix.CLOCK_PROCESS_CPUTIME_ID); err != nil {
 		m.missing[CPUTime] = err.Error()
 	}
+	var ended unix.Rusage
+	if err = unix.Getrusage(unix.RUSAGE_CHILDREN, &ended); err != nil {
+		m.missing[CPUTime] = os.NewSyscallError("getrusage", err).Error()
+	}
+	now.children = time.Duration(ended.Utime.Nano() + ended.Stime.Nano())
 	now.wall = time.Now()
 	return now
 }

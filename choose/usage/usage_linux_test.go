@@ -67,6 +67,14 @@ func TestCall_Usage(t *testing.T) {
 		t.Errorf("64 megabytes: %+v", u)
 	}
 	runtime.KeepAlive(kept)
+	// The CPU time of commands that the work runs must count, too.
+	if u := measure(func() {
+		if err := exec.Command("sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done").Run(); err != nil {
+			t.Error(err)
+		}
+	}); u.CPU < 5*time.Millisecond {
+		t.Errorf("a command that computes: %+v", u)
+	}
 	// The CPU time of goroutines that the work starts must count, too.
 	if u := measure(func() {
 		done := make(chan int)
