@@ -61,6 +61,18 @@ func main() {
 		}
 		return
 	}
+	scenarios := []scenario{{*budget, *load, *bursts}}
+	if *table != "" {
+		scenarios = allScenarios(5*time.Second, *budget)
+		flag.Visit(func(f *flag.Flag) {
+			if f.Name == "load" || f.Name == "bursts" {
+				scenarios = slices.DeleteFunc(scenarios, func(c scenario) bool { return c.Load != *load || c.Bursts != *bursts })
+			}
+		})
+		if len(scenarios) == 0 {
+			log.Fatal("-table has the loads 0, 0.25, 0.5 and 1, and -bursts only with 0.25 and 0.5")
+		}
+	}
 	all, done, err := workloads()
 	if err != nil {
 		log.Fatal(err)
@@ -71,10 +83,7 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-	s := study{workloads: all, highest: *highest, length: *length, runs: *runs, scenarios: []scenario{{*budget, *load, *bursts}}}
-	if *table != "" {
-		s.scenarios = allScenarios(5*time.Second, *budget)
-	}
+	s := study{workloads: all, highest: *highest, length: *length, runs: *runs, scenarios: scenarios}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err = s.open(*table)
 	if err == nil {
