@@ -72,7 +72,7 @@ Prints the version of this program, and of the Go release that built it.
 
 func runVersion(_ context.Context, args []string, out, _ io.Writer) error {
 	flags := cli.NewFlags()
-	if err := flags.Parse(args); err != nil {
+	if err := flags.ParseAnywhere(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {

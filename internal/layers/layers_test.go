@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"concert":                        {"concert/executor", "concert/internal/option"},
 	"concert/executor":               {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
 	"concert/internal/lazy":          {},
-	"concert/internal/flagerror":     {},
+	"concert/internal/cmdline":       {},
 	"concert/internal/option":        {},
 	"concert/internal/values":        {},
 	"concert/gil":                    {"concert", "concert/executor", "concert/internal/option"},
@@ -85,7 +85,7 @@ var allowed = map[string][]string{
 		"concert/cluster/internal/recent", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/server": {"concert/cluster/internal/wire", "github.com/nats-io/jwt/v2", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
 		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys", "golang.org/x/time/rate"},
-	"concert/cluster/cmd/concertd": {"concert/cluster/server", "concert/internal/flagerror"},
+	"concert/cluster/cmd/concertd": {"concert/cluster/server", "concert/internal/cmdline"},
 	"concert/examples/":            {"concert", "concert/executor", "concert/", "golang.org/x/image/", "go.starlark.net/"},
 
 	// The parts of package processes.
@@ -96,7 +96,7 @@ var allowed = map[string][]string{
 	"concert/processes/internal/confine": {"golang.org/x/sys/unix", "github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
 
 	// The parts of the command.
-	"concert/cmd/concert/internal/cli":  {"concert/executor", "concert/internal/flagerror", "concert/internal/printable", "concert/progress"},
+	"concert/cmd/concert/internal/cli":  {"concert/executor", "concert/internal/cmdline", "concert/internal/printable", "concert/progress"},
 	"concert/cmd/concert/internal/tour": {"concert", "concert/"},
 	"concert/cmd/concert/internal/get": {"concert", "concert/", "golang.org/x/net/http/httpguts", "golang.org/x/net/http/httpproxy", "golang.org/x/net/publicsuffix",
 		"golang.org/x/text/encoding/unicode", "golang.org/x/text/transform", "golang.org/x/time/rate"},

@@ -6,6 +6,7 @@
 //	concertd key --dir one --out ann.key client ann    make a key for a client
 //	concertd keys --dir one                            list the holders of keys
 //	concertd revoke --dir one ann                      revoke a key
+//	concertd version                                   print the version
 //
 // Each subcommand has its help: concertd serve -h.
 package main
@@ -18,11 +19,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
-	"concert/internal/flagerror"
+	"concert/internal/cmdline"
 )
 
 // Exit codes.
@@ -42,6 +42,7 @@ var commands = []command{
 	{"key", "ROLE NAME", "make a key", keyHelp, key},
 	{"keys", "", "list the holders of keys", keysHelp, keys},
 	{"revoke", "NAME", "revoke a key", revokeHelp, revoke},
+	{"version", "", "print the version", versionHelp, version},
 }
 
 // usageError is an error of the command line.
@@ -62,9 +63,14 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		return exitUsage
 	}
 	switch args[0] {
+	case "-version", "--version":
+		args = append([]string{"version"}, args[1:]...)
 	case "help", "-h", "-help", "--help":
-		help(out)
-		return exitOK
+		if len(args) == 1 || args[1] == "help" {
+			help(out)
+			return exitOK
+		}
+		args = []string{args[1], "-h"}
 	}
 	for _, c := range commands {
 		if c.name != args[0] {
@@ -87,22 +93,28 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "concertd %s: %s\n", c.name, strings.TrimPrefix(err.Error(), "server: "))
 		return exitFailed
 	}
-	fmt.Fprintf(errOut, "concertd: no command %q\nRun 'concertd help' for a list.\n", args[0])
+	names := []string{"help"}
+	for _, c := range commands {
+		names = append(names, c.name)
+	}
+	meant := ""
+	if near := cmdline.Nearest(args[0], names); near != "" {
+		meant = fmt.Sprintf("; did you mean %q?", near)
+	}
+	fmt.Fprintf(errOut, "concertd: no command %q%s\nRun 'concertd help' for a list.\n", args[0], meant)
 	return exitUsage
 }
 
 // parse parses flags. It returns an error unless exactly the named arguments
 // follow the flags.
 func parse(flags *flag.FlagSet, args []string, names ...string) error {
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := cmdline.Parse(flags, args); errors.Is(err, flag.ErrHelp) {
 		return err
 	} else if err != nil {
-		return usageError{flagerror.Text(flags, err)}
+		return usageError{cmdline.Text(flags, err)}
 	}
 	given := flags.NArg()
 	switch {
-	case len(names) > 0 && slices.ContainsFunc(flags.Args(), func(arg string) bool { return strings.HasPrefix(arg, "-") }):
-		return usageError{"flags go before " + strings.Join(names, " and ")}
 	case given > len(names):
 		return usageError{fmt.Sprintf("unexpected argument %q", flags.Arg(len(names)))}
 	case given < len(names):

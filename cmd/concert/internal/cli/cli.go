@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"concert/internal/cmdline"
 	"concert/internal/printable"
 )
 
@@ -57,8 +58,10 @@ func Main(ctx context.Context, commands []Command, args []string, out, errOut io
 		return ExitUsage
 	}
 	switch args[0] {
+	case "-version", "--version":
+		args = append([]string{"version"}, args[1:]...)
 	case "help", "-h", "-help", "--help":
-		if len(args) == 1 {
+		if len(args) == 1 || slices.Equal(args[1:], []string{"help"}) {
 			printHelp(out, commands)
 			return ExitOK
 		}
@@ -77,7 +80,15 @@ func Main(ctx context.Context, commands []Command, args []string, out, errOut io
 			return c.exitCode(ctx, c.Run(ctx, args[1:], out, errOut), out, errOut)
 		}
 	}
-	fmt.Fprintf(errOut, "concert: no command %q\nRun 'concert help' for a list.\n", args[0])
+	names := []string{"help"}
+	for _, c := range commands {
+		names = append(names, c.Name)
+	}
+	meant := ""
+	if near := cmdline.Nearest(args[0], names); near != "" {
+		meant = fmt.Sprintf("; did you mean %q?", near)
+	}
+	fmt.Fprintf(errOut, "concert: no command %q%s\nRun 'concert help' for a list.\n", args[0], meant)
 	return ExitUsage
 }
 

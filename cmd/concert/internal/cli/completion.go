@@ -26,7 +26,7 @@ func Completion(commands []Command) Command {
 	all := append(slices.Clip(commands), c)
 	c.Run = func(_ context.Context, args []string, out, _ io.Writer) error {
 		flags := NewFlags()
-		if err := flags.Parse(args); err != nil {
+		if err := flags.ParseAnywhere(args); err != nil {
 			return err
 		}
 		args = flags.Args()

@@ -5,11 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
-	"concert/internal/flagerror"
+	"concert/internal/cmdline"
 )
 
 // Flags are the flags of a command, in the order of its help. Each flag is
@@ -77,21 +76,11 @@ func (f *Flags) Add(into any, name, value, about string) {
 		}
 	}
 	_, repeat := into.(*Texts)
-	f.list = append(f.list, declared{flagerror.Dashed(name), value, about, f.group, repeat})
+	f.list = append(f.list, declared{cmdline.Dashed(name), value, about, f.group, repeat})
 }
 
 // Group begins a group of flags, which has a heading in the help.
 func (f *Flags) Group(heading string) { f.group = heading }
-
-// CheckOrder returns an error if an argument begins with a hyphen, because
-// flags go before the arguments. The parameter what is the name of the
-// arguments in the error, such as "URLs".
-func (f *Flags) CheckOrder(what string) error {
-	if slices.ContainsFunc(f.Args(), func(arg string) bool { return strings.HasPrefix(arg, "-") }) {
-		return UsageError{Text: "flags go before " + what}
-	}
-	return nil
-}
 
 // summary returns the meaning of a flag up to the first comma, semicolon or
 // parenthesis.
@@ -124,49 +113,19 @@ func (f *Flags) help() string {
 	return b.String()
 }
 
-// Parse parses the flags of a command line. It returns flag.ErrHelp for -h.
-// Other errors are a [UsageError] that says what the value of a flag should be.
-func (f *Flags) Parse(args []string) error {
-	err := f.FlagSet.Parse(args)
-	if err == nil || errors.Is(err, flag.ErrHelp) {
-		return err
-	}
-	return UsageError{flagerror.Text(&f.FlagSet, err)}
-}
+// Parse parses a command line with the flags before the arguments. It returns
+// flag.ErrHelp for -h. Other errors are a [UsageError] that says what the value
+// of a flag should be.
+func (f *Flags) Parse(args []string) error { return f.explain(f.FlagSet.Parse(args)) }
 
 // ParseAnywhere is Parse for a command line with flags before, between and
 // after the arguments. The argument "--" ends the flags.
-func (f *Flags) ParseAnywhere(args []string) error {
-	var rest []string
-	for len(args) > 0 {
-		arg := args[0]
-		if arg == "--" {
-			rest = append(rest, args[1:]...)
-			break
-		}
-		if len(arg) < 2 || arg[0] != '-' {
-			rest, args = append(rest, arg), args[1:]
-			continue
-		}
-		n := 1
-		if f.takesNext(arg) && len(args) > 1 {
-			n = 2
-		}
-		if err := f.Parse(args[:n]); err != nil {
-			return err
-		}
-		args = args[n:]
-	}
-	return f.Parse(append([]string{"--"}, rest...))
-}
+func (f *Flags) ParseAnywhere(args []string) error { return f.explain(cmdline.Parse(&f.FlagSet, args)) }
 
-// takesNext reports whether the argument after a flag is the flag's value.
-func (f *Flags) takesNext(arg string) bool {
-	name := strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-")
-	known := f.Lookup(name)
-	if known == nil { // an unknown flag, or a flag with "=" and its value
-		return false
+// explain returns the error of Parse for an error of package flag.
+func (f *Flags) explain(err error) error {
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return err
 	}
-	isBool, ok := known.Value.(interface{ IsBoolFlag() bool })
-	return !ok || !isBool.IsBoolFlag()
+	return UsageError{cmdline.Text(&f.FlagSet, err)}
 }

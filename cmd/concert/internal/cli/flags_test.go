@@ -16,13 +16,13 @@ func TestParse_Errors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--budget", "1"}, `--budget "1": want a time with its unit, as in 30s or 2m`},
+		{[]string{"--budget", "1"}, `--budget "1": want a time with its unit, as in 1s`},
 		{[]string{"-budget=a \"b\""}, `--budget "a \"b\"": want a time with its unit, as in 30s or 2m`},
 		{[]string{"-n", "two"}, `-n "two": want a whole number`},
 		{[]string{"-n", "99999999999999999999"}, `-n "99999999999999999999": want a whole number`},
 		{[]string{"--per-host", "1.5"}, `--per-host "1.5": want a whole number`},
 		{[]string{"--quiet=maybe"}, `--quiet "maybe": want true or false`},
-		{[]string{"--bugdet", "3s"}, `no flag --bugdet`},
+		{[]string{"--bugdet", "3s"}, `no flag --bugdet; did you mean --budget?`},
 		{[]string{"-x"}, `no flag -x`},
 		{[]string{"-n"}, `-n without a value`},
 		{[]string{"--memory", "1X"}, `--memory "1X": want an amount of memory, as in 512M or 2G`},

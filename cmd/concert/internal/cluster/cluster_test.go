@@ -151,7 +151,7 @@ func TestWorker_WrongUsage(t *testing.T) {
 		"--memory 5 statistics:fmean":           {cli.ExitUsage, "--memory takes 192M or more"},
 		"--path no/dir statistics:fmean":        {cli.ExitUsage, "--path no/dir: no such file or directory"},
 		"-n 1 --path cluster_test.go no_mod:f":  {cli.ExitFailed, "no_mod"}, // --path may be a file, such as a zip archive
-		"statistics:fmean --key w.key":          {cli.ExitUsage, "flags go before functions"},
+		"statistics:fmean -n 0":                 {cli.ExitUsage, "-n takes 1 to 1000"},
 		"--url http://one statistics:fmean":     {cli.ExitUsage, "--url: URL of the servers (...): want one like nats://host:4222"},
 		"--memory G statistics:fmean":           {cli.ExitUsage, "want an amount of memory"},
 		"-n 1 statistics:nonesuch":              {cli.ExitFailed, "statistics:nonesuch"},

@@ -79,7 +79,7 @@ func (o *statusOptions) flags() *cli.Flags {
 
 func parseStatus(args []string) (o statusOptions, err error) {
 	flags := o.flags()
-	if err := flags.Parse(args); err != nil {
+	if err := flags.ParseAnywhere(args); err != nil {
 		return o, err
 	}
 	does := 0

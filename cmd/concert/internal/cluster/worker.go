@@ -92,7 +92,7 @@ var minMemory = fmt.Sprintf("%dM", processes.MinMemory>>20)
 
 func parseWorker(args []string) (o workerOptions, functions []string, err error) {
 	flags := o.flags()
-	if err := flags.Parse(args); err != nil {
+	if err := flags.ParseAnywhere(args); err != nil {
 		return o, nil, err
 	}
 	var noPath error
@@ -114,8 +114,6 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 		err = cli.UsageError{Text: "--grace takes a time above zero, as in 30s or 2m"}
 	case flags.NArg() == 0:
 		err = cli.UsageError{Text: "no function: name at least one, as in statistics:fmean"}
-	default:
-		err = flags.CheckOrder("functions")
 	}
 	for _, f := range flags.Args() {
 		if why := pyname.Check(f); err == nil && why != nil {

@@ -102,7 +102,7 @@ func (l line) Time() string {
 func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
 	var html string
 	flags := newFlags(&html)
-	if err := flags.Parse(args); err != nil {
+	if err := flags.ParseAnywhere(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {

@@ -1,12 +1,15 @@
-// Package flagerror explains errors of command lines for the users of a
-// command: it names a flag as a help text does, and says what the value of the
-// flag should be.
-package flagerror
+// Package cmdline has what the command lines of all commands of the project
+// share. [Parse] accepts flags before, between and after the arguments. [Text]
+// explains an error for the users of a command: it names a flag as a help text
+// does, and says what the value of the flag should be, or which flag was
+// probably meant.
+package cmdline
 
 import (
 	"flag"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +25,7 @@ var badValue = sync.OnceValue(func() *regexp.Regexp {
 func Text(flags *flag.FlagSet, err error) string {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
-		return "no flag " + Dashed(name)
+		return "no flag " + Dashed(name) + meant(flags, name)
 	}
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		return Dashed(name) + " without a value"
@@ -37,6 +40,9 @@ func Text(flags *flag.FlagSet, err error) string {
 			switch g.Get().(type) {
 			case time.Duration:
 				want = "want a time with its unit, as in 30s or 2m"
+				if value, err := strconv.Unquote(m[1]); err == nil && plainNumber().MatchString(value) {
+					want = "want a time with its unit, as in " + value + "s"
+				}
 			case int:
 				want = "want a whole number"
 			case bool:
@@ -45,6 +51,20 @@ func Text(flags *flag.FlagSet, err error) string {
 		}
 	}
 	return fmt.Sprintf("%s %s: %s", Dashed(m[2]), m[1], want)
+}
+
+// plainNumber matches a number without a unit.
+var plainNumber = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`) })
+
+// meant returns a question about the flag that was probably meant by an unknown
+// one. It is empty if no flag has a similar name.
+func meant(flags *flag.FlagSet, name string) string {
+	var names []string
+	flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	if near := Nearest(name, names); near != "" {
+		return "; did you mean " + Dashed(near) + "?"
+	}
+	return ""
 }
 
 // Dashed returns the name of a flag as a help text shows it.
