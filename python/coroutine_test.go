@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"concert"
@@ -160,5 +161,20 @@ func TestCoroutine_CanceledByClose(t *testing.T) {
 				t.Errorf("%d threads: %q, %v", threads, text, err)
 			}
 		})
+	}
+}
+
+// TestCoroutine_FirstOnSeveralThreads: the first coroutines of an interpreter
+// begin at the same time on several threads, while one of the threads imports
+// asyncio.
+func TestCoroutine_FirstOnSeveralThreads(t *testing.T) {
+	p := newPool(t, 1, &python.Options{Threads: 4})
+	double := python.Source[int, int]("double", "async def double(n):\n    return 2 * n\n")
+	n := 0
+	for got, err := range concert.Map(t.Context(), p, double, slices.Values([]int{0, 1, 2, 3})) {
+		if got != 2*n || err != nil {
+			t.Errorf("double(%d) = %d, %v", n, got, err)
+		}
+		n++
 	}
 }

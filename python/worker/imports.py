@@ -69,6 +69,9 @@ class Finder:
         module.__dict__["__builtins__"] = BUILTINS
         try:
             exec(compile(self.parts[name], "<%s>" % name, "exec"), module.__dict__)
+        except BaseException:  # for example, the task was canceled: the next import must execute the module again
+            self.worker_modules.pop(name, None)
+            raise
         finally:
             self.local.own = before
 
@@ -76,9 +79,9 @@ class Finder:
 def own(name):
     """Imports a module for the worker itself, from the standard library only."""
     module = modules.get(name)
-    if module is not None:
+    if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
         return module
-    restore()
+    restore()  # if another thread imports the module, __import__ waits for this thread
     local = finder.local
     local.own, before = True, getattr(local, "own", False)
     try:
