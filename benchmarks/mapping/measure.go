@@ -20,7 +20,7 @@ import (
 type sample struct {
 	wall   float64 // in seconds
 	cpu    float64 // user and system time in seconds, with that of the jobs
-	memory float64 // MiB: the sum of the peaks of the tool's own processes
+	memory memory  // of the tool's own processes
 }
 
 // measure runs all tools, and prints the table of a row.
@@ -63,7 +63,7 @@ func runOnce(cmd *exec.Cmd, list string, r row, ordered bool) (m sample, err err
 	if err := cmd.Start(); err != nil {
 		return m, err
 	}
-	peaks := make(chan float64, 1)
+	peaks := make(chan memory, 1)
 	stop := make(chan struct{})
 	go func() { peaks <- watchMemory(cmd.Process.Pid, stop) }()
 	if r.limit > 0 {
@@ -99,53 +99,50 @@ func check(out []byte, r row, ordered bool) error {
 	return nil
 }
 
-// watchMemory returns the sum of the peaks of the resident memory of a process
-// and of those descendants that run the same program, in MiB.
-func watchMemory(pid int, stop <-chan struct{}) float64 {
-	peaks := map[int]float64{}
+// memory is resident memory in MiB: all of it, and the part that is not a
+// mapped file. Pages that processes share count in parts.
+type memory struct{ all, anonymous float64 }
+
+// watchMemory returns the peaks of the memory of a process and of those
+// descendants that run the same program.
+func watchMemory(pid int, stop <-chan struct{}) (peak memory) {
 	for {
 		program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		add(peaks, pid, program)
+		now := memoryOf(pid, program)
+		peak.all, peak.anonymous = max(peak.all, now.all), max(peak.anonymous, now.anonymous)
 		select {
 		case <-stop:
-			sum := 0.0
-			for _, p := range peaks {
-				sum += p
-			}
-			return sum
-		case <-time.After(50 * time.Millisecond):
+			return peak
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-// add adds the peaks of a process and its descendants. A process between fork
-// and exec shares the memory of its parent, so a process counts from the second
-// time on.
-func add(peaks map[int]float64, pid int, program string) {
+// memoryOf returns the memory of a process and of its descendants that run the
+// program. A job between fork and exec runs the program, too, and shares all
+// pages.
+func memoryOf(pid int, program string) (m memory) {
 	if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil || exe != program {
-		return
+		return m
 	}
-	if _, seen := peaks[pid]; seen || len(peaks) == 0 {
-		peaks[pid] = max(peaks[pid], peak(pid))
-	} else {
-		peaks[pid] = 0
-	}
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	m = memory{mibOf(text, "\nPss:"), mibOf(text, "\nPss_Anon:")}
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, t := range tasks {
 		text, _ := os.ReadFile(t)
 		for _, child := range strings.Fields(string(text)) {
 			if n, err := strconv.Atoi(child); err == nil {
-				add(peaks, n, program)
+				below := memoryOf(n, program)
+				m.all, m.anonymous = m.all+below.all, m.anonymous+below.anonymous
 			}
 		}
 	}
+	return m
 }
 
-// peak returns the peak of the resident memory of a process in MiB.
-func peak(pid int) float64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
-	var kib float64
+// mibOf returns an entry of smaps_rollup, which has it in kB.
+func mibOf(text []byte, name string) (kib float64) {
+	_, rest, _ := strings.Cut(string(text), name)
 	fmt.Sscan(rest, &kib)
 	return kib / 1024
 }
@@ -153,11 +150,11 @@ func peak(pid int) float64 {
 // printRow prints the table of a row. A ratio is the median of the ratios to
 // concert map within a round.
 func printRow(all []*tool, samples [][]sample, r row) {
-	fmt.Printf("\n%s; %d rounds\n\n| tool | ordered | wall, s | ratio | CPU, s | ratio | memory, MiB |\n|---|---|---|---|---|---|---|\n", r.about, r.rounds)
+	fmt.Printf("\n%s; %d rounds\n\n| tool | ordered | wall, s | ratio | CPU, s | ratio | memory, MiB | without mapped files |\n|---|---|---|---|---|---|---|---|\n", r.about, r.rounds)
 	wall, cpu := func(m sample) float64 { return m.wall }, func(m sample) float64 { return m.cpu }
 	for i, t := range all {
 		if len(samples[i]) == 0 {
-			fmt.Printf("| %s | | cannot | | | | |\n", t.name)
+			fmt.Printf("| %s | | cannot | | | | | |\n", t.name)
 			continue
 		}
 		order := "no"
@@ -169,7 +166,8 @@ func printRow(all []*tool, samples [][]sample, r row) {
 			v, base := values(samples[i], of), values(samples[0], of)
 			fmt.Printf("| %.3f | %.2f ", median(v), ratio(v, base))
 		}
-		fmt.Printf("| %.0f |\n", slices.Max(values(samples[i], func(m sample) float64 { return m.memory })))
+		fmt.Printf("| %.0f | %.0f |\n", slices.Max(values(samples[i], func(m sample) float64 { return m.memory.all })),
+			slices.Max(values(samples[i], func(m sample) float64 { return m.memory.anonymous })))
 	}
 }
 
