@@ -53,6 +53,7 @@ var allowed = map[string][]string{
 	"concert/internal/smaps":         {}, // for tests
 	"concert/progress":               {"concert", "concert/executor", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
 	"concert/download":               {"golang.org/x/sys/unix"},
+	"concert/resume":                 {"concert", "concert/executor", "golang.org/x/sys/unix"},
 	"concert/executortest":           {"concert", "concert/executor", "concert/progress", "concert/trace"},
 	"concert/internal/loopback":      {"concert", "concert/executor", "concert/internal/lazy"},
 	"concert/internal/layers":        {},
@@ -196,7 +197,7 @@ func TestImports(t *testing.T) {
 }
 
 func TestDependencies(t *testing.T) {
-	for _, p := range list(t, "-deps", ".", "./adaptive", "./goroutines", "./processes", "./python", "./progress", "./download", "./choose/models", "./trace", "./executortest") {
+	for _, p := range list(t, "-deps", ".", "./adaptive", "./goroutines", "./processes", "./python", "./progress", "./download", "./choose/models", "./resume", "./trace", "./executortest") {
 		if !p.Standard && (p.Module == nil || !slices.Contains(modules, p.Module.Path)) {
 			t.Errorf("the library depends on %s", p.ImportPath)
 		}
