@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 var (
@@ -97,6 +98,7 @@ func open(path string, opts Options) (_ *Journal, err error) {
 	}
 	defer func() {
 		if err != nil {
+			unlock(j.file)
 			j.file.Close()
 		}
 	}()
@@ -109,7 +111,7 @@ func open(path string, opts Options) (_ *Journal, err error) {
 
 // openLocked opens the file, or creates it, and locks it.
 func openLocked(path string) (*os.File, error) {
-	for {
+	for begin := time.Now(); ; {
 		// Opening some special files would wait or have an effect.
 		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 			return nil, &openError{ErrNotJournal, "it is not a regular file: use the name of a file"}
@@ -120,6 +122,10 @@ func openLocked(path string) (*os.File, error) {
 		}
 		if tryLock(f) {
 			f.Close()
+			if time.Since(begin) < lockTime {
+				time.Sleep(lockTime / 20)
+				continue
+			}
 			return nil, &openError{ErrInUse, "another process or another Open uses this journal: wait until it has ended, or use another file"}
 		}
 		// Another process may have removed or replaced the file before it was
@@ -132,9 +138,14 @@ func openLocked(path string) (*os.File, error) {
 		if named, err := os.Stat(path); err == nil && os.SameFile(opened, named) {
 			return f, nil
 		}
+		unlock(f)
 		f.Close()
 	}
 }
+
+// lockTime is how long Open waits for another process. A process that was
+// killed holds its locks until the system has ended it.
+const lockTime = 200 * time.Millisecond
 
 // Len returns the number of keys that have a record.
 func (j *Journal) Len() int {
@@ -166,6 +177,7 @@ func (j *Journal) Close() error {
 	j.commit.Lock()
 	defer j.commit.Unlock()
 	err := j.data.close()
+	unlock(j.file)
 	if closeErr := j.file.Close(); err == nil {
 		err = closeErr
 	}

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// tryLock locks a file until it is closed. It reports whether another open
-// file, of any process, has the lock. If the file system has no locks, tryLock
-// does nothing.
+// tryLock locks a file until unlock or the end of the process. It reports
+// whether another open file, of any process, has the lock. If the file system
+// has no locks, tryLock does nothing.
 func tryLock(f *os.File) (taken bool) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -18,3 +18,8 @@ func tryLock(f *os.File) (taken bool) {
 		}
 	}
 }
+
+// unlock releases the lock. Without it, the lock would outlive the file if the
+// program starts a process at this moment, because the new process has a copy
+// of the open file until it runs its program.
+func unlock(f *os.File) { syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
