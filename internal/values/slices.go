@@ -1,9 +1,11 @@
 package values
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"unsafe"
 )
@@ -173,6 +175,37 @@ func (b *builder) array(c *coder) {
 	}
 }
 
+// sortedMap appends the entries of a map in the order of their encoded keys.
+func (e *encoder) sortedMap(key, elem *coder, v reflect.Value) error {
+	type entry struct {
+		order    []byte
+		key, val reflect.Value
+	}
+	var entries []entry
+	for it := v.MapRange(); it.Next(); {
+		k := reflect.New(key.typ).Elem() // a coder needs an addressable value
+		k.SetIterKey(it)
+		one := e.codec.encoder(e.meter.work, nil, e.nested)
+		one.depth = e.depth
+		if err := one.encode(key, k); err != nil {
+			return within(keyStep(k)+" (key)", err)
+		}
+		entries = append(entries, entry{one.b, k, it.Value()}) // the value too, because a key that is NaN cannot be found
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.order, b.order) })
+	x := reflect.New(elem.typ).Elem()
+	for _, entry := range entries {
+		if err := e.encode(key, entry.key); err != nil {
+			return within(keyStep(entry.key)+" (key)", err)
+		}
+		x.Set(entry.val)
+		if err := e.encode(elem, x); err != nil {
+			return within(keyStep(entry.key), err)
+		}
+	}
+	return nil
+}
+
 // mapping builds the coder of a map type.
 func (b *builder) mapping(c *coder) {
 	key, elem := b.coder(c.typ.Key()), b.coder(c.typ.Elem())
@@ -181,6 +214,9 @@ func (b *builder) mapping(c *coder) {
 			return err
 		}
 		e.head(majorMap, uint64(v.Len()))
+		if e.meter.work.Sorted {
+			return e.sortedMap(key, elem, v)
+		}
 		k, x := reflect.New(key.typ).Elem(), reflect.New(elem.typ).Elem()
 		for it := v.MapRange(); it.Next(); {
 			k.SetIterKey(it)

@@ -562,3 +562,40 @@ type celsiusText struct{ degrees string }
 
 func (c celsiusText) MarshalText() ([]byte, error)  { return []byte(c.degrees), nil }
 func (c *celsiusText) UnmarshalText(b []byte) error { c.degrees = string(b); return nil }
+
+// TestWork_Sorted: with Work.Sorted, equal maps must have equal encodings, from
+// which Decode must make the same map.
+func TestWork_Sorted(t *testing.T) {
+	type deep struct {
+		M map[any]map[string]int
+		F map[float64]string
+	}
+	v := deep{M: map[any]map[string]int{}, F: map[float64]string{}}
+	for i := range 40 {
+		v.M[i], v.M[fmt.Sprint(i)] = map[string]int{"a": 1, "b": 2, "c": i, "d": 4}, nil
+		v.F[float64(i)/3] = fmt.Sprint(i)
+	}
+	c := newCodec()
+	first, err := c.EncodeWithin(Work{Sorted: true}, nil, reflect.ValueOf(&v), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		var got deep
+		if err := c.Decode(first, reflect.ValueOf(&got)); err != nil || !reflect.DeepEqual(got, v) {
+			t.Fatalf("%v, %v", got, err)
+		}
+		if b, err := c.EncodeWithin(Work{Sorted: true}, nil, reflect.ValueOf(&got), nil); err != nil || string(b) != string(first) {
+			t.Fatalf("%x, %v; want %x", b, err, first)
+		}
+	}
+	nan := map[float64]int{math.NaN(): 1, 1: 2}
+	b, err := c.EncodeWithin(Work{Sorted: true}, nil, reflect.ValueOf(&nan), nil)
+	var got map[float64]int
+	if err == nil {
+		err = c.Decode(b, reflect.ValueOf(&got))
+	}
+	if err != nil || len(got) != 2 || got[1] != 2 {
+		t.Errorf("%v, %v", got, err)
+	}
+}

@@ -14,6 +14,10 @@ type Work struct {
 	Small bool
 	// Over may be nil. When it becomes true, the work ends soon with ErrOver.
 	Over *atomic.Bool
+	// If Sorted is true, the entries of maps are encoded in a fixed order. So
+	// equal values have equal encodings, except for values that are encoded by
+	// their own methods.
+	Sorted bool
 	// To, Used, Depth and Stored are for handles. To is the receiver of the
 	// encoding, or nil if it is unknown. Handles.Encode appends to Used, which
 	// may be nil, the handles whose encoding is valid only for the receiver.
