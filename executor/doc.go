@@ -64,6 +64,7 @@
 //	call_remote.go                            calls in a remote worker
 //	value_codec.go, values_*.go, codec.go     values for remote workers
 //	shared*.go                                one value for many calls
+//	recording.go                              calls that package resume stores
 //	register.go, declare.go, relay.go         functions with a name, and calls that are encoded
 //	error*.go, panic*.go                      errors, and how they are sent
 //	user_code.go, isolated.go                 methods of the program, on other goroutines

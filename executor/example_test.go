@@ -264,6 +264,28 @@ var _ = concert.Register("executor_test.countWords", func(_ context.Context, wor
 	return len(words.Value()), nil
 })
 
+// A program that knows some results already maps only the other inputs, and
+// keeps their indexes.
+func ExampleMapIndexed() {
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	known := map[int64]string{1: "rehpog"}
+	words := []string{"go", "gopher", "gone"}
+	executor.MapIndexed(context.Background(), pool, reverse, func(yield func(int64, []byte) bool) {
+		for i, word := range words {
+			if known[int64(i)] == "" && !yield(int64(i), []byte(word)) {
+				return
+			}
+		}
+	})(func(index int64, out []byte, err error) bool {
+		fmt.Println(index, string(out), err)
+		return true
+	})
+	// Output:
+	// 0 og <nil>
+	// 2 enog <nil>
+}
+
 // A worker of a cluster receives a call whose argument refers to a shared
 // value, and the value.
 func ExampleRelayShared() {

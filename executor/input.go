@@ -144,7 +144,7 @@ func (l *labels[In]) remove(index int64) {
 
 // input returns the Input of the item with this index.
 func (m *mapRun[In, Out]) input(index int64) *Input {
-	return &Input{m.id.name(), index, m.labels.get(index)}
+	return &Input{m.id.name(), m.indexes.get(index), m.labels.get(index)}
 }
 
 // InputOf implements concert.InputOf.

@@ -56,6 +56,7 @@ type mapRun[In, Out any] struct {
 	id         identity // identifies fn, to find its name
 	ordered    bool
 	labels     *labels[In]
+	indexes    *indexes // nil if the index of an item is the index of its input
 
 	stopped     atomic.Bool   // the loop has ended
 	large       atomic.Bool   // an input was large or postponed: runners look for encoded items

@@ -29,13 +29,14 @@ func (m *mapRun[In, Out]) consume(yield func(index int64, out Out, err error) bo
 		if m.labels != nil {
 			m.labels.remove(it.index())
 		}
+		index := m.indexes.remove(it.index())
 		yielded++
 		m.yielded.Store(yielded)
 		if m.feederAsleep.Load() && m.taken.Load()-yielded <= m.window.Load()*3/4 {
 			m.feederAsleep.Store(false)
 			m.room.notify(nil)
 		}
-		if !yield(it.index(), out, err) {
+		if !yield(index, out, err) {
 			return
 		}
 	}
