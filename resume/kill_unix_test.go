@@ -142,3 +142,34 @@ func TestOpen_OtherProcess(t *testing.T) {
 	cmd.Wait()
 	open(t, path)
 }
+
+// TestMap_Killed: after a kill at any moment, a Map must yield all results, and
+// must not call the function again for a result that was yielded.
+func TestMap_Killed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j")
+	yielded, before := 0, map[int]int{}
+	for range max(1, *kills/3) {
+		cmd, out := startChild(t, "map", path)
+		n, kill := 0, yielded+rand.IntN(300)
+		for out.Scan() {
+			if text := out.Text(); text != fmt.Sprint(n) {
+				t.Fatalf("result %d is %q", n, text)
+			}
+			if n++; n == kill {
+				cmd.Process.Kill()
+			}
+		}
+		cmd.Wait()
+		if n < kill {
+			t.Fatalf("the process ended by itself, after %d results: %v", n, cmd.ProcessState)
+		}
+		calls := logged(t, path+".log")
+		for i := range yielded {
+			if calls[i] != before[i] {
+				t.Errorf("input %d had been yielded, and was called again", i)
+			}
+		}
+		yielded, before = max(yielded, n), calls
+	}
+}
