@@ -101,7 +101,11 @@ func (j *Journal) add(s *staged, r record) error {
 // store reads data. It returns small data inline if there is room for them in
 // the line of s. It writes other data to the data file.
 func (j *Journal) store(in io.Reader, room *int, s *staged) (p part, err error) {
-	start := make([]byte, *room+1)
+	size := *room
+	if sized, ok := in.(interface{ Len() int }); ok { // such as a bytes.Reader
+		size = min(size, sized.Len())
+	}
+	start := make([]byte, size+1)
 	n, err := io.ReadFull(in, start)
 	switch {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:

@@ -22,7 +22,7 @@ type Entry struct {
 
 // Find returns the last record with this key. It reports false if there is
 // none, or if its line or the length of the data file has been damaged since
-// Open.
+// Open. Find does not read data in the data file: see [Entry.Check].
 func (j *Journal) Find(k Key) (Entry, bool) {
 	offset, ok := j.index.find(k)
 	if !ok {
@@ -89,7 +89,8 @@ func (e Entry) Data(i int) io.Reader {
 	return &dataReader{in: io.NewSectionReader(f, p.place.offset, p.place.length), place: p.place, path: e.j.data.path}
 }
 
-// Check reads all data, and returns an error if they are damaged.
+// Check reads all data, and returns an error if they are damaged. Call it
+// before the record decides that a call does not run again.
 func (e Entry) Check() error {
 	for i := range e.data {
 		if _, err := io.Copy(io.Discard, e.Data(i)); err != nil {

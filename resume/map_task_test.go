@@ -29,7 +29,7 @@ func TestMap_InTask(t *testing.T) {
 	for _, want := range []int64{5, 0} {
 		before := calls.Load()
 		got, err := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (all []string, err error) {
-			for s, err := range resume.Map(ctx, ex, j, counted, slices.Values([]string{"a", "b", "c", "d", "e"})) {
+			for s, err := range resume.Map(ctx, ex, j, exclaim, slices.Values([]string{"a", "b", "c", "d", "e"})) {
 				if err != nil {
 					return nil, err
 				}
@@ -51,7 +51,7 @@ func TestMap_InInputs(t *testing.T) {
 	defer ex.Close()
 	var got []string
 	for s, err := range resume.Map(t.Context(), ex, j, otherCounted, func(yield func(string) bool) {
-		for s, err := range resume.Map(t.Context(), ex, j, counted, slices.Values([]string{"a", "b"})) {
+		for s, err := range resume.Map(t.Context(), ex, j, exclaim, slices.Values([]string{"a", "b"})) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -80,7 +80,7 @@ func TestMap_Lock(t *testing.T) {
 	inside := 0 // guarded by lock
 	err := lock.Run(t.Context(), func(ctx context.Context) error {
 		i := 0
-		for s, err := range resume.Map(ctx, ex, j, counted, slices.Values([]string{"a", "b", "c"})) {
+		for s, err := range resume.Map(ctx, ex, j, exclaim, slices.Values([]string{"a", "b", "c"})) {
 			inside++
 			runtime.Gosched()
 			if inside--; inside != 0 || err != nil || s != string(rune('a'+i))+"!" {
@@ -101,7 +101,7 @@ func TestMap_IndexesAndLabels(t *testing.T) {
 	for _, remote := range []bool{false, true} {
 		t.Run(fmt.Sprint("remote ", remote), func(t *testing.T) {
 			j := open(t, filepath.Join(t.TempDir(), "j"))
-			collect(t, j, counted, "a", "b", "c")
+			collect(t, j, exclaim, "a", "b", "c")
 			var mu sync.Mutex
 			started := map[int64]string{} // guarded by mu
 			observer := func(e concert.Event) {
@@ -117,7 +117,7 @@ func TestMap_IndexesAndLabels(t *testing.T) {
 			}
 			ctx := concert.WithInputLabels(t.Context(), func(s string) string { return "label " + s })
 			i := int64(0)
-			for _, err := range resume.Map(ctx, ex, j, counted, slices.Values([]string{"a", "new", "b", "panic", "c"})) {
+			for _, err := range resume.Map(ctx, ex, j, exclaim, slices.Values([]string{"a", "new", "b", "panic", "c"})) {
 				in := concert.InputOf(err)
 				if (err != nil) != (i == 3) || i == 3 && (in == nil || in.Index != 3 || in.Label != "label panic") {
 					t.Errorf("input %d: %v, %v", i, err, in)
@@ -152,11 +152,11 @@ func TestMap_Random(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		end := rand.IntN(300)
 		i, known := 0, 0
-		for got, err := range resume.Map(ctx, ex, j, counted, slices.Values(all)) {
+		for got, err := range resume.Map(ctx, ex, j, exclaim, slices.Values(all)) {
 			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 				break
 			}
-			want, _ := counted1(all[i])
+			want, _ := exclaimed(all[i])
 			if (err != nil) != (all[i] == "panic") || err == nil && got != want {
 				t.Errorf("%q: %.20q, %v", all[i], got, err)
 			}
@@ -179,8 +179,8 @@ func TestMap_Random(t *testing.T) {
 	}
 }
 
-// counted1 returns what counted returns, without counting.
-func counted1(s string) (string, error) {
+// exclaimed returns what exclaim returns, without counting the call.
+func exclaimed(s string) (string, error) {
 	if s == "large" {
 		return strings.Repeat("l", 100_000), nil
 	}

@@ -285,10 +285,10 @@ func TestMap_Canceled(t *testing.T) {
 	})
 }
 
-// calls counts the calls of counted.
+// calls counts the calls of exclaim.
 var calls atomic.Int64
 
-var counted = concert.Register("resume_test.counted", func(_ context.Context, s string) (string, error) {
+var exclaim = concert.Register("resume_test.exclaim", func(_ context.Context, s string) (string, error) {
 	calls.Add(1)
 	switch s {
 	case "panic":
@@ -325,7 +325,7 @@ func TestMap_EqualInputs(t *testing.T) {
 		{[]string{"b", "a", "a", "a", "b", "a"}, 2},
 		{[]string{}, 0},
 	} {
-		got, errs, n := collect(t, j, counted, c.all...)
+		got, errs, n := collect(t, j, exclaim, c.all...)
 		for i, s := range c.all {
 			if got[i] != s+"!" || errs[i] != nil {
 				t.Errorf("%q: %q, %v", s, got[i], errs[i])
@@ -346,8 +346,8 @@ var otherCounted = concert.Register("resume_test.otherCounted", func(_ context.C
 // journal.
 func TestMap_OtherInputs(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "j"))
-	_, _, first := collect(t, j, counted, "a", "b")
-	got, _, second := collect(t, j, counted, "c", "b", "large")
+	_, _, first := collect(t, j, exclaim, "a", "b")
+	got, _, second := collect(t, j, exclaim, "c", "b", "large")
 	if first != 2 || second != 2 || got[1] != "b!" || len(got[2]) != 100_000 {
 		t.Errorf("%d and %d calls, %.20q", first, second, got)
 	}
@@ -355,7 +355,7 @@ func TestMap_OtherInputs(t *testing.T) {
 	if n != 2 || got[0] != "other a" {
 		t.Errorf("%d calls, %q", n, got)
 	}
-	if got, _, n = collect(t, j, counted, "large", "b"); n != 0 || got[1] != "b!" || len(got[0]) != 100_000 {
+	if got, _, n = collect(t, j, exclaim, "large", "b"); n != 0 || got[1] != "b!" || len(got[0]) != 100_000 {
 		t.Errorf("%d calls, %.20q", n, got)
 	}
 }
@@ -429,7 +429,7 @@ func TestMap_CannotEncode(t *testing.T) {
 func TestMap_FunctionPanics(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "j"))
 	for range 2 {
-		_, errs, _ := collect(t, j, counted, "a", "panic", "b")
+		_, errs, _ := collect(t, j, exclaim, "a", "panic", "b")
 		var p *concert.PanicError
 		if len(errs) != 3 || errs[0] != nil || errs[2] != nil || !errors.As(errs[1], &p) || p.Value != "in the function" || p.Input.Index != 1 {
 			t.Errorf("%v", errs)
@@ -452,7 +452,7 @@ func TestMap_InputsPanic(t *testing.T) {
 			go func() {
 				defer close(done)
 				defer func() { raised = recover() }()
-				for s, err := range resume.Map(t.Context(), ex, j, counted, func(yield func(string) bool) {
+				for s, err := range resume.Map(t.Context(), ex, j, exclaim, func(yield func(string) bool) {
 					_ = yield("a") && yield("b")
 					if how == "panic" {
 						panic("in the inputs")
@@ -482,12 +482,12 @@ func TestMap_InputsPanic(t *testing.T) {
 // ErrClosed.
 func TestMap_ClosedExecutor(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "j"))
-	collect(t, j, counted, "a")
+	collect(t, j, exclaim, "a")
 	ex := goroutines.New(1, nil)
 	ex.Close()
 	var got []string
 	var errs []error
-	for s, err := range resume.Map(t.Context(), ex, j, counted, slices.Values([]string{"a", "b"})) {
+	for s, err := range resume.Map(t.Context(), ex, j, exclaim, slices.Values([]string{"a", "b"})) {
 		got, errs = append(got, s), append(errs, err)
 	}
 	if len(errs) != 2 || got[0] != "a!" || errs[0] != nil || !errors.Is(errs[1], concert.ErrClosed) {
@@ -500,7 +500,7 @@ func TestMap_ClosedExecutor(t *testing.T) {
 func TestMap_CannotRecord(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "j"))
 	j.Close()
-	got, errs, _ := collect(t, j, counted, "a", "large", "panic")
+	got, errs, _ := collect(t, j, exclaim, "a", "large", "panic")
 	if len(got) != 3 || got[0] != "a!" || len(got[1]) != 100_000 {
 		t.Fatalf("%.20q", got)
 	}
@@ -519,12 +519,12 @@ func TestMap_CannotRecord(t *testing.T) {
 func TestMap_DamagedData(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j")
 	j := open(t, path)
-	collect(t, j, counted, "large", "a")
+	collect(t, j, exclaim, "large", "a")
 	b, _ := os.ReadFile(path + ".data")
 	b[len(b)-1] ^= 1
 	os.WriteFile(path+".data", b, 0o666)
 	for _, want := range []int{1, 0} {
-		if got, errs, n := collect(t, j, counted, "large", "a"); n != want || len(got[0]) != 100_000 || errs[0] != nil || got[1] != "a!" {
+		if got, errs, n := collect(t, j, exclaim, "large", "a"); n != want || len(got[0]) != 100_000 || errs[0] != nil || got[1] != "a!" {
 			t.Errorf("%d calls, %v", n, errs)
 		}
 	}
