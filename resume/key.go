@@ -31,7 +31,7 @@ func NewKey(parts ...[]byte) Key {
 // several times, each of them must have its own record. The zero value is ready
 // to use. Methods must not be called concurrently.
 //
-// Keys needs about 25 bytes of memory for each call.
+// Keys needs up to 40 bytes of memory for each call.
 type Keys struct {
 	// counts has the number of calls by the first half of their keys. If two
 	// different calls have the same half, only their numbers change.

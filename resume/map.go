@@ -43,7 +43,7 @@ import (
 // Map takes at most 4096 inputs ahead of the results, or 4 for each worker if
 // that is more. It keeps up to 32 MiB of results in memory that wait for their
 // turn, and reads others from the journal. For each input of the run, it needs
-// about 25 bytes to count equal inputs.
+// up to 40 bytes to count equal inputs.
 //
 // All else is as for concert.Map, with one exception: in a task, a circle of
 // tasks that wait for each other does not end with [concert.ErrDeadlock] if one

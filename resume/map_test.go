@@ -425,6 +425,32 @@ func TestMap_CannotEncode(t *testing.T) {
 	}
 }
 
+// trap is an error whose methods panic.
+type trap struct{}
+
+// Error returns a text.
+func (trap) Error() string { return "trap" }
+
+// Is panics.
+func (trap) Is(error) bool { panic("in Is") }
+
+var failTrap = concert.Register("resume_test.failTrap", func(context.Context, string) (string, error) { return "", trap{} })
+
+// TestMap_ErrorMethodPanics: if a method of a call's error panics, only the
+// call must fail.
+func TestMap_ErrorMethodPanics(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "j"))
+	_, errs, _ := collect(t, j, failTrap, "a", "b")
+	for i, err := range errs {
+		if in := concert.InputOf(err); !strings.Contains(fmt.Sprint(err), "trap") || in == nil || in.Index != int64(i) {
+			t.Errorf("%v, %v", err, in)
+		}
+	}
+	if len(errs) != 2 {
+		t.Errorf("%d errors", len(errs))
+	}
+}
+
 // TestMap_FunctionPanics: a panic must be the error of its input.
 func TestMap_FunctionPanics(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "j"))
@@ -569,6 +595,13 @@ func TestMap_LargeResults(t *testing.T) {
 	}) {
 		if err != nil || len(got) != 1<<20 || got[0] != byte('a'+i%26) || got[1<<20-1] != got[0] {
 			t.Fatalf("result %d: %d bytes, %v", i, len(got), err)
+		}
+		if i == 0 {
+			runtime.GC()
+			var m runtime.MemStats
+			if runtime.ReadMemStats(&m); m.HeapAlloc > 64<<20 {
+				t.Errorf("%d MiB of memory are used", m.HeapAlloc>>20)
+			}
 		}
 		i++
 	}
