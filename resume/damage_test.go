@@ -68,6 +68,9 @@ func (s *small) write(t *testing.T, journal, data []byte) {
 func (s *small) check(t *testing.T, what string, large bool, damaged int, intact func(i int) bool) {
 	t.Helper()
 	for round := range 2 {
+		if b, _ := os.ReadFile(s.path); round == 1 && len(b) > 0 && b[len(b)-1] != '\n' {
+			t.Errorf("%s: Append has not removed the partial line", what)
+		}
 		j, err := resume.Open(s.path, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)

@@ -2,13 +2,18 @@ package resume
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"concert"
 )
 
 // FuzzParseLine: parseLine must accept what appendLine writes, and must not
@@ -163,5 +168,25 @@ func TestJournal_WriteFails(t *testing.T) {
 	defer again.Close()
 	if again.Len() != 1 || again.Damaged() != 0 {
 		t.Errorf("%d records, %d damaged lines", again.Len(), again.Damaged())
+	}
+}
+
+// TestRun_Counts: the errors of calls that were canceled or have not started
+// must not be recorded.
+func TestRun_Counts(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &run[int, int]{ctx: ctx}
+	for _, err := range []error{concert.ErrCanceled, context.Canceled, concert.ErrClosed, fmt.Errorf("x: %w", concert.ErrNotRegistered)} {
+		if r.counts(err) {
+			t.Errorf("%v counts", err)
+		}
+	}
+	failure := errors.New("failed")
+	if !r.counts(failure) || !r.counts(context.DeadlineExceeded) {
+		t.Error("a failure does not count")
+	}
+	cancel()
+	if r.counts(failure) {
+		t.Error("a failure after the end of the context counts")
 	}
 }

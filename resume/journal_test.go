@@ -2,6 +2,7 @@ package resume_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -138,7 +139,8 @@ func TestJournal_ReaderFails(t *testing.T) {
 	j := open(t, path)
 	failure := errors.New("broken")
 	for _, n := range []int{0, 10, 10_000, 1_000_000} {
-		for _, r := range []io.Reader{errReader{failure}, panicReader{}} {
+		for _, r := range []io.Reader{&errReader{err: failure}, panicReader{}} {
+			_, panics := r.(panicReader)
 			r = io.MultiReader(bytes.NewReader(make([]byte, n)), r)
 			func() {
 				defer func() { recover() }()
@@ -148,6 +150,9 @@ func TestJournal_ReaderFails(t *testing.T) {
 			}()
 			if _, ok := j.Find(keyOf(n)); ok {
 				t.Errorf("%d bytes: there is a record", n)
+			}
+			if info, err := os.Stat(path + ".data"); err == nil && info.Size() > 200 && !panics {
+				t.Errorf("%d bytes: the data file has %d bytes", n, info.Size())
 			}
 		}
 	}
@@ -161,10 +166,15 @@ func TestJournal_ReaderFails(t *testing.T) {
 	}
 }
 
+// errReader fails once.
 type errReader struct{ err error }
 
-// Read fails.
-func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+// Read returns the error, and then io.EOF.
+func (r *errReader) Read([]byte) (int, error) {
+	err := cmp.Or(r.err, io.EOF)
+	r.err = nil
+	return 0, err
+}
 
 type panicReader struct{}
 

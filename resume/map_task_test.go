@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"concert"
 	"concert/gil"
@@ -77,23 +79,66 @@ func TestMap_Lock(t *testing.T) {
 	lock := gil.New(nil)
 	ex := goroutines.New(2, &goroutines.Options{Lock: lock}) // its tasks need the lock
 	defer ex.Close()
-	inside := 0 // guarded by lock
+	const n = 200
 	err := lock.Run(t.Context(), func(ctx context.Context) error {
 		i := 0
-		for s, err := range resume.Map(ctx, ex, j, exclaim, slices.Values([]string{"a", "b", "c"})) {
-			inside++
-			runtime.Gosched()
-			if inside--; inside != 0 || err != nil || s != string(rune('a'+i))+"!" {
-				t.Errorf("%q, %v, %d", s, err, inside)
+		for got, err := range resume.Map(ctx, ex, j, underLock, numbers(n)) {
+			for range 20 {
+				runtime.Gosched()
+				if tasksInside.Load() != 0 {
+					t.Fatal("a task and the body of the loop have the lock")
+				}
+			}
+			if err != nil || got != i {
+				t.Errorf("result %d: %d, %v", i, got, err)
 			}
 			i++
 		}
 		return nil
 	})
-	if err != nil || j.Len() != 3 {
+	if err != nil || j.Len() != n {
 		t.Errorf("%v, %d records", err, j.Len())
 	}
 }
+
+var tasksInside atomic.Int64 // number of calls of underLock that are running
+
+var underLock = concert.Register("resume_test.underLock", func(_ context.Context, n int) (int, error) {
+	defer tasksInside.Add(-1)
+	tasksInside.Add(1)
+	runtime.Gosched()
+	return n, nil
+})
+
+// TestMap_BreakWaits: when the loop has ended, no call may be running, and all
+// finished calls must have records.
+func TestMap_BreakWaits(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "j"))
+	ex := goroutines.New(4, nil)
+	defer ex.Close()
+	for range resume.Map(t.Context(), ex, j, untilCanceled, numbers(100)) {
+		for tasksInside.Load() == 0 { // until another call is running
+			runtime.Gosched()
+		}
+		break
+	}
+	if n := tasksInside.Load(); n != 0 {
+		t.Errorf("%d calls are running", n)
+	}
+	if j.Len() == 0 {
+		t.Error("no record")
+	}
+}
+
+var untilCanceled = concert.Register("resume_test.untilCanceled", func(ctx context.Context, n int) (int, error) {
+	defer tasksInside.Add(-1)
+	tasksInside.Add(1)
+	if n > 0 {
+		<-ctx.Done()
+		time.Sleep(20 * time.Millisecond) // a call that returns late
+	}
+	return n, nil
+})
 
 // TestMap_IndexesAndLabels: errors and events must have the index of the input
 // in the whole sequence, and its label, although recorded inputs do not run.
