@@ -425,29 +425,41 @@ func TestMap_CannotEncode(t *testing.T) {
 	}
 }
 
-// trap is an error whose methods panic.
-type trap struct{}
+// trap is an error with methods that misbehave.
+type trap struct{ how string }
 
 // Error returns a text.
-func (trap) Error() string { return "trap" }
+func (e trap) Error() string { return "trap " + e.how }
 
-// Is panics.
-func (trap) Is(error) bool { panic("in Is") }
-
-var failTrap = concert.Register("resume_test.failTrap", func(context.Context, string) (string, error) { return "", trap{} })
-
-// TestMap_ErrorMethodPanics: if a method of a call's error panics, only the
-// call must fail.
-func TestMap_ErrorMethodPanics(t *testing.T) {
-	j := open(t, filepath.Join(t.TempDir(), "j"))
-	_, errs, _ := collect(t, j, failTrap, "a", "b")
-	for i, err := range errs {
-		if in := concert.InputOf(err); !strings.Contains(fmt.Sprint(err), "trap") || in == nil || in.Index != int64(i) {
-			t.Errorf("%v, %v", err, in)
-		}
+// Is panics or never returns.
+func (e trap) Is(error) bool {
+	if e.how == "panic" {
+		panic("in Is")
 	}
-	if len(errs) != 2 {
-		t.Errorf("%d errors", len(errs))
+	select {}
+}
+
+var failTrap = concert.Register("resume_test.failTrap", func(_ context.Context, how string) (string, error) { return "", trap{how} })
+
+// TestMap_ErrorMethodsMisbehave: the methods of a call's error must not disturb
+// the Map, and the error must be recorded.
+func TestMap_ErrorMethodsMisbehave(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	for round := range 2 {
+		j, err := resume.Open(path, &resume.Options{KeepFailed: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, errs, _ := collect(t, j, failTrap, "panic", "hang")
+		for i, want := range []string{"trap panic", "trap hang"} {
+			if i >= len(errs) || !strings.Contains(errs[i].Error(), want) || round == 0 && errs[i] != error(trap{want[5:]}) {
+				t.Errorf("round %d: %v", round, errs)
+			}
+		}
+		if j.Len() != 2 {
+			t.Errorf("%d records", j.Len())
+		}
+		j.Close()
 	}
 }
 

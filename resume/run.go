@@ -142,20 +142,16 @@ func (r *run[In, Out]) collect(results func(func(int64, Out, error) bool)) {
 // record adds the outcome of a call to a batch. It returns nil if the outcome
 // is not recorded.
 func (r *run[In, Out]) record(index int64, out Out, failure error) (_ *staged, err error) {
-	defer func() {
-		if v := recover(); v != nil { // a method of an error panicked
-			err = fmt.Errorf("a method of the error panicked: %v", v)
-		}
-	}()
 	e, info := executor.Encoded{}, r.info
 	if failure == nil {
 		if e, err = r.rec.Result(r.ctx, out); err != nil {
 			return nil, err
 		}
-	} else if !r.counts(failure) {
-		return nil, nil
 	} else {
 		e.Bytes = executor.EncodeError(failure)
+		if !r.counts(executor.DecodeError(e.Bytes)) {
+			return nil, nil
+		}
 		text := executor.ErrorText(failure)
 		if info, err = json.Marshal(callInfo{r.rec.Name(), text[:min(len(text), maxText)]}); err != nil {
 			return nil, err
@@ -181,7 +177,8 @@ func (r *run[In, Out]) record(index int64, out Out, failure error) (_ *staged, e
 // record. The data of the record have the whole error.
 const maxText = 1 << 10
 
-// counts reports whether the error of a call is recorded.
+// counts reports whether the error of a call is recorded. The error must be a
+// decoded one, because methods of other errors may panic or never return.
 func (r *run[In, Out]) counts(err error) bool {
 	if r.ctx.Err() != nil {
 		return false
