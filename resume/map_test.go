@@ -637,6 +637,9 @@ func TestMap_Ahead(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			<-full
+			for j.Len() < most-1 { // until all other calls have records
+				time.Sleep(time.Millisecond)
+			}
 			cancel()
 		}()
 		for _, err := range resume.Map(ctx, ex, j, smallGated, func(yield func(int) bool) {
@@ -653,9 +656,6 @@ func TestMap_Ahead(t *testing.T) {
 		ex.Close()
 		if taken < most || taken > most+1 {
 			t.Errorf("round %d: %d inputs were taken", round, taken)
-		}
-		if round == 0 && j.Len() < most/2 {
-			t.Errorf("%d records", j.Len())
 		}
 	}
 }
