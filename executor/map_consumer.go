@@ -29,7 +29,10 @@ func (m *mapRun[In, Out]) consume(yield func(index int64, out Out, err error) bo
 		if m.labels != nil {
 			m.labels.remove(it.index())
 		}
-		index := m.indexes.remove(it.index())
+		index := it.index()
+		if m.indexes != nil {
+			index = m.indexes.remove(index)
+		}
 		yielded++
 		m.yielded.Store(yielded)
 		if m.feederAsleep.Load() && m.taken.Load()-yielded <= m.window.Load()*3/4 {

@@ -57,9 +57,6 @@ func (x *indexes) get(item int64) int64 {
 
 // remove does the same as get, and deletes the index.
 func (x *indexes) remove(item int64) (index int64) {
-	if x == nil {
-		return item
-	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	index = x.of[item]
