@@ -79,7 +79,9 @@ func (x *index) find(k Key) (offset int64, ok bool) {
 
 // Open opens the journal at path, and reads the keys of its records. If there
 // is no such file, or it is empty, Open creates a journal. A journal with
-// damage is no error: see [Journal.Damaged].
+// damage is no error: see [Journal.Damaged]. If another process uses the
+// journal, Open waits for 0.2 seconds, because a process that was killed may
+// still be ending.
 func Open(path string, opts *Options) (*Journal, error) {
 	j, err := open(path, *cmp.Or(opts, &Options{}))
 	if err != nil {
@@ -143,8 +145,7 @@ func openLocked(path string) (*os.File, error) {
 	}
 }
 
-// lockTime is how long Open waits for another process. A process that was
-// killed holds its locks until the system has ended it.
+// lockTime is how long Open waits for another process.
 const lockTime = 200 * time.Millisecond
 
 // Len returns the number of keys that have a record.

@@ -32,8 +32,8 @@ import (
 // of a recorded error.
 //
 // If a result cannot be recorded, because the disk is full, for example, Map
-// yields the result together with an error that says why. The next run then
-// calls fn again.
+// yields the result together with an error that says why, or only the error if
+// it no longer has the result in memory. The next run then calls fn again.
 //
 // The results have the order of the inputs. The index of an input in errors and
 // events is its index in inputs. Events of the executor's observer exist only
