@@ -10,27 +10,38 @@ import (
 	"sync"
 )
 
-// A batch is records that are written together. The disk needs about as long
-// for one record as for many. So records that arrive while a batch is written
-// form the next batch:
+// A batch is records that become durable together. The disk needs about as long
+// for one record as for many. So records that arrive during a sync form the
+// next batch:
 //
-//  1. stage adds a record to the batch of the journal, or to a new one.
+//  1. stage writes the line of a record to the file, and adds the record to the
+//     batch of the journal, or to a new one. From here on, the record survives
+//     a kill of the process.
 //  2. The first wait for a batch locks Journal.commit. So it waits until the
-//     batch before has been written. In this time, the batch grows.
+//     batch before is durable. In this time, the batch grows.
 //  3. It removes the batch from the journal, so that the batch does not change
-//     any longer, and writes it. The other waits for the batch wait in the
+//     any longer, and syncs the file. The other waits for the batch wait in the
 //     Once.
+//
+// A record with data in the data file has its line written in step 3, after
+// a sync of the data file. So a record never refers to data that are not there.
+//
+// If a sync of the journal fails, the system may have dropped any line that was
+// not durable. So all these lines are removed, and their records fail, also
+// those of the next batch.
 type batch struct {
 	j       *Journal
 	records []*staged // guarded by Journal.mu until step 3
 	once    sync.Once
 }
 
-// staged is a record that is going to be written.
+// staged is a record that is going to be durable.
 type staged struct {
-	batch *batch
-	key   Key
-	line  []byte
+	batch  *batch
+	key    Key
+	line   []byte // nil when it is written
+	offset int64  // of the line
+	syncs  int    // the number of failed syncs of the journal before the line was written
 	// If data is true, the record has data in the data file. Then failures is
 	// the number of failed syncs of that file before the data were written.
 	data     bool
@@ -82,13 +93,19 @@ func (j *Journal) stage(k Key, ok bool, info any, data []io.Reader) (*staged, er
 	return s, j.add(s, r)
 }
 
-// add adds a record to a batch. The data of the record have been written.
+// add writes the line of a record, and adds the record to a batch. The data of
+// the record have been written.
 func (j *Journal) add(s *staged, r record) error {
 	s.line = appendLine(nil, r)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
 		return fmt.Errorf("%w: append before Close", os.ErrClosed)
+	}
+	if !s.data {
+		if err := j.writeLocked(s); err != nil {
+			return err
+		}
 	}
 	if j.batch == nil {
 		j.batch = &batch{j: j}
@@ -133,7 +150,7 @@ func (s *staged) wait() error {
 	return s.err
 }
 
-// wait writes the batch, or waits until another goroutine has written it.
+// wait makes the batch durable, or waits until another goroutine has done so.
 func (b *batch) wait() { b.once.Do(b.commit) }
 
 func (b *batch) commit() {
@@ -146,24 +163,19 @@ func (b *batch) commit() {
 	j.mu.Unlock()
 
 	b.syncData(records)
-	var lines []byte
-	for _, s := range records {
-		if s.err == nil {
-			lines = append(lines, s.line...)
-		}
-	}
-	offset := j.end
-	err := j.write(lines)
+	failures, err := j.sync(records)
 	j.index.mu.Lock()
 	defer j.index.mu.Unlock()
 	for _, s := range records {
-		if s.err == nil && err == nil {
-			j.index.lines[s.key] = offset
-			offset += int64(len(s.line))
-		} else if s.err == nil {
+		switch {
+		case s.err != nil:
+		case err != nil:
 			s.err = err
+		case s.syncs != failures:
+			s.err = errors.New("an earlier sync of the journal has failed: append the record again")
+		default:
+			j.index.lines[s.key] = max(s.offset, j.index.lines[s.key])
 		}
-		s.line = nil
 	}
 }
 
@@ -187,40 +199,71 @@ func (b *batch) syncData(records []*staged) {
 	}
 }
 
-// write appends lines to the file, and makes them durable. If it fails, it
-// removes them again. If this fails too, the next write tries it first. The
-// caller holds j.commit.
-func (j *Journal) write(lines []byte) error {
-	if len(lines) == 0 {
-		return nil
+// sync writes the lines that are not written yet, and makes all lines of the
+// records durable. It returns the number of failed syncs. The caller holds
+// j.commit.
+func (j *Journal) sync(records []*staged) (failures int, err error) {
+	j.mu.Lock()
+	written := false
+	for _, s := range records {
+		if s.data && s.err == nil {
+			s.err = j.writeLocked(s)
+		}
+		written = written || s.err == nil
 	}
+	end, before := j.end, j.failures
+	j.mu.Unlock()
+	if written {
+		err = syncData(j.file) // without the lock, so that further records can be written
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case err != nil:
+		j.syncFailedLocked()
+		j.removeTornLocked()
+	case j.failures == before:
+		j.durable = end
+	}
+	return j.failures, withoutPath(err)
+}
+
+// writeLocked writes the line of a record. If this fails, it removes the part
+// that was written. If this fails too, the next write tries it first.
+func (j *Journal) writeLocked(s *staged) error {
 	if j.torn {
-		if err := j.removeTorn(); err != nil {
+		if err := j.removeTornLocked(); err != nil {
 			return err
 		}
 	}
 	j.torn = true
-	_, err := j.file.WriteAt(lines, j.end)
-	if err == nil {
-		err = syncData(j.file)
-	}
-	if err != nil {
-		j.removeTorn()
+	if _, err := j.file.WriteAt(s.line, j.end); err != nil {
+		j.removeTornLocked()
 		return withoutPath(err)
 	}
-	j.end, j.torn = j.end+int64(len(lines)), false
+	s.offset, s.syncs = j.end, j.failures
+	j.end, j.torn = j.end+int64(len(s.line)), false
+	s.line = nil
 	return nil
 }
 
-// removeTorn removes what is behind the last line.
-func (j *Journal) removeTorn() error {
+// syncFailedLocked forgets the lines that are not durable.
+func (j *Journal) syncFailedLocked() {
+	j.failures++
+	j.end, j.torn = j.durable, true
+}
+
+// removeTornLocked removes what is behind the last line.
+func (j *Journal) removeTornLocked() error {
 	err := j.file.Truncate(j.end)
 	if err == nil {
-		err = syncData(j.file)
+		if err = syncData(j.file); err != nil {
+			j.syncFailedLocked()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("remove a partial line: %w", withoutPath(err))
 	}
-	j.torn = false
+	j.torn, j.durable = false, j.end
 	return nil
 }

@@ -190,3 +190,73 @@ func TestRun_Counts(t *testing.T) {
 		t.Error("a failure after the end of the context counts")
 	}
 }
+
+// TestJournal_SyncFails: after a failed sync, all lines that were not durable
+// must be removed, and their records must fail, also those of the next batch.
+func TestJournal_SyncFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	j, err := Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	stage := func(k byte) *staged {
+		s, err := j.stage(Key{k}, true, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if err := stage(1).wait(); err != nil {
+		t.Fatal(err)
+	}
+	first := stage(2)
+	j.batch = nil // as if the first batch were being synced
+	second := stage(3)
+	file := j.file
+	if j.file, err = os.Open(path); err != nil {
+		t.Fatal(err)
+	}
+	j.file.Close() // so that the sync fails, and the truncation too
+	if err := first.wait(); err == nil {
+		t.Error("the first record has no error")
+	}
+	j.file = file
+	if err := second.wait(); err == nil || !strings.Contains(err.Error(), "an earlier sync of the journal has failed") {
+		t.Errorf("the second record: %v", err)
+	}
+	if err := stage(4).wait(); err != nil {
+		t.Errorf("a record after the failure: %v", err)
+	}
+	j.Close()
+	again, err := Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if again.Len() != 2 || again.Damaged() != 0 {
+		t.Errorf("%d records, %d damaged lines; want 2, 0", again.Len(), again.Damaged())
+	}
+}
+
+// TestJournal_WritesAtOnce: a record must survive a kill of the process that
+// comes while the journal syncs other records.
+func TestJournal_WritesAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	j, err := Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	s, err := j.stage(Key{1}, true, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || strings.Count(string(text), "\n") != 2 {
+		t.Errorf("the file has %q, %v; want the header and a record", text, err)
+	}
+	if err := s.wait(); err != nil {
+		t.Error(err)
+	}
+}

@@ -52,14 +52,15 @@ type Journal struct {
 	// damaged is the number of lines that Open could not read.
 	damaged int
 
-	// commit is held while a batch is written. It guards end and torn.
-	commit sync.Mutex
-	end    int64 // where the next line begins
-	torn   bool  // the file may have a part of a line behind end
+	commit sync.Mutex // held while a batch becomes durable
 
-	mu     sync.Mutex
-	closed bool   // guarded by mu
-	batch  *batch // guarded by mu: the batch that takes further records, or nil
+	mu       sync.Mutex // guards the fields below
+	closed   bool
+	batch    *batch // the batch that takes further records, or nil
+	end      int64  // where the next line begins
+	durable  int64  // the lines before this offset are durable
+	torn     bool   // the file may have a part of a line behind end
+	failures int    // the number of failed syncs
 
 	index index
 }

@@ -107,14 +107,14 @@ func (j *Journal) load() (id string, err error) {
 	if isUnwritten(start, size, journalFormat) {
 		id := newID()
 		h := header(journalFormat, id)
-		j.end = int64(len(h))
+		j.end, j.durable = int64(len(h)), int64(len(h))
 		return id, writeHeader(j.file, h)
 	}
 	l := loader{j: j}
 	if err := l.read(io.NewSectionReader(j.file, 0, size)); err != nil {
 		return "", err
 	}
-	j.end, j.torn = l.end, l.end < size
+	j.end, j.durable, j.torn = l.end, l.end, l.end < size
 	if j.torn {
 		j.damaged++
 	}
