@@ -101,8 +101,9 @@ var allowed = map[string][]string{
 	"concert/cmd/concert/internal/tour": {"concert", "concert/"},
 	"concert/cmd/concert/internal/get": {"concert", "concert/", "golang.org/x/net/http/httpguts", "golang.org/x/net/http/httpproxy", "golang.org/x/net/publicsuffix",
 		"golang.org/x/text/encoding/unicode", "golang.org/x/text/transform", "golang.org/x/time/rate"},
-	"concert/cmd/concert/internal/cluster": {"concert", "concert/"},
-	"concert/cmd/concert/internal/choose":  {"concert", "concert/", "golang.org/x/term"},
+	"concert/cmd/concert/internal/cluster":         {"concert", "concert/"},
+	"concert/cmd/concert/internal/choose":          {"concert", "concert/", "golang.org/x/term"},
+	"concert/cmd/concert/internal/jobs/supervisor": {"golang.org/x/sys/unix"},
 }
 
 // modules lists all modules on which the library depends. Users of the library

@@ -1,0 +1,85 @@
+//go:build unix
+
+package supervisor
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	defaultGrace = 5 * time.Second
+	shellPath    = "/bin/sh"
+)
+
+// limitCommand returns the beginning of a command that sets limits and then
+// executes the program that follows. It returns nil without limits. Go cannot
+// set limits between fork and exec, and later would be too late for a program
+// that uses much at once.
+//
+// A limit that this process has already is not raised.
+func limitCommand(memory int64, cpu time.Duration) []string {
+	var script []string
+	if memory > 0 {
+		kib := lower((uint64(memory)+1023)/1024, syscall.RLIMIT_DATA, 1024)
+		script = append(script, fmt.Sprintf("ulimit -d %d", kib))
+	}
+	if cpu > 0 {
+		seconds := lower(cpuSeconds(cpu), syscall.RLIMIT_CPU, 1)
+		// At the soft limit the kernel sends SIGXCPU, and at the hard limit
+		// SIGKILL.
+		script = append(script, fmt.Sprintf("ulimit -S -t %d", seconds))
+		script = append(script, fmt.Sprintf("ulimit -H -t %d", lower(seconds+1, syscall.RLIMIT_CPU, 1)))
+	}
+	if script == nil {
+		return nil
+	}
+	return []string{"sh", "-c", strings.Join(script, " && ") + ` && exec "$@"`, "sh"}
+}
+
+// cpuSeconds rounds a limit up to seconds.
+func cpuSeconds(cpu time.Duration) uint64 { return uint64((cpu + time.Second - 1) / time.Second) }
+
+// lower returns the lower of a limit and the hard limit of this process.
+func lower(limit uint64, resource int, unit uint64) uint64 {
+	var now syscall.Rlimit
+	if syscall.Getrlimit(resource, &now) != nil {
+		return limit
+	}
+	return min(limit, uint64(now.Max)/unit)
+}
+
+// exceedsCPU reports whether the limit of processor time ended a job. If the
+// signal does not show that, because a shell has replaced it by an exit code,
+// the command failed and has used that time. The kernel measures the time for
+// the limit less exactly than the time in the result.
+func (o *Options) exceedsCPU(r *Result) bool {
+	if o.CPU <= 0 || r.ExitCode == 0 {
+		return false
+	}
+	limit := time.Duration(cpuSeconds(o.CPU)) * time.Second
+	return r.Signal == syscall.SIGXCPU || r.UserCPU+r.SystemCPU >= limit-limit/10
+}
+
+// executable returns why a program cannot be executed, or 0. The shell that
+// sets the limits would say so only on stderr.
+func executable(dir, path string) syscall.Errno {
+	if dir != "" {
+		var stat unix.Stat_t
+		if err := unix.Stat(dir, &stat); err != nil {
+			return err.(syscall.Errno)
+		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+	}
+	if err := unix.Access(path, unix.X_OK); err != nil {
+		return err.(syscall.Errno)
+	}
+	return 0
+}

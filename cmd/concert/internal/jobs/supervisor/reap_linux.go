@@ -1,0 +1,143 @@
+package supervisor
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// reap waits for the end of each child. It exits when the server is closing and
+// there are no children.
+func (s *server) reap() {
+	for {
+		pid, err := waitChild(0)
+		switch {
+		case err == unix.EINTR:
+		case err != nil: // ECHILD
+			s.waitForJobs()
+		default:
+			s.report(s.reapChild(pid))
+		}
+	}
+}
+
+// report sends the ends of jobs to the runner.
+func (s *server) report(done []*job) {
+	var buf [256]byte
+	for _, j := range done {
+		send(s.socket, j.ended.append(buf[:0]))
+	}
+}
+
+// waitChild waits until a child has ended, and returns its pid. It does not
+// reap the child, so the pid and the process group stay valid.
+func waitChild(flags int) (pid int, err error) {
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|flags, nil); err != nil {
+		return 0, err
+	}
+	// The pid is the first field of a union, which is after three numbers and
+	// aligned to the size of a pointer.
+	const align = unsafe.Sizeof(uintptr(0))
+	return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), (3*4+align-1)&^(align-1)))), nil
+}
+
+// waitForJobs is called when there are no children. It returns when a job has
+// started. If the server is closing, it exits.
+func (s *server) waitForJobs() {
+	s.mu.Lock()
+	for len(s.leaders) == 0 && !s.closing {
+		s.hasJobs.Wait()
+	}
+	closing, exit := s.closing, s.exit
+	s.mu.Unlock()
+	if closing {
+		s.starts.Lock() // later jobs do not start
+		defer s.starts.Unlock()
+		if _, err := waitChild(unix.WNOHANG); err == unix.ECHILD {
+			os.Exit(exit)
+		}
+	}
+}
+
+// reapChild reaps a child that has ended. It returns the jobs that ended.
+func (s *server) reapChild(pid int) []*job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := s.leaders[pid]
+	if j == nil || j.ending {
+		// Perhaps the command starts in this moment. Then its pid is unknown.
+		s.mu.Unlock()
+		s.waitForStarts()
+		s.mu.Lock()
+		j = s.leaders[pid]
+	}
+	leader := j != nil && !j.ending
+	if leader {
+		unix.Kill(-pid, unix.SIGKILL) // before Wait4, so that the group is still that of the job
+	}
+	var status unix.WaitStatus
+	var usage unix.Rusage
+	if got, err := unix.Wait4(pid, &status, unix.WNOHANG, &usage); err != nil || got != pid {
+		return nil // a command that could not start: ForkExec has reaped it
+	}
+	if leader {
+		s.endLocked(j, status)
+		s.addUsage(j, &usage)
+	} else if o := s.orphans[pid]; o != nil {
+		delete(s.orphans, pid)
+		if j := s.jobs[o.job]; j != nil {
+			s.addUsage(j, &usage)
+			if status.Signaled() && status.Signal() == unix.SIGKILL {
+				j.ended.orphans++
+			}
+		}
+	}
+	return s.sweepLocked()
+}
+
+// waitForStarts waits until the pids of all processes that are being started
+// are known.
+func (s *server) waitForStarts() {
+	s.starts.Lock()
+	defer s.starts.Unlock()
+}
+
+// endLocked records the end of a command.
+func (s *server) endLocked(j *job, status unix.WaitStatus) {
+	j.ending = true
+	if j.kill != nil {
+		j.kill.Stop()
+	}
+	j.ended.number, j.ended.canceled, j.ended.status = j.number, j.canceled, uint64(status)
+	j.ended.start, j.ended.duration = uint64(j.start.UnixNano()), uint64(time.Since(j.start))
+	s.ending = append(s.ending, j)
+}
+
+// addUsage adds the processor time and the memory of a process that was reaped.
+func (s *server) addUsage(j *job, u *unix.Rusage) {
+	j.ended.user += uint64(u.Utime.Nano())
+	j.ended.system += uint64(u.Stime.Nano())
+	if peak := uint64(u.Maxrss) << 10; peak > s.ownPeak {
+		s.ownPeak = ownPeakMemory()
+		if peak > s.ownPeak {
+			j.ended.peakMemory = max(j.ended.peakMemory, peak)
+		}
+	}
+}
+
+// ownPeakMemory returns the peak memory of this process, and a reserve, because
+// the kernel counts memory roughly. The kernel counts the memory of the process
+// that starts a command as memory of the command. So an amount of memory that
+// is not larger is unknown.
+func ownPeakMemory() uint64 {
+	status, _ := os.ReadFile("/proc/self/status") // Getrusage counts the memory of the runner too
+	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
+	var kib uint64
+	fmt.Sscan(string(rest[:min(len(rest), 40)]), &kib)
+	return kib << 10 / 8 * 9
+}

@@ -1,0 +1,336 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Supervisor runs jobs. Its methods may be called concurrently.
+//
+//	Run --> pending --> socket ... supervisor ... socket --> read --> pending --> Run
+type Supervisor struct {
+	opts     Options
+	run      string // the name of the run
+	conn     *net.UnixConn
+	process  *exec.Cmd
+	programs programs
+	numbers  atomic.Uint64 // of the last job
+	done     chan struct{} // closed when read has returned
+
+	mu      sync.Mutex // guards the fields below
+	pending map[uint64]*call
+	closed  bool
+	paused  uint64 // as in pauseMessage
+	failure error  // why no job can run; nil: they can
+}
+
+// A call is a running call of Run. The other fields are written before done is
+// closed.
+type call struct {
+	done  chan struct{}
+	ended endedMessage
+	errno syscall.Errno // why the command could not start; 0: it did
+	err   error         // any other error
+}
+
+// Start starts a supervisor. Options may be nil. The program must call Main
+// first in its function main. Until Close, the program is a child subreaper: it
+// gets the orphans of all its children.
+func Start(opts *Options) (*Supervisor, error) {
+	s := &Supervisor{run: strings.ToLower(rand.Text()[:16]), done: make(chan struct{}), pending: make(map[uint64]*call)}
+	if opts != nil {
+		s.opts = *opts
+	}
+	fail := func(err error) (*Supervisor, error) {
+		return nil, fmt.Errorf("start the process that supervises the commands: %w", err)
+	}
+	conn, peer, err := socketPair()
+	if err != nil {
+		return fail(err)
+	}
+	defer peer.Close()
+	own := setup{run: s.run, grace: cmp.Or(s.opts.Grace, defaultGrace), memory: s.opts.Memory, cpu: s.opts.CPU}
+	s.process = &exec.Cmd{
+		Path:        "/proc/self/exe", // this program, also after its file was replaced
+		Args:        append([]string{filepath.Base(os.Args[0])}, ownArgs()...),
+		Env:         append(os.Environ(), setupVariable+"="+own.String()),
+		Stderr:      os.Stderr, // for a crash
+		ExtraFiles:  []*os.File{peer},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
+	if err := subreaper.acquire(); err != nil {
+		conn.Close()
+		return fail(err)
+	}
+	if err := s.process.Start(); err != nil {
+		subreaper.release()
+		conn.Close()
+		return fail(err)
+	}
+	s.conn = conn
+	go s.read()
+	return s, nil
+}
+
+// ownArgs returns the arguments of the supervisor. If the TestMain of a test
+// binary does not call Main, the arguments prevent that the tests run again.
+func ownArgs() []string {
+	if strings.HasSuffix(os.Args[0], ".test") {
+		return []string{"-test.run=^$"}
+	}
+	return nil
+}
+
+// Run runs a job, and returns when all of its processes have ended. The error
+// is not nil only if the command could not start, if ctx ended before the
+// command did, or if the supervisor was closed or died. If ctx ends, the error
+// is its cause, and the result says how the command ended then.
+func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
+	if ctx.Err() != nil {
+		return Result{}, context.Cause(ctx)
+	}
+	if err := checkJob(&j); err != nil {
+		return Result{}, err
+	}
+	path, err := s.programs.find(j.Args[0])
+	if err != nil {
+		return Result{}, err
+	}
+	c := &call{done: make(chan struct{})}
+	m := startMessage{number: s.numbers.Add(1), path: path, dir: j.Dir, args: j.Args, env: j.Env}
+	if err := s.add(m.number, c); err != nil {
+		return Result{}, err
+	}
+	if err := sendStart(s.conn, &m, [3]*os.File{j.Stdin, j.Stdout, j.Stderr}); err != nil {
+		s.notSent(m.number, err)
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		s.cancel(m.number)
+		<-c.done
+	}
+	switch {
+	case c.errno != 0:
+		s.programs.forget(j.Args[0])
+		return Result{}, startError(&j, path, c.errno)
+	case c.err != nil:
+		return Result{}, c.err
+	case c.ended.canceled:
+		return s.result(&c.ended), context.Cause(ctx)
+	}
+	return s.result(&c.ended), nil
+}
+
+// cancel asks for the end of a job.
+func (s *Supervisor) cancel(number uint64) {
+	m := cancelMessage{kindCancel, number}
+	s.conn.Write(m.append(nil)) // if it fails, read will complete the call
+}
+
+// cancelAgain repeats cancel after a while, if the job has not ended. The
+// message may have overtaken the start of the job in the supervisor.
+func (s *Supervisor) cancelAgain(number uint64) {
+	time.AfterFunc(time.Millisecond, func() {
+		s.mu.Lock()
+		waits := s.pending[number] != nil
+		s.mu.Unlock()
+		if waits {
+			s.cancel(number)
+		}
+	})
+}
+
+// add adds a call to those that wait for a message.
+func (s *Supervisor) add(number uint64, c *call) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure != nil {
+		return s.failure
+	}
+	s.pending[number] = c
+	return nil
+}
+
+// notSent completes a call whose message could not be sent. If the socket has
+// ended, read completes it.
+func (s *Supervisor) notSent(number uint64, err error) {
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	s.complete(number, func(c *call) {
+		if !errors.As(err, &c.errno) {
+			c.err = err
+		}
+	})
+}
+
+// complete ends the call of a number. It reports false if there is none.
+func (s *Supervisor) complete(number uint64, set func(*call)) bool {
+	s.mu.Lock()
+	c := s.pending[number]
+	delete(s.pending, number)
+	s.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	set(c)
+	close(c.done)
+	return true
+}
+
+// read receives messages until the socket ends. Then the supervisor ends.
+func (s *Supervisor) read() {
+	defer close(s.done)
+	var buf [1024]byte
+	var reason error
+	for {
+		n, err := s.conn.Read(buf[:])
+		if err == nil {
+			err = s.handle(buf[:n])
+			if err != nil {
+				reason = err
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	s.conn.CloseWrite() // if the supervisor lives, it ends now
+	s.end(reason)
+}
+
+func (s *Supervisor) handle(b []byte) error {
+	switch b[0] {
+	case kindEnded:
+		var m endedMessage
+		if err := m.decode(b); err != nil {
+			return err
+		}
+		if !s.complete(m.number, func(c *call) { c.ended = m }) {
+			return fmt.Errorf("%w: the end of the unknown job %d", errMessage, m.number)
+		}
+	case kindFailed:
+		var m failedMessage
+		if err := m.decode(b); err != nil {
+			return err
+		}
+		if !s.complete(m.number, func(c *call) { c.errno = syscall.Errno(m.errno) }) {
+			return fmt.Errorf("%w: the failure of the unknown job %d", errMessage, m.number)
+		}
+	case kindUnknown:
+		var m cancelMessage
+		if err := m.decode(b); err != nil {
+			return err
+		}
+		s.cancelAgain(m.number)
+	default:
+		return fmt.Errorf("%w: kind %d", errMessage, b[0])
+	}
+	return nil
+}
+
+// end waits for the end of the supervisor, kills what it has left, and fails
+// the calls that wait.
+func (s *Supervisor) end(reason error) {
+	exit := s.process.Wait()
+	left := 0
+	if exit != nil { // otherwise it had no children
+		left = killAdopted(s.process.Process.Pid, s.run)
+	}
+	subreaper.release()
+	s.conn.Close()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed && exit == nil && left == 0 {
+		s.failure = ErrClosed
+	} else {
+		if reason == nil {
+			reason = exit
+		}
+		if reason == nil {
+			reason = errors.New("it exited; the program must call supervisor.Main first in main")
+		}
+		what := "all running commands were killed"
+		if left > 0 {
+			what = fmt.Sprintf("%d processes could not be killed", left)
+		}
+		s.failure = fmt.Errorf("%w (process %d: %v); %s", ErrDied, s.process.Process.Pid, reason, what)
+	}
+	for number, c := range s.pending {
+		delete(s.pending, number)
+		c.err = s.failure
+		close(c.done)
+	}
+}
+
+// Close kills all running jobs, and waits until they and the supervisor have
+// ended. Their calls of Run return ErrClosed. Close returns an error if the
+// supervisor had died, or if a process could not be killed.
+func (s *Supervisor) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.conn.CloseWrite()
+	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(s.failure, ErrClosed) {
+		return nil
+	}
+	return s.failure
+}
+
+// Pause stops the process groups of all running jobs, until Resume continues
+// them. When it returns, the supervisor has the message, so a runner can stop
+// itself then.
+func (s *Supervisor) Pause() { s.setPaused(1) }
+
+// Resume continues the jobs that Pause stopped.
+func (s *Supervisor) Resume() { s.setPaused(0) }
+
+// setPaused sends the next message whose number modulo 2 is state.
+func (s *Supervisor) setPaused(state uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.paused%2 != state {
+		s.paused++
+		m := pauseMessage{s.paused}
+		s.conn.Write(m.append(nil)) // fails only if all jobs have ended
+	}
+}
+
+// result converts a message.
+func (s *Supervisor) result(m *endedMessage) Result {
+	status := syscall.WaitStatus(m.status)
+	r := Result{
+		ExitCode:   status.ExitStatus(), // -1 after a signal
+		Start:      time.Unix(0, int64(m.start)),
+		UserCPU:    time.Duration(m.user),
+		SystemCPU:  time.Duration(m.system),
+		PeakMemory: int64(m.peakMemory),
+		Orphans:    int(m.orphans),
+		Survivors:  int(m.survivors),
+	}
+	r.End = r.Start.Add(time.Duration(m.duration))
+	if status.Signaled() {
+		r.Signal = status.Signal()
+	}
+	r.CPULimit = s.opts.exceedsCPU(&r)
+	return r
+}

@@ -1,0 +1,153 @@
+// Package supervisor runs commands so that no process of them remains.
+//
+// # Model
+//
+// The runner is the process that calls Start and Run. A job is one command with
+// everything that the command starts. The supervisor is one more process, of
+// the same program, which starts and ends the jobs:
+//
+//	runner                          supervisor (own session)
+//	Run --start, with the files-->  receivers --fork, exec--> job (own process group)
+//	    --cancel----------------->  receivers --SIGTERM, then SIGKILL--> job
+//	read <--failed----------------  receivers (the command could not start)
+//	read <--ended-----------------  reap <--wait-- job, and its orphans
+//	     one socket, a message in a packet
+//
+// The supervisor is a child subreaper: if a process below it dies, the children
+// of this process, now orphans, become children of the supervisor. So all
+// descendants of all jobs are descendants of the supervisor, always, also if
+// they leave their process group or their session.
+//
+// # Rules
+//
+//  1. A job ends together with its descendants. When the command ends, the
+//     supervisor kills the process group, and then the orphans of the job until
+//     none is left. Only then does Run return.
+//  2. An orphan belongs to the job of its process group. If the orphan has left
+//     that group, it belongs to the job in its environment: the variable
+//     CONCERT_JOB of each job is the random name of the run, a dot, and the
+//     number of the job. When an orphan is killed, its descendants belong to
+//     the same job.
+//  3. An orphan with neither is a stray. It belongs to one of the jobs that
+//     were running when it was seen first. It is killed when all of them have
+//     ended.
+//  4. If the runner dies, the socket ends. The supervisor kills all its
+//     descendants, and exits.
+//  5. If the supervisor dies, its children become children of the runner, which
+//     is a subreaper too. The runner kills them. All running jobs fail with
+//     ErrDied.
+//  6. Only children and their process groups are killed. The pid of a child is
+//     not used again before the child is reaped, so no other process is killed
+//     by accident.
+//
+// The usual job has no orphans. The supervisor learns this by one read of a
+// file: the kernel gives orphans to the first thread, the jobs are children of
+// other threads, and /proc lists the children of each thread.
+//
+// # Corners
+//
+// A process that may not be killed, such as one of sudo, and a stray of other
+// jobs may survive a job. Result.Survivors counts them. If the supervisor is
+// killed, a process that has left its session, has no variable CONCERT_JOB, and
+// is an orphan remains. If a runner is itself a job of another run, the
+// variable has both names, separated by a slash.
+//
+// Jobs have no controlling terminal. A program that asks for a password fails
+// at once, and Ctrl-C sends no signal to a job: the runner decides.
+//
+// Other Unix systems have no subreapers. There, the runner starts the jobs
+// itself, and kills their process groups. On Windows, Start returns an error.
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+// ErrClosed is the error of a job that Close killed, or that came after it.
+var ErrClosed = errors.New("the supervisor of the commands was closed")
+
+// ErrDied is the error of jobs that were running when the supervisor died, and
+// of later ones.
+var ErrDied = errors.New("the process that supervises the commands died")
+
+// A StartError is the error of a job whose command could not start.
+type StartError struct {
+	Program string // Job.Args[0]
+	Reason  string // in words, with what to do
+	Err     error
+}
+
+// Error names the program and the reason.
+func (e *StartError) Error() string {
+	return fmt.Sprintf("cannot start %q: %s", e.Program, e.Reason)
+}
+
+// Unwrap returns the cause: exec.ErrNotFound, exec.ErrDot, or a syscall.Errno.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// Options are the options of Start. Zero values stand for the defaults.
+type Options struct {
+	// Grace is the time between SIGTERM and SIGKILL if the context of a job
+	// ends. The default is 5 seconds. Negative: no SIGTERM.
+	Grace time.Duration
+
+	// Memory limits the data of each process of a job, in bytes (RLIMIT_DATA).
+	Memory int64
+
+	// CPU limits the processor time of each process of a job. It is rounded up
+	// to seconds (RLIMIT_CPU).
+	CPU time.Duration
+}
+
+// A Job is a command to run.
+type Job struct {
+	// Args are the program and its arguments. A program without a slash is
+	// found in PATH of the runner.
+	Args []string
+
+	// Dir is the directory of the command. The default is that of the runner. A
+	// relative path is relative to that of the runner. This is the directory
+	// that the runner had when it called Start.
+	Dir string
+
+	// Env has variables, in the form "NAME=value", that are added to those that
+	// the runner had when it called Start, or replace them.
+	Env []string
+
+	// Stdin, Stdout and Stderr are given to the command itself. nil stands for
+	// /dev/null. They can be closed when Run has returned.
+	Stdin, Stdout, Stderr *os.File
+}
+
+// A Result says how a command ended.
+type Result struct {
+	ExitCode int            // -1 if a signal killed the command
+	Signal   syscall.Signal // 0 if the command exited by itself
+
+	// Start and End are when the command started and ended. Their difference
+	// is right even if the clock was changed.
+	Start, End time.Time
+
+	// UserCPU and SystemCPU are the processor time of the command, of children
+	// that it waited for, and of orphans.
+	UserCPU, SystemCPU time.Duration
+
+	// PeakMemory is the largest resident memory of one process, in bytes. It is
+	// 0 if it is unknown, because it is below that of the supervisor, of about
+	// 20 MB.
+	PeakMemory int64
+
+	// Orphans is how many descendants outlived the command and were killed.
+	Orphans int
+
+	// Survivors is how many processes that may belong to the job may be
+	// running, and may have its files open. It is usually 0.
+	Survivors int
+
+	// CPULimit reports whether Options.CPU ended the job.
+	CPULimit bool
+}
