@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,26 +148,9 @@ func commandJob(command, inputs []string) (*job, error) {
 
 // xargs returns a line for a shell that runs the command with concurrency n.
 func xargs(command []string, n int) string {
-	var words []string
-	found := false
-	for _, w := range command {
-		found = found || strings.Contains(w, placeholder)
-		words = append(words, quoted(w))
-	}
 	each := "-n 1"
-	if found {
+	if slices.ContainsFunc(command, func(w string) bool { return strings.Contains(w, placeholder) }) {
 		each = "-I {}"
 	}
-	return fmt.Sprintf(`xargs -d '\n' -P %d %s %s < inputs`, n, each, strings.Join(words, " "))
-}
-
-// quoted quotes a word for a shell.
-func quoted(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./-_", r)
-	}
-	if word == placeholder || word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return fmt.Sprintf(`xargs -d '\n' -P %d %s %s < inputs`, n, each, cli.CommandLine(command))
 }
