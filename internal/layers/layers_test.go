@@ -104,6 +104,8 @@ var allowed = map[string][]string{
 	"concert/cmd/concert/internal/cluster":         {"concert", "concert/"},
 	"concert/cmd/concert/internal/choose":          {"concert", "concert/", "golang.org/x/term"},
 	"concert/cmd/concert/internal/jobs/supervisor": {"golang.org/x/sys/unix"},
+
+	"concert/cmd/concert/internal/jobs/inputs": {"concert/cmd/concert/internal/cli", "concert/progress"},
 }
 
 // modules lists all modules on which the library depends. Users of the library

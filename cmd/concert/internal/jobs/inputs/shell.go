@@ -1,0 +1,118 @@
+package inputs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// shellCommand returns the command of a script with replacement strings:
+//
+//	gzip -c {} > out/{/}.gz
+//
+// becomes
+//
+//	sh -c 'concert_1=$1 concert_2=$2; gzip -c "$concert_1" > out/"$concert_2".gz' sh VALUE VALUE
+//
+// The script is the same for all inputs, and the values are arguments of the
+// shell. So no shell ever parses a value as a part of the script, even if the
+// scanner below takes the place of a replacement for something else. Variables
+// instead of $1 keep their values in functions and after "set" and "shift".
+//
+// The scanner follows the quotes of the script, to write "$concert_1" outside
+// of quotes and ${concert_1} inside of double quotes. It refuses a replacement
+// where a variable would not be replaced, or where the shell or a command would
+// run a value: in single quotes, as the program, in arithmetic, and in the
+// arguments of eval and sh -c. It also refuses a replacement after syntax that it
+// does not follow to the end, such as backquotes and here-documents. There the
+// script can use a variable that it sets before: x={}; ...
+func shellCommand(script string, m *matcher) ([]word, error) {
+	s := &scanner{in: script, matcher: m, stack: []frame{{command: true}}}
+	if err := s.scan(); err != nil {
+		return nil, err
+	}
+	if len(s.values) == 0 {
+		s = &scanner{in: script + " " + m.open + m.close + m.whole, matcher: m, stack: []frame{{command: true}}}
+		if err := s.scan(); err != nil || len(s.values) == 0 {
+			return nil, errors.New("the script does not say where the input belongs: write {} there")
+		}
+	}
+	var variables []string
+	for i := range s.values {
+		if i < 9 {
+			variables = append(variables, fmt.Sprintf("concert_%d=$%d", i+1, i+1))
+		} else {
+			variables = append(variables, fmt.Sprintf("concert_%d=${%d}", i+1, i+1))
+		}
+	}
+	var words []word
+	for _, text := range []string{"sh", "-c", strings.Join(variables, " ") + "; " + s.out.String(), "sh"} {
+		words = append(words, word{{literal: true, text: text}})
+	}
+	for _, p := range s.values {
+		words = append(words, word{p})
+	}
+	return words, nil
+}
+
+// replace writes a variable in place of a replacement string of the given size.
+func (s *scanner) replace(p part, size int) error {
+	found := s.in[s.at : s.at+size]
+	f := s.outer()
+	switch {
+	case s.unsure != "":
+		return s.refuse(found, s.unsure, nil)
+	case f.code != "":
+		return s.refuse(found, f.code, nil)
+	case f.isProgram():
+		return s.refuse(found, "in the name of a program; an input is never run", nil)
+	}
+	quotes := s.stack[len(s.stack)-1].quotes
+	values := []part{p}
+	if p.isAll() {
+		if quotes || !s.isWord(size) {
+			return s.matcher.severalError(found, s.in)
+		}
+		values = nil
+		for i := range s.matcher.width {
+			values = append(values, part{value: i, transform: p.transform})
+		}
+	}
+	for i, v := range values {
+		n := slices.Index(s.values, v)
+		if n < 0 {
+			n = len(s.values)
+			s.values = append(s.values, v)
+		}
+		format := ` "$concert_%d"`
+		if quotes {
+			format = ` ${concert_%d}`
+		}
+		if i == 0 {
+			format = format[1:]
+		}
+		fmt.Fprintf(&s.out, format, n+1)
+	}
+	s.at += size
+	f.inWord, f.quoted = true, true
+	return nil
+}
+
+// isWord reports whether the next size bytes are a word of an argument.
+func (s *scanner) isWord(size int) bool {
+	f, end := s.outer(), s.at+size
+	return !f.inWord && !f.redirect && (end == len(s.in) || strings.ContainsRune(" \t\n;&|<>)", rune(s.in[end])))
+}
+
+// refuse returns the error of a replacement string that has no place where it
+// is, or err if it is not nil.
+func (s *scanner) refuse(found, where string, err error) error {
+	if err != nil {
+		return err
+	}
+	if strings.Contains(where, "; ") { // with what to do
+		return fmt.Errorf("%s cannot be used %s", found, where)
+	}
+	return fmt.Errorf("%s cannot be used %s: begin the script with x=%s; and write \"$x\" where the shell replaces it", found, where, found)
+}

@@ -1,0 +1,101 @@
+package inputs
+
+import (
+	"slices"
+	"strings"
+)
+
+// frame is the script itself, the inside of $( ), or the inside of quotes.
+type frame struct {
+	quotes bool
+	depth  int // of parentheses inside $( )
+
+	// The current word. In quotes, it is the word of the frame outside.
+	inWord   bool
+	quoted   bool // whether a part of it is in quotes
+	text     []byte
+	redirect bool // whether it is the target of > or <
+	assigns  bool // whether it begins with name=
+	command  bool // whether it is the program
+
+	program string // of the current command
+	wrapped bool   // whether a program that runs another one is before it
+	script  bool   // whether the script of sh -c is next
+	code    string // why arguments of the current command are run
+	output  string // of $( ): why its output is run
+}
+
+// isProgram reports whether what is next is part of the name of a program.
+func (f *frame) isProgram() bool { return f.command && !f.redirect && !f.assigns }
+
+// end ends the current word.
+func (f *frame) end(s *scanner) {
+	if !f.inWord {
+		return
+	}
+	text := string(f.text)
+	switch {
+	case f.redirect:
+	case f.isProgram() && !f.quoted && slices.Contains(keywords, text):
+	case f.isProgram() && slices.Contains(wrappers, base(text)):
+		f.wrapped = true
+	case f.isProgram() && f.wrapped && isOption(text):
+	case f.isProgram():
+		f.command, f.program = false, text
+		switch {
+		case slices.Contains(evaluators, text):
+			f.code = "in the arguments of " + text + ", which runs them as a script; choose another command"
+		case text == "[[":
+			s.unsure = "after [[, which may run it; use [ instead"
+		case text == "function", text == "coproc", text == "case" && len(s.stack) > 1:
+			s.unsure = "after " + text
+		}
+	case f.script:
+		if text == "" || text[0] != '-' {
+			f.script, f.code = false, f.output
+		}
+	case slices.Contains(shells, base(f.program)) && strings.HasPrefix(text, "-") && strings.Contains(text, "c"):
+		f.script = true
+		f.code = "in the script of " + f.program + " " + text + "; write it as an argument after that script, which then uses \"$1\""
+	case f.program == "for" && text == "do":
+		f.command = true
+	}
+	f.inWord, f.quoted, f.text, f.redirect, f.assigns = false, false, nil, false, false
+}
+
+// endCommand ends the current word and the current command. In $( ), the reason
+// why its output is run stays.
+func (f *frame) endCommand(s *scanner) {
+	f.end(s)
+	*f = frame{depth: f.depth, output: f.output, command: true, code: f.output}
+}
+
+var (
+	// keywords lists the words that another command can follow.
+	keywords = []string{"if", "then", "elif", "else", "while", "until", "do", "!", "{", "}", "fi", "done", "esac"}
+
+	// wrappers lists programs that run the program in their first argument.
+	wrappers = []string{"exec", "command", "builtin", "env", "nice", "nohup", "time", "sudo", "setsid", "xargs"}
+
+	// evaluators lists commands that run their arguments as a script.
+	evaluators = []string{"eval", ".", "source", "trap", "let", "alias"}
+
+	// shells lists programs that run a script after the option -c.
+	shells = []string{"sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "su"}
+)
+
+// isVariable reports whether a text can be the name of a variable.
+func isVariable(text string) bool {
+	for _, c := range []byte(text) {
+		if !isWordByte(c) {
+			return false
+		}
+	}
+	return text != "" && (text[0] < '0' || text[0] > '9')
+}
+
+// isOption reports whether a word after env, nice and so on is probably not the
+// program that they run.
+func isOption(text string) bool {
+	return text == "" || text[0] == '-' || strings.Contains(text, "=") || isNumber(text)
+}
