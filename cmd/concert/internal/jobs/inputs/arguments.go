@@ -54,8 +54,8 @@ func checkGroups(groups []Group) error {
 	return nil
 }
 
-// combinations has all combinations of the groups of arguments. It has one empty
-// combination if there are no groups.
+// combinations has all combinations of the groups of arguments. It has one
+// empty combination if there are no groups.
 type combinations struct {
 	sources [][]Group // the groups of a source are linked
 	total   int       // the number of combinations, at most math.MaxInt

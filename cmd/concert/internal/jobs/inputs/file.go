@@ -22,8 +22,8 @@ type records interface {
 	next() ([]string, error)
 }
 
-// fileSource is a file of inputs. A goroutine reads it, because a read of a pipe
-// cannot be canceled:
+// fileSource is a file of inputs. A goroutine reads it, because a read of a
+// pipe cannot be canceled:
 //
 //	goroutine: records --> batch --> batches (capacity 1) --> next: batch
 //
@@ -103,8 +103,8 @@ func (f *fileSource) open(in io.Reader, source string, opts *Options) error {
 }
 
 // check reads a regular file from its current offset to its end, counts its
-// records, and returns to the offset. If the file is not seekable although it is
-// regular, nothing is checked.
+// records, and returns to the offset. If the file is not seekable although it
+// is regular, nothing is checked.
 func (f *fileSource) check(file *os.File, source string, opts *Options) error {
 	offset, err := file.Seek(0, io.SeekCurrent)
 	if err != nil {

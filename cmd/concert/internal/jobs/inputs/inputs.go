@@ -14,10 +14,10 @@
 //	command --> Parse --> Template.Args --> the arguments of one job
 //
 // A source has records, and a record has one value or more: a line has one, a
-// record of a CSV file has one for each column, and linked arguments (:::+) have
-// one for each list. An Input combines one record of each source. All
-// combinations are inputs, and the last source changes fastest. A file is always
-// the first source, so that only the arguments are kept in memory.
+// record of a CSV file has one for each column, and linked arguments (:::+)
+// have one for each list. An Input combines one record of each source. All
+// combinations are inputs, and the last source changes fastest. A file is
+// always the first source, so that only the arguments are kept in memory.
 //
 // Rules:
 //

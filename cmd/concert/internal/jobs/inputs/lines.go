@@ -61,21 +61,20 @@ func (l *lines) read() ([]byte, error) {
 	l.long = l.long[:0]
 	for {
 		part, err := l.in.ReadSlice(l.end)
-		if len(l.long)+len(part) > maxRecord+1 {
-			return nil, at(l.source, l.number, fmt.Errorf("longer than %d bytes: is this a file with one input in each line?", maxRecord))
+		if err == nil {
+			part = part[:len(part)-1]
 		}
 		switch {
-		case err == nil:
-			part = part[:len(part)-1]
+		case len(l.long)+len(part) > maxRecord:
+			return nil, at(l.source, l.number, fmt.Errorf("longer than %d bytes: is this a file with one input in each line?", maxRecord))
 		case errors.Is(err, bufio.ErrBufferFull):
 			l.long = append(l.long, part...)
 			continue
-		case err != io.EOF:
+		case err != nil && err != io.EOF:
 			return nil, at(l.source, l.number, err)
-		case len(part)+len(l.long) == 0:
+		case err == io.EOF && len(part)+len(l.long) == 0:
 			return nil, io.EOF
-		}
-		if len(l.long) == 0 {
+		case len(l.long) == 0:
 			return part, nil
 		}
 		l.long = append(l.long, part...)

@@ -31,8 +31,9 @@ type Reader struct {
 	width   int
 }
 
-// Open opens the sources of inputs. It reads regular files to their end, to find
-// faults before the first job starts, and to count the inputs.
+// Open opens the sources of inputs. It reads regular files to their end, to
+// find faults before the first job starts, and to count the inputs. If ctx ends
+// while Open waits for a pipe, the error is the cause.
 func Open(ctx context.Context, groups []Group, opts *Options) (*Reader, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -97,8 +98,8 @@ func (r *Reader) Columns() []string { return r.columns }
 // Width returns the number of values of each input.
 func (r *Reader) Width() int { return r.width }
 
-// Total returns the number of all inputs, and whether it is known. It is unknown
-// if the inputs come from a pipe or a terminal.
+// Total returns the number of all inputs, and whether it is known. It is
+// unknown if the inputs come from a pipe or a terminal.
 func (r *Reader) Total() (n int, known bool) {
 	n = r.args.total
 	if r.file != nil {

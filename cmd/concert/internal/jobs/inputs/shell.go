@@ -9,11 +9,13 @@ import (
 
 // shellCommand returns the command of a script with replacement strings:
 //
-//	gzip -c {} > out/{/}.gz
+//	gzip -c {} > {/}.gz
 //
 // becomes
 //
-//	sh -c 'concert_1=$1 concert_2=$2; gzip -c "$concert_1" > out/"$concert_2".gz' sh VALUE VALUE
+//	sh -c 'SET; gzip -c "$concert_1" > "$concert_2".gz' sh VALUE1 VALUE2
+//
+// where SET is concert_1=$1 concert_2=$2.
 //
 // The script is the same for all inputs, and the values are arguments of the
 // shell. So no shell ever parses a value as a part of the script, even if the
@@ -24,9 +26,9 @@ import (
 // of quotes and ${concert_1} inside of double quotes. It refuses a replacement
 // where a variable would not be replaced, or where the shell or a command would
 // run a value: in single quotes, as the program, in arithmetic, and in the
-// arguments of eval and sh -c. It also refuses a replacement after syntax that it
-// does not follow to the end, such as backquotes and here-documents. There the
-// script can use a variable that it sets before: x={}; ...
+// arguments of eval and sh -c. It also refuses a replacement after syntax that
+// it does not follow to the end, such as backquotes and here-documents. There
+// the script can use a variable that it sets before: x={}; ...
 func shellCommand(script string, m *matcher) ([]word, error) {
 	s := &scanner{in: script, matcher: m, stack: []frame{{command: true}}}
 	if err := s.scan(); err != nil {

@@ -11,8 +11,8 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// Template makes the arguments of a job from an input. Its methods can be called
-// concurrently.
+// Template makes the arguments of a job from an input. Its methods can be
+// called concurrently.
 type Template struct {
 	words []word
 }
@@ -58,9 +58,9 @@ type Syntax struct {
 //	{-1}   the last value, and so on
 //	{name} the value in this column; {name.} and so on too
 //
-// Other text in braces is not changed. If nothing is replaced, then the input is
-// appended. If an input has several values, then a word that is {} stands for
-// all of them, one argument each.
+// Other text in braces is not changed. If nothing is replaced, then the input
+// is appended. If an input has several values, then a word that is {} stands
+// for all of them, one argument each.
 func Parse(command []string, syntax *Syntax) (*Template, error) {
 	if syntax == nil {
 		syntax = &Syntax{}
@@ -214,8 +214,8 @@ func (m *matcher) severalError(found, text string) error {
 	return fmt.Errorf("an input has %d values, and %s in %q can stand for one only: write %s1%s", m.width, found, text, m.open, found[1:])
 }
 
-// transforms lists what can follow a number or a name in a replacement string. A
-// suffix of another one comes later.
+// transforms lists what can follow a number or a name in a replacement string.
+// A suffix of another one comes later.
 var transforms = []string{"//", "/.", "/", "."}
 
 // match returns the replacement whose string is at the beginning of a text, and

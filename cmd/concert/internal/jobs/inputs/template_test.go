@@ -10,7 +10,8 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// TestTemplate_AsGNUParallel has what GNU parallel 20221122 passes to a command.
+// TestTemplate_AsGNUParallel has what GNU parallel 20221122 passes to a
+// command.
 func TestTemplate_AsGNUParallel(t *testing.T) {
 	for _, c := range []struct {
 		name    string
