@@ -214,14 +214,13 @@ func FuzzShell_KeepsValues(f *testing.F) {
 	}
 	tokens := []string{"{}", " ", `"`, "'", `\`, "$(", ")", "p ", "; p ", "\n", "{}", " x", "`", "#", "$x", "${x}", "(", "<<E", "$((1))", "=", "|cat", "{/}", "y=", "if p ", ";then p ",
 		";fi;p ", "case x in x)", ";;esac;p ", "{ p ", ";};p ", "!", "*", "~", "eval ", "sh -c ", "$", "-", "2>", "[", "]", "{", "}", "E\n"}
-	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, choice []byte, which uint) {
 		script := "p() { printf '<%s>' \"$@\"; }; p "
 		for _, c := range choice[:min(len(choice), 40)] {
 			script += tokens[int(c)%len(tokens)]
 		}
-		if strings.Contains(script, "2>") && strings.Contains(script, "*") || strings.Contains(script, "$$") {
-			return // the runs differ in any case
+		if strings.Contains(script, "$$") || strings.Contains(script, "2>") && strings.ContainsAny(script, "*[") {
+			return // the number of the shell's process, and the names of files
 		}
 		template, err := Parse([]string{script}, &Syntax{Shell: true})
 		if err != nil {
@@ -232,7 +231,8 @@ func FuzzShell_KeepsValues(f *testing.F) {
 			return // {/} and $( ) change it
 		}
 		for _, shell := range []string{"sh", "bash"} {
-			first, err1 := runScript(shell, dir, template, "VALUE")
+			first, err1 := runScript(shell, t.TempDir(), template, "VALUE")
+			dir := t.TempDir()
 			second, err2 := runScript(shell, dir, template, value)
 			if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
 				t.Fatalf("%s: %q was run by %s", shell, value, script)
