@@ -64,7 +64,7 @@ func TestSplit_AsGNUParallel(t *testing.T) {
 }
 
 func TestSplit_KeepsArguments(t *testing.T) {
-	values := []string{"", "-rf", "--", "a\nb", "\xff", "{}", ":::x", "x:::"}
+	values := []string{"", " a ", "-rf", "--", "a\nb", "\xff", "{}", ":::x", "x:::"}
 	command, groups, err := Split(append([]string{"rm", "--", "{}", ":::"}, values...))
 	if err != nil || !slices.Equal(command, []string{"rm", "--", "{}"}) || !slices.Equal(groups[0].Values, values) {
 		t.Errorf("got %q, %v, %v", command, groups, err)

@@ -209,8 +209,9 @@ func TestShell_SeveralValues(t *testing.T) {
 // the second is not the output for the first with the value replaced, then a
 // shell has parsed, split or expanded the value.
 func FuzzShell_KeepsValues(f *testing.F) {
-	for i := range accepted {
-		f.Add([]byte(fmt.Sprint(i, "abcdefghijklmnopqrstuvwxyz")), uint(i))
+	for i := range hostile {
+		f.Add([]byte{0}, uint(i))       // {}
+		f.Add([]byte{2, 0, 2}, uint(i)) // "{}"
 	}
 	tokens := []string{"{}", " ", `"`, "'", `\`, "$(", ")", "p ", "; p ", "\n", "{}", " x", "`", "#", "$x", "${x}", "(", "<<E", "$((1))", "=", "|cat", "{/}", "y=", "if p ", ";then p ",
 		";fi;p ", "case x in x)", ";;esac;p ", "{ p ", ";};p ", "!", "*", "~", "eval ", "sh -c ", "$", "-", "2>", "[", "]", "{", "}", "E\n"}

@@ -162,6 +162,7 @@ func TestTemplate_RefusesArguments(t *testing.T) {
 // and that a value is never parsed.
 func FuzzTemplate(f *testing.F) {
 	f.Add("x{}y{1.}{#}", "a/b.c", "{}", 1)
+	f.Add("x{}y{1}{#}", "{1}ab", "", 3)
 	f.Add("{{}}{-1}{name/.}", "{1}", "[]", 2)
 	f.Add("[.][%]{=x=}", "", "@", 3)
 	f.Fuzz(func(t *testing.T, text, value, instead string, width int) {
