@@ -265,7 +265,7 @@ func (m *matcher) named(inside, text string) (p part, known bool, err error) {
 		return part{}, false, fmt.Errorf("there are no slot numbers, as %s has in GNU parallel: %s is the number of the input; %s", text, m.open+"#"+m.close, m.keep())
 	}
 	if strings.HasPrefix(inside, "=") && strings.HasSuffix(inside, "=") {
-		return part{}, false, fmt.Errorf("Perl expressions such as %q are not supported: compute in a script; %s", text, m.keep())
+		return part{}, false, fmt.Errorf("%q is an expression in Perl, which is not supported: compute in a script; %s", text, m.keep())
 	}
 	if len(m.columns) > 0 && isName(inside) {
 		return part{}, false, fmt.Errorf("no column %q: the columns are %q; %s", inside, m.columns, m.keep())
