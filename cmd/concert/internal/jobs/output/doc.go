@@ -1,0 +1,34 @@
+// Package output captures the output of jobs, and prints it.
+//
+//	Begin --> files --> job --> Finish --> Output --> journal (by the caller)
+//	  ^                                      |
+//	  |                                      v
+//	Store: pairs of files                   Done --> Results: files of each job
+//	       memory, up to 8 MiB               |
+//	       overflow file                     v
+//	                                        Printer: in order of numbers --> stdout, stderr
+//
+// # Model
+//
+// A Store has the output of jobs that run, and of jobs that wait until their
+// output is printed. A job writes directly into two unnamed files, so no
+// goroutine copies its output, and the disk space is free again even after the
+// program was killed. A Printer prints the output of jobs: grouped by job,
+// which is the default, or line by line, or not at all because jobs have the
+// program's own stdout and stderr.
+//
+// # Rules
+//
+//  1. Memory and the number of open files do not depend on the number of jobs,
+//     and not on the size of their output. What does not fit is in one overflow
+//     file.
+//  2. Disk space is released while the output is printed, in steps of 1 MiB.
+//  3. A file is used again by another job only if no process can still have it
+//     open.
+//  4. Each job has file descriptions of its own. It can set flags such as
+//     O_DIRECT, or lock them, without an effect on later jobs.
+//  5. A slow reader of the output makes Done wait. So the backlog of a Printer
+//     does not grow by jobs whose turn has come.
+//  6. An error of the Store is an error of one job. An error of stdout or
+//     stderr ends the Printer: all later calls return it.
+package output
