@@ -1,6 +1,7 @@
 package output
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"time"
@@ -70,8 +71,22 @@ type recordJSON struct {
 }
 
 // MarshalJSON encodes the record.
-func (r *Record) MarshalJSON() ([]byte, error) {
-	j := recordJSON{
+func (r *Record) MarshalJSON() ([]byte, error) { return json.Marshal(r.fields()) }
+
+// line returns the record as one line of JSON, without its end.
+func (r *Record) line() []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(r.fields()); err != nil {
+		panic("output: " + err.Error())
+	}
+	return escapeControls(bytes.TrimSuffix(b.Bytes(), []byte("}\n")))
+}
+
+// fields returns the fields of the record in JSON.
+func (r *Record) fields() *recordJSON {
+	j := &recordJSON{
 		Number: r.Number, ID: r.ID, Status: r.Status, Signal: r.Signal, Error: r.Error, Attempts: r.Attempts, Start: r.Start,
 		Seconds: microseconds(r.Seconds), CPU: microseconds(r.CPU), Memory: r.Memory, Stdout: r.Stdout, Stderr: r.Stderr, Resumed: r.Resumed,
 	}
@@ -80,7 +95,7 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 	}
 	j.Inputs, j.InputsBase64 = encodeWords(r.Inputs)
 	j.Command, j.CommandBase64 = encodeWords(r.Command)
-	return json.Marshal(j)
+	return j
 }
 
 // UnmarshalJSON decodes what MarshalJSON has encoded.
@@ -121,4 +136,9 @@ func decodeWords(text []string, bytes [][]byte) []string {
 }
 
 // microseconds rounds a number of seconds.
-func microseconds(s float64) float64 { return math.Round(s*1e6) / 1e6 }
+func microseconds(s float64) float64 {
+	if s = math.Round(s*1e6) / 1e6; math.IsNaN(s) || math.IsInf(s, 0) {
+		return 0 // JSON has no such number
+	}
+	return s
+}

@@ -1,0 +1,118 @@
+package output
+
+import (
+	"io"
+	"os"
+	"sync"
+)
+
+// segment is the unit in which disk space is released.
+const segment = 1 << 20
+
+// overflow is a file of ranges that are appended, read, and released in any
+// order. The disk space of a segment is free again when all ranges that touch
+// it are released.
+type overflow struct {
+	create func() (*os.File, error)
+
+	mu   sync.Mutex    // guards the fields below
+	file *os.File      // nil until the first range
+	end  int64         // offset of the next range
+	live map[int64]int // ranges that touch a segment
+	held int           // sum of live
+}
+
+// reserve returns a new range. The caller writes to it, and releases it later.
+func (o *overflow) reserve(size int64) (f *os.File, off int64, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.file == nil {
+		if o.file, err = o.create(); err != nil {
+			return nil, 0, err
+		}
+		o.live = make(map[int64]int)
+	}
+	off = o.end
+	o.end += size
+	for s := off / segment; s <= (o.end-1)/segment; s++ {
+		o.live[s]++
+		o.held++
+	}
+	return o.file, off, nil
+}
+
+// release frees the beginning of a range of one or more bytes, from one offset
+// to another, and all of the rest if the range is read to its end. Each segment
+// of a range is released once: the segments from that of the first offset to
+// the one before that of the second offset, or also this one at the end.
+func (o *overflow) release(from, to int64, atEnd bool) {
+	first, last := from/segment, to/segment-1
+	if atEnd {
+		last = (to - 1) / segment
+	}
+	if first > last {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held -= int(last - first + 1)
+	for s := first; s <= last; s++ {
+		if o.live[s]--; o.live[s] > 0 {
+			continue
+		}
+		delete(o.live, s)
+		if o.held > 0 {
+			punch(o.file, s*segment, segment)
+		}
+	}
+	if o.held == 0 && o.file.Truncate(0) == nil {
+		o.end = 0
+	}
+}
+
+// store appends size bytes of a file. The range can be shorter if the file is.
+func (o *overflow) store(from *os.File, size int64, buf []byte) (off, stored int64, err error) {
+	f, off, err := o.reserve(size)
+	if err != nil {
+		return 0, 0, err
+	}
+	stored = copyRange(f, off, from, size)
+	for stored < size {
+		n, err := from.ReadAt(buf[:min(int64(len(buf)), size-stored)], stored)
+		if n == 0 {
+			if err == io.EOF {
+				break
+			}
+			o.release(off, off+size, true)
+			return 0, 0, err
+		}
+		if _, err := f.WriteAt(buf[:n], off+stored); err != nil {
+			o.release(off, off+size, true)
+			return 0, 0, err
+		}
+		stored += int64(n)
+	}
+	return off, stored, nil
+}
+
+// storeBytes appends data.
+func (o *overflow) storeBytes(data []byte) (off int64, err error) {
+	f, off, err := o.reserve(int64(len(data)))
+	if err != nil {
+		return 0, err
+	}
+	if _, err := f.WriteAt(data, off); err != nil {
+		o.release(off, off+int64(len(data)), true)
+		return 0, err
+	}
+	return off, nil
+}
+
+func (o *overflow) close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Close()
+}

@@ -1,0 +1,326 @@
+package output
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// Mode says when output is printed.
+type Mode int
+
+// When output is printed.
+const (
+	Grouped    Mode = iota // when the job has ended, stdout first
+	LineBuffer             // each line as soon as it is complete
+	Ungroup                // jobs have the Printer's own files
+)
+
+// Options are what a Printer does.
+type Options struct {
+	Stdout, Stderr io.Writer // with Ungroup, both are an *os.File
+	Mode           Mode
+	Unordered      bool // print jobs as they are done, and not in the order of their numbers
+	Tag            bool // begin each line with the inputs of the job and a tab; not with Ungroup
+	JSON           bool // print one line of JSON for each job to Stdout; only with Grouped
+	Keep           bool // with LineBuffer: store the output as well, for a journal or Results
+
+	// OnError is called if the output of a job cannot be read when it is
+	// printed. The rest of this output is missing.
+	OnError func(number int, err error)
+}
+
+// ErrReaderClosed is the error of a Printer whose stdout or stderr is a pipe
+// that the reader has closed.
+var ErrReaderClosed = errors.New("the reader of the output has closed the pipe")
+
+// Printer prints the output of jobs. One goroutine prints. A call of Done gives
+// it a job, and waits until a job is printed if one can be printed. So each new
+// job waits for an older one, and the backlog does not grow, but a call never
+// waits for the whole backlog.
+type Printer struct {
+	store *Store
+	opts  Options
+
+	mu      sync.Mutex // guards the fields below
+	changed sync.Cond  // of the fields below
+	waiting waiting    // with an order: jobs whose turn has not come
+	next    int        // with an order: number of the job whose turn it is
+	ready   bool       // with an order: waiting has this job
+	queue   []*item    // without an order: jobs to print
+	printed int        // counts jobs
+	closing bool
+	err     error
+
+	failed  chan struct{} // closed when err is set
+	stopped chan struct{} // closed when the goroutine has ended
+
+	write sync.Mutex // guards streams
+	streams
+}
+
+// item is a job that is printed.
+type item struct {
+	number int
+	head   []byte // the beginning of the line of JSON, or the tag of each line
+	cost   int64  // bytes of the store's memory
+	out    *Output
+	lost   error // the job was stored, and cannot be read
+}
+
+// NewPrinter starts a printer. The caller calls signal.Notify for SIGPIPE:
+// otherwise Go ends the program when the reader of os.Stdout closes the pipe.
+func NewPrinter(s *Store, opts *Options) *Printer {
+	o := *opts
+	if o.JSON && o.Mode != Grouped || o.Tag && (o.Mode == Ungroup || o.JSON) {
+		panic("output: these options cannot be combined")
+	}
+	p := &Printer{store: s, opts: o, next: 1, failed: make(chan struct{}), stopped: make(chan struct{})}
+	p.changed.L = &p.mu
+	p.waiting.store = s
+	p.streams = newStreams(o.Stdout, o.Stderr)
+	go p.run()
+	return p
+}
+
+// isOrdered reports whether jobs are printed in the order of their numbers.
+func (p *Printer) isOrdered() bool { return p.opts.Mode == Grouped && !p.opts.Unordered }
+
+// Begin returns the files for the next attempt of a job.
+func (p *Printer) Begin(inputs []string) (*Capture, error) {
+	switch p.opts.Mode {
+	case LineBuffer:
+		return p.beginLines(inputs)
+	case Ungroup:
+		stdout, ok1 := p.opts.Stdout.(*os.File)
+		stderr, ok2 := p.opts.Stderr.(*os.File)
+		if !ok1 || !ok2 {
+			return nil, errors.New("jobs can write to stdout and stderr directly only if these are files")
+		}
+		return &Capture{Stdout: stdout, Stderr: stderr, store: p.store}, nil
+	}
+	return p.store.Begin()
+}
+
+// Done prints a job when all jobs with lower numbers are done. Each number is
+// used once, and every number is used, from 1 up. A nil output is empty. Done
+// releases the output. It waits while the reader of the Printer's output is
+// slow, but not for jobs that run. The error is that of Failed, or the cause of
+// ctx, which only ends the waiting.
+func (p *Printer) Done(ctx context.Context, r *Record, o *Output) error {
+	it := p.newItem(r, o)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		it.out.Release()
+		return p.err
+	}
+	isEmpty := it.out.isEmpty() && !p.opts.JSON
+	switch {
+	case isEmpty && (!p.isOrdered() || r.Number == p.next):
+		it.out.Release()
+		if !p.isOrdered() {
+			return nil
+		}
+		p.advance()
+	case !p.isOrdered():
+		p.queue = append(p.queue, it)
+	default:
+		p.waiting.add(it)
+		p.ready = p.ready || r.Number == p.next
+	}
+	if !p.canPrint() {
+		return nil
+	}
+	p.changed.Broadcast()
+	if isEmpty {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.changed.Broadcast()
+	})
+	defer stop()
+	for before := p.printed; p.printed == before && p.err == nil; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		p.changed.Wait()
+	}
+	return p.err
+}
+
+// newItem returns what is printed of a job.
+func (p *Printer) newItem(r *Record, o *Output) *item {
+	if o == nil {
+		o = &Output{}
+	}
+	it := &item{number: r.Number, out: o}
+	switch {
+	case p.opts.JSON:
+		it.head = r.line()
+	case p.opts.Tag && !o.isEmpty():
+		it.head = tag(r.Inputs)
+	}
+	return it
+}
+
+// Failed returns a channel that is closed when stdout or stderr has failed, so
+// that no further output can be printed. Close returns the error, which can be
+// ErrReaderClosed.
+func (p *Printer) Failed() <-chan struct{} { return p.failed }
+
+// Close prints all jobs that are done, also if numbers before them are missing.
+// It returns the error of stdout or stderr.
+func (p *Printer) Close() error {
+	p.mu.Lock()
+	p.closing = true
+	p.changed.Broadcast()
+	p.mu.Unlock()
+	<-p.stopped
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting.close()
+	return p.err
+}
+
+// run prints jobs until Close.
+func (p *Printer) run() {
+	defer close(p.stopped)
+	for {
+		it := p.take()
+		if it == nil {
+			return
+		}
+		readErr, err := it.lost, error(nil)
+		if readErr == nil {
+			readErr, err = p.print(it)
+		}
+		it.out.Release()
+		if readErr != nil && p.opts.OnError != nil {
+			p.opts.OnError(it.number, readErr)
+		}
+		p.fail(err)
+		p.mu.Lock()
+		p.printed++
+		p.changed.Broadcast()
+		p.mu.Unlock()
+	}
+}
+
+// take waits for the next job to print. It returns nil at the end.
+func (p *Printer) take() *item {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for isFlushed := false; ; {
+		switch {
+		case p.err != nil:
+			for _, it := range p.queue {
+				it.out.Release()
+			}
+			p.queue = nil
+			return nil
+		case p.ready:
+			it := p.waiting.take(p.next)
+			p.advance()
+			return it
+		case len(p.queue) > 0:
+			it := p.queue[0]
+			p.queue = p.queue[1:]
+			return it
+		case p.closing && p.skip():
+		case !isFlushed:
+			p.mu.Unlock()
+			p.flush()
+			p.mu.Lock()
+			isFlushed = true
+		case p.closing:
+			return nil
+		default:
+			p.changed.Wait()
+		}
+	}
+}
+
+// canPrint reports whether there is a job to print.
+func (p *Printer) canPrint() bool { return p.ready || len(p.queue) > 0 }
+
+// advance lets the next job have its turn.
+func (p *Printer) advance() {
+	p.next++
+	p.ready = p.waiting.has(p.next)
+}
+
+// skip lets the next job that is done have its turn, after numbers that are
+// missing. It reports whether there is one.
+func (p *Printer) skip() bool {
+	n, ok := p.waiting.lowest(p.next)
+	if ok {
+		p.next, p.ready = n, true
+	}
+	return ok
+}
+
+// print prints a job. With LineBuffer, it prints the output of a job of an
+// earlier run.
+func (p *Printer) print(it *item) (readErr, writeErr error) {
+	p.write.Lock()
+	defer p.write.Unlock()
+	if p.opts.JSON {
+		return p.printJSON(it)
+	}
+	for i := range it.out.parts {
+		part := &it.out.parts[i]
+		if part.size == 0 {
+			continue
+		}
+		w, err := p.stream(i)
+		if err != nil {
+			return nil, err
+		}
+		tagged := tagWriter{w: w, tag: it.head}
+		readErr, err := part.copyTo(&tagged, it.out.store, p.buffer())
+		if err == nil {
+			err = tagged.end()
+		}
+		if readErr != nil || err != nil {
+			return readErr, err
+		}
+	}
+	if p.opts.Mode == LineBuffer { // whose lines do not use the buffer
+		return nil, p.flushStreams()
+	}
+	return nil, nil
+}
+
+// flush writes what is buffered.
+func (p *Printer) flush() {
+	p.write.Lock()
+	err := p.flushStreams()
+	p.write.Unlock()
+	p.fail(err)
+}
+
+// fail records an error of stdout or stderr.
+func (p *Printer) fail(err error) {
+	if err == nil {
+		return
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		err = ErrReaderClosed
+	} else {
+		err = fmt.Errorf("cannot write the output of jobs: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = err
+		close(p.failed)
+		p.changed.Broadcast()
+	}
+}

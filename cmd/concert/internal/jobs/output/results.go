@@ -1,0 +1,180 @@
+package output
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Results is a directory with the output of each job:
+//
+//	DIR/NAME/stdout    the output
+//	DIR/NAME/stderr
+//	DIR/NAME/job.json  the record; this file is written last
+//
+// NAME begins with the inputs of the job, in which other characters than
+// letters, digits and a few signs are replaced, and ends with digits of the
+// job's digest. So it does not depend on the other jobs, two jobs never have
+// the same name, also on a file system that ignores case, and a job has the
+// same name in each run. A job replaces its files of an earlier run. A
+// directory with a file job.json is complete.
+type Results struct {
+	dir  string
+	root *os.Root
+}
+
+// OpenResults opens the directory of results, and creates it if necessary.
+func OpenResults(dir string) (*Results, error) {
+	err := os.MkdirAll(dir, 0o777)
+	if err == nil {
+		var root *os.Root
+		if root, err = os.OpenRoot(dir); err == nil {
+			return &Results{dir: dir, root: root}, nil
+		}
+	}
+	return nil, fmt.Errorf("cannot use %s as the directory of results: %w", dir, withoutPath(err))
+}
+
+// Close closes the directory.
+func (r *Results) Close() error { return r.root.Close() }
+
+// Write writes the files of a job. It is called before the job is recorded as
+// successful, because a job without its files has failed.
+func (r *Results) Write(rec *Record, o *Output) error {
+	name := resultName(rec)
+	err := r.writeAll(name, rec, o)
+	if err != nil {
+		return fmt.Errorf("cannot write the results of job %d in %s: %w", rec.Number, r.dir+string(os.PathSeparator)+name, withoutPath(err))
+	}
+	return nil
+}
+
+// withoutPath returns the reason of an error, without a temporary name.
+func withoutPath(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+func (r *Results) writeAll(name string, rec *Record, o *Output) error {
+	dir, err := r.openDir(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	// From here on, an earlier job.json would not be true.
+	if err := dir.Remove("job.json"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if o == nil {
+		o = &Output{}
+	}
+	if err := writeFile(dir, "stdout", o.Stdout()); err != nil {
+		return err
+	}
+	if err := writeFile(dir, "stderr", o.Stderr()); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, append(rec.line(), '}'), "", "  "); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	return writeFile(dir, "job.json", &b)
+}
+
+// openDir opens the directory of a job, and creates it if necessary. It does
+// not follow symbolic links.
+func (r *Results) openDir(name string) (*os.Root, error) {
+	if err := r.root.Mkdir(name, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	info, err := r.root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, errors.New("it exists, and is not a directory; remove it")
+	}
+	return r.root.OpenRoot(name)
+}
+
+// writeFile writes a file under a temporary name, and then renames it.
+func writeFile(dir *os.Root, name string, from io.Reader) error {
+	temporary := fmt.Sprintf(".%s.%08x", name, rand.Uint32())
+	f, err := dir.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, from)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = dir.Rename(temporary, name)
+	}
+	if err != nil {
+		dir.Remove(temporary)
+	}
+	return err
+}
+
+const (
+	maxReadable = 100 // bytes of the readable part of a name
+	digestChars = 16  // of the digest; with 8, two of a million jobs could have the same name
+)
+
+// resultName returns the name of a job's directory.
+func resultName(r *Record) string {
+	id := strings.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'f' {
+			return c
+		}
+		return -1
+	}, r.ID)
+	return readable(r.Inputs) + "-" + id[:min(len(id), digestChars)]
+}
+
+// readable returns the inputs as the beginning of a file name. Characters that
+// a file system or a shell could interpret become "_". It does not begin with a
+// dot or a hyphen.
+func readable(inputs []string) string {
+	var b strings.Builder
+	last := rune(0)
+	for _, c := range strings.Join(inputs, ",") {
+		if !isReadable(c) || last == 0 && unicode.IsMark(c) {
+			c = '_'
+		}
+		if b.Len()+utf8.RuneLen(c) > maxReadable {
+			break
+		}
+		if c != '_' || last != '_' {
+			b.WriteRune(c)
+		}
+		last = c
+	}
+	name := strings.TrimLeft(strings.TrimRight(b.String(), "_"), "_.-")
+	if name == "" {
+		return "job"
+	}
+	return name
+}
+
+func isReadable(c rune) bool {
+	if c < utf8.RuneSelf {
+		return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.ContainsRune("._-+=@,", c)
+	}
+	return c != utf8.RuneError && (unicode.IsLetter(c) || unicode.IsDigit(c) || unicode.IsMark(c))
+}

@@ -1,0 +1,195 @@
+package output
+
+import (
+	"encoding/binary"
+	"io"
+	"os"
+)
+
+// itemCost is about the memory of an item that waits, without its head.
+const itemCost = 512
+
+// waiting has the jobs that wait for their turn. Jobs that do not fit into the
+// memory of the store are in its overflow file, and the index says where:
+//
+//	index:  slot of job 0 | slot of job 1 | slot of job 2 | ...
+//	slot:   1, and for head, stdout and stderr: offset, size, end
+//
+// A slot of zeros is that of a job that is in memory, or not done yet. The
+// index is a sparse file.
+type waiting struct {
+	store  *Store
+	memory map[int]*item
+	index  *os.File // nil until a job is stored
+	stored int      // jobs in the index
+	last   int      // the highest number of them
+}
+
+const (
+	slotWords = 1 + 3*3
+	slotSize  = slotWords * 8
+)
+
+// add adds a job. If there is no room in memory, and the job cannot be stored
+// either, it is in memory nevertheless.
+func (w *waiting) add(it *item) {
+	cost := int64(len(it.head) + itemCost)
+	if w.store.allocate(cost) {
+		it.cost = cost
+	} else if w.spill(it) {
+		return
+	}
+	if w.memory == nil {
+		w.memory = make(map[int]*item)
+	}
+	w.memory[it.number] = it
+}
+
+// spill moves a job to the overflow file. It reports false if this is not
+// possible: because a file cannot be written, or because the job has a large
+// output in a file of its own.
+func (w *waiting) spill(it *item) bool {
+	parts := it.out.parts
+	if parts[0].own || parts[1].own {
+		return false
+	}
+	if w.index == nil {
+		f, err := w.store.create()
+		if err != nil {
+			return false
+		}
+		w.index = f
+	}
+	head := part{data: it.head, size: int64(len(it.head))}
+	all := [3]*part{&head, &parts[0], &parts[1]}
+	var moved [3]part
+	slot := binary.LittleEndian.AppendUint64(make([]byte, 0, slotSize), 1)
+	ok := true
+	for i, p := range all {
+		if moved[i] = *p; p.file == nil && p.size > 0 && ok {
+			moved[i], ok = w.store.over.move(p)
+		}
+		for _, n := range []int64{moved[i].off, moved[i].size, moved[i].end} {
+			slot = binary.LittleEndian.AppendUint64(slot, uint64(n))
+		}
+	}
+	if ok {
+		_, err := w.index.WriteAt(slot, int64(it.number)*slotSize)
+		ok = err == nil
+	}
+	for i, p := range all {
+		switch {
+		case p.file != nil || p.size == 0:
+		case !ok && moved[i].file != nil:
+			moved[i].release(w.store)
+		case ok && i > 0:
+			p.release(it.out.store)
+		}
+	}
+	if ok {
+		w.stored++
+		w.last = max(w.last, it.number)
+	}
+	return ok
+}
+
+// move appends a part that is not in a file.
+func (o *overflow) move(p *part) (moved part, ok bool) {
+	if p.open == nil {
+		off, err := o.storeBytes(p.data)
+		return part{file: o.file, off: off, size: p.size, end: off + p.size}, err == nil
+	}
+	f, off, err := o.reserve(p.size)
+	if err != nil {
+		return part{}, false
+	}
+	moved = part{file: f, off: off, size: p.size, end: off + p.size}
+	n, err := io.Copy(io.NewOffsetWriter(f, off), io.LimitReader(p.open(), p.size))
+	if err != nil || n < p.size {
+		o.release(off, moved.end, true)
+		return part{}, false
+	}
+	return moved, true
+}
+
+// has reports whether a job waits.
+func (w *waiting) has(number int) bool {
+	if w.memory[number] != nil {
+		return true
+	}
+	var buf [8]byte
+	if w.stored == 0 || number > w.last {
+		return false
+	}
+	w.index.ReadAt(buf[:], int64(number)*slotSize)
+	return buf[0] != 0
+}
+
+// take removes a job that waits.
+func (w *waiting) take(number int) *item {
+	if it := w.memory[number]; it != nil {
+		delete(w.memory, number)
+		w.store.allocate(-it.cost)
+		return it
+	}
+	it := &item{number: number, out: &Output{store: w.store}}
+	it.lost = w.load(it)
+	w.stored--
+	if w.stored == 0 && w.index.Truncate(0) == nil {
+		w.last = 0
+	} else if end := int64(number) * slotSize; end/segment > (end-slotSize)/segment {
+		punch(w.index, 0, end/segment*segment)
+	}
+	return it
+}
+
+// load reads a job that is stored.
+func (w *waiting) load(it *item) error {
+	slot := make([]byte, slotSize)
+	if _, err := w.index.ReadAt(slot, int64(it.number)*slotSize); err != nil {
+		return err
+	}
+	var parts [3]part
+	for i := range parts {
+		word := func(k int) int64 { return int64(binary.LittleEndian.Uint64(slot[8*(1+3*i+k):])) }
+		if parts[i] = (part{off: word(0), size: word(1), end: word(2)}); parts[i].size > 0 {
+			parts[i].file = w.store.over.file
+		}
+	}
+	copy(it.out.parts[:], parts[1:])
+	head := &parts[0]
+	if head.size == 0 {
+		return nil
+	}
+	it.head = make([]byte, head.size)
+	_, err := head.file.ReadAt(it.head, head.off)
+	head.release(w.store)
+	return err
+}
+
+// lowest returns the lowest number of a job that waits, of those from a number
+// up.
+func (w *waiting) lowest(from int) (number int, ok bool) {
+	for n := range w.memory {
+		if n >= from && (!ok || n < number) {
+			number, ok = n, true
+		}
+	}
+	for n := from; w.stored > 0 && n <= w.last && (!ok || n < number); n++ {
+		if w.has(n) {
+			return n, true
+		}
+	}
+	return number, ok
+}
+
+// close frees what still waits.
+func (w *waiting) close() {
+	for _, it := range w.memory {
+		it.out.Release()
+	}
+	w.memory = nil
+	if w.index != nil {
+		w.index.Close()
+	}
+}
