@@ -92,7 +92,7 @@ func (p *part) release(s *Store) {
 		s.mu.Lock()
 		s.large--
 		s.mu.Unlock()
-		p.file.Close()
+		s.reuseLarge(p.file)
 	case p.file != nil && p.off < p.end:
 		s.over.release(p.off, p.end, true)
 	case p.data != nil && !p.free:

@@ -167,6 +167,19 @@ func (s *Store) reuse(f *os.File, occupied bool) {
 	s.free = append(s.free, f)
 }
 
+// reuseLarge makes a file available to the next job whose output was large. It
+// opens and closes the file, for the reason that the comment of finish says.
+func (s *Store) reuseLarge(f *os.File) {
+	if f.Truncate(0) == nil {
+		if again, err := s.sys.reopen(f); err == nil {
+			again.Close()
+			s.reuse(f, false)
+			return
+		}
+	}
+	f.Close()
+}
+
 // Finish is called when the attempt has ended. The parameter survivors says
 // that a process may still have the files open. The error says that the output
 // may be incomplete, because it could not be stored: the job has failed. The

@@ -1,0 +1,46 @@
+package output
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// outputs is the number of jobs of tests that count memory. Run them with
+// -outputs 1000000 for a thorough test.
+var outputs = flag.Int("outputs", 50_000, "jobs in tests of the memory")
+
+// TestMain runs a part of a test in this process, if a test has started it.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("CONCERT_TEST_STORE"); dir != "" {
+		fmt.Println(holdOutput(dir))
+		select {} // until the test kills this process
+	}
+	os.Exit(m.Run())
+}
+
+// holdOutput stores outputs of all kinds in a directory.
+func holdOutput(dir string) error {
+	s, err := NewStore(dir)
+	if err != nil {
+		return err
+	}
+	p := NewPrinter(s, &Options{Stdout: os.Stderr, Stderr: os.Stderr})
+	s.memory, s.large = maxMemory, maxLarge-1
+	for n := 2; n < 6; n++ { // and job 1 is never done
+		c, err := p.Begin(nil)
+		if err != nil {
+			return err
+		}
+		c.Stdout.Write(make([]byte, 1<<20))
+		o, err := c.Finish(false)
+		if err != nil {
+			return err
+		}
+		p.Done(context.Background(), &Record{Number: n}, o)
+	}
+	_, err = p.Begin(nil)
+	return err
+}
