@@ -4,7 +4,7 @@
 //	  ^                                      |
 //	  |                                      v
 //	Store: pairs of files                   Done --> Results: files of each job
-//	       memory, up to 8 MiB               |
+//	       memory, up to 4 MiB               |
 //	       overflow file                     v
 //	                                        Printer: in order of numbers --> stdout, stderr
 //

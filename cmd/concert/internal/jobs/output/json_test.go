@@ -31,13 +31,19 @@ func jsonLine(t testing.TB, r *Record, o *Output) string {
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{
 		"", "plain\n", "\"\\/\b\f\n\r\t\x00\x1f\x7f", "<&>", "äöü 漢字 🙂", "\u0085\u009b\u00a0\u2028\u2029\ufffd",
-		"\xff", "half \xe2\x82", "\xf0\x9f", "\xed\xa0\x80", "x\xc0\x80", "1234\xf0\x9f\x99\x82", strings.Repeat("é", 300),
+		"\xff", "half \xe2\x82", "\xf0\x9f", "\xed\xa0\x80", "x\xc0\x80", "1234\xf0\x9f\x99\x82", strings.Repeat("é", 300), strings.Repeat("\u2028", 10), strings.Repeat("\u0085", 10),
 	} {
 		f.Add([]byte(s), []byte("stderr"))
 		f.Add([]byte{}, []byte(s))
 	}
 	f.Fuzz(func(t *testing.T, stdout, stderr []byte) {
 		line := jsonLine(t, &Record{Number: 1, Status: OK}, Bytes(stdout, stderr))
+		inParts := Recorded(&Record{Stdout: int64(len(stdout)), Stderr: int64(len(stderr))}, func(i int) io.Reader {
+			return bytes.NewReader([][]byte{stdout, stderr}[i])
+		})
+		if parts := jsonLine(t, &Record{Number: 1, Status: OK}, inParts); parts != line {
+			t.Errorf("read in parts, the line is %q, and else %q", parts, line)
+		}
 		var fields map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			t.Fatalf("%q: %v", line, err)

@@ -10,7 +10,7 @@ import (
 
 const (
 	maxSmall  = 64 << 10 // a larger output is not kept in memory
-	maxMemory = 8 << 20  // of outputs in memory
+	maxMemory = 4 << 20  // of outputs in memory
 	maxLarge  = 64       // large outputs that stay in the file of the job
 	minFree   = 64 << 10 // with less disk space, an output may be incomplete
 )
@@ -98,7 +98,6 @@ type Capture struct {
 type captured struct {
 	base *os.File // the file of the store; nil if the output is not stored
 	job  *os.File // what the job writes to
-	once bool     // base shares its description with job, so it is not used again
 }
 
 // Begin returns the files for an attempt of a job.
@@ -122,7 +121,7 @@ func (s *Store) open() (captured, error) {
 		if job, err := s.sys.reopen(base); err == nil {
 			return captured{base: base, job: job}, nil
 		}
-		base.Close() // a job may have changed its mode
+		base.Close() // a job may have changed its mode, or there is no /proc
 	}
 	base, err := s.create()
 	if err != nil {
@@ -136,7 +135,7 @@ func (s *Store) open() (captured, error) {
 		base.Close()
 		return captured{}, err
 	}
-	return captured{base: base, job: job, once: true}, nil
+	return captured{base: base, job: job}, nil
 }
 
 // take returns an empty file that was used before, or nil.
@@ -230,15 +229,14 @@ func (s *Store) finish(c *captured, p *part, survivors bool) error {
 		return nil
 	}
 	size, occupied, err := measure(base)
-	closing := survivors || c.once
-	if err == nil && size > maxSmall && !closing && s.keepLarge() {
+	if err == nil && size > maxSmall && !survivors && s.keepLarge() {
 		*p = part{file: base, size: size, end: size, own: true}
 		return nil
 	}
 	if err == nil && size > 0 {
 		err = s.copyPart(p, base, size)
 	}
-	if closing || err != nil {
+	if survivors || err != nil {
 		base.Close()
 	} else {
 		s.reuse(base, occupied)

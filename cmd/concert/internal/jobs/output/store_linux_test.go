@@ -210,7 +210,7 @@ func TestStore_SurvivorWritesLater(t *testing.T) {
 		if got := readAll(t, o.Stdout()); got != want {
 			t.Errorf("the output of the first job has %d bytes: %.20q", len(got), got)
 		}
-		if got := readAll(t, o2.Stdout()); got != "second" {
+		if got := readAll(t, o2.Stdout()) + readAll(t, o2.Stderr()); got != "second" {
 			t.Errorf("the output of the second job is %q", got)
 		}
 	}
@@ -220,13 +220,6 @@ func TestStore_SurvivorWritesLater(t *testing.T) {
 // nothing else of them.
 func TestStore_FilesAreUsedAgain(t *testing.T) {
 	s := openStore(t)
-	inode := func(f *os.File) uint64 {
-		var st unix.Stat_t
-		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-			t.Fatal(err)
-		}
-		return st.Ino
-	}
 	first, err := s.Begin()
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +228,7 @@ func TestStore_FilesAreUsedAgain(t *testing.T) {
 	fd := int(first.Stdout.Fd())
 	unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_DIRECT) // as dd oflag=direct does
 	unix.Flock(fd, unix.LOCK_EX)
-	number := inode(first.Stdout)
+	base := first.files[0].base
 	first.Discard(false)
 	second, err := s.Begin()
 	if err != nil {
@@ -245,7 +238,7 @@ func TestStore_FilesAreUsedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if inode(second.Stdout) != number && inode(second.Stderr) != number {
+	if second.files[0].base != base && second.files[1].base != base {
 		t.Error("the second job has new files")
 	}
 	for _, c := range []*Capture{second, third} {
@@ -307,6 +300,30 @@ func TestStore_WithoutAbilities(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestStore_FileSystemWithoutUnnamedFiles: the files of a store had names for a
+// moment.
+func TestStore_FileSystemWithoutUnnamedFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("mqueue", dir, "mqueue", 0, ""); err != nil {
+		t.Skip("no such file system can be mounted here: ", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	if f, err := os.OpenFile(dir, unix.O_TMPFILE|os.O_RDWR, 0o600); err == nil {
+		f.Close()
+		t.Skip("this file system has unnamed files")
+	}
+	// The files of this file system are message queues of the whole system.
+	before, _ := filepath.Glob(filepath.Join(dir, "concert-*"))
+	f, err := createFile(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if after, _ := filepath.Glob(filepath.Join(dir, "concert-*")); len(after) > len(before) {
+		t.Errorf("the directory has files: %v, and %v before", after, before)
 	}
 }
 
@@ -453,7 +470,7 @@ func TestStore_NoDirectory(t *testing.T) {
 func TestStore_JobChangesItsFile(t *testing.T) {
 	s := openStore(t)
 	for script, want := range map[string]string{
-		"echo a; echo b >/dev/stdout; echo c":    "b\nc\n",
+		"echo long; echo b >/dev/stdout; echo c": "b\nc\n",
 		"echo a; chmod 0 /proc/self/fd/1":        "a\n",
 		"echo a; chattr +i /proc/self/fd/1 2>&-": "a\n",
 		"echo a; truncate -s 3 /proc/self/fd/1":  "a\n\x00",
