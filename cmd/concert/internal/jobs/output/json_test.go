@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -120,5 +122,37 @@ func TestRecord_JSON(t *testing.T) {
 		if !reflect.DeepEqual(back, row.record) {
 			t.Errorf("%+v became %+v", row.record, back)
 		}
+	}
+}
+
+// TestRecord_Documented: docs/map-output.md has all fields of JSON, and no
+// others.
+func TestRecord_Documented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "..", "docs", "map-output.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| field | content |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	documented := map[string]bool{}
+	for row := range strings.Lines(table) {
+		names := strings.Split(strings.Split(row, "|")[1], ",")
+		for _, name := range names {
+			documented[strings.Trim(name, " `")] = true
+		}
+	}
+	var names []string
+	for f := range reflect.TypeFor[recordJSON]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	for _, name := range append(names, "stdout", "stderr", "stdout_base64", "stderr_base64", "output_error") {
+		if !documented[name] {
+			t.Errorf("the page does not have the field %s", name)
+		}
+		delete(documented, name)
+	}
+	for name := range documented {
+		t.Errorf("there is no field %q", name)
 	}
 }

@@ -45,13 +45,14 @@ func (w *waiting) add(it *item) {
 	w.memory[it.number] = it
 }
 
-// spill moves a job to the overflow file. It reports false if this is not
-// possible: because a file cannot be written, or because the job has a large
-// output in a file of its own.
+// spill moves a job to the overflow file. It reports false if a file cannot be
+// written, or if the job has a large output in another file, which stays there.
 func (w *waiting) spill(it *item) bool {
-	parts := it.out.parts
-	if parts[0].own || parts[1].own {
-		return false
+	parts := &it.out.parts
+	for _, p := range parts {
+		if p.own || p.open != nil && p.size > maxSmall {
+			return false
+		}
 	}
 	if w.index == nil {
 		f, err := w.store.create()
@@ -79,7 +80,11 @@ func (w *waiting) spill(it *item) bool {
 	}
 	for i, p := range all {
 		switch {
-		case p.file != nil || p.size == 0:
+		case p.size == 0:
+		case p.file != nil:
+			if ok {
+				*p = part{} // the index has it
+			}
 		case !ok && moved[i].file != nil:
 			moved[i].release(w.store)
 		case ok && i > 0:
