@@ -455,6 +455,9 @@ func TestStore_SmallDisk(t *testing.T) {
 	if err := p.Close(); err != nil || strings.Count(out.String(), "\n") != 100 {
 		t.Errorf("printed %q, %v", &out, err)
 	}
+	if s.over.held != 0 || len(s.over.live) > 0 {
+		t.Errorf("%d segments are used: %v", s.over.held, s.over.live)
+	}
 }
 
 // TestStore_NoDirectory: the error names the directory.

@@ -102,7 +102,10 @@ func (w *waiting) spill(it *item) bool {
 func (o *overflow) move(p *part) (moved part, ok bool) {
 	if p.open == nil {
 		off, err := o.storeBytes(p.data)
-		return part{file: o.file, off: off, size: p.size, end: off + p.size}, err == nil
+		if err != nil {
+			return part{}, false
+		}
+		return part{file: o.file, off: off, size: p.size, end: off + p.size}, true
 	}
 	f, off, err := o.reserve(p.size)
 	if err != nil {
