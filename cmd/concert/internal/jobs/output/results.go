@@ -57,6 +57,19 @@ func (r *Results) Write(rec *Record, o *Output) error {
 	return nil
 }
 
+// Has reports whether the files of a job of an earlier run are complete. After a
+// loss of power, files can be empty although their job is recorded.
+func (r *Results) Has(rec *Record) bool {
+	name := resultName(rec)
+	for file, size := range map[string]int64{"stdout": rec.Stdout, "stderr": rec.Stderr, "job.json": -1} {
+		info, err := r.root.Lstat(name + "/" + file)
+		if err != nil || !info.Mode().IsRegular() || info.Size() != size && (size >= 0 || info.Size() == 0) {
+			return false
+		}
+	}
+	return true
+}
+
 // withoutPath returns the reason of an error, without a temporary name.
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {

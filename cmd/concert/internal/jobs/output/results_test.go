@@ -164,6 +164,40 @@ func TestResults_EarlierRun(t *testing.T) {
 	}
 }
 
+// TestResults_Has: a resumed run writes files that are missing or not complete.
+func TestResults_Has(t *testing.T) {
+	dir := t.TempDir()
+	r := openResults(t, dir)
+	rec := resultOf("x")
+	rec.Stdout = 3
+	if r.Has(rec) {
+		t.Error("there are no files yet")
+	}
+	write := func() {
+		t.Helper()
+		if err := r.Write(rec, text("out", "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if write(); !r.Has(rec) {
+		t.Error("the files are complete")
+	}
+	for _, name := range []string{"stdout", "stderr", "job.json"} {
+		file := filepath.Join(dir, resultName(rec), name)
+		if os.Remove(file); r.Has(rec) {
+			t.Errorf("without %s, the files are complete", name)
+		}
+		write()
+		if name == "stderr" {
+			continue
+		}
+		if os.Truncate(file, 0); r.Has(rec) {
+			t.Errorf("with an empty %s, the files are complete", name)
+		}
+		write()
+	}
+}
+
 // TestResults_Failure: the error names the directory of the job, and job.json
 // of an earlier run does not stay beside new files.
 func TestResults_Failure(t *testing.T) {
