@@ -2,15 +2,10 @@ package output
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"testing"
 )
-
-// outputs is the number of jobs of tests that count memory. Run them with
-// -outputs 1000000 for a thorough test.
-var outputs = flag.Int("outputs", 50_000, "jobs in tests of the memory")
 
 // TestMain runs a part of a test in this process, if a test has started it.
 func TestMain(m *testing.M) {
@@ -44,3 +39,6 @@ func holdOutput(dir string) error {
 	_, err = p.Begin(nil)
 	return err
 }
+
+// text returns an output that is in memory.
+func text(stdout, stderr string) *Output { return Bytes([]byte(stdout), []byte(stderr)) }

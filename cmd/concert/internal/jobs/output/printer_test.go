@@ -34,9 +34,6 @@ func done(t testing.TB, p *Printer, number int, o *Output) {
 	}
 }
 
-// text returns an output that is in memory.
-func text(stdout, stderr string) *Output { return Bytes([]byte(stdout), []byte(stderr)) }
-
 func TestPrinter_Order(t *testing.T) {
 	for _, row := range []struct {
 		name string

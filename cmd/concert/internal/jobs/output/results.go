@@ -57,8 +57,8 @@ func (r *Results) Write(rec *Record, o *Output) error {
 	return nil
 }
 
-// Has reports whether the files of a job of an earlier run are complete. After a
-// loss of power, files can be empty although their job is recorded.
+// Has reports whether the files of a job of an earlier run are complete. After
+// a loss of power, files can be empty although their job is recorded.
 func (r *Results) Has(rec *Record) bool {
 	name := resultName(rec)
 	for file, size := range map[string]int64{"stdout": rec.Stdout, "stderr": rec.Stderr, "job.json": -1} {
