@@ -30,12 +30,13 @@ func duplicate(f *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
-// measure returns the size of a file, and whether it occupies disk space.
+// measure returns the size of a file, and whether it must be emptied. A file of
+// a network may have a size and no blocks, and a job can allocate blocks only.
 func measure(f *os.File) (size int64, occupied bool, err error) {
 	var st unix.Stat_t
 	for {
 		if err = unix.Fstat(int(f.Fd()), &st); err != unix.EINTR {
-			return st.Size, st.Blocks > 0, os.NewSyscallError("fstat", err)
+			return st.Size, st.Size > 0 || st.Blocks > 0, os.NewSyscallError("fstat", err)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func duplicate(*os.File) (*os.File, error) {
 	return nil, fmt.Errorf("capture the output of a command: %w on Windows", errors.ErrUnsupported)
 }
 
-// measure returns the size of a file, and whether it occupies disk space.
+// measure returns the size of a file, and whether it must be emptied.
 func measure(f *os.File) (size int64, occupied bool, err error) {
 	info, err := f.Stat()
 	if err != nil {

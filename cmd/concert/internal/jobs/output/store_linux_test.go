@@ -227,3 +227,21 @@ func TestStore_Close(t *testing.T) {
 		t.Errorf("%d goroutines, and %d before", after, goroutines)
 	}
 }
+
+// TestStore_JobAllocatesSpace: the space that a job has allocated for its
+// stdout is free when a later job uses the file.
+func TestStore_JobAllocatesSpace(t *testing.T) {
+	s := openStore(t)
+	c, err := s.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fallocate(int(c.Stdout.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, 1<<20); err != nil {
+		t.Skip("this file system cannot allocate space: ", err)
+	}
+	base := c.files[0].base
+	c.Discard(false)
+	if got := blocks(t, []*os.File{base}); got > 0 {
+		t.Errorf("the file still has %d bytes", got)
+	}
+}
