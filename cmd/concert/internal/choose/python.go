@@ -2,18 +2,16 @@ package choose
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
-	"strings"
 
 	"concert"
 	"concert/choose"
 	"concert/choose/models"
 	"concert/choose/usage"
 	"concert/cmd/concert/internal/cli"
+	"concert/cmd/concert/internal/pyvalue"
 	"concert/internal/pyname"
 	"concert/python"
 )
@@ -25,7 +23,7 @@ func pythonJob(o options, inputs []string) (*job, error) {
 	}
 	values := make([]any, len(inputs))
 	for i, in := range inputs {
-		values[i] = pythonValue(in)
+		values[i] = pyvalue.Parse(in)
 	}
 	opts := &python.Options{Interpreter: o.python, Grace: commandGrace}
 	opts.Output = slog.New(slog.DiscardHandler)
@@ -98,44 +96,4 @@ func forAsyncio(v *choose.Verdict, plain, coroutines []choose.Model) {
 			}
 		}
 	}
-}
-
-// pythonValue returns an input as a value for Python: the decoded value if the
-// text is JSON, and the text otherwise.
-func pythonValue(text string) any {
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil || d.More() {
-		return text
-	}
-	return exact(v)
-}
-
-// exact converts each number in a JSON value to an integer, which may have any
-// size, or to a float.
-func exact(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if i, ok := new(big.Int).SetString(v.String(), 10); ok {
-			if i.IsInt64() {
-				return i.Int64()
-			}
-			return i
-		}
-		f, err := v.Float64()
-		if err != nil {
-			return v.String()
-		}
-		return f
-	case []any:
-		for i := range v {
-			v[i] = exact(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = exact(v[k])
-		}
-	}
-	return v
 }

@@ -123,9 +123,15 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 	return o, flags.Args(), err
 }
 
-// lookUp finds a function without calling it. The name may contain a call, as
-// in Model().predict. lookUp does not make this call: the worker makes it when
-// the first task runs.
+// LookUp returns an error if an interpreter of a pool does not find a function.
+// It does not call the function. The name may contain a call, as in
+// Model().predict. LookUp does not make this call either: the worker makes it
+// when the first task runs.
+func LookUp(ctx context.Context, pool concert.Executor, where string) error {
+	_, err := concert.Submit(ctx, pool, lookUp, where).Result(ctx)
+	return err
+}
+
 var lookUp = python.Source[string, python.None]("look_up", `
 def look_up(where):
     import importlib
@@ -160,7 +166,7 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 	defer pool.Close()
 	var names []string
 	for _, f := range functions {
-		if _, err := concert.Submit(ctx, pool, lookUp, f).Result(ctx); err != nil {
+		if err := LookUp(ctx, pool, f); err != nil {
 			return fmt.Errorf("%s: %w", f, err)
 		}
 		names = append(names, python.Names(f)...)

@@ -1,4 +1,4 @@
-package choose
+package pyvalue
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestPythonValue_OfText(t *testing.T) {
+func TestParse_OfText(t *testing.T) {
 	for text, want := range map[string]string{
 		"5":                        "int64 5",
 		"-3":                       "int64 -3",
@@ -22,7 +22,7 @@ func TestPythonValue_OfText(t *testing.T) {
 		"":                         "string ",
 	} {
 		t.Run(text, func(t *testing.T) {
-			if got := strings.TrimSpace(fmt.Sprintf("%T %v", pythonValue(text), pythonValue(text))); got != strings.TrimSpace(want) {
+			if got := strings.TrimSpace(fmt.Sprintf("%T %v", Parse(text), Parse(text))); got != strings.TrimSpace(want) {
 				t.Errorf("%q is %s, want %s", text, got, want)
 			}
 		})
