@@ -1,7 +1,11 @@
 package progress
 
 import (
+	"cmp"
+	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +17,7 @@ type counts struct {
 	total   int
 	noun    string
 	unit    func(int64) string
+	kind    func(error) string // may be nil
 	begin   time.Time
 	records *records // nil unless the format is JSON
 
@@ -20,6 +25,7 @@ type counts struct {
 	started  int               // guarded by mu: number of tasks that a worker has started
 	finished int               // guarded by mu: number of tasks that have settled
 	failed   int               // guarded by mu: number of settled tasks with an error
+	kinds    []kindCount       // guarded by mu: the failed tasks by kind, if kind is set; at most maxKinds kinds
 	unbegun  int               // guarded by mu: number of settled tasks that never started
 	running  map[uint64]amount // guarded by mu: running tasks that have reported progress
 	ended    amount            // guarded by mu: sum of the progress of the settled tasks
@@ -33,7 +39,34 @@ type counts struct {
 // amount is the progress that a task has reported.
 type amount struct{ done, total int64 }
 
+// kindCount is the number of failed tasks of one kind.
+type kindCount struct {
+	kind  string
+	count int
+}
+
+// maxKinds is the maximum number of kinds that are shown. Failed tasks of other
+// kinds are counted together.
+const maxKinds = 4
+
+// addKindLocked counts a failed task.
+func (c *counts) addKindLocked(kind string) {
+	for i := range c.kinds {
+		if c.kinds[i].kind == kind {
+			c.kinds[i].count++
+			return
+		}
+	}
+	if len(c.kinds) < maxKinds {
+		c.kinds = append(c.kinds, kindCount{kind, 1})
+	}
+}
+
 func (c *counts) observe(e concert.Event) {
+	kind := ""
+	if e.Kind == concert.TaskFinished && e.Err != nil && c.kind != nil {
+		kind = c.kind(e.Err)
+	}
 	c.mu.Lock()
 	switch e.Kind {
 	case concert.TaskStarted:
@@ -51,6 +84,9 @@ func (c *counts) observe(e concert.Event) {
 		c.finished++
 		if e.Err != nil {
 			c.failed++
+			if c.kind != nil {
+				c.addKindLocked(kind)
+			}
 		}
 		if e.Worker < 0 {
 			c.unbegun++
@@ -77,6 +113,8 @@ type view struct {
 	running int
 	done    int
 	failed  int
+	kinds   string // the failed tasks by kind, or empty
+	unbegun int
 	moved   int64
 	rate    float64 // progress per second
 	share   float64 // finished share of the total, from 0 to 1; 0 without a total
@@ -101,7 +139,7 @@ func (c *counts) look(now time.Time) view {
 		c.lastLook, c.lastMoved = now, c.moved
 	}
 	v := view{
-		counts: c, took: now.Sub(c.begin), done: c.finished, failed: c.failed,
+		counts: c, took: now.Sub(c.begin), done: c.finished, failed: c.failed, kinds: c.kindsLocked(), unbegun: c.unbegun,
 		running: c.started - (c.finished - c.unbegun), moved: c.moved, rate: c.rate,
 	}
 	if c.total > 0 {
@@ -117,6 +155,30 @@ func (c *counts) look(now time.Time) view {
 		v.all, v.share = all, min(1, float64(all.done)/float64(all.total))
 	}
 	return v
+}
+
+// kindsLocked returns the failed tasks by kind, the most frequent ones first.
+func (c *counts) kindsLocked() string {
+	sorted := slices.Clone(c.kinds)
+	slices.SortStableFunc(sorted, func(a, b kindCount) int { return cmp.Compare(b.count, a.count) })
+	var parts []string
+	rest := c.failed
+	for _, k := range sorted {
+		parts = append(parts, fmt.Sprintf("%d %s", k.count, k.kind))
+		rest -= k.count
+	}
+	if rest > 0 && len(parts) > 0 {
+		parts = append(parts, fmt.Sprintf("%d other", rest))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// failures returns the number of failed tasks, and their kinds.
+func (v view) failures() string {
+	if v.kinds == "" {
+		return fmt.Sprintf("%d failed", v.failed)
+	}
+	return fmt.Sprintf("%d failed (%s)", v.failed, v.kinds)
 }
 
 // allLocked returns the sum of the progress of all tasks. It returns zero if a
@@ -146,5 +208,11 @@ func (v view) left() time.Duration {
 	if v.all.total > 0 && v.moved > 0 {
 		return time.Duration(float64(v.took) * float64(v.all.total-v.all.done) / float64(v.moved))
 	}
-	return time.Duration(float64(v.took) * (1 - v.share) / v.share)
+	// Tasks that never started took no time, so they say nothing about the
+	// duration of the others.
+	ran := v.share - float64(v.unbegun)/float64(v.counts.total)
+	if ran < 0.001 {
+		return 0
+	}
+	return time.Duration(float64(v.took) * (1 - v.share) / ran)
 }

@@ -69,6 +69,10 @@ type Options struct {
 	// the bar. If Unit panics, or does not return within a second, the Display
 	// shows plain numbers from then on.
 	Unit func(amount int64) string
+	// Kind, if set, returns the kind of the error of a failed task in a few
+	// words. Then the failed tasks are shown by kind, as in "3 failed (2
+	// timeout, 1 exit code 1)". Observe calls it.
+	Kind func(err error) string
 	// Every is the time between two lines of the format Lines. Zero means ten
 	// seconds, and less than a second means a second.
 	Every time.Duration
@@ -107,7 +111,7 @@ func New(w io.Writer, o *Options) *Display {
 			d.format = Bar
 		}
 	}
-	d.counts = counts{total: o.Total, noun: o.Noun, unit: contained(o.Unit), begin: time.Now(), running: make(map[uint64]amount)}
+	d.counts = counts{total: o.Total, noun: o.Noun, unit: contained(o.Unit), kind: o.Kind, begin: time.Now(), running: make(map[uint64]amount)}
 	d.counts.noun = cmp.Or(d.counts.noun, "tasks")
 	d.screen.w = w
 	if d.format == JSON {

@@ -23,7 +23,7 @@ func (v view) words(amounts bool) string {
 		parts = append(parts, fmt.Sprintf("%d %s, %d running", v.done, c.noun, v.running))
 	}
 	if v.failed > 0 {
-		parts = append(parts, fmt.Sprintf("%d failed", v.failed))
+		parts = append(parts, v.failures())
 	}
 	if amounts && v.all.total > 0 {
 		parts = append(parts, fmt.Sprintf("%s of %s (%.0f%%)", c.unit(v.all.done), c.unit(v.all.total), 100*v.share))
@@ -49,7 +49,7 @@ func (v view) closing() string {
 		s += ", " + c.unit(v.moved)
 	}
 	if v.failed > 0 {
-		s += fmt.Sprintf(", %d failed", v.failed)
+		s += ", " + v.failures()
 	}
 	return s
 }
