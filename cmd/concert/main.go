@@ -2,6 +2,7 @@
 //
 //	concert choose      measure how to run your work concurrently
 //	concert get         download many files at once, completely and verified
+//	concert map         run a command, or a Python function, for many inputs
 //	concert status      list the workers, waiting tasks and dead letters of a cluster
 //	concert tour        run and measure the ideas of the guide on this machine
 //	concert worker      run Python functions for a cluster
@@ -27,6 +28,8 @@ import (
 	"concert/cmd/concert/internal/cli"
 	"concert/cmd/concert/internal/cluster"
 	"concert/cmd/concert/internal/get"
+	"concert/cmd/concert/internal/jobs"
+	"concert/cmd/concert/internal/jobs/supervisor"
 	"concert/cmd/concert/internal/tour"
 	"concert/processes"
 )
@@ -35,6 +38,7 @@ func commands() []cli.Command {
 	all := []cli.Command{
 		choose.Command,
 		get.Command,
+		jobs.Command,
 		cluster.Status,
 		tour.Command,
 		cluster.Worker,
@@ -44,7 +48,8 @@ func commands() []cli.Command {
 }
 
 func main() {
-	processes.Main() // does not return in a worker process, which the tour and choose start
+	supervisor.Main() // does not return in a supervisor, which map starts
+	processes.Main()  // does not return in a worker process, which the tour and choose start
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // under nohup, the signal is ignored
 		signals = append(signals, syscall.SIGHUP)

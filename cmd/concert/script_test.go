@@ -16,12 +16,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"concert/cmd/concert/internal/jobs/supervisor"
 	"concert/processes"
 )
 
 // TestMain makes the test binary usable as the command concert. Scripts run
 // this command, and so do tests that kill a process.
 func TestMain(m *testing.M) {
+	supervisor.Main()
 	processes.Main()
 	testscript.Main(m, map[string]func(){"concert": main})
 }
@@ -47,7 +49,7 @@ func TestMain(m *testing.M) {
 // The scripts may also use the conditions [root] and [mount]. The condition
 // [mount] holds if the process has the right to mount.
 func TestScripts(t *testing.T) {
-	for _, dir := range []string{"testdata/get", "testdata/command"} {
+	for _, dir := range []string{"testdata/get", "testdata/map", "testdata/command"} {
 		testscript.Run(t, testscript.Params{
 			Dir:                 dir,
 			RequireExplicitExec: true,

@@ -99,6 +99,7 @@ var allowed = map[string][]string{
 	// The parts of the command.
 	"concert/cmd/concert/internal/cli":  {"concert/executor", "concert/internal/cmdline", "concert/internal/printable", "concert/progress"},
 	"concert/cmd/concert/internal/tour": {"concert", "concert/"},
+	"concert/cmd/concert/internal/jobs": {"concert", "concert/", "golang.org/x/sys/unix"},
 	"concert/cmd/concert/internal/get": {"concert", "concert/", "golang.org/x/net/http/httpguts", "golang.org/x/net/http/httpproxy", "golang.org/x/net/publicsuffix",
 		"golang.org/x/text/encoding/unicode", "golang.org/x/text/transform", "golang.org/x/time/rate"},
 	"concert/cmd/concert/internal/cluster":         {"concert", "concert/"},

@@ -1,0 +1,56 @@
+// Package jobs is the command "concert map": it runs a command, or calls a
+// Python function, once for each input, concurrently and resumably.
+//
+// # The model
+//
+// A job is the command or the function with one input. An attempt is one run of
+// a job. A job that fails may have further attempts. A job is settled when it
+// will not run again, and complete when it and all jobs before it are printed.
+//
+//	inputs --> feed --> queue --Map--> worker: gate, attempt, runner --> settle
+//	                     ^  |                        |                     |
+//	                     |  +--- recorded jobs ------|-----------------> journal
+//	                     +------------ retry --------+                     |
+//	                     |                                                 v
+//	                     +---------------- finish <-------------------- printer
+//
+// The parts are:
+//
+//   - feed reads the inputs lazily and makes jobs of them. It looks whether the
+//     journal has a record of the job.
+//   - The queue decides which job starts next, and limits how many jobs are
+//     ahead of the oldest one that is not complete.
+//   - The workers are those of a pool of goroutines, whatever runs the jobs. So
+//     the same scheduling, the adaptive limit of -j auto, and the measurements
+//     of --choose work for all of them. A worker waits for the attempt.
+//   - The runner makes an attempt: commandRunner by package supervisor,
+//     pythonRunner in interpreters or in a cluster.
+//   - A settled job is recorded, then printed. While the disk writes the record,
+//     the worker runs the next job.
+//
+// # The end of a run
+//
+// Two contexts end a run. When starting ends, no further attempt starts, and
+// the running ones finish: this is --halt soon, or an error of the inputs or of
+// the journal. When running ends, running jobs are canceled, too: this is
+// --halt now, Ctrl-C, or a closed pipe. In both cases, each job that was taken
+// from the queue settles, so that the printer gets every number, and jobs that
+// were not started or were canceled are not recorded: the next run runs them.
+//
+// # The rules
+//
+//  1. A job that is recorded never runs again, unless --retry-failed says so. A
+//     job is recorded before it is printed.
+//  2. Everything that is kept for a job that is not complete is bounded: by
+//     maxAhead jobs, and by the limits of package output.
+//  3. Keys need memory for each job, so they exist only with flags that use
+//     them. Nothing else grows with the number of jobs.
+//
+// # The corners
+//
+// If job 1 takes long, the others run ahead until maxAhead jobs wait for it.
+// With --unordered nothing waits.
+//
+// A percentage for --halt counts only when the number of inputs is known: at
+// once for arguments and files, and at the end of a pipe.
+package jobs

@@ -1,0 +1,316 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"concert"
+	"concert/cmd/concert/internal/jobs/output"
+	"concert/goroutines"
+	"concert/resume"
+)
+
+// job is the command, or the function, for one input.
+type job struct {
+	number   int      // of the input, from 1 up
+	inputs   []string // one for each source
+	command  []string // the words of the command, or the name of the function
+	argument any      // of the function
+	key      resume.Key
+
+	attempts int // number of attempts that have started
+	due      time.Time
+	done     *output.Record // recorded by an earlier run, or nil
+	output   *output.Output // of done
+	left     bool           // this run does not run the job: it has no record, and --resume was not given
+}
+
+// runner makes the attempts of jobs.
+type runner interface {
+	// run makes one attempt, and ends it when ctx ends. It sets the fields of
+	// the record that say how the attempt ended. If the cause of ctx ended the
+	// attempt, the engine sets the status.
+	run(ctx context.Context, j *job, r *output.Record) *output.Output
+}
+
+// engine runs the jobs of a queue on the workers of an executor.
+//
+//	inputs --> queue --Map--> worker: gate, attempt --> finish --> journal --> printer
+//	             ^                       |
+//	             +-------- retry --------+
+//
+// A worker is a goroutine that waits for the command, or for the function in an
+// interpreter or in a cluster. So all models have the same scheduling.
+type engine struct {
+	queue    *queue
+	gate     *gate
+	timeouts *timeouts
+	runner   runner
+	halt     haltRule
+	retries  int // further attempts of a job that fails
+	delay    time.Duration
+	total    func() int // the number of inputs, or 0 while it is not known
+
+	written func(r *output.Record, o *output.Output) error   // writes the files of a job, or nil
+	begun   func(j *job)                                     // reports the first attempt of a job
+	settled func(j *job, r *output.Record, o *output.Output) // records and prints a job
+	retried func(j *job, r *output.Record, pause time.Duration)
+
+	starting context.Context // ends when no further job may start
+	running  context.Context // parent of starting, ends when the running jobs must end
+	stopSoon context.CancelCauseFunc
+	stopNow  context.CancelCauseFunc
+
+	mu      sync.Mutex
+	tally   tally         // guarded by mu
+	active  int           // guarded by mu: number of attempts that run
+	cpu     time.Duration // guarded by mu: processor time of the attempts that have ended
+	reached bool          // guarded by mu: whether the rule of --halt has applied
+}
+
+// Causes of the end of a run.
+var (
+	errHalted = errors.New("the condition of --halt was met")
+	errNoJobs = errors.New("no job is left") // ends the measurements of --choose
+)
+
+// start sets the contexts of a run. The caller calls the returned function at
+// the end.
+func (e *engine) start(ctx context.Context) (end func()) {
+	e.running, e.stopNow = context.WithCancelCause(ctx)
+	e.starting, e.stopSoon = context.WithCancelCause(e.running)
+	return func() { e.stopNow(nil) }
+}
+
+// runAll runs the jobs of the queue, until there are none, or until the context
+// starting ends.
+func (e *engine) runAll(ctx context.Context, ex concert.Executor) {
+	// The Map is not canceled, so that each job that it has taken settles.
+	for _, err := range concert.MapUnordered(context.WithoutCancel(ctx), ex, e.do, e.jobs) {
+		if p, ok := errors.AsType[*concert.PanicError](err); ok {
+			panic(p)
+		}
+	}
+}
+
+// end settles the jobs that wait for their next attempt. It is called when no
+// job runs.
+func (e *engine) end() {
+	for _, j := range e.queue.stop() {
+		r := j.record()
+		r.Status, r.Error = output.Canceled, "the run ended before the next attempt"
+		e.settle(j, r, nil)
+	}
+}
+
+// activeAttempts returns the number of attempts that run.
+func (e *engine) activeAttempts() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.active
+}
+
+// jobs yields the jobs of the queue.
+func (e *engine) jobs(yield func(*job) bool) {
+	for j := e.take(); j != nil && yield(j); j = e.take() {
+	}
+}
+
+// take returns the next job to run, or nil. It settles jobs that need not run.
+func (e *engine) take() *job {
+	for {
+		j := e.queue.take(e.starting)
+		switch {
+		case j == nil:
+			return nil
+		case j.done != nil:
+			e.write(j.done, j.output)
+			e.settle(j, j.done, j.output)
+		case j.left:
+			e.settle(j, j.record(), nil)
+		default:
+			return j
+		}
+	}
+}
+
+// record returns a new record of a job that has not run.
+func (j *job) record() *output.Record {
+	return &output.Record{Number: j.number, ID: j.key.String(), Inputs: j.inputs, Command: j.command, Status: output.NotStarted, Attempts: j.attempts}
+}
+
+// do makes an attempt of a job. The error is only for observers of the
+// executor.
+func (e *engine) do(task context.Context, j *job) (struct{}, error) {
+	if !e.gate.pass(e.starting) {
+		e.settle(j, j.record(), nil)
+		return struct{}{}, context.Cause(e.starting)
+	}
+	r, out := e.attempt(j, e.runnerOf(task))
+	if a, ok := task.Value(aloneKey{}).(*alone); ok {
+		a.record = r
+	}
+	if isFailure(r) && j.attempts <= e.retries && e.starting.Err() == nil {
+		if out != nil {
+			out.Release()
+		}
+		e.queue.retry(j, backOff(e.delay, j.attempts))
+	} else {
+		e.settle(j, r, out)
+	}
+	if r.Status != output.OK {
+		return struct{}{}, attemptError{r}
+	}
+	return struct{}{}, nil
+}
+
+// alone makes a job run with another runner, and receives the record of its
+// attempt. It is the value of the context key aloneKey.
+type alone struct {
+	runner runner
+	record *output.Record
+}
+
+type aloneKey struct{}
+
+// runnerOf returns the runner for a task: the one of its context, or of the
+// worker that runs the task, or of the engine.
+func (e *engine) runnerOf(task context.Context) runner {
+	if a, ok := task.Value(aloneKey{}).(*alone); ok {
+		return a.runner
+	}
+	if r, ok := goroutines.State[runner](task); ok {
+		return r
+	}
+	return e.runner
+}
+
+// attemptError is the error of an attempt that failed.
+type attemptError struct{ *output.Record }
+
+// Error says how the attempt ended.
+func (e attemptError) Error() string { return kindOf(e.Record) }
+
+// attempt makes an attempt of a job.
+func (e *engine) attempt(j *job, run runner) (*output.Record, *output.Output) {
+	ctx, cancel := context.WithCancelCause(e.running)
+	defer cancel(nil)
+	if j.attempts == 0 && e.begun != nil {
+		e.begun(j)
+	}
+	j.attempts++
+	r := j.record()
+	r.Start = time.Now()
+	e.mu.Lock()
+	e.active++
+	e.mu.Unlock()
+	stop := e.timeouts.start(cancel)
+	out := run.run(ctx, j, r)
+	if out != nil {
+		r.Stdout, r.Stderr = out.Size()
+	}
+	took := time.Since(r.Start)
+	r.Seconds = took.Seconds()
+	if r.Status != output.OK {
+		took = 0
+	}
+	stop(took)
+	if ctx.Err() != nil && r.Status != output.OK {
+		cause := context.Cause(ctx)
+		r.Status, r.Error = output.Canceled, cause.Error()
+		if errors.Is(cause, errTimeout) {
+			r.Status = output.Timeout
+		}
+	}
+	if r.Status != output.Canceled {
+		e.write(r, out)
+	}
+	e.mu.Lock()
+	e.active--
+	e.cpu += time.Duration(r.CPU * float64(time.Second))
+	e.mu.Unlock()
+	return r, out
+}
+
+// write writes the files of a job. If that fails, the job has failed.
+func (e *engine) write(r *output.Record, out *output.Output) {
+	if e.written == nil {
+		return
+	}
+	if err := e.written(r, out); err != nil {
+		r.Status, r.Error = output.Failed, err.Error()
+	}
+}
+
+// isFailure reports whether a job has failed, and so may run again. A job that
+// was not started has failed if there was an attempt to start it.
+func isFailure(r *output.Record) bool {
+	switch r.Status {
+	case output.Failed, output.Timeout, output.Killed:
+		return true
+	case output.NotStarted:
+		return r.Attempts > 0
+	}
+	return false
+}
+
+// maxBackOff is the longest pause before an attempt.
+const maxBackOff = time.Minute
+
+// backOff returns the pause after an attempt that failed. It doubles from
+// attempt to attempt. Its length is random, between half of the nominal length
+// and the nominal length, so that jobs that failed together do not run together
+// again.
+func backOff(delay time.Duration, attempts int) time.Duration {
+	for range attempts - 1 {
+		if delay >= maxBackOff {
+			break
+		}
+		delay *= 2
+	}
+	delay = min(delay, maxBackOff)
+	if delay < 2 {
+		return delay
+	}
+	return delay/2 + rand.N(delay/2)
+}
+
+// settle counts a job that will not run again, and passes it to settled. After
+// the last job that halts the run, no further job starts.
+func (e *engine) settle(j *job, r *output.Record, out *output.Output) {
+	if !r.Resumed {
+		e.count(r)
+	}
+	e.settled(j, r, out)
+}
+
+// count counts a job for --halt.
+func (e *engine) count(r *output.Record) {
+	total := e.total()
+	e.mu.Lock()
+	switch {
+	case r.Status == output.OK:
+		e.tally.succeeded++
+	case isFailure(r):
+		e.tally.failed++
+	}
+	met := !e.reached && e.halt.reached(e.tally, total)
+	e.reached = e.reached || met
+	e.mu.Unlock()
+	switch {
+	case met && e.halt.now:
+		e.stopNow(errHalted)
+	case met:
+		e.stopSoon(errHalted)
+	}
+}
+
+// usedCPU returns the processor time of the attempts that have ended.
+func (e *engine) usedCPU() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.cpu
+}

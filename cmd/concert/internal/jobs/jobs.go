@@ -1,0 +1,367 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"concert"
+	"concert/adaptive"
+	"concert/cmd/concert/internal/cli"
+	"concert/cmd/concert/internal/jobs/inputs"
+	"concert/cmd/concert/internal/jobs/output"
+	"concert/cmd/concert/internal/jobs/supervisor"
+	"concert/goroutines"
+	"concert/trace"
+)
+
+const help = `Usage: concert map [flags] COMMAND [ARGUMENT...] ::: INPUT...
+       concert map [flags] COMMAND [ARGUMENT...] < INPUTS
+       concert map [flags] --py MODULE:FUNCTION ::: INPUT...
+
+Runs a command, or calls a Python function, once for each input: many
+concurrently, and resumably. The output of a job is printed when the job has
+ended, in the order of the inputs. So it is the output of a loop, but sooner.
+
+An input is always one argument. No shell is involved, and an input is never
+changed. In the arguments of the command, these texts stand for the input:
+
+  {}  {.}     the input; without its extension
+  {/} {//}    the name of the file; its directory
+  {/.}        the name of the file without its extension
+  {#}         the number of the input, from 1 up
+  {1} {2.}    the input of the first source; of the second, without extension
+  {NAME}      the column NAME of --csv
+
+Without any of them, the input is added at the end. If inputs may begin with a
+hyphen, write ./{} or -- {}, so that the command does not take them as options.
+
+Inputs are the arguments after :::, the lines of -i, or else the lines of the
+standard input. Several ::: make all combinations, and :::+ adds a value to each
+input of the source before it. A Python function gets an argument for each
+source. An input that is JSON is decoded; any other input is a str. The result
+is printed: a str as a line, and other values as a line of JSON.
+
+A job ends together with all processes that it has started. Jobs read nothing
+from the standard input.
+
+Flags:
+
+D is a time with its unit, as in 30s or 2m. SIZE may have one of the units K, M,
+G and T, which are powers of 1024.
+
+With --journal, the same command with --resume continues after an interruption,
+a crash or a loss of power. Its output is the output of the whole run. A job is
+the same if its arguments and its directory are the same.
+
+The output of jobs goes to the standard output and the standard error, as the
+jobs write it. Progress and the summary go to the standard error. Ctrl-C ends
+the running jobs with SIGTERM, and kills them after 5 seconds. A second Ctrl-C
+kills them at once.
+
+Exit codes:
+  0    all jobs succeeded, or --halt success=N or done=N ended the run
+  1    jobs failed, or were not run
+  2    the command line is wrong; nothing was run
+  130  interrupted
+
+Examples:
+  concert map gzip -k ::: *.log
+  find . -name '*.wav' -print0 | concert map -0 -j 4 flac -s -o {.}.flac {}
+  concert map --journal j --resume --retries 2 ./convert -i list.txt > out
+  concert map --timeout 300% --halt soon,fail=10% ./simulate ::: 1 2 3 ::: a b
+  concert map --py thumbs:make --choose ::: *.jpg
+`
+
+// Command is the command "concert map".
+var Command = cli.Command{Name: "map", Summary: "run a command, or a Python function, for many inputs", Help: help, Flags: new(options).flags(), Run: run}
+
+func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	m := &mapper{options: &o, recording: make(chan struct{}, maxRecording)}
+	if m.reader, err = inputs.Open(ctx, o.groups, &inputs.Options{File: o.list, Null: o.nul, CSV: o.csv}); err != nil {
+		return err
+	}
+	defer m.reader.Close()
+	if o.py == "" {
+		syntax := &inputs.Syntax{Width: m.reader.Width(), Columns: m.reader.Columns(), Instead: o.instead, Shell: o.shell}
+		if m.template, err = inputs.Parse(o.argv, syntax); err != nil {
+			return err
+		}
+	}
+	if o.isDryRun {
+		return m.dryRun(ctx, out)
+	}
+	if o.py == "" && !o.shell {
+		if err := checkProgram(o.argv[0]); err != nil {
+			return err
+		}
+	}
+	if m.where, err = workingDirectory(); err != nil {
+		return err
+	}
+	// Open the files first, so that an error ends the command before the first
+	// job.
+	if m.journal, err = o.openJournal(); err != nil {
+		return err
+	}
+	if m.journal != nil {
+		defer func() {
+			if e := m.journal.Close(); err == nil && e != nil {
+				err = fmt.Errorf("--journal: %s", strings.TrimPrefix(e.Error(), "resume: "))
+			}
+		}()
+	}
+	var results *output.Results
+	if o.results != "" {
+		if results, err = output.OpenResults(o.results); err != nil {
+			return err
+		}
+		defer results.Close()
+	}
+	events, err := cli.NewOutput(o.trace)
+	if err != nil {
+		return err
+	}
+	defer events.Discard()
+	var observer concert.Observer
+	if events != nil {
+		tracer := trace.New(events)
+		observer = tracer.Observer("concert map")
+		defer func() {
+			if e := events.Commit(tracer.Close()); e != nil && (err == nil || errors.Is(err, cli.ErrReported)) {
+				err = e
+			}
+		}()
+	}
+	return m.runJobs(ctx, results, observer, out, errOut)
+}
+
+// runJobs runs all jobs.
+func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer concert.Observer, out, errOut io.Writer) (err error) {
+	// A closed pipe must be an error of the standard output, and not end the
+	// program. If the signal were ignored, the jobs would ignore it, too.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	defer signal.Stop(pipes)
+
+	m.gate = newGate(m.options, func(text string) { m.view.note(text) })
+	if err := m.gate.check(); err != nil {
+		return err
+	}
+	defer m.start(ctx)()
+	closeRunner, err := m.openRunner(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeRunner()
+
+	total, _ := m.reader.Total()
+	m.view = newView(m.options, total, out, errOut)
+	m.shown.Store(m.view)
+	defer m.view.close(false, nil, "") // does nothing after the call below
+	if m.journal != nil && m.journal.Damaged() > 0 {
+		m.view.note(fmt.Sprintf("%s: %d damaged lines do not count; their jobs run again\n", m.options.journal, m.journal.Damaged()))
+	}
+	store, err := output.NewStore(os.TempDir())
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	m.printer = output.NewPrinter(store, &output.Options{
+		Stdout: m.view.out, Stderr: m.view.err, Mode: m.mode(), Unordered: m.unordered, Tag: m.tag, JSON: m.json,
+		Keep: m.journal != nil || results != nil, OnError: m.unreadable,
+	})
+	if m.ungroup {
+		m.printer = output.NewPrinter(store, &output.Options{Stdout: os.Stdout, Stderr: os.Stderr, Mode: output.Ungroup, Unordered: m.unordered})
+	}
+	if results != nil {
+		m.written = func(r *output.Record, o *output.Output) error {
+			if r.Resumed && results.Has(r) {
+				return nil
+			}
+			return results.Write(r, o)
+		}
+	}
+	fresh := make(chan *job, 64)
+	m.engine.queue = newQueue(fresh, !m.unordered)
+	m.engine.timeouts = newTimeouts(m.timeout)
+	m.engine.halt, m.engine.retries, m.engine.delay = m.options.halt, m.options.retries, m.retryDelay
+	m.engine.total = func() int { return max(total, int(m.counted.Load())) }
+	m.begun, m.settled = m.view.begun, m.finish
+	defer m.watch(ctx)()
+	go m.feed(fresh)
+
+	ex := m.executor(observer)
+	if m.choose {
+		ex = m.measure(ctx, observer)
+	}
+	if ex != nil {
+		defer ex.Close()
+		if observer != nil {
+			ctx = concert.WithInputLabels(ctx, (*job).label)
+		}
+		m.runAll(ctx, ex)
+	}
+	m.end()
+	m.pending.Wait()
+	if m.engine.queue.taken == 0 && m.starting.Err() == nil {
+		m.view.note("no inputs, so nothing was run\n")
+	}
+	if e := m.printer.Close(); e != nil {
+		m.failPrinting(e)
+	}
+	return m.result(ctx)
+}
+
+// mode returns when output is printed.
+func (o *options) mode() output.Mode {
+	if o.lineBuffer {
+		return output.LineBuffer
+	}
+	return output.Grouped
+}
+
+// label returns the label of a job in a trace.
+func (j *job) label() string { return strings.Join(j.inputs, " ") }
+
+// result prints the summary, and returns the error of the run.
+func (m *mapper) result(ctx context.Context) error {
+	again := ""
+	if m.journal != nil {
+		again = ". The same command with --resume continues."
+	}
+	cause, first := context.Cause(m.starting), m.firstErr()
+	var stopped error
+	if errors.Is(cause, errHalted) {
+		stopped = errHalted
+	}
+	m.view.close(ctx.Err() != nil, stopped, again)
+	failed, left := m.view.counts()
+	switch {
+	case ctx.Err() != nil:
+		return cli.ErrReported
+	case first != nil:
+		return first
+	case stopped != nil && m.options.halt.counted == successes:
+		return nil
+	case failed > 0 || left > 0:
+		return cli.ErrReported
+	case stopped != nil && m.options.halt.counted == failures:
+		return cli.ErrReported
+	}
+	return nil
+}
+
+// openRunner opens what the jobs need: a supervisor, interpreters, or the
+// connection to a cluster.
+func (m *mapper) openRunner(ctx context.Context) (closeAll func(), err error) {
+	if m.py == "" {
+		s, err := supervisor.Start(&supervisor.Options{Grace: grace, Memory: m.memory.Bytes, CPU: m.options.cpu})
+		if err != nil {
+			return nil, err
+		}
+		cli.AddCleanup(s, func() { s.Close() })
+		m.runner = &commandRunner{m, s}
+		return func() {
+			s.Close()
+			cli.RemoveCleanup(s)
+		}, nil
+	}
+	if m.clusterURL != "" {
+		ex, err := m.openCluster(ctx, messages{m})
+		if err != nil {
+			return nil, err
+		}
+		m.runner = newPythonRunner(ex, m.py)
+		return func() { ex.Close() }, nil
+	}
+	pool, err := m.openInterpretersOfJobs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.runner = pool
+	return func() { pool.ex.Close() }, nil
+}
+
+// executor returns the executor whose workers wait for the jobs. It returns nil
+// if a measurement finds the concurrency.
+func (m *mapper) executor(observer concert.Observer) concert.Executor {
+	if m.choose {
+		return nil
+	}
+	o := &goroutines.Options{Name: "concert map", Observer: observer}
+	n := m.concurrency()
+	if m.options.jobs.auto {
+		o.Limit = adaptive.New(&adaptive.Options{Max: n, Start: min(n, runtime.GOMAXPROCS(0)), CPU: m.usedCPU})
+	}
+	return goroutines.New(n, o)
+}
+
+// Numbers of concurrent jobs.
+const (
+	maxAuto      = 256 // with -j auto
+	clusterCalls = 64  // with --cluster
+)
+
+// concurrency returns the number of concurrent jobs, or the maximum with -j
+// auto.
+func (m *mapper) concurrency() int {
+	switch {
+	case m.options.jobs.auto && m.py != "" && m.clusterURL == "":
+		return runtime.GOMAXPROCS(0) * max(1, m.threads)
+	case m.options.jobs.auto:
+		return maxAuto
+	case m.clusterURL != "":
+		return m.options.jobs.count(clusterCalls)
+	case m.threads > 0 && m.options.jobs.text == "":
+		return runtime.GOMAXPROCS(0) * m.threads
+	}
+	return m.options.jobs.count(runtime.GOMAXPROCS(0))
+}
+
+// interpreterCount returns the number of interpreters, and the number of
+// threads in each.
+func (m *mapper) interpreterCount() (n, threads int) {
+	threads = max(1, m.threads)
+	jobs := m.concurrency()
+	threads = min(threads, jobs)
+	return (jobs + threads - 1) / threads, threads
+}
+
+// dryRun prints the command lines.
+func (m *mapper) dryRun(ctx context.Context, out io.Writer) error {
+	for {
+		in, err := m.reader.Next(ctx)
+		if err == io.EOF {
+			return nil
+		}
+		var j *job
+		if err == nil {
+			j, err = m.newJob(in)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(out, cli.CommandLine(append(j.command, m.shownInputs(j)...))); err != nil {
+			return fmt.Errorf("cannot write to the standard output: %w", err)
+		}
+	}
+}
+
+// shownInputs returns what follows the name of a Python function in a dry run.
+func (m *mapper) shownInputs(j *job) []string {
+	if m.py == "" {
+		return nil
+	}
+	return j.inputs
+}

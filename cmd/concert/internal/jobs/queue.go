@@ -1,0 +1,176 @@
+package jobs
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+)
+
+// maxAhead is the maximum number of jobs that have been taken from the inputs
+// and are not complete. In the order of the inputs, a job is complete when it
+// and all jobs before it have finished. So maxAhead limits the finished jobs
+// that wait for their turn, and the jobs that wait for their next attempt.
+const maxAhead = 10_000
+
+// queue decides which job starts next.
+//
+//	inputs --> fresh --take--> a worker --> finish
+//	              retries --take-^  |
+//	                 ^--- retry ----+
+//
+// A retry that is due precedes new inputs. take ends when there are no inputs,
+// and all jobs that it has returned have finished.
+type queue struct {
+	fresh   <-chan *job // closed after the last input
+	ordered bool        // whether jobs complete in the order of the inputs
+	ahead   int         // maxAhead, except in tests
+
+	mu      sync.Mutex
+	retries retries       // guarded by mu
+	taken   int           // guarded by mu: number of jobs from fresh
+	open    int           // guarded by mu: number of jobs from fresh that have not finished
+	first   int           // guarded by mu: the lowest number of a job that has not finished, if ordered
+	passed  map[int]bool  // guarded by mu: finished jobs with higher numbers than first, if ordered
+	ended   bool          // guarded by mu: whether fresh is closed
+	stopped bool          // guarded by mu: whether stop was called
+	changed chan struct{} // guarded by mu: closed, and replaced, when a waiting take must look again
+	waiting int           // guarded by mu: number of calls of take that wait
+}
+
+func newQueue(fresh <-chan *job, ordered bool) *queue {
+	return &queue{fresh: fresh, ordered: ordered, ahead: maxAhead, first: 1, passed: make(map[int]bool), changed: make(chan struct{})}
+}
+
+// take waits for the next job. It returns nil if there is none, after stop, or
+// if ctx ends. It may be called concurrently.
+func (q *queue) take(ctx context.Context) *job {
+	for {
+		q.mu.Lock()
+		if q.stopped || ctx.Err() != nil || q.ended && q.open == 0 {
+			q.mu.Unlock()
+			return nil
+		}
+		var due <-chan time.Time
+		if len(q.retries) > 0 {
+			wait := time.Until(q.retries[0].due)
+			if wait <= 0 {
+				j := heap.Pop(&q.retries).(*job)
+				q.mu.Unlock()
+				return j
+			}
+			timer := time.NewTimer(wait)
+			defer timer.Stop()
+			due = timer.C
+		}
+		fresh := q.fresh
+		if q.ended || q.isFullLocked() {
+			fresh = nil
+		}
+		changed := q.changed
+		q.waiting++
+		q.mu.Unlock()
+		var j *job
+		isEnd := false
+		select {
+		case next, more := <-fresh:
+			j, isEnd = next, !more
+		case <-due:
+		case <-changed:
+		case <-ctx.Done():
+		}
+		q.mu.Lock()
+		q.waiting--
+		if isEnd {
+			q.ended = true
+			q.wakeLocked()
+		}
+		if j != nil {
+			q.taken++
+			q.open++
+		}
+		q.mu.Unlock()
+		if j != nil {
+			return j
+		}
+	}
+}
+
+// isFullLocked reports whether the limit of jobs that are not complete is
+// reached. Concurrent calls of take may exceed the limit by their number.
+func (q *queue) isFullLocked() bool {
+	if q.ordered {
+		return q.taken-(q.first-1) >= q.ahead
+	}
+	return q.open >= q.ahead
+}
+
+// wakeLocked wakes all waiting calls of take.
+func (q *queue) wakeLocked() {
+	if q.waiting > 0 {
+		close(q.changed)
+		q.changed = make(chan struct{})
+	}
+}
+
+// retry returns a job that take has returned, to be taken again after a pause.
+func (q *queue) retry(j *job, pause time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	j.due = time.Now().Add(pause)
+	heap.Push(&q.retries, j)
+	q.wakeLocked()
+}
+
+// finish reports that a job that take has returned will not be taken again.
+func (q *queue) finish(number int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	wasFull := q.isFullLocked()
+	q.open--
+	if q.ordered {
+		q.passed[number] = true
+		for q.passed[q.first] {
+			delete(q.passed, q.first)
+			q.first++
+		}
+	}
+	if wasFull || q.ended && q.open == 0 {
+		q.wakeLocked()
+	}
+}
+
+// stop ends take, and returns the jobs that wait for their next attempt.
+func (q *queue) stop() []*job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stopped = true
+	q.wakeLocked()
+	left := q.retries
+	q.retries = nil
+	return left
+}
+
+// retries is a heap of jobs that failed, by the time of their next attempt.
+type retries []*job
+
+// Len implements heap.Interface.
+func (r retries) Len() int { return len(r) }
+
+// Less implements heap.Interface.
+func (r retries) Less(i, j int) bool { return r[i].due.Before(r[j].due) }
+
+// Swap implements heap.Interface.
+func (r retries) Swap(i, j int) { r[i], r[j] = r[j], r[i] }
+
+// Push implements heap.Interface.
+func (r *retries) Push(j any) { *r = append(*r, j.(*job)) }
+
+// Pop implements heap.Interface.
+func (r *retries) Pop() any {
+	n := len(*r) - 1
+	j := (*r)[n]
+	(*r)[n] = nil
+	*r = (*r)[:n]
+	return j
+}

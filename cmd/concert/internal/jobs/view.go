@@ -1,0 +1,181 @@
+package jobs
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"concert"
+	"concert/cmd/concert/internal/jobs/output"
+	"concert/internal/printable"
+	"concert/progress"
+)
+
+// view shows the progress, and prints messages and the summary. Its methods may
+// be called concurrently.
+type view struct {
+	quiet bool
+	total int               // 0 if it is not known
+	show  *progress.Display // nil if there is no progress
+	out   io.Writer         // the output of jobs; it appears above the bar
+	err   io.Writer
+
+	mu         sync.Mutex
+	done       int             // guarded by mu: jobs that have succeeded
+	resumed    int             // guarded by mu: jobs of done and of failures that an earlier run has recorded
+	canceled   int             // guarded by mu: jobs that were killed because the run ended
+	left       int             // guarded by mu: jobs that this run does not run: they have no record
+	failed     int             // guarded by mu
+	failures   output.Failures // guarded by mu
+	isStopping bool            // guarded by mu: whether the line of stopping is printed
+	isClosed   bool            // guarded by mu
+}
+
+// newView returns a view. The bar would disturb jobs that write to the same
+// terminal themselves.
+func newView(o *options, total int, out, errOut io.Writer) *view {
+	v := &view{quiet: o.quiet, total: total, out: out, err: errOut}
+	if o.quiet || o.ungroup && progress.IsTerminal(errOut) {
+		return v
+	}
+	v.show = progress.New(errOut, &progress.Options{Total: total, Noun: "jobs", Kind: error.Error})
+	v.err = v.show.Above(errOut)
+	if f, ok := out.(*os.File); ok && progress.IsTerminal(f) {
+		v.out = v.show.Above(out)
+	}
+	return v
+}
+
+// note prints a message, unless the run is stopping.
+func (v *view) note(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.quiet && !v.isStopping && !v.isClosed {
+		io.WriteString(v.err, "concert map: "+printable.Text(text))
+	}
+}
+
+// begun shows that a job runs.
+func (v *view) begun(j *job) {
+	if v.show != nil {
+		v.show.Observe(concert.Event{Kind: concert.TaskStarted, Task: uint64(j.number)})
+	}
+}
+
+// settled counts a job that has settled.
+func (v *view) settled(j *job, r *output.Record, o *output.Output) {
+	v.mu.Lock()
+	switch {
+	case r.Status == output.OK:
+		v.done++
+		v.failures.Add(r, o)
+	case isFailure(r):
+		v.failed++
+		v.failures.Add(r, o)
+	case r.Status == output.Canceled:
+		v.canceled++
+	case j.left:
+		v.left++
+	}
+	if r.Resumed {
+		v.resumed++
+	}
+	v.mu.Unlock()
+	if v.show == nil || r.Status != output.OK && !isFailure(r) {
+		return
+	}
+	e := concert.Event{Kind: concert.TaskFinished, Task: uint64(j.number)}
+	if r.Status != output.OK {
+		e.Err = attemptError{r}
+	}
+	if r.Resumed {
+		e.Worker = -1 // the job did not start in this run
+	}
+	v.show.Observe(e)
+}
+
+// kindOf says how a job ended, in a few words that are equal for many jobs.
+func kindOf(r *output.Record) string {
+	switch {
+	case r.Signal != "":
+		return r.Signal
+	case r.Status == output.Failed && r.ExitCode != 0:
+		return fmt.Sprintf("exit code %d", r.ExitCode)
+	case r.Status == output.Failed:
+		// A Python exception begins with its type.
+		if name, _, _ := strings.Cut(r.Error, ":"); name != "" && len(name) <= maxKind && !strings.Contains(name, " ") {
+			return printable.Text(name)
+		}
+	}
+	return string(r.Status)
+}
+
+// maxKind is the maximum length of a kind of failures.
+const maxKind = 30
+
+// stopping says why the command does not end at once after Ctrl-C.
+func (v *view) stopping(running int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.isClosed && running > 0 {
+		v.isStopping = true
+		fmt.Fprintf(v.err, "interrupted: running jobs have %v to end; a second Ctrl-C kills them\n", grace)
+	}
+}
+
+// tallyLocked returns the numbers of jobs that are done, failed, canceled and
+// not started.
+func (v *view) tallyLocked() string {
+	text := fmt.Sprintf("%d jobs done", v.done)
+	if v.total > 0 {
+		text = fmt.Sprintf("%d of %d jobs done", v.done, v.total)
+	}
+	if v.failed > 0 {
+		text += fmt.Sprintf(", %d failed", v.failed)
+	}
+	if v.canceled > 0 {
+		text += fmt.Sprintf(", %d canceled", v.canceled)
+	}
+	if n := v.total - v.done - v.failed - v.canceled; v.total > 0 && n > 0 {
+		text += fmt.Sprintf(", %d not started", n)
+	}
+	return text
+}
+
+// close removes the bar. The parameter stopped says why the run ended before
+// its last job, or is nil. The parameter again says how to continue.
+func (v *view) close(interrupted bool, stopped error, again string) {
+	if v.show != nil {
+		v.show.Close()
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.isClosed {
+		return
+	}
+	v.isClosed = true
+	text := ""
+	if interrupted {
+		text = "interrupted: " + v.tallyLocked() + again + "\n"
+	} else {
+		text = v.failures.Text()
+		if stopped != nil {
+			text += fmt.Sprintf("stopped, because %v: %s%s\n", stopped, v.tallyLocked(), again)
+		}
+		if v.left == 1 {
+			text += "1 job has no record, and was not run: --resume runs it\n"
+		} else if v.left > 1 {
+			text += fmt.Sprintf("%d jobs have no record, and were not run: --resume runs them\n", v.left)
+		}
+	}
+	io.WriteString(v.err, text)
+}
+
+// counts returns the numbers of jobs that failed, and that this run left.
+func (v *view) counts() (failed, left int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.failed, v.left
+}
