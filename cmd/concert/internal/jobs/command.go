@@ -45,7 +45,7 @@ func (c *commandRunner) run(ctx context.Context, j *job, r *output.Record) *outp
 	res, err := c.supervisor.Run(ctx, supervisor.Job{Args: j.command, Stdout: capture.Stdout, Stderr: capture.Stderr})
 	out, lost := capture.Finish(res.Survivors > 0 || err != nil)
 	if !res.Start.IsZero() {
-		r.Start = res.Start
+		r.Start, r.Seconds = res.Start, res.End.Sub(res.Start).Seconds()
 	}
 	r.CPU = (res.UserCPU + res.SystemCPU).Seconds()
 	r.Memory = res.PeakMemory

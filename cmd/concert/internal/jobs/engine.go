@@ -57,7 +57,6 @@ type engine struct {
 	written func(r *output.Record, o *output.Output) error   // writes the files of a job, or nil
 	begun   func(j *job)                                     // reports the first attempt of a job
 	settled func(j *job, r *output.Record, o *output.Output) // records and prints a job
-	retried func(j *job, r *output.Record, pause time.Duration)
 
 	starting context.Context // ends when no further job may start
 	running  context.Context // parent of starting, ends when the running jobs must end
@@ -212,12 +211,14 @@ func (e *engine) attempt(j *job, run runner) (*output.Record, *output.Output) {
 	if out != nil {
 		r.Stdout, r.Stderr = out.Size()
 	}
-	took := time.Since(r.Start)
-	r.Seconds = took.Seconds()
-	if r.Status != output.OK {
-		took = 0
+	if r.Seconds == 0 { // the runner may know it better
+		r.Seconds = time.Since(r.Start).Seconds()
 	}
-	stop(took)
+	if r.Status == output.OK {
+		stop(seconds(r.Seconds))
+	} else {
+		stop(0)
+	}
 	if ctx.Err() != nil && r.Status != output.OK {
 		cause := context.Cause(ctx)
 		r.Status, r.Error = output.Canceled, cause.Error()
@@ -230,7 +231,7 @@ func (e *engine) attempt(j *job, run runner) (*output.Record, *output.Output) {
 	}
 	e.mu.Lock()
 	e.active--
-	e.cpu += time.Duration(r.CPU * float64(time.Second))
+	e.cpu += seconds(r.CPU)
 	e.mu.Unlock()
 	return r, out
 }

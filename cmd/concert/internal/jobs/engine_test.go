@@ -4,9 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +18,7 @@ import (
 	"concert/cmd/concert/internal/cli"
 	"concert/cmd/concert/internal/jobs/output"
 	"concert/goroutines"
+	"concert/internal/logtest"
 )
 
 func memory(bytes int64) cli.Memory { return cli.Memory{Bytes: bytes, IsSet: true} }
@@ -291,6 +296,36 @@ func TestQueue_Ahead(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestEngine_Memory: the memory of a run does not depend on the number of jobs.
+func TestEngine_Memory(t *testing.T) {
+	const n = 200_000
+	errOut := new(logtest.Buffer)
+	v := newView(&options{}, n, io.Discard, errOut)
+	var most atomic.Uint64
+	tr := newTrial(n, nil, func(tr *trial) {
+		tr.runner = fakeRunner(func(*job) (time.Duration, output.Status) { return 0, output.OK })
+		tr.begun = v.begun
+		tr.settled = func(j *job, r *output.Record, o *output.Output) {
+			v.settled(j, r, o)
+			if j.number%10_000 == 0 {
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				most.Store(max(most.Load(), m.HeapInuse+m.StackInuse))
+			}
+			tr.queue.finish(j.number)
+		}
+	})
+	tr.runOn(t.Context(), 4, n)
+	v.close(false, nil, "")
+	if !strings.Contains(errOut.String(), fmt.Sprintf("%d of %[1]d jobs in ", n)) {
+		t.Errorf("the progress is %q", errOut.String())
+	}
+	if got := most.Load(); got > 15<<20 {
+		t.Errorf("%d jobs needed %d MiB", n, got>>20)
+	}
+	t.Logf("at most %d KiB in use", most.Load()>>10)
 }
 
 // TestBackOff_Bounds: the pause doubles up to a minute.

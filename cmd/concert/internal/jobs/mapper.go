@@ -40,9 +40,9 @@ type mapper struct {
 	err   error // guarded by errMu: the first error that ended the run
 }
 
-// maxRecording is the maximum number of finished jobs whose records are not
-// durable yet. Workers need not wait for the disk, and the records of many jobs
-// are written together.
+// maxRecording is the maximum number of finished jobs that are being recorded or
+// printed. Workers need not wait for the disk, and the records of many jobs are
+// written together.
 const maxRecording = 256
 
 // feed makes jobs from the inputs.
@@ -138,8 +138,8 @@ func (m *mapper) finish(j *job, r *output.Record, o *output.Output) {
 		if err := m.append(j, r, o); err != nil {
 			m.fail(err)
 		}
-		<-m.recording
 		m.deliver(j, r, o)
+		<-m.recording
 	})
 }
 

@@ -1,0 +1,185 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"concert/cmd/concert/internal/cli"
+)
+
+var mapKills = flag.Int("map-kills", 30, "the number of runs that TestMap_Killed kills")
+
+// TestMap_Killed kills runs at random moments. Each next run continues: no job
+// that the journal has runs again, each job runs at last, and the output of the
+// last run is complete.
+func TestMap_Killed(t *testing.T) {
+	dir := t.TempDir()
+	jobs := 20 * *mapKills
+	list, want := new(strings.Builder), new(strings.Builder)
+	for i := range jobs {
+		fmt.Fprintln(list, i+1)
+		fmt.Fprintf(want, "output of %d\n", i+1)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "list"), []byte(list.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	run := func(round int, kill time.Duration) string {
+		cmd := process(t, "map", "--quiet", "-j", "4", "--journal", "journal", "--resume", "-i", "list",
+			"sh", "-c", "echo $ROUND $0 >> ran; echo output of $0")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), fmt.Sprint("ROUND=", round))
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if kill > 0 {
+			time.AfterFunc(kill, func() { cmd.Process.Kill() })
+		}
+		cmd.Wait()
+		return out.String()
+	}
+	recorded := map[int]int{} // jobs and the first round after their record
+	for round := range *mapKills {
+		run(round, 5*time.Millisecond+rand.N(40*time.Millisecond))
+		for _, n := range recordedJobs(t, filepath.Join(dir, "journal")) {
+			if _, ok := recorded[n]; !ok {
+				recorded[n] = round + 1
+			}
+		}
+	}
+	if len(recorded) == 0 {
+		t.Error("no job was recorded before a kill")
+	}
+	if got := run(*mapKills, 0); got != want.String() {
+		t.Errorf("the last run printed %d bytes, want %d: %.300q", len(got), want.Len(), got)
+	}
+	ran := map[int]bool{}
+	text, err := os.ReadFile(filepath.Join(dir, "ran"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var round, n int
+		if _, err := fmt.Sscan(line, &round, &n); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		ran[n] = true
+		if first, ok := recorded[n]; ok && round >= first {
+			t.Errorf("job %d ran in round %d, and was recorded before round %d", n, round, first)
+		}
+	}
+	if len(ran) != jobs {
+		t.Errorf("%d jobs of %d ran", len(ran), jobs)
+	}
+	t.Logf("%d of %d jobs were recorded before the last of %d kills", len(recorded), jobs, *mapKills)
+}
+
+// recordedJobs returns the numbers of the jobs in a journal. The last line may
+// be incomplete.
+func recordedJobs(t *testing.T, path string) (numbers []int) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil // the run was killed before it created the journal
+	}
+	for line := range bytes.Lines(text) {
+		var record struct {
+			Info struct{ Number int }
+		}
+		if bytes.HasSuffix(line, []byte("}\n")) && json.Unmarshal(line, &record) == nil && record.Info.Number > 0 {
+			numbers = append(numbers, record.Info.Number)
+		}
+	}
+	return numbers
+}
+
+// TestMap_SecondInterrupt: a second Ctrl-C kills jobs that ignore SIGTERM.
+func TestMap_SecondInterrupt(t *testing.T) {
+	dir := t.TempDir()
+	cmd := process(t, "map", "sh", "-c", `trap "" TERM; echo $$ > pid.tmp; mv pid.tmp pid; sleep 1000; sleep 1000`, ":::", "a")
+	cmd.Dir = dir
+	errOut, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := awaitPid(t, filepath.Join(dir, "pid"))
+	cmd.Process.Signal(os.Interrupt)
+	lines := bufio.NewScanner(errOut)
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "interrupted: ") {
+			cmd.Process.Signal(os.Interrupt)
+			break
+		}
+	}
+	io.Copy(io.Discard, errOut)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitSignal {
+		t.Errorf("exit code %d", code)
+	}
+	awaitDeath(t, pid)
+}
+
+// awaitPid waits until a file has the id of a process.
+func awaitPid(t *testing.T, path string) int {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if text, err := os.ReadFile(path); err == nil {
+			pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	t.Fatalf("%s has never appeared", path)
+	return 0
+}
+
+// awaitDeath waits until a process is gone.
+func awaitDeath(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			syscall.Kill(pid, syscall.SIGKILL)
+			t.Fatalf("process %d still lives", pid)
+		}
+	}
+}
+
+// TestMap_OnTerminal: on a terminal, the output of jobs is above the bar, and
+// intact.
+func TestMap_OnTerminal(t *testing.T) {
+	cmd := process(t, "map", "-j", "2", "sh", "-c", "sleep 0.3; echo line $0; exit $0", ":::", "0", "1", "0", "0")
+	cmd.Env = append(os.Environ(), "TERM=xterm")
+	terminal, err := pty.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	text, _ := io.ReadAll(terminal) // the error says that no process has the terminal open
+	cmd.Wait()
+	for _, want := range []string{" of 4 jobs", "1 failed (1 exit code 1)", "line 1\r\n", "1 of 4 jobs failed:"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the terminal has no %q:\n%q", want, text)
+		}
+	}
+}
