@@ -40,9 +40,9 @@ type mapper struct {
 	err   error // guarded by errMu: the first error that ended the run
 }
 
-// maxRecording is the maximum number of finished jobs that are being recorded or
-// printed. Workers need not wait for the disk, and the records of many jobs are
-// written together.
+// maxRecording is the maximum number of finished jobs that are being recorded
+// or printed. Workers need not wait for the disk, and the records of many jobs
+// are written together.
 const maxRecording = 256
 
 // feed makes jobs from the inputs.
