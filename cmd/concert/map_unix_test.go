@@ -57,7 +57,7 @@ func TestMap_Killed(t *testing.T) {
 	}
 	recorded := map[int]int{} // jobs and the first round after their record
 	for round := range *mapKills {
-		run(round, 5*time.Millisecond+rand.N(40*time.Millisecond))
+		run(round, time.Millisecond+rand.N(time.Duration(10+5*round)*time.Millisecond))
 		for _, n := range recordedJobs(t, filepath.Join(dir, "journal")) {
 			if _, ok := recorded[n]; !ok {
 				recorded[n] = round + 1

@@ -229,6 +229,26 @@ func TestEngine_Halt(t *testing.T) {
 	}
 }
 
+// TestEngine_HaltSoonTakenJobs: jobs that the Map has taken ahead do not start
+// after the end of the run.
+func TestEngine_HaltSoonTakenJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTrial(100, func(j *job) (time.Duration, output.Status) {
+			if j.number == 20 {
+				return time.Microsecond, output.Failed
+			}
+			return time.Microsecond, output.OK
+		}, func(tr *trial) { tr.halt = haltRule{counted: failures, number: 1} })
+		tr.runOn(t.Context(), 1, 100)
+		if n := len(tr.attempts); n != 20 {
+			t.Errorf("%d jobs have started, want 20", n)
+		}
+		if len(tr.records) == 20 {
+			t.Error("the Map has taken no job ahead, so this test shows nothing")
+		}
+	})
+}
+
 // onlyRetrying is a runner all of whose jobs but one have used their attempts.
 type onlyRetrying struct {
 	runner
