@@ -176,7 +176,11 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 	if err != nil {
 		return err
 	}
-	defer store.Close()
+	defer func() {
+		if !m.isAbandoned { // otherwise the printer may still use it
+			store.Close()
+		}
+	}()
 	m.printer = output.NewPrinter(store, &output.Options{
 		Stdout: m.view.out, Stderr: m.view.err, Mode: m.mode(), Unordered: m.unordered, Tag: m.tag, JSON: m.json,
 		Keep: m.journal != nil || results != nil, OnError: m.unreadable,
@@ -217,10 +221,23 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 	if m.engine.queue.taken == 0 && m.starting.Err() == nil {
 		m.view.note("no inputs, so nothing was run\n")
 	}
-	if e := m.printer.Close(); e != nil {
-		m.failPrinting(e)
-	}
+	m.closePrinter()
 	return m.result(ctx)
+}
+
+// closePrinter waits until all output is printed. After an interruption, it
+// does not wait forever for a reader that is stuck.
+func (m *mapper) closePrinter() {
+	closed := make(chan error, 1)
+	go func() { closed <- m.printer.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			m.failPrinting(err)
+		}
+	case <-m.printing.Done():
+		m.isAbandoned = true
+	}
 }
 
 // mode returns when output is printed.

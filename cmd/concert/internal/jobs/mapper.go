@@ -28,9 +28,11 @@ type mapper struct {
 	keys     resume.Keys      // used by feed only
 	journal  *resume.Journal  // nil without --journal
 	printer  *output.Printer
-	view     *view
-	shown    atomic.Pointer[view] // view, once it is there
-	counted  atomic.Int64         // the number of inputs, or 0 while it is not known
+	// isAbandoned says that the printer still waits for a reader that is stuck.
+	isAbandoned bool
+	view        *view
+	shown       atomic.Pointer[view] // view, once it is there
+	counted     atomic.Int64         // the number of inputs, or 0 while it is not known
 
 	printing  context.Context // ends some time after Ctrl-C, so that a reader that is stuck does not delay the end
 	recording chan struct{}   // bounds the number of goroutines that wait for the journal

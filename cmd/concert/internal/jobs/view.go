@@ -119,10 +119,15 @@ const maxKind = 30
 func (v *view) stopping(running int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.isClosed && running > 0 {
-		v.isStopping = true
-		fmt.Fprintf(v.err, "interrupted: running jobs have %v to end; a second Ctrl-C kills them\n", grace)
+	if v.isClosed {
+		return
 	}
+	v.isStopping = true
+	text := "interrupted: waiting for the reader of the output; a second Ctrl-C ends at once\n"
+	if running > 0 {
+		text = fmt.Sprintf("interrupted: running jobs have %v to end; a second Ctrl-C kills them\n", grace)
+	}
+	io.WriteString(v.err, text)
 }
 
 // tallyLocked returns the numbers of jobs that are done, failed, canceled and
