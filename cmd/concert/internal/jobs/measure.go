@@ -162,15 +162,31 @@ func (m *mapper) profile(next func(context.Context, int) (struct{}, error)) func
 		run = &timedRunner{pool: m.runner.(*interpreters)}
 		cpu, memory = "time.process_time", usage.Source{What: usage.PeakMemory, Why: "map measures it for commands only"}
 	}
-	sources := []usage.Source{{What: usage.CPUTime, From: cpu}, memory, {What: usage.RunDelay, Why: "map does not measure it"}}
+	clock := usage.Source{What: usage.CPUTime, From: cpu}
+	busy := isBusy()
+	if busy {
+		clock = usage.Source{What: usage.CPUTime, Why: "other programs use the processors"}
+	}
+	sources := []usage.Source{clock, memory, {What: usage.RunDelay, Why: "map does not measure it"}}
 	return func(ctx context.Context, _ int) (used usage.Usage, err error) {
 		alone := &alone{runner: run}
 		_, err = next(context.WithValue(ctx, aloneKey{}, alone), 0)
 		if r := alone.record; r != nil {
 			used = usage.Usage{Wall: seconds(r.Seconds), CPU: seconds(r.CPU), Memory: r.Memory, Sources: sources}
+			if busy {
+				used.CPU = 0
+			}
 		}
 		return used, err
 	}
+}
+
+// isBusy reports whether other programs use all processors. Then a job that
+// computes waits for them, and its processor time is a small share of its
+// elapsed time. So it looks like a job that waits for a disk or the network.
+func isBusy() bool {
+	load, err := loadAverage()
+	return err == nil && load > float64(runtime.GOMAXPROCS(0))
 }
 
 // seconds converts a number of seconds.
