@@ -25,6 +25,7 @@ type job struct {
 	due      time.Time
 	done     *output.Record // recorded by an earlier run, or nil
 	output   *output.Output // of done
+	refused  error          // why the input cannot be an argument of the command
 	left     bool           // this run does not run the job: it has no record, and --resume was not given
 }
 
@@ -128,6 +129,10 @@ func (e *engine) take() *job {
 		case j.done != nil:
 			e.write(j.done, j.output)
 			e.settle(j, j.done, j.output)
+		case j.refused != nil:
+			r := j.record()
+			r.Error = j.refused.Error()
+			e.settle(j, r, nil)
 		case j.left:
 			e.settle(j, j.record(), nil)
 		default:
@@ -246,14 +251,14 @@ func (e *engine) write(r *output.Record, out *output.Output) {
 	}
 }
 
-// isFailure reports whether a job has failed, and so may run again. A job that
-// was not started has failed if there was an attempt to start it.
+// isFailure reports whether a job has failed. A job that was not started has
+// failed if the record says why.
 func isFailure(r *output.Record) bool {
 	switch r.Status {
 	case output.Failed, output.Timeout, output.Killed:
 		return true
 	case output.NotStarted:
-		return r.Attempts > 0
+		return r.Error != ""
 	}
 	return false
 }

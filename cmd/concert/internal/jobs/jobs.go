@@ -364,7 +364,9 @@ func (m *mapper) dryRun(ctx context.Context, out io.Writer) error {
 		}
 		var j *job
 		if err == nil {
-			j, err = m.newJob(in)
+			if j, err = m.newJob(in); err == nil {
+				err = j.refused
+			}
 		}
 		if err != nil {
 			return err

@@ -81,9 +81,8 @@ func (m *mapper) newJob(in inputs.Input) (*job, error) {
 	j := &job{number: in.Number, inputs: in.Values}
 	var parts [][]byte
 	if m.py == "" {
-		var err error
-		if j.command, err = m.template.Args(in); err != nil {
-			return nil, err
+		if j.command, j.refused = m.template.Args(in); j.refused != nil {
+			j.command = append(m.argv[:len(m.argv):len(m.argv)], in.Values...) // only for the key and the record
 		}
 		parts = append(parts, []byte("command"), []byte(m.where))
 		for _, word := range j.command {

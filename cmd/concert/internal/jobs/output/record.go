@@ -90,7 +90,7 @@ func (r *Record) fields() *recordJSON {
 		Number: r.Number, ID: r.ID, Status: r.Status, Signal: r.Signal, Error: r.Error, Attempts: r.Attempts, Start: r.Start,
 		Seconds: microseconds(r.Seconds), CPU: microseconds(r.CPU), Memory: r.Memory, Stdout: r.Stdout, Stderr: r.Stderr, Resumed: r.Resumed,
 	}
-	if r.Signal == "" && r.Attempts > 0 {
+	if r.Signal == "" && r.Attempts > 0 && r.Status != NotStarted {
 		j.ExitCode = &r.ExitCode
 	}
 	j.Inputs, j.InputsBase64 = encodeWords(r.Inputs)
