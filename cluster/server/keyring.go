@@ -24,6 +24,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"concert/cluster/internal/wire"
+	"concert/internal/filelock"
 )
 
 // Role is what the holder of a key may do.
@@ -140,12 +141,12 @@ func (k *Keyring) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("server: the keyring: %w", err)
 	}
-	if err := lockFile(f); err != nil {
+	if err := filelock.Lock(f); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("server: the keyring: locking %s: %w", f.Name(), err)
 	}
 	return func() {
-		unlockFile(f)
+		filelock.Unlock(f)
 		f.Close()
 	}, nil
 }

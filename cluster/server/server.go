@@ -24,6 +24,8 @@ import (
 	"time"
 
 	nats "github.com/nats-io/nats-server/v2/server"
+
+	"concert/internal/filelock"
 )
 
 // Server is a server in this process. Make one with [New]. Its methods are safe
@@ -258,7 +260,7 @@ func (s *Server) lockDir() error {
 	if err != nil {
 		return fmt.Errorf("server: Options.Dir: %w", err)
 	}
-	if err := tryLockFile(f); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := filelock.TryLock(f); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		f.Close()
 		return fmt.Errorf("server: Options.Dir: another server uses %s: stop it, or choose another directory (locking %s: %w)", s.options.Dir, f.Name(), err)
 	}
@@ -269,7 +271,7 @@ func (s *Server) lockDir() error {
 // remove unlocks the directory, and removes a temporary directory.
 func (s *Server) remove() error {
 	if s.dirLock != nil {
-		unlockFile(s.dirLock)
+		filelock.Unlock(s.dirLock)
 		s.dirLock.Close()
 	}
 	if s.dir == "" {

@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"concert/internal/page":          {},
 	"concert/internal/printable":     {},
 	"concert/internal/pyname":        {},
+	"concert/internal/filelock":      {"golang.org/x/sys/windows"},
 	"concert/internal/serverurl":     {},
 	"concert/internal/units":         {},
 	"concert/internal/page/pagetest": {}, // for tests
@@ -84,7 +85,7 @@ var allowed = map[string][]string{
 		"concert/cluster/internal/prefetch", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/internal/worker": {"concert", "concert/executor", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/prefetch",
 		"concert/cluster/internal/recent", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
-	"concert/cluster/server": {"concert/cluster/internal/wire", "github.com/nats-io/jwt/v2", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
+	"concert/cluster/server": {"concert/cluster/internal/wire", "concert/internal/filelock", "github.com/nats-io/jwt/v2", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
 		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys", "golang.org/x/time/rate"},
 	"concert/cluster/cmd/concertd": {"concert/cluster/server", "concert/internal/cmdline"},
 	"concert/examples/":            {"concert", "concert/executor", "concert/", "golang.org/x/image/", "go.starlark.net/"},

@@ -1,0 +1,17 @@
+//go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || windows)
+
+package filelock
+
+import (
+	"errors"
+	"os"
+)
+
+// Lock returns an error: this system has no locks of files.
+func Lock(*os.File) error { return errors.ErrUnsupported }
+
+// TryLock returns an error, as Lock does.
+func TryLock(*os.File) error { return errors.ErrUnsupported }
+
+// Unlock does nothing.
+func Unlock(*os.File) {}
