@@ -112,9 +112,24 @@ func (e *Executor) Close() error { return e.made().Close() }
 func (e *Executor) Shutdown(ctx context.Context) error { return e.made().Shutdown(ctx) }
 
 // Dial connects to a cluster. The URL names one server, or several with commas
-// between them ("nats://host:4222", "tls://host:4222"). An empty URL means
-// nats://127.0.0.1:4222. If no server can be reached, Dial fails. If the
-// connection is lost later, tasks wait until it is restored.
+// between them ("nats://host:4222", "tls://host:4222"). If no server can be
+// reached, Dial fails. If the connection is lost later, tasks wait until it is
+// restored.
+//
+// An empty URL means the default server. The first rule that applies decides:
+//
+//  1. If CONCERT_URL is set, it is the URL. If Access.Key is empty, CONCERT_KEY
+//     is the key file.
+//  2. If Access.Key or CONCERT_KEY is set, the URL is nats://127.0.0.1:4222.
+//  3. If the command "concertd dev" runs for the same user on this machine, its
+//     server is the default server. It writes the URL, and the name of a key
+//     file, to the file concert/dev.json in $XDG_RUNTIME_DIR, or in
+//     [os.UserCacheDir] if this variable is not set.
+//
+// If no rule applies, Dial returns an error. With Access.TLS, an empty URL
+// means nats://127.0.0.1:4222. If the URL is not empty, Dial reads no
+// environment variable, and no file but Access.Key. [Serve], [Inspect] and
+// [Setup] do the same.
 func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	o := *cmp.Or(opts, &Options{})
 	option.NotNegative("cluster: Dial", "Options.Queue", o.Queue)

@@ -3,28 +3,38 @@
 // servers between clients and workers are NATS servers: NATS JetStream provides
 // the streams, the replication, the leases and the deduplication.
 //
-// A server is a concertd process, which requires a key of each client and each
-// worker. These commands start a server on this machine, and make two keys:
+// A server is a concertd process. These commands start a server and a worker
+// for programs of the same user on this machine, each in a terminal:
+//
+//	concertd dev                        # runs until Ctrl-C
+//	concert worker statistics:fmean     # runs a Python function for all clients
+//
+// A client finds the server by itself, and so does a program that runs Go
+// functions, such as square, for all clients:
+//
+//	ex, err := cluster.Dial(ctx, "", nil)                // in a client
+//	for n, err := range concert.Map(ctx, ex, square, inputs) { ... }
+//
+//	pool := goroutines.New(8, nil)                       // in a worker
+//	err := cluster.Serve(ctx, "", pool, nil)
+//
+// For several machines, a server requires a key of each client and each worker.
+// These commands start such a server, and make two keys:
 //
 //	concertd serve                             # runs until Ctrl-C
 //	concertd key --out ann.key client ann      # for a program that submits tasks
 //	concertd key --out box1.key worker box1    # for a program that runs them
 //
-// The client's program connects with its key:
+// The programs connect with their keys:
 //
 //	ann := cluster.Access{Key: "ann.key"}
-//	ex, err := cluster.Dial(ctx, "nats://127.0.0.1:4222", &cluster.Options{Access: ann})
-//	for n, err := range concert.Map(ctx, ex, square, inputs) { ... }
-//
-// On each machine that runs tasks, a program in which square is registered
-// calls Serve:
+//	ex, err := cluster.Dial(ctx, "tls://one.example:4222", &cluster.Options{Access: ann})
 //
 //	box1 := cluster.Access{Key: "box1.key"}
-//	pool := goroutines.New(8, nil)
-//	err := cluster.Serve(ctx, "nats://127.0.0.1:4222", pool, &cluster.ServeOptions{Access: box1})
+//	err := cluster.Serve(ctx, "tls://one.example:4222", pool, &cluster.ServeOptions{Access: box1})
 //
-// Only the commands concert worker and concert status read the environment
-// variables CONCERT_URL and CONCERT_KEY. Dial, Serve and Inspect do not.
+// If the URL is empty, programs and the commands concert worker and concert
+// status use the default server: see Dial.
 //
 // Other NATS servers with JetStream can be used instead of concertd. If they
 // require no key, the options of Dial and Serve may be nil. Package

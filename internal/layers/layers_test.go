@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"concert/internal/page":          {},
 	"concert/internal/printable":     {},
 	"concert/internal/pyname":        {},
+	"concert/internal/devserver":     {"concert/internal/filelock", "concert/internal/serverurl"},
 	"concert/internal/filelock":      {"golang.org/x/sys/windows"},
 	"concert/internal/serverurl":     {},
 	"concert/internal/units":         {},
@@ -71,7 +72,7 @@ var allowed = map[string][]string{
 	"concert/benchmarks/scale":       {"concert", "concert/executor", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/benchmarks/submitfiles": {"concert", "concert/executor", "concert/"},
 	"concert/cmd/concert":            {"concert", "concert/executor", "concert/"},
-	"concert/cluster":                {"concert", "concert/executor", "concert/internal/option", "concert/cluster/internal/client", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/wire", "concert/cluster/internal/worker", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
+	"concert/cluster":                {"concert", "concert/executor", "concert/internal/devserver", "concert/internal/option", "concert/cluster/internal/client", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/wire", "concert/cluster/internal/worker", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/internal/wire":  {"concert", "concert/executor", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "golang.org/x/mod/sumdb/tlog", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/internal/jet": {"concert", "concert/executor", "concert/internal/serverurl", "concert/cluster/internal/wire",
 		"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
@@ -87,7 +88,7 @@ var allowed = map[string][]string{
 		"concert/cluster/internal/recent", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/server": {"concert/cluster/internal/wire", "concert/internal/filelock", "github.com/nats-io/jwt/v2", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
 		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys", "golang.org/x/time/rate"},
-	"concert/cluster/cmd/concertd": {"concert/cluster/server", "concert/internal/cmdline"},
+	"concert/cluster/cmd/concertd": {"concert/cluster/server", "concert/internal/cmdline", "concert/internal/devserver"},
 	"concert/examples/":            {"concert", "concert/executor", "concert/", "golang.org/x/image/", "go.starlark.net/"},
 
 	// The parts of package processes.

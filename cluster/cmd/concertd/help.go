@@ -136,7 +136,8 @@ Example:
 // helpEnd is the end of the text of help, after the list of commands.
 const helpEnd = `  help             list the commands
 
-Example:
+Examples:
+  concertd dev
   concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222
   concertd key --dir /var/lib/concert --out ann.key client ann
 

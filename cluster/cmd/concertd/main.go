@@ -2,6 +2,7 @@
 // run them, and results until their clients have received them. It accepts a
 // connection only with a key of its keyring.
 //
+//	concertd dev                                       run a server for this user on this machine
 //	concertd serve --dir one --listen 0.0.0.0:4222     run a server, with keys and TLS
 //	concertd key --dir one --out ann.key client ann    make a key for a client
 //	concertd keys --dir one                            list the holders of keys
@@ -38,6 +39,7 @@ type command struct {
 }
 
 var commands = []command{
+	{"dev", "", "run a server for your own programs on this machine", devHelp, dev},
 	{"serve", "", "run a server", serveHelp, serve},
 	{"key", "ROLE NAME", "make a key", keyHelp, key},
 	{"keys", "", "list the holders of keys", keysHelp, keys},

@@ -46,12 +46,18 @@ func concertd(t *testing.T, args ...string) (code int, out, errOut string) {
 // server has ended, and returns its exit code.
 func serving(t *testing.T, args ...string) (url string, stop func() int) {
 	t.Helper()
+	return running(t, append([]string{"serve"}, args...)...)
+}
+
+// running does the same for the commands serve and dev.
+func running(t *testing.T, args ...string) (url string, stop func() int) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	code := make(chan int, 1)
 	var errOut bytes.Buffer
 	go func() {
-		c := run(ctx, append([]string{"serve"}, args...), w, &errOut)
+		c := run(ctx, args, w, &errOut)
 		w.Close()
 		code <- c
 	}()
@@ -105,6 +111,7 @@ func TestConcertd_Restart(t *testing.T) {
 		return cluster.Access{Key: file}
 	}
 	ann, box := access("client", "ann"), access("worker", "box")
+	doubled.Store(0)
 	if code, out, _ := concertd(t, "keys", "--dir", dir); code != exitOK || strings.Count(out, "\n") != 3 || !strings.HasPrefix(out, "role    public key ") || !strings.Contains(out, "\nclient  U") || !strings.HasSuffix(out, " box\n") {
 		t.Errorf("keys: %d, %q", code, out)
 	}
@@ -305,7 +312,7 @@ func TestFlagOf(t *testing.T) {
 func TestHelp(t *testing.T) {
 	var all bytes.Buffer
 	help(&all)
-	inWords := map[string]string{"hosts": "those of this machine", "out": "print the key"} // defaults that the help describes in words
+	inWords := map[string]string{"hosts": "those of this machine", "out": "print the key", "dir": "a temporary directory"} // defaults that the help describes in words
 	digitGroups := regexp.MustCompile(`(\d),(\d{3})`)
 	for _, c := range commands {
 		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
@@ -315,7 +322,7 @@ func TestHelp(t *testing.T) {
 		var want, listed []string
 		flags.VisitAll(func(f *flag.Flag) {
 			text := "--" + f.Name
-			if value := cmp.Or(inWords[f.Name], f.DefValue); value != "" && value != "false" {
+			if value := cmp.Or(f.DefValue, inWords[f.Name]); value != "" && value != "false" {
 				text += " " + value
 			}
 			want = append(want, text)

@@ -21,8 +21,9 @@ const statusHelp = `Usage: concert status [flags]
 
 Lists the workers of a cluster, the waiting tasks, and the dead letters.
 
-The server of a cluster is concertd. It requires the key of an admin, which
-'concertd key' makes.
+The server of a cluster is concertd. Without --url and --key, the command shows
+the server that 'concertd dev' runs for this user. A server of 'concertd serve'
+requires the key of an admin, which 'concertd key' makes.
 
 Waiting tasks are the tasks that clients have sent and that have no result yet.
 Running tasks are included. Tasks that still wait in a client are not counted.
@@ -39,10 +40,9 @@ Exit codes:
   130  interrupted
 
 Examples:
-  In the directory in which 'concertd serve' runs:
+  With 'concertd dev' in another terminal:
 
-    concertd key --out admin.key admin NAME
-    concert status --key admin.key
+    concert status
 
   With a server on another machine:
 

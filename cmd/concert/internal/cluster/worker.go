@@ -18,7 +18,6 @@ import (
 	"concert/cmd/concert/internal/cli"
 	"concert/internal/printable"
 	"concert/internal/pyname"
-	"concert/internal/serverurl"
 	"concert/processes"
 	"concert/python"
 )
@@ -30,8 +29,9 @@ machine. A Go program declares such a function by
 python.Func("MODULE:FUNCTION"), and calls it on the executor of cluster.Dial.
 To offer Go functions, write a program that calls cluster.Serve.
 
-The server of a cluster is concertd. It requires a key of each worker, which
-'concertd key' makes.
+The server of a cluster is concertd. Without --url and --key, the worker uses
+the server that 'concertd dev' runs for this user. A server of 'concertd serve'
+requires a key of each worker, which 'concertd key' makes.
 
 Flags:
 
@@ -46,13 +46,10 @@ Exit codes:
   130  it was stopped by a second signal
 
 Examples:
-  A server and a worker on this machine, each in a terminal of its own, but in
-  the same directory:
+  A server and a worker on this machine, each in a terminal of its own:
 
-    concertd serve
-
-    concertd key --out w.key worker NAME
-    concert worker --key w.key statistics:fmean
+    concertd dev
+    concert worker statistics:fmean
 
   A worker on another machine than the server, with the key file w.key:
 
@@ -179,7 +176,7 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 	return cluster.Serve(ctx, o.url, pool, &cluster.ServeOptions{
 		Access: o.access(), Functions: names, Slots: o.n * o.threads, Grace: o.grace,
 		Ready: func() {
-			say("ready at %s: runs %s concurrently, offers %s", serverurl.Redacted(o.url), count(o.n*o.threads, "task"), strings.Join(functions, ", "))
+			say("ready at %s: runs %s concurrently, offers %s", o.shown(), count(o.n*o.threads, "task"), strings.Join(functions, ", "))
 		},
 		Notice: func(text string) { say("%s", printable.Text(text)) },
 	})

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"concert"
+	"concert/cluster"
+	"concert/goroutines"
+	"concert/internal/devserver"
+)
+
+// isolate makes a test use a directory of its own for the server that programs
+// find, and a directory of its own for temporary files.
+func isolate(t *testing.T) (temporary string) {
+	t.Helper()
+	temporary = t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	t.Setenv("TMP", temporary) // on Windows
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	t.Setenv(devserver.URLVariable, "")
+	t.Setenv(devserver.KeyVariable, "")
+	return temporary
+}
+
+// askDefault runs a task by the default server, and returns its result. The
+// task has an id, so a server that has its result does not run it again.
+func askDefault(t *testing.T) int {
+	t.Helper()
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Notice: func(string) {}})
+	}()
+	defer func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	ex, err := cluster.Dial(t.Context(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	n, err := concert.Submit(cluster.WithID(t.Context(), t.Name()), ex, double, 21).Result(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	return n
+}
+
+// TestDev: programs must find the server without a URL and a key. A second
+// server must name the first one. When the server has ended, it must leave no
+// files, and the error of Dial must name the next command.
+func TestDev(t *testing.T) {
+	temporary := isolate(t)
+	url, stop := running(t, "dev", "--listen", "127.0.0.1:0")
+	if n := askDefault(t); n != 42 {
+		t.Errorf("%d", n)
+	}
+	in, err := cluster.Inspect(t.Context(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	if code, _, errOut := concertd(t, "dev"); code != exitFailed || !strings.Contains(errOut, "another 'concertd dev' runs for this user, at "+url) {
+		t.Errorf("the second server: %d, %q", code, errOut)
+	}
+	if ex, err := cluster.Dial(t.Context(), url, nil); err == nil { // as another user of the machine could try
+		t.Error("the server accepts a client without a key")
+		ex.Close()
+	}
+	if code := stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if ex, err := cluster.Dial(t.Context(), "", nil); err == nil || !strings.Contains(err.Error(), "run 'concertd dev'") {
+		t.Errorf("after the end: %v", err)
+		if err == nil {
+			ex.Close()
+		}
+	}
+}
+
+// TestDev_Killed: if the server was killed, the error of Dial must say so, and
+// the next server must replace the record.
+func TestDev_Killed(t *testing.T) {
+	isolate(t)
+	_, stop := running(t, "dev", "--listen", "127.0.0.1:0")
+	found, err := devserver.Find("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(found.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	left := devserver.Record{URL: found.URL, Key: filepath.Join(t.TempDir(), "dev.key"), Pid: 1}
+	claim, err := devserver.Acquire()
+	if err == nil {
+		err = claim.Publish(left)
+	}
+	if err == nil {
+		err = os.WriteFile(left.Key, key, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	says := func(want string) {
+		t.Helper()
+		ex, err := cluster.Dial(t.Context(), "", nil)
+		if err == nil {
+			ex.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "run 'concertd dev' again") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	says("no server answers at " + found.URL + ", where 'concertd dev' ran")
+	other, _ := serving(t, "--dir", t.TempDir(), "--listen", "127.0.0.1:0")
+	left.URL = other
+	if err := claim.Publish(left); err != nil {
+		t.Fatal(err)
+	}
+	says("made with another keyring")
+	claim.Release()
+	running(t, "dev", "--listen", "127.0.0.1:0")
+	if n := askDefault(t); n != 42 {
+		t.Errorf("%d", n)
+	}
+}
+
+// TestDev_Dir: with --dir, the next server must have the data of the last one.
+// "concertd serve" must be able to use the directory, too.
+func TestDev_Dir(t *testing.T) {
+	isolate(t)
+	dir := filepath.Join(t.TempDir(), "data of dev")
+	doubled.Store(0)
+	for range 2 {
+		_, stop := running(t, "dev", "--dir", dir, "--listen", "127.0.0.1:0")
+		if n := askDefault(t); n != 42 {
+			t.Errorf("%d", n)
+		}
+		stop()
+	}
+	if n := doubled.Load(); n != 1 {
+		t.Errorf("the task ran %d times, want once", n)
+	}
+	url, stop := serving(t, "--dir", dir, "--listen", "127.0.0.1:0")
+	in, err := cluster.Inspect(t.Context(), url, &cluster.Access{Key: filepath.Join(dir, "dev.key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	stop()
+
+	// If the key was revoked, a new key needs the consent of the user. If its
+	// file was removed, no program can use the old key.
+	if code, _, errOut := concertd(t, "revoke", "--dir", dir, "dev"); code != exitOK {
+		t.Fatal(errOut)
+	}
+	if code, _, errOut := concertd(t, "dev", "--dir", dir, "--listen", "127.0.0.1:0"); code != exitFailed || !strings.Contains(errOut, "its key was revoked: remove the file") {
+		t.Errorf("%d, %q", code, errOut)
+	}
+	for range 2 { // the second time, the keyring has the key, but there is no file
+		if err := os.Remove(filepath.Join(dir, "dev.key")); err != nil {
+			t.Fatal(err)
+		}
+		_, stop = running(t, "dev", "--dir", dir, "--listen", "127.0.0.1:0")
+		stop()
+	}
+}
+
+// TestDev_Loopback: the server must refuse every address that other machines
+// can reach.
+func TestDev_Loopback(t *testing.T) {
+	isolate(t)
+	for listen, want := range map[string]string{
+		"0.0.0.0:4222":         "other machines can reach this address",
+		"[::]:4222":            "other machines can reach this address",
+		"192.0.2.1:4222":       "other machines can reach this address",
+		"[::ffff:1.2.3.4]:422": "other machines can reach this address",
+		"localhost:4222":       "want an address and a port",
+		"":                     "--listen is empty",
+	} {
+		t.Run(listen, func(t *testing.T) {
+			if code, out, errOut := concertd(t, "dev", "--listen="+listen); code != exitUsage || out != "" || !strings.Contains(errOut, want) {
+				t.Errorf("%d, %q, %q; want %q", code, out, errOut, want)
+			}
+		})
+	}
+	url, _ := serving(t, "--dir", t.TempDir(), "--listen", "127.0.0.1:0")
+	busy := strings.TrimPrefix(url, "tls://")
+	if code, _, errOut := concertd(t, "dev", "--listen", busy); code != exitFailed || !strings.Contains(errOut, "run 'concertd dev --listen 127.0.0.1:0'") {
+		t.Errorf("%d, %q", code, errOut)
+	}
+}

@@ -1,0 +1,71 @@
+package cluster
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"concert/cluster/server"
+	"concert/cmd/concert/internal/cli"
+	"concert/internal/devserver"
+)
+
+// startDefault starts a server that commands find without a URL, as "concertd
+// dev" does. The test uses a directory of its own for it.
+func startDefault(t *testing.T) (s *server.Server, claim *devserver.Claim) {
+	t.Helper()
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	t.Setenv(devserver.URLVariable, "")
+	t.Setenv(devserver.KeyVariable, "")
+	claim, err := devserver.Acquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(claim.Release)
+	k, err := server.NewKeyring(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := k.Add(server.Admin, "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(t.TempDir(), "dev.key")
+	if err := os.WriteFile(key, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = server.New(&server.Options{Listen: "127.0.0.1:0", Keyring: k}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.Setup(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := claim.Publish(devserver.Record{URL: s.URL(), Key: key}); err != nil {
+		t.Fatal(err)
+	}
+	return s, claim
+}
+
+// TestDefaultServer: without --url and --key, commands must use the server of
+// "concertd dev". If there is none, the error must name this command.
+func TestDefaultServer(t *testing.T) {
+	s, claim := startDefault(t)
+	says, _ := startWorker(t, "-n", "1", "statistics:fmean")
+	if !strings.Contains(says.String(), "ready at "+s.URL()) {
+		t.Errorf("the worker does not name the server: %s", says)
+	}
+	var out, errOut bytes.Buffer
+	if code := cli.Main(t.Context(), commands, []string{"status"}, &out, &errOut); code != cli.ExitOK || !strings.Contains(out.String(), "1 worker, 0 of 1 slot taken") {
+		t.Errorf("status: %d, %s%s", code, out.String(), errOut.String())
+	}
+	claim.Release()
+	for _, args := range [][]string{{"status"}, {"worker", "-n", "1", "statistics:fmean"}} {
+		var out, errOut bytes.Buffer
+		if code := cli.Main(t.Context(), commands, args, &out, &errOut); code != cli.ExitFailed || !strings.Contains(errOut.String(), "run 'concertd dev' in another terminal") {
+			t.Errorf("%s without a server: %d, %s", args, code, errOut.String())
+		}
+	}
+}
