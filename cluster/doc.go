@@ -19,9 +19,11 @@
 //	err := cluster.Serve(ctx, "", pool, nil)
 //
 // For several machines, a server requires a key of each client and each worker.
-// These commands start such a server, and make two keys:
+// These commands make a key for a client, a worker and an admin, start such a
+// server, and make two more keys:
 //
-//	concertd serve                             # runs until Ctrl-C
+//	concertd init                              # prints the next commands
+//	concertd serve --listen 0.0.0.0:4222       # runs until Ctrl-C
 //	concertd key --out ann.key client ann      # for a program that submits tasks
 //	concertd key --out box1.key worker box1    # for a program that runs them
 //

@@ -18,7 +18,7 @@ once.
 
 Flags:
   --dir DIR              directory of the keyring and the data (default
-                         concertd)
+                         concert-server)
   --listen ADDRESS       address for clients and workers (default
                          127.0.0.1:4222)
   --hosts NAMES          host names and addresses of this server for its
@@ -57,12 +57,12 @@ Exit codes:
   2  the command line is wrong
 
 Examples:
-  One server:
+  One server. 'concertd init' makes its keys:
 
     concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222
 
   Three servers form a cluster that continues when one of them is lost. Create
-  the keyring on one of them ('concertd key' does it), and copy the directory
+  the keyring on one of them ('concertd init' does it), and copy the directory
   "keyring" to the other two. Then start each server, with its own name:
 
     concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222 \
@@ -85,7 +85,7 @@ If the directory of --dir has no keyring, a new keyring is made, and a message
 says so. Servers that use another keyring do not accept its keys.
 
 Flags:
-  --dir DIR   directory of the keyring and the data (default concertd)
+  --dir DIR   directory of the keyring and the data (default concert-server)
   --out FILE  new file for the key, which only its owner may read (default print
               the key). The command prints what to do next
 
@@ -104,7 +104,7 @@ Examples:
 Prints one line for each holder of a key: the role, the public key and the name.
 
 Flags:
-  --dir DIR  directory of the keyring and the data (default concertd)
+  --dir DIR  directory of the keyring and the data (default concert-server)
 
 Exit codes:
   0  success
@@ -121,7 +121,7 @@ later. Tasks that were submitted with it still run. With three servers, copy the
 changed directory "keyring" to the other two.
 
 Flags:
-  --dir DIR  directory of the keyring and the data (default concertd)
+  --dir DIR  directory of the keyring and the data (default concert-server)
 
 Exit codes:
   0  the key was revoked
@@ -138,8 +138,8 @@ const helpEnd = `  help             list the commands
 
 Examples:
   concertd dev
+  concertd init --dir /var/lib/concert
   concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222
-  concertd key --dir /var/lib/concert --out ann.key client ann
 
 Run 'concertd COMMAND -h' for the flags, exit codes and examples of a command.
 `

@@ -27,17 +27,25 @@ func key(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.W
 	if *to == "" {
 		return addKey(*dir, role, name, notClosed{out}, errOut)
 	}
-	f, err := os.OpenFile(*to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists; no key was made", *to)
-	} else if err != nil {
-		return fmt.Errorf("no key was made: %w", err)
-	}
-	if err := addKey(*dir, role, name, f, errOut); err != nil {
-		os.Remove(*to)
+	if err := makeKeyFile(*dir, role, name, *to, errOut); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "concertd: %s has the key of %s, a%s %s; %s\n", *to, name, map[bool]string{true: "n"}[role == server.Admin], role, nextStep(role, *to))
+	return nil
+}
+
+// makeKeyFile makes a key, and writes it to a new file.
+func makeKeyFile(dir string, role server.Role, name, file string, errOut io.Writer) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists; no key was made", file)
+	} else if err != nil {
+		return fmt.Errorf("no key was made: %w", err)
+	}
+	if err := addKey(dir, role, name, f, errOut); err != nil {
+		os.Remove(file)
+		return err
+	}
 	return nil
 }
 
@@ -45,9 +53,9 @@ func key(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.W
 func nextStep(role server.Role, file string) string {
 	switch role {
 	case server.Worker:
-		return fmt.Sprintf("next: concert worker --key %s MODULE:FUNCTION, or Access.Key in a program that calls cluster.Serve", file)
+		return fmt.Sprintf("next: concert worker --key %s MODULE:FUNCTION, or Access.Key in a program that calls cluster.Serve", quoted(file))
 	case server.Admin:
-		return fmt.Sprintf("next: concert status --key %s", file)
+		return fmt.Sprintf("next: concert status --key %s", quoted(file))
 	}
 	return "next: Access.Key in a program that calls cluster.Dial"
 }
@@ -122,7 +130,7 @@ func keyringDir(dir string) string { return filepath.Join(dir, "keyring") }
 func openKeyring(dir string) (*server.Keyring, error) {
 	k, err := server.OpenKeyring(keyringDir(dir))
 	if _, missing := os.Stat(keyringDir(dir)); errors.Is(missing, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no keyring in %s: is --dir right? 'concertd serve' and 'concertd key' create one", dir)
+		return nil, fmt.Errorf("there is no keyring in %s: is --dir right? 'concertd init --dir %s' creates one", dir, quoted(dir))
 	}
 	return k, err
 }

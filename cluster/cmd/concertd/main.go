@@ -3,6 +3,7 @@
 // connection only with a key of its keyring.
 //
 //	concertd dev                                       run a server for this user on this machine
+//	concertd init --dir one                            make a keyring and three keys
 //	concertd serve --dir one --listen 0.0.0.0:4222     run a server, with keys and TLS
 //	concertd key --dir one --out ann.key client ann    make a key for a client
 //	concertd keys --dir one                            list the holders of keys
@@ -40,6 +41,7 @@ type command struct {
 
 var commands = []command{
 	{"dev", "", "run a server for your own programs on this machine", devHelp, dev},
+	{"init", "", "make a keyring and the first keys", initHelp, initialize},
 	{"serve", "", "run a server", serveHelp, serve},
 	{"key", "ROLE NAME", "make a key", keyHelp, key},
 	{"keys", "", "list the holders of keys", keysHelp, keys},
@@ -122,9 +124,31 @@ func parse(flags *flag.FlagSet, args []string, names ...string) error {
 	case given < len(names):
 		return usageError{"no " + strings.Join(names[given:], " and no ")}
 	}
-	return nil
+	return checkDir(flags)
 }
 
+const (
+	defaultDir = "concert-server"
+	earlierDir = "concertd" // the default of earlier versions, which is also the name of this program
+)
+
 func dirFlag(flags *flag.FlagSet) *string {
-	return flags.String("dir", "concertd", "")
+	return flags.String("dir", defaultDir, "")
+}
+
+// checkDir returns an error if the user relies on the default of --dir, and has
+// a keyring in the default directory of earlier versions only.
+func checkDir(flags *flag.FlagSet) error {
+	chosen := false
+	flags.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "dir" })
+	if f := flags.Lookup("dir"); f == nil || f.DefValue != defaultDir || chosen {
+		return nil
+	}
+	if _, err := os.Stat(defaultDir); err == nil {
+		return nil
+	}
+	if info, err := os.Stat(keyringDir(earlierDir)); err != nil || !info.IsDir() {
+		return nil
+	}
+	return fmt.Errorf("the keyring is in the directory %[1]s, the default of earlier versions, and the default is now %[2]s: add --dir %[1]s to the command, or stop the server and run 'mv %[1]s %[2]s'", earlierDir, defaultDir)
 }

@@ -61,7 +61,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 	defer s.Close()
 	fmt.Fprintf(out, "concertd: listening; the URL is %s\n", s.URL())
 	if holders, err := k.Holders(); err == nil && len(holders) == 0 {
-		fmt.Fprintf(out, "concertd: the keyring has no keys, so no client or worker can connect; make one: concertd key --dir %s --out NAME.key client NAME\n", *dir)
+		fmt.Fprintf(out, "concertd: the keyring has no keys, so no client or worker can connect; make three: concertd init --dir %s\n", quoted(*dir))
 	}
 	waiting := time.AfterFunc(5*time.Second, func() { fmt.Fprintln(out, "concertd: waiting for the other servers") })
 	err = s.Setup(ctx, replicas)

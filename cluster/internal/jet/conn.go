@@ -134,7 +134,7 @@ func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 		if a.Key == "" {
 			return nil, fmt.Errorf("cluster: %s requires a key: %s", serverurl.Redacted(url), keyHint)
 		}
-		return nil, fmt.Errorf("cluster: %s refuses the key of %s (%s): its keyring does not have this key", serverurl.Redacted(url), a.Key, c.Public)
+		return nil, fmt.Errorf("cluster: %s refuses the key of %s (%s): its keyring does not have this key; 'concertd keys' lists those that it has, and 'concertd key' makes another one", serverurl.Redacted(url), a.Key, c.Public)
 	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // nats.go does not always return its own error value
 		return nil, fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or raise the limit with concertd serve --connections", serverurl.Redacted(url), a.Key, c.Public)
 	} else if err != nil {
@@ -142,10 +142,10 @@ func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 			return nil, fmt.Errorf("cluster: %s requires a key if it is concertd: %s. Without a key file, the certificate of the server cannot be verified: %w", serverurl.Redacted(url), keyHint, err)
 		}
 		if a.Key != "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
-			return nil, fmt.Errorf("cluster: the key file %s is not for %s: it was made with another keyring: %w", a.Key, serverurl.Redacted(url), err)
+			return nil, fmt.Errorf("cluster: the key file %s is not for %s: it was made with another keyring; make one with the keyring of this server, by 'concertd key --dir DIR': %w", a.Key, serverurl.Redacted(url), err)
 		}
 		if errors.Is(err, nats.ErrNoServers) {
-			return nil, fmt.Errorf("cluster: no server answers at %s: is concertd or another NATS server running there, and is the port right? %w", serverurl.Redacted(url), err)
+			return nil, fmt.Errorf("cluster: no server answers at %s: is concertd or another NATS server running there, and is the port right? 'concertd serve' starts one: %w", serverurl.Redacted(url), err)
 		}
 		return nil, fmt.Errorf("cluster: no connection to %s: %w", serverurl.Redacted(url), err)
 	}

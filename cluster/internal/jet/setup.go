@@ -59,7 +59,7 @@ func (c *Conn) checkRole(ctx context.Context, roles []string) error {
 		return err
 	}
 	if !slices.Contains(roles, w.Role) {
-		return fmt.Errorf("the key %s has the role %s; the role must be %s", c.keyFile, w.Role, strings.Join(roles, " or "))
+		return fmt.Errorf("the key %s has the role %s; the role must be %s: make such a key with 'concertd key --out FILE %s NAME'", c.keyFile, w.Role, strings.Join(roles, " or "), roles[0])
 	}
 	if w.Role != wire.AdminRole {
 		return c.useAPI(wire.ClientAPI)
