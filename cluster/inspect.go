@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/members"
@@ -61,6 +62,7 @@ func (in *Inspector) Close() error {
 // Worker describes a worker that has sent a heartbeat within the last seconds.
 type Worker struct {
 	ID           string    `json:"id"`
+	Key          string    `json:"key"` // the public key; "" if the servers require no keys
 	Host         string    `json:"host"`
 	Pid          int       `json:"pid"`
 	Capabilities string    `json:"capabilities"` // the same for workers with the same functions
@@ -71,6 +73,7 @@ type Worker struct {
 	Failed       int64     `json:"failed"`       // number of these tasks that returned an error
 	Since        time.Time `json:"since"`        // when the worker started
 	Draining     bool      `json:"draining"`     // the worker is stopping and accepts no more tasks
+	Heard        time.Time `json:"heard"`        // when the servers received the last heartbeat; it is a little wrong if the clocks of the machines differ
 }
 
 // Workers returns the workers, sorted by host and then by start time.
@@ -81,7 +84,12 @@ func (in *Inspector) Workers() []Worker {
 		for i := range functions {
 			functions[i] = wire.Printable(functions[i])
 		}
+		key, _, _ := strings.Cut(w.ID, ".")
+		if !isKey(key) {
+			key = ""
+		}
 		all = append(all, Worker{
+			Key: key, Heard: w.Heard,
 			ID: wire.Printable(w.ID), Host: wire.Printable(w.Host), Pid: w.Pid, Capabilities: wire.Printable(w.Capabilities), Functions: functions,
 			Slots: w.Slots, Running: w.Running, Finished: w.Finished, Failed: w.Failed, Since: w.Since, Draining: w.Draining,
 		})
@@ -90,6 +98,25 @@ func (in *Inspector) Workers() []Worker {
 		return cmp.Or(strings.Compare(a.Host, b.Host), a.Since.Compare(b.Since), strings.Compare(a.ID, b.ID))
 	})
 	return all
+}
+
+// isKey reports whether a text is a public key. The owners of workers and tasks
+// are public keys if the servers require keys.
+func isKey(text string) bool { return nkeys.IsValidPublicUserKey(text) }
+
+// Names returns the names that the keyring of the servers has for public keys,
+// such as [Worker.Key] and [Queue.Client]. It omits texts that are not public
+// keys, and keys that were revoked. If the servers require no keys, there are
+// no names.
+func (in *Inspector) Names(ctx context.Context, keys []string) (map[string]string, error) {
+	names, err := in.conn.Names(ctx, slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return !isKey(k) }))
+	if err != nil {
+		return nil, fmt.Errorf("cluster: reading the names of keys: %w", err)
+	}
+	for key, name := range names {
+		names[key] = wire.Printable(name)
+	}
+	return names, nil
 }
 
 // Queue is the number of tasks that one client has sent to the workers with one

@@ -216,6 +216,9 @@ func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err
 	case k.Audit != nil:
 		w.States, err = d.audit(ctx, key, role, k.Audit)
 		return w, err
+	case k.Names != nil:
+		w.Names, err = names(holders, role, k.Names)
+		return w, err
 	case k.Session == "":
 		return w, nil
 	case role == Worker:
@@ -227,6 +230,28 @@ func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err
 	}
 	_, err = d.createConsumer(ctx, key, session{k.Stream, k.Session}, wire.SessionConsumer(k.Stream, key, k.Session))
 	return w, err
+}
+
+// names returns the names of the holders of keys. Only an admin may read them:
+// a client cannot find out who the other clients are.
+func names(holders []Holder, role Role, keys []string) (map[string]string, error) {
+	if role != Admin {
+		return nil, fmt.Errorf("the key has the role %s; only an admin may read the names of other keys", role)
+	}
+	if len(keys) > wire.MaxNames {
+		return nil, fmt.Errorf("the names of %d keys were requested; the maximum is %d", len(keys), wire.MaxNames)
+	}
+	all := map[string]string{}
+	for _, h := range holders {
+		all[h.Key] = h.Name
+	}
+	found := map[string]string{}
+	for _, k := range keys {
+		if name, ok := all[k]; ok {
+			found[k] = name
+		}
+	}
+	return found, nil
 }
 
 // audit returns the states of tasks of a client. It finds only tasks and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -94,6 +95,23 @@ func (c *Conn) handshake(ctx context.Context, k wire.Handshake) (w wire.Handshak
 		return w, fmt.Errorf("no server reports the role of the key: are the servers concertd? %w", err)
 	}
 	return w, err
+}
+
+// Names returns the names of the holders of public keys. It omits keys that the
+// servers do not know. Without a key of an admin, it returns no names.
+func (c *Conn) Names(ctx context.Context, keys []string) (map[string]string, error) {
+	names := map[string]string{}
+	if c.key == nil {
+		return names, nil
+	}
+	for some := range slices.Chunk(keys, wire.MaxNames) {
+		w, err := c.handshake(ctx, wire.Handshake{Names: some})
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(names, w.Names)
+	}
+	return names, nil
 }
 
 // SessionConsumer returns the consumer by which a session receives its results.

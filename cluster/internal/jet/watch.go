@@ -43,10 +43,12 @@ func (f *Watched) end(ctx context.Context) {
 }
 
 // Watch calls the function take with each message of a stream: the subject
-// after the prefix, the content, and whether the subject was deleted. It blocks
-// until take has been called with the messages that the stream contains
-// already. After that, until the context life ends, take is called with each
-// new message. The calls never overlap.
+// after the prefix, the content, whether the subject was deleted, and when the
+// servers stored the message, by their clock. This time is zero for a message
+// that has just arrived through the subscription. Watch blocks until take has
+// been called with the messages that the stream contains already. After that,
+// until the context life ends, take is called with each new message. The calls
+// never overlap.
 //
 // A new message usually arrives at once, through a subscription. In the worst
 // case, only a read finds the message. Then the message arrives MaxPause after
@@ -78,7 +80,7 @@ func (f *Watched) end(ctx context.Context) {
 // must contain a number. If servers are lost at the wrong moment, they never
 // store a published message. So the publisher must repeat a message that is not
 // acknowledged.
-func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string, value []byte, gone bool)) error {
+func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string, value []byte, gone bool, stored time.Time)) error {
 	changes := make(chan *nats.Msg, maxBufferedChanges)
 	missed := c.missed.Wait()
 	live := cmp.Or(f.Live, f.Prefix)
@@ -91,7 +93,8 @@ func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string,
 		op := m.Header.Get("KV-Operation")
 		taking.Lock()
 		defer taking.Unlock()
-		take(strings.TrimPrefix(subject, f.Prefix+"."), m.Data, op == "PURGE" || op == "DEL")
+		stored, _ := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+		take(strings.TrimPrefix(subject, f.Prefix+"."), m.Data, op == "PURGE" || op == "DEL", stored)
 	}
 	if err := f.Read(ctx, give); err != nil {
 		sub.Unsubscribe()

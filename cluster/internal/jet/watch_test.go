@@ -57,7 +57,7 @@ func TestConn_WatchStoredLate(t *testing.T) {
 			}()
 			came := make(chan string, 1<<10)
 			f := Watched{Stream: row.stream, Prefix: row.prefix, Read: row.read(c, row.stream, row.prefix), MaxPause: MinPause}
-			err := c.Watch(t.Context(), life, f, func(key string, body []byte, gone bool) { came <- fmt.Sprint(key, string(body), gone) })
+			err := c.Watch(t.Context(), life, f, func(key string, body []byte, gone bool, _ time.Time) { came <- fmt.Sprint(key, string(body), gone) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +95,7 @@ func TestConn_WatchReadHangs(t *testing.T) {
 		OnEnd: func(context.Context) { close(closed) },
 	}
 	came := make(chan string, 1)
-	if err := c.Watch(t.Context(), life, f, func(key string, _ []byte, _ bool) { came <- key }); err != nil {
+	if err := c.Watch(t.Context(), life, f, func(key string, _ []byte, _ bool, _ time.Time) { came <- key }); err != nil {
 		t.Fatal(err)
 	}
 	<-failed

@@ -55,7 +55,8 @@ type capacity struct {
 
 type member struct {
 	Heartbeat
-	seen time.Time // when the last heartbeat arrived
+	seen  time.Time // when the last heartbeat arrived
+	heard time.Time // when the worker sent the last heartbeat, if the clocks agree
 }
 
 const (
@@ -81,7 +82,7 @@ func NewView(times jet.Times, changed func()) *View {
 // capability set of the worker is unknown, lookUpSets requests it from the
 // servers.
 func (v *View) Watch(ctx, life context.Context, l *jet.Conn) error {
-	for bucket, take := range map[string]func(string, []byte, bool){wire.CapabilityBucket: v.addSet, wire.WorkerBucket: v.addHeartbeat} {
+	for bucket, take := range map[string]func(string, []byte, bool, time.Time){wire.CapabilityBucket: v.addSet, wire.WorkerBucket: v.addHeartbeat} {
 		stream, prefix := wire.BucketStream(bucket), wire.BucketPrefix(bucket)
 		f := jet.Watched{Stream: stream, Prefix: prefix, Read: l.ReadAll(stream, prefix), MaxPause: maxReadPause}
 		if err := l.Watch(ctx, life, f, take); err != nil {
@@ -98,14 +99,14 @@ func (v *View) Watch(ctx, life context.Context, l *jet.Conn) error {
 // readSets requests capability sets from the servers, and calls the function
 // take with each set that exists. It returns no error, because lookUpSets
 // repeats the request until the sets are known.
-func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name string, text []byte, gone bool)) {
+func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name string, text []byte, gone bool, stored time.Time)) {
 	prefix := wire.BucketPrefix(wire.CapabilityBucket) + "."
 	subjects := make([]string, len(names))
 	for i, name := range names {
 		subjects[i] = prefix + name
 	}
 	l.ReadLatest(ctx, wire.BucketStream(wire.CapabilityBucket), subjects, func(subject string, m *nats.Msg) {
-		take(strings.TrimPrefix(subject, prefix), m.Data, false)
+		take(strings.TrimPrefix(subject, prefix), m.Data, false, time.Time{})
 	})
 }
 
@@ -147,7 +148,7 @@ func (v *View) unknownSets() (names []string) {
 	return names
 }
 
-func (v *View) addSet(name string, text []byte, gone bool) {
+func (v *View) addSet(name string, text []byte, gone bool, _ time.Time) {
 	var c wire.CapabilitySet
 	if gone || wire.Unmarshal(text, &c) != nil || c.Name() != name {
 		return // a capability set never changes
@@ -166,8 +167,10 @@ func (v *View) addSet(name string, text []byte, gone bool) {
 
 // addHeartbeat records a heartbeat of a worker, or removes the worker if the
 // parameter gone is true. It ignores a heartbeat that is older than the last
-// one, because jet.Conn.Watch does not keep the order.
-func (v *View) addHeartbeat(id string, text []byte, gone bool) {
+// one, because jet.Conn.Watch does not keep the order. The parameter stored is
+// the time at which the servers stored the heartbeat, or zero if it has just
+// arrived.
+func (v *View) addHeartbeat(id string, text []byte, gone bool, stored time.Time) {
 	var a Heartbeat
 	broken := !gone && wire.Unmarshal(text, &a) != nil
 	a.Slots = min(max(a.Slots, 0), maxSlots)
@@ -187,7 +190,12 @@ func (v *View) addHeartbeat(id string, text []byte, gone bool) {
 	if gone || broken {
 		delete(v.members, id)
 	} else {
-		v.members[id] = member{a, time.Now()}
+		now := time.Now()
+		heard := now
+		if !stored.IsZero() && stored.Before(now) { // the clocks of the servers may differ
+			heard = stored
+		}
+		v.members[id] = member{a, now, heard}
 		v.countLocked(a, 1)
 	}
 	v.mu.Unlock()
@@ -288,6 +296,7 @@ func (v *View) Slots() int { return int(v.totalSlots.Load()) }
 type Worker struct {
 	ID string
 	Heartbeat
+	Heard     time.Time         // when the servers received the last heartbeat, if the clocks agree
 	Functions map[string]string // of its capability set; nil if the set is not known
 }
 
@@ -297,7 +306,7 @@ func (v *View) Workers() []Worker {
 	defer v.mu.Unlock()
 	all := make([]Worker, 0, len(v.members))
 	for id, m := range v.members {
-		all = append(all, Worker{id, m.Heartbeat, v.sets[m.Capabilities].Functions})
+		all = append(all, Worker{id, m.Heartbeat, m.heard, v.sets[m.Capabilities].Functions})
 	}
 	return all
 }

@@ -21,7 +21,7 @@ func TestView_Stalled(t *testing.T) {
 		v := NewView(jet.DefaultTimes(), func() { time.Sleep(time.Duration(stall.Load())) })
 		go v.removeSilent(t.Context())
 		says := func(id string, number uint64) {
-			v.addHeartbeat(id, advertised(t, Heartbeat{Capabilities: "c", Slots: 1, Number: number}), false)
+			v.addHeartbeat(id, advertised(t, Heartbeat{Capabilities: "c", Slots: 1, Number: number}), false, time.Time{})
 		}
 		says("gone", 1)
 		time.Sleep(wire.WorkerTimeout - wire.HeartbeatPeriod)
@@ -66,13 +66,13 @@ func TestView(t *testing.T) {
 			}
 			switch rng.IntN(10) {
 			case 0:
-				v.addHeartbeat(id, nil, true)
+				v.addHeartbeat(id, nil, true, time.Time{})
 			case 1:
-				v.addHeartbeat(id, []byte("broken"), false)
+				v.addHeartbeat(id, []byte("broken"), false, time.Time{})
 			case 2:
 				time.Sleep(time.Duration(rng.IntN(8)) * time.Second) // some become silent
 			default:
-				v.addHeartbeat(id, text, false)
+				v.addHeartbeat(id, text, false, time.Time{})
 			}
 			synctest.Wait()
 			want, total := map[string]capacity{}, 0

@@ -78,13 +78,13 @@ func TestView_LookUpSets(t *testing.T) {
 					t.Errorf("asked for %q, want %q", names, name)
 				}
 				if asked = append(asked, time.Since(begin)); len(asked) == 8 {
-					v.addSet(name, text, false)
+					v.addSet(name, text, false, time.Time{})
 				}
 			})
-			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: name, Slots: 1, Number: 1}), false)
-			v.addHeartbeat("bad", advertised(t, Heartbeat{Capabilities: "no token.>", Slots: 1, Number: 1}), false)
+			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: name, Slots: 1, Number: 1}), false, time.Time{})
+			v.addHeartbeat("bad", advertised(t, Heartbeat{Capabilities: "no token.>", Slots: 1, Number: 1}), false, time.Time{})
 			time.Sleep(time.Hour)
-			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: name, Slots: 1, Number: 2}), false)
+			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: name, Slots: 1, Number: 2}), false, time.Time{})
 			time.Sleep(time.Hour)
 			const tenth = 100 * time.Millisecond
 			want := []time.Duration{0, tenth, 3 * tenth, 7 * tenth, 15 * tenth, 31 * tenth, 31*tenth + wire.HeartbeatPeriod, 31*tenth + 2*wire.HeartbeatPeriod}
@@ -109,7 +109,7 @@ func TestView_LookUpSets(t *testing.T) {
 		})
 		for _, function := range []string{"f", "g"} {
 			name, text := encoded(t, function)
-			v.addHeartbeat("worker of "+function, advertised(t, Heartbeat{Capabilities: name, Slots: 1, Number: 1}), false)
+			v.addHeartbeat("worker of "+function, advertised(t, Heartbeat{Capabilities: name, Slots: 1, Number: 1}), false, time.Time{})
 			<-changed
 			if _, err := own.JS.Publish(t.Context(), wire.BucketPrefix(wire.CapabilityBucket)+"."+name, text); err != nil {
 				t.Fatal(err)
@@ -127,7 +127,7 @@ func TestView_OldHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := NewView(jet.DefaultTimes(), func() {})
 		says := func(number uint64, places int, draining bool) {
-			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: "c", Slots: places, Number: number, Draining: draining}), false)
+			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: "c", Slots: places, Number: number, Draining: draining}), false, time.Time{})
 		}
 		expect := func(what string, places int) {
 			t.Helper()
@@ -154,12 +154,12 @@ func TestView_OldHeartbeat(t *testing.T) {
 		}
 		says(4, 3, false)
 		expect("heartbeat 4", 3)
-		v.addHeartbeat("worker", nil, true)
+		v.addHeartbeat("worker", nil, true, time.Time{})
 		expect("after the worker has deregistered", 0)
 		says(5, 3, false)
 		expect("a heartbeat after that", 0)
-		v.addHeartbeat("other", advertised(t, Heartbeat{Capabilities: "c", Slots: 2}), false)
-		v.addHeartbeat("other", advertised(t, Heartbeat{Capabilities: "c", Slots: 1}), false)
+		v.addHeartbeat("other", advertised(t, Heartbeat{Capabilities: "c", Slots: 2}), false, time.Time{})
+		v.addHeartbeat("other", advertised(t, Heartbeat{Capabilities: "c", Slots: 1}), false, time.Time{})
 		expect("a worker whose heartbeats have no numbers", 1)
 	})
 }

@@ -28,12 +28,14 @@ const ClientAPI = "concert.api"
 //     compute.
 //   - Cancels: a new CancelConsumer, for a worker
 //   - Audit: the states of tasks, for a client
+//   - Names: the names of the holders of keys, for an admin
 type Handshake struct {
 	Session      string         `cbor:"1,keyasint,omitempty"`
 	Stream       string         `cbor:"2,keyasint,omitempty"` // ResultStream or KeptStream
 	Capabilities *CapabilitySet `cbor:"3,keyasint,omitempty"`
 	Cancels      bool           `cbor:"4,keyasint,omitempty"`
 	Audit        *Audit         `cbor:"5,keyasint,omitempty"`
+	Names        []string       `cbor:"6,keyasint,omitempty"` // public keys, at most MaxNames
 }
 
 // HandshakeReply is the reply to a Handshake.
@@ -44,7 +46,13 @@ type HandshakeReply struct {
 	Consumer  string    `cbor:"4,keyasint,omitempty"` // name of the consumer, for Capabilities and Cancels
 	Created   time.Time `cbor:"5,keyasint,omitzero"`  // when the consumer was created, for Capabilities and Cancels
 	States    []State   `cbor:"6,keyasint,omitempty"` // for an Audit: the states of its tasks, in the order of Audit.Tasks
+
+	Names map[string]string `cbor:"7,keyasint,omitempty"` // for Names: the names of those keys that the keyring has
 }
+
+// MaxNames is the maximum number of keys in Handshake.Names. The reply must not
+// exceed the size of a message.
+const MaxNames = 1000
 
 // ResendRequest is a request of a worker to a server. The server sends the kept
 // result of a task with an id to the session that waits for it. So workers need

@@ -121,7 +121,7 @@ func (w *worker) serve(ctx context.Context) error {
 	cancellations := jet.NewCancelReader(w.conn)
 	err := w.conn.Watch(ctx, life, jet.Watched{
 		Stream: wire.CancelStream, Prefix: wire.CancelPrefix, Live: wire.CanceledPrefix, Read: cancellations.Read, OnEnd: cancellations.Close, MaxPause: w.conn.Times.HeartbeatPeriod,
-	}, func(client string, body []byte, _ bool) { w.onCancel(client, body) })
+	}, func(client string, body []byte, _ bool, _ time.Time) { w.onCancel(client, body) })
 	if err != nil {
 		return err
 	}

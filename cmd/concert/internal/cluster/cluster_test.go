@@ -123,7 +123,7 @@ func TestWorker_PythonFunctions(t *testing.T) {
 			t.Fatalf("%d, %s", code, errOut.String())
 		}
 	}
-	for _, want := range []string{"1 worker, 0 of 2 slots taken\n", " 0 of 2 ", "statistics:fmean, worker_module:Model().predict, worker_module:Scale('m. a', times=3).f and 3 more\n", "0 tasks waiting\n", "0 dead letters\n"} {
+	for _, want := range []string{"1 worker, 0 of 2 slots taken\n", " 0/2 ", " 1        2      statistics:fmean, worker_module:Model().predict and 4 more\n", "0 tasks waiting\n", "0 dead letters\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("status has no %q:\n%s", want, out.String())
 		}

@@ -2,13 +2,17 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"concert/cluster"
 	"concert/cluster/server"
 	"concert/cmd/concert/internal/cli"
+	"concert/goroutines"
 	"concert/internal/devserver"
 )
 
@@ -68,4 +72,23 @@ func TestDefaultServer(t *testing.T) {
 			t.Errorf("%s without a server: %d, %s", args, code, errOut.String())
 		}
 	}
+}
+
+// serveUntilEnd runs a worker for a function of this program until the end of
+// the test.
+func serveUntilEnd(t *testing.T, url string, access cluster.Access, function string) {
+	t.Helper()
+	pool := goroutines.New(1, nil)
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: access, Functions: []string{function}, Grace: time.Second, Notice: func(string) {}})
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		pool.Close()
+	})
 }

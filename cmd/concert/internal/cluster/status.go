@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,12 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"concert/cluster"
 	"concert/cmd/concert/internal/cli"
-	"concert/internal/printable"
 )
 
 const statusHelp = `Usage: concert status [flags]
@@ -24,6 +21,12 @@ Lists the workers of a cluster, the waiting tasks, and the dead letters.
 The server of a cluster is concertd. Without --url and --key, the command shows
 the server that 'concertd dev' runs for this user. A server of 'concertd serve'
 requires the key of an admin, which 'concertd key' makes.
+
+The columns "running" and "done" have the running tasks and slots of a worker,
+and the tasks that have ended. The state of a worker is ready, busy (all slots
+run tasks), stopping (it accepts no more tasks) or silent (a heartbeat is
+missing). A worker that was not heard for ten seconds is no longer listed. Long
+texts are cut to fit 80 columns; --json prints everything.
 
 Waiting tasks are the tasks that clients have sent and that have no result yet.
 Running tasks are included. Tasks that still wait in a client are not counted.
@@ -128,6 +131,9 @@ type status struct {
 	Workers []cluster.Worker `json:"workers"`
 	Queues  []cluster.Queue  `json:"queues"`
 	Dead    int              `json:"dead"`
+
+	// Names has the names of keys, by the public keys of workers and clients.
+	Names map[string]string `json:"names"`
 }
 
 func runStatus(ctx context.Context, args []string, out, errOut io.Writer) error {
@@ -186,168 +192,17 @@ func statusOf(ctx context.Context, in *cluster.Inspector) (s status, err error) 
 		return s, err
 	}
 	s.Queues = append(s.Queues, queues...)
-	s.Dead, err = in.Dead(ctx)
+	if s.Dead, err = in.Dead(ctx); err != nil {
+		return s, err
+	}
+	var keys []string
+	for _, w := range s.Workers {
+		keys = append(keys, w.Key)
+	}
+	for _, q := range s.Queues {
+		keys = append(keys, q.Client)
+	}
+	slices.Sort(keys)
+	s.Names, err = in.Names(ctx, slices.Compact(keys))
 	return s, err
-}
-
-func (s *status) print(out io.Writer, st cli.Style) error {
-	contracts := map[string]string{} // the functions of a capability set, as text; the key identifies the set
-	running, slots := 0, 0
-	for _, w := range s.Workers {
-		contracts[w.Capabilities] = functionList(w.Functions)
-		running += w.Running
-		slots += w.Slots
-	}
-	fmt.Fprintln(out, st.Bold(fmt.Sprintf("%s, %d of %s taken", count(len(s.Workers), "worker"), running, count(slots, "slot"))))
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	if len(s.Workers) > 0 {
-		fmt.Fprintln(t, "  host\tpid\trunning\tfinished\tfailed\tup\tfunctions")
-	}
-	for _, w := range s.Workers {
-		up := s.Time.Sub(w.Since).Round(time.Second).String()
-		if w.Draining {
-			up += ", drains"
-		}
-		fmt.Fprintf(t, "  %s\t%d\t%d of %d\t%d\t%d\t%s\t%s\n", w.Host, w.Pid, w.Running, w.Slots, w.Finished, w.Failed, up, functionList(w.Functions))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	var tasks uint64
-	for _, q := range s.Queues {
-		tasks += q.Tasks
-	}
-	fmt.Fprintln(out, st.Bold(fmt.Sprintf("%s waiting", count(int(tasks), "task"))))
-	t = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	if len(s.Queues) > 0 {
-		fmt.Fprintln(t, "  client\ttasks\tfor")
-	}
-	for _, q := range s.Queues {
-		to, there := contracts[q.Capabilities]
-		if !there {
-			to = "functions that no worker offers"
-		}
-		fmt.Fprintf(t, "  %s\t%d\t%s\n", q.Client, q.Tasks, to)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	letters := st.Bold(count(s.Dead, "dead letter"))
-	if s.Dead > 0 {
-		letters += ": concert status --dead lists them"
-	}
-	_, err := fmt.Fprintln(out, letters)
-	return err
-}
-
-// functionName returns the name of a function as users write it.
-func functionName(n string) string {
-	if rest, ok := strings.CutPrefix(n, "python:"); ok { // also removes the part that says how arguments are passed
-		_, n, _ = strings.Cut(rest, ":")
-	}
-	return n
-}
-
-// functionList returns a text with the first three names, and the number of
-// further names.
-func functionList(names []string) string {
-	var shown []string
-	for _, n := range names {
-		if n = functionName(n); !slices.Contains(shown, n) { // a Python function has several names
-			shown = append(shown, n)
-		}
-	}
-	if more := len(shown) - 3; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(shown[:3], ", "), more)
-	}
-	return strings.Join(shown, ", ")
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// letters calls the function take with each dead letter.
-func letters(ctx context.Context, in *cluster.Inspector, take func(cluster.DeadLetter)) error {
-	for next := uint64(1); ; {
-		batch, err := in.DeadLetters(ctx, next, letterBatch)
-		if err != nil {
-			return err
-		}
-		for _, d := range batch {
-			take(d)
-			next = d.Number + 1
-		}
-		if len(batch) < letterBatch {
-			return nil
-		}
-	}
-}
-
-func listLetters(ctx context.Context, in *cluster.Inspector, asJSON bool, out io.Writer) error {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	n := 0
-	err := letters(ctx, in, func(d cluster.DeadLetter) {
-		if asJSON {
-			json.NewEncoder(out).Encode(d)
-			return
-		}
-		if n++; n == 1 {
-			fmt.Fprintln(t, "number\twhen\tfunction\tinput\tclient\treason")
-		}
-		function := cmp.Or(functionName(d.Function), "no task")
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", d.Number, d.At.Format(time.DateTime), function, letterInput(d), d.Client, d.Reason)
-	})
-	if err == nil {
-		err = t.Flush()
-	}
-	if err == nil && n == 0 && !asJSON {
-		fmt.Fprintln(out, "no dead letters")
-	}
-	return err
-}
-
-// letterInput returns the index and the label of the input of a dead letter, as
-// in "17 (cat.jpg)".
-func letterInput(d cluster.DeadLetter) string {
-	switch {
-	case d.Index < 0:
-		return d.Label
-	case d.Label == "":
-		return strconv.FormatInt(d.Index, 10)
-	}
-	return fmt.Sprintf("%d (%s)", d.Index, d.Label)
-}
-
-// eachLetter calls the function do with the number of each dead letter that the
-// user has selected. After an error, eachLetter continues with the next dead
-// letter.
-func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, do func(context.Context, uint64) error, out, errOut io.Writer) error {
-	numbers, all, err := letterNumbers(which)
-	if err != nil {
-		return err
-	}
-	if all {
-		if err := letters(ctx, in, func(d cluster.DeadLetter) { numbers = append(numbers, d.Number) }); err != nil {
-			return err
-		}
-	}
-	failed := 0
-	for _, n := range numbers {
-		if err := do(ctx, n); err != nil {
-			if ctx.Err() != nil {
-				return err
-			}
-			failed++
-			fmt.Fprintf(errOut, "concert status: %s\n", printable.Text(err.Error()))
-		}
-	}
-	fmt.Fprintf(out, "%s %s\n", count(len(numbers)-failed, "dead letter"), done)
-	if failed > 0 {
-		return cli.ErrReported
-	}
-	return nil
 }
