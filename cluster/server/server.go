@@ -88,6 +88,9 @@ func New(opts *Options) (*Server, error) {
 		return nil, fmt.Errorf("server: Options.Dir: %w", err)
 	} else if err := s.lockDir(); err != nil {
 		return nil, err
+	} else if err := s.options.checkData(); err != nil {
+		s.remove()
+		return nil, err
 	}
 	before := ""
 	var holders []Holder

@@ -63,7 +63,8 @@ Examples:
 
   Three servers form a cluster that continues when one of them is lost. Create
   the keyring on one of them ('concertd init' does it), and copy the directory
-  "keyring" to the other two. Then start each server, with its own name:
+  "keyring" to the other two. Then start each server, with its own name. If one
+  of them was a single server before, docs/scale.md has the steps:
 
     concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222 \
         --name one --join-listen 0.0.0.0:6222 \

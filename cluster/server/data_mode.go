@@ -1,0 +1,31 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// checkData returns an error if the directory has the data of a single server
+// and the server joins others, or the other way round. NATS would start. But a
+// cluster removes the streams of a single server after half a minute, and until
+// then, clients can wait for tasks in these streams. A single server cannot
+// find out which data of three servers is the newest.
+func (o *Options) checkData() error {
+	stored := filepath.Join(o.Dir, "jetstream") // a directory for each account of NATS
+	_, err := os.Stat(filepath.Join(stored, "$SYS", "_js_"))
+	ofCluster, hasStreams := err == nil, false
+	accounts, _ := os.ReadDir(stored) // no error if the directory is new
+	for _, a := range accounts {
+		streams, _ := os.ReadDir(filepath.Join(stored, a.Name(), "streams"))
+		hasStreams = hasStreams || len(streams) > 0
+	}
+	const advice = "start with empty data: 'mv %s %s' (programs that run send their tasks again; kept results, dead letters and tasks of other programs stay in the moved directory)"
+	switch {
+	case o.Join != nil && !ofCluster && hasStreams:
+		return fmt.Errorf("server: Options.Dir: %s has the data of a single server, which several servers cannot use; "+advice, o.Dir, o.Dir, o.Dir+".single")
+	case o.Join == nil && ofCluster:
+		return fmt.Errorf("server: Options.Dir: %s has the data of a server that has joined others, which a single server cannot use; "+advice, o.Dir, o.Dir, o.Dir+".joined")
+	}
+	return nil
+}
