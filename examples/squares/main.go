@@ -2,8 +2,15 @@
 // different line makes the executor, and the function is registered, so that
 // the workers find it.
 //
-//	go run ./examples/squares -cluster tls://one.example:4222 -key box.key -work     the workers
-//	go run ./examples/squares -cluster tls://one.example:4222 -key ann.key           the client
+// With "concertd dev" in another terminal:
+//
+//	go run ./examples/squares -work     a worker
+//	go run ./examples/squares           the client
+//
+// With servers on other machines:
+//
+//	go run ./examples/squares -cluster tls://one.example:4222 -key box.key -work
+//	go run ./examples/squares -cluster tls://one.example:4222 -key ann.key
 package main
 
 import (
@@ -24,7 +31,7 @@ import (
 var square = concert.Register("squares.square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 
 func main() {
-	url := flag.String("cluster", "nats://127.0.0.1:4222", "URL of the servers")
+	url := flag.String("cluster", "", "URL of the servers (default: the server of concertd dev)")
 	key := flag.String("key", "", "key file for these servers")
 	work := flag.Bool("work", false, "run as a worker")
 	flag.Parse()
