@@ -19,6 +19,8 @@ func TestMain(m *testing.M) {
 		fmt.Println("without the examples:", err)
 		flag.Set("test.skip", "^Example")
 	}
-	pythontest.Direct()
-	os.Exit(m.Run())
+	remove := pythontest.Direct()
+	code := m.Run()
+	remove()
+	os.Exit(code)
 }

@@ -21,7 +21,8 @@ import (
 
 func TestMain(m *testing.M) {
 	processes.Main()
-	pythontest.Direct()
+	remove := pythontest.Direct()
+	defer remove()
 	m.Run()
 }
 

@@ -16,8 +16,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	pythontest.Direct()
-	os.Exit(m.Run())
+	remove := pythontest.Direct()
+	code := m.Run()
+	remove()
+	os.Exit(code)
 }
 
 // TestConformance runs the suite on interpreters with one thread each, and on
