@@ -57,6 +57,30 @@ func ExampleShare() {
 	// Output: [4 9] <nil>
 }
 
+// A function returns a large slice without a copy to the submitter. The
+// submitter releases the slice when it no longer needs it.
+func ExampleNewMapped() {
+	ctx := context.Background()
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+
+	squares := func(_ context.Context, n int) (*concert.Mapped[int64], error) {
+		v := make([]int64, n)
+		for i := range v {
+			v[i] = int64(i * i)
+		}
+		return concert.NewMapped(v), nil
+	}
+	result, err := concert.Submit(ctx, ex, squares, 5).Result(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer result.Close()
+	fmt.Println(result.Value())
+	// Output: [0 1 4 9 16]
+}
+
 // An overloaded service drops a task instead of waiting for room.
 func ExampleTrySubmit() {
 	ctx := context.Background()

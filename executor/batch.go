@@ -47,6 +47,7 @@ type remote interface {
 	start(i, worker int) bool
 	progress(i, worker int, done, total int64)
 	settle(i, worker int, result Encoded, err error)
+	settleMapped(i, worker int, result Encoded, release func())
 }
 
 // UsesShared reports whether arguments of the batch refer to stored values: see

@@ -158,7 +158,7 @@ func (d declaredCall[In, Out]) settle(_, worker int, result Encoded, err error) 
 
 func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, err error) {
 	t := &r.future.task
-	if err == nil && decodeRunsUserCode[Out](codec) {
+	if err == nil && !isMappedValue[Out](result) && decodeRunsUserCode[Out](codec) {
 		r.decodeAsync(codec, worker, result)
 		return
 	}
@@ -173,16 +173,25 @@ func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, 
 	r.finish(worker, out, err)
 }
 
-// finish settles the call, unless it has settled already.
-func (r *remoteCall[In, Out]) finish(worker int, out Out, err error) {
-	t := &r.future.task
-	if t.move(running, finishing) || t.move(claimed, finishing) {
-		r.future.value = out
-		if err != nil {
-			r.future.err = t.failure(err)
-		}
-		(*call[In, Out])(r).end(finished, nil, worker)
+func (r *remoteCall[In, Out]) settleMapped(_, worker int, result Encoded, release func()) {
+	out, err := decodeMapped[Out](r.future.task.fn, result, release)
+	if !r.finish(worker, out, err) {
+		closeMapped(out)
 	}
+}
+
+// finish settles the call. It reports false if the call has settled already.
+func (r *remoteCall[In, Out]) finish(worker int, out Out, err error) bool {
+	t := &r.future.task
+	if !t.move(running, finishing) && !t.move(claimed, finishing) {
+		return false
+	}
+	r.future.value = out
+	if err != nil {
+		r.future.err = t.failure(err)
+	}
+	(*call[In, Out])(r).end(finished, nil, worker)
+	return true
 }
 
 // decodeAsync decodes the result on another goroutine.

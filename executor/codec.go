@@ -77,7 +77,10 @@ func must[T any](v T, err error) T {
 
 // Raw reports whether the bytes are a []byte, a string or the elements of a
 // slice of numbers. Such bytes are only copied when they are decoded.
-func (e Encoded) Raw() bool { return asBytes <= e.Kind && e.Kind <= asFloat64 }
+func (e Encoded) Raw() bool {
+	kind := e.Kind &^ asMapped
+	return asBytes <= kind && kind <= asFloat64
+}
 
 // encode returns the encoded form of v. int and uint are encoded as 64 bits.
 // The encoded bytes of a []byte, a string or a slice of numbers are the memory
@@ -335,6 +338,12 @@ func decodeLarge[T any](w values.Work, e Encoded) (v T, err error) {
 		if kind == asCBOR {
 			err := valueCodec.DecodeWithin(w, b, reflect.ValueOf(&v))
 			return v, err
+		}
+		if e.Mapped() || e.Raw() || kind == asNil {
+			if h := mappedOf(p, true); h != nil {
+				err := h.setMapped(e, nil)
+				return v, err
+			}
 		}
 	}
 	if _, bytes := any(v).([]byte); bytes && kind == asNil && len(b) == 0 {

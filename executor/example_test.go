@@ -421,3 +421,11 @@ func ExampleShare() {
 	fmt.Println(executor.SharedValue(text))
 	// Output: a large text true <nil>
 }
+
+// A handle of a mapped result has its slice until Close.
+func ExampleNewMapped() {
+	m := executor.NewMapped([]float64{1, 2, 3})
+	defer m.Close()
+	fmt.Println(m.Value())
+	// Output: [1 2 3]
+}

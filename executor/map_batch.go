@@ -258,7 +258,7 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 			return
 		}
 	}
-	if err == nil && decodeRunsUserCode[Out](r.codec) {
+	if err == nil && !isMappedValue[Out](result) && decodeRunsUserCode[Out](r.codec) {
 		r.decodeAsync(i, worker, item, result)
 		return
 	}
@@ -267,6 +267,20 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 		r.decodeAsync(i, worker, item, result)
 		return
 	}
+	r.finish(i, worker, item, out, toCause(r.m.ctx, r.m.caller, err))
+}
+
+func (r *remoteItems[In, Out]) settleMapped(i, worker int, result Encoded, release func()) {
+	it := &r.items[i]
+	if it.state() == finished {
+		release()
+		return
+	}
+	it.move(finished)
+	item := it.item
+	it.item = nil // the batch may live as long as its slowest call
+	r.m.results.note(len(result.Bytes))
+	out, err := decodeMapped[Out](r.task.fn, result, release)
 	r.finish(i, worker, item, out, toCause(r.m.ctx, r.m.caller, err))
 }
 

@@ -23,6 +23,7 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 		}
 		valueCodec.Learn(t)
 	}
+	mapped := isMappedResult[Out]()
 	registry.add(&Function{
 		name: name,
 		keep: []any{fn},
@@ -40,6 +41,13 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 			}
 			if result, _, ok := encodeSimple(buf, out); ok {
 				return result, nil
+			}
+			if mapped {
+				if h := mappedOf(&out, false); h != nil {
+					if result, ok, err := h.encodeMapped(); ok {
+						return result, resultError(name, err)
+					}
+				}
 			}
 			return encodeResult(ctx, name, out, isolated)
 		},

@@ -165,6 +165,13 @@ func (r *relayed) settle(_, worker int, result Encoded, err error) {
 	})
 }
 
+// settleMapped settles the call with a copy of the result, which the caller of
+// Relay passes on.
+func (r *relayed) settleMapped(i, worker int, result Encoded, release func()) {
+	r.settle(i, worker, result, nil)
+	release()
+}
+
 func (r *relayed) finish(worker int, result Encoded, err error) {
 	t := r.of()
 	if !t.move(running, finishing) && !t.move(claimed, finishing) {

@@ -37,10 +37,17 @@ func encodeResult[Out any](ctx context.Context, name string, out Out, isolated b
 		return untilEnd(ctx, "result of ", name, func() (Encoded, error) { return encodeResult(ctx, name, out, false) })
 	}
 	defer recoverMethod("result of ", name, &err)
-	if result, err = encode(out); err != nil {
-		err = fmt.Errorf("concert: result of %s: %w", name, err)
+	result, err = encode(out)
+	return result, resultError(name, err)
+}
+
+// resultError returns the error of a result that was not encoded because of
+// err, or nil if err is nil.
+func resultError(name string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return result, err
+	return fmt.Errorf("concert: result of %s: %w", name, err)
 }
 
 // lateTime is how long methods of the program may continue after the context of

@@ -125,6 +125,7 @@ const functions = {
     await hold(arg.Gate, context);
     return total(shared(arg.Numbers));
   }),
+  "executortest.mappedNumbers": (n) => Float64Array.from({ length: n }, (_, i) => i),
   "executortest.square": (n) => n * n,
   "executortest.hold": hold,
   "executortest.holdSlow": hold,

@@ -2,6 +2,7 @@
 
 When the worker imports this module, the worker gains the names of these functions, and the encoding of Go values."""
 
+import array
 import itertools
 import os
 import struct
@@ -203,6 +204,7 @@ FUNCTIONS = {
     "sharedRecord": lambda h: shared(h)["Name"],
     "sharedNested": shared_nested,
     "sharedHeld": shared_held,
+    "mappedNumbers": lambda n: array.array("d", range(n)),
     "square": lambda n: n * n,
     "hold": hold,
     "holdSlow": hold,

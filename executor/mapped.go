@@ -1,0 +1,289 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync/atomic"
+)
+
+// # The model
+//
+// A mapped result is a large slice of numbers that the worker does not send.
+// The worker writes the slice to memory, and the executor maps this memory in
+// the process of the submitter. The function asks for this by the type of its
+// result, which is a handle.
+//
+//	worker:     NewMapped --Invoke--> Encoded, with a kind of a mapped result
+//	                                        |
+//	                                   memory of the executor
+//	                                        |
+//	submitter:  Value <-- handle <-- SettleMapped(bytes, release)
+//
+//	Close, or the handle is unreachable --> release
+//
+// Only the executor knows whether it can map the memory of a worker. If it
+// cannot, it calls Settle with the same bytes, and the handle has a copy. An
+// executor in this process passes the handle itself. So a function works with
+// every executor, and Close has the same effect: after it, Value panics.
+//
+// # The rules
+//
+//   - A handle has the memory from SettleMapped on, and calls release exactly
+//     once: at Close, when it is unreachable, or at once if the result is not
+//     needed.
+//   - Only a result that is itself a handle is mapped. A handle within another
+//     value is encoded by MarshalBinary, and arrives as a copy.
+
+// Number is an element of a mapped result. The slices of these types have a
+// kind of their own in [Encoded], so their bytes need no decoding.
+type Number interface {
+	int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64
+}
+
+// Mapped is a handle of a mapped result. It is what concert.Mapped is made of.
+type Mapped[E Number] struct {
+	m *mapping[E] // nil in a zero Mapped
+}
+
+// mapping is what the copies of a Mapped have in common.
+type mapping[E Number] struct {
+	value   atomic.Pointer[[]E] // nil after Close
+	release func()              // nil if the value is in Go's memory
+	cleanup runtime.Cleanup     // calls release
+}
+
+// NewMapped implements concert.NewMapped.
+func NewMapped[E Number](v []E) Mapped[E] {
+	m := &mapping[E]{}
+	m.value.Store(&v)
+	return Mapped[E]{m}
+}
+
+// Value returns the slice. See concert.Mapped.
+func (m Mapped[E]) Value() []E {
+	if m.m == nil {
+		panic("concert: Value of a zero Mapped: make it with NewMapped")
+	}
+	v := m.m.value.Load()
+	if v == nil {
+		panic("concert: Value of a Mapped after Close: call Close when the value is no longer used")
+	}
+	return *v
+}
+
+// Close releases the memory of the value. See concert.Mapped.
+func (m Mapped[E]) Close() error {
+	if m.m == nil || m.m.value.Swap(nil) == nil || m.m.release == nil {
+		return nil
+	}
+	m.m.cleanup.Stop()
+	m.m.release()
+	runtime.KeepAlive(m.m)
+	return nil
+}
+
+// asMapped is a bit of the kinds of mapped results. The other bits are the kind
+// of the slice.
+const asMapped byte = 1 << 7
+
+// Mapped reports whether the value is a handle with a slice of numbers. The
+// bytes are those of the slice. An executor that can give the memory of these
+// bytes to the submitter calls [Batch.SettleMapped].
+func (e Encoded) Mapped() bool { return e.Kind&asMapped != 0 }
+
+// numbersKind returns the kind of a slice of type []E.
+func numbersKind[E Number]() byte {
+	switch any(*new(E)).(type) {
+	case int8:
+		return asInt8
+	case int16:
+		return asInt16
+	case int32:
+		return asInt32
+	case int64:
+		return asInt64
+	case uint8:
+		return asBytes
+	case uint16:
+		return asUint16
+	case uint32:
+		return asUint32
+	case uint64:
+		return asUint64
+	case float32:
+		return asFloat32
+	}
+	return asFloat64
+}
+
+// mappedHandle is implemented by pointers to Mapped[E] and to
+// concert.Mapped[E], for all E.
+type mappedHandle interface {
+	encodeMapped() (e Encoded, ok bool, err error)
+	setMapped(e Encoded, release func()) error
+	target() (slice any, set func())
+}
+
+var mappedHandleType = reflect.TypeFor[mappedHandle]()
+
+// isMapped reports whether t is Mapped[E] or concert.Mapped[E], and not a
+// struct of the program that embeds a handle.
+func isMapped(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(mappedHandleType) && t.NumField() == 1 && (t.Field(0).Name == "m" || t.Field(0).Name == "mapped")
+}
+
+// isMappedResult reports whether a result of type Out is a handle, or a pointer
+// to one.
+func isMappedResult[Out any]() bool {
+	t := reflect.TypeFor[Out]()
+	return isMapped(t) || t.Kind() == reflect.Pointer && isMapped(t.Elem())
+}
+
+// isMappedValue reports whether a result is decoded without methods of the
+// program: it is a handle, or the plain slice of a handle.
+func isMappedValue[Out any](e Encoded) bool {
+	return e.Mapped() || e.Raw() && isMappedResult[Out]()
+}
+
+// mappedOf returns the handle in the variable to which p points. The variable
+// is a handle, or a pointer to one. If the pointer is nil, mappedOf sets it to
+// a new handle if create is true, and otherwise returns nil. It also returns
+// nil if the variable has another type.
+func mappedOf(p any, create bool) mappedHandle {
+	v := reflect.ValueOf(p).Elem()
+	if v.Kind() != reflect.Pointer {
+		v = v.Addr()
+	}
+	if !isMapped(v.Type().Elem()) {
+		return nil
+	}
+	if v.IsNil() {
+		if !create {
+			return nil
+		}
+		v.Set(reflect.New(v.Type().Elem()))
+	}
+	return v.Interface().(mappedHandle)
+}
+
+var errMappedClosed = errors.New("the value of a Mapped was released: call Close only when the value is no longer used")
+
+// encodeMapped returns the encoded slice. It reports false for a zero handle.
+func (m Mapped[E]) encodeMapped() (e Encoded, ok bool, err error) {
+	if m.m == nil {
+		return e, false, nil
+	}
+	v := m.m.value.Load()
+	if v == nil {
+		return e, true, errMappedClosed
+	}
+	e = encodeRaw(numbersKind[E](), *v)
+	e.Kind |= asMapped
+	return e, true, nil
+}
+
+// setMapped sets the handle to an encoded slice. If release is nil, it copies
+// the bytes. Otherwise the handle refers to the bytes, and has to call release.
+// If setMapped returns an error, the caller has to call release.
+func (m *Mapped[E]) setMapped(e Encoded, release func()) error {
+	var v []E
+	e.Kind &^= asMapped
+	if release == nil || !viewNumbers(e, numbersKind[E](), &v) {
+		var err error
+		if v, err = decode[[]E](e); err != nil {
+			return err
+		}
+		if release != nil {
+			release()
+			release = nil
+		}
+	}
+	*m = NewMapped(v)
+	if release != nil {
+		m.m.release = release
+		m.m.cleanup = runtime.AddCleanup(m.m, func(release func()) { release() }, release)
+	}
+	return nil
+}
+
+// target returns a pointer to a slice for the value of the handle. When the
+// slice is set, the caller calls the function set.
+func (m *Mapped[E]) target() (slice any, set func()) {
+	v := new([]E)
+	return v, func() { *m = NewMapped(*v) }
+}
+
+// MappedTarget is for a [Codec] that decodes a result to the variable to which
+// p points. If the variable is a concert.Mapped, or a pointer to one, the codec
+// decodes the result to the slice instead, and then calls the function set.
+// MappedTarget reports false if the variable has another type.
+func MappedTarget(p any) (slice any, set func(), ok bool) {
+	h := mappedOf(p, true)
+	if h == nil {
+		return nil, nil, false
+	}
+	slice, set = h.target()
+	return slice, set, true
+}
+
+// decodeMapped decodes a mapped result, like decodeResult. With release, the
+// result is not copied, and decodeMapped is responsible for the call of
+// release.
+func decodeMapped[Out any](fn identity, e Encoded, release func()) (out Out, err error) {
+	h := mappedOf(&out, true)
+	if h == nil {
+		err = fmt.Errorf("a value of type %T cannot be decoded from the memory of a worker (kind %d): the function in the worker returns another type", out, e.Kind)
+	} else {
+		err = h.setMapped(e, release)
+	}
+	if err != nil {
+		if release != nil {
+			release()
+		}
+		var none Out
+		return none, &valueError{"result of ", fn.name(), nil, err}
+	}
+	return out, nil
+}
+
+// closeMapped closes a result that no other code has received.
+func closeMapped[Out any](out Out) {
+	if c, ok := mappedOf(&out, false).(interface{ Close() error }); ok {
+		c.Close()
+	}
+}
+
+// SettleMapped does the same as Settle for a result whose method
+// [Encoded.Mapped] is true, and whose bytes are memory of the submitter's
+// process that can be written. The handle of the result refers to this memory.
+// SettleMapped, or the handle, calls release exactly once when the memory is no
+// longer used, from any goroutine. Until then, the bytes must be valid, and
+// nothing else may change them.
+func (b *Batch) SettleMapped(i, worker int, result Encoded, release func()) {
+	b.job.settleMapped(i, worker, result, release)
+}
+
+// MarshalBinary implements encoding.BinaryMarshaler. The result contains the
+// slice: its kind, and its bytes.
+func (m Mapped[E]) MarshalBinary() ([]byte, error) {
+	e, ok, err := m.encodeMapped()
+	if err != nil || !ok {
+		return nil, err
+	}
+	return append(slices.Grow([]byte{e.Kind}, len(e.Bytes)), e.Bytes...), nil
+}
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler. It copies the slice.
+func (m *Mapped[E]) UnmarshalBinary(b []byte) error {
+	if len(b) == 0 {
+		*m = Mapped[E]{}
+		return nil
+	}
+	if b[0]&asMapped == 0 {
+		return fmt.Errorf("a Mapped with the unknown first byte %d", b[0])
+	}
+	return m.setMapped(Encoded{b[0], b[1:]}, nil)
+}

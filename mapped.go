@@ -1,0 +1,96 @@
+package concert
+
+import "concert/executor"
+
+// Mapped is a handle of a large slice of numbers that a function returns. It is
+// made by [NewMapped].
+//
+// A function with such a result asks the executor not to copy the slice to the
+// submitter. An executor whose workers are processes maps the memory that the
+// worker has written into the submitter's process. (The name refers to mapped
+// memory, as in mmap, and not to [Map].) The submitter owns the handle, and
+// calls Close when it no longer needs the slice.
+//
+// The methods are safe for concurrent use. Copies of a handle have the same
+// slice.
+type Mapped[E executor.Number] struct {
+	mapped[E]
+}
+
+// mapped is an alias, so that the embedded field is not exported.
+type mapped[E executor.Number] = executor.Mapped[E]
+
+// NewMapped returns a handle of v, as the result of a function.
+//
+//	func render(ctx context.Context, s Scene) (*concert.Mapped[float32], error) {
+//		pixels := make([]float32, s.Width*s.Height)
+//		...
+//		return concert.NewMapped(pixels), nil
+//	}
+//
+// The submitter uses the slice, and then releases it:
+//
+//	image, err := concert.Submit(ctx, ex, render, scene).Result(ctx)
+//	if err != nil { ... }
+//	defer image.Close()
+//	show(image.Value())
+//
+// A function with such a result works with every executor. What it saves
+// depends on the executor:
+//
+//   - With goroutines, loop and other executors in this process, the submitter
+//     gets the handle itself, and Value returns v.
+//   - With processes on Linux, the worker copies a slice of at least 256 KiB
+//     into memory that nothing can change afterward, and the submitter's process
+//     maps this memory. Without a handle, the slice is copied twice: by the
+//     worker, and by the submitter's process, which needs memory for both
+//     copies at that time.
+//   - In all other cases, the submitter gets a copy, as without a handle: with a
+//     cluster, with smaller slices, with a sandbox, and on other systems. So it
+//     does if the system permits no further mapped memory, or the program has
+//     more than 4,096 mapped results.
+//
+// The result itself must be the handle, or a pointer to it. A handle within
+// another value, such as a field of a struct, arrives as a copy. So does a
+// handle in an argument; use [Share] for arguments.
+//
+// The function must not change v after it has returned.
+func NewMapped[E executor.Number](v []E) *Mapped[E] {
+	return &Mapped[E]{executor.NewMapped(v)}
+}
+
+// Value returns the slice. The program may change its elements. Changes are
+// visible only in this process.
+//
+// The slice is valid until Close is called or the handle is unreachable, also
+// if the worker or the executor ends before. Go's garbage collector knows the
+// handle, but not mapped memory. So a program that uses the slice keeps the
+// handle, for example by a deferred Close. If a program uses a slice after
+// that, it may end with the fatal error "unexpected fault address".
+//
+// Value panics if the handle is nil, zero or closed.
+func (m *Mapped[E]) Value() []E {
+	if m == nil {
+		panic("concert: Value of a nil Mapped: make it with NewMapped")
+	}
+	return m.mapped.Value()
+}
+
+// Close releases the memory of the slice. After that, the program must not use
+// the slice. If the program does not call Close, the memory is released some
+// time after the handle has become unreachable.
+//
+// Close may be called several times, and for a nil handle. It returns nil.
+func (m *Mapped[E]) Close() error {
+	if m == nil {
+		return nil
+	}
+	return m.mapped.Close()
+}
+
+// MarshalBinary implements [encoding.BinaryMarshaler]. The result contains the
+// slice. It is an error if the handle is closed.
+func (m Mapped[E]) MarshalBinary() ([]byte, error) { return m.mapped.MarshalBinary() }
+
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. It copies the slice.
+func (m *Mapped[E]) UnmarshalBinary(b []byte) error { return m.mapped.UnmarshalBinary(b) }
