@@ -112,6 +112,34 @@ var sumRow = concert.Register("sum row", func(_ context.Context, r row) (sum flo
 	return sum, nil
 })
 
+// A worker returns a large slice in memory that this process maps, so this
+// process does not copy it.
+func Example_mappedResult() {
+	ctx := context.Background()
+	ex, err := processes.New(2, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	grid, err := concert.Submit(ctx, ex, makeGrid, 1000).Result(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer grid.Close() // releases the memory; after that, Value must not be used
+	fmt.Println(len(grid.Value()), grid.Value()[999_999])
+	// Output: 1000000 999999
+}
+
+var makeGrid = concert.Register("make grid", func(_ context.Context, side int) (*concert.Mapped[float64], error) {
+	v := make([]float64, side*side)
+	for i := range v {
+		v[i] = float64(i)
+	}
+	return concert.NewMapped(v), nil
+})
+
 // If a worker dies, only the task that it ran fails.
 func ExampleWorkerError() {
 	ctx := context.Background()

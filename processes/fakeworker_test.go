@@ -14,11 +14,16 @@ import (
 // violates the protocol in ways in which the real worker never does.
 const fakeEnv = "CONCERT_TEST_FAKE"
 
+// attack sends invalid files for the result of a call. It returns b with the
+// frame of the result.
+var attack func(how, setup string, b []byte, id frame.ID) []byte
+
 // fake is a worker that answers each call with its argument. The suffix of the
 // function's name selects another behavior: "fatal" ends the process before it
 // begins the call, "twice" begins the call twice and does not answer, "unasked"
 // returns the call although the pool has not asked for it, and "unlisted"
-// answers with a list although Hello did not have the flag for lists.
+// answers with a list although Hello did not have the flag for lists. With
+// ".attack.", it calls attack.
 func fake() {
 	setup := os.Getenv("CONCERT_WORKER")
 	_, list, _ := strings.Cut(setup, "files=")
@@ -63,6 +68,10 @@ func fake() {
 			if strings.HasSuffix(h.Name, "unlisted") {
 				r := frame.Results{ID: id, List: executor.List{Kind: arg.Kind, Bytes: arg.Bytes}}
 				out.Write(append(frame.ResultListHead(nil, &r), r.Bytes...))
+				continue
+			}
+			if _, how, ok := strings.Cut(h.Name, ".attack."); ok {
+				out.Write(attack(how, setup, b, id))
 				continue
 			}
 			out.Write(frame.AppendResult(b, frame.Outcome{ID: id, Value: arg}))

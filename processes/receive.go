@@ -162,9 +162,10 @@ type outcome struct {
 	late          bool // the call was canceled because of Options.Timeout
 	value         executor.Encoded
 	err           error
-	inArena       bool // the value is in the arena
-	large         int  // the size of the value or the error, if it is too large, and otherwise 0
-	failed        bool // the worker sent an error and not a value
+	inArena       bool   // the value is in the arena
+	large         int    // the size of the value or the error, if it is too large, and otherwise 0
+	failed        bool   // the worker sent an error and not a value
+	release       func() // releases the memory of a mapped result; nil for any other outcome
 }
 
 // failure returns the error of the call. The parameter timeout is
@@ -205,8 +206,12 @@ func (w *worker) settleOutcomes(kind frame.Type, body []byte) (err error) {
 		if missing != nil {
 			err = missing
 		}
-		for i := range buf[:known] {
-			w.settle(&buf[i], worker)
+		for i := range buf {
+			if i < known {
+				w.settle(&buf[i], worker)
+			} else if buf[i].release != nil {
+				buf[i].release()
+			}
 		}
 		clear(buf)
 		if w.uncounted += known; !more || err != nil {
@@ -228,6 +233,10 @@ func (w *worker) settle(o *outcome, worker int) {
 	if o.err != nil {
 		o.err = o.failure(w.pool.opts.Timeout)
 	}
+	if o.release != nil {
+		o.batch.SettleMapped(o.i, worker, o.value, o.release)
+		return
+	}
 	o.batch.Settle(o.i, worker, o.value, o.err)
 	if o.inArena {
 		w.copied++
@@ -246,7 +255,10 @@ func (w *worker) parseOutcome(kind frame.Type, body []byte, to *outcome) (endedC
 			return endedCall{}, err
 		}
 		to.inArena = o.Value.Shared
-		if to.large = w.tooLarge(o.Value); to.large == 0 {
+		to.large = w.tooLarge(o.Value)
+		if o.Value.File {
+			err = w.mapResult(o.Value, to)
+		} else if to.large == 0 {
 			to.value, err = w.valueOf(o.Value)
 		}
 		if err == shm.ErrNoMemory {
@@ -272,7 +284,7 @@ func (p *Pool) tooLarge(o *outcome) error {
 // does not read the bytes of the result.
 func (w *worker) tooLarge(v frame.Payload) int {
 	n := uint64(len(v.Bytes))
-	if v.Shared {
+	if v.Shared || v.File {
 		n = v.Span.Length
 	}
 	if n <= uint64(w.pool.opts.MaxResult) || v.Shared && (w.arena == nil || n > shm.ArenaSize) {

@@ -78,39 +78,66 @@ func end(b []byte, start int) []byte {
 // package does not check that the range is within the shared memory.
 type Span struct{ Offset, Length uint64 }
 
-// Payload is a value: its bytes in the frame, or their span in shared memory.
+// Payload is a value: its bytes in the frame, or their span in shared memory or
+// in a file.
 type Payload struct {
-	executor.Encoded      // the kind, and the bytes unless Shared is set
+	executor.Encoded      // the kind, and the bytes unless Shared or File is set
 	Shared           bool // whether the bytes are in shared memory
-	Span             Span // the position of the bytes in shared memory, if Shared is set
+	File             bool // whether the bytes are in a file, which only a Result has
+	Span             Span // the position of the bytes in shared memory, or in the file, if Shared or File is set
 }
 
 const spanSize = 8 + 8
 
+// The place bytes of a payload say where its bytes are.
+const (
+	inFrame  = 0
+	inShared = 1
+	inFile   = 2
+)
+
 func appendPayload(b []byte, p Payload) []byte {
-	if !p.Shared {
-		return append(append(b, 0, p.Kind), p.Bytes...)
+	switch {
+	case p.Shared:
+		b = append(b, inShared, p.Kind)
+	case p.File:
+		b = append(b, inFile, p.Kind)
+	default:
+		return append(append(b, inFrame, p.Kind), p.Bytes...)
 	}
-	b = append(b, 1, p.Kind)
 	b = le.AppendUint64(b, p.Span.Offset)
 	return le.AppendUint64(b, p.Span.Length)
 }
 
-func parsePayload(b []byte) (p Payload, err error) {
-	if len(b) < 2 || b[0] > 1 {
+// parsePayload parses a payload whose place byte is at most the parameter
+// places.
+func parsePayload(b []byte, places byte) (p Payload, err error) {
+	if len(b) < 2 || b[0] > places {
 		return p, bad("payload of %d bytes", len(b))
 	}
+	place := b[0]
 	p.Kind = b[1]
-	if b[0] == 0 {
+	if place == inFrame {
 		p.Bytes = b[2:]
 		return p, nil
 	}
 	if b = b[2:]; len(b) != spanSize {
 		return p, bad("span of %d bytes", len(b))
 	}
-	p.Shared = true
+	p.Shared, p.File = place == inShared, place == inFile
 	p.Span = Span{Offset: le.Uint64(b), Length: le.Uint64(b[8:])}
+	if p.File {
+		return p, p.checkFile()
+	}
 	return p, nil
+}
+
+// checkFile returns an error if the value cannot be a whole file.
+func (p *Payload) checkFile() error {
+	if n := p.Span.Length; p.Span.Offset != 0 || n == 0 || int(n) < 0 || uint64(int(n)) != n {
+		return bad("a file of %d bytes at %d for a value", n, p.Span.Offset)
+	}
+	return nil
 }
 
 // CallHead is the beginning of a Call frame. It concerns all calls of the
@@ -214,7 +241,7 @@ func NextArg(b []byte) (p Payload, rest []byte, err error) {
 	if b = b[4:]; uint64(len(b)) < n {
 		return p, nil, bad("an argument of %d bytes, and only %d bytes follow", n, len(b))
 	}
-	p, err = parsePayload(b[:n])
+	p, err = parsePayload(b[:n], inShared)
 	return p, b[n:], err
 }
 
@@ -367,7 +394,7 @@ func ParseResult(b []byte) (o Outcome, err error) {
 		return o, bad("result of %d bytes", len(b))
 	}
 	o.ID, o.Ran = parseID(b), time.Duration(le.Uint64(b[8:]))
-	o.Value, err = parsePayload(b[16:])
+	o.Value, err = parsePayload(b[16:], inFile)
 	return o, err
 }
 

@@ -26,9 +26,9 @@ func ParseShare(b []byte) (id executor.SharedID, p Payload, err error) {
 	if len(b) < sharedIDSize {
 		return id, p, bad("shared value of %d bytes", len(b))
 	}
-	p, err = parsePayload(b[sharedIDSize:])
-	if err == nil && p.Shared && (p.Span.Offset != 0 || p.Span.Length == 0 || int(p.Span.Length) < 0 || uint64(int(p.Span.Length)) != p.Span.Length) {
-		err = bad("a file of %d bytes at %d for a shared value", p.Span.Length, p.Span.Offset)
+	p, err = parsePayload(b[sharedIDSize:], inShared)
+	if err == nil && p.Shared {
+		err = p.checkFile()
 	}
 	return executor.SharedID(b), p, err
 }

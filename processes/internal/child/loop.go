@@ -277,6 +277,9 @@ func (w *worker) finish(result executor.Encoded, err error) {
 		o.Error = w.encodeError(err)
 		w.out.outcome(now, frame.AppendFailure(w.scratch[:0], o))
 	case listed && w.addToList(now, &o):
+	case w.giveAway(result, &o.Value):
+		w.out.outcome(now, frame.AppendResult(w.scratch[:0], o))
+		w.out.flush() // the pool receives the file only after the frame, and the socket has space for few files
 	case w.place(result.Bytes, &o.Value):
 		w.out.outcome(now, frame.AppendResult(w.scratch[:0], o))
 	case len(result.Bytes) > shm.MaxInline:

@@ -36,11 +36,14 @@ func Seal(name string, b []byte) (_ *os.File, err error) {
 	if _, err := file.Write(b); err != nil {
 		return nil, fmt.Errorf("write a shared value of %d bytes: %w", len(b), err)
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, allSeals); err != nil {
 		return nil, fmt.Errorf("seal a shared value: %w", err)
 	}
 	return file, nil
 }
+
+// allSeals are the seals of a file that nothing can change.
+const allSeals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
 // MapSealed maps a file that Seal has created, for reading. The size must be
 // the size of the file. The mapping is private, because a confined worker may
@@ -99,7 +102,12 @@ func SendFile(socket, file *os.File) error {
 }
 
 // ReceiveFile receives a file from the socket. It waits until there is one.
-func ReceiveFile(socket *os.File) (*os.File, error) {
+func ReceiveFile(socket *os.File) (*os.File, error) { return receiveFile(socket, true) }
+
+// TakeFile receives a file from the socket. It does not wait.
+func TakeFile(socket *os.File) (*os.File, error) { return receiveFile(socket, false) }
+
+func receiveFile(socket *os.File, wait bool) (*os.File, error) {
 	conn, err := socket.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -112,23 +120,31 @@ func ReceiveFile(socket *os.File) (*os.File, error) {
 		for {
 			_, n, flags, _, received = unix.Recvmsg(int(fd), b[:], control, unix.MSG_CMSG_CLOEXEC)
 			if received != unix.EINTR {
-				return received != unix.EAGAIN
+				return received != unix.EAGAIN || !wait
 			}
 		}
 	})
+	if err == nil && received == unix.EAGAIN {
+		return nil, ErrNoFile
+	}
 	if err = errors.Join(err, received); err != nil {
 		return nil, err
+	}
+	var fds []int // all of them, because a hostile process may send several
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	for i := range messages {
+		if some, err := unix.ParseUnixRights(&messages[i]); err == nil {
+			fds = append(fds, some...)
+		}
+	}
+	if flags&unix.MSG_CTRUNC == 0 && err == nil && len(fds) == 1 {
+		return os.NewFile(uintptr(fds[0]), "concert-shared"), nil
+	}
+	for _, fd := range fds {
+		unix.Close(fd)
 	}
 	if flags&unix.MSG_CTRUNC != 0 {
 		return nil, ErrNoDescriptor
 	}
-	messages, err := unix.ParseSocketControlMessage(control[:n])
-	if err != nil || len(messages) != 1 {
-		return nil, fmt.Errorf("a message with %d files (%w)", len(messages), errors.Join(err, syscall.EBADMSG))
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return nil, fmt.Errorf("a message with %d files (%w)", len(fds), errors.Join(err, syscall.EBADMSG))
-	}
-	return os.NewFile(uintptr(fds[0]), "concert-shared"), nil
+	return nil, fmt.Errorf("a message with %d files (%w)", len(fds), errors.Join(err, syscall.EBADMSG))
 }

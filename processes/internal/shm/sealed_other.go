@@ -21,3 +21,9 @@ func SendFile(_, _ *os.File) error { return errors.ErrUnsupported }
 
 // ReceiveFile fails; see Seal.
 func ReceiveFile(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+// TakeFile fails; see Seal.
+func TakeFile(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+// MapResult fails; see Seal.
+func MapResult(*os.File, int) ([]byte, func(), error) { return nil, nil, errors.ErrUnsupported }

@@ -11,6 +11,9 @@
 // the last results until the pool has read them from the pipe. An [Arena] holds
 // large arguments and results.
 //
+// Values that outlive a call are in sealed files of their own: shared values
+// (see [Seal] and [MapSealed]), and mapped results (see [MapResult]).
+//
 // Only Linux has sealed files in memory. On other systems, New fails with an
 // error that is [errors.ErrUnsupported], and the pool uses no shared memory.
 package shm
@@ -25,9 +28,16 @@ import (
 // memory when a process maps it.
 var ErrNoMemory = errors.New("the system has no memory for pages that are shared with a worker")
 
-// ErrNoDescriptor is the error of ReceiveFile if the file has arrived, but the
-// process has no free descriptor for it.
-var ErrNoDescriptor = errors.New("there is no free file descriptor for a shared value: raise the limit of open files, or close files")
+// ErrNoDescriptor is the error of ReceiveFile and TakeFile if the file has
+// arrived, but the process has no free descriptor for it.
+var ErrNoDescriptor = errors.New("there is no free file descriptor for a shared value or a mapped result: raise the limit of open files, or close files")
+
+// ErrNoFile is the error of TakeFile if the socket has no file.
+var ErrNoFile = errors.New("the socket has no file")
+
+// ErrUnsealed is wrapped by the errors of MapResult if the file of the worker
+// is not one that the function Seal creates.
+var ErrUnsealed = errors.New("not a sealed file in memory")
 
 // CatchFault calls the function access, which reads or writes shared memory. If
 // the system has no memory for a page, CatchFault returns ErrNoMemory. Without

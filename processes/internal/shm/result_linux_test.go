@@ -1,0 +1,85 @@
+package shm
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"runtime/debug"
+	"testing"
+)
+
+// sealedCopy returns a second descriptor of a sealed file.
+func sealedCopy(t *testing.T, b []byte) *os.File {
+	t.Helper()
+	file, err := Seal("concert-result", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestMapResult_Guard: when a result is released, an access to its addresses
+// must fault, and other mappings must not get the addresses.
+func TestMapResult_Guard(t *testing.T) {
+	b := bytes.Repeat([]byte{7}, 100_000)
+	var released [][]byte
+	for range 10 {
+		mem, release, err := MapResult(sealedCopy(t, b), len(b))
+		if err != nil || !bytes.Equal(mem, b) {
+			t.Fatalf("MapResult() = %d bytes, %v", len(mem), err)
+		}
+		mem[1] = 8
+		release()
+		released = append(released, mem)
+	}
+	for _, mem := range released {
+		if !faults(func() { seen = mem[50_000] }) {
+			t.Errorf("an access to a released result did not fault")
+		}
+	}
+}
+
+var seen byte
+
+// faults reports whether the function accesses invalid memory.
+func faults(access func()) (fault bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() { fault = recover() != nil }()
+	access()
+	return false
+}
+
+// TestMapResult_Bounds: at most MaxResults results may be mapped, and the
+// number of guards is limited. Further results must be copies.
+func TestMapResult_Bounds(t *testing.T) {
+	b := []byte("result")
+	var releases []func()
+	for range MaxResults {
+		_, release, err := MapResult(sealedCopy(t, b), len(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		releases = append(releases, release)
+	}
+	if results.mapped != MaxResults {
+		t.Errorf("%d results are mapped, want %d", results.mapped, MaxResults)
+	}
+	mem, release, err := MapResult(sealedCopy(t, b), len(b))
+	if err != nil || !bytes.Equal(mem, b) || results.mapped != MaxResults {
+		t.Errorf("MapResult above the limit = %q, %v; %d results are mapped", mem, err, results.mapped)
+	}
+	release()
+	for _, release := range releases {
+		release()
+	}
+	if results.mapped != 0 || len(results.guards) != maxGuards {
+		t.Errorf("after their release, %d results are mapped, and there are %d guards, want %d", results.mapped, len(results.guards), maxGuards)
+	}
+}
+
+// TestMapResult_Size: a file of another size must be refused.
+func TestMapResult_Size(t *testing.T) {
+	if _, _, err := MapResult(sealedCopy(t, make([]byte, 10)), 11); !errors.Is(err, ErrUnsealed) {
+		t.Errorf("MapResult of a file with another size: %v", err)
+	}
+}
