@@ -47,6 +47,7 @@ type remote interface {
 	start(i, worker int) bool
 	progress(i, worker int, done, total int64)
 	settle(i, worker int, result Encoded, err error)
+	mapsResults() bool
 	settleMapped(i, worker int, result Encoded, release func())
 }
 

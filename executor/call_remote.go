@@ -156,6 +156,10 @@ func (d declaredCall[In, Out]) settle(_, worker int, result Encoded, err error) 
 	d.settleBy(d.codec, worker, result, err)
 }
 
+func (d declaredCall[In, Out]) settleMapped(_, worker int, result Encoded, release func()) {
+	d.settleMappedBy(d.codec, worker, result, release)
+}
+
 func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, err error) {
 	t := &r.future.task
 	if err == nil && !isMappedValue[Out](result) && decodeRunsUserCode[Out](codec) {
@@ -173,8 +177,14 @@ func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, 
 	r.finish(worker, out, err)
 }
 
+func (r *remoteCall[In, Out]) mapsResults() bool { return isMappedResult[Out]() }
+
 func (r *remoteCall[In, Out]) settleMapped(_, worker int, result Encoded, release func()) {
-	out, err := decodeMapped[Out](r.future.task.fn, result, release)
+	r.settleMappedBy(nil, worker, result, release)
+}
+
+func (r *remoteCall[In, Out]) settleMappedBy(codec Codec, worker int, result Encoded, release func()) {
+	out, err := decodeMapped[Out](r.future.task.fn, codec, result, release)
 	if !r.finish(worker, out, err) {
 		closeMapped(out)
 	}

@@ -270,6 +270,8 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 	r.finish(i, worker, item, out, toCause(r.m.ctx, r.m.caller, err))
 }
 
+func (r *remoteItems[In, Out]) mapsResults() bool { return isMappedResult[Out]() }
+
 func (r *remoteItems[In, Out]) settleMapped(i, worker int, result Encoded, release func()) {
 	it := &r.items[i]
 	if it.state() == finished {
@@ -280,7 +282,7 @@ func (r *remoteItems[In, Out]) settleMapped(i, worker int, result Encoded, relea
 	item := it.item
 	it.item = nil // the batch may live as long as its slowest call
 	r.m.results.note(len(result.Bytes))
-	out, err := decodeMapped[Out](r.task.fn, result, release)
+	out, err := decodeMapped[Out](r.task.fn, r.codec, result, release)
 	r.finish(i, worker, item, out, toCause(r.m.ctx, r.m.caller, err))
 }
 

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+
+	"concert/internal/values"
 )
 
 // # The model
@@ -132,7 +134,11 @@ var mappedHandleType = reflect.TypeFor[mappedHandle]()
 // isMapped reports whether t is Mapped[E] or concert.Mapped[E], and not a
 // struct of the program that embeds a handle.
 func isMapped(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(mappedHandleType) && t.NumField() == 1 && (t.Field(0).Name == "m" || t.Field(0).Name == "mapped")
+	if t.Kind() != reflect.Struct || t.NumField() != 1 {
+		return false
+	}
+	name := t.Field(0).Name
+	return (name == "m" || name == "mapped") && reflect.PointerTo(t).Implements(mappedHandleType)
 }
 
 // isMappedResult reports whether a result of type Out is a handle, or a pointer
@@ -229,24 +235,23 @@ func MappedTarget(p any) (slice any, set func(), ok bool) {
 	return slice, set, true
 }
 
-// decodeMapped decodes a mapped result, like decodeResult. With release, the
-// result is not copied, and decodeMapped is responsible for the call of
-// release.
-func decodeMapped[Out any](fn identity, e Encoded, release func()) (out Out, err error) {
+// decodeMapped decodes a mapped result, like decodeResult, and does not copy it.
+// It is responsible for the call of release. If the handle has another type than
+// the result of a declared function, the codec converts the numbers.
+func decodeMapped[Out any](fn identity, codec Codec, e Encoded, release func()) (out Out, err error) {
 	h := mappedOf(&out, true)
 	if h == nil {
 		err = fmt.Errorf("a value of type %T cannot be decoded from the memory of a worker (kind %d): the function in the worker returns another type", out, e.Kind)
-	} else {
-		err = h.setMapped(e, release)
+	} else if err = h.setMapped(e, release); err == nil {
+		return out, nil
 	}
-	if err != nil {
-		if release != nil {
-			release()
-		}
-		var none Out
-		return none, &valueError{"result of ", fn.name(), nil, err}
+	defer release()
+	if h != nil && codec != nil {
+		e.Kind &^= asMapped
+		return decodeResult[Out](values.Work{}, fn, codec, e, nil)
 	}
-	return out, nil
+	var none Out
+	return none, &valueError{"result of ", fn.name(), nil, err}
 }
 
 // closeMapped closes a result that no other code has received.
@@ -255,6 +260,11 @@ func closeMapped[Out any](out Out) {
 		c.Close()
 	}
 }
+
+// MapsResults reports whether the results of the batch are handles, so that the
+// executor may call SettleMapped. A worker in another language does not know
+// this from the function.
+func (b *Batch) MapsResults() bool { return b.job.mapsResults() }
 
 // SettleMapped does the same as Settle for a result whose method
 // [Encoded.Mapped] is true, and whose bytes are memory of the submitter's

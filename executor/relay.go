@@ -165,6 +165,9 @@ func (r *relayed) settle(_, worker int, result Encoded, err error) {
 	})
 }
 
+// mapsResults returns false: the caller of Relay passes on the bytes.
+func (r *relayed) mapsResults() bool { return false }
+
 // settleMapped settles the call with a copy of the result, which the caller of
 // Relay passes on.
 func (r *relayed) settleMapped(i, worker int, result Encoded, release func()) {

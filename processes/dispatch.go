@@ -217,7 +217,8 @@ func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 			h.Left = -1
 		}
 	}
-	if w.usesList && len(args) > 1 && canList(args) {
+	h.Mapped = w.mapsResults && s.batch.MapsResults()
+	if w.usesList && len(args) > 1 && !h.Mapped && canList(args) {
 		b.addList(h, args)
 	} else {
 		b.add(h, args, w.placeLocked)

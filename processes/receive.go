@@ -142,6 +142,7 @@ func (w *worker) hello(h frame.HelloBody) error {
 	w.usesSlots = w.journal != nil && h.Flags&frame.Slots != 0
 	w.setsMarks = w.journal != nil && !w.usesSlots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
 	w.usesGate = w.journal != nil && !w.usesSlots && h.Flags&frame.Gate != 0
+	w.mapsResults = w.files != nil && h.Flags&frame.Files != 0
 	w.usesList = w.showsBegunLocked() && h.Flags&frame.Lists != 0
 	return nil
 }

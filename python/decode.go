@@ -13,6 +13,11 @@ type codec struct{}
 
 // Decode implements executor.Codec.
 func (codec) Decode(result executor.Encoded, v any) error {
+	if slice, set, ok := executor.MappedTarget(v); ok {
+		err := codec{}.Decode(result, slice)
+		set()
+		return err
+	}
 	to := reflect.ValueOf(v).Elem()
 	if result.Foreign() {
 		return finish(decodeAll(result.Bytes, to), "result")

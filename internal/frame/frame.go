@@ -37,6 +37,7 @@ type Type byte
 const (
 	Call       Type = 'C' // pool to worker: run these calls of one function
 	CallList   Type = 'N' // pool to worker: the same as Call, for small arguments of the same kind
+	CallMapped Type = 'M' // pool to worker: the same as Call, but the pool maps the results if the worker gives it their memory
 	Cancel     Type = 'X' // pool to worker: cancel the context of a call
 	Share      Type = 'V' // pool to worker: keep this value, to which arguments of calls refer
 	Unshare    Type = 'U' // pool to worker: release this value
@@ -147,6 +148,8 @@ type CallHead struct {
 	Left  time.Duration // time until the deadline of the calls; 0 if there is no deadline, negative if it has passed
 	Name  string        // the name of the function
 	Count uint16        // number of arguments that follow: one for each call; the index of a call counts from 0
+
+	Mapped bool // the frame is a CallMapped; only for AppendCall
 }
 
 // Overhead is an upper bound for the number of bytes that a frame with one
@@ -169,7 +172,11 @@ const MaxName = 1<<16 - 1
 // function, or the name that SetWireName has set instead, must have at most
 // MaxName bytes.
 func AppendCall(b []byte, h CallHead) []byte {
-	return appendHead(begin(b, Call), h)
+	t := Call
+	if h.Mapped {
+		t = CallMapped
+	}
+	return appendHead(begin(b, t), h)
 }
 
 func appendHead(b []byte, h CallHead) []byte {
@@ -304,6 +311,10 @@ const Gate = 4
 // stores small results in the list of the journal. The worker sends these
 // results by ResultList.
 const Lists = 8
+
+// Files, a bit of HelloBody.Flags, means that the worker reads CallMapped. A
+// worker in Go does not need it: the types of its results say what is mapped.
+const Files = 16
 
 // AppendHello appends a Hello.
 func AppendHello(b []byte, h HelloBody) []byte {

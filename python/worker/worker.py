@@ -16,7 +16,7 @@ from _signal import SIGINT
 from _signal import signal as handle
 from _thread import start_new_thread
 
-from concert import errors, finish, forks, functions, imports, quick, results, shared, values
+from concert import errors, finish, forks, functions, imports, mapped, quick, results, shared, values
 from concert.errors import Canceled, ProtocolError
 from concert.forks import flush_replaced, flush_original, flush_streams
 from concert.imports import loaded, modules, own, private
@@ -25,8 +25,8 @@ from concert.results import GATE_AT, SLOTS, SLOTS_AT
 
 importlib, os, struct, threading, time = map(private, (importlib, os, struct, threading, time))
 
-VERSION, MARKS, GATE, LISTS = 1, 2, 4, 8
-CALL, CALL_LIST = ord("C"), ord("N")
+VERSION, MARKS, GATE, LISTS, FILES = 1, 2, 4, 8, 16
+CALL, CALL_LIST, CALL_MAPPED = ord("C"), ord("N"), ord("M")
 LARGE = 16 << 10
 RESULT = struct.Struct("<IBIIqBB")
 SHARED = struct.Struct("<IBIIqBBQQ")
@@ -48,6 +48,7 @@ class Runner:
         self.target = -1  # used by the module lists: the index of the call that was interrupted, or -1
         self.running = False  # the function of the call runs
         self.interrupted = False  # the call was interrupted, or must not be interrupted
+        self.mapped = False  # the pool maps the results of the calls
         self.why = 0  # the reason of the cancellation, a key of errors.REASONS
         self.thread = 0  # the identifier of the thread
         self.fence = threading.Lock()  # only for this thread; see Worker.calls
@@ -84,6 +85,7 @@ class Worker:
             os.set_inheritable(socket, False)
         self.tasks, out, self.control = files[:3]
         self.files = files[:3] + ([socket] if socket is not None else [])
+        self.socket = socket if mapped.can_give(socket) else None  # for the memory of results, or None
         journal = mmap.mmap(files[3], 0) if len(files) > 3 else None
         self.out = results.Results(out, journal)
         self.arena = self.allocator = None
@@ -310,7 +312,7 @@ class Worker:
             frame = self.next()
             if frame is None:
                 break
-            if frame[0] != CALL and frame[0] != CALL_LIST:
+            if frame[0] != CALL and frame[0] != CALL_LIST and frame[0] != CALL_MAPPED:
                 if self.shared.frame(frame):
                     continue
                 raise ProtocolError("unknown frame type %r" % frame[:1])
@@ -336,11 +338,12 @@ class Worker:
         self.expected = seq + 1
 
     def flags(self):
+        flags = 0 if self.socket is None else FILES
         if self.marks is None:
-            return 0
+            return flags
         if self.sends_started:
-            return GATE
-        return GATE | MARKS | LISTS if self.uses_list else GATE | MARKS
+            return flags | GATE
+        return flags | GATE | MARKS | LISTS if self.uses_list else flags | GATE | MARKS
 
     def release(self, runners):
         """Prepares the normal end of the interpreter, after the last call."""
@@ -459,11 +462,12 @@ class Worker:
         seq, name, at, count = self.parse(frame)
         mark = SLOTS_AT + seq % SLOTS
         marks = self.marks
+        runner.mapped = frame[0] == CALL_MAPPED
         begun = time.perf_counter_ns()
         first = 0  # the first call that the module quick has not run
         if marks is not None and marks[mark] >> 32 != seq:
             first = count
-        elif self.quick is not None:
+        elif self.quick is not None and not runner.mapped:
             f = self.functions.direct.get(name)
             args = quick.arguments(frame, at, count) if f is not None else None
             if args is not None:
@@ -583,13 +587,13 @@ class Worker:
         now = time.perf_counter_ns()
         if failure is None and kind is None:
             failure = errors.describe(Canceled(), runner.why)
-        if self.outcome(call, now, now - begun, kind, value, failure):
+        if self.outcome(call, now, now - begun, kind, value, failure, runner.mapped):
             flush_streams()
         elif not self.unflushed:
             self.wake_flusher()
         return now
 
-    def outcome(self, call, now, ran, kind, value, failure):
+    def outcome(self, call, now, ran, kind, value, failure, maps):
         """Builds and adds the frame of an outcome. Returns True if all frames are in the pipe."""
         seq, index = call
         if failure is None and len(value) > 1 << 30:
@@ -597,6 +601,11 @@ class Worker:
         if failure is not None:
             return self.out.outcome(now, FAILURE.pack(17 + len(failure), ord("F"), seq, index, ran), failure)
         n = len(value)
+        if maps and n >= mapped.MIN_MAPPED and kind in mapped.KINDS:
+            with self.sending:  # the files have the order of the results
+                if mapped.give(self.socket, value):
+                    frame = SHARED.pack(35, ord("R"), seq, index, ran, 2, kind | mapped.MAPPED, 0, n)
+                    return self.out.outcome(now, frame) or self.out.flush()  # at once, because the socket has space for few files
         if n > LARGE and self.allocator is not None:
             with self.sending:  # spans of the arena are freed in the order of the results
                 at = self.allocator.allocate(n)
