@@ -45,10 +45,17 @@ type mapped[E executor.Number] = executor.Mapped[E]
 //     maps this memory. Without a handle, the slice is copied twice: by the
 //     worker, and by the submitter's process, which needs memory for both
 //     copies at that time.
+//   - With Python on Linux, the same holds for bytes, an array.array, and an
+//     array or a memoryview of one dimension with numbers of type E. An array of
+//     another type is converted, if the conversion is exact.
 //   - In all other cases, the submitter gets a copy, as without a handle: with a
 //     cluster, with smaller slices, with a sandbox, and on other systems. So it
 //     does if the system permits no further mapped memory, or the program has
 //     more than 4,096 mapped results.
+//
+// A mapped result takes new memory for each result. So if a program drops each
+// result before the next one, copying takes less time, because it reuses
+// memory.
 //
 // The result itself must be the handle, or a pointer to it. A handle within
 // another value, such as a field of a struct, arrives as a copy. So does a

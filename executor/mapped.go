@@ -235,9 +235,9 @@ func MappedTarget(p any) (slice any, set func(), ok bool) {
 	return slice, set, true
 }
 
-// decodeMapped decodes a mapped result, like decodeResult, and does not copy it.
-// It is responsible for the call of release. If the handle has another type than
-// the result of a declared function, the codec converts the numbers.
+// decodeMapped decodes a mapped result, like decodeResult, and does not copy
+// it. It is responsible for the call of release. If the handle has another type
+// than the result of a declared function, the codec converts the numbers.
 func decodeMapped[Out any](fn identity, codec Codec, e Encoded, release func()) (out Out, err error) {
 	h := mappedOf(&out, true)
 	if h == nil {

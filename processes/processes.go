@@ -74,6 +74,11 @@
 // workers map the same memory, which exists once. It uses one file descriptor
 // of this process. Options.Memory does not include it.
 //
+// A function can return a large slice of numbers by a handle, see
+// [concert.NewMapped]. This process then maps the memory that the worker has
+// written, and does not copy it. Options.MaxResult limits such a slice, too,
+// and Options.Memory does not include it.
+//
 // This description is complete for Linux. Other systems have no sealed shared
 // memory. There, results are written one by one, large values go through pipes,
 // each worker has a copy of each shared value that it uses, the pool sends

@@ -132,7 +132,8 @@ func TestMapped_Forms(t *testing.T) {
 	}
 }
 
-// TestMapped_Matrix: an array of two dimensions must be refused, as for a slice.
+// TestMapped_Matrix: an array of two dimensions must be refused, as for a
+// slice.
 func TestMapped_Matrix(t *testing.T) {
 	p := newPool(t, 1, withNumPy(t))
 	if _, err := concert.Submit(t.Context(), p, makeNumbers, wanted{"matrices", 0, 0}).Result(t.Context()); err == nil || !strings.Contains(err.Error(), "use a slice for each dimension") {
@@ -140,8 +141,8 @@ func TestMapped_Matrix(t *testing.T) {
 	}
 }
 
-// TestMapped_OneCopy: a mapped result must be in memory once, and the process of
-// the pool must not copy it.
+// TestMapped_OneCopy: a mapped result must be in memory once, and the process
+// of the pool must not copy it.
 func TestMapped_OneCopy(t *testing.T) {
 	p := newPool(t, 1, nil)
 	const kb = 32 << 10

@@ -90,6 +90,14 @@
 // deleted. Before Python 3.13, each large shared value uses one file descriptor
 // of each interpreter that uses the value.
 //
+// # Mapped results
+//
+// If the result of a function is a *[concert.Mapped] in Go, a large array is
+// not copied in this process, which maps the memory of the interpreter: see
+// [concert.NewMapped]. The Python function returns bytes, a bytearray, an
+// array.array, or an ndarray or a memoryview of one dimension. It need not know
+// about this. All other results are converted as for a slice.
+//
 // # Conversions
 //
 // A Go type with MarshalText is sent as a str, and received by UnmarshalText. A
