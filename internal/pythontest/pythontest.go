@@ -10,8 +10,8 @@ import (
 
 // Direct makes the command "python3" start quickly: it makes a virtual
 // environment without packages, and puts it at the beginning of PATH. Version
-// managers such as pyenv install a shell script as python3, and packages may run
-// code at each start of the interpreter. Both take several times as much
+// managers such as pyenv install a shell script as python3, and packages may
+// run code at each start of the interpreter. Both take several times as much
 // processor time as the interpreter itself. Call Direct once, before tests run,
 // and remove after them. Without python3, or without its module venv, Direct
 // does nothing.
