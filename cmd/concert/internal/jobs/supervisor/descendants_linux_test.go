@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -327,5 +328,46 @@ func TestRun_CancelAtStart(t *testing.T) {
 	}
 	if r, err := s.Run(t.Context(), Job{Args: []string{"true"}}); err != nil || r.ExitCode != 0 {
 		t.Errorf("result %+v, error %v", r, err)
+	}
+}
+
+// TestRun_GraceOfDescendants: a shell dies of SIGTERM at once. Its children
+// have the grace to clean up, in any group, and are killed after it.
+func TestRun_GraceOfDescendants(t *testing.T) {
+	const child = `sh -c 'trap "sleep 0.2; echo down; exit" TERM; echo up; while :; do sleep 0.01; done; : MARK'; :`
+	for _, c := range []struct {
+		name, script string
+		grace        time.Duration
+		output       string
+	}{
+		{"same group", child, time.Hour, "up\ndown\n"},
+		{"other session", "setsid -w " + child, time.Hour, "up\ndown\n"},
+		{"daemon", "setsid " + child + " & exec sleep MARK", time.Hour, "up\ndown\n"},
+		{"ignores SIGTERM", `sh -c 'trap "" TERM; echo up; exec sleep MARK'; :`, 50 * time.Millisecond, "up\n"},
+		{"other session ignores SIGTERM", `setsid -w sh -c 'trap "" TERM; echo up; exec sleep MARK'; :`, 50 * time.Millisecond, "up\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMark()
+			s := start(t, &Options{Grace: c.grace})
+			out := temp(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				for content(t, out) == "" {
+					time.Sleep(time.Millisecond)
+				}
+				cancel()
+			}()
+			r, err := s.Run(ctx, m.job(c.script, out))
+			if err != context.Canceled || r.Signal != syscall.SIGTERM || r.Survivors != 0 {
+				t.Errorf("result %+v, error %v; want SIGTERM", r, err)
+			}
+			if got := content(t, out); got != c.output {
+				t.Errorf("output %q, want %q", got, c.output)
+			}
+			if left := m.processes(); len(left) > 0 {
+				t.Errorf("processes are left: %q", left)
+			}
+		})
 	}
 }

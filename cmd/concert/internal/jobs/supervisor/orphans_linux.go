@@ -31,6 +31,7 @@ type orphan struct {
 	last      uint64    // of a stray: the number of the last job that it may belong to
 	since     time.Time // when it was seen first
 	undecided bool      // it has no environment, for less than undecidedTime
+	asked     bool      // the grace of its job covers it
 	killed    bool
 	immune    bool // may not be killed
 }
@@ -71,6 +72,9 @@ func (s *server) sweepLocked() (done []*job) {
 			continue
 		}
 		delete(s.jobs, j.number)
+		if j.kill != nil {
+			j.kill.Stop()
+		}
 		if s.leaders[j.pid] == j {
 			delete(s.leaders, j.pid)
 		}
@@ -103,6 +107,11 @@ func (s *server) handleOrphanLocked(pid int) *orphan {
 			time.AfterFunc(time.Millisecond, s.sweep)
 		}
 	case o.killed, o.job == 0 && s.areRunningLocked(o.last), s.isRunningLocked(o.job):
+	case s.inGraceLocked(o.job):
+		if group, _ := unix.Getpgid(pid); !o.asked && group != s.jobs[o.job].pid { // the group has got SIGTERM
+			terminate(pid)
+		}
+		o.asked = true
 	default:
 		s.inheritLocked(pid, o)
 		o.killed = true
@@ -147,6 +156,12 @@ func (s *server) mustWaitLocked(j *job, seen []*orphan) bool {
 func (s *server) isRunningLocked(number uint64) bool {
 	j := s.jobs[number]
 	return j != nil && !j.ending
+}
+
+// inGraceLocked reports whether a canceled job has time to end.
+func (s *server) inGraceLocked(number uint64) bool {
+	j := s.jobs[number]
+	return j != nil && j.grace
 }
 
 // areRunningLocked reports whether a job with at most this number has not

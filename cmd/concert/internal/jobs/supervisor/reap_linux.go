@@ -77,7 +77,7 @@ func (s *server) reapChild(pid int) []*job {
 		j = s.leaders[pid]
 	}
 	leader := j != nil && !j.ending
-	if leader {
+	if leader && !j.grace {
 		unix.Kill(-pid, unix.SIGKILL) // before Wait4, so that the group is still that of the job
 	}
 	var status unix.WaitStatus
@@ -110,9 +110,6 @@ func (s *server) waitForStarts() {
 // endLocked records the end of a command.
 func (s *server) endLocked(j *job, status unix.WaitStatus) {
 	j.ending = true
-	if j.kill != nil {
-		j.kill.Stop()
-	}
 	j.ended.number, j.ended.canceled, j.ended.status = j.number, j.canceled, uint64(status)
 	j.ended.start, j.ended.duration = uint64(j.start.UnixNano()), uint64(time.Since(j.start))
 	s.ending = append(s.ending, j)

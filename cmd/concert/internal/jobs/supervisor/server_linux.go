@@ -48,13 +48,17 @@ type server struct {
 // A job is a command that has started. Its fields are guarded by server.mu.
 //
 //	running --the command ends--> ending --its last orphan ends--> reported
+//
+// If the command ends because of a cancel message, its orphans have the rest of
+// the grace to end.
 type job struct {
 	number   uint64
 	pid      int // 0 until the command has started
 	start    time.Time
 	ending   bool
 	canceled bool
-	kill     *time.Timer // sends SIGKILL after a cancel message
+	grace    bool        // SIGTERM was sent, and SIGKILL is not due yet
+	kill     *time.Timer // ends the grace
 	ended    endedMessage
 }
 
@@ -217,16 +221,30 @@ func (s *server) cancel(number uint64) bool {
 		killJob(j)
 		return true
 	}
-	unix.Kill(-j.pid, unix.SIGTERM)
-	unix.Kill(-j.pid, unix.SIGCONT) // a stopped process handles SIGTERM only then
-	j.kill = time.AfterFunc(s.grace, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !j.ending {
-			killJob(j)
-		}
-	})
+	terminate(-j.pid)
+	j.grace = true
+	j.kill = time.AfterFunc(s.grace, func() { s.endGrace(j) })
 	return true
+}
+
+// endGrace kills what is left of a canceled job.
+func (s *server) endGrace(j *job) {
+	s.mu.Lock()
+	j.grace = false
+	var done []*job
+	if j.ending {
+		done = s.sweepLocked()
+	} else {
+		killJob(j)
+	}
+	s.mu.Unlock()
+	s.report(done)
+}
+
+// terminate sends SIGTERM to a process or to a group.
+func terminate(pid int) {
+	unix.Kill(pid, unix.SIGTERM)
+	unix.Kill(pid, unix.SIGCONT) // a stopped process handles SIGTERM only then
 }
 
 // killJob kills a job that is running: the command, which may have moved to
@@ -249,8 +267,10 @@ func (s *server) pause(number uint64) {
 	if number%2 == 1 {
 		sig = unix.SIGSTOP
 	}
-	for pid := range s.leaders {
-		unix.Kill(-pid, sig)
+	for pid, j := range s.leaders {
+		if !j.ending { // otherwise the pid may be that of another process
+			unix.Kill(-pid, sig)
+		}
 	}
 }
 
@@ -261,7 +281,9 @@ func (s *server) close(exit int) {
 	defer s.mu.Unlock()
 	s.closing, s.exit = true, exit
 	for _, j := range s.leaders {
-		killJob(j)
+		if !j.ending { // otherwise the pid may be that of another process
+			killJob(j)
+		}
 	}
 	s.sweepLocked()
 	s.hasJobs.Signal()

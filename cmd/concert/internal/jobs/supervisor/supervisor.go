@@ -22,7 +22,9 @@
 //
 //  1. A job ends together with its descendants. When the command ends, the
 //     supervisor kills the process group, and then the orphans of the job until
-//     none is left. Only then does Run return.
+//     none is left. Only then does Run return. If the context of Run ends, the
+//     group gets SIGTERM first. If the command ends of it, its orphans have the
+//     rest of the grace.
 //  2. An orphan belongs to the job of its process group. If the orphan has left
 //     that group, it belongs to the job in its environment: the variable
 //     CONCERT_JOB of each job is the random name of the run, a dot, and the
@@ -92,7 +94,8 @@ func (e *StartError) Unwrap() error { return e.Err }
 // Options are the options of Start. Zero values stand for the defaults.
 type Options struct {
 	// Grace is the time between SIGTERM and SIGKILL if the context of a job
-	// ends. The default is 5 seconds. Negative: no SIGTERM.
+	// ends. It holds for all processes of the job, because a shell usually ends
+	// before its children. The default is 5 seconds. Negative: no SIGTERM.
 	Grace time.Duration
 
 	// Memory limits the data of each process of a job, in bytes (RLIMIT_DATA).
