@@ -10,6 +10,7 @@ import (
 func TestMain(m *testing.M) {
 	Main()
 	runner()
+	sibling()
 	bench()
 	os.Exit(m.Run())
 }

@@ -21,6 +21,9 @@ import (
 // process that has emptied its environment looks the same.
 const undecidedTime = 100 * time.Millisecond
 
+// maxUndecidedTime is how long a job waits for the environments of all orphans.
+const maxUndecidedTime = 10 * undecidedTime
+
 // maxEnviron is the size of the largest environment that is read.
 const maxEnviron = 8 << 20
 
@@ -54,6 +57,9 @@ func (s *server) sweepLocked() (done []*job) {
 	}
 	pids := s.orphanPids()
 	if s.closing {
+		if len(pids) == 0 { // a child made with CLONE_PARENT is of another thread
+			pids = childrenOf(os.Getpid())
+		}
 		for _, pid := range pids {
 			unix.Kill(pid, unix.SIGKILL)
 		}
@@ -98,7 +104,7 @@ func (s *server) handleOrphanLocked(pid int) *orphan {
 	if o.job == 0 {
 		var empty bool
 		o.job, empty = s.identifyLocked(pid)
-		o.undecided = empty && time.Since(o.since) < undecidedTime
+		o.undecided = empty && time.Since(o.since) < undecidedTime && s.areRunningLocked(o.last)
 	}
 	switch {
 	case o.undecided:
@@ -139,11 +145,14 @@ func (s *server) inheritLocked(pid int, o *orphan) {
 // soon. If not, it counts the survivors.
 func (s *server) mustWaitLocked(j *job, seen []*orphan) bool {
 	j.ended.survivors = 0
+	// A process without an environment that forks and exits, again and again,
+	// is always a new orphan.
+	waits := time.Since(j.start)-time.Duration(j.ended.duration) < maxUndecidedTime
 	for _, o := range seen {
 		switch {
 		case o.job != j.number && (o.job != 0 || o.last < j.number):
 			// it cannot belong to the job
-		case o.immune, o.job == 0 && !o.killed && !o.undecided:
+		case o.immune, o.job == 0 && !o.killed && !(o.undecided && waits):
 			j.ended.survivors++
 		default:
 			return true

@@ -2,4 +2,5 @@
 
 package supervisor
 
-func runner() {}
+func runner()  {}
+func sibling() {}

@@ -49,10 +49,17 @@
 // # Corners
 //
 // A process that may not be killed, such as one of sudo, and a stray of other
-// jobs may survive a job. Result.Survivors counts them. If the supervisor is
-// killed, a process that has left its session, has no variable CONCERT_JOB, and
-// is an orphan remains. If a runner is itself a job of another run, the
-// variable has both names, separated by a slash.
+// jobs may survive a job. Result.Survivors counts them. A child that a command
+// makes with CLONE_PARENT, and that leaves the group, is not an orphan. It is
+// killed at the end of the run.
+//
+// If the supervisor is killed, a process that has left its session, has no
+// variable CONCERT_JOB, and is an orphan remains. If the runner and the
+// supervisor are killed at the same moment, the kernel kills the commands, but
+// not their descendants.
+//
+// If a runner is itself a job of another run, the variable has both names,
+// separated by a slash.
 //
 // Jobs have no controlling terminal. A program that asks for a password fails
 // at once, and Ctrl-C sends no signal to a job: the runner decides.
