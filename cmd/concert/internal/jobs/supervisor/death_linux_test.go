@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -64,6 +65,7 @@ func startRunner(t *testing.T, m mark, up int, env ...string) *exec.Cmd {
 	cmd.Env = append(append(os.Environ(), runnerVariable+"="+string(m)), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = []*os.File{temp(t)}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -91,6 +93,12 @@ func TestRunnerKilled(t *testing.T) {
 		{"process", func(pid int) error { return unix.Kill(pid, unix.SIGKILL) }},
 		{"group", func(pid int) error { return unix.Kill(-pid, unix.SIGKILL) }},
 		{"SIGTERM", func(pid int) error { return unix.Kill(pid, unix.SIGTERM) }},
+		{"supervisor stopped", func(pid int) error {
+			for _, supervisor := range childrenOf(pid) {
+				unix.Kill(supervisor, unix.SIGSTOP)
+			}
+			return unix.Kill(pid, unix.SIGKILL)
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMark()
@@ -103,6 +111,58 @@ func TestRunnerKilled(t *testing.T) {
 			}
 			m.wantNone(t)
 		})
+	}
+}
+
+// TestInheritedFiles: a job has the files that the runner has inherited, and no
+// others.
+func TestInheritedFiles(t *testing.T) {
+	m := newMark()
+	cmd := startRunner(t, m, 1, plainVariable+"=")
+	want := cmd.ExtraFiles[0].Name()
+	waitFor(t, m.sleeps)
+	for _, job := range childrenOf(childrenOf(cmd.Process.Pid)[0]) {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", job))
+		own, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/3", job))
+		if len(files) < 4 || own != want {
+			t.Errorf("files %q, and 3 is %q; want %q", files, own, want)
+		}
+		for _, f := range files {
+			if name, _ := os.Readlink(f); strings.HasPrefix(name, "socket:") || strings.HasPrefix(name, "/proc") {
+				t.Errorf("%s is %s", f, name)
+			}
+		}
+	}
+}
+
+// TestStopSupervisor: a job can stop the supervisor. The end of a context, or
+// Close, continues it.
+func TestStopSupervisor(t *testing.T) {
+	stop := Job{Args: shell("kill -STOP $PPID; exec sleep 1000")}
+	s := start(t, nil)
+	stopped := func() bool {
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.Process.Pid))
+		return strings.Contains(string(stat), ") T ")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		waitFor(t, stopped)
+		cancel()
+	}()
+	if _, err := s.Run(ctx, stop); err != context.Canceled {
+		t.Errorf("error %v", err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.Run(context.Background(), stop)
+		ended <- err
+	}()
+	waitFor(t, stopped)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != ErrClosed {
+		t.Errorf("error %v, want ErrClosed", err)
 	}
 }
 
@@ -347,5 +407,35 @@ func TestRun_MemoryLimit(t *testing.T) {
 	}
 	if r, err := s.Run(t.Context(), Job{Args: shell("exec tail -n 1 /dev/zero")}); err != nil || r.ExitCode != 1 || r.PeakMemory > 60<<20 {
 		t.Errorf("result %+v, error %v; want exit code 1", r, err)
+	}
+}
+
+// TestPause_Flood: Pause writes while more messages are under way than the
+// socket holds, in both directions.
+func TestPause_Flood(t *testing.T) {
+	s := start(t, nil)
+	var jobs sync.WaitGroup
+	for range 2000 {
+		jobs.Go(func() {
+			for range 3 {
+				if _, err := s.Run(t.Context(), Job{Args: []string{"./no-such-program"}}); !errors.Is(err, unix.ENOENT) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	ended := make(chan bool)
+	go func() {
+		jobs.Wait()
+		close(ended)
+	}()
+	for {
+		select {
+		case <-ended:
+			return
+		default:
+			s.Pause()
+			s.Resume()
+		}
 	}
 }

@@ -21,7 +21,7 @@ const (
 	jobVariable = "CONCERT_JOB"
 
 	// socketFile is the file descriptor of the socket in the supervisor.
-	socketFile = 3
+	socketFile = 0
 )
 
 // Exit codes of the supervisor.

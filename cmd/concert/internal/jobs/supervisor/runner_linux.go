@@ -34,8 +34,10 @@ type Supervisor struct {
 	mu      sync.Mutex // guards the fields below
 	pending map[uint64]*call
 	closed  bool
-	paused  uint64 // as in pauseMessage
-	failure error  // why no job can run; nil: they can
+	failure error // why no job can run; nil: they can
+
+	pausing sync.Mutex // guards paused
+	paused  uint64     // as in pauseMessage
 }
 
 // A call is a running call of Run. The other fields are written before done is
@@ -65,12 +67,14 @@ func Start(opts *Options) (*Supervisor, error) {
 	defer peer.Close()
 	own := setup{run: s.run, grace: cmp.Or(s.opts.Grace, defaultGrace), memory: s.opts.Memory, cpu: s.opts.CPU}
 	s.process = &exec.Cmd{
-		Path:        "/proc/self/exe", // this program, also after its file was replaced
-		Args:        append([]string{filepath.Base(os.Args[0])}, ownArgs()...),
-		Env:         append(os.Environ(), setupVariable+"="+own.String()),
-		Stderr:      os.Stderr, // for a crash
-		ExtraFiles:  []*os.File{peer},
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+		Path:   "/proc/self/exe", // this program, also after its file was replaced
+		Args:   append([]string{filepath.Base(os.Args[0])}, ownArgs()...),
+		Env:    append(os.Environ(), setupVariable+"="+own.String()),
+		Stderr: os.Stderr, // for a crash
+		Stdin:  peer,      // not another file: jobs inherit the files above 2 of the runner
+		// A supervisor that was stopped by a signal kills the jobs only if it
+		// continues.
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGCONT},
 	}
 	if err := subreaper.acquire(); err != nil {
 		conn.Close()
@@ -138,8 +142,20 @@ func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 
 // cancel asks for the end of a job.
 func (s *Supervisor) cancel(number uint64) {
+	s.wake()
 	m := cancelMessage{kindCancel, number}
 	s.conn.Write(m.append(nil)) // if it fails, read will complete the call
+}
+
+// wake continues the supervisor, which a job or a user may have stopped.
+func (s *Supervisor) wake() { s.process.Process.Signal(syscall.SIGCONT) }
+
+// stop asks the supervisor to kill all jobs and to exit. If it does not, it is
+// killed.
+func (s *Supervisor) stop() {
+	s.conn.CloseWrite()
+	s.wake()
+	time.AfterFunc(closeTime+time.Second, func() { s.process.Process.Kill() })
 }
 
 // cancelAgain repeats cancel after a while, if the job has not ended. The
@@ -210,7 +226,7 @@ func (s *Supervisor) read() {
 			break
 		}
 	}
-	s.conn.CloseWrite() // if the supervisor lives, it ends now
+	s.stop() // it may live
 	s.end(reason)
 }
 
@@ -286,7 +302,7 @@ func (s *Supervisor) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.conn.CloseWrite()
+	s.stop()
 	<-s.done
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -306,8 +322,8 @@ func (s *Supervisor) Resume() { s.setPaused(0) }
 
 // setPaused sends the next message whose number modulo 2 is state.
 func (s *Supervisor) setPaused(state uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.pausing.Lock() // not mu, which read needs, because a write can wait for read
+	defer s.pausing.Unlock()
 	if s.paused%2 != state {
 		s.paused++
 		m := pauseMessage{s.paused}

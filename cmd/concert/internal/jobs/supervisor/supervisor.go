@@ -61,6 +61,9 @@
 // If a runner is itself a job of another run, the variable has both names,
 // separated by a slash.
 //
+// Jobs inherit the open files above 2 that the runner has inherited, such as
+// the pipe of a parallel make. All files of the runner itself are closed.
+//
 // Jobs have no controlling terminal. A program that asks for a password fails
 // at once, and Ctrl-C sends no signal to a job: the runner decides.
 //
