@@ -24,8 +24,9 @@
 //   - A value is never changed, and it is always passed as one argument or as
 //     part of one. It can begin with "-": to prevent that a program takes it
 //     as an option, write ./{} or -- {}.
-//   - No value is ever executed or parsed by a shell. See shellScript for how
-//     a script gets the values.
+//   - No value is ever executed or parsed by a shell. See shellCommand for how
+//     a script gets the values. Parse refuses sh -c "echo {}" and other known
+//     interpreters, also behind programs such as timeout.
 //   - What can be refused before the first job starts is refused by Split, Open
 //     or Parse, with an error of type cli.UsageError if the command line is
 //     wrong. A regular file is read twice for this reason. Only the end of a

@@ -65,8 +65,8 @@ func (s *scanner) replace(p part, size int) error {
 	switch {
 	case s.unsure != "":
 		return s.refuse(found, s.unsure, nil)
-	case f.code != "":
-		return s.refuse(found, f.code, nil)
+	case f.runs() != "":
+		return s.refuse(found, f.runs(), nil)
 	case f.isProgram():
 		return s.refuse(found, "in the name of a program; an input is never run", nil)
 	}

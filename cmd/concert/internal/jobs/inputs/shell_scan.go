@@ -60,12 +60,17 @@ func (s *scanner) scan() error {
 			s.unsure = "after a backquote; use $( ) instead"
 		case s.next("$(("):
 			err = s.simple("$((", "))", "+-*/%$<>=!&|?:,~^ ()", "in arithmetic, where a shell may run it")
+		case s.next("$["):
+			s.unsure = "after $[, which may run it"
 		case s.next("${"):
 			err = s.simple("${", "}", ":-+=?#%@*!/.,[] ", "in ${ }")
 		case s.next("$("):
 			s.copy(2)
 			code := s.codeOfOutput()
 			s.stack = append(s.stack, frame{command: true, depth: 1, code: code, output: code})
+		case s.next("$") && s.isReplaced(s.at+1):
+			s.out.WriteByte('\\') // otherwise the shell reads $$, or $"
+			s.copy(1)
 		case f.quotes:
 			s.inQuotes()
 		default:
@@ -82,13 +87,19 @@ func (s *scanner) scan() error {
 	return nil
 }
 
+// isReplaced reports whether a replacement string begins at an offset.
+func (s *scanner) isReplaced(at int) bool {
+	_, size, err := s.matcher.match(s.in[at:])
+	return err == nil && size > 0
+}
+
 // codeOfOutput returns why the output of a $( ) that begins here is run, or "".
 func (s *scanner) codeOfOutput() string {
-	if f := s.outer(); f.code == "" && f.isProgram() {
-		return "in $( ) whose output is the name of a program; an input is never run"
-	} else {
-		return f.code
+	f := s.outer()
+	if code := f.runs(); code != "" || !f.isProgram() {
+		return code
 	}
+	return "in $( ) whose output is the name of a program; an input is never run"
 }
 
 // simple copies an expansion with letters, digits, spaces and the given other
@@ -132,6 +143,9 @@ func (s *scanner) inQuotes() {
 		s.stack = s.stack[:len(s.stack)-1]
 	case s.next(`\`) && s.at+1 < len(s.in) && strings.ContainsRune("$`\"\\\n", rune(s.in[s.at+1])):
 		s.copy(2)
+	case s.next(`\`):
+		s.out.WriteByte('\\') // otherwise it quotes the $ of a variable
+		s.copy(1)
 	default:
 		s.copy(1)
 	}

@@ -36,6 +36,9 @@ var accepted = []struct{ script, want string }{
 	{`printf '<%s>' "\"{}\""`, `<"VALUE">`},
 	{`printf '<%s>' "\\{}"`, `<\VALUE>`},
 	{`printf '<%s>' \\{}`, `<\VALUE>`},
+	{`printf '<%s>' "a\b\{}"`, `<a\b\VALUE>`},
+	{`printf '<%s>' "\\\{}"`, `<\\VALUE>`},
+	{`env -i perl -MPOSIX=ceil -we 'print "<$ARGV[0]>"' -- {}`, "<VALUE>"},
 	{`printf '<%s>' \{} {}`, `<{}><VALUE>`},
 	{`printf '<%s>' 'it'\''s' {}`, "<it's><VALUE>"},
 	{`x={}; printf '<%s>' "$x"`, "<VALUE>"},
@@ -92,6 +95,21 @@ func TestShell_NeverRunsAnInput(t *testing.T) {
 	}
 }
 
+// TestShell_AfterDollar: a dollar before a replacement string stays.
+func TestShell_AfterDollar(t *testing.T) {
+	for script, want := range map[string]string{`printf %s "$@@"`: "$VALUE", `printf %s $@@`: "$VALUE", `printf %s "\$@@"`: "$VALUE", `printf %s '$'@@`: "$VALUE"} {
+		template, err := Parse([]string{script}, &Syntax{Shell: true, Instead: "@@"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shell := range []string{"sh", "bash"} {
+			if got, err := runScript(shell, t.TempDir(), template, "VALUE"); got != want {
+				t.Errorf("%s: %s gives %q, %v; want %q", shell, script, got, err, want)
+			}
+		}
+	}
+}
+
 // runScript runs a script as a job, with the given program as sh.
 func runScript(shell, dir string, template *Template, value string) (string, error) {
 	args, err := template.Args(Input{7, []string{value}})
@@ -134,6 +152,17 @@ func TestShell_Refuses(t *testing.T) {
 		`trap {} EXIT`:                          "in the arguments of trap",
 		`sh -c "echo {}"`:                       "in the script of sh -c",
 		`/bin/bash -ec {}`:                      "in the script of /bin/bash -ec",
+		`timeout 5 sh -c "echo {}"`:             "in the script of sh -c",
+		`sudo -u bob bash -lc "echo {}"`:        "in the script of bash -lc",
+		`find . -exec sh -c "echo {}" ";"`:      "in the script of sh -c",
+		`x | xargs -I% sh -c "echo % {}"`:       "in the script of sh -c",
+		`timeout 5 sh -c "$(echo {})"`:          "in the script of sh -c",
+		`python3.12 -c "print({})"`:             "in the script of python3.12 -c",
+		`perl -ne"print {}"`:                    "in the script of perl -neprint",
+		`echo $[ {} ]`:                          "after $[",
+		`echo "$[1+{}]"`:                        "after $[",
+		`unset {}`:                              "in the arguments of unset",
+		`read {}`:                               "in the arguments of read",
 		`echo '{}'`:                             `in single quotes: begin the script with x={}; and write "$x"`,
 		`awk '{print {}}'`:                      "in single quotes",
 		`sh -c 'echo {}'`:                       "in single quotes",

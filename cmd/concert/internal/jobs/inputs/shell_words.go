@@ -20,13 +20,21 @@ type frame struct {
 
 	program string // of the current command
 	wrapped bool   // whether a program that runs another one is before it
-	script  bool   // whether the script of sh -c is next
+	script  interpreter
 	code    string // why arguments of the current command are run
 	output  string // of $( ): why its output is run
 }
 
 // isProgram reports whether what is next is part of the name of a program.
 func (f *frame) isProgram() bool { return f.command && !f.redirect && !f.assigns }
+
+// runs returns why what is next would be run, or "".
+func (f *frame) runs() string {
+	if where := f.script.where(string(f.text)); f.code == "" && where != "" {
+		return where + "; write it as an argument after that script, which reads it there, as \"$1\" in sh"
+	}
+	return f.code
+}
 
 // end ends the current word.
 func (f *frame) end(s *scanner) {
@@ -39,9 +47,11 @@ func (f *frame) end(s *scanner) {
 	case f.isProgram() && !f.quoted && slices.Contains(keywords, text):
 	case f.isProgram() && slices.Contains(wrappers, base(text)):
 		f.wrapped = true
+		f.script.program(text)
 	case f.isProgram() && f.wrapped && isOption(text):
 	case f.isProgram():
 		f.command, f.program = false, text
+		f.script.program(text)
 		switch {
 		case slices.Contains(evaluators, text):
 			f.code = "in the arguments of " + text + ", which runs them as a script; choose another command"
@@ -50,15 +60,10 @@ func (f *frame) end(s *scanner) {
 		case text == "function", text == "coproc", text == "case" && len(s.stack) > 1:
 			s.unsure = "after " + text
 		}
-	case f.script:
-		if text == "" || text[0] != '-' {
-			f.script, f.code = false, f.output
-		}
-	case slices.Contains(shells, base(f.program)) && strings.HasPrefix(text, "-") && strings.Contains(text, "c"):
-		f.script = true
-		f.code = "in the script of " + f.program + " " + text + "; write it as an argument after that script, which then uses \"$1\""
 	case f.program == "for" && text == "do":
 		f.command = true
+	default:
+		f.script.argument(text)
 	}
 	f.inWord, f.quoted, f.text, f.redirect, f.assigns = false, false, nil, false, false
 }
@@ -74,14 +79,9 @@ var (
 	// keywords lists the words that another command can follow.
 	keywords = []string{"if", "then", "elif", "else", "while", "until", "do", "!", "{", "}", "fi", "done", "esac"}
 
-	// wrappers lists programs that run the program in their first argument.
-	wrappers = []string{"exec", "command", "builtin", "env", "nice", "nohup", "time", "sudo", "setsid", "xargs"}
-
-	// evaluators lists commands that run their arguments as a script.
-	evaluators = []string{"eval", ".", "source", "trap", "let", "alias"}
-
-	// shells lists programs that run a script after the option -c.
-	shells = []string{"sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "su"}
+	// evaluators lists commands that run their arguments as a script. The last
+	// two run an index of an array in some shells, as in read 'a[$(reboot)]'.
+	evaluators = []string{"eval", ".", "source", "trap", "let", "alias", "read", "unset"}
 )
 
 // isVariable reports whether a text can be the name of a variable.

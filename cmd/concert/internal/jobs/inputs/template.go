@@ -81,6 +81,7 @@ func Parse(command []string, syntax *Syntax) (*Template, error) {
 	}
 	t := &Template{}
 	found := false
+	var script interpreter
 	for i, text := range command {
 		w, replaced, err := m.parse(text)
 		if err != nil {
@@ -89,13 +90,41 @@ func Parse(command []string, syntax *Syntax) (*Template, error) {
 		if replaced && i == 0 {
 			return nil, usage(fmt.Errorf("the program itself cannot be %s: an input is never run", text))
 		}
+		if where := script.where(w.beginning()); where != "" && w.hasValue() {
+			return nil, scriptError(text, where)
+		}
+		if i == 0 {
+			script.program(text)
+		} else {
+			script.argument(text)
+		}
 		found = found || replaced
 		t.words = append(t.words, w)
 	}
 	if !found {
+		if where := script.where(""); where != "" {
+			return nil, scriptError("the input", where)
+		}
 		t.words = append(t.words, word{m.values("")})
 	}
 	return t, nil
+}
+
+func scriptError(what, where string) error {
+	return usage(fmt.Errorf(`%s cannot be used %s, because an input is never run: pass it after the script, as in sh -c 'echo "$1"' sh {}, or use --shell`, what, where))
+}
+
+// beginning returns the text before the first replacement.
+func (w word) beginning() string {
+	if w[0].literal {
+		return w[0].text
+	}
+	return ""
+}
+
+// hasValue reports whether a value of the input is a part of the word.
+func (w word) hasValue() bool {
+	return slices.ContainsFunc(w, func(p part) bool { return !p.literal && !p.number })
 }
 
 func usage(err error) error { return cli.UsageError{Text: err.Error()} }

@@ -128,6 +128,11 @@ func TestParse_Refuses(t *testing.T) {
 		{"huge number", []string{"echo", "{99999999999999999999}"}, Syntax{}, "an input has 1 value"},
 		{"several values in a word", []string{"echo", "x{/}"}, Syntax{Width: 2}, "write {1/}"},
 		{"slot", []string{"echo", "{%}"}, Syntax{}, "no slot numbers"},
+		{"script", []string{"sh", "-c", "echo {}"}, Syntax{}, "echo {} cannot be used in the script of sh -c, because an input is never run"},
+		{"whole script", []string{"/bin/bash", "-ec", "{}"}, Syntax{}, "in the script of /bin/bash -ec"},
+		{"script at the end", []string{"env", "A=b", "bash", "-x", "-c"}, Syntax{}, "the input cannot be used in the script of bash -c"},
+		{"script of a runner", []string{"timeout", "5", "sh", "-c", "echo {/}"}, Syntax{}, "in the script of sh -c"},
+		{"script in an option", []string{"python3", "-cprint({1})"}, Syntax{}, "in the script of python3 -cprint("},
 		{"Perl", []string{"echo", "{= $_++ =}"}, Syntax{}, "Perl"},
 		{"words of a script", []string{"echo {}", "a b"}, Syntax{Shell: true}, "--shell takes the script as one argument, and 'a b' is another"},
 	} {
@@ -138,6 +143,18 @@ func TestParse_Refuses(t *testing.T) {
 				t.Errorf("error %v, want a UsageError with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestParse_Accepts: these commands look like scripts with an input.
+func TestParse_Accepts(t *testing.T) {
+	for _, command := range [][]string{
+		{"sh", "-c", `echo "$1"`, "sh", "{}"}, {"sh", "-c", "exit {#}"}, {"sh", "{}"}, {"grep", "-c", "sh", "{}"}, {"grep", "sh", "-c", "{}"},
+		{"python3", "-m", "compileall", "{}"}, {"perl", "-MPOSIX=ceil", "{}"}, {"php", "-dmemory_limit=1G", "{}"}, {"bash", "--norc", "{}"}, {"sudo", "sh", "-x", "{}"},
+	} {
+		if _, err := Parse(command, nil); err != nil {
+			t.Errorf("%q: %v", command, err)
+		}
 	}
 }
 
