@@ -212,37 +212,6 @@ func TestRun_ChildOfOrphan(t *testing.T) {
 	}
 }
 
-// TestRun_Stray: a process that may belong to two jobs ends with the second
-// one.
-func TestRun_Stray(t *testing.T) {
-	m := newMark()
-	s := start(t, nil)
-	out := temp(t)
-	ended := make(chan Result, 1)
-	go func() {
-		r, err := s.Run(t.Context(), m.job(": MARK; while [ ! -e "+out.Name()+".end ]; do sleep 0.01; done", nil))
-		if err != nil {
-			t.Error(err)
-		}
-		ended <- r
-	}()
-	waitFor(t, func() bool { return len(m.processes()) > 0 })
-	r, err := s.Run(t.Context(), m.job("env -i setsid sh -c 'echo up; exec sleep MARK' &\nwhile [ ! -s "+out.Name()+" ]; do sleep 0.01; done", out))
-	if err != nil || r.Survivors != 1 {
-		t.Errorf("result %+v, error %v; want a survivor", r, err)
-	}
-	if !m.sleeps() {
-		t.Error("the stray was killed")
-	}
-	os.WriteFile(out.Name()+".end", nil, 0o600)
-	if r := <-ended; r.Survivors != 0 {
-		t.Errorf("result %+v", r)
-	}
-	if left := m.processes(); len(left) > 0 {
-		t.Errorf("processes are left: %q", left)
-	}
-}
-
 // waitFor waits until a condition holds.
 func waitFor(t testing.TB, holds func() bool) {
 	t.Helper()
@@ -370,80 +339,4 @@ func TestRun_GraceOfDescendants(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestRun_ForkingStray: a process that forks and exits, again and again, has a
-// new pid each time. Without an environment, it ends with the last job that it
-// may belong to, and no job waits until it ends by itself.
-func TestRun_ForkingStray(t *testing.T) {
-	for _, other := range []bool{false, true} { // another job is running
-		t.Run(fmt.Sprintf("other job %v", other), func(t *testing.T) {
-			t.Parallel()
-			s := start(t, nil)
-			m, sleeper := newMark(), newMark()
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			var jobs sync.WaitGroup
-			if other {
-				jobs.Go(func() { s.Run(ctx, sleeper.job("exec sleep MARK", nil)) })
-				waitFor(t, sleeper.sleeps)
-			}
-			out := temp(t)
-			const script = `f() { n=$((n+1)); [ $n != 5 ] || echo up; [ $n != 600 ] || { echo ended; exit; }; sleep 0.01; f & exit; }; f; : MARK`
-			r, err := s.Run(t.Context(), m.job("env -i setsid sh -c '"+script+"' &\nwhile [ ! -s "+out.Name()+" ]; do sleep 0.01; done", out))
-			if err != nil || r.ExitCode != 0 || other != (r.Survivors > 0) {
-				t.Errorf("result %+v, error %v", r, err)
-			}
-			cancel()
-			jobs.Wait()
-			if left := m.processes(); len(left) > 0 {
-				t.Errorf("processes are left: %q", left)
-			}
-			if got := content(t, out); got != "up\n" {
-				t.Errorf("output %q; want that the process was killed", got)
-			}
-		})
-	}
-}
-
-// TestClose_Sibling: a child that a command made with CLONE_PARENT is not in
-// the list of orphans. It ends when the supervisor is closed.
-func TestClose_Sibling(t *testing.T) {
-	m := newMark()
-	s := start(t, nil)
-	out := temp(t)
-	job := m.job("", out)
-	job.Args = []string{"/proc/self/exe"}
-	job.Env = []string{siblingVariable + "=" + string(m)}
-	if r, err := s.Run(t.Context(), job); err != nil || r.ExitCode != 0 {
-		t.Fatal(r, err)
-	}
-	if !m.sleeps() {
-		t.Fatal("there is no such child")
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if left := m.processes(); len(left) > 0 {
-		t.Errorf("processes are left: %q", left)
-	}
-}
-
-// siblingVariable makes the test binary start a process that sleeps for this
-// time, as a child of its own parent.
-const siblingVariable = "CONCERT_TEST_SIBLING"
-
-func sibling() {
-	m := os.Getenv(siblingVariable)
-	if m == "" {
-		return
-	}
-	_, err := syscall.ForkExec("/bin/sleep", []string{"sleep", m}, &syscall.ProcAttr{
-		Env: os.Environ(),
-		Sys: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_PARENT, Setsid: true},
-	})
-	if err != nil {
-		panic(err)
-	}
-	os.Exit(0)
 }

@@ -141,9 +141,13 @@ func (s *Supervisor) cancelWith(ctx context.Context, pid int) (canceled func() b
 		if grace := cmp.Or(s.opts.Grace, defaultGrace); grace > 0 {
 			syscall.Kill(-pid, syscall.SIGTERM)
 			syscall.Kill(-pid, syscall.SIGCONT) // a stopped process handles SIGTERM only then
+			deadline := time.Now().Add(grace)
 			select {
 			case <-ended:
 			case <-time.After(grace):
+			}
+			for time.Now().Before(deadline) && syscall.Kill(-pid, 0) == nil { // children of a shell
+				time.Sleep(10 * time.Millisecond)
 			}
 		}
 		syscall.Kill(-pid, syscall.SIGKILL)
