@@ -69,8 +69,8 @@ func (o *Options) exceedsCPU(r *Result) bool {
 // executable returns why a program cannot be executed, or 0. The shell that
 // sets the limits would say so only on stderr.
 func executable(dir, path string) syscall.Errno {
+	var stat unix.Stat_t
 	if dir != "" {
-		var stat unix.Stat_t
 		if err := unix.Stat(dir, &stat); err != nil {
 			return err.(syscall.Errno)
 		}
@@ -80,6 +80,9 @@ func executable(dir, path string) syscall.Errno {
 	}
 	if err := unix.Access(path, unix.X_OK); err != nil {
 		return err.(syscall.Errno)
+	}
+	if unix.Stat(path, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return unix.EACCES
 	}
 	return 0
 }

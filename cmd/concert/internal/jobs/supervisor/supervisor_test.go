@@ -185,8 +185,10 @@ func TestRun_CannotStart(t *testing.T) {
 // error.
 func TestRun_CannotStartWithLimits(t *testing.T) {
 	s := start(t, &Options{CPU: time.Hour})
-	if _, err := s.Run(t.Context(), Job{Args: []string{"./none"}}); err == nil || err.Error() != `cannot start "./none": not found` {
-		t.Errorf("error %v", err)
+	for program, want := range map[string]string{"./none": `cannot start "./none": not found`, "/": `cannot start "/": it is a directory`} {
+		if _, err := s.Run(t.Context(), Job{Args: []string{program}}); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
 	}
 }
 
