@@ -26,6 +26,7 @@ var shBlock = regexp.MustCompile("(?s)```sh\n *# on (\\S+?)(?:, after Ctrl-C([^\
 // with real processes. Tasks that a client submits before, during and after
 // each step must have results.
 func TestGrowing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	pythontest.Need(t)
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows cannot interrupt another process")
