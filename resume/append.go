@@ -69,6 +69,8 @@ func (j *Journal) Append(k Key, ok bool, info any, data ...io.Reader) error {
 	return nil
 }
 
+var errClosed = fmt.Errorf("%w: append before Close", os.ErrClosed)
+
 // stage encodes a record, writes its data, and adds it to a batch. The caller
 // must call wait.
 func (j *Journal) stage(k Key, ok bool, info any, data []io.Reader) (*staged, error) {
@@ -100,7 +102,7 @@ func (j *Journal) add(s *staged, r record) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
-		return fmt.Errorf("%w: append before Close", os.ErrClosed)
+		return errClosed
 	}
 	if !s.data {
 		if err := j.writeLocked(s); err != nil {
@@ -123,9 +125,9 @@ func (j *Journal) store(in io.Reader, room *int, s *staged) (p part, err error) 
 		size = min(size, sized.Len())
 	}
 	start := make([]byte, size+1)
-	n, err := io.ReadFull(in, start)
+	n, err := readFull(in, start)
 	switch {
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
+	case err == io.EOF:
 		*room -= n
 		return part{inline: start[:n]}, nil
 	case err != nil:

@@ -17,10 +17,11 @@ type dataFile struct {
 	// used is true if a record in the journal refers to the file.
 	used bool
 
-	mu   sync.Mutex // guards the fields below
-	file *os.File   // nil if there is no file yet
-	end  int64      // where the next data begin
-	torn bool       // the file may have bytes behind end
+	mu     sync.Mutex // guards the fields below
+	closed bool
+	file   *os.File // nil if there is no file yet
+	end    int64    // where the next data begin
+	torn   bool     // the file may have bytes behind end
 	// failures is the number of failed syncs. After a failed sync, the system
 	// may have dropped any bytes that were not durable. So a record must fail
 	// if a sync has failed since its data were written.
@@ -94,7 +95,7 @@ var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 func (d *dataFile) append(r io.Reader) (p place, failures int, err error) {
 	buf := buffers.Get().(*[128 << 10]byte)
 	defer buffers.Put(buf)
-	n, readErr := io.ReadFull(r, buf[:]) // without the lock, because most data are small
+	n, readErr := readFull(r, buf[:]) // without the lock, because most data are small
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.prepareLocked(); err != nil {
@@ -112,9 +113,9 @@ func (d *dataFile) append(r io.Reader) (p place, failures int, err error) {
 		if readErr != nil {
 			break
 		}
-		n, readErr = io.ReadFull(r, buf[:])
+		n, readErr = readFull(r, buf[:])
 	}
-	if err == nil && readErr != io.EOF && readErr != io.ErrUnexpectedEOF {
+	if err == nil && readErr != io.EOF {
 		err = fmt.Errorf("read the data: %w", readErr)
 	}
 	if err != nil {
@@ -125,9 +126,27 @@ func (d *dataFile) append(r io.Reader) (p place, failures int, err error) {
 	return p, d.failures, nil
 }
 
+// readFull reads until b is full. If the reader ends before, it returns io.EOF.
+// Unlike io.ReadFull, it never returns io.ErrUnexpectedEOF itself: with this
+// error, a reader says that its data are incomplete.
+func readFull(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = r.Read(b[n:])
+		n += m
+	}
+	if n == len(b) && err == io.EOF {
+		err = nil // the next call returns it
+	}
+	return n, err
+}
+
 // prepareLocked creates the file if necessary, and removes what a failed append
 // has left. The caller holds the lock.
 func (d *dataFile) prepareLocked() error {
+	if d.closed {
+		return errClosed
+	}
 	if d.torn {
 		if err := d.truncateLocked(); err != nil {
 			return err
@@ -186,6 +205,7 @@ func (d *dataFile) get() (f *os.File, size int64) {
 func (d *dataFile) close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.closed = true
 	if d.file == nil {
 		return nil
 	}

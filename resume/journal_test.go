@@ -113,18 +113,25 @@ func TestJournal_Reopened(t *testing.T) {
 	}
 }
 
-// TestJournal_Closed: after Close, Append must fail, and Close must do nothing.
+// TestJournal_Closed: after Close, Append must fail and create no file, and
+// Close must do nothing.
 func TestJournal_Closed(t *testing.T) {
 	t.Parallel()
-	j := open(t, filepath.Join(t.TempDir(), "j"))
+	path := filepath.Join(t.TempDir(), "j")
+	j := open(t, path)
 	j.Append(keyOf(1), true, nil)
 	for range 2 {
 		if err := j.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := j.Append(keyOf(2), true, nil); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Append() = %v", err)
+	for _, data := range []string{"", strings.Repeat("x", 10_000)} {
+		if err := j.Append(keyOf(2), true, nil, readers(data)...); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("Append() = %v", err)
+		}
+	}
+	if _, err := os.Stat(path + ".data"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a data file after Close: %v", err)
 	}
 	if _, ok := j.Find(keyOf(1)); ok {
 		t.Error("a closed journal has records")
@@ -138,14 +145,14 @@ func TestJournal_ReaderFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j")
 	j := open(t, path)
 	failure := errors.New("broken")
-	for _, n := range []int{0, 10, 10_000, 1_000_000} {
-		for _, r := range []io.Reader{&errReader{err: failure}, panicReader{}} {
-			_, panics := r.(panicReader)
-			r = io.MultiReader(bytes.NewReader(make([]byte, n)), r)
+	for _, n := range []int{0, 10, 10_000, 128 << 10, 1_000_000} {
+		for _, failing := range []io.Reader{&errReader{err: failure}, &errReader{err: io.ErrUnexpectedEOF}, panicReader{}} {
+			_, panics := failing.(panicReader)
+			r := io.MultiReader(bytes.NewReader(make([]byte, n)), failing)
 			func() {
 				defer func() { recover() }()
-				if err := j.Append(keyOf(n), true, nil, strings.NewReader("a"), r); !errors.Is(err, failure) {
-					t.Errorf("Append() = %v", err)
+				if err := j.Append(keyOf(n), true, nil, strings.NewReader("a"), r); err == nil || !strings.Contains(err.Error(), "read the data") {
+					t.Errorf("%d bytes and %v: Append() = %v", n, failing, err)
 				}
 			}()
 			if _, ok := j.Find(keyOf(n)); ok {
