@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 )
 
@@ -85,7 +86,10 @@ func (d *dataFile) create(f *os.File) (size int64, err error) {
 		d.id = newID()
 	}
 	h := header(dataFormat, d.id)
-	return int64(len(h)), writeHeader(f, h)
+	if err := writeHeader(f, h); err != nil {
+		return 0, err
+	}
+	return int64(len(h)), syncDir(filepath.Dir(d.path))
 }
 
 var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}

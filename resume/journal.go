@@ -92,9 +92,6 @@ func Open(path string, opts *Options) (*Journal, error) {
 }
 
 func open(path string, opts Options) (_ *Journal, err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // so that the data file is always next to the journal
-	}
 	j := &Journal{path: path, opts: opts, index: index{lines: map[Key]int64{}}}
 	if j.file, err = openLocked(path); err != nil {
 		return nil, err
@@ -105,8 +102,24 @@ func open(path string, opts Options) (_ *Journal, err error) {
 			j.file.Close()
 		}
 	}()
+	// The data file is next to the journal, also if path is a symbolic link, or
+	// if the program changes its directory before there are data.
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
 	id, err := j.load()
 	if err != nil {
+		return nil, err
+	}
+	// The process before may have been killed when it had created the files, or
+	// had written records, but before they were durable.
+	if err := syncData(j.file); err != nil {
+		return nil, fmt.Errorf("sync the file: %w", withoutPath(err))
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	return j, j.data.open(path+".data", id)

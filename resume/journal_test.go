@@ -355,6 +355,35 @@ func TestOpen_InUse(t *testing.T) {
 	}
 }
 
+// TestOpen_DataFileIsNextToJournal: the data file must be next to the journal,
+// also if the journal was created by a symbolic link, or the program has
+// changed its directory.
+func TestOpen_DataFileIsNextToJournal(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{"j": filepath.Join(dir, "j")}
+	if os.Symlink(filepath.Join("sub", "target"), filepath.Join(dir, "link")) == nil {
+		names["link"] = filepath.Join(dir, "sub", "target")
+	}
+	for name, real := range names {
+		t.Chdir(dir)
+		j := open(t, name)
+		t.Chdir("sub")
+		large := strings.Repeat("x", 10_000)
+		if err := j.Append(keyOf(1), true, nil, readers(large)...); err != nil {
+			t.Error(err)
+		}
+		j.Close()
+		if _, err := os.Stat(real + ".data"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		t.Chdir(dir)
+		wantEntry(t, open(t, name), keyOf(1), true, "", large)
+	}
+}
+
 // TestJournal_Random compares a journal with a map, under random operations of
 // several goroutines.
 func TestJournal_Random(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 )
 
 // This file reads a journal when it is opened, and writes the headers of new
@@ -74,8 +73,8 @@ func isUnwritten(start []byte, size int64, format string) bool {
 	return len(bytes.Trim(start, "\x00")) == 0 || bytes.Equal(start[:n], fixed[:n]) && bytes.IndexByte(start, '\n') < 0
 }
 
-// writeHeader makes a new file that has only a header. The header is durable
-// when it returns.
+// writeHeader makes a new file that has only a header. The content of the file
+// is durable when it returns.
 func writeHeader(f *os.File, h []byte) error {
 	err := f.Truncate(0)
 	if err == nil {
@@ -88,7 +87,7 @@ func writeHeader(f *os.File, h []byte) error {
 		f.Truncate(0)
 		return fmt.Errorf("write the header: %w", withoutPath(err))
 	}
-	return syncDir(filepath.Dir(f.Name()))
+	return nil
 }
 
 // load reads the whole journal, and fills the index. If the file is new, load
