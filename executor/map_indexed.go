@@ -10,6 +10,10 @@ import (
 // already. These indexes must not be negative. They are in the results, in
 // errors and in events. So the inputs can be a part of a longer sequence, whose
 // indexes the user knows.
+//
+// If ctx ends, or the executor is closed, the last error has the index -1. Then
+// MapIndexed waits for the running calls, and yields their outcomes behind that
+// error, so that no result is lost.
 func MapIndexed[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq2[int64, In]) func(yield func(index int64, out Out, err error) bool) {
 	if ctx == nil || ex == nil || fn == nil || inputs == nil {
 		panic(nilArgument("MapIndexed", ctx, ex, "function or inputs"))
@@ -27,8 +31,21 @@ func MapIndexed[In, Out any](ctx context.Context, ex Executor, fn func(context.C
 				}
 			}
 		})
-		defer m.stop()
-		m.consume(yield)
+		left := false
+		stop := sync.OnceFunc(m.stop)
+		defer stop()
+		m.consume(func(index int64, out Out, err error) bool {
+			left = !yield(index, out, err)
+			return !left
+		})
+		stop()
+		for !left {
+			it := m.buffer.next(false)
+			if it == nil {
+				return
+			}
+			left = !yield(m.indexes.remove(it.index()), it.out, it.err)
+		}
 	}
 }
 

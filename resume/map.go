@@ -37,8 +37,9 @@ import (
 //
 // The results have the order of the inputs. The index of an input in errors and
 // events is its index in inputs. Events of the executor's observer exist only
-// for inputs without a record. If the loop ends early, results of calls that
-// have finished are recorded before the loop statement ends.
+// for inputs without a record. If the loop is left early, or ctx ends, the
+// running calls are canceled. If a call returns a result nevertheless, it is
+// recorded before the loop statement ends.
 //
 // Map takes at most 4096 inputs ahead of the results, or 4 for each worker if
 // that is more. It keeps up to 32 MiB of results in memory that wait for their

@@ -283,6 +283,63 @@ func TestMap_Canceled(t *testing.T) {
 	})
 }
 
+// TestMap_CanceledInLastResult: as in concert.Map, the cause of the context must
+// be the last error, also if the last result was yielded.
+func TestMap_CanceledInLastResult(t *testing.T) {
+	t.Parallel()
+	onAll(t, func(t *testing.T, p place) {
+		for range 20 {
+			j := open(t, filepath.Join(t.TempDir(), "j"))
+			ctx, cancel := context.WithCancel(t.Context())
+			var errs []error
+			for _, err := range resume.Map(ctx, p.ex, j, p.fn, inputs(filepath.Join(t.TempDir(), "log"), 2)) {
+				if errs = append(errs, err); len(errs) == 2 {
+					cancel()
+				}
+			}
+			if !slices.Equal(errs, []error{nil, nil, context.Canceled}) {
+				t.Fatalf("the errors are %v", errs)
+			}
+		}
+	})
+}
+
+// goLate returns a result when it is canceled, except for the first input.
+var goLate = concert.Register("resume_test.late", func(ctx context.Context, w work) (result, error) {
+	if w.N > 0 {
+		<-ctx.Done()
+	}
+	return doWork(ctx, w)
+})
+
+// TestMap_LateResults: if a loop is left early, or its context ends, the results
+// of calls that do not care about that must be recorded.
+func TestMap_LateResults(t *testing.T) {
+	t.Parallel()
+	onAll(t, func(t *testing.T, p place) {
+		if strings.HasSuffix(t.Name(), "/python") {
+			p.fn = pythonWork // has no context
+		} else {
+			p.fn = goLate
+		}
+		for round := range 6 {
+			path, log := filepath.Join(t.TempDir(), "j"), filepath.Join(t.TempDir(), "log")
+			j := open(t, path)
+			ctx, cancel := context.WithCancel(t.Context())
+			for range resume.Map(ctx, p.ex, j, p.fn, inputs(log, 20)) {
+				if round%2 == 0 {
+					break
+				}
+				cancel()
+			}
+			cancel()
+			if n := total(logged(t, log)); n != j.Len() {
+				t.Errorf("round %d: %d calls have returned a result, and %d are recorded", round, n, j.Len())
+			}
+		}
+	})
+}
+
 // calls counts the calls of exclaim.
 var calls atomic.Int64
 

@@ -234,7 +234,7 @@ func (e *recordError) TaskInput() *executor.Input { return e.in }
 // consume yields the outcomes, and then the error that concerns the whole Map,
 // if there is one.
 func (r *run[In, Out]) consume(yield func(Out, error) bool) {
-	over, canceled := false, false
+	over := false
 	for {
 		it, index, ok := r.queue.pop()
 		if ok {
@@ -243,7 +243,7 @@ func (r *run[In, Out]) consume(yield func(Out, error) bool) {
 			}
 			continue
 		}
-		if over || canceled {
+		if over || r.caller.Err() != nil {
 			break
 		}
 		// After each of these events, the first item may be ready.
@@ -253,13 +253,12 @@ func (r *run[In, Out]) consume(yield func(Out, error) bool) {
 			case <-r.ended:
 				over = true
 			case <-r.caller.Done():
-				canceled = true
 			}
 		})
 	}
 	var zero Out
 	switch {
-	case canceled:
+	case r.caller.Err() != nil:
 		yield(zero, context.Cause(r.caller))
 	case r.panicked != nil:
 		panic(r.panicked)
