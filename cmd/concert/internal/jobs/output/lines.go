@@ -12,6 +12,7 @@ import (
 const (
 	maxLine   = 1 << 20 // a longer line is broken
 	firstPart = 4 << 10 // what is kept of an output that is not stored
+	maxPipe   = 1 << 20 // what a pipe can have, unless root has changed that
 )
 
 // lineReader prints the lines of a job as they come. The job writes into two
@@ -91,11 +92,15 @@ func (l *lineReader) run(i int) {
 		n, err := s.read.Read(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			s.read.SetReadDeadline(time.Time{})
-			for n = readNow(s.read, buf); n > 0; n = readNow(s.read, buf) {
+			for left := maxPipe; left > 0; left -= n { // a process that still writes must not delay the end
+				if n = readNow(s.read, buf); n == 0 {
+					break
+				}
 				if !l.add(i, buf[:n]) {
 					return
 				}
 			}
+			n = 0
 			err = io.EOF
 		}
 		if n > 0 && !l.add(i, buf[:n]) {

@@ -5,6 +5,7 @@ package output
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -120,6 +121,44 @@ func TestLines_Survivor(t *testing.T) {
 	if got := out.text(); got != lines {
 		t.Errorf("printed %d bytes, want %d", len(got), len(lines))
 	}
+}
+
+// TestLines_SurvivorWrites: a process that has outlived its job writes as fast
+// as the reader reads. The job must end nevertheless.
+func TestLines_SurvivorWrites(t *testing.T) {
+	out := &refill{}
+	p := NewPrinter(openStore(t), &Options{Stdout: out, Stderr: io.Discard, Mode: LineBuffer})
+	c, err := p.Begin(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.survivor, err = duplicate(c.Stdout); err != nil {
+		t.Fatal(err)
+	}
+	defer out.survivor.Close()
+	io.WriteString(c.Stdout, strings.Repeat("a line\n", 4000)) // half of a pipe
+	if _, err := c.Finish(true); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	if out.size >= refillEnd {
+		t.Error("the job has ended only because the process did not write any longer")
+	}
+}
+
+const refillEnd = 1 << 30
+
+// refill writes to the pipe what was read from it.
+type refill struct {
+	survivor *os.File
+	size     int
+}
+
+func (w *refill) Write(data []byte) (int, error) {
+	if w.size += len(data); w.size < refillEnd {
+		w.survivor.Write(data)
+	}
+	return len(data), nil
 }
 
 // TestLines_Long: a line that is too long is broken, so that memory is bounded.

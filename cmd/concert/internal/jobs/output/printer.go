@@ -10,9 +10,9 @@ import (
 )
 
 // Printer prints the output of jobs. One goroutine prints. A call of Done gives
-// it a job, and waits until a job is printed if one can be printed. So each new
-// job waits for an older one, and the backlog does not grow, but a call never
-// waits for the whole backlog.
+// it a job, and waits until a job is printed if one can be printed. Concurrent
+// calls wait for different jobs. So for each new job an older one is printed,
+// and the backlog does not grow, but a call never waits for the whole backlog.
 type Printer struct {
 	store *Store
 	opts  Options
@@ -24,6 +24,8 @@ type Printer struct {
 	ready   bool       // with an order: waiting has this job
 	queue   []*item    // without an order: jobs to print
 	printed int        // counts jobs
+	awaited int        // the highest value of printed that a call of Done waits for
+	busy    bool       // a job is being printed
 	closing bool
 	err     error
 
@@ -117,7 +119,8 @@ func (p *Printer) Done(ctx context.Context, r *Record, o *Output) error {
 		p.changed.Broadcast()
 	})
 	defer stop()
-	for before := p.printed; p.printed == before && p.err == nil; {
+	p.awaited = max(p.awaited, p.printed) + 1
+	for turn := p.awaited; p.printed < turn && (p.busy || p.canPrint()) && p.err == nil; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -179,6 +182,7 @@ func (p *Printer) run() {
 		p.fail(err)
 		p.mu.Lock()
 		p.printed++
+		p.busy = false
 		p.changed.Broadcast()
 		p.mu.Unlock()
 	}
@@ -199,10 +203,12 @@ func (p *Printer) take() *item {
 		case p.ready:
 			it := p.waiting.take(p.next)
 			p.advance()
+			p.busy = true
 			return it
 		case len(p.queue) > 0:
 			it := p.queue[0]
 			p.queue = p.queue[1:]
+			p.busy = true
 			return it
 		case p.closing && p.skip():
 		case !isFlushed:

@@ -11,8 +11,10 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // openStore returns a store in a new directory.
@@ -137,6 +139,41 @@ func TestPrinter_SlowReader(t *testing.T) {
 			close(w)
 		})
 	}
+}
+
+// TestPrinter_BacklogIsBounded: if the reader is slower than the jobs, the jobs
+// that wait for it are at most as many as the goroutines that call Done.
+func TestPrinter_BacklogIsBounded(t *testing.T) {
+	s := openStore(t)
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPrinter(s, &Options{Stdout: slowWriter{}, Stderr: io.Discard, Unordered: true})
+		big := strings.Repeat("x", 100<<10)
+		const callers = 8
+		var last atomic.Int64
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for n := int(last.Add(1)); n <= 200; n = int(last.Add(1)) {
+					done(t, p, n, text(big, ""))
+					p.mu.Lock()
+					if backlog := len(p.queue); backlog > callers {
+						t.Errorf("after job %d, %d jobs wait for the reader", n, backlog)
+					}
+					p.mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		p.Close()
+	})
+}
+
+// slowWriter needs time for each write.
+type slowWriter struct{}
+
+func (slowWriter) Write(data []byte) (int, error) {
+	time.Sleep(time.Second) // in a synctest
+	return len(data), nil
 }
 
 // blockedWriter writes to a channel.
