@@ -170,7 +170,7 @@ func TestOpen_DataFlipped(t *testing.T) {
 	}
 	for size := range start + 20 {
 		s.write(t, s.bytes, s.data[:size+1])
-		s.check(t, fmt.Sprint(size+1, " bytes of data"), true, 0, func(i int) bool { return i != 2 })
+		s.check(t, fmt.Sprint(size+1, " bytes of data"), true, 1, func(i int) bool { return i != 2 })
 	}
 }
 

@@ -48,9 +48,9 @@
 //   - One process at a time uses a journal. Open fails with [ErrInUse] if
 //     another process has it open, or this process itself.
 //   - A killed process or a loss of power can leave a partial line at the end.
-//     A failing disk can change any byte. Such damaged lines do not count, and
-//     are no error: their calls run again. [Journal.Damaged] returns their
-//     number.
+//     A failing disk can change any byte, and FILE.data can be removed. Such
+//     damaged lines do not count, and are no error: their calls run again.
+//     [Journal.Damaged] returns their number.
 //   - Open never changes a file that is not a journal.
 //   - If the disk is full, Append returns the error, and the journal has no
 //     part of the record. When there is space again, Append works again.

@@ -40,7 +40,7 @@ func (j *Journal) Find(k Key) (Entry, bool) {
 		if p.inline != nil {
 			continue
 		}
-		if _, size := j.data.get(); p.place.offset > size || p.place.length > size-p.place.offset {
+		if _, size := j.data.get(); !p.place.within(size) {
 			return Entry{}, false
 		}
 	}

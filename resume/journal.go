@@ -110,7 +110,7 @@ func open(path string, opts Options) (_ *Journal, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	id, err := j.load()
+	id, err := j.load(path + ".data")
 	if err != nil {
 		return nil, err
 	}
@@ -169,9 +169,10 @@ func (j *Journal) Len() int {
 	return len(j.index.lines)
 }
 
-// Damaged returns the number of damaged lines that Open has found. The records
-// in these lines are lost, so their calls run again. A program that was killed
-// may leave one damaged line, its last one.
+// Damaged returns the number of damaged lines that Open has found, and of lines
+// whose data are not in the data file, because it was removed or is too short.
+// The records in these lines are lost, so their calls run again. A program that
+// was killed may leave one damaged line, its last one.
 func (j *Journal) Damaged() int { return j.damaged }
 
 // Close waits for running calls of Append, and closes the files. Then other

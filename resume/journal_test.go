@@ -307,8 +307,8 @@ func TestOpen_DataOfAnotherJournal(t *testing.T) {
 	open(t, path)
 }
 
-// TestOpen_DataMissing: if the data file was removed, its records do not count,
-// and new ones do.
+// TestOpen_DataMissing: if the data file was removed, its records are damaged,
+// and new ones are not.
 func TestOpen_DataMissing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j")
@@ -321,6 +321,9 @@ func TestOpen_DataMissing(t *testing.T) {
 	j = open(t, path)
 	if _, ok := j.Find(keyOf(1)); ok {
 		t.Error("a record without its data was found")
+	}
+	if j.Damaged() != 1 || j.Len() != 1 {
+		t.Errorf("%d damaged lines and %d records; want 1 and 1", j.Damaged(), j.Len())
 	}
 	wantEntry(t, j, keyOf(2), true, "", "small")
 	if err := j.Append(keyOf(3), true, nil, readers(large)...); err != nil {

@@ -34,6 +34,9 @@ type place struct {
 	sum            uint32
 }
 
+// within reports whether a file of this size has the place.
+func (p place) within(size int64) bool { return p.offset <= size && p.length <= size-p.offset }
+
 const (
 	keyStart  = `{"key":"`
 	okStart   = `","ok":`

@@ -93,7 +93,7 @@ func writeHeader(f *os.File, h []byte) error {
 // load reads the whole journal, and fills the index. If the file is new, load
 // writes the header. It returns the identifier of the journal, or "" if the
 // header is damaged.
-func (j *Journal) load() (id string, err error) {
+func (j *Journal) load(dataPath string) (id string, err error) {
 	info, err := j.file.Stat()
 	if err != nil {
 		return "", err
@@ -110,6 +110,9 @@ func (j *Journal) load() (id string, err error) {
 		return id, writeHeader(j.file, h)
 	}
 	l := loader{j: j}
+	if info, err := os.Stat(dataPath); err == nil {
+		l.dataSize = info.Size()
+	}
 	if err := l.read(io.NewSectionReader(j.file, 0, size)); err != nil {
 		return "", err
 	}
@@ -125,6 +128,8 @@ type loader struct {
 	j   *Journal
 	id  string
 	end int64 // behind the last line feed
+	// dataSize is the size of the data file, 0 if there is none.
+	dataSize int64
 	// proven is true when the file is certainly a journal.
 	proven bool
 }
@@ -176,11 +181,16 @@ func (l *loader) line(offset int64, b []byte) error {
 		return nil
 	}
 	l.proven = true
-	l.j.index.lines[r.key] = offset
 	for _, p := range r.data {
-		if p.inline == nil {
-			l.j.data.used = true
+		if p.inline != nil {
+			continue
+		}
+		l.j.data.used = true
+		if !p.place.within(l.dataSize) {
+			l.j.damaged++
+			return nil
 		}
 	}
+	l.j.index.lines[r.key] = offset
 	return nil
 }

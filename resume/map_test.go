@@ -283,8 +283,8 @@ func TestMap_Canceled(t *testing.T) {
 	})
 }
 
-// TestMap_CanceledInLastResult: as in concert.Map, the cause of the context must
-// be the last error, also if the last result was yielded.
+// TestMap_CanceledInLastResult: as in concert.Map, the cause of the context
+// must be the last error, also if the last result was yielded.
 func TestMap_CanceledInLastResult(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, p place) {
@@ -312,8 +312,8 @@ var goLate = concert.Register("resume_test.late", func(ctx context.Context, w wo
 	return doWork(ctx, w)
 })
 
-// TestMap_LateResults: if a loop is left early, or its context ends, the results
-// of calls that do not care about that must be recorded.
+// TestMap_LateResults: if a loop is left early, or its context ends, the
+// results of calls that do not care about that must be recorded.
 func TestMap_LateResults(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, p place) {
