@@ -3,6 +3,7 @@ package output
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -262,10 +263,10 @@ func (s *Store) copyPart(p *part, base *os.File, size int64) error {
 		n, err := base.ReadAt(data, 0)
 		s.allocate(int64(n) - size)
 		*p = part{data: data[:n], size: int64(n)}
-		if n == 0 {
-			return err
+		if err == io.EOF { // another process has emptied the file
+			return nil
 		}
-		return nil
+		return err
 	}
 	off, stored, err := s.over.store(base, size, make([]byte, min(size, 256<<10)))
 	if err != nil {
