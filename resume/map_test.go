@@ -291,6 +291,7 @@ func TestMap_CanceledInLastResult(t *testing.T) {
 		for range 20 {
 			j := open(t, filepath.Join(t.TempDir(), "j"))
 			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
 			var errs []error
 			for _, err := range resume.Map(ctx, p.ex, j, p.fn, inputs(filepath.Join(t.TempDir(), "log"), 2)) {
 				if errs = append(errs, err); len(errs) == 2 {
