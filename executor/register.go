@@ -43,7 +43,8 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 				return result, nil
 			}
 			if mapped {
-				if h := mappedOf(&out, false); h != nil {
+				kept := out // so that only a result of this kind is on the heap
+				if h := mappedOf(&kept, false); h != nil {
 					if result, ok, err := h.encodeMapped(); ok {
 						return result, resultError(name, err)
 					}
