@@ -67,9 +67,10 @@ func meant(flags *flag.FlagSet, name string) string {
 	return ""
 }
 
-// Dashed returns the name of a flag as a help text shows it.
+// Dashed returns the name of a flag as a help text shows it. A letter with an
+// attached number has one dash, too.
 func Dashed(name string) string {
-	if len(name) == 1 {
+	if len(name) == 1 || len(name) > 1 && name[1] >= '0' && name[1] <= '9' {
 		return "-" + name
 	}
 	return "--" + name

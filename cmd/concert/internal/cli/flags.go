@@ -114,9 +114,10 @@ func (f *Flags) help() string {
 }
 
 // Parse parses a command line with the flags before the arguments. It returns
-// flag.ErrHelp for -h. Other errors are a [UsageError] that says what the value
+// flag.ErrHelp for -h. A value may be attached to a flag with one letter, as in
+// -j2. Other errors are a [UsageError] that says what the value
 // of a flag should be.
-func (f *Flags) Parse(args []string) error { return f.explain(f.FlagSet.Parse(args)) }
+func (f *Flags) Parse(args []string) error { return f.explain(cmdline.ParseFirst(&f.FlagSet, args)) }
 
 // ParseAnywhere is Parse for a command line with flags before, between and
 // after the arguments. The argument "--" ends the flags.
