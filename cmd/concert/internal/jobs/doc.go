@@ -18,8 +18,9 @@
 //
 //   - feed reads the inputs lazily and makes jobs of them. It looks whether the
 //     journal has a record of the job.
-//   - The queue decides which job starts next, and limits how many jobs are
-//     ahead of the oldest one that is not complete.
+//   - The queue decides which job starts next, and limits how many jobs have
+//     begun and not finished, and how many are ahead of the oldest one that is
+//     not complete.
 //   - The workers are those of a pool of goroutines, whatever runs the jobs. So
 //     the same scheduling, the adaptive limit of -j auto, and the measurements
 //     of --choose work for all of them. A worker waits for the attempt.
@@ -42,7 +43,7 @@
 //  1. A job that is recorded never runs again, unless --retry-failed says so. A
 //     job is recorded before it is printed.
 //  2. Everything that is kept for a job that is not complete is bounded: by
-//     maxAhead jobs, and by the limits of package output.
+//     maxOpen and maxAhead jobs, and by the limits of package output.
 //  3. Keys need memory for each job, so they exist only with flags that use
 //     them. Nothing else grows with the number of jobs.
 //

@@ -298,7 +298,11 @@ func TestQueue_Ahead(t *testing.T) {
 					return time.Millisecond, output.OK
 				}, func(tr *trial) {
 					tr.queue = newQueue(tr.fresh, c.ordered)
-					tr.queue.ahead = 50
+					if c.ordered {
+						tr.queue.ahead = 50
+					} else {
+						tr.queue.maxOpen = 50
+					}
 					tr.retries, tr.delay = 1, time.Minute
 				})
 				go func() {
@@ -315,6 +319,36 @@ func TestQueue_Ahead(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestQueue_Order: if jobs finish in a random order, the oldest one that has not
+// finished decides whether the limit is reached.
+func TestQueue_Order(t *testing.T) {
+	const n, ahead = 2000, 100
+	fresh := make(chan *job, n)
+	for i := range n {
+		fresh <- &job{number: i + 1}
+	}
+	q := newQueue(fresh, true)
+	q.ahead, q.passed = ahead, make([]uint64, 2)
+	var running []int
+	for taken := 0; taken < n || len(running) > 0; {
+		first := taken + 1
+		if len(running) > 0 {
+			first = slices.Min(running)
+		}
+		if q.first != first || q.isFullLocked() != (taken-first+1 >= ahead) {
+			t.Fatalf("after %d jobs, the queue waits for job %d, want %d; full: %v", taken, q.first, first, q.isFullLocked())
+		}
+		if taken < n && !q.isFullLocked() && rand.N(3) > 0 {
+			running = append(running, q.take(t.Context()).number)
+			taken++
+		} else if len(running) > 0 {
+			i := rand.N(len(running))
+			q.finish(running[i])
+			running = slices.Delete(running, i, i+1)
+		}
 	}
 }
 

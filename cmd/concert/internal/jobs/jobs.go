@@ -181,13 +181,14 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 			store.Close()
 		}
 	}()
-	m.printer = output.NewPrinter(store, &output.Options{
+	printing := &output.Options{
 		Stdout: m.view.out, Stderr: m.view.err, Mode: m.mode(), Unordered: m.unordered, Tag: m.tag, JSON: m.json,
 		Keep: m.journal != nil || results != nil, OnError: m.unreadable,
-	})
-	if m.ungroup {
-		m.printer = output.NewPrinter(store, &output.Options{Stdout: os.Stdout, Stderr: os.Stderr, Mode: output.Ungroup, Unordered: m.unordered})
 	}
+	if m.ungroup {
+		printing.Stdout, printing.Stderr = os.Stdout, os.Stderr // a job needs files
+	}
+	m.printer = output.NewPrinter(store, printing)
 	if results != nil {
 		m.written = func(r *output.Record, o *output.Output) error {
 			if r.Resumed && results.Has(r) {
@@ -242,8 +243,11 @@ func (m *mapper) closePrinter() {
 
 // mode returns when output is printed.
 func (o *options) mode() output.Mode {
-	if o.lineBuffer {
+	switch {
+	case o.lineBuffer:
 		return output.LineBuffer
+	case o.ungroup:
+		return output.Ungroup
 	}
 	return output.Grouped
 }

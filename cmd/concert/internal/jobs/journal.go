@@ -33,6 +33,10 @@ func (m *mapper) recall(j *job) error {
 		return nil
 	}
 	entry, found := m.journal.Find(j.key)
+	if found && entry.Check() != nil {
+		found = false
+		m.view.note(fmt.Sprintf("%s: the recorded output of job %d is damaged, so it runs again\n", m.options.journal, j.number))
+	}
 	switch {
 	case !found:
 		j.left = m.retryOld && !m.resume

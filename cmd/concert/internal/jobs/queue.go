@@ -7,11 +7,17 @@ import (
 	"time"
 )
 
+// maxOpen is the maximum number of jobs that have been taken from the inputs and
+// have not finished: those that run, and those that wait for their next
+// attempt. They are in memory.
+const maxOpen = 10_000
+
 // maxAhead is the maximum number of jobs that have been taken from the inputs
 // and are not complete. In the order of the inputs, a job is complete when it
 // and all jobs before it have finished. So maxAhead limits the finished jobs
-// that wait for their turn, and the jobs that wait for their next attempt.
-const maxAhead = 10_000
+// that wait for their turn. Their output is in a file, or in the bounded memory
+// of package output, and the queue needs a bit for each.
+const maxAhead = 1_000_000
 
 // queue decides which job starts next.
 //
@@ -24,6 +30,7 @@ const maxAhead = 10_000
 type queue struct {
 	fresh   <-chan *job // closed after the last input
 	ordered bool        // whether jobs complete in the order of the inputs
+	maxOpen int         // maxOpen, except in tests
 	ahead   int         // maxAhead, except in tests
 
 	mu      sync.Mutex
@@ -31,7 +38,7 @@ type queue struct {
 	taken   int           // guarded by mu: number of jobs from fresh
 	open    int           // guarded by mu: number of jobs from fresh that have not finished
 	first   int           // guarded by mu: the lowest number of a job that has not finished, if ordered
-	passed  map[int]bool  // guarded by mu: finished jobs with higher numbers than first, if ordered
+	passed  []uint64      // guarded by mu: a bit for each finished job with a higher number than first, if ordered; a ring
 	ended   bool          // guarded by mu: whether fresh is closed
 	stopped bool          // guarded by mu: whether stop was called
 	changed chan struct{} // guarded by mu: closed, and replaced, when a waiting take must look again
@@ -39,7 +46,12 @@ type queue struct {
 }
 
 func newQueue(fresh <-chan *job, ordered bool) *queue {
-	return &queue{fresh: fresh, ordered: ordered, ahead: maxAhead, first: 1, passed: make(map[int]bool), changed: make(chan struct{})}
+	q := &queue{fresh: fresh, ordered: ordered, maxOpen: maxOpen, ahead: maxAhead, first: 1, changed: make(chan struct{})}
+	if ordered {
+		// Concurrent calls of take may exceed maxAhead by their number.
+		q.passed = make([]uint64, (maxAhead+maxJobs)/64+1)
+	}
+	return q
 }
 
 // take waits for the next job. It returns nil if there is none, after stop, or
@@ -99,10 +111,7 @@ func (q *queue) take(ctx context.Context) *job {
 // isFullLocked reports whether the limit of jobs that are not complete is
 // reached. Concurrent calls of take may exceed the limit by their number.
 func (q *queue) isFullLocked() bool {
-	if q.ordered {
-		return q.taken-(q.first-1) >= q.ahead
-	}
-	return q.open >= q.ahead
+	return q.open >= q.maxOpen || q.ordered && q.taken-(q.first-1) >= q.ahead
 }
 
 // wakeLocked wakes all waiting calls of take.
@@ -129,15 +138,22 @@ func (q *queue) finish(number int) {
 	wasFull := q.isFullLocked()
 	q.open--
 	if q.ordered {
-		q.passed[number] = true
-		for q.passed[q.first] {
-			delete(q.passed, q.first)
+		word, bit := q.passedLocked(number)
+		*word |= bit
+		for word, bit = q.passedLocked(q.first); *word&bit != 0; word, bit = q.passedLocked(q.first) {
+			*word &^= bit
 			q.first++
 		}
 	}
 	if wasFull || q.ended && q.open == 0 {
 		q.wakeLocked()
 	}
+}
+
+// passedLocked returns the bit of a job in passed.
+func (q *queue) passedLocked(number int) (word *uint64, bit uint64) {
+	i := number % (64 * len(q.passed))
+	return &q.passed[i/64], 1 << (i % 64)
 }
 
 // stop ends take, and returns the jobs that wait for their next attempt.

@@ -36,9 +36,10 @@ type failureGroup struct {
 
 // failure is a job that failed.
 type failure struct {
-	number int
-	input  string
-	detail string
+	number   int
+	input    string
+	detail   string
+	attempts int
 }
 
 // Add counts a job, and reads the beginning of its stderr if it failed. Add is
@@ -70,7 +71,7 @@ func (f *Failures) Add(r *Record, o *Output) {
 	if detail == "" && o != nil {
 		detail = firstLine(o.Stderr())
 	}
-	g.named = slices.Insert(g.named, i, failure{r.Number, shorten(strings.Join(r.Inputs, " ")), shorten(detail)})
+	g.named = slices.Insert(g.named, i, failure{r.Number, shorten(strings.Join(r.Inputs, " ")), shorten(detail), r.Attempts})
 }
 
 // reason returns the kind of a failure, with the exit code or the signal.
@@ -140,6 +141,9 @@ func (f *failure) line() string {
 	line := fmt.Sprintf("job %d", f.number)
 	if f.input != "" {
 		line += " (" + f.input + ")"
+	}
+	if f.attempts > 1 {
+		line += fmt.Sprintf(" after %d attempts", f.attempts)
 	}
 	if f.detail != "" {
 		line += ": " + f.detail
