@@ -72,7 +72,7 @@ func TestChoose_Command(t *testing.T) {
 	input := "it's $HOME; `true`"
 	script := `sleep 0.02; [ "$1" = "$2" ] && echo run >> "$3"`
 	r := chosen(t, "--budget", "60s", "--runs", "150", "--html", page, "--trace", events, "sh", "-c", script, "sh", "{}", input, log, ":::", input, input)
-	if r.Verdict.Model != "processes" || r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, `xargs -d '\n' -P `) {
+	if r.Verdict.Model != "processes" || r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, `concert map -j `) {
 		t.Errorf("work that sleeps: %+v", r.Verdict)
 	}
 	if p := r.Profile; p.Wall < 20*time.Millisecond || !p.Knows(usage.CPUTime) || p.CPU > p.Wall || p.Failed > 0 {

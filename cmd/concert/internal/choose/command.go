@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -120,13 +119,13 @@ func commandJob(command, inputs []string) (*job, error) {
 		return struct{}{}, err
 	}
 	models := []choose.Model{
-		{Name: "sequential execution", Code: func(int) string { return xargs(command, 1) }},
+		{Name: "sequential execution", Code: func(int) string { return mapLine(command, 1) }},
 		{
 			Name: "processes",
 			Open: func(n int, o concert.Observer) (concert.Executor, error) {
 				return goroutines.New(n, &goroutines.Options{Observer: o}), nil
 			},
-			Code: func(n int) string { return xargs(command, n) },
+			Code: func(n int) string { return mapLine(command, n) },
 			Note: "Each run is a process of its own, so threads, an event loop or a lock would make no difference, and were not tried.",
 		},
 	}
@@ -144,13 +143,4 @@ func commandJob(command, inputs []string) (*job, error) {
 		},
 		close: func() {},
 	}, nil
-}
-
-// xargs returns a line for a shell that runs the command with concurrency n.
-func xargs(command []string, n int) string {
-	each := "-n 1"
-	if slices.ContainsFunc(command, func(w string) bool { return strings.Contains(w, placeholder) }) {
-		each = "-I {}"
-	}
-	return fmt.Sprintf(`xargs -d '\n' -P %d %s %s < inputs`, n, each, cli.CommandLine(command))
 }

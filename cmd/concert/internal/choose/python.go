@@ -36,7 +36,7 @@ func pythonJob(o options, inputs []string) (*job, error) {
 		run: func(ctx context.Context, choosing *choose.Options) (*choose.Report, error) {
 			p := profiler{prober: prober, where: o.py, call: models.PythonProfile(prober, o.py, values)}
 			choosing.Profile = p.run
-			all := models.Python(opts)
+			all := withMapLines(models.Python(opts), &o)
 			report, err := choose.Run(ctx, python.Func[any, any](o.py), values, all, choosing)
 			if !p.imported && errors.Is(err, choose.ErrTooLong) {
 				err = fmt.Errorf("%w: importing the module of %s has not ended", err, o.py)
