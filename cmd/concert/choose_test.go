@@ -154,7 +154,7 @@ func TestChoose_Python(t *testing.T) {
 	// The number of runs ends the measurements, and not the budget, because on
 	// a busy machine the start of each interpreter takes seconds.
 	r := chosen(t, "--budget", "60s", "--runs", "200", "--max", "8", "--py", "naps:nap", ":::", `{"for": 0.03}`)
-	if r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, "ex, err := python.New(") {
+	if r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, "concert map -j ") {
 		t.Errorf("work that sleeps: %+v", r.Verdict)
 	}
 	if p := r.Profile; p.Wall < 30*time.Millisecond || p.CPUShare() > 0.5 {

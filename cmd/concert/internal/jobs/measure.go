@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"concert"
@@ -37,11 +38,15 @@ func (m *mapper) measure(ctx context.Context, observer concert.Observer) concert
 	}
 	measuring, stop := context.WithCancelCause(m.starting)
 	defer stop(nil)
+	var ran atomic.Int64 // jobs that were measured
 	next := func(ctx context.Context, _ int) (struct{}, error) {
 		j := m.take()
 		if j == nil {
 			stop(errNoJobs)
 			return struct{}{}, errNoJobs
+		}
+		if j.attempts == 0 {
+			ran.Add(1)
 		}
 		return m.do(ctx, j)
 	}
@@ -62,22 +67,42 @@ func (m *mapper) measure(ctx context.Context, observer concert.Observer) concert
 	case m.starting.Err() != nil:
 		return nil
 	case errors.Is(context.Cause(measuring), errNoJobs):
-		if report != nil {
-			m.view.note(recommendation(report))
+		text := fmt.Sprintf("--choose: the measurements have run all of the %d jobs", ran.Load())
+		if report != nil && report.Kind.Kind != choose.UnknownKind {
+			text += fmt.Sprintf("; the work is %s", report.Kind.Kind)
 		}
+		m.view.note(text + "\n")
 		return nil
 	case errors.Is(err, choose.ErrFails):
 		return m.unmeasured(models, "has measured jobs, and all of them failed", observer)
 	case report == nil || err != nil:
 		return m.unmeasured(models, "has no recommendation, because the jobs take long or are few", observer)
 	}
-	m.view.note(recommendation(report))
+	if report.Verdict.Certainty == choose.Unclear && waits(report) {
+		n := max(waitingJobs, report.Verdict.Concurrency)
+		m.view.note(fmt.Sprintf("--choose: the jobs mostly wait, so many can run at the same time; the %d measured jobs do not show how many, so -j %d\n", ran.Load(), n))
+		return m.open(models[min(1, len(models)-1)], n, observer) // for Python, threads
+	}
+	m.view.note(recommendation(report, ran.Load()))
 	for _, model := range models {
 		if model.Name == report.Verdict.Model {
 			return m.open(model, report.Verdict.Concurrency, observer)
 		}
 	}
 	panic("jobs: a verdict names an unknown model")
+}
+
+// waitingJobs is the concurrency of jobs that mostly wait, if the measurements
+// do not show which one is the best.
+const waitingJobs = 16
+
+// waits reports whether the work is I/O-bound. On a busy machine, the kind is
+// not known, but more than the processors can compute shows it.
+func waits(r *choose.Report) bool {
+	if r.Kind.Kind == choose.UnknownKind {
+		return r.Verdict.Gain.Median > 1.5*float64(runtime.GOMAXPROCS(0))
+	}
+	return r.Kind.Kind == choose.IOBound
 }
 
 // minMeasured is the lowest number of inputs with which --choose measures.
@@ -105,19 +130,23 @@ func (m *mapper) open(model model, n int, observer concert.Observer) concert.Exe
 // maxChoice is the highest concurrency that --choose tries.
 const maxChoice = 64
 
-// recommendation returns the line about a report.
-func recommendation(r *choose.Report) string {
+// recommendation returns the line about a report, after a number of measured
+// jobs.
+func recommendation(r *choose.Report, ran int64) string {
 	text := "--choose: " + r.Recommended()
-	if r.Verdict.Certainty == choose.Unclear {
-		text += " (a guess)"
-	}
 	if r.Verdict.Gain.Median > 1 && r.Verdict.Concurrency > 1 {
 		text += fmt.Sprintf(", %s of one job at a time", units.Times(r.Verdict.Gain.Median))
+	}
+	switch r.Verdict.Certainty {
+	case choose.Likely:
+		text += ", which is likely the best"
+	case choose.Unclear:
+		text += ", which is a guess"
 	}
 	if r.Kind.Kind != choose.UnknownKind {
 		text += fmt.Sprintf("; the work is %s", r.Kind.Kind)
 	}
-	return fmt.Sprintf("%s; %d jobs were measured\n", text, r.Runs)
+	return fmt.Sprintf("%s; %d jobs were measured\n", text, ran)
 }
 
 // models returns the models that --choose measures, the simplest first.
