@@ -203,8 +203,11 @@ var errJobCount = errors.New("want 1 to 10000, a percentage of the processors as
 // Set implements flag.Value.
 func (j *jobCount) Set(text string) (err error) {
 	*j = jobCount{text: text, auto: text == "auto"}
-	if j.auto {
+	switch {
+	case j.auto:
 		return nil
+	case strings.HasPrefix(text, "+"): // relative to the processors in GNU parallel
+		return errJobCount
 	}
 	if number, ok := strings.CutSuffix(text, "%"); ok {
 		if j.percent, err = percentage(number); err != nil {
