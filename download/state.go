@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"concert/internal/filelock"
 )
 
 // state is the content of NAME.part.json, which describes the part. It has no
@@ -163,7 +165,7 @@ func lockState(path string, create bool) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if tryLock(f) {
+		if filelock.TryLock(f) {
 			f.Close()
 			return nil, errTaken
 		}

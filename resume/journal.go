@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"concert/internal/filelock"
 )
 
 var (
@@ -98,7 +100,7 @@ func open(path string, opts Options) (_ *Journal, err error) {
 	}
 	defer func() {
 		if err != nil {
-			unlock(j.file)
+			filelock.Unlock(j.file)
 			j.file.Close()
 		}
 	}()
@@ -136,7 +138,7 @@ func openLocked(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if tryLock(f) {
+		if filelock.TryLock(f) {
 			f.Close()
 			if time.Since(begin) < lockTime {
 				time.Sleep(lockTime / 20)
@@ -154,7 +156,7 @@ func openLocked(path string) (*os.File, error) {
 		if named, err := os.Stat(path); err == nil && os.SameFile(opened, named) {
 			return f, nil
 		}
-		unlock(f)
+		filelock.Unlock(f)
 		f.Close()
 	}
 }
@@ -193,7 +195,7 @@ func (j *Journal) Close() error {
 	j.commit.Lock()
 	defer j.commit.Unlock()
 	err := j.data.close()
-	unlock(j.file)
+	filelock.Unlock(j.file)
 	if closeErr := j.file.Close(); err == nil {
 		err = closeErr
 	}

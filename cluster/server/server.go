@@ -13,7 +13,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -263,9 +262,9 @@ func (s *Server) lockDir() error {
 	if err != nil {
 		return fmt.Errorf("server: Options.Dir: %w", err)
 	}
-	if err := filelock.TryLock(f); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if filelock.TryLock(f) {
 		f.Close()
-		return fmt.Errorf("server: Options.Dir: another server uses %s: stop it, or choose another directory (locking %s: %w)", s.options.Dir, f.Name(), err)
+		return fmt.Errorf("server: Options.Dir: another server uses %s: stop it, or choose another directory (it has locked %s)", s.options.Dir, f.Name())
 	}
 	s.dirLock = f
 	return nil

@@ -91,12 +91,12 @@ func Acquire() (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := filelock.TryLock(f); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if filelock.TryLock(f) {
 		f.Close()
 		if r, readErr := read(filepath.Join(d, recordFile)); readErr == nil {
 			return nil, fmt.Errorf("%w, at %s (process %d): use it, or stop it first", ErrRunning, r.URL, r.Pid)
 		}
-		return nil, fmt.Errorf("%w, and has not become ready: wait, or stop it first (locking %s: %w)", ErrRunning, f.Name(), err)
+		return nil, fmt.Errorf("%w, and has not become ready: wait, or stop it first (it has locked %s)", ErrRunning, f.Name())
 	}
 	c := &Claim{dir: d, lock: f}
 	os.Remove(c.record()) // of a server that was killed

@@ -17,10 +17,16 @@ func Lock(f *os.File) error {
 	}
 }
 
-// TryLock locks a file as Lock does. If the file is locked already, TryLock
-// returns an error.
-func TryLock(f *os.File) error {
-	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+// TryLock locks a file as Lock does, but does not block: it reports whether
+// another open file, of any process, has the lock. If the file system has no
+// locks, TryLock does nothing.
+func TryLock(f *os.File) (taken bool) {
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err != syscall.EINTR {
+			return err == syscall.EWOULDBLOCK
+		}
+	}
 }
 
 // Unlock releases the lock of a file. To close the file would not release it

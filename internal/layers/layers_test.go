@@ -54,8 +54,8 @@ var allowed = map[string][]string{
 	"concert/internal/sharedtest":    {}, // for tests
 	"concert/internal/smaps":         {}, // for tests
 	"concert/progress":               {"concert", "concert/executor", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
-	"concert/download":               {"golang.org/x/sys/unix"},
-	"concert/resume":                 {"concert", "concert/executor", "golang.org/x/sys/unix"},
+	"concert/download":               {"concert/internal/filelock", "golang.org/x/sys/unix"},
+	"concert/resume":                 {"concert", "concert/executor", "concert/internal/filelock", "golang.org/x/sys/unix"},
 	"concert/executortest":           {"concert", "concert/executor", "concert/progress", "concert/trace"},
 	"concert/internal/loopback":      {"concert", "concert/executor", "concert/internal/lazy"},
 	"concert/internal/layers":        {},

@@ -1,8 +1,0 @@
-//go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || windows)
-
-package download
-
-import "os"
-
-// tryLock does nothing, because this system has no locks of files.
-func tryLock(*os.File) (taken bool) { return false }
