@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -188,5 +189,56 @@ func TestMap_OnTerminal(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the terminal has no %q:\n%q", want, text)
 		}
+	}
+}
+
+// TestMap_Suspended: the signal of Ctrl-Z stops map and its jobs, and SIGCONT
+// continues both.
+func TestMap_Suspended(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("reads the states of processes in /proc")
+	}
+	dir := t.TempDir()
+	cmd := process(t, "map", "--quiet", "sh", "-c", `echo $$ > pid.tmp; mv pid.tmp pid; read line < pipe; echo done`, ":::", "a")
+	cmd.Dir = dir
+	// The shell waits in a system call, and starts nothing: while it waits for
+	// the start of a program that is stopped, its state is not "stopped".
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell does
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	job := awaitPid(t, filepath.Join(dir, "pid"))
+	await := func(pid int, isStopped bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			if err != nil || time.Now().After(deadline) {
+				cmd.Process.Kill()
+				t.Fatalf("process %d, stopped %v: %v, %s", pid, isStopped, err, text)
+			}
+			_, state, _ := strings.Cut(string(text), ") ")
+			if strings.HasPrefix(state, "T") == isStopped {
+				return
+			}
+		}
+	}
+	for range 2 {
+		cmd.Process.Signal(syscall.SIGTSTP)
+		await(job, true)
+		await(cmd.Process.Pid, true)
+		cmd.Process.Signal(syscall.SIGCONT)
+		await(cmd.Process.Pid, false)
+		await(job, false)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pipe"), []byte("end\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || out.String() != "done\n" {
+		t.Errorf("%v, %q", err, out.String())
 	}
 }

@@ -294,7 +294,9 @@ func (m *mapper) openRunner(ctx context.Context) (closeAll func(), err error) {
 		}
 		cli.AddCleanup(s, func() { s.Close() })
 		m.runner = &commandRunner{m, s}
+		endSuspend := suspend(s)
 		return func() {
+			endSuspend()
 			s.Close()
 			cli.RemoveCleanup(s)
 		}, nil
