@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestMapLine_RunsInShell: if a shell runs the recommended line, it must run the
-// same command as choose.
+// TestMapLine_RunsInShell: if a shell runs the recommended line, it must run
+// the same command as choose.
 func TestMapLine_RunsInShell(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

@@ -322,8 +322,8 @@ func TestQueue_Ahead(t *testing.T) {
 	}
 }
 
-// TestQueue_Order: if jobs finish in a random order, the oldest one that has not
-// finished decides whether the limit is reached.
+// TestQueue_Order: if jobs finish in a random order, the oldest one that has
+// not finished decides whether the limit is reached.
 func TestQueue_Order(t *testing.T) {
 	const n, ahead = 2000, 100
 	fresh := make(chan *job, n)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// maxOpen is the maximum number of jobs that have been taken from the inputs and
-// have not finished: those that run, and those that wait for their next
+// maxOpen is the maximum number of jobs that have been taken from the inputs
+// and have not finished: those that run, and those that wait for their next
 // attempt. They are in memory.
 const maxOpen = 10_000
 
