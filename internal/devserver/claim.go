@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"concert/internal/filelock"
 )
@@ -40,27 +39,47 @@ type Record struct {
 // ErrRunning is returned by Acquire if another server has the claim.
 var ErrRunning = errors.New("another 'concertd dev' runs for this user")
 
-// dir returns the directory of this user for the record and the lock.
+// dirHint says what to do about a directory that this user cannot use.
+const dirHint = "set XDG_RUNTIME_DIR to a directory that belongs to this user, or unset it"
+
+// dir returns the directory of this user for the record and the lock. It need
+// not exist. A relative XDG_RUNTIME_DIR is invalid: programs in other working
+// directories would not find the server.
 func dir() (string, error) {
-	if base := os.Getenv("XDG_RUNTIME_DIR"); base != "" {
-		return filepath.Join(base, dirName), nil
+	base := os.Getenv("XDG_RUNTIME_DIR")
+	if !filepath.IsAbs(base) {
+		var err error
+		if base, err = os.UserCacheDir(); err == nil && !filepath.IsAbs(base) {
+			err = fmt.Errorf("%s is not absolute", base)
+		}
+		if err != nil {
+			return "", fmt.Errorf("there is no directory for files of this user: set XDG_RUNTIME_DIR: %w", err)
+		}
 	}
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("there is no directory for files of this user: set XDG_RUNTIME_DIR: %w", err)
+	if info, err := os.Stat(base); err == nil { // root must leave nothing in directories of other users, as with sudo
+		if uid, known := owner(info); known && uid != 0 && uid != os.Geteuid() {
+			return "", fmt.Errorf("the directory %s belongs to another user (id %d): %s", base, uid, dirHint)
+		}
 	}
 	return filepath.Join(base, dirName), nil
 }
 
-// checkPrivate returns an error if other users can read or change a directory.
-// A directory that only its owner can read belongs to the user of this process,
-// unless the user is root.
+// checkPrivate returns an error unless dir is a directory that belongs to the
+// user of this process, and that no other user can read or change. Else this
+// user, who may be root, would use a server that another user controls.
 func checkPrivate(dir string) error {
-	info, err := os.Stat(dir)
+	info, err := os.Lstat(dir)
 	if err != nil {
 		return err
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a directory: remove it, and run 'concertd dev', which makes the directory", dir)
+	}
+	uid, known := owner(info)
+	switch {
+	case known && uid != os.Geteuid():
+		return fmt.Errorf("the directory %s belongs to another user (id %d): %s", dir, uid, dirHint)
+	case known && info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("other users can use the directory %s (mode %#o): change that with 'chmod 700 %s'", dir, info.Mode().Perm(), dir)
 	}
 	return nil
@@ -82,7 +101,7 @@ func Acquire() (*Claim, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(d, 0o700); err != nil {
-		return nil, fmt.Errorf("making the directory by which programs find the server: %w", err)
+		return nil, fmt.Errorf("making the directory by which programs find the server: %w: "+dirHint, err)
 	}
 	if err := checkPrivate(d); err != nil {
 		return nil, err

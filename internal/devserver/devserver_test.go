@@ -120,6 +120,57 @@ func TestFind_NotPrivate(t *testing.T) {
 	}
 }
 
+// TestOwner: a directory of another user must be refused, also by root, who
+// could read it. The server in its record would be that user's.
+func TestOwner(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Geteuid() != 0 {
+		t.Skip("only root can give a directory to another user")
+	}
+	for name, change := range map[string]func(dir string) error{
+		"directory": func(dir string) error { return os.Chown(dir, 12345, -1) },
+		"parent":    func(dir string) error { return os.Chown(filepath.Dir(dir), 12345, -1) },
+		"link": func(dir string) error {
+			return errors.Join(os.Rename(dir, dir+".other"), os.Symlink(dir+".other", dir))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := isolate(t)
+			claim, _ := publish(t)
+			if err := change(dir); err != nil {
+				t.Fatal(err)
+			}
+			if found, err := devserver.Find("", ""); err == nil {
+				t.Errorf("Find: %+v", found)
+			}
+			claim.Release()
+			if again, err := devserver.Acquire(); err == nil {
+				t.Error("Acquire: no error")
+				again.Release()
+			}
+		})
+	}
+}
+
+// TestFind_Relative: a server must be found from every working directory, so a
+// relative XDG_RUNTIME_DIR must be ignored, and a relative HOME refused.
+func TestFind_Relative(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("other systems have no XDG_CACHE_HOME")
+	}
+	isolate(t)
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	t.Setenv("XDG_RUNTIME_DIR", "relative")
+	if _, err := devserver.Find("", ""); err == nil || !strings.Contains(err.Error(), filepath.Join(cache, "concert", "dev.json")) {
+		t.Error(err)
+	}
+	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("HOME", "relative")
+	if _, err := devserver.Find("", ""); err == nil || !strings.Contains(err.Error(), "not absolute") {
+		t.Error(err)
+	}
+}
+
 // TestAcquire_Twice: while a server has the claim, the error for a second
 // server must name the first one.
 func TestAcquire_Twice(t *testing.T) {

@@ -48,14 +48,16 @@ func Find(url, key string) (Found, error) {
 		return Found{}, err
 	}
 	file := filepath.Join(d, recordFile)
-	r, err := read(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	var r Record
+	if err = checkPrivate(d); err == nil {
+		r, err = read(file)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return Found{}, fmt.Errorf("no server: no URL is given, %s is not set, and 'concertd dev' does not run for this user (there is no file %s): run 'concertd dev' in another terminal, or give the URL and the key file of a server", URLVariable, file)
-	}
-	if err == nil {
-		err = checkPrivate(d)
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrPermission):
+		return Found{}, fmt.Errorf("finding the server of 'concertd dev': %w: %s", err, dirHint)
+	case err != nil:
 		return Found{}, fmt.Errorf("finding the server of 'concertd dev': %w", err)
 	}
 	if _, err := os.Stat(r.Key); errors.Is(err, fs.ErrNotExist) {
