@@ -34,6 +34,10 @@ type Record struct {
 	URL string `json:"url"`
 	Key string `json:"key"` // name of the key file for the server
 	Pid int    `json:"pid"` // process of the server
+
+	// Temporary is a directory that the server removes when it ends. If the
+	// server was killed, the next Acquire removes it.
+	Temporary string `json:"temporary,omitempty"`
 }
 
 // ErrRunning is returned by Acquire if another server has the claim.
@@ -118,9 +122,18 @@ func Acquire() (*Claim, error) {
 		return nil, fmt.Errorf("%w, and has not become ready: wait, or stop it first (it has locked %s)", ErrRunning, f.Name())
 	}
 	c := &Claim{dir: d, lock: f}
-	os.Remove(c.record()) // of a server that was killed
+	if err == nil { // without locks, the server may still run
+		if killed, err := read(c.record()); err == nil && killed.Temporary != "" {
+			os.RemoveAll(killed.Temporary)
+		}
+	}
+	os.Remove(c.record())
 	return c, nil
 }
+
+// Dir returns the directory of the claim. Only this user can read it. It stays
+// when the claim ends.
+func (c *Claim) Dir() string { return c.dir }
 
 func (c *Claim) record() string { return filepath.Join(c.dir, recordFile) }
 

@@ -29,7 +29,8 @@ name of the key file are in the file dev.json, in the directory "concert" of
 $XDG_RUNTIME_DIR, or of the user's cache directory if this variable is not set.
 Only the user can read these files.
 
-The data is temporary, unless there is a --dir. Ctrl-C stops the server.
+The data is temporary, unless there is a --dir. Ctrl-C stops the server. Workers
+and clients that still run connect to the next 'concertd dev' at the address.
 
 Flags:
   --dir DIR         directory in which the data stays (default a temporary
@@ -38,7 +39,7 @@ Flags:
                     reach it (default 127.0.0.1:4222)
 
 Exit codes:
-  0  it was stopped by Ctrl-C or SIGTERM
+  0  it was stopped by Ctrl-C, SIGTERM or SIGHUP
   1  it could not start, or another 'concertd dev' runs for this user
   2  the command line is wrong
 
@@ -70,19 +71,20 @@ func dev(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Writ
 	if err := checkFree(*listen); err != nil {
 		return err
 	}
-	kept := "its data stays in " + *dir
+	kept, keys, temporary := "its data stays in "+*dir, *dir, ""
 	if *dir == "" {
-		kept = "its data is temporary"
-		if *dir, err = os.MkdirTemp("", "concertd-dev-"); err != nil {
+		kept, keys = "its data is temporary", claim.Dir() // the next server has the same key, so workers reconnect to it
+		if temporary, err = os.MkdirTemp("", "concertd-dev-"); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(*dir)) }()
+		defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
+		*dir = temporary
 	}
-	k, err := server.NewKeyring(keyringDir(*dir))
+	k, err := server.NewKeyring(keyringDir(keys))
 	if err != nil {
 		return err
 	}
-	key, err := devKey(k, *dir)
+	key, err := devKey(k, keys)
 	if err != nil {
 		return err
 	}
@@ -96,7 +98,7 @@ func dev(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Writ
 	} else if err != nil {
 		return err
 	}
-	if err := claim.Publish(devserver.Record{URL: s.URL(), Key: key, Pid: os.Getpid()}); err != nil {
+	if err := claim.Publish(devserver.Record{URL: s.URL(), Key: key, Pid: os.Getpid(), Temporary: temporary}); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "concertd: listening; the URL is %s\n", s.URL())
@@ -154,12 +156,10 @@ func devKey(k *server.Keyring, dir string) (file string, err error) {
 			return "", err
 		}
 	}
-	text, err := k.Add(server.Admin, devName)
-	if err != nil {
+	fresh := file + ".new" // renamed, so that a server that was killed leaves no part of a key in the file
+	os.Remove(fresh)
+	if err := makeKeyFile(dir, server.Admin, devName, fresh, io.Discard); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		return "", errors.Join(fmt.Errorf("cannot write the key, so it was revoked: %w", err), k.Remove(devName))
-	}
-	return file, nil
+	return file, os.Rename(fresh, file)
 }

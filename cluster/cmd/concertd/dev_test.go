@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"concert"
@@ -203,4 +208,109 @@ func TestDev_Loopback(t *testing.T) {
 	if code, _, errOut := concertd(t, "dev", "--listen", busy); code != exitFailed || !strings.Contains(errOut, "run 'concertd dev --listen 127.0.0.1:0'") {
 		t.Errorf("%d, %q", code, errOut)
 	}
+}
+
+// TestMain runs concertd itself in the processes that devProcess starts.
+func TestMain(m *testing.M) {
+	if os.Getenv("CONCERTD_TEST_MAIN") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// devProcess starts "concertd dev" in a process of its own, and returns it
+// with its address when it is ready. Its output is a pipe.
+func devProcess(t *testing.T) (cmd *exec.Cmd, address string, output io.Closer) {
+	t.Helper()
+	cmd = exec.Command(os.Args[0], "dev", "--listen", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), "CONCERTD_TEST_MAIN=1")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if at, ok := strings.CutPrefix(lines.Text(), "concertd: listening; the URL is tls://"); ok {
+			address = at
+		}
+		if lines.Text() == "concertd: ready" {
+			return cmd, address, out
+		}
+	}
+	t.Fatal("the server is not ready")
+	return nil, "", nil
+}
+
+// TestDev_Signals: the server must remove its data and its record also if its
+// terminal is closed, and if the reader of its output has ended, as on Ctrl-C
+// in "concertd dev | tee log".
+func TestDev_Signals(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no signals")
+	}
+	for _, sig := range []os.Signal{syscall.SIGHUP, os.Interrupt} {
+		t.Run(sig.String(), func(t *testing.T) {
+			temporary := isolate(t)
+			cmd, _, out := devProcess(t)
+			out.Close()
+			if err := cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+			if left, err := os.ReadDir(temporary); err != nil || len(left) != 0 {
+				t.Errorf("left: %v, %v", left, err)
+			}
+			if found, err := devserver.Find("", ""); err == nil {
+				t.Errorf("still found: %+v", found)
+			}
+		})
+	}
+}
+
+// TestDev_Restart: after a server was killed, the next one must remove the
+// temporary data of the first one, and must accept the workers of the first
+// one, which reconnect.
+func TestDev_Restart(t *testing.T) {
+	temporary := isolate(t)
+	cmd, address, _ := devProcess(t)
+	pool := goroutines.New(1, nil)
+	t.Cleanup(func() { pool.Close() })
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Notice: func(string) {}})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	ex, err := cluster.Dial(t.Context(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ex.Close() })
+	double42 := func() {
+		t.Helper()
+		if n, err := concert.Submit(t.Context(), ex, double, 21).Result(t.Context()); n != 42 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	double42()
+	cmd.Process.Kill()
+	cmd.Wait()
+	running(t, "dev", "--listen", address)
+	if left, err := os.ReadDir(temporary); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v; want only the data of the second server", left, err)
+	}
+	double42()
 }

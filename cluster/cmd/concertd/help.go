@@ -52,7 +52,7 @@ Limits for each key, so that the holder of one key cannot exhaust a server:
                          negative for no limit (default 16,384)
 
 Exit codes:
-  0  it was stopped by Ctrl-C or SIGTERM
+  0  it was stopped by Ctrl-C, SIGTERM or SIGHUP
   1  it could not start
   2  the command line is wrong
 

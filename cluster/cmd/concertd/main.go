@@ -56,7 +56,12 @@ type usageError struct{ text string }
 func (e usageError) Error() string { return e.text }
 
 func main() {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // under nohup, the signal is ignored
+		signals = append(signals, syscall.SIGHUP)
+	}
+	signal.Ignore(syscall.SIGPIPE) // if the reader of the output ends, writes fail
+	ctx, cancel := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, cancel) // a second signal kills the program
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
