@@ -105,7 +105,13 @@ func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 				c.missed.fire()
 			}
 		}),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if err != nil && !nc.IsClosed() {
+				slog.Warn("cluster: "+name+": lost the connection to the servers; trying to restore it", "error", err)
+			}
+		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
+			slog.Warn("cluster: " + name + ": the connection to the servers is restored")
 			c.Reconnected.fire()
 			c.missed.fire()
 		}),
