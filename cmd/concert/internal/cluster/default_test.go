@@ -14,6 +14,7 @@ import (
 	"concert/cmd/concert/internal/cli"
 	"concert/goroutines"
 	"concert/internal/devserver"
+	"concert/internal/logtest"
 )
 
 // startDefault starts a server that commands find without a URL, as "concertd
@@ -91,4 +92,55 @@ func serveUntilEnd(t *testing.T, url string, access cluster.Access, function str
 		}
 		pool.Close()
 	})
+}
+
+// TestStatus_WatchRestart: with --watch, a server that does not answer must be
+// reported, and must be shown again after it has started again.
+func TestStatus_WatchRestart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for a timeout of 10 seconds")
+	}
+	listen := "127.0.0.1:0"
+	start := func() *server.Server {
+		s, err := server.New(&server.Options{Listen: listen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		if err := s.Setup(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := start()
+	ctx, cancel := context.WithCancel(t.Context())
+	var out, errOut logtest.Buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- cli.Main(ctx, commands, []string{"status", "--watch", "--url", s.URL()}, &out, &errOut)
+	}()
+	defer func() {
+		cancel()
+		if c := <-code; c != cli.ExitSignal {
+			t.Errorf("exit code %d: %s", c, errOut.String())
+		}
+	}()
+	await := func(what string, done func() bool) {
+		t.Helper()
+		for tick := time.Tick(50 * time.Millisecond); !done(); {
+			select {
+			case <-tick:
+			case c := <-code:
+				code <- c
+				t.Fatalf("ended, waiting for %s: %s", what, errOut.String())
+			}
+		}
+	}
+	await("the status", func() bool { return strings.Contains(out.String(), "0 dead letters") })
+	listen = strings.TrimPrefix(s.URL(), "nats://")
+	s.Close()
+	await("the error", func() bool { return strings.Contains(errOut.String(), "the servers have not answered within 10s") })
+	before := out.String()
+	start()
+	await("the status again", func() bool { return out.String() != before })
 }

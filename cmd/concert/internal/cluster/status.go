@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"concert/cluster"
 	"concert/cmd/concert/internal/cli"
+	"concert/internal/printable"
 )
 
 const statusHelp = `Usage: concert status [flags]
@@ -65,8 +67,9 @@ type statusOptions struct {
 }
 
 const (
-	statusPeriod = 2 * time.Second
-	letterBatch  = 1000
+	statusPeriod  = 2 * time.Second
+	statusTimeout = 10 * time.Second
+	letterBatch   = 1000
 )
 
 // flags sets o to the defaults, and returns the flags that change o.
@@ -158,19 +161,23 @@ func runStatus(ctx context.Context, args []string, out, errOut io.Writer) error 
 	st := cli.StyleFor(out)
 	for {
 		s, err := statusOf(ctx, in)
-		if err != nil {
+		switch {
+		case err != nil && (!o.watch || ctx.Err() != nil):
 			return err
-		}
-		if o.watch && st.On {
-			fmt.Fprint(out, "\x1b[H\x1b[2J")
-		}
-		if o.json {
-			err = json.NewEncoder(out).Encode(s)
-		} else {
-			err = s.print(out, st)
-		}
-		if err != nil || !o.watch {
-			return err
+		case err != nil: // a server that is started again answers later
+			fmt.Fprintf(errOut, "concert status: %s\n", printable.Text(err.Error()))
+		default:
+			if o.watch && st.On {
+				fmt.Fprint(out, "\x1b[H\x1b[2J")
+			}
+			if o.json {
+				err = json.NewEncoder(out).Encode(s)
+			} else {
+				err = s.print(out, st)
+			}
+			if err != nil || !o.watch {
+				return err
+			}
 		}
 		select {
 		case <-time.After(statusPeriod):
@@ -181,8 +188,13 @@ func runStatus(ctx context.Context, args []string, out, errOut io.Writer) error 
 }
 
 func statusOf(ctx context.Context, in *cluster.Inspector) (s status, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeoutCause(ctx, statusTimeout, fmt.Errorf("the servers have not answered within %v", statusTimeout))
 	defer cancel()
+	defer func() {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = context.Cause(ctx)
+		}
+	}()
 	s.Time, s.Workers, s.Queues = time.Now(), in.Workers(), []cluster.Queue{}
 	if s.Workers == nil { // in JSON, an empty list must not be null
 		s.Workers = []cluster.Worker{}
