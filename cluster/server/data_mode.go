@@ -20,12 +20,21 @@ func (o *Options) checkData() error {
 		streams, _ := os.ReadDir(filepath.Join(stored, a.Name(), "streams"))
 		hasStreams = hasStreams || len(streams) > 0
 	}
+	moved := func(suffix string) string { // mv would move the data into a directory that exists
+		name := o.Dir + suffix
+		for n := 2; ; n++ {
+			if _, err := os.Lstat(name); err != nil {
+				return name
+			}
+			name = fmt.Sprintf("%s%s-%d", o.Dir, suffix, n)
+		}
+	}
 	const advice = "start with empty data: 'mv %s %s' (programs that run send their tasks again; kept results, dead letters and tasks of other programs stay in the moved directory)"
 	switch {
 	case o.Join != nil && !ofCluster && hasStreams:
-		return fmt.Errorf("server: Options.Dir: %s has the data of a single server, which several servers cannot use; "+advice, o.Dir, o.Dir, o.Dir+".single")
+		return fmt.Errorf("server: Options.Dir: %s has the data of a single server, which several servers cannot use; "+advice, o.Dir, o.Dir, moved(".single"))
 	case o.Join == nil && ofCluster:
-		return fmt.Errorf("server: Options.Dir: %s has the data of a server that has joined others, which a single server cannot use; "+advice, o.Dir, o.Dir, o.Dir+".joined")
+		return fmt.Errorf("server: Options.Dir: %s has the data of a server that has joined others, which a single server cannot use; "+advice, o.Dir, o.Dir, moved(".joined"))
 	}
 	return nil
 }

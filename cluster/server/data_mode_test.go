@@ -49,6 +49,18 @@ func TestNew_DataOfOtherMode(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "'mv "+dir+" "+dir+c.moved+"'") {
 				t.Errorf("%v, want %q", err, c.says)
 			}
+			if err := os.Mkdir(dir+c.moved, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := New(c.after(dir)); err == nil || !strings.Contains(err.Error(), "'mv "+dir+" "+dir+c.moved+"-2'") {
+				if err == nil {
+					s.Close()
+				}
+				t.Errorf("%v, want a name that is free", err)
+			}
+			if err := os.Remove(dir + c.moved); err != nil {
+				t.Fatal(err)
+			}
 			if err := os.Rename(dir, dir+c.moved); err != nil {
 				t.Fatal(err)
 			}
