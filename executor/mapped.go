@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
-	"sync/atomic"
+	"sync"
 
 	"concert/internal/values"
 )
@@ -52,16 +52,16 @@ type Mapped[E Number] struct {
 
 // mapping is what the copies of a Mapped have in common.
 type mapping[E Number] struct {
-	value   atomic.Pointer[[]E] // nil after Close
-	release func()              // nil if the value is in Go's memory
-	cleanup runtime.Cleanup     // calls release
+	mu      sync.RWMutex    // held while the value is encoded, so that Close does not release it
+	value   []E             // guarded by mu
+	closed  bool            // guarded by mu
+	release func()          // nil if the value is in Go's memory
+	cleanup runtime.Cleanup // calls release
 }
 
 // NewMapped implements concert.NewMapped.
 func NewMapped[E Number](v []E) Mapped[E] {
-	m := &mapping[E]{}
-	m.value.Store(&v)
-	return Mapped[E]{m}
+	return Mapped[E]{&mapping[E]{value: v}}
 }
 
 // Value returns the slice. See concert.Mapped.
@@ -69,21 +69,29 @@ func (m Mapped[E]) Value() []E {
 	if m.m == nil {
 		panic("concert: Value of a zero Mapped: make it with NewMapped")
 	}
-	v := m.m.value.Load()
-	if v == nil {
+	m.m.mu.RLock()
+	defer m.m.mu.RUnlock()
+	if m.m.closed {
 		panic("concert: Value of a Mapped after Close: call Close when the value is no longer used")
 	}
-	return *v
+	return m.m.value
 }
 
 // Close releases the memory of the value. See concert.Mapped.
 func (m Mapped[E]) Close() error {
-	if m.m == nil || m.m.value.Swap(nil) == nil || m.m.release == nil {
+	if m.m == nil {
 		return nil
 	}
-	m.m.cleanup.Stop()
-	m.m.release()
-	runtime.KeepAlive(m.m)
+	m.m.mu.Lock()
+	defer m.m.mu.Unlock() // also keeps m.m reachable, so that the cleanup does not run
+	if m.m.closed {
+		return nil
+	}
+	m.m.value, m.m.closed = nil, true
+	if m.m.release != nil {
+		m.m.cleanup.Stop()
+		m.m.release()
+	}
 	return nil
 }
 
@@ -178,17 +186,29 @@ func mappedOf(p any, create bool) mappedHandle {
 var errMappedClosed = errors.New("the value of a Mapped was released: call Close only when the value is no longer used")
 
 // encodeMapped returns the encoded slice. It reports false for a zero handle.
+// If the slice is not in Go's memory, the bytes are a copy: the handle may be
+// closed or unreachable before the executor has sent them.
 func (m Mapped[E]) encodeMapped() (e Encoded, ok bool, err error) {
 	if m.m == nil {
 		return e, false, nil
 	}
-	v := m.m.value.Load()
-	if v == nil {
-		return e, true, errMappedClosed
+	m.m.mu.RLock()
+	defer m.m.mu.RUnlock()
+	if e, err = m.m.encodeLocked(); m.m.release != nil {
+		e.Bytes = slices.Clone(e.Bytes)
 	}
-	e = encodeRaw(numbersKind[E](), *v)
+	return e, true, err
+}
+
+// encodeLocked returns the encoded slice, whose bytes are those of the slice.
+// The caller holds mu, for reading at least, until it no longer uses the bytes.
+func (m *mapping[E]) encodeLocked() (e Encoded, err error) {
+	if m.closed {
+		return e, errMappedClosed
+	}
+	e = encodeRaw(numbersKind[E](), m.value)
 	e.Kind |= asMapped
-	return e, true, nil
+	return e, nil
 }
 
 // setMapped sets the handle to an encoded slice. If release is nil, it copies
@@ -279,8 +299,13 @@ func (b *Batch) SettleMapped(i, worker int, result Encoded, release func()) {
 // MarshalBinary implements encoding.BinaryMarshaler. The result contains the
 // slice: its kind, and its bytes.
 func (m Mapped[E]) MarshalBinary() ([]byte, error) {
-	e, ok, err := m.encodeMapped()
-	if err != nil || !ok {
+	if m.m == nil {
+		return nil, nil
+	}
+	m.m.mu.RLock()
+	defer m.m.mu.RUnlock()
+	e, err := m.m.encodeLocked()
+	if err != nil {
 		return nil, err
 	}
 	return append(slices.Grow([]byte{e.Kind}, len(e.Bytes)), e.Bytes...), nil
