@@ -186,7 +186,7 @@ func (r *remoteCall[In, Out]) settleMapped(_, worker int, result Encoded, releas
 func (r *remoteCall[In, Out]) settleMappedBy(codec Codec, worker int, result Encoded, release func()) {
 	out, err := decodeMapped[Out](r.future.task.fn, codec, result, release)
 	if !r.finish(worker, out, err) {
-		closeMapped(out)
+		releaseMapped(out)
 	}
 }
 

@@ -200,6 +200,28 @@ func (l *itemBuffer[In, Out]) ready(ordered bool) bool {
 	return l.first.items[l.read].done.Load() != 0
 }
 
+// releaseResults releases the memory of mapped results that the consumer has
+// not taken. No runner runs an item, and no other method is called afterward.
+func (l *itemBuffer[In, Out]) releaseResults() {
+	release := func(it *item[In, Out]) {
+		if it.done.Load() != 0 {
+			releaseMapped(it.out)
+		}
+	}
+	for c := l.first; c != nil; c = c.next.Load() {
+		for i := range c.items {
+			release(&c.items[i])
+		}
+	}
+	for l.first == nil {
+		it := l.next(false)
+		if it == nil {
+			return
+		}
+		release(it)
+	}
+}
+
 // markDone passes an item to the consumer. The caller has written its result.
 func (l *itemBuffer[In, Out]) markDone(it *item[In, Out], index int64, ordered bool) {
 	it.done.Store(index + 1)

@@ -207,6 +207,9 @@ func (m *mapRun[In, Out]) stopUnlocked() {
 		}
 	}
 	m.dropEncoded()
+	if isMappedResult[Out]() {
+		m.buffer.releaseResults()
+	}
 	select {
 	case <-m.fed:
 		return

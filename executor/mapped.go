@@ -134,6 +134,7 @@ func numbersKind[E Number]() byte {
 type mappedHandle interface {
 	encodeMapped() (e Encoded, ok bool, err error)
 	setMapped(e Encoded, release func()) error
+	releaseMapped()
 	target() (slice any, set func())
 }
 
@@ -235,6 +236,13 @@ func (m *Mapped[E]) setMapped(e Encoded, release func()) error {
 	return nil
 }
 
+// releaseMapped closes the handle if it has memory to release.
+func (m Mapped[E]) releaseMapped() {
+	if m.m != nil && m.m.release != nil {
+		m.Close()
+	}
+}
+
 // target returns a pointer to a slice for the value of the handle. When the
 // slice is set, the caller calls the function set.
 func (m *Mapped[E]) target() (slice any, set func()) {
@@ -274,10 +282,11 @@ func decodeMapped[Out any](fn identity, codec Codec, e Encoded, release func()) 
 	return none, &valueError{"result of ", fn.name(), nil, err}
 }
 
-// closeMapped closes a result that no other code has received.
-func closeMapped[Out any](out Out) {
-	if c, ok := mappedOf(&out, false).(interface{ Close() error }); ok {
-		c.Close()
+// releaseMapped closes a result that no other code has received, if it has
+// memory to release. Other handles may be those of the function itself.
+func releaseMapped[Out any](out Out) {
+	if h := mappedOf(&out, false); h != nil {
+		h.releaseMapped()
 	}
 }
 

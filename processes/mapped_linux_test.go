@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"runtime"
 	"slices"
@@ -40,6 +41,9 @@ var (
 		return 0, nil
 	})
 )
+
+// mapFunc is the type of concert.Map and concert.MapUnordered.
+type mapFunc func(context.Context, executor.Executor, func(context.Context, series) (*concert.Mapped[float64], error), iter.Seq[series]) iter.Seq2[*concert.Mapped[float64], error]
 
 type both struct {
 	Numbers *concert.Mapped[float64]
@@ -229,17 +233,18 @@ func TestMapped_Map(t *testing.T) {
 	if u := mappedPages(); u != (smaps.Usage{}) {
 		t.Errorf("when all results are closed, they take %+v", u)
 	}
-	for h, err := range concert.Map(t.Context(), p, makeMapped, inputs) {
-		if err != nil {
-			t.Fatal(err)
+	for _, Map := range []mapFunc{concert.Map[series, *concert.Mapped[float64]], concert.MapUnordered[series, *concert.Mapped[float64]]} {
+		for h, err := range Map(t.Context(), p, makeMapped, inputs) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Close()
+			break
 		}
-		h.Close()
-		break
+		if u := mappedPages(); u != (smaps.Usage{}) {
+			t.Errorf("when the loop has ended early, the other results take %+v", u)
+		}
 	}
-	eventually(t, "the results that the loop did not take are released", func() bool {
-		runtime.GC()
-		return mappedPages() == smaps.Usage{}
-	})
 	works(t, p)
 }
 
