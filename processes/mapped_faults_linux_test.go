@@ -54,7 +54,16 @@ var attacks = map[string]struct {
 		unix.Ftruncate(fd, attackSize)
 		unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, fullySealed)
 		send(fd)
-	}, "only 0 of them are in memory"},
+	}, "only the first 0 of them are in memory"},
+	"memory after the end": {func(send func(...int), _ *frame.Payload) {
+		fd, _ := unix.MemfdCreate("concert-result", unix.MFD_ALLOW_SEALING)
+		unix.Ftruncate(fd, attackSize)
+		if err := unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, attackSize, attackSize); err != nil {
+			panic(err)
+		}
+		unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, fullySealed)
+		send(fd)
+	}, "only the first 0 of them are in memory"},
 	"a file on disk": {func(send func(...int), _ *frame.Payload) {
 		fd, _ := unix.Open("/proc/self/exe", unix.O_RDONLY, 0)
 		send(fd)

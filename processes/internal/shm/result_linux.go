@@ -103,18 +103,25 @@ func checkSealed(fd, size int) error {
 	if stat.Size != int64(size) {
 		return fmt.Errorf("%w: the file of a result has %d bytes, not %d", ErrUnsealed, stat.Size, size)
 	}
-	if memory := stat.Blocks * 512; memory < stat.Size {
-		return fmt.Errorf("%w: the file of a result has %d bytes, and only %d of them are in memory", ErrUnsealed, stat.Size, memory)
+	// The number of blocks does not show holes: a file can have blocks after its end.
+	if hole, err := unix.Seek(fd, 0, unix.SEEK_HOLE); err != nil || hole != stat.Size {
+		return fmt.Errorf("%w: the file of a result has %d bytes, and only the first %d of them are in memory (%v)", ErrUnsealed, stat.Size, hole, err)
 	}
 	return nil
 }
 
-// unmapResult releases the memory of a result. The addresses become a guard.
+// unmapResult releases the memory of a result. The addresses become a guard,
+// unless the address space is limited: then the program needs them.
 func unmapResult(mem []byte) {
 	results.mu.Lock()
 	defer results.mu.Unlock()
 	results.mapped--
 	at := unsafe.Pointer(unsafe.SliceData(mem))
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil || limit.Cur != unix.RLIM_INFINITY {
+		unix.MunmapPtr(at, uintptr(len(mem)))
+		return
+	}
 	if _, err := unix.MmapPtr(-1, 0, at, uintptr(len(mem)), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED|unix.MAP_NORESERVE); err != nil {
 		unix.MunmapPtr(at, uintptr(len(mem)))
 		return

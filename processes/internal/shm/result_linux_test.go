@@ -6,6 +6,8 @@ import (
 	"os"
 	"runtime/debug"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // sealedCopy returns a second descriptor of a sealed file.
@@ -36,6 +38,28 @@ func TestMapResult_Guard(t *testing.T) {
 		if !faults(func() { seen = mem[50_000] }) {
 			t.Errorf("an access to a released result did not fault")
 		}
+	}
+}
+
+// TestMapResult_LimitedAddresses: if the address space of the process is
+// limited, a released result must not occupy addresses.
+func TestMapResult_LimitedAddresses(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_AS, &limit)
+	if err := unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: min(limit.Max, 1<<46), Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	before := results.guardBytes
+	_, release, err := MapResult(sealedCopy(t, make([]byte, 100_000)), 100_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if results.guardBytes > before {
+		t.Errorf("the guards occupy %d more bytes of addresses", results.guardBytes-before)
 	}
 }
 
