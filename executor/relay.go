@@ -139,12 +139,16 @@ func (r *relayed) progress(i, worker int, done, total int64) {
 }
 
 // settle copies the bytes of the result, because the executor may reuse them.
-// It settles the call when Started and Progress have returned, or after
-// callbackTime.
 func (r *relayed) settle(_, worker int, result Encoded, err error) {
 	if err == nil {
 		result = Encoded{result.Kind, cloned(result.Bytes)}
 	}
+	r.settleCopied(worker, result, err)
+}
+
+// settleCopied settles the call when Started and Progress have returned, or
+// after callbackTime.
+func (r *relayed) settleCopied(worker int, result Encoded, err error) {
 	idle := r.calls.idle()
 	if idle == nil {
 		r.finish(worker, result, err)
@@ -170,9 +174,10 @@ func (r *relayed) mapsResults() bool { return false }
 
 // settleMapped settles the call with a copy of the result, which the caller of
 // Relay passes on.
-func (r *relayed) settleMapped(i, worker int, result Encoded, release func()) {
-	r.settle(i, worker, result, nil)
-	release()
+func (r *relayed) settleMapped(_, worker int, result Encoded, release func()) {
+	result.Bytes = cloned(result.Bytes)
+	release() // before the caller of Relay gets the result
+	r.settleCopied(worker, result, nil)
 }
 
 func (r *relayed) finish(worker int, result Encoded, err error) {
