@@ -49,9 +49,9 @@ type mapped[E executor.Number] = executor.Mapped[E]
 //     array or a memoryview of one dimension with numbers of type E. An array of
 //     another type is converted, if the conversion is exact.
 //   - In all other cases, the submitter gets a copy, as without a handle: with a
-//     cluster, with smaller slices, with a sandbox, and on other systems. So it
-//     does if the system permits no further mapped memory, or the program has
-//     more than 4,096 mapped results.
+//     cluster, with smaller slices, with a sandbox, and on other systems. The
+//     same holds if the program has 4,096 mapped results, or if the system
+//     permits no further mapped memory.
 //
 // A mapped result takes new memory for each result. So if a program drops each
 // result before the next one, copying takes less time, because it reuses
@@ -59,9 +59,12 @@ type mapped[E executor.Number] = executor.Mapped[E]
 //
 // The result itself must be the handle, or a pointer to it. A handle within
 // another value, such as a field of a struct, arrives as a copy. So does a
-// handle in an argument; use [Share] for arguments.
+// handle in an argument; use [Share] for arguments. Functions in Python have no
+// such arguments and fields: the task fails.
 //
-// The function must not change v after it has returned.
+// The function returns a new handle of a new slice for each call. After that,
+// it uses neither, because the submitter may change the slice and close the
+// handle. In the same process, both are those of the function.
 func NewMapped[E executor.Number](v []E) *Mapped[E] {
 	return &Mapped[E]{executor.NewMapped(v)}
 }
@@ -73,7 +76,10 @@ func NewMapped[E executor.Number](v []E) *Mapped[E] {
 // if the worker or the executor ends before. Go's garbage collector knows the
 // handle, but not mapped memory. So a program that uses the slice keeps the
 // handle, for example by a deferred Close. If a program uses a slice after
-// that, it may end with the fatal error "unexpected fault address".
+// that, it may end with the fatal error "unexpected fault address". An executor
+// uses a slice in an argument until the task has ended, and sometimes for a
+// moment after the task was canceled. So a program that closes the handle then
+// passes a copy of the slice, or the handle itself.
 //
 // Value panics if the handle is nil, zero or closed.
 func (m *Mapped[E]) Value() []E {

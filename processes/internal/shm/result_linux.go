@@ -25,7 +25,7 @@ import (
 // system had given the addresses to another mapping, the program would read
 // wrong numbers, or change another value. So the addresses of the results that
 // were released last stay reserved, as guards without memory. An access to a
-// guard ends the process.
+// guard ends the process. It is a help to find mistakes, and no guarantee.
 
 // The limits of mapped results in this process.
 const (
@@ -103,7 +103,8 @@ func checkSealed(fd, size int) error {
 	if stat.Size != int64(size) {
 		return fmt.Errorf("%w: the file of a result has %d bytes, not %d", ErrUnsealed, stat.Size, size)
 	}
-	// The number of blocks does not show holes: a file can have blocks after its end.
+	// The number of blocks does not show holes: a file can have blocks after
+	// its end.
 	if hole, err := unix.Seek(fd, 0, unix.SEEK_HOLE); err != nil || hole != stat.Size {
 		return fmt.Errorf("%w: the file of a result has %d bytes, and only the first %d of them are in memory (%v)", ErrUnsealed, stat.Size, hole, err)
 	}
