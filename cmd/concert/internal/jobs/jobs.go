@@ -67,8 +67,8 @@ kills them at once.
 
 Exit codes:
   0    all jobs succeeded, or --halt success=N or done=N ended the run
-  1    jobs failed or were not run, or their output cannot be written, for example
-       because its reader has closed the pipe
+  1    jobs failed or were not run, or their output cannot be written, for
+       example because its reader has closed the pipe
   2    the command line is wrong; nothing was run
   130  interrupted
 
