@@ -86,9 +86,11 @@ var eventCases = []testCase{
 		dropped := concert.Submit(s.ctx, ex, square, 1)
 		dropped.Cancel()
 		failed := concert.Submit(s.ctx, ex, fail, "panic")
+		// The cancellation has to reach a worker in another program before the
+		// worker is free.
+		concert.Wait(s.ctx, concert.AllCompleted, dropped)
 		g.open()
 		must[string](s)(held.Result(s.ctx))
-		concert.Wait(s.ctx, concert.AllCompleted, dropped)
 		concert.Wait(s.ctx, concert.AllCompleted, failed)
 		for _, err := range concert.Map(s.ctx, ex, square, upTo(100)) {
 			if err != nil {

@@ -125,11 +125,11 @@ var futureCases = []testCase{
 		ctx, cancel := context.WithCancelCause(s.ctx)
 		f := concert.Submit(ctx, ex, hold, never)
 		cancel(why)
-		g.open()
-		must[string](s)(first.Result(s.ctx))
 		if _, err := f.Result(s.ctx); !errors.Is(err, concert.ErrCanceled) || !errors.Is(err, why) {
 			s.Errorf("Result() = %v; want ErrCanceled with the cause", err)
 		}
+		g.open()
+		must[string](s)(first.Result(s.ctx))
 		if never.entered() != 0 {
 			s.Error("the task ran although its context had ended")
 		}
