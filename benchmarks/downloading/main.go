@@ -24,11 +24,11 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+
+	"concert/benchmarks/commands"
 )
 
 func main() {
@@ -56,7 +56,7 @@ func run() (err error) {
 	}
 	defer os.RemoveAll(dir)
 	if *concert == "" {
-		if *concert, err = build(dir); err != nil {
+		if *concert, err = commands.Build(dir); err != nil {
 			return err
 		}
 	}
@@ -87,19 +87,4 @@ func run() (err error) {
 		fmt.Printf("- %s: %s\n", t.name, t.checks)
 	}
 	return nil
-}
-
-// build builds the command of this source.
-func build(dir string) (string, error) {
-	out, err := exec.Command("go", "env", "GOWORK").Output()
-	if err != nil {
-		return "", fmt.Errorf("find the source of concert: %w", err)
-	}
-	path := filepath.Join(dir, "concert")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/concert")
-	cmd.Dir = filepath.Dir(strings.TrimSpace(string(out)))
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build concert in %s: %w\n%s", cmd.Dir, err, text)
-	}
-	return path, nil
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"concert/benchmarks/commands"
 )
 
 // sample has the measurements of one run of a command, in seconds and MiB.
@@ -118,31 +120,6 @@ func warmUp(s *site, r row) error {
 	return s.check(r, s.files)
 }
 
-// values returns one measurement of each sample.
-func values(samples []sample, of func(sample) float64) (v []float64) {
-	for _, m := range samples {
-		v = append(v, of(m))
-	}
-	return v
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	if len(v)%2 == 1 {
-		return v[len(v)/2]
-	}
-	return (v[len(v)/2-1] + v[len(v)/2]) / 2
-}
-
-// ratio returns the median of the ratios within a round.
-func ratio(a, b []float64) float64 {
-	all := make([]float64, len(a))
-	for i := range a {
-		all[i] = a[i] / b[i]
-	}
-	return median(all)
-}
-
 // printRow prints the table of a row. A ratio is relative to the peer with the
 // lowest median.
 func printRow(all []*tool, samples [][]sample, r row) {
@@ -157,11 +134,11 @@ func printRow(all []*tool, samples [][]sample, r row) {
 		var peers [][]float64
 		for i, t := range all {
 			if t.peer && len(samples[i]) > 0 {
-				peers = append(peers, values(samples[i], of))
+				peers = append(peers, commands.Values(samples[i], of))
 			}
 		}
 		if len(peers) > 0 {
-			best[k] = slices.MinFunc(peers, func(a, b []float64) int { return cmp.Compare(median(a), median(b)) })
+			best[k] = slices.MinFunc(peers, func(a, b []float64) int { return cmp.Compare(commands.Median(a), commands.Median(b)) })
 		}
 	}
 	for i, t := range all {
@@ -171,10 +148,10 @@ func printRow(all []*tool, samples [][]sample, r row) {
 		}
 		fmt.Printf("| %s ", t.name)
 		for k, of := range measures {
-			v := values(samples[i], of)
-			fmt.Printf("| %.3f | %.2f ", median(v), ratio(v, best[k]))
+			v := commands.Values(samples[i], of)
+			fmt.Printf("| %.3f | %.2f ", commands.Median(v), commands.Ratio(v, best[k]))
 		}
-		fmt.Printf("| %.0f |\n", slices.Max(values(samples[i], func(m sample) float64 { return m.memory })))
+		fmt.Printf("| %.0f |\n", slices.Max(commands.Values(samples[i], func(m sample) float64 { return m.memory })))
 	}
 }
 

@@ -21,11 +21,11 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+
+	"concert/benchmarks/commands"
 )
 
 func main() {
@@ -53,7 +53,7 @@ func run() error {
 	}
 	defer os.RemoveAll(dir)
 	if *concert == "" {
-		if *concert, err = build(dir); err != nil {
+		if *concert, err = commands.Build(dir); err != nil {
 			return err
 		}
 	}
@@ -77,19 +77,4 @@ func run() error {
 		}
 	}
 	return nil
-}
-
-// build builds the command of this source.
-func build(dir string) (string, error) {
-	out, err := exec.Command("go", "env", "GOWORK").Output()
-	if err != nil {
-		return "", fmt.Errorf("find the source of concert: %w", err)
-	}
-	path := filepath.Join(dir, "concert")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/concert")
-	cmd.Dir = filepath.Dir(strings.TrimSpace(string(out)))
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build concert in %s: %w\n%s", cmd.Dir, err, text)
-	}
-	return path, nil
 }

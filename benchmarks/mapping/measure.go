@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"concert/benchmarks/commands"
 )
 
 // sample has the measurements of one run of a tool.
@@ -163,35 +165,10 @@ func printRow(all []*tool, samples [][]sample, r row) {
 		}
 		fmt.Printf("| %s | %s ", t.name, order)
 		for _, of := range []func(sample) float64{wall, cpu} {
-			v, base := values(samples[i], of), values(samples[0], of)
-			fmt.Printf("| %.3f | %.2f ", median(v), ratio(v, base))
+			v, base := commands.Values(samples[i], of), commands.Values(samples[0], of)
+			fmt.Printf("| %.3f | %.2f ", commands.Median(v), commands.Ratio(v, base))
 		}
-		fmt.Printf("| %.0f | %.0f |\n", slices.Max(values(samples[i], func(m sample) float64 { return m.memory.all })),
-			slices.Max(values(samples[i], func(m sample) float64 { return m.memory.anonymous })))
+		fmt.Printf("| %.0f | %.0f |\n", slices.Max(commands.Values(samples[i], func(m sample) float64 { return m.memory.all })),
+			slices.Max(commands.Values(samples[i], func(m sample) float64 { return m.memory.anonymous })))
 	}
-}
-
-// values returns one measurement of each sample.
-func values(samples []sample, of func(sample) float64) (v []float64) {
-	for _, m := range samples {
-		v = append(v, of(m))
-	}
-	return v
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	if len(v)%2 == 1 {
-		return v[len(v)/2]
-	}
-	return (v[len(v)/2-1] + v[len(v)/2]) / 2
-}
-
-// ratio returns the median of the ratios within a round.
-func ratio(a, b []float64) float64 {
-	all := make([]float64, len(a))
-	for i := range a {
-		all[i] = a[i] / b[i]
-	}
-	return median(all)
 }
