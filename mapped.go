@@ -35,8 +35,8 @@ type mapped[E executor.Number] = executor.Mapped[E]
 //	defer image.Close()
 //	show(image.Value())
 //
-// A function with such a result works with every executor. What it saves
-// depends on the executor:
+// A function with such a result works with every executor. The executor
+// determines whether the result is mapped or copied:
 //
 //   - With goroutines, loop and other executors in this process, the submitter
 //     gets the handle itself, and Value returns v.

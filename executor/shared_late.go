@@ -28,8 +28,8 @@ type LateSharer interface {
 // argument describes each value, and has a maximum size.
 const maxLateReferences = 256
 
-// lateForms contains the stored forms of one value. Each codec that has encoded
-// an argument with the handle has a form. See LateSharer.
+// lateForms contains the stored forms of one value: one form for each codec
+// that has encoded an argument with the handle. See LateSharer.
 type lateForms struct {
 	sharer Sharer
 	group  *WorkerGroup

@@ -58,7 +58,7 @@ func BenchmarkMap(b *testing.B) {
 	}
 }
 
-// BenchmarkJournal_Append measures Append of one goroutine, and of many.
+// BenchmarkJournal_Append measures Append with one goroutine, and with several.
 func BenchmarkJournal_Append(b *testing.B) {
 	for _, workers := range []int{1, 8, 64} {
 		for _, size := range []int{100, 20_000} {

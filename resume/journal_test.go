@@ -446,8 +446,8 @@ type jsonNumber string
 // MarshalJSON returns the text of the number.
 func (n jsonNumber) MarshalJSON() ([]byte, error) { return []byte(n), nil }
 
-// TestKeys: the n-th call of one kind has a key that depends on the call and n
-// only, and different calls have different keys.
+// TestKeys: the key of the n-th equal call depends only on the call and on n.
+// Different calls have different keys.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	a, b := resume.NewKey([]byte("ab"), []byte("c")), resume.NewKey([]byte("a"), []byte("bc"))

@@ -128,7 +128,7 @@ type loader struct {
 	j   *Journal
 	id  string
 	end int64 // behind the last line feed
-	// dataSize is the size of the data file, 0 if there is none.
+	// dataSize is the size of the data file. It is 0 if there is no such file.
 	dataSize int64
 	// proven is true when the file is certainly a journal.
 	proven bool

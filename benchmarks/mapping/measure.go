@@ -21,7 +21,7 @@ import (
 // sample has the measurements of one run of a tool.
 type sample struct {
 	wall   float64 // in seconds
-	cpu    float64 // user and system time in seconds, with that of the jobs
+	cpu    float64 // user and system time of the tool and its jobs, in seconds
 	memory memory  // of the tool's own processes
 }
 

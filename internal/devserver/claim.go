@@ -69,8 +69,8 @@ func dir() (string, error) {
 }
 
 // checkPrivate returns an error unless dir is a directory that belongs to the
-// user of this process, and that no other user can read or change. Else this
-// user, who may be root, would use a server that another user controls.
+// user of this process, and that no other user can read or change. Without this
+// check, root could use a server that another user controls.
 func checkPrivate(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {

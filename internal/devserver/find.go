@@ -29,8 +29,8 @@ type Found struct {
 // a key file. Either may be empty. The first rule that applies decides:
 //
 //  1. If there is a URL, Find returns it with the key file of the program.
-//  2. If CONCERT_URL is set, Find returns this URL. The key file is that of the
-//     program, or the one in CONCERT_KEY.
+//  2. If CONCERT_URL is set, Find returns this URL. The key file is the file that
+//     the program names, or else the file in CONCERT_KEY.
 //  3. If there is a key file, of the program or in CONCERT_KEY, the URL is
 //     serverurl.Default.
 //  4. If the file of 'concertd dev' exists, Find returns the server in it.

@@ -133,8 +133,8 @@ func checkFree(listen string) error {
 }
 
 // devKey returns the file of the key with which programs use the server. If the
-// directory has no such key, devKey makes it. The key is that of an admin,
-// which may submit tasks, run tasks, and call Inspect.
+// directory has no such key, devKey makes it. The key has the role admin, which
+// may submit tasks, run tasks, and call Inspect.
 func devKey(k *server.Keyring, dir string) (file string, err error) {
 	if file, err = filepath.Abs(filepath.Join(dir, devName+".key")); err != nil {
 		return "", err

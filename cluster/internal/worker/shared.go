@@ -45,8 +45,8 @@ const maxIdleValues = 256
 // valueOverhead is the memory for a value in addition to its bytes.
 const valueOverhead = 1 << 10
 
-// maxTaskValues is the maximum number of bytes of the shared values of one
-// task. If memory.values is larger, it is the maximum.
+// maxTaskValues is the maximum size of the shared values of one task together,
+// in bytes. If memory.values is larger, then memory.values is the maximum.
 const maxTaskValues = 1 << 30
 
 // sharedValue is a shared value for which this worker has reserved memory.

@@ -12,8 +12,8 @@ const minMapped = 256 << 10
 
 // giveAway gives the memory of a mapped result to the pool: it copies the bytes
 // into a sealed file, sends the file through the socket of shared values, and
-// sets p to the file. It reports false if the result is none for the pool to
-// map, or if it cannot make a file; then the result is sent like any other one.
+// sets p to the file. It reports false if the pool does not map such results,
+// or if the file cannot be made. Then the result is sent like any other one.
 // The caller must write the frame with p to the pipe at once.
 func (w *worker) giveAway(result executor.Encoded, p *frame.Payload) bool {
 	if !result.Mapped() || len(result.Bytes) < minMapped || w.shared.socket == nil {

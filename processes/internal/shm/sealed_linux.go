@@ -130,7 +130,7 @@ func receiveFile(socket *os.File, wait bool) (*os.File, error) {
 	if err = errors.Join(err, received); err != nil {
 		return nil, err
 	}
-	var fds []int // all of them, because a hostile process may send several
+	var fds []int // a hostile process may send several
 	messages, err := unix.ParseSocketControlMessage(control[:n])
 	for i := range messages {
 		if some, err := unix.ParseUnixRights(&messages[i]); err == nil {

@@ -57,7 +57,7 @@ func withMapLines(models []choose.Model, o *options) []choose.Model {
 			models[i].Code = func(k int) string { return line(k, 1) }
 		case "threads":
 			models[i].Code = func(k int) string { return line(k, k) }
-		default: // threads of one interpreter for each processor
+		default: // k threads, divided among one interpreter for each processor
 			models[i].Code = func(k int) string { return line(k, max(1, k/runtime.GOMAXPROCS(0))) }
 		}
 	}

@@ -55,7 +55,7 @@ func startDefault(t *testing.T) (s *server.Server, claim *devserver.Claim) {
 }
 
 // TestDefaultServer: without --url and --key, commands must use the server of
-// "concertd dev". If there is none, the error must name this command.
+// "concertd dev". If no server runs, the error must name this command.
 func TestDefaultServer(t *testing.T) {
 	s, claim := startDefault(t)
 	says, _ := startWorker(t, "-n", "1", "statistics:fmean")

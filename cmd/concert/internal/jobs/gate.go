@@ -10,7 +10,7 @@ import (
 )
 
 // gate delays the start of jobs: for --delay, --load and --memfree. Jobs pass
-// it one at a time, in any order.
+// it sequentially, in any order.
 type gate struct {
 	delay   time.Duration
 	maxLoad float64 // 0 means no limit

@@ -22,7 +22,7 @@ type model struct {
 }
 
 // measure finds the concurrency with package choose, and returns an executor
-// for the remaining jobs, or nil if there are none. Each run of the
+// for the remaining jobs, or nil if no job remains. Each run of the
 // measurements is one of the jobs, which is recorded and printed like the
 // others:
 //

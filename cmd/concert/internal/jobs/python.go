@@ -30,8 +30,8 @@ func newPythonRunner(ex concert.Executor, where string) *pythonRunner {
 	return &pythonRunner{ex, python.Func[any, any](where), python.Func[python.Args, any](where)}
 }
 
-// openInterpreters opens a pool of n interpreters, with a number of threads in
-// each. What the workers print goes to w.
+// openInterpreters opens a pool of n interpreters with the given number of
+// threads each. The output of the interpreters goes to w.
 func (o *options) openInterpreters(n, threads int, w io.Writer) (concert.Executor, error) {
 	return python.New(n, &python.Options{
 		Interpreter: o.python, Threads: threads, Memory: o.memory.Bytes, Grace: pythonGrace, Output: slog.New(workerLines{w}),

@@ -54,8 +54,8 @@ func newQueue(fresh <-chan *job, ordered bool) *queue {
 	return q
 }
 
-// take waits for the next job. It returns nil if there is none, after stop, or
-// if ctx ends. It may be called concurrently.
+// take waits for the next job. It returns nil after the last job, after stop,
+// or if ctx ends. It may be called concurrently.
 func (q *queue) take(ctx context.Context) *job {
 	for {
 		q.mu.Lock()

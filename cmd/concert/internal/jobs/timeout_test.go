@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// TestDurations_Median compares the median with that of a sorted copy.
+// TestDurations_Median compares the median with the middle of a sorted copy.
 func TestDurations_Median(t *testing.T) {
 	var d durations
 	var all []time.Duration
 	if d.add(5); d.median() != 0 {
-		t.Error("there is a median of one job")
+		t.Error("one job already has a median")
 	}
 	all = append(all, 5)
 	for i := range 3 * maxDurations {

@@ -54,8 +54,8 @@ const (
 	maxBatchBytes = 64 << 10 // a batch ends when its records have this size
 )
 
-// openFile opens a file of inputs. If it is a regular file, openFile reads all
-// of it, to check and count its records.
+// openFile opens a file of inputs. If it is a regular file, openFile reads
+// the whole file first, to check and count its records.
 func openFile(name string, stdin io.Reader, opts *Options) (*fileSource, error) {
 	f := &fileSource{batches: make(chan batch, 1), closed: make(chan struct{})}
 	in, source := stdin, "standard input"

@@ -101,7 +101,7 @@ func (s *scanner) replace(p part, size int) error {
 	return nil
 }
 
-// isWord reports whether the next size bytes are a word of an argument.
+// isWord reports whether the next size bytes are a whole argument.
 func (s *scanner) isWord(size int) bool {
 	f, end := s.outer(), s.at+size
 	return !f.inWord && !f.redirect && (end == len(s.in) || strings.ContainsRune(" \t\n;&|<>)", rune(s.in[end])))

@@ -10,7 +10,8 @@ type frame struct {
 	quotes bool
 	depth  int // of parentheses inside $( )
 
-	// The current word. In quotes, it is the word of the frame outside.
+	// The state of the current word. A frame of quotes does not use these
+	// fields: its text belongs to the word of the frame around it.
 	inWord   bool
 	quoted   bool // whether a part of it is in quotes
 	text     []byte

@@ -17,7 +17,8 @@ type Template struct {
 	words []word
 }
 
-// word is a word of a command: literal texts and replacements, in this order.
+// word is one argument of a command: a sequence of literal texts and
+// replacements.
 type word []part
 
 // part is a literal text, or a replacement if it is not literal.
@@ -59,8 +60,8 @@ type Syntax struct {
 //	{name} the value in this column; {name.} and so on too
 //
 // Other text in braces is not changed. If nothing is replaced, then the input
-// is appended. If an input has several values, then a word that is {} stands
-// for all of them, one argument each.
+// is appended. If an input has several values, then an argument that is exactly
+// {} becomes one argument for each value.
 func Parse(command []string, syntax *Syntax) (*Template, error) {
 	if syntax == nil {
 		syntax = &Syntax{}
@@ -248,7 +249,8 @@ func (m *matcher) severalError(found, text string) error {
 var transforms = []string{"//", "/.", "/", "."}
 
 // match returns the replacement whose string is at the beginning of a text, and
-// the size of the string. The size is 0 if there is none.
+// the size of the string. The size is 0 if the text does not begin with a
+// replacement string.
 func (m *matcher) match(text string) (p part, size int, err error) {
 	if m.open == "" {
 		if strings.HasPrefix(text, m.whole) {

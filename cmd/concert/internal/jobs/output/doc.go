@@ -19,9 +19,9 @@
 //
 // # Rules
 //
-//  1. Memory and the number of open files do not depend on the number of jobs,
-//     and not on the size of their output. What does not fit is in one overflow
-//     file.
+//  1. Neither the number of jobs nor the size of their output increases the
+//     memory and the number of open files. Output that does not fit goes to one
+//     overflow file.
 //  2. Disk space is released while the output is printed, in steps of 1 MiB.
 //  3. A file is used again by another job only if no process can still have it
 //     open.

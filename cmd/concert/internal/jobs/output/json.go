@@ -87,8 +87,8 @@ func incomplete(data []byte) int {
 	return 0
 }
 
-// jsonWriter writes the inside of a string of JSON. What is written to it is
-// UTF-8; a character may be divided between two calls.
+// jsonWriter escapes text for a JSON string, without the quotes around it. The
+// text must be UTF-8. A character may be divided between two calls.
 type jsonWriter struct {
 	w    io.Writer
 	rest [utf8.UTFMax]byte // the beginning of a character
@@ -143,9 +143,9 @@ func (j *jsonWriter) write(data []byte) error {
 	return err
 }
 
-// escapes has the escapes of ASCII characters in JSON. They are those of
-// encoding/json, and that of the control character DEL. So a line of JSON is
-// safe for a terminal.
+// escapes has the escapes of ASCII characters in JSON. Like
+// encoding/json, it escapes control characters, and also DEL. So a line of JSON
+// is safe for a terminal.
 var escapes = func() (e [utf8.RuneSelf]string) {
 	for c := range byte(0x20) {
 		e[c] = fmt.Sprintf(`\u%04x`, c)

@@ -21,7 +21,7 @@ type part struct {
 	off  int64            // where the part begins in the file
 	size int64            // bytes to read
 	end  int64            // end of the range in the file
-	own  bool             // the file is that of the job, and not the overflow file
+	own  bool             // the file belongs to this job alone; otherwise it is the overflow file
 	free bool             // the store does not count the data
 	open func() io.Reader // of Recorded
 }

@@ -199,7 +199,7 @@ func TestResults_Has(t *testing.T) {
 }
 
 // TestResults_Failure: the error names the directory of the job, and job.json
-// of an earlier run does not stay beside new files.
+// of an earlier run is removed, because it does not describe the new files.
 func TestResults_Failure(t *testing.T) {
 	dir := t.TempDir()
 	r := openResults(t, dir)

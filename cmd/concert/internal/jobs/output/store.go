@@ -85,8 +85,8 @@ func (s *Store) error(err error) error {
 	return fmt.Errorf("cannot store output in the temporary directory %s: %w; the variable TMPDIR chooses another directory", s.dir, err)
 }
 
-// Capture is the output of one attempt of a job while it runs. The caller calls
-// either Finish or Discard.
+// Capture receives the output of a running job, for one attempt. The caller
+// must call either Finish or Discard.
 type Capture struct {
 	Stdout, Stderr *os.File // for the process; the caller does not close them
 

@@ -15,7 +15,8 @@ const itemCost = 512
 //	index:  slot of job 0 | slot of job 1 | slot of job 2 | ...
 //	slot:   1, and for head, stdout and stderr: offset, size, end
 //
-// A slot of zeros is that of a job that is in memory, or not done yet. The
+// The slot of a job consists of zeros if the job is not done yet, or if its
+// output is in memory. The
 // index is a sparse file.
 type waiting struct {
 	store  *Store

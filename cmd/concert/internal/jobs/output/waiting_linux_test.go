@@ -108,7 +108,7 @@ func TestPrinter_LargeOutputsFreeDiskSpace(t *testing.T) {
 				if _, err := io.CopyN(io.Discard, r, size/2); err != nil {
 					t.Fatal(err)
 				}
-				// What the Printer has read, but not freed yet.
+				// The Printer has read up to 4 MiB that it has not freed yet.
 				if got := blocks(t, files); got > left+4<<20 {
 					t.Errorf("%d MiB are to be printed, and the files have %d MiB", left>>20, got>>20)
 				}

@@ -195,7 +195,8 @@ func (s *Supervisor) notSent(number uint64, err error) {
 	})
 }
 
-// complete ends the call of a number. It reports false if there is none.
+// complete ends the call with the given number. It reports false if no such
+// call is pending.
 func (s *Supervisor) complete(number uint64, set func(*call)) bool {
 	s.mu.Lock()
 	c := s.pending[number]

@@ -23,7 +23,7 @@
 //  1. A job ends together with its descendants. When the command ends, the
 //     supervisor kills the process group, and then the orphans of the job until
 //     none is left. Only then does Run return. If the context of Run ends, the
-//     group gets SIGTERM first. If the command ends of it, its orphans have the
+//     group gets SIGTERM first. If this ends the command, its orphans have the
 //     rest of the grace.
 //  2. An orphan belongs to the job of its process group. If the orphan has left
 //     that group, it belongs to the job in its environment: the variable
@@ -122,9 +122,9 @@ type Job struct {
 	// found in PATH of the runner.
 	Args []string
 
-	// Dir is the directory of the command. The default is that of the runner. A
-	// relative path is relative to that of the runner. This is the directory
-	// that the runner had when it called Start.
+	// Dir is the directory of the command. A relative path starts at the
+	// directory of the runner, which is also the default. The directory of the
+	// runner is the one that it had when it called Start.
 	Dir string
 
 	// Env has variables, in the form "NAME=value", that are added to those that
@@ -149,9 +149,9 @@ type Result struct {
 	// that it waited for, and of orphans.
 	UserCPU, SystemCPU time.Duration
 
-	// PeakMemory is the largest resident memory of one process, in bytes. It is
-	// 0 if it is unknown, because it is below that of the supervisor, of about
-	// 20 MB.
+	// PeakMemory is the peak of the resident memory of one process, in bytes.
+	// The kernel does not show a peak below that of the supervisor, which is
+	// about 20 MB. Then PeakMemory is 0.
 	PeakMemory int64
 
 	// Orphans is how many descendants outlived the command and were killed.
