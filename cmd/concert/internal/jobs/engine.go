@@ -85,7 +85,7 @@ func (e *engine) start(ctx context.Context) (end func()) {
 	return func() { e.stopNow(nil) }
 }
 
-// runAll runs the jobs of the queue, until there are none, or until the context
+// runAll runs the jobs of the queue, until the queue is empty, or the context
 // starting ends.
 func (e *engine) runAll(ctx context.Context, ex concert.Executor) {
 	// The Map is not canceled, so that each job that it has taken settles.
