@@ -63,6 +63,7 @@ func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
 // TestWorker_PythonFunctions: a worker must run Python functions with arguments
 // and results of several types, and status must show the worker.
 func TestWorker_PythonFunctions(t *testing.T) {
+	t.Parallel()
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +137,7 @@ func TestWorker_PythonFunctions(t *testing.T) {
 // TestWorker_WrongUsage: if a worker cannot run its functions, or cannot reach
 // a server, it must fail with an error that says why.
 func TestWorker_WrongUsage(t *testing.T) {
+	t.Parallel()
 	pythontest.Need(t)
 	for args, want := range map[string]struct {
 		code int
@@ -174,6 +176,7 @@ func TestWorker_WrongUsage(t *testing.T) {
 // the command status must list them, --replay must refuse them, and --discard
 // must remove them.
 func TestStatus_DeadLetters(t *testing.T) {
+	t.Parallel()
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -232,6 +235,7 @@ var spoiled = concert.Register("main_test.spoiled", func(_ context.Context, name
 // TestStatus_Input: the line of a dead letter must have the index and the label
 // of its input, or the label of its task.
 func TestStatus_Input(t *testing.T) {
+	t.Parallel()
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,8 +98,15 @@ func serveUntilEnd(t *testing.T, url string, access cluster.Access, function str
 // TestStatus_WatchRestart: with --watch, a server that does not answer must be
 // reported, and must be shown again after it has started again.
 func TestStatus_WatchRestart(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it waits for a timeout of 10 seconds")
+	t.Parallel()
+	impatient := Status
+	impatient.Run = func(ctx context.Context, args []string, out, errOut io.Writer) error {
+		o, err := parseStatus(args)
+		if err != nil {
+			return err
+		}
+		o.timeout = time.Second
+		return o.run(ctx, out, errOut)
 	}
 	listen := "127.0.0.1:0"
 	start := func() *server.Server {
@@ -117,7 +125,7 @@ func TestStatus_WatchRestart(t *testing.T) {
 	var out, errOut logtest.Buffer
 	code := make(chan int, 1)
 	go func() {
-		code <- cli.Main(ctx, commands, []string{"status", "--watch", "--url", s.URL()}, &out, &errOut)
+		code <- cli.Main(ctx, []cli.Command{impatient}, []string{"status", "--watch", "--url", s.URL()}, &out, &errOut)
 	}()
 	defer func() {
 		cancel()
@@ -139,7 +147,7 @@ func TestStatus_WatchRestart(t *testing.T) {
 	await("the status", func() bool { return strings.Contains(out.String(), "0 dead letters") })
 	listen = strings.TrimPrefix(s.URL(), "nats://")
 	s.Close()
-	await("the error", func() bool { return strings.Contains(errOut.String(), "the servers have not answered within 10s") })
+	await("the error", func() bool { return strings.Contains(errOut.String(), "the servers have not answered within 1s") })
 	before := out.String()
 	start()
 	await("the status again", func() bool { return out.String() != before })

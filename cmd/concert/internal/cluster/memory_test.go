@@ -49,6 +49,7 @@ func TestWorker_MinMemory(t *testing.T) {
 // TestWorker_Memory: interpreters must have the memory limit of --memory, or
 // the default limit if the flag is not set.
 func TestWorker_Memory(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("the memory of a process cannot be limited here")
 	}

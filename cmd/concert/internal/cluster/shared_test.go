@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,6 +30,7 @@ var sharedLength = concert.Register("cluster_test.sharedLength", func(_ context.
 // handles. The client must store a value once for each language, and once if
 // the languages encode it in the same way. Each worker must download it once.
 func TestWorker_SharedValues(t *testing.T) {
+	t.Parallel()
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +123,7 @@ func TestWorker_SharedValues(t *testing.T) {
 
 // TestMain runs the tests, or the worker of a pool of processes.
 func TestMain(m *testing.M) {
-	processes.Main() // does not return in a worker
+	processes.Main()               // does not return in a worker
+	flag.Set("test.parallel", "4") // parallel tests mostly wait
 	os.Exit(m.Run())
 }

@@ -64,6 +64,7 @@ type statusOptions struct {
 	clusterFlags
 	watch, dead, json bool
 	replay, discard   string
+	timeout           time.Duration // the maximum time in which the servers answer
 }
 
 const (
@@ -74,6 +75,7 @@ const (
 
 // flags sets o to the defaults, and returns the flags that change o.
 func (o *statusOptions) flags() *cli.Flags {
+	o.timeout = statusTimeout
 	f := o.clusterFlags.flags("key file")
 	f.Add(&o.watch, "watch", "", "repeat every two seconds, until Ctrl-C")
 	f.Add(&o.dead, "dead", "", "list the dead letters")
@@ -144,6 +146,11 @@ func runStatus(ctx context.Context, args []string, out, errOut io.Writer) error 
 	if err != nil {
 		return err
 	}
+	return o.run(ctx, out, errOut)
+}
+
+// run runs the command.
+func (o *statusOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	access := o.access()
 	in, err := cluster.Inspect(ctx, o.url, &access)
 	if err != nil {
@@ -160,7 +167,7 @@ func runStatus(ctx context.Context, args []string, out, errOut io.Writer) error 
 	}
 	st := cli.StyleFor(out)
 	for {
-		s, err := statusOf(ctx, in)
+		s, err := statusOf(ctx, in, o.timeout)
 		switch {
 		case err != nil && (!o.watch || ctx.Err() != nil):
 			return err
@@ -187,8 +194,9 @@ func runStatus(ctx context.Context, args []string, out, errOut io.Writer) error 
 	}
 }
 
-func statusOf(ctx context.Context, in *cluster.Inspector) (s status, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, statusTimeout, fmt.Errorf("the servers have not answered within %v", statusTimeout))
+// statusOf asks the servers for the status. It fails after the timeout.
+func statusOf(ctx context.Context, in *cluster.Inspector, timeout time.Duration) (s status, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the servers have not answered within %v", timeout))
 	defer cancel()
 	defer func() {
 		if errors.Is(err, context.DeadlineExceeded) {
