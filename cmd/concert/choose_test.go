@@ -45,11 +45,11 @@ func TestChoose_WrongUsage(t *testing.T) {
 	}
 }
 
-// chosen runs choose with --json, and returns the report. The verdict may be a
-// guess, because the machine may be busy.
-func chosen(t *testing.T, args ...string) (r choose.Report) {
+// chosen runs choose with --json in a directory, and returns the report. The
+// verdict may be a guess, because the machine may be busy.
+func chosen(t *testing.T, dir string, args ...string) (r choose.Report) {
 	t.Helper()
-	code, out, errOut := call(t.Context(), append([]string{"choose", "--json"}, args...)...)
+	code, out, errOut := callIn(t, dir, append([]string{"choose", "--json"}, args...)...)
 	if code != cli.ExitOK && code != cli.ExitGuess {
 		t.Fatalf("exit %d: %s", code, errOut)
 	}
@@ -66,12 +66,13 @@ func chosen(t *testing.T, args ...string) (r choose.Report) {
 }
 
 func TestChoose_Command(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	page, events, log := filepath.Join(dir, "page.html"), filepath.Join(dir, "trace.json"), filepath.Join(dir, "log")
 	// An input with characters that are special in a shell.
 	input := "it's $HOME; `true`"
 	script := `sleep 0.02; [ "$1" = "$2" ] && echo run >> "$3"`
-	r := chosen(t, "--budget", "60s", "--runs", "150", "--html", page, "--trace", events, "sh", "-c", script, "sh", "{}", input, log, ":::", input, input)
+	r := chosen(t, dir, "--budget", "60s", "--runs", "150", "--html", page, "--trace", events, "sh", "-c", script, "sh", "{}", input, log, ":::", input, input)
 	if r.Verdict.Model != "processes" || r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, `concert map -j `) {
 		t.Errorf("work that sleeps: %+v", r.Verdict)
 	}
@@ -102,11 +103,12 @@ func TestChoose_Command(t *testing.T) {
 }
 
 func TestChoose_WorkFails(t *testing.T) {
+	t.Parallel()
 	code, out, errOut := call(t.Context(), "choose", "sh", "-c", "echo oh no >&2; exit 3", ":::", "a")
 	if code != cli.ExitFailed || out != "" || !strings.Contains(errOut, "the work fails when it runs alone") || !strings.Contains(errOut, "exit status 3: oh no") {
 		t.Errorf("exit %d, %q, %q", code, out, errOut)
 	}
-	code, _, errOut = call(t.Context(), "choose", "--budget", "1s", "sleep", ":::", "60")
+	code, _, errOut = callIn(t, "", "choose", "--budget", "1s", "sleep", ":::", "60")
 	if code != cli.ExitFailed || !strings.Contains(errOut, "one run takes longer than the budget of 1s") || !strings.Contains(errOut, "I/O-bound: a run waits for") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
@@ -123,6 +125,7 @@ func TestChoose_WorkFails(t *testing.T) {
 // TestChoose_Interrupted: if the command choose is interrupted, it must print
 // what it has measured so far, and must leave no process behind.
 func TestChoose_Interrupted(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	const mark, some = "0.0423", 80 // after some runs, choose has measured more than the profile
@@ -145,27 +148,34 @@ func TestChoose_Interrupted(t *testing.T) {
 }
 
 func TestChoose_Python(t *testing.T) {
+	t.Parallel()
 	pythontest.Need(t)
-	t.Chdir(t.TempDir())
+	dir := t.TempDir()
 	text := "import asyncio, time\n\ndef nap(s):\n    print('nothing to see')\n    time.sleep(s['for'])\n\nasync def later(s):\n    await asyncio.sleep(s)\n\ndef wrapper(s):\n    return later(s)\n"
-	if err := os.WriteFile("naps.py", []byte(text), 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "naps.py"), []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	// The number of runs ends the measurements, and not the budget, because on
 	// a busy machine the start of each interpreter takes seconds.
-	r := chosen(t, "--budget", "60s", "--runs", "200", "--max", "8", "--py", "naps:nap", ":::", `{"for": 0.03}`)
-	if r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, "concert map -j ") {
-		t.Errorf("work that sleeps: %+v", r.Verdict)
-	}
-	if p := r.Profile; p.Wall < 30*time.Millisecond || p.CPUShare() > 0.5 {
-		t.Errorf("the profile is %+v", p)
-	}
-	for _, f := range []string{"naps:later", "naps:wrapper"} {
-		if r := chosen(t, "--budget", "60s", "--runs", "40", "--max", "4", "--py", f, ":::", "0.03"); !strings.HasPrefix(r.Verdict.PythonCode, "asyncio.") {
-			t.Errorf("%s: the line of Python for a function whose calls return coroutines is %q, want a call of asyncio", f, r.Verdict.PythonCode)
+	t.Run("nap", func(t *testing.T) {
+		t.Parallel()
+		r := chosen(t, dir, "--budget", "60s", "--runs", "200", "--max", "8", "--py", "naps:nap", ":::", `{"for": 0.03}`)
+		if r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, "concert map -j ") {
+			t.Errorf("work that sleeps: %+v", r.Verdict)
 		}
+		if p := r.Profile; p.Wall < 30*time.Millisecond || p.CPUShare() > 0.5 {
+			t.Errorf("the profile is %+v", p)
+		}
+	})
+	for _, f := range []string{"naps:later", "naps:wrapper"} {
+		t.Run(f, func(t *testing.T) {
+			t.Parallel()
+			if r := chosen(t, dir, "--budget", "60s", "--runs", "40", "--max", "4", "--py", f, ":::", "0.03"); !strings.HasPrefix(r.Verdict.PythonCode, "asyncio.") {
+				t.Errorf("the line of Python for a function whose calls return coroutines is %q, want a call of asyncio", r.Verdict.PythonCode)
+			}
+		})
 	}
-	code, _, errOut := call(t.Context(), "choose", "--py", "naps:none", ":::", "1")
+	code, _, errOut := callIn(t, dir, "choose", "--py", "naps:none", ":::", "1")
 	if code != cli.ExitFailed || !strings.Contains(errOut, "AttributeError") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
@@ -173,9 +183,8 @@ func TestChoose_Python(t *testing.T) {
 
 // TestChoose_PythonSlowImport: the import of a module is part of the budget.
 func TestChoose_PythonSlowImport(t *testing.T) {
+	t.Parallel()
 	pythontest.Need(t)
-	t.Chdir(t.TempDir())
-	text := "import time\ntime.sleep(60)\n\ndef nap(s):\n    time.sleep(s)\n"
 	for _, row := range []struct {
 		imports, budget string
 		want            int
@@ -183,17 +192,22 @@ func TestChoose_PythonSlowImport(t *testing.T) {
 		{"time.sleep(60)", "2s", cli.ExitFailed},
 		{"time.sleep(1)", "5s", cli.ExitOK}, // on a busy machine, an import takes longer
 	} {
-		if err := os.WriteFile("slow.py", []byte(strings.Replace(text, "time.sleep(60)", row.imports, 1)), 0o666); err != nil {
-			t.Fatal(err)
-		}
-		code, out, errOut := call(t.Context(), "choose", "--json", "--budget", row.budget, "--py", "slow:nap", ":::", "0.01")
-		if code != row.want || code == cli.ExitFailed && !strings.Contains(errOut, "importing the module of slow:nap has not ended") {
-			t.Errorf("%s: exit %d, want %d: %s", row.imports, code, row.want, errOut)
-		}
-		var r choose.Report
-		if err := json.Unmarshal([]byte(out), &r); row.want == cli.ExitOK && (err != nil || r.Took < time.Second || r.Kind.Kind != choose.IOBound) {
-			t.Errorf("%s: %v, the report says that it took %v: %s", row.imports, err, r.Took, out)
-		}
+		t.Run(row.imports, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			text := "import time\n" + row.imports + "\n\ndef nap(s):\n    time.sleep(s)\n"
+			if err := os.WriteFile(filepath.Join(dir, "slow.py"), []byte(text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			code, out, errOut := callIn(t, dir, "choose", "--json", "--budget", row.budget, "--py", "slow:nap", ":::", "0.01")
+			if code != row.want || code == cli.ExitFailed && !strings.Contains(errOut, "importing the module of slow:nap has not ended") {
+				t.Errorf("exit %d, want %d: %s", code, row.want, errOut)
+			}
+			var r choose.Report
+			if err := json.Unmarshal([]byte(out), &r); row.want == cli.ExitOK && (err != nil || r.Took < time.Second || r.Kind.Kind != choose.IOBound) {
+				t.Errorf("%v, the report says that it took %v: %s", err, r.Took, out)
+			}
+		})
 	}
 }
 
@@ -228,7 +242,7 @@ func TestChoose_Get(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
 	t.Setenv("TMPDIR", t.TempDir())
-	r := chosen(t, "--budget", "2s", "--max", "4", "--runs", "400", "--get", ":::", f.URL+"/plain/a", f.URL+"/plain/b")
+	r := chosen(t, "", "--budget", "2s", "--max", "4", "--runs", "400", "--get", ":::", f.URL+"/plain/a", f.URL+"/plain/b")
 	if r.Profile.Failed > 0 || r.Verdict.Model == "" {
 		t.Errorf("%+v", r)
 	}

@@ -106,7 +106,8 @@ func TestChoose_Quiet(t *testing.T) {
 // TestChoose_BackgroundChild: if a command leaves a process running, "concert
 // choose" must not wait for this process.
 func TestChoose_BackgroundChild(t *testing.T) {
-	r := chosen(t, "--budget", "2s", "--max", "2", "sh", "-c", "sleep 3 & sleep 0.01", ":::", "a")
+	t.Parallel()
+	r := chosen(t, "", "--budget", "2s", "--max", "2", "sh", "-c", "sleep 3 & sleep 0.01", ":::", "a")
 	if r.Runs < 10 {
 		t.Errorf("the work ran %d times, want at least 10", r.Runs)
 	}

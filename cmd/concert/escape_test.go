@@ -13,6 +13,7 @@ import (
 // TestRun_Escapes: if the text of an error has control characters, the command
 // must escape them, because the text can come from anywhere.
 func TestRun_Escapes(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "evil.py"), []byte("raise ValueError('\\x1b[31m\\x07\\x9b2J')\n"), 0o666); err != nil {
 		t.Fatal(err)

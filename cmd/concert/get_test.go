@@ -133,6 +133,7 @@ func readEvents(t *testing.T, out string) (events []map[string]any) {
 // TestGet_JSON: with --json, each line of the output must be an event of the
 // schema, and all kinds of events occur.
 func TestGet_JSON(t *testing.T) {
+	t.Parallel()
 	f := newFaulty()
 	defer f.Close()
 	dir := t.TempDir()

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -20,17 +19,6 @@ import (
 
 	"concert/cmd/concert/internal/cli"
 )
-
-// process returns a command that starts concert with the given arguments as a
-// process.
-func process(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	path, err := exec.LookPath("concert") // the directory in which TestMain put it
-	if err != nil {
-		t.Fatal(err)
-	}
-	return exec.CommandContext(t.Context(), path, args...)
-}
 
 // interrupted starts concert, sends it an interrupt when its standard output
 // has a text, and returns its standard error and exit code.
@@ -304,6 +292,7 @@ func TestGet_HostAway(t *testing.T) {
 // TestGet_Terminal: on a terminal, "concert get" must print a bar that fits the
 // width, paths above the bar, and a closing line.
 func TestGet_Terminal(t *testing.T) {
+	t.Parallel()
 	f := newFaulty()
 	defer f.Close()
 	cmd := process(t, "get", "-d", t.TempDir(), "--jobs", "1", f.URL+"/plain/a", f.URL+"/held/h")

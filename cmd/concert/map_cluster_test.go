@@ -15,6 +15,7 @@ import (
 
 // TestMap_Cluster: with --cluster, the workers of a cluster call the function.
 func TestMap_Cluster(t *testing.T) {
+	t.Parallel()
 	pythontest.Need(t)
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {

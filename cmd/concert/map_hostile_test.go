@@ -17,6 +17,7 @@ var mapHostile = flag.Int("map-hostile", 200, "the number of jobs of TestMap_Hos
 // TestMap_HostileJobs: among many jobs, 1% crash, 1% hang, and 1% print much.
 // Each job has one record, which says how it ended.
 func TestMap_HostileJobs(t *testing.T) {
+	t.Parallel()
 	const flood = 3_000_000 // bytes
 	const script = `case $0 in
 		*01) kill -SEGV $$ ;;

@@ -30,6 +30,7 @@ var mapKills = flag.Int("map-kills", 30, "the number of runs that TestMap_Killed
 // that the journal has runs again, each job runs at last, and the output of the
 // last run is complete.
 func TestMap_Killed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	jobs := 20 * *mapKills
 	list, want := new(strings.Builder), new(strings.Builder)
@@ -119,6 +120,7 @@ func recordedJobs(t *testing.T, path string) (numbers []int) {
 
 // TestMap_SecondInterrupt: a second Ctrl-C kills jobs that ignore SIGTERM.
 func TestMap_SecondInterrupt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cmd := process(t, "map", "sh", "-c", `trap "" TERM; echo $$ > pid.tmp; mv pid.tmp pid; sleep 1000; sleep 1000`, ":::", "a")
 	cmd.Dir = dir
@@ -176,6 +178,7 @@ func awaitDeath(t *testing.T, pid int) {
 // TestMap_OnTerminal: on a terminal, the output of jobs is above the bar, and
 // intact.
 func TestMap_OnTerminal(t *testing.T) {
+	t.Parallel()
 	cmd := process(t, "map", "-j", "2", "sh", "-c", "sleep 0.3; echo line $0; exit $0", ":::", "0", "1", "0", "0")
 	cmd.Env = append(os.Environ(), "TERM=xterm")
 	terminal, err := pty.Start(cmd)
@@ -195,6 +198,7 @@ func TestMap_OnTerminal(t *testing.T) {
 // TestMap_Suspended: the signal of Ctrl-Z stops map and its jobs, and SIGCONT
 // continues both.
 func TestMap_Suspended(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("reads the states of processes in /proc")
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,7 +26,32 @@ import (
 func TestMain(m *testing.M) {
 	supervisor.Main()
 	processes.Main()
+	flag.Set("test.parallel", "6") // parallel tests mostly wait
 	testscript.Main(m, map[string]func(){"concert": main})
+}
+
+// process returns a command that starts concert with the given arguments as a
+// process.
+func process(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := exec.LookPath("concert") // the directory in which TestMain put it
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exec.CommandContext(t.Context(), path, args...)
+}
+
+// callIn runs a command line in a directory, as a process of its own. So its
+// measurements do not include other tests.
+func callIn(t *testing.T, dir string, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	cmd := process(t, args...)
+	var o, e strings.Builder
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &o, &e
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), o.String(), e.String()
 }
 
 // TestScripts runs the scripts under testdata. Each script tests a behavior
@@ -49,6 +75,7 @@ func TestMain(m *testing.M) {
 // The scripts may also use the conditions [root] and [mount]. The condition
 // [mount] holds if the process has the right to mount.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	for _, dir := range []string{"testdata/get", "testdata/map", "testdata/command"} {
 		testscript.Run(t, testscript.Params{
 			Dir:                 dir,
