@@ -136,6 +136,7 @@ func TestClose_CleansUp(t *testing.T) {
 // TestClose_WaitsForThread: if a thread of a task still runs, Close waits until
 // the thread has ended. Then the functions of atexit run.
 func TestClose_WaitsForThread(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{Grace: 2 * time.Minute})
 	path := filepath.Join(t.TempDir(), "x")
 	if _, err := call(t, p, python.Source[string, any]("thread_ends", finishing), path); err != nil {
@@ -157,6 +158,7 @@ func TestClose_WaitsForThread(t *testing.T) {
 // TestMaxTasks_CleansUp: if a worker is replaced because of MaxTasks, its
 // functions of atexit run, as they do when a pool is closed.
 func TestMaxTasks_CleansUp(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{MaxTasks: 1})
 	path := filepath.Join(t.TempDir(), "x")
 	if _, err := call(t, p, python.Source[string, any]("at_exit", finishing), path); err != nil {
@@ -172,6 +174,7 @@ func TestMaxTasks_CleansUp(t *testing.T) {
 // TestClose_KillsAfterGrace: if an interpreter does not end within
 // Options.Grace, Close kills it and returns.
 func TestClose_KillsAfterGrace(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{Grace: 200 * time.Millisecond})
 	hangs := python.Source[python.None, any]("f", "import atexit, time\ndef f():\n    atexit.register(time.sleep, 3600)\n")
 	if _, err := call(t, p, hangs, python.None{}); err != nil {

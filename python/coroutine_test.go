@@ -86,6 +86,7 @@ async def executor():
 // TestCoroutine_SharedLoop: all coroutines of an interpreter with one thread
 // run on the same event loop.
 func TestCoroutine_SharedLoop(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	use := python.Source[python.None, int]("Client().use", coroutines)
 	for range 3 {
@@ -118,6 +119,7 @@ func TestCoroutine_SharedLoop(t *testing.T) {
 // TestCoroutine_LoopPerThread: each thread has an event loop of its own, and
 // keeps it.
 func TestCoroutine_LoopPerThread(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 3, python.Options{})
 	where := python.Source[int, []int]("where", `
 import asyncio, threading
@@ -149,6 +151,7 @@ async def where(_):
 // TestCoroutine_CanceledByClose: Close cancels the asyncio tasks that are still
 // running after their call has returned, and their finally clauses run.
 func TestCoroutine_CanceledByClose(t *testing.T) {
+	t.Parallel()
 	for _, threads := range []int{1, 2} {
 		t.Run(fmt.Sprint(threads, " threads"), func(t *testing.T) {
 			p := newPool(t, 1, &python.Options{Threads: threads})
@@ -168,6 +171,7 @@ func TestCoroutine_CanceledByClose(t *testing.T) {
 // begin at the same time on several threads, while one of the threads imports
 // asyncio.
 func TestCoroutine_FirstOnSeveralThreads(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{Threads: 4})
 	double := python.Source[int, int]("double", "async def double(n):\n    return 2 * n\n")
 	n := 0

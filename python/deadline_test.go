@@ -163,6 +163,7 @@ def f(_):
 // TestDeadline_TaskReturnsOwnError: if a canceled task raises another
 // exception, the error of the task is this exception.
 func TestDeadline_TaskReturnsOwnError(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	path := filepath.Join(t.TempDir(), "x")
 	f := concert.Submit(t.Context(), p, python.Source[string, any]("wraps", endings), path)
@@ -178,6 +179,7 @@ func TestDeadline_TaskReturnsOwnError(t *testing.T) {
 // context.DeadlineExceeded. If the task raises asyncio.CancelledError, the
 // error is only this exception.
 func TestDeadline_TaskRaisesCancellation(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	_, err := call(t, p, python.Source[python.None, any]("f", "import concert\ndef f():\n    raise concert.Canceled('by myself')\n"), python.None{})
 	if !errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -192,6 +194,7 @@ func TestDeadline_TaskRaisesCancellation(t *testing.T) {
 // TestCancel_EachCallHasItsCause: if the pool kills the worker of two canceled
 // calls, the error of each call has the cause of this call.
 func TestCancel_EachCallHasItsCause(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 2, python.Options{Grace: 200 * time.Millisecond})
 	dir := t.TempDir()
 	stubborn := python.Func[string, any]("tasks:stubborn")
@@ -221,6 +224,7 @@ func TestCancel_EachCallHasItsCause(t *testing.T) {
 
 // TestCancel_InterruptsOnce: a canceled task is interrupted exactly once.
 func TestCancel_InterruptsOnce(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	cleanUp := python.Func[string, int]("tasks:clean_up")
 	warm(t, p, cleanUp, "")

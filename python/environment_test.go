@@ -96,6 +96,7 @@ def aborts(text):
 // because it cannot allocate memory, the error wraps ErrMemory. Without a
 // limit, or after another abort, the error does not wrap ErrMemory.
 func TestMemory_Abort(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux limits the memory of a process")
 	}
@@ -125,6 +126,7 @@ func TestMemory_Abort(t *testing.T) {
 // TestMemory_Limit: if a task needs more memory than Options.Memory, it fails
 // with MemoryError, and the next task runs.
 func TestMemory_Limit(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux limits the memory of a process")
 	}

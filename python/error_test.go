@@ -13,6 +13,7 @@ import (
 // TestError_LongMessage: if the message of an exception is long, the error has
 // at least the beginning of the message, even if Options.MaxResult is small.
 func TestError_LongMessage(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{MaxResult: 1000})
 	fails := python.Source[[]int, int]("fail", `
 def fail(sizes):
@@ -45,6 +46,7 @@ def fail(sizes):
 // exception, the error of the task has the type of the first exception, and the
 // worker continues.
 func TestError_DescriptionRaises(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{Grace: 100 * time.Millisecond})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})

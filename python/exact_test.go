@@ -79,6 +79,7 @@ def f(name):
 // TestResult_DerivedClass: if the methods of a derived class return invalid
 // values, an instance arrives as a value of the base class, or the call fails.
 func TestResult_DerivedClass(t *testing.T) {
+	t.Parallel()
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, _ bool) {
 		for name, want := range map[string]any{
 			"Decimal": Decimal("1"), "UUID": UUID("00000000-0000-0000-0000-000000000001"), "Date": Date("2020-01-01"), "Time": TimeOfDay("01:02:03"), "Path": Path("p"),

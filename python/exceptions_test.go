@@ -147,6 +147,7 @@ var evils = []string{
 // TestError_PartRaises: if reading a part of an exception raises another
 // exception, of any class, only the task fails, and the interpreter continues.
 func TestError_PartRaises(t *testing.T) {
+	t.Parallel()
 	all := interpreters(t)
 	maps.DeleteFunc(all, func(name string, _ *Options) bool { return !slices.Contains([]string{"fresh", "3.8", "3.13"}, name) })
 	for version, o := range all {

@@ -277,6 +277,7 @@ func TestFork_ChildEnds(t *testing.T) {
 // TestFork_BufferAndAtexitOnce: text that is in a buffer when a task forks is
 // written once, and a handler of atexit runs once, in the worker.
 func TestFork_BufferAndAtexitOnce(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "out")
 	p := newPool(t, 1, nil)
 	f := python.Source[string, int]("f", `
@@ -375,6 +376,7 @@ func pipes(t *testing.T) (names []string) {
 // TestFork_Import: if a module forks when it is imported, or if a constructor
 // forks, the calls return their results from the worker.
 func TestFork_Import(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	text := "import os\nif os.fork() == 0:\n    raise SystemExit\ndef f():\n    return 'parent'\nclass C:\n    def __init__(self):\n        os.fork()\n    def f(self):\n        return 'parent'\n"
 	for _, name := range []string{"forking", "forking_first"} {
@@ -397,6 +399,7 @@ func TestFork_Import(t *testing.T) {
 
 // TestFork_MultiprocessingPool: Python's own process pool works in a task.
 func TestFork_MultiprocessingPool(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	if got, err := call(t, p, python.Func[int, int]("tasks:pool_inside"), 10); got != 285 || err != nil {
 		t.Errorf("%d, %v", got, err)

@@ -140,6 +140,7 @@ func TestMap_UnusualCallWithinFrame(t *testing.T) {
 // The pool takes the next call back, and another worker runs it. No call runs
 // twice.
 func TestMap_TakesBackWithinFrame(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run := python.Source[int, int]("run", fmt.Sprintf(`
 import os, time
@@ -183,6 +184,7 @@ func numbersTo(n int) func(yield func(int) bool) {
 // TestCancel_FunctionRanBefore: a function that has run before can be canceled
 // too, and the calls after it run.
 func TestCancel_FunctionRanBefore(t *testing.T) {
+	t.Parallel()
 	const text = `
 import time
 

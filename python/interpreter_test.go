@@ -66,6 +66,7 @@ func TestInterpreter_Found(t *testing.T) {
 // TestInterpreter_TooOld: if an interpreter is too old, the error of New says
 // so, even if the interpreter cannot parse newer syntax.
 func TestInterpreter_TooOld(t *testing.T) {
+	t.Parallel()
 	newPool(t, 1, nil).Close()
 	pretender := filepath.Join(t.TempDir(), "python")
 	write(t, pretender, "#!/bin/sh\nexec python3 -c \"import sys; sys.version, sys.version_info = '3.7.16 (of a test)', (3, 7, 16); exec(sys.argv[1])\" \"$2\"\n")
@@ -161,6 +162,7 @@ func TestImport_ShadowedModules(t *testing.T) {
 // TestWorkerError_NamesPythonFunction: if a task crashes the interpreter, the
 // error names the Python function that was running, and its line.
 func TestWorkerError_NamesPythonFunction(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	const text = `
 import ctypes, os, signal

@@ -13,6 +13,7 @@ import (
 // TestArgument_EqualKeys: if two keys of a map are equal in Python, the call
 // fails. Any other map arrives with all entries.
 func TestArgument_EqualKeys(t *testing.T) {
+	t.Parallel()
 	t0 := time.Date(2026, 1, 2, 3, 4, 5, 1000, time.UTC)
 	nested := []any{1, map[string]any{"a": map[[2]any]int{{1, "x"}: 1, {true, "x"}: 2}}}
 	type field struct{ M map[any]int }

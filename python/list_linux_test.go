@@ -157,6 +157,7 @@ func killWorkers(path string, killed *atomic.Int32) (stop func()) {
 // TestMap_KilledWithinList: the death of a worker at any time costs at most the
 // running call. It loses no result, and no call runs twice.
 func TestMap_KilledWithinList(t *testing.T) {
+	t.Parallel()
 	t.Run("integers", func(t *testing.T) {
 		killWithin(t, "integer", func(i int) int { return i + 1 })
 	})
@@ -203,6 +204,7 @@ func killWithin[Out comparable](t *testing.T, name string, want func(int) Out) {
 
 // TestMap_DiesWithinList: if a call kills its worker, exactly this call fails.
 func TestMap_DiesWithinList(t *testing.T) {
+	t.Parallel()
 	t.Run("integers", func(t *testing.T) { dieWithin(t, "dies", func(i int) int { return i + 1 }) })
 	t.Run("texts", func(t *testing.T) { dieWithin(t, "dies_with_text", textOf) })
 }
@@ -229,6 +231,7 @@ func dieWithin[Out comparable](t *testing.T, name string, want func(int) Out) {
 // TestMap_SlowWithinList: the pool takes calls back from workers whose current
 // call is slow. Each call runs once.
 func TestMap_SlowWithinList(t *testing.T) {
+	t.Parallel()
 	const n = 50_000
 	f, _, runs := counted[int](t, "sometimes_slow", n)
 	p := newPool(t, 3, nil)
@@ -244,6 +247,7 @@ func TestMap_SlowWithinList(t *testing.T) {
 // TestMap_CanceledWithinList: a Map is canceled at any time. No call runs
 // twice, and the worker continues with other calls.
 func TestMap_CanceledWithinList(t *testing.T) {
+	t.Parallel()
 	const n = 1_000_000
 	f, _, runs := counted[int](t, "integer", n)
 	p := newPool(t, 2, nil)
@@ -271,6 +275,7 @@ func TestMap_CanceledWithinList(t *testing.T) {
 // TestProgress_WithinList: calls, and a thread that a call has started, report
 // progress between calls whose results are sent together.
 func TestProgress_WithinList(t *testing.T) {
+	t.Parallel()
 	const n = 30_000
 	f, _, runs := counted[int](t, "reports", n)
 	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})
@@ -316,6 +321,7 @@ def number(n):
 // TestProgress_BetweenCallsOfList: a thread reports progress at any time, also
 // between two calls whose results are sent together.
 func TestProgress_BetweenCallsOfList(t *testing.T) {
+	t.Parallel()
 	const n = 20_000
 	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})
 	if _, err := call(t, p, python.Source[int, any]("begin", reporting), 0); err != nil {
@@ -333,6 +339,7 @@ func TestProgress_BetweenCallsOfList(t *testing.T) {
 // TestMap_ResultBeforeSlowCallWithinList: the program gets the results of quick
 // calls while a slow call after them runs.
 func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
+	t.Parallel()
 	const n = 2000
 	f, path, _ := counted[int](t, "waits", n)
 	p := newPool(t, 1, nil)
@@ -353,6 +360,7 @@ func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
 // TestMap_QuickLoops: small calls run in an inner loop of the worker, also if
 // asyncio is imported, which the loop of worker/lists.py does not support.
 func TestMap_QuickLoops(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ module, result, file, want string }{
 		"numbers": {"math", "int(called)", "<concert.lists>", "1"},
 		"texts":   {"math", "str(called)", "<concert.lists>", "True"},
@@ -398,6 +406,7 @@ def mixed(n):
 // sent together and if they are sent one by one, also if the kinds of the
 // results change, results are too large for the list, or the list is full.
 func TestMap_MixedWithinList(t *testing.T) {
+	t.Parallel()
 	const n = 3000
 	p := newPool(t, 1, nil)
 	f := python.Source[int, any]("mixed", mixing)
@@ -417,6 +426,7 @@ func TestMap_MixedWithinList(t *testing.T) {
 // TestMap_NoneAfterFullList: the result None, which does not fit into a list
 // that is full, is sent by itself.
 func TestMap_NoneAfterFullList(t *testing.T) {
+	t.Parallel()
 	// The results of 32 calls fill the list.
 	const text = `
 EMPTY = {"text": ""}
@@ -438,6 +448,7 @@ def fill(n):
 // TestMap_FailingConversion: if the conversion of a result raises ValueError,
 // the call must fail, and the conversion must run once for each result.
 func TestMap_FailingConversion(t *testing.T) {
+	t.Parallel()
 	const text = `
 import concert
 
@@ -471,6 +482,7 @@ def price(n):
 
 // TestMap_ArgumentsOfList: arguments that are sent together arrive unchanged.
 func TestMap_ArgumentsOfList(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	texts := []string{"", "a", "\u00e9", "\xff", "a\x00b", strings.Repeat("x", 1024), strings.Repeat("y", 1025)}
 	t.Run("texts", func(t *testing.T) { echoAll(t, p, texts) })
@@ -501,6 +513,7 @@ func echoAll[T any](t *testing.T, p *processes.Pool, values []T) {
 
 // TestMap_NumbersTooLarge: Options.MaxResult also limits numbers.
 func TestMap_NumbersTooLarge(t *testing.T) {
+	t.Parallel()
 	const n = 100
 	f, _, _ := counted[int](t, "integer", n)
 	p := newPool(t, 1, &python.Options{MaxResult: 7})

@@ -25,6 +25,7 @@ func withNumPy(t *testing.T) *python.Options {
 // numbers return unchanged. Arrays and scalars of NumPy arrive as slices,
 // Arrays and numbers.
 func TestNumPy_RoundTrip(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, withNumPy(t))
 	same(t, p, []float64{1.5, -2}, []float64{})
 	same(t, p, []uint64{1<<64 - 1})

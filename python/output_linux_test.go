@@ -15,6 +15,7 @@ import (
 // TestOutput_Sources: if a task prints in Python, by a system call, or in C,
 // Options.Output receives the text, and the task has its result.
 func TestOutput_Sources(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer // needs no lock: the handler writes one record at a time, and the test reads after Close
 	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
 	if _, err := call(t, p, python.Func[string, any]("tasks:say"), "words"); err != nil {

@@ -108,6 +108,7 @@ func TestValues_RoundTrip(t *testing.T) {
 // TestMismatch_Errors: if a part of a value cannot be sent or does not fit into
 // a Go type, the call fails, the error names this part, and the pool continues.
 func TestMismatch_Errors(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	fails := func(what string, err error, want ...string) {
 		t.Helper()
@@ -154,6 +155,7 @@ func TestMismatch_Errors(t *testing.T) {
 // TestResult_OtherPythonTypes: results of Python types that no argument has
 // arrive as the expected Go values.
 func TestResult_OtherPythonTypes(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	one := func(where string, want any) {
 		t.Helper()
@@ -192,6 +194,7 @@ func TestResult_OtherPythonTypes(t *testing.T) {
 // each form of argument. If a function does not exist, the error says what is
 // missing.
 func TestFunc_Forms(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{Import: []string{"json", "tasks"}})
 	if got, err := call(t, p, python.Func[[]float64, float64]("statistics:fmean"), []float64{1, 2, 6}); got != 3 || err != nil {
 		t.Errorf("fmean() = %v, %v", got, err)
@@ -252,6 +255,7 @@ var goFunction = concert.Register("python_test.goFunction", func(_ context.Conte
 // TestError_Exceptions: if a function raises an exception, the error has its
 // class, its base classes and its text, and the worker continues.
 func TestError_Exceptions(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
@@ -298,6 +302,7 @@ func TestError_Exceptions(t *testing.T) {
 
 // TestWorkerError_Deaths: if a task ends its interpreter, only this task fails.
 func TestWorkerError_Deaths(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	ends := python.Func[string, any]("tasks:end")
 	for what, want := range map[string]func(*processes.WorkerError) bool{
@@ -349,6 +354,7 @@ func TestTimeout_InterruptsOrKills(t *testing.T) {
 // TestNew_Refused: New returns an error for an interpreter or a module that
 // does not work.
 func TestNew_Refused(t *testing.T) {
+	t.Parallel()
 	newPool(t, 1, nil) // skips the test without Python
 	broken := t.TempDir()
 	if err := os.WriteFile(filepath.Join(broken, "broken.py"), []byte("import nothing_like_it\n"), 0o666); err != nil {
@@ -382,6 +388,7 @@ func TestNew_Refused(t *testing.T) {
 // progress, each settles with its result or ErrCanceled. The worker continues,
 // because no frame is interrupted.
 func TestCancel_AnyTime(t *testing.T) {
+	t.Parallel()
 	var reports atomic.Int64
 	p := newPool(t, 1, &python.Options{Observer: func(e concert.Event) {
 		if e.Kind == concert.TaskProgress {
@@ -413,6 +420,7 @@ func TestCancel_AnyTime(t *testing.T) {
 // TestProgress_AfterTaskEnd: if a thread reports progress after its task has
 // ended, the worker continues and runs other tasks.
 func TestProgress_AfterTaskEnd(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})

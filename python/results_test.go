@@ -144,6 +144,7 @@ func numpyKinds() map[string]any {
 // TestRoundTrip_Python: each Python value arrives in a variable of type any as
 // the expected value, or the call fails with an error that names the part.
 func TestRoundTrip_Python(t *testing.T) {
+	t.Parallel()
 	evaluate := Func[string, any]("tasks:evaluate")
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		if err := relay(t, p, "tasks:echo", 0, reflect.ValueOf(new(any))); err != nil {
@@ -178,6 +179,7 @@ func TestRoundTrip_Python(t *testing.T) {
 // TestResult_Types: a result can be decoded into each type that holds it
 // exactly, and into no other type.
 func TestResult_Types(t *testing.T) {
+	t.Parallel()
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		fits := func(text string, want any) {
 			t.Helper()

@@ -32,10 +32,25 @@ func interpreters(t *testing.T) map[string]*Options {
 	pythontest.Need(t)
 	all := []string{"array", "dataclasses", "datetime", "decimal", "enum", "fractions", "pathlib", "uuid"}
 	with := map[string]*Options{"fresh": {}, "loaded": {Import: all}}
+	for name, program := range installed() {
+		with[name] = &Options{Interpreter: program}
+		if name == "numpy" {
+			with["numpy loaded"] = &Options{Interpreter: program, Import: append([]string{"numpy", "numpy.ma"}, all...)}
+		}
+	}
+	for _, o := range with {
+		o.Path = []string{"testdata"}
+	}
+	return with
+}
+
+// installed returns a Python with NumPy, and Python 3.8 and 3.13, if they are
+// installed. It starts each program once.
+var installed = sync.OnceValue(func() map[string]string {
+	programs := map[string]string{}
 	for _, program := range []string{"python3", "/usr/bin/python3"} {
 		if exec.Command(program, "-c", "import numpy").Run() == nil {
-			with["numpy"] = &Options{Interpreter: program}
-			with["numpy loaded"] = &Options{Interpreter: program, Import: append([]string{"numpy", "numpy.ma"}, all...)}
+			programs["numpy"] = program
 			break
 		}
 	}
@@ -44,16 +59,13 @@ func interpreters(t *testing.T) map[string]*Options {
 		candidates, _ := filepath.Glob(filepath.Join(home, ".pyenv", "versions", version+"*", "bin", "python3"))
 		for _, program := range append(candidates, "python"+version) {
 			if exec.Command(program, "-c", "").Run() == nil {
-				with[version] = &Options{Interpreter: program}
+				programs[version] = program
 				break
 			}
 		}
 	}
-	for _, o := range with {
-		o.Path = []string{"testdata"}
-	}
-	return with
-}
+	return programs
+})
 
 func eachInterpreter(t *testing.T, test func(t *testing.T, p *processes.Pool, numpy bool)) {
 	for name, o := range interpreters(t) {
@@ -183,6 +195,7 @@ func holders(v reflect.Value) map[string]reflect.Value {
 // TestRoundTrip_Go: a Go value returns unchanged in any container, whatever the
 // worker has imported.
 func TestRoundTrip_Go(t *testing.T) {
+	t.Parallel()
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		all, n := kinds(), 0
 		if numpy {

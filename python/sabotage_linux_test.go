@@ -155,6 +155,7 @@ func TestSabotage_EndsAtMostWorker(t *testing.T) {
 // TestSabotage_Exit: after a task has broken builtins.len, the worker still
 // ends by itself, and functions of atexit run.
 func TestSabotage_Exit(t *testing.T) {
+	t.Parallel()
 	for _, what := range []string{"builtins.len = hang", "builtins.len = None"} {
 		t.Run(what, func(t *testing.T) {
 			p := newPool(t, 1, &python.Options{Grace: time.Minute})
@@ -177,6 +178,7 @@ func TestSabotage_Exit(t *testing.T) {
 // import ctypes, so it cannot interrupt a task. A canceled task fails with
 // ErrCanceled after the grace period, and the next task runs.
 func TestSabotage_Cancel(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{Grace: 500 * time.Millisecond})
 	if text, err := call(t, p, python.Source[string, string]("sabotage", sabotage), "builtins.len = None"); text != "done" || err != nil {
 		t.Fatalf("the task that breaks the interpreter: %q, %v", text, err)
@@ -196,6 +198,7 @@ func TestSabotage_Cancel(t *testing.T) {
 // TestSabotage_Modules: after a task has removed the worker's modules from
 // sys.modules, new functions work, and coroutines that ran before work too.
 func TestSabotage_Modules(t *testing.T) {
+	t.Parallel()
 	co := python.Source[int, int]("co", "async def co(n):\n    return n + 1\n")
 	stream := python.StreamSource[int, int]("count", "async def count(n):\n    for i in range(n):\n        yield i\n")
 	for i, what := range []string{

@@ -17,6 +17,7 @@ import (
 // encoder refuses the value before it makes all copies. Making all copies would
 // take forever.
 func TestShared_Refused(t *testing.T) {
+	t.Parallel()
 	for name, v := range sharedtest.Refused() {
 		t.Run(name, func(t *testing.T) {
 			b, err := codec{}.Encode(v)

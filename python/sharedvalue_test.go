@@ -139,6 +139,7 @@ func sees(t *testing.T, p, other concert.Executor, v any, want string) {
 // views, also within a value. Their type must not depend on which executor
 // stores the value.
 func TestSharedValue_Views(t *testing.T) {
+	t.Parallel()
 	p, other := newPool(t, 1, nil), newPool(t, 1, nil)
 	type blob []byte
 	type grid []float32
@@ -173,6 +174,7 @@ const sharedSize = 150_000
 // TestSharedValue_NumPy: an Array must arrive as a read-only ndarray. Its
 // memory and that of views must be aligned.
 func TestSharedValue_NumPy(t *testing.T) {
+	t.Parallel()
 	o := withNumPy(t)
 	p, other := newPool(t, 1, o), newPool(t, 1, o)
 	sees(t, p, other, python.Array[float64]{Shape: []int{2, 1}, Data: []float64{1, 2}}, "ndarray of float64 [[1.0], [2.0]]")
@@ -208,6 +210,7 @@ def at(v):
 // TestSharedValue_Isolated: a call that changes its argument must not change
 // the value for later calls.
 func TestSharedValue_Isolated(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	h, err := concert.Share(t.Context(), p, map[string]any{"list": []int{1}, "numbers": []float64{1, 2}})
 	if err != nil {
@@ -236,6 +239,7 @@ def spoil(v):
 // TestSharedValue_OnlyPythonEncodes: Share must accept a value that only the
 // codec of Python can encode.
 func TestSharedValue_OnlyPythonEncodes(t *testing.T) {
+	t.Parallel()
 	type point struct{ X int }
 	p := newPool(t, 1, nil)
 	s, err := concert.Share(t.Context(), p, map[string]any{"a": point{1}})
@@ -253,6 +257,7 @@ func TestSharedValue_OnlyPythonEncodes(t *testing.T) {
 // handle must not arrive as a copy. So the encoder must not reuse the encoding
 // of the slice for the handle, or the reverse.
 func TestSharedValue_ValueInArgument(t *testing.T) {
+	t.Parallel()
 	p, other := newPool(t, 1, nil), newPool(t, 1, nil)
 	type handleFirst struct {
 		Handle *concert.Shared[[]float64]

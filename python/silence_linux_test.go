@@ -126,6 +126,7 @@ func TestPool_OnlyInterpreterStuck(t *testing.T) {
 // interpreter has not begun settles as soon as the call is canceled or the
 // context of the call ends.
 func TestCancel_InterpreterStuck(t *testing.T) {
+	t.Parallel()
 	for _, how := range []struct {
 		name    string
 		threads int
@@ -187,6 +188,7 @@ def note(path, i):
 // never runs. No call runs twice, even if many are withdrawn while interpreters
 // begin others.
 func TestCancel_BeforeBeginNeverRuns(t *testing.T) {
+	t.Parallel()
 	for _, threads := range []int{1, 3} {
 		t.Run(fmt.Sprint(threads, " threads"), func(t *testing.T) {
 			p := newPool(t, 2, &python.Options{Threads: threads})

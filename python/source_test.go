@@ -17,6 +17,7 @@ import (
 
 // TestSource_SameAsFile: source text behaves like a module file.
 func TestSource_SameAsFile(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	for what, c := range map[string]struct {
 		name, text string
@@ -50,6 +51,7 @@ func TestSource_SameAsFile(t *testing.T) {
 // TestSource_FunctionsShareModule: functions of one text share a module, and
 // functions of other texts have other modules.
 func TestSource_FunctionsShareModule(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	const text = "made = 0\nclass C:\n    def __init__(self):\n        global made\n        made += 1\n    def a(self): return made\n    def b(self): return made\n"
 	for _, name := range []string{"C().a", "C().b", "C().a"} {
@@ -65,6 +67,7 @@ func TestSource_FunctionsShareModule(t *testing.T) {
 // TestSource_Errors: if source text has a mistake, the error shows the line of
 // the mistake, but not the whole text.
 func TestSource_Errors(t *testing.T) {
+	t.Parallel()
 	var out logtest.Buffer
 	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
 	const secret = "# a secret of the text\n"
@@ -112,6 +115,7 @@ func TestSource_Errors(t *testing.T) {
 
 // TestFunc_Arguments: the name of a function may contain calls with literals.
 func TestFunc_Arguments(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	for where, want := range map[string]string{
 		"datetime:date(2026, 11, 28).isoformat":                                       "2026-11-28",
@@ -172,6 +176,7 @@ func TestFunc_BadName(t *testing.T) {
 // TestSource_RunsAgainAfterFailure: if the text fails when it runs, the next
 // call runs it again. The incomplete module of the first run is not used.
 func TestSource_RunsAgainAfterFailure(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	f := python.Source[python.None, int]("f", `
 import sys
@@ -195,6 +200,7 @@ done = 5
 // TestConverts_RegisteredLate: if a conversion is registered after instances of
 // the class were refused, the conversion applies to later results.
 func TestConverts_RegisteredLate(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	const text = `
 import concert
@@ -220,6 +226,7 @@ def converted():
 // TestConverts_Class: if a class cannot have a conversion, registering one
 // raises TypeError. For other classes, the conversion applies at every depth.
 func TestConverts_Class(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	for what, want := range map[string]string{
 		"int": "always sent as it is", "dict": "always sent as it is", "type(None)": "always sent as it is",
@@ -264,6 +271,7 @@ def nested(name):
 // TestError_NotesNotText: if some notes of an exception are not text, the error
 // has only the other notes.
 func TestError_NotesNotText(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	f := python.Source[python.None, int]("f", `
 def f():

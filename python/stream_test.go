@@ -169,6 +169,7 @@ func collect[In, Out any](t *testing.T, p *processes.Pool, where string, in In) 
 // TestStream_AllValues: all values arrive in order, whatever kind of iterable
 // the function returns.
 func TestStream_AllValues(t *testing.T) {
+	t.Parallel()
 	for _, threads := range []int{1, 2} {
 		t.Run(fmt.Sprint(threads, " threads"), func(t *testing.T) {
 			p := streamPool(t, 1, python.Options{Threads: threads})
@@ -264,6 +265,7 @@ func TestStream_Errors(t *testing.T) {
 // TestStream_OneValueAhead: a generator is at most one value ahead of the loop.
 // If the loop breaks, the generator is closed before the program continues.
 func TestStream_OneValueAhead(t *testing.T) {
+	t.Parallel()
 	p := streamPool(t, 1, python.Options{Grace: time.Minute})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
@@ -302,6 +304,7 @@ func TestStream_OneValueAhead(t *testing.T) {
 // TestStream_LoopLeft: if the loop breaks or its context ends, a generator that
 // computes or waits is interrupted and closed.
 func TestStream_LoopLeft(t *testing.T) {
+	t.Parallel()
 	p := streamPool(t, 1, python.Options{Grace: time.Minute})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
@@ -383,6 +386,7 @@ func TestStream_NoFile(t *testing.T) {
 // TestStream_Concurrent: several loops share a pool, and a sequence can be
 // iterated again.
 func TestStream_Concurrent(t *testing.T) {
+	t.Parallel()
 	p := streamPool(t, 1, python.Options{Threads: 3})
 	seq := python.Stream[int, int]("streaming:count")(t.Context(), p, 3)
 	n := 0

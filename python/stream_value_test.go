@@ -9,7 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,12 +24,34 @@ import (
 type badText struct{ did string }
 
 // gate blocks the methods that hang.
-var gate atomic.Pointer[chan struct{}]
+var gate struct {
+	sync.Mutex
+	tests int           // guarded by the mutex: the number of tests that need the gate
+	open  chan struct{} // guarded by the mutex: closed when no test needs the gate
+}
 
-func newGate() chan struct{} {
-	c := make(chan struct{})
-	gate.Store(&c)
-	return c
+// holdMethods blocks the methods that hang. They continue when the test ends,
+// and the tests that run in parallel.
+func holdMethods(t *testing.T) {
+	gate.Lock()
+	defer gate.Unlock()
+	if gate.tests++; gate.tests == 1 {
+		gate.open = make(chan struct{})
+	}
+	t.Cleanup(func() {
+		gate.Lock()
+		defer gate.Unlock()
+		if gate.tests--; gate.tests == 0 {
+			close(gate.open)
+		}
+	})
+}
+
+func hang() {
+	gate.Lock()
+	open := gate.open
+	gate.Unlock()
+	<-open
 }
 
 func (m *badText) UnmarshalText(text []byte) error {
@@ -41,7 +63,7 @@ func (m *badText) UnmarshalText(text []byte) error {
 	case "goexit":
 		runtime.Goexit()
 	case "hang":
-		<-*gate.Load()
+		hang()
 	case "error":
 		return errors.New("refused by UnmarshalText")
 	}
@@ -79,8 +101,9 @@ def sizes(ns):
 // misbehaves, the loop ends with an error that says which value it was, and the
 // pool continues.
 func TestStream_MethodMisbehaves(t *testing.T) {
+	t.Parallel()
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
-	defer close(newGate())
+	holdMethods(t)
 	for how, check := range map[string]func(error) bool{
 		"panic": func(err error) bool {
 			e, ok := errors.AsType[*concert.PanicError](err)
@@ -128,8 +151,9 @@ func drain[In, Out any](t *testing.T, stream func(context.Context, *processes.Po
 // TestStream_MethodHangs: if a method that decodes a value does not return, the
 // loop ends when its context ends or its worker dies.
 func TestStream_MethodHangs(t *testing.T) {
+	t.Parallel()
 	p := streamPool(t, 1, python.Options{Grace: time.Millisecond})
-	defer close(newGate())
+	holdMethods(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	why := errors.New("the reason")
@@ -160,6 +184,7 @@ func TestStream_MethodHangs(t *testing.T) {
 // TestStream_MethodHangsAtEnd: if a method does not return, and the generator
 // has already ended, the loop ends when its context ends.
 func TestStream_MethodHangsAtEnd(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	why := errors.New("the reason")
@@ -168,7 +193,7 @@ func TestStream_MethodHangsAtEnd(t *testing.T) {
 			cancel(why)
 		}
 	}})
-	defer close(newGate())
+	holdMethods(t)
 	n := 0
 	for v, err := range python.StreamSource[string, badText]("last", badValues)(ctx, p, "hang") {
 		if n++; !errors.Is(err, why) || !strings.Contains(err.Error(), "value 0 of source_") {
@@ -184,8 +209,9 @@ func TestStream_MethodHangsAtEnd(t *testing.T) {
 // still waits for the method that decodes the value before the exception, until
 // Options.Timeout.
 func TestStream_LateException(t *testing.T) {
+	t.Parallel()
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
-	defer close(newGate())
+	holdMethods(t)
 	n, failed := drain(t, python.StreamSource[string, badText]("then_raises", badValues), p, "hang")
 	if n != 0 || !errors.Is(failed, processes.ErrTimeout) || errors.Is(failed, python.Type("LookupError")) {
 		t.Errorf("%d values, then %v", n, failed)
@@ -220,6 +246,7 @@ func TestStream_MaxResult(t *testing.T) {
 // TestStreamSource_Values: generators of source text work like generators of
 // modules.
 func TestStreamSource_Values(t *testing.T) {
+	t.Parallel()
 	p := streamPool(t, 1, python.Options{})
 	const text = `
         from __future__ import annotations
@@ -281,8 +308,9 @@ func TestStreamSource_Values(t *testing.T) {
 // TestStream_Label: each error of a stream has the label of its loop, whether
 // it concerns a value or the generator.
 func TestStream_Label(t *testing.T) {
+	t.Parallel()
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond, MaxResult: 1000})
-	defer close(newGate())
+	holdMethods(t)
 	values := python.StreamSource[string, badText]("values", badValues)
 	raises := python.StreamSource[string, badText]("then_raises", badValues)
 	for _, how := range []string{"panic", "goexit", "hang", "error", strings.Repeat("x", 2000), "fine"} {

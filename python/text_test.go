@@ -34,6 +34,7 @@ func notUTF8() (all []string) {
 // TestText_RoundTrip: each Go string arrives as the str that os.fsdecode makes
 // of its bytes, and returns unchanged.
 func TestText_RoundTrip(t *testing.T) {
+	t.Parallel()
 	all := notUTF8()
 	seen := make(map[string]string)
 	for _, s := range all {
@@ -83,6 +84,7 @@ def f(pairs):
 // TestText_Refused: if no Go string corresponds to a str, a result with this
 // str is refused at any depth, and the error has the path.
 func TestText_Refused(t *testing.T) {
+	t.Parallel()
 	p, err := New(1, interpreters(t)["fresh"])
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +125,7 @@ func TestText_JSON(t *testing.T) {
 // unchanged. If no Go string corresponds to the text, surrogates arrive as
 // escapes.
 func TestText_Errors(t *testing.T) {
+	t.Parallel()
 	p, err := New(1, interpreters(t)["fresh"])
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +151,7 @@ def raises(text):
 
 // TestText_FileNames: file names that are not UTF-8 arrive in both directions.
 func TestText_FileNames(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	names := []string{"caf\xe9", "plain", "\xff\xfe", "\u00e9"}
 	for _, name := range names {

@@ -21,6 +21,7 @@ func texts(random *rand.Rand, n int, parts ...[]string) []string {
 // TestTextForms_AsPythonWrites: a text is valid if and only if Python writes it
 // for some value.
 func TestTextForms_AsPythonWrites(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	digits := []string{"", "0", "00", "1", "5", "10", "120", "000000", "0000000", "000001", "0000001", "012"}
 	offsets := []string{"", "+00:00", "-00:00", "+01:30", "-23:59", "+01:00:00", "+01:00:01", "-00:00:30", "-00:00:00", "Z", "+24:00", "+1:00"}

@@ -56,6 +56,7 @@ var (
 // TestThreads_ShareInterpreter: tasks run concurrently in one interpreter, and
 // share its modules.
 func TestThreads_ShareInterpreter(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 4, python.Options{})
 	if p.Width() != 4 {
 		t.Errorf("Width() = %d, want 4", p.Width())
@@ -83,6 +84,7 @@ func TestThreads_ShareInterpreter(t *testing.T) {
 // TestThreads_PassSlowCall: if a call is slow, any number of later calls run in
 // the other thread of the same worker.
 func TestThreads_PassSlowCall(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 2, python.Options{})
 	square := python.Func[int, int]("tasks:square")
 	warm(t, p, square, 1)
@@ -120,6 +122,7 @@ func TestThreads_PassSlowCall(t *testing.T) {
 // TestThreads_PassSlowCallInMap: calls of a Map that were sent together with a
 // slow one run in another thread.
 func TestThreads_PassSlowCallInMap(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 2, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
 	n := 0
@@ -149,6 +152,7 @@ func TestThreads_PassSlowCallInMap(t *testing.T) {
 // TestThreads_SpreadOverInterpreters: interpreters get equal numbers of tasks,
 // because each one has a lock of its own.
 func TestThreads_SpreadOverInterpreters(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 2, &python.Options{Threads: 4})
 	path := filepath.Join(t.TempDir(), "gate")
 	var futures []*concert.Future[int]
@@ -169,6 +173,7 @@ func TestThreads_SpreadOverInterpreters(t *testing.T) {
 // TestThreads_CancelOneTask: a canceled task is interrupted, and other tasks of
 // the interpreter continue.
 func TestThreads_CancelOneTask(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 3, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
 	var futures []*concert.Future[string]
@@ -226,6 +231,7 @@ func TestThreads_KillFailsNeighbors(t *testing.T) {
 // TestThreads_DeathFailsAllTasks: if an interpreter dies, each of its running
 // tasks fails with a WorkerError.
 func TestThreads_DeathFailsAllTasks(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 4, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
 	var futures []*concert.Future[string]
@@ -248,6 +254,7 @@ func TestThreads_DeathFailsAllTasks(t *testing.T) {
 // TestThreads_LargeValues: large values of many threads in one arena do not
 // overwrite each other.
 func TestThreads_LargeValues(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 4, python.Options{})
 	echo := python.Func[[]byte, []byte]("tasks:echo")
 	var all sync.WaitGroup
@@ -266,6 +273,7 @@ func TestThreads_LargeValues(t *testing.T) {
 
 // TestThreads_Progress: each task reports its own progress.
 func TestThreads_Progress(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	last := map[uint64]int64{} // guarded by mu
 	p := threads(t, 4, python.Options{Observer: func(e concert.Event) {
@@ -311,6 +319,7 @@ func TestThreads_InvalidOptions(t *testing.T) {
 // TestDescribe_Interpreter: Describe returns the implementation, the version
 // and the path of the interpreter, and whether its lock is in use.
 func TestDescribe_Interpreter(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, nil)
 	info, err := python.Describe(t.Context(), p)
 	if err != nil || info.Implementation != "CPython" || !strings.HasPrefix(info.Version, "3.") || !filepath.IsAbs(info.Executable) {
@@ -329,6 +338,7 @@ func TestDescribe_Interpreter(t *testing.T) {
 
 // TestThreads_CloseWaits: Close waits for running tasks.
 func TestThreads_CloseWaits(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 4, python.Options{})
 	var futures []*concert.Future[float64]
 	for range 8 {
@@ -360,6 +370,7 @@ func submit[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Contex
 // same interpreter continues, however many calls of the Map the interpreter has
 // received.
 func TestMap_LeftSparesNeighbors(t *testing.T) {
+	t.Parallel()
 	p := threads(t, 8, python.Options{})
 	square := python.Func[int, int]("tasks:square")
 	warm(t, p, square, 1)
@@ -386,6 +397,7 @@ func TestMap_LeftSparesNeighbors(t *testing.T) {
 // TestThreads_LargeArgumentsHoldNoThread: while large arguments belong to
 // running calls, other calls can use all remaining threads.
 func TestThreads_LargeArgumentsHoldNoThread(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 2, &python.Options{Threads: 4})
 	large := func() []byte {
 		b := make([]byte, 17<<20)

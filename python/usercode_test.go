@@ -168,6 +168,7 @@ func TestUserCode_Misbehaves(t *testing.T) {
 // TestUserCode_MisbehavesInMap: if a method of an input or a result of a Map
 // misbehaves, only this item fails.
 func TestUserCode_MisbehavesInMap(t *testing.T) {
+	t.Parallel()
 	pythontest.Need(t)
 	hold(t)
 	p, err := New(1, &Options{Path: []string{"testdata"}, Grace: time.Millisecond, Timeout: 2 * time.Second})

@@ -134,6 +134,7 @@ func hostile() map[string]string {
 // TestValidate_Hostile: the pool refuses arguments that no codec writes. They
 // do not reach the interpreter, which continues.
 func TestValidate_Hostile(t *testing.T) {
+	t.Parallel()
 	for b, want := range hostile() {
 		err := validate(foreign([]byte(b)))
 		if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
@@ -195,6 +196,7 @@ func TestValidate_HostileShared(t *testing.T) {
 // TestValidate_Memory: an interpreter needs no more memory for an argument than
 // the checker has counted.
 func TestValidate_Memory(t *testing.T) {
+	t.Parallel()
 	u32 := func(n int) string { return string(binary.LittleEndian.AppendUint32(nil, uint32(n))) }
 	list := func(n int, item func(i int) string) string {
 		var b strings.Builder
