@@ -151,6 +151,7 @@ func TestAudit_ResultExpired(t *testing.T) {
 // fetches them, the client must publish them again, even if other tasks have
 // got the sequence numbers of the removed tasks.
 func TestAudit_TaskLost(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name string
 		lose func(t *testing.T, direct cluster.Access)
@@ -191,6 +192,7 @@ func TestAudit_TaskLost(t *testing.T) {
 // TestAudit_Intact: while the servers have the task or the result of a call,
 // audits must not make the task run again.
 func TestAudit_Intact(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
 	ex := dial(t, direct)
@@ -241,6 +243,7 @@ func TestAudit_ConsumerStuck(t *testing.T) {
 // TestAudit_LostAgain: if a task is lost each time it is published, it must
 // settle with ErrLost.
 func TestAudit_LostAgain(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	direct, work := cluster.Access{InProcess: s}, &network{to: s}
 	ex := dial(t, direct)
@@ -265,6 +268,7 @@ func TestAudit_LostAgain(t *testing.T) {
 // TestAudit_CanceledLost: if the task and the result of a canceled call are
 // lost, the call must settle, even if the worker that ran the task is alive.
 func TestAudit_CanceledLost(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
 	ex := dial(t, direct)

@@ -162,6 +162,7 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 // this process, with a server in another process without keys, and with a
 // server that has keys and TLS.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	isolated.Run(t,
 		isolated.Test{Name: "embedded", Run: func(t *testing.T) {
 			s := embedded(t, "")

@@ -163,6 +163,7 @@ func holdOf(name string) *hold {
 // be called, and the task must run when a worker starts. A task that is
 // canceled in the meantime must not run.
 func TestSubmit_NoWorker(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	notices := make(chan string, 10)
 	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: cluster.Access{InProcess: s}, Notice: func(s string) { notices <- s }})
@@ -216,6 +217,7 @@ func TestClose_QueuedTaskExpires(t *testing.T) {
 // on another worker. When the first worker reconnects and publishes its result,
 // no task and no result may remain on the servers.
 func TestServe_WorkerCutOff(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	lost := &network{to: s}
 	direct := cluster.ShortLease(cluster.Access{InProcess: s}, 600*time.Millisecond)
@@ -292,6 +294,7 @@ func TestServe_ContextPanics(t *testing.T) {
 // TestServe_Drains: if workers start and stop while tasks run, each task must
 // run once, and no result may be lost.
 func TestServe_Drains(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)
@@ -364,6 +367,7 @@ func TestServer_Restarts(t *testing.T) {
 // and results must be stored when the connection is restored. A task that is
 // canceled in the meantime must settle at once, because no worker has it.
 func TestLargeValue_ServersAway(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	client, work := &network{to: s}, &network{to: s}
 	ex := dial(t, cluster.Access{InProcess: client})
@@ -460,6 +464,7 @@ func TestCancel_ServersUnreachable(t *testing.T) {
 // TestLargeValue_Parts: values that do not fit into a message must arrive
 // unchanged. At the end, no part of these values may remain on the servers.
 func TestLargeValue_Parts(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)

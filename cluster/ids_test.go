@@ -285,6 +285,7 @@ func TestSameID_AllCanceled(t *testing.T) {
 // or its deadline passes, its outcome must not be kept. When the task is
 // submitted again, it must run.
 func TestSameID_CanceledNotKept(t *testing.T) {
+	t.Parallel()
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
 	serve(t, access, 2)
@@ -626,6 +627,7 @@ func TestSameID_OtherSessionCanceled(t *testing.T) {
 // of its cancellation. At the end, the servers must store no tasks and no
 // results.
 func TestSameID_Random(t *testing.T) {
+	t.Parallel()
 	access := cluster.Access{InProcess: embedded(t, "")}
 	programs := []*cluster.Executor{dial(t, access), dial(t, access)}
 	serve(t, access, 4)

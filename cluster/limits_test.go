@@ -267,6 +267,7 @@ func TestServe_UnreadableTasks(t *testing.T) {
 // a client must send no more than MaxTasksPerClient tasks at a time. The other
 // tasks must run later.
 func TestSubmit_MaxTasksPerClient(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	const places, tasks = 5000, wire.MaxTasksPerClient + 300

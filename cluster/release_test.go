@@ -38,6 +38,7 @@ var (
 // task to the servers, this must count neither as a loss of the worker nor as
 // an attempt.
 func TestServe_ReleasesNotCounted(t *testing.T) {
+	t.Parallel()
 	k := newKeyring(t)
 	client, work := k.access(server.Client, "client"), k.access(server.Worker, "worker")
 	s := guarded(t, k)

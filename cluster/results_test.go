@@ -148,6 +148,7 @@ var heavy = concert.Register("cluster_test.heavy", func(_ context.Context, name 
 // again, the acknowledgment of a task of the old stream must not remove the new
 // task with the same sequence number.
 func TestServe_ConsumerRecreated(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
 	way := &network{to: s}

@@ -49,6 +49,7 @@ var errFussy = concert.RegisterError("test.fussy", errors.New("not good enough")
 // TestWithRetry_Attempts: a task must run again until it succeeds or has no
 // attempt left. Without options, a task must run only once.
 func TestWithRetry_Attempts(t *testing.T) {
+	t.Parallel()
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 2)
 	ex := dial(t, access)

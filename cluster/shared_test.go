@@ -262,6 +262,7 @@ func TestShare_PartsLost(t *testing.T) {
 // TestShare_Renewed: a client must store a shared value again before the
 // servers delete it because of its age.
 func TestShare_Renewed(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	access := cluster.ShortValueAge(cluster.ShortSilence(cluster.Access{InProcess: s}, 50*time.Millisecond), 20*time.Millisecond)
 	ex := dial(t, access)
@@ -287,6 +288,7 @@ func TestShare_Renewed(t *testing.T) {
 // as far as its memory permits. A value that is too large for the memory must
 // be usable, too, and be downloaded once for all calls that use it.
 func TestShare_Memory(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)
@@ -331,6 +333,7 @@ func TestShare_Memory(t *testing.T) {
 // TestShare_ManyValues: a worker must keep a limited number of values that no
 // task uses, because a pool needs a file descriptor for each of them.
 func TestShare_ManyValues(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)

@@ -84,6 +84,7 @@ func TestServe_TaskDoesNotEnd(t *testing.T) {
 // TestServe_ReadyFails: if ServeOptions.Ready panics, exits or hangs, the
 // worker must continue, and Notice must report the failure.
 func TestServe_ReadyFails(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	for name, ready := range map[string]func(){"panics": func() { panic("out of cheese") }, "exits": runtime.Goexit, "hangs": func() { <-release }} {
 		t.Run(name, func(t *testing.T) {
