@@ -114,6 +114,7 @@ func TestArena_LargeValues(t *testing.T) {
 // results before, while and after the pool reads them, the results may be
 // wrong. But a value that the pool has returned must not change later.
 func TestArena_WorkerOverwritesResults(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	if _, err := submit(t, p, misbehave, "overwrite-results").Result(t.Context()); err != nil {

@@ -130,6 +130,7 @@ func TestPool_BreaksWhileWorkerLeaves(t *testing.T) {
 // claimed and another one runs, the pool must cancel both calls. Otherwise
 // Close would wait for an hour.
 func TestClose_WhileClaiming(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	p := newPool(t, 2, &processes.Options{Grace: 500 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -146,6 +147,7 @@ func TestClose_WhileClaiming(t *testing.T) {
 // TestShutdown_WhileClaiming: if a call is being claimed when the grace period
 // ends, Shutdown must still return, and the call must fail.
 func TestShutdown_WhileClaiming(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond})
 	f := submit(t, p, napSlowly, slowArg{300 * time.Millisecond, time.Hour})

@@ -72,6 +72,7 @@ func hangUpBy(how string) {
 // another worker. The cases are parallel, because each one takes about a
 // second.
 func TestPool_WorkerClosesPipes(t *testing.T) {
+	t.Parallel()
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
 		for _, how := range []string{"exec", "close", "close all", "replace"} {

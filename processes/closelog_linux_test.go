@@ -80,6 +80,7 @@ func TestClose_WaitsForDeathRecord(t *testing.T) {
 // TestClose_LogHandlerHangs: if the log handler does not return, Close must
 // still return.
 func TestClose_LogHandlerHangs(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	release := make(chan struct{})
 	h := slowHandler{slog.DiscardHandler, func() { <-release }}

@@ -19,6 +19,8 @@ import (
 // TestConformance runs the conformance suite with shared memory, and without
 // it, as on a system that does not support it.
 func TestConformance(t *testing.T) {
+	t.Parallel()
+	leftovers(t)
 	isolated.Run(t,
 		isolated.Test{Name: "shared", Run: func(t *testing.T) { conformance(t, hooks(t), processes.ShareMemory(shm.New)) }},
 		isolated.Test{Name: "unshared", Run: func(t *testing.T) {

@@ -138,6 +138,7 @@ func TestResult_BeforeSlowCall(t *testing.T) {
 // TestPool_StealsFromSlowWorker: if calls wait behind a slow call, an idle
 // worker must run them.
 func TestPool_StealsFromSlowWorker(t *testing.T) {
+	t.Parallel()
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
 		p := newPool(t, 2, nil, memory)

@@ -75,6 +75,7 @@ func TestKill_DuringTask(t *testing.T) {
 // its result, each call that the worker had not begun must run exactly once in
 // another worker, and at most the running task may fail.
 func TestKill_AnyTime(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	dir := t.TempDir()
 	p := newPool(t, 2, nil)
@@ -129,6 +130,7 @@ func TestKill_AnyTime(t *testing.T) {
 // TestKill_WhileWritingResult: if a worker is killed while it writes a result
 // that is larger than the pipe and the journal, at most one task may fail.
 func TestKill_WhileWritingResult(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	big := make([]byte, 3<<20)

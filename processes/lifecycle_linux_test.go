@@ -151,6 +151,7 @@ func TestInitializer_FailsLater(t *testing.T) {
 // Options.Retry permits. A task that kills its worker only once must succeed at
 // the second run. All other tasks must finish.
 func TestRetry_Deaths(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	var asked atomic.Int32
 	p := newPool(t, 2, &processes.Options{Retry: func(e *processes.WorkerError, ran int) bool {

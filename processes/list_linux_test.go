@@ -138,8 +138,9 @@ func countedFunctions(name string, f func(n int) (int, error)) countedSet {
 // expected one, and the error.
 type countedMap func(ctx context.Context, p *processes.Pool, n int) iter.Seq2[bool, error]
 
-// each runs a test for each type of results.
+// each runs a test for each type of results, in parallel with other tests.
 func (c countedSet) each(t *testing.T, test func(t *testing.T, run countedMap)) {
+	t.Parallel()
 	t.Run("floats", func(t *testing.T) {
 		test(t, mapCounted(c.floats, func(n int) int { return n }, func(n int) float64 { return float64(n) }))
 	})
@@ -169,6 +170,7 @@ var errCounted = concert.RegisterError("processes_test.errCounted", errors.New("
 // newCounted returns a pool whose workers can run counted functions, and a
 // slice with the number of runs of each of n calls.
 func newCounted(t *testing.T, workers, n int) (p *processes.Pool, runs []byte) {
+	leftovers(t)
 	path := filepath.Join(t.TempDir(), "runs")
 	if err := os.WriteFile(path, make([]byte, n), 0o666); err != nil {
 		t.Fatal(err)
@@ -178,8 +180,7 @@ func newCounted(t *testing.T, workers, n int) (p *processes.Pool, runs []byte) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { syscall.Munmap(runs) })
-	t.Setenv(countedEnv, path)
-	return newPool(t, workers, nil), runs
+	return newPool(t, workers, &processes.Options{Env: append(os.Environ(), countedEnv+"="+path)}), runs
 }
 
 // TestMap_KilledWithinList: the death of a worker at any time costs at most the

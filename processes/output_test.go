@@ -146,6 +146,8 @@ func TestOutput_LongLine(t *testing.T) {
 // TestPool_LargeValuesBothWays: if arguments and results together exceed all
 // pipes and buffers, all results must still arrive: there must be no deadlock.
 func TestPool_LargeValuesBothWays(t *testing.T) {
+	t.Parallel()
+	leftovers(t)
 	p := newPool(t, 2, nil)
 	size := 64 << 20
 	if testing.Short() {

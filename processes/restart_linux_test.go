@@ -45,6 +45,7 @@ var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context,
 // TestProtocol_InvalidCalls: if a worker violates the protocol of a call, the
 // pool must kill the worker. The call must fail, and later calls must run.
 func TestProtocol_InvalidCalls(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		fn   func(context.Context, int) (int, error)
 		want string
@@ -212,6 +213,7 @@ func TestPool_DeathsWhileOneWorkerLives(t *testing.T) {
 // TestPool_DeathsInTasks: if many tasks in a row kill their workers, only these
 // tasks must fail, and the pool must continue.
 func TestPool_DeathsInTasks(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.DiscardHandler)})
 	var futures []*concert.Future[string]

@@ -156,6 +156,7 @@ func TestShared_OneCopy(t *testing.T) {
 // TestShared_NewWorkers: a worker that starts after Share, also a standby
 // worker, must get the value before its first call.
 func TestShared_NewWorkers(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	for name, seal := range seals {
 		t.Run(name, func(t *testing.T) {
