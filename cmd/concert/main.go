@@ -16,12 +16,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"concert/cmd/concert/internal/choose"
@@ -42,7 +39,7 @@ func commands() []cli.Command {
 		cluster.Status,
 		tour.Command,
 		cluster.Worker,
-		{Name: "version", Summary: "print the version", Help: versionHelp, Run: runVersion},
+		versionCommand,
 	}
 	return append(all, cli.Completion(all))
 }
@@ -68,25 +65,4 @@ func main() {
 // run runs a command line and returns its exit code.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return cli.Main(ctx, commands(), args, out, errOut)
-}
-
-const versionHelp = `Usage: concert version
-
-Prints the version of this program, and of the Go release that built it.
-`
-
-func runVersion(_ context.Context, args []string, out, _ io.Writer) error {
-	flags := cli.NewFlags()
-	if err := flags.ParseAnywhere(args); err != nil {
-		return err
-	}
-	if flags.NArg() > 0 {
-		return cli.UsageError{Text: fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return errors.New("the binary has no build information")
-	}
-	fmt.Fprintf(out, "concert %s, %s\n", info.Main.Version, info.GoVersion)
-	return nil
 }

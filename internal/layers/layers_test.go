@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"concert":                        {"concert/executor", "concert/internal/option"},
 	"concert/executor":               {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
 	"concert/internal/lazy":          {},
+	"concert/internal/buildinfo":     {},
 	"concert/internal/cmdline":       {},
 	"concert/internal/option":        {},
 	"concert/internal/values":        {},
@@ -89,7 +90,7 @@ var allowed = map[string][]string{
 		"concert/cluster/internal/recent", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/server": {"concert/cluster/internal/wire", "concert/internal/filelock", "github.com/nats-io/jwt/v2", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
 		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys", "golang.org/x/time/rate"},
-	"concert/cluster/cmd/concertd": {"concert/cluster/server", "concert/internal/cmdline", "concert/internal/devserver"},
+	"concert/cluster/cmd/concertd": {"concert/cluster/server", "concert/internal/buildinfo", "concert/internal/cmdline", "concert/internal/devserver"},
 	"concert/examples/":            {"concert", "concert/executor", "concert/", "golang.org/x/image/", "go.starlark.net/"},
 
 	// The parts of package processes.

@@ -2,26 +2,35 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"runtime/debug"
+
+	"concert/internal/buildinfo"
 )
 
-const versionHelp = `Usage: concertd version
+const program = "concertd"
+
+const versionHelp = `Usage: concertd version [flags]
 
 Prints the version of this program, and of the Go release that built it.
+
+Flags:
+  --licenses  print the modules in this program, and their licenses
 `
 
 func version(_ context.Context, flags *flag.FlagSet, args []string, out, _ io.Writer) error {
+	licenses := flags.Bool("licenses", false, "")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return errors.New("the binary has no build information")
+	if *licenses {
+		return buildinfo.WriteLicenses(out, program)
 	}
-	fmt.Fprintf(out, "concertd %s, %s\n", info.Main.Version, info.GoVersion)
-	return nil
+	line, err := buildinfo.Line(program)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, line)
+	return err
 }
