@@ -142,12 +142,13 @@ Examples:
   concertd init --dir /var/lib/concert
   concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222
 
-Run 'concertd COMMAND -h' for the flags, exit codes and examples of a command.
+Run 'concertd COMMAND -h' for the flags, exit codes and examples of a command,
+and 'concertd help COMMAND --man' for its manual page.
 `
 
 func help(to io.Writer) {
 	fmt.Fprintln(to, "concertd runs a server of a concert cluster, and manages the keys of its clients\nand workers.\n\nUsage: concertd COMMAND [flags]\n\nCommands:")
-	for _, c := range commands {
+	for _, c := range commands() {
 		fmt.Fprintf(to, "  %-15s  %s\n", strings.TrimSpace(c.name+" "+c.arguments), c.summary)
 	}
 	fmt.Fprint(to, helpEnd)

@@ -9,6 +9,7 @@
 //	concertd keys --dir one                            list the holders of keys
 //	concertd revoke --dir one ann                      revoke a key
 //	concertd version                                   print the version
+//	concertd completion bash                           print a script that completes command lines
 //
 // Each subcommand has its help: concertd serve -h.
 package main
@@ -21,6 +22,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -39,14 +41,18 @@ type command struct {
 	run                            func(ctx context.Context, flags *flag.FlagSet, args []string, out, errOut io.Writer) error
 }
 
-var commands = []command{
-	{"dev", "", "run a server for your own programs on this machine", devHelp, dev},
-	{"init", "", "make a keyring and the first keys", initHelp, initialize},
-	{"serve", "", "run a server", serveHelp, serve},
-	{"key", "ROLE NAME", "make a key", keyHelp, key},
-	{"keys", "", "list the holders of keys", keysHelp, keys},
-	{"revoke", "NAME", "revoke a key", revokeHelp, revoke},
-	{"version", "", "print the version", versionHelp, version},
+// commands are the subcommands in the order of the help.
+func commands() []command {
+	return []command{
+		{"dev", "", "run a server for your own programs on this machine", devHelp, dev},
+		{"init", "", "make a keyring and the first keys", initHelp, initialize},
+		{"serve", "", "run a server", serveHelp, serve},
+		{"key", "ROLE NAME", "make a key", keyHelp, key},
+		{"keys", "", "list the holders of keys", keysHelp, keys},
+		{"revoke", "NAME", "revoke a key", revokeHelp, revoke},
+		{"version", "", "print the version", versionHelp, version},
+		{"completion", "", "print a script that completes command lines", completionHelp, completion},
+	}
 }
 
 // usageError is an error of the command line.
@@ -79,11 +85,22 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 			help(out)
 			return exitOK
 		}
-		args = []string{args[1], "-h"}
+		if name, ok := cmdline.ManualOf(args[1:]); ok && name == "" {
+			fmt.Fprint(out, manual())
+			return exitOK
+		} else if ok {
+			args = []string{name, cmdline.ManualFlag}
+		} else {
+			args = []string{args[1], "-h"}
+		}
 	}
-	for _, c := range commands {
+	for _, c := range commands() {
 		if c.name != args[0] {
 			continue
+		}
+		if slices.Equal(args[1:], []string{cmdline.ManualFlag}) {
+			fmt.Fprint(out, cmdline.Manual(program, c.described(), program))
+			return exitOK
 		}
 		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		flags.SetOutput(io.Discard)
@@ -103,7 +120,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		return exitFailed
 	}
 	names := []string{"help"}
-	for _, c := range commands {
+	for _, c := range commands() {
 		names = append(names, c.name)
 	}
 	meant := ""

@@ -242,7 +242,7 @@ func TestConcertd_WrongUsage(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "made")); err == nil {
 		t.Error("a command that fails has created a keyring")
 	}
-	for _, c := range commands {
+	for _, c := range commands() {
 		if code, out, errOut := concertd(t, c.name, "-h"); code != exitOK || !strings.Contains(out, "Usage: concertd "+c.name) || errOut != "" {
 			t.Errorf("%s -h: %d, %q, %q", c.name, code, out, errOut)
 		}
@@ -314,7 +314,7 @@ func TestHelp(t *testing.T) {
 	help(&all)
 	inWords := map[string]string{"hosts": "those of this machine", "out": "print the key", "dir": "a temporary directory"} // defaults that the help describes in words
 	digitGroups := regexp.MustCompile(`(\d),(\d{3})`)
-	for _, c := range commands {
+	for _, c := range commands() {
 		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		if err := c.run(t.Context(), flags, []string{"-h"}, io.Discard, io.Discard); !errors.Is(err, flag.ErrHelp) {
 			t.Errorf("%s -h: %v, want ErrHelp", c.name, err)

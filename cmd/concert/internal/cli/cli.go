@@ -35,6 +35,9 @@ type Command struct {
 	Run     func(ctx context.Context, args []string, out, errOut io.Writer) error
 }
 
+// program is the name of the program.
+const program = "concert"
+
 // flagsLine is the line of a help after which the flags are listed.
 const flagsLine = "\nFlags:\n"
 
@@ -65,15 +68,18 @@ func Main(ctx context.Context, commands []Command, args []string, out, errOut io
 			printHelp(out, commands)
 			return ExitOK
 		}
-		if name, ok := manualOf(args[1:]); ok {
-			args = []string{name, manualFlag}
+		if name, ok := cmdline.ManualOf(args[1:]); ok && name == "" {
+			fmt.Fprint(out, manual(commands))
+			return ExitOK
+		} else if ok {
+			args = []string{name, cmdline.ManualFlag}
 		} else {
 			args = []string{args[1], "-h"}
 		}
 	}
 	for _, c := range commands {
-		if c.Name == args[0] && slices.Equal(args[1:], []string{manualFlag}) {
-			fmt.Fprint(out, c.manual())
+		if c.Name == args[0] && slices.Equal(args[1:], []string{cmdline.ManualFlag}) {
+			fmt.Fprint(out, cmdline.Manual(program, c.described(), program))
 			return ExitOK
 		}
 		if c.Name == args[0] {
@@ -143,4 +149,15 @@ func printHelp(w io.Writer, commands []Command) {
 		fmt.Fprintf(w, "  %-10s  %s\n", c.Name, c.Summary)
 	}
 	fmt.Fprint(w, helpEnd)
+}
+
+// manual returns the manual page of the program as a whole.
+func manual(commands []Command) string {
+	var help strings.Builder
+	printHelp(&help, commands)
+	var pages []string
+	for _, c := range commands {
+		pages = append(pages, program+"-"+c.Name)
+	}
+	return cmdline.Manual(program, cmdline.Command{Summary: "run work concurrently, and measure the gain", Help: help.String()}, pages...)
 }

@@ -16,17 +16,8 @@ import (
 // scripts use this declaration.
 type Flags struct {
 	flag.FlagSet
-	list  []declared
+	list  []cmdline.Flag
 	group string // the group of the flags that Add declares next
-}
-
-// declared is a flag in the form in which the help lists it.
-type declared struct {
-	name   string // the name with its dashes
-	value  string // the word for the value in the help; empty for a switch
-	about  string
-	group  string // the heading above the flag in the help; may be empty
-	repeat bool   // whether the flag may occur several times
 }
 
 // Texts is a flag that may occur several times. It has the values in their
@@ -76,20 +67,11 @@ func (f *Flags) Add(into any, name, value, about string) {
 		}
 	}
 	_, repeat := into.(*Texts)
-	f.list = append(f.list, declared{cmdline.Dashed(name), value, about, f.group, repeat})
+	f.list = append(f.list, cmdline.Flag{Name: cmdline.Dashed(name), Value: value, About: about, Group: f.group, Repeat: repeat})
 }
 
 // Group begins a group of flags, which has a heading in the help.
 func (f *Flags) Group(heading string) { f.group = heading }
-
-// summary returns the meaning of a flag up to the first comma, semicolon or
-// parenthesis.
-func (d declared) summary() string {
-	if i := strings.IndexAny(d.about, ",;("); i >= 0 {
-		return strings.TrimRight(d.about[:i], " ")
-	}
-	return d.about
-}
 
 const helpColumns = 80
 
@@ -97,18 +79,18 @@ const helpColumns = 80
 func (f *Flags) help() string {
 	width := 0
 	for _, d := range f.list {
-		width = max(width, len(d.name+" "+d.value))
+		width = max(width, len(d.Name+" "+d.Value))
 	}
 	margin := "\n" + strings.Repeat(" ", width+4)
 	var b strings.Builder
 	group := ""
 	for _, d := range f.list {
-		if d.group != group {
-			group = d.group
+		if d.Group != group {
+			group = d.Group
 			fmt.Fprintf(&b, "\n%s:\n", group)
 		}
-		about := strings.ReplaceAll(Wrap(d.about, helpColumns-width-4), "\n", margin)
-		fmt.Fprintf(&b, "  %-*s  %s\n", width, d.name+" "+d.value, about)
+		about := strings.ReplaceAll(Wrap(d.About, helpColumns-width-4), "\n", margin)
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, d.Name+" "+d.Value, about)
 	}
 	return b.String()
 }

@@ -42,19 +42,6 @@ func TestParse_Errors(t *testing.T) {
 	}
 }
 
-// TestFlags_Summary: a summary must not end within parentheses.
-func TestFlags_Summary(t *testing.T) {
-	for about, want := range map[string]string{
-		"key file of a client":                    "key file of a client",
-		"number of files, 1 to 1000 (default 16)": "number of files",
-		"number of runs (default 10000, or less)": "number of runs",
-	} {
-		if got := (declared{about: about}).summary(); got != want {
-			t.Errorf("summary of %q = %q, want %q", about, got, want)
-		}
-	}
-}
-
 // TestParseAnywhere: flags may be before, between and after the arguments, and
 // "--" ends them.
 func TestParseAnywhere(t *testing.T) {
