@@ -60,6 +60,7 @@ var allowed = map[string][]string{
 	"concert/executortest":           {"concert", "concert/executor", "concert/progress", "concert/trace"},
 	"concert/internal/loopback":      {"concert", "concert/executor", "concert/internal/lazy"},
 	"concert/internal/layers":        {},
+	"concert/internal/api":           {}, // tests only
 	"concert/internal/guide":         {}, // tests only
 	"concert/internal/conventions":   {}, // tests only
 	"concert/internal/rename":        {},
