@@ -62,6 +62,7 @@ var allowed = map[string][]string{
 	"concert/internal/layers":        {},
 	"concert/internal/api":           {}, // tests only
 	"concert/internal/guide":         {}, // tests only
+	"concert/internal/packaging":     {}, // tests only
 	"concert/internal/conventions":   {}, // tests only
 	"concert/internal/rename":        {},
 	"concert/python/conformance":     {}, // tests only

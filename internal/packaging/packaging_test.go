@@ -1,0 +1,122 @@
+// Package packaging tests the files of the directory packaging that no program
+// of the continuous integration executes: the Dockerfiles. It checks the lines
+// on which the safety and the start of an image depend.
+package packaging
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var root = filepath.Join("..", "..")
+
+// instruction is a line of a Dockerfile.
+type instruction struct{ name, rest string }
+
+// instructions returns the lines of a Dockerfile, without comments. A backslash
+// continues a line.
+func instructions(text string) (all []instruction) {
+	text = regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(text, "")
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	for line := range strings.Lines(text) {
+		if name, rest, _ := strings.Cut(strings.TrimSpace(line), " "); name != "" {
+			all = append(all, instruction{name, strings.TrimSpace(rest)})
+		}
+	}
+	return all
+}
+
+// problems returns what is wrong in a Dockerfile of a command.
+func problems(text, command string) (all []string) {
+	known := []string{"FROM", "WORKDIR", "COPY", "ARG", "RUN", "USER", "VOLUME", "EXPOSE", "ENTRYPOINT", "CMD"}
+	image := regexp.MustCompile(`^[a-z0-9./-]+:[a-z0-9.-]+( AS [a-z]+)?$`) // with a tag
+	user, entry, copied, built := "", "", "", ""
+	for _, i := range instructions(text) {
+		switch i.name {
+		case "FROM":
+			user, entry, copied = "", "", ""
+			if !image.MatchString(i.rest) || strings.Contains(i.rest, ":latest") {
+				all = append(all, "no image with a fixed tag: FROM "+i.rest)
+			}
+		case "USER":
+			user = i.rest
+		case "COPY":
+			if source, to, ok := strings.Cut(strings.TrimPrefix(i.rest, "--from=build "), " "); ok && source == "/out/"+command {
+				copied = to
+			}
+		case "RUN":
+			if strings.Contains(i.rest, `packaging/binaries "$VERSION" `) {
+				built = i.rest
+			}
+		case "ENTRYPOINT", "CMD":
+			var words []string
+			if json.Unmarshal([]byte(i.rest), &words) != nil || len(words) == 0 {
+				all = append(all, "no list of words: "+i.name+" "+i.rest) // a shell would run it, and signals would not arrive
+			} else if i.name == "ENTRYPOINT" {
+				entry = words[0]
+			}
+		}
+		if !slices.Contains(known, i.name) {
+			all = append(all, "unknown instruction "+i.name)
+		}
+	}
+	if user == "" || strings.HasPrefix(user, "0") || strings.HasPrefix(user, "root") {
+		all = append(all, "the image runs as root")
+	}
+	if entry == "" || entry != copied {
+		all = append(all, "the entry point is "+entry+", and the command is at "+copied)
+	}
+	if built == "" {
+		all = append(all, "packaging/binaries does not build the command")
+	}
+	return all
+}
+
+func TestDockerfiles(t *testing.T) {
+	for _, command := range []string{"concert", "concertd"} {
+		text, err := os.ReadFile(filepath.Join(root, "packaging", "docker", command+".Dockerfile"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range problems(string(text), command) {
+			t.Errorf("%s.Dockerfile: %s", command, p)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(root, "packaging", "binaries")); err != nil || info.Mode()&0o111 == 0 {
+		t.Errorf("packaging/binaries, which the images call: %v, %v", info, err)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	const good = `# A comment.
+FROM golang:1.26 AS build
+RUN mkdir /out && \
+    packaging/binaries "$VERSION" amd64 /out
+FROM debian:12
+COPY --from=build /out/x /usr/bin/x
+USER 65532
+ENTRYPOINT ["/usr/bin/x"]
+`
+	if got := problems(good, "x"); got != nil {
+		t.Errorf("problems %q", got)
+	}
+	for _, row := range []struct{ old, new, want string }{
+		{"debian:12", "debian:latest", "no image with a fixed tag: FROM debian:latest"},
+		{"debian:12", "debian", "no image with a fixed tag: FROM debian"},
+		{"USER 65532\n", "", "the image runs as root"},
+		{"USER 65532", "USER 0:0", "the image runs as root"},
+		{"USER", "USERS", "unknown instruction USERS"},
+		{`["/usr/bin/x"]`, `/usr/bin/x`, "no list of words: ENTRYPOINT /usr/bin/x"},
+		{`["/usr/bin/x"]`, `["/bin/x"]`, "the entry point is /bin/x, and the command is at /usr/bin/x"},
+		{"packaging/binaries", "go build", "packaging/binaries does not build the command"},
+	} {
+		if got := problems(strings.Replace(good, row.old, row.new, 1), "x"); !slices.Contains(got, row.want) {
+			t.Errorf("%s instead of %s: problems %q, want %q", row.new, row.old, got, row.want)
+		}
+	}
+}
