@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ type getter struct {
 	ctx     context.Context // canceled by Ctrl-C
 	run     context.Context // child of ctx, also canceled by an error that stops the list
 	stop    context.CancelCauseFunc
+	stopped atomic.Bool      // whether the error of a file has stopped the list
 	missing map[string]error // why a directory of files could not be created, for each one that could not
 	names   names
 	directories
@@ -41,6 +43,7 @@ type outcome struct {
 	status   int
 	received bool // whether bytes have arrived
 	waits    bool // there is no result yet: the file waits for its host
+	stops    bool // the error of this file has stopped the downloads
 	skipped  bool // the file existed, and was not compared
 	took     time.Duration
 }
@@ -81,9 +84,8 @@ func (g *getter) getAll(list []*wanted, r *report) error {
 		if done.waits {
 			continue
 		}
-		if g.run.Err() == nil && g.isLast(done.err) {
+		if done.stops {
 			r.stoppedBy(done)
-			g.stop(errStopped)
 			continue
 		}
 		r.finished(done, g.run.Err() != nil && isStop(done.err, context.Cause(g.run)))
@@ -170,6 +172,10 @@ func (g *getter) get(task context.Context, f *file) (outcome, error) {
 		done.Path = path
 	}
 	attempt := done.err
+	if g.run.Err() == nil && g.isLast(attempt) && g.stopped.CompareAndSwap(false, true) {
+		g.stop(errStopped) // before finished admits the next file
+		done.stops = true
+	}
 	done.waits, done.err = g.hosts.finished(f, attempt)
 	if done.waits && isUnreachable(attempt) {
 		g.report.waits(&done, f.pause)
