@@ -60,9 +60,11 @@ type fileKey struct{}
 
 func (g *getter) getAll(list []*wanted, r *report) error {
 	// A closed pipe must be an error of the standard output, and not end the
-	// program without a message.
-	signal.Ignore(syscall.SIGPIPE)
-	defer signal.Reset(syscall.SIGPIPE)
+	// program without a message. With Notify, writes to it fail. If the signal
+	// were ignored, the processes that this one starts would ignore it as well.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	g.report = r
 	g.run, g.stop = context.WithCancelCause(g.ctx)
 	defer g.stop(nil)
