@@ -7,9 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"concert"
 	"concert/internal/pythontest"
@@ -18,17 +21,19 @@ import (
 )
 
 // BenchmarkValues measures a Map of small values of several types, on worker
-// processes and on interpreters of Python, and the pools of Python. It reports
-// the time per call, and the processor time of all processes of a pool per
-// call, which other programs change less. Run it with -benchtime 1x.
+// processes and on interpreters of Python, and the pools of Python. The pools
+// take turns, so other programs disturb all of them alike. It reports the
+// median time per call, and the median processor time of all processes of a
+// pool per call, which other programs change less. Run it with -benchtime 1x.
 func BenchmarkValues(b *testing.B) {
 	pythontest.Need(b)
 	number := func(i int) int { return i }
-	text := func(i int) string { return fmt.Sprintf("text%06d", i%1_000_000) }
+	text := func(i int) string { return fmt.Sprintf("a text of 30 characters %06d", i%1_000_000) }
+	bytes := func(i int) []byte { return fmt.Appendf(nil, "bytes %094d", i%1_000_000) }
 	mapValues(b, "int", number, remoteNop, pythonNop)
 	mapValues(b, "text", text, remoteText, python.Func[string, string]("pool:nop"))
-	mapValues(b, "bytes", func(i int) []byte { return []byte(text(i)) }, remoteEcho, python.Func[[]byte, []byte]("pool:echo"))
-	mapValues(b, "record", func(i int) record { return record{i, 2 * i, text(i)} }, remoteRecord, python.Func[record, record]("pool:nop"))
+	mapValues(b, "bytes", bytes, remoteEcho, python.Func[[]byte, []byte]("pool:echo"))
+	mapValues(b, "record", func(i int) record { return record{i, 2 * i, fmt.Sprintf("text%06d", i%1_000_000)} }, remoteRecord, python.Func[record, record]("pool:nop"))
 	mapValues(b, "int to text", number, remoteFormat, python.Func[int, string]("pool:text"))
 }
 
@@ -43,55 +48,88 @@ var (
 	remoteFormat = concert.Register("format", func(_ context.Context, n int) (string, error) { return fmt.Sprintf("value %06d", n), nil })
 )
 
+const (
+	valueRounds   = 5       // how often each pool takes its turn
+	valuesPerTurn = 400_000 // number of calls in a turn
+)
+
+// callCost is the wall time and the processor time of a call, in nanoseconds.
+type callCost struct{ wall, used float64 }
+
 // mapValues measures a Map in all pools. The parameter shape names the types of
 // the inputs and results, and value returns an input.
 func mapValues[In, Out any](b *testing.B, shape string, value func(i int) In, inGo, inPython func(context.Context, In) (Out, error)) {
-	const n = 400_000
-	values := func(n int) iter.Seq[In] {
-		return func(yield func(In) bool) {
-			for i := 0; i < n && yield(value(i)); i++ {
-			}
+	names := []string{"processes", "python"}
+	turns := map[string]func() callCost{}
+	for _, pool := range []string{"ProcessPoolExecutor", "Pool"} {
+		for _, chunk := range []string{"1000", "10000"} {
+			name := pool + ", chunks of " + chunk
+			names = append(names, name)
+			turns[name] = func() callCost { return pythonTurn(b, pool, shape, chunk) }
 		}
 	}
-	measure := func(b *testing.B, p *processes.Pool, f func(context.Context, In) (Out, error)) {
-		defer p.Close()
-		run := func(n int) {
-			for _, err := range concert.Map(b.Context(), p, f, values(n)) {
-				if err != nil {
-					b.Fatal(err)
-				}
-			}
-		}
-		run(10_000)
-		before := processorTime(b)
-		for b.Loop() {
-			run(n)
-		}
-		report(b, float64(b.Elapsed().Nanoseconds())/float64(b.N*n), float64(processorTime(b)-before)/float64(b.N*n))
-	}
-	b.Run(shape+"/processes", func(b *testing.B) {
-		p, err := processes.New(2, nil)
+	costs := sync.OnceValue(func() map[string][]callCost {
+		workers, err := processes.New(2, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
-		measure(b, p, inGo)
+		defer workers.Close()
+		interpreters := newInterpreters(b)
+		defer interpreters.Close()
+		turns["processes"] = func() callCost { return mapTurn(b, workers, inGo, value) }
+		turns["python"] = func() callCost { return mapTurn(b, interpreters, inPython, value) }
+		costs := map[string][]callCost{}
+		for range valueRounds {
+			for _, name := range names {
+				costs[name] = append(costs[name], turns[name]())
+			}
+		}
+		return costs
 	})
-	b.Run(shape+"/python", func(b *testing.B) { measure(b, newInterpreters(b), inPython) })
-	for _, pool := range []string{"ProcessPoolExecutor", "Pool"} {
-		for _, chunk := range []int{1000, 10_000} {
-			b.Run(fmt.Sprint(shape, "/", pool, ", chunks of ", chunk), func(b *testing.B) {
-				out, err := exec.CommandContext(b.Context(), "python3", "pool.py", "values", pool, shape, strconv.Itoa(chunk), strconv.Itoa(n)).Output()
-				var wall, used float64
-				if err == nil {
-					_, err = fmt.Sscan(string(out), &wall, &used)
-				}
-				if err != nil {
-					b.Fatal(err)
-				}
-				report(b, wall, used)
-			})
+	for _, name := range names {
+		b.Run(shape+"/"+name, func(b *testing.B) {
+			all := costs()[name]
+			var wall, used []float64
+			for _, c := range all {
+				wall, used = append(wall, c.wall), append(used, c.used)
+			}
+			slices.Sort(wall)
+			slices.Sort(used)
+			report(b, wall[len(wall)/2], used[len(used)/2])
+		})
+	}
+}
+
+// mapTurn measures a Map in a pool of concert.
+func mapTurn[In, Out any](b *testing.B, p *processes.Pool, f func(context.Context, In) (Out, error), value func(i int) In) callCost {
+	run := func(n int) {
+		inputs := func(yield func(In) bool) {
+			for i := 0; i < n && yield(value(i)); i++ {
+			}
+		}
+		for _, err := range concert.Map(b.Context(), p, f, iter.Seq[In](inputs)) {
+			if err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
+	run(10_000)
+	before, begin := processorTime(b), time.Now()
+	run(valuesPerTurn)
+	took := time.Since(begin)
+	return callCost{float64(took.Nanoseconds()) / valuesPerTurn, float64(processorTime(b)-before) / valuesPerTurn}
+}
+
+// pythonTurn measures a map in a pool of Python.
+func pythonTurn(b *testing.B, pool, shape, chunk string) (c callCost) {
+	out, err := exec.CommandContext(b.Context(), "python3", "pool.py", "values", pool, shape, chunk, strconv.Itoa(valuesPerTurn)).Output()
+	if err == nil {
+		_, err = fmt.Sscan(string(out), &c.wall, &c.used)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
 }
 
 func report(b *testing.B, wall, used float64) {

@@ -31,8 +31,8 @@ def text(n):
 # The values of a map, and the function that it calls.
 SHAPES = {
     "int": (int, nop),
-    "text": (lambda i: "text%06d" % (i % 1000000), nop),
-    "bytes": (lambda i: b"text%06d" % (i % 1000000), nop),
+    "text": (lambda i: "a text of 30 characters %06d" % (i % 1000000), nop),
+    "bytes": (lambda i: b"bytes %094d" % (i % 1000000), nop),
     "record": (lambda i: {"A": i, "B": 2 * i, "S": "text%06d" % (i % 1000000)}, nop),
     "int to text": (int, text),
 }
