@@ -182,6 +182,18 @@ func (d *decoder) decodeStruct(to reflect.Value) error {
 	}
 	defer func() { d.depth-- }()
 	fs := fieldsOf(to.Type())
+	if fs.flat != nil {
+		if rest, ok := fs.flat.decode(d.rest, to.Addr().UnsafePointer()); ok {
+			d.rest = rest
+			return nil
+		}
+	}
+	return d.decodeFields(fs, to)
+}
+
+// decodeFields does the same as decodeStruct for any struct, with the fields
+// fs.
+func (d *decoder) decodeFields(fs *fields, to reflect.Value) error {
 	var filled bits
 	for {
 		kind, err := d.byte()

@@ -112,8 +112,10 @@ func merging(t reflect.Type) bool {
 	return false
 }
 
-func structEncoder(t reflect.Type) encodeFunc {
-	fs := fieldsOf(t)
+func structEncoder(t reflect.Type) encodeFunc { return fieldsEncoder(t, fieldsOf(t)) }
+
+// fieldsEncoder returns the encoder of a struct with the fields fs.
+func fieldsEncoder(t reflect.Type, fs *fields) encodeFunc {
 	if fs.why != "" {
 		return func(*encoder, reflect.Value) error { return fail("%s", fs.why) }
 	}
@@ -131,6 +133,9 @@ func structEncoder(t reflect.Type) encodeFunc {
 			return err
 		}
 		defer e.shallower(v)
+		if fs.flat != nil && e.encodeFlat(fs.flat, v) {
+			return nil
+		}
 		var sent [][]int
 		e.buf = append(e.buf, '{')
 		for i, f := range fs.list {
@@ -151,6 +156,22 @@ func structEncoder(t reflect.Type) encodeFunc {
 		e.buf = append(e.buf, '0')
 		return fs.checkPointers(v, sent)
 	}
+}
+
+// encodeFlat encodes a flat struct. It reports false if it has not encoded the
+// struct, because the encoding may become too long, or the struct has bytes
+// that may be recorded: see references.go.
+func (e *encoder) encodeFlat(s *flatStruct, v reflect.Value) bool {
+	if !v.CanAddr() && !v.CanInterface() {
+		return false // an unexported field, which addressable cannot copy
+	}
+	at := addressable(v).Addr().UnsafePointer()
+	n, longest := s.size(at)
+	if longest+5 >= minPart || e.fits(3*n) != nil { // bytes have a head of 5 bytes, and a byte that is not UTF-8 becomes three
+		return false
+	}
+	e.buf = s.append(e.buf, at)
+	return true
 }
 
 // checkPointers returns an error if v has an embedded pointer that is not nil,

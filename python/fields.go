@@ -64,7 +64,8 @@ type fields struct {
 	list     []field
 	byName   map[string]int // by the exact name, and by the name in lower case if no field has exactly that name
 	pointers []embeddedPointer
-	why      string // why the type cannot be sent or received; "" if it can
+	why      string      // why the type cannot be sent or received; "" if it can
+	flat     *flatStruct // nil if the struct is not flat; see flat.go
 }
 
 // embeddedPointer is an embedded field that is a pointer to a struct.
@@ -210,6 +211,7 @@ func (c *collector) finish(t reflect.Type) *fields {
 			}
 		}
 	}
+	fs.flat = newFlatStruct(t, fs)
 	return fs
 }
 

@@ -1,0 +1,60 @@
+package executor
+
+import "reflect"
+
+// flatCodec is an optional interface of a [Codec]. It encodes and decodes small
+// values of flat types in less time than Encode and Decode. For example, a
+// struct of numbers and texts has a flat type. A Map uses flatCodec, because it
+// has many such values.
+type flatCodec interface {
+	// Flat returns functions for the type t, or nil if the type is not flat.
+	// Both functions have a pointer to a value of this type, and run no user
+	// code.
+	Flat(t reflect.Type) *Flat
+}
+
+// Flat encodes and decodes values of one type for a [Codec].
+type Flat struct {
+	// Append appends the encoded bytes of the value *p to b. The bytes are
+	// those of a Foreign value. If Append cannot encode the value, for example
+	// because the value is large, it reports false, and returns b without new
+	// bytes. Then the value is encoded in another way.
+	Append func(b []byte, p any) ([]byte, bool)
+	// Decode decodes a Foreign value, and stores it in *p. If it cannot decode
+	// the value, it reports false, and may have changed *p. Then the codec
+	// decodes the value by its method Decode.
+	Decode func(b []byte, p any) bool
+}
+
+// flatOf returns the functions of a codec for values of type T, or nil.
+func flatOf[T any](codec Codec) *Flat {
+	if c, ok := codec.(flatCodec); ok {
+		return c.Flat(reflect.TypeFor[T]())
+	}
+	return nil
+}
+
+// flatBuffer allocates the bytes of encoded values of a flat type. Many values
+// share an allocation.
+type flatBuffer struct {
+	buf     []byte
+	largest int // size of the largest value
+}
+
+// maxFlatBuffer is the maximum size of an allocation for more than one value.
+const maxFlatBuffer = 64 << 10
+
+// append encodes the value *p. It reports false if the function Flat.Append
+// does. The parameter more is the expected number of values that follow.
+func (f *flatBuffer) append(flat *Flat, p any, more int) (Encoded, bool) {
+	if room := 2 * f.largest; cap(f.buf)-len(f.buf) < max(room, 64) {
+		f.buf = make([]byte, 0, max(room, 256, min(maxFlatBuffer, (f.largest+f.largest/4)*(more+1))))
+	}
+	start := len(f.buf)
+	b, ok := flat.Append(f.buf, p)
+	if !ok {
+		return Encoded{}, false
+	}
+	f.buf, f.largest = b, max(f.largest, len(b)-start)
+	return Encoded{asForeign, b[start:len(b):len(b)]}, true
+}
