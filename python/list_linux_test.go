@@ -1,20 +1,15 @@
 package python_test
 
 import (
-	"context"
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"reflect"
-	"strconv"
+	"slices"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
 	"concert"
 	"concert/processes"
@@ -24,260 +19,12 @@ import (
 // These tests check that calls stay separate although the results of many calls
 // are sent together; see worker/lists.py.
 
-// counting has functions that count in a file how often each call has run. Each
-// worker writes its process id to another file.
-const counting = `
-import concert, mmap, os, signal, threading, time
-
-PATH = "%s"
-with open(PATH, "r+b") as f:
-    runs = mmap.mmap(f.fileno(), 0)
-with open(PATH + ".pids", "a") as f:
-    f.write("%%d\n" %% os.getpid())
-
-def integer(n):
-    runs[n] += 1
-    return n + 1
-
-def floating(n):
-    runs[n] += 1
-    return n / 2
-
-def text_of(n):
-    return "\u00e9" * (n * 31 %% 40) + str(n) if n %% 997 != 5 else "." * 2000
-
-def text(n):
-    runs[n] += 1
-    return text_of(n)
-
-def record(n):
-    runs[n] += 1
-    return {"N": n, "Text": text_of(n)}
-
-def dies_with_text(n):
-    return text_of(dies(n) - 1)
-
-def dies(n):
-    runs[n] += 1
-    if n %% 701 == 700:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return n + 1
-
-def sometimes_slow(n):
-    runs[n] += 1
-    if n * 7919 %% 1009 < 2:
-        time.sleep(0.02)
-    return n + 1
-
-def report(n):
-    while runs[0] == 1:
-        concert.progress(n)
-
-def reports(n):
-    if n == 0:
-        threading.Thread(target=report, args=(n,), daemon=True).start()
-    runs[n] += 1
-    if n %% 97 == 0:
-        concert.progress(n)
-    return n + 1
-
-def waits(n):
-    if n >= 1500 and n %% 50 == 40:
-        time.sleep(0.1)
-        while not os.path.exists(PATH + ".%%d" %% (n - 1)):
-            time.sleep(0.001)
-    return n + 1
-`
-
-// textOf does the same as the function text_of of counting.
-func textOf(n int) string {
-	if n%997 == 5 {
-		return strings.Repeat(".", 2000)
-	}
-	return strings.Repeat("\u00e9", n*31%40) + strconv.Itoa(n)
-}
-
-type record struct {
-	N    int
-	Text string
-}
-
-// counted returns a function of counting, the path of its file, and the
-// contents of this file: how often each of n calls has run.
-func counted[Out any](t *testing.T, name string, n int) (f func(context.Context, int) (Out, error), path string, runs []byte) {
-	path = filepath.Join(t.TempDir(), "runs")
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if err := file.Truncate(int64(n)); err != nil {
-		t.Fatal(err)
-	}
-	runs, err = syscall.Mmap(int(file.Fd()), 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { syscall.Munmap(runs) })
-	return python.Source[int, Out](name, fmt.Sprintf(counting, path)), path, runs
-}
-
-// killWorkers kills workers that have written their process id to a file, at
-// random times, until the test calls stop. It counts them in killed.
-func killWorkers(path string, killed *atomic.Int32) (stop func()) {
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		dead := map[string]bool{}
-		for {
-			select {
-			case <-quit:
-				return
-			case <-time.After(time.Duration(rand.IntN(40_000)) * time.Microsecond):
-			}
-			b, _ := os.ReadFile(path + ".pids")
-			lines := strings.Fields(string(b))
-			if len(lines) == 0 || dead[lines[len(lines)-1]] {
-				continue
-			}
-			last := lines[len(lines)-1]
-			dead[last] = true
-			killed.Add(1) // before the call fails
-			if pid, err := strconv.Atoi(last); err == nil {
-				syscall.Kill(pid, syscall.SIGKILL)
-			}
-		}
-	}()
-	return func() {
-		close(quit)
-		<-ended
-	}
-}
-
-// TestMap_KilledWithinList: the death of a worker at any time costs at most the
-// running call. It loses no result, and no call runs twice.
-func TestMap_KilledWithinList(t *testing.T) {
-	t.Parallel()
-	t.Run("integers", func(t *testing.T) {
-		killWithin(t, "integer", func(i int) int { return i + 1 })
-	})
-	t.Run("floats", func(t *testing.T) {
-		killWithin(t, "floating", func(i int) float64 { return float64(i) / 2 })
-	})
-	t.Run("texts", func(t *testing.T) { killWithin(t, "text", textOf) })
-	t.Run("dicts", func(t *testing.T) {
-		killWithin(t, "record", func(i int) record { return record{i, textOf(i)} })
-	})
-}
-
-func killWithin[Out comparable](t *testing.T, name string, want func(int) Out) {
-	const n = 100_000
-	f, path, runs := counted[Out](t, name, n)
-	p := newPool(t, 2, nil)
-	var killed atomic.Int32
-	stop := killWorkers(path, &killed)
-	failed := 0
-	for killed.Load() < 8 {
-		clear(runs)
-		i := 0
-		for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
-			died := new(processes.WorkerError)
-			switch {
-			case errors.As(err, &died):
-				if failed++; runs[i] > 1 {
-					t.Errorf("call %d, which failed, ran %d times", i, runs[i])
-				}
-			case err != nil || got != want(i) || runs[i] != 1:
-				t.Fatalf("call %d: %v, %v; it ran %d times", i, got, err, runs[i])
-			}
-			i++
-		}
-		if i != n {
-			t.Fatalf("%d results, want %d", i, n)
-		}
-	}
-	stop()
-	if failed > int(killed.Load()) {
-		t.Errorf("%d calls failed, but only %d workers were killed", failed, killed.Load())
-	}
-}
-
-// TestMap_DiesWithinList: if a call kills its worker, exactly this call fails.
-func TestMap_DiesWithinList(t *testing.T) {
-	t.Parallel()
-	t.Run("integers", func(t *testing.T) { dieWithin(t, "dies", func(i int) int { return i + 1 }) })
-	t.Run("texts", func(t *testing.T) { dieWithin(t, "dies_with_text", textOf) })
-}
-
-func dieWithin[Out comparable](t *testing.T, name string, want func(int) Out) {
-	const n = 10_000
-	f, _, runs := counted[Out](t, name, n)
-	p := newPool(t, 2, nil)
-	i := 0
-	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
-		died := new(processes.WorkerError)
-		switch {
-		case runs[i] != 1:
-			t.Errorf("call %d ran %d times", i, runs[i])
-		case i%701 == 700 && !errors.As(err, &died):
-			t.Errorf("call %d: %v, %v; want a WorkerError", i, got, err)
-		case i%701 != 700 && (err != nil || got != want(i)):
-			t.Errorf("call %d: %v, %v", i, got, err)
-		}
-		i++
-	}
-}
-
-// TestMap_SlowWithinList: the pool takes calls back from workers whose current
-// call is slow. Each call runs once.
-func TestMap_SlowWithinList(t *testing.T) {
-	t.Parallel()
-	const n = 50_000
-	f, _, runs := counted[int](t, "sometimes_slow", n)
-	p := newPool(t, 3, nil)
-	i := 0
-	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
-		if err != nil || got != i+1 || runs[i] != 1 {
-			t.Errorf("call %d: %v, %v; it ran %d times", i, got, err, runs[i])
-		}
-		i++
-	}
-}
-
-// TestMap_CanceledWithinList: a Map is canceled at any time. No call runs
-// twice, and the worker continues with other calls.
-func TestMap_CanceledWithinList(t *testing.T) {
-	t.Parallel()
-	const n = 1_000_000
-	f, _, runs := counted[int](t, "integer", n)
-	p := newPool(t, 2, nil)
-	for round := range 20 {
-		clear(runs)
-		ctx, cancel := context.WithCancel(t.Context())
-		last, i := rand.IntN(20_000), 0
-		for got, err := range concert.Map(ctx, p, f, numbersTo(n)) {
-			if err == nil && got != i+1 || err != nil && !errors.Is(err, context.Canceled) {
-				t.Errorf("call %d: %v, %v", i, got, err)
-			}
-			if i++; i == last {
-				cancel()
-			}
-		}
-		cancel()
-		for i, r := range runs {
-			if r > 1 {
-				t.Errorf("round %d: call %d ran %d times", round, i, r)
-			}
-		}
-	}
-}
-
 // TestProgress_WithinList: calls, and a thread that a call has started, report
 // progress between calls whose results are sent together.
 func TestProgress_WithinList(t *testing.T) {
 	t.Parallel()
 	const n = 30_000
-	f, _, runs := counted[int](t, "reports", n)
+	f, _, runs := counted[int, int](t, "reports", n)
 	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})
 	i := 0
 	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
@@ -341,7 +88,7 @@ func TestProgress_BetweenCallsOfList(t *testing.T) {
 func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
 	t.Parallel()
 	const n = 2000
-	f, path, _ := counted[int](t, "waits", n)
+	f, path, _ := counted[int, int](t, "waits", n)
 	p := newPool(t, 1, nil)
 	i := 0
 	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
@@ -487,10 +234,17 @@ func TestMap_ArgumentsOfList(t *testing.T) {
 	texts := []string{"", "a", "\u00e9", "\xff", "a\x00b", strings.Repeat("x", 1024), strings.Repeat("y", 1025)}
 	t.Run("texts", func(t *testing.T) { echoAll(t, p, texts) })
 	t.Run("ascii", func(t *testing.T) { echoAll(t, p, []string{"a", "", "bcd"}) })
+	t.Run("long texts", func(t *testing.T) { echoAll(t, p, []string{"", strings.Repeat("x", 1019), strings.Repeat("x", 1020)}) })
 	t.Run("bytes", func(t *testing.T) { echoAll(t, p, [][]byte{{}, {0}, []byte("abc"), {0xff}}) })
 	t.Run("bools", func(t *testing.T) { echoAll(t, p, []bool{true, false, false}) })
 	t.Run("large numbers", func(t *testing.T) { echoAll(t, p, []uint64{1, 1 << 63, math.MaxUint64}) })
 	t.Run("structs", func(t *testing.T) { echoAll(t, p, []record{{1, "a"}, {-1, "\xff"}, {1 << 40, ""}}) })
+	t.Run("large structs", func(t *testing.T) {
+		echoAll(t, p, append([]record{{3, strings.Repeat("x", 300<<10)}}, slices.Repeat([]record{{1, "a"}, {2, strings.Repeat("x", 2000)}}, 20)...))
+	})
+	t.Run("nil bytes", func(t *testing.T) {
+		echoAll(t, p, [][]byte{nil, {1}, bytes.Repeat([]byte{2}, 1019), bytes.Repeat([]byte{3}, 1020)})
+	})
 	t.Run("arrays", func(t *testing.T) { echoAll(t, p, [][]float64{{1, 2}, {}, {0.5}}) })
 	t.Run("of arrays", func(t *testing.T) { echoAll(t, p, [][][]int32{{{1, 2}}, {{3}, {4}}}) })
 }
@@ -515,7 +269,7 @@ func echoAll[T any](t *testing.T, p *processes.Pool, values []T) {
 func TestMap_NumbersTooLarge(t *testing.T) {
 	t.Parallel()
 	const n = 100
-	f, _, _ := counted[int](t, "integer", n)
+	f, _, _ := counted[int, int](t, "integer", n)
 	p := newPool(t, 1, &python.Options{MaxResult: 7})
 	for got, err := range concert.Map(t.Context(), p, f, numbersTo(n)) {
 		if !errors.Is(err, processes.ErrTooLarge) {

@@ -12,6 +12,7 @@ from concert.forks import flush_streams
 from concert.imports import modules, private
 from concert.functions import PLAIN
 from concert.results import GATE_AT, MAX_LISTED, SLOTS, SLOTS_AT
+from concert.values import FOREIGN
 
 time = private(time)
 
@@ -39,9 +40,16 @@ def new_loop(worker, runner):
     - A call executes either a release or an acquire, in turn. Each of them is an atomic instruction, and so a fence, on
       x86. On other processors, a call executes both. Between groups, the thread holds the lock of the fences."""
     out, words, marks, in_worker = worker.out, worker.out.words, worker.out.marks, worker.in_worker
-    # For each kind: the type of the results, the list as an array of numbers or None, and a function that encodes a result
-    # or None.
-    types = {13: (int, out.ints, None), 15: (float, out.floats, None), 1: (bytes, None, None), 2: (str, None, str.encode)}
+    # For each kind: the type of most results, the list as an array of numbers or None, and a function that returns the bytes
+    # of a result of this type. The function is None if the result is its bytes, and returns None if it cannot encode the
+    # result.
+    types = {
+        13: (int, out.ints, None),
+        15: (float, out.floats, None),
+        1: (bytes, None, None),
+        2: (str, None, str.encode),
+        FOREIGN: (dict, None, values.encode_dict),
+    }
     write, sizes = out.stream.write, out.sizes
     clock, encode, finish = time.perf_counter_ns, values.encode, functions.finish
     release, acquire, held = runner.fence.release, runner.fence.acquire, runner.fence.locked
@@ -81,38 +89,55 @@ def new_loop(worker, runner):
                 try:
                     runner.running = True  # from now on, the listening thread may raise Canceled
                     try:
-                        for number, arg, fence in zip(range(first + 1, last + 1), args[first:last], cycle(halves)):
-                            marks[mark] = number
-                            fence()
-                            if words[GATE_AT] != runner.gate:
-                                left = True
-                                break
-                            result = f(arg)
-                            if not in_worker[0]:
-                                forks.end_child()
-                            if type(result) is expected:
-                                if numbers is not None:
-                                    numbers[number - base] = result
-                                    result = NOTHING
-                                    continue
-                                value = result if to_bytes is None else to_bytes(result)
-                            elif expected is None and type(result) in PLAIN:
-                                value, result = result, NOTHING
-                                encoded = encode(value)  # a ValueError of a conversion is the failure of the call
-                                value = encoded[1]
-                                other = encoded[0] != kind
+                        calls = zip(range(first + 1, last + 1), args[first:last], cycle(halves))
+                        if numbers is not None:
+                            for number, arg, fence in calls:
+                                marks[mark] = number
+                                fence()
+                                if words[GATE_AT] != runner.gate:
+                                    left = True
+                                    break
+                                result = f(arg)
+                                if not in_worker[0]:
+                                    forks.end_child()
+                                if type(result) is not expected:
+                                    other = True
+                                    break
+                                numbers[number - base] = result
+                                result = NOTHING
                             else:
-                                other = True
-                                break
-                            size = len(value)
-                            if other or size > MAX_LISTED:
-                                other = True
-                                break
-                            sizes[number - 1] = size
-                            write(value)
-                            result, encoded = NOTHING, None
+                                ended = True
                         else:
-                            ended = True
+                            for number, arg, fence in calls:
+                                marks[mark] = number
+                                fence()
+                                if words[GATE_AT] != runner.gate:
+                                    left = True
+                                    break
+                                result = f(arg)
+                                if not in_worker[0]:
+                                    forks.end_child()
+                                value = None
+                                if type(result) is expected:
+                                    value = result if to_bytes is None else to_bytes(result)
+                                if value is None:
+                                    if type(result) not in PLAIN:
+                                        other = True
+                                        break
+                                    value, result = result, NOTHING
+                                    encoded = encode(value)  # a ValueError of a conversion is the failure of the call
+                                    if encoded[0] != kind:
+                                        other = True
+                                        break
+                                    value = encoded[1]
+                                size = write(value)
+                                if size > MAX_LISTED:
+                                    other = True
+                                    break
+                                sizes[number - 1] = size
+                                result, encoded = NOTHING, None
+                            else:
+                                ended = True
                     except ValueError:
                         # The list is full, or the result is an int with more than 64 bits, or a text that UTF-8 cannot encode.
                         if result is NOTHING and encoded is None:

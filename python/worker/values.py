@@ -5,13 +5,14 @@ import marshal
 import struct
 import sys
 from itertools import accumulate
-from operator import itemgetter
 
 from concert import arrays, forms, plain, times
 from concert.errors import text_bytes
 from concert.imports import private
+from concert.plain import SCALARS
 
 array, marshal, struct = map(private, (array, marshal, struct))
+dumps = marshal.dumps
 
 FOREIGN, EXTENDED = 17, 1
 SAMPLE = {"a": [None, True, False, -1, 1 << 40, 0.5, b"\x00", "\u00e9"], "b": (Ellipsis,)}
@@ -31,9 +32,10 @@ for code in "ILQ":
 SIZES = {13: 8, 14: 8, 15: 8, 16: 1}  # the kinds whose values all have the same size, and this size
 FORMATS = {13: "q", 14: "Q", 15: "d"}  # the formats of memoryview for numbers
 
-first_of = itemgetter(0)
 DOUBLE = struct.Struct("<d")
 INT64 = struct.Struct("<q")
+LIST_HEAD = struct.Struct("<cI")
+SMALL_DICT = 8  # up to this number of entries, a loop takes less time than the function is_plain
 
 
 def check():
@@ -83,18 +85,24 @@ def split(frame, at, count):
 
 
 def decode_list(frame, at, count):
-    """Decodes the values of a list in a frame. Returns None if values have forms."""
+    """Decodes the values of a list in a frame. Returns None if the first value has forms, and raises an error if another
+    value has forms."""
     kind = frame[at]
     if kind in FORMATS:
         return memoryview(frame)[at + 1 :].cast(FORMATS[kind]).tolist()
+    if kind == FOREIGN:
+        data = memoryview(frame)[at + 1 + 2 * count :]
+        if data[0] == EXTENDED:
+            return None
+        # The values are marshal data, so one call decodes a list with all of them. It fails if another value has forms,
+        # because no marshal data begins with EXTENDED.
+        return marshal.loads(b"".join((LIST_HEAD.pack(b"[", count), data)))
     data, ends = split(frame, at, count)
     if kind == 2 and data.isascii():
         data, kind = str(data, "ascii"), 1  # a part of it is a value
     parts = [data[i:j] for i, j in zip(ends, ends[1:])]
     if kind == 1:
         return parts
-    if kind == FOREIGN:
-        return None if EXTENDED in map(first_of, parts) else list(map(marshal.loads, parts))
     return [decode(kind, b) for b in parts]
 
 
@@ -126,6 +134,17 @@ def encode(v):
     if t not in plain.PLAIN:
         v = plain.plain(v)
     return FOREIGN, marshal.dumps(v, 2)
+
+
+def encode_dict(v):
+    """Encodes a dict of plain data. Returns None for other dicts, which the function encode encodes."""
+    if len(v) <= SMALL_DICT:
+        for k, x in v.items():
+            if type(k) is not str or type(x) not in SCALARS:
+                break
+        else:
+            return dumps(v, 2)
+    return dumps(v, 2) if plain.is_plain(v) else None
 
 
 def encode_buffer(v):
