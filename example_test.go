@@ -2,7 +2,9 @@ package concert_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"expvar"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -494,4 +496,40 @@ func ExampleWithInputLabels() {
 	// Output:
 	// 0 cat.jpg
 	// 1 dog.jpg
+}
+
+// The numbers of an executor. A program publishes them with expvar.Publish.
+func Example_statistics() {
+	ctx := context.Background()
+	ex := goroutines.New(2, nil)
+	vars := new(expvar.Map)
+	vars.Set("shouts", expvar.Func(func() any { return ex.Stats() }))
+
+	for range concert.Map(ctx, ex, shout, slices.Values([]string{"hello", "", "world"})) {
+	}
+	ex.Close()
+	s := ex.Stats()
+	fmt.Println(s.Done, "done,", s.Failed.Errors, "failed, quick:", s.RunTime.Quantile(0.5) < time.Second)
+
+	var published struct{ Shouts concert.Stats }
+	err := json.Unmarshal([]byte(vars.String()), &published)
+	fmt.Println(published.Shouts == s, err)
+	// Output:
+	// 3 done, 1 failed, quick: true
+	// true <nil>
+}
+
+// An observer is added to a running executor, and removed again.
+func Example_watch() {
+	ctx := context.Background()
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	stop := ex.Watch(func(e concert.Event) { fmt.Println(e.Kind) })
+	concert.Submit(ctx, ex, shout, "hello").Result(ctx)
+	stop()
+	concert.Submit(ctx, ex, shout, "unseen").Result(ctx)
+	// Output:
+	// submitted
+	// started
+	// finished
 }

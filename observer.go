@@ -7,8 +7,8 @@ import (
 )
 
 // An Observer is a function that an executor calls with an event for each step
-// of each task. The executor's options contain it. Many goroutines call it
-// concurrently: those on which the steps happen. So it must be safe for
+// of each task. The executor's options contain it, or the method Watch adds it
+// to a running executor. Many goroutines call it concurrently: those on which the steps happen. So it must be safe for
 // concurrent use, must return soon, and must not wait for a task. The events of
 // one task come in the order of the constants of [EventKind].
 //
@@ -25,6 +25,15 @@ import (
 // the Observer for at most a second. If the Observer has not returned by then,
 // the executor logs this, and drops the events of such goroutines until the
 // Observer returns. Then the executor logs the number of dropped events.
+//
+// The method Watch of an executor returns a function, stop, that removes the
+// Observer again. When stop returns, no call of the Observer will begin. Stop
+// waits for the calls that run, for at most a second; so it waits a second if
+// the Observer itself calls it. An Observer that Watch has added receives the
+// events that happen from then on. The first one of a task that was submitted
+// before is TaskStarted. Of a task that had started, it receives no events,
+// except if the executor had another Observer when the task started: then it
+// receives the remaining ones.
 type Observer = executor.Observer
 
 // Event is one step in the life of a task. It has the fields

@@ -103,6 +103,19 @@ func (e *Executor) RelayShared(ctx context.Context, id executor.SharedID, value 
 // all workers, and at least 1.
 func (e *Executor) Width() int { return e.made().Width() }
 
+// Stats implements concert.Executor. The tasks are those of this client. The
+// workers are those that the servers list, for all clients, and the busy ones
+// are those that ran tasks of any client at their last heartbeat. A task is
+// Running when the client has received a message that it has started: quick
+// tasks are Queued until their results arrive. QueueTime ends when the task is
+// sent to the servers, so it does not include the wait for a worker there. Sent
+// and Received are the bytes of the connection. The client does not know when a
+// worker is replaced, so Restarts is 0.
+func (e *Executor) Stats() concert.Stats { return e.made().Stats() }
+
+// Watch implements concert.Executor.
+func (e *Executor) Watch(o concert.Observer) (stop func()) { return e.made().Watch(o) }
+
 // Close implements concert.Executor: it waits until all accepted tasks have
 // settled, however long that takes.
 func (e *Executor) Close() error { return e.made().Close() }

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"time"
 
 	"concert/internal/values"
 )
@@ -47,6 +48,7 @@ type remote interface {
 	start(i, worker int) bool
 	progress(i, worker int, done, total int64)
 	settle(i, worker int, result Encoded, err error)
+	ran(worker, n int, took time.Duration)
 	mapsResults() bool
 	settleMapped(i, worker int, result Encoded, release func())
 }
@@ -104,6 +106,11 @@ func (b *Batch) Progress(i, worker int, done, total int64) { b.job.progress(i, w
 func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 	b.job.settle(i, worker, result, err)
 }
+
+// Ran records how long the function took for n calls of the batch, in total. The
+// worker is the number that is given to Settle. An executor calls Ran before it
+// settles the calls, if the worker has sent the time. See [Stats].
+func (b *Batch) Ran(worker, n int, took time.Duration) { b.job.ran(worker, n, took) }
 
 // SettleList does the same as Settle for consecutive calls of a Map, of which
 // call i is the first, and for their results. For calls that have not started,

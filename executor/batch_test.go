@@ -50,6 +50,12 @@ func (e *handExecutor) keep(t *executor.Task) {
 // Width returns 1.
 func (*handExecutor) Width() int { return 1 }
 
+// Stats returns the numbers of the group.
+func (e *handExecutor) Stats() concert.Stats { return e.group.Stats() }
+
+// Watch adds an observer.
+func (e *handExecutor) Watch(o concert.Observer) func() { return e.group.Watch(o) }
+
 // Close does nothing.
 func (*handExecutor) Close() error { return nil }
 

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"time"
 
 	"concert/internal/values"
 )
@@ -117,6 +118,10 @@ func (r *remoteCall[In, Out]) index(int) int64 { return 0 }
 
 func (r *remoteCall[In, Out]) input(int) *Input { return r.future.task.input() }
 
+func (r *remoteCall[In, Out]) ran(worker, n int, took time.Duration) {
+	r.future.task.group.stats.ran(worker, int64(took)/int64(n), int64(n))
+}
+
 func (r *remoteCall[In, Out]) drop(_ int, cause error) {
 	if t := &r.future.task; t.move(claimed, settling) {
 		(*call[In, Out])(r).drop(t, &neverStarted{cause}, nil)
@@ -125,7 +130,7 @@ func (r *remoteCall[In, Out]) drop(_ int, cause error) {
 
 func (r *remoteCall[In, Out]) start(_, worker int) bool {
 	t := &r.future.task
-	if !t.move(claimed, running) {
+	if !t.begin(worker) {
 		return false
 	}
 	t.observeOn(worker, TaskStarted, nil)
@@ -134,10 +139,10 @@ func (r *remoteCall[In, Out]) start(_, worker int) bool {
 
 func (r *remoteCall[In, Out]) progress(_, worker int, done, total int64) {
 	t := &r.future.task
-	if o, _ := t.observer(); o != nil && t.state() == running {
+	if list, _ := t.observers(); list != nil && t.state() == running && t.numbered(TaskProgress) {
 		e := t.event(TaskProgress, worker, nil)
 		e.Done, e.Total = done, total
-		o.callIsolated(e)
+		list.callIsolated(e)
 	}
 }
 
@@ -193,7 +198,7 @@ func (r *remoteCall[In, Out]) settleMappedBy(codec Codec, worker int, result Enc
 // finish settles the call. It reports false if the call has settled already.
 func (r *remoteCall[In, Out]) finish(worker int, out Out, err error) bool {
 	t := &r.future.task
-	if !t.move(running, finishing) && !t.move(claimed, finishing) {
+	if !t.finish(worker) {
 		return false
 	}
 	r.future.value = out
@@ -207,7 +212,7 @@ func (r *remoteCall[In, Out]) finish(worker int, out Out, err error) bool {
 // decodeAsync decodes the result on another goroutine.
 func (r *remoteCall[In, Out]) decodeAsync(codec Codec, worker int, result Encoded) {
 	t := &r.future.task
-	t.move(claimed, running) // the call can no longer be withdrawn from a worker
+	t.begin(worker) // the call can no longer be withdrawn from a worker
 	if t.state() != running {
 		return
 	}

@@ -1,6 +1,9 @@
 package executor
 
-import "slices"
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // This file, worker.go and deadlock.go are for executors whose workers are
 // goroutines of this process. They implement a rule of package concert: if a
@@ -254,7 +257,7 @@ func (s *carrier) reclaim() {
 // serves the queue. It returns this carrier. When it is called, no carrier may
 // hold the worker.
 func (w *Worker) compensateLocked() *carrier {
-	s := &carrier{worker: w}
+	s := &carrier{worker: w, begun: rand.Uint32()} // many carriers run only a few tasks: none of them is likelier to be timed
 	w.compensating = append(w.compensating, s)
 	w.compensators.Add(1)
 	w.held = true

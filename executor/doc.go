@@ -31,7 +31,8 @@
 // calls Push of a [TaskQueue], which blocks while the queue is full. A local
 // executor also adds its workers to the group, by WorkerGroup.Join. Its
 // Shutdown calls WorkerGroup.Shutdown. The Shutdown of a remote executor calls
-// the function [Shutdown].
+// the function [Shutdown]. The group counts the tasks and calls the observers,
+// so Stats and Watch of an executor call the methods of the group.
 //
 // # The rules
 //
@@ -68,7 +69,10 @@
 //	register.go, declare.go, relay.go         functions with a name, and calls that are encoded
 //	error*.go, panic*.go                      errors, and how they are sent
 //	user_code.go, isolated.go                 methods of the program, on other goroutines
-//	observer.go, input.go                     events, and labels
+//	observer.go, watch.go, input.go           events, and labels
+//	stats.go, failures.go, histogram.go       the numbers of an executor
+//	sampling.go                               which tasks are timed for these numbers
+//	trace.go                                  execution traces of package runtime/trace
 //	lock.go                                   locks that a task holds
 //
 // # The corners

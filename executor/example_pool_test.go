@@ -37,6 +37,12 @@ func NewPool(n, size int, grace time.Duration, observer executor.Observer) *Pool
 // Width returns the number of workers.
 func (p *Pool) Width() int { return p.size }
 
+// Stats returns the numbers of the workers and the tasks.
+func (p *Pool) Stats() executor.Stats { return p.group.Stats() }
+
+// Watch adds an observer.
+func (p *Pool) Watch(o executor.Observer) (stop func()) { return p.group.Watch(o) }
+
 // Execute puts a task into the queue when the queue has room.
 func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	p.group.Adopt(t)

@@ -65,6 +65,10 @@ func (p *lazyPool) Execute(ctx context.Context, t *executor.Task) error {
 
 func (p *lazyPool) Width() int { return 1 }
 
+func (p *lazyPool) Stats() executor.Stats { return p.worker.Group().Stats() }
+
+func (p *lazyPool) Watch(o executor.Observer) func() { return p.worker.Group().Watch(o) }
+
 func (p *lazyPool) Close() error {
 	p.queue.Close(executor.ErrClosed)
 	p.worker.Serve(p.queue.Next)
@@ -141,11 +145,13 @@ func (e *byteExecutor) run(t *executor.Task) {
 	}
 }
 
-func (e *byteExecutor) Dropped()                       {}
-func (e *byteExecutor) Withdraw(*executor.Task) bool   { return true } // the method Start decides whether the call runs
-func (e *byteExecutor) Width() int                     { return 1 }
-func (e *byteExecutor) Close() error                   { e.tasks.Wait(); return nil }
-func (e *byteExecutor) Shutdown(context.Context) error { return e.Close() }
+func (e *byteExecutor) Dropped()                         {}
+func (e *byteExecutor) Withdraw(*executor.Task) bool     { return true } // the method Start decides whether the call runs
+func (e *byteExecutor) Width() int                       { return 1 }
+func (e *byteExecutor) Stats() executor.Stats            { return e.group.Stats() }
+func (e *byteExecutor) Watch(o executor.Observer) func() { return e.group.Watch(o) }
+func (e *byteExecutor) Close() error                     { e.tasks.Wait(); return nil }
+func (e *byteExecutor) Shutdown(context.Context) error   { return e.Close() }
 
 var reverse = concert.Register("executor_test.reverse", func(_ context.Context, text []byte) ([]byte, error) {
 	slices.Reverse(text)

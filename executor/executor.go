@@ -2,6 +2,8 @@ package executor
 
 import (
 	"context"
+	"runtime"
+	"sync/atomic"
 )
 
 // An Executor runs tasks: on goroutines, in processes, in Python interpreters,
@@ -30,6 +32,19 @@ type Executor interface {
 	// the same time: the number of its workers, or more if workers fetch tasks
 	// ahead. It is at least 1 and may change.
 	Width() int
+
+	// Stats returns a snapshot of the executor: its workers, its tasks and
+	// their times. It may be called often, and also after Close. An executor
+	// returns the result of [WorkerGroup.Stats], with what only it knows.
+	Stats() Stats
+
+	// Watch adds an observer to the running executor. Several observers can be
+	// added, and each is called until its function stop is called. When stop
+	// returns, no call of the observer will begin. Stop also waits for the
+	// calls that run, but for at most a second. See concert.Observer for the
+	// events that the observer receives. An executor returns the result of
+	// [WorkerGroup.Watch].
+	Watch(o Observer) (stop func())
 
 	// Close refuses new tasks, waits until all accepted ones have settled, and
 	// releases the executor's resources. A second call waits for the first. A
@@ -98,28 +113,33 @@ type WorkerGroup struct {
 	// the first Join.
 	Lock Lock
 
-	queue    Queue
-	local    LocalQueue  // queue, or nil if the executor is remote
-	remote   RemoteQueue // queue, or nil if the executor is local
-	limits   Limits      // bounds for the methods that encode and decode the values of remote tasks
-	observer *guardedObserver
-	code     userCodes
+	queue  Queue
+	local  LocalQueue  // queue, or nil if the executor is remote
+	remote RemoteQueue // queue, or nil if the executor is local
+	limits Limits      // bounds for the methods that encode and decode the values of remote tasks
+	code   userCodes
+	stats  *statistics // nil if the tasks are not counted, in the group alone
+
+	observers atomic.Pointer[observers] // nil if there are none
 
 	// Guarded by graph.mu:
 	workers    map[*Worker]struct{}
-	blocked    int        // number of workers whose tasks are all blocked: those with counted
-	round      uint64     // number of the last search that reached the group
-	dependents []*carrier // the carriers that wait for the group, in search number round
-	runnable   bool       // result of search number round
-	epoch      uint64     // increases when the waits of the group's carriers change; see descent
-	descended  uint64     // number of the search of the last descent to which the group was added
-	stuck      bool       // whether all suspended carriers of the group are stuck, in that descent
+	left       workerCounts // of the workers that have left
+	blocked    int          // number of workers whose tasks are all blocked: those with counted
+	round      uint64       // number of the last search that reached the group
+	dependents []*carrier   // the carriers that wait for the group, in search number round
+	runnable   bool         // result of search number round
+	epoch      uint64       // increases when the waits of the group's carriers change; see descent
+	descended  uint64       // number of the search of the last descent to which the group was added
+	stuck      bool         // whether all suspended carriers of the group are stuck, in that descent
 }
 
 // NewWorkerGroup returns a group without workers, for an executor whose workers
 // are goroutines of this process. The observer may be nil.
 func NewWorkerGroup(queue LocalQueue, observer Observer) *WorkerGroup {
-	return &WorkerGroup{queue: queue, local: queue, observer: newGuardedObserver(observer), workers: make(map[*Worker]struct{})}
+	g := &WorkerGroup{queue: queue, local: queue, stats: newStatistics(runtime.GOMAXPROCS(0)), workers: make(map[*Worker]struct{})}
+	g.observers.Store(newObservers(observer))
+	return g
 }
 
 // NewRemoteGroup returns a group for an executor whose tasks run in other
@@ -128,5 +148,7 @@ func NewWorkerGroup(queue LocalQueue, observer Observer) *WorkerGroup {
 // limits bound the methods that encode and decode values in this process. The
 // observer may be nil.
 func NewRemoteGroup(queue RemoteQueue, limits Limits, observer Observer) *WorkerGroup {
-	return &WorkerGroup{queue: queue, remote: queue, limits: limits, observer: newGuardedObserver(observer)}
+	g := &WorkerGroup{queue: queue, remote: queue, limits: limits, stats: newStatistics(runtime.GOMAXPROCS(0))}
+	g.observers.Store(newObservers(observer))
+	return g
 }

@@ -21,8 +21,9 @@ type remoteItems[In, Out any] struct {
 type remoteItem[In, Out any] struct {
 	item     *item[In, Out]
 	number   int64     // the index of the input; it never changes, so other goroutines may read it
-	observed *observed // for the observer; nil without an observer
+	observed *observed // for the observers; nil if there were none when the item was claimed and started
 	status   uint8     // pending --> running --> finished, or pending --> finished
+	began    bool      // whether the item has been running
 }
 
 // observed is what events say about an item.
@@ -58,6 +59,10 @@ func (r *remoteItems[In, Out]) index(i int) int64 { return r.items[i].index() }
 
 func (r *remoteItems[In, Out]) input(i int) *Input { return r.m.input(r.items[i].index()) }
 
+func (r *remoteItems[In, Out]) ran(worker, n int, took time.Duration) {
+	r.task.group.stats.ranItems(worker, int64(took), n)
+}
+
 func (r *remoteItems[In, Out]) drop(i int, cause error) {
 	r.settle(i, -1, Encoded{}, &neverStarted{cause})
 }
@@ -68,14 +73,16 @@ func (r *remoteItems[In, Out]) start(i, worker int) bool {
 		return false
 	}
 	it.move(running)
+	it.began = true
+	r.task.group.stats.shard(worker).started.Add(1)
 	r.observe(i, TaskStarted, worker, nil)
 	return true
 }
 
 func (r *remoteItems[In, Out]) progress(i, worker int, done, total int64) {
-	if o, _ := r.task.observer(); o != nil && r.items[i].state() == running {
-		seen := r.items[i].observed
-		o.callIsolated(Event{Kind: TaskProgress, Task: seen.number, Name: r.task.Name(), Input: seen.input, Worker: worker, Time: time.Now(), Done: done, Total: total})
+	list, _ := r.task.observers()
+	if seen := r.items[i].observed; list != nil && seen != nil && r.items[i].state() == running {
+		list.callIsolated(Event{Kind: TaskProgress, Task: seen.number, Name: r.task.Name(), Input: seen.input, Worker: worker, Time: time.Now(), Done: done, Total: total})
 	}
 }
 
@@ -126,15 +133,15 @@ func (r *remoteItems[In, Out]) settleMapped(i, worker int, result Encoded, relea
 // items.
 func (r *remoteItems[In, Out]) settleList(first, worker int, results List) {
 	m := r.m
-	o, _ := r.task.observer()
+	list, _ := r.task.observers()
 	onlySimple := isSimple[Out]() || decodeRunsUserCode[Out](r.codec)
 	flat := flatOf[Out](r.codec)
-	settled, largest := 0, 0
+	settled, ended, largest := 0, 0, 0
 	lowest, highest := int64(math.MaxInt64), int64(-1) // the indexes of these items, which may be in any order: see takeEncoded
 	for i := first; results.Len() > 0; i++ {
 		result := results.Next()
 		it := &r.items[i]
-		if o == nil && it.state() != finished {
+		if list == nil && it.state() != finished {
 			item, index := it.item, it.index()
 			ok := flat != nil && result.Foreign() && flat.Decode(result.Bytes, &item.out)
 			if !ok {
@@ -152,6 +159,9 @@ func (r *remoteItems[In, Out]) settleList(first, worker int, results List) {
 				lowest, highest = min(lowest, index), max(highest, index)
 				largest = max(largest, len(result.Bytes))
 				settled++
+				if it.began {
+					ended++
+				}
 				continue
 			}
 		}
@@ -164,6 +174,11 @@ func (r *remoteItems[In, Out]) settleList(first, worker int, results List) {
 	m.results.note(largest)
 	if settled == 0 {
 		return
+	}
+	h := r.task.group.stats.shard(worker)
+	h.settled.Add(int64(settled))
+	if ended > 0 {
+		h.ended.Add(int64(ended))
 	}
 	needed := m.needed.Load()
 	if m.remoteItems.Add(int64(-settled)) == 0 || !m.ordered || lowest <= needed && needed <= highest {
@@ -178,6 +193,14 @@ func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Ou
 		err = withInput(err, func() *Input { return r.input(i) })
 	}
 	item.out, item.err = out, err
+	h := r.task.group.stats.shard(worker)
+	h.settled.Add(1)
+	if r.items[i].began {
+		h.ended.Add(1)
+	}
+	if err != nil {
+		r.task.countFailed(m.ctx, worker >= 0, err)
+	}
 	r.observe(i, TaskFinished, worker, err)
 	m.buffer.markDone(item, r.index(i), m.ordered)
 	if m.remoteItems.Add(-1) == 0 || !m.ordered || m.needed.Load() == r.items[i].index() {
@@ -186,15 +209,18 @@ func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Ou
 }
 
 func (r *remoteItems[In, Out]) observe(i int, kind EventKind, worker int, err error) {
-	o, _ := r.task.observer()
-	if o == nil {
+	list, _ := r.task.observers()
+	if list == nil {
 		return
 	}
 	it := &r.items[i]
 	if it.observed == nil {
+		if kind > TaskStarted {
+			return // the item had started when the first observer came
+		}
 		it.observed = &observed{lastNumber.Add(1), r.input(i)}
 	}
-	o.callIsolated(Event{Kind: kind, Task: it.observed.number, Name: it.observed.input.Name, Input: it.observed.input, Worker: worker, Time: time.Now(), Err: err})
+	list.callIsolated(Event{Kind: kind, Task: it.observed.number, Name: it.observed.input.Name, Input: it.observed.input, Worker: worker, Time: time.Now(), Err: err})
 }
 
 func codecOf(f *Function) Codec {

@@ -58,6 +58,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		i := len(b.items)
 		b.items = append(b.items, x.remoteItem)
 		if !encoded {
+			t.group.stats.shardOf(t).claimed.Add(1)
 			b.observe(i, TaskSubmitted, -1, nil)
 			in := &x.item.in
 			err, async := missing, always || depends && holdsMethods(f.codec, *in)
@@ -132,6 +133,7 @@ func (r *runner[In, Out]) claimSimple(t *Task, f *Function, flat *Flat, most, si
 			continue
 		}
 		m.remoteItems.Add(int64(len(items)))
+		t.group.stats.shardOf(t).claimed.Add(int64(len(items)))
 		if b == nil {
 			room := min(m.buffer.ahead(most)+len(items), most)
 			b = &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f), items: make([]remoteItem[In, Out], 0, room)}

@@ -26,12 +26,14 @@ func (e *byHand) Execute(_ context.Context, t *executor.Task) error {
 	e.tasks <- t
 	return nil
 }
-func (*byHand) Width() int                     { return 2 }
-func (*byHand) Close() error                   { return nil }
-func (*byHand) Shutdown(context.Context) error { return nil }
-func (*byHand) Again(*executor.Task)           { panic("no worker here") }
-func (*byHand) Withdraw(*executor.Task) bool   { return true }
-func (*byHand) Dropped()                       {}
+func (*byHand) Width() int                         { return 2 }
+func (e *byHand) Stats() executor.Stats            { return e.group.Stats() }
+func (e *byHand) Watch(o executor.Observer) func() { return e.group.Watch(o) }
+func (*byHand) Close() error                       { return nil }
+func (*byHand) Shutdown(context.Context) error     { return nil }
+func (*byHand) Again(*executor.Task)               { panic("no worker here") }
+func (*byHand) Withdraw(*executor.Task) bool       { return true }
+func (*byHand) Dropped()                           {}
 
 // claim waits until the goroutines of the Map are blocked, and then claims at
 // most the given number of calls of the queued tasks.

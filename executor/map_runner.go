@@ -15,12 +15,14 @@ type runner[In, Out any] struct {
 	m     *mapRun[In, Out]
 	ctx   *itemContext // context of the current item; nil if the next item needs a new context
 	batch int          // number of items between two readings of the clock
+	ended int          // number of items of the current batch that have ended
+	last  int64        // the uptime when the batch began
 	seen  sight
 }
 
 func (m *mapRun[In, Out]) newRunner() *runner[In, Out] {
 	r := &runner[In, Out]{m: m, batch: 1}
-	r.task.status.Store(idle)
+	r.task.status.Store(idle | ofMap)
 	r.task.ctx.Parent = m.ctx
 	r.task.job = r
 	r.task.fn = m.id
@@ -32,12 +34,11 @@ func (m *mapRun[In, Out]) newRunner() *runner[In, Out] {
 func (r *runner[In, Out]) run(t *Task) (again bool) {
 	m := r.m
 	s := t.carrier.Load()
-	begin := time.Now()
-	last := begin
+	begin := uptime()
+	r.last = begin
 	hit := false // whether the consumer waits for an item of this batch
 	for m.ctx.Err() == nil {
-		n := 0
-		for ; n < r.batch && !m.stopped.Load(); n++ {
+		for r.ended = 0; r.ended < r.batch && !m.stopped.Load(); r.ended++ {
 			it, index := m.buffer.claim(&r.seen)
 			if it == nil {
 				break
@@ -50,22 +51,25 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 				}
 			}
 		}
-		if s != nil {
-			s.worker.done.Add(int64(n))
+		full := r.ended == r.batch
+		took := int64(0)
+		if r.ended > 0 {
+			now := uptime()
+			took = now - r.last
+			r.count(s, now)
 		}
 		if hit {
 			m.wakeConsumer()
 			hit = false
 		}
-		if n < r.batch {
+		if !full {
 			if r.park(t) {
 				return false
 			}
 			continue
 		}
-		now := time.Now()
-		r.adapt(now.Sub(last))
-		if last = now; now.Sub(begin) >= turn && m.ctx.Err() == nil {
+		r.adapt(time.Duration(took))
+		if time.Duration(r.last-begin) >= turn && m.ctx.Err() == nil {
 			// If workers use all processors, the feeder and the consumer would
 			// otherwise wait up to 10 ms until the scheduler preempts a worker.
 			runtime.Gosched()
@@ -74,6 +78,14 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 	}
 	r.leave(t, idle)
 	return false
+}
+
+// count counts the items of the batch that have ended, and begins a new batch
+// at the time now. s is the carrier that has run the items.
+func (r *runner[In, Out]) count(s *carrier, now int64) {
+	s.worker.items.Add(int64(r.ended))
+	s.worker.group.stats.ranItems(s.worker.id, now-r.last, r.ended)
+	r.ended, r.last = 0, now
 }
 
 // adapt sets r.batch, so that the next batch takes between half a turn and two
@@ -172,23 +184,28 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 		}
 		var zero In
 		it.in = zero
-		if goexit {
-			defer r.m.wakeConsumer() // run ends with the goroutine, and does not wake the consumer
+		if goexit { // run ends with the goroutine
+			r.ended++
+			r.count(r.task.carrier.Load(), uptime())
+			defer r.m.wakeConsumer()
 		}
 		r.done(it, index)
 	}()
-	if o, id := r.task.observer(); o != nil {
+	if list, id := r.task.observers(); list != nil {
 		r.ctx.number, r.ctx.input = lastNumber.Add(1), r.m.input(index)
-		o.call(r.ctx.event(TaskSubmitted, -1))
-		o.call(r.ctx.event(TaskStarted, id))
+		list.call(r.ctx.event(TaskSubmitted, -1))
+		list.call(r.ctx.event(TaskStarted, id))
 	}
 	it.out, it.err = callFunction(&r.task, r.ctx, r.m.fn, it.in)
 	returned = true
 }
 
 func (r *runner[In, Out]) done(it *item[In, Out], index int64) {
-	if o, id := r.task.observer(); o != nil {
-		r.doneObserved(it, index, o, id)
+	if it.err != nil {
+		r.task.countFailed(r.m.ctx, true, it.err)
+	}
+	if r.ctx.number != 0 {
+		r.doneObserved(it, index)
 		return
 	}
 	if r.ctx.lazy.Opened() {
@@ -197,9 +214,10 @@ func (r *runner[In, Out]) done(it *item[In, Out], index int64) {
 	r.m.buffer.markDone(it, index, r.m.ordered)
 }
 
-// doneObserved does the work of the method done if the executor has an
-// observer. The observer may end the goroutine, by runtime.Goexit.
-func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o *guardedObserver, worker int) {
+// doneObserved does the work of the method done if the item has a number. The
+// observers may end the goroutine, by runtime.Goexit.
+func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64) {
+	list, worker := r.task.observers()
 	e := r.ctx.event(TaskFinished, worker)
 	e.Err = it.err
 	returned := false
@@ -210,7 +228,7 @@ func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o *guarde
 			r.m.wakeConsumer() // run ends with the goroutine, and does not wake the consumer
 		}
 	}()
-	o.call(e)
+	list.call(e)
 	returned = true
 }
 
@@ -229,8 +247,8 @@ type itemContext struct {
 	lazy   lazy.Context
 	over   atomic.Bool
 	task   *Task
-	number uint64 // number of the call for the observer; 0 without an observer
-	input  *Input // for the observer; nil without an observer
+	number uint64 // number of the call for the observers; 0 if there were none when the call began
+	input  *Input // for the observers; nil without a number
 }
 
 // Deadline returns the deadline of the Map's context.
@@ -288,10 +306,10 @@ func (c *itemContext) event(kind EventKind, worker int) Event {
 }
 
 func (c *itemContext) progress(done, total int64) {
-	if o, id := c.task.observer(); o != nil && c.number != 0 {
+	if list, id := c.task.observers(); list != nil && c.number != 0 {
 		e := c.event(TaskProgress, id)
 		e.Done, e.Total = done, total
-		o.call(e)
+		list.call(e)
 	}
 }
 

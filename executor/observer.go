@@ -12,6 +12,7 @@ import (
 // does not reach the caller. callIsolated also returns if the observer does not
 // return.
 type guardedObserver struct {
+	calls
 	observer Observer
 	failed   sync.Once    // used to log only the first failure
 	stuck    atomic.Int32 // number of calls by callIsolated that did not return in time, and still run
@@ -21,20 +22,20 @@ type guardedObserver struct {
 // observerTime is how long callIsolated waits for the observer.
 const observerTime = time.Second
 
-// newGuardedObserver returns nil if o is nil.
 func newGuardedObserver(o Observer) *guardedObserver {
-	if o == nil {
-		return nil
-	}
-	return &guardedObserver{observer: o}
+	return &guardedObserver{observer: o, calls: calls{idle: make(chan struct{})}}
 }
 
 // call calls the observer on this goroutine, which belongs to the submitter or
 // to a task. It logs the first failure. If the observer calls runtime.Goexit,
 // this goroutine ends: call cannot prevent this, and only logs it.
 func (g *guardedObserver) call(e Event) {
+	if !g.begin() {
+		return
+	}
 	returned := false
 	defer func() {
+		g.leave()
 		if returned {
 			return
 		}
@@ -61,6 +62,9 @@ func (g *guardedObserver) call(e Event) {
 //     well.
 //  4. When the last stuck call returns, the number of dropped events is logged.
 func (g *guardedObserver) callIsolated(e Event) {
+	if g.over() {
+		return
+	}
 	if g.stuck.Load() > 0 {
 		g.dropped.Add(1)
 		return

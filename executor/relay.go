@@ -52,7 +52,7 @@ func Relay(ctx context.Context, ex Executor, c Call) *Future[Encoded] {
 	t := &r.future.task
 	t.job = r
 	if err := execute(ctx, ex, t); err != nil {
-		t.Fail(refusal(ctx, err))
+		t.refuse(refusal(ctx, err))
 	}
 	return &r.future
 }
@@ -119,7 +119,10 @@ func (r *relayed) parent() context.Context  { return r.remote().parent() }
 func (r *relayed) cancel(cause error) bool  { return r.remote().cancel(cause) }
 func (r *relayed) index(int) int64          { return 0 }
 func (r *relayed) input(i int) *Input       { return r.remote().input(i) }
-func (r *relayed) drop(i int, cause error)  { r.remote().drop(i, cause) }
+func (r *relayed) ran(worker, n int, took time.Duration) {
+	r.remote().ran(worker, n, took)
+}
+func (r *relayed) drop(i int, cause error) { r.remote().drop(i, cause) }
 
 func (r *relayed) start(i, worker int) bool {
 	if !r.remote().start(i, worker) {
@@ -155,7 +158,7 @@ func (r *relayed) settleCopied(worker int, result Encoded, err error) {
 		return
 	}
 	t := r.of()
-	t.move(claimed, running) // the call can no longer be withdrawn from a worker
+	t.begin(worker) // the call can no longer be withdrawn from a worker
 	t.group.runUserCode(&userCode{
 		name: r.is.Name, ctx: t.context(), grace: callbackTime, cancel: t.Cancel,
 		run: func(values.Work) func() {
@@ -181,8 +184,7 @@ func (r *relayed) settleMapped(_, worker int, result Encoded, release func()) {
 }
 
 func (r *relayed) finish(worker int, result Encoded, err error) {
-	t := r.of()
-	if !t.move(running, finishing) && !t.move(claimed, finishing) {
+	if !r.of().finish(worker) {
 		return
 	}
 	if err == nil {

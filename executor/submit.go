@@ -12,7 +12,7 @@ func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Conte
 	}
 	c := newCall(ctx, fn, arg)
 	if err := execute(ctx, ex, &c.future.task); err != nil {
-		c.future.task.Fail(refusal(ctx, err))
+		c.future.task.refuse(refusal(ctx, err))
 	}
 	return &c.future
 }
@@ -78,7 +78,11 @@ func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Fu
 // alone is the group of all tasks of Go. Each task of Go has a worker of its
 // own. The group has no queue. With this group, the search for deadlocks
 // includes the waits of these tasks.
-var alone = NewWorkerGroup(noQueue{}, nil)
+var alone = func() *WorkerGroup {
+	g := NewWorkerGroup(noQueue{}, nil)
+	g.stats = nil
+	return g
+}()
 
 type noQueue struct{}
 
@@ -118,6 +122,8 @@ func (c *call[In, Out]) init(ctx context.Context, fn func(context.Context, In) (
 
 func (c *call[In, Out]) run(t *Task) bool {
 	returned := false
+	s := t.carrier.Load()
+	weight, began := int64(0), int64(0)
 	defer func() {
 		if !returned {
 			err := ErrGoexit
@@ -126,9 +132,15 @@ func (c *call[In, Out]) run(t *Task) bool {
 			}
 			c.future.err = t.failure(err)
 		}
-		c.end(finished, t.carrier.Load(), -1)
+		if began != 0 {
+			s.worker.group.stats.ran(s.worker.id, uptime()-began, weight)
+		}
+		c.end(finished, s, -1)
 	}()
 	t.observe(TaskStarted, nil)
+	if weight = s.sample(); weight > 0 {
+		began = uptime()
+	}
 	c.future.value, c.future.err = callFunction(t, t.context(), c.fn, c.arg)
 	returned = true
 	return false
@@ -150,7 +162,7 @@ func (c *call[In, Out]) end(to uint64, s *carrier, remote int) {
 		defer f.stop()
 	}
 	defer t.ctx.End() // runs also if a callback ends the goroutine
-	defer c.settle(to, s)
+	defer c.settle(to, s, remote)
 	if s != nil {
 		t.observe(TaskFinished, c.future.err)
 	} else {
@@ -160,14 +172,13 @@ func (c *call[In, Out]) end(to uint64, s *carrier, remote int) {
 
 // settle is the last step of the method end. It also runs if an observer ends
 // the goroutine.
-func (c *call[In, Out]) settle(to uint64, s *carrier) {
+func (c *call[In, Out]) settle(to uint64, s *carrier, remote int) {
 	c.fn = nil
 	var zero In
 	c.arg = zero
-	if s != nil && to == finished {
-		s.worker.done.Add(1)
-	}
-	c.future.task.settle(to, s)
+	t := &c.future.task
+	t.countSettled(to, s, remote, c.future.err)
+	t.settle(to, s)
 }
 
 // Future is the future of a task: the task and its outcome. It is what

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"reflect"
+	"runtime/trace"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,8 @@ type Task struct {
 	carrier atomic.Pointer[carrier]
 
 	// status holds the number of the task (0 unless observed) in its upper 56
-	// bits, then the watched bit, then the state. The permitted transitions:
+	// bits, then the bits watched, ofMap and refused, then the state. The
+	// permitted transitions:
 	//
 	//	pending --> running --> finished                        on a local executor
 	//	pending --> copying --> claimed --> running --> finishing --> finished
@@ -88,8 +90,10 @@ const (
 	finished
 	canceledState
 
-	stateMask = 0x7f
-	watched   = 0x80
+	stateMask = 0x0f
+	refused   = 0x20 // an executor has refused the task
+	ofMap     = 0x40 // the task runs items of a Map
+	watched   = 0x80 // the task has watchers
 	idShift   = 8
 )
 
@@ -148,8 +152,7 @@ func (g *WorkerGroup) Adopt(t *Task) {
 	if t.move(idle, pending) {
 		return // the task of a Map that returns with new inputs
 	}
-	if g.observer != nil {
-		t.number()
+	if g.observers.Load() != nil {
 		t.observe(TaskSubmitted, nil)
 	}
 }
@@ -201,22 +204,41 @@ func (t *Task) number() {
 	}
 }
 
-// observer returns the observer of the task's executor, or nil. It also returns
-// the number of the local worker that runs the task, or -1.
-func (t *Task) observer() (*guardedObserver, int) {
-	if t.group == nil || t.group.observer == nil {
+// observers returns the observers of the task's executor, or nil. It also
+// returns the number of the local worker that runs the task, or -1.
+func (t *Task) observers() (observers, int) {
+	if t.group == nil {
+		return nil, -1
+	}
+	list := t.group.observers.Load()
+	if list == nil {
 		return nil, -1
 	}
 	if s := t.carrier.Load(); s != nil {
-		return t.group.observer, s.worker.id
+		return *list, s.worker.id
 	}
-	return t.group.observer, -1
+	return *list, -1
 }
 
-// observe calls the observer, if there is one, with an event of the task.
+// numbered reports whether the task has a number for its next event, which is
+// of the given kind. A task without a number gets one if the event is
+// TaskSubmitted or TaskStarted. Observers receive no events of a task without a
+// number: it had started when the first observer came.
+func (t *Task) numbered(kind EventKind) bool {
+	if t.status.Load()>>idShift != 0 {
+		return true
+	}
+	if kind > TaskStarted {
+		return false
+	}
+	t.number()
+	return true
+}
+
+// observe calls the observers with an event of the task.
 func (t *Task) observe(kind EventKind, err error) {
-	if o, id := t.observer(); o != nil {
-		o.call(t.event(kind, id, err))
+	if list, id := t.observers(); list != nil && t.numbered(kind) {
+		list.call(t.event(kind, id, err))
 	}
 }
 
@@ -224,8 +246,8 @@ func (t *Task) observe(kind EventKind, err error) {
 // belong to a task. The parameter remote is the number of the remote worker
 // that runs the task, or -1.
 func (t *Task) observeOn(remote int, kind EventKind, err error) {
-	if o, id := t.observer(); o != nil {
-		o.callIsolated(t.event(kind, max(id, remote), err))
+	if list, id := t.observers(); list != nil && t.numbered(kind) {
+		list.callIsolated(t.event(kind, max(id, remote), err))
 	}
 }
 
@@ -234,16 +256,19 @@ func (t *Task) event(kind EventKind, worker int, err error) Event {
 }
 
 func (t *Task) progress(done, total int64) {
-	if o, id := t.observer(); o != nil && t.state() == running {
+	if list, id := t.observers(); list != nil && t.state() == running && t.numbered(TaskProgress) {
 		e := t.event(TaskProgress, id, nil)
 		e.Done, e.Total = done, total
-		o.call(e)
+		list.call(e)
 	}
 }
 
 // callFunction calls the task's function, under the lock of the task's group if
 // there is one.
 func callFunction[In, Out any](t *Task, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (Out, error) {
+	if trace.IsEnabled() {
+		return callTraced(t, ctx, fn, in)
+	}
 	if t.group == nil || t.group.Lock == nil {
 		return fn(ctx, in)
 	}

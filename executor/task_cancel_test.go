@@ -20,12 +20,14 @@ func (s *shelf) Execute(_ context.Context, t *executor.Task) error {
 	s.tasks = append(s.tasks, t)
 	return nil
 }
-func (s *shelf) Width() int                     { return 1 }
-func (s *shelf) Close() error                   { return nil }
-func (s *shelf) Shutdown(context.Context) error { return nil }
-func (s *shelf) Again(*executor.Task)           {}
-func (s *shelf) Dropped()                       {}
-func (s *shelf) Withdraw(*executor.Task) bool   { return true }
+func (s *shelf) Width() int                       { return 1 }
+func (s *shelf) Stats() executor.Stats            { return s.group.Stats() }
+func (s *shelf) Watch(o executor.Observer) func() { return s.group.Watch(o) }
+func (s *shelf) Close() error                     { return nil }
+func (s *shelf) Shutdown(context.Context) error   { return nil }
+func (s *shelf) Again(*executor.Task)             {}
+func (s *shelf) Dropped()                         {}
+func (s *shelf) Withdraw(*executor.Task) bool     { return true }
 
 // TestTask_Expire: Expire cancels a queued task only if its submitter's context
 // has ended, and only once.

@@ -32,8 +32,10 @@ type TaskQueue struct {
 	moves   atomic.Uint32 // odd while tasks are being moved; changed under mu
 
 	tasks segments
+	stats *statistics // of the group; written under mu by the first Push, and not before a task is in the queue
 
 	// Guarded by mu:
+	accepted int64       // number of tasks that Push has accepted, except those of Maps
 	again    bool        // whether Again was called since the last compaction
 	reserved int         // slots of tasks that are not in the queue
 	dropped  int         // about how many tasks of the queue are canceled, or were run by a task that waited for them
@@ -67,8 +69,12 @@ func (q *TaskQueue) Push(ctx context.Context, g *WorkerGroup, t *Task) error {
 		defer q.mu.Unlock()
 		return q.closed
 	}
+	if q.stats == nil {
+		q.stats = g.stats
+		g.stats.addQueue(q)
+	}
 	if q.waiters.first == nil && q.hasRoomLocked() {
-		q.addLocked(t)
+		q.acceptLocked(t)
 		q.mu.Unlock()
 		return nil
 	}
@@ -108,10 +114,10 @@ func (q *TaskQueue) Push(ctx context.Context, g *WorkerGroup, t *Task) error {
 func (q *TaskQueue) Next() *Task {
 	for {
 		moves := q.moves.Load()
-		t := q.tasks.pop()
-		if t == nil && (moves%2 == 1 || q.moves.Load() != moves) { // compactLocked was moving tasks, so pop may have missed some
+		t, at := q.tasks.popAt()
+		if t == nil && (moves%2 == 1 || q.moves.Load() != moves) { // compactLocked was moving tasks, so popAt may have missed some
 			q.mu.Lock()
-			t = q.tasks.pop()
+			t, at = q.tasks.popAt()
 			q.mu.Unlock()
 		}
 		if q.blocked.Load() > 0 {
@@ -119,7 +125,11 @@ func (q *TaskQueue) Next() *Task {
 			q.admitLocked()
 			q.mu.Unlock()
 		}
-		if t == nil || t.Waiting() {
+		if t == nil {
+			return nil
+		}
+		if t.Waiting() {
+			q.left(at)
 			return t
 		}
 	}
@@ -130,12 +140,13 @@ func (q *TaskQueue) Next() *Task {
 func (q *TaskQueue) NextLocked() *Task {
 	for {
 		q.admitLocked()
-		t := q.tasks.pop()
+		t, at := q.tasks.popAt()
 		if t == nil {
 			return nil
 		}
 		if t.Waiting() {
 			q.admitLocked()
+			q.left(at)
 			return t
 		}
 	}
@@ -190,7 +201,9 @@ func (q *TaskQueue) FirstLocked() *Task {
 // the task was canceled in the meantime, NextLocked returns another task, or
 // nil.
 func (q *TaskQueue) RemoveFirstLocked() {
-	q.tasks.pop()
+	if t, at := q.tasks.popAt(); t != nil && t.Waiting() {
+		q.left(at)
+	}
 	q.admitLocked()
 }
 
@@ -276,6 +289,24 @@ func (q *TaskQueue) hasRoomLocked() bool {
 // usedLocked returns how many slots are in use.
 func (q *TaskQueue) usedLocked() int { return q.tasks.lenLocked() + q.reserved }
 
+// acceptLocked adds a task that the queue has not accepted before.
+func (q *TaskQueue) acceptLocked(t *Task) {
+	if t.status.Load()&ofMap != 0 {
+		q.addLocked(t)
+		return
+	}
+	q.accepted++
+	q.tasks.pushAtLocked(t, q.stats, 0)
+	q.onTask()
+}
+
+// left records how long a task was in the queue, if it has a stamp.
+func (q *TaskQueue) left(at stamp) {
+	if at != 0 {
+		q.stats.left(at)
+	}
+}
+
 // addLocked adds a task to the end of the queue, and calls onTask.
 func (q *TaskQueue) addLocked(t *Task) {
 	q.tasks.pushLocked(t)
@@ -303,7 +334,7 @@ func (q *TaskQueue) admitLocked() {
 func (q *TaskQueue) admitOneLocked() {
 	w := q.waiters.first
 	q.removeWaiterLocked(w)
-	q.addLocked(w.task)
+	q.acceptLocked(w.task)
 	close(w.admitted)
 }
 

@@ -34,6 +34,12 @@ type segment struct {
 	filled atomic.Int32 // slots[:filled] have a task; producers increase it
 	_      cacheLine
 	slots  [segmentSize]*Task // a slot is written before filled includes it; then it belongs to the consumer that takes its task
+
+	// The stamps of the tasks, which are written and owned as the slots are. If
+	// only some tasks are timed, few has the stamps of slots 0 and sampleEvery.
+	// Otherwise each slot has one in all.
+	few [segmentSize / sampleEvery]stamp
+	all atomic.Pointer[[segmentSize]stamp] // nil until it is needed
 }
 
 const segmentSize = 128
@@ -44,8 +50,12 @@ func (q *segments) init() {
 	q.head.Store(s)
 }
 
-// pushLocked adds a task to the end of the list.
-func (q *segments) pushLocked(t *Task) {
+// pushLocked adds a task without a stamp to the end of the list.
+func (q *segments) pushLocked(t *Task) { q.pushAtLocked(t, nil, 0) }
+
+// pushAtLocked adds a task with a stamp to the end of the list. If st is not
+// nil, it decides about the stamp.
+func (q *segments) pushAtLocked(t *Task, st *statistics, at stamp) {
 	s := q.tail
 	n := s.filled.Load()
 	if n == segmentSize {
@@ -54,8 +64,41 @@ func (q *segments) pushLocked(t *Task) {
 		q.tail = s
 	}
 	s.slots[n] = t
+	if st != nil {
+		at = st.newStamp(n)
+	}
+	if at != 0 {
+		s.setStamp(n, at)
+	}
 	q.pushed++
 	s.filled.Store(n + 1)
+}
+
+// setStamp stores the stamp of the task in slot n.
+func (s *segment) setStamp(n int32, at stamp) {
+	if at < 0 && n%sampleEvery == 0 {
+		s.few[n/sampleEvery] = at
+		return
+	}
+	all := s.all.Load()
+	if all == nil {
+		all = new([segmentSize]stamp)
+		s.all.Store(all)
+	}
+	all[n] = at
+}
+
+// takeStamp removes and returns the stamp of the task in slot n.
+func (s *segment) takeStamp(n int32) (at stamp) {
+	if all := s.all.Load(); all != nil {
+		if at, all[n] = all[n], 0; at != 0 {
+			return at
+		}
+	}
+	if n%sampleEvery == 0 {
+		at, s.few[n/sampleEvery] = s.few[n/sampleEvery], 0
+	}
+	return at
 }
 
 // pushFirstLocked adds a task before all others. All consumers must hold the
@@ -71,7 +114,7 @@ func (q *segments) pushFirstLocked(t *Task) {
 		s = before
 	}
 	n := s.taken.Load() - 1
-	s.slots[n] = t
+	s.slots[n] = t // the slot has no stamp: takeStamp has removed it
 	s.taken.Store(n)
 }
 
@@ -96,6 +139,12 @@ func (q *segments) firstLocked() *Task {
 
 // pop removes and returns the oldest task, or nil. It needs no lock.
 func (q *segments) pop() *Task {
+	t, _ := q.popAt()
+	return t
+}
+
+// popAt does the same as pop, and also returns the stamp of the task.
+func (q *segments) popAt() (*Task, stamp) {
 	for {
 		s := q.head.Load()
 		n := s.taken.Load()
@@ -103,15 +152,15 @@ func (q *segments) pop() *Task {
 		case n >= segmentSize:
 			next := s.next.Load()
 			if next == nil {
-				return nil
+				return nil, 0
 			}
 			q.head.CompareAndSwap(s, next)
 		case n == s.filled.Load():
-			return nil
+			return nil, 0
 		case s.taken.CompareAndSwap(n, n+1):
 			t := s.slots[n]
 			s.slots[n] = nil
-			return t
+			return t, s.takeStamp(n)
 		}
 	}
 }
@@ -134,18 +183,18 @@ func (q *segments) keepLocked(ok func(*Task) bool) {
 	for s := q.head.Load(); s != nil; s = s.next.Load() {
 		list = append(list, s)
 	}
-	rest := make([][]*Task, len(list))
+	from := make([]int32, len(list))
 	for i := len(list) - 1; i >= 0; i-- {
 		s := list[i]
-		from := min(s.taken.Swap(segmentSize), s.filled.Load())
-		rest[i] = s.slots[from:s.filled.Load()]
+		from[i] = min(s.taken.Swap(segmentSize), s.filled.Load())
 	}
 	q.init()
-	for _, tasks := range rest {
-		for i, t := range tasks {
-			tasks[i] = nil
-			if ok(t) {
-				q.pushLocked(t)
+	for i, s := range list {
+		for n := from[i]; n < s.filled.Load(); n++ {
+			t := s.slots[n]
+			s.slots[n] = nil
+			if at := s.takeStamp(n); ok(t) {
+				q.pushAtLocked(t, nil, at)
 			}
 		}
 	}

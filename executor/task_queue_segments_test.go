@@ -16,6 +16,8 @@ func (c *collector) Execute(_ context.Context, t *Task) error {
 	return nil
 }
 func (*collector) Width() int                     { return 1 }
+func (*collector) Stats() Stats                   { return Stats{} }
+func (*collector) Watch(Observer) func()          { return func() {} }
 func (*collector) Close() error                   { return nil }
 func (*collector) Shutdown(context.Context) error { return nil }
 

@@ -19,10 +19,10 @@ func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 	if isNoRoom(err) {
 		// Observers have received TaskSubmitted for this task. They must
 		// receive TaskFinished, too.
-		c.future.task.Fail(&neverStarted{errNoRoom})
+		c.future.task.refuse(&neverStarted{errNoRoom})
 		return nil, false
 	}
-	c.future.task.Fail(err)
+	c.future.task.refuse(err)
 	return &c.future, true
 }
 

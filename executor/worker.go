@@ -18,7 +18,8 @@ type Worker struct {
 
 	group *WorkerGroup
 	id    int
-	done  atomic.Int64 // number of tasks that the worker has run; each item of a Map counts as one
+	tasks atomic.Int64 // number of tasks of Submits that the worker has run
+	items atomic.Int64 // number of items of Maps that the worker has run
 
 	goroutine atomic.Uint64 // number of the goroutine that runs Serve, or 0
 
@@ -65,6 +66,8 @@ func (w *Worker) Leave() {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
 	delete(w.group.workers, w)
+	w.group.left.tasks += w.tasks.Load()
+	w.group.left.items += w.items.Load()
 	w.group.epoch++
 	// The workers that stay may all be blocked and depend on this worker.
 	if !w.group.freeLocked() {
@@ -84,6 +87,7 @@ func (w *Worker) Busy() bool { return w.compensators.Load() > 0 }
 // sleeps. A worker that calls Drain before it sleeps needs no Rest.
 func (w *Worker) Rest() {
 	w.main.base.Store(nil) // so that the carrier does not keep the result of the last task alive
+	w.main.slept = true
 	if w.compensators.Load() > 0 {
 		graph.mu.Lock()
 		w.resting, w.parked = true, true
@@ -127,7 +131,7 @@ func (w *Worker) ID() int { return w.id }
 
 // Done returns the number of tasks that the worker has run, each item of a
 // Map counting as one.
-func (w *Worker) Done() int64 { return w.done.Load() }
+func (w *Worker) Done() int64 { return w.tasks.Load() + w.items.Load() }
 
 // Serve runs tasks on the calling goroutine. It gets each task from the
 // function next, until this function returns nil. It ignores a task that is no
@@ -137,6 +141,7 @@ func (w *Worker) Done() int64 { return w.done.Load() }
 func (w *Worker) Serve(next func() *Task) {
 	w.goroutine.Store(goroutineID())
 	defer w.goroutine.Store(0)
+	w.main.slept = true
 	for t := next(); t != nil; t = next() {
 		w.run(t)
 	}
@@ -178,6 +183,10 @@ func (w *Worker) Tasks() []*Task {
 // above it nested tasks. Each task of the stack waits for the task above it.
 type carrier struct {
 	worker *Worker
+
+	// Used by the goroutine of the carrier only, see sampling.go:
+	begun uint32 // counts the tasks that the carrier has begun while tasks are short
+	slept bool   // whether the worker has slept since it began a task that counted
 
 	// base is the task from the queue. It stays set after the task has ended,
 	// until the next task or Rest, because clearing it would cost time.

@@ -138,7 +138,7 @@ type testCase struct {
 }
 
 var cases = func() (all []testCase) {
-	for _, list := range [][]testCase{futureCases, waitCases, mapCases, nestedCases, valueCases, kindCases, userCodeCases, contextCases, closeCases, eventCases, errorCases, observerCases, labelCases, misbehaviorCases, sharedCases, mappedCases, runningContextCases, shutdownCauseCases} {
+	for _, list := range [][]testCase{futureCases, waitCases, mapCases, nestedCases, valueCases, kindCases, userCodeCases, contextCases, closeCases, eventCases, statsCases, watchCases, errorCases, observerCases, labelCases, misbehaviorCases, sharedCases, mappedCases, runningContextCases, shutdownCauseCases} {
 		all = append(all, list...)
 	}
 	return all

@@ -127,25 +127,3 @@ func New(n int, opts *Options) *Pool {
 	p.initCtx, p.cancelInit = context.WithCancelCause(context.Background())
 	return p
 }
-
-// Stats is a snapshot of a pool.
-type Stats struct {
-	Workers int   // the number of workers
-	Idle    int   // the number of workers that sleep because there are no tasks
-	Queued  int   // the number of tasks that wait for a worker
-	Waiting int   // the number of submitters that wait for room in the queue
-	Done    int64 // the number of tasks that have run since New; each item of a Map counts as one
-}
-
-// Stats returns a snapshot of the pool. All its numbers are from the same
-// moment.
-func (p *Pool) Stats() Stats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := Stats{Workers: len(p.workers), Idle: len(p.idle), Done: p.left}
-	s.Queued, s.Waiting = p.queue.StatsLocked()
-	for _, w := range p.workers {
-		s.Done += w.Done()
-	}
-	return s
-}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"concert"
 	"concert/executor"
 )
 
@@ -31,7 +32,6 @@ type Pool struct {
 	idle    []*worker // the workers that sleep; the last one has slept for the shortest time
 	waking  bool      // whether a worker was woken and has not looked at the queue yet
 	free    []int     // the numbers of workers that have left, for reuse
-	left    int64     // number of tasks that were run by workers that have left
 	closed  bool      // the queue is closed
 
 	gone chan struct{} // closed when the pool is closed and has no workers
@@ -205,7 +205,6 @@ func (w *worker) leaveLocked() {
 	p.workers = slices.Delete(p.workers, i, i+1)
 	p.workerCount.Add(-1)
 	p.free = append(p.free, w.ID())
-	p.left += w.Done()
 	p.endLocked()
 }
 
@@ -213,4 +212,17 @@ func (w *worker) leaveLocked() {
 func (p *Pool) Width() int {
 	p.mustExist()
 	return int(p.target.Load())
+}
+
+// Stats implements [concert.Executor]. The workers are those that the pool has
+// started: it starts one only if there is a task for it.
+func (p *Pool) Stats() concert.Stats {
+	p.mustExist()
+	return p.group.Stats()
+}
+
+// Watch implements [concert.Executor].
+func (p *Pool) Watch(o concert.Observer) (stop func()) {
+	p.mustExist()
+	return p.group.Watch(o)
 }

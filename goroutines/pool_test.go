@@ -164,7 +164,7 @@ func TestResize_GrowsAndShrinks(t *testing.T) {
 		if got := time.Since(begin); got != 4*time.Second {
 			t.Errorf("12 naps took %v, want 4 s", got)
 		}
-		if s := ex.Stats(); s.Workers != 2 || s.Idle != 2 || s.Done != 12 {
+		if s := ex.Stats(); s.Workers != 2 || s.Busy != 0 || s.Done != 12 {
 			t.Errorf("after shrinking: %+v; want 2 idle workers, 12 done", s)
 		}
 		ex.Resize(1)

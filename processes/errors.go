@@ -116,6 +116,8 @@ type WorkerError struct {
 	// protocol error. If the worker ran out of memory, Err is ErrMemory.
 	// Otherwise Err is nil.
 	Err error
+
+	killed bool // the pool killed the worker because of this task
 }
 
 // Error returns the name of the task, how its worker died, and a line of
@@ -183,6 +185,11 @@ func (e *WorkerError) Format(f fmt.State, verb rune) {
 
 // TaskInput returns e.Input, for [concert.InputOf].
 func (e *WorkerError) TaskInput() *concert.Input { return e.Input }
+
+// WorkerDied reports whether the task counts in Failures.WorkerDeaths of the
+// pool. It is false if the pool killed the worker because of the context or the
+// timeout of this task.
+func (e *WorkerError) WorkerDied() bool { return !e.killed }
 
 // Unwrap returns Err.
 func (e *WorkerError) Unwrap() error { return e.Err }

@@ -71,9 +71,10 @@ func (w *worker) settleList(r frame.Results) error {
 	}
 	p.mu.Unlock()
 
+	batch.Ran(worker, count, r.Ran)
 	if p.opts.MaxResult < frame.MaxListed || !batch.SettleList(from, worker, r.List) {
 		for i := range count {
-			o := outcome{batch: batch, i: from + i, begun: i == begun || again, canceledEarly: i == canceledEarly, value: r.Next()}
+			o := outcome{batch: batch, i: from + i, ran: -1, begun: i == begun || again, canceledEarly: i == canceledEarly, value: r.Next()}
 			o.large = w.tooLarge(frame.Payload{Encoded: o.value})
 			w.settle(&o, worker)
 		}

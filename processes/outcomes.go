@@ -20,7 +20,8 @@ type outcome struct {
 	i             int // the number of the call in batch
 	begun         bool
 	canceledEarly bool
-	late          bool // the call was canceled because of Options.Timeout
+	late          bool          // the call was canceled because of Options.Timeout
+	ran           time.Duration // the run time of the call; negative if it was recorded with those of other calls
 	value         executor.Encoded
 	err           error
 	inArena       bool   // the value is in the arena
@@ -87,6 +88,9 @@ func (w *worker) settleOutcomes(kind frame.Type, body []byte) (err error) {
 func (w *worker) settle(o *outcome, worker int) {
 	if o.canceledEarly || !o.begun && !o.batch.Start(o.i, worker) {
 		worker = -1 // the call was canceled before it started
+	}
+	if worker >= 0 && o.ran >= 0 {
+		o.batch.Ran(worker, 1, o.ran)
 	}
 	if o.large > 0 {
 		o.err = w.pool.tooLarge(o)
@@ -171,6 +175,7 @@ func (w *worker) valueOf(p frame.Payload) (executor.Encoded, error) {
 	if v.Bytes, err = w.arena.Result(p.Span); err != nil {
 		return v, err
 	}
+	w.pool.received.Add(int64(len(v.Bytes)))
 	if !v.Raw() || !shm.Populate(v.Bytes) {
 		err = shm.CatchFault(func() { v.Bytes = bytes.Clone(v.Bytes) })
 	}
@@ -200,6 +205,7 @@ func (w *worker) lookUp(ids []endedCall, buf []outcome) (known, id int, err erro
 		}
 		buf[i].batch, buf[i].i, buf[i].begun, buf[i].canceledEarly = f.batch, f.from+f.settled, f.begun == f.settled || f.deaths > 0, f.canceledEarly == f.settled
 		buf[i].late = f.clock != nil && f.clock.call == f.settled && f.clock.why == ErrTimeout
+		buf[i].ran = max(0, ended.ran)
 		w.runTime = smooth(w.runTime, ended.ran)
 		w.touched = w.touched || buf[i].inArena
 		w.callsSettledLocked(f, 1)

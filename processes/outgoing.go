@@ -112,6 +112,8 @@ func (w *worker) send(b *outgoing) error {
 	for i := len(b.inArena) - 1; i >= 0; i-- { // the last argument first, as inline requires
 		if p := b.inArena[i]; w.arena.WriteArgument(p.at, p.bytes) != nil {
 			b.inline(i)
+		} else {
+			w.pool.sent.Add(int64(len(p.bytes)))
 		}
 	}
 	sent := 0
@@ -125,6 +127,7 @@ func (w *worker) send(b *outgoing) error {
 		sent = p.after
 	}
 	_, err := w.tasks.Write(b.buf[sent:])
+	w.pool.sent.Add(int64(len(b.buf)))
 	return err
 }
 
@@ -143,6 +146,7 @@ func (w *worker) sendAfter(p pipeArg) error {
 func (w *worker) sendLarge(b []byte) error {
 	for first := true; ; first = false {
 		n, err := w.tasks.Write(b[:min(len(b), 1<<20)])
+		w.pool.sent.Add(int64(n))
 		if err != nil {
 			return err
 		}

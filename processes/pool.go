@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"concert"
@@ -33,6 +34,8 @@ type Pool struct {
 	defaultLog handlerGuard // of the handler of slog.Default
 
 	queue *executor.TaskQueue // its mutex is mu
+
+	sent, received atomic.Int64 // bytes that were sent to workers and received from them
 
 	mu sync.Mutex
 
@@ -100,6 +103,38 @@ func (p *Pool) Options() Options {
 func (p *Pool) Width() int {
 	p.made()
 	return p.size * p.opts.Threads
+}
+
+// Stats implements [concert.Executor]. The workers are the processes that run
+// tasks; a worker is busy if it has calls. A Submit or an item counts as
+// Running when the pool knows that it has begun, so short tasks are Queued
+// until their results arrive. The bytes are those of the pipes and of shared
+// memory. RunTime is measured by the workers.
+func (p *Pool) Stats() concert.Stats {
+	p.made()
+	s := p.group.Stats()
+	s.Sent, s.Received = p.sent.Load(), p.received.Load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Restarts = p.restarts.replaced
+	for _, w := range p.active {
+		if w == nil {
+			continue
+		}
+		s.Workers++
+		if w.count > 0 {
+			s.Busy++
+		}
+	}
+	return s
+}
+
+// Watch implements [concert.Executor]. The observer receives the progress of
+// tasks only if the pool was made with an Options.Observer: otherwise, workers
+// do not send it.
+func (p *Pool) Watch(o concert.Observer) (stop func()) {
+	p.made()
+	return p.group.Watch(o)
 }
 
 // made panics if New has not made the Pool.

@@ -115,6 +115,7 @@ func (w *worker) reap(state *os.ProcessState) {
 			}
 			switch {
 			case f.killCause != nil:
+				v.err.killed = true
 				v.err.Err = withTimeout(f.killCause, w.pool.opts.Timeout)
 			case guilty:
 				v.err.Err = ErrNeighbor

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"concert"
@@ -22,17 +23,21 @@ type source struct {
 	pipe *os.File
 	dead bool          // the worker is dead, so nothing more is written to the pipe
 	rest *bytes.Reader // results from the journal; set when the worker is dead and the pipe is empty
+	read *atomic.Int64 // the number of bytes that were read, of all workers
 }
 
 // Read implements [io.Reader].
-func (s *source) Read(b []byte) (int, error) {
+func (s *source) Read(b []byte) (n int, err error) {
 	switch {
 	case s.rest != nil:
-		return s.rest.Read(b)
+		n, err = s.rest.Read(b)
 	case s.dead:
-		return osproc.ReadAvailable(s.pipe, b)
+		n, err = osproc.ReadAvailable(s.pipe, b)
+	default:
+		n, err = s.pipe.Read(b)
 	}
-	return s.pipe.Read(b)
+	s.read.Add(int64(n))
+	return n, err
 }
 
 // receive reads frames of the worker until the pipe ends. When the worker has

@@ -45,6 +45,7 @@ type restarts struct {
 	generation  int                  // generation of the workers that the pool starts now
 	inRow       int                  // number of counted deaths since a worker was healthy
 	unexplained int                  // how many of the deaths in inRow happened outside of tasks
+	replaced    int64                // number of workers that were started because another one had died
 	paused      map[*time.Timer]bool // timers of the starts that are delayed by a pause
 }
 
@@ -96,6 +97,9 @@ func (p *Pool) workerDiedLocked(number, generation int, healthy, inTask bool, wh
 		p.restarts.healthy(generation)
 	} else {
 		p.restarts.died(generation, inTask)
+	}
+	if !p.ended && p.broken == nil {
+		p.restarts.replaced++
 	}
 	p.refillLocked(number)
 	if healthy || inTask || p.restarts.unexplained < maxDeaths || p.broken != nil || p.ended {

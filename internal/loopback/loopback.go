@@ -14,6 +14,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"concert"
@@ -40,6 +41,8 @@ type Executor struct {
 
 	queue *executor.TaskQueue // its mutex is mu
 	gone  chan struct{}       // closed when all workers have ended
+
+	sent, received atomic.Int64 // bytes of arguments and results
 
 	mu       sync.Mutex
 	changed  sync.Cond      // wakes all workers
@@ -107,6 +110,24 @@ func (e *Executor) Share(_ context.Context, encode func(executor.SharedCodec) (e
 
 // Width implements concert.Executor.
 func (e *Executor) Width() int { return 2 * e.width }
+
+// Stats implements concert.Executor.
+func (e *Executor) Stats() concert.Stats {
+	s := e.group.Stats()
+	s.Sent, s.Received = e.sent.Load(), e.received.Load()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.Workers = e.workers
+	for c := range e.calls {
+		if c.running {
+			s.Busy++
+		}
+	}
+	return s
+}
+
+// Watch implements concert.Executor.
+func (e *Executor) Watch(o concert.Observer) (stop func()) { return e.group.Watch(o) }
 
 // Close implements concert.Executor.
 func (e *Executor) Close() error {
@@ -268,12 +289,15 @@ func (e *Executor) invoke(id int, c *call) {
 	type outcome struct {
 		result  executor.Encoded
 		failure []byte
+		took    time.Duration
 	}
 	done := make(chan outcome, 1)
 	go func() { // a Goexit ends this goroutine, and not the worker
 		var o outcome
-		defer func() { done <- o }()
+		began := time.Now()
+		defer func() { o.took = time.Since(began); done <- o }()
 		arg := copied(c.batch.Args[c.i])
+		e.sent.Add(int64(len(arg.Bytes)))
 		o.failure = executor.EncodeError(concert.ErrGoexit)
 		result, err := executor.InvokeIsolated(c.ctx, c.batch.Name, arg)
 		o.result, o.failure = copied(result), nil
@@ -282,6 +306,8 @@ func (e *Executor) invoke(id int, c *call) {
 		}
 	}()
 	o := <-done
+	e.received.Add(int64(len(o.result.Bytes) + len(o.failure)))
+	c.batch.Ran(id, 1, o.took)
 	if o.failure != nil {
 		e.settle(c, id, executor.Encoded{}, executor.DecodeError(o.failure))
 		return

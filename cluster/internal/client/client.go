@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -28,7 +27,7 @@ type Options struct {
 }
 
 // ErrLost is the value of cluster.ErrLost.
-var ErrLost = concert.RegisterError("cluster.ErrLost", errors.New("cluster: no report about the task"))
+var ErrLost = concert.RegisterError("cluster.ErrLost", error(executor.WorkerDeath("cluster: no report about the task")))
 
 // Executor implements cluster.Executor.
 type Executor struct {
@@ -125,6 +124,18 @@ func (e *Executor) start(ctx context.Context) error {
 	e.background.Go(e.audit)
 	return nil
 }
+
+// Stats implements concert.Executor.
+func (e *Executor) Stats() concert.Stats {
+	s := e.group.Stats()
+	s.Workers, s.Busy = e.members.Count()
+	conn := e.conn.NC.Stats()
+	s.Sent, s.Received = int64(conn.OutBytes), int64(conn.InBytes)
+	return s
+}
+
+// Watch implements concert.Executor.
+func (e *Executor) Watch(o concert.Observer) (stop func()) { return e.group.Watch(o) }
 
 // groupQueue is the Executor as the queue of its executor.WorkerGroup.
 type groupQueue Executor

@@ -150,7 +150,7 @@ func (e *Executor) complete(c *call, o *wire.Outcome, v executor.Encoded) {
 		if o.Dropped && s.hasEnded() != nil {
 			e.settleCanceled(s)
 		} else {
-			s.settle(worker, v, s.expired(o, err))
+			s.settleTimed(worker, o.Took, v, s.expired(o, err))
 		}
 	})
 	if next != nil {

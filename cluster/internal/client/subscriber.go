@@ -213,9 +213,18 @@ func (e *Executor) restartLocked(c *call) *call {
 // worker is the number of the slot in which the call has run, or -1 if it did
 // not run.
 func (s *subscriber) settle(worker int, v executor.Encoded, err error) {
+	s.settleTimed(worker, 0, v, err)
+}
+
+// settleTimed does the same as settle, and records the run time of the call,
+// unless it is 0.
+func (s *subscriber) settleTimed(worker int, took time.Duration, v executor.Encoded, err error) {
 	s.settleOnce(func() {
 		if s.slotNumber < 0 && worker >= 0 && s.batch.Start(s.i, worker) {
 			s.slotNumber = worker
+		}
+		if s.slotNumber >= 0 && took > 0 {
+			s.batch.Ran(s.slotNumber, 1, took)
 		}
 		s.batch.Settle(s.i, s.slotNumber, v, err)
 	})

@@ -93,9 +93,11 @@ func (o *offline) Execute(_ context.Context, t *executor.Task) error {
 	o.task = t
 	return nil
 }
-func (*offline) Width() int                     { return 1 }
-func (*offline) Close() error                   { return nil }
-func (*offline) Shutdown(context.Context) error { return nil }
+func (*offline) Width() int                        { return 1 }
+func (o *offline) Stats() concert.Stats            { return o.e.group.Stats() }
+func (o *offline) Watch(w concert.Observer) func() { return o.e.group.Watch(w) }
+func (*offline) Close() error                      { return nil }
+func (*offline) Shutdown(context.Context) error    { return nil }
 
 // submit submits a task, and makes the executor claim it.
 func (o *offline) submit(ctx context.Context, n int) *concert.Future[int] {

@@ -292,6 +292,19 @@ func (v *View) Alive(id string) bool {
 // Slots returns the number of slots of all workers that do not drain.
 func (v *View) Slots() int { return int(v.totalSlots.Load()) }
 
+// Count returns the number of workers, and how many of them ran tasks when they
+// sent their last heartbeats.
+func (v *View) Count() (workers, busy int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, m := range v.members {
+		if m.Running > 0 {
+			busy++
+		}
+	}
+	return len(v.members), busy
+}
+
 // Worker is a worker that has sent a heartbeat within the last seconds.
 type Worker struct {
 	ID string

@@ -29,7 +29,7 @@ const (
 var errDraining = errors.New("cluster: the worker stops")
 
 // ErrDead is the value of cluster.ErrDead.
-var ErrDead = concert.RegisterError("cluster.ErrDead", errors.New("cluster: task abandoned, because its workers were lost"))
+var ErrDead = concert.RegisterError("cluster.ErrDead", error(executor.WorkerDeath("cluster: task abandoned, because its workers were lost")))
 
 // Options are the options of cluster.ServeOptions, with their defaults.
 type Options struct {
