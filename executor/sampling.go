@@ -7,7 +7,7 @@ import "time"
 // one of sampleEvery is timed, and counts as that many tasks:
 //
 //	run time     the carrier counts its tasks, and times the last of each sampleEvery
-//	queue time   the queue stores the time in two of the 128 slots of a segment
+//	queue time   the queue stores the time of the first task of each segment
 //	Map          the runner reads the clock once for a batch of items, as it does anyway
 //
 // A worker that has slept is more likely to be the first one that gets a long
@@ -16,8 +16,8 @@ import "time"
 // sampleEvery. Such a task is timed more often, and then counts as fewer tasks.
 
 const (
-	sampleEvery = 64 // a power of two
-	afterSleep  = 8
+	sampleEvery = segmentSize // a power of two
+	afterSleep  = sampleEvery / 8
 
 	// Tasks are short while their mean run time is below shortTask, and long
 	// again when it is above longTask. The two differ, so that the mode seldom
@@ -37,10 +37,10 @@ func uptime() int64 { return int64(time.Since(loaded)) + 1 }
 // does not time the task.
 func (s *carrier) sample() (weight int64) {
 	st := s.worker.group.stats
-	if st == nil {
+	switch {
+	case st == nil:
 		return 0
-	}
-	if !st.short.Load() {
+	case !st.short.Load():
 		return 1
 	}
 	step := uint32(1)
@@ -85,16 +85,13 @@ func (st *statistics) ranItems(worker int, took int64, n int) {
 // task is not timed. A negative stamp counts for sampleEvery tasks.
 type stamp int64
 
-// newStamp returns the stamp of a task that a queue accepts now. The parameter
-// slot is the slot in the segment of the queue.
-func (st *statistics) newStamp(slot int32) stamp {
-	if !st.short.Load() {
-		return stamp(uptime())
+// newStamp returns the stamp of a task that a queue accepts now, and that is
+// timed.
+func (st *statistics) newStamp() stamp {
+	if st.short.Load() {
+		return stamp(-uptime())
 	}
-	if slot%sampleEvery != 0 {
-		return 0
-	}
-	return stamp(-uptime())
+	return stamp(uptime())
 }
 
 // left records that a task has left the queue.

@@ -39,7 +39,7 @@ func TestSample(t *testing.T) {
 		"busy":          {func(int) bool { return false }, tasks, tasks / sampleEvery},
 		"sleeping":      {func(int) bool { return true }, tasks, tasks / (sampleEvery / afterSleep)},
 		"sometimes":     {func(i int) bool { return i%5 == 0 }, tasks, tasks / 20},
-		"many carriers": {func(int) bool { return false }, 1, tasks / 50},
+		"many carriers": {func(int) bool { return false }, 1, tasks / 100},
 	} {
 		total, n := timed(c.slept, c.perCarrier)
 		if total < tasks*95/100 || total > tasks*105/100 || n > c.most+1 {

@@ -45,9 +45,9 @@ import (
 // they started, and those whose worker died.
 //
 // Reading the clock takes as long as a very short task. So while tasks are
-// short, about 20 us or less on average, only some are timed: one of 64, and
+// short, about 20 us or less on average, only some are timed: one of 128, and
 // one of 8 of the tasks for which a worker had to wake up. Each of them counts
-// as 64 or 8 tasks. Items of a Map in this process are timed in batches of at
+// as 128 or 8 tasks. Items of a Map in this process are timed in batches of at
 // most 128 items that take about 0.1 ms. All items of a batch count with the
 // mean of the batch.
 type Stats struct {
@@ -245,17 +245,11 @@ func (t *Task) counters() *statistics {
 	return t.group.stats
 }
 
-// countSettled counts the task of a Submit, which has its outcome. s is the
-// carrier that has run the task, or nil. The parameter remote is the number of
+// countSettled counts the task of a Submit, which has its outcome, and its
+// error, unless that is nil. The parameter local is whether a worker of this
+// process has run and counted the task. The parameter remote is the number of
 // the remote worker that has run it, or -1.
-func (t *Task) countSettled(to uint64, s *carrier, remote int, err error) {
-	local := s != nil && to == finished
-	if local {
-		s.worker.tasks.Add(1)
-		if err == nil {
-			return
-		}
-	}
+func (t *Task) countSettled(local bool, remote int, err error) {
 	st := t.counters()
 	if st == nil {
 		return

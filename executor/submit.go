@@ -177,7 +177,13 @@ func (c *call[In, Out]) settle(to uint64, s *carrier, remote int) {
 	var zero In
 	c.arg = zero
 	t := &c.future.task
-	t.countSettled(to, s, remote, c.future.err)
+	local := s != nil && to == finished
+	if local {
+		s.worker.tasks.Add(1)
+	}
+	if !local || c.future.err != nil {
+		t.countSettled(local, remote, c.future.err)
+	}
 	t.settle(to, s)
 }
 

@@ -36,10 +36,10 @@ type segment struct {
 	slots  [segmentSize]*Task // a slot is written before filled includes it; then it belongs to the consumer that takes its task
 
 	// The stamps of the tasks, which are written and owned as the slots are. If
-	// only some tasks are timed, few has the stamps of slots 0 and sampleEvery.
-	// Otherwise each slot has one in all.
-	few [segmentSize / sampleEvery]stamp
-	all atomic.Pointer[[segmentSize]stamp] // nil until it is needed
+	// only some tasks are timed, only the task in slot 0 has a stamp, in first.
+	// Otherwise each task has one in all.
+	first stamp
+	all   atomic.Pointer[[segmentSize]stamp] // nil until it is needed
 }
 
 const segmentSize = 128
@@ -54,7 +54,7 @@ func (q *segments) init() {
 func (q *segments) pushLocked(t *Task) { q.pushAtLocked(t, nil, 0) }
 
 // pushAtLocked adds a task with a stamp to the end of the list. If st is not
-// nil, it decides about the stamp.
+// nil, the task gets a new stamp if it is timed.
 func (q *segments) pushAtLocked(t *Task, st *statistics, at stamp) {
 	s := q.tail
 	n := s.filled.Load()
@@ -64,8 +64,8 @@ func (q *segments) pushAtLocked(t *Task, st *statistics, at stamp) {
 		q.tail = s
 	}
 	s.slots[n] = t
-	if st != nil {
-		at = st.newStamp(n)
+	if st != nil && (n == 0 || !st.short.Load()) {
+		at = st.newStamp()
 	}
 	if at != 0 {
 		s.setStamp(n, at)
@@ -76,8 +76,8 @@ func (q *segments) pushAtLocked(t *Task, st *statistics, at stamp) {
 
 // setStamp stores the stamp of the task in slot n.
 func (s *segment) setStamp(n int32, at stamp) {
-	if at < 0 && n%sampleEvery == 0 {
-		s.few[n/sampleEvery] = at
+	if n == 0 {
+		s.first = at
 		return
 	}
 	all := s.all.Load()
@@ -90,13 +90,10 @@ func (s *segment) setStamp(n int32, at stamp) {
 
 // takeStamp removes and returns the stamp of the task in slot n.
 func (s *segment) takeStamp(n int32) (at stamp) {
-	if all := s.all.Load(); all != nil {
-		if at, all[n] = all[n], 0; at != 0 {
-			return at
-		}
-	}
-	if n%sampleEvery == 0 {
-		at, s.few[n/sampleEvery] = s.few[n/sampleEvery], 0
+	if n == 0 {
+		at, s.first = s.first, 0
+	} else if all := s.all.Load(); all != nil {
+		at, all[n] = all[n], 0
 	}
 	return at
 }
