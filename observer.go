@@ -8,9 +8,10 @@ import (
 
 // An Observer is a function that an executor calls with an event for each step
 // of each task. The executor's options contain it, or the method Watch adds it
-// to a running executor. Many goroutines call it concurrently: those on which the steps happen. So it must be safe for
-// concurrent use, must return soon, and must not wait for a task. The events of
-// one task come in the order of the constants of [EventKind].
+// to a running executor. Many goroutines call it concurrently: those on which
+// the steps happen. So it must be safe for concurrent use, must return soon,
+// and must not wait for a task. The events of one task come in the order of the
+// constants of [EventKind].
 //
 // If an Observer panics, the executor recovers the panic, and logs the first
 // one with package slog. If an Observer calls [runtime.Goexit], as

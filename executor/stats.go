@@ -267,8 +267,8 @@ func (t *Task) countSettled(local bool, remote int, err error) {
 	}
 }
 
-// countFailed counts an item with an error, of the Map whose runner is the task.
-// The parameter ran is whether a worker has run the item.
+// countFailed counts an item with an error, of the Map whose runner is the
+// task. The parameter ran is whether a worker has run the item.
 func (t *Task) countFailed(ctx context.Context, ran bool, err error) {
 	t.group.stats.shardOf(t).failures[failureKind(ctx.Err(), ran, err)].Add(1)
 }
