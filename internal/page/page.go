@@ -38,6 +38,10 @@ var frame = sync.OnceValue(func() *template.Template {
 `))
 })
 
+// Style returns the style sheet of all pages, for a page that is served
+// together with its other files.
+func Style() string { return style }
+
 // Write writes the page.
 func Write(w io.Writer, p Page) error {
 	return frame().Execute(w, struct {

@@ -26,13 +26,7 @@ func Check(t *testing.T, text string) {
 	if m := regexp.MustCompile(`(?i)<script|<link|<iframe|(src|href)\s*=|@import|url\(`).FindString(text); m != "" {
 		t.Errorf("the page refers to another file: it has %q", m)
 	}
-	browser := ""
-	for _, name := range browsers {
-		if path, err := exec.LookPath(name); err == nil {
-			browser = path
-			break
-		}
-	}
+	browser := browserPath()
 	if browser == "" {
 		t.Skip("no Chromium")
 	}
@@ -80,10 +74,11 @@ type sight struct {
 	Problems     []string
 }
 
-// script measures every piece of text: its rendered size, its position, and its
-// contrast to its background, by WCAG 2.2, 1.4.3. Contents of an element that
-// scrolls may exceed the element.
-const script = `<script>
+// measures declares the function measure. It measures every piece of text: its
+// rendered size, its position, and its contrast to its background, by WCAG 2.2,
+// 1.4.3. Contents of an element that scrolls may exceed the element. A hidden
+// text is left out.
+const measures = `
 function parts(c) { return c.match(/[\d.]+/g).map(Number) }
 function luminance(c) {
   const f = v => { v /= 255; return v <= 0.03928 ? v / 12.92 : Math.pow((v + 0.055) / 1.055, 2.4) };
@@ -96,12 +91,12 @@ function behind(e) {
   }
   return "rgb(255, 255, 255)";
 }
-addEventListener("load", () => {
+function measure() {
   const seen = { Window: innerWidth, Wide: document.documentElement.scrollWidth, Light: luminance(behind(document.body)), Texts: 0, Problems: [] };
   const walk = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
   for (let n; n = walk.nextNode(); ) {
     const text = n.data.trim(), e = n.parentElement;
-    if (!text || e.closest("title")) continue;
+    if (!text || e.closest("title") || !e.checkVisibility()) continue;
     seen.Texts++;
     const style = getComputedStyle(e), drawn = e.closest("svg");
     const range = document.createRange(); range.selectNodeContents(n);
@@ -117,8 +112,12 @@ addEventListener("load", () => {
   for (const e of document.querySelectorAll(".scroll")) {
     if (e.scrollWidth > e.clientWidth + 1) seen.Problems.push("a table of " + e.scrollWidth + " pixels in " + e.clientWidth + ": " + e.innerText.slice(0, 60));
   }
-  document.title = JSON.stringify(seen);
-});
+  return seen;
+}`
+
+// script measures the page when it is loaded, and makes the result its title.
+const script = "<script>" + measures + `
+addEventListener("load", () => { document.title = JSON.stringify(measure()) });
 </script>`
 
 func look(t *testing.T, browser, text string, width int, dark bool) (seen sight) {
