@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"concert/internal/frame":         {"concert", "concert/executor"},
 	"concert/trace":                  {"concert", "concert/executor"},
 	"concert/internal/page":          {},
+	"concert/dashboard":              {"concert", "concert/executor", "concert/internal/page"},
 	"concert/internal/printable":     {},
 	"concert/internal/pyname":        {},
 	"concert/internal/devserver":     {"concert/internal/filelock", "concert/internal/serverurl"},
@@ -108,6 +109,7 @@ var allowed = map[string][]string{
 	"concert/cmd/concert/internal/jobs": {"concert", "concert/", "golang.org/x/sys/unix"},
 	"concert/cmd/concert/internal/get": {"concert", "concert/", "golang.org/x/net/http/httpguts", "golang.org/x/net/http/httpproxy", "golang.org/x/net/publicsuffix",
 		"golang.org/x/text/encoding/unicode", "golang.org/x/text/transform", "golang.org/x/time/rate"},
+	"concert/cmd/concert/internal/web":             {"concert/cmd/concert/internal/cli", "concert/dashboard"},
 	"concert/cmd/concert/internal/cluster":         {"concert", "concert/"},
 	"concert/cmd/concert/internal/choose":          {"concert", "concert/", "golang.org/x/term"},
 	"concert/cmd/concert/internal/jobs/supervisor": {"golang.org/x/sys/unix"},
@@ -209,7 +211,7 @@ func TestImports(t *testing.T) {
 }
 
 func TestDependencies(t *testing.T) {
-	for _, p := range list(t, "-deps", ".", "./adaptive", "./goroutines", "./processes", "./python", "./progress", "./download", "./choose/models", "./resume", "./trace", "./executortest") {
+	for _, p := range list(t, "-deps", ".", "./adaptive", "./goroutines", "./processes", "./python", "./progress", "./download", "./choose/models", "./dashboard", "./resume", "./trace", "./executortest") {
 		if !p.Standard && (p.Module == nil || !slices.Contains(modules, p.Module.Path)) {
 			t.Errorf("the library depends on %s", p.ImportPath)
 		}

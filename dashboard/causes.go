@@ -1,0 +1,194 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"concert"
+	"concert/executor"
+)
+
+// Bounds of what is kept of failures.
+const (
+	maxCauses   = 100
+	maxExamples = 5    // labels of each cause
+	maxReplayed = 1000 // tasks of each cause that can be replayed
+	maxText     = 1 << 10
+	maxDetail   = 16 << 10
+	maxExamined = 500 // failures in a second whose text is read
+)
+
+// causes groups failures by their cause: the same function, and the same text
+// of the error except for numbers and the input. It may be used concurrently.
+type causes struct {
+	mu       sync.Mutex
+	byKey    map[causeKey]*cause // guarded by mu
+	list     []*cause            // guarded by mu: the same, in the order of their numbers
+	second   int64               // guarded by mu: the second to which examined belongs
+	examined int                 // guarded by mu: failures whose text was read in this second
+	skipped  int64               // guarded by mu: failures whose text was not read, or that have no group
+}
+
+type causeKey struct{ name, text string }
+
+// cause is a group of failures.
+type cause struct {
+	number   int
+	name     string
+	text     string // of the first failure
+	detail   string // the same with a traceback, or ""
+	count    int64
+	first    time.Time
+	last     time.Time
+	examples []example
+	tasks    []Task // without the source
+}
+
+// example is the input of a failed task.
+type example struct {
+	Task  uint64 `json:"task,string"`
+	Index *int64 `json:"index,omitempty"`
+	Label string `json:"label,omitempty"`
+}
+
+// add adds a failed task. It returns the number of its group, or -1 if it has
+// none. It reads the text of the error without a lock, because the methods of
+// an error are code of the program.
+func (c *causes) add(e concert.Event) int {
+	if !c.mayExamine(e.Time) {
+		return -1
+	}
+	text := cut(executor.ErrorText(e.Err), maxText)
+	input := e.Input
+	key := causeKey{e.Name, normalized(text, input)}
+	input = bounded(input)
+	c.mu.Lock()
+	g := c.byKey[key]
+	c.mu.Unlock()
+	detail := ""
+	if g == nil { // the first failure: read its traceback
+		detail = detailOf(e.Err, text)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g = c.byKey[key]; g == nil {
+		if len(c.list) >= maxCauses {
+			c.skipped++
+			return -1
+		}
+		if c.byKey == nil {
+			c.byKey = map[causeKey]*cause{}
+		}
+		g = &cause{number: len(c.list), name: e.Name, text: text, detail: detail, first: e.Time}
+		c.byKey[key] = g
+		c.list = append(c.list, g)
+	}
+	g.count++
+	g.last = e.Time
+	if len(g.examples) < maxExamples {
+		x := example{Task: e.Task}
+		if input != nil {
+			x.Label = input.Label
+			if input.Index >= 0 {
+				x.Index = &input.Index
+			}
+		}
+		g.examples = append(g.examples, x)
+	}
+	if len(g.tasks) < maxReplayed {
+		g.tasks = append(g.tasks, Task{ID: e.Task, Name: e.Name, Input: input})
+	}
+	return g.number
+}
+
+// mayExamine reports whether the text of a failure may be read. It limits the
+// time that a flood of failures takes.
+func (c *causes) mayExamine(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := now.Unix(); s != c.second {
+		c.second, c.examined = s, 0
+	}
+	if c.examined >= maxExamined {
+		c.skipped++
+		return false
+	}
+	c.examined++
+	return true
+}
+
+// rows returns the groups, the one with the most failures first.
+func (c *causes) rows() failureTable {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := failureTable{Other: c.skipped, Groups: make([]failureRow, 0, len(c.list))}
+	for _, g := range c.list {
+		t.Groups = append(t.Groups, failureRow{
+			Group: g.number, Name: g.name, Text: g.text, Detail: g.detail, Count: g.count,
+			First: g.first.UnixMilli(), Last: g.last.UnixMilli(), Examples: slices.Clone(g.examples), Replay: len(g.tasks),
+		})
+	}
+	slices.SortStableFunc(t.Groups, func(a, b failureRow) int { return cmp.Compare(b.Count, a.Count) })
+	return t
+}
+
+// take returns the tasks of a group, which are replayed, and removes them from
+// the group.
+func (c *causes) take(group int) []Task {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if group < 0 || group >= len(c.list) {
+		return nil
+	}
+	tasks := c.list[group].tasks
+	c.list[group].tasks = nil
+	return tasks
+}
+
+func (c *causes) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byKey, c.list, c.skipped = nil, nil, 0
+}
+
+// numbers matches what differs between failures with the same cause: addresses,
+// digests and numbers.
+var numbers = regexp.MustCompile(`0x[0-9a-fA-F]+|\b[0-9a-fA-F]*[0-9][0-9a-fA-F]{7,}\b|[0-9]+(?:\.[0-9]+)*`)
+
+// normalized returns a text in which the input is left out, and every number is
+// a #. The parameter input may be nil.
+func normalized(text string, input *concert.Input) string {
+	if input != nil {
+		text = strings.ReplaceAll(text, input.String(), "#")
+		if len(input.Label) > 2 {
+			text = strings.ReplaceAll(text, input.Label, "#")
+		}
+	}
+	return numbers.ReplaceAllString(text, "#")
+}
+
+// detailOf returns what an error prints under %+v, such as a traceback. It
+// returns "" if that is the same as the text.
+func detailOf(err error, text string) string {
+	detail, failure := executor.CallIsolated(time.Second, func() string { return fmt.Sprintf("%+v", err) })
+	if failure != nil {
+		return ""
+	}
+	if detail = cut(strings.TrimSpace(detail), maxDetail); detail == strings.TrimSpace(text) {
+		return ""
+	}
+	return detail
+}
+
+// cut shortens a text to a number of bytes. The result is valid UTF-8.
+func cut(text string, most int) string {
+	if len(text) > most {
+		text = text[:most] + "..." // the sum is a copy, so the whole text is not kept
+	}
+	return strings.ToValidUTF8(text, "?")
+}

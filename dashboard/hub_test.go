@@ -1,0 +1,184 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// parse decodes frames.
+func parse(t *testing.T, frames [][]byte) (all []parsed) {
+	t.Helper()
+	for _, text := range frames {
+		var f parsed
+		if err := json.Unmarshal(text, &f); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// parsed is a frame as a page sees it.
+type parsed struct {
+	Full    bool
+	Ended   bool
+	Paused  bool
+	Time    int64
+	Sources []struct {
+		ID       int
+		Name     string
+		Stats    statsFrame
+		Points   [][]float64
+		Spans    [][]any
+		Sampled  bool
+		Failures failureTable
+	}
+}
+
+func newHub() *hub {
+	h := new(hub)
+	h.init(func() bool { return false })
+	return h
+}
+
+// TestHub_Idle: the hub observes only while a page is open, and for a minute
+// longer. Then it forgets what it has recorded.
+func TestHub_Idle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f Feed
+		h := newHub()
+		h.add(newRecorder("feed", &f))
+		synctest.Wait()
+		if n := f.observersNow(); n != 0 {
+			t.Errorf("before the first page, %d observers are attached", n)
+		}
+		h.join()
+		run(&f, 1, "f", time.Millisecond, nil)
+		time.Sleep(3 * time.Second)
+		_, last, _, _ := h.after(0)
+		h.leave()
+		time.Sleep(keepFor - time.Second)
+		if n := f.observersNow(); n != 1 {
+			t.Errorf("before the end of a minute, %d observers are attached", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := f.observersNow(); n != 0 {
+			t.Errorf("after a minute, %d observers are attached", n)
+		}
+		time.Sleep(time.Hour)
+		h.join()
+		synctest.Wait()
+		frames, _, _, _ := h.after(last)
+		all := parse(t, frames)
+		if len(all) != 1 || !all[0].Full || len(all[0].Sources[0].Points) != 1 || len(all[0].Sources[0].Spans) != 0 || all[0].Sources[0].Stats.Done != 1 {
+			t.Errorf("a page that returns gets %+v", all)
+		}
+		h.leave()
+		h.close()
+	})
+}
+
+// TestHub_After: a page that is connected gets each frame once, a page that was
+// away for a short time gets the missing frames, and one that was away for
+// longer gets a complete frame.
+func TestHub_After(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f Feed
+		h := newHub()
+		h.add(newRecorder("feed", &f))
+		h.join()
+		defer h.close()
+		defer h.leave()
+		synctest.Wait()
+		frames, last, changed, _ := h.after(0)
+		if all := parse(t, frames); len(all) != 1 || !all[0].Full {
+			t.Fatalf("the first frame is %+v", all)
+		}
+		if frames, _, _, _ := h.after(last); len(frames) != 0 {
+			t.Errorf("%d frames without a change", len(frames))
+		}
+		run(&f, 1, "f", time.Millisecond, nil)
+		<-changed
+		frames, next, _, _ := h.after(last)
+		if all := parse(t, frames); next != last+1 || len(all) != 1 || all[0].Full || len(all[0].Sources[0].Spans) != 1 || len(all[0].Sources[0].Points) != 1 {
+			t.Errorf("frame %d is %+v", next, all)
+		}
+		time.Sleep((keptFrames - 1) * interval)
+		synctest.Wait()
+		frames, end, _, _ := h.after(next)
+		if all := parse(t, frames); int(end-next) != len(all) || len(all) < keptFrames-2 || all[0].Full {
+			t.Errorf("after %d intervals there are %d frames, from %d to %d", keptFrames-1, len(all), next, end)
+		}
+		time.Sleep(2 * interval)
+		synctest.Wait()
+		frames, _, _, _ = h.after(last)
+		if all := parse(t, frames); len(all) != 1 || !all[0].Full || len(all[0].Sources[0].Spans) != 1 {
+			t.Errorf("a page that was away gets %+v", all)
+		}
+		if frames, _, _, _ = h.after(end + 1000); len(frames) != 1 {
+			t.Errorf("a page with an unknown frame gets %d frames", len(frames))
+		}
+	})
+}
+
+// TestHub_Close: the last frame has the final numbers, and says that it is the
+// last one.
+func TestHub_Close(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f Feed
+		h := newHub()
+		remove := h.add(newRecorder("other", new(Feed)))
+		h.add(newRecorder("feed", &f))
+		h.join()
+		synctest.Wait()
+		_, last, _, over := h.after(0)
+		if over {
+			t.Error("the hub is over before its end")
+		}
+		remove()
+		run(&f, 1, "f", time.Millisecond, nil)
+		h.close()
+		frames, _, _, over := h.after(last)
+		all := parse(t, frames)
+		if !over || len(all) != 1 || !all[0].Ended || len(all[0].Sources) != 1 || all[0].Sources[0].Name != "feed" || all[0].Sources[0].Stats.Done != 1 {
+			t.Errorf("over %v; the last frame is %+v", over, all)
+		}
+		if n := f.observersNow(); n != 0 {
+			t.Errorf("after the end, %d observers are attached", n)
+		}
+		if h.join() {
+			t.Error("a page can join after the end")
+		}
+		h.close() // may be called again
+	})
+}
+
+// TestHub_Points: memory is bounded, however long a page is open.
+func TestHub_Points(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f Feed
+		h := newHub()
+		r := newRecorder("feed", &f)
+		h.add(r)
+		h.join()
+		for i := range uint64(3 * maxPoints) {
+			for j := range uint64(10) {
+				run(&f, 10*i+j+1, "f", time.Millisecond, nil)
+			}
+			time.Sleep(interval)
+		}
+		h.leave()
+		h.close()
+		if n := len(r.points); n < maxPoints || n > 2*maxPoints {
+			t.Errorf("%d points", n)
+		}
+		if n := len(r.spans); n < maxSpans || n > 2*maxSpans {
+			t.Errorf("%d spans", n)
+		}
+		if n := len(h.frames); n != keptFrames {
+			t.Errorf("%d frames", n)
+		}
+	})
+}
