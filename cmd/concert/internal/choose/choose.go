@@ -12,6 +12,7 @@ import (
 	"concert"
 	"concert/choose"
 	"concert/cmd/concert/internal/cli"
+	"concert/dashboard"
 	"concert/trace"
 )
 
@@ -70,6 +71,16 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 		o.Observer = func(model string, level int) concert.Observer {
 			return tracer.Observer(choose.Step{Model: model, Concurrency: level}.String())
 		}
+	}
+	live, err := o.web.Serve("choose", dashboard.Options{Title: "concert choose: " + j.what}, errOut)
+	if err != nil {
+		return err
+	}
+	if live != nil {
+		defer live.Close()
+		runs := new(dashboard.Feed)
+		live.Add("runs", runs)
+		o.Observer = onPage(runs, o.Observer)
 	}
 	follow := newFollower(errOut, o)
 	follow.announce(j.what, len(inputs))

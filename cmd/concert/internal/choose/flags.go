@@ -7,6 +7,7 @@ import (
 
 	"concert/choose"
 	"concert/cmd/concert/internal/cli"
+	"concert/cmd/concert/internal/web"
 )
 
 const help = `Usage: concert choose [flags] COMMAND [ARGUMENT...] ::: INPUT...
@@ -57,6 +58,7 @@ type options struct {
 	py, python       string
 	html, trace      string
 	get, json, quiet bool
+	web              web.Flag
 }
 
 // separator is between a command and its inputs.
@@ -76,6 +78,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.html, "html", "FILE", "write the report as an HTML page as well")
 	f.Add(&o.trace, "trace", "FILE", "write a trace of the runs, for a trace viewer such as ui.perfetto.dev")
 	f.Add(&o.quiet, "quiet", "", "print the verdict only")
+	o.web.Declare(f)
 	return f
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"concert/cluster"
 	"concert/cmd/concert/internal/cli"
+	"concert/dashboard"
 )
 
 // silentAfter is the time after which a worker that was not heard is shown as
@@ -24,20 +25,15 @@ func (s *status) print(out io.Writer, st cli.Style) error {
 		slots += w.Slots
 	}
 	fmt.Fprintln(out, st.Bold(fmt.Sprintf("%s, %d of %s taken", count(len(s.Workers), "worker"), running, count(slots, "slot"))))
-	functions := s.printWorkers(out)
+	workers, offered, functions := s.workerTables()
+	workers.print(out)
+	offered.print(out)
 	var tasks uint64
 	for _, q := range s.Queues {
 		tasks += q.Tasks
 	}
 	fmt.Fprintln(out, st.Bold(fmt.Sprintf("%s waiting", count(int(tasks), "task"))))
-	queues := table{header: []string{"client", "tasks", "for"}, cut: []int{2, 0}}
-	for _, q := range s.Queues {
-		to, there := functions[q.Capabilities]
-		if !there {
-			to = "functions that no worker offers"
-		}
-		queues.add(holderName(s.Names, q.Client), fmt.Sprint(q.Tasks), to)
-	}
+	queues := s.queueTable(functions)
 	queues.print(out)
 	letters := st.Bold(count(s.Dead, "dead letter"))
 	if s.Dead > 0 {
@@ -47,11 +43,37 @@ func (s *status) print(out io.Writer, st cli.Style) error {
 	return err
 }
 
-// printWorkers prints the workers, and the functions that they offer. It
-// returns the functions of each capability set, as text.
-func (s *status) printWorkers(out io.Writer) (functions map[string]string) {
+// tables returns the tables of the status, for the live page.
+func (s *status) tables() []dashboard.Table {
+	workers, offered, functions := s.workerTables()
+	queues := s.queueTable(functions)
+	return []dashboard.Table{
+		{Title: "Workers", Header: workers.header, Rows: workers.rows},
+		{Title: "Functions of the workers", Header: offered.header, Rows: offered.rows},
+		{Title: "Waiting tasks", Header: queues.header, Rows: queues.rows},
+	}
+}
+
+// queueTable returns the table of the waiting tasks. The parameter functions
+// has the functions of each capability set.
+func (s *status) queueTable(functions map[string]string) table {
+	queues := table{header: []string{"client", "tasks", "for"}, cut: []int{2, 0}}
+	for _, q := range s.Queues {
+		to, there := functions[q.Capabilities]
+		if !there {
+			to = "functions that no worker offers"
+		}
+		queues.add(holderName(s.Names, q.Client), fmt.Sprint(q.Tasks), to)
+	}
+	return queues
+}
+
+// workerTables returns the table of the workers, and the table of the functions
+// that they offer. It also returns the functions of each capability set, as
+// text.
+func (s *status) workerTables() (workers, offered table, functions map[string]string) {
 	functions = map[string]string{}
-	workers := table{header: []string{"name", "host", "pid", "state", "running", "done", "failed", "up", "heard"}, cut: []int{1, 0}}
+	workers = table{header: []string{"name", "host", "pid", "state", "running", "done", "failed", "up", "heard"}, cut: []int{1, 0}}
 	type capacity struct{ workers, slots int }
 	sets := map[string]capacity{}
 	var order []string
@@ -65,13 +87,11 @@ func (s *status) printWorkers(out io.Writer) (functions map[string]string) {
 		sets[w.Capabilities] = capacity{c.workers + 1, c.slots + w.Slots}
 		functions[w.Capabilities] = functionList(w.Functions)
 	}
-	workers.print(out)
-	offered := table{header: []string{"workers", "slots", "functions"}, cut: []int{2}}
+	offered = table{header: []string{"workers", "slots", "functions"}, cut: []int{2}}
 	for _, set := range order {
 		offered.add(fmt.Sprint(sets[set].workers), fmt.Sprint(sets[set].slots), functions[set])
 	}
-	offered.print(out)
-	return functions
+	return workers, offered, functions
 }
 
 // workerState returns the state of a worker in one word.

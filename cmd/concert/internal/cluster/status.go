@@ -13,6 +13,7 @@ import (
 
 	"concert/cluster"
 	"concert/cmd/concert/internal/cli"
+	"concert/cmd/concert/internal/web"
 	"concert/internal/printable"
 )
 
@@ -65,6 +66,7 @@ type statusOptions struct {
 	watch, dead, json bool
 	replay, discard   string
 	timeout           time.Duration // the maximum time in which the servers answer
+	web               web.Flag
 }
 
 const (
@@ -82,6 +84,7 @@ func (o *statusOptions) flags() *cli.Flags {
 	f.Add(&o.replay, "replay", "WHICH", "run the tasks of dead letters again; WHICH lists the numbers of the dead letters, as in 4,7, or is the word all")
 	f.Add(&o.discard, "discard", "WHICH", "remove dead letters; WHICH is as for --replay")
 	f.Add(&o.json, "json", "", "print everything as JSON")
+	o.web.Declare(f)
 	return f
 }
 
@@ -91,7 +94,7 @@ func parseStatus(args []string) (o statusOptions, err error) {
 		return o, err
 	}
 	does := 0
-	for _, on := range []bool{o.watch, o.dead, o.replay != "", o.discard != ""} {
+	for _, on := range []bool{o.watch, o.dead, o.replay != "", o.discard != "", o.web.IsSet()} {
 		if on {
 			does++
 		}
@@ -102,9 +105,9 @@ func parseStatus(args []string) (o statusOptions, err error) {
 	case flags.NArg() > 0:
 		err = cli.UsageError{Text: fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
 	case does > 1:
-		err = cli.UsageError{Text: "--watch, --dead, --replay and --discard do not go together"}
-	case o.json && (o.replay != "" || o.discard != ""):
-		err = cli.UsageError{Text: "--json does not go together with --replay and --discard"}
+		err = cli.UsageError{Text: "--watch, --dead, --replay, --discard and --web do not go together"}
+	case o.json && (o.replay != "" || o.discard != "" || o.web.IsSet()):
+		err = cli.UsageError{Text: "--json does not go together with --replay, --discard and --web"}
 	}
 	for _, numbers := range []string{o.replay, o.discard} {
 		if _, _, bad := letterNumbers(numbers); bad != nil {
@@ -158,6 +161,8 @@ func (o *statusOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	}
 	defer in.Close()
 	switch {
+	case o.web.IsSet():
+		return serveStatus(ctx, in, &o.web, errOut)
 	case o.dead:
 		return listLetters(ctx, in, o.json, out)
 	case o.replay != "":

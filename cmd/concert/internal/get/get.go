@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 
 	"concert/cmd/concert/internal/cli"
+	"concert/dashboard"
 	"concert/download"
 	"concert/internal/printable"
 	"concert/trace"
@@ -125,7 +126,15 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 		return err
 	}
 	defer events.Discard()
+	page, err := o.web.Serve("get", dashboard.Options{Title: "concert get"}, errOut)
+	if err != nil {
+		return err
+	}
+	defer page.Close()
 	r := newReport(o, len(list), out, errOut)
+	if page != nil {
+		r.live = openLive(page, len(list))
+	}
 	if events != nil {
 		tracer := trace.New(events)
 		r.trace = tracer.Observer("concert get")

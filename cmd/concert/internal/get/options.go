@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concert/cmd/concert/internal/cli"
+	"concert/cmd/concert/internal/web"
 	"concert/download"
 )
 
@@ -35,6 +36,7 @@ type options struct {
 	retryDelay, retryMaxTime   time.Duration
 	json, quiet                bool
 	trace                      string
+	web                        web.Flag
 }
 
 // flags sets o to the defaults, and returns the flags that change it.
@@ -91,6 +93,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.json, "json", "", "print events to the standard output, one per line")
 	f.Add(&o.quiet, "quiet", "", "print only the paths of finished files, and failures")
 	f.Add(&o.trace, "trace", "FILE", "write a trace of the downloads, for a trace viewer such as ui.perfetto.dev")
+	o.web.Declare(f)
 	return f
 }
 

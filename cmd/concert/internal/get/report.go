@@ -25,6 +25,7 @@ type report struct {
 	begin  time.Time
 	show   *progress.Display // nil if there is no progress, as with --json
 	trace  concert.Observer  // nil without a trace
+	live   *live             // nil without a live page
 	each   bool              // whether to print a line for each file
 	isSeen []bool            // for each file of the list, whether begun was called
 
@@ -98,6 +99,7 @@ func (r *report) begun(f *file, path string) {
 		return
 	}
 	r.isSeen[f.index] = true
+	r.live.begun(f)
 	if r.show != nil {
 		r.show.Observe(concert.Event{Kind: concert.TaskStarted, Task: f.number()})
 	}
@@ -108,6 +110,7 @@ func (r *report) begun(f *file, path string) {
 
 // progress shows how many bytes of a file are there.
 func (r *report) progress(f *file, done, total int64) {
+	r.live.progress(f, done, total)
 	if r.show != nil {
 		r.show.Observe(concert.Event{Kind: concert.TaskProgress, Task: f.number(), Done: done, Total: max(0, total)})
 	}
@@ -186,6 +189,7 @@ func waiting(d time.Duration) string {
 // finished because the list was stopped.
 func (r *report) finished(o outcome, stopped bool) {
 	r.count(&o, stopped)
+	r.live.finished(&o, stopped)
 	if r.show != nil && !stopped {
 		r.show.Observe(concert.Event{Kind: concert.TaskFinished, Task: uint64(o.index) + 1, Err: o.err})
 	}

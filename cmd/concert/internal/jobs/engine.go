@@ -54,6 +54,7 @@ type engine struct {
 	retries  int // further attempts of a job that fails
 	delay    time.Duration
 	total    func() int // the number of inputs, or 0 while it is not known
+	live     *live      // the live page, or nil
 
 	written func(r *output.Record, o *output.Output) error   // writes the files of a job, or nil
 	begun   func(j *job)                                     // reports the first attempt of a job
@@ -157,7 +158,8 @@ func (e *engine) do(task context.Context, j *job) (struct{}, error) {
 	if a, ok := task.Value(aloneKey{}).(*alone); ok {
 		a.record = r
 	}
-	if isFailure(r) && j.attempts <= e.retries && e.starting.Err() == nil {
+	if isFailure(r) && j.attempts <= e.retries && e.starting.Err() == nil && r.Error != errOnPage.Error() {
+		e.live.ended(j, r, out, true, e.total())
 		if out != nil {
 			out.Release()
 		}
@@ -212,6 +214,7 @@ func (e *engine) attempt(j *job, run runner) (*output.Record, *output.Output) {
 	e.active++
 	e.mu.Unlock()
 	stop := e.timeouts.start(cancel)
+	e.live.started(j, cancel)
 	out := run.run(ctx, j, r)
 	if out != nil {
 		r.Stdout, r.Stderr = out.Size()
@@ -227,8 +230,11 @@ func (e *engine) attempt(j *job, run runner) (*output.Record, *output.Output) {
 	if ctx.Err() != nil && r.Status != output.OK {
 		cause := context.Cause(ctx)
 		r.Status, r.Error = output.Canceled, cause.Error()
-		if errors.Is(cause, errTimeout) {
+		switch {
+		case errors.Is(cause, errTimeout):
 			r.Status = output.Timeout
+		case errors.Is(cause, errOnPage): // this run does not end, so the job has failed
+			r.Status = output.Killed
 		}
 	}
 	if r.Status != output.Canceled {
@@ -290,6 +296,7 @@ func (e *engine) settle(j *job, r *output.Record, out *output.Output) {
 	if !r.Resumed {
 		e.count(r)
 	}
+	e.live.ended(j, r, out, false, e.total())
 	e.settled(j, r, out)
 }
 

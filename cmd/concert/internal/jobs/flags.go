@@ -12,6 +12,7 @@ import (
 
 	"concert/cmd/concert/internal/cli"
 	"concert/cmd/concert/internal/jobs/inputs"
+	"concert/cmd/concert/internal/web"
 	"concert/internal/pyname"
 	"concert/internal/serverurl"
 )
@@ -51,6 +52,7 @@ type options struct {
 	unordered, lineBuffer, ungroup bool
 	tag, json, quiet               bool
 	results, trace                 string
+	web                            web.Flag
 }
 
 // flags sets o to the defaults, and returns the flags that change o.
@@ -104,6 +106,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.json, "json", "", "print a line of JSON for each job, with its output")
 	f.Add(&o.quiet, "quiet", "", "print no progress and no notes, but the failed jobs")
 	f.Add(&o.trace, "trace", "FILE", "write a trace of the jobs, for a trace viewer such as ui.perfetto.dev")
+	o.web.Declare(f)
 	return f
 }
 

@@ -9,9 +9,11 @@ import (
 	"concert/progress"
 )
 
-// gate delays the start of jobs: for --delay, --load and --memfree. Jobs pass
-// it sequentially, in any order.
+// gate delays the start of jobs: for --delay, --load and --memfree, and for
+// the button of the live page. Jobs pass it sequentially, in any order.
 type gate struct {
+	pauser // of the live page
+
 	delay   time.Duration
 	maxLoad float64 // 0 means no limit
 	minFree int64   // 0 means no limit
@@ -38,7 +40,7 @@ func newGate(o *options, note func(string)) *gate {
 // pass waits until a job may start. It returns false if ctx ends first.
 func (g *gate) pass(ctx context.Context) bool {
 	if g.delay == 0 && g.maxLoad == 0 && g.minFree == 0 {
-		return ctx.Err() == nil
+		return g.wait(ctx) && ctx.Err() == nil
 	}
 	select {
 	case g.mu <- struct{}{}:
@@ -54,6 +56,9 @@ func (g *gate) pass(ctx context.Context) bool {
 		if !sleep(ctx, lookInterval) {
 			return false
 		}
+	}
+	if !g.wait(ctx) {
+		return false
 	}
 	g.last = time.Now()
 	return ctx.Err() == nil

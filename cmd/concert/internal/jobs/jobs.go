@@ -159,6 +159,11 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 	if err := m.gate.check(); err != nil {
 		return err
 	}
+	endLive, err := m.openLive(errOut)
+	if err != nil {
+		return err
+	}
+	defer endLive()
 	defer m.start(ctx)()
 	closeRunner, err := m.openRunner(ctx)
 	if err != nil {

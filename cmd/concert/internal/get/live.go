@@ -1,0 +1,58 @@
+package get
+
+import (
+	"errors"
+
+	"concert"
+	"concert/cmd/concert/internal/web"
+	"concert/dashboard"
+)
+
+// live shows the files on the live page of --web. A nil live does nothing.
+type live struct{ feed dashboard.Feed }
+
+// openLive shows a number of files on a page.
+func openLive(page *web.Page, files int) *live {
+	l := new(live)
+	l.feed.SetTotal(files)
+	page.Add("files", &l.feed)
+	return l
+}
+
+const liveName = "download"
+
+// begun shows a file that is looked at.
+func (l *live) begun(f *file) {
+	if l != nil {
+		l.feed.Observe(concert.Event{
+			Kind: concert.TaskStarted, Task: f.number(), Name: liveName, Worker: -1,
+			Input: &concert.Input{Name: liveName, Index: int64(f.index), Label: f.shown()},
+		})
+	}
+}
+
+// progress shows how many bytes of a file are there.
+func (l *live) progress(f *file, done, total int64) {
+	if l != nil {
+		l.feed.Observe(concert.Event{Kind: concert.TaskProgress, Task: f.number(), Done: done, Total: max(0, total)})
+	}
+}
+
+// finished shows the end of a file. The parameter stopped is whether the list
+// was stopped.
+func (l *live) finished(o *outcome, stopped bool) {
+	if l == nil {
+		return
+	}
+	e := concert.Event{
+		Kind: concert.TaskFinished, Task: uint64(o.index) + 1, Name: liveName, Worker: -1,
+		Input: &concert.Input{Name: liveName, Index: int64(o.index), Label: o.shown()},
+	}
+	switch {
+	case stopped:
+		e.Err = concert.ErrCanceled
+	case o.err != nil:
+		e.Err = errors.New(o.why())
+	}
+	l.feed.Observe(e)
+}

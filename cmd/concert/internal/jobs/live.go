@@ -1,0 +1,151 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+
+	"concert"
+	"concert/cmd/concert/internal/jobs/output"
+	"concert/dashboard"
+)
+
+// live shows the attempts of jobs on the live page of --web, and does what its
+// buttons say. A nil live does nothing.
+type live struct {
+	feed dashboard.Feed
+	name string // of the command or the function
+
+	mu      sync.Mutex
+	cancels map[uint64]context.CancelCauseFunc // guarded by mu: of running attempts, by the number of the job
+	retried int                                // guarded by mu: attempts after the first one
+}
+
+// errOnPage is the cause of the end of an attempt that a user has canceled.
+var errOnPage = errors.New("canceled on the live page")
+
+// openLive starts the live page, if the flag is set.
+func (m *mapper) openLive(errOut io.Writer) (end func(), err error) {
+	l := &live{cancels: map[uint64]context.CancelCauseFunc{}, name: m.py}
+	if m.py == "" {
+		l.name = filepath.Base(m.argv[0])
+	}
+	page, err := m.web.Serve("map", dashboard.Options{
+		Title:    "concert map: " + l.name,
+		OnPause:  func(_ context.Context, pause bool) error { m.gate.pause(pause); return nil },
+		OnCancel: l.cancel,
+	}, errOut)
+	if page == nil || err != nil {
+		return func() {}, err
+	}
+	if !m.choose && !m.options.jobs.auto {
+		l.feed.SetWorkers(m.concurrency())
+	}
+	page.Add("jobs", &l.feed)
+	m.engine.live = l
+	return page.Close, nil
+}
+
+// cancel cancels a running attempt.
+func (l *live) cancel(_ context.Context, t dashboard.Task) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	cancel := l.cancels[t.ID]
+	if cancel == nil {
+		return fmt.Errorf("job %d has ended", t.ID)
+	}
+	cancel(errOnPage)
+	return nil
+}
+
+// started shows an attempt that starts.
+func (l *live) started(j *job, cancel context.CancelCauseFunc) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	l.cancels[uint64(j.number)] = cancel
+	l.mu.Unlock()
+	l.feed.Observe(concert.Event{Kind: concert.TaskStarted, Task: uint64(j.number), Name: l.name, Input: l.input(j), Worker: -1})
+}
+
+// ended shows that an attempt has ended. The parameter retry is whether another
+// one follows.
+func (l *live) ended(j *job, r *output.Record, o *output.Output, retry bool, total int) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	delete(l.cancels, uint64(j.number))
+	if retry {
+		l.retried++
+	}
+	retried := l.retried
+	l.mu.Unlock()
+	if total > 0 { // otherwise it is not known yet
+		l.feed.SetTotal(total + retried)
+	}
+	e := concert.Event{Kind: concert.TaskFinished, Task: uint64(j.number), Name: l.name, Input: l.input(j), Worker: -1}
+	switch {
+	case r.Status == output.Canceled || r.Status == output.NotStarted && r.Error == "":
+		e.Err = concert.ErrCanceled
+	case r.Status == output.Timeout:
+		e.Err = liveError{attemptError{r}, context.DeadlineExceeded, ""}
+	case r.Status != output.OK:
+		e.Err = liveError{attemptError{r}, nil, endOf(o)}
+	}
+	l.feed.Observe(e)
+}
+
+func (l *live) input(j *job) *concert.Input {
+	return &concert.Input{Name: l.name, Index: int64(j.number) - 1, Label: j.label()}
+}
+
+// liveError is the error of an attempt on the live page.
+type liveError struct {
+	attemptError
+	kind   error  // for errors.Is
+	stderr string // the end of the standard error
+}
+
+// Error says how the attempt ended, and why.
+func (e liveError) Error() string {
+	text := e.attemptError.Error()
+	if e.Record.Error != "" && e.Record.Error != text {
+		text += ": " + e.Record.Error
+	}
+	return text
+}
+
+// Unwrap returns the kind of the error.
+func (e liveError) Unwrap() error { return e.kind }
+
+// Format prints the standard error as well under %+v.
+func (e liveError) Format(s fmt.State, verb rune) {
+	io.WriteString(s, e.Error())
+	if verb == 'v' && s.Flag('+') && e.stderr != "" {
+		io.WriteString(s, "\n\n"+e.stderr)
+	}
+}
+
+// maxShownStderr is how much of the standard error the live page shows.
+const maxShownStderr = 8 << 10
+
+// endOf returns the end of the standard error of an attempt.
+func endOf(o *output.Output) string {
+	if o == nil {
+		return ""
+	}
+	_, size := o.Size()
+	r := o.Stderr()
+	if size > maxShownStderr {
+		if _, err := io.CopyN(io.Discard, r, size-maxShownStderr); err != nil {
+			return ""
+		}
+	}
+	text, _ := io.ReadAll(io.LimitReader(r, maxShownStderr))
+	return string(text)
+}
