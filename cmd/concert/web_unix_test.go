@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -190,5 +191,61 @@ func TestMap_Web(t *testing.T) {
 	}
 	if all := strings.Join(found, "; "); !strings.Contains(all, "exit code 3") || !strings.Contains(all, "canceled on the live page") {
 		t.Errorf("the failures are %s", all)
+	}
+}
+
+// TestGet_Web: the live page shows a file while it is downloaded, and the
+// failure of another one.
+func TestGet_Web(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/missing" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Length", "2000")
+		w.Write(make([]byte, 1000))
+		w.(http.Flusher).Flush()
+		select {
+		case <-release:
+			w.Write(make([]byte, 1000))
+		case <-r.Context().Done():
+		}
+	}))
+	defer server.Close()
+	cmd := process(t, "get", "--web", "-d", t.TempDir(), server.URL+"/missing", server.URL+"/a.iso")
+	errors, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(errors)
+	page := openLive(t, lines)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for lines.Scan() {
+		}
+	}()
+	var last liveFrame
+	seen := false
+	for f := range page.frames(t) {
+		last = f
+		s := f.Sources[0]
+		if !seen && len(s.Running) == 1 && strings.HasSuffix(s.Running[0].Input, "/a.iso)") && s.Stats.Failed == 1 {
+			seen = true
+			close(release)
+		}
+	}
+	<-read
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	s := last.Sources[0]
+	if !seen || !last.Ended || s.Stats.Done != 2 || s.Stats.Failed != 1 || len(s.Failures.Groups) != 1 || !strings.Contains(s.Failures.Groups[0].Text, "404") {
+		t.Errorf("the last frame is %+v", last)
 	}
 }

@@ -1,0 +1,51 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/cluster"
+)
+
+// TestLive_Take: the numbers of the page do not decrease when a worker leaves,
+// and each dead letter is a failure once.
+func TestLive_Take(t *testing.T) {
+	l := &live{ended: map[string][2]int64{}}
+	at := time.Now()
+	worker := func(id string, running int, finished, failed int64) cluster.Worker {
+		return cluster.Worker{ID: id, Host: "h", Slots: 4, Running: running, Finished: finished, Failed: failed, Capabilities: "c", Functions: []string{"f"}, Heard: at}
+	}
+	letter := func(n uint64) cluster.DeadLetter {
+		return cluster.DeadLetter{Number: n, Function: "f", Index: 3, Label: "cat", Reason: "its workers were lost", At: at}
+	}
+	take := func(s status, letters ...cluster.DeadLetter) {
+		s.Time = at
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.takeLocked(&s, letters)
+	}
+	take(status{Workers: []cluster.Worker{worker("a", 2, 100, 3), worker("b", 0, 50, 0)}, Queues: []cluster.Queue{{Capabilities: "c", Client: "x", Tasks: 7}}}, letter(4))
+	s := l.Stats()
+	if s.Workers != 2 || s.Busy != 1 || s.Running != 2 || s.Queued != 5 || s.Done != 150 || s.Failed.Errors != 3 || s.Submitted != 157 {
+		t.Errorf("the numbers are %+v", s)
+	}
+	tables := l.Tables()
+	if len(tables) != 3 || len(tables[0].Rows) != 2 || tables[2].Rows[0][2] != "f" {
+		t.Errorf("the tables are %+v", tables)
+	}
+	var seen []string
+	stop := l.Watch(func(e concert.Event) { seen = append(seen, fmt.Sprint(e.Kind, " ", e.Task, " ", e.Input, " ", e.Err)) })
+	take(status{Workers: []cluster.Worker{worker("b", 0, 60, 0)}}, letter(5))
+	stop()
+	take(status{}, letter(6))
+	if s := l.Stats(); s.Workers != 0 || s.Done != 160 || s.Failed.Errors != 3 || s.Queued != 0 {
+		t.Errorf("after the workers have left, the numbers are %+v", s)
+	}
+	want := []string{"finished 4 f: input 3 (cat) its workers were lost", "finished 5 f: input 3 (cat) its workers were lost"}
+	if !slices.Equal(seen, want) {
+		t.Errorf("the page got %q, want %q", seen, want)
+	}
+}
