@@ -16,11 +16,11 @@ import (
 // know the bytes.
 
 const (
-	// maxFlat is the maximum size of the encoding of a flat value. Larger values
-	// are encoded on another goroutine.
+	// maxFlat is the maximum size of the encoding of a flat value. Larger
+	// values are encoded on another goroutine.
 	maxFlat = 256 << 10
-	// maxFlatText is the maximum size of a text that is an argument by itself. A
-	// larger one would not fit into a list of arguments.
+	// maxFlatText is the maximum size of a text that is an argument by itself.
+	// A larger one would not fit into a list of arguments.
 	maxFlatText = 1<<10 - 5
 )
 
