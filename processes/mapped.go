@@ -60,6 +60,6 @@ func (w *worker) mapResult(v frame.Payload, to *outcome) error {
 	if err != nil {
 		to.err = fmt.Errorf("%w: %w", ErrMemory, err)
 	}
-	w.pool.received.Add(int64(len(to.value.Bytes)))
+	w.read.Add(int64(len(to.value.Bytes)))
 	return nil
 }

@@ -175,7 +175,7 @@ func (w *worker) valueOf(p frame.Payload) (executor.Encoded, error) {
 	if v.Bytes, err = w.arena.Result(p.Span); err != nil {
 		return v, err
 	}
-	w.pool.received.Add(int64(len(v.Bytes)))
+	w.read.Add(int64(len(v.Bytes)))
 	if !v.Raw() || !shm.Populate(v.Bytes) {
 		err = shm.CatchFault(func() { v.Bytes = bytes.Clone(v.Bytes) })
 	}

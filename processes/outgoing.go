@@ -113,7 +113,7 @@ func (w *worker) send(b *outgoing) error {
 		if p := b.inArena[i]; w.arena.WriteArgument(p.at, p.bytes) != nil {
 			b.inline(i)
 		} else {
-			w.pool.sent.Add(int64(len(p.bytes)))
+			w.sent.Add(int64(len(p.bytes)))
 		}
 	}
 	sent := 0
@@ -127,7 +127,7 @@ func (w *worker) send(b *outgoing) error {
 		sent = p.after
 	}
 	_, err := w.tasks.Write(b.buf[sent:])
-	w.pool.sent.Add(int64(len(b.buf)))
+	w.sent.Add(int64(len(b.buf)))
 	return err
 }
 
@@ -146,7 +146,7 @@ func (w *worker) sendAfter(p pipeArg) error {
 func (w *worker) sendLarge(b []byte) error {
 	for first := true; ; first = false {
 		n, err := w.tasks.Write(b[:min(len(b), 1<<20)])
-		w.pool.sent.Add(int64(n))
+		w.sent.Add(int64(n))
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"concert"
@@ -35,8 +34,6 @@ type Pool struct {
 
 	queue *executor.TaskQueue // its mutex is mu
 
-	sent, received atomic.Int64 // bytes that were sent to workers and received from them
-
 	mu sync.Mutex
 
 	// Guarded by mu:
@@ -50,6 +47,7 @@ type Pool struct {
 	standby     []*worker                          // workers that are ready to become active
 	all         map[*worker]bool                   // workers that are not reaped
 	starting    int                                // number of workers that are about to start; they are not in all
+	traffic     traffic                            // of the workers that are reaped
 	oomKills    int                                // number of kills in the counter ooms that happened before New, or that explain the death of a worker
 	restarts    restarts                           // the deaths of workers in a row
 	broken      error                              // why the pool is broken, or nil
@@ -113,9 +111,13 @@ func (p *Pool) Width() int {
 func (p *Pool) Stats() concert.Stats {
 	p.made()
 	s := p.group.Stats()
-	s.Sent, s.Received = p.sent.Load(), p.received.Load()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.Sent, s.Received = p.traffic.sent, p.traffic.received
+	for w := range p.all {
+		s.Sent += w.sent.Load()
+		s.Received += w.read.Load()
+	}
 	s.Restarts = p.restarts.replaced
 	for _, w := range p.active {
 		if w == nil {
@@ -128,6 +130,10 @@ func (p *Pool) Stats() concert.Stats {
 	}
 	return s
 }
+
+// traffic has the numbers of bytes that were sent to workers and received from
+// them.
+type traffic struct{ sent, received int64 }
 
 // Watch implements [concert.Executor]. The observer receives the progress of
 // tasks only if the pool was made with an Options.Observer: otherwise, workers

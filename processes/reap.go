@@ -147,6 +147,8 @@ func (w *worker) reap(state *os.ProcessState) {
 	w.killAfterLocked(0, "")
 	w.wakeLocked()
 	delete(p.all, w)
+	p.traffic.sent += w.sent.Load()
+	p.traffic.received += w.read.Load()
 	p.returnCallsLocked(back...)
 	if blamed {
 		p.restarts.blame(maxCallDeaths)

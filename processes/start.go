@@ -160,7 +160,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w.tasks, w.control = tasks, control
 	osproc.GrowPipe(tasks)
 	osproc.GrowPipe(results)
-	w.source = &source{pipe: results, read: &p.received}
+	w.source = &source{pipe: results, read: &w.read}
 	w.in = frame.NewReader(w.source, frame.MaxFrame)
 	w.in.Limit(child.ErrorLimit(p.opts.MaxResult) + frame.Overhead)
 	passed := []*os.File{tasksEnd, resultsEnd, controlEnd}

@@ -58,6 +58,8 @@ type worker struct {
 	copied     uint64      // total number of results that were copied from the arena
 	silence    silence     // how long the worker has begun no call
 
+	sent    atomic.Int64 // bytes that were sent to the worker; written by dispatch
+	read    atomic.Int64 // bytes that were received from the worker; written by receive
 	readMiB atomic.Int64 // MiB of large arguments that the worker has read, in total; written by dispatch
 
 	controlWake  chan struct{} // wakes writeControl; has a buffer of one
