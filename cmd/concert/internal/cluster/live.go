@@ -57,7 +57,7 @@ func serveStatus(ctx context.Context, in *cluster.Inspector, flag *web.Flag, err
 
 // look reads the status of the cluster.
 func (l *live) look(ctx context.Context) error {
-	s, err := statusOf(ctx, l.in)
+	s, err := statusOf(ctx, l.in, statusTimeout)
 	if err != nil {
 		return err
 	}
