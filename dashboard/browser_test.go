@@ -73,7 +73,7 @@ func TestPage_Browser(t *testing.T) {
 	b.Wait(`document.querySelectorAll("#running tbody tr").length === 1`)
 	text := ""
 	b.Eval(numbers, &text)
-	if want := "Workers 3, Running 1, Queued 0, Finished 60, Failed 12"; text != want {
+	if want := "Running 1, Queued 0, Finished 60, Failed 12"; !strings.HasSuffix(text, want) { // after the number of workers
 		t.Errorf("the numbers are %q, want %q", text, want)
 	}
 	b.Eval(`document.querySelector("#functions tbody tr").innerText`, &text)

@@ -122,10 +122,10 @@ func (p *livePage) act(t *testing.T, body string) {
 // The command ends while the page is open.
 func TestMap_Web(t *testing.T) {
 	dir := t.TempDir()
-	// Job 1 fails, job 2 runs until it is canceled, and job 3 waits for its
-	// turn.
+	// Job 1 fails when the page is open, job 2 runs until it is canceled, and
+	// job 3 waits for its turn.
 	cmd := process(t, "map", "--web", "-j", "1", "--unordered", "sh", "-c",
-		`case $0 in 1) echo "no such color: 17" >&2; exit 3;; 2) touch started; exec sleep 1000;; *) echo job $0; touch ended;; esac`, ":::", "1", "2", "3")
+		`case $0 in 1) while [ ! -e opened ]; do sleep 0.01; done; echo "no such color: 17" >&2; exit 3;; 2) exec sleep 1000;; *) echo job $0; touch ended;; esac`, ":::", "1", "2", "3")
 	cmd.Dir = dir
 	errors, err := cmd.StderrPipe()
 	if err != nil {
@@ -146,12 +146,17 @@ func TestMap_Web(t *testing.T) {
 		}
 		printed <- text.String()
 	}()
-	state := "runs"
+	state := "opens"
 	var last liveFrame
 	for f := range page.frames(t) {
 		last = f
 		s := f.Sources[0]
 		switch {
+		case state == "opens":
+			if err := os.WriteFile(filepath.Join(dir, "opened"), nil, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			state = "runs"
 		case state == "runs" && len(s.Running) == 1 && strings.Contains(s.Running[0].Input, "(2)"):
 			if s.Stats.Done != 1 || s.Stats.Failed != 1 || s.Stats.Queued != 1 || s.Running[0].Task != "2" || s.Running[0].Name != "sh" {
 				t.Errorf("while job 2 runs, the page has %+v", s)
@@ -197,9 +202,10 @@ func TestMap_Web(t *testing.T) {
 // TestGet_Web: the live page shows a file while it is downloaded, and the
 // failure of another one.
 func TestGet_Web(t *testing.T) {
-	release := make(chan struct{})
+	opened, release := make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/missing" {
+			<-opened
 			http.NotFound(w, r)
 			return
 		}
@@ -230,10 +236,14 @@ func TestGet_Web(t *testing.T) {
 		}
 	}()
 	var last liveFrame
-	seen := false
+	open, seen := false, false
 	for f := range page.frames(t) {
 		last = f
 		s := f.Sources[0]
+		if !open {
+			open = true
+			close(opened)
+		}
 		if !seen && len(s.Running) == 1 && strings.HasSuffix(s.Running[0].Input, "/a.iso)") && s.Stats.Failed == 1 {
 			seen = true
 			close(release)

@@ -1,13 +1,22 @@
 package cluster
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"concert"
 	"concert/cluster"
+	"concert/cluster/server"
+	"concert/cmd/concert/internal/cli"
 )
 
 // TestLive_Take: the numbers of the page do not decrease when a worker leaves,
@@ -47,5 +56,61 @@ func TestLive_Take(t *testing.T) {
 	want := []string{"finished 4 f: input 3 (cat) its workers were lost", "finished 5 f: input 3 (cat) its workers were lost"}
 	if !slices.Equal(seen, want) {
 		t.Errorf("the page got %q, want %q", seen, want)
+	}
+}
+
+// TestStatus_Web: with --web, the command serves the tables of the status until
+// Ctrl-C, and then ends although the page is open.
+func TestStatus_Web(t *testing.T) {
+	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Setup(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	printed, errOut := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- cli.Main(ctx, []cli.Command{Status}, []string{"status", "--web", "--url", s.URL()}, io.Discard, errOut)
+		errOut.Close()
+	}()
+	r := bufio.NewReader(printed)
+	line, err := r.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, r)
+	url := regexp.MustCompile(`http://\S+`).FindString(line)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar}
+	page, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.Body.Close()
+	events, err := client.Get(url[:strings.Index(url, "?")] + "events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Body.Close()
+	found, ended := false, false
+	lines := bufio.NewScanner(events.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), `"title":"Waiting tasks"`) && !found {
+			found = true
+			cancel()
+		}
+		ended = ended || strings.Contains(lines.Text(), `"ended":true`)
+	}
+	if c := <-code; c != cli.ExitSignal || !found || !ended {
+		t.Errorf("exit code %d, tables %v, last frame %v", c, found, ended)
 	}
 }
