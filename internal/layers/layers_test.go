@@ -115,7 +115,7 @@ var allowed = map[string][]string{
 	"concert/cmd/concert/internal/jobs/supervisor": {"golang.org/x/sys/unix"},
 
 	"concert/cmd/concert/internal/jobs/inputs": {"concert/cmd/concert/internal/cli", "concert/progress"},
-	"concert/cmd/concert/internal/jobs/output": {"concert/internal/printable", "golang.org/x/sys/unix"},
+	"concert/cmd/concert/internal/jobs/output": {"concert/internal/filelock", "concert/internal/printable", "golang.org/x/sys/unix"},
 	"concert/cmd/concert/internal/pyvalue":     {},
 }
 

@@ -39,6 +39,7 @@ type Printer struct {
 // item is a job that is printed.
 type item struct {
 	number int
+	id     string // of the record
 	head   []byte // the beginning of the line of JSON, or the tag of each line
 	cost   int64  // bytes of the store's memory
 	out    *Output
@@ -54,7 +55,7 @@ func NewPrinter(s *Store, opts *Options) *Printer {
 	}
 	p := &Printer{store: s, opts: o, next: 1, failed: make(chan struct{}), stopped: make(chan struct{})}
 	p.changed.L = &p.mu
-	p.waiting.store = s
+	p.waiting.store, p.waiting.find = s, o.Recorded
 	p.streams = newStreams(o.Stdout, o.Stderr)
 	go p.run()
 	return p
@@ -134,7 +135,7 @@ func (p *Printer) newItem(r *Record, o *Output) *item {
 	if o == nil {
 		o = &Output{}
 	}
-	it := &item{number: r.Number, out: o}
+	it := &item{number: r.Number, id: r.ID, out: o}
 	switch {
 	case p.opts.JSON:
 		it.head = r.line()
@@ -227,9 +228,11 @@ func (p *Printer) take() *item {
 // canPrint reports whether there is a job to print.
 func (p *Printer) canPrint() bool { return p.ready || len(p.queue) > 0 }
 
-// advance lets the next job have its turn.
+// advance lets the next job have its turn. Jobs without output need no
+// printing.
 func (p *Printer) advance() {
-	p.next++
+	for p.next++; p.waiting.dropEmpty(p.next); p.next++ {
+	}
 	p.ready = p.waiting.has(p.next)
 }
 

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"unicode"
@@ -26,9 +24,14 @@ import (
 // the same name, also on a file system that ignores case, and a job has the
 // same name in each run. A job replaces its files of an earlier run. A
 // directory with a file job.json is complete.
+//
+// A file is written in a directory of the run, and renamed when it is complete.
+// So a killed run leaves incomplete files only there, and the next run finds
+// them without a look into each directory. See draft.
 type Results struct {
-	dir  string
-	root *os.Root
+	dir   string
+	root  *os.Root
+	draft *draft
 }
 
 // OpenResults opens the directory of results, and creates it if necessary.
@@ -37,14 +40,21 @@ func OpenResults(dir string) (*Results, error) {
 	if err == nil {
 		var root *os.Root
 		if root, err = os.OpenRoot(dir); err == nil {
-			return &Results{dir: dir, root: root}, nil
+			var d *draft
+			if d, err = newDraft(root); err == nil {
+				return &Results{dir: dir, root: root, draft: d}, nil
+			}
+			root.Close()
 		}
 	}
 	return nil, fmt.Errorf("cannot use %s as the directory of results: %w", dir, withoutPath(err))
 }
 
 // Close closes the directory.
-func (r *Results) Close() error { return r.root.Close() }
+func (r *Results) Close() error {
+	r.draft.close()
+	return r.root.Close()
+}
 
 // Write writes the files of a job. It is called before the job is recorded as
 // successful, because a job without its files has failed.
@@ -82,22 +92,20 @@ func withoutPath(err error) error {
 }
 
 func (r *Results) writeAll(name string, rec *Record, o *Output) error {
-	dir, err := r.openDir(name)
-	if err != nil {
+	if err := r.makeDir(name); err != nil {
 		return err
 	}
-	defer dir.Close()
 	// From here on, an earlier job.json would not be true.
-	if err := dir.Remove("job.json"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := r.root.Remove(name + "/job.json"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if o == nil {
 		o = &Output{}
 	}
-	if err := writeFile(dir, "stdout", o.Stdout()); err != nil {
+	if err := r.draft.write(name+"/stdout", o.Stdout()); err != nil {
 		return err
 	}
-	if err := writeFile(dir, "stderr", o.Stderr()); err != nil {
+	if err := r.draft.write(name+"/stderr", o.Stderr()); err != nil {
 		return err
 	}
 	var b bytes.Buffer
@@ -105,43 +113,23 @@ func (r *Results) writeAll(name string, rec *Record, o *Output) error {
 		return err
 	}
 	b.WriteByte('\n')
-	return writeFile(dir, "job.json", &b)
+	return r.draft.write(name+"/job.json", &b)
 }
 
-// openDir opens the directory of a job, and creates it if necessary. It does
-// not follow symbolic links.
-func (r *Results) openDir(name string) (*os.Root, error) {
+// makeDir creates the directory of a job if necessary. Nothing is written
+// through a symbolic link.
+func (r *Results) makeDir(name string) error {
 	if err := r.root.Mkdir(name, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+		return err
 	}
 	info, err := r.root.Lstat(name)
 	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return nil, errors.New("it exists, and is not a directory; remove it")
-	}
-	return r.root.OpenRoot(name)
-}
-
-// writeFile writes a file under a temporary name, and then renames it.
-func writeFile(dir *os.Root, name string, from io.Reader) error {
-	temporary := fmt.Sprintf(".%s.%08x", name, rand.Uint32())
-	f, err := dir.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, from)
-	if e := f.Close(); err == nil {
-		err = e
+	if !info.IsDir() {
+		return errors.New("it exists, and is not a directory; remove it")
 	}
-	if err == nil {
-		err = dir.Rename(temporary, name)
-	}
-	if err != nil {
-		dir.Remove(temporary)
-	}
-	return err
+	return nil
 }
 
 const (

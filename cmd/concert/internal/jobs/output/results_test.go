@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"concert/internal/filelock"
 )
 
 // resultOf returns the record of a job with these inputs.
@@ -27,11 +30,15 @@ func openResults(t testing.TB, dir string) *Results {
 	return r
 }
 
-// files returns the contents of all files in a directory, by their paths.
+// files returns the contents of all files in a directory, by their paths, but
+// not those of the draft.
 func files(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	err := filepath.Walk(dir, func(name string, info os.FileInfo, err error) error {
+		if err == nil && info.IsDir() && strings.HasPrefix(info.Name(), draftPrefix) {
+			return filepath.SkipDir
+		}
 		if err != nil || info.IsDir() {
 			return err
 		}
@@ -97,6 +104,9 @@ func TestResults_HostileInputs(t *testing.T) {
 	lower := map[string]bool{}
 	for _, e := range names {
 		name := e.Name()
+		if name == r.draft.name {
+			continue
+		}
 		lower[strings.ToLower(name)] = true
 		if !e.IsDir() || len(name) > maxReadable+1+digestChars || !utf8.ValidString(name) || strings.ContainsAny(name, "/\\:*?\"<>| \t\n\x00\x1b$`;&~'") || name[0] == '.' || name[0] == '-' {
 			t.Errorf("the name %q", name)
@@ -210,7 +220,7 @@ func TestResults_Failure(t *testing.T) {
 	}
 	os.Remove(filepath.Join(job, "stderr"))
 	os.MkdirAll(filepath.Join(job, "stderr", "full"), 0o777)
-	if err := r.Write(rec, text("second", "")); err == nil || !strings.Contains(err.Error(), job) || strings.Contains(err.Error(), ".stderr.") {
+	if err := r.Write(rec, text("second", "")); err == nil || !strings.Contains(err.Error(), job) || strings.Contains(err.Error(), draftPrefix) {
 		t.Errorf("Write: %v", err)
 	}
 	got := files(t, job)
@@ -219,5 +229,44 @@ func TestResults_Failure(t *testing.T) {
 	}
 	if _, err := OpenResults(filepath.Join(job, "stdout")); err == nil || !strings.Contains(err.Error(), job) {
 		t.Errorf("OpenResults of a file: %v", err)
+	}
+}
+
+// TestResults_KilledRun: the next run removes the incomplete files of a run
+// that was killed, and leaves those of runs that live.
+func TestResults_KilledRun(t *testing.T) {
+	dir := t.TempDir()
+	killed, lives := openResults(t, dir), openResults(t, dir)
+	for _, r := range []*Results{killed, lives} {
+		if err := r.root.WriteFile(r.draft.name+"/7", []byte("incomplete"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	empty := draftPrefix + "empty" // of a run that was killed at its start
+	if err := os.Mkdir(filepath.Join(dir, empty), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	filelock.Unlock(killed.draft.lock) // as the kernel does
+	next := openResults(t, dir)
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range names {
+		got = append(got, e.Name())
+	}
+	want := []string{lives.draft.name, next.draft.name}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the directory has %q, want %q", got, want)
+	}
+	if err := lives.Write(resultOf("x"), text("out", "")); err != nil {
+		t.Error(err)
+	}
+	lives.Close()
+	next.Close()
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
+		t.Errorf("at the end, the directory has %v, %v", names, err)
 	}
 }

@@ -2,6 +2,7 @@ package output
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"os"
 )
@@ -13,13 +14,17 @@ const itemCost = 512
 // memory of the store are in its overflow file, and the index says where:
 //
 //	index:  slot of job 0 | slot of job 1 | slot of job 2 | ...
-//	slot:   1, and for head, stdout and stderr: offset, size, end
+//	slot:   1, and for head, id, stdout and stderr: offset, size, end
 //
 // The slot of a job consists of zeros if the job is not done yet, or if its
-// output is in memory. The
-// index is a sparse file.
+// output is in memory. The index is a sparse file.
+//
+// A recorded output that is not small stays where it is recorded, and is found
+// again by the id of the job: the end of its part is the number recorded, and
+// the slot has the id.
 type waiting struct {
 	store  *Store
+	find   func(id string) (open func(i int) io.Reader) // Options.Recorded
 	memory map[int]*item
 	index  *os.File // nil until a job is stored
 	stored int      // jobs in the index
@@ -27,14 +32,25 @@ type waiting struct {
 }
 
 const (
-	slotWords = 1 + 3*3
+	slotWords = 1 + 4*3
 	slotSize  = slotWords * 8
+
+	recorded = -1 // the end of a part that is not in the overflow file
+
+	// maxMoved is the maximum size of a recorded output that is moved to the
+	// overflow file. Of a larger one, a journal has nothing in memory.
+	maxMoved = 4 << 10
 )
 
 // add adds a job. If there is no room in memory, and the job cannot be stored
 // either, it is in memory nevertheless.
 func (w *waiting) add(it *item) {
 	cost := int64(len(it.head) + itemCost)
+	for i := range it.out.parts {
+		if p := &it.out.parts[i]; p.open != nil && p.size <= maxMoved { // its reader may have it in memory
+			cost += p.size
+		}
+	}
 	if w.store.allocate(cost) {
 		it.cost = cost
 	} else if w.spill(it) {
@@ -46,14 +62,16 @@ func (w *waiting) add(it *item) {
 	w.memory[it.number] = it
 }
 
+// stays reports whether a recorded part is not moved.
+func (w *waiting) stays(p *part) bool { return p.open != nil && p.size > maxMoved && w.find != nil }
+
 // spill moves a job to the overflow file. It reports false if a file cannot be
-// written, or if the job has a large output in another file, which stays there.
+// written, or if the job has one of the maxLarge outputs in files of their own,
+// which stay there.
 func (w *waiting) spill(it *item) bool {
 	parts := &it.out.parts
-	for _, p := range parts {
-		if p.own || p.open != nil && p.size > maxSmall {
-			return false
-		}
+	if parts[0].own || parts[1].own {
+		return false
 	}
 	if w.index == nil {
 		f, err := w.store.create()
@@ -63,12 +81,19 @@ func (w *waiting) spill(it *item) bool {
 		w.index = f
 	}
 	head := part{data: it.head, size: int64(len(it.head))}
-	all := [3]*part{&head, &parts[0], &parts[1]}
-	var moved [3]part
+	var id part
+	if w.stays(&parts[0]) || w.stays(&parts[1]) {
+		id = part{data: []byte(it.id), size: int64(len(it.id))}
+	}
+	all := [4]*part{&head, &id, &parts[0], &parts[1]}
+	var moved [4]part
 	slot := binary.LittleEndian.AppendUint64(make([]byte, 0, slotSize), 1)
 	ok := true
 	for i, p := range all {
-		if moved[i] = *p; p.file == nil && p.size > 0 && ok {
+		switch moved[i] = *p; {
+		case w.stays(p):
+			moved[i].end = recorded
+		case p.file == nil && p.size > 0 && ok:
 			moved[i], ok = w.store.over.move(p)
 		}
 		for _, n := range []int64{moved[i].off, moved[i].size, moved[i].end} {
@@ -88,7 +113,7 @@ func (w *waiting) spill(it *item) bool {
 			}
 		case !ok && moved[i].file != nil:
 			moved[i].release(w.store)
-		case ok && i > 0:
+		case ok && i > 1:
 			p.release(it.out.store)
 		}
 	}
@@ -134,6 +159,17 @@ func (w *waiting) has(number int) bool {
 	return buf[0] != 0
 }
 
+// dropEmpty removes a job that waits and has nothing to print. It reports
+// whether it has removed one.
+func (w *waiting) dropEmpty(number int) bool {
+	it := w.memory[number]
+	if it == nil || it.head != nil || !it.out.isEmpty() {
+		return false
+	}
+	w.take(number).out.Release()
+	return true
+}
+
 // take removes a job that waits.
 func (w *waiting) take(number int) *item {
 	if it := w.memory[number]; it != nil {
@@ -158,22 +194,45 @@ func (w *waiting) load(it *item) error {
 	if _, err := w.index.ReadAt(slot, int64(it.number)*slotSize); err != nil {
 		return err
 	}
-	var parts [3]part
+	var parts [4]part
 	for i := range parts {
 		word := func(k int) int64 { return int64(binary.LittleEndian.Uint64(slot[8*(1+3*i+k):])) }
-		if parts[i] = (part{off: word(0), size: word(1), end: word(2)}); parts[i].size > 0 {
+		parts[i] = part{off: word(0), size: word(1), end: word(2)}
+		if parts[i].size > 0 && parts[i].end != recorded {
 			parts[i].file = w.store.over.file
 		}
 	}
-	copy(it.out.parts[:], parts[1:])
-	head := &parts[0]
-	if head.size == 0 {
-		return nil
+	copy(it.out.parts[:], parts[2:])
+	var err error
+	if it.head, err = w.text(&parts[0]); err != nil {
+		return err
 	}
-	it.head = make([]byte, head.size)
-	_, err := head.file.ReadAt(it.head, head.off)
-	head.release(w.store)
-	return err
+	id, err := w.text(&parts[1])
+	if err != nil || id == nil {
+		return err
+	}
+	open := w.find(string(id))
+	if open == nil {
+		return errors.New("its record is no longer there")
+	}
+	for i := range it.out.parts {
+		if p := &it.out.parts[i]; p.end == recorded {
+			*p = part{size: p.size, open: func() io.Reader { return open(i) }}
+		}
+	}
+	return nil
+}
+
+// text reads a part of the overflow file, and releases it. It returns nil for
+// an empty part.
+func (w *waiting) text(p *part) ([]byte, error) {
+	if p.size == 0 {
+		return nil, nil
+	}
+	text := make([]byte, p.size)
+	_, err := p.file.ReadAt(text, p.off)
+	p.release(w.store)
+	return text, err
 }
 
 // lowest returns the lowest number of a job that waits, of those from a number

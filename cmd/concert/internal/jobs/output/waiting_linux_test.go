@@ -5,8 +5,11 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +64,73 @@ func TestPrinter_ManyJobsWaitInConstantMemory(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPrinter_RecordedOutputsWaitInConstantMemory: outputs of an earlier run,
+// which are in a journal, wait for job 1. Small ones are copied to a file, and
+// the others are found again by their ids.
+func TestPrinter_RecordedOutputsWaitInConstantMemory(t *testing.T) {
+	s := openStore(t)
+	content := func(id string, size int64, i int) io.Reader {
+		return io.LimitReader(strings.NewReader(fmt.Sprint("stream ", i, " of ", id, strings.Repeat(" ", int(size)))), size)
+	}
+	sizes := []int64{100, maxMoved, maxMoved + 1, maxSmall + 1}
+	record := func(n int) *Record {
+		return &Record{Number: n, ID: fmt.Sprintf("%032d", n), Inputs: []string{"in"}, Status: OK, Stdout: sizes[n%len(sizes)], Stderr: 50, Resumed: true}
+	}
+	open := func(r *Record) func(int) io.Reader {
+		return func(i int) io.Reader { return content(r.ID, []int64{r.Stdout, r.Stderr}[i], i) }
+	}
+	found := 0
+	counted := &sums{}
+	p := NewPrinter(s, &Options{Stdout: counted, Stderr: io.Discard, Recorded: func(id string) func(int) io.Reader {
+		found++
+		n, err := strconv.Atoi(id)
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		return open(record(n))
+	}})
+	const jobs = 20_000
+	before := heap()
+	for n := jobs; n > 1; n-- {
+		r := record(n)
+		if err := p.Done(t.Context(), r, Recorded(r, open(r))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if grown := heap() - before; grown > 12<<20 {
+		t.Errorf("%d jobs that wait need %d MiB of memory", jobs, grown>>20)
+	}
+	done(t, p, 1, nil)
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	var want sums
+	for n := 2; n <= jobs; n++ {
+		r := record(n)
+		io.Copy(&want, open(r)(0))
+	}
+	if *counted != want {
+		t.Errorf("%d bytes with the sum %x were printed, want %d with %x", counted.bytes, counted.crc, want.bytes, want.crc)
+	}
+	if found == 0 || s.memory != 0 || s.over.held != 0 {
+		t.Errorf("%d outputs were found again; at the end, %d bytes of memory and %d segments are used", found, s.memory, s.over.held)
+	}
+}
+
+// sums is a writer that counts bytes, and computes their checksum.
+type sums struct {
+	bytes int64
+	crc   uint32
+}
+
+// Write implements io.Writer.
+func (s *sums) Write(b []byte) (int, error) {
+	s.bytes += int64(len(b))
+	s.crc = crc32.Update(s.crc, crc32.IEEETable, b)
+	return len(b), nil
 }
 
 // TestPrinter_LargeOutputsFreeDiskSpace: while job 1 runs, the outputs of
