@@ -112,8 +112,9 @@ var allowed = map[string][]string{
 	"concert/cmd/concert/internal/web":             {"concert/cmd/concert/internal/cli", "concert/dashboard"},
 	"concert/cmd/concert/internal/cluster":         {"concert", "concert/"},
 	"concert/cmd/concert/internal/choose":          {"concert", "concert/", "golang.org/x/term"},
-	"concert/cmd/concert/internal/jobs/supervisor": {"golang.org/x/sys/unix"},
+	"concert/cmd/concert/internal/jobs/supervisor": {"concert/cmd/concert/internal/jobs/cgroup", "golang.org/x/sys/unix"},
 
+	"concert/cmd/concert/internal/jobs/cgroup": {"concert/internal/filelock", "golang.org/x/sys/unix"},
 	"concert/cmd/concert/internal/jobs/inputs": {"concert/cmd/concert/internal/cli", "concert/progress"},
 	"concert/cmd/concert/internal/jobs/output": {"concert/internal/filelock", "concert/internal/printable", "golang.org/x/sys/unix"},
 	"concert/cmd/concert/internal/pyvalue":     {},

@@ -1,0 +1,43 @@
+// Package cgroup runs jobs in control groups of version 2, where this process
+// may make such groups. It is for Linux only.
+//
+// # Model
+//
+// A control group is a directory of the file system cgroup2. A process that a
+// member of a group starts is a member, too, and it can leave the group only
+// with the right to write in another one. So a group has all processes of a
+// job, however they were started, and one write kills them.
+//
+//	BASE                   a group that this process may manage
+//	BASE/concert-RUN       the groups of a run: Tree
+//	BASE/concert-RUN/1     the group of a job, and then of the next job: Group
+//	BASE/concert-RUN/2
+//	BASE/concert-RUN.self  this process; only if BASE must have no processes
+//
+// # Which group is managed
+//
+// systemd is the only writer of the groups that it makes, except below a group
+// that it has delegated, as with Delegate=yes. It marks these groups with the
+// attribute user.delegate. BASE is the group of this process, or with
+// DelegateSubgroup the one above it, if it has this mark. A process in the
+// root, which in a container is the root of its namespace, may also use it if
+// the file system lets it make directories.
+//
+// # Limits
+//
+// The memory of groups can be limited if BASE has the controller. A group whose
+// children have controllers must have no processes itself, except for the
+// root of the system. If this process is the only one in BASE, it moves to a
+// group of its own, and back at the end. Other processes are never moved. If
+// there are any, there are groups without limits.
+//
+// # The end
+//
+// A keeper is a shell that waits until the runner and the supervisor of the
+// jobs have ended, in any way. It kills what is left in the groups, and removes
+// them. If the keeper is killed as well, the next run does both: the runner
+// holds a lock on its directory, and the lock of a dead run is free.
+//
+// Groups are used again, because making one takes longer than starting a small
+// program. A group that is not empty after its job is not.
+package cgroup

@@ -1,0 +1,130 @@
+package cgroup
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Groups are the groups of the jobs of a run. The supervisor uses them. Its
+// methods must not be called concurrently.
+type Groups struct {
+	dir    string // Tree.Dir
+	memory int64  // limit of each group in bytes; 0: none
+	free   []*Group
+	made   int
+}
+
+// Open returns the groups in the directory of a Tree.
+func Open(dir string, memory int64) *Groups { return &Groups{dir: dir, memory: memory} }
+
+// A Group has the processes of one job.
+type Group struct {
+	Name   string
+	Dir    *os.File // SysProcAttr.CgroupFD
+	events *os.File // cgroup.events
+	path   string
+	oom    int  // processes that were killed because of the memory limit, for all jobs
+	killed bool // no process can start in the group: see Kill
+}
+
+// Take returns a group without processes.
+func (g *Groups) Take() (*Group, error) {
+	if n := len(g.free); n > 0 {
+		group := g.free[n-1]
+		g.free = g.free[:n-1]
+		return group, nil
+	}
+	g.made++
+	group := &Group{Name: fmt.Sprint(g.made)}
+	group.path = filepath.Join(g.dir, group.Name)
+	if err := os.Mkdir(group.path, 0o755); err != nil {
+		return nil, err
+	}
+	err := limit(group.path, g.memory)
+	if err == nil {
+		group.Dir, err = os.Open(group.path)
+	}
+	if err == nil {
+		if group.events, err = os.Open(filepath.Join(group.path, "cgroup.events")); err != nil {
+			group.Dir.Close()
+		}
+	}
+	if err != nil {
+		os.Remove(group.path)
+		return nil, err
+	}
+	return group, nil
+}
+
+// limit sets the memory limit of a group. A process that needs more than that
+// is killed with its whole group. If there is no swap, its file is missing.
+func limit(dir string, memory int64) error {
+	if memory == 0 {
+		return nil
+	}
+	if err := write(dir, "memory.max", fmt.Sprint(memory)); err != nil {
+		return err
+	}
+	write(dir, "memory.swap.max", "0")
+	return write(dir, "memory.oom.group", "1")
+}
+
+// Put takes a group back. Another job gets it if it is empty and was not
+// killed.
+func (g *Groups) Put(group *Group) {
+	if group.IsEmpty() && !group.killed {
+		g.free = append(g.free, group)
+		return
+	}
+	group.Dir.Close()
+	group.events.Close()
+	remove(group.path)
+}
+
+// Of returns the name of the group of a process, or "" if the process is in
+// none of these groups.
+func (g *Groups) Of(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	return nameIn(string(text), filepath.Base(g.dir))
+}
+
+// nameIn returns the name of a group in the content of a file in /proc.
+func nameIn(text, run string) string {
+	_, path, _ := strings.Cut(text, "0::")
+	path, _, _ = strings.Cut(path, "\n")
+	_, rest, _ := strings.Cut(path, "/"+run+"/")
+	name, _, _ := strings.Cut(rest, "/")
+	name, _, _ = strings.Cut(name, " ") // " (deleted)"
+	return name
+}
+
+// Kill kills all processes in the groups.
+func (g *Groups) Kill() { write(g.dir, "cgroup.kill", "1") }
+
+// Kill kills all processes of the group. Linux 6.14 and later kill each process
+// that is started in a group from outside if the group was ever killed.
+func (group *Group) Kill() {
+	group.killed = true
+	write(group.path, "cgroup.kill", "1")
+}
+
+// IsEmpty reports whether the group has no processes.
+func (group *Group) IsEmpty() bool {
+	var buf [256]byte
+	n, err := group.events.ReadAt(buf[:], 0)
+	return n > 0 && strings.Contains(string(buf[:n]), "populated 0") || n == 0 && err != nil
+}
+
+// Exceeded reports whether the memory limit has killed a process since the last
+// call.
+func (group *Group) Exceeded() bool {
+	text, _ := os.ReadFile(filepath.Join(group.path, "memory.events"))
+	_, rest, _ := strings.Cut(string(text), "\noom_kill ")
+	n := 0
+	fmt.Sscan(rest, &n)
+	before := group.oom
+	group.oom = n
+	return n > before
+}
