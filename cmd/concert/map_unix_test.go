@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -146,6 +147,89 @@ func TestMap_SecondInterrupt(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	awaitDeath(t, pid)
+}
+
+// TestMap_InterruptStartsNoJob: after Ctrl-C, the jobs that wait in the
+// supervisor do not start when the running one ends.
+func TestMap_InterruptStartsNoJob(t *testing.T) {
+	dir := t.TempDir()
+	cmd := process(t, "map", "-j", "1", "sh", "-c", `echo $0 >> ran; echo $$ > pid.tmp; mv pid.tmp pid; exec sleep 1000`, ":::", "1", "2", "3")
+	cmd.Dir = dir
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitPid(t, filepath.Join(dir, "pid"))
+	cmd.Process.Signal(os.Interrupt)
+	cmd.Wait()
+	ran, err := os.ReadFile(filepath.Join(dir, "ran"))
+	if err != nil || string(ran) != "1\n" {
+		t.Errorf("the jobs %q ran, %v", ran, err)
+	}
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitSignal || !strings.Contains(errOut.String(), "0 of 3 jobs done, 1 canceled, 2 not started") {
+		t.Errorf("exit code %d, and:\n%s", code, errOut.String())
+	}
+}
+
+// TestMap_StartsInOrder: although jobs wait in the supervisor, those of -j 1
+// run in the order of the inputs.
+func TestMap_StartsInOrder(t *testing.T) {
+	var list strings.Builder
+	for i := range 300 {
+		fmt.Fprintln(&list, i)
+	}
+	for range 5 { // the first jobs are sent by several workers at the same time
+		cmd := process(t, "map", "--quiet", "-j", "1", "--ungroup", "echo")
+		cmd.Stdin = strings.NewReader(list.String())
+		out, err := cmd.Output()
+		if err != nil || string(out) != list.String() {
+			t.Fatalf("the jobs ran in another order, %v:\n%.300s", err, out)
+		}
+	}
+}
+
+// TestMap_InterruptedWhileReaderIsStuck: if no process reads the output, the
+// first Ctrl-C ends map after a few seconds, and a second one at once.
+func TestMap_InterruptedWhileReaderIsStuck(t *testing.T) {
+	start := map[string]func(cmd *exec.Cmd) (io.Closer, error){
+		"pipe": func(cmd *exec.Cmd) (io.Closer, error) {
+			out, err := cmd.StdoutPipe()
+			if err == nil {
+				err = cmd.Start()
+			}
+			return out, err
+		},
+		"terminal": func(cmd *exec.Cmd) (io.Closer, error) { return pty.Start(cmd) },
+	}
+	for name, start := range start {
+		for _, second := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, second Ctrl-C %v", name, second), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				cmd := process(t, "map", "-j", "2", "sh", "-c", `head -c 1000000 /dev/zero | tr '\000' x; echo $$ > $0.tmp; mv $0.tmp $0`, ":::", "1", "2", "3", "4", "5", "6")
+				cmd.Dir = dir
+				cmd.Env = append(os.Environ(), "TERM=xterm")
+				out, err := start(cmd)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer out.Close()
+				awaitPid(t, filepath.Join(dir, "1"))
+				cmd.Process.Signal(os.Interrupt)
+				for done := false; second && !done; time.Sleep(10 * time.Millisecond) {
+					cmd.Process.Signal(os.Interrupt) // the first one may not be handled yet
+					text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+					_, state, _ := strings.Cut(string(text), ") ")
+					done = state == "" || strings.HasPrefix(state, "Z")
+				}
+				cmd.Wait()
+				if code := cmd.ProcessState.ExitCode(); code != cli.ExitSignal {
+					t.Errorf("exit code %d", code)
+				}
+			})
+		}
+	}
 }
 
 // awaitPid waits until a file has the id of a process.

@@ -35,14 +35,18 @@ func checkProgram(name string) error {
 }
 
 // run implements runner.
-func (c *commandRunner) run(ctx context.Context, j *job, r *output.Record) *output.Output {
+func (c *commandRunner) run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output {
 	r.Status = output.NotStarted
 	capture, err := c.printer.Begin(j.inputs)
 	if err != nil {
 		r.Error = err.Error()
 		return nil
 	}
-	res, err := c.supervisor.Run(ctx, supervisor.Job{Args: j.command, Stdout: capture.Stdout, Stderr: capture.Stderr})
+	res, err := c.supervisor.Run(ctx, supervisor.Job{Args: j.command, Stdout: capture.Stdout, Stderr: capture.Stderr, OnSend: j.sent, OnStart: begin})
+	if errors.Is(err, supervisor.ErrHeld) {
+		capture.Discard(false)
+		return nil
+	}
 	out, lost := capture.Finish(res.Survivors > 0 || err != nil)
 	if !res.Start.IsZero() {
 		r.Start, r.Seconds = res.Start, res.End.Sub(res.Start).Seconds()
@@ -66,6 +70,9 @@ func (c *commandRunner) run(ctx context.Context, j *job, r *output.Record) *outp
 		r.Status, r.Error = output.Failed, lost.Error()
 	default:
 		r.Status = output.OK
+	}
+	if res.MemoryLimit && err == nil {
+		r.Error = "memory limit: the processes of the job used more memory than --memory"
 	}
 	return out
 }

@@ -25,7 +25,9 @@
 //     the same scheduling, the adaptive limit of -j auto, and the measurements
 //     of --choose work for all of them. A worker waits for the attempt.
 //   - The runner makes an attempt: commandRunner by package supervisor,
-//     pythonRunner in interpreters or in a cluster.
+//     pythonRunner in interpreters or in a cluster. There are a few more workers
+//     than concurrent commands: their jobs wait in the supervisor, and their
+//     attempts begin when it starts them.
 //   - A settled job is recorded, then printed. While the disk writes the record,
 //     the worker runs the next job.
 //

@@ -21,7 +21,9 @@ type job struct {
 	argument any      // of the function
 	key      resume.Key
 
-	attempts int // number of attempts that have started
+	turn     int    // number of the attempt among those of all jobs
+	sent     func() // called when the attempt cannot be overtaken by the next one; or nil
+	attempts int    // number of attempts that have started
 	due      time.Time
 	done     *output.Record // recorded by an earlier run, or nil
 	output   *output.Output // of done
@@ -34,7 +36,11 @@ type runner interface {
 	// run makes one attempt, and ends it when ctx ends. It sets the fields of
 	// the record that say how the attempt ended. If the cause of ctx ended the
 	// attempt, the engine sets the status.
-	run(ctx context.Context, j *job, r *output.Record) *output.Output
+	//
+	// run calls begin when the attempt starts, which may be later than the call
+	// of run. If it returns without this call, the record has an error, or the
+	// attempt has not started because the run of all jobs ends.
+	run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output
 }
 
 // engine runs the jobs of a queue on the workers of an executor.
@@ -55,15 +61,17 @@ type engine struct {
 	delay    time.Duration
 	total    func() int // the number of inputs, or 0 while it is not known
 	live     *live      // the live page, or nil
+	hold     func()     // takes the jobs back that the runner has not started, or nil
+	turns    *turns     // not nil if there are more workers than jobs that run
 
 	written func(r *output.Record, o *output.Output) error   // writes the files of a job, or nil
 	begun   func(j *job)                                     // reports the first attempt of a job
 	settled func(j *job, r *output.Record, o *output.Output) // records and prints a job
 
-	starting context.Context // ends when no further job may start
-	running  context.Context // parent of starting, ends when the running jobs must end
-	stopSoon context.CancelCauseFunc
-	stopNow  context.CancelCauseFunc
+	starting    context.Context // ends when no further job may start
+	running     context.Context // parent of starting, ends when the running jobs must end
+	endStarting context.CancelCauseFunc
+	endRunning  context.CancelCauseFunc
 
 	mu      sync.Mutex
 	tally   tally         // guarded by mu
@@ -78,12 +86,38 @@ var (
 	errNoJobs = errors.New("no job is left") // ends the measurements of --choose
 )
 
-// start sets the contexts of a run. The caller calls the returned function at
-// the end.
+// start sets the contexts of a run, which ends when ctx ends. The caller calls
+// the returned function at the end.
 func (e *engine) start(ctx context.Context) (end func()) {
-	e.running, e.stopNow = context.WithCancelCause(ctx)
-	e.starting, e.stopSoon = context.WithCancelCause(e.running)
-	return func() { e.stopNow(nil) }
+	// The contexts are not derived from ctx, because the end of ctx must call
+	// hold first: otherwise a job that is canceled would let another one start.
+	e.running, e.endRunning = context.WithCancelCause(context.WithoutCancel(ctx))
+	e.starting, e.endStarting = context.WithCancelCause(e.running)
+	stopped := func() { e.stopNow(context.Cause(ctx)) }
+	if ctx.Err() != nil {
+		stopped()
+	}
+	stop := context.AfterFunc(ctx, stopped)
+	return func() {
+		stop()
+		e.endRunning(nil)
+	}
+}
+
+// stopSoon ends the run when the running jobs have ended.
+func (e *engine) stopSoon(cause error) {
+	if e.hold != nil {
+		e.hold()
+	}
+	e.endStarting(cause)
+}
+
+// stopNow ends the run, and the running jobs.
+func (e *engine) stopNow(cause error) {
+	if e.hold != nil {
+		e.hold()
+	}
+	e.endRunning(cause)
 }
 
 // runAll runs the jobs of the queue, until the queue is empty, or the context
@@ -116,7 +150,13 @@ func (e *engine) activeAttempts() int {
 
 // jobs yields the jobs of the queue.
 func (e *engine) jobs(yield func(*job) bool) {
-	for j := e.take(); j != nil && yield(j); j = e.take() {
+	turn := 0
+	for j := e.take(); j != nil; j = e.take() {
+		turn++
+		j.turn = turn
+		if !yield(j) {
+			return
+		}
 	}
 }
 
@@ -150,11 +190,20 @@ func (j *job) record() *output.Record {
 // do makes an attempt of a job. The error is only for observers of the
 // executor.
 func (e *engine) do(task context.Context, j *job) (struct{}, error) {
+	if e.turns != nil {
+		pass := e.turns.wait(j.turn)
+		defer pass()
+		j.sent = pass
+	}
 	if !e.gate.pass(e.starting) {
 		e.settle(j, j.record(), nil)
 		return struct{}{}, context.Cause(e.starting)
 	}
 	r, out := e.attempt(j, e.runnerOf(task))
+	if r == nil {
+		e.settle(j, j.record(), nil)
+		return struct{}{}, context.Cause(e.starting)
+	}
 	if a, ok := task.Value(aloneKey{}).(*alone); ok {
 		a.record = r
 	}
@@ -200,22 +249,32 @@ type attemptError struct{ *output.Record }
 // Error says how the attempt ended.
 func (e attemptError) Error() string { return kindOf(e.Record) }
 
-// attempt makes an attempt of a job.
+// attempt makes an attempt of a job. It returns no record if the attempt was
+// not started, because the run ends.
 func (e *engine) attempt(j *job, run runner) (*output.Record, *output.Output) {
 	ctx, cancel := context.WithCancelCause(e.running)
 	defer cancel(nil)
-	if j.attempts == 0 && e.begun != nil {
-		e.begun(j)
-	}
-	j.attempts++
 	r := j.record()
-	r.Start = time.Now()
-	e.mu.Lock()
-	e.active++
-	e.mu.Unlock()
-	stop := e.timeouts.start(cancel)
-	e.live.started(j, cancel)
-	out := run.run(ctx, j, r)
+	var stop func(took time.Duration)
+	begin := func() {
+		if j.attempts == 0 && e.begun != nil {
+			e.begun(j)
+		}
+		j.attempts++
+		r.Attempts, r.Start = j.attempts, time.Now()
+		e.mu.Lock()
+		e.active++
+		e.mu.Unlock()
+		stop = e.timeouts.start(cancel)
+		e.live.started(j, cancel)
+	}
+	out := run.run(ctx, j, r, begin)
+	if stop == nil {
+		if r.Error == "" {
+			return nil, nil
+		}
+		begin()
+	}
 	if out != nil {
 		r.Stdout, r.Stderr = out.Size()
 	}

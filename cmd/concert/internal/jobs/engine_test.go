@@ -28,7 +28,8 @@ func memory(bytes int64) cli.Memory { return cli.Memory{Bytes: bytes, IsSet: tru
 type fakeRunner func(j *job) (took time.Duration, status output.Status)
 
 // run implements runner.
-func (f fakeRunner) run(ctx context.Context, j *job, r *output.Record) *output.Output {
+func (f fakeRunner) run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output {
+	begin()
 	took, status := f(j)
 	if sleep(ctx, took) {
 		r.Status = status
@@ -45,7 +46,7 @@ type counting struct {
 }
 
 // run implements runner.
-func (c *counting) run(ctx context.Context, j *job, r *output.Record) *output.Output {
+func (c *counting) run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output {
 	tr := c.trial
 	tr.mu.Lock()
 	tr.attempts[j.number] = append(tr.attempts[j.number], time.Now())
@@ -57,7 +58,7 @@ func (c *counting) run(ctx context.Context, j *job, r *output.Record) *output.Ou
 		defer tr.mu.Unlock()
 		tr.active--
 	}()
-	return c.runner.run(ctx, j, r)
+	return c.runner.run(ctx, j, r, begin)
 }
 
 // trial is an engine with a fake runner, and what it has settled.
@@ -256,12 +257,68 @@ type onlyRetrying struct {
 }
 
 // run implements runner.
-func (o onlyRetrying) run(ctx context.Context, j *job, r *output.Record) *output.Output {
-	if j.number != o.number {
-		j.attempts = 2
-		r.Attempts = 2
+func (o onlyRetrying) run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output {
+	return o.runner.run(ctx, j, r, func() {
+		begin()
+		if j.number != o.number {
+			j.attempts = 2
+			r.Attempts = 2
+		}
+	})
+}
+
+// TestEngine_TakenBack: a job that a runner has not begun when the run ends is
+// not started, and no attempt is counted.
+func TestEngine_TakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTrial(100, func(j *job) (time.Duration, output.Status) { return time.Second, output.OK }, nil)
+		held := make(chan struct{})
+		var once sync.Once
+		tr.hold = func() { once.Do(func() { close(held) }) }
+		slot := make(chan struct{}, 1)
+		tr.runner = oneSlot{tr.runner, slot, held}
+		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+		defer cancel()
+		tr.runOn(ctx, 3, 100)
+		counts := tr.statuses()
+		if counts[output.OK] != 2 || counts[output.Canceled] != 1 || counts[output.Killed] != 0 {
+			t.Errorf("the jobs are %v", counts)
+		}
+		for _, r := range tr.records {
+			if started := r.Status != output.NotStarted; started != (r.Attempts == 1) || !started && r.Error != "" {
+				t.Errorf("job %d: %+v", r.Number, r)
+			}
+		}
+		if len(tr.records) < 5 {
+			t.Errorf("%d jobs have settled, want 2 that waited for the slot among them", len(tr.records))
+		}
+		if tr.active != 0 || tr.activeAttempts() != 0 {
+			t.Error("an attempt is still counted")
+		}
+	})
+}
+
+// oneSlot is a runner that runs one job after the other, until it is held.
+type oneSlot struct {
+	runner
+	slot chan struct{}
+	held chan struct{}
+}
+
+// run implements runner.
+func (o oneSlot) run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output {
+	select {
+	case <-o.held:
+		return nil
+	default:
 	}
-	return o.runner.run(ctx, j, r)
+	select {
+	case o.slot <- struct{}{}:
+		defer func() { <-o.slot }()
+		return o.runner.run(ctx, j, r, begin)
+	case <-o.held:
+		return nil
+	}
 }
 
 // TestEngine_Interrupted: if the context of the run ends, running jobs are

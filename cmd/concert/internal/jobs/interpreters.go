@@ -71,7 +71,8 @@ func (p *poolWorkers) Close() error {
 type timedRunner struct{ pool *interpreters }
 
 // run implements runner.
-func (t *timedRunner) run(ctx context.Context, j *job, r *output.Record) *output.Output {
+func (t *timedRunner) run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output {
+	begin()
 	call := timedCall{How: "1", Where: t.pool.where, Arg: j.argument}
 	if args, ok := j.argument.(python.Args); ok {
 		call.How, call.Arg = "*", args

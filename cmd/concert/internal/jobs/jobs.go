@@ -7,17 +7,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"concert"
-	"concert/adaptive"
 	"concert/cmd/concert/internal/cli"
 	"concert/cmd/concert/internal/jobs/inputs"
 	"concert/cmd/concert/internal/jobs/output"
 	"concert/cmd/concert/internal/jobs/supervisor"
-	"concert/goroutines"
 	"concert/trace"
 )
 
@@ -164,17 +162,21 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 		return err
 	}
 	defer endLive()
-	defer m.start(ctx)()
 	closeRunner, err := m.openRunner(ctx)
 	if err != nil {
 		return err
 	}
 	defer closeRunner()
+	defer m.start(ctx)()
 
 	total, _ := m.reader.Total()
 	m.view = newView(m.options, total, out, errOut)
 	m.shown.Store(m.view)
-	defer m.view.close(false, nil, "") // does nothing after the call below
+	defer func() { // does nothing after the call below
+		if !m.isAbandoned {
+			m.view.close(false, nil, "")
+		}
+	}()
 	if m.journal != nil && m.journal.Damaged() > 0 {
 		m.view.note(fmt.Sprintf("%s: %d damaged lines do not count; their jobs run again\n", m.options.journal, m.journal.Damaged()))
 	}
@@ -189,7 +191,7 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 	}()
 	printing := &output.Options{
 		Stdout: m.view.out, Stderr: m.view.err, Mode: m.mode(), Unordered: m.unordered, Tag: m.tag, JSON: m.json,
-		Keep: m.journal != nil || results != nil, OnError: m.unreadable,
+		Keep: m.journal != nil || results != nil, Recorded: m.recordedOutput, OnError: m.unreadable,
 	}
 	if m.ungroup {
 		printing.Stdout, printing.Stderr = os.Stdout, os.Stderr // a job needs files
@@ -247,6 +249,26 @@ func (m *mapper) closePrinter() {
 	}
 }
 
+// closeView waits until the summary is printed. After an interruption, it does
+// not wait forever for a reader that is stuck.
+func (m *mapper) closeView(closeIt func()) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		closeIt()
+	}()
+	select {
+	case <-closed:
+		return
+	case <-m.printing.Done():
+	}
+	select {
+	case <-closed:
+	case <-time.After(time.Second):
+		m.isAbandoned = true
+	}
+}
+
 // mode returns when output is printed.
 func (o *options) mode() output.Mode {
 	switch {
@@ -272,7 +294,7 @@ func (m *mapper) result(ctx context.Context) error {
 	if errors.Is(cause, errHalted) {
 		stopped = errHalted
 	}
-	m.view.close(ctx.Err() != nil, stopped, again)
+	m.closeView(func() { m.view.close(ctx.Err() != nil, stopped, again) })
 	failed, left := m.view.counts()
 	switch {
 	case ctx.Err() != nil:
@@ -293,10 +315,16 @@ func (m *mapper) result(ctx context.Context) error {
 // connection to a cluster.
 func (m *mapper) openRunner(ctx context.Context) (closeAll func(), err error) {
 	if m.py == "" {
-		s, err := supervisor.Start(&supervisor.Options{Grace: grace, Memory: m.memory.Bytes, CPU: m.options.cpu})
+		o := &supervisor.Options{Grace: grace, Memory: m.memory.Bytes, CPU: m.options.cpu}
+		if m.reserve() > 0 {
+			o.Slots = m.concurrency()
+			m.turns = new(turns)
+		}
+		s, err := supervisor.Start(o)
 		if err != nil {
 			return nil, err
 		}
+		m.engine.hold = s.Hold
 		cli.AddCleanup(s, func() { s.Close() })
 		m.runner = &commandRunner{m, s}
 		endSuspend := suspend(s)
@@ -320,51 +348,6 @@ func (m *mapper) openRunner(ctx context.Context) (closeAll func(), err error) {
 	}
 	m.runner = pool
 	return func() { pool.ex.Close() }, nil
-}
-
-// executor returns the executor whose workers wait for the jobs. It returns nil
-// if a measurement finds the concurrency.
-func (m *mapper) executor(observer concert.Observer) concert.Executor {
-	if m.choose {
-		return nil
-	}
-	o := &goroutines.Options{Name: "concert map", Observer: observer}
-	n := m.concurrency()
-	if m.options.jobs.auto {
-		o.Limit = adaptive.New(&adaptive.Options{Max: n, Start: min(n, runtime.GOMAXPROCS(0)), CPU: m.usedCPU})
-	}
-	return goroutines.New(n, o)
-}
-
-// Numbers of concurrent jobs.
-const (
-	maxAuto      = 256 // with -j auto
-	clusterCalls = 64  // with --cluster
-)
-
-// concurrency returns the number of concurrent jobs, or the maximum with -j
-// auto.
-func (m *mapper) concurrency() int {
-	switch {
-	case m.options.jobs.auto && m.py != "" && m.clusterURL == "":
-		return runtime.GOMAXPROCS(0) * max(1, m.threads)
-	case m.options.jobs.auto:
-		return maxAuto
-	case m.clusterURL != "":
-		return m.options.jobs.count(clusterCalls)
-	case m.threads > 0 && m.options.jobs.text == "":
-		return runtime.GOMAXPROCS(0) * m.threads
-	}
-	return m.options.jobs.count(runtime.GOMAXPROCS(0))
-}
-
-// interpreterCount returns the number of interpreters, and the number of
-// threads in each.
-func (m *mapper) interpreterCount() (n, threads int) {
-	threads = max(1, m.threads)
-	jobs := m.concurrency()
-	threads = min(threads, jobs)
-	return (jobs + threads - 1) / threads, threads
 }
 
 // dryRun prints the command lines.

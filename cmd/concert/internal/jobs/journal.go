@@ -1,8 +1,10 @@
 package jobs
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -52,6 +54,22 @@ func (m *mapper) recall(j *job) error {
 	j.done = r
 	j.output = output.Recorded(r, entry.Data)
 	return nil
+}
+
+// recordedOutput finds the output of a recorded job again.
+func (m *mapper) recordedOutput(id string) func(i int) io.Reader {
+	var key resume.Key
+	if len(id) != hex.EncodedLen(len(key)) {
+		return nil
+	}
+	if _, err := hex.Decode(key[:], []byte(id)); err != nil {
+		return nil
+	}
+	entry, found := m.journal.Find(key)
+	if !found {
+		return nil
+	}
+	return entry.Data
 }
 
 // isRecorded reports whether the journal gets a job. Jobs that were not started

@@ -28,7 +28,8 @@ type mapper struct {
 	keys     resume.Keys      // used by feed only
 	journal  *resume.Journal  // nil without --journal
 	printer  *output.Printer
-	// isAbandoned says that the printer still waits for a reader that is stuck.
+	// isAbandoned says that the printer or the view still waits for a reader
+	// that is stuck.
 	isAbandoned bool
 	view        *view
 	shown       atomic.Pointer[view] // view, once it is there
@@ -198,8 +199,8 @@ func (m *mapper) watch(ctx context.Context) (end func()) {
 	m.printing = printing
 	stop := context.AfterFunc(ctx, func() {
 		time.Sleep(stopGrace)
-		m.view.stopping(m.activeAttempts())
 		time.AfterFunc(grace+time.Second, func() { stopPrinting(errors.New("interrupted")) })
+		m.view.stopping(m.activeAttempts()) // may block
 	})
 	return func() {
 		stop()

@@ -50,7 +50,8 @@ func (o *options) openCluster(ctx context.Context, w io.Writer) (concert.Executo
 }
 
 // run implements runner.
-func (p *pythonRunner) run(ctx context.Context, j *job, r *output.Record) *output.Output {
+func (p *pythonRunner) run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output {
+	begin()
 	var future *concert.Future[any]
 	if args, ok := j.argument.(python.Args); ok {
 		future = concert.Submit(ctx, p.ex, p.many, args)

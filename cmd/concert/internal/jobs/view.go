@@ -22,6 +22,10 @@ type view struct {
 	out   io.Writer         // the output of jobs; it appears above the bar
 	err   io.Writer
 
+	// writing is locked while a message is written, which blocks if the reader
+	// of err is stuck. It is locked before mu.
+	writing sync.Mutex
+
 	mu         sync.Mutex
 	done       int             // guarded by mu: jobs that have succeeded
 	resumed    int             // guarded by mu: jobs of done and of failures that an earlier run has recorded
@@ -50,9 +54,12 @@ func newView(o *options, total int, out, errOut io.Writer) *view {
 
 // note prints a message, unless the run is stopping.
 func (v *view) note(text string) {
+	v.writing.Lock()
+	defer v.writing.Unlock()
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.quiet && !v.isStopping && !v.isClosed {
+	silent := v.quiet || v.isStopping || v.isClosed
+	v.mu.Unlock()
+	if !silent {
 		io.WriteString(v.err, "concert map: "+printable.Text(text))
 	}
 }
@@ -117,12 +124,15 @@ const maxKind = 30
 
 // stopping says why the command does not end at once after Ctrl-C.
 func (v *view) stopping(running int) {
+	v.writing.Lock()
+	defer v.writing.Unlock()
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.isClosed {
+	closed := v.isClosed
+	v.isStopping = true
+	v.mu.Unlock()
+	if closed {
 		return
 	}
-	v.isStopping = true
 	text := "interrupted: waiting for the reader of the output; a second Ctrl-C ends at once\n"
 	if running > 0 {
 		text = fmt.Sprintf("interrupted: running jobs have %v to end; a second Ctrl-C kills them\n", grace)
@@ -155,13 +165,21 @@ func (v *view) close(interrupted bool, stopped error, again string) {
 	if v.show != nil {
 		v.show.Close()
 	}
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	if text := v.last(interrupted, stopped, again); text != "" {
+		io.WriteString(v.err, text)
+	}
+}
+
+// last returns the last message of the first call of close, and otherwise "".
+func (v *view) last(interrupted bool, stopped error, again string) (text string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.isClosed {
-		return
+		return ""
 	}
 	v.isClosed = true
-	text := ""
 	if interrupted {
 		text = "interrupted: " + v.tallyLocked() + again + "\n"
 	} else {
@@ -175,7 +193,7 @@ func (v *view) close(interrupted bool, stopped error, again string) {
 			text += fmt.Sprintf("%d jobs have no record, and were not run: --resume runs them\n", v.left)
 		}
 	}
-	io.WriteString(v.err, text)
+	return text
 }
 
 // counts returns the numbers of jobs that failed, and that this run left.

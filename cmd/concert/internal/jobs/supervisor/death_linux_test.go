@@ -32,7 +32,7 @@ func runner() {
 	if m == "" {
 		return
 	}
-	s, err := Start(nil)
+	s, err := Start(&Options{noGroups: os.Getenv(noGroupsVariable) != ""})
 	if err != nil {
 		panic(err)
 	}
@@ -83,6 +83,17 @@ func startRunner(t *testing.T, m mark, up int, env ...string) *exec.Cmd {
 	return cmd
 }
 
+// supervisorOf returns the supervisor of a runner.
+func supervisorOf(runner int) int {
+	own, _ := os.Readlink("/proc/self/exe")
+	for _, pid := range childrenOf(runner) {
+		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); exe == own {
+			return pid
+		}
+	}
+	return 0
+}
+
 // TestRunnerKilled: SIGKILL for the runner, or for its process group, leaves no
 // process.
 func TestRunnerKilled(t *testing.T) {
@@ -94,9 +105,7 @@ func TestRunnerKilled(t *testing.T) {
 		{"group", func(pid int) error { return unix.Kill(-pid, unix.SIGKILL) }},
 		{"SIGTERM", func(pid int) error { return unix.Kill(pid, unix.SIGTERM) }},
 		{"supervisor stopped", func(pid int) error {
-			for _, supervisor := range childrenOf(pid) {
-				unix.Kill(supervisor, unix.SIGSTOP)
-			}
+			unix.Kill(supervisorOf(pid), unix.SIGSTOP)
 			return unix.Kill(pid, unix.SIGKILL)
 		}},
 	} {
@@ -121,7 +130,7 @@ func TestInheritedFiles(t *testing.T) {
 	cmd := startRunner(t, m, 1, plainVariable+"=")
 	want := cmd.ExtraFiles[0].Name()
 	waitFor(t, m.sleeps)
-	for _, job := range childrenOf(childrenOf(cmd.Process.Pid)[0]) {
+	for _, job := range childrenOf(supervisorOf(cmd.Process.Pid)) {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", job))
 		own, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/3", job))
 		if len(files) < 4 || own != want {
@@ -136,22 +145,34 @@ func TestInheritedFiles(t *testing.T) {
 }
 
 // TestBothKilled: if the runner cannot clean up after the death of the
-// supervisor, the kernel kills the commands.
+// supervisor, the kernel kills the commands, and the keeper of the control
+// groups kills all their descendants.
 func TestBothKilled(t *testing.T) {
-	m := newMark()
-	runner := startRunner(t, m, 1, plainVariable+"=").Process.Pid
-	supervisor := childrenOf(runner)
-	if len(supervisor) != 1 {
-		t.Fatalf("the runner has the children %v", supervisor)
+	for _, c := range []struct {
+		name  string
+		up    int
+		plain string
+	}{{"commands", 1, plainVariable + "="}, {"descendants", allUp(), "A=b"}} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.up > 1 && start(t, nil).groups == nil {
+				t.Skip("this process cannot make control groups")
+			}
+			m := newMark()
+			runner := startRunner(t, m, c.up, c.plain).Process.Pid
+			supervisor := supervisorOf(runner)
+			if supervisor == 0 {
+				t.Fatal("the runner has no supervisor")
+			}
+			unix.Kill(runner, unix.SIGSTOP)
+			unix.Kill(supervisor, unix.SIGKILL)
+			waitFor(t, func() bool { // the supervisor is a zombie
+				_, empty := jobOf(supervisor)
+				return empty
+			})
+			unix.Kill(runner, unix.SIGKILL)
+			m.wantNone(t)
+		})
 	}
-	unix.Kill(runner, unix.SIGSTOP)
-	unix.Kill(supervisor[0], unix.SIGKILL)
-	waitFor(t, func() bool { // the supervisor is a zombie
-		_, empty := jobOf(supervisor[0])
-		return empty
-	})
-	unix.Kill(runner, unix.SIGKILL)
-	m.wantNone(t)
 }
 
 // TestRunnerInJob: the end of a job that is a runner ends its jobs.
@@ -181,7 +202,7 @@ func TestRunnerInJob(t *testing.T) {
 }
 
 // TestSupervisorKilled: running jobs fail with ErrDied, and no process is left.
-// A stray process is the exception.
+// Without control groups, a stray process is the exception.
 func TestSupervisorKilled(t *testing.T) {
 	m := newMark()
 	s := start(t, nil)
@@ -189,7 +210,7 @@ func TestSupervisorKilled(t *testing.T) {
 	errs := make(chan error, len(descendants))
 	jobs, want := 0, 0
 	for _, d := range descendants {
-		if d.stray {
+		if d.stray && s.groups == nil {
 			continue
 		}
 		jobs, want = jobs+1, want+d.count
@@ -268,7 +289,8 @@ func TestRun_Many(t *testing.T) {
 	run(8)
 	before, own := openFiles(t, pid), openFiles(t, os.Getpid())
 	run(1000)
-	waitFor(t, func() bool { return openFiles(t, pid) <= before })
+	const perGroup = 2 // files of the control group of each worker
+	waitFor(t, func() bool { return openFiles(t, pid) <= before+8*perGroup })
 	if now := openFiles(t, os.Getpid()); now > own {
 		t.Errorf("%d open files, before %d", now, own)
 	}
@@ -312,6 +334,16 @@ func TestRun_PeakMemory(t *testing.T) {
 
 func TestRun_MemoryLimit(t *testing.T) {
 	s := start(t, &Options{Memory: 50 << 20})
+	if s.groups != nil && s.groups.Memory {
+		r, err := s.Run(t.Context(), Job{Args: shell("tail -n 1 /dev/zero")})
+		if err != nil || r.Signal != syscall.SIGKILL || !r.MemoryLimit {
+			t.Errorf("result %+v, error %v; want SIGKILL and the limit", r, err)
+		}
+		if r, err := s.Run(t.Context(), Job{Args: shell("exit 3")}); err != nil || r.MemoryLimit {
+			t.Errorf("a small job: result %+v, error %v", r, err)
+		}
+		return
+	}
 	out := temp(t)
 	if r, err := s.Run(t.Context(), Job{Args: shell("ulimit -d"), Stdout: out}); err != nil || r.ExitCode != 0 || content(t, out) != "51200\n" {
 		t.Errorf("result %+v, error %v, limit %q", r, err, content(t, out))

@@ -291,7 +291,7 @@ func TestRun_CancelAtStart(t *testing.T) {
 		})
 	}
 	jobs.Wait()
-	unknown := cancelMessage{kindCancel, 1 << 40}
+	unknown := jobMessage{kindCancel, 1 << 40}
 	if _, err := s.conn.Write(unknown.append(nil)); err != nil {
 		t.Error(err)
 	}

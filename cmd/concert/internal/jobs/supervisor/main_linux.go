@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,8 +21,9 @@ const (
 	// jobVariable is set in each job.
 	jobVariable = "CONCERT_JOB"
 
-	// socketFile is the file descriptor of the socket in the supervisor.
+	// File descriptors of the supervisor.
 	socketFile = 0
+	keeperFile = 1 // if there are control groups: see cgroup.Tree.Alive
 )
 
 // Exit codes of the supervisor.
@@ -41,16 +43,20 @@ const closeTime = 10 * time.Second
 type setup struct {
 	run    string // the name of the run: random, without dots and slashes
 	grace  time.Duration
+	slots  int // 0: no limit
 	memory int64
 	cpu    time.Duration
+
+	groups      string // directory of the control groups, or ""
+	groupMemory bool   // the memory of control groups can be limited
 }
 
 func (s *setup) String() string {
-	return fmt.Sprintf("%s %d %d %d", s.run, s.grace, s.memory, s.cpu)
+	return fmt.Sprintf("%s %d %d %d %d %q %t", s.run, s.grace, s.slots, s.memory, s.cpu, s.groups, s.groupMemory)
 }
 
 func (s *setup) parse(text string) error {
-	_, err := fmt.Sscanf(text, "%s %d %d %d", &s.run, &s.grace, &s.memory, &s.cpu)
+	_, err := fmt.Sscanf(text, "%s %d %d %d %d %q %t", &s.run, &s.grace, &s.slots, &s.memory, &s.cpu, &s.groups, &s.groupMemory)
 	return err
 }
 
@@ -73,16 +79,18 @@ func Main() {
 // supervise runs the supervisor. It does not return.
 func supervise(own setup) {
 	syscall.CloseOnExec(socketFile)
+	syscall.CloseOnExec(keeperFile)
 	s := &server{
 		setup:   own,
 		socket:  socketFile,
 		marker:  own.run + ".",
-		shell:   limitCommand(own.memory, own.cpu),
 		jobs:    make(map[uint64]*job),
 		leaders: make(map[int]*job),
 		orphans: make(map[int]*orphan),
+		handed:  make(chan *request),
 	}
 	s.hasJobs.L = &s.mu
+	s.limit()
 	if outer, ok := os.LookupEnv(jobVariable); ok {
 		s.marker = outer + "/" + s.marker
 	}
@@ -95,6 +103,7 @@ func supervise(own setup) {
 	// commands themselves only.
 	s.attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	ignoreSignals()
+	dropChildSignal()
 	var err error
 	if s.null, err = unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
 		err = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -104,8 +113,17 @@ func supervise(own setup) {
 		os.Exit(exitSetup)
 	}
 	s.children = openChildren()
-	go s.reap()
-	for range min(runtime.GOMAXPROCS(0), maxReceivers) {
+	receivers := min(runtime.GOMAXPROCS(0), maxReceivers)
+	if s.slots > 0 {
+		receivers = 1 // so that jobs wait in the order of their messages
+	}
+	// Each of the goroutines below waits in a system call. With fewer
+	// processors for Go than goroutines, one that returns would wait until the
+	// runtime has taken the processor of another one away.
+	runtime.GOMAXPROCS(receivers + 2)
+	offMainThread(s.reap)
+	offMainThread(s.startHanded)
+	for range receivers {
 		offMainThread(s.receive)
 	}
 	select {} // reap exits
@@ -120,6 +138,15 @@ func ignoreSignals() {
 			signal.Notify(ignored, sig)
 		}
 	}
+}
+
+// dropChildSignal sets the default action for SIGCHLD: the kernel drops the
+// signal. Otherwise each end of a process would wake a thread for the handler
+// of Go, which package signal cannot remove. Zeros mean the default action.
+func dropChildSignal() {
+	var action [8]uint64
+	const setSize = 8 // bytes of a set of signals
+	unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), uintptr(unsafe.Pointer(&action)), 0, setSize, 0, 0)
 }
 
 // offMainThread calls f in a goroutine with a thread of its own. This is not

@@ -10,13 +10,16 @@ import (
 // A message is a byte that says its kind, and its fields. Numbers are varints.
 // A text is its length and its bytes. A list is its length and its texts.
 const (
-	kindStart   = 1 + iota // to the supervisor: start a job
-	kindLarge              // to the supervisor: the last file has a start message
-	kindCancel             // to the supervisor: end a job
-	kindPause              // to the supervisor: stop or continue all jobs
-	kindEnded              // to the runner: a job has ended
-	kindFailed             // to the runner: a command could not start
-	kindUnknown            // to the runner: a job to cancel has ended, or has not started
+	kindStart    = 1 + iota // to the supervisor: start a job
+	kindLarge               // to the supervisor: the last file has a start message
+	kindCancel              // to the supervisor: end a job
+	kindHold                // to the supervisor: start no further job, and end a job
+	kindPause               // to the supervisor: stop or continue all jobs
+	kindStarted             // to the runner: a job starts
+	kindReturned            // to the runner: a job has waited, and does not start
+	kindEnded               // to the runner: a job has ended
+	kindFailed              // to the runner: a command could not start
+	kindUnknown             // to the runner: a job to cancel has ended, or has not started
 )
 
 const (
@@ -77,22 +80,25 @@ func (m *largeMessage) decode(b []byte) error {
 	return d.end()
 }
 
-// cancelMessage asks for the end of a job. The answer for an unknown job is the
-// same message of the other kind.
-type cancelMessage struct {
-	kind   byte // kindCancel or kindUnknown
+// jobMessage is a message of one of the kinds that have the number of a job
+// only. With kindHold, 0 stands for no job.
+type jobMessage struct {
+	kind   byte
 	number uint64
 }
 
-func (m *cancelMessage) append(b []byte) []byte {
+func (m *jobMessage) append(b []byte) []byte {
 	return binary.AppendUvarint(append(b, m.kind), m.number)
 }
 
-func (m *cancelMessage) decode(b []byte) error {
+func (m *jobMessage) decode(b []byte) error {
 	d := decoder{rest: b}
 	m.kind = kindCancel
-	if len(b) > 0 && b[0] == kindUnknown {
-		m.kind = kindUnknown
+	if len(b) > 0 {
+		switch b[0] {
+		case kindHold, kindStarted, kindReturned, kindUnknown:
+			m.kind = b[0]
+		}
 	}
 	d.kind(m.kind)
 	m.number = d.number(math.MaxInt64)
@@ -114,10 +120,16 @@ func (m *pauseMessage) decode(b []byte) error {
 	return d.end()
 }
 
+// Flags of an endedMessage.
+const (
+	wasCanceled   = 1 << iota // a signal was sent because of a cancel message
+	exceedsMemory             // the memory limit of its control group ended the job
+)
+
 // endedMessage says how a job ended.
 type endedMessage struct {
 	number     uint64
-	canceled   bool   // a signal was sent because of a cancel message
+	flags      uint64 // a sum of the constants below
 	status     uint64 // as in wait(2)
 	start      uint64 // Unix time in nanoseconds
 	duration   uint64 // in nanoseconds
@@ -126,17 +138,15 @@ type endedMessage struct {
 	peakMemory uint64 // in bytes
 	orphans    uint64
 	survivors  uint64
+	next       uint64 // number of the job that starts now in the same slot, or 0
 }
 
 func (m *endedMessage) fields() []*uint64 {
-	return []*uint64{&m.number, &m.status, &m.start, &m.duration, &m.user, &m.system, &m.peakMemory, &m.orphans, &m.survivors}
+	return []*uint64{&m.flags, &m.number, &m.status, &m.start, &m.duration, &m.user, &m.system, &m.peakMemory, &m.orphans, &m.survivors, &m.next}
 }
 
 func (m *endedMessage) append(b []byte) []byte {
-	b = append(b, kindEnded, 0)
-	if m.canceled {
-		b[len(b)-1] = 1
-	}
+	b = append(b, kindEnded)
 	for _, f := range m.fields() {
 		b = binary.AppendUvarint(b, *f)
 	}
@@ -146,7 +156,6 @@ func (m *endedMessage) append(b []byte) []byte {
 func (m *endedMessage) decode(b []byte) error {
 	d := decoder{rest: b}
 	d.kind(kindEnded)
-	m.canceled = d.number(1) == 1
 	for _, f := range m.fields() {
 		*f = d.number(math.MaxInt64)
 	}
@@ -157,18 +166,20 @@ func (m *endedMessage) decode(b []byte) error {
 type failedMessage struct {
 	number uint64
 	errno  uint64
+	next   uint64 // as in endedMessage
 }
 
 func (m *failedMessage) append(b []byte) []byte {
 	b = append(b, kindFailed)
 	b = binary.AppendUvarint(b, m.number)
-	return binary.AppendUvarint(b, m.errno)
+	b = binary.AppendUvarint(b, m.errno)
+	return binary.AppendUvarint(b, m.next)
 }
 
 func (m *failedMessage) decode(b []byte) error {
 	d := decoder{rest: b}
 	d.kind(kindFailed)
-	m.number, m.errno = d.number(math.MaxInt64), d.number(math.MaxInt32)
+	m.number, m.errno, m.next = d.number(math.MaxInt64), d.number(math.MaxInt32), d.number(math.MaxInt64)
 	return d.end()
 }
 

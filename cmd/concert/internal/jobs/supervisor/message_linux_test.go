@@ -25,11 +25,14 @@ func messages() []message {
 		&startMessage{number: 7, files: 5, path: "/bin/true", dir: "/tmp", args: []string{"true", "", "a"}, env: []string{"A=b"}},
 		&startMessage{},
 		&largeMessage{number: 1 << 40, size: maxStart},
-		&cancelMessage{kind: kindCancel, number: 3},
-		&cancelMessage{kind: kindUnknown, number: 3},
+		&jobMessage{kind: kindCancel, number: 3},
+		&jobMessage{kind: kindHold},
+		&jobMessage{kind: kindStarted, number: 3},
+		&jobMessage{kind: kindReturned, number: 3},
+		&jobMessage{kind: kindUnknown, number: 3},
 		&pauseMessage{number: 3},
-		&endedMessage{number: 4, canceled: true, status: 9, start: 1 << 60, duration: 5, user: 6, system: 7, peakMemory: 8, orphans: 9, survivors: 10},
-		&failedMessage{number: 5, errno: 2},
+		&endedMessage{number: 4, flags: wasCanceled, status: 9, start: 1 << 60, duration: 5, user: 6, system: 7, peakMemory: 8, orphans: 9, survivors: 10, next: 11},
+		&failedMessage{number: 5, errno: 2, next: 6},
 	}
 }
 
@@ -88,6 +91,8 @@ func TestHostileSupervisor(t *testing.T) {
 		"ended, cut":     {kindEnded, 0, 1},
 		"ended, unknown": (&endedMessage{number: 999}).append(nil),
 		"unknown":        (&failedMessage{number: 999}).append(nil),
+		"started":        (&jobMessage{kindStarted, 999}).append(nil),
+		"returned":       (&jobMessage{kindReturned, 999}).append(nil),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &Supervisor{pending: make(map[uint64]*call)}

@@ -31,7 +31,7 @@ const maxEnviron = 8 << 20
 // of such a child that was killed. Its fields are guarded by server.mu.
 type orphan struct {
 	job       uint64    // its number; 0: a stray
-	last      uint64    // of a stray: the number of the last job that it may belong to
+	last      uint64    // of a stray: the order of the last job that it may belong to
 	since     time.Time // when it was seen first
 	undecided bool      // it has no environment, for less than undecidedTime
 	asked     bool      // the grace of its job covers it
@@ -45,7 +45,15 @@ func (s *server) sweep() {
 	s.scheduled = false
 	done := s.sweepLocked()
 	s.mu.Unlock()
-	s.report(done)
+	s.handOver(s.report(done))
+}
+
+// sweepSoonLocked calls sweep in a millisecond.
+func (s *server) sweepSoonLocked() {
+	if !s.scheduled {
+		s.scheduled = true
+		time.AfterFunc(time.Millisecond, s.sweep)
+	}
 }
 
 // sweepLocked kills the orphans of jobs that are ending. It returns the jobs
@@ -78,11 +86,15 @@ func (s *server) sweepLocked() (done []*job) {
 			continue
 		}
 		delete(s.jobs, j.number)
+		s.releaseGroupLocked(j)
 		if j.kill != nil {
 			j.kill.Stop()
 		}
 		if s.leaders[j.pid] == j {
 			delete(s.leaders, j.pid)
+		}
+		if j.next = s.nextLocked(); j.next != nil {
+			j.ended.next = j.next.number
 		}
 		done = append(done, j)
 	}
@@ -108,10 +120,7 @@ func (s *server) handleOrphanLocked(pid int) *orphan {
 	}
 	switch {
 	case o.undecided:
-		if !s.scheduled {
-			s.scheduled = true
-			time.AfterFunc(time.Millisecond, s.sweep)
-		}
+		s.sweepSoonLocked()
 	case o.killed, o.job == 0 && s.areRunningLocked(o.last), s.isRunningLocked(o.job):
 	case s.inGraceLocked(o.job):
 		if group, _ := unix.Getpgid(pid); !o.asked && group != s.jobs[o.job].pid { // the group has got SIGTERM
@@ -148,9 +157,15 @@ func (s *server) mustWaitLocked(j *job, seen []*orphan) bool {
 	// A process without an environment that forks and exits, again and again,
 	// is always a new orphan.
 	waits := time.Since(j.start)-time.Duration(j.ended.duration) < maxUndecidedTime
+	if s.killGroupLocked(j) {
+		if waits {
+			return true
+		}
+		j.ended.survivors++
+	}
 	for _, o := range seen {
 		switch {
-		case o.job != j.number && (o.job != 0 || o.last < j.number):
+		case o.job != j.number && (o.job != 0 || o.last < j.order):
 			// it cannot belong to the job
 		case o.immune, o.job == 0 && !o.killed && !(o.undecided && waits):
 			j.ended.survivors++
@@ -173,11 +188,10 @@ func (s *server) inGraceLocked(number uint64) bool {
 	return j != nil && j.grace
 }
 
-// areRunningLocked reports whether a job with at most this number has not
-// ended.
+// areRunningLocked reports whether a job with at most this order has not ended.
 func (s *server) areRunningLocked(last uint64) bool {
-	for number, j := range s.jobs {
-		if number <= last && !j.ending {
+	for _, j := range s.jobs {
+		if j.order <= last && !j.ending {
 			return true
 		}
 	}
@@ -187,6 +201,9 @@ func (s *server) areRunningLocked(last uint64) bool {
 // identifyLocked returns the number of the job of an orphan, or 0. It reports
 // whether the process has no environment.
 func (s *server) identifyLocked(pid int) (number uint64, empty bool) {
+	if j := s.ofGroupLocked(pid); j != nil {
+		return j.number, false
+	}
 	if group, err := unix.Getpgid(pid); err == nil {
 		if j := s.leaders[group]; j != nil {
 			return j.number, false

@@ -11,7 +11,9 @@ import (
 )
 
 // reap waits for the end of each child. It exits when the server is closing and
-// there are no children.
+// there are no children. It starts the next job in the slot of one that has
+// ended itself: the switch to another thread takes longer than most ends of
+// other children can wait.
 func (s *server) reap() {
 	for {
 		pid, err := waitChild(0)
@@ -20,16 +22,30 @@ func (s *server) reap() {
 		case err != nil: // ECHILD
 			s.waitForJobs()
 		default:
-			s.report(s.reapChild(pid))
+			for _, r := range s.report(s.reapChild(pid)) {
+				s.launch(r)
+			}
 		}
 	}
 }
 
-// report sends the ends of jobs to the runner.
-func (s *server) report(done []*job) {
+// report sends the ends of jobs to the runner. It returns the jobs that the
+// caller must start in their slots.
+func (s *server) report(done []*job) (next []*request) {
 	var buf [256]byte
 	for _, j := range done {
 		send(s.socket, j.ended.append(buf[:0]))
+		if j.next != nil {
+			next = append(next, j.next)
+		}
+	}
+	return next
+}
+
+// handOver lets another goroutine start jobs.
+func (s *server) handOver(next []*request) {
+	for _, r := range next {
+		s.handed <- r
 	}
 }
 
@@ -110,7 +126,10 @@ func (s *server) waitForStarts() {
 // endLocked records the end of a command.
 func (s *server) endLocked(j *job, status unix.WaitStatus) {
 	j.ending = true
-	j.ended.number, j.ended.canceled, j.ended.status = j.number, j.canceled, uint64(status)
+	j.ended.number, j.ended.status = j.number, uint64(status)
+	if j.canceled {
+		j.ended.flags |= wasCanceled
+	}
 	j.ended.start, j.ended.duration = uint64(j.start.UnixNano()), uint64(time.Since(j.start))
 	s.ending = append(s.ending, j)
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"concert/cmd/concert/internal/jobs/cgroup"
 )
 
 // A Supervisor runs jobs. Its methods may be called concurrently.
@@ -27,8 +29,10 @@ type Supervisor struct {
 	run      string // the name of the run
 	conn     *net.UnixConn
 	process  *exec.Cmd
+	groups   *cgroup.Tree // nil without control groups
 	programs programs
 	numbers  atomic.Uint64 // of the last job
+	held     atomic.Bool   // Hold was called
 	done     chan struct{} // closed when read has returned
 
 	mu      sync.Mutex // guards the fields below
@@ -44,6 +48,7 @@ type Supervisor struct {
 // closed.
 type call struct {
 	done  chan struct{}
+	start func() // Job.OnStart, or nil; called by read, before done is closed
 	ended endedMessage
 	errno syscall.Errno // why the command could not start; 0: it did
 	err   error         // any other error
@@ -58,6 +63,9 @@ func Start(opts *Options) (*Supervisor, error) {
 		s.opts = *opts
 	}
 	fail := func(err error) (*Supervisor, error) {
+		if s.groups != nil {
+			s.groups.Close()
+		}
 		return nil, fmt.Errorf("start the process that supervises the commands: %w", err)
 	}
 	conn, peer, err := socketPair()
@@ -65,7 +73,13 @@ func Start(opts *Options) (*Supervisor, error) {
 		return fail(err)
 	}
 	defer peer.Close()
-	own := setup{run: s.run, grace: cmp.Or(s.opts.Grace, defaultGrace), memory: s.opts.Memory, cpu: s.opts.CPU}
+	if !s.opts.noGroups {
+		s.groups, _ = cgroup.NewTree(s.run, s.opts.Memory > 0) // nil where it is not permitted
+	}
+	own := setup{run: s.run, grace: cmp.Or(s.opts.Grace, defaultGrace), slots: s.opts.Slots, memory: s.opts.Memory, cpu: s.opts.CPU}
+	if s.groups != nil {
+		own.groups, own.groupMemory = s.groups.Dir, s.groups.Memory
+	}
 	s.process = &exec.Cmd{
 		Path:   "/proc/self/exe", // this program, also after its file was replaced
 		Args:   append([]string{filepath.Base(os.Args[0])}, ownArgs()...),
@@ -75,6 +89,9 @@ func Start(opts *Options) (*Supervisor, error) {
 		// A supervisor that was stopped by a signal kills the jobs only if it
 		// continues.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGCONT},
+	}
+	if s.groups != nil {
+		s.process.Stdout = s.groups.Alive()
 	}
 	if err := subreaper.acquire(); err != nil {
 		conn.Close()
@@ -102,10 +119,14 @@ func ownArgs() []string {
 // Run runs a job, and returns when all of its processes have ended. The error
 // is not nil only if the command could not start, if ctx ended before the
 // command did, or if the supervisor was closed or died. If ctx ends, the error
-// is its cause, and the result says how the command ended then.
+// is its cause, and the result says how the command ended then. If a job that
+// waits for a slot does not start because of Hold or ctx, the error is ErrHeld.
 func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
+	}
+	if s.held.Load() {
+		return Result{}, ErrHeld
 	}
 	if err := checkJob(&j); err != nil {
 		return Result{}, err
@@ -114,13 +135,19 @@ func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	c := &call{done: make(chan struct{})}
+	c := &call{done: make(chan struct{}), start: j.OnStart}
+	if s.opts.Slots == 0 && c.start != nil { // otherwise a message says when
+		c.start()
+	}
 	m := startMessage{number: s.numbers.Add(1), path: path, dir: j.Dir, args: j.Args, env: j.Env}
 	if err := s.add(m.number, c); err != nil {
 		return Result{}, err
 	}
 	if err := sendStart(s.conn, &m, [3]*os.File{j.Stdin, j.Stdout, j.Stderr}); err != nil {
 		s.notSent(m.number, err)
+	}
+	if j.OnSend != nil {
+		j.OnSend()
 	}
 	select {
 	case <-c.done:
@@ -134,7 +161,7 @@ func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 		return Result{}, startError(&j, path, c.errno)
 	case c.err != nil:
 		return Result{}, c.err
-	case c.ended.canceled:
+	case c.ended.flags&wasCanceled != 0:
 		return s.result(&c.ended), context.Cause(ctx)
 	}
 	return s.result(&c.ended), nil
@@ -143,8 +170,20 @@ func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 // cancel asks for the end of a job.
 func (s *Supervisor) cancel(number uint64) {
 	s.wake()
-	m := cancelMessage{kindCancel, number}
+	m := jobMessage{kindCancel, number}
+	if s.held.Load() { // the message of Hold may come later
+		m.kind = kindHold
+	}
 	s.conn.Write(m.append(nil)) // if it fails, read will complete the call
+}
+
+// Hold ends the start of jobs: no job that waits for a slot will start, and no
+// later one. Jobs that run continue.
+func (s *Supervisor) Hold() {
+	if !s.held.Swap(true) {
+		m := jobMessage{kind: kindHold}
+		s.conn.Write(m.append(nil)) // if it fails, no job starts
+	}
 }
 
 // wake continues the supervisor, which a job or a user may have stopped.
@@ -241,6 +280,7 @@ func (s *Supervisor) handle(b []byte) error {
 		if !s.complete(m.number, func(c *call) { c.ended = m }) {
 			return fmt.Errorf("%w: the end of the unknown job %d", errMessage, m.number)
 		}
+		return s.started(m.next)
 	case kindFailed:
 		var m failedMessage
 		if err := m.decode(b); err != nil {
@@ -249,14 +289,43 @@ func (s *Supervisor) handle(b []byte) error {
 		if !s.complete(m.number, func(c *call) { c.errno = syscall.Errno(m.errno) }) {
 			return fmt.Errorf("%w: the failure of the unknown job %d", errMessage, m.number)
 		}
-	case kindUnknown:
-		var m cancelMessage
+		return s.started(m.next)
+	case kindStarted, kindReturned, kindUnknown:
+		var m jobMessage
 		if err := m.decode(b); err != nil {
 			return err
 		}
-		s.cancelAgain(m.number)
+		switch m.kind {
+		case kindStarted:
+			return s.started(m.number)
+		case kindReturned:
+			if !s.complete(m.number, func(c *call) { c.err = ErrHeld }) {
+				return fmt.Errorf("%w: the return of the unknown job %d", errMessage, m.number)
+			}
+		case kindUnknown:
+			s.cancelAgain(m.number)
+		}
 	default:
 		return fmt.Errorf("%w: kind %d", errMessage, b[0])
+	}
+	return nil
+}
+
+// started reports the start of a job that had to wait for a message about it.
+// The number 0 stands for no job.
+func (s *Supervisor) started(number uint64) error {
+	if number == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	c := s.pending[number]
+	s.mu.Unlock()
+	if c == nil {
+		return fmt.Errorf("%w: the start of the unknown job %d", errMessage, number)
+	}
+	if c.start != nil {
+		c.start()
+		c.start = nil
 	}
 	return nil
 }
@@ -267,10 +336,16 @@ func (s *Supervisor) end(reason error) {
 	exit := s.process.Wait()
 	left := 0
 	if exit != nil { // otherwise it had no children
+		if s.groups != nil {
+			s.groups.Kill()
+		}
 		left = killAdopted(s.process.Process.Pid, s.run)
 	}
 	subreaper.release()
 	s.conn.Close()
+	if s.groups != nil {
+		s.groups.Close()
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -349,5 +424,6 @@ func (s *Supervisor) result(m *endedMessage) Result {
 		r.Signal = status.Signal()
 	}
 	r.CPULimit = s.opts.exceedsCPU(&r)
+	r.MemoryLimit = m.flags&exceedsMemory != 0
 	return r
 }

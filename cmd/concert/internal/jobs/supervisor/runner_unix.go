@@ -21,6 +21,9 @@ type Supervisor struct {
 	shell    []string // sets the limits; nil without limits
 	programs programs
 	jobs     sync.WaitGroup
+	slots    chan struct{} // has an element for each job that runs; nil without Options.Slots
+	held     chan struct{} // closed by Hold
+	hold     sync.Once     // closes held
 
 	mu      sync.Mutex // guards the fields below
 	running map[int]bool
@@ -29,9 +32,12 @@ type Supervisor struct {
 
 // Start returns a Supervisor. Options may be nil.
 func Start(opts *Options) (*Supervisor, error) {
-	s := &Supervisor{running: make(map[int]bool)}
+	s := &Supervisor{running: make(map[int]bool), held: make(chan struct{})}
 	if opts != nil {
 		s.opts = *opts
+	}
+	if s.opts.Slots > 0 {
+		s.slots = make(chan struct{}, s.opts.Slots)
 	}
 	s.shell = limitCommand(s.opts.Memory, s.opts.CPU)
 	return s, nil
@@ -40,7 +46,8 @@ func Start(opts *Options) (*Supervisor, error) {
 // Run runs a job, and returns when the processes in its group have been killed.
 // The error is not nil only if the command could not start, if ctx ended before
 // the command did, or if the supervisor was closed. If ctx ends, the error is
-// its cause, and the result says how the command ended then.
+// its cause, and the result says how the command ended then. If a job that
+// waits for a slot does not start because of Hold or ctx, the error is ErrHeld.
 func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
@@ -70,6 +77,16 @@ func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 	}
 	if j.Stderr != nil {
 		cmd.Stderr = j.Stderr
+	}
+	if !s.acquire(ctx) {
+		return Result{}, ErrHeld
+	}
+	defer s.release()
+	if j.OnSend != nil {
+		j.OnSend()
+	}
+	if j.OnStart != nil {
+		j.OnStart()
 	}
 	start := time.Now()
 	if err := s.start(cmd); err != nil {
@@ -101,6 +118,37 @@ func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 	}
 	return r, nil
 }
+
+// acquire waits for a slot. It reports false after Hold, or if ctx ends.
+func (s *Supervisor) acquire(ctx context.Context) bool {
+	if s.slots != nil {
+		select {
+		case s.slots <- struct{}{}:
+		case <-s.held:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	select {
+	case <-s.held:
+		s.release()
+		return false
+	default:
+		return true
+	}
+}
+
+// release frees a slot.
+func (s *Supervisor) release() {
+	if s.slots != nil {
+		<-s.slots
+	}
+}
+
+// Hold ends the start of jobs: no job that waits for a slot will start, and no
+// later one. Jobs that run continue.
+func (s *Supervisor) Hold() { s.hold.Do(func() { close(s.held) }) }
 
 // start starts a command and adds it to those that run.
 func (s *Supervisor) start(cmd *exec.Cmd) error {

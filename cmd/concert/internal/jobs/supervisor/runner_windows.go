@@ -19,6 +19,9 @@ func Start(*Options) (*Supervisor, error) { return nil, errWindows }
 // Run returns an error.
 func (*Supervisor) Run(context.Context, Job) (Result, error) { return Result{}, errWindows }
 
+// Hold does nothing.
+func (*Supervisor) Hold() {}
+
 // Close does nothing.
 func (*Supervisor) Close() error { return nil }
 

@@ -11,21 +11,24 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"concert/cmd/concert/internal/jobs/cgroup"
 )
 
 // A server is the state of the supervisor. These goroutines use it: several
 // receivers handle messages and start jobs, reap waits for the ends of
-// processes, and timers send SIGKILL. There are several receivers because a
-// receiver waits until the new process has executed its program.
+// processes and starts the jobs that wait for a slot, and timers send SIGKILL.
+// There are several receivers because a receiver waits until the new process
+// has executed its program.
 type server struct {
 	setup
 	socket   int
 	env      []string // variables of all jobs
 	marker   string   // value of jobVariable without the number of the job
 	null     int      // /dev/null
-	shell    []string // sets the limits; nil without limits
 	attr     syscall.ProcAttr
-	children int // the file that lists the orphans; negative: scan /proc
+	children int           // the file that lists the orphans; negative: scan /proc
+	handed   chan *request // to startHanded
 
 	// starts is locked for reading while a process starts, until its pid is in
 	// leaders. Locking it for writing waits for these starts.
@@ -33,11 +36,15 @@ type server struct {
 
 	mu        sync.Mutex      // guards the fields below
 	hasJobs   sync.Cond       // leaders is not empty, or closing is set
-	jobs      map[uint64]*job // by number, from before the start
+	groups    *cgroup.Groups  // nil without control groups
+	shell     []string        // sets the limits that groups do not set; nil without limits
+	waiting   []*request      // for a slot, in the order of the messages
+	held      bool            // no further job starts
+	jobs      map[uint64]*job // by number, from before the start; each has a slot
 	leaders   map[int]*job    // by pid, from after the start; the group has the same number
 	ending    []*job          // jobs whose command has ended
 	orphans   map[int]*orphan
-	last      uint64 // the largest number that was in jobs
+	last      uint64 // number of the jobs that have got a slot
 	ownPeak   uint64 // memory of this process, when it was read last
 	paused    uint64 // number of the last pause message; odd: the jobs are stopped
 	closing   bool
@@ -53,13 +60,16 @@ type server struct {
 // the grace to end.
 type job struct {
 	number   uint64
-	pid      int // 0 until the command has started
+	order    uint64 // counts the jobs that have got a slot
+	pid      int    // 0 until the command has started
 	start    time.Time
 	ending   bool
 	canceled bool
 	grace    bool        // SIGTERM was sent, and SIGKILL is not due yet
 	kill     *time.Timer // ends the grace
 	ended    endedMessage
+	group    *cgroup.Group // nil without control groups
+	next     *request      // starts in the slot of the job when the job is reported
 }
 
 // receive handles the messages of the runner until the socket ends.
@@ -90,19 +100,13 @@ func (s *server) handle(p *packet) error {
 		if err := p.start(&m); err != nil && !p.lost {
 			return err
 		}
-		if errno := s.start(&m, p); errno != 0 {
-			failed := failedMessage{number: m.number, errno: uint64(errno)}
-			send(s.socket, failed.append(nil))
-		}
-	case kindCancel:
-		var m cancelMessage
+		s.accept(&request{startMessage: m, files: p.takeFiles(), lost: p.lost})
+	case kindCancel, kindHold:
+		var m jobMessage
 		if err := m.decode(p.message); err != nil {
 			return err
 		}
-		if !s.cancel(m.number) {
-			m.kind = kindUnknown
-			send(s.socket, m.append(nil))
-		}
+		s.cancel(&m)
 	case kindPause:
 		var m pauseMessage
 		if err := m.decode(p.message); err != nil {
@@ -113,69 +117,6 @@ func (s *server) handle(p *packet) error {
 		return fmt.Errorf("%w: kind %d", errMessage, p.message[0])
 	}
 	return nil
-}
-
-// start starts a job. It returns why it could not.
-func (s *server) start(m *startMessage, p *packet) syscall.Errno {
-	files := [3]uintptr{uintptr(s.null), uintptr(s.null), uintptr(s.null)}
-	next := 0
-	for i := range files {
-		if m.files&(1<<i) != 0 {
-			if next == len(p.files) {
-				return unix.EMFILE
-			}
-			files[i] = uintptr(p.files[next])
-			next++
-		}
-	}
-	if p.lost {
-		return unix.EMFILE
-	}
-	path, args := m.path, m.args
-	if s.shell != nil {
-		if errno := executable(m.dir, path); errno != 0 {
-			return errno
-		}
-		args = append(append(s.shell[:len(s.shell):len(s.shell)], path), args[1:]...)
-		path = shellPath
-	}
-	attr := s.attr
-	attr.Dir = m.dir
-	attr.Env = s.jobEnv(m)
-	attr.Files = files[:]
-
-	s.starts.RLock()
-	defer s.starts.RUnlock()
-	j := &job{number: m.number, start: time.Now()}
-	s.mu.Lock()
-	if s.closing {
-		s.mu.Unlock()
-		return unix.ECANCELED
-	}
-	s.jobs[j.number] = j // before the start, because an orphan may name the job
-	s.last = max(s.last, j.number)
-	s.mu.Unlock()
-	pid, err := syscall.ForkExec(path, args, &attr)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err != nil {
-		delete(s.jobs, m.number)
-		var errno syscall.Errno
-		if !errors.As(err, &errno) || errno == 0 {
-			errno = unix.EINVAL
-		}
-		return errno
-	}
-	j.pid = pid
-	s.leaders[pid] = j
-	switch {
-	case s.closing:
-		killJob(j)
-	case s.paused%2 == 1:
-		unix.Kill(-pid, unix.SIGSTOP)
-	}
-	s.hasJobs.Signal()
-	return 0
 }
 
 // jobEnv returns the variables of a job.
@@ -203,12 +144,10 @@ func (s *server) jobEnv(m *startMessage) []string {
 	return append(env, fmt.Sprintf("%s=%s%d", jobVariable, s.marker, m.number))
 }
 
-// cancel ends a job: SIGTERM to its group, and SIGKILL after the grace. It
-// reports false if the job has no process: it has ended, or another receiver is
-// starting it.
-func (s *server) cancel(number uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// terminateLocked ends a job: SIGTERM to its group, and SIGKILL after the
+// grace. It reports false if the job has no process: it has ended, or another
+// goroutine is starting it.
+func (s *server) terminateLocked(number uint64) bool {
 	j := s.jobs[number]
 	switch {
 	case j == nil || j.pid == 0:
@@ -238,7 +177,7 @@ func (s *server) endGrace(j *job) {
 		killJob(j)
 	}
 	s.mu.Unlock()
-	s.report(done)
+	s.handOver(s.report(done))
 }
 
 // terminate sends SIGTERM to a process or to a group.
@@ -280,6 +219,9 @@ func (s *server) close(exit int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closing, s.exit = true, exit
+	if s.groups != nil {
+		s.groups.Kill()
+	}
 	for _, j := range s.leaders {
 		if !j.ending { // otherwise the pid may be that of another process
 			killJob(j)

@@ -155,6 +155,13 @@ func (p *packet) closeFiles() {
 	p.files = p.files[:0]
 }
 
+// takeFiles returns the files of the packet, which the caller closes.
+func (p *packet) takeFiles() []int {
+	files := p.files
+	p.files = nil
+	return files
+}
+
 // start decodes a start message, also one in a file. The files that remain in
 // the packet are those of the job.
 func (p *packet) start(m *startMessage) error {

@@ -13,7 +13,7 @@ import (
 // one.
 func TestRun_Stray(t *testing.T) {
 	m := newMark()
-	s := start(t, nil)
+	s := start(t, &Options{noGroups: true})
 	out := temp(t)
 	ended := make(chan Result, 1)
 	go func() {
@@ -47,7 +47,7 @@ func TestRun_ForkingStray(t *testing.T) {
 	for _, other := range []bool{false, true} { // another job is running
 		t.Run(fmt.Sprintf("other job %v", other), func(t *testing.T) {
 			t.Parallel()
-			s := start(t, nil)
+			s := start(t, &Options{noGroups: true})
 			m, sleeper := newMark(), newMark()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -78,7 +78,7 @@ func TestRun_ForkingStray(t *testing.T) {
 // the list of orphans. It ends when the supervisor is closed.
 func TestClose_Sibling(t *testing.T) {
 	m := newMark()
-	s := start(t, nil)
+	s := start(t, &Options{noGroups: true})
 	out := temp(t)
 	job := m.job("", out)
 	job.Args = []string{"/proc/self/exe"}

@@ -11,12 +11,22 @@
 //	    --cancel----------------->  receivers --SIGTERM, then SIGKILL--> job
 //	read <--failed----------------  receivers (the command could not start)
 //	read <--ended-----------------  reap <--wait-- job, and its orphans
+//	                                 \--fork, exec--> the next job that waits
 //	     one socket, a message in a packet
+//
+// With Options.Slots, only so many jobs run at the same time, and further ones
+// wait in the supervisor. When a job ends, the next one starts without a
+// message of the runner, so no processor is idle in between. Until a job has
+// started, the runner can take it back. The comment of request has the states.
 //
 // The supervisor is a child subreaper: if a process below it dies, the children
 // of this process, now orphans, become children of the supervisor. So all
 // descendants of all jobs are descendants of the supervisor, always, also if
 // they leave their process group or their session.
+//
+// Where this process may make control groups, each job has one: see package
+// cgroup. Then it is exact which processes belong to a job, and rules 2 and 3
+// are needed only if the kernel does not let commands start in a group.
 //
 // # Rules
 //
@@ -56,7 +66,10 @@
 // If the supervisor is killed, a process that has left its session, has no
 // variable CONCERT_JOB, and is an orphan remains. If the runner and the
 // supervisor are killed at the same moment, the kernel kills the commands, but
-// not their descendants.
+// not their descendants. With control groups, neither remains.
+//
+// A program that is started from a file system that does not answer makes the
+// supervisor wait, because Go cannot interrupt the start of a process.
 //
 // If a runner is itself a job of another run, the variable has both names,
 // separated by a slash.
@@ -81,6 +94,10 @@ import (
 
 // ErrClosed is the error of a job that Close killed, or that came after it.
 var ErrClosed = errors.New("the supervisor of the commands was closed")
+
+// ErrHeld is the error of a job that does not start because of Hold, or because
+// its context ended while it waited for a slot.
+var ErrHeld = errors.New("the job was not started, because the run is ending")
 
 // ErrDied is the error of jobs that were running when the supervisor died, and
 // of later ones.
@@ -108,12 +125,22 @@ type Options struct {
 	// before its children. The default is 5 seconds. Negative: no SIGTERM.
 	Grace time.Duration
 
-	// Memory limits the data of each process of a job, in bytes (RLIMIT_DATA).
+	// Slots is how many jobs run at the same time. Further jobs wait in the
+	// supervisor. So the next job starts as soon as a job has ended, without
+	// a message of the runner. They start in the order in which they came.
+	// Zero: each job starts at once.
+	Slots int
+
+	// Memory is a limit in bytes. With control groups, it limits all memory of
+	// a job together. Without them, it limits the data of each process of a job
+	// (RLIMIT_DATA).
 	Memory int64
 
 	// CPU limits the processor time of each process of a job. It is rounded up
 	// to seconds (RLIMIT_CPU).
 	CPU time.Duration
+
+	noGroups bool // for tests: no control groups
 }
 
 // A Job is a command to run.
@@ -134,6 +161,16 @@ type Job struct {
 	// Stdin, Stdout and Stderr are given to the command itself. nil stands for
 	// /dev/null. They can be closed when Run has returned.
 	Stdin, Stdout, Stderr *os.File
+
+	// OnSend is called when jobs of later calls of Run cannot start before this
+	// job, if Options.Slots is set. It is not called if an error is known
+	// earlier. May be nil.
+	OnSend func()
+
+	// OnStart is called when the job has a slot and starts, and before Run
+	// returns. It must not block, because other jobs wait for it. It is not
+	// called if an error is known earlier. May be nil.
+	OnStart func()
 }
 
 // A Result says how a command ended.
@@ -163,4 +200,8 @@ type Result struct {
 
 	// CPULimit reports whether Options.CPU ended the job.
 	CPULimit bool
+
+	// MemoryLimit reports whether Options.Memory ended a process of the job. It
+	// is known only with control groups.
+	MemoryLimit bool
 }

@@ -16,9 +16,16 @@ import (
 	"time"
 )
 
+// noGroupsVariable makes all tests run without control groups.
+const noGroupsVariable = "NO_CONTROL_GROUPS"
+
 // start starts a supervisor for a test.
 func start(t testing.TB, opts *Options) *Supervisor {
 	t.Helper()
+	if opts == nil {
+		opts = &Options{}
+	}
+	opts.noGroups = opts.noGroups || os.Getenv(noGroupsVariable) != ""
 	s, err := Start(opts)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,43 @@
+package jobs
+
+import "sync"
+
+// turns lets attempts pass in the order of their numbers, from 1 up. More
+// workers than jobs may run send jobs to the supervisor, which starts them in
+// the order of the messages. So with -j 1, jobs run in the order of the inputs.
+//
+// A worker waits only for workers that have taken their jobs earlier.
+type turns struct {
+	mu      sync.Mutex
+	passed  int                   // guarded by mu: all numbers up to this one have passed
+	waiting map[int]chan struct{} // guarded by mu: closed when the number has its turn
+}
+
+// wait waits until all lower numbers have passed. The caller calls pass later,
+// perhaps several times.
+func (t *turns) wait(n int) (pass func()) {
+	t.mu.Lock()
+	var turn chan struct{}
+	if t.passed < n-1 {
+		if t.waiting == nil {
+			t.waiting = map[int]chan struct{}{}
+		}
+		turn = make(chan struct{})
+		t.waiting[n] = turn
+	}
+	t.mu.Unlock()
+	if turn != nil {
+		<-turn
+	}
+	return sync.OnceFunc(func() { t.pass(n) })
+}
+
+func (t *turns) pass(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.passed = n
+	if next := t.waiting[n+1]; next != nil {
+		delete(t.waiting, n+1)
+		close(next)
+	}
+}
