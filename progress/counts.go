@@ -140,7 +140,7 @@ func (c *counts) look(now time.Time) view {
 	}
 	v := view{
 		counts: c, took: now.Sub(c.begin), done: c.finished, failed: c.failed, kinds: c.kindsLocked(), unbegun: c.unbegun,
-		running: max(0, c.started-(c.finished-c.unbegun)), moved: c.moved, rate: c.rate,
+		running: c.started - (c.finished - c.unbegun), moved: c.moved, rate: c.rate,
 	}
 	if c.total > 0 {
 		part := float64(c.finished)
