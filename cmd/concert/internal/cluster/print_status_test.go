@@ -157,9 +157,9 @@ func TestStatus_Names(t *testing.T) {
 		return out.String()
 	}
 	out := ""
-	for begin := time.Now(); !strings.Contains(out, "1 task waiting"); time.Sleep(10 * time.Millisecond) {
+	for begin := time.Now(); !strings.Contains(out, "1 worker,") || !strings.Contains(out, "1 task waiting"); time.Sleep(10 * time.Millisecond) {
 		if out = status(); time.Since(begin) > 30*time.Second {
-			t.Fatal("no task is waiting")
+			t.Fatal("no worker is there, or no task is waiting:\n" + out)
 		}
 	}
 	if !strings.Contains(out, "\n  box   ") || !strings.Contains(out, "\n  ann     1 ") || strings.Contains(out, ellipsis) {
