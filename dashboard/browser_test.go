@@ -115,13 +115,18 @@ func TestPage_Browser(t *testing.T) {
 		if first, second := <-pauses, <-pauses; !first || second {
 			t.Errorf("paused %v, then %v", first, second)
 		}
-		b.Eval(`document.querySelector("#running tbody button").click()`, nil)
+		b.Eval(`window.confirm = text => { document.body.dataset.question = text; return true; }; document.querySelector("#running tbody button").click()`, nil)
 		if task := <-canceled; task.Source != "images" || task.Input == nil || task.Input.Label != hostile {
 			t.Errorf("canceled %+v", task)
 		}
+		question := ""
+		b.Eval(`document.body.dataset.question`, &question)
+		if !strings.HasPrefix(question, "Cancel task ") || !strings.Contains(question, hostile) {
+			t.Errorf("the question is %q", question)
+		}
 		longest.Result(t.Context())
 		b.Wait(`document.querySelector("#running").innerText.includes("No task is running")`)
-		b.Eval(`window.confirm = () => true; document.querySelector("#failures .replay").click()`, nil)
+		b.Eval(`document.querySelector("#failures .replay").click()`, nil)
 		b.Wait(`document.querySelector("#message").innerText === "12 of 12 replayed"`)
 		for range 12 {
 			if task := <-replayed; task.Input.Index%5 != 4 {
@@ -130,10 +135,28 @@ func TestPage_Browser(t *testing.T) {
 		}
 	})
 
+	t.Run("moving rows", func(t *testing.T) {
+		b.Eval(`document.querySelectorAll("#sources button")[1].click()`, nil)
+		for i := range uint64(2) {
+			other.Observe(concert.Event{Kind: concert.TaskStarted, Task: i + 1, Name: "f", Worker: -1})
+		}
+		b.Wait(`document.querySelectorAll("#running tbody tr").length === 2`)
+		b.Eval(`document.querySelectorAll("#running tbody button")[1].focus()`, nil)
+		other.Observe(concert.Event{Kind: concert.TaskFinished, Task: 1})
+		b.Wait(`document.querySelectorAll("#running tbody tr").length === 1`)
+		label := ""
+		b.Eval(`document.activeElement.getAttribute("aria-label") || document.activeElement.tagName`, &label)
+		if label != "Cancel task 2" {
+			t.Errorf("after the row has moved, the focus is on %q", label)
+		}
+		other.Observe(concert.Event{Kind: concert.TaskFinished, Task: 2})
+		b.Wait(numbers + `.includes("Finished 2")`)
+	})
+
 	t.Run("other source", func(t *testing.T) {
 		b.Window(390, 900, false)
 		b.Eval(`document.querySelectorAll("#sources button")[1].click()`, nil)
-		b.Wait(numbers + `.includes("Finished 0")`)
+		b.Wait(numbers + `.includes("Finished 2")`)
 		b.Look()
 		if dir := os.Getenv("SCREENSHOTS"); dir != "" {
 			b.Screenshot(filepath.Join(dir, "empty.png"))

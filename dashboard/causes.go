@@ -29,6 +29,7 @@ type causes struct {
 	mu       sync.Mutex
 	byKey    map[causeKey]*cause // guarded by mu
 	list     []*cause            // guarded by mu: the same, in the order of their numbers
+	first    int                 // guarded by mu: number of the first element of list
 	second   int64               // guarded by mu: the second to which examined belongs
 	examined int                 // guarded by mu: failures whose text was read in this second
 	skipped  int64               // guarded by mu: failures whose text was not read, or that have no group
@@ -84,7 +85,7 @@ func (c *causes) add(e concert.Event) int {
 		if c.byKey == nil {
 			c.byKey = map[causeKey]*cause{}
 		}
-		g = &cause{number: len(c.list), name: e.Name, text: text, detail: detail, first: e.Time}
+		g = &cause{number: c.first + len(c.list), name: e.Name, text: text, detail: detail, first: e.Time}
 		c.byKey[key] = g
 		c.list = append(c.list, g)
 	}
@@ -142,17 +143,39 @@ func (c *causes) rows() failureTable {
 func (c *causes) take(group int) []Task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if group < 0 || group >= len(c.list) {
+	g := c.groupLocked(group)
+	if g == nil {
 		return nil
 	}
-	tasks := c.list[group].tasks
-	c.list[group].tasks = nil
+	tasks := g.tasks
+	g.tasks = nil
 	return tasks
 }
 
+// putBack adds tasks to a group again.
+func (c *causes) putBack(group int, tasks []Task) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.groupLocked(group); g != nil {
+		g.tasks = append(tasks, g.tasks...)
+		g.tasks = g.tasks[:min(len(g.tasks), maxReplayed)]
+	}
+}
+
+// groupLocked returns the group with a number, or nil.
+func (c *causes) groupLocked(number int) *cause {
+	if i := number - c.first; i >= 0 && i < len(c.list) {
+		return c.list[i]
+	}
+	return nil
+}
+
+// clear forgets all groups. New groups have new numbers, because a page may
+// still show the old ones.
 func (c *causes) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.first += len(c.list)
 	c.byKey, c.list, c.skipped = nil, nil, 0
 }
 

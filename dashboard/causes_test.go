@@ -88,6 +88,16 @@ func TestCauses_Group(t *testing.T) {
 	if tasks := c.take(0); tasks != nil {
 		t.Errorf("a second replay has %+v", tasks)
 	}
+	c.clear()
+	if g := add(11, "f", "", errors.New("refused")); g != 3 { // a page may still show the others
+		t.Errorf("after all groups were forgotten, a failure is in group %d", g)
+	}
+	if tasks := c.take(0); tasks != nil {
+		t.Errorf("a group that was forgotten has %+v", tasks)
+	}
+	if tasks := c.take(3); len(tasks) != 1 || tasks[0].ID != 11 {
+		t.Errorf("the new group has %+v", tasks)
+	}
 }
 
 // badError is an error whose methods fail.

@@ -69,8 +69,9 @@ type Dashboard struct {
 
 	hub hub
 
-	mu     sync.Mutex
-	paused bool // guarded by mu: whether the last OnPause has paused
+	pausing sync.Mutex // held while OnPause is called; locked before mu
+	mu      sync.Mutex
+	paused  bool // guarded by mu: whether the last OnPause has paused
 }
 
 // New returns a Dashboard without sources. Add adds them.

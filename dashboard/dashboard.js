@@ -102,13 +102,14 @@
     paused = frame.paused;
     process = frame.process || null;
     if (frame.ended) end();
+    else setState("live", "live");
     if (!sources.has(chosen)) chosen = sources.size ? sources.keys().next().value : 0;
     show();
   }
 
   function addSource(part) {
     let s = sources.get(part.id);
-    if (!s) sources.set(part.id, s = { points: [], spans: [] });
+    if (!s) sources.set(part.id, s = { points: [], spans: [], details: new Map() });
     const points = s.points, spans = s.spans;
     Object.assign(s, part);
     for (const p of part.points || []) {
@@ -124,13 +125,14 @@
     s.running = part.running || [];
     s.functions = part.functions || [];
     s.failures = part.failures || { groups: [], other: 0 };
+    for (const g of s.failures.groups) if (g.detail) s.details.set(g.group, g.detail); // later frames leave it out
     s.processes = part.processes || [];
     s.tables = part.tables || [];
   }
 
   // ---- Connection ----
 
-  let stream = null, retry = 0, hidden = 0;
+  let stream = null, retry = 0, hidden = 0, silence = 0;
 
   function connect() {
     clearTimeout(retry);
@@ -138,10 +140,12 @@
     stream = new EventSource("events");
     stream.onopen = () => { setState("live", "live"); };
     stream.onmessage = e => {
-      setState("live", "live");
       receive(JSON.parse(e.data));
+      clearTimeout(silence);
+      silence = setTimeout(() => setState("lost", "nothing received since " + clock(now).slice(0, 8)), 5000);
     };
     stream.onerror = () => {
+      clearTimeout(silence);
       if (ended) return;
       setState("lost", "connection lost, trying again");
       if (stream.readyState === EventSource.CLOSED) { // the browser does not try again itself
@@ -152,6 +156,7 @@
   }
 
   function disconnect() {
+    clearTimeout(silence);
     if (stream) stream.close();
     stream = null;
   }
@@ -207,7 +212,6 @@
   // ---- Everything ----
 
   function show() {
-    if (!ended) setState("live", "live");
     if (pause) setText(pause, paused ? "Resume" : "Pause");
     const s = sources.get(chosen);
     showSources();
@@ -535,10 +539,10 @@
       box.replaceChildren(make("div", { class: "scroll" }, make("table", {},
         make("thead", {}, make("tr", {}, ...columns.map(c => make("th", { class: c.kind, scope: "col" }, c.head)))), make("tbody"))));
     }
-    const body = box.querySelector("tbody"), seen = new Set();
+    const body = box.querySelector("tbody"), seen = new Set(list.map(row => String(key(row))));
+    for (const [id, tr] of box.rows) if (!seen.has(id)) { tr.remove(); box.rows.delete(id); } // first: a row that moves loses the focus
     list.forEach((row, i) => {
       const id = String(key(row));
-      seen.add(id);
       let tr = box.rows.get(id);
       if (!tr) {
         tr = make("tr", {}, ...columns.map(c => make("td", { class: c.kind }, ...(c.node ? [c.node(row)] : []))));
@@ -547,7 +551,6 @@
       if (body.children[i] !== tr) body.insertBefore(tr, body.children[i] || null);
       columns.forEach((c, n) => { if (!c.node) setText(tr.children[n], c.text(row)); });
     });
-    for (const [id, tr] of box.rows) if (!seen.has(id)) { tr.remove(); box.rows.delete(id); }
   }
 
   const maxRows = 50;
@@ -572,9 +575,10 @@
     ];
     if (mayCancel && !ended) {
       columns.push({ head: "", kind: "", node: t => make("button", { type: "button", "aria-label": "Cancel task " + t.task,
-        onclick: e => act(e.currentTarget, { do: "cancel", source: s.id, task: t.task }) }, "Cancel") });
+        onclick: e => act(e.currentTarget, { do: "cancel", source: s.id, task: t.task }, // the rows move, so the question names the task
+          "Cancel task " + t.task + "?\n" + t.name + " " + t.input) }, "Cancel") });
     }
-    const empty = !s.hasTasks ? "This source reports no single tasks." : s.sampled ? "Tasks are too short to list them." :
+    const empty = !s.hasTasks ? "This source reports no single tasks." : s.sampled ? "Too many tasks start to list those that run." :
       s.stats.running ? amount(s.stats.running, "task runs", "tasks run") + " since before this page was opened." : "No task is running.";
     table(box, columns, list, t => s.id + " " + t.task, empty);
     note(box, list.length ? more(s.stats.running, list.length, "task") : "");
@@ -587,21 +591,23 @@
       { head: "Function", kind: "name", text: f => f.name },
       { head: "Finished", kind: "", text: f => about + count(f.done) },
       { head: "Failed", kind: "", text: f => f.failed ? about + count(f.failed) : "0" },
-      { head: "Median", kind: "", text: f => f.max ? duration(f.p50) : "–" },
-      { head: "95%", kind: "wide", text: f => f.max ? duration(f.p95) : "–" },
-      { head: "99%", kind: "", text: f => f.max ? duration(f.p99) : "–" },
-      { head: "Longest", kind: "wide", text: f => f.max ? duration(f.max) : "–" },
+      { head: "Median", kind: "", text: f => f.max ? about + duration(f.p50) : "–" },
+      { head: "95%", kind: "wide", text: f => f.max ? about + duration(f.p95) : "–" },
+      { head: "99%", kind: "", text: f => f.max ? about + duration(f.p99) : "–" },
+      { head: "Longest", kind: "wide", text: f => f.max ? about + duration(f.max) : "–" },
     ], list, f => f.name, s.hasTasks ? "No task has ended since this page was opened." : "This source reports no single tasks.");
     note(box, list.length ? more(s.functions.length, list.length, "function") : "");
   }
 
   function showFailures(s) {
     const box = byID("failures"), groups = s.failures.groups.slice(0, maxRows);
-    if (box.source !== s.id || !groups.length && box.groups.size) {
+    if (box.source !== s.id) {
       box.source = s.id;
       box.groups = new Map();
       box.replaceChildren();
     }
+    const numbers = new Set(groups.map(g => g.group));
+    for (const [n, d] of box.groups) if (!numbers.has(n)) { d.remove(); box.groups.delete(n); }
     let text = "";
     const seen = groups.reduce((n, g) => n + g.count, 0);
     if (!groups.length) text = s.stats.failed ? "The failed tasks ended before this page was opened, or while it looked at other tasks." : "No task has failed.";
@@ -624,12 +630,14 @@
       setText(d.querySelector(".cause"), g.text);
       setText(d.querySelector(".when"), g.count === 1 ? "at " + clock(g.last) : "first at " + clock(g.first) + ", last at " + clock(g.last));
       const list = d.querySelector("ul");
-      if (list.children.length !== g.examples.length) {
-        list.replaceChildren(...g.examples.map(e => make("li", {}, "task " + e.task + (e.index != null ? ", input " + e.index : "") + (e.label ? ": " + e.label : ""))));
-      }
+      while (list.children.length > g.examples.length) list.lastChild.remove();
+      g.examples.forEach((e, i) => {
+        const item = list.children[i] || list.appendChild(make("li"));
+        setText(item, "task " + e.task + (e.index != null ? ", input " + e.index : "") + (e.label ? ": " + e.label : ""));
+      });
       const pre = d.querySelector("pre");
-      pre.hidden = !g.detail;
-      setText(pre, g.detail || "");
+      pre.hidden = !s.details.has(g.group);
+      setText(pre, s.details.get(g.group) || "");
       const replay = d.querySelector(".replay");
       if (replay) {
         replay.hidden = !g.replay || ended;

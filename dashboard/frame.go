@@ -190,11 +190,27 @@ type failureTable struct {
 	Other  int64        `json:"other"` // failures that were seen, and are in no group
 }
 
+// withoutDetails returns the table without the details of groups that a page
+// has received with the frame before. All details together may be large.
+func (t failureTable) withoutDetails(before failureTable) failureTable {
+	newest := -1
+	for _, g := range before.Groups {
+		newest = max(newest, g.Group)
+	}
+	t.Groups = slices.Clone(t.Groups)
+	for i := range t.Groups {
+		if t.Groups[i].Group <= newest {
+			t.Groups[i].Detail = ""
+		}
+	}
+	return t
+}
+
 type failureRow struct {
 	Group    int       `json:"group"`
 	Name     string    `json:"name"`
 	Text     string    `json:"text"`
-	Detail   string    `json:"detail,omitempty"`
+	Detail   string    `json:"detail,omitempty"` // only in complete frames, and in the first frame with the group
 	Count    int64     `json:"count"`
 	First    int64     `json:"first"` // milliseconds since 1970
 	Last     int64     `json:"last"`

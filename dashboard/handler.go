@@ -170,6 +170,8 @@ func (d *Dashboard) do(ctx context.Context, a action) (text string, err error) {
 	switch {
 	case (a.Do == "pause" || a.Do == "resume") && d.opts.OnPause != nil:
 		pause := a.Do == "pause"
+		d.pausing.Lock()
+		defer d.pausing.Unlock()
 		if err := d.opts.OnPause(ctx, pause); err != nil {
 			return "", err
 		}
@@ -188,15 +190,20 @@ func (d *Dashboard) do(ctx context.Context, a action) (text string, err error) {
 		if len(tasks) == 0 {
 			return "", errNoTask
 		}
-		var failed []error
+		var failed []Task
+		var first error // of the failed replays
 		for _, t := range tasks {
 			if err := d.opts.OnReplay(ctx, t); err != nil {
-				failed = append(failed, err)
+				failed = append(failed, t)
+				if first == nil {
+					first = err
+				}
 			}
 		}
 		text = fmt.Sprintf("%d of %d replayed", len(tasks)-len(failed), len(tasks))
-		if len(failed) > 0 {
-			return "", fmt.Errorf("%s: %w", text, failed[0])
+		if first != nil {
+			d.hub.keepFailed(a.Source, a.Group, failed)
+			return "", fmt.Errorf("%s: %w", text, first)
 		}
 		return text, nil
 	}

@@ -33,6 +33,7 @@ type hub struct {
 	leftAt    time.Time     // guarded by mu: when the last page left
 	recording bool          // guarded by mu: whether the goroutine runs
 	closed    bool          // guarded by mu
+	final     bool          // guarded by mu: whether the last frame was made after close was called
 	frames    [][]byte      // guarded by mu: the last frames, as JSON
 	number    int64         // guarded by mu: number of the last frame
 	complete  bool          // guarded by mu: whether the next frame must be complete, because a source was added or removed
@@ -176,8 +177,9 @@ func (h *hub) publish(started map[*recorder]bool, last bool) {
 	h.process, h.time = process, now
 	for i, r := range recorders {
 		c := &changes[i]
-		r.apply(c)
 		part := c.frame
+		part.Failures = part.Failures.withoutDetails(r.frame.Failures)
+		r.apply(c)
 		part.Points, part.Spans = []point{c.point}, c.spans
 		f.Sources = append(f.Sources, part)
 	}
@@ -186,6 +188,7 @@ func (h *hub) publish(started map[*recorder]bool, last bool) {
 		f = h.completeLocked()
 		f.Ended = last
 	}
+	h.final = last
 	h.number++
 	h.frames = append(h.frames, encode(f))
 	if len(h.frames) > keptFrames {
@@ -230,7 +233,7 @@ func (h *hub) isOverLocked() bool {
 
 // completeLocked returns a frame with everything.
 func (h *hub) completeLocked() frame {
-	f := frame{Full: true, Time: h.time.UnixMilli(), Paused: h.isPaused(), Ended: h.closed, Process: h.process}
+	f := frame{Full: true, Time: h.time.UnixMilli(), Paused: h.isPaused(), Ended: h.final, Process: h.process}
 	for _, r := range h.recorders {
 		if r.frame.ID == 0 {
 			continue // it was added after the last frame
@@ -276,7 +279,8 @@ func (h *hub) runningTask(source int, id uint64) (Task, bool) {
 	return Task{Source: r.name, ID: id, Name: t.name, Input: t.input}, ok
 }
 
-// failedTasks returns the tasks of a group of failures, and forgets them.
+// failedTasks returns the tasks of a group of failures, and removes them from
+// the group.
 func (h *hub) failedTasks(source, group int) []Task {
 	r := h.recorder(source)
 	if r == nil {
@@ -287,6 +291,14 @@ func (h *hub) failedTasks(source, group int) []Task {
 		tasks[i].Source = r.name
 	}
 	return tasks
+}
+
+// keepFailed puts tasks of failedTasks back into their group, because they were
+// not replayed.
+func (h *hub) keepFailed(source, group int, tasks []Task) {
+	if r := h.recorder(source); r != nil {
+		r.causes.putBack(group, tasks)
+	}
 }
 
 func (h *hub) recorder(id int) *recorder {

@@ -1,7 +1,9 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,6 +141,15 @@ func TestHub_Close(t *testing.T) {
 		}
 		remove()
 		run(&f, 1, "f", time.Millisecond, nil)
+		h.mu.Lock()
+		h.closed = true // a page connects while close is called
+		h.mu.Unlock()
+		if frames, _, _, _ := h.after(0); parse(t, frames)[0].Ended {
+			t.Error("a frame before the last one says that it is the last one")
+		}
+		h.mu.Lock()
+		h.closed = false
+		h.mu.Unlock()
 		h.close()
 		frames, _, _, over := h.after(last)
 		all := parse(t, frames)
@@ -179,6 +190,71 @@ func TestHub_Points(t *testing.T) {
 		}
 		if n := len(h.frames); n != keptFrames {
 			t.Errorf("%d frames", n)
+		}
+	})
+}
+
+// TestHub_Details: a frame has the traceback of a failure only if the failure
+// is new, or if the frame is complete.
+func TestHub_Details(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f Feed
+		h := newHub()
+		h.add(newRecorder("feed", &f))
+		h.join()
+		defer h.close()
+		defer h.leave()
+		synctest.Wait()
+		_, last, _, _ := h.after(0)
+		details := func(number int64) (found []string) {
+			frames, _, _, _ := h.after(number)
+			for _, frame := range parse(t, frames) {
+				for _, g := range frame.Sources[0].Failures.Groups {
+					found = append(found, g.Detail)
+				}
+			}
+			return found
+		}
+		run(&f, 1, "f", time.Millisecond, traced{"first"})
+		time.Sleep(interval)
+		synctest.Wait()
+		run(&f, 2, "f", time.Millisecond, traced{"second"})
+		time.Sleep(interval)
+		synctest.Wait()
+		if got := details(last); len(got) != 3 || got[0] == "" || got[1] != "" || got[2] == "" {
+			t.Errorf("the new frames have %q", got)
+		}
+		if got := details(0); len(got) != 2 || got[0] == "" || got[1] == "" {
+			t.Errorf("a complete frame has %q", got)
+		}
+	})
+}
+
+// TestDashboard_ReplayFails: tasks whose replay fails can be replayed again.
+func TestDashboard_ReplayFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := true
+		d := New(&Options{OnReplay: func(_ context.Context, t Task) error {
+			if away && t.ID == 2 {
+				return errors.New("the server is away")
+			}
+			return nil
+		}})
+		defer d.Close()
+		var f Feed
+		d.Add("feed", &f)
+		d.hub.join()
+		defer d.hub.leave()
+		synctest.Wait()
+		run(&f, 1, "f", time.Millisecond, errors.New("refused"))
+		run(&f, 2, "f", time.Millisecond, errors.New("refused"))
+		replay := action{Do: "replay", Source: 1}
+		if _, err := d.do(t.Context(), replay); err == nil || err.Error() != "1 of 2 replayed: the server is away" {
+			t.Errorf("while the server is away: %v", err)
+		}
+		away = false
+		if text, err := d.do(t.Context(), replay); err != nil || text != "1 of 1 replayed" {
+			t.Errorf("later: %q, %v", text, err)
 		}
 	})
 }

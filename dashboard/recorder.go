@@ -73,6 +73,7 @@ type shard struct {
 	open      map[uint64]opened    // guarded by mu: tasks that have started, by number
 	spans     []span               // guarded by mu: a sample of the tasks that have ended in this period
 	ended     int                  // guarded by mu: number of tasks of which spans is a sample
+	skipped   int                  // guarded by mu: tasks that have started in this period, and are not in open because it is full
 	random    uint64               // guarded by mu: state of a generator of random numbers
 	functions map[string]*function // guarded by mu: what has ended in this period
 	_         [64]byte             // keeps shards apart in the cache
@@ -108,7 +109,7 @@ func (r *recorder) forget() {
 	for i := range r.shards {
 		h := &r.shards[i]
 		h.mu.Lock()
-		h.open, h.spans, h.ended, h.functions = nil, nil, 0, nil
+		h.open, h.spans, h.ended, h.skipped, h.functions = nil, nil, 0, 0, nil
 		h.mu.Unlock()
 	}
 	r.causes.clear()
@@ -158,7 +159,9 @@ func (r *recorder) started(e concert.Event) {
 	if h.open == nil {
 		h.open = map[uint64]opened{}
 	}
-	if len(h.open) < maxOpen/shards {
+	if len(h.open) >= maxOpen/shards {
+		h.skipped++
+	} else {
 		h.open[e.Task] = opened{name: e.Name, input: bounded(e.Input), worker: e.Worker, start: e.Time}
 	}
 }
@@ -261,7 +264,7 @@ func (r *recorder) collect(now time.Time) change {
 }
 
 // takeShards moves what the shards have recorded to c, and to r.functions. It
-// returns the running tasks, and the number of tasks that have ended.
+// returns the running tasks, and the number of tasks that the spans stand for.
 func (r *recorder) takeShards(c *change, done int64, wasFull bool) (running []openTask, seen int) {
 	finished := int64(0)
 	taken := make([]map[string]*function, 0, shards)
@@ -269,8 +272,8 @@ func (r *recorder) takeShards(c *change, done int64, wasFull bool) (running []op
 		h := &r.shards[i]
 		h.mu.Lock()
 		c.spans = append(c.spans, h.spans...)
-		seen += h.ended
-		h.spans, h.ended = h.spans[:0], 0
+		seen += h.ended + h.skipped
+		h.spans, h.ended, h.skipped = h.spans[:0], 0, 0
 		if h.functions != nil {
 			taken = append(taken, h.functions)
 			h.functions = nil

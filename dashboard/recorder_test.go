@@ -150,3 +150,20 @@ func TestRecorder_LongTexts(t *testing.T) {
 		t.Errorf("the task to replay is %.300v", tasks)
 	}
 }
+
+// TestRecorder_ManyOpen: if more tasks run than the recorder keeps, the page
+// does not claim to show all tasks.
+func TestRecorder_ManyOpen(t *testing.T) {
+	var f Feed
+	r := newRecorder("feed", &f)
+	begin := time.Now()
+	r.start(begin)
+	defer r.attachment.detach()
+	const many = maxOpen + 800
+	for i := range uint64(many) {
+		f.Observe(concert.Event{Kind: concert.TaskStarted, Task: i, Worker: 0})
+	}
+	if c := r.collect(begin.Add(interval)); c.point.Shown != 0 || c.point.Of != 800 {
+		t.Errorf("shows %d of %d tasks", c.point.Shown, c.point.Of)
+	}
+}

@@ -37,12 +37,13 @@ func openLive(t *testing.T, lines *bufio.Scanner) *livePage {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &livePage{client: &http.Client{Jar: jar}, url: m[1]}
+		p := &livePage{client: &http.Client{Jar: jar}}
 		reply, err := p.client.Get(m[1] + m[2])
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer reply.Body.Close()
+		p.url = reply.Request.URL.String()
 		page := new(strings.Builder)
 		if _, err := bufio.NewReader(reply.Body).WriteTo(page); err != nil {
 			t.Fatal(err)
@@ -148,11 +149,18 @@ func TestMap_Web(t *testing.T) {
 	}()
 	state := "opens"
 	var last liveFrame
+	details := map[string]string{} // by text; a frame has only those that are new
 	for f := range page.frames(t) {
 		last = f
 		s := f.Sources[0]
+		for _, g := range s.Failures.Groups {
+			details[g.Text] += g.Detail
+		}
 		switch {
-		case state == "opens":
+		case state == "opens" && s.Stats.Running == 1:
+			if s.Stats.Queued != 2 {
+				t.Errorf("before the end of a job, the page has %+v", s)
+			}
 			if err := os.WriteFile(filepath.Join(dir, "opened"), nil, 0o666); err != nil {
 				t.Fatal(err)
 			}
@@ -180,6 +188,9 @@ func TestMap_Web(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 1 || out.String() != "job 3\n" {
 		t.Errorf("exit code %d, output %q", code, out.String())
 	}
+	if !strings.Contains(text, "the live page has paused the run") || !strings.Contains(text, "the live page has continued the run") {
+		t.Errorf("the messages are %q", text)
+	}
 	if !strings.Contains(text, "2 of 3 jobs failed") || !strings.Contains(text, "canceled on the live page") {
 		t.Errorf("the summary is %q", text)
 	}
@@ -190,8 +201,8 @@ func TestMap_Web(t *testing.T) {
 	var found []string
 	for _, g := range s.Failures.Groups {
 		found = append(found, g.Text)
-		if strings.HasPrefix(g.Text, "exit code 3") && !strings.Contains(g.Detail, "no such color: 17") {
-			t.Errorf("the detail of the failure is %q", g.Detail)
+		if strings.HasPrefix(g.Text, "exit code 3") && !strings.Contains(details[g.Text], "no such color: 17") {
+			t.Errorf("the detail of the failure is %q", details[g.Text])
 		}
 	}
 	if all := strings.Join(found, "; "); !strings.Contains(all, "exit code 3") || !strings.Contains(all, "canceled on the live page") {

@@ -26,7 +26,8 @@ type live struct {
 	stats     concert.Stats        // guarded by mu
 	tables    []dashboard.Table    // guarded by mu
 	ended     map[string][2]int64  // guarded by mu: finished and failed tasks of each worker that was ever seen, by its ID
-	letters   []cluster.DeadLetter // guarded by mu: all that were seen, in the order of their numbers
+	letters   []cluster.DeadLetter // guarded by mu: the last ones, in the order of their numbers
+	next      uint64               // guarded by mu: the lowest number of a dead letter that was not seen
 	observers []*concert.Observer  // guarded by mu
 }
 
@@ -35,7 +36,7 @@ func serveStatus(ctx context.Context, in *cluster.Inspector, flag *web.Flag, err
 	l := &live{in: in, ended: map[string][2]int64{}}
 	page, err := flag.Serve("status", dashboard.Options{
 		Title:    "concert status",
-		OnReplay: func(ctx context.Context, t dashboard.Task) error { return in.Replay(ctx, t.ID) },
+		OnReplay: l.replay,
 	}, errOut)
 	if err != nil {
 		return err
@@ -55,6 +56,23 @@ func serveStatus(ctx context.Context, in *cluster.Inspector, flag *web.Flag, err
 	}
 }
 
+// replay runs the task of a dead letter again.
+func (l *live) replay(ctx context.Context, t dashboard.Task) error {
+	if err := l.in.Replay(ctx, t.ID); err != nil {
+		return err
+	}
+	l.drop(t.ID)
+	return nil
+}
+
+// drop removes a dead letter from those that a page that opens receives.
+func (l *live) drop(number uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next = max(l.next, number+1)
+	l.letters = slices.DeleteFunc(l.letters, func(d cluster.DeadLetter) bool { return d.Number == number })
+}
+
 // look reads the status of the cluster.
 func (l *live) look(ctx context.Context) error {
 	s, err := statusOf(ctx, l.in, statusTimeout)
@@ -62,10 +80,7 @@ func (l *live) look(ctx context.Context) error {
 		return err
 	}
 	l.mu.Lock()
-	next := uint64(1)
-	if n := len(l.letters); n > 0 {
-		next = l.letters[n-1].Number + 1
-	}
+	next := max(1, l.next)
 	l.mu.Unlock()
 	var letters []cluster.DeadLetter
 	if s.Dead > 0 {
@@ -79,9 +94,10 @@ func (l *live) look(ctx context.Context) error {
 	return nil
 }
 
-// maxLetters is the number of dead letters that a page that opens receives. It
-// is less than package dashboard takes from an observer at a time.
-const maxLetters = 2000
+// maxLetters is the number of dead letters that a page that opens receives.
+// These and a batch of new ones are less than 2500: after so many, package
+// dashboard would attach its observer again, and would receive them twice.
+const maxLetters = 1000
 
 // takeLocked takes a status, and the dead letters that are new.
 func (l *live) takeLocked(s *status, letters []cluster.DeadLetter) {
@@ -104,6 +120,7 @@ func (l *live) takeLocked(s *status, letters []cluster.DeadLetter) {
 	st.Submitted = st.Done + int64(st.Running) + int64(st.Queued)
 	l.stats, l.tables = st, s.tables()
 	for _, d := range letters {
+		l.next = max(l.next, d.Number+1)
 		l.letters = append(l.letters, d)
 		for _, o := range l.observers {
 			(*o)(letterEvent(d))

@@ -53,6 +53,16 @@ func TestLive_Take(t *testing.T) {
 	if s := l.Stats(); s.Workers != 0 || s.Done != 160 || s.Failed.Errors != 3 || s.Queued != 0 {
 		t.Errorf("after the workers have left, the numbers are %+v", s)
 	}
+	l.drop(6)
+	stop = l.Watch(func(e concert.Event) {
+		if e.Task == 6 {
+			t.Error("a dead letter that was replayed is shown to a page that opens")
+		}
+	})
+	stop()
+	if l.next != 7 {
+		t.Errorf("the next dead letter has number %d", l.next)
+	}
 	want := []string{"finished 4 f: input 3 (cat) its workers were lost", "finished 5 f: input 3 (cat) its workers were lost"}
 	if !slices.Equal(seen, want) {
 		t.Errorf("the page got %q, want %q", seen, want)
@@ -95,7 +105,7 @@ func TestStatus_Web(t *testing.T) {
 		t.Fatal(err)
 	}
 	page.Body.Close()
-	events, err := client.Get(url[:strings.Index(url, "?")] + "events")
+	events, err := client.Get(page.Request.URL.String() + "events")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -172,6 +172,7 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 	total, _ := m.reader.Total()
 	m.view = newView(m.options, total, out, errOut)
 	m.shown.Store(m.view)
+	m.engine.live.expect(total)
 	defer func() { // does nothing after the call below
 		if !m.isAbandoned {
 			m.view.close(false, nil, "")

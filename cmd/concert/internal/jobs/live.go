@@ -35,7 +35,7 @@ func (m *mapper) openLive(errOut io.Writer) (end func(), err error) {
 	}
 	page, err := m.web.Serve("map", dashboard.Options{
 		Title:    "concert map: " + l.name,
-		OnPause:  func(_ context.Context, pause bool) error { m.gate.pause(pause); return nil },
+		OnPause:  func(_ context.Context, pause bool) error { m.pauseOnPage(pause); return nil },
 		OnCancel: l.cancel,
 	}, errOut)
 	if page == nil || err != nil {
@@ -47,6 +47,29 @@ func (m *mapper) openLive(errOut io.Writer) (end func(), err error) {
 	page.Add("jobs", &l.feed)
 	m.engine.live = l
 	return page.Close, nil
+}
+
+// pauseOnPage stops the start of jobs, or permits it again. A message says so,
+// because the page may be closed while the run is paused.
+func (m *mapper) pauseOnPage(pause bool) {
+	m.gate.pause(pause)
+	text := "the live page has continued the run\n"
+	if pause {
+		text = "the live page has paused the run: no further job starts\n"
+	}
+	if v := m.shown.Load(); v != nil {
+		v.note(text)
+	}
+}
+
+// expect sets the number of jobs, if it is known.
+func (l *live) expect(total int) {
+	if l == nil || total == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.feed.SetTotal(total + l.retried)
 }
 
 // cancel cancels a running attempt.
@@ -83,11 +106,8 @@ func (l *live) ended(j *job, r *output.Record, o *output.Output, retry bool, tot
 	if retry {
 		l.retried++
 	}
-	retried := l.retried
 	l.mu.Unlock()
-	if total > 0 { // otherwise it is not known yet
-		l.feed.SetTotal(total + retried)
-	}
+	l.expect(total)
 	e := concert.Event{Kind: concert.TaskFinished, Task: uint64(j.number), Name: l.name, Input: l.input(j), Worker: -1}
 	switch {
 	case r.Status == output.Canceled || r.Status == output.NotStarted && r.Error == "":
@@ -141,8 +161,14 @@ func endOf(o *output.Output) string {
 	}
 	_, size := o.Size()
 	r := o.Stderr()
-	if size > maxShownStderr {
-		if _, err := io.CopyN(io.Discard, r, size-maxShownStderr); err != nil {
+	if left := size - maxShownStderr; left > 0 {
+		var err error
+		if s, ok := r.(io.Seeker); ok {
+			_, err = s.Seek(left, io.SeekStart)
+		} else {
+			_, err = io.CopyN(io.Discard, r, left)
+		}
+		if err != nil {
 			return ""
 		}
 	}

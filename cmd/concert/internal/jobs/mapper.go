@@ -56,6 +56,7 @@ func (m *mapper) feed(fresh chan<- *job) {
 		in, err := m.reader.Next(m.starting)
 		if err == io.EOF {
 			m.counted.Store(int64(n))
+			m.engine.live.expect(n)
 			return
 		}
 		var j *job

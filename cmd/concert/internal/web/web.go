@@ -1,11 +1,15 @@
 // Package web serves the live page of a command: the flag --web.
 //
-//	http://127.0.0.1:41235/?token=...  -->  cookie, redirect to /  -->  package dashboard
+//	http://127.0.0.1:41235/?token=...  -->  cookie, redirect to /PATH/  -->  package dashboard
 //
 // The server listens on the loopback address by default. Other users of the
 // machine can connect to it, and so can web sites in a browser of the user. So
 // every request needs a random token, which only the output of the command
 // contains. The first request moves the token to a cookie.
+//
+// A browser sends a cookie to all ports of a host. Another user may listen on
+// one of them, and lead the user there. So the page is at a random path, and
+// the cookie is for this path only.
 package web
 
 import (
@@ -68,7 +72,7 @@ func (f *Flag) Set(text string) error {
 	if err != nil {
 		host, port = "127.0.0.1", text
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return errAddress
 	}
 	*f = Flag{true, net.JoinHostPort(host, port)}
@@ -83,8 +87,11 @@ type Page struct {
 	*dashboard.Dashboard
 	server *http.Server
 	token  string
-	cookie string
+	path   string // of the page and of the cookie
 }
+
+// cookie is the name of the cookie with the token.
+const cookie = "concert_token"
 
 // Serve starts the server of a command, if the flag is set, and prints the URL
 // of the page. Otherwise it returns nil.
@@ -105,10 +112,7 @@ func (f *Flag) Serve(command string, opts dashboard.Options, errOut io.Writer) (
 		}
 	}
 	opts.Hosts = append(opts.Hosts, shown)
-	p := &Page{
-		Dashboard: dashboard.New(&opts), token: rand.Text(),
-		cookie: "concert_" + strconv.Itoa(address.Port), // cookies do not depend on the port
-	}
+	p := &Page{Dashboard: dashboard.New(&opts), token: rand.Text(), path: "/" + rand.Text() + "/"}
 	p.server = &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go p.server.Serve(l)
 	at := url.URL{Scheme: "http", Host: net.JoinHostPort(shown, strconv.Itoa(address.Port)), Path: "/", RawQuery: "token=" + p.token}
@@ -122,18 +126,18 @@ func (f *Flag) Serve(command string, opts dashboard.Options, errOut io.Writer) (
 // ServeHTTP serves the page to requests with the token.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if given := r.URL.Query().Get("token"); given != "" && p.isToken(given) {
-		http.SetCookie(w, &http.Cookie{Name: p.cookie, Value: p.token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		http.SetCookie(w, &http.Cookie{Name: cookie, Value: p.token, Path: p.path, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		http.Redirect(w, r, p.path, http.StatusSeeOther)
 		return
 	}
-	c, err := r.Cookie(p.cookie)
+	c, err := r.Cookie(cookie)
 	if err != nil || !p.isToken(c.Value) {
 		http.Error(w, "This page needs the URL with a token that the command has printed.", http.StatusForbidden)
 		return
 	}
-	if strings.Count(r.URL.Path, "/") != 1 {
+	if file, ok := strings.CutPrefix(r.URL.Path, p.path); !ok || strings.Contains(file, "/") {
 		http.NotFound(w, r)
 		return
 	}

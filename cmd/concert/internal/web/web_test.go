@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -62,7 +63,7 @@ var printedURL = regexp.MustCompile(`^concert map: live page: (http://127\.0\.0\
 // TestPage_Token: only the URL with the token opens the page. It moves the
 // token to a cookie, with which the page works.
 func TestPage_Token(t *testing.T) {
-	_, printed := serve(t, loopback)
+	p, printed := serve(t, loopback)
 	m := printedURL.FindStringSubmatch(printed)
 	if m == nil {
 		t.Fatalf("printed %q", printed)
@@ -72,9 +73,9 @@ func TestPage_Token(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := &http.Client{Jar: jar}
-	get := func(url string) (int, string, string) {
+	get := func(at string) (int, string, string) {
 		t.Helper()
-		r, err := client.Get(url)
+		r, err := client.Get(at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,23 +86,34 @@ func TestPage_Token(t *testing.T) {
 		}
 		return r.StatusCode, r.Request.URL.String(), string(text)
 	}
-	for _, url := range []string{m[1], m[1] + "?token=", m[1] + "?token=" + m[2] + "A", m[1] + "events", m[1] + "dashboard.js"} {
-		if code, _, text := get(url); code != 403 {
-			t.Errorf("%s: status %d: %s", url, code, text)
+	for _, at := range []string{m[1], m[1] + "?token=", m[1] + "?token=" + m[2] + "A", m[1] + "events", m[1] + "dashboard.js", m[1] + p.path[1:]} {
+		if code, _, text := get(at); code != 403 {
+			t.Errorf("%s: status %d: %s", at, code, text)
 		}
 	}
 	code, at, text := get(m[1] + "?token=" + m[2])
-	if code != 200 || at != m[1] || !strings.Contains(text, "<h1>jobs</h1>") {
+	if code != 200 || at != m[1]+p.path[1:] || !strings.Contains(text, "<h1>jobs</h1>") {
 		t.Errorf("status %d at %s: %s", code, at, text)
 	}
 	if strings.Contains(text, m[2]) {
 		t.Error("the page contains the token of its URL")
 	}
-	if code, _, _ := get(m[1] + "dashboard.js"); code != 200 {
+	if code, _, _ := get(at + "dashboard.js"); code != 200 {
 		t.Errorf("with the cookie: status %d", code)
 	}
-	if code, _, _ := get(m[1] + "a/b/"); code != 404 {
+	if code, _, _ := get(at + "a/b/"); code != 404 {
 		t.Errorf("another path: status %d", code)
+	}
+	// Another server of this machine may be of another user.
+	other, err := url.Parse("http://127.0.0.1:1/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cookies := jar.Cookies(other); len(cookies) != 0 {
+		t.Errorf("another server gets %v", cookies)
+	}
+	if code, _, _ := get(m[1]); code != 403 {
+		t.Errorf("without the path: status %d", code)
 	}
 }
 
@@ -110,11 +122,11 @@ func TestPage_Token(t *testing.T) {
 func TestPage_Close(t *testing.T) {
 	p, printed := serve(t, loopback)
 	m := printedURL.FindStringSubmatch(printed)
-	r, err := http.NewRequest("GET", m[1]+"events", nil)
+	r, err := http.NewRequest("GET", m[1]+p.path[1:]+"events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.AddCookie(&http.Cookie{Name: p.cookie, Value: p.token})
+	r.AddCookie(&http.Cookie{Name: cookie, Value: p.token})
 	reply, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
