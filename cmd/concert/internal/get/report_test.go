@@ -44,3 +44,16 @@ func TestReport_ManyReasons(t *testing.T) {
 		}
 	}
 }
+
+// TestReport_StoppedBy: the file whose error stops the list has failed on the
+// live page, and does not run forever.
+func TestReport_StoppedBy(t *testing.T) {
+	r := newReport(options{}, 1, io.Discard, io.Discard)
+	r.live = new(live)
+	w := &wanted{url: "http://h/f"}
+	r.begun(&file{wanted: w}, "f")
+	r.stoppedBy(outcome{wanted: w, err: errors.New("the disk is full")})
+	if s := r.live.feed.Stats(); s.Running != 0 || s.Failed.Errors != 1 {
+		t.Errorf("the numbers are %+v", s)
+	}
+}

@@ -13,6 +13,7 @@ import (
 // stoppedBy reports the file whose error stops the list.
 func (r *report) stoppedBy(o outcome) {
 	r.stopReason = &o
+	r.live.finished(&o, false)
 	r.failures.add(&o)
 	r.kept += o.kept()
 	if r.json {
