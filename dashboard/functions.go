@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -53,10 +54,10 @@ func (t *times) merge(from *times) {
 	t.total += from.total
 }
 
-// quantile returns the duration that a share q of the durations does not
-// exceed, or 0 if there are none.
+// quantile returns the lowest duration that a share q of the durations does not
+// exceed, as Histogram.Quantile of the statistics, or 0 if there are none.
 func (t *times) quantile(q float64) time.Duration {
-	rank := uint32(q * float64(t.total))
+	rank := uint32(max(0, math.Ceil(q*float64(t.total))-1)) // counts from 0
 	for i, n := range t.counts {
 		if n > rank {
 			return middle(i)
