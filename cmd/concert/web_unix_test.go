@@ -165,7 +165,7 @@ func TestMap_Web(t *testing.T) {
 				t.Fatal(err)
 			}
 			state = "runs"
-		case state == "runs" && len(s.Running) == 1 && strings.Contains(s.Running[0].Input, "(2)"):
+		case state == "runs" && len(s.Running) == 1 && s.Running[0].Input == "2 (2)":
 			if s.Stats.Done != 1 || s.Stats.Failed != 1 || s.Stats.Queued != 1 || s.Running[0].Task != "2" || s.Running[0].Name != "sh" {
 				t.Errorf("while job 2 runs, the page has %+v", s)
 			}
@@ -255,7 +255,7 @@ func TestGet_Web(t *testing.T) {
 			open = true
 			close(opened)
 		}
-		if !seen && len(s.Running) == 1 && strings.HasSuffix(s.Running[0].Input, "/a.iso)") && s.Stats.Failed == 1 {
+		if !seen && len(s.Running) == 1 && strings.HasPrefix(s.Running[0].Input, "2 (http") && strings.HasSuffix(s.Running[0].Input, "/a.iso)") && s.Stats.Failed == 1 {
 			seen = true
 			close(release)
 		}

@@ -26,7 +26,7 @@ func (l *live) begun(f *file) {
 	if l != nil {
 		l.feed.Observe(concert.Event{
 			Kind: concert.TaskStarted, Task: f.number(), Name: liveName, Worker: -1,
-			Input: &concert.Input{Name: liveName, Index: int64(f.index), Label: f.shown()},
+			Input: &concert.Input{Name: liveName, Index: int64(f.number()), Label: f.shown()},
 		})
 	}
 }
@@ -46,7 +46,7 @@ func (l *live) finished(o *outcome, stopped bool) {
 	}
 	e := concert.Event{
 		Kind: concert.TaskFinished, Task: uint64(o.index) + 1, Name: liveName, Worker: -1,
-		Input: &concert.Input{Name: liveName, Index: int64(o.index), Label: o.shown()},
+		Input: &concert.Input{Name: liveName, Index: int64(o.index) + 1, Label: o.shown()},
 	}
 	switch {
 	case stopped:

@@ -120,8 +120,9 @@ func (l *live) ended(j *job, r *output.Record, o *output.Output, retry bool, tot
 	l.feed.Observe(e)
 }
 
+// input returns the input of a job, with the number of the job as its index.
 func (l *live) input(j *job) *concert.Input {
-	return &concert.Input{Name: l.name, Index: int64(j.number) - 1, Label: j.label()}
+	return &concert.Input{Name: l.name, Index: int64(j.number), Label: j.label()}
 }
 
 // liveError is the error of an attempt on the live page.
