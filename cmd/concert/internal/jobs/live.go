@@ -58,7 +58,7 @@ func (m *mapper) pauseOnPage(pause bool) {
 		text = "the live page has paused the run: no further job starts\n"
 	}
 	if v := m.shown.Load(); v != nil {
-		v.note(text)
+		go v.note(text) // blocks while the reader of the standard error is stuck
 	}
 }
 
