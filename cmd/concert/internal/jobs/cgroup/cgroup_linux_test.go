@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -213,8 +214,13 @@ func TestTree_Close(t *testing.T) {
 // TestNewTree_RemovesDead: a run kills and removes what a dead run has left
 // whose keeper is dead, too. It leaves the groups of runs that live.
 func TestNewTree_RemovesDead(t *testing.T) {
-	dead, lives := newTree(t, "dead"), newTree(t, "lives")
+	dead, lives := newTree(t, "deaddeaddeaddead"), newTree(t, "livelivelivelive")
 	defer lives.Close()
+	foreign := filepath.Join(lives.base, "concert-worker")
+	if err := os.Mkdir(foreign, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(foreign)
 	killed, _, _ := startIn(t, dead)
 	other, _, _ := startIn(t, lives)
 	dead.keeper.Process.Kill()
@@ -234,8 +240,108 @@ func TestNewTree_RemovesDead(t *testing.T) {
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("the process of the dead run ended with %v", err)
 	}
+	if _, err := os.Stat(foreign); err != nil {
+		t.Errorf("the group of another program: %v", err)
+	}
 	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Errorf("the process of the run that lives: %v", err)
 	}
 	go other.Wait()
+}
+
+// TestRemoveDead_HoldsLock: while a run removes a directory, no other run can
+// lock it. The test holds the removal up at a named pipe.
+func TestRemoveDead_HoldsLock(t *testing.T) {
+	base := t.TempDir()
+	dir := filepath.Join(base, "concert-deaddeaddeaddead-0")
+	pipe := filepath.Join(dir, "cgroup.kill")
+	if err := errors.Join(os.Mkdir(dir, 0o755), syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	goOn, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-goOn:
+				return
+			default: // again, because the test may have the lock
+				(&Tree{base: base}).removeDead()
+			}
+		}
+	}()
+	deadline := time.Now().Add(time.Minute)
+	for held := 0; held < 10; time.Sleep(time.Millisecond) {
+		lock, lives := tryLock(dir)
+		switch {
+		case lives:
+			held++
+			continue
+		case held > 0 || time.Now().After(deadline):
+			t.Error("the lock is free while the directory is removed")
+			held = 10
+		}
+		lock.Close()
+	}
+	f, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	close(goOn)
+	<-done
+}
+
+// TestGroups_NotUsedAgain: the next job does not get a group that a job has
+// changed.
+func TestGroups_NotUsedAgain(t *testing.T) {
+	for name, change := range map[string]func(dir string) error{
+		"groups in it": func(dir string) error { return os.MkdirAll(filepath.Join(dir, "a", ".b"), 0o755) },
+		"frozen":       func(dir string) error { return write(dir, "cgroup.freeze", "1") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tree := newTree(t, "again")
+			groups := Open(tree.Dir, 0)
+			group, err := groups.Take()
+			if err == nil {
+				err = change(group.path)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			groups.Put(group)
+			if other, err := groups.Take(); err != nil || other == group {
+				t.Errorf("the group is used again: %v", err)
+			}
+			tree.Close()
+			if _, err := os.Stat(tree.Dir); !os.IsNotExist(err) {
+				t.Errorf("the directory: %v", err)
+			}
+		})
+	}
+}
+
+// TestKeeper: the keeper removes groups that jobs have made, and the group in
+// which it is itself.
+func TestKeeper(t *testing.T) {
+	tree := newTree(t, "keeper")
+	defer tree.Close()
+	if err := os.MkdirAll(filepath.Join(tree.Dir, "1", "a b", "-c"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(tree.self(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(tree.self(), "cgroup.procs", fmt.Sprint(tree.keeper.Process.Pid)); err != nil {
+		t.Fatal(err)
+	}
+	tree.alive.Close()
+	if err := tree.keeper.Wait(); err != nil {
+		t.Error(err)
+	}
+	for _, dir := range []string{tree.Dir, tree.self()} {
+		if _, err := os.Stat(dir); !os.IsNotExist(err) {
+			t.Errorf("the directory: %v", err)
+		}
+	}
 }

@@ -8,11 +8,11 @@
 // with the right to write in another one. So a group has all processes of a
 // job, however they were started, and one write kills them.
 //
-//	BASE                   a group that this process may manage
-//	BASE/concert-RUN       the groups of a run: Tree
-//	BASE/concert-RUN/1     the group of a job, and then of the next job: Group
-//	BASE/concert-RUN/2
-//	BASE/concert-RUN.self  this process; only if BASE must have no processes
+//	BASE                     a group that this process may manage
+//	BASE/concert-RUN-0       the groups of a run: Tree
+//	BASE/concert-RUN-0/1     the group of a job, and then of the next job: Group
+//	BASE/concert-RUN-0/2
+//	BASE/concert-RUN-0.self  this process; only if BASE must have no processes
 //
 // # Which group is managed
 //
@@ -39,5 +39,5 @@
 // holds a lock on its directory, and the lock of a dead run is free.
 //
 // Groups are used again, because making one takes longer than starting a small
-// program. A group that is not empty after its job is not.
+// program. A group that was killed, or that its job has changed, is not.
 package cgroup

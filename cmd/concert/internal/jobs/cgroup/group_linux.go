@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Groups are the groups of the jobs of a run. The supervisor uses them. Its
@@ -71,10 +73,10 @@ func limit(dir string, memory int64) error {
 	return write(dir, "memory.oom.group", "1")
 }
 
-// Put takes a group back. Another job gets it if it is empty and was not
-// killed.
+// Put takes a group back. Another job gets it if a process can start and run in
+// it.
 func (g *Groups) Put(group *Group) {
-	if group.IsEmpty() && !group.killed {
+	if group.isUsable() {
 		g.free = append(g.free, group)
 		return
 	}
@@ -111,11 +113,29 @@ func (group *Group) Kill() {
 }
 
 // IsEmpty reports whether the group has no processes.
-func (group *Group) IsEmpty() bool {
+func (group *Group) IsEmpty() bool { return !strings.Contains(group.state(), "populated 1") }
+
+// state returns the content of cgroup.events. A group that was removed has
+// none.
+func (group *Group) state() string {
 	var buf [256]byte
-	n, err := group.events.ReadAt(buf[:], 0)
-	return n > 0 && strings.Contains(string(buf[:n]), "populated 0") || n == 0 && err != nil
+	n, _ := group.events.ReadAt(buf[:], 0)
+	return string(buf[:n])
 }
+
+// isUsable reports whether a process can start and run in the group. The job
+// may have frozen it, or may have made groups in it: their controllers may not
+// permit a process in the group itself.
+func (group *Group) isUsable() bool {
+	state := group.state()
+	var stat unix.Stat_t
+	err := unix.Fstat(int(group.Dir.Fd()), &stat)
+	return !group.killed && strings.Contains(state, "populated 0") && !strings.Contains(state, "frozen 1") &&
+		err == nil && stat.Nlink == linksOfLeaf
+}
+
+// linksOfLeaf is the number of links of a directory without directories.
+const linksOfLeaf = 2
 
 // Exceeded reports whether the memory limit has killed a process since the last
 // call.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -23,21 +24,27 @@ type Tree struct {
 	alive  *os.File // the pipe to the keeper
 }
 
-const prefix = "concert-"
+const (
+	prefix     = "concert-"
+	selfSuffix = ".self"
+)
 
-// NewTree makes the groups of a run, after it has removed those of dead runs.
+// NewTree makes the groups of a run, and removes those of dead runs. The name
+// of the run is random: it has 16 letters and digits of base32.
 // The error says why this process cannot make any.
 func NewTree(run string, memory bool) (*Tree, error) {
 	base, err := findBase()
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{Dir: filepath.Join(base, prefix+run), base: base}
-	if err := t.make(); err != nil {
+	t := &Tree{base: base}
+	if err := t.make(run); err != nil {
 		return nil, err
 	}
-	if t.isLocked(t.Dir) { // otherwise there are no locks
+	if lock, lives := tryLock(t.Dir); lives { // otherwise there are no locks
 		t.removeDead()
+	} else {
+		lock.Close()
 	}
 	if memory {
 		if t.moved, t.Memory = enableMemory(base, t.self()); t.Memory {
@@ -73,51 +80,70 @@ func (t *Tree) probe() error {
 }
 
 // self returns the group of this process, if it has one of its own.
-func (t *Tree) self() string { return t.Dir + ".self" }
+func (t *Tree) self() string { return t.Dir + selfSuffix }
 
-// make makes and locks the directory. Another run may lock and remove it in
-// between, because its lock was free.
-func (t *Tree) make() (err error) {
-	for range 100 {
+// make makes and locks the directory. Another run may lock it first, because
+// its lock was free. Then that run removes it, and this one needs another name.
+func (t *Tree) make(run string) (err error) {
+	for n := range 100 {
+		t.Dir = filepath.Join(t.base, fmt.Sprintf("%s%s-%d", prefix, run, n))
 		if err = os.Mkdir(t.Dir, 0o755); err != nil {
 			return err
 		}
-		if t.lock, err = os.Open(t.Dir); err != nil {
+		lock, lives := tryLock(t.Dir)
+		if lives {
 			continue
 		}
-		taken := filelock.TryLock(t.lock)
-		if _, err = os.Stat(filepath.Join(t.Dir, "cgroup.kill")); err == nil && !taken {
+		if _, err = os.Stat(filepath.Join(t.Dir, "cgroup.kill")); err == nil {
+			t.lock = lock
 			return nil
 		}
-		t.lock.Close()
+		lock.Close()
 		os.Remove(t.Dir)
 	}
 	return fmt.Errorf("control groups cannot be killed: %w", err)
 }
 
-// isLocked reports whether the run of a directory lives.
-func (t *Tree) isLocked(dir string) bool {
+// tryLock locks the directory of a run. It reports whether the run lives, or
+// may live. Then it returns nil.
+func tryLock(dir string) (lock *os.File, lives bool) {
 	f, err := os.Open(dir)
 	if err != nil {
-		return true
+		return nil, true
 	}
-	defer f.Close()
-	return filelock.TryLock(f)
+	if filelock.TryLock(f) {
+		f.Close()
+		return nil, true
+	}
+	return f, false
 }
 
-// removeDead removes the groups of dead runs.
+// removeDead kills and removes the groups of dead runs. It holds the lock of
+// such a run, so that no new run has the directory.
 func (t *Tree) removeDead() {
 	dirs, _ := filepath.Glob(filepath.Join(t.base, prefix+"*"))
 	for _, dir := range dirs {
-		switch {
-		case strings.HasSuffix(dir, ".self"):
+		name, isSelf := strings.CutSuffix(filepath.Base(dir), selfSuffix)
+		if !isName(name) {
+			continue // a group of another program
+		}
+		if isSelf {
 			os.Remove(dir) // fails if its process lives
-		case !t.isLocked(dir):
+			continue
+		}
+		if lock, lives := tryLock(dir); !lives {
 			write(dir, "cgroup.kill", "1")
 			remove(dir)
+			lock.Close()
 		}
 	}
 }
+
+// isName reports whether NewTree makes directories with a name. In the root,
+// other programs may have groups whose names are similar.
+func isName(name string) bool { return namePattern.MatchString(name) }
+
+var namePattern = regexp.MustCompile(`^concert-[a-z2-7]{16}-[0-9]+$`)
 
 // remove removes a group and the groups below it, if they have no processes.
 func remove(dir string) {
@@ -132,13 +158,23 @@ func remove(dir string) {
 
 // keeperScript kills and removes the groups when no process has the other end
 // of its standard input. A group is not empty until its processes have ended.
+// The keeper itself may be in the group self.
 const keeperScript = `read -r _
+clean() {
+	for d in "$1"/*/; do
+		[ -d "$d" ] && clean "${d%/}"
+	done
+	rmdir "$1"
+}
 echo 1 >"$1/cgroup.kill"
 n=0
 while [ -d "$1" ] && [ $n -lt 100 ]; do
-	rmdir "$1"/*/ "$1" || sleep 0.1
+	clean "$1" || sleep 0.1
 	n=$((n+1))
 done
+[ -d "$1.self" ] || exit 0
+echo -memory >"${1%/*}/cgroup.subtree_control"
+echo $$ >"${1%/*}/cgroup.procs"
 rmdir "$1.self"`
 
 // startKeeper starts the keeper. It is in a session of its own, so that a
@@ -170,14 +206,13 @@ func (t *Tree) Kill() { write(t.Dir, "cgroup.kill", "1") }
 // Close kills all processes in the groups, and removes the groups. The
 // supervisor has ended.
 func (t *Tree) Close() {
+	t.Kill()
+	remove(t.Dir)
 	if t.alive != nil {
 		t.alive.Close()
 	}
 	if t.keeper != nil {
-		t.keeper.Wait()
-	} else {
-		t.Kill()
-		remove(t.Dir)
+		t.keeper.Wait() // it removes groups whose processes have not ended yet
 	}
 	if t.moved {
 		moveBack(t.base, t.self())

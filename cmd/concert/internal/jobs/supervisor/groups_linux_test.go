@@ -117,8 +117,8 @@ func TestGroups_KeeperEnds(t *testing.T) {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", job))
 		_, rest, _ := strings.Cut(string(text), jobVariable+"=")
 		run, _, _ := strings.Cut(rest, ".")
-		dirs, _ := filepath.Glob("/sys/fs/cgroup/*/concert-" + run)
-		more, _ := filepath.Glob("/sys/fs/cgroup/concert-" + run)
+		dirs, _ := filepath.Glob("/sys/fs/cgroup/*/concert-" + run + "-*")
+		more, _ := filepath.Glob("/sys/fs/cgroup/concert-" + run + "-*")
 		dir = strings.Join(append(dirs, more...), "")
 	}
 	if dir == "" {
