@@ -181,6 +181,7 @@ func (s *Supervisor) cancel(number uint64) {
 // later one. Jobs that run continue.
 func (s *Supervisor) Hold() {
 	if !s.held.Swap(true) {
+		s.wake()
 		m := jobMessage{kind: kindHold}
 		s.conn.Write(m.append(nil)) // if it fails, no job starts
 	}

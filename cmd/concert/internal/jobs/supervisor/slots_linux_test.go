@@ -187,6 +187,31 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestHold_Stopped: Hold continues a supervisor that was stopped. Otherwise it
+// would wait until there is room for its message.
+func TestHold_Stopped(t *testing.T) {
+	s := start(t, &Options{Slots: 1})
+	file := temp(t).Name()
+	begun := make(chan bool)
+	first := waits(t, s, t.Context(), Job{Args: shell(until(file + ".go")), OnStart: func() { close(begun) }})
+	<-begun
+	unix.Kill(s.process.Process.Pid, unix.SIGSTOP)
+	var others []<-chan error
+	for range 500 { // more than the socket takes
+		others = append(others, waits(t, s, t.Context(), Job{Args: []string{"true", strings.Repeat("x", 4000)}}))
+	}
+	s.Hold()
+	for _, o := range others {
+		if err := <-o; err != ErrHeld {
+			t.Errorf("error %v, want ErrHeld", err)
+		}
+	}
+	create(t, file+".go")
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSlots_Closed: Close, or the death of the supervisor, ends jobs that wait.
 func TestSlots_Closed(t *testing.T) {
 	for name, end := range map[string]func(s *Supervisor) error{
