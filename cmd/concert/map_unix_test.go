@@ -101,6 +101,32 @@ func TestMap_Killed(t *testing.T) {
 	t.Logf("%d of %d jobs were recorded before the last of %d kills", len(recorded), jobs, *mapKills)
 }
 
+// TestMap_SupervisorKilled: if the process that starts the jobs is killed, the
+// running and the later jobs are not recorded as failed. They run again.
+func TestMap_SupervisorKilled(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	run := func() (*exec.Cmd, string) {
+		cmd := process(t, "map", "--quiet", "-j", "2", "--journal", "journal", "--resume", "sh", "-c",
+			"[ $0 != 20 ] || [ -e killed ] || { : > killed; kill -KILL $PPID; sleep 1000; }; echo output of $0")
+		cmd.Dir = dir
+		var list, errOut strings.Builder
+		for i := range 300 {
+			fmt.Fprintln(&list, i+1)
+		}
+		cmd.Stdin, cmd.Stderr = strings.NewReader(list.String()), &errOut
+		out, _ := cmd.Output()
+		return cmd, string(out) + errOut.String()
+	}
+	if cmd, text := run(); cmd.ProcessState.Success() {
+		t.Errorf("the first run succeeded: %.300q", text)
+	}
+	cmd, text := run()
+	if n := strings.Count(text, "output of "); n != 300 || !cmd.ProcessState.Success() {
+		t.Errorf("the second run has the output of %d jobs, and ended with %v: %.300q", n, cmd.ProcessState, text)
+	}
+}
+
 // recordedJobs returns the numbers of the jobs in a journal. The last line may
 // be incomplete.
 func recordedJobs(t *testing.T, path string) (numbers []int) {

@@ -45,6 +45,7 @@ func (c *commandRunner) run(ctx context.Context, j *job, r *output.Record, begin
 	res, err := c.supervisor.Run(ctx, supervisor.Job{Args: j.command, Stdout: capture.Stdout, Stderr: capture.Stderr, OnSend: j.sent, OnStart: begin})
 	if errors.Is(err, supervisor.ErrHeld) {
 		capture.Discard(false)
+		r.Status = output.Canceled
 		return nil
 	}
 	out, lost := capture.Finish(res.Survivors > 0 || err != nil)
@@ -54,6 +55,9 @@ func (c *commandRunner) run(ctx context.Context, j *job, r *output.Record, begin
 	r.CPU = (res.UserCPU + res.SystemCPU).Seconds()
 	r.Memory = res.PeakMemory
 	switch {
+	case errors.Is(err, supervisor.ErrDied): // not the fault of the job: a resumed run runs it again
+		r.Status, r.Error = output.Canceled, err.Error()
+		c.fail(err)
 	case err != nil:
 		r.Error = err.Error()
 		if !res.Start.IsZero() {
