@@ -51,13 +51,16 @@ func (s *server) releaseGroupLocked(j *job) {
 }
 
 // killGroupLocked kills what is left in the control group of a job whose
-// command has ended. It reports whether there was something.
+// command has ended, unless the job is in its grace. It reports whether there
+// was something.
 func (s *server) killGroupLocked(j *job) bool {
-	if j.group == nil || j.grace || j.group.IsEmpty() {
+	if j.group == nil || j.group.IsEmpty() {
 		return false
 	}
-	j.group.Kill()
-	s.sweepSoonLocked()
+	if !j.grace { // otherwise the end of the grace calls sweepLocked
+		j.group.Kill()
+		s.sweepSoonLocked()
+	}
 	return true
 }
 

@@ -1,12 +1,14 @@
 package supervisor
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,6 +58,26 @@ func TestGroups_Sibling(t *testing.T) {
 	job.Env = []string{siblingVariable + "=" + string(m)}
 	if r, err := s.Run(t.Context(), job); err != nil || r.ExitCode != 0 || r.Survivors != 0 {
 		t.Error(r, err)
+	}
+	if left := m.processes(); len(left) > 0 {
+		t.Errorf("processes are left: %q", left)
+	}
+}
+
+// TestGroups_SiblingOfCanceled: such a child is also killed if the job is
+// canceled and the command ends before the grace.
+func TestGroups_SiblingOfCanceled(t *testing.T) {
+	m := newMark()
+	s := withGroups(t, &Options{Grace: 100 * time.Millisecond})
+	job := m.job("", nil)
+	job.Args = []string{"/proc/self/exe", "/bin/sleep", "1000"}
+	job.Env = []string{siblingVariable + "=" + string(m)}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := waits(t, s, ctx, job)
+	waitFor(t, m.sleeps)
+	cancel()
+	if err := <-ended; err != context.Canceled {
+		t.Errorf("error %v", err)
 	}
 	if left := m.processes(); len(left) > 0 {
 		t.Errorf("processes are left: %q", left)

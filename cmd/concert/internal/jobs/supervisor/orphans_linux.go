@@ -21,7 +21,8 @@ import (
 // process that has emptied its environment looks the same.
 const undecidedTime = 100 * time.Millisecond
 
-// maxUndecidedTime is how long a job waits for the environments of all orphans.
+// maxUndecidedTime is how long a job waits for the environments of all orphans,
+// and for its control group, after the grace.
 const maxUndecidedTime = 10 * undecidedTime
 
 // maxEnviron is the size of the largest environment that is read.
@@ -156,7 +157,11 @@ func (s *server) mustWaitLocked(j *job, seen []*orphan) bool {
 	j.ended.survivors = 0
 	// A process without an environment that forks and exits, again and again,
 	// is always a new orphan.
-	waits := time.Since(j.start)-time.Duration(j.ended.duration) < maxUndecidedTime
+	limit := maxUndecidedTime
+	if j.canceled {
+		limit += max(s.grace, 0)
+	}
+	waits := time.Since(j.start)-time.Duration(j.ended.duration) < limit
 	if s.killGroupLocked(j) {
 		if waits {
 			return true

@@ -98,7 +98,7 @@ func TestClose_Sibling(t *testing.T) {
 }
 
 // siblingVariable makes the test binary start a process that sleeps for this
-// time, as a child of its own parent.
+// time, as a child of its own parent. Then it executes its arguments, if any.
 const siblingVariable = "CONCERT_TEST_SIBLING"
 
 func sibling() {
@@ -112,6 +112,9 @@ func sibling() {
 	})
 	if err != nil {
 		panic(err)
+	}
+	if len(os.Args) > 1 {
+		panic(syscall.Exec(os.Args[1], os.Args[1:], os.Environ()))
 	}
 	os.Exit(0)
 }
