@@ -107,7 +107,7 @@ func TestMap_SupervisorKilled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	run := func() (*exec.Cmd, string) {
-		cmd := process(t, "map", "--quiet", "-j", "2", "--journal", "journal", "--resume", "sh", "-c",
+		cmd := process(t, "map", "--quiet", "--json", "-j", "2", "--journal", "journal", "--resume", "sh", "-c",
 			"[ $0 != 20 ] || [ -e killed ] || { : > killed; kill -KILL $PPID; sleep 1000; }; echo output of $0")
 		cmd.Dir = dir
 		var list, errOut strings.Builder
@@ -118,11 +118,11 @@ func TestMap_SupervisorKilled(t *testing.T) {
 		out, _ := cmd.Output()
 		return cmd, string(out) + errOut.String()
 	}
-	if cmd, text := run(); cmd.ProcessState.Success() {
-		t.Errorf("the first run succeeded: %.300q", text)
+	if cmd, text := run(); cmd.ProcessState.Success() || strings.Count(text, `"status":"canceled"`) > 2 {
+		t.Errorf("the first run ended with %v, and more jobs are canceled than ran: %.300q", cmd.ProcessState, text)
 	}
 	cmd, text := run()
-	if n := strings.Count(text, "output of "); n != 300 || !cmd.ProcessState.Success() {
+	if n := strings.Count(text, `"stdout":"output of `); n != 300 || !cmd.ProcessState.Success() {
 		t.Errorf("the second run has the output of %d jobs, and ended with %v: %.300q", n, cmd.ProcessState, text)
 	}
 }

@@ -38,8 +38,9 @@ type runner interface {
 	// attempt, the engine sets the status.
 	//
 	// run calls begin when the attempt starts, which may be later than the call
-	// of run. If it returns without this call, the record has an error, or the
-	// attempt has not started because the run of all jobs ends.
+	// of run. If it returns without this call, the record has an error. If the
+	// status is Canceled, or there is no error, the attempt has not started
+	// because the run of all jobs ends.
 	run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output
 }
 
@@ -270,7 +271,10 @@ func (e *engine) attempt(j *job, run runner) (*output.Record, *output.Output) {
 	}
 	out := run.run(ctx, j, r, begin)
 	if stop == nil {
-		if r.Error == "" {
+		if r.Error == "" || r.Status == output.Canceled {
+			if out != nil {
+				out.Release()
+			}
 			return nil, nil
 		}
 		begin()
