@@ -321,6 +321,32 @@ func TestGroups_NotUsedAgain(t *testing.T) {
 	}
 }
 
+// TestGroups_LeaveFiles: there are no groups that need the files of the jobs.
+func TestGroups_LeaveFiles(t *testing.T) {
+	tree := newTree(t, "files")
+	defer tree.Close()
+	groups := Open(tree.Dir, 0)
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		t.Fatal(err)
+	}
+	if groups.most < 1 || filesOfGroup*uint64(groups.most)+otherFiles > files.Cur {
+		t.Errorf("at most %d groups, and %d files", groups.most, files.Cur)
+	}
+	groups.most = 1
+	for range 2 {
+		group, err := groups.Take()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := groups.Take(); err != errFiles {
+			t.Errorf("error %v", err)
+		}
+		group.killed = true // not used again
+		groups.Put(group)
+	}
+}
+
 // TestKeeper: the keeper removes groups that jobs have made, and the group in
 // which it is itself.
 func TestKeeper(t *testing.T) {

@@ -1,7 +1,9 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,10 +18,24 @@ type Groups struct {
 	memory int64  // limit of each group in bytes; 0: none
 	free   []*Group
 	made   int
+	open   int // groups with open files
+	most   int // of open
 }
 
 // Open returns the groups in the directory of a Tree.
-func Open(dir string, memory int64) *Groups { return &Groups{dir: dir, memory: memory} }
+func Open(dir string, memory int64) *Groups {
+	var files unix.Rlimit
+	unix.Getrlimit(unix.RLIMIT_NOFILE, &files)
+	return &Groups{dir: dir, memory: memory, most: int(min(files.Cur, math.MaxInt32)-min(files.Cur, otherFiles)) / filesOfGroup}
+}
+
+const (
+	filesOfGroup = 2
+	otherFiles   = 100 // which the supervisor needs for jobs and itself
+)
+
+// errFiles is the error of Take if groups would need too many files.
+var errFiles = errors.New("too many open files for one more control group (ulimit -n)")
 
 // A Group has the processes of one job.
 type Group struct {
@@ -37,6 +53,9 @@ func (g *Groups) Take() (*Group, error) {
 		group := g.free[n-1]
 		g.free = g.free[:n-1]
 		return group, nil
+	}
+	if g.open >= g.most {
+		return nil, errFiles
 	}
 	g.made++
 	group := &Group{Name: fmt.Sprint(g.made)}
@@ -57,6 +76,7 @@ func (g *Groups) Take() (*Group, error) {
 		os.Remove(group.path)
 		return nil, err
 	}
+	g.open++
 	return group, nil
 }
 
@@ -80,6 +100,7 @@ func (g *Groups) Put(group *Group) {
 		g.free = append(g.free, group)
 		return
 	}
+	g.open--
 	group.Dir.Close()
 	group.events.Close()
 	remove(group.path)

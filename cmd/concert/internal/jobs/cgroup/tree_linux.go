@@ -66,7 +66,7 @@ func NewTree(run string, memory bool) (*Tree, error) {
 // does not permit it, and if the group of this process was ever killed: see
 // Group.Kill.
 func (t *Tree) probe() error {
-	groups := &Groups{dir: t.Dir, made: -1} // not a name that the supervisor uses
+	groups := &Groups{dir: t.Dir, made: -1, most: 1} // not a name that the supervisor uses
 	group, err := groups.Take()
 	if err != nil {
 		return err

@@ -101,7 +101,7 @@ func startError(j *Job, path string, errno syscall.Errno) error {
 	case errno == syscall.E2BIG:
 		e.Reason = "argument list too long: pass the data in a file or by stdin"
 	case errno == syscall.EAGAIN:
-		e.Reason = "the user has too many processes (ulimit -u)"
+		e.Reason = "there are too many processes: raise the limit of the user (ulimit -u) or of the container or service (pids.max)"
 	case errno == syscall.EMFILE || errno == syscall.ENFILE:
 		e.Reason = "too many open files (ulimit -n)"
 	}
