@@ -79,8 +79,9 @@ func hasDied(err error) bool {
 //
 // Methods of an error may be code of the program, which may block or panic. So
 // failureKind calls only methods of errors of concert and of the standard
-// library. If the program wraps the error of the context in an error of its
-// own, the parameter ended decides.
+// library, and not those that call methods of an inner error. If the program
+// wraps the error of the context in an error of its own, the parameter ended
+// decides.
 func failureKind(ended error, ran bool, err error) failKind {
 	left := maxKnownChain
 	if kind, ok := knownKind(err, &left); ok {
@@ -106,6 +107,9 @@ func knownKind(err error, left *int) (kind failKind, ok bool) {
 	if *left--; err == nil || *left < 0 {
 		return 0, false
 	}
+	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
+		return 0, false // a nil pointer in an error: its methods may panic
+	}
 	switch e := err.(type) {
 	case *PanicError:
 		return failedPanic, true
@@ -127,18 +131,20 @@ func knownKind(err error, left *int) (kind failKind, ok bool) {
 	if hasDied(err) {
 		return failedWorker, true
 	}
-	if t, is := err.(interface{ Timeout() bool }); is && t.Timeout() { // context.DeadlineExceeded too
-		return failedTimeout, true
-	}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
-		return knownKind(e.Unwrap(), left)
+		if inner := e.Unwrap(); inner != nil {
+			return knownKind(inner, left) // without Timeout, which would call a method of the inner error
+		}
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
 			if kind, ok = knownKind(inner, left); ok {
 				return kind, true
 			}
 		}
+	}
+	if t, is := err.(interface{ Timeout() bool }); is && t.Timeout() { // context.DeadlineExceeded too
+		return failedTimeout, true
 	}
 	return 0, false
 }
@@ -166,7 +172,7 @@ func (e *RemoteError) kind() (kind failKind, ok bool) {
 // call. Their errors are common in chains with an error of a context.
 var knownPackages = func() map[string]bool {
 	known := map[string]bool{}
-	for _, path := range []string{"context", "errors", "fmt", "io/fs", "net", "net/http", "net/url", "os", "os/exec", "syscall"} {
+	for _, path := range []string{"context", "errors", "fmt", "internal/poll", "io/fs", "net", "net/http", "net/url", "os", "os/exec", "syscall"} {
 		known[path] = true
 	}
 	for _, path := range []string{"/executor", "/internal/lazy", "/processes"} {

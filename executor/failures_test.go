@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
+	"net/url"
 	"os"
+	"syscall"
 	"testing"
 
 	"concert/internal/lazy"
@@ -77,6 +80,36 @@ func TestFailureKind(t *testing.T) {
 	for _, err := range []error{outsider{plain}, fmt.Errorf("a: %w", &outsider{plain})} {
 		if got := failureKind(nil, true, err); got != failedError {
 			t.Errorf("an error of the program has kind %d", got)
+		}
+	}
+}
+
+// TestFailureKind_Harmless: a task whose error has methods that panic settles,
+// and counts as failed. The error is a nil pointer, or a type of the standard
+// library that calls the method Timeout of an inner error.
+func TestFailureKind_Harmless(t *testing.T) {
+	before := knownPackages
+	defer func() { knownPackages = before }()
+	knownPackages = maps.Clone(before)
+	delete(knownPackages, modulePath+"/executor") // the type outsider is not of concert
+	var none *fs.PathError
+	var remote *RemoteError
+	for _, err := range []error{
+		none, remote, fmt.Errorf("a: %w", none),
+		&fs.PathError{Err: outsider{io.EOF}}, &net.OpError{Op: "dial", Err: outsider{io.EOF}}, &url.Error{Err: &outsider{io.EOF}},
+	} {
+		if got := failureKind(nil, true, err); got != failedError {
+			t.Errorf("kind of %T: %d, want %d", err, got, failedError)
+		}
+	}
+	for err, want := range map[error]failKind{
+		&fs.PathError{Err: os.ErrDeadlineExceeded}:                           failedTimeout,
+		&url.Error{Err: &net.DNSError{IsTimeout: true}}:                      failedTimeout,
+		&fs.PathError{Err: os.NewSyscallError("connect", syscall.ETIMEDOUT)}: failedTimeout,
+		&net.DNSError{}: failedError,
+	} {
+		if got := failureKind(nil, true, err); got != want {
+			t.Errorf("kind of %T: %d, want %d", err, got, want)
 		}
 	}
 }
