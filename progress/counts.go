@@ -22,12 +22,11 @@ type counts struct {
 	records *records // nil unless the format is JSON
 
 	mu       sync.Mutex
-	started  int               // guarded by mu: number of tasks that a worker has started
 	finished int               // guarded by mu: number of tasks that have settled
 	failed   int               // guarded by mu: number of settled tasks with an error
 	kinds    []kindCount       // guarded by mu: the failed tasks by kind, if kind is set; at most maxKinds kinds
 	unbegun  int               // guarded by mu: number of settled tasks that never started
-	running  map[uint64]amount // guarded by mu: running tasks that have reported progress
+	running  map[uint64]amount // guarded by mu: the tasks whose start was observed, and that have not settled
 	ended    amount            // guarded by mu: sum of the progress of the settled tasks
 	moved    int64             // guarded by mu: sum of the progress of all tasks
 
@@ -36,8 +35,12 @@ type counts struct {
 	rate      float64   // guarded by mu: progress per second, smoothed
 }
 
-// amount is the progress that a task has reported.
-type amount struct{ done, total int64 }
+// amount is the progress that a task has reported. It is zero before the first
+// report.
+type amount struct {
+	done, total int64
+	reported    bool
+}
 
 // kindCount is the number of failed tasks of one kind.
 type kindCount struct {
@@ -70,16 +73,20 @@ func (c *counts) observe(e concert.Event) {
 	c.mu.Lock()
 	switch e.Kind {
 	case concert.TaskStarted:
-		c.started++
+		if _, known := c.running[e.Task]; !known {
+			c.running[e.Task] = amount{}
+		}
 	case concert.TaskProgress:
 		// The first report of a task is only a start value, because a download
 		// may continue in the middle of a file. If a task begins again, the
 		// number that it reports decreases. The decrease must not be subtracted
 		// from the field moved.
 		if before, known := c.running[e.Task]; known {
-			c.moved += max(0, e.Done-before.done)
+			if before.reported {
+				c.moved += max(0, e.Done-before.done)
+			}
+			c.running[e.Task] = amount{e.Done, e.Total, true}
 		}
-		c.running[e.Task] = amount{e.Done, e.Total}
 	case concert.TaskFinished:
 		c.finished++
 		if e.Err != nil {
@@ -140,7 +147,7 @@ func (c *counts) look(now time.Time) view {
 	}
 	v := view{
 		counts: c, took: now.Sub(c.begin), done: c.finished, failed: c.failed, kinds: c.kindsLocked(), unbegun: c.unbegun,
-		running: c.started - (c.finished - c.unbegun), moved: c.moved, rate: c.rate,
+		running: len(c.running), moved: c.moved, rate: c.rate,
 	}
 	if c.total > 0 {
 		part := float64(c.finished)
@@ -184,8 +191,7 @@ func (v view) failures() string {
 // allLocked returns the sum of the progress of all tasks. It returns zero if a
 // task has not started, or has not reported its total, or if no task runs.
 func (c *counts) allLocked() amount {
-	running := c.started - (c.finished - c.unbegun)
-	if c.started+c.unbegun != c.total || running == 0 || len(c.running) != running {
+	if c.finished+len(c.running) != c.total || len(c.running) == 0 {
 		return amount{}
 	}
 	all := c.ended

@@ -121,6 +121,29 @@ func TestBar_Amounts(t *testing.T) {
 	})
 }
 
+// TestRunning_AddedLate: a Display that observes a running executor may receive
+// only the last events of a task. It counts the running tasks whose start it has
+// observed.
+func TestRunning_AddedLate(t *testing.T) {
+	d := progress.New(io.Discard, nil)
+	defer d.Close()
+	o := events(d.Observe)
+	o.report(1, 1, 2)
+	o.finish(1, nil)
+	o.finish(2, nil)
+	if got := d.String(); !strings.HasPrefix(got, "2 tasks, 0 running") {
+		t.Errorf("after the ends of two tasks, it shows %q", got)
+	}
+	o.start(3)
+	if got := d.String(); !strings.HasPrefix(got, "2 tasks, 1 running") {
+		t.Errorf("after the start of another task, it shows %q", got)
+	}
+	o.finish(3, nil)
+	if got := d.String(); !strings.HasPrefix(got, "3 tasks, 0 running") {
+		t.Errorf("after its end, it shows %q", got)
+	}
+}
+
 func TestBar_Rate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := progress.New(io.Discard, &progress.Options{Format: progress.Bar, Unit: progress.Bytes})

@@ -18,7 +18,7 @@ func TestBar_FitsWidth(t *testing.T) {
 		{5, 10, 14, "5 of 10 files"},
 		{5, 10, 10, "5 of 10 f"},
 		{5, 10, 1, ""},
-		{5, 0, 80, "5 files, -5 running"},
+		{5, 0, 80, "5 files, 0 running"},
 		{12, 10, 80, "[==============================]  12 of 10 files"},
 	} {
 		if got := progress.BarText(c.done, c.total, c.columns); got != c.want {
