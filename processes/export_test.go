@@ -72,11 +72,3 @@ func Silence(takeBack, stopped, kill time.Duration) Setting {
 // StuckHandlers returns how many calls of the handler of slog.Default have not
 // returned in time.
 func (p *Pool) StuckHandlers() int { return int(p.defaultLog.stuck.Load()) }
-
-// Waiters returns how many submitters wait because the queue is full.
-func (p *Pool) Waiters() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_, blocked := p.queue.StatsLocked()
-	return blocked
-}

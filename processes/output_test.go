@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,6 +185,35 @@ func TestProgress_ReachesObserver(t *testing.T) {
 	p.Close()
 	if got, want := strings.Join(seen, ", "), "submitted 0, started 0, progress 1, progress 2, finished 0"; got != want {
 		t.Errorf("events %q, want %q", got, want)
+	}
+}
+
+// TestProgress_ReachesWatch: an observer that Watch has added to a pool without
+// an Options.Observer receives the progress of tasks, of workers that run and
+// of workers that start later.
+func TestProgress_ReachesWatch(t *testing.T) {
+	p := newPool(t, 1, nil)
+	submitTo := func() {
+		if _, err := concert.Submit(t.Context(), p, stages, 2).Result(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	submitTo() // the worker runs
+	var reports atomic.Int64
+	p.Watch(func(concert.Event) {})()
+	defer p.Watch(func(e concert.Event) {
+		if e.Kind == concert.TaskProgress {
+			reports.Add(1)
+		}
+	})()
+	for reports.Load() == 0 {
+		submitTo() // the first tasks may begin before the worker knows of the observer
+	}
+	if _, err := concert.Submit(t.Context(), p, exitWith, 3).Result(t.Context()); err == nil {
+		t.Error("the worker did not exit")
+	}
+	for reports.Store(0); reports.Load() == 0; {
+		submitTo()
 	}
 }
 

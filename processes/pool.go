@@ -9,6 +9,7 @@ import (
 
 	"concert"
 	"concert/executor"
+	"concert/internal/frame"
 	"concert/processes/internal/confine"
 	"concert/processes/internal/osproc"
 	"concert/processes/internal/shm"
@@ -48,6 +49,7 @@ type Pool struct {
 	all         map[*worker]bool                   // workers that are not reaped
 	starting    int                                // number of workers that are about to start; they are not in all
 	traffic     traffic                            // of the workers that are reaped
+	watched     bool                               // Watch was called, and workers were not made for an Options.Observer
 	oomKills    int                                // number of kills in the counter ooms that happened before New, or that explain the death of a worker
 	restarts    restarts                           // the deaths of workers in a row
 	broken      error                              // why the pool is broken, or nil
@@ -135,12 +137,22 @@ func (p *Pool) Stats() concert.Stats {
 // them.
 type traffic struct{ sent, received int64 }
 
-// Watch implements [concert.Executor]. The observer receives the progress of
-// tasks only if the pool was made with an Options.Observer: otherwise, workers
-// do not send it.
+// Watch implements [concert.Executor]. Workers report the progress of tasks from
+// the first Watch on, or from the beginning if the pool has an
+// Options.Observer. The first Watch does not wait until the workers know it. So
+// the progress of tasks that begin at the same time may be missing.
 func (p *Pool) Watch(o concert.Observer) (stop func()) {
 	p.made()
-	return p.group.Watch(o)
+	stop = p.group.Watch(o)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.watched && p.opts.Observer == nil {
+		p.watched = true
+		for w := range p.all {
+			w.sendControlLocked(frame.AppendWatch(nil))
+		}
+	}
+	return stop
 }
 
 // made panics if New has not made the Pool.

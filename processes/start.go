@@ -100,6 +100,9 @@ func (p *Pool) launch(id, generation int) {
 	go w.receive()
 	go w.writeControl()
 	go w.wait()
+	if p.watched {
+		w.sendControlLocked(frame.AppendWatch(nil))
+	}
 	if p.ended {
 		w.leaveLocked()
 		return

@@ -44,7 +44,7 @@ func TestTrySubmit_LeavesNoWaiter(t *testing.T) {
 			t.Errorf("a full queue accepted %d tasks", n)
 		}
 	}
-	if n := ex.Waiters(); n != 0 {
+	if n := ex.Stats().Waiting; n != 0 {
 		t.Errorf("%d waiters after all attempts, want 0", n)
 	}
 }

@@ -417,6 +417,28 @@ func TestCancel_AnyTime(t *testing.T) {
 	}
 }
 
+// TestProgress_ReachesWatch: an observer that Watch has added receives the
+// progress of tasks.
+func TestProgress_ReachesWatch(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, 1, nil)
+	busy := python.Func[float64, int]("tasks:busy")
+	if _, err := call(t, p, busy, 0.001); err != nil {
+		t.Fatal(err)
+	}
+	var reports atomic.Int64
+	defer p.Watch(func(e concert.Event) {
+		if e.Kind == concert.TaskProgress {
+			reports.Add(1)
+		}
+	})()
+	for reports.Load() == 0 { // the first task may begin before the worker knows of the observer
+		if _, err := call(t, p, busy, 0.002); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestProgress_AfterTaskEnd: if a thread reports progress after its task has
 // ended, the worker continues and runs other tasks.
 func TestProgress_AfterTaskEnd(t *testing.T) {

@@ -125,6 +125,7 @@ class Main {
       (type, body) => {
         if (type === "X") this.cancel(body.readUInt32LE(), body.readUInt32LE(4), body[8]);
         if (type === "T") this.takeBack(body.readUInt32LE(), body.readUInt32LE(4));
+        if (type === "W") this.report = true;
       },
       () => process.exit(113), // the pool has ended
     );

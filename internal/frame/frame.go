@@ -3,7 +3,7 @@
 // protocol for authors of workers in other languages.
 //
 //	pool --tasks----> worker     Call, Share, Unshare ...
-//	pool --control--> worker     Cancel, TakeBack ...
+//	pool --control--> worker     Cancel, TakeBack, Watch
 //	pool <--results-- worker     Hello, Ready or Broken, and then
 //	                             Started, Progress, Result, Failure, GivenBack ...
 //
@@ -42,6 +42,7 @@ const (
 	Share      Type = 'V' // pool to worker: keep this value, to which arguments of calls refer
 	Unshare    Type = 'U' // pool to worker: release this value
 	TakeBack   Type = 'T' // pool to worker: begin neither this call of a frame nor the calls after it
+	Watch      Type = 'W' // pool to worker: report the progress of calls from now on
 	Hello      Type = 'H' // worker to pool: the first frame, with the version
 	Ready      Type = 'Y' // worker to pool: the worker is prepared
 	Broken     Type = 'B' // worker to pool: the worker could not be prepared, with the error
@@ -331,6 +332,9 @@ func ParseHello(b []byte) (h HelloBody, err error) {
 	b = b[len(magic):]
 	return HelloBody{le.Uint32(b), le.Uint32(b[4:])}, nil
 }
+
+// AppendWatch appends a Watch.
+func AppendWatch(b []byte) []byte { return end(begin(b, Watch), len(b)) }
 
 // AppendReady appends a Ready.
 func AppendReady(b []byte) []byte { return end(begin(b, Ready), len(b)) }

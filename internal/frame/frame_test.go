@@ -207,6 +207,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), frame.ID{Seq: 1}, frame.Canceled))
 	f.Add(frame.AppendFailure(frame.AppendID(nil, frame.Started, frame.ID{}), frame.Outcome{}))
 	f.Add(frame.AppendShare(frame.AppendUnshare(nil, executor.SharedID{1}), executor.SharedID{2}, frame.Payload{Shared: true, Span: frame.Span{Length: 1 << 20}}, 0))
+	f.Add(frame.AppendWatch(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := frame.NewReader(iotest.HalfReader(bytes.NewReader(b)), 1<<20)
 		var again []byte

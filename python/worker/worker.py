@@ -175,6 +175,8 @@ class Worker:
                     self.cancel(struct.unpack("<II", body[:8]), body[8] or 1)
                 elif kind == b"T" and len(body) == 8:
                     self.take_back(*struct.unpack("<II", body))
+                elif kind == b"W":
+                    self.report = True
 
     def flush_outcomes(self):
         """Writes the outcomes that runners have left in memory to the pipe. No outcome stays in memory, because

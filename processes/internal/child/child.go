@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"concert/executor"
@@ -61,6 +62,7 @@ type worker struct {
 	journal *shm.Journal // nil: there is none
 	arena   *shm.Arena   // nil: there is none
 	ended   chan int     // receives the exit code when the worker must exit
+	reports atomic.Bool  // calls that begin report their progress to the pool
 
 	// Used only by the goroutine of the method loop:
 	scratch   []byte
@@ -140,6 +142,7 @@ func open(text string) (*worker, []*os.File, error) {
 		setup: setup, idle: newIdleTimer(), id: frame.ID{Seq: math.MaxUint32}, ended: make(chan int, 2),
 		canceled: make(map[frame.ID]frame.Reason), givenBack: make(map[uint32]uint32), scratch: make([]byte, 0, 4<<10),
 	}
+	w.reports.Store(setup.Report)
 	depth = setup.Depth
 	if setup.Shared != "" {
 		w.shared.socket = all[len(files)]

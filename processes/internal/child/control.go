@@ -38,6 +38,8 @@ func (w *worker) control(pipe *os.File) {
 			if id, err := frame.ParseID(body); err == nil {
 				w.giveBack(id)
 			}
+		case frame.Watch:
+			w.reports.Store(true)
 		}
 	}
 }

@@ -189,7 +189,7 @@ func (w *worker) broken(err error) int {
 // call calls the function of a call that has begun, and sends the outcome.
 func (w *worker) call(arg frame.Payload) {
 	ctx := context.Context(w.ctx)
-	if w.setup.Report {
+	if w.reports.Load() {
 		id := w.id
 		ctx = executor.WithProgress(ctx, func(done, total int64) { w.progress(id, done, total) })
 	}

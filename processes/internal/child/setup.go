@@ -20,7 +20,7 @@ type Setup struct {
 	Prepare   bool                  // the first call is the initializer
 	Shared    string                // the socket of shared values, or empty
 	MaxResult int64                 // the maximum size of a result, in bytes
-	Report    bool                  // the pool has an observer of the progress of tasks
+	Report    bool                  // the pool has an observer of the progress of tasks; a Watch frame says the same later
 	Sandbox   *confine.Restrictions // nil if the worker is not confined
 }
 
