@@ -38,7 +38,7 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 	r.last = begin
 	hit := false // whether the consumer waits for an item of this batch
 	for m.ctx.Err() == nil {
-		for r.ended = 0; r.ended < r.batch && !m.stopped.Load(); r.ended++ {
+		for r.ended = 0; r.ended < r.batch && !m.stopped.Load(); {
 			it, index := m.buffer.claim(&r.seen)
 			if it == nil {
 				break
@@ -184,8 +184,8 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 		}
 		var zero In
 		it.in = zero
+		r.ended++
 		if goexit { // run ends with the goroutine
-			r.ended++
 			r.count(r.task.carrier.Load(), uptime())
 			defer r.m.wakeConsumer()
 		}
@@ -223,9 +223,12 @@ func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64) {
 	returned := false
 	defer func() {
 		r.endContext()
+		if !returned && r.ended > 0 { // run ends with the goroutine, and does not count the batch
+			r.count(r.task.carrier.Load(), uptime())
+		}
 		r.m.buffer.markDone(it, index, r.m.ordered)
 		if !returned {
-			r.m.wakeConsumer() // run ends with the goroutine, and does not wake the consumer
+			r.m.wakeConsumer() // run does not do it
 		}
 	}()
 	list.call(e)

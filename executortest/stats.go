@@ -3,6 +3,7 @@ package executortest
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -139,6 +140,24 @@ var statsCases = []testCase{
 		concert.Submit(s.ctx, ex, unregistered, 1).Result(s.ctx)
 		want.Other = 1
 		s.settledAs(ex, 18, want)
+	}},
+
+	{"StatsObserver", "tasks count also if an observer exits when they finish", func(s *suite) {
+		ex := s.executor(Config{Workers: 2, Observer: func(e concert.Event) {
+			if e.Kind == concert.TaskFinished && e.Task%3 == 0 {
+				runtime.Goexit()
+			}
+		}})
+		n := s.many(200)
+		for _, err := range concert.Map(s.ctx, ex, square, upTo(n)) {
+			if err != nil {
+				s.Error(err)
+			}
+		}
+		for i := range 6 {
+			must[int](s)(concert.Submit(s.ctx, ex, square, i).Result(s.ctx))
+		}
+		s.settledAs(ex, int64(n+6), concert.Failures{})
 	}},
 
 	{"StatsStorm", "Submitted is Queued + Running + Done after any operations", func(s *suite) {
