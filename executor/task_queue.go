@@ -250,15 +250,6 @@ func (q *TaskQueue) DroppedLocked() {
 // LenLocked returns the number of tasks in the queue. Canceled tasks may count.
 func (q *TaskQueue) LenLocked() int { return q.tasks.lenLocked() }
 
-// StatsLocked returns the exact number of tasks in the queue, and of blocked
-// submitters. Its time is proportional to the number of tasks in the queue. To
-// learn only whether the queue is empty, use FirstLocked.
-func (q *TaskQueue) StatsLocked() (tasks, blocked int) {
-	q.compactLocked()
-	q.admitLocked()
-	return q.tasks.lenLocked(), int(q.blocked.Load())
-}
-
 // Close makes the queue refuse new tasks and blocked submitters, with the
 // reason, for example [ErrClosed]. The tasks in the queue stay. A second Close
 // only changes the reason.

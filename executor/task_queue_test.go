@@ -107,7 +107,9 @@ func (m *queueModel) check(e *queueExecutor, exactly bool) error {
 		}
 	}
 	if exactly {
-		if queued, blocked := e.queue.StatsLocked(); queued != len(m.queued) || blocked != len(m.blocked) {
+		e.queue.compactLocked()
+		e.queue.admitLocked()
+		if queued, blocked := e.queue.LenLocked(), int(e.queue.blocked.Load()); queued != len(m.queued) || blocked != len(m.blocked) {
 			return fmt.Errorf("%d tasks and %d blocked submitters, want %d and %d", queued, blocked, len(m.queued), len(m.blocked))
 		}
 	}
