@@ -22,10 +22,12 @@ import (
 //
 // Each item of a Map counts as one task, as soon as it is claimed for a worker.
 // Before, it is in the input of the Map and not in the queue. Workers in this
-// process claim an item when they begin it. So such an item is never Queued. It
-// counts as Done at the end of its turn, at most about 0.1 ms later than its
-// result arrives, or with the end of the Map. For other workers, items are
-// claimed some time before they begin.
+// process claim an item when they begin it, so such an item is never Queued.
+// They count items in batches. A batch takes about 0.1 ms, or longer if one of
+// its items is slow. Until it ends, its items are not Submitted and not Done,
+// except that the one which runs is Running, though their results may have
+// arrived and their failures count. For other workers, items are claimed some
+// time before they begin.
 //
 // A task is Queued until it starts, Running until it has settled, and then
 // Done, whatever the outcome. So Submitted is Queued + Running + Done. Tasks
