@@ -137,8 +137,8 @@ func (p *Pool) Stats() concert.Stats {
 // them.
 type traffic struct{ sent, received int64 }
 
-// Watch implements [concert.Executor]. Workers report the progress of tasks from
-// the first Watch on, or from the beginning if the pool has an
+// Watch implements [concert.Executor]. Workers report the progress of tasks
+// from the first Watch on, or from the beginning if the pool has an
 // Options.Observer. The first Watch does not wait until the workers know it. So
 // the progress of tasks that begin at the same time may be missing.
 func (p *Pool) Watch(o concert.Observer) (stop func()) {

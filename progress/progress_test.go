@@ -122,8 +122,8 @@ func TestBar_Amounts(t *testing.T) {
 }
 
 // TestRunning_AddedLate: a Display that observes a running executor may receive
-// only the last events of a task. It counts the running tasks whose start it has
-// observed.
+// only the last events of a task. It counts the running tasks whose start it
+// has observed.
 func TestRunning_AddedLate(t *testing.T) {
 	d := progress.New(io.Discard, nil)
 	defer d.Close()
