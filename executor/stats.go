@@ -23,11 +23,11 @@ import (
 // Each item of a Map counts as one task, as soon as it is claimed for a worker.
 // Before, it is in the input of the Map and not in the queue. Workers in this
 // process claim an item when they begin it, so such an item is never Queued.
-// They count items in batches. A batch takes about 0.1 ms, or longer if one of
-// its items is slow. Until it ends, its items are not Submitted and not Done,
-// except that the one which runs is Running, though their results may have
-// arrived and their failures count. For other workers, items are claimed some
-// time before they begin.
+// They count finished items in batches. A batch takes about 0.1 ms, or longer
+// if one of its items is slow. The finished items of a batch are Submitted and
+// Done when the batch ends, which may be after their results have arrived. Only
+// their failures count at once. For other workers, items are claimed some time
+// before they begin.
 //
 // A task is Queued until it starts, Running until it has settled, and then
 // Done, whatever the outcome. So Submitted is Queued + Running + Done. Tasks
