@@ -37,8 +37,8 @@ func flatOf[T any](codec Codec) *Flat {
 // flatBuffer allocates the bytes of encoded values of a flat type. Many values
 // share an allocation.
 type flatBuffer struct {
-	buf     []byte
-	largest int // size of the largest value
+	last    []byte // the bytes of the last value; free memory follows them
+	largest int    // size of the largest value, but at most maxFlatBuffer/8
 }
 
 // maxFlatBuffer is the maximum size of an allocation for more than one value.
@@ -47,14 +47,15 @@ const maxFlatBuffer = 64 << 10
 // append encodes the value *p. It reports false if the function Flat.Append
 // does. The parameter more is the expected number of values that follow.
 func (f *flatBuffer) append(flat *Flat, p any, more int) (Encoded, bool) {
-	if room := 2 * f.largest; cap(f.buf)-len(f.buf) < max(room, 64) {
-		f.buf = make([]byte, 0, max(room, 256, min(maxFlatBuffer, (f.largest+f.largest/4)*(more+1))))
+	free := f.last[len(f.last):]
+	if cap(free) < max(2*f.largest, 64) {
+		free = make([]byte, 0, max(256, min(maxFlatBuffer, (f.largest+f.largest/4)*(more+1))))
 	}
-	start := len(f.buf)
-	b, ok := flat.Append(f.buf, p)
+	b, ok := flat.Append(free, p)
+	f.last = b // in an allocation of its own if the value is larger than the free memory
 	if !ok {
 		return Encoded{}, false
 	}
-	f.buf, f.largest = b, max(f.largest, len(b)-start)
-	return Encoded{asForeign, b[start:len(b):len(b)]}, true
+	f.largest = max(f.largest, min(len(b), maxFlatBuffer/8))
+	return Encoded{asForeign, b[:len(b):len(b)]}, true
 }
