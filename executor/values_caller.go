@@ -34,7 +34,8 @@ func argumentFailure(ctx context.Context, f *Function, err error) error {
 }
 
 // decodeResult decodes a worker's result. The codec is nil unless the function
-// is declared.
+// is declared. With an error, it returns the zero value: a codec may have
+// decoded a part of the result before it has failed.
 func decodeResult[Out any](w values.Work, fn identity, codec Codec, result Encoded, failure error) (out Out, err error) {
 	if failure != nil {
 		return out, failure
@@ -42,6 +43,10 @@ func decodeResult[Out any](w values.Work, fn identity, codec Codec, result Encod
 	defer func() { // looks up the name only for an error
 		if v := recover(); v != nil {
 			err = methodPanic("result of ", fn.name(), v)
+		}
+		if err != nil {
+			var none Out
+			out = none
 		}
 	}()
 	own := codec == nil || !result.Foreign() // whether functions of this package can decode the result
