@@ -1,13 +1,16 @@
 // Package packaging tests the files of the directory packaging that no program
-// of the continuous integration executes: the Dockerfiles. It checks the lines
-// on which the safety and the start of an image depend.
+// of the continuous integration executes: the Dockerfiles, and the build of
+// binaries for users. It checks the lines on which the safety and the start of
+// an image depend, and the flags of the go command.
 package packaging
 
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +92,42 @@ func TestDockerfiles(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(root, "packaging", "binaries")); err != nil || info.Mode()&0o111 == 0 {
 		t.Errorf("packaging/binaries, which the images call: %v, %v", info, err)
+	}
+}
+
+// TestBinaries: the binaries for users are static, do not contain the names of
+// directories, and have a version. The continuous integration builds others,
+// because the go command would compile all packages again. The test puts a
+// program in the place of the go command.
+func TestBinaries(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("packaging/binaries needs the programs of Linux")
+	}
+	bin, out := t.TempDir(), t.TempDir()
+	program := `#!/bin/sh
+case $1 in
+list) echo example.org/info ;;
+*) printf '%s\n' "GOOS=$GOOS GOARCH=$GOARCH CGO_ENABLED=$CGO_ENABLED" "$@" ;;
+esac
+`
+	if err := os.WriteFile(filepath.Join(bin, "go"), []byte(program), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ trial, cgo, trimmed string }{
+		{"", "0", "-trimpath\n"},
+		{"1", "", ""},
+	} {
+		cmd := exec.Command(filepath.Join(root, "packaging", "binaries"), "v1.2.3", "arm64", out)
+		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "TRIAL="+row.trial, "CGO_ENABLED=")
+		got, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", cmd, err, got)
+		}
+		want := "GOOS=linux GOARCH=arm64 CGO_ENABLED=" + row.cgo + "\nbuild\n" + row.trimmed +
+			"-buildvcs=false\n-ldflags\n-s -w -X example.org/info.stamped=v1.2.3\n-o\n" + out + "/\n./cmd/concert\n./cluster/cmd/concertd\n"
+		if string(got) != want {
+			t.Errorf("with TRIAL=%s, the go command runs with\n%s\nwant\n%s", row.trial, got, want)
+		}
 	}
 }
 
