@@ -243,10 +243,7 @@
     for (const b of nav.children) b.setAttribute("aria-pressed", String(Number(b.dataset.id) === chosen));
   }
 
-  const kinds = {
-    errors: "errors", panics: "panics", timeouts: "timeouts", canceled: "canceled", workerDeaths: "worker deaths",
-    worker_deaths: "worker deaths", other: "other",
-  };
+  const kinds = { workerDeaths: "worker deaths" }; // the others are words already
 
   function showNumbers(s) {
     const t = s.stats, p = s.points[s.points.length - 1] || { rate: 0 };
@@ -255,7 +252,7 @@
       ["Running", count(t.running), t.runTime ? "median run " + duration(t.runTime.p50) : ""],
       ["Queued", count(t.queued), t.waiting ? amount(t.waiting, "submitter waits", "submitters wait") : t.queueTime ? "median wait " + duration(t.queueTime.p50) : ""],
       ["Finished", count(t.done), rate(p.rate)],
-      ["Failed", count(t.failed), Object.entries(t.kinds || {}).map(([k, n]) => count(n) + " " + (kinds[k] || k)).join(", ") ||
+      ["Failed", count(t.failed), Object.entries(t.kinds).filter(([, n]) => n).map(([k, n]) => count(n) + " " + (kinds[k] || k)).join(", ") ||
         (t.done ? "of " + count(t.done) : ""), t.failed > 0 && "bad"],
     ];
     if (t.restarts) tiles.push(["Restarts", count(t.restarts), "of workers", "bad"]);

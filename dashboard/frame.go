@@ -39,20 +39,12 @@ type sourceFrame struct {
 	Tables    []Table        `json:"tables,omitempty"`
 }
 
-// statsFrame has the exact numbers.
+// statsFrame has the exact numbers. Its own fields replace those of the Stats
+// with the same name in JSON.
 type statsFrame struct {
-	Workers   int              `json:"workers"`
-	Busy      int              `json:"busy"`
-	Queued    int              `json:"queued"`
-	Running   int              `json:"running"`
-	Waiting   int              `json:"waiting"`
-	Submitted int64            `json:"submitted"`
-	Done      int64            `json:"done"`
-	Failed    int64            `json:"failed"`
-	Kinds     map[string]int64 `json:"kinds,omitempty"` // failed tasks by kind, without zeros
-	Restarts  int64            `json:"restarts"`
-	Sent      int64            `json:"sent"`
-	Received  int64            `json:"received"`
+	concert.Stats
+	Failed    int64            `json:"failed"` // failed tasks of all kinds
+	Kinds     concert.Failures `json:"kinds"`
 	QueueTime *quantiles       `json:"queueTime,omitempty"`
 	RunTime   *quantiles       `json:"runTime,omitempty"`
 }
@@ -65,29 +57,7 @@ type quantiles struct {
 }
 
 func statsOf(s concert.Stats) statsFrame {
-	f := statsFrame{
-		Workers: s.Workers, Busy: s.Busy, Queued: s.Queued, Running: s.Running, Waiting: s.Waiting, Submitted: s.Submitted, Done: s.Done,
-		Restarts: s.Restarts, Sent: s.Sent, Received: s.Received, QueueTime: quantilesOf(s.QueueTime), RunTime: quantilesOf(s.RunTime),
-	}
-	for kind, n := range kindsOf(s.Failed) {
-		if n != 0 {
-			if f.Kinds == nil {
-				f.Kinds = map[string]int64{}
-			}
-			f.Kinds[kind] = n
-			f.Failed += n
-		}
-	}
-	return f
-}
-
-// kindsOf returns the numbers of failures by kind. A kind has its name in JSON.
-func kindsOf(f concert.Failures) map[string]int64 {
-	kinds := map[string]int64{}
-	if text, err := json.Marshal(f); err == nil {
-		json.Unmarshal(text, &kinds)
-	}
-	return kinds
+	return statsFrame{Stats: s, Failed: s.Failed.Total(), Kinds: s.Failed, QueueTime: quantilesOf(s.QueueTime), RunTime: quantilesOf(s.RunTime)}
 }
 
 func quantilesOf(h concert.Histogram) *quantiles {
