@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,7 +75,6 @@ type shard struct {
 	spans     []span               // guarded by mu: a sample of the tasks that have ended in this period
 	ended     int                  // guarded by mu: number of tasks of which spans is a sample
 	skipped   int                  // guarded by mu: tasks that have started in this period, and are not in open because it is full
-	random    uint64               // guarded by mu: state of a generator of random numbers
 	functions map[string]*function // guarded by mu: what has ended in this period
 	_         [64]byte             // keeps shards apart in the cache
 }
@@ -90,11 +90,7 @@ type opened struct {
 }
 
 func newRecorder(name string, s Source) *recorder {
-	r := &recorder{name: name, source: s}
-	for i := range r.shards {
-		r.shards[i].random = uint64(i)*0x9e3779b97f4a7c15 + 1
-	}
-	return r
+	return &recorder{name: name, source: s}
 }
 
 // start begins to record.
@@ -207,17 +203,9 @@ func (r *recorder) ended(e concert.Event) {
 	}
 	// Reservoir sampling: each task of the period is in the sample with the
 	// same probability.
-	if i := h.below(h.ended); i < len(h.spans) {
+	if i := rand.IntN(h.ended); i < len(h.spans) {
 		h.spans[i] = s
 	}
-}
-
-// below returns a random number from 0 to n-1.
-func (h *shard) below(n int) int {
-	h.random ^= h.random << 13 // xorshift64
-	h.random ^= h.random >> 7
-	h.random ^= h.random << 17
-	return int(h.random % uint64(n))
 }
 
 // change is what has happened since the last frame.
