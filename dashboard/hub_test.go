@@ -45,6 +45,20 @@ func newHub() *hub {
 	return h
 }
 
+// openHub returns a hub with a feed and a page that is open, after the first
+// frame. The end of the test closes both.
+func openHub(t *testing.T, f *Feed) *hub {
+	h := newHub()
+	h.add(newRecorder("feed", f))
+	h.join()
+	t.Cleanup(func() {
+		h.leave()
+		h.close()
+	})
+	synctest.Wait()
+	return h
+}
+
 // TestHub_Idle: the hub observes only while a page is open, and for a minute
 // longer. Then it forgets what it has recorded.
 func TestHub_Idle(t *testing.T) {
@@ -88,12 +102,7 @@ func TestHub_Idle(t *testing.T) {
 func TestHub_After(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
-		h := newHub()
-		h.add(newRecorder("feed", &f))
-		h.join()
-		defer h.close()
-		defer h.leave()
-		synctest.Wait()
+		h := openHub(t, &f)
 		frames, last, changed, _ := h.after(0)
 		if all := parse(t, frames); len(all) != 1 || !all[0].Full {
 			t.Fatalf("the first frame is %+v", all)
@@ -199,12 +208,7 @@ func TestHub_Points(t *testing.T) {
 func TestHub_Details(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
-		h := newHub()
-		h.add(newRecorder("feed", &f))
-		h.join()
-		defer h.close()
-		defer h.leave()
-		synctest.Wait()
+		h := openHub(t, &f)
 		_, last, _, _ := h.after(0)
 		details := func(number int64) (found []string) {
 			frames, _, _, _ := h.after(number)

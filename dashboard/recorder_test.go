@@ -18,7 +18,16 @@ func run(f *Feed, task uint64, name string, took time.Duration, err error) {
 	f.Observe(concert.Event{Kind: concert.TaskFinished, Task: task, Name: name, Worker: 0, Time: now.Add(took), Err: err})
 }
 
-// observers returns the number of observers of a feed.
+// startRecorder returns a recorder of a feed that has begun to record. The end
+// of the test detaches it.
+func startRecorder(t *testing.T, f *Feed, now time.Time) *recorder {
+	r := newRecorder("feed", f)
+	r.start(now)
+	t.Cleanup(r.attachment.detach)
+	return r
+}
+
+// observersNow returns the number of observers of a feed.
 func (f *Feed) observersNow() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -31,9 +40,7 @@ func (f *Feed) observersNow() int {
 func TestRecorder_Sampling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
-		r := newRecorder("feed", &f)
-		r.start(time.Now())
-		defer r.attachment.detach()
+		r := startRecorder(t, &f, time.Now())
 		time.Sleep(interval)
 		const many = 20 * shortTasks
 		for i := range uint64(many) {
@@ -91,9 +98,7 @@ func TestRecorder_Sampling(t *testing.T) {
 func TestRecorder_LongTasks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
-		r := newRecorder("feed", &f)
-		r.start(time.Now())
-		defer r.attachment.detach()
+		r := startRecorder(t, &f, time.Now())
 		run(&f, 1, "f", 2*longTime, nil)
 		time.Sleep(interval)
 		r.collect(time.Now())
@@ -111,11 +116,9 @@ func TestRecorder_LongTasks(t *testing.T) {
 // first, until it has ended.
 func TestRecorder_Running(t *testing.T) {
 	var f Feed
-	r := newRecorder("feed", &f)
 	begin := time.Now()
 	f.Observe(concert.Event{Kind: concert.TaskStarted, Task: 7, Name: "f", Worker: -1, Time: begin})
-	r.start(begin)
-	defer r.attachment.detach()
+	r := startRecorder(t, &f, begin)
 	f.Observe(concert.Event{Kind: concert.TaskStarted, Task: 5, Name: "g", Worker: -1, Time: begin.Add(time.Second)})
 	f.Observe(concert.Event{Kind: concert.TaskProgress, Task: 5, Done: 3, Total: 4})
 	c := r.collect(begin.Add(2 * time.Second))
@@ -132,9 +135,7 @@ func TestRecorder_Running(t *testing.T) {
 // TestRecorder_LongTexts: the recorder does not keep long names and labels.
 func TestRecorder_LongTexts(t *testing.T) {
 	var f Feed
-	r := newRecorder("feed", &f)
-	r.start(time.Now())
-	defer r.attachment.detach()
+	r := startRecorder(t, &f, time.Now())
 	long := strings.Repeat("x", 1<<20)
 	f.Observe(concert.Event{Kind: concert.TaskStarted, Task: 1, Name: long, Input: &concert.Input{Name: long, Index: 3, Label: long}, Worker: 0})
 	f.Observe(concert.Event{Kind: concert.TaskFinished, Task: 1, Err: errors.New("refused " + long)})
@@ -155,10 +156,8 @@ func TestRecorder_LongTexts(t *testing.T) {
 // does not claim to show all tasks.
 func TestRecorder_ManyOpen(t *testing.T) {
 	var f Feed
-	r := newRecorder("feed", &f)
 	begin := time.Now()
-	r.start(begin)
-	defer r.attachment.detach()
+	r := startRecorder(t, &f, begin)
 	const many = maxOpen + 800
 	for i := range uint64(many) {
 		f.Observe(concert.Event{Kind: concert.TaskStarted, Task: i, Worker: 0})
