@@ -13,7 +13,7 @@ type watcher interface {
 
 // attachment is the connection of an observer to a source. The goroutine of the
 // hub attaches, and any goroutine detaches. Watch and stop of the source are
-// called one at a time.
+// not called concurrently.
 type attachment struct {
 	mu     sync.Mutex
 	stop   func() // guarded by mu: nil if the observer is not attached
@@ -42,6 +42,10 @@ func (a *attachment) attach(period int64, s Source, o concert.Observer) {
 func (a *attachment) detach() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.detachLocked()
+}
+
+func (a *attachment) detachLocked() {
 	if a.stop != nil {
 		a.stop()
 		a.stop = nil
@@ -51,9 +55,9 @@ func (a *attachment) detach() {
 // close detaches the observer permanently.
 func (a *attachment) close() {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.closed = true
-	a.mu.Unlock()
-	a.detach()
+	a.detachLocked()
 }
 
 // detachIn detaches the observer, unless a later period has begun. The observer
@@ -61,9 +65,8 @@ func (a *attachment) close() {
 func (a *attachment) detachIn(period int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.stop != nil && a.period == period {
-		a.stop()
-		a.stop = nil
+	if a.period == period {
+		a.detachLocked()
 	}
 }
 

@@ -118,10 +118,7 @@ func (f *Feed) freeLocked(worker int) {
 func addTime(h *concert.Histogram, d time.Duration) {
 	d = max(0, d)
 	bounds := h.Bounds()
-	i := slices.IndexFunc(bounds[:], func(b time.Duration) bool { return d <= b })
-	if i < 0 {
-		i = len(h.Counts) - 1
-	}
+	i, _ := slices.BinarySearch(bounds[:], d) // the last bucket if no bound is large enough
 	h.Counts[i]++
 	h.Sum += d
 }

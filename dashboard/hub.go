@@ -199,8 +199,8 @@ func (h *hub) publish(started map[*recorder]bool, last bool) {
 }
 
 // after returns the frames that follow a frame, or a complete frame if the hub
-// does not have them, and the number of the last one. If there is none, changed
-// is closed when there is one.
+// does not have them, and the number of the last one. If no frame follows,
+// changed is closed when the hub has a new one.
 func (h *hub) after(number int64) (frames [][]byte, last int64, changed <-chan struct{}, closed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
