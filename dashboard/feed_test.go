@@ -53,3 +53,18 @@ func TestFeed_Numbers(t *testing.T) {
 		t.Errorf("%d run times, %v in total", n, sum)
 	}
 }
+
+// TestAddTime: a duration counts in the first bucket whose bound it does not
+// exceed, and in the last bucket if there is no such bound.
+func TestAddTime(t *testing.T) {
+	for d, want := range map[time.Duration]int{
+		-1: 0, 0: 0, time.Microsecond: 0, time.Microsecond + 1: 1, 2 * time.Microsecond: 1, 2*time.Microsecond + 1: 2,
+		time.Microsecond << 32: 32, time.Microsecond<<32 + 1: 33,
+	} {
+		var h concert.Histogram
+		addTime(&h, d)
+		if h.Counts[want] != 1 || h.Count() != 1 || h.Sum != max(0, d) {
+			t.Errorf("%v: the histogram is %v, want 1 in bucket %d", d, h, want)
+		}
+	}
+}
