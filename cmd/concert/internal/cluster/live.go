@@ -20,15 +20,15 @@ import (
 // live shows the status of a cluster on a live page: a Source of package
 // dashboard. Dead letters are its failures.
 type live struct {
-	in *cluster.Inspector
+	in   *cluster.Inspector
+	feed dashboard.Feed // has the observers, which receive new dead letters
 
-	mu        sync.Mutex
-	stats     concert.Stats        // guarded by mu
-	tables    []dashboard.Table    // guarded by mu
-	ended     map[string][2]int64  // guarded by mu: finished and failed tasks of each worker that was ever seen, by its ID
-	letters   []cluster.DeadLetter // guarded by mu: the last ones, in the order of their numbers
-	next      uint64               // guarded by mu: the lowest number of a dead letter that was not seen
-	observers []*concert.Observer  // guarded by mu
+	mu      sync.Mutex
+	stats   concert.Stats        // guarded by mu
+	tables  []dashboard.Table    // guarded by mu
+	ended   map[string][2]int64  // guarded by mu: finished and failed tasks of each worker that was ever seen, by its ID
+	letters []cluster.DeadLetter // guarded by mu: the last ones, in the order of their numbers
+	next    uint64               // guarded by mu: the lowest number of a dead letter that was not seen
 }
 
 // serveStatus shows the status on a live page until Ctrl-C.
@@ -101,7 +101,7 @@ const maxLetters = 1000
 
 // takeLocked takes a status, and the dead letters that are new.
 func (l *live) takeLocked(s *status, letters []cluster.DeadLetter) {
-	st := concert.Stats{Workers: len(s.Workers), Restarts: l.stats.Restarts}
+	st := concert.Stats{Workers: len(s.Workers)}
 	for _, w := range s.Workers {
 		st.Running += w.Running
 		if w.Running > 0 {
@@ -122,9 +122,7 @@ func (l *live) takeLocked(s *status, letters []cluster.DeadLetter) {
 	for _, d := range letters {
 		l.next = max(l.next, d.Number+1)
 		l.letters = append(l.letters, d)
-		for _, o := range l.observers {
-			(*o)(letterEvent(d))
-		}
+		l.feed.Observe(letterEvent(d))
 	}
 	if n := len(l.letters) - maxLetters; n > 0 {
 		l.letters = slices.Delete(l.letters, 0, n)
@@ -151,16 +149,10 @@ func (l *live) Stats() concert.Stats {
 func (l *live) Watch(o concert.Observer) (stop func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := &o
-	l.observers = append(l.observers, p)
 	for _, d := range l.letters {
 		o(letterEvent(d))
 	}
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.observers = slices.DeleteFunc(l.observers, func(other *concert.Observer) bool { return other == p })
-	}
+	return l.feed.Watch(o)
 }
 
 // Tables returns the tables of the command as tables of the page.
