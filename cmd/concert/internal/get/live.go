@@ -21,13 +21,19 @@ func openLive(page *web.Page, files int) *live {
 
 const liveName = "download"
 
+// fileEvent returns the start or the end of a file, by its index in the list.
+func fileEvent(kind concert.EventKind, w *wanted, index int32) concert.Event {
+	number := int64(index) + 1
+	return concert.Event{
+		Kind: kind, Task: uint64(number), Name: liveName, Worker: -1,
+		Input: &concert.Input{Name: liveName, Index: number, Label: w.shown()},
+	}
+}
+
 // begun shows a file that is looked at.
 func (l *live) begun(f *file) {
 	if l != nil {
-		l.feed.Observe(concert.Event{
-			Kind: concert.TaskStarted, Task: f.number(), Name: liveName, Worker: -1,
-			Input: &concert.Input{Name: liveName, Index: int64(f.number()), Label: f.shown()},
-		})
+		l.feed.Observe(fileEvent(concert.TaskStarted, f.wanted, f.index))
 	}
 }
 
@@ -44,10 +50,7 @@ func (l *live) finished(o *outcome, stopped bool) {
 	if l == nil {
 		return
 	}
-	e := concert.Event{
-		Kind: concert.TaskFinished, Task: uint64(o.index) + 1, Name: liveName, Worker: -1,
-		Input: &concert.Input{Name: liveName, Index: int64(o.index) + 1, Label: o.shown()},
-	}
+	e := fileEvent(concert.TaskFinished, o.wanted, o.index)
 	switch {
 	case stopped:
 		e.Err = concert.ErrCanceled
