@@ -28,9 +28,11 @@
 //     running tasks and frames, whatever the executors do.
 //   - The numbers of tasks are those of [concert.Stats], so they are exact. The
 //     stream of tasks, the rows of functions and the causes of failures are
-//     from the tasks that the recorder has seen. An executor that ends more
-//     than 5000 tasks a second is observed for a part of each half second. The
-//     page then says that it shows one of N tasks, and marks estimates.
+//     from the tasks that the recorder has seen. Of more than about 1000 tasks
+//     a second, the page draws a sample, and says that it shows one of N tasks.
+//     An executor that ends more than 5000 tasks a second (20,000 if they take
+//     longer than 20 ms) is observed for a part of each half second. The page
+//     then marks estimates.
 //   - Texts of tasks are never HTML: the script inserts them as text.
 //
 // # Security

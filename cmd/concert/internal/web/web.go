@@ -7,9 +7,10 @@
 // every request needs a random token, which only the output of the command
 // contains. The first request moves the token to a cookie.
 //
-// A browser sends a cookie to all ports of a host. Another user may listen on
-// one of them, and lead the user there. So the page is at a random path, and
-// the cookie is for this path only.
+// A browser sends a cookie to all ports of a host. A server of another user of
+// the machine may listen on another port, and a web site may open it in the
+// browser. So the page is at a random path, and the cookie is for this path
+// only.
 package web
 
 import (
