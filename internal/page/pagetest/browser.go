@@ -331,12 +331,7 @@ func (b *Browser) Look() {
 	if err := json.Unmarshal([]byte(text), &seen); err != nil {
 		b.t.Fatal(err)
 	}
-	if seen.Wide > seen.Window {
-		b.t.Errorf("the page is %d wide, in a window of %d", seen.Wide, seen.Window)
-	}
-	for _, problem := range seen.Problems {
-		b.t.Error(problem)
-	}
+	seen.report(b.t)
 }
 
 // Problems returns the errors and warnings of the page so far: exceptions,

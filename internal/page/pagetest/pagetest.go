@@ -50,14 +50,9 @@ func Check(t *testing.T, text string) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			seen := look(t, browser, c.text, c.width, c.dark)
-			if seen.Wide > seen.Window {
-				t.Errorf("the page is %d wide, in a window of %d", seen.Wide, seen.Window)
-			}
+			seen.report(t)
 			if c.white != (seen.Light > 0.9) {
 				t.Errorf("the background of the page has a luminance of %.2f", seen.Light)
-			}
-			for _, problem := range seen.Problems {
-				t.Error(problem)
 			}
 			if seen.Texts < 50 {
 				t.Errorf("the page has %d pieces of text", seen.Texts)
@@ -72,6 +67,17 @@ type sight struct {
 	Light        float64 // luminance of the background
 	Texts        int
 	Problems     []string
+}
+
+// report fails the test if the page is too wide, or for each problem.
+func (s *sight) report(t testing.TB) {
+	t.Helper()
+	if s.Wide > s.Window {
+		t.Errorf("the page is %d wide, in a window of %d", s.Wide, s.Window)
+	}
+	for _, problem := range s.Problems {
+		t.Error(problem)
+	}
 }
 
 // measures declares the function measure. It measures every piece of text: its
