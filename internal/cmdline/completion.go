@@ -9,17 +9,18 @@ import (
 var Shells = []string{"bash", "zsh", "fish"}
 
 // Completion returns a script with which a shell completes the commands and
-// flags of a program. It returns false for an unknown shell.
-func Completion(program, shell string, commands []Command) (script string, ok bool) {
+// flags of a program. The error for an unknown shell names the known ones.
+func Completion(program, shell string, commands []Command) (script string, err error) {
 	switch shell {
 	case "bash":
-		return bashCompletion(program, commands), true
+		return bashCompletion(program, commands), nil
 	case "zsh":
-		return zshCompletion(program, commands), true
+		return zshCompletion(program, commands), nil
 	case "fish":
-		return fishCompletion(program, commands), true
+		return fishCompletion(program, commands), nil
 	}
-	return "", false
+	last := len(Shells) - 1
+	return "", fmt.Errorf("name one shell: %s or %s", strings.Join(Shells[:last], ", "), Shells[last])
 }
 
 func bashCompletion(program string, commands []Command) string {

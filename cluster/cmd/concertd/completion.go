@@ -29,11 +29,11 @@ func completion(_ context.Context, flags *flag.FlagSet, args []string, out, _ io
 	for _, c := range commands() {
 		all = append(all, c.described())
 	}
-	script, ok := cmdline.Completion(program, flags.Arg(0), all)
-	if !ok {
-		return usageError{"name one shell: " + strings.Join(cmdline.Shells, ", ")}
+	script, err := cmdline.Completion(program, flags.Arg(0), all)
+	if err != nil {
+		return usageError{err.Error()}
 	}
-	_, err := fmt.Fprint(out, script)
+	_, err = fmt.Fprint(out, script)
 	return err
 }
 

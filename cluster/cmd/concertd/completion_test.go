@@ -25,7 +25,7 @@ func TestCompletion(t *testing.T) {
 			}
 		})
 	}
-	if code, _, errOut := concertd(t, "completion", "csh"); code != exitUsage || !strings.Contains(errOut, "bash, zsh, fish") {
+	if code, _, errOut := concertd(t, "completion", "csh"); code != exitUsage || !strings.Contains(errOut, "name one shell: bash, zsh or fish\n") {
 		t.Errorf("csh: exit code %d, %s", code, errOut)
 	}
 }

@@ -30,16 +30,16 @@ func Completion(commands []Command) Command {
 		if err := flags.ParseAnywhere(args); err != nil {
 			return err
 		}
-		args = flags.Args()
-		script, ok := "", false
-		if len(args) == 1 {
-			script, ok = cmdline.Completion(program, args[0], described(all))
+		shell := ""
+		if flags.NArg() == 1 {
+			shell = flags.Arg(0)
 		}
-		if !ok {
-			return UsageError{"name one shell: bash, zsh or fish"}
+		script, err := cmdline.Completion(program, shell, described(all))
+		if err != nil {
+			return UsageError{err.Error()}
 		}
-		fmt.Fprint(out, script)
-		return nil
+		_, err = fmt.Fprint(out, script)
+		return err
 	}
 	return c
 }
