@@ -292,6 +292,20 @@ func TestRemoveDead_HoldsLock(t *testing.T) {
 	<-done
 }
 
+// TestMake_NoKill: a kernel without the file cgroup.kill is asked once.
+func TestMake_NoKill(t *testing.T) {
+	tree := &Tree{base: t.TempDir()}
+	if err := tree.make("x"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+	if got := filepath.Base(tree.Dir); got != "concert-x-0" {
+		t.Errorf("the last directory was %s", got)
+	}
+	if left, err := os.ReadDir(tree.base); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
 // TestGroups_NotUsedAgain: the next job does not get a group that a job has
 // changed.
 func TestGroups_NotUsedAgain(t *testing.T) {

@@ -99,7 +99,9 @@ func (t *Tree) make(run string) (err error) {
 			return nil
 		}
 		lock.Close()
-		os.Remove(t.Dir)
+		if os.Remove(t.Dir) == nil {
+			break // no other run has removed it: the kernel has no such file
+		}
 	}
 	return fmt.Errorf("control groups cannot be killed: %w", err)
 }
