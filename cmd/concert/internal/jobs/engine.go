@@ -209,7 +209,7 @@ func (e *engine) do(task context.Context, j *job) (struct{}, error) {
 		a.record = r
 	}
 	if isFailure(r) && j.attempts <= e.retries && e.starting.Err() == nil && r.Error != errOnPage.Error() {
-		e.live.ended(j, r, out, true, e.total())
+		e.live.ended(j, r, out, true)
 		if out != nil {
 			out.Release()
 		}
@@ -359,7 +359,7 @@ func (e *engine) settle(j *job, r *output.Record, out *output.Output) {
 	if !r.Resumed {
 		e.count(r)
 	}
-	e.live.ended(j, r, out, false, e.total())
+	e.live.ended(j, r, out, false)
 	e.settled(j, r, out)
 }
 

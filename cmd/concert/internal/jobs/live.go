@@ -21,6 +21,7 @@ type live struct {
 
 	mu      sync.Mutex
 	cancels map[uint64]context.CancelCauseFunc // guarded by mu: of running attempts, by the number of the job
+	total   int                                // guarded by mu: number of jobs, or 0 while it is not known
 	retried int                                // guarded by mu: attempts after the first one
 }
 
@@ -69,7 +70,8 @@ func (l *live) expect(total int) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.feed.SetTotal(total + l.retried)
+	l.total = max(l.total, total)
+	l.feed.SetTotal(l.total + l.retried)
 }
 
 // cancel cancels a running attempt.
@@ -97,7 +99,7 @@ func (l *live) started(j *job, cancel context.CancelCauseFunc) {
 
 // ended shows that an attempt has ended. The parameter retry is whether another
 // one follows.
-func (l *live) ended(j *job, r *output.Record, o *output.Output, retry bool, total int) {
+func (l *live) ended(j *job, r *output.Record, o *output.Output, retry bool) {
 	if l == nil {
 		return
 	}
@@ -105,9 +107,11 @@ func (l *live) ended(j *job, r *output.Record, o *output.Output, retry bool, tot
 	delete(l.cancels, uint64(j.number))
 	if retry {
 		l.retried++
+		if l.total > 0 {
+			l.feed.SetTotal(l.total + l.retried)
+		}
 	}
 	l.mu.Unlock()
-	l.expect(total)
 	e := concert.Event{Kind: concert.TaskFinished, Task: uint64(j.number), Name: l.name, Input: l.input(j), Worker: -1}
 	switch {
 	case r.Status == output.Canceled || r.Status == output.NotStarted && r.Error == "":
