@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/benchmarks/commands"
 	"concert/internal/pythontest"
 	"concert/processes"
 	"concert/python"
@@ -89,13 +89,9 @@ func mapValues[In, Out any](b *testing.B, shape string, value func(i int) In, in
 	for _, name := range names {
 		b.Run(shape+"/"+name, func(b *testing.B) {
 			all := costs()[name]
-			var wall, used []float64
-			for _, c := range all {
-				wall, used = append(wall, c.wall), append(used, c.used)
-			}
-			slices.Sort(wall)
-			slices.Sort(used)
-			report(b, wall[len(wall)/2], used[len(used)/2])
+			wall := commands.Values(all, func(c callCost) float64 { return c.wall })
+			used := commands.Values(all, func(c callCost) float64 { return c.used })
+			report(b, commands.Median(wall), commands.Median(used))
 		})
 	}
 }
