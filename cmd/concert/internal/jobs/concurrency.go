@@ -33,9 +33,9 @@ const (
 const maxReserve = 8
 
 // reserve returns how many jobs wait in the supervisor, so that the next one
-// starts as soon as a job has ended. There are none if the end of a job, the
-// time, or a button of the live page decides whether the next job starts, and
-// if jobs are measured or traced.
+// starts as soon as a job has ended. No job waits there if the end of a job,
+// the time, or a button of the live page decides whether the next job starts,
+// if jobs are measured or traced, and with --py, which has no supervisor.
 func (o *options) reserve() int {
 	switch {
 	case o.py != "", o.choose, o.jobs.auto, o.delay > 0, o.load > 0, o.memFree.Bytes > 0, o.halt.counted != noOutcome, o.trace != "", o.web.IsSet():

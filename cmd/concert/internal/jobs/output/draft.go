@@ -23,8 +23,8 @@ import (
 //
 // Another run may look at the directory before the lock is held. It removes the
 // directory only if it is empty, or if it holds the lock itself. So either the
-// new run finds that its directory or the lock is gone or taken, and makes
-// another one, or the directory stays.
+// directory stays, or the new run notices it and makes another directory: its
+// directory or its lock is gone, or the lock is taken.
 type draft struct {
 	root  *os.Root
 	name  string

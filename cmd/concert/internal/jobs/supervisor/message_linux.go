@@ -80,8 +80,8 @@ func (m *largeMessage) decode(b []byte) error {
 	return d.end()
 }
 
-// jobMessage is a message of one of the kinds that have the number of a job
-// only. With kindHold, 0 stands for no job.
+// jobMessage is a message whose only field is the number of a job. Several
+// kinds have this form. With kindHold, 0 stands for no job.
 type jobMessage struct {
 	kind   byte
 	number uint64
@@ -129,7 +129,7 @@ const (
 // endedMessage says how a job ended.
 type endedMessage struct {
 	number     uint64
-	flags      uint64 // a sum of the constants below
+	flags      uint64 // a sum of the flags above
 	status     uint64 // as in wait(2)
 	start      uint64 // Unix time in nanoseconds
 	duration   uint64 // in nanoseconds

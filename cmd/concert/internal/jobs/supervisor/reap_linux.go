@@ -11,9 +11,9 @@ import (
 )
 
 // reap waits for the end of each child. It exits when the server is closing and
-// there are no children. It starts the next job in the slot of one that has
-// ended itself: the switch to another thread takes longer than most ends of
-// other children can wait.
+// there are no children. When a job has ended, reap itself starts the next job
+// in its slot, although other children that end have to wait: a switch to
+// another thread would usually take longer.
 func (s *server) reap() {
 	for {
 		pid, err := waitChild(0)

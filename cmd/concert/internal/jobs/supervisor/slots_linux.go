@@ -20,7 +20,7 @@ import (
 //		waiting -----3----+
 //		   \------7--> returned
 //
-//	 1. A slot is free. The runner is told by kindStarted, before the start.
+//	 1. A slot is free. The runner receives kindStarted, before the start.
 //	 2. No slot is free.
 //	 3. A slot has become free, and the request is the first that waits. The
 //	    message about the previous job of the slot tells the runner.
