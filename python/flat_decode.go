@@ -93,40 +93,36 @@ func decodeFlat(kind reflect.Kind, b []byte, v unsafe.Pointer) (rest []byte, ok 
 func storeInt(kind reflect.Kind, n int64, v unsafe.Pointer) bool {
 	switch kind {
 	case reflect.Int:
-		*(*int)(v) = int(n)
-		return int64(int(n)) == n
+		return storeAs[int](n, v)
 	case reflect.Int64:
-		*(*int64)(v) = n
-		return true
+		return storeAs[int64](n, v)
 	case reflect.Int32:
-		*(*int32)(v) = int32(n)
-		return int64(int32(n)) == n
+		return storeAs[int32](n, v)
 	case reflect.Int16:
-		*(*int16)(v) = int16(n)
-		return int64(int16(n)) == n
+		return storeAs[int16](n, v)
 	case reflect.Int8:
-		*(*int8)(v) = int8(n)
-		return int64(int8(n)) == n
+		return storeAs[int8](n, v)
 	case reflect.Uint:
-		*(*uint)(v) = uint(n)
-		return n >= 0 && uint64(uint(n)) == uint64(n)
+		return storeAs[uint](n, v)
 	case reflect.Uint64:
-		*(*uint64)(v) = uint64(n)
-		return n >= 0
+		return storeAs[uint64](n, v)
 	case reflect.Uint32:
-		*(*uint32)(v) = uint32(n)
-		return int64(uint32(n)) == n
+		return storeAs[uint32](n, v)
 	case reflect.Uint16:
-		*(*uint16)(v) = uint16(n)
-		return int64(uint16(n)) == n
+		return storeAs[uint16](n, v)
 	case reflect.Uint8:
-		*(*uint8)(v) = uint8(n)
-		return int64(uint8(n)) == n
+		return storeAs[uint8](n, v)
 	case reflect.Uintptr:
-		*(*uintptr)(v) = uintptr(n)
-		return n >= 0 && uint64(uintptr(n)) == uint64(n)
+		return storeAs[uintptr](n, v)
 	}
 	return false
+}
+
+// storeAs does the same as storeInt for a variable of type T.
+func storeAs[T int | int8 | int16 | int32 | int64 | uint | uint8 | uint16 | uint32 | uint64 | uintptr](n int64, v unsafe.Pointer) bool {
+	to := (*T)(v)
+	*to = T(n)
+	return int64(*to) == n && (*to < 0) == (n < 0)
 }
 
 // peekInt returns an int at the beginning of b, and the bytes after it. It
