@@ -92,11 +92,7 @@ var eventCases = []testCase{
 		g.open()
 		must[string](s)(held.Result(s.ctx))
 		concert.Wait(s.ctx, concert.AllCompleted, failed)
-		for _, err := range concert.Map(s.ctx, ex, square, upTo(100)) {
-			if err != nil {
-				s.Error(err)
-			}
-		}
+		s.mapSquares(ex, 100)
 		ex.Close()
 		got := r.check(s)
 		if got["[submitted started finished]"] != 102 || got["[submitted finished]"] != 1 {

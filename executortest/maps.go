@@ -463,6 +463,16 @@ var mapCases = []testCase{
 	}},
 }
 
+// mapSquares runs a Map of n items. It fails the case if an item fails.
+func (s *suite) mapSquares(ex concert.Executor, n int) {
+	s.Helper()
+	for _, err := range concert.Map(s.ctx, ex, square, upTo(n)) {
+		if err != nil {
+			s.Error(err)
+		}
+	}
+}
+
 // upTo yields 0 to n-1.
 func upTo(n int) iter.Seq[int] {
 	return func(yield func(int) bool) {

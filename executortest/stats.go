@@ -85,11 +85,7 @@ var statsCases = []testCase{
 	{"StatsMap", "each item of a Map counts as one task", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		n := int64(s.many(1000))
-		for _, err := range concert.Map(s.ctx, ex, square, upTo(int(n))) {
-			if err != nil {
-				s.Error(err)
-			}
-		}
+		s.mapSquares(ex, int(n))
 		s.settledAs(ex, n, concert.Failures{})
 		if got := ex.Stats(); got.RunTime.Count() != n || got.QueueTime.Count() != 0 {
 			s.Errorf("RunTime has %d tasks and QueueTime %d, want %d and 0", got.RunTime.Count(), got.QueueTime.Count(), n)
@@ -120,8 +116,7 @@ var statsCases = []testCase{
 		want.Errors, want.Panics = 8, 6
 		s.settledAs(ex, 14, want)
 
-		_, f := s.held(ex)
-		s.eventually("the task is Running", func() bool { return f.State() == concert.Running })
+		f := s.start(s.ctx, ex)
 		f.Cancel()
 		f.Result(s.ctx)
 		late := newClock(s.ctx)
@@ -149,11 +144,7 @@ var statsCases = []testCase{
 			}
 		}})
 		n := s.many(200)
-		for _, err := range concert.Map(s.ctx, ex, square, upTo(n)) {
-			if err != nil {
-				s.Error(err)
-			}
-		}
+		s.mapSquares(ex, n)
 		for i := range 6 {
 			must[int](s)(concert.Submit(s.ctx, ex, square, i).Result(s.ctx))
 		}
@@ -185,11 +176,7 @@ var statsCases = []testCase{
 				waiting = append(waiting, held{g, concert.Submit(s.ctx, ex, hold, g)})
 				submitted++
 			case n == 2 && len(waiting) < 2: // a worker is free for the Map
-				for _, err := range concert.Map(s.ctx, ex, square, upTo(3)) {
-					if err != nil {
-						s.Error(err)
-					}
-				}
+				s.mapSquares(ex, 3)
 				submitted, done = submitted+3, done+3
 			case len(waiting) > 0:
 				remove(random.IntN(len(waiting)))

@@ -52,11 +52,7 @@ var watchCases = []testCase{
 		must[int](s)(queued.Result(s.ctx))
 		must[int](s)(concert.Submit(s.ctx, ex, square, 3).Result(s.ctx))
 		stopSecond()
-		for _, err := range concert.Map(s.ctx, ex, square, upTo(10)) {
-			if err != nil {
-				s.Error(err)
-			}
-		}
+		s.mapSquares(ex, 10)
 		stopFirst()
 		stopFirst() // a second call does nothing
 		must[int](s)(concert.Submit(s.ctx, ex, square, 4).Result(s.ctx))
