@@ -118,7 +118,7 @@ type WorkerGroup struct {
 	remote RemoteQueue // queue, or nil if the executor is local
 	limits Limits      // bounds for the methods that encode and decode the values of remote tasks
 	code   userCodes
-	stats  *statistics // nil if the tasks are not counted, in the group alone
+	stats  *statistics // nil if the tasks are not counted: in the group of Go
 
 	observers atomic.Pointer[observers] // nil if there are none
 

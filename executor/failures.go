@@ -55,8 +55,8 @@ func (f *Failures) add(h *shard) {
 }
 
 // WorkerDeath is an error with this text, of a task whose worker died or was
-// lost. It counts in Failures.WorkerDeaths. So does an error of another type of
-// an executor of concert whose method WorkerDied() bool returns true.
+// lost. It counts in Failures.WorkerDeaths. So does any other error of concert
+// that has a method WorkerDied() bool, if this method returns true.
 type WorkerDeath string
 
 // Error returns the text.
@@ -65,9 +65,9 @@ func (w WorkerDeath) Error() string { return string(w) }
 // WorkerDied returns true.
 func (WorkerDeath) WorkerDied() bool { return true }
 
-// hasDied reports whether an error of a known type is that of a task whose
-// worker died by itself. It returns false if the executor has killed the worker
-// because of the error that Unwrap returns.
+// hasDied reports whether err says that the worker of a task died by itself. It
+// returns false if the executor has killed the worker, for the reason that
+// Unwrap returns. The type of err must be known: see isKnownType.
 func hasDied(err error) bool {
 	d, ok := err.(interface{ WorkerDied() bool })
 	return ok && d.WorkerDied()

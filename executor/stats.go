@@ -234,8 +234,8 @@ func (s *carrier) count() (tasks, inMaps int) {
 	return tasks, inMaps
 }
 
-// workerCounts are the numbers of tasks and of items of Maps that workers have
-// run which have left the group.
+// workerCounts are the numbers of tasks and of items of Maps that were run by
+// workers that have left the group.
 type workerCounts struct{ tasks, items int64 }
 
 // counters returns the counters of the task's group. It returns nil if the task

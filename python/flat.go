@@ -10,10 +10,10 @@ import (
 )
 
 // This file encodes and decodes values of flat types without reflection: texts,
-// and structs whose fields are bools, numbers, texts and bytes.
-// The encoding is the same as that of the encoder, which remains for all other
-// values: flat functions report false if a value is large, or if they do not
-// know the bytes.
+// and structs whose fields are bools, numbers, texts and bytes. The bytes are
+// those that the encoder writes. Flat functions report false if a value is
+// large, or if they do not know the bytes. Then the encoder or the decoder
+// handles the value.
 
 const (
 	// maxFlat is the maximum size of the encoding of a flat value. Larger
