@@ -2,6 +2,7 @@ package executortest
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -27,6 +28,13 @@ func (r *record) sequences() map[string]int {
 	return all
 }
 
+// forget removes the events of the tasks of a function.
+func (r *record) forget(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.events, func(_ uint64, events []concert.Event) bool { return events[0].Name == name })
+}
+
 // saw fails the case unless the sequences of events are the given ones.
 func (s *suite) saw(who string, r *record, want map[string]int) {
 	s.Helper()
@@ -39,7 +47,6 @@ var watchCases = []testCase{
 	{"Watch", "an observer that is added to a running executor receives the events from then on, until it is removed", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g, held := s.held(ex)
-		s.eventually("the task is Running", func() bool { return held.State() == concert.Running })
 		queued := concert.Submit(s.ctx, ex, square, 1)
 		dropped := concert.Submit(s.ctx, ex, square, 2)
 		var first, second, third record
@@ -59,6 +66,11 @@ var watchCases = []testCase{
 		stopThird := ex.Watch(third.observe)
 		defer stopThird()
 		must[int](s)(concert.Submit(s.ctx, ex, square, 5).Result(s.ctx))
+		// The task that holds the worker may be reported as started a moment
+		// after its function has begun. So the observers may or may not receive
+		// events of this task.
+		first.forget("executortest.hold")
+		second.forget("executortest.hold")
 		const later, whole = "[started finished]", "[submitted started finished]"
 		s.saw("the first observer", &first, map[string]int{later: 1, whole: 11})
 		s.saw("the second observer", &second, map[string]int{later: 1, whole: 1})
@@ -69,7 +81,7 @@ var watchCases = []testCase{
 		var own, added record
 		ex := s.executor(Config{Workers: 1, Observer: own.observe})
 		g, held := s.held(ex)
-		s.eventually("the task is Running", func() bool { return held.State() == concert.Running })
+		s.eventually("the executor's observer knows that the task has started", func() bool { return own.sequences()["[submitted started]"] == 1 })
 		queued := concert.Submit(s.ctx, ex, square, 1)
 		defer ex.Watch(added.observe)()
 		g.open()
