@@ -146,13 +146,8 @@ func workloads() (all []*workload, done func(), err error) {
 	if out, err := exec.Command("python3", "-c", databaseText, filepath.Join(dir, "rows.db")).CombinedOutput(); err != nil {
 		return nil, nil, fmt.Errorf("making a database: %w: %s", err, out)
 	}
-	slots := make(chan struct{}, 6)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		slots <- struct{}{}
-		time.Sleep(20 * time.Millisecond)
-		<-slots
-		fmt.Fprintln(w, "done")
-	}))
+	server := httptest.NewServer(answer(20 * time.Millisecond))
+	slow := httptest.NewServer(answer(60 * time.Millisecond))
 	opts := &python.Options{Path: []string{dir}}
 	prober, err := python.New(1, opts)
 	if err != nil {
@@ -161,9 +156,10 @@ func workloads() (all []*workload, done func(), err error) {
 	done = func() {
 		prober.Close()
 		server.Close()
+		slow.Close()
 		os.RemoveAll(dir)
 	}
-	programs, err := commands(dir, server.URL)
+	programs, err := commands(dir, slow.URL)
 	if err != nil {
 		done()
 		return nil, nil, err
@@ -181,6 +177,18 @@ func workloads() (all []*workload, done func(), err error) {
 		inPython("python-wait", "waits in Python, 20 ms", choose.IOBound, opts, prober, "choosing:wait", 0.02),
 		inPython("sqlite", "queries of SQLite in Python", choose.CPUBound, opts, prober, "choosing:query", filepath.Join(dir, "rows.db")),
 	}, programs...), done, nil
+}
+
+// answer returns a handler that waits before it answers, and handles six
+// requests concurrently.
+func answer(wait time.Duration) http.Handler {
+	slots := make(chan struct{}, 6)
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		slots <- struct{}{}
+		time.Sleep(wait)
+		<-slots
+		fmt.Fprintln(w, "done")
+	})
 }
 
 var (
