@@ -35,9 +35,13 @@ const maxReserve = 8
 // reserve returns how many jobs wait in the supervisor, so that the next one
 // starts as soon as a job has ended. No job waits there if the end of a job,
 // the time, or a button of the live page decides whether the next job starts,
-// if jobs are measured or traced, and with --py, which has no supervisor.
+// if jobs are measured or traced, and with --py, which has no supervisor. With
+// --line-buffer, and with --unordered -j 1, no job waits there either, because
+// the output of a job must be printed before that of the job which follows it.
 func (o *options) reserve() int {
 	switch {
+	case o.lineBuffer, o.unordered && o.concurrency() == 1:
+		return 0
 	case o.py != "", o.choose, o.jobs.auto, o.delay > 0, o.load > 0, o.memFree.Bytes > 0, o.halt.counted != noOutcome, o.trace != "", o.web.IsSet():
 		return 0
 	}
