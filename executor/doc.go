@@ -70,8 +70,8 @@
 //	error*.go, panic*.go                      errors, and how they are sent
 //	user_code.go, isolated.go                 methods of the program, on other goroutines
 //	observer.go, watch.go, input.go           events, and labels
-//	stats.go, failures.go, histogram.go       the numbers of an executor
-//	sampling.go                               which tasks are timed for these numbers
+//	counters.go                               numbers that tasks change, and which tasks are timed
+//	stats.go, failures.go, histogram.go       snapshots of these numbers
 //	trace.go                                  execution traces of package runtime/trace
 //	lock.go                                   locks that a task holds
 //

@@ -3,8 +3,6 @@ package executor
 import (
 	"encoding/json"
 	"math"
-	"math/bits"
-	"sync/atomic"
 	"time"
 )
 
@@ -35,14 +33,6 @@ func (Histogram) Bounds() (bounds [buckets - 1]time.Duration) {
 
 // bound returns the upper bound of bucket i.
 func bound(i int) time.Duration { return time.Microsecond << i }
-
-// bucketOf returns the number of the bucket of a duration in nanoseconds.
-func bucketOf(ns int64) int {
-	if ns <= 1000 {
-		return 0
-	}
-	return min(bits.Len64(uint64(ns-1)/1000), buckets-1)
-}
 
 // Count returns the number of durations.
 func (h Histogram) Count() (n int64) {
@@ -140,29 +130,4 @@ func (h *Histogram) UnmarshalJSON(text []byte) error {
 		h.Counts[i] += b.Count
 	}
 	return nil
-}
-
-// histogram is a Histogram that goroutines change and read concurrently.
-type histogram struct {
-	counts [buckets]atomic.Int64
-	sum    atomic.Int64
-}
-
-// longest is the longest duration that a histogram adds, about 104 days. It
-// protects the sum from a worker that sends a wrong time.
-const longest = 1 << 53
-
-// add adds a duration in nanoseconds, which counts as n durations.
-func (h *histogram) add(ns, n int64) {
-	ns = min(max(0, ns), longest)
-	h.counts[bucketOf(ns)].Add(n)
-	h.sum.Add(ns * n)
-}
-
-// addTo adds the counts of h to another histogram.
-func (h *histogram) addTo(to *Histogram) {
-	for i := range h.counts {
-		to.Counts[i] += h.counts[i].Load()
-	}
-	to.Sum += time.Duration(h.sum.Load())
 }

@@ -93,6 +93,29 @@ func (g *WorkerGroup) tasks() (tasks []*Task) {
 	return tasks
 }
 
+// Tasks returns the tasks that the worker has started and that have not ended.
+func (w *Worker) Tasks() []*Task {
+	graph.mu.Lock()
+	compensating := slices.Clone(w.compensating)
+	graph.mu.Unlock()
+	tasks := w.main.tasks(nil)
+	for _, s := range compensating {
+		tasks = s.tasks(tasks)
+	}
+	return tasks
+}
+
+// tasks appends the tasks that run on the carrier to the parameter list: first
+// the task from the queue, then the nested tasks.
+func (s *carrier) tasks(list []*Task) []*Task {
+	if t := s.base.Load(); t != nil && t.state() == running && t.carrier.Load() == s {
+		list = append(list, t)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(list, s.nested...)
+}
+
 // Within reports whether a task or a callback of the group calls Within, or ctx
 // is the context of such a task or callback. In this case, Close and Shutdown
 // of the executor must not wait for the tasks, because they would wait for

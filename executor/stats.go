@@ -1,11 +1,7 @@
 package executor
 
 import (
-	"context"
 	"slices"
-	"sync"
-	"sync/atomic"
-	"unsafe"
 )
 
 // Stats is a snapshot of an executor: what it does now, and what it has done
@@ -79,64 +75,6 @@ type Stats struct {
 	// QueueTime and RunTime have the times of tasks.
 	QueueTime Histogram `json:"queueTime"`
 	RunTime   Histogram `json:"runTime"`
-}
-
-// statistics are the counters of a group. Goroutines that run on different
-// processors use different shards, so that they do not wait for each other's
-// cache lines.
-type statistics struct {
-	shards []shard // their number is a power of two
-
-	// short is whether tasks are short, so that only some are timed. It is
-	// apart from the mean, because all workers read it.
-	short atomic.Bool
-	_     cacheLine
-	mean  atomic.Int64 // moving mean of the run times, in nanoseconds; 0 before the first one
-
-	mu     sync.Mutex
-	queues []*TaskQueue // guarded by mu: the queues of the group
-}
-
-// shard has the counts of some tasks of a group. The tasks that workers of this
-// process have run are not in settled: each Worker counts its own.
-type shard struct {
-	settled  atomic.Int64               // tasks that have settled, and that no local worker has run
-	started  atomic.Int64               // remote tasks that have started
-	ended    atomic.Int64               // remote tasks that have started and settled
-	claimed  atomic.Int64               // items of Maps that were claimed for remote workers
-	failures [failureKinds]atomic.Int64 // tasks with an error
-
-	queueTime, runTime histogram
-	_                  cacheLine
-}
-
-// maxShards bounds the memory of the counters of a group: a shard has about 700
-// bytes.
-const maxShards = 16
-
-func newStatistics(processors int) *statistics {
-	n := 1
-	for n < processors && n < maxShards {
-		n *= 2
-	}
-	return &statistics{shards: make([]shard, n)}
-}
-
-// shard returns the shard for a worker, by its number.
-func (st *statistics) shard(worker int) *shard { return &st.shards[worker&(len(st.shards)-1)] }
-
-// shardOf returns the shard for a task. The allocator gives each processor
-// memory of its own, in spans of 8 KiB or more. So goroutines that submit tasks
-// on different processors seldom use the same shard at the same time.
-func (st *statistics) shardOf(t *Task) *shard {
-	return st.shard(int(uintptr(unsafe.Pointer(t)) >> 13))
-}
-
-// addQueue adds a queue whose tasks belong to the group.
-func (st *statistics) addQueue(q *TaskQueue) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.queues = append(st.queues, q)
 }
 
 // Stats returns the numbers that the group knows. An executor returns them as
@@ -237,66 +175,3 @@ func (s *carrier) count() (tasks, inMaps int) {
 // workerCounts are the numbers of tasks and of items of Maps that were run by
 // workers that have left the group.
 type workerCounts struct{ tasks, items int64 }
-
-// counters returns the counters of the task's group. It returns nil if the task
-// does not count: it belongs to Go, or the executor has refused it.
-func (t *Task) counters() *statistics {
-	if t.group == nil || t.status.Load()&refused != 0 {
-		return nil
-	}
-	return t.group.stats
-}
-
-// countSettled counts the task of a Submit, which has its outcome, and its
-// error, unless that is nil. The parameter local is whether a worker of this
-// process has run and counted the task. The parameter remote is the number of
-// the remote worker that has run it, or -1.
-func (t *Task) countSettled(local bool, remote int, err error) {
-	st := t.counters()
-	if st == nil {
-		return
-	}
-	if !local {
-		h := st.shard(remote)
-		if remote < 0 {
-			h = st.shardOf(t)
-		}
-		h.settled.Add(1)
-	}
-	if err != nil {
-		kind := failureKind(t.ctx.Err(false), local || remote >= 0, err)
-		st.shardOf(t).failures[kind].Add(1)
-	}
-}
-
-// countFailed counts an item with an error, of the Map whose runner is the
-// task. The parameter ran is whether a worker has run the item.
-func (t *Task) countFailed(ctx context.Context, ran bool, err error) {
-	t.group.stats.shardOf(t).failures[failureKind(ctx.Err(), ran, err)].Add(1)
-}
-
-// refuse settles a task that the executor has refused. The task does not count.
-func (t *Task) refuse(err error) {
-	t.status.Or(refused)
-	t.Fail(err)
-}
-
-// begin moves a claimed task to running. It returns false if the task was no
-// longer claimed. The parameter remote is the number of the worker, or -1.
-func (t *Task) begin(remote int) bool {
-	if !t.move(claimed, running) {
-		return false
-	}
-	t.group.stats.shard(remote).started.Add(1)
-	return true
-}
-
-// finish moves a claimed or running task to finishing. It returns false if the
-// task was neither.
-func (t *Task) finish(remote int) bool {
-	if t.move(running, finishing) {
-		t.group.stats.shard(remote).ended.Add(1)
-		return true
-	}
-	return t.move(claimed, finishing)
-}

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -158,18 +157,6 @@ func (w *Worker) run(t *Task) {
 	w.main.run(t)
 }
 
-// Tasks returns the tasks that the worker has started and that have not ended.
-func (w *Worker) Tasks() []*Task {
-	graph.mu.Lock()
-	compensating := slices.Clone(w.compensating)
-	graph.mu.Unlock()
-	tasks := w.main.tasks(nil)
-	for _, s := range compensating {
-		tasks = s.tasks(tasks)
-	}
-	return tasks
-}
-
 // carrier is a goroutine that runs tasks for a worker. The main carrier of a
 // worker is the goroutine that calls Serve. While all tasks that the worker has
 // started are blocked, a compensating carrier may hold the worker and run the
@@ -184,7 +171,7 @@ func (w *Worker) Tasks() []*Task {
 type carrier struct {
 	worker *Worker
 
-	// Used by the goroutine of the carrier only, see sampling.go:
+	// Used by the goroutine of the carrier only, for the method sample:
 	begun uint32 // counts the tasks that the carrier has begun while tasks are short
 	slept bool   // whether the worker has slept since it began a task that counted
 
@@ -245,6 +232,29 @@ func (s *carrier) run(t *Task) {
 	again = t.job.run(t)
 }
 
+// sample decides whether the carrier times the task that it begins now. It
+// returns the number of tasks for which the time counts, or 0 if the carrier
+// does not time the task.
+func (s *carrier) sample() (weight int64) {
+	st := s.worker.group.stats
+	switch {
+	case st == nil:
+		return 0
+	case !st.short.Load():
+		return 1
+	}
+	step := uint32(1)
+	if s.slept {
+		s.slept, step = false, afterSleep
+	}
+	before := s.begun
+	s.begun += step
+	if (before^s.begun)/sampleEvery == 0 {
+		return 0
+	}
+	return int64(sampleEvery / step)
+}
+
 // again puts a task that has more work back into the queue. It clears the
 // task's carrier first: as soon as the task is pending, another carrier may
 // start it and set the field.
@@ -264,17 +274,6 @@ func (s *carrier) again(t *Task) {
 		return
 	}
 	s.worker.group.queue.Again(t)
-}
-
-// tasks appends the tasks that run on the carrier to the parameter list: first
-// the task from the queue, then the nested tasks.
-func (s *carrier) tasks(list []*Task) []*Task {
-	if t := s.base.Load(); t != nil && t.state() == running && t.carrier.Load() == s {
-		list = append(list, t)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append(list, s.nested...)
 }
 
 // top returns the task that started last on the carrier. The other tasks of the
