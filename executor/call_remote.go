@@ -167,7 +167,7 @@ func (d declaredCall[In, Out]) settleMapped(_, worker int, result Encoded, relea
 
 func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, err error) {
 	t := &r.future.task
-	if err == nil && !isMappedValue[Out](result) && decodeRunsUserCode[Out](codec) {
+	if err == nil && resultRunsUserCode[Out](codec, result) {
 		r.decodeAsync(codec, worker, result)
 		return
 	}

@@ -44,6 +44,8 @@ const (
 	asFloat   // 8 bytes, little endian: float64
 	asBool    // one byte, 0 or 1
 	asForeign // bytes of a Codec
+
+	asMapped byte = 1 << 7 // a bit of the kinds of handles, see mapped.go; the other bits are the kind of the slice
 )
 
 var (
@@ -55,18 +57,7 @@ var (
 		DefaultMapType:   reflect.TypeFor[map[string]any](),
 		UTF8:             cbor.UTF8DecodeInvalid, // Go strings are bytes
 	}.DecMode())
-	// errorDecoder decodes errors on the goroutine that receives from a worker.
-	// An error has few parts. errorDecoder refuses an error with many parts,
-	// because decoding it would take long.
-	errorDecoder = must(cbor.DecOptions{
-		MaxNestedLevels:  16,
-		MaxArrayElements: maxErrorParts,
-		MaxMapPairs:      maxErrorParts,
-		UTF8:             cbor.UTF8DecodeInvalid,
-	}.DecMode())
 )
-
-const maxErrorParts = 1 << 16
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -81,6 +72,11 @@ func (e Encoded) Raw() bool {
 	kind := e.Kind &^ asMapped
 	return asBytes <= kind && kind <= asFloat64
 }
+
+// Mapped reports whether the value is a handle with a slice of numbers. The
+// bytes are those of the slice. An executor that can give the memory of these
+// bytes to the submitter calls [Batch.SettleMapped].
+func (e Encoded) Mapped() bool { return e.Kind&asMapped != 0 }
 
 // encode returns the encoded form of v. int and uint are encoded as 64 bits.
 // The encoded bytes of a []byte, a string or a slice of numbers are the memory

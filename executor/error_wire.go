@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 // wireError is an error in the form in which it is sent to another process.
@@ -127,6 +129,18 @@ func (w *wireError) add(name string, t errorType, e error, n *nesting) (found bo
 	w.Values[name] = b
 	return true
 }
+
+// errorDecoder decodes errors on the goroutine that receives from a worker. An
+// error has few parts. errorDecoder refuses an error with many parts, because
+// decoding it would take long.
+var errorDecoder = must(cbor.DecOptions{
+	MaxNestedLevels:  16,
+	MaxArrayElements: maxErrorParts,
+	MaxMapPairs:      maxErrorParts,
+	UTF8:             cbor.UTF8DecodeInvalid,
+}.DecMode())
+
+const maxErrorParts = 1 << 16
 
 // DecodeError decodes an error from EncodeError, as a [*RemoteError] or a
 // [*PanicError]. If it cannot decode the bytes, it returns an error that says

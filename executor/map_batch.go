@@ -101,7 +101,7 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 			return
 		}
 	}
-	if err == nil && !isMappedValue[Out](result) && decodeRunsUserCode[Out](r.codec) {
+	if err == nil && resultRunsUserCode[Out](r.codec, result) {
 		r.decodeAsync(i, worker, item, result)
 		return
 	}

@@ -95,15 +95,6 @@ func (m Mapped[E]) Close() error {
 	return nil
 }
 
-// asMapped is a bit of the kinds of mapped results. The other bits are the kind
-// of the slice.
-const asMapped byte = 1 << 7
-
-// Mapped reports whether the value is a handle with a slice of numbers. The
-// bytes are those of the slice. An executor that can give the memory of these
-// bytes to the submitter calls [Batch.SettleMapped].
-func (e Encoded) Mapped() bool { return e.Kind&asMapped != 0 }
-
 // numbersKind returns the kind of a slice of type []E.
 func numbersKind[E Number]() byte {
 	switch any(*new(E)).(type) {
@@ -155,12 +146,6 @@ func isMapped(t reflect.Type) bool {
 func isMappedResult[Out any]() bool {
 	t := reflect.TypeFor[Out]()
 	return isMapped(t) || t.Kind() == reflect.Pointer && isMapped(t.Elem())
-}
-
-// isMappedValue reports whether a result is decoded without methods of the
-// program: it is a handle, or the plain slice of a handle.
-func isMappedValue[Out any](e Encoded) bool {
-	return e.Mapped() || e.Raw() && isMappedResult[Out]()
 }
 
 // mappedOf returns the handle in the variable to which p points. The variable

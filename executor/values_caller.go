@@ -167,6 +167,16 @@ func decodeRunsUserCode[Out any](codec Codec) bool {
 	return always || depends && codec == nil && valueCodec.KnowsMethods()
 }
 
+// resultRunsUserCode reports whether decoding a result may run user code. No
+// method of the program takes part for a handle (see mapped.go), and for the
+// plain slice of a handle.
+func resultRunsUserCode[Out any](codec Codec, result Encoded) bool {
+	if result.Mapped() || result.Raw() && isMappedResult[Out]() {
+		return false
+	}
+	return decodeRunsUserCode[Out](codec)
+}
+
 // methodsOf reports whether encoding or decoding a T always runs user code, or
 // whether this depends on the values of the interfaces in the T.
 func methodsOf[T any](codec Codec) (always, depends bool) {
