@@ -3,12 +3,19 @@ package processes
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes/internal/shm"
+)
+
+const (
+	minCalls      = 2                // minimum number of calls in a worker with slots: the running call and the next one
+	maxCalls      = 1024             // maximum number of calls in a worker
+	targetWork    = time.Millisecond // total run time of the calls that a worker should have
+	maxPipeBytes  = 1 << 20          // maximum size of the arguments in a worker without an arena
+	maxArenaBytes = 16 << 20         // maximum size of the arguments in a worker with an arena
 )
 
 // dispatch sends calls to the worker until the worker is no longer active.
@@ -96,6 +103,56 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 	return len(b.buf) > 0
 }
 
+// capacityLocked returns how many calls the pool should send to the worker now.
+//
+// A worker may have calls in advance, because the pool can take back calls that
+// have not begun; see the invariant at begunLocked. From a worker with slots,
+// the pool takes calls back at once, so such a worker always has a second call.
+// Other workers may answer a TakeBack late. So they have only one call for each
+// thread, unless their calls are quick. Each frame needs a slot of the journal,
+// which limits the number of frames.
+func (w *worker) capacityLocked() int {
+	if w.state != active || w.trimming || w.suspended || w.bytes >= w.maxArgumentBytes() && !w.hasIdleThreadLocked() {
+		return 0
+	}
+	want := minCalls // for each thread
+	if !w.usesSlots {
+		want = 1
+	}
+	if w.runTime > 0 {
+		want = max(want, int(min(maxCalls, targetWork/w.runTime)))
+	}
+	capacity := want*w.pool.opts.Threads - w.count
+	if w.takeBacksSent-w.takeBacksAnswered >= maxTakeBacks {
+		return 0 // the process may be stopped: it has not answered the TakeBacks
+	}
+	if w.hasIdleThreadLocked() {
+		capacity = max(capacity, 1) // for the idle thread, even if the other threads have enough calls
+	}
+	if w.showsBegunLocked() || w.usesGate {
+		capacity = min(capacity, shm.Slots-1-len(w.frames.list))
+	}
+	if m := w.pool.opts.MaxTasks; m > 0 {
+		capacity = min(capacity, m-w.total-w.count)
+	}
+	if !w.hasIdleThreadLocked() && capacity < want/4 {
+		return 0 // the worker has enough calls; sending many calls together costs less
+	}
+	return min(want, capacity)
+}
+
+// hasIdleThreadLocked reports whether a thread of the worker is idle. The calls
+// of a frame run on one thread.
+func (w *worker) hasIdleThreadLocked() bool { return len(w.frames.list) < w.pool.opts.Threads }
+
+// maxArgumentBytes returns how many bytes of arguments the worker may have.
+func (w *worker) maxArgumentBytes() int {
+	if w.arena != nil {
+		return maxArenaBytes
+	}
+	return maxPipeBytes
+}
+
 // claimLocked claims calls from the first task of the queue. The parameter
 // capacity is the maximum number of calls. It releases mu while it calls Claim.
 func (p *Pool) claimLocked(w *worker, capacity int) callRange {
@@ -180,18 +237,6 @@ func (p *Pool) refuseFunctionLocked(w *worker, s callRange) callRange {
 	return callRange{}
 }
 
-// checkFunction returns why workers cannot call the function of that name. It
-// returns nil if workers can call the function, or if the pool cannot find out.
-func (p *Pool) checkFunction(name string) error {
-	if len(name) > frame.MaxName {
-		return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register the function under a shorter name", ErrTooLarge, name, len(name), frame.MaxName)
-	}
-	if p.opts.Command != nil {
-		return nil // the pool does not know the functions of another program
-	}
-	return isLate(name)
-}
-
 // addCallsLocked adds calls to the table of the worker, as one frame, and
 // appends this frame to b.
 func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
@@ -210,7 +255,7 @@ func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 	}
 	w.count += s.len()
 	w.bytes += f.bytes
-	before := w.arguments.Len()
+	before := len(b.inArena)
 	h := frame.CallHead{Seq: f.seq, Name: s.batch.Name}
 	if d, ok := s.batch.Context().Deadline(); ok {
 		if h.Left = d.Sub(now); h.Left == 0 {
@@ -223,7 +268,7 @@ func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 	} else {
 		b.add(h, args, w.placeLocked)
 	}
-	f.arenaSpans = w.arguments.Len() - before
+	f.arenaSpans = len(b.inArena) - before
 	if w.showsBegunLocked() || w.usesGate {
 		w.journal.Offer(f.seq, f.n)
 	}
@@ -251,55 +296,4 @@ func (p *Pool) preferIdleWorkerLocked(w *worker) bool {
 		}
 	}
 	return false
-}
-
-// stealLocked takes back half of the calls of the worker that has the most
-// work, because w has an idle thread. It takes only calls that have not begun.
-// It reports whether calls were returned to the pool.
-func (p *Pool) stealLocked(w *worker) bool {
-	var victim *worker
-	load := targetWork / 4 // below this, stealing costs more than it saves
-	now := time.Now()
-	for other := range p.all { // leaving workers too
-		threads := p.opts.Threads
-		if other.count <= min(threads, len(other.frames.list)) {
-			continue // every call of the worker runs, or is about to run
-		}
-		ahead := time.Duration(other.count) * other.runTime / time.Duration(threads)
-		long := 0
-		for f, call := range other.runningLocked {
-			if f.begun == call && (other.usesSlots || f.isLongLocked(now)) {
-				if long++; long == threads || f.n > call+1 {
-					ahead = max(ahead, time.Second) // the running call may take long, and calls wait for it
-				}
-			}
-		}
-		if ahead > load {
-			victim, load = other, ahead
-		}
-	}
-	if victim == nil {
-		return false
-	}
-	var ranges []callRange
-	want := victim.count / 2
-	for i := len(victim.frames.list) - 1; want > 0 && i >= 0; i-- {
-		f := victim.frames.list[i]
-		if !victim.canTakeBackLocked() {
-			if keep := max(0, f.n-want); !f.takeBackSent {
-				victim.takeBackLocked(f, keep)
-				want -= f.n - keep
-			}
-			continue
-		}
-		back := victim.takeBackLocked(f, max(0, f.n-want))
-		if back.len() == 0 {
-			break // the calls of earlier frames have begun too
-		}
-		ranges = append(ranges, back)
-		want -= back.len()
-	}
-	slices.Reverse(ranges)
-	p.returnCallsLocked(ranges...)
-	return len(ranges) > 0
 }

@@ -10,6 +10,7 @@ import (
 
 	"concert"
 	"concert/executor"
+	"concert/internal/frame"
 	"concert/processes/internal/child"
 	"concert/processes/internal/osproc"
 )
@@ -36,6 +37,18 @@ func isLate(name string) error {
 	}
 	return fmt.Errorf("%w in the workers: %q was registered after processes.Main, which does not return in workers: "+
 		"register it at package level, var f = concert.Register(%q, ...), or before Main", concert.ErrNotRegistered, name, name)
+}
+
+// checkFunction returns why workers cannot call the function of that name. It
+// returns nil if workers can call the function, or if the pool cannot find out.
+func (p *Pool) checkFunction(name string) error {
+	if len(name) > frame.MaxName {
+		return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register the function under a shorter name", ErrTooLarge, name, len(name), frame.MaxName)
+	}
+	if p.opts.Command != nil {
+		return nil // the pool does not know the functions of another program
+	}
+	return isLate(name)
 }
 
 // ErrNoMain is the error of New in a program that has not called Main.

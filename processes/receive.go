@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"concert"
 	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes/internal/osproc"
@@ -172,52 +171,6 @@ func (w *worker) started(id frame.ID) error {
 		w.checkAtLocked(f.since.Add(longCall))
 	}
 	w.callBegan(f, f.settled)
-	return nil
-}
-
-// givenBack handles the frame GivenBack, by which a worker gives back calls
-// that the pool has requested by TakeBack. If the calls are canceled, givenBack
-// settles them. Otherwise another worker gets them.
-func (w *worker) givenBack(id frame.ID) error {
-	p := w.pool
-	p.mu.Lock()
-	if w.usesGate { // the pool has already taken the calls
-		w.takeBacksAnswered = min(w.takeBacksAnswered+1, w.takeBacksSent)
-		if w.asleep && w.capacityLocked() > 0 {
-			w.wakeLocked()
-		}
-		p.mu.Unlock()
-		return nil
-	}
-	f := w.frames.get(id.Seq)
-	if f == nil || int64(id.Index) >= int64(f.n) {
-		p.mu.Unlock()
-		return nil // all calls had begun when the TakeBack arrived
-	}
-	if !f.takeBackSent || int(id.Index) <= max(f.begun, f.settled-1) {
-		p.mu.Unlock()
-		return fmt.Errorf("%w: the worker returned call %d of frame %d, but the call had begun, or the pool had not requested its return", frame.ErrFrame, id.Index, id.Seq)
-	}
-	f.takeBackSent = false
-	kept := f.reportedRunning
-	back := w.keepLocked(f, int(id.Index))
-	ctx := back.batch.Context()
-	if !kept && ctx.Err() == nil {
-		p.returnCallsLocked(back)
-		p.mu.Unlock()
-		return nil
-	}
-	p.mu.Unlock()
-	for i := back.from; i < back.to; i++ {
-		if kept {
-			back.batch.Settle(i, -1, executor.Encoded{}, concert.ErrCanceled)
-		} else {
-			back.drop(i, context.Cause(ctx))
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.countSettledLocked(back.len())
 	return nil
 }
 

@@ -125,10 +125,6 @@ const (
 // the worker has begun.
 func (w *worker) showsBegunLocked() bool { return w.usesSlots || w.setsMarks }
 
-// canTakeBackLocked reports whether the pool can take calls back without
-// waiting for an answer of the worker.
-func (w *worker) canTakeBackLocked() bool { return w.usesSlots || w.usesGate }
-
 // untilCheckLocked returns the time after which the method receive checks
 // whether the worker has begun the next call. The time counts from the end of
 // the previous call, or from the sending of the call if the worker had no other
@@ -218,52 +214,6 @@ func (w *worker) runningTask() (id int, task string, call callRange) {
 	return w.number, task, call
 }
 
-// takeBackLocked takes back the calls of a frame that have the number keep or a
-// higher one, except those that the worker has begun. It returns the calls that
-// it has taken. From a worker that uses neither slots nor the gate,
-// takeBackLocked can only request the calls, by a TakeBack. Then it returns no
-// calls; see givenBack.
-//
-// The invariant (see begunLocked) holds because both sides change one word, or
-// each side writes first and then reads what the other side writes:
-//
-//	slots     the limit is in the same word as the number that the worker raises
-//	gate      the pool writes the gate, and then reads the mark. The worker writes the mark, and
-//	          then reads the gate. If the gate was written, the worker waits for the TakeBack
-//	neither   the worker decides, and its GivenBack names the calls that it will not begin
-func (w *worker) takeBackLocked(f *callFrame, keep int) callRange {
-	if w.usesSlots {
-		return w.keepLocked(f, max(f.settled, f.begun+1, w.journal.TakeBack(f.seq, keep, f.n)))
-	}
-	keep = max(keep, f.settled, f.begun+1)
-	if w.usesGate {
-		if max(keep, w.journal.Marked(f.seq, f.n)) >= f.n {
-			return callRange{}
-		}
-		w.takeBacksSent++
-		w.journal.Gate().Store(w.takeBacksSent)
-		keep = max(keep, w.journal.Marked(f.seq, f.n)) // must be after the store to the gate; see shm.Journal
-		w.sendControlLocked(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
-		return w.keepLocked(f, keep)
-	}
-	if f.takeBackSent || keep >= f.n {
-		return callRange{}
-	}
-	f.takeBackSent = true
-	w.sendControlLocked(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
-	return callRange{}
-}
-
-// keepLocked keeps the first calls of a frame; the parameter left is their
-// number. It removes the other calls from the frame and returns them.
-func (w *worker) keepLocked(f *callFrame, left int) callRange {
-	back := f.rest(left)
-	w.count -= back.len()
-	f.n = left
-	w.removeIfDoneLocked(f)
-	return back
-}
-
 // callsSettledLocked counts the first n unsettled calls of a frame as settled.
 func (w *worker) callsSettledLocked(f *callFrame, n int) {
 	f.settled += n
@@ -285,7 +235,9 @@ func (w *worker) removeIfDoneLocked(f *callFrame) {
 		w.pool.unwatchLocked(f.submitter)
 		f.stopClock()
 		w.bytes -= f.bytes
-		w.arguments.Free(w.frames.remove(f))
+		if spans := w.frames.remove(f); spans > 0 {
+			w.arguments.Free(spans)
+		}
 		if w.count == 0 && w.touched {
 			w.idleSince = time.Now()
 			w.checkAtLocked(w.idleSince.Add(w.pool.config.trimAfter))
