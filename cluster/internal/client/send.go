@@ -239,7 +239,7 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 	if in := s.batch.Input(s.i); in != nil {
 		env.Input, env.Label = in.Index+1, in.Label
 	}
-	if r := retryOf(s.batch.Parent()); r.Attempts > 1 {
+	if r, _ := s.batch.Parent().Value(retryKey{}).(Retry); r.Attempts > 1 {
 		env.Attempts, env.Delay, env.MaxDelay = r.Attempts, r.Delay.Milliseconds(), r.MaxDelay.Milliseconds()
 	}
 	return env

@@ -46,9 +46,3 @@ type Retry struct {
 func WithRetry(ctx context.Context, opts Retry) context.Context {
 	return context.WithValue(ctx, retryKey{}, opts)
 }
-
-// retryOf returns the options in a context, or the zero value.
-func retryOf(ctx context.Context) Retry {
-	r, _ := ctx.Value(retryKey{}).(Retry)
-	return r
-}

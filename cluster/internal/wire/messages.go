@@ -133,7 +133,9 @@ func (e *Envelope) fields(m *message) {
 	number(m, 12, &e.Input)
 	m.text(13, &e.Label)
 	e.Arg.fields(m)
-	sharedValues(m, 21, &e.Shared)
+	if m.found[21].present || len(e.Shared) > 0 {
+		sharedValues(m, 21, &e.Shared)
+	}
 	m.bytes(24, &e.Certificate)
 }
 
