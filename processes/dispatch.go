@@ -83,7 +83,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 				p.returnCallsLocked(s)
 			}
 			continue
-		case w.hasIdleThreadLocked() && p.stealLocked(w):
+		case p.unsettled > 1 && w.hasIdleThreadLocked() && p.stealLocked(w): // no worker can spare the only call
 			continue
 		case len(w.unshare) > 0:
 			w.addUnsharesLocked(b)
