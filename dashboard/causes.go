@@ -23,8 +23,9 @@ const (
 	maxExamined = 500 // failures in a second whose text is read
 )
 
-// causes groups failures by their cause: the same function, and the same text
-// of the error except for numbers and the input. It may be used concurrently.
+// causes groups failures by their cause. Two failures have the same cause if
+// they have the same function, and if their errors have the same text apart
+// from numbers and the input. It may be used concurrently.
 type causes struct {
 	mu       sync.Mutex
 	byKey    map[causeKey]*cause // guarded by mu
@@ -138,8 +139,8 @@ func (c *causes) rows() failureTable {
 	return t
 }
 
-// take returns the tasks of a group, which are replayed, and removes them from
-// the group.
+// take removes the tasks of a group, and returns them, so that they can be
+// replayed.
 func (c *causes) take(group int) []Task {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -18,7 +18,7 @@ type Feed struct {
 	total     int64                    // guarded by mu: the expected number of tasks, or 0
 	stats     concert.Stats            // guarded by mu
 	open      map[uint64]concert.Event // guarded by mu: the events TaskStarted of running tasks
-	lanes     []bool                   // guarded by mu: which numbers of workers are in use
+	lanes     []bool                   // guarded by mu: lanes[i] is whether a running task has worker number i
 	observers []*concert.Observer      // guarded by mu
 }
 
@@ -39,7 +39,7 @@ func (f *Feed) SetWorkers(n int) {
 
 // Observe records a step of a task: TaskStarted, TaskProgress or TaskFinished.
 // Events without a time get the current time. If the Worker of a TaskStarted is
-// negative, the task gets the lowest number that no running task has. A
+// negative, the task gets the lowest number of a worker that is not in use. A
 // TaskFinished without a TaskStarted counts as a task that never started.
 func (f *Feed) Observe(e concert.Event) {
 	if e.Time.IsZero() {

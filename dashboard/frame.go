@@ -11,7 +11,7 @@ import (
 )
 
 // frame is what a page receives: everything, or what has changed since the
-// frame before.
+// previous frame.
 type frame struct {
 	Full    bool          `json:"full,omitempty"` // replaces everything that the page has
 	Time    int64         `json:"time"`           // milliseconds since 1970
@@ -49,7 +49,7 @@ type statsFrame struct {
 	RunTime   *quantiles       `json:"runTime,omitempty"`
 }
 
-// quantiles of a histogram, in microseconds.
+// quantiles has quantiles of a histogram, in microseconds.
 type quantiles struct {
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`
@@ -67,7 +67,8 @@ func quantilesOf(h concert.Histogram) *quantiles {
 	return &quantiles{micros(h.Quantile(0.5)), micros(h.Quantile(0.95)), micros(h.Quantile(0.99))}
 }
 
-// point is a moment of the lines over time. In JSON it is an array.
+// point has what the diagrams over time show of one moment. In JSON it is an
+// array.
 type point struct {
 	Time                     int64 // milliseconds since 1970
 	Rate, Failed             float64
@@ -160,8 +161,8 @@ type failureTable struct {
 	Other  int64        `json:"other"` // failures that were seen, and are in no group
 }
 
-// withoutDetails returns the table without the details of groups that a page
-// has received with the frame before. All details together may be large.
+// withoutDetails returns the table without the details that a page has received
+// with the previous frame. All details together may be large.
 func (t failureTable) withoutDetails(before failureTable) failureTable {
 	newest := -1
 	for _, g := range before.Groups {

@@ -54,8 +54,8 @@ func (t *times) merge(from *times) {
 	t.total += from.total
 }
 
-// quantile returns the lowest duration that a share q of the durations does not
-// exceed, as Histogram.Quantile of the statistics, or 0 if there are none.
+// quantile returns the quantile q of the durations, for q from 0 to 1, like
+// [concert.Histogram.Quantile]. It returns 0 if there are no durations.
 func (t *times) quantile(q float64) time.Duration {
 	rank := uint32(max(0, math.Ceil(q*float64(t.total))-1)) // counts from 0
 	for i, n := range t.counts {
@@ -67,7 +67,7 @@ func (t *times) quantile(q float64) time.Duration {
 	return 0
 }
 
-// longest returns the highest duration, as the middle of its bucket.
+// longest returns the middle of the bucket with the longest duration.
 func (t *times) longest() time.Duration {
 	for i := len(t.counts) - 1; i >= 0; i-- {
 		if t.counts[i] > 0 {

@@ -139,7 +139,8 @@ func (h *hub) forget(started map[*recorder]bool) {
 	h.number++ // so that a page with the last frame gets a complete one
 }
 
-// end reports whether the goroutine ends: not if a page has joined.
+// end reports whether the goroutine must end. If a page has joined in the
+// meantime, it must not.
 func (h *hub) end() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -198,9 +199,10 @@ func (h *hub) publish(started map[*recorder]bool, last bool) {
 	h.changed = make(chan struct{})
 }
 
-// after returns the frames that follow a frame, or a complete frame if the hub
-// does not have them, and the number of the last one. If no frame follows,
-// changed is closed when the hub has a new one.
+// after returns the frames that follow the frame with this number, and the
+// number of the last of them. If the hub no longer has these frames, after
+// returns a complete frame instead. If no frame follows yet, changed is closed
+// when the hub has a new one.
 func (h *hub) after(number int64) (frames [][]byte, last int64, changed <-chan struct{}, closed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 const (
 	maxSpans     = 4000 // spans of the stream, for a page that opens
 	maxPoints    = 1200 // points of the lines over time: ten minutes
-	maxNewSpans  = 512  // spans of one frame; of more tasks, a sample is shown
+	maxNewSpans  = 512  // spans of one frame; if more tasks have ended, it has a sample of them
 	maxRunning   = 256  // running tasks that a frame lists
 	maxOpen      = 1 << 14
 	maxFunctions = 100
@@ -25,7 +25,7 @@ const (
 // little however fast the tasks are. Each event costs about 0.2 us, and a task
 // has three events.
 const (
-	shortTasks = 2500   // finished tasks for which the observer stays attached
+	shortTasks = 2500   // finished tasks after which the observer is detached
 	longTasks  = 10_000 // the same, if tasks take longer than longTime
 	longTime   = 20 * time.Millisecond
 )

@@ -41,7 +41,7 @@ func (a arrival) notify(*Task) {
 }
 
 // NewArrivals returns the Arrivals of the tasks, which must be distinct. Tasks
-// that have settled before come first. Until Stop, a queued task settles as
+// that have settled already come first. Until Stop, a queued task settles as
 // soon as the context of its submitter ends. ctx is the context of the caller.
 func NewArrivals(ctx context.Context, tasks []*Task) *Arrivals {
 	a := &Arrivals{tasks: tasks, watchers: make([]watcher, len(tasks)), inbox: inbox{more: make(signal, 1)}}

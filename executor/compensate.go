@@ -6,10 +6,10 @@ import (
 )
 
 // This file, worker.go and deadlock.go are for executors whose workers are
-// goroutines of this process. They implement a rule of package concert: if a
-// task waits with its own context, the wait does not block forever because all
-// workers are blocked. While a carrier of a worker waits, another carrier may
-// hold the worker and run further tasks.
+// goroutines of this process. They implement a rule of package concert: even if
+// tasks block all workers because they wait, each with its own context, the
+// tasks for which they wait run. While a carrier of a worker waits, another
+// carrier may hold the worker and run further tasks.
 
 // lastIndex is like slices.Index, but searches from the end.
 func lastIndex[T comparable](list []T, v T) int {
@@ -119,9 +119,9 @@ func (w *Worker) Drain() {
 
 // suspend adds the wait to the wait graph and releases the worker. If the
 // carrier is suspended already, then two goroutines wait with the task's
-// context: the task started at least one of them. In this case, suspend adds
-// the wait to the further waits of the carrier, and returns a channel that is
-// closed when the first wait of the carrier has ended.
+// context: the task has started one of them, or both. In this case, suspend
+// adds the wait to the further waits of the carrier, and returns a channel that
+// is closed when the first wait of the carrier has ended.
 func (s *carrier) suspend(b *wait, self *Task) (changed <-chan struct{}, err error) {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()

@@ -15,9 +15,9 @@ type Failures struct {
 	// a time limit of the executor, or whose error is
 	// [context.DeadlineExceeded].
 	Timeouts int64 `json:"timeouts"`
-	// Canceled counts the tasks that were canceled before they started, for
-	// any reason, that failed after they were canceled, or whose error is
-	// [context.Canceled].
+	// Canceled counts the tasks that were canceled before they started,
+	// whatever the reason. It also counts the tasks that failed after they were
+	// canceled, and those whose error is [context.Canceled].
 	Canceled int64 `json:"canceled"`
 	// WorkerDeaths counts the tasks whose worker died. If the executor killed
 	// the worker because a task exceeded a time limit or was canceled, that
@@ -54,9 +54,9 @@ func (f *Failures) add(h *shard) {
 	}
 }
 
-// WorkerDeath is an error with this text, of a task whose worker died or was
-// lost. It counts in Failures.WorkerDeaths. So does any other error of concert
-// that has a method WorkerDied() bool, if this method returns true.
+// WorkerDeath is the error of a task whose worker died or was lost; the string
+// is its text. It counts in Failures.WorkerDeaths. So does any other error of
+// concert that has a method WorkerDied() bool, if this method returns true.
 type WorkerDeath string
 
 // Error returns the text.
@@ -101,8 +101,9 @@ func failureKind(ended error, ran bool, err error) failKind {
 // maxKnownChain is the maximum number of errors that knownKind examines.
 const maxKnownChain = 32
 
-// knownKind returns the kind of an error that the types or the values in its
-// chain determine. It decrements left for each error.
+// knownKind returns the kind of an error. It reports false if neither the types
+// nor the values of the errors in its chain determine a kind. It decrements
+// left for each error of the chain.
 func knownKind(err error, left *int) (kind failKind, ok bool) {
 	if *left--; err == nil || *left < 0 {
 		return 0, false

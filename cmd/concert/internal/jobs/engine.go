@@ -38,9 +38,9 @@ type runner interface {
 	// attempt, the engine sets the status.
 	//
 	// run calls begin when the attempt starts, which may be later than the call
-	// of run. If it returns without this call, the record has an error. If the
-	// status is Canceled, or there is no error, the attempt has not started
-	// because the run of all jobs ends.
+	// of run. If run returns without having called begin, the record says why:
+	// with an error, the attempt has failed. With no error, or with the status
+	// Canceled, the attempt has not started because the run of all jobs ends.
 	run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output
 }
 
@@ -62,7 +62,7 @@ type engine struct {
 	delay    time.Duration
 	total    func() int // the number of inputs, or 0 while it is not known
 	live     *live      // the live page, or nil
-	hold     func()     // takes the jobs back that the runner has not started, or nil
+	hold     func()     // takes back the jobs that the runner has not started, or nil
 	turns    *turns     // not nil if there are more workers than jobs that run
 
 	written func(r *output.Record, o *output.Output) error   // writes the files of a job, or nil
@@ -232,8 +232,9 @@ type alone struct {
 
 type aloneKey struct{}
 
-// runnerOf returns the runner for a task: the one of its context, or of the
-// worker that runs the task, or of the engine.
+// runnerOf returns the runner for a task: the runner in the context of the task
+// if there is one, or else the runner of its worker, or else the one of the
+// engine.
 func (e *engine) runnerOf(task context.Context) runner {
 	if a, ok := task.Value(aloneKey{}).(*alone); ok {
 		return a.runner

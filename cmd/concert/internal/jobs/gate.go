@@ -27,7 +27,7 @@ type gate struct {
 	told sync.Once     // the note about a closed gate is printed once
 }
 
-// lookInterval is the time between two looks at the load or the memory.
+// lookInterval is the time between two measurements of the load or the memory.
 const lookInterval = time.Second
 
 func newGate(o *options, note func(string)) *gate {
@@ -64,8 +64,8 @@ func (g *gate) pass(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// closed returns why no job may start now, or "". If a number is unknown, jobs
-// start: check has found it at the start.
+// closed returns why no job may start now, or "". If a number cannot be read,
+// jobs start: check has read it before, so the failure is unusual.
 func (g *gate) closed() string {
 	if g.maxLoad > 0 {
 		if load, err := g.load(); err == nil && load > g.maxLoad {

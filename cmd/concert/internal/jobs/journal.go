@@ -29,7 +29,8 @@ func (o *options) openJournal() (*resume.Journal, error) {
 	return journal, nil
 }
 
-// recall looks for the record of a job. It decides whether the job runs.
+// recall looks for the record of a job in the journal, and decides whether the
+// job runs.
 func (m *mapper) recall(j *job) error {
 	if m.journal == nil {
 		return nil
@@ -72,8 +73,8 @@ func (m *mapper) recordedOutput(id string) func(i int) io.Reader {
 	return entry.Data
 }
 
-// isRecorded reports whether the journal gets a job. Jobs that were not started
-// or that were canceled run again in the next run.
+// isRecorded reports whether a job is recorded in the journal. A job that was
+// not started or that was canceled is not recorded: the next run runs it.
 func isRecorded(r *output.Record) bool {
 	return !r.Resumed && (r.Status == output.OK || isFailure(r))
 }

@@ -13,8 +13,8 @@ import (
 	"concert/dashboard"
 )
 
-// live shows the attempts of jobs on the live page of --web, and does what its
-// buttons say. A nil live does nothing.
+// live shows the attempts of jobs on the live page of --web, and handles the
+// buttons of the page. A nil live does nothing.
 type live struct {
 	feed dashboard.Feed
 	name string // of the command or the function

@@ -122,7 +122,8 @@ func (q *queue) wakeLocked() {
 	}
 }
 
-// retry returns a job that take has returned, to be taken again after a pause.
+// retry gives a job that take has returned back to the queue. After the pause,
+// take returns the job again.
 func (q *queue) retry(j *job, pause time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -156,7 +157,8 @@ func (q *queue) passedLocked(number int) (word *uint64, bit uint64) {
 	return &q.passed[i/64], 1 << (i % 64)
 }
 
-// stop ends take, and returns the jobs that wait for their next attempt.
+// stop makes all calls of take return nil. It returns the jobs that wait for
+// their next attempt.
 func (q *queue) stop() []*job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
