@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"concert/trace":                  {"concert", "concert/executor"},
 	"concert/internal/page":          {},
 	"concert/dashboard":              {"concert", "concert/executor", "concert/internal/page"},
+	"concert/opentelemetry":          {"concert", "concert/executor", "concert/internal/option", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/"},
 	"concert/internal/printable":     {},
 	"concert/internal/pyname":        {},
 	"concert/internal/devserver":     {"concert/internal/filelock", "concert/internal/serverurl"},
