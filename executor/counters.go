@@ -93,14 +93,19 @@ func (t *Task) counters() *statistics {
 	return t.group.stats
 }
 
-// countSettled counts the task of a Submit, which has its outcome, and its
-// error, unless that is nil. The parameter local is whether a worker of this
-// process has run and counted the task. The parameter remote is the number of
-// the remote worker that has run it, or -1.
+// countSettled counts the error of the task of a Submit, unless that is nil,
+// and then the task, which has its outcome. The parameter local is whether a
+// worker of this process has run the task. This worker counts the task after
+// the call. The parameter remote is the number of the remote worker that has
+// run it, or -1.
 func (t *Task) countSettled(local bool, remote int, err error) {
 	st := t.counters()
 	if st == nil {
 		return
+	}
+	if err != nil {
+		kind := failureKind(t.ctx.Err(false), local || remote >= 0, err)
+		st.shardOf(t).failures[kind].Add(1)
 	}
 	if !local {
 		h := st.shard(remote)
@@ -108,10 +113,6 @@ func (t *Task) countSettled(local bool, remote int, err error) {
 			h = st.shardOf(t)
 		}
 		h.settled.Add(1)
-	}
-	if err != nil {
-		kind := failureKind(t.ctx.Err(false), local || remote >= 0, err)
-		st.shardOf(t).failures[kind].Add(1)
 	}
 }
 

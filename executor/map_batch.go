@@ -193,13 +193,13 @@ func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Ou
 		err = withInput(err, func() *Input { return r.input(i) })
 	}
 	item.out, item.err = out, err
+	if err != nil {
+		r.task.countFailed(m.ctx, worker >= 0, err)
+	}
 	h := r.task.group.stats.shard(worker)
 	h.settled.Add(1)
 	if r.items[i].began {
 		h.ended.Add(1)
-	}
-	if err != nil {
-		r.task.countFailed(m.ctx, worker >= 0, err)
 	}
 	r.observe(i, TaskFinished, worker, err)
 	m.buffer.markDone(item, r.index(i), m.ordered)

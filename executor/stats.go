@@ -63,7 +63,9 @@ type Stats struct {
 	// of these tasks that have settled.
 	Submitted int64 `json:"submitted"`
 	Done      int64 `json:"done"`
-	// Failed counts the tasks in Done that have an error.
+	// Failed counts the tasks in Done that have an error. A failure counts
+	// before its task is Done. So Done - Failed.Total() is never more than the
+	// number of tasks that have succeeded.
 	Failed Failures `json:"failed"`
 	// Restarts is the number of workers that were started because another one
 	// had died.
@@ -94,7 +96,6 @@ func (g *WorkerGroup) Stats() (s Stats) {
 		h := &st.shards[i]
 		s.Done += h.settled.Load()
 		started -= h.ended.Load()
-		s.Failed.add(h)
 		h.queueTime.addTo(&s.QueueTime)
 		h.runTime.addTo(&s.RunTime)
 	}
@@ -115,6 +116,9 @@ func (g *WorkerGroup) Stats() (s Stats) {
 		accepted += q.accepted
 		s.Waiting += int(q.blocked.Load())
 		q.mu.Unlock()
+	}
+	for i := range st.shards {
+		s.Failed.add(&st.shards[i]) // last: so it has the errors of all tasks in Done
 	}
 	s.Submitted = max(accepted+claimed, s.Done+int64(s.Running))
 	s.Queued = int(s.Submitted - s.Done - int64(s.Running))

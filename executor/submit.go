@@ -178,11 +178,11 @@ func (c *call[In, Out]) settle(to uint64, s *carrier, remote int) {
 	c.arg = zero
 	t := &c.future.task
 	local := s != nil && to == finished
-	if local {
-		s.worker.tasks.Add(1)
-	}
 	if !local || c.future.err != nil {
 		t.countSettled(local, remote, c.future.err)
+	}
+	if local {
+		s.worker.tasks.Add(1)
 	}
 	t.settle(to, s)
 }

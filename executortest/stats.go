@@ -239,4 +239,35 @@ var statsCases = []testCase{
 		readers.Wait()
 		s.settledAs(ex, int64(2*n), concert.Failures{})
 	}},
+
+	{"StatsFailedFirst", "a failure counts before its task is Done", func(s *suite) {
+		ex := s.executor(Config{Workers: 2})
+		var over atomic.Bool
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			for !over.Load() {
+				if got := ex.Stats(); got.Done > got.Failed.Total() {
+					s.Errorf("%d tasks are Done, and %+v of them failed, but all tasks fail", got.Done, got.Failed)
+					return
+				}
+				time.Sleep(100 * time.Microsecond)
+			}
+		})
+		n := s.many(2000)
+		var futures []*concert.Future[string]
+		for range n {
+			futures = append(futures, concert.Submit(s.ctx, ex, fail, "error"))
+		}
+		for range concert.Map(s.ctx, ex, fail, func(yield func(string) bool) {
+			for i := 0; i < n && yield("error"); i++ {
+			}
+		}) {
+		}
+		for _, f := range futures {
+			f.Result(s.ctx)
+		}
+		over.Store(true)
+		reader.Wait()
+		s.settledAs(ex, int64(2*n), concert.Failures{Errors: int64(2 * n)})
+	}},
 }
