@@ -1,0 +1,309 @@
+package prometheus
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	client "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"concert"
+	"concert/executor"
+	"concert/goroutines"
+	"concert/processes"
+)
+
+func TestMain(m *testing.M) {
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // workers would sleep for a second when they exit
+	processes.Main()
+	os.Exit(m.Run())
+}
+
+// run ends as the text says.
+var run = concert.Register("run", func(ctx context.Context, how string) (int, error) {
+	switch how {
+	case "error":
+		return 0, errors.New("a plain error")
+	case "panic":
+		panic("out of cheese")
+	case "crash":
+		os.Exit(3)
+	case "hold":
+		<-ctx.Done()
+		return 0, context.Cause(ctx)
+	}
+	return len(how), nil
+})
+
+// scraped is the values of one scrape: by name and the labels other than
+// executor. Of a histogram, it is the number of durations.
+type scraped map[string]float64
+
+func scrape(t *testing.T, g prometheus.Gatherer, executor string) scraped {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := scraped{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			key, of := f.GetName(), ""
+			for _, l := range m.Label {
+				if l.GetName() == "executor" {
+					of = l.GetValue()
+				} else {
+					key += " " + l.GetValue()
+				}
+			}
+			if of == executor {
+				values[key] = valueOf(m)
+			}
+		}
+	}
+	return values
+}
+
+func valueOf(m *client.Metric) float64 {
+	if m.Histogram != nil {
+		return float64(m.Histogram.GetSampleCount())
+	}
+	return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+}
+
+// check compares some values of a scrape.
+func (s scraped) check(t *testing.T, want scraped) {
+	t.Helper()
+	for key, v := range want {
+		if got, ok := s[key]; !ok || got != v {
+			t.Errorf("%s is %v, want %v", key, got, v)
+		}
+	}
+}
+
+func register(t *testing.T, name string, ex concert.Executor) *prometheus.Registry {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(NewCollector(name, ex))
+	return registry
+}
+
+// TestCollector compares scrapes with what has happened.
+func TestCollector(t *testing.T) {
+	pool, err := processes.New(2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, ex := range map[string]concert.Executor{"goroutines": goroutines.New(2, nil), "processes": pool} {
+		t.Run(kind, func(t *testing.T) {
+			defer ex.Close()
+			ctx := t.Context()
+			registry := register(t, kind, ex)
+			scrape(t, registry, kind).check(t, scraped{
+				"concert_executor_up": 1, "concert_tasks queued": 0, "concert_tasks running": 0,
+				"concert_tasks_finished_total success": 0, "concert_task_duration_seconds": 0,
+			})
+			started := make(chan struct{}, 1)
+			stop := ex.Watch(func(e concert.Event) {
+				if e.Kind == concert.TaskStarted {
+					started <- struct{}{}
+				}
+			})
+			held := concert.Submit(ctx, ex, run, "hold")
+			<-started
+			stop()
+			scrape(t, registry, kind).check(t, scraped{"concert_tasks running": 1, "concert_workers busy": 1, "concert_tasks queued": 0})
+			held.Cancel()
+			held.Result(ctx)
+
+			hows := []string{"a", "b", "error", "panic", "panic"}
+			want := scraped{
+				"concert_tasks_finished_total success": 4, "concert_tasks_finished_total error": 2,
+				"concert_tasks_finished_total panic": 4, "concert_tasks_finished_total canceled": 1,
+				"concert_tasks_finished_total timeout": 0, "concert_tasks_finished_total worker_death": 0,
+				"concert_tasks queued": 0, "concert_tasks running": 0, "concert_waiting_submitters": 0,
+				"concert_worker_restarts_total": 0, "concert_task_duration_seconds": 11, "concert_task_queue_duration_seconds": 6,
+			}
+			for _, how := range hows {
+				concert.Submit(ctx, ex, run, how).Result(ctx)
+			}
+			for range concert.Map(ctx, ex, run, func(yield func(string) bool) {
+				for _, how := range hows {
+					if !yield(how) {
+						return
+					}
+				}
+			}) {
+			}
+			if kind == "processes" {
+				concert.Submit(ctx, ex, run, "crash").Result(ctx)
+				if got := concert.Submit(ctx, ex, run, "abc"); must(got.Result(ctx)) != 3 {
+					t.Error("wrong result")
+				}
+				want["concert_tasks_finished_total success"] = 5
+				want["concert_tasks_finished_total worker_death"] = 1
+				delete(want, "concert_worker_restarts_total") // 1 if the standby worker has taken the place
+				want["concert_task_duration_seconds"]++       // the task whose worker died has none
+				want["concert_task_queue_duration_seconds"] += 2
+			}
+			got := scrape(t, registry, kind)
+			got.check(t, want)
+			if sent := got["concert_worker_sent_bytes_total"]; (sent > 0) != (kind == "processes") {
+				t.Errorf("%v bytes were sent", sent)
+			}
+			ex.Close()
+			delete(want, "concert_worker_restarts_total")
+			scrape(t, registry, kind).check(t, want) // also after Close
+		})
+	}
+}
+
+func must(v int, err error) int {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestCollector_Lint(t *testing.T) {
+	ex := goroutines.New(2, nil)
+	defer ex.Close()
+	registry := register(t, "a", ex)
+	registry.MustRegister(NewCollector("b", ex))
+	problems, err := testutil.GatherAndLint(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	if families, _ := registry.Gather(); len(families) != 10 {
+		t.Errorf("%d metrics, want 10", len(families))
+	}
+}
+
+// TestCollector_WhileClosing scrapes while tasks run and the executor closes:
+// counters never decrease, and nothing fails.
+func TestCollector_WhileClosing(t *testing.T) {
+	ex := goroutines.New(4, nil)
+	registry := register(t, "closing", ex)
+	var over atomic.Bool
+	var scrapers sync.WaitGroup
+	for range 2 {
+		scrapers.Go(func() {
+			for before := scrape(t, registry, "closing"); !over.Load(); {
+				got := scrape(t, registry, "closing")
+				for key, v := range got {
+					if strings.Contains(key, "_total") && v < before[key] {
+						t.Errorf("%s decreased from %v to %v", key, before[key], v)
+					}
+				}
+				before = got
+			}
+		})
+	}
+	var futures []*concert.Future[int]
+	for i := range 5000 {
+		futures = append(futures, concert.Submit(t.Context(), ex, run, []string{"a", "error"}[i%2]))
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	ex.Shutdown(ended)
+	over.Store(true)
+	scrapers.Wait()
+	failed := 0
+	for _, f := range futures {
+		if _, err := f.Result(t.Context()); err != nil {
+			failed++
+		}
+	}
+	got := scrape(t, registry, "closing")
+	if success := got["concert_tasks_finished_total success"]; success != float64(len(futures)-failed) {
+		t.Errorf("%v tasks succeeded, want %d", success, len(futures)-failed)
+	}
+}
+
+func TestCollector_Names(t *testing.T) {
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	registry := prometheus.NewRegistry()
+	const hostile = "a\"b\nc\\d{} é"
+	registry.MustRegister(NewCollector(hostile, ex), NewCollector("b", ex))
+	scrape(t, registry, hostile).check(t, scraped{"concert_executor_up": 1})
+	text, err := testutil.GatherAndFormat(registry, expfmt.TypeTextPlain, "concert_executor_up")
+	if want := `concert_executor_up{executor="a\"b\nc\\d{} é"} 1`; err != nil || !bytes.Contains(text, []byte(want)) {
+		t.Errorf("%s, %v, want %s", text, err, want)
+	}
+	var already prometheus.AlreadyRegisteredError
+	if err := registry.Register(NewCollector("b", goroutines.New(1, nil))); !errors.As(err, &already) {
+		t.Errorf("a second executor with the same name: %v", err)
+	}
+	for _, name := range []string{"", "\xff"} {
+		if err := registry.Register(NewCollector(name, ex)); err == nil || !strings.Contains(err.Error(), "name of the executor") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	defer func() {
+		if v := fmt.Sprint(recover()); !strings.Contains(v, "executor is nil") {
+			t.Error(v)
+		}
+	}()
+	NewCollector("c", nil)
+}
+
+// odd is an executor whose Stats is a function of the test.
+type odd struct {
+	executor.Executor
+	stats func() executor.Stats
+}
+
+func (o odd) Stats() executor.Stats { return o.stats() }
+
+// TestCollector_Silent: an executor that panics, and one that never answers,
+// are down. The other metrics of the program arrive.
+func TestCollector_Silent(t *testing.T) {
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	registry := register(t, "well", ex)
+	registry.MustRegister(NewCollector("panics", odd{ex, func() executor.Stats { panic("no") }}))
+	registry.MustRegister(NewCollector("hangs", odd{ex, func() executor.Stats { <-t.Context().Done(); panic("late") }}))
+	for name, up := range map[string]float64{"well": 1, "panics": 0, "hangs": 0} {
+		got := scrape(t, registry, name)
+		got.check(t, scraped{"concert_executor_up": up})
+		if (len(got) == 1) != (up == 0) {
+			t.Errorf("%s has %d values", name, len(got))
+		}
+	}
+}
+
+// TestHistogram compares the buckets with those of the executor.
+func TestHistogram(t *testing.T) {
+	h := executor.Histogram{Sum: 5e9}
+	for i := range h.Counts {
+		h.Counts[i] = int64(i)
+	}
+	var m client.Metric
+	if err := histogram(prometheus.NewDesc("a", "b", nil, nil), h).Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	got := m.Histogram
+	if got.GetSampleSum() != 5 || got.GetSampleCount() != uint64(h.Count()) || len(got.Bucket) != len(h.Bounds()) {
+		t.Errorf("%v", got)
+	}
+	sum := int64(0)
+	for i, b := range got.Bucket {
+		sum += h.Counts[i]
+		if b.GetUpperBound() != h.Bounds()[i].Seconds() || b.GetCumulativeCount() != uint64(sum) {
+			t.Errorf("bucket %d: %v", i, b)
+		}
+	}
+}
