@@ -1,0 +1,189 @@
+package opentelemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"concert/executor"
+	"concert/internal/metrics"
+)
+
+// scope is the name of the instrumentation scope: the path of this package.
+var scope = reflect.TypeFor[instruments]().PkgPath()
+
+// The names of attributes.
+const (
+	executorName = "concert.executor.name"
+	taskState    = "concert.task.state"
+	workerState  = "concert.worker.state"
+	errorType    = "error.type"
+	direction    = "network.io.direction"
+)
+
+// RegisterMetrics reports the numbers of an executor to the meters of a
+// provider, until stop is called. All metrics have the name as the attribute
+// concert.executor.name. RegisterMetrics returns an error if the name is empty
+// or not UTF-8, and if an executor with this name is registered at the provider
+// already.
+//
+// The executor may close while it is registered. The program calls ForceFlush
+// of the provider before stop, so that the last numbers are exported. If the
+// executor does not answer within a second, its metrics are missing in this
+// collection, and the error is passed to [otel.Handle].
+func RegisterMetrics(provider metric.MeterProvider, name string, ex executor.Executor) (stop func(), err error) {
+	if provider == nil || ex == nil {
+		panic("opentelemetry: RegisterMetrics: the provider or the executor is nil")
+	}
+	failed := func(err error) (func(), error) {
+		return nil, fmt.Errorf("opentelemetry: RegisterMetrics: %w", err)
+	}
+	if err := metrics.CheckName(name); err != nil {
+		return failed(err)
+	}
+	release, err := claim(provider, name)
+	if err != nil {
+		return failed(err)
+	}
+	r := &reported{name: name, reader: metrics.NewReader(ex)}
+	meter := provider.Meter(scope)
+	if err := r.create(meter); err != nil {
+		release()
+		return failed(fmt.Errorf("making the instruments of %q: %w", name, err))
+	}
+	registration, err := meter.RegisterCallback(r.observe, r.all...)
+	if err != nil {
+		release()
+		return failed(fmt.Errorf("registering the callback of %q: %w", name, err))
+	}
+	return sync.OnceFunc(func() {
+		if err := registration.Unregister(); err != nil {
+			otel.Handle(fmt.Errorf("opentelemetry: the metrics of %q could not be removed: %w", name, err))
+		}
+		release()
+	}), nil
+}
+
+// names are the names of registered executors. An SDK would add the numbers of
+// two executors with the same name.
+var names sync.Map // of registered
+
+type registered struct {
+	provider metric.MeterProvider
+	name     string
+}
+
+// claim adds a name. It returns an error if the name is registered already.
+func claim(provider metric.MeterProvider, name string) (release func(), err error) {
+	if !reflect.TypeOf(provider).Comparable() {
+		provider = nil // such providers share their names
+	}
+	key := registered{provider, name}
+	if _, exists := names.LoadOrStore(key, nil); exists {
+		return nil, fmt.Errorf("an executor with the name %q is registered already: give each executor a name of its own, or stop the other one", name)
+	}
+	return func() { names.Delete(key) }, nil
+}
+
+// reported is an executor whose numbers are reported.
+type reported struct {
+	name   string
+	reader *metrics.Reader
+	instruments
+	all []metric.Observable
+
+	mu            sync.Mutex
+	run, queue    recorder // guarded by mu
+	handledErrors string   // guarded by mu: the text of the last error that was handled
+}
+
+type instruments struct {
+	workers, tasks, submitters metric.Int64ObservableUpDownCounter
+	finished, restarts, bytes  metric.Int64ObservableCounter
+}
+
+// create makes the instruments.
+func (r *reported) create(meter metric.Meter) error {
+	var all []error
+	upDown := func(name, unit, description string) metric.Int64ObservableUpDownCounter {
+		i, err := meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		all, r.all = append(all, err), append(r.all, i)
+		return i
+	}
+	counter := func(name, unit, description string) metric.Int64ObservableCounter {
+		i, err := meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		all, r.all = append(all, err), append(r.all, i)
+		return i
+	}
+	histogram := func(name, description string) metric.Float64Histogram {
+		h, err := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description), metric.WithExplicitBucketBoundaries(bounds()...))
+		all = append(all, err)
+		return h
+	}
+	r.workers = upDown("concert.worker.count", "{worker}", "Workers that exist, by state.")
+	r.restarts = counter("concert.worker.restart.count", "{restart}", "Workers that were started because another one had died.")
+	r.bytes = counter("concert.worker.io", "By", "Bytes sent to workers and received from workers.")
+	r.tasks = upDown("concert.task.active", "{task}", "Tasks that have not settled, by state.")
+	r.finished = counter("concert.task.count", "{task}", "Tasks that have settled. Tasks with an error have error.type.")
+	r.submitters = upDown("concert.submitter.count", "{submitter}", "Submitters that wait for room in the queue.")
+	r.run.to = histogram("concert.task.duration", "Time that the functions of tasks took.")
+	r.queue.to = histogram("concert.task.queue.duration", "Time that tasks waited in the queue.")
+	return errors.Join(all...)
+}
+
+// observe is called when the SDK collects metrics. It returns no error, because
+// the SDK would not export the other metrics of the program then.
+func (r *reported) observe(ctx context.Context, o metric.Observer) error {
+	s, outcomes, err := r.reader.Read(ctx)
+	r.handle(err)
+	if err != nil {
+		return nil
+	}
+	own := attribute.String(executorName, r.name)
+	with := func(key, value string) metric.ObserveOption {
+		return metric.WithAttributes(own, attribute.String(key, value))
+	}
+	o.ObserveInt64(r.workers, int64(s.Busy), with(workerState, "busy"))
+	o.ObserveInt64(r.workers, int64(max(0, s.Workers-s.Busy)), with(workerState, "idle"))
+	o.ObserveInt64(r.restarts, s.Restarts, metric.WithAttributes(own))
+	o.ObserveInt64(r.bytes, s.Sent, with(direction, "transmit"))
+	o.ObserveInt64(r.bytes, s.Received, with(direction, "receive"))
+	o.ObserveInt64(r.tasks, int64(s.Queued), with(taskState, "queued"))
+	o.ObserveInt64(r.tasks, int64(s.Running), with(taskState, "running"))
+	o.ObserveInt64(r.submitters, int64(s.Waiting), metric.WithAttributes(own))
+	for _, outcome := range outcomes {
+		if outcome.Name == metrics.Success {
+			o.ObserveInt64(r.finished, outcome.Tasks, metric.WithAttributes(own))
+		} else {
+			o.ObserveInt64(r.finished, outcome.Tasks, with(errorType, outcome.Name))
+		}
+	}
+	attributes := metric.WithAttributeSet(attribute.NewSet(own))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.run.record(ctx, s.RunTime, attributes)
+	r.queue.record(ctx, s.QueueTime, attributes)
+	return nil
+}
+
+// handle passes an error to the program, but not the same one at each
+// collection.
+func (r *reported) handle(err error) {
+	text := ""
+	if err != nil {
+		text, _, _ = strings.Cut(err.Error(), "\n")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if text != "" && text != r.handledErrors {
+		otel.Handle(fmt.Errorf("opentelemetry: the metrics of %q are missing: %w", r.name, err))
+	}
+	r.handledErrors = text
+}

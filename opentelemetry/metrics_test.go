@@ -1,0 +1,369 @@
+package opentelemetry
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"concert"
+	"concert/executor"
+	"concert/goroutines"
+	"concert/processes"
+)
+
+// runMetrics ends as the text says.
+var runMetrics = concert.Register("runMetrics", func(ctx context.Context, how string) (int, error) {
+	switch how {
+	case "error":
+		return 0, errors.New("a plain error")
+	case "panic":
+		panic("out of cheese")
+	case "crash":
+		os.Exit(3)
+	case "hold":
+		<-ctx.Done()
+		return 0, context.Cause(ctx)
+	}
+	return len(how), nil
+})
+
+// collected is the numbers of a collection: by the name of the metric and the
+// attributes other than the name of the executor. Of a histogram, it is the
+// number of durations.
+type collected map[string]float64
+
+func collect(t *testing.T, reader *sdk.ManualReader, name string) collected {
+	t.Helper()
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(context.Background(), &all); err != nil {
+		t.Fatal(err)
+	}
+	values := collected{}
+	add := func(metric string, attributes attribute.Set, v float64) {
+		key, of := metric, ""
+		for _, a := range attributes.ToSlice() {
+			if a.Key == executorName {
+				of = a.Value.AsString()
+			} else {
+				key += " " + a.Value.AsString()
+			}
+		}
+		if of == name {
+			values[key] = v
+		}
+	}
+	for _, s := range all.ScopeMetrics {
+		for _, m := range s.Metrics {
+			switch data := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range data.DataPoints {
+					add(m.Name, p.Attributes, float64(p.Value))
+				}
+			case metricdata.Histogram[float64]:
+				for _, p := range data.DataPoints {
+					add(m.Name, p.Attributes, float64(p.Count))
+				}
+			default:
+				t.Errorf("%s is a %T", m.Name, data)
+			}
+		}
+	}
+	return values
+}
+
+// check compares some numbers of a collection.
+func (c collected) check(t *testing.T, want collected) {
+	t.Helper()
+	for key, v := range want {
+		if got, ok := c[key]; !ok || got != v {
+			t.Errorf("%s is %v, want %v", key, got, v)
+		}
+	}
+}
+
+func newProvider() (*sdk.MeterProvider, *sdk.ManualReader) {
+	reader := sdk.NewManualReader()
+	return sdk.NewMeterProvider(sdk.WithReader(reader)), reader
+}
+
+// registerMetrics registers an executor until the end of the test.
+func registerMetrics(t *testing.T, provider metric.MeterProvider, name string, ex executor.Executor) {
+	t.Helper()
+	stop, err := RegisterMetrics(provider, name, ex)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+}
+
+// TestRegisterMetrics compares collections with what has happened.
+func TestRegisterMetrics(t *testing.T) {
+	pool, err := processes.New(2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, ex := range map[string]concert.Executor{"goroutines": goroutines.New(2, nil), "processes": pool} {
+		t.Run(kind, func(t *testing.T) {
+			defer ex.Close()
+			ctx := t.Context()
+			provider, reader := newProvider()
+			registerMetrics(t, provider, kind, ex)
+			collect(t, reader, kind).check(t, collected{"concert.task.active queued": 0, "concert.task.active running": 0, "concert.task.count": 0})
+			started := make(chan struct{}, 1)
+			stop := ex.Watch(func(e concert.Event) {
+				if e.Kind == concert.TaskStarted {
+					started <- struct{}{}
+				}
+			})
+			held := concert.Submit(ctx, ex, runMetrics, "hold")
+			<-started
+			stop()
+			collect(t, reader, kind).check(t, collected{"concert.task.active running": 1, "concert.worker.count busy": 1})
+			held.Cancel()
+			held.Result(ctx)
+
+			hows := []string{"a", "b", "error", "panic", "panic"}
+			want := collected{
+				"concert.task.count": 4, "concert.task.count error": 2, "concert.task.count panic": 4,
+				"concert.task.count canceled": 1, "concert.task.count worker_death": 0,
+				"concert.task.active queued": 0, "concert.task.active running": 0, "concert.submitter.count": 0,
+			}
+			for _, how := range hows {
+				concert.Submit(ctx, ex, runMetrics, how).Result(ctx)
+			}
+			for range concert.Map(ctx, ex, runMetrics, func(yield func(string) bool) {
+				for _, how := range hows {
+					if !yield(how) {
+						return
+					}
+				}
+			}) {
+			}
+			if kind == "processes" {
+				concert.Submit(ctx, ex, runMetrics, "crash").Result(ctx)
+				want["concert.task.count worker_death"] = 1
+			}
+			stats := ex.Stats()
+			want["concert.task.duration"], want["concert.task.queue.duration"] = float64(stats.RunTime.Count()), float64(stats.QueueTime.Count())
+			got := collect(t, reader, kind)
+			got.check(t, want)
+			if sent := got["concert.worker.io transmit"]; (sent > 0) != (kind == "processes") {
+				t.Errorf("%v bytes were sent", sent)
+			}
+			if len(got) != 17 {
+				t.Errorf("%d numbers, want 17: %v", len(got), got)
+			}
+			ex.Close()
+			collect(t, reader, kind).check(t, want) // also after Close
+		})
+	}
+}
+
+// TestRegisterMetrics_WhileClosing collects while tasks run and the executor
+// closes.
+func TestRegisterMetrics_WhileClosing(t *testing.T) {
+	ex := goroutines.New(4, nil)
+	provider, reader := newProvider()
+	registerMetrics(t, provider, "closing", ex)
+	var over atomic.Bool
+	var collector sync.WaitGroup
+	collector.Go(func() {
+		for before := collect(t, reader, "closing"); !over.Load(); {
+			got := collect(t, reader, "closing")
+			for key, v := range got {
+				if v < before[key] && (strings.HasPrefix(key, "concert.task.count") || strings.HasSuffix(key, "duration")) {
+					t.Errorf("%s decreased from %v to %v", key, before[key], v)
+				}
+			}
+			before = got
+		}
+	})
+	const n = 5000
+	failed := 0
+	var futures []*concert.Future[int]
+	for i := range n {
+		futures = append(futures, concert.Submit(t.Context(), ex, runMetrics, []string{"a", "error"}[i%2]))
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	ex.Shutdown(ended)
+	over.Store(true)
+	collector.Wait()
+	for _, f := range futures {
+		if _, err := f.Result(t.Context()); err != nil {
+			failed++
+		}
+	}
+	collect(t, reader, "closing").check(t, collected{"concert.task.count": float64(n - failed)})
+}
+
+func TestRegisterMetrics_Names(t *testing.T) {
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	provider, reader := newProvider()
+	const hostile = "a\"b\nc\\d{} é"
+	stop, err := RegisterMetrics(provider, hostile, ex)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := collect(t, reader, hostile); len(got) == 0 {
+		t.Error("no numbers")
+	}
+	if _, err := RegisterMetrics(provider, hostile, ex); err == nil || !strings.Contains(err.Error(), "registered already") {
+		t.Errorf("a second executor with the same name: %v", err)
+	}
+	other, _ := newProvider()
+	registerMetrics(t, other, hostile, ex) // another provider
+	stop()
+	stop()
+	if got := collect(t, reader, hostile); len(got) != 0 {
+		t.Errorf("after stop: %v", got)
+	}
+	registerMetrics(t, provider, hostile, ex)
+	for _, name := range []string{"", "\xff"} {
+		if _, err := RegisterMetrics(provider, name, ex); err == nil || !strings.Contains(err.Error(), "name of the executor") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	registerMetrics(t, noop.NewMeterProvider(), "noop", ex)
+	registerMetrics(t, otel.GetMeterProvider(), "global", ex)
+}
+
+// odd is an executor whose Stats is a function of the test.
+type odd struct {
+	executor.Executor
+	stats func() executor.Stats
+}
+
+func (o odd) Stats() executor.Stats { return o.stats() }
+
+// TestRegisterMetrics_Silent: the numbers of executors that panic, and of one
+// that never answers, are missing. The other metrics arrive.
+func TestRegisterMetrics_Silent(t *testing.T) {
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	var mu sync.Mutex
+	var handled []string
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		handled = append(handled, err.Error())
+	}))
+	provider, reader := newProvider()
+	registerMetrics(t, provider, "well", ex)
+	registerMetrics(t, provider, "panics", odd{ex, func() executor.Stats { panic("no") }})
+	registerMetrics(t, provider, "hangs", odd{ex, func() executor.Stats { <-t.Context().Done(); panic("late") }})
+	for name, well := range map[string]bool{"well": true, "panics": false, "hangs": false} {
+		if got := collect(t, reader, name); (len(got) > 0) != well {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	all := strings.Join(handled, "\n")
+	if len(handled) != 2 || // and not again at each collection
+		!strings.Contains(all, `"panics" are missing`) || !strings.Contains(all, `"hangs" are missing: the executor does not answer`) {
+		t.Errorf("handled %q", handled)
+	}
+}
+
+// TestRecorder copies random histograms: the counts of all buckets and the sum
+// must be the same.
+func TestRecorder(t *testing.T) {
+	provider, reader := newProvider()
+	meter := provider.Meter("test")
+	to, err := meter.Float64Histogram("h", metric.WithExplicitBucketBoundaries(bounds()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := recorder{to: to}
+	random := rand.New(rand.NewPCG(1, 2))
+	var h executor.Histogram
+	for step := range 200 {
+		for range random.IntN(50) {
+			took := time.Duration(math.Exp2(random.Float64() * 42)) // up to 73 minutes
+			if step%4 == 0 {
+				took = time.Microsecond << random.IntN(33) // bounds
+			}
+			i := 0
+			for bounds := h.Bounds(); i < len(bounds) && bounds[i] < took; i++ {
+			}
+			h.Counts[i]++
+			h.Sum += took
+		}
+		r.record(t.Context(), h, metric.WithAttributes())
+	}
+	got := histogramOf(t, reader)
+	for i, n := range got.BucketCounts {
+		if int64(n) != h.Counts[i] {
+			t.Errorf("bucket %d has %d durations, want %d", i, n, h.Counts[i])
+		}
+	}
+	if want := h.Sum.Seconds(); math.Abs(got.Sum-want) > want/1e6 {
+		t.Errorf("the sum is %v, want %v", got.Sum, want)
+	}
+}
+
+// TestRecorder_Many: of many tasks, a share is recorded, and the rest of each
+// bucket is not lost.
+func TestRecorder_Many(t *testing.T) {
+	provider, reader := newProvider()
+	to, err := provider.Meter("test").Float64Histogram("h", metric.WithExplicitBucketBoundaries(bounds()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := recorder{to: to}
+	var h executor.Histogram
+	for range 100 {
+		h.Counts[1] += 1e9
+		h.Counts[20] += 1e4 // 0.1 of them in each collection
+		h.Sum += 1e9*1500*time.Nanosecond + 1e4*800*time.Millisecond
+		r.record(t.Context(), h, metric.WithAttributes())
+	}
+	got := histogramOf(t, reader)
+	if rare := got.BucketCounts[20]; rare < 8 || rare > 12 || got.Count < 99*maxRecords || got.Count > 101*maxRecords {
+		t.Errorf("%d durations of %d are in the rare bucket", rare, got.Count)
+	}
+}
+
+func histogramOf(t *testing.T, reader *sdk.ManualReader) metricdata.HistogramDataPoint[float64] {
+	t.Helper()
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	return all.ScopeMetrics[0].Metrics[0].Data.(metricdata.Histogram[float64]).DataPoints[0]
+}
+
+// TestDurations_Sum: whatever the sum is, each duration is in its bucket. The
+// sum of a snapshot may be older than its counts.
+func TestDurations_Sum(t *testing.T) {
+	var counts perBucket
+	for i := range counts {
+		counts[i] = 1
+	}
+	upper := append(bounds(), math.Inf(1))
+	for _, sum := range []float64{-1, 0, 1, 1e4, 1e9} {
+		lower := 0.0
+		for i, v := range durations(counts, sum) {
+			if v <= lower || v > upper[i] {
+				t.Errorf("sum %v: %v is not in bucket %d, from %v to %v", sum, v, i, lower, upper[i])
+			}
+			lower = upper[i]
+		}
+	}
+}
