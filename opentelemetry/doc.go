@@ -5,8 +5,13 @@
 //
 // [RegisterMetrics] reports the numbers of an executor, by the names that the
 // table "Metrics" in docs/observability.md lists. When the SDK collects
-// metrics, it reads the numbers from the Stats of the executor. This costs some
-// microseconds for each collection, and nothing for a task. The histograms of
-// durations are different, because the API has no asynchronous histogram: they
-// are recorded by an observer, for each task.
+// metrics, it reads the numbers from the Stats of the executor. This costs
+// nothing for a task.
+//
+// The API has no asynchronous histogram. So a collection records a duration for
+// each task since the last one, in the bucket of the executor's histogram. The
+// counts and the sums are those of the executor. Of more than 10,000 tasks, a
+// collection records a share, so that it takes only some milliseconds. Then the
+// shape and the mean of the histogram are right, and its count is too small:
+// concert.task.count has the number of tasks.
 package opentelemetry
