@@ -139,14 +139,14 @@ type goPackage struct {
 func publicPackages(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
-	for _, p := range list(t, "-json=ImportPath,Name,GoFiles,Module", "./...", "./cluster/...") {
+	for _, p := range list(t, "-json=ImportPath,Name,GoFiles,Module", "./...", "./cluster/...", "./opentelemetry/...", "./prometheus/...") {
 		if p.Name != "main" && len(p.GoFiles) > 0 && !strings.Contains(p.ImportPath+"/", "/internal/") {
 			module := inFile(p.Module.Path)
 			all[module] = append(all[module], p.ImportPath)
 		}
 	}
-	if len(all) != 2 {
-		t.Fatalf("packages of %d modules, want 2", len(all))
+	if len(all) != 4 {
+		t.Fatalf("packages of %d modules, want 4", len(all))
 	}
 	return all
 }

@@ -1,8 +1,10 @@
 // Package guide tests the pages of docs. The code in guide.md and
-// from-python.md must be the code of tested examples. The tests and files that
-// a page names must exist. The line before a block of code names its example:
+// from-python.md must be the code of tested examples. Other pages may have such
+// code. The tests and files that a page names must exist. The line before a
+// block of code names its example, or a whole program:
 //
 //	<!-- goroutines/example_test.go Example_threads -->
+//	<!-- prometheus/example/main.go -->
 //
 // Run go test ./internal/guide -update to copy the examples into the pages
 // again.
@@ -27,33 +29,40 @@ var root = filepath.Join("..", "..")
 
 // exampleBlock matches a block of code, with the comment that names its
 // example.
-var exampleBlock = regexp.MustCompile("(?s)<!-- (\\S+) (\\S+) -->\n```go\n(.*?)```\n")
+var exampleBlock = regexp.MustCompile("(?s)<!-- (\\S+)( \\S+)? -->\n```go\n(.*?)```\n")
 
 func TestGuide(t *testing.T) {
-	for _, page := range []string{"guide.md", "from-python.md"} {
-		t.Run(page, func(t *testing.T) { testPage(t, filepath.Join(root, "docs", page)) })
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		name := filepath.Base(page)
+		t.Run(name, func(t *testing.T) { testPage(t, page, name == "guide.md" || name == "from-python.md") })
 	}
 }
 
-func testPage(t *testing.T, name string) {
+// testPage compares the code of a page with the examples. The parameter all is
+// whether each block of Go must name an example.
+func testPage(t *testing.T, name string, all bool) {
 	page, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := string(page)
 	blocks := exampleBlock.FindAllStringSubmatch(text, -1)
-	if all := strings.Count(text, "```go"); all != len(blocks) || all == 0 {
-		t.Errorf("%d blocks of Go, of which %d name an example", all, len(blocks))
+	if n := strings.Count(text, "```go"); all && (n != len(blocks) || n == 0) {
+		t.Errorf("%d blocks of Go, of which %d name an example", n, len(blocks))
 	}
 	for _, b := range blocks {
-		want := declaration(t, filepath.Join(root, b[1]), b[2])
+		want := example(t, filepath.Join(root, b[1]), strings.TrimSpace(b[2]))
 		if b[3] == want {
 			continue
 		}
 		if !*update {
-			t.Errorf("the block of %s %s is not the example; run this test with -update", b[1], b[2])
+			t.Errorf("the block of %s%s is not the example; run this test with -update", b[1], b[2])
 		}
-		text = strings.Replace(text, b[0], "<!-- "+b[1]+" "+b[2]+" -->\n```go\n"+want+"```\n", 1)
+		text = strings.Replace(text, b[0], "<!-- "+b[1]+b[2]+" -->\n```go\n"+want+"```\n", 1)
 	}
 	if *update && text != string(page) {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
@@ -62,13 +71,16 @@ func testPage(t *testing.T, name string) {
 	}
 }
 
-// declaration returns the source of a function. It leaves out the Output
-// comment of an example.
-func declaration(t *testing.T, file, name string) string {
+// example returns the source of a function without the Output comment of an
+// example, or the whole file if the name is empty.
+func example(t *testing.T, file, name string) string {
 	t.Helper()
 	source, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if name == "" {
+		return string(source)
 	}
 	files := token.NewFileSet()
 	parsed, err := parser.ParseFile(files, file, source, 0)

@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"concert/dashboard":              {"concert", "concert/executor", "concert/internal/page"},
 	"concert/internal/metrics":       {"concert/executor"},
 	"concert/prometheus":             {"concert/executor", "concert/internal/metrics", "github.com/prometheus/client_golang/prometheus"},
+	"concert/prometheus/example":     {"concert", "concert/goroutines", "concert/prometheus", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/promhttp"},
 	"concert/opentelemetry":          {"concert", "concert/executor", "concert/internal/metrics", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/"},
 	"concert/internal/printable":     {},
 	"concert/internal/pyname":        {},
@@ -73,6 +74,7 @@ var allowed = map[string][]string{
 	"concert/benchmarks":             {}, // tests only
 	"concert/benchmarks/goplugin":    {}, // tests only
 	"concert/benchmarks/cluster":     {}, // tests only
+	"concert/benchmarks/observation": {}, // tests only
 	"concert/benchmarks/choosing":    {"concert", "concert/executor", "concert/"},
 	"concert/benchmarks/downloading": {"concert/benchmarks/commands", "golang.org/x/sys/unix"},
 	"concert/benchmarks/mapping":     {"concert/benchmarks/commands"},
