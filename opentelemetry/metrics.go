@@ -34,10 +34,12 @@ const (
 // or not UTF-8, and if an executor with this name is registered at the provider
 // already.
 //
-// The executor may close while it is registered. The program calls ForceFlush
-// of the provider before stop, so that the last numbers are exported. If the
-// executor does not answer within a second, its metrics are missing in this
-// collection, and the error is passed to [otel.Handle].
+// The counters count from the start of the executor, and the histograms from
+// the call of RegisterMetrics. The executor may close while it is registered.
+// The program calls ForceFlush of the provider before stop, so that the last
+// numbers are exported. If the executor does not answer within 3 seconds, its
+// metrics are missing in this collection, and the error is passed to
+// [otel.Handle].
 func RegisterMetrics(provider metric.MeterProvider, name string, ex executor.Executor) (stop func(), err error) {
 	if provider == nil || ex == nil {
 		panic("opentelemetry: RegisterMetrics: the provider or the executor is nil")
@@ -57,6 +59,11 @@ func RegisterMetrics(provider metric.MeterProvider, name string, ex executor.Exe
 	if err := r.create(meter); err != nil {
 		release()
 		return failed(fmt.Errorf("making the instruments of %q: %w", name, err))
+	}
+	if s, _, err := r.reader.Read(context.Background()); err == nil {
+		// An SDK adds to what a histogram has recorded for an earlier
+		// registration of the name.
+		r.run.before, r.queue.before = s.RunTime, s.QueueTime
 	}
 	registration, err := meter.RegisterCallback(r.observe, r.all...)
 	if err != nil {

@@ -48,11 +48,17 @@ type collected map[string]float64
 
 func collect(t *testing.T, reader *sdk.ManualReader, name string) collected {
 	t.Helper()
+	return collectAll(t, reader)[name]
+}
+
+// collectAll returns the numbers of one collection, by executor.
+func collectAll(t *testing.T, reader *sdk.ManualReader) map[string]collected {
+	t.Helper()
 	var all metricdata.ResourceMetrics
 	if err := reader.Collect(context.Background(), &all); err != nil {
 		t.Fatal(err)
 	}
-	values := collected{}
+	values := map[string]collected{}
 	add := func(metric string, attributes attribute.Set, v float64) {
 		key, of := metric, ""
 		for _, a := range attributes.ToSlice() {
@@ -62,9 +68,10 @@ func collect(t *testing.T, reader *sdk.ManualReader, name string) collected {
 				key += " " + a.Value.AsString()
 			}
 		}
-		if of == name {
-			values[key] = v
+		if values[of] == nil {
+			values[of] = collected{}
 		}
+		values[of][key] = v
 	}
 	for _, s := range all.ScopeMetrics {
 		for _, m := range s.Metrics {
@@ -173,6 +180,26 @@ func TestRegisterMetrics(t *testing.T) {
 	}
 }
 
+// TestRegisterMetrics_Again: the histograms begin with the registration. So a
+// second one does not record the same tasks again.
+func TestRegisterMetrics_Again(t *testing.T) {
+	var s executor.Stats
+	s.RunTime.Counts[3], s.QueueTime.Counts[4] = 5, 6
+	ex := odd{stats: func() executor.Stats { return s }}
+	provider, reader := newProvider()
+	for i := range 3 {
+		stop, err := RegisterMetrics(provider, "again", ex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.RunTime.Counts[3]++
+		s.QueueTime.Counts[4] += 2
+		want := float64(i + 1)
+		collect(t, reader, "again").check(t, collected{"concert.task.duration": want, "concert.task.queue.duration": 2 * want})
+		stop()
+	}
+}
+
 // TestRegisterMetrics_WhileClosing collects while tasks run and the executor
 // closes.
 func TestRegisterMetrics_WhileClosing(t *testing.T) {
@@ -267,9 +294,9 @@ func TestRegisterMetrics_Silent(t *testing.T) {
 	registerMetrics(t, provider, "well", ex)
 	registerMetrics(t, provider, "panics", odd{ex, func() executor.Stats { panic("no") }})
 	registerMetrics(t, provider, "hangs", odd{ex, func() executor.Stats { <-t.Context().Done(); panic("late") }})
-	for name, well := range map[string]bool{"well": true, "panics": false, "hangs": false} {
-		if got := collect(t, reader, name); (len(got) > 0) != well {
-			t.Errorf("%s: %v", name, got)
+	for range 2 {
+		if got := collectAll(t, reader); len(got) != 1 || len(got["well"]) == 0 {
+			t.Errorf("collected %v", got)
 		}
 	}
 	mu.Lock()

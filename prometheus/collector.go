@@ -38,7 +38,7 @@ import (
 // [prometheus.AlreadyRegisteredError] for the next one.
 //
 // The collector may be used while the executor closes, and afterwards. If the
-// executor does not answer within a second, its metrics are missing in the
+// executor does not answer within 3 seconds, its metrics are missing in the
 // scrape, except that concert_executor_up is 0.
 func NewCollector(name string, ex executor.Executor) prometheus.Collector {
 	if ex == nil {

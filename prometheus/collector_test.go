@@ -50,11 +50,17 @@ type scraped map[string]float64
 
 func scrape(t *testing.T, g prometheus.Gatherer, executor string) scraped {
 	t.Helper()
+	return scrapeAll(t, g)[executor]
+}
+
+// scrapeAll returns the values of one scrape, by executor.
+func scrapeAll(t *testing.T, g prometheus.Gatherer) map[string]scraped {
+	t.Helper()
 	families, err := g.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := scraped{}
+	values := map[string]scraped{}
 	for _, f := range families {
 		for _, m := range f.Metric {
 			key, of := f.GetName(), ""
@@ -65,9 +71,10 @@ func scrape(t *testing.T, g prometheus.Gatherer, executor string) scraped {
 					key += " " + l.GetValue()
 				}
 			}
-			if of == executor {
-				values[key] = valueOf(m)
+			if values[of] == nil {
+				values[of] = scraped{}
 			}
+			values[of][key] = valueOf(m)
 		}
 	}
 	return values
@@ -194,7 +201,15 @@ func TestCollector_Lint(t *testing.T) {
 // TestCollector_WhileClosing scrapes while tasks run and the executor closes:
 // counters never decrease, and nothing fails.
 func TestCollector_WhileClosing(t *testing.T) {
-	ex := goroutines.New(4, nil)
+	pool, err := processes.New(2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("goroutines", func(t *testing.T) { testClosing(t, goroutines.New(4, nil)) })
+	t.Run("processes", func(t *testing.T) { testClosing(t, pool) })
+}
+
+func testClosing(t *testing.T, ex concert.Executor) {
 	registry := register(t, "closing", ex)
 	var over atomic.Bool
 	var scrapers sync.WaitGroup
@@ -276,8 +291,9 @@ func TestCollector_Silent(t *testing.T) {
 	registry := register(t, "well", ex)
 	registry.MustRegister(NewCollector("panics", odd{ex, func() executor.Stats { panic("no") }}))
 	registry.MustRegister(NewCollector("hangs", odd{ex, func() executor.Stats { <-t.Context().Done(); panic("late") }}))
+	all := scrapeAll(t, registry)
 	for name, up := range map[string]float64{"well": 1, "panics": 0, "hangs": 0} {
-		got := scrape(t, registry, name)
+		got := all[name]
 		got.check(t, scraped{"concert_executor_up": up})
 		if (len(got) == 1) != (up == 0) {
 			t.Errorf("%s has %d values", name, len(got))

@@ -14,8 +14,10 @@ import (
 	"concert/executor"
 )
 
-// statsTime is how long Read waits for an executor.
-const statsTime = time.Second
+// statsTime is how long Read waits for an executor. It is shorter than the 10
+// seconds that Prometheus waits for a program. It is long enough for a machine
+// on which a goroutine must wait for a processor.
+const statsTime = 3 * time.Second
 
 // CheckName returns an error if a name cannot be the name of an executor in
 // metrics.
@@ -54,7 +56,7 @@ type reading struct {
 func NewReader(ex executor.Executor) *Reader { return &Reader{source: ex, wait: statsTime} }
 
 // Read returns the statistics of the executor. It waits until ctx ends, but at
-// most a second. Concurrent calls share one call of Stats. So a Stats that
+// most statsTime. Concurrent calls share one call of Stats. So a Stats that
 // never returns costs one goroutine, however often Read is called.
 func (r *Reader) Read(ctx context.Context) (s executor.Stats, outcomes Outcomes, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.wait)
