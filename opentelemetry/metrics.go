@@ -16,23 +16,20 @@ import (
 	"concert/internal/metrics"
 )
 
-// scope is the name of the instrumentation scope: the path of this package.
-var scope = reflect.TypeFor[instruments]().PkgPath()
-
 // The names of attributes.
 const (
-	executorName = "concert.executor.name"
-	taskState    = "concert.task.state"
-	workerState  = "concert.worker.state"
-	errorType    = "error.type"
-	direction    = "network.io.direction"
+	executorNameKey = "concert.executor.name"
+	taskStateKey    = "concert.task.state"
+	workerStateKey  = "concert.worker.state"
+	errorTypeKey    = "error.type"
+	directionKey    = "network.io.direction"
 )
 
 // RegisterMetrics reports the numbers of an executor to the meters of a
-// provider, until stop is called. All metrics have the name as the attribute
-// concert.executor.name. RegisterMetrics returns an error if the name is empty
-// or not UTF-8, and if an executor with this name is registered at the provider
-// already.
+// provider, until stop is called. A nil provider stands for the global one. All
+// metrics have the name as the attribute concert.executor.name. RegisterMetrics
+// returns an error if the name is empty or not UTF-8, and if an executor with
+// this name is registered at the provider already.
 //
 // The counters count from the start of the executor, and the histograms from
 // the call of RegisterMetrics. The executor may close while it is registered.
@@ -41,8 +38,11 @@ const (
 // metrics are missing in this collection, and the error is passed to
 // [otel.Handle].
 func RegisterMetrics(provider metric.MeterProvider, name string, ex executor.Executor) (stop func(), err error) {
-	if provider == nil || ex == nil {
-		panic("opentelemetry: RegisterMetrics: the provider or the executor is nil")
+	if ex == nil {
+		panic("opentelemetry: RegisterMetrics: the executor is nil")
+	}
+	if provider == nil {
+		provider = otel.GetMeterProvider()
 	}
 	failed := func(err error) (func(), error) {
 		return nil, fmt.Errorf("opentelemetry: RegisterMetrics: %w", err)
@@ -55,7 +55,7 @@ func RegisterMetrics(provider metric.MeterProvider, name string, ex executor.Exe
 		return failed(err)
 	}
 	r := &reported{name: name, reader: metrics.NewReader(ex)}
-	meter := provider.Meter(scope)
+	meter := provider.Meter(reflect.TypeFor[instruments]().PkgPath())
 	if err := r.create(meter); err != nil {
 		release()
 		return failed(fmt.Errorf("making the instruments of %q: %w", name, err))
@@ -153,23 +153,23 @@ func (r *reported) observe(ctx context.Context, o metric.Observer) error {
 	if err != nil {
 		return nil
 	}
-	own := attribute.String(executorName, r.name)
+	own := attribute.String(executorNameKey, r.name)
 	with := func(key, value string) metric.ObserveOption {
 		return metric.WithAttributes(own, attribute.String(key, value))
 	}
-	o.ObserveInt64(r.workers, int64(s.Busy), with(workerState, "busy"))
-	o.ObserveInt64(r.workers, int64(max(0, s.Workers-s.Busy)), with(workerState, "idle"))
+	o.ObserveInt64(r.workers, int64(s.Busy), with(workerStateKey, "busy"))
+	o.ObserveInt64(r.workers, int64(max(0, s.Workers-s.Busy)), with(workerStateKey, "idle"))
 	o.ObserveInt64(r.restarts, s.Restarts, metric.WithAttributes(own))
-	o.ObserveInt64(r.bytes, s.Sent, with(direction, "transmit"))
-	o.ObserveInt64(r.bytes, s.Received, with(direction, "receive"))
-	o.ObserveInt64(r.tasks, int64(s.Queued), with(taskState, "queued"))
-	o.ObserveInt64(r.tasks, int64(s.Running), with(taskState, "running"))
+	o.ObserveInt64(r.bytes, s.Sent, with(directionKey, "transmit"))
+	o.ObserveInt64(r.bytes, s.Received, with(directionKey, "receive"))
+	o.ObserveInt64(r.tasks, int64(s.Queued), with(taskStateKey, "queued"))
+	o.ObserveInt64(r.tasks, int64(s.Running), with(taskStateKey, "running"))
 	o.ObserveInt64(r.submitters, int64(s.Waiting), metric.WithAttributes(own))
 	for _, outcome := range outcomes {
 		if outcome.Name == metrics.Success {
 			o.ObserveInt64(r.finished, outcome.Tasks, metric.WithAttributes(own))
 		} else {
-			o.ObserveInt64(r.finished, outcome.Tasks, with(errorType, outcome.Name))
+			o.ObserveInt64(r.finished, outcome.Tasks, with(errorTypeKey, outcome.Name))
 		}
 	}
 	attributes := metric.WithAttributeSet(attribute.NewSet(own))

@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,7 +64,7 @@ func collectAll(t *testing.T, reader *sdk.ManualReader) map[string]collected {
 	add := func(metric string, attributes attribute.Set, v float64) {
 		key, of := metric, ""
 		for _, a := range attributes.ToSlice() {
-			if a.Key == executorName {
+			if a.Key == executorNameKey {
 				of = a.Value.AsString()
 			} else {
 				key += " " + a.Value.AsString()
@@ -267,7 +269,7 @@ func TestRegisterMetrics_Names(t *testing.T) {
 		}
 	}
 	registerMetrics(t, noop.NewMeterProvider(), "noop", ex)
-	registerMetrics(t, otel.GetMeterProvider(), "global", ex)
+	registerMetrics(t, nil, "global", ex)
 }
 
 // odd is an executor whose Stats is a function of the test.
@@ -391,6 +393,48 @@ func TestDurations_Sum(t *testing.T) {
 				t.Errorf("sum %v: %v is not in bucket %d, from %v to %v", sum, v, i, lower, upper[i])
 			}
 			lower = upper[i]
+		}
+	}
+}
+
+// TestRegisterMetrics_Documented: docs/observability.md has the names, units
+// and attributes of all metrics, and no others.
+func TestRegisterMetrics_Documented(t *testing.T) {
+	page, err := os.ReadFile("../docs/observability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "### The names")
+	table, _, _ = strings.Cut(table, "\n### ")
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	provider, reader := newProvider()
+	registerMetrics(t, provider, "x", ex)
+	concert.Submit(t.Context(), ex, runMetrics, "a").Result(t.Context()) // so that the histograms are not empty
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{executorNameKey}
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		names = append(names, m.Name)
+		row := regexp.MustCompile("(?m)^.*`" + regexp.QuoteMeta(m.Name) + "`.*$").FindString(table)
+		if !strings.HasSuffix(row, "| `"+m.Unit+"` |") {
+			t.Errorf("the row of %s, in %s, is %q", m.Name, m.Unit, row)
+		}
+		if data, ok := m.Data.(metricdata.Sum[int64]); ok {
+			for _, p := range data.DataPoints {
+				for _, a := range p.Attributes.ToSlice() {
+					if names = append(names, string(a.Key)); a.Key != executorNameKey && !strings.Contains(row, "`"+string(a.Key)+"`") {
+						t.Errorf("the row of %s lacks the attribute %s: %s", m.Name, a.Key, row)
+					}
+				}
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile("`((?:concert|error|network)\\.[a-z._]+)`").FindAllStringSubmatch(table, -1) {
+		if !slices.Contains(names, m[1]) {
+			t.Errorf("the page names %s, which does not exist", m[1])
 		}
 	}
 }

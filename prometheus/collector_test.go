@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -320,6 +322,42 @@ func TestHistogram(t *testing.T) {
 		sum += h.Counts[i]
 		if b.GetUpperBound() != h.Bounds()[i].Seconds() || b.GetCumulativeCount() != uint64(sum) {
 			t.Errorf("bucket %d: %v", i, b)
+		}
+	}
+}
+
+// TestCollector_Documented: docs/observability.md has the names, types and
+// labels of all metrics, and no others.
+func TestCollector_Documented(t *testing.T) {
+	page, err := os.ReadFile("../docs/observability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	families, err := register(t, "x", ex).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range families {
+		names = append(names, f.GetName(), f.GetName()+"_bucket")
+		kind := strings.ToLower(f.GetType().String())
+		row := regexp.MustCompile("(?m)^.*" + kind + " `" + f.GetName() + "`.*$").Find(page)
+		if row == nil {
+			t.Errorf("no row has the %s %s", kind, f.GetName())
+		}
+		for _, m := range f.Metric {
+			for _, l := range m.Label {
+				if l.GetName() != "executor" && !bytes.Contains(row, []byte("`"+l.GetName()+"`")) {
+					t.Errorf("the row of %s lacks the label %s: %s", f.GetName(), l.GetName(), row)
+				}
+			}
+		}
+	}
+	for _, name := range regexp.MustCompile(`\bconcert_\w+`).FindAllString(string(page), -1) {
+		if !slices.Contains(names, name) {
+			t.Errorf("the page names %s, which does not exist", name)
 		}
 	}
 }
