@@ -50,7 +50,9 @@ type Observer = executor.Observer
 //   - Time, the time of the step;
 //   - Done and Total, the arguments of [Progress] in TaskProgress, and zero in
 //     other kinds;
-//   - Err, the task's error, in TaskFinished.
+//   - Err, the task's error, in TaskFinished;
+//   - Context, the context that was given to Submit or Map, or one that replaces
+//     it, for its values.
 type Event = executor.Event
 
 // EventKind is the kind of an event. Its String method returns it as a word,

@@ -50,6 +50,8 @@ type remote interface {
 	settle(i, worker int, result Encoded, err error)
 	ran(worker, n int, took time.Duration)
 	mapsResults() bool
+	trace() string
+	callTrace(i int) string
 	settleMapped(i, worker int, result Encoded, release func())
 }
 

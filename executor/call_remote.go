@@ -18,8 +18,9 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 	if !t.move(pending, copying) {
 		return nil, false
 	}
-	if b := c.encoded; b != nil {
-		c.encoded = nil
+	if x := c.extra; x != nil && x.encoded != nil {
+		b := x.encoded
+		x.encoded = nil
 		t.move(copying, claimed)
 		return &b.Batch, false
 	}
@@ -85,7 +86,10 @@ func (c *call[In, Out]) encodeAsync(f *Function, arg In) {
 				if !t.move(encoding, copying) {
 					return // the task was canceled during the encoding
 				}
-				c.encoded = b
+				if c.extra == nil {
+					c.extra = new(extra)
+				}
+				c.extra.encoded = b
 				t.move(copying, pending)
 				t.group.queue.Again(t)
 			}

@@ -56,6 +56,7 @@ type mapRun[In, Out any] struct {
 	id         identity // identifies fn, to find its name
 	ordered    bool
 	labels     *labels[In]
+	trace      string   // the text for distributed tracing that remote workers receive with each call
 	indexes    *indexes // nil if the index of an item is the index of its input
 
 	stopped     atomic.Bool   // the loop has ended
@@ -123,6 +124,7 @@ func newMapRun[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 	s, _ := carrierOf(ctx)
 	m.onWorker = s != nil
 	m.labels = newLabels[In](ctx)
+	m.trace = inject(ctx, 0)
 	m.fedWidth = m.width() // may panic
 	ctx, m.endForeign = Isolate(ctx)
 	m.caller = ctx

@@ -82,7 +82,7 @@ func (r *remoteItems[In, Out]) start(i, worker int) bool {
 func (r *remoteItems[In, Out]) progress(i, worker int, done, total int64) {
 	list, _ := r.task.observers()
 	if seen := r.items[i].observed; list != nil && seen != nil && r.items[i].state() == running {
-		list.callIsolated(Event{Kind: TaskProgress, Task: seen.number, Name: r.task.Name(), Input: seen.input, Worker: worker, Time: time.Now(), Done: done, Total: total})
+		list.callIsolated(Event{Kind: TaskProgress, Task: seen.number, Name: r.task.Name(), Input: seen.input, Worker: worker, Time: time.Now(), Done: done, Total: total, Context: r.m.ctx})
 	}
 }
 
@@ -220,7 +220,7 @@ func (r *remoteItems[In, Out]) observe(i int, kind EventKind, worker int, err er
 		}
 		it.observed = &observed{lastNumber.Add(1), r.input(i)}
 	}
-	list.callIsolated(Event{Kind: kind, Task: it.observed.number, Name: it.observed.input.Name, Input: it.observed.input, Worker: worker, Time: time.Now(), Err: err})
+	list.callIsolated(Event{Kind: kind, Task: it.observed.number, Name: it.observed.input.Name, Input: it.observed.input, Worker: worker, Time: time.Now(), Err: err, Context: r.m.ctx})
 }
 
 func codecOf(f *Function) Codec {

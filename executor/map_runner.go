@@ -191,12 +191,14 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 		}
 		r.done(it, index)
 	}()
+	ctx := context.Context(r.ctx)
 	if list, id := r.task.observers(); list != nil {
 		r.ctx.number, r.ctx.input = lastNumber.Add(1), r.m.input(index)
 		list.call(r.ctx.event(TaskSubmitted, -1))
 		list.call(r.ctx.event(TaskStarted, id))
+		ctx = within(ctx, r.ctx.number)
 	}
-	it.out, it.err = callFunction(&r.task, r.ctx, r.m.fn, it.in)
+	it.out, it.err = callFunction(&r.task, ctx, r.m.fn, it.in)
 	returned = true
 }
 
@@ -305,7 +307,7 @@ func (c *mapContext) Source() context.Context { return lazy.SourceOf(c.caller) }
 func (c *itemContext) String() string { return "concert.Map(" + c.task.Name() + ")" }
 
 func (c *itemContext) event(kind EventKind, worker int) Event {
-	return Event{Kind: kind, Task: c.number, Name: c.input.Name, Input: c.input, Worker: worker, Time: time.Now()}
+	return Event{Kind: kind, Task: c.number, Name: c.input.Name, Input: c.input, Worker: worker, Time: time.Now(), Context: c.lazy.Parent}
 }
 
 func (c *itemContext) progress(done, total int64) {

@@ -121,6 +121,9 @@ type Event struct {
 	Done, Total int64
 	// Err is the task's error, in TaskFinished.
 	Err error
+	// Context is the context that was given to Submit, Go or Map, or one that
+	// replaces it, for its values. Its methods may be code of the program.
+	Context context.Context
 }
 
 // EventKind is the kind of an event.

@@ -25,6 +25,11 @@ type Call struct {
 	// executor uses it in events, errors and logs, like the Input of a task
 	// that was submitted here.
 	Input *Input
+	// Trace is the text for distributed tracing that came with the call: see
+	// [ExtractTrace]. A local executor calls the function with the context that
+	// ExtractTrace returns. A remote executor sends the text to its worker. If
+	// it has more than [MaxTrace] bytes, Relay ignores it.
+	Trace string
 	// Started is called when the function is about to begin. Progress is called
 	// with the progress that the function reports by [Progress]. Both may be
 	// nil, and should return soon. If tasks share memory with their submitter,
@@ -47,6 +52,7 @@ func Relay(ctx context.Context, ex Executor, c Call) *Future[Encoded] {
 	if ctx == nil || ex == nil {
 		panic(nilArgument("Relay", ctx, ex, ""))
 	}
+	ctx = ExtractTrace(ctx, c.Trace)
 	r := &relay{is: c}
 	r.init(ctx, r.invoke, c.Arg)
 	t := &r.future.task

@@ -100,10 +100,9 @@ type call[In, Out any] struct {
 	future Future[Out]
 	fn     func(context.Context, In) (Out, error) // nil after the call has settled
 	arg    In                                     // zero after the call has settled
-	// encoded is the call in the form that is sent to a worker, if user code
-	// encoded the argument. It is written and read only while the task is in
-	// state copying.
-	encoded *single
+	// extra is nil for most calls. It is set before another goroutine has the
+	// task, or while the task is in state copying.
+	extra *extra
 }
 
 func newCall[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, error), arg In) *call[In, Out] {
@@ -141,7 +140,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 	if weight = s.sample(); weight > 0 {
 		began = uptime()
 	}
-	c.future.value, c.future.err = callFunction(t, t.context(), c.fn, c.arg)
+	c.future.value, c.future.err = callFunction(t, within(t.context(), t.status.Load()>>idShift), c.fn, c.arg)
 	returned = true
 	return false
 }

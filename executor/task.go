@@ -76,6 +76,8 @@ type job interface {
 	// moved the task to settling. The carrier is the one whose goroutine calls
 	// drop, or nil.
 	drop(*Task, error, *carrier)
+	// setTrace stores the text that remote workers receive with the call.
+	setTrace(trace string)
 }
 
 const (
@@ -154,6 +156,9 @@ func (g *WorkerGroup) Adopt(t *Task) {
 	}
 	if g.observers.Load() != nil {
 		t.observe(TaskSubmitted, nil)
+	}
+	if g.remote != nil && tracing.Load() != nil && t.status.Load()&ofMap == 0 {
+		t.job.setTrace(inject(t.ctx.Parent, t.status.Load()>>idShift))
 	}
 }
 
@@ -252,7 +257,7 @@ func (t *Task) observeOn(remote int, kind EventKind, err error) {
 }
 
 func (t *Task) event(kind EventKind, worker int, err error) Event {
-	return Event{Kind: kind, Task: t.status.Load() >> idShift, Name: t.Name(), Input: t.input(), Worker: worker, Time: time.Now(), Err: err}
+	return Event{Kind: kind, Task: t.status.Load() >> idShift, Name: t.Name(), Input: t.input(), Worker: worker, Time: time.Now(), Err: err, Context: t.ctx.Parent}
 }
 
 func (t *Task) progress(done, total int64) {

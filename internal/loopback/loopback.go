@@ -299,7 +299,7 @@ func (e *Executor) invoke(id int, c *call) {
 		arg := copied(c.batch.Args[c.i])
 		e.sent.Add(int64(len(arg.Bytes)))
 		o.failure = executor.EncodeError(concert.ErrGoexit)
-		result, err := executor.InvokeIsolated(c.ctx, c.batch.Name, arg)
+		result, err := executor.InvokeIsolated(executor.ExtractTrace(c.ctx, c.batch.CallTrace(c.i)), c.batch.Name, arg)
 		o.result, o.failure = copied(result), nil
 		if err != nil {
 			o.failure = executor.EncodeError(err)

@@ -1,0 +1,166 @@
+package executor
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// This file connects tasks with a library for distributed tracing, such as
+// OpenTelemetry, without importing one. The steps, for a task of an executor
+// whose observer makes spans:
+//
+//	TaskSubmitted   the observer makes a span; Event.Context has its parent
+//	Within          a worker of this process: the function gets a context with the span
+//	Inject          a remote worker: the span becomes a text, which is sent with the call
+//	Extract         in the remote worker: the function gets a context with the span of the text
+//	TaskFinished    the observer ends the span
+//
+// Without an observer, the submitter's span takes the place of the task's span:
+// contexts of tasks have the values of the submitter's context anyway, and
+// Inject finds it there. The items of a Map share one text, for the span of the
+// caller of Map, so that a frame of many calls contains it once.
+
+// Tracing has the functions by which a library for distributed tracing takes
+// part in tasks. They are called on goroutines of submitters and of tasks, and
+// CallTrace calls Inject. They must return soon and not panic. They must be
+// safe for concurrent use.
+type Tracing interface {
+	// Within returns the context with which the function of a task is called.
+	// ctx is the context that the function would get otherwise. The parameter
+	// task is the number of the task, as in [Event].
+	Within(ctx context.Context, task uint64) context.Context
+
+	// Inject returns the text that remote workers receive with a call. If the
+	// task with this number has a span, the text is for this span. Otherwise it
+	// is for the span in ctx. The text has at most [MaxTrace] bytes: a W3C
+	// traceparent, and then, if there is a tracestate, a space and the
+	// tracestate. It is empty if there is no span. The number is 0 if there is
+	// no task.
+	Inject(ctx context.Context, task uint64) string
+
+	// Extract is called in the worker. It returns ctx with the span of a text
+	// that Inject has returned. The text comes from another process, so it may
+	// be invalid. Extract then returns ctx. It adds values by
+	// [context.WithValue]: a context of another type is ignored.
+	Extract(ctx context.Context, trace string) context.Context
+}
+
+// MaxTrace is the maximum size in bytes of a text that Tracing.Inject returns.
+// A longer text is not sent.
+const MaxTrace = 512
+
+var tracing atomic.Pointer[Tracing]
+
+// SetTracing sets the functions for distributed tracing in this process, or
+// removes them if t is nil. It concerns the tasks that are submitted, and the
+// calls that begin, from then on. Package opentelemetry calls it.
+func SetTracing(t Tracing) {
+	if t == nil {
+		tracing.Store(nil)
+		return
+	}
+	tracing.Store(&t)
+}
+
+// ExtractTrace returns the context with which a remote worker calls a function.
+// The trace is the text that the worker has received with the call, or "". If
+// it is too long, or this process has no [Tracing], ExtractTrace returns ctx.
+func ExtractTrace(ctx context.Context, trace string) context.Context {
+	if trace == "" || len(trace) > MaxTrace {
+		return ctx
+	}
+	if h := tracing.Load(); h != nil {
+		if with := (*h).Extract(ctx, trace); with != nil && (!foreign(with) || foreign(ctx)) {
+			return with
+		}
+	}
+	return ctx
+}
+
+// within returns the context for the function of a task with this number. The
+// number is 0 if the task has no observers.
+func within(ctx context.Context, number uint64) context.Context {
+	if h := tracing.Load(); h != nil && number != 0 {
+		return (*h).Within(ctx, number)
+	}
+	return ctx
+}
+
+// inject returns the text for the span of a task, or for the span in ctx. It
+// calls methods of ctx, which may be code of the program. So it must run on a
+// goroutine of the submitter. If a method panics, the text is empty.
+func inject(ctx context.Context, number uint64) (trace string) {
+	h := tracing.Load()
+	if h == nil {
+		return ""
+	}
+	defer func() {
+		if recover() != nil || len(trace) > MaxTrace {
+			trace = ""
+		}
+	}()
+	return (*h).Inject(ctx, number)
+}
+
+// Trace returns the text for distributed tracing that workers receive with the
+// calls of the batch, for [ExtractTrace]. It is empty if there is none. All
+// calls of a Map have the same text. An executor may send it once for many
+// calls.
+func (b *Batch) Trace() string { return b.job.trace() }
+
+// CallTrace is Trace for call i alone. If the call is an item of a Map, and the
+// item has a span, the text is for this span. So an executor that sends each
+// call in a message of its own should use CallTrace.
+func (b *Batch) CallTrace(i int) string { return b.job.callTrace(i) }
+
+// setTrace stores the text that workers receive with the call. It is called
+// before another goroutine has the task.
+func (c *call[In, Out]) setTrace(trace string) {
+	if trace != "" {
+		c.extra = &extra{trace: trace}
+	}
+}
+
+// extra has what few calls need.
+type extra struct {
+	// encoded is the call in the form that is sent to a worker, if user code
+	// encoded the argument. It is written and read only while the task is in
+	// state copying.
+	encoded *single
+	trace   string // the text for distributed tracing
+}
+
+func (r *remoteCall[In, Out]) trace() string {
+	if r.extra == nil {
+		return ""
+	}
+	return r.extra.trace
+}
+
+func (r *remoteCall[In, Out]) callTrace(int) string { return r.trace() }
+
+// trace returns the text of this process, or else the text that came with the
+// call.
+func (r *relayed) trace() string {
+	if trace := r.remote().trace(); trace != "" || len(r.is.Trace) > MaxTrace {
+		return trace
+	}
+	return r.is.Trace
+}
+
+func (r *relayed) callTrace(int) string { return r.trace() }
+
+func (r *remoteItems[In, Out]) trace() string { return r.m.trace }
+
+func (r *remoteItems[In, Out]) callTrace(i int) string {
+	if seen := r.items[i].observed; seen != nil {
+		// No method of the submitter's context may be called here.
+		if trace := inject(background, seen.number); trace != "" {
+			return trace
+		}
+	}
+	return r.m.trace
+}
+
+// setTrace does nothing: the runners of a Map have no text of their own.
+func (r *runner[In, Out]) setTrace(string) {}
