@@ -263,6 +263,9 @@ func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 		}
 	}
 	h.Mapped = w.mapsResults && s.batch.MapsResults()
+	if trace := s.batch.Trace(); trace != "" && w.readsTrace {
+		b.buf = frame.AppendTrace(b.buf, trace)
+	}
 	if w.usesList && len(args) > 1 && !h.Mapped && canList(args) {
 		b.addList(h, args)
 	} else {

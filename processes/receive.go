@@ -144,6 +144,7 @@ func (w *worker) hello(h frame.HelloBody) error {
 	w.setsMarks = w.journal != nil && !w.usesSlots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
 	w.usesGate = w.journal != nil && !w.usesSlots && h.Flags&frame.Gate != 0
 	w.mapsResults = w.files != nil && h.Flags&frame.Files != 0
+	w.readsTrace = h.Flags&frame.Traces != 0
 	w.usesList = w.showsBegunLocked() && h.Flags&frame.Lists != 0
 	return nil
 }

@@ -77,6 +77,7 @@ type worker struct {
 	setsMarks         bool                  // the worker sets marks in the slots, see shm.Journal
 	usesGate          bool                  // the worker reads the gate of the journal
 	mapsResults       bool                  // the worker reads CallMapped
+	readsTrace        bool                  // the worker reads Trace
 	usesList          bool                  // the worker reads CallList, and stores small results in the list of the journal
 	takeBacksSent     uint64                // number of TakeBacks that were sent to the worker, if it uses the gate
 	takeBacksAnswered uint64                // number of these TakeBacks that the worker has answered

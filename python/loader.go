@@ -13,7 +13,7 @@ var workerFiles embed.FS
 // modules of the worker. Each module has a variable of its own, because Linux
 // limits a variable to 128 KiB.
 var workerVariables = sync.OnceValue(func() (variables []string) {
-	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "shared", "mapped", "lists", "quick", "worker"} {
+	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "shared", "mapped", "tracing", "lists", "quick", "worker"} {
 		text, err := workerFiles.ReadFile("worker/" + name + ".py")
 		if err != nil {
 			panic(err) // cannot happen: the file is embedded

@@ -60,6 +60,9 @@ const Lists = 8
 // worker in Go does not need it: the types of its results say what is mapped.
 const Files = 16
 
+// Traces, a bit of HelloBody.Flags, means that the worker reads Trace.
+const Traces = 32
+
 // AppendHello appends a Hello.
 func AppendHello(b []byte, h HelloBody) []byte {
 	start := len(b)

@@ -2,7 +2,7 @@
 // processes. They exchange frames through pipes. docs/wire.md describes the
 // protocol for authors of workers in other languages.
 //
-//	pool --tasks----> worker     Call, Share, Unshare ...
+//	pool --tasks----> worker     Call, Trace, Share, Unshare ...
 //	pool --control--> worker     Cancel, TakeBack, Watch
 //	pool <--results-- worker     Hello, Ready or Broken, and then
 //	                             Started, Progress, Result, Failure, GivenBack ...
@@ -40,6 +40,7 @@ const (
 	Call       Type = 'C' // pool to worker: run these calls of one function
 	CallList   Type = 'N' // pool to worker: the same as Call, for small arguments of the same kind
 	CallMapped Type = 'M' // pool to worker: the same as Call, but the pool maps the results if the worker gives it their memory
+	Trace      Type = 'K' // pool to worker: the text for distributed tracing of the calls in the next frame of calls
 	Cancel     Type = 'X' // pool to worker: cancel the context of a call
 	Share      Type = 'V' // pool to worker: keep this value, to which arguments of calls refer
 	Unshare    Type = 'U' // pool to worker: release this value

@@ -207,7 +207,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), frame.ID{Seq: 1}, frame.Canceled))
 	f.Add(frame.AppendFailure(frame.AppendID(nil, frame.Started, frame.ID{}), frame.Outcome{}))
 	f.Add(frame.AppendShare(frame.AppendUnshare(nil, executor.SharedID{1}), executor.SharedID{2}, frame.Payload{Shared: true, Span: frame.Span{Length: 1 << 20}}, 0))
-	f.Add(frame.AppendWatch(nil))
+	f.Add(frame.AppendTrace(frame.AppendWatch(nil), "00-1-2-01"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := frame.NewReader(iotest.HalfReader(bytes.NewReader(b)), 1<<20)
 		var again []byte
@@ -234,6 +234,10 @@ func FuzzReader(f *testing.F) {
 				}
 				if again != nil {
 					again = append(again, rest...)
+				}
+			case frame.Trace:
+				if text, err := frame.ParseTrace(body); err == nil {
+					again = frame.AppendTrace(again, text)
 				}
 			case frame.Share:
 				if id, p, err := frame.ParseShare(body); err == nil {

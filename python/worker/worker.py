@@ -16,7 +16,7 @@ from _signal import SIGINT
 from _signal import signal as handle
 from _thread import start_new_thread
 
-from concert import errors, finish, forks, functions, imports, mapped, quick, results, shared, values
+from concert import errors, finish, forks, functions, imports, mapped, quick, results, shared, tracing, values
 from concert.errors import Canceled, ProtocolError
 from concert.forks import flush_replaced, flush_original, flush_streams
 from concert.imports import loaded, modules, own, private
@@ -25,8 +25,8 @@ from concert.results import GATE_AT, SLOTS, SLOTS_AT
 
 importlib, os, struct, threading, time = map(private, (importlib, os, struct, threading, time))
 
-VERSION, MARKS, GATE, LISTS, FILES = 1, 2, 4, 8, 16
-CALL, CALL_LIST, CALL_MAPPED = ord("C"), ord("N"), ord("M")
+VERSION, MARKS, GATE, LISTS, FILES, TRACES = 1, 2, 4, 8, 16, 32
+CALL, CALL_LIST, CALL_MAPPED, TRACE = ord("C"), ord("N"), ord("M"), ord("K")
 LARGE = 16 << 10
 RESULT = struct.Struct("<IBIIqBB")
 SHARED = struct.Struct("<IBIIqBBQQ")
@@ -49,6 +49,7 @@ class Runner:
         self.running = False  # the function of the call runs
         self.interrupted = False  # the call was interrupted, or must not be interrupted
         self.mapped = False  # the pool maps the results of the calls
+        self.trace = None  # the text for distributed tracing of the current or the last frame of calls, or None
         self.why = 0  # the reason of the cancellation, a key of errors.REASONS
         self.thread = 0  # the identifier of the thread
         self.fence = threading.Lock()  # only for this thread; see Worker.calls
@@ -310,11 +311,15 @@ class Worker:
             runner = self.new_runner()
             if self.uses_list:
                 self.quick = quick.new_loop(self, runner)
+        trace = None  # the text of the Trace frame before the next frame of calls, or None
         while True:
             frame = self.next()
             if frame is None:
                 break
             if frame[0] != CALL and frame[0] != CALL_LIST and frame[0] != CALL_MAPPED:
+                if frame[0] == TRACE:
+                    trace = tracing.parse(frame)
+                    continue
                 if self.shared.frame(frame):
                     continue
                 raise ProtocolError("unknown frame type %r" % frame[:1])
@@ -325,9 +330,10 @@ class Worker:
             else:
                 self.add_frame(seq)
             if self.threads > 1:
-                self.frames.put(frame)
+                self.frames.put((frame, trace))
             else:
-                self.calls(runner, frame)
+                self.calls(runner, frame, trace)
+            trace = None
         if self.threads > 1:
             for runner in runners:
                 self.frames.put(None)
@@ -340,7 +346,7 @@ class Worker:
         self.expected = seq + 1
 
     def flags(self):
-        flags = 0 if self.socket is None else FILES
+        flags = TRACES if self.socket is None else TRACES | FILES
         if self.marks is None:
             return flags
         if self.sends_started:
@@ -379,10 +385,10 @@ class Worker:
             while True:
                 if self.frames.empty():
                     self.out.flush()
-                frame = self.frames.get()
-                if frame is None:
+                item = self.frames.get()
+                if item is None:
                     break
-                self.calls(runner, frame)
+                self.calls(runner, *item)
         except BaseException as e:
             self.fail(e)
         self.ended.put(runner)
@@ -433,8 +439,8 @@ class Worker:
             at = end
         return args
 
-    def calls(self, runner, frame):
-        """Runs the calls of a frame.
+    def calls(self, runner, frame, trace):
+        """Runs the calls of a frame. trace is the text of the Trace frame before it, or None.
 
         A few locks take more time than a small call. So a runner acquires the lock only if the listening thread
         is handling a cancellation or a TakeBack, or has stored one:
@@ -465,6 +471,8 @@ class Worker:
         mark = SLOTS_AT + seq % SLOTS
         marks = self.marks
         runner.mapped = frame[0] == CALL_MAPPED
+        runner.trace = trace
+        token = None if trace is None else tracing.attach(trace)
         begun = time.perf_counter_ns()
         first = 0  # the first call that the module quick has not run
         if marks is not None and marks[mark] >> 32 != seq:
@@ -495,6 +503,8 @@ class Worker:
             if self.sends_started and not reason:
                 self.out.put(ord("S"), struct.pack("<II", seq, index))
             begun = self.call(runner, call, name, arg, reason, begun)
+        if token is not None:
+            tracing.detach(token)
         del self.next_call[seq]
         if self.shared.ending:
             self.shared.delete_ended()
@@ -671,7 +681,23 @@ def add_functions(concert, worker):
                     worker.out.put(ord("P"), struct.pack("<II", *call), amounts)
             worker.control_busy = False
 
+    def trace():
+        runner = worker.runners.get(threading.get_ident())
+        if runner is None and worker.threads == 1:
+            runner = next(iter(worker.runners.values()), None)  # a thread that the task has started
+        return tracing.split(runner.trace if runner is not None else None)
+
+    def traceparent():
+        """Returns the W3C traceparent of the span to which the task belongs, or None."""
+        return trace()[0]
+
+    def tracestate():
+        """Returns the W3C tracestate of the span to which the task belongs, or None."""
+        return trace()[1]
+
     concert.progress = progress
+    concert.traceparent = traceparent
+    concert.tracestate = tracestate
     concert.Canceled = Canceled
 
 

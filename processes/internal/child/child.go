@@ -74,6 +74,7 @@ type worker struct {
 	isList    bool               // the current frame is a CallList: its arguments are in list, and not in rest
 	rest      []byte             // encoded arguments of a Call that have not been parsed
 	list      executor.List      // arguments of a CallList that were not returned by nextArg
+	trace     string             // the text for distributed tracing of the next frame of calls, or ""
 	parent    context.Context    // parent of the contexts of the frame's calls
 	stop      context.CancelFunc // stops the timer of parent's deadline; nil without a deadline
 	spare     *callContext       // context of the last call, if the next call can use it
@@ -102,9 +103,9 @@ func Run(text string) int {
 		fmt.Fprintln(os.Stderr, "processes:", err)
 		return exitProtocol
 	}
-	hello := frame.HelloBody{Version: frame.Version}
+	hello := frame.HelloBody{Version: frame.Version, Flags: frame.Traces}
 	if w.journal != nil {
-		hello.Flags = frame.Slots | frame.Lists
+		hello.Flags |= frame.Slots | frame.Lists
 	}
 	w.out.put(frame.AppendHello(nil, hello))
 	w.out.flush()

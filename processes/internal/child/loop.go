@@ -68,6 +68,8 @@ func (w *worker) loop(first bool) {
 			return
 		case err == nil && (kind == frame.Call || kind == frame.CallList):
 			err = w.runFrame(kind, body)
+		case err == nil && kind == frame.Trace:
+			w.trace, err = frame.ParseTrace(body)
 		case err == nil:
 			err = w.shared.frame(kind, body)
 		}
@@ -100,7 +102,9 @@ func (w *worker) runFrame(kind frame.Type, body []byte) error {
 		w.name = h.Name
 		w.function, w.missing = executor.Find(h.Name)
 	}
-	w.head, w.rest, w.parent, w.stop = h, rest, context.Background(), nil
+	w.head, w.rest, w.stop = h, rest, nil
+	w.parent = executor.ExtractTrace(context.Background(), w.trace)
+	w.trace = ""
 	if h.Left != 0 {
 		w.parent, w.stop = context.WithTimeout(w.parent, h.Left)
 	}
