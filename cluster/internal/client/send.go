@@ -232,7 +232,7 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 		c.earliestDeadline = s.deadline
 	}
 	e.mu.Unlock()
-	env := wire.Envelope{ID: c.id, Function: c.queue.function, Signature: c.queue.signature, Arg: arg, Shared: values, Session: e.session, Try: c.try}
+	env := wire.Envelope{ID: c.id, Function: c.queue.function, Signature: c.queue.signature, Arg: arg, Shared: values, Session: e.session, Try: c.try, Trace: s.trace}
 	if d, ok := s.batch.Context().Deadline(); ok {
 		env.Deadline = d.UnixMilli()
 	}

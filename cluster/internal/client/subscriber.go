@@ -56,8 +56,9 @@ import (
 // call.
 type subscriber struct {
 	batch    *executor.Batch
-	i        int   // index in the batch
-	deadline int64 // Unix time in milliseconds; 0 for none, and for a call without an id
+	trace    string // the text for distributed tracing that the worker receives
+	i        int    // index in the batch
+	deadline int64  // Unix time in milliseconds; 0 for none, and for a call without an id
 
 	call     *call              // guarded by the executor's mu
 	canceled bool               // guarded by the executor's mu
@@ -105,7 +106,7 @@ func (e *Executor) newCalls(q *funcQueue, batch *executor.Batch, set string) []*
 	begin, calls := time.Now(), make([]*call, len(batch.Args))
 	for i := range calls {
 		c := &call{queue: q, setName: set, sentAt: begin, slotNumber: -1}
-		c.own = subscriber{batch: batch, i: i, deadline: deadline, call: c, slotNumber: -1}
+		c.own = subscriber{batch: batch, i: i, trace: batch.CallTrace(i), deadline: deadline, call: c, slotNumber: -1}
 		c.subscribers = append(c.one[:0], &c.own)
 		if named {
 			index := int64(submitIndex)

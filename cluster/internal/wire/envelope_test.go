@@ -24,7 +24,7 @@ func TestEnvelope(t *testing.T) {
 	stranger, _ := other.PublicKey()
 	e := Envelope{
 		ID: TaskID{public, "session", "1a"}, Function: "f", Signature: "s", Deadline: 12345, Session: "session", Try: "1",
-		Input: 18, Label: "cat.jpg", Arg: Value{Encoded: executor.Encoded{Kind: 3, Bytes: []byte("argument")}},
+		Input: 18, Label: "cat.jpg", Trace: "00-1-2-01 a=b", Arg: Value{Encoded: executor.Encoded{Kind: 3, Bytes: []byte("argument")}},
 	}
 	subject := TaskSubject("contract", public)
 	msg := seal1(t, e, subject, key)
@@ -116,8 +116,26 @@ func TestEnvelope_Label(t *testing.T) {
 	}
 }
 
+// TestEnvelope_Trace: a worker ignores a text for tracing that is too long. A
+// task without such a text has no field for it, as in earlier versions.
+func TestEnvelope_Trace(t *testing.T) {
+	const subject = "concert.task.c.anyone"
+	for size, kept := range map[int]bool{0: true, 55: true, executor.MaxTrace: true, executor.MaxTrace + 1: false} {
+		e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Session: "session", Try: "1", Trace: strings.Repeat("x", size)}
+		msg := seal1(t, e, subject, nil)
+		got, err := new(Verifier).Open(msg, subject, false)
+		if err != nil || (got.Trace == e.Trace) != kept || !kept && got.Trace != "" {
+			t.Errorf("a text of %d bytes became one of %d bytes, %v", size, len(got.Trace), err)
+		}
+		var m message
+		if err := m.parse(msg[2:]); err != nil || m.found[14].present != (size > 0) {
+			t.Errorf("a text of %d bytes: %v, field 14: %t", size, err, m.found[14].present)
+		}
+	}
+}
+
 func FuzzOpen(f *testing.F) {
-	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Signature: "s", Session: "session", Try: "1", Input: 1, Label: "one", Arg: Value{Encoded: executor.Encoded{Kind: 1, Bytes: []byte("x")}}}
+	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Signature: "s", Session: "session", Try: "1", Input: 1, Label: "one", Trace: "00-1-2-01", Arg: Value{Encoded: executor.Encoded{Kind: 1, Bytes: []byte("x")}}}
 	f.Add(seal1(f, e, "concert.task.c.anyone", nil))
 	f.Add([]byte{1, 1})
 	key, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, make([]byte, 32))

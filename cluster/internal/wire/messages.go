@@ -31,6 +31,7 @@ type Envelope struct {
 	MaxDelay  int64  // 11: the longest pause
 	Input     int64  // 12: index of the input in its Map, plus 1; 0 for none
 	Label     string // 13: set by the submitter, for people to read; at most MaxLabelBytes
+	Trace     string // 14: for distributed tracing, see executor.Tracing; at most executor.MaxTrace bytes
 	Arg       Value  // 16 to 20
 
 	// Shared are the shared values to which the argument refers: field 21. At
@@ -104,7 +105,7 @@ func EncodeTasks(tasks []OutgoingTask, signer *Signer) ([][]byte, error) {
 
 // encode returns the message without the trailer, but with capacity for it.
 func (e *Envelope) encode(signed bool) []byte {
-	size := 160 + len(e.Label) + len(e.Function) + len(e.ID.Client) + len(e.Session) + len(e.Arg.Bytes) // the other fields are short
+	size := 160 + len(e.Label) + len(e.Trace) + len(e.Function) + len(e.ID.Client) + len(e.Session) + len(e.Arg.Bytes) // the other fields are short
 	flags := byte(0)
 	if signed {
 		size += 6*tlog.HashSize + signatureBytes + len(e.Certificate)
@@ -132,6 +133,7 @@ func (e *Envelope) fields(m *message) {
 	number(m, 11, &e.MaxDelay)
 	number(m, 12, &e.Input)
 	m.text(13, &e.Label)
+	m.text(14, &e.Trace)
 	e.Arg.fields(m)
 	if m.found[21].present || len(e.Shared) > 0 {
 		sharedValues(m, 21, &e.Shared)
@@ -146,6 +148,9 @@ func (e *Envelope) read(msg []byte) error {
 	e.fields(&m)
 	err = cmp.Or(err, m.failure)
 	e.Input, e.Label = max(0, e.Input), cutLabel(e.Label)
+	if len(e.Trace) > executor.MaxTrace {
+		e.Trace = "" // the task can run without it
+	}
 	return err
 }
 

@@ -203,7 +203,7 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 		ctx, stop = context.WithDeadline(ctx, time.UnixMilli(d.Deadline))
 	}
 	began := false
-	call := executor.Call{Name: d.Function, Input: d.input(), Started: func() {
+	call := executor.Call{Name: d.Function, Input: d.input(), Trace: d.Trace, Started: func() {
 		began, d.started = true, time.Now()
 		if quick {
 			delayed = time.AfterFunc(startDelay, func() { w.reportProgress(d, 0, 0) })
