@@ -139,7 +139,7 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 	t.Helper()
 	pool := goroutines.New(c.Workers, nil)
 	opts := &cluster.ServeOptions{Access: work, Slots: c.Workers, Notice: func(s string) { t.Log(s) }}
-	cluster.ShortPulls(opts, 5*time.Millisecond) // each case has a worker of its own, which drains at the end
+	cluster.ShortPulls(opts, 5*time.Millisecond, 40*time.Millisecond) // each case has a worker of its own, which drains at the end
 	ctx, stop := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {

@@ -65,8 +65,11 @@ func ShortSilence(a Access, d time.Duration) Access {
 	return a
 }
 
-// ShortPulls shortens the first requests of a worker, so that it drains soon.
-func ShortPulls(o *ServeOptions, d time.Duration) { o.pullTime = d }
+// ShortPulls sets the lifetimes of the first request of a worker and of its
+// longest one, so that it drains soon.
+func ShortPulls(o *ServeOptions, first, longest time.Duration) {
+	o.pullTime, o.maxPullTime = first, longest
+}
 
 // Snapshot returns one line for each message of a stream, if the subject of the
 // message has the prefix. The line has the rest of the subject, and the first

@@ -94,6 +94,7 @@ func serveOn(t *testing.T, access cluster.Access, pool concert.Executor) (stop f
 // serveWith does the same as serveOn with options.
 func serveWith(t *testing.T, opts *cluster.ServeOptions, pool concert.Executor) (stop func()) {
 	t.Helper()
+	cluster.ShortPulls(opts, 100*time.Millisecond, 200*time.Millisecond) // a test often ends when its worker has drained
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {

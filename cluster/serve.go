@@ -61,13 +61,14 @@ type ServeOptions struct {
 	// of text. Nil logs the messages as warnings to slog.Default().
 	Notice func(text string)
 
-	pullTime time.Duration // shorter in tests that start many workers
+	pullTime, maxPullTime time.Duration // shorter in tests, in which many workers drain
 }
 
 const (
-	serveGrace = 30 * time.Second
-	pullTime   = 100 * time.Millisecond
-	maxSlots   = 1 << 16
+	serveGrace  = 30 * time.Second
+	pullTime    = 100 * time.Millisecond
+	maxPullTime = 4 * time.Second
+	maxSlots    = 1 << 16
 )
 
 // Serve runs tasks of a cluster on an executor of this program: for example on
@@ -105,7 +106,10 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 	if err := conn.CheckWorkerKey(); err != nil {
 		return err
 	}
-	return worker.Serve(ctx, conn, ex, set, worker.Options{Slots: o.Slots, Grace: o.Grace, MaxBytes: o.MaxBytes, Ready: o.Ready, Notice: o.Notice, PullTime: cmp.Or(o.pullTime, pullTime)})
+	return worker.Serve(ctx, conn, ex, set, worker.Options{
+		Slots: o.Slots, Grace: o.Grace, MaxBytes: o.MaxBytes, Ready: o.Ready, Notice: o.Notice,
+		PullTime: cmp.Or(o.pullTime, pullTime), MaxPullTime: cmp.Or(o.maxPullTime, maxPullTime),
+	})
 }
 
 // offeredFunctions returns the capability set of a worker that offers functions

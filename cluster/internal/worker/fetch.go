@@ -49,7 +49,7 @@ func (w *worker) pull(ctx context.Context) {
 func (w *worker) fetch(n int, bytes int64) {
 	w.mu.Lock()
 	expiry := w.expiry
-	w.expiry = min(2*expiry, maxPullTime)
+	w.expiry = min(2*expiry, w.opts.MaxPullTime)
 	w.mu.Unlock()
 	// The request has no heartbeats, because it lasts for seconds only. If a
 	// late heartbeat ended the request, a task that arrives after the end would

@@ -20,7 +20,6 @@ const (
 	minGrace      = 100 * time.Millisecond // minimum time to wait for tasks that were canceled after the grace period
 	readyTime     = time.Second            // how long Serve waits for Options.Ready
 	maxDeliveries = 5                      // a task with more deliveries is abandoned; the retries that its submitter permits are added
-	maxPullTime   = 4 * time.Second        // maximum lifetime of a request, when no tasks arrive
 	maxRemembered = 1 << 12                // maximum size of worker.done and worker.refused
 )
 
@@ -42,10 +41,10 @@ type Options struct {
 	// PullTime is the lifetime of the first request for tasks, and of the next
 	// request after a task has arrived. If no task arrives, each further
 	// request has twice the lifetime of the request before it, up to
-	// maxPullTime.
+	// MaxPullTime.
 	//
 	// When the worker drains, it waits until its open request ends.
-	PullTime time.Duration
+	PullTime, MaxPullTime time.Duration
 }
 
 // Serve runs tasks of the capability set until ctx ends. It returns an error if
