@@ -164,7 +164,7 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	isolated.Run(t,
-		isolated.Test{Name: "embedded", Run: func(t *testing.T) {
+		isolated.Test{Name: "embedded", Split: firstHalf, Run: func(t *testing.T) {
 			s := embedded(t, "")
 			defer s.Close()
 			access := cluster.Access{InProcess: s}
@@ -178,13 +178,13 @@ func TestConformance(t *testing.T) {
 			first.Close()
 			conformance(t, "", access, access)
 		}},
-		isolated.Test{Name: "open", Run: func(t *testing.T) {
+		isolated.Test{Name: "open", Split: firstHalf, Run: func(t *testing.T) {
 			if testing.Short() {
 				t.Skip("not with -short: only the network differs from the embedded server")
 			}
 			conformance(t, startServer(t, ""), cluster.Access{}, cluster.Access{})
 		}},
-		isolated.Test{Name: "keys", Run: func(t *testing.T) {
+		isolated.Test{Name: "keys", Split: firstHalf, Run: func(t *testing.T) {
 			if testing.Short() || race.Enabled {
 				t.Skip("runs only without -short and without the race detector")
 			}
@@ -193,6 +193,9 @@ func TestConformance(t *testing.T) {
 			conformance(t, startServer(t, k.dir), client, work)
 		}})
 }
+
+// firstHalf matches the names of about half of the cases of the suite.
+const firstHalf = "^[A-M]"
 
 func conformance(t *testing.T, url string, client, work cluster.Access) {
 	executortest.Run(t, executortest.Traits{Far: true}, func(c executortest.Config) concert.Executor { return newRig(t, url, client, work, c) })

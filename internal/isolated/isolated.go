@@ -7,12 +7,16 @@
 //	               \-> t.Run("b") --> process: TestX --> t.Run("b") --> the test
 //
 // A pattern such as -run TestX/b/case works as for other subtests.
+//
+// A subtest with many subtests that mostly wait takes half the time if
+// [Test.Split] divides them between two processes.
 package isolated
 
 import (
 	"flag"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +29,11 @@ const variable = "CONCERT_TEST_ISOLATED"
 type Test struct {
 	Name string
 	Run  func(t *testing.T)
+
+	// Split, if it is set, is a regular expression. One process runs the
+	// subtests of this test whose names match it, and another process runs all
+	// others. If the flag -run selects subtests, one process runs all of them.
+	Split string
 }
 
 // Run runs subtests of t concurrently, each in a process of its own. t must be
@@ -40,22 +49,27 @@ func Run(t *testing.T, tests ...Test) {
 	}
 	var all sync.WaitGroup
 	defer all.Wait()
-	outcomes := make([]chan outcome, len(tests))
+	outcomes := make([][]chan outcome, len(tests))
 	for i, test := range tests {
-		outcomes[i] = make(chan outcome, 1)
-		cmd := exec.CommandContext(t.Context(), os.Args[0], arguments(t.Name())...)
-		cmd.Env = append(os.Environ(), variable+"="+test.Name)
-		all.Go(func() {
-			out, err := cmd.CombinedOutput()
-			outcomes[i] <- outcome{out, err}
-		})
+		for _, args := range processes(t.Name(), test) {
+			o := make(chan outcome, 1)
+			outcomes[i] = append(outcomes[i], o)
+			cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+			cmd.Env = append(os.Environ(), variable+"="+test.Name)
+			all.Go(func() {
+				out, err := cmd.CombinedOutput()
+				o <- outcome{out, err}
+			})
+		}
 	}
 	for i, test := range tests {
 		t.Run(test.Name, func(t *testing.T) {
-			if o := <-outcomes[i]; o.err != nil {
-				t.Errorf("%v:\n%s", o.err, o.out)
-			} else if testing.Verbose() {
-				t.Logf("%s", o.out)
+			for _, process := range outcomes[i] {
+				if o := <-process; o.err != nil {
+					t.Errorf("%v:\n%s", o.err, o.out)
+				} else if testing.Verbose() {
+					t.Logf("%s", o.out)
+				}
 			}
 		})
 	}
@@ -67,17 +81,31 @@ type outcome struct {
 	err error
 }
 
-// arguments returns the arguments of a process that runs only one top-level
-// test: the flags of this process that say how tests run, and which subtests.
-func arguments(test string) []string {
-	args := []string{"-test.run=^" + test + "$"}
-	if _, subtests, ok := strings.Cut(flag.Lookup("test.run").Value.String(), "/"); ok {
-		args[0] += "/" + subtests
-	}
-	for _, name := range []string{"test.short", "test.v", "test.timeout", "test.skip", "test.parallel", "test.paniconexit0"} {
+// processes returns the arguments of each process that runs a subtest of a
+// top-level test: the flags of this process that say how tests run, and which
+// subtests.
+func processes(top string, test Test) [][]string {
+	var args []string
+	for _, name := range []string{"test.short", "test.v", "test.timeout", "test.parallel", "test.paniconexit0"} {
 		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
 			args = append(args, "-"+name+"="+f.Value.String())
 		}
 	}
-	return args
+	skip := flag.Lookup("test.skip").Value.String()
+	with := func(run, skip string) []string {
+		return append(slices.Clip(args), "-test.run="+run, "-test.skip="+skip)
+	}
+	run := "^" + top + "$"
+	if _, subtests, ok := strings.Cut(flag.Lookup("test.run").Value.String(), "/"); ok {
+		return [][]string{with(run+"/"+subtests, skip)}
+	}
+	if test.Split == "" {
+		return [][]string{with(run, skip)}
+	}
+	split := run + "/^" + test.Name + "$/" + test.Split
+	others := split
+	if skip != "" {
+		others = skip + "|" + split
+	}
+	return [][]string{with(split, skip), with(run, others)}
 }
