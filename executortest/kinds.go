@@ -39,8 +39,15 @@ var kinds []kindOf
 // compiler instantiates Submit for each such type, so kind adds only a few
 // values.
 func kind[T any](name string, v T) {
+	kindOnDemand(name, func() T { return v })
+}
+
+// kindOnDemand adds a value like kind. The value is large, so it is made only
+// in the process that sends it, and not when each worker process starts.
+func kindOnDemand[T any](name string, make func() T) {
 	echo := concert.Register("executortest.echo "+name, func(_ context.Context, v T) (T, error) { return v, nil })
 	kinds = append(kinds, kindOf{name, func(s *suite, ex concert.Executor) (got, want any, err error) {
+		v := make()
 		got, err = concert.Submit(s.ctx, ex, echo, v).Result(s.ctx)
 		return got, v, err
 	}})
@@ -218,7 +225,7 @@ func init() {
 	kind("pointer to a pointer", new(new("x")))
 	kind("text methods", money{999})
 	kind("struct", derived{base{1}, "n"})
-	kind("structs that are mostly zero", make([]cached, 10_000))
+	kindOnDemand("structs that are mostly zero", func() []cached { return make([]cached, 10_000) })
 	kind("tree", &tree{Kids: []*tree{{}, nil}, Data: map[string]any{"a": 1, "b": []any{-1.5, nil, "c"}}})
 	kind("time", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))
 	kind("big number", big.NewRat(1, 3))

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"concert"
@@ -209,11 +208,7 @@ var mapCases = []testCase{
 
 	{"MapMemory", "a Map keeps only a bounded number of results in memory", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
-		const size = 1 << 20
-		results := 300
-		if testing.Short() {
-			results = 200
-		}
+		const size, results = 1 << 20, 200
 		inputs := func(yield func(int) bool) {
 			for yield(size) {
 			}
