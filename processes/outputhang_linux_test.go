@@ -75,8 +75,10 @@ func (h *hangingHandler) WithGroup(string) slog.Handler      { return h }
 // buffers can hold. When the handler returns, it must receive the exact number
 // of dropped lines.
 func TestOutput_HandlerHangs(t *testing.T) {
+	t.Parallel()
 	for _, method := range []string{"Enabled", "Handle"} {
 		t.Run(method, func(t *testing.T) {
+			t.Parallel()
 			leftovers(t)
 			h := newHangingHandler(method)
 			p, err := processes.New(2, &processes.Options{Output: slog.New(h)})

@@ -21,7 +21,7 @@ import (
 	"concert/processes"
 )
 
-var soakTime = flag.Duration("soak", 6*time.Second, "how long TestSoak lasts")
+var soakTime = flag.Duration("soak", 3*time.Second, "how long TestSoak lasts")
 
 // soak is the state of TestSoak. It counts the tasks and the events.
 type soak struct {
@@ -40,9 +40,6 @@ type soak struct {
 func TestSoak(t *testing.T) {
 	leftovers(t)
 	length := *soakTime
-	if testing.Short() {
-		length = min(length, 3*time.Second)
-	}
 	s := &soak{t: t}
 	s.pool = newPool(t, 3, &processes.Options{MaxTasks: 2000, Timeout: 500 * time.Millisecond, Grace: 50 * time.Millisecond})
 	ctx, cancel := context.WithTimeout(t.Context(), length)

@@ -58,7 +58,7 @@ func TestPool_Stats(t *testing.T) {
 // a task when the pool learns of it.
 func TestPool_WatchLate(t *testing.T) {
 	leftovers(t)
-	p := newPool(t, 1, nil)
+	p := newPool(t, 1, &processes.Options{Grace: 10 * time.Millisecond}) // the task ignores the end of its context
 	started := make(chan executor.Event, 10)
 	defer p.Watch(func(e concert.Event) {
 		if e.Kind == concert.TaskStarted {
