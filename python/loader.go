@@ -52,12 +52,13 @@ def start():
     own = [os.path.dirname(os.__file__)] + [p for p in sys.path if p and os.path.abspath(p) not in user]
     concert = sys.modules["concert"] = type(sys)("concert", "Functions and exceptions for tasks in a pool of concert.")
     concert.__path__ = []
-    prefix = "` + workerVariable + `"
-    parts = dict(("concert." + name[len(prefix):], os.environ.pop(name)) for name in list(os.environ) if name.startswith(prefix))
+    def pop(prefix):
+        return dict(("concert." + name[len(prefix):], os.environ.pop(name)) for name in list(os.environ) if name.startswith(prefix))
+    parts, compiled = pop("` + workerVariable + `"), pop("` + compiledVariable + `")
     imports = sys.modules["concert.imports"] = concert.imports = type(sys)("concert.imports")
     imports.__builtins__ = dict(vars(__import__("builtins")))
     exec(compile(parts["concert.imports"], "<concert.imports>", "exec"), imports.__dict__)
-    imports.install(parts, own)
+    imports.install(parts, compiled, own)
     from concert import worker
     worker.main()
 start()

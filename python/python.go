@@ -235,6 +235,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -242,6 +243,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"concert/executor"
 	"concert/internal/frame"
@@ -300,7 +302,13 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 		"CONCERT_PYTHON_PATH="+strings.Join(path, ":"),
 		"CONCERT_PYTHON_IMPORT="+strings.Join(o.Import, " "))
 	all.Env = append(all.Env, workerVariables()...)
+	source, code := all.Env, compiledVariables(program, n, all.Env, all.Dir)
+	all.Env = append(slices.Clip(source), code...)
 	pool, err := processes.New(n, &all)
+	if code != nil && errors.Is(err, syscall.E2BIG) {
+		all.Env = source
+		pool, err = processes.New(n, &all)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("python: %s: %w", program, err)
 	}

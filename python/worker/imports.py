@@ -11,8 +11,9 @@ private."""
 import builtins
 import sys
 from _frozen_importlib import ModuleSpec
-from _frozen_importlib_external import PathFinder
+from _frozen_importlib_external import MAGIC_NUMBER, PathFinder
 from _thread import _local
+from marshal import loads
 
 
 BUILTINS = __builtins__  # a dict: the builtins of the worker's modules
@@ -32,7 +33,7 @@ class Finder:
     own, Finder also finds all other modules for this thread, in the standard library only."""
 
     def __init__(self, parts, path):
-        self.parts = parts  # the source text of each module of the package concert, by name
+        self.parts = parts  # the source text or the code of each module of the package concert, by name
         self.worker_modules = {"sys": sys, "builtins": builtins}  # by name; also has the modules of the package concert
         self.path = path
         self.local = _local()  # local.own is True while the thread runs the function own
@@ -68,7 +69,8 @@ class Finder:
         self.local.own, before = True, getattr(self.local, "own", False)
         module.__dict__["__builtins__"] = BUILTINS
         try:
-            exec(compile(self.parts[name], "<%s>" % name, "exec"), module.__dict__)
+            part = self.parts[name]
+            exec(compile(part, "<%s>" % name, "exec") if type(part) is str else part, module.__dict__)
         except BaseException:  # for example, the task was canceled: the next import must execute the module again
             self.worker_modules.pop(name, None)
             raise
@@ -104,10 +106,17 @@ def restore():
             modules[name] = module
 
 
-def install(parts, path):
-    """Makes the package concert importable. Tasks can import it, too."""
+def install(parts, compiled, path):
+    """Makes the package concert importable. Tasks can import it, too. The dict compiled has the code of its modules, in
+    base64 and after the number of the version of Python that can run it. It is empty if New did not compile them."""
     global finder
     finder = Finder(parts, path)
     for name in "concert", "concert.imports":
         finder.worker_modules[name] = modules[name]
     sys.meta_path.insert(0, finder)
+    try:
+        codes = {name: own("binascii").a2b_base64(text) for name, text in compiled.items()}
+        if all(code.startswith(MAGIC_NUMBER) for code in codes.values()):
+            parts.update({name: loads(code[len(MAGIC_NUMBER) :]) for name, code in codes.items()})
+    except Exception:
+        pass  # the code is incomplete, or there is no module binascii

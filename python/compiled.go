@@ -1,0 +1,98 @@
+package python
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Without compiled code, an interpreter spends half of its start on compiling
+// the worker. So New compiles the worker if it has started several workers of
+// the interpreter before, or starts many:
+//
+//	New --> process: compiles the source text --> New keeps the output
+//	    \-> worker: the source text, and the output of that process
+//
+// The output depends on the version of Python. A worker of another version
+// compiles the source text.
+
+// compileAfter is the number of workers of an interpreter after which New
+// compiles the worker. Earlier, this would delay a program with one pool, whose
+// workers compile concurrently.
+const compileAfter = 3
+
+// compileTime is the maximum time of the process that compiles.
+const compileTime = 10 * time.Second
+
+// compiler is the program of the process that compiles. It writes a line for
+// each module of the worker: the variable for the loader. The process has the
+// options -I and -S, so it runs no code of the user.
+const compiler = `import binascii, marshal, os, sys
+from _frozen_importlib_external import MAGIC_NUMBER
+prefix = "` + workerVariable + `"
+for name in list(os.environ):
+    if name.startswith(prefix):
+        part = name[len(prefix):]
+        code = MAGIC_NUMBER + marshal.dumps(compile(os.environ[name], "<concert.%s>" % part, "exec"))
+        sys.stdout.write("` + compiledVariable + `%s=%s\n" % (part, binascii.b2a_base64(code, newline=False).decode("ascii")))
+`
+
+const compiledVariable = "CONCERT_PYTHON_COMPILED_"
+
+// compiled holds the compiled code of the worker.
+var compiled struct {
+	mu           sync.Mutex
+	interpreters map[string]*compiledWorker // guarded by mu; by path
+}
+
+// compiledWorker is the compiled code for one interpreter.
+type compiledWorker struct {
+	workers   int // how many workers New has started, at least; guarded by compiled.mu
+	variables func() []string
+}
+
+// compiledVariables returns environment variables with the compiled worker, for
+// n workers of a program with an environment and a working directory. It
+// returns nil if the workers compile the source text: they are the first of
+// this program, or the program cannot compile the worker.
+func compiledVariables(program string, n int, env []string, dir string) []string {
+	compiled.mu.Lock()
+	c := compiled.interpreters[program]
+	if c == nil {
+		if compiled.interpreters == nil {
+			compiled.interpreters = make(map[string]*compiledWorker)
+		}
+		c = &compiledWorker{variables: sync.OnceValue(func() []string { return compileWorker(program, env, dir) })}
+		compiled.interpreters[program] = c
+	}
+	worthwhile := c.workers >= compileAfter || n >= 2*runtime.GOMAXPROCS(0)
+	c.workers += min(n, compileAfter)
+	compiled.mu.Unlock()
+	if !worthwhile {
+		return nil
+	}
+	return c.variables()
+}
+
+// compileWorker has a program compile the worker.
+func compileWorker(program string, env []string, dir string) []string {
+	ctx, cancel := context.WithTimeout(context.Background(), compileTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "-I", "-S", "-c", compiler)
+	cmd.Env, cmd.Dir, cmd.WaitDelay = env, dir, time.Second
+	out, err := cmd.Output()
+	if err != nil {
+		return nil // the workers report what is wrong with the program
+	}
+	var variables []string
+	for line := range bytes.Lines(out) {
+		if entry := strings.TrimSpace(string(line)); strings.HasPrefix(entry, compiledVariable) {
+			variables = append(variables, entry)
+		}
+	}
+	return variables
+}
