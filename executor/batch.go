@@ -64,6 +64,17 @@ func (b *Batch) UsesShared() bool { return len(b.shared) > 0 }
 // batch has items of a Map.
 func (b *Batch) Task() *Task { return b.job.of() }
 
+// Trace returns the text for distributed tracing that workers receive with the
+// calls of the batch, for [ExtractTrace]. It is empty if there is none. All
+// calls of a Map have the same text. An executor may send it once for many
+// calls.
+func (b *Batch) Trace() string { return b.job.trace() }
+
+// CallTrace is Trace for call i alone. If the call is an item of a Map, and the
+// item has a span, the text is for this span. So an executor that sends each
+// call in a message of its own should use CallTrace.
+func (b *Batch) CallTrace(i int) string { return b.job.callTrace(i) }
+
 // Context is the parent of the context with which the function is called. The
 // executor should cancel the calls when Context is done. Its deadline is the
 // deadline of the calls.

@@ -116,6 +116,15 @@ func (r *remoteCall[In, Out]) context() context.Context { return r.future.task.c
 
 func (r *remoteCall[In, Out]) parent() context.Context { return r.future.task.ctx.Parent }
 
+func (r *remoteCall[In, Out]) trace() string {
+	if r.extra == nil {
+		return ""
+	}
+	return r.extra.trace
+}
+
+func (r *remoteCall[In, Out]) callTrace(int) string { return r.trace() }
+
 func (r *remoteCall[In, Out]) cancel(cause error) bool { return r.future.task.Cancel(cause) }
 
 func (r *remoteCall[In, Out]) index(int) int64 { return 0 }

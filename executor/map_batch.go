@@ -50,6 +50,18 @@ func (r *remoteItems[In, Out]) context() context.Context { return r.m.ctx }
 
 func (r *remoteItems[In, Out]) parent() context.Context { return r.m.ctx }
 
+func (r *remoteItems[In, Out]) trace() string { return r.m.trace }
+
+func (r *remoteItems[In, Out]) callTrace(i int) string {
+	if seen := r.items[i].observed; seen != nil {
+		// No method of the submitter's context may be called here.
+		if trace := inject(background, seen.number); trace != "" {
+			return trace
+		}
+	}
+	return r.m.trace
+}
+
 func (r *remoteItems[In, Out]) cancel(cause error) bool {
 	r.m.interrupt(cause)
 	return false

@@ -52,7 +52,9 @@ func Relay(ctx context.Context, ex Executor, c Call) *Future[Encoded] {
 	if ctx == nil || ex == nil {
 		panic(nilArgument("Relay", ctx, ex, ""))
 	}
-	ctx = ExtractTrace(ctx, c.Trace)
+	if c.Trace != "" {
+		ctx = ExtractTrace(ctx, c.Trace)
+	}
 	r := &relay{is: c}
 	r.init(ctx, r.invoke, c.Arg)
 	t := &r.future.task
@@ -129,6 +131,17 @@ func (r *relayed) ran(worker, n int, took time.Duration) {
 	r.remote().ran(worker, n, took)
 }
 func (r *relayed) drop(i int, cause error) { r.remote().drop(i, cause) }
+
+// trace returns the text of this process, or else the text that came with the
+// call.
+func (r *relayed) trace() string {
+	if trace := r.remote().trace(); trace != "" || len(r.is.Trace) > MaxTrace {
+		return trace
+	}
+	return r.is.Trace
+}
+
+func (r *relayed) callTrace(int) string { return r.trace() }
 
 func (r *relayed) start(i, worker int) bool {
 	if !r.remote().start(i, worker) {

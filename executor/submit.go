@@ -140,7 +140,11 @@ func (c *call[In, Out]) run(t *Task) bool {
 	if weight = s.sample(); weight > 0 {
 		began = uptime()
 	}
-	c.future.value, c.future.err = callFunction(t, within(t.context(), t.status.Load()>>idShift), c.fn, c.arg)
+	ctx := t.context()
+	if tracing.Load() != nil {
+		ctx = within(ctx, t.status.Load()>>idShift)
+	}
+	c.future.value, c.future.err = callFunction(t, ctx, c.fn, c.arg)
 	returned = true
 	return false
 }

@@ -102,17 +102,6 @@ func inject(ctx context.Context, number uint64) (trace string) {
 	return (*h).Inject(ctx, number)
 }
 
-// Trace returns the text for distributed tracing that workers receive with the
-// calls of the batch, for [ExtractTrace]. It is empty if there is none. All
-// calls of a Map have the same text. An executor may send it once for many
-// calls.
-func (b *Batch) Trace() string { return b.job.trace() }
-
-// CallTrace is Trace for call i alone. If the call is an item of a Map, and the
-// item has a span, the text is for this span. So an executor that sends each
-// call in a message of its own should use CallTrace.
-func (b *Batch) CallTrace(i int) string { return b.job.callTrace(i) }
-
 // setTrace stores the text that workers receive with the call. It is called
 // before another goroutine has the task.
 func (c *call[In, Out]) setTrace(trace string) {
@@ -128,38 +117,6 @@ type extra struct {
 	// state copying.
 	encoded *single
 	trace   string // the text for distributed tracing
-}
-
-func (r *remoteCall[In, Out]) trace() string {
-	if r.extra == nil {
-		return ""
-	}
-	return r.extra.trace
-}
-
-func (r *remoteCall[In, Out]) callTrace(int) string { return r.trace() }
-
-// trace returns the text of this process, or else the text that came with the
-// call.
-func (r *relayed) trace() string {
-	if trace := r.remote().trace(); trace != "" || len(r.is.Trace) > MaxTrace {
-		return trace
-	}
-	return r.is.Trace
-}
-
-func (r *relayed) callTrace(int) string { return r.trace() }
-
-func (r *remoteItems[In, Out]) trace() string { return r.m.trace }
-
-func (r *remoteItems[In, Out]) callTrace(i int) string {
-	if seen := r.items[i].observed; seen != nil {
-		// No method of the submitter's context may be called here.
-		if trace := inject(background, seen.number); trace != "" {
-			return trace
-		}
-	}
-	return r.m.trace
 }
 
 // setTrace does nothing: the runners of a Map have no text of their own.

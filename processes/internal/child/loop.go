@@ -102,9 +102,11 @@ func (w *worker) runFrame(kind frame.Type, body []byte) error {
 		w.name = h.Name
 		w.function, w.missing = executor.Find(h.Name)
 	}
-	w.head, w.rest, w.stop = h, rest, nil
-	w.parent = executor.ExtractTrace(context.Background(), w.trace)
-	w.trace = ""
+	w.head, w.rest, w.parent, w.stop = h, rest, context.Background(), nil
+	if w.trace != "" {
+		w.parent = executor.ExtractTrace(w.parent, w.trace)
+		w.trace = ""
+	}
 	if h.Left != 0 {
 		w.parent, w.stop = context.WithTimeout(w.parent, h.Left)
 	}
