@@ -45,6 +45,7 @@ func (c causeOf) Error() string { c(); return "time to go" }
 // canceled with a cause whose Error method panics, exits or hangs. The call
 // must still settle with ErrLost.
 func TestShutdown_CauseMisbehaves(t *testing.T) {
+	t.Parallel()
 	hung := make(chan struct{})
 	t.Cleanup(func() { close(hung) })
 	for name, misdeed := range map[string]func(){

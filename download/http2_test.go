@@ -151,6 +151,7 @@ func (s *frameServer) read(c *frameConn) {
 // TestGet_HTTP2Faults: after each fault of an HTTP/2 stream or connection, the
 // next attempt must succeed, with a new connection if the old one is of no use.
 func TestGet_HTTP2Faults(t *testing.T) {
+	t.Parallel()
 	body := content(1, 300_000)
 	const got = 50_000 // the bytes that arrive before the fault
 	begin := func(c *frameConn, stream uint32) {

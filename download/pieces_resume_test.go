@@ -186,6 +186,7 @@ func TestPieces_ResumedBeforeWholeReply(t *testing.T) {
 
 // TestPieces_Damaged damages recorded and other bytes of a part.
 func TestPieces_Damaged(t *testing.T) {
+	t.Parallel()
 	const size = 16 * mib
 	damage := func(t *testing.T, dir string, from, end int64) {
 		t.Helper()
@@ -280,6 +281,7 @@ func TestPieces_Damaged(t *testing.T) {
 // TestPieces_RandomInterrupts interrupts a download at random moments, with
 // random numbers of connections.
 func TestPieces_RandomInterrupts(t *testing.T) {
+	t.Parallel()
 	const size = 24*mib + 7
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

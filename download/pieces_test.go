@@ -179,6 +179,7 @@ func TestPieces_SlowConnection(t *testing.T) {
 
 // TestPieces_Misbehave has servers with faults that must not fail the download.
 func TestPieces_Misbehave(t *testing.T) {
+	t.Parallel()
 	const size = 12*mib + 17
 	refuse := func(status int) func(*rangeServer) {
 		return func(s *rangeServer) {
@@ -438,6 +439,7 @@ func TestPieces_LongBody(t *testing.T) {
 // TestPieces_AnotherVersion changes the file on the server during the download.
 // The result must be one of the two versions, and never a mixture.
 func TestPieces_AnotherVersion(t *testing.T) {
+	t.Parallel()
 	const size = 12 * mib
 	second := randomFile(2, size)
 	for _, ignoresIfRange := range []bool{false, true} {

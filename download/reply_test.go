@@ -43,6 +43,7 @@ func listen(t *testing.T, answer func(c net.Conn)) string {
 // TestGet_ReplyHangs has servers that begin a reply and do not end it: the
 // attempt must end, although no byte of the file is expected.
 func TestGet_ReplyHangs(t *testing.T) {
+	t.Parallel()
 	text := func(s string) func(net.Conn) { return func(c net.Conn) { io.WriteString(c, s) } }
 	for _, c := range []struct {
 		name, want string

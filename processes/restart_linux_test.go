@@ -126,6 +126,7 @@ func TestPool_DeathsBeforeTaskBegins(t *testing.T) {
 // become broken after a limited number of deaths. Its error must contain the
 // reason.
 func TestPool_IdleDeaths(t *testing.T) {
+	t.Parallel()
 	leftovers(t)
 	for _, n := range []int{1, 3} {
 		t.Run(fmt.Sprint(n, " workers"), func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 // TestGet_Processes: several processes may download the same list to the same
 // directory at the same time. Each of them must succeed, and print each path.
 func TestGet_Processes(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()

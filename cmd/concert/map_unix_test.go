@@ -218,6 +218,7 @@ func TestMap_StartsInOrder(t *testing.T) {
 // TestMap_InterruptedWhileReaderIsStuck: if no process reads the output, the
 // first Ctrl-C ends map after a few seconds, and a second one at once.
 func TestMap_InterruptedWhileReaderIsStuck(t *testing.T) {
+	t.Parallel()
 	start := map[string]func(cmd *exec.Cmd) (io.Closer, error){
 		"pipe": func(cmd *exec.Cmd) (io.Closer, error) {
 			out, err := cmd.StdoutPipe()
