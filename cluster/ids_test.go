@@ -294,12 +294,17 @@ func TestSameID_CanceledNotKept(t *testing.T) {
 	for _, end := range []func(context.Context) (context.Context, context.CancelFunc){
 		context.WithCancel,
 		func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, 300*time.Millisecond)
+			return context.WithTimeout(ctx, 2*time.Second)
 		},
 	} {
 		ctx, cancel := end(id)
 		fut := concert.Submit(ctx, ex, held, name)
-		<-h.began
+		select {
+		case <-h.began:
+		case <-fut.Done():
+			_, err := fut.Result(t.Context())
+			t.Fatalf("the call ended before its function began: %v", err)
+		}
 		if _, hasDeadline := ctx.Deadline(); !hasDeadline {
 			cancel()
 		}
