@@ -61,7 +61,7 @@ func TestSoak(t *testing.T) {
 }
 
 func soak(t *testing.T, threads int) {
-	length := 8 * time.Second
+	length := 5 * time.Second
 	if testing.Short() {
 		length = 2 * time.Second
 	}
@@ -165,7 +165,7 @@ func soak(t *testing.T, threads int) {
 	}
 	all.Go(func() {
 		for ctx.Err() == nil {
-			time.Sleep(time.Duration(100+rand.IntN(200)) * time.Millisecond)
+			time.Sleep(time.Duration(50+rand.IntN(100)) * time.Millisecond)
 			// Kill only workers that run tasks. If starting workers were
 			// killed, there might never be a worker that runs tasks.
 			if victim, err := call(t, p, pid, python.None{}); err == nil {
