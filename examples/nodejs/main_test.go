@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"os/exec"
 	"reflect"
 	"strings"
@@ -17,6 +18,14 @@ import (
 	"concert/executortest"
 	"concert/processes"
 )
+
+// TestMain makes Node.js start quickly. If the variable NODE_EXTRA_CA_CERTS is
+// set, each start reads all certificates of the system. This takes more
+// processor time than the rest of the start. The tests need no certificates.
+func TestMain(m *testing.M) {
+	os.Unsetenv("NODE_EXTRA_CA_CERTS")
+	os.Exit(m.Run())
+}
 
 // command returns the command of the workers. It skips the test on a machine
 // without Node.js, so that the tests of the repository pass with Go alone. The
