@@ -61,7 +61,7 @@ var spanSeenLarge = concert.Register("processes_test.spanSeenLarge", func(ctx co
 // calls that are sent again still have it.
 func TestTracing(t *testing.T) {
 	setTracing(t)
-	p := newPool(t, 2, nil)
+	p := newPool(t, 1, nil)
 	ctx := context.WithValue(t.Context(), spanKey{}, "submitter")
 	check := func(what string, ctx context.Context, n int, want string) {
 		t.Helper()
