@@ -202,8 +202,8 @@ func fail(s trace.Span, e concert.Event) {
 	s.SetStatus(codes.Error, text)
 }
 
-// typeOfError returns the attribute error.type: a word for the errors of
-// executors, and otherwise the type of the error.
+// typeOfError returns the attribute error.type: for errors of executors the
+// same word as in the metrics, and otherwise the type of the error.
 func typeOfError(err error) string {
 	var p *concert.PanicError
 	switch {
@@ -213,6 +213,12 @@ func typeOfError(err error) string {
 		return "canceled"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timeout"
+	}
+	if d, ok := errors.AsType[interface {
+		error
+		WorkerDied() bool
+	}](err); ok && d.WorkerDied() {
+		return "worker_death"
 	}
 	var r *concert.RemoteError
 	if errors.As(err, &r) && r.Type != "" {

@@ -102,7 +102,7 @@ func TestTrace_Crash(t *testing.T) {
 	ctx, parent := r.submitter(t)
 	_, err := concert.Submit(ctx, p, crashes, "").Result(t.Context())
 	s := checkSpan(t, r, "test.crashes", parent.SpanContext())
-	if err == nil || s.Status.Code != codes.Error || value(s, "error.type") != "*processes.WorkerError" {
+	if err == nil || s.Status.Code != codes.Error || value(s, "error.type") != "worker_death" {
 		t.Errorf("%v: status %v, error.type %v", err, s.Status, value(s, "error.type"))
 	}
 	r.Reset()

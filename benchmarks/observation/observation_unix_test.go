@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"concert"
 	"concert/dashboard"
@@ -39,6 +40,9 @@ var modes = []struct {
 	{"prometheus", scrape},
 	{"opentelemetry", collect},
 	{"page", openPage},
+	{"traces", func(_ *testing.B, ex concert.Executor) func() {
+		return opentelemetry.Trace(sdktrace.NewTracerProvider(), "pool", ex) // records all spans, and exports none
+	}},
 	{"watch", func(b *testing.B, ex concert.Executor) func() {
 		var finished atomic.Int64
 		return ex.Watch(func(e concert.Event) {
