@@ -94,6 +94,7 @@ type callFrame struct {
 	n               int          // number of calls; becomes smaller when the pool takes calls back
 	settled         int          // number of calls that have settled; they are the first ones
 	begun           int          // the newest call for which batch.Start was called before it settled, or -1
+	earlier         []int        // calls before it that have not settled, and for which batch.Start has returned true
 	canceledEarly   int          // the call that was canceled before it started, as batch.Start reported, or -1
 	takeBackSent    bool         // the pool has sent a TakeBack for this frame, and has no answer yet
 	reportedRunning bool         // Withdraw has reported that the only call of the frame runs
@@ -130,6 +131,13 @@ func (f *callFrame) stopClock() {
 		f.clock.stop()
 	}
 	f.clock = nil
+}
+
+// startedLocked reports whether batch.Start was called for a call that has not
+// settled. If the call was canceled before it started, the result can be
+// either.
+func (f *callFrame) startedLocked(call int) bool {
+	return f.deaths > 0 || call == f.begun || slices.Contains(f.earlier, call)
 }
 
 // rest returns the calls of the frame from a number on.

@@ -57,8 +57,9 @@ func (w *worker) settleList(r frame.Results) error {
 	p.countSettledLocked(w.uncounted)
 	w.uncounted = count
 	batch, from, worker := f.batch, f.from+f.settled, w.number
-	begun, canceledEarly, again := f.begun-f.settled, f.canceledEarly-f.settled, f.deaths > 0
-	steps := min(count, 16) // later steps would change runTime little
+	first, canceledEarly := f.settled, f.canceledEarly-f.settled
+	before := callFrame{begun: f.begun, earlier: f.earlier, deaths: f.deaths} // before the calls settle
+	steps := min(count, 16)                                                   // later steps would change runTime little
 	if r.Ran <= 0 {
 		steps = 0 // the worker has not measured it
 	}
@@ -74,7 +75,7 @@ func (w *worker) settleList(r frame.Results) error {
 	batch.Ran(worker, count, r.Ran)
 	if p.opts.MaxResult < frame.MaxListed || !batch.SettleList(from, worker, r.List) {
 		for i := range count {
-			o := outcome{batch: batch, i: from + i, ran: -1, begun: i == begun || again, canceledEarly: i == canceledEarly, value: r.Next()}
+			o := outcome{batch: batch, i: from + i, ran: -1, begun: before.startedLocked(first + i), canceledEarly: i == canceledEarly, value: r.Next()}
 			o.large = w.tooLarge(frame.Payload{Encoded: o.value})
 			w.settle(&o, worker)
 		}

@@ -203,7 +203,7 @@ func (w *worker) lookUp(ids []endedCall, buf []outcome) (known, id int, err erro
 		if err != nil {
 			return known, w.number, err
 		}
-		buf[i].batch, buf[i].i, buf[i].begun, buf[i].canceledEarly = f.batch, f.from+f.settled, f.begun == f.settled || f.deaths > 0, f.canceledEarly == f.settled
+		buf[i].batch, buf[i].i, buf[i].begun, buf[i].canceledEarly = f.batch, f.from+f.settled, f.startedLocked(f.settled), f.canceledEarly == f.settled
 		buf[i].late = f.clock != nil && f.clock.call == f.settled && f.clock.why == ErrTimeout
 		buf[i].ran = max(0, ended.ran)
 		w.runTime = smooth(w.runTime, ended.ran)

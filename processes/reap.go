@@ -111,7 +111,7 @@ func (w *worker) reap(state *os.ProcessState) {
 			i := f.from + call
 			v := victim{
 				callRange: callRange{batch: f.batch, from: i, to: i + 1, deaths: f.deaths + 1},
-				begun:     call == f.begun || f.deaths > 0, canceledEarly: call == f.canceledEarly, err: w.newWorkerError(f.batch.Name, state),
+				begun:     f.startedLocked(call), canceledEarly: call == f.canceledEarly, err: w.newWorkerError(f.batch.Name, state),
 			}
 			switch {
 			case f.killCause != nil:

@@ -178,6 +178,9 @@ func (w *worker) started(id frame.ID) error {
 // callBegan records that a call has begun, and calls Start of its batch. The
 // caller holds mu, which callBegan releases.
 func (w *worker) callBegan(f *callFrame, call int) {
+	if f.begun >= f.settled && f.canceledEarly != f.begun {
+		f.earlier = append(f.earlier, f.begun) // its result has not arrived
+	}
 	f.begun = call
 	if t := w.pool.opts.Timeout; t > 0 {
 		f.clockOf(call).expires = time.Now().Add(t)

@@ -218,6 +218,9 @@ func (w *worker) runningTask() (id int, task string, call callRange) {
 // callsSettledLocked counts the first n unsettled calls of a frame as settled.
 func (w *worker) callsSettledLocked(f *callFrame, n int) {
 	f.settled += n
+	for len(f.earlier) > 0 && f.earlier[0] < f.settled {
+		f.earlier = f.earlier[1:]
+	}
 	if f.clock != nil && f.clock.call < f.settled {
 		f.stopClock()
 	}
