@@ -13,19 +13,18 @@ const (
 	// throughput of a window is computed. With 2, TestLimit fails.
 	minBatches = 4
 
-	// maxResults is the maximum number of results in a window. If ten results
-	// for each worker are more, they are the maximum. If they are always the
-	// maximum, TestLimit fails.
+	// A window is full when it has maxResults results, and ten results for each
+	// worker. If it needed only the ten results, TestLimit would fail.
 	maxResults = 600
 
 	// rough is the maximum relative error that the first throughput of a climb
-	// may have. Without it, TestLimit fails.
+	// may have. Without this maximum, TestLimit fails.
 	rough = 0.3
 
 	// In the phase holding, a window ends when the relative error of its
-	// throughput is at most fair, or when it has fairResults results (two for
-	// each worker if that is more). If such windows end without regard to the
-	// error, or only at the number of results, TestLimit fails.
+	// throughput is at most fair. It also ends when it has fairResults results,
+	// and two results for each worker. If such a window ends whatever its error
+	// is, or only at the number of results, TestLimit fails.
 	fair        = 0.06
 	fairResults = 400
 

@@ -16,7 +16,8 @@ import (
 //	handle --first argument for Go----> Share, an ID --+
 //	       --first argument for Python> Share, an ID --+--> Close releases all
 //
-// The codec that the method Share passes to its parameter encode has no effect.
+// The method Share may call the function encode with any codec, because encode
+// ignores it: the function of the task decides the codec.
 type LateSharer interface {
 	Sharer
 	// SharedGroup returns the group of the executor.

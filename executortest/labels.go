@@ -259,10 +259,11 @@ func namesInput(json string, index int64, label string) bool {
 	return strings.Contains(json, want+`"label":"`+strings.ReplaceAll(label, "\x1b", `\u001b`)+`"`)
 }
 
-// inputFailure is a way in which a task fails and its error names the input.
+// inputFailure is a way in which a task fails. concert.InputOf must find the
+// input of the task in its error.
 type inputFailure struct {
 	name, function string
-	named          bool // whether the text of the error names the input
+	named          bool // whether the text of the error must name the input, too
 	submit         bool // whether only a Submit can fail in this way, and not a Map
 	timeout        bool // whether the executor needs Config.Timeout
 	applies        func(*suite) bool

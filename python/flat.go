@@ -68,11 +68,12 @@ func newFlat(t reflect.Type) *executor.Flat {
 // pointerOf returns the pointer that p contains.
 func pointerOf(p any) unsafe.Pointer { return reflect.ValueOf(p).UnsafePointer() }
 
-// notFlat is the decoder of texts, which have a kind of their own as results.
+// notFlat is the Decode of texts. It decodes nothing: a result that is a text
+// has a kind of its own, and is not marshal data.
 func notFlat([]byte, any) bool { return false }
 
-// appendFlatText encodes a text as marshal data, although texts have a kind of
-// their own. A worker decodes many texts in marshal data in less time.
+// appendFlatText encodes a text as marshal data, and not in the kind for texts:
+// a worker decodes many texts in less time from marshal data.
 func appendFlatText(b []byte, p any) ([]byte, bool) {
 	s := *p.(*string)
 	if len(s) > maxFlatText || !utf8.ValidString(s) {

@@ -68,7 +68,7 @@ func compareAdaptive(ctx context.Context, highest int, length time.Duration, oth
 	return nil
 }
 
-// compareOn prints the line of a server.
+// compareOn measures the limits on one server, and prints its row of the table.
 func compareOn(ctx context.Context, s slow, highest int, length time.Duration, other neighbor) error {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s.serve(w) }))
 	defer server.Close()

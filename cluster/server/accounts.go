@@ -145,13 +145,14 @@ func perKey(subject, export, kind string) right {
 // shared returns a right with the same subject for all keys.
 func shared(subject, kind string) right { return perKey(subject, subject, kind) }
 
-// api returns the right to send a request to JetStream.
+// api returns the right to send a request to JetStream. The parameters request
+// and export are its subject, and the exported subject, without "$JS.API.".
 func api(request, export, kind string) right {
 	return right{"$JS.API." + request, "$JS.API." + export, kind, wire.ClientAPI + "." + request}
 }
 
-// sharedAPI returns the right to send a request to JetStream. The request is
-// the same for all keys.
+// sharedAPI returns the right to send a request to JetStream, with the same
+// subject for all keys.
 func sharedAPI(request, kind string) right { return api(request, request, kind) }
 
 const (

@@ -155,9 +155,9 @@ func (w *worker) makeRoomLocked() {
 	w.evictLocked(func(*sharedValue) bool { return m.arguments+m.results+m.used+m.unused > m.values })
 }
 
-// errOtherValue is the error of a task that refers to a shared value by the ID
-// of a value with another content.
-var errOtherValue = errors.New("its ID belongs to another value")
+// errOtherValue is the error of a task that refers to a shared value whose ID
+// this worker already has for a different value.
+var errOtherValue = errors.New("this worker has a different value with the same ID")
 
 // alwaysLoaded is a closed channel.
 var alwaysLoaded = func() chan struct{} {
