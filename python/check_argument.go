@@ -82,7 +82,7 @@ type checker struct {
 func (c *checker) argument() error {
 	if len(c.rest) > 0 && c.rest[0] == extended {
 		if len(c.rest) < extendedHead {
-			return fmt.Errorf("it ends within its head")
+			return fmt.Errorf("it is shorter than its head, which has %d bytes", extendedHead)
 		}
 		n, body := le.Uint32(c.rest[1:]), c.rest[extendedHead:]
 		if uint64(n) > uint64(len(body)) {
@@ -254,7 +254,7 @@ func (c *checker) container(kind byte) error {
 	}
 	if kind == '(' && n > 0 && c.rest[0] == '.' {
 		if !c.forms {
-			return fmt.Errorf("it has a form, but no head")
+			return fmt.Errorf("it contains a tuple that begins with Ellipsis (a form), which needs a head with the length of the marshal data")
 		}
 		return c.form(n)
 	}

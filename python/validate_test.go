@@ -84,8 +84,8 @@ func hostile() map[string]string {
 	m := map[string]string{
 		"": "are needed", "X": "not among", "N" + "N": "follow", "0": "not among", "[" + u32(1) + "0": "not among", "u" + u32(1) + "\xff": "neither UTF-8", "u" + u32(3) + "\xed\xa0\x80": `neither UTF-8 nor escaped by surrogateescape: "\ud800"`, "u" + u32(6) + "\xed\xb3\x83\xed\xb2\xa9": `"\udcc3\udca9"`,
 		"l" + u32(1<<31): "are needed", "l" + u32(1) + "\x00\x80": "digit of 32768", "l" + u32(1) + "\x00\x00": "most significant digit of an int is zero", "l" + u32(0xffffffff) + "\x00": "are needed",
-		"{N": "are needed", "{": "are needed", ".": "not among", form(1, ""): "no head", strings.Repeat("["+u32(1), 1001) + "N": "nested deeper", strings.Repeat("{N", 500) + strings.Repeat("["+u32(1), 501): "nested deeper",
-		"\x01": "within its head", "\x01" + u32(2) + "N": "2 bytes of marshal data, but only 1 bytes follow", extend("N", "x"): "1 bytes of arrays", extend("", ""): "are needed", extend(".", ""): "not among",
+		"{N": "are needed", "{": "are needed", ".": "not among", form(1, ""): "needs a head", strings.Repeat("["+u32(1), 1001) + "N": "nested deeper", strings.Repeat("{N", 500) + strings.Repeat("["+u32(1), 501): "nested deeper",
+		"\x01": "shorter than its head", "\x01" + u32(2) + "N": "2 bytes of marshal data, but only 1 bytes follow", extend("N", "x"): "1 bytes of arrays", extend("", ""): "are needed", extend(".", ""): "not among",
 		extend(form(5, i(0)+u("d")+i(0)+i(1)), "1234567"):                      "an array of 1 items",
 		extend(form(5, i(0)+u("d")+i(8)+i(1)), "1234567812345678"):             "at offset 8",
 		extend(form(5, i(0)+u("")+i(0)+i(0)), ""):                              "typecode",
