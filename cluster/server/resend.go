@@ -30,7 +30,7 @@ const codeMaxPerSubject = 10077 // of NATS: maximum messages per subject exceede
 func (d *service) resend(body []byte) (bool, error) {
 	var r wire.ResendRequest
 	if err := wire.Unmarshal(body, &r); err != nil {
-		return false, fmt.Errorf("unknown request: %w", err)
+		return false, fmt.Errorf("the request cannot be decoded: %w", err)
 	}
 	if !wire.ValidToken(r.Client) || !wire.ValidToken(r.Number) || !wire.ValidToken(r.Session) {
 		return false, errors.New("invalid id of a task")

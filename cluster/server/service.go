@@ -192,7 +192,7 @@ func (d *service) answer(m *client.Msg, w wire.HandshakeReply, err error) {
 func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err error) {
 	var k wire.Handshake
 	if err := wire.Unmarshal(body, &k); err != nil {
-		return w, fmt.Errorf("unknown request: %w", err)
+		return w, fmt.Errorf("the request cannot be decoded: %w", err)
 	}
 	holders, err := d.server.options.Keyring.Holders()
 	if err != nil {
