@@ -81,10 +81,10 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.maxTime, "max-time", "D", "time limit for each file, from its first attempt on, with all pauses")
 	f.Add(&o.connect, "connect-timeout", "D", "time limit for a connection")
 	f.Add(&o.header, "header-timeout", "D", "time limit from a request to its reply")
-	f.Add(&o.stall, "stall-timeout", "D", "time limit for the next KiB; longer for a server that sends single bytes")
+	f.Add(&o.stall, "stall-timeout", "D", "time limit for the next KiB; raise it for a server that sends single bytes")
 
 	f.Group("Retries")
-	f.Add(&o.retries, "retries", "N", "further attempts after a transient error, without progress; after a wrong checksum only one")
+	f.Add(&o.retries, "retries", "N", "further attempts after a transient error; progress renews their number; after a wrong checksum only one")
 	f.Add(&o.retryDelay, "retry-delay", "D", "pause before the second attempt; it doubles, up to a minute, unless the server sets it")
 	f.Add(&o.retryMaxTime, "retry-max-time", "D", "longest pause that a server may demand; if it demands more, the file fails")
 
