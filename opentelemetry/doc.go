@@ -1,29 +1,31 @@
-// Package opentelemetry reports what executors do to OpenTelemetry. It imports
-// only the API of OpenTelemetry. The program chooses an SDK and an exporter.
+// Package opentelemetry makes metrics and spans of OpenTelemetry for executors.
+// It imports only the API of OpenTelemetry. The program chooses an SDK and an
+// exporter.
 //
 // # Metrics
 //
-// [RegisterMetrics] reports the numbers of an executor, by the names that the
-// table "Metrics" in docs/observability.md lists. When the SDK collects
-// metrics, it reads the numbers from the Stats of the executor. This costs
-// nothing for a task.
+// [RegisterMetrics] reports the numbers of an executor. The section "The names"
+// of docs/observability.md lists the metrics. When the SDK collects metrics, it
+// reads the numbers from the method Stats of the executor. So tasks take no
+// longer.
 //
 // The API has no asynchronous histogram. So a collection records a duration for
-// each task since the last one, in the bucket of the executor's histogram. The
-// counts and the sums are those of the executor. Of more than 10,000 tasks, a
-// collection records a share, so that it takes only some milliseconds. Then the
-// shape and the mean of the histogram are right, and its count is too small:
-// concert.task.count has the number of tasks.
+// each task since the last collection, in the bucket that the executor has
+// counted. The counts and the sums are those of the executor. If there were
+// more than 10,000 tasks, the collection records a share of them, so that it
+// takes only some milliseconds. Then the shape and the mean of the histogram
+// are right, and its count is too small: concert.task.count has the number of
+// tasks.
 //
 // # Traces
 //
 // [Trace] makes a span for each task of an executor. The span begins when the
-// executor accepts the task, so that it exists before the call leaves for a
-// worker, and it ends with the task. Its parent is the span in the context that
-// was given to Submit or Map. An item of a Map is a child of the span of the
-// caller, and not linked to it, so that the sampler's decision about the caller
-// holds for all items. A Map has no span of its own: it has no end if the loop
-// over its results is abandoned.
+// executor accepts the task, before the call is sent to a worker. It ends with
+// the task. Its parent is the span in the context that was given to Submit or
+// Map. Each item of a Map has a span. It is a child of the caller's span, and
+// not a root span with a link to it. So the sampler's decision about the caller
+// holds for all items. The Map itself has no span, because such a span would
+// have no end if the program abandons the results.
 //
 //	submitter      Submit: span A ---> executor: span B of the task
 //	worker         the function sees B, also in another process or machine
@@ -35,15 +37,15 @@
 //	cluster                  the task's span          the item's span
 //	processes, python        the task's span          the span of the caller of Map
 //
-// A worker process receives many items of a Map in one frame, with one text for
-// all of them. So their functions see the span of the caller of Map. If no
-// Trace makes spans of tasks, functions see the span of the submitter.
+// A worker process receives many items of a Map in one frame, with one span
+// context for all of them. So their functions see the span of the caller of
+// Map. If no Trace makes spans of tasks, functions see the submitter's span.
 //
-// The span context travels as a W3C traceparent, with a tracestate of at most
-// 456 bytes; later entries are left out. Baggage does not travel. A process
-// sends and accepts span contexts if it has called [Propagate], or Trace.
-// Without them, calls have no byte more.
+// The span context is sent as a W3C traceparent, with a tracestate of at most
+// 456 bytes; later entries are left out. Baggage is not sent. A process sends
+// and accepts span contexts if it has called [Propagate] or Trace. Otherwise
+// a call is sent without any additional byte.
 //
-// One Trace keeps at most 65,536 open spans. If there are more, it ends the
+// One Trace has at most 65,536 open spans. If there are more, it ends the
 // oldest ones. So memory is bounded even if an executor drops events.
 package opentelemetry

@@ -28,15 +28,17 @@ const (
 // RegisterMetrics reports the numbers of an executor to the meters of a
 // provider, until stop is called. A nil provider stands for the global one. All
 // metrics have the name as the attribute concert.executor.name. RegisterMetrics
-// returns an error if the name is empty or not UTF-8, and if an executor with
+// returns an error if the name is empty or not UTF-8, or if an executor with
 // this name is registered at the provider already.
 //
 // The counters count from the start of the executor, and the histograms from
 // the call of RegisterMetrics. The executor may close while it is registered.
-// The program calls ForceFlush of the provider before stop, so that the last
-// numbers are exported. If the executor does not answer within 3 seconds, its
-// metrics are missing in this collection, and the error is passed to
-// [otel.Handle].
+// To export the last numbers, call ForceFlush or Shutdown of the provider
+// before stop.
+//
+// If the method Stats of the executor panics, or does not return within 3
+// seconds, the metrics of the executor are missing in this collection. The
+// error is passed to [otel.Handle], but not again while it stays the same.
 func RegisterMetrics(provider metric.MeterProvider, name string, ex executor.Executor) (stop func(), err error) {
 	if ex == nil {
 		panic("opentelemetry: RegisterMetrics: the executor is nil")
@@ -61,8 +63,8 @@ func RegisterMetrics(provider metric.MeterProvider, name string, ex executor.Exe
 		return failed(fmt.Errorf("making the instruments of %q: %w", name, err))
 	}
 	if s, _, err := r.reader.Read(context.Background()); err == nil {
-		// An SDK adds to what a histogram has recorded for an earlier
-		// registration of the name.
+		// The histograms begin now. If the name was registered before, the SDK
+		// adds to what it has recorded then.
 		r.run.before, r.queue.before = s.RunTime, s.QueueTime
 	}
 	registration, err := meter.RegisterCallback(r.observe, r.all...)
@@ -90,7 +92,7 @@ type registered struct {
 // claim adds a name. It returns an error if the name is registered already.
 func claim(provider metric.MeterProvider, name string) (release func(), err error) {
 	if !reflect.TypeOf(provider).Comparable() {
-		provider = nil // such providers share their names
+		provider = nil // all providers of such types share their names
 	}
 	key := registered{provider, name}
 	if _, exists := names.LoadOrStore(key, nil); exists {
@@ -146,7 +148,7 @@ func (r *reported) create(meter metric.Meter) error {
 }
 
 // observe is called when the SDK collects metrics. It returns no error, because
-// the SDK would not export the other metrics of the program then.
+// after an error the SDK would not export the other metrics of the program.
 func (r *reported) observe(ctx context.Context, o metric.Observer) error {
 	s, outcomes, err := r.reader.Read(ctx)
 	r.handle(err)

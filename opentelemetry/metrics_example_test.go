@@ -12,7 +12,7 @@ import (
 	"concert/opentelemetry"
 )
 
-// A program reports a pool to the provider that it exports metrics with.
+// A program reports a pool to the provider with which it exports its metrics.
 func ExampleRegisterMetrics() {
 	reader := sdk.NewManualReader() // a program has sdk.NewPeriodicReader(exporter)
 	provider := sdk.NewMeterProvider(sdk.WithReader(reader))

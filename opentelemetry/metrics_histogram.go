@@ -28,16 +28,17 @@ type perBucket [len(executor.Histogram{}.Counts)]float64
 // recorder copies a histogram of an executor to a histogram of OpenTelemetry.
 // The API of OpenTelemetry has no asynchronous histogram: a program can only
 // record one duration after another. So at each collection, the recorder
-// records durations for all tasks since the last one:
+// records durations for all tasks since the last collection:
 //
 //   - A bucket gets as many durations as the executor's histogram has counted.
 //   - The durations are chosen such that their sum is right.
-//   - Of more than maxRecords tasks, the recorder records a share, the same
-//     for each bucket. The shapes of the histogram and its mean remain right.
+//   - If there are more than maxRecords tasks, the recorder records a share of
+//     them, the same for each bucket. The shape of the histogram and its mean
+//     remain right.
 type recorder struct {
 	to     metric.Float64Histogram
 	before executor.Histogram
-	owed   perBucket // parts of a duration that rounding has left
+	owed   perBucket // the part of a duration that was counted and not recorded, less than 1
 }
 
 func (r *recorder) record(ctx context.Context, h executor.Histogram, attributes metric.RecordOption) {
@@ -62,9 +63,10 @@ func (r *recorder) record(ctx context.Context, h executor.Histogram, attributes 
 }
 
 // durations returns a duration in seconds for each bucket, such that the sum of
-// all durations is right. In each bucket but the last, the duration is the same
-// part of the way from the lower bound to the upper one. If this is not enough,
-// the rest is in the last bucket, which has no upper bound.
+// all durations is right. In all buckets but the last one, the duration has the
+// same relative position between the lower bound and the upper one. If the sum
+// is too small even with the upper bounds, the durations of the last bucket are
+// longer, because this bucket has no upper bound.
 func durations(counts perBucket, sum float64) (values perBucket) {
 	const last = len(counts) - 1
 	upper := bounds()

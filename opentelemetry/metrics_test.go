@@ -43,9 +43,9 @@ var runMetrics = concert.Register("runMetrics", func(ctx context.Context, how st
 	return len(how), nil
 })
 
-// collected is the numbers of a collection: by the name of the metric and the
-// attributes other than the name of the executor. Of a histogram, it is the
-// number of durations.
+// collected has the numbers of a collection. The key is the name of the metric,
+// with its attributes except for the name of the executor. The number of a
+// histogram is its number of durations.
 type collected map[string]float64
 
 func collect(t *testing.T, reader *sdk.ManualReader, name string) collected {

@@ -10,11 +10,11 @@ import (
 	"concert/executor"
 )
 
-// Propagate sends the span context of each call to remote workers, and makes
-// this process accept the span contexts of the calls that it receives as a
-// worker. [Trace] calls it. Call it in programs that make no spans of tasks,
-// and in workers, before their first call: at the beginning of main, or in the
-// initializer of a pool.
+// Propagate makes this process send a span context with each call to a remote
+// worker. If this process is a worker, it accepts the span contexts of the
+// calls that it receives from then on. [Trace] calls Propagate. A program that
+// makes no spans of tasks calls it itself. A worker calls it before its first
+// call: at the beginning of main, or in the initializer of the pool.
 func Propagate() { executor.SetTracing(propagation{}) }
 
 // propagation implements executor.Tracing.
@@ -43,7 +43,7 @@ func (propagation) Extract(ctx context.Context, text string) context.Context {
 	return otelpropagation.TraceContext{}.Extract(ctx, otelpropagation.MapCarrier{"traceparent": parent, "tracestate": state})
 }
 
-// spanOf returns the open span of a task, or nil.
+// spanOf returns the open span of the task with this number, or nil.
 func spanOf(task uint64) trace.Span {
 	if s, ok := spans.Load(task); task != 0 && ok {
 		return s.(*taskSpan).Span

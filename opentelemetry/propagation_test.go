@@ -80,7 +80,7 @@ func FuzzExtract(f *testing.F) {
 }
 
 // TestTracer_Bounded: if a tracer has too many open spans, it ends the oldest
-// one. Its task has no second end.
+// one. When the task of this span ends, nothing happens.
 func TestTracer_Bounded(t *testing.T) {
 	tr := &tracer{tracer: noop.NewTracerProvider().Tracer(""), max: 2, open: map[uint64]*taskSpan{}}
 	for i := range uint64(5) {

@@ -26,15 +26,16 @@ const (
 )
 
 // Trace makes a span for each task that is submitted to the executor from now
-// on, until stop is called. The name is the executor's name in the spans. The
-// provider makes the spans; nil stands for the global provider. Trace calls
-// [Propagate]. It panics if the executor is nil.
+// on, until stop is called. A task that is in the queue already has a span from
+// its start on. The name is the executor's name in the spans. The provider
+// makes the spans; nil stands for the global provider. Trace calls [Propagate].
+// It panics if the executor is nil.
 //
 // stop ends the spans of tasks that have not ended. After that, the tasks
 // continue without spans. stop may be called again.
 func Trace(provider trace.TracerProvider, name string, ex concert.Executor) (stop func()) {
 	if ex == nil {
-		panic("opentelemetry: Trace with a nil executor")
+		panic("opentelemetry: Trace: the executor is nil")
 	}
 	if provider == nil {
 		provider = otel.GetTracerProvider()
@@ -58,7 +59,7 @@ type tracer struct {
 	max      int // maximum number of open spans
 
 	mu    sync.Mutex
-	open  map[uint64]*taskSpan // guarded by mu: by number of the task; nil after the method end
+	open  map[uint64]*taskSpan // guarded by mu: by the number of the task; nil after the method end
 	order list.List            // guarded by mu: the *taskSpans of open, oldest first
 }
 
@@ -69,8 +70,8 @@ type taskSpan struct {
 	element *list.Element // in tracer.order
 }
 
-// spans has the *taskSpan of each task that has one, by number of the task. If
-// two tracers make spans of a task, it has the first one.
+// spans has the *taskSpan of each task that has one, by the number of the task.
+// If two tracers make a span of the same task, it has the first of the two.
 var spans sync.Map
 
 func (t *tracer) observe(e concert.Event) {
@@ -98,8 +99,8 @@ func (t *tracer) observe(e concert.Event) {
 	}
 }
 
-// start returns the span of the task, and makes one if there is none. It
-// returns nil after the method end.
+// start returns the span of the task, and makes one if there is none. After the
+// method end, it returns nil.
 func (t *tracer) start(e concert.Event) *taskSpan {
 	if s := t.find(e.Task); s != nil {
 		return s
@@ -130,8 +131,9 @@ func (t *tracer) start(e concert.Event) *taskSpan {
 	return s
 }
 
-// add stores an open span. It returns the span that has to be ended instead: s
-// itself after the method end, or the oldest span if there are too many.
+// add stores an open span. If there are too many, it removes the oldest one,
+// and returns it. After the method end, it stores nothing, and returns s. The
+// caller ends the span that add returns.
 func (t *tracer) add(s *taskSpan) (lost *taskSpan) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

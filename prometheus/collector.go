@@ -1,5 +1,5 @@
-// Package prometheus reports what executors do to Prometheus, by a Collector of
-// the library client_golang:
+// Package prometheus exports the numbers of executors to Prometheus. It has a
+// collector for the library client_golang:
 //
 //	registry.MustRegister(concertprom.NewCollector("resize", pool))
 //
@@ -8,17 +8,17 @@
 //
 //	import concertprom "concert/prometheus"
 //
-// The table "Metrics" in docs/observability.md lists the metrics. They are the
-// numbers of [executor.Stats], which the collector reads at each scrape. A task
-// costs nothing more than without a collector. The file grafana-dashboard.json
-// of this directory shows the metrics.
+// The section "The names" of docs/observability.md lists the metrics. They are
+// the numbers of [executor.Stats], which the collector reads at each scrape. So
+// tasks take no longer than without a collector. The file
+// grafana-dashboard.json in this directory is a dashboard for the metrics.
 //
 // # The labels
 //
 // The label executor is the name that NewCollector was called with. The other
-// labels are state and outcome, with a few fixed values. So an executor has
-// less than 100 time series, whatever its tasks are: no label has names or
-// inputs of tasks.
+// labels are state and outcome, with a few fixed values. No label contains the
+// name or the input of a task. So an executor has fewer than 100 time series,
+// whatever its tasks are.
 package prometheus
 
 import (
@@ -33,13 +33,13 @@ import (
 )
 
 // NewCollector returns a collector of the numbers of an executor. The metrics
-// have the name as the label executor. It must not be empty. A registry accepts
-// only one collector with the same name, and returns a
-// [prometheus.AlreadyRegisteredError] for the next one.
+// have the name as the label executor. A registry refuses the collector if the
+// name is empty or not UTF-8. It accepts only one collector with the same name,
+// and returns a [prometheus.AlreadyRegisteredError] for the next one.
 //
 // The collector may be used while the executor closes, and afterwards. If the
-// executor does not answer within 3 seconds, its metrics are missing in the
-// scrape, except that concert_executor_up is 0.
+// method Stats of the executor panics, or does not return within 3 seconds, the
+// scrape has only one metric of the executor: concert_executor_up, which is 0.
 func NewCollector(name string, ex executor.Executor) prometheus.Collector {
 	if ex == nil {
 		panic("prometheus: NewCollector: the executor is nil")

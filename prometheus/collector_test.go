@@ -46,8 +46,9 @@ var run = concert.Register("run", func(ctx context.Context, how string) (int, er
 	return len(how), nil
 })
 
-// scraped is the values of one scrape: by name and the labels other than
-// executor. Of a histogram, it is the number of durations.
+// scraped has the values of one scrape. The key is the name of the metric, with
+// its labels except for executor. The value of a histogram is its number of
+// durations.
 type scraped map[string]float64
 
 func scrape(t *testing.T, g prometheus.Gatherer, executor string) scraped {

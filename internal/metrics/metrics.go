@@ -1,6 +1,6 @@
-// Package metrics has what the metrics of Prometheus and of OpenTelemetry have
-// in common: reading the statistics of an executor in bounded time, and the
-// outcomes of tasks.
+// Package metrics has the common part of the metrics for Prometheus and for
+// OpenTelemetry: it reads the statistics of an executor in bounded time, and
+// computes the outcomes of tasks.
 package metrics
 
 import (
@@ -32,16 +32,16 @@ func CheckName(name string) error {
 }
 
 // Reader reads the statistics of an executor. An executor may be code of the
-// program, so its method Stats may hang or panic. It must not hold up the
-// metrics of the rest of the program. A Reader is safe for concurrent use. Make
-// one with NewReader.
+// program, so its method Stats may hang or panic. Such an executor must not
+// hold up the other metrics of the program. A Reader is safe for concurrent
+// use. Make one with NewReader.
 type Reader struct {
 	source interface{ Stats() executor.Stats }
 	wait   time.Duration
 
 	mu        sync.Mutex
 	current   *reading // guarded by mu: the call of Stats that runs, or nil
-	succeeded int64    // guarded by mu: the largest number of tasks without an error
+	succeeded int64    // guarded by mu: the largest difference of Done and Failed so far, see outcomesOf
 }
 
 // reading is a call of Stats. Its results are written before done is closed.
@@ -55,9 +55,10 @@ type reading struct {
 // NewReader returns a Reader for an executor.
 func NewReader(ex executor.Executor) *Reader { return &Reader{source: ex, wait: statsTime} }
 
-// Read returns the statistics of the executor. It waits until ctx ends, but at
-// most statsTime. Concurrent calls share one call of Stats. So a Stats that
-// never returns costs one goroutine, however often Read is called.
+// Read returns the statistics of the executor, and the outcomes of its tasks.
+// It waits until ctx ends, but not longer than statsTime. Concurrent calls
+// share one call of Stats. So a Stats that never returns costs one goroutine,
+// however often Read is called.
 func (r *Reader) Read(ctx context.Context) (s executor.Stats, outcomes Outcomes, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.wait)
 	defer cancel()
@@ -108,10 +109,11 @@ type Outcome struct {
 // one of the Outcomes.
 const Success = "success"
 
-// outcomesOf returns the outcomes. Each number never decreases, as counters
-// must not: a failure counts before its task is done, so Done minus Failed may
-// decrease for a moment, and is less than the number of tasks that succeeded.
-// So succeeded is the largest difference so far.
+// outcomesOf returns the outcomes. They are counters, so they must never
+// decrease. The number of tasks that have succeeded is Done minus Failed. A
+// failure counts before its task is done. So this difference may be too small
+// for a moment, but it is never too large. The parameter succeeded is the
+// largest difference so far, which never decreases.
 func outcomesOf(f executor.Failures, succeeded int64) Outcomes {
 	return Outcomes{
 		{Success, succeeded}, {"error", f.Errors}, {"panic", f.Panics}, {"timeout", f.Timeouts},
