@@ -21,10 +21,11 @@ import (
 //	queue time   the queue stores the time of the first task of each segment
 //	Map          the runner reads the clock once for a batch of items, as it does anyway
 //
-// A worker that has slept is more likely to be the first one that gets a long
-// task. It had to be woken, which takes much longer than reading the clock. So
-// a task after a sleep counts as afterSleep tasks when the carrier counts up to
-// sampleEvery. Such a task is timed more often, and then counts as fewer tasks.
+// Tasks that follow a sleep of their worker are timed more often. If tasks
+// become long, this shows in such tasks first. Waking the worker takes much
+// longer than reading the clock, so the clock costs little there. When the
+// carrier counts up to sampleEvery, such a task is afterSleep steps. So one of
+// sampleEvery/afterSleep of these tasks is timed, and counts as that many.
 
 // statistics are the counters of a group. Goroutines that run on different
 // processors use different shards, so that they do not wait for each other's
@@ -32,8 +33,8 @@ import (
 type statistics struct {
 	shards []shard // their number is a power of two
 
-	// short is whether tasks are short, so that only some are timed. It is
-	// apart from the mean, because all workers read it.
+	// short is whether tasks are short, so that only some are timed. All
+	// workers read it, so it is not in the cache line of the mean.
 	short atomic.Bool
 	_     cacheLine
 	mean  atomic.Int64 // moving mean of the run times, in nanoseconds; 0 before the first one
@@ -93,11 +94,11 @@ func (t *Task) counters() *statistics {
 	return t.group.stats
 }
 
-// countSettled counts the error of the task of a Submit, unless that is nil,
-// and then the task, which has its outcome. The parameter local is whether a
-// worker of this process has run the task. This worker counts the task after
-// the call. The parameter remote is the number of the remote worker that has
-// run it, or -1.
+// countSettled is called when the task of a Submit has its outcome. It counts
+// the error, unless it is nil, and then the task. The parameter local is
+// whether a worker of this process has run the task: then this worker counts
+// the task, after the call. The parameter remote is the number of the remote
+// worker that has run the task, or -1.
 func (t *Task) countSettled(local bool, remote int, err error) {
 	st := t.counters()
 	if st == nil {
@@ -116,8 +117,8 @@ func (t *Task) countSettled(local bool, remote int, err error) {
 	}
 }
 
-// countFailed counts an item with an error, of the Map whose runner is the
-// task. The parameter ran is whether a worker has run the item.
+// countFailed counts an item of a Map that has an error. The task is a runner
+// of the Map. The parameter ran is whether a worker has run the item.
 func (t *Task) countFailed(ctx context.Context, ran bool, err error) {
 	t.group.stats.shardOf(t).failures[failureKind(ctx.Err(), ran, err)].Add(1)
 }

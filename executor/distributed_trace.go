@@ -20,10 +20,10 @@ import (
 // Inject finds it there. The items of a Map share one text, for the span of the
 // caller of Map, so that a frame of many calls contains it once.
 
-// Tracing has the functions by which a library for distributed tracing takes
-// part in tasks. They are called on goroutines of submitters and of tasks, and
-// CallTrace calls Inject. They must return soon and not panic. They must be
-// safe for concurrent use.
+// Tracing has the functions that executors call for a library for distributed
+// tracing. They are called on goroutines of submitters and of tasks.
+// [Batch.CallTrace] calls Inject on the goroutine of its caller. The functions
+// must return soon and not panic. They must be safe for concurrent use.
 type Tracing interface {
 	// Within returns the context with which the function of a task is called.
 	// ctx is the context that the function would get otherwise. The parameter
@@ -32,16 +32,16 @@ type Tracing interface {
 
 	// Inject returns the text that remote workers receive with a call. If the
 	// task with this number has a span, the text is for this span. Otherwise it
-	// is for the span in ctx. The text has at most [MaxTrace] bytes: a W3C
+	// is for the span in ctx. The number is 0 for the caller of a Map, and for
+	// a task without observers. The text has at most [MaxTrace] bytes: a W3C
 	// traceparent, and then, if there is a tracestate, a space and the
-	// tracestate. It is empty if there is no span. The number is 0 if there is
-	// no task.
+	// tracestate. If there is no span, the text is empty.
 	Inject(ctx context.Context, task uint64) string
 
 	// Extract is called in the worker. It returns ctx with the span of a text
 	// that Inject has returned. The text comes from another process, so it may
-	// be invalid. Extract then returns ctx. It adds values by
-	// [context.WithValue]: a context of another type is ignored.
+	// be invalid. Then Extract returns ctx. Extract must make its context with
+	// [context.WithValue]: a context of any other type is ignored.
 	Extract(ctx context.Context, trace string) context.Context
 }
 
@@ -63,8 +63,9 @@ func SetTracing(t Tracing) {
 }
 
 // ExtractTrace returns the context with which a remote worker calls a function.
-// The trace is the text that the worker has received with the call, or "". If
-// it is too long, or this process has no [Tracing], ExtractTrace returns ctx.
+// The parameter trace is the text that the worker has received with the call,
+// or "". If the text is longer than [MaxTrace], or if this process has no
+// [Tracing], ExtractTrace returns ctx.
 func ExtractTrace(ctx context.Context, trace string) context.Context {
 	if trace == "" || len(trace) > MaxTrace {
 		return ctx
@@ -110,7 +111,7 @@ func (c *call[In, Out]) setTrace(trace string) {
 	}
 }
 
-// extra has what few calls need.
+// extra has the fields that few calls need.
 type extra struct {
 	// encoded is the call in the form that is sent to a worker, if user code
 	// encoded the argument. It is written and read only while the task is in

@@ -35,8 +35,9 @@ import (
 //
 // QueueTime is the time from the acceptance of a task to the moment when a
 // worker takes it from the queue, or when it is sent to a worker in another
-// process. It does not include the wait for room in the queue. It has no items
-// of a Map, and no task that was run by the task that waits for it.
+// process. It does not include the wait for room in the queue. QueueTime has
+// neither the items of a Map nor nested tasks: a nested task is run by the task
+// that waits for it.
 //
 // RunTime is the time that the function of a task takes, with its waits. Tasks
 // without an outcome from a worker have none: those that were canceled before
@@ -81,8 +82,8 @@ type Stats struct {
 
 // Stats returns the numbers that the group knows. An executor returns them as
 // its own, and adds what only it knows: a remote one adds its workers, their
-// restarts and the bytes that were sent. The queues of the group must be
-// [TaskQueue]s. Tasks of any other queue count only when they start. Do not
+// restarts and the bytes that were sent. The queues of the group should be
+// [TaskQueue]s: tasks in any other queue count only when they start. Do not
 // hold the mutex of a queue while calling Stats.
 func (g *WorkerGroup) Stats() (s Stats) {
 	st := g.stats

@@ -20,9 +20,9 @@ import (
 // The output depends on the version of Python. A worker of another version
 // compiles the source text.
 
-// compileAfter is the number of workers of an interpreter after which New
-// compiles the worker. Earlier, this would delay a program with one pool, whose
-// workers compile concurrently.
+// compileAfter is the number of workers of an interpreter that must have
+// started before New compiles the worker. A program with one small pool would
+// only be delayed: its workers compile the text themselves, concurrently.
 const compileAfter = 3
 
 // compileTime is the maximum time of the process that compiles.
@@ -51,14 +51,15 @@ var compiled struct {
 
 // compiledWorker is the compiled code for one interpreter.
 type compiledWorker struct {
-	workers   int // how many workers New has started, at least; guarded by compiled.mu
+	workers   int // New has started at least this many workers; guarded by compiled.mu
 	variables func() []string
 }
 
 // compiledVariables returns environment variables with the compiled worker, for
-// n workers of a program with an environment and a working directory. It
-// returns nil if the workers compile the source text: they are the first of
-// this program, or the program cannot compile the worker.
+// n workers. The parameter program is the path of the interpreter. The result
+// is nil if the workers must compile the source text: because they are among
+// the first ones of this interpreter, or because it could not compile the
+// worker.
 func compiledVariables(program string, n int, env []string, dir string) []string {
 	compiled.mu.Lock()
 	c := compiled.interpreters[program]
@@ -78,7 +79,8 @@ func compiledVariables(program string, n int, env []string, dir string) []string
 	return c.variables()
 }
 
-// compileWorker has a program compile the worker.
+// compileWorker runs an interpreter that compiles the worker. It returns nil if
+// this fails.
 func compileWorker(program string, env []string, dir string) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), compileTime)
 	defer cancel()
