@@ -89,7 +89,7 @@ func TestGet_CtrlC(t *testing.T) {
 	errOut, code := interrupted(t, "/first", "get", "-d", dir, "-i", file)
 	_, last, found := strings.Cut(errOut, "1 of 5001 files in ")
 	if code != cli.ExitSignal || !found || strings.Count(last, "\n") > 3 ||
-		!strings.Contains(last, "interrupted: 1 of 5001 files done, ") || !strings.Contains(last, "The same command continues.\n") {
+		!strings.Contains(last, "interrupted: 1 of 5001 files done, ") || !strings.Contains(last, "To continue, run the same command again.\n") {
 		t.Errorf("exit %d, want %d:\n%s", code, cli.ExitSignal, errOut)
 	}
 }

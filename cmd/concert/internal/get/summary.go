@@ -137,9 +137,9 @@ func (r *report) interruption(wasStopping bool) string {
 	switch {
 	case r.kept == 0 && r.notStarted() == 0:
 	case wasStopping:
-		text += ". The same command continues."
+		text += ". To continue, run the same command again."
 	default:
-		text += "\nThe same command continues."
+		text += "\nTo continue, run the same command again."
 	}
 	return text + "\n"
 }

@@ -288,7 +288,7 @@ func (j *job) label() string { return strings.Join(j.inputs, " ") }
 func (m *mapper) result(ctx context.Context) error {
 	again := ""
 	if m.journal != nil {
-		again = ". The same command with --resume continues."
+		again = ". To continue, run the same command with --resume."
 	}
 	cause, first := context.Cause(m.starting), m.firstErr()
 	var stopped error
