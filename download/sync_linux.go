@@ -57,7 +57,8 @@ var syncGroups sync.Map
 // filesOpened is the number of unnamed files so far.
 var filesOpened atomic.Uint64
 
-// nextOpened returns the number of an unnamed file, which must exist.
+// nextOpened returns the number for an unnamed file. The caller must have
+// created the file before.
 func nextOpened() uint64 { return filesOpened.Add(1) }
 
 // syncUnnamed syncs an unnamed file, which has the number opened.

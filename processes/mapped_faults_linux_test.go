@@ -79,7 +79,7 @@ var attacks = map[string]struct {
 	}, "not a sealed file in memory"},
 	"two files": {func(send func(...int), _ *frame.Payload) {
 		send(memory(attackSize, fullySealed), memory(attackSize, fullySealed))
-	}, "a message with 2 files"},
+	}, "a message has 2 files"},
 	"many files": {func(send func(...int), _ *frame.Payload) {
 		send(memory(attackSize, fullySealed), memory(attackSize, fullySealed), memory(attackSize, fullySealed), memory(attackSize, fullySealed))
 	}, "no free file descriptor"},

@@ -146,5 +146,5 @@ func receiveFile(socket *os.File, wait bool) (*os.File, error) {
 	if flags&unix.MSG_CTRUNC != 0 {
 		return nil, ErrNoDescriptor
 	}
-	return nil, fmt.Errorf("a message with %d files (%w)", len(fds), errors.Join(err, syscall.EBADMSG))
+	return nil, fmt.Errorf("a message has %d files, but must have one: %w", len(fds), errors.Join(err, syscall.EBADMSG))
 }

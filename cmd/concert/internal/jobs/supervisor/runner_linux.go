@@ -312,8 +312,9 @@ func (s *Supervisor) handle(b []byte) error {
 	return nil
 }
 
-// started reports the start of a job that had to wait for a message about it.
-// The number 0 stands for no job.
+// started handles the message that a job has started, if the job had to wait in
+// the supervisor: it reports the start to the caller of the job. The number 0
+// stands for no job.
 func (s *Supervisor) started(number uint64) error {
 	if number == 0 {
 		return nil
