@@ -55,9 +55,9 @@ type ClientOptions struct {
 	MaxRetryAfter time.Duration
 
 	// PerHost is the maximum number of connections to one host; further
-	// requests wait. The further connections for a file with
-	// Request.Connections, by https, are counted for themselves. Zero means no
-	// limit.
+	// requests wait. With https, the additional connections of a Request with
+	// Connections are not among them: they have a second limit of the same
+	// size. Zero means no limit.
 	PerHost int
 
 	// Headers are sent with each request to the host of the URL. After a

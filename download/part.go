@@ -42,7 +42,7 @@ type part struct {
 	lock *os.File
 
 	// state describes the version of the file. If it has no validator, the part
-	// cannot be continued, and never gets a name by persist.
+	// cannot be continued, so persist gives it no name.
 	state state
 
 	size    atomic.Int64 // the number of bytes before the first missing one

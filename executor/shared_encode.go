@@ -103,7 +103,7 @@ func (s *Shared[T]) parseShared(w values.Work, b []byte) (err error) {
 			return errStoredReference
 		}
 		if len(rest) != len(SharedID{}) {
-			return fmt.Errorf("a reference to a shared value of %d bytes", len(rest))
+			return fmt.Errorf("a reference to a shared value has %d bytes, but must have %d", len(rest), len(SharedID{}))
 		}
 		v, err = findShared[T](SharedID(rest))
 	case sharedZero:

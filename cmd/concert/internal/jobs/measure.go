@@ -97,7 +97,8 @@ func (m *mapper) measure(ctx context.Context, observer concert.Observer) concert
 const waitingJobs = 16
 
 // waits reports whether the work is I/O-bound. On a busy machine, the kind is
-// not known, but more than the processors can compute shows it.
+// not known. But if the gain is much higher than the number of processors, the
+// work must wait most of the time.
 func waits(r *choose.Report) bool {
 	if r.Kind.Kind == choose.UnknownKind {
 		return r.Verdict.Gain.Median > 1.5*float64(runtime.GOMAXPROCS(0))
