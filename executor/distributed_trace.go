@@ -23,7 +23,8 @@ import (
 // Tracing has the functions that executors call for a library for distributed
 // tracing. They are called on goroutines of submitters and of tasks.
 // [Batch.CallTrace] calls Inject on the goroutine of its caller. The functions
-// must return soon and not panic. They must be safe for concurrent use.
+// must return soon and be safe for concurrent use. If one panics, the task runs
+// without its span.
 type Tracing interface {
 	// Within returns the context with which the function of a task is called.
 	// ctx is the context that the function would get otherwise. The parameter
@@ -46,7 +47,8 @@ type Tracing interface {
 }
 
 // MaxTrace is the maximum size in bytes of a text that Tracing.Inject returns.
-// A longer text is not sent.
+// A longer text is not sent, nor is one with other characters than those of
+// printable ASCII.
 const MaxTrace = 512
 
 var tracing atomic.Pointer[Tracing]
@@ -64,16 +66,12 @@ func SetTracing(t Tracing) {
 
 // ExtractTrace returns the context with which a remote worker calls a function.
 // The parameter trace is the text that the worker has received with the call,
-// or "". If the text is longer than [MaxTrace], or if this process has no
-// [Tracing], ExtractTrace returns ctx.
+// or "". If the text is longer than [MaxTrace], or has characters that are not
+// printable ASCII, or if this process has no [Tracing], ExtractTrace returns
+// ctx.
 func ExtractTrace(ctx context.Context, trace string) context.Context {
-	if trace == "" || len(trace) > MaxTrace {
-		return ctx
-	}
-	if h := tracing.Load(); h != nil {
-		if with := (*h).Extract(ctx, trace); with != nil && (!foreign(with) || foreign(ctx)) {
-			return with
-		}
+	if h := tracing.Load(); h != nil && validTrace(trace) {
+		return withSpan(ctx, func() context.Context { return (*h).Extract(ctx, trace) })
 	}
 	return ctx
 }
@@ -82,9 +80,34 @@ func ExtractTrace(ctx context.Context, trace string) context.Context {
 // number is 0 if the task has no observers.
 func within(ctx context.Context, number uint64) context.Context {
 	if h := tracing.Load(); h != nil && number != 0 {
-		return (*h).Within(ctx, number)
+		return withSpan(ctx, func() context.Context { return (*h).Within(ctx, number) })
 	}
 	return ctx
+}
+
+// withSpan returns the context that a method of Tracing returns. It returns ctx
+// if the method panics, or if a function cannot have the context: the task runs
+// without its span then.
+func withSpan(ctx context.Context, method func() context.Context) (with context.Context) {
+	defer func() {
+		if recover() != nil || with == nil || foreign(with) && !foreign(ctx) {
+			with = ctx
+		}
+	}()
+	return method()
+}
+
+// validTrace reports whether a text for distributed tracing may be sent to a
+// worker, and given to a function. A text of another process may contain
+// anything. Functions write the text into headers of requests, so it must not
+// contain the end of a line.
+func validTrace(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return text != "" && len(text) <= MaxTrace
 }
 
 // inject returns the text for the span of a task, or for the span in ctx. It
@@ -96,7 +119,7 @@ func inject(ctx context.Context, number uint64) (trace string) {
 		return ""
 	}
 	defer func() {
-		if recover() != nil || len(trace) > MaxTrace {
+		if recover() != nil || !validTrace(trace) {
 			trace = ""
 		}
 	}()

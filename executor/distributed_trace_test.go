@@ -162,9 +162,10 @@ func TestTracing_Relay(t *testing.T) {
 			if string(got.Bytes) != want || err != nil {
 				t.Errorf("the function sees %q, %v; want %q", got.Bytes, err, want)
 			}
-			call.Trace = strings.Repeat("x", executor.MaxTrace+1)
-			if got, err := executor.Relay(t.Context(), ex, call).Result(t.Context()); len(got.Bytes) != 0 || err != nil {
-				t.Errorf("the function sees %.20q, %v; want nothing of a text that is too long", got.Bytes, err)
+			for _, call.Trace = range []string{strings.Repeat("x", executor.MaxTrace+1), "text\r\nCookie: a=b", "\xff", "\x7f"} {
+				if got, err := executor.Relay(t.Context(), ex, call).Result(t.Context()); len(got.Bytes) != 0 || err != nil {
+					t.Errorf("the function sees %.20q, %v; want nothing of an invalid text", got.Bytes, err)
+				}
 			}
 		})
 	}
@@ -182,6 +183,13 @@ func TestTracing_RelayWithout(t *testing.T) {
 	if got := <-calls; got != "text" {
 		t.Errorf("the worker receives %q, want the text of the call", got)
 	}
+	call.Trace = "text\r\nCookie: a=b"
+	if _, err := executor.Relay(t.Context(), ex, call).Result(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-calls; got != "" {
+		t.Errorf("the worker receives %q, want nothing of an invalid text", got)
+	}
 }
 
 // TestTracing_NoText: nothing is sent without a span, if the text is too long,
@@ -194,12 +202,57 @@ func TestTracing_NoText(t *testing.T) {
 		"no span":  t.Context(),
 		"too long": context.WithValue(t.Context(), traceKey{}, strings.Repeat("x", executor.MaxTrace+1)),
 		"panic":    failingValue{t.Context()},
+		"lines":    context.WithValue(t.Context(), traceKey{}, "a\nb"),
 	} {
 		if _, err := concert.Submit(ctx, ex, spanSeen, 1).Result(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if got := <-calls; got != "" {
 			t.Errorf("%s: the worker receives %.20q, want nothing", name, got)
+		}
+	}
+}
+
+// failingTracing is a Tracing whose methods fail as the text says.
+type failingTracing string
+
+func (how failingTracing) context() context.Context {
+	switch how {
+	case "nil":
+		return nil
+	case "foreign":
+		return failingValue{context.Background()}
+	}
+	panic("no context")
+}
+
+func (how failingTracing) Within(context.Context, uint64) context.Context { return how.context() }
+
+func (failingTracing) Inject(context.Context, uint64) string { return "text" }
+
+func (how failingTracing) Extract(context.Context, string) context.Context { return how.context() }
+
+// TestTracing_Fails: if a method of the Tracing panics, or returns a context
+// that a function cannot have, the function is called without a span.
+func TestTracing_Fails(t *testing.T) {
+	t.Cleanup(func() { executor.SetTracing(nil) })
+	for _, how := range []failingTracing{"panic", "nil", "foreign"} {
+		executor.SetTracing(how)
+		for kind, ex := range map[string]concert.Executor{"local": goroutines.New(1, nil), "remote": loopback.New(1, loopback.Options{})} {
+			defer ex.Close()
+			if how == "foreign" && kind == "remote" {
+				continue // the worker of a loopback has such a context itself
+			}
+			stop := ex.Watch(func(concert.Event) {})
+			if got, err := concert.Submit(t.Context(), ex, spanSeen, 1).Result(t.Context()); got != "" || err != nil {
+				t.Errorf("%s, %s: Submit: %q, %v", how, kind, got, err)
+			}
+			for got, err := range concert.Map(t.Context(), ex, spanSeen, slices.Values([]int{1, 2})) {
+				if got != "" || err != nil {
+					t.Errorf("%s, %s: Map: %q, %v", how, kind, got, err)
+				}
+			}
+			stop()
 		}
 	}
 }

@@ -28,7 +28,7 @@ type Call struct {
 	// Trace is the text for distributed tracing that came with the call: see
 	// [ExtractTrace]. A local executor calls the function with the context that
 	// ExtractTrace returns. A remote executor sends the text to its worker. If
-	// it has more than [MaxTrace] bytes, Relay ignores it.
+	// ExtractTrace would ignore the text, Relay does too.
 	Trace string
 	// Started is called when the function is about to begin. Progress is called
 	// with the progress that the function reports by [Progress]. Both may be
@@ -135,7 +135,7 @@ func (r *relayed) drop(i int, cause error) { r.remote().drop(i, cause) }
 // trace returns the text of this process, or else the text that came with the
 // call.
 func (r *relayed) trace() string {
-	if trace := r.remote().trace(); trace != "" || len(r.is.Trace) > MaxTrace {
+	if trace := r.remote().trace(); trace != "" || !validTrace(r.is.Trace) {
 		return trace
 	}
 	return r.is.Trace
