@@ -46,6 +46,7 @@ type Reader struct {
 
 // reading is a call of Stats. Its results are written before done is closed.
 type reading struct {
+	deadline  time.Time // until when Read waits for the results
 	done      chan struct{}
 	stats     executor.Stats
 	succeeded int64
@@ -56,20 +57,21 @@ type reading struct {
 func NewReader(ex executor.Executor) *Reader { return &Reader{source: ex, wait: statsTime} }
 
 // Read returns the statistics of the executor, and the outcomes of its tasks.
-// It waits until ctx ends, but not longer than statsTime. Concurrent calls
-// share one call of Stats. So a Stats that never returns costs one goroutine,
-// however often Read is called.
+// It waits until ctx ends, but at most until Stats has run for statsTime.
+// Concurrent calls share one call of Stats. So a Stats that never returns costs
+// one goroutine, and delays only the first call of Read: an SDK reads one
+// executor after another.
 func (r *Reader) Read(ctx context.Context) (s executor.Stats, outcomes Outcomes, err error) {
-	ctx, cancel := context.WithTimeout(ctx, r.wait)
-	defer cancel()
 	r.mu.Lock()
 	c := r.current
 	if c == nil {
-		c = &reading{done: make(chan struct{})}
+		c = &reading{deadline: time.Now().Add(r.wait), done: make(chan struct{})}
 		r.current = c
 		go r.run(c)
 	}
 	r.mu.Unlock()
+	ctx, cancel := context.WithDeadline(ctx, c.deadline)
+	defer cancel()
 	select {
 	case <-c.done:
 	case <-ctx.Done():

@@ -76,11 +76,6 @@ func TestReader_Hangs(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	r.wait = 1
-	if _, _, err := r.Read(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-	r.wait = time.Minute
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(func() {
@@ -95,6 +90,17 @@ func TestReader_Hangs(t *testing.T) {
 	}
 	close(hang)
 	all.Wait()
+}
+
+// TestReader_HangsAgain: only the first call of Read waits for a Stats that
+// hangs.
+func TestReader_HangsAgain(t *testing.T) {
+	r := newReader(func() executor.Stats { <-t.Context().Done(); return executor.Stats{} })
+	for _, r.wait = range []time.Duration{1, time.Hour} {
+		if _, _, err := r.Read(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	}
 }
 
 func TestCheckName(t *testing.T) {
