@@ -91,8 +91,8 @@ type registered struct {
 
 // claim adds a name. It returns an error if the name is registered already.
 func claim(provider metric.MeterProvider, name string) (release func(), err error) {
-	if !reflect.TypeOf(provider).Comparable() {
-		provider = nil // all providers of such types share their names
+	if !reflect.ValueOf(provider).Comparable() {
+		provider = nil // all such providers share their names
 	}
 	key := registered{provider, name}
 	if _, exists := names.LoadOrStore(key, nil); exists {
@@ -190,9 +190,10 @@ func (r *reported) handle(err error) {
 		text, _, _ = strings.Cut(err.Error(), "\n")
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if text != "" && text != r.handledErrors {
+	isNew := text != "" && text != r.handledErrors
+	r.handledErrors = text
+	r.mu.Unlock()
+	if isNew {
 		otel.Handle(fmt.Errorf("opentelemetry: the metrics of %q are missing: %w", r.name, err))
 	}
-	r.handledErrors = text
 }

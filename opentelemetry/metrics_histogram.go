@@ -37,8 +37,8 @@ type perBucket [len(executor.Histogram{}.Counts)]float64
 //     remain right.
 type recorder struct {
 	to     metric.Float64Histogram
-	before executor.Histogram
-	owed   perBucket // the part of a duration that was counted and not recorded, less than 1
+	before executor.Histogram // the largest numbers so far: of two concurrent collections, the last one may have older numbers
+	owed   perBucket          // the part of a duration that was counted and not recorded, less than 1
 }
 
 func (r *recorder) record(ctx context.Context, h executor.Histogram, attributes metric.RecordOption) {
@@ -47,9 +47,10 @@ func (r *recorder) record(ctx context.Context, h executor.Histogram, attributes 
 	for i, n := range h.Counts {
 		counts[i] = float64(max(0, n-r.before.Counts[i]))
 		total += counts[i]
+		r.before.Counts[i] = max(n, r.before.Counts[i])
 	}
-	values := durations(counts, (h.Sum - r.before.Sum).Seconds())
-	r.before = h
+	values := durations(counts, max(0, h.Sum-r.before.Sum).Seconds())
+	r.before.Sum = max(h.Sum, r.before.Sum)
 	share := 1.0
 	if total > maxRecords {
 		share = maxRecords / total

@@ -270,6 +270,14 @@ func TestRegisterMetrics_Names(t *testing.T) {
 	}
 	registerMetrics(t, noop.NewMeterProvider(), "noop", ex)
 	registerMetrics(t, nil, "global", ex)
+	registerMetrics(t, wrapped{notComparable{}}, "not comparable", ex)
+}
+
+type wrapped struct{ metric.MeterProvider }
+
+type notComparable struct {
+	noop.MeterProvider
+	_ []int
 }
 
 // odd is an executor whose Stats is a function of the test.
@@ -344,6 +352,26 @@ func TestRecorder(t *testing.T) {
 	}
 	if want := h.Sum.Seconds(); math.Abs(got.Sum-want) > want/1e6 {
 		t.Errorf("the sum is %v, want %v", got.Sum, want)
+	}
+}
+
+// TestRecorder_Older: if two readers collect concurrently, the last one may have
+// older numbers. No task counts twice.
+func TestRecorder_Older(t *testing.T) {
+	provider, reader := newProvider()
+	to, err := provider.Meter("test").Float64Histogram("h", metric.WithExplicitBucketBoundaries(bounds()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := recorder{to: to}
+	var older, newer executor.Histogram
+	older.Counts[1], older.Sum = 3, 4*time.Microsecond
+	newer.Counts[1], newer.Sum = 5, 7*time.Microsecond
+	for _, h := range []executor.Histogram{newer, older, newer} {
+		r.record(t.Context(), h, metric.WithAttributes())
+	}
+	if got := histogramOf(t, reader); got.Count != 5 || math.Abs(got.Sum-7e-6) > 1e-9 {
+		t.Errorf("%d durations with the sum %v, want 5 with the sum 7e-06", got.Count, got.Sum)
 	}
 }
 
