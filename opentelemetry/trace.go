@@ -20,6 +20,7 @@ import (
 
 const (
 	maxOpenSpans = 1 << 16  // maximum number of spans of one Trace that have not ended
+	maxName      = 1 << 10  // maximum number of bytes of the name of a function, and of the type of an error
 	maxLabel     = 256      // maximum number of bytes of a label in an attribute
 	maxMessage   = 4 << 10  // maximum number of bytes of the text of an error
 	maxStack     = 16 << 10 // maximum number of bytes of the stack of a panic
@@ -109,7 +110,8 @@ func (t *tracer) start(e concert.Event) *taskSpan {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	attributes := []attribute.KeyValue{t.executor, attribute.String("code.function.name", e.Name)}
+	name := shorten(e.Name, maxName)
+	attributes := []attribute.KeyValue{t.executor, attribute.String("code.function.name", name)}
 	if in := e.Input; in != nil {
 		if in.Index >= 0 {
 			attributes = append(attributes, attribute.Int64("concert.input.index", in.Index))
@@ -118,7 +120,7 @@ func (t *tracer) start(e concert.Event) *taskSpan {
 			attributes = append(attributes, attribute.String("concert.input.label", shorten(in.Label, maxLabel)))
 		}
 	}
-	_, span := t.tracer.Start(ctx, e.Name, trace.WithTimestamp(e.Time), trace.WithAttributes(attributes...))
+	_, span := t.tracer.Start(ctx, name, trace.WithTimestamp(e.Time), trace.WithAttributes(attributes...))
 	s := &taskSpan{Span: span, task: e.Task}
 	lost := t.add(s)
 	if lost != nil {
@@ -224,12 +226,13 @@ func typeOfError(err error) string {
 	}
 	var r *concert.RemoteError
 	if errors.As(err, &r) && r.Type != "" {
-		return r.Type
+		return shorten(r.Type, maxName) // the worker may have sent any text
 	}
 	return fmt.Sprintf("%T", err)
 }
 
-// shorten returns at most limit bytes of a text, as valid UTF-8.
+// shorten returns at most limit bytes of a text, as valid UTF-8: an exporter
+// cannot encode another text, and drops all spans that it was about to send.
 func shorten(text string, limit int) string {
 	if len(text) > limit {
 		text = text[:limit-len("…")] + "…"

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -201,6 +203,35 @@ func TestTrace_Outcomes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTrace_Texts: the texts of a span are valid UTF-8 and short, although a
+// worker may have sent any text. Otherwise, exporters would drop the span, and
+// other spans with it.
+func TestTrace_Texts(t *testing.T) {
+	r := newRecorder(t)
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	defer opentelemetry.Trace(r, "\xff", ex)()
+	long := strings.Repeat("\xff", 1<<20)
+	named := concert.Register(long, func(context.Context, int) (int, error) {
+		return 0, &concert.RemoteError{Type: long, Text: long}
+	})
+	concert.Submit(concert.WithLabel(t.Context(), long), ex, named, 1).Result(t.Context())
+	spans := r.GetSpans()
+	if len(spans) != 1 {
+		t.Fatalf("%d spans, want 1", len(spans))
+	}
+	s := spans[0]
+	texts := append(slices.Clone(s.Attributes), attribute.String("name", s.Name), attribute.String("status", s.Status.Description))
+	for _, e := range s.Events {
+		texts = append(texts, e.Attributes...)
+	}
+	for _, a := range texts {
+		if text := a.Value.AsString(); len(text) > 16<<10 || !utf8.ValidString(text) {
+			t.Errorf("%s has %d bytes: %.20q", a.Key, len(text), text)
+		}
 	}
 }
 
