@@ -144,3 +144,17 @@ func TestTracing_Package(t *testing.T) {
 		}
 	}
 }
+
+// TestTracing_OtherPackage: a package of the same name that ends the
+// interpreter has no effect on the task.
+func TestTracing_OtherPackage(t *testing.T) {
+	ctx := traced(t, parent)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "opentelemetry.py"), []byte("raise SystemExit(3)\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(t, 1, &python.Options{Path: []string{dir}})
+	if got, err := concert.Submit(ctx, p, traceparent, 1).Result(t.Context()); err != nil || *got != parent {
+		t.Errorf("the task sees %q, %v", texts(got), err)
+	}
+}

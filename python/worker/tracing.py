@@ -44,7 +44,7 @@ def attach(trace):
         propagator = importlib.import_module(PROPAGATOR).TraceContextTextMapPropagator()
         parent, state = split(trace)
         return context, context.attach(propagator.extract({"traceparent": parent, "tracestate": state or ""}))
-    except Exception:
+    except BaseException:  # another module of this name may even end the interpreter
         missing = True
         return None
 
