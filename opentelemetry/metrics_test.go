@@ -355,8 +355,8 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-// TestRecorder_Older: if two readers collect concurrently, the last one may have
-// older numbers. No task counts twice.
+// TestRecorder_Older: if two readers collect concurrently, the last one may
+// have older numbers. No task counts twice.
 func TestRecorder_Older(t *testing.T) {
 	provider, reader := newProvider()
 	to, err := provider.Meter("test").Float64Histogram("h", metric.WithExplicitBucketBoundaries(bounds()...))

@@ -323,7 +323,8 @@ type brokenError struct{}
 
 func (brokenError) Error() string { panic("no text") }
 
-// TestTrace_BrokenError: the span of a task ends even if its error has no text.
+// TestTrace_BrokenError: the span of a task fails and ends even if its error
+// has no text.
 func TestTrace_BrokenError(t *testing.T) {
 	r := newRecorder(t)
 	ex := goroutines.New(1, nil)
@@ -331,7 +332,7 @@ func TestTrace_BrokenError(t *testing.T) {
 	defer opentelemetry.Trace(r, "pool", ex)()
 	broken := func(context.Context, int) (int, error) { return 0, brokenError{} }
 	concert.Submit(t.Context(), ex, broken, 1).Result(t.Context())
-	if n := len(r.GetSpans()); n != 1 {
-		t.Errorf("%d spans, want 1", n)
+	if spans := r.GetSpans(); len(spans) != 1 || spans[0].Status.Code != codes.Error {
+		t.Errorf("spans %v, want a failed one", spans)
 	}
 }
