@@ -67,7 +67,7 @@ func compiledVariables(program string, n int, env []string, dir string) []string
 		if compiled.interpreters == nil {
 			compiled.interpreters = make(map[string]*compiledWorker)
 		}
-		c = &compiledWorker{variables: sync.OnceValue(func() []string { return compileWorker(program, env, dir) })}
+		c = &compiledWorker{variables: sync.OnceValue(func() []string { return compileWorker(program, env, dir, compileTime) })}
 		compiled.interpreters[program] = c
 	}
 	worthwhile := c.workers >= compileAfter || n >= 2*runtime.GOMAXPROCS(0)
@@ -80,12 +80,13 @@ func compiledVariables(program string, n int, env []string, dir string) []string
 }
 
 // compileWorker runs an interpreter that compiles the worker. It returns nil if
-// this fails.
-func compileWorker(program string, env []string, dir string) []string {
-	ctx, cancel := context.WithTimeout(context.Background(), compileTime)
+// this fails, or takes longer than the limit.
+func compileWorker(program string, env []string, dir string, limit time.Duration) []string {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-I", "-S", "-c", compiler)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = env, dir, time.Second
+	killGroup(cmd)
 	out, err := cmd.Output()
 	if err != nil {
 		return nil // the workers report what is wrong with the program

@@ -1,0 +1,16 @@
+//go:build unix
+
+package python
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// killGroup makes the end of the command's context kill also the processes that
+// the command has started. The interpreter may be a script that starts another
+// one.
+func killGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+}
