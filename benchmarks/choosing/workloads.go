@@ -32,7 +32,7 @@ func nap(ctx context.Context, d time.Duration) { concert.Release(ctx, func() { t
 
 var (
 	shared sync.Mutex
-	block  = sync.OnceValue(func() []uint64 { return make([]uint64, 8<<20) }) // 64 MiB
+	block  = sync.OnceValue(func() []uint64 { return slices.Repeat([]uint64{1}, 8<<20) }) // 64 MiB, written: a page that was never written may be in the cache
 	client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}
 )
 
