@@ -71,7 +71,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.py, "py", "FUNCTION", "call a Python function, MODULE:FUNCTION, instead of a command")
 	f.Add(&o.python, "python", "PROGRAM", "interpreter, or directory of a virtual environment (default $VIRTUAL_ENV, or python3)")
 	f.Add(&o.threads, "threads", "N", "concurrent calls in each interpreter (default 1)")
-	f.Add(&o.clusterURL, "cluster", "URL", "call the Python function in the workers of a cluster")
+	f.Add(&o.clusterURL, "cluster", "URL", "call the Python function in the workers of a cluster; 'default' is the server that 'concert worker' uses without --url")
 	f.Add(&o.key, "key", "FILE", "client key for --cluster, as 'concertd key' makes it (default $CONCERT_KEY)")
 	f.Add(&o.isDryRun, "dry-run", "", "print the command lines, and run nothing")
 
@@ -177,7 +177,7 @@ func (o *options) wrong(given map[string]bool) string {
 			return "--py " + strconv.Quote(o.py) + ": want MODULE:FUNCTION, as in statistics:fmean: " + why.Error()
 		}
 	}
-	if o.clusterURL != "" {
+	if o.clusterURL != "" && o.clusterURL != defaultCluster {
 		if err := serverurl.Check(o.clusterURL); err != nil {
 			return "--cluster: " + err.Error()
 		}

@@ -41,9 +41,17 @@ func (o *options) openInterpreters(n, threads int, w io.Writer) (concert.Executo
 // pythonGrace is how long a function may take to end after its interruption.
 const pythonGrace = 2 * time.Second
 
+// defaultCluster is the value of --cluster for the server that cluster.Dial
+// finds without a URL.
+const defaultCluster = "default"
+
 // openCluster connects to a cluster.
 func (o *options) openCluster(ctx context.Context, w io.Writer) (concert.Executor, error) {
-	return cluster.Dial(ctx, o.clusterURL, &cluster.Options{
+	url := o.clusterURL
+	if url == defaultCluster {
+		url = ""
+	}
+	return cluster.Dial(ctx, url, &cluster.Options{
 		Access: cluster.Access{Key: o.key}, Grace: grace,
 		Notice: func(text string) { fmt.Fprintf(w, "concert map: %s\n", printable.Text(text)) },
 	})
