@@ -84,8 +84,9 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 // a name already: the named types within registered arguments, results and
 // errors; Go's predeclared types; time.Time and time.Duration; and errors and
 // addresses of the packages fs, net, os and syscall. RegisterType is for other
-// types, and for programs in which one type has different names. Like Register,
-// it belongs at package level.
+// types, and for a type whose package path or name differs between the program
+// that submits and the program of the workers. Like Register, it belongs at
+// package level.
 //
 // RegisterType panics if the name is empty or taken, if it contains one of the
 // characters []*, or if no value of T can be copied.

@@ -55,7 +55,7 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	if j.comparedTo != j.urlIndex() {
 		j.compared = false // a mirror may have another file
 	}
-	from, validator := j.begin()
+	from, validator := j.resumeFrom()
 	switch {
 	case validator != "":
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
@@ -99,10 +99,10 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	return err
 }
 
-// begin returns the first byte that the next attempt requests, and the
+// resumeFrom returns the first byte that the next attempt requests, and the
 // validator for If-Range. The validator is empty if the attempt requests the
 // whole file.
-func (j *job) begin() (from int64, validator string) {
+func (j *job) resumeFrom() (from int64, validator string) {
 	version := j.version()
 	if version == nil || j.partSize() == 0 || version.validator() == "" || j.whole {
 		return 0, ""

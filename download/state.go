@@ -165,7 +165,7 @@ func lockState(path string, create bool) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if filelock.TryLock(f) {
+		if filelock.LockUnlessTaken(f) {
 			f.Close()
 			return nil, errTaken
 		}

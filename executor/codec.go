@@ -45,7 +45,7 @@ const (
 	asBool    // one byte, 0 or 1
 	asForeign // bytes of a Codec
 
-	asMapped byte = 1 << 7 // a bit of the kinds of handles, see mapped.go; the other bits are the kind of the slice
+	asMapped byte = 1 << 7 // set in the kind of a mapped result, see mapped.go; the other bits are the kind of its slice
 )
 
 var (

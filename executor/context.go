@@ -220,9 +220,9 @@ var (
 	childPath  = modulePath + "/processes/internal/child"
 )
 
-// wrapperOf returns the wrapper of a type. The values of a type that wraps a
-// context are pointers to a struct, or structs that contain an interface. In
-// both cases, an interface that holds such a value contains a pointer to the
+// wrapperOf returns the wrapper of a type. A context that wraps another one is a
+// pointer to a struct, or a struct with a field of an interface type. In both
+// cases, the data word of a context.Context with this value points to the
 // struct.
 func wrapperOf(t reflect.Type) wrapper {
 	if t.Kind() == reflect.Pointer {

@@ -85,9 +85,9 @@ func within(ctx context.Context, number uint64) context.Context {
 	return ctx
 }
 
-// withSpan returns the context that a method of Tracing returns. It returns ctx
-// if the method panics, or if a function cannot have the context: the task runs
-// without its span then.
+// withSpan returns the context that a method of Tracing returns. It returns
+// ctx, so that the task runs without its span, if the method panics or returns
+// nil, or if the method turns a context that is not foreign into a foreign one.
 func withSpan(ctx context.Context, method func() context.Context) (with context.Context) {
 	defer func() {
 		if recover() != nil || with == nil || foreign(with) && !foreign(ctx) {

@@ -132,8 +132,9 @@ func (r *relayed) ran(worker, n int, took time.Duration) {
 }
 func (r *relayed) drop(i int, cause error) { r.remote().drop(i, cause) }
 
-// trace returns the text of this process, or else the text that came with the
-// call.
+// trace returns the text for distributed tracing that this process has made for
+// the call. If there is none, it returns the text that came with the call, if
+// that is valid.
 func (r *relayed) trace() string {
 	if trace := r.remote().trace(); trace != "" || !validTrace(r.is.Trace) {
 		return trace

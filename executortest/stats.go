@@ -74,7 +74,7 @@ var statsCases = []testCase{
 			s.Error("RunTime has no time")
 		}
 		if n := got.QueueTime.Count(); n < 4 || n > 5 { // the canceled task may have been sent to a worker
-			s.Errorf("QueueTime has %d tasks, want 4", n)
+			s.Errorf("QueueTime has %d tasks, want 4 or 5", n)
 		}
 		ex.Close()
 		s.settledAs(ex, 5, concert.Failures{Canceled: 1})

@@ -194,7 +194,7 @@ func (t *tracer) end() {
 // fail sets the status of a span to the error of the task, and adds the event
 // that the conventions of OpenTelemetry require.
 func fail(s trace.Span, e concert.Event) {
-	s.SetStatus(codes.Error, "") // a method of the error may panic
+	s.SetStatus(codes.Error, "") // set again below with the text, unless a method of the error panics
 	kind := typeOfError(e.Err)
 	text := shorten(e.Err.Error(), maxMessage)
 	exception := []attribute.KeyValue{attribute.String("exception.type", fmt.Sprintf("%T", e.Err)), attribute.String("exception.message", text)}

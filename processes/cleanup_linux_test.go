@@ -135,7 +135,7 @@ func number(t *testing.T, text string) int {
 	return n
 }
 
-// works fails the test unless the pool still runs tasks.
+// works checks that the pool still runs tasks, and ends the test if not.
 func works(t *testing.T, p *processes.Pool) {
 	t.Helper()
 	for i := range 10 {

@@ -138,7 +138,7 @@ func openLocked(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if filelock.TryLock(f) {
+		if filelock.LockUnlessTaken(f) {
 			f.Close()
 			if time.Since(begin) < lockTime {
 				time.Sleep(lockTime / 20)

@@ -8,8 +8,9 @@
 //
 // All workers are in one process, and each has a connection of its own. All
 // clients are in the process that runs the benchmark. All these processes share
-// the processors of this machine. So scale measures how much processor time
-// each server needs for a task and for a worker. It needs Linux.
+// the processors of this machine. So the important result of this command is
+// the processor time that each server needs for a task and for a worker. It
+// needs Linux.
 package main
 
 import (

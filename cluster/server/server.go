@@ -262,7 +262,7 @@ func (s *Server) lockDir() error {
 	if err != nil {
 		return fmt.Errorf("server: Options.Dir: %w", err)
 	}
-	if filelock.TryLock(f) {
+	if filelock.LockUnlessTaken(f) {
 		f.Close()
 		return fmt.Errorf("server: Options.Dir: another server uses %s: stop it, or choose another directory (it has locked %s)", s.options.Dir, f.Name())
 	}

@@ -114,7 +114,7 @@ func Acquire() (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	if filelock.TryLock(f) {
+	if filelock.LockUnlessTaken(f) {
 		f.Close()
 		if r, readErr := read(filepath.Join(d, recordFile)); readErr == nil {
 			return nil, fmt.Errorf("%w, at %s (process %d): use it, or stop it first", ErrRunning, r.URL, r.Pid)

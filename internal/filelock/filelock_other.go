@@ -10,8 +10,8 @@ import (
 // Lock returns an error: this system has no locks of files.
 func Lock(*os.File) error { return errors.ErrUnsupported }
 
-// TryLock does nothing.
-func TryLock(*os.File) (taken bool) { return false }
+// LockUnlessTaken does nothing.
+func LockUnlessTaken(*os.File) (taken bool) { return false }
 
 // Unlock does nothing.
 func Unlock(*os.File) {}

@@ -17,10 +17,10 @@ func Lock(f *os.File) error {
 	}
 }
 
-// TryLock locks a file as Lock does, but does not block: it reports whether
-// another open file, of any process, has the lock. If the file system has no
-// locks, TryLock does nothing.
-func TryLock(f *os.File) (taken bool) {
+// LockUnlessTaken locks a file as Lock does, but does not block: it reports
+// whether another open file, of any process, has the lock. If the file system
+// has no locks, LockUnlessTaken does nothing.
+func LockUnlessTaken(f *os.File) (taken bool) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err != syscall.EINTR {

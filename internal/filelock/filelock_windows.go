@@ -15,10 +15,10 @@ const offsetHigh = 1 << 30
 // the file is locked by another open file, of any process.
 func Lock(f *os.File) error { return lock(f, windows.LOCKFILE_EXCLUSIVE_LOCK) }
 
-// TryLock locks a file as Lock does, but does not block: it reports whether
-// another open file, of any process, has the lock. If the file system has no
-// locks, TryLock does nothing.
-func TryLock(f *os.File) (taken bool) {
+// LockUnlessTaken locks a file as Lock does, but does not block: it reports
+// whether another open file, of any process, has the lock. If the file system
+// has no locks, LockUnlessTaken does nothing.
+func LockUnlessTaken(f *os.File) (taken bool) {
 	err := lock(f, windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY)
 	return errors.Is(err, windows.ERROR_LOCK_VIOLATION)
 }

@@ -49,7 +49,7 @@ func (m *memory) spend(n, size int) error {
 
 func (m *memory) exceeded() error {
 	return fmt.Errorf("the value needs more than %d bytes of memory, the maximum for an encoding of its length (%d plus %d for each byte): "+
-		"send fewer elements, or append zero bytes to the encoding", m.limit, baseMemory, memoryPerByte)
+		"send fewer elements; an encoder in another language must append bytes of value 0 to the encoding", m.limit, baseMemory, memoryPerByte)
 }
 
 // str counts the contents of a string.

@@ -125,7 +125,7 @@ func newMethods(t reflect.Type, p *pair) *methods {
 	m := &methods{pair: p, null: p.major == 0, standardType: standardTypeOf(t)}
 	switch t.Kind() {
 	case reflect.Map, reflect.Slice, reflect.Chan, reflect.Func:
-		m.nilable = p.major != 0 // MarshalCBOR is also called for nil, and can return null for it
+		m.nilable = p.major != 0 // except with MarshalCBOR (major 0), which is called for nil too, and can return null itself
 		m.null = true
 	}
 	return m

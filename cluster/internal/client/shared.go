@@ -48,10 +48,10 @@ type sharedValue struct {
 	ref      wire.Value     // valid if stored is true
 	stored   bool           // the servers have stored the value
 	storedAt time.Time      // when the last upload began
-	upload   *pendingUpload // the upload that runs, or nil
+	upload   *pendingUpload // nil if the value is not being uploaded
 }
 
-// pendingUpload is an upload that runs.
+// pendingUpload is an upload that has not ended.
 type pendingUpload struct {
 	done chan struct{} // closed when the upload has ended
 	err  error         // set before done is closed
@@ -97,7 +97,8 @@ func (e *Executor) storeShared(id executor.SharedID, value executor.Encoded) (*e
 }
 
 // releaseShared removes a user of a value. With the last user, it deletes the
-// value from the servers. An upload that runs ends, and deletes its parts.
+// value from the servers. If the value is being uploaded, the upload is
+// canceled, and its parts are deleted.
 func (e *Executor) releaseShared(v *sharedValue) {
 	e.mu.Lock()
 	if e.shared[v.id] != v { // the executor has ended

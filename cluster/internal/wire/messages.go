@@ -243,7 +243,7 @@ func DecodeOutcome(msg []byte) (o Outcome, err error) {
 
 // Hint is a message about the start or the progress of a task. It may be lost.
 type Hint struct {
-	Number   string // 1: of the task
+	Number   string // 1: TaskID.Number of the task
 	Slot     int    // 2
 	WorkerID string // 3
 	Done     int64  // 4

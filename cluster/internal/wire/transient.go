@@ -26,9 +26,9 @@ const (
 	notEnabledForAccount = 10039
 )
 
-// Transient reports whether an error is transient: no server answered, a stream
-// or a bucket does not exist, the servers elect a leader, or the queue of a
-// stream is full.
+// Transient reports whether an error is transient: no server answered in time,
+// the connection was lost, a stream or a bucket does not exist, the servers
+// elect a leader, or the queue of a stream is full.
 func Transient(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.Code == 429 {

@@ -11,18 +11,18 @@
 // task. A task that is not acknowledged goes to another worker when its lease
 // ends. The files follow a task:
 //
-//	worker.go      registration, cancellation and the end of a worker
-//	lease.go       renewal of leases
-//	heartbeat.go   heartbeats and the capability set
-//	fetch.go       requests for tasks
-//	run.go         a task from its arrival to its result
-//	queue.go       tasks that wait for a slot, or for memory
-//	memory.go      the bytes of held tasks
-//	shared.go      shared values, which many tasks use
-//	outcome.go     outcomes, and the acknowledgment of tasks
-//	retry.go       failed attempts
-//	deadletter.go  abandoned tasks
-//	release.go     tasks that a stopping worker returns
+//	worker.go        registration, cancellation and the end of a worker
+//	lease.go         renewal of leases
+//	heartbeat.go     heartbeats and the capability set
+//	fetch.go         requests for tasks
+//	run.go           a task from its arrival to its result
+//	queue.go         tasks that wait for a slot, or for memory
+//	memory.go        the bytes of held tasks
+//	shared.go        shared values, which many tasks use
+//	outcome.go       outcomes, and the acknowledgment of tasks
+//	retry.go         failed attempts
+//	dead_letters.go  abandoned tasks
+//	release.go       tasks that a stopping worker returns
 //
 // Package client has the other side of a cluster. Neither package imports the
 // other.

@@ -38,14 +38,14 @@ type report struct {
 	wasted      int // unfinished files of which bytes had arrived, and none is kept
 	bytes, kept int64
 	stopReason  *outcome // the file whose error stopped the list
-	late        []string // the lines about failures after the line of stopping
+	late        []string // lines about failures that came after the message about the interruption
 
 	mu          sync.Mutex
 	out, errOut io.Writer            // guarded by mu; lines that are written to them appear above the bar
 	outErr      error                // guarded by mu: the first error of out
 	told        map[string]time.Time // guarded by mu: when a line about a host was printed last
 	isClosed    bool                 // guarded by mu: whether the last lines are printed
-	isStopping  bool                 // guarded by mu: whether the line of stopping is printed
+	isStopping  bool                 // guarded by mu: whether the message about the interruption is printed; then note prints nothing
 }
 
 func newReport(o options, total int, out, errOut io.Writer) *report {

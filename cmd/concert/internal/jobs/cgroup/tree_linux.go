@@ -92,6 +92,7 @@ func (t *Tree) make(run string) (err error) {
 		}
 		lock, lives := tryLock(t.Dir)
 		if lives {
+			err = fmt.Errorf("the new group %s cannot be opened, or another program has locked it", t.Dir)
 			continue
 		}
 		if _, err = os.Stat(filepath.Join(t.Dir, "cgroup.kill")); err == nil {
@@ -113,7 +114,7 @@ func tryLock(dir string) (lock *os.File, lives bool) {
 	if err != nil {
 		return nil, true
 	}
-	if filelock.TryLock(f) {
+	if filelock.LockUnlessTaken(f) {
 		f.Close()
 		return nil, true
 	}

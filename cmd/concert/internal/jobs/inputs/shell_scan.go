@@ -158,7 +158,7 @@ func (s *scanner) copyQuote() {
 	f.inWord, f.quoted = true, true
 }
 
-// outside copies what is next outside of quotes.
+// outside handles the next characters of the script, which are not in quotes.
 func (s *scanner) outside(f *frame) error {
 	switch c := s.in[s.at]; c {
 	case '\\':

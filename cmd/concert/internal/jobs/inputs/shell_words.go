@@ -26,10 +26,11 @@ type frame struct {
 	output  string // of $( ): why its output is run
 }
 
-// isProgram reports whether what is next is part of the name of a program.
+// isProgram reports whether text at the current position of the script belongs
+// to the name of a program.
 func (f *frame) isProgram() bool { return f.command && !f.redirect && !f.assigns }
 
-// runs returns why what is next would be run, or "".
+// runs returns why text at the current position would be run as code, or "".
 func (f *frame) runs() string {
 	if where := f.script.where(string(f.text)); f.code == "" && where != "" {
 		return where + "; write it as an argument after that script, which reads it there, as \"$1\" in sh"

@@ -71,7 +71,7 @@ func (d *draft) create() error {
 	if d.lock, err = d.root.OpenFile(d.name+lockName, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666); err != nil {
 		return err
 	}
-	if filelock.TryLock(d.lock) {
+	if filelock.LockUnlessTaken(d.lock) {
 		err = fs.ErrNotExist
 	} else {
 		_, err = d.root.Lstat(d.name + lockName)
@@ -89,7 +89,7 @@ func (d *draft) tryLock(name string) (lock *os.File, taken bool) {
 	if err != nil {
 		return nil, !errors.Is(err, fs.ErrNotExist)
 	}
-	if filelock.TryLock(f) {
+	if filelock.LockUnlessTaken(f) {
 		f.Close()
 		return nil, true
 	}
