@@ -163,10 +163,10 @@
 // When the handle or the client is closed, the client deletes the value from
 // the servers. A task that has not started then fails, unless its worker has
 // the value already. The servers delete values after a week, also those of a
-// client that has died. So a client stores a value again after half a week, and
-// if the servers have lost the value and a task needs it. For this, the client
-// keeps the encoded value in memory. For a string, a []byte and a slice of
-// numbers, this is the memory of the value itself.
+// client that has died. So a client stores a value again after half a week. It
+// also does so when a task needs a value that the servers have lost. For this,
+// the client keeps the encoded value in memory. For a string, a []byte and a
+// slice of numbers, this is the memory of the value itself.
 //
 // Replaying a dead letter fails if the task uses a shared value that was
 // deleted.
@@ -209,13 +209,13 @@
 // results of these two minutes. If three servers have separate power supplies,
 // one of them can lose power without a loss of tasks.
 //
-// When the servers have stored a heartbeat, the functions of a worker or a
-// cancellation, clients and workers usually receive it at once. In the worst
-// case, a client receives a heartbeat 30 seconds later, and the functions of
-// the worker 3 seconds after a heartbeat. A worker receives a cancellation 3
-// seconds later. These times do not depend on the order in which programs and
-// servers start. Add to them the time in which the servers answer a read, and
-// the time for which the servers cannot be reached.
+// The servers store heartbeats, the functions of workers, and cancellations.
+// Clients and workers usually receive each of these as soon as it is stored. In
+// the worst case, a client receives a heartbeat 30 seconds later, and the
+// functions of the worker 3 seconds after a heartbeat. A worker receives a
+// cancellation 3 seconds later. These times do not depend on the order in which
+// programs and servers start. Add to them the time in which the servers answer
+// a read, and the time for which the servers cannot be reached.
 //
 // If the clock of a server jumps forward, stored messages expire and leases
 // end. Then running tasks may run twice, and results that expire are lost as

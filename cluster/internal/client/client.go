@@ -160,14 +160,15 @@ func (g *groupQueue) Again(t *executor.Task) {
 //
 //  1. It adds the task to the map claiming.
 //  2. It claims the call of the task.
-//  3. Under one lock, it removes the task from claiming, and lets its
-//     subscriber join a call. If Withdraw has found the task in claiming, it
-//     drops the call instead.
+//  3. Under one lock, the dispatcher removes the task from claiming, and lets
+//     the subscriber of the task join a call. If Withdraw has found the task in
+//     claiming, the dispatcher drops the call instead.
 //
 // So a task with a claimed call is always in the map claiming or in the map
 // subscribers, and Withdraw finds it. If the task is in the map subscribers, it
-// may have started, and Withdraw reports false. Then the subscriber is canceled
-// when the context of the task has ended, because this context has the cause.
+// may have started, and Withdraw reports false. Then Withdraw cancels the
+// subscriber when the context of the task ends, because this context has the
+// cause of the cancellation.
 func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()

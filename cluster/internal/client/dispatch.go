@@ -103,11 +103,12 @@ func (e *Executor) routeLocked(q *funcQueue) (set string, free int) {
 	found := false
 	for c, slots := range e.members.Offers(q.function, q.signature) {
 		found = true
-		// The first number lets each function have as many calls as there are
-		// slots, whatever calls of other functions were sent. Otherwise a
-		// function with quick calls would use all slots. The second number lets
-		// quick calls of a function be sent in advance, and counts the calls of
-		// all functions. Calls that wait for another attempt use no slot.
+		// The first argument of max lets each function have as many calls as
+		// there are slots, whatever calls of other functions were sent.
+		// Otherwise a function with quick calls would use all slots. The second
+		// argument permits the client to send quick calls of a function in
+		// advance, and counts the calls of all functions. Calls that wait for
+		// another attempt use no slot.
 		n := max(slots-q.sent[c], max(slots, min(slots*(1+prefetch.Calls(q.meanTime)), q.limit))-e.inflight[c]) + e.retrying[c]
 		if n = min(n, wire.MaxTasksPerClient-e.inflight[c]); n > free { // the servers refuse more
 			set, free = c, n

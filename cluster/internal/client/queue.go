@@ -17,9 +17,9 @@ import (
 // The client sends as many calls of a function as there are slots in the
 // workers that offer the function. If the calls are quick, it sends a few more,
 // so that a worker need not wait for the next call. The other tasks stay in the
-// queue, and a task that is canceled there never runs. So for each slot, the
-// calls of a function delay the calls of another client by about the time that
-// a call takes.
+// queue, and a task that is canceled there never runs. So if another client's
+// call needs a slot, it waits for about as long as one call of this function
+// takes.
 type funcQueue struct {
 	function   string
 	signature  string              // digest of the function's types

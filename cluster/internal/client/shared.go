@@ -238,8 +238,9 @@ func (e *Executor) startUploadLocked(v *sharedValue) *pendingUpload {
 
 // onMissing is called when a worker has reported that the servers do not have a
 // shared value of a call. It marks the value as not stored, so that the next
-// send of a call uploads the value, unless the value was uploaded again after
-// this call was sent. It returns an error if the handle of the value is closed.
+// call that uses the value uploads it. But if the last upload began after the
+// message of this call was made, onMissing does not change the mark. It returns
+// an error if the handle of the value is closed.
 func (e *Executor) onMissing(c *call, id []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -28,8 +28,8 @@ func (w *worker) retryOrFail(d *heldTask, began bool, err error, o wire.Outcome)
 
 // retryingTask is a task whose attempt has failed. The servers store it until
 // the next attempt. There may be many such tasks. So the field task contains
-// only what a report of the task's cancellation needs, and not the argument and
-// the message.
+// only what this worker needs to report a cancellation of the task. It contains
+// neither the argument nor the message.
 type retryingTask struct {
 	task  *heldTask
 	timer *time.Timer

@@ -38,8 +38,9 @@ import (
 // maxIdleTime is how long a worker keeps a value that no task uses.
 const maxIdleTime = 10 * time.Minute
 
-// maxIdleValues is how many values that no task uses a worker keeps. A pool of
-// processes needs a file descriptor for each value that is not small.
+// maxIdleValues is the maximum number of idle values in a worker: no task uses
+// these values. A pool of processes needs a file descriptor for each value that
+// is not small.
 const maxIdleValues = 256
 
 // valueOverhead is the memory for a value in addition to its bytes.
@@ -69,9 +70,9 @@ type sharedValue struct {
 func memoryOf(v *wire.SharedValue) int64 { return int64(v.Size) + valueOverhead }
 
 // sharedKey identifies a shared value in a worker. Several clients can use one
-// ID for the same content: workers of another cluster that pass their tasks to
-// this one. Each client has a value of its own, because each client must have
-// stored it.
+// ID for the same content. Examples are workers of another cluster that pass
+// their tasks to this cluster. Each client has a value of its own, because each
+// client must have stored it.
 type sharedKey struct {
 	id     executor.SharedID
 	client string
@@ -166,8 +167,8 @@ var alwaysLoaded = func() chan struct{} {
 	return c
 }()
 
-// unreserveLocked makes the shared values of a task idle that no other task
-// uses. It is called when the task no longer runs.
+// unreserveLocked is called when a task no longer runs. Those of its shared
+// values that no other task uses become idle.
 func (w *worker) unreserveLocked(d *heldTask) {
 	m := &w.memory
 	for _, v := range d.values {
