@@ -55,11 +55,11 @@ func (p *Pool) checkFunction(name string) error {
 var ErrNoMain = errors.New("processes: this program does not call processes.Main() at the beginning of main (for tests: of TestMain), " +
 	"so its workers would run the whole program instead of tasks; nothing was started")
 
-// Main is the guard of programs that use this package. It corresponds to if
-// __name__ == "__main__" in Python's multiprocessing: call Main first in main,
-// and in TestMain for tests. A worker is this same program, started again. In a
-// worker, Main runs tasks and does not return. In any other process, Main
-// returns at once.
+// Main is the guard of programs that use this package. In Python's
+// multiprocessing, the guard is the line if __name__ == "__main__". Call Main
+// first in main, and in TestMain for tests. A worker is this same program,
+// started again. In a worker, Main runs tasks and does not return. In any other
+// process, Main returns at once.
 //
 //	func main() {
 //		processes.Main()

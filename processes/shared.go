@@ -43,10 +43,10 @@ import (
 // worker after it, fails: see Batch.SharedClosed. Release marks the value as
 // closed before it acquires mu, so step 2 sends no such call.
 //
-// dispatch writes a Share before it sends the file, so a worker that has not
-// read the frames can always continue: it waits for one file, which dispatch is
-// about to send. If the worker does not run, dispatch waits until the worker is
-// dead, as for a full pipe.
+// dispatch writes a Share before it sends the file of this Share. So when a
+// worker waits for a file, dispatch is about to send this file, and the two
+// never wait for each other. If the process of the worker does not run,
+// dispatch waits until the worker is dead, as for a full pipe.
 //
 // A value of at most shm.MaxInline bytes is in the frame itself. So is any
 // value if the system has no sealed files. dispatch writes the bytes of such a

@@ -166,9 +166,9 @@ func (g *groupQueue) Again(t *executor.Task) {
 //
 // So a task with a claimed call is always in the map claiming or in the map
 // subscribers, and Withdraw finds it. If the task is in the map subscribers, it
-// may have started, and Withdraw reports false. Then Withdraw cancels the
-// subscriber when the context of the task ends, because this context has the
-// cause of the cancellation.
+// may have started, and Withdraw reports false. Then Withdraw arranges that the
+// subscriber is canceled when the context of the task ends, because this
+// context has the cause of the cancellation.
 func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()

@@ -64,7 +64,7 @@ func (l *limits) apply(p *os.Process) {
 
 // RestoreStackLimit sets the stack limit of a running process again. At the end
 // of exec, the kernel sets this limit to its value at the beginning of exec. If
-// Start sets the limit between the two, the kernel undoes it.
+// Start sets the limit in between, exec replaces this limit by the old value.
 func (s *Settings) RestoreStackLimit(p *os.Process) {
 	l := &s.limits
 	var now unix.Rlimit

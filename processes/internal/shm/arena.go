@@ -92,8 +92,8 @@ func (a *Arena) WriteResult(at frame.Span, b []byte) error {
 
 // copyTo copies bytes to their span in a half. It calls the builtin function
 // copy for at most maxCopy bytes at a time. The garbage collector must stop all
-// goroutines, but cannot interrupt such a call. It would spin until the call
-// returns.
+// goroutines, but cannot interrupt a call of copy. So the collector uses a
+// processor, and does nothing else, until the call returns.
 func copyTo(half []byte, at frame.Span, b []byte) {
 	to := half[at.Offset:]
 	for part := range slices.Chunk(b, maxCopy) {

@@ -37,20 +37,21 @@ import (
 //
 // A frame in the ring for each result costs more than a call that does almost
 // nothing. So a worker stores consecutive small results of the same kind in the
-// list. Their bytes are stored without gaps. The size of the result of call n
-// is the n-th size, 2 bytes. Sizes are not stored for kinds whose values all
-// have the same size. Call n has ended when call n+1 has begun, or when a frame
-// in the ring contains the result of call n. The worker sends many results of
-// the list in one frame, through the ring. If the worker dies, the pool first
-// reads all frames of the worker. Then it reads in the list the results of the
-// other calls that have ended.
+// list. Their bytes are stored without gaps. The list also has a size of 2
+// bytes for each call of the frame: the n-th size is that of the result of call
+// n. If all values of the kind have the same size, the worker stores no sizes.
+// Call n has ended when call n+1 has begun, or when a frame in the ring
+// contains the result of call n. The worker sends many results of the list in
+// one frame, through the ring. If the worker dies, the pool first reads all
+// frames of the worker. The list contains the results of the other calls that
+// have ended, and the pool reads them last.
 //
 // The word "list of" describes the list:
 //
 //	number of the frame uint32 | first call uint16 | in use uint8 | kind uint8
 //
 // The first call is the one whose result is at the beginning of the bytes. If
-// the list is not in use, the last 16 bits are 0, and otherwise in use is 1.
+// the list is in use, the field in use is 1. Otherwise the last 16 bits are 0.
 // Before a worker changes this word, it sends the results of the calls that
 // have ended.
 //
@@ -72,8 +73,8 @@ import (
 // the call is below next and the result has not arrived.
 //
 // The pool uses a slot for another frame when all calls of the first frame have
-// settled or were taken back. If the worker reads the first frame only then, it
-// finds another frame number in the slot, and skips the frame.
+// settled or were taken back. If the worker reads the first frame after that,
+// it finds another frame number in the slot, and skips the first frame.
 //
 // # Gate
 //
@@ -175,8 +176,9 @@ func (j *Journal) Gate() *atomic.Uint64 { return j.word(32) }
 // listInUse is a bit of the word "list of".
 const listInUse = 1 << 8
 
-// SetList says that the list will contain results of this kind, the results of
-// a frame of calls from the given call on. The worker calls it.
+// SetList records that the list will contain results of this kind, from a frame
+// of calls. The parameter first is the first call with a result in the list.
+// The worker calls SetList.
 func (j *Journal) SetList(seq uint32, first int, kind byte) {
 	j.word(40).Store(uint64(seq)<<32 | uint64(uint16(first))<<16 | listInUse | uint64(kind))
 }

@@ -25,7 +25,8 @@ import (
 // system had given the addresses to another mapping, the program would read
 // wrong numbers, or change another value. So the addresses of the results that
 // were released last stay reserved, as guards without memory. An access to a
-// guard ends the process. It is a help to find mistakes, and no guarantee.
+// guard ends the process. Guards help to find such mistakes, but do not find
+// all of them.
 
 // The limits of mapped results in this process.
 const (
