@@ -228,7 +228,8 @@ func (c *checker) numpy() error {
 }
 
 // data checks the offset and the length of an array. The bytes of the array
-// must follow the bytes of the previous array, in a shared value after padding.
+// must follow the bytes of the previous array. In a shared value, padding may
+// be between the two arrays.
 func (c *checker) data(offset, n, size int) error {
 	if gap := -c.used & (alignment - 1); c.aligned && gap > 0 && offset == c.used+gap && gap <= c.arrays-c.used {
 		c.used += gap

@@ -6,8 +6,8 @@ import "reflect"
 const unsendable = maxEncoded + 1
 
 // smallest returns the minimum length of the encoding of a value of type t, at
-// most unsendable. With this length, the encoder can refuse a list that is too
-// long before it encodes the elements. Such a list can be small in Go: an array
+// most unsendable. With this length, the encoder refuses a list that is too
+// long, without encoding the elements. Such a list can be small in Go: an array
 // of a million empty arrays uses no memory. The map known contains the results
 // for other types.
 func smallest(t reflect.Type, known map[reflect.Type]int) int {

@@ -156,11 +156,12 @@
 //	concert.progress(done, total=0)    reports how far the task is, to Options.Observer
 //	concert.traceparent()              returns the W3C traceparent of the span of the call, or None
 //	concert.tracestate()               returns the W3C tracestate of this span, or None
-//	concert.Canceled                  the exception that interrupts a task
+//	concert.Canceled                   the exception that interrupts a task
 //
-// The span is that of the task, or for an item of a Map, that of the caller of
-// Map. If Python can import the package opentelemetry, the span is the current
-// span of this package during the call. See package opentelemetry of concert.
+// The span is the span of the task. For an item of a Map, it is the span of the
+// caller of Map. If Python can import the package opentelemetry, the span is
+// the current span of this package during the call. See package opentelemetry
+// of concert.
 //
 // An interpreter runs the coroutines of all calls on the same event loop, which
 // stays open between the calls. So a call can use a connection that an earlier
