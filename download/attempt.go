@@ -15,11 +15,12 @@ import (
 // that is of another file, is not continued.
 const overlap = 64 << 10
 
-// maxRecheck is the maximum overlap of bytes that this Get itself has received
-// from the same URL: a server may replace the file between two requests, and
-// send the entity tag of the old one. The overlap is at most half of the bytes
-// that the last attempt has received, and at least one byte. So the download
-// makes progress if the server breaks each connection after two bytes or more.
+// maxRecheck is the maximum overlap if this Get itself has received the bytes
+// from the same URL. Then an overlap is still necessary, because a server may
+// replace the file between two requests, and send the entity tag of the old
+// one. The overlap is at most half of the bytes that the last attempt has
+// received, and at least one byte. So the download makes progress if the server
+// breaks each connection after two bytes or more.
 const maxRecheck = 4 << 10
 
 // setRecheck sets the number of bytes to compare in the next attempt, after an
@@ -66,8 +67,9 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	resp, err := j.client.do(j.client.http, req)
 	if err != nil {
 		if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() && conn != nil {
-			// A new connection has received the handshake since the request
-			// began. So only the second half of the time counts.
+			// On a new connection, the handshake has arrived since the request
+			// began. So the connection counts as silent if no data has arrived
+			// in the second half of the time.
 			closeIfSilent(conn, time.Now().Add(-j.client.opts.Header/2))
 		}
 		return j.failRequest(ctx, "get a reply", err)

@@ -56,8 +56,8 @@ type ClientOptions struct {
 
 	// PerHost is the maximum number of connections to one host; further
 	// requests wait. With https, the additional connections of a Request with
-	// Connections are not among them: they have a second limit of the same
-	// size. Zero means no limit.
+	// Connections do not count: they have a second limit of the same size. Zero
+	// means no limit.
 	PerHost int
 
 	// Headers are sent with each request to the host of the URL. After a
@@ -312,8 +312,8 @@ func (c *Client) limitReply(ctx context.Context, cancel context.CancelCauseFunc)
 	return context.WithValue(ctx, replyTimerKey{}, t), t
 }
 
-// do sends a request, and follows redirects. Servers may require on a redirect
-// the cookie that they set with it.
+// do sends a request, and follows redirects. A server may set a cookie together
+// with a redirect, and require this cookie in the next request.
 func (c *Client) do(client http.Client, req *http.Request) (*http.Response, error) {
 	if client.Jar = c.opts.Jar; client.Jar == nil {
 		client.Jar = &lazyJar{}

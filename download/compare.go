@@ -22,8 +22,8 @@ func (k *existing) needsBytes(resp *http.Response, s state) bool {
 		resp.Header.Get("Content-Encoding") == ""
 }
 
-// setVersion sets the version of the server's file. If it may be another one
-// than before, no byte of it has been compared.
+// setVersion sets the version of the server's file. If this version may differ
+// from the one before, none of its bytes has been compared.
 func (k *existing) setVersion(s state) {
 	if s.validator() == "" || s.validator() != k.version.validator() {
 		k.equal = 0

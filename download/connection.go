@@ -59,7 +59,7 @@ func (c *connection) run(p *piece, first *reply) {
 }
 
 // pause decides after an error whether the connection continues, and when. It
-// selects the next URL. If all of them have refused it, the connection ends.
+// selects the next URL. If all URLs have refused this connection, it ends.
 func (c *connection) pause(e *Error, delay time.Duration) (pause time.Duration, again bool) {
 	o := &c.t.j.client.opts
 	urls := 1

@@ -105,8 +105,8 @@ func (d *division) take() *piece {
 	return half
 }
 
-// takeFirst returns the first piece for the connection of the reply that begins
-// with it and ends at the end of the file. No piece may be busy.
+// takeFirst returns the first piece, for the connection whose reply begins with
+// this piece and ends at the end of the file. No piece may be busy.
 func (d *division) takeFirst() *piece {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -143,8 +143,9 @@ func (d *division) positions(p *piece) (check, next int64) {
 // advance records that the connection of a busy piece has compared the bytes
 // before the piece, and written n further bytes. It returns the number of bytes
 // that are missing now. At the end of the piece, it adds the next piece, if
-// that piece is not received and the reply of the connection contains it. So a
-// connection reads its reply to the end if the server does not accept others.
+// that piece is not received and the reply of the connection contains it. So if
+// the server accepts no other connection, this connection reads its reply to
+// the end.
 func (d *division) advance(p *piece, n int64) (rest int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -169,8 +170,8 @@ func (d *division) advance(p *piece, n int64) (rest int64) {
 	return p.end - p.next
 }
 
-// absorbLocked adds the piece with the given index to the piece before it, if
-// the reply of that piece has its bytes.
+// absorbLocked adds the piece with index i to p, which is the piece before it,
+// if the reply for p also has the bytes of piece i.
 func (d *division) absorbLocked(p *piece, i int) {
 	next := d.pieces[i]
 	if next.accepted || next.check != p.end || next.next != p.end || p.limit < next.end {
@@ -220,8 +221,8 @@ func (d *division) isComplete() bool {
 	return len(d.pieces) == 0
 }
 
-// following returns the number of bytes after the end of a complete piece that
-// are there.
+// following returns the number of received bytes that directly follow the end
+// of a complete piece.
 func (d *division) following(end int64) int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -76,11 +76,11 @@
 //
 // If Request.Connections is more than 1, Get divides a large file into pieces,
 // and receives several pieces concurrently. All rules stay the same: each reply
-// must have the validator of the file and exactly the requested range, the end
-// of each continued piece is compared, and so are the first bytes of a piece
-// with those that the connection of the piece before it receives. The digests
-// are those of the whole file. The state of the part records which bytes were
-// received and synced. So the next Get continues, with any number of
+// must have the validator of the file and exactly the requested range, and the
+// end of each continued piece is compared. Get also compares the first bytes of
+// a piece with the bytes that the connection of the piece before it receives.
+// The digests are those of the whole file. The state of the part records which
+// bytes were received and synced. So the next Get continues, with any number of
 // connections. A piece that fails is requested again while the other
 // connections continue. If the server refuses further connections, Get uses
 // fewer. After an attempt without progress, it uses one.
@@ -117,9 +117,10 @@ type Request struct {
 	// a password in the URL are sent as basic authentication.
 	URL string
 
-	// Mirrors are further addresses of the same file. An attempt after an
-	// attempt without progress uses the next address, in a circle. Several
-	// connections use several addresses only if Digests is set.
+	// Mirrors are further addresses of the same file. After an attempt without
+	// progress, the next attempt uses the next address. URL follows after the
+	// last mirror. Several connections use several addresses only if Digests is
+	// set.
 	Mirrors []string
 
 	// Dir is the directory for the file. It must exist. Empty means the working
@@ -150,21 +151,21 @@ type Request struct {
 	Overwrite bool
 
 	// Update makes Get replace an existing file if the server has another
-	// version of it, which Get asks with a conditional request. Without
-	// Digests, an HTML page or an empty body does not replace a file that is
-	// neither: see ErrImplausible.
+	// version of it. Get finds out with a conditional request. Without Digests,
+	// an HTML page or an empty body does not replace a file that is neither:
+	// see ErrImplausible.
 	Update bool
 
 	// Keep makes Get accept an existing file without a comparison.
 	Keep bool
 
-	// Listing has the names that were in Dir when the caller read them. If it
-	// is not nil, and neither the file nor a part of it is in it, Get does not
-	// look for the file before the download. So many downloads into one
-	// directory are faster. Get still looks for a newer part, and continues it.
-	// If the file is newer than Listing, Get notices it when it gives a name to
-	// its part or to the complete file. Then it treats the file as any other
-	// file that exists.
+	// Listing has the names that were in Dir when the caller read them. If
+	// Listing is not nil, and has neither the file nor a part of the file, Get
+	// does not look for the file before the download. So many downloads into
+	// one directory are faster. Get still looks for a newer part, and continues
+	// it. If the file is newer than Listing, Get notices it when it gives a
+	// name to its part or to the complete file. Then it treats the file as any
+	// other file that exists.
 	Listing map[string]bool
 
 	// Connections is the maximum number of concurrent connections for a file of

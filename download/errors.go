@@ -89,8 +89,8 @@ var (
 
 // failRequest returns the error of a request or its body. All errors of the
 // network are temporary, including the errors of HTTP/2 and of damaged replies,
-// except those that a retry cannot mend. An error of the file that the body is
-// compared with is not one of the network.
+// except those that a retry cannot mend. If the file that is compared with the
+// body cannot be read, this is not an error of the network.
 func (j *job) failRequest(ctx context.Context, op string, err error) *Error {
 	if errors.Is(err, errReadFile) {
 		return j.fail(op, err)

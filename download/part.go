@@ -241,8 +241,9 @@ func (p *part) replaceState() error {
 }
 
 // checkLength returns an error if the whole file has the validator of the part
-// and another length than before, or is shorter than the part. So it is another
-// version: the validator may be a date that all files of the server have.
+// and another length than before, or is shorter than the part. In both cases,
+// it is another version. It can have the same validator, because the validator
+// may be a date that all files of the server have.
 func (p *part) checkLength(length int64) error {
 	switch before := p.state.Size; {
 	case length < 0: // unknown
@@ -300,10 +301,10 @@ func (p *part) spans() []span {
 	return append([]span{{0, prefix}}, spans...)
 }
 
-// record syncs the part, and then records which bytes are there, and syncs the
-// state, because an empty state would not describe the part. An error is
-// not an error of the download: it only means that the next Get continues at an
-// earlier byte.
+// record syncs the part, and then records which bytes are there. It also syncs
+// the state: after a loss of power, an empty state would not describe the part.
+// An error is not an error of the download: it only means that the next Get
+// continues at an earlier byte.
 func (p *part) record() {
 	line := struct {
 		Synced int64  `json:"synced"`

@@ -118,8 +118,8 @@ func (p *part) hasName() bool {
 }
 
 // closeLock removes the state file. It removes the file before it releases the
-// lock. Otherwise it could remove the file of the next holder. Where that is
-// not possible, the next holder finds that the part is missing.
+// lock. Otherwise it could remove the file of the next holder. Windows does not
+// permit this order: there, the next holder finds that the part is missing.
 func (p *part) closeLock() {
 	if p.lock == nil {
 		return

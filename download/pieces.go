@@ -167,8 +167,8 @@ func (j *job) receivePieces(ctx context.Context, first *reply) error {
 	return j.verify(ctx, t.hashes, want)
 }
 
-// beginPieces prepares a part for several connections: it gets a name, and its
-// state tells that it may have holes before it has one.
+// beginPieces prepares a part for several connections: the part gets a name.
+// Before the part has a hole, its state says that it may have holes.
 func (p *part) beginPieces(from int64) error {
 	p.endSync()
 	if p.missing == nil {
@@ -310,9 +310,10 @@ func (t *transfer) finished() *piece {
 }
 
 // failed makes the piece of a connection pending. If no other connection is
-// active, the attempt has failed. If the reason is a status, which may be that
-// of a limit of connections, the next attempt has half of them, and need not
-// wait for longer than the client permits.
+// active, the attempt has failed. If the server has replied with a status, the
+// reason may be a limit of connections. So the next attempt has half of the
+// connections, and ignores a demanded pause that is longer than the client
+// permits.
 func (t *transfer) failed(p *piece, e *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -329,7 +330,7 @@ func (t *transfer) failed(p *piece, e *Error) {
 	t.abortLocked(e)
 }
 
-// abort stops all connections, because of an error that is one of the whole
+// abort stops all connections, because of an error that concerns the whole
 // file.
 func (t *transfer) abort(err *Error) {
 	t.mu.Lock()
@@ -344,8 +345,9 @@ func (t *transfer) abortLocked(err *Error) {
 	t.stop(nil)
 }
 
-// progress emits an event with the total of all connections. If the first one
-// has the reply with the whole file, it may compare most bytes of the part.
+// progress emits an event with the total of all connections. If the first
+// connection has a reply with the whole file, it may still have to compare most
+// bytes of the part. These bytes do not count.
 func (t *transfer) progress() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -35,8 +35,8 @@ var checkEnvironment = sync.OnceValue(func() error {
 
 // ParseProxy parses the URL of a proxy, with the scheme http, https, socks5 or
 // socks5h. Without a scheme, the scheme is http. The error contains no part of
-// the URL, because any part may be a piece of a password. An empty text returns
-// nil.
+// the URL, because any part may be a piece of a password. For an empty text,
+// ParseProxy returns nil.
 func ParseProxy(s string) (*url.URL, error) {
 	if s == "" {
 		return nil, nil

@@ -54,7 +54,8 @@ func (r *receipt) encode() []byte {
 	b = binary.AppendVarint(b, modified)
 	b = binary.AppendVarint(b, r.Size)
 	// The file has the time of the header, so the difference is 0. Without a
-	// header, it overflows, and the sum in decodeReceipt overflows back.
+	// header, the difference overflows, and the sum in decodeReceipt overflows
+	// back.
 	b = binary.AppendVarint(b, r.Time-modified*int64(time.Second))
 	return append(b, r.ETag...)
 }

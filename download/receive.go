@@ -91,11 +91,12 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	return j.verify(ctx, hashed, want)
 }
 
-// checkSent returns an error, and discards the part, if the digests of a reply
-// are not those of the request, or of the part. The latter also count for a
-// range, which may have no digest. If only the part has other digests, because
-// the server has replaced the file and kept the validator, the next attempt
-// starts from the beginning.
+// checkSent compares the digests of a reply with those of the request and of
+// the part. If digests differ, it discards the part, and returns an error. If
+// only the digests of the part differ, the server has replaced the file and
+// kept the validator, and the next attempt starts from the beginning. The
+// digests of the part also count for a reply with a range, because such a reply
+// may have no digest.
 func (j *job) checkSent(sent []Digest) error {
 	err := conflict(sent, slices.Concat(j.Digests, j.part.state.Digests))
 	if err == nil {

@@ -141,9 +141,10 @@ func (j *job) checkUncompressed(resp *http.Response) error {
 	return err
 }
 
-// gzipped reports whether the body is compressed and must be decompressed,
-// because the server compressed it on its own account. Some servers send a file
-// that is compressed itself with such a header; it stays as it is.
+// gzipped reports whether Get must decompress the body, because the server has
+// compressed it without a request. Some servers also send such a header with a
+// file that is itself compressed. Get recognizes such a file by its name, and
+// does not decompress it.
 func (j *job) gzipped(resp *http.Response) (bool, error) {
 	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":

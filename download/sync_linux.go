@@ -100,9 +100,9 @@ func groupOf(f *os.File, info fs.FileInfo) *syncGroup {
 }
 
 // canSyncTogether reports whether syncfs has the same effect as a sync of each
-// file. It reports the errors of earlier writes since Linux 5.8. Network file
-// systems and those of user space do less in a syncfs, and only ext4 has been
-// measured.
+// file. Since Linux 5.8, syncfs reports the errors of earlier writes. Network
+// file systems and those of user space do less in a syncfs, and only ext4 has
+// been measured.
 func canSyncTogether(f *os.File) bool {
 	var kind unix.Statfs_t
 	if unix.Fstatfs(int(f.Fd()), &kind) != nil || kind.Type != unix.EXT4_SUPER_MAGIC {

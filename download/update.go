@@ -28,7 +28,8 @@ func (e implausible) Error() string { return string(e) }
 func (e implausible) Is(target error) bool { return target == ErrImplausible }
 
 // checkPlausible returns an error if a complete part is not a plausible new
-// version of the existing file. If the request has digests, they have decided.
+// version of the existing file. If the request has digests, they have already
+// decided this, and checkPlausible returns nil.
 func (j *job) checkPlausible() error {
 	if len(j.Digests) > 0 || !j.Update || j.known == nil || j.known.info.Size() == 0 {
 		return nil
