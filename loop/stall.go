@@ -217,8 +217,8 @@ func coroutineStack(record string) string {
 	return stack.String()
 }
 
-// maxProfileFrames is the minimum number of frames of a stack that the profile
-// has truncated.
+// maxProfileFrames is a number of frames. If a stack has at least this number,
+// the profile may have truncated the stack.
 const maxProfileFrames = 100
 
 // startFunctions returns the names of the functions that call the function of a
