@@ -115,9 +115,9 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 }
 
 // discardDuplicates removes the other dead letters of the same task. A task can
-// have several dead letters: if a worker stores a dead letter, and then is lost
-// or does not receive the acknowledgment, another worker gets the task and
-// stores another dead letter.
+// have several dead letters: a worker stores a dead letter, and then is lost,
+// or does not receive the acknowledgment. Then another worker gets the task,
+// and stores another dead letter.
 func (in *Inspector) discardDuplicates(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
 	set, client, ok := wire.DeadTask(letter.Subject)
 	id := letter.Header.Get(jetstream.MsgIDHeader)

@@ -21,10 +21,11 @@ import (
 //
 // Permissions alone would not restrict a client or a worker. A request contains
 // the subject of its answer, and the servers send answers to any subject, such
-// as the subject of a request to delete a stream. So if a program may send a
-// request to a stream, or only publish to it, the program could delete another
-// stream, or send a stored part as a task. But if a request comes through an
-// import, the servers send the answer only to the account of the requester.
+// as the subject of a request to delete a stream. So a program that may send a
+// request to a stream, or only publish to it, could choose a subject for the
+// answer. In this way, the program could delete another stream, or send a
+// stored part as a task. But if a request comes through an import, the servers
+// send the answer only to the account of the requester.
 //
 // The body of a request that creates a consumer contains the subject to which
 // the consumer delivers. So clients and workers do not create consumers: see

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// If an error or warning of the NATS server contains one of loggedRecords, the
-// operator needs this record: a connection was refused, or was closed because
-// the client does not read its messages.
+// loggedRecords are texts in errors and warnings of the NATS server. The
+// operator needs a record with one of these texts: a connection was refused, or
+// was closed because the client does not read its messages.
 var loggedRecords = []string{
 	"authentication error", "authentication timeout", "authorization violation", "slow consumer",
 	"connections exceeded", "subscriptions exceeded", "maximum control line exceeded", "tls handshake error",

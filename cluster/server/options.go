@@ -20,10 +20,11 @@ const (
 // Options configures a Server; nil means the zero value.
 type Options struct {
 	// Dir is the directory in which the server stores its data. If another
-	// server uses the directory, New returns an error. It also does so if the
-	// directory has the data of a single server and Join is set, or the other
-	// way round: see "From one server to three, and back" in docs/scale.md.
-	// Empty means a temporary directory, which Close removes.
+	// server uses the directory, New returns an error. It also does so if Join
+	// is set and the directory has the data of a single server, or if Join is
+	// nil and the directory has the data of a server that has joined others:
+	// see "From one server to three, and back" in docs/scale.md. Empty means a
+	// temporary directory, which Close removes.
 	Dir string
 
 	// Listen is the address to listen on, such as "127.0.0.1:4222". With port 0

@@ -40,11 +40,12 @@ import (
 // several subscribers is canceled, the state of the call does not change.
 //
 // A worker stores its result before it acknowledges the task, and a client ends
-// a call before it acknowledges the result. So if the servers have neither the
-// task nor a result of a sent call that has not ended, the call is in one of
-// the last two states. The client sends such a call again. Then the task may
-// run twice, as after the loss of a worker, and one result counts. If the call
-// is lost again after maxResends resends, it settles with ErrLost.
+// a call before it acknowledges the result. Suppose that a call was sent and
+// has not ended, and that the servers have neither its task nor a result. Then
+// the call is in one of the last two states, and the client sends it again.
+// Then the task may run twice, as after the loss of a worker, and one result
+// counts. If the call is lost again after maxResends resends, it settles with
+// ErrLost.
 //
 // A call is audited AuditAge after it was sent, and then every AuditAge. All
 // calls are due for an audit when the client has reconnected, and when the

@@ -249,10 +249,9 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 // time. It publishes a task again until the task is stored or its call has
 // ended. It publishes a cancellation again until the cancellation is stored or
 // the Executor has ended. It settles a task that is too long for the stream. A
-// task that is stored twice may run twice: the servers drop the second message
-// only if it arrives soon after the first one, and a worker drops the second
-// message only while the worker holds the task. Two equal cancellations do no
-// harm.
+// task that is stored twice may run twice. The servers drop the second message
+// only if it arrives soon after the first one. A worker drops it only while the
+// worker holds the task. Two equal cancellations do no harm.
 func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 	if e.ctx.Err() != nil {
 		return

@@ -47,8 +47,8 @@ func (f *Watched) end(ctx context.Context) {
 // servers stored the message, by their clock. This time is zero for a message
 // that has just arrived through the subscription. Watch blocks until take has
 // been called with the messages that the stream contains already. After that,
-// until the context life ends, take is called with each new message. The calls
-// never overlap.
+// until the context in the parameter life ends, take is called with each new
+// message. The calls never overlap.
 //
 // A new message usually arrives at once, through a subscription. In the worst
 // case, only a read finds the message. Then the message arrives MaxPause after
@@ -74,12 +74,12 @@ func (f *Watched) end(ctx context.Context) {
 //   - The message may be lost between two servers.
 //
 // The function take may be called several times with one message. It may also
-// be called with an old message of a subject after a newer one: the
-// subscription may deliver the newer message before it is stored, and a read
-// may return the old message after that. If the order matters, the messages
-// must contain a number. If servers are lost at the wrong moment, they never
-// store a published message. So the publisher must repeat a message that is not
-// acknowledged.
+// be called with an old message of a subject after a newer one. The reason is
+// that the subscription may deliver the newer message before it is stored.
+// After that, a read may return the old message. If the order matters, the
+// messages must contain a number. If servers are lost at the wrong moment, they
+// never store a published message. So the publisher must repeat a message that
+// is not acknowledged.
 func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string, value []byte, gone bool, stored time.Time)) error {
 	changes := make(chan *nats.Msg, maxBufferedChanges)
 	missed := c.missed.Wait()
@@ -116,9 +116,9 @@ func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string,
 	return nil
 }
 
-// reread reads a stream repeatedly until the context life ends: steps 3 and 4
-// of Watch. It has its own goroutine, so that a slow read does not delay the
-// subscription.
+// reread reads a stream repeatedly until the context in the parameter life
+// ends: steps 3 and 4 of Watch. It has its own goroutine, so that a slow read
+// does not delay the subscription.
 func (c *Conn) reread(life context.Context, missed <-chan struct{}, f Watched, give func(subject string, m *nats.Msg)) {
 	defer f.end(life)
 	first := min(MinPause, f.MaxPause)

@@ -75,7 +75,7 @@ func NewView(times jet.Times, changed func()) *View {
 }
 
 // Watch returns when the View has the existing workers. After that, Watch keeps
-// the View up to date until the context life ends.
+// the View up to date until the context in the parameter life ends.
 //
 // A worker is in the View as soon as a heartbeat of the worker arrives, and at
 // the latest maxReadPause after the servers have stored a heartbeat. If the
@@ -111,8 +111,9 @@ func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name s
 }
 
 // lookUpSets calls the function ask with the names of unknown capability sets
-// of workers, until the context life ends. While there are unknown sets,
-// lookUpSets repeats the call after pauses that grow up to HeartbeatPeriod.
+// of workers, until the context in the parameter life ends. While there are
+// unknown sets, lookUpSets repeats the call after pauses that grow up to
+// HeartbeatPeriod.
 func (v *View) lookUpSets(life context.Context, ask func(names []string)) {
 	for {
 		select {

@@ -7,7 +7,8 @@ import (
 	"concert/cluster/internal/jet"
 )
 
-// renewLeases renews the leases of held tasks until the context life ends.
+// renewLeases renews the leases of held tasks until the context in the
+// parameter life ends.
 func (w *worker) renewLeases(life context.Context) {
 	tick := time.NewTicker(w.conn.Times.Lease / 3)
 	defer tick.Stop()
