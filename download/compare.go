@@ -14,8 +14,8 @@ import (
 var errNeedsBytes = errors.New("the bytes must be compared")
 
 // needsBytes reports whether the body must be compared with an existing file:
-// the lengths are equal or the server has sent none, the file has no receipt,
-// and the server has sent no date. This occurs where the file system has no
+// the file has no receipt, the server has sent no date, and it has sent no
+// length or the length of the file. This occurs where the file system has no
 // extended attributes.
 func (k *existing) needsBytes(resp *http.Response, s state) bool {
 	return k.receipt == nil && !k.wrong && resp.StatusCode == http.StatusOK && (s.Size == k.info.Size() || s.Size < 0) && s.Modified.IsZero() &&

@@ -62,15 +62,15 @@
 // If the file exists, Get does not replace it. If Request.Digests is set, the
 // file must have these digests. Otherwise Get compares the file with its
 // receipt, an extended attribute that Get has written after an earlier
-// download: if the file has not changed since then and the URL is the same, the
-// file is present, without a request. For another URL, and where the file
-// system has no extended attributes, Get asks the server whether the file is
-// the same: by length and modification time or, if the URLs differ in the query
-// alone, by length and entity tag. If the file has no receipt, and the server
-// sends no modification time, Get receives the file and compares the bytes.
-// After a broken connection, it continues the comparison as it continues a
-// part. If the answer is not clear, Get returns an error that wraps
-// [fs.ErrExist].
+// download. If the file has not changed since then, and the URL is the same,
+// the file is present, and Get sends no request. For another URL, and where the
+// file system has no extended attributes, Get asks the server whether the file
+// is the same. It compares the length and the modification time. If the URLs
+// differ in the query alone, it compares the length and the entity tag instead.
+// If the file has no receipt, and the server sends no modification time, Get
+// receives the file and compares the bytes. After a broken connection, it
+// continues the comparison as it continues a part. If the answer is not clear,
+// Get returns an error that wraps [fs.ErrExist].
 //
 // # Several connections
 //

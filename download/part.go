@@ -59,9 +59,10 @@ type part struct {
 	synced   chan struct{}
 }
 
-// removeStale removes what is of no use next to the right file: the state file
-// of a Get that was killed after it gave the part its final name, and the part
-// of this call if the file appeared when the part was complete.
+// removeStale removes files that are of no use next to the right file. One is
+// the state file of a Get that was killed after it gave the part its final
+// name. The other is the part of this call, if the file appeared when the part
+// was complete.
 func (j *job) removeStale() {
 	p, _ := j.findPart() // after an error, they stay
 	switch {

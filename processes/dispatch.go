@@ -63,7 +63,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 				continue
 			}
 			n := min(capacity, s.len())
-			p.sentSuspect = s.unbegun > 0 // if true, calls of the queue are sent before the next such call
+			p.sentSuspect = s.unbegun > 0 // if true, the pool sends calls of the queue before it sends the next such call
 			p.addCallsLocked(w, b, callRange{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun, died: s.died})
 			if s.from += n; s.len() == 0 {
 				p.unwatchLocked(s.submitter)

@@ -32,9 +32,9 @@ import (
 // On a busy machine, the system may give a process no processor for seconds.
 // Such a process is not silent. So the time of silence does not include the
 // time in which a thread of the process waited for a processor or a disk; see
-// couldRun. The limits are 1/64 s longer for each MiB of arguments that
-// was sent to the worker, and the time starts at 0 again with each MiB that the
-// worker reads.
+// couldRun. The limits are 1/64 s longer for each MiB of arguments that was
+// sent to the worker. When the worker has read another MiB, the time of silence
+// starts at 0 again.
 
 // silence measures how long a worker has been silent. Only the goroutine of
 // receive uses it.
@@ -83,8 +83,9 @@ func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (c
 // may be silent.
 func (w *worker) silenceInterval() time.Duration { return w.pool.config.silenceTakeBack / 5 }
 
-// unbegunLocked returns the oldest frame of which no call has begun, if a
-// thread of the worker is idle, and how many calls run.
+// unbegunLocked returns the oldest frame of which no unsettled call has begun,
+// or nil if no thread of the worker is idle. It also returns the number of
+// calls that run.
 func (w *worker) unbegunLocked() (oldest *callFrame, running int) {
 	for range w.runningLocked {
 		running++

@@ -92,8 +92,8 @@
 //
 // # Mapped results
 //
-// If the result of a function is a *[concert.Mapped] in Go, a large array is
-// not copied in this process, which maps the memory of the interpreter: see
+// If the result of a function is a *[concert.Mapped] in Go, this process maps
+// the memory of the interpreter, and does not copy a large array: see
 // [concert.NewMapped]. The Python function returns bytes, a bytearray, an
 // array.array, or an ndarray or a memoryview of one dimension. It need not know
 // about this. All other results are converted as for a slice.

@@ -13,9 +13,10 @@ import (
 //
 // A worker decodes the value for each call: see worker/shared.py. Arrays in
 // mapped memory are not copied. So they are aligned there, and Python receives
-// read-only views of them. If an argument contains the value of a handle, for
-// example because another executor stores it, Python receives views of a copy:
-// the type of an argument depends only on its Go type.
+// read-only views of them. An argument may contain the value of a handle in
+// place of a reference, for example because another executor stores the value.
+// Then Python receives views of a copy, because the type of an argument depends
+// only on its Go type.
 
 // alignment is the alignment of arrays in mapped memory, in bytes. It suffices
 // for all instructions of processors, and is the alignment that numpy gives its
