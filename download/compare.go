@@ -58,7 +58,7 @@ func (j *job) compareBody(ctx context.Context, cancel context.CancelCauseFunc, r
 			err = errDamaged // the file of the server is longer
 		}
 	} else if err == io.EOF && k.version.Size < 0 {
-		err = errDamaged // it is shorter, because the reply has no length
+		err = errDamaged // the file of the server is shorter, and the reply had no length
 	} else {
 		err = unexpected(err)
 	}
@@ -69,7 +69,7 @@ func (j *job) compareBody(ctx context.Context, cancel context.CancelCauseFunc, r
 		return j.failRequest(ctx, fmt.Sprintf("compare %s, after %d bytes", j.Name, k.equal), err)
 	}
 	if now, err := f.Stat(); err != nil || !os.SameFile(now, k.info) || now.Size() != size || !now.ModTime().Equal(k.info.ModTime()) {
-		return errAppeared // another program has changed it in the meantime
+		return errAppeared // another program has changed the file in the meantime
 	}
 	return j.present(k.info, nil)
 }

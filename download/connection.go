@@ -21,7 +21,7 @@ type connection struct {
 	bytes    int64 // the number of bytes that the connection has received
 	renewed  int64 // the value of bytes when the number of attempts was renewed
 	failures int   // the number of failed attempts since then
-	refusals int   // the number of URLs that have refused this connection, since one accepted it
+	refusals int   // the number of URLs that have refused this connection since the last time that one accepted it
 }
 
 // errRefused is wrapped by the error of a reply that does not have the

@@ -120,7 +120,7 @@ func sentDigests(h http.Header, whole bool) (all []Digest) {
 	pairs("Repr-Digest", true)
 	pairs("Digest", false)
 	if h.Get("X-Goog-Stored-Content-Encoding") == h.Get("Content-Encoding") || h.Get("X-Goog-Stored-Content-Encoding") == "identity" {
-		pairs("X-Goog-Hash", false) // otherwise it is the hash of the object before it was decompressed
+		pairs("X-Goog-Hash", false) // otherwise the header has the hash of the object before its decompression
 	}
 	for _, a := range [][2]string{{"sha256", "X-Amz-Checksum-Sha256"}, {"sha1", "X-Amz-Checksum-Sha1"}, {"crc32c", "X-Amz-Checksum-Crc32c"}} {
 		// The checksum of an object of several parts, which ends with "-" and

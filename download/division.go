@@ -199,8 +199,8 @@ func (d *division) yield(p *piece) {
 	if p.got > 0 {
 		p.check = max(have, p.next-min(maxRecheck, (p.got+1)/2))
 	} else if n := p.next - p.check; n <= maxRecheck {
-		p.check += n / 2                            // the next connection may get to new bytes
-		p.check = max(have, min(p.check, p.next-1)) // and compares bytes before them, if there are any
+		p.check += n / 2                            // half of the overlap, so that the next connection can receive new bytes
+		p.check = max(have, min(p.check, p.next-1)) // but at least one byte, if there is one
 	}
 }
 

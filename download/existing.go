@@ -17,7 +17,7 @@ import (
 type existing struct {
 	info    fs.FileInfo
 	receipt *receipt // nil if the file has none
-	wrong   bool     // whether the file lacks a digest of the request, so that it is never the right one
+	wrong   bool     // whether the file does not have the digests of the request; then it is never the right one
 
 	version state // the version of the server's file that the bytes are compared with
 	equal   int64 // the number of bytes that are equal to those of this version

@@ -64,7 +64,7 @@ type part struct {
 // name. The other is the part of this call, if the file appeared when the part
 // was complete.
 func (j *job) removeStale() {
-	p, _ := j.findPart() // after an error, they stay
+	p, _ := j.findPart() // after an error, the files stay
 	switch {
 	case p == nil:
 	case j.appeared:

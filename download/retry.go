@@ -165,7 +165,7 @@ func (j *job) finish() error {
 		if errors.Is(err, errAppeared) {
 			j.appeared = true
 			if p.unnamed {
-				j.discardPart() // it is small, or cannot be continued
+				j.discardPart() // the part is small, or cannot be continued
 			}
 			return err
 		}
