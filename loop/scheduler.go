@@ -97,8 +97,8 @@ func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	return nil
 }
 
-// unlock releases mu and resumes the coroutine in the parameter next. This is a
-// result of handOverLocked, or nil.
+// unlock releases mu and resumes the coroutine in the parameter next. The
+// parameter is a result of handOverLocked, or nil.
 //
 // If the scheduler lock is free, the caller may have made coroutines ready, or
 // may have removed the last event that could make a coroutine ready. unlock

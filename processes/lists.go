@@ -61,7 +61,7 @@ func (w *worker) settleList(r frame.Results) error {
 	before := callFrame{begun: f.begun, earlier: f.earlier, deaths: f.deaths} // before the calls settle
 	steps := min(count, 16)                                                   // later steps would change runTime little
 	if r.Ran <= 0 {
-		steps = 0 // the worker has not measured it
+		steps = 0 // the worker has not measured the run time
 	}
 	for range steps {
 		w.runTime = smooth(w.runTime, r.Ran/time.Duration(count))

@@ -64,8 +64,8 @@ func isSignature(key string, nonce []byte, text string) bool {
 	return err == nil && public.Verify(nonce, signature) == nil
 }
 
-// start sets the NATS server, and finds the accounts of the holders in it. They
-// are in the options of the server: see addAccounts.
+// start sets the NATS server, and finds the accounts of the holders in it. The
+// accounts are in the options of the server: see addAccounts.
 func (a *authenticator) start(s *nats.Server, holders []Holder) error {
 	a.server = s
 	common, err := s.LookupAccount(commonAccount)

@@ -35,7 +35,8 @@ const (
 //
 // Each key has its own subscriptions, and so its own queues. If the messages of
 // a key arrive faster than the server handles them, they fill only the queues
-// of this key. They affect other keys only by the CPU time that they need.
+// of this key. These messages affect other keys only by the CPU time that they
+// need.
 type service struct {
 	server *Server
 	nc     *client.Conn

@@ -95,7 +95,7 @@ func New(ctx context.Context, conn *jet.Conn, opts Options) (*Executor, error) {
 	if err := e.start(ctx); err != nil {
 		e.stop()
 		e.background.Wait()
-		e.conn.DeleteConsumer(ctx, wire.ResultStream, e.session) // if it is there
+		e.conn.DeleteConsumer(ctx, wire.ResultStream, e.session) // if the consumer exists
 		return nil, err
 	}
 	return e, nil

@@ -13,8 +13,8 @@ const (
 )
 
 // ClientAPI is the prefix of the requests of clients and workers with keys to
-// JetStream. They cannot use "$JS.API", because NATS answers such requests in
-// the account of the key, which has no streams.
+// JetStream. These clients and workers cannot use "$JS.API", because NATS
+// answers such requests in the account of the key, which has no streams.
 const ClientAPI = "concert.api"
 
 // Handshake is a request to a server by the holder of a key. The reply has the

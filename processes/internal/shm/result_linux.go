@@ -86,7 +86,7 @@ func mapPrivate(fd, size int) []byte {
 // checkSealed returns an error if the file is not in memory, can be changed,
 // has another size, or has pages for which the system has not provided memory.
 func checkSealed(fd, size int) error {
-	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0) // first, because it fails for other kinds of files without an access to them
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0) // first, because this call does not access other kinds of files, and fails for them
 	if err != nil || seals&allSeals != allSeals {
 		return fmt.Errorf("%w: the seals of the file of a result are %#x (%v)", ErrUnsealed, seals, err)
 	}
