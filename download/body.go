@@ -20,9 +20,9 @@ type body struct {
 	bytes atomic.Int64
 
 	// The next fields tell how long Get has waited for the server. begin is
-	// when the watch started, spent is the time that the ended calls of r.Read
-	// took, and running is when the running call started, as a duration after
-	// begin, or -1.
+	// when the watch started. spent is the time that the ended calls of r.Read
+	// took. running is when the running call started, as a duration after
+	// begin, or -1 if no call is running.
 	begin   time.Time
 	spent   atomic.Int64
 	running atomic.Int64

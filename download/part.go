@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// persistAfter is the number of bytes after which a part gets a name, and
-// persistDelay the time after which it does, so that a killed process loses
-// little.
+// A part gets a name after persistAfter bytes or after persistDelay, so that a
+// killed process loses little.
 const (
 	persistAfter = 1 << 20
 	persistDelay = 2 * time.Second

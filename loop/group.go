@@ -34,12 +34,12 @@ type Group struct {
 //
 // The first error, of body or of a child, ends the context of the group, and so
 // the contexts of all children. The awaits of the children fail with a cause
-// that says which coroutine failed, and that is [context.Canceled] for
-// errors.Is. An error that only reports the end of the context is omitted. But
-// if the context was ended from outside of the group, and there is no other
-// error, WithGroup returns the first omitted error. A panic in a child becomes
-// its error, a [*concert.PanicError]. A panic in body continues when the
-// children have ended.
+// that says which coroutine failed. For errors.Is, this cause is
+// [context.Canceled]. An error that only reports the end of the context is
+// omitted. But if the context was ended from outside of the group, and there is
+// no other error, WithGroup returns the first omitted error. A panic in a child
+// becomes its error, a [*concert.PanicError]. A panic in body continues when
+// the children have ended.
 //
 // WithGroup corresponds to TaskGroup in Python's asyncio, and to the nursery of
 // trio.

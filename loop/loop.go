@@ -27,11 +27,11 @@ type Options struct {
 	// reports off.
 	Stall time.Duration
 
-	// OnStall, if set, is called once for each coroutine that holds the
-	// loop for too long, while it holds the loop. The call is on a
-	// goroutine of its own, and may still run when Run has returned. If
-	// OnStall is nil, the report is logged with package slog. A panic in
-	// OnStall is logged.
+	// OnStall, if set, is called when a coroutine holds the loop for too long:
+	// once, while the coroutine still holds the loop. The call is on a
+	// goroutine of its own, and may still run when Run has returned. If OnStall
+	// is nil, the report is logged with package slog. A panic in OnStall is
+	// logged.
 	OnStall func(*StallReport)
 
 	// Virtual makes the time of the loop virtual: when all coroutines wait, the

@@ -29,10 +29,10 @@ import (
 //    lock is never free. So a coroutine that becomes ready later cannot
 //    overtake the coroutines in the run queue.
 // 2. If no coroutine is ready, handOverLocked frees the scheduler lock
-//    (lockHeld is false). After that, any goroutine that makes a coroutine
-//    ready calls unlock, which grants the lock to this coroutine, still under
-//    mu. So the run queue is empty whenever lockHeld is false and mu is not
-//    held.
+//    (lockHeld is false). After that, a goroutine that makes a coroutine ready
+//    calls unlock. While unlock still holds mu, it grants the lock to this
+//    coroutine. So the run queue is empty whenever lockHeld is false and mu is
+//    not held.
 // 3. A wait ends only once: wakeLocked changes the state from parked to ready
 //    under mu, and returns false if the coroutine is not parked. So if a
 //    coroutine receives an item and is canceled at the same time, the first of
