@@ -135,8 +135,8 @@
 // If a client does not receive a result, the servers keep the result for two
 // hours, or for a week if its task has an id.
 //
-// The client looks for the result of a task with an id only when a worker
-// offers the function, because tasks wait in the client until then.
+// A task with an id waits in the client until a worker offers its function.
+// Only then, the client looks for a stored result of the task.
 //
 // Observers receive the number of a slot. The client numbers the slots of all
 // workers in the order of their first messages about tasks. For a quick task,

@@ -156,8 +156,8 @@ func (w *worker) protocolError(err error) {
 	w.killLocked(fmt.Errorf("protocol: %w", err))
 }
 
-// started handles the frame Started, by which a worker that uses neither slots
-// nor marks reports that a call has begun.
+// started handles the frame Started, which reports that a call has begun. Only
+// workers that use neither slots nor marks send this frame.
 func (w *worker) started(id frame.ID) error {
 	w.pool.mu.Lock()
 	f, err := w.findLocked(id)

@@ -13,9 +13,9 @@ import (
 	"concert/internal/lazy"
 )
 
-// One rule decides when the pool replaces a worker that has ended. The rule is
-// the same if the system could not start the process, and if the process died
-// while it was idle, before it began a task, or in a task.
+// One rule decides when the pool replaces a worker that has ended. The same
+// rule applies to a process that the system could not start, and to a process
+// that died: while it was idle, before it began a task, or in a task.
 //
 //   - A worker is healthy if it has finished a call, or has been ready for
 //     healthyAfter. When a healthy worker ends, the pool starts the next one at

@@ -71,8 +71,8 @@ func (e *Executor) addLocked(c *call) {
 	c.queue.sent[c.setName]++
 }
 
-// send publishes a call. Before that, it uploads a large argument, and the
-// shared values to which the argument refers and which are not stored.
+// send publishes a call. Before that, it uploads a large argument, and those
+// shared values of the argument that the servers have not stored.
 func (e *Executor) send(c *call) {
 	if e.inlineArg(c) {
 		e.publish(c)

@@ -12,9 +12,9 @@ type Times struct {
 	// HeartbeatPeriod is the time between two heartbeats of a worker. A worker
 	// that sends no heartbeat for WorkerTimeout counts as lost.
 	HeartbeatPeriod, WorkerTimeout time.Duration
-	// Lease is the time after which the servers deliver a task to another
-	// worker, unless the worker that has the task renews the lease. Workers
-	// renew leases after a third of this time.
+	// Lease is the time for which a worker owns a task. If the worker does not
+	// renew the lease in this time, the servers deliver the task to another
+	// worker. Workers renew leases after a third of this time.
 	Lease time.Duration
 	// ValueAge is the time after which the servers delete large values. Clients
 	// upload shared values again after half of this time.

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OOMCounter is the path of the file in which the kernel counts the processes
-// of a control group that it has killed because memory was short. The path may
-// be empty; then the number is unknown.
+// OOMCounter is the path of a file of a control group. In this file, the kernel
+// counts the processes of the group that it has killed because memory was
+// short. The path may be empty; then the number is unknown.
 type OOMCounter string
 
 // FindOOMCounter returns the counter of this process's control group, to which
