@@ -160,8 +160,8 @@ func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
 	if codec != nil {
 		return encodeByCodec(w, v, codec)
 	}
-	// The function decode uses the static type. So a value in an interface is
-	// encoded as CBOR with the name of its type.
+	// The function decode knows only the type T. If T is an interface type,
+	// the encoding must contain the name of the value's type: CBOR does.
 	if reflect.TypeFor[T]().Kind() != reflect.Interface {
 		if e, ok := encodePlain(v); ok {
 			return e, nil
@@ -257,8 +257,9 @@ func decodeWithin[T any](w values.Work, e Encoded) (v T, err error) {
 	return decodeLarge[T](w, e)
 }
 
-// decodeSimple decodes a value if isSimple is true for T, unless the value is
-// large or has another kind. The result does not refer to e.Bytes.
+// decodeSimple decodes a value if isSimple is true for T. It reports false if
+// the value is large, or if its kind is not that of T. The result does not
+// refer to e.Bytes.
 func decodeSimple[T any](e Encoded) (v T, ok bool) {
 	var word uint64
 	if len(e.Bytes) == scalarSize {

@@ -6,10 +6,10 @@ import (
 )
 
 // This file, worker.go and deadlock.go are for executors whose workers are
-// goroutines of this process. They implement a rule of package concert: even if
-// tasks block all workers because they wait, each with its own context, the
-// tasks for which they wait run. While a carrier of a worker waits, another
-// carrier may hold the worker and run further tasks.
+// goroutines of this process. They implement a rule of package concert: if each
+// task waits with its own context, then the tasks that it waits for run, even
+// if tasks that wait block all workers. While a carrier of a worker waits,
+// another carrier may hold the worker and run further tasks.
 
 // lastIndex is like slices.Index, but searches from the end.
 func lastIndex[T comparable](list []T, v T) int {
@@ -257,7 +257,7 @@ func (s *carrier) reclaim() {
 // serves the queue. It returns this carrier. When it is called, no carrier may
 // hold the worker.
 func (w *Worker) compensateLocked() *carrier {
-	s := &carrier{worker: w, begun: rand.Uint32()} // many carriers run only a few tasks: none of them is likelier to be timed
+	s := &carrier{worker: w, begun: rand.Uint32()} // random, because many carriers run only a few tasks: so each task is timed with the same probability
 	w.compensating = append(w.compensating, s)
 	w.compensators.Add(1)
 	w.held = true

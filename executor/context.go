@@ -168,9 +168,9 @@ func foreign(ctx context.Context) bool {
 		}
 		switch c := ctx.(type) {
 		case nil:
-			return true // package context has not made the context that wraps it
+			return true // package context does not wrap nil, so the program has made the wrapper
 		case *taskContext, *itemContext, *mapContext, *foreignContext:
-			return false // their parents are not foreign either
+			return false // the parents of these contexts are not foreign either
 		case *callbackContext:
 			ctx = c.Context
 			continue
@@ -192,7 +192,7 @@ func foreign(ctx context.Context) bool {
 		}
 		data := (*[2]unsafe.Pointer)(unsafe.Pointer(&ctx))[1]
 		if data == nil {
-			return true // a nil pointer
+			return true // ctx is a nil pointer, so its methods may panic
 		}
 		ctx = *(*context.Context)(unsafe.Add(data, w.offset))
 	}

@@ -114,7 +114,7 @@ type wait struct {
 func newWait(ctx context.Context, ready <-chan struct{}, on []*Task, room *WorkerGroup) *wait {
 	b := &wait{ctx: ctx, done: ctx.Done(), ready: ready, on: on, room: room}
 	if f, ok := ctx.(*foreignContext); ok {
-		b.early, b.ctx = endsEarly(f, f.done), nil // its own Done channel is never that of the task
+		b.early, b.ctx = endsEarly(f, f.done), nil // f.done and not b.done: the Done channel of f itself is never that of the task
 	} else if foreign(ctx) {
 		b.early, b.ctx = endsEarly(ctx, b.done), nil
 	}

@@ -66,8 +66,8 @@ func (w WorkerDeath) Error() string { return string(w) }
 func (WorkerDeath) WorkerDied() bool { return true }
 
 // hasDied reports whether err says that the worker of a task died by itself. It
-// returns false if the executor has killed the worker, for the reason that
-// Unwrap returns. The type of err must be known: see isKnownType.
+// returns false if the executor has killed the worker: then the error that err
+// wraps is the reason. The type of err must be known: see isKnownType.
 func hasDied(err error) bool {
 	d, ok := err.(interface{ WorkerDied() bool })
 	return ok && d.WorkerDied()

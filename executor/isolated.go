@@ -42,7 +42,7 @@ func CallIsolated[T any](within time.Duration, fn func() T) (v T, failure error)
 	case <-timeout:
 	}
 	select {
-	case o := <-done: // both happened, for example because the process was stopped for a while
+	case o := <-done: // fn has returned as well, for example if the process was stopped for a while
 		return o.v, o.failure
 	default:
 		return v, noReturnError(within)

@@ -147,11 +147,11 @@ func (m *mapRun[In, Out]) fitWindow(batch int) {
 }
 
 // fitRemoteWindow sets the window for a remote executor. The parameter most is
-// the maximum number of items that the executor claims at a time for a worker.
-// If values are large, the window is smaller. The executor chooses this number
-// by the duration of earlier calls. So the window starts small and grows with
-// the results: otherwise the feeder would take too many inputs if slow calls
-// follow quick ones.
+// the maximum number of items of one claim. The executor chooses this number by
+// the duration of earlier calls. If slow calls follow quick ones, the number is
+// too large for them, and the feeder would take too many inputs. So the window
+// starts small and grows with the results. If values are large, the window is
+// smaller.
 func (m *mapRun[In, Out]) fitRemoteWindow(most int) {
 	before := m.claims.Load()
 	claims := max(int64(min(most, maxWindow)), before-before/16) // decreases slowly, because most is sometimes small when a worker has little room

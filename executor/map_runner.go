@@ -185,7 +185,7 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 		var zero In
 		it.in = zero
 		r.ended++
-		if goexit { // run ends with the goroutine
+		if goexit { // the goroutine ends, so run cannot do this
 			r.count(r.task.carrier.Load(), uptime())
 			defer r.m.wakeConsumer()
 		}
@@ -225,12 +225,12 @@ func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64) {
 	returned := false
 	defer func() {
 		r.endContext()
-		if !returned && r.ended > 0 { // run ends with the goroutine, and does not count the batch
+		if !returned && r.ended > 0 { // the goroutine ends, so run cannot count the batch
 			r.count(r.task.carrier.Load(), uptime())
 		}
 		r.m.buffer.markDone(it, index, r.m.ordered)
 		if !returned {
-			r.m.wakeConsumer() // run does not do it
+			r.m.wakeConsumer() // the goroutine ends, so run cannot do this
 		}
 	}()
 	list.call(e)

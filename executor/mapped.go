@@ -248,9 +248,11 @@ func MappedTarget(p any) (slice any, set func(), ok bool) {
 	return slice, set, true
 }
 
-// decodeMapped decodes a mapped result, like decodeResult, and does not copy
-// it. It is responsible for the call of release. If the handle has another type
-// than the result of a declared function, the codec converts the numbers.
+// decodeMapped decodes a mapped result, like decodeResult, but does not copy
+// it: the handle refers to the memory, and calls release. If decodeMapped
+// returns no such handle, it has called release itself. If the handle has
+// another type than the result of a declared function, the codec converts the
+// numbers.
 func decodeMapped[Out any](fn identity, codec Codec, e Encoded, release func()) (out Out, err error) {
 	h := mappedOf(&out, true)
 	if h == nil {
@@ -268,7 +270,8 @@ func decodeMapped[Out any](fn identity, codec Codec, e Encoded, release func()) 
 }
 
 // releaseMapped closes a result that no other code has received, if it has
-// memory to release. Other handles may be those of the function itself.
+// memory to release. It does not close other handles, because the function may
+// still use the handle that it has returned.
 func releaseMapped[Out any](out Out) {
 	if h := mappedOf(&out, false); h != nil {
 		h.releaseMapped()

@@ -122,7 +122,8 @@ type Event struct {
 	// Err is the task's error, in TaskFinished.
 	Err error
 	// Context is the context that was given to Submit, Go or Map, or one that
-	// replaces it, for its values. Its methods may be code of the program.
+	// replaces it. An observer can read its values. Its methods may be code of
+	// the program.
 	Context context.Context
 }
 

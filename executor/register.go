@@ -43,7 +43,7 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 				return result, nil
 			}
 			if mapped {
-				kept := out // so that only a result of this kind is on the heap
+				kept := out // a copy, so that results of other types do not escape to the heap
 				if h := mappedOf(&kept, false); h != nil {
 					if result, ok, err := h.encodeMapped(); ok {
 						return result, resultError(name, err)

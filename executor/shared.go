@@ -61,10 +61,11 @@ type handle[T any] struct {
 type owner struct {
 	closed atomic.Bool
 	// stored is nil if no executor stores the value, or the handle is closed.
-	// The options of the executor may refer to the handle, so a closed handle
-	// does not refer to the executor.
+	// The runtime keeps the owner while the handle is reachable, and the
+	// options of the executor may refer to the handle. So Close sets stored to
+	// nil: otherwise the executor and the handle would never be freed.
 	stored atomic.Pointer[Stored]
-	// late is nil unless the executor is a LateSharer, or if the handle is
+	// late is not nil if the executor is a LateSharer and the handle is not
 	// closed.
 	late atomic.Pointer[lateForms]
 }

@@ -30,8 +30,8 @@ func fieldsOf(t reflect.Type) (*fields, error) {
 		case skip:
 		case f.Name == "_":
 		case f.IsExported() || f.Anonymous && f.Type.Kind() == reflect.Struct && methodsOf(f.Type) == nil:
-			// The exported fields of an embedded struct can be set, whatever
-			// the name of its type.
+			// The exported fields of an embedded struct can be set, even if
+			// the name of its type is not exported.
 			if other, taken := names[name]; taken {
 				return nil, fmt.Errorf("the fields %s and %s are both named %q: give one of them another tag", other, f.Name, name)
 			}
