@@ -28,16 +28,19 @@ const (
 	clusterCalls = 64  // with --cluster
 )
 
-// maxReserve is the maximum number of jobs that wait in the supervisor. It is
-// more than those that end while the runner handles the end of a job.
+// maxReserve is the maximum number of jobs that wait in the supervisor. Fewer
+// jobs end while the runner handles the end of one job.
 const maxReserve = 8
 
 // reserve returns how many jobs wait in the supervisor, so that the next one
-// starts as soon as a job has ended. No job waits there if the end of a job,
-// the time, or a button of the live page decides whether the next job starts,
-// if jobs are measured or traced, and with --py, which has no supervisor. With
-// --line-buffer, and with --unordered -j 1, no job waits there either, because
-// the output of a job must be printed before that of the job which follows it.
+// starts as soon as a job has ended. In these cases, no job waits there:
+//
+//   - The end of a job, the time, or a button of the live page decides whether
+//     the next job starts.
+//   - Jobs are measured or traced.
+//   - With --py, there is no supervisor.
+//   - With --line-buffer, and with --unordered -j 1, the output of a job must
+//     be printed before that of the next job.
 func (o *options) reserve() int {
 	switch {
 	case o.lineBuffer, o.unordered && o.concurrency() == 1:

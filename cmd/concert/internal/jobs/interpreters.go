@@ -13,8 +13,9 @@ import (
 )
 
 // interpreters runs jobs in interpreters on this machine. With --choose, it has
-// one interpreter, in which jobs run alone, and each executor has a pool of
-// interpreters of its own: the state of its workers is the runner of the pool.
+// one interpreter, in which jobs run alone. In addition, each executor has a
+// pool of interpreters of its own, and the state of the executor's workers is a
+// runner that uses this pool.
 type interpreters struct {
 	pythonRunner
 	where string

@@ -29,7 +29,7 @@ func suspend(s *supervisor.Supervisor) (end func()) {
 					continue
 				}
 				s.Pause()
-				// Once Notify was called for SIGTSTP, it stops no process.
+				// After Notify, SIGTSTP does not stop this process.
 				syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 			case <-done:
 				return

@@ -2,9 +2,10 @@ package jobs
 
 import "sync"
 
-// turns lets attempts pass in the order of their numbers, from 1 up. More
-// workers than jobs may run send jobs to the supervisor, which starts them in
-// the order of the messages. So with -j 1, jobs run in the order of the inputs.
+// turns lets attempts pass in the order of their numbers, from 1 up. There can
+// be more workers than jobs that may run at the same time. The workers send
+// their jobs to the supervisor in this order, and it starts the jobs in the
+// order of the messages. So with -j 1, jobs run in the order of the inputs.
 //
 // A worker waits only for workers that have taken their jobs earlier.
 type turns struct {

@@ -18,18 +18,19 @@
 //
 // systemd is the only writer of the groups that it makes, except below a group
 // that it has delegated, as with Delegate=yes. It marks these groups with the
-// attribute user.delegate. BASE is the group of this process, or with
-// DelegateSubgroup the one above it, if it has this mark. A process in the
-// root, which in a container is the root of its namespace, may also use it if
-// the file system lets it make directories.
+// attribute user.delegate. If the group of this process has the mark, it is
+// BASE. With DelegateSubgroup, the group above it has the mark, and is BASE. If
+// this process is in the root group, the root group is BASE, if the file system
+// lets the process make directories there. In a container, the root group is
+// that of the container's namespace.
 //
 // # Limits
 //
-// The memory of groups can be limited if BASE has the controller. A group whose
-// children have controllers must have no processes itself, except for the
-// root of the system. If this process is the only one in BASE, it moves to a
-// group of its own, and back at the end. Other processes are never moved. If
-// there are any, there are groups without limits.
+// The memory of groups can be limited if BASE has the memory controller. A
+// group whose children have controllers must not contain processes itself,
+// except for the root group of the system. So if this process is the only one
+// in BASE, it moves to a group of its own, and moves back at the end. Other
+// processes are never moved: if BASE contains any, the groups have no limits.
 //
 // # The end
 //
@@ -39,5 +40,6 @@
 // holds a lock on its directory, and the lock of a dead run is free.
 //
 // Groups are used again, because making one takes longer than starting a small
-// program. A group that was killed, or that its job has changed, is not.
+// program. A group is not used again if it was killed, or if its job has
+// changed it.
 package cgroup

@@ -19,7 +19,7 @@ type Groups struct {
 	free   []*Group
 	made   int
 	open   int // groups with open files
-	most   int // of open
+	most   int // the maximum of open
 }
 
 // Open returns the groups in the directory of a Tree.
@@ -119,15 +119,16 @@ func nameIn(text, run string) string {
 	path, _, _ = strings.Cut(path, "\n")
 	_, rest, _ := strings.Cut(path, "/"+run+"/")
 	name, _, _ := strings.Cut(rest, "/")
-	name, _, _ = strings.Cut(name, " ") // " (deleted)"
+	name, _, _ = strings.Cut(name, " ") // removes " (deleted)", which follows the name of a removed group
 	return name
 }
 
 // Kill kills all processes in the groups.
 func (g *Groups) Kill() { write(g.dir, "cgroup.kill", "1") }
 
-// Kill kills all processes of the group. Linux 6.14 and later kill each process
-// that is started in a group from outside if the group was ever killed.
+// Kill kills all processes of the group. After that, no other process can start
+// in the group: if a group was ever killed, Linux 6.14 and later kill each
+// process that is started in it from outside.
 func (group *Group) Kill() {
 	group.killed = true
 	write(group.path, "cgroup.kill", "1")

@@ -41,7 +41,7 @@ func NewTree(run string, memory bool) (*Tree, error) {
 	if err := t.make(run); err != nil {
 		return nil, err
 	}
-	if lock, lives := tryLock(t.Dir); lives { // otherwise there are no locks
+	if lock, lives := tryLock(t.Dir); lives { // locks work: the directory cannot be locked a second time
 		t.removeDead()
 	} else {
 		lock.Close()
@@ -82,8 +82,9 @@ func (t *Tree) probe() error {
 // self returns the group of this process, if it has one of its own.
 func (t *Tree) self() string { return t.Dir + selfSuffix }
 
-// make makes and locks the directory. Another run may lock it first, because
-// its lock was free. Then that run removes it, and this one needs another name.
+// make makes and locks the directory. Before it is locked, it looks like the
+// directory of a dead run. If another run locks and removes it at this moment,
+// make tries another name.
 func (t *Tree) make(run string) (err error) {
 	for n := range 100 {
 		t.Dir = filepath.Join(t.base, fmt.Sprintf("%s%s-%d", prefix, run, n))
@@ -101,7 +102,7 @@ func (t *Tree) make(run string) (err error) {
 		}
 		lock.Close()
 		if os.Remove(t.Dir) == nil {
-			break // no other run has removed it: the kernel has no such file
+			break // the directory was still there, so the kernel has no file cgroup.kill
 		}
 	}
 	return fmt.Errorf("control groups cannot be killed: %w", err)

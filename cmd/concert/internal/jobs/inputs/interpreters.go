@@ -40,7 +40,8 @@ func (i *interpreter) argument(word string) {
 	}
 }
 
-// isOption reports whether a script follows an option, or begins in it.
+// isOption reports whether the word is an option of the interpreter that a
+// script follows, or that contains the beginning of a script.
 func (i *interpreter) isOption(word string) bool {
 	if len(word) < 2 || word[0] != '-' || i.name == "" {
 		return false
@@ -49,12 +50,12 @@ func (i *interpreter) isOption(word string) bool {
 	return at > 0 && strings.IndexFunc(word[1:at], isNoFlag) < 0
 }
 
-// isNoFlag reports whether a letter cannot be an option of an interpreter that
-// has no value.
+// isNoFlag reports whether a character is not one of the options without a
+// value that interpreters have.
 func isNoFlag(r rune) bool { return !strings.ContainsRune("abcdefhilnpstuvwxBESTUWX0", r) }
 
-// where says where the script of the current word comes from, or "". The word
-// begins with the text.
+// where returns a text for errors: in which script the current word is. It
+// returns "" if the word is in no script. The word begins with the text.
 func (i *interpreter) where(text string) string {
 	option := i.option
 	if option == "" && i.isOption(text) {

@@ -68,7 +68,7 @@ func Open(ctx context.Context, groups []Group, opts *Options) (*Reader, error) {
 	if implied && in == os.Stdin && progress.IsTerminal(os.Stdin) {
 		return nil, cli.UsageError{Text: "no inputs: give them after " + separator + ", as lines of the standard input, or with -i FILE"}
 	}
-	// The open of a named pipe can wait, and the header of a pipe.
+	// Opening a named pipe can block, and so can reading the header of a pipe.
 	type result struct {
 		file *fileSource
 		err  error

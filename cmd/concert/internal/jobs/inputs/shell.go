@@ -107,13 +107,13 @@ func (s *scanner) isWord(size int) bool {
 	return !f.inWord && !f.redirect && (end == len(s.in) || strings.ContainsRune(" \t\n;&|<>)", rune(s.in[end])))
 }
 
-// refuse returns the error of a replacement string that has no place where it
-// is, or err if it is not nil.
+// refuse returns err if it is not nil. Otherwise, it returns the error of a
+// replacement string that cannot be used where it is.
 func (s *scanner) refuse(found, where string, err error) error {
 	if err != nil {
 		return err
 	}
-	if strings.Contains(where, "; ") { // with what to do
+	if strings.Contains(where, "; ") { // the text says what to do
 		return fmt.Errorf("%s cannot be used %s", found, where)
 	}
 	return fmt.Errorf("%s cannot be used %s: begin the script with x=%s; and write \"$x\" where the shell replaces it", found, where, found)

@@ -102,8 +102,9 @@ func (s *scanner) codeOfOutput() string {
 	return "in $( ) whose output is the name of a program; an input is never run"
 }
 
-// simple copies an expansion with letters, digits, spaces and the given other
-// characters. What follows another expansion is not understood.
+// simple copies an expansion of letters, digits, underscores and the characters
+// of the parameter others. After an expansion with other characters, the
+// scanner refuses all replacements: it does not know where the expansion ends.
 func (s *scanner) simple(open, close, others, where string) error {
 	s.copy(len(open))
 	depth := 0 // of parentheses

@@ -245,7 +245,7 @@ func (m *matcher) severalError(found, text string) error {
 }
 
 // transforms lists what can follow a number or a name in a replacement string.
-// A suffix of another one comes later.
+// If one of them is a suffix of another one, the longer one comes first.
 var transforms = []string{"//", "/.", "/", "."}
 
 // match returns the replacement whose string is at the beginning of a text, and
@@ -277,8 +277,8 @@ func (m *matcher) match(text string) (p part, size int, err error) {
 	return p, size, nil
 }
 
-// named returns the replacement for what is in braces. The string is that with
-// the braces.
+// named returns the replacement for the text inside, which was in braces. The
+// parameter text is the replacement string with its braces.
 func (m *matcher) named(inside, text string) (p part, known bool, err error) {
 	if p, known, err := m.value(inside, text); known || err != nil {
 		return p, known, err
@@ -309,8 +309,8 @@ func (m *matcher) keep() string {
 	return "to keep text in braces as it is, choose another replacement string, as in -I @@"
 }
 
-// value returns the replacement for a number or the name of a column, or for
-// nothing at all.
+// value returns the replacement for the number of a value or the name of a
+// column. An empty name stands for the input.
 func (m *matcher) value(name, text string) (p part, known bool, err error) {
 	if name == "" {
 		return m.values(""), true, nil

@@ -21,10 +21,11 @@ import (
 // A run removes its directory at the end, and at the start the directories of
 // runs that were killed: their locks are free.
 //
-// Another run may look at the directory before the lock is held. It removes the
-// directory only if it is empty, or if it holds the lock itself. So either the
-// directory stays, or the new run notices it and makes another directory: its
-// directory or its lock is gone, or the lock is taken.
+// Another run may find the directory before the new run has locked it. The
+// other run removes the directory only if the directory is empty, or if the
+// other run holds the lock. In both cases the new run notices this, and makes
+// another directory: the directory or the file of the lock is missing, or the
+// lock is taken.
 type draft struct {
 	root  *os.Root
 	name  string

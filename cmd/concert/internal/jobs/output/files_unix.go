@@ -30,8 +30,9 @@ func duplicate(f *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
-// measure returns the size of a file, and whether it must be emptied. A file of
-// a network may have a size and no blocks, and a job can allocate blocks only.
+// measure returns the size of a file, and whether it must be emptied. It
+// examines the size and the blocks. A file that is not empty may have no blocks
+// on a network file system, and a job can allocate blocks for an empty file.
 func measure(f *os.File) (size int64, occupied bool, err error) {
 	var st unix.Stat_t
 	for {

@@ -18,9 +18,9 @@ const (
 // lineReader prints the lines of a job as they come. The job writes into two
 // pipes, and a goroutine for each pipe reads it.
 //
-// When the job has ended, no process writes to the pipes, or one that has
-// survived the job does. So the goroutines do not wait for the end of the
-// pipes: finish wakes them, and they read what is in the pipes.
+// A process that has survived the job may keep the pipes open. So the
+// goroutines do not wait for the end of the pipes: when the job has ended,
+// finish wakes them, and they read what is in the pipes.
 type lineReader struct {
 	printer *Printer
 	tag     []byte

@@ -24,11 +24,11 @@ type Options struct {
 	JSON           bool // print one line of JSON for each job to Stdout; only with Grouped
 	Keep           bool // with LineBuffer: store the output as well, for a journal or Results
 
-	// Recorded finds the output of a job again that an earlier run has
-	// recorded, by the ID of the job's record. It returns what was the second
-	// argument of the function Recorded, or nil if the output is gone. So the
-	// output of a job that waits for its turn needs no memory. If the option is
-	// nil, the output is copied to a file.
+	// Recorded finds an output that an earlier run has recorded, by the ID of
+	// the job's record. It returns a function like the second argument of the
+	// function Recorded, or nil if the output is gone. So the output of a job
+	// that waits for its turn needs no memory. If the option is nil, the output
+	// is copied to a file.
 	Recorded func(id string) (open func(i int) io.Reader)
 
 	// OnError is called if the output of a job cannot be read when it is

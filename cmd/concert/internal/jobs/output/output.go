@@ -11,7 +11,7 @@ type Output struct {
 	store   *Store  // nil for Bytes and Recorded
 	parts   [2]part // stdout and stderr
 	counts  [2]int64
-	printed bool // by LineBuffer, when it was written
+	printed bool // with LineBuffer, the lines were printed as the job wrote them
 }
 
 // part is one stream of an output: in memory, in a file, or elsewhere.

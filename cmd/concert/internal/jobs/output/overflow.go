@@ -41,10 +41,11 @@ func (o *overflow) reserve(size int64) (f *os.File, off int64, err error) {
 	return o.file, off, nil
 }
 
-// release frees the beginning of a range of one or more bytes, from one offset
-// to another, and all of the rest if the range is read to its end. Each segment
-// of a range is released once: the segments from that of the first offset to
-// the one before that of the second offset, or also this one at the end.
+// release releases the bytes of a range from one offset up to another. A caller
+// releases a range from its beginning to its end, in one call or several, and
+// sets atEnd in the last call. Each call releases the segments that end within
+// its bytes. The last call also releases the segment in which the range ends.
+// So each segment of a range is released once.
 func (o *overflow) release(from, to int64, atEnd bool) {
 	first, last := from/segment, to/segment-1
 	if atEnd {

@@ -10,9 +10,10 @@ import (
 )
 
 // Printer prints the output of jobs. One goroutine prints. A call of Done gives
-// it a job, and waits until a job is printed if one can be printed. Concurrent
-// calls wait for different jobs. So for each new job an older one is printed,
-// and the backlog does not grow, but a call never waits for the whole backlog.
+// it a job. If a job can be printed, which may be another one, Done then waits
+// until one job is printed. Concurrent calls wait for different jobs. So for
+// each new job one job is printed, and the backlog does not grow. A call never
+// waits for the whole backlog.
 type Printer struct {
 	store *Store
 	opts  Options

@@ -20,10 +20,10 @@ import (
 //
 // NAME begins with the inputs of the job, in which other characters than
 // letters, digits and a few signs are replaced, and ends with digits of the
-// job's digest. So it does not depend on the other jobs, two jobs never have
-// the same name, also on a file system that ignores case, and a job has the
-// same name in each run. A job replaces its files of an earlier run. A
-// directory with a file job.json is complete.
+// job's digest. So NAME does not depend on other jobs, and is the same in each
+// run. Two jobs never have the same NAME, even on a file system that ignores
+// case. A job replaces its files of an earlier run. A directory with a file
+// job.json is complete.
 //
 // A file is written in a directory of the run, and renamed when it is complete.
 // So a killed run leaves incomplete files only there, and the next run finds

@@ -219,8 +219,9 @@ func (c *Capture) Discard(survivors bool) {
 
 // finish moves a captured stream to where it stays until it is printed.
 //
-// The file of the job is closed last. If ext4 has emptied a file, it writes the
-// contents to the disk when the file is closed, so the file must be empty then.
+// The job's descriptor is closed last, when the file is empty again. Otherwise
+// the close could take long: if a file was emptied before, ext4 writes its
+// contents to the disk at the next close.
 func (s *Store) finish(c *captured, p *part, survivors bool) error {
 	if c.job != nil {
 		defer c.job.Close()

@@ -19,9 +19,9 @@ const itemCost = 512
 // The slot of a job consists of zeros if the job is not done yet, or if its
 // output is in memory. The index is a sparse file.
 //
-// A recorded output that is not small stays where it is recorded, and is found
-// again by the id of the job: the end of its part is the number recorded, and
-// the slot has the id.
+// A recorded output that is not small stays where it is recorded. The slot has
+// the id of the job, by which the output is found again, and the end of its part
+// is the constant recorded.
 type waiting struct {
 	store  *Store
 	find   func(id string) (open func(i int) io.Reader) // Options.Recorded
@@ -38,12 +38,12 @@ const (
 	recorded = -1 // the end of a part that is not in the overflow file
 
 	// maxMoved is the maximum size of a recorded output that is moved to the
-	// overflow file. Of a larger one, a journal has nothing in memory.
+	// overflow file. A journal keeps no part of a larger output in memory.
 	maxMoved = 4 << 10
 )
 
-// add adds a job. If there is no room in memory, and the job cannot be stored
-// either, it is in memory nevertheless.
+// add adds a job. It keeps the job in memory if there is room, or if the job
+// cannot be written to a file.
 func (w *waiting) add(it *item) {
 	cost := int64(len(it.head) + itemCost)
 	for i := range it.out.parts {

@@ -19,10 +19,10 @@ const (
 
 // limitCommand returns the beginning of a command that sets limits and then
 // executes the program that follows. It returns nil without limits. Go cannot
-// set limits between fork and exec, and later would be too late for a program
-// that uses much at once.
+// set limits between fork and exec. Limits that are set after exec would be too
+// late for a program that uses much at once.
 //
-// A limit that this process has already is not raised.
+// If this process has a lower limit already, that limit stays.
 func limitCommand(memory int64, cpu time.Duration) []string {
 	var script []string
 	if memory > 0 {
@@ -54,10 +54,10 @@ func lower(limit uint64, resource int, unit uint64) uint64 {
 	return min(limit, uint64(now.Max)/unit)
 }
 
-// exceedsCPU reports whether the limit of processor time ended a job. If the
-// signal does not show that, because a shell has replaced it by an exit code,
-// the command failed and has used that time. The kernel measures the time for
-// the limit less exactly than the time in the result.
+// exceedsCPU reports whether the limit of processor time ended a job. A shell
+// may have replaced the signal by an exit code. So it also reports true if the
+// command failed and has used at least nine tenths of the limit: the kernel
+// measures the time for the limit less exactly than the time in the result.
 func (o *Options) exceedsCPU(r *Result) bool {
 	if o.CPU <= 0 || r.ExitCode == 0 {
 		return false

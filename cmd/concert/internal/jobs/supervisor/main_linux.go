@@ -117,9 +117,9 @@ func supervise(own setup) {
 	if s.slots > 0 {
 		receivers = 1 // so that jobs wait in the order of their messages
 	}
-	// Each of the goroutines below waits in a system call. With fewer
-	// processors for Go than goroutines, one that returns would wait until the
-	// runtime has taken the processor of another one away.
+	// Each of the goroutines below waits in a system call. If Go could use
+	// fewer processors than there are goroutines, a goroutine whose system call
+	// returns would wait until the runtime takes a processor from another one.
 	runtime.GOMAXPROCS(receivers + 2)
 	offMainThread(s.reap)
 	offMainThread(s.startHanded)
@@ -134,7 +134,7 @@ func supervise(own setup) {
 func ignoreSignals() {
 	ignored := make(chan os.Signal, 1) // nothing receives
 	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
-		if !signal.Ignored(sig) { // else jobs ignore it too, as under nohup
+		if !signal.Ignored(sig) { // a signal that is ignored already, as under nohup, stays ignored in jobs too
 			signal.Notify(ignored, sig)
 		}
 	}
@@ -157,7 +157,7 @@ func offMainThread(f func()) {
 	try = func() {
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {
-			go try() // while this goroutine has the first thread
+			go try() // on another thread, because this goroutine keeps the first one
 			select {}
 		}
 		started <- true

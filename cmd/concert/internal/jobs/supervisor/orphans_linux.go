@@ -66,7 +66,7 @@ func (s *server) sweepLocked() (done []*job) {
 	}
 	pids := s.orphanPids()
 	if s.closing {
-		if len(pids) == 0 { // a child made with CLONE_PARENT is of another thread
+		if len(pids) == 0 { // a child that was made with CLONE_PARENT is a child of another thread
 			pids = childrenOf(os.Getpid())
 		}
 		for _, pid := range pids {

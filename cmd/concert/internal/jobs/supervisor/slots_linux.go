@@ -35,9 +35,9 @@ import (
 //   - A slot becomes free while a request is on its way. The message about the
 //     previous job names no next one, and the request finds a free slot (1).
 //   - A job starts (3) while the runner cancels or holds it. The runner gets the
-//     message about the start, and the cancel message ends the job: each
-//     message that is sent after a hold is a hold, too, so the end of a job that
-//     it cancels does not start another one.
+//     message about the start, and the cancel message ends the job. After Hold,
+//     each cancel message has kindHold. So when such a message ends a job, no
+//     other job starts in its slot.
 //   - Another receiver handles a cancel message before the start message of its
 //     job. The answer is kindUnknown, and the runner sends the message again.
 //   - A job ends before its start was reported. The message about the start is

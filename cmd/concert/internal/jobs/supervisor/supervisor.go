@@ -25,7 +25,7 @@
 // they leave their process group or their session.
 //
 // Where this process may make control groups, each job has one: see package
-// cgroup. Then it is exact which processes belong to a job, and rules 2 and 3
+// cgroup. Then the kernel knows which processes belong to a job. Rules 2 and 3
 // are needed only if the kernel does not let commands start in a group.
 //
 // # Rules
@@ -63,10 +63,10 @@
 // makes with CLONE_PARENT, and that leaves the group, is not an orphan. It is
 // killed at the end of the run.
 //
-// If the supervisor is killed, a process that has left its session, has no
-// variable CONCERT_JOB, and is an orphan remains. If the runner and the
-// supervisor are killed at the same moment, the kernel kills the commands, but
-// not their descendants. With control groups, neither remains.
+// If the supervisor is killed, an orphan remains if it has left its session and
+// has no variable CONCERT_JOB. If the runner and the supervisor are killed at
+// the same moment, the kernel kills the commands, but not their descendants.
+// With control groups, no process remains in either case.
 //
 // A program that is started from a file system that does not answer makes the
 // supervisor wait, because Go cannot interrupt the start of a process.
