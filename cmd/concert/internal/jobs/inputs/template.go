@@ -310,7 +310,7 @@ func (m *matcher) keep() string {
 }
 
 // value returns the replacement for the number of a value or the name of a
-// column. An empty name stands for the input.
+// column. An empty name stands for all values of the input.
 func (m *matcher) value(name, text string) (p part, known bool, err error) {
 	if name == "" {
 		return m.values(""), true, nil

@@ -20,8 +20,8 @@ const itemCost = 512
 // output is in memory. The index is a sparse file.
 //
 // A recorded output that is not small stays where it is recorded. The slot has
-// the id of the job, by which the output is found again, and the end of its part
-// is the constant recorded.
+// the id of the job, by which the output is found again. The end of the output
+// in the slot is the constant recorded.
 type waiting struct {
 	store  *Store
 	find   func(id string) (open func(i int) io.Reader) // Options.Recorded
@@ -42,8 +42,8 @@ const (
 	maxMoved = 4 << 10
 )
 
-// add adds a job. It keeps the job in memory if there is room, or if the job
-// cannot be written to a file.
+// add adds a job. It keeps the job in memory if there is room, or if spill
+// cannot move it to the overflow file.
 func (w *waiting) add(it *item) {
 	cost := int64(len(it.head) + itemCost)
 	for i := range it.out.parts {

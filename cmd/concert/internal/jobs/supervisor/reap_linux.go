@@ -147,9 +147,9 @@ func (s *server) addUsage(j *job, u *unix.Rusage) {
 }
 
 // ownPeakMemory returns the peak memory of this process plus an eighth of it,
-// because the kernel counts memory roughly. The kernel counts the memory of this
-// process, which starts a command, as memory of the command. So the peak memory
-// of a command is only known if it is larger than the result.
+// because the kernel counts memory roughly. The kernel counts the memory of
+// this process, which starts a command, as memory of the command. So the peak
+// memory of a command is only known if it is larger than the result.
 func ownPeakMemory() uint64 {
 	status, _ := os.ReadFile("/proc/self/status") // Getrusage counts the memory of the runner too
 	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))

@@ -85,7 +85,7 @@ func Start(opts *Options) (*Supervisor, error) {
 		Args:   append([]string{filepath.Base(os.Args[0])}, ownArgs()...),
 		Env:    append(os.Environ(), setupVariable+"="+own.String()),
 		Stderr: os.Stderr, // for a crash
-		Stdin:  peer,      // the socket is file 0, because jobs inherit the files above 2 of the supervisor
+		Stdin:  peer,      // the socket is file 0: the files above 2 are those of the runner, which jobs inherit
 		// A supervisor that was stopped by a signal kills the jobs only if it
 		// continues.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGCONT},
