@@ -18,7 +18,8 @@ import (
 // each cookie, with the domain, whether it includes subdomains, the path,
 // whether the cookie needs https, the time when it expires, the name and the
 // value, with tabs between them. The notes name the lines with cookies that
-// cannot be sent. Errors and notes have no value of a cookie.
+// cannot be sent. Errors and notes do not contain values of cookies, which may
+// be secret.
 func readCookies(name string) (jar http.CookieJar, notes []string, err error) {
 	f, err := os.Open(name)
 	if err != nil {

@@ -43,7 +43,7 @@ func hostname(host string) string {
 }
 
 // parseAuth parses USER:PASSWORD, or the content of the file of @FILE. An error
-// has no part of the text.
+// does not contain any part of the text, which may be a password.
 func parseAuth(text string) (user, password string, err error) {
 	if name, isFile := strings.CutPrefix(text, "@"); isFile {
 		b, err := os.ReadFile(name)

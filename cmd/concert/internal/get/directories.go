@@ -8,17 +8,18 @@ import (
 // directories is what get knows about the directories of the files before the
 // first download. The keys are those of wanted.dir.
 type directories struct {
-	readOnly map[string]error           // why no file can be created, for each directory in which none can
-	listings map[string]map[string]bool // the names in each directory that has at least minWanted files of the list and at most maxListed names
+	readOnly map[string]error           // for each directory in which no file can be created: the error
+	listings map[string]map[string]bool // for some directories, see minWanted and maxListed: the names in them
 }
 
 const (
-	minWanted = 4    // the number of files of the list for which a directory is listed
-	maxListed = 1000 // the number of names in a directory up to which it is listed
+	minWanted = 4    // the minimum number of files of the list in a directory whose names are read
+	maxListed = 1000 // the maximum number of names that are read from a directory
 )
 
-// lookAtDirectories looks at the directories of a list, except the missing
-// ones. In place of a missing one may be a named pipe, and to open it blocks.
+// lookAtDirectories looks at the directories of a list. It skips those that
+// could not be created: their path may be that of a named pipe, and opening a
+// named pipe blocks.
 func (g *getter) lookAtDirectories(list []*wanted) directories {
 	d := directories{make(map[string]error), make(map[string]map[string]bool)}
 	files := make(map[string]int)

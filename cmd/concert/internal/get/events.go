@@ -9,8 +9,8 @@ import (
 )
 
 // The events of --json. docs/get.md describes them, and
-// docs/get-events.schema.json has their schema. An event has each of its
-// fields, also if a number is 0. A value that is not known is null.
+// docs/get-events.schema.json has their schema. An event always has all of its
+// fields, even if a number is 0. A value that is not known is null.
 
 // eventBase has the fields of all events.
 type eventBase struct {
@@ -48,7 +48,7 @@ type retryEvent struct {
 	Delay   float64 `json:"delay"` // in seconds
 }
 
-// doneEvent is also the event present.
+// doneEvent is the event done, and also the event present.
 type doneEvent struct {
 	fileBase
 	FinalURL *string           `json:"final_url"`
@@ -155,7 +155,7 @@ func (o *outcome) failedStatus() int {
 	return o.status
 }
 
-// kept returns the number of bytes that the next run continues.
+// kept returns the number of bytes that are kept for the next run.
 func (o *outcome) kept() int64 {
 	if e, ok := errors.AsType[*download.Error](o.err); ok {
 		return e.Kept

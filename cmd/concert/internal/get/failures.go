@@ -56,7 +56,8 @@ func (f *failures) add(o *outcome) {
 }
 
 // text returns the list of failures. If there are many, it has a line for each
-// reason, unless all is set. The parameter more says where the others are.
+// reason, unless all is set. If there are too many reasons as well, the list
+// ends with the text more, which says where all failures are listed.
 func (f *failures) text(total int, all bool, more string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d files failed:\n", f.count, total)

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// ownHeaders are the headers that a download sets itself. Another value would
-// make it receive something else than the whole file.
+// ownHeaders are the headers that a download sets itself. With another value,
+// the download would not receive the whole file.
 var ownHeaders = []string{
 	"Accept-Encoding", "Connection", "Content-Length", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
 	"If-Unmodified-Since", "Keep-Alive", "Proxy-Authorization", "Range", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
@@ -29,8 +29,8 @@ func isSecret(header string) bool {
 	return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(header, word) })
 }
 
-// readHeaders parses the values of -H and --user-agent. An error has no value
-// of a header, because the value may be a secret.
+// readHeaders parses the values of -H and --user-agent. An error does not
+// contain the value of a header, because the value may be a secret.
 func readHeaders(values []string, userAgent string) (http.Header, error) {
 	h := http.Header{}
 	for _, v := range values {

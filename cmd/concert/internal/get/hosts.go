@@ -27,7 +27,8 @@ import (
 //	 2. acquire finds that the file holds a slot, and returns.
 //	 3. release gives the slot to the next file. If the attempt failed, Get
 //	    pauses without a slot. Then acquire waits in host.resume for another one.
-//	 4. finished forgets the file, or returns it to host.todo.
+//	 4. finished forgets the file. If the host is away, it puts the file into
+//	    host.again instead.
 //
 // # The rules
 //
@@ -107,12 +108,12 @@ type file struct {
 
 	steps  atomic.Int64 // number of times that something has arrived
 	silent atomic.Bool  // the slot does not count; changed under mu
-	seen   int64        // the value of steps at the time moved
-	moved  time.Time    // when steps changed last, as far as seen
+	seen   int64        // the value of steps when it was read last
+	moved  time.Time    // when a new value of steps was read last
 }
 
 // spent is what a file has used up. A file whose host is away may need several
-// tasks, and its numbers continue.
+// tasks: spent has the sum for all of them.
 type spent struct {
 	begin    time.Time // when the first task began; zero if none has
 	attempts int

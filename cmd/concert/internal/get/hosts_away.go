@@ -20,10 +20,10 @@ import (
 //
 // In a pause, no attempt starts. After it, one file, the probe, makes an
 // attempt. The pauses double. The other files of the host wait as if they had
-// not started, so they need none of their attempts. When the host has replied,
-// or an attempt failed for another reason than the connection, all files
-// continue. When the host is dead, they fail at once. A probe that first reads
-// an existing file leaves its turn to another file.
+// not started, so they use up none of their attempts. When the host has
+// replied, or an attempt failed for another reason than the connection, all
+// files continue. When the host is dead, they fail at once. A probe that first
+// reads an existing file leaves its turn to another file.
 //
 // A file with mirrors does not wait: it makes its own attempts, at all of its
 // hosts in turn.
@@ -95,7 +95,7 @@ func isAwayError(err error) bool { return errors.Is(err, errAway) || isUnreachab
 func (s *hosts) unreachableLocked(f *file, h *host, err error) {
 	e, _ := errors.AsType[*download.Error](err)
 	if h.dead || !h.isAway() && !e.Temporary() {
-		return // a host that does not exist is the problem of its file
+		return // an error that is permanent, such as a host that does not exist, concerns only the file
 	}
 	now := time.Now()
 	switch {

@@ -115,8 +115,8 @@ func (s *hosts) ask(f *file, name string) (*waiter, error) {
 }
 
 // readsFile records that a file reads its own bytes, or waits for another
-// download, before its first attempt. That may take long, or need no attempt at
-// all. So another file becomes the probe of the host.
+// download, before its first attempt. The file may make this attempt late, or
+// never. So another file becomes the probe of the host.
 func (s *hosts) readsFile(f *file) {
 	s.mu.Lock()
 	defer s.unlock()

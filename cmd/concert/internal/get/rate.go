@@ -38,13 +38,14 @@ func newLimit(r byteRate) func(bytes int) (pause time.Duration) {
 	if r == 0 {
 		return nil
 	}
-	// A burst of a tenth of a second keeps the speed with coarse timers.
+	// A burst has the bytes of a tenth of a second, so that coarse timers do
+	// not reduce the speed.
 	limiter := rate.NewLimiter(rate.Limit(r), max(minBurst, int(min(r/10, 1<<30))))
 	return func(bytes int) (pause time.Duration) {
 		for bytes > 0 {
 			n := min(bytes, limiter.Burst())
 			bytes -= n
-			pause = limiter.ReserveN(time.Now(), n).Delay() // includes the pauses before it
+			pause = limiter.ReserveN(time.Now(), n).Delay() // includes the pauses of the earlier reservations
 		}
 		return pause
 	}

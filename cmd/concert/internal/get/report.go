@@ -139,7 +139,8 @@ func (r *report) waitsForOther(f *file) {
 	}
 }
 
-// waits reports that a file waits for its host. Away has told it to people.
+// waits reports that a file waits for its host. The method away has printed
+// the line for people.
 func (r *report) waits(o *outcome, pause time.Duration) {
 	if r.json {
 		r.emit(retryEvent{

@@ -28,7 +28,7 @@ type getter struct {
 	run     context.Context // child of ctx, also canceled by an error that stops the list
 	stop    context.CancelCauseFunc
 	stopped atomic.Bool      // whether the error of a file has stopped the list
-	missing map[string]error // why a directory of files could not be created, for each one that could not
+	missing map[string]error // for each directory of files that could not be created: the error
 	names   names
 	directories
 }
@@ -60,8 +60,9 @@ type fileKey struct{}
 
 func (g *getter) getAll(list []*wanted, r *report) error {
 	// A closed pipe must be an error of the standard output, and not end the
-	// program without a message. With Notify, writes to it fail. If the signal
-	// were ignored, the processes that this one starts would ignore it as well.
+	// program without a message. After signal.Notify, a write to a closed pipe
+	// returns an error. If this process ignored the signal, the processes that
+	// it starts would ignore it as well.
 	broken := make(chan os.Signal, 1)
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
@@ -104,8 +105,9 @@ func (g *getter) getAll(list []*wanted, r *report) error {
 	return nil
 }
 
-// isLast reports whether every further file would have the same error. With
-// --url-dirs, another directory may not be read-only.
+// isLast reports whether every further file would have the same error. If a
+// directory is read-only and --url-dirs is set, isLast returns false, because
+// other directories may be writable.
 func (g *getter) isLast(err error) bool {
 	_, isReadOnly := errors.AsType[*readOnlyError](err)
 	if isReadOnly || errors.Is(err, syscall.EROFS) {

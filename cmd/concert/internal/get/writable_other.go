@@ -2,5 +2,6 @@
 
 package get
 
-// checkWritable does nothing: the first file finds out.
+// checkWritable does nothing: if the directory is read-only, the first download
+// returns the error.
 func checkWritable(string) error { return nil }
