@@ -21,8 +21,8 @@ import (
 // submitter receives the cause as the task's error. The same holds for a task
 // in the submitter's own process. There are two exceptions, because the cause
 // is not sent to the worker. If a task wraps the cause in another error, that
-// error wraps [ErrCanceled]. If a deadline has a cause of its own, as given to
-// [context.WithTimeoutCause], the error of the task is
+// error wraps [ErrCanceled] instead. If a deadline has a cause of its own, as
+// given to [context.WithTimeoutCause], the error of the task is
 // [context.DeadlineExceeded].
 type RemoteError struct {
 	// Type is the type of the original, as %T prints it.

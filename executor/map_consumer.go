@@ -125,8 +125,8 @@ func (m *mapRun[In, Out]) look() (active, busy bool, failure error) {
 // ended reports whether the inputs have ended and all results were yielded:
 // then index, the number of yielded results, is the number of inputs. It
 // reports false if the feeder stopped before the end of the inputs, because
-// then the Map ends with an error. It also reports false if the inputs panicked
-// or called runtime.Goexit.
+// then the Map ends with an error. If the inputs panicked or called
+// runtime.Goexit, ended does the same when all results were yielded.
 func (m *mapRun[In, Out]) ended(index int64) bool {
 	select {
 	case <-m.fed:

@@ -63,8 +63,9 @@ func (r *Recording[In, Out]) Result(ctx context.Context, out Out) (Encoded, erro
 	return encodeResult(ctx, r.fn.name, out, true)
 }
 
-// Decode returns a result from its encoding. For methods of the program, it
-// does the same as Result.
+// Decode returns a result from its encoding. If methods of the program decode
+// the result, and do not return when ctx ends, Decode returns an error soon
+// afterwards.
 func (r *Recording[In, Out]) Decode(ctx context.Context, e Encoded) (Out, error) {
 	if decodeRunsUserCode[Out](nil) {
 		return untilEnd(ctx, "result of ", r.fn.name, func() (Out, error) { return r.decode(e) })

@@ -39,9 +39,9 @@ import (
 // neither the items of a Map nor nested tasks: a nested task is run by the task
 // that waits for it.
 //
-// RunTime is the time that the function of a task takes, with its waits. Tasks
-// without an outcome from a worker have none: those that were canceled before
-// they started, and those whose worker died.
+// RunTime is the time that the function of a task takes, with its waits. A task
+// that was canceled before it started has no RunTime. Nor has a task whose
+// worker died, because no worker has sent its outcome.
 //
 // Reading the clock takes as long as a very short task. So while tasks are
 // short, about 20 us or less on average, only some are timed: one of 128, and

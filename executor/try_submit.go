@@ -27,7 +27,7 @@ func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 }
 
 // noWaitContext is noWait with the values of another context. It hides the
-// value for workerKey, because Execute does not wait.
+// worker and the lock of the submitter, because Execute does not wait.
 type noWaitContext struct{ values context.Context }
 
 // Deadline returns no deadline.
@@ -39,9 +39,10 @@ func (c noWaitContext) Done() <-chan struct{} { return noWait.Done() }
 // Err returns context.Canceled.
 func (c noWaitContext) Err() error { return noWait.Err() }
 
-// Value returns a value of the other context. There is one exception: for the
-// key by which context.Cause finds the cause, Value returns the value of
-// noWait, whose cause is errNoRoom.
+// Value returns a value of the other context, with two exceptions. For the keys
+// of a task, its number and its lock, Value returns nil. For the key by which
+// context.Cause finds the cause, Value returns the value of noWait, whose cause
+// is errNoRoom.
 func (c noWaitContext) Value(key any) any {
 	switch key {
 	case workerKey{}, ownKey{}, numberKey{}, releaserKey{}:

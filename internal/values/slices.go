@@ -190,7 +190,7 @@ func (e *encoder) sortedMap(key, elem *coder, v reflect.Value) error {
 		if err := one.encode(key, k); err != nil {
 			return within(keyStep(k)+" (key)", err)
 		}
-		entries = append(entries, entry{one.b, k, it.Value()}) // the value too, because a key that is NaN cannot be found
+		entries = append(entries, entry{one.b, k, it.Value()}) // with the value, because MapIndex finds no key that is NaN
 	}
 	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.order, b.order) })
 	x := reflect.New(elem.typ).Elem()

@@ -53,8 +53,8 @@ func (o *options) gather(args []string) ([]*wanted, error) {
 	return list, nil
 }
 
-// checkDirectory returns an error if a file has the name of a directory, or of
-// one that contains it.
+// checkDirectory returns an error if a path is not a directory and cannot be
+// created as one, because a file has this path, or the path of a parent.
 func checkDirectory(dir string) error {
 	for {
 		info, err := os.Stat(dir)

@@ -93,8 +93,8 @@ func (w *wanted) parseLine(fields []string) error {
 }
 
 // splitFields splits a line at spaces, up to a field that begins with #. A
-// field, or the value after the first = of a field, may be in double quotes.
-// Then \" is a quote and \\ is a backslash.
+// field, or the value after the first = of a field, may be in double quotes. In
+// the quotes, \" is a quote and \\ is a backslash.
 func splitFields(line string) (fields []string, err error) {
 	for {
 		line = strings.TrimLeftFunc(line, unicode.IsSpace)

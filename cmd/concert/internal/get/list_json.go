@@ -128,8 +128,8 @@ func (w *wanted) parseObject(raw json.RawMessage) error {
 type lineCounter struct {
 	r        io.Reader
 	offset   int64   // the number of bytes that have been read
-	newlines []int64 // the offsets of the newlines at or after the last call of at
-	passed   int32   // the number of newlines before
+	newlines []int64 // the newlines from the offset of the last call of at on
+	passed   int32   // the number of newlines before that offset
 	err      error   // the error of the reader, other than io.EOF
 }
 

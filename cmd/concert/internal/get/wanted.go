@@ -197,8 +197,8 @@ func (w *wanted) fail(err error, advice string) error {
 }
 
 // directoryOf returns the directory of a URL's path, with slashes. It decodes
-// the elements one by one, so that an encoded slash is a part of an element,
-// which CheckName refuses.
+// the elements one by one. So an encoded slash is a part of an element, and
+// CheckName refuses this element.
 func directoryOf(u *url.URL) (string, error) {
 	path := u.EscapedPath()
 	var elements []string

@@ -25,8 +25,9 @@
 //     part of one. It can begin with "-": to prevent that a program takes it
 //     as an option, write ./{} or -- {}.
 //   - No value is ever executed or parsed by a shell. See shellCommand for how
-//     a script gets the values. Parse refuses sh -c "echo {}" and other known
-//     interpreters, also behind programs such as timeout.
+//     a script gets the values. Parse refuses an input in the script of sh -c
+//     "echo {}" and of other known interpreters, even if a program such as
+//     timeout runs the interpreter.
 //   - What can be refused before the first job starts is refused by Split, Open
 //     or Parse, with an error of type cli.UsageError if the command line is
 //     wrong. A regular file is read twice for this reason. Only the end of a

@@ -19,8 +19,9 @@ import (
 //
 // The script is the same for all inputs, and the values are arguments of the
 // shell. So no shell ever parses a value as a part of the script, even if the
-// scanner below takes the place of a replacement for something else. Variables
-// instead of $1 keep their values in functions and after "set" and "shift".
+// scanner below is wrong about the syntax around a replacement. The script uses
+// variables and not $1, because variables keep their values in functions and
+// after "set" and "shift".
 //
 // The scanner follows the quotes of the script, to write "$concert_1" outside
 // of quotes and ${concert_1} inside of double quotes. It refuses a replacement

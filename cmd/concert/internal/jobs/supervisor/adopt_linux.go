@@ -45,18 +45,19 @@ func (r *reaperState) release() {
 	}
 }
 
-// killAdopted kills the descendants of a supervisor that has died. They became
-// children of this process, or will when their parents die. It returns how many
-// are left after closeTime.
+// killAdopted kills the descendants of a supervisor that has died. They are
+// children of this process, or become its children when their parents die.
+// killAdopted returns how many are left after closeTime.
 //
-// A child belongs to the supervisor if it is in its session, or if its
-// environment has the name of the run. Other children are of other parts of
-// this program.
+// A child belongs to the supervisor if it is in the session of the supervisor,
+// or if its environment has the name of the run. Other children belong to other
+// parts of this program.
 func killAdopted(supervisor int, run string) (left int) {
 	ours := make(map[int]bool)
 	deadline := time.Now().Add(closeTime)
-	// An orphan that executes a program has no environment for a moment, so one
-	// empty list is not enough.
+	// An orphan that executes a program has no environment for a moment, and is
+	// not recognized then. So the loop ends only after it has found no orphan
+	// three times in sequence.
 	for quiet := 0; quiet < 3; quiet++ {
 		left = 0
 		for _, pid := range childrenOf(os.Getpid()) {
