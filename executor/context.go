@@ -220,8 +220,8 @@ var (
 	childPath  = modulePath + "/processes/internal/child"
 )
 
-// wrapperOf returns the wrapper of a type. A context that wraps another one is a
-// pointer to a struct, or a struct with a field of an interface type. In both
+// wrapperOf returns the wrapper of a type. A context that wraps another one is
+// a pointer to a struct, or a struct with a field of an interface type. In both
 // cases, the data word of a context.Context with this value points to the
 // struct.
 func wrapperOf(t reflect.Type) wrapper {

@@ -11,9 +11,9 @@ import (
 // errors and in events. So the inputs can be a part of a longer sequence, whose
 // indexes the user knows.
 //
-// If ctx ends, or the executor is closed, the last error has the index -1. Then
-// MapIndexed waits for the running calls, and yields their outcomes behind that
-// error, so that no result is lost.
+// If ctx ends, or the executor is closed, MapIndexed yields an error with the
+// index -1. After that error, it waits for the running calls and yields their
+// outcomes, so that no result is lost.
 func MapIndexed[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq2[int64, In]) func(yield func(index int64, out Out, err error) bool) {
 	if ctx == nil || ex == nil || fn == nil || inputs == nil {
 		panic(nilArgument("MapIndexed", ctx, ex, "function or inputs"))

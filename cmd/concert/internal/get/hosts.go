@@ -100,7 +100,7 @@ type file struct {
 	replied bool                    // the attempt has a reply
 	probing *host                   // the host whose probe the file is, or nil
 	asked   bool                    // the file has asked for an attempt
-	reads   bool                    // the file did something that may take long before it asked
+	reads   bool                    // readsFile was called before the file asked for an attempt
 	refused bool                    // the file got errAway
 	pause   time.Duration           // the pause of its host after the attempt failed
 	lost    error                   // why the file gets no attempt

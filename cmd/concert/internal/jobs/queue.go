@@ -122,8 +122,8 @@ func (q *queue) wakeLocked() {
 	}
 }
 
-// retry gives a job that take has returned back to the queue. After the pause,
-// take returns the job again.
+// retry puts a job, which take has returned, back into the queue. After the
+// pause, take returns the job again.
 func (q *queue) retry(j *job, pause time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -132,7 +132,8 @@ func (q *queue) retry(j *job, pause time.Duration) {
 	q.wakeLocked()
 }
 
-// finish reports that a job that take has returned will not be taken again.
+// finish tells the queue that a job, which take has returned, has finished. No
+// call of take returns the job again.
 func (q *queue) finish(number int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -229,16 +229,16 @@ func (p *Printer) take() *item {
 // canPrint reports whether there is a job to print.
 func (p *Printer) canPrint() bool { return p.ready || len(p.queue) > 0 }
 
-// advance lets the next job have its turn. Jobs without output need no
-// printing.
+// advance gives the turn to the next job. It skips jobs that are done and have
+// no output.
 func (p *Printer) advance() {
 	for p.next++; p.waiting.dropEmpty(p.next); p.next++ {
 	}
 	p.ready = p.waiting.has(p.next)
 }
 
-// skip lets the next job that is done have its turn, after numbers that are
-// missing. It reports whether there is one.
+// skip gives the turn to the next job that is done, although jobs with lower
+// numbers are missing. It reports whether there is such a job.
 func (p *Printer) skip() bool {
 	n, ok := p.waiting.lowest(p.next)
 	if ok {

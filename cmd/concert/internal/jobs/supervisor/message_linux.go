@@ -196,9 +196,9 @@ func appendList(b []byte, list []string) []byte {
 	return b
 }
 
-// decoder reads the fields of a message. After a mistake, all fields are zero.
-// No size in the message is trusted: each text is in the bytes that are there,
-// and each text of a list has at least one byte.
+// decoder reads the fields of a message. After an invalid field, all fields are
+// zero. No size in the message is trusted: each text is in the bytes that are
+// there, and each text of a list has at least one byte.
 type decoder struct {
 	rest   []byte
 	failed bool

@@ -174,7 +174,7 @@ func (s *Supervisor) cancel(number uint64) {
 	if s.held.Load() { // the message of Hold may come later
 		m.kind = kindHold
 	}
-	s.conn.Write(m.append(nil)) // if it fails, read will complete the call
+	s.conn.Write(m.append(nil)) // if the write fails, read will complete the call
 }
 
 // Hold ends the start of jobs: no job that waits for a slot will start, and no
@@ -183,7 +183,7 @@ func (s *Supervisor) Hold() {
 	if !s.held.Swap(true) {
 		s.wake()
 		m := jobMessage{kind: kindHold}
-		s.conn.Write(m.append(nil)) // if it fails, no job starts
+		s.conn.Write(m.append(nil)) // if the write fails, no job starts
 	}
 }
 
