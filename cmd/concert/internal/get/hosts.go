@@ -113,7 +113,7 @@ type file struct {
 }
 
 // spent is what a file has used up. A file whose host is away may need several
-// tasks: spent has the sum for all of them.
+// tasks: spent is for all of them together.
 type spent struct {
 	begin    time.Time // when the first task began; zero if none has
 	attempts int

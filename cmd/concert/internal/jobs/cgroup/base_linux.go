@@ -33,7 +33,7 @@ func findBase() (string, error) {
 	switch {
 	case path == "/" || isDelegated(dir):
 		return dir, nil
-	case isDelegated(filepath.Dir(dir)): // systemd has started this process with DelegateSubgroup
+	case isDelegated(filepath.Dir(dir)): // as with DelegateSubgroup
 		return filepath.Dir(dir), nil
 	}
 	return "", errNotDelegated
