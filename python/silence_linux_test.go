@@ -141,6 +141,9 @@ func TestCancel_InterpreterStuck(t *testing.T) {
 				holder = concert.Submit(t.Context(), p, python.Source[string, int](name, stuck), path)
 				write(t, path, "")
 				awaitFile(t, path+".in")
+				for holder.State() == concert.Pending { // the pool learns of the start a moment later
+					time.Sleep(time.Millisecond)
+				}
 			} else {
 				stick(t, p, name)
 			}
