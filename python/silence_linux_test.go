@@ -138,12 +138,17 @@ func TestCancel_InterpreterStuck(t *testing.T) {
 			if name == "holds" { // this call runs, and prevents later calls from beginning
 				stick(t, p, "idles")
 				path := filepath.Join(t.TempDir(), "go")
+				started := make(chan struct{}, 1)
+				stop := p.Watch(func(e concert.Event) {
+					if e.Kind == concert.TaskStarted {
+						started <- struct{}{}
+					}
+				})
 				holder = concert.Submit(t.Context(), p, python.Source[string, int](name, stuck), path)
 				write(t, path, "")
 				awaitFile(t, path+".in")
-				for holder.State() == concert.Pending { // the pool learns of the start a moment later
-					time.Sleep(time.Millisecond)
-				}
+				<-started // the pool knows of the start a moment after it
+				stop()
 			} else {
 				stick(t, p, name)
 			}
