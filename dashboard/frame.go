@@ -67,8 +67,8 @@ func quantilesOf(h concert.Histogram) *quantiles {
 	return &quantiles{micros(h.Quantile(0.5)), micros(h.Quantile(0.95)), micros(h.Quantile(0.99))}
 }
 
-// point has what the diagrams over time show of one moment. In JSON it is an
-// array.
+// point contains the numbers of one moment, for the diagrams over time. In JSON
+// it is an array.
 type point struct {
 	Time                     int64 // milliseconds since 1970
 	Rate, Failed             float64

@@ -9,7 +9,7 @@ import (
 
 // usage is what a process uses.
 type usage struct {
-	CPU    float64 `json:"cpu"`    // in percent of one processor, since the last call of look
+	CPU    float64 `json:"cpu"`    // in percent of one processor, between the last two calls of look
 	Memory int64   `json:"memory"` // resident memory in bytes
 }
 

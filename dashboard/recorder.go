@@ -13,7 +13,7 @@ import (
 const (
 	maxSpans     = 4000 // spans of the stream, for a page that opens
 	maxPoints    = 1200 // points of the lines over time: ten minutes
-	maxNewSpans  = 512  // spans of one frame; if more tasks have ended, it has a sample of them
+	maxNewSpans  = 512  // maximum number of spans in a frame; if more tasks have ended, the frame contains a sample
 	maxRunning   = 256  // running tasks that a frame lists
 	maxOpen      = 1 << 14
 	maxFunctions = 100

@@ -64,10 +64,10 @@ func (b *Batch) UsesShared() bool { return len(b.shared) > 0 }
 // batch has items of a Map.
 func (b *Batch) Task() *Task { return b.job.of() }
 
-// Trace returns the text for distributed tracing that workers receive with the
-// calls of the batch, for [ExtractTrace]. It is empty if there is none. All
-// calls of a Map have the same text. An executor may send it once for many
-// calls.
+// Trace returns the text for distributed tracing of the calls, or "". The
+// executor sends it with the calls, and the worker passes it to [ExtractTrace].
+// All calls of a Map have the same text, so an executor may send it once for
+// many calls.
 func (b *Batch) Trace() string { return b.job.trace() }
 
 // CallTrace is Trace for call i alone. If the call is an item of a Map, and the

@@ -117,11 +117,11 @@ func (w *Worker) Drain() {
 	}
 }
 
-// suspend adds the wait to the wait graph and releases the worker. If the
-// carrier is suspended already, then two goroutines wait with the task's
-// context: the task has started one of them, or both. In this case, suspend
-// adds the wait to the further waits of the carrier, and returns a channel that
-// is closed when the first wait of the carrier has ended.
+// suspend adds the wait to the wait graph and releases the worker. A task can
+// start goroutines that use its context, so two of them may wait at the same
+// time, and the carrier is suspended already. In this case, suspend adds the
+// wait to the further waits of the carrier, and returns a channel that is
+// closed when the first wait of the carrier has ended.
 func (s *carrier) suspend(b *wait, self *Task) (changed <-chan struct{}, err error) {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()

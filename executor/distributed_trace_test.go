@@ -91,8 +91,9 @@ func (c failingValue) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// TestTracing: functions see the span of their task if the executor is
-// observed, and otherwise that of the submitter; in remote workers by a text.
+// TestTracing: a function sees the span of its task if the executor has an
+// observer, and otherwise the span of the submitter. A remote worker receives
+// the span as a text.
 func TestTracing(t *testing.T) {
 	setTracing(t)
 	standard := context.WithValue(t.Context(), traceKey{}, "submitter")

@@ -132,9 +132,9 @@ func (r *relayed) ran(worker, n int, took time.Duration) {
 }
 func (r *relayed) drop(i int, cause error) { r.remote().drop(i, cause) }
 
-// trace returns the text for distributed tracing that this process has made for
-// the call. If there is none, it returns the text that came with the call, if
-// that is valid.
+// trace returns the text for distributed tracing of the call. Without a text of
+// this process, it returns the one that this process has received with the
+// call, unless that text is invalid.
 func (r *relayed) trace() string {
 	if trace := r.remote().trace(); trace != "" || !validTrace(r.is.Trace) {
 		return trace

@@ -28,7 +28,8 @@ func (propagation) Within(ctx context.Context, task uint64) context.Context {
 	return ctx
 }
 
-// Inject returns the span context of the task, or else that of the span in ctx.
+// Inject returns the span context of the task. If the task has no span, it
+// returns the context of the span in ctx.
 func (propagation) Inject(ctx context.Context, task uint64) string {
 	if s := spanOf(task); s != nil {
 		return format(s.SpanContext())

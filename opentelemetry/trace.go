@@ -100,8 +100,8 @@ func (t *tracer) observe(e concert.Event) {
 	}
 }
 
-// start returns the span of the task, and makes one if there is none. After the
-// method end, it returns nil.
+// start returns the span of the task, and makes one if there is none. After a
+// call of the method end, it returns nil.
 func (t *tracer) start(e concert.Event) *taskSpan {
 	if s := t.find(e.Task); s != nil {
 		return s

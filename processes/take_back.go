@@ -115,9 +115,9 @@ func (w *worker) keepLocked(f *callFrame, left int) callRange {
 	return back
 }
 
-// givenBack handles the frame GivenBack, by which a worker gives back calls
-// that the pool has requested by TakeBack. If the calls are canceled, givenBack
-// settles them. Otherwise another worker gets them.
+// givenBack handles the frame GivenBack. With this frame, a worker answers a
+// TakeBack of the pool, and returns calls. givenBack settles the calls that are
+// canceled. Another worker gets the others.
 func (w *worker) givenBack(id frame.ID) error {
 	p := w.pool
 	p.mu.Lock()

@@ -56,9 +56,9 @@ var spanSeenLarge = concert.Register("processes_test.spanSeenLarge", func(ctx co
 	return text, nil
 })
 
-// TestTracing: functions in worker processes receive the span of their task, or
-// that of the submitter, and calls without a span receive none. After a crash,
-// calls that are sent again still have it.
+// TestTracing: a function in a worker process receives the span of its task, or
+// else the span of the submitter. A call without a span receives none. A call
+// that is sent again after a crash keeps its span.
 func TestTracing(t *testing.T) {
 	setTracing(t)
 	p := newPool(t, 1, nil)

@@ -17,8 +17,8 @@ const (
 	maxListed = 1000 // the maximum number of names that are read from a directory
 )
 
-// lookAtDirectories looks at the directories of a list. It skips those that
-// could not be created: their path may be that of a named pipe, and opening a
+// lookAtDirectories looks at the directories of a list. It skips a directory
+// that could not be created, because its path may name a pipe, and to open a
 // named pipe blocks.
 func (g *getter) lookAtDirectories(list []*wanted) directories {
 	d := directories{make(map[string]error), make(map[string]map[string]bool)}

@@ -28,8 +28,8 @@ const (
 	clusterCalls = 64  // with --cluster
 )
 
-// maxReserve is the maximum number of jobs that wait in the supervisor. Fewer
-// jobs end while the runner handles the end of one job.
+// maxReserve is the maximum number of jobs that wait in the supervisor. It is
+// larger than the number of jobs that end while the runner handles one end.
 const maxReserve = 8
 
 // reserve returns how many jobs wait in the supervisor, so that the next one

@@ -22,7 +22,7 @@
 // BASE. With DelegateSubgroup, the group above it has the mark, and is BASE. If
 // this process is in the root group, the root group is BASE, if the file system
 // lets the process make directories there. In a container, the root group is
-// that of the container's namespace.
+// the root of the namespace of the container.
 //
 // # Limits
 //

@@ -146,10 +146,10 @@ func (s *server) addUsage(j *job, u *unix.Rusage) {
 	}
 }
 
-// ownPeakMemory returns the peak memory of this process plus an eighth of it,
-// because the kernel counts memory roughly. The kernel counts the memory of
-// this process, which starts a command, as memory of the command. So the peak
-// memory of a command is only known if it is larger than the result.
+// ownPeakMemory returns nine eighths of the peak memory of this process. The
+// kernel counts the memory of this process as memory of each command that it
+// starts. So the peak memory of a command is known only if it is larger than
+// the result. The kernel counts roughly: the added eighth allows for that.
 func ownPeakMemory() uint64 {
 	status, _ := os.ReadFile("/proc/self/status") // Getrusage counts the memory of the runner too
 	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
