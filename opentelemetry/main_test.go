@@ -1,14 +1,9 @@
 package opentelemetry
 
 import (
-	"os"
 	"testing"
 
-	"concert/processes"
+	"concert/internal/metrics/metricstest"
 )
 
-func TestMain(m *testing.M) {
-	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // workers would sleep for a second when they exit
-	processes.Main()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { metricstest.Main(m) }

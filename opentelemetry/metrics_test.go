@@ -2,7 +2,6 @@ package opentelemetry
 
 import (
 	"context"
-	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,43 +22,22 @@ import (
 	"concert"
 	"concert/executor"
 	"concert/goroutines"
-	"concert/processes"
+	"concert/internal/metrics/metricstest"
 )
 
-// runMetrics ends as the text says.
-var runMetrics = concert.Register("runMetrics", func(ctx context.Context, how string) (int, error) {
-	switch how {
-	case "error":
-		return 0, errors.New("a plain error")
-	case "panic":
-		panic("out of cheese")
-	case "crash":
-		os.Exit(3)
-	case "hold":
-		<-ctx.Done()
-		return 0, context.Cause(ctx)
-	}
-	return len(how), nil
-})
-
-// collected has the numbers of a collection. The key is the name of the metric,
-// with its attributes except for the name of the executor. The number of a
-// histogram is its number of durations.
-type collected map[string]float64
-
-func collect(t *testing.T, reader *sdk.ManualReader, name string) collected {
+func collect(t *testing.T, reader *sdk.ManualReader, name string) metricstest.Numbers {
 	t.Helper()
 	return collectAll(t, reader)[name]
 }
 
 // collectAll returns the numbers of one collection, by executor.
-func collectAll(t *testing.T, reader *sdk.ManualReader) map[string]collected {
+func collectAll(t *testing.T, reader *sdk.ManualReader) metricstest.ByExecutor {
 	t.Helper()
 	var all metricdata.ResourceMetrics
 	if err := reader.Collect(context.Background(), &all); err != nil {
 		t.Fatal(err)
 	}
-	values := map[string]collected{}
+	values := metricstest.ByExecutor{}
 	add := func(metric string, attributes attribute.Set, v float64) {
 		key, of := metric, ""
 		for _, a := range attributes.ToSlice() {
@@ -70,10 +47,7 @@ func collectAll(t *testing.T, reader *sdk.ManualReader) map[string]collected {
 				key += " " + a.Value.AsString()
 			}
 		}
-		if values[of] == nil {
-			values[of] = collected{}
-		}
-		values[of][key] = v
+		values.Add(of, key, v)
 	}
 	for _, s := range all.ScopeMetrics {
 		for _, m := range s.Metrics {
@@ -94,16 +68,6 @@ func collectAll(t *testing.T, reader *sdk.ManualReader) map[string]collected {
 	return values
 }
 
-// check compares some numbers of a collection.
-func (c collected) check(t *testing.T, want collected) {
-	t.Helper()
-	for key, v := range want {
-		if got, ok := c[key]; !ok || got != v {
-			t.Errorf("%s is %v, want %v", key, got, v)
-		}
-	}
-}
-
 func newProvider() (*sdk.MeterProvider, *sdk.ManualReader) {
 	reader := sdk.NewManualReader()
 	return sdk.NewMeterProvider(sdk.WithReader(reader)), reader
@@ -121,65 +85,39 @@ func registerMetrics(t *testing.T, provider metric.MeterProvider, name string, e
 
 // TestRegisterMetrics compares collections with what has happened.
 func TestRegisterMetrics(t *testing.T) {
-	pool, err := processes.New(2, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for kind, ex := range map[string]concert.Executor{"goroutines": goroutines.New(2, nil), "processes": pool} {
-		t.Run(kind, func(t *testing.T) {
-			defer ex.Close()
-			ctx := t.Context()
-			provider, reader := newProvider()
-			registerMetrics(t, provider, kind, ex)
-			collect(t, reader, kind).check(t, collected{"concert.task.active queued": 0, "concert.task.active running": 0, "concert.task.count": 0})
-			started := make(chan struct{}, 1)
-			stop := ex.Watch(func(e concert.Event) {
-				if e.Kind == concert.TaskStarted {
-					started <- struct{}{}
-				}
-			})
-			held := concert.Submit(ctx, ex, runMetrics, "hold")
-			<-started
-			stop()
-			collect(t, reader, kind).check(t, collected{"concert.task.active running": 1, "concert.worker.count busy": 1})
-			held.Cancel()
-			held.Result(ctx)
+	metricstest.Each(t, func(t *testing.T, kind string, ex concert.Executor) {
+		ctx := t.Context()
+		provider, reader := newProvider()
+		registerMetrics(t, provider, kind, ex)
+		collect(t, reader, kind).Check(t, metricstest.Numbers{"concert.task.active queued": 0, "concert.task.active running": 0, "concert.task.count": 0})
+		held := metricstest.Hold(ctx, ex)
+		collect(t, reader, kind).Check(t, metricstest.Numbers{"concert.task.active running": 1, "concert.worker.count busy": 1})
+		held.Cancel()
+		held.Result(ctx)
 
-			hows := []string{"a", "b", "error", "panic", "panic"}
-			want := collected{
-				"concert.task.count": 4, "concert.task.count error": 2, "concert.task.count panic": 4,
-				"concert.task.count canceled": 1, "concert.task.count worker_death": 0,
-				"concert.task.active queued": 0, "concert.task.active running": 0, "concert.submitter.count": 0,
-			}
-			for _, how := range hows {
-				concert.Submit(ctx, ex, runMetrics, how).Result(ctx)
-			}
-			for range concert.Map(ctx, ex, runMetrics, func(yield func(string) bool) {
-				for _, how := range hows {
-					if !yield(how) {
-						return
-					}
-				}
-			}) {
-			}
-			if kind == "processes" {
-				concert.Submit(ctx, ex, runMetrics, "crash").Result(ctx)
-				want["concert.task.count worker_death"] = 1
-			}
-			stats := ex.Stats()
-			want["concert.task.duration"], want["concert.task.queue.duration"] = float64(stats.RunTime.Count()), float64(stats.QueueTime.Count())
-			got := collect(t, reader, kind)
-			got.check(t, want)
-			if sent := got["concert.worker.io transmit"]; (sent > 0) != (kind == "processes") {
-				t.Errorf("%v bytes were sent", sent)
-			}
-			if len(got) != 17 {
-				t.Errorf("%d numbers, want 17: %v", len(got), got)
-			}
-			ex.Close()
-			collect(t, reader, kind).check(t, want) // also after Close
-		})
-	}
+		want := metricstest.Numbers{
+			"concert.task.count": 4, "concert.task.count error": 2, "concert.task.count panic": 4,
+			"concert.task.count canceled": 1, "concert.task.count worker_death": 0,
+			"concert.task.active queued": 0, "concert.task.active running": 0, "concert.submitter.count": 0,
+		}
+		metricstest.RunTen(ctx, ex)
+		if kind == "processes" {
+			concert.Submit(ctx, ex, metricstest.Run, "crash").Result(ctx)
+			want["concert.task.count worker_death"] = 1
+		}
+		stats := ex.Stats()
+		want["concert.task.duration"], want["concert.task.queue.duration"] = float64(stats.RunTime.Count()), float64(stats.QueueTime.Count())
+		got := collect(t, reader, kind)
+		got.Check(t, want)
+		if sent := got["concert.worker.io transmit"]; (sent > 0) != (kind == "processes") {
+			t.Errorf("%v bytes were sent", sent)
+		}
+		if len(got) != 17 {
+			t.Errorf("%d numbers, want 17: %v", len(got), got)
+		}
+		ex.Close()
+		collect(t, reader, kind).Check(t, want) // also after Close
+	})
 }
 
 // TestRegisterMetrics_Again: the histograms begin with the registration. So a
@@ -187,7 +125,7 @@ func TestRegisterMetrics(t *testing.T) {
 func TestRegisterMetrics_Again(t *testing.T) {
 	var s executor.Stats
 	s.RunTime.Counts[3], s.QueueTime.Counts[4] = 5, 6
-	ex := odd{stats: func() executor.Stats { return s }}
+	ex := metricstest.WithStats(nil, func() executor.Stats { return s })
 	provider, reader := newProvider()
 	for i := range 3 {
 		stop, err := RegisterMetrics(provider, "again", ex)
@@ -197,7 +135,7 @@ func TestRegisterMetrics_Again(t *testing.T) {
 		s.RunTime.Counts[3]++
 		s.QueueTime.Counts[4] += 2
 		want := float64(i + 1)
-		collect(t, reader, "again").check(t, collected{"concert.task.duration": want, "concert.task.queue.duration": 2 * want})
+		collect(t, reader, "again").Check(t, metricstest.Numbers{"concert.task.duration": want, "concert.task.queue.duration": 2 * want})
 		stop()
 	}
 }
@@ -208,36 +146,10 @@ func TestRegisterMetrics_WhileClosing(t *testing.T) {
 	ex := goroutines.New(4, nil)
 	provider, reader := newProvider()
 	registerMetrics(t, provider, "closing", ex)
-	var over atomic.Bool
-	var collector sync.WaitGroup
-	collector.Go(func() {
-		for before := collect(t, reader, "closing"); !over.Load(); {
-			got := collect(t, reader, "closing")
-			for key, v := range got {
-				if v < before[key] && (strings.HasPrefix(key, "concert.task.count") || strings.HasSuffix(key, "duration")) {
-					t.Errorf("%s decreased from %v to %v", key, before[key], v)
-				}
-			}
-			before = got
-		}
+	succeeded := metricstest.Close(t, ex, 1, func() metricstest.Numbers { return collect(t, reader, "closing") }, func(key string) bool {
+		return strings.HasPrefix(key, "concert.task.count") || strings.HasSuffix(key, "duration")
 	})
-	const n = 5000
-	failed := 0
-	var futures []*concert.Future[int]
-	for i := range n {
-		futures = append(futures, concert.Submit(t.Context(), ex, runMetrics, []string{"a", "error"}[i%2]))
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	ex.Shutdown(ended)
-	over.Store(true)
-	collector.Wait()
-	for _, f := range futures {
-		if _, err := f.Result(t.Context()); err != nil {
-			failed++
-		}
-	}
-	collect(t, reader, "closing").check(t, collected{"concert.task.count": float64(n - failed)})
+	collect(t, reader, "closing").Check(t, metricstest.Numbers{"concert.task.count": float64(succeeded)})
 }
 
 func TestRegisterMetrics_Names(t *testing.T) {
@@ -280,14 +192,6 @@ type notComparable struct {
 	_ []int
 }
 
-// odd is an executor whose Stats is a function of the test.
-type odd struct {
-	executor.Executor
-	stats func() executor.Stats
-}
-
-func (o odd) Stats() executor.Stats { return o.stats() }
-
 // TestRegisterMetrics_Silent: the numbers of executors that panic, and of one
 // that never answers, are missing. The other metrics arrive.
 func TestRegisterMetrics_Silent(t *testing.T) {
@@ -302,8 +206,8 @@ func TestRegisterMetrics_Silent(t *testing.T) {
 	}))
 	provider, reader := newProvider()
 	registerMetrics(t, provider, "well", ex)
-	registerMetrics(t, provider, "panics", odd{ex, func() executor.Stats { panic("no") }})
-	registerMetrics(t, provider, "hangs", odd{ex, func() executor.Stats { <-t.Context().Done(); panic("late") }})
+	registerMetrics(t, provider, "panics", metricstest.Panics(ex))
+	registerMetrics(t, provider, "hangs", metricstest.Hangs(t, ex))
 	for range 2 {
 		if got := collectAll(t, reader); len(got) != 1 || len(got["well"]) == 0 {
 			t.Errorf("collected %v", got)
@@ -438,7 +342,7 @@ func TestRegisterMetrics_Documented(t *testing.T) {
 	defer ex.Close()
 	provider, reader := newProvider()
 	registerMetrics(t, provider, "x", ex)
-	concert.Submit(t.Context(), ex, runMetrics, "a").Result(t.Context()) // so that the histograms are not empty
+	concert.Submit(t.Context(), ex, metricstest.Run, "a").Result(t.Context()) // so that the histograms are not empty
 	var all metricdata.ResourceMetrics
 	if err := reader.Collect(t.Context(), &all); err != nil {
 		t.Fatal(err)

@@ -2,15 +2,12 @@ package prometheus
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,49 +18,25 @@ import (
 	"concert"
 	"concert/executor"
 	"concert/goroutines"
+	"concert/internal/metrics/metricstest"
 	"concert/processes"
 )
 
-func TestMain(m *testing.M) {
-	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // workers would sleep for a second when they exit
-	processes.Main()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { metricstest.Main(m) }
 
-// run ends as the text says.
-var run = concert.Register("run", func(ctx context.Context, how string) (int, error) {
-	switch how {
-	case "error":
-		return 0, errors.New("a plain error")
-	case "panic":
-		panic("out of cheese")
-	case "crash":
-		os.Exit(3)
-	case "hold":
-		<-ctx.Done()
-		return 0, context.Cause(ctx)
-	}
-	return len(how), nil
-})
-
-// scraped has the values of one scrape. The key is the name of the metric, with
-// its labels except for executor. The value of a histogram is its number of
-// durations.
-type scraped map[string]float64
-
-func scrape(t *testing.T, g prometheus.Gatherer, executor string) scraped {
+func scrape(t *testing.T, g prometheus.Gatherer, executor string) metricstest.Numbers {
 	t.Helper()
 	return scrapeAll(t, g)[executor]
 }
 
 // scrapeAll returns the values of one scrape, by executor.
-func scrapeAll(t *testing.T, g prometheus.Gatherer) map[string]scraped {
+func scrapeAll(t *testing.T, g prometheus.Gatherer) metricstest.ByExecutor {
 	t.Helper()
 	families, err := g.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := map[string]scraped{}
+	values := metricstest.ByExecutor{}
 	for _, f := range families {
 		for _, m := range f.Metric {
 			key, of := f.GetName(), ""
@@ -74,10 +47,7 @@ func scrapeAll(t *testing.T, g prometheus.Gatherer) map[string]scraped {
 					key += " " + l.GetValue()
 				}
 			}
-			if values[of] == nil {
-				values[of] = scraped{}
-			}
-			values[of][key] = valueOf(m)
+			values.Add(of, key, valueOf(m))
 		}
 	}
 	return values
@@ -90,16 +60,6 @@ func valueOf(m *client.Metric) float64 {
 	return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 }
 
-// check compares some values of a scrape.
-func (s scraped) check(t *testing.T, want scraped) {
-	t.Helper()
-	for key, v := range want {
-		if got, ok := s[key]; !ok || got != v {
-			t.Errorf("%s is %v, want %v", key, got, v)
-		}
-	}
-}
-
 func register(t *testing.T, name string, ex concert.Executor) *prometheus.Registry {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -109,72 +69,46 @@ func register(t *testing.T, name string, ex concert.Executor) *prometheus.Regist
 
 // TestCollector compares scrapes with what has happened.
 func TestCollector(t *testing.T) {
-	pool, err := processes.New(2, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for kind, ex := range map[string]concert.Executor{"goroutines": goroutines.New(2, nil), "processes": pool} {
-		t.Run(kind, func(t *testing.T) {
-			defer ex.Close()
-			ctx := t.Context()
-			registry := register(t, kind, ex)
-			scrape(t, registry, kind).check(t, scraped{
-				"concert_executor_up": 1, "concert_tasks queued": 0, "concert_tasks running": 0,
-				"concert_tasks_finished_total success": 0, "concert_task_duration_seconds": 0,
-			})
-			started := make(chan struct{}, 1)
-			stop := ex.Watch(func(e concert.Event) {
-				if e.Kind == concert.TaskStarted {
-					started <- struct{}{}
-				}
-			})
-			held := concert.Submit(ctx, ex, run, "hold")
-			<-started
-			stop()
-			scrape(t, registry, kind).check(t, scraped{"concert_tasks running": 1, "concert_workers busy": 1, "concert_tasks queued": 0})
-			held.Cancel()
-			held.Result(ctx)
-
-			hows := []string{"a", "b", "error", "panic", "panic"}
-			want := scraped{
-				"concert_tasks_finished_total success": 4, "concert_tasks_finished_total error": 2,
-				"concert_tasks_finished_total panic": 4, "concert_tasks_finished_total canceled": 1,
-				"concert_tasks_finished_total timeout": 0, "concert_tasks_finished_total worker_death": 0,
-				"concert_tasks queued": 0, "concert_tasks running": 0, "concert_waiting_submitters": 0,
-				"concert_worker_restarts_total": 0,
-			}
-			for _, how := range hows {
-				concert.Submit(ctx, ex, run, how).Result(ctx)
-			}
-			for range concert.Map(ctx, ex, run, func(yield func(string) bool) {
-				for _, how := range hows {
-					if !yield(how) {
-						return
-					}
-				}
-			}) {
-			}
-			if kind == "processes" {
-				concert.Submit(ctx, ex, run, "crash").Result(ctx)
-				if got := concert.Submit(ctx, ex, run, "abc"); must(got.Result(ctx)) != 3 {
-					t.Error("wrong result")
-				}
-				want["concert_tasks_finished_total success"] = 5
-				want["concert_tasks_finished_total worker_death"] = 1
-				delete(want, "concert_worker_restarts_total") // 1 if the standby worker has taken the place
-			}
-			stats := ex.Stats()
-			want["concert_task_duration_seconds"], want["concert_task_queue_duration_seconds"] = float64(stats.RunTime.Count()), float64(stats.QueueTime.Count())
-			got := scrape(t, registry, kind)
-			got.check(t, want)
-			if sent := got["concert_worker_sent_bytes_total"]; (sent > 0) != (kind == "processes") {
-				t.Errorf("%v bytes were sent", sent)
-			}
-			ex.Close()
-			delete(want, "concert_worker_restarts_total")
-			scrape(t, registry, kind).check(t, want) // also after Close
+	metricstest.Each(t, func(t *testing.T, kind string, ex concert.Executor) {
+		ctx := t.Context()
+		registry := register(t, kind, ex)
+		scrape(t, registry, kind).Check(t, metricstest.Numbers{
+			"concert_executor_up": 1, "concert_tasks queued": 0, "concert_tasks running": 0,
+			"concert_tasks_finished_total success": 0, "concert_task_duration_seconds": 0,
 		})
-	}
+		held := metricstest.Hold(ctx, ex)
+		scrape(t, registry, kind).Check(t, metricstest.Numbers{"concert_tasks running": 1, "concert_workers busy": 1, "concert_tasks queued": 0})
+		held.Cancel()
+		held.Result(ctx)
+
+		want := metricstest.Numbers{
+			"concert_tasks_finished_total success": 4, "concert_tasks_finished_total error": 2,
+			"concert_tasks_finished_total panic": 4, "concert_tasks_finished_total canceled": 1,
+			"concert_tasks_finished_total timeout": 0, "concert_tasks_finished_total worker_death": 0,
+			"concert_tasks queued": 0, "concert_tasks running": 0, "concert_waiting_submitters": 0,
+			"concert_worker_restarts_total": 0,
+		}
+		metricstest.RunTen(ctx, ex)
+		if kind == "processes" {
+			concert.Submit(ctx, ex, metricstest.Run, "crash").Result(ctx)
+			if got := concert.Submit(ctx, ex, metricstest.Run, "abc"); must(got.Result(ctx)) != 3 {
+				t.Error("wrong result")
+			}
+			want["concert_tasks_finished_total success"] = 5
+			want["concert_tasks_finished_total worker_death"] = 1
+			delete(want, "concert_worker_restarts_total") // 1 if the standby worker has taken the place
+		}
+		stats := ex.Stats()
+		want["concert_task_duration_seconds"], want["concert_task_queue_duration_seconds"] = float64(stats.RunTime.Count()), float64(stats.QueueTime.Count())
+		got := scrape(t, registry, kind)
+		got.Check(t, want)
+		if sent := got["concert_worker_sent_bytes_total"]; (sent > 0) != (kind == "processes") {
+			t.Errorf("%v bytes were sent", sent)
+		}
+		ex.Close()
+		delete(want, "concert_worker_restarts_total")
+		scrape(t, registry, kind).Check(t, want) // also after Close
+	})
 }
 
 func must(v int, err error) int {
@@ -214,40 +148,10 @@ func TestCollector_WhileClosing(t *testing.T) {
 
 func testClosing(t *testing.T, ex concert.Executor) {
 	registry := register(t, "closing", ex)
-	var over atomic.Bool
-	var scrapers sync.WaitGroup
-	for range 2 {
-		scrapers.Go(func() {
-			for before := scrape(t, registry, "closing"); !over.Load(); {
-				got := scrape(t, registry, "closing")
-				for key, v := range got {
-					if strings.Contains(key, "_total") && v < before[key] {
-						t.Errorf("%s decreased from %v to %v", key, before[key], v)
-					}
-				}
-				before = got
-			}
-		})
-	}
-	var futures []*concert.Future[int]
-	for i := range 5000 {
-		futures = append(futures, concert.Submit(t.Context(), ex, run, []string{"a", "error"}[i%2]))
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	ex.Shutdown(ended)
-	over.Store(true)
-	scrapers.Wait()
-	failed := 0
-	for _, f := range futures {
-		if _, err := f.Result(t.Context()); err != nil {
-			failed++
-		}
-	}
-	got := scrape(t, registry, "closing")
-	if success := got["concert_tasks_finished_total success"]; success != float64(len(futures)-failed) {
-		t.Errorf("%v tasks succeeded, want %d", success, len(futures)-failed)
-	}
+	succeeded := metricstest.Close(t, ex, 2, func() metricstest.Numbers { return scrape(t, registry, "closing") }, func(key string) bool {
+		return strings.Contains(key, "_total")
+	})
+	scrape(t, registry, "closing").Check(t, metricstest.Numbers{"concert_tasks_finished_total success": float64(succeeded)})
 }
 
 func TestCollector_Names(t *testing.T) {
@@ -256,7 +160,7 @@ func TestCollector_Names(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	const hostile = "a\"b\nc\\d{} é"
 	registry.MustRegister(NewCollector(hostile, ex), NewCollector("b", ex))
-	scrape(t, registry, hostile).check(t, scraped{"concert_executor_up": 1})
+	scrape(t, registry, hostile).Check(t, metricstest.Numbers{"concert_executor_up": 1})
 	text, err := testutil.GatherAndFormat(registry, expfmt.TypeTextPlain, "concert_executor_up")
 	if want := `concert_executor_up{executor="a\"b\nc\\d{} é"} 1`; err != nil || !bytes.Contains(text, []byte(want)) {
 		t.Errorf("%s, %v, want %s", text, err, want)
@@ -278,26 +182,18 @@ func TestCollector_Names(t *testing.T) {
 	NewCollector("c", nil)
 }
 
-// odd is an executor whose Stats is a function of the test.
-type odd struct {
-	executor.Executor
-	stats func() executor.Stats
-}
-
-func (o odd) Stats() executor.Stats { return o.stats() }
-
 // TestCollector_Silent: an executor that panics, and one that never answers,
 // are down. The other metrics of the program arrive.
 func TestCollector_Silent(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
 	registry := register(t, "well", ex)
-	registry.MustRegister(NewCollector("panics", odd{ex, func() executor.Stats { panic("no") }}))
-	registry.MustRegister(NewCollector("hangs", odd{ex, func() executor.Stats { <-t.Context().Done(); panic("late") }}))
+	registry.MustRegister(NewCollector("panics", metricstest.Panics(ex)))
+	registry.MustRegister(NewCollector("hangs", metricstest.Hangs(t, ex)))
 	all := scrapeAll(t, registry)
 	for name, up := range map[string]float64{"well": 1, "panics": 0, "hangs": 0} {
 		got := all[name]
-		got.check(t, scraped{"concert_executor_up": up})
+		got.Check(t, metricstest.Numbers{"concert_executor_up": up})
 		if (len(got) == 1) != (up == 0) {
 			t.Errorf("%s has %d values", name, len(got))
 		}
