@@ -2,13 +2,12 @@ package prometheus
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"concert/goroutines"
 )
@@ -37,9 +36,7 @@ var scrapeLabels = []string{"job", "instance"}
 func seriesOf(t *testing.T) map[string]map[string][]string {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(NewCollector("x", ex))
-	families, err := registry.Gather()
+	families, err := register(t, "x", ex).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,15 +51,13 @@ func seriesOf(t *testing.T) map[string]map[string][]string {
 		for _, l := range scrapeLabels {
 			labels[l] = nil
 		}
-		all[f.GetName()] = labels
-		if f.Metric[0].Histogram != nil {
-			delete(all, f.GetName())
-			bucket := map[string][]string{"le": nil}
-			for l, v := range labels {
-				bucket[l] = v
-			}
-			all[f.GetName()+"_bucket"], all[f.GetName()+"_sum"], all[f.GetName()+"_count"] = bucket, labels, labels
+		if f.Metric[0].Histogram == nil {
+			all[f.GetName()] = labels
+			continue
 		}
+		bucket := maps.Clone(labels)
+		bucket["le"] = nil
+		all[f.GetName()+"_bucket"], all[f.GetName()+"_sum"], all[f.GetName()+"_count"] = bucket, labels, labels
 	}
 	return all
 }
