@@ -60,8 +60,6 @@ func checkSpan(t *testing.T, r recorder, name string, parent trace.SpanContext) 
 	return spans[0]
 }
 
-func text(c trace.SpanContext) string { return c.TraceID().String() + " " + c.SpanID().String() }
-
 // TestTrace_Processes: a function in a worker process sees the span of its
 // task; in a Map, it sees the span of the caller.
 func TestTrace_Processes(t *testing.T) {
