@@ -16,7 +16,7 @@ import (
 	"concert/internal/metrics"
 )
 
-// The names of attributes.
+// The names of attributes. Spans have the first one and error.type too.
 const (
 	executorNameKey = "concert.executor.name"
 	taskStateKey    = "concert.task.state"

@@ -43,7 +43,7 @@ func Trace(provider trace.TracerProvider, name string, ex concert.Executor) (sto
 	}
 	Propagate()
 	t := &tracer{
-		tracer: provider.Tracer(reflect.TypeFor[tracer]().PkgPath()), executor: attribute.String("concert.executor.name", strings.ToValidUTF8(name, "\uFFFD")),
+		tracer: provider.Tracer(reflect.TypeFor[tracer]().PkgPath()), executor: attribute.String(executorNameKey, strings.ToValidUTF8(name, "\uFFFD")),
 		max: maxOpenSpans, open: map[uint64]*taskSpan{},
 	}
 	remove := ex.Watch(t.observe)
@@ -202,7 +202,7 @@ func fail(s trace.Span, e concert.Event) {
 	if errors.As(e.Err, &p) && p.Stack() != "" {
 		exception = append(exception, attribute.String("exception.stacktrace", shorten(p.Stack(), maxStack)))
 	}
-	s.SetAttributes(attribute.String("error.type", kind))
+	s.SetAttributes(attribute.String(errorTypeKey, kind))
 	s.AddEvent("exception", trace.WithTimestamp(e.Time), trace.WithAttributes(exception...))
 	s.SetStatus(codes.Error, text)
 }
