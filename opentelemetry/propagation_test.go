@@ -96,3 +96,20 @@ func TestTracer_Bounded(t *testing.T) {
 		t.Errorf("%d open spans after the end", len(tr.open))
 	}
 }
+
+// TestTypeOfError: errors of executors have the words of the metrics, also if
+// another error wraps them.
+func TestTypeOfError(t *testing.T) {
+	for want, err := range map[string]error{
+		"timeout": context.DeadlineExceeded, "canceled": context.Canceled, "panic": concert.ErrGoexit, "worker_death": executor.WorkerDeath("gone"),
+	} {
+		for _, err := range []error{err, fmt.Errorf("task 7: %w", err)} {
+			if got := typeOfError(err); got != want {
+				t.Errorf("%v: error.type is %q, want %q", err, got, want)
+			}
+		}
+	}
+	if got := typeOfError(&concert.RemoteError{Type: "builtins.ValueError"}); got != "builtins.ValueError" {
+		t.Errorf("error.type is %q, want the type in the worker", got)
+	}
+}
