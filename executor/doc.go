@@ -64,6 +64,7 @@
 //	map*.go                                   a Map: feeder, runners, buffer, consumer
 //	call_remote.go                            calls in a remote worker
 //	value_codec.go, values_*.go, codec.go     values for remote workers
+//	list.go, flat.go                          many small values
 //	shared*.go                                one value for many calls
 //	recording.go                              calls that package resume stores
 //	register.go, declare.go, relay.go         functions with a name, and calls that are encoded
@@ -72,7 +73,8 @@
 //	observer.go, watch.go, input.go           events, and labels
 //	counters.go                               numbers that tasks change, and which tasks are timed
 //	stats.go, failures.go, histogram.go       snapshots of these numbers
-//	trace.go                                  execution traces of package runtime/trace
+//	execution_trace.go                        execution traces of package runtime/trace
+//	distributed_trace.go                      spans of a library for distributed tracing
 //	lock.go                                   locks that a task holds
 //
 // # The corners
