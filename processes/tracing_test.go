@@ -117,9 +117,7 @@ func TestTracing_OldWorker(t *testing.T) {
 	}
 	p := newPool(t, 1, &processes.Options{Command: []string{self}, Env: append(os.Environ(), fakeEnv+"=1")})
 	ctx := context.WithValue(t.Context(), spanKey{}, "submitter")
-	if got, err := concert.Submit(ctx, p, processesEcho, 5).Result(t.Context()); got != 5 || err != nil {
+	if got, err := concert.Submit(ctx, p, nop, 5).Result(t.Context()); got != 5 || err != nil {
 		t.Errorf("Result() = %d, %v; want 5", got, err)
 	}
 }
-
-var processesEcho = concert.Register("processes_test.traceEcho", func(_ context.Context, n int) (int, error) { return n, nil })
