@@ -57,9 +57,8 @@ func (w *worker) settleList(r frame.Results) error {
 	p.countSettledLocked(w.uncounted)
 	w.uncounted = count
 	batch, from, worker := f.batch, f.from+f.settled, w.number
-	first, canceledEarly := f.settled, f.canceledEarly-f.settled
-	before := callFrame{begun: f.begun, earlier: f.earlier, deaths: f.deaths} // before the calls settle
-	steps := min(count, 16)                                                   // later steps would change runTime little
+	before := *f            // a copy, because callsSettledLocked changes f
+	steps := min(count, 16) // later steps would change runTime little
 	if r.Ran <= 0 {
 		steps = 0 // the worker has not measured the run time
 	}
@@ -75,7 +74,8 @@ func (w *worker) settleList(r frame.Results) error {
 	batch.Ran(worker, count, r.Ran)
 	if p.opts.MaxResult < frame.MaxListed || !batch.SettleList(from, worker, r.List) {
 		for i := range count {
-			o := outcome{batch: batch, i: from + i, ran: -1, begun: before.startedLocked(first + i), canceledEarly: i == canceledEarly, value: r.Next()}
+			call := before.settled + i
+			o := outcome{batch: batch, i: from + i, ran: -1, begun: before.startedLocked(call), canceledEarly: call == before.canceledEarly, value: r.Next()}
 			o.large = w.tooLarge(frame.Payload{Encoded: o.value})
 			w.settle(&o, worker)
 		}
