@@ -86,7 +86,7 @@ func compileWorker(program string, env []string, dir string, limit time.Duration
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-I", "-S", "-c", compiler)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = env, dir, time.Second
-	killGroup(cmd)
+	ownGroup(cmd)
 	out, err := cmd.Output()
 	if err != nil {
 		return nil // the workers report what is wrong with the program

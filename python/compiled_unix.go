@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// killGroup arranges that the end of the command's context also kills the
-// processes that the command has started. The interpreter may be a script that
+// ownGroup makes a command run in a process group of its own, which is killed
+// when the context of the command ends. The interpreter may be a script that
 // starts another one.
-func killGroup(cmd *exec.Cmd) {
+func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 }
