@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"concert/benchmarks/commands"
 )
 
@@ -25,7 +27,8 @@ type sample struct {
 	memory memory  // of the tool's own processes
 }
 
-// measure runs all tools, and prints the table of a row.
+// measure runs all tools on the jobs of a row, and prints a table with a line
+// for each tool.
 func measure(dir string, all []*tool, r row) error {
 	list := filepath.Join(dir, r.id)
 	if err := os.WriteFile(list, r.list(), 0o600); err != nil {
@@ -121,8 +124,8 @@ func watchMemory(pid int, stop <-chan struct{}) (peak memory) {
 }
 
 // memoryOf returns the memory of a process and of its descendants that run the
-// program. A job between fork and exec runs the program, too, and shares all
-// pages.
+// program. A child that has not yet called exec has the memory of its parent,
+// which counts once.
 func memoryOf(pid int, program string) (m memory) {
 	if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil || exe != program {
 		return m
@@ -133,13 +136,21 @@ func memoryOf(pid int, program string) (m memory) {
 	for _, t := range tasks {
 		text, _ := os.ReadFile(t)
 		for _, child := range strings.Fields(string(text)) {
-			if n, err := strconv.Atoi(child); err == nil {
+			if n, err := strconv.Atoi(child); err == nil && !sameMemory(pid, n) {
 				below := memoryOf(n, program)
 				m.all, m.anonymous = m.all+below.all, m.anonymous+below.anonymous
 			}
 		}
 	}
 	return m
+}
+
+// sameMemory reports whether two processes share one address space, as after
+// vfork.
+func sameMemory(a, b int) bool {
+	const kcmpVM = 1 // KCMP_VM
+	order, _, err := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpVM, 0, 0, 0)
+	return err == 0 && order == 0
 }
 
 // mibOf returns an entry of smaps_rollup, which has it in kB.
@@ -149,7 +160,7 @@ func mibOf(text []byte, name string) (kib float64) {
 	return kib / 1024
 }
 
-// printRow prints the table of a row. A ratio is the median of the ratios to
+// printRow prints the table of a row: a line for each tool. A ratio is the median of the ratios to
 // concert map within a round.
 func printRow(all []*tool, samples [][]sample, r row) {
 	fmt.Printf("\n%s; %d rounds\n\n| tool | ordered | wall, s | ratio | CPU, s | ratio | memory, MiB | without mapped files |\n|---|---|---|---|---|---|---|---|\n", r.about, r.rounds)

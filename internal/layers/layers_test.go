@@ -77,7 +77,7 @@ var allowed = map[string][]string{
 	"concert/benchmarks/observation": {}, // tests only
 	"concert/benchmarks/choosing":    {"concert", "concert/executor", "concert/"},
 	"concert/benchmarks/downloading": {"concert/benchmarks/commands", "golang.org/x/sys/unix"},
-	"concert/benchmarks/mapping":     {"concert/benchmarks/commands"},
+	"concert/benchmarks/mapping":     {"concert/benchmarks/commands", "golang.org/x/sys/unix"},
 	"concert/benchmarks/commands":    {},
 	"concert/benchmarks/scale":       {"concert", "concert/executor", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/benchmarks/submitfiles": {"concert", "concert/executor", "concert/"},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -104,6 +105,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 		if err := checkProgram(o.argv[0]); err != nil {
 			return err
 		}
+	}
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(50)) // as in the supervisor
 	}
 	if m.where, err = workingDirectory(); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -113,6 +114,9 @@ func supervise(own setup) {
 		os.Exit(exitSetup)
 	}
 	s.children = openChildren()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // 2 MiB less memory, for no measurable time
+	}
 	receivers := min(runtime.GOMAXPROCS(0), maxReceivers)
 	if s.slots > 0 {
 		receivers = 1 // so that jobs wait in the order of their messages
