@@ -79,7 +79,7 @@ func (d Digest) check() error {
 		return fmt.Errorf("download: unknown digest algorithm %q; use sha256, sha384, sha512, sha1, md5 or crc32c", d.Algorithm)
 	}
 	if b, err := hex.DecodeString(d.Hex); err != nil || len(b) != newHash().Size() {
-		return fmt.Errorf("download: %q is not a %s digest: %d hexadecimal digits", d.Hex, d.Algorithm, 2*newHash().Size())
+		return fmt.Errorf("download: %q is not a %s digest, which has %d hexadecimal digits", d.Hex, d.Algorithm, 2*newHash().Size())
 	}
 	return nil
 }

@@ -163,8 +163,9 @@ func (j *job) failStatus(resp *http.Response) *Error {
 // maxFirstLine is the maximum number of characters of Error.Body.
 const maxFirstLine = 200
 
-// firstLine returns the first line of a body that is text, for an error. JSON
-// is one line.
+// firstLine returns the text for Error.Body. Of plain text and XML, it is the
+// first line that is not empty and does not begin with <?xml. Of JSON, it is
+// the beginning, as one line. Of any other body, it is "".
 func firstLine(resp *http.Response) string {
 	kind := resp.Header.Get("Content-Type")
 	isJSON := strings.Contains(kind, "json")

@@ -174,7 +174,7 @@ func ExampleParseDigest() {
 	// Output:
 	// md5=d41d8cd98f00b204e9800998ecf8427e <nil>
 	// sha1=da39a3ee5e6b4b0d3255bfef95601890afd80709 <nil>
-	// download: "1234" is not a sha256 digest: 64 hexadecimal digits
+	// download: "1234" is not a sha256 digest, which has 64 hexadecimal digits
 }
 
 func ExampleSafeURL() {

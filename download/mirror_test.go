@@ -11,7 +11,7 @@ import (
 )
 
 // TestMirrors_AnotherFile has a mirror with another file of the same length and
-// the same entity tag, as simple servers number their versions.
+// the same entity tag. This happens if servers use a version number as the tag.
 func TestMirrors_AnotherFile(t *testing.T) {
 	a := &site{body: content(1, 3<<20), tag: `"1"`, cut: 1 << 20}
 	b := &site{body: content(2, 3<<20), tag: `"1"`}
@@ -29,8 +29,9 @@ func TestMirrors_AnotherFile(t *testing.T) {
 	}
 }
 
-// TestMirrors_Progress has addresses with different entity tags that both
-// break: while one makes progress, Get must not start again with the other.
+// TestMirrors_Progress: if a connection breaks after some bytes, Get must
+// continue at the same address. It must not start from the beginning at a
+// mirror whose entity tag is different.
 func TestMirrors_Progress(t *testing.T) {
 	a := &site{body: content(1, 3<<20), tag: `"a"`, cut: 1 << 20}
 	a.handler = func(w http.ResponseWriter, r *http.Request) {

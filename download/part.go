@@ -248,9 +248,9 @@ func (p *part) checkLength(length int64) error {
 	switch before := p.state.Size; {
 	case length < 0: // unknown
 	case before >= 0 && length != before:
-		return fmt.Errorf("the server sent a file of %d bytes, and before one of %d bytes with the same entity tag or date", length, before)
+		return fmt.Errorf("the server sent a file of %d bytes, but earlier the file with the same entity tag or date had %d bytes", length, before)
 	case length < p.size.Load():
-		return fmt.Errorf("the server sent a file of %d bytes, and the partial file has %d", length, p.size.Load())
+		return fmt.Errorf("the server sent a file of %d bytes, but the partial file has %d", length, p.size.Load())
 	}
 	return nil
 }

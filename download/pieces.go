@@ -45,8 +45,8 @@ import (
 // maxConnections is the maximum number of connections for a file.
 const maxConnections = 64
 
-// minDivided is the minimum number of missing bytes of a file that several
-// connections receive.
+// minDivided is the minimum number of missing bytes for several connections. If
+// a part without holes lacks fewer bytes, one connection receives them.
 const minDivided = 2 * minPiece
 
 // errLonger reports that a body has more bytes than the reply announced.
@@ -310,10 +310,10 @@ func (t *transfer) finished() *piece {
 }
 
 // failed makes the piece of a connection pending. If no other connection is
-// active, the attempt has failed. If the server has replied with a status, the
-// reason may be a limit of connections. So the next attempt has half of the
-// connections, and ignores a demanded pause that is longer than the client
-// permits.
+// active, the attempt has failed. If the server has replied with an error
+// status, it may limit the number of connections. So the next attempt has half
+// of the connections. If the server demands a pause above MaxRetryAfter, failed
+// removes this demand: otherwise Get would not make the next attempt.
 func (t *transfer) failed(p *piece, e *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -182,5 +182,5 @@ func lockState(path string, create bool) (*os.File, error) {
 		}
 		f.Close()
 	}
-	return nil, fmt.Errorf("cannot lock %s: in each of %d tries, the path was another file than the opened one", path, lockTries)
+	return nil, fmt.Errorf("cannot lock %s: in each of %d tries, another file had replaced the opened one", path, lockTries)
 }
