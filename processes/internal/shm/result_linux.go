@@ -87,15 +87,25 @@ func mapPrivate(fd, size int) []byte {
 // has another size, or has pages for which the system has not provided memory.
 func checkSealed(fd, size int) error {
 	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0) // first, because this call does not access other kinds of files, and fails for them
-	if err != nil || seals&allSeals != allSeals {
-		return fmt.Errorf("%w: the seals of the file of a result are %#x (%v)", ErrUnsealed, seals, err)
+	if err != nil {
+		return fmt.Errorf("%w: read the seals of the file of a result: %w", ErrUnsealed, err)
+	}
+	if seals&allSeals != allSeals {
+		return fmt.Errorf("%w: the file of a result has the seals %#x, and not all of %#x", ErrUnsealed, seals, allSeals)
 	}
 	var system unix.Statfs_t
-	if err := unix.Fstatfs(fd, &system); err != nil || system.Type != unix.TMPFS_MAGIC {
-		return fmt.Errorf("%w: the file of a result is in a file system of type %#x (%v)", ErrUnsealed, system.Type, err)
+	if err := unix.Fstatfs(fd, &system); err != nil {
+		return fmt.Errorf("%w: read the file system of the file of a result: %w", ErrUnsealed, err)
 	}
-	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_ACCMODE != unix.O_RDWR {
-		return fmt.Errorf("%w: the file of a result cannot be read and mapped (flags %#x, %v)", ErrUnsealed, flags, err)
+	if system.Type != unix.TMPFS_MAGIC {
+		return fmt.Errorf("%w: the file of a result is in a file system of type %#x", ErrUnsealed, system.Type)
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		return fmt.Errorf("%w: read the flags of the file of a result: %w", ErrUnsealed, err)
+	}
+	if flags&unix.O_ACCMODE != unix.O_RDWR {
+		return fmt.Errorf("%w: the file of a result is not open for reading and writing (flags %#x)", ErrUnsealed, flags)
 	}
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
@@ -106,8 +116,12 @@ func checkSealed(fd, size int) error {
 	}
 	// The number of blocks does not show holes: a file can have blocks after
 	// its end.
-	if hole, err := unix.Seek(fd, 0, unix.SEEK_HOLE); err != nil || hole != stat.Size {
-		return fmt.Errorf("%w: the file of a result has %d bytes, and only the first %d of them are in memory (%v)", ErrUnsealed, stat.Size, hole, err)
+	hole, err := unix.Seek(fd, 0, unix.SEEK_HOLE)
+	if err != nil {
+		return fmt.Errorf("%w: find holes in the file of a result: %w", ErrUnsealed, err)
+	}
+	if hole != stat.Size {
+		return fmt.Errorf("%w: the file of a result has %d bytes, and only the first %d of them are in memory", ErrUnsealed, stat.Size, hole)
 	}
 	return nil
 }
