@@ -225,9 +225,9 @@ func (t *frameTable) get(seq uint32) *callFrame {
 	return nil
 }
 
-// remove removes a frame, and returns how many spans in the arena are free now.
-// Spans are freed in order. So if the table has an older frame, that frame
-// takes over the spans of the removed one.
+// remove removes a frame, and returns how many spans in the arena this frees.
+// Spans are freed in order. So if the table has an older frame, remove returns
+// 0, and the frame before the removed one takes over its spans.
 func (t *frameTable) remove(f *callFrame) (arenaSpans int) {
 	i := t.index(f.seq)
 	if i > 0 {

@@ -61,15 +61,16 @@ func (r *restarts) pause() time.Duration {
 	return min(longest, firstPause<<min(r.inRow-1, 16))
 }
 
-// healthy resets the counts, because a worker of the generation was healthy.
+// healthy resets the counts, because a worker was healthy. It ignores a worker
+// of an earlier generation.
 func (r *restarts) healthy(generation int) {
 	if generation == r.generation {
 		r.inRow, r.unexplained = 0, 0
 	}
 }
 
-// died counts the death of a worker that belonged to the generation and was not
-// healthy.
+// died counts the death of a worker that was not healthy. It ignores a worker
+// of an earlier generation.
 func (r *restarts) died(generation int, inTask bool) {
 	if generation != r.generation {
 		return

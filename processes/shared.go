@@ -26,8 +26,8 @@ import (
 //
 //	Release -----------------------> frame Unshare   in the pipe of tasks
 //
-// The frames are in the pipe of tasks, so their order relative to calls is the
-// order in which a worker handles them:
+// The calls are in the same pipe, and a worker handles its frames in the order
+// in which they were written. The steps:
 //
 //  1. Share adds the value to Pool.shared, under mu.
 //  2. Before dispatch adds calls to its frames, it adds the Shares of the values

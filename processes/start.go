@@ -32,9 +32,9 @@ import (
 const noNumber = -1
 
 // standbyDelay is the time from the start of the pool to the start of the first
-// standby worker. The start of a program takes 20 to 200 ms of a processor,
-// which the first tasks need more. A pool that ends sooner needs no standby
-// worker.
+// standby worker. Starting a program takes 20 to 200 ms of processor time. The
+// delay leaves this time to the first tasks. A pool that ends within the delay
+// needs no standby worker.
 const standbyDelay = 500 * time.Millisecond
 
 // startWorkers starts the first workers, waits until they are ready, and

@@ -26,7 +26,9 @@ func CurrentSettings() *Settings {
 // currentMask returns the mask for the modes of new files, or -1 if it is
 // unknown. It reads a file, because the system call umask would set the mask.
 func currentMask() int {
-	f, err := os.Open("/proc/thread-self/status") // not /proc/self: this is the first thread, which may be the starter with a mask of its own
+	// /proc/self would show the mask of the first thread of this process. This
+	// thread may be the starter, whose mask may be another one.
+	f, err := os.Open("/proc/thread-self/status")
 	if err != nil {
 		return -1
 	}

@@ -63,8 +63,8 @@ func MapSealed(file *os.File, size int) ([]byte, error) {
 	return mem, nil
 }
 
-// NewFileSocket creates a pair of connected sockets. SendFile sends files to
-// the first one, and ReceiveFile receives them from the other one.
+// NewFileSocket creates a pair of connected sockets. SendFile uses the first
+// one, and ReceiveFile uses the second one.
 func NewFileSocket() (send, receive *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
