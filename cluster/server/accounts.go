@@ -50,7 +50,7 @@ const commonAccount = "CONCERT"
 // right is an operation that the holder of a key may do.
 type right struct {
 	subject string // subject in CONCERT, with %s for the key
-	export  string // the subject that is exported, for all keys
+	export  string // the exported subject: the same, with a wildcard in place of the key
 	kind    string // the response type of NATS: which answers are permitted
 	as      string // the subject in the account of the holder; "" for the same subject
 }

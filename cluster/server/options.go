@@ -82,12 +82,12 @@ type Options struct {
 	// [DefaultTasks], and negative means no limit.
 	Tasks int
 
-	// Parts is the maximum number of parts of large arguments that the servers
-	// store for a client, and of parts of its large results for each worker's
-	// key. A part has half a megabyte. If there are more parts, the servers
-	// soon remove the oldest ones. Then the tasks that need these parts fail.
-	// Parts is used with a Keyring only. Zero means [DefaultParts], which is 8
-	// GiB, and negative means no limit.
+	// Parts limits the large values that the servers store, in parts of half a
+	// megabyte. A client may have this number of parts of arguments, and the
+	// same number of parts of results from each worker's key. If there are more
+	// parts, the servers soon remove the oldest ones. Then the tasks that need
+	// these parts fail. Parts is used with a Keyring only. Zero means
+	// [DefaultParts], which is 8 GiB, and negative means no limit.
 	Parts int
 
 	// Join makes the server one of several servers that form a cluster. The

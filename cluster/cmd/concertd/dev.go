@@ -35,8 +35,8 @@ and clients that still run connect to the next 'concertd dev' at the address.
 Flags:
   --dir DIR         directory in which the data stays (default a temporary
                     directory)
-  --listen ADDRESS  address of this machine to listen on; other machines cannot
-                    reach it (default 127.0.0.1:4222)
+  --listen ADDRESS  loopback address to listen on, such as 127.0.0.1:4300; no
+                    other address is permitted (default 127.0.0.1:4222)
 
 Exit codes:
   0  it was stopped by Ctrl-C, SIGTERM or SIGHUP

@@ -47,9 +47,10 @@ Limits for each key, so that the holder of one key cannot exhaust a server:
                          negative for no limit (default 128)
   --tasks N              stored tasks of a client for all workers together;
                          negative for no limit (default 32,768)
-  --parts N              stored parts of half a megabyte: of the large arguments
-                         of a client, and of its large results from each worker;
-                         negative for no limit (default 16,384)
+  --parts N              stored parts of half a megabyte: N for the large
+                         arguments of a client, and N for its large results from
+                         each worker's key; negative for no limit (default
+                         16,384)
 
 Exit codes:
   0  it was stopped by Ctrl-C, SIGTERM or SIGHUP

@@ -23,8 +23,8 @@ import (
 // If step 1 fails, the delivery counts. If step 3 fails for a minute, all
 // deliveries count.
 
-// releaseReadTime is the maximum time for step 3. The worker holds the task in
-// the meantime.
+// releaseReadTime is the maximum time for step 3. The worker that has accepted
+// the task does not start it before this step has ended.
 const releaseReadTime = time.Minute
 
 // releaseUncounted gives a task back to the servers, so that the delivery to

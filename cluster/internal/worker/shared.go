@@ -216,7 +216,8 @@ func (w *worker) evictAll() {
 	}
 }
 
-// release releases a value in the executor, when it was loaded.
+// release waits until the loading of a value has ended. If the executor has
+// stored the value, release releases it there.
 func (v *sharedValue) release() {
 	if <-v.loaded; v.stored != nil {
 		v.stored.Release()
