@@ -73,12 +73,14 @@ func (p *profiler) run(ctx context.Context, input int) (usage.Usage, error) {
 	return p.call(ctx, input)
 }
 
-// isAsync reports whether calls of the function return coroutines.
+// isAsync reports whether calls of the function return coroutines. It is called
+// after run. So models.IsAsync also finds a plain function that has returned a
+// coroutine.
 func (p *profiler) isAsync(ctx context.Context) bool {
 	if p.async || ctx.Err() != nil {
 		return p.async
 	}
-	async, err := models.IsAsync(ctx, p.prober, p.where) // IsAsync now knows what the calls have returned
+	async, err := models.IsAsync(ctx, p.prober, p.where)
 	return err == nil && async
 }
 

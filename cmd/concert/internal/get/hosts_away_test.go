@@ -194,7 +194,7 @@ func TestHosts_ProbeReads(t *testing.T) {
 		first, release := start(t, s)
 		release(err)
 		s.finished(first, err)
-		for { // files that had a slot already
+		for { // the files that already had a slot fail, too
 			f, release := start(t, s)
 			if f == nil {
 				break

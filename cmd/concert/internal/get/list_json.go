@@ -128,8 +128,8 @@ func (w *wanted) parseObject(raw json.RawMessage) error {
 type lineCounter struct {
 	r        io.Reader
 	offset   int64   // the number of bytes that have been read
-	newlines []int64 // the newlines from the offset of the last call of at on
-	passed   int32   // the number of newlines before that offset
+	newlines []int64 // offsets of newlines, without those that at has passed
+	passed   int32   // the number of newlines that at has passed
 	err      error   // the error of the reader, other than io.EOF
 }
 
@@ -148,7 +148,8 @@ func (l *lineCounter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// at returns the line of an offset. The offsets of the calls must not decrease.
+// at returns the line of an offset, and passes the newlines before the offset.
+// The offset must not be below the one of an earlier call.
 func (l *lineCounter) at(offset int64) int32 {
 	for len(l.newlines) > 0 && l.newlines[0] < offset {
 		l.newlines = l.newlines[1:]

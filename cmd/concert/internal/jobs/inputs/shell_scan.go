@@ -102,9 +102,10 @@ func (s *scanner) codeOfOutput() string {
 	return "in $( ) whose output is the name of a program; an input is never run"
 }
 
-// simple copies an expansion of letters, digits, underscores and the characters
-// of the parameter others. After an expansion with other characters, the
-// scanner refuses all replacements: it does not know where the expansion ends.
+// simple copies an expansion, such as ${x}, that contains only letters, digits,
+// underscores and characters of the parameter others. At any other character,
+// the scanner does not know where the expansion ends. Then it refuses all
+// replacements that follow.
 func (s *scanner) simple(open, close, others, where string) error {
 	s.copy(len(open))
 	depth := 0 // of parentheses

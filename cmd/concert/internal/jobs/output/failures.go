@@ -159,8 +159,8 @@ func jobs(n int) string {
 	return fmt.Sprintf("%d jobs", n)
 }
 
-// firstLine returns the first line of a text that is not empty. Of a traceback
-// of Python it returns the last line, which is the error.
+// firstLine returns the first line that is not empty. Of a traceback of Python
+// it returns the last line, which is the error.
 func firstLine(r io.Reader) string {
 	data, _ := io.ReadAll(io.LimitReader(r, maxFirstBytes))
 	data = bytes.TrimSpace(data)

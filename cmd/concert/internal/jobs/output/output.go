@@ -20,7 +20,7 @@ type part struct {
 	file *os.File         // nil if the part is not in a file
 	off  int64            // where the part begins in the file
 	size int64            // bytes to read
-	end  int64            // end of the range in the file
+	end  int64            // end of the space in the file that the part occupies, at least off+size; or recorded
 	own  bool             // the file belongs to this job alone; otherwise it is the overflow file
 	free bool             // the store does not count the data
 	open func() io.Reader // of Recorded
