@@ -199,7 +199,7 @@ func (w *Worker) rescueLocked() {
 		}
 	}
 	if len(graph.sources) > 0 {
-		// The wait that closes a circle has already returned ErrDeadlock.
+		// Ignore ErrDeadlock: the wait that closed the circle has returned it.
 		_ = graph.search.rescue(graph.sources)
 	}
 }

@@ -55,8 +55,9 @@ func refusing(n int) slow {
 // compareAdaptive prints a table that compares the adaptive limit to the best
 // fixed limit, on servers that take 20 ms for a request. A pool with an
 // adaptive limit first runs for a time that does not count. Then the adaptive
-// limit and the best fixed limits are measured in rounds, in random order. The
-// share is the median of the rounds.
+// limit and the best fixed limits are measured in rounds, in random order. For
+// each round, the rate of the adaptive limit is divided by the highest rate of
+// a fixed limit. The last column is the median of these quotients.
 func compareAdaptive(ctx context.Context, highest int, length time.Duration, other neighbor) error {
 	fmt.Println("| server | best fixed limit | adaptive | limits in the rounds | of the best |")
 	fmt.Println("|---|---|---|---|---|")

@@ -10,11 +10,9 @@ import (
 	"strings"
 )
 
-// jobs is the number of concurrent downloads, and of connections for one file
-// it is connections.
 const (
-	jobs        = 16
-	connections = 8
+	jobs        = 16 // number of concurrent downloads
+	connections = 8  // number of connections for one file
 )
 
 // tool is a program that downloads a list of files.

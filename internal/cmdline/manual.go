@@ -59,8 +59,8 @@ func isUsage(block string) bool { return strings.HasPrefix(block, usageMark) }
 type page struct {
 	strings.Builder
 	flags   []Flag
-	section string // the section of the next text that has no heading
-	begun   bool   // whether this section, or one with a heading, has begun
+	section string // heading before the next text that has no heading of its own, unless begun
+	begun   bool   // whether a heading was written since section was set
 	listed  bool   // whether the page has the flags
 }
 

@@ -50,9 +50,9 @@
 // # What a copy does not preserve
 //
 //   - Shared variables: two pointers to one variable become pointers to two
-//     copies. A value that contains itself is an error. So is a value whose
-//     encoding would have more than 32 MiB of such copies and almost no other
-//     data.
+//     copies. A value that contains itself is an error. A value is also an
+//     error if such copies would be more than 32 MiB, and more than 90% of the
+//     encoding.
 //   - Fields with the tag cbor:"-" or json:"-", which arrive as zero.
 //   - Spare capacity of slices, and a time's monotonic clock reading.
 //   - The *Location of a time. The decoder uses its own location with the same
