@@ -29,7 +29,7 @@ import (
 //
 // The body of a request that creates a consumer contains the subject to which
 // the consumer delivers. So clients and workers do not create consumers: see
-// requests.go.
+// handshake.go.
 //
 // If a message has come through a service import of CONCERT, NATS does not
 // deliver it to stream imports of the same subject. So messages from one
