@@ -36,9 +36,6 @@ type Arena struct {
 }
 
 const (
-	// ArenaSize is the size of an arena in bytes.
-	ArenaSize = 512 << 20
-
 	// MaxInline is the maximum size in bytes of a value that is copied into its
 	// frame. Larger values are copied into the arena, or else are written to
 	// the pipe after the frame, without a copy.

@@ -12,18 +12,7 @@ import (
 // Journal is memory that the pool shares with one worker. It records which
 // calls the worker has begun, and which results the worker has finished. With
 // pipes alone, the pool could not find out which calls have begun when the
-// worker dies or a task is canceled.
-//
-//	0     magic, by which a worker recognizes a journal
-//	8     written: how many bytes of results the worker has completed, in total
-//	16    base: bytes before this one are not in the ring, because a large frame bypassed the ring
-//	24    copied: how many results in the arena the pool has copied, in total
-//	32    gate: how many times the pool has taken calls back from a worker with a gate, in total
-//	40    list of: the frame of calls whose results are in the list
-//	4096  slots: for each frame of calls, which calls the worker has begun
-//	12288 ring: the last RingSize of the written bytes
-//	274432 list: the sizes of the results that "list of" describes
-//	276480 bytes of these results
+// worker dies or a task is canceled. See layout.go for the offsets.
 //
 // # Results
 //
@@ -106,26 +95,6 @@ import (
 // ring can contain. A wrong slot makes only tasks of this worker fail.
 type Journal struct{ mem []byte }
 
-const (
-	// JournalSize is the size of a journal in bytes.
-	JournalSize = listAt + ListSize
-
-	// Slots is the number of slots. A worker cannot have more frames.
-	Slots = 1024
-
-	// RingSize is the size of the ring in bytes.
-	RingSize = 256 << 10
-
-	// ListSize is the maximum size in bytes of all results in the list.
-	ListSize = 32 << 10
-
-	magic   = 0x31307472636e6f63 // "concrt01"
-	slotsAt = 4096
-	ringAt  = 12288
-	sizesAt = ringAt + RingSize
-	listAt  = sizesAt + 2*frame.MaxList
-)
-
 // NewJournal makes a journal in new memory, for the pool. It touches all pages,
 // so that no later access fails. It returns ErrNoMemory if the system has no
 // memory for a page.
@@ -162,16 +131,16 @@ func (j *Journal) word(offset int) *atomic.Uint64 {
 }
 
 // Written counts the bytes of results that the worker has completed.
-func (j *Journal) Written() *atomic.Uint64 { return j.word(8) }
+func (j *Journal) Written() *atomic.Uint64 { return j.word(writtenAt) }
 
 // Base is the position of the first byte that may be in the ring.
-func (j *Journal) Base() *atomic.Uint64 { return j.word(16) }
+func (j *Journal) Base() *atomic.Uint64 { return j.word(baseAt) }
 
 // Copied counts the results in the arena that the pool has copied.
-func (j *Journal) Copied() *atomic.Uint64 { return j.word(24) }
+func (j *Journal) Copied() *atomic.Uint64 { return j.word(copiedAt) }
 
 // Gate counts how many times the pool has taken calls back.
-func (j *Journal) Gate() *atomic.Uint64 { return j.word(32) }
+func (j *Journal) Gate() *atomic.Uint64 { return j.word(gateAt) }
 
 // listInUse is a bit of the word "list of".
 const listInUse = 1 << 8
@@ -180,13 +149,13 @@ const listInUse = 1 << 8
 // of calls. The parameter first is the first call with a result in the list.
 // The worker calls SetList.
 func (j *Journal) SetList(seq uint32, first int, kind byte) {
-	j.word(40).Store(uint64(seq)<<32 | uint64(uint16(first))<<16 | listInUse | uint64(kind))
+	j.word(listOfAt).Store(uint64(seq)<<32 | uint64(uint16(first))<<16 | listInUse | uint64(kind))
 }
 
 // ListOf returns what SetList has stored. ok is false if the list is not in
 // use. The pool calls it after the death of the worker.
 func (j *Journal) ListOf() (seq uint32, first int, kind byte, ok bool) {
-	word := j.word(40).Load()
+	word := j.word(listOfAt).Load()
 	return uint32(word >> 32), int(uint16(word >> 16)), byte(word), word&0xff00 == listInUse
 }
 

@@ -9,7 +9,7 @@
 // The pool makes memory by [New], and passes its file to the worker, which maps
 // it by [Map]. A [Journal] records which calls the worker has begun, and keeps
 // the last results until the pool has read them from the pipe. An [Arena] holds
-// large arguments and results.
+// large arguments and results. layout.go has the offsets in both.
 //
 // Values that outlive a call are in sealed files of their own: shared values
 // (see [Seal] and [MapSealed]), and mapped results (see [MapResult]).
@@ -18,15 +18,7 @@
 // error that is [errors.ErrUnsupported], and the pool uses no shared memory.
 package shm
 
-import (
-	"errors"
-	"runtime/debug"
-)
-
-// ErrNoMemory is the error of an access to shared memory if the system has no
-// memory left for a page. The system does not reserve the pages of shared
-// memory when a process maps it.
-var ErrNoMemory = errors.New("the system has no memory for pages that are shared with a worker")
+import "errors"
 
 // ErrNoDescriptor is the error of ReceiveFile and TakeFile if the file has
 // arrived, but the process has no free descriptor for it.
@@ -38,21 +30,3 @@ var ErrNoFile = errors.New("the socket has no file")
 // ErrUnsealed is wrapped by the errors of MapResult if the file of the worker
 // is not one that the function Seal creates.
 var ErrUnsealed = errors.New("not a sealed file in memory")
-
-// CatchFault calls the function access, which reads or writes shared memory. If
-// the system has no memory for a page, CatchFault returns ErrNoMemory. Without
-// CatchFault, such an access would end the process by a signal.
-func CatchFault(access func()) (err error) {
-	before := debug.SetPanicOnFault(true)
-	defer debug.SetPanicOnFault(before)
-	defer func() {
-		v := recover()
-		if _, fault := v.(interface{ Addr() uintptr }); fault {
-			err = ErrNoMemory
-		} else if v != nil {
-			panic(v)
-		}
-	}()
-	access()
-	return nil
-}
