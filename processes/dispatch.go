@@ -237,54 +237,6 @@ func (p *Pool) refuseFunctionLocked(w *worker, s callRange) callRange {
 	return callRange{}
 }
 
-// addCallsLocked adds calls to the table of the worker, as one frame, and
-// appends this frame to b.
-func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
-	if len(w.unshare) > 0 {
-		w.addUnsharesLocked(b)
-	}
-	if s.batch.UsesShared() {
-		p.addSharesLocked(w, b, s.batch)
-	}
-	now := time.Now()
-	args := s.batch.Args[s.from:s.to]
-	f := w.frames.add(callFrame{batch: s.batch, submitter: p.watchLocked(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, canceledEarly: -1, deaths: s.deaths, unbegun: s.unbegun, died: s.died})
-	f.submitter.refs++
-	for _, arg := range args {
-		f.bytes += len(arg.Bytes)
-	}
-	w.count += s.len()
-	w.bytes += f.bytes
-	before := len(b.inArena)
-	h := frame.CallHead{Seq: f.seq, Name: s.batch.Name}
-	if d, ok := s.batch.Context().Deadline(); ok {
-		if h.Left = d.Sub(now); h.Left == 0 {
-			h.Left = -1
-		}
-	}
-	h.Mapped = w.mapsResults && s.batch.MapsResults()
-	if trace := s.batch.Trace(); trace != "" && w.readsTrace {
-		b.buf = frame.AppendTrace(b.buf, trace)
-	}
-	if w.usesList && len(args) > 1 && !h.Mapped && canList(args) {
-		b.addList(h, args)
-	} else {
-		b.add(h, args, w.placeLocked)
-	}
-	f.arenaSpans = len(b.inArena) - before
-	if w.showsBegunLocked() || w.usesGate {
-		w.journal.Offer(f.seq, f.n)
-	}
-	if w.count > s.len() {
-		w.checkAtLocked(now.Add(longCall)) // if an earlier call is slow, another worker may take these calls
-	} else {
-		w.checkAtLocked(now.Add(w.untilCheckLocked()))
-	}
-	if p.queue.LenLocked()+len(p.returned) > 0 {
-		p.wakeWorkerLocked()
-	}
-}
-
 // preferIdleWorkerLocked wakes another worker that has fewer calls and an idle
 // thread. It reports whether there is such a worker. If so, the caller must
 // leave the first task of the queue to that worker, which later wakes other
