@@ -20,9 +20,9 @@
 //	memory.go        the bytes of held tasks
 //	shared.go        shared values, which many tasks use
 //	outcome.go       outcomes, and the acknowledgment of tasks
-//	retry.go         failed attempts
+//	retry.go         another attempt after a failed one, if the limit permits it
 //	dead_letters.go  abandoned tasks
-//	release.go       tasks that a stopping worker returns
+//	release.go       tasks that a stopping worker returns; these attempts do not count
 //
 // Package client has the other side of a cluster. Neither package imports the
 // other.

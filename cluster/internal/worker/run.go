@@ -27,7 +27,7 @@ type heldTask struct {
 	position jet.Position // position of the message in its stream
 	try      string       // key of the try of the call, see wire.TryKey
 	received time.Time    // when the last message of the task was received
-	attempt  int          // number of the attempt, from 1 up; see release.go
+	attempt  int          // number of the attempt, from 1 up: accept sets it, readReleases corrects it, and retry.go compares it with the limit
 	releases int          // number of deliveries that do not count, see release.go; read before the task is queued
 	slot     int          // -1 before it runs
 
