@@ -174,9 +174,10 @@ func TestSeriousCaveats_BusyMachine(t *testing.T) {
 	}
 }
 
-// TestMinorCaveats_Drift: if the speed of the work has changed, the gains are
-// still right only if the recommended point was measured in a round, and if the
-// speed did not change so much that the verdict is in doubt.
+// TestMinorCaveats_Drift: if the speed of the work has changed, the gains may
+// still be right. The caveat must not say so if the recommended point was not
+// measured in a round, or if the change is so large that the verdict is in
+// doubt.
 func TestMinorCaveats_Drift(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {

@@ -20,12 +20,12 @@ const (
 //
 // For each model, explore begins at one level, and tries higher levels while
 // throughput increases. For CPU-bound work, the first level is the number of
-// processors. For other work, the first model with several levels begins at its
-// lowest level above 1, or at about ioBoundStart if the work is I/O-bound, and
-// the models after it begin at about the level of the best point so far.
-// Finally, explore tries levels above the best point while throughput
-// increases, and levels on both sides of it. If a single run takes a large part
-// of the budget, the profile counts as the measurement of sequential execution.
+// processors. For I/O-bound work, the first model with several levels begins at
+// about ioBoundStart. For other work, it begins at its lowest level above 1.
+// Later models begin at about the level of the best point so far. Finally,
+// explore tries levels above the best point while throughput increases, and
+// levels on both sides of it. If a single run takes a large part of the budget,
+// the profile counts as the measurement of sequential execution.
 func (t *trial) explore(ctx context.Context) error {
 	climbed := false
 	parts := len(t.models) + 1 // the time is divided into this number of parts; the first model with several levels gets two parts
@@ -125,9 +125,9 @@ func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare 
 const ioBoundStart = 16
 
 // start returns the index of the first level of a model to try: the wanted
-// level, or the next lower one. The level is lower, but not below the number of
-// processors, if as many tasks as the level permits, one after the other, would
-// take more than a 20th of the budget, or if fewer runs are left.
+// level, or the next lower one. A level above the number of processors is too
+// high if so many sequential tasks would take more than a 20th of the budget,
+// or if fewer runs are left. Then start returns a lower level.
 func (t *trial) start(levels []int, wanted int) int {
 	affordable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
 	if t.MaxRuns > 0 {

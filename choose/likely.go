@@ -148,14 +148,14 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 }
 
 // likelyForMany returns the point that is likely the best for work that waits.
-// Such work gains from each level up to a limit, such as that of a server. Too
-// many tasks cost little, and too few cost much. So of the model that simplest
-// chooses, likelyForMany returns the highest level that may be better. While
-// I/O-bound tasks wait, all models are alike. So a model that seems better in a
-// few measurements does not replace a simpler one, unless the tasks of the
-// simpler one share a lock and compute for more than a small part of their
-// time. While other programs compute, this also applies to mixed work: a model
-// with more threads then seems better.
+// Such work gains from each level up to a limit, often the limit of a server.
+// Too many tasks cost little, and too few cost much. So of the model that
+// simplest chooses, likelyForMany returns the highest level that may be better.
+// While I/O-bound tasks wait, all models are alike. So a model that seems
+// better in a few measurements does not replace a simpler model. It does
+// replace a model whose tasks share a lock and compute for more than a small
+// part of their time. While other programs compute, this also applies to mixed
+// work: a model with more threads then seems better.
 func (t *trial) likelyForMany(final []*point) *point {
 	chosen := t.simplest(final)
 	io := t.report.Kind.Kind == IOBound

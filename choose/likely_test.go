@@ -10,9 +10,9 @@ import (
 )
 
 // TestLikely_Loss: a loss that was measured once contradicts the kind of
-// CPU-bound work only if more tasks gain nothing either, and if no other
-// programs used the processors, or if tasks are so short that the executor
-// takes longer than the task.
+// CPU-bound work in two cases: on an idle machine, if more tasks gain nothing
+// either; and if tasks are so short that the executor takes longer than the
+// task.
 func TestLikely_Loss(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {

@@ -110,10 +110,10 @@ const (
 )
 
 // The durations of tasks count for the spread only if the tasks do not wait for
-// each other: at level 1, and at levels up to lowLevel if the throughput is
-// more than the share minLinear of the throughput that the level has without
-// such waits. They also count if a task takes more than maxUnequal times the
-// longest possible wait: then inputs differ in cost.
+// each other. This holds at level 1. It also holds at levels up to lowLevel if
+// the throughput is more than minLinear times the throughput without waits. The
+// durations also count if a task takes more than maxUnequal times the longest
+// possible wait: then inputs differ in cost.
 const (
 	lowLevel   = 4
 	minLinear  = 0.75

@@ -16,10 +16,10 @@ const (
 	fewRuns         = 20
 )
 
-// takeProfile adds the base with the throughput of the profile as its first
-// measurement, if runs are so long, or MaxRuns is so low, that the runs of the
-// profile should not be repeated. It applies only if the first model has no
-// concurrency. It reports whether it added the base.
+// takeProfile adds the base, and uses the throughput of the profile as its
+// first measurement. It does so only if the first model has no concurrency, and
+// if runs are too long, or MaxRuns too low, to repeat the runs of the profile.
+// It reports whether it added the base.
 func (t *trial) takeProfile() bool {
 	p := &t.report.Profile
 	levels := t.models[0].levels(t.MaxConcurrency)

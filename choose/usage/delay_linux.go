@@ -30,8 +30,9 @@ import (
 // When a descendant ends, its delay since the last read is lost. On a busy
 // machine, this can be long, because the reads are late as well. So the delay
 // of descendants is extrapolated from the last read to the end of the process.
-// The CPU time is the sum of all threads. It is less than that of wait4, but it
-// includes children that were killed together with their parent.
+// The CPU time is the sum of all threads. It is less than the time that wait4
+// returns, but it includes children that were killed together with their
+// parent.
 type delayWatch struct {
 	root  int                 // the process
 	proc  string              // the directory of the processes; tests change it
