@@ -198,8 +198,8 @@ func TestMap_InterruptStartsNoJob(t *testing.T) {
 	}
 }
 
-// TestMap_StartsInOrder: although jobs wait in the supervisor, those of -j 1
-// run in the order of the inputs.
+// TestMap_StartsInOrder: although jobs wait in the supervisor, they run in the
+// order of the inputs with -j 1.
 func TestMap_StartsInOrder(t *testing.T) {
 	var list strings.Builder
 	for i := range 300 {

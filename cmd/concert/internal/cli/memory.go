@@ -16,8 +16,9 @@ type Memory struct {
 // String returns the amount in bytes.
 func (m *Memory) String() string { return strconv.FormatInt(m.Bytes, 10) }
 
-// Set parses an amount: a number and, unless it is in bytes, one of the units
-// K, M, G and T, which are powers of 1024 and may be followed by B or iB.
+// Set parses an amount: a number, and one of the units K, M, G and T. Without a
+// unit, the number is in bytes. The units are powers of 1024. B or iB may
+// follow the unit.
 func (m *Memory) Set(text string) error {
 	number, unit := strings.TrimRight(strings.ToUpper(text), "KMGTIB"), 1.0
 	if rest := strings.ToUpper(text)[len(number):]; rest != "" {

@@ -9,7 +9,8 @@ import (
 )
 
 // credentials returns the function that finds the user and the password for a
-// host: those of --auth for the host of the URLs, and otherwise those of netrc.
+// host. For the host of the URLs they are from --auth, and otherwise from
+// netrc.
 func credentials(auth string, list []*wanted) (func(host string) (user, password string, ok bool), error) {
 	machines, err := readNetrc()
 	if err != nil {

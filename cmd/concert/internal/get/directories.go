@@ -6,7 +6,7 @@ import (
 )
 
 // directories is what get knows about the directories of the files before the
-// first download. The keys are those of wanted.dir.
+// first download. The keys are the values of wanted.dir.
 type directories struct {
 	readOnly map[string]error           // for each directory in which no file can be created: the error
 	listings map[string]map[string]bool // for some directories, see minWanted and maxListed: the names in them

@@ -12,8 +12,8 @@ import (
 	"concert/download"
 )
 
-// proxyFor returns the function that finds the proxy for a request: the proxy
-// of the flag for all requests, or otherwise those of the environment. A
+// proxyFor returns the function that finds the proxy for a request. If the flag
+// is set, this is its proxy, and otherwise a proxy of the environment. A
 // variable that is not a proxy is an error, because a direct request would
 // bypass the proxy. The error names the variable, but not its value, which may
 // contain a password.
@@ -47,7 +47,7 @@ func proxyFor(flag string) (func(*http.Request) (*url.URL, error), error) {
 }
 
 // readAuthorities reads the certificate authorities of a PEM file. Without a
-// file it returns nil, which stands for those of the system.
+// file it returns nil, which stands for the authorities of the system.
 func readAuthorities(name string) (*x509.CertPool, error) {
 	if name == "" {
 		return nil, nil

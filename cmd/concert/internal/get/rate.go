@@ -17,8 +17,8 @@ type byteRate int64
 // String returns the speed in bytes per second.
 func (r *byteRate) String() string { return fmt.Sprint(int64(*r)) }
 
-// Set parses a speed: a number and, optionally, one of the units K, M and G,
-// which are powers of 1024, and "/s".
+// Set parses a speed: a number, and optionally a unit and "/s". The units K, M
+// and G are powers of 1024.
 func (r *byteRate) Set(text string) error {
 	var m cli.Memory
 	if err := m.Set(strings.TrimSuffix(text, "/s")); err != nil || m.Bytes < 1 {

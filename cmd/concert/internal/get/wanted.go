@@ -17,7 +17,7 @@ type wanted struct {
 	url    string
 	host   string  // the host of url, with its port
 	name   string  // the name of the file in its directory
-	dir    string  // the directory of the file within that of -d, with slashes; usually empty
+	dir    string  // the directory of the file within the directory of -d, with slashes; usually empty
 	more   *extras // nil if the file has none
 	source string  // the name of the list, or "argument"
 	line   int32   // the line of the list, or the number of the argument
@@ -88,7 +88,8 @@ func (w *wanted) path() string {
 	return w.dir + "/" + w.name
 }
 
-// directory returns the directory of the file. The parameter is that of -d.
+// directory returns the directory of the file. The parameter d is the argument
+// of -d.
 func (w *wanted) directory(d string) string { return filepath.Join(d, filepath.FromSlash(w.dir)) }
 
 // hosts returns the hosts of the URL and of the mirrors.

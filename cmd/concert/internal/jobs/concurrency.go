@@ -40,7 +40,7 @@ const maxReserve = 8
 //   - Jobs are measured or traced.
 //   - With --py, there is no supervisor.
 //   - With --line-buffer, and with --unordered -j 1, the output of a job must
-//     be printed before that of the next job.
+//     be printed before the output of the next job.
 func (o *options) reserve() int {
 	switch {
 	case o.lineBuffer, o.unordered && o.concurrency() == 1:

@@ -37,7 +37,7 @@
 // the running ones finish: this is --halt soon, or an error of the inputs or of
 // the journal. When running ends, running jobs are canceled, too: this is
 // --halt now, Ctrl-C, or a closed pipe. In both cases, each job that was taken
-// from the queue settles, so that the printer gets every number, and jobs that
+// from the queue settles, because the printer needs every number. Jobs that
 // were not started or were canceled are not recorded: the next run runs them.
 //
 // # The rules

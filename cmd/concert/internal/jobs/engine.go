@@ -21,7 +21,7 @@ type job struct {
 	argument any      // of the function
 	key      resume.Key
 
-	turn     int    // number of the attempt among those of all jobs
+	turn     int    // number of the attempt; all attempts of all jobs are counted
 	sent     func() // called when the attempt cannot be overtaken by the next one; or nil
 	attempts int    // number of attempts that have started
 	due      time.Time

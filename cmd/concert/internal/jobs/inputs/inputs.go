@@ -37,7 +37,7 @@ package inputs
 
 // Input is the input of one job.
 type Input struct {
-	Number int      // counts from 1
+	Number int      // number of the input; the first one is 1
 	Values []string // one or more; the caller may keep them
 }
 

@@ -3,8 +3,8 @@ package inputs
 import "strings"
 
 // transform returns the part of a path that the end of a replacement string
-// selects. The results are those of GNU parallel: an extension begins with the
-// last dot after the last slash, so .hidden is only an extension.
+// selects. The result is the same as in GNU parallel: an extension begins with
+// the last dot after the last slash, so .hidden is only an extension.
 func transform(path, which string) string {
 	switch which {
 	case ".":

@@ -104,8 +104,9 @@ func TestReader_TSV(t *testing.T) {
 	}
 }
 
-// TestReader_NamesLine: the errors of a regular file come from Open, before the
-// first job starts; those of a pipe from Next, after the inputs before them.
+// TestReader_NamesLine: Open returns the error of a regular file, before the
+// first job starts. Next returns the error of a pipe, after the inputs before
+// it.
 func TestReader_NamesLine(t *testing.T) {
 	long := strings.Repeat("x", maxRecord+1)
 	for _, c := range []struct {

@@ -24,7 +24,7 @@ type Printer struct {
 	next    int        // with an order: number of the job whose turn it is
 	ready   bool       // with an order: waiting has this job
 	queue   []*item    // without an order: jobs to print
-	printed int        // counts jobs
+	printed int        // number of printed jobs
 	awaited int        // the highest value of printed that a call of Done waits for
 	busy    bool       // a job is being printed
 	closing bool
@@ -84,8 +84,8 @@ func (p *Printer) Begin(inputs []string) (*Capture, error) {
 // Done prints a job when all jobs with lower numbers are done. Each number is
 // used once, and every number is used, from 1 up. A nil output is empty. Done
 // releases the output. It waits while the reader of the Printer's output is
-// slow, but not for jobs that run. The error is that of Failed, or the cause of
-// ctx, which only ends the waiting.
+// slow, but not for jobs that run. The error is the one that Failed returns. If
+// ctx ends, Done no longer waits, and the error is the cause of ctx.
 func (p *Printer) Done(ctx context.Context, r *Record, o *Output) error {
 	it := p.newItem(r, o)
 	p.mu.Lock()

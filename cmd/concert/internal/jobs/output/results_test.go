@@ -30,8 +30,8 @@ func openResults(t testing.TB, dir string) *Results {
 	return r
 }
 
-// files returns the contents of all files in a directory, by their paths, but
-// not those of the draft.
+// files returns the contents of all files in a directory, by their paths. It
+// leaves out the files of the draft.
 func files(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}

@@ -85,7 +85,7 @@ func Start(opts *Options) (*Supervisor, error) {
 		Args:   append([]string{filepath.Base(os.Args[0])}, ownArgs()...),
 		Env:    append(os.Environ(), setupVariable+"="+own.String()),
 		Stderr: os.Stderr, // for a crash
-		Stdin:  peer,      // the socket is file 0: the files above 2 are those of the runner, which jobs inherit
+		Stdin:  peer,      // the socket is file 0: the files above 2 belong to the runner, and jobs inherit them
 		// A supervisor that was stopped by a signal kills the jobs only if it
 		// continues.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGCONT},
@@ -117,10 +117,10 @@ func ownArgs() []string {
 }
 
 // Run runs a job, and returns when all of its processes have ended. The error
-// is not nil only if the command could not start, if ctx ended before the
-// command did, or if the supervisor was closed or died. If ctx ends, the error
-// is its cause, and the result says how the command ended then. If a job that
-// waits for a slot does not start because of Hold or ctx, the error is ErrHeld.
+// is nil unless the command could not start, ctx ended before the command did,
+// or the supervisor was closed or died. If ctx ends, the error is its cause,
+// and the result says how the command ended then. If a job that waits for a
+// slot does not start because of Hold or ctx, the error is ErrHeld.
 func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)

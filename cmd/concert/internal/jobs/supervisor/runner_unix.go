@@ -44,10 +44,10 @@ func Start(opts *Options) (*Supervisor, error) {
 }
 
 // Run runs a job, and returns when the processes in its group have been killed.
-// The error is not nil only if the command could not start, if ctx ended before
-// the command did, or if the supervisor was closed. If ctx ends, the error is
-// its cause, and the result says how the command ended then. If a job that
-// waits for a slot does not start because of Hold or ctx, the error is ErrHeld.
+// The error is nil unless the command could not start, ctx ended before the
+// command did, or the supervisor was closed. If ctx ends, the error is its
+// cause, and the result says how the command ended then. If a job that waits
+// for a slot does not start because of Hold or ctx, the error is ErrHeld.
 func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)

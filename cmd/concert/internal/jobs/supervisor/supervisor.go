@@ -187,8 +187,8 @@ type Result struct {
 	UserCPU, SystemCPU time.Duration
 
 	// PeakMemory is the peak of the resident memory of one process, in bytes.
-	// The kernel does not show a peak below that of the supervisor, which is
-	// about 20 MB. Then PeakMemory is 0.
+	// The kernel does not show a peak below the supervisor's own memory, which
+	// is about 20 MB. Then PeakMemory is 0.
 	PeakMemory int64
 
 	// Orphans is how many descendants outlived the command and were killed.
