@@ -132,8 +132,8 @@ func TestGet_BreaksAtEnd(t *testing.T) {
 }
 
 // TestGet_ProgressOfComparison: while the whole file of the server is compared
-// with the bytes that are there, the progress must show it. They are those of a
-// part, or of a complete file without a receipt.
+// with a part, or with a complete file without a receipt, the progress must
+// show it.
 func TestGet_ProgressOfComparison(t *testing.T) {
 	const size = 5_000_000
 	for _, c := range []struct {

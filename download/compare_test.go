@@ -141,9 +141,9 @@ func TestGet_ContinuesComparison(t *testing.T) {
 	}
 }
 
-// TestGet_ComparesRangeWithoutLength: if the connection breaks in a range whose
-// only length is that of Content-Range, as HTTP/1.0 permits, the next attempt
-// must continue the comparison.
+// TestGet_ComparesRangeWithoutLength: in HTTP/1.0, a range may have a length in
+// Content-Range only. If the connection breaks in such a range, the next
+// attempt must continue the comparison.
 func TestGet_ComparesRangeWithoutLength(t *testing.T) {
 	s := newSite(300_000)
 	dir, url := downloaded(t, s)

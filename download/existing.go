@@ -20,7 +20,7 @@ type existing struct {
 	wrong   bool     // whether the file does not have the digests of the request; then it is never the right one
 
 	version state // the version of the server's file that the bytes are compared with
-	equal   int64 // the number of bytes that are equal to those of this version
+	equal   int64 // the number of bytes at the beginning that are equal to the bytes of this version
 }
 
 // checkExisting looks whether the file exists. It reports whether the file is

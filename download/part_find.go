@@ -47,9 +47,9 @@ func (j *job) findPart() (*part, error) {
 }
 
 // isForeign reports whether lockState failed because the path is a file of
-// another program: a symbolic link, a directory, or a file of another user.
-// Other errors, such as that of too many open files, tell nothing about the
-// file.
+// another program: a symbolic link, a directory, or a file of another user. For
+// other errors, such as too many open files, it reports false: they tell
+// nothing about the file.
 func isForeign(path string, err error) bool {
 	info, look := os.Lstat(path)
 	return look == nil && (!info.Mode().IsRegular() || errors.Is(err, fs.ErrPermission))
@@ -60,10 +60,9 @@ func (s *state) describes(info fs.FileInfo) bool {
 	return info.Mode().IsRegular() && s.Format == stateFormat && s.Inode == inode(info) && isOwn(info)
 }
 
-// openPart opens the part that a locked state file describes. It returns nil,
-// without an error, if the state is of no use: the file with this name is
-// missing or another one, or it is a part that cannot be continued, which
-// openPart removes.
+// openPart opens the part that a locked state file describes. If the part is
+// missing, or the file with its name is another file, it returns nil without an
+// error. If the part cannot be continued, it removes the part, and returns nil.
 func (j *job) openPart(name string, lock *os.File, s state) (*part, error) {
 	f, err := os.OpenFile(j.path(name), os.O_RDWR|oNoFollow, 0)
 	if err != nil {

@@ -198,8 +198,8 @@ func TestGet_PartIsReplaced(t *testing.T) {
 	}
 }
 
-// TestGet_ForeignPartLongestName: the second name of a part, and that of its
-// state, must exist for each name that CheckName permits.
+// TestGet_ForeignPartLongestName: for each name that CheckName permits, the
+// second name of the part, and the name of its state, must not be too long.
 func TestGet_ForeignPartLongestName(t *testing.T) {
 	name := ""
 	for download.CheckName(name+"n") == nil {

@@ -38,8 +38,8 @@ func (j *job) setRecheck(n int64) {
 	}
 }
 
-// errDamaged reports that the compared bytes of a part are not those of the
-// server.
+// errDamaged reports that the compared bytes of a part differ from the bytes of
+// the server.
 var errDamaged = errors.New("the partial file differs from the file of the server; the next attempt starts from the beginning")
 
 // resumeFrom returns the first byte that the next attempt requests, and the

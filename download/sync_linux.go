@@ -146,7 +146,7 @@ func syncTogether(files []*unsynced) error {
 	// The first file was opened before the first write to each other file.
 	first := slices.MinFunc(files, func(a, b *unsynced) int { return cmp.Compare(a.opened, b.opened) })
 	if unix.Syncfs(int(first.file.Fd())) != nil {
-		// The error may be that of another program's file. The sync of each
+		// The error may concern a file of another program. The sync of each
 		// file returns the errors of this file.
 		return errAlone
 	}
