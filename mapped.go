@@ -64,7 +64,7 @@ type mapped[E executor.Number] = executor.Mapped[E]
 //
 // The function returns a new handle of a new slice for each call. After that,
 // it uses neither, because the submitter may change the slice and close the
-// handle. In the same process, both are those of the function.
+// handle. In the same process, the submitter gets the same slice and handle.
 func NewMapped[E executor.Number](v []E) *Mapped[E] {
 	return &Mapped[E]{executor.NewMapped(v)}
 }

@@ -68,8 +68,8 @@ type handle[T any] = executor.Shared[T]
 // If ex is a pool of processes or of interpreters, Share encodes v before it
 // returns. The error is an error of this encoding, an error of the executor,
 // such as [ErrClosed], or [context.Cause] of ctx. If ex is a cluster, the first
-// call that uses v encodes it, and fails if this fails. Share panics if ctx or
-// ex is nil.
+// call that uses v encodes it. If it cannot encode v, the call fails. Share
+// panics if ctx or ex is nil.
 func Share[T any](ctx context.Context, ex Executor, v T) (*Shared[T], error) {
 	h, err := executor.Share(ctx, ex, v)
 	if err != nil {

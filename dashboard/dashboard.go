@@ -87,9 +87,9 @@ func New(opts *Options) *Dashboard {
 	return d
 }
 
-// Handler returns a live page of executors. It has no actions. The name of an
-// executor on the page is that of its package. For other names and for actions,
-// use [New].
+// Handler returns a live page of executors. It has no actions. On the page, an
+// executor has the name of its package. For other names and for actions, use
+// [New].
 func Handler(executors ...concert.Executor) http.Handler {
 	d := New(nil)
 	seen := map[string]int{}

@@ -258,7 +258,7 @@ func decodeWithin[T any](w values.Work, e Encoded) (v T, err error) {
 }
 
 // decodeSimple decodes a value if isSimple is true for T. It reports false if
-// the value is large, or if its kind is not that of T. The result does not
+// the value is large, or if its kind is not the kind of T. The result does not
 // refer to e.Bytes.
 func decodeSimple[T any](e Encoded) (v T, ok bool) {
 	var word uint64

@@ -82,7 +82,7 @@ func TestForeign_KnownContexts(t *testing.T) {
 
 // children counts the goroutines that the calling goroutine has started and
 // that have not ended. It ignores all other goroutines of the program, such as
-// those of earlier tests.
+// goroutines of earlier tests.
 func children() int {
 	parent, _, _ := strings.Cut(string(stacks(false)), " [")
 	return strings.Count(string(stacks(true))+"\n", " in "+parent+"\n")

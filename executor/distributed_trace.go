@@ -47,7 +47,7 @@ type Tracing interface {
 }
 
 // MaxTrace is the maximum size in bytes of a text that Tracing.Inject returns.
-// A longer text is not sent, nor is one with other characters than those of
+// A longer text is not sent. Nor is a text with characters that are not
 // printable ASCII.
 const MaxTrace = 512
 
@@ -85,9 +85,9 @@ func within(ctx context.Context, number uint64) context.Context {
 	return ctx
 }
 
-// withSpan returns the context that a method of Tracing returns. It returns
-// ctx, so that the task runs without its span, if the method panics or returns
-// nil, or if the method turns a context that is not foreign into a foreign one.
+// withSpan returns the context that a method of Tracing returns. If the method
+// panics, returns nil, or makes a foreign context of one that is not foreign,
+// withSpan returns ctx: then the task runs without its span.
 func withSpan(ctx context.Context, method func() context.Context) (with context.Context) {
 	defer func() {
 		if recover() != nil || with == nil || foreign(with) && !foreign(ctx) {

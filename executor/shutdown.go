@@ -122,8 +122,8 @@ func (s *carrier) tasks(list []*Task) []*Task {
 // themselves.
 func (g *WorkerGroup) Within(ctx context.Context) bool {
 	// It is not enough to examine ctx: Close has no context, and a callback may
-	// pass any context. So Within first compares the calling goroutine with
-	// those of the workers.
+	// pass any context. So Within first compares the calling goroutine with the
+	// goroutines of the workers.
 	id := goroutineID()
 	busy := false
 	graph.mu.Lock()

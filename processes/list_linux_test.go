@@ -89,8 +89,8 @@ var (
 )
 
 // countedSet has functions that count their calls in the same way. The results
-// of floats have one size, those of texts have different sizes, and those of
-// structs have no kind of their own in executor.Encoded.
+// of floats have one size, the results of texts have different sizes, and the
+// results of structs have no kind of their own in executor.Encoded.
 type countedSet struct {
 	floats  func(context.Context, int) (float64, error)
 	texts   func(context.Context, string) (string, error)

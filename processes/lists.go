@@ -109,8 +109,8 @@ func (w *worker) settleUnsent() error {
 	return w.settleList(frame.Results{ID: frame.ID{Seq: seq, Index: uint32(first)}, List: results})
 }
 
-// unsentResults returns a copy of results in the list of a journal: those of
-// the calls from first up to last-1. The list begins with the result of call
+// unsentResults returns a copy of results in the list of a journal: the results
+// of the calls from first up to last-1. The list begins with the result of call
 // base.
 func unsentResults(j *shm.Journal, kind byte, base, first, last int) (executor.List, error) {
 	sizes, values := j.List()

@@ -142,7 +142,7 @@ type Options struct {
 
 	// Env is the environment of the workers, as in os/exec; nil means the
 	// environment of this process. Dir is the working directory of the workers;
-	// empty means that of this process.
+	// empty means the working directory of this process.
 	//
 	// All workers start with the settings that this process had when New was
 	// called: Env and Dir, the program of Command, GOMAXPROCS and, on Linux,

@@ -21,7 +21,7 @@ type outcome struct {
 	begun         bool
 	canceledEarly bool
 	late          bool          // the call was canceled because of Options.Timeout
-	ran           time.Duration // the run time of the call; negative if it was recorded with those of other calls
+	ran           time.Duration // the run time of the call; negative if it was recorded together with other calls
 	value         executor.Encoded
 	err           error
 	inArena       bool   // the value is in the arena

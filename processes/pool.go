@@ -108,8 +108,8 @@ func (p *Pool) Width() int {
 // Stats implements [concert.Executor]. The workers are the processes that run
 // tasks; a worker is busy if it has calls. A Submit or an item counts as
 // Running when the pool knows that it has begun, so short tasks are Queued
-// until their results arrive. The bytes are those of the pipes and of shared
-// memory. RunTime is measured by the workers.
+// until their results arrive. The bytes are the bytes in the pipes and in
+// shared memory. The workers measure RunTime.
 func (p *Pool) Stats() concert.Stats {
 	p.made()
 	s := p.group.Stats()

@@ -123,7 +123,7 @@ func (c *checker) time() error {
 }
 
 // array checks the items of a form for an array.array. If the parameter binary
-// is true, the typecode may also be that of bytes.
+// is true, the typecode of bytes is permitted, too.
 func (c *checker) array(binary bool) error {
 	size, offset, err := c.place(binary)
 	if err != nil {

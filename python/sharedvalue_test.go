@@ -171,8 +171,8 @@ func TestSharedValue_Views(t *testing.T) {
 // copies the first encoding.
 const sharedSize = 150_000
 
-// TestSharedValue_NumPy: an Array must arrive as a read-only ndarray. Its
-// memory and that of views must be aligned.
+// TestSharedValue_NumPy: an Array must arrive as a read-only ndarray. The
+// memory of the ndarray and of its views must be aligned.
 func TestSharedValue_NumPy(t *testing.T) {
 	t.Parallel()
 	o := withNumPy(t)

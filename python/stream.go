@@ -66,8 +66,8 @@ func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.P
 	return declareStream[In, Out](where, "")
 }
 
-// StreamSource is [Stream] for a generator in source text. The text is like
-// that of [Source].
+// StreamSource is [Stream] for a generator in source text. The text has the
+// same form as for [Source].
 func StreamSource[In, Out any](name, text string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	return declareStream[In, Out](checkSource("StreamSource", name, text))
 }

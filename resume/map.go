@@ -31,9 +31,10 @@ import (
 // canceled or has not started. The rules of concert.Register say what remains
 // of a recorded error.
 //
-// If a result cannot be recorded, because the disk is full, for example, Map
-// yields the result together with an error that says why, or only the error if
-// it no longer has the result in memory. The next run then calls fn again.
+// If a result cannot be recorded, for example because the disk is full, Map
+// yields the result together with an error that says why. If the result is no
+// longer in memory, Map yields only the error. The next run then calls fn
+// again.
 //
 // The results have the order of the inputs. The index of an input in errors and
 // events is its index in inputs. Events of the executor's observer exist only

@@ -19,7 +19,7 @@ const (
 // keyQueue is the state of a key in a server.
 type keyQueue struct {
 	role                            Role
-	handshakes, resends, heartbeats chan struct{} // limit the numbers of concurrent requests to their capacities
+	handshakes, resends, heartbeats chan struct{} // the capacities are the maximum numbers of concurrent requests
 	subs                            []*client.Subscription
 }
 

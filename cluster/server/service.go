@@ -30,7 +30,7 @@ type service struct {
 	server     *Server
 	nc         *client.Conn
 	js         jetstream.JetStream
-	handshakes chan struct{} // limits the number of concurrent handshakes to its capacity
+	handshakes chan struct{} // the capacity is the maximum number of concurrent handshakes
 
 	mu        sync.Mutex
 	sessions  map[string]map[session]bool // guarded by mu: see consumer_limit.go

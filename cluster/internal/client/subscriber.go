@@ -66,7 +66,7 @@ type subscriber struct {
 	stop     context.CancelFunc // guarded by the executor's mu: ends ctx; nil without ctx
 
 	reportedRunning atomic.Bool    // Withdraw has reported that the task runs
-	argUses         sync.WaitGroup // counts uses of the argument, which the program may change when the subscriber has settled
+	argUses         sync.WaitGroup // number of uses of the argument, which the program may change when the subscriber has settled
 
 	mu         sync.Mutex    // guards the following, and is held while the batch is used
 	slotNumber int           // the number of the slot in which the subscriber has started; -1 if it has not started
