@@ -82,8 +82,8 @@ type RemoteError = executor.RemoteError
 // ShutdownError is returned by Shutdown when it had to cancel tasks. It has the
 // fields
 //
-//   - Cause, the cause with which the context given to Shutdown ended, which
-//     Unwrap returns;
+//   - Cause, the cause with which the context of Shutdown ended; Unwrap returns
+//     it;
 //   - Canceled, the number of tasks that were canceled before they started;
 //   - Running, the names of the tasks that were still running when the grace
 //     period was over.

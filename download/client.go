@@ -78,7 +78,7 @@ type ClientOptions struct {
 	Proxy func(*http.Request) (*url.URL, error)
 
 	// RootCAs are the certificate authorities that the client trusts. Nil means
-	// those of the system.
+	// the authorities of the system.
 	RootCAs *x509.CertPool
 
 	// HTTP1 makes the client not use HTTP/2.

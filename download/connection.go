@@ -222,9 +222,9 @@ func (c *connection) receive(p *piece, r *reply) *Error {
 }
 
 // compareNext compares the bytes after the end of a piece, up to the end of the
-// body, with those that another connection has received or will receive. So a
-// server that sends wrong bytes for a range, or replaces the file, is noticed.
-// If the connection breaks, compareNext returns nil, because the piece is
+// body, with the bytes that another connection has received or will receive. So
+// Get notices a server that sends wrong bytes for a range, or replaces the
+// file. If the connection breaks, compareNext returns nil, because the piece is
 // complete.
 func (c *connection) compareNext(b *body, at, end int64) *Error {
 	end = min(end, at+maxRecheck)

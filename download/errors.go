@@ -87,10 +87,10 @@ var (
 	errTrickles = fmt.Errorf("%w: less than %d bytes", errStalled, minStallBytes)
 )
 
-// failRequest returns the error of a request or its body. All errors of the
-// network are temporary, including the errors of HTTP/2 and of damaged replies,
-// except those that a retry cannot mend. If the file that is compared with the
-// body cannot be read, this is not an error of the network.
+// failRequest returns the error of a request or its body. Errors of the network
+// are temporary unless isPermanent is true for them. This includes errors of
+// HTTP/2 and damaged replies. If the file that is compared with the body cannot
+// be read, this is not an error of the network.
 func (j *job) failRequest(ctx context.Context, op string, err error) *Error {
 	if errors.Is(err, errReadFile) {
 		return j.fail(op, err)

@@ -240,10 +240,10 @@ func (p *part) replaceState() error {
 	return p.lock.Sync()
 }
 
-// checkLength returns an error if the whole file has the validator of the part
-// and another length than before, or is shorter than the part. In both cases,
-// it is another version. It can have the same validator, because the validator
-// may be a date that all files of the server have.
+// checkLength returns an error if the length of the whole file has changed, or
+// is below the length of the part. Then the server has another version. It may
+// nevertheless have the validator of the part: the validator may be a date that
+// all files of the server have.
 func (p *part) checkLength(length int64) error {
 	switch before := p.state.Size; {
 	case length < 0: // unknown

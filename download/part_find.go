@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// partNames returns the names of a part. The second one is for the case that
-// another program has a file with the first one.
+// partNames returns the names of a part. The second name is used if another
+// program has a file with the first name.
 func (j *job) partNames() []string { return []string{j.Name + ".part", j.Name + ".concert.part"} }
 
 // findPart opens and locks the part of an earlier Get. It returns nil if there

@@ -35,9 +35,9 @@ func versionOf(resp *http.Response) state {
 	return s
 }
 
-// checkPartial checks a reply with the status 206 to a request for the bytes
-// from a position to the byte before another one. If end is -1, the request was
-// for all bytes to the end of the file.
+// checkPartial checks a reply with the status 206. The request was for the byte
+// at position from and the following bytes, up to the byte before position end.
+// If end is -1, the request was for all bytes to the end of the file.
 func (s *state) checkPartial(resp *http.Response, from, end int64) error {
 	first, last, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
 	if end < 0 {
@@ -98,9 +98,9 @@ func (s *state) isVersion(now state) bool {
 	return s.validator() != "" && s.validator() == now.validator()
 }
 
-// checkReplacement returns an error if a reply with the whole file must not
-// replace the content of a part: a captive portal or a login page replies with
-// such a page to any request.
+// checkReplacement returns an error if the file of a reply must not replace the
+// content of a part. A captive portal or a login replies to any request with a
+// page of its own.
 func (s *state) checkReplacement(now state) error {
 	if strings.Contains(now.Type, "html") && !strings.Contains(s.Type, "html") {
 		return fmt.Errorf("the server sent a page of the type %s instead of the rest of the file, which has the type %q; to start again, remove the partial file", now.Type, s.Type)

@@ -95,7 +95,7 @@ func (e *closedError) Unwrap() error {
 
 // ShutdownError is returned by Shutdown when it had to cancel tasks.
 type ShutdownError struct {
-	// Cause is the cause with which the context given to Shutdown ended.
+	// Cause is the cause with which the context of Shutdown ended.
 	Cause error
 	// Canceled is the number of tasks that were canceled before they started.
 	Canceled int

@@ -45,7 +45,7 @@ import (
 //
 // Fields that different goroutines write often are in different cache lines.
 type mapRun[In, Out any] struct {
-	caller   context.Context // the context given to Map; if the consumer is a task, it identifies the worker
+	caller   context.Context // the context that was given to Map; if the consumer is a task, it identifies the worker
 	onWorker bool            // the consumer runs in a task on a worker
 	ctx      context.Context // canceled when the range loop ends; parent of the contexts of all calls
 	cancel   context.CancelCauseFunc

@@ -125,7 +125,7 @@ func (w *Worker) TryResume() bool {
 // Group returns the group that the worker joined.
 func (w *Worker) Group() *WorkerGroup { return w.group }
 
-// ID returns the number given to Join.
+// ID returns the number that was passed to Join.
 func (w *Worker) ID() int { return w.id }
 
 // Done returns the number of tasks that the worker has run, each item of a

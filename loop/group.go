@@ -17,7 +17,7 @@ type Group struct {
 
 	// Used only by the holder of the scheduler lock:
 	live         int  // number of children that have not ended
-	background   int  // number of children started by Background that have not ended
+	background   int  // number of children that Background has started and that have not ended
 	joining      bool // whether the owner is parked until the children have ended
 	returned     bool // whether WithGroup has returned
 	failures     []error

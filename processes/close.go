@@ -24,10 +24,10 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// logTime is the maximum time of each wait of the pool for one call of a log
-// handler, for the text of the handler's panic, or for the line that a
-// handlerGuard writes to standard error. Close and Shutdown also wait for the
-// log records of the pool for at most this time.
+// logTime is the maximum time for which the pool waits for one call of a log
+// handler, for the text of the handler's panic, and for the line that a
+// handlerGuard writes to standard error. It is also the maximum time for which
+// Close and Shutdown wait for the log records of the pool.
 const logTime = time.Second
 
 // awaitLog waits until the handler has handled all log records of the pool, but

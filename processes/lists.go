@@ -15,8 +15,8 @@ import (
 // stores the results in the list of the journal, and sends many of them in one
 // ResultList; see shm.Journal.
 
-// canList reports whether one CallList can contain all arguments, which are at
-// least two.
+// canList reports whether one CallList can contain all arguments. The caller
+// passes at least two.
 func canList(args []executor.Encoded) bool {
 	if len(args) > frame.MaxList {
 		return false

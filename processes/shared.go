@@ -48,9 +48,10 @@ import (
 // never wait for each other. If the process of the worker does not run,
 // dispatch waits until the worker is dead, as for a full pipe.
 //
-// A value of at most shm.MaxInline bytes is in the frame itself. So is any
-// value if the system has no sealed files. dispatch writes the bytes of such a
-// value to the pipe without the lock, unless they are few.
+// A value of at most shm.MaxInline bytes is in the frame itself. If the system
+// has no sealed files, all values are in the frames. If a value in a frame has
+// more than maxCopiedShare bytes, dispatch writes it to the pipe without the
+// lock.
 
 // sharedValue is a value that the pool has stored.
 type sharedValue struct {

@@ -1,7 +1,7 @@
 // Package values encodes Go values as bytes and decodes them exactly: Decode
-// stores a value that equals the value given to Encode. If a part of the value
-// cannot be copied, Encode or Decode returns an error with the path of the
-// part.
+// stores a value that equals the value that was passed to Encode. If a part of
+// the value cannot be copied, Encode or Decode returns an error with the path
+// of the part.
 //
 //	Encode:  value --coder of its type--> CBOR
 //	Decode:  CBOR --coder of the target type--> value

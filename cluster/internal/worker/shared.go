@@ -167,8 +167,8 @@ var alwaysLoaded = func() chan struct{} {
 	return c
 }()
 
-// unreserveLocked is called when a task no longer runs. Those of its shared
-// values that no other task uses become idle.
+// unreserveLocked is called when a task no longer runs. Its shared values
+// become idle if no other task uses them.
 func (w *worker) unreserveLocked(d *heldTask) {
 	m := &w.memory
 	for _, v := range d.values {
@@ -184,8 +184,9 @@ func (w *worker) unreserveLocked(d *heldTask) {
 	w.evictLocked(func(*sharedValue) bool { return m.idle.Len() > maxIdleValues })
 }
 
-// evictLocked removes idle values, the longest idle value first, while the
-// function more returns true for the next one.
+// evictLocked removes idle values. It begins with the value that has been idle
+// for the longest time, and ends when the function more returns false for the
+// next value.
 func (w *worker) evictLocked(more func(v *sharedValue) bool) {
 	m := &w.memory
 	for e := m.idle.Back(); e != nil && more(e.Value.(*sharedValue)); e = m.idle.Back() {

@@ -173,9 +173,8 @@ func (w *worker) forgetRetrying() {
 	}
 }
 
-// awaitIdle waits until the worker holds no task. It returns early in the
-// following two cases. Then the unfinished tasks go to other workers when their
-// leases end:
+// awaitIdle waits until the worker holds no task. In two cases it returns
+// early, and the unfinished tasks go to other workers when their leases end:
 //
 //   - The servers do not answer for longer than an election of a leader takes.
 //   - Canceled tasks have not returned within the grace period.

@@ -27,8 +27,8 @@ import (
 // A frame in the ring for each result costs more than a call that does almost
 // nothing. So a worker stores consecutive small results of the same kind in the
 // list. Their bytes are stored without gaps. The list also has a size of 2
-// bytes for each call of the frame: the n-th size is that of the result of call
-// n. If all values of the kind have the same size, the worker stores no sizes.
+// bytes for each call of the frame: size n is the size of the result of call n.
+// If all values of the kind have the same size, the worker stores no sizes.
 // Call n has ended when call n+1 has begun, or when a frame in the ring
 // contains the result of call n. The worker sends many results of the list in
 // one frame, through the ring. If the worker dies, the pool first reads all
