@@ -3,8 +3,8 @@ package concert
 import "concert/executor"
 
 var (
-	// ErrClosed is the error of tasks submitted to an executor after its
-	// Close or Shutdown.
+	// ErrClosed is the error of tasks that were submitted to an executor after
+	// its Close or Shutdown.
 	ErrClosed = executor.ErrClosed
 
 	// ErrCanceled is wrapped by the error of a task that was canceled before it

@@ -74,8 +74,8 @@ func (e Encoded) Raw() bool {
 }
 
 // Mapped reports whether the value is a handle with a slice of numbers. The
-// bytes are those of the slice. An executor that can give the memory of these
-// bytes to the submitter calls [Batch.SettleMapped].
+// bytes are the elements of the slice. An executor that can give the memory of
+// these bytes to the submitter calls [Batch.SettleMapped].
 func (e Encoded) Mapped() bool { return e.Kind&asMapped != 0 }
 
 // encode returns the encoded form of v. int and uint are encoded as 64 bits.

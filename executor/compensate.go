@@ -118,10 +118,10 @@ func (w *Worker) Drain() {
 }
 
 // suspend adds the wait to the wait graph and releases the worker. A task can
-// start goroutines that use its context, so two of them may wait at the same
-// time, and the carrier is suspended already. In this case, suspend adds the
-// wait to the further waits of the carrier, and returns a channel that is
-// closed when the first wait of the carrier has ended.
+// start goroutines that use its context. So one of them may wait while another
+// wait has suspended the carrier already. In this case, suspend adds the wait
+// to the further waits of the carrier, and returns a channel that is closed
+// when the first wait of the carrier has ended.
 func (s *carrier) suspend(b *wait, self *Task) (changed <-chan struct{}, err error) {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()

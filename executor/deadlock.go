@@ -76,7 +76,7 @@ import (
 // run before the deadline. It counts only for rule 3, after rule 2 did not
 // help.
 //
-// Why no deadlock is missed: a runnable carrier becomes stuck only in three
+// Why is no deadlock missed? A runnable carrier becomes stuck only in three
 // cases: a carrier blocks, a carrier ends and leaves its worker free, or a
 // worker leaves its group. All these events happen under graph.mu. After each
 // event, a search examines the carriers that may be stuck now: in the first
@@ -114,7 +114,7 @@ type wait struct {
 func newWait(ctx context.Context, ready <-chan struct{}, on []*Task, room *WorkerGroup) *wait {
 	b := &wait{ctx: ctx, done: ctx.Done(), ready: ready, on: on, room: room}
 	if f, ok := ctx.(*foreignContext); ok {
-		b.early, b.ctx = endsEarly(f, f.done), nil // f.done and not b.done: the Done channel of f itself is never that of the task
+		b.early, b.ctx = endsEarly(f, f.done), nil // f.done and not b.done: the Done channel of f itself is never the channel of the task
 	} else if foreign(ctx) {
 		b.early, b.ctx = endsEarly(ctx, b.done), nil
 	}
@@ -334,9 +334,8 @@ func (t *Task) locateLocked() (*WorkerGroup, *carrier) {
 func (g *WorkerGroup) freeLocked() bool { return g.blocked < len(g.workers) || len(g.workers) == 0 }
 
 // blockedWorkerLocked returns a worker of the group whose tasks are all
-// blocked. The result is the parameter first, if that is such a worker, and
-// otherwise the one with the lowest id. The result is nil if there is no such
-// worker.
+// blocked, or nil. If there are several, it returns the parameter first if it
+// is one of them, and otherwise the worker with the lowest id.
 func (g *WorkerGroup) blockedWorkerLocked(first *Worker) *Worker {
 	var best *Worker
 	for w := range g.workers {

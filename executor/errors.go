@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	// ErrClosed is the error of tasks submitted to an executor after its
-	// Close or Shutdown.
+	// ErrClosed is the error of tasks that were submitted to an executor after
+	// its Close or Shutdown.
 	ErrClosed = errors.New("concert: executor closed")
 
 	// ErrCanceled is wrapped by the error of a task that was canceled before it

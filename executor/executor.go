@@ -125,7 +125,7 @@ type WorkerGroup struct {
 	// Guarded by graph.mu:
 	workers    map[*Worker]struct{}
 	left       workerCounts // of the workers that have left
-	blocked    int          // number of workers whose tasks are all blocked: those with counted
+	blocked    int          // number of workers whose tasks are all blocked; their field counted is true
 	round      uint64       // number of the last search that reached the group
 	dependents []*carrier   // the carriers that wait for the group, in search number round
 	runnable   bool         // result of search number round

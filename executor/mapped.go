@@ -186,8 +186,9 @@ func (m Mapped[E]) encodeMapped() (e Encoded, ok bool, err error) {
 	return e, true, err
 }
 
-// encodeLocked returns the encoded slice, whose bytes are those of the slice.
-// The caller holds mu, for reading at least, until it no longer uses the bytes.
+// encodeLocked returns the encoded slice. The bytes are the memory of the
+// slice. The caller holds mu, for reading at least, until it no longer uses the
+// bytes.
 func (m *mapping[E]) encodeLocked() (e Encoded, err error) {
 	if m.closed {
 		return e, errMappedClosed

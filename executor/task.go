@@ -16,7 +16,7 @@ import (
 // and its types are hidden. An executor keeps it in a queue, and then either
 // runs it on a [Worker] or fails it.
 //
-// The task of a Submit, its future, its argument and the context given to the
+// The task of a Submit, its future, its argument and the context of its
 // function are one object, so a Submit needs one allocation. The task of a Map
 // runs a varying number of items, and may then return to the end of the queue
 // (see [Queue]), so that a long Map does not delay all other tasks.

@@ -127,8 +127,8 @@ func (e *valueError) Unwrap() error { return e.err }
 // inspector counts as user code itself.
 type inspector interface {
 	// Methods reports whether encoding or decoding a value of the type may run
-	// user code. The result always is true if user code runs for every value.
-	// The result depends is true if encoding runs user code for some values in
+	// user code. The first result is true if user code runs for every value.
+	// The second result is true if encoding runs user code for some values in
 	// interfaces.
 	Methods(t reflect.Type) (always, depends bool)
 	// HoldsMethods reports whether encoding *p may run user code.

@@ -128,8 +128,8 @@ func (w *Worker) Group() *WorkerGroup { return w.group }
 // ID returns the number that was passed to Join.
 func (w *Worker) ID() int { return w.id }
 
-// Done returns the number of tasks that the worker has run, each item of a
-// Map counting as one.
+// Done returns the number of tasks that the worker has run. Each item of a Map
+// counts as one task.
 func (w *Worker) Done() int64 { return w.tasks.Load() + w.items.Load() }
 
 // Serve runs tasks on the calling goroutine. It gets each task from the
