@@ -1,10 +1,10 @@
 package cmdline
 
 // Nearest returns the name that was probably meant by a misspelled one: the
-// candidate with the fewest changes, where a change inserts, deletes or
-// replaces a character, or exchanges two neighbors. A name of three or four
-// characters may have one change, and a longer name two. Nearest returns "" if
-// no candidate is near enough.
+// candidate with the fewest changes. A change inserts, deletes or replaces a
+// character, or exchanges two neighbors. A name of three or four characters may
+// have one change, and a longer name two. Nearest returns "" if no candidate is
+// near enough.
 func Nearest(name string, candidates []string) (nearest string) {
 	limit := 2
 	if len(name) < 5 {
@@ -21,7 +21,7 @@ func Nearest(name string, candidates []string) (nearest string) {
 	return nearest
 }
 
-// changes returns the number of changes that make b of a (the distance of
+// changes returns the number of changes that turn a into b (the distance of
 // Damerau and Levenshtein, where no part of a text changes twice).
 func changes(a, b string) int {
 	var before, above []int // the two rows before the current one

@@ -2,8 +2,9 @@ package get
 
 import "container/list"
 
-// levels has hosts in the order in which they get a free slot: those with fewer
-// slots first, and of those with equally many, the one that came first.
+// levels has hosts in the order in which they get a free slot. A host with
+// fewer slots is before the others. Hosts with equally many slots have the
+// order in which they came.
 type levels struct {
 	kind  int // index of the place of each host
 	hosts []*list.List

@@ -58,8 +58,8 @@ func parseList(r io.Reader, source string) ([]*wanted, error) {
 //	URL [MIRROR...] [name=NAME] [sha256=HEX]
 //	HEX URL
 //
-// A name with spaces is in double quotes. The second form is that of sha256sum,
-// where a "*" may precede the URL.
+// A name with spaces is in double quotes. The second form is the format of
+// sha256sum, where a "*" may precede the URL.
 func (w *wanted) parseLine(fields []string) error {
 	if len(fields) > 1 && isHex(fields[0]) {
 		d, err := download.ParseDigest(fields[0])

@@ -23,7 +23,7 @@ type jsonFile struct {
 }
 
 // isJSON reports whether a list is JSON: its first character that is not a
-// space is a bracket or a brace, with which no URL begins.
+// space is a bracket or a brace. No URL begins with these characters.
 func isJSON(in *bufio.Reader) bool {
 	for n := 64; ; n *= 2 {
 		b, err := in.Peek(min(n, maxLine))
@@ -149,7 +149,7 @@ func (l *lineCounter) Read(p []byte) (int, error) {
 }
 
 // at returns the line of an offset, and passes the newlines before the offset.
-// The offset must not be below the one of an earlier call.
+// The offset must not decrease from call to call.
 func (l *lineCounter) at(offset int64) int32 {
 	for len(l.newlines) > 0 && l.newlines[0] < offset {
 		l.newlines = l.newlines[1:]

@@ -31,7 +31,7 @@ type Failures struct {
 type failureGroup struct {
 	reason string
 	count  int
-	named  []failure // those with the lowest numbers, sorted
+	named  []failure // the jobs with the lowest numbers, sorted
 }
 
 // failure is a job that failed.

@@ -156,7 +156,7 @@ var escapes = func() (e [utf8.RuneSelf]string) {
 }()
 
 // escapeControls escapes the control characters that encoding/json does not
-// escape: DEL and those after ASCII.
+// escape: DEL, and the control characters after ASCII.
 func escapeControls(line []byte) []byte {
 	isControl := func(r rune) bool { return r >= 0x7f && r < 0xa0 }
 	if !bytes.ContainsFunc(line, isControl) {
