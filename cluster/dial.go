@@ -103,14 +103,14 @@ func (e *Executor) RelayShared(ctx context.Context, id executor.SharedID, value 
 // all workers, and at least 1.
 func (e *Executor) Width() int { return e.made().Width() }
 
-// Stats implements concert.Executor. The tasks are those of this client. The
-// workers are those that the servers list, for all clients, and the busy ones
-// are those that ran tasks of any client at their last heartbeat. A task is
-// Running when the client has received a message that it has started: quick
-// tasks are Queued until their results arrive. QueueTime ends when the task is
-// sent to the servers, so it does not include the wait for a worker there. Sent
-// and Received are the bytes of the connection. The client does not know when a
-// worker is replaced, so Restarts is 0.
+// Stats implements concert.Executor. It counts the tasks of this client only,
+// but all workers that the servers list. A worker counts as busy if it ran
+// tasks of any client at its last heartbeat. A task is Running when the client
+// has received a message that it has started: quick tasks are Queued until
+// their results arrive. QueueTime ends when the task is sent to the servers, so
+// it does not include the wait for a worker there. Sent and Received are the
+// bytes of the connection. The client does not know when a worker is replaced,
+// so Restarts is 0.
 func (e *Executor) Stats() concert.Stats { return e.made().Stats() }
 
 // Watch implements concert.Executor.

@@ -21,8 +21,8 @@ type frame struct {
 	Sources []sourceFrame `json:"sources"`
 }
 
-// sourceFrame is the part of a frame about one source. Points and Spans are
-// added to those that the page has; everything else replaces it.
+// sourceFrame is the part of a frame about one source. The page adds Points and
+// Spans to its own, and replaces everything else.
 type sourceFrame struct {
 	ID        int            `json:"id"`
 	Name      string         `json:"name"`

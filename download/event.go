@@ -11,7 +11,7 @@ const (
 	EventHash     EventKind = "hash"     // Get reads bytes that it has, for their digest; Done of Total bytes are read
 	EventStart    EventKind = "start"    // an attempt starts; it is number Attempt
 	EventReply    EventKind = "reply"    // a reply has arrived; Status, URL and Total describe it, and Done bytes of an earlier attempt are continued
-	EventProgress EventKind = "progress" // Done bytes of the file are there; while Get compares bytes that it has, Done counts those that are equal
+	EventProgress EventKind = "progress" // Done bytes of the file are there; while Get compares bytes that it has, Done counts the equal ones
 	EventRetry    EventKind = "retry"    // an attempt failed with Err; the next one starts after Delay
 )
 

@@ -24,7 +24,7 @@ type Failures struct {
 	// task counts under Timeouts or Canceled.
 	WorkerDeaths int64 `json:"workerDeaths"`
 	// Other counts the tasks that the executor could not run, for example
-	// because the function is not registered, and those whose argument or
+	// because the function is not registered, and the tasks whose argument or
 	// result could not be encoded or decoded.
 	Other int64 `json:"other"`
 }

@@ -214,8 +214,8 @@ func (p *Pool) Width() int {
 	return int(p.target.Load())
 }
 
-// Stats implements [concert.Executor]. The workers are those that the pool has
-// started: it starts one only if there is a task for it.
+// Stats implements [concert.Executor]. It counts only workers that the pool has
+// started: the pool starts a worker only if there is a task for it.
 func (p *Pool) Stats() concert.Stats {
 	p.mustExist()
 	return p.group.Stats()

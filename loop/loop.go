@@ -48,7 +48,7 @@ type Options struct {
 	Seed uint64
 }
 
-// Loop is an event loop. Any goroutine may call its methods, and those of
+// Loop is an event loop. Any goroutine may call its methods, and the methods of
 // [Portal]. Nearly all other functions of this package are for coroutines only.
 type Loop struct {
 	opts    Options
@@ -93,8 +93,7 @@ var loops atomic.Uint64
 
 // Run runs main as the first coroutine of a new loop, on the calling goroutine.
 // It returns the error of main when main and all other coroutines of the loop
-// have ended. g is a group like that of [WithGroup]. Run waits for the
-// children of g.
+// have ended. g is a group as in [WithGroup]. Run waits for the children of g.
 //
 // The contexts of the coroutines have the values of ctx, and end shortly after
 // ctx ends. If all coroutines wait and nothing can wake them, their waits fail

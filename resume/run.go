@@ -30,8 +30,8 @@ import (
 //	recorder: waits until --+
 //	the batch is durable
 //
-// The feeder is the one of the Map in package executor, which the collector
-// ranges over. The collector and the recorder are two goroutines, so that the
+// The collector ranges over a Map of package executor, and the feeder belongs
+// to this Map. The collector and the recorder are two goroutines, so that the
 // next batch grows while the disk writes the last one.
 type run[In, Out any] struct {
 	j      *Journal

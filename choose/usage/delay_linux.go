@@ -11,8 +11,8 @@ import (
 
 // delayWatch measures the run-queue delay and the CPU time of a process and its
 // descendants while they run. When a process ends, the kernel removes its
-// counters without adding them to those of its parent. So delayWatch reads the
-// counters of all threads repeatedly.
+// counters without adding them to the counters of its parent. So delayWatch
+// reads the counters of all threads repeatedly.
 //
 //	process ---- waits for its child ------------------>
 //	  child      |-- computes --|-- no processor --|-- computes --|

@@ -108,8 +108,8 @@ const MaxBytes = 1 << 30
 // Errors are the functions that encode and decode errors in interfaces.
 type Errors struct {
 	// Encode encodes an error whose type is not registered, and Decode decodes
-	// the result. Decode must accept any bytes. The argument nested is the one
-	// that Codec.Encode was called with.
+	// the result. Decode must accept any bytes. The argument nested is the
+	// argument of Codec.Encode with the same name.
 	Encode func(err error, nested any) []byte
 	Decode func([]byte) error
 	// Name returns the name of a registered sentinel error. Named returns the

@@ -65,7 +65,7 @@ func (l *live) replay(ctx context.Context, t dashboard.Task) error {
 	return nil
 }
 
-// drop removes a dead letter from those that a page that opens receives.
+// drop removes a dead letter. A page that opens later does not receive it.
 func (l *live) drop(number uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,8 +94,8 @@ func (l *live) look(ctx context.Context) error {
 	return nil
 }
 
-// maxLetters is the number of dead letters that a page that opens receives.
-// These and a batch of new ones are less than 2500: after so many, package
+// maxLetters is the maximum number of dead letters for a page that opens. With
+// a batch of new ones, they are fewer than 2500. After so many, package
 // dashboard would attach its observer again, and would receive them twice.
 const maxLetters = 1000
 

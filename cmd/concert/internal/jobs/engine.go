@@ -233,7 +233,7 @@ type alone struct {
 type aloneKey struct{}
 
 // runnerOf returns the runner for a task: the runner in the context of the task
-// if there is one, or else the runner of its worker, or else the one of the
+// if there is one, or else the runner of its worker, or else the runner of the
 // engine.
 func (e *engine) runnerOf(task context.Context) runner {
 	if a, ok := task.Value(aloneKey{}).(*alone); ok {

@@ -103,8 +103,8 @@ func (m *mapper) newJob(in inputs.Input) (*job, error) {
 	return j, m.recall(j)
 }
 
-// needsKeys reports whether something shows or uses the keys of jobs. Keys
-// needs memory for each job.
+// needsKeys reports whether something shows or uses the keys of jobs. Keys need
+// memory for each job.
 func (o *options) needsKeys() bool { return o.journal != "" || o.results != "" || o.json }
 
 // argument returns the argument of a Python function: the value of the input,

@@ -33,7 +33,7 @@ func (d *durations) add(took time.Duration) {
 	d.sorted = slices.Insert(d.sorted, i, took)
 }
 
-// median returns the median, or 0 if there are less than minDurations jobs.
+// median returns the median, or 0 if there are fewer than minDurations jobs.
 func (d *durations) median() time.Duration {
 	if len(d.sorted) < minDurations {
 		return 0

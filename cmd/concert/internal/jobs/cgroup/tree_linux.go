@@ -29,9 +29,9 @@ const (
 	selfSuffix = ".self"
 )
 
-// NewTree makes the groups of a run, and removes those of dead runs. The name
-// of the run is random: it has 16 letters and digits of base32.
-// The error says why this process cannot make any.
+// NewTree makes the groups of a run, and removes the groups of dead runs. The
+// name of the run is random: it has 16 letters and digits of base32. The error
+// says why this process cannot make any.
 func NewTree(run string, memory bool) (*Tree, error) {
 	base, err := findBase()
 	if err != nil {
@@ -200,8 +200,8 @@ func (t *Tree) startKeeper() error {
 	return nil
 }
 
-// Alive returns a file that the supervisor must have open. When neither it nor
-// this process has the file, the keeper removes the groups.
+// Alive returns a file that the supervisor must have open. The keeper removes
+// the groups when neither the supervisor nor this process has the file open.
 func (t *Tree) Alive() *os.File { return t.alive }
 
 // Kill kills all processes in the groups.

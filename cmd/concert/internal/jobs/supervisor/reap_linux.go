@@ -94,7 +94,7 @@ func (s *server) reapChild(pid int) []*job {
 	}
 	leader := j != nil && !j.ending
 	if leader && !j.grace {
-		unix.Kill(-pid, unix.SIGKILL) // before Wait4, so that the group is still that of the job
+		unix.Kill(-pid, unix.SIGKILL) // before Wait4, so that the group still belongs to the job
 	}
 	var status unix.WaitStatus
 	var usage unix.Rusage

@@ -211,7 +211,7 @@ func (s *Supervisor) cancelAgain(number uint64) {
 	})
 }
 
-// add adds a call to those that wait for a message.
+// add adds a call to the calls that wait for a message.
 func (s *Supervisor) add(number uint64, c *call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

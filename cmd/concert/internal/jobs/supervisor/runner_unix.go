@@ -150,7 +150,7 @@ func (s *Supervisor) release() {
 // later one. Jobs that run continue.
 func (s *Supervisor) Hold() { s.hold.Do(func() { close(s.held) }) }
 
-// start starts a command and adds it to those that run.
+// start starts a command and adds it to the running commands.
 func (s *Supervisor) start(cmd *exec.Cmd) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,8 +165,8 @@ func (s *Supervisor) start(cmd *exec.Cmd) error {
 	return nil
 }
 
-// finish removes a command from those that run. It reports whether Close has
-// killed it.
+// finish removes a command from the running commands. It reports whether Close
+// has killed the command.
 func (s *Supervisor) finish(pid int) (closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

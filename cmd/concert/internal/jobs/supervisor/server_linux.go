@@ -207,7 +207,7 @@ func (s *server) pause(number uint64) {
 		sig = unix.SIGSTOP
 	}
 	for pid, j := range s.leaders {
-		if !j.ending { // otherwise the pid may be that of another process
+		if !j.ending { // otherwise the pid may belong to another process
 			unix.Kill(-pid, sig)
 		}
 	}
@@ -223,7 +223,7 @@ func (s *server) close(exit int) {
 		s.groups.Kill()
 	}
 	for _, j := range s.leaders {
-		if !j.ending { // otherwise the pid may be that of another process
+		if !j.ending { // otherwise the pid may belong to another process
 			killJob(j)
 		}
 	}
