@@ -64,7 +64,7 @@ type Task struct {
 type Dashboard struct {
 	opts  Options
 	token string // of actions
-	epoch string // distinguishes the frames of this Dashboard from those of an earlier one
+	epoch string // distinguishes the frames of this Dashboard from the frames of an earlier one
 	csrf  *http.CrossOriginProtection
 
 	hub hub

@@ -18,7 +18,7 @@
 // executor, and what it has seen of the tasks. Both become a frame, which is a
 // line of JSON. The hub keeps the last frames. Each page takes the frames that
 // it has not received yet. So a page that is slow, or that was away, costs no
-// memory: it gets a complete frame instead of the ones that it has missed.
+// memory: it gets a complete frame instead of the missed frames.
 //
 // # The rules
 //

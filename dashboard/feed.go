@@ -22,8 +22,8 @@ type Feed struct {
 	observers []*concert.Observer      // guarded by mu
 }
 
-// SetTotal sets the number of tasks that are expected. The page shows those
-// that have not started as queued.
+// SetTotal sets the number of tasks that are expected. Tasks that have not
+// started are shown as queued.
 func (f *Feed) SetTotal(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

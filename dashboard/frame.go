@@ -39,7 +39,7 @@ type sourceFrame struct {
 	Tables    []Table        `json:"tables,omitempty"`
 }
 
-// statsFrame has the exact numbers. Its own fields replace those of the Stats
+// statsFrame has the exact numbers. Its own fields replace fields of the Stats
 // with the same name in JSON.
 type statsFrame struct {
 	concert.Stats

@@ -72,7 +72,7 @@ type taskSpan struct {
 }
 
 // spans has the *taskSpan of each task that has one, by the number of the task.
-// If two tracers make a span of the same task, it has the first of the two.
+// If two tracers make a span of the same task, spans has the first of the two.
 var spans sync.Map
 
 func (t *tracer) observe(e concert.Event) {

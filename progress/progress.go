@@ -152,14 +152,14 @@ func (d *Display) Observe(e concert.Event) { d.counts.observe(e) }
 // String returns the current numbers, as a line without a bar.
 func (d *Display) String() string { return d.counts.look(time.Now()).text() }
 
-// Above returns a writer that writes other output of the program to w.
-// The output appears above the line that changes. Each Write should have whole
-// lines. A Write also blocks while a Write to the writer given to New blocks.
+// Above returns a writer that writes other output of the program to w. The
+// output appears above the line that changes. Each Write should have whole
+// lines. A Write also blocks while a Write to the writer of New blocks.
 func (d *Display) Above(w io.Writer) io.Writer { return above{d, w} }
 
 // Close writes the remaining output, and a final line in place of the line that
-// changes. It returns the first error of the writer given to New. It may be
-// called again. Later events are counted, but not shown.
+// changes. It returns the first error of the writer of New. It may be called
+// again. Later events are counted, but not shown.
 func (d *Display) Close() error {
 	d.close.Do(func() {
 		close(d.quit)

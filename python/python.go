@@ -192,8 +192,8 @@
 // had run a program: it closes event loops, waits for threads of tasks that
 // still run (for at most half of Options.Grace), runs the functions of atexit,
 // removes temporary directories, shared memory and semaphores, and flushes all
-// buffers, also those of C. If this takes longer than Options.Grace, the pool
-// kills the interpreter.
+// buffers, also the buffers of C. If this takes longer than Options.Grace, the
+// pool kills the interpreter.
 //
 // A worker that is killed, or dies, does none of this. Temporary files and
 // directories stay, as do segments of multiprocessing.shared_memory and named

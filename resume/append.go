@@ -27,8 +27,8 @@ import (
 // a sync of the data file. So a record never refers to data that are not there.
 //
 // If a sync of the journal fails, the system may have dropped any line that was
-// not durable. So all these lines are removed, and their records fail, also
-// those of the next batch.
+// not durable. So all these lines are removed, and their records fail, also the
+// records of the next batch.
 type batch struct {
 	j       *Journal
 	records []*staged // guarded by Journal.mu until step 3

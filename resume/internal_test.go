@@ -192,7 +192,8 @@ func TestRun_Counts(t *testing.T) {
 }
 
 // TestJournal_SyncFails: after a failed sync, all lines that were not durable
-// must be removed, and their records must fail, also those of the next batch.
+// must be removed, and their records must fail, also the records of the next
+// batch.
 func TestJournal_SyncFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j")
 	j, err := Open(path, nil)
