@@ -67,7 +67,7 @@ type PanicError = executor.PanicError
 // submitter receives the cause as the task's error. The same holds for a task
 // in the submitter's own process. There are two exceptions, because the cause
 // is not sent to the worker. If a task wraps the cause in another error, that
-// error wraps [ErrCanceled]. If a deadline has a cause of its own, as given to
+// error wraps [ErrCanceled]. If a deadline has a cause of its own, as with
 // [context.WithTimeoutCause], the error of the task is
 // [context.DeadlineExceeded].
 //

@@ -8,10 +8,10 @@ import (
 
 // An Observer is a function that an executor calls with an event for each step
 // of each task. The executor's options contain it, or the method Watch adds it
-// to a running executor. Many goroutines call it concurrently: those on which
-// the steps happen. So it must be safe for concurrent use, must return soon,
-// and must not wait for a task. The events of one task come in the order of the
-// constants of [EventKind].
+// to a running executor. Many goroutines call it concurrently: the goroutines
+// on which the steps happen. So it must be safe for concurrent use, must return
+// soon, and must not wait for a task. The events of one task come in the order
+// of the constants of [EventKind].
 //
 // If an Observer panics, the executor recovers the panic, and logs the first
 // one with package slog. If an Observer calls [runtime.Goexit], as
@@ -31,10 +31,10 @@ import (
 // Observer again. When stop returns, no call of the Observer will begin. Stop
 // waits for the calls that run, for at most a second; so it waits a second if
 // the Observer itself calls it. An Observer that Watch has added receives the
-// events that happen from then on. The first one of a task that was submitted
-// before is TaskStarted. Of a task that had started, it receives no events,
-// except if the executor had another Observer when the task started: then it
-// receives the remaining ones.
+// events that happen from then on. For a task that was submitted before, the
+// first event is TaskStarted. For a task that had started, there are no events,
+// with one exception: if the executor had another Observer when the task
+// started, the new Observer receives the remaining events.
 type Observer = executor.Observer
 
 // Event is one step in the life of a task. It has the fields

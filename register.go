@@ -101,11 +101,12 @@ func RegisterType[T any](name string) {
 // is empty or belongs to another error, or if err is nil.
 //
 // The sentinel errors of this module and of the packages bufio, bytes, context,
-// errors, fs, hex, io, net, os, path and strconv are registered. So are those
-// of os/exec in programs that import package processes. A [syscall.Errno] in
-// the chain of an error keeps its identity if both processes run on the same
-// operating system and architecture. Register the sentinels of other packages
-// that the program compares with, such as database/sql and net/http:
+// errors, fs, hex, io, net, os, path and strconv are registered. So are the
+// sentinel errors of os/exec in programs that import package processes. A
+// [syscall.Errno] in the chain of an error keeps its identity if both processes
+// run on the same operating system and architecture. Register the sentinels of
+// other packages that the program compares with, such as database/sql and
+// net/http:
 //
 //	var (
 //		_ = concert.RegisterError("sql.ErrNoRows", sql.ErrNoRows)

@@ -162,11 +162,11 @@
 //
 // When the handle or the client is closed, the client deletes the value from
 // the servers. A task that has not started then fails, unless its worker has
-// the value already. The servers delete values after a week, also those of a
-// client that has died. So a client stores a value again after half a week. It
-// also does so when a task needs a value that the servers have lost. For this,
-// the client keeps the encoded value in memory. For a string, a []byte and a
-// slice of numbers, this is the memory of the value itself.
+// the value already. The servers delete values after a week, also the values of
+// a client that has died. So a client stores a value again after half a week.
+// It also does so when a task needs a value that the servers have lost. For
+// this, the client keeps the encoded value in memory. For a string, a []byte
+// and a slice of numbers, this is the memory of the value itself.
 //
 // Replaying a dead letter fails if the task uses a shared value that was
 // deleted.

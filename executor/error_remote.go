@@ -22,7 +22,7 @@ import (
 // in the submitter's own process. There are two exceptions, because the cause
 // is not sent to the worker. If a task wraps the cause in another error, that
 // error wraps [ErrCanceled] instead. If a deadline has a cause of its own, as
-// given to [context.WithTimeoutCause], the error of the task is
+// with [context.WithTimeoutCause], the error of the task is
 // [context.DeadlineExceeded].
 type RemoteError struct {
 	// Type is the type of the original, as %T prints it.

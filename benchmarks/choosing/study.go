@@ -229,8 +229,8 @@ func (s *study) run(ctx context.Context, w *workload, c scenario) error {
 	}})
 }
 
-// complete measures the recommended points that are at levels between those of
-// the truth.
+// complete measures the recommended points that are at levels between the
+// levels of the truth.
 func (s *study) complete(ctx context.Context) error {
 	for _, w := range s.workloads {
 		for _, o := range s.done[w.id] {

@@ -81,7 +81,7 @@ func runOnce(s *site, t *tool, r row) (sample, error) {
 	return m, s.check(r, out)
 }
 
-// measure runs all tools, and prints the table of a row.
+// measure runs all tools on a row, and prints its table.
 func measure(s *site, all []*tool, r row) error {
 	if err := s.create(r); err != nil {
 		return err

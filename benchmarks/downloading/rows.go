@@ -4,7 +4,8 @@ package main
 
 import "fmt"
 
-// row is a line of the table: files to download, and a server for them.
+// row is a workload: files to download, and a server for them. Each row has a
+// table, which has a line for each tool.
 type row struct {
 	id     string
 	about  string

@@ -31,7 +31,8 @@ type site struct {
 	nginx       *exec.Cmd
 }
 
-// configuration is that of nginx. The module echo is a part of nginx-light.
+// configuration is the configuration of nginx. The module echo is a part of
+// nginx-light.
 const configuration = `
 load_module /usr/lib/nginx/modules/ngx_http_echo_module.so;
 daemon off;

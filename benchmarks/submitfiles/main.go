@@ -105,7 +105,7 @@ func main() {
 }
 
 // report prints the files that a Submit to the executor runs in this process
-// and, if remote is true, those that it runs in the worker.
+// and, if remote is true, the files that it runs in the worker.
 func report(ctx context.Context, name string, ex concert.Executor, remote, funcs bool) {
 	dir, err := os.MkdirTemp("", "submitfiles")
 	if err != nil {

@@ -3,9 +3,9 @@
 // binary, and the licenses of these modules.
 //
 // The licenses are in the file notices.txt, for all commands and systems. A
-// binary prints those of the modules in its build information only. If a module
-// has no license in the file, WriteLicenses fails, and so does the test that
-// makes the file: go test ./internal/buildinfo -update writes it.
+// binary prints only the licenses of the modules in its build information. If a
+// module has no license in the file, WriteLicenses fails, and so does the test
+// that makes the file: go test ./internal/buildinfo -update writes it.
 package buildinfo
 
 import (

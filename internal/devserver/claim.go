@@ -1,5 +1,5 @@
 // Package devserver finds the server of a cluster that a program uses by
-// default. Such a server is the one that "concertd dev" runs for the same user:
+// default. This is the server that "concertd dev" runs for the same user:
 //
 //  1. concertd dev calls [Acquire], which locks a file in a directory that only
 //     this user can read. So at most one such server runs for each user.

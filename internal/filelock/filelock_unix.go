@@ -29,8 +29,8 @@ func LockUnlessTaken(f *os.File) (taken bool) {
 	}
 }
 
-// Unlock releases the lock of a file. To close the file would not release it
-// while this process starts another one: until the new process executes its
-// program, it has a copy of each descriptor, and the lock belongs to all
-// copies.
+// Unlock releases the lock of a file. Closing the file would not release the
+// lock while this process starts another process: until the new process
+// executes its program, it has a copy of each descriptor, and the lock belongs
+// to all copies.
 func Unlock(f *os.File) { syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Context is a field of the context of a task. Its values and its deadline are
-// those of the parent. The first call of Done opens the Context: it creates a
-// cancel context of package context. Package context finds the cancel context
+// Context is a field of the context of a task. It has the values and the
+// deadline of the parent. The first call of Done opens the Context: it creates
+// a cancel context of package context. Package context finds the cancel context
 // by Value. So children attach to the cancel context without a goroutine, and
 // Cause works.
 //
