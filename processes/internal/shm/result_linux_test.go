@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime/debug"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -105,5 +106,19 @@ func TestMapResult_Bounds(t *testing.T) {
 func TestMapResult_Size(t *testing.T) {
 	if _, _, err := MapResult(sealedCopy(t, make([]byte, 10)), 11); !errors.Is(err, ErrUnsealed) {
 		t.Errorf("MapResult of a file with another size: %v", err)
+	}
+}
+
+// TestMapResult_WithoutSeals: if a file in memory has no seals, the error must
+// say which seals it has. It must not end with the nil error of a call that has
+// succeeded.
+func TestMapResult_WithoutSeals(t *testing.T) {
+	fd, err := unix.MemfdCreate("concert-result", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = MapResult(os.NewFile(uintptr(fd), "concert-result"), 0)
+	if !errors.Is(err, ErrUnsealed) || !strings.Contains(err.Error(), "seals 0x0") || strings.Contains(err.Error(), "nil") {
+		t.Errorf("MapResult of a file without seals: %v", err)
 	}
 }
