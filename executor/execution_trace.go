@@ -7,9 +7,9 @@ import (
 
 // callTraced is callFunction while an execution trace of package runtime/trace
 // is recorded. The call of a Submit is a task of this trace, with one region. A
-// call of a Map is only a region, because it may be short; it belongs to the
-// task of the trace that called Map, if any. Tasks and regions have the name of
-// the function.
+// call of a Map is only a region, because it may be short. If Map was called
+// within a task of the trace, the region belongs to that task. Tasks and
+// regions have the name of the function.
 func callTraced[In, Out any](t *Task, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (Out, error) {
 	name := t.Name()
 	if t.status.Load()&ofMap == 0 {

@@ -104,15 +104,15 @@ func (t *Task) state() uint64 { return t.status.Load() & stateMask }
 // Settled reports whether the task has an outcome.
 func (t *Task) Settled() bool { return t.state() >= finished }
 
-// move changes the state of the task. It returns false if the task was not in
-// the state that the parameter from names.
-func (t *Task) move(from, to uint64) bool {
+// move changes the state of the task from old to next. If the state is not old,
+// move changes nothing and returns false.
+func (t *Task) move(old, next uint64) bool {
 	for {
 		w := t.status.Load()
-		if w&stateMask != from {
+		if w&stateMask != old {
 			return false
 		}
-		if t.status.CompareAndSwap(w, w&^stateMask|to) {
+		if t.status.CompareAndSwap(w, w&^stateMask|next) {
 			return true
 		}
 	}

@@ -239,8 +239,8 @@ var errorCases = []testCase{
 	}},
 	{"DeadlineRunning", "the error of a running task whose deadline expires is DeadlineExceeded, and not a cancellation", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
-		// The deadline of a clock passes when the case calls the method strike,
-		// while the task runs.
+		// ctx is a clock: its deadline passes when strike is called. Here this
+		// happens while the task runs.
 		ctx := newClock(s.ctx)
 		f := s.start(ctx, ex)
 		ctx.strike()
@@ -328,8 +328,7 @@ func (s *suite) expired(what string, f *concert.Future[string], started bool) {
 	}
 }
 
-// clock is a context whose deadline passes when the case calls the method
-// strike.
+// clock is a context whose deadline passes when strike is called.
 type clock struct {
 	context.Context
 	struck chan struct{}
@@ -342,7 +341,7 @@ func (c *clock) strike() { close(c.struck) }
 // Deadline is far away.
 func (c *clock) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
 
-// Done returns a channel that the method strike closes.
+// Done returns a channel that strike closes.
 func (c *clock) Done() <-chan struct{} { return c.struck }
 
 // Err returns DeadlineExceeded after a call of strike.

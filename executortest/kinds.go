@@ -24,9 +24,9 @@ import (
 	"concert"
 )
 
-// kindOf is a kind of value that a case sends through an executor and back. The
-// function trip returns the value that came back (got) and the value that was
-// sent (want).
+// kindOf is a kind of value that a case sends through an executor and back.
+// trip returns the value that came back (got) and the value that was sent
+// (want).
 type kindOf struct {
 	name string
 	trip func(*suite, concert.Executor) (got, want any, err error)
@@ -42,8 +42,9 @@ func kind[T any](name string, v T) {
 	kindOnDemand(name, func() T { return v })
 }
 
-// kindOnDemand adds a value like kind. The value is large, so it is made only
-// in the process that sends it, and not when each worker process starts.
+// kindOnDemand does the same as kind, for a value that make returns. It is for
+// large values: only the process that sends the value makes it, and worker
+// processes do not make it when they start.
 func kindOnDemand[T any](name string, make func() T) {
 	echo := concert.Register("executortest.echo "+name, func(_ context.Context, v T) (T, error) { return v, nil })
 	kinds = append(kinds, kindOf{name, func(s *suite, ex concert.Executor) (got, want any, err error) {

@@ -12,8 +12,9 @@ import (
 	"concert"
 )
 
-// settledAs fails the case unless the tasks of an executor that has no
-// outstanding tasks count as done, and as failed, in these numbers.
+// settledAs checks the statistics of an executor whose tasks have all settled:
+// done is the number of all tasks, and failed has the numbers of those that
+// failed.
 func (s *suite) settledAs(ex concert.Executor, done int64, failed concert.Failures) {
 	s.Helper()
 	got := ex.Stats()

@@ -40,9 +40,9 @@ func (tr *tracks) begin(at time.Time) { tr.open = append(tr.open, at) }
 //
 // Tasks end in the order of the calls of end. So all tasks on a track ended
 // before the new task. The new task overlaps an earlier task in part if the new
-// task started while the earlier task ran. So a track only has to keep a task
-// while another task runs that started during the kept task. Nearly all tasks
-// need not be kept.
+// task started while the earlier task ran. So a track only has to keep an
+// earlier task while there is a running task that started during it. Few tasks
+// have to be kept.
 func (tr *tracks) end(s span) int {
 	if i := slices.IndexFunc(tr.open, s.start.Equal); i >= 0 {
 		tr.open[i] = tr.open[len(tr.open)-1]
