@@ -30,9 +30,9 @@ var signals = map[string]syscall.Signal{
 	"SIGQUIT": syscall.SIGQUIT, "SIGSEGV": syscall.SIGSEGV, "SIGTRAP": syscall.SIGTRAP,
 }
 
-// signalIn returns the signal that the traceback of Go's runtime names, or 0.
-// It returns 0 for a panic, even if a signal caused the panic, as for a nil
-// pointer.
+// signalIn returns the signal that is named in a traceback of Go's runtime, or
+// 0 if there is none. For a panic it returns 0, even if a signal caused the
+// panic, as for a nil pointer.
 func signalIn(stderr string) syscall.Signal {
 	first := true
 	for line := range strings.Lines(stderr) {
@@ -61,9 +61,8 @@ func outOfMemory(code int, stderr string) bool {
 
 // abortedForMemory reports whether a process aborted because it could not
 // allocate memory. The C and C++ libraries and cgo write such a reason to
-// standard error before they abort. The parameter cause is the line before the
-// crash report of the Go or Python runtime; it is empty if there is no crash
-// report.
+// standard error before they abort. cause is the line before the crash report
+// of the Go or Python runtime; it is empty if there is no crash report.
 func abortedForMemory(signal syscall.Signal, cause, stderr string) bool {
 	return signal == syscall.SIGABRT && slices.ContainsFunc([]string{
 		"out of memory", "cannot allocate memory", "Cannot allocate memory", "pthread_create failed", "std::bad_alloc",

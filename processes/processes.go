@@ -47,12 +47,13 @@
 //   - If a worker begins none of its tasks for a second, other workers get
 //     these tasks. If the worker still begins none, the pool kills it: after 5
 //     seconds if its process is stopped, and otherwise after 10 seconds.
-//   - The pool replaces a worker that ends: at once if the worker had finished
-//     a task or been ready for ten seconds, and otherwise after a pause. The
-//     pause doubles from 20 milliseconds to a second, or to 160 milliseconds if
-//     the workers died in tasks. If eight workers in a row die outside of
-//     tasks, and no worker is left, the pool is broken: its tasks fail with
-//     [ErrBroken] and the reason. The pool logs each death.
+//   - The pool replaces a worker that ends. It does so at once if the worker
+//     had finished a task, or had been ready for ten seconds. Otherwise it
+//     pauses first. The pause is 20 ms, and doubles with each such death in a
+//     row, up to a second. If all these deaths were in tasks, the maximum is
+//     160 ms. If eight workers in a row die outside of tasks, and no worker is
+//     left, the pool is broken: its tasks fail with [ErrBroken] and the reason.
+//     The pool logs each death.
 //   - Options.Sandbox confines workers, for tasks that process untrusted input.
 //   - Workers end when the pool is closed, and when this process dies.
 //

@@ -50,16 +50,17 @@ type silence struct {
 	suspended   bool                      // a copy of worker.suspended, read without mu
 }
 
-// couldRun returns for how much of an elapsed time a process could have begun a
-// call. This is the larger of two values:
+// couldRun returns for how long, within the time elapsed, a process could have
+// begun a call. This is the larger of two values, but at most elapsed:
 //
 //   - the elapsed time less the longest time for which one thread waited for a
 //     processor or a disk;
 //   - ten times the time for which the threads ran, because a process that ran
 //     for a tenth of the time could have begun a call.
 //
-// The parameters before and after are the times of the threads at the beginning
-// and at the end. The result stopped reports whether the process was stopped.
+// before and after are the times of the threads at the beginning and at the
+// end. stopped is true if all threads are stopped at the end, and none has run
+// since the beginning.
 func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (could time.Duration, stopped bool) {
 	var ran, waited time.Duration
 	stopped = len(after) > 0

@@ -26,16 +26,16 @@ var workerVariables = sync.OnceValue(func() (variables []string) {
 const workerVariable = "CONCERT_PYTHON_WORKER_"
 
 // loader is the program of an interpreter. It reads the worker's source text
-// from the environment, because a long argument would fill the output of ps. An
-// interpreter before 3.8 can also run the loader. The loader then reports the
-// version to the pool, in frames of docs/wire.md.
+// from the environment, because a long argument would fill the output of ps.
+// The loader also runs in an interpreter before 3.8, to report to the pool that
+// the interpreter is too old (frames of docs/wire.md).
 //
-// Imports of the worker find only modules of the standard library. Only imports
-// of tasks find files in the working directory or PYTHONPATH, which they search
-// first. Before it runs the loader, the interpreter itself imports modules. New
-// sets PYTHONSAFEPATH, so that these imports do not find files in the working
-// directory: Python 3.11 and later then keep the working directory out of
-// sys.path. The loader adds this directory to sys.path again.
+// Imports of the worker find only modules of the standard library. Imports of
+// tasks search the working directory and PYTHONPATH first. Before it runs the
+// loader, the interpreter itself imports modules. New sets PYTHONSAFEPATH, so
+// that these imports do not find files in the working directory: Python 3.11
+// and later then keep the working directory out of sys.path. The loader adds
+// this directory to sys.path again.
 const loader = `import os, sys
 def start():
     if sys.version_info < (3, 8):

@@ -397,9 +397,9 @@ func Source[In, Out any](name, text string) func(context.Context, In) (Out, erro
 	return declareText[In, Out](howOf[In](), where, text)
 }
 
-// checkSource returns the name of a function in source text, with its module,
-// and the text that calls send. It panics if the argument name or the argument
-// text does not have the form that Source needs.
+// checkSource returns the full name of a function in source text
+// (source_DIGEST:name), and the text to send with each call. It panics if name
+// or text does not have the form that Source needs.
 func checkSource(caller, name, text string) (where, sent string) {
 	if err := pyname.CheckFunction(name); err != nil {
 		panic(fmt.Sprintf("python: %s(%q): want the name of a function, as in \"fmean\": %v", caller, name, err))

@@ -169,8 +169,8 @@ func openStream(o processes.Options) (*stream, error) {
 	return s, nil
 }
 
-// maxSocketPath is the maximum length of the path of a socket, in bytes: 107 on
-// Linux, 103 on other systems.
+// maxSocketPath is the maximum length of the path of a socket, in bytes, on all
+// systems. Linux would allow 107.
 const maxSocketPath = 103
 
 // socketPath creates a directory for a socket, and returns the absolute paths
@@ -251,10 +251,10 @@ func (s *stream) readFull(b []byte) error {
 	})
 }
 
-// await calls the function do, which waits for the worker, and interrupts this
-// call when the task ends. Then await calls the function a second time, for the
-// data that remains. The second call has a short deadline, because a child of
-// the worker may keep the socket open.
+// await calls do, which waits for the worker. If the task ends before do
+// returns, await interrupts do, and calls it again for the data that remains.
+// The second call has a short deadline, because a child of the worker may keep
+// the socket open.
 func (s *stream) await(deadline func(time.Time) error, do func() error) error {
 	returned, watched := make(chan struct{}), make(chan struct{})
 	go func() {
