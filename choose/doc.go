@@ -52,18 +52,19 @@
 // slow I/O. The report lists the numbers that the system does not provide.
 //
 // The kind follows from the share of CPU time, and decides which levels are
-// measured. For I/O-bound work these are the levels 16, 64, 256, or lower ones
-// if these gain nothing, and then levels around the best one. For CPU-bound
-// work they are the levels up to four times the number of processors. If a run,
-// or the import of a module, takes more than a tenth of the budget, the profile
-// is also the measurement of sequential execution, because there is no time to
+// measured. For I/O-bound work, Run measures the levels 16, 64 and 256 while
+// throughput increases. If no level above 16 increases it, Run measures lower
+// levels. Then it measures levels around the best one. For CPU-bound work, Run
+// measures levels up to four times the number of processors. If a run, or the
+// import of a module, takes more than a tenth of the budget, the profile is
+// also the measurement of sequential execution, because there is no time to
 // repeat it. After sequential execution, no other model is measured at level 1.
-// A model whose tasks compute under a lock is left after the first level that
-// gains nothing. If throughput was still rising when the time of a model was
-// over, higher levels are measured before the levels on both sides of the best
-// one. If other programs used the processors while a level seemed to gain
-// nothing, the level and the best one before it are measured again, one
-// directly after the other.
+// If the tasks of a model compute under a lock, Run measures no higher level of
+// this model after the first one that gains nothing. If throughput was still
+// rising when the time of a model was over, higher levels are measured before
+// the levels on both sides of the best one. If other programs used the
+// processors while a level seemed to gain nothing, the level and the best one
+// before it are measured again, one directly after the other.
 //
 // # Measurements
 //
@@ -108,8 +109,8 @@
 // candidates, Run recommends the point of the simplest model, at its lowest
 // level. The order of the models is from the simplest to the least simple. So
 // if there is no clear winner, Run recommends the simpler model. For CPU-bound
-// work, a level of the same model that keeps all processors busy is enough, if
-// it reaches 88% of the best throughput.
+// work, Run prefers a lower level of the same model if this level keeps all
+// processors busy and reaches 88% of the best throughput.
 //
 // The verdict is about the measurements: these inputs, this machine, these
 // levels. If the highest level was the best, the report says so, and says

@@ -59,10 +59,10 @@ func (t *trial) limitedByLock(p *point) bool {
 	return t.models[p.model].Locked && t.report.Kind.CPUShare.Median > maxLockedShare
 }
 
-// costsTooMuch reports whether tasks are so short that a model cannot gain: a
-// task takes more CPU time of the program than all processors have during a
-// task of sequential execution. Unlike the throughput, CPU time does not depend
-// on other programs.
+// costsTooMuch reports whether very short tasks make a point too costly to
+// gain: a task takes more than N times as much CPU time of this process as at
+// the base, where N is the number of processors. Unlike the throughput, CPU
+// time does not depend on other programs.
 func (t *trial) costsTooMuch(p *point) bool {
 	return p != t.base && t.report.Kind.Kind == CPUBound && t.report.Profile.Wall < tinyRun && t.base.cpu > 0 &&
 		p.cpu > float64(t.report.Machine.Processors)*t.base.cpu

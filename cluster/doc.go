@@ -19,8 +19,8 @@
 //	err := cluster.Serve(ctx, "", pool, nil)
 //
 // For several machines, a server requires a key of each client and each worker.
-// These commands make a key for a client, a worker and an admin, start such a
-// server, and make two more keys:
+// These commands make three keys (for a client, a worker and an admin), start
+// such a server, and make two more keys:
 //
 //	concertd init                              # prints the next commands
 //	concertd serve --listen 0.0.0.0:4222       # runs until Ctrl-C
@@ -67,10 +67,11 @@
 // Every few seconds the workers report their capability sets and slots. For
 // each function, a client sends as many tasks as there are slots in workers
 // that offer the function. If the tasks take less than 100 ms, the client sends
-// more of them in advance: for each slot as many as take 20 ms, and at least
-// one. The other tasks wait in the client. So the queues on the servers are
-// short, and a client does not delay the tasks of other clients for long. A
-// task that is canceled while it waits in the client never runs.
+// more of them in advance: for each slot, enough tasks for 20 ms of work, at
+// least one and at most 256. The other tasks wait in the client. So the queues
+// on the servers are short, and a client does not delay the tasks of other
+// clients for long. A task that is canceled while it waits in the client never
+// runs.
 //
 // The client is in internal/client, and the worker is in internal/worker. These
 // two packages do not import each other. Both import internal/jet (the
@@ -161,12 +162,12 @@
 // downloads the value again.
 //
 // When the handle or the client is closed, the client deletes the value from
-// the servers. A task that has not started then fails, unless its worker has
-// the value already. The servers delete values after a week, also the values of
-// a client that has died. So a client stores a value again after half a week.
-// It also does so when a task needs a value that the servers have lost. For
-// this, the client keeps the encoded value in memory. For a string, a []byte
-// and a slice of numbers, this is the memory of the value itself.
+// the servers. A task that starts later fails, unless its worker still has the
+// value. The servers delete values after a week, also the values of a client
+// that has died. So a client stores a value again after half a week. It also
+// does so when a task needs a value that the servers have lost. For this, the
+// client keeps the encoded value in memory. For a string, a []byte and a slice
+// of numbers, this is the memory of the value itself.
 //
 // Replaying a dead letter fails if the task uses a shared value that was
 // deleted.
@@ -219,12 +220,12 @@
 //
 // If the clock of a server jumps forward, stored messages expire and leases
 // end. Then running tasks may run twice, and results that expire are lost as
-// described above. A client that connects at this time may receive the
-// functions of workers only five minutes later. If the clock jumps back by a
-// minute, leases last a minute longer, and so does the pause between two
-// attempts. So a task whose worker is lost goes to another worker a minute
-// later. Nothing else takes longer. A client measures time with its monotonic
-// clock, except for deadlines.
+// described above. A client that connects at this time may have to wait for up
+// to five minutes until it receives the functions of the workers. If the clock
+// jumps back by a minute, leases last a minute longer, and so does the pause
+// between two attempts. So a task whose worker is lost goes to another worker a
+// minute later. Nothing else takes longer. A client measures time with its
+// monotonic clock, except for deadlines.
 //
 // If a worker, a client or the only server gets no CPU time for five seconds,
 // because its process is suspended or its machine is busy, the tasks are

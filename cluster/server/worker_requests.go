@@ -54,9 +54,9 @@ func (d *service) taskConsumer(ctx context.Context, key string, set *wire.Capabi
 
 const maxHeartbeatBytes = 4 << 10
 
-// onHeartbeat stores a heartbeat of a worker under the worker's key, without
-// the headers of the message. An empty message removes the worker. onHeartbeat
-// sends the reply of the stream to the worker.
+// onHeartbeat stores a heartbeat in WorkerBucket under the id of the worker,
+// without the headers of the message. An empty message removes the worker. If
+// the worker waits for a reply, it gets the reply of the bucket's stream.
 func (d *service) onHeartbeat(q *keyQueue, m *client.Msg) {
 	id := strings.TrimPrefix(m.Subject, wire.HeartbeatSubject(""))
 	owner, name, _ := strings.Cut(id, ".")

@@ -52,7 +52,7 @@ type memory struct {
 	waiting []*heldTask // tasks that wait for memory for their large arguments and shared values; the sizes of arguments were checked
 }
 
-// newMemory returns a memory. The parameter most is ServeOptions.MaxBytes.
+// newMemory returns a memory. most is ServeOptions.MaxBytes.
 func newMemory(most int64) memory {
 	switch {
 	case most < 0:
@@ -75,8 +75,9 @@ func (m *memory) requestable() int64 {
 	return max(wire.MaxMessageBytes, free/2)
 }
 
-// fits reports whether there is memory for the argument and the shared values
-// of the first task in the field waiting.
+// fits reports whether there is memory for waiting[0]: for its large argument
+// and its shared values. It always fits if there are no large arguments in
+// memory and no shared values in use.
 func (m *memory) fits() bool {
 	if len(m.waiting) == 0 {
 		return false
