@@ -53,10 +53,10 @@
 //     started. The same holds for several executors of this process whose tasks
 //     wait for each other. Only a circle of tasks that wait for each other
 //     cannot end: the wait that closes the circle returns [ErrDeadlock]. There
-//     is an exception: a wait of the circle may have a deadline, or a
-//     cancelable context that the waiting task has made. Then no wait returns
-//     ErrDeadlock, because that wait can fail with the error of its context,
-//     and the waiting task then continues.
+//     is an exception. One wait of the circle may have a deadline, or a
+//     cancelable context that its task has made. This wait can fail with the
+//     error of its context, and its task then continues. So no wait of the
+//     circle returns ErrDeadlock.
 //   - An executor with n workers runs at most n tasks at the same time.
 //   - The submission of a task synchronizes before the call of its function.
 //     The return of the function synchronizes before the return of any wait for

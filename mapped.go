@@ -6,10 +6,10 @@ import "concert/executor"
 // made by [NewMapped].
 //
 // A function with such a result asks the executor not to copy the slice to the
-// submitter. An executor whose workers are processes maps the memory that the
-// worker has written into the submitter's process. (The name refers to mapped
-// memory, as in mmap, and not to [Map].) The submitter owns the handle, and
-// calls Close when it no longer needs the slice.
+// submitter. If the workers are processes, the worker writes the slice to
+// memory, and the executor maps this memory in the submitter's process, if it
+// can. (The name refers to mapped memory, as in mmap, and not to [Map].) The
+// submitter owns the handle, and calls Close when it no longer needs the slice.
 //
 // The methods are safe for concurrent use. Copies of a handle have the same
 // slice.

@@ -9,8 +9,9 @@ import (
 // ManualFlag makes "PROGRAM help COMMAND" print the manual page.
 const ManualFlag = "--man"
 
-// ManualOf returns the command whose manual page the arguments of help request.
-// The name is empty for the page of the program as a whole.
+// ManualOf reports whether args, the arguments of the command help, ask for a
+// manual page. It returns the name of the command, or "" for the page of the
+// whole program.
 func ManualOf(args []string) (name string, ok bool) {
 	switch {
 	case len(args) == 1:

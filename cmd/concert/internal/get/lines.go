@@ -31,8 +31,8 @@ func (l *lines) Scan() bool {
 	return true
 }
 
-// Err returns why the line after the last one could not be read, or nil at the
-// end of the text.
+// Err returns why Scan returned false: why the next line could not be read, or
+// nil at the end of the text.
 func (l *lines) Err() error {
 	if err := l.Scanner.Err(); !errors.Is(err, bufio.ErrTooLong) {
 		return err

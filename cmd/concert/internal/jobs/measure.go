@@ -183,8 +183,8 @@ func powers(highest int) (levels []int) {
 	return levels
 }
 
-// profile returns a function that runs the next job alone, and returns what it
-// used.
+// profile returns a function that runs the next job alone. The result of that
+// function is the usage of the job.
 func (m *mapper) profile(next func(context.Context, int) (struct{}, error)) func(context.Context, int) (usage.Usage, error) {
 	run := m.runner
 	cpu, memory := "getrusage of the job", usage.Source{What: usage.PeakMemory, From: "getrusage of the job"}

@@ -12,11 +12,12 @@ import (
 // attempt. They are in memory.
 const maxOpen = 10_000
 
-// maxAhead is the maximum number of jobs that have been taken from the inputs
-// and are not complete. In the order of the inputs, a job is complete when it
-// and all jobs before it have finished. So maxAhead limits the finished jobs
-// that wait for their turn. Their output is in a file, or in the bounded memory
-// of package output, and the queue needs a bit for each.
+// maxAhead is used only if jobs complete in the order of the inputs
+// (queue.ordered). It is the maximum number of jobs that have been taken from
+// the inputs and are not complete. A job is complete when it and all jobs
+// before it have finished. So maxAhead limits the finished jobs that wait for
+// their turn. Their output is in a file, or in the bounded memory of package
+// output, and the queue needs a bit for each.
 const maxAhead = 1_000_000
 
 // queue decides which job starts next.
@@ -122,8 +123,8 @@ func (q *queue) wakeLocked() {
 	}
 }
 
-// retry puts a job, which take has returned, back into the queue. After the
-// pause, take returns the job again.
+// retry puts a job, which came from take, back into the queue. After the pause,
+// take returns the job again.
 func (q *queue) retry(j *job, pause time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -132,8 +133,8 @@ func (q *queue) retry(j *job, pause time.Duration) {
 	q.wakeLocked()
 }
 
-// finish tells the queue that a job, which take has returned, has finished. No
-// call of take returns the job again.
+// finish tells the queue that a job has finished. The job came from take, which
+// does not return it again.
 func (q *queue) finish(number int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -37,8 +37,9 @@ type view struct {
 	isClosed   bool            // guarded by mu
 }
 
-// newView returns a view. The bar would disturb jobs that write to the same
-// terminal themselves.
+// newView returns a view. It has no bar if the user wants no messages (quiet),
+// or if jobs write directly to the terminal (ungroup), because the bar would
+// disturb their output.
 func newView(o *options, total int, out, errOut io.Writer) *view {
 	v := &view{quiet: o.quiet, total: total, out: out, err: errOut}
 	if o.quiet || o.ungroup && progress.IsTerminal(errOut) {

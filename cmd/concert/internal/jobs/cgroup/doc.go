@@ -16,13 +16,13 @@
 //
 // # Which group is managed
 //
-// systemd is the only writer of the groups that it makes, except below a group
-// that it has delegated, as with Delegate=yes. It marks these groups with the
-// attribute user.delegate. If the group of this process has the mark, it is
-// BASE. With DelegateSubgroup, the group above it has the mark, and is BASE. If
-// this process is in the root group, the root group is BASE, if the file system
-// lets the process make directories there. In a container, the root group is
-// the root of the namespace of the container.
+// Only systemd may change the groups that it makes, except below a group that
+// it has delegated, as with Delegate=yes. A delegated group has the attribute
+// user.delegate. If the group of this process has the attribute, this group is
+// BASE. With DelegateSubgroup, the group above it has the attribute, and is
+// BASE. A process in the root group uses the root group as BASE, if the process
+// may make directories there. In a container, the root group is the root of the
+// namespace of the container.
 //
 // # Limits
 //

@@ -25,10 +25,11 @@
 //  2. Disk space is released while the output is printed, in steps of 1 MiB.
 //  3. A file is used again by another job only if no process can still have it
 //     open.
-//  4. Each job has file descriptions of its own. It can set flags such as
-//     O_DIRECT, or lock them, without an effect on later jobs.
+//  4. Each job has file descriptions of its own. So a job can set flags of its
+//     files, such as O_DIRECT, or lock its files, without an effect on later
+//     jobs.
 //  5. A slow reader of the output makes Done wait. So the backlog of a Printer
-//     does not grow by jobs whose turn has come.
+//     grows only by jobs that must wait for a job with a lower number.
 //  6. An error of the Store is an error of one job. An error of stdout or
 //     stderr ends the Printer: all later calls return it.
 package output

@@ -25,8 +25,8 @@ func newStreams(stdout, stderr io.Writer) streams {
 	}
 }
 
-// stream returns the buffer of stdout (0) or stderr (1). It writes what the
-// buffer of the other one has.
+// stream returns the buffer of stdout (0) or stderr (1). If the other one was
+// used last, stream first flushes the buffer of the other one.
 func (s *streams) stream(i int) (*bufio.Writer, error) {
 	if s.last != i {
 		if err := s.flushStreams(); err != nil {
