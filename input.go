@@ -55,10 +55,10 @@ func WithLabel(ctx context.Context, label string) context.Context {
 //
 //	ctx = concert.WithInputLabels(ctx, func(path string) string { return filepath.Base(path) })
 //
-// The function label is called once for each input, on the goroutine that
-// iterates the inputs. A panic in label counts as a panic in the inputs. If the
-// inputs of a Map have another type than In, they get no labels.
-// WithInputLabels panics if ctx or label is nil.
+// label is called once for each input, on the goroutine that iterates the
+// inputs. A panic in label counts as a panic in the inputs. If the inputs of a
+// Map have another type than In, they get no labels. WithInputLabels panics if
+// ctx or label is nil.
 func WithInputLabels[In any](ctx context.Context, label func(In) string) context.Context {
 	return executor.WithInputLabels(ctx, label)
 }

@@ -70,10 +70,10 @@ const (
 )
 
 // Progress reports to the observer of the task's executor how far the task is.
-// The parameter done is the finished amount, and total is the whole amount, in
-// any unit. A total of 0 means that the whole amount is unknown. ctx is the
-// context that the task received. With any other context, and without an
-// observer, Progress does nothing.
+// done is the finished amount, and total is the whole amount, in any unit. A
+// total of 0 means that the whole amount is unknown. ctx is the context that
+// the task received. With any other context, and without an observer, Progress
+// does nothing.
 func Progress(ctx context.Context, done, total int64) {
 	executor.Progress(ctx, done, total)
 }

@@ -134,9 +134,8 @@ func (w *window) throughput() throughput {
 func student(freedom int) float64 { return 1.96 + 2.4/float64(freedom-1) }
 
 // exceeds reports whether the rate of t is more than bound times the rate of
-// the parameter before. The result known is false if the ratio is too close to
-// the bound for a certain answer. If the parameter must is set, known is always
-// true.
+// the parameter before. known is false if the ratio is too close to the bound
+// for a certain answer. If the parameter must is set, known is always true.
 func (t throughput) exceeds(before throughput, bound float64, must bool) (exceeds, known bool) {
 	ratio := t.rate / max(before.rate, 1e-9)
 	if t.rate == 0 && before.rate == 0 {

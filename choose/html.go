@@ -29,8 +29,8 @@ var reportBody = sync.OnceValue(func() *template.Template {
 })
 
 // HTML writes the report as a page: a single file, without scripts, that loads
-// no other file. The parameter about is part of the title, and says what was
-// measured, such as "gzip -k".
+// no other file. about is part of the title, and says what was measured, such
+// as "gzip -k".
 func (r *Report) HTML(w io.Writer, about string) error {
 	var body bytes.Buffer
 	about = strings.ToValidUTF8(about, "?")

@@ -185,7 +185,7 @@ func (c *causes) clear() {
 var numbers = regexp.MustCompile(`0x[0-9a-fA-F]+|\b[0-9a-fA-F]*[0-9][0-9a-fA-F]{7,}\b|[0-9]+(?:\.[0-9]+)*`)
 
 // normalized returns a text in which the input is left out, and every number is
-// a #. The parameter input may be nil.
+// a #. input may be nil.
 func normalized(text string, input *concert.Input) string {
 	if input != nil {
 		text = strings.ReplaceAll(text, input.String(), "#")

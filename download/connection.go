@@ -28,8 +28,8 @@ type connection struct {
 // requested piece of the same version.
 var errRefused = errors.New("the server refused a further connection")
 
-// run receives pieces until no piece is left for this connection. The parameter
-// first is the reply that has the first piece, or nil.
+// run receives pieces until no piece is left for this connection. first is the
+// reply that has the first piece, or nil.
 func (c *connection) run(p *piece, first *reply) {
 	t := c.t
 	delay := t.j.client.opts.RetryDelay

@@ -36,7 +36,7 @@ type Batch struct {
 }
 
 // remote implements the methods of a Batch, for the call of a Submit or for
-// items of a Map. The parameter i is the number of a call in the batch.
+// items of a Map. i is the number of a call in the batch.
 type remote interface {
 	of() *Task
 	context() context.Context

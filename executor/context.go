@@ -129,9 +129,8 @@ func ReleaserOf(ctx context.Context) Releaser {
 
 type releaserKey struct{}
 
-// releasing is a context with a Releaser. The field owner is the task or the
-// callback to which the Releaser belongs, and nil outside of tasks and
-// callbacks.
+// releasing is a context with a Releaser. owner is the task or the callback to
+// which the Releaser belongs, and nil outside of tasks and callbacks.
 type releasing struct {
 	context.Context
 	releaser Releaser

@@ -96,10 +96,9 @@ func (t *Task) counters() *statistics {
 }
 
 // countSettled is called when the task of a Submit has its outcome. It counts
-// the error, unless it is nil, and then the task. The parameter local is
-// whether a worker of this process has run the task: then this worker counts
-// the task, after the call. The parameter remote is the number of the remote
-// worker that has run the task, or -1.
+// the error, unless it is nil, and then the task. local is whether a worker of
+// this process has run the task: then this worker counts the task, after the
+// call. remote is the number of the remote worker that has run the task, or -1.
 func (t *Task) countSettled(local bool, remote int, err error) {
 	st := t.counters()
 	if st == nil {
@@ -119,7 +118,7 @@ func (t *Task) countSettled(local bool, remote int, err error) {
 }
 
 // countFailed counts an item of a Map that has an error. The task is a runner
-// of the Map. The parameter ran is whether a worker has run the item.
+// of the Map. ran is whether a worker has run the item.
 func (t *Task) countFailed(ctx context.Context, ran bool, err error) {
 	t.group.stats.shardOf(t).failures[failureKind(ctx.Err(), ran, err)].Add(1)
 }
@@ -131,7 +130,7 @@ func (t *Task) refuse(err error) {
 }
 
 // begin moves a claimed task to running. It returns false if the task was no
-// longer claimed. The parameter remote is the number of the worker, or -1.
+// longer claimed. remote is the number of the worker, or -1.
 func (t *Task) begin(remote int) bool {
 	if !t.move(claimed, running) {
 		return false

@@ -27,8 +27,8 @@ import (
 // without its span.
 type Tracing interface {
 	// Within returns the context with which the function of a task is called.
-	// ctx is the context that the function would get otherwise. The parameter
-	// task is the number of the task, as in [Event].
+	// ctx is the context that the function would get otherwise. task is the
+	// number of the task, as in [Event].
 	Within(ctx context.Context, task uint64) context.Context
 
 	// Inject returns the text that remote workers receive with a call. If the
@@ -65,10 +65,9 @@ func SetTracing(t Tracing) {
 }
 
 // ExtractTrace returns the context with which a remote worker calls a function.
-// The parameter trace is the text that the worker has received with the call,
-// or "". If the text is longer than [MaxTrace], or has characters that are not
-// printable ASCII, or if this process has no [Tracing], ExtractTrace returns
-// ctx.
+// trace is the text that the worker has received with the call, or "". If the
+// text is longer than [MaxTrace], or has characters that are not printable
+// ASCII, or if this process has no [Tracing], ExtractTrace returns ctx.
 func ExtractTrace(ctx context.Context, trace string) context.Context {
 	if h := tracing.Load(); h != nil && validTrace(trace) {
 		return withSpan(ctx, func() context.Context { return (*h).Extract(ctx, trace) })

@@ -17,9 +17,9 @@ var canceledType = fmt.Sprintf("%T", ErrCanceled)
 // toCause returns an error that wraps the submitter's cause, and that has the
 // text of this cause. Otherwise toCause returns err.
 //
-// ctx is the context of the call. The parameter submitter is the parent of ctx,
-// and ends before ctx. So an executor that watches the parent can receive the
-// error before ctx has ended.
+// ctx is the context of the call. submitter is the parent of ctx, and ends
+// before ctx. So an executor that watches the parent can receive the error
+// before ctx has ended.
 func toCause(ctx, submitter context.Context, err error) error {
 	r, ok := err.(*RemoteError)
 	if !ok || r.Type != canceledType || r.Text != ErrCanceled.Error() {

@@ -61,8 +61,8 @@ func (n *nesting) encode(p reflect.Value) (Encoded, error) {
 	return Encoded{asCBOR, b}, err
 }
 
-// encodeNested is EncodeError for an error in a field of another error. The
-// parameter caller is the *nesting of the other error, or nil.
+// encodeNested is EncodeError for an error in a field of another error. caller
+// is the *nesting of the other error, or nil.
 func encodeNested(err error, caller any) []byte {
 	n, _ := caller.(*nesting)
 	if n == nil {
@@ -97,8 +97,8 @@ func encodeNested(err error, caller any) []byte {
 	return w.encode()
 }
 
-// add encodes e and adds it to w if e is of the registered type. The result
-// found reports whether e is of this type.
+// add encodes e and adds it to w if e is of the registered type. found reports
+// whether e is of this type.
 func (w *wireError) add(name string, t errorType, e error, n *nesting) (found bool) {
 	type encoded struct {
 		b     []byte

@@ -73,9 +73,8 @@ func hasDied(err error) bool {
 	return ok && d.WorkerDied()
 }
 
-// failureKind returns the kind of the error of a task. The parameter ended is
-// the error of the task's context, or nil. The parameter ran is whether a
-// worker has run the task.
+// failureKind returns the kind of the error of a task. ended is the error of
+// the task's context, or nil. ran is whether a worker has run the task.
 //
 // Methods of an error may be code of the program, which may block or panic. So
 // failureKind calls only methods of errors of concert and of the standard

@@ -45,7 +45,7 @@ type flatBuffer struct {
 const maxFlatBuffer = 64 << 10
 
 // append encodes the value *p. It reports false if the function Flat.Append
-// does. The parameter more is the expected number of values that follow.
+// does. more is the expected number of values that follow.
 func (f *flatBuffer) append(flat *Flat, p any, more int) (Encoded, bool) {
 	free := f.last[len(f.last):]
 	if cap(free) < max(2*f.largest, 64) {

@@ -108,7 +108,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 // claimSimple does the same as claim, for inputs that encodeSimple encodes, or
 // whose type is flat. It claims several items in one step. If their arguments
 // have more bytes than the parameter size, it leaves the last items to later
-// claims. The parameter flat may be nil if encodeSimple encodes the inputs.
+// claims. flat may be nil if encodeSimple encodes the inputs.
 func (r *runner[In, Out]) claimSimple(t *Task, f *Function, flat *Flat, most, size int) (batch *Batch, again bool) {
 	m := r.m
 	perItem := 0 // bytes of buf

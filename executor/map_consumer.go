@@ -47,7 +47,7 @@ func (m *mapRun[In, Out]) consume(yield func(index int64, out Out, err error) bo
 
 // sleep waits until there may be another result. If there will be no more
 // results, it reports false, and returns the error that ends the sequence, if
-// any. The parameter index is the index of the next result.
+// any. index is the index of the next result.
 func (m *mapRun[In, Out]) sleep(index int64) (more bool, err error) {
 	if r := ReleaserOf(m.caller); r != nil {
 		unlocked(r, func() { more, err = m.sleepUnlocked(index) })
@@ -111,10 +111,9 @@ func (m *mapRun[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 	return true, nil
 }
 
-// look returns the state of the runners. The result active is true if a runner
-// is in the executor. The result busy is true if active is true, or if remote
-// workers have items. The result failure is the reason why no runner will start
-// again, or nil.
+// look returns the state of the runners. active is true if a runner is in the
+// executor. busy is true if active is true, or if remote workers have items.
+// failure is the reason why no runner will start again, or nil.
 func (m *mapRun[In, Out]) look() (active, busy bool, failure error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -89,7 +89,7 @@ func (r *runner[In, Out]) count(s *carrier, now int64) {
 }
 
 // adapt sets r.batch, so that the next batch takes between half a turn and two
-// turns. The parameter took is the duration of the last batch.
+// turns. took is the duration of the last batch.
 func (r *runner[In, Out]) adapt(took time.Duration) {
 	switch {
 	case took < turn/2 && r.batch < maxBatch:

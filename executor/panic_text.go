@@ -25,8 +25,8 @@ func panicText(v any) string {
 }
 
 // countParts decreases *left by the number of parts of v that fmt.Sprint
-// prints. It stops when *left is negative. The parameter outermost is true if v
-// is the argument of Sprint itself: fmt follows a pointer only there.
+// prints. It stops when *left is negative. outermost is true if v is the
+// argument of Sprint itself: fmt follows a pointer only there.
 func countParts(v reflect.Value, outermost bool, left *int) {
 	if *left--; *left < 0 {
 		return

@@ -16,10 +16,10 @@ import (
 // and returns nil. If ctx ends first, Shutdown calls cancel, waits for the
 // grace period at most, and returns a [*ShutdownError].
 //
-// The function cancel cancels all tasks, and returns how many of them had not
-// started. Shutdown calls it every 10 ms, because it may miss a task that is
-// just moving from the queue to a worker. The function running returns the
-// names of the tasks that still run after the grace period.
+// cancel cancels all tasks, and returns how many of them had not started.
+// Shutdown calls it every 10 ms, because it may miss a task that is just moving
+// from the queue to a worker. running returns the names of the tasks that still
+// run after the grace period.
 func Shutdown(ctx context.Context, done <-chan struct{}, grace time.Duration, cancel func(cause error) (notStarted int), running func() []string) error {
 	select {
 	case <-done:

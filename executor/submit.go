@@ -36,7 +36,7 @@ func execute(ctx context.Context, ex Executor, t *Task) error {
 }
 
 // nilArgument returns the text of the panic of a function that was called with
-// a nil argument. The parameter rest names the other arguments.
+// a nil argument. rest names the other arguments.
 func nilArgument(function string, ctx context.Context, ex Executor, rest string) string {
 	what := rest
 	switch {
@@ -157,8 +157,8 @@ func (c *call[In, Out]) drop(t *Task, err error, s *carrier) {
 }
 
 // end settles the task. The caller has written the outcome. s is the carrier
-// whose goroutine calls end, or nil. The parameter remote is the number of the
-// remote worker that ran the task, or -1.
+// whose goroutine calls end, or nil. remote is the number of the remote worker
+// that ran the task, or -1.
 func (c *call[In, Out]) end(to uint64, s *carrier, remote int) {
 	t := &c.future.task
 	if f, ok := t.ctx.Parent.(*foreignContext); ok {

@@ -248,8 +248,8 @@ func (t *Task) observe(kind EventKind, err error) {
 }
 
 // observeOn does the same as the method observe, on a goroutine that does not
-// belong to a task. The parameter remote is the number of the remote worker
-// that runs the task, or -1.
+// belong to a task. remote is the number of the remote worker that runs the
+// task, or -1.
 func (t *Task) observeOn(remote int, kind EventKind, err error) {
 	if list, id := t.observers(); list != nil && t.numbered(kind) {
 		list.callIsolated(t.event(kind, max(id, remote), err))

@@ -43,11 +43,10 @@ type TaskQueue struct {
 	closed   error       // error with which the queue refuses tasks; nil while it is open
 }
 
-// NewTaskQueue returns a queue for an executor with the mutex mu. The parameter
-// size is the maximum number of tasks in the queue: 0 means 1024, and a
-// negative size means no bound. The queue calls onTask for each task that is
-// added, with mu held, so that the executor wakes or starts a worker. onTask
-// must not block.
+// NewTaskQueue returns a queue for an executor with the mutex mu. size is the
+// maximum number of tasks in the queue: 0 means 1024, and a negative size means
+// no bound. The queue calls onTask for each task that is added, with mu held,
+// so that the executor wakes or starts a worker. onTask must not block.
 func NewTaskQueue(mu *sync.Mutex, size int, onTask func()) *TaskQueue {
 	switch {
 	case size == 0:

@@ -208,8 +208,7 @@ func (s signal) notify(*Task) {
 	}
 }
 
-// closer is a channel. The method notify closes it, and so wakes all its
-// receivers.
+// closer is a channel. notify closes it, and so wakes all its receivers.
 type closer chan struct{}
 
 func (c closer) notify(*Task) { close(c) }

@@ -39,8 +39,8 @@ type Worker struct {
 // Join adds a worker to the group. Call it before the worker's goroutine
 // starts: otherwise the search for deadlocks could find a queued task without a
 // worker. The worker needs no goroutine while the queue is empty, and different
-// goroutines may call Serve one after another. The parameter id is the number
-// of the worker that observers receive.
+// goroutines may call Serve one after another. id is the number of the worker
+// that observers receive.
 func (g *WorkerGroup) Join(id int) *Worker {
 	if g.local == nil {
 		panic("executor: Join: the group was made by NewRemoteGroup, and has no workers")

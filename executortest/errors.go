@@ -310,8 +310,8 @@ var errorCases = []testCase{
 	}},
 }
 
-// expired checks the error of a task whose deadline has passed. The parameter
-// started says whether the task had started before.
+// expired checks the error of a task whose deadline has passed. started says
+// whether the task had started before.
 func (s *suite) expired(what string, f *concert.Future[string], started bool) {
 	s.Helper()
 	_, err := f.Result(s.ctx)

@@ -92,8 +92,8 @@ const eventTimeout = time.Minute
 // waits with a context reports the missing event first.
 const caseDeadline = 3 * eventTimeout
 
-// Run runs the suite. The function open returns a new executor for a case. Run
-// closes the executor after the case.
+// Run runs the suite. open returns a new executor for a case. Run closes the
+// executor after the case.
 //
 // Each case checks one rule, and has a deadline. If a case fails, Run logs the
 // rule. If a case does not end, because the executor hangs, the test program

@@ -49,9 +49,9 @@ func (g gate) open() { touch(g.Path + ".open") }
 
 func (g gate) isOpen() bool { return exists(g.Path + ".open") }
 
-// entered returns the number of tasks that have reached the gate. The method
-// left returns the number of tasks that have left the gate, because the gate
-// was open or the context of the task has ended.
+// entered returns the number of tasks that have reached the gate. left returns
+// the number of tasks that have left the gate, because the gate was open or the
+// context of the task has ended.
 func (g gate) entered() int { return count(g.Path + ".in") }
 func (g gate) left() int    { return count(g.Path + ".out") }
 
@@ -74,7 +74,7 @@ func touch(path string) {
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
-// mark creates a file with this prefix. The function count counts such files.
+// mark creates a file with this prefix. count counts such files.
 func mark(prefix string) {
 	f, err := os.CreateTemp(filepath.Dir(prefix), filepath.Base(prefix)+".*")
 	if err != nil {

@@ -36,9 +36,9 @@ func (l *Lock) setState(state uint64) {
 	}
 }
 
-// turns returns how many turns have begun. The parameter word is the word of
-// the lock. The holder may have an older turn, with which it has acquired the
-// lock again. Then issued has the number of turns.
+// turns returns how many turns have begun. word is the word of the lock. The
+// holder may have an older turn, with which it has acquired the lock again.
+// Then issued has the number of turns.
 func (l *Lock) turns(word uint64) uint64 { return max(turnOf(word), l.issued.Load()) }
 
 // take acquires the lock, which is free according to the parameter word, for
@@ -67,10 +67,10 @@ func (l *Lock) pass(turn uint64) {
 	l.cameBack(turn, turns)
 }
 
-// cameBack records that a turn has acquired the lock again. The parameter turns
-// is the number of turns that have begun. If a turn has begun since the last
-// call of cameBack, the previous holder was the newest turn. Otherwise the
-// previous holder was l.last.
+// cameBack records that a turn has acquired the lock again. turns is the number
+// of turns that have begun. If a turn has begun since the last call of
+// cameBack, the previous holder was the newest turn. Otherwise the previous
+// holder was l.last.
 func (l *Lock) cameBack(turn, turns uint64) {
 	before := l.last
 	if turns != l.issued.Load() {

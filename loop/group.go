@@ -174,9 +174,9 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	return t
 }
 
-// spawn starts a coroutine. The parameter skip is the number of stack frames
-// between spawn and the code of the program, whose position is reported as the
-// start. If skip is 0, the position of the function is reported instead.
+// spawn starts a coroutine. skip is the number of stack frames between spawn
+// and the code of the program, whose position is reported as the start. If skip
+// is 0, the position of the function is reported instead.
 func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 	t := g.newChild(b, function, skip)
 	l := t.loop

@@ -89,9 +89,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return c.Conn.Write(p)
 }
 
-// endWrite reenters the loop after a Write. The parameter all is the number of
-// bytes that the Write was to write. If ctx has ended, endWrite restores the
-// deadline, and returns the cause unless all bytes were written.
+// endWrite reenters the loop after a Write. all is the number of bytes that the
+// Write was to write. If ctx has ended, endWrite restores the deadline, and
+// returns the cause unless all bytes were written.
 func (c *conn) endWrite(all int, n *int, err *error) {
 	cause := c.end()
 	if cause == nil {

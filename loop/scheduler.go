@@ -185,8 +185,8 @@ func (l *Loop) wake(t *Task, err error) bool {
 
 // parkLocked releases the scheduler lock and mu, and waits until the coroutine
 // is woken. It returns the error that was given to wakeLocked. If the context
-// of the wait has ended, it returns the cause at once. The parameter on is what
-// the coroutine waits for, and becomes Task.waitTarget.
+// of the wait has ended, it returns the cause at once. on is what the coroutine
+// waits for, and becomes Task.waitTarget.
 //
 // If c has a foreign context, the caller must have called c.listen before it
 // locked mu, and must pass the listener.
@@ -372,8 +372,8 @@ func runCoroutines(t *Task) {
 
 // run runs the coroutine until its function has returned. If the next coroutine
 // can run on this goroutine, run returns it. Otherwise run hands over the
-// scheduler lock and returns nil. The parameter reuse says whether this
-// goroutine can run another coroutine.
+// scheduler lock and returns nil. reuse says whether this goroutine can run
+// another coroutine.
 func (t *Task) run(reuse bool) (next *Task) {
 	returned := false
 	var err error

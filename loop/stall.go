@@ -151,9 +151,9 @@ func (l *Loop) coarseNowLocked() time.Duration {
 // holderStack returns the stack of the goroutine that holds the scheduler lock.
 // This is the one goroutine of the loop that runs a coroutine and is neither
 // parked nor outside. The stack is from a goroutine profile, which stops all
-// goroutines for a much shorter time than a dump of all stacks. The parameter
-// external says that the holder entered through a portal. Then its goroutine
-// does not have the labels of the loop.
+// goroutines for a much shorter time than a dump of all stacks. external says
+// that the holder entered through a portal. Then its goroutine does not have
+// the labels of the loop.
 func (l *Loop) holderStack(external bool) string {
 	var profile bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&profile, 1) != nil {

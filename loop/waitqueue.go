@@ -37,7 +37,7 @@ func (w *waitQueue) remove(t *Task) {
 }
 
 // wait adds the caller to the queue and parks it, until it is woken or its
-// context ends. The parameter on is stored in Task.waitTarget.
+// context ends. on is stored in Task.waitTarget.
 func (w *waitQueue) wait(c caller, op op, on any) error {
 	listener := c.listen()
 	w.push(c.task())

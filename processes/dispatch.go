@@ -153,8 +153,8 @@ func (w *worker) maxArgumentBytes() int {
 	return maxPipeBytes
 }
 
-// claimLocked claims calls from the first task of the queue. The parameter
-// capacity is the maximum number of calls. It releases mu while it calls Claim.
+// claimLocked claims calls from the first task of the queue. capacity is the
+// maximum number of calls. It releases mu while it calls Claim.
 func (p *Pool) claimLocked(w *worker, capacity int) callRange {
 	t := p.queue.NextLocked()
 	if t == nil {

@@ -15,8 +15,8 @@ import (
 )
 
 // guardedLogger returns a logger that calls the handler of l through a
-// handlerGuard, or nil if l is nil. The parameter name is the name of the
-// handler in messages.
+// handlerGuard, or nil if l is nil. name is the name of the handler in
+// messages.
 func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 	if l == nil {
 		return nil

@@ -30,9 +30,9 @@ type outcome struct {
 	release       func() // releases the memory of a mapped result; nil for any other outcome
 }
 
-// failure returns the error of the call. The parameter timeout is
-// Options.Timeout. If the call was canceled because it exceeded the timeout,
-// and then returned the error of its context, the error also wraps ErrTimeout.
+// failure returns the error of the call. timeout is Options.Timeout. If the
+// call was canceled because it exceeded the timeout, and then returned the
+// error of its context, the error also wraps ErrTimeout.
 func (o *outcome) failure(timeout time.Duration) error {
 	if r, ok := o.err.(*concert.RemoteError); ok && o.late && r.Is(context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %w", withTimeout(ErrTimeout, timeout), o.err)
@@ -83,8 +83,8 @@ func (w *worker) settleOutcomes(kind frame.Type, body []byte) (err error) {
 	}
 }
 
-// settle settles a call that lookUp has found. The parameter worker is the
-// number of the worker.
+// settle settles a call that lookUp has found. worker is the number of the
+// worker.
 func (w *worker) settle(o *outcome, worker int) {
 	if o.canceledEarly || !o.begun && !o.batch.Start(o.i, worker) {
 		worker = -1 // the call was canceled before it started

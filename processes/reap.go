@@ -222,12 +222,11 @@ type victim struct {
 }
 
 // blameNextLocked handles the calls of a worker that died while it ran no call.
-// The parameter back has the calls of the worker. Its first call, which the
-// worker would have begun next, is a suspect: this call may have caused the
-// death. blameNextLocked counts the death for this call, and moves the call to
-// the end of the returned calls, in a range of its own. If maxCallDeaths
-// workers have died in this way, blameNextLocked returns the call as the
-// culprit instead.
+// back has the calls of the worker. Its first call, which the worker would have
+// begun next, is a suspect: this call may have caused the death.
+// blameNextLocked counts the death for this call, and moves the call to the end
+// of the returned calls, in a range of its own. If maxCallDeaths workers have
+// died in this way, blameNextLocked returns the call as the culprit instead.
 func (w *worker) blameNextLocked(back []callRange, state *os.ProcessState) (others []callRange, culprit *victim) {
 	first := back[0]
 	first.to = first.from + 1

@@ -69,8 +69,8 @@ func (b *outgoing) add(h frame.CallHead, args []executor.Encoded, allocate func(
 	b.buf = frame.EndCall(b.buf, start, inPipe)
 }
 
-// arenaArg is a large argument with a span in the arena. The method send copies
-// its bytes to the span.
+// arenaArg is a large argument with a span in the arena. send copies its bytes
+// to the span.
 type arenaArg struct {
 	at         frame.Span
 	kind       byte

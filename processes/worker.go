@@ -328,8 +328,8 @@ func (w *worker) isDeadLocked() bool {
 	}
 }
 
-// killLocked kills the process unless it is dead. The parameter why is the
-// reason, for errors.
+// killLocked kills the process unless it is dead. why is the reason, for
+// errors.
 func (w *worker) killLocked(why error) {
 	if w.state == reaped {
 		return

@@ -10,9 +10,9 @@ import (
 	"concert/executor"
 )
 
-// form checks the rest of a form. The parameter items is the length of the
-// form's tuple, which was read before. The method accepts only forms that the
-// codec writes in arguments.
+// form checks the rest of a form. items is the length of the form's tuple,
+// which was read before. The method accepts only forms that the codec writes in
+// arguments.
 func (c *checker) form(items int) error {
 	c.rest = c.rest[1:] // the Ellipsis
 	form, err := c.small()

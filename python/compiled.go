@@ -56,10 +56,9 @@ type compiledWorker struct {
 }
 
 // compiledVariables returns environment variables with the compiled worker, for
-// n workers. The parameter program is the path of the interpreter. The result
-// is nil if the workers must compile the source text: because they are among
-// the first ones of this interpreter, or because it could not compile the
-// worker.
+// n workers. program is the path of the interpreter. The result is nil if the
+// workers must compile the source text: because they are among the first ones
+// of this interpreter, or because it could not compile the worker.
 func compiledVariables(program string, n int, env []string, dir string) []string {
 	compiled.mu.Lock()
 	c := compiled.interpreters[program]

@@ -109,8 +109,8 @@ func (e *encoder) store(b []byte) error {
 	return nil
 }
 
-// head begins a bytes, list or tuple with n items. The parameter size is the
-// minimum size of an item.
+// head begins a bytes, list or tuple with n items. size is the minimum size of
+// an item.
 func (e *encoder) head(kind byte, n, size int) (err error) {
 	if e.buf, err = appendHead(e.buf, kind, n); err == nil {
 		err = e.fits(product(n, size))
@@ -315,8 +315,8 @@ func pointerEncoder(t reflect.Type) encodeFunc {
 	return referenced(pointed)
 }
 
-// referenced returns the encoder of a pointer, a map or a slice. The parameter
-// contents encodes it if it is not nil.
+// referenced returns the encoder of a pointer, a map or a slice. contents
+// encodes it if it is not nil.
 func referenced(contents encodeFunc) encodeFunc {
 	return func(e *encoder, v reflect.Value) error {
 		switch {

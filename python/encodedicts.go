@@ -176,8 +176,8 @@ func (e *encoder) encodeFlat(s *flatStruct, v reflect.Value) bool {
 
 // checkPointers returns an error if v has an embedded pointer that is not nil,
 // and no field of the pointed struct was sent. Without this error, the pointer
-// would be nil in the receiver. The parameter sent has the index paths of the
-// fields that were sent.
+// would be nil in the receiver. sent has the index paths of the fields that
+// were sent.
 func (fs *fields) checkPointers(v reflect.Value, sent [][]int) error {
 	for _, p := range fs.pointers {
 		at, err := v.FieldByIndexErr(p.index)

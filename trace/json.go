@@ -14,8 +14,8 @@ import (
 // have different numbers.
 const lanesApart = 1_000_000
 
-// complete writes a task that has ended. The parameter text is the text of the
-// task's error, or "".
+// complete writes a task that has ended. text is the text of the task's error,
+// or "".
 func (t *Writer) complete(task uint64, r running, end time.Time, text string) {
 	if end.Before(r.start) {
 		end = r.start

@@ -29,8 +29,8 @@ func threadDelay() time.Duration {
 // exited, this thread may have no processor. This delay is not a wait of the
 // child.
 //
-// The result least is the time that the CPU time in the result used would take
-// on an idle machine.
+// least is the time that the CPU time in the result used would take on an idle
+// machine.
 func waitExited(pid int, begin time.Time, before time.Duration) (used Usage, least time.Duration) {
 	watch := watchDelay(pid)
 	for {

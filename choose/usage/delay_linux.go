@@ -104,13 +104,13 @@ func (w *delayWatch) close(root time.Duration) watched {
 	return w.total
 }
 
-// extrapolate adds the delay from the last read to the end of the process. The
-// parameter took is the time from the start to the end, and root is the delay
-// of the main thread of the process at its end. The delay of descendants after
-// the last read is not known. extrapolate assumes the same share of the time as
-// before, or 0 if the reads cover less than half of the time. If the delay of
-// the main thread after the last read was longer, it counts instead. For
-// example, a process that was killed can wait long for a processor.
+// extrapolate adds the delay from the last read to the end of the process. took
+// is the time from the start to the end, and root is the delay of the main
+// thread of the process at its end. The delay of descendants after the last
+// read is not known. extrapolate assumes the same share of the time as before,
+// or 0 if the reads cover less than half of the time. If the delay of the main
+// thread after the last read was longer, it counts instead. For example, a
+// process that was killed can wait long for a processor.
 func (w *delayWatch) extrapolate(took, root time.Duration) {
 	var lost time.Duration
 	if rest := took - w.last; rest > 0 && rest < w.last {

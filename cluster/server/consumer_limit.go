@@ -41,7 +41,7 @@ type session struct{ stream, name string }
 
 // limit returns the streams whose sessions are counted together with this
 // session, the maximum number of these sessions, and the format of the error if
-// there are more. The parameter sessions is the maximum for clients.
+// there are more. sessions is the maximum for clients.
 func (s session) limit(sessions int) (streams []string, max int, full string) {
 	switch s.stream {
 	case wire.TaskStream:

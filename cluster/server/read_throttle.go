@@ -104,8 +104,8 @@ func isClosed(conn net.Conn) bool {
 	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
-// run measures, and slows down keys, until the server stops. The parameter nc
-// is the server's own connection.
+// run measures, and slows down keys, until the server stops. nc is the server's
+// own connection.
 func (t *throttle) run(nc *client.Conn) {
 	t.nc = nc
 	tick := time.NewTicker(probePeriod)

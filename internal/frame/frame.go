@@ -220,9 +220,9 @@ func wireName(name string) string {
 	return name
 }
 
-// AppendArg appends an argument to a Call. The parameter bytes is the number of
-// payload bytes that the caller itself writes after the bytes that AppendArg
-// has appended. If this number is above 0, p.Bytes must be empty.
+// AppendArg appends an argument to a Call. bytes is the number of payload bytes
+// that the caller itself writes after the bytes that AppendArg has appended. If
+// this number is above 0, p.Bytes must be empty.
 func AppendArg(b []byte, p Payload, bytes int) []byte {
 	at := len(b)
 	b = appendPayload(le.AppendUint32(b, 0), p)
@@ -236,9 +236,8 @@ func AppendInline(b []byte, e executor.Encoded) []byte {
 	return append(append(b, 0, e.Kind), e.Bytes...)
 }
 
-// EndCall completes the Call that begins at start. The parameter bytes is the
-// number of payload bytes that are not in b, because the caller writes them
-// itself.
+// EndCall completes the Call that begins at start. bytes is the number of
+// payload bytes that are not in b, because the caller writes them itself.
 func EndCall(b []byte, start, bytes int) []byte {
 	le.PutUint32(b[start:], uint32(len(b)-start-4+bytes))
 	return b
@@ -250,10 +249,10 @@ func Lengthen(b []byte, start, bytes int) {
 	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
 }
 
-// ParseCall parses the beginning of the body of a Call or a CallList. The
-// result rest contains the arguments, which NextArg or ParseCallList parses.
-// The parameter last is the name in an earlier frame. If the function has the
-// same name, ParseCall returns last itself, which saves an allocation.
+// ParseCall parses the beginning of the body of a Call or a CallList. rest
+// contains the arguments, which NextArg or ParseCallList parses. last is the
+// name in an earlier frame. If the function has the same name, ParseCall
+// returns last itself, which saves an allocation.
 func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
 	if len(b) < 16 {
 		return h, nil, bad("call of %d bytes", len(b))
@@ -309,7 +308,7 @@ func AppendResult(b []byte, o Outcome) []byte {
 }
 
 // ResultHead appends a Result without the bytes of its payload. The caller must
-// write these bytes after the Result. The parameter bytes is their number.
+// write these bytes after the Result. bytes is their number.
 func ResultHead(b []byte, o Outcome, bytes int) []byte {
 	start := len(b)
 	b = AppendResult(b, Outcome{ID: o.ID, Ran: o.Ran, Value: Payload{Encoded: executor.Encoded{Kind: o.Value.Kind}}})

@@ -77,8 +77,8 @@ func (c *Context) End() {
 	}
 }
 
-// Done returns the Done channel of the context. The function over reports
-// whether the task has ended.
+// Done returns the Done channel of the context. over reports whether the task
+// has ended.
 func (c *Context) Done(over func() bool) <-chan struct{} {
 	in := c.open()
 	if over() {
@@ -87,8 +87,7 @@ func (c *Context) Done(over func() bool) <-chan struct{} {
 	return in.Done()
 }
 
-// Err returns the error of the context. The parameter over is true if the task
-// has ended.
+// Err returns the error of the context. over is true if the task has ended.
 func (c *Context) Err(over bool) error {
 	if in := c.inner.Load(); in != nil {
 		return in.Err()
@@ -153,9 +152,9 @@ var cancelKey = func() any {
 }()
 
 // StandardOf returns the cancel context of package context with which ctx ends,
-// or nil if ctx does not end with one. The parameter done is the result of
-// ctx.Done. StandardOf calls ctx.Value. If StandardOf returns a cancel context,
-// the contexts that are derived from this cancel context call no method of ctx.
+// or nil if ctx does not end with one. done is the result of ctx.Done.
+// StandardOf calls ctx.Value. If StandardOf returns a cancel context, the
+// contexts that are derived from this cancel context call no method of ctx.
 func StandardOf(ctx context.Context, done <-chan struct{}) context.Context {
 	if done == nil || cancelKey == nil {
 		return nil

@@ -197,8 +197,8 @@ func (d *decoder) tagged() (reflect.Value, error) {
 	return reflect.Value{}, fmt.Errorf("unknown CBOR tag %d", tag)
 }
 
-// objectAt decodes an object, which is a value with the name of its type. The
-// parameter at is the offset of the object's tag.
+// objectAt decodes an object, which is a value with the name of its type. at is
+// the offset of the object's tag.
 func (d *decoder) objectAt(at int) (none reflect.Value, _ error) {
 	n, err := d.length(majorArray, "a name and a value")
 	if err != nil {

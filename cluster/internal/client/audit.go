@@ -77,9 +77,9 @@ const (
 	fail           // settle the call with ErrLost
 )
 
-// judge returns what the client does about a call. The parameter since is the
-// time for which audits have found this state. The parameter missed is the
-// number of times that the call was sent again.
+// judge returns what the client does about a call. since is the time for which
+// audits have found this state. missed is the number of times that the call was
+// sent again.
 //
 // A server that has just become the leader may lack messages that its
 // predecessor had. So wire.Absent counts only if two audits find it.
@@ -97,9 +97,9 @@ func judge(state wire.State, since time.Duration, canceled bool, missed int) ver
 }
 
 // due reports whether a call must be audited now. The finding f is from the
-// last audit of the call; before the first audit, f is nil. The parameter sent
-// is the time when the call was sent. A call that was sent or audited before
-// the time auditBefore must be audited.
+// last audit of the call; before the first audit, f is nil. sent is the time
+// when the call was sent. A call that was sent or audited before the time
+// auditBefore must be audited.
 func (f *finding) due(sent, auditBefore, now time.Time) bool {
 	if f == nil {
 		return now.Sub(sent) >= AuditAge || sent.Before(auditBefore)

@@ -72,8 +72,8 @@ const (
 	reports // the worker's result is stored, or was refused
 )
 
-// modelEvent is an event. The function after returns the state after the event.
-// If the event cannot occur in the state, after returns the same state.
+// modelEvent is an event. after returns the state after the event. If the event
+// cannot occur in the state, after returns the same state.
 type modelEvent struct {
 	name  string
 	after func(m model) model

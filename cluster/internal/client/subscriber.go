@@ -210,9 +210,8 @@ func (e *Executor) restartLocked(c *call) *call {
 	return n
 }
 
-// settle settles a subscriber with the outcome of its call. The parameter
-// worker is the number of the slot in which the call has run, or -1 if it did
-// not run.
+// settle settles a subscriber with the outcome of its call. worker is the
+// number of the slot in which the call has run, or -1 if it did not run.
 func (s *subscriber) settle(worker int, v executor.Encoded, err error) {
 	s.settleTimed(worker, 0, v, err)
 }

@@ -68,10 +68,10 @@ func (c *Conn) Upload(ctx context.Context, name string, v executor.Encoded) (wir
 }
 
 // Download returns a value. If the value is not in the message, Download reads
-// its parts. While the servers cannot be reached, it retries. The function owns
-// must report whether the name of the parts belongs to the client. Without this
-// check, a client could put the name of another client's value into a task, and
-// so read the value. An error that wraps ErrAbsent is permanent.
+// its parts. While the servers cannot be reached, it retries. owns must report
+// whether the name of the parts belongs to the client. Without this check, a
+// client could put the name of another client's value into a task, and so read
+// the value. An error that wraps ErrAbsent is permanent.
 func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (executor.Encoded, error) {
 	if v.Blob == "" {
 		return v.Encoded, nil

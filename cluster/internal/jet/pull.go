@@ -108,8 +108,8 @@ type PullRequest struct {
 // If this process or a server got no CPU time for seconds, messages can arrive
 // after Pull has returned. These late messages would have no worker until their
 // leases end. So for the time of a lease, another goroutine receives them, and
-// calls the function late with each of them. The function late may be nil if
-// the consumer is not used again.
+// calls the function late with each of them. late may be nil if the consumer is
+// not used again.
 func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest, take, late func(*Message)) error {
 	if !c.NC.IsConnected() { // a request that is sent when the connection is restored would end at once, and its tasks would have no worker until their leases end
 		return nats.ErrDisconnected
@@ -314,8 +314,8 @@ func (c *Conn) DeleteConsumer(ctx context.Context, stream, consumer string) {
 	c.JS.DeleteConsumer(ctx, stream, consumer)
 }
 
-// sendPull sends a request for messages to a consumer. The channel arrived
-// receives the messages until the returned subscription ends.
+// sendPull sends a request for messages to a consumer. arrived receives the
+// messages until the returned subscription ends.
 func (c *Conn) sendPull(stream, consumer string, r PullRequest, arrived chan *nats.Msg) (sub *nats.Subscription, err error) {
 	p := wire.Pull{Stream: stream, Consumer: consumer, Batch: r.N, Bytes: r.Bytes, Expires: r.Expires, Inbox: wire.NewToken()}
 	if c.PullsThroughServer() {

@@ -21,8 +21,7 @@ const (
 // no server answers: the servers elect a leader, or are busy. When ctx ends or
 // startTimeout is over, RetryUntilDeadline returns the last error of step. If
 // the servers report that the key does not permit the request,
-// RetryUntilDeadline returns a refusal. The function step must be safe to
-// repeat.
+// RetryUntilDeadline returns a refusal. step must be safe to repeat.
 func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -50,8 +49,7 @@ func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Con
 
 // RetryTransient calls the function step until this function returns nil or a
 // permanent error, without a time limit. It is for requests after the start.
-// When ctx ends, RetryTransient returns the cause. The function step must be
-// safe to repeat.
+// When ctx ends, RetryTransient returns the cause. step must be safe to repeat.
 func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context) error) error {
 	for {
 		once, stop := context.WithTimeout(ctx, RequestTimeout)

@@ -73,13 +73,13 @@ func (f *Watched) end(ctx context.Context) {
 //     subscription at another server.
 //   - The message may be lost between two servers.
 //
-// The function take may be called several times with one message. It may also
-// be called with an old message of a subject after a newer one. The reason is
-// that the subscription may deliver the newer message before it is stored.
-// After that, a read may return the old message. If the order matters, the
-// messages must contain a number. If servers are lost at the wrong moment, they
-// never store a published message. So the publisher must repeat a message that
-// is not acknowledged.
+// take may be called several times with one message. It may also be called with
+// an old message of a subject after a newer one. The reason is that the
+// subscription may deliver the newer message before it is stored. After that, a
+// read may return the old message. If the order matters, the messages must
+// contain a number. If servers are lost at the wrong moment, they never store a
+// published message. So the publisher must repeat a message that is not
+// acknowledged.
 func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string, value []byte, gone bool, stored time.Time)) error {
 	changes := make(chan *nats.Msg, maxBufferedChanges)
 	missed := c.missed.Wait()

@@ -104,8 +104,8 @@ func ResultID(subject string) (id TaskID, ok bool) {
 // ArgumentName returns a new name of a large argument of a client.
 func ArgumentName(client string) string { return client + "." + NewToken() }
 
-// ResultName returns a new name of a large result for a client. The parameter
-// owner is the public key of the worker that stores the result, or Anyone.
+// ResultName returns a new name of a large result for a client. owner is the
+// public key of the worker that stores the result, or Anyone.
 func ResultName(client, owner string) string { return client + "." + owner + "." + NewToken() }
 
 // BlobSubject returns the subject of a part of a large argument or result.
@@ -131,15 +131,15 @@ func isBlobName(client, name string, tokens int) bool {
 }
 
 // HintSubject returns the subject at which a session receives hints of workers.
-// The parameter owner is the public key of these workers, or Anyone.
+// owner is the public key of these workers, or Anyone.
 func HintSubject(client, session, owner string) string {
 	return "concert.hint." + client + "." + session + "." + owner
 }
 
 // HintRelaySubject returns the subject to which workers with a key publish
-// their hints. The parameter owner is the public key of these workers. A server
-// publishes the hints again to HintSubject, because NATS does not deliver a
-// message from the account of one key to the account of another key.
+// their hints. owner is the public key of these workers. A server publishes the
+// hints again to HintSubject, because NATS does not deliver a message from the
+// account of one key to the account of another key.
 func HintRelaySubject(client, session, owner string) string {
 	return hintRelayPrefix + client + "." + session + "." + owner
 }
@@ -151,10 +151,9 @@ func RelayedHint(relayed string) string {
 
 const hintRelayPrefix = "concert.report."
 
-// DeadSubject returns the subject to which workers publish dead letters. The
-// parameter owner is the public key of these workers, or Anyone. The parameter
-// task is the subject of the tasks that become dead letters, as TaskSubject
-// returns it.
+// DeadSubject returns the subject to which workers publish dead letters. owner
+// is the public key of these workers, or Anyone. task is the subject of the
+// tasks that become dead letters, as TaskSubject returns it.
 func DeadSubject(task, owner string) string {
 	return "concert.dead." + strings.TrimPrefix(task, taskPrefix) + "." + owner
 }

@@ -61,7 +61,7 @@ func (w *worker) deadLetterTask(d *heldTask, why error, o wire.Outcome) {
 
 // publishDeadLetter publishes a dead letter, and reports whether it is stored.
 // If the dead letter could not be stored, publishDeadLetter calls
-// Options.Notice. The parameter what describes the message in this notice.
+// Options.Notice. what describes the message in this notice.
 func (w *worker) publishDeadLetter(msg *jet.Message, what string, why error) bool {
 	header := nats.Header{wire.ReasonHeader: {oneLine(why.Error())}, wire.WorkerHeader: {w.id}}
 	subject := wire.DeadSubject(msg.Subject(), w.conn.Owner())

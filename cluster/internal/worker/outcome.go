@@ -83,7 +83,7 @@ func (w *worker) publishDropped(d *heldTask) {
 }
 
 // acked acknowledges a task. It is called when the outcome of the task is
-// stored. The parameter key is the key of the task.
+// stored. key is the key of the task.
 func (w *worker) acked(key string) {
 	w.mu.Lock()
 	d := w.held[key]

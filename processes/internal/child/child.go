@@ -95,8 +95,7 @@ type worker struct {
 }
 
 // Run runs tasks of a pool until the pool has no more tasks for this worker.
-// The parameter text is the value of EnvName. Run returns the exit code of this
-// process.
+// text is the value of EnvName. Run returns the exit code of this process.
 func Run(text string) int {
 	w, files, err := open(text)
 	if err != nil {

@@ -75,8 +75,8 @@ func (w *writer) outcome(now time.Duration, parts ...[]byte) {
 }
 
 // addToList does the same as outcome for a result for which frame.CanList is
-// true. The result stored is false if the list cannot contain it. The result
-// late is true if the timer had to write frames to the pipe.
+// true. stored is false if the list cannot contain it. late is true if the
+// timer had to write frames to the pipe.
 func (w *writer) addToList(now time.Duration, o *frame.Outcome) (stored, late bool) {
 	if w.journal == nil || o.ID.Index >= frame.MaxList {
 		return false, false

@@ -58,8 +58,8 @@ const (
 )
 
 // pathRule returns a rule that grants rights for an open file or directory,
-// which was passed under that name. The parameter file is the rights for a
-// file, and dir is the rights for a directory.
+// which was passed under that name. file is the rights for a file, and dir is
+// the rights for a directory.
 func pathRule(name string, file, dir landlock.AccessFSSet) landlock.Rule {
 	path := "/proc/self/fd/" + name
 	rights := dir

@@ -146,8 +146,8 @@ func (j *Journal) Gate() *atomic.Uint64 { return j.word(gateAt) }
 const listInUse = 1 << 8
 
 // SetList records that the list will contain results of this kind, from a frame
-// of calls. The parameter first is the first call with a result in the list.
-// The worker calls SetList.
+// of calls. first is the first call with a result in the list. The worker calls
+// SetList.
 func (j *Journal) SetList(seq uint32, first int, kind byte) {
 	j.word(listOfAt).Store(uint64(seq)<<32 | uint64(uint16(first))<<16 | listInUse | uint64(kind))
 }
@@ -259,8 +259,8 @@ func (j *Journal) Get(from, to uint64) (first, second []byte) {
 }
 
 // Unread returns a copy of the bytes of results that a dead worker has not
-// written to the pipe. The parameter read is the number of bytes that the pool
-// has read from the pipe. The pool calls it after the death of the worker.
+// written to the pipe. read is the number of bytes that the pool has read from
+// the pipe. The pool calls it after the death of the worker.
 func (j *Journal) Unread(read uint64) []byte {
 	written := j.Written().Load()
 	if written <= read || written-read > RingSize || read < j.Base().Load() {

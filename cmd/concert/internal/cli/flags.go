@@ -42,10 +42,10 @@ func NewFlags() *Flags {
 }
 
 // Add declares a flag that sets *into, which holds the default: a bool, an int,
-// a string, a time.Duration or a flag.Value. The parameter value is the word
-// for the value in the help: DIR, LIST, FILE, N or D, for example, or empty for
-// a bool. The parameter about says what the flag means. If the default is not
-// zero, and about does not state the default, Add appends the default to about.
+// a string, a time.Duration or a flag.Value. value is the word for the value in
+// the help: DIR, LIST, FILE, N or D, for example, or empty for a bool. about
+// says what the flag means. If the default is not zero, and about does not
+// state the default, Add appends the default to about.
 func (f *Flags) Add(into any, name, value, about string) {
 	switch into := into.(type) {
 	case *bool:

@@ -69,9 +69,8 @@ func reason(err error) error {
 	return err
 }
 
-// Commit closes the file and renames it to its final name. The parameter
-// written is the error of the writes. If it is not nil, Commit removes the
-// file.
+// Commit closes the file and renames it to its final name. written is the error
+// of the writes. If it is not nil, Commit removes the file.
 func (o *Output) Commit(written error) error {
 	if o == nil {
 		return nil

@@ -44,8 +44,7 @@ func (l *live) progress(f *file, done, total int64) {
 	}
 }
 
-// finished shows the end of a file. The parameter stopped is whether the list
-// was stopped.
+// finished shows the end of a file. stopped is whether the list was stopped.
 func (l *live) finished(o *outcome, stopped bool) {
 	if l == nil {
 		return

@@ -139,8 +139,8 @@ func (r *report) waitsForOther(f *file) {
 	}
 }
 
-// waits reports that a file waits for its host. The method away has printed
-// the line for people.
+// waits reports that a file waits for its host. away has printed the line for
+// people.
 func (r *report) waits(o *outcome, pause time.Duration) {
 	if r.json {
 		r.emit(retryEvent{
@@ -186,8 +186,8 @@ func waiting(d time.Duration) string {
 	return ""
 }
 
-// finished reports one file. The parameter stopped is whether it has not
-// finished because the list was stopped.
+// finished reports one file. stopped is whether it has not finished because the
+// list was stopped.
 func (r *report) finished(o outcome, stopped bool) {
 	r.count(&o, stopped)
 	r.live.finished(&o, stopped)

@@ -224,8 +224,7 @@ func (j *jobCount) Set(text string) (err error) {
 	return nil
 }
 
-// count returns the number of concurrent jobs. The parameter standard is the
-// default.
+// count returns the number of concurrent jobs. standard is the default.
 func (j *jobCount) count(standard int) int {
 	switch {
 	case j.n > 0:

@@ -69,8 +69,8 @@ func percentage(text string) (float64, error) {
 // tally counts the jobs that have finished in this run.
 type tally struct{ succeeded, failed int }
 
-// reached reports whether a run ends. The parameter total is the number of
-// inputs, or 0 while it is not known. Then a percentage is not reached.
+// reached reports whether a run ends. total is the number of inputs, or 0 while
+// it is not known. Then a percentage is not reached.
 func (h *haltRule) reached(t tally, total int) bool {
 	n := 0
 	switch h.counted {

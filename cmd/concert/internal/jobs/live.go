@@ -97,8 +97,7 @@ func (l *live) started(j *job, cancel context.CancelCauseFunc) {
 	l.feed.Observe(concert.Event{Kind: concert.TaskStarted, Task: uint64(j.number), Name: l.name, Input: l.input(j), Worker: -1})
 }
 
-// ended shows that an attempt has ended. The parameter retry is whether another
-// one follows.
+// ended shows that an attempt has ended. retry is whether another one follows.
 func (l *live) ended(j *job, r *output.Record, o *output.Output, retry bool) {
 	if l == nil {
 		return

@@ -160,8 +160,8 @@ func (v *view) tallyLocked() string {
 	return text
 }
 
-// close removes the bar. The parameter stopped says why the run ended before
-// its last job, or is nil. The parameter again says how to continue.
+// close removes the bar. stopped says why the run ended before its last job, or
+// is nil. again says how to continue.
 func (v *view) close(interrupted bool, stopped error, again string) {
 	if v.show != nil {
 		v.show.Close()

@@ -35,8 +35,8 @@ func (t *tour) conclusions() (all []string) {
 	return all
 }
 
-// conclusion returns the recommendation for one kind of work. The parameter
-// usual is what suits the kind if the measurements do not decide.
+// conclusion returns the recommendation for one kind of work. usual is what
+// suits the kind if the measurements do not decide.
 func conclusion(work string, r *choose.Report, usual string) string {
 	v := r.Verdict
 	point := r.Recommended()

@@ -180,10 +180,10 @@ func (s *Store) reuseLarge(f *os.File) {
 	f.Close()
 }
 
-// Finish is called when the attempt has ended. The parameter survivors says
-// that a process may still have the files open. The error says that the output
-// may be incomplete, because it could not be stored: the job has failed. The
-// output has what could be stored, and is never nil.
+// Finish is called when the attempt has ended. survivors says that a process
+// may still have the files open. The error says that the output may be
+// incomplete, because it could not be stored: the job has failed. The output
+// has what could be stored, and is never nil.
 func (c *Capture) Finish(survivors bool) (*Output, error) {
 	if c.lines != nil {
 		c.lines.finish()
