@@ -18,7 +18,7 @@ func (l *Limit) decideLocked(s sample) bool {
 }
 
 // climbLocked makes the decision for a window while climbing. In this phase,
-// the field best has the limit before the current one.
+// l.best is the limit before the current one.
 func (l *Limit) climbLocked(s sample) bool {
 	why := "first measurement"
 	switch {

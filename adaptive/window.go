@@ -133,9 +133,9 @@ func (w *window) throughput() throughput {
 // wrong by less than 1%.
 func student(freedom int) float64 { return 1.96 + 2.4/float64(freedom-1) }
 
-// exceeds reports whether the rate of t is more than bound times the rate of
-// the parameter before. known is false if the ratio is too close to the bound
-// for a certain answer. If the parameter must is set, known is always true.
+// exceeds reports whether the rate of t is more than bound times the rate of an
+// earlier window (before). known is false if the ratio is too close to the
+// bound for a certain answer, unless must is set.
 func (t throughput) exceeds(before throughput, bound float64, must bool) (exceeds, known bool) {
 	ratio := t.rate / max(before.rate, 1e-9)
 	if t.rate == 0 && before.rate == 0 {

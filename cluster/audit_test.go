@@ -57,7 +57,7 @@ func dialAt(t *testing.T, url string, access cluster.Access) *cluster.Executor {
 	return ex
 }
 
-// settles checks that a task settles with the value want.
+// settles checks that a task settles, and that its value is want.
 func settles(t *testing.T, fut *concert.Future[string], want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -133,9 +133,8 @@ func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	}
 }
 
-// Purge waits until one stream, the parameter once, has at least msgs messages.
-// Then it removes all messages of another stream, the parameter name. It uses a
-// new connection.
+// Purge waits until one stream (once) has at least msgs messages. Then it
+// removes all messages of another stream (name). It uses a new connection.
 func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	l := linked(t, a)
 	defer l.Close()

@@ -77,8 +77,8 @@ func dial(t *testing.T, access cluster.Access) *cluster.Executor {
 	return ex
 }
 
-// serve starts a worker. The worker ends when the test ends, or when the
-// function stop is called.
+// serve starts a worker. The worker ends when the test ends, or when stop is
+// called.
 func serve(t *testing.T, access cluster.Access, places int) (stop func()) {
 	t.Helper()
 	return serveOn(t, access, goroutines.New(places, nil))
@@ -112,7 +112,7 @@ func serveWith(t *testing.T, opts *cluster.ServeOptions, pool concert.Executor) 
 }
 
 var (
-	runs  sync.Map // how often the function count has run, by argument
+	runs  sync.Map // number of runs of count, by argument
 	count = concert.Register("cluster_test.count", func(_ context.Context, n int) (int, error) {
 		runs.LoadOrStore(n, new(atomic.Int64))
 		v, _ := runs.Load(n)
@@ -141,9 +141,9 @@ var (
 	})
 )
 
-// hold controls the tasks of the function held whose argument is the name of
-// the hold. Each of these tasks sends to the channel began, and then blocks
-// until it receives from the channel let.
+// hold controls the tasks that run held with the name of the hold. Each of
+// these tasks sends an element to began. Then it blocks until let has an
+// element or is closed.
 type hold struct {
 	began    chan struct{}
 	let      chan struct{}

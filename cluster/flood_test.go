@@ -66,7 +66,7 @@ func storeParts(t *testing.T, js jetstream.JetStream, client string, v executor.
 	return to
 }
 
-// publishTasks publishes tasks of the function weigh for a client, without an
+// publishTasks publishes tasks that run weigh for a client, without an
 // Executor.
 func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string, n int, arg wire.Value) {
 	t.Helper()

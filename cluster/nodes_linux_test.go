@@ -174,10 +174,9 @@ func beWorker() error {
 	})
 }
 
-// beClient submits tasks of the function mark, and adds the number of each
-// finished task to a file. If the client is started again, it submits the same
-// tasks with the same ids, and adds only the numbers that are not in the file
-// yet.
+// beClient submits tasks that run mark, and adds the number of each finished
+// task to a file. If the client is started again, it submits the same tasks
+// with the same ids, and adds only the numbers that are not in the file yet.
 func beClient() error {
 	var n int
 	if _, err := fmt.Sscan(os.Getenv("CLUSTER_TEST_TASKS"), &n); err != nil {

@@ -15,11 +15,11 @@ import (
 )
 
 var (
-	visits atomic.Int64 // number of calls of the functions resident and late
+	visits atomic.Int64 // number of calls of resident and of late
 	begun  = make(chan struct{}, 100)
 
-	// In its first runs, the function resident returns only when its context
-	// ends. Then it fails once, and after that it succeeds.
+	// In its first runs, resident returns only when its context ends. Then it
+	// fails once, and after that it succeeds.
 	resident = concert.Register("cluster_test.resident", func(ctx context.Context, stays int64) (int64, error) {
 		n := visits.Add(1)
 		begun <- struct{}{}

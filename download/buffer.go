@@ -19,7 +19,7 @@ func newBuffers(size int) *sync.Pool {
 }
 
 // getBuffer returns a buffer for a body of n bytes, or of an unknown length if
-// n is negative. The function put releases the buffer.
+// n is negative. put releases the buffer.
 func getBuffer(n int64) (buf *[]byte, put func()) {
 	pool := largeBuffers
 	if n >= 0 && n <= smallBuffer {

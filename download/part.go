@@ -28,9 +28,9 @@ const syncInterval = 5 * time.Second
 //	unnamed, named --discard--> (removed)
 //	named --release--> (closed, for the next Get)
 //
-// Only the goroutine of the Get uses a part, except that the goroutine sync of
-// a named part reads size and missing. While several connections receive, their
-// goroutines write to file and missing.
+// Only the goroutine of the Get uses a part. There is an exception: the
+// goroutine that startSync starts reads size and missing. While several
+// connections receive, their goroutines write to file and missing.
 type part struct {
 	j    *job
 	file *os.File

@@ -118,11 +118,11 @@ func pythonLine(n, threads int) string {
 }
 
 // PythonProfile returns a function for choose.Options.Profile. The returned
-// function calls a Python function with one of the arguments args, in an
-// interpreter of ex, which is a pool of package python. It reads the clocks of
-// the interpreter before and after the call. where names the Python function,
-// as for python.Func. For a function of python.Source, this parameter is
-// ":NAME", a newline and the source.
+// function calls a Python function with an element of args, in an interpreter
+// of ex, which is a pool of package python. It reads the clocks of the
+// interpreter before and after the call. where names the Python function, as
+// for python.Func. For a function of python.Source, this parameter is ":NAME",
+// a newline and the source.
 func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ctx context.Context, input int) (usage.Usage, error) {
 	how := "1"
 	switch any((*In)(nil)).(type) {

@@ -29,8 +29,7 @@ func threadDelay() time.Duration {
 // exited, this thread may have no processor. This delay is not a wait of the
 // child.
 //
-// least is the time that the CPU time in the result used would take on an idle
-// machine.
+// least is the time that used.CPU would take on an idle machine.
 func waitExited(pid int, begin time.Time, before time.Duration) (used Usage, least time.Duration) {
 	watch := watchDelay(pid)
 	for {

@@ -31,7 +31,7 @@ const schedstat = "/proc/thread-self/schedstat"
 type counters struct {
 	instant
 	read, written int64
-	own           int64 // how many of the bytes in the field read were read by the meter itself
+	own           int64 // the part of read that the meter itself has read
 	voluntary     int64
 	forced        int64
 }

@@ -88,8 +88,8 @@ func (u *Usage) addMissing(what Quantity, why string) {
 	u.Sources = append(u.Sources, Source{What: what, Why: why})
 }
 
-// limitRunDelay limits the run-queue delay. The elapsed time without the delay
-// is then at least the parameter least, and at least the time in which all
+// limitRunDelay limits the run-queue delay. Then the elapsed time without the
+// delay is not shorter than least, and not shorter than the time in which all
 // processors can provide the CPU time. The measured delay may be longer,
 // because it is read before and after the clocks.
 func (u *Usage) limitRunDelay(least time.Duration) {

@@ -40,8 +40,8 @@ func unharmed(t *testing.T, other *keyHolder, before int64) {
 	unharmedWithin(t, other, before, floodMemory)
 }
 
-// unharmedWithin makes the same checks as unharmed. The parameter memory
-// replaces floodMemory.
+// unharmedWithin makes the same checks as unharmed. memory is used in place of
+// floodMemory.
 func unharmedWithin(t *testing.T, other *keyHolder, before, memory int64) {
 	t.Helper()
 	begin := time.Now()

@@ -134,8 +134,8 @@ func OpenKeyring(dir string) (*Keyring, error) {
 func (k *Keyring) path(name string) string { return filepath.Join(k.dir, name) }
 
 // lock acquires the lock of the keyring. Other programs and other goroutines
-// may hold this lock. The lock is released when the function unlock is called,
-// or when the program ends.
+// may hold this lock. The lock is released when unlock is called, or when the
+// program ends.
 func (k *Keyring) lock() (unlock func(), err error) {
 	f, err := os.OpenFile(k.path(lockedFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -156,8 +156,8 @@ func (e *Executor) audit() {
 	}
 }
 
-// auditDue audits the calls that are due now, but at most as many as the
-// parameter limit permits. It reports whether other calls are due soon.
+// auditDue audits calls that are due now; limit is their maximum number. It
+// reports whether other calls are due soon.
 func (e *Executor) auditDue(now time.Time, limit int) (soon bool, err error) {
 	e.auditMu.Lock()
 	defer e.auditMu.Unlock()
@@ -181,9 +181,9 @@ type audited struct {
 	task wire.Audited
 }
 
-// dueCalls returns the calls that are due, but at most as many as the parameter
-// limit permits. Calls whose last audit is oldest come first. It reports
-// whether other calls are due soon.
+// dueCalls returns calls that are due; limit is their maximum number. Calls
+// whose last audit is oldest come first. It reports whether other calls are due
+// soon.
 func (e *Executor) dueCalls(now time.Time, limit int) (calls []audited, soon bool) {
 	e.mu.Lock()
 	auditBefore := e.auditBefore

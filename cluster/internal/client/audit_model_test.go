@@ -79,8 +79,8 @@ type modelEvent struct {
 	after func(m model) model
 }
 
-// if_ returns the state after the function change if the condition is true.
-// Otherwise it returns the same state.
+// if_ returns a copy of the state. If the condition is true, it first calls
+// change with the copy.
 func (m model) if_(condition bool, change func(m *model)) model {
 	if condition {
 		change(&m)
@@ -100,7 +100,7 @@ func (m *model) removeTask() {
 }
 
 // audit audits the call, and changes the state as the client does for the
-// result of the function judge.
+// result of judge.
 func (m *model) audit(judge func(state wire.State, since time.Duration, canceled bool, missed int) verdict) {
 	state := wire.Absent
 	switch {

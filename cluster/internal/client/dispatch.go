@@ -40,10 +40,10 @@ func (e *Executor) notify() {
 	}
 }
 
-// expiryPeriod is the time between two calls of the method expire. Without
-// these calls, a task whose context has ended could stay queued for long if no
-// worker offers its function. A context.AfterFunc for each context would slow
-// down all tasks.
+// expiryPeriod is the time between two calls of Executor.expire. Without these
+// calls, a task whose context has ended could stay queued for long if no worker
+// offers its function. A context.AfterFunc for each context would slow down all
+// tasks.
 const expiryPeriod = 100 * time.Millisecond
 
 // expire cancels queued tasks whose submitters' contexts have ended.

@@ -41,8 +41,7 @@ const (
 
 // record records the run time of a call, and the time from sending the call to
 // receiving its result. If the network is slower than the workers, record
-// lowers the field limit, because more calls in advance would only delay other
-// calls.
+// lowers q.limit, because more calls in advance would only delay other calls.
 func (q *funcQueue) record(ran, out time.Duration) {
 	q.meanTime = prefetch.Mean(q.meanTime, ran)
 	q.returned++

@@ -170,7 +170,7 @@ func (s *subscriber) expired(o *wire.Outcome, err error) error {
 	return err
 }
 
-// settleEach removes a call, unless it has ended, and calls the function settle
+// settleEach removes a call, unless it has ended. Then settleEach calls settle
 // for each subscriber.
 func (e *Executor) settleEach(c *call, settle func(s *subscriber)) {
 	e.mu.Lock()
@@ -198,8 +198,8 @@ func (e *Executor) removeLocked(c *call) {
 	}
 }
 
-// settleRemoved calls the function settle for each subscriber of a call that
-// removeLocked has removed.
+// settleRemoved calls settle for each subscriber of a call that removeLocked
+// has removed.
 func (e *Executor) settleRemoved(c *call, settle func(s *subscriber)) {
 	for _, s := range c.subscribers {
 		settle(s)

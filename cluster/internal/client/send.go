@@ -33,7 +33,7 @@ type call struct {
 	subscribers      []*subscriber      // at least one; the slice is replaced by a copy when a subscriber is removed
 	arg              wire.Value         // does not change after it was published, unless the servers lose it
 	values           []wire.SharedValue // the shared values of arg
-	valuesAt         time.Time          // when the field values was set
+	valuesAt         time.Time          // when values was set
 	earliestDeadline int64              // the earliest published deadline; 0 if no deadline was published, or if the call has no id
 	setName          string             // the capability set to which the call was sent
 	published        bool               // publish was called

@@ -74,8 +74,8 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// consume starts to handle the results of a stream. It sends to the channel
-// trouble when something may be wrong with the consumer.
+// consume starts to handle the results of a stream. trouble gets an element
+// when something may be wrong with the consumer.
 func (e *Executor) consume(ctx context.Context, stream string, trouble chan<- struct{}) (jetstream.ConsumeContext, error) {
 	consumer, err := e.conn.SessionConsumer(ctx, stream, e.client, e.session)
 	if err != nil {
@@ -99,8 +99,8 @@ func (e *Executor) consumerMissing(stream string) bool {
 	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
-// recreateConsumer calls the method consume until a call succeeds. It returns
-// nil if the executor ends first.
+// recreateConsumer calls e.consume until a call succeeds. It returns nil if the
+// executor ends first.
 func (e *Executor) recreateConsumer(stream string, trouble chan<- struct{}) jetstream.ConsumeContext {
 	for noticed := false; ; {
 		err := e.conn.EnsureSetupAgain(e.ctx)

@@ -241,7 +241,7 @@ func (e *Executor) settleCanceled(s *subscriber) {
 	})
 }
 
-// settleOnce calls the function settle, unless the subscriber has settled.
+// settleOnce calls settle, unless the subscriber has settled.
 func (s *subscriber) settleOnce(settle func()) {
 	s.mu.Lock()
 	if s.settled {
@@ -300,8 +300,8 @@ func (e *Executor) forgetLocked(subscribers []*subscriber) {
 	e.checkSettledLocked()
 }
 
-// checkSettledLocked closes the channel allSettled if the executor is closed
-// and all accepted tasks have settled.
+// checkSettledLocked closes e.allSettled if the executor is closed and all
+// accepted tasks have settled.
 func (e *Executor) checkSettledLocked() {
 	if !e.closed || e.settled || e.unsettled > 0 || len(e.claiming) > 0 || len(e.group.UserCode()) > 0 {
 		return

@@ -99,16 +99,15 @@ type PullRequest struct {
 	Expires time.Duration // how long the servers wait for messages; 0 means that they send only stored ones
 }
 
-// Pull sends a request for messages to a consumer, and calls the function take
-// with each message that arrives. Pull returns when the servers have ended the
-// request and all messages that they sent for it have arrived. It returns an
-// error if the servers did not end the request in time, or if the connection
-// was lost.
+// Pull sends a request for messages to a consumer, and calls take with each
+// message that arrives. Pull returns when the servers have ended the request
+// and all messages that they sent for it have arrived. It returns an error if
+// the servers did not end the request in time, or if the connection was lost.
 //
 // If this process or a server got no CPU time for seconds, messages can arrive
 // after Pull has returned. These late messages would have no worker until their
-// leases end. So for the time of a lease, another goroutine receives them, and
-// calls the function late with each of them. late may be nil if the consumer is
+// leases end. So for the time of a lease, another goroutine receives these
+// messages. It calls late with each of them. late may be nil if the consumer is
 // not used again.
 func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest, take, late func(*Message)) error {
 	if !c.NC.IsConnected() { // a request that is sent when the connection is restored would end at once, and its tasks would have no worker until their leases end
@@ -178,8 +177,8 @@ func (r *remaining) endWith(m *nats.Msg) {
 	}
 }
 
-// receive passes a message of a stream to the function take. If m is a status,
-// receive records the status in the parameter left.
+// receive passes a message of a stream to take. If m is a status, receive
+// records the status in left.
 func (c *Conn) receive(m *nats.Msg, left *remaining, take func(*Message)) error {
 	if !strings.HasPrefix(m.Reply, ackPrefix) {
 		left.endWith(m)
@@ -334,7 +333,7 @@ func (c *Conn) sendPull(stream, consumer string, r PullRequest, arrived chan *na
 	})
 }
 
-// subscribeAndSend subscribes to a subject, and then calls the function send.
+// subscribeAndSend subscribes to a subject, and then calls send.
 func (c *Conn) subscribeAndSend(subject string, arrived chan *nats.Msg, send func(subject string) error) (*nats.Subscription, error) {
 	sub, err := c.NC.ChanSubscribe(subject, arrived)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // TestPull_LateMessages: if messages arrive after their request has timed out,
-// Pull must call the function late with these messages, because no other worker
+// Pull must pass these messages to its argument late, because no other worker
 // gets them before their leases end. If the consumer was created again in the
 // meantime, Pull must drop the messages.
 func TestPull_LateMessages(t *testing.T) {

@@ -42,13 +42,13 @@ func (f *Watched) end(ctx context.Context) {
 	}
 }
 
-// Watch calls the function take with each message of a stream: the subject
-// after the prefix, the content, whether the subject was deleted, and when the
-// servers stored the message, by their clock. This time is zero for a message
-// that has just arrived through the subscription. Watch blocks until take has
-// been called with the messages that the stream contains already. After that,
-// until the context in the parameter life ends, take is called with each new
-// message. The calls never overlap.
+// Watch calls take with each message of a stream: the subject after the prefix,
+// the content, whether the subject was deleted, and when the servers stored the
+// message, by their clock. This time is zero for a message that has just
+// arrived through the subscription. Watch blocks until take has been called
+// with the messages that the stream contains already. After that, take is
+// called with each new message, until the second context (life) ends. The calls
+// never overlap.
 //
 // A new message usually arrives at once, through a subscription. In the worst
 // case, only a read finds the message. Then the message arrives MaxPause after
@@ -116,9 +116,9 @@ func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string,
 	return nil
 }
 
-// reread reads a stream repeatedly until the context in the parameter life
-// ends: steps 3 and 4 of Watch. It has its own goroutine, so that a slow read
-// does not delay the subscription.
+// reread reads a stream repeatedly, until its context ends: steps 3 and 4 of
+// Watch. It has its own goroutine, so that a slow read does not delay the
+// subscription.
 func (c *Conn) reread(life context.Context, missed <-chan struct{}, f Watched, give func(subject string, m *nats.Msg)) {
 	defer f.end(life)
 	first := min(MinPause, f.MaxPause)

@@ -75,7 +75,7 @@ func NewView(times jet.Times, changed func()) *View {
 }
 
 // Watch returns when the View has the existing workers. After that, Watch keeps
-// the View up to date until the context in the parameter life ends.
+// the View up to date until the second context (life) ends.
 //
 // A worker is in the View as soon as a heartbeat of the worker arrives, and at
 // the latest maxReadPause after the servers have stored a heartbeat. If the
@@ -96,9 +96,9 @@ func (v *View) Watch(ctx, life context.Context, l *jet.Conn) error {
 	return nil
 }
 
-// readSets requests capability sets from the servers, and calls the function
-// take with each set that exists. It returns no error, because lookUpSets
-// repeats the request until the sets are known.
+// readSets requests capability sets from the servers, and calls take with each
+// set that exists. It returns no error, because lookUpSets repeats the request
+// until the sets are known.
 func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name string, text []byte, gone bool, stored time.Time)) {
 	prefix := wire.BucketPrefix(wire.CapabilityBucket) + "."
 	subjects := make([]string, len(names))
@@ -110,10 +110,9 @@ func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name s
 	})
 }
 
-// lookUpSets calls the function ask with the names of unknown capability sets
-// of workers, until the context in the parameter life ends. While there are
-// unknown sets, lookUpSets repeats the call after pauses that grow up to
-// HeartbeatPeriod.
+// lookUpSets calls ask with the names of unknown capability sets of workers,
+// until its context ends. While there are unknown sets, lookUpSets repeats the
+// call after pauses that grow up to HeartbeatPeriod.
 func (v *View) lookUpSets(life context.Context, ask func(names []string)) {
 	for {
 		select {
@@ -166,10 +165,10 @@ func (v *View) addSet(name string, text []byte, gone bool, _ time.Time) {
 	v.onChange()
 }
 
-// addHeartbeat records a heartbeat of a worker, or removes the worker if the
-// parameter gone is true. It ignores a heartbeat that is older than the last
-// one, because jet.Conn.Watch does not keep the order. stored is the time at
-// which the servers stored the heartbeat, or zero if it has just arrived.
+// addHeartbeat records a heartbeat of a worker, or removes the worker if gone
+// is true. It ignores a heartbeat that is older than the last one, because
+// jet.Conn.Watch does not keep the order. stored is the time at which the
+// servers stored the heartbeat, or zero if it has just arrived.
 func (v *View) addHeartbeat(id string, text []byte, gone bool, stored time.Time) {
 	var a Heartbeat
 	broken := !gone && wire.Unmarshal(text, &a) != nil

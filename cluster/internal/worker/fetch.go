@@ -86,8 +86,8 @@ func (w *worker) fetch(n int, bytes int64) {
 	w.notify()
 }
 
-// acceptLate accepts a task that arrives after its request has timed out in the
-// method fetch. If the worker drains, acceptLate ignores the task, and the task
+// acceptLate accepts a task that arrives after its request, sent by fetch, has
+// timed out. If the worker drains, acceptLate ignores the task, and the task
 // goes to another worker when its lease ends.
 func (w *worker) acceptLate(m *jet.Message) {
 	w.mu.Lock()

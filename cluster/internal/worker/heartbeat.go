@@ -60,8 +60,7 @@ func (w *worker) heartbeatSubject() string {
 }
 
 // sendHeartbeats sends a heartbeat every HeartbeatPeriod, and publishes the
-// capability set from time to time, until the context in the parameter life
-// ends.
+// capability set from time to time, until its context ends.
 func (w *worker) sendHeartbeats(life context.Context) {
 	tick := time.NewTicker(w.conn.Times.HeartbeatPeriod)
 	defer tick.Stop()

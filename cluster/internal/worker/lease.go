@@ -7,8 +7,7 @@ import (
 	"concert/cluster/internal/jet"
 )
 
-// renewLeases renews the leases of held tasks until the context in the
-// parameter life ends.
+// renewLeases renews the leases of held tasks until its context ends.
 func (w *worker) renewLeases(life context.Context) {
 	tick := time.NewTicker(w.conn.Times.Lease / 3)
 	defer tick.Stop()

@@ -42,8 +42,8 @@ func (w *worker) publishOutcome(d *heldTask, o wire.Outcome) {
 // has looked for the result earlier, but the server that answered the client
 // may not have received the result by then. If the servers require keys,
 // workers cannot read kept results: the servers send the result at once, and
-// the returned function only ends the task. The error wraps ErrAbsent if no
-// result appears within the time that the parameter lag states.
+// the returned function only ends the task. lag is the maximum time to wait for
+// the result. If none appears, the error wraps ErrAbsent.
 func (w *worker) findKept(ctx context.Context, d *heldTask, lag time.Duration) (send func(), err error) {
 	to := d.ID
 	to.Session = d.Session
@@ -104,8 +104,8 @@ func (w *worker) acked(key string) {
 
 // unholdLocked removes a task from held. It returns the message of the task,
 // and the tasks that waited for it. The caller releases mu, acknowledges the
-// message, which may block, and then calls the method unheld. Until that call,
-// the worker does not count as idle, so its connection stays open.
+// message, which may block, and then calls w.unheld. Until that call, the
+// worker does not count as idle, so its connection stays open.
 func (w *worker) unholdLocked(d *heldTask) (msg *jet.Message, waiting []*heldTask) {
 	delete(w.held, d.key)
 	delete(w.tries, d.try)

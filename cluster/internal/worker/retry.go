@@ -27,9 +27,9 @@ func (w *worker) retryOrFail(d *heldTask, began bool, err error, o wire.Outcome)
 }
 
 // retryingTask is a task whose attempt has failed. The servers store it until
-// the next attempt. There may be many such tasks. So the field task contains
-// only what this worker needs to report a cancellation of the task. It contains
-// neither the argument nor the message.
+// the next attempt. There may be many such tasks. So its heldTask has only what
+// this worker needs to report a cancellation of the task, and neither the
+// argument nor the message.
 type retryingTask struct {
 	task  *heldTask
 	timer *time.Timer

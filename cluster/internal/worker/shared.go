@@ -86,7 +86,7 @@ func (v *sharedValue) matches(ref *wire.SharedValue) bool {
 	return v.ref.Size == ref.Size && v.ref.Kind == ref.Kind && bytes.Equal(v.ref.Sum, ref.Sum)
 }
 
-// add adds a value to the fields shared and byID.
+// add adds a value to m.shared and m.byID.
 func (m *memory) add(v *sharedValue) {
 	m.shared[v.key()] = v
 	m.byID[v.ref.ID] = append(m.byID[v.ref.ID], v)
@@ -184,9 +184,8 @@ func (w *worker) unreserveLocked(d *heldTask) {
 	w.evictLocked(func(*sharedValue) bool { return m.idle.Len() > maxIdleValues })
 }
 
-// evictLocked removes idle values. It begins with the value that has been idle
-// for the longest time, and ends when the function more returns false for the
-// next value.
+// evictLocked removes idle values, the longest idle value first. Before each
+// removal, it calls more, and stops if the result is false.
 func (w *worker) evictLocked(more func(v *sharedValue) bool) {
 	m := &w.memory
 	for e := m.idle.Back(); e != nil && more(e.Value.(*sharedValue)); e = m.idle.Back() {

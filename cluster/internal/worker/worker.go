@@ -296,8 +296,8 @@ func (w *worker) isCanceledLocked(d *heldTask) bool {
 	return tries != nil && tries.Has(d.try)
 }
 
-// checkIdleLocked closes the channel idle if the worker drains, holds no task,
-// and has acknowledged all tasks.
+// checkIdleLocked closes w.idle if the worker drains, holds no task, and has
+// acknowledged all tasks.
 func (w *worker) checkIdleLocked() {
 	if w.draining && len(w.held) == 0 && w.releasing == 0 && w.openFetches == 0 {
 		select {

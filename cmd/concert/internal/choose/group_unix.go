@@ -13,9 +13,9 @@ import (
 const cancelTime = 100 * time.Millisecond
 
 // ownGroup makes a command run in a process group of its own, which gets
-// SIGTERM when the context of the command ends. The function kill kills the
-// group after that. It may be called from another goroutine while the command
-// starts, so it does not read cmd.Process.
+// SIGTERM when the context of the command ends. kill sends SIGKILL to the group
+// after that. It may be called from another goroutine while the command starts,
+// so it does not read cmd.Process.
 func ownGroup(cmd *exec.Cmd) (kill func()) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	canceled := make(chan int, 1)

@@ -78,7 +78,7 @@ func (r *report) unseen() string {
 	switch {
 	case !r.quiet:
 		return strings.Join(r.late, "")
-	case r.failures.count > 1 || r.stopReason == nil && r.failures.count > 0: // the method stop prints the failure that stopped the list
+	case r.failures.count > 1 || r.stopReason == nil && r.failures.count > 0: // report.stop prints the failure that stopped the list
 		return r.failed()
 	}
 	return ""

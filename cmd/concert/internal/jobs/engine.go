@@ -121,8 +121,8 @@ func (e *engine) stopNow(cause error) {
 	e.endRunning(cause)
 }
 
-// runAll runs the jobs of the queue, until the queue is empty, or the context
-// starting ends.
+// runAll runs the jobs of the queue, until the queue is empty, or e.starting
+// ends.
 func (e *engine) runAll(ctx context.Context, ex concert.Executor) {
 	// The Map is not canceled, so that each job that it has taken settles.
 	for _, err := range concert.MapUnordered(context.WithoutCancel(ctx), ex, e.do, e.jobs) {

@@ -73,7 +73,7 @@ type trial struct {
 	most     int                 // guarded by mu: the maximum of active
 }
 
-// newTrial returns an engine for n jobs. change may change it before it starts.
+// newTrial returns an engine for n jobs, after change has changed it.
 func newTrial(n int, run fakeRunner, change func(*trial)) *trial {
 	tr := &trial{attempts: map[int][]time.Time{}, fresh: make(chan *job)}
 	tr.queue = newQueue(tr.fresh, true)

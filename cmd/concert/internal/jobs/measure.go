@@ -109,8 +109,8 @@ func waits(r *choose.Report) bool {
 // minMeasured is the lowest number of inputs with which --choose measures.
 const minMeasured = 10
 
-// unmeasured returns an executor with the default concurrency. The parameter
-// why follows the name of the flag in a message.
+// unmeasured returns an executor with the default concurrency. why is the
+// reason, as it follows the name of the flag in a message.
 func (m *mapper) unmeasured(models []model, why string, observer concert.Observer) concert.Executor {
 	n := runtime.GOMAXPROCS(0)
 	m.view.note(fmt.Sprintf("--choose %s, so -j %d\n", why, n))

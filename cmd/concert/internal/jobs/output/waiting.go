@@ -20,8 +20,8 @@ const itemCost = 512
 // output is in memory. The index is a sparse file.
 //
 // A recorded output that is not small stays where it is recorded. The slot has
-// the id of the job, by which the output is found again. The end of the output
-// in the slot is the constant recorded.
+// the id of the job, by which the output is found again. In place of the end of
+// the output, the slot has the constant recorded.
 type waiting struct {
 	store  *Store
 	find   func(id string) (open func(i int) io.Reader) // Options.Recorded
