@@ -50,8 +50,7 @@ func WithLabel(ctx context.Context, label string) context.Context {
 }
 
 // WithInputLabels returns a context for [Map], [MapUnordered] and [MapIndexed].
-// With this context, each input of the Map has the label that the function
-// label returns for it:
+// With this context, label(input) is the label of each input of the Map:
 //
 //	ctx = concert.WithInputLabels(ctx, func(path string) string { return filepath.Base(path) })
 //

@@ -52,8 +52,8 @@ type part struct {
 	opened  uint64      // nextOpened of an unnamed file
 	refused bool        // whether persist found no free name, so that the part stays unnamed
 
-	// stopSync ends the goroutine sync, and synced is closed after it has
-	// ended. Both are nil while the goroutine is not running.
+	// stopSync ends the goroutine that startSync has started, and synced is
+	// closed when it has ended. Both are nil while it is not running.
 	stopSync chan struct{}
 	synced   chan struct{}
 }

@@ -120,9 +120,10 @@ func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 	b.job.settle(i, worker, result, err)
 }
 
-// Ran records how long the function took for n calls of the batch, in total.
-// The worker is the number that is given to Settle. An executor calls Ran
-// before it settles the calls, if the worker has sent the time. See [Stats].
+// Ran records the time that the function needed for n calls of the batch, in
+// total. The worker is the number that is given to Settle. An executor calls
+// Ran before it settles the calls, if the worker has sent the time. See
+// [Stats].
 func (b *Batch) Ran(worker, n int, took time.Duration) { b.job.ran(worker, n, took) }
 
 // SettleList does the same as Settle for consecutive calls of a Map, of which

@@ -86,9 +86,8 @@ func encode[T any](v T) (Encoded, error) {
 	return e, err
 }
 
-// encodeTo does the same as the function encode, but appends the bytes of a
-// scalar to buf instead of allocating them. It returns buf with these bytes,
-// for the next value.
+// encodeTo is encode, but appends the bytes of a scalar to buf instead of
+// allocating them. It returns buf with these bytes, for the next value.
 func encodeTo[T any](w values.Work, buf []byte, v T, codec Codec) (Encoded, []byte, error) {
 	if e, buf, ok := encodeSimple(buf, v); ok {
 		return e, buf, nil
@@ -248,8 +247,8 @@ func encodeRaw[N any](kind byte, v []N) Encoded {
 // sizes from the number of bytes.
 func decode[T any](e Encoded) (v T, err error) { return decodeWithin[T](values.Work{}, e) }
 
-// decodeWithin does the same as the function decode, but stops with an error
-// when it exceeds the bounds of w.
+// decodeWithin is decode, but stops with an error when it exceeds the bounds of
+// w.
 func decodeWithin[T any](w values.Work, e Encoded) (v T, err error) {
 	if v, ok := decodeSimple[T](e); ok {
 		return v, nil

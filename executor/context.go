@@ -155,7 +155,7 @@ func replaceForeign(ctx context.Context) context.Context {
 	return ctx
 }
 
-// maxContexts bounds how many nested contexts the function foreign examines.
+// maxContexts is the maximum number of nested contexts that foreign examines.
 const maxContexts = 1000
 
 // foreign reports whether a method of ctx, or of a context that it wraps, may
@@ -207,8 +207,7 @@ type wrapper struct {
 	foreign bool    // used if wraps is false: whether the type belongs to the program
 }
 
-// wrappers has the wrapper of each reflect.Type that the function foreign has
-// examined.
+// wrappers has the wrapper of each reflect.Type that foreign has examined.
 var wrappers sync.Map
 
 // loopPath and childPath are the paths of the packages loop and

@@ -68,10 +68,10 @@ type SharedCodec interface {
 	// stores. Like Encode, it is not called for bools, strings and slices of
 	// numbers.
 	EncodeShared(v any) ([]byte, error)
-	// EncodeReferences is called for arguments instead of Encode. It calls the
-	// function reference for each handle in v, and for v if v is a handle. If
-	// reference returns an ID, the encoding must refer to the stored value with
-	// this ID. Otherwise it must contain the value; see [SharedValue].
+	// EncodeReferences is called for arguments instead of Encode. It calls
+	// reference for each handle in v, and for v if v is a handle. If reference
+	// returns an ID, the encoding must refer to the stored value with this ID.
+	// Otherwise it must contain the value; see [SharedValue].
 	EncodeReferences(v any, reference func(handle any) (SharedID, bool)) ([]byte, error)
 }
 

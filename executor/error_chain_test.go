@@ -20,9 +20,9 @@ func failAs(how string) {
 	}
 }
 
-// Each of these errors has one method that fails in the way that the field how
-// names. If the field is empty, the method works. The type endless is an
-// exception: it wraps itself.
+// Each of these errors has one method that fails; how is the way in which it
+// fails. If how is empty, the method works. An error of type endless wraps
+// itself instead.
 type (
 	oddUnwrap  struct{ how string }
 	oddUnwraps struct{ how string }

@@ -39,10 +39,10 @@ type Executor interface {
 	Stats() Stats
 
 	// Watch adds an observer to the running executor. Several observers can be
-	// added, and each is called until its function stop is called. When stop
-	// returns, no call of the observer will begin. Stop also waits for the
-	// calls that run, but for at most a second. See concert.Observer for the
-	// events that the observer receives. An executor returns the result of
+	// added, and each is called until its stop is called. When stop returns, no
+	// further call of the observer begins. stop also waits for the calls that
+	// run, but for at most a second. See concert.Observer for the events that
+	// the observer receives. An executor returns the result of
 	// [WorkerGroup.Watch].
 	Watch(o Observer) (stop func())
 

@@ -30,7 +30,7 @@ type incomparable struct{ _ []int }
 func (incomparable) Error() string { return "" }
 
 func TestFailureKind(t *testing.T) {
-	// The type outsider belongs to this package, whose errors are known.
+	// outsider belongs to this package, whose errors are known.
 	before := knownPackages
 	defer func() { knownPackages = before }()
 	remote := func(err error) error { return DecodeError(EncodeError(err)) }
@@ -91,7 +91,7 @@ func TestFailureKind_Harmless(t *testing.T) {
 	before := knownPackages
 	defer func() { knownPackages = before }()
 	knownPackages = maps.Clone(before)
-	delete(knownPackages, modulePath+"/executor") // the type outsider is not of concert
+	delete(knownPackages, modulePath+"/executor") // outsider is not a type of concert
 	var none *fs.PathError
 	var remote *RemoteError
 	for _, err := range []error{

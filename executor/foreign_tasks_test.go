@@ -56,8 +56,7 @@ func endedContext() context.Context {
 	return ctx
 }
 
-// misbehavior calls the function test for each way to misbehave, in a bubble of
-// synctest.
+// misbehavior calls test for each way to misbehave, in a bubble of synctest.
 func misbehavior(t *testing.T, test func(t *testing.T, how string)) {
 	for _, how := range []string{"panics", "exits", "hangs"} {
 		t.Run(how, func(t *testing.T) {

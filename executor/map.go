@@ -272,7 +272,7 @@ func (m *mapRun[In, Out]) start(ctx context.Context) bool {
 	err := m.ex.Execute(ctx, &r.task)
 	if err == nil {
 		if m.stopped.Load() {
-			r.task.Cancel(nil) // the method stop may have run before the task was pending
+			r.task.Cancel(nil) // m.stop may have run before the task was pending
 		}
 		if m.onWorker {
 			m.wakeConsumer() // the consumer sleeps, and may hold the only worker that can run the runner

@@ -46,9 +46,9 @@ type chunk[In, Out any] struct {
 }
 
 // item is one input and its result. The feeder writes the input before it
-// increases the field filled. Then the input belongs to the runner that claims
-// the item. The runner writes the result before it sets the field done. Then
-// the result belongs to the consumer.
+// increases chunk.filled. Then the input belongs to the runner that claims the
+// item. The runner writes the result before it sets item.done. Then the result
+// belongs to the consumer.
 type item[In, Out any] struct {
 	in   In
 	out  Out
@@ -94,9 +94,9 @@ func (l *itemBuffer[In, Out]) append(in In) {
 }
 
 // sight is a runner's copy of the filled count of a chunk. The feeder writes
-// the field filled often, so reading this field is slow. A runner reads it
-// again only when all items that its copy includes are claimed. It identifies
-// the chunk by its base: a pointer would keep this chunk and all later ones in
+// chunk.filled often, so reading this field is slow. A runner reads it again
+// only when all items that its copy includes are claimed. It identifies the
+// chunk by its base: a pointer would keep this chunk and all later ones in
 // memory while the runner runs a slow item.
 type sight struct {
 	base   int64
@@ -141,9 +141,8 @@ func (l *itemBuffer[In, Out]) claimSome(seen *sight, most int) ([]item[In, Out],
 	}
 }
 
-// ahead returns about how many unclaimed items there are. It stops counting
-// when it has found as many items as the parameter most says. The number is
-// never negative.
+// ahead returns about how many unclaimed items there are. It counts only until
+// the number reaches most. The number is never negative.
 func (l *itemBuffer[In, Out]) ahead(most int) (n int) {
 	for c := l.current.Load(); c != nil && n < most; c = c.next.Load() {
 		claimed := c.claimed.Load() // first: the feeder and other runners may increase both counts between the two loads
@@ -181,8 +180,8 @@ func (l *itemBuffer[In, Out]) next(ordered bool) *item[In, Out] {
 	return it
 }
 
-// ready reports whether the method next would return an item. Only the consumer
-// calls it.
+// ready reports whether l.next would return an item. Only the consumer calls
+// it.
 func (l *itemBuffer[In, Out]) ready(ordered bool) bool {
 	if !ordered {
 		if l.batch == nil && l.finished.Load() != nil {

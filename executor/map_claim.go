@@ -9,10 +9,11 @@ import (
 // This file implements Task.Claim for a Map. See also map_encode.go.
 
 // claim returns unclaimed items as a batch. If no item is left, the runner
-// parks. The larger the parameter most is, the more inputs the feeder takes
-// ahead of the results. If user code may encode an item, or the item is large,
-// it is encoded on another goroutine, and a later claim returns it. All items
-// of a batch have the same handles of shared values: see Batch.SharedClosed.
+// parks. most is the maximum number of items; the larger it is, the more inputs
+// the feeder takes ahead of the results. If user code may encode an item, or
+// the item is large, it is encoded on another goroutine, and a later claim
+// returns it. All items of a batch have the same handles of shared values: see
+// Batch.SharedClosed.
 func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bool) {
 	if !t.move(pending, running) {
 		return nil, false
@@ -107,8 +108,8 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 
 // claimSimple does the same as claim, for inputs that encodeSimple encodes, or
 // whose type is flat. It claims several items in one step. If their arguments
-// have more bytes than the parameter size, it leaves the last items to later
-// claims. flat may be nil if encodeSimple encodes the inputs.
+// have more than size bytes, it leaves the last items to later claims. flat may
+// be nil if encodeSimple encodes the inputs.
 func (r *runner[In, Out]) claimSimple(t *Task, f *Function, flat *Flat, most, size int) (batch *Batch, again bool) {
 	m := r.m
 	perItem := 0 // bytes of buf

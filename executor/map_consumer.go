@@ -144,7 +144,7 @@ func (m *mapRun[In, Out]) ended(index int64) bool {
 	return true
 }
 
-// sleepWorker does the same as the method sleep, for a consumer that runs in a
+// sleepWorker does the same as mapRun.sleep, for a consumer that runs in a
 // task. If a runner is queued in the group of this task, the consumer runs that
 // runner. Otherwise the consumer blocks, and its wait enters the wait graph.
 func (m *mapRun[In, Out]) sleepWorker(ctx context.Context, s *carrier, self *Task) error {

@@ -92,7 +92,7 @@ func (m *mapRun[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In,
 				m.mu.Lock()
 				m.encoded = append(m.encoded, x)
 				m.mu.Unlock()
-				m.remoteItems.Add(-1) // if the method start fails, the consumer starts a runner
+				m.remoteItems.Add(-1) // if m.start fails, the consumer starts a runner
 				m.start(noWait)
 				m.wakeConsumer()
 			}

@@ -230,7 +230,7 @@ func (m Mapped[E]) releaseMapped() {
 }
 
 // target returns a pointer to a slice for the value of the handle. When the
-// slice is set, the caller calls the function set.
+// slice is set, the caller calls set.
 func (m *Mapped[E]) target() (slice any, set func()) {
 	v := new([]E)
 	return v, func() { *m = NewMapped(*v) }
@@ -238,8 +238,8 @@ func (m *Mapped[E]) target() (slice any, set func()) {
 
 // MappedTarget is for a [Codec] that decodes a result to the variable to which
 // p points. If the variable is a concert.Mapped, or a pointer to one, the codec
-// decodes the result to the slice instead, and then calls the function set.
-// MappedTarget reports false if the variable has another type.
+// decodes the result to the slice instead, and then calls set. MappedTarget
+// reports false if the variable has another type.
 func MappedTarget(p any) (slice any, set func(), ok bool) {
 	h := mappedOf(p, true)
 	if h == nil {

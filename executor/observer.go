@@ -164,9 +164,8 @@ func Progress(ctx context.Context, done, total int64) {
 	n.progress(done, total)
 }
 
-// WithProgress returns a context for [Invoke], in a worker of another process:
-// the function report is called with the numbers that the task passes to
-// Progress.
+// WithProgress returns a context for [Invoke], in a worker of another process.
+// report is called with the numbers that the task passes to Progress.
 func WithProgress(ctx context.Context, report func(done, total int64)) context.Context {
 	return context.WithValue(ctx, numberKey{}, reporter(report))
 }

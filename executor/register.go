@@ -137,8 +137,7 @@ func (r *functions) find(value unsafe.Pointer, code uintptr) (*Function, error) 
 	return nil, fmt.Errorf("%w: %s%s: %s", ErrNotRegistered, name, where, advice)
 }
 
-// nameOf returns the name of the function that the method find would return, or
-// "".
+// nameOf returns the name of the function that r.find would return, or "".
 func (r *functions) nameOf(value unsafe.Pointer, code uintptr) string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

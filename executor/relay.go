@@ -218,8 +218,8 @@ func (r *relayed) finish(worker int, result Encoded, err error) {
 // Call to return.
 const callbackTime = time.Second
 
-// A callbacks value calls functions of the program sequentially, on a goroutine
-// that ends when no function is due. A function that does not return keeps the
+// callbacks calls functions of the program sequentially, on a goroutine that
+// ends when no function is due. A function that does not return keeps the
 // goroutine, and the functions after it are not called.
 type callbacks struct {
 	mu      sync.Mutex
@@ -228,7 +228,7 @@ type callbacks struct {
 	running chan struct{} // guarded by mu: closed when the goroutine ends; nil if it does not run
 }
 
-// mostDue is the number of due functions from which the method add may replace
+// mostDue is the number of due functions from which callbacks.add may replace
 // the last one.
 const mostDue = 64
 

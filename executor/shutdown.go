@@ -11,10 +11,10 @@ import (
 )
 
 // Shutdown is the part of [Executor.Shutdown] that all executors share. An
-// executor calls it after it has begun to refuse new tasks. Shutdown waits
-// until the channel done is closed, which means that all tasks have settled,
-// and returns nil. If ctx ends first, Shutdown calls cancel, waits for the
-// grace period at most, and returns a [*ShutdownError].
+// executor calls it after it has begun to refuse new tasks. done is closed when
+// all tasks have settled: Shutdown waits for this, and returns nil. If ctx ends
+// first, Shutdown calls cancel, waits for the grace period at most, and returns
+// a [*ShutdownError].
 //
 // cancel cancels all tasks, and returns how many of them had not started.
 // Shutdown calls it every 10 ms, because it may miss a task that is just moving
@@ -105,8 +105,8 @@ func (w *Worker) Tasks() []*Task {
 	return tasks
 }
 
-// tasks appends the tasks that run on the carrier to the parameter list: first
-// the task from the queue, then the nested tasks.
+// tasks appends the tasks that run on the carrier to list: first the task from
+// the queue, then the nested tasks.
 func (s *carrier) tasks(list []*Task) []*Task {
 	if t := s.base.Load(); t != nil && t.state() == running && t.carrier.Load() == s {
 		list = append(list, t)

@@ -36,7 +36,7 @@ func execute(ctx context.Context, ex Executor, t *Task) error {
 }
 
 // nilArgument returns the text of the panic of a function that was called with
-// a nil argument. rest names the other arguments.
+// a nil argument. rest has the names of the other arguments.
 func nilArgument(function string, ctx context.Context, ex Executor, rest string) string {
 	what := rest
 	switch {

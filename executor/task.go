@@ -132,8 +132,7 @@ func (t *Task) settle(to uint64, s *carrier) {
 		}
 	}
 	t.mu.Lock()
-	// From now on, only the method watch changes the status, and it needs the
-	// lock.
+	// From now on, only t.watch changes the status, and it needs the lock.
 	t.status.Store(t.status.Load()&^(stateMask|watched) | to)
 	list := t.watchers
 	t.watchers = nil
@@ -247,9 +246,9 @@ func (t *Task) observe(kind EventKind, err error) {
 	}
 }
 
-// observeOn does the same as the method observe, on a goroutine that does not
-// belong to a task. remote is the number of the remote worker that runs the
-// task, or -1.
+// observeOn does the same as Task.observe, on a goroutine that does not belong
+// to a task. remote is the number of the remote worker that runs the task, or
+// -1.
 func (t *Task) observeOn(remote int, kind EventKind, err error) {
 	if list, id := t.observers(); list != nil && t.numbered(kind) {
 		list.callIsolated(t.event(kind, max(id, remote), err))

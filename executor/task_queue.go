@@ -214,7 +214,7 @@ func (q *TaskQueue) AddFirstLocked(t *Task) {
 	q.onTask()
 }
 
-// ReserveLocked adds the parameter change to the number of reserved slots. A
+// ReserveLocked changes the number of reserved slots by adding change. A
 // reserved slot is for a task that has left the queue and still counts for its
 // size.
 func (q *TaskQueue) ReserveLocked(change int) {

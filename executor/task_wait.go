@@ -197,8 +197,7 @@ type watcher struct {
 
 type listener interface{ notify(*Task) }
 
-// signal is a channel with a buffer of one, so that the method notify never
-// blocks.
+// signal is a channel with a buffer of one, so that signal.notify never blocks.
 type signal chan struct{}
 
 func (s signal) notify(*Task) {
@@ -208,7 +207,7 @@ func (s signal) notify(*Task) {
 	}
 }
 
-// closer is a channel. notify closes it, and so wakes all its receivers.
+// closer is a channel. closer.notify closes it, and so wakes all its receivers.
 type closer chan struct{}
 
 func (c closer) notify(*Task) { close(c) }

@@ -62,10 +62,10 @@ type userCode struct {
 	// settled, if not nil, receives an element when the call has settled in
 	// another way, for example by a cancellation.
 	settled <-chan struct{}
-	// run encodes or decodes a value. The function done, which it returns,
-	// handles the result. If run panics, ends its goroutine or takes too long,
-	// fail is called instead of done. The goroutine that waits for run calls
-	// done or fail.
+	// run encodes or decodes a value, and returns done, which handles the
+	// result. If run panics, ends its goroutine or takes too long, fail is
+	// called instead of done. The goroutine that waits for run calls done or
+	// fail.
 	run  func(values.Work) (done func())
 	fail func(error)
 	// cancel cancels the call, like Batch.Cancel.
@@ -109,14 +109,14 @@ func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 }
 
 // CallFor calls fn, a function of the program that a call of the batch needs,
-// on another goroutine, and returns at once. what names the function in errors.
-// When fn has returned, a second goroutine calls done. If fn panics, calls
-// runtime.Goexit, or does not return in time, the second goroutine calls fail
-// instead. The time limit for fn is Limits.Timeout. After the context of the
-// call has ended, fn may continue for the time grace. While fn runs, the call
-// is one of [WorkerGroup.UserCode]. If the batch has the call of a Submit, the
-// task may settle in another way while fn runs. Then neither done nor fail is
-// called.
+// on another goroutine, and returns at once. what is the name of the function
+// in errors. When fn has returned, a second goroutine calls done. If fn panics,
+// calls runtime.Goexit, or does not return in time, the second goroutine calls
+// fail instead. The time limit for fn is Limits.Timeout. After the context of
+// the call has ended, fn may continue for the time grace. While fn runs, the
+// call is one of [WorkerGroup.UserCode]. If the batch has the call of a Submit,
+// the task may settle in another way while fn runs. Then neither done nor fail
+// is called.
 func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn func() (done func()), fail func(error)) {
 	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: func(values.Work) func() { return fn() }, fail: fail, cancel: b.Cancel}
 	if t := b.Task(); t != nil {

@@ -18,8 +18,8 @@ import (
 // stuck blocks the methods of a slowValue that hang.
 var stuck atomic.Pointer[chan struct{}]
 
-// slowValue is a value with methods that misbehave in the worker. The field at
-// selects the method, and the field how selects the misbehavior.
+// slowValue is a value with methods that misbehave in the worker. at selects
+// the method, and how selects the misbehavior.
 type slowValue struct {
 	at, how string
 	arrived bool // in the worker
@@ -57,8 +57,8 @@ func (v *slowValue) act(at string) {
 
 const lateTime = time.Second
 
-// awaitEnd returns its argument. If the field how is "sleep", it first waits
-// until its context has ended.
+// awaitEnd returns its argument. If v.how is "sleep", it first waits until its
+// context has ended.
 var awaitEnd = concert.Register("concert_test.awaitEnd", func(ctx context.Context, v slowValue) (any, error) {
 	if v.how == "sleep" {
 		<-ctx.Done()

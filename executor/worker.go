@@ -132,11 +132,11 @@ func (w *Worker) ID() int { return w.id }
 // counts as one task.
 func (w *Worker) Done() int64 { return w.tasks.Load() + w.items.Load() }
 
-// Serve runs tasks on the calling goroutine. It gets each task from the
-// function next, until this function returns nil. It ignores a task that is no
-// longer waiting. If a task calls runtime.Goexit, it settles, and then the
-// goroutine ends. So Serve may not return: then a deferred function, or another
-// goroutine, must continue with the worker, and call Serve again.
+// Serve runs tasks on the calling goroutine. It gets each task from next, until
+// next returns nil. It ignores a task that is no longer waiting. If a task
+// calls runtime.Goexit, it settles, and then the goroutine ends. So Serve may
+// not return: then a deferred function, or another goroutine, must continue
+// with the worker, and call Serve again.
 func (w *Worker) Serve(next func() *Task) {
 	w.goroutine.Store(goroutineID())
 	defer w.goroutine.Store(0)

@@ -10,8 +10,8 @@ import (
 	"concert"
 )
 
-// oddContext is a context with a type of the program. After the field armed is
-// set, its methods panic or end their goroutine.
+// oddContext is a context with a type of the program. After armed is set, the
+// methods panic or end their goroutine.
 type oddContext struct {
 	context.Context
 	how   string

@@ -81,8 +81,8 @@ type shapes[T any] struct {
 	Anys    []any
 }
 
-// allKinds adds the value v, and pointers, slices, arrays, maps, fields and
-// interfaces that contain it, as the fields of one struct.
+// allKinds adds v, and pointers, slices, arrays, maps, fields and interfaces
+// that contain v, as the fields of one struct.
 func allKinds[T any](v T) {
 	name := reflect.TypeFor[T]().String()
 	p := &v

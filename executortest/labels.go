@@ -273,8 +273,7 @@ type inputFailure struct {
 	fail func(s *suite, ctx context.Context, ex concert.Executor, mapped bool) error
 }
 
-// failing returns an inputFailure: the function fn fails with the argument bad,
-// and succeeds with the argument good.
+// failing returns an inputFailure for fn: fn(bad) fails, and fn(good) succeeds.
 func failing[In, Out any](name, function string, named bool, applies func(*suite) bool, fn func(context.Context, In) (Out, error), good, bad In) inputFailure {
 	return inputFailure{
 		name: name, function: function, named: named, applies: applies,

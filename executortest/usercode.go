@@ -13,8 +13,8 @@ import (
 	"concert/executor"
 )
 
-// rogue is a value with methods that misbehave at one step. The field at names
-// the step, and the field how is a way in misbehaviors, or "fails".
+// rogue is a value with methods that misbehave at one step. at is the step, and
+// how is a way in misbehaviors, or "fails".
 type rogue struct{ at, how string }
 
 // The steps at which a rogue can misbehave.
@@ -67,7 +67,7 @@ func releaseHung() {
 	hanging.release, hanging.inside, hanging.over = nil, 0, true
 }
 
-// allowHangs makes the function hang block again, for the next case.
+// allowHangs makes hang block again, for the next case.
 func allowHangs() {
 	hanging.Lock()
 	defer hanging.Unlock()
@@ -113,8 +113,8 @@ func (r *rogue) decode(at string, b []byte) error {
 	return r.misbehave(at)
 }
 
-// oddError is an error with one method that misbehaves. The field how names the
-// method and the way.
+// oddError is an error with one method that misbehaves. how is the method and
+// the way, with a space between them.
 type oddError struct{ how string }
 
 func (e *oddError) misbehave(method string) {

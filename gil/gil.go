@@ -165,8 +165,8 @@ func (l *Lock) begin() Held {
 	return Held{l, turnOf(l.word.Load())}
 }
 
-// end adds the time since the call of begin to the field heldFor. It is called
-// before the lock is released.
+// end adds the time since begin was called to l.heldFor. It is called before
+// the lock is released.
 func (l *Lock) end() {
 	if l.timed {
 		l.heldFor.Store(l.heldFor.Load() + int64(l.now()-l.since))
@@ -182,8 +182,8 @@ func (l *Lock) leave() {
 func (l *Lock) now() time.Duration { return time.Since(l.epoch) }
 
 // acquire acquires the lock again for the turn with the number turn, or for a
-// new turn if turn is 0. It reports false if the channel done is closed before
-// the lock is acquired. The channel may be nil.
+// new turn if turn is 0. It reports false if done is closed before the lock is
+// acquired. done may be nil.
 func (l *Lock) acquire(done <-chan struct{}, turn uint64) bool {
 	if w := l.word.Load(); stateOf(w) == free && l.take(w, turn) {
 		return true

@@ -75,7 +75,7 @@ func compute(h gil.Held, d time.Duration) {
 	}
 }
 
-// clock is the time from which the method since counts.
+// clock is the time from which clock.since counts.
 type clock time.Time
 
 func (c clock) since() time.Duration { return time.Since(time.Time(c)) }

@@ -64,7 +64,7 @@ func (p *Pool) refuse(reason error) {
 	p.endLocked()
 }
 
-// endLocked closes the channel gone when the pool is closed and has no workers.
+// endLocked closes p.gone when the pool is closed and has no workers.
 func (p *Pool) endLocked() {
 	if !p.closed || len(p.workers) > 0 {
 		return

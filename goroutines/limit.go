@@ -50,8 +50,8 @@ func (p *Pool) Resize(n int) {
 func clampWorkers(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
 // limited makes the pool call Options.Limit for each event, and resize itself
-// to the result. If the parameter most is not 0, it is the maximum number of
-// workers. limited returns the initial number of workers.
+// to the result. most, if not 0, is the maximum number of workers. limited
+// returns the initial number of workers.
 func (p *Pool) limited(most int) int {
 	if most == 0 || most > math.MaxInt32 {
 		most = math.MaxInt32

@@ -52,9 +52,9 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 }
 
 // wakeLocked wakes a worker for a task in the queue. If none sleeps and there
-// are fewer workers than the field target says, it starts one. Workers are
-// woken one at a time: a woken worker takes a task, and wakes the next worker
-// if the queue has more tasks.
+// are fewer than p.target workers, it starts one. Workers are woken one at a
+// time: a woken worker takes a task, and wakes the next worker if the queue has
+// more tasks.
 func (p *Pool) wakeLocked() {
 	if n := len(p.idle); n > 0 {
 		if p.waking {
@@ -151,14 +151,14 @@ func (w *worker) take() *executor.Task {
 	}
 }
 
-// todo is what a worker does after a call of the method look.
+// todo is what a worker does after a call of worker.look.
 type todo int
 
 const (
-	run   todo = iota // run the task that the method look has returned
+	run   todo = iota // run the task that look has returned
 	sleep             // sleep; the worker is in Pool.idle
 	leave             // end; the worker is no longer in Pool.workers
-	drain             // call Drain, and then the method look again
+	drain             // call Drain, and then look again
 )
 
 // look locks the pool, and takes the next task from the queue. If there is

@@ -25,7 +25,7 @@ type taskContext struct {
 	standard atomic.Pointer[standardContext] // nil before the first call of Done
 	task     *Task                           // the coroutine to which the context belongs
 
-	ended atomic.Bool // whether the context has ended; set after the field cause is written
+	ended atomic.Bool // whether the context has ended; set after cause is written
 	cause error       // why the context has ended; written once, with Loop.mu held
 
 	// Guarded by Loop.mu:
@@ -37,9 +37,9 @@ type taskContext struct {
 
 	// Written before another goroutine can use the context:
 	shielded           bool             // whether the context continues when its parent ends
-	endValues          func()           // the stop function that executor.Isolate returned with the context in the field values; nil if Isolate was not called
+	endValues          func()           // the stop function that executor.Isolate returned with values; nil if Isolate was not called
 	hasForeignAncestor bool             // whether the context or one of its ancestors has a listener
-	listener           *contextListener // listens to the context in the field values, if this context is foreign and may end earlier; otherwise nil
+	listener           *contextListener // listens to values, if this is a foreign context that may end earlier; otherwise nil
 
 	deadline *deadline // set by WithTimeout and WithDeadline; otherwise nil
 }

@@ -8,9 +8,8 @@ import (
 )
 
 // caller is the running coroutine that calls a function of this package, with
-// the context that can end a wait of this function. This context is the field
-// foreign if that field is set, and the field taskCtx otherwise. If shielded is
-// set, no context can end the wait.
+// the context that can end a wait of this function: foreign if it is set, and
+// otherwise taskCtx. If shielded is set, no context can end the wait.
 type caller struct {
 	taskCtx  *taskContext    // the innermost context of this package
 	foreign  context.Context // a context that another package has derived from taskCtx, and that may end earlier; or nil

@@ -45,7 +45,7 @@ func (l *Loop) listen(target any, ctx context.Context) *contextListener {
 }
 
 // afterIsolated is context.AfterFunc with a context that Isolate has returned.
-// stop also calls the parameter end, the function that Isolate has returned.
+// stop also calls end, the function that Isolate has returned.
 func afterIsolated(ctx context.Context, end, fn func()) (stop func() bool) {
 	detach := context.AfterFunc(ctx, fn)
 	return func() bool {

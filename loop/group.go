@@ -188,8 +188,8 @@ func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 	return t
 }
 
-// newChild returns a child that is not in the run queue yet. For the parameter
-// skip, see spawn.
+// newChild returns a child that is not in the run queue yet. skip is as for
+// spawn.
 func (g *Group) newChild(b body, function uintptr, skip int) *Task {
 	l := g.owner.loop
 	if g.ctx.hasForeignAncestor {

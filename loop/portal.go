@@ -41,7 +41,7 @@ func (g *Group) Portal() *Portal {
 }
 
 // portalTask is the body of the coroutine that waits until the portal is
-// closed. If the context of the coroutine ends, the method finish closes the
+// closed. If the context of the coroutine ends, portalTask.finish closes the
 // portal.
 type portalTask Portal
 

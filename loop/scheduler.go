@@ -67,12 +67,12 @@ func (l *Loop) grantLocked(t *Task) *Task {
 }
 
 // handOverLocked releases the scheduler lock, which the caller holds. It
-// returns the coroutine that holds the lock next, which the method unlock must
-// resume, or nil.
+// returns the coroutine that holds the lock next, or nil. The caller must pass
+// the result to l.unlock, which resumes the coroutine.
 func (l *Loop) handOverLocked() *Task { return l.handOverPolledLocked(false) }
 
-// handOverPolledLocked does the same as handOverLocked with an argument: the
-// parameter polled says that the caller has just polled the foreign contexts.
+// handOverPolledLocked is handOverLocked with an argument: polled says that the
+// caller has just polled the foreign contexts.
 func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	for ; ; polled = false {
 		if l.ready.n > 0 {
@@ -97,8 +97,8 @@ func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	return nil
 }
 
-// unlock releases mu and resumes the coroutine in the parameter next. The
-// parameter is a result of handOverLocked, or nil.
+// unlock releases mu and resumes a coroutine: next, a result of handOverLocked,
+// or no coroutine if next is nil.
 //
 // If the scheduler lock is free, the caller may have made coroutines ready, or
 // may have removed the last event that could make a coroutine ready. unlock
@@ -252,7 +252,7 @@ func (t *Task) yield() {
 }
 
 // leaveLoop releases the scheduler lock for a blocking call, until reenterLoop.
-// If the context ctx of the coroutine ends before reenterLoop is called,
+// If ctx, the context of the coroutine, ends before reenterLoop is called,
 // stop.interrupt is called once, on another goroutine. reenterLoop does not
 // return before interrupt has returned.
 func (t *Task) leaveLoop(op op, ctx *taskContext, stop interrupter) {

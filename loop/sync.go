@@ -163,8 +163,8 @@ func (c *Cond) Wait(ctx context.Context) error {
 	return err
 }
 
-// WaitFor waits until the function holds returns true. WaitFor calls this
-// function before the first wait, and again after each Notify or Broadcast that
+// WaitFor waits until a condition is true: holds reports this. WaitFor calls
+// holds before the first wait, and again after each Notify or Broadcast that
 // wakes WaitFor.
 func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	for !holds() {

@@ -43,8 +43,8 @@ type Task struct {
 	awaitsForeign bool // whether the end of a foreign context ends the wait
 	external      bool // whether the coroutine runs on the goroutine of a caller of Portal.Run
 
-	// err is the result of the last wait, guarded by loop.mu. When the field
-	// done is set, err is the error of the function, and does not change.
+	// err is the result of the last wait, guarded by loop.mu. When t.done is
+	// set, err is the error of the function, and does not change.
 	err  error
 	done atomic.Bool
 

@@ -11,8 +11,8 @@ import (
 	"concert/processes"
 )
 
-// slowHandler is a log handler. It calls the function handle when the pool logs
-// the death of a worker.
+// slowHandler is a log handler. It calls handle when the pool logs the death of
+// a worker.
 type slowHandler struct {
 	slog.Handler
 	handle func()

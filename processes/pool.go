@@ -43,7 +43,7 @@ type Pool struct {
 	checks      map[*executor.Task]bool            // tasks whose argument Options.Check checks; all true
 	unsettled   int                                // number of claimed calls that have not settled
 	endless     submitter                          // for contexts that never end
-	submitters  map[context.Context]*submitter     // by context: the submitters of the calls in workers and in the field returned
+	submitters  map[context.Context]*submitter     // by context: the submitters of the calls in workers and in returned
 	active      []*worker                          // workers that run tasks, by number; nil for a number without a worker
 	standby     []*worker                          // workers that are ready to become active
 	all         map[*worker]bool                   // workers that are not reaped
@@ -55,7 +55,7 @@ type Pool struct {
 	broken      error                              // why the pool is broken, or nil
 	closed      error                              // why the pool refuses tasks, or nil
 	ended       bool                               // the pool is closed and has no tasks; workers exit
-	sentSuspect bool                               // the last call that was sent from the field returned had been the next call of a worker that died
+	sentSuspect bool                               // the last call that was sent from returned had been the next call of a worker that died
 	shared      map[executor.SharedID]*sharedValue // the shared values
 	gone        chan struct{}                      // closed when ended is true and no worker is left
 

@@ -22,7 +22,7 @@ type source struct {
 	pipe *os.File
 	dead bool          // the worker is dead, so nothing more is written to the pipe
 	rest *bytes.Reader // results from the journal; set when the worker is dead and the pipe is empty
-	read *atomic.Int64 // the field read of the worker
+	read *atomic.Int64 // worker.read
 }
 
 // Read implements [io.Reader].

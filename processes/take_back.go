@@ -105,8 +105,8 @@ func (w *worker) takeBackLocked(f *callFrame, keep int) callRange {
 	return callRange{}
 }
 
-// keepLocked keeps the first calls of a frame; the parameter left is their
-// number. It removes the other calls from the frame and returns them.
+// keepLocked keeps the first calls of a frame. left is their number. It removes
+// the other calls from the frame and returns them.
 func (w *worker) keepLocked(f *callFrame, left int) callRange {
 	back := f.rest(left)
 	w.count -= back.len()

@@ -2,9 +2,9 @@ package processes
 
 import "time"
 
-// The pipe of results has a read deadline. When the deadline has passed, the
-// method receive calls the method check, even if the worker sends nothing. So
-// no other goroutine is necessary for the timeouts of calls.
+// The pipe of results has a read deadline. When the deadline has passed,
+// worker.receive calls worker.check, even if the worker sends nothing. So no
+// other goroutine is necessary for the timeouts of calls.
 
 // check notices which calls the worker has begun, cancels calls that exceed
 // Options.Timeout, and kills the worker if canceled calls exceed Options.Grace.

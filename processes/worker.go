@@ -126,10 +126,9 @@ const (
 // the worker has begun.
 func (w *worker) showsBegunLocked() bool { return w.usesSlots || w.setsMarks }
 
-// untilCheckLocked returns the time after which the method receive checks
-// whether the worker has begun the next call. The time counts from the end of
-// the previous call, or from the sending of the call if the worker had no other
-// calls.
+// untilCheckLocked returns the time after which w.receive checks whether the
+// worker has begun the next call. The time counts from the end of the previous
+// call, or from the sending of the call if the worker had no other calls.
 func (w *worker) untilCheckLocked() time.Duration {
 	if w.showsBegunLocked() {
 		return longCall

@@ -80,7 +80,7 @@ func (c *counts) observe(e concert.Event) {
 		// The first report of a task is only a start value, because a download
 		// may continue in the middle of a file. If a task begins again, the
 		// number that it reports decreases. The decrease must not be subtracted
-		// from the field moved.
+		// from c.moved.
 		if before, known := c.running[e.Task]; known {
 			if before.reported {
 				c.moved += max(0, e.Done-before.done)

@@ -84,8 +84,8 @@ func (r *records) add(e concert.Event) {
 	}
 }
 
-// take removes and returns all waiting lines. The memory of the parameter spare
-// is used for the next lines.
+// take removes and returns all waiting lines. spare is memory for the next
+// lines.
 func (r *records) take(spare []byte) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,8 +95,8 @@ func (r *records) take(spare []byte) []byte {
 	return all
 }
 
-// end makes further calls of the method add return at once, and wakes the
-// workers that are blocked in such a call.
+// end makes further calls of r.add return at once, and wakes the workers that
+// are blocked in such a call.
 func (r *records) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

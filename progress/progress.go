@@ -124,9 +124,9 @@ func New(w io.Writer, o *Options) *Display {
 // unitTime bounds the time of a call of Options.Unit.
 const unitTime = time.Second
 
-// contained returns a function that calls the function unit on another
-// goroutine. After a call of unit has failed, the returned function formats
-// plain numbers instead. contained returns nil if unit is nil.
+// contained returns a function that calls unit on another goroutine. After a
+// call of unit has failed, the returned function formats plain numbers instead.
+// contained returns nil if unit is nil.
 func contained(unit func(int64) string) func(int64) string {
 	if unit == nil {
 		return nil

@@ -122,8 +122,8 @@ func (c *checker) time() error {
 	return err
 }
 
-// array checks the items of a form for an array.array. If the parameter binary
-// is true, the typecode of bytes is permitted, too.
+// array checks the items of a form for an array.array. With binary, the
+// typecode may also be that of bytes.
 func (c *checker) array(binary bool) error {
 	size, offset, err := c.place(binary)
 	if err != nil {

@@ -58,8 +58,7 @@ async def computes_in_coroutine(path):
         pass
 `
 
-// expiring is a context whose deadline passes when the test closes the channel
-// done.
+// expiring is a context whose deadline passes when the test closes done.
 type expiring struct {
 	context.Context
 	done chan struct{}

@@ -8,8 +8,7 @@ import (
 )
 
 // entries reads the entries of a dict. keys is the Go type of the keys. After
-// each key, entries calls the function value, which decodes the value of this
-// key.
+// each key, entries calls value, which decodes the value of this key.
 func (d *decoder) entries(keys reflect.Type, value func(key reflect.Value) error) error {
 	if d.depth++; d.depth > deepest {
 		return fail("it is nested deeper than %d", deepest)

@@ -85,8 +85,8 @@ func (e *encoder) form(form, n int) {
 	e.buf = appendForm(e.buf, form, n)
 }
 
-// array appends the offset of an array to the field buf, and the bytes of the
-// array to the field arrays.
+// array appends the offset of an array to e.buf, and the bytes of the array to
+// e.arrays.
 func (e *encoder) array(b []byte) error {
 	e.offset()
 	return e.store(b)
@@ -134,9 +134,9 @@ func (e *encoder) encode(v reflect.Value) error {
 	return encoderOf(v.Type())(e, v)
 }
 
-// deeper is called before the encoder encodes the parts of v, and the method
-// shallower is called afterward. deeper returns an error if v is nested too
-// deeply, or contains itself.
+// deeper is called before the encoder encodes the parts of v. shallower is
+// called afterward. deeper returns an error if v is nested too deeply, or
+// contains itself.
 func (e *encoder) deeper(v reflect.Value) error {
 	e.depth++
 	e.deepest = max(e.deepest, e.depth)
@@ -316,7 +316,7 @@ func pointerEncoder(t reflect.Type) encodeFunc {
 }
 
 // referenced returns the encoder of a pointer, a map or a slice. contents
-// encodes it if it is not nil.
+// encodes the value if it is not nil.
 func referenced(contents encodeFunc) encodeFunc {
 	return func(e *encoder, v reflect.Value) error {
 		switch {

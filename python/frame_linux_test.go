@@ -16,8 +16,7 @@ import (
 )
 
 // unusual has a function that returns n+1, except that it executes Python code
-// for one n. The code sees n, and can set result. once fails if it is called a
-// second time.
+// for one n. The code sees n, and can set result. A second call of once fails.
 const unusual = `
 import concert, os, signal, sys, time
 

@@ -101,7 +101,7 @@ def waits(n):
     return n + 1
 `
 
-// textOf does the same as the function text_of of counting.
+// textOf does the same as text_of in counting.
 func textOf(n int) string {
 	if n%997 == 5 {
 		return strings.Repeat(".", 2000)

@@ -193,8 +193,7 @@ func socketPath() (dir, path string, err error) {
 }
 
 // next returns the next value. If there is no other value, it returns false and
-// the error of the task. If the parameter ask is true, next requests the value
-// from the task first.
+// the error of the task. With ask, next first requests the value from the task.
 func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok bool, err error) {
 	concert.Release(ctx, func() { item, ok = s.read(ask) })
 	if !ok && s.large == 0 {
@@ -204,8 +203,7 @@ func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok 
 }
 
 // read returns the next value. It returns false if there is no other value, or
-// if the value is too large. In the second case, read also sets the field
-// large.
+// if the value is too large. In the second case, read also sets s.large.
 func (s *stream) read(ask bool) (item executor.Encoded, ok bool) {
 	if s.conn == nil {
 		s.await(s.listener.SetDeadline, func() (err error) {

@@ -34,8 +34,8 @@ func header(format, id string) []byte {
 }
 
 // parseHeader returns the identifier of a header without its line feed. If the
-// line is no header, or a damaged one, the result ok is false. The error
-// reports a version that this package does not know.
+// line is no header, or a damaged one, ok is false. The error reports a version
+// that this package does not know.
 func parseHeader(line []byte, format string) (id string, ok bool, err error) {
 	b, ok := checkSum(line)
 	if !ok {

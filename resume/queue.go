@@ -128,8 +128,8 @@ func (q *queue[Out]) finish(index int64, err error) {
 	q.readyLocked(index)
 }
 
-// pop removes the first item if it is ready. If it is not, the channel wake
-// will get an element when it is. Only the consumer calls it.
+// pop removes the first item if it is ready. If it is not, q.wake gets an
+// element when it is. Only the consumer calls it.
 func (q *queue[Out]) pop() (it item[Out], index int64, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -114,8 +114,8 @@ func appendPayload(b []byte, p Payload) []byte {
 	return le.AppendUint64(b, p.Span.Length)
 }
 
-// parsePayload parses a payload whose place byte is at most the parameter
-// places.
+// parsePayload parses a payload. places is the highest value that is valid as
+// the place byte.
 func parsePayload(b []byte, places byte) (p Payload, err error) {
 	if len(b) < 2 || b[0] > places {
 		return p, bad("payload of %d bytes", len(b))

@@ -42,8 +42,8 @@ func TestGuide(t *testing.T) {
 	}
 }
 
-// testPage compares the code of a page with the examples. all is whether each
-// block of Go must name an example.
+// testPage compares the code of a page with the examples. With all, each block
+// of Go must name an example.
 func testPage(t *testing.T, name string, all bool) {
 	page, err := os.ReadFile(name)
 	if err != nil {

@@ -21,8 +21,8 @@ type Ending struct {
 // NewEnding returns an Ending that has not ended.
 func NewEnding() *Ending { return &Ending{done: make(chan struct{})} }
 
-// End ends the context. From now on, [context.Cause] returns the parameter
-// cause, or the result of Err if cause is nil. The Err method returns
+// End ends the context. From now on, [context.Cause] returns cause, or the
+// result of Err if cause is nil. The Err method returns
 // [context.DeadlineExceeded] if err is that error, and [context.Canceled]
 // otherwise. Only the first End counts.
 func (e *Ending) End(err, cause error) {

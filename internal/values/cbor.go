@@ -40,7 +40,7 @@ type encoder struct {
 	b      []byte
 	most   int // the maximum length of b
 	depth  int
-	nested any    // the argument nested of Codec.Encode
+	nested any    // as given to Codec.Encode
 	memory memory // the memory that the decoder will need
 	meter  meter
 	// enclosing has the references that contain the current value, to detect

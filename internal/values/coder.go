@@ -17,7 +17,7 @@ type coder struct {
 
 	minLength int  // the minimum number of bytes of an encoding, see min_length.go
 	null      bool // the encoding of a value may be null
-	nilable   bool // nil is encoded as null, and null decoded as nil, without the functions encode and decode
+	nilable   bool // nil is encoded as null, and null decoded as nil, without a call of encode or decode
 	methods   bool // the coder always runs user code, see user_code.go of package executor
 	dynamic   bool // the coder may run user code, depending on the values in interfaces
 }

@@ -93,9 +93,8 @@ func (e *encoder) content(x reflect.Value) error {
 	return e.encode(e.codec.coder(x.Type()), addressable(x))
 }
 
-// data encodes v by calling the function encode. The value of at identifies the
-// data to which v refers. If the encoding already contains these data, the
-// method data copies that part instead.
+// data calls encode, which encodes v. at identifies the data to which v refers.
+// If the encoding already contains these data, data copies that part instead.
 func (e *encoder) data(at visit, v reflect.Value, encode func(*encoder, reflect.Value) error) error {
 	if e.parts != nil {
 		if p := e.parts.slot(at); p.of == at {

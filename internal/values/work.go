@@ -91,9 +91,8 @@ func bounded(err error) bool {
 
 // Large reports whether v has many parts or bytes. It is for values whose
 // encoder does not support Work. It stops as soon as v has proved to be large.
-// A part of v for which the function reference returns true counts as one part,
-// because its encoding is short. reference is only called for structs with one
-// field.
+// A part of v counts as one part if reference returns true for it, because its
+// encoding is short. reference is only called for structs with one field.
 func Large(v reflect.Value, reference func(part any) bool) bool {
 	s := size{parts: smallParts, bytes: smallCopied, reference: reference}
 	return !s.take(v)

@@ -81,8 +81,8 @@ func Rand(ctx context.Context) *rand.Rand {
 
 type randKey struct{}
 
-// run calls the function test in a child of the main coroutine, so that a panic
-// becomes an error.
+// run calls test in a child of the main coroutine, so that a panic becomes an
+// error.
 func run(ctx context.Context, seed uint64, test func(ctx context.Context, g *loop.Group) error) error {
 	ctx = context.WithValue(ctx, randKey{}, rand.New(rand.NewPCG(seed, 1)))
 	return loop.Run(ctx, &loop.Options{Name: "seed " + strconv.FormatUint(seed, 10), Seed: seed}, func(_ context.Context, g *loop.Group) error {

@@ -12,8 +12,8 @@ import (
 	"concert/loop/looptest"
 )
 
-// semaphore has a typical error: the method acquire awaits after it has checked
-// the field free, and before it has registered its event.
+// semaphore has a typical error: acquire awaits after it has checked s.free,
+// and before it has registered its event.
 type semaphore struct {
 	free    int
 	waiting []*loop.Event

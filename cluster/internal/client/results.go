@@ -170,8 +170,8 @@ func (s *subscriber) expired(o *wire.Outcome, err error) error {
 	return err
 }
 
-// settleEach removes a call, unless it has ended. Then settleEach calls settle
-// for each subscriber.
+// settleEach removes a call, and calls settle for each subscriber. If the call
+// has ended already, settleEach does nothing.
 func (e *Executor) settleEach(c *call, settle func(s *subscriber)) {
 	e.mu.Lock()
 	if c.ended {

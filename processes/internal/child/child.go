@@ -64,7 +64,7 @@ type worker struct {
 	ended   chan int     // receives the exit code when the worker must exit
 	reports atomic.Bool  // calls that begin report their progress to the pool
 
-	// Used only by the goroutine of the method loop:
+	// Used only by the goroutine of worker.loop:
 	scratch   []byte
 	result    [8]byte            // the bytes of a result that is a number or a bool
 	name      string             // name of the function of the last call

@@ -45,8 +45,8 @@ func (c *callContext) Err() error { return c.lazy.Err(c.over.Load()) }
 func (c *callContext) Value(key any) any { return c.lazy.Value(key) }
 
 // limit is the parent of the context of a call, with the deadline of the
-// frame's calls. When the pool reports that the call has exceeded its time, the
-// method expire ends the limit, and Err returns [context.DeadlineExceeded]. A
+// frame's calls. When the pool reports that the call has exceeded its time,
+// limit.expire ends the limit, and Err returns [context.DeadlineExceeded]. A
 // context of package context cannot do this: after a cancellation, its Err
 // returns [context.Canceled].
 type limit struct {

@@ -64,9 +64,9 @@ func (w *writer) put(parts ...[]byte) {
 	w.putLocked(parts)
 }
 
-// outcome adds the frame of a call that has ended; the parameter now is the
-// uptime of its end. If the last write was long ago, or if the frames are
-// large, outcome writes all frames to the pipe. Otherwise it starts the timer.
+// outcome adds the frame of a call that has ended. now is the uptime at the end
+// of the call. If the last write was long ago, or if the frames are large,
+// outcome writes all frames to the pipe. Otherwise it starts the timer.
 func (w *writer) outcome(now time.Duration, parts ...[]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -148,9 +148,9 @@ func (f *callFilter) apply() error {
 	return nil
 }
 
-// rules are the system calls that a confined worker may make. It may make the
-// calls in the field some if their conditions hold. It may make all other calls
-// that are in the table and not denied.
+// rules are the system calls that a confined worker may make: the calls in
+// rules.some if their conditions hold, and all other calls that are in the
+// table and not denied.
 type rules struct {
 	table *arch.Info
 	some  map[string][][]condition // allowed if all conditions of at least one list hold

@@ -247,8 +247,7 @@ func (j *Journal) Put(position uint64, b []byte) {
 }
 
 // Get returns the bytes of the ring from one position to another. If these
-// bytes continue at the beginning of the ring, the result second is the
-// continuation.
+// bytes continue at the beginning of the ring, second is the continuation.
 func (j *Journal) Get(from, to uint64) (first, second []byte) {
 	ring := j.mem[ringAt:sizesAt]
 	begin, size := from%RingSize, to-from

@@ -47,10 +47,9 @@ var results struct {
 }
 
 // MapResult maps the file of a result, which a worker has sent, and closes the
-// file. When the memory is no longer used, the caller calls the function
-// release. If too many results are mapped, or the system refuses the mapping,
-// the memory is a copy in Go's memory. If the file is invalid, the error wraps
-// ErrUnsealed.
+// file. When the memory is no longer used, the caller calls release. If too
+// many results are mapped, or the system refuses the mapping, the memory is a
+// copy in Go's memory. If the file is invalid, the error wraps ErrUnsealed.
 func MapResult(file *os.File, size int) (mem []byte, release func(), err error) {
 	if err := checkSealed(int(file.Fd()), size); err != nil {
 		go file.Close() // on another goroutine, because the close of a file that is not in memory may block
