@@ -141,9 +141,9 @@ var (
 	})
 )
 
-// hold controls the tasks that run held with the name of the hold. Each of
-// these tasks sends an element to began. Then it blocks until let has an
-// element or is closed.
+// hold controls the tasks that run held with the name of the hold. began gets
+// an element from each of these tasks, which then blocks until it receives from
+// let.
 type hold struct {
 	began    chan struct{}
 	let      chan struct{}

@@ -12,8 +12,8 @@ type watcher interface {
 }
 
 // attachment is the connection of an observer to a source. The goroutine of the
-// hub attaches, and any goroutine detaches. Watch and stop of the source are
-// not called concurrently.
+// hub attaches, and any goroutine detaches. Calls of Watch and of stop never
+// overlap.
 type attachment struct {
 	mu     sync.Mutex
 	stop   func() // guarded by mu: nil if the observer is not attached

@@ -229,8 +229,8 @@ func (m Mapped[E]) releaseMapped() {
 	}
 }
 
-// target returns a pointer to a slice for the value of the handle. When the
-// slice is set, the caller calls set.
+// target returns a pointer to a slice for the value of the handle. After a
+// change of the slice, the caller calls set.
 func (m *Mapped[E]) target() (slice any, set func()) {
 	v := new([]E)
 	return v, func() { *m = NewMapped(*v) }

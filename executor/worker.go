@@ -171,7 +171,7 @@ func (w *Worker) run(t *Task) {
 type carrier struct {
 	worker *Worker
 
-	// Used by the goroutine of the carrier only, for the method sample:
+	// Used by the goroutine of the carrier only, in carrier.sample:
 	begun uint32 // counts the tasks that the carrier has begun while tasks are short
 	slept bool   // whether the worker has slept since it began a task that counted
 

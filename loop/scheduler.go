@@ -97,8 +97,8 @@ func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	return nil
 }
 
-// unlock releases mu and resumes a coroutine: next, a result of handOverLocked,
-// or no coroutine if next is nil.
+// unlock releases mu, and resumes the coroutine next, a result of
+// handOverLocked, unless next is nil.
 //
 // If the scheduler lock is free, the caller may have made coroutines ready, or
 // may have removed the last event that could make a coroutine ready. unlock

@@ -30,7 +30,7 @@ var endsBy = concert.Register("processes_test.endsBy", func(ctx context.Context,
 	return fmt.Sprintf("%v, %v", ctx.Err() == context.DeadlineExceeded, errors.Is(context.Cause(ctx), context.DeadlineExceeded)), nil
 })
 
-// passing is a context whose deadline passes when the test closes done.
+// passing is a context whose deadline passes when the test closes passing.done.
 type passing struct {
 	context.Context
 	done chan struct{}

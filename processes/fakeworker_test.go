@@ -9,9 +9,9 @@ import (
 	"concert/internal/frame"
 )
 
-// fakeEnv is an environment variable. If it is set, this test binary runs fake.
-// This worker implements the protocol without a journal, and violates the
-// protocol in ways in which the real worker never does.
+// fakeEnv is an environment variable. If it is set, this test binary is a fake
+// worker (see fake). This worker implements the protocol without a journal, and
+// violates the protocol in ways in which the real worker never does.
 const fakeEnv = "CONCERT_TEST_FAKE"
 
 // attack sends invalid files for the result of a call. It returns b with the

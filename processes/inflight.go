@@ -94,7 +94,7 @@ type callFrame struct {
 	n               int          // number of calls; becomes smaller when the pool takes calls back
 	settled         int          // number of calls that have settled; they are the first ones
 	begun           int          // the newest call for which batch.Start was called before the call settled, or -1
-	earlier         []int        // calls before the call begun that have not settled, and for which batch.Start has returned true
+	earlier         []int        // unsettled calls with a lower number than begun, for which batch.Start has returned true
 	canceledEarly   int          // the call that was canceled before it started, as batch.Start reported, or -1
 	takeBackSent    bool         // the pool has sent a TakeBack for this frame, and has no answer yet
 	reportedRunning bool         // Withdraw has reported that the only call of the frame runs

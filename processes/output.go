@@ -107,9 +107,9 @@ func writeConsole(text string, kind lineKind) {
 }
 
 // collect forwards the output of a worker, line by line, until the pipe ends.
-// It calls passed when it has forwarded all output that the worker printed
-// before its death. The pipe may end later, because other processes may have
-// the pipe open and may print more.
+// passed is called when all output is forwarded that the worker printed before
+// its death. The pipe may end later, because other processes may have the pipe
+// open and may print more.
 func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()) {
 	passed = sync.OnceFunc(passed)
 	defer passed()

@@ -58,7 +58,8 @@ async def computes_in_coroutine(path):
         pass
 `
 
-// expiring is a context whose deadline passes when the test closes done.
+// expiring is a context whose deadline passes when the test closes
+// expiring.done.
 type expiring struct {
 	context.Context
 	done chan struct{}

@@ -38,7 +38,7 @@ type item[Out any] struct {
 	entry Entry
 	out   Out
 	err   error
-	size  int // bytes of out that held counts
+	size  int // bytes of out that count in queue.held
 }
 
 func newQueue[Out any](width int) queue[Out] {

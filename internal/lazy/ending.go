@@ -11,7 +11,7 @@ import (
 // [context.Canceled], whatever the cause.) It has no deadline and no values.
 // Make one with NewEnding.
 type Ending struct {
-	done chan struct{} // closed after as was set
+	done chan struct{} // closed at the end of the context, after the assignment to as
 
 	mu    sync.Mutex
 	as    context.Context // guarded by mu: a context with the same Err and cause; nil before the end

@@ -284,7 +284,7 @@ type workerSlot struct {
 type slotNumbers struct {
 	known   map[workerSlot]int
 	next    int
-	sweepAt int // when known has this many slots, the slots of lost workers are deleted
+	sweepAt int // the number of slots in known at which the slots of lost workers are deleted
 }
 
 const minSweep = 1024

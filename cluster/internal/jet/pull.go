@@ -107,8 +107,8 @@ type PullRequest struct {
 // If this process or a server got no CPU time for seconds, messages can arrive
 // after Pull has returned. These late messages would have no worker until their
 // leases end. So for the time of a lease, another goroutine receives these
-// messages. It calls late with each of them. late may be nil if the consumer is
-// not used again.
+// messages. late is called with each of them. It may be nil only if the
+// consumer is not used again.
 func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest, take, late func(*Message)) error {
 	if !c.NC.IsConnected() { // a request that is sent when the connection is restored would end at once, and its tasks would have no worker until their leases end
 		return nats.ErrDisconnected
@@ -177,8 +177,8 @@ func (r *remaining) endWith(m *nats.Msg) {
 	}
 }
 
-// receive passes a message of a stream to take. If m is a status, receive
-// records the status in left.
+// receive passes a message of a stream to take. If m is a status, left gets the
+// status instead.
 func (c *Conn) receive(m *nats.Msg, left *remaining, take func(*Message)) error {
 	if !strings.HasPrefix(m.Reply, ackPrefix) {
 		left.endWith(m)

@@ -184,8 +184,8 @@ func (w *worker) unreserveLocked(d *heldTask) {
 	w.evictLocked(func(*sharedValue) bool { return m.idle.Len() > maxIdleValues })
 }
 
-// evictLocked removes idle values, the longest idle value first. Before each
-// removal, it calls more, and stops if the result is false.
+// evictLocked removes idle values, the longest idle value first, until more(v)
+// is false for the next value v.
 func (w *worker) evictLocked(more func(v *sharedValue) bool) {
 	m := &w.memory
 	for e := m.idle.Back(); e != nil && more(e.Value.(*sharedValue)); e = m.idle.Back() {

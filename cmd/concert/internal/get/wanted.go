@@ -104,7 +104,7 @@ func (w *wanted) hosts() []string {
 }
 
 // Check returns an error if a URL cannot be downloaded. The error begins with
-// where the URL is from.
+// where, the source of the URL.
 func Check(rawURL, where string) error {
 	w := &wanted{url: rawURL, source: where}
 	u, err := checkURL(rawURL)
@@ -185,8 +185,8 @@ func (w *wanted) renaming() string {
 	return "give the file another name, with name=NAME in its line"
 }
 
-// fail returns an error that begins with where the file is from. The advice
-// says what to do; it may be empty.
+// fail returns an error that begins with the source of the URL (w.where).
+// advice says what to do; it may be empty.
 func (w *wanted) fail(err error, advice string) error {
 	if err == nil {
 		return nil

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// scanner copies a script from in to out, with variables for the replacements.
+// scanner copies a script (in) to out, with variables for the replacements.
 type scanner struct {
 	in      string
-	at      int // the offset in in
+	at      int // the offset in the script
 	out     strings.Builder
 	matcher *matcher
 	values  []part  // of the variables
