@@ -39,8 +39,9 @@
 // point is a model at a level. A measurement is the throughput of a point in
 // one interval. All points run the same inputs, in turn and many times, so the
 // work must be repeatable. If there are many inputs, Run uses a sample from all
-// parts of the list. The sample has as many inputs as the profile had time for,
-// and at least eight. The budget and the maximum number of runs limit the cost.
+// parts of the list. The sample has the inputs that the profile had time to
+// run, but at least eight. The budget and the maximum number of runs limit the
+// cost.
 //
 // The profile measures single runs without other load. It has their elapsed
 // time, CPU time, and run-queue delay: the time in which the work was ready to
@@ -119,22 +120,22 @@
 //
 // If measurements disagree, or if there was time for few of them, the kind of
 // the work decides, and the verdict is [Likely]. For CPU-bound work, Run then
-// recommends about as many tasks as processors, under a model without a lock,
-// or fewer tasks if a run computes on several processors.
-// For other work, it recommends the highest level that may be better. If a
-// single run takes so long that no concurrency was measured, Run recommends
-// one that was not measured: as many tasks as keep the processors busy, or 16
-// tasks for I/O-bound work. If the kind is unknown, or may be CPU-bound as well
-// as I/O-bound, or if the measurements contradict the kind, the verdict is
+// recommends a model without a lock, and about as many tasks as processors. If
+// a run computes on several processors, it recommends fewer tasks. For other
+// work, it recommends the highest level that may be better. If a single run
+// takes so long that no concurrency was measured, Run recommends one that was
+// not measured: as many tasks as keep the processors busy, or 16 tasks for
+// I/O-bound work. If the kind is unknown, or may be CPU-bound as well as
+// I/O-bound, or if the measurements contradict the kind, the verdict is
 // [Unclear]. In all cases it says why.
 //
 // # Limitations
 //
 // The search stops after two successive levels that gain nothing. It stops
-// after one such level if all processors are busy, and after up to four if the
-// durations of tasks differ much. It also stops before a level whose
-// measurement could take a quarter of the budget. So Run does not find a gain
-// at higher levels.
+// after one such level if all processors are busy. It stops after up to four
+// such levels if the durations of tasks differ much. It also stops before a
+// level whose measurement could take a quarter of the budget. So Run does not
+// find a gain at higher levels.
 //
 // If a function starts goroutines, these goroutines use CPU time on other
 // threads. Then the profile has the CPU time of the whole process, so nothing

@@ -152,10 +152,10 @@
 // encodes the value, and stores it on the servers in parts. The messages of
 // tasks contain the ID, the size and the SHA-256 of the value. A worker
 // downloads the value once for all tasks, and compares the SHA-256. Then it
-// passes the value to its executor, see executor.RelayShared. An executor may
-// have workers in other processes, and not be able to store values for them.
-// Then each call copies the value to such a worker. If a codec has encoded the
-// argument, this is not possible, and the call fails.
+// passes the value to its executor, see executor.RelayShared. Some executors
+// have workers in other processes and cannot store values for them. With such
+// an executor, each call copies the value to the worker's process. If a codec
+// has encoded the argument, this is not possible, and the call fails.
 //
 // A worker keeps the values that its tasks used last. ServeOptions.MaxBytes
 // bounds their memory. If a worker has dropped a value, or is a new worker, it
@@ -163,11 +163,12 @@
 //
 // When the handle or the client is closed, the client deletes the value from
 // the servers. A task that starts later fails, unless its worker still has the
-// value. The servers delete values after a week, also the values of a client
-// that has died. So a client stores a value again after half a week. It also
-// does so when a task needs a value that the servers have lost. For this, the
-// client keeps the encoded value in memory. For a string, a []byte and a slice
-// of numbers, this is the memory of the value itself.
+// value. The servers delete all values after a week, so the values of a client
+// that has died do not stay. A client that still uses a value stores it again
+// after half a week. It also does so when a task needs a value that the servers
+// have lost. For this, the client keeps the encoded value in memory. For a
+// string, a []byte and a slice of numbers, this is the memory of the value
+// itself.
 //
 // Replaying a dead letter fails if the task uses a shared value that was
 // deleted.

@@ -42,9 +42,10 @@
 //     403, 405, 406, 412, 416 or 501), Get requests the range again, and then
 //     the whole file.
 //   - Get syncs the file before the file gets its name. Then a loss of power
-//     cannot leave a file with a final name and without its content. The
-//     synced length of a large part is recorded, and only these bytes are
-//     continued after the process was killed.
+//     cannot leave a file with a final name and without its content. The state
+//     of a large part has its synced length. After a loss of power, or if
+//     several connections received the part, the next Get continues only the
+//     synced bytes.
 //   - The final name never replaces a file that appeared in the meantime,
 //     unless Request.Overwrite is set.
 //   - Several calls for the same file, also of several processes, take turns.
@@ -94,8 +95,8 @@
 //
 // # Limits
 //
-// A body without a length that ends with the connection (HTTP/1.0) may be
-// incomplete, and Get cannot notice that without a digest.
+// If a reply states no length, its body may end with the connection (HTTP/1.0).
+// Such a body may be incomplete, and Get cannot notice that without a digest.
 package download
 
 import (

@@ -33,8 +33,8 @@
 //   - A worker runs one task at a time, unless Options.Threads is set. The pool
 //     sends a few tasks in advance, so that the worker can begin the next one
 //     at once: one task if tasks are long, and up to 255 if they are quick.
-//     These tasks are pending: they can be canceled, and the pool gives them to
-//     another worker that is idle.
+//     These tasks are pending: they can be canceled, and if another worker is
+//     idle, the pool gives them to that worker.
 //   - If a task crashes, exits, is killed or uses too much memory, it fails
 //     with a [*WorkerError], which says how. No other task is affected.
 //   - If the context of a task ends, or the task runs for longer than

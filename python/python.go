@@ -48,13 +48,14 @@
 // dimensions can become a [][]float64, an image a [][][3]uint8, and any array
 // an Array. numpy's datetime64 is a time.Time in UTC, and its timedelta64 a
 // time.Duration. If the Go type is any, the result is a bool, int64, *big.Int,
-// float64, complex128, string, []byte, []any or map[string]any; a map[any]any
-// if not all keys are str; a slice of numbers for an array of one dimension,
-// and an Array for other arrays; and otherwise a type of the table.
+// float64, complex128, string, []byte, []any or map[string]any. A dict is a
+// map[any]any if not all its keys are str. An array is a slice of numbers if it
+// has one dimension, and otherwise an Array. Other values have the Go type of
+// the table.
 //
-// Numbers in an Array, and in a slice or an array of a type with a fixed size,
-// such as []float64, cost about as much as a copy of their memory, at any
-// depth. On Linux, large values pass through shared memory.
+// Numbers take about as much time as a copy of their memory, at any depth, if
+// they are in an Array, or in a slice or an array whose numbers have a fixed
+// size, such as []float64. On Linux, large values pass through shared memory.
 //
 // Fields of structs have the names that encoding/json gives them. The options
 // omitempty and omitzero of the tag json omit fields. A value arrives exactly,
@@ -95,8 +96,8 @@
 // If the result of a function is a *[concert.Mapped] in Go, this process maps
 // the memory of the interpreter, and does not copy a large array: see
 // [concert.NewMapped]. The Python function returns bytes, a bytearray, an
-// array.array, or an ndarray or a memoryview of one dimension. It need not know
-// about this. All other results are converted as for a slice.
+// array.array, or an ndarray or a memoryview of one dimension. The function
+// needs no change for this. All other results are converted as for a slice.
 //
 // # Conversions
 //

@@ -13,9 +13,9 @@
 // A Store has the output of jobs that run, and of jobs that wait until their
 // output is printed. A job writes directly into two unnamed files, so no
 // goroutine copies its output, and the disk space is free again even after the
-// program was killed. A Printer prints the output of jobs: grouped by job,
-// which is the default, or line by line, or not at all because jobs have the
-// program's own stdout and stderr.
+// program was killed. A Printer prints the output of jobs grouped by job, which
+// is the default, or line by line. If jobs have the program's own stdout and
+// stderr, it prints nothing.
 //
 // # Rules
 //
