@@ -249,8 +249,8 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 // raise tries levels above the best point so far, while openAbove is true for
 // the best point. The search may have stopped before the highest useful level,
 // because the time of the model was over, or because the next level would have
-// taken too long if it gained nothing. raise tries a level if the first tasks
-// of all its workers probably end within a part of the budget.
+// taken too long if it gained nothing. raise tries a level only if the first
+// tasks of all its workers probably end within a part of the budget.
 func (t *trial) raise(ctx context.Context) error {
 	best := t.leader()
 	for t.openAbove(best) {

@@ -9,8 +9,8 @@ import (
 // kind of the work.
 //
 //   - I/O-bound work needs many tasks, and the budget is limited. So of the
-//     levels 1, 2, 4, 8, ... every second one is left out. The method refine
-//     later tries the levels on both sides of the best one.
+//     levels 1, 2, 4, 8, ... every second one is left out. t.refine later tries
+//     the levels on both sides of the best one.
 //   - CPU-bound work gains nothing from many more tasks than processors.
 func (t *trial) plausibleLevels(m *Model) []int {
 	levels := m.levels(t.MaxConcurrency)

@@ -211,13 +211,12 @@ func addUsage(sum *usage.Usage, run usage.Usage) {
 	sum.Sources = run.Sources
 }
 
-// addSteal adds to the run-queue delay of sum the steal time that has passed
-// since the times in the parameter before. The kernel of a virtual machine
-// counts steal time as neither CPU time nor run-queue delay. The kernel counts
-// steal time in ticks of 10 ms, for all processors together. Ticks are too
-// coarse for a short run, so sum should be the sum of several runs. addSteal
-// does not add more than the wait that is left: the elapsed time without the
-// CPU time and the delay.
+// addSteal adds to sum.RunDelay the steal time that has passed since before was
+// read. The kernel of a virtual machine counts steal time as neither CPU time
+// nor run-queue delay. The kernel counts steal time in ticks of 10 ms, for all
+// processors together. Ticks are too coarse for a short run, so sum should be
+// the sum of several runs. addSteal does not add more than the wait that is
+// left: the elapsed time without the CPU time and the delay.
 func addSteal(sum *usage.Usage, before processors) {
 	steal := readProcessors().stolenFrom(before, sum.CPU)
 	if steal <= 0 {

@@ -38,8 +38,8 @@ func (in *Inspector) Dead(ctx context.Context) (int, error) {
 }
 
 // DeadLetters returns dead letters in the order of their numbers. It skips the
-// dead letters whose number is below the parameter from. limit is the maximum
-// number of returned dead letters.
+// dead letters with a lower number than from. limit is the maximum number of
+// returned dead letters.
 func (in *Inspector) DeadLetters(ctx context.Context, from uint64, limit int) (all []DeadLetter, err error) {
 	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err != nil {

@@ -333,8 +333,8 @@ func (t *Task) locateLocked() (*WorkerGroup, *carrier) {
 func (g *WorkerGroup) freeLocked() bool { return g.blocked < len(g.workers) || len(g.workers) == 0 }
 
 // blockedWorkerLocked returns a worker of the group whose tasks are all
-// blocked, or nil. If there are several, it returns the parameter first if it
-// is one of them, and otherwise the worker with the lowest id.
+// blocked. If first is such a worker, the result is first. Otherwise it is the
+// one with the lowest id, or nil if there is none.
 func (g *WorkerGroup) blockedWorkerLocked(first *Worker) *Worker {
 	var best *Worker
 	for w := range g.workers {

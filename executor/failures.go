@@ -79,8 +79,8 @@ func hasDied(err error) bool {
 // Methods of an error may be code of the program, which may block or panic. So
 // failureKind calls only methods of errors of concert and of the standard
 // library, and not those that call methods of an inner error. If the program
-// wraps the error of the context in an error of its own, the parameter ended
-// decides.
+// wraps the error of the context in an error of its own, failureKind uses ended
+// instead.
 func failureKind(ended error, ran bool, err error) failKind {
 	left := maxKnownChain
 	if kind, ok := knownKind(err, &left); ok {

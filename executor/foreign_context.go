@@ -150,9 +150,9 @@ func (c *foreignContext) Deadline() (time.Time, bool) { return c.deadline, c.has
 
 // Err returns the error of the embedded context. If the Done channel of the
 // replaced context is closed, Err first waits until another goroutine has ended
-// the embedded context. This goroutine belongs to package context, or calls the
-// method end, which takes at most endTime. So an executor that calls Err before
-// it starts a task never starts a task whose context has ended.
+// the embedded context. This goroutine belongs to package context, or calls
+// foreignContext.end, which takes at most endTime. So an executor that calls
+// Err before it starts a task never starts a task whose context has ended.
 func (c *foreignContext) Err() error {
 	select {
 	case <-c.done:

@@ -13,8 +13,8 @@ import (
 // The failure is nil if fn returned, a [*PanicError] if it panicked, and
 // [ErrGoexit] if it called runtime.Goexit. If fn does not return in time, the
 // failure is an error that states the time. Go cannot stop a goroutine from
-// outside, so fn then continues to run on its goroutine. If the parameter
-// within is zero or less, there is no time limit.
+// outside, so fn then continues to run on its goroutine. There is no time limit
+// if within is zero or less.
 func CallIsolated[T any](within time.Duration, fn func() T) (v T, failure error) {
 	type outcome struct {
 		v       T

@@ -147,7 +147,7 @@ func (m *mapRun[In, Out]) interrupt(cause error) {
 }
 
 // drop ends a runner that was canceled before it ran: by the executor, or by
-// the method stop.
+// mapRun.stop.
 func (r *runner[In, Out]) drop(t *Task, err error, s *carrier) {
 	m := r.m
 	if canceled, ok := err.(*neverStarted); ok { // the executor was shut down, or the loop has ended

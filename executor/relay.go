@@ -214,8 +214,8 @@ func (r *relayed) finish(worker int, result Encoded, err error) {
 	r.end(finished, nil, worker)
 }
 
-// callbackTime is how long the method settle waits for the functions of the
-// Call to return.
+// callbackTime is the maximum time for which relayed.settle waits until the
+// functions of the Call have returned.
 const callbackTime = time.Second
 
 // callbacks calls functions of the program sequentially, on a goroutine that

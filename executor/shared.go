@@ -316,9 +316,9 @@ func isStored(to, v any, codec SharedCodec) bool {
 	return late != nil && to == any(late.group) && late.has(h, codec)
 }
 
-// referenceFor returns the parameter reference of
-// [SharedCodec.EncodeReferences]. It appends the handles to w.Used. If the
-// value cannot be stored, the codec encodes the value, and reports the error.
+// referenceFor returns the second argument of [SharedCodec.EncodeReferences].
+// It appends the handles to w.Used. If the value cannot be stored, the codec
+// encodes the value, and reports the error.
 func referenceFor(w values.Work, codec SharedCodec) func(any) (SharedID, bool) {
 	return func(v any) (id SharedID, ok bool) {
 		if w.Used == nil {

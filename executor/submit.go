@@ -173,8 +173,8 @@ func (c *call[In, Out]) end(to uint64, s *carrier, remote int) {
 	}
 }
 
-// settle is the last step of the method end. It also runs if an observer ends
-// the goroutine.
+// settle is the last step of call.end. It also runs if an observer ends the
+// goroutine.
 func (c *call[In, Out]) settle(to uint64, s *carrier, remote int) {
 	c.fn = nil
 	var zero In

@@ -76,10 +76,10 @@ func (b *blocker) caller() caller {
 	return caller{taskCtx: b.taskCtx}
 }
 
-// start leaves the loop. The caller then makes a blocking call, and calls the
-// method end. If the context ends before this call of end, stop.interrupt is
-// called. If the context has already ended, start returns the cause, and the
-// coroutine has not left the loop.
+// start leaves the loop. The caller then makes a blocking call, and calls
+// b.end. If the context ends before b.end is called, stop.interrupt is called.
+// If the context has already ended, start returns the cause, and the coroutine
+// has not left the loop.
 func (b *blocker) start(op op, stop interrupter) error {
 	t := b.taskCtx.task
 	t.checkCurrent(op)

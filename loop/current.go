@@ -122,8 +122,8 @@ func (c caller) ended() error {
 	return nil
 }
 
-// endedLocked does the same as the method ended, for a caller that holds mu. It
-// does not check foreign contexts, because the caller has called ended before.
+// endedLocked does the same as caller.ended, for a caller that holds mu. It
+// does not check foreign contexts, because caller.ended was called before.
 func (c caller) endedLocked() error {
 	if tc := c.waitContext(); tc != nil && tc.ended.Load() {
 		return tc.cause

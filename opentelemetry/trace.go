@@ -60,7 +60,7 @@ type tracer struct {
 	max      int // maximum number of open spans
 
 	mu    sync.Mutex
-	open  map[uint64]*taskSpan // guarded by mu: by the number of the task; nil after the method end
+	open  map[uint64]*taskSpan // guarded by mu: by the number of the task; nil after tracer.end
 	order list.List            // guarded by mu: the *taskSpans of open, oldest first
 }
 
@@ -100,8 +100,8 @@ func (t *tracer) observe(e concert.Event) {
 	}
 }
 
-// start returns the span of the task, and makes one if there is none. After a
-// call of the method end, it returns nil.
+// start returns the span of the task, and makes one if there is none. After
+// tracer.end, it returns nil.
 func (t *tracer) start(e concert.Event) *taskSpan {
 	if s := t.find(e.Task); s != nil {
 		return s
@@ -134,7 +134,7 @@ func (t *tracer) start(e concert.Event) *taskSpan {
 }
 
 // add stores an open span. If there are too many, it removes the oldest one,
-// and returns it. After the method end, it stores nothing, and returns s. The
+// and returns it. After tracer.end, it stores nothing, and returns s. The
 // caller ends the span that add returns.
 func (t *tracer) add(s *taskSpan) (lost *taskSpan) {
 	t.mu.Lock()

@@ -110,7 +110,7 @@ func (w *worker) settle(o *outcome, worker int) {
 }
 
 // parseOutcome parses the body of any outcome frame, and stores the result or
-// the error in the parameter to.
+// the error in *to.
 func (w *worker) parseOutcome(kind frame.Type, body []byte, to *outcome) (endedCall, error) {
 	var o frame.Outcome
 	var err error

@@ -41,8 +41,8 @@ func (s *source) Read(b []byte) (n int, err error) {
 
 // receive reads frames of the worker until the pipe ends. When the worker has
 // begun a call, only this goroutine calls Start and Settle of the call's batch.
-// After receive has ended, only the goroutine of the method wait calls them. So
-// for each call, Start comes before Settle.
+// After receive has ended, only the goroutine of worker.wait calls them. So for
+// each call, Start comes before Settle.
 func (w *worker) receive() {
 	defer close(w.received)
 	for {

@@ -34,10 +34,10 @@ import (
 //     that these calls use and the worker lacks, in the same critical section.
 //     So a worker has each value before a call that refers to it, and gets no
 //     value that its calls do not use.
-//  3. Release removes the value, and adds its ID to the field unshare of each
-//     worker that has the Share. dispatch adds the Unshares to its frames before
-//     further calls. Workers that have no calls are woken, so that the memory becomes
-//     free.
+//  3. Release removes the value, and adds its ID to worker.unshare of each
+//     worker that has the Share. dispatch adds the Unshares to its frames
+//     before further calls. Workers that have no calls are woken, so that the
+//     memory becomes free.
 //
 // A call that was encoded before Release, but is added to the frames of a
 // worker after it, fails: see Batch.SharedClosed. Release marks the value as

@@ -94,7 +94,7 @@ type worker struct {
 	total             int                   // total number of calls that have ended
 	overLimit         int                   // number of measurements in a row with more memory than Options.MaxResident
 	overLimitSince    int                   // total at the first of these measurements
-	nextCheck         time.Time             // when the method receive calls the method check; zero for never
+	nextCheck         time.Time             // when worker.receive calls worker.check; zero for never
 	controlBuf        []byte                // frames for writeControl
 	shared            map[*sharedValue]bool // the shared values whose Share dispatch has added to its frames
 	unshare           []executor.SharedID   // released values whose Unshare dispatch has not added to its frames
@@ -305,8 +305,7 @@ func (w *worker) sendControlLocked(b []byte) bool {
 	return true
 }
 
-// checkAtLocked makes the method receive call the method check at time t or
-// earlier.
+// checkAtLocked makes w.receive call w.check at time t or earlier.
 func (w *worker) checkAtLocked(t time.Time) {
 	if w.isDeadLocked() {
 		return // wait has set the last deadline

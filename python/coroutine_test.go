@@ -103,7 +103,7 @@ func TestCoroutine_SharedLoop(t *testing.T) {
 		}
 	}
 	none("leave")(t, nil)
-	none("see")(t, true) // the asyncio task that the function leave has started continues while the function see runs
+	none("see")(t, true) // the asyncio task that leave has started continues while see runs
 	none("awaitable")(t, "awaited")
 	none("executor")(t, true)
 	none("runs")(t, "fine") // asyncio.run in a task makes another loop

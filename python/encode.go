@@ -74,7 +74,7 @@ type encoder struct {
 
 	views  bool                                       // arrays are encoded as views, because the current value is the value of a handle; see sharedvalue.go
 	aligns bool                                       // the arrays are aligned; see sharedvalue.go
-	refer  func(handle any) (executor.SharedID, bool) // the parameter reference of EncodeReferences, or nil
+	refer  func(handle any) (executor.SharedID, bool) // the second argument of EncodeReferences, or nil
 }
 
 // form begins a form, as described in marshal.go: it appends the head of a

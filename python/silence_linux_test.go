@@ -52,8 +52,8 @@ def holds(path):
 
 var getpid = python.Func[python.None, int]("os:getpid")
 
-// stick blocks or stops an interpreter in the way that the parameter name says,
-// and returns its process id. With the name "idles", the interpreter continues.
+// stick blocks or stops an interpreter, and returns its process id. name is the
+// way in which it does so. With "idles", the interpreter continues.
 func stick(t *testing.T, p *processes.Pool, name string) (pid int) {
 	t.Helper()
 	for range 100 { // after short calls, the pool sends several calls to a worker at once

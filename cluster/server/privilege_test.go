@@ -191,8 +191,8 @@ func (sc *scene) same(before []string) {
 
 // check fails the test if the account of the streams has received a message
 // that the outcast may not publish and that matches none of the patterns. It
-// ignores the first messages, whose number is the parameter from. It also fails
-// the test if the outcast has received a secret that it may not read.
+// ignores the first messages; from is their number. It also fails the test if
+// the outcast has received a secret that it may not read.
 func (sc *scene) check(from int, patterns ...string) {
 	sc.outcast.Helper()
 	forbidden := map[string]int{}

@@ -25,7 +25,7 @@ type (
 // unmarshal decodes these bytes.
 type pair struct {
 	marshal, unmarshal string       // names of the methods
-	out, in            reflect.Type // interfaces with the method marshal, and with the method unmarshal
+	out, in            reflect.Type // interfaces: out has the method that is named in marshal, and in the one in unmarshal
 	find, findReverse  finder
 	binary             bool // whether the pair is used even if an encoding by contents includes all fields
 	major              byte // the major type of the item that contains the bytes; 0 if the bytes are an item themselves

@@ -107,7 +107,7 @@ def shortened(text, most):
 
 
 def describe(e, why=0, interrupted=False):
-    """Returns an exception as an encoded python.Error of Go. The argument why is the reason of a Canceled.
+    """Returns an exception as an encoded python.Error of Go. why is the reason of a Canceled.
 
     If a method of the exception raises another exception, of any class, the result says so. If interrupted is true,
     a cancellation may raise Canceled in this thread. Then describe raises Canceled, too."""
@@ -154,8 +154,8 @@ def describe_all(e, name, why):
 
 
 def guarded(text, otherwise):
-    """Calls the function text, and returns its result. If the function raises an exception, inserts the name of the
-    exception's class into the format otherwise, and returns that."""
+    """Calls text, and returns its result. If text raises an exception, inserts the name of the exception's class into a
+    format (otherwise), and returns that."""
     try:
         return text()
     except Canceled:

@@ -22,7 +22,7 @@ def worker_flag():
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         page.madvise(18)  # MADV_WIPEONFORK
     except (AttributeError, OSError, ValueError):
-        page = bytearray(1)  # the function child sets it to 0, but only in children of os.fork
+        page = bytearray(1)  # child sets it to 0, but only in children of os.fork
     page[0] = 1
     return page
 

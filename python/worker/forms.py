@@ -95,7 +95,7 @@ def build_numpy(arrays, dtype, shape, offset):
 
 
 def ndarray(arrays, dtype, shape, offset, copy=memoryview):
-    """Returns an array of numpy that refers to the memory of arrays, or to a copy that the parameter copy makes."""
+    """Returns an array of numpy that refers to the memory of arrays, or to what copy returns for this memory."""
     try:
         import numpy
     except ImportError as e:

@@ -138,8 +138,8 @@ def finish(result):
 
 
 def adapt(f, how):
-    """Returns a function with one parameter that calls f. The argument how is the part HOW of a name, see look_up: it
-    says which arguments f gets. If f returns a coroutine, the returned function runs the coroutine."""
+    """Returns a function with one parameter that calls f. how is the part HOW of a name, see look_up: it says which
+    arguments f gets. If f returns a coroutine, the returned function runs the coroutine."""
 
     def one(a):
         result = f(a)

@@ -29,14 +29,14 @@ def private(module):
 
 
 class Finder:
-    """Finds the modules of the package concert, which have no files. While a thread runs the function
-    own, Finder also finds all other modules for this thread, in the standard library only."""
+    """Finds the modules of the package concert, which have no files. While a thread runs own(), Finder also finds all
+    other modules for this thread, in the standard library only."""
 
     def __init__(self, parts, path):
         self.parts = parts  # the source text or the code of each module of the package concert, by name
         self.worker_modules = {"sys": sys, "builtins": builtins}  # by name; also has the modules of the package concert
         self.path = path
-        self.local = _local()  # local.own is True while the thread runs the function own
+        self.local = _local()  # local.own is True while the thread runs own()
         self.imported_asyncio = None  # a function that is called when a task has imported asyncio
 
     def find_spec(self, name, path=None, target=None):

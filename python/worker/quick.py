@@ -20,7 +20,7 @@ struct, time = map(private, (struct, time))
 MAX_FRAME = 256 << 10  # maximum size in bytes of the arguments of a frame
 MAX_RESULT = 4 << 10  # maximum size in bytes of a result that the loop writes itself
 INT, FOREIGN, EXTENDED = 13, 17, 1  # see values.py
-MIN_LIST = 4  # minimum number of calls for the module lists
+MIN_LIST = 4  # minimum number of calls for lists.py
 CALL_LIST, RESULT_TYPE = ord("N"), ord("R")
 LEAVE = object()  # says that the loop leaves a call to Worker.calls
 
@@ -64,8 +64,8 @@ def new_loop(worker, runner):
     """Returns the loop of a runner: a function that calls f with each of the arguments of a frame, and sends the outcomes.
     Its parameter begun is the current time. It returns how many calls have ended, and the time of the last end.
 
-    If the last result of f was small and of a plain type, the loop of the module lists runs the calls, until a result is
-    large or has another kind. It does not support the event loop of the runner.
+    If the last result of f was small and of a plain type, the loop of lists.py runs the calls, until a result is large
+    or has another kind. It does not support the event loop of the runner.
 
     The comment of Worker.calls explains how the runner, the listening thread and the pool synchronize. The loop differs
     from Worker.calls in these points:
@@ -82,7 +82,7 @@ def new_loop(worker, runner):
     clock, pack, write_int, encode, finish = time.perf_counter_ns, RESULT.pack, INT_RESULT.pack_into, values.encode, functions.finish
 
     listed = lists.new_loop(worker, runner)
-    last, kind = None, None  # the function that ran last, and the kind of its last result, or None if the module lists does not support it
+    last, kind = None, None  # the function that ran last, and the kind of its last result, or None if lists.py does not support it
 
     def run(seq, f, args, begun):
         nonlocal last, kind

@@ -147,8 +147,8 @@ class Receiver:
     def delete_ended(self):
         """Deletes released values that no remaining call can use. A runner calls it when a frame has ended.
 
-        A runner 1. deletes its frame from next_call, 2. reads ending. The method unshare 1. adds to ending, 2. reads
-        next_call. So at least one of the two sees that the value can be deleted."""
+        A runner first deletes its frame from next_call, and then reads ending. unshare first adds to ending, and then
+        reads next_call. So at least one of the two sees that the value can be deleted."""
         with self.worker.lock:
             live = set(self.worker.next_call)  # a copy, because runners change next_call
             n = 0

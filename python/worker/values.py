@@ -35,7 +35,7 @@ FORMATS = {13: "q", 14: "Q", 15: "d"}  # the formats of memoryview for numbers
 DOUBLE = struct.Struct("<d")
 INT64 = struct.Struct("<q")
 LIST_HEAD = struct.Struct("<cI")
-SMALL_DICT = 8  # up to this number of entries, a loop takes less time than the function is_plain
+SMALL_DICT = 8  # up to this number of entries, a loop takes less time than is_plain
 
 
 def check():
@@ -137,7 +137,7 @@ def encode(v):
 
 
 def encode_dict(v):
-    """Encodes a dict of plain data. Returns None for other dicts, which the function encode encodes."""
+    """Encodes a dict of plain data. Returns None for other dicts: encode encodes them."""
     if len(v) <= SMALL_DICT:
         for k, x in v.items():
             if type(k) is not str or type(x) not in SCALARS:

@@ -474,7 +474,7 @@ class Worker:
         runner.trace = trace
         token = None if trace is None else tracing.attach(trace)
         begun = time.perf_counter_ns()
-        first = 0  # the first call that the module quick has not run
+        first = 0  # the first call that quick.py has not run
         if marks is not None and marks[mark] >> 32 != seq:
             first = count
         elif self.quick is not None and not runner.mapped:

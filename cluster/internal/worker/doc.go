@@ -7,9 +7,9 @@
 //	outcome <---- publishOutcome ------------------------- complete <----+
 //	  +- stored --> acked --> acknowledgment of the task
 //
-// When the servers have stored the outcome, the method acked acknowledges the
-// task. A task that is not acknowledged goes to another worker when its lease
-// ends. The files follow a task:
+// When the servers have stored the outcome, worker.acked acknowledges the task.
+// A task that is not acknowledged goes to another worker when its lease ends.
+// The files follow a task:
 //
 //	worker.go        registration, cancellation and the end of a worker
 //	lease.go         renewal of leases

@@ -177,7 +177,7 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 	m.view = newView(m.options, total, out, errOut)
 	m.shown.Store(m.view)
 	m.engine.live.expect(total)
-	defer func() { // does nothing if the method result has closed the view
+	defer func() { // does nothing if m.result has closed the view
 		if !m.isAbandoned {
 			m.view.close(false, nil, "")
 		}
