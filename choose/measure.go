@@ -219,10 +219,10 @@ func (t *trial) warmUp(ctx context.Context, p *point) error {
 	return nil
 }
 
-// inputsDiffer reports whether a task of the last measurement of a point took
-// so long that its input takes much longer than the inputs of the profile. Even
-// if all tasks of the level wait for each other, a task takes at most as long
-// as all of them.
+// inputsDiffer reports whether an input of the last measurement of a point
+// takes much longer than the inputs of the profile. The tasks may have waited
+// for each other, so inputsDiffer compares the time of a task with the time of
+// as many inputs of the profile as the level.
 func (t *trial) inputsDiffer(p *point) bool {
 	longest := time.Duration(maxUnequal * float64(p.level) * float64(t.report.Profile.Slowest))
 	return slices.ContainsFunc(p.spans, func(s Span) bool { return s.End-s.Start > longest })

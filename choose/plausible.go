@@ -33,10 +33,9 @@ func (t *trial) plausibleLevels(m *Model) []int {
 	return levels
 }
 
-// tooLong reports whether a measurement of a higher level would take too much
-// of the budget if the level has no higher throughput than the level before it,
-// which has the given rate. After a level that gained nothing, the limit is
-// lower.
+// tooLong reports whether the measurement of a level would take too much of the
+// budget if the level gained nothing: rate is the throughput of the level
+// before it. After a level that gained nothing, the limit is lower.
 func (t *trial) tooLong(level int, rate float64, misses int) bool {
 	limit := t.Budget / 4
 	if misses > 0 {

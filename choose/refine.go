@@ -7,7 +7,7 @@ import (
 
 // refine tries levels on both sides of the lowest good level of the best model.
 // The lowest good level is the lowest one whose throughput, multiplied by
-// minGain, reaches the best throughput. Refine tries a level between the lowest
+// minGain, reaches the best throughput. refine tries a level between the lowest
 // good level and the next lower level that was tried, and a level between the
 // lowest good level and the next higher one. If the levels that were tried are
 // far apart, refine does that twice. For CPU-bound work, it tries no further

@@ -181,8 +181,8 @@ func (t *trial) decide(final []*point, interrupted bool) *point {
 	return chosen
 }
 
-// equalUpTo returns the highest level of the model of a point that is as good
-// as the point, if all measured levels between them are as good, too.
+// equalUpTo returns the highest level that is as good as a point, of the same
+// model. All measured levels between the two must be as good, too.
 func (t *trial) equalUpTo(chosen *point) int {
 	highest := chosen.level
 	for _, p := range t.points { // the points are in the order of rising levels

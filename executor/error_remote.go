@@ -142,10 +142,9 @@ func errorTypeFor[E error]() errorType {
 	}
 }
 
-// Format prints the text for all verbs. Under %+v it prints details as well:
-// for each error of [RemoteError.Unwrap] that has a Format method, it prints
-// what that error prints under %+v, such as the traceback of a Python
-// exception.
+// Format prints the text for all verbs. Under %+v it prints details as well,
+// such as the traceback of a Python exception: it formats each error of
+// [RemoteError.Unwrap] that has a Format method with %+v.
 func (e *RemoteError) Format(s fmt.State, verb rune) {
 	if verb != 'v' || !s.Flag('+') {
 		fmt.Fprintf(s, strings.ReplaceAll(fmt.FormatString(s, verb), "#", ""), e.Error())

@@ -284,12 +284,12 @@ func releaseMapped[Out any](out Out) {
 // this from the function.
 func (b *Batch) MapsResults() bool { return b.job.mapsResults() }
 
-// SettleMapped does the same as Settle for a result whose method
-// [Encoded.Mapped] is true, and whose bytes are memory of the submitter's
-// process that can be written. The handle of the result refers to this memory.
-// SettleMapped, or the handle, calls release exactly once when the memory is no
-// longer used, from any goroutine. Until then, the bytes must be valid, and
-// nothing else may change them.
+// SettleMapped does the same as Settle for a result for which [Encoded.Mapped]
+// is true. The bytes of the result are memory of the submitter's process that
+// can be written, and the handle of the result refers to this memory. When the
+// memory is no longer used, SettleMapped or the handle calls release exactly
+// once, from any goroutine. Until then, the bytes must be valid, and nothing
+// else may change them.
 func (b *Batch) SettleMapped(i, worker int, result Encoded, release func()) {
 	b.job.settleMapped(i, worker, result, release)
 }

@@ -10,14 +10,14 @@ import (
 // LateSharer is a [Sharer] whose workers may be programs in several languages.
 // A form of a value is its encoding by one codec. concert.Share does not know
 // which codecs will be used, so it stores nothing. When an argument with the
-// handle is encoded for this executor, and the executor does not have the form
-// for the codec of the function, the encoder calls the method Share.
+// handle is encoded for this executor, the encoder calls Share, unless the
+// executor has the form for the codec of the function already.
 //
 //	handle --first argument for Go----> Share, an ID --+
 //	       --first argument for Python> Share, an ID --+--> Close releases all
 //
-// The method Share may call the function encode with any codec, because encode
-// ignores it: the function of the task decides the codec.
+// Share may call its argument encode with any codec, because encode ignores it:
+// the function of the task decides the codec.
 type LateSharer interface {
 	Sharer
 	// SharedGroup returns the group of the executor.

@@ -70,8 +70,8 @@ func (g *WorkerGroup) changeObservers(change func(observers) observers) {
 	}
 }
 
-// calls counts the calls of an observer that run, so that the function that
-// Watch returns can wait for them:
+// calls counts the running calls of an observer. The function that Watch
+// returns waits for them:
 //
 //  1. A call increments the count, and only then checks whether the observer
 //     has ended.

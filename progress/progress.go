@@ -23,8 +23,8 @@
 // concert.Progress. It keeps nothing about a finished task, so it can watch
 // millions of tasks. If Options.Total is set, it estimates the remaining time
 // from the elapsed time. As soon as all tasks have started and reported their
-// totals, the estimate and the bar depend on the amounts, and with Options.Unit
-// these are shown, as in "1 GB of 4 GB (25%)".
+// totals, the estimate and the bar depend on the amounts. With Options.Unit,
+// the amounts are shown, as in "1 GB of 4 GB (25%)".
 //
 // Other output of the program would appear in the middle of the line that
 // changes. So write other output to the writer of Display.Above.

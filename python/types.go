@@ -102,9 +102,9 @@ func infoByName(t reflect.Type) *info {
 func hidden(t reflect.Type) bool { return t.NumField() > 0 && len(fieldsOf(t).list) == 0 }
 
 // implements reports whether a type, or the pointer to it, implements an
-// interface. If the method is promoted from an embedded field and the struct
-// has other fields, implements reports false, because the method would not
-// encode the other fields.
+// interface. It reports false for a struct with several fields if the method is
+// promoted from an embedded one, because that method would not encode the other
+// fields.
 func implements(t, i reflect.Type, method string) bool {
 	with := t
 	if !t.Implements(i) {

@@ -9,8 +9,8 @@ import (
 
 // Register gives a type a name, so that interfaces may hold its values. It
 // returns an error if the name is empty, reserved, or the name of another type,
-// if it contains one of the characters []*, which are in expressions such as
-// []int, or if [Codec.Check] refuses the type.
+// or if [Codec.Check] refuses the type. A name must not contain the characters
+// []*, which are in expressions such as []int.
 func (c *Codec) Register(name string, t reflect.Type) error {
 	if name == "" || strings.ContainsAny(name, "[]*") || name == timeName || name == remoteError || name == namedError {
 		return fmt.Errorf("the type name %q is empty, reserved, or contains one of []*", name)

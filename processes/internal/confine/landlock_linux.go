@@ -57,8 +57,8 @@ const (
 		ll.AccessFSMakeReg | ll.AccessFSMakeFifo | ll.AccessFSMakeSym | ll.AccessFSRefer
 )
 
-// pathRule returns a rule that grants rights for an open file or directory,
-// which was passed under that name. file is the rights for a file, and dir is
+// pathRule returns a rule that grants rights for an open file or directory.
+// name is its name in /proc/self/fd. file is the rights for a file, and dir is
 // the rights for a directory.
 func pathRule(name string, file, dir landlock.AccessFSSet) landlock.Rule {
 	path := "/proc/self/fd/" + name

@@ -16,14 +16,14 @@
 //
 // The parts are:
 //
-//   - feed reads the inputs lazily and makes jobs of them. It looks whether the
-//     journal has a record of the job.
+//   - feed reads the inputs lazily and makes jobs of them. It checks whether
+//     the journal has a record of the job.
 //   - The queue decides which job starts next, and limits how many jobs have
 //     begun and not finished, and how many are ahead of the oldest one that is
 //     not complete.
-//   - The workers are those of a pool of goroutines, whatever runs the jobs. So
-//     the same scheduling, the adaptive limit of -j auto, and the measurements
-//     of --choose work for all of them. A worker waits for the attempt.
+//   - The workers are goroutines of one pool, whatever runs the jobs. So the
+//     same scheduling, the adaptive limit of -j auto, and the measurements of
+//     --choose work for all kinds of jobs. A worker waits for the attempt.
 //   - The runner makes an attempt: commandRunner by package supervisor,
 //     pythonRunner in interpreters or in a cluster. There are a few more workers
 //     than concurrent commands: their jobs wait in the supervisor, and their
@@ -33,12 +33,13 @@
 //
 // # The end of a run
 //
-// Two contexts end a run. When starting ends, no further attempt starts, and
-// the running ones finish: this is --halt soon, or an error of the inputs or of
-// the journal. When running ends, running jobs are canceled, too: this is
-// --halt now, Ctrl-C, or a closed pipe. In both cases, each job that was taken
-// from the queue settles, because the printer needs every number. Jobs that
-// were not started or were canceled are not recorded: the next run runs them.
+// Two contexts end a run: engine.starting and engine.running. When the first
+// one ends, no further attempt starts, and the current attempts finish: this is
+// --halt soon, or an error of the inputs or of the journal. When the second one
+// ends, the current attempts are canceled, too: this is --halt now, Ctrl-C, or
+// a closed pipe. In both cases, each job that was taken from the queue settles,
+// because the printer needs every number. Jobs that were not started or were
+// canceled are not recorded: the next run runs them.
 //
 // # The rules
 //

@@ -3,10 +3,10 @@
 //
 // # Model
 //
-// A control group is a directory of the file system cgroup2. A process that a
-// member of a group starts is a member, too, and it can leave the group only
-// with the right to write in another one. So a group has all processes of a
-// job, however they were started, and one write kills them.
+// A control group is a directory of the file system cgroup2. If a member of a
+// group starts a process, this process is a member, too. It can leave the group
+// only if it may write in another group. So a group has all processes of a job,
+// however they were started, and one write kills them.
 //
 //	BASE                     a group that this process may manage
 //	BASE/concert-RUN-0       the groups of a run: Tree
