@@ -153,7 +153,7 @@ type hold struct {
 
 func newHold(t *testing.T) (name string, h *hold) { return t.Name(), holdOf(t.Name()) }
 
-// holdOf makes a hold with a name, and stores the hold in the map holding.
+// holdOf makes a hold, and stores it in holding under its name.
 func holdOf(name string) *hold {
 	h := &hold{began: make(chan struct{}, 100), let: make(chan struct{})}
 	holding.Store(name, h)

@@ -61,7 +61,7 @@ var filesOpened atomic.Uint64
 // created the file before.
 func nextOpened() uint64 { return filesOpened.Add(1) }
 
-// syncUnnamed syncs an unnamed file, which has the number opened.
+// syncUnnamed syncs an unnamed file. opened is its number.
 func syncUnnamed(f *os.File, opened uint64, info fs.FileInfo) error {
 	g := groupOf(f, info)
 	if g == nil {

@@ -113,8 +113,8 @@ func sameError(a, b error) bool {
 // failed.
 func (m *errorMethods) text(err error) string { return m.textOf(err, "Error", err.Error) }
 
-// textOf calls text, which calls the named method of v, and returns the result.
-// If the method fails, textOf returns a text that says so.
+// textOf returns the result of text, which calls the named method of v. If the
+// method fails, textOf returns a text that says so.
 func (m *errorMethods) textOf(v any, method string, text func() string) string {
 	s, failure := callMethod(m, text)
 	if failure != nil {

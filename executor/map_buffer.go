@@ -54,7 +54,7 @@ type item[In, Out any] struct {
 	out  Out
 	err  error
 	done atomic.Int64   // 0 until the item is done, then its index + 1
-	next *item[In, Out] // the next item of the stack finished, or of batch
+	next *item[In, Out] // the next item of itemBuffer.finished or itemBuffer.batch
 }
 
 // index returns the index of the item's input, from 0 up. The item must be
@@ -233,8 +233,8 @@ func (l *itemBuffer[In, Out]) markDone(it *item[In, Out], index int64, ordered b
 	}
 }
 
-// takeFinished empties the stack finished, and returns its items as a list,
-// oldest first.
+// takeFinished empties l.finished, and returns its items as a list, oldest
+// first.
 func (l *itemBuffer[In, Out]) takeFinished() *item[In, Out] {
 	var oldest *item[In, Out]
 	for it := l.finished.Swap(nil); it != nil; {

@@ -80,8 +80,8 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 	return false
 }
 
-// count counts the items of the batch that have ended, and begins a new batch
-// at the time now. s is the carrier that has run the items.
+// count counts the items of the batch that have ended, and begins a new batch.
+// now is the present uptime. s is the carrier that has run the items.
 func (r *runner[In, Out]) count(s *carrier, now int64) {
 	s.worker.items.Add(int64(r.ended))
 	s.worker.group.stats.ranItems(s.worker.id, now-r.last, r.ended)

@@ -64,8 +64,8 @@ func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 	return parent.Done()
 }
 
-// await does the same as Wait, on a goroutine of the task self. The carrier s
-// runs this task.
+// await waits for t, as Task.Wait does, on a goroutine of another task (self).
+// s is the carrier that runs this other task.
 func (s *carrier) await(ctx context.Context, self, t *Task) error {
 	settled := make(signal, 1)
 	watch := &watcher{to: settled}

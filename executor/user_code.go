@@ -112,11 +112,11 @@ func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 // on another goroutine, and returns at once. what is the name of the function
 // in errors. When fn has returned, a second goroutine calls done. If fn panics,
 // calls runtime.Goexit, or does not return in time, the second goroutine calls
-// fail instead. The time limit for fn is Limits.Timeout. After the context of
-// the call has ended, fn may continue for the time grace. While fn runs, the
-// call is one of [WorkerGroup.UserCode]. If the batch has the call of a Submit,
-// the task may settle in another way while fn runs. Then neither done nor fail
-// is called.
+// fail instead. The time limit for fn is Limits.Timeout. grace is how long fn
+// may continue after the context of the call has ended. While fn runs, the call
+// is one of [WorkerGroup.UserCode]. If the batch has the call of a Submit, the
+// task may settle in another way while fn runs. Then neither done nor fail is
+// called.
 func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn func() (done func()), fail func(error)) {
 	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: func(values.Work) func() { return fn() }, fail: fail, cancel: b.Cancel}
 	if t := b.Task(); t != nil {

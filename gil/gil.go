@@ -181,9 +181,9 @@ func (l *Lock) leave() {
 // now returns the time since the lock was made.
 func (l *Lock) now() time.Duration { return time.Since(l.epoch) }
 
-// acquire acquires the lock again for the turn with the number turn, or for a
-// new turn if turn is 0. It reports false if done is closed before the lock is
-// acquired. done may be nil.
+// acquire acquires the lock again for a turn. turn is its number, or 0 for a
+// new turn. It reports false if done is closed before the lock is acquired.
+// done may be nil.
 func (l *Lock) acquire(done <-chan struct{}, turn uint64) bool {
 	if w := l.word.Load(); stateOf(w) == free && l.take(w, turn) {
 		return true

@@ -41,9 +41,9 @@ func (l *Lock) setState(state uint64) {
 // Then issued has the number of turns.
 func (l *Lock) turns(word uint64) uint64 { return max(turnOf(word), l.issued.Load()) }
 
-// take acquires the lock for the turn with the number turn, or for a new turn
-// if turn is 0. word is the word of the free lock. take reports false if the
-// word of the lock has changed.
+// take acquires the lock for a turn. turn is its number, or 0 for a new turn.
+// word is the word of the free lock. take reports false if the word of the lock
+// has changed.
 func (l *Lock) take(word, turn uint64) bool {
 	if turn == 0 {
 		return l.word.CompareAndSwap(word, wordOf(turnOf(word)+1, held))
@@ -55,8 +55,8 @@ func (l *Lock) take(word, turn uint64) bool {
 	return true
 }
 
-// pass hands the lock to the turn with the number turn, or to a new turn if
-// turn is 0. The caller holds mu and the lock, which is contended.
+// pass hands the lock to a turn. turn is its number, or 0 for a new turn. The
+// caller holds mu and the lock, which is contended.
 func (l *Lock) pass(turn uint64) {
 	turns := l.turns(l.word.Load())
 	if turn == 0 {

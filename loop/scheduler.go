@@ -97,8 +97,8 @@ func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	return nil
 }
 
-// unlock releases mu, and resumes the coroutine next, a result of
-// handOverLocked, unless next is nil.
+// unlock releases mu, and resumes a coroutine that handOverLocked has returned
+// (next), unless it is nil.
 //
 // If the scheduler lock is free, the caller may have made coroutines ready, or
 // may have removed the last event that could make a coroutine ready. unlock
@@ -436,7 +436,7 @@ func (t *Task) finish(err error, reuse bool) (next *Task) {
 }
 
 // runQueue is the queue of the ready coroutines, linked by Task.nextReady. If
-// the order is random, the coroutines are in the slice tasks instead.
+// the order is random, the coroutines are in runQueue.tasks instead.
 type runQueue struct {
 	first, last *Task
 	n           int

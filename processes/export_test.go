@@ -62,9 +62,9 @@ func (p *Pool) Gone() <-chan struct{} { return p.gone }
 // KillAll kills workers as Shutdown does after the grace period.
 func (p *Pool) KillAll(cause error) (running []string) { return p.killAll(cause) }
 
-// Silence sets the times of silence.go. The pool takes back the calls of a
-// silent worker after the time takeBack. It kills the worker after the time
-// stopped if the process is stopped, and otherwise after the time kill.
+// Silence sets the times after which the pool takes back the calls of a silent
+// worker (takeBack), kills a worker whose process is stopped (stopped), and
+// kills any other silent worker (kill).
 func Silence(takeBack, stopped, kill time.Duration) Setting {
 	return func(c *config) { c.silenceTakeBack, c.silenceStopped, c.silenceKill = takeBack, stopped, kill }
 }

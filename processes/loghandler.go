@@ -49,8 +49,8 @@ type handlerGuard struct {
 
 // callHandler calls fn, a method of the handler, and returns its result. It
 // reports false if fn failed, did not return within logTime, or was not called.
-// If fn does not return within logTime, callHandler adds the number lost to the
-// number of dropped lines.
+// If fn does not return within logTime, callHandler adds lost to the number of
+// dropped lines.
 func callHandler[T any](h *guardedHandler, lost int64, fn func() T) (v T, ok bool) {
 	g := h.guard
 	if g.stuck.Load() > 0 {

@@ -50,7 +50,7 @@ type Pool struct {
 	starting    int                                // number of workers that are about to start; they are not in all
 	traffic     traffic                            // of the workers that are reaped
 	watched     bool                               // Watch was called, and workers were not made for an Options.Observer
-	oomKills    int                                // number of kills in the counter ooms that happened before New, or that explain the death of a worker
+	oomKills    int                                // number of the kills in ooms that happened before New, or that explain the death of a worker
 	restarts    restarts                           // the deaths of workers in a row
 	broken      error                              // why the pool is broken, or nil
 	closed      error                              // why the pool refuses tasks, or nil

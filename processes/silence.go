@@ -50,8 +50,8 @@ type silence struct {
 	suspended   bool                      // a copy of worker.suspended, read without mu
 }
 
-// couldRun returns for how long, within the time elapsed, a process could have
-// begun a call. This is the larger of two values, but at most elapsed:
+// couldRun returns for how much of elapsed a process could have begun a call.
+// This is the larger of two values, but at most elapsed:
 //
 //   - the elapsed time less the longest time for which one thread waited for a
 //     processor or a disk;

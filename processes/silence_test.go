@@ -44,7 +44,7 @@ func threads(state byte, ran, waited int) map[int]osproc.ThreadTime {
 	return both(nil, 1, state, ran, waited)
 }
 
-// both adds another thread to the map threads, and returns the map.
+// both adds another thread to threads, and returns threads.
 func both(threads map[int]osproc.ThreadTime, id int, state byte, ran, waited int) map[int]osproc.ThreadTime {
 	if threads == nil {
 		threads = make(map[int]osproc.ThreadTime)

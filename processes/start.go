@@ -222,7 +222,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 }
 
 // command returns the process of a worker. The process inherits the files in
-// the slice passed, and the socket of shared values, which may be nil.
+// passed, and the socket of shared values, which may be nil.
 func (p *Pool) command(passed []*os.File, socket *os.File) (*exec.Cmd, error) {
 	cmd, err := p.template.command()
 	if err != nil {

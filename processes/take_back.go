@@ -69,11 +69,10 @@ func (p *Pool) stealLocked(w *worker) bool {
 // waiting for an answer of the worker.
 func (w *worker) canTakeBackLocked() bool { return w.usesSlots || w.usesGate }
 
-// takeBackLocked takes back the calls of a frame that have the number keep or a
-// higher one, except those that the worker has begun. It returns the calls that
-// it has taken. From a worker that uses neither slots nor the gate,
-// takeBackLocked can only request the calls, by a TakeBack. Then it returns no
-// calls; see givenBack.
+// takeBackLocked takes back the calls of a frame from number keep on, except
+// those that the worker has begun. It returns the calls that it has taken. From
+// a worker that uses neither slots nor the gate, takeBackLocked can only
+// request the calls, by a TakeBack. Then it returns no calls; see givenBack.
 //
 // The invariant (see begunLocked) holds because both sides change one word, or
 // each side writes first and then reads what the other side writes:

@@ -31,7 +31,7 @@ type counts struct {
 	moved    int64             // guarded by mu: sum of the progress of all tasks
 
 	lastLook  time.Time // guarded by mu
-	lastMoved int64     // guarded by mu: the value of moved at the time lastLook
+	lastMoved int64     // guarded by mu: the value of moved when lastLook was set
 	rate      float64   // guarded by mu: progress per second, smoothed
 }
 

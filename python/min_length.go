@@ -8,8 +8,8 @@ const unsendable = maxEncoded + 1
 // smallest returns the minimum length of the encoding of a value of type t, at
 // most unsendable. With this length, the encoder refuses a list that is too
 // long, without encoding the elements. Such a list can be small in Go: an array
-// of a million empty arrays uses no memory. The map known contains the results
-// for other types.
+// of a million empty arrays uses no memory. known contains the results for
+// other types.
 func smallest(t reflect.Type, known map[reflect.Type]int) int {
 	n, ok := known[t]
 	if !ok {

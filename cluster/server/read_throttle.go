@@ -79,8 +79,8 @@ func newThrottle(s *Server) *throttle {
 	}
 }
 
-// opened adds a connection to the map conns. It is called before the TLS
-// handshake of the connection.
+// opened adds a connection to t.conns. It is called before the TLS handshake of
+// the connection.
 func (t *throttle) opened(conn net.Conn) {
 	if _, ok := conn.(syscall.Conn); !ok {
 		return
@@ -98,7 +98,7 @@ func (t *throttle) opened(conn net.Conn) {
 	t.conns[conn.RemoteAddr().String()] = conn
 }
 
-// isClosed reports whether a connection in the map conns is closed.
+// isClosed reports whether a connection in throttle.conns is closed.
 func isClosed(conn net.Conn) bool {
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	return err != nil || raw.Control(func(uintptr) {}) != nil

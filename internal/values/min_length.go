@@ -12,8 +12,8 @@ import (
 // value before it encodes the elements.
 
 // minLength returns the minimum length of the encoding of a value of type t,
-// but at most math.MaxInt. The map known has the minimum lengths that were
-// computed before.
+// but at most math.MaxInt. known has the minimum lengths that were computed
+// before.
 func minLength(t reflect.Type, known map[reflect.Type]int) int {
 	if n, ok := known[t]; ok {
 		return n

@@ -96,10 +96,10 @@ func judge(state wire.State, since time.Duration, canceled bool, missed int) ver
 	}
 }
 
-// due reports whether a call must be audited now. The finding f is from the
-// last audit of the call; before the first audit, f is nil. sent is the time
-// when the call was sent. A call that was sent or audited before the time
-// auditBefore must be audited.
+// due reports whether a call must be audited now. f is the finding of the last
+// audit of the call, and nil before the first audit. sent is the time when the
+// call was sent. A call must be audited if it was sent or audited before
+// auditBefore.
 func (f *finding) due(sent, auditBefore, now time.Time) bool {
 	if f == nil {
 		return now.Sub(sent) >= AuditAge || sent.Before(auditBefore)

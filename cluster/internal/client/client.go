@@ -158,17 +158,17 @@ func (g *groupQueue) Again(t *executor.Task) {
 // Withdraw implements executor.RemoteQueue. The dispatcher sends a task in
 // these steps:
 //
-//  1. It adds the task to the map claiming.
+//  1. It adds the task to e.claiming.
 //  2. It claims the call of the task.
 //  3. Under one lock, the dispatcher removes the task from claiming, and lets
 //     the subscriber of the task join a call. If Withdraw has found the task in
 //     claiming, the dispatcher drops the call instead.
 //
-// So a task with a claimed call is always in the map claiming or in the map
-// subscribers, and Withdraw finds it. If the task is in the map subscribers, it
-// may have started, and Withdraw reports false. Then Withdraw arranges that the
-// subscriber is canceled when the context of the task ends, because this
-// context has the cause of the cancellation.
+// So a task with a claimed call is always in e.claiming or in e.subscribers,
+// and Withdraw finds it. If the task is in e.subscribers, it may have started,
+// and Withdraw reports false. Then Withdraw arranges that the subscriber is
+// canceled when the context of the task ends, because this context has the
+// cause of the cancellation.
 func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()

@@ -6,8 +6,8 @@ import "time"
 // for example because the workers run a new version of the program. It sends
 // the calls of such a set to workers with another set. It does not remove the
 // message for the first set. If a worker runs that task nevertheless, one
-// result counts. The map since has, for each capability set without workers,
-// the time since which the set has had no workers.
+// result counts. since has each capability set without workers, and the time
+// from which on it has had none.
 func (e *Executor) reroute(since map[string]time.Time) {
 	var moved []*call
 	e.mu.Lock()

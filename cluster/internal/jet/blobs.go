@@ -136,8 +136,8 @@ func (c *Conn) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 // LastMessage returns the last message of a subject. Any server that has a
 // replica of the stream may answer, and this replica may not have the message
 // yet. So if the answer is that there is no message, LastMessage repeats the
-// request until the time lag is over, and then returns ErrAbsent. This time
-// begins with the first answer, because a server that was suspended for seconds
+// request for as long as lag says, and then returns ErrAbsent. The time begins
+// with the first answer, because a server that was suspended for seconds
 // answers late, and its replica lacks recent messages at that moment.
 func (c *Conn) LastMessage(ctx context.Context, stream, subject string, lag time.Duration) (*nats.Msg, error) {
 	for first := (time.Time{}); ; {

@@ -302,10 +302,9 @@ func (v *Value) fields(m *message) {
 const maxField = 24
 
 // message encodes or decodes a message. Envelope, Outcome and Hint have a
-// method called fields. For each field, fields calls a method of message. If
-// the message is being encoded, this method appends the field to the slice
-// encoded. If the message is being decoded, this method sets the field from the
-// array found.
+// method called fields. For each field, fields calls a method of message. When
+// a message is encoded, this method appends the field to message.encoded. When
+// a message is decoded, this method sets the field from message.found.
 type message struct {
 	encoded []byte
 

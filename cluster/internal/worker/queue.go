@@ -6,9 +6,9 @@ import (
 )
 
 // nextLocked removes the task that starts next from its queue, and returns it.
-// There are two candidates: the first task in the list ready, and the first
-// task in the list waiting if there is memory for it. nextLocked takes the
-// older one. It returns nil if no task can start.
+// There are two candidates: the first task of w.ready, and the first task of
+// memory.waiting, if there is memory for it. nextLocked takes the older one. It
+// returns nil if no task can start.
 func (w *worker) nextLocked() *heldTask {
 	m := &w.memory
 	if m.results > m.values {

@@ -176,7 +176,7 @@ func openPath(path string) (*os.File, error) {
 }
 
 // CloseInherited closes the files that this process has inherited, except the
-// standard streams, the files in the slice passed and the files of the sandbox.
+// standard streams, the files of the sandbox, and the files in the argument.
 // Files that this process has opened itself stay open; CloseInherited
 // recognizes them by the flag close-on-exec, which Go sets for all files.
 func (r *Restrictions) CloseInherited(passed []string) error {

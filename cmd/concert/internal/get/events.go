@@ -48,7 +48,7 @@ type retryEvent struct {
 	Delay   float64 `json:"delay"` // in seconds
 }
 
-// doneEvent is the event done, and also the event present.
+// doneEvent is the event "done", and also the event "present".
 type doneEvent struct {
 	fileBase
 	FinalURL *string           `json:"final_url"`

@@ -185,9 +185,8 @@ func (o *options) applyOutput(w *wanted) error {
 }
 
 // makeDirectories creates the directory of -d, and the directories in it that
-// --url-dirs needs. The map missing has the error of each directory of
-// --url-dirs that cannot be created. A symbolic link cannot lead out of the
-// directory of -d.
+// --url-dirs needs. missing has the error of each directory of --url-dirs that
+// cannot be created. A symbolic link cannot lead out of the directory of -d.
 func (o *options) makeDirectories(list []*wanted) (missing map[string]error, err error) {
 	if err := os.MkdirAll(o.dir, 0o777); err != nil {
 		return nil, err

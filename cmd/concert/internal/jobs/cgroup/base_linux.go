@@ -78,9 +78,9 @@ func isDelegated(dir string) bool {
 	return err == nil && string(value[:n]) == "1"
 }
 
-// enableMemory lets the children of a group have memory limits. If this
-// process is the only one in the group, it moves to the group self. It reports
-// false if memory cannot be limited.
+// enableMemory lets the children of a group have memory limits. If this process
+// is the only one in the group (base), it moves to a group of its own (self).
+// enableMemory reports false if memory cannot be limited.
 func enableMemory(base, self string) (moved, ok bool) {
 	if !has(base, "cgroup.controllers", "memory") {
 		return false, false

@@ -162,7 +162,7 @@ func remove(dir string) {
 
 // keeperScript kills and removes the groups when no process has the other end
 // of its standard input. A group is not empty until its processes have ended.
-// The keeper itself may be in the group self.
+// The keeper itself may be in the group BASE/concert-RUN-0.self.
 const keeperScript = `read -r _
 clean() {
 	for d in "$1"/*/; do

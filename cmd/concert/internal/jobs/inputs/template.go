@@ -277,8 +277,8 @@ func (m *matcher) match(text string) (p part, size int, err error) {
 	return p, size, nil
 }
 
-// named returns the replacement for the text inside, which was in braces. text
-// is the replacement string with its braces.
+// named returns the replacement for a replacement string in braces. inside is
+// the text between the braces, and text is the string with its braces.
 func (m *matcher) named(inside, text string) (p part, known bool, err error) {
 	if p, known, err := m.value(inside, text); known || err != nil {
 		return p, known, err
