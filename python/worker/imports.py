@@ -107,8 +107,8 @@ def restore():
 
 
 def install(parts, compiled, path):
-    """Makes the package concert importable. Tasks can import it, too. The dict compiled has the code of its modules, in
-    base64 and after the number of the version of Python that can run it. It is empty if New did not compile them."""
+    """Makes the package concert importable. Tasks can import it, too. compiled has the code of its modules, in base64 and
+    after the number of the version of Python that can run it. It is empty if New did not compile them."""
     global finder
     finder = Finder(parts, path)
     for name in "concert", "concert.imports":

@@ -23,8 +23,8 @@ NOTHING = object()  # no result; a result can be None
 
 
 def new_loop(worker, runner):
-    """Returns the loop of a runner: a function that calls f with the arguments of a frame, from the index first on, and
-    sends the outcomes. It expects small results of one kind, see values.py. If a result is large or has another kind, the
+    """Returns the loop of a runner: a function that calls f with the arguments of a frame, from index first on, and sends
+    the outcomes. It expects small results of one kind, see values.py. If a result is large or has another kind, the
     function sends this result and returns. It also returns before a call that it leaves to Worker.calls. It returns how
     many calls of the frame have ended, the time of the last end, and whether a result was large or had another kind.
 

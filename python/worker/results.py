@@ -96,7 +96,7 @@ class Results:
     # The list of the journal; see the module lists.
 
     def open(self, seq, kind, first, mark, begun):
-        """Begins to use the list for results of this kind, from the call with the index first on. If the list is open, the
+        """Begins to use the list for results of this kind, from the call with index first on. If the list is open, the
         results of the earlier calls have been collected."""
         with self.lock:
             self.seq, self.kind, self.sent, self.mark, self.begun = seq, kind, first, mark, begun
@@ -114,8 +114,8 @@ class Results:
         return now - self.last >= GATHER_TIME
 
     def collect(self, end, now=None):
-        """Adds a frame with the results of the list up to, but without, the index end. If now is the time, and the last
-        write to the pipe was long ago, writes all frames to the pipe and returns True."""
+        """Adds a frame with the results of the list up to, but without, index end. If now is the time, and the last write
+        to the pipe was long ago, writes all frames to the pipe and returns True."""
         with self.lock:
             self.collect_locked(end, now)
             if now is None or not self.is_due(now):

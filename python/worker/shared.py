@@ -69,7 +69,7 @@ class Receiver:
     later, on another thread. So the value is deleted when these frames have ended.
 
     If a frame keeps one released value, it also keeps the values that were released later. So only the first elements
-    of the list ending are examined."""
+    of self.ending are examined."""
 
     def __init__(self, worker, socket):
         self.worker = worker

@@ -76,7 +76,7 @@ def decode(kind, b):
 
 def split(frame, at, count):
     """Returns the bytes of all values of a list in a frame, and the offsets in these bytes at which a value begins or ends.
-    The list begins with the kind of the values, at the offset at."""
+    at is the offset of the list, which begins with the kind of the values."""
     size, at = SIZES.get(frame[at]), at + 1
     if size is not None:
         return frame[at:], range(0, size * count + 1, size)

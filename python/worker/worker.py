@@ -107,7 +107,7 @@ class Worker:
         # A worker with one thread marks in the journal which call begins. Otherwise it sends Started.
         self.sends_started = self.threads > 1 or self.marks is None
         self.uses_list = not self.sends_started and not self.no_gil and sys.byteorder == "little"
-        self.quick = None  # the loop of the module quick; None if this worker does not use it
+        self.quick = None  # the loop of quick.py; None if this worker does not use it
         self.read = b""  # bytes that were read
         self.returned = 0  # next has returned the frames in this many of these bytes
         self.frames = SimpleQueue()  # frames for runners that are not the main thread

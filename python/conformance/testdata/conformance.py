@@ -170,8 +170,7 @@ def milestone(n):
 
 def shared(b, elsewhere=False):
     """Returns the value of a handle. After 8 bytes, of which the first one is the form, a handle has the ID of a shared
-    value of this pool. Only if the parameter elsewhere is True, it may have the value instead, of which the second byte
-    is the kind."""
+    value of this pool. Only if elsewhere is True, it may have the value instead, of which the second byte is the kind."""
     if b[0] == 1:
         return shared_values.find(b[8:])
     if b[0] == 0 and not elsewhere:
