@@ -45,10 +45,11 @@ func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Fu
 	}
 }
 
-// Wait waits until the tasks have settled as the parameter when requires, or
-// until ctx ends. Then done has the futures of the settled tasks, and notDone
-// has the other futures. Both slices are in the order of the arguments. A
-// duplicate future is returned once.
+// Wait waits until the tasks have settled, or until ctx ends. when says whether
+// it waits for all tasks, for the first one, or for the first error. Then done
+// has the futures of the settled tasks, and notDone has the other futures. Both
+// slices are in the order of the arguments. A duplicate future is returned
+// once.
 //
 // Like [Future.Result], Wait cannot deadlock in a task if it is given the
 // task's context.

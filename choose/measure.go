@@ -353,9 +353,9 @@ type inputFeed struct {
 	last  time.Duration // when the last input was yielded, since begin
 }
 
-// inputs yields indexes of inputs until the measurement has enough results. It
-// begins at the index first. total is the number of inputs, so index 0 follows
-// index total-1.
+// inputs yields indexes of inputs until the measurement has enough results.
+// first is the index at which it begins. total is the number of inputs, so
+// index 0 follows index total-1.
 func (f *inputFeed) inputs(ctx context.Context, first, total int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := 0; (f.tasks == 0 || i < f.tasks) && (f.maxTasks == 0 || i < f.maxTasks); i++ {

@@ -37,7 +37,7 @@ func expireResults(t *testing.T, ex *cluster.Executor) {
 	ex.KeepResults(t, wire.ResultAge)
 }
 
-// auditTwice audits the calls as if the duration after had passed. It audits
+// auditTwice audits the calls as if a duration (after) had passed. It audits
 // them again two seconds later, because only a second audit confirms that a
 // lost call is absent.
 func auditTwice(t *testing.T, ex *cluster.Executor, after time.Duration) {

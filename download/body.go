@@ -49,12 +49,12 @@ func (b *body) Read(p []byte) (int, error) {
 // errReadFile is wrapped by the error of compare if the file cannot be read.
 var errReadFile = errors.New("cannot read the file")
 
-// compare compares the body with the bytes of a file, beginning at the position
-// from, and before the position end. All bytes before the returned position are
-// equal. If the bytes after this position differ, or if the file ends there,
-// the error is errDamaged. If the body ends there, the error is io.EOF. If the
-// file cannot be read, the error wraps errReadFile. If progress is not nil,
-// compare calls it after each read.
+// compare compares the body with the bytes of a file from one position (from)
+// to another one (end). All bytes before the returned position are equal. If
+// the bytes after this position differ, or if the file ends there, the error is
+// errDamaged. If the body ends there, the error is io.EOF. If the file cannot
+// be read, the error wraps errReadFile. If progress is not nil, compare calls
+// it after each read.
 func (b *body) compare(file io.ReaderAt, from, end int64, progress func(at int64)) (at int64, err error) {
 	got, putGot := getBuffer(end - from)
 	defer putGot()

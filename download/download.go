@@ -362,8 +362,8 @@ func ParseURL(raw string) (*url.URL, error) {
 // look reports whether a file exists, without following a symbolic link.
 func (j *job) look(name string) (fs.FileInfo, error) { return os.Lstat(j.path(name)) }
 
-// hasName reports whether the function has returns true for the name of the
-// file or for the name of a state file of its part.
+// hasName reports whether has(name) is true for the name of the file or for the
+// name of a state file of its part.
 func (j *job) hasName(has func(name string) bool) bool {
 	return has(j.Name) || slices.ContainsFunc(j.partNames(), func(part string) bool { return has(part + ".json") })
 }

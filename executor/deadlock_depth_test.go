@@ -19,8 +19,8 @@ import (
 type descend func(ctx context.Context, n int) (int, error)
 
 // descents returns recursions that wait in different ways: in tasks of one
-// pool, of two pools, and of Go. The function between makes the context that a
-// task passes to the next one.
+// pool, of two pools, and of Go. between makes the context that a task passes
+// to the next one.
 func descents(t *testing.T, between func(context.Context) context.Context) map[string]descend {
 	a, b := goroutines.New(4, nil), goroutines.New(1, nil)
 	t.Cleanup(func() { a.Close(); b.Close() })

@@ -74,9 +74,9 @@ var (
 	errUnlocked = errors.New("concert: the method Run of the executor's Lock returned no error, but did not call the function of the task")
 )
 
-// released calls the function wait exactly once. It calls r.Release, which
-// releases the lock and calls wait. If Release returns without having called
-// wait, released calls wait itself.
+// released calls wait exactly once: it calls r.Release, which releases the lock
+// and calls wait. If Release returns without having called wait, released calls
+// wait itself.
 func released(r Releaser, wait func() error) error {
 	c := &onceCall{wait: wait}
 	r.Release(c.call)

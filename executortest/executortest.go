@@ -206,8 +206,8 @@ func (s *suite) eventually(what string, ok func() bool) {
 	}
 }
 
-// checkGoroutines fails the test if there are more goroutines than the
-// parameter before says. It waits for goroutines that are about to end.
+// checkGoroutines fails the test if there are more goroutines than before; that
+// is their number. It waits for goroutines that are about to end.
 func checkGoroutines(t *testing.T, before int) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)

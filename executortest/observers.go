@@ -105,7 +105,7 @@ func quietly() (restore func()) {
 }
 
 // withObserver checks that an observer does not change the outcomes of tasks if
-// it calls the function do for events of the given kinds.
+// it calls do for events of the given kinds.
 func withObserver(s *suite, kinds []concert.EventKind, do func()) {
 	defer quietly()()
 	for _, kind := range kinds {

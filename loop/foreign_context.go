@@ -81,8 +81,8 @@ func (cl *contextListener) setEndedLocked(cause error) {
 }
 
 // listenerSet is the set of the active listeners of a loop, guarded by Loop.mu.
-// The order of the slice all is deterministic, so that runs with the same seed
-// do the same.
+// The order of listenerSet.all is deterministic, so that runs with the same
+// seed do the same.
 type listenerSet struct {
 	byTarget map[any]*contextListener
 	all      []*contextListener

@@ -94,7 +94,7 @@ func (g *Group) join() {
 	}
 }
 
-// wait parks the owner until the function ended returns true.
+// wait parks the owner until ended() is true.
 func (g *Group) wait(ended func() bool) {
 	for !ended() {
 		g.joining = true

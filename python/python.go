@@ -335,14 +335,14 @@ type Args struct {
 
 // Func returns a Python function as a Go function, for Submit and Map on a pool
 // of New, or on a cluster whose workers offer the function, such as the workers
-// of the command "concert worker". The argument where is the name of a module,
-// a colon, and a name in the module, with dots: "statistics:fmean",
-// "numpy:linalg.norm". If () follows a name, each worker calls the named object
-// once and keeps the result: "models:Model().predict" loads the model once in
-// each worker. The parentheses may contain Python literals, by position and by
-// name: "models:Model('large', layers=3).predict". Each list of arguments makes
-// an instance of its own. A worker imports the module before the first call of
-// the function, or when it starts if Options.Import has the module.
+// of the command "concert worker". where is the name of a module, a colon, and
+// a name in the module, with dots: "statistics:fmean", "numpy:linalg.norm". If
+// () follows a name, each worker calls the named object once and keeps the
+// result: "models:Model().predict" loads the model once in each worker. The
+// parentheses may contain Python literals, by position and by name:
+// "models:Model('large', layers=3).predict". Each list of arguments makes an
+// instance of its own. A worker imports the module before the first call of the
+// function, or when it starts if Options.Import has the module.
 //
 // The function is called with one argument, the value of type In. If In is
 // [None], the function is called without arguments. If In is [Args], it is
@@ -350,30 +350,30 @@ type Args struct {
 // or another awaitable, the worker awaits this object.
 //
 // Func may be called at any time and from any goroutine. For the same types and
-// the same argument where, Func returns the same function. Func panics if the
-// argument where does not have the form above: if there is no colon, if a name
-// is empty, or if a name is not an identifier. Func does not check whether the
-// function exists. If the function does not exist, each call fails.
+// the same text, Func returns the same function. Func panics if the text does
+// not have the form above: if there is no colon, if a name is empty, or if a
+// name is not an identifier. Func does not check whether the function exists.
+// If the function does not exist, each call fails.
 func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 	check("Func", where)
 	return declare[In, Out](where)
 }
 
-// check panics if the argument where does not have the form that Func needs.
+// check panics if where does not have the form that Func needs.
 func check(caller, where string) {
 	if err := pyname.Check(where); err != nil {
 		panic(fmt.Sprintf("python: %s(%q): want \"module:function\", as in \"statistics:fmean\": %v", caller, where, err))
 	}
 }
 
-// Names returns the names of the functions that Func makes for the argument
-// where. There is one name for each form of a call's argument. Programs call
-// the function by these names, and errors, events and logs show them. The names
-// for "statistics:fmean" are "python:1:statistics:fmean" for one argument,
-// "python:0:statistics:fmean" for [None], and "python:*:statistics:fmean" for
-// [Args]. A program that runs the function for other programs, such as a worker
-// of a cluster, offers these names. Names panics if the argument where does not
-// have the form that Func needs.
+// Names returns the names that [Func] gives to a Python function: one name for
+// each form of a call's argument. where is the text that Func gets. Programs
+// call the function by these names, and errors, events and logs show them. The
+// names for "statistics:fmean" are "python:1:statistics:fmean" for one
+// argument, "python:0:statistics:fmean" for [None], and
+// "python:*:statistics:fmean" for [Args]. A program that runs the function for
+// other programs, such as a worker of a cluster, offers these names. Names
+// panics in the same cases as Func.
 func Names(where string) []string {
 	Func[any, any](where)
 	Func[None, any](where)
@@ -384,15 +384,15 @@ func Names(where string) []string {
 // nameOf returns the name of a function in the registry.
 func nameOf(how, where string) string { return "python:" + how + ":" + where }
 
-// Source is like [Func], for a function in source text. The argument name is
-// the name of a function that the text defines. The text is a module that runs
-// once in each worker, and functions of the same text share this module. The
-// whole text may be indented. In errors, events and logs, the name of the
-// function follows the name of the module, which is a digest of the text:
+// Source is like [Func], for a function in source text. name is the name of a
+// function that the text defines. The text is a module that runs once in each
+// worker, and functions of the same text share this module. The whole text may
+// be indented. In errors, events and logs, the name of the function follows the
+// name of the module, which is a digest of the text:
 // "python:1:source_4f2a91c3:name". The 1 stands for one argument, see [Names].
 // Each call sends the text, so Source is meant for a few lines. Source panics
-// if the argument name does not have the form of a name in [Func], or if the
-// arguments name and text together have more than 32 KiB.
+// if name does not have the form of a name in [Func], or if name and text
+// together have more than 32 KiB.
 func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
 	where, text := checkSource("Source", name, text)
 	return declareText[In, Out](howOf[In](), where, text)

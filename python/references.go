@@ -68,8 +68,7 @@ func (p *parts) slot(v visit) *part {
 	return &p[uint64(uintptr(v.at))*0x9e3779b97f4a7c15>>54] // multiplicative hashing, 10 bits
 }
 
-// reference encodes v, which refers to data. The parameter at identifies the
-// data.
+// reference encodes v, which refers to data. at identifies the data.
 func (e *encoder) reference(at visit, v reflect.Value, encode encodeFunc) error {
 	at.views = e.views
 	if e.parts != nil {

@@ -27,9 +27,8 @@ type streamed[In any] struct {
 const afterEnd = 100 * time.Millisecond // maximum time to read from the socket after the task has ended
 
 // Stream returns a Python generator, or another function that returns an
-// iterable, as a Go function that returns a sequence. The argument where and
-// the type In have the same meaning as for [Func]. Out is the type of each
-// value.
+// iterable, as a Go function that returns a sequence. where and In have the
+// same meaning as for [Func]. Out is the type of each value.
 //
 //	var tokens = python.Stream[string, string]("models:Model().generate")
 //
@@ -59,8 +58,8 @@ const afterEnd = 100 * time.Millisecond // maximum time to read from the socket 
 // has the label that [concert.WithLabel] has added to ctx.
 //
 // Stream needs Unix sockets. Python has no Unix sockets on Windows, so the
-// error of each loop there is [errors.ErrUnsupported]. Stream panics if the
-// argument where does not have the form that Func needs.
+// error of each loop there is [errors.ErrUnsupported]. Stream panics in the
+// same cases as Func.
 func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	check("Stream", where)
 	return declareStream[In, Out](where, "")

@@ -33,8 +33,8 @@ func heap() int64 {
 }
 
 // unharmed fails the test if a handshake of another client takes longer than
-// floodDelay, or if the heap is larger than the parameter before by more than
-// floodMemory.
+// floodDelay, or if the heap has grown by more than floodMemory since it had
+// the size in before.
 func unharmed(t *testing.T, other *keyHolder, before int64) {
 	t.Helper()
 	unharmedWithin(t, other, before, floodMemory)

@@ -84,9 +84,8 @@ func (e *Ending) Value(key any) any {
 	return nil
 }
 
-// AfterFunc calls the function end when the context has ended. Package context
-// calls AfterFunc for each child context, and so needs no goroutine for the
-// child.
+// AfterFunc calls end when the context has ended. Package context calls
+// AfterFunc for each child context, and so needs no goroutine for the child.
 func (e *Ending) AfterFunc(end func()) (stop func() bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

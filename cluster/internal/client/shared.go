@@ -24,8 +24,9 @@ import (
 //
 //	Close of the handle --release--> the parts are deleted
 //
-// The values of a client that dies are deleted by the age of the stream. A
-// client that lives uploads a value again after half of this age.
+// The servers delete values that have reached the maximum age of the stream,
+// also those of a client that has died. A client that still runs uploads a
+// value again after half of this age.
 //
 // If the servers lose a value, a worker reports the ID of the value. Then the
 // client uploads the value again, and sends the call again, as after the loss

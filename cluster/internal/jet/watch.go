@@ -22,8 +22,8 @@ const (
 	maxFailedPause     = time.Second            // maximum pause after a failed read
 )
 
-// Reader calls the function take with each message of a stream. It may omit a
-// message that an earlier call of the Reader has passed to take.
+// Reader calls take with each message of a stream. It may omit a message that
+// an earlier call of the Reader has passed to take.
 type Reader func(ctx context.Context, take func(subject string, m *nats.Msg)) error
 
 // Watched configures Watch.

@@ -42,11 +42,11 @@ const stderrGrace = 20 * time.Millisecond
 // Python function after its interruption, before it is killed.
 const commandGrace = 2 * time.Second
 
-// runCommand calls the function run with a command that runs in a process group
-// of its own. When ctx ends, runCommand sends a signal to the group, waits for
-// the command for at most commandGrace, and then kills the group. The output of
-// the command is discarded. But if the command fails, the error contains the
-// last line of the command's standard error.
+// runCommand calls run with a command that runs in a process group of its own.
+// When ctx ends, runCommand sends a signal to the group, waits for the command
+// for at most commandGrace, and then kills the group. The output of the command
+// is discarded. But if the command fails, the error contains the last line of
+// the command's standard error.
 func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	r, w, err := os.Pipe()

@@ -26,7 +26,7 @@ type job struct {
 	attempts int    // number of attempts that have started
 	due      time.Time
 	done     *output.Record // recorded by an earlier run, or nil
-	output   *output.Output // of done
+	output   *output.Output // of the record in done
 	refused  error          // why the input cannot be an argument of the command
 	left     bool           // this run does not run the job: it has no record, and --resume was not given
 }

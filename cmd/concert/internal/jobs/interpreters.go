@@ -21,7 +21,7 @@ type interpreters struct {
 	where string
 }
 
-// openInterpretersOfJobs opens the interpreters, and looks whether they find
+// openInterpretersOfJobs opens the interpreters, and checks whether they find
 // the function.
 func (m *mapper) openInterpretersOfJobs(ctx context.Context) (*interpreters, error) {
 	n, threads := 1, 1

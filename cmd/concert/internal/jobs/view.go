@@ -28,7 +28,7 @@ type view struct {
 
 	mu         sync.Mutex
 	done       int             // guarded by mu: jobs that have succeeded
-	resumed    int             // guarded by mu: jobs of done and of failures that an earlier run has recorded
+	resumed    int             // guarded by mu: jobs in done and in failures that an earlier run has recorded
 	canceled   int             // guarded by mu: jobs that were killed because the run ended
 	left       int             // guarded by mu: jobs that this run does not run: they have no record
 	failed     int             // guarded by mu

@@ -235,8 +235,8 @@ func (w *waiting) text(p *part) ([]byte, error) {
 	return text, err
 }
 
-// lowest returns the lowest number of a waiting job that is at least from. It
-// reports false if there is no such job.
+// lowest returns the lowest number >= from of a waiting job. It reports false
+// if there is no such job.
 func (w *waiting) lowest(from int) (number int, ok bool) {
 	for n := range w.memory {
 		if n >= from && (!ok || n < number) {
