@@ -26,8 +26,8 @@ type TaskQueue struct {
 	size   int
 	onTask func()
 
-	// The method Next reads these fields, so they are apart from the fields
-	// that Push writes.
+	// Next reads these fields, so they are apart from the fields that Push
+	// writes.
 	blocked atomic.Int32  // number of waiters; changed under mu
 	moves   atomic.Uint32 // odd while tasks are being moved; changed under mu
 
