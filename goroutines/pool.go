@@ -25,6 +25,10 @@ type Pool struct {
 	initCtx    context.Context // the context for Options.Init
 	cancelInit context.CancelCauseFunc
 
+	// All goroutines read the fields above, and each Submit writes mu. If both
+	// were in one cache line, a no-op Submit would take up to 10% longer.
+	_ [64]byte
+
 	mu sync.Mutex
 
 	// Guarded by mu:
