@@ -95,8 +95,8 @@ func (t *throttle) slows(key string) bool {
 	return t.paces[key] != nil
 }
 
-// TestThrottle_Busiest: the function busiest must return the key that has sent
-// most, if the key exceeds a minimum rate.
+// TestThrottle_Busiest: busiest must return the key that has sent most, if the
+// key exceeds a minimum rate.
 func TestThrottle_Busiest(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -17,9 +17,8 @@ import (
 )
 
 // faulty is a server with faults. The path of a request selects the fault. The
-// last part of the path is the name of a file, and the function body returns
-// the content of this file. The parts before the name say how the server
-// replies:
+// last part of the path is the name of a file, and body returns the content of
+// this file. The parts before the name say how the server replies:
 //
 //	/plain/F        without a fault
 //	/cut/N/F        the first reply breaks off after N percent of the file
