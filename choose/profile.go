@@ -137,7 +137,7 @@ func (t *trial) profileEnded(cause error, used usage.Usage) error {
 		return cause
 	}
 	r := Report{Machine: t.report.Machine, Profile: Profile{Usage: used}}
-	return fmt.Errorf("%w, so nothing was compared: increase the budget. From the first %s: %s", cause, durationText(used.Wall), r.kind(nil).Sentence)
+	return fmt.Errorf("%w, so nothing was compared: increase the budget. The first %s of the run show this: %s", cause, durationText(used.Wall), r.kind(nil).Sentence)
 }
 
 // profileTiny measures many runs in a row, because reading the clocks takes

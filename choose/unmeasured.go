@@ -34,12 +34,11 @@ func (t *trial) takeProfile() bool {
 	return true
 }
 
-// unmeasured returns a point without measurements, which the kind of the work
-// recommends. The point is for work whose kind is known, if there was no time
-// or no run left to measure more. It is of the simplest model that suits the
-// kind, and that was not measured. For I/O-bound work, the level is
-// ioBoundStart. For other work, it is busyLevel. The result is nil if there is
-// no such model.
+// unmeasured returns a point without measurements, for a recommendation. It is
+// called if the kind of the work is known, and Budget or MaxRuns permits no more
+// measurements. The model of the point is the simplest one that suits the kind
+// and was not measured. Its level is ioBoundStart for I/O-bound work, and
+// busyLevel for other work. The result is nil if there is no such model.
 func (t *trial) unmeasured() *point {
 	kind, wanted := t.report.Kind, t.busyLevel()
 	if kind.Kind == IOBound {

@@ -49,7 +49,7 @@ type part struct {
 	created time.Time
 	closed  fs.FileInfo // describes file after commit has closed it; nil while it is open
 	unnamed bool        // whether the file has no name
-	opened  uint64      // nextOpened of an unnamed file
+	opened  uint64      // of an unnamed file: its number, in the order of creation
 	refused bool        // whether persist found no free name, so that the part stays unnamed
 
 	// stopSync ends the goroutine that startSync has started, and synced is
@@ -147,8 +147,8 @@ func (p *part) nameIt(syncState bool) error {
 	return err
 }
 
-// errNoName reports that the names of a part exist already.
-var errNoName = errors.New("other programs have files with the names of the part")
+// errNoName reports that no name in partNames is free.
+var errNoName = errors.New("files of other programs have both possible names of the part")
 
 // claimName locks the state file of the first free name, and calls create with
 // the path of the part. If another call has a part with such a name, or the

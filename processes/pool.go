@@ -55,7 +55,7 @@ type Pool struct {
 	broken      error                              // why the pool is broken, or nil
 	closed      error                              // why the pool refuses tasks, or nil
 	ended       bool                               // the pool is closed and has no tasks; workers exit
-	sentSuspect bool                               // the last call that was sent from returned had been the next call of a worker that died
+	sentSuspect bool                               // the last call that was sent from the field returned had been the next call of a worker that died
 	shared      map[executor.SharedID]*sharedValue // the shared values
 	gone        chan struct{}                      // closed when ended is true and no worker is left
 

@@ -14,8 +14,8 @@ import (
 // fails expects an error that contains each of these texts.
 type fails []string
 
-// pythonKinds has Python expressions, and the values with which they arrive in
-// a variable of type any.
+// pythonKinds returns Python expressions. Each has the Go value that a variable
+// of type any gets if a function returns the value of the expression.
 func pythonKinds() map[string]any {
 	utc := time.UTC
 	huge := new(big.Int).Lsh(big.NewInt(1), 100)

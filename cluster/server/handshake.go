@@ -12,7 +12,8 @@ import (
 )
 
 // onHandshake serves a Handshake of the holder of a key. Only this holder can
-// publish to the subject: see accounts.go.
+// publish to the subject: see accounts.go. The numbers of concurrent handshakes
+// are limited: see request_limits.go.
 func (d *service) onHandshake(key string, m *client.Msg) {
 	d.handshakes <- struct{}{}
 	defer func() { <-d.handshakes }()

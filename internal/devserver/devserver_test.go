@@ -70,7 +70,8 @@ func TestFind_Order(t *testing.T) {
 	}
 }
 
-// TestFind_None: if there is no server, the error must name the next command.
+// TestFind_None: if there is no server, the error must name the
+// command that starts one.
 func TestFind_None(t *testing.T) {
 	dir := isolate(t)
 	fails := func(what, says string) {

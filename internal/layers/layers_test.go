@@ -18,8 +18,8 @@ import (
 
 // allowed lists, for each package of the project, what it may import besides
 // the standard library. A name that ends in a slash stands for all packages
-// below it. The rules do not apply to tests. The first element "concert" stands
-// for the path of the module.
+// below it. The rules do not apply to tests. In the paths, the prefix "concert"
+// stands for the path of the root module.
 var allowed = map[string][]string{
 	"concert":                        {"concert/executor", "concert/internal/option"},
 	"concert/executor":               {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},

@@ -30,7 +30,8 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// TestReader_Monotonic: a failure counts before its task is done.
+// TestReader_Monotonic: the number of successes must not decrease, although
+// Stats counts a failure before it counts its task as done.
 func TestReader_Monotonic(t *testing.T) {
 	steps := []executor.Stats{{Done: 5}, {Done: 5, Failed: executor.Failures{Panics: 2}}, {Done: 8, Failed: executor.Failures{Panics: 2}}}
 	r := newReader(func() (s executor.Stats) {

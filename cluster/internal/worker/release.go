@@ -11,10 +11,10 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The servers count the deliveries of a task. After too many deliveries, the
-// task is abandoned, because a worker is usually lost between two deliveries.
-// But a delivery does not count if the worker has given the task back because
-// the worker stopped:
+// The servers count the deliveries of a task. A further delivery usually means
+// that the worker was lost. So a task with too many deliveries is abandoned. But
+// a delivery does not count if its worker has stopped, and has given the task
+// back. The steps are:
 //
 //  1. releaseUncounted stores how many deliveries do not count.
 //  2. It gives the task back to the servers.

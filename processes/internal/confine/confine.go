@@ -123,7 +123,7 @@ func Parse(text string) (*Restrictions, error) {
 	}
 	parts := strings.Split(text, ":")
 	if len(parts) != 3 || strings.Trim(parts[2], "rm") != "" {
-		return nil, fmt.Errorf("%q is not a sandbox of this version", text)
+		return nil, fmt.Errorf("%q does not describe a sandbox that this version knows", text)
 	}
 	list := func(s string) []string {
 		return slices.DeleteFunc(strings.Split(s, "+"), func(name string) bool { return name == "" })

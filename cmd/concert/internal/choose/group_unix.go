@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// cancelTime is how long kill waits until a command that starts has received
-// the first signal.
+// cancelTime is the maximum time for which kill waits until the command has
+// received the first signal. Then the command has probably not started.
 const cancelTime = 100 * time.Millisecond
 
 // ownGroup makes a command run in a process group of its own, which gets

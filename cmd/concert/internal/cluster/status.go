@@ -25,11 +25,12 @@ The server of a cluster is concertd. Without --url and --key, the command shows
 the server that 'concertd dev' runs for this user. A server of 'concertd serve'
 requires the key of an admin, which 'concertd key' makes.
 
-The columns "running" and "done" have the running tasks and slots of a worker,
-and the tasks that have ended. The state of a worker is ready, busy (all slots
-run tasks), stopping (it accepts no more tasks) or silent (a heartbeat is
-missing). A worker that was not heard for ten seconds is no longer listed. Long
-texts are cut to fit 80 columns; --json prints everything.
+The column "running" has the running tasks and the slots of a worker, such as
+2/8. The column "done" has the number of tasks that have ended. The state of a
+worker is ready, busy (all slots run tasks), stopping (it accepts no more tasks)
+or silent (a heartbeat is missing). After ten seconds without a heartbeat, a
+worker is no longer listed. Long texts are cut to fit 80 columns; --json prints
+everything.
 
 Waiting tasks are the tasks that clients have sent and that have no result yet.
 Running tasks are included. Tasks that still wait in a client are not counted.

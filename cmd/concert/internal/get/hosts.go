@@ -81,7 +81,7 @@ const (
 type host struct {
 	name    string
 	todo    []int32 // indexes of the files that have not started
-	again   []int32 // indexes of files that have started and continue first, as a stack
+	again   []int32 // indexes of files that were returned because the host was away, as a stack; they start before the files of todo
 	resume  []*waiter
 	slots   int
 	started int // number of started files that have not finished

@@ -42,7 +42,7 @@ func conclusion(work string, r *choose.Report, usual string) string {
 	point := r.Recommended()
 	switch {
 	case v.Certainty == choose.Unclear:
-		return fmt.Sprintf("For %s, the measurements do not decide this time. Usually right is %s.", work, usual)
+		return fmt.Sprintf("For %s, the measurements do not decide this time. The usual choice is %s.", work, usual)
 	case v.Gain.Median == 0:
 		return fmt.Sprintf("For %s, use %s. It was not measured.", work, point)
 	case v.Concurrency == 1:
@@ -55,8 +55,9 @@ func conclusion(work string, r *choose.Report, usual string) string {
 	return text
 }
 
-// seemsBetter is how much more another model must gain so that the reader of
-// the closing table may ask why it is not recommended.
+// seemsBetter is a factor. If another model gains more than seemsBetter times
+// as much as the recommended one, the conclusion mentions it. Otherwise a reader
+// of the closing table would ask why it is not recommended.
 const seemsBetter = 1.1
 
 // bestOther returns the model with the largest gain in the closing table, apart

@@ -183,7 +183,7 @@ func TestTour_Conclusions(t *testing.T) {
 	for _, want := range []string{
 		"For CPU-bound work in Go, use goroutines with concurrency 2. It was not measured.",
 		"For I/O-bound work in Go, use goroutines with concurrency 64 or more: 9.8x.",
-		"For CPU-bound work in Python, the measurements do not decide this time. Usually right is one task for each processor.",
+		"For CPU-bound work in Python, the measurements do not decide this time. The usual choice is one task for each processor.",
 		"For I/O-bound work in Python, use one interpreter: nothing else gains.",
 		"Not measured, because the time was over: sequential execution for CPU-bound work; goroutines for CPU-bound work; goroutines under a GIL; Python, one interpreter for CPU-bound work.",
 		"Other programs used up to 80% of the processor time.",

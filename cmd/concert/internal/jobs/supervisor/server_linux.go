@@ -45,7 +45,7 @@ type server struct {
 	ending    []*job          // jobs whose command has ended
 	orphans   map[int]*orphan
 	last      uint64 // number of the jobs that have got a slot
-	ownPeak   uint64 // memory of this process, when it was read last
+	ownPeak   uint64 // the last result of ownPeakMemory
 	paused    uint64 // number of the last pause message; odd: the jobs are stopped
 	closing   bool
 	exit      int  // the exit code after closing

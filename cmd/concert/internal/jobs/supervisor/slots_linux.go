@@ -83,8 +83,9 @@ func (s *server) accept(r *request) {
 // hasSlotLocked reports whether a job can start.
 func (s *server) hasSlotLocked() bool { return s.slots == 0 || len(s.jobs) < s.slots }
 
-// reserveLocked gives a slot to a request. The job is known from before its
-// start, because an orphan may name it.
+// reserveLocked gives a slot to a request. It adds the job to the map jobs
+// before the command starts: an orphan whose environment has the number of the
+// job may be found earlier than the start returns.
 func (s *server) reserveLocked(r *request) {
 	s.last++
 	r.job = &job{number: r.number, order: s.last, start: time.Now()}
