@@ -22,10 +22,10 @@ type row struct {
 }
 
 var rows = []row{
-	{id: "true", about: "3,000 runs of true, 2 at a time", inputs: 3000, jobs: 2, command: []string{"true"}, rounds: 7},
-	{id: "sleep", about: "200 runs of sleep 0.05, 50 at a time; ideal is 0.2 s", inputs: 200, input: "0.05", jobs: 50, command: []string{"sleep"}, rounds: 5},
-	{id: "echo", about: "2,000 runs of sh -c echo, 2 at a time, with output", inputs: 2000, jobs: 2, command: []string{"sh", "-c", `echo "$1"`, "sh"}, prints: true, rounds: 5},
-	{id: "million", about: "the first 15 seconds of a million runs of true, 2 at a time: memory", inputs: 1e6, jobs: 2, command: []string{"true"}, limit: 15 * time.Second, rounds: 1},
+	{id: "true", about: "3,000 runs of true, concurrency 2", inputs: 3000, jobs: 2, command: []string{"true"}, rounds: 7},
+	{id: "sleep", about: "200 runs of sleep 0.05, concurrency 50; ideal is 0.2 s", inputs: 200, input: "0.05", jobs: 50, command: []string{"sleep"}, rounds: 5},
+	{id: "echo", about: "2,000 runs of sh -c echo, concurrency 2, with output", inputs: 2000, jobs: 2, command: []string{"sh", "-c", `echo "$1"`, "sh"}, prints: true, rounds: 5},
+	{id: "million", about: "the first 15 seconds of a million runs of true, concurrency 2: memory", inputs: 1e6, jobs: 2, command: []string{"true"}, limit: 15 * time.Second, rounds: 1},
 }
 
 // list returns the inputs of the row, one in each line.
