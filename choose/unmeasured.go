@@ -35,9 +35,9 @@ func (t *trial) takeProfile() bool {
 }
 
 // unmeasured returns a point without measurements, for a recommendation. It is
-// called if the kind of the work is known, and Budget or MaxRuns permits no more
-// measurements. The model of the point is the simplest one that suits the kind
-// and was not measured. Its level is ioBoundStart for I/O-bound work, and
+// called if the kind of the work is known, and Budget or MaxRuns permits no
+// more measurements. The model of the point is the simplest one that suits the
+// kind and was not measured. Its level is ioBoundStart for I/O-bound work, and
 // busyLevel for other work. The result is nil if there is no such model.
 func (t *trial) unmeasured() *point {
 	kind, wanted := t.report.Kind, t.busyLevel()

@@ -99,9 +99,9 @@ func unfitKey(t reflect.Type) encodeFunc {
 // merging reports whether two different keys of a type may be equal in Python,
 // such as 1, 1.0 and True, or two durations of the same microsecond. If so, the
 // encoder compares the encodings of keys that are texts, bytes, ints or nil:
-// they are equal in Python only if their encodings are equal. If there are other
-// keys, the encoder sends the number of entries, and the worker compares this
-// number with the number of entries of the dict.
+// they are equal in Python only if their encodings are equal. If there are
+// other keys, the encoder sends the number of entries, and the worker compares
+// this number with the number of entries of the dict.
 func merging(t reflect.Type) bool {
 	switch {
 	case hooked(t) != nil || t.Kind() == reflect.Interface:

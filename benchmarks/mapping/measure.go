@@ -160,8 +160,8 @@ func mibOf(text []byte, name string) (kib float64) {
 	return kib / 1024
 }
 
-// printRow prints the table of a row: a line for each tool. A ratio is the median of the ratios to
-// concert map within a round.
+// printRow prints the table of a row: a line for each tool. A ratio is the
+// median of the ratios to concert map within a round.
 func printRow(all []*tool, samples [][]sample, r row) {
 	fmt.Printf("\n%s; %d rounds\n\n| tool | ordered | wall, s | ratio | CPU, s | ratio | memory, MiB | without mapped files |\n|---|---|---|---|---|---|---|---|\n", r.about, r.rounds)
 	wall, cpu := func(m sample) float64 { return m.wall }, func(m sample) float64 { return m.cpu }

@@ -12,9 +12,9 @@ import (
 )
 
 // The servers count the deliveries of a task. A further delivery usually means
-// that the worker was lost. So a task with too many deliveries is abandoned. But
-// a delivery does not count if its worker has stopped, and has given the task
-// back. The steps are:
+// that the worker was lost. So a task with too many deliveries is abandoned.
+// But a delivery does not count if its worker has stopped, and has given the
+// task back. The steps are:
 //
 //  1. releaseUncounted stores how many deliveries do not count.
 //  2. It gives the task back to the servers.

@@ -56,8 +56,8 @@ func conclusion(work string, r *choose.Report, usual string) string {
 }
 
 // seemsBetter is a factor. If another model gains more than seemsBetter times
-// as much as the recommended one, the conclusion mentions it. Otherwise a reader
-// of the closing table would ask why it is not recommended.
+// as much as the recommended one, the conclusion mentions it. Otherwise a
+// reader of the closing table would ask why it is not recommended.
 const seemsBetter = 1.1
 
 // bestOther returns the model with the largest gain in the closing table, apart
