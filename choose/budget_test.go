@@ -97,7 +97,7 @@ func TestRun_MirroredRounds(t *testing.T) {
 		if report.Rounds == 0 || report.Points[0].Rounds != report.Rounds {
 			t.Errorf("%d rounds:\n%s", report.Rounds, report)
 		}
-		for round := 1; round < report.Rounds; round++ { // the last one is followed by a measurement of the base
+		for round := 1; round < report.Rounds; round++ { // the base is measured again after the last round
 			back := slices.Clone(rounds[round])
 			slices.Reverse(back)
 			if !slices.Equal(back, rounds[round]) || len(back) < 4 {
@@ -210,9 +210,9 @@ func TestRun_WorkersImport(t *testing.T) {
 	}
 }
 
-// TestRun_Untried: the list of untried points must have each point once, and no
-// point that was measured. The search of a model may leave a level out that is
-// tried later.
+// TestRun_Untried: the list of untried points must have each point once, and
+// no point that was measured. When Run explores a model, it may leave out a
+// level, and try it later.
 func TestRun_Untried(t *testing.T) {
 	for _, task := range []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, 400 * time.Millisecond} {
 		for _, share := range []float64{0.02, 0.5} {
@@ -236,8 +236,8 @@ func TestRun_Untried(t *testing.T) {
 }
 
 // TestRun_UnequalInputs: if some inputs cost much more than those of the
-// profile, few measurements do not show that a higher concurrency gains
-// nothing.
+// profile, Run must not conclude from few measurements that a higher
+// concurrency gains nothing.
 func TestRun_UnequalInputs(t *testing.T) {
 	for _, share := range []float64{0.02, 0.3} {
 		synctest.Test(t, func(t *testing.T) {

@@ -119,9 +119,9 @@ func (t *trial) untriedModels() (names []string) {
 	return names
 }
 
-// doubtfulLoss returns the best point under which CPU-bound work should gain,
-// if few measurements say that it gains nothing. It returns nil if there is no
-// such point, if the point was measured often, or if it clearly loses.
+// doubtfulLoss returns the best point with which CPU-bound work should gain,
+// if few measurements show no gain. It returns nil if there is no such
+// point, if the point was measured often, or if it clearly loses.
 func (t *trial) doubtfulLoss(final []*point) *point {
 	if t.report.Kind.Kind != CPUBound || t.report.Kind.Certainty != Clear || t.report.Kind.tasksFor(t.report.Machine.Processors) == 1 || t.report.Profile.Wall < tinyRun {
 		return nil
@@ -207,7 +207,7 @@ func (t *trial) minorCaveats(chosen *point) (all []string) {
 		}
 		text := fmt.Sprintf("At the end, the throughput of %s was %s %s than at the beginning.", t.name(t.base), percent(math.Abs(r.Drift)), what)
 		switch {
-		case len(chosen.samples) == 0 || chosen == t.base || t.speedChanged(): // the last one is a serious caveat
+		case len(chosen.samples) == 0 || chosen == t.base || t.speedChanged(): // a changed speed is a serious caveat
 		case chosen.rounds() == 0:
 			text += fmt.Sprintf(" The gain of %s may be wrong, because it was not measured in a round.", t.name(chosen))
 		default:

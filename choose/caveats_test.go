@@ -44,9 +44,9 @@ func TestSeriousCaveats_DoubtfulLoss(t *testing.T) {
 	}
 }
 
-// TestSeriousCaveats_UntriedModels: a verdict for a model under a lock is not
-// certain if there was no time for models without one, and if tasks compute for
-// part of their time.
+// TestSeriousCaveats_UntriedModels: suppose that tasks compute for part of
+// their time, and that there was no time for models without a lock. Then a
+// verdict for a model with a lock must not be certain.
 func TestSeriousCaveats_UntriedModels(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
@@ -84,8 +84,8 @@ func TestSeriousCaveats_UntriedModels(t *testing.T) {
 	}
 }
 
-// TestSeriousCaveats_ImpossibleGain: a gain that is higher than the concurrency
-// is not a certain verdict.
+// TestSeriousCaveats_ImpossibleGain: a verdict must not be certain if its
+// gain is higher than its concurrency.
 func TestSeriousCaveats_ImpossibleGain(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
@@ -174,10 +174,10 @@ func TestSeriousCaveats_BusyMachine(t *testing.T) {
 	}
 }
 
-// TestMinorCaveats_Drift: if the speed of the work has changed, the gains may
-// still be right. The caveat must not say so if the recommended point was not
-// measured in a round, or if the change is so large that the verdict is in
-// doubt.
+// TestMinorCaveats_Drift: if the speed of the work has changed, the gains
+// may still be right. The caveat must not say that they are right in two
+// cases: if the recommended point was in no round, and if the change makes
+// the verdict doubtful.
 func TestMinorCaveats_Drift(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
@@ -250,8 +250,9 @@ func TestDecide_Rising(t *testing.T) {
 	}
 }
 
-// TestSimplest_EnoughTasks: for CPU-bound work, a gain of a few percent is no
-// reason for more tasks than processors, and the sentence has this gain.
+// TestSimplest_EnoughTasks: for CPU-bound work, Run must not recommend more
+// tasks than processors for a gain of a few percent. The sentence must state
+// this gain.
 func TestSimplest_EnoughTasks(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {

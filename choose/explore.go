@@ -168,7 +168,8 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	return p, nil
 }
 
-// leaveOut adds a point to Report.Untried. raise may try the point again.
+// leaveOut adds a point to Report.Untried. The point may be tried again: see
+// the method raise.
 func (t *trial) leaveOut(model, level int) {
 	t.tryAgain(model, level)
 	t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, level))

@@ -43,8 +43,9 @@ func allProcessors() string {
 	return "there is one processor"
 }
 
-// TestKind: the kind must follow from the CPU time of the runs alone. It must
-// be unclear only if the runs differ across a bound.
+// TestKind: the kind must follow from the CPU time of the runs alone. It
+// must be unclear only if some runs are below a bound and others are above
+// it.
 func TestKind(t *testing.T) {
 	for _, c := range []struct {
 		shares    []float64
@@ -178,7 +179,8 @@ type busyMachine struct {
 	slow   float64   // the durations of tasks are multiplied by this number
 }
 
-// factor returns by which number the durations of tasks are multiplied now.
+// factor returns the number by which the durations of tasks are multiplied
+// now.
 func (b *busyMachine) factor() float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -242,10 +244,10 @@ func TestVerdict_BusyMachine(t *testing.T) {
 	}
 }
 
-// TestVerdict_LongRuns: if a single run takes a large part of the budget, or if
-// there may be one run only, the kind of the work is known from this run. So
-// there must be a recommendation that suits the kind, even if there was no time
-// to measure it.
+// TestVerdict_LongRuns: if a single run takes a large part of the budget, or
+// if only one run is permitted, this run shows the kind of the work. So Run
+// must recommend a concurrency that suits the kind, even without a
+// measurement of it.
 func TestVerdict_LongRuns(t *testing.T) {
 	n := runtime.GOMAXPROCS(0)
 	const budget = 5 * time.Second

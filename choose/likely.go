@@ -3,9 +3,9 @@ package choose
 import "slices"
 
 const (
-	minLockedGain  = 1.3  // the lowest gain, with full confidence, that shows that tasks release the lock of a model while they compute
-	minSharedShare = 0.55 // the lowest share of the best gain that shows, while other programs compute, that a model for CPU-bound work is as good; under a lock, two processors show 0.5
-	minAlikeShare  = 0.4  // the lowest share of the best gain that shows, after few measurements, that a model for I/O-bound work is as good
+	minLockedGain  = 1.3  // if the gain under a lock is at least this, with full confidence, the tasks release the lock while they compute
+	minSharedShare = 0.55 // while other programs compute, a model for CPU-bound work counts as equally good from this share of the best gain; under a lock, the share is 0.5 on two processors
+	minAlikeShare  = 0.4  // after few measurements, a model for I/O-bound work counts as equally good from this share of the best gain
 	maxLockedShare = 0.1  // the highest share of CPU time for which a lock does not limit I/O-bound work
 	minLikelyGain  = 1.5  // I/O-bound and mixed work must gain this for a likely verdict
 	minCPUGain     = 1.1  // CPU-bound work whose gain is clearly lower cannot use several processors
@@ -63,10 +63,9 @@ func (t *trial) contradicts(best *point, final []*point) bool {
 	return gain.Median < minLikelyGain && reliable
 }
 
-// likelyConcurrent returns the point with the largest gain above level 1. It
-// does not choose a model whose lock limits the throughput if there is another
-// one. If no such point was measured, it returns a point without measurements,
-// or nil.
+// likelyConcurrent returns the point with the largest gain above level 1. If
+// possible, it chooses a model whose throughput no lock limits. If no such
+// point was measured, it returns a point without measurements, or nil.
 func (t *trial) likelyConcurrent(final []*point) *point {
 	var all []*point
 	for _, p := range final {
@@ -112,8 +111,8 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 			}
 		}
 	}
-	// An executor takes about as long as a tiny task, so that tiny tasks gain
-	// little, although they compute.
+	// To pass a task to an executor takes about as long as a tiny task. So
+	// tiny tasks gain little, although they compute.
 	tiny := t.report.Profile.Wall < tinyRun
 	if tiny && (len(fit) == 0 || t.gain(t.best(free)).Median < minCPUGain) {
 		return t.base

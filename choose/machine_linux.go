@@ -62,12 +62,12 @@ func (p processors) since() (busy, stolen float64) {
 	return float64(now.busy-p.busy) / all, float64(now.stolen-p.stolen) / all
 }
 
-// stolenFrom returns a part of the steal time between two readings (before, and
-// then p): the part that belongs to work with the given CPU time. The host
-// takes time from all programs that compute, in proportion to their CPU time.
-// The result is at most twice the CPU time of the work. Without this bound, the
-// result would be too high on a busy host, which also takes time from
-// processors while the work waits.
+// stolenFrom compares p with an earlier reading. It returns the part of the
+// steal time between the two readings that belongs to work with the given
+// CPU time. The host takes time from all programs that compute, in
+// proportion to their CPU time. The result is at most twice the CPU time of
+// the work. Without this bound, the result would be too high on a busy host,
+// which also takes time from processors while the work waits.
 func (p processors) stolenFrom(before processors, used time.Duration) time.Duration {
 	stolen := p.stolen - before.stolen
 	ran := p.busy - before.busy - stolen

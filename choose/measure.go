@@ -220,9 +220,9 @@ func (t *trial) warmUp(ctx context.Context, p *point) error {
 }
 
 // inputsDiffer reports whether an input of the last measurement of a point
-// takes much longer than the inputs of the profile. The tasks may have waited
-// for each other, so inputsDiffer compares the time of a task with the time of
-// as many inputs of the profile as the level.
+// takes much longer than the inputs of the profile. At level n, the tasks
+// may have waited for each other. So inputsDiffer compares the time of one
+// task with the time of n inputs of the profile.
 func (t *trial) inputsDiffer(p *point) bool {
 	longest := time.Duration(maxUnequal * float64(p.level) * float64(t.report.Profile.Slowest))
 	return slices.ContainsFunc(p.spans, func(s Span) bool { return s.End-s.Start > longest })
@@ -340,8 +340,8 @@ func (t *trial) measurePool(ctx context.Context, ex concert.Executor, rec *recor
 	return got
 }
 
-// inputFeed yields inputs for a Map until the measurement has enough results.
-// The Map takes the inputs on a goroutine of its own.
+// inputFeed yields inputs for a Map until the measurement has enough
+// results. The Map calls it on another goroutine than that of measurePool.
 type inputFeed struct {
 	plan
 	slots chan struct{} // if the plan is throttled: contains an element for each task that the executor has

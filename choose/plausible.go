@@ -33,9 +33,10 @@ func (t *trial) plausibleLevels(m *Model) []int {
 	return levels
 }
 
-// tooLong reports whether the measurement of a level would take too much of the
-// budget if the level gained nothing: rate is the throughput of the level
-// before it. After a level that gained nothing, the limit is lower.
+// tooLong reports whether the measurement of a level would take too much of
+// the budget if the level gained nothing. The parameter rate is the
+// throughput of the next lower level. The parameter misses is the number of
+// levels that gained nothing so far: after such a level, the limit is lower.
 func (t *trial) tooLong(level int, rate float64, misses int) bool {
 	limit := t.Budget / 4
 	if misses > 0 {
@@ -51,24 +52,24 @@ func (t *trial) computesUnderLock(model int) bool {
 	return t.models[model].Locked && t.report.Kind.Kind == CPUBound
 }
 
-// limitedByLock reports whether the tasks of a point share a lock, and probably
-// compute for so large a part of their time that the lock limits the
-// throughput.
+// limitedByLock reports whether the tasks of a point share a lock that
+// probably limits the throughput, because they compute for a large part of
+// their time.
 func (t *trial) limitedByLock(p *point) bool {
 	return t.models[p.model].Locked && t.report.Kind.CPUShare.Median > maxLockedShare
 }
 
-// costsTooMuch reports whether very short tasks make a point too costly to
-// gain: a task takes more than N times as much CPU time of this process as at
-// the base, where N is the number of processors. Unlike the throughput, CPU
-// time does not depend on other programs.
+// costsTooMuch reports whether a point cannot gain because its tasks are
+// very short: a task takes more than N times the CPU time of a task at the
+// base, where N is the number of processors. Only CPU time of this process
+// counts. Unlike the throughput, CPU time does not depend on other programs.
 func (t *trial) costsTooMuch(p *point) bool {
 	return p != t.base && t.report.Kind.Kind == CPUBound && t.report.Profile.Wall < tinyRun && t.base.cpu > 0 &&
 		p.cpu > float64(t.report.Machine.Processors)*t.base.cpu
 }
 
-// otherLoad is the share of the processor time from which a measurement counts
-// as disturbed.
+// otherLoad is a share of the processor time. If other programs used more
+// than this share, a measurement counts as disturbed.
 const otherLoad = 0.15
 
 // disturbed reports whether other programs used the processors during the last

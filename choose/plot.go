@@ -51,10 +51,10 @@ const (
 	seriesColors   = 6
 )
 
-// scale maps values to positions, linearly or by their logarithms.
+// scale maps values to positions. A scale is linear or logarithmic.
 type scale struct {
 	from, to  float64 // the ends of the range of values
-	low, high float64 // the positions of from and to
+	low, high float64 // the positions of the two ends
 	log       bool
 }
 

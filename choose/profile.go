@@ -26,9 +26,9 @@ const (
 	maxInputs = 10 * profileRuns
 )
 
-// sampleOf returns the indexes of the inputs to use, in their order of use. If
-// n is large, successive indexes are far apart, so that the first inputs are
-// already from all parts of the list.
+// sampleOf returns the indexes of the inputs to use, in their order of use.
+// If n is large, successive indexes are far apart. So even the first few
+// inputs are from all parts of the list.
 func sampleOf(n int) []int {
 	stride := 1
 	if n > profileRuns {
@@ -50,10 +50,11 @@ func gcd(a, b int) int {
 	return a
 }
 
-// profile runs the work alone. The first run imports modules, opens connections
-// and fills caches. So if it succeeds, the second run has the same input and
-// replaces the first one. But if there is no time for a third run, the second
-// run has the next input, and both count, because inputs may differ in cost.
+// profile runs the work alone. The first run imports modules, opens
+// connections and fills caches. So it usually does not count: after its
+// success, the second run has the same input, and replaces it. But if there
+// is no time for a third run, the second run has the next input, and both
+// runs count, because inputs may differ in cost.
 func (t *trial) profile(ctx context.Context) error {
 	ctx, stop := context.WithTimeoutCause(ctx, t.Budget, fmt.Errorf("%w of %v", ErrTooLong, t.Budget))
 	defer stop()
@@ -97,7 +98,7 @@ func (t *trial) profile(ctx context.Context) error {
 		if !again {
 			input++
 		}
-		if err == nil || used.Wall > 0 { // otherwise the run failed, and its usage is unknown
+		if err == nil || used.Wall > 0 { // false if the run failed and its usage is unknown
 			measured++
 			addUsage(&sum, used)
 			t.shares = append(t.shares, used.CPUShare())
@@ -129,9 +130,9 @@ func (t *trial) profile(ctx context.Context) error {
 	return nil
 }
 
-// profileEnded returns the error of a profile whose context has ended. If a run
-// took longer than the budget, the error has the kind of the work, if it is
-// known from the part of the run that has been measured.
+// profileEnded returns the error of a profile whose context has ended. If a
+// run took longer than the budget, the part of the run that was measured may
+// show the kind of the work. Then the error states the kind.
 func (t *trial) profileEnded(cause error, used usage.Usage) error {
 	if !errors.Is(cause, ErrTooLong) || !used.Knows(usage.CPUTime) || used.Wall == 0 {
 		return cause
@@ -211,12 +212,13 @@ func addUsage(sum *usage.Usage, run usage.Usage) {
 	sum.Sources = run.Sources
 }
 
-// addSteal adds to sum.RunDelay the steal time that has passed since before was
-// read. The kernel of a virtual machine counts steal time as neither CPU time
-// nor run-queue delay. The kernel counts steal time in ticks of 10 ms, for all
-// processors together. Ticks are too coarse for a short run, so sum should be
-// the sum of several runs. addSteal does not add more than the wait that is
-// left: the elapsed time without the CPU time and the delay.
+// addSteal adds steal time to sum.RunDelay: the steal time since an earlier
+// reading, which is the parameter before. The kernel of a virtual machine
+// counts steal time as neither CPU time nor run-queue delay. The kernel
+// counts steal time in ticks of 10 ms, for all processors together. Ticks
+// are too coarse for a short run, so sum should be the sum of several runs.
+// addSteal does not add more than the wait that is left: the elapsed time
+// without the CPU time and the delay.
 func addSteal(sum *usage.Usage, before processors) {
 	steal := readProcessors().stolenFrom(before, sum.CPU)
 	if steal <= 0 {

@@ -23,9 +23,9 @@ type Report struct {
 	Runs    int     `json:"runs"`   // the number of runs of the work, including the profile
 	Inputs  int     `json:"inputs"` // the number of inputs that were used
 	Machine Machine `json:"machine"`
-	// Remeasured is the number of measurements that were repeated, because the
-	// steal time was more than a tenth of the processor time. If this happens
-	// too often, disturbed measurements count as they are.
+	// Remeasured is the number of measurements that were repeated, because
+	// the steal time was more than a tenth of the processor time. After too
+	// many repetitions in a run, disturbed measurements are not repeated.
 	Remeasured int `json:"remeasured"`
 	// Untried has the points for which no time or no run was left.
 	Untried []string      `json:"untried,omitempty"`
@@ -108,10 +108,10 @@ const (
 	Clear Certainty = "clear"
 	// Tie means that another model is as good. The simpler one is recommended.
 	Tie Certainty = "tie"
-	// Likely means that the measurements are not precise enough, for example
-	// because other programs used the processors, but that the recommendation
-	// agrees with the kind of the work. Follow it; the best concurrency may
-	// differ.
+	// Likely means that the recommendation agrees with the kind of the work,
+	// but that the measurements are not precise enough. For example, other
+	// programs used the processors. Follow the recommendation; the best
+	// concurrency may be another one.
 	Likely Certainty = "likely"
 	// Unclear means that the recommendation is a guess.
 	Unclear Certainty = "unclear"
@@ -124,9 +124,10 @@ type Verdict struct {
 	Model       string    `json:"model"`
 	Concurrency int       `json:"concurrency"`
 	// EqualUpTo is the highest concurrency that is as good as Concurrency,
-	// under the same model. It is Concurrency if no higher one is as good.
+	// under the same model. If no higher concurrency is as good, it equals
+	// Concurrency.
 	EqualUpTo int `json:"equal_up_to"`
-	// Rising reports whether the throughput still increased at Concurrency, and
+	// Rising is true if the throughput still increased at Concurrency, and
 	// no higher concurrency was measured under this model.
 	Rising bool `json:"rising"`
 	// Gain is the throughput as a multiple of the throughput of the base. It is

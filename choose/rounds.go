@@ -15,7 +15,7 @@ const (
 	minRounds        = 6    // the minimum number of rounds; six values give an interval with a confidence of 95%
 	maxRounds        = 25   // the maximum number of rounds; more do not help on a noisy machine
 	minHalfWaves     = 2    // the minimum number of tasks that each worker runs in half of a measurement
-	dropRounds       = 4    // the minimum number of rounds before a point is dropped
+	dropRounds       = 4    // no point is dropped before this number of rounds
 	dropShare        = 0.9  // the share of the best throughput; a point that is below this share in all rounds is dropped
 	maxDriftPart     = 20   // the drift is measured only if a measurement of the base takes less than this part of the budget
 	maxIntervalRatio = 1.15 // an interval is narrow enough if its high end is at most this multiple of its low end
@@ -171,8 +171,8 @@ func (t *trial) prune(live []*point) []*point {
 }
 
 // decided reports whether the verdict is so clear that more rounds would not
-// change it. A verdict is never clear before the point that would be
-// recommended has been in minRounds rounds.
+// change it. The result is false until the point that would be recommended
+// has been in minRounds rounds.
 func (t *trial) decided(live []*point) bool {
 	chosen := t.simplest(t.finalists())
 	if chosen.rounds() < minRounds {

@@ -185,8 +185,9 @@ func TestRun_Overload(t *testing.T) {
 	})
 }
 
-// TestRun_OptionLimits: Run must accept the largest integers as options. If an
-// option is negative, Run must panic with a text that names the option.
+// TestRun_OptionLimits: Run must accept the largest integers as options. If
+// an option is negative, Run must panic with a text that contains the name
+// of the option.
 func TestRun_OptionLimits(t *testing.T) {
 	work := func(context.Context, int) (int, error) { time.Sleep(20 * time.Millisecond); return 0, nil }
 	models := []choose.Model{{Name: "plain loop"}, onGoroutines()}

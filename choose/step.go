@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Step says what Run is about to begin, the profile or a measurement, and what
-// it has found so far.
+// Step says what Run will do next (the profile or a measurement), and what
+// Run has found so far.
 type Step struct {
 	Model       string        // name of the model; empty for the profile
 	Concurrency int           // the concurrency; 0 for the profile

@@ -40,7 +40,7 @@ type trial struct {
 	finalRate    float64       // the throughput of base in its last measurement, at the end of the run
 	shares       []float64     // the share of CPU time of each run of the profile; empty if runs are very short
 	times        []Span        // the tasks that ran alone, or at levels up to lowLevel
-	setup        time.Duration // the part of the time of the first run that its usage does not have, such as the import of a module
+	setup        time.Duration // the time of the first run that its usage does not include, such as the import of a module
 	spread       float64       // the standard deviation of times as a share of their mean; 0 while times has too few tasks
 }
 
@@ -174,7 +174,7 @@ func (t *trial) drop(p *point) {
 	}
 }
 
-// openError is the error of a point whose executor cannot be opened.
+// openError is the error if the executor of a point cannot be opened.
 type openError struct{ err error }
 
 // Error returns the error of Model.Open, with the name of the point.
@@ -183,8 +183,8 @@ func (e openError) Error() string { return e.err.Error() }
 // Unwrap returns the error of Model.Open, with the name of the point.
 func (e openError) Unwrap() error { return e.err }
 
-// recordFrom limits recording: the tasks of measurements are recorded only if a
-// run alone takes at least this time.
+// recordFrom is the minimum time of a run alone for which the tasks of
+// measurements are recorded.
 const recordFrom = time.Millisecond
 
 // open opens the executor of a point, unless the executor is open or the model

@@ -34,11 +34,12 @@ func (t *trial) takeProfile() bool {
 	return true
 }
 
-// unmeasured returns a point without measurements, for a recommendation. It is
-// called if the kind of the work is known, and Budget or MaxRuns permits no
-// more measurements. The model of the point is the simplest one that suits the
-// kind and was not measured. Its level is ioBoundStart for I/O-bound work, and
-// busyLevel for other work. The result is nil if there is no such model.
+// unmeasured returns a point without measurements, which Run can recommend.
+// Run calls it if the kind of the work is known, and no time or no run is
+// left for measurements. The model of the point is the simplest one that
+// suits the kind and was not measured. Its level is ioBoundStart for
+// I/O-bound work, and busyLevel for other work. The result is nil if there
+// is no such model.
 func (t *trial) unmeasured() *point {
 	kind, wanted := t.report.Kind, t.busyLevel()
 	if kind.Kind == IOBound {

@@ -65,10 +65,10 @@ func (t *trial) best(points []*point) *point {
 // best. Among these points, simplest chooses the first model, and of this model
 // the lowest level.
 //
-// More tasks than processors gain a little even if the work is CPU-bound,
-// because other tasks run while one is passed to a worker. But each worker
-// takes memory. So for CPU-bound work, simplest chooses a lower level of the
-// same model if this level keeps the processors busy and reaches enoughShare.
+// Even for CPU-bound work, more tasks than processors gain a little: other
+// tasks run while one task is passed to a worker. But each worker takes
+// memory. So for CPU-bound work, simplest chooses a lower level of the same
+// model if this level keeps the processors busy and reaches enoughShare.
 func (t *trial) simplest(points []*point) *point {
 	best := t.best(points)
 	chosen := best
@@ -171,7 +171,7 @@ func (t *trial) decide(final []*point, interrupted bool) *point {
 	a.Reasons = t.reasons(chosen, final)
 	a.Caveats = append([]string{}, t.minorCaveats(chosen)...)
 	if certainty == Likely {
-		for _, s := range serious[1:] { // the sentence has the first one
+		for _, s := range serious[1:] { // the sentence contains the first serious caveat
 			a.Caveats = append(a.Caveats, capitalize(s)+".")
 		}
 	}
@@ -181,8 +181,9 @@ func (t *trial) decide(final []*point, interrupted bool) *point {
 	return chosen
 }
 
-// equalUpTo returns the highest level that is as good as a point, of the same
-// model. All measured levels between the two must be as good, too.
+// equalUpTo returns the highest level of the model of a point that is as
+// good as this point. All measured levels between the two must be as good,
+// too.
 func (t *trial) equalUpTo(chosen *point) int {
 	highest := chosen.level
 	for _, p := range t.points { // the points are in the order of rising levels

@@ -211,8 +211,8 @@ func TestVerdict_BeginsToFail(t *testing.T) {
 }
 
 // TestVerdict_FirstModelFails: if the work succeeds alone, but always fails
-// with the first model, there is no report, which would say that Run was
-// interrupted.
+// with the first model, Run must return no report. A report would say that
+// Run was interrupted.
 func TestVerdict_FirstModelFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := errors.New("cannot be encoded")
@@ -246,9 +246,9 @@ func TestVerdict_FewRuns(t *testing.T) {
 	}
 }
 
-// TestVerdict_MaxConcurrencyOne: if the maximum concurrency is 1, there is only
-// one thing to recommend, so the verdict must not be Unclear, also on a machine
-// whose speed changes.
+// TestVerdict_MaxConcurrencyOne: if the maximum concurrency is 1, the
+// verdict must not be Unclear, even on a machine whose speed changes,
+// because only one concurrency can be recommended.
 func TestVerdict_MaxConcurrencyOne(t *testing.T) {
 	for seed := range uint64(10) {
 		for _, share := range []float64{0.02, 0.5, 1} {
@@ -294,7 +294,7 @@ func TestVerdict_WholeWaves(t *testing.T) {
 }
 
 // TestVerdict_RunsForConcurrency: if MaxRuns is lower than the usual first
-// level of I/O-bound work, the runs must be used for a lower level.
+// level of I/O-bound work, Run must begin at a lower level.
 func TestVerdict_RunsForConcurrency(t *testing.T) {
 	for runs := 6; runs < 20; runs++ {
 		synctest.Test(t, func(t *testing.T) {
@@ -312,8 +312,9 @@ func TestVerdict_RunsForConcurrency(t *testing.T) {
 	}
 }
 
-// TestVerdict_MoreRunsOrTime: the advice to get more measurements must name
-// what was missing: runs or time, or neither after an interruption.
+// TestVerdict_MoreRunsOrTime: if more measurements would help, the caveat
+// must say whether more runs or more time are needed. After an interruption
+// it must say neither.
 func TestVerdict_MoreRunsOrTime(t *testing.T) {
 	for _, c := range []struct {
 		name      string

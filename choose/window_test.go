@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestWindow_Rate: if results come in bursts, the rate of a window must be
-// right wherever the window begins and ends.
+// TestWindow_Rate: if results arrive in bursts, the rate of a window must be
+// correct, whether its ends are within a burst or not.
 func TestWindow_Rate(t *testing.T) {
 	for _, c := range []struct {
 		name         string

@@ -50,8 +50,8 @@ func (k *keyring) access(role server.Role, name string) cluster.Access {
 	return cluster.Access{Key: file}
 }
 
-// guarded returns a server in this process that listens, and that requires keys
-// of the keyring.
+// guarded starts a server in this process that listens and requires keys of
+// the keyring, and returns it.
 func guarded(t testing.TB, k *keyring) *server.Server {
 	t.Helper()
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0", Keyring: k.Keyring})

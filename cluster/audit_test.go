@@ -37,9 +37,9 @@ func expireResults(t *testing.T, ex *cluster.Executor) {
 	ex.KeepResults(t, wire.ResultAge)
 }
 
-// auditTwice audits the calls as if a duration (after) had passed. It audits
-// them again two seconds later, because only a second audit confirms that a
-// lost call is absent.
+// auditTwice audits the calls twice: as if the duration after had passed,
+// and as if two more seconds had passed. Only the second audit confirms that
+// a call is lost.
 func auditTwice(t *testing.T, ex *cluster.Executor, after time.Duration) {
 	t.Helper()
 	ex.AuditAfter(t, after)

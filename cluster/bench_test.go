@@ -87,11 +87,11 @@ func benchRoundTrip(b *testing.B, keyed bool) {
 	}
 }
 
-// BenchmarkBare does the same work as BenchmarkMap and BenchmarkRoundTrip, with
-// the same streams, but without package cluster. It publishes a task, consumes
-// it, and publishes its result. When the result is stored, it acknowledges the
-// task, consumes the result and acknowledges the result. There is no
-// cancellation, no fairness, and no context.
+// BenchmarkBare does the same work as BenchmarkMap and BenchmarkRoundTrip,
+// with the same streams, but without package cluster. It publishes a task,
+// consumes it, and publishes its result. When the result is stored, it
+// acknowledges the task. Then it consumes the result, and acknowledges it.
+// It has no cancellation, no fairness and no contexts.
 func BenchmarkBare(b *testing.B) {
 	b.Run("map", func(b *testing.B) { bare(b, 1024) })
 	b.Run("roundtrip", func(b *testing.B) { bare(b, 1) })

@@ -35,7 +35,8 @@ func TestServe_CancelStoredLate(t *testing.T) {
 	}
 }
 
-// causeOf is the cause of a cancellation. Its Error method calls the function.
+// causeOf is the cause of a cancellation. Its value is the function that the
+// Error method calls.
 type causeOf func()
 
 // Error calls the function.

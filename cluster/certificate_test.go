@@ -57,10 +57,10 @@ func authorityOf(t *testing.T, k *keyring) *ecdsa.PrivateKey {
 	return pair.PrivateKey.(*ecdsa.PrivateKey)
 }
 
-// TestServe_Certificates: if a worker receives a task, and the authority has
-// not certified the signer of the task as a client or an admin, the worker must
-// not run the task. The task must become a dead letter, and the worker must
-// call Notice.
+// TestServe_Certificates: the authority certifies the signers of tasks as
+// clients or admins. If a worker receives a task of a signer without such a
+// certificate, the worker must not run the task. The task must become a dead
+// letter, and the worker must call Notice.
 func TestServe_Certificates(t *testing.T) {
 	k, elsewhere := newKeyring(t), newKeyring(t)
 	client, work, other, boss := k.access(server.Client, "client"), k.access(server.Worker, "work"), k.access(server.Worker, "other"), k.access(server.Admin, "boss")

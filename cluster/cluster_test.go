@@ -23,8 +23,8 @@ import (
 	"concert/internal/race"
 )
 
-// TestMain runs the tests. If a test has started this program as a server, a
-// worker or a client, TestMain runs this server, worker or client instead.
+// TestMain runs the tests. In a process that a test has started as a server,
+// a worker or a client, TestMain runs this server, worker or client instead.
 func TestMain(m *testing.M) {
 	be, other := roles[os.Getenv("CLUSTER_TEST_ROLE")]
 	if !other {
@@ -139,12 +139,12 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 	t.Helper()
 	pool := goroutines.New(c.Workers, nil)
 	opts := &cluster.ServeOptions{Access: work, Slots: c.Workers, Notice: func(s string) { t.Log(s) }}
-	cluster.ShortPulls(opts, 5*time.Millisecond, 40*time.Millisecond) // each case has a worker of its own, which drains at the end
+	cluster.ShortPulls(opts, 5*time.Millisecond, 40*time.Millisecond) // each case has its own worker, which drains at the end
 	ctx, stop := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := cluster.Serve(ctx, url, pool, opts); err != nil {
-			panic(err) // otherwise callers that wait for a worker would wait forever
+			panic(err) // a caller that waits for a worker would wait forever
 		}
 	})
 	ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: client, Queue: c.Queue, Grace: c.Grace, Observer: c.Observer, Notice: func(s string) { t.Log(s) }})

@@ -23,7 +23,7 @@ type DeadLetter struct {
 	Capabilities string    `json:"capabilities"`
 	Client       string    `json:"client"`
 	Reason       string    `json:"reason"`
-	Worker       string    `json:"worker"` // the worker that abandoned it
+	Worker       string    `json:"worker"` // the worker that abandoned the task
 	At           time.Time `json:"at"`
 	Bytes        int       `json:"bytes"` // the size of its message
 }
@@ -37,9 +37,9 @@ func (in *Inspector) Dead(ctx context.Context) (int, error) {
 	return int(stream.CachedInfo().State.Msgs), nil
 }
 
-// DeadLetters returns dead letters in the order of their numbers. It skips the
-// dead letters with a lower number than from. limit is the maximum number of
-// returned dead letters.
+// DeadLetters returns dead letters in the order of their numbers. The
+// parameter from is the lowest number: dead letters with a lower number are
+// skipped. The parameter limit is the maximum number of results.
 func (in *Inspector) DeadLetters(ctx context.Context, from uint64, limit int) (all []DeadLetter, err error) {
 	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err != nil {

@@ -21,9 +21,9 @@ type Options struct {
 	Access
 
 	// Client is the name of the client that submits the tasks: at most 64
-	// letters, digits, "-" and "_". Programs with the same name share the ids
-	// of tasks. Empty means "anyone". If the servers require keys, the public
-	// half of the key is the name, and this field is not used.
+	// letters, digits, "-" and "_". Programs with the same name share the
+	// ids of tasks. Empty means "anyone". If the servers require keys, this
+	// field is not used, because the public half of the key is the name.
 	Client string
 
 	// Queue is the maximum number of queued tasks of a function in this
@@ -103,14 +103,15 @@ func (e *Executor) RelayShared(ctx context.Context, id executor.SharedID, value 
 // all workers, and at least 1.
 func (e *Executor) Width() int { return e.made().Width() }
 
-// Stats implements concert.Executor. It counts the tasks of this client only,
-// but all workers that the servers list. A worker counts as busy if it ran
-// tasks of any client at its last heartbeat. A task is Running when the client
-// has received a message that it has started: quick tasks are Queued until
-// their results arrive. QueueTime ends when the task is sent to the servers, so
-// it does not include the wait for a worker there. Sent and Received are the
-// bytes of the connection. The client does not know when a worker is replaced,
-// so Restarts is 0.
+// Stats implements concert.Executor. It counts the tasks of this client
+// only, but all workers that the servers list. A worker counts as busy if it
+// ran tasks of any client at its last heartbeat. A task counts as Running
+// when the client has received the message that the task has started. No
+// such message arrives for quick tasks: they count as Queued until their
+// results arrive. QueueTime ends when the task is sent to the servers, so it
+// does not include the wait for a worker there. Sent and Received are the
+// bytes of the connection. The client does not know when a worker is
+// replaced, so Restarts is 0.
 func (e *Executor) Stats() concert.Stats { return e.made().Stats() }
 
 // Watch implements concert.Executor.
@@ -129,7 +130,8 @@ func (e *Executor) Shutdown(ctx context.Context) error { return e.made().Shutdow
 // reached, Dial fails. If the connection is lost later, tasks wait until it is
 // restored.
 //
-// An empty URL means the default server. The first rule that applies decides:
+// An empty URL means the default server. Dial uses the first of these rules
+// that applies:
 //
 //  1. If CONCERT_URL is set, it is the URL. If Access.Key is empty, CONCERT_KEY
 //     is the key file.

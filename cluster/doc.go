@@ -9,8 +9,8 @@
 //	concertd dev                        # runs until Ctrl-C
 //	concert worker statistics:fmean     # runs a Python function for all clients
 //
-// A client finds the server by itself, and so does a program that runs Go
-// functions, such as square, for all clients:
+// A client needs no URL for this server. A worker that runs Go functions,
+// such as square, needs none either:
 //
 //	ex, err := cluster.Dial(ctx, "", nil)                // in a client
 //	for n, err := range concert.Map(ctx, ex, square, inputs) { ... }

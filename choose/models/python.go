@@ -90,11 +90,11 @@ func PythonAsync(opts *python.Options) []choose.Model {
 	return all
 }
 
-// IsAsync reports whether a Python function is defined with "async def", or has
-// returned a coroutine when PythonProfile called it in the same interpreter. A
-// plain function returns a coroutine if it returns the call of a coroutine
-// function. ex is a pool of package python, and where names the function, as
-// for PythonProfile.
+// IsAsync reports whether a Python function is defined with "async def", or
+// has returned a coroutine when PythonProfile called it in the same
+// interpreter. A plain function returns a coroutine if it returns the call
+// of a coroutine function. ex is a pool of package python. The parameter
+// where is the name of the function, as for PythonProfile.
 func IsAsync(ctx context.Context, ex concert.Executor, where string) (bool, error) {
 	return concert.Submit(ctx, ex, isAsync, where).Result(ctx)
 }
@@ -118,11 +118,11 @@ func pythonLine(n, threads int) string {
 }
 
 // PythonProfile returns a function for choose.Options.Profile. The returned
-// function calls a Python function with an element of args, in an interpreter
-// of ex, which is a pool of package python. It reads the clocks of the
-// interpreter before and after the call. where names the Python function, as
-// for python.Func. For a function of python.Source, this parameter is ":NAME",
-// a newline and the source.
+// function calls a Python function with an element of args, in an
+// interpreter of ex, which is a pool of package python. It reads the clocks
+// of the interpreter before and after the call. The parameter where is the
+// name of the Python function, as for python.Func. For a function of
+// python.Source, it is ":NAME", a newline and the source.
 func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ctx context.Context, input int) (usage.Usage, error) {
 	how := "1"
 	switch any((*In)(nil)).(type) {

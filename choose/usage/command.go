@@ -10,12 +10,12 @@ import (
 // including the children for which the command waited. The error is the error
 // of cmd.Run.
 //
-// The run-queue delay is read every 1 to 10 ms while the command runs, from all
-// threads of the command and of its children. So part of the delay of children
-// that run for a few milliseconds is missing. The kernel initializes the peak
-// memory of a command with the peak memory of the program that starts the
-// command. If the command does not use more memory than this peak, its own peak
-// memory is missing.
+// The run-queue delay is read every 1 to 10 ms while the command runs, from
+// all threads of the command and of its children. So if a child runs only
+// for a few milliseconds, a part of its delay is missing. The kernel
+// initializes the peak memory of a command with the peak memory of the
+// program that starts the command. If the command does not use more memory
+// than this peak, its own peak memory is missing.
 func Command(cmd *exec.Cmd) (used Usage, err error) {
 	runtime.LockOSThread() // because threadDelay is about this thread
 	defer runtime.UnlockOSThread()

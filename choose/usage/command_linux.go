@@ -24,12 +24,13 @@ func threadDelay() time.Duration {
 // waitExited waits until a child has exited. Then it reads counters of the
 // child, before the child is reaped and the kernel removes these counters.
 //
-// The parameters are the time and the result of threadDelay before the child
-// was started. While this thread starts the child, and after the child has
-// exited, this thread may have no processor. This delay is not a wait of the
-// child.
+// The parameters begin and before are the time, and the result of
+// threadDelay, before the child was started. While this thread starts the
+// child, and after the child has exited, this thread may have no processor.
+// This delay is not a wait of the child.
 //
-// least is the time that used.CPU would take on an idle machine.
+// The result least is the time in which an idle machine would provide
+// used.CPU.
 func waitExited(pid int, begin time.Time, before time.Duration) (used Usage, least time.Duration) {
 	watch := watchDelay(pid)
 	for {

@@ -51,8 +51,9 @@ type threadTimes struct{ cpu, delay time.Duration }
 type watched struct {
 	delay time.Duration
 	cpu   time.Duration // of all threads
-	// descendants is the part of delay from the times in which descendants of
-	// the process were ready to run for longer than the process itself.
+	// descendants is a part of delay. It is from the intervals in which
+	// descendants of the process were ready to run for longer than the
+	// process itself.
 	descendants time.Duration
 	// least is the time that the process would take on an idle machine if it
 	// never waited: the CPU time, divided by the number of threads that were
@@ -60,8 +61,9 @@ type watched struct {
 	least time.Duration
 }
 
-// How often delayWatch reads the counters. The interval is a part of the time
-// that has passed, so that a script with short children is read more often.
+// How often delayWatch reads the counters. The interval is a fraction of the
+// time that has passed. So the counters of a short script with short
+// children are read more often.
 const (
 	minWatchInterval  = time.Millisecond
 	maxWatchInterval  = 10 * time.Millisecond
@@ -104,13 +106,14 @@ func (w *delayWatch) close(root time.Duration) watched {
 	return w.total
 }
 
-// extrapolate adds the delay from the last read to the end of the process. took
-// is the time from the start to the end, and root is the delay of the main
-// thread of the process at its end. The delay of descendants after the last
-// read is not known. extrapolate assumes the same share of the time as before,
-// or 0 if the reads cover less than half of the time. If the delay of the main
-// thread after the last read was longer, it counts instead. For example, a
-// process that was killed can wait long for a processor.
+// extrapolate adds the delay from the last read to the end of the process.
+// The parameter took is the time from the start to the end of the process.
+// The parameter root is the delay of its main thread at the end. The delay
+// of descendants after the last read is not known. extrapolate assumes the
+// same share of the time as before, or 0 if the reads cover less than half
+// of the time. If the delay of the main thread after the last read was
+// longer, it counts instead. For example, a process that was killed can wait
+// long for a processor.
 func (w *delayWatch) extrapolate(took, root time.Duration) {
 	var lost time.Duration
 	if rest := took - w.last; rest > 0 && rest < w.last {
@@ -123,7 +126,7 @@ func (w *delayWatch) extrapolate(took, root time.Duration) {
 // is ready while it runs, and while it has no processor.
 type interval struct {
 	cpu, ready float64 // sums
-	root       float64 // the part of ready of the process itself
+	root       float64 // the part of ready that belongs to the process itself
 	squares    float64 // the sum of the squares of the times in which threads were ready
 	delays     float64 // the sum of the delays, each multiplied by the time in which the thread was ready
 }

@@ -27,8 +27,8 @@ func process(t *testing.T, proc string, pid, parent int, cpu, delay int, childre
 }
 
 // TestDelayWatch_Read: the watch must find the delay and the CPU time of a
-// process and its children, also if an ID has another owner since the last
-// read, or if a process is gone.
+// process and its children, also if an ID belongs to another thread than at
+// the last read, or if a process has ended.
 func TestDelayWatch_Read(t *testing.T) {
 	type times struct{ pid, parent, cpu, delay int }
 	for _, c := range []struct {
@@ -66,8 +66,9 @@ func TestDelayWatch_Read(t *testing.T) {
 }
 
 // TestDelayWatch_Extrapolate: the delay of a child from the last read to the
-// end must be extrapolated. The delay of the process itself is known, and must
-// not be. CPU time is known, too, because the process waits for the child.
+// end must be extrapolated. Two values are known, and must not be
+// extrapolated: the delay of the process itself, and the CPU time, because
+// the process waits for the child.
 func TestDelayWatch_Extrapolate(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {

@@ -31,7 +31,7 @@ const schedstat = "/proc/thread-self/schedstat"
 type counters struct {
 	instant
 	read, written int64
-	own           int64 // the part of read that the meter itself has read
+	own           int64 // the bytes that the meter itself has read; they are included in read
 	voluntary     int64
 	forced        int64
 }
@@ -131,11 +131,11 @@ func instantOf(clocks func() instant, delay func() time.Duration) (now instant) 
 	return now
 }
 
-// delayUntil returns the run-queue delay from the instant i to the instant end.
-// At the instant end only the clocks were read, so delayUntil uses the delay
-// that was read at the instant later. Between these two instants, the thread
-// only read clocks. So the elapsed time between them, without the CPU time, was
-// run-queue delay. delayUntil subtracts this time.
+// delayUntil returns the run-queue delay between the instants i and end. At
+// the end, only the clocks were read. So delayUntil uses the delay of a
+// later instant, and subtracts the delay since the end. In this time the
+// thread only read clocks. So all elapsed time that is not CPU time was
+// run-queue delay.
 func (i instant) delayUntil(end, later instant) time.Duration {
 	reading := later.wall.Sub(end.wall) - (later.thread - end.thread)
 	return max(0, later.delay-i.delay-max(0, reading))

@@ -30,13 +30,13 @@ func (m *machine) delay() time.Duration {
 	return m.now.delay
 }
 
-// pass lets the thread run.
+// pass simulates that the thread runs for the duration d.
 func (m *machine) pass(d time.Duration) {
 	m.now.wall = m.now.wall.Add(d)
 	m.now.thread += d
 }
 
-// lose lets the thread wait for its processor.
+// lose simulates that the thread waits for a processor for the duration d.
 func (m *machine) lose(d time.Duration) {
 	m.now.wall = m.now.wall.Add(d)
 	m.now.delay += d

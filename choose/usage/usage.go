@@ -1,11 +1,11 @@
 // Package usage measures what a piece of work uses while it runs alone: CPU
 // time, time in which it waits, bytes, memory and context switches.
 //
-// [Call] measures a Go function, and [Command] measures another program. Each
-// number is from the best source that the system has. Usage.Sources names the
-// sources, and says which numbers are missing and why. On Linux the kernel
-// provides all numbers. On other systems there is little more than the elapsed
-// time.
+// [Call] measures a Go function, and [Command] measures another program.
+// Each number is from the best source that the system has. Usage.Sources
+// lists the sources, and says which numbers are missing and why. On Linux
+// the kernel provides all numbers. On other systems there is little more
+// than the elapsed time.
 package usage
 
 import (
@@ -43,8 +43,8 @@ const (
 // Source says how a quantity was measured.
 type Source struct {
 	What Quantity `json:"what"`
-	// From names the source, such as "CLOCK_THREAD_CPUTIME_ID". It is empty if
-	// the quantity is missing.
+	// From is the name of the source, such as "CLOCK_THREAD_CPUTIME_ID". It
+	// is empty if the quantity is missing.
 	From string `json:"from,omitempty"`
 	// Why says why the quantity is missing, or what it does not include.
 	Why string `json:"why,omitempty"`
@@ -88,10 +88,10 @@ func (u *Usage) addMissing(what Quantity, why string) {
 	u.Sources = append(u.Sources, Source{What: what, Why: why})
 }
 
-// limitRunDelay limits the run-queue delay. Then the elapsed time without the
-// delay is not shorter than least, and not shorter than the time in which all
-// processors can provide the CPU time. The measured delay may be longer,
-// because it is read before and after the clocks.
+// limitRunDelay limits the run-queue delay. Afterwards, the elapsed time
+// without the delay is at least the parameter least, and at least the time
+// in which all processors together can provide the CPU time. The measured
+// delay may be longer, because it is read before and after the clocks.
 func (u *Usage) limitRunDelay(least time.Duration) {
 	least = max(least, u.CPU/time.Duration(runtime.NumCPU()))
 	u.RunDelay = min(u.RunDelay, max(0, u.Wall-least))

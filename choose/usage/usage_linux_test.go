@@ -105,8 +105,9 @@ func TestCommand_Usage(t *testing.T) {
 	}
 }
 
-// TestCommand_KilledChild: if a command is killed together with its child, the
-// command has not waited for the child. The CPU time of the child must count.
+// TestCommand_KilledChild: if a command is killed together with its child,
+// the CPU time of the child must count, although the command has not waited
+// for the child.
 func TestCommand_KilledChild(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), time.Second)
 	defer stop()
@@ -129,7 +130,7 @@ func TestCommand_KilledChild(t *testing.T) {
 // processor that other programs use as well.
 func share(t *testing.T, others, runs int, name string, args ...string) float64 {
 	t.Helper()
-	runtime.LockOSThread() // without UnlockOSThread: the thread has changed, so it ends with this test
+	runtime.LockOSThread() // UnlockOSThread is not called, so this changed thread ends with the goroutine of the test
 	var allowed, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
 		t.Fatal(err)
@@ -184,9 +185,9 @@ func TestCommand_OwnDelay(t *testing.T) {
 	}
 }
 
-// TestCommand_DelayOfTwoChildren: if two children of the command compute at the
-// same time, on one processor, the delay must not hide that they need two
-// processors.
+// TestCommand_DelayOfTwoChildren: if two children of the command compute at
+// the same time on one processor, the usage must still show that they need
+// two processors.
 func TestCommand_DelayOfTwoChildren(t *testing.T) {
 	if runtime.NumCPU() == 1 {
 		t.Skip("with one processor, the share of CPU time is at most 1")

@@ -151,12 +151,12 @@ func devKey(k *server.Keyring, dir string) (file string, err error) {
 		return file, nil
 	case err == nil:
 		return "", fmt.Errorf("%s exists, but its key was revoked: remove the file, then 'concertd dev' makes another key", file)
-	case known: // its file was removed, so no program can use the key
+	case known: // the key exists without its file, so no program can use it
 		if err := k.Remove(devName); err != nil {
 			return "", err
 		}
 	}
-	fresh := file + ".new" // renamed, so that a server that was killed leaves no part of a key in the file
+	fresh := file + ".new" // it is renamed when it is complete: so a kill of the server leaves no part of a key under the final name
 	os.Remove(fresh)
 	if err := makeKeyFile(dir, server.Admin, devName, fresh, io.Discard); err != nil {
 		return "", err

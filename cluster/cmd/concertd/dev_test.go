@@ -18,8 +18,8 @@ import (
 	"concert/internal/devserver"
 )
 
-// isolate makes a test use a directory of its own for the server that programs
-// find, and a directory of its own for temporary files.
+// isolate gives a test two directories: one for the record of the default
+// server, and one for temporary files. It returns the second one.
 func isolate(t *testing.T) (temporary string) {
 	t.Helper()
 	temporary = t.TempDir()
@@ -32,7 +32,7 @@ func isolate(t *testing.T) (temporary string) {
 }
 
 // askDefault runs a task by the default server, and returns its result. The
-// task has an id, so a server that has its result does not run it again.
+// task has an id: a server that has its result does not run the task again.
 func askDefault(t *testing.T) int {
 	t.Helper()
 	pool := goroutines.New(1, nil)
@@ -60,9 +60,10 @@ func askDefault(t *testing.T) int {
 	return n
 }
 
-// TestDev: programs must find the server without a URL and a key. A second
-// server must name the first one. When the server has ended, it must leave no
-// files, and the error of Dial must name the next command.
+// TestDev: programs must find the server without a URL and a key. The error
+// of a second server must name the first one. After the end of the server,
+// no files must remain, and the error of Dial must name the command that
+// starts a server.
 func TestDev(t *testing.T) {
 	temporary := isolate(t)
 	url, stop := running(t, "dev", "--listen", "127.0.0.1:0")
@@ -95,8 +96,8 @@ func TestDev(t *testing.T) {
 	}
 }
 
-// TestDev_Killed: if the server was killed, the error of Dial must say so, and
-// the next server must replace the record.
+// TestDev_Killed: if the server was killed, the error of Dial must say so,
+// and the next server must replace the record of the killed one.
 func TestDev_Killed(t *testing.T) {
 	isolate(t)
 	_, stop := running(t, "dev", "--listen", "127.0.0.1:0")
@@ -176,7 +177,7 @@ func TestDev_Dir(t *testing.T) {
 	if code, _, errOut := concertd(t, "dev", "--dir", dir, "--listen", "127.0.0.1:0"); code != exitFailed || !strings.Contains(errOut, "its key was revoked: remove the file") {
 		t.Errorf("%d, %q", code, errOut)
 	}
-	for range 2 { // the second time, the keyring has the key, but there is no file
+	for range 2 { // at the second call, the keyring has the key, but its file is missing
 		if err := os.Remove(filepath.Join(dir, "dev.key")); err != nil {
 			t.Fatal(err)
 		}
@@ -218,8 +219,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// devProcess starts "concertd dev" in a process of its own, and returns it
-// with its address when it is ready. Its output is a pipe.
+// devProcess starts "concertd dev" in a new process whose output is a pipe.
+// It waits until the server is ready, and returns the command, the address
+// of the server and the reading end of the pipe.
 func devProcess(t *testing.T) (cmd *exec.Cmd, address string, output io.Closer) {
 	t.Helper()
 	cmd = exec.Command(os.Args[0], "dev", "--listen", "127.0.0.1:0")
@@ -275,9 +277,9 @@ func TestDev_Signals(t *testing.T) {
 	}
 }
 
-// TestDev_Restart: after a server was killed, the next one must remove the
-// temporary data of the first one, and must accept the workers of the first
-// one, which reconnect.
+// TestDev_Restart: after a server was killed, the next server must remove
+// the temporary data of the killed one, and must accept its workers, which
+// reconnect.
 func TestDev_Restart(t *testing.T) {
 	temporary := isolate(t)
 	cmd, address, _ := devProcess(t)

@@ -101,7 +101,8 @@ Move worker.key to a machine that runs tasks. There:
 // keyFile returns the name of a file that "concertd init" makes.
 func keyFile(dir string, role server.Role) string { return filepath.Join(dir, string(role)+".key") }
 
-// quoted returns an argument as it can be pasted into a shell.
+// quoted returns an argument in the form in which it can be pasted into a
+// shell.
 func quoted(arg string) string {
 	safe := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+,:@%", r) || r == filepath.Separator

@@ -25,8 +25,9 @@ func words(t *testing.T, line string) []string {
 	return strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
 }
 
-// TestInit: the printed commands must work as they are, also if the name of the
-// directory has blanks and quotes. A second call must change nothing.
+// TestInit: the printed commands must work without changes, even if the name
+// of the directory contains blanks and quotes. A second call must change
+// nothing.
 func TestInit(t *testing.T) {
 	isolate(t)
 	dir := filepath.Join(t.TempDir(), "Ann's server")
@@ -34,7 +35,7 @@ func TestInit(t *testing.T) {
 	if code != exitOK {
 		t.Fatal(code, errOut)
 	}
-	commands := map[string][]string{} // the first of each, by its first two words
+	commands := map[string][]string{} // the first command line with each pair of first two words
 	for _, line := range regexp.MustCompile(`(?m)^    (concert.*)$`).FindAllStringSubmatch(out, -1) {
 		w := words(t, line[1])
 		if first := w[0] + " " + w[1]; commands[first] == nil {
@@ -115,8 +116,9 @@ func TestInit_Repeat(t *testing.T) {
 	}
 }
 
-// TestDefaultDir: the default directory must not have the name of this program,
-// and a keyring in the earlier default directory must not be ignored.
+// TestDefaultDir: the default directory must not have the name of this
+// program. If a keyring is in the default directory of earlier versions, the
+// command must not ignore it.
 func TestDefaultDir(t *testing.T) {
 	isolate(t)
 	t.Chdir(t.TempDir())

@@ -158,8 +158,8 @@ func dirFlag(flags *flag.FlagSet) *string {
 	return flags.String("dir", defaultDir, "")
 }
 
-// checkDir returns an error if the user relies on the default of --dir, and has
-// a keyring in the default directory of earlier versions only.
+// checkDir returns an error if the user does not set --dir, and the only
+// keyring is in the default directory of earlier versions.
 func checkDir(flags *flag.FlagSet) error {
 	chosen := false
 	flags.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "dir" })

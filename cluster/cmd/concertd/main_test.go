@@ -92,9 +92,9 @@ func running(t *testing.T, args ...string) (url string, stop func() int) {
 	return url, stop
 }
 
-// TestConcertd_Restart: a client with a key must be able to run tasks. When the
-// server is stopped and started again, it must still have its data. After the
-// key was revoked, the server must refuse it.
+// TestConcertd_Restart: a client with a key must be able to run tasks. When
+// the server is stopped and started again, it must still have its data.
+// After the key is revoked, the server must refuse the key.
 func TestConcertd_Restart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "one")
 	access := func(role, name string) cluster.Access {
@@ -171,8 +171,8 @@ func TestConcertd_Restart(t *testing.T) {
 	}
 }
 
-// TestConcertd_WrongUsage: if a command line is wrong or a command fails, the
-// error must say why, and the exit code must be the code in the row.
+// TestConcertd_WrongUsage: if a command line is wrong, or a command fails,
+// the error must say why, and the exit code must be correct.
 func TestConcertd_WrongUsage(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -282,8 +282,8 @@ type closeFails struct{ io.Writer }
 
 func (closeFails) Close() error { return io.ErrShortWrite }
 
-// TestFlagOf: each option that an error of server.Options.Check can name must
-// have a flag.
+// TestFlagOf: if an error of server.Options.Check can name an option, this
+// option must have a flag.
 func TestFlagOf(t *testing.T) {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
