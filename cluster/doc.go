@@ -153,9 +153,9 @@
 // tasks contain the ID, the size and the SHA-256 of the value. A worker
 // downloads the value once for all tasks, and compares the SHA-256. Then it
 // passes the value to its executor, see executor.RelayShared. Some executors
-// have workers in other processes and cannot store values for them. With such
-// an executor, each call copies the value to the worker's process. If a codec
-// has encoded the argument, this is not possible, and the call fails.
+// have workers in other processes, and cannot store values for them. Such an
+// executor copies the value to the worker's process for each call. This is
+// not possible if a codec has encoded the argument: then the call fails.
 //
 // A worker keeps the values that its tasks used last. ServeOptions.MaxBytes
 // bounds their memory. If a worker has dropped a value, or is a new worker, it
@@ -180,14 +180,15 @@
 //
 // Servers can lose a task or its result: a server starts again with an empty
 // disk, a result expires before its client has received it, or a stream is
-// purged. So the client checks each task 30 seconds after it was sent, and then
-// every 30 seconds: it asks the servers whether they have the task or its
-// result. The client checks all tasks when it has reconnected, and when the
-// servers have deleted its session. So the client notices a loss within 40
-// seconds, or within 2 seconds after it has reconnected. It checks up to 50
-// tasks per second, and up to 256 tasks per second after it has reconnected. If
-// more tasks are outstanding, a loss is noticed later in proportion. While the
-// servers do not answer, the client repeats its requests.
+// purged. So the client checks each task 30 seconds after it was sent, and
+// then every 30 seconds: it asks the servers whether they have the task or
+// its result. The client checks all tasks when it has reconnected, and when
+// the servers have deleted its session. So the client notices a loss within
+// 40 seconds, or within 2 seconds after it has reconnected. It checks up to
+// 50 tasks per second, and up to 256 tasks per second after it has
+// reconnected. If it cannot check all outstanding tasks at this rate in
+// time, it notices a loss later. While the servers do not answer, the client
+// repeats its requests.
 //
 // The client sends a lost task again, unless the task has an id and its result
 // is kept. If a worker still runs the lost task, the task runs twice, and one
@@ -212,12 +213,13 @@
 // one of them can lose power without a loss of tasks.
 //
 // The servers store heartbeats, the functions of workers, and cancellations.
-// Clients and workers usually receive each of these as soon as it is stored. In
-// the worst case, a client receives a heartbeat 30 seconds later, and the
+// Clients and workers usually receive each of these as soon as it is stored.
+// In the worst case, a client receives a heartbeat 30 seconds later, and the
 // functions of the worker 3 seconds after a heartbeat. A worker receives a
-// cancellation 3 seconds later. These times do not depend on the order in which
-// programs and servers start. Add to them the time in which the servers answer
-// a read, and the time for which the servers cannot be reached.
+// cancellation 3 seconds later. These times do not depend on the order in
+// which programs and servers start. The time in which the servers answer a
+// read comes in addition, and the time for which the servers cannot be
+// reached.
 //
 // If the clock of a server jumps forward, stored messages expire and leases
 // end. Then running tasks may run twice, and results that expire are lost as

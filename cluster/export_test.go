@@ -25,13 +25,14 @@ func ShortLease(a Access, d time.Duration) Access {
 }
 
 // ShortValueAge returns an Access whose clients upload shared values again
-// after half of the time d. The Access a must come from ShortSilence.
+// after half of the time d. The parameter a must be a result of
+// ShortSilence.
 func ShortValueAge(a Access, d time.Duration) Access {
 	a.times.ValueAge = d
 	return a
 }
 
-// Loads returns how many parts of large arguments and results are stored.
+// Loads returns the number of stored parts of large arguments and results.
 func (e *Executor) Loads(t *testing.T) int {
 	stream, err := e.client.Conn().JS.Stream(t.Context(), wire.BlobStream)
 	if err != nil {
@@ -133,8 +134,9 @@ func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	}
 }
 
-// Purge waits until one stream (once) has at least msgs messages. Then it
-// removes all messages of another stream (name). It uses a new connection.
+// Purge removes all messages of a stream, the parameter name. Before that,
+// it waits until another stream, the parameter once, has at least msgs
+// messages. It uses a new connection.
 func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	l := linked(t, a)
 	defer l.Close()

@@ -91,7 +91,7 @@ func serveOn(t *testing.T, access cluster.Access, pool concert.Executor) (stop f
 	return serveWith(t, &cluster.ServeOptions{Access: access, Notice: func(string) {}}, pool)
 }
 
-// serveWith does the same as serveOn with options.
+// serveWith does the same as serveOn, for a worker with the given options.
 func serveWith(t *testing.T, opts *cluster.ServeOptions, pool concert.Executor) (stop func()) {
 	t.Helper()
 	cluster.ShortPulls(opts, 100*time.Millisecond, 200*time.Millisecond) // a test often ends when its worker has drained
@@ -141,9 +141,9 @@ var (
 	})
 )
 
-// hold controls the tasks that run held with the name of the hold. began gets
-// an element from each of these tasks, which then blocks until it receives from
-// let.
+// hold controls the tasks of the function held whose argument is the name of
+// the hold. Each of these tasks sends an element to the channel began. Then
+// it blocks until it receives an element from the channel let.
 type hold struct {
 	began    chan struct{}
 	let      chan struct{}
@@ -507,7 +507,7 @@ func TestWithID_RunsOnce(t *testing.T) {
 			t.Fatalf("%d, %v", n, err)
 		}
 	}
-	second := dial(t, access) // as after a crash
+	second := dial(t, access) // like a program that starts again after a crash
 	if n, err := concert.Submit(id, second, count, 2_000_002).Result(t.Context()); n != 2_000_001*2_000_001 || err != nil {
 		t.Errorf("%d, %v; want the outcome of the first run", n, err)
 	}

@@ -18,8 +18,8 @@ import (
 	"concert/executor"
 )
 
-// The limits that docs/security.md states: how long a flood by one client
-// delays another client, and how much memory the flood may take.
+// The limits in docs/security.md: the delay of a client by a flood of
+// another client, and the memory that the flood may use.
 const (
 	floodDelay   = 10 * time.Second
 	cancelMemory = 128 << 20 // maximum memory of a server and a worker for the cancellations of one key
@@ -29,7 +29,7 @@ const (
 // heap returns the bytes of the heap that are in use.
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // the first collection has only finalized some of the memory
+	runtime.GC() // a second collection frees memory that the first one has only finalized
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
@@ -66,8 +66,8 @@ func storeParts(t *testing.T, js jetstream.JetStream, client string, v executor.
 	return to
 }
 
-// publishTasks publishes tasks that run weigh for a client, without an
-// Executor.
+// publishTasks publishes n tasks of the function weigh in the name of a
+// client, without an Executor.
 func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string, n int, arg wire.Value) {
 	t.Helper()
 	f, err := executor.Find("cluster_test.weigh")
@@ -119,10 +119,10 @@ func contractOf(t *testing.T, access cluster.Access, ex *cluster.Executor, n int
 	return in.Workers()[0].Capabilities
 }
 
-// TestServe_LargeArguments: if many small tasks name the same large argument,
-// or a large argument that does not exist, the worker must use no more memory
-// than ServeOptions.MaxBytes permits. Tasks of another client must overtake
-// these tasks.
+// TestServe_LargeArguments: if many small tasks refer to the same large
+// argument, or to a large argument that does not exist, the worker must use
+// no more memory than ServeOptions.MaxBytes permits. Tasks of another client
+// must overtake these tasks.
 func TestServe_LargeArguments(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

@@ -15,12 +15,12 @@ import (
 //
 // Submits of the same function with the same id, by the same client, are one
 // task, even if their arguments differ. So a loop over arguments needs a
-// different id for each argument. The first Submit runs the task. Later Submits
-// receive the outcome of the task without another run. If two programs submit
-// the task at the same moment, it may run twice. Each input of a Map has an id
-// of its own. This id depends on the index of the input, and differs from the
-// id of a Submit. A worker must offer the function even if the outcome is
-// stored already, because otherwise the client does not send the task.
+// different id for each argument. The first Submit runs the task. Later
+// Submits receive the outcome of the task without another run. If two
+// programs submit the task at the same moment, it may run twice. Each input
+// of a Map has an id of its own. This id depends on the index of the input,
+// and differs from the id of a Submit. Even if the outcome is already
+// stored, the client looks for it only while a worker offers the function.
 //
 // Several Submits may wait for one task. If one of them is canceled, the others
 // still wait. The function is canceled when all Submits are canceled. The first

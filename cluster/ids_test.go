@@ -320,9 +320,9 @@ func TestSameID_CanceledNotKept(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_JoinsCanceled: if a Submit finds a canceled call with its id, the
-// Submit must not settle with this call, even if the cancellation has not
-// arrived yet.
+// TestSameID_JoinsCanceled: if a Submit finds a canceled call with its id,
+// the Submit must not settle with the outcome of this call, even if the
+// cancellation has not arrived yet.
 func TestSameID_JoinsCanceled(t *testing.T) {
 	s := embedded(t, "")
 	work := &network{to: s}
@@ -436,7 +436,7 @@ func TestSameID_Maps(t *testing.T) {
 	one, other := collect(leaving), collect(id)
 	<-h.began
 	<-h.began
-	subscribed(t, ex, 4) // before the Submit uses the last slot: only then can inputs of a Map join the calls
+	subscribed(t, ex, 4) // wait before the Submit uses the last slot, because then no input of a Map can join the calls
 	single := concert.Submit(id, ex, held, name)
 	<-h.began
 	subscribed(t, ex, 5)
@@ -645,7 +645,7 @@ func TestSameID_Random(t *testing.T) {
 				name, h := newHold(t)
 				done := make(chan struct{})
 				defer close(done)
-				go func() { // the channel of a hold has a limited buffer
+				go func() { // empties the channel of the hold, because its buffer is limited
 					for {
 						select {
 						case <-h.began:

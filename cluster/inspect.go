@@ -65,7 +65,7 @@ type Worker struct {
 	Pid          int       `json:"pid"`
 	Capabilities string    `json:"capabilities"` // the same for workers with the same functions
 	Functions    []string  `json:"functions"`    // by name
-	Slots        int       `json:"slots"`        // how many tasks it can run concurrently
+	Slots        int       `json:"slots"`        // the number of tasks that the worker can run concurrently
 	Running      int       `json:"running"`      // number of running tasks at the time of the last heartbeat
 	Finished     int64     `json:"finished"`     // number of tasks that had ended at that time
 	Failed       int64     `json:"failed"`       // number of these tasks that returned an error

@@ -12,12 +12,12 @@ import (
 	"concert/internal/lazy"
 )
 
-// A message with the result settles a call, and messages can be lost. A result
-// can expire before its client takes it, for example while the client has no
-// connection, or when the clock of the servers jumps forward. A server can lose
-// its disk. An administrator can purge a stream. So the client audits each call
-// that has been outstanding for long: it asks the servers whether they have the
-// task or a result.
+// A call settles when a message with its result arrives, but messages can be
+// lost. A result can expire before its client takes it, for example while
+// the client has no connection, or when the clock of the servers jumps
+// forward. A server can lose its disk. An administrator can purge a stream.
+// So the client audits each call that has been outstanding for long: it asks
+// the servers whether they have the task or a result.
 //
 // The table lists the states of a call: the state of the call in its client,
 // whether the queue has its task, whether a worker runs the task, and whether
@@ -77,9 +77,9 @@ const (
 	fail           // settle the call with ErrLost
 )
 
-// judge returns what the client does about a call. since is the time for which
-// audits have found this state. missed is the number of times that the call was
-// sent again.
+// judge returns what the client does about a call. The parameter since is
+// the time for which audits have found this state. The parameter missed is
+// the number of times that the call was sent again.
 //
 // A server that has just become the leader may lack messages that its
 // predecessor had. So wire.Absent counts only if two audits find it.
@@ -96,10 +96,10 @@ func judge(state wire.State, since time.Duration, canceled bool, missed int) ver
 	}
 }
 
-// due reports whether a call must be audited now. f is the finding of the last
-// audit of the call, and nil before the first audit. sent is the time when the
-// call was sent. A call must be audited if it was sent or audited before
-// auditBefore.
+// due reports whether a call must be audited now. The receiver is the
+// finding of the last audit of the call, and nil before the first audit. The
+// parameter sent is the time when the call was sent. A call must be audited
+// if it was sent or audited before auditBefore.
 func (f *finding) due(sent, auditBefore, now time.Time) bool {
 	if f == nil {
 		return now.Sub(sent) >= AuditAge || sent.Before(auditBefore)
@@ -148,7 +148,7 @@ func (e *Executor) audit() {
 		if soon || err != nil {
 			pause = auditPause
 		}
-		if err != nil { // the servers may be too busy for that many calls
+		if err != nil { // ask for fewer calls, because the servers may be too busy
 			limit = max(1, limit/2)
 		} else {
 			limit = min(2*limit, wire.MaxAudited)
@@ -156,8 +156,8 @@ func (e *Executor) audit() {
 	}
 }
 
-// auditDue audits calls that are due now; limit is their maximum number. It
-// reports whether other calls are due soon.
+// auditDue audits at most limit calls that are due now. It reports whether
+// other calls are due soon.
 func (e *Executor) auditDue(now time.Time, limit int) (soon bool, err error) {
 	e.auditMu.Lock()
 	defer e.auditMu.Unlock()
@@ -175,15 +175,14 @@ func (e *Executor) auditDue(now time.Time, limit int) (soon bool, err error) {
 	return e.applyStates(calls, states, now) || soon, nil
 }
 
-// audited is a call and its part of the request of an audit.
+// audited is a call, and the part about it in the request of an audit.
 type audited struct {
 	call *call
 	task wire.Audited
 }
 
-// dueCalls returns calls that are due; limit is their maximum number. Calls
-// whose last audit is oldest come first. It reports whether other calls are due
-// soon.
+// dueCalls returns at most limit calls that are due. Calls whose last audit
+// is oldest come first. It reports whether other calls are due soon.
 func (e *Executor) dueCalls(now time.Time, limit int) (calls []audited, soon bool) {
 	e.mu.Lock()
 	auditBefore := e.auditBefore

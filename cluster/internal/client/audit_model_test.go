@@ -72,8 +72,9 @@ const (
 	reports // the worker's result is stored, or was refused
 )
 
-// modelEvent is an event. after returns the state after the event. If the event
-// cannot occur in the state, after returns the same state.
+// modelEvent is an event. Its function after has a state as its parameter,
+// and returns the state that follows by the event. If the event cannot occur
+// in the state, the function returns the same state.
 type modelEvent struct {
 	name  string
 	after func(m model) model
@@ -125,8 +126,8 @@ func (m *model) audit(judge func(state wire.State, since time.Duration, canceled
 	}
 }
 
-// progress are the events that occur sooner or later when the servers, a worker
-// and the network work.
+// progress has the events that occur sooner or later if the servers, a
+// worker and the network work.
 var progress = append([]modelEvent{
 	{"the servers are there", func(m model) model { m.down = false; return m }},
 	{"the client connects", func(m model) model { m.away = false; return m }},
@@ -171,7 +172,7 @@ var progress = append([]modelEvent{
 	}},
 })...)
 
-// faults are the events that may occur at any time.
+// faults has the events that may occur at any time.
 var faults = append([]modelEvent{
 	{"the servers are down", func(m model) model { m.down = true; return m }},
 	{"the client is away", func(m model) model { m.away = true; return m }},
@@ -245,7 +246,7 @@ type exploration struct {
 	stuck  []int    // the states from which progress alone does not settle the call
 }
 
-// explore finds all states that are reached from the first state.
+// explore finds all states that can be reached from the first state.
 func explore(progress, faults []modelEvent) *exploration {
 	x := &exploration{states: []model{{}}, from: []int{0}, event: []string{""}}
 	number := map[model]int{{}: 0}

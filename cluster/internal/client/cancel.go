@@ -48,7 +48,8 @@ func (e *Executor) watchContext(calls []*call) {
 	w.release()
 }
 
-// release is called when a subscriber has settled.
+// release counts a subscriber that has settled. After the last one, it ends
+// the watch.
 func (w *contextWatch) release() {
 	if w.unsettled.Add(-1) == 0 {
 		w.stop()
@@ -78,5 +79,6 @@ func (e *Executor) publishCancel(try string) {
 	e.conn.Publish(&nats.Msg{Subject: subject, Data: body}, cancellation{})
 }
 
-// cancellation is the note of a published cancellation.
+// cancellation is the note with which a cancellation is published: see the
+// methods acked and nacked.
 type cancellation struct{}

@@ -14,8 +14,8 @@
 //	future
 //
 // For each function, the client sends as many calls as there are slots. If
-// calls take less than 100 ms, it sends more in advance: for each slot as many
-// as take 20 ms, and at least one. See routeLocked.
+// calls take less than 100 ms, it sends more in advance: for each slot,
+// enough calls for 20 ms of work, and at least one. See routeLocked.
 //
 // The other files: find_kept.go finds results of tasks with ids. reroute.go
 // sends calls to other workers. cancel.go and close.go cancel calls. audit.go

@@ -2,12 +2,13 @@ package client
 
 import "time"
 
-// reroute handles capability sets that have had no workers for WorkerTimeout,
-// for example because the workers run a new version of the program. It sends
-// the calls of such a set to workers with another set. It does not remove the
-// message for the first set. If a worker runs that task nevertheless, one
-// result counts. since has each capability set without workers, and the time
-// from which on it has had none.
+// reroute handles capability sets that have had no workers for
+// WorkerTimeout, for example because the workers run a new version of the
+// program. It sends the calls of such a set to workers with another set. It
+// does not remove the message for the first set. If a worker runs that task,
+// too, only one result counts. The map since contains the capability sets
+// without workers. Its values are the times at which reroute first found no
+// worker.
 func (e *Executor) reroute(since map[string]time.Time) {
 	var moved []*call
 	e.mu.Lock()

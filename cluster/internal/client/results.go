@@ -19,7 +19,7 @@ import (
 // if the client cannot handle a result, the servers deliver the result again.
 func (e *Executor) onResult(msg jetstream.Msg) {
 	o, err := wire.DecodeOutcome(msg.Data())
-	if err != nil { // the subject names the task
+	if err != nil { // the task is known only from the subject
 		if id, ok := wire.ResultID(msg.Subject()); ok {
 			if c := e.callByID(id); c != nil {
 				e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: a worker stored a damaged result of %s: %w", c.queue.function, err))

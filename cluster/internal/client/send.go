@@ -42,7 +42,7 @@ type call struct {
 	timer            *time.Timer        // for a canceled call: calls timeoutCancel
 	slotNumber       int                // the number of the slot that runs the call, or -1 if it is unknown
 	workerID         string             // the worker with this slot
-	rerouted         bool               // the call was published before for another capability set; that first task must not run
+	rerouted         bool               // the call was published earlier for another capability set; the task of the earlier message must not run
 	retrying         bool               // an attempt has failed, and the call waits for the next one
 	resending        bool               // the call is being sent again
 	downloading      bool               // the large result is being downloaded
@@ -97,10 +97,10 @@ func (e *Executor) sendAll(calls []*call) {
 	e.publish(together...)
 }
 
-// inlineArg puts the argument of a call into its message. It reports false if
-// the argument is too large, or refers to a shared value that is not stored. It
-// does not change a canceled call: such a call is published only so that a
-// worker drops it and reports that it was dropped.
+// inlineArg puts the argument of a call into its message. It reports false
+// if the argument is too large, or refers to a shared value that is not
+// stored. It does not change a canceled call: such a call is published for
+// one purpose: a worker drops it, and reports this.
 func (e *Executor) inlineArg(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -74,8 +74,8 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// consume starts to handle the results of a stream. trouble gets an element
-// when something may be wrong with the consumer.
+// consume starts to handle the results of a stream. It sends an element to
+// the channel trouble when something may be wrong with the consumer.
 func (e *Executor) consume(ctx context.Context, stream string, trouble chan<- struct{}) (jetstream.ConsumeContext, error) {
 	consumer, err := e.conn.SessionConsumer(ctx, stream, e.client, e.session)
 	if err != nil {
@@ -131,8 +131,8 @@ func (e *Executor) sleep(d time.Duration) {
 
 const maxResends = 3 // how often a call is sent again because its argument, result or task was lost
 
-// removalTime is how long servers may take to remove a message after its
-// acknowledgment.
+// removalTime is the time that servers may need to remove a message after
+// its acknowledgment.
 const removalTime = time.Second
 
 // rerun sends a call again, because the servers have lost its argument or its

@@ -15,7 +15,7 @@ import (
 // # Shared values
 //
 // A client stores a shared value once, in the stream of large values. The
-// message of a task names the values to which its argument refers, and each
+// message of a task lists the values to which its argument refers. Each
 // worker downloads a value once: see shared.go of package worker.
 //
 //	first argument with the handle --Share--> Executor.shared

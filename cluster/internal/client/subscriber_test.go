@@ -153,7 +153,7 @@ type modelCall struct {
 	deadline    time.Time // the deadline in the published message; zero for none
 }
 
-// outcome names the outcome of a Submit, or returns "".
+// outcome returns the name of the outcome of a Submit, or "" if it waits.
 func (s *modelSubscriber) outcome() string {
 	select {
 	case <-s.fut.Done():
@@ -254,7 +254,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 		return wire.Digest(fmt.Sprintf("%s\x00%d\x00%s", "cluster.test.offline", -1, id))
 	}
 	var log []string
-	expire := func(until time.Time) { // contexts end, and canceled calls time out, as time passes
+	expire := func(until time.Time) { // does what happens until a time: contexts end, and canceled calls time out
 		for {
 			next, event := until, func() {}
 			more := false
@@ -391,7 +391,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 	o.e.background.Wait()
 }
 
-// valueOf returns a value as a worker returns it.
+// valueOf returns a value in the form in which a worker returns it.
 func valueOf(t *testing.T, n int) executor.Encoded {
 	_, v, err := executor.Prepare(offlineEcho, n)
 	if err != nil {

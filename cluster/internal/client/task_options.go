@@ -42,7 +42,7 @@ type Retry struct {
 	Delay, MaxDelay time.Duration
 }
 
-// WithRetry returns a context whose tasks have these options.
+// WithRetry returns a context that gives these options to its tasks.
 func WithRetry(ctx context.Context, opts Retry) context.Context {
 	return context.WithValue(ctx, retryKey{}, opts)
 }

@@ -67,11 +67,12 @@ func (c *Conn) Upload(ctx context.Context, name string, v executor.Encoded) (wir
 	return to, nil
 }
 
-// Download returns a value. If the value is not in the message, Download reads
-// its parts. While the servers cannot be reached, it retries. owns must report
-// whether the name of the parts belongs to the client. Without this check, a
-// client could put the name of another client's value into a task, and so read
-// the value. An error that wraps ErrAbsent is permanent.
+// Download returns a value. If the value is not in the message, Download
+// reads its parts. While the servers cannot be reached, it retries. The
+// function owns must report whether the name of the parts belongs to the
+// client. Without this check, a client could put the name of another
+// client's value into a task, and so read the value. An error that wraps
+// ErrAbsent is permanent.
 func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (executor.Encoded, error) {
 	if v.Blob == "" {
 		return v.Encoded, nil
@@ -134,11 +135,12 @@ func (c *Conn) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 }
 
 // LastMessage returns the last message of a subject. Any server that has a
-// replica of the stream may answer, and this replica may not have the message
-// yet. So if the answer is that there is no message, LastMessage repeats the
-// request for as long as lag says, and then returns ErrAbsent. The time begins
-// with the first answer, because a server that was suspended for seconds
-// answers late, and its replica lacks recent messages at that moment.
+// replica of the stream may answer, and this replica may not have the
+// message yet. So if the answer is that there is no message, LastMessage
+// repeats the request for the duration lag, and then returns ErrAbsent. The
+// duration begins with the first answer, because a server that was suspended
+// for seconds answers late, and its replica lacks recent messages at that
+// moment.
 func (c *Conn) LastMessage(ctx context.Context, stream, subject string, lag time.Duration) (*nats.Msg, error) {
 	for first := (time.Time{}); ; {
 		once, cancel := context.WithTimeout(ctx, RequestTimeout)
@@ -165,9 +167,10 @@ func (c *Conn) LastMessage(ctx context.Context, stream, subject string, lag time
 	}
 }
 
-// DeleteUnverified is Delete for a value whose size another program has sent.
-// With a wrong size, Delete could send very many messages. So DeleteUnverified
-// checks the size: if the last part is not stored, it deletes nothing.
+// DeleteUnverified is Delete for a value whose size another program has
+// sent. If the size is wrong, Delete could send very many messages. So
+// DeleteUnverified checks the size: if the last part is not stored, it
+// deletes nothing.
 func (c *Conn) DeleteUnverified(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()

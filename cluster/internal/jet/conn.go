@@ -78,8 +78,8 @@ type Access struct {
 // keyHint says how to make and pass a key.
 const keyHint = "make one with 'concertd key --out FILE ROLE NAME', then pass --key FILE to a command, or set Access.Key to FILE in a program"
 
-// Connect connects to servers. name identifies the connection for the operator
-// of the servers.
+// Connect connects to servers. The operator of the servers sees the name of
+// the connection.
 func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
 	if err := serverurl.Check(url); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)

@@ -31,7 +31,7 @@ func TestConn_Names(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := server.New(&server.Options{Keyring: k}) // knows the keys from its beginning
+	s, err := server.New(&server.Options{Keyring: k}) // starts with these keys in its keyring
 	if err != nil {
 		t.Fatal(err)
 	}

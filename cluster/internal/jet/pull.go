@@ -99,16 +99,17 @@ type PullRequest struct {
 	Expires time.Duration // how long the servers wait for messages; 0 means that they send only stored ones
 }
 
-// Pull sends a request for messages to a consumer, and calls take with each
-// message that arrives. Pull returns when the servers have ended the request
-// and all messages that they sent for it have arrived. It returns an error if
-// the servers did not end the request in time, or if the connection was lost.
+// Pull sends a request for messages to a consumer, and calls the function
+// take with each message that arrives. Pull returns when the servers have
+// ended the request and all messages that they sent for it have arrived. It
+// returns an error if the servers did not end the request in time, or if the
+// connection was lost.
 //
-// If this process or a server got no CPU time for seconds, messages can arrive
-// after Pull has returned. These late messages would have no worker until their
-// leases end. So for the time of a lease, another goroutine receives these
-// messages. late is called with each of them. It may be nil only if the
-// consumer is not used again.
+// If this process or a server got no CPU time for seconds, messages can
+// arrive after Pull has returned. These late messages would have no worker
+// until their leases end. So for the time of a lease, another goroutine
+// receives these messages. It calls the function late with each of them.
+// This function may be nil only if the consumer is not used again.
 func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest, take, late func(*Message)) error {
 	if !c.NC.IsConnected() { // a request that is sent when the connection is restored would end at once, and its tasks would have no worker until their leases end
 		return nats.ErrDisconnected
@@ -177,8 +178,8 @@ func (r *remaining) endWith(m *nats.Msg) {
 	}
 }
 
-// receive passes a message of a stream to take. If m is a status, left gets the
-// status instead.
+// receive passes a message of a stream to the function take. If m is a
+// status, receive records it in left instead.
 func (c *Conn) receive(m *nats.Msg, left *remaining, take func(*Message)) error {
 	if !strings.HasPrefix(m.Reply, ackPrefix) {
 		left.endWith(m)
@@ -250,9 +251,10 @@ type CancelReader struct {
 // NewCancelReader returns a CancelReader.
 func NewCancelReader(conn *Conn) *CancelReader { return &CancelReader{conn: conn} }
 
-// Read is a Reader. It omits messages that an earlier call of Read has passed
-// to take. After an error, or when the servers have deleted the consumer, it
-// begins with the first message again. It must not be called concurrently.
+// Read is a Reader. It omits messages that an earlier call of Read has
+// passed to the function take. After an error, or when the servers have
+// deleted the consumer, it begins with the first message again. It must not
+// be called concurrently.
 func (r *CancelReader) Read(ctx context.Context, take func(subject string, m *nats.Msg)) error {
 	for n := BatchSize; n == BatchSize; { // a smaller batch is the last one
 		err := r.conn.RetryUntilDeadline(ctx, func(ctx context.Context) (err error) {
@@ -272,7 +274,7 @@ func (r *CancelReader) Read(ctx context.Context, take func(subject string, m *na
 // readBatch reads up to BatchSize messages, and returns their number.
 func (r *CancelReader) readBatch(ctx context.Context, take func(subject string, m *nats.Msg)) (n int, err error) {
 	if r.consumer == "" {
-		create, cancel := outlive(ctx, deleteTimeout) // if ctx ends now, the name is needed to delete the consumer
+		create, cancel := outlive(ctx, deleteTimeout) // the request continues if ctx ends now: its reply has the name, by which the consumer can be deleted
 		r.consumer, err = r.conn.cancelConsumer(create)
 		cancel()
 		if err != nil {
@@ -286,7 +288,7 @@ func (r *CancelReader) readBatch(ctx context.Context, take func(subject string, 
 	return n, err
 }
 
-// Close deletes the consumer, also when ctx has ended.
+// Close deletes the consumer, even if ctx has ended.
 func (r *CancelReader) Close(ctx context.Context) {
 	if r.consumer != "" {
 		r.conn.DeleteConsumer(ctx, wire.CancelStream, r.consumer)
@@ -304,17 +306,17 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return later, func() { stop(); cancel() }
 }
 
-// DeleteConsumer deletes a consumer, also when ctx has ended. If the request
-// does not arrive, the servers delete the consumer when it has been idle for a
-// while.
+// DeleteConsumer deletes a consumer, even if ctx has ended. If the request
+// does not arrive, the servers delete the consumer when it has been idle for
+// a while.
 func (c *Conn) DeleteConsumer(ctx context.Context, stream, consumer string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
 	defer cancel()
 	c.JS.DeleteConsumer(ctx, stream, consumer)
 }
 
-// sendPull sends a request for messages to a consumer. arrived receives the
-// messages until the returned subscription ends.
+// sendPull sends a request for messages to a consumer. The channel arrived
+// receives the messages until the returned subscription ends.
 func (c *Conn) sendPull(stream, consumer string, r PullRequest, arrived chan *nats.Msg) (sub *nats.Subscription, err error) {
 	p := wire.Pull{Stream: stream, Consumer: consumer, Batch: r.N, Bytes: r.Bytes, Expires: r.Expires, Inbox: wire.NewToken()}
 	if c.PullsThroughServer() {

@@ -11,10 +11,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestPull_LateMessages: if messages arrive after their request has timed out,
-// Pull must pass these messages to its argument late, because no other worker
-// gets them before their leases end. If the consumer was created again in the
-// meantime, Pull must drop the messages.
+// TestPull_LateMessages: if messages arrive after their request has timed
+// out, Pull must call its argument late with these messages, because no
+// other worker gets them before their leases end. If the consumer was
+// created again in the meantime, Pull must drop the messages.
 func TestPull_LateMessages(t *testing.T) {
 	t.Parallel()
 	a, own := newServer(t)

@@ -16,12 +16,13 @@ const (
 	startTimeout   = 30 * time.Second // timeout of RetryUntilDeadline
 )
 
-// RetryUntilDeadline calls step until it returns nil or a permanent error. An
-// error is transient if the streams do not exist, or if no server answers: the
-// servers elect a leader, or are busy. When ctx ends or startTimeout is over,
-// RetryUntilDeadline returns the last error of step. If the servers report that
-// the key does not permit the request, RetryUntilDeadline returns a refusal.
-// step must be safe to repeat.
+// RetryUntilDeadline calls step until it returns nil or a permanent error.
+// An error is transient if the streams do not exist, or if no server
+// answers: the servers elect a leader, or are busy. When ctx ends or
+// startTimeout is over, RetryUntilDeadline returns the last error of step.
+// If the servers report that the key does not permit the request,
+// RetryUntilDeadline returns a refusal. The function step must be safe to
+// repeat.
 func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -47,9 +48,10 @@ func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Con
 	}
 }
 
-// RetryTransient calls step until it returns nil or a permanent error, without
-// a time limit. It is for requests after the start. When ctx ends,
-// RetryTransient returns the cause. step must be safe to repeat.
+// RetryTransient calls step until it returns nil or a permanent error,
+// without a time limit. It is for requests after the start. When ctx ends,
+// RetryTransient returns the cause. The function step must be safe to
+// repeat.
 func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context) error) error {
 	for {
 		once, stop := context.WithTimeout(ctx, RequestTimeout)
@@ -71,8 +73,8 @@ func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context
 	}
 }
 
-// Permanent reports whether a retry cannot cure an error. The permanent errors
-// are:
+// Permanent reports whether an error is permanent: a retry cannot cure it.
+// The permanent errors are:
 //
 //   - a server has returned an error that is not transient
 //   - the requested value does not exist

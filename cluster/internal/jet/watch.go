@@ -22,8 +22,8 @@ const (
 	maxFailedPause     = time.Second            // maximum pause after a failed read
 )
 
-// Reader calls take with each message of a stream. It may omit a message that
-// an earlier call of the Reader has passed to take.
+// A Reader calls the function take with each message of a stream. It may
+// omit a message that an earlier call of the Reader has passed to take.
 type Reader func(ctx context.Context, take func(subject string, m *nats.Msg)) error
 
 // Watched configures Watch.
@@ -42,13 +42,13 @@ func (f *Watched) end(ctx context.Context) {
 	}
 }
 
-// Watch calls take with each message of a stream: the subject after the prefix,
-// the content, whether the subject was deleted, and when the servers stored the
-// message, by their clock. This time is zero for a message that has just
-// arrived through the subscription. Watch blocks until take has been called
-// with the messages that the stream contains already. After that, take is
-// called with each new message, until the second context (life) ends. The calls
-// never overlap.
+// Watch calls the function take with each message of a stream. The arguments
+// are the subject after the prefix, the content, whether the subject was
+// deleted, and the time at which the servers stored the message, by their
+// clock. This time is zero for a message that has just arrived through the
+// subscription. Watch blocks until take has been called with the messages
+// that the stream contains already. After that, take is called with each new
+// message, until the second context (life) ends. The calls never overlap.
 //
 // A new message usually arrives at once, through a subscription. In the worst
 // case, only a read finds the message. Then the message arrives MaxPause after
@@ -63,8 +63,8 @@ func (f *Watched) end(ctx context.Context) {
 //  4. When the connection was lost, or when the subscription had too many
 //     messages, Watch begins step 3 with MinPause again.
 //
-// Steps 1 and 2 alone can miss a message, for these reasons. Step 3 finds the
-// message in each case:
+// Steps 1 and 2 alone can miss a message, and step 3 finds it. The possible
+// reasons for a miss:
 //
 //   - Servers send a message to subscribers when it arrives, and store it
 //     later. So a message may be sent before step 1 and stored after step 2.
@@ -73,11 +73,11 @@ func (f *Watched) end(ctx context.Context) {
 //     subscription at another server.
 //   - The message may be lost between two servers.
 //
-// take may be called several times with one message. It may also be called with
-// an old message of a subject after a newer one. The reason is that the
-// subscription may deliver the newer message before it is stored. After that, a
-// read may return the old message. If the order matters, the messages must
-// contain a number. If servers are lost at the wrong moment, they never store a
+// Watch may call take several times with one message. It may also call take
+// with an old message of a subject after a newer one: the subscription may
+// deliver the newer message before the servers store it, and then a read may
+// return the old message. If the order matters, the messages must contain a
+// number. If servers are lost at the wrong moment, they never store a
 // published message. So the publisher must repeat a message that is not
 // acknowledged.
 func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string, value []byte, gone bool, stored time.Time)) error {

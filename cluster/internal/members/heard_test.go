@@ -10,7 +10,7 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// heard returns when the only worker of a View was heard.
+// heard returns the time Heard of the only worker of a View.
 func heard(t *testing.T, v *View) time.Time {
 	t.Helper()
 	all := v.Workers()
@@ -43,8 +43,9 @@ func TestView_HeardBefore(t *testing.T) {
 	}
 }
 
-// TestView_Heard: a worker was heard when a heartbeat arrives, or when the
-// servers have stored it, but not in the future.
+// TestView_Heard: the time Heard of a worker must be the time at which the
+// servers stored its last heartbeat. If this time is unknown or in the
+// future, Heard must be the time at which the heartbeat arrived.
 func TestView_Heard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := NewView(jet.DefaultTimes(), func() {})

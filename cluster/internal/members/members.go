@@ -165,10 +165,11 @@ func (v *View) addSet(name string, text []byte, gone bool, _ time.Time) {
 	v.onChange()
 }
 
-// addHeartbeat records a heartbeat of a worker, or removes the worker if gone
-// is true. It ignores a heartbeat that is older than the last one, because
-// jet.Conn.Watch does not keep the order. stored is the time at which the
-// servers stored the heartbeat, or zero if it has just arrived.
+// addHeartbeat records a heartbeat of a worker, or removes the worker if
+// gone is true. It ignores a heartbeat that is older than the last one,
+// because jet.Conn.Watch does not keep the order. The parameter stored is
+// the time at which the servers stored the heartbeat, or zero if it has just
+// arrived.
 func (v *View) addHeartbeat(id string, text []byte, gone bool, stored time.Time) {
 	var a Heartbeat
 	broken := !gone && wire.Unmarshal(text, &a) != nil

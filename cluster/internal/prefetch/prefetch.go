@@ -17,9 +17,9 @@ const (
 	slow     = 100 * time.Millisecond // calls that take longer are not sent in advance
 )
 
-// Calls returns how many calls are sent in advance for each slot, in addition
-// to the running call. mean is the mean run time of a call, or 0 if it is
-// unknown.
+// Calls returns the number of calls that are sent in advance for each slot,
+// in addition to the running call. The parameter is the mean run time of a
+// call, or 0 if it is unknown.
 func Calls(mean time.Duration) int {
 	switch {
 	case mean == 0 || mean > slow:
@@ -30,9 +30,9 @@ func Calls(mean time.Duration) int {
 	return int(min(maxCalls, Time/max(mean, Time/maxCalls)))
 }
 
-// Mean returns the moving mean of run times after the measurement d. mean is
-// the previous result of Mean, or 0 before the first measurement. The result is
-// never 0.
+// Mean returns the moving mean of run times, including the new measurement
+// d. The parameter mean is the previous result of Mean, or 0 before the
+// first measurement. The result is never 0.
 func Mean(mean, d time.Duration) time.Duration {
 	mean = cmp.Or(mean, d)
 	return max(1, mean+(d-mean)/8)

@@ -116,8 +116,9 @@ func TestEnvelope_Label(t *testing.T) {
 	}
 }
 
-// TestEnvelope_Trace: a worker ignores a text for tracing that is too long. A
-// task without such a text has no field for it, as in earlier versions.
+// TestEnvelope_Trace: a worker must ignore a text for distributed tracing
+// that is too long. A task without such a text must have no field for it, as
+// in earlier versions.
 func TestEnvelope_Trace(t *testing.T) {
 	const subject = "concert.task.c.anyone"
 	for size, kept := range map[int]bool{0: true, 55: true, executor.MaxTrace: true, executor.MaxTrace + 1: false} {

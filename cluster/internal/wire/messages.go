@@ -154,10 +154,10 @@ func (e *Envelope) read(msg []byte) error {
 	return err
 }
 
-// Open decodes a message of EncodeTasks, and verifies the signature of a signed
-// message. If signed is true, the message must be signed by the client that the
-// ID of the task names. If the verifier's Authority is set, the key of the
-// client must also have a certificate of this authority.
+// Open decodes a message of EncodeTasks, and verifies the signature of a
+// signed message. If signed is true, the message must be signed by the
+// client in the ID of the task. If the verifier's Authority is set, the key
+// of the client must also have a certificate of this authority.
 func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
 	if len(msg) < 2 || msg[0] != version || msg[1]&^signedFlag != 0 {
 		return e, fmt.Errorf("%w: unknown version or flags", ErrEnvelope)
@@ -302,9 +302,9 @@ func (v *Value) fields(m *message) {
 const maxField = 24
 
 // message encodes or decodes a message. Envelope, Outcome and Hint have a
-// method called fields. For each field, fields calls a method of message. When
-// a message is encoded, this method appends the field to message.encoded. When
-// a message is decoded, this method sets the field from message.found.
+// method fields. It calls a method of type message for each field. To encode
+// a message, the called method appends the field to message.encoded. To
+// decode a message, it sets the field from message.found.
 type message struct {
 	encoded []byte
 

@@ -10,7 +10,7 @@ import (
 )
 
 // TestEnvelope_Shared: the shared values of a task must be the same after
-// encoding and decoding, also next to an older reader, which skips them.
+// encoding and decoding. A reader of an earlier version must skip them.
 func TestEnvelope_Shared(t *testing.T) {
 	want := []SharedValue{
 		{ID: executor.SharedID{1, 2}, Value: Value{Encoded: executor.Encoded{Kind: 9}, Blob: "client.name", Size: 1 << 20, Sum: []byte("sum")}},

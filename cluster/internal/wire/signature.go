@@ -54,7 +54,7 @@ func NewSigner(pair nkeys.KeyPair, certificate []byte) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, raw, err := nkeys.DecodeSeed(seed) // pair owns seed, so NewSigner does not clear it
+	_, raw, err := nkeys.DecodeSeed(seed) // the slice belongs to pair, so NewSigner does not clear it
 	if err != nil {
 		return nil, err
 	}

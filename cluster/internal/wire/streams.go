@@ -41,8 +41,8 @@ const (
 )
 
 // Setup creates the streams and buckets of a cluster, or updates their
-// configuration, with the given number of replicas. silence is the time after
-// which the bucket of workers removes a heartbeat.
+// configuration, with the given number of replicas. The parameter silence is
+// the time after which the bucket of workers removes a heartbeat.
 func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence time.Duration) error {
 	for _, c := range []jetstream.StreamConfig{
 		{

@@ -89,8 +89,8 @@ func ResultSubject(id TaskID) string {
 	return "concert.result." + id.Client + "." + id.Session + "." + id.Number
 }
 
-// ResultID returns the task that a subject of ResultSubject names. It reports
-// false for any other subject.
+// ResultID returns the ID of the task in a subject of ResultSubject. It
+// reports false for any other subject.
 func ResultID(subject string) (id TaskID, ok bool) {
 	switch parts := strings.Split(subject, "."); {
 	case len(parts) == 5 && strings.HasPrefix(subject, "concert.result."):
@@ -104,8 +104,9 @@ func ResultID(subject string) (id TaskID, ok bool) {
 // ArgumentName returns a new name of a large argument of a client.
 func ArgumentName(client string) string { return client + "." + NewToken() }
 
-// ResultName returns a new name of a large result for a client. owner is the
-// public key of the worker that stores the result, or Anyone.
+// ResultName returns a new name of a large result for a client. The
+// parameter owner is the public key of the worker that stores the result, or
+// Anyone.
 func ResultName(client, owner string) string { return client + "." + owner + "." + NewToken() }
 
 // BlobSubject returns the subject of a part of a large argument or result.
