@@ -26,12 +26,12 @@ import (
 // [ErrClosed]. A panic in fn is a [*PanicError]. A panic in inputs is raised
 // again, as a *PanicError, unless a call has failed before.
 //
-// As in [Map], a separate goroutine takes the inputs, only as far ahead of the
-// results as necessary. So Collect needs memory for all results, but only for a
-// bounded number of inputs. If there are no inputs, Collect returns a nil
-// slice.
+// As in [Map], a separate goroutine takes the inputs, and no more of them
+// ahead of the results than necessary. So Collect needs memory for all
+// results, but only for a bounded number of inputs. If there are no inputs,
+// Collect returns a nil slice.
 //
-// Like [Future.Result], Collect cannot deadlock in a task if it is given the
+// Like [Future.Result], Collect cannot deadlock in a task if ctx is the
 // task's context. Collect panics if ctx, ex, fn or inputs is nil.
 func Collect[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) ([]Out, error) {
 	var results []Out

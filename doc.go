@@ -39,11 +39,11 @@
 //     [InputOf]. An error that a function in this process has returned is
 //     passed on unchanged, so it has no index and no label. The events of an
 //     [Observer] have the index and the label of every task.
-//   - The context that is passed to Submit or Map is the parent of the context
-//     that the function receives. If the parent ends before the task starts,
-//     the task never starts. If the parent ends while the task runs, the
-//     context of the function ends, and what the function then returns is the
-//     outcome.
+//   - The context that is passed to Submit or Map is the parent of the
+//     context that the function receives. If the parent ends before the task
+//     starts, the task never starts. If the parent ends while the task runs,
+//     the context of the function ends, and the outcome is what the function
+//     then returns.
 //   - Queues are bounded: a Submit waits while the queue is full. [TrySubmit]
 //     reports false instead.
 //   - If a task waits with its own context, the wait never blocks forever for

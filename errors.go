@@ -64,12 +64,12 @@ type PanicError = executor.PanicError
 // their details, such as a traceback.
 //
 // If a task is canceled and returns [context.Cause] of its context, the
-// submitter receives the cause as the task's error. The same holds for a task
-// in the submitter's own process. There are two exceptions, because the cause
-// is not sent to the worker. If a task wraps the cause in another error, that
-// error wraps [ErrCanceled]. If a deadline has a cause of its own, as with
-// [context.WithTimeoutCause], the error of the task is
-// [context.DeadlineExceeded].
+// submitter receives the cause as the task's error. The same holds for a
+// task in the submitter's own process. For a task in another process there
+// are two exceptions, because the cause is not sent to the worker. If a task
+// wraps the cause in another error, that error wraps [ErrCanceled]. If a
+// deadline has a cause of its own, as with [context.WithTimeoutCause], the
+// error of the task is [context.DeadlineExceeded].
 //
 // It has the fields
 //

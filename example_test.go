@@ -137,9 +137,9 @@ func ExampleSubmit_differentTypes() {
 	// Ada [] no such user
 }
 
-// A function is applied to many inputs. Map takes inputs as the loop takes
-// results. Each error belongs to one input, and leaving the loop stops the
-// rest.
+// A function is applied to many inputs. Map takes the next inputs when the
+// loop has taken results. Each error belongs to one input. Leaving the loop
+// ends the Map.
 func ExampleMap() {
 	ctx := context.Background()
 	ex := goroutines.New(4, nil)

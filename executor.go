@@ -9,10 +9,10 @@ import "concert/executor"
 //
 //   - Close refuses new tasks, waits until all accepted ones have settled, and
 //     releases the executor's resources.
-//   - Shutdown(ctx) does the same, but when ctx ends, it cancels the remaining
-//     tasks. Then it returns a [*ShutdownError].
-//   - Stats returns a snapshot of what the executor does, and has done. It may
-//     be called at any time, also after Close.
+//   - Shutdown(ctx) does the same, but if ctx ends before that, it cancels
+//     the remaining tasks, and returns a [*ShutdownError].
+//   - Stats returns a snapshot of what the executor does and has done. A
+//     program may call it at any time, even after Close.
 //   - Watch(observer) calls an [Observer] for the tasks of the running
 //     executor, in addition to the Observer of its options. It returns a
 //     function that ends this.
@@ -51,8 +51,8 @@ type Stats = executor.Stats
 // their sum.
 type Failures = executor.Failures
 
-// Histogram counts durations in buckets from 1 us to about 1 h, each twice as
-// long as the one before. Its methods are Count, Mean, Quantile and Bounds. An
-// estimate by Quantile differs from the exact quantile by less than a factor of
-// 2.
+// Histogram counts durations in buckets from 1 us to about 1 h, each twice
+// as long as the one before. Its methods are Count, Mean, Quantile and
+// Bounds. The result of Quantile is an estimate. It differs from the exact
+// quantile by less than a factor of 2.
 type Histogram = executor.Histogram

@@ -21,11 +21,11 @@ import (
 type Input = executor.Input
 
 // InputOf returns the index and the label of the task that failed with the
-// error err. It returns nil in two cases: if the task was submitted by Submit
-// or Go without a label, and if the function of the task returned err on an
-// executor that shares memory with its caller. Such an executor passes the
-// error on unchanged. In a Map, use [MapIndexed], which returns the index with
-// every error.
+// error err. It returns nil in two cases. Either the task was submitted by
+// Submit or Go without a label. Or the executor shares memory with its
+// caller, and the function of the task returned err: such an executor passes
+// the error on unchanged. In a Map, use [MapIndexed], which returns the
+// index with every error.
 //
 //	if in := concert.InputOf(err); in != nil {
 //		log.Printf("input %d, %s: %v", in.Index, in.Label, err)
@@ -39,12 +39,12 @@ func InputOf(err error) *Input {
 }
 
 // WithLabel returns a context that gives a label to the tasks that are
-// submitted with it, by [Submit], [Go] or a Map: for example, the name of the
-// file that a task processes. The events of these tasks have the label, and so
-// do the errors in which [InputOf] finds it. If one of these tasks submits
-// another task, that task does not get the label. A cluster sends the first 256
-// bytes of the label with the task, for the logs and errors of workers and for
-// dead letters. WithLabel panics if ctx is nil.
+// submitted with it, by [Submit], [Go] or a Map: for example, the name of
+// the file that a task processes. The events of these tasks have the label.
+// [InputOf] finds the label in their errors. If one of these tasks submits
+// another task, that task does not get the label. A cluster sends the first
+// 256 bytes of the label with the task, for the logs and errors of workers
+// and for dead letters. WithLabel panics if ctx is nil.
 func WithLabel(ctx context.Context, label string) context.Context {
 	return executor.WithLabel(ctx, label)
 }
@@ -54,10 +54,10 @@ func WithLabel(ctx context.Context, label string) context.Context {
 //
 //	ctx = concert.WithInputLabels(ctx, func(path string) string { return filepath.Base(path) })
 //
-// label is called once for each input, on the goroutine that iterates the
-// inputs. A panic in label counts as a panic in the inputs. If the inputs of a
-// Map have another type than In, they get no labels. WithInputLabels panics if
-// ctx or label is nil.
+// The function label is called once for each input, on the goroutine that
+// iterates the inputs. Its panic counts as a panic in the inputs. If the
+// inputs of a Map have another type than In, they get no labels.
+// WithInputLabels panics if ctx or label is nil.
 func WithInputLabels[In any](ctx context.Context, label func(In) string) context.Context {
 	return executor.WithInputLabels(ctx, label)
 }

@@ -11,11 +11,11 @@ import (
 // results in the order of the inputs, each as a value or an error. An error
 // does not end the sequence: leave the loop to stop at the first one.
 //
-// Map is lazy on both sides. It takes inputs only as far ahead of the results
-// as is necessary to keep the workers busy: a bounded number, which depends on
+// Map is lazy on both sides. It takes only so many inputs ahead of the
+// results that the workers stay busy. This number is bounded, and depends on
 // the executor's width and on the speed of fn. So the inputs may be endless,
-// and all results together may need more memory than the machine has. While Map
-// waits for the next input, it still returns finished results.
+// and all results together may need more memory than the machine has. While
+// Map waits for the next input, it still returns finished results.
 //
 // Leaving the loop early cancels the context of the running calls, and the loop
 // statement ends when they have returned. When ctx ends, the running calls are
@@ -25,14 +25,14 @@ import (
 // panic in inputs is raised again in the loop, as a *PanicError, after the
 // results of the inputs before it.
 //
-// The inputs are iterated on a separate goroutine, which has ended when the
-// loop ends. There is one exception: if the loop is left early and inputs does
-// not yield or return within a tenth of a second, that goroutine is still
-// running after the loop. It ends when inputs yields the next value or returns.
+// A separate goroutine iterates the inputs. It has ended when the loop ends,
+// with one exception: the loop is left early, and inputs neither yields nor
+// returns within a tenth of a second. Then the goroutine still runs after
+// the loop, and ends when inputs yields the next value or returns.
 //
 // A call in a Map costs far less than a Submit, because it needs no future.
-// Each range over the sequence runs everything again. Like [Future.Result], Map
-// cannot deadlock in a task if it is given the task's context. Map panics if
+// Each range over the sequence runs everything again. Like [Future.Result],
+// Map cannot deadlock in a task if ctx is the task's context. Map panics if
 // ctx, ex, fn or inputs is nil.
 func Map[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Out, error] {
 	return values(executor.Map(ctx, ex, fn, inputs, true))

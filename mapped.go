@@ -41,21 +41,20 @@ type mapped[E executor.Number] = executor.Mapped[E]
 //   - With goroutines, loop and other executors in this process, the submitter
 //     gets the handle itself, and Value returns v.
 //   - With processes on Linux, the worker copies a slice of at least 256 KiB
-//     into memory that nothing can change afterward, and the submitter's process
-//     maps this memory. Without a handle, the slice is copied twice: by the
-//     worker, and by the submitter's process, which needs memory for both
-//     copies at that time.
+//     into memory that nothing can change afterward, and the submitter's
+//     process maps this memory. Without a handle, the worker and the
+//     submitter's process each copy the slice. The submitter's process then
+//     needs memory for two copies.
 //   - With Python on Linux, the same holds for bytes, an array.array, and an
 //     array or a memoryview of one dimension with numbers of type E. An array of
 //     another type is converted, if the conversion is exact.
-//   - In all other cases, the submitter gets a copy, as without a handle: with a
-//     cluster, with smaller slices, with a sandbox, and on other systems. The
-//     same holds if the program has 4,096 mapped results, or if the system
-//     permits no further mapped memory.
+//   - In all other cases, the submitter gets a copy, as without a handle:
+//     with a cluster, with smaller slices, with a sandbox, and on other
+//     systems. The submitter also gets a copy if the program has 4,096
+//     mapped results, or if the system permits no further mapped memory.
 //
-// A mapped result takes new memory for each result. So if a program drops each
-// result before the next one, copying takes less time, because it reuses
-// memory.
+// Each mapped result takes new memory. Copies can reuse memory. So copies
+// take less time if a program drops each result before it gets the next one.
 //
 // The result itself must be the handle, or a pointer to it. A handle within
 // another value, such as a field of a struct, arrives as a copy. So does a
@@ -72,14 +71,15 @@ func NewMapped[E executor.Number](v []E) *Mapped[E] {
 // Value returns the slice. The program may change its elements. Changes are
 // visible only in this process.
 //
-// The slice is valid until Close is called or the handle is unreachable, also
-// if the worker or the executor ends before. Go's garbage collector knows the
-// handle, but not mapped memory. So a program that uses the slice keeps the
-// handle, for example by a deferred Close. If a program uses a slice after
-// that, it may end with the fatal error "unexpected fault address". An executor
-// uses a slice in an argument until the task has ended, and sometimes for a
-// moment after the task was canceled. So a program that closes the handle then
-// passes a copy of the slice, or the handle itself.
+// The slice is valid until Close is called or the handle is unreachable,
+// even if the worker or the executor ends before. Go's garbage collector
+// knows the handle, but not the mapped memory. So keep the handle while the
+// program uses the slice, for example by a deferred Close. A program that
+// uses the slice later may end with the fatal error "unexpected fault
+// address". If the slice is in the argument of a task, an executor uses it
+// until the task has ended, and sometimes for a moment after the task was
+// canceled. If a program may close the handle at such a moment, it must pass
+// a copy of the slice, or the handle itself.
 //
 // Value panics if the handle is nil, zero or closed.
 func (m *Mapped[E]) Value() []E {

@@ -6,19 +6,19 @@ import (
 	"concert/executor"
 )
 
-// An Observer is a function that an executor calls with an event for each step
-// of each task. The executor's options contain it, or the method Watch adds it
-// to a running executor. Many goroutines call it concurrently: the goroutines
-// on which the steps happen. So it must be safe for concurrent use, must return
-// soon, and must not wait for a task. The events of one task come in the order
-// of the constants of [EventKind].
+// An Observer is a function that an executor calls with an event for each
+// step of each task. The executor's options contain it, or the method Watch
+// adds it to a running executor. It is called on the goroutines on which the
+// steps happen, and so by many goroutines concurrently. It must be safe for
+// concurrent use, must return soon, and must not wait for a task. The events
+// of one task come in the order of the constants of [EventKind].
 //
-// If an Observer panics, the executor recovers the panic, and logs the first
-// one with package slog. If an Observer calls [runtime.Goexit], as
-// testing.T.FailNow does, on the goroutine of a task or of the submitter, that
-// goroutine ends. A panic or Goexit does not change the outcome of a task, with
-// one exception: if Goexit ends the goroutine of a task that is about to begin,
-// the error of the task is [ErrGoexit].
+// If an Observer panics, the executor recovers the panic. It logs only the
+// first panic, with package slog. If an Observer calls [runtime.Goexit], as
+// testing.T.FailNow does, on the goroutine of a task or of the submitter,
+// that goroutine ends. A panic or Goexit does not change the outcome of a
+// task, with one exception: if Goexit ends the goroutine of a task that is
+// about to begin, the error of the task is [ErrGoexit].
 //
 // An Observer that does not return blocks the goroutine of the task or the
 // submitter that called it. Events of tasks in other processes, and of canceled
@@ -28,13 +28,14 @@ import (
 // Observer returns. Then the executor logs the number of dropped events.
 //
 // The method Watch of an executor returns a function, stop, that removes the
-// Observer again. When stop returns, no call of the Observer will begin. Stop
-// waits for the calls that run, for at most a second; so it waits a second if
-// the Observer itself calls it. An Observer that Watch has added receives the
-// events that happen from then on. For a task that was submitted before, the
-// first event is TaskStarted. For a task that had started, there are no events,
-// with one exception: if the executor had another Observer when the task
-// started, the new Observer receives the remaining events.
+// Observer again. When stop returns, no call of the Observer will begin.
+// Before it returns, stop waits at most a second for the running calls. If
+// the Observer itself calls stop, stop waits for the whole second. An
+// Observer that Watch has added receives the events that happen from then
+// on. For a task that was submitted before, the first event is TaskStarted.
+// For a task that had started, there are no events, with one exception: if
+// the executor had another Observer when the task started, the new Observer
+// receives the remaining events.
 type Observer = executor.Observer
 
 // Event is one step in the life of a task. It has the fields
@@ -69,11 +70,11 @@ const (
 	TaskFinished  = executor.TaskFinished  // the task has settled; waiting goroutines have not been woken yet
 )
 
-// Progress reports to the observer of the task's executor how far the task is.
-// done is the finished amount, and total is the whole amount, in any unit. A
-// total of 0 means that the whole amount is unknown. ctx is the context that
-// the task received. With any other context, and without an observer, Progress
-// does nothing.
+// Progress reports to the observer of the task's executor how far the task
+// is. The parameter done is the finished amount, and total is the whole
+// amount, in any unit. A total of 0 means that the whole amount is unknown.
+// ctx is the context that the task received. With any other context,
+// Progress does nothing. It also does nothing if there is no observer.
 func Progress(ctx context.Context, done, total int64) {
 	executor.Progress(ctx, done, total)
 }

@@ -13,13 +13,13 @@ import (
 //
 //	var thumbnail = concert.Register("thumbnail", makeThumbnail)
 //
-// A function that is submitted to an executor whose workers do not share memory
-// with the caller must have been registered. Functions at package level are
-// recognized by their code, so both thumbnail and makeThumbnail above may be
-// submitted. Several closures can have the same code, as can several method
-// values or instances of a generic function. So if the function is one of these
-// kinds, only the value that Register returned is recognized. As with Python's
-// pickle, only the name of a function is sent.
+// If the workers of an executor do not share memory with the caller, only
+// registered functions can be submitted to it. Functions at package level
+// are recognized by their code, so both thumbnail and makeThumbnail above
+// may be submitted. Several closures can have the same code, as can several
+// method values or instances of a generic function. So if the function is
+// one of these kinds, only the value that Register returned is recognized.
+// As with Python's pickle, only the name of a function is sent.
 //
 // The function in the other process receives a copy of the argument, and the
 // submitter receives a copy of the result. So the submitter does not see
@@ -27,12 +27,13 @@ import (
 // time between the Submit and the start of the task: do not change it until the
 // task has settled.
 //
-// Of the submitter's context, the other process receives only the deadline, as
-// a time, and the information that the context has ended. It does not receive
-// the values of the context. The cause that [context.WithTimeoutCause] or
-// [context.WithCancelCause] sets is not sent: in the other process,
-// [context.Cause] is [context.DeadlineExceeded] or [ErrCanceled]. [RemoteError]
-// describes the error that the submitter receives.
+// The other process receives only two parts of the submitter's context: the
+// deadline, as a time, and the information that the context has ended. It
+// does not receive the values of the context. The cause that
+// [context.WithTimeoutCause] or [context.WithCancelCause] sets is not sent:
+// in the other process, [context.Cause] is [context.DeadlineExceeded] or
+// [ErrCanceled]. [RemoteError] describes the error that the submitter
+// receives.
 //
 // A copy is exact. If a value cannot be copied exactly, the task fails with an
 // error that names the part, as in "main.Job.Files[2].Handle". The rules are:
@@ -58,8 +59,9 @@ import (
 // A copy does not preserve the following:
 //
 //   - Shared variables: two pointers to one variable become pointers to two
-//     copies. A value that contains itself is an error, and so is a value whose
-//     encoding has more than 32 MiB and consists almost only of such copies.
+//     copies. A value that contains itself is an error. So is a value with
+//     more than 32 MiB of such copies, if they are nearly all of its
+//     encoding.
 //   - Fields with the tag cbor:"-" or json:"-", which arrive as zero.
 //   - Spare capacity of slices, and the monotonic clock reading of a time.
 //   - The *Location of a time, which becomes a location of the same name. If
@@ -100,13 +102,13 @@ func RegisterType[T any](name string) {
 // RegisterError belongs at package level. It returns err. It panics if the name
 // is empty or belongs to another error, or if err is nil.
 //
-// The sentinel errors of this module and of the packages bufio, bytes, context,
-// errors, fs, hex, io, net, os, path and strconv are registered. So are the
-// sentinel errors of os/exec in programs that import package processes. A
-// [syscall.Errno] in the chain of an error keeps its identity if both processes
-// run on the same operating system and architecture. Register the sentinels of
-// other packages that the program compares with, such as database/sql and
-// net/http:
+// The sentinel errors of this module and of the packages bufio, bytes,
+// context, errors, fs, hex, io, net, os, path and strconv are registered. So
+// are the sentinel errors of os/exec in programs that import package
+// processes. A [syscall.Errno] in the chain of an error keeps its identity
+// if both processes run on the same operating system and architecture. If
+// the program compares errors with sentinels of other packages, such as
+// database/sql and net/http, register these sentinels:
 //
 //	var (
 //		_ = concert.RegisterError("sql.ErrNoRows", sql.ErrNoRows)

@@ -17,31 +17,32 @@ type RetryOptions struct {
 	// first one. Zero means 3.
 	Attempts int
 
-	// Delay is the pause before the second call. The pause doubles from call to
-	// call. Zero means 100 ms.
+	// Delay is the pause before the second call. The pause doubles with each
+	// further call. Zero means 100 ms.
 	Delay time.Duration
 
 	// MaxDelay is the maximum pause. Zero means 30 s. If the method RetryAfter
 	// of an error returns more, the function is not called again.
 	MaxDelay time.Duration
 
-	// If reports whether to call the function again after an error. Nil means
-	// after all errors except [context.Canceled] and
-	// [context.DeadlineExceeded]. Retry does not call the method Temporary of
-	// an error: for network errors of the standard library, this method returns
-	// false even while a server is only restarting. If your errors have a
-	// method that says whether a retry may help, call it here.
+	// If reports whether to call the function again after an error. If it is
+	// nil, the function is called again after all errors except
+	// [context.Canceled] and [context.DeadlineExceeded]. Retry does not call
+	// the method Temporary of an error: for network errors of the standard
+	// library, this method returns false even while a server is only
+	// restarting. If your errors have a method that says whether a retry may
+	// help, call this method in If.
 	If func(error) bool
 }
 
-// Retry returns a function that calls fn, calls it again if it fails, and
-// returns the outcome of the last call. The length of a pause is random,
-// between half of its nominal length and its nominal length. So tasks that
-// failed at the same time do not retry at the same time. If an error in the
-// chain has a method RetryAfter() time.Duration, and this method returns more
-// than 0, its result is the pause. In this way, an HTTP client can return the
-// Retry-After header of a server. If ctx ends during a pause, the function
-// returns the last error of fn, joined with the cause of ctx.
+// Retry returns a function that calls fn, calls fn again if the call fails,
+// and returns the outcome of the last call. The length of a pause is random:
+// between 50% and 100% of its nominal length. So tasks that failed at the
+// same time do not retry at the same time. If an error in the chain has a
+// method RetryAfter() time.Duration, and the method returns more than 0, the
+// result of the method is the pause. In this way, an HTTP client can return
+// the Retry-After header of a server. If ctx ends during a pause, the
+// function returns the last error of fn, joined with the cause of ctx.
 //
 // Retry does not recover panics. The function that Retry returns is a closure.
 // So for an executor in another process, register that closure, and not fn:

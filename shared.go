@@ -100,10 +100,10 @@ func (s *Shared[T]) Value() T {
 // program does not call Close, they are released when no handle is reachable
 // and all calls that use them have settled, or when the executor is closed.
 //
-// Close does not wait. Running calls keep the value. A call in another process
-// that has not started fails if its argument has a closed handle, so call Close
-// when the calls have settled. In this process, Value returns the value also
-// after Close.
+// Close does not wait. Running calls keep the value. Call Close when the
+// calls have settled: if a call in another process has not started when a
+// handle in its argument is closed, the call fails. In this process, Value
+// returns the value even after Close.
 //
 // Close may be called several times. It returns nil.
 func (s *Shared[T]) Close() error {
@@ -119,7 +119,8 @@ func (s Shared[T]) MarshalBinary() ([]byte, error) {
 	return s.handle.MarshalBinary()
 }
 
-// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. It keeps b.
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. The value may
+// refer to the memory of b.
 func (s *Shared[T]) UnmarshalBinary(b []byte) error {
 	return s.handle.UnmarshalBinary(b)
 }

@@ -46,9 +46,9 @@ func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 	return (*Future[Out])(f), ok
 }
 
-// Go runs fn on a new goroutine and returns its future. Nothing that fn does is
-// lost: a panic, which would end the program in a plain goroutine, becomes the
-// future's error. For many tasks, use an executor, which limits their number.
+// Go runs fn on a new goroutine and returns its future. If fn panics, the
+// future has the panic as its error. A panic in a plain goroutine would end
+// the program. For many tasks, use an executor, which limits their number.
 func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Future[Out] {
 	return (*Future[Out])(executor.Go(ctx, fn))
 }
@@ -75,7 +75,7 @@ func (f *Future[T]) inner() *executor.Future[T] { return (*executor.Future[T])(f
 
 func (f *Future[T]) task() *executor.Task { return f.inner().Task() }
 
-// failed reports whether the task, which has settled, has an error.
+// failed reports whether the task has an error. The task must have settled.
 func (f *Future[T]) failed() bool {
 	_, err := f.Result(context.Background()) // does not block, because the task has settled
 	return err != nil
@@ -125,16 +125,16 @@ func (f *Future[T]) Cancel() bool {
 	return f.inner().Cancel()
 }
 
-// OnDone calls fn once, when the task has settled. If a worker of this process
-// ran the task, fn runs on the goroutine of that worker, otherwise on a
-// separate goroutine. If the task has settled already, OnDone calls fn at once,
-// on the goroutine of the caller. Functions that were added before the task
-// settled are called in the order in which they were added, after waiting
-// goroutines have been woken. OnDone holds no lock while it calls fn. If fn
+// OnDone calls fn once, when the task has settled. If a worker of this
+// process ran the task, fn runs on the goroutine of that worker, otherwise
+// on a separate goroutine. If the task has settled already, OnDone calls fn
+// at once, on the goroutine of the caller. When a task settles, waiting
+// goroutines are woken first. Then the functions are called, in the order in
+// which they were added. OnDone holds no lock while it calls fn. If fn
 // panics, the panic is logged with package slog, and the other functions are
-// called. If fn does not return, the goroutine that calls fn is blocked. In a
-// goroutine pool, this may be the goroutine of a worker. Then the worker runs
-// no other tasks.
+// called. If fn does not return, the goroutine that calls fn is blocked. In
+// a goroutine pool, this may be the goroutine of a worker. Then the worker
+// runs no other tasks.
 //
 // fn receives a context with the values of ctx, which does not end when ctx
 // ends. This context identifies the worker on whose goroutine fn runs. So fn

@@ -16,21 +16,21 @@ const (
 	AllCompleted When = iota
 	// FirstCompleted waits until one task has settled.
 	FirstCompleted
-	// FirstError waits until one task has settled with an error, which includes
-	// a cancellation, or until all have settled.
+	// FirstError waits until one task has settled with an error, or until all
+	// have settled. A cancellation is an error, too.
 	FirstError
 )
 
 // AsCompleted returns the futures in the order in which their tasks settle,
 // beginning with those that have settled already. A duplicate future is
 // returned once. The sequence ends after the last future. The sequence ends
-// early if ctx ends while no further task has settled. Then ctx.Err() is not
-// nil. It also ends early if a task waits for itself. Then Result of the
-// remaining futures returns [ErrDeadlock]. Leaving the loop early leaks no
-// resources. The tasks continue, and their futures can be used again.
+// early in two cases. If ctx ends while no further task has settled,
+// ctx.Err() is not nil after the loop. If a task waits for itself, Result of
+// the remaining futures returns [ErrDeadlock]. Leaving the loop early leaks
+// no resources. The tasks continue, and their futures can be used again.
 //
-// Like [Future.Result], AsCompleted cannot deadlock in a task if it is given
-// the task's context.
+// Like [Future.Result], AsCompleted cannot deadlock in a task if ctx is the
+// task's context.
 func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Future[T]] {
 	return func(yield func(*Future[T]) bool) {
 		futures := distinct(futures)
@@ -45,14 +45,14 @@ func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Fu
 	}
 }
 
-// Wait waits until the tasks have settled, or until ctx ends. when says whether
-// it waits for all tasks, for the first one, or for the first error. Then done
-// has the futures of the settled tasks, and notDone has the other futures. Both
-// slices are in the order of the arguments. A duplicate future is returned
-// once.
+// Wait waits until the tasks have settled, or until ctx ends. The parameter
+// when says whether Wait waits for all tasks, for the first one, or for the
+// first error. The result done has the futures of the settled tasks, and
+// notDone has the other futures. Both slices are in the order of the
+// arguments. A duplicate future is returned once.
 //
-// Like [Future.Result], Wait cannot deadlock in a task if it is given the
-// task's context.
+// Like [Future.Result], Wait cannot deadlock in a task if ctx is the task's
+// context.
 func Wait[T any](ctx context.Context, when When, futures ...*Future[T]) (done, notDone []*Future[T]) {
 	futures = distinct(futures)
 	a := executor.NewArrivals(ctx, tasksOf(futures))
@@ -79,7 +79,7 @@ func Wait[T any](ctx context.Context, when When, futures ...*Future[T]) (done, n
 // ctx, and the values of unsettled tasks are zero. A task that fails does not
 // cancel the others; to cancel them, cancel their common context.
 //
-// Like [Future.Result], Gather cannot deadlock in a task if it is given the
+// Like [Future.Result], Gather cannot deadlock in a task if ctx is the
 // task's context.
 func Gather[T any](ctx context.Context, futures ...*Future[T]) ([]T, error) {
 	// Wait for the last future first: when it has settled, most others have

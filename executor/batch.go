@@ -121,15 +121,15 @@ func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 }
 
 // Ran records the time that the function needed for n calls of the batch, in
-// total. The worker is the number that is given to Settle. An executor calls
-// Ran before it settles the calls, if the worker has sent the time. See
-// [Stats].
+// total. The parameter worker is the same number as in Settle. An executor
+// calls Ran before it settles the calls, if the worker has sent the time.
+// See [Stats].
 func (b *Batch) Ran(worker, n int, took time.Duration) { b.job.ran(worker, n, took) }
 
-// SettleList does the same as Settle for consecutive calls of a Map, of which
-// call i is the first, and for their results. For calls that have not started,
-// SettleList calls Start first. If the batch has the call of a Submit,
-// SettleList does nothing and reports false.
+// SettleList settles consecutive calls of a Map. Call i is the first of
+// them, and gets the first value in results. For calls that have not
+// started, SettleList calls Start first. If the batch has the call of a
+// Submit, SettleList does nothing and reports false.
 func (b *Batch) SettleList(i, worker int, results List) bool {
 	m, ok := b.job.(interface{ settleList(int, int, List) })
 	if ok {

@@ -16,9 +16,9 @@ import (
 type handExecutor struct {
 	group *executor.WorkerGroup
 
-	// mu guards the following while goroutines of the engine run. The test
-	// reads the fields without mu, after synctest.Wait or if there are no
-	// goroutines.
+	// mu guards the fields below while other goroutines may use them. The
+	// test reads the fields without mu after synctest.Wait, or if there are
+	// no other goroutines.
 	mu    sync.Mutex
 	tasks []*executor.Task
 	kinds []concert.EventKind
@@ -247,7 +247,8 @@ var lengthOfLate = concert.Register("concert_test.lengthOfLate", func(_ context.
 
 // TestBatch_SettleListOutOfOrder: a batch has its items in the order in
 // which their arguments were encoded. If a consumer waits for one of the
-// settled items, SettleList must wake it, also while other items are running.
+// settled items, SettleList must wake this consumer, even while other items
+// are running.
 func TestBatch_SettleListOutOfOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := newHandExecutor()
@@ -296,8 +297,9 @@ func TestBatch_SettleListOutOfOrder(t *testing.T) {
 	})
 }
 
-// TestMap_DropsEncoded: if the loop of a Map is left, each submitted item has
-// finished, also an item that no worker has claimed again after it was encoded.
+// TestMap_DropsEncoded: when the loop of a Map has been left, each item with
+// an event TaskSubmitted also has an event TaskFinished. This includes items
+// that were encoded and that no worker has claimed since.
 func TestMap_DropsEncoded(t *testing.T) {
 	ready := make(chan struct{})
 	close(ready)

@@ -6,10 +6,10 @@ import (
 )
 
 // This file, worker.go and deadlock.go are for executors whose workers are
-// goroutines of this process. They implement a rule of package concert: if each
-// task waits with its own context, then the tasks that it waits for run, even
-// if tasks that wait block all workers. While a carrier of a worker waits,
-// another carrier may hold the worker and run further tasks.
+// goroutines of this process. They implement a rule of package concert: if
+// tasks wait with their own contexts, the awaited tasks run, even if waiting
+// tasks block all workers. While a carrier of a worker waits, another
+// carrier may hold the worker and run further tasks.
 
 // lastIndex is like slices.Index, but searches from the end.
 func lastIndex[T comparable](list []T, v T) int {

@@ -10,10 +10,10 @@ import (
 	"unsafe"
 )
 
-// This file has the contexts that this package makes for functions of tasks and
-// for callbacks, and the questions about the context of a submitter or a
-// waiter: to which task and worker it belongs, which Releaser it carries, and
-// whether its type belongs to the program.
+// This file has the contexts that this package makes for functions of tasks
+// and for callbacks. It also has functions that examine the context of a
+// submitter or a waiter: to which task and worker the context belongs, which
+// Releaser it carries, and whether its type belongs to the program.
 
 // context returns the context with which the task's function is called.
 func (t *Task) context() context.Context { return (*taskContext)(t) }
@@ -31,7 +31,7 @@ func (c *taskContext) Deadline() (time.Time, bool) { return c.ctx.Deadline() }
 // canceled.
 func (c *taskContext) Done() <-chan struct{} { return c.ctx.Done((*Task)(c).Settled) }
 
-// Err is not nil when the task has settled, or is canceled.
+// Err returns an error when the task has settled or is canceled.
 func (c *taskContext) Err() error { return c.ctx.Err((*Task)(c).Settled()) }
 
 // Value returns the values for this package's keys. For all other keys, it
@@ -146,8 +146,8 @@ func (c *releasing) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// replaceForeign is Isolate for the context of a task. When the task settles,
-// it calls the function stop of the replacement.
+// replaceForeign is Isolate for the context of a task. It returns no
+// function stop: the task stops the replacement when it settles.
 func replaceForeign(ctx context.Context) context.Context {
 	if foreign(ctx) {
 		return newForeignContext(ctx)

@@ -24,9 +24,9 @@ import (
 // Tasks that follow a sleep of their worker are timed more often. If tasks
 // become long, this shows in such tasks first. Waking the worker takes much
 // longer than reading the clock, so the clock costs little there. A carrier
-// that counts up to sampleEvery counts such a task as afterSleep tasks. So one
-// of sampleEvery/afterSleep of these tasks is timed, and counts as that many
-// tasks.
+// counts its tasks, and times a task each time the count has grown by
+// sampleEvery. A task after a sleep adds afterSleep to the count. So one of
+// sampleEvery/afterSleep such tasks is timed, and counts as that many tasks.
 
 // statistics are the counters of a group. Goroutines that run on different
 // processors use different shards, so that they do not wait for each other's

@@ -83,9 +83,9 @@ import (
 // case the carrier itself, in the second case the carriers that are suspended
 // on the free worker, and in the third case the carriers of the group.
 
-// graph.mu guards what carriers wait for, and which carrier holds which worker.
-// A goroutine locks it when a carrier blocks or continues, and never calls user
-// code with it held.
+// graph.mu guards what carriers wait for, and which carrier holds which
+// worker. A goroutine locks graph.mu when a carrier blocks or continues.
+// While it holds graph.mu, it never calls user code.
 var graph struct {
 	mu     sync.Mutex
 	search search // guarded by mu

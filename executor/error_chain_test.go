@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// failAs fails in the way that its parameter names.
+// failAs fails: how says in which way.
 func failAs(how string) {
 	switch how {
 	case "panic":
@@ -20,9 +20,9 @@ func failAs(how string) {
 	}
 }
 
-// Each of these errors has one method that fails; how is the way in which it
-// fails. If how is empty, the method works. An error of type endless wraps
-// itself instead.
+// Each of these errors has one method that fails. The field how says in
+// which way. If how is empty, the method works. An error of type endless
+// wraps itself instead.
 type (
 	oddUnwrap  struct{ how string }
 	oddUnwraps struct{ how string }

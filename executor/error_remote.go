@@ -18,12 +18,12 @@ import (
 // their details, such as a traceback.
 //
 // If a task is canceled and returns [context.Cause] of its context, the
-// submitter receives the cause as the task's error. The same holds for a task
-// in the submitter's own process. There are two exceptions, because the cause
-// is not sent to the worker. If a task wraps the cause in another error, that
-// error wraps [ErrCanceled] instead. If a deadline has a cause of its own, as
-// with [context.WithTimeoutCause], the error of the task is
-// [context.DeadlineExceeded].
+// submitter receives the cause as the task's error. The same holds for a
+// task in the submitter's own process. For a task in another process there
+// are two exceptions, because the cause is not sent to the worker. If a task
+// wraps the cause in another error, that error wraps [ErrCanceled] instead.
+// If a deadline has a cause of its own, as with [context.WithTimeoutCause],
+// the error of the task is [context.DeadlineExceeded].
 type RemoteError struct {
 	// Type is the type of the original, as %T prints it.
 	Type string
@@ -53,9 +53,9 @@ func (e *RemoteError) Is(target error) bool {
 }
 
 // Unwrap returns the errors of registered types in the original's chain. The
-// first call decodes these errors, which may run methods of the program, for at
-// most a second in total. For an error that could not be decoded, or not in
-// this time, the slice contains an error with the reason.
+// first call decodes these errors, which may run methods of the program, for
+// at most a second in total. If an error could not be decoded, or needed
+// more time, the slice contains an error with the reason instead.
 func (e *RemoteError) Unwrap() []error {
 	if e.values == nil {
 		return nil

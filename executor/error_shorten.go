@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// ShortenError shortens an encoded error, which EncodeError returned, to at
-// most limit bytes; limit must be at least 1024. If the error is too long, its
-// text and the stack of a panic end with a note that says how many bytes are
-// missing. If an error of a registered type does not fit, the reason replaces
-// the error. ShortenError calls no method of the program.
+// ShortenError shortens b, a result of EncodeError, to at most limit bytes.
+// The limit must be at least 1024. If the error is too long, its text and
+// the stack of a panic end with a note that says how many bytes are missing.
+// If an error of a registered type does not fit, the reason replaces the
+// error. ShortenError calls no method of the program.
 func ShortenError(b []byte, limit int) []byte {
 	if len(b) <= limit {
 		return b

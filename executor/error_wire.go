@@ -40,9 +40,10 @@ const (
 // no further methods.
 func EncodeError(err error) []byte { return encodeNested(err, nil) }
 
-// nesting bounds how many errors of registered types are encoded within one
-// error, as fields of each other. Without a bound, encoding an error that has
-// itself as a field would never end.
+// nesting bounds the number of errors of registered types that are encoded
+// within one error: as its fields, as fields of these fields, and so on.
+// Without a bound, encoding an error that has itself as a field would never
+// end.
 type nesting struct {
 	*errorMethods
 	left atomic.Int32 // number of errors that may still be encoded

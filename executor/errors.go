@@ -70,8 +70,9 @@ func (e *neverStarted) Unwrap() error { return e.cause }
 
 // closedError is the error of a Map whose executor was shut down. errors.Is
 // matches it with ErrClosed and with the cause with which Shutdown's context
-// ended. It does not match the errors of package context, because the caller of
-// Map would take such an error for the end of the caller's own context.
+// ended. It does not match the errors of package context, because the caller
+// of Map could not distinguish such an error from the end of its own
+// context.
 type closedError struct{ cause error }
 
 // Error says that the executor was closed, and why.
@@ -104,7 +105,8 @@ type ShutdownError struct {
 	Running []string
 }
 
-// Error names the cause and the first few tasks still running.
+// Error returns a text with the cause and the names of the first few tasks
+// that still run.
 func (e *ShutdownError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "concert: shutdown: %v", e.Cause)

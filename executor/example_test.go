@@ -77,8 +77,9 @@ func (p *lazyPool) Close() error {
 
 func (p *lazyPool) Shutdown(context.Context) error { return p.Close() }
 
-// A worker of a group runs the tasks of a queue. Here, it runs them when the
-// executor is closed, so nothing is to be done when a task is added.
+// A worker of a group runs the tasks of a queue. Here, the worker runs them
+// when the executor is closed. So the function that the queue calls for a
+// new task does nothing.
 func ExampleNewTaskQueue() {
 	pool := new(lazyPool)
 	pool.queue = executor.NewTaskQueue(&pool.mu, 16, func() { fmt.Println("queued") })
@@ -270,8 +271,8 @@ var _ = concert.Register("executor_test.countWords", func(_ context.Context, wor
 	return len(words.Value()), nil
 })
 
-// A program that knows some results already maps only the other inputs, and
-// keeps their indexes.
+// A program has some of the results already. It maps only the other inputs,
+// and their results have the original indexes.
 func ExampleMapIndexed() {
 	pool := goroutines.New(1, nil)
 	defer pool.Close()
@@ -292,8 +293,8 @@ func ExampleMapIndexed() {
 	// 2 enog <nil>
 }
 
-// A worker of a cluster receives a call whose argument refers to a shared
-// value, and the value.
+// A worker of a cluster receives a shared value, and a call whose argument
+// refers to this value.
 func ExampleRelayShared() {
 	ctx := context.Background()
 	pool := goroutines.New(1, nil)

@@ -69,14 +69,14 @@ type Executor interface {
 type Queue interface {
 	// Again puts a task of a Map, which has had a turn, at the end of the
 	// queue, even if the queue is full. After Close, it fails the task with
-	// ErrClosed. The queue may still contain the task: a task that waits for a
-	// queued task can give the queued task a turn without removing it from the
-	// queue. If returning tasks count for the size of the queue, each Again
-	// admits a blocked submitter. Otherwise a few Maps could keep the queue
-	// full. In a remote executor, Again also receives a task of a Submit, after
-	// methods of the program have encoded its argument. The executor has
-	// accepted this task before, so Again queues it even after Close, which
-	// waits for the task.
+	// ErrClosed. The queue may still contain the task: a task that waits for
+	// a queued task can give the queued task a turn without removing it from
+	// the queue. If returning tasks count for the size of the queue, each
+	// Again must also admit a blocked submitter. Otherwise a few Maps could
+	// keep the queue full. In a remote executor, Again also receives a task
+	// of a Submit, after methods of the program have encoded its argument.
+	// The executor has accepted this task before, so Again queues it even
+	// after Close, which waits for the task.
 	Again(*Task)
 	// Dropped is called when a queued task was canceled, or was run by the
 	// worker of the task that waits for it. Then the slot of the queued task is

@@ -2,17 +2,17 @@ package executor
 
 import "context"
 
-// GraphSteps returns how many carriers the searches for deadlocks have visited
-// since the program began.
+// GraphSteps returns the number of carriers that the searches for deadlocks
+// have visited since the program began.
 func GraphSteps() int {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
 	return graph.steps
 }
 
-// VerifyGraph compares every shortcut with a search until the returned function
-// is called. The function returns how many were compared, and how many were
-// wrong.
+// VerifyGraph compares every shortcut with a search until the returned
+// function is called. This function returns the number of compared
+// shortcuts, and the number of those that were wrong.
 func VerifyGraph() (stop func() (all, wrong int)) {
 	all, wrong := 0, 0
 	graph.mu.Lock()

@@ -76,11 +76,11 @@ func hasDied(err error) bool {
 // failureKind returns the kind of the error of a task. ended is the error of
 // the task's context, or nil. ran is whether a worker has run the task.
 //
-// Methods of an error may be code of the program, which may block or panic. So
-// failureKind calls only methods of errors of concert and of the standard
-// library, and not those that call methods of an inner error. If the program
-// wraps the error of the context in an error of its own, failureKind uses ended
-// instead.
+// Methods of an error may be code of the program, which may block or panic.
+// So failureKind calls only methods of errors of concert and of the standard
+// library, and of these only methods that call no method of an inner error.
+// If the program wraps the error of the context in an error of its own,
+// failureKind uses ended instead.
 func failureKind(ended error, ran bool, err error) failKind {
 	left := maxKnownChain
 	if kind, ok := knownKind(err, &left); ok {

@@ -8,8 +8,8 @@ import "reflect"
 // has many such values.
 type flatCodec interface {
 	// Flat returns functions for the type t, or nil if the type is not flat.
-	// Both functions have a pointer to a value of this type, and run no user
-	// code.
+	// Both functions receive a pointer to a value of this type, and run no
+	// user code.
 	Flat(t reflect.Type) *Flat
 }
 

@@ -139,8 +139,8 @@ func newMapRun[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 // that computations with it do not overflow.
 func (m *mapRun[In, Out]) width() int64 { return int64(min(max(m.ex.Width(), 1), maxWidth)) }
 
-// fitWindow sets the window for runners that read the clock after each batch of
-// items. It grows in small steps, because results may be large.
+// fitWindow sets the window for runners that read the clock after each batch
+// of items. The window grows in small steps, because results may be large.
 func (m *mapRun[In, Out]) fitWindow(batch int) {
 	ahead := 4 * m.width()
 	m.window.Store(max(ahead, min(ahead*int64(batch*min(batch, 4)), maxWindow)))

@@ -94,10 +94,10 @@ func (l *itemBuffer[In, Out]) append(in In) {
 }
 
 // sight is a runner's copy of the filled count of a chunk. The feeder writes
-// chunk.filled often, so reading this field is slow. A runner reads it again
-// only when all items that its copy includes are claimed. It identifies the
-// chunk by its base: a pointer would keep this chunk and all later ones in
-// memory while the runner runs a slow item.
+// chunk.filled often, so reading this field is slow. A runner reads the
+// field again only when all items that its copy includes are claimed. A
+// sight identifies its chunk by the base of the chunk: a pointer would keep
+// this chunk and all later ones in memory while the runner runs a slow item.
 type sight struct {
 	base   int64
 	filled int32
@@ -141,8 +141,8 @@ func (l *itemBuffer[In, Out]) claimSome(seen *sight, most int) ([]item[In, Out],
 	}
 }
 
-// ahead returns about how many unclaimed items there are. It counts only until
-// the number reaches most. The number is never negative.
+// ahead returns the approximate number of unclaimed items. It stops counting
+// when the number reaches the parameter most. The number is never negative.
 func (l *itemBuffer[In, Out]) ahead(most int) (n int) {
 	for c := l.current.Load(); c != nil && n < most; c = c.next.Load() {
 		claimed := c.claimed.Load() // first: the feeder and other runners may increase both counts between the two loads
@@ -200,7 +200,7 @@ func (l *itemBuffer[In, Out]) ready(ordered bool) bool {
 }
 
 // releaseResults releases the memory of mapped results that the consumer has
-// not taken. No runner runs an item, and no other method is called afterward.
+// not taken. It is called last, when no runner runs an item.
 func (l *itemBuffer[In, Out]) releaseResults() {
 	release := func(it *item[In, Out]) {
 		if it.done.Load() != 0 {

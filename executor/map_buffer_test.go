@@ -9,8 +9,9 @@ import (
 	"weak"
 )
 
-// TestItemBuffer_FreesChunks: a Map must not keep the inputs and results that
-// the consumer has taken, also while a runner runs an item of the first chunk.
+// TestItemBuffer_FreesChunks: a Map must not keep the inputs and results
+// that the consumer has taken, even while a runner runs an item of the first
+// chunk.
 func TestItemBuffer_FreesChunks(t *testing.T) {
 	for _, ordered := range []bool{true, false} {
 		t.Run(fmt.Sprintf("ordered=%v", ordered), func(t *testing.T) {
@@ -62,7 +63,7 @@ func TestItemBuffer_AheadWhileClaimed(t *testing.T) {
 			claimed += len(some)
 		}
 	})
-	for range 8 { // more goroutines than processors, so that some lose theirs while they count
+	for range 8 { // more goroutines than processors, so that some are preempted while they count
 		wg.Go(func() {
 			for !done.Load() {
 				if n := l.ahead(maxBatch); n < 0 {

@@ -9,11 +9,11 @@ import (
 // This file implements Task.Claim for a Map. See also map_encode.go.
 
 // claim returns unclaimed items as a batch. If no item is left, the runner
-// parks. most is the maximum number of items; the larger it is, the more inputs
-// the feeder takes ahead of the results. If user code may encode an item, or
-// the item is large, it is encoded on another goroutine, and a later claim
-// returns it. All items of a batch have the same handles of shared values: see
-// Batch.SharedClosed.
+// parks. The parameter most is the maximum number of items. If it is larger,
+// the feeder takes more inputs ahead of the results. If user code may encode
+// an item, or the item is large, it is encoded on another goroutine, and a
+// later claim returns it. All items of a batch have the same handles of
+// shared values: see Batch.SharedClosed.
 func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bool) {
 	if !t.move(pending, running) {
 		return nil, false

@@ -121,11 +121,11 @@ func (m *mapRun[In, Out]) look() (active, busy bool, failure error) {
 	return active, active || m.remoteItems.Load() > 0, m.failure
 }
 
-// ended reports whether the inputs have ended and all results were yielded:
-// then index, the number of yielded results, is the number of inputs. It
-// reports false if the feeder stopped before the end of the inputs, because
-// then the Map ends with an error. If the inputs panicked or called
-// runtime.Goexit, ended does the same when all results were yielded.
+// ended reports whether the inputs have ended and all results were yielded.
+// The parameter index is the number of yielded results. If the feeder
+// stopped before the end of the inputs, the Map ends with an error, and
+// ended reports false. If the inputs panicked or called runtime.Goexit,
+// ended does the same after the last result.
 func (m *mapRun[In, Out]) ended(index int64) bool {
 	select {
 	case <-m.fed:

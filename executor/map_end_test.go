@@ -16,13 +16,14 @@ import (
 	"concert/goroutines"
 )
 
-// lateExecutor passes a task on after an event.
+// lateExecutor calls event, and then passes the task to another executor.
 type lateExecutor struct {
 	concert.Executor
 	event func()
 }
 
-// Execute waits until the event has taken effect in the bubble.
+// Execute calls event, and waits until all other goroutines of the bubble
+// are blocked.
 func (e lateExecutor) Execute(_ context.Context, t *executor.Task) error {
 	e.event()
 	synctest.Wait()

@@ -216,9 +216,9 @@ func (r *runner[In, Out]) done(it *item[In, Out], index int64) {
 	r.m.buffer.markDone(it, index, r.m.ordered)
 }
 
-// done calls doneObserved, in place of its last steps, for an item with a
-// number. call gives an item a number if there are observers. The observers may
-// end the goroutine, by runtime.Goexit.
+// doneObserved does the last steps of the method done for an item with a
+// number. An item has a number if there were observers when its call began.
+// The observers may end the goroutine, by runtime.Goexit.
 func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64) {
 	list, worker := r.task.observers()
 	e := r.ctx.event(TaskFinished, worker)

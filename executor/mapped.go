@@ -33,9 +33,9 @@ import (
 //
 // # The rules
 //
-//   - A handle has the memory from SettleMapped on, and calls release exactly
-//     once: at Close, when it is unreachable, or at once if the result is not
-//     needed.
+//   - SettleMapped gives the memory to the handle. The handle calls release
+//     exactly once: at Close, when the handle is unreachable, or at once if
+//     the result is not needed.
 //   - Only a result that is itself a handle is mapped. A handle within another
 //     value is encoded by MarshalBinary, and arrives as a copy.
 
@@ -279,17 +279,17 @@ func releaseMapped[Out any](out Out) {
 	}
 }
 
-// MapsResults reports whether the results of the batch are handles, so that the
-// executor may call SettleMapped. A worker in another language does not know
-// this from the function.
+// MapsResults reports whether the results of the batch are handles, so that
+// the executor may call SettleMapped. A worker in another language cannot
+// see this in its function.
 func (b *Batch) MapsResults() bool { return b.job.mapsResults() }
 
-// SettleMapped does the same as Settle for a result for which [Encoded.Mapped]
-// is true. The bytes of the result are memory of the submitter's process that
-// can be written, and the handle of the result refers to this memory. When the
-// memory is no longer used, SettleMapped or the handle calls release exactly
-// once, from any goroutine. Until then, the bytes must be valid, and nothing
-// else may change them.
+// SettleMapped does the same as Settle for a result for which
+// [Encoded.Mapped] is true. The bytes of the result are writable memory of
+// the submitter's process. The handle of the result refers to this memory.
+// When the memory is no longer used, SettleMapped or the handle calls
+// release exactly once, from any goroutine. Until then, the bytes must be
+// valid, and nothing else may change them.
 func (b *Batch) SettleMapped(i, worker int, result Encoded, release func()) {
 	b.job.settleMapped(i, worker, result, release)
 }

@@ -19,7 +19,7 @@ type guardedObserver struct {
 	dropped  atomic.Int64 // number of events that were not delivered since stuck was 0
 }
 
-// observerTime is how long callIsolated waits for the observer.
+// observerTime is the maximum time that callIsolated waits for the observer.
 const observerTime = time.Second
 
 func newGuardedObserver(o Observer) *guardedObserver {
@@ -51,8 +51,8 @@ func (g *guardedObserver) call(e Event) {
 	returned = true
 }
 
-// callIsolated calls the observer on a goroutine of its own, for events that
-// happen on a goroutine which the executor needs. Steps:
+// callIsolated calls the observer on a separate goroutine. It is for events
+// on goroutines that the executor needs. Steps:
 //
 //  1. It waits for the observer, so that the events of a task stay in order.
 //  2. If the observer does not return within observerTime, the call is stuck,

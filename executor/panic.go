@@ -29,9 +29,9 @@ type PanicError struct {
 }
 
 // NewPanicError returns the error for a panic with this value. It is for
-// authors of executors. The deferred function that recovers the value must call
-// NewPanicError directly: only then are the frames that panicked still on the
-// stack.
+// authors of executors. The deferred function that recovers the value must
+// call NewPanicError directly, while the frames that panicked are still on
+// the stack.
 func NewPanicError(value any) *PanicError {
 	var pcs [64]uintptr
 	n := runtime.Callers(3, pcs[:]) // 3 skips Callers, NewPanicError and the deferred function

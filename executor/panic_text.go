@@ -5,7 +5,8 @@ import (
 	"reflect"
 )
 
-// maxPanicParts bounds how many parts of the value of a panic are printed.
+// maxPanicParts is the maximum number of parts that a printed value of a
+// panic has.
 const maxPanicParts = 10_000
 
 // panicText returns the text of the argument of a panic, like fmt.Sprint. If a

@@ -34,13 +34,14 @@ func RecordingOf[In, Out any](fn func(context.Context, In) (Out, error)) (*Recor
 // Name returns the name of the function.
 func (r *Recording[In, Out]) Name() string { return r.fn.name }
 
-// Results describes the encoding of results: if the type of the results has
-// changed, the description is another one.
+// Results returns a description of the encoding of results. If the type of
+// the results changes, the description changes, too.
 func (r *Recording[In, Out]) Results() string { return r.described }
 
 // Input returns the encoding of an input. Equal inputs have equal encodings,
-// unless methods of the program encode them in different ways. The bytes may be
-// the memory of the input. An error has the index of the input in a Map.
+// unless methods of the program encode them in different ways. The bytes may
+// be the memory of the input. If Input fails, the error has the index of the
+// input in a Map.
 func (r *Recording[In, Out]) Input(index int64, in In) (e Encoded, err error) {
 	defer func() {
 		err = withInput(err, func() *Input { return &Input{r.fn.name, index, ""} })

@@ -22,8 +22,9 @@ var echoRecorded = concert.Register("executor_test.echoRecorded", func(_ context
 	return v.(recorded), nil
 })
 
-// TestRecording: inputs must have one encoding, results must be exact, and
-// errors must have the index of the input.
+// TestRecording: an input must have the same encoding each time, a decoded
+// result must equal the original, and errors must have the index of the
+// input.
 func TestRecording(t *testing.T) {
 	r, err := executor.RecordingOf(echoRecorded)
 	if err != nil {

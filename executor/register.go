@@ -283,8 +283,8 @@ func (id identity) name() string {
 	return "unknown function"
 }
 
-// registeredName is the name of a function value. With byCode, it is the name
-// of all function values that have the same code.
+// registeredName is the name of a function value. If byCode is true, it is
+// the name of all function values that have the same code.
 type registeredName struct {
 	value  uintptr
 	byCode bool

@@ -26,9 +26,9 @@ type Call struct {
 	// that was submitted here.
 	Input *Input
 	// Trace is the text for distributed tracing that came with the call: see
-	// [ExtractTrace]. A local executor calls the function with the context that
-	// ExtractTrace returns. A remote executor sends the text to its worker. If
-	// ExtractTrace would ignore the text, Relay does too.
+	// [ExtractTrace]. A local executor calls the function with the context
+	// that ExtractTrace returns. A remote executor sends the text to its
+	// worker. Relay ignores a text that ExtractTrace would ignore.
 	Trace string
 	// Started is called when the function is about to begin. Progress is called
 	// with the progress that the function reports by [Progress]. Both may be
@@ -132,9 +132,9 @@ func (r *relayed) ran(worker, n int, took time.Duration) {
 }
 func (r *relayed) drop(i int, cause error) { r.remote().drop(i, cause) }
 
-// trace returns the text for distributed tracing of the call. Without a text of
-// this process, it returns the one that this process has received with the
-// call, unless that text is invalid.
+// trace returns the text for distributed tracing of the call. If this
+// process has made no text for the call, trace returns the text that came
+// with the call, unless that text is invalid.
 func (r *relayed) trace() string {
 	if trace := r.remote().trace(); trace != "" || !validTrace(r.is.Trace) {
 		return trace
@@ -224,17 +224,17 @@ const callbackTime = time.Second
 type callbacks struct {
 	mu      sync.Mutex
 	due     []func()      // guarded by mu
-	merges  bool          // guarded by mu: whether the last function of due was added with merge
+	merges  bool          // guarded by mu: whether merge was true for the last function of due
 	running chan struct{} // guarded by mu: closed when the goroutine ends; nil if it does not run
 }
 
-// mostDue is the number of due functions from which callbacks.add may replace
-// the last one.
+// mostDue is the minimum number of due functions at which callbacks.add may
+// replace the last one.
 const mostDue = 64
 
 // add calls fn after the functions that were added before. There is one
-// exception: if mostDue functions are due, and fn and the last of them were
-// both added with merge, fn replaces the last one.
+// exception: if mostDue functions are due, and merge is true for fn and for
+// the last one that was added, fn replaces this last one.
 func (c *callbacks) add(fn func(), merge bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -33,8 +33,8 @@ var (
 	})
 )
 
-// TestRelay_SameOnAllExecutors: the argument, the progress and the result of a
-// call are the same, whatever executor runs it.
+// TestRelay_SameOnAllExecutors: the argument, the progress and the result of
+// a relayed call are the same on every executor.
 func TestRelay_SameOnAllExecutors(t *testing.T) {
 	for _, c := range []struct {
 		name string

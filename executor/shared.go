@@ -42,8 +42,8 @@ import (
 //     these calls.
 //   - After Close, the handle cannot be encoded. A call that was encoded
 //     before Close, and has not been sent, fails: see Batch.SharedClosed. A
-//     call that was sent before Close gets the value, because an executor sends
-//     its release after the call.
+//     call that was sent before Close gets the value, because an executor
+//     sends the release of the value after the call.
 
 // Shared is a handle of a shared value. It is what concert.Shared is made of.
 type Shared[T any] struct {
@@ -56,8 +56,8 @@ type handle[T any] struct {
 	owner *owner // nil if another process has made the handle
 }
 
-// owner is the part of a handle that the runtime uses when the handle is
-// unreachable. So it does not refer to the handle.
+// owner is the part of a handle that its cleanup uses after the handle has
+// become unreachable. So the owner does not refer to the handle.
 type owner struct {
 	closed atomic.Bool
 	// stored is nil if no executor stores the value, or the handle is closed.
@@ -114,7 +114,7 @@ func Share[T any](ctx context.Context, ex Executor, v T) (Shared[T], error) {
 		runtime.AddCleanup(h, (*owner).close, h.owner)
 		return Shared[T]{h}, nil
 	}
-	asked := false // if so, an ErrUnsupported is an error of the encoding
+	asked := false // whether encode was called: then an ErrUnsupported is an error of the encoding
 	stored, err := s.Share(ctx, func(codec SharedCodec) (Encoded, error) {
 		asked = true
 		return encodeForSharer(ctx, v, codec)
@@ -210,11 +210,11 @@ func (b *Batch) Shared(yield func(*Stored) bool) {
 	}
 }
 
-// SharedClosed returns an error if the arguments of the batch refer to a stored
-// value that was closed. An executor must not send such calls: it settles them
-// with this error. To be certain that a worker has the values of
-// [Batch.Shared], it calls SharedClosed and sends the calls under the lock that
-// Stored.Release acquires.
+// SharedClosed returns an error if the arguments of the batch refer to a
+// stored value that was closed. An executor must not send such calls: it
+// settles them with this error. The executor calls SharedClosed and sends
+// the calls under the lock that Stored.Release acquires. So it is certain
+// that the worker has the values of [Batch.Shared].
 func (b *Batch) SharedClosed() error {
 	for _, h := range b.shared {
 		if handle := h.(usedHandle).handle; handle != nil && handle.sharedOwner().closed.Load() {
@@ -349,8 +349,8 @@ func SharedValue(v any) (value any, ok bool, err error) {
 	return h.sharedValue(), true, nil
 }
 
-// SharedType returns the type of the values of a type of handles. It reports
-// false if t is another type, or a type of pointers.
+// SharedType returns the type T if t is Shared[T] or concert.Shared[T]. It
+// reports false for any other type, including pointers to handles.
 func SharedType(t reflect.Type) (value reflect.Type, ok bool) {
 	if t.Kind() != reflect.Struct || !t.Implements(sharedHandleType) || !declaresShared(t) {
 		return nil, false

@@ -25,9 +25,9 @@ const maxSharedDepth = 16
 
 var errSharedDepth = fmt.Errorf("handles of shared values are nested deeper than %d", maxSharedDepth)
 
-// errStoredReference is the error of a stored value with a reference. Share
-// does not encode such values. Decoding one that refers to itself would wait
-// for itself.
+// errStoredReference is the error of a stored value that contains a
+// reference. Share makes no such values, but another program can. If such a
+// value referred to itself, its decoding would wait for itself.
 var errStoredReference = errors.New("a shared value contains a reference to a shared value")
 
 // MarshalBinary implements encoding.BinaryMarshaler. The result contains the
@@ -35,8 +35,8 @@ var errStoredReference = errors.New("a shared value contains a reference to a sh
 func (s Shared[T]) MarshalBinary() ([]byte, error) { return s.appendShared(values.Work{}, nil) }
 
 // appendShared appends the encoding of the handle for the receiver w.To: a
-// [WorkerGroup], or nil if the receiver is unknown. If it is a reference, it
-// appends the handle to w.Used.
+// [WorkerGroup], or nil if the receiver is unknown. If the encoding is a
+// reference, appendShared adds the handle to w.Used.
 func (s Shared[T]) appendShared(w values.Work, b []byte) ([]byte, error) {
 	if s.h == nil {
 		return append(b, sharedZero, 0, 0, 0, 0, 0, 0, 0), nil
@@ -82,10 +82,12 @@ func appendUsed(used []any, h usedHandle) []any {
 	return append(used, h)
 }
 
-// UnmarshalBinary implements encoding.BinaryUnmarshaler. It keeps b.
+// UnmarshalBinary implements encoding.BinaryUnmarshaler. The value may refer
+// to the memory of b.
 func (s *Shared[T]) UnmarshalBinary(b []byte) error { return s.parseShared(values.Work{}, b) }
 
-// parseShared is the reverse of appendShared. It keeps b.
+// parseShared is the reverse of appendShared. The value may refer to the
+// memory of b.
 func (s *Shared[T]) parseShared(w values.Work, b []byte) (err error) {
 	if len(b) < sharedHead {
 		return fmt.Errorf("a shared value of %d bytes", len(b))

@@ -45,8 +45,9 @@ type lateForm struct {
 	stored *Stored
 }
 
-// formOf returns the codec of the form that the codec of a function uses. All
-// codecs encode text, bytes and slices of numbers in the same way.
+// formOf returns the codec that identifies the form of a value for the codec
+// of a function. It returns nil for text, bytes and slices of numbers, which
+// all codecs encode in the same way.
 func formOf(h sharedHandle, codec SharedCodec) SharedCodec {
 	if _, plain := encodePlain(h.sharedValue()); plain {
 		return nil
@@ -113,7 +114,7 @@ func (l *lateForms) close() {
 	}()
 }
 
-// releaseLocked releases the forms, and mu.
+// releaseLocked releases the forms, and unlocks mu.
 func (l *lateForms) releaseLocked() {
 	forms := l.forms
 	l.forms, l.closed = nil, true

@@ -94,8 +94,9 @@ func TestShared_LateLarge(t *testing.T) {
 	}
 }
 
-// TestShared_LateRepeated: the limit of references is for different values. An
-// argument that has few handles many times in turn must not contain the values.
+// TestShared_LateRepeated: the limit of references counts different values.
+// If an argument contains a few handles, each many times, it must not
+// contain their values.
 func TestShared_LateRepeated(t *testing.T) {
 	s := lateStore{newStore()}
 	var few []Shared[[]int64]

@@ -78,8 +78,9 @@ func (c catching) Execute(_ context.Context, t *executor.Task) error {
 	return nil
 }
 
-// TestRelay_Shared: a call whose argument refers to a value of another executor
-// gets the value on each executor, also if the workers do not have it.
+// TestRelay_Shared: if the argument of a call refers to a value of another
+// executor, the call gets the value on each executor, even if the workers do
+// not have it.
 func TestRelay_Shared(t *testing.T) {
 	src := &relaySource{Executor: loopback.New(1, loopback.Options{})}
 	defer src.Close()

@@ -244,8 +244,8 @@ func TestShared_Closed(t *testing.T) {
 	}
 }
 
-// TestShared_ErrorUnsupported: if the encoding of a value fails, Share returns
-// the error, also if it is an ErrUnsupported.
+// TestShared_ErrorUnsupported: if the encoding of a value fails, Share
+// returns the error, even if this error is an ErrUnsupported.
 func TestShared_ErrorUnsupported(t *testing.T) {
 	if h, err := Share(t.Context(), newStore(), notEncodable{}); !errors.Is(err, errors.ErrUnsupported) || h.h != nil {
 		t.Errorf("Share() = %v, %v; want the error of the method", h, err)

@@ -11,15 +11,16 @@ import (
 )
 
 // Shutdown is the part of [Executor.Shutdown] that all executors share. An
-// executor calls it after it has begun to refuse new tasks. done is closed when
-// all tasks have settled: Shutdown waits for this, and returns nil. If ctx ends
-// first, Shutdown calls cancel, waits for the grace period at most, and returns
-// a [*ShutdownError].
+// executor calls it after it has begun to refuse new tasks. The channel done
+// is closed when all tasks have settled: Shutdown waits for this, and
+// returns nil. If ctx ends first, Shutdown calls cancel, waits for the grace
+// period at most, and returns a [*ShutdownError].
 //
-// cancel cancels all tasks, and returns how many of them had not started.
-// Shutdown calls it every 10 ms, because it may miss a task that is just moving
-// from the queue to a worker. running returns the names of the tasks that still
-// run after the grace period.
+// The function cancel cancels all tasks, and returns the number of tasks
+// that had not started. Shutdown calls it every 10 ms, because one call may
+// miss a task that is just moving from the queue to a worker. The function
+// running returns the names of the tasks that still run after the grace
+// period.
 func Shutdown(ctx context.Context, done <-chan struct{}, grace time.Duration, cancel func(cause error) (notStarted int), running func() []string) error {
 	select {
 	case <-done:
@@ -55,8 +56,8 @@ func (g *WorkerGroup) Shutdown(ctx context.Context, done <-chan struct{}, grace 
 	return Shutdown(ctx, done, grace, g.CancelAll, g.Running)
 }
 
-// CancelAll cancels the tasks of the queue, and then those that the workers
-// run. It returns how many of the canceled tasks had not started.
+// CancelAll cancels the tasks of the queue, and then the tasks that the
+// workers run. It returns the number of canceled tasks that had not started.
 func (g *WorkerGroup) CancelAll(cause error) (notStarted int) {
 	for t := g.local.Next(); t != nil; t = g.local.Next() {
 		if t.Cancel(cause) {
@@ -116,10 +117,10 @@ func (s *carrier) tasks(list []*Task) []*Task {
 	return append(list, s.nested...)
 }
 
-// Within reports whether a task or a callback of the group calls Within, or ctx
-// is the context of such a task or callback. In this case, Close and Shutdown
-// of the executor must not wait for the tasks, because they would wait for
-// themselves.
+// Within reports whether its caller is a task or a callback of the group, or
+// ctx is the context of such a task or callback. In this case, Close and
+// Shutdown of the executor must not wait for the tasks, because they would
+// wait for themselves.
 func (g *WorkerGroup) Within(ctx context.Context) bool {
 	// It is not enough to examine ctx: Close has no context, and a callback may
 	// pass any context. So Within first compares the calling goroutine with the

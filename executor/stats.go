@@ -6,24 +6,24 @@ import (
 
 // Stats is a snapshot of an executor: what it does now, and what it has done
 // since it was made. It can be copied and encoded as JSON, for example by
-// expvar.Func. The numbers are read one after another. While tasks start and
-// end, they can differ by the tasks that did so in the meantime. When no task
-// starts or ends, they are exact.
+// expvar.Func. The numbers are read one after another. If tasks start or end
+// in the meantime, the numbers may not fit together. Otherwise they are
+// exact.
 //
 // # What counts
 //
 // A Submit, TrySubmit or Relay counts as one task, as soon as the queue has
-// accepted it. A task that the executor refuses does not count: because the
-// executor is closed, or because there was no room.
+// accepted it. If the executor refuses a task, because it is closed or has
+// no room, the task does not count.
 //
-// Each item of a Map counts as one task, as soon as it is claimed for a worker.
-// Before, it is in the input of the Map and not in the queue. Workers in this
-// process claim an item when they begin it, so such an item is never Queued.
-// They count finished items in batches. A batch takes about 0.1 ms, or longer
-// if one of its items is slow. The finished items of a batch are Submitted and
-// Done when the batch ends, which may be after their results have arrived. Only
-// their failures count at once. For other workers, items are claimed some time
-// before they begin.
+// Each item of a Map counts as one task, as soon as it is claimed for a
+// worker. Before, it is in the input of the Map and not in the queue.
+// Workers in this process claim an item when they begin it, so such an item
+// is never Queued. They count finished items in batches. A batch takes about
+// 0.1 ms, or longer if one of its items is slow. When a batch ends, its
+// finished items count as Submitted and Done. This may be after their
+// results have arrived. Only their failures count at once. For other
+// workers, items are claimed some time before they begin.
 //
 // A task is Queued until it starts, Running until it has settled, and then
 // Done, whatever the outcome. So Submitted is Queued + Running + Done. Tasks
@@ -35,13 +35,13 @@ import (
 //
 // QueueTime is the time from the acceptance of a task to the moment when a
 // worker takes it from the queue, or when it is sent to a worker in another
-// process. It does not include the wait for room in the queue. QueueTime has
-// neither the items of a Map nor nested tasks: a nested task is run by the task
-// that waits for it.
+// process. It does not include the wait for room in the queue. QueueTime
+// includes neither items of a Map nor nested tasks, which are run by the
+// task that waits for them.
 //
-// RunTime is the time that the function of a task takes, with its waits. A task
-// that was canceled before it started has no RunTime. Nor has a task whose
-// worker died, because no worker has sent its outcome.
+// RunTime is the time that the function of a task takes, with its waits. A
+// task that was canceled before it started has no RunTime. A task whose
+// worker died has none either, because no worker has sent its outcome.
 //
 // Reading the clock takes as long as a very short task. So while tasks are
 // short, about 20 us or less on average, only some are timed: one of 128, and
@@ -90,8 +90,9 @@ func (g *WorkerGroup) Stats() (s Stats) {
 	if st == nil {
 		return s
 	}
-	// The numbers are read in the reverse of the order in which a task changes
-	// them. So a task that moves on in the meantime is not counted twice.
+	// A task changes the numbers in one order, and they are read in the
+	// reverse order. So a task that changes its state in the meantime is not
+	// counted twice.
 	var claimed, started int64
 	for i := range st.shards {
 		h := &st.shards[i]
@@ -119,7 +120,7 @@ func (g *WorkerGroup) Stats() (s Stats) {
 		q.mu.Unlock()
 	}
 	for i := range st.shards {
-		s.Failed.add(&st.shards[i]) // last: so it has the errors of all tasks in Done
+		s.Failed.add(&st.shards[i]) // read last, so that it has the errors of all tasks in Done
 	}
 	s.Submitted = max(accepted+claimed, s.Done+int64(s.Running))
 	s.Queued = int(s.Submitted - s.Done - int64(s.Running))
@@ -154,8 +155,9 @@ func (g *WorkerGroup) addWorkers(s *Stats) (claimed int64) {
 	return claimed
 }
 
-// count returns how many tasks the carrier has started that have not ended, and
-// how many of them run the items of a Map.
+// count returns the number of tasks that the carrier has started and that
+// have not ended. It also returns how many of these tasks run items of a
+// Map.
 func (s *carrier) count() (tasks, inMaps int) {
 	add := func(t *Task) {
 		if t.state() != running || t.carrier.Load() != s {

@@ -17,8 +17,9 @@ func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Conte
 	return &c.future
 }
 
-// execute calls Execute. If Execute panics or ends the goroutine, the task may
-// never settle. So execute then ends the replacement of a foreign context.
+// execute calls Execute. If Execute panics or ends the goroutine, the task
+// may never settle, so nothing would end the replacement of a foreign
+// context. In this case, execute ends the replacement.
 func execute(ctx context.Context, ex Executor, t *Task) error {
 	f, ok := t.ctx.Parent.(*foreignContext)
 	if !ok {
@@ -100,8 +101,8 @@ type call[In, Out any] struct {
 	future Future[Out]
 	fn     func(context.Context, In) (Out, error) // nil after the call has settled
 	arg    In                                     // zero after the call has settled
-	// extra is nil for most calls. It is set before another goroutine has the
-	// task, or while the task is in state copying.
+	// extra is nil for most calls. It is set before another goroutine can
+	// access the task, or while the task is in state copying.
 	extra *extra
 }
 
@@ -190,8 +191,8 @@ func (c *call[In, Out]) settle(to uint64, s *carrier, remote int) {
 	t.settle(to, s)
 }
 
-// Future is the future of a task: the task and its outcome. It is what
-// concert.Future is made of, and what [Relay] returns.
+// Future is the future of a task: the task and its outcome. A concert.Future
+// has the same content. [Relay] returns a Future.
 type Future[T any] struct {
 	task Task
 

@@ -29,7 +29,7 @@ type Task struct {
 
 	// carrier is the carrier that runs the task. The carrier sets this field
 	// just after it has set the state running. Between these two steps, the
-	// search for deadlocks treats the task as running outside of the graph.
+	// search for deadlocks assumes that the task runs outside of the graph.
 	carrier atomic.Pointer[carrier]
 
 	// status holds the number of the task (0 unless observed) in its upper 56
@@ -47,9 +47,9 @@ type Task struct {
 	//
 	// The goroutine that moves a task out of pending, claimed or running owns
 	// it until the next transition. In the short states copying, settling and
-	// finishing, the owner reads the argument or writes the outcome.
-	// Future.State returns the same for each of them as for the state before
-	// it. An outcome is written before finished or canceled is stored, and read
+	// finishing, the owner reads the argument or writes the outcome. In each
+	// of these states, Future.State returns the same as in the state before.
+	// An outcome is written before finished or canceled is stored, and read
 	// only after one of them was loaded.
 	status atomic.Uint64
 
@@ -72,9 +72,9 @@ type job interface {
 	interrupt(*Task, error)
 	// claim implements Task.Claim.
 	claim(t *Task, most, size int) (batch *Batch, again bool)
-	// drop settles the task with an error instead of running it. The caller has
-	// moved the task to settling. The carrier is the one whose goroutine calls
-	// drop, or nil.
+	// drop settles the task with an error instead of running it. The caller
+	// has moved the task to settling. The third argument is the carrier whose
+	// goroutine calls drop, or nil.
 	drop(*Task, error, *carrier)
 	// setTrace stores the text that remote workers receive with the call.
 	setTrace(trace string)
@@ -140,8 +140,8 @@ func (t *Task) settle(to uint64, s *carrier) {
 	t.notify(list, s)
 }
 
-// Waiting reports whether an executor has the task and has neither started nor
-// settled it.
+// Waiting reports whether an executor has accepted the task and has neither
+// started nor settled it.
 func (t *Task) Waiting() bool { s := t.state(); return s < running && s != idle }
 
 // Adopt adds a task to the group and calls the observer. Execute must call it
@@ -224,10 +224,11 @@ func (t *Task) observers() (observers, int) {
 	return *list, -1
 }
 
-// numbered reports whether the task has a number for its next event, which is
-// of the given kind. A task without a number gets one if the event is
-// TaskSubmitted or TaskStarted. Observers receive no events of a task without a
-// number: it had started when the first observer came.
+// numbered reports whether the task has a number for its next event, which
+// is of the given kind. A task without a number gets one if the event is
+// TaskSubmitted or TaskStarted. If a later event finds no number, the task
+// had started before the first observer was added. Observers receive no
+// events of such a task.
 func (t *Task) numbered(kind EventKind) bool {
 	if t.status.Load()>>idShift != 0 {
 		return true

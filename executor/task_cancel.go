@@ -64,13 +64,14 @@ func (t *Task) Cancel(cause error) bool {
 
 // A queue does not watch the contexts of its tasks. If a submitter's context
 // ends, a queued task settles only when a worker takes it. So functions that
-// wait for a task also watch the submitter's context. Submit does not watch it:
-// this would cost more than all else in Submit.
+// wait for a task also watch the submitter's context. Submit does not watch
+// it, because this would cost more than all other steps of Submit together.
 
-// Expire cancels a queued task if the submitter's context is done. It reports
-// whether it has canceled the task. An executor that may have no workers for a
-// long time calls Expire periodically. During this call, the executor must not
-// hold locks that it needs when a task settles.
+// Expire cancels a queued task if the submitter's context is done. It
+// reports whether it has canceled the task. An executor that may have no
+// workers for a long time calls Expire periodically. During the call of
+// Expire, the executor must not hold locks that it needs when a task
+// settles.
 func (t *Task) Expire() bool {
 	return t.ctx.Parent.Err() != nil && t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 }
@@ -88,7 +89,7 @@ func (t *Task) expire() {
 // for all tasks with the same context.
 func expireLater(ctx context.Context, tasks []*Task) (stop func()) {
 	var groups [][]*Task
-	var known map[context.Context]int // index of the group of tasks with this context
+	var known map[context.Context]int // the index in groups of the tasks with this context
 	for _, t := range tasks {
 		if t.queuedEnd(ctx) == nil {
 			continue

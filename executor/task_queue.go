@@ -18,16 +18,17 @@ import (
 // Methods whose names end in Locked are called with the mutex held, and all
 // others without it.
 //
-// If the queue is full, submitters block. They are admitted in their order when
-// a quarter of the queue is free, so that one wake-up of a submitter serves
-// many tasks. A canceled task frees its slot.
+// If the queue is full, submitters block. They are admitted in their order
+// when a quarter of the queue is free. So a submitter that is woken up can
+// submit several tasks before it blocks again. A canceled task frees its
+// slot.
 type TaskQueue struct {
 	mu     *sync.Mutex
 	size   int
 	onTask func()
 
-	// Next reads these fields, so they are apart from the fields that Push
-	// writes.
+	// Next reads these fields. So they are in another cache line than the
+	// fields that Push writes.
 	blocked atomic.Int32  // number of waiters; changed under mu
 	moves   atomic.Uint32 // odd while tasks are being moved; changed under mu
 
@@ -38,7 +39,7 @@ type TaskQueue struct {
 	accepted int64       // number of tasks that Push has accepted, except those of Maps
 	again    bool        // whether Again was called since the last compaction
 	reserved int         // slots of tasks that are not in the queue
-	dropped  int         // about how many tasks of the queue are canceled, or were run by a task that waited for them
+	dropped  int         // approximate number of tasks in the queue that are canceled, or were run by a task that waited for them
 	waiters  roomWaiters // blocked submitters
 	closed   error       // error with which the queue refuses tasks; nil while it is open
 }
@@ -80,7 +81,7 @@ func (q *TaskQueue) Push(ctx context.Context, g *WorkerGroup, t *Task) error {
 	w := &roomWaiter{task: t, admitted: make(chan struct{})}
 	q.waiters.push(w)
 	q.blocked.Add(1)
-	q.admitLocked() // needed if all tasks in the queue are canceled
+	q.admitLocked() // if all tasks in the queue are canceled, this makes room
 	q.mu.Unlock()
 
 	select {
@@ -214,9 +215,9 @@ func (q *TaskQueue) AddFirstLocked(t *Task) {
 	q.onTask()
 }
 
-// ReserveLocked changes the number of reserved slots by adding change. A
-// reserved slot is for a task that has left the queue and still counts for its
-// size.
+// ReserveLocked adds change to the number of reserved slots. A reserved slot
+// is for a task that has left the queue and still counts for the size of the
+// queue.
 func (q *TaskQueue) ReserveLocked(change int) {
 	q.reserved += change
 	q.admitLocked()
@@ -276,7 +277,7 @@ func (q *TaskQueue) hasRoomLocked() bool {
 	return q.usedLocked() < q.size
 }
 
-// usedLocked returns how many slots are in use.
+// usedLocked returns the number of slots in use.
 func (q *TaskQueue) usedLocked() int { return q.tasks.lenLocked() + q.reserved }
 
 // acceptLocked adds a task that the queue has not accepted before.
@@ -290,7 +291,8 @@ func (q *TaskQueue) acceptLocked(t *Task) {
 	q.onTask()
 }
 
-// left records how long a task was in the queue, if it has a stamp.
+// left records the time that a task was in the queue, if the task has a
+// stamp.
 func (q *TaskQueue) left(at stamp) {
 	if at != 0 {
 		q.stats.left(at)
@@ -377,8 +379,8 @@ type roomWaiter struct {
 	next, prev *roomWaiter
 }
 
-// roomWaiters is a first-in first-out list. A waiter in the middle of the list
-// may leave it, too.
+// roomWaiters is a first-in first-out list. A waiter in the middle of the
+// list may leave the list, too.
 type roomWaiters struct{ first, last *roomWaiter }
 
 func (l *roomWaiters) push(w *roomWaiter) {

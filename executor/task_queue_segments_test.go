@@ -29,8 +29,8 @@ func newTasks(n int) []*Task {
 	return c.tasks
 }
 
-// TestSegments_SameAsSlice: after random pushes, pops and compactions, segments
-// contain the same tasks as a slice.
+// TestSegments_SameAsSlice: after random pushes, pops and compactions, the
+// type segments contains the same tasks as a slice.
 func TestSegments_SameAsSlice(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))

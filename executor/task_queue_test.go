@@ -181,7 +181,7 @@ func TestTaskQueue_Model(t *testing.T) {
 						m.queued = slices.Insert(m.queued, 0, s)
 						m.added++
 					}
-				case 10: // a task counts for the size, or no longer
+				case 10: // the number of reserved slots changes
 					change := 1
 					if m.reserved > 0 && (m.reserved == size || random.IntN(2) == 0) {
 						change = -1

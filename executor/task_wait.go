@@ -54,8 +54,8 @@ func (t *Task) waitOutside(ctx context.Context) error {
 }
 
 // queuedEnd is for a wait with ctx. It returns a channel that is closed when
-// the submitter's context ends. It returns nil if the task is not in a queue,
-// or if ctx ends with the submitter's context.
+// the submitter's context ends. It returns nil if the task is not in a
+// queue, or if ctx is the submitter's context.
 func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 	parent := t.ctx.Parent
 	if t.state() != pending || ctx == parent {
@@ -64,8 +64,8 @@ func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 	return parent.Done()
 }
 
-// await waits for t, as Task.Wait does, on a goroutine of another task (self).
-// s is the carrier that runs this other task.
+// await waits for t, as Task.Wait does, on a goroutine of the task self. s
+// is the carrier that runs self.
 func (s *carrier) await(ctx context.Context, self, t *Task) error {
 	settled := make(signal, 1)
 	watch := &watcher{to: settled}
@@ -117,8 +117,8 @@ func hasEarlierDeadline(ctx context.Context, self *Task) bool {
 }
 
 // tryNested runs the task as a nested task if it is in the queue of this
-// carrier's group. It returns true also if another carrier has started the task
-// first.
+// carrier's group. If another carrier has started the task before, tryNested
+// returns true, too.
 func (s *carrier) tryNested(t *Task) bool {
 	if t.group != s.worker.group || t.state() != pending {
 		return false
@@ -166,13 +166,13 @@ func (s *carrier) runNested(t *Task) bool {
 }
 
 // WaitRoom waits until an executor's queue has room. Execute calls it. It
-// returns nil when it has received an element from ready, or ready is closed.
-// When ctx ends, it returns the cause of ctx, and has received no element. If
-// ready and ctx are both done, it does one or the other. So Execute should
-// check ready before it calls WaitRoom. If ctx is the context of a task, the
-// wait takes part in the search for deadlocks: the worker of the task may run
-// other tasks, and the error is ErrDeadlock if there can never be room. Do not
-// hold a lock while calling WaitRoom.
+// returns nil when it has received an element from ready, or ready is
+// closed. When ctx ends, it returns the cause of ctx, and has received no
+// element. If both are true at the same time, WaitRoom does one of the two.
+// So Execute should check ready before it calls WaitRoom. If ctx is the
+// context of a task, the wait takes part in the search for deadlocks: the
+// worker of the task may run other tasks, and the error is ErrDeadlock if
+// there can never be room. Do not hold a lock while calling WaitRoom.
 func (g *WorkerGroup) WaitRoom(ctx context.Context, ready <-chan struct{}) error {
 	if r := ReleaserOf(ctx); r != nil {
 		return released(r, func() error { return g.waitRoom(ctx, ready) })

@@ -26,8 +26,9 @@ func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 	return &c.future, true
 }
 
-// noWaitContext is noWait with the values of another context. It hides the
-// worker and the lock of the submitter, because Execute does not wait.
+// noWaitContext is noWait with the values of another context. It does not
+// have the worker and the lock of the submitter, because Execute does not
+// wait with it.
 type noWaitContext struct{ values context.Context }
 
 // Deadline returns no deadline.
@@ -39,10 +40,10 @@ func (c noWaitContext) Done() <-chan struct{} { return noWait.Done() }
 // Err returns context.Canceled.
 func (c noWaitContext) Err() error { return noWait.Err() }
 
-// Value returns a value of the other context, with two exceptions. For the keys
-// of a task, its number and its lock, Value returns nil. For the key by which
-// context.Cause finds the cause, Value returns the value of noWait, whose cause
-// is errNoRoom.
+// Value returns a value of the other context, with two exceptions. For the
+// keys of the task, of its number and of its lock, Value returns nil. For
+// the key by which context.Cause finds the cause, Value returns the value of
+// noWait, whose cause is errNoRoom.
 func (c noWaitContext) Value(key any) any {
 	switch key {
 	case workerKey{}, ownKey{}, numberKey{}, releaserKey{}:
@@ -57,8 +58,8 @@ func (c noWaitContext) Value(key any) any {
 // errNoRoom is the cause with which noWait has ended.
 var errNoRoom = errors.New("the queue of the executor is full")
 
-// noWait is a context that has already ended. An Execute with it does not wait
-// for room in the queue.
+// noWait is a context that has already ended. An Execute that gets noWait
+// does not wait for room in the queue.
 var noWait = func() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(errNoRoom)

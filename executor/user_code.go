@@ -13,13 +13,13 @@ import (
 	"concert/internal/values"
 )
 
-// User code, in this file, means two things. The first is methods of the
+// In this file, user code is one of two things. First, methods of the
 // program's types that encode an argument or decode a result, such as
-// MarshalBinary. The second is functions of the program that an executor calls
-// for one call, for example to decide whether the call runs again. User code
-// may panic, end its goroutine, or never return. So it does not run on a remote
-// executor's goroutines: if user code fails, only its own call fails, and no
-// other call waits.
+// MarshalBinary. Second, functions of the program that an executor needs for
+// one call, for example to decide whether the call runs again. User code may
+// panic, end its goroutine, or never return. So it does not run on the
+// goroutines of a remote executor. If user code fails, only its own call
+// fails, and no other call waits.
 //
 //	Claim:  pending --> encoding --user code returns--> pending, Queue.Again;
 //	                                    the next Claim returns the bytes
@@ -33,10 +33,10 @@ import (
 //
 // Values of types without such methods are encoded by Claim and decoded by
 // Settle, on the executor's own goroutine, if they are small. Encoding or
-// decoding a large value takes time as well. So Claim and Settle stop when they
-// notice that a value is large, and do the same as for user code. The encoding
-// or decoding of a large value stops when the call is over, so that its
-// goroutine becomes free.
+// decoding a large value takes time as well. So Claim and Settle stop when
+// they notice that a value is large, and do the same as for user code. When
+// the call has ended, the encoding or decoding of its large value stops,
+// too, so that the goroutine becomes free.
 
 // Limits bound the time that a remote executor may take in this process to
 // encode an argument or to decode a result. They apply to values that are
@@ -46,8 +46,8 @@ type Limits struct {
 	// error of a call that needs more time wraps Expired.
 	Timeout time.Duration
 	Expired error
-	// Grace is how long the decoding of a result may continue after the call's
-	// context is done; negative counts as zero.
+	// Grace is the time for which the decoding of a result may continue after
+	// the call's context is done. A negative Grace counts as zero.
 	Grace time.Duration
 }
 
@@ -57,15 +57,16 @@ type userCode struct {
 	name string          // the name of the call's function
 	what string          // names the code that runs, for errors; "" means the methods of the value
 	ctx  context.Context // the context of the call
-	// grace is how long the user code may continue after ctx is done.
+	// grace is the time for which the user code may continue after ctx is
+	// done.
 	grace time.Duration
 	// settled, if not nil, receives an element when the call has settled in
 	// another way, for example by a cancellation.
 	settled <-chan struct{}
-	// run encodes or decodes a value, and returns done, which handles the
-	// result. If run panics, ends its goroutine or takes too long, fail is
-	// called instead of done. The goroutine that waits for run calls done or
-	// fail.
+	// run encodes or decodes a value. The function done that run returns
+	// handles the result. The goroutine that waits for run calls done. If run
+	// panics, ends its goroutine or takes too long, the waiting goroutine
+	// calls fail instead.
 	run  func(values.Work) (done func())
 	fail func(error)
 	// cancel cancels the call, like Batch.Cancel.
@@ -94,8 +95,9 @@ func (g *WorkerGroup) UserCode() (names []string) {
 }
 
 // CancelUserCode cancels the calls that [WorkerGroup.UserCode] lists, and
-// returns how many of them had not started. The canceled calls settle within
-// Limits.Grace. The Shutdown of an executor calls CancelUserCode.
+// returns the number of these calls that had not started. The canceled calls
+// settle within Limits.Grace. The Shutdown of an executor calls
+// CancelUserCode.
 func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 	g.code.mu.Lock()
 	running := slices.Collect(maps.Keys(g.code.running))
@@ -108,14 +110,15 @@ func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 	return notStarted
 }
 
-// CallFor calls fn, a function of the program that a call of the batch needs,
-// on another goroutine, and returns at once. what is the name of the function
-// in errors. When fn has returned, a second goroutine calls done. If fn panics,
-// calls runtime.Goexit, or does not return in time, the second goroutine calls
-// fail instead. The time limit for fn is Limits.Timeout. grace is how long fn
-// may continue after the context of the call has ended. While fn runs, the call
-// is one of [WorkerGroup.UserCode]. If the batch has the call of a Submit, the
-// task may settle in another way while fn runs. Then neither done nor fail is
+// CallFor calls fn, a function of the program that a call of the batch
+// needs, on another goroutine, and returns at once. The parameter what is
+// the name of the function in errors. When fn has returned, a second
+// goroutine calls done. If fn panics, calls runtime.Goexit, or does not
+// return in time, the second goroutine calls fail instead. The time limit
+// for fn is Limits.Timeout. If the context of the call ends, fn may continue
+// for the time grace. While fn runs, the call is one of
+// [WorkerGroup.UserCode]. If the batch has the call of a Submit, the task
+// may settle in another way while fn runs. Then neither done nor fail is
 // called.
 func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn func() (done func()), fail func(error)) {
 	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: func(values.Work) func() { return fn() }, fail: fail, cancel: b.Cancel}

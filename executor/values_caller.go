@@ -8,10 +8,11 @@ import (
 	"concert/internal/values"
 )
 
-// This file encodes the argument and decodes the result of a call that runs in
-// another process. If one of them fails, only this call fails. The last
-// functions report whether methods of the program take part: then user_code.go
-// calls these functions on another goroutine.
+// This file encodes the argument and decodes the result of a call that runs
+// in another process. If one of them fails, only this call fails. The last
+// functions of this file report whether methods of the program take part in
+// the encoding or decoding. If so, it runs on another goroutine, see
+// user_code.go.
 
 // encodeArg encodes an argument of f. It appends a scalar to buf and returns
 // buf, like encodeTo.
@@ -33,9 +34,9 @@ func argumentFailure(ctx context.Context, f *Function, err error) error {
 	return &valueError{"argument of ", f.name, nil, err}
 }
 
-// decodeResult decodes a worker's result. The codec is nil unless the function
-// is declared. With an error, it returns the zero value: a codec may have
-// decoded a part of the result before it has failed.
+// decodeResult decodes a worker's result. The codec is nil unless the
+// function is declared. If it fails, it returns the zero value, even if the
+// codec has already decoded a part of the result.
 func decodeResult[Out any](w values.Work, fn identity, codec Codec, result Encoded, failure error) (out Out, err error) {
 	if failure != nil {
 		return out, failure
@@ -49,7 +50,7 @@ func decodeResult[Out any](w values.Work, fn identity, codec Codec, result Encod
 			out = none
 		}
 	}()
-	own := codec == nil || !result.Foreign() // whether functions of this package can decode the result
+	own := codec == nil || !result.Foreign() // whether this package can decode the result; if that fails, the codec does, if there is one
 	if own {
 		out, err = decodeWithin[Out](w, result)
 	}
@@ -123,8 +124,8 @@ func (e *valueError) Error() string {
 // Unwrap returns the reason.
 func (e *valueError) Unwrap() error { return e.err }
 
-// inspector reports for which values user code runs. A Codec that is no
-// inspector counts as user code itself.
+// inspector is an optional interface of a Codec. It reports for which values
+// user code runs. A Codec without these methods counts as user code itself.
 type inspector interface {
 	// Methods reports whether encoding or decoding a value of the type may run
 	// user code. The first result is true if user code runs for every value.
@@ -167,9 +168,9 @@ func decodeRunsUserCode[Out any](codec Codec) bool {
 	return always || depends && codec == nil && valueCodec.KnowsMethods()
 }
 
-// resultRunsUserCode reports whether decoding a result may run user code. No
-// method of the program takes part for a handle (see mapped.go), and for the
-// plain slice of a handle.
+// resultRunsUserCode reports whether decoding a result may run user code. A
+// mapped result (see mapped.go) is decoded without methods of the program,
+// and so is the plain slice for a handle.
 func resultRunsUserCode[Out any](codec Codec, result Encoded) bool {
 	if result.Mapped() || result.Raw() && isMappedResult[Out]() {
 		return false
@@ -177,8 +178,8 @@ func resultRunsUserCode[Out any](codec Codec, result Encoded) bool {
 	return decodeRunsUserCode[Out](codec)
 }
 
-// methodsOf reports whether encoding or decoding a T always runs user code, or
-// whether this depends on the values of the interfaces in the T.
+// methodsOf reports whether encoding or decoding a T always runs user code,
+// and whether this depends on the values in the interfaces of the T.
 func methodsOf[T any](codec Codec) (always, depends bool) {
 	switch any((*T)(nil)).(type) {
 	case *int, *int64, *uint, *uint64, *float64, *bool, *string, *[]byte, *[]float64, *Encoded:

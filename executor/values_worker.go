@@ -50,9 +50,9 @@ func resultError(name string, err error) error {
 	return fmt.Errorf("concert: result of %s: %w", name, err)
 }
 
-// lateTime is how long methods of the program may continue after the context of
-// their call has ended. It is not zero, because the function of the call may
-// return its result after that.
+// lateTime is the time for which methods of the program may continue after
+// the context of their call has ended. It is not zero, because the function
+// of the call may return its result after that.
 const lateTime = time.Second
 
 // untilEnd calls fn, which encodes or decodes a value of the function with this

@@ -58,9 +58,10 @@ func newWorker(g *WorkerGroup, id int) *Worker {
 	return w
 }
 
-// Leave removes the worker from the group, when the number of workers
-// decreases. The worker must run no task and not be Busy: call Drain first. An
-// executor that closes need not call Leave after its tasks have settled.
+// Leave removes the worker from the group. An executor calls it to reduce
+// the number of its workers. The worker must run no task and not be Busy:
+// call Drain first. An executor that closes need not call Leave after its
+// tasks have settled.
 func (w *Worker) Leave() {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
