@@ -20,5 +20,4 @@ func (t *trial) failsMore(p *point) bool {
 	return p.failureShare()-t.base.failureShare() > maxExtraFailures+rateError
 }
 
-// failureShare returns the share of the tasks that failed.
 func (p *point) failureShare() float64 { return float64(p.failed) / float64(max(1, p.tasks)) }

@@ -234,10 +234,10 @@ func TestLikely_LowGainOfWaits(t *testing.T) {
 	}
 }
 
-// TestFinalists_TinyTasks: an executor may need more CPU time for a task
-// than all processors have in the time of one sequential task. Then its high
-// throughput shows only that other programs disturbed the measurements, and
-// Run must not recommend it.
+// TestFinalists_TinyTasks: an executor may need more CPU time for a tiny
+// task than all processors have in the time of one sequential task. Then its
+// high throughput shows only that other programs disturbed the measurements,
+// and Run must not recommend it.
 func TestFinalists_TinyTasks(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {

@@ -273,7 +273,6 @@ func (r *Report) timeline() *timeline {
 	return t
 }
 
-// quantityText returns a quantity of the profile as text.
 func quantityText(u Profile, what usage.Quantity) string {
 	switch what {
 	case usage.CPUTime:

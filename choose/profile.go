@@ -42,7 +42,6 @@ func sampleOf(n int) []int {
 	return sample
 }
 
-// gcd returns the greatest common divisor.
 func gcd(a, b int) int {
 	for b != 0 {
 		a, b = b, a%b

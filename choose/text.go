@@ -34,7 +34,6 @@ func rangeText(g Interval) string {
 	return fmt.Sprintf("%s to %s", strings.TrimSuffix(units.Times(g.Low), "x"), strings.TrimSuffix(units.Times(g.High), "x"))
 }
 
-// percent returns a share as text.
 func percent(x float64) string {
 	if x > 0 && x < 0.0095 {
 		return "under 1%"

@@ -233,7 +233,6 @@ func (p *point) close() {
 	}
 }
 
-// closeAll closes the executors of all points.
 func (t *trial) closeAll() {
 	for _, p := range t.points {
 		p.close()

@@ -56,7 +56,6 @@ func (t *trial) finalists() (final []*point) {
 // base.
 func (t *trial) gain(p *point) Interval { return intervalOf(t.ratios(p, t.base)) }
 
-// best returns the point with the largest gain.
 func (t *trial) best(points []*point) *point {
 	return slices.MaxFunc(points, func(a, b *point) int { return cmp.Compare(t.gain(a).Median, t.gain(b).Median) })
 }

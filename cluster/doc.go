@@ -115,8 +115,8 @@
 //     the progress of tasks. Hints may be lost, so use them only for display.
 //   - [WithID] gives an id to a task. A program that starts again finds the
 //     result of the task by this id.
-//   - When a capability set has no workers, its tasks go to workers with
-//     another set that has the function.
+//   - If no worker has the capability set of a task, the task goes to a worker
+//     with another set that contains the function.
 //
 // # Details
 //

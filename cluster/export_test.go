@@ -169,7 +169,6 @@ func Remake(t *testing.T, a Access) {
 	}
 }
 
-// linked returns a new connection.
 func linked(t *testing.T, a Access) *jet.Conn {
 	t.Helper()
 	conn, err := a.connect(t.Context(), "", "test")

@@ -55,10 +55,11 @@ func tap(t *testing.T, s *server.Server, file string) *wiretap {
 	return w
 }
 
-// about waits for a message with the subject in last. Then it returns the
-// subjects of the received messages for which the function returns true. It
-// skips all messages up to the first one with the subject in first. If first is
-// "", it skips no messages.
+// about waits for a message whose subject is the parameter last. Then it
+// returns the subjects of the received messages for which the parameter
+// which, a function, returns true. It skips all messages before the first
+// one whose subject is the parameter first. If this parameter is "", it
+// skips no messages.
 func (w *wiretap) about(first, last string, which func(m *nats.Msg) bool) (subjects []string) {
 	w.t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {

@@ -64,7 +64,6 @@ func (n *node) start() {
 	}()
 }
 
-// await waits until the process is ready.
 func (n *node) await() {
 	n.t.Helper()
 	if err := <-n.ready; err != nil {
@@ -79,7 +78,6 @@ func (n *node) kill() {
 	n.in.Close()
 }
 
-// signal sends the process a signal.
 func (n *node) signal(s os.Signal) {
 	n.t.Helper()
 	if err := n.process.Process.Signal(s); err != nil {
@@ -174,9 +172,10 @@ func beWorker() error {
 	})
 }
 
-// beClient submits tasks that run mark, and adds the number of each finished
-// task to a file. If the client is started again, it submits the same tasks
-// with the same ids, and adds only the numbers that are not in the file yet.
+// beClient submits tasks of the function mark, and adds the number of each
+// finished task to a file. If the client is started again, it submits the
+// same tasks with the same ids, and adds only the numbers that are not in
+// the file yet.
 func beClient() error {
 	var n int
 	if _, err := fmt.Sscan(os.Getenv("CLUSTER_TEST_TASKS"), &n); err != nil {

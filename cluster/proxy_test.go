@@ -61,7 +61,6 @@ func newProxy(t *testing.T, to string) *proxy {
 
 func (p *proxy) address() string { return p.l.Addr().String() }
 
-// set sets the state of the network.
 func (p *proxy) set(s proxyState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

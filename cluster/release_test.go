@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	visits atomic.Int64 // number of calls of resident and of late
+	visits atomic.Int64 // number of calls of the functions resident and late
 	begun  = make(chan struct{}, 100)
 
 	// In its first runs, resident returns only when its context ends. Then it

@@ -49,7 +49,7 @@ func TestResumeMap(t *testing.T) {
 		}
 		j.Close()
 	}
-	for i := range 20 { // their results came before the break
+	for i := range 20 { // the inputs whose results were yielded before the first loop ended
 		if calls := recordedCalls[i].Load(); calls != 1 {
 			t.Errorf("input %d was called %d times", i, calls)
 		}

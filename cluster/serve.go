@@ -19,10 +19,10 @@ type ServeOptions struct {
 	Access
 
 	// Functions are the names of the functions that the worker offers. Nil
-	// means all functions that are registered in this program. A function that
-	// is only declared, see [executor.Declare], must be named, because only the
-	// caller knows whether the executor has it. For functions in Python, use
-	// [concert/python.Names].
+	// means all functions that are registered in this program. A function
+	// that is only declared, see [executor.Declare], must be in this list,
+	// because only the caller knows whether the executor has it. For
+	// functions in Python, use [concert/python.Names].
 	Functions []string
 
 	// Slots is the maximum number of tasks that run concurrently, at most

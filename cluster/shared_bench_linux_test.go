@@ -23,10 +23,10 @@ func processorTime() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// BenchmarkShare compares 1,000 calls that use a value of 64 MiB with calls
-// that copy the value, with one and with two workers of two slots. The times
-// include the first upload. The copying calls are only 20, because each takes
-// long.
+// BenchmarkShare measures 1,000 calls that use a shared value of 64 MiB. For
+// comparison, it measures calls that copy the value: only 20, because each
+// of them takes long. There are one or two workers, with two slots each. The
+// times include the first upload.
 func BenchmarkShare(b *testing.B) {
 	const n = 8 << 20
 	for _, workers := range []int{1, 2} {

@@ -108,7 +108,7 @@ func (w *transfers) taken() (uploads, downloads int) {
 	return uploads, downloads
 }
 
-// expect checks the numbers that taken returns.
+// expect checks the numbers that the method taken returns.
 func (w *transfers) expect(what string, uploads, downloads int) {
 	w.t.Helper()
 	if up, down := w.taken(); up != uploads || down != downloads {
@@ -131,7 +131,7 @@ func pickAll(t *testing.T, ex concert.Executor, h *concert.Shared[[]float64], n 
 }
 
 // TestShare_StoredOnce: a client must store a shared value once, and each
-// worker must download it once, also if many calls need it at the same time.
+// worker must download it once, even if many calls need it at the same time.
 func TestShare_StoredOnce(t *testing.T) {
 	t.Parallel()
 	for name, pool := range map[string]func() concert.Executor{
@@ -170,10 +170,10 @@ func TestShare_StoredOnce(t *testing.T) {
 	}
 }
 
-// TestShare_TwoRelays: workers of a cluster that pass their tasks to the same
-// other cluster use the same IDs there. Their calls must not disturb each
-// other, and a worker that starts later must find no value of an earlier one in
-// the way.
+// TestShare_TwoRelays: if workers of one cluster pass their tasks to a
+// second cluster, they use the same IDs there. Their calls must not disturb
+// each other. Values of earlier workers must not disturb a worker that
+// starts later.
 func TestShare_TwoRelays(t *testing.T) {
 	outer, inner := cluster.Access{InProcess: embedded(t, "")}, cluster.Access{InProcess: embedded(t, "")}
 	serve(t, inner, 4)

@@ -112,8 +112,8 @@ func TestStorm(t *testing.T) {
 	c := newNode(t, "CLUSTER_TEST_ROLE=client", "CLUSTER_TEST_URL="+w.url(), "CLUSTER_TEST_KEY="+client.Key, "CLUSTER_TEST_FILE="+shown, fmt.Sprint("CLUSTER_TEST_TASKS=", *storm))
 	c.await()
 
-	// until waits until n results have arrived, and returns the longest time in
-	// which no result arrived.
+	// The function until waits for n results, and returns the longest time
+	// in which no result arrived.
 	reached := 0
 	until := func(n int) (stall time.Duration) {
 		t.Helper()

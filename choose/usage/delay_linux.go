@@ -70,7 +70,6 @@ const (
 	watchIntervalPart = 20
 )
 
-// watchDelay starts to measure.
 func watchDelay(pid int) *delayWatch {
 	w := newWatch("/proc", pid)
 	go w.run()

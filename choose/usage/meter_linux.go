@@ -184,7 +184,6 @@ func (m *meter) clocks() (now instant) {
 	return now
 }
 
-// delay reads the run-queue delay.
 func (m *meter) delay() time.Duration {
 	if m.schedstat < 0 {
 		return 0

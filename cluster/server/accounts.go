@@ -146,8 +146,9 @@ func perKey(subject, export, kind string) right {
 // shared returns a right with the same subject for all keys.
 func shared(subject, kind string) right { return perKey(subject, subject, kind) }
 
-// api returns the right to send a request to JetStream. request is its subject,
-// and export is the exported subject, both without "$JS.API.".
+// api returns the right to send a request to JetStream. The parameter
+// request is the subject of the request, and the parameter export is the
+// exported subject, both without "$JS.API.".
 func api(request, export, kind string) right {
 	return right{"$JS.API." + request, "$JS.API." + export, kind, wire.ClientAPI + "." + request}
 }

@@ -40,8 +40,8 @@ const maxConsumers = 1 << 16 // maximum number of consumers of a stream
 type session struct{ stream, name string }
 
 // limit returns the streams whose sessions are counted together with this
-// session, the maximum number of these sessions, and the format of the error if
-// there are more. sessions is the maximum for clients.
+// session, the maximum number of these sessions, and the format of the error
+// if there are more. The parameter is the maximum for clients.
 func (s session) limit(sessions int) (streams []string, max int, full string) {
 	switch s.stream {
 	case wire.TaskStream:

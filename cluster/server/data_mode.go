@@ -6,13 +6,13 @@ import (
 	"path/filepath"
 )
 
-// checkData returns an error if the server joins others, and the directory has
-// the data of a single server. It also returns an error if the server is a
-// single one, and the directory has the data of a server that has joined
-// others. NATS would start. But a cluster removes the streams of a single
-// server after half a minute, and until then, clients can wait for tasks in
-// these streams. A single server cannot find out which data of three servers is
-// the newest.
+// checkData returns an error if the server joins others, and the directory
+// has the data of a single server. It also returns an error if the server is
+// a single one, and the directory has the data of a server that has joined
+// others. Without this check, NATS would start. But a cluster removes the
+// streams of a single server after half a minute, and until then, clients
+// can wait for tasks in these streams. A single server cannot find out which
+// data of three servers is the newest.
 func (o *Options) checkData() error {
 	stored := filepath.Join(o.Dir, "jetstream") // a directory for each account of NATS
 	_, err := os.Stat(filepath.Join(stored, "$SYS", "_js_"))

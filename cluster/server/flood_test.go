@@ -13,8 +13,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The limits that docs/security.md states: how long a flood by one key delays
-// another key, and how much memory the flood may take.
+// The limits in docs/security.md: the delay of a key by a flood of another
+// key, and the memory that the flood may use.
 const (
 	floodDelay  = 10 * time.Second
 	floodMemory = 128 << 20
@@ -33,15 +33,15 @@ func heap() int64 {
 }
 
 // unharmed fails the test if a handshake of another client takes longer than
-// floodDelay, or if the heap has grown by more than floodMemory since it had
-// the size in before.
+// floodDelay, or if the heap has grown by more than floodMemory. The
+// parameter before is the earlier size of the heap.
 func unharmed(t *testing.T, other *keyHolder, before int64) {
 	t.Helper()
 	unharmedWithin(t, other, before, floodMemory)
 }
 
-// unharmedWithin makes the same checks as unharmed. memory is used in place of
-// floodMemory.
+// unharmedWithin makes the same checks as unharmed, with the parameter
+// memory in place of floodMemory.
 func unharmedWithin(t *testing.T, other *keyHolder, before, memory int64) {
 	t.Helper()
 	begin := time.Now()

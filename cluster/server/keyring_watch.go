@@ -19,8 +19,8 @@ func (k *Keyring) state() (string, error) {
 	return fmt.Sprint(info.ModTime().UnixNano(), info.Size()), nil
 }
 
-// watchKeyring applies changes of the keyring until the server stops. before is
-// the state of the keyring when the server started.
+// watchKeyring applies changes of the keyring until the server stops. The
+// parameter before is the state of the keyring when the server started.
 func (s *Server) watchKeyring(before string) {
 	tick := time.NewTicker(keyringPollPeriod)
 	defer tick.Stop()

@@ -192,8 +192,8 @@ func (o *Options) checkReachable() error {
 	return check("Join.Listen", o.Join.Listen)
 }
 
-// checkListen checks an address to listen on. port is the port in the example
-// that the error gives.
+// checkListen checks an address to listen on. The parameter port is the port
+// in the example in the error.
 func checkListen(field, at string, port int) error {
 	if _, err := netip.ParseAddrPort(at); err != nil {
 		return &OptionError{field, fmt.Sprintf("%q: want an address and a port, as in 127.0.0.1:%[2]d, or 0.0.0.0:%[2]d for all addresses of this machine", at, port)}

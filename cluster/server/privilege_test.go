@@ -191,8 +191,8 @@ func (sc *scene) same(before []string) {
 
 // check fails the test if the account of the streams has received a message
 // that the outcast may not publish and that matches none of the patterns. It
-// ignores the first messages; from is their number. It also fails the test if
-// the outcast has received a secret that it may not read.
+// ignores the first messages: the parameter from is their number. It also
+// fails the test if the outcast has received a secret that it may not read.
 func (sc *scene) check(from int, patterns ...string) {
 	sc.outcast.Helper()
 	forbidden := map[string]int{}
@@ -254,10 +254,10 @@ func (sc *scene) bodies() [][]byte {
 	}
 }
 
-// TestPrivileges: if the holder of a key publishes any message with any reply
-// subject, the message must have no effect that its role does not permit. The
-// test takes the rights from accounts.go, and the permitted effects of these
-// rights from privilege_lists_test.go.
+// TestPrivileges: if the holder of a key publishes any message with any
+// reply subject, the message must have no effect that the role of the key
+// does not permit. The test takes the rights from accounts.go, and the
+// permitted effects of these rights from privilege_lists_test.go.
 func TestPrivileges(t *testing.T) {
 	t.Parallel()
 	for _, role := range []Role{Client, Worker} {

@@ -236,7 +236,6 @@ func busiest(before, after map[string]traffic, d time.Duration) (key string) {
 	return key
 }
 
-// relax shortens the pauses.
 func (t *throttle) relax() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

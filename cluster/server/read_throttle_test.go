@@ -12,8 +12,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// floodTime is how long a flood of messages lasts in a test if the server does
-// not slow down its key.
+// floodTime is the duration of a flood of messages in a test, if the server
+// does not slow down the key that sends them.
 const floodTime = 2 * time.Second
 
 // flood publishes with several connections of a key, without waiting for
@@ -37,8 +37,8 @@ func flood(t *testing.T, s *Server, v *keyHolder, publish func(nc *client.Conn, 
 }
 
 // TestFlood_Messages: if a client publishes messages of any kind without
-// waiting for the answers, this must delay another client by at most
-// floodDelay, and Close as well, and must take little memory.
+// waiting for the answers, this must delay another client, and Close, by at
+// most floodDelay. It must use little memory.
 func TestFlood_Messages(t *testing.T) {
 	long := strings.Repeat("x", 700)
 	big := make([]byte, 900<<10)

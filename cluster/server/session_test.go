@@ -76,7 +76,6 @@ func fourSessions(t *testing.T) (s *Server, one, other *keyHolder) {
 	return s, one, other
 }
 
-// keyHolder is the holder of a key.
 type keyHolder struct {
 	*testing.T
 	role   Role

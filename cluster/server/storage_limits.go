@@ -20,9 +20,9 @@ const maxResults = 1 << 17
 
 const limitPeriod = 500 * time.Millisecond // time between two checks of the limits
 
-// limit limits how many messages of each client a stream stores. NATS has no
-// limit for several subjects together. So if a client has more messages, the
-// servers remove the oldest ones.
+// limit is a limit of the number of messages that a stream stores for each
+// client. NATS has no limit for several subjects together. So if a client
+// has more messages, the servers remove the oldest ones.
 type limit struct {
 	stream string
 	max    int

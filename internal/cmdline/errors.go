@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// badValue matches the error of package flag for a value that cannot be parsed:
-// the value, the flag and the reason.
+// badValue matches the error of package flag for a value that cannot be
+// parsed. Its groups are the value, the flag and the reason.
 var badValue = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*") for (?:flag )?-([A-Za-z0-9.-]+): (.*)$`)
 })

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// ManualFlag makes "PROGRAM help COMMAND" print the manual page.
+// ManualFlag is the flag with which "PROGRAM help COMMAND" prints the manual
+// page.
 const ManualFlag = "--man"
 
 // ManualOf reports whether args, the arguments of the command help, ask for a
@@ -25,8 +26,8 @@ func ManualOf(args []string) (name string, ok bool) {
 }
 
 // Manual returns the manual page of a command in the language of man(7). The
-// page has the text and the flags of the help. The commands in see are
-// mentioned at its end.
+// page has the text and the flags of the help. At its end, it refers to the
+// commands in the parameter see.
 func Manual(program string, c Command, see ...string) string {
 	title := program
 	if c.Name != "" {
@@ -35,7 +36,7 @@ func Manual(program string, c Command, see ...string) string {
 	p := &page{flags: c.allFlags()}
 	fmt.Fprintf(p, ".TH %s 1 \"\" %s\n.SH NAME\n%s \\- %s\n", strings.ToUpper(title), program, roff(title), roff(c.Summary))
 	blocks := strings.Split(strings.TrimSpace(c.Help), "\n\n")
-	if i := slices.IndexFunc(blocks, isUsage); i >= 0 { // in the help of a program, it is not the first block
+	if i := slices.IndexFunc(blocks, isUsage); i >= 0 { // in the help of a program, the usage is not the first block
 		p.synopsis(blocks[i])
 		blocks = slices.Delete(blocks, i, i+1)
 	}
@@ -60,7 +61,7 @@ func isUsage(block string) bool { return strings.HasPrefix(block, usageMark) }
 type page struct {
 	strings.Builder
 	flags   []Flag
-	section string // heading before the next text that has no heading of its own, unless begun
+	section string // heading that is written before the next text without its own heading, unless begun
 	begun   bool   // whether a heading was written since section was set
 	listed  bool   // whether the page has the flags
 }
@@ -85,7 +86,7 @@ func (p *page) block(block string) {
 		p.section, p.begun, p.listed = "NOTES", false, true
 		return // the rest of the block, if any, lists flags
 	case isHeading && slices.ContainsFunc(p.flags, func(f Flag) bool { return f.Group == heading }):
-		return // options has this group
+		return // the method options writes this group
 	case isHeading && !strings.HasPrefix(first, " ") && strings.HasPrefix(rest, "  "):
 		fmt.Fprintf(p, ".SH %s\n", roff(strings.ToUpper(heading)))
 		p.begun, block = true, rest

@@ -62,8 +62,8 @@ concert(1), concert\-y(1)
 	}
 }
 
-// TestManual_Program: the page of a program has the text of its help, in which
-// the usage is not the first block.
+// TestManual_Program: the page of a program must have the text of its help,
+// in which the usage is not the first block.
 func TestManual_Program(t *testing.T) {
 	c := cmdline.Command{Summary: "do it", Help: `It does it.
 

@@ -82,5 +82,6 @@ func attached(flags *flag.FlagSet, arg string) (name, value string, ok bool) {
 	return arg[:2], arg[2:], true
 }
 
-// isHelp reports whether package flag takes a name for a request for help.
+// isHelp reports whether a flag with this name is a request for help to
+// package flag.
 func isHelp(name string) bool { return name == "help" || name == "h" }

@@ -41,8 +41,8 @@ func publish(t *testing.T) (c *devserver.Claim, key string) {
 	return c, key
 }
 
-// TestFind_Order: the program's own URL and key file come first, then the
-// environment, and then the record.
+// TestFind_Order: Find must use the URL and key file of the program first,
+// then those of the environment, and then those of the record.
 func TestFind_Order(t *testing.T) {
 	dir := isolate(t)
 	_, key := publish(t)
@@ -95,8 +95,8 @@ func TestFind_None(t *testing.T) {
 	fails("after Release", "no server: no URL is given")
 }
 
-// TestFind_NotPrivate: if other users can use the directory, neither a server
-// nor a client may.
+// TestFind_NotPrivate: if other users can use the directory, a server and a
+// client must refuse it.
 func TestFind_NotPrivate(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no modes of directories")
@@ -121,8 +121,8 @@ func TestFind_NotPrivate(t *testing.T) {
 	}
 }
 
-// TestOwner: a directory of another user must be refused, also by root, who
-// could read it. The server in its record would be that user's.
+// TestOwner: even root must refuse a directory of another user. Otherwise
+// root would use a server of that user.
 func TestOwner(t *testing.T) {
 	if runtime.GOOS == "windows" || os.Geteuid() != 0 {
 		t.Skip("only root can give a directory to another user")

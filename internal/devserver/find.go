@@ -22,11 +22,12 @@ const (
 // Found is a server to connect to.
 type Found struct {
 	URL, Key string
-	Record   string // the file in which 'concertd dev' has named the server; "" if it was not found there
+	Record   string // the file of 'concertd dev' in which Find has found the server; "" if the server is not from this file
 }
 
-// Find returns the server to connect to, for a program that has given a URL and
-// a key file. Either may be empty. The first rule that applies decides:
+// Find returns the server to connect to, for a program that has given a URL
+// and a key file. Either may be empty. Find uses the first of these rules
+// that applies:
 //
 //  1. If there is a URL, Find returns it with the key file of the program.
 //  2. If CONCERT_URL is set, Find returns this URL. The key file is the file that

@@ -282,7 +282,6 @@ func (e *Executor) describe(c *call) string {
 	return s.batch.Name
 }
 
-// hasEnded reports whether a call has ended.
 func (e *Executor) hasEnded(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

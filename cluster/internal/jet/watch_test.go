@@ -23,7 +23,6 @@ func newServer(t *testing.T) (Access, *Conn) {
 	return a, consumer
 }
 
-// dial returns a new connection.
 func dial(t *testing.T, a Access) *Conn {
 	t.Helper()
 	consumer, err := Connect(t.Context(), "", "test", a)

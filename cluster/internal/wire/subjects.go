@@ -131,16 +131,18 @@ func isBlobName(client, name string, tokens int) bool {
 	return len(parts) == tokens && parts[0] == client && !slices.ContainsFunc(parts, invalid)
 }
 
-// HintSubject returns the subject at which a session receives hints of workers.
-// owner is the public key of these workers, or Anyone.
+// HintSubject returns the subject at which a session receives hints of
+// workers. The parameter owner is the public key of these workers, or
+// Anyone.
 func HintSubject(client, session, owner string) string {
 	return "concert.hint." + client + "." + session + "." + owner
 }
 
 // HintRelaySubject returns the subject to which workers with a key publish
-// their hints. owner is the public key of these workers. A server publishes the
-// hints again to HintSubject, because NATS does not deliver a message from the
-// account of one key to the account of another key.
+// their hints. The parameter owner is the public key of these workers. A
+// server publishes the hints again to HintSubject, because NATS does not
+// deliver a message from the account of one key to the account of another
+// key.
 func HintRelaySubject(client, session, owner string) string {
 	return hintRelayPrefix + client + "." + session + "." + owner
 }
@@ -152,9 +154,10 @@ func RelayedHint(relayed string) string {
 
 const hintRelayPrefix = "concert.report."
 
-// DeadSubject returns the subject to which workers publish dead letters. owner
-// is the public key of these workers, or Anyone. task is the subject of the
-// tasks that become dead letters, as TaskSubject returns it.
+// DeadSubject returns the subject to which workers publish dead letters. The
+// parameter owner is the public key of these workers, or Anyone. The
+// parameter task is the subject of the tasks that become dead letters, as
+// TaskSubject returns it.
 func DeadSubject(task, owner string) string {
 	return "concert.dead." + strings.TrimPrefix(task, taskPrefix) + "." + owner
 }
@@ -201,8 +204,9 @@ func ReleaseSubject(set string, sequence uint64, time int64) string {
 	return fmt.Sprintf("concert.yield.%s.%d.%d", set, sequence, time)
 }
 
-// TaskID names a task. If the submitter has given the task an id, see WithID of
-// package cluster, Session is empty, and Number is a hash of the id.
+// TaskID identifies a task. If the submitter has given the task an id, see
+// WithID of package cluster, Session is empty, and Number is a hash of the
+// id.
 type TaskID struct {
 	Client  string
 	Session string

@@ -59,9 +59,10 @@ func (w *worker) deadLetterTask(d *heldTask, why error, o wire.Outcome) {
 	})
 }
 
-// publishDeadLetter publishes a dead letter, and reports whether it is stored.
-// If the dead letter could not be stored, publishDeadLetter calls
-// Options.Notice. what describes the message in this notice.
+// publishDeadLetter publishes a dead letter, and reports whether it is
+// stored. If the dead letter could not be stored, publishDeadLetter calls
+// Options.Notice. The parameter what is the description of the message in
+// this notice.
 func (w *worker) publishDeadLetter(msg *jet.Message, what string, why error) bool {
 	header := nats.Header{wire.ReasonHeader: {oneLine(why.Error())}, wire.WorkerHeader: {w.id}}
 	subject := wire.DeadSubject(msg.Subject(), w.conn.Owner())

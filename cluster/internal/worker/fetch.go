@@ -44,8 +44,8 @@ func (w *worker) pull(ctx context.Context) {
 	}
 }
 
-// fetch sends one request for up to n tasks. bytes is the maximum total size of
-// the messages of these tasks.
+// fetch sends one request for up to n tasks. The parameter bytes is the
+// maximum total size of the messages of these tasks.
 func (w *worker) fetch(n int, bytes int64) {
 	w.mu.Lock()
 	expiry := w.expiry

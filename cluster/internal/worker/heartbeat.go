@@ -29,7 +29,6 @@ func (w *worker) publishSet(ctx context.Context) error {
 	return nil
 }
 
-// sendHeartbeat publishes a heartbeat.
 func (w *worker) sendHeartbeat(ctx context.Context) error {
 	host, _ := os.Hostname()
 	w.mu.Lock()
@@ -71,7 +70,7 @@ func (w *worker) sendHeartbeats(life context.Context) {
 		case <-tick.C:
 		case <-reconnected:
 			reconnected = w.conn.Reconnected.Wait()
-			w.conn.Background.Go(func() { // it may take longer than WorkerTimeout
+			w.conn.Background.Go(func() { // on another goroutine, because it may take longer than WorkerTimeout
 				if w.consumerMissing() {
 					w.reregister()
 				}

@@ -52,7 +52,7 @@ type memory struct {
 	waiting []*heldTask // tasks that wait for memory for their large arguments and shared values; the sizes of arguments were checked
 }
 
-// newMemory returns a memory. most is ServeOptions.MaxBytes.
+// newMemory returns a memory. The parameter is ServeOptions.MaxBytes.
 func newMemory(most int64) memory {
 	switch {
 	case most < 0:

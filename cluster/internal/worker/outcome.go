@@ -38,12 +38,13 @@ func (w *worker) publishOutcome(d *heldTask, o wire.Outcome) {
 }
 
 // findKept looks for the kept result of a task with an id, and returns a
-// function that sends the result to the session that waits for it. The client
-// has looked for the result earlier, but the server that answered the client
-// may not have received the result by then. If the servers require keys,
-// workers cannot read kept results: the servers send the result at once, and
-// the returned function only ends the task. lag is the maximum time to wait for
-// the result. If none appears, the error wraps ErrAbsent.
+// function that sends the result to the session that waits for it. The
+// client has looked for the result earlier, but the server that answered the
+// client may not have received the result by then. If the servers require
+// keys, workers cannot read kept results: the servers send the result at
+// once, and the returned function only ends the task. findKept waits for the
+// result for at most the duration lag. If no result appears, the error wraps
+// ErrAbsent.
 func (w *worker) findKept(ctx context.Context, d *heldTask, lag time.Duration) (send func(), err error) {
 	to := d.ID
 	to.Session = d.Session
@@ -118,8 +119,8 @@ func (w *worker) unholdLocked(d *heldTask) (msg *jet.Message, waiting []*heldTas
 	return msg, waiting
 }
 
-// unheld is called after unholdLocked, when the message was acknowledged. It
-// makes the servers deliver the waiting tasks again.
+// unheld makes the servers deliver the waiting tasks again. It is called
+// after unholdLocked, when the message was acknowledged.
 func (w *worker) unheld(waiting []*heldTask) {
 	for _, d := range waiting {
 		d.msg.Redeliver(0)
@@ -148,11 +149,11 @@ func (w *worker) nacked(msg *nats.Msg, note any, why error) {
 	w.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, key)
 }
 
-// duplicateOutcome is called when the servers have refused an outcome, because
-// they have an outcome of the task already. The first outcome counts. It may be
-// this outcome, if its acknowledgment was lost. So the parts of a large value
-// are not deleted. If the stored outcome is a kept result, duplicateOutcome
-// sends the kept result to the session that waits for it.
+// duplicateOutcome handles the refusal of an outcome: the servers already
+// have an outcome of the task. The first outcome counts. It may be the same
+// as the refused one, if its acknowledgment was lost. So the parts of a
+// large value are not deleted. If the stored outcome is a kept result,
+// duplicateOutcome sends the kept result to the session that waits for it.
 func (w *worker) duplicateOutcome(msg *nats.Msg, key string) {
 	w.mu.Lock()
 	d := w.held[key]
@@ -189,7 +190,7 @@ func (w *worker) giveBack(d *heldTask) {
 	w.mu.Lock()
 	msg, waiting := w.unholdLocked(d)
 	w.mu.Unlock()
-	if msg != nil { // otherwise the servers have the task already
+	if msg != nil { // nil if the servers have the task already
 		msg.Redeliver(200 * time.Millisecond)
 	}
 	w.unheld(waiting)

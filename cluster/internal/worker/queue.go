@@ -47,8 +47,8 @@ func (w *worker) queue(d *heldTask) {
 	w.startReady()
 }
 
-// uploaded is called when a large result has been stored, or could not be
-// stored.
+// uploaded frees the memory of a large result that has been stored, or could
+// not be stored.
 func (w *worker) uploaded(bytes int) {
 	w.mu.Lock()
 	w.memory.results -= int64(bytes)
@@ -56,7 +56,6 @@ func (w *worker) uploaded(bytes int) {
 	w.startReady()
 }
 
-// holdLocked adds a task to held.
 func (w *worker) holdLocked(d *heldTask) {
 	w.held[d.key], w.tries[d.try] = d, d
 	w.memory.held += d.bytes

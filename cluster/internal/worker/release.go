@@ -31,7 +31,7 @@ const releaseReadTime = time.Minute
 // this worker does not count as an attempt.
 func (w *worker) releaseUncounted(d *heldTask) {
 	w.conn.Background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout) // the context of tasks has ended
+		ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout) // not the context of tasks, which has ended
 		defer cancel()
 		if _, err := w.conn.JS.Publish(ctx, wire.ReleaseSubject(w.setName, d.position.Sequence, d.position.Time), []byte(strconv.Itoa(d.releases+1))); err != nil {
 			w.opts.Notice(fmt.Sprintf("returned a task of %v to the servers for another worker. The delivery to this worker counts as an attempt, because the servers could not store that it must not count: %v", d, err))

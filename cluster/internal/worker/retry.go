@@ -27,10 +27,10 @@ func (w *worker) retryOrFail(d *heldTask, began bool, err error, o wire.Outcome)
 	w.deadLetterTask(d, fmt.Errorf("failed %d times: %w", d.attempt, err), o)
 }
 
-// retryingTask is a task whose attempt has failed. The servers store it until
-// the next attempt. There may be many such tasks. So its heldTask has only what
-// this worker needs to report a cancellation of the task, and neither the
-// argument nor the message.
+// retryingTask is a task whose attempt has failed. The servers store it
+// until the next attempt. Its heldTask has neither the argument nor the
+// message, because there may be many such tasks. It has only what this
+// worker needs to report a cancellation of the task.
 type retryingTask struct {
 	task  *heldTask
 	timer *time.Timer

@@ -46,7 +46,7 @@ type heldTask struct {
 	// wait until this task has ended. To save memory, they contain neither
 	// their arguments nor the contents of their messages.
 	waiting  []*heldTask
-	waitsFor *heldTask // the task in whose waiting this task is, or nil
+	waitsFor *heldTask // the task that has this task in its field waiting, or nil
 
 	started time.Time // written before the function is called, and read after it has returned
 }

@@ -15,9 +15,10 @@ import (
 	"concert/executor"
 )
 
-// A task names the shared values to which its argument refers. A worker
-// downloads each value once, for all tasks that use it, and passes it to its
-// executor. So a pool of processes has the value once in shared memory.
+// The message of a task lists the shared values to which its argument
+// refers. A worker downloads each value once, for all tasks that use it, and
+// passes it to its executor. So a pool of processes has the value once in
+// shared memory.
 //
 //	task --reserve--> loading --download, RelayShared--> loaded --last task ends--> idle
 //	                     |                                 ^                         |  |
@@ -86,13 +87,11 @@ func (v *sharedValue) matches(ref *wire.SharedValue) bool {
 	return v.ref.Size == ref.Size && v.ref.Kind == ref.Kind && bytes.Equal(v.ref.Sum, ref.Sum)
 }
 
-// add adds a value to m.shared and m.byID.
 func (m *memory) add(v *sharedValue) {
 	m.shared[v.key()] = v
 	m.byID[v.ref.ID] = append(m.byID[v.ref.ID], v)
 }
 
-// remove is the reverse of add.
 func (m *memory) remove(v *sharedValue) {
 	delete(m.shared, v.key())
 	same := slices.DeleteFunc(m.byID[v.ref.ID], func(o *sharedValue) bool { return o == v })

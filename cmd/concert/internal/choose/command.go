@@ -38,8 +38,8 @@ func fill(command []string, input string) []string {
 // has ended, if another process still has the pipe open.
 const stderrGrace = 20 * time.Millisecond
 
-// commandGrace is how long a command may take to end after a signal, and a
-// Python function after its interruption, before it is killed.
+// commandGrace is the time in which a command must end after a signal, and a
+// Python function after its interruption. After this time, it is killed.
 const commandGrace = 2 * time.Second
 
 // runCommand calls run with a command that runs in a process group of its own.

@@ -61,7 +61,7 @@ type options struct {
 	web              web.Flag
 }
 
-// separator is between a command and its inputs.
+// separator is the argument between a command and its inputs.
 const separator = ":::"
 
 // flags sets o to the defaults, and returns the flags that change o.
@@ -82,8 +82,8 @@ func (o *options) flags() *cli.Flags {
 	return f
 }
 
-// parse reads the command line. inputs is nil if the inputs come from the
-// standard input.
+// parse reads the command line. The result inputs is nil if the inputs come
+// from the standard input.
 func parse(args []string) (o options, command, inputs []string, err error) {
 	flags := o.flags()
 	if err := flags.Parse(args); err != nil {

@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// cancelTime is the maximum time for which kill waits until the command has
-// received the first signal. Then the command has probably not started.
+// cancelTime is the maximum time for which the function kill waits until the
+// command has received the first signal. After this time, the command has
+// probably not started.
 const cancelTime = 100 * time.Millisecond
 
 // ownGroup makes a command run in a process group of its own, which gets
-// SIGTERM when the context of the command ends. kill sends SIGKILL to the group
-// after that. It may be called from another goroutine while the command starts,
-// so it does not read cmd.Process.
+// SIGTERM when the context of the command ends. The result kill is a
+// function that sends SIGKILL to the group after that. Another goroutine may
+// call it while the command starts, so it does not read cmd.Process.
 func ownGroup(cmd *exec.Cmd) (kill func()) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	canceled := make(chan int, 1)

@@ -16,14 +16,15 @@ import (
 // More are not needed, because package choose uses only a sample of the inputs.
 const maxInputs = 10_000
 
-// readInputs reads inputs from the lines of the reader in, until ctx ends.
+// readInputs returns the lines of a reader as inputs. It reads until ctx
+// ends.
 func readInputs(ctx context.Context, in io.Reader) (inputs []string, err error) {
 	type result struct {
 		inputs []string
 		err    error
 	}
 	read := make(chan result, 1)
-	go func() { // a read of a terminal or a pipe cannot be canceled
+	go func() { // on another goroutine, because a read of a terminal or a pipe cannot be canceled
 		inputs, err := readLines(in)
 		read <- result{inputs, err}
 	}()

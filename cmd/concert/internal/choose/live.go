@@ -23,7 +23,6 @@ type liveView struct {
 	drawn int // the number of lines that are on the terminal
 }
 
-// draw replaces the lines on the terminal.
 func (v *liveView) draw(lines []string) {
 	var b strings.Builder
 	if v.drawn > 0 {

@@ -11,9 +11,10 @@ import (
 	"concert/cmd/concert/internal/jobs/inputs"
 )
 
-// mapLine returns a line for a shell that runs the command with "concert map"
-// and concurrency n. Choose replaces {} only, and map also {.}, {1} and others.
-// If the command has them, the line has another text for the input.
+// mapLine returns a line for a shell that runs the command with "concert
+// map" and concurrency n. The command choose replaces only {}, but "concert
+// map" also replaces {.}, {1} and others. If the command contains one of
+// these, the line defines another placeholder.
 func mapLine(command []string, n int) string {
 	flags := fmt.Sprintf("concert map -j %d -i inputs ", n)
 	if isSame(command) {

@@ -53,7 +53,7 @@ func pythonJob(o options, inputs []string) (*job, error) {
 // profiler runs a Python function alone.
 type profiler struct {
 	prober   concert.Executor
-	where    string // names the function
+	where    string // the name of the function
 	call     func(ctx context.Context, input int) (usage.Usage, error)
 	imported bool  // whether the module of the function has been imported
 	failed   error // the error of the import

@@ -9,7 +9,6 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// printReport prints the report as text.
 func printReport(w io.Writer, r *choose.Report, quiet bool) error {
 	style := cli.StyleFor(w)
 	if quiet {

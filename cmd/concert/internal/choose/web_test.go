@@ -7,9 +7,9 @@ import (
 	"concert/dashboard"
 )
 
-// TestOnPage: the page shows runs under the name of the model and the level,
-// and another observer, such as a trace, gets the same events with their own
-// name.
+// TestOnPage: the page must show runs under the name of the model and the
+// level. Another observer, such as a trace, must get the same events with
+// their own names.
 func TestOnPage(t *testing.T) {
 	var feed dashboard.Feed
 	var names, traced []string

@@ -41,11 +41,13 @@ func NewFlags() *Flags {
 	return f
 }
 
-// Add declares a flag that sets *into, which holds the default: a bool, an int,
-// a string, a time.Duration or a flag.Value. value is the word for the value in
-// the help: DIR, LIST, FILE, N or D, for example, or empty for a bool. about
-// says what the flag means. If the default is not zero, and about does not
-// state the default, Add appends the default to about.
+// Add declares a flag. The parameter into points to the variable that the
+// flag sets: a bool, an int, a string, a time.Duration or a flag.Value. The
+// variable has the default. The parameter value is the word for the value in
+// the help, such as DIR, LIST, FILE, N or D; it is empty for a bool. The
+// parameter about is the meaning of the flag. If this text does not state
+// the default, and the default is not zero, Add appends the default to the
+// text.
 func (f *Flags) Add(into any, name, value, about string) {
 	switch into := into.(type) {
 	case *bool:

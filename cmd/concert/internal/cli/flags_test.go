@@ -42,8 +42,8 @@ func TestParse_Errors(t *testing.T) {
 	}
 }
 
-// TestParseAnywhere: flags may be before, between and after the arguments, and
-// "--" ends them.
+// TestParseAnywhere: flags must be accepted before, between and after the
+// arguments, and "--" must end them.
 func TestParseAnywhere(t *testing.T) {
 	for _, row := range []struct{ args, rest, n, text, quiet string }{
 		{"a -n 2 b", "a b", "2", "", "false"},

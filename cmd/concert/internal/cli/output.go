@@ -69,8 +69,9 @@ func reason(err error) error {
 	return err
 }
 
-// Commit closes the file and renames it to its final name. written is the error
-// of the writes. If it is not nil, Commit removes the file.
+// Commit closes the file and renames it to its final name. The parameter is
+// the error of the writes: if it is not nil, Commit removes the file
+// instead.
 func (o *Output) Commit(written error) error {
 	if o == nil {
 		return nil

@@ -9,9 +9,9 @@ import (
 // words. It quotes only the words that need quotes. The word {} stands for an
 // input and is not quoted; shells pass it as it is.
 //
-// The line contains control characters of the words as they are, because every
-// shell understands them so. Text of package printable escapes them for a
-// terminal.
+// The line contains the control characters of the words unchanged, because
+// every shell accepts them in this form. To show the line on a terminal,
+// escape them with printable.Text.
 func CommandLine(words []string) string {
 	var b strings.Builder
 	for i, w := range words {
@@ -30,7 +30,7 @@ func CommandLine(words []string) string {
 }
 
 // reserved has the words with a meaning of their own at the beginning of a
-// command, in sh, bash and zsh. Those with special characters are left out,
+// command, in sh, bash and zsh. Words with special characters are left out,
 // because they are quoted anyway.
 var reserved = []string{
 	"case", "coproc", "do", "done", "elif", "else", "end", "esac", "export", "fi", "for", "foreach", "function", "if", "in",

@@ -7,9 +7,9 @@ import (
 	"concert/executor"
 )
 
-// ReleasingTransport returns a transport with which a task releases its lock,
-// if it has one, while the transport waits for the network. The lock is a lock
-// of package gil, or the lock of an event loop.
+// ReleasingTransport returns a transport for tasks that may hold a lock: a
+// lock of package gil, or the lock of an event loop. While the transport
+// waits for the network, the task releases the lock.
 func ReleasingTransport(t http.RoundTripper) http.RoundTripper { return releasing{t} }
 
 type releasing struct{ http.RoundTripper }

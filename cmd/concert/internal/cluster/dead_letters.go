@@ -16,7 +16,7 @@ import (
 	"concert/internal/printable"
 )
 
-// letters calls take with each dead letter.
+// letters calls the function take with each dead letter.
 func letters(ctx context.Context, in *cluster.Inspector, take func(cluster.DeadLetter)) error {
 	for next := uint64(1); ; {
 		batch, err := in.DeadLetters(ctx, next, letterBatch)
@@ -34,7 +34,7 @@ func letters(ctx context.Context, in *cluster.Inspector, take func(cluster.DeadL
 }
 
 // listLetters prints the dead letters. A line may have more than 80 columns,
-// because the reasons are what the command is for.
+// because the reasons are not cut.
 func listLetters(ctx context.Context, in *cluster.Inspector, asJSON bool, out io.Writer) error {
 	var all []cluster.DeadLetter
 	err := letters(ctx, in, func(d cluster.DeadLetter) {
@@ -81,8 +81,9 @@ func letterInput(d cluster.DeadLetter) string {
 	return fmt.Sprintf("%d (%s)", d.Index, d.Label)
 }
 
-// eachLetter calls do with the number of each dead letter that the user has
-// selected. After an error, eachLetter continues with the next dead letter.
+// eachLetter calls the function do with the number of each dead letter that
+// the user has selected. After an error, eachLetter continues with the next
+// dead letter.
 func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, do func(context.Context, uint64) error, out, errOut io.Writer) error {
 	numbers, all, err := letterNumbers(which)
 	if err != nil {

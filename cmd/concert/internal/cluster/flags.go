@@ -12,8 +12,8 @@ import (
 // clusterFlags are the flags for the address of a cluster and for the key.
 type clusterFlags struct{ url, key string }
 
-// flags sets c to the defaults, and returns the flags that change c. key
-// describes the key file in the help.
+// flags sets c to the defaults, and returns the flags that change c. The
+// parameter key is the description of the key file in the help.
 func (c *clusterFlags) flags(key string) *cli.Flags {
 	c.url, c.key = os.Getenv(devserver.URLVariable), os.Getenv(devserver.KeyVariable)
 	f := cli.NewFlags()

@@ -94,12 +94,13 @@ func (l *live) look(ctx context.Context) error {
 	return nil
 }
 
-// maxLetters is the maximum number of dead letters for a page that opens. With
-// a batch of new ones, they are fewer than 2500. After so many, package
-// dashboard would attach its observer again, and would receive them twice.
+// maxLetters is the maximum number of dead letters for a page that opens.
+// Together with a batch of new dead letters, they must be fewer than 2500:
+// after 2500 of them, package dashboard would attach its observer again, and
+// would receive them twice.
 const maxLetters = 1000
 
-// takeLocked takes a status, and the dead letters that are new.
+// takeLocked updates the page with a status, and with the new dead letters.
 func (l *live) takeLocked(s *status, letters []cluster.DeadLetter) {
 	st := concert.Stats{Workers: len(s.Workers)}
 	for _, w := range s.Workers {

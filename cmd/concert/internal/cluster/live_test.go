@@ -19,8 +19,8 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// TestLive_Take: the numbers of the page do not decrease when a worker leaves,
-// and each dead letter is a failure once.
+// TestLive_Take: the numbers of the page must not decrease when a worker
+// leaves, and each dead letter must count as one failure.
 func TestLive_Take(t *testing.T) {
 	l := &live{ended: map[string][2]int64{}}
 	at := time.Now()
@@ -69,8 +69,8 @@ func TestLive_Take(t *testing.T) {
 	}
 }
 
-// TestStatus_Web: with --web, the command serves the tables of the status until
-// Ctrl-C, and then ends although the page is open.
+// TestStatus_Web: with --web, the command must serve the tables of the
+// status until Ctrl-C. Then it must end, even if the page is open.
 func TestStatus_Web(t *testing.T) {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {

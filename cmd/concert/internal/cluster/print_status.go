@@ -13,8 +13,8 @@ import (
 	"concert/dashboard"
 )
 
-// silentAfter is the time after which a worker that was not heard is shown as
-// silent: two periods of its heartbeat, and a second for the network.
+// silentAfter is the time without a heartbeat after which a worker is shown
+// as silent: two periods of its heartbeat, and a second for the network.
 const silentAfter = 7 * time.Second
 
 // print prints the status in lines of at most statusColumns columns.
@@ -157,8 +157,8 @@ func functionName(n string) string {
 // capability set, unless the first name is longer.
 const functionColumns = 60
 
-// functionList returns a text with the first names, as many as fit, and the
-// number of further names.
+// functionList returns a text with the first names that fit, and the number
+// of further names.
 func functionList(names []string) string {
 	var shown []string
 	for _, n := range names {

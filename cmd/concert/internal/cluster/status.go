@@ -153,7 +153,6 @@ func runStatus(ctx context.Context, args []string, out, errOut io.Writer) error 
 	return o.run(ctx, out, errOut)
 }
 
-// run runs the command.
 func (o *statusOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	access := o.access()
 	in, err := cluster.Inspect(ctx, o.url, &access)

@@ -18,7 +18,7 @@ const (
 type table struct {
 	header []string
 	rows   [][]string
-	cut    []int // the columns of the table that may be cut; of equally wide ones, the first
+	cut    []int // the columns of the table that may be cut; of equally wide columns, the first one is cut
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }

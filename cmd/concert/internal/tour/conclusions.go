@@ -14,7 +14,8 @@ type comparison struct {
 }
 
 // conclusions returns sentences for the end of the tour: what to use on this
-// machine, which models were not measured, and how reliable that is.
+// machine, which models were not measured, and how reliable the measurements
+// are.
 func (t *tour) conclusions() (all []string) {
 	for _, c := range t.comparisons {
 		all = append(all,
@@ -35,8 +36,9 @@ func (t *tour) conclusions() (all []string) {
 	return all
 }
 
-// conclusion returns the recommendation for one kind of work. usual is what
-// suits the kind if the measurements do not decide.
+// conclusion returns the recommendation for one kind of work. The parameter
+// usual is the recommendation for this kind if the measurements do not
+// decide.
 func conclusion(work string, r *choose.Report, usual string) string {
 	v := r.Verdict
 	point := r.Recommended()

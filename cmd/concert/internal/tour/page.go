@@ -58,7 +58,6 @@ func (s *section) Total() string {
 	return progress.Duration(s.sum())
 }
 
-// sum returns the sum of the times of all lines.
 func (s *section) sum() (sum time.Duration) {
 	for _, l := range s.Lines {
 		sum += l.Took
