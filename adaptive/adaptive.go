@@ -24,11 +24,12 @@
 //	           keeps a lower limit if throughput decreases by at most 6% of the
 //	           decrease of the limit; otherwise it returns to the old limit
 //
-// After a successful try, a Limit holds for one window, and then tries the same
-// direction again. After a failed try it holds for twice as many windows as
-// after the previous failure, at most 8. After failures in both directions, the
-// steps become half as large, but at least 12.5% up and 6.25% down. So a Limit
-// settles at the lowest limit whose throughput no higher limit clearly exceeds.
+// After a successful try, a Limit holds for one window, and then tries the
+// same direction again. After a failed try it holds for twice as many
+// windows as after the previous failure, at most 8. After failures in both
+// directions, the steps become half as large, but at least 12.5% up and
+// 6.25% down. So a Limit settles at the lowest limit for which no higher
+// limit has a clearly higher throughput.
 //
 // If the throughput at the same limit changes by a factor of 1.25, the
 // conditions have changed. Then the Limit tries again without a pause: a lower
@@ -37,22 +38,23 @@
 //
 // # Windows
 //
-// A window consists of batches of results. A batch has as many results as the
-// limit. A window begins after the results of the tasks that started under the
-// previous limit. The window ends when its batches show with enough certainty
-// whether the throughput is better. It has at most 600 results, or ten for each
-// worker if that is more. So a Limit detects a large difference soon, and a
-// small difference later.
+// A window consists of batches of results. A batch has as many results as
+// the limit. A window begins after the results of the tasks that started
+// under the previous limit. The window ends when its batches show with
+// enough certainty whether the throughput is better. A window has at most
+// 600 results, or ten results for each worker if that number is larger. So a
+// Limit detects a large difference soon, and a small difference later.
 //
-// The limit does not rise while all processors are busy, or while clearly fewer
-// tasks run than the limit allows. Then something else restricts throughput.
-// While few tasks run, a Limit tries limits just below the number of running
-// tasks. Times in which no task runs do not count.
+// The limit does not rise while all processors are busy, or while clearly
+// fewer tasks run than the limit allows. In these cases, not the limit but
+// something else restricts throughput. While few tasks run, a Limit tries
+// limits just below the number of running tasks. Times in which no task runs
+// do not count.
 //
-// Failed tasks do not count as throughput, so the limit does not rise if a
-// server refuses requests. The limit considers throughput and not latency. If
-// two limits have the same throughput, it takes the lower one, whose tasks wait
-// less.
+// Failed tasks do not count as throughput. So the limit does not rise if a
+// server refuses requests. The limit considers throughput and not latency.
+// If two limits have the same throughput, a Limit chooses the lower one,
+// because its tasks wait less.
 package adaptive
 
 import (
@@ -79,10 +81,10 @@ type Limit struct {
 	phase     phase
 	bestRate  throughput // the throughput at best; its rate is 0 if the throughput is unknown
 	pause     int        // the number of windows to wait before another limit is tried
-	nextPause int        // the value that pause gets if the next limit that is tried is not better
+	nextPause int        // the value that pause gets if the next try fails
 	up        bool       // whether the next limit to try is higher than best
 	step      float64    // a higher limit is tried at best*(1+step), and a lower limit at best*(1-step/2)
-	refused   bool       // whether the last try, in the other direction, found no better limit
+	refused   bool       // whether the last try, which was in the other direction, failed
 	measured  bool       // whether climbing has measured bestRate, so that the next limit can be compared with it
 	running   int        // the number of running tasks
 	skip      int        // the number of results to ignore, because their tasks started under the previous limit
@@ -149,11 +151,11 @@ const (
 	largestStep  = 0.5
 	smallestStep = 0.125
 
-	// worthShare says when a change of the limit is worth it. A higher limit is
-	// kept if the relative increase of throughput is at least this share of the
-	// relative increase of the limit. A lower limit is kept if the relative
-	// decrease of throughput is at most this share of the relative decrease of
-	// the limit.
+	// worthShare determines whether a change of the limit is kept. A higher
+	// limit is kept if the relative increase of throughput is at least this
+	// share of the relative increase of the limit. A lower limit is kept if
+	// the relative decrease of throughput is at most this share of the
+	// relative decrease of the limit.
 	worthShare = 0.06
 
 	// If the throughput at one limit changes by this factor, the conditions
@@ -170,8 +172,8 @@ const (
 	// TestLimit_OneTaskAtATime, TestLimit_FewTasks and TestLimit_Lull fail.
 	busyWorkers = 0.75
 
-	// The numbers of windows for which the best limit is held, at first and at
-	// most. Without a pause, TestLimit and TestLimit_Overload fail. If
+	// The minimum and the maximum number of windows for which the best limit
+	// is held. Without a pause, TestLimit and TestLimit_Overload fail. If
 	// maxPause is equal to minPause, throughput in TestLimit is 0.5% lower.
 	minPause = 2
 	maxPause = 8

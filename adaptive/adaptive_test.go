@@ -17,9 +17,10 @@ import (
 	"concert/internal/race"
 )
 
-// throughputOf runs tasks on a server. It returns how many tasks succeeded per
-// second, without the given number of first tasks. If after is not nil,
-// throughputOf calls it after each result, with the number of results so far.
+// throughputOf runs tasks on a server. It returns the number of successful
+// tasks per second. The given number of first tasks does not count. If after
+// is not nil, throughputOf calls it after each result, with the number of
+// results so far.
 func throughputOf(t *testing.T, s *server, tasks, first int, ex concert.Executor, after func(n int)) float64 {
 	var begin time.Time
 	good, n := 0, 0
@@ -118,8 +119,8 @@ func TestLimit_CapacityChanges(t *testing.T) {
 }
 
 // TestLimit_Bounds: tasks with random durations and errors run in bursts of
-// random lengths. The limit must stay from Options.Min to Options.Max, and must
-// not rise while all processors are busy.
+// random lengths. The limit must stay between Options.Min and Options.Max,
+// and must not rise while all processors are busy.
 func TestLimit_Bounds(t *testing.T) {
 	for seed := range uint64(30) {
 		synctest.Test(t, func(t *testing.T) {

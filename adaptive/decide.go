@@ -26,7 +26,7 @@ func (l *Limit) climbLocked(s sample) bool {
 		l.phase, l.up = holding, false
 		l.moveLocked(s, l.best, "fewer tasks than the limit")
 		return true
-	case s.few: // too few tasks are submitted: a higher limit cannot help
+	case s.few: // fewer tasks run than the limit allows: a higher limit cannot help
 		if s.full {
 			l.phase, l.up = holding, false
 		}
@@ -88,13 +88,13 @@ func (l *Limit) holdLocked(s sample) bool {
 	return true
 }
 
-// updateBestRateLocked combines bestRate with the throughput of a new window at
-// the same limit. If the two throughputs differ too much, the conditions have
-// changed, and updateBestRateLocked reports true. The window may have begun
-// before the change. Then its throughput fits neither the old nor the new
-// conditions. So the next window measures the throughput again. After that
-// window another limit is tried: a higher limit if the throughput has
-// increased, and a lower limit otherwise.
+// updateBestRateLocked combines bestRate with the throughput of a new window
+// at the same limit. If the two throughputs differ too much, the conditions
+// have changed, and updateBestRateLocked reports true. The window may have
+// begun before the change. Then its throughput is a mix of the old and the
+// new conditions. So the next window measures the throughput again. After
+// that window, a Limit tries another limit: a higher limit if the throughput
+// has increased, and a lower limit otherwise.
 func (l *Limit) updateBestRateLocked(s sample) (conditionsChanged bool) {
 	if l.bestRate.rate == 0 { // this is the first window at this limit
 		l.bestRate = s.throughput

@@ -99,7 +99,7 @@ func (s *server) bestRate(highest int) (best float64) {
 	return best
 }
 
-// slots is a semaphore: at most as many tasks as its capacity use it
+// slots is a semaphore. Its capacity is the number of tasks that may use it
 // concurrently.
 type slots chan struct{}
 

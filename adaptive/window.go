@@ -22,9 +22,10 @@ const (
 	rough = 0.3
 
 	// In the phase holding, a window ends when the relative error of its
-	// throughput is at most fair. It also ends when it has fairResults results,
-	// and two results for each worker. If such a window ends whatever its error
-	// is, or only at the number of results, TestLimit fails.
+	// throughput is at most fair. It also ends when it has fairResults
+	// results, and two results for each worker. TestLimit fails if such a
+	// window ends at any error, and also if it always continues until
+	// fairResults.
 	fair        = 0.06
 	fairResults = 400
 
@@ -54,8 +55,8 @@ type window struct {
 	sum, sumSq float64 // the sum of the rates of complete batches, and the sum of the squares of these rates
 }
 
-// throughput is a number of tasks per second. err is its relative error: the
-// half width of its 95% interval, as a share of rate.
+// throughput is a number of tasks per second. The field err is the relative
+// error of the rate: half of the width of its 95% interval, divided by rate.
 type throughput struct{ rate, err float64 }
 
 // sample is what a window shows so far.
@@ -133,9 +134,10 @@ func (w *window) throughput() throughput {
 // wrong by less than 1%.
 func student(freedom int) float64 { return 1.96 + 2.4/float64(freedom-1) }
 
-// exceeds reports whether the rate of t is more than bound times the rate of an
-// earlier window (before). known is false if the ratio is too close to the
-// bound for a certain answer, unless must is set.
+// exceeds reports whether the rate of t is more than bound times the rate of
+// an earlier window (before). The result known is false if the ratio is too
+// close to the bound for a certain answer. If must is set, known is always
+// true.
 func (t throughput) exceeds(before throughput, bound float64, must bool) (exceeds, known bool) {
 	ratio := t.rate / max(before.rate, 1e-9)
 	if t.rate == 0 && before.rate == 0 {

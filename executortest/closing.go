@@ -259,8 +259,8 @@ var closeCases = []testCase{
 		g := s.gate()
 		var accepted []*concert.Future[string]
 		for {
-			// The context of an accepted task must not end: otherwise the gate
-			// would no longer hold the task.
+			// The context of an accepted task must not end here: if it ended,
+			// the gate would no longer hold the task.
 			ctx, cancel := context.WithCancelCause(s.ctx)
 			defer cancel(nil)
 			tired := errors.New("no room for half a second")
@@ -289,7 +289,7 @@ var closeCases = []testCase{
 	{"CancelMakesRoom", "a canceled task releases its slot in the queue", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 4})
 		g, first := s.held(ex)
-		for range 200 { // all call the same function, because an executor may send one call of each function to a worker before the worker is free
+		for range 200 { // all call the same function: of each function, an executor may send one call to a worker that is not free yet
 			if !concert.Submit(s.ctx, ex, hold, g).Cancel() {
 				s.Fatal("Cancel() of a waiting task = false")
 			}

@@ -90,9 +90,9 @@ var contextCases = []testCase{
 	{"OwnContexts", "when a context of the program's own type ends, its task ends, as with any other context", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 8})
 		g, held := s.held(ex)
-		// Some executors send tasks to a worker before it is free. When the
-		// context of such a task ends, the executor withdraws the task, but the
-		// worker may already have begun it. So the case first submits other
+		// Some executors send tasks to a worker that is not free yet. If the
+		// context of such a task ends, the worker may have begun the task
+		// before the executor withdraws it. So the case first submits other
 		// tasks, which are sent instead.
 		for range 4 {
 			concert.Submit(s.ctx, ex, square, 2)

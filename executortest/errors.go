@@ -239,8 +239,8 @@ var errorCases = []testCase{
 	}},
 	{"DeadlineRunning", "the error of a running task whose deadline expires is DeadlineExceeded, and not a cancellation", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
-		// ctx is a clock: its deadline passes when strike is called. Here this
-		// happens while the task runs.
+		// ctx is a clock: its deadline passes when the case calls ctx.strike.
+		// Here this happens while the task runs.
 		ctx := newClock(s.ctx)
 		f := s.start(ctx, ex)
 		ctx.strike()
@@ -310,8 +310,8 @@ var errorCases = []testCase{
 	}},
 }
 
-// expired checks the error of a task whose deadline has passed. started says
-// whether the task had started before.
+// expired checks the error of a task whose deadline has passed. The
+// parameter started says whether the task had started before.
 func (s *suite) expired(what string, f *concert.Future[string], started bool) {
 	s.Helper()
 	_, err := f.Result(s.ctx)
@@ -328,7 +328,7 @@ func (s *suite) expired(what string, f *concert.Future[string], started bool) {
 	}
 }
 
-// clock is a context whose deadline passes when strike is called.
+// clock is a context whose deadline passes when its method strike is called.
 type clock struct {
 	context.Context
 	struck chan struct{}
@@ -338,7 +338,7 @@ func newClock(ctx context.Context) *clock { return &clock{ctx, make(chan struct{
 
 func (c *clock) strike() { close(c.struck) }
 
-// Deadline is far away.
+// Deadline returns a time that is far away.
 func (c *clock) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
 
 // Done returns a channel that strike closes.
@@ -355,8 +355,8 @@ func (c *clock) Err() error {
 }
 
 // isCanceled reports whether errors.Is matches err with context.Canceled, or
-// err has the text of the cause "time to go". If want is not nil, errors.Is
-// must also match err with want.
+// the text of err contains the cause "time to go". If want is not nil,
+// errors.Is must match err with want, too.
 func isCanceled(err, want error) bool {
 	if err == nil || want != nil && !errors.Is(err, want) {
 		return false

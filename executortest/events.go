@@ -58,7 +58,8 @@ func (r *record) check(s *suite) map[string]int {
 
 var eventCases = []testCase{
 	{"StartOrder", "a worker starts tasks in the order in which they were submitted", func(s *suite) {
-		// The pauses vary how many tasks the worker has in advance.
+		// Because of the pauses, the number of tasks that the worker has
+		// fetched ahead varies.
 		ex := s.executor(Config{Workers: 1})
 		path := filepath.Join(s.dir, "started")
 		var futures []*concert.Future[int]
@@ -86,8 +87,8 @@ var eventCases = []testCase{
 		dropped := concert.Submit(s.ctx, ex, square, 1)
 		dropped.Cancel()
 		failed := concert.Submit(s.ctx, ex, fail, "panic")
-		// The cancellation has to reach a worker in another program before the
-		// worker is free.
+		// If the worker is in another program, the cancellation must arrive
+		// there before the worker is free.
 		concert.Wait(s.ctx, concert.AllCompleted, dropped)
 		g.open()
 		must[string](s)(held.Result(s.ctx))

@@ -1,6 +1,7 @@
 // Package executortest is the conformance suite for executors. It tests what
 // package concert promises about Submit, Map, futures and closing. All
-// executors of concert pass it. If you write an executor, test it as follows:
+// executors of concert pass the suite. If you write an executor, test it as
+// follows:
 //
 //	func TestConformance(t *testing.T) {
 //		traits := executortest.Traits{Shared: true}
@@ -9,9 +10,9 @@
 //		})
 //	}
 //
-// Executors differ: [Traits] describes what an executor can do. If an executor
-// lacks a trait that a case needs, the case checks that the error is the
-// documented one, or does nothing.
+// Executors differ: [Traits] describes what an executor can do. If an
+// executor lacks a trait that a case needs, the case does nothing, or checks
+// that the error is the documented one.
 //
 // Tasks of the suite are registered functions, because some executors run them
 // in worker processes. So the program of a worker process must import this
@@ -46,15 +47,15 @@ type Traits struct {
 	Kills bool
 
 	// Far says that each task is sent through a network. Cases with very many
-	// tasks submit only a tenth as many.
+	// tasks then submit only a tenth of them.
 	Far bool
 
 	// Expired is wrapped by the error of a task that ran for longer than
 	// Config.Timeout. Nil means that the executor has no such time limit.
 	Expired error
 
-	// Foreign says that the workers are programs in another language, where a
-	// canceled task fails with an exception and not with the cause of its
+	// Foreign says that the workers are programs in another language. There,
+	// a canceled task fails with an exception, and not with the cause of its
 	// context.
 	Foreign bool
 
@@ -69,8 +70,8 @@ type Hook struct {
 	Name string
 	// Open returns an executor whose option is fn.
 	Open func(c Config, fn func()) concert.Executor
-	// Trigger submits tasks with ctx, so that the executor calls fn. It returns
-	// a function that waits until the tasks have settled.
+	// Trigger submits tasks with ctx, so that the executor calls fn. It
+	// returns a function that waits until the tasks have settled.
 	Trigger func(ctx context.Context, ex concert.Executor) (wait func())
 }
 
@@ -78,8 +79,8 @@ type Hook struct {
 type Config struct {
 	Workers  int              // the exact number of tasks that can run at the same time
 	Queue    int              // the number of tasks that can wait; workers may fetch further tasks ahead
-	Grace    time.Duration    // how long Shutdown waits for tasks that it has canceled
-	Timeout  time.Duration    // how long a task may run; zero means no bound; set only for executors with Traits.Expired
+	Grace    time.Duration    // the time that Shutdown waits for tasks that it has canceled
+	Timeout  time.Duration    // the maximum run time of a task; zero means no bound; set only for executors with Traits.Expired
 	Observer concert.Observer // may be nil
 }
 
@@ -87,9 +88,9 @@ type Config struct {
 // happen.
 const eventTimeout = time.Minute
 
-// caseDeadline is the maximum time of a case, also if it waits without a
-// context, as in Close. It is longer than eventTimeout, so that a case that
-// waits with a context reports the missing event first.
+// caseDeadline is the maximum time of a case, even if the case waits without
+// a context, as in Close. It is longer than eventTimeout. So a case that
+// waits with a context can report the missing event first.
 const caseDeadline = 3 * eventTimeout
 
 // Run runs the suite. open returns a new executor for a case. Run closes the
@@ -181,8 +182,9 @@ func (s *suite) ended(cause error) context.Context {
 	return ctx
 }
 
-// must returns a function that returns its first argument, and fails the case
-// if its second argument is an error.
+// must returns a function with two arguments, a value and an error. This
+// function fails the case if there is an error, and otherwise returns the
+// value.
 func must[T any](s *suite) func(T, error) T {
 	s.Helper()
 	return func(v T, err error) T {
@@ -194,8 +196,8 @@ func must[T any](s *suite) func(T, error) T {
 	}
 }
 
-// eventually waits until ok returns true. It fails the case if that does not
-// happen within eventTimeout.
+// eventually waits until the function ok returns true. It fails the case if
+// ok does not return true within eventTimeout.
 func (s *suite) eventually(what string, ok func() bool) {
 	s.Helper()
 	for pause := time.Microsecond; !ok(); pause = min(2*pause, 5*time.Millisecond) {
@@ -206,8 +208,8 @@ func (s *suite) eventually(what string, ok func() bool) {
 	}
 }
 
-// checkGoroutines fails the test if there are more goroutines than before; that
-// is their number. It waits for goroutines that are about to end.
+// checkGoroutines fails the test if there are more goroutines than the
+// number before. It waits for goroutines that are about to end.
 func checkGoroutines(t *testing.T, before int) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)

@@ -12,7 +12,8 @@ func TestCases(t *testing.T) {
 			t.Errorf("two cases have the name %s", c.name)
 		}
 		names[c.name] = true
-		// The cases of user code are variants of two rules.
+		// Cases of user code may have the same rule, because they are variants
+		// of two rules.
 		if other := rules[c.rule]; other != "" && !strings.HasPrefix(c.name, "UserCode/") {
 			t.Errorf("%s and %s have the same rule", c.name, other)
 		}

@@ -148,7 +148,7 @@ func stubbornFunc(_ context.Context, g gate) (string, error) {
 	return holdFunc(context.Background(), g)
 }
 
-// failFunc fails in the way that its argument names.
+// failFunc fails: its argument says in which way.
 func failFunc(_ context.Context, how string) (string, error) {
 	switch how {
 	case "error":
@@ -181,8 +181,8 @@ func (e *codeError) Error() string { return fmt.Sprintf("code %d: %s", e.Code, e
 
 func init() { concert.RegisterErrorType[*codeError]("executortest.codeError") }
 
-// blobFunc returns the given number of bytes. Cases use it to measure how much
-// memory a Map needs for results.
+// blobFunc returns the given number of bytes. Cases use it to measure the
+// memory that a Map needs for results.
 func blobFunc(_ context.Context, size int) ([]byte, error) {
 	b := make([]byte, size)
 	for i := 0; i < size; i += 4096 {

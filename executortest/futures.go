@@ -290,8 +290,8 @@ var futureCases = []testCase{
 			}
 			return ok
 		}
-		// Workers may fetch tasks ahead, and so make room in the queue. When
-		// they fetch no further tasks, the queue stays full.
+		// A worker that fetches tasks ahead makes room in the queue. When
+		// workers fetch no further tasks, the queue stays full.
 		for refused := 0; refused < 20; refused++ {
 			if try(s.ctx) {
 				refused = 0

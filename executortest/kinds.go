@@ -25,7 +25,7 @@ import (
 )
 
 // kindOf is a kind of value that a case sends through an executor and back.
-// trip returns the value that came back (got) and the value that was sent
+// The function trip returns the received value (got) and the original value
 // (want).
 type kindOf struct {
 	name string
@@ -42,9 +42,9 @@ func kind[T any](name string, v T) {
 	kindOnDemand(name, func() T { return v })
 }
 
-// kindOnDemand does the same as kind, for a value that make returns. It is for
-// large values: only the process that sends the value makes it, and worker
-// processes do not make it when they start.
+// kindOnDemand does the same as kind, for a value that the function make
+// returns. It is for large values: only the process that sends the value
+// calls make. Worker processes do not call it when they start.
 func kindOnDemand[T any](name string, make func() T) {
 	echo := concert.Register("executortest.echo "+name, func(_ context.Context, v T) (T, error) { return v, nil })
 	kinds = append(kinds, kindOf{name, func(s *suite, ex concert.Executor) (got, want any, err error) {
@@ -123,7 +123,7 @@ type (
 		Name string
 	}
 	event struct {
-		time.Time // the promoted methods of Time must not encode an event, because they would omit the name
+		time.Time // Time's methods are promoted, but must not encode an event, because they would omit the name
 		Name      string
 	}
 	tree struct {

@@ -20,9 +20,9 @@ func isInput(in *concert.Input, name string, index int64, label string) bool {
 	return in != nil && in.Name == name && in.Index == index && in.Label == label
 }
 
-// failures returns n inputs of the function fail: for one third of them the
-// function panics, for one third it returns an error, and for one third it
-// succeeds.
+// failures returns n inputs of the function fail. For a third of the inputs,
+// the function panics. For another third it returns an error, and for the
+// rest it succeeds.
 func failures(n int) []string {
 	return slices.Repeat([]string{"panic", "error", "not at all"}, n/3)
 }
@@ -199,7 +199,7 @@ func (s *suite) showsInputs(failure inputFailure) {
 		}
 	}}
 	if failure.timeout {
-		c.Timeout = 500 * time.Millisecond // the tasks that do not fail have to end earlier, on a busy machine too
+		c.Timeout = 500 * time.Millisecond // longer than the tasks that do not fail, even on a busy machine
 	}
 	ex := s.executor(c)
 	for _, way := range ways {
@@ -243,8 +243,8 @@ func (s *suite) showsInputs(failure inputFailure) {
 }
 
 // namesInput reports whether the JSON text contains an input with this index
-// and this label. An index of -1 means that the text has no index, and an empty
-// label that it has no label.
+// and this label. If index is -1, the text must have no index. If label is
+// empty, the text must have no label.
 func namesInput(json string, index int64, label string) bool {
 	want := ""
 	if index >= 0 {
@@ -263,7 +263,7 @@ func namesInput(json string, index int64, label string) bool {
 // input of the task in its error.
 type inputFailure struct {
 	name, function string
-	named          bool // whether the text of the error must name the input, too
+	named          bool // whether the text of the error must contain the name of the input, too
 	submit         bool // whether only a Submit can fail in this way, and not a Map
 	timeout        bool // whether the executor needs Config.Timeout
 	applies        func(*suite) bool

@@ -16,8 +16,8 @@ import (
 	"concert"
 )
 
-// counting yields 0, 1, 2 and so on without end, and counts the values that
-// were taken.
+// counting yields 0, 1, 2 and so on without end, and counts the yielded
+// values.
 func counting(taken *atomic.Int64) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := 0; ; i++ {
@@ -115,7 +115,7 @@ var mapCases = []testCase{
 		taken.Store(0)
 		gates := func(yield func(gate) bool) {
 			for n := range counting(&taken) {
-				if n == ex.Width() { // the executor has taken as many inputs as it has workers
+				if n == ex.Width() { // the Map has taken one input for each worker
 					for g.entered() < 2 && s.ctx.Err() == nil { // s.eventually is not possible here: only the goroutine of the test may call Fatal
 						time.Sleep(time.Millisecond)
 					}
@@ -168,8 +168,8 @@ var mapCases = []testCase{
 		}
 
 		// The first call is held until it is canceled. The second one fails,
-		// because the directory of its gate does not exist. So the first error
-		// in time is not the first one in the order of the inputs.
+		// because the directory of its gate does not exist. So the error that
+		// happens first is not the first in the order of the inputs.
 		shut, broken := s.gate(), gate{filepath.Join(s.dir, "nodirectory", "gate")}
 		got, err := concert.Collect(s.ctx, ex, hold, func(yield func(gate) bool) {
 			if !yield(shut) {

@@ -17,7 +17,7 @@ import (
 // its goroutine, or hangs.
 var misbehaviors = []string{"panics", "exits", "hangs"}
 
-// misbehaveAs misbehaves in the way that its argument names. A hang lasts until
+// misbehaveAs misbehaves: its argument says in which way. A hang lasts until
 // a call of releaseHung.
 func misbehaveAs(how string) {
 	switch how {
@@ -48,7 +48,8 @@ func (e badError) Unwrap() error { misbehaveAs(e.how); return nil }
 // Format misbehaves.
 func (e badError) Format(fmt.State, rune) { misbehaveAs(e.how) }
 
-// badKey is the index of a way to misbehave, which its String method uses.
+// badKey is a key whose String method misbehaves. Its value is the index of
+// the way in misbehaviors.
 type badKey int
 
 // String misbehaves.
@@ -119,8 +120,8 @@ type userCodeKind struct {
 	// hangs is true if the executor certainly calls the code. Then the case
 	// waits until the code hangs.
 	hangs bool
-	// keeps is true if a local executor runs the code on the task's goroutine.
-	// Then the worker is blocked while the code hangs.
+	// keeps is true if a local executor runs the code on the task's
+	// goroutine. In this case, the worker is blocked while the code hangs.
 	keeps bool
 	// start submits tasks whose user code misbehaves, and returns a function
 	// that waits until they have settled.
@@ -220,8 +221,8 @@ func badContextKind(method string) func(*caseState) func() {
 	}
 }
 
-// mapping iterates a Map on another goroutine, which user code may end. The
-// function that it returns waits for that goroutine.
+// mapping iterates a Map on another goroutine, which user code may end.
+// mapping returns a function that waits for this goroutine.
 func (m *caseState) mapping(ctx context.Context, gates func(func(gate) bool)) (wait func()) {
 	done := make(chan struct{})
 	go func() {
@@ -242,18 +243,18 @@ var misbehaviorCases = func() (all []testCase) {
 	return all
 }()
 
-// misbehaves checks one kind of user code that misbehaves in one way: other
-// tasks are not delayed, the tasks to which the code belongs settle after their
-// context has ended, and Shutdown returns.
+// misbehaves checks one kind of user code that misbehaves in one way. Other
+// tasks must not be delayed. The tasks to which the code belongs must settle
+// after their context has ended. Shutdown must return.
 func (s *suite) misbehaves(kind userCodeKind, how string) {
 	defer quietly()()
 	defer releaseHung()
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
-	// A process in which a canceled task does not end within the grace is
+	// If a canceled task does not end within the grace, its process is
 	// killed, and the other tasks of this process fail. Workers in another
 	// language run no user code of these cases, so all their tasks end. On a
-	// busy machine this can take seconds.
+	// busy machine, a task may need seconds to end.
 	var grace time.Duration // zero means the long default
 	switch {
 	case s.Foreign:
@@ -305,7 +306,8 @@ func (s *suite) shutdownReturns(ex concert.Executor, cause error) {
 	s.returns("Shutdown", func() { ex.Shutdown(s.ended(cause)) })
 }
 
-// returns fails the case if fn does not return, or ends its goroutine.
+// returns calls fn. It fails the case if fn does not return, or ends its
+// goroutine.
 func (s *suite) returns(what string, fn func()) {
 	s.Helper()
 	ended := make(chan bool, 1)

@@ -96,7 +96,7 @@ func (s *suite) observerHangs(ex concert.Executor, kind concert.EventKind, hung 
 	ex.Close()
 }
 
-// quietly discards what package slog logs until the returned function is
+// quietly discards the log of package slog until the returned function is
 // called.
 func quietly() (restore func()) {
 	before := slog.Default()
@@ -104,8 +104,8 @@ func quietly() (restore func()) {
 	return func() { slog.SetDefault(before) }
 }
 
-// withObserver checks that an observer does not change the outcomes of tasks if
-// it calls do for events of the given kinds.
+// withObserver checks that an observer that calls the function do, at events
+// of the given kinds, does not change the outcomes of tasks.
 func withObserver(s *suite, kinds []concert.EventKind, do func()) {
 	defer quietly()()
 	for _, kind := range kinds {
@@ -117,7 +117,7 @@ func withObserver(s *suite, kinds []concert.EventKind, do func()) {
 		why := fmt.Sprint("with an observer that fails at ", kind)
 		g, held := s.held(ex)
 		dropped := concert.Submit(s.ctx, ex, square, 1)
-		never := dropped.Cancel() // a worker that got the task in advance may run it if this is false
+		never := dropped.Cancel() // false if a worker has fetched the task ahead; then the worker may run it
 		g.open()
 		if _, err := held.Result(s.ctx); err != nil {
 			s.Errorf("Result() %s: %v", why, err)

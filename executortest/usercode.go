@@ -13,8 +13,8 @@ import (
 	"concert/executor"
 )
 
-// rogue is a value with methods that misbehave at one step. at is the step, and
-// how is a way in misbehaviors, or "fails".
+// rogue is a value with methods that misbehave at one step. The field at is
+// the step. The field how is one of misbehaviors, or "fails".
 type rogue struct{ at, how string }
 
 // The steps at which a rogue can misbehave.
@@ -50,7 +50,7 @@ func hang() {
 	<-release
 }
 
-// hangs returns how many methods hang in this process.
+// hangs returns the number of methods that hang in this process.
 func hangs() int {
 	hanging.Lock()
 	defer hanging.Unlock()
@@ -113,8 +113,8 @@ func (r *rogue) decode(at string, b []byte) error {
 	return r.misbehave(at)
 }
 
-// oddError is an error with one method that misbehaves. how is the method and
-// the way, with a space between them.
+// oddError is an error with one method that misbehaves. The field how has
+// the name of the method, a space, and the way in which it misbehaves.
 type oddError struct{ how string }
 
 func (e *oddError) misbehave(method string) {

@@ -133,7 +133,7 @@ var valueCases = []testCase{
 
 	{"ContextValues", "tasks that share memory can read the values of the submitter's context", func(s *suite) {
 		if !s.Shared {
-			return // the worker gets only the deadline of the context, as Register documents; see the case Deadline
+			return // the worker receives only the deadline of the context: see Register, and the case Deadline
 		}
 		ex := s.executor(Config{})
 		type key struct{}

@@ -12,8 +12,8 @@ import (
 	"concert"
 )
 
-// sequences returns, for each sequence of kinds of events, how many tasks had
-// it.
+// sequences returns the sequences of kinds of events, each with the number
+// of tasks that had it.
 func (r *record) sequences() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -35,7 +35,7 @@ func (r *record) forget(name string) {
 	maps.DeleteFunc(r.events, func(_ uint64, events []concert.Event) bool { return events[0].Name == name })
 }
 
-// saw fails the case unless the sequences of events are the given ones.
+// saw fails the case unless the tasks had the given sequences of events.
 func (s *suite) saw(who string, r *record, want map[string]int) {
 	s.Helper()
 	if got := r.sequences(); fmt.Sprint(got) != fmt.Sprint(want) {
@@ -121,7 +121,7 @@ var watchCases = []testCase{
 			begin := time.Now()
 			if stop(); time.Since(begin) < time.Second/2 {
 				stopped.Store(true)
-			} // otherwise stop may have returned because a call took longer than a second
+			} // if more time has passed, stop may have returned because a call took longer than a second
 		}
 		over.Store(true)
 		submitters.Wait()

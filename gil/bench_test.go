@@ -78,8 +78,8 @@ func BenchmarkUncontended(b *testing.B) {
 	})
 }
 
-// BenchmarkContended has four goroutines that acquire the lock again as soon as
-// they have released it.
+// BenchmarkContended measures a lock that four goroutines want all the time:
+// each acquires the lock again as soon as it has released the lock.
 func BenchmarkContended(b *testing.B) {
 	contend := func(b *testing.B, do func(fn func())) {
 		var left atomic.Int64
@@ -105,11 +105,11 @@ func BenchmarkContended(b *testing.B) {
 	})
 }
 
-// BenchmarkConvoy measures how long a message takes to an echo server on
-// loopback and back. One goroutine sends the message under the lock, while
-// another goroutine computes under the lock. The last case is without the
-// shorter interval for goroutines that return from Release, and shows the
-// convoy effect of CPython.
+// BenchmarkConvoy measures the time that a message takes to an echo server
+// on loopback and back. One goroutine sends the message under the lock,
+// while another goroutine computes under the lock. In the last case,
+// goroutines that return from Release have no shorter interval. This case
+// shows the convoy effect of CPython.
 func BenchmarkConvoy(b *testing.B) {
 	echo := func(b *testing.B, round func(c net.Conn)) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -170,10 +170,10 @@ func BenchmarkConvoy(b *testing.B) {
 
 var sink int
 
-// BenchmarkInterval measures how long a goroutine that computes holds the lock
-// while another goroutine waits for it. It reports the median and the 99th
-// percentile, in milliseconds. Both values should be about 5, the default
-// interval.
+// BenchmarkInterval measures the time for which a goroutine that computes
+// holds the lock while another goroutine waits for the lock. It reports the
+// median and the 99th percentile, in milliseconds. Both values should be
+// about 5, the default interval.
 func BenchmarkInterval(b *testing.B) {
 	for _, procs := range []int{1, runtime.GOMAXPROCS(0)} {
 		b.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(b *testing.B) {

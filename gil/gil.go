@@ -1,7 +1,7 @@
-// Package gil is a lock with the rules of CPython's global interpreter lock. It
-// is for engines that only one goroutine may use at a time, such as embedded
-// interpreters and C libraries. A goroutine releases the lock while it blocks,
-// so that others can use the engine in the meantime.
+// Package gil is a lock with the rules of CPython's global interpreter lock.
+// It is for engines that only one goroutine may use at a time, such as
+// embedded interpreters and C libraries. A goroutine releases the lock while
+// it blocks, so that other goroutines can use the engine in the meantime.
 //
 //	lock := gil.New(nil)
 //	lock.Do(func(held gil.Held) {
@@ -52,11 +52,12 @@
 //
 // # The corners
 //
-// A [Held] is valid for the goroutine that called Do, until Do returns, except
-// within Release. Otherwise its methods panic, if the lock can detect the
-// mistake. It cannot detect that another goroutine uses the Held of the current
-// holder. A Do within a Do of the same lock blocks forever. [Lock.Run] panics
-// instead, if its context carries the Held.
+// A [Held] is valid for the goroutine that called Do, until Do returns,
+// except within Release. If a Held is used otherwise, its methods panic,
+// with one exception: the lock cannot detect that another goroutine uses the
+// Held of the current holder. A Do within a Do of the same lock blocks
+// forever. A [Lock.Run] within a Do or Run of the same lock panics, if its
+// context carries the Held.
 //
 // A holder that neither reaches a checkpoint nor releases the lock keeps the
 // lock, like C code that does not release the lock of Python.
@@ -84,15 +85,15 @@ type Options struct {
 	// negative.
 	Interval time.Duration
 
-	// Times makes Stats report how long the lock was held and how long
-	// goroutines waited for it. Then the lock reads the clock each time it
-	// is acquired and released.
+	// Times makes Stats report the time for which the lock was held, and the
+	// time that goroutines waited for it. For this, the lock reads the clock
+	// each time it is acquired or released.
 	Times bool
 }
 
 const (
 	defaultInterval = 5 * time.Millisecond
-	longestInterval = 1 << 62               // small enough that the sum with the age of a lock does not overflow
+	longestInterval = 1 << 62               // so small that the sum of it and the age of a lock does not overflow
 	returnInterval  = 50 * time.Microsecond // the time after which a goroutine that returns from Release becomes due
 )
 
@@ -111,11 +112,11 @@ type Lock struct {
 
 	// Written by the holder:
 	issued  atomic.Uint64 // the number of turns that had begun when a turn last acquired the lock again
-	returns atomic.Uint64 // how often a turn acquired the lock again after another turn had held it
+	returns atomic.Uint64 // the number of times that a turn acquired the lock again after another turn had held it
 	forced  atomic.Uint64
 	heldFor atomic.Int64
 
-	due atomic.Int64 // while contended: when the first waiter becomes due, since epoch
+	due atomic.Int64 // while contended: the time, since epoch, at which the first waiter becomes due
 
 	mu sync.Mutex
 
@@ -181,9 +182,9 @@ func (l *Lock) leave() {
 // now returns the time since the lock was made.
 func (l *Lock) now() time.Duration { return time.Since(l.epoch) }
 
-// acquire acquires the lock again for a turn. turn is its number, or 0 for a
-// new turn. It reports false if done is closed before the lock is acquired.
-// done may be nil.
+// acquire acquires the lock for a new turn if the parameter turn is 0, and
+// otherwise again for the turn with this number. It reports false if the
+// channel done is closed before that. done may be nil.
 func (l *Lock) acquire(done <-chan struct{}, turn uint64) bool {
 	if w := l.word.Load(); stateOf(w) == free && l.take(w, turn) {
 		return true
@@ -245,8 +246,8 @@ func (l *Lock) release() {
 	l.handOver()
 }
 
-// handOver gives the lock to the waiter that becomes due first. The caller
-// holds the lock and mu, and the lock is contended.
+// handOver hands the lock to the waiter that becomes due first. The caller
+// holds the lock and mu. The lock is contended.
 func (l *Lock) handOver() {
 	w := l.waiting.pop()
 	if l.timed {

@@ -81,8 +81,8 @@ type clock time.Time
 func (c clock) since() time.Duration { return time.Since(time.Time(c)) }
 
 // TestLock_Interval: a waiter must acquire the lock at the first checkpoint
-// after five milliseconds. The goroutine that held the lock before must acquire
-// it again in the same way.
+// after five milliseconds. The previous holder must acquire the lock again
+// in the same way.
 func TestLock_Interval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
@@ -154,7 +154,7 @@ func TestLock_NoStarvation(t *testing.T) {
 		for range 4 {
 			go l.Do(func(h gil.Held) {
 				for !stop {
-					time.Sleep(100 * time.Microsecond) // so long that a goroutine that returns from Release is always due
+					time.Sleep(100 * time.Microsecond) // longer than 50 us, so a goroutine that returns from Release is always due
 					h.Release(func() { time.Sleep(10 * time.Microsecond) })
 				}
 			})
@@ -338,8 +338,8 @@ func TestRun_Canceled(t *testing.T) {
 	isFree(t, l)
 }
 
-// TestStats_Times: Stats must have how long the lock was held, and how long
-// goroutines waited for it.
+// TestStats_Times: Stats must have the time for which the lock was held, and
+// the time that goroutines waited for it.
 func TestStats_Times(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(&gil.Options{Times: true})

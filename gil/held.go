@@ -6,10 +6,10 @@ import (
 	"concert/executor"
 )
 
-// Held is the permission of a goroutine that holds a lock. It is valid for that
-// goroutine, until the Do or Run that created it returns, except within
-// Release. At other times its methods panic. The methods of the zero value
-// always panic.
+// Held is the permission of a goroutine that holds a lock. It is valid for
+// that goroutine, until the Do or Run that created the Held returns, except
+// within Release. At other times the methods of the Held panic. The methods
+// of the zero value always panic.
 type Held struct {
 	lock *Lock
 	turn uint64
@@ -76,8 +76,8 @@ func Of(ctx context.Context) (Held, bool) {
 // Unlike a Held, it may be used while the lock is released.
 type waiting Held
 
-// Release is [Held.Release] if the Held holds the lock. Otherwise it only calls
-// fn.
+// Release calls [Held.Release] if the Held holds the lock. Otherwise it only
+// calls fn.
 func (w waiting) Release(fn func()) {
 	if h := Held(w); h.holds() {
 		h.Release(fn)

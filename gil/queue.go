@@ -12,8 +12,9 @@ type waiter struct {
 	since, due time.Duration
 }
 
-// line is one of the two lines of the queue. Waiters of a line become due after
-// the same time, so each line is ordered by when its waiters become due.
+// line is one of the two lines of the queue. Waiters of a line become due
+// after the same time, so the waiters of each line are in the order in which
+// they become due.
 type line int
 
 const (

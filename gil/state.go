@@ -36,9 +36,9 @@ func (l *Lock) setState(state uint64) {
 	}
 }
 
-// turns returns how many turns have begun. word is the word of the lock. The
-// holder may have an older turn, with which it has acquired the lock again.
-// Then issued has the number of turns.
+// turns returns the number of turns that have begun. word is the word of the
+// lock. If the holder has acquired the lock again for an older turn, the
+// word has the number of this turn. Then the number of turns is in issued.
 func (l *Lock) turns(word uint64) uint64 { return max(turnOf(word), l.issued.Load()) }
 
 // take acquires the lock for a turn. turn is its number, or 0 for a new turn.

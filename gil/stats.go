@@ -4,7 +4,7 @@ import "time"
 
 // Stats counts events of a lock since the lock was created.
 type Stats struct {
-	Switches uint64 // how often a Do or Run acquired the lock, unless the same Do or Run was the last holder
+	Switches uint64 // number of times that a Do or Run acquired the lock, unless the same Do or Run was the previous holder
 	Forced   uint64 // number of switches at checkpoints
 	Waiting  int    // number of goroutines that wait now
 

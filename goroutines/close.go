@@ -41,8 +41,8 @@ func errWithin(method string) error {
 	return fmt.Errorf("goroutines: %s in a task or a callback of the same pool: the pool refuses new tasks, and the call does not wait for the running ones: %w", method, concert.ErrDeadlock)
 }
 
-// cancelAll cancels Init and all tasks, and returns how many tasks had not
-// started.
+// cancelAll cancels Init and all tasks, and returns the number of tasks that
+// had not started.
 func (p *Pool) cancelAll(cause error) (notStarted int) {
 	p.cancelInit(cause)
 	return p.group.CancelAll(cause)

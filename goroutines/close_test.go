@@ -9,9 +9,9 @@ import (
 	"concert/goroutines"
 )
 
-// TestClose_FromTask: if a task closes its own pool, Close and Shutdown return
-// ErrDeadlock, whether the task runs on the main carrier of its worker or on a
-// compensating carrier. The pool closes when the task has ended.
+// TestClose_FromTask: if a task closes its own pool, Close and Shutdown
+// return ErrDeadlock. The task may run on the main carrier of its worker, or
+// on a compensating carrier. The pool closes when the task has ended.
 func TestClose_FromTask(t *testing.T) {
 	watch(t)
 	closes := func(p *goroutines.Pool) error {

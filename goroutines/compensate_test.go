@@ -35,8 +35,8 @@ func TestCompensate_WorkerReturned(t *testing.T) {
 		waits := concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
 			awaited := step("awaited", nil)
 			behind = append(behind, step("has the worker", gate), step("behind", nil))
-			// The task of q waits for a task of p, which needs the worker of
-			// this task.
+			// The task of q waits for a further task of p, which needs the
+			// worker of the outer task.
 			concert.Submit(ctx, q, func(ctx context.Context, _ int) (int, error) { return awaited.Result(ctx) }, 0).Result(ctx)
 			order = append(order, "waits")
 			return 0, nil
@@ -143,8 +143,8 @@ func TestCompensate_Goexit(t *testing.T) {
 
 // TestCompensate_TaskEndsInQueue: a goroutine of a task has waited with the
 // task's context, and is queued for the worker. If the task ends now, the
-// goroutine must continue at once. The carrier of the task takes the
-// goroutine's position in the queue.
+// goroutine must continue at once. In the queue, the carrier of the task
+// takes its position.
 func TestCompensate_TaskEndsInQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -160,7 +160,7 @@ func TestCompensate_TaskEndsInQueue(t *testing.T) {
 				ctx := context.WithoutCancel(ctx)
 				concert.Submit(ctx, q, func(ctx context.Context, _ int) (int, error) { return awaited.Result(ctx) }, 0).Result(ctx)
 			}()
-			time.Sleep(time.Second) // until the other task has the worker, and the goroutine is queued
+			time.Sleep(time.Second) // until the other task holds the worker, and the goroutine is queued
 			return 0, nil
 		}, 0)
 		result(t, f)
@@ -197,9 +197,9 @@ func TestCompensate_WaitWithDeadline(t *testing.T) {
 	})
 }
 
-// TestResize_WhileCompensating: if one of two idle workers still has a task
-// that began on a compensating carrier, Resize can shrink and grow the pool,
-// whether it removes this worker or the other one.
+// TestResize_WhileCompensating: one of two idle workers still has a task
+// that began on a compensating carrier. Resize can shrink and grow the pool.
+// It may remove this worker, or the other worker.
 func TestResize_WhileCompensating(t *testing.T) {
 	for _, first := range []int{0, 1} {
 		synctest.Test(t, func(t *testing.T) {

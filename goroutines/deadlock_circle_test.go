@@ -20,10 +20,10 @@ type circleWait struct {
 	cancel time.Duration // when a goroutine cancels the wait's context; 0 for never
 }
 
-// circle runs tasks that wait for each other, each on a pool of its own. They
-// begin one second after the other. first is the number of the task that begins
-// first. A task whose wait fails returns its number. circle returns the error
-// and the duration of each wait.
+// circle runs tasks that wait for each other, each on a pool of its own.
+// They begin one second after the other. The parameter first is the number
+// of the task that begins first. A task whose wait fails returns its number.
+// circle returns the error and the duration of each wait.
 func circle(t *testing.T, waits []circleWait, first int) (errs []error, took []time.Duration) {
 	n := len(waits)
 	futures := make([]*concert.Future[int], n)
@@ -72,9 +72,9 @@ func circle(t *testing.T, waits []circleWait, first int) (errs []error, took []t
 	return errs, took
 }
 
-// TestCircle_OneWaitCanEnd: a circle in which a wait can end without the others
-// is no deadlock, whichever wait closes the circle. The wait that can end fails
-// at its time, and the other waits return results.
+// TestCircle_OneWaitCanEnd: if one wait of a circle can end without the
+// others, the circle is no deadlock, whichever wait closes it. This one wait
+// fails at its time, and the other waits return results.
 func TestCircle_OneWaitCanEnd(t *testing.T) {
 	const hour = time.Hour
 	for _, c := range []struct {
@@ -109,9 +109,9 @@ func TestCircle_OneWaitCanEnd(t *testing.T) {
 	}
 }
 
-// TestCircle_NoWaitCanEnd: if no wait can end without the others, exactly one
-// wait fails, the one that closes the circle. This holds although each task as
-// a whole can be canceled.
+// TestCircle_NoWaitCanEnd: if no wait of a circle can end without the
+// others, exactly one wait fails: the wait that closes the circle. This
+// holds although each task as a whole can be canceled.
 func TestCircle_NoWaitCanEnd(t *testing.T) {
 	for n := range 4 {
 		waits := make([]circleWait, n+1)
@@ -129,8 +129,8 @@ func TestCircle_NoWaitCanEnd(t *testing.T) {
 	}
 }
 
-// TestCircle_AfterDeadline: a circle in which one wait has a deadline becomes a
-// deadlock when the task waits again without a deadline.
+// TestCircle_AfterDeadline: one wait of a circle has a deadline. When its
+// task then waits again without a deadline, the circle becomes a deadlock.
 func TestCircle_AfterDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := goroutines.New(1, nil), goroutines.New(1, nil)

@@ -16,8 +16,8 @@ import (
 	"concert/goroutines"
 )
 
-// watch ends the program, and prints all stacks, if the test does not end
-// within a minute, as in a deadlock.
+// watch prints all stacks and ends the program if the test does not end
+// within a minute, for example because of a deadlock.
 func watch(t *testing.T) {
 	t.Helper()
 	timer := time.AfterFunc(time.Minute, func() {
@@ -111,8 +111,8 @@ func (f *forest) intN(n int) int {
 
 type node struct{ pool, levels int }
 
-// inside marks the task as running. The function that it returns marks it as
-// waiting.
+// inside marks the task as running. It returns a function that marks the
+// task as waiting.
 func (f *forest) inside(pool int) func() {
 	if int(f.busy[pool].Add(1)) > f.limit[pool] {
 		f.over.Add(1)
@@ -131,7 +131,8 @@ func (f *forest) visit(ctx context.Context, n node) (leaves int, err error) {
 	for i := range children {
 		children[i] = node{f.intN(len(f.pools)), n.levels - 1}
 	}
-	// The wait begins here, because a Submit may run a task itself.
+	// Mark the task as waiting before the Submit, which may run a task
+	// itself.
 	out()
 	defer func() { out = f.inside(n.pool) }()
 	sum := func(got int, e error) {
@@ -255,8 +256,8 @@ func TestDeadlock_FuturesOfOtherTasks(t *testing.T) {
 	}
 }
 
-// TestMap_InputsAreMap: a task can run a Map whose inputs are another Map, even
-// if both Maps need the worker of the task.
+// TestMap_InputsAreMap: a task can run a Map whose inputs are the results of
+// another Map, even if both Maps need the worker of the task.
 func TestMap_InputsAreMap(t *testing.T) {
 	watch(t)
 	a, b, c := goroutines.New(1, nil), goroutines.New(1, nil), goroutines.New(1, nil)

@@ -30,7 +30,8 @@ func ExampleNew() {
 	// 6 <nil>
 }
 
-// In these examples, a server on the loopback interface stands for the network.
+// In these examples, a server on the loopback interface replaces the
+// network.
 func server() *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "this is %s", r.URL.Path)
@@ -51,8 +52,8 @@ func fetch(ctx context.Context, url string) (int, error) {
 	return len(body), err
 }
 
-// Go corresponds to a thread for I/O-bound work, and Gather to joining: five
-// fetches run at the same time.
+// Go corresponds to starting a thread for I/O-bound work, and Gather to
+// joining threads. Five fetches run at the same time.
 func Example_threads() {
 	site := server()
 	defer site.Close()
@@ -106,12 +107,12 @@ func Example_executors() {
 		}
 		return sum, nil
 	}
-	many := goroutines.New(32, nil) // as many as may wait at once
+	many := goroutines.New(32, nil) // the number of tasks that may wait at the same time
 	defer many.Close()
 	for n := range concert.Map(ctx, many, ioTask, slices.Values([]int{1, 2})) {
 		fmt.Println(n)
 	}
-	few := goroutines.New(2, nil) // as many as there are processors
+	few := goroutines.New(2, nil) // the number of processors
 	defer few.Close()
 	for n := range concert.Map(ctx, few, cpuTask, slices.Values([]int{1000, 1000})) {
 		fmt.Println(n)
@@ -152,8 +153,8 @@ func Example_downloads() {
 	// Output: 3 pages, 33 bytes
 }
 
-// A connection, a buffer or a random source is made once by each worker, and
-// never used by two tasks at once.
+// Each worker makes one connection, buffer or random source. No two tasks
+// use it at the same time.
 func ExampleState() {
 	type scratch struct{ buf []byte }
 	ctx := context.Background()

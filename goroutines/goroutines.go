@@ -57,14 +57,14 @@ type Options struct {
 	// limit.
 	Queue int
 
-	// Init, if set, is called by each worker before its first task. It returns
-	// the state of the worker, for example a connection, a buffer or a random
-	// source. Tasks get the state by the function State. No two tasks use the
-	// same state at the same time. If Init returns an error or panics, the pool
-	// is broken: all waiting tasks, and all tasks that are submitted later,
-	// fail with this error. The context of Init ends when Shutdown cancels the
-	// tasks. An Init that does not return keeps its worker, as a task's
-	// function does.
+	// Init, if set, is called by each worker before its first task. It
+	// returns the state of the worker, for example a connection, a buffer or
+	// a random source. Tasks get the state by the function State. No two
+	// tasks use the same state at the same time. If Init returns an error or
+	// panics, the pool is broken: all waiting tasks, and all tasks that are
+	// submitted later, fail with this error. The context of Init ends when
+	// Shutdown cancels the tasks. If Init does not return, its worker is
+	// blocked, as with the function of a task.
 	Init func(ctx context.Context) (state any, err error)
 
 	// LockOSThread gives each worker an operating system thread of its own, for
@@ -79,14 +79,14 @@ type Options struct {
 	// around other blocking calls.
 	Lock executor.Lock
 
-	// Limit, if set, decides how many workers there are. It may change the
-	// number whenever a task starts or ends. If the argument n of New is not 0,
-	// n is the maximum. The limit of concert/adaptive adds workers as long as
-	// more workers increase throughput.
+	// Limit, if set, decides the number of workers. It may change the number
+	// whenever a task starts or ends. If the argument n of New is not 0, n is
+	// the maximum. The limit of concert/adaptive adds workers as long as this
+	// increases throughput.
 	Limit Limit
 
-	// Grace is how long Shutdown waits for tasks whose context it has canceled.
-	// Zero means 5 seconds, and negative means no time.
+	// Grace is the time that Shutdown waits for tasks whose context it has
+	// canceled. Zero means 5 seconds, and negative means no time.
 	Grace time.Duration
 
 	// Observer, if set, is called for each step of each task.

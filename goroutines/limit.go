@@ -11,14 +11,15 @@ import (
 	"concert/executor"
 )
 
-// Limit decides how many tasks of a pool run at a time; see Options.Limit.
+// Limit decides the number of tasks of a pool that run at the same time; see
+// Options.Limit.
 type Limit interface {
-	// Limit returns how many tasks may run at a time from now on, at least 1.
-	// New calls it with the zero Event. Then the pool calls it with each event
-	// of its tasks, one at a time, on the goroutine on which the event happens.
-	// It should return quickly, and must not use the pool. If a call takes
-	// longer than a second, Limit is not called with further events until it
-	// has returned.
+	// Limit returns the number of tasks that may run at the same time from
+	// now on, at least 1. New calls it with the zero Event. Then the pool
+	// calls it with each event of its tasks, one at a time, on the goroutine
+	// on which the event happens. It should return quickly, and must not use
+	// the pool. If a call takes longer than a second, Limit is not called
+	// with further events until it has returned.
 	Limit(concert.Event) int
 }
 
@@ -74,21 +75,22 @@ func (p *Pool) limited(most int) int {
 	return bounded(concert.Event{})
 }
 
-// A turns value passes events to a Limit one at a time, so that an older result
-// does not replace a newer one. If a call of the Limit does not return, it
-// blocks only its own goroutine: other events no longer wait for their turn.
+// A turns value passes events to a Limit one at a time, so that an older
+// result of the Limit does not replace a newer one. If a call of the Limit
+// does not return, it blocks only its own goroutine: other events no longer
+// wait for a turn.
 type turns struct {
 	taken chan struct{} // contains an element while an event has its turn
 	stuck atomic.Bool   // whether the present turn takes longer than limitTime
 }
 
-// limitTime is how long an event waits for its turn.
+// limitTime is the maximum time that an event waits for its turn.
 const limitTime = time.Second
 
 func newTurns() *turns { return &turns{taken: make(chan struct{}, 1)} }
 
-// begin waits for a turn. It reports false if it gets no turn, because a call
-// of the Limit does not return.
+// begin waits for a turn. If a call of the Limit does not return, begin gets
+// no turn and reports false.
 func (t *turns) begin() bool {
 	select {
 	case t.taken <- struct{}{}:

@@ -138,7 +138,7 @@ func TestMap_PoolShrinksAndGrows(t *testing.T) {
 	})
 }
 
-// wheel is a Limit that returns another number at each event.
+// wheel is a Limit that returns a different number at each event.
 type wheel struct{ last atomic.Int64 }
 
 func (w *wheel) Limit(e concert.Event) int {

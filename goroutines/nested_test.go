@@ -82,9 +82,9 @@ func TestNested_GoroutineOutlivesTask(t *testing.T) {
 	})
 }
 
-// TestNested_SubmitterAwaited: if a task fills the queue of its own pool with
-// tasks that wait for this task, all tasks end. The submitted tasks do not run
-// nested in their submitter, because that would close a circle.
+// TestNested_SubmitterAwaited: a task fills the queue of its own pool with
+// tasks that wait for it. All tasks end. The submitted tasks do not run
+// nested in the first task, because that would close a circle.
 func TestNested_SubmitterAwaited(t *testing.T) {
 	watch(t)
 	ex := goroutines.New(1, &goroutines.Options{Queue: 1})

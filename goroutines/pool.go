@@ -33,7 +33,7 @@ type Pool struct {
 
 	// Guarded by mu:
 	workers []*worker // all workers that have not left
-	idle    []*worker // the workers that sleep; the last one has slept for the shortest time
+	idle    []*worker // the workers that sleep; the last element is the worker that began to sleep last
 	waking  bool      // whether a worker was woken and has not looked at the queue yet
 	free    []int     // the numbers of workers that have left, for reuse
 	closed  bool      // the queue is closed
@@ -55,10 +55,10 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	return p.queue.Push(ctx, p.group, t)
 }
 
-// wakeLocked wakes a worker for a task in the queue. If none sleeps and there
-// are fewer than p.target workers, it starts one. Workers are woken one at a
-// time: a woken worker takes a task, and wakes the next worker if the queue has
-// more tasks.
+// wakeLocked wakes a worker for a task in the queue. If none sleeps and
+// there are fewer than p.target workers, it starts one. Workers are woken
+// one at a time: if the queue has more tasks, a woken worker that has taken
+// a task wakes the next worker.
 func (p *Pool) wakeLocked() {
 	if n := len(p.idle); n > 0 {
 		if p.waking {
@@ -140,8 +140,8 @@ func (w *worker) take() *executor.Task {
 			w.Rest()
 			<-w.wake
 			if !w.TryResume() {
-				// A compensating carrier holds this worker, perhaps for long.
-				// So wake another idle worker for the task.
+				// A compensating carrier may hold this worker for long. So wake
+				// another idle worker for the task.
 				p.mu.Lock()
 				p.waking = false
 				if p.queue.LenLocked() > 0 {

@@ -54,9 +54,9 @@ func TestNew_DefaultAndNegative(t *testing.T) {
 	goroutines.New(-1, nil)
 }
 
-// TestPool_IdealTime: ten thousand tasks that sleep for a second take exactly
-// ten seconds on a thousand workers, by a clock that only moves when all
-// goroutines sleep.
+// TestPool_IdealTime: ten thousand tasks that sleep for a second take
+// exactly ten seconds on a thousand workers. The clock of the test advances
+// only while all goroutines sleep.
 func TestPool_IdealTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1000, nil)
@@ -156,7 +156,7 @@ func TestResize_GrowsAndShrinks(t *testing.T) {
 		if s := ex.Stats(); s.Workers != 4 || s.Done != 4 || s.Queued != 4 {
 			t.Errorf("after growing: %+v; want 4 workers, 4 done, 4 queued", s)
 		}
-		ex.Resize(2) // 4 are running; then two at a time
+		ex.Resize(2) // the 4 running tasks continue; after them, two run at a time
 		if _, err := concert.Gather(t.Context(), futures...); err != nil {
 			t.Fatal(err)
 		}
@@ -206,8 +206,8 @@ func TestState_PerWorker(t *testing.T) {
 	}
 }
 
-// TestInit_Fails: if the initializer fails, tasks fail with the reason, and the
-// pool does not call the initializer again and again.
+// TestInit_Fails: if the initializer fails, tasks fail with the reason. The
+// pool must not call the initializer again for each task.
 func TestInit_Fails(t *testing.T) {
 	why := errors.New("no license")
 	for name, init := range map[string]func(context.Context) (any, error){
