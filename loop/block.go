@@ -8,14 +8,14 @@ import (
 )
 
 // Block calls fn, which may block, outside of the loop: other coroutines run
-// until fn returns. Then the coroutine joins the run queue, and when it runs
-// again, Block returns the error of fn. fn must not use data of the loop, nor
-// call functions of this package with ctx.
+// until fn returns. After that, the coroutine joins the run queue. When it
+// runs again, Block returns the error of fn. fn must not use data of the
+// loop, nor call functions of this package with ctx.
 //
 // Block cannot interrupt fn. If fn accepts a context, pass ctx to it. Block
 // corresponds to to_thread in Python's asyncio. For CPU-bound functions,
-// [Offload] is better, because an executor limits how many functions run
-// concurrently.
+// [Offload] is better, because an executor limits the number of functions
+// that run concurrently.
 func Block(ctx context.Context, fn func() error) error {
 	c, err := beginAwait(ctx, opBlock)
 	if err != nil {
@@ -29,13 +29,13 @@ func Block(ctx context.Context, fn func() error) error {
 
 // Offload runs fn(ctx, arg) on an executor, and waits for the outcome. Other
 // coroutines run in the meantime. It is for CPU-bound functions, which would
-// hold the loop for too long. Any executor will do: goroutines, processes,
-// Python. If ctx ends, the task is canceled, and Offload returns the cause at
-// once.
+// hold the loop for too long. The executor may be of any kind: goroutines,
+// processes, Python. If ctx ends, the task is canceled, and Offload returns
+// the cause at once.
 //
 // Offload calls Submit, and then Result of the future. A coroutine can await
-// any future in this way: all waits of package concert with the context of a
-// coroutine let other coroutines run.
+// any future in this way. While a wait of package concert with the context
+// of a coroutine blocks, other coroutines run.
 func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), arg In) (Out, error) {
 	if _, err := beginAwait(ctx, opOffload); err != nil {
 		var zero Out
@@ -51,8 +51,8 @@ type blocker struct {
 	derived *derived // nil if the context is taskCtx itself
 }
 
-// derived is a caller whose context was derived from taskCtx by another
-// package.
+// derived is for a caller with a context that another package has derived
+// from taskCtx.
 type derived struct {
 	caller caller
 	detach func() bool   // stops listening to caller.foreign; nil outside of a blocking call
@@ -76,10 +76,10 @@ func (b *blocker) caller() caller {
 	return caller{taskCtx: b.taskCtx}
 }
 
-// start leaves the loop. The caller then makes a blocking call, and calls
-// b.end. If the context ends before b.end is called, stop.interrupt is called.
-// If the context has already ended, start returns the cause, and the coroutine
-// has not left the loop.
+// start leaves the loop. After that, the caller makes a blocking call, and
+// then calls b.end. If the context ends before b.end is called,
+// stop.interrupt is called. If the context has already ended, start returns
+// the cause, and the coroutine has not left the loop.
 func (b *blocker) start(op op, stop interrupter) error {
 	t := b.taskCtx.task
 	t.checkCurrent(op)

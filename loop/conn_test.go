@@ -97,8 +97,8 @@ func TestConn_Cancel(t *testing.T) {
 	}
 }
 
-// TestConn_Deadline: a deadline that the program has set must apply. If a Read
-// is canceled, the deadline must apply again afterwards.
+// TestConn_Deadline: a deadline that the program has set must apply. It must
+// apply again after a Read was canceled.
 func TestConn_Deadline(t *testing.T) {
 	quiet(t)
 	l := listen(t)
@@ -267,8 +267,8 @@ func (c cancelingConn) Read(b []byte) (int, error) {
 
 func (c cancelingConn) SetReadDeadline(time.Time) error { return nil }
 
-// TestConn_CloseOnOtherGoroutine: if another goroutine closes a connection,
-// still only one coroutine at a time may run.
+// TestConn_CloseOnOtherGoroutine: only one coroutine at a time may run, even
+// if another goroutine closes a connection.
 func TestConn_CloseOnOtherGoroutine(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inside := 0

@@ -15,11 +15,12 @@ import (
 // which it was made. If a context ends, its descendants end. A coroutine that
 // waits with one of these contexts is woken.
 //
-// For other packages, a taskContext is an ordinary context. The first call of
-// Done makes a standard context inside of the taskContext. Package context
-// attaches derived contexts to the standard context. The standard context has
-// no link to the standard context of the parent, so it ends only by endLocked.
-// Otherwise its Done channel could be closed before Err returns an error.
+// For other packages, a taskContext is an ordinary context. The first call
+// of Done makes a standard context inside of the taskContext. Package
+// context attaches derived contexts to the standard context. The standard
+// context has no link to the standard context of the parent, so only
+// endLocked ends it. With such a link, its Done channel could be closed
+// before Err returns an error.
 type taskContext struct {
 	values   context.Context                 // supplies the values and the deadline
 	standard atomic.Pointer[standardContext] // nil before the first call of Done
@@ -33,13 +34,13 @@ type taskContext struct {
 	firstChild  *taskContext // the newest child
 	prevSibling *taskContext
 	nextSibling *taskContext
-	detached    bool // whether the context has left the tree; then its new children become children of its parent
+	detached    bool // whether the context has left the tree; if so, its new children become children of its parent
 
 	// Written before another goroutine can use the context:
 	shielded           bool             // whether the context continues when its parent ends
 	endValues          func()           // the stop function that executor.Isolate returned with values; nil if Isolate was not called
 	hasForeignAncestor bool             // whether the context or one of its ancestors has a listener
-	listener           *contextListener // listens to values, if this is a foreign context that may end earlier; otherwise nil
+	listener           *contextListener // listens to values, if values is a foreign context that may end earlier; otherwise nil
 
 	deadline *deadline // set by WithTimeout and WithDeadline; otherwise nil
 }
@@ -91,8 +92,8 @@ func (tc *taskContext) init(t *Task, parent *taskContext, ctx context.Context) {
 	if _, ok := ctx.(*taskContext); ok {
 		tc.values = ctx
 	} else {
-		// A derived context may differ from parent only in its values.
-		// Otherwise it may end earlier, or it never ends.
+		// A derived context may differ from parent only in its values. Or it
+		// may end earlier than parent, or never end.
 		done := ctx.Done()
 		tc.shielded = done != parent.Done()
 		if tc.shielded && done != nil {
@@ -269,8 +270,8 @@ func (tc *taskContext) Err() error {
 }
 
 // Deadline implements [context.Context]. It does not report a deadline in
-// virtual time, because packages such as context and net would take it for a
-// deadline in real time.
+// virtual time, because packages such as context and net use every deadline
+// as a deadline in real time.
 func (tc *taskContext) Deadline() (time.Time, bool) {
 	at, ok := tc.values.Deadline()
 	if tc.deadline != nil && !tc.task.loop.opts.Virtual && (!ok || tc.deadline.at.Before(at)) {
@@ -299,10 +300,11 @@ func (tc *taskContext) String() string { return "context of coroutine " + tc.tas
 // when it no longer needs the context. Any goroutine may call cancel, any
 // number of times.
 //
-// When the context has ended, every await that uses it, or a context derived
-// from it, returns the cause as its error. This includes awaits that have
-// already begun. So a cancellation cannot be missed. Contexts of
-// [context.WithCancelCause] work as well, at a higher cost.
+// When the context has ended, every await with this context, or with a
+// context that was derived from it, returns the cause as its error. This
+// includes awaits that have already begun. So no await misses a
+// cancellation. Contexts of [context.WithCancelCause] work as well, at a
+// higher cost.
 func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCauseFunc) {
 	c := callerOf(ctx, opWithCancel)
 	tc := new(taskContext)
@@ -310,7 +312,7 @@ func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCa
 	return tc, tc.cancel
 }
 
-// cancel is the cancel function of tc.
+// cancel is the cancel function that WithCancel returns for tc.
 func (tc *taskContext) cancel(cause error) {
 	cause = cmp.Or(cause, errCanceled)
 	l := tc.task.loop
@@ -324,19 +326,19 @@ func (tc *taskContext) cancel(cause error) {
 // with [context.DeadlineExceeded], or when ctx ends. The caller must call
 // cancel when it no longer needs the context. Any goroutine may call cancel.
 //
-// The clock is [Now], which may be virtual. With virtual time, the context has
-// no Deadline, because other packages would take it for a deadline in real
-// time. Contexts of [context.WithTimeout] work as well, at a higher cost and in
-// real time. If package context derives a context from the returned context,
-// the Err of the derived context is Canceled at the deadline, and its
-// [context.Cause] is DeadlineExceeded.
+// The clock is [Now], which may be virtual. With virtual time, the context
+// has no Deadline, because other packages would use it as a deadline in real
+// time. Contexts of [context.WithTimeout] work as well, at a higher cost and
+// in real time. If package context derives a context from the returned
+// context, the Err of the derived context is Canceled at the deadline, and
+// its [context.Cause] is DeadlineExceeded.
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
 	c := callerOf(ctx, opWithTimeout)
 	return withDeadline(c, ctx, c.task().loop.elapsed()+max(d, 0))
 }
 
-// WithDeadline does the same as WithTimeout, but takes a point in time. The
-// clock is [Now].
+// WithDeadline does the same as WithTimeout, but its argument is a point in
+// time of the clock [Now].
 func WithDeadline(ctx context.Context, at time.Time) (_ context.Context, cancel context.CancelFunc) {
 	c := callerOf(ctx, opWithDeadline)
 	return withDeadline(c, ctx, max(at.Sub(c.task().loop.epoch), 0))
@@ -385,8 +387,9 @@ func Now(ctx context.Context) time.Time {
 	return l.epoch.Add(l.elapsed())
 }
 
-// pollAncestors checks the foreign contexts above tc. One of these contexts may
-// have ended although the goroutine that reports its end has not run yet.
+// pollAncestors checks the foreign contexts above tc. One of these contexts
+// may have ended without effect so far, because the goroutine that reports
+// its end has not run yet.
 func (tc *taskContext) pollAncestors() {
 	l := tc.task.loop
 	var listeners []*contextListener

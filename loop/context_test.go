@@ -35,13 +35,13 @@ func TestWithTimeout_Nested(t *testing.T) {
 				t.Errorf("after cancel: inner.Err() = %v", inner.Err())
 			}
 		}
-		return loop.Sleep(ctx, time.Hour) // no timer of the contexts above may end this Sleep
+		return loop.Sleep(ctx, time.Hour) // no timer of the contexts above this one may end the Sleep
 	})
 }
 
-// TestWait_CompletionBeforeCancel: an event happens, and then the context ends
-// in the same step. The wait for the event must succeed, and the next await
-// must fail. (In CPython #86296, wait_for swallowed the cancellation.)
+// TestWait_CompletionBeforeCancel: first an event happens, and then, in the
+// same step, the context ends. The wait for the event must succeed. The next
+// await must fail. (In CPython #86296, wait_for swallowed the cancellation.)
 func TestWait_CompletionBeforeCancel(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for _, setFirst := range []bool{true, false} {

@@ -7,9 +7,10 @@ import (
 	"concert/executor"
 )
 
-// caller is the running coroutine that calls a function of this package, with
-// the context that can end a wait of this function: foreign if it is set, and
-// otherwise taskCtx. If shielded is set, no context can end the wait.
+// caller describes a call of a function of this package: the coroutine that
+// calls it, and the context that can end a wait of the function. This is the
+// field foreign, or taskCtx if foreign is nil. If shielded is set, no
+// context can end the wait.
 type caller struct {
 	taskCtx  *taskContext    // the innermost context of this package
 	foreign  context.Context // a context that another package has derived from taskCtx, and that may end earlier; or nil
@@ -76,9 +77,10 @@ func (t *Task) panicNotCurrent(op op) {
 	panic(fmt.Sprintf("loop: %s called with the context of coroutine %s while coroutine %s runs: use a context only in its own coroutine, and not in Block or on another goroutine", op, t, now))
 }
 
-// beginAwait does the same as callerOf for a function that may wait. It returns
-// an error if the context has ended. Before it returns the error, other
-// coroutines run, so a coroutine that ignores the error cannot block the loop.
+// beginAwait does the same as callerOf for a function that may wait. It
+// returns an error if the context has ended. Before it returns the error, it
+// lets other coroutines run. So a coroutine that ignores the error cannot
+// block the loop.
 func beginAwait(ctx context.Context, op op) (caller, error) {
 	c := callerOf(ctx, op)
 	return c, c.checkAwait()
@@ -95,8 +97,8 @@ func (c caller) checkAwait() error {
 	return err
 }
 
-// yieldAndFail returns err after other coroutines have run. So a coroutine that
-// repeats an await that fails cannot block the loop.
+// yieldAndFail lets other coroutines run, and then returns err. So a
+// coroutine cannot block the loop by repeating an await that fails.
 func (c caller) yieldAndFail(err error) error {
 	c.task().yield()
 	return err

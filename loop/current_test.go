@@ -103,8 +103,8 @@ func TestContext_OfSubmittedTask(t *testing.T) {
 	}
 }
 
-// TestAwait_FailureYields: if an await fails for another reason than a
-// cancellation, it must let other coroutines run.
+// TestAwait_FailureYields: an await must let other coroutines run, even if
+// it fails for another reason than a cancellation.
 func TestAwait_FailureYields(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](1)

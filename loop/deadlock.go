@@ -11,10 +11,10 @@ import (
 	"concert"
 )
 
-// DeadlockError reports a deadlock: all coroutines of a loop wait, and nothing
-// can wake any of them, because there is no timer, no coroutine in [Block] and
-// no open [Portal]. All waits then fail with this error. errors.Is reports that
-// it is [concert.ErrDeadlock].
+// DeadlockError reports a deadlock: all coroutines of a loop wait, and
+// nothing can wake any of them. There is no timer, no coroutine in [Block]
+// and no open [Portal]. In a deadlock, all waits fail with this error.
+// errors.Is matches it with [concert.ErrDeadlock].
 //
 // A deadlock is reported even if the context of Run can end, or another
 // goroutine can call a cancel function. A program that only waits for its
@@ -43,7 +43,7 @@ type Wait struct {
 	task *Task
 }
 
-// maxWaits limits the coroutines in a DeadlockError.
+// maxWaits is the maximum number of coroutines in a DeadlockError.
 const maxWaits = 100
 
 // Error describes the waits, one per line, up to 100.
@@ -68,8 +68,8 @@ func shortPath(place string) string {
 	return filepath.Join(filepath.Base(dir), file)
 }
 
-// isStuckLocked reports whether no event can wake a coroutine. The caller has
-// checked that no coroutine is ready.
+// isStuckLocked reports whether the loop is in a deadlock: no event can wake
+// a coroutine. The caller has checked that no coroutine is ready.
 func (l *Loop) isStuckLocked() bool {
 	return l.live > 0 && l.outside == 0 && len(l.listeners.byTarget) == 0 && l.openPortals == 0 && len(l.timers.heap) == 0
 }
@@ -96,8 +96,8 @@ func (l *Loop) breakDeadlockLocked() bool {
 	return l.ready.n > 0
 }
 
-// recordSite records where the calling coroutine t waited. It is called when
-// the error has woken t.
+// recordSite records the position at which the calling coroutine t waited.
+// It is called when the error has woken t.
 func (e *DeadlockError) recordSite(t *Task) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

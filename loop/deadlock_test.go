@@ -14,8 +14,9 @@ import (
 	"concert/loop"
 )
 
-// TestDeadlockError_Text: if all coroutines wait for each other, all waits must
-// fail with an error that says which coroutine waits for what, and where.
+// TestDeadlockError_Text: if all coroutines wait for each other, all waits
+// must fail. The error must have each coroutine, what it waits for, and
+// where.
 func TestDeadlockError_Text(t *testing.T) {
 	_, _, here, _ := runtime.Caller(0)
 	at := func(format string, offsets ...int) string { // offsets are line numbers relative to the line above

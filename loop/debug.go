@@ -11,8 +11,8 @@ import (
 
 // Tree returns the coroutines of the loop as text, one per line. A child is
 // below the coroutine that owns its group. A line has the name of the
-// coroutine, where it was started, what it does or waits for, and for how long.
-// Any goroutine may call Tree.
+// coroutine, the position at which it was started, what it does or waits
+// for, and how long it has done so. Any goroutine may call Tree.
 //
 //	loop: 3 coroutines
 //	main.run (app/main.go:31): waits in WithGroup for its children, 1.2s

@@ -30,8 +30,9 @@ func TestFunctionNames(t *testing.T) {
 	}
 }
 
-// TestNoPathInStrings: no string of the package may contain the import path of
-// the package, so that the module can be renamed by a rewrite of the imports.
+// TestNoPathInStrings: no string of the package may contain the import path
+// of the package. So to rename the module, it suffices to rewrite the
+// imports.
 func TestNoPathInStrings(t *testing.T) {
 	entries, err := os.ReadDir(".")
 	if err != nil {

@@ -21,21 +21,22 @@
 //	   ^                                                                                 |
 //	   +----------------- first in the run queue: acquire the scheduler lock ------------+
 //
-// A coroutine is a goroutine that runs only while it holds the scheduler lock
-// of the loop. An await is a call of this package that has a context and may
-// wait: Sleep, Queue.Get, a Read of a [Conn], Task.Wait. An await that waits
-// hands the lock to the coroutine that has been ready for the longest time. The
-// await returns when its event has happened and the coroutine has acquired the
-// lock again. The code between two awaits is one step. No other coroutine runs
-// during a step. A call without a context never switches.
+// A coroutine is a goroutine that runs only while it holds the scheduler
+// lock of the loop. An await is a call of this package that has a context
+// and may wait: Sleep, Queue.Get, a Read of a [Conn], Task.Wait. An await
+// that waits hands the lock to the coroutine that has been ready for the
+// longest time. The await returns after its event has happened, as soon as
+// the coroutine has acquired the lock again. The code between two awaits is
+// one step. No other coroutine runs during a step. A call without a context
+// never lets another coroutine run.
 //
 // So the loop is one fair lock around goroutines. [Block], which is for
 // blocking calls outside of this package, releases the lock, makes the call,
-// and acquires the lock again. All of Go works in a coroutine: stacks, panics,
-// defer, locked threads. Coroutines made with iter.Pull would switch two to
-// three times as fast. But they do not support runtime.LockOSThread,
-// runtime.Goexit and panics, and a coroutine that does not run to its end is
-// leaked.
+// and acquires the lock again. All of Go works in a coroutine: stacks,
+// panics, defer, locked threads. Coroutines made with iter.Pull would switch
+// two to three times as fast. But they do not support runtime.LockOSThread,
+// runtime.Goexit and panics. If such a coroutine does not run to its end, it
+// is leaked.
 //
 // # The rules
 //
@@ -50,9 +51,10 @@
 //   - An await that fails lets other coroutines run. An await that succeeds at
 //     once, such as a Get from a queue that has items, does not let them run.
 //   - All queues are first in, first out: the run queue, and the queues of
-//     coroutines that wait for the same thing. If a coroutine is canceled while
-//     it is handed an item, either its wait succeeds and it gets the item, or
-//     the next coroutine gets the item.
+//     coroutines that wait for the same thing. If a coroutine is canceled at
+//     the moment when it is handed an item, there are two cases: either its
+//     wait succeeds and it gets the item, or the next coroutine gets the
+//     item.
 //   - A context belongs to the coroutine for which it was made, and is valid
 //     while this coroutine runs. A function of this package panics if it is
 //     called with the context of another coroutine. Other goroutines may call
@@ -77,23 +79,25 @@
 //
 // # The corners
 //
-// The loop cannot detect that another goroutine uses the context of a coroutine
-// while that coroutine runs. Nor can it detect that another goroutine calls a
-// function without a context, such as [Queue.TryPut], but the race detector
-// can. A coroutine that blocks without this package, for example on a channel,
-// is reported as a coroutine that holds the loop.
+// The loop cannot detect that another goroutine uses the context of a
+// coroutine while that coroutine runs. It also cannot detect that another
+// goroutine calls a function without a context, such as [Queue.TryPut]. The
+// race detector can detect this. A coroutine that blocks without this
+// package, for example on a channel, is reported as a coroutine that holds
+// the loop.
 //
-// A coroutine that calls runtime.LockOSThread must call runtime.UnlockOSThread
-// before it returns, because its goroutine may then run another coroutine.
+// A coroutine that calls runtime.LockOSThread must call
+// runtime.UnlockOSThread before it returns, because its goroutine may later
+// run another coroutine.
 //
 // # When to use it
 //
-// A Go program can wait for many things without an event loop: goroutines do
-// that on all processors, and a switch between two goroutines is not slower
-// than a switch between two coroutines. Use a loop if many connections share
-// state, and the rules of this state span several pieces of data. With
-// goroutines, it would be easy to forget a lock, or to hold a lock during a
-// wait. Also use a loop for simulations and tests that must be repeatable, or
-// if you prefer the style of asyncio. A loop uses one processor, except for
-// functions in Block or Offload.
+// A Go program needs no event loop to wait for many things: goroutines do
+// this on all processors, and a switch between goroutines is as fast as a
+// switch between coroutines. Use a loop if many connections share state, and
+// the rules of this state span several pieces of data. With goroutines, it
+// would be easy to forget a lock, or to hold a lock during a wait. Also use
+// a loop for simulations and tests that must be repeatable, or if you prefer
+// the style of asyncio. A loop uses one processor, except for functions in
+// Block or Offload.
 package loop

@@ -40,9 +40,9 @@ type siblingError struct {
 	err  error
 }
 
-// Error says which coroutine failed, and why. The Error method of the
-// coroutine's error is called only here, and with protection: it is code of the
-// program, and may panic or not return.
+// Error says which coroutine failed, and why. Only this method calls the
+// Error method of the coroutine's error. It does so with protection, because
+// that method is code of the program, and may panic or not return.
 func (e *siblingError) Error() string {
 	return "loop: canceled because " + e.name + " failed: " + executor.ErrorText(e.err)
 }
@@ -50,14 +50,14 @@ func (e *siblingError) Error() string {
 // Is reports whether target is context.Canceled.
 func (e *siblingError) Is(target error) bool { return target == context.Canceled }
 
-// maxMethodTime is how long the loop waits for a method of an error, or for a
-// log handler of the program.
+// maxMethodTime is the maximum time that the loop waits for a method of an
+// error, or for a log handler of the program.
 const maxMethodTime = time.Second
 
-// isCancellationOnly reports whether err is a cancellation-only error: it says
-// only that a context has ended with this cause. The methods of err are code of
-// the program and may panic, call runtime.Goexit or not return; then the result
-// is false.
+// isCancellationOnly reports whether err is a cancellation-only error: an
+// error which says only that a context has ended with this cause. The
+// methods of err are code of the program. If one of them panics, calls
+// runtime.Goexit or does not return, the result is false.
 func isCancellationOnly(err, cause error) bool {
 	if !callsMethods(err) && !callsMethods(cause) {
 		return onlyReports(err, cause) // this call runs no code of the program

@@ -105,7 +105,7 @@ func TestGroup_ErrorMethodsFail(t *testing.T) {
 	}
 }
 
-// TestGroup_CancellationOnlyErrors: if an error does not only say that its
+// TestGroup_CancellationOnlyErrors: if an error says more than that its
 // context has ended, Run must return this error.
 func TestGroup_CancellationOnlyErrors(t *testing.T) {
 	cleanup := errors.New("cleanup failed")

@@ -11,7 +11,8 @@ import (
 	"concert/loop"
 )
 
-// A Read ends with its context, and the connection can be used afterwards.
+// A Read ends when its context ends. The program can use the connection
+// afterwards.
 func ExampleConn() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		client, server := net.Pipe()

@@ -118,7 +118,7 @@ func ExampleGroup_Go() {
 	// hello
 }
 
-// A ticker runs as long as the other work of the group.
+// A ticker runs as long as the group has other work.
 func ExampleGroup_Background() {
 	loop.Run(context.Background(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error {
@@ -208,8 +208,8 @@ func ExampleFirst() {
 	// Output: 1 near <nil>
 }
 
-// The inner one of two nested timeouts expires first. From then on, every await
-// with its context fails.
+// Of two nested timeouts, the inner one expires first. From then on, every
+// await with the inner context fails.
 func ExampleWithTimeout() {
 	loop.Run(context.Background(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		outer, cancel := loop.WithTimeout(ctx, time.Minute)
@@ -307,8 +307,8 @@ func ExampleEvent() {
 	// coroutine 1 continues
 }
 
-// A lock protects a section that awaits, and that only one coroutine may run at
-// a time: the two lines of a conversation.
+// A lock protects a section that awaits, and that only one coroutine at a
+// time may run. Here, the section is the two lines of a conversation.
 func ExampleMutex() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		var conversation loop.Mutex
@@ -407,7 +407,7 @@ func ExampleBlock() {
 			return nil
 		})
 		err := loop.Block(ctx, func() error {
-			time.Sleep(10 * time.Millisecond) // as a database driver may do
+			time.Sleep(10 * time.Millisecond) // as in a database driver
 			return errors.New("no connection")
 		})
 		fmt.Println(err)

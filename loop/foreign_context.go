@@ -16,10 +16,10 @@ import (
 // The loop cannot know when a foreign context will end. So it reports no
 // deadlock while it listens to one.
 //
-// Package context reports an end on another goroutine, with a delay. But a
-// context that is derived from a taskContext ends at once when the taskContext
-// ends. So the loop polls the foreign contexts (pollContexts) before it
-// advances virtual time or reports a deadlock.
+// If a context ends, package context reports this on another goroutine, with
+// a delay. But a context that is derived from a taskContext ends at the same
+// moment as the taskContext. So the loop polls the foreign contexts
+// (pollContexts) before it advances virtual time or reports a deadlock.
 type contextListener struct {
 	loop   *Loop
 	target any // a parked *Task, or a *taskContext
@@ -33,9 +33,9 @@ type contextListener struct {
 	index  int   // the index of the listener in listenerSet.all
 }
 
-// listen starts to listen to ctx. When ctx ends, a target that is a parked
-// coroutine is woken, and a target that is a taskContext ends. The caller must
-// not hold mu.
+// listen starts to listen to ctx. When ctx ends, the listener wakes its
+// target, if the target is a parked coroutine, or ends it, if the target is
+// a taskContext. The caller must not hold mu.
 func (l *Loop) listen(target any, ctx context.Context) *contextListener {
 	cl := &contextListener{loop: l, target: target}
 	var end func()
@@ -131,9 +131,9 @@ func (l *Loop) needPollLocked() bool {
 }
 
 // pollContexts checks which foreign contexts have ended, and ends their
-// targets. It returns true if no coroutine ran and no context ended in the
-// meantime; otherwise another poll is necessary. The caller must not hold mu.
-// When pollContexts returns, the caller holds mu.
+// targets. It returns true if no coroutine ran and no context ended during
+// the poll. Otherwise another poll is necessary. The caller must not hold
+// mu. When pollContexts returns, the caller holds mu.
 func (l *Loop) pollContexts() (quiet bool) {
 	l.mu.Lock()
 	steps, ends := l.steps, l.endedContexts

@@ -304,12 +304,12 @@ func (c badContext) Done() <-chan struct{}       { c.check(); return c.Context.D
 func (c badContext) Value(key any) any           { c.check(); return c.Context.Value(key) }
 func (c badContext) Deadline() (time.Time, bool) { c.check(); return c.Context.Deadline() }
 
-// TestForeignContext_Misbehaves: if the methods of a context of the program's
-// own type panic after some time, the loop must continue, and the end of the
-// context must still end its coroutines. It must be possible to cancel a task
-// that a coroutine has submitted to an executor. The test uses such contexts
-// for Run, for Portal.Run, for a wait, and as a context from which a coroutine
-// derives other contexts.
+// TestForeignContext_Misbehaves: the methods of a context of the program's
+// own type begin to panic at some time. The loop must continue, and the end
+// of the context must still end its coroutines. It must be possible to
+// cancel a task that a coroutine has submitted to an executor. The test uses
+// such contexts for Run, for Portal.Run, for a wait, and as a context from
+// which a coroutine derives other contexts.
 func TestForeignContext_Misbehaves(t *testing.T) {
 	check := func(t *testing.T, bad badContext, cancel context.CancelFunc, ctx context.Context) {
 		ex := goroutines.New(1, nil)

@@ -32,14 +32,15 @@ type Group struct {
 // running. So a function that starts coroutines in this way leaves no coroutine
 // behind.
 //
-// The first error, of body or of a child, ends the context of the group, and so
-// the contexts of all children. The awaits of the children fail with a cause
-// that says which coroutine failed. For errors.Is, this cause is
-// [context.Canceled]. An error that only reports the end of the context is
-// omitted. But if the context was ended from outside of the group, and there is
-// no other error, WithGroup returns the first omitted error. A panic in a child
-// becomes its error, a [*concert.PanicError]. A panic in body continues when
-// the children have ended.
+// The first error of body or of a child ends the context of the group. This
+// also ends the contexts of all children. The awaits of the children fail
+// with a cause that says which coroutine failed. errors.Is matches this
+// cause with [context.Canceled]. An error that only reports the end of the
+// context is omitted. There is one exception: if the context was ended from
+// outside of the group, and there is no other error, WithGroup returns the
+// first omitted error. A panic in a child becomes its error, a
+// [*concert.PanicError]. A panic in body continues after the children have
+// ended.
 //
 // WithGroup corresponds to TaskGroup in Python's asyncio, and to the nursery of
 // trio.
@@ -107,9 +108,9 @@ func (g *Group) wait(ended func() bool) {
 // end ends the context of the group.
 func (g *Group) end(cause error) { g.ctx.end(cause) }
 
-// Cancel ends the context of the group, and so the contexts of its children.
-// WithGroup returns when the children have ended. It omits errors that only
-// report this cancellation. Any goroutine may call Cancel.
+// Cancel ends the context of the group, and with it the contexts of its
+// children. WithGroup returns when the children have ended. It omits errors
+// that only report this cancellation. Any goroutine may call Cancel.
 func (g *Group) Cancel() {
 	l := g.owner.loop
 	l.mu.Lock()
@@ -227,8 +228,8 @@ func (g *Group) childEnded(t *Task) {
 	}
 }
 
-// recordError records the error of a child, or of body if t is nil. The first
-// failure ends the context of the group.
+// recordError records the error of a child, or of body if t is nil. The
+// first failure also ends the context of the group.
 func (g *Group) recordError(err error, t *Task) {
 	switch {
 	case err == nil:
@@ -300,9 +301,10 @@ func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, e
 
 // First runs the functions as coroutines, concurrently. It returns the index
 // and the result of the first function that returns. The other functions are
-// canceled, and have ended when First returns. Their errors are dropped. If ctx
-// ends, First also returns the result of the first function that returns. First
-// panics if there are no functions.
+// canceled, and have ended when First returns. Their errors are dropped. If
+// ctx ends, all functions are canceled, and First still returns the result
+// of the first function that returns. First panics if there are no
+// functions.
 func First[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) (i int, v T, err error) {
 	if len(fns) == 0 {
 		panic("loop: First called without functions")

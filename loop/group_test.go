@@ -115,8 +115,8 @@ func TestGroup_NotStarted(t *testing.T) {
 	}
 }
 
-// TestGroup_Timeout: the context of a group ends. If body or a child returns
-// the cause, WithGroup must return it, too.
+// TestGroup_Timeout: if the context of a group ends, and body or a child
+// returns the cause, WithGroup must return this cause, too.
 func TestGroup_Timeout(t *testing.T) {
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
 		for name, make := range map[string]func(context.Context) (context.Context, func()){
@@ -243,9 +243,9 @@ func TestGroup_After(t *testing.T) {
 	}
 }
 
-// TestSpawn_SeveralWaiters: if several coroutines wait for one result, all of
-// them must get the result. If one wait is canceled, this must not affect the
-// other waits.
+// TestSpawn_SeveralWaiters: if several coroutines wait for one result, all
+// of them must get the result. A canceled wait must not affect the other
+// waits.
 func TestSpawn_SeveralWaiters(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		f := loop.Spawn(g, func(ctx context.Context) (int, error) { return 7, loop.Sleep(ctx, time.Hour) })
@@ -333,8 +333,8 @@ func TestGather_Values(t *testing.T) {
 	})
 }
 
-// TestGroup_EndedFromOutside: if a group is ended from outside, WithGroup must
-// return an error, even if the outer group succeeds.
+// TestGroup_EndedFromOutside: if a group is ended from outside, its
+// WithGroup must return an error, even if the outer group succeeds.
 func TestGroup_EndedFromOutside(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error {

@@ -21,17 +21,17 @@ type Options struct {
 	// "loop".
 	Name string
 
-	// Stall is how long a coroutine may hold the loop, from one await to the
-	// next, before it is reported. Zero means 100 milliseconds, like the
-	// default of slow_callback_duration in asyncio. A negative value turns the
-	// reports off.
+	// Stall is the time for which a coroutine may hold the loop, from one
+	// await to the next, before the loop reports it. Zero means 100
+	// milliseconds, like the default of slow_callback_duration in asyncio. A
+	// negative value turns the reports off.
 	Stall time.Duration
 
-	// OnStall, if set, is called when a coroutine holds the loop for too long:
-	// once, while the coroutine still holds the loop. The call is on a
-	// goroutine of its own, and may still run when Run has returned. If OnStall
-	// is nil, the report is logged with package slog. A panic in OnStall is
-	// logged.
+	// OnStall, if set, is called when a coroutine holds the loop for too
+	// long: once for each stall, while the coroutine still holds the loop.
+	// The call is on a separate goroutine, and may still run when Run has
+	// returned. If OnStall is nil, the report is logged with package slog. A
+	// panic in OnStall is logged.
 	OnStall func(*StallReport)
 
 	// Virtual makes the time of the loop virtual: when all coroutines wait, the
@@ -41,10 +41,10 @@ type Options struct {
 	// as in testing/synctest.
 	Virtual bool
 
-	// Seed, if not zero, makes the loop choose at random which coroutine
-	// runs next, and sometimes switch at awaits that need not wait. The
-	// same seed makes the same choices. Seed implies Virtual. See package
-	// concert/loop/looptest.
+	// Seed, if not zero, makes the loop choose at random which coroutine runs
+	// next. The loop then also lets other coroutines run at some awaits that
+	// need not wait. The same seed makes the same choices. Seed implies
+	// Virtual. See package concert/loop/looptest.
 	Seed uint64
 }
 
@@ -91,18 +91,19 @@ type Loop struct {
 // loops counts the loops of the process.
 var loops atomic.Uint64
 
-// Run runs main as the first coroutine of a new loop, on the calling goroutine.
-// It returns the error of main when main and all other coroutines of the loop
-// have ended. g is a group as in [WithGroup]. Run waits for the children of g.
+// Run runs main as the first coroutine of a new loop, on the calling
+// goroutine. When main and all other coroutines of the loop have ended, Run
+// returns the error of main. The argument g of main is a group as in
+// [WithGroup]. Run waits for the children of g.
 //
-// The contexts of the coroutines have the values of ctx, and end shortly after
-// ctx ends. If all coroutines wait and nothing can wake them, their waits fail
-// with a [*DeadlockError], which is then part of the error of Run.
+// The contexts of the coroutines have the values of ctx, and end shortly
+// after ctx ends. If all coroutines wait and nothing can wake them, their
+// waits fail with a [*DeadlockError]. The error of Run contains this error.
 //
 // Run panics if ctx is the context of a running coroutine, because the inner
-// loop would block the outer one. A coroutine may call Run in [Block]. Run does
-// not release the lock of a task that holds one (Options.Lock of
-// concert/goroutines): release it first.
+// loop would block the outer one. A coroutine may call Run in [Block]. If a
+// task holds a lock (Options.Lock of concert/goroutines), Run does not
+// release the lock: release it before the call of Run.
 func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *Group) error) error {
 	if main == nil {
 		panic("loop: Run called with a nil function")
@@ -139,7 +140,8 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 	return err
 }
 
-// checkRun panics if ctx is nil or the context of a running coroutine.
+// checkRun panics if ctx is nil, or if it is the context of a running
+// coroutine.
 func checkRun(ctx context.Context, name string) {
 	if ctx == nil {
 		panic("loop: " + name + " called with a nil context")

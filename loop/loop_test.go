@@ -23,7 +23,7 @@ func run(t *testing.T, main func(ctx context.Context, g *loop.Group) error) (err
 	return err
 }
 
-// ok does the same as the function run, for a main function that must not fail.
+// ok calls the function run, and fails the test if main fails.
 func ok(t *testing.T, main func(ctx context.Context, g *loop.Group) error) {
 	t.Helper()
 	if err := run(t, main); err != nil {
@@ -95,7 +95,7 @@ func TestRun_ContextEnded(t *testing.T) {
 }
 
 // TestRun_MainPanics: if main or the body of a group panics, the panic must
-// continue in the caller when the children have ended.
+// continue in the caller after the children have ended.
 func TestRun_MainPanics(t *testing.T) {
 	ended := 0
 	child := func(ctx context.Context) error {

@@ -18,15 +18,15 @@ import (
 // connection on other goroutines, such as http.Client, use [Block].
 //
 // The result belongs to the coroutine of ctx. Another coroutine must make a
-// Conn of its own, from c or from the result. At most one coroutine may read,
-// and one write, at the same time. Any goroutine may call Close. A Close that
-// may block, such as the Close of a TLS connection, is better called in
-// [Block].
+// Conn of its own, from c or from the result. At the same time, at most one
+// coroutine may read, and at most one may write. Any goroutine may call
+// Close. If Close may block, as for a TLS connection, call it in [Block].
 //
-// If ctx ends during a Read or a Write, c stays usable with another context. A
-// Read that has already received bytes returns them without an error. A Write
-// may have written a part. Set deadlines only through the result, because Conn
-// uses the deadlines of c itself.
+// If ctx ends during a Read or a Write, c stays usable with another context.
+// A Read that has already received bytes returns them without an error. A
+// Write may have written only a part of its bytes. Set deadlines only
+// through the result: the result uses the deadlines of c for its own
+// purposes.
 func Conn(ctx context.Context, c net.Conn) net.Conn {
 	var set *deadlines
 	if view, ok := c.(*conn); ok {
@@ -41,7 +41,7 @@ func Conn(ctx context.Context, c net.Conn) net.Conn {
 type conn struct {
 	net.Conn
 	blocker
-	deadlines *deadlines // the deadlines that the program has set; nil if it has set none
+	deadlines *deadlines // the deadlines that the program has set; nil if there are none
 }
 
 type deadlines struct{ read, write time.Time }
@@ -89,9 +89,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return c.Conn.Write(p)
 }
 
-// endWrite reenters the loop after a Write. all is the number of bytes that the
-// Write was to write. If ctx has ended, endWrite restores the deadline, and
-// returns the cause unless all bytes were written.
+// endWrite reenters the loop after a Write. The parameter all is the number
+// of bytes in the argument of Write. If ctx has ended, endWrite restores the
+// deadline, and returns the cause unless all bytes were written.
 func (c *conn) endWrite(all int, n *int, err *error) {
 	cause := c.end()
 	if cause == nil {
@@ -147,11 +147,12 @@ func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 }
 
 // Serve accepts connections. For each connection, it calls handle in a new
-// coroutine, with a [Conn] of this coroutine. Serve closes the connection when
-// handle returns. Serve continues until ctx ends or the listener fails. Then it
-// closes the listener, cancels the running handlers, and waits for them. It
-// returns the cause of ctx or the error of the listener. If Accept fails
-// because of too many open files, Serve tries again after a pause.
+// coroutine, with a [Conn] that belongs to this coroutine. Serve closes the
+// connection when handle returns. Serve continues until ctx ends or the
+// listener fails. Then it closes the listener, cancels the running handlers,
+// waits for them, and returns the cause of ctx or the error of the listener.
+// If Accept fails because of too many open files, Serve tries again after a
+// pause.
 //
 // A panic in handle ends only its own connection, and is logged with package
 // slog. To limit the number of connections, let handle acquire a [Semaphore].

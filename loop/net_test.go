@@ -104,8 +104,8 @@ func TestServe_SharedState(t *testing.T) {
 	}
 }
 
-// TestServe_HandlerPanics: if a handler panics, Serve must end its connection,
-// and no other connection.
+// TestServe_HandlerPanics: if a handler panics, Serve must close the
+// connection of this handler, and no other connection.
 func TestServe_HandlerPanics(t *testing.T) {
 	quiet(t)
 	var log bytes.Buffer

@@ -15,7 +15,7 @@ import (
 //	pool := goroutines.New(64, &goroutines.Options{Lock: portal})
 //
 // the tasks of a pool are coroutines of the loop, up to 64 concurrently.
-// Submit, Map and futures work as with any executor. This corresponds to
+// Submit, Map and futures work as with any executor. A Portal corresponds to
 // run_coroutine_threadsafe in Python.
 type Portal struct {
 	group *Group
@@ -104,8 +104,9 @@ func Open(ctx context.Context, opts *Options) *Portal {
 // the context of the portal's group ends. After Close, Run returns [ErrClosed].
 // A panic in fn continues in the caller of Run.
 //
-// What the caller does before Run synchronizes before later steps of the loop.
-// Steps before the end of fn synchronize before the return of Run.
+// Actions of the caller before Run synchronize before later steps of the
+// loop. Steps of the loop before the end of fn synchronize before the return
+// of Run.
 func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (err error) {
 	if ctx == nil || fn == nil {
 		panic("loop: Portal.Run called with a nil context or function")
@@ -159,11 +160,11 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 // panicked. The panic itself continues in the caller of Run.
 var errNotReturned = errors.New("loop: function of Portal.Run panicked or called runtime.Goexit")
 
-// Close closes the portal: later calls of Run fail. If the portal belongs to a
-// group, the group waits for the coroutines that have entered. If [Open] has
-// returned the portal, Close ends the loop, waits for its coroutines, and
-// returns the error of the loop. A coroutine of such a loop must not call
-// Close, because it would wait for itself. Later calls of Close have the same
+// Close closes the portal: later calls of Run fail. If the portal belongs to
+// a group, the group waits for the coroutines that have entered. If [Open]
+// has returned the portal, Close ends the loop, waits for its coroutines,
+// and returns the error of the loop. A coroutine of such a loop must not
+// call Close: it would wait for itself. Later calls of Close have the same
 // result.
 func (p *Portal) Close() error {
 	l := p.group.owner.loop

@@ -208,8 +208,9 @@ func TestPortal_CloseDuringWait(t *testing.T) {
 	})
 }
 
-// TestPortal_Misuse: Open must panic in two cases: in a coroutine, and with a
-// nil context. A closed portal must also refuse coroutines of its own loop.
+// TestPortal_Misuse: Open must panic if it is called in a coroutine, or with
+// a nil context. A closed portal must refuse even coroutines of its own
+// loop.
 func TestPortal_Misuse(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		if text := panics(func() { loop.Open(ctx, nil) }); !strings.Contains(text, "Open called in coroutine") {
@@ -265,8 +266,8 @@ func TestPortal_ExternalCoroutine(t *testing.T) {
 	})
 }
 
-// TestPortal_ContextOfEndedGroup: if the context of a coroutine of Portal.Run
-// is from a group, and the group has ended, the coroutine must end.
+// TestPortal_ContextOfEndedGroup: if Portal.Run was called with the context
+// of a group, and the group ends, the coroutine must end.
 func TestPortal_ContextOfEndedGroup(t *testing.T) {
 	virtually(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()

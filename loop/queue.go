@@ -8,9 +8,9 @@ import (
 )
 
 // Queue passes items between coroutines, first in, first out. Waiters are
-// served in the order in which they began to wait. Each item is received
-// exactly once, or is still in the queue: a Get that was canceled has removed
-// no item, and a Put that was canceled has added no item.
+// served in the order in which they began to wait. A canceled Get removes no
+// item, and a canceled Put adds no item. So each item is received exactly
+// once, or is still in the queue.
 type Queue[T any] struct {
 	capacity int // 0 means no limit
 	items    ring[T]
@@ -45,14 +45,15 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	return q.waitToPut(c, v)
 }
 
-// waitToPut waits for room. It is not part of Put, because the v of waitToPut
-// escapes to the heap, and a Put that does not wait should allocate no memory.
+// waitToPut waits for room. Its parameter v escapes to the heap. So
+// waitToPut is not part of Put: a Put that does not wait should allocate no
+// memory.
 func (q *Queue[T]) waitToPut(c caller, v T) error {
 	return q.putters.wait(c, opQueuePut, &v)
 }
 
-// TryPut is Put without a wait. It reports whether it added the item. It adds
-// no item to a closed queue.
+// TryPut does the same as Put, but does not wait. It reports whether it has
+// added the item. It adds no item to a closed queue.
 func (q *Queue[T]) TryPut(v T) bool {
 	if q.closed {
 		return false
@@ -92,7 +93,8 @@ func (q *Queue[T]) waitToGet(c caller) (T, error) {
 	return *v, err
 }
 
-// TryGet is Get without a wait. It reports whether there was an item.
+// TryGet does the same as Get, but does not wait. It reports whether there
+// was an item.
 func (q *Queue[T]) TryGet() (v T, ok bool) {
 	if q.items.n == 0 {
 		return v, false

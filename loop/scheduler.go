@@ -29,10 +29,10 @@ import (
 //    lock is never free. So a coroutine that becomes ready later cannot
 //    overtake the coroutines in the run queue.
 // 2. If no coroutine is ready, handOverLocked frees the scheduler lock
-//    (lockHeld is false). After that, a goroutine that makes a coroutine ready
-//    calls unlock. While unlock still holds mu, it grants the lock to this
-//    coroutine. So the run queue is empty whenever lockHeld is false and mu is
-//    not held.
+//    (lockHeld is false). If a goroutine makes a coroutine ready after that,
+//    it calls unlock. While unlock still holds mu, it grants the scheduler
+//    lock to this coroutine. So whenever lockHeld is false and mu is not
+//    held, the run queue is empty.
 // 3. A wait ends only once: wakeLocked changes the state from parked to ready
 //    under mu, and returns false if the coroutine is not parked. So if a
 //    coroutine receives an item and is canceled at the same time, the first of
@@ -42,9 +42,9 @@ import (
 //    before the interrupt has returned. Otherwise the interrupt could act on
 //    the next call of the coroutine.
 
-// state says what a coroutine does. The drawing above shows the changes between
-// the first four states. A running coroutine changes to ended when its function
-// returns, and stays there.
+// state is what a coroutine does. The drawing above shows the changes
+// between the first four states. A running coroutine changes to ended when
+// its function returns, and stays there.
 //
 // Guarded by Loop.mu.
 type state uint8
@@ -71,8 +71,8 @@ func (l *Loop) grantLocked(t *Task) *Task {
 // the result to l.unlock, which resumes the coroutine.
 func (l *Loop) handOverLocked() *Task { return l.handOverPolledLocked(false) }
 
-// handOverPolledLocked is handOverLocked with an argument: polled says that the
-// caller has just polled the foreign contexts.
+// handOverPolledLocked does the same as handOverLocked. The parameter polled
+// is true if the caller has just polled the foreign contexts.
 func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	for ; ; polled = false {
 		if l.ready.n > 0 {
@@ -100,9 +100,10 @@ func (l *Loop) handOverPolledLocked(polled bool) *Task {
 // unlock releases mu, and resumes a coroutine that handOverLocked has returned
 // (next), unless it is nil.
 //
-// If the scheduler lock is free, the caller may have made coroutines ready, or
-// may have removed the last event that could make a coroutine ready. unlock
-// then grants the lock, advances virtual time, or reports a deadlock.
+// If the scheduler lock is free, the caller may have made coroutines ready.
+// Or it may have removed the last event that could make a coroutine ready.
+// In these cases, unlock grants the lock, advances virtual time, or reports
+// a deadlock.
 func (l *Loop) unlock(next *Task) {
 	for polled := false; ; {
 		if next == nil && !l.lockHeld {
@@ -130,8 +131,8 @@ func (l *Loop) unlock(next *Task) {
 	}
 }
 
-// unlockMu releases mu and starts the interrupts that were requested under it.
-// The caller must stop the listeners that it returns.
+// unlockMu releases mu and starts the interrupts that were requested under
+// it. It returns listeners, which the caller must stop.
 func (l *Loop) unlockMu() []*contextListener {
 	interrupts, listeners := l.interrupts, l.stoppedListeners
 	l.interrupts, l.stoppedListeners = nil, nil
@@ -183,10 +184,11 @@ func (l *Loop) wake(t *Task, err error) bool {
 	return ok
 }
 
-// parkLocked releases the scheduler lock and mu, and waits until the coroutine
-// is woken. It returns the error that was given to wakeLocked. If the context
-// of the wait has ended, it returns the cause at once. on is what the coroutine
-// waits for, and becomes Task.waitTarget.
+// parkLocked releases the scheduler lock and mu, and waits until the
+// coroutine is woken. It returns the error that was given to wakeLocked. If
+// the context of the wait has ended, it returns the cause at once. The
+// parameter on is what the coroutine waits for. It is stored in
+// Task.waitTarget.
 //
 // If c has a foreign context, the caller must have called c.listen before it
 // locked mu, and must pass the listener.
@@ -300,7 +302,7 @@ func (l *Loop) acquireLocked(t *Task) {
 	<-t.grant
 }
 
-// An interrupter ends the blocking call of a coroutine that is outside.
+// An interrupter ends the blocking call of a coroutine.
 type interrupter interface{ interrupt() }
 
 // pendingInterrupt is an interrupt that unlockMu starts when it has released
@@ -310,8 +312,8 @@ type pendingInterrupt struct {
 	target interrupter
 }
 
-// interruptLocked requests the call of stop.interrupt, for the coroutine t,
-// which is outside.
+// interruptLocked requests a call of stop.interrupt for the coroutine t,
+// which is in a blocking call.
 func (l *Loop) interruptLocked(t *Task, stop interrupter) {
 	t.interrupting = true
 	t.waitCtx, t.waitTarget = nil, nil
@@ -351,7 +353,8 @@ func (l *Loop) takeGrantChan() grantChan {
 	return newGrantChan()
 }
 
-// maxSpareGrantChans is how many channels of ended goroutines are kept.
+// maxSpareGrantChans is the maximum number of channels of ended goroutines
+// that are kept.
 const maxSpareGrantChans = 64
 
 // putGrantChan keeps the channel of a goroutine that ends, for a later
@@ -370,10 +373,10 @@ func runCoroutines(t *Task) {
 	}
 }
 
-// run runs the coroutine until its function has returned. If the next coroutine
-// can run on this goroutine, run returns it. Otherwise run hands over the
-// scheduler lock and returns nil. reuse says whether this goroutine can run
-// another coroutine.
+// run runs the coroutine until its function has returned. If the next
+// coroutine can run on this goroutine, run returns it. Otherwise run hands
+// over the scheduler lock and returns nil. The parameter reuse says whether
+// this goroutine can run another coroutine.
 func (t *Task) run(reuse bool) (next *Task) {
 	returned := false
 	var err error

@@ -62,8 +62,8 @@ func TestLoop_Order(t *testing.T) {
 	}
 }
 
-// TestLoop_ReusesGoroutines: if coroutines end and start other coroutines, so
-// that goroutines are reused, each coroutine must run once.
+// TestLoop_ReusesGoroutines: coroutines start other coroutines and end, so
+// that the loop reuses goroutines. Each coroutine must run once.
 func TestLoop_ReusesGoroutines(t *testing.T) {
 	sum := 0
 	ok(t, func(ctx context.Context, g *loop.Group) error {

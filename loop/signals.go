@@ -8,10 +8,10 @@ import (
 )
 
 // Signals returns a sequence of the given signals that the process receives,
-// until ctx ends. Other coroutines run while the sequence waits for a signal.
-// During a range over the sequence, the signals are delivered to the sequence,
-// see [signal.Notify]. While the body of the range runs, up to 16 signals that
-// arrive are kept.
+// until ctx ends. Other coroutines run while the sequence waits for a
+// signal. During a range over the sequence, the signals are delivered to the
+// sequence, see [signal.Notify]. The sequence keeps up to 16 signals that
+// arrive while the body of the range runs.
 //
 //	g.Background(func(ctx context.Context) error {
 //		for range loop.Signals(ctx, syscall.SIGHUP) {

@@ -22,7 +22,7 @@ type StallReport struct {
 	Coroutine string        // the name of the coroutine
 	Spawned   string        // where the coroutine was started, as file:line
 	For       time.Duration // how long the coroutine has held the loop so far
-	Stack     string        // the stack of the coroutine, the innermost call first; empty if the coroutine has awaited in the meantime
+	Stack     string        // the stack of the coroutine, the innermost call first; empty if the coroutine has called an await before the stack was recorded
 }
 
 // String describes the stall, and says what to do.
@@ -53,7 +53,7 @@ func (w *stallWatch) stop() {
 	}
 }
 
-// checksPerStall is how often the loop is checked during Options.Stall.
+// checksPerStall is the number of checks in the time Options.Stall.
 const checksPerStall = 4
 
 // checkPeriod is the time between two checks.
@@ -148,12 +148,12 @@ func (l *Loop) coarseNowLocked() time.Duration {
 	return l.watch.now
 }
 
-// holderStack returns the stack of the goroutine that holds the scheduler lock.
-// This is the one goroutine of the loop that runs a coroutine and is neither
-// parked nor outside. The stack is from a goroutine profile, which stops all
-// goroutines for a much shorter time than a dump of all stacks. external says
-// that the holder entered through a portal. Then its goroutine does not have
-// the labels of the loop.
+// holderStack returns the stack of the goroutine that holds the scheduler
+// lock. This is the one goroutine of the loop that runs a coroutine and is
+// neither parked nor outside. The stack is from a goroutine profile, which
+// stops all goroutines for a much shorter time than a dump of all stacks.
+// The parameter external says that the holder entered through a portal. Such
+// a goroutine does not have the labels of the loop.
 func (l *Loop) holderStack(external bool) string {
 	var profile bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&profile, 1) != nil {
@@ -217,8 +217,8 @@ func coroutineStack(record string) string {
 	return stack.String()
 }
 
-// maxProfileFrames is a number of frames. If a stack has at least this number,
-// the profile may have truncated the stack.
+// maxProfileFrames is the minimum number of frames of a stack that the
+// profile may have truncated.
 const maxProfileFrames = 100
 
 // startFunctions returns the names of the functions that call the function of a

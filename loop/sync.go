@@ -22,7 +22,7 @@ func (e *Event) Set() {
 	e.waiters.wakeAll()
 }
 
-// Clear resets the flag: later waits wait for the next Set.
+// Clear resets the flag. Later calls of Wait wait for the next Set.
 func (e *Event) Clear() { e.set = false }
 
 // IsSet reports whether the flag is set.
@@ -82,8 +82,8 @@ func (m *Mutex) Unlock() {
 	m.holder.Store(m.waiters.wakeOne())
 }
 
-// Semaphore limits how many coroutines hold it at the same time. Waiters
-// acquire it in the order in which they began to wait.
+// Semaphore limits the number of coroutines that hold it at the same time.
+// Waiters acquire it in the order in which they began to wait.
 type Semaphore struct {
 	free    int
 	waiters waitQueue
@@ -125,8 +125,8 @@ func (s *Semaphore) Release() {
 	}
 }
 
-// Cond lets coroutines wait until shared state has changed. If coroutines do
-// not await between reading and changing the state, the state needs no lock.
+// Cond lets coroutines wait until shared state has changed. If no coroutine
+// awaits between reading and changing the state, the state needs no lock.
 // Otherwise set L. The zero value is ready to use.
 type Cond struct {
 	// L, if set, is released by Wait during the wait.
@@ -163,9 +163,8 @@ func (c *Cond) Wait(ctx context.Context) error {
 	return err
 }
 
-// WaitFor waits until a condition is true: holds reports this. WaitFor calls
-// holds before the first wait, and again after each Notify or Broadcast that
-// wakes WaitFor.
+// WaitFor waits until the function holds returns true. It calls holds before
+// the first wait, and again after each Notify or Broadcast that wakes it.
 func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	for !holds() {
 		if err := c.Wait(ctx); err != nil {

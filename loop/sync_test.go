@@ -43,9 +43,9 @@ func TestEvent_SetAndClear(t *testing.T) {
 	})
 }
 
-// TestLocks_Order: a Mutex or a Semaphore must be handed to waiters in order,
-// and must not be handed to canceled waiters. A later caller must not acquire
-// the lock first.
+// TestLocks_Order: a Mutex or a Semaphore must be handed to waiters in
+// order, and must not be handed to canceled waiters. A caller that comes
+// later must not acquire the lock before the waiters.
 func TestLocks_Order(t *testing.T) {
 	type lock interface {
 		acquire(context.Context) error
@@ -259,7 +259,7 @@ func TestCond_NoLostNotification(t *testing.T) {
 	})
 }
 
-// TestCond_Deadlock: if Wait returns because of a deadlock, the caller must
+// TestCond_Deadlock: if Wait fails because of a deadlock, the caller must
 // hold the lock again.
 func TestCond_Deadlock(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {

@@ -10,8 +10,8 @@ import (
 	"concert/executor"
 )
 
-// A Task is a coroutine: a function that runs in a loop, in turn with other
-// coroutines. [Group.Go], [Group.Background] and [Group.After] start a
+// A Task is a coroutine: a function that runs in a loop, alternately with
+// other coroutines. [Group.Go], [Group.Background] and [Group.After] start a
 // coroutine.
 //
 // A program may have a million tasks, so the struct is small: fields that few
@@ -32,7 +32,7 @@ type Task struct {
 	// Guarded by loop.mu:
 	nextReady     *Task         // the next coroutine in the run queue
 	timer         timer         // set by Sleep and Group.After
-	waitCtx       *taskContext  // while parked or outside: the context whose end ends the wait, or nil
+	waitCtx       *taskContext  // while parked or outside: the context that ends the wait when it ends, or nil
 	waitTarget    any           // while parked: what the coroutine waits for; while outside: an interrupter; or nil
 	since         time.Duration // when the wait began, to the precision of coarseNowLocked
 	name          *string       // set by SetName, or nil
@@ -121,10 +121,10 @@ func (t *Task) wait(ctx context.Context, op op) error {
 // Done reports whether the coroutine has ended. Any goroutine may call it.
 func (t *Task) Done() bool { return t.done.Load() }
 
-// Cancel ends the context of the coroutine: all its awaits fail from now on. A
-// coroutine that has not started never runs. The group continues, unless the
-// function returns an error that is not about this cancellation. Any goroutine
-// may call Cancel.
+// Cancel ends the context of the coroutine: all its awaits fail from now on.
+// A coroutine that has not started never runs. The group continues, unless
+// the function returns an error that does not report this cancellation. Any
+// goroutine may call Cancel.
 func (t *Task) Cancel() { t.ctx.end(errCanceled) }
 
 // SetName sets the name of the coroutine in reports and in [Loop.Tree]. The

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// timer is the time at which a coroutine is woken or a taskContext ends.
+// timer wakes a coroutine, or ends a taskContext, at a certain time.
 type timer struct {
 	at      time.Duration // the time when the timer fires, since Loop.epoch
 	seq     uint64        // orders timers with the same time
-	taskCtx *taskContext  // the context that ends, if it has a deadline; otherwise the context of the coroutine that is woken
+	taskCtx *taskContext  // if the context has a deadline, the context that the timer ends; otherwise the context of the coroutine that the timer wakes
 	index   int32         // the index in the heap, from 1; 0 if the timer is not set
 }
 
@@ -99,8 +99,8 @@ func (l *Loop) jumpLocked() {
 
 // alarmLocked sets the alarm to the earliest timer of the loop. The alarm is
 // the only timer of the Go runtime that the loop uses for its timers.
-// alarmLocked is called when a timer has been added. When a timer is removed,
-// the alarm stays as it is, and may find that no timer is due.
+// alarmLocked is called when a timer has been added. When a timer is
+// removed, the alarm does not change. So it may find that no timer is due.
 func (l *Loop) alarmLocked() {
 	if l.opts.Virtual || len(l.timers.heap) == 0 {
 		return

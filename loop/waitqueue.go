@@ -4,8 +4,8 @@ package loop
 // Task.prevWaiter and Task.nextWaiter. Only the holder of the scheduler lock
 // uses it.
 //
-// A coroutine whose wait was canceled stays in the queue until it runs; wakeOne
-// skips it.
+// If the wait of a coroutine is canceled, the coroutine stays in the queue
+// until it runs. wakeOne skips it.
 type waitQueue struct{ first, last *Task }
 
 func (w *waitQueue) push(t *Task) {
@@ -37,7 +37,7 @@ func (w *waitQueue) remove(t *Task) {
 }
 
 // wait adds the caller to the queue and parks it, until it is woken or its
-// context ends. on is stored in Task.waitTarget.
+// context ends. The parameter on is stored in Task.waitTarget.
 func (w *waitQueue) wait(c caller, op op, on any) error {
 	listener := c.listen()
 	w.push(c.task())
@@ -67,7 +67,8 @@ func (w *waitQueue) failAll(err error) {
 	}
 }
 
-// wakeAll wakes all coroutines, and returns how many it has woken.
+// wakeAll wakes all coroutines, and returns the number of coroutines that it
+// has woken.
 func (w *waitQueue) wakeAll() (n int) {
 	for w.wakeOne() != nil {
 		n++

@@ -1,9 +1,10 @@
 // Package looptest runs a test of coroutines in many orders of execution.
 //
-// A loop with a seed chooses at random which coroutine runs next, and sometimes
-// switches at awaits that need not wait. The time of such a loop is virtual.
-// The same seed makes the same choices. So an error that occurs in one of a
-// thousand orders is found within milliseconds, and can be repeated:
+// A loop with a seed chooses at random which coroutine runs next, and also
+// lets other coroutines run at some awaits that need not wait. The time of
+// such a loop is virtual. The same seed makes the same choices. So a test
+// finds an error that occurs in one of a thousand orders within
+// milliseconds, and can repeat it:
 //
 //	func TestTransfers(t *testing.T) {
 //		looptest.Explore(t, 1000, func(ctx context.Context, g *loop.Group) error {

@@ -12,8 +12,8 @@ import (
 	"concert/loop/looptest"
 )
 
-// semaphore has a typical error: acquire awaits after it has checked s.free,
-// and before it has registered its event.
+// semaphore has a typical error: its method acquire awaits after it has
+// checked s.free, and before it has registered its event.
 type semaphore struct {
 	free    int
 	waiting []*loop.Event
@@ -89,8 +89,8 @@ func TestFind_Semaphore(t *testing.T) {
 	})
 }
 
-// TestFind_Queue: if an item is lost because its consumer is canceled, Find
-// must find this error.
+// TestFind_Queue: a queue loses an item if the consumer of the item is
+// canceled. Find must find this error.
 func TestFind_Queue(t *testing.T) {
 	found := looptest.Find(t.Context(), 1000, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](0)
