@@ -108,8 +108,8 @@ func TestSeriousCaveats_ImpossibleGain(t *testing.T) {
 	}
 }
 
-// TestSeriousCaveats_Rival: a verdict is not certain if a few rounds show that
-// another point may be more than 18% better.
+// TestSeriousCaveats_Rival: a verdict must not be certain if, after a few
+// rounds, another point may be more than 18% better.
 func TestSeriousCaveats_Rival(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
@@ -138,7 +138,7 @@ func TestSeriousCaveats_Rival(t *testing.T) {
 }
 
 // TestSeriousCaveats_BusyMachine: if other programs use the processors, the
-// verdict is certain only for work that needs little processor time.
+// verdict must be certain only for work that needs little processor time.
 func TestSeriousCaveats_BusyMachine(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
@@ -207,8 +207,8 @@ func TestMinorCaveats_Drift(t *testing.T) {
 	}
 }
 
-// TestDecide_Rising: while the throughput is rising, and a higher concurrency
-// is permitted, a verdict is not certain.
+// TestDecide_Rising: while the throughput is rising, and a higher
+// concurrency is permitted, a verdict must not be certain.
 func TestDecide_Rising(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {

@@ -28,9 +28,9 @@ var reportBody = sync.OnceValue(func() *template.Template {
 	}).Parse(reportText))
 })
 
-// HTML writes the report as a page: a single file, without scripts, that loads
-// no other file. about is part of the title, and says what was measured, such
-// as "gzip -k".
+// HTML writes the report as a page: a single file, without scripts, that
+// loads no other file. The parameter about is a part of the title, and says
+// what was measured, such as "gzip -k".
 func (r *Report) HTML(w io.Writer, about string) error {
 	var body bytes.Buffer
 	about = strings.ToValidUTF8(about, "?")

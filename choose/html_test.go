@@ -34,8 +34,8 @@ func TestReport_HTML(t *testing.T) {
 	pagetest.Check(t, page.String())
 }
 
-// TestReport_Headline: a page begins with the recommendation, the concurrency
-// first.
+// TestReport_Headline: a page must begin with the recommendation, and the
+// recommendation with the concurrency.
 func TestReport_Headline(t *testing.T) {
 	gain := choose.Interval{Median: 2.2, Low: 1.88, High: 2.5, Confidence: 0.95}
 	for want, r := range map[string]choose.Report{

@@ -66,8 +66,9 @@ func (k *KindVerdict) tasksFor(n int) int {
 	return max(1, int(math.Ceil(float64(n)/k.CPUShare.Median-0.1))) // 0.1 because a share is not exact
 }
 
-// kind returns the kind of the work. shares has the share of CPU time of each
-// run of the profile. It is empty if the runs were too short.
+// kind returns the kind of the work. The parameter shares has the share of
+// CPU time of each run of the profile. It is empty if the runs were too
+// short.
 func (r *Report) kind(shares []float64) KindVerdict {
 	u := &r.Profile.Usage
 	if !u.Knows(usage.CPUTime) {

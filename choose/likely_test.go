@@ -9,10 +9,10 @@ import (
 	"concert/choose/usage"
 )
 
-// TestLikely_Loss: a loss that was measured once contradicts the kind of
-// CPU-bound work in two cases: on an idle machine, if more tasks gain nothing
-// either; and if tasks are so short that the executor takes longer than the
-// task.
+// TestLikely_Loss: a loss that was measured once must contradict the kind of
+// CPU-bound work only in two cases. In the first case, the machine is idle,
+// and more tasks gain nothing either. In the second case, tasks are so short
+// that the executor takes longer than the task.
 func TestLikely_Loss(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
@@ -74,8 +74,8 @@ func TestLikely_ShownForMore(t *testing.T) {
 	}
 }
 
-// TestLikely_SeveralProcessors: if a run computes on several processors, fewer
-// tasks keep all processors busy.
+// TestLikely_SeveralProcessors: if a run computes on several processors, Run
+// must recommend fewer tasks, because fewer tasks keep all processors busy.
 func TestLikely_SeveralProcessors(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
@@ -96,8 +96,9 @@ func TestLikely_SeveralProcessors(t *testing.T) {
 }
 
 // TestLikely_SimplestForWaits: after few measurements, a model that seems
-// better does not replace a simpler model for I/O-bound work. A lock limits the
-// throughput if tasks compute for part of their time.
+// somewhat better must not replace a simpler model for I/O-bound work. But
+// if tasks compute for part of their time, Run must avoid a simpler model
+// with a lock, because the lock limits the throughput.
 func TestLikely_SimplestForWaits(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
@@ -134,9 +135,9 @@ func TestLikely_SimplestForWaits(t *testing.T) {
 	}
 }
 
-// TestLikely_SimplestForProcessors: while other programs compute, a model with
-// more threads that seems better does not replace a simpler model for CPU-bound
-// work, unless the tasks of the simpler model seem to share a lock.
+// TestLikely_SimplestForProcessors: while other programs compute, a model
+// with more threads seems better for CPU-bound work. It must replace a
+// simpler model only if the tasks of the simpler model seem to share a lock.
 func TestLikely_SimplestForProcessors(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {
@@ -198,8 +199,8 @@ func TestLikely_NeighboringKinds(t *testing.T) {
 	}
 }
 
-// TestLikely_LowGainOfWaits: a low gain contradicts the kind of work that waits
-// only if it is reliable.
+// TestLikely_LowGainOfWaits: a low gain must contradict the kind of
+// I/O-bound and mixed work only if the gain is reliable.
 func TestLikely_LowGainOfWaits(t *testing.T) {
 	open := func(int, concert.Observer) (concert.Executor, error) { return nil, nil }
 	for _, c := range []struct {

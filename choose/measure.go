@@ -43,8 +43,8 @@ const throttleFrom = 5 * time.Millisecond // if tasks take longer than this, pla
 // minWaves waves are more.
 const runsPart = 20
 
-// planFor plans the measurement of a point. rate is the expected throughput of
-// the point.
+// planFor plans the measurement of a point. The parameter rate is the
+// expected throughput of the point.
 func (t *trial) planFor(p *point, rate float64) plan {
 	alone := t.report.Profile.Wall
 	longest := t.Budget / explorePart
@@ -354,8 +354,8 @@ type inputFeed struct {
 }
 
 // inputs yields indexes of inputs until the measurement has enough results.
-// first is the index at which it begins. total is the number of inputs, so
-// index 0 follows index total-1.
+// The parameter first is the index at which it begins. The parameter total
+// is the number of inputs: index 0 follows index total-1.
 func (f *inputFeed) inputs(ctx context.Context, first, total int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := 0; (f.tasks == 0 || i < f.tasks) && (f.maxTasks == 0 || i < f.maxTasks); i++ {

@@ -232,8 +232,8 @@ func addSteal(sum *usage.Usage, before processors) {
 	}
 }
 
-// perRun returns the mean usage of n runs. sum is the sum of the usages of
-// these runs.
+// perRun returns the mean usage of n runs. The parameter sum is the usage of
+// these runs together.
 func perRun(sum usage.Usage, n int) usage.Usage {
 	sum.Wall /= time.Duration(n)
 	sum.CPU /= time.Duration(n)

@@ -170,9 +170,9 @@ func (t *trial) prune(live []*point) []*point {
 	})
 }
 
-// decided reports whether the verdict is so clear that more rounds would not
-// change it. The result is false until the point that would be recommended
-// has been in minRounds rounds.
+// decided reports whether the verdict is clear: more rounds would not change
+// it. The result is false until the point that would be recommended has been
+// in minRounds rounds.
 func (t *trial) decided(live []*point) bool {
 	chosen := t.simplest(t.finalists())
 	if chosen.rounds() < minRounds {

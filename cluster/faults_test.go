@@ -518,7 +518,7 @@ func TestWithID_RunsOnce(t *testing.T) {
 	if n := v.(*atomic.Int64).Load(); n != 1 {
 		t.Errorf("the task ran %d times, want once", n)
 	}
-	// Each input of a Map must have an id of its own.
+	// Each input of a Map must have its own id.
 	for range 2 {
 		i := 0
 		for n, err := range concert.Map(id, second, count, slices.Values([]int{2_000_010, 2_000_011})) {

@@ -15,8 +15,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// poisons are headers by which a message of an attacker looks like a message of
-// the servers.
+// poisons are headers that make a message of an attacker look like a message
+// of the servers.
 var poisons = []nats.Header{
 	{"Status": {"500"}}, {"Status": {"404"}}, {"Status": {"408"}}, {"Status": {"409"}, "Description": {"Consumer Deleted"}}, {"Status": {"503"}}, {"Status": {"100"}},
 	{"Nats-Sequence": {"x"}}, {"Nats-Subject": {"concert.cancel.stranger"}}, {"Nats-Num-Pending": {"0"}}, {"Nats-Consumer-Stalled": {"x"}},

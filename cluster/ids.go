@@ -18,9 +18,9 @@ import (
 // different id for each argument. The first Submit runs the task. Later
 // Submits receive the outcome of the task without another run. If two
 // programs submit the task at the same moment, it may run twice. Each input
-// of a Map has an id of its own. This id depends on the index of the input,
-// and differs from the id of a Submit. Even if the outcome is already
-// stored, the client looks for it only while a worker offers the function.
+// of a Map has its own id, which depends on the index of the input, and
+// differs from the id of a Submit. Even if the outcome is already stored,
+// the client looks for it only while a worker offers the function.
 //
 // Several Submits may wait for one task. If one of them is canceled, the others
 // still wait. The function is canceled when all Submits are canceled. The first

@@ -412,9 +412,9 @@ func TestSameID_Deadlines(t *testing.T) {
 	}
 }
 
-// TestSameID_Maps: inputs of two Maps with the same id and the same index must
-// share a call. If the loop of one Map ends early, the shared calls must not be
-// canceled. A Submit with the same id must have a call of its own.
+// TestSameID_Maps: inputs of two Maps with the same id and the same index
+// must share a call. If the loop of one Map ends early, the shared calls
+// must not be canceled. A Submit with the same id must have its own call.
 func TestSameID_Maps(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)

@@ -52,7 +52,7 @@ type ServeOptions struct {
 	// downloads them again and again.
 	MaxBytes int64
 
-	// Ready, if set, is called on a goroutine of its own when the worker is
+	// Ready, if set, is called on a separate goroutine when the worker is
 	// registered. Serve waits until Ready returns, for a second at most, and
 	// then fetches tasks.
 	Ready func()

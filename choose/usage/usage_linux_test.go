@@ -126,8 +126,8 @@ func TestCommand_KilledChild(t *testing.T) {
 	}
 }
 
-// share returns the share of CPU time of several runs of a command, on one
-// processor that other programs use as well.
+// share returns the share of CPU time of several runs of a command. The
+// command runs on one processor, which other programs use, too.
 func share(t *testing.T, others, runs int, name string, args ...string) float64 {
 	t.Helper()
 	runtime.LockOSThread() // UnlockOSThread is not called, so this changed thread ends with the goroutine of the test

@@ -175,8 +175,9 @@ func TestSetHolders_OtherRole(t *testing.T) {
 	}
 }
 
-// TestAuthenticator_BadCredentials: the server must refuse a connection that
-// does not sign its nonce with the key that it names.
+// TestAuthenticator_BadCredentials: a connection sends a public key. The
+// server must refuse the connection if it has not signed the nonce with this
+// key.
 func TestAuthenticator_BadCredentials(t *testing.T) {
 	s, one, other := fourSessions(t)
 	for name, opts := range map[string][]client.Option{

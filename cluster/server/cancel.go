@@ -9,11 +9,11 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Clients do not publish to the stream of cancellations themselves, because all
-// clients would share the queue of this stream. A client that sends many
-// cancellations could fill the queue. Then the stream would drop cancellations
-// of other clients. The client could also flood all workers. So a server
-// receives the cancellations of each key in a queue of its own, and stores them
+// Clients do not publish to the stream of cancellations themselves, because
+// all clients would share the queue of this stream. A client that sends many
+// cancellations could fill the queue. Then the stream would drop
+// cancellations of other clients. The client could also flood all workers.
+// So a server has a queue for the cancellations of each key, and stores them
 // at a limited rate.
 const (
 	maxConcurrentCancels = 32   // maximum number of cancellations of one key that are stored concurrently

@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// TestNew_DataOfOtherMode: a server that joins others must refuse the data of a
-// single server, and the other way round. The error must name the command after
-// which the server starts.
+// TestNew_DataOfOtherMode: a server that joins others must refuse the data
+// of a single server, and a single server must refuse the data of a server
+// that has joined others. The error must name the command after which the
+// server starts.
 func TestNew_DataOfOtherMode(t *testing.T) {
 	join := &Join{Name: "one", Listen: freeAddress(t), Others: []string{"127.0.0.1:1", "127.0.0.1:2"}}
 	single := func(dir string) *Options { return &Options{Dir: dir, Listen: "127.0.0.1:0"} }

@@ -249,9 +249,9 @@ func devProcess(t *testing.T) (cmd *exec.Cmd, address string, output io.Closer) 
 	return nil, "", nil
 }
 
-// TestDev_Signals: the server must remove its data and its record also if its
-// terminal is closed, and if the reader of its output has ended, as on Ctrl-C
-// in "concertd dev | tee log".
+// TestDev_Signals: the server must remove its data and its record in two
+// more cases: if its terminal is closed, and if the reader of its output has
+// ended, as after Ctrl-C in "concertd dev | tee log".
 func TestDev_Signals(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no signals")

@@ -42,8 +42,8 @@ func concertd(t *testing.T, args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-// serving starts a server. stop stops the server, waits until the server has
-// ended, and returns its exit code.
+// serving starts a server. The function stop stops the server, waits until
+// the server has ended, and returns its exit code.
 func serving(t *testing.T, args ...string) (url string, stop func() int) {
 	t.Helper()
 	return running(t, append([]string{"serve"}, args...)...)

@@ -10,9 +10,9 @@ import (
 	"concert/executor"
 )
 
-// findKept settles a call with the result that is stored for its id. If there
-// is no such result, findKept calls send. While the servers do not answer,
-// findKept repeats the request until the call ends.
+// findKept settles a call with the result that is stored for its id. If
+// there is no such result, findKept calls the function send. While the
+// servers do not answer, findKept repeats the request until the call ends.
 //
 // First, findKept ensures that a consumer receives new results. Then it reads
 // the stored result. If the result is stored after this read, the consumer

@@ -223,14 +223,14 @@ func (e *Executor) settleRemoved(c *call, settle func(s *subscriber)) {
 	e.notify()
 }
 
-// settle settles a call with its outcome. worker is the number of the slot in
-// which the call has run, or -1 if it did not run.
+// settle settles a call with its outcome. The parameter worker is the number
+// of the slot in which the call has run, or -1 if it did not run.
 func (e *Executor) settle(c *call, worker int, v executor.Encoded, err error) {
 	e.settleEach(c, func(s *subscriber) { s.settle(worker, v, err) })
 }
 
-// onHint handles a hint. owner is the owner of the worker that has sent the
-// hint.
+// onHint handles a hint. The parameter owner is the owner of the worker that
+// has sent the hint.
 func (e *Executor) onHint(owner string, msg []byte) {
 	h, err := wire.DecodeHint(msg)
 	if err != nil || !wire.OwnsWorker(owner, h.WorkerID) {
@@ -289,7 +289,8 @@ type slotNumbers struct {
 
 const minSweep = 1024
 
-// number returns the number of a slot. alive reports whether a worker exists.
+// number returns the number of a slot. The function alive must report
+// whether a worker exists.
 func (n *slotNumbers) number(p workerSlot, alive func(worker string) bool) int {
 	number, known := n.known[p]
 	if known {

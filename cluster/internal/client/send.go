@@ -71,8 +71,8 @@ func (e *Executor) addLocked(c *call) {
 	c.queue.sent[c.setName]++
 }
 
-// send publishes a call. Before that, it uploads a large argument, and those
-// shared values of the argument that the servers have not stored.
+// send publishes a call. Before that, it uploads a large argument, and the
+// shared values of the argument that the servers do not have.
 func (e *Executor) send(c *call) {
 	if e.inlineArg(c) {
 		e.publish(c)
@@ -211,7 +211,8 @@ func (e *Executor) publish(calls ...*call) {
 	}
 }
 
-// acked is called when the servers have stored a message.
+// acked records the sequence number of a message that the servers have
+// stored.
 func (e *Executor) acked(msg *nats.Msg, note any, sequence uint64) {
 	c, ok := note.(*call)
 	if !ok {
@@ -245,13 +246,14 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 	return env
 }
 
-// nacked is called when a message was not stored, or was not acknowledged in
+// nacked handles a message that was not stored, or was not acknowledged in
 // time. It publishes a task again until the task is stored or its call has
-// ended. It publishes a cancellation again until the cancellation is stored or
-// the Executor has ended. It settles a task that is too long for the stream. A
-// task that is stored twice may run twice. The servers drop the second message
-// only if it arrives soon after the first one. A worker drops it only while the
-// worker holds the task. Two equal cancellations do no harm.
+// ended. It publishes a cancellation again until the cancellation is stored
+// or the Executor has ended. It settles a task that is too long for the
+// stream. A task that is stored twice may run twice. The servers drop the
+// second message only if it arrives soon after the first one. A worker drops
+// it only while the worker holds the task. Two equal cancellations do no
+// harm.
 func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 	if e.ctx.Err() != nil {
 		return

@@ -135,12 +135,12 @@ const maxResends = 3 // how often a call is sent again because its argument, res
 // its acknowledgment.
 const removalTime = time.Second
 
-// rerun sends a call again, because the servers have lost its argument or its
-// large result. msg is the outcome that reports the loss. rerun reports false
-// if it was called too often for the call. First rerun acknowledges msg, so
-// that the servers remove msg from the stream. Then it sends the call. This
-// order matters, because the next outcome has the same subject as msg, and the
-// stream stores only one message for each subject.
+// rerun sends a call again, because the servers have lost its argument or
+// its large result. msg is the outcome that reports the loss. rerun reports
+// false if the call was already sent again maxResends times. First rerun
+// acknowledges msg, so that the servers remove msg from the stream. Then it
+// sends the call. This order matters, because the next outcome has the same
+// subject as msg, and the stream stores only one message for each subject.
 func (e *Executor) rerun(c *call, msg jetstream.Msg, what string, send func(*call)) bool {
 	e.mu.Lock()
 	c.resends++

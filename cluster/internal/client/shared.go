@@ -24,9 +24,9 @@ import (
 //
 //	Close of the handle --release--> the parts are deleted
 //
-// The servers delete values that have reached the maximum age of the stream,
-// also those of a client that has died. A client that still runs uploads a
-// value again after half of this age.
+// The servers delete values that have reached the maximum age of the stream.
+// So the values of a client that has died do not stay. A client that still
+// runs uploads a value again after half of this age.
 //
 // If the servers lose a value, a worker reports the ID of the value. Then the
 // client uploads the value again, and sends the call again, as after the loss
@@ -237,11 +237,11 @@ func (e *Executor) startUploadLocked(v *sharedValue) *pendingUpload {
 	return u
 }
 
-// onMissing is called when a worker has reported that the servers do not have a
-// shared value of a call. It marks the value as not stored, so that the next
-// call that uses the value uploads it. But if the last upload began after the
-// message of this call was made, onMissing does not change the mark. It returns
-// an error if the handle of the value is closed.
+// onMissing handles the report of a worker that the servers do not have a
+// shared value of a call. It marks the value as not stored. Then the next
+// call that uses the value uploads it. But if the last upload began after
+// the message of this call was made, onMissing does not change the mark. It
+// returns an error if the handle of the value is closed.
 func (e *Executor) onMissing(c *call, id []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

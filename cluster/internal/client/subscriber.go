@@ -13,8 +13,8 @@ import (
 )
 
 // Submits with the same id, see WithID, share one call, as in
-// golang.org/x/sync/singleflight. Each of these Submits is a subscriber of the
-// call. A Submit without an id has a call of its own, with one subscriber.
+// golang.org/x/sync/singleflight. Each of these Submits is a subscriber of
+// the call. A Submit without an id has its own call, with one subscriber.
 //
 // Executor.calls has one call for each id. The steps of a subscriber, and the
 // race that each of them prevents:
@@ -210,8 +210,9 @@ func (e *Executor) restartLocked(c *call) *call {
 	return n
 }
 
-// settle settles a subscriber with the outcome of its call. worker is the
-// number of the slot in which the call has run, or -1 if it did not run.
+// settle settles a subscriber with the outcome of its call. The parameter
+// worker is the number of the slot in which the call has run, or -1 if it
+// did not run.
 func (s *subscriber) settle(worker int, v executor.Encoded, err error) {
 	s.settleTimed(worker, 0, v, err)
 }

@@ -335,7 +335,8 @@ func (c *Conn) sendPull(stream, consumer string, r PullRequest, arrived chan *na
 	})
 }
 
-// subscribeAndSend subscribes to a subject, and then calls send.
+// subscribeAndSend subscribes to a subject, and then calls the function
+// send.
 func (c *Conn) subscribeAndSend(subject string, arrived chan *nats.Msg, send func(subject string) error) (*nats.Subscription, error) {
 	sub, err := c.NC.ChanSubscribe(subject, arrived)
 	if err != nil {

@@ -16,11 +16,11 @@ const (
 	startTimeout   = 30 * time.Second // timeout of RetryUntilDeadline
 )
 
-// RetryUntilDeadline calls step until it returns nil or a permanent error.
-// An error is transient if the streams do not exist, or if no server
-// answers: the servers elect a leader, or are busy. When ctx ends or
-// startTimeout is over, RetryUntilDeadline returns the last error of step.
-// If the servers report that the key does not permit the request,
+// RetryUntilDeadline calls the function step until it returns nil or a
+// permanent error. An error is transient if the streams do not exist, or if
+// no server answers: the servers elect a leader, or are busy. When ctx ends
+// or startTimeout is over, RetryUntilDeadline returns the last error of
+// step. If the servers report that the key does not permit the request,
 // RetryUntilDeadline returns a refusal. The function step must be safe to
 // repeat.
 func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Context) error) error {
@@ -48,9 +48,9 @@ func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Con
 	}
 }
 
-// RetryTransient calls step until it returns nil or a permanent error,
-// without a time limit. It is for requests after the start. When ctx ends,
-// RetryTransient returns the cause. The function step must be safe to
+// RetryTransient calls the function step until it returns nil or a permanent
+// error, without a time limit. It is for requests after the start. When ctx
+// ends, RetryTransient returns the cause. The function step must be safe to
 // repeat.
 func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context) error) error {
 	for {

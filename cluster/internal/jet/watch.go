@@ -32,7 +32,7 @@ type Watched struct {
 	Prefix   string                    // prefix of the subjects, without the last dot
 	Live     string                    // prefix of the subjects at which messages are published when they are stored; "" for Prefix
 	Read     Reader                    // reads the stream; never called concurrently
-	OnEnd    func(ctx context.Context) // called after the last read, also when ctx has ended; may be nil
+	OnEnd    func(ctx context.Context) // called after the last read, even if ctx has ended; may be nil
 	MaxPause time.Duration             // the longest pause between two reads
 }
 

@@ -96,9 +96,9 @@ func (v *View) Watch(ctx, life context.Context, l *jet.Conn) error {
 	return nil
 }
 
-// readSets requests capability sets from the servers, and calls take with each
-// set that exists. It returns no error, because lookUpSets repeats the request
-// until the sets are known.
+// readSets requests capability sets from the servers, and calls the function
+// take with each set that exists. It returns no error, because lookUpSets
+// repeats the request until the sets are known.
 func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name string, text []byte, gone bool, stored time.Time)) {
 	prefix := wire.BucketPrefix(wire.CapabilityBucket) + "."
 	subjects := make([]string, len(names))
@@ -110,9 +110,9 @@ func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name s
 	})
 }
 
-// lookUpSets calls ask with the names of unknown capability sets of workers,
-// until its context ends. While there are unknown sets, lookUpSets repeats the
-// call after pauses that grow up to HeartbeatPeriod.
+// lookUpSets calls the function ask with the names of unknown capability
+// sets of workers, until its context ends. While there are unknown sets,
+// lookUpSets repeats the call after pauses that grow up to HeartbeatPeriod.
 func (v *View) lookUpSets(life context.Context, ask func(names []string)) {
 	for {
 		select {

@@ -17,8 +17,8 @@ type Audit struct {
 	Tasks   []Audited `cbor:"2,keyasint"` // at most MaxAudited
 }
 
-// Audited is a task in an Audit. It names the message by which the task was
-// published.
+// Audited is a task in an Audit. It identifies the message by which the task
+// was published.
 type Audited struct {
 	Try      string `cbor:"1,keyasint"`
 	Sequence uint64 `cbor:"2,keyasint"` // sequence number of the message in TaskStream

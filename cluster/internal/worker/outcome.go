@@ -83,8 +83,8 @@ func (w *worker) publishDropped(d *heldTask) {
 	d.msg.Ack(jet.AckDone)
 }
 
-// acked acknowledges a task. It is called when the outcome of the task is
-// stored. key is the key of the task.
+// acked acknowledges the task with a key. It is called when the outcome of
+// the task is stored.
 func (w *worker) acked(key string) {
 	w.mu.Lock()
 	d := w.held[key]
@@ -134,8 +134,9 @@ func (w *worker) unheld(waiting []*heldTask) {
 
 const codeMaxPerSubject = 10077 // of NATS: maximum messages per subject exceeded
 
-// nacked is called when an outcome was not stored, or was not acknowledged in
-// time. It publishes the outcome again, unless the task has an outcome already.
+// nacked handles an outcome that was not stored, or was not acknowledged in
+// time. It publishes the outcome again, unless the task has an outcome
+// already.
 func (w *worker) nacked(msg *nats.Msg, note any, why error) {
 	key := note.(string)
 	var api *jetstream.APIError

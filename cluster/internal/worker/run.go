@@ -189,8 +189,8 @@ func (w *worker) startReady() {
 	}
 }
 
-// startDelay is how long a task of a quick function runs before its submitter
-// receives a hint that it has started.
+// startDelay is the time for which a task of a quick function runs before
+// the worker sends the hint that the task has started.
 const startDelay = 20 * time.Millisecond
 
 // run submits a task to the executor. It sends a hint when the task starts. For

@@ -166,8 +166,8 @@ var alwaysLoaded = func() chan struct{} {
 	return c
 }()
 
-// unreserveLocked is called when a task no longer runs. Its shared values
-// become idle if no other task uses them.
+// unreserveLocked ends the use of the shared values of a task that no longer
+// runs. Values that no other task uses become idle.
 func (w *worker) unreserveLocked(d *heldTask) {
 	m := &w.memory
 	for _, v := range d.values {

@@ -34,19 +34,20 @@ func fill(command []string, input string) []string {
 	return filled
 }
 
-// stderrGrace is how long to wait for the end of standard error after a command
-// has ended, if another process still has the pipe open.
+// stderrGrace is the time to wait for the end of standard error after a
+// command has ended. The wait is needed if another process still has the
+// pipe open.
 const stderrGrace = 20 * time.Millisecond
 
 // commandGrace is the time in which a command must end after a signal, and a
 // Python function after its interruption. After this time, it is killed.
 const commandGrace = 2 * time.Second
 
-// runCommand calls run with a command that runs in a process group of its own.
-// When ctx ends, runCommand sends a signal to the group, waits for the command
-// for at most commandGrace, and then kills the group. The output of the command
-// is discarded. But if the command fails, the error contains the last line of
-// the command's standard error.
+// runCommand calls the function run with a command that has its own process
+// group. When ctx ends, runCommand sends a signal to the group, waits for
+// the command for at most commandGrace, and then kills the group. The output
+// of the command is discarded. But if the command fails, the error contains
+// the last line of the command's standard error.
 func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	r, w, err := os.Pipe()

@@ -13,7 +13,7 @@ import (
 // probably not started.
 const cancelTime = 100 * time.Millisecond
 
-// ownGroup makes a command run in a process group of its own, which gets
+// ownGroup makes a command run in its own process group. The group gets
 // SIGTERM when the context of the command ends. The result kill is a
 // function that sends SIGKILL to the group after that. Another goroutine may
 // call it while the command starts, so it does not read cmd.Process.

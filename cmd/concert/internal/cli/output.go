@@ -19,8 +19,8 @@ type Output struct {
 	target string // the name to which Commit renames the file; empty if it does not rename
 }
 
-// NewOutput creates a file, or returns nil for an empty name. The error names
-// the file.
+// NewOutput creates a file, or returns nil for an empty name. The error
+// contains the name of the file.
 func NewOutput(name string) (o *Output, err error) {
 	if name == "" {
 		return nil, nil

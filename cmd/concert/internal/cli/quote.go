@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// CommandLine returns a line for a shell that runs a command with exactly these
-// words. It quotes only the words that need quotes. The word {} stands for an
-// input and is not quoted; shells pass it as it is.
+// CommandLine returns a line for a shell that runs a command with exactly
+// these words. It quotes only the words that need quotes. The word {} stands
+// for an input. It is not quoted, because shells do not change it.
 //
 // The line contains the control characters of the words unchanged, because
 // every shell accepts them in this form. To show the line on a terminal,
@@ -29,7 +29,7 @@ func CommandLine(words []string) string {
 	return b.String()
 }
 
-// reserved has the words with a meaning of their own at the beginning of a
+// reserved has the words with a special meaning at the beginning of a
 // command, in sh, bash and zsh. Words with special characters are left out,
 // because they are quoted anyway.
 var reserved = []string{

@@ -42,8 +42,8 @@ func (s *screen) await(t *testing.T, what string) {
 	}
 }
 
-// startWorker runs the command "concert worker", and returns when the worker is
-// ready. stop ends the worker, and returns its exit code.
+// startWorker runs the command "concert worker", and returns when the worker
+// is ready. The function stop ends the worker, and returns its exit code.
 func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
 	t.Helper()
 	pythontest.Need(t)

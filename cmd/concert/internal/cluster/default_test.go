@@ -18,8 +18,9 @@ import (
 	"concert/internal/logtest"
 )
 
-// startDefault starts a server that commands find without a URL, as "concertd
-// dev" does. The test uses a directory of its own for it.
+// startDefault starts a server that commands find without a URL, as
+// "concertd dev" does. The directory of the server's record belongs to the
+// test only.
 func startDefault(t *testing.T) (s *server.Server, claim *devserver.Claim) {
 	t.Helper()
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())

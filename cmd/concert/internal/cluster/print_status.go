@@ -54,8 +54,8 @@ func (s *status) tables() []dashboard.Table {
 	}
 }
 
-// queueTable returns the table of the waiting tasks. functions has the
-// functions of each capability set.
+// queueTable returns the table of the waiting tasks. The map functions has
+// the functions of each capability set.
 func (s *status) queueTable(functions map[string]string) table {
 	queues := table{header: []string{"client", "tasks", "for"}, cut: []int{2, 0}}
 	for _, q := range s.Queues {

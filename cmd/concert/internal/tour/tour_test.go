@@ -149,9 +149,9 @@ func TestTour_Doubt(t *testing.T) {
 	}
 }
 
-// TestTour_Conclusions: the end of the tour must say what to use, also if a
-// verdict is a guess or was not measured, and which models were not measured.
-// It must not seem to contradict the closing table.
+// TestTour_Conclusions: the end of the tour must say what to use, even if a
+// verdict is a guess or was not measured. It must say which models were not
+// measured. It must not seem to contradict the closing table.
 func TestTour_Conclusions(t *testing.T) {
 	computes := &choose.Report{
 		Verdict: choose.Verdict{Certainty: choose.Likely, Model: "goroutines", Concurrency: 2},
