@@ -312,7 +312,7 @@ func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCa
 	return tc, tc.cancel
 }
 
-// cancel is the cancel function that WithCancel returns for tc.
+// cancel ends tc with a cause, and removes tc from the tree.
 func (tc *taskContext) cancel(cause error) {
 	cause = cmp.Or(cause, errCanceled)
 	l := tc.task.loop

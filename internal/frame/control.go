@@ -1,8 +1,8 @@
 package frame
 
-// This file has the frames that contain neither calls nor outcomes. By these
-// frames, a worker starts, and both sides report or request something about a
-// call that was sent.
+// This file has the frames that contain neither calls nor outcomes. A worker
+// starts by these frames. Later, both sides use them to report or request
+// something about a call that was sent before.
 
 // Reason is the reason of a cancellation.
 type Reason byte
@@ -40,15 +40,15 @@ type HelloBody struct {
 // compare-and-swap of the slots of the journal; see shm.Journal.
 const Slots = 1
 
-// Marks, a bit of HelloBody.Flags, means that the worker sets marks: it stores
-// into the slots of the journal which call it begins, and the pool must not
-// write to the slots.
+// Marks, a bit of HelloBody.Flags, means that the worker sets marks: before
+// it begins a call, it stores the index of the call in a slot of the
+// journal. The pool must not write to the slots.
 const Marks = 2
 
-// Gate, a bit of HelloBody.Flags, means that the worker sets a mark, and then
-// reads the gate of the journal: the number of TakeBack frames that the pool
-// has sent. The worker begins the call only when it has received that number of
-// TakeBack frames.
+// Gate, a bit of HelloBody.Flags, means that the worker reads the gate of
+// the journal after it has set a mark. The gate is the number of TakeBack
+// frames that the pool has sent. The worker begins the call only after it
+// has received this number of TakeBack frames.
 const Gate = 4
 
 // Lists, a bit of HelloBody.Flags, means that the worker reads CallList, and
@@ -57,7 +57,8 @@ const Gate = 4
 const Lists = 8
 
 // Files, a bit of HelloBody.Flags, means that the worker reads CallMapped. A
-// worker in Go does not need it: the types of its results say what is mapped.
+// worker in Go does not need CallMapped: it knows from the type of a result
+// whether the result is mapped.
 const Files = 16
 
 // Traces, a bit of HelloBody.Flags, means that the worker reads Trace.

@@ -8,8 +8,8 @@
 //	                             Started, Progress, Result, Failure, GivenBack ...
 //
 // When the pool closes the pipe of tasks, a worker finishes its calls and
-// exits. The pipe of control ends when the process of the pool ends. Then the
-// worker exits at once.
+// exits. When the process of the pool ends, the pipe of control ends, and
+// the worker exits at once.
 //
 //	frame = length uint32, type byte, body        length is the size of type and body
 //
@@ -29,7 +29,8 @@ import (
 	"concert/executor"
 )
 
-// Version is the version of the protocol. Both sides must have the same one.
+// Version is the version of the protocol. Both sides must have the same
+// version.
 const Version = 1
 
 // Type is the type of a frame.
@@ -39,12 +40,12 @@ type Type byte
 const (
 	Call       Type = 'C' // pool to worker: run these calls of one function
 	CallList   Type = 'N' // pool to worker: the same as Call, for small arguments of the same kind
-	CallMapped Type = 'M' // pool to worker: the same as Call, but the pool maps the results if the worker gives it their memory
+	CallMapped Type = 'M' // pool to worker: the same as Call, but the worker may pass the memory of results to the pool, which maps it
 	Trace      Type = 'K' // pool to worker: the text for distributed tracing of the calls in the next frame of calls
 	Cancel     Type = 'X' // pool to worker: cancel the context of a call
 	Share      Type = 'V' // pool to worker: keep this value, to which arguments of calls refer
 	Unshare    Type = 'U' // pool to worker: release this value
-	TakeBack   Type = 'T' // pool to worker: begin neither this call of a frame nor the calls after it
+	TakeBack   Type = 'T' // pool to worker: do not begin this call of a frame, nor the calls after it
 	Watch      Type = 'W' // pool to worker: report the progress of calls from now on
 	Hello      Type = 'H' // worker to pool: the first frame, with the version
 	Ready      Type = 'Y' // worker to pool: the worker is prepared
@@ -54,7 +55,7 @@ const (
 	Result     Type = 'R' // worker to pool: the value of a call
 	ResultList Type = 'A' // worker to pool: small values of the same kind of consecutive calls
 	Failure    Type = 'F' // worker to pool: the error of a call
-	GivenBack  Type = 'G' // worker to pool: the worker begins neither this call of a frame nor the calls after it
+	GivenBack  Type = 'G' // worker to pool: the worker will not begin this call of a frame, nor the calls after it
 )
 
 // HeaderSize is the number of bytes before the body.
@@ -94,7 +95,8 @@ type Payload struct {
 
 const spanSize = 8 + 8
 
-// The place bytes of a payload say where its bytes are.
+// The values of the place byte of a payload. It says where the bytes of the
+// payload are.
 const (
 	inFrame  = 0
 	inShared = 1
@@ -114,8 +116,8 @@ func appendPayload(b []byte, p Payload) []byte {
 	return le.AppendUint64(b, p.Span.Length)
 }
 
-// parsePayload parses a payload. places is the highest value that is valid as
-// the place byte.
+// parsePayload parses a payload. The parameter places is the highest valid
+// value of the place byte.
 func parsePayload(b []byte, places byte) (p Payload, err error) {
 	if len(b) < 2 || b[0] > places {
 		return p, bad("payload of %d bytes", len(b))
@@ -137,7 +139,8 @@ func parsePayload(b []byte, places byte) (p Payload, err error) {
 	return p, nil
 }
 
-// checkFile returns an error if the value cannot be a whole file.
+// checkFile returns an error unless the value can be the content of a whole
+// file.
 func (p *Payload) checkFile() error {
 	if n := p.Span.Length; p.Span.Offset != 0 || n == 0 || int(n) < 0 || uint64(int(n)) != n {
 		return bad("a file of %d bytes at %d for a value", n, p.Span.Offset)
@@ -151,13 +154,13 @@ type CallHead struct {
 	Seq   uint32        // number of the frame; increases with each frame for a worker
 	Left  time.Duration // time until the deadline of the calls; 0 if there is no deadline, negative if it has passed
 	Name  string        // the name of the function
-	Count uint16        // number of arguments that follow: one for each call; the index of a call counts from 0
+	Count uint16        // number of calls, and so of the arguments that follow; the index of a call counts from 0
 
 	Mapped bool // the frame is a CallMapped; only for AppendCall
 }
 
-// Overhead is an upper bound for the number of bytes that a frame with one
-// payload has in addition to the payload.
+// Overhead is the maximum number of bytes that a frame with one payload has
+// in addition to the payload.
 const Overhead = 64 + MaxName
 
 const (
@@ -192,8 +195,8 @@ func appendHead(b []byte, h CallHead) []byte {
 	return le.AppendUint16(b, h.Count)
 }
 
-// wireNames has the functions whose name in Call frames differs from the name
-// of the function.
+// wireNames has the functions whose names in Call frames differ from their
+// own names.
 var wireNames struct {
 	some atomic.Bool
 	all  sync.Map // from the name of a function to its name in Call frames
@@ -220,9 +223,9 @@ func wireName(name string) string {
 	return name
 }
 
-// AppendArg appends an argument to a Call. bytes is the number of payload bytes
-// that the caller itself writes after the bytes that AppendArg has appended. If
-// this number is above 0, p.Bytes must be empty.
+// AppendArg appends an argument to a Call. The parameter bytes is the number
+// of payload bytes that the caller itself writes after the bytes that
+// AppendArg has appended. If this number is above 0, p.Bytes must be empty.
 func AppendArg(b []byte, p Payload, bytes int) []byte {
 	at := len(b)
 	b = appendPayload(le.AppendUint32(b, 0), p)
@@ -236,8 +239,9 @@ func AppendInline(b []byte, e executor.Encoded) []byte {
 	return append(append(b, 0, e.Kind), e.Bytes...)
 }
 
-// EndCall completes the Call that begins at start. bytes is the number of
-// payload bytes that are not in b, because the caller writes them itself.
+// EndCall completes the Call that begins at start. The parameter bytes is
+// the number of payload bytes that are not in b, because the caller writes
+// them itself.
 func EndCall(b []byte, start, bytes int) []byte {
 	le.PutUint32(b[start:], uint32(len(b)-start-4+bytes))
 	return b
@@ -249,10 +253,10 @@ func Lengthen(b []byte, start, bytes int) {
 	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
 }
 
-// ParseCall parses the beginning of the body of a Call or a CallList. rest
-// contains the arguments, which NextArg or ParseCallList parses. last is the
-// name in an earlier frame. If the function has the same name, ParseCall
-// returns last itself, which saves an allocation.
+// ParseCall parses the beginning of the body of a Call or a CallList. The
+// result rest contains the arguments, which NextArg or ParseCallList parses.
+// The parameter last is the name in an earlier frame. If the function has
+// this name, h.Name is last itself, which saves an allocation.
 func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
 	if len(b) < 16 {
 		return h, nil, bad("call of %d bytes", len(b))
@@ -307,8 +311,9 @@ func AppendResult(b []byte, o Outcome) []byte {
 	return end(appendPayload(b, o.Value), start)
 }
 
-// ResultHead appends a Result without the bytes of its payload. The caller must
-// write these bytes after the Result. bytes is their number.
+// ResultHead appends a Result without the bytes of its payload. The caller
+// must write these bytes after the Result. The parameter bytes is their
+// number.
 func ResultHead(b []byte, o Outcome, bytes int) []byte {
 	start := len(b)
 	b = AppendResult(b, Outcome{ID: o.ID, Ran: o.Ran, Value: Payload{Encoded: executor.Encoded{Kind: o.Value.Kind}}})
@@ -327,8 +332,9 @@ func ParseResult(b []byte) (o Outcome, err error) {
 	return o, err
 }
 
-// ParseInline parses the body of a Result whose value is in the frame. ok is
-// false for all other bodies. It is faster than ParseResult, for small results.
+// ParseInline parses the body of a Result whose value is in the frame. The
+// result ok is false for all other bodies. For small results, ParseInline is
+// faster than ParseResult.
 func ParseInline(b []byte) (id ID, ran time.Duration, value executor.Encoded, ok bool) {
 	const at = 4 + 4 + 8
 	if len(b) < at+2 || b[at] != 0 {

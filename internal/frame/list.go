@@ -7,8 +7,8 @@ import (
 )
 
 // This file encodes many arguments or results of the same kind. Such a frame
-// has the kind once, then the sizes of the values, and then their bytes. The
-// sizes are left out if all values of the kind have the same size.
+// has the kind once, then the sizes of the values, and then their bytes. If
+// all values of the kind have the same size, the frame has no sizes.
 
 const (
 	// MaxList is the maximum number of calls in a CallList.
@@ -80,8 +80,8 @@ type Results struct {
 	executor.List
 }
 
-// ResultListHead appends a ResultList without r.Sizes and r.Bytes. The caller
-// must write these bytes after it.
+// ResultListHead appends a ResultList without r.Sizes and r.Bytes. The
+// caller must write r.Sizes and r.Bytes after it.
 func ResultListHead(b []byte, r *Results) []byte {
 	start := len(b)
 	b = appendID(begin(b, ResultList), r.ID)

@@ -14,8 +14,8 @@ import (
 
 const anInt, aBool, aString = 13, 16, 2 // kinds
 
-// TestList_RoundTrip: frames of lists contain the values, of kinds whose values
-// have the same size and of others.
+// TestList_RoundTrip: frames of lists contain the values. The test uses
+// kinds whose values all have the same size, and other kinds.
 func TestList_RoundTrip(t *testing.T) {
 	for name, args := range map[string][]executor.Encoded{
 		"numbers": {{Kind: anInt, Bytes: []byte("12345678")}, {Kind: anInt, Bytes: []byte("abcdefgh")}},
@@ -94,8 +94,8 @@ func TestList_Invalid(t *testing.T) {
 	}
 }
 
-// FuzzList: all values of a list that is not refused can be read, and encode
-// to the same bytes.
+// FuzzList: if a list is not refused, all its values can be read. Encoded
+// again, they have the same bytes.
 func FuzzList(f *testing.F) {
 	f.Add(byte(anInt), uint16(2), make([]byte, 16))
 	f.Add(byte(aString), uint16(2), []byte("\x01\x00\x02\x00abc"))

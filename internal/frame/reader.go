@@ -32,8 +32,8 @@ func (r *Reader) Limit(bytes int) { r.limit = min(r.max, max(bytes, cutSize+1)) 
 
 const cutSize = 64
 
-// Cut returns the length of the body of the last frame, if Next has returned
-// only its beginning, and otherwise 0.
+// If Next has cut the last frame, Cut returns the length of the whole body
+// of this frame. Otherwise it returns 0.
 func (r *Reader) Cut() int { return r.cut }
 
 // Buffered reports whether the buffer contains the whole next frame.
@@ -42,9 +42,9 @@ func (r *Reader) Buffered() bool {
 	return r.skip == 0 && have >= 4 && uint64(have) >= 4+uint64(le.Uint32(r.buf[r.first:]))
 }
 
-// Peek returns the type of the next frame, if the whole frame is in the buffer.
-// If ok is true, the next call of Next does not invalidate the bodies that
-// earlier calls have returned.
+// Peek returns the type of the next frame, if the whole frame is in the
+// buffer. If ok is true, the next call of Next does not invalidate the
+// bodies that earlier calls of Next have returned.
 func (r *Reader) Peek() (t Type, ok bool) {
 	if !r.Buffered() || le.Uint32(r.buf[r.first:]) < 1 {
 		return 0, false
@@ -88,8 +88,8 @@ func (r *Reader) Next() (Type, []byte, error) {
 	return Type(f[0]), f[1:], nil
 }
 
-// drop drops the bytes of a cut frame that are in the buffer. It reports
-// whether it has dropped any.
+// drop removes the bytes of a cut frame from the buffer. It reports whether
+// there were any.
 func (r *Reader) drop() bool {
 	n := min(r.skip, uint64(r.last-r.first))
 	r.skip -= n

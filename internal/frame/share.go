@@ -2,17 +2,17 @@ package frame
 
 import "concert/executor"
 
-// MaxShareHead is the maximum number of bytes of a Share without the bytes of
-// its value.
+// MaxShareHead is the maximum number of bytes that a Share has in addition
+// to the bytes of its value.
 const MaxShareHead = HeaderSize + sharedIDSize + 2 + spanSize
 
 const sharedIDSize = len(executor.SharedID{})
 
 // AppendShare appends a Share: the ID of a shared value, and the value. If
 // p.Shared is set, the value is in a file that follows through the socket of
-// shared values, and p.Span.Length is its length. Otherwise, bytes is the
-// number of payload bytes that the caller itself writes after the frame, as for
-// AppendArg.
+// shared values, and p.Span.Length is its length. Otherwise, the parameter
+// bytes is the number of payload bytes that the caller itself writes after
+// the frame, as for AppendArg.
 func AppendShare(b []byte, id executor.SharedID, p Payload, bytes int) []byte {
 	start := len(b)
 	b = append(begin(b, Share), id[:]...)

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Ending is a context that ends when End is called, with any Err and cause. (A
-// context of package context that is canceled from outside has the Err
-// [context.Canceled], whatever the cause.) It has no deadline and no values.
-// Make one with NewEnding.
+// Ending is a context that ends when End is called. The caller of End
+// chooses the Err and the cause. (If a context of package context is
+// canceled from outside, its Err is always [context.Canceled].) It has no
+// deadline and no values. Make one with NewEnding.
 type Ending struct {
 	done chan struct{} // closed at the end of the context, after the assignment to as
 
@@ -21,8 +21,8 @@ type Ending struct {
 // NewEnding returns an Ending that has not ended.
 func NewEnding() *Ending { return &Ending{done: make(chan struct{})} }
 
-// End ends the context. From now on, [context.Cause] returns cause, or the
-// result of Err if cause is nil. The Err method returns
+// End ends the context. From now on, [context.Cause] returns cause. If cause
+// is nil, it returns the same as Err. The Err method returns
 // [context.DeadlineExceeded] if err is that error, and [context.Canceled]
 // otherwise. Only the first End counts.
 func (e *Ending) End(err, cause error) {
@@ -94,5 +94,5 @@ func (e *Ending) AfterFunc(end func()) (stop func() bool) {
 		return func() bool { return false }
 	}
 	e.below = append(e.below, end)
-	return func() bool { return true } // package context calls stop when the child has ended; then end does nothing
+	return func() bool { return true } // package context calls the returned function when the child has ended, and in this case end does nothing
 }

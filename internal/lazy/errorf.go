@@ -2,10 +2,11 @@ package lazy
 
 import "fmt"
 
-// Errorf is like fmt.Errorf, but the error formats its text only when its Error
-// method is called. Error methods of the program may block or panic. With
-// Errorf, an executor can wrap such errors while it holds a lock, or on a
-// goroutine that it needs. The error wraps all arguments that are errors.
+// Errorf does the same as fmt.Errorf, but formats the text later: when the
+// Error method of the result is called. Error methods of the program may
+// block or panic. Errorf does not call them. So an executor can wrap such
+// errors while it holds a lock, or on a goroutine that it needs. The error
+// wraps all arguments that are errors.
 func Errorf(format string, args ...any) error {
 	e := &formatted{format: format, args: args}
 	for _, arg := range args {

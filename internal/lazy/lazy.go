@@ -1,5 +1,5 @@
-// Package lazy implements the cancellation of a task's context. The
-// cancellation costs nothing until the task calls Done.
+// Package lazy implements contexts of tasks that can be canceled. This costs
+// nothing until the task calls Done.
 package lazy
 
 import (
@@ -35,8 +35,8 @@ type Context struct {
 type Link interface {
 	context.Context
 	// Source returns the nearest parent, or parent of a parent, that is not a
-	// Link. It returns nil if it would have to call a method of the parent to
-	// find out.
+	// Link. If Source can find this context only by calling a method of the
+	// parent, it returns nil.
 	Source() context.Context
 }
 
@@ -61,7 +61,7 @@ func (c *Context) open() *cancelContext {
 	in := &cancelContext{Context: ctx, cancel: cancel, source: SourceOf(c.Parent)}
 	in.deadline, in.hasDeadline = c.Parent.Deadline()
 	if !c.inner.CompareAndSwap(nil, in) {
-		cancel(nil) // another goroutine was faster: detach this one from the parent
+		cancel(nil) // another goroutine was faster: detach ctx from the parent
 		return c.inner.Load()
 	}
 	return in
@@ -77,8 +77,8 @@ func (c *Context) End() {
 	}
 }
 
-// Done returns the Done channel of the context. over reports whether the task
-// has ended.
+// Done returns the Done channel of the context. The function over reports
+// whether the task has ended.
 func (c *Context) Done(over func() bool) <-chan struct{} {
 	in := c.open()
 	if over() {
@@ -151,10 +151,11 @@ var cancelKey = func() any {
 	return r.key
 }()
 
-// StandardOf returns the cancel context of package context with which ctx ends,
-// or nil if ctx does not end with one. done is the result of ctx.Done.
-// StandardOf calls ctx.Value. If StandardOf returns a cancel context, the
-// contexts that are derived from this cancel context call no method of ctx.
+// StandardOf returns a cancel context of package context that ends at the
+// same time as ctx: their Done channels are equal. It returns nil if there
+// is none. The parameter done is the result of ctx.Done. StandardOf calls
+// ctx.Value. A context that is derived from the returned cancel context
+// calls no method of ctx.
 func StandardOf(ctx context.Context, done <-chan struct{}) context.Context {
 	if done == nil || cancelKey == nil {
 		return nil

@@ -52,7 +52,7 @@ type encoder struct {
 	// references.go.
 	parts   *parts
 	copied  int // the number of bytes that copyPart has copied
-	deepest int // the deepest level that was reached within the data of the current reference
+	deepest int // the deepest level of the data of the current reference that was reached
 }
 
 // watchedDepth is the depth from which encode looks for cycles.
@@ -87,7 +87,7 @@ func (e *encoder) encode(c *coder, v reflect.Value) error {
 	return c.encode(e, v)
 }
 
-// head appends the head of an item: its major type and a number.
+// head appends the head of an item: the major type of the item and a number.
 func (e *encoder) head(major byte, n uint64) {
 	major <<= 5
 	switch {
@@ -112,11 +112,11 @@ func (e *encoder) int(n int64) {
 	}
 }
 
-// text appends a text. It does not count memory for the text. If the text
-// becomes part of the decoded value, the caller must count the memory.
+// text appends a text, but does not count the memory of the text. If the
+// text becomes part of the decoded value, the caller must count its memory.
 func (e *encoder) text(s string) { e.head(majorText, uint64(len(s))); e.b = append(e.b, s...) }
 
-// bytes appends an item that is bytes or text: its head, and then b.
+// bytes appends a byte string or a text: the head of the item, and then b.
 func (e *encoder) bytes(major byte, b []byte) error {
 	if err := e.fits(len(b)); err != nil {
 		return err
@@ -218,7 +218,8 @@ func (d *decoder) peek() byte {
 	return d.b[d.at]
 }
 
-// null reports whether the next item is null. If so, it reads the item.
+// null reports whether the next item is null. If it is null, the function
+// null reads the item.
 func (d *decoder) null() bool {
 	if d.left() == 0 || d.b[d.at] != itemNull && d.b[d.at] != itemUndefined {
 		return false
@@ -240,9 +241,10 @@ func (d *decoder) expect(major byte, what string) (n uint64, err error) {
 	return n, nil
 }
 
-// length is like expect, for an item whose number is a count of bytes or of
-// elements. It returns an error if the number is larger than the number of
-// bytes that are left, because each element has at least one byte.
+// length does the same as expect, for an item whose number is a count of
+// bytes or of elements. It returns an error if this number is larger than
+// the number of bytes that are left, because each element has at least one
+// byte.
 func (d *decoder) length(major byte, what string) (int, error) {
 	n, err := d.expect(major, what)
 	if err == nil && n > uint64(d.left()) {
@@ -309,7 +311,8 @@ func (d *decoder) skip() ([]byte, error) {
 	return d.b[start:d.at], nil
 }
 
-// itemText describes, for an error, the item whose first byte is first.
+// itemText returns a description of an item, for an error. The parameter
+// first is the first byte of the item.
 func itemText(first byte) string {
 	switch first >> 5 {
 	case majorUint, majorInt:

@@ -17,7 +17,7 @@ type coder struct {
 
 	minLength int  // the minimum number of bytes of an encoding, see min_length.go
 	null      bool // the encoding of a value may be null
-	nilable   bool // nil is encoded as null, and null decoded as nil, without a call of encode or decode
+	nilable   bool // nil is encoded as null, and null is decoded as nil, without a call of encode or decode
 	methods   bool // the coder always runs user code, see user_code.go of package executor
 	dynamic   bool // the coder may run user code, depending on the values in interfaces
 }
@@ -125,10 +125,10 @@ func unsupported(t reflect.Type) error {
 	return fmt.Errorf("%s: %s cannot be copied to another process", typeText(t), what)
 }
 
-// Check returns an error if the type contains a channel, a function, an unsafe
-// pointer, a struct with two fields of the same name, or a type that can be
-// decoded only by a method that it does not have. Encode checks the rules that
-// depend on the value.
+// Check returns an error if the type contains a channel, a function, an
+// unsafe pointer, or a struct with two fields of the same name. It also
+// returns an error if the type contains a type without the only method that
+// could decode its values. Encode checks the rules that depend on the value.
 func (c *Codec) Check(t reflect.Type) error {
 	if err := check(t, make(map[reflect.Type]bool)); err != nil {
 		return rooted(t, err)
@@ -136,10 +136,10 @@ func (c *Codec) Check(t reflect.Type) error {
 	return nil
 }
 
-// CheckContents is like Check, but also returns an error if nothing of a struct
-// would be copied: a struct with unexported fields must have an exported field
-// or methods. If the type is a pointer, this holds for the struct to which it
-// points.
+// CheckContents does the same as Check, but also returns an error if nothing
+// of a struct would be copied: a struct with unexported fields must have an
+// exported field or methods for encoding. If the type is a pointer type,
+// CheckContents checks the struct to which the pointer points.
 func (c *Codec) CheckContents(t reflect.Type) error {
 	if err := c.Check(t); err != nil {
 		return err
@@ -227,8 +227,9 @@ func (b *builder) pointer(c *coder) {
 	}
 }
 
-// encodedName returns the name of a field in the encoding. If skip is set, a
-// tag excludes the field. If optional is set, the field may be missing.
+// encodedName returns the name of a field in the encoding. If the result
+// skip is set, a tag excludes the field. If the result optional is set, the
+// field may be missing.
 func encodedName(f reflect.StructField) (name string, optional, skip bool) {
 	tag := cmp.Or(f.Tag.Get("cbor"), f.Tag.Get("json"))
 	if tag == "-" {

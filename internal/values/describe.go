@@ -17,7 +17,8 @@ func (c *Codec) Describe(t reflect.Type) string {
 	return b.String()
 }
 
-// describe writes the description of t. The types in enclosing contain t.
+// describe writes the description of t. The parameter enclosing has the
+// types that contain t.
 func describe(b *strings.Builder, t reflect.Type, enclosing []reflect.Type) {
 	if m := methodsOf(t); m != nil {
 		fmt.Fprintf(b, "%s.%s by %s", t.PkgPath(), t.Name(), m.marshal)

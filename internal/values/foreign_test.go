@@ -46,9 +46,10 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestForeign_NamedType: if a value has the name of its type and a field is
-// missing, Decode must fail. Only Go programs send the name, so a missing field
-// means that the type differs between the programs.
+// TestForeign_NamedType: if a value is sent with the name of its type, and a
+// field is missing, Decode must fail. Only Go programs send this name. So if
+// a field is missing, the two programs have different types with the same
+// name.
 func TestForeign_NamedType(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[node]())

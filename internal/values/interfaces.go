@@ -71,9 +71,10 @@ func (e *encoder) object(name string, v, x reflect.Value) error {
 	return e.held(v, x)
 }
 
-// encodeErrorIn appends x, the error in the interface v: as the name of a
-// sentinel error, or else as a value with the name of its type, or else as the
-// bytes that Errors.Encode returns.
+// encodeErrorIn appends x, the error in the interface v. A sentinel error is
+// encoded as its name. Otherwise, encodeErrorIn encodes x as a value with
+// the name of its type. If this is not possible, it appends the bytes that
+// Errors.Encode returns.
 func encodeErrorIn(e *encoder, v, x reflect.Value) error {
 	err := x.Interface().(error)
 	if name, ok := e.codec.errors.Name(err); ok {
@@ -102,9 +103,9 @@ func encodeErrorIn(e *encoder, v, x reflect.Value) error {
 	return e.bytes(majorBytes, b)
 }
 
-// wholeValue reports whether err makes the encoding of the whole value fail.
-// Any other err means only that one error value within the whole value cannot
-// be encoded as a value of its type.
+// wholeValue reports whether the encoding of the whole value must fail with
+// err. After any other err, only one error value within the whole value
+// cannot be encoded as a value of its type.
 func wholeValue(err error) bool {
 	var copies *copiesError
 	var long longError
@@ -124,8 +125,7 @@ func decodeInterface(d *decoder, v reflect.Value) error {
 	return nil
 }
 
-// dynamic decodes the next item as a value of the type that the item
-// determines.
+// dynamic decodes the next item. The item determines the type of the value.
 func (d *decoder) dynamic() (reflect.Value, error) {
 	switch first := d.peek(); first >> 5 {
 	case majorUint, majorInt:
@@ -148,7 +148,7 @@ func (d *decoder) dynamic() (reflect.Value, error) {
 	}
 }
 
-// as decodes the next item as a value of type t.
+// The method as decodes the next item as a value of type t.
 func (d *decoder) as(t reflect.Type) (reflect.Value, error) {
 	if err := d.memory.pointed(t); err != nil {
 		return reflect.Value{}, err
@@ -197,8 +197,8 @@ func (d *decoder) tagged() (reflect.Value, error) {
 	return reflect.Value{}, fmt.Errorf("unknown CBOR tag %d", tag)
 }
 
-// objectAt decodes an object, which is a value with the name of its type. at is
-// the offset of the object's tag.
+// objectAt decodes an object, which is a value with the name of its type.
+// The parameter at is the offset of the object's tag.
 func (d *decoder) objectAt(at int) (none reflect.Value, _ error) {
 	n, err := d.length(majorArray, "a name and a value")
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // memory counts the memory that a decoded value needs. A decoder counts the
-// memory of each part before it allocates that memory. An encoder uses the same
-// methods, to compute how much memory the decoder will count.
+// memory of each part before it allocates that memory. An encoder uses the
+// same methods to compute the memory that the decoder will count.
 type memory struct {
 	used  int
 	limit int // the maximum of used
@@ -28,8 +28,8 @@ func memoryFor(n int) memory {
 	return memory{limit: baseMemory + memoryPerByte*min(n, (math.MaxInt-baseMemory)/memoryPerByte)}
 }
 
-// padding returns how many bytes have to be added to an encoding of n bytes so
-// that its decoder may use the memory that m has counted.
+// padding returns the number of bytes to append to an encoding of n bytes.
+// With them, its decoder may use the memory that m has counted.
 func (m *memory) padding(n int) int {
 	missing := m.used - memoryFor(n).limit
 	if missing <= 0 {
@@ -61,9 +61,10 @@ func (m *memory) str(n int) error {
 	return nil
 }
 
-// method counts the memory that a method of a type needs to decode the bytes.
-// For most types, this is the number of the bytes. For some types of the
-// standard library, it is a bound that is computed from the bytes.
+// method counts the memory that a method of a type needs to decode the
+// bytes. For most types, it counts the number of the bytes. For some types
+// of the standard library, it counts an upper bound that it computes from
+// the bytes.
 func (m *memory) method(of *methods, encoded []byte) error {
 	if of.memory != nil {
 		return m.spend(1, of.memory(encoded))

@@ -146,8 +146,8 @@ func (r random) fill(v reflect.Value, depth int) {
 	}
 }
 
-// sameMemory fails the test unless *p arrives unchanged, and the decoder counts
-// the same memory as the encoder.
+// sameMemory encodes and decodes *p. It fails the test unless the value
+// arrives unchanged, and the decoder counts the same memory as the encoder.
 func sameMemory(t *testing.T, c *Codec, p reflect.Value) {
 	t.Helper()
 	coder := c.coder(p.Type().Elem())
@@ -221,8 +221,8 @@ type (
 	}
 )
 
-// TestMemory_MostlyZero: if a value has much more memory than its encoding has
-// bytes, the value must arrive unchanged.
+// TestMemory_MostlyZero: a value must arrive unchanged even if it needs much
+// more memory than its encoding.
 func TestMemory_MostlyZero(t *testing.T) {
 	pointers, entries, nested := make([]*cached, 10_000), make(map[int]cached), make([]map[string]int, 20_000)
 	for i := range pointers {
@@ -242,9 +242,9 @@ func TestMemory_MostlyZero(t *testing.T) {
 	}
 }
 
-// TestMemory_Padding: if an encoding has less padding than Encode has appended,
-// or other bytes than zeros after the value, Decode must fail. More padding is
-// accepted.
+// TestMemory_Padding: Decode must fail if an encoding has less padding than
+// Encode has appended, or if bytes after the value are not zero. Decode must
+// accept more padding.
 func TestMemory_Padding(t *testing.T) {
 	c, in := newCodec(), make([]cached, 10_000)
 	b, err := c.Encode([]byte("prefix"), reflect.ValueOf(&in), nil)

@@ -25,7 +25,7 @@ type (
 // unmarshal decodes these bytes.
 type pair struct {
 	marshal, unmarshal string       // names of the methods
-	out, in            reflect.Type // interfaces: out has the method that is named in marshal, and in the one in unmarshal
+	out, in            reflect.Type // interfaces: the interface out has the method that marshal names, and the interface in has the method that unmarshal names
 	find, findReverse  finder
 	binary             bool // whether the pair is used even if an encoding by contents includes all fields
 	major              byte // the major type of the item that contains the bytes; 0 if the bytes are an item themselves
@@ -34,9 +34,9 @@ type pair struct {
 	back               func(any, []byte) error
 }
 
-// finder finds a method of a type. Each finder has the name of its method as a
-// constant: if the name were computed, the linker would keep all methods of all
-// types.
+// finder finds a method of a type. In each finder, the name of the method is
+// a constant. If a program computed such a name, the linker would keep all
+// methods of all types.
 type finder func(reflect.Type) (reflect.Method, bool)
 
 // pairs are all pairs, the preferred ones first.
@@ -153,10 +153,10 @@ func encodesAll(t reflect.Type) bool {
 
 var errNoPair = errors.New("no method")
 
-// check returns nil if the type itself has both methods of the pair. It returns
-// errNoPair if the type does not have the marshal method. If only the unmarshal
-// method is missing or wrong, it returns an error that says so. Methods of
-// embedded fields do not count.
+// check returns nil if the type itself has both methods of the pair. If the
+// type does not have the marshal method, check returns errNoPair. If only
+// the unmarshal method is missing or wrong, check returns an error that says
+// so. Methods of embedded fields do not count.
 func (p *pair) check(t reflect.Type) error {
 	ptr := reflect.PointerTo(t)
 	switch {
@@ -181,10 +181,10 @@ func halfPair(t reflect.Type) error {
 	return nil
 }
 
-// declares reports whether a method of a type is declared for the type itself.
-// A struct may have the method only because it embeds another type. Such a
-// method would omit the other fields of the struct. The compiler generates it,
-// so its position is not in a source file.
+// declares reports whether a method of a type is declared for the type
+// itself. A struct may have the method only because it embeds another type.
+// Such a method would omit the other fields of the struct. The compiler
+// generates such a method, so its position is not in a source file.
 func declares(t reflect.Type, find finder) bool {
 	embeds := false
 	for i := 0; t.Kind() == reflect.Struct && i < t.NumField(); i++ {

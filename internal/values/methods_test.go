@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Types with methods for encoding. Of some types, the method for decoding is
-// missing, or has a value receiver.
+// Types with methods for encoding. Some of these types have no method for
+// decoding, or have one with a value receiver.
 type (
 	onlyGob     struct{ n int }
 	onlyText    struct{ n int }
@@ -120,8 +120,8 @@ func TestMethods_Refused(t *testing.T) {
 }
 
 // TestMethods_Exact: if a type has methods for encoding and decoding, its
-// values must arrive unchanged, also if the type is a map, a slice, a channel
-// or a function.
+// values must arrive unchanged, even if the type is a map, a slice, a
+// channel or a function.
 func TestMethods_Exact(t *testing.T) {
 	c := newCodec()
 	for _, v := range []any{
@@ -163,9 +163,9 @@ type keeper struct{ b []byte }
 func (k keeper) MarshalBinary() ([]byte, error)  { return k.b, nil }
 func (k *keeper) UnmarshalBinary(b []byte) error { k.b = b; return nil }
 
-// TestMethods_Null: Encode and Decode must call MarshalCBOR and UnmarshalCBOR
-// for every value, even for a nil map, because null may be the encoding of a
-// value.
+// TestMethods_Null: Encode must call MarshalCBOR for every value, even for a
+// nil map. Decode must call UnmarshalCBOR for every item, even for null,
+// because null may be the encoding of a value.
 func TestMethods_Null(t *testing.T) {
 	for _, v := range []nullMap{nil, {"a": 1}} {
 		in := []*nullMap{&v, nil}

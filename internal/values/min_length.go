@@ -8,12 +8,12 @@ import (
 
 // This file computes the minimum length of the encodings of the values of a
 // type. A value of a type such as [1<<40]struct{} needs no memory, but its
-// encoding would be too long. By the minimum length, the encoder refuses such a
-// value before it encodes the elements.
+// encoding would be too long. From the minimum length, the encoder knows
+// this before it encodes the elements, and refuses the value.
 
 // minLength returns the minimum length of the encoding of a value of type t,
-// but at most math.MaxInt. known has the minimum lengths that were computed
-// before.
+// but at most math.MaxInt. The parameter known has the minimum lengths that
+// were computed before.
 func minLength(t reflect.Type, known map[reflect.Type]int) int {
 	if n, ok := known[t]; ok {
 		return n

@@ -25,9 +25,9 @@ type (
 	}
 )
 
-// TestMinLength_Refused: if the encoding of a value would be too long, Encode
-// must fail before it encodes the elements. The test would take very long if
-// Encode encoded the elements.
+// TestMinLength_Refused: if the encoding of a value would be too long,
+// Encode must fail before it encodes the elements. If it encoded them first,
+// the test would take very long.
 func TestMinLength_Refused(t *testing.T) {
 	for name, x := range map[string]struct {
 		v    any

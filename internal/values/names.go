@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// Register gives a type a name, so that interfaces may hold its values. It
-// returns an error if the name is empty, reserved, or the name of another type,
-// or if [Codec.Check] refuses the type. A name must not contain the characters
-// []*, which are in expressions such as []int.
+// Register gives a type a name, so that interfaces may hold values of the
+// type. It returns an error if the name is empty, reserved, or the name of
+// another type, or if [Codec.Check] refuses the type. A name must not
+// contain the characters []*, because they have a meaning in expressions
+// such as []int.
 func (c *Codec) Register(name string, t reflect.Type) error {
 	if name == "" || strings.ContainsAny(name, "[]*") || name == timeName || name == remoteError || name == namedError {
 		return fmt.Errorf("the type name %q is empty, reserved, or contains one of []*", name)
@@ -133,15 +134,16 @@ func (c *Codec) nameLocked(t reflect.Type) (string, error) {
 		"call concert.RegisterType[%s](\"a name\") at package level", typeText(t), typeText(t))
 }
 
-// Bounds of composed types. They are necessary because the bytes of a value can
-// name any composed type, and package reflect never frees a type.
+// Bounds of composed types. The bytes of a value can name any composed type,
+// and package reflect never frees a type. So without bounds, such bytes
+// could use up the memory.
 const (
 	maxComposed   = 4096
 	maxExpression = 1024    // the maximum length of an expression in bytes
 	maxArray      = 1 << 20 // the maximum number of elements of an array type
 )
 
-// typeOf returns the type for which nameOf returns name.
+// typeOf is the reverse of nameOf: it returns the type with this name.
 func (c *Codec) typeOf(name string) (reflect.Type, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// pathError is an error with the path to the part of the value that caused the
-// error.
+// pathError is an error with a path: the path to the part of the value that
+// has caused the error.
 type pathError struct {
 	path []string // steps such as ".Name", "[3]", "[key]", the innermost first
 	err  error
@@ -21,8 +21,8 @@ func (e *pathError) Error() string { return e.text() + ": " + e.err.Error() }
 // Unwrap returns the error without the path.
 func (e *pathError) Unwrap() error { return e.err }
 
-// shownSteps is how many steps Error prints at the beginning of a long path.
-// At the end of the path, Error prints one step more.
+// shownSteps is the number of steps that Error prints at the beginning of a
+// long path. From the end of the path, Error prints one step more.
 const shownSteps = 8
 
 func (e *pathError) text() string {
@@ -81,8 +81,8 @@ func cyclic(err error) bool { return err != nil && errors.Is(err, errCycle) }
 var errDeep = fmt.Errorf("the value is nested more than %d levels deep", MaxDepth)
 
 // keyStep returns the step of a path for the key k of a map. Unlike package
-// fmt, it calls no method of the key: keyStep also runs on goroutines that user
-// code must not block.
+// fmt, keyStep calls no method of the key, because it also runs on
+// goroutines that user code must not block.
 func keyStep(k reflect.Value) string {
 	switch {
 	case k.Kind() == reflect.String:

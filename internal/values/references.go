@@ -6,11 +6,11 @@ import (
 	"unsafe"
 )
 
-// This file encodes data to which several pointers, slices, maps or interfaces
-// of a value refer. The encoding contains the data once for each of these
-// references. So a small value can have a long encoding: if each of 25 levels
-// refers twice to the next level, the encoding contains the last level 33
-// million times.
+// This file encodes data to which several pointers, slices, maps or
+// interfaces of a value refer. The encoding contains the data once for each
+// of these references. So a small value can have a long encoding. For
+// example, if each of 25 levels refers twice to the next level, the encoding
+// contains the last level 33 million times.
 //
 // A part is the encoded data of one reference. The encoder remembers the
 // positions of the parts in a hash table. For another reference to the same
@@ -74,8 +74,8 @@ func (e *encoder) reference(c *coder, v reflect.Value) error {
 	return e.data(at, v, c.encode)
 }
 
-// held encodes x, the value in the interface v. If x is a struct or an array,
-// other interfaces may refer to the same memory.
+// held encodes x, the value in the interface v. If x is a struct or an
+// array, other interfaces may refer to the memory of x, too.
 func (e *encoder) held(v, x reflect.Value) error {
 	if err := e.memory.pointed(x.Type()); err != nil {
 		return err
@@ -93,8 +93,9 @@ func (e *encoder) content(x reflect.Value) error {
 	return e.encode(e.codec.coder(x.Type()), addressable(x))
 }
 
-// data calls encode, which encodes v. at identifies the data to which v refers.
-// If the encoding already contains these data, data copies that part instead.
+// The method data encodes v by calling encode. The parameter at identifies
+// the data to which v refers. If the encoding already contains a part for
+// these data, the method copies this part instead.
 func (e *encoder) data(at visit, v reflect.Value, encode func(*encoder, reflect.Value) error) error {
 	if e.parts != nil {
 		if p := e.parts.slot(at); p.of == at {
@@ -143,8 +144,8 @@ func (e *encoder) copyPart(p *part, v reflect.Value) error {
 	return e.memory.spend(1, p.memory)
 }
 
-// copiesError is the error of a value whose encoding would be almost only
-// copies of the same data.
+// copiesError is the error of a value whose encoding would consist almost
+// only of copies of the same data.
 type copiesError struct {
 	typ         reflect.Type // the type of a part that is copied
 	copied, all int          // bytes

@@ -134,8 +134,8 @@ func decodeFloat(d *decoder, v reflect.Value) error {
 	return nil
 }
 
-// integerText returns the text of an integer. first is the first byte of the
-// integer's item, and n is the number in the item.
+// integerText returns the text of an integer. The parameter first is the
+// first byte of the integer's item, and n is the number in the item.
 func integerText(first byte, n uint64) string {
 	switch {
 	case first>>5 == majorUint:

@@ -41,8 +41,8 @@ func TestShared_Refused(t *testing.T) {
 	}
 }
 
-// TestShared_Exact: if a value shares less data than the values of
-// TestShared_Refused, it must arrive unchanged.
+// TestShared_Exact: a value that shares less data than the values of
+// TestShared_Refused must arrive unchanged.
 func TestShared_Exact(t *testing.T) {
 	all := sharedtest.Levels(12)
 	large := make([]byte, 1<<20)
@@ -64,9 +64,9 @@ func TestShared_Exact(t *testing.T) {
 	}
 }
 
-// TestShared_Error: if an error value refers too often to the same data or is
-// too long, Encode must fail as for any other value, even if the interface that
-// contains the error has methods.
+// TestShared_Error: if an error value refers too often to the same data, or
+// is too long, Encode must fail as for any other value. This must hold even
+// if the interface that contains the error has methods.
 func TestShared_Error(t *testing.T) {
 	c := newCodec()
 	c.maxBytes = 1 << 27
@@ -129,7 +129,8 @@ func TestShared_Random(t *testing.T) {
 }
 
 // TestShared_Share: Encode must accept a few copies of the same data in any
-// value. It must accept many copies only in a value that has enough other data.
+// value. Only if a value has enough other data, Encode must accept many
+// copies, too.
 func TestShared_Share(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom, c.maxCopied = 1, 10_000
@@ -152,8 +153,9 @@ func TestShared_Share(t *testing.T) {
 	}
 }
 
-// TestShared_Once: if several references refer to the same data, and its
-// encoding is not shorter than minPart, Encode must encode the data only once.
+// TestShared_Once: if several references refer to the same data, and the
+// encoding of the data has at least minPart bytes, Encode must encode the
+// data only once.
 func TestShared_Once(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom = 1
@@ -219,7 +221,7 @@ type errShared struct {
 func (*errShared) Error() string { return "shared" }
 
 // TestShared_Removed: if the encoder has removed bytes from the encoding, it
-// must not copy them for the next reference to the same data.
+// must not copy these bytes for a later reference to the same data.
 func TestShared_Removed(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom = 0

@@ -80,8 +80,8 @@ func (el *elements) encode(e *encoder, v reflect.Value) error {
 }
 
 // begin reads the head of a slice or an array and returns the number of
-// elements. For a byte string or a typed array, raw has the bytes of all
-// elements.
+// elements. For a byte string or a typed array, the result raw has the bytes
+// of all elements.
 func (el *elements) begin(d *decoder) (n int, raw []byte, err error) {
 	first, size, err := d.head()
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"unsafe"
 )
 
-// special is the coder of a type of the standard library. Neither the contents
-// of the type nor its methods would encode its values correctly.
+// special is the coder of a type of the standard library whose values
+// neither the contents nor the methods of the type would encode correctly.
 type special struct {
 	encode func(*encoder, reflect.Value) error
 	decode func(*decoder, reflect.Value) error
@@ -37,9 +37,10 @@ func isSpecial(t reflect.Type) bool {
 // URLs can have the same text.
 var byContents = map[reflect.Type]bool{reflect.TypeFor[url.URL](): true}
 
-// encodeLocation appends an empty text for the zero Location, which is UTC. Any
-// other Location is an error. time.Local is an error even if its fields are
-// zero: package time recognizes it by its address, not by its contents.
+// encodeLocation appends an empty text for the zero Location, which is UTC.
+// Any other Location is an error. time.Local is an error even if its fields
+// are zero, because package time recognizes it by its address, and not by
+// its contents.
 func encodeLocation(e *encoder, v reflect.Value) error {
 	if v.Addr().UnsafePointer() == unsafe.Pointer(time.Local) || !v.IsZero() {
 		return errors.New("a time.Location cannot be copied to another process: send its name, and load it there by time.LoadLocation")

@@ -7,9 +7,9 @@ import (
 )
 
 // standardType describes a type of the standard library that has methods for
-// encoding and decoding. Such methods of a type that is not in standardMethods
-// count as user code, even if a later version of Go adds the type to the
-// standard library.
+// encoding and decoding. If a type of the standard library is not in
+// standardMethods, for example because it is new in a later version of Go,
+// such methods of the type count as user code.
 type standardType struct {
 	// quick says that the methods take time and memory in proportion to the
 	// length of the encoding, and do not panic. Only such methods run on the
@@ -55,8 +55,8 @@ func refuseZero(v reflect.Value) error {
 	return nil
 }
 
-// inexactRegexp returns an error if regexp.Compile, given the text of the
-// regular expression v, would not return the same regular expression.
+// inexactRegexp returns an error if regexp.Compile would not make the same
+// regular expression as v from the text of v.
 func inexactRegexp(v reflect.Value) error {
 	if v.IsZero() {
 		return errors.New("the regular expression has not been compiled")
@@ -67,9 +67,9 @@ func inexactRegexp(v reflect.Value) error {
 	return nil
 }
 
-// Bounds of the memory of a compiled regular expression, in bytes. The limits
-// of package regexp/syntax allow that a part is repeated a thousand times. All
-// copies of a class such as \pL share one table of up to 700 ranges. But if the
+// Bounds of the memory of a compiled regular expression, in bytes. Package
+// regexp/syntax permits a thousand repetitions of a part. All copies of a
+// class such as \pL share one table of up to 700 ranges. But if the
 // expression begins with ^, each copy may have several tables.
 const (
 	regexpBase    = 4 << 10
@@ -107,9 +107,9 @@ func regexpMemory(expr []byte) int {
 	return once + reps*regexpCopy*len(expr)
 }
 
-// repetitions returns one more than the number of copies that a repetition can
-// need. s is the text after an opening brace: for "5,20}", the result is 21. If
-// s is not a repetition, the result is 1.
+// repetitions returns the number of copies that a repetition can need, plus
+// one. s is the text after an opening brace: for "5,20}", the result is 21.
+// If s is not a repetition, the result is 1.
 func repetitions(s []byte) int {
 	most := 1
 	for i := 0; i < len(s); {

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// TestStandard_URL: a URL must arrive unchanged, even if its text does not
-// contain all of its fields.
+// TestStandard_URL: a URL must arrive unchanged, even if the text of the URL
+// does not show all of its fields.
 func TestStandard_URL(t *testing.T) {
 	for _, u := range []url.URL{
 		{}, {Path: "//a"}, {Path: "a:b"}, {Path: "/\x00\xff"}, {Host: "h", Path: "p"}, {Scheme: "http", Host: "h", RawQuery: "a#b"}, {Scheme: "HTTP", Host: "h"}, {Scheme: "1x"},
@@ -30,7 +30,7 @@ func TestStandard_URL(t *testing.T) {
 		c.Learn(reflect.TypeFor[url.URL]())
 		for _, v := range []any{&u, &struct{ U *url.URL }{&u}, &[]any{u, &u}, &map[url.URL]int{u: 1}} {
 			if u.User != nil && reflect.TypeOf(v).Elem().Kind() == reflect.Map {
-				continue // a copy of the key has another pointer in the field User
+				continue // a copy of the key is not equal, because its field User is another pointer
 			}
 			got, err := trip(c, reflect.ValueOf(v))
 			if err != nil || !reflect.DeepEqual(got.Interface(), v) {
@@ -171,8 +171,8 @@ func TestStandard_RegexpMemory(t *testing.T) {
 	}
 }
 
-// credentials is an unexported name of url.Userinfo: a field that embeds it is
-// unexported.
+// credentials is an unexported name of url.Userinfo: if a struct embeds
+// credentials, this field is unexported.
 type credentials = url.Userinfo
 
 // TestStandard_Embedded: if a struct embeds a type of the standard library

@@ -125,16 +125,16 @@ func (d *decoder) timeParts(n int) (t time.Time, err error) {
 	return t.In(locationAt(t, location, abbreviation, int(offset))), nil
 }
 
-// locationAt returns the location with the name if it has the abbreviation and
-// the offset at time t. Otherwise, it returns a fixed zone.
+// locationAt returns the location with the name, if this location has the
+// abbreviation and the offset at time t. Otherwise, it returns a fixed zone.
 func locationAt(t time.Time, name, abbreviation string, offset int) *time.Location {
 	if loc := location(name); loc != nil {
 		if a, o := t.In(loc).Zone(); a == abbreviation && o == offset {
 			return loc
 		}
 	}
-	// A fixed zone has only one name. The name of the location says more than
-	// the abbreviation.
+	// A fixed zone has only one name. Use the name of the location, which
+	// says more than the abbreviation.
 	if name != "Local" && name != "" && name != abbreviation {
 		return time.FixedZone(name, offset)
 	}
@@ -152,8 +152,8 @@ var locations struct {
 const maxLocations = 1024
 
 // partsOfLocation is the number of parts that the decoder counts when it
-// searches for the file of a location: the search takes as long as decoding
-// that number of parts.
+// searches for the file of a location. The search takes about the same time
+// as decoding this number of parts.
 const partsOfLocation = 1024
 
 // located reports whether the location with the name is known without reading a

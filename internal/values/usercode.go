@@ -2,9 +2,9 @@ package values
 
 import "reflect"
 
-// User code, in this file, means methods that coders call, other than the quick
-// methods of standardMethods. Methods of the standard library that are not
-// quick count as user code too. For example, UnmarshalText of a regular
+// In this file, user code is the methods that coders call, except the quick
+// methods of standardMethods. So methods of the standard library that are
+// not quick count as user code, too. For example, UnmarshalText of a regular
 // expression of 10 bytes can need 8 MB of memory and 30 ms.
 
 // errorPackages are the packages of the standard library whose error types have
@@ -15,9 +15,10 @@ var errorPackages = map[string]bool{
 	"errors": true, "fmt": true, "io/fs": true, "os": true, "syscall": true, "strconv": true,
 }
 
-// methodsIn reports whether the coders of a type and of the types within it run
-// user code (methods), and whether they may do so depending on the values in
-// interfaces (dynamic).
+// methodsIn examines the coders of a type and of the types within it. The
+// result methods reports whether they run user code. The result dynamic
+// reports whether they may run user code, depending on the values in
+// interfaces.
 func (c *Codec) methodsIn(t reflect.Type, seen map[reflect.Type]bool) (methods, dynamic bool) {
 	if seen[t] || isSpecial(t) {
 		return false, false
@@ -71,7 +72,7 @@ func (c *Codec) HoldsMethods(p reflect.Value) bool {
 func (c *Codec) KnowsMethods() bool { return c.named.Load() }
 
 // maxInspected is the maximum number of parts of a value that HoldsMethods
-// inspects. HoldsMethods reports true for a value with more parts.
+// inspects. If a value has more parts, HoldsMethods reports true.
 const maxInspected = 64
 
 func (c *Codec) holdsMethods(v reflect.Value, budget *int) bool {
@@ -116,7 +117,7 @@ func (c *Codec) holdsMethods(v reflect.Value, budget *int) bool {
 	return false
 }
 
-// wrapper and joiner are the types of errors that wrap others.
+// wrapper and joiner are the interfaces of errors that wrap other errors.
 var (
 	wrapper = reflect.TypeFor[interface{ Unwrap() error }]()
 	joiner  = reflect.TypeFor[interface{ Unwrap() []error }]()

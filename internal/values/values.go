@@ -16,11 +16,11 @@
 //
 // The first rule that matches is used:
 //
-//  1. time.Time, url.Userinfo, syscall.Errno, syscall.Signal and time.Location
-//     have coders of their own. A time keeps its zone. An Errno or a Signal of
-//     another system is an error, because its number means something else
-//     here. A time.Location is an error, unless it is zero. url.URL is encoded
-//     by rule 4, although it has methods.
+//  1. time.Time, url.Userinfo, syscall.Errno, syscall.Signal and
+//     time.Location have coders of their own. A time keeps its zone. An
+//     Errno or a Signal of another system is an error, because its number
+//     has another meaning here. A time.Location is an error, unless it is
+//     zero. url.URL is encoded by rule 4, although it has methods.
 //  2. A type with a pair of binary methods is encoded by these methods:
 //     MarshalCBOR and UnmarshalCBOR, MarshalBinary and UnmarshalBinary, or
 //     GobEncode and GobDecode. A pair is incomplete if the method for decoding
@@ -74,11 +74,12 @@
 //
 // # Bounds
 //
-// Bytes are not trusted. Decode compares a length with the number of remaining
-// bytes before it allocates memory. Nesting is limited to [MaxDepth]. A decoded
-// value has at most 1 MiB of memory, plus 64 bytes for each byte of its
-// encoding. Memory that a type's own methods allocate is not counted. Only for
-// a regular expression, an upper bound of this memory is counted.
+// Bytes are not trusted. Decode compares a length with the number of
+// remaining bytes before it allocates memory. Nesting is limited to
+// [MaxDepth]. A decoded value has at most 1 MiB of memory, plus 64 bytes for
+// each byte of its encoding. Decode does not count memory that a type's own
+// methods allocate. A regular expression is the only exception: for it,
+// Decode counts an upper bound.
 //
 // Some values need more memory than this bound, because most of their memory is
 // zero and not encoded: unexported fields, fields that a tag excludes, maps
@@ -97,9 +98,9 @@ import (
 	"sync/atomic"
 )
 
-// MaxDepth is the maximum number of nested levels in a value: each pointer,
-// struct, element of an array, slice or map, and value in an interface counts
-// as one.
+// MaxDepth is the maximum number of nested levels in a value. These count as
+// one level each: a pointer, a struct, an element of an array, a slice or a
+// map, and the value in an interface.
 const MaxDepth = 20_000
 
 // MaxBytes is the maximum length in bytes of the encoding of a value.
@@ -107,9 +108,9 @@ const MaxBytes = 1 << 30
 
 // Errors are the functions that encode and decode errors in interfaces.
 type Errors struct {
-	// Encode encodes an error whose type is not registered, and Decode decodes
-	// the result. Decode must accept any bytes. The argument nested is the
-	// argument of Codec.Encode with the same name.
+	// Encode encodes an error whose type is not registered, and Decode
+	// decodes the result of Encode. Decode must accept any bytes. The
+	// parameter nested is the parameter of Codec.Encode with this name.
 	Encode func(err error, nested any) []byte
 	Decode func([]byte) error
 	// Name returns the name of a registered sentinel error. Named returns the
@@ -118,9 +119,9 @@ type Errors struct {
 	Named func(name string) (err error, ok bool)
 }
 
-// Handles are the functions for handles. A handle is a type with binary methods
-// that stands for a value, and whose encoding may depend on the receiver: see
-// Work.To.
+// Handles are the functions for handles. A handle has a type with binary
+// methods, and represents a value. The encoding of a handle may depend on
+// the receiver: see Work.To.
 type Handles struct {
 	// Elem returns the type of the value. It reports false if t is not the type
 	// of a handle.
@@ -128,8 +129,9 @@ type Handles struct {
 	// Encode encodes the handle to which p points. It reports false if p is not
 	// a pointer to a handle.
 	Encode func(w Work, p any) (b []byte, ok bool, err error)
-	// Decode decodes b into the handle to which p points, and keeps b. It
-	// reports false if p is not a pointer to a handle.
+	// Decode decodes b into the handle to which p points. The handle may
+	// refer to the memory of b. Decode reports false if p is not a pointer to
+	// a handle.
 	Decode func(w Work, p any, b []byte) (ok bool, err error)
 }
 
@@ -150,7 +152,7 @@ type Codec struct {
 	names    map[reflect.Type]string // guarded by mu
 	seen     map[reflect.Type]bool   // guarded by mu: types that Learn has visited
 	composed map[string]reflect.Type // guarded by mu: types by expression, such as []time.Time
-	clashes  map[string]bool         // guarded by mu: names that two types have: by such a name, neither type can be found
+	clashes  map[string]bool         // guarded by mu: names that two types have; such a name finds neither of the two types
 }
 
 // New returns a Codec that knows the names of the predeclared types and of some
@@ -168,15 +170,15 @@ func New(errors Errors, handles Handles) *Codec {
 	return c
 }
 
-// Encode appends the encoding of *p to b. If Errors.Encode calls this method,
-// it must pass on its own argument nested. In all other calls, nested must be
-// nil.
+// Encode appends the encoding of *p to b. If Errors.Encode calls this
+// method, it must pass its own argument nested. For any other caller, nested
+// must be nil.
 func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 	return c.EncodeWithin(Work{}, b, p, nested)
 }
 
-// EncodeWithin is like Encode, but stops with an error when its work exceeds
-// the bounds of w.
+// EncodeWithin does the same as Encode, but stops with an error when its
+// work exceeds the bounds of w.
 func (c *Codec) EncodeWithin(w Work, b []byte, p reflect.Value, nested any) ([]byte, error) {
 	v := p.Elem()
 	coder := c.coder(v.Type())
@@ -229,9 +231,9 @@ func (e *encoder) pad(start int) error {
 // other byte follows, Decode returns an error.
 func (c *Codec) Decode(b []byte, p reflect.Value) error { return c.DecodeWithin(Work{}, b, p) }
 
-// DecodeWithin is like Decode, but stops with an error when its work exceeds
-// the bounds of w. It may store a part of the value in *p even if it returns an
-// error.
+// DecodeWithin does the same as Decode, but stops with an error when its
+// work exceeds the bounds of w. It may store a part of the value in *p even
+// if it returns an error.
 func (c *Codec) DecodeWithin(w Work, b []byte, p reflect.Value) error {
 	if w.Small && len(b) > SmallBytes {
 		return ErrLarge

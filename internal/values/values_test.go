@@ -204,8 +204,8 @@ func TestExact_Times(t *testing.T) {
 	}
 }
 
-// TestTimes_LocationNames: if Decode meets more than maxLocations names of
-// locations, the cache must not keep them all.
+// TestTimes_LocationNames: if Decode reads more than maxLocations names of
+// locations, the cache must not keep all of them.
 func TestTimes_LocationNames(t *testing.T) {
 	for i := range maxLocations + 10 {
 		if location(fmt.Sprint("No/Such_", i)) != nil {
@@ -255,8 +255,8 @@ type optional struct {
 	B int `json:",omitempty"`
 }
 
-// TestEncode_Refused: if a value cannot be encoded, the error must contain the
-// path to the part that cannot.
+// TestEncode_Refused: if a part of a value cannot be encoded, the error must
+// contain the path to this part.
 func TestEncode_Refused(t *testing.T) {
 	type unregistered struct{ A int }
 	full := list.New()
@@ -378,7 +378,7 @@ func TestDecode_MemoryBudget(t *testing.T) {
 	}
 }
 
-// TestHoldsMethods: HoldsMethods must report user code in a value, also in
+// TestHoldsMethods: HoldsMethods must report user code in a value, even in
 // errors that an error of the standard library wraps.
 func TestHoldsMethods(t *testing.T) {
 	type field struct{ E error }
@@ -471,9 +471,9 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestCheckContents: if nothing of a struct would be copied, CheckContents must
-// refuse its type. It must also refuse the types that Check refuses, and no
-// others.
+// TestCheckContents: CheckContents must refuse a type of structs of which
+// nothing would be copied. It must also refuse the types that Check refuses,
+// and no other types.
 func TestCheckContents(t *testing.T) {
 	type mixed struct {
 		Exported int
@@ -563,8 +563,8 @@ type celsiusText struct{ degrees string }
 func (c celsiusText) MarshalText() ([]byte, error)  { return []byte(c.degrees), nil }
 func (c *celsiusText) UnmarshalText(b []byte) error { c.degrees = string(b); return nil }
 
-// TestWork_Sorted: with Work.Sorted, equal maps must have equal encodings, from
-// which Decode must make the same map.
+// TestWork_Sorted: if Work.Sorted is set, equal maps must have equal
+// encodings, and Decode must decode them to the same map.
 func TestWork_Sorted(t *testing.T) {
 	type deep struct {
 		M map[any]map[string]int

@@ -19,10 +19,11 @@ type Work struct {
 	// their own methods.
 	Sorted bool
 	// To, Used, Depth and Stored are for handles. To is the receiver of the
-	// encoding, or nil if it is unknown. Handles.Encode appends to Used, which
-	// may be nil, the handles whose encoding is valid only for the receiver.
-	// Depth is the number of handles that contain the value. Stored is true
-	// while a stored value is decoded, which contains no such handles.
+	// encoding, or nil if it is unknown. If the encoding of a handle is valid
+	// only for the receiver, Handles.Encode appends the handle to Used. Used
+	// may be nil. Depth is the number of handles that contain the value.
+	// Stored is true while a stored value is decoded, which contains no such
+	// handles.
 	To     any
 	Used   *[]any
 	Depth  int
@@ -36,18 +37,19 @@ var (
 	ErrOver = errors.New("encoding or decoding the value was stopped, because its call is over")
 )
 
-// A value is small if its encoding has at most SmallBytes bytes and smallParts
-// parts. A part is a struct, an element of a slice, an array or a map, and so
-// on. For Encode, an encoding of at most smallCopied bytes is still small,
-// because Encode copies the bytes of numbers and texts quickly.
+// A value is small if its encoding has at most SmallBytes bytes and
+// smallParts parts. A part is, for example, a struct, or an element of a
+// slice, an array or a map. Encode copies the bytes of numbers and texts
+// quickly. So for Encode, a value is still small if its encoding has at most
+// smallCopied bytes.
 const (
 	SmallBytes  = 64 << 10
 	smallCopied = 256 << 10
 	smallParts  = 16 << 10
 )
 
-// partsPerLook is how many parts are encoded or decoded between two checks of
-// Work.Over.
+// partsPerLook is the number of parts that are encoded or decoded between
+// two checks of Work.Over.
 const partsPerLook = 1024
 
 // meter counts the parts of a value until the next check of the bounds.
@@ -90,21 +92,24 @@ func bounded(err error) bool {
 }
 
 // Large reports whether v has many parts or bytes. It is for values whose
-// encoder does not support Work. It stops as soon as v has proved to be large.
-// A part of v counts as one part if reference returns true for it, because its
-// encoding is short. reference is only called for structs with one field.
+// encoder does not support Work. It stops as soon as v has proved to be
+// large. The function reference reports whether a part of v is encoded as a
+// reference. Such a part counts as one part, because its encoding is short.
+// Large calls reference only for structs with one field.
 func Large(v reflect.Value, reference func(part any) bool) bool {
 	s := size{parts: smallParts, bytes: smallCopied, reference: reference}
 	return !s.take(v)
 }
 
-// size is how many more parts and bytes a value can have and still be small.
+// size has the numbers of parts and bytes that a value may still have before
+// it is large.
 type size struct {
 	parts, bytes int
 	reference    func(part any) bool
 }
 
-// take subtracts the size of v. It reports whether s was large enough.
+// take subtracts the parts and the bytes of v from s. It reports false if
+// this makes one of the two numbers negative.
 func (s *size) take(v reflect.Value) bool {
 	if s.parts--; s.parts < 0 {
 		return false

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// TestWork_Small: with Work.Small, Encode and Decode must return ErrLarge if
-// and only if the value is large. The bytes before the encoding must not
-// change, and a later Decode without bounds must succeed.
+// TestWork_Small: if Work.Small is set, Encode and Decode must return
+// ErrLarge if and only if the value is large. The bytes before the encoding
+// must not change, and a later Decode without bounds must succeed.
 func TestWork_Small(t *testing.T) {
 	type nested struct {
 		M map[string][]any
@@ -29,7 +29,7 @@ func TestWork_Small(t *testing.T) {
 	}
 	for name, x := range map[string]struct {
 		v            any
-		encode, both bool // whether it is small for Encode, and for Decode as well
+		encode, both bool // encode: whether the value is small for Encode; both: whether it is small for Decode, too
 	}{
 		"empty":          {&nested{}, true, true},
 		"few parts":      {parts(5000), true, true},
@@ -103,9 +103,9 @@ func zones(n int) []time.Time {
 }
 
 // TestWork_CallEnded: when Work.Over becomes true, Encode and Decode must
-// return ErrOver. This must hold even within the fields of an error: Encode
-// must not replace the error by its text, as it does if the fields cannot be
-// encoded.
+// return ErrOver. This must hold even within the fields of an error. If the
+// fields of an error cannot be encoded, Encode replaces the error by its
+// text. It must not do so here.
 func TestWork_CallEnded(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[wrapping]())
