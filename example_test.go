@@ -422,7 +422,7 @@ func ExampleRegister() {
 // for something outside of package concert.
 func ExampleRelease() {
 	ctx := context.Background()
-	door := make(chan string) // two functions that meet wait for each other
+	door := make(chan string) // not buffered: two functions wait for each other here
 	meet := func(ctx context.Context, name string) (met string, err error) {
 		concert.Release(ctx, func() {
 			select {
@@ -498,7 +498,7 @@ func ExampleWithInputLabels() {
 	// 1 dog.jpg
 }
 
-// The numbers of an executor. A program publishes them with expvar.Publish.
+// A program can publish the statistics of an executor with expvar.Publish.
 func Example_statistics() {
 	ctx := context.Background()
 	ex := goroutines.New(2, nil)

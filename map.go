@@ -38,9 +38,9 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn func(context.Context,
 	return values(executor.Map(ctx, ex, fn, inputs, true))
 }
 
-// MapUnordered is [Map], but returns the results in the order in which the
-// calls finish. So a slow call delays no other result. If a result does not
-// show which input it belongs to, use [MapIndexed].
+// MapUnordered does the same as [Map], but returns the results in the order
+// in which the calls finish. So a slow call delays no other result. If a
+// result does not show which input it belongs to, use [MapIndexed].
 func MapUnordered[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Out, error] {
 	return values(executor.Map(ctx, ex, fn, inputs, false))
 }
@@ -54,8 +54,8 @@ type Indexed[Out any] struct {
 	Value Out
 }
 
-// MapIndexed is [MapUnordered], but returns each result and each error with the
-// index of its input.
+// MapIndexed does the same as [MapUnordered], but returns each result and
+// each error with the index of its input.
 //
 //	for got, err := range concert.MapIndexed(ctx, ex, thumbnail, slices.Values(paths)) {
 //		if err != nil {

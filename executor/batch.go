@@ -55,9 +55,9 @@ type remote interface {
 	settleMapped(i, worker int, result Encoded, release func())
 }
 
-// UsesShared reports whether arguments of the batch refer to stored values: see
-// [Batch.Shared]. If it is false, Shared yields nothing, and SharedClosed
-// returns nil.
+// UsesShared reports whether arguments of the batch refer to stored values:
+// see [Batch.Shared]. If it reports false, Shared yields nothing, and
+// SharedClosed returns nil.
 func (b *Batch) UsesShared() bool { return len(b.shared) > 0 }
 
 // Task returns the task if the batch has the call of a Submit, and nil if the
@@ -70,18 +70,19 @@ func (b *Batch) Task() *Task { return b.job.of() }
 // many calls.
 func (b *Batch) Trace() string { return b.job.trace() }
 
-// CallTrace is Trace for call i alone. If the call is an item of a Map, and the
-// item has a span, the text is for this span. So an executor that sends each
-// call in a message of its own should use CallTrace.
+// CallTrace returns the same as Trace, but for call i alone. If the call is
+// an item of a Map, and the item has a span, the text is for this span. So
+// an executor that sends each call in a message of its own should use
+// CallTrace.
 func (b *Batch) CallTrace(i int) string { return b.job.callTrace(i) }
 
-// Context is the parent of the context with which the function is called. The
-// executor should cancel the calls when Context is done. Its deadline is the
-// deadline of the calls.
+// Context returns the parent of the context with which the function is
+// called. The executor should cancel the calls when Context is done. Its
+// deadline is the deadline of the calls.
 func (b *Batch) Context() context.Context { return b.job.context() }
 
-// Parent is the context of the submitter: Context itself, or its parent. Many
-// batches may have the same Parent.
+// Parent returns the context of the submitter. It is the result of Context,
+// or the parent of that context. Many batches may have the same Parent.
 func (b *Batch) Parent() context.Context { return b.job.parent() }
 
 // Cancel cancels the task of a Submit, like [Task.Cancel], or the whole Map,

@@ -86,8 +86,9 @@ func encode[T any](v T) (Encoded, error) {
 	return e, err
 }
 
-// encodeTo is encode, but appends the bytes of a scalar to buf instead of
-// allocating them. It returns buf with these bytes, for the next value.
+// encodeTo does the same as encode, but appends the bytes of a scalar to buf
+// instead of allocating them. It returns buf with these bytes, for the next
+// value.
 func encodeTo[T any](w values.Work, buf []byte, v T, codec Codec) (Encoded, []byte, error) {
 	if e, buf, ok := encodeSimple(buf, v); ok {
 		return e, buf, nil
@@ -247,8 +248,8 @@ func encodeRaw[N any](kind byte, v []N) Encoded {
 // sizes from the number of bytes.
 func decode[T any](e Encoded) (v T, err error) { return decodeWithin[T](values.Work{}, e) }
 
-// decodeWithin is decode, but stops with an error when it exceeds the bounds of
-// w.
+// decodeWithin does the same as decode, but stops with an error when it
+// exceeds the bounds of w.
 func decodeWithin[T any](w values.Work, e Encoded) (v T, err error) {
 	if v, ok := decodeSimple[T](e); ok {
 		return v, nil

@@ -117,11 +117,11 @@ func (w *Worker) Drain() {
 	}
 }
 
-// suspend adds the wait to the wait graph and releases the worker. A task can
-// start goroutines that use its context. So one of them may wait while another
-// wait has suspended the carrier already. In this case, suspend adds the wait
-// to the further waits of the carrier, and returns a channel that is closed
-// when the first wait of the carrier has ended.
+// suspend adds the wait to the wait graph and releases the worker. A task
+// can start goroutines that use its context. So one of them may wait while
+// another wait has suspended the carrier already. In this case, suspend adds
+// the wait to the further waits of the carrier. It returns a channel that is
+// closed when the first wait of the carrier has ended.
 func (s *carrier) suspend(b *wait, self *Task) (changed <-chan struct{}, err error) {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
@@ -169,10 +169,10 @@ func (s *carrier) leaveLocked(b *wait) {
 	}
 }
 
-// resume ends the wait: it blocks until the carrier holds the worker again. If
-// the task has ended in the meantime, resume returns without the worker: then
-// the caller is a goroutine that the ended task has started, and the carrier
-// runs other tasks.
+// resume ends the wait: it blocks until the carrier holds the worker again.
+// The task may have ended in the meantime: then the caller is a goroutine
+// that the ended task has started, and the carrier runs other tasks. In this
+// case, resume returns without the worker.
 func (s *carrier) resume(b *wait) {
 	graph.mu.Lock()
 	if s.wait != b {
@@ -220,9 +220,9 @@ func (s *carrier) clearLocked() {
 	}
 }
 
-// reclaim acquires the worker for a carrier whose task has ended. The carrier
-// is still suspended if the task has left a goroutine running that waits with
-// the task's context.
+// reclaim acquires the worker for a carrier whose task has ended. The task
+// may have left a goroutine that waits with the task's context. Then the
+// carrier is still suspended.
 func (s *carrier) reclaim() {
 	w := s.worker
 	graph.mu.Lock()

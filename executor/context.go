@@ -87,8 +87,8 @@ func carrierOf(ctx context.Context) (*carrier, *Task) {
 
 // callbackContext is the context of a callback. It has the values of the
 // context that was given to OnDone. While the callback runs, workerKey finds
-// the carrier on whose goroutine it runs, if any. It never finds the task or
-// the carrier of the context that was given to OnDone.
+// the carrier on whose goroutine it runs, if any. workerKey never finds the
+// task or the carrier of the context that was given to OnDone.
 type callbackContext struct {
 	context.Context
 	task    *Task

@@ -13,9 +13,10 @@ import (
 // worker begins or ends them, and when they leave the queue. A snapshot reads
 // them: see stats.go.
 //
-// It also decides which tasks are timed. Reading the clock twice and counting
-// the duration takes about as long as a short task. So while tasks are short,
-// one of sampleEvery is timed, and counts as that many tasks:
+// It also decides which tasks are timed. Reading the clock twice and
+// counting the duration takes about as long as a short task. So while tasks
+// are short, only one of sampleEvery tasks is timed, and counts as
+// sampleEvery tasks:
 //
 //	run time     the carrier counts its tasks, and times the last of each sampleEvery
 //	queue time   the queue stores the time of the first task of each segment
@@ -153,9 +154,9 @@ const (
 	sampleEvery = segmentSize // a power of two
 	afterSleep  = sampleEvery / 8
 
-	// Tasks are short while their mean run time is below shortTask, and long
-	// again when it is above longTask. The two differ, so that the mode seldom
-	// changes.
+	// Tasks count as short when their mean run time falls below shortTask,
+	// and as long again when it rises above longTask. The two limits differ,
+	// so that the mode seldom changes.
 	shortTask = 16 * time.Microsecond
 	longTask  = 32 * time.Microsecond
 )
@@ -195,7 +196,7 @@ func (st *statistics) ranItems(worker int, took int64, n int) {
 	}
 }
 
-// A stamp is the time at which a queue has accepted a task. 0 means that the
+// A stamp is the time at which a queue accepted a task. 0 means that the
 // task is not timed. A negative stamp counts for sampleEvery tasks.
 type stamp int64
 

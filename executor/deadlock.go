@@ -122,9 +122,10 @@ func newWait(ctx context.Context, ready <-chan struct{}, on []*Task, room *Worke
 }
 
 // block suspends the carrier until ready is closed or has an element, or ctx
-// ends. on lists the tasks that send to ready when they settle. room is a
-// group: when its queue has room, the queue sends to ready or closes it. If on
-// and room are nil, an event outside of the graph sends to ready.
+// ends. The parameter on has the tasks that send to ready when they settle.
+// The parameter room is a group: when the queue of this group has room, the
+// queue sends to ready or closes ready. If both parameters are nil, an event
+// outside of the graph sends to ready.
 func (s *carrier) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) error {
 	b := newWait(ctx, ready, on, room)
 	for {

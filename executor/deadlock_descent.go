@@ -6,8 +6,8 @@ package executor
 // quadratic. There are two shortcuts: lastOf and descent. A shortcut never
 // contradicts a search. If it cannot decide, a search is made.
 //
-// A shortcut cannot decide if a group has changed between two waits of the
-// chain. This happens only where the operating system or the scheduler has
+// If a group has changed between two waits of the chain, a shortcut cannot
+// decide. This happens only where the operating system or the scheduler has
 // stopped a goroutine in between. So the number of searches grows with the
 // duration of a recursion, not with its depth.
 

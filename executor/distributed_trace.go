@@ -84,9 +84,9 @@ func within(ctx context.Context, number uint64) context.Context {
 	return ctx
 }
 
-// withSpan returns the context that a method of Tracing returns. If the method
-// panics, returns nil, or makes a foreign context of one that is not foreign,
-// withSpan returns ctx: then the task runs without its span.
+// withSpan returns the context that a method of Tracing returns. If the
+// method panics, returns nil, or returns a foreign context although ctx is
+// not foreign, withSpan returns ctx. Then the task runs without its span.
 func withSpan(ctx context.Context, method func() context.Context) (with context.Context) {
 	defer func() {
 		if recover() != nil || with == nil || foreign(with) && !foreign(ctx) {
@@ -98,8 +98,8 @@ func withSpan(ctx context.Context, method func() context.Context) (with context.
 
 // validTrace reports whether a text for distributed tracing may be sent to a
 // worker, and given to a function. A text of another process may contain
-// anything. Functions write the text into headers of requests, so it must not
-// contain the end of a line.
+// anything. Functions write the text into headers of requests, so it must
+// not contain a line break.
 func validTrace(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {

@@ -193,8 +193,8 @@ func TestTracing_RelayWithout(t *testing.T) {
 	}
 }
 
-// TestTracing_NoText: nothing is sent without a span, if the text is too long,
-// or if the context panics.
+// TestTracing_NoText: no text is sent if there is no span, if the text is
+// too long, or if a method of the context panics.
 func TestTracing_NoText(t *testing.T) {
 	setTracing(t)
 	calls := make(chan string, 1)
@@ -214,7 +214,8 @@ func TestTracing_NoText(t *testing.T) {
 	}
 }
 
-// failingTracing is a Tracing whose methods fail as the text says.
+// failingTracing is a Tracing whose methods fail. Its value says in which
+// way.
 type failingTracing string
 
 func (how failingTracing) context() context.Context {

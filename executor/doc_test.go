@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestDoc_Files: the list of files in doc.go has each file of the package, and
-// no other one.
+// TestDoc_Files: the list of files in doc.go has each file of the package,
+// and no other file.
 func TestDoc_Files(t *testing.T) {
 	doc, err := os.ReadFile("doc.go")
 	if err != nil {

@@ -63,8 +63,8 @@ func (e *RemoteError) Unwrap() []error {
 	return e.values()
 }
 
-// errorNames holds the registered sentinels and types: errors.Is and errors.As
-// also find them in an error that was sent from another process.
+// errorNames holds the registered sentinels and types. errors.Is and
+// errors.As find them even in an error that another process has sent.
 var errorNames = struct {
 	mu        sync.RWMutex
 	sentinels map[string]error     // guarded by mu

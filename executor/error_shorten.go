@@ -11,9 +11,9 @@ import (
 
 // ShortenError shortens b, a result of EncodeError, to at most limit bytes.
 // The limit must be at least 1024. If the error is too long, its text and
-// the stack of a panic end with a note that says how many bytes are missing.
-// If an error of a registered type does not fit, the reason replaces the
-// error. ShortenError calls no method of the program.
+// the stack of a panic end with a note with the number of missing bytes. If
+// an error of a registered type does not fit, the reason replaces the error.
+// ShortenError calls no method of the program.
 func ShortenError(b []byte, limit int) []byte {
 	if len(b) <= limit {
 		return b
@@ -89,8 +89,8 @@ const itemHead = 9
 // bounded returns s, shortened to at most maxErrorText bytes.
 func bounded(s string) string { return shortenedText(s, maxErrorText) }
 
-// shortenedText returns a text of at most limit bytes: s, or its beginning with
-// a note that says how many bytes are missing.
+// shortenedText returns a text of at most limit bytes: s itself, or the
+// beginning of s and a note with the number of missing bytes.
 func shortenedText(s string, limit int) string {
 	if len(s) <= limit {
 		return s

@@ -74,7 +74,7 @@ func standardSentinels() map[string]error {
 // type is sent with its fields, under the name of the type.
 var standardErrors = map[reflect.Type]string{}
 
-// standardErrorTypes has the same types as standardErrors: the key is the name.
+// standardErrorTypes has the same types as standardErrors, by name.
 var standardErrorTypes = map[string]errorType{}
 
 func init() {

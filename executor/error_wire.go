@@ -131,9 +131,9 @@ func (w *wireError) add(name string, t errorType, e error, n *nesting) (found bo
 	return true
 }
 
-// errorDecoder decodes errors on the goroutine that receives from a worker. An
-// error has few parts. errorDecoder refuses an error with many parts, because
-// decoding it would take long.
+// errorDecoder decodes errors on the goroutine that receives from a worker.
+// An error has few parts. Decoding an error with many parts would take long,
+// so errorDecoder refuses such an error.
 var errorDecoder = must(cbor.DecOptions{
 	MaxNestedLevels:  16,
 	MaxArrayElements: maxErrorParts,

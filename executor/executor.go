@@ -23,9 +23,9 @@ type Executor interface {
 	// worker of that task. So pass ctx to [WorkerGroup.WaitRoom], which finds
 	// this worker by the context.
 	//
-	// If Execute returns nil, the executor must run, claim or fail the task. If
-	// Execute returns an error, the executor must do none of these. After Close
-	// or Shutdown, the error is [ErrClosed].
+	// If Execute returns nil, the executor must run, claim or fail the task.
+	// If Execute returns an error, the executor must not use the task. After
+	// Close or Shutdown, the error is [ErrClosed].
 	Execute(ctx context.Context, task *Task) error
 
 	// Width returns the number of tasks of one Map that the executor can use at
@@ -46,11 +46,12 @@ type Executor interface {
 	// [WorkerGroup.Watch].
 	Watch(o Observer) (stop func())
 
-	// Close refuses new tasks, waits until all accepted ones have settled, and
-	// releases the executor's resources. A second call waits for the first. A
-	// task or a callback that closes its own executor would wait for itself. In
-	// this case, an executor whose workers are goroutines of this process
-	// refuses new tasks, and returns an error that wraps [ErrDeadlock] at once.
+	// Close refuses new tasks, waits until all accepted ones have settled,
+	// and releases the executor's resources. A second call waits for the
+	// first. A task or a callback that closes its own executor would wait for
+	// itself. In this case, an executor whose workers are goroutines of this
+	// process only refuses new tasks, and immediately returns an error that
+	// wraps [ErrDeadlock].
 	Close() error
 
 	// Shutdown is a Close with a time limit. It refuses new tasks, and waits

@@ -65,9 +65,10 @@ func (w WorkerDeath) Error() string { return string(w) }
 // WorkerDied returns true.
 func (WorkerDeath) WorkerDied() bool { return true }
 
-// hasDied reports whether err says that the worker of a task died by itself. It
-// returns false if the executor has killed the worker: then the error that err
-// wraps is the reason. The type of err must be known: see isKnownType.
+// hasDied reports whether err says that the worker of a task died by itself.
+// If the executor has killed the worker, hasDied returns false: the error
+// that err wraps is then the reason. The type of err must be known: see
+// isKnownType.
 func hasDied(err error) bool {
 	d, ok := err.(interface{ WorkerDied() bool })
 	return ok && d.WorkerDied()
@@ -100,15 +101,15 @@ func failureKind(ended error, ran bool, err error) failKind {
 // maxKnownChain is the maximum number of errors that knownKind examines.
 const maxKnownChain = 32
 
-// knownKind returns the kind of an error. It reports false if neither the types
-// nor the values of the errors in its chain determine a kind. It decrements
-// left for each error of the chain.
+// knownKind returns the kind of an error. It reports false if neither the
+// types nor the values of the errors in the chain determine a kind. It
+// decrements *left for each error of the chain.
 func knownKind(err error, left *int) (kind failKind, ok bool) {
 	if *left--; err == nil || *left < 0 {
 		return 0, false
 	}
 	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
-		return 0, false // a nil pointer in an error: its methods may panic
+		return 0, false // the error is a nil pointer, whose methods may panic
 	}
 	switch e := err.(type) {
 	case *PanicError:

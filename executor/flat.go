@@ -15,10 +15,10 @@ type flatCodec interface {
 
 // Flat encodes and decodes values of one type for a [Codec].
 type Flat struct {
-	// Append appends the encoded bytes of the value *p to b, as a Foreign value
-	// has them. If Append cannot encode the value, for example because the
-	// value is large, it reports false, and returns b without new bytes. Then
-	// the value is encoded in another way.
+	// Append appends the encoded bytes of the value *p to b, as a Foreign
+	// value has them. If Append cannot encode the value, for example because
+	// the value is large, it reports false and returns b unchanged. The value
+	// is then encoded in another way.
 	Append func(b []byte, p any) ([]byte, bool)
 	// Decode decodes a Foreign value, and stores it in *p. If it cannot decode
 	// the value, it reports false, and may have changed *p. Then the codec

@@ -52,8 +52,8 @@ var capturedKeys = []any{workerKey{}, ownKey{}, releaserKey{}, numberKey{}, labe
 // of the program. Call CaptureValue only while packages are initialized.
 func CaptureValue(key any) { capturedKeys = append(capturedKeys, key) }
 
-// endTime bounds how long the methods of the replaced context may take to say
-// how it has ended.
+// endTime is the maximum time that the methods of the replaced context may
+// take to report how it has ended.
 const endTime = 100 * time.Millisecond
 
 // Isolate returns ctx, or a context that replaces ctx if the type of ctx, or of
@@ -121,11 +121,11 @@ func newForeignContext(ctx context.Context) *foreignContext {
 }
 
 // end ends the foreignContext with the error and the cause of the replaced
-// context. If the methods of the replaced context do not return within endTime,
-// the error is context.Canceled. endTime counts from the moment when the
-// replaced context is done. So if many contexts end at the same time, these
-// times pass concurrently: a goroutine that calls Err of one foreignContext
-// after the other waits for endTime only once.
+// context. If the methods of the replaced context do not return within
+// endTime, the error is context.Canceled. endTime counts from the moment
+// when the replaced context is done. So if many contexts end at the same
+// time, these times pass concurrently: a goroutine that calls Err of all
+// their replacements in turn waits for endTime only once.
 func (c *foreignContext) end(ending *lazy.Ending) {
 	type end struct{ err, cause error }
 	e, failure := CallIsolated(endTime, func() end {

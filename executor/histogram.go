@@ -10,10 +10,10 @@ import (
 const buckets = 34
 
 // Histogram counts durations in buckets with fixed bounds: 1 us, 2 us, 4 us,
-// and so on, up to 2^32 us, which is 1 h 11 min 34.967296 s. A bucket contains
-// the durations that are longer than the bound before it, and at most as long
-// as its own bound. The last bucket has no upper bound. The value can be copied
-// and compared.
+// and so on, up to 2^32 us, which is 1 h 11 min 34.967296 s. A bucket
+// contains the durations that are longer than the bound of the previous
+// bucket, and at most as long as its own bound. The last bucket has no upper
+// bound. The value can be copied and compared.
 //
 // Short tasks are sampled, and their counts are scaled: see [Stats].
 type Histogram struct {
@@ -50,13 +50,14 @@ func (h Histogram) Mean() time.Duration {
 	return 0
 }
 
-// Quantile returns an estimate of the quantile q, for q from 0 to 1: Quantile
-// of 0.5 is the median. The exact quantile is the shortest duration d such that
-// at least the share q of all durations is at most as long as d. The estimate
-// is in the same bucket as the exact quantile. So the two differ by less than a
-// factor of 2 if the exact quantile is between 1 us and 2^32 us, and by at most
-// 1 us below. For a quantile above 2^32 us, Quantile returns 2^32 us. Without
-// durations it returns 0.
+// Quantile returns an estimate of the quantile q, for q from 0 to 1:
+// Quantile of 0.5 is the median. The exact quantile is the shortest duration
+// d such that at least the share q of all durations is at most as long as d.
+// The estimate is in the same bucket as the exact quantile. So the two
+// differ by less than a factor of 2 if the exact quantile is between 1 us
+// and 2^32 us. If it is shorter than 1 us, they differ by at most 1 us. If
+// it is longer than 2^32 us, Quantile returns 2^32 us. If there are no
+// durations, Quantile returns 0.
 func (h Histogram) Quantile(q float64) time.Duration {
 	n := h.Count()
 	if n == 0 {

@@ -23,9 +23,10 @@ type Input struct {
 	Label string
 }
 
-// String returns the text with which errors name the input: "thumbnail: input
-// 17 (cat.jpg)". Control characters of the label are escaped. The text of nil
-// is empty, so callers that join texts need no condition.
+// String returns the text with which errors name the input: "thumbnail:
+// input 17 (cat.jpg)". Control characters of the label are escaped. For a
+// nil Input, the text is empty, so callers that join texts need no
+// condition.
 func (in *Input) String() string {
 	if in == nil {
 		return ""
@@ -172,10 +173,10 @@ func (e *RemoteError) TaskInput() *Input { return e.Input }
 // [InputOf].
 func (e *valueError) TaskInput() *Input { return e.in }
 
-// failure returns the error for the task's future if the task has failed with
-// err. It adds the task's input to err, and the name of the function to a
-// *PanicError. As for withInput, err must not be an error that a function of
-// the program returned in this process.
+// failure returns the error for the task's future if the task has failed
+// with err. It adds the task's input to err, and the name of the function to
+// a *PanicError. Like withInput, do not call it for an error that a function
+// of the program returned in this process.
 func (t *Task) failure(err error) error {
 	err = withInput(err, t.input)
 	if e, ok := err.(*PanicError); ok && e.Task == "" {
@@ -186,7 +187,8 @@ func (t *Task) failure(err error) error {
 	return err
 }
 
-// inputError adds the input to an error that has no field for it.
+// inputError adds the Input of a call to an error without a field for the
+// Input.
 type inputError struct {
 	in  *Input
 	err error

@@ -11,10 +11,10 @@ import (
 // that calls CallIsolated. Do not hold a lock while calling CallIsolated.
 //
 // The failure is nil if fn returned, a [*PanicError] if it panicked, and
-// [ErrGoexit] if it called runtime.Goexit. If fn does not return in time, the
-// failure is an error that states the time. Go cannot stop a goroutine from
-// outside, so fn then continues to run on its goroutine. There is no time limit
-// if within is zero or less.
+// [ErrGoexit] if it called runtime.Goexit. If fn does not return in time,
+// the failure is an error that states the time. Go cannot stop a goroutine
+// from outside, so fn then continues to run on its goroutine. If the
+// parameter within is zero or less, there is no time limit.
 func CallIsolated[T any](within time.Duration, fn func() T) (v T, failure error) {
 	type outcome struct {
 		v       T
@@ -42,7 +42,7 @@ func CallIsolated[T any](within time.Duration, fn func() T) (v T, failure error)
 	case <-timeout:
 	}
 	select {
-	case o := <-done: // fn has returned as well, for example if the process was stopped for a while
+	case o := <-done: // fn has returned in time, too: for example, the process was stopped for a while
 		return o.v, o.failure
 	default:
 		return v, noReturnError(within)

@@ -37,9 +37,9 @@ func Release(ctx context.Context, fn func()) {
 }
 
 // underLock calls a task's function under the lock. It is not part of
-// callFunction, because the closure in underLock needs an allocation, which is
-// avoided without a Lock. The type of the Lock may belong to the program.
-// Whatever its Run does, underLock calls fn at most once, and does not lose the
+// callFunction: its closure needs an allocation, which tasks without a Lock
+// should not have. The type of the Lock may belong to the program. Whatever
+// its Run does, underLock calls fn at most once, and does not lose the
 // outcome of fn.
 func underLock[In, Out any](l Lock, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, err error) {
 	var once struct {

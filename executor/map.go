@@ -29,12 +29,12 @@ import (
 //     sleeping feeder if a quarter of the window is free, so that the two do
 //     not alternate. A claim for remote workers: 1. changes the window, 2.
 //     wakes a sleeping feeder if the window has room now.
-//   - The consumer sleeps if the next result is not done: 1. it sets needed and
-//     asleep, 2. it checks again. A runner: 1. marks an item done, 2. at the
-//     end of its turn, wakes a consumer that waits for the item. So the
-//     consumer is woken once for each turn, and not once for each item. The
-//     last item of a turn may be slow. So the consumer also wakes by a timer,
-//     and then asks the runners to wake it at once.
+//   - The consumer sleeps if the next result is not done: 1. it sets needed
+//     and asleep, 2. it checks again. A runner: 1. marks an item done, 2. at
+//     the end of its turn, wakes a consumer that waits for the item. So the
+//     consumer is woken once for each turn, and not once for each item. If
+//     the last item of a turn is slow, this takes long. So a timer also
+//     wakes the consumer, which then asks the runners to wake it at once.
 //
 // A runner may need room in the executor's queue to start. The feeder starts a
 // runner only if there is room. It must not block: the consumer may be a task
@@ -154,7 +154,7 @@ func (m *mapRun[In, Out]) fitWindow(batch int) {
 // smaller.
 func (m *mapRun[In, Out]) fitRemoteWindow(most int) {
 	before := m.claims.Load()
-	claims := max(int64(min(most, maxWindow)), before-before/16) // decreases slowly, because most is sometimes small when a worker has little room
+	claims := max(int64(min(most, maxWindow)), before-before/16) // decreases slowly, because the parameter most is sometimes small when a worker has little room
 	m.claims.Store(claims)
 	width := m.width()
 	ahead := min(4*width*claims, 4*width+2*m.yielded.Load(), maxWindow, maxWindowBytes/max(1, m.args.bytes.Load()+m.results.bytes.Load()))

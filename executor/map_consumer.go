@@ -111,9 +111,10 @@ func (m *mapRun[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 	return true, nil
 }
 
-// look returns the state of the runners. active is true if a runner is in the
-// executor. busy is true if active is true, or if remote workers have items.
-// failure is the reason why no runner will start again, or nil.
+// look returns the state of the runners. The result active is true if a
+// runner is in the executor. The result busy is true if active is true, or
+// if remote workers have items. The result failure is the reason why no
+// runner will start again, or nil.
 func (m *mapRun[In, Out]) look() (active, busy bool, failure error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// MapIndexed does the same as [Map] without order, for inputs that have
-// indexes already. These indexes must not be negative. Results, errors and
-// events have these indexes. So the inputs can be a part of a longer
-// sequence, whose indexes the user knows.
+// MapIndexed does the same as [Map] does if ordered is false, for inputs
+// that have indexes already. These indexes must not be negative. Results,
+// errors and events have these indexes. So the inputs can be a part of a
+// longer sequence, whose indexes the user knows.
 //
 // If ctx ends, or the executor is closed, MapIndexed yields an error with the
 // index -1. After that error, it waits for the running calls and yields their

@@ -80,16 +80,17 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 	return false
 }
 
-// count counts the items of the batch that have ended, and begins a new batch.
-// now is the present uptime. s is the carrier that has run the items.
+// count counts the items of the batch that have ended, and begins a new
+// batch. The parameter now is the current uptime. s is the carrier that has
+// run the items.
 func (r *runner[In, Out]) count(s *carrier, now int64) {
 	s.worker.items.Add(int64(r.ended))
 	s.worker.group.stats.ranItems(s.worker.id, now-r.last, r.ended)
 	r.ended, r.last = 0, now
 }
 
-// adapt sets r.batch, so that the next batch takes between half a turn and two
-// turns. took is the duration of the last batch.
+// adapt sets r.batch, so that the next batch takes between half a turn and
+// two turns. The parameter took is the duration of the last batch.
 func (r *runner[In, Out]) adapt(took time.Duration) {
 	switch {
 	case took < turn/2 && r.batch < maxBatch:

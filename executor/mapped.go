@@ -45,12 +45,12 @@ type Number interface {
 	int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64
 }
 
-// Mapped is a handle of a mapped result. It is what concert.Mapped is made of.
+// Mapped is a handle of a mapped result. A concert.Mapped embeds it.
 type Mapped[E Number] struct {
 	m *mapping[E] // nil in a zero Mapped
 }
 
-// mapping is what the copies of a Mapped have in common.
+// mapping is the state that all copies of a Mapped share.
 type mapping[E Number] struct {
 	mu      sync.RWMutex    // held while the value is encoded, so that Close does not release it
 	value   []E             // guarded by mu
@@ -148,10 +148,11 @@ func isMappedResult[Out any]() bool {
 	return isMapped(t) || t.Kind() == reflect.Pointer && isMapped(t.Elem())
 }
 
-// mappedOf returns the handle in the variable to which p points. The variable
-// is a handle, or a pointer to one. If the pointer is nil, mappedOf sets it to
-// a new handle if create is true, and otherwise returns nil. It also returns
-// nil if the variable has another type.
+// mappedOf returns the handle in the variable to which p points. The
+// variable is a handle, or a pointer to a handle. If this pointer is nil and
+// create is true, mappedOf sets the pointer to a new handle. If create is
+// false, it returns nil. It also returns nil if the variable has another
+// type.
 func mappedOf(p any, create bool) mappedHandle {
 	v := reflect.ValueOf(p).Elem()
 	if v.Kind() != reflect.Pointer {

@@ -45,12 +45,12 @@ import (
 //     call that was sent before Close gets the value, because an executor
 //     sends the release of the value after the call.
 
-// Shared is a handle of a shared value. It is what concert.Shared is made of.
+// Shared is a handle of a shared value. A concert.Shared embeds it.
 type Shared[T any] struct {
 	h *handle[T] // nil in a zero Shared
 }
 
-// handle is what the copies of a Shared have in common.
+// handle is the state that all copies of a Shared share.
 type handle[T any] struct {
 	value T
 	owner *owner // nil if another process has made the handle
@@ -150,7 +150,7 @@ func encodeForSharer[T any](ctx context.Context, v T, codec SharedCodec) (e Enco
 	return e, err
 }
 
-// forSharer is a Codec that encodes values to be stored.
+// forSharer is a Codec for the encoding of values that an executor stores.
 type forSharer struct{ codec SharedCodec }
 
 // Encode encodes v with the method EncodeShared of the codec.

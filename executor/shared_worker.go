@@ -112,8 +112,8 @@ func findShared[T any](id SharedID) (v T, err error) {
 	return v, nil
 }
 
-// view is decodeWithin. But if v is a slice of numbers, a []byte or a string, v
-// refers to e.Bytes and is not a copy.
+// view does the same as decodeWithin, with one exception: if v is a slice of
+// numbers, a []byte or a string, v refers to e.Bytes and is not a copy.
 func view[T any](w values.Work, e Encoded) (v T, err error) {
 	b := e.Bytes
 	ok := false

@@ -17,7 +17,7 @@ import (
 // no room, the task does not count.
 //
 // Each item of a Map counts as one task, as soon as it is claimed for a
-// worker. Before, it is in the input of the Map and not in the queue.
+// worker. Until then, it is in the inputs of the Map and not in the queue.
 // Workers in this process claim an item when they begin it, so such an item
 // is never Queued. They count finished items in batches. A batch takes about
 // 0.1 ms, or longer if one of its items is slow. When a batch ends, its

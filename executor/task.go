@@ -161,8 +161,8 @@ func (g *WorkerGroup) Adopt(t *Task) {
 	}
 }
 
-// Name is the name of the task's function: the registered name, or else the
-// name that package runtime returns.
+// Name returns the name of the task's function: the registered name, or else
+// the name that package runtime returns.
 func (t *Task) Name() string {
 	if r, ok := t.job.(*relay); ok {
 		return r.is.Name

@@ -239,8 +239,8 @@ func (t *Task) watch(w *watcher) bool {
 	return true
 }
 
-// unwatch removes a watcher. It returns false if the watcher has been notified,
-// or is about to be.
+// unwatch removes a watcher. It returns false if the watcher was notified
+// already, or will be notified soon.
 func (t *Task) unwatch(w *watcher) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

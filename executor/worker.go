@@ -108,7 +108,7 @@ func (w *Worker) Resume() {
 	}
 }
 
-// TryResume is Resume, but returns false instead of blocking.
+// TryResume does the same as Resume, but returns false instead of blocking.
 func (w *Worker) TryResume() bool {
 	if !w.resting {
 		return true

@@ -9,9 +9,10 @@ import (
 )
 
 // Close implements [concert.Executor]. The pool refuses new tasks, and its
-// goroutines end when all tasks are done. A task or a callback of the pool that
-// calls Close would wait for itself. In this case, Close returns an error that
-// wraps [concert.ErrDeadlock] at once. Otherwise it returns nil.
+// goroutines end when all tasks are done. A task or a callback of the pool
+// that calls Close would wait for itself. In this case, Close immediately
+// returns an error that wraps [concert.ErrDeadlock]. Otherwise it returns
+// nil.
 func (p *Pool) Close() error {
 	p.mustExist()
 	p.refuse(concert.ErrClosed)

@@ -93,7 +93,7 @@ type Options struct {
 	Observer concert.Observer
 }
 
-// Unbounded, as Options.Queue, lets any number of tasks wait.
+// Unbounded is a value of Options.Queue: any number of tasks may wait.
 const Unbounded = -1
 
 const defaultGrace = 5 * time.Second

@@ -32,8 +32,8 @@ func (r *Reader) Limit(bytes int) { r.limit = min(r.max, max(bytes, cutSize+1)) 
 
 const cutSize = 64
 
-// If Next has cut the last frame, Cut returns the length of the whole body
-// of this frame. Otherwise it returns 0.
+// Cut returns the length of the whole body of the last frame if Next has cut
+// this frame, and otherwise 0.
 func (r *Reader) Cut() int { return r.cut }
 
 // Buffered reports whether the buffer contains the whole next frame.
