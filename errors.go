@@ -30,9 +30,9 @@ var (
 	// run in another process, but was not registered. See [Register].
 	ErrNotRegistered = executor.ErrNotRegistered
 
-	// ErrElsewhere is wrapped by the error of a function that exists only in
-	// the workers of another program, such as a function of python.Func, and
-	// was called in this program.
+	// ErrElsewhere is wrapped by an error of a function that exists only in
+	// the workers of another program, such as a function of python.Func. The
+	// function has this error if it is called in this program.
 	ErrElsewhere = executor.ErrElsewhere
 )
 

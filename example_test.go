@@ -34,8 +34,9 @@ func ExampleSubmit() {
 	// Output: HELLO! <nil>
 }
 
-// Many calls use one large value. With processes, all workers share one copy of
-// it; with goroutines, as here, they use the value itself.
+// Many calls use one large value. If workers are processes, they share one
+// copy of the value. If they are goroutines, as here, they use the value
+// itself.
 func ExampleShare() {
 	ctx := context.Background()
 	ex := goroutines.New(4, nil)

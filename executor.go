@@ -51,8 +51,8 @@ type Stats = executor.Stats
 // their sum.
 type Failures = executor.Failures
 
-// Histogram counts durations in buckets from 1 us to about 1 h, each twice
-// as long as the one before. Its methods are Count, Mean, Quantile and
-// Bounds. The result of Quantile is an estimate. It differs from the exact
-// quantile by less than a factor of 2.
+// Histogram counts durations in buckets from 1 us to about 1 h, each bucket
+// twice as long as the previous bucket. Its methods are Count, Mean,
+// Quantile and Bounds. The result of Quantile is an estimate. It differs
+// from the exact quantile by less than a factor of 2.
 type Histogram = executor.Histogram

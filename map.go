@@ -9,7 +9,7 @@ import (
 
 // Map applies fn to every input on the executor's workers and returns the
 // results in the order of the inputs, each as a value or an error. An error
-// does not end the sequence: leave the loop to stop at the first one.
+// does not end the sequence. To stop at the first error, leave the loop.
 //
 // Map is lazy on both sides. It takes only so many inputs ahead of the
 // results that the workers stay busy. This number is bounded, and depends on

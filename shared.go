@@ -58,9 +58,9 @@ type handle[T any] = executor.Shared[T]
 //     Go and in Python use v, the servers have v once for each language, unless
 //     v is a string, a []byte or a slice of numbers. Package cluster says when
 //     v is deleted or stored again.
-//   - With processes.Options.Command without SharedCodec, and with executors
-//     that do not implement executor.Sharer, each call copies v, as without a
-//     handle. So does each call of another executor than ex.
+//   - If processes.Options.Command is set without SharedCodec, or if the
+//     executor does not implement executor.Sharer, each call copies v, as
+//     without a handle. So does each call of another executor than ex.
 //
 // The program must not change v afterward. On Linux, each large value in a pool
 // of processes uses one file descriptor.

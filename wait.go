@@ -8,7 +8,7 @@ import (
 	"concert/executor"
 )
 
-// When says how long [Wait] waits.
+// When determines how long [Wait] waits.
 type When int
 
 const (

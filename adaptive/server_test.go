@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// server simulates a server that tasks use, in virtual time. The duration of a
-// task depends on how many tasks use the server.
+// server simulates a server that tasks use, in virtual time. The duration of
+// a task depends on the number of tasks that use the server.
 type server struct {
 	mu       sync.Mutex
 	random   func() float64 // guarded by mu: a factor for the duration of a task, 1 on average

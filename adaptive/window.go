@@ -10,7 +10,7 @@ import (
 
 const (
 	// minBatches is the minimum number of complete batches from which the
-	// throughput of a window is computed. With 2, TestLimit fails.
+	// throughput of a window is computed. If it is 2, TestLimit fails.
 	minBatches = 4
 
 	// A window is full when it has maxResults results, and ten results for each
@@ -59,7 +59,7 @@ type window struct {
 // error of the rate: half of the width of its 95% interval, divided by rate.
 type throughput struct{ rate, err float64 }
 
-// sample is what a window shows so far.
+// sample is a summary of the results of a window so far.
 type sample struct {
 	throughput
 	now     time.Time
@@ -102,8 +102,8 @@ func (w *window) count(e concert.Event, batchSize int) bool {
 	return w.batches >= minBatches
 }
 
-// sample returns what the window shows until now, under the given limit. cpu is
-// the CPU time used until now.
+// sample returns a summary of the window until now, under the given limit.
+// cpu is the CPU time used until now.
 func (w *window) sample(now time.Time, limit int, cpu time.Duration) sample {
 	took := now.Sub(w.begin)
 	running := float64(w.busy) / float64(max(took, 1))

@@ -15,8 +15,8 @@ import (
 //
 //	pending --Claim--> claimed --Start--> running --Settle--> finished
 //
-// A call that was claimed and has not started can be sent to another worker
-// if the first one dies.
+// If a worker dies, a call that was claimed for it and has not started can
+// be sent to another worker.
 
 // A Batch contains calls of one registered function that were claimed together
 // and are ready to be sent: the call of a Submit, or some calls of a Map. The
@@ -72,7 +72,7 @@ func (b *Batch) Trace() string { return b.job.trace() }
 
 // CallTrace returns the same as Trace, but for call i alone. If the call is
 // an item of a Map, and the item has a span, the text is for this span. So
-// an executor that sends each call in a message of its own should use
+// an executor that sends each call in a separate message should use
 // CallTrace.
 func (b *Batch) CallTrace(i int) string { return b.job.callTrace(i) }
 
@@ -99,9 +99,9 @@ func (b *Batch) Index(i int) int64 { return b.job.index(i) }
 // call methods of the submitter's context.
 func (b *Batch) Input(i int) *Input { return b.job.input(i) }
 
-// Drop settles call i with the error of a task that never started. Call it when
-// Parent has ended with the cause, and only if the executor is certain that the
-// call has not started.
+// Drop settles call i with the error of a task that never started. An
+// executor calls Drop when Parent has ended with the cause, but only if it
+// is certain that the call has not started.
 func (b *Batch) Drop(i int, cause error) { b.job.drop(i, cause) }
 
 // Start records that the worker with this number begins call i. If it reports
@@ -112,11 +112,11 @@ func (b *Batch) Start(i, worker int) bool { return b.job.start(i, worker) }
 // Progress reports the progress of call i, which has started; see [Progress].
 func (b *Batch) Progress(i, worker int, done, total int64) { b.job.progress(i, worker, done, total) }
 
-// Settle ends call i with the result or the error that Invoke returned, on the
-// worker with that number. The worker's number is -1 if the call never started.
-// If the result cannot be decoded, only this call fails. The first Settle of a
-// call counts. The executor must settle every call, even a call that it could
-// not send, or for which Start reported false.
+// Settle ends call i with the result or the error that Invoke returned, on
+// the worker with that number. The worker's number is -1 if the call never
+// started. If the result cannot be decoded, only this call fails. Only the
+// first Settle of a call counts. The executor must settle every call, even
+// if it could not send the call, or if Start reported false.
 func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 	b.job.settle(i, worker, result, err)
 }

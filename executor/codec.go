@@ -143,8 +143,9 @@ func isScalar[T any]() bool {
 	return false
 }
 
-// isSimple reports whether values of type T are scalars, strings or slices of
-// bytes. A Codec does not encode them, and encoding them cannot fail.
+// isSimple reports whether values of type T are scalars, strings or slices
+// of bytes. Such values are encoded without a Codec, and their encoding
+// cannot fail.
 func isSimple[T any]() bool {
 	switch any((*T)(nil)).(type) {
 	case *string, *[]byte:

@@ -133,8 +133,8 @@ func init() {
 }
 
 // TestEncodeError_Nested: if errors contain other errors in their fields,
-// EncodeError encodes a bounded number of them. This holds for an error that
-// wraps itself, and for an error whose parts double at each level.
+// EncodeError encodes a bounded number of them. This includes an error that
+// wraps itself, and an error whose parts double at each level.
 func TestEncodeError_Nested(t *testing.T) {
 	a := &nestedA{N: 7}
 	a.Err = fmt.Errorf("x: %w", a)

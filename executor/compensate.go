@@ -269,7 +269,7 @@ func (w *Worker) compensateLocked() *carrier {
 // serve runs tasks from the queue until it is empty, or another carrier has a
 // ticket for the worker.
 func (s *carrier) serve() {
-	defer s.end() // runs also if a task ends the goroutine
+	defer s.end() // runs even if a task ends the goroutine
 	for {
 		t := s.worker.group.local.Next()
 		if t == nil {

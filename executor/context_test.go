@@ -35,9 +35,9 @@ func standardContexts(t *testing.T, ctx context.Context) map[string]context.Cont
 }
 
 // TestForeign_KnownContexts: a context of this package or of the standard
-// library does not count as foreign, because its replacement would cost
-// goroutines. A context that wraps a context of the program's own type counts
-// as foreign.
+// library must not count as foreign, because Submit would replace it, and
+// replacements need goroutines. A context that wraps a context of the
+// program's own type must count as foreign.
 func TestForeign_KnownContexts(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()

@@ -39,7 +39,7 @@ type statistics struct {
 	// workers read it, so it is not in the cache line of the mean.
 	short atomic.Bool
 	_     cacheLine
-	mean  atomic.Int64 // moving mean of the run times, in nanoseconds; 0 before the first one
+	mean  atomic.Int64 // moving mean of the run times, in nanoseconds; 0 before the first run time
 
 	mu     sync.Mutex
 	queues []*TaskQueue // guarded by mu: the queues of the group
@@ -74,7 +74,7 @@ func newStatistics(processors int) *statistics {
 func (st *statistics) shard(worker int) *shard { return &st.shards[worker&(len(st.shards)-1)] }
 
 // shardOf returns the shard for a task. The allocator gives each processor
-// memory of its own, in spans of 8 KiB or more. So goroutines that submit tasks
+// its own memory, in spans of 8 KiB or more. So goroutines that submit tasks
 // on different processors seldom use the same shard at the same time.
 func (st *statistics) shardOf(t *Task) *shard {
 	return st.shard(int(uintptr(unsafe.Pointer(t)) >> 13))

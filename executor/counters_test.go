@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// TestSample: the weights of the timed tasks add up to the number of all tasks,
-// also if workers sleep between tasks, and if many carriers run few tasks.
+// TestSample: the weights of the timed tasks add up to the number of all
+// tasks. This holds even if workers sleep between tasks, and if many
+// carriers run few tasks.
 func TestSample(t *testing.T) {
 	g := NewWorkerGroup(noQueue{}, nil)
 	const tasks = 200_000

@@ -9,21 +9,21 @@ import (
 
 // How waits stay free of deadlock
 //
-// A worker whose task is blocked in a wait does not serve its queue. If all
-// workers of a group are blocked, and the tasks that they wait for are in the
-// group's own queue, or in the queue of another group in the same state, no
-// task can ever continue. Three rules prevent this. They apply to a goroutine
-// that waits with the context of a task: by this context, the wait finds the
-// carrier of the task.
+// A worker whose task is blocked in a wait does not serve its queue. Suppose
+// that all workers of a group are blocked, and that the awaited tasks are in
+// the group's own queue, or in the queue of another group in the same state.
+// Then no task can ever continue. Three rules prevent this. They apply to a
+// goroutine that waits with the context of a task: by this context, the wait
+// finds the carrier of the task.
 //
 //  1. A task that waits for an unstarted task of its own group runs that task
 //     at once, nested on its own stack (carrier.await).
 //  2. A task that is blocked in any other wait releases its worker, and its
-//     wait enters the graph below. If the carrier of the task is stuck, because
-//     its wait depends on the queue of a group whose workers are all blocked, a
-//     compensating carrier takes over one of these workers and serves the
-//     queue. When the wait of a task has ended, the task acquires its worker
-//     before it continues.
+//     wait enters the graph below. The carrier of the task may be stuck,
+//     because its wait depends on the queue of a group whose workers are all
+//     blocked. Then a compensating carrier takes over one of these workers
+//     and serves the queue. When the wait of a task has ended, the task
+//     acquires its worker before it continues.
 //  3. If a carrier is stuck and there is no such queue, tasks wait for each
 //     other in a circle. The wait that closes the circle returns ErrDeadlock,
 //     unless a wait of the circle can end without the others (wait.canEnd).
@@ -46,12 +46,12 @@ import (
 //	                                          a ---> b ---> c ---> a
 //	   Rule 3: the wait of c returns ErrDeadlock.
 //
-// A carrier compensates for workers of its own group only, and a worker has one
-// holder at a time. So in a group of n workers, at most n tasks run at a time,
-// and two tasks that run use the State of different workers. Only stuck
-// carriers get a compensating carrier. While the wait of a task can end without
-// such a carrier, the worker of the task stays idle, so that n workers do not
-// start more than n tasks without need.
+// A carrier compensates for workers of its own group only, and a worker has
+// one holder at a time. So in a group of n workers, at most n tasks run at a
+// time, and two tasks that run use the State of different workers. Only
+// stuck carriers get a compensating carrier. If the wait of a task can end
+// without such a carrier, the worker of the task stays idle. So n workers
+// start more than n tasks only if this is necessary.
 //
 // Rule 1 saves a goroutine. A nested task blocks the task below it until the
 // nested task ends. The task below waits for the nested task anyway, so this
@@ -78,14 +78,14 @@ import (
 //
 // Why is no deadlock missed? A runnable carrier becomes stuck only in three
 // cases: a carrier blocks, a carrier ends and leaves its worker free, or a
-// worker leaves its group. All these events happen under graph.mu. After each
-// event, a search examines the carriers that may be stuck now: in the first
-// case the carrier itself, in the second case the carriers that are suspended
-// on the free worker, and in the third case the carriers of the group.
+// worker leaves its group. All these events happen under graph.mu. After
+// each event, a search examines the carriers that may be stuck now: in the
+// first case the carrier itself, in the second case the carriers that are
+// suspended on the free worker, in the third case the carriers of the group.
 
-// graph.mu guards what carriers wait for, and which carrier holds which
-// worker. A goroutine locks graph.mu when a carrier blocks or continues.
-// While it holds graph.mu, it never calls user code.
+// graph.mu guards the waits of carriers, and the information which carrier
+// holds which worker. A goroutine locks graph.mu when a carrier blocks or
+// continues. While it holds graph.mu, it never calls user code.
 var graph struct {
 	mu     sync.Mutex
 	search search // guarded by mu
@@ -334,8 +334,8 @@ func (t *Task) locateLocked() (*WorkerGroup, *carrier) {
 func (g *WorkerGroup) freeLocked() bool { return g.blocked < len(g.workers) || len(g.workers) == 0 }
 
 // blockedWorkerLocked returns a worker of the group whose tasks are all
-// blocked. If first is such a worker, the result is first. Otherwise it is the
-// one with the lowest id, or nil if there is none.
+// blocked. If first is such a worker, the result is first. Otherwise it is
+// the blocked worker with the lowest id, or nil if there is none.
 func (g *WorkerGroup) blockedWorkerLocked(first *Worker) *Worker {
 	var best *Worker
 	for w := range g.workers {

@@ -19,8 +19,8 @@ import (
 type descend func(ctx context.Context, n int) (int, error)
 
 // descents returns recursions that wait in different ways: in tasks of one
-// pool, of two pools, and of Go. between makes the context that a task passes
-// to the next one.
+// pool, of two pools, and of Go. The function between makes the context that
+// a task passes to the next task.
 func descents(t *testing.T, between func(context.Context) context.Context) map[string]descend {
 	a, b := goroutines.New(4, nil), goroutines.New(1, nil)
 	t.Cleanup(func() { a.Close(); b.Close() })
@@ -125,10 +125,10 @@ func (c counted) Value(key any) any           { c.calls.Add(1); return c.Context
 
 // TestDepth_Linear: the cost of a wait does not grow with the depth of a
 // recursion. The test counts the calls of methods of the outer contexts, and
-// the carriers that the search for deadlocks visits. If each level visited all
-// levels below it, there would be depth/2 calls and visits for each level. The
-// limit is a fifth of that, because a preempted goroutine sometimes costs a
-// search.
+// the carriers that the search for deadlocks visits. If each level visited
+// all levels below it, there would be depth/2 calls and visits for each
+// level. The limit is a fifth of this number, because a preempted goroutine
+// sometimes causes a search.
 func TestDepth_Linear(t *testing.T) {
 	const depth, most = 3000, 3000 / 10
 	var calls atomic.Int64
@@ -154,8 +154,9 @@ func TestDepth_Linear(t *testing.T) {
 // uncomparableKey panics, because a func cannot be compared.
 type uncomparableKey struct{ fn any }
 
-// lookupDepth returns the number of functions on the stack at the moment when
-// the context that has an uncomparableKey compares its key.
+// lookupDepth looks up a value. It returns the number of functions on the
+// stack at the moment when the context with an uncomparableKey compares its
+// key.
 func lookupDepth(ctx context.Context) (depth int) {
 	defer func() {
 		recover()
@@ -171,8 +172,9 @@ func stackDepth() int {
 	return runtime.Callers(0, pcs)
 }
 
-// TestDepth_Values: looking up a value of the outermost context needs a bounded
-// number of stack frames, however deep the recursion is.
+// TestDepth_Values: the number of stack frames for looking up a value of the
+// outermost context is bounded, and does not depend on the depth of the
+// recursion.
 func TestDepth_Values(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -196,8 +198,8 @@ func TestDepth_Values(t *testing.T) {
 	}
 }
 
-// TestDepth_OneProcess: the stack and the memory of one process are enough for
-// a recursion of 100,000 tasks.
+// TestDepth_OneProcess: one process has enough stack and memory for a
+// recursion of 100,000 tasks.
 func TestDepth_OneProcess(t *testing.T) {
 	depth := 100_000
 	if race.Enabled || testing.Short() {
@@ -214,8 +216,8 @@ func TestDepth_OneProcess(t *testing.T) {
 	}
 }
 
-// TestDepth_ChainOfFutures: if each of many tasks waits for the task before it,
-// the cost of a wait does not grow with the number of tasks.
+// TestDepth_ChainOfFutures: each of many tasks waits for the previous task.
+// The cost of a wait does not grow with the number of tasks.
 func TestDepth_ChainOfFutures(t *testing.T) {
 	const depth, most = 3000, 3000 / 10 // see TestDepth_Linear
 	steps := executor.GraphSteps()
@@ -240,9 +242,9 @@ func TestDepth_ChainOfFutures(t *testing.T) {
 }
 
 // TestWaitGraph_Shortcuts: if a shortcut finds that a carrier is runnable, a
-// search finds the same. The test compares them for random tasks that wait for
-// random earlier tasks, and for deep recursions. Some tasks run on pools, and
-// some were started by the function Go.
+// search finds the same. The test compares shortcuts and searches for random
+// tasks that wait for random earlier tasks, and for deep recursions. Some
+// tasks run on pools, and some were started by the function Go.
 func TestWaitGraph_Shortcuts(t *testing.T) {
 	stop := executor.VerifyGraph()
 	rounds := 100

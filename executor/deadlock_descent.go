@@ -88,9 +88,9 @@ func (d *descent) holds(s *carrier) bool {
 	return true
 }
 
-// follow makes s the tip if s runs the task that the current tip waits for, and
-// if this task is the first one that has started on s. It is for tasks of Go:
-// their goroutine often starts after the tip has blocked.
+// follow makes s the tip if s runs the task that the current tip waits for.
+// This task must be the first task that has started on s. It is for tasks of
+// Go: their goroutine often starts after the tip has blocked.
 func (d *descent) follow(s *carrier) {
 	if d.tip == nil || d.tip == s || d.tip.wait == nil || !d.tip.wait.single() || len(d.tip.further) > 0 {
 		return
@@ -178,11 +178,12 @@ func (d *descent) add(q *search, g *WorkerGroup) {
 	}
 }
 
-// next is called after the tip has blocked on queues. It starts a compensating
-// carrier, which becomes the new tip. If the group will surely make progress
-// without a new carrier, next starts none. In both cases, next returns true. If
-// the shortcut cannot decide whether a carrier is necessary, next does nothing
-// and returns false. Then a search is necessary.
+// The method next is called after the tip has blocked on queues. It starts a
+// compensating carrier, which becomes the new tip. If the group will surely
+// make progress without a new carrier, next starts none. In both cases, next
+// returns true. If the shortcut cannot decide whether a carrier is
+// necessary, next does nothing and returns false. Then a search is
+// necessary.
 func (d *descent) next() bool {
 	s := d.tip
 	if s.wait.input() || len(s.further) > 0 {
@@ -218,9 +219,9 @@ func (d *descent) forget() {
 }
 
 // movesLocked reports whether a group will surely make progress after one of
-// its workers was released: another worker runs a task, or a carrier that was
-// suspended on the worker is about to resume. When a chain of waits ends, each
-// carrier of the chain resumes the one before it.
+// its workers was released: another worker runs a task, or a carrier that
+// was suspended on the worker is about to resume. When a chain of waits
+// ends, each carrier of the chain resumes the previous carrier.
 func (g *WorkerGroup) movesLocked(w *Worker) bool {
 	if g.freeLocked() {
 		return true

@@ -91,9 +91,9 @@ func (c failingValue) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// TestTracing: a function sees the span of its task if the executor has an
-// observer, and otherwise the span of the submitter. A remote worker receives
-// the span as a text.
+// TestTracing: if the executor has an observer, a function sees the span of
+// its task. Otherwise it sees the span of the submitter. A remote worker
+// receives the span as a text.
 func TestTracing(t *testing.T) {
 	setTracing(t)
 	standard := context.WithValue(t.Context(), traceKey{}, "submitter")

@@ -62,8 +62,8 @@ func (m *errorMethods) chain(err error) []error {
 	return all
 }
 
-// matched returns the sorted names of the sentinels that errors.Is would match
-// with an error. all is the chain of this error.
+// matched returns the sorted names of the sentinels that errors.Is would
+// match with an error. The parameter all is the chain of this error.
 func (m *errorMethods) matched(all []error, sentinels map[string]error) []string {
 	found := make(map[string]bool)
 	for _, e := range all {

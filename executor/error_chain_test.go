@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// failAs fails: how says in which way.
+// failAs fails in one of several ways, which the parameter how selects.
 func failAs(how string) {
 	switch how {
 	case "panic":
@@ -60,8 +60,8 @@ func (o oddAs) As(target any) bool {
 	return ok
 }
 
-// TestEncodeError_MethodFails: if a method of an error fails, the encoded error
-// lacks only what this method would have returned.
+// TestEncodeError_MethodFails: if a method of an error fails, only the
+// result of this method is missing in the encoded error.
 func TestEncodeError_MethodFails(t *testing.T) {
 	for _, how := range []string{"", "panic", "goexit"} {
 		t.Run("fails by "+how, func(t *testing.T) {

@@ -61,7 +61,7 @@ func (p *Pool) startLocked() {
 
 // serve runs tasks on a worker until the queue is empty.
 func (p *Pool) serve(w *executor.Worker) {
-	defer func() { // runs also if a task calls runtime.Goexit
+	defer func() { // runs even if a task calls runtime.Goexit
 		w.Drain()
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -76,7 +76,8 @@ func (p *Pool) serve(w *executor.Worker) {
 // Close refuses new tasks, and waits for the accepted ones.
 func (p *Pool) Close() error { return p.Shutdown(context.Background()) }
 
-// Shutdown is Close, but it cancels the remaining tasks when ctx ends.
+// Shutdown does the same as Close, but cancels the remaining tasks when ctx
+// ends.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.queue.Close(executor.ErrClosed)
 	if p.group.Within(ctx) {

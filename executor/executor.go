@@ -34,8 +34,9 @@ type Executor interface {
 	Width() int
 
 	// Stats returns a snapshot of the executor: its workers, its tasks and
-	// their times. It may be called often, and also after Close. An executor
-	// returns the result of [WorkerGroup.Stats], with what only it knows.
+	// their times. It may be called often, and even after Close. An executor
+	// returns the result of [WorkerGroup.Stats], and adds the numbers that
+	// only the executor knows.
 	Stats() Stats
 
 	// Watch adds an observer to the running executor. Several observers can be
@@ -98,12 +99,13 @@ type LocalQueue interface {
 // A RemoteQueue is the queue of an executor that claims calls.
 type RemoteQueue interface {
 	Queue
-	// Withdraw is called when a task is canceled after its call was claimed and
-	// before [Batch.Start]. It reports whether the call certainly has not
-	// started and never will. If it reports false, the task counts as running:
-	// its context is canceled, and its outcome is the one that the executor
-	// settles. An executor that calls Start before each function begins can
-	// always return true: then Start reports that the call was canceled.
+	// Withdraw is called when a task is canceled after its call was claimed
+	// and before [Batch.Start]. It reports whether the call certainly has not
+	// started and never will. If it reports false, the task counts as
+	// running: its context is canceled, and the executor determines its
+	// outcome by Settle. An executor that calls Start before each function
+	// begins can always return true: then Start reports that the call was
+	// canceled.
 	Withdraw(*Task) bool
 }
 

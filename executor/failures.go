@@ -5,27 +5,28 @@ import (
 	"reflect"
 )
 
-// Failures counts the tasks with an error, each under one kind.
+// Failures counts the tasks with an error. Each of these tasks counts under
+// one kind.
 type Failures struct {
 	// Errors counts the tasks whose function returned an error.
 	Errors int64 `json:"errors"`
 	// Panics counts the tasks that panicked or called runtime.Goexit.
 	Panics int64 `json:"panics"`
-	// Timeouts counts the tasks that failed after their deadline, that exceeded
-	// a time limit of the executor, or whose error is
-	// [context.DeadlineExceeded].
+	// Timeouts counts the tasks that failed after their deadline, the tasks
+	// that exceeded a time limit of the executor, and the tasks whose error
+	// is [context.DeadlineExceeded].
 	Timeouts int64 `json:"timeouts"`
-	// Canceled counts the tasks that were canceled before they started,
-	// whatever the reason. It also counts the tasks that failed after they were
-	// canceled, and those whose error is [context.Canceled].
+	// Canceled counts the tasks that were canceled before they started, for
+	// any reason. It also counts the tasks that failed after they were
+	// canceled, and the tasks whose error is [context.Canceled].
 	Canceled int64 `json:"canceled"`
 	// WorkerDeaths counts the tasks whose worker died. If the executor killed
 	// the worker because a task exceeded a time limit or was canceled, that
 	// task counts under Timeouts or Canceled.
 	WorkerDeaths int64 `json:"workerDeaths"`
 	// Other counts the tasks that the executor could not run, for example
-	// because the function is not registered, and the tasks whose argument or
-	// result could not be encoded or decoded.
+	// because the function is not registered. It also counts the tasks whose
+	// argument or result could not be encoded or decoded.
 	Other int64 `json:"other"`
 }
 

@@ -52,7 +52,7 @@ func (f *flatBuffer) append(flat *Flat, p any, more int) (Encoded, bool) {
 		free = make([]byte, 0, max(256, min(maxFlatBuffer, (f.largest+f.largest/4)*(more+1))))
 	}
 	b, ok := flat.Append(free, p)
-	f.last = b // in an allocation of its own if the value is larger than the free memory
+	f.last = b // in a separate allocation if the value is larger than the free memory
 	if !ok {
 		return Encoded{}, false
 	}

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestFlatBuffer: small values share allocations, also after a large value, and
-// no value changes the bytes of another one.
+// TestFlatBuffer: small values share allocations, even after a large value.
+// No value changes the bytes of another value.
 func TestFlatBuffer(t *testing.T) {
 	flat := &Flat{Append: func(b []byte, p any) ([]byte, bool) {
 		text := *p.(*string)

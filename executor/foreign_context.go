@@ -10,11 +10,12 @@ import (
 	"concert/internal/lazy"
 )
 
-// A program may implement context.Context with a type of its own. The methods
-// of such a foreign context may panic, end their goroutine or never return. But
-// executors call methods of tasks' contexts under locks, and on goroutines that
-// other tasks need. Package context calls these methods, too: when a derived
-// context is made or canceled, and on goroutines of its own.
+// A program may implement context.Context with a type of its own. The
+// methods of such a foreign context may panic, end their goroutine or never
+// return. But executors call methods of tasks' contexts under locks, and on
+// goroutines that other tasks need. Package context calls these methods,
+// too: when a derived context is made or canceled, and on separate
+// goroutines.
 //
 // So a foreignContext replaces each foreign context, before another goroutine
 // can find it. These places replace contexts:

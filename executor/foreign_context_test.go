@@ -14,7 +14,7 @@ import (
 // ownContext is a context of the program's own type.
 type ownContext struct{ context.Context }
 
-// relayContext is an ownContext with a Done channel of its own.
+// relayContext is an ownContext that has its own Done channel.
 type relayContext struct {
 	context.Context
 	done chan struct{}
@@ -91,8 +91,8 @@ func TestForeignContext_End(t *testing.T) {
 	}
 }
 
-// stuckContext is a context with a Done channel of its own, whose Err waits for
-// the gate after the context has ended.
+// stuckContext is a context that has its own Done channel. After the context
+// has ended, its Err waits for the gate.
 type stuckContext struct {
 	context.Context
 	done, gate chan struct{}

@@ -248,7 +248,7 @@ func TestForeignContext_Cancel(t *testing.T) {
 	}
 }
 
-// ownDone is a badContext with a Done channel of its own.
+// ownDone is a badContext that has its own Done channel.
 type ownDone struct {
 	badContext
 	done chan struct{}
@@ -341,7 +341,7 @@ type timeoutError struct{}
 func (timeoutError) Error() string { return "too late" }
 func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
 
-// lateContext has a Done channel of its own, and ends with a timeoutError.
+// lateContext has its own Done channel, and ends with a timeoutError.
 type lateContext struct {
 	context.Context
 	done chan struct{}

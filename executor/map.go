@@ -146,12 +146,12 @@ func (m *mapRun[In, Out]) fitWindow(batch int) {
 	m.window.Store(max(ahead, min(ahead*int64(batch*min(batch, 4)), maxWindow)))
 }
 
-// fitRemoteWindow sets the window for a remote executor. most is the maximum
-// number of items of one claim. The executor chooses this number by the
-// duration of earlier calls. If slow calls follow quick ones, the number is too
-// large for them, and the feeder would take too many inputs. So the window
-// starts small and grows with the results. If values are large, the window is
-// smaller.
+// fitRemoteWindow sets the window for a remote executor. The parameter most
+// is the maximum number of items of one claim. The executor chooses this
+// number by the duration of earlier calls. If slow calls follow quick ones,
+// the number is too large for them, and the feeder would take too many
+// inputs. So the window starts small and grows with the results. If values
+// are large, the window is smaller.
 func (m *mapRun[In, Out]) fitRemoteWindow(most int) {
 	before := m.claims.Load()
 	claims := max(int64(min(most, maxWindow)), before-before/16) // decreases slowly, because the parameter most is sometimes small when a worker has little room

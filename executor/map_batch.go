@@ -26,7 +26,7 @@ type remoteItem[In, Out any] struct {
 	began    bool      // whether the item has been running
 }
 
-// observed is what events say about an item.
+// observed has the data of an item that its events contain.
 type observed struct {
 	number uint64 // number of the call
 	input  *Input

@@ -114,8 +114,8 @@ func (l *itemBuffer[In, Out]) claim(seen *sight) (*item[In, Out], int64) {
 }
 
 // claimSome claims the first unclaimed items, at most the given number. It
-// returns these items, and the index of the first one. It returns no items if
-// there is no unclaimed item.
+// returns these items, and the index of the first of them. It returns no
+// items if there is no unclaimed item.
 func (l *itemBuffer[In, Out]) claimSome(seen *sight, most int) ([]item[In, Out], int64) {
 	for {
 		c := l.current.Load()

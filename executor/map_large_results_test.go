@@ -53,8 +53,8 @@ var sized = concert.Register("concert_test.sized", func(_ context.Context, size 
 	return make([]byte, size), nil
 })
 
-// TestMap_LargeResults: if results are large, few of them are kept in memory,
-// even if the arguments are small.
+// TestMap_LargeResults: a Map keeps few large results in memory, even if the
+// arguments are small.
 func TestMap_LargeResults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (

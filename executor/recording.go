@@ -38,10 +38,10 @@ func (r *Recording[In, Out]) Name() string { return r.fn.name }
 // the results changes, the description changes, too.
 func (r *Recording[In, Out]) Results() string { return r.described }
 
-// Input returns the encoding of an input. Equal inputs have equal encodings,
-// unless methods of the program encode them in different ways. The bytes may
-// be the memory of the input. If Input fails, the error has the index of the
-// input in a Map.
+// Input returns the encoding of an input. Equal inputs have equal encodings.
+// The exception is methods of the program that encode equal inputs in
+// different ways. The bytes may be the memory of the input. If Input fails,
+// the error has the index of the input in a Map.
 func (r *Recording[In, Out]) Input(index int64, in In) (e Encoded, err error) {
 	defer func() {
 		err = withInput(err, func() *Input { return &Input{r.fn.name, index, ""} })

@@ -145,8 +145,8 @@ func TestSignature_OfFunctions(t *testing.T) {
 	}
 }
 
-// TestRelay_Input: the events of a relayed call have the Input of its Call, and
-// not the label of the context, whatever executor runs it.
+// TestRelay_Input: on every executor, the events of a relayed call have the
+// Input of its Call, and not the label of the context.
 func TestRelay_Input(t *testing.T) {
 	in := &concert.Input{Name: "thumbnail", Index: 17, Label: "cat.jpg"}
 	for name, open := range map[string]func(concert.Observer) concert.Executor{

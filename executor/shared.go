@@ -271,10 +271,10 @@ func handleOf(v any) (sharedHandle, bool) {
 	return h, t.Kind() == reflect.Struct && declaresShared(t)
 }
 
-// storedFor returns what the executor with the group w.To has stored for a
-// handle that the codec encodes. It returns nil if v is no handle, or if the
-// executor has stored nothing for it. A [LateSharer] stores the value now,
-// unless w does not permit it.
+// storedFor returns the stored value of the executor with the group w.To for
+// a handle that the codec encodes. It returns nil if v is no handle, or if
+// the executor has stored nothing for it. A [LateSharer] stores the value
+// now, unless w does not permit it.
 func storedFor(w values.Work, v any, codec SharedCodec) (*Stored, error) {
 	h, ok := handleOf(v)
 	if !ok {

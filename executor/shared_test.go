@@ -355,8 +355,9 @@ func TestShared_Embedded(t *testing.T) {
 	}
 }
 
-// TestShared_EmbeddedCodec: for a Codec, a struct of the program that embeds a
-// handle is a struct, also if the handle is nil.
+// TestShared_EmbeddedCodec: if a struct of the program embeds a handle, a
+// Codec handles it as a struct and not as a handle, even if the embedded
+// handle is nil.
 func TestShared_EmbeddedCodec(t *testing.T) {
 	type row struct {
 		*Shared[int]

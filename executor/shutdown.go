@@ -119,8 +119,8 @@ func (s *carrier) tasks(list []*Task) []*Task {
 
 // Within reports whether its caller is a task or a callback of the group, or
 // ctx is the context of such a task or callback. In this case, Close and
-// Shutdown of the executor must not wait for the tasks, because they would
-// wait for themselves.
+// Shutdown of the executor must not wait for the tasks of the group: they
+// would wait for their own caller.
 func (g *WorkerGroup) Within(ctx context.Context) bool {
 	// It is not enough to examine ctx: Close has no context, and a callback may
 	// pass any context. So Within first compares the calling goroutine with the

@@ -80,11 +80,12 @@ type Stats struct {
 	RunTime   Histogram `json:"runTime"`
 }
 
-// Stats returns the numbers that the group knows. An executor returns them as
-// its own, and adds what only it knows: a remote one adds its workers, their
-// restarts and the bytes that were sent. The queues of the group should be
-// [TaskQueue]s: tasks in any other queue count only when they start. Do not
-// hold the mutex of a queue while calling Stats.
+// Stats returns the numbers that the group knows. The Stats of an executor
+// returns these numbers, and adds the numbers that only the executor knows.
+// For a remote executor, these are its workers, their restarts and the bytes
+// that were sent. The queues of the group should be [TaskQueue]s: tasks in
+// any other queue count only when they start. Do not hold the mutex of a
+// queue while calling Stats.
 func (g *WorkerGroup) Stats() (s Stats) {
 	st := g.stats
 	if st == nil {
@@ -156,8 +157,8 @@ func (g *WorkerGroup) addWorkers(s *Stats) (claimed int64) {
 }
 
 // count returns the number of tasks that the carrier has started and that
-// have not ended. It also returns how many of these tasks run items of a
-// Map.
+// have not ended. It also returns the number of these tasks that run items
+// of a Map.
 func (s *carrier) count() (tasks, inMaps int) {
 	add := func(t *Task) {
 		if t.state() != running || t.carrier.Load() != s {

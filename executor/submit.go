@@ -36,8 +36,9 @@ func execute(ctx context.Context, ex Executor, t *Task) error {
 	return err
 }
 
-// nilArgument returns the text of the panic of a function that was called with
-// a nil argument. rest has the names of the other arguments.
+// nilArgument returns the text of the panic of a function that was called
+// with a nil argument. The parameter rest has the names of the other
+// arguments.
 func nilArgument(function string, ctx context.Context, ex Executor, rest string) string {
 	what := rest
 	switch {
@@ -165,7 +166,7 @@ func (c *call[In, Out]) end(to uint64, s *carrier, remote int) {
 	if f, ok := t.ctx.Parent.(*foreignContext); ok {
 		defer f.stop()
 	}
-	defer t.ctx.End() // runs also if a callback ends the goroutine
+	defer t.ctx.End() // runs even if a callback ends the goroutine
 	defer c.settle(to, s, remote)
 	if s != nil {
 		t.observe(TaskFinished, c.future.err)
@@ -280,7 +281,7 @@ func (f *Future[T]) Cancel() bool {
 }
 
 // OnDone calls fn once, when the task has settled: on the goroutine of the
-// worker that ran the task, or on a goroutine of its own. If the task has
+// worker that ran the task, or on a separate goroutine. If the task has
 // settled already, OnDone calls fn at once. fn receives a context with the
 // values of ctx. See concert.Future.
 func (f *Future[T]) OnDone(ctx context.Context, fn func(ctx context.Context, f *Future[T])) {

@@ -17,9 +17,9 @@ import (
 // runs it on a [Worker] or fails it.
 //
 // The task of a Submit, its future, its argument and the context of its
-// function are one object, so a Submit needs one allocation. The task of a Map
-// runs a varying number of items, and may then return to the end of the queue
-// (see [Queue]), so that a long Map does not delay all other tasks.
+// function are one object, so a Submit needs one allocation. The task of a
+// Map runs a varying number of items. Then it may return to the end of the
+// queue (see [Queue]), so that a long Map does not delay all other tasks.
 type Task struct {
 	ctx lazy.Context // its parent is the submitter's context
 

@@ -44,10 +44,11 @@ type TaskQueue struct {
 	closed   error       // error with which the queue refuses tasks; nil while it is open
 }
 
-// NewTaskQueue returns a queue for an executor with the mutex mu. size is the
-// maximum number of tasks in the queue: 0 means 1024, and a negative size means
-// no bound. The queue calls onTask for each task that is added, with mu held,
-// so that the executor wakes or starts a worker. onTask must not block.
+// NewTaskQueue returns a queue for an executor with the mutex mu. The
+// parameter size is the maximum number of tasks in the queue: 0 means 1024,
+// and a negative size means no bound. The queue calls onTask for each task
+// that is added, with mu held, so that the executor wakes or starts a
+// worker. onTask must not block.
 func NewTaskQueue(mu *sync.Mutex, size int, onTask func()) *TaskQueue {
 	switch {
 	case size == 0:
@@ -182,9 +183,10 @@ func (q *TaskQueue) AgainLocked(t *Task) {
 // An executor that uses TasksLocked must not call Next, but only NextLocked.
 func (q *TaskQueue) TasksLocked() []*Task { return q.tasks.listLocked() }
 
-// FirstLocked returns the first task that is not canceled, or nil. It removes
-// canceled tasks before this one. The task stays in the queue. An executor that
-// uses FirstLocked must not call Next, but only NextLocked.
+// FirstLocked returns the first task that is not canceled, or nil. It
+// removes canceled tasks that are before this task. The task stays in the
+// queue. An executor that uses FirstLocked must not call Next, but only
+// NextLocked.
 func (q *TaskQueue) FirstLocked() *Task {
 	for {
 		t := q.tasks.firstLocked()

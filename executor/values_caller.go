@@ -127,10 +127,10 @@ func (e *valueError) Unwrap() error { return e.err }
 // inspector is an optional interface of a Codec. It reports for which values
 // user code runs. A Codec without these methods counts as user code itself.
 type inspector interface {
-	// Methods reports whether encoding or decoding a value of the type may run
-	// user code. The first result is true if user code runs for every value.
-	// The second result is true if encoding runs user code for some values in
-	// interfaces.
+	// Methods reports whether encoding or decoding a value of the type may
+	// run user code. The result always is true if user code runs for every
+	// value. The result depends is true if encoding runs user code for some
+	// values in interfaces.
 	Methods(t reflect.Type) (always, depends bool)
 	// HoldsMethods reports whether encoding *p may run user code.
 	HoldsMethods(p reflect.Value) bool

@@ -66,7 +66,7 @@ func untilEnd[T any](ctx context.Context, what, name string, fn func() (T, error
 	returned := make(chan outcome, 1)
 	go func() {
 		o := outcome{err: &valueError{what, name, nil, ErrGoexit}}
-		defer func() { returned <- o }() // runs also if fn ends the goroutine
+		defer func() { returned <- o }() // runs even if fn ends the goroutine
 		v, err := fn()
 		o = outcome{v, err}
 	}()

@@ -24,7 +24,7 @@ func (list observers) call(e Event) {
 	if len(list) == 0 {
 		return
 	}
-	defer list[1:].call(e) // runs also if the first observer ends the goroutine
+	defer list[1:].call(e) // runs even if the first observer ends the goroutine
 	list[0].call(e)
 }
 

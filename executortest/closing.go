@@ -132,7 +132,7 @@ var closeCases = []testCase{
 		ctx := s.ended(why)
 		shut := make(chan error, 1)
 		go func() { shut <- ex.Shutdown(ctx) }()
-		running.Result(s.ctx) // Shutdown has canceled this task, so it has canceled the other one, too
+		running.Result(s.ctx) // Shutdown has canceled this task, so it has canceled the other task, too
 		close(may)
 		if _, err := f.Result(s.ctx); !errors.Is(err, why) && !errors.Is(err, context.Canceled) {
 			s.Errorf("Result() of the task that was being encoded: %v, want the cause", err)

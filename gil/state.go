@@ -6,9 +6,10 @@ package gil
 //
 //	turn << 2 | state
 //
-// Each Do and Run has a turn, a number of its own, from 1 up. While the lock is
-// held, the word has the turn of the holder. While it is free, the word has the
-// highest turn so far, from which the next holder computes its turn.
+// Each Do and Run has a turn: a number that no other Do or Run has, from 1
+// up. While the lock is held, the word has the turn of the holder. While it
+// is free, the word has the highest turn so far, from which the next holder
+// computes its turn.
 //
 //	free <--> held <--> contended
 //

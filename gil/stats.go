@@ -10,8 +10,8 @@ type Stats struct {
 
 	// Held and Waited are 0 without Options.Times. Held does not include the
 	// current turn. Waited does not include goroutines that still wait.
-	Held   time.Duration // how long the lock was held
-	Waited time.Duration // how long goroutines waited, in total
+	Held   time.Duration // the time for which the lock was held
+	Waited time.Duration // the sum of the times that goroutines waited
 }
 
 // Stats returns the counts so far. It may be called at any time, by any

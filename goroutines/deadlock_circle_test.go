@@ -20,10 +20,10 @@ type circleWait struct {
 	cancel time.Duration // when a goroutine cancels the wait's context; 0 for never
 }
 
-// circle runs tasks that wait for each other, each on a pool of its own.
-// They begin one second after the other. The parameter first is the number
-// of the task that begins first. A task whose wait fails returns its number.
-// circle returns the error and the duration of each wait.
+// circle runs tasks that wait for each other, each on a different pool. They
+// begin one second after the other. The parameter first is the number of the
+// task that begins first. A task whose wait fails returns its number. circle
+// returns the error and the duration of each wait.
 func circle(t *testing.T, waits []circleWait, first int) (errs []error, took []time.Duration) {
 	n := len(waits)
 	futures := make([]*concert.Future[int], n)

@@ -67,16 +67,17 @@ type Options struct {
 	// blocked, as with the function of a task.
 	Init func(ctx context.Context) (state any, err error)
 
-	// LockOSThread gives each worker an operating system thread of its own, for
-	// C libraries that keep state per thread. The thread ends with the worker.
-	// While a task waits for another one, its worker may run other tasks on
-	// another thread. So tasks that use state of the thread should not wait.
+	// LockOSThread gives each worker an operating system thread of its own,
+	// for C libraries that keep state per thread. The thread ends with the
+	// worker. While a task waits for another task, its worker may run further
+	// tasks on another thread. So tasks that use state of the thread should
+	// not wait.
 	LockOSThread bool
 
-	// Lock, if set, is a lock that each task holds while it runs. The waits of
-	// package concert release the lock. With a lock of concert/gil, the tasks
-	// behave like threads under an interpreter lock. Tasks call gil.Release
-	// around other blocking calls.
+	// Lock, if set, is a lock that each task holds while it runs. The waits
+	// of package concert release the lock. If it is a lock of concert/gil,
+	// the tasks behave like threads under an interpreter lock. Tasks call
+	// gil.Release around other blocking calls.
 	Lock executor.Lock
 
 	// Limit, if set, decides the number of workers. It may change the number

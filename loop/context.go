@@ -187,8 +187,9 @@ func (tc *taskContext) detachLocked() {
 	tc.prevSibling, tc.nextSibling, tc.detached = nil, nil, true
 }
 
-// removeListenerLocked stops the listener of tc, if tc has one, and calls the
-// stop function of Isolate, if Isolate has returned tc.values.
+// removeListenerLocked stops the listener of tc, if there is one. If Isolate
+// has returned tc.values, removeListenerLocked also calls the stop function
+// of Isolate.
 func (tc *taskContext) removeListenerLocked() {
 	if tc.endValues != nil {
 		tc.endValues() // calls no code of the program

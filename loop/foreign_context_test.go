@@ -388,7 +388,7 @@ func TestForeignContext_Misbehaves(t *testing.T) {
 	})
 }
 
-// ownDone is a badContext with a Done channel of its own.
+// ownDone is a badContext that has its own Done channel.
 type ownDone struct {
 	badContext
 	done chan struct{}

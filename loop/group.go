@@ -294,7 +294,7 @@ func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, e
 		return nil
 	})
 	for i, t := range tasks {
-		outcomes[i].Err = t.err // set also if the function panicked or never ran
+		outcomes[i].Err = t.err // set even if the function panicked or never ran
 	}
 	return outcomes
 }

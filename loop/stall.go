@@ -21,7 +21,7 @@ type StallReport struct {
 	Loop      string        // the name of the loop
 	Coroutine string        // the name of the coroutine
 	Spawned   string        // where the coroutine was started, as file:line
-	For       time.Duration // how long the coroutine has held the loop so far
+	For       time.Duration // the time for which the coroutine has held the loop so far
 	Stack     string        // the stack of the coroutine, the innermost call first; empty if the coroutine has called an await before the stack was recorded
 }
 
@@ -80,8 +80,7 @@ func (l *Loop) watchLocked() {
 	}
 }
 
-// checkStall is called by the timer of the stallWatch, on a goroutine of its
-// own.
+// The timer of the stallWatch calls checkStall on a separate goroutine.
 func (l *Loop) checkStall() {
 	l.mu.Lock()
 	w := &l.watch
@@ -139,8 +138,9 @@ func (l *Loop) report(r *StallReport) (failure error) {
 	return failure
 }
 
-// coarseNowLocked returns the time of the loop. With real time, that is the
-// time of the last check of the stallWatch, because reading the clock is slow.
+// coarseNowLocked returns the time of the loop. If this time is real,
+// coarseNowLocked returns the time of the last check of the stallWatch,
+// because reading the clock is slow.
 func (l *Loop) coarseNowLocked() time.Duration {
 	if l.opts.Virtual {
 		return l.virtual
@@ -149,11 +149,11 @@ func (l *Loop) coarseNowLocked() time.Duration {
 }
 
 // holderStack returns the stack of the goroutine that holds the scheduler
-// lock. This is the one goroutine of the loop that runs a coroutine and is
-// neither parked nor outside. The stack is from a goroutine profile, which
-// stops all goroutines for a much shorter time than a dump of all stacks.
-// The parameter external says that the holder entered through a portal. Such
-// a goroutine does not have the labels of the loop.
+// lock. No other goroutine of the loop runs a coroutine that is neither
+// parked nor outside. The stack is from a goroutine profile, which stops all
+// goroutines for a much shorter time than a dump of all stacks. The
+// parameter external says that the holder entered through a portal. Such a
+// goroutine does not have the labels of the loop.
 func (l *Loop) holderStack(external bool) string {
 	var profile bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&profile, 1) != nil {

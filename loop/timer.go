@@ -121,7 +121,7 @@ func (l *Loop) alarmLocked() {
 // never is the time of a timer that does not fire.
 const never = time.Duration(math.MaxInt64)
 
-// onAlarm is called by the alarm, on a goroutine of its own.
+// The alarm calls onAlarm on a separate goroutine.
 func (l *Loop) onAlarm() {
 	l.mu.Lock()
 	if l.closed {

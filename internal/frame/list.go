@@ -41,8 +41,8 @@ func AppendCallList(b []byte, h CallHead, args []executor.Encoded) []byte {
 	return end(b, start)
 }
 
-// ParseCallList parses the part of a CallList that follows the CallHead. count
-// is CallHead.Count. The result is a part of b, not a copy.
+// ParseCallList parses the part of a CallList that follows the CallHead. The
+// parameter count is CallHead.Count. The result is a part of b, not a copy.
 func ParseCallList(b []byte, count int) (executor.List, error) {
 	if len(b) < 1 {
 		return executor.List{}, bad("CallList without a kind")

@@ -87,7 +87,8 @@ func (c *Context) Done(over func() bool) <-chan struct{} {
 	return in.Done()
 }
 
-// Err returns the error of the context. over is true if the task has ended.
+// Err returns the error of the context. The parameter over is true if the
+// task has ended.
 func (c *Context) Err(over bool) error {
 	if in := c.inner.Load(); in != nil {
 		return in.Err()

@@ -193,10 +193,10 @@ func check(t reflect.Type, seen map[reflect.Type]bool) error {
 	return nil
 }
 
-// pointer builds the coder of a pointer type. A nil pointer is encoded as null.
-// Any other pointer is encoded as its element. If an element may be encoded as
-// null, too, the element is put into an array of one item, so that the decoder
-// can distinguish it from a nil pointer.
+// pointer builds the coder of a pointer type. A nil pointer is encoded as
+// null. Any other pointer is encoded as its element. If the encoding of an
+// element can be null, too, the element is put into an array of one item. So
+// the decoder can distinguish it from a nil pointer.
 func (b *builder) pointer(c *coder) {
 	elem := b.coder(c.typ.Elem())
 	wrap := elem.null

@@ -28,8 +28,8 @@ func memoryFor(n int) memory {
 	return memory{limit: baseMemory + memoryPerByte*min(n, (math.MaxInt-baseMemory)/memoryPerByte)}
 }
 
-// padding returns the number of bytes to append to an encoding of n bytes.
-// With them, its decoder may use the memory that m has counted.
+// padding returns the number of bytes to append to an encoding of n bytes,
+// so that its decoder may use the memory that m has counted.
 func (m *memory) padding(n int) int {
 	missing := m.used - memoryFor(n).limit
 	if missing <= 0 {

@@ -82,9 +82,9 @@ func (m ValueMap) set(b []byte) error {
 	return err
 }
 
-// TestMethods_Refused: if the method of a type for decoding is missing or
-// cannot set the value, Encode and Decode must fail, and Check must return an
-// error with the path to the type.
+// TestMethods_Refused: a type has a method for encoding, but its method for
+// decoding is missing or cannot set the value. Encode and Decode must fail.
+// Check must return an error with the path to the type.
 func TestMethods_Refused(t *testing.T) {
 	for _, x := range []struct {
 		v    any

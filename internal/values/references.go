@@ -151,7 +151,7 @@ type copiesError struct {
 	copied, all int          // bytes
 }
 
-// Error returns a text that says how many bytes are copies, and what to do.
+// Error returns a text with the number of copied bytes and with advice.
 func (e *copiesError) Error() string {
 	return fmt.Sprintf("the value refers many times to the same data, such as this %s, and each reference becomes a copy: %d of the first %d bytes of the encoding are repetitions: "+
 		"keep shared data once, and refer to it by an index or a key", typeText(e.typ), e.copied, e.all)

@@ -245,9 +245,9 @@ func TestShared_Removed(t *testing.T) {
 	}
 }
 
-// TestMaxBytes: if an encoding would have more than maxBytes bytes, Encode must
-// fail with the path of the part that exceeds the limit, and must return the
-// bytes before the encoding unchanged.
+// TestMaxBytes: if an encoding would have more than maxBytes bytes, Encode
+// must fail. The error must have the path of the part that exceeds the
+// limit. Encode must return the bytes before the encoding unchanged.
 func TestMaxBytes(t *testing.T) {
 	c := newCodec()
 	c.maxBytes = 1000

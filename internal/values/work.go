@@ -8,9 +8,9 @@ import (
 
 // Work bounds the work of one Encode or Decode. The zero value sets no bound.
 type Work struct {
-	// If Small is true, the work ends with ErrLarge as soon as the value proves
-	// to be large. The caller can then encode or decode the value on a
-	// goroutine of its own.
+	// If Small is true, the work ends with ErrLarge as soon as the value
+	// proves to be large. The caller can then encode or decode the value on a
+	// separate goroutine.
 	Small bool
 	// Over may be nil. When it becomes true, the work ends soon with ErrOver.
 	Over *atomic.Bool
