@@ -34,7 +34,6 @@ func newHandExecutor() *handExecutor {
 	return e
 }
 
-// Execute keeps the task.
 func (e *handExecutor) Execute(_ context.Context, t *executor.Task) error {
 	e.group.Adopt(t)
 	e.keep(t)
@@ -47,31 +46,24 @@ func (e *handExecutor) keep(t *executor.Task) {
 	e.tasks = append(e.tasks, t)
 }
 
-// Width returns 1.
 func (*handExecutor) Width() int { return 1 }
 
-// Stats returns the numbers of the group.
 func (e *handExecutor) Stats() concert.Stats { return e.group.Stats() }
 
-// Watch adds an observer.
 func (e *handExecutor) Watch(o concert.Observer) func() { return e.group.Watch(o) }
 
-// Close does nothing.
 func (*handExecutor) Close() error { return nil }
 
-// Shutdown does nothing.
 func (*handExecutor) Shutdown(context.Context) error { return nil }
 
 // handQueue is the queue of a handExecutor.
 type handQueue struct{ e *handExecutor }
 
-// Again keeps the task.
 func (q handQueue) Again(t *executor.Task) { q.e.keep(t) }
 
 // Withdraw returns true: any call can be canceled.
 func (handQueue) Withdraw(*executor.Task) bool { return true }
 
-// Dropped does nothing.
 func (handQueue) Dropped() {}
 
 var lengthOf = concert.Register("concert_test.lengthOf", func(_ context.Context, b []byte) (int, error) { return len(b), nil })
@@ -231,13 +223,11 @@ type late struct {
 	ready chan struct{}
 }
 
-// MarshalText returns the name.
 func (l late) MarshalText() ([]byte, error) {
 	<-l.ready
 	return []byte(l.name), nil
 }
 
-// UnmarshalText stores the name.
 func (l *late) UnmarshalText(b []byte) error {
 	l.name = string(b)
 	return nil

@@ -13,7 +13,6 @@ import (
 // detailed is an error that prints more under %+v, as errors with a stack do.
 type detailed struct{ Text, Details string }
 
-// Error returns the text.
 func (d *detailed) Error() string { return d.Text }
 
 // Format prints the details under %+v.
@@ -27,7 +26,6 @@ func (d *detailed) Format(s fmt.State, verb rune) {
 // plainError is an error without a Format method.
 type plainError struct{ Text string }
 
-// Error returns the text.
 func (p plainError) Error() string { return p.Text }
 
 func init() {

@@ -68,10 +68,8 @@ var slowDecode chan struct{}
 
 func (e *slowError) Error() string { return "slow" }
 
-// MarshalBinary encodes N.
 func (e *slowError) MarshalBinary() ([]byte, error) { return []byte{e.N}, nil }
 
-// UnmarshalBinary waits.
 func (e *slowError) UnmarshalBinary(b []byte) error { <-slowDecode; e.N = b[0]; return nil }
 
 // TestRemoteError_Hangs: if the method that decodes an error does not return,

@@ -27,10 +27,8 @@ func newRelayContext(ctx context.Context) context.Context {
 	return c
 }
 
-// Done returns the own channel.
 func (c relayContext) Done() <-chan struct{} { return c.done }
 
-// Err returns nil until the own channel is closed.
 func (c relayContext) Err() error {
 	select {
 	case <-c.done:
@@ -98,10 +96,8 @@ type stuckContext struct {
 	done, gate chan struct{}
 }
 
-// Done returns the own channel.
 func (c stuckContext) Done() <-chan struct{} { return c.done }
 
-// Err blocks at the gate after the end.
 func (c stuckContext) Err() error {
 	select {
 	case <-c.done:
@@ -168,7 +164,6 @@ func TestCaptureValue(t *testing.T) {
 // silent is a context that has ended, and whose Done returns nil.
 type silent struct{ context.Context }
 
-// Done returns nil.
 func (silent) Done() <-chan struct{} { return nil }
 
 // TestForeignContext_AlreadyEnded: if a context has ended before it is

@@ -254,7 +254,6 @@ type ownDone struct {
 	done chan struct{}
 }
 
-// Done returns the own channel.
 func (c ownDone) Done() <-chan struct{} { return c.done }
 
 // embedsNothing is a context whose methods panic, because it embeds no context.
@@ -337,7 +336,6 @@ func TestForeignContext_ErrAfterDone(t *testing.T) {
 // timeoutError is an error that wraps DeadlineExceeded.
 type timeoutError struct{}
 
-// Error and Unwrap implement an error that wraps DeadlineExceeded.
 func (timeoutError) Error() string { return "too late" }
 func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
 
@@ -347,10 +345,8 @@ type lateContext struct {
 	done chan struct{}
 }
 
-// Done returns the own channel.
 func (c lateContext) Done() <-chan struct{} { return c.done }
 
-// Err returns a timeoutError after the end.
 func (c lateContext) Err() error {
 	select {
 	case <-c.done:
@@ -375,10 +371,8 @@ func TestForeignContext_WrappedDeadline(t *testing.T) {
 // panicking is an Executor whose Execute and Width panic.
 type panicking struct{ concert.Executor }
 
-// Execute panics.
 func (panicking) Execute(context.Context, *executor.Task) error { panic("in Execute") }
 
-// Width panics.
 func (panicking) Width() int { panic("in Width") }
 
 // TestForeignContext_ExecuteFails: if methods of an executor panic, no

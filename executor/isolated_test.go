@@ -54,13 +54,10 @@ func (e *hungError) hang(method string) {
 	}
 }
 
-// Error is a method that may hang.
 func (e *hungError) Error() string { e.hang("Error"); return "hung" }
 
-// Is is a method that may hang.
 func (e *hungError) Is(error) bool { e.hang("Is"); return false }
 
-// Unwrap is a method that may hang.
 func (e *hungError) Unwrap() error { e.hang("Unwrap"); return context.Canceled }
 
 // TestEncodeError_Hangs: if methods of an error hang, EncodeError returns

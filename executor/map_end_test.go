@@ -107,13 +107,10 @@ func (e *badRefusal) call(method string) {
 	}
 }
 
-// Error returns a text.
 func (e *badRefusal) Error() string { return "refused" }
 
-// Is misbehaves.
 func (e *badRefusal) Is(error) bool { e.call("Is"); return false }
 
-// Unwrap misbehaves.
 func (e *badRefusal) Unwrap() error { e.call("Unwrap"); return nil }
 
 // TestMap_ErrorMethodsMisbehave: the initializer of a pool has failed. A Map on

@@ -115,7 +115,6 @@ func TestShutdown_ExtremeGrace(t *testing.T) {
 // fixedLimit is a Limit that never changes.
 type fixedLimit int
 
-// Limit returns the number.
 func (n fixedLimit) Limit(concert.Event) int { return int(n) }
 
 // upTo yields the numbers below n.

@@ -25,13 +25,10 @@ func (e *badError) call(method string) {
 	}
 }
 
-// Error implements error.
 func (e *badError) Error() string { e.call("Error"); return "bad" }
 
-// Unwrap returns nil.
 func (e *badError) Unwrap() error { e.call("Unwrap"); return nil }
 
-// Is returns false.
 func (e *badError) Is(error) bool { e.call("Is"); return false }
 
 // TestGroup_ErrorMethodsFail: if a method of an error panics, exits or hangs,

@@ -394,5 +394,4 @@ type ownDone struct {
 	done chan struct{}
 }
 
-// Done returns the own channel.
 func (c ownDone) Done() <-chan struct{} { return c.done }

@@ -11,7 +11,6 @@ import (
 // loud is an error that counts the calls of its Error method.
 type loud struct{ calls *int }
 
-// Error counts the call.
 func (e loud) Error() string { *e.calls++; return "loud" }
 
 // TestErrorf: Errorf calls no method of its arguments, and the error has their
