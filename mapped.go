@@ -43,8 +43,8 @@ type mapped[E executor.Number] = executor.Mapped[E]
 //   - With processes on Linux, the worker copies a slice of at least 256 KiB
 //     into memory that nothing can change afterward, and the submitter's
 //     process maps this memory. Without a handle, the worker and the
-//     submitter's process each copy the slice. The submitter's process then
-//     needs memory for two copies.
+//     submitter's process each copy the slice. The submitter's process needs
+//     memory for both copies at the same time.
 //   - With Python on Linux, the same holds for bytes, an array.array, and an
 //     array or a memoryview of one dimension with numbers of type E. An array of
 //     another type is converted, if the conversion is exact.

@@ -83,9 +83,9 @@ import (
 // first case the carrier itself, in the second case the carriers that are
 // suspended on the free worker, in the third case the carriers of the group.
 
-// graph.mu guards the waits of carriers, and the information which carrier
-// holds which worker. A goroutine locks graph.mu when a carrier blocks or
-// continues. While it holds graph.mu, it never calls user code.
+// graph.mu guards the waits of carriers, and the holders of workers. A
+// goroutine locks graph.mu when a carrier blocks or continues. While it
+// holds graph.mu, it never calls user code.
 var graph struct {
 	mu     sync.Mutex
 	search search // guarded by mu

@@ -89,8 +89,9 @@ func (d *descent) holds(s *carrier) bool {
 }
 
 // follow makes s the tip if s runs the task that the current tip waits for.
-// This task must be the first task that has started on s. It is for tasks of
-// Go: their goroutine often starts after the tip has blocked.
+// This task must be the first task that has started on s. The method follow
+// is for tasks of Go: their goroutine often starts after the tip has
+// blocked.
 func (d *descent) follow(s *carrier) {
 	if d.tip == nil || d.tip == s || d.tip.wait == nil || !d.tip.wait.single() || len(d.tip.further) > 0 {
 		return

@@ -11,9 +11,9 @@ import (
 
 // ShortenError shortens b, a result of EncodeError, to at most limit bytes.
 // The limit must be at least 1024. If the error is too long, its text and
-// the stack of a panic end with a note with the number of missing bytes. If
-// an error of a registered type does not fit, the reason replaces the error.
-// ShortenError calls no method of the program.
+// the stack of a panic end with a note. The note has the number of missing
+// bytes. If an error of a registered type does not fit, the reason replaces
+// the error. ShortenError calls no method of the program.
 func ShortenError(b []byte, limit int) []byte {
 	if len(b) <= limit {
 		return b

@@ -175,8 +175,8 @@ func (e *valueError) TaskInput() *Input { return e.in }
 
 // failure returns the error for the task's future if the task has failed
 // with err. It adds the task's input to err, and the name of the function to
-// a *PanicError. Like withInput, do not call it for an error that a function
-// of the program returned in this process.
+// a *PanicError. Do not call failure for an error that a function of the
+// program returned in this process: see withInput.
 func (t *Task) failure(err error) error {
 	err = withInput(err, t.input)
 	if e, ok := err.(*PanicError); ok && e.Task == "" {

@@ -120,7 +120,7 @@ func (r *runner[In, Out]) claimSimple(t *Task, f *Function, flat *Flat, most, si
 	var b *remoteItems[In, Out]
 	var buf []byte
 	var flatBuf flatBuffer
-	bytes, largest, fit := 0, 0, 0 // fit is the number of items in the batch as soon as their arguments have size bytes
+	bytes, largest, fit := 0, 0, 0 // fit is the number of items up to the item with which the arguments reach size bytes
 	for (b == nil || len(b.items) < most) && bytes < size && !m.stopped.Load() {
 		have := 0
 		if b != nil {

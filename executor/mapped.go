@@ -149,10 +149,10 @@ func isMappedResult[Out any]() bool {
 }
 
 // mappedOf returns the handle in the variable to which p points. The
-// variable is a handle, or a pointer to a handle. If this pointer is nil and
-// create is true, mappedOf sets the pointer to a new handle. If create is
-// false, it returns nil. It also returns nil if the variable has another
-// type.
+// variable is a handle, or a pointer to a handle. If this pointer is nil,
+// the result depends on create: if create is true, mappedOf sets the pointer
+// to a new handle, and otherwise it returns nil. It also returns nil if the
+// variable has another type.
 func mappedOf(p any, create bool) mappedHandle {
 	v := reflect.ValueOf(p).Elem()
 	if v.Kind() != reflect.Pointer {

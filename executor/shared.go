@@ -213,8 +213,8 @@ func (b *Batch) Shared(yield func(*Stored) bool) {
 // SharedClosed returns an error if the arguments of the batch refer to a
 // stored value that was closed. An executor must not send such calls: it
 // settles them with this error. The executor calls SharedClosed and sends
-// the calls under the lock that Stored.Release acquires. So it is certain
-// that the worker has the values of [Batch.Shared].
+// the calls under the lock that Stored.Release acquires. In this way, the
+// worker certainly has the values of [Batch.Shared].
 func (b *Batch) SharedClosed() error {
 	for _, h := range b.shared {
 		if handle := h.(usedHandle).handle; handle != nil && handle.sharedOwner().closed.Load() {

@@ -168,11 +168,11 @@ func (s *carrier) runNested(t *Task) bool {
 // WaitRoom waits until an executor's queue has room. Execute calls it. It
 // returns nil when it has received an element from ready, or ready is
 // closed. When ctx ends, it returns the cause of ctx, and has received no
-// element. If both are true at the same time, WaitRoom does one of the two.
-// So Execute should check ready before it calls WaitRoom. If ctx is the
-// context of a task, the wait takes part in the search for deadlocks: the
-// worker of the task may run other tasks, and the error is ErrDeadlock if
-// there can never be room. Do not hold a lock while calling WaitRoom.
+// element. If ready and ctx are done at the same time, WaitRoom does one of
+// the two. So Execute should check ready before it calls WaitRoom. If ctx is
+// the context of a task, the wait takes part in the search for deadlocks:
+// the worker of the task may run other tasks, and the error is ErrDeadlock
+// if there can never be room. Do not hold a lock while calling WaitRoom.
 func (g *WorkerGroup) WaitRoom(ctx context.Context, ready <-chan struct{}) error {
 	if r := ReleaserOf(ctx); r != nil {
 		return released(r, func() error { return g.waitRoom(ctx, ready) })

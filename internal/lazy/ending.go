@@ -8,8 +8,8 @@ import (
 
 // Ending is a context that ends when End is called. The caller of End
 // chooses the Err and the cause. (If a context of package context is
-// canceled from outside, its Err is always [context.Canceled].) It has no
-// deadline and no values. Make one with NewEnding.
+// canceled from outside, its Err is always [context.Canceled].) An Ending
+// has no deadline and no values. Make one with NewEnding.
 type Ending struct {
 	done chan struct{} // closed at the end of the context, after the assignment to as
 

@@ -52,7 +52,7 @@ type encoder struct {
 	// references.go.
 	parts   *parts
 	copied  int // the number of bytes that copyPart has copied
-	deepest int // the deepest level of the data of the current reference that was reached
+	deepest int // the deepest level so far within the data of the current reference
 }
 
 // watchedDepth is the depth from which encode looks for cycles.

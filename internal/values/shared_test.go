@@ -129,8 +129,8 @@ func TestShared_Random(t *testing.T) {
 }
 
 // TestShared_Share: Encode must accept a few copies of the same data in any
-// value. Only if a value has enough other data, Encode must accept many
-// copies, too.
+// value. If a value has enough other data, Encode must accept many copies,
+// too. Otherwise it must refuse them.
 func TestShared_Share(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom, c.maxCopied = 1, 10_000

@@ -11,8 +11,9 @@ import (
 	"unsafe"
 )
 
-// special is the coder of a type of the standard library whose values
-// neither the contents nor the methods of the type would encode correctly.
+// special is the coder of a type of the standard library. The type needs a
+// special coder, because neither its contents nor its methods encode its
+// values correctly.
 type special struct {
 	encode func(*encoder, reflect.Value) error
 	decode func(*decoder, reflect.Value) error

@@ -55,8 +55,8 @@ func refuseZero(v reflect.Value) error {
 	return nil
 }
 
-// inexactRegexp returns an error if regexp.Compile would not make the same
-// regular expression as v from the text of v.
+// inexactRegexp returns an error if regexp.Compile makes a regular
+// expression from the text of v that differs from v.
 func inexactRegexp(v reflect.Value) error {
 	if v.IsZero() {
 		return errors.New("the regular expression has not been compiled")
