@@ -27,7 +27,7 @@ func TestRun_LongTasks(t *testing.T) {
 		name     string
 		task     time.Duration
 		share    float64 // of CPU time
-		capacity int     // how many tasks make progress concurrently
+		capacity int     // the number of tasks that make progress concurrently
 		budget   time.Duration
 		least    int // the lowest recommended concurrency
 		most     int // the highest level that is measured

@@ -59,12 +59,13 @@ var ErrFails = errors.New("choose: the work fails when it runs alone")
 // than the budget.
 var ErrTooLong = errors.New("choose: one run takes longer than the budget")
 
-// Run runs fn with the inputs, in turn and many times, under each model, and
-// returns a report with the recommended model and concurrency. If there are
-// many inputs, Run uses a sample of the inputs. The first model at its first
-// level is the base, to which all gains refer. Order the models from the
-// simplest to the least simple: of two equally good models Run recommends the
-// first one. Register fn if some executors run it in other processes.
+// Run measures fn under each model, and returns a report with the
+// recommended model and concurrency. It uses one input after the other, and
+// begins again after the last one. If there are many inputs, Run uses a
+// sample of the inputs. The first model at its first level is the base, to
+// which all gains refer. Order the models from the simplest to the least
+// simple: of two equally good models Run recommends the first one. Register
+// fn if some executors run it in other processes.
 //
 // Run takes about as long as the budget, or less if the verdict is clear. When
 // ctx ends, Run returns the report so far, and the cause of ctx. The report is

@@ -37,11 +37,11 @@
 //
 // A level is a concurrency: a number of tasks that run at the same time. A
 // point is a model at a level. A measurement is the throughput of a point in
-// one interval. All points run the same inputs, in turn and many times, so the
-// work must be repeatable. If there are many inputs, Run uses a sample from all
+// one interval. All points use the same inputs, again and again. So the work
+// must be repeatable. If there are many inputs, Run uses a sample from all
 // parts of the list. The sample has the inputs that the profile had time to
-// run, but at least eight. The budget and the maximum number of runs limit the
-// cost.
+// run, but at least eight. The budget and the maximum number of runs limit
+// the cost.
 //
 // The profile measures single runs without other load. It has their elapsed
 // time, CPU time, and run-queue delay: the time in which the work was ready to

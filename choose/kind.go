@@ -58,7 +58,8 @@ func (k *KindVerdict) ends() (low, high Kind) {
 // manyThreads reports whether a run computes on several processors.
 func (k *KindVerdict) manyThreads() bool { return k.CPUShare.Median > severalProcessors }
 
-// tasksFor returns how many CPU-bound tasks keep n processors busy.
+// tasksFor returns the number of CPU-bound tasks that keep n processors
+// busy.
 func (k *KindVerdict) tasksFor(n int) int {
 	if !k.manyThreads() {
 		return n

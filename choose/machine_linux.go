@@ -114,8 +114,8 @@ func ownCPU() (sum time.Duration) {
 	return sum
 }
 
-// freeMemory returns how many bytes of memory could be used without swapping,
-// or 0 if the number is unknown.
+// freeMemory returns the number of bytes of memory that could be used
+// without swapping, or 0 if it is unknown.
 func freeMemory() int64 {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"concert"
 )
 
-// plan describes how a measurement is made: how many tasks it runs, and for how
-// long.
+// plan describes a measurement: the number of its tasks, and its duration.
 type plan struct {
 	tasks    int           // the number of tasks to run; 0 means that length limits the measurement
 	length   time.Duration // if tasks is 0: the minimum time in which results are counted

@@ -19,7 +19,7 @@ type trial struct {
 	models      []Model
 	totalInputs int   // the number of inputs that are an argument of Run
 	sample      []int // the indexes of the inputs that may be used
-	inputs      int   // how many indexes of sample are used
+	inputs      int   // the number of indexes of sample that are used
 	call        func(ctx context.Context, input int) error
 	stream      func(ctx context.Context, ex concert.Executor, inputs iter.Seq[int]) iter.Seq[error]
 

@@ -31,9 +31,10 @@ type Options struct {
 	// blocks while the queue is full. Zero means 1024.
 	Queue int
 
-	// Grace is how long Shutdown waits for tasks that it has canceled. It is
-	// also how long a canceled task waits for its outcome from the cluster,
-	// before it settles with [ErrLost]. Zero means 10 seconds.
+	// Grace is the time for which Shutdown waits for tasks that it has
+	// canceled. If the outcome of a canceled task has not arrived from the
+	// cluster after this time, the task settles with [ErrLost]. Zero means
+	// 10 seconds.
 	Grace time.Duration
 
 	// Observer, if set, is called for each step of each task. The client

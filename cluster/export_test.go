@@ -41,7 +41,7 @@ func (e *Executor) Loads(t *testing.T) int {
 	return int(stream.CachedInfo().State.Msgs)
 }
 
-// Stored returns how many tasks and results the servers hold.
+// Stored returns the numbers of tasks and results that the servers hold.
 func (e *Executor) Stored(t *testing.T) (tasks, results uint64) {
 	for _, s := range []struct {
 		name string
@@ -120,7 +120,7 @@ func (e *Executor) Pause(t *testing.T, session *Executor, until time.Time) {
 	}
 }
 
-// KeepResults changes how long the servers keep results.
+// KeepResults changes the time for which the servers keep results.
 func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	t.Helper()
 	stream, err := e.client.Conn().JS.Stream(t.Context(), wire.ResultStream)
@@ -185,21 +185,21 @@ func LateStore(t *testing.T, a Access, stream, prefix string) (store func(key st
 	return jettest.LateStore(t, l.JS, stream, prefix)
 }
 
-// Sent returns how many calls have been sent, or are about to be sent.
+// Sent returns the number of calls that were sent, or are about to be sent.
 func (e *Executor) Sent() int { return e.client.Sent() }
 
-// Subscribers returns how many Submits, and inputs of a Map, wait for sent
-// calls.
+// Subscribers returns the number of Submits, and of inputs of a Map, that
+// wait for sent calls.
 func (e *Executor) Subscribers() int { return e.client.Subscribers() }
 
 // WaitingIDs returns the number of queued Submits with ids.
 func (e *Executor) WaitingIDs() int { return e.client.WaitingIDs() }
 
-// Canceled returns how many sent calls are canceled.
+// Canceled returns the number of sent calls that are canceled.
 func (e *Executor) Canceled() int { return e.client.Canceled() }
 
-// Uploading returns how many Submits upload their large arguments, or have
-// uploaded them.
+// Uploading returns the number of Submits that upload their large arguments,
+// or have uploaded them.
 func (e *Executor) Uploading() int { return e.client.Uploading() }
 
 // Cancellations returns the cancellations that the client would publish to
@@ -208,7 +208,7 @@ func (e *Executor) Cancellations() (client string, bodies [][]byte) {
 	return e.client.Cancellations()
 }
 
-// Queued returns how many calls the servers have acknowledged.
+// Queued returns the number of calls that the servers have acknowledged.
 func (e *Executor) Queued() int { return e.client.Queued() }
 
 // AuditAfter audits the calls as if the time d had passed.

@@ -137,8 +137,8 @@ func appendLine(file string, i int) error {
 	return errors.Join(err, f.Close())
 }
 
-// linesOf counts how often each number is in a file. A missing file counts as
-// empty.
+// linesOf counts the lines of each number in a file. A missing file counts
+// as empty.
 func linesOf(file string) (counts map[int]int, lines int, err error) {
 	counts = map[int]int{}
 	f, err := os.Open(file)

@@ -11,9 +11,9 @@ import (
 	"concert/cluster/server"
 )
 
-// pauseTime is how long a process is suspended: longer than a heartbeat period,
-// and shorter than the time after which other processes count this process as
-// lost.
+// pauseTime is the time for which a process is suspended. It is longer than
+// a heartbeat period, and shorter than the time after which the process
+// counts as lost.
 const pauseTime = 5 * time.Second
 
 // deployment is a server with keys, two workers and a client, each in a

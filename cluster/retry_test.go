@@ -14,7 +14,7 @@ import (
 	"concert/cluster"
 )
 
-// trials counts how often a function was called with each argument.
+// trials counts the calls of a function with each argument.
 var trials struct {
 	mu sync.Mutex
 	n  map[string]int // guarded by mu

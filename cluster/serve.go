@@ -29,9 +29,10 @@ type ServeOptions struct {
 	// 65,536. Zero means the Width of the executor.
 	Slots int
 
-	// Grace is how long running tasks may continue when the worker stops. After
-	// this time, they are canceled, and go to another worker. Serve waits for
-	// canceled tasks for the same time again. Zero means 30 seconds.
+	// Grace is the time for which running tasks may continue when the worker
+	// stops. After this time, they are canceled, and go to another worker.
+	// Serve waits for the canceled tasks, for at most the same time. Zero
+	// means 30 seconds.
 	Grace time.Duration
 
 	// MaxBytes is the maximum size of the encoded arguments, results and shared

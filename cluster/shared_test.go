@@ -83,8 +83,8 @@ func watchTransfers(t *testing.T, s *server.Server) *transfers {
 	return w
 }
 
-// taken returns how many parts were stored and read since the last call. It
-// does not count messages that delete a part.
+// taken returns the numbers of parts that were stored, and read, since the
+// last call. It does not count messages that delete a part.
 func (w *transfers) taken() (uploads, downloads int) {
 	w.t.Helper()
 	if err := w.nc.Flush(); err != nil { // earlier messages have arrived now

@@ -179,9 +179,9 @@ func (w *delayWatch) read(pid int, sum *interval) {
 	}
 }
 
-// add adds the times of a thread since its last read, and returns how long it
-// was ready to run, in seconds. If the times are less than at the last read,
-// the thread has ended, and a new thread has its ID.
+// add adds the times of a thread since its last read, and returns the time
+// for which the thread was ready to run, in seconds. If the times are less
+// than at the last read, the thread has ended, and a new thread has its ID.
 func (w *delayWatch) add(tid int, now threadTimes, sum *interval) (ready float64) {
 	before := w.seen[tid]
 	if now.cpu < before.cpu || now.delay < before.delay {

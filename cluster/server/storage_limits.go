@@ -160,7 +160,7 @@ func (s *Server) keepNewest(ctx context.Context, client, stream, filter string, 
 	return nil
 }
 
-// countParts returns how many parts have a subject that matches the filter.
+// countParts returns the number of parts whose subjects match the filter.
 func (s *Server) countParts(ctx context.Context, filter string) (int, error) {
 	body, err := json.Marshal(map[string]any{"seq": 1, "batch": 1, "next_by_subj": filter})
 	if err != nil {

@@ -72,9 +72,9 @@ const (
 	reports // the worker's result is stored, or was refused
 )
 
-// modelEvent is an event. Its function after has a state as its parameter,
-// and returns the state that follows by the event. If the event cannot occur
-// in the state, the function returns the same state.
+// modelEvent is an event. The function after returns the state to which the
+// event leads from a given state. If the event cannot occur in the given
+// state, the function returns this state unchanged.
 type modelEvent struct {
 	name  string
 	after func(m model) model

@@ -12,15 +12,15 @@ import (
 
 // Only tests of package cluster use the methods in this file.
 
-// Sent returns how many calls have been sent, or are about to be sent.
+// Sent returns the number of calls that were sent, or are about to be sent.
 func (e *Executor) Sent() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return int(e.lastCall)
 }
 
-// Subscribers returns how many Submits, and inputs of a Map, wait for sent
-// calls.
+// Subscribers returns the number of Submits, and of inputs of a Map, that
+// wait for sent calls.
 func (e *Executor) Subscribers() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -34,7 +34,7 @@ func (e *Executor) WaitingIDs() int {
 	return len(e.callNumbers)
 }
 
-// Canceled returns how many sent calls are canceled.
+// Canceled returns the number of sent calls that are canceled.
 func (e *Executor) Canceled() (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -46,8 +46,8 @@ func (e *Executor) Canceled() (n int) {
 	return n
 }
 
-// Uploading returns how many Submits upload their large arguments, or have
-// uploaded them.
+// Uploading returns the number of Submits that upload their large arguments,
+// or have uploaded them.
 func (e *Executor) Uploading() (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

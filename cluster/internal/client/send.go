@@ -46,7 +46,7 @@ type call struct {
 	retrying         bool               // an attempt has failed, and the call waits for the next one
 	resending        bool               // the call is being sent again
 	downloading      bool               // the large result is being downloaded
-	resends          int                // how often the call was sent again because its argument, result or task was lost
+	resends          int                // the number of times that the call was sent again because its argument, result or task was lost
 	message          string             // the id of the message that was published last
 	sequence         uint64             // the sequence number of this message in TaskStream; 0 until the servers have stored it
 

@@ -129,7 +129,7 @@ func (e *Executor) sleep(d time.Duration) {
 	}
 }
 
-const maxResends = 3 // how often a call is sent again because its argument, result or task was lost
+const maxResends = 3 // the maximum number of times that a call is sent again because its argument, result or task was lost
 
 // removalTime is the time that servers may need to remove a message after
 // its acknowledgment.

@@ -45,7 +45,7 @@ type sharedValue struct {
 	stop  context.CancelFunc
 
 	// Guarded by the executor's mu:
-	users    int            // how many executor.Stored of the value were not released
+	users    int            // the number of executor.Stored of the value that were not released
 	ref      wire.Value     // valid if stored is true
 	stored   bool           // the servers have stored the value
 	storedAt time.Time      // when the last upload began

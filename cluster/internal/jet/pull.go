@@ -86,7 +86,8 @@ func (r *Receipt) Redeliver(delay time.Duration) {
 
 const ackPrefix = "$JS.ACK."
 
-// statusTimeout is how long Pull waits for a status after the end of a request.
+// statusTimeout is the time for which Pull waits for a status after the end
+// of a request.
 const statusTimeout = 2 * time.Second
 
 // ErrConsumerDeleted is returned by Pull if the consumer does not exist.
@@ -96,7 +97,7 @@ var ErrConsumerDeleted = errors.New("cluster: the consumer does not exist")
 type PullRequest struct {
 	N       int           // maximum number of messages
 	Bytes   int64         // maximum total size of the messages; 0 for no limit
-	Expires time.Duration // how long the servers wait for messages; 0 means that they send only stored ones
+	Expires time.Duration // the time for which the servers wait for messages; 0 means that they send only stored messages
 }
 
 // Pull sends a request for messages to a consumer, and calls the function

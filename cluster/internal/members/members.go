@@ -292,8 +292,8 @@ func (v *View) Alive(id string) bool {
 // Slots returns the number of slots of all workers that do not drain.
 func (v *View) Slots() int { return int(v.totalSlots.Load()) }
 
-// Count returns the number of workers, and how many of them ran tasks when they
-// sent their last heartbeats.
+// Count returns the number of all workers, and the number of workers that
+// ran tasks at their last heartbeats.
 func (v *View) Count() (workers, busy int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

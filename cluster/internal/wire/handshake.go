@@ -85,7 +85,7 @@ type Pull struct {
 	Inbox    string        `cbor:"3,keyasint"`           // random
 	Batch    int           `cbor:"4,keyasint"`           // maximum number of messages
 	Bytes    int64         `cbor:"5,keyasint,omitempty"` // maximum total size of the messages; 0 for no limit
-	Expires  time.Duration `cbor:"6,keyasint,omitempty"` // how long to wait for messages; 0 means to send only stored ones
+	Expires  time.Duration `cbor:"6,keyasint,omitempty"` // the time to wait for messages; 0 means to send only stored messages
 }
 
 // Request returns the pull request that the server sends to the consumer, in

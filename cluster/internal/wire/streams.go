@@ -23,7 +23,7 @@ const (
 	MaxCancels        = 1 << 14                // number of cancellations of a client
 	MaxReleases       = 1 << 20                // number of messages in ReleaseStream
 	DeadAge           = 30 * 24 * time.Hour    // age of a dead letter
-	duplicateWindow   = 100 * time.Millisecond // how long servers store the ids of messages, of up to 64 KiB each, to find duplicates; NATS permits no shorter time
+	duplicateWindow   = 100 * time.Millisecond // time for which servers store the ids of messages, of up to 64 KiB each, to find duplicates; NATS permits no shorter time
 	MaxDeadLetters    = 1000                   // number of dead letters of a client for one capability set, by workers of one owner
 	HeartbeatPeriod   = 3 * time.Second        // time between two heartbeats of a worker
 	WorkerTimeout     = 10 * time.Second       // a worker without a heartbeat for this time counts as lost

@@ -196,10 +196,10 @@ func PullSubject(key string) string { return "concert.pull." + key }
 // messages of a Pull.
 func DeliverSubject(key, inbox string) string { return "concert.deliver." + key + "." + inbox }
 
-// ReleaseSubject returns the subject of a message that says how many deliveries
-// of a task do not count as attempts. Two parameters identify the message of
-// the task: sequence is its sequence number, and time is its Unix time in
-// nanoseconds.
+// ReleaseSubject returns the subject of a message that contains the number
+// of deliveries of a task that do not count as attempts. Two parameters
+// identify the message of the task: sequence is its sequence number, and
+// time is its Unix time in nanoseconds.
 func ReleaseSubject(set string, sequence uint64, time int64) string {
 	return fmt.Sprintf("concert.yield.%s.%d.%d", set, sequence, time)
 }

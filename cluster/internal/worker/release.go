@@ -40,9 +40,9 @@ func (w *worker) releaseUncounted(d *heldTask) {
 	})
 }
 
-// readReleases reads how many deliveries of a task do not count, and corrects
-// the number of its attempts. It reports false if the worker drains and its
-// grace period ends in the meantime.
+// readReleases reads the number of deliveries of a task that do not count,
+// and corrects the number of the attempt. It reports false if the worker
+// drains and its grace period ends in the meantime.
 func (w *worker) readReleases(d *heldTask) bool {
 	ctx, cancel := context.WithTimeout(w.ctx, releaseReadTime)
 	defer cancel()

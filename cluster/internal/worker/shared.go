@@ -36,7 +36,8 @@ import (
 // Download refuses a name that does not begin with the name of this client. The
 // message also has the digest of the value.
 
-// maxIdleTime is how long a worker keeps a value that no task uses.
+// maxIdleTime is the time for which a worker keeps a value that no task
+// uses.
 const maxIdleTime = 10 * time.Minute
 
 // maxIdleValues is the maximum number of idle values in a worker: no task uses

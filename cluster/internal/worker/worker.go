@@ -18,7 +18,7 @@ import (
 
 const (
 	minGrace      = 100 * time.Millisecond // minimum time to wait for tasks that were canceled after the grace period
-	readyTime     = time.Second            // how long Serve waits for Options.Ready
+	readyTime     = time.Second            // maximum time to wait for Options.Ready
 	maxDeliveries = 5                      // a task with more deliveries is abandoned; the retries that its submitter permits are added
 	maxRemembered = 1 << 12                // maximum size of worker.done and worker.refused
 )

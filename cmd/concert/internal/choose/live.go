@@ -71,7 +71,7 @@ func (f *follower) lines(s choose.Step, columns, rows int) []string {
 	return all
 }
 
-// gain returns the gain of a point, and how often it was measured.
+// gain returns the gain of a point, and the number of its measurements.
 func gain(p choose.Point) string {
 	switch {
 	case p.Gain.Confidence == 0:

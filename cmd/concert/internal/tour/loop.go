@@ -13,7 +13,7 @@ import (
 	"concert/progress"
 )
 
-const answerDelay = 10 * time.Millisecond // how long the server in the loop waits before it answers, as if for a database
+const answerDelay = 10 * time.Millisecond // the time for which the server in the loop waits before it answers, as if for a database
 
 func showLoop(ctx context.Context, t *tour) error {
 	stalls := make(chan *loop.StallReport, 1)

@@ -140,8 +140,8 @@ func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, w
 	return alone, nil
 }
 
-// took runs tasks concurrently, and returns how long all of them take together.
-// It returns an error if a result is wrong.
+// took runs tasks concurrently, and returns the time until all of them have
+// ended. It returns an error if a result is wrong.
 func took[In, Out any](ctx context.Context, ex concert.Executor, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool) (time.Duration, error) {
 	begin := time.Now()
 	for got, err := range concert.Map(ctx, ex, f, slices.Values(inputs)) {
