@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// dropFirstReturnedLocked settles the calls of p.returned[0], whose context has
-// ended. It releases mu while it does so.
+// dropFirstReturnedLocked settles the calls of p.returned[0]. Their context
+// has ended. It releases mu while it does so.
 func (p *Pool) dropFirstReturnedLocked(cause error) {
 	s := p.returned[0]
 	p.unwatchLocked(s.submitter)
@@ -14,8 +14,8 @@ func (p *Pool) dropFirstReturnedLocked(cause error) {
 	p.dropLocked(s, cause)
 }
 
-// dropLocked settles calls that no worker has, and whose context has ended. It
-// releases mu while it does so.
+// dropLocked settles the calls of s. No worker has them, and their context
+// has ended. It releases mu while it does so.
 func (p *Pool) dropLocked(s callRange, cause error) {
 	p.mu.Unlock()
 	s.dropAll(cause)
@@ -48,9 +48,9 @@ func (p *Pool) submitterDone(ended *submitter) {
 				dropped = append(dropped, back)
 			}
 		}
-		// Cancel the running calls last, when the pool has taken back the other
-		// calls. Otherwise the worker would begin the next call when a canceled
-		// one ends.
+		// Cancel the running calls last, after the pool has taken back the
+		// other calls. Otherwise the worker would begin the next call when a
+		// canceled one ends.
 		for f := range w.frames.all {
 			if f.submitter == ended {
 				w.cancelLocked(f, cause)

@@ -14,8 +14,9 @@ import (
 //	            |  \--Check refuses, fails, or takes too long--> settled
 //	            \--Cancel: Withdraw--> settled
 //
-// Check runs on another goroutine. In the meantime, the call is in Pool.checks,
-// and counts as queued. So Submit blocks if too many calls are in Pool.checks.
+// Options.Check runs on another goroutine. While the check runs, the call is
+// in Pool.checks, and counts as queued. So Submit blocks if too many calls
+// are in Pool.checks.
 
 // checkArgumentLocked starts Options.Check for a call.
 func (p *Pool) checkArgumentLocked(t *executor.Task, s callRange) {

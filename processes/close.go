@@ -24,10 +24,10 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// logTime is the maximum time for which the pool waits for one call of a log
-// handler, for the text of the handler's panic, and for the line that a
-// handlerGuard writes to standard error. It is also the maximum time for which
-// Close and Shutdown wait for the log records of the pool.
+// logTime limits each of these waits: for one call of a log handler; for the
+// text of the handler's panic; for the line that a handlerGuard writes to
+// standard error; and, in Close and Shutdown, for the log records of the
+// pool.
 const logTime = time.Second
 
 // awaitLog waits until the handler has handled all log records of the pool, but
@@ -45,7 +45,8 @@ func (p *Pool) awaitLog() {
 	}
 }
 
-// refuse makes the pool refuse new tasks, with reason as the error.
+// refuse makes the pool refuse new tasks. The parameter reason is their
+// error.
 func (p *Pool) refuse(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,7 +57,8 @@ func (p *Pool) refuse(reason error) {
 	p.checkEndLocked()
 }
 
-// checkGoneLocked closes gone if the pool has ended and no worker is left.
+// checkGoneLocked closes the channel p.gone if the pool has ended and no
+// worker is left.
 func (p *Pool) checkGoneLocked() {
 	if p.ended {
 		p.stopPausesLocked()
@@ -86,9 +88,9 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 }
 
 // killUntilGone cancels all tasks and kills their workers until no worker is
-// left. It returns how many tasks had not started. It calls cancelAll
-// repeatedly, because one call of cancelAll does not cancel the calls that
-// workers are claiming at that moment.
+// left. It returns the number of tasks that it has canceled before they
+// started. It calls cancelAll repeatedly, because one call of cancelAll does
+// not cancel the calls that workers are claiming at that moment.
 func (p *Pool) killUntilGone(cause error) (notStarted int) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -103,7 +105,8 @@ func (p *Pool) killUntilGone(cause error) (notStarted int) {
 	}
 }
 
-// cancelAll cancels all tasks, and returns how many had not started.
+// cancelAll cancels all tasks, and returns the number of those that had not
+// started.
 func (p *Pool) cancelAll(cause error) (dropped int) {
 	p.mu.Lock()
 	queue := p.queue.DrainLocked()
@@ -111,8 +114,8 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	for _, s := range p.returned {
 		batches = append(batches, s.batch)
 	}
-	// Cancel running calls last. Otherwise a worker would begin its next call
-	// when a canceled one ends.
+	// Cancel the running calls last. Otherwise a worker would begin its next
+	// call when a canceled call ends.
 	var running []*executor.Batch
 	for w := range p.all {
 		for f := range w.frames.all {
@@ -163,8 +166,8 @@ func (p *Pool) killAll(cause error) (running []string) {
 	return append(running, p.group.UserCode()...)
 }
 
-// breakLocked marks the pool as broken, because it cannot start workers, and
-// fails its tasks.
+// breakLocked is called when the pool cannot start workers. It marks the
+// pool as broken, and fails its tasks.
 func (p *Pool) breakLocked(reason error) {
 	err := lazy.Errorf("%w: %w", ErrBroken, reason)
 	if p.closed == nil || errors.Is(p.closed, concert.ErrClosed) {
@@ -188,8 +191,8 @@ func (p *Pool) breakLocked(reason error) {
 	p.failCallsLocked(ranges)
 }
 
-// failCallsLocked settles calls that no worker will run, with the error of the
-// broken pool.
+// failCallsLocked settles calls with the error of the broken pool. No worker
+// will run these calls.
 func (p *Pool) failCallsLocked(ranges []callRange) {
 	err := p.broken
 	go func() { // Settle may call user code

@@ -47,8 +47,8 @@ func (o *Options) newTemplate(n int) (*template, error) {
 	return t, nil
 }
 
-// programOf returns the program of the workers: the program of Options.Command,
-// or otherwise this program.
+// programOf returns the program of the workers: the program of
+// Options.Command, or this program if Command is not set.
 func (o *Options) programOf() (path string, args []string, err error) {
 	if o.Command != nil {
 		cmd := exec.Command(o.Command[0], o.Command[1:]...)

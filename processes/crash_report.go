@@ -13,7 +13,8 @@ import (
 // A crash report is the text by which a runtime, of Go or Python, reports why
 // the process dies: a reason and a traceback.
 
-// beginsCrashReport reports whether a line is the first one of a crash report.
+// beginsCrashReport reports whether a line is the first line of a crash
+// report.
 func beginsCrashReport(line []byte) bool {
 	for _, start := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "runtime: out of memory", "runtime: goroutine stack exceeds ", fatalPython} {
 		if bytes.HasPrefix(line, []byte(start)) {
@@ -30,8 +31,8 @@ var signals = map[string]syscall.Signal{
 	"SIGQUIT": syscall.SIGQUIT, "SIGSEGV": syscall.SIGSEGV, "SIGTRAP": syscall.SIGTRAP,
 }
 
-// signalIn returns the signal that is named in a traceback of Go's runtime, or
-// 0 if there is none. For a panic it returns 0, even if a signal caused the
+// signalIn returns the signal that a traceback of Go's runtime names, or 0
+// if it names none. For a panic it returns 0, even if a signal caused the
 // panic, as for a nil pointer.
 func signalIn(stderr string) syscall.Signal {
 	first := true
@@ -77,9 +78,10 @@ var pythonFrame = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^  File "(.*)", line (\d+) in (.*)$`)
 })
 
-// pythonCrash returns where an interpreter died, as in "in f (mod.py:12)". If
-// the reason is not a signal, the result also has the reason. It returns "" if
-// stderr is not a crash report of faulthandler.
+// pythonCrash returns the function and the line in which an interpreter
+// died, as in "in f (mod.py:12)". If the reason of the death is not a
+// signal, the result also has the reason. It returns "" if stderr is not a
+// crash report of faulthandler.
 func pythonCrash(stderr string) string {
 	lines := strings.Split(stderr, "\n")
 	if !strings.HasPrefix(lines[0], fatalPython) {
@@ -96,7 +98,7 @@ func pythonCrash(stderr string) string {
 			continue
 		}
 		if strings.HasPrefix(m[1], "<concert.") {
-			break // the code of the worker, which has called the function
+			break // the frames that follow are the worker's own code, which called the function
 		}
 		here := m[3] + " (" + filepath.Base(m[1]) + ":" + m[2] + ")"
 		if place == "" {

@@ -55,7 +55,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 		case capacity <= 0 || len(b.buf) >= maxPipeBytes/4:
 		case len(p.returned) > 0 && (!p.sentSuspect || p.returned[0].unbegun == 0 || p.queue.LenLocked() == 0):
 			s := &p.returned[0]
-			if ctx := s.batch.Context(); ctx.Err() != nil { // submitterDone is about to run
+			if ctx := s.batch.Context(); ctx.Err() != nil { // submitterDone will cancel such calls, but has not run yet
 				p.dropFirstReturnedLocked(context.Cause(ctx))
 				continue
 			}
@@ -63,7 +63,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 				continue
 			}
 			n := min(capacity, s.len())
-			p.sentSuspect = s.unbegun > 0 // if true, the pool sends calls of the queue before it sends the next such call
+			p.sentSuspect = s.unbegun > 0 // if true, the pool sends calls of the queue before the next suspect
 			p.addCallsLocked(w, b, callRange{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun, died: s.died})
 			if s.from += n; s.len() == 0 {
 				p.unwatchLocked(s.submitter)
@@ -83,7 +83,7 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 				p.returnCallsLocked(s)
 			}
 			continue
-		case p.unsettled > 1 && w.hasIdleThreadLocked() && p.stealLocked(w): // no worker can spare the only call
+		case p.unsettled > 1 && w.hasIdleThreadLocked() && p.stealLocked(w): // if there is only one call, stealing it gains nothing
 			continue
 		case len(w.unshare) > 0:
 			w.addUnsharesLocked(b)
@@ -103,14 +103,15 @@ func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 	return len(b.buf) > 0
 }
 
-// capacityLocked returns how many calls the pool should send to the worker now.
+// capacityLocked returns the number of calls that the pool should send to
+// the worker now.
 //
-// A worker may have calls in advance, because the pool can take back calls that
-// have not begun; see the invariant at begunLocked. From a worker with slots,
-// the pool takes calls back at once, so such a worker always has a second call.
-// Other workers may answer a TakeBack late. So they have only one call for each
-// thread, unless their calls are quick. Each frame needs a slot of the journal,
-// which limits the number of frames.
+// A worker may have more calls than it runs, because the pool can take back
+// calls that have not begun; see the invariant at begunLocked. From a worker
+// with slots, the pool takes calls back at once, so such a worker always has
+// a second call. Other workers may answer a TakeBack late. So they have only
+// one call for each thread, unless their calls are quick. Each frame needs a
+// slot of the journal, which limits the number of frames.
 func (w *worker) capacityLocked() int {
 	if w.state != active || w.trimming || w.suspended || w.bytes >= w.maxArgumentBytes() && !w.hasIdleThreadLocked() {
 		return 0
@@ -124,7 +125,7 @@ func (w *worker) capacityLocked() int {
 	}
 	capacity := want*w.pool.opts.Threads - w.count
 	if w.takeBacksSent-w.takeBacksAnswered >= maxTakeBacks {
-		return 0 // the process may be stopped: it has not answered the TakeBacks
+		return 0 // the worker has not answered the TakeBacks, so its process may be stopped
 	}
 	if w.hasIdleThreadLocked() {
 		capacity = max(capacity, 1) // for the idle thread, even if the other threads have enough calls
@@ -145,7 +146,8 @@ func (w *worker) capacityLocked() int {
 // of a frame run on one thread.
 func (w *worker) hasIdleThreadLocked() bool { return len(w.frames.list) < w.pool.opts.Threads }
 
-// maxArgumentBytes returns how many bytes of arguments the worker may have.
+// maxArgumentBytes returns the maximum size of all arguments in the worker,
+// in bytes.
 func (w *worker) maxArgumentBytes() int {
 	if w.arena != nil {
 		return maxArenaBytes
@@ -179,7 +181,7 @@ func (p *Pool) claimLocked(w *worker, capacity int) callRange {
 			t.Fail(err)
 			p.mu.Lock()
 		} else {
-			p.queue.AgainLocked(t) // a Map, which has more calls
+			p.queue.AgainLocked(t) // the task is a Map that has more calls
 		}
 	}
 	s = p.refuseFunctionLocked(w, p.refuseLargeLocked(s))
@@ -237,10 +239,10 @@ func (p *Pool) refuseFunctionLocked(w *worker, s callRange) callRange {
 	return callRange{}
 }
 
-// preferIdleWorkerLocked wakes another worker that has fewer calls and an idle
-// thread. It reports whether there is such a worker. If so, the caller must
-// leave the first task of the queue to that worker, which later wakes other
-// workers.
+// preferIdleWorkerLocked wakes another worker that has fewer calls and an
+// idle thread. It reports whether there is such a worker. If there is one,
+// the caller must leave the first task of the queue to it. That worker later
+// wakes other workers.
 func (p *Pool) preferIdleWorkerLocked(w *worker) bool {
 	for _, other := range p.active {
 		if other != nil && other.hasIdleThreadLocked() && other.capacityLocked() > 0 && len(other.frames.list) < len(w.frames.list) {

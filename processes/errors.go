@@ -52,7 +52,6 @@ var (
 	ErrNested = errors.New("processes: pools are nested more than three levels deep")
 )
 
-// timeoutError is the type of ErrTimeout.
 type timeoutError struct{}
 
 // Error returns the text of ErrTimeout.
@@ -106,15 +105,15 @@ type WorkerError struct {
 	// at most Options.Threads. If it is more than one and Err is nil, any of
 	// these tasks may have caused the death.
 	Running int
-	// Unbegun is 0 for a task that ran. Otherwise it is the number of workers
-	// that died, one after the other, just before they would have begun this
-	// task. The task may be the cause of the deaths, so the pool gives it to no
-	// other worker.
+	// Unbegun is 0 for a task that ran. Otherwise this task was the next one
+	// of several workers in a row, and each of them died before it began the
+	// task. Unbegun is the number of these workers. The task may be the
+	// cause of the deaths, so the pool gives it to no other worker.
 	Unbegun int
-	// Err is the reason for which the pool killed the worker: an error that
-	// wraps ErrTimeout, the cause of the task's context, ErrNeighbor, or a
-	// protocol error. If the worker ran out of memory, Err is ErrMemory.
-	// Otherwise Err is nil.
+	// Err is the reason why the pool killed the worker. It is ErrNeighbor,
+	// the cause of the task's context, an error about a violated protocol,
+	// or an error that wraps ErrTimeout. If the worker ran out of memory,
+	// Err is ErrMemory. In all other cases, Err is nil.
 	Err error
 
 	killed bool // the pool killed the worker because of this task
@@ -134,7 +133,8 @@ func (e *WorkerError) Error() string {
 // unknownExit describes how a process without a ProcessState ended.
 const unknownExit = "its exit code is unknown, because this program ignores SIGCHLD, or another part of this program has waited for the process"
 
-// how returns the part of Error that says how the worker died.
+// how returns the part of the error's text that describes the death of the
+// worker.
 func (e *WorkerError) how() string {
 	var b strings.Builder
 	switch {
@@ -213,8 +213,8 @@ func (e *WorkerError) reason() string {
 	return line
 }
 
-// withTimeout returns the kill cause of a worker. If the cause is ErrTimeout,
-// withTimeout adds the value of Options.Timeout to its text.
+// withTimeout returns the kill cause why. If why is ErrTimeout, withTimeout
+// adds the value of Options.Timeout, the parameter within, to its text.
 func withTimeout(why error, within time.Duration) error {
 	if why != ErrTimeout {
 		return why

@@ -18,15 +18,16 @@ import (
 type callRange struct {
 	batch     *executor.Batch
 	from, to  int
-	deaths    int          // how many workers died while they ran this call; if not 0, the range is one call
-	unbegun   int          // how many workers died when they would have begun this call next; if not 0, the range is one call
+	deaths    int          // number of workers that died while they ran this call; if not 0, the range is one call
+	unbegun   int          // number of workers that died when this call was their next one; if not 0, the range is one call
 	died      *WorkerError // the error of the last run, after which Options.Retry has allowed another run; nil if no run has failed
 	submitter *submitter   // set while the range is in Pool.returned
 }
 
 func (s callRange) len() int { return s.to - s.from }
 
-// drop settles call i, which no worker will run, because its context has ended.
+// drop settles call i of the batch, because the context of the call has
+// ended. No worker will run the call.
 func (s callRange) drop(i int, cause error) {
 	if s.deaths > 0 {
 		s.batch.Settle(i, -1, executor.Encoded{}, cause) // the call ran before, in a worker that died
@@ -42,7 +43,7 @@ func (s callRange) dropAll(cause error) {
 	}
 }
 
-// submitter is the context of a submitter. Many calls may have the same one.
+// submitter stands for all calls that were submitted with the same context.
 type submitter struct {
 	ctx  context.Context
 	refs int         // number of frames in workers and of ranges in Pool.returned that have calls of this submitter
@@ -50,7 +51,8 @@ type submitter struct {
 }
 
 // watchLocked returns the submitter of a context. When the context ends, the
-// calls of the submitter are canceled. The caller must increment refs.
+// pool cancels the calls of the submitter. The caller must increment the
+// field refs.
 func (p *Pool) watchLocked(ctx context.Context) *submitter {
 	if ctx.Done() == nil {
 		return &p.endless
@@ -71,8 +73,8 @@ func (p *Pool) watchLocked(ctx context.Context) *submitter {
 // a struct may not be comparable.
 func isPointer(ctx context.Context) bool { return reflect.TypeOf(ctx).Kind() == reflect.Pointer }
 
-// unwatchLocked decrements refs, and stops watching the context if no call uses
-// the submitter.
+// unwatchLocked decrements the field refs. If no call uses the submitter, it
+// stops watching the context.
 func (p *Pool) unwatchLocked(known *submitter) {
 	if known.refs--; known.refs == 0 && known.stop != nil {
 		known.stop()
@@ -88,7 +90,7 @@ type callFrame struct {
 	batch           *executor.Batch
 	submitter       *submitter
 	clock           *clock       // of the newest call that has begun; nil until it is needed
-	since           time.Time    // the newest call began at this time or earlier; for a worker without slots
+	since           time.Time    // the newest call began at this time or earlier; used only for a worker without slots
 	seq             uint32       // the number of the frame
 	from            int          // the number that call 0 of the frame has in the batch
 	n               int          // number of calls; becomes smaller when the pool takes calls back
@@ -100,7 +102,7 @@ type callFrame struct {
 	reportedRunning bool         // Withdraw has reported that the only call of the frame runs
 	killCause       error        // why the pool kills the worker, if the reason is a call of this frame
 	bytes           int          // size of the arguments
-	arenaSpans      int          // number of spans in the arena, of this frame and of later frames that have ended
+	arenaSpans      int          // number of spans in the arena that belong to this frame or to later frames that have ended
 	deaths          int          // as in callRange
 	unbegun         int          // as in callRange
 	died            *WorkerError // as in callRange
@@ -140,7 +142,8 @@ func (f *callFrame) startedLocked(call int) bool {
 	return f.deaths > 0 || call == f.begun || slices.Contains(f.earlier, call)
 }
 
-// rest returns the calls of the frame from a number on.
+// rest returns the calls of the frame from the given number to the last
+// call.
 func (f *callFrame) rest(number int) callRange {
 	return callRange{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths, unbegun: f.unbegun, died: f.died}
 }
@@ -149,8 +152,8 @@ func (f *callFrame) rest(number int) callRange {
 // used only for workers without slots.
 func (f *callFrame) isLongLocked(now time.Time) bool { return now.Sub(f.since) >= longCall }
 
-// begunLocked returns how many of the calls have begun. Settled calls count.
-// Calls begin in order.
+// begunLocked returns the number of calls of the frame that have begun. It
+// includes settled calls. Calls begin in order.
 //
 // The invariant: each call belongs either to the worker or to the pool. A call
 // that may have begun belongs to the worker, and is not sent again unless
@@ -163,8 +166,8 @@ func (f *callFrame) isLongLocked(now time.Time) bool { return now.Sub(f.since) >
 //	marks     a worker in Python with one thread stores that number, and then reads the gate
 //	Started   all others, such as workers without a journal, write a frame
 //
-// So the result is exact if the worker is dead and all its frames are read. A
-// worker that lives may have begun more calls.
+// So the result is exact if the worker is dead and the pool has read all its
+// frames. A worker that lives may have begun more calls.
 func (f *callFrame) begunLocked(w *worker) int {
 	begun := f.begun + 1
 	switch {
@@ -176,8 +179,8 @@ func (f *callFrame) begunLocked(w *worker) int {
 	return max(begun, f.settled)
 }
 
-// frameTable contains the frames of a worker of which some calls have not
-// settled, the oldest frame first. Frames end in any order.
+// frameTable contains those frames of a worker that have unsettled calls,
+// the oldest frame first. Frames end in any order.
 type frameTable struct {
 	list []*callFrame
 	next uint32       // the number of the next frame
@@ -225,9 +228,10 @@ func (t *frameTable) get(seq uint32) *callFrame {
 	return nil
 }
 
-// remove removes a frame, and returns how many spans in the arena this frees.
-// Spans are freed in order. So if the table has an older frame, remove returns
-// 0, and the frame before the removed one takes over its spans.
+// remove removes a frame, and returns the number of spans in the arena that
+// this frees. Spans are freed in order. So if the table has an older frame,
+// remove returns 0, and the frame before the removed one takes over its
+// spans.
 func (t *frameTable) remove(f *callFrame) (arenaSpans int) {
 	i := t.index(f.seq)
 	if i > 0 {
@@ -243,8 +247,8 @@ func (t *frameTable) remove(f *callFrame) (arenaSpans int) {
 	return arenaSpans
 }
 
-// window returns how many numbers were given to frames since the oldest frame
-// in the table. The number of the oldest frame counts, too.
+// window returns the distance from the number of the oldest frame in the
+// table to the number that the next new frame will get.
 func (t *frameTable) window() int {
 	if len(t.list) == 0 {
 		return 0

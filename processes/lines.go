@@ -18,7 +18,7 @@ const (
 type lineSplitter struct {
 	emit func(line []byte, kind lineKind) // line includes its "\n"; emit must not keep line
 
-	rest  []byte // the beginning of a line whose end was not read
+	rest  []byte // the beginning of a line whose end the splitter has not received
 	after byte   // the character that ended the previous line
 	shown bool   // rest was emitted as an update
 }
@@ -55,7 +55,7 @@ func (c *lineSplitter) add(b []byte) {
 				c.cut(whole)
 			}
 		case bytes.HasPrefix(b, []byte("\r\n")):
-			b = b[1:] // the "\n" follows
+			b = b[1:] // remove the "\r"; then b[0] is the "\n"
 		default:
 			c.after = b[0]
 			b = b[1:]

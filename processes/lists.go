@@ -16,7 +16,7 @@ import (
 // ResultList; see shm.Journal.
 
 // canList reports whether one CallList can contain all arguments. The caller
-// passes at least two.
+// passes at least two arguments.
 func canList(args []executor.Encoded) bool {
 	if len(args) > frame.MaxList {
 		return false
@@ -41,8 +41,8 @@ func (w *worker) receiveList(body []byte) error {
 	return w.settleList(r)
 }
 
-// settleList settles consecutive calls. It acquires the lock once for all of
-// them.
+// settleList settles the calls of a ResultList, which are consecutive. It
+// acquires the lock once for all of them.
 func (w *worker) settleList(r frame.Results) error {
 	p, count := w.pool, r.Len()
 	p.mu.Lock()
@@ -109,9 +109,9 @@ func (w *worker) settleUnsent() error {
 	return w.settleList(frame.Results{ID: frame.ID{Seq: seq, Index: uint32(first)}, List: results})
 }
 
-// unsentResults returns a copy of results in the list of a journal: the results
-// of the calls from first up to last-1. The list begins with the result of call
-// base.
+// unsentResults returns a copy of results in the list of a journal: the
+// results of the calls from first up to last-1. The parameter base is the
+// number of the call whose result is first in the list.
 func unsentResults(j *shm.Journal, kind byte, base, first, last int) (executor.List, error) {
 	sizes, values := j.List()
 	l := executor.List{Kind: kind}

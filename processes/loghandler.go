@@ -30,8 +30,8 @@ func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 //
 //  1. callHandler waits until the handler returns. So the lines of a worker
 //     stay in order.
-//  2. If the handler does not return within logTime, the call is stuck, and
-//     callHandler returns without it.
+//  2. If the handler does not return within logTime, the call is stuck.
+//     callHandler then returns, although the call has not ended.
 //  3. While a call is stuck, the guard drops further lines. Otherwise the
 //     handler would delay each task that prints.
 //  4. When the last stuck call returns, the guard logs the number of dropped
@@ -42,7 +42,7 @@ func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 // lines, because the program may have no other handler.
 type handlerGuard struct {
 	name    string
-	failed  sync.Once    // reports the first failure
+	failed  sync.Once    // for writing only the first failure
 	stuck   atomic.Int32 // number of stuck calls
 	dropped atomic.Int64 // number of lines that were dropped since stuck was 0
 }

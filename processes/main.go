@@ -39,8 +39,9 @@ func isLate(name string) error {
 		"register it at package level, var f = concert.Register(%q, ...), or before Main", concert.ErrNotRegistered, name, name)
 }
 
-// checkFunction returns why workers cannot call the function of that name. It
-// returns nil if workers can call the function, or if the pool cannot find out.
+// checkFunction returns an error if workers cannot call the function with
+// the given name. It returns nil if workers can call the function, or if the
+// pool cannot know this.
 func (p *Pool) checkFunction(name string) error {
 	if len(name) > frame.MaxName {
 		return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register the function under a shorter name", ErrTooLarge, name, len(name), frame.MaxName)
@@ -55,11 +56,12 @@ func (p *Pool) checkFunction(name string) error {
 var ErrNoMain = errors.New("processes: this program does not call processes.Main() at the beginning of main (for tests: of TestMain), " +
 	"so its workers would run the whole program instead of tasks; nothing was started")
 
-// Main is the guard of programs that use this package. In Python's
-// multiprocessing, the guard is the line if __name__ == "__main__". Call Main
-// first in main, and in TestMain for tests. A worker is this same program,
-// started again. In a worker, Main runs tasks and does not return. In any other
-// process, Main returns at once.
+// Main is the guard of programs that use this package. It corresponds to the
+// test of __name__ that protects the main module of a program that uses
+// Python's multiprocessing. Call Main first in main, and in TestMain for
+// tests. A worker is this same program, started again. In a worker, Main
+// runs tasks and does not return. In any other process, Main returns at
+// once.
 //
 //	func main() {
 //		processes.Main()

@@ -18,9 +18,10 @@ import (
 //
 //  1. The worker writes the result to a file in memory, and seals the file. So
 //     nothing can change or shrink the file, not even the worker.
-//  2. The worker sends the file through the socket, and then the frame through
-//     the pipe. So when the frame arrives, the file is in the socket, even if
-//     the worker has died in between. The files have the order of the frames.
+//  2. The worker sends the file through the socket, and then the frame
+//     through the pipe. So when the frame arrives, the file is in the
+//     socket, even if the worker has died in between. The files are in the
+//     same order as the frames.
 //  3. The receiver takes the file from the socket, checks it, maps it, and closes
 //     it. From then on, only the mapping keeps the memory.
 //  4. The handle unmaps the memory.
@@ -30,11 +31,11 @@ import (
 // remains. Each worker has its own socket, so no worker can replace the file of
 // another one.
 
-// mapResult takes the file of a result from the socket of the worker, maps the
-// file, and stores the memory in the outcome. If the result is too large,
-// mapResult only removes the file from the socket. An error of this process
-// becomes the error of the call. If the worker has violated the protocol,
-// mapResult returns an error.
+// mapResult takes the file of a result from the socket of the worker, maps
+// the file, and stores the memory in the outcome. If the result is too
+// large, mapResult only removes the file from the socket. If this process
+// cannot map the file, the call fails with that error. If the worker has
+// violated the protocol, mapResult returns an error.
 func (w *worker) mapResult(v frame.Payload, to *outcome) error {
 	if w.files == nil {
 		return fmt.Errorf("%w: the file of a result, for which this worker has no socket", frame.ErrFrame)

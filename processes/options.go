@@ -99,10 +99,11 @@ type Options struct {
 	// death, the task fails in any case.
 	//
 	// Retry is called from many goroutines, and must not wait for a task. It
-	// must return within Timeout, and within Grace after the task's context has
-	// ended. If it does not, or if it panics, the task does not run again. Then
-	// the task's error is err joined with the [*concert.PanicError], or with an
-	// error that says that Retry did not return.
+	// must return within Timeout, and within Grace after the task's context
+	// has ended. If it does not, or if it panics, the task does not run
+	// again. Then the error of the task joins two errors: the WorkerError,
+	// and the [*concert.PanicError] or an error which says that Retry did
+	// not return.
 	Retry func(err *WorkerError, ran int) bool
 
 	// Command, if set, is a program and its arguments. The pool starts this
@@ -130,14 +131,15 @@ type Options struct {
 	// SharedCodec, if set, says that the program of Command receives shared
 	// values by the frames of docs/wire.md, and encodes the values that
 	// [concert.Share] stores. If SharedCodec is nil, each call of such a
-	// program copies the value. SharedCodec can be set only with Command.
+	// program copies the value. SharedCodec can be set only if Command is
+	// set.
 	SharedCodec executor.SharedCodec
 
-	// Threads is how many tasks each worker runs concurrently. It can be set
-	// only with Command; the program receives it, see docs/wire.md. The tasks
-	// of a worker share its process: if the process dies, all of them fail. If
-	// the pool killed the process because of one task, the other tasks fail
-	// with [ErrNeighbor]. Zero means 1.
+	// Threads is the number of tasks that each worker runs concurrently. It
+	// can be set only if Command is set. The program receives the number,
+	// see docs/wire.md. The tasks of a worker share its process: if the
+	// process dies, all of them fail. If the pool killed the process because
+	// of one task, the other tasks fail with [ErrNeighbor]. Zero means 1.
 	Threads int
 
 	// Env is the environment of the workers, as in os/exec; nil means the
@@ -171,13 +173,14 @@ type Options struct {
 	// traceback. The pool escapes control characters, as in \x1b, so that a
 	// worker cannot control the terminal.
 	//
-	// The pool also logs to Output: the death of a worker as a warning, with
-	// the attributes worker, pid, task, input and label (see [concert.Input]),
-	// reason, deaths (how many workers in a row died before they finished a
-	// task; 0 if this worker finished one) and pause (before the next start);
-	// and that the pool is broken, as an error. If the pool killed a worker
-	// because of a Cancel, a deadline, Timeout or Shutdown, it logs the death
-	// at debug level. If Output is nil, the pool logs to slog.Default().
+	// The pool also writes its own log records to Output: a warning for each
+	// death of a worker, and an error when the pool breaks. The attributes
+	// of the warning are worker, pid, task, input and label (see
+	// [concert.Input]), reason, deaths (the number of workers in a row that
+	// died before they finished a task; 0 if this worker finished one) and
+	// pause (before the next start). If the pool killed a worker because of
+	// a Cancel, a deadline, Timeout or Shutdown, it logs the death at debug
+	// level. If Output is nil, the pool logs to slog.Default().
 	//
 	// If the handler of Output panics, only the line or the log record is lost;
 	// the pool writes the first panic to standard error. A slow handler slows

@@ -21,7 +21,7 @@ type outcome struct {
 	begun         bool
 	canceledEarly bool
 	late          bool          // the call was canceled because of Options.Timeout
-	ran           time.Duration // the run time of the call; negative if it was recorded together with other calls
+	ran           time.Duration // the run time of the call; negative if the pool has recorded it together with the run times of other calls
 	value         executor.Encoded
 	err           error
 	inArena       bool   // the value is in the arena
@@ -188,10 +188,10 @@ type endedCall struct {
 	ran time.Duration
 }
 
-// lookUp removes the ended calls with these IDs from the table of the worker,
-// and adds their batches and numbers to buf. It stops with an error at an ID
-// that is not in the table. It returns how many calls it has found, and the
-// number of the worker.
+// lookUp removes the ended calls with these IDs from the table of the
+// worker, and adds their batches and numbers to buf. It stops with an error
+// at an ID that is not in the table. It returns the number of calls that it
+// has found, and the number of the worker.
 func (w *worker) lookUp(ids []endedCall, buf []outcome) (known, id int, err error) {
 	p := w.pool
 	p.mu.Lock()
@@ -226,9 +226,10 @@ func (w *worker) countSettled() {
 	w.uncounted = 0
 }
 
-// smooth returns the smoothed run time of calls, given the previous value and
-// the run time of the last call. It is never 0. A much slower call replaces the
-// previous value, so that the pool soon sends fewer calls to the worker.
+// smooth returns the smoothed run time of calls, given the previous value
+// and the run time of the last call. The result is never 0. A much slower
+// call replaces the previous value, so that the pool soon sends fewer calls
+// to the worker.
 func smooth(before, ran time.Duration) time.Duration {
 	ran = max(1, ran)
 	if before == 0 || ran > 4*before {

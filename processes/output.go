@@ -18,8 +18,8 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// The standard output and the standard error of a worker have pipes of their
-// own. The pool does not trust the text that a worker prints: package printable
+// The standard output and the standard error of a worker are two pipes. The
+// pool does not trust the text that a worker prints: package printable
 // escapes the text.
 
 const (
@@ -106,10 +106,10 @@ func writeConsole(text string, kind lineKind) {
 	}
 }
 
-// collect forwards the output of a worker, line by line, until the pipe ends.
-// passed is called when all output is forwarded that the worker printed before
-// its death. The pipe may end later, because other processes may have the pipe
-// open and may print more.
+// collect forwards the output of a worker, line by line, until the pipe
+// ends. It calls the function passed after it has forwarded all output that
+// the worker printed before its death. The pipe may end later, because other
+// processes may have the pipe open and may print more.
 func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()) {
 	passed = sync.OnceFunc(passed)
 	defer passed()
@@ -150,10 +150,10 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 	}
 }
 
-// holdback delays the lines of a crash report, which may be hundreds, if they
-// would be printed on a terminal. If the process dies, the lines are not
-// printed, because the error of the task contains them. If the process does not
-// die, the lines are printed after holdTime.
+// holdback delays the lines of a crash report if standard error is a
+// terminal, because there may be hundreds of them. If the process dies, the
+// lines are not printed: the error of the task contains them. If the process
+// does not die, the lines are printed after holdTime.
 type holdback struct {
 	mu    sync.Mutex
 	lines [][]byte    // guarded by mu: the delayed lines
@@ -191,8 +191,8 @@ func (h *holdback) releaseLocked(w *worker) {
 	h.lines, h.over = nil, true
 }
 
-// end is called at the end of standard error. It drops the delayed lines if the
-// process has died, and otherwise prints them.
+// end handles the end of the worker's standard error. It drops the delayed
+// lines if the process has died, and otherwise prints them.
 func (h *holdback) end(w *worker) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -42,20 +42,20 @@ type Pool struct {
 	claims      map[*executor.Task]bool            // tasks from which a worker is claiming calls; true if canceled during the claim
 	checks      map[*executor.Task]bool            // tasks whose argument Options.Check checks; all true
 	unsettled   int                                // number of claimed calls that have not settled
-	endless     submitter                          // for contexts that never end
+	endless     submitter                          // the submitter of all contexts that never end
 	submitters  map[context.Context]*submitter     // by context: the submitters of the calls in workers and in returned
 	active      []*worker                          // workers that run tasks, by number; nil for a number without a worker
 	standby     []*worker                          // workers that are ready to become active
 	all         map[*worker]bool                   // workers that are not reaped
 	starting    int                                // number of workers that are about to start; they are not in all
-	traffic     traffic                            // of the workers that are reaped
-	watched     bool                               // Watch was called, and workers were not made for an Options.Observer
-	oomKills    int                                // number of the kills in ooms that happened before New, or that explain the death of a worker
+	traffic     traffic                            // total of all reaped workers
+	watched     bool                               // Watch was called and Options.Observer is nil, so new workers must be told to report progress
+	oomKills    int                                // number of the counted kills that can explain no further death: kills before New, and kills that have explained one
 	restarts    restarts                           // the deaths of workers in a row
 	broken      error                              // why the pool is broken, or nil
 	closed      error                              // why the pool refuses tasks, or nil
 	ended       bool                               // the pool is closed and has no tasks; workers exit
-	sentSuspect bool                               // the last call that was sent from the field returned had been the next call of a worker that died
+	sentSuspect bool                               // whether the pool, when it last sent calls of Pool.returned, sent a suspect; see blameNextLocked
 	shared      map[executor.SharedID]*sharedValue // the shared values
 	gone        chan struct{}                      // closed when ended is true and no worker is left
 
@@ -105,11 +105,11 @@ func (p *Pool) Width() int {
 	return p.size * p.opts.Threads
 }
 
-// Stats implements [concert.Executor]. The workers are the processes that run
-// tasks; a worker is busy if it has calls. A Submit or an item counts as
+// Stats implements [concert.Executor]. The workers are the processes that
+// run tasks; a worker is busy if it has calls. A Submit or an item counts as
 // Running when the pool knows that it has begun, so short tasks are Queued
-// until their results arrive. The bytes are the bytes in the pipes and in
-// shared memory. The workers measure RunTime.
+// until their results arrive. The numbers of bytes include pipes and shared
+// memory. The workers measure RunTime.
 func (p *Pool) Stats() concert.Stats {
 	p.made()
 	s := p.group.Stats()
@@ -155,7 +155,7 @@ func (p *Pool) Watch(o concert.Observer) (stop func()) {
 	return stop
 }
 
-// made panics if New has not made the Pool.
+// made panics if the Pool was not made by New.
 func (p *Pool) made() {
 	if p == nil || p.group == nil {
 		panic("processes: the Pool is nil or zero: make it with New of package processes or python, and check its error")
@@ -286,8 +286,9 @@ func (p *Pool) returnCallsLocked(ranges ...callRange) {
 	p.wakeWorkerLocked()
 }
 
-// removeFirstReturnedLocked removes p.returned[0]. It does not move the other
-// elements, because there may be as many as a worker has calls.
+// removeFirstReturnedLocked removes p.returned[0]. It does not move the
+// other elements, because there may be many of them: up to one for each call
+// of a worker.
 func (p *Pool) removeFirstReturnedLocked() {
 	p.returned[0] = callRange{}
 	p.returned = p.returned[1:]

@@ -30,13 +30,15 @@
 //
 // # The rules
 //
-//   - A worker runs one task at a time, unless Options.Threads is set. The pool
-//     sends a few tasks in advance, so that the worker can begin the next one
-//     at once: one task if tasks are long, and up to 255 if they are quick.
-//     These tasks are pending: they can be canceled, and if another worker is
-//     idle, the pool gives them to that worker.
+//   - A worker runs one task at a time, unless Options.Threads is set. The
+//     pool sends a few more tasks in advance, so that the worker can begin
+//     the next task at once. It sends one task in advance if tasks are long,
+//     and up to 255 if they are quick. These tasks are pending: they can be
+//     canceled, and if another worker is idle, the pool gives them to that
+//     worker.
 //   - If a task crashes, exits, is killed or uses too much memory, it fails
-//     with a [*WorkerError], which says how. No other task is affected.
+//     with a [*WorkerError], which describes the death of the worker. No
+//     other task is affected.
 //   - If the context of a task ends, or the task runs for longer than
 //     Options.Timeout, the context of its function ends. If the function does
 //     not return within Options.Grace, its process is killed, with all
@@ -80,13 +82,13 @@
 // written, and does not copy it. Options.MaxResult limits such a slice, too,
 // and Options.Memory does not include it.
 //
-// This description is complete for Linux. Other systems have no sealed shared
-// memory. There, results are written one by one, large values go through pipes,
-// each worker has a copy of each shared value that it uses, the pool sends
-// fewer tasks in advance, and Cancel reports these tasks as running. A worker
-// notices the death of this process by the end of a pipe, so a worker whose
-// process is stopped does not end. On Windows, processes that a task has
-// started outlive the worker.
+// This description is complete for Linux. Other systems have no sealed
+// shared memory. On these systems, workers write results one by one, large
+// values go through pipes, each worker has a copy of each shared value that
+// it uses, the pool sends fewer tasks in advance, and Cancel reports these
+// tasks as running. A worker notices the death of this process by the end of
+// a pipe, so a worker whose process is stopped does not end. On Windows,
+// processes that a task has started outlive the worker.
 package processes
 
 import (

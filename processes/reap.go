@@ -101,7 +101,7 @@ func (w *worker) reap(state *os.ProcessState) {
 	defer p.logging.Done()
 	var victims []victim
 	var dropped []callRange // canceled calls, one in each callRange
-	guilty := false         // whether the pool killed the worker because of one of the calls
+	guilty := false         // the pool killed the worker because of one of the calls
 	for f := range w.frames.all {
 		guilty = guilty || f.killCause != nil
 	}
@@ -221,12 +221,13 @@ type victim struct {
 	err           *WorkerError
 }
 
-// blameNextLocked handles the calls of a worker that died while it ran no call.
-// back has the calls of the worker. Its first call, which the worker would have
-// begun next, is a suspect: this call may have caused the death.
-// blameNextLocked counts the death for this call, and moves the call to the end
-// of the returned calls, in a range of its own. If maxCallDeaths workers have
-// died in this way, blameNextLocked returns the call as the culprit instead.
+// blameNextLocked handles the calls of a worker that died while it ran no
+// call. The parameter back has the calls of the worker. The first of them,
+// which the worker would have begun next, is a suspect: it may have caused
+// the death. blameNextLocked counts the death for the suspect, and moves the
+// suspect to the end of the returned calls, as a separate range. If
+// maxCallDeaths workers have died in this way, blameNextLocked returns the
+// suspect as the culprit instead.
 func (w *worker) blameNextLocked(back []callRange, state *os.ProcessState) (others []callRange, culprit *victim) {
 	first := back[0]
 	first.to = first.from + 1
@@ -243,7 +244,8 @@ func (w *worker) blameNextLocked(back []callRange, state *os.ProcessState) (othe
 	return others, &victim{callRange: first, begun: first.deaths > 0, err: err}
 }
 
-// mayAgain reports whether Options.Retry decides if the call runs again.
+// mayAgain reports whether the pool must ask Options.Retry whether the call
+// runs again.
 func (p *Pool) mayAgain(v victim) bool {
 	return p.opts.Retry != nil && v.deaths < maxCallDeaths && v.batch.Context().Err() == nil
 }

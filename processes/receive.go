@@ -39,10 +39,10 @@ func (s *source) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// receive reads frames of the worker until the pipe ends. When the worker has
-// begun a call, only this goroutine calls Start and Settle of the call's batch.
-// After receive has ended, only the goroutine of worker.wait calls them. So for
-// each call, Start comes before Settle.
+// receive reads frames of the worker until the pipe ends. After the worker
+// has begun a call, only this goroutine calls Start and Settle of the call's
+// batch. After receive has ended, only the goroutine of worker.wait calls
+// them. So for each call, Start comes before Settle.
 func (w *worker) receive() {
 	defer close(w.received)
 	for {
@@ -124,7 +124,8 @@ func (w *worker) readFrame() error {
 	return fmt.Errorf("%w: type %q", frame.ErrFrame, kind)
 }
 
-// hello stores what the worker supports.
+// hello handles the frame Hello: it stores which parts of the protocol the
+// worker supports.
 func (w *worker) hello(h frame.HelloBody) error {
 	if h.Version != frame.Version {
 		return fmt.Errorf("the worker has version %d of the protocol, and this pool has version %d", h.Version, frame.Version)
@@ -187,7 +188,7 @@ func (w *worker) callBegan(f *callFrame, call int) {
 		w.checkAtLocked(f.clock.expires)
 	}
 	batch, i, seq, id := f.batch, f.from+call, f.seq, w.number
-	again := f.deaths > 0 // Start was called for an earlier run
+	again := f.deaths > 0 // Start was already called for an earlier run
 	w.pool.mu.Unlock()
 
 	canceledEarly := !again && !batch.Start(i, id)

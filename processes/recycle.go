@@ -6,8 +6,9 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// The pool replaces a worker when it has run Options.MaxTasks tasks, see
-// nextCalls, or when its memory stays above Options.MaxResident.
+// The pool replaces a worker in two cases: the worker has run
+// Options.MaxTasks tasks (see nextCalls), or its memory stays above
+// Options.MaxResident.
 
 const (
 	memoryInterval = 250 * time.Millisecond
@@ -52,8 +53,8 @@ func (p *Pool) checkMemory() {
 	}
 }
 
-// replaceLocked makes a worker exit when it has finished its calls, and gives
-// its number to another worker at once.
+// replaceLocked makes a worker exit after it has finished its calls. It
+// gives the number of this worker to another worker at once.
 func (p *Pool) replaceLocked(w *worker) {
 	w.leaveLocked()
 	p.active[w.number] = nil

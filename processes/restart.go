@@ -20,10 +20,11 @@ import (
 //   - A worker is healthy if it has finished a call, or has been ready for
 //     healthyAfter. When a healthy worker ends, the pool starts the next one at
 //     once.
-//   - The pool counts the death of a worker that was not healthy. Each counted
-//     death in a row doubles the pause before the next start. A death in a task
-//     fails that task. So there are at most as many such deaths as tasks, and
-//     the maximum of the pause after such deaths is small.
+//   - The pool counts the death of a worker that was not healthy. Each
+//     counted death in a row doubles the pause before the next start. A
+//     death in a task fails that task. The number of tasks thus limits the
+//     number of such deaths. So the longest pause after such deaths is
+//     short.
 //   - After maxDeaths deaths in a row outside of tasks, the pool is broken if
 //     no worker is active: all its tasks fail with the reason.
 //
@@ -44,12 +45,12 @@ const (
 type restarts struct {
 	generation  int                  // generation of the workers that the pool starts now
 	inRow       int                  // number of counted deaths since a worker was healthy
-	unexplained int                  // how many of the deaths in inRow happened outside of tasks
+	unexplained int                  // number of the deaths in inRow that happened outside of tasks
 	replaced    int64                // number of workers that were started because another one had died
 	paused      map[*time.Timer]bool // timers of the starts that are delayed by a pause
 }
 
-// pause returns how long to wait before the next start.
+// pause returns the time to wait before the next start.
 func (r *restarts) pause() time.Duration {
 	if r.inRow == 0 {
 		return 0
@@ -61,16 +62,16 @@ func (r *restarts) pause() time.Duration {
 	return min(longest, firstPause<<min(r.inRow-1, 16))
 }
 
-// healthy resets the counts, because a worker was healthy. It ignores a worker
-// of an earlier generation.
+// healthy resets the counts after a worker of the given generation was
+// healthy. It does nothing if a newer generation exists.
 func (r *restarts) healthy(generation int) {
 	if generation == r.generation {
 		r.inRow, r.unexplained = 0, 0
 	}
 }
 
-// died counts the death of a worker that was not healthy. It ignores a worker
-// of an earlier generation.
+// died counts the death of a worker of the given generation that was not
+// healthy. It does nothing if a newer generation exists.
 func (r *restarts) died(generation int, inTask bool) {
 	if generation != r.generation {
 		return
@@ -145,10 +146,10 @@ func (p *Pool) spawnAfterLocked(number int, pause time.Duration) {
 	p.restarts.paused[timer] = true
 }
 
-// refillLocked replaces the active worker that had the number id. If there is a
-// standby worker, it gets the number, and refillLocked starts a new standby
-// worker. Otherwise refillLocked starts a worker with the number. If id is
-// noNumber, it only starts a standby worker.
+// refillLocked replaces the active worker that had the number id. If there
+// is a standby worker, refillLocked gives the number to that worker, and
+// starts a new standby worker. Otherwise refillLocked starts a worker with
+// the number. If id is noNumber, it only starts a standby worker.
 func (p *Pool) refillLocked(id int) {
 	if n := len(p.standby); id != noNumber && !p.ended && n > 0 && p.active[id] == nil {
 		w := p.standby[n-1]
@@ -216,7 +217,7 @@ func (p *Pool) logger() *slog.Logger {
 }
 
 // deathOf returns an error that describes the death of a worker that ran no
-// task.
+// task. The parameter before is the state that the worker had.
 func (w *worker) deathOf(state *os.ProcessState, before workerState) error {
 	when := "while it was leaving"
 	switch before {

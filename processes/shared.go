@@ -36,12 +36,12 @@ import (
 //     value that its calls do not use.
 //  3. Release removes the value, and adds its ID to worker.unshare of each
 //     worker that has the Share. dispatch adds the Unshares to its frames
-//     before further calls. Workers that have no calls are woken, so that the
-//     memory becomes free.
+//     before further calls. Release wakes workers that have no calls, so
+//     that they free the memory.
 //
-// A call that was encoded before Release, but is added to the frames of a
-// worker after it, fails: see Batch.SharedClosed. Release marks the value as
-// closed before it acquires mu, so step 2 sends no such call.
+// A call fails if it was encoded before Release, and would be added to the
+// frames of a worker after Release: see Batch.SharedClosed. Release marks
+// the value as closed before it acquires mu, so step 2 sends no such call.
 //
 // dispatch writes a Share before it sends the file of this Share. So when a
 // worker waits for a file, dispatch is about to send this file, and the two
@@ -62,7 +62,7 @@ type sharedValue struct {
 	file  *os.File // the value, or nil
 
 	// Guarded by the pool's mu:
-	users    int // how many executor.Stored of the value were not released
+	users    int // number of executor.Stored of the value that were not released
 	released bool
 	sending  int // number of frames that dispatch has added and not sent
 }
@@ -163,7 +163,8 @@ func (p *Pool) release(s *sharedValue) {
 	}
 }
 
-// releaseAllLocked removes all values from the pool, whose workers have ended.
+// releaseAllLocked removes all values from the pool. The workers of the pool
+// have ended.
 func (p *Pool) releaseAllLocked() {
 	for _, s := range p.shared {
 		s.closeIfUnusedLocked(true)
@@ -171,8 +172,9 @@ func (p *Pool) releaseAllLocked() {
 	p.shared = nil
 }
 
-// closeIfUnusedLocked closes the file of a released value, unless dispatch is
-// about to send the file.
+// closeIfUnusedLocked closes the file if the value is released, unless
+// dispatch is about to send the file. If the parameter released is true, it
+// first marks the value as released.
 func (s *sharedValue) closeIfUnusedLocked(released bool) {
 	s.released = s.released || released
 	if s.released && s.sending == 0 && s.file != nil {
@@ -207,11 +209,12 @@ func (p *Pool) addSharesLocked(w *worker, b *outgoing, batch *executor.Batch) {
 	}
 }
 
-// maxCopiedShare is the maximum size of a shared value that addShare copies. A
-// larger value takes two writes of its own, without the pool's lock.
+// maxCopiedShare is the maximum size of a shared value that addShare copies.
+// A larger value is not copied: dispatch writes it to the pipe separately,
+// without the pool's lock.
 const maxCopiedShare = 512
 
-// addShare adds a Share.
+// addShare appends the Share of a value to b.
 func (b *outgoing) addShare(s *sharedValue) {
 	p := frame.Payload{Encoded: executor.Encoded{Kind: s.kind}}
 	switch {
@@ -264,9 +267,10 @@ func (p *Pool) refuseSharedLocked(s callRange) callRange {
 	return callRange{}
 }
 
-// refuseReturnedLocked removes the first range of p.returned, and settles its
-// calls, if their arguments refer to a closed shared value. It reports whether
-// it has done so. It releases mu while it calls Settle.
+// refuseReturnedLocked handles the first range of p.returned if the
+// arguments of its calls refer to a closed shared value: it removes the
+// range and settles the calls. It reports whether it has done so. It
+// releases mu while it calls Settle.
 func (p *Pool) refuseReturnedLocked() bool {
 	s := p.returned[0]
 	if s.batch.SharedClosed() == nil {

@@ -41,17 +41,18 @@ import (
 type silence struct {
 	measuredAt  time.Time                 // time of the last measurement; zero if the worker has no call that could begin
 	oldest      uint32                    // at that time, the number of the oldest frame of which no call had begun
-	known       bool                      // whether threads was read at that time
+	known       bool                      // whether whether the field threads was set at that time
 	threads     map[int]osproc.ThreadTime // the times of the threads of the process
 	readMiB     int64                     // worker.readMiB at that time
-	silent      time.Duration             // how long the worker has been silent since it last began or ended a call
+	silent      time.Duration             // for how long the worker has been silent since it last began or ended a call
 	stopped     time.Duration             // how long the process was stopped during this time
 	takenBackAt time.Duration             // max(silent, stopped) when the pool last took calls back
 	suspended   bool                      // a copy of worker.suspended, read without mu
 }
 
-// couldRun returns for how much of elapsed a process could have begun a call.
-// This is the larger of two values, but at most elapsed:
+// couldRun returns the part of the time elapsed in which a process could
+// have begun a call. The result is the larger of two values, but at most
+// elapsed:
 //
 //   - the elapsed time less the longest time for which one thread waited for a
 //     processor or a disk;
@@ -73,7 +74,7 @@ func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (c
 		ran += t.Ran - last.Ran
 		waited = max(waited, t.Waited-last.Waited)
 		if t.State == 'D' || t.State == 'R' && t.Ran == last.Ran {
-			waited = elapsed // the system adds this wait to Waited only when the wait is over
+			waited = elapsed // the system adds a wait to the field Waited only when the wait is over
 		}
 	}
 	could = max(elapsed-waited, 10*ran)
@@ -102,14 +103,14 @@ func (w *worker) unbegunLocked() (oldest *callFrame, running int) {
 	return nil, running
 }
 
-// measure adds the time in which the worker was silent since the last
-// measurement. It is called by check, without mu.
+// measure adds to w.silence the time for which the worker was silent since
+// the last measurement. Its caller, check, does not hold mu.
 func (w *worker) measure(now time.Time) {
 	s := &w.silence
 	if s.measuredAt.IsZero() || now.Sub(s.measuredAt) < w.silenceInterval() {
 		return
 	}
-	elapsed := min(now.Sub(s.measuredAt), 2*w.silenceInterval()) // a longer time means that this process was stopped
+	elapsed := min(now.Sub(s.measuredAt), 2*w.silenceInterval()) // if more time has passed, this process was stopped
 	s.measuredAt = now
 	w.pool.mu.Lock()
 	oldest, _ := w.unbegunLocked()

@@ -110,12 +110,11 @@ func (p *Pool) launch(id, generation int) {
 	if i := p.opts.Init; i != nil {
 		var b outgoing
 		b.add(frame.CallHead{Name: i.name}, []executor.Encoded{i.arg}, nil)
-		go w.send(&b) // if it fails, the worker dies, or is killed after Options.StartTimeout
+		go w.send(&b) // if send fails, the worker dies, or the pool kills it after Options.StartTimeout
 	}
 }
 
-// newWorker starts a process, and the two goroutines that collect the output of
-// the process.
+// newWorker starts a process, and two goroutines that collect its output.
 func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w := &worker{
 		pool: p, number: id, controlWake: make(chan struct{}, 1),
@@ -221,8 +220,9 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	return w, nil
 }
 
-// command returns the process of a worker. The process inherits the files in
-// passed, and the socket of shared values, which may be nil.
+// command returns the process of a worker, which the caller must start. The
+// process inherits the files of the slice passed and, unless it is nil, the
+// socket of shared values.
 func (p *Pool) command(passed []*os.File, socket *os.File) (*exec.Cmd, error) {
 	cmd, err := p.template.command()
 	if err != nil {
@@ -247,7 +247,8 @@ func (p *Pool) command(passed []*os.File, socket *os.File) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// ready makes a worker that has reported Ready active, or standby.
+// ready handles the frame Ready of a worker: it makes the worker active, or
+// a standby worker.
 func (p *Pool) ready(w *worker) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

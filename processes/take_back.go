@@ -55,7 +55,7 @@ func (p *Pool) stealLocked(w *worker) bool {
 		}
 		back := victim.takeBackLocked(f, max(0, f.n-want))
 		if back.len() == 0 {
-			break // the calls of earlier frames have begun too
+			break // then the calls of earlier frames have begun, too
 		}
 		ranges = append(ranges, back)
 		want -= back.len()
@@ -104,8 +104,8 @@ func (w *worker) takeBackLocked(f *callFrame, keep int) callRange {
 	return callRange{}
 }
 
-// keepLocked keeps the first calls of a frame. left is their number. It removes
-// the other calls from the frame and returns them.
+// keepLocked removes calls from the end of a frame, and returns them. The
+// parameter left is the number of calls that the frame keeps.
 func (w *worker) keepLocked(f *callFrame, left int) callRange {
 	back := f.rest(left)
 	w.count -= back.len()

@@ -44,11 +44,11 @@ func (w *worker) check() bool {
 	if w.nextCheck.IsZero() {
 		w.source.pipe.SetReadDeadline(time.Time{})
 	}
-	if newest == nil || newest.begun == call { // without a journal, newest.begun is always call
+	if newest == nil || newest.begun == call { // without a journal, the two numbers are always equal
 		p.mu.Unlock()
 		return true
 	}
-	newest.since = now.Add(-longCall) // the call began before this check, so it counts as long
+	newest.since = now.Add(-longCall) // the call began before this check; from now on, it counts as long
 	w.callBegan(newest, call)
 	return true
 }

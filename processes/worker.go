@@ -56,7 +56,7 @@ type worker struct {
 	outcomeBuf []outcome   // reused by settleOutcomes
 	endedBuf   []endedCall // reused by settleOutcomes
 	copied     uint64      // total number of results that were copied from the arena
-	silence    silence     // how long the worker has begun no call
+	silence    silence     // for how long the worker has begun no call
 
 	sent    atomic.Int64 // bytes that were sent to the worker; written by dispatch
 	read    atomic.Int64 // bytes that were received from the worker; written by receive
@@ -71,7 +71,7 @@ type worker struct {
 	// Guarded by the pool's mu:
 	number            int       // index of the worker in Pool.active while it is active; noNumber if it has no number
 	generation        int       // see restarts
-	readySince        time.Time // when the worker became ready; zero before
+	readySince        time.Time // when the worker became ready; zero if it is not ready yet
 	state             workerState
 	usesSlots         bool                  // the worker changes the slots of the journal by compare-and-swap
 	setsMarks         bool                  // the worker sets marks in the slots, see shm.Journal
@@ -89,7 +89,7 @@ type worker struct {
 	arguments         shm.Allocator         // spans of arguments in the arena
 	touched           bool                  // whether the arena was used since it was trimmed
 	trimming          bool                  // whether the arena is being trimmed; then the worker gets no calls
-	idleSince         time.Time             // since when the worker has no calls, if touched
+	idleSince         time.Time             // time since which the worker has no calls; set only if touched is true
 	runTime           time.Duration         // smoothed run time of a call; 0 if unknown
 	total             int                   // total number of calls that have ended
 	overLimit         int                   // number of measurements in a row with more memory than Options.MaxResident
