@@ -5,9 +5,9 @@
 //	                      ^
 //	pipe of control --> control: cancel calls, give calls back
 //
-// One goroutine reads calls and runs them sequentially. Another goroutine reads
-// the control pipe, also while a call runs. The control pipe ends when the
-// process of the pool has ended; then the worker exits.
+// One goroutine reads calls and runs them sequentially. Another goroutine
+// reads the control pipe, even while a call runs. When the process of the
+// pool has ended, the control pipe ends, and the worker exits.
 package child
 
 import (
@@ -32,7 +32,7 @@ import (
 const (
 	exitEnd      = 0   // the pool has no more calls for this worker
 	exitBroken   = 111 // the worker could not be prepared, and has reported the reason to the pool
-	exitProtocol = 112 // the environment variable EnvName, or a file or a frame from the pool, is invalid
+	exitProtocol = 112 // invalid data from the pool: the environment variable EnvName, a file, or a frame
 	exitPoolGone = 113 // the process of the pool has ended, or results cannot be written
 )
 
@@ -43,15 +43,15 @@ const minErrorLimit = 1 << 20
 // maximum size of a result.
 func ErrorLimit(maxResult int64) int { return int(max(maxResult, minErrorLimit)) }
 
-// ErrTooLarge is processes.ErrTooLarge. It is in this package because the
-// worker returns it.
+// ErrTooLarge is the error that package processes exports as ErrTooLarge. It
+// is in this package because the worker needs it, too.
 var ErrTooLarge = errors.New("processes: value too large")
 
-// depth is the result of Depth.
 var depth int
 
-// Depth returns how deep this process is nested in pools: 0 for a process that
-// is not a worker, 1 for a worker of a pool in such a process, and so on.
+// Depth returns the nesting level of this process in pools: 0 for a process
+// that is not a worker, 1 for a worker of a pool in such a process, and so
+// on.
 func Depth() int { return depth }
 
 // worker is the state of this process.
@@ -62,7 +62,7 @@ type worker struct {
 	journal *shm.Journal // nil: there is none
 	arena   *shm.Arena   // nil: there is none
 	ended   chan int     // receives the exit code when the worker must exit
-	reports atomic.Bool  // calls that begin report their progress to the pool
+	reports atomic.Bool  // whether calls that begin from now on report their progress to the pool
 
 	// Used only by the goroutine of worker.loop:
 	scratch   []byte
@@ -72,12 +72,12 @@ type worker struct {
 	missing   error              // why function is nil
 	head      frame.CallHead     // head of the current frame
 	isList    bool               // the current frame is a CallList: its arguments are in list, and not in rest
-	rest      []byte             // encoded arguments of a Call that have not been parsed
-	list      executor.List      // arguments of a CallList that were not returned by nextArg
+	rest      []byte             // encoded arguments of a Call that are not parsed yet
+	list      executor.List      // arguments of a CallList that nextArg has not returned yet
 	trace     string             // the text for distributed tracing of the next frame of calls, or ""
 	parent    context.Context    // parent of the contexts of the frame's calls
 	stop      context.CancelFunc // stops the timer of parent's deadline; nil without a deadline
-	spare     *callContext       // context of the last call, if the next call can use it
+	spare     *callContext       // context of the last call, if the next call can use this context
 	now       time.Duration      // uptime when the loop last read the clock, or 0 if it has waited since
 	unclocked int                // number of calls that have ended since the clock was read
 	group     int                // maximum of unclocked
@@ -95,7 +95,8 @@ type worker struct {
 }
 
 // Run runs tasks of a pool until the pool has no more tasks for this worker.
-// text is the value of EnvName. Run returns the exit code of this process.
+// The parameter text is the value of the environment variable EnvName. Run
+// returns the exit code of this process.
 func Run(text string) int {
 	w, files, err := open(text)
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	"concert/internal/lazy"
 )
 
-// callContext is the context of a call in a worker. If Done was not called, the
-// next call gets the same context. So if the first call has started a goroutine
-// that still runs, this goroutine receives the state of the second call from
-// Err.
+// callContext is the context of a call in a worker. If no code has called
+// Done, the next call gets the same context. A goroutine that the first call
+// has started may then still run. If it calls Err, it receives the state of
+// the second call.
 type callContext struct {
 	lazy  lazy.Context // its parent is limit
 	limit limit
@@ -26,7 +26,7 @@ func newCallContext(parent context.Context) *callContext {
 	return c
 }
 
-// end ends the context, because the call has ended.
+// end ends the context after its call has ended.
 func (c *callContext) end() {
 	c.over.Store(true)
 	c.lazy.End()
@@ -46,9 +46,9 @@ func (c *callContext) Value(key any) any { return c.lazy.Value(key) }
 
 // limit is the parent of the context of a call, with the deadline of the
 // frame's calls. When the pool reports that the call has exceeded its time,
-// limit.expire ends the limit, and Err returns [context.DeadlineExceeded]. A
-// context of package context cannot do this: after a cancellation, its Err
-// returns [context.Canceled].
+// limit.expire ends the limit. After that, Err returns
+// [context.DeadlineExceeded]. A context of package context cannot do this:
+// after a cancellation, its Err returns [context.Canceled].
 type limit struct {
 	context.Context // of the frame
 	mu              sync.Mutex
@@ -86,8 +86,9 @@ var (
 
 func init() { close(always) }
 
-// Done implements [context.Context]. If the context ends later, the channel
-// stays open: package context uses AfterFunc instead.
+// Done implements [context.Context]. If the context ends after the call of
+// Done, the channel stays open. Package context does not need the channel,
+// because it calls AfterFunc.
 func (l *limit) Done() <-chan struct{} {
 	if l.Err() != nil {
 		return always
@@ -95,7 +96,8 @@ func (l *limit) Done() <-chan struct{} {
 	return never
 }
 
-// AfterFunc is called by package context, to end derived contexts.
+// AfterFunc makes the end of the limit call the function end. Package
+// context calls AfterFunc to end derived contexts.
 func (l *limit) AfterFunc(end func()) (stop func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -44,10 +44,10 @@ func (w *worker) control(pipe *os.File) {
 	}
 }
 
-// giveBack answers a TakeBack. Without a journal, the pool requests calls that
-// have not begun; the answer has the number of the first call that this worker
-// gives back. With a journal, the pool has taken the calls back already, and
-// only tests whether this process answers.
+// giveBack answers a TakeBack. Without a journal, the pool requests calls
+// that have not begun; the answer has the number of the first call that this
+// worker gives back. If there is a journal, the pool has already taken the
+// calls back, and only tests whether this process answers.
 func (w *worker) giveBack(id frame.ID) {
 	w.mu.Lock()
 	switch ahead := int32(id.Seq - w.id.Seq); {
@@ -65,7 +65,8 @@ func (w *worker) giveBack(id frame.ID) {
 }
 
 // cancel ends the context of a call if the call runs. Without a journal, the
-// call may not have begun yet; then cancel stores the cancellation for begin.
+// call may not have begun yet. In this case, cancel stores the cancellation,
+// and begin finds it later.
 func (w *worker) cancel(id frame.ID, why frame.Reason) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

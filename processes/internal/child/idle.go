@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// idleAfter is how long a worker is idle before it returns memory to the
-// system. Tests set other times.
+// idleAfter is the time for which a worker is idle before it returns memory
+// to the system. Tests set other times.
 var idleAfter = 5 * time.Second
 
 // SetIdle sets the time after which this worker returns memory to the system.
@@ -53,12 +53,12 @@ func (t *idleTimer) check() {
 		t.timer.Reset(left)
 		return
 	}
-	t.armed.Store(false) // the next call of begin sets the timer
+	t.armed.Store(false) // so the next call of begin starts the timer
 	debug.FreeOSMemory()
 }
 
 var started = time.Now()
 
-// uptime returns how long this process has run. It reads one clock, so it is
-// faster than time.Now, which reads two clocks.
+// uptime returns the time for which this process has run. It reads one
+// clock, so it is faster than time.Now, which reads two clocks.
 func uptime() time.Duration { return time.Since(started) }

@@ -14,8 +14,8 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// minList is the minimum number of calls of a frame whose results are sent
-// together. The results of smaller frames are sent one by one.
+// minList decides how results are sent: together if their frame has at least
+// minList calls, and otherwise one by one.
 const minList = 4
 
 // loop reads calls and runs them until the pipe of tasks ends. If a function
@@ -173,7 +173,7 @@ func (w *worker) prepare() int {
 		return badFrame(err)
 	}
 	done := make(chan error, 1)
-	go func() { // on a goroutine of its own, because it may call runtime.Goexit
+	go func() { // on another goroutine, because the initializer may call runtime.Goexit
 		err := concert.ErrGoexit
 		defer func() { done <- err }()
 		_, err = executor.Invoke(context.Background(), h.Name, arg.Encoded)
@@ -184,8 +184,8 @@ func (w *worker) prepare() int {
 	return -1
 }
 
-// broken reports to the pool why this process cannot run tasks. It returns the
-// exit code.
+// broken sends the pool the reason why this process cannot run tasks. It
+// returns the exit code.
 func (w *worker) broken(err error) int {
 	w.out.put(frame.AppendBroken(nil, w.encodeError(err)))
 	w.out.flush()
@@ -207,9 +207,9 @@ func (w *worker) call(arg frame.Payload) {
 	w.finish(result, err)
 }
 
-// progress reports the progress of a call to the pool. It does nothing if the
-// call has ended, because a goroutine that the function has started may still
-// report progress.
+// progress reports the progress of a call to the pool. A goroutine that the
+// function has started may report progress after the call has ended. In this
+// case, the method progress does nothing.
 func (w *worker) progress(id frame.ID, done, total int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -285,7 +285,7 @@ func (w *worker) finish(result executor.Encoded, err error) {
 	case listed && w.addToList(now, &o):
 	case w.giveAway(result, &o.Value):
 		w.out.outcome(now, frame.AppendResult(w.scratch[:0], o))
-		w.out.flush() // the pool receives the file only after the frame, and the socket has space for few files
+		w.out.flush() // the pool takes the file from the socket only after it has read the frame, and the socket has space for few files
 	case w.place(result.Bytes, &o.Value):
 		w.out.outcome(now, frame.AppendResult(w.scratch[:0], o))
 	case len(result.Bytes) > shm.MaxInline:
@@ -305,9 +305,9 @@ func (w *worker) addToList(now time.Duration, o *frame.Outcome) bool {
 	return stored
 }
 
-// maxGroup is the maximum number of calls after which the loop does not read
-// the clock. Reading it takes longer than a call that does almost nothing. The
-// calls between two readings should take between 10 and 40 us.
+// maxGroup is the maximum number of calls between two readings of the clock.
+// To read the clock takes longer than a call that does almost nothing. All
+// calls between two readings should together take 10 to 40 us.
 const maxGroup = 64
 
 // readClock stores the uptime in w.now, and adapts the number of calls until
@@ -323,8 +323,8 @@ func (w *worker) readClock() {
 	w.now, w.unclocked = now, 0
 }
 
-// encodeError encodes an error, and shortens it to the size that the pool
-// accepts.
+// encodeError encodes an error. It shortens the error to the size that the
+// pool accepts.
 func (w *worker) encodeError(err error) []byte {
 	return executor.ShortenError(executor.EncodeError(err), ErrorLimit(w.setup.MaxResult))
 }

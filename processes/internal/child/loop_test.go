@@ -10,8 +10,8 @@ import (
 	"concert/internal/frame"
 )
 
-// TestFinish_WithoutJournal: a worker without a journal measures each call,
-// because it sends each result in a frame of its own.
+// TestFinish_WithoutJournal: a worker without a journal sends each result in
+// a separate frame, so it must measure the time of each call.
 func TestFinish_WithoutJournal(t *testing.T) {
 	r, pipe, err := os.Pipe()
 	if err != nil {

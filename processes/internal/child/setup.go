@@ -15,12 +15,12 @@ const EnvName = "CONCERT_WORKER"
 // Setup is what the pool passes to a worker in its environment.
 type Setup struct {
 	Depth     int                   // the result of Depth in the worker
-	Threads   int                   // how many tasks the worker may run concurrently
+	Threads   int                   // number of tasks that the worker may run concurrently
 	Files     []string              // the pipes of tasks, results and control, and, if they exist, the journal and the arena
 	Prepare   bool                  // the first call is the initializer
 	Shared    string                // the socket of shared values, or empty
 	MaxResult int64                 // the maximum size of a result, in bytes
-	Report    bool                  // the pool has an observer of the progress of tasks; a Watch frame says the same later
+	Report    bool                  // the pool already has an observer of the progress of tasks; if it gets one later, it sends a Watch frame
 	Sandbox   *confine.Restrictions // nil if the worker is not confined
 }
 

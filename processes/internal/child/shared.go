@@ -18,8 +18,8 @@ type sharedValues struct {
 	mapped map[executor.SharedID][]byte // the memory of the values that are files; nil if it could not be mapped
 }
 
-// frame handles a Share or an Unshare. For any other frame, it returns an
-// error.
+// frame handles a frame if it is a Share or an Unshare, and otherwise
+// returns an error.
 func (s *sharedValues) frame(kind frame.Type, body []byte) error {
 	switch kind {
 	case frame.Share:
@@ -36,7 +36,7 @@ func (s *sharedValues) share(body []byte) error {
 		return err
 	}
 	value := p.Encoded
-	var failure error // of the calls that use the value
+	var failure error // the error of all calls that use the value
 	if p.Shared {
 		if s.socket == nil {
 			return fmt.Errorf("%w: a file of a shared value, for which this worker has no socket", frame.ErrFrame)

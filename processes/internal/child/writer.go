@@ -16,9 +16,10 @@ import (
 //	frame --> ring of the journal --several in one write--> pipe
 //	small result --> list of the journal --several in one frame--> ring
 //
-// A small result needs no frame of its own: the writer stores it in the list.
-// Before it puts another frame, and before it writes to the pipe, it puts a
-// frame with the results that are only in the list; see shm.Journal.
+// A small result needs no separate frame, because the writer stores it in
+// the list. Before it puts another frame, and before it writes to the pipe,
+// it puts a frame with the results that are only in the list; see
+// shm.Journal.
 //
 // A write to the pipe costs more than a small task. So the writer collects
 // frames for gatherTime, and writes them together. If the next task is slow, a
@@ -33,7 +34,7 @@ type writer struct {
 	scratch []byte        // guarded by mu: memory for the head of a frame
 	buf     []byte        // guarded by mu: the frames that are not in the pipe yet, if there is no journal
 	written uint64        // guarded by mu: total size of the frames that were put
-	flushed uint64        // guarded by mu: how many of these bytes were written to the pipe
+	flushed uint64        // guarded by mu: number of these bytes that were written to the pipe
 	last    time.Duration // guarded by mu: uptime of the last write
 	list    frame.Results // guarded by mu: the results that are only in the list of the journal; Sizes and Bytes are parts of the list
 	listed  int           // guarded by mu: the position in the list after the last result, including results that were sent
@@ -53,7 +54,7 @@ func newWriter(pipe *os.File, j *shm.Journal) *writer {
 	w := &writer{pipe: pipe, journal: j, scratch: make([]byte, 0, 64)}
 	w.timer = time.AfterFunc(time.Hour, w.flushLate)
 	w.timer.Stop()
-	w.list.ID.Index = frame.MaxList // of no call, so that the first result begins the list
+	w.list.ID.Index = frame.MaxList // the number of no call, so that the first result begins a new list
 	return w
 }
 
@@ -74,9 +75,11 @@ func (w *writer) outcome(now time.Duration, parts ...[]byte) {
 	w.endedLocked(now)
 }
 
-// addToList does the same as outcome for a result for which frame.CanList is
-// true. stored is false if the list cannot contain it. late is true if the
-// timer had to write frames to the pipe.
+// addToList stores the result of a call that has ended in the list, and then
+// writes to the pipe or starts the timer, like the method outcome.
+// frame.CanList must be true for the result. The result stored is false if
+// the list has no space for the result. The result late is true if the timer
+// had to write frames to the pipe.
 func (w *writer) addToList(now time.Duration, o *frame.Outcome) (stored, late bool) {
 	if w.journal == nil || o.ID.Index >= frame.MaxList {
 		return false, false
@@ -106,8 +109,8 @@ func (w *writer) addToList(now time.Duration, o *frame.Outcome) (stored, late bo
 }
 
 // collect puts the results that are only in the list into the ring. The loop
-// calls it at the end of a frame: until then, the pool finds out from the slot
-// of the frame which results are complete.
+// calls collect at the end of a frame of calls. Before that, the slot of
+// this frame shows the pool which results are complete.
 func (w *writer) collect() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -124,8 +127,8 @@ func (w *writer) collectLocked() {
 	w.putLocked([][]byte{frame.ResultListHead(w.scratch[:0], &l), l.Sizes, l.Bytes})
 }
 
-// endedLocked writes to the pipe, or starts the timer, because a call has
-// ended.
+// endedLocked is called after a call has ended: it writes to the pipe, or
+// starts the timer.
 func (w *writer) endedLocked(now time.Duration) {
 	if now-w.last >= gatherTime || w.written-w.flushed >= maxGathered {
 		w.last = now
@@ -177,7 +180,7 @@ func (w *writer) writeDirectLocked(parts [][]byte) {
 	}
 }
 
-// flushLate is called by the timer.
+// flushLate is the function of the timer.
 func (w *writer) flushLate() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -211,9 +214,9 @@ func (w *writer) flushLocked() {
 	}
 }
 
-// write writes to the pipe. If the write fails, the pool can receive no more
-// results, and this process exits: the pool has ended, or a task has closed the
-// pipe.
+// write writes to the pipe. If the write fails, the pool has ended, or a
+// task has closed the pipe. The pool can then receive no more results, so
+// this process exits.
 func (w *writer) write(b []byte) {
 	if len(b) == 0 {
 		return

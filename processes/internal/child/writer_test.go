@@ -150,8 +150,8 @@ func TestWriter_List(t *testing.T) {
 	}
 }
 
-// TestWriter_FirstList: the first results of a worker are in the list that the
-// journal describes, whatever their kind and the number of their frame are.
+// TestWriter_FirstList: the journal must describe the list of a worker's
+// first results correctly, for any kind of result and any frame number.
 func TestWriter_FirstList(t *testing.T) {
 	j, err := shm.NewJournal(make([]byte, shm.JournalSize))
 	if err != nil {

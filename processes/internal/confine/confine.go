@@ -8,12 +8,12 @@
 //	pool:   Open --> Sandbox --> Files, and Restrictions as text
 //	worker: Parse --> Restrictions --> CloseInherited, then Apply
 //
-// Package confine uses two mechanisms, because neither is sufficient alone.
-// Landlock decides by path, but does not cover sockets other than TCP, programs
-// in memory, the modes of files, and, before Linux 6.12, signals. Seccomp
-// decides by the number and the arguments of a system call, and cannot see
-// paths. Both apply to all threads and children of the process, and cannot be
-// undone.
+// Package confine uses two mechanisms, because each of them alone is not
+// sufficient. Landlock decides by path, but does not cover sockets other
+// than TCP, programs in memory, the modes of files, and, before Linux 6.12,
+// signals. Seccomp decides by the number and the arguments of a system call,
+// and cannot see paths. Both apply to all threads and children of the
+// process, and cannot be undone.
 package confine
 
 import (
@@ -68,7 +68,7 @@ func openAll(paths []string) (files []*os.File, err error) {
 	return files, nil
 }
 
-// Files returns the files to pass to a worker. s may be nil.
+// Files returns the files that the pool must pass to a worker. s may be nil.
 func (s *Sandbox) Files() []*os.File {
 	if s == nil {
 		return nil
@@ -83,8 +83,9 @@ func (s *Sandbox) Close() {
 	}
 }
 
-// Restrictions returns the restrictions of a worker that gets the files of s
-// under these names. If s is nil, it returns nil.
+// Restrictions returns the restrictions of a worker. The slice names has the
+// names under which the worker gets the files of s. If s is nil, it returns
+// nil.
 func (s *Sandbox) Restrictions(names []string) *Restrictions {
 	if s == nil {
 		return nil
@@ -92,8 +93,8 @@ func (s *Sandbox) Restrictions(names []string) *Restrictions {
 	return &Restrictions{s.readAll, s.limitedMemory, names[:len(s.read)], names[len(s.read):]}
 }
 
-// Restrictions is what a worker receives of a Sandbox: the names under which
-// the pool has passed the files to the worker.
+// Restrictions is the part of a Sandbox that a worker receives. It has the
+// names under which the pool has passed the files to the worker.
 type Restrictions struct {
 	readAll, limitedMemory bool
 	read, write            []string
@@ -116,7 +117,8 @@ func (r *Restrictions) String() string {
 	return strings.Join(r.read, "+") + ":" + strings.Join(r.write, "+") + ":" + flags
 }
 
-// Parse parses what String has returned. It returns nil for "-".
+// Parse parses a text that the method String has returned. It returns nil
+// for "-".
 func Parse(text string) (*Restrictions, error) {
 	if text == "-" {
 		return nil, nil

@@ -23,7 +23,7 @@ import (
 // files.
 const minLandlock = 3
 
-// supported returns why this system cannot confine processes, or nil.
+// supported returns an error if this system cannot confine processes.
 func supported() error {
 	if v, err := ll.LandlockGetABIVersion(); err != nil {
 		return fmt.Errorf("this system has no Landlock (%w)", err)
@@ -41,12 +41,12 @@ func supported() error {
 
 // Apply confines this process, permanently. The steps are:
 //
-//  1. Drop all capabilities except those over files. Otherwise a worker of root
-//     could read about all processes in /proc.
+//  1. Drop all capabilities except those over files. Otherwise a worker of
+//     root could read the files of all processes in /proc.
 //  2. Apply seccomp, and check in /proc that it applies to all threads. After
 //     step 3, /proc cannot be read.
-//  3. Apply Landlock. The library sends a signal to each thread by the system
-//     call tkill, and each thread then confines itself.
+//  3. Apply Landlock. The library uses the system call tkill to send a
+//     signal to each thread, and each thread then confines itself.
 //  4. Deny tkill by a second seccomp filter, because a filter cannot
 //     distinguish a signal to a thread of this process from a signal to another
 //     process.
@@ -124,8 +124,9 @@ func (r *Restrictions) limitCalls() error {
 	return nil
 }
 
-// maxFiles is the maximum number of open files of a confined worker. It is
-// necessary because each pipe uses memory that no other limit includes.
+// maxFiles is the maximum number of open files of a confined worker. This
+// limit is necessary because each pipe uses memory that no other limit
+// includes.
 const maxFiles = 4096
 
 // lowerLimits permanently lowers the limits of open files, of the stack and of
@@ -165,8 +166,8 @@ func dropCapabilities() error {
 	return nil
 }
 
-// openPath opens a file or directory without the right to read it. The result
-// refers to the file even after a rename.
+// openPath opens a file or directory, but not for reading: the result only
+// refers to the file. It refers to the same file even after a rename.
 func openPath(path string) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {

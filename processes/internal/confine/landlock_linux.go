@@ -33,9 +33,9 @@ func readAllRules() ([]landlock.Rule, error) {
 		}
 	}
 	for _, name := range append([]string{"self"}, machineFiles...) {
-		// The file stays open. The kernel discards files of /proc that are not
-		// open and creates them again later, and a rule does not apply to the
-		// new file.
+		// The file stays open. The kernel may discard a file of /proc that
+		// is not open, and create it again later. A rule for the old file
+		// does not apply to the new one.
 		fd, err := unix.Open("/proc/"+name, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err == unix.ENOENT {
 			continue
@@ -58,8 +58,8 @@ const (
 )
 
 // pathRule returns a rule that grants rights for an open file or directory.
-// name is its name in /proc/self/fd. file is the rights for a file, and dir is
-// the rights for a directory.
+// The parameter name is its name in /proc/self/fd. If it is a file, the rule
+// grants the rights of the parameter file, and otherwise those of dir.
 func pathRule(name string, file, dir landlock.AccessFSSet) landlock.Rule {
 	path := "/proc/self/fd/" + name
 	rights := dir

@@ -12,10 +12,10 @@ import (
 )
 
 // callFilter is a program for seccomp. The kernel runs the program at each
-// system call. The program compares the number of the call, and perhaps
-// arguments, and returns an answer. This package uses only the tables of the
-// seccomp library, and not its filters: a filter of the library with long jumps
-// allows calls whose conditions do not hold.
+// system call. The program compares the number of the call, and for some
+// calls the arguments, and returns an answer. This package uses only the
+// tables of the seccomp library, and not its filters: if a filter of the
+// library has long jumps, it allows calls whose conditions do not hold.
 //
 // The program is a sequence of blocks. A block ends with an answer. A jump
 // skips instructions of its own block, or the whole next block.
@@ -48,17 +48,19 @@ const (
 	answerUnknown = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
 )
 
-// load loads a word of seccomp_data.
+// load appends an instruction that loads a word of seccomp_data.
 func (f *callFilter) load(at int) {
 	f.code = append(f.code, unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: uint32(at)})
 }
 
-// answer ends the program with an answer.
+// answer appends an instruction that ends the program with the answer a.
 func (f *callFilter) answer(a uint32) {
 	f.code = append(f.code, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: a})
 }
 
-// jump compares the loaded word, and skips ifTrue or ifFalse instructions.
+// jump appends an instruction that compares the loaded word with a value,
+// and then skips some instructions. ifTrue and ifFalse are the numbers of
+// skipped instructions.
 func (f *callFilter) jump(how uint16, value uint32, ifTrue, ifFalse int) {
 	if ifTrue > 255 || ifFalse > 255 {
 		panic("processes: a block of a filter is too long")
@@ -66,8 +68,8 @@ func (f *callFilter) jump(how uint16, value uint32, ifTrue, ifFalse int) {
 	f.code = append(f.code, unix.SockFilter{Code: unix.BPF_JMP | how | unix.BPF_K, K: value, Jt: uint8(ifTrue), Jf: uint8(ifFalse)})
 }
 
-// begin denies calls of other instruction sets, and loads the number of the
-// call.
+// begin appends instructions that deny calls of other instruction sets, and
+// load the number of the call.
 func (f *callFilter) begin(table *arch.Info) {
 	f.load(machineAt)
 	f.jump(unix.BPF_JEQ, uint32(table.ID), 1, 0)
@@ -79,14 +81,14 @@ func (f *callFilter) begin(table *arch.Info) {
 	}
 }
 
-// call answers a call, whatever its arguments are.
+// call appends instructions that answer a call with a, for any arguments.
 func (f *callFilter) call(number int, a uint32) {
 	f.jump(unix.BPF_JEQ, uint32(number), 0, 1)
 	f.answer(a)
 }
 
-// allowIf allows a call if all conditions of at least one list hold, and denies
-// it otherwise.
+// allowIf appends instructions for one system call. They allow the call if
+// all conditions of at least one list hold, and otherwise deny it.
 func (f *callFilter) allowIf(number int, lists ...[]condition) {
 	var block callFilter
 	for _, list := range lists {
@@ -157,8 +159,8 @@ type rules struct {
 }
 
 // filter returns the rules as a program. A filter cannot check the flags of
-// clone3, because they are in memory. So the program answers clone3 as if the
-// system did not have this call, and the C library calls clone instead.
+// clone3, because they are in memory. So the program answers as if the
+// system did not have clone3. The C library then calls clone instead.
 func (r rules) filter() *callFilter {
 	f := new(callFilter)
 	f.begin(r.table)

@@ -55,7 +55,8 @@ func (f *callFilter) run(c systemCall) (uint32, error) {
 	return 0, fmt.Errorf("the program does not end with an answer")
 }
 
-// answerOf returns the answer for a call according to the rules, without jumps.
+// answerOf returns the answer for a call according to the rules. It does not
+// use the compiled program.
 func (r rules) answerOf(c systemCall) uint32 {
 	name, known := r.table.SyscallNumbers[c.number]
 	lists, some := r.some[name]

@@ -51,8 +51,8 @@ var advice = []uint32{
 	unix.MADV_POPULATE_READ, unix.MADV_POPULATE_WRITE, unix.MADV_COLLAPSE,
 }
 
-// rules returns the system calls that the worker with process number pid may
-// make.
+// rules returns the system calls that a worker may make. The parameter pid
+// is the process id of the worker.
 func (r *Restrictions) rules(table *arch.Info, pid int) rules {
 	is := func(argument int, values ...uint32) (lists [][]condition) {
 		for _, v := range values {

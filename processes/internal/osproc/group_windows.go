@@ -8,8 +8,8 @@ import (
 
 func setGroup(*exec.Cmd) {}
 
-// KillGroup kills a process. It does not kill the processes that it has
-// started.
+// KillGroup kills one process. It does not kill the processes that this
+// process has started.
 func KillGroup(p *os.Process) error {
 	if err := p.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err

@@ -20,9 +20,9 @@ func PassFiles(cmd *exec.Cmd, files []*os.File) (names []string, err error) {
 	return names, nil
 }
 
-// OpenPassed returns the files that were passed to this process. Processes that
-// this process starts do not inherit them, because they would keep the pipes
-// open after the death of this process.
+// OpenPassed returns the files that were passed to this process. Processes
+// that this process starts do not inherit these files. Otherwise they would
+// keep the pipes open after the death of this process.
 func OpenPassed(names []string) (files []*os.File, err error) {
 	for _, name := range names {
 		fd, err := strconv.Atoi(name)

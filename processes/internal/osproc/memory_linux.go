@@ -16,10 +16,10 @@ import (
 // short. The path may be empty; then the number is unknown.
 type OOMCounter string
 
-// FindOOMCounter returns the counter of this process's control group, to which
-// the workers belong too. It returns an empty path if this process can read no
-// such file. In version 2 of control groups the file is memory.events, and in
-// version 1 it is memory.oom_control.
+// FindOOMCounter returns the counter of the control group to which this
+// process and its workers belong. It returns an empty path if this process
+// can read no such file. In version 2 of control groups the file is
+// memory.events, and in version 1 it is memory.oom_control.
 func FindOOMCounter() OOMCounter {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -59,8 +59,8 @@ func FindOOMCounter() OOMCounter {
 	return ""
 }
 
-// Count returns how many processes the kernel has killed, or -1 if that is
-// unknown.
+// Count returns the number of processes that the kernel has killed, or -1 if
+// the number is unknown.
 func (c OOMCounter) Count() int {
 	if c == "" {
 		return -1

@@ -2,15 +2,15 @@
 // It contains the code of package processes that depends on the operating
 // system, except shared memory and the sandbox.
 //
-// [Settings] are the settings of this process that its workers get: the file
-// mode mask, resource limits, processors and priorities. [Settings.Start]
-// starts a process with them, in a process group of its own. [KillGroup] kills
-// that group. [AwaitExit] waits for the end of the process without reaping it,
-// so that its pid stays valid. [PassFiles] and [OpenPassed] pass open files to
-// a new process.
+// [Settings] are those settings of this process that its workers get: the
+// file mode mask, resource limits, processors and priorities.
+// [Settings.Start] starts a process with these settings, in a new process
+// group. [KillGroup] kills that group. [AwaitExit] waits for the end of the
+// process without reaping it, so that its pid stays valid. [PassFiles] and
+// [OpenPassed] pass open files to a new process.
 //
-// A function that the system does not support does nothing, returns false, or
-// returns an error.
+// If the system does not support a function, the function does nothing,
+// returns false, or returns an error.
 package osproc
 
 import (
@@ -26,7 +26,7 @@ var ErrEmpty = errors.New("the pipe is empty")
 type ThreadTime struct {
 	State  byte          // as in /proc/PID/stat
 	Ran    time.Duration // on a processor
-	Waited time.Duration // for a processor
+	Waited time.Duration // not running, because no processor was free
 }
 
 // Stopped reports whether the thread is stopped, by a signal or a tracer.

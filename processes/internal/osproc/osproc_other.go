@@ -22,7 +22,7 @@ type Settings struct{}
 // CurrentSettings returns the empty Settings.
 func CurrentSettings() *Settings { return &Settings{} }
 
-// Start starts a process, on Unix in a process group of its own.
+// Start starts a process. On Unix, the process gets its own process group.
 func (*Settings) Start(cmd *exec.Cmd) error {
 	setGroup(cmd)
 	return cmd.Start()
@@ -69,8 +69,8 @@ func ResidentMemory(int) (int64, bool) { return 0, false }
 // LimitMemory fails.
 func LimitMemory(*os.Process, int64) error { return errors.ErrUnsupported }
 
-// OOMCounter counts nothing: the system does not report which processes it
-// killed because memory was short.
+// OOMCounter counts nothing, because this system does not report the
+// processes that it has killed because memory was short.
 type OOMCounter struct{}
 
 // FindOOMCounter returns the OOMCounter.

@@ -11,8 +11,8 @@ import (
 )
 
 // ReadAvailable reads from a pipe of a dead process. It never blocks: if the
-// pipe is empty and another process has it open, the error is ErrEmpty. It
-// removes the read deadline of the pipe.
+// pipe is empty, and another process still has the pipe open, ReadAvailable
+// returns ErrEmpty. It removes the read deadline of the pipe.
 func ReadAvailable(pipe *os.File, b []byte) (n int, err error) {
 	pipe.SetReadDeadline(time.Time{})
 	raw, err := pipe.SyscallConn()

@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Settings are the settings of this process that its workers get. They are read
-// once, so later changes of this process have no effect on workers.
+// Settings are those settings of this process that its workers get. The pool
+// reads them once, so later changes in this process have no effect on
+// workers.
 type Settings struct {
 	mask     int // mask for the modes of new files (umask); negative if unknown
 	limits   limits
@@ -48,7 +49,7 @@ type limits [unix.RLIMIT_RTTIME + 1]unix.Rlimit
 
 func currentLimits() (l limits) {
 	for resource := range l {
-		unix.Getrlimit(resource, &l[resource]) // an unknown limit is zero, here and in apply
+		unix.Getrlimit(resource, &l[resource]) // if the limit is unknown, it stays zero, and apply ignores it
 	}
 	return l
 }
@@ -64,9 +65,10 @@ func (l *limits) apply(p *os.Process) {
 	}
 }
 
-// RestoreStackLimit sets the stack limit of a running process again. At the end
-// of exec, the kernel sets this limit to its value at the beginning of exec. If
-// Start sets the limit in between, exec replaces this limit by the old value.
+// RestoreStackLimit sets the stack limit of a running process again. At the
+// end of the system call exec, the kernel sets this limit to the value that
+// it had at the beginning of exec. So if Start sets the limit during exec,
+// the kernel later replaces it by the old value.
 func (s *Settings) RestoreStackLimit(p *os.Process) {
 	l := &s.limits
 	var now unix.Rlimit

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestCurrentMask: currentMask must return the mask of the calling thread, even
-// if the first thread of the process has another mask. The first thread may be
-// the one that starts workers, which has a mask of its own.
+// TestCurrentMask: currentMask must return the mask of the calling thread,
+// even if the first thread of the process has another mask. The first thread
+// may be the thread that starts workers, and this thread has its own mask.
 func TestCurrentMask(t *testing.T) {
 	result := make(chan int)
 	var onThread func()

@@ -10,19 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Executable returns a path by which this program can be started again. The
-// path refers to this version of the program even if the file has been
-// replaced.
+// Executable returns a path from which this program can be started again.
+// Even if another file has replaced the program's file, the path refers to
+// this version of the program.
 func Executable() (string, error) { return "/proc/self/exe", nil }
 
-// When this process dies, the kernel kills the workers by the signal Pdeathsig.
-// The kernel sends this signal to a worker when the thread that started the
-// worker ends. So one thread that never ends starts all workers. If possible,
-// this thread has a file mode mask of its own.
+// When this process dies, the kernel kills the workers by the signal
+// Pdeathsig. The kernel sends this signal to a worker when the thread that
+// started the worker ends. So all workers are started by one thread, which
+// never ends. If possible, this thread has its own file mode mask.
 var starter struct {
 	once    sync.Once
 	work    chan func()
-	ownMask bool // whether the thread has a mask of its own; written before work is read
+	ownMask bool // whether the thread has its own mask; written before the thread reads from the channel work
 }
 
 // BeginStarter starts the thread that starts processes, unless it runs already.
@@ -50,10 +50,10 @@ func onStarter(f func()) {
 	<-done
 }
 
-// Start starts a process with the settings. The process gets a process group of
-// its own. So KillGroup can kill the process together with all processes that
-// it has started, and Ctrl-C sends no signal to it. The kernel kills the
-// process when this process dies.
+// Start starts a process with the settings. The process gets its own process
+// group. So KillGroup can kill the process together with all processes that
+// it has started, and Ctrl-C does not send a signal to the process. The
+// kernel kills the process when this process dies.
 func (s *Settings) Start(cmd *exec.Cmd) (err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	onStarter(func() {

@@ -15,11 +15,11 @@ import (
 //	| arguments | results    |       two halves
 //	  the pool    the worker         allocates and writes in its half
 //
-// Each half has an [Allocator]. The pool frees the span of an argument when all
-// calls of its frame have ended or were taken back. The worker frees the span
-// of a result when the pool has copied it, which the journal counts; see
-// [Journal.Copied]. If the arena has no space for a value, the value is sent in
-// the pipe.
+// Each half has an [Allocator]. The pool frees the span of an argument when
+// all calls of its frame have ended or were taken back. The worker frees the
+// span of a result when the pool has copied the result. The journal counts
+// these copies; see [Journal.Copied]. If the arena has no space for a value,
+// the value is sent in the pipe.
 //
 // The system provides memory only for pages that were touched. If the system
 // has no memory for a page that the sender writes, the value is sent in the
@@ -32,13 +32,14 @@ import (
 // the file, because the file is sealed.
 type Arena struct {
 	mu  sync.Mutex
-	mem []byte // unmapped, and set to nil, under mu
+	mem []byte // set to nil when it is unmapped; both happen under mu
 }
 
 const (
-	// MaxInline is the maximum size in bytes of a value that is copied into its
-	// frame. Larger values are copied into the arena, or else are written to
-	// the pipe after the frame, without a copy.
+	// MaxInline is the maximum size in bytes of a value that is copied into
+	// its frame. A larger value is copied into the arena if this is
+	// possible. Otherwise it is written to the pipe after the frame, without
+	// a copy.
 	MaxInline = 16 << 10
 
 	maxCopy = 256 << 10 // see copyTo
@@ -88,9 +89,9 @@ func (a *Arena) WriteResult(at frame.Span, b []byte) error {
 }
 
 // copyTo copies bytes to their span in a half. It calls the builtin function
-// copy for at most maxCopy bytes at a time. The garbage collector must stop all
-// goroutines, but cannot interrupt a call of copy. So the collector uses a
-// processor, and does nothing else, until the call returns.
+// copy for at most maxCopy bytes at a time. The garbage collector must stop
+// all goroutines, but cannot interrupt a call of copy. Until the call
+// returns, the collector only waits, and this wait uses a processor.
 func copyTo(half []byte, at frame.Span, b []byte) {
 	to := half[at.Offset:]
 	for part := range slices.Chunk(b, maxCopy) {
@@ -108,7 +109,7 @@ func (a *Arena) Trim() {
 	}
 }
 
-// Unmap ends the use of the arena.
+// Unmap unmaps the memory of the arena.
 func (a *Arena) Unmap() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -117,9 +118,9 @@ func (a *Arena) Unmap() {
 }
 
 // Allocator allocates spans in one half of an arena. Spans are freed in the
-// order in which they were allocated. So each span follows the previous one. If
-// a span does not fit before the end of the half, it is at the beginning of the
-// half:
+// order in which they were allocated. So each span follows the previous one.
+// If the space before the end of the half is too small for a span, the span
+// is put at the beginning of the half:
 //
 //	|   free   | first ... last |   free   |
 //	| ... last |      free      | first ...|
@@ -155,7 +156,7 @@ func (a *Allocator) Allocate(n int) (frame.Span, bool) {
 	return frame.Span{Offset: uint64(from), Length: uint64(n)}, true
 }
 
-// Len returns how many spans are allocated.
+// Len returns the number of allocated spans.
 func (a *Allocator) Len() int { return len(a.spans) }
 
 // Free frees the oldest n spans.

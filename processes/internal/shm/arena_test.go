@@ -7,8 +7,8 @@ import (
 	"concert/internal/frame"
 )
 
-// TestArena_SpanOutside: if a span is not within the arena, within must return
-// ErrFrame.
+// TestArena_SpanOutside: for a span that is not in the arena, the function
+// within must return ErrFrame.
 func TestArena_SpanOutside(t *testing.T) {
 	half := make([]byte, 100)
 	for _, at := range []frame.Span{{Offset: 0, Length: 100}, {Offset: 100}, {Offset: 99, Length: 1}} {

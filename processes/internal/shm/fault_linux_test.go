@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestCatchFault: for a memory fault, CatchFault must return ErrNoMemory. It
-// must not recover any other panic.
+// TestCatchFault: CatchFault must return ErrNoMemory after a memory fault.
+// It must not recover from any other panic.
 func TestCatchFault(t *testing.T) {
 	mem, err := unix.Mmap(-1, 0, 4096, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {

@@ -10,39 +10,40 @@ import (
 )
 
 // Journal is memory that the pool shares with one worker. It records which
-// calls the worker has begun, and which results the worker has finished. With
-// pipes alone, the pool could not find out which calls have begun when the
-// worker dies or a task is canceled. See layout.go for the offsets.
+// calls the worker has begun, and which results the worker has finished. If
+// there were only pipes, the pool could not know which calls have begun when
+// the worker dies or a task is canceled. See layout.go for the offsets.
 //
 // # Results
 //
 // The worker copies its frames into the ring, and increases the counter
-// written. Then it writes the bytes of the ring to the pipe, one frame or many
-// in one system call. If the worker dies before it has written all bytes, the
-// pool reads fewer bytes from the pipe than this counter says, and then reads
-// the other bytes from the ring. So no finished result is lost.
+// "written". Then it writes the bytes of the ring to the pipe. One system
+// call can write one frame or many. If the worker dies before it has written
+// all bytes, the pool finds fewer bytes in the pipe than the counter says,
+// and reads the other bytes from the ring. So no finished result is lost.
 //
 // # List
 //
-// A frame in the ring for each result costs more than a call that does almost
-// nothing. So a worker stores consecutive small results of the same kind in the
-// list. Their bytes are stored without gaps. The list also has a size of 2
-// bytes for each call of the frame: size n is the size of the result of call n.
-// If all values of the kind have the same size, the worker stores no sizes.
-// Call n has ended when call n+1 has begun, or when a frame in the ring
-// contains the result of call n. The worker sends many results of the list in
-// one frame, through the ring. If the worker dies, the pool first reads all
-// frames of the worker. The list contains the results of the other calls that
-// have ended, and the pool reads them last.
+// If each result had its own frame in the ring, the frame would cost more
+// than a call that does almost nothing. So a worker stores consecutive small
+// results of the same kind in the list. Their bytes are stored without gaps.
+// The list also has a size of 2 bytes for each call of the frame: size n is
+// the size of the result of call n. If all values of the kind have the same
+// size, the worker stores no sizes. Call n has ended when call n+1 has
+// begun, or when a frame in the ring contains the result of call n. The
+// worker sends many results of the list in one frame, through the ring. If
+// the worker dies, the pool first reads all frames of the worker. The list
+// contains the results of the other calls that have ended, and the pool
+// reads them last.
 //
 // The word "list of" describes the list:
 //
 //	number of the frame uint32 | first call uint16 | in use uint8 | kind uint8
 //
-// The first call is the one whose result is at the beginning of the bytes. If
-// the list is in use, the field in use is 1. Otherwise the last 16 bits are 0.
-// Before a worker changes this word, it sends the results of the calls that
-// have ended.
+// The first call is the one whose result is at the beginning of the bytes.
+// If the list is in use, the field in use is 1. Otherwise the last 16 bits
+// are 0. Before a worker changes this word, it sends all results that are in
+// the list.
 //
 // # Calls
 //
@@ -61,9 +62,9 @@ import (
 // If the worker has died, it was running a call if and only if the number of
 // the call is below next and the result has not arrived.
 //
-// The pool uses a slot for another frame when all calls of the first frame have
-// settled or were taken back. If the worker reads the first frame after that,
-// it finds another frame number in the slot, and skips the first frame.
+// The pool can use a slot for a new frame when all calls of the old frame
+// have settled or were taken back. If the worker reads the old frame later,
+// it finds the number of the new frame in the slot, and skips the old frame.
 //
 // # Gate
 //
@@ -84,15 +85,17 @@ import (
 //  2. reads the mark in the slot;
 //  3. sends a TakeBack of the calls that have not begun.
 //
-// If the pool reads the slot before the worker sets the mark, the worker reads
-// the gate after the pool has increased it. So the worker waits for the
-// TakeBack, which contains the call. Otherwise the pool reads in the slot that
-// the call has begun, and does not take the call back. The pool needs no answer
-// from the worker.
+// There are two cases. If the pool reads the slot before the worker sets the
+// mark, the worker later reads a gate that the pool has already increased.
+// So the worker waits for the TakeBack, which contains the call. If the pool
+// reads the slot after the worker has set the mark, it sees that the call
+// has begun, and does not take the call back. In both cases, the pool needs
+// no answer from the worker.
 //
 // The pool does not trust the worker, which can write anything. The pool
-// ignores the ring if the counter written claims more unread bytes than the
-// ring can contain. A wrong slot makes only tasks of this worker fail.
+// ignores the ring if, according to the counter "written", it has more
+// unread bytes than it can contain. A wrong slot makes only tasks of this
+// worker fail.
 type Journal struct{ mem []byte }
 
 // NewJournal makes a journal in new memory, for the pool. It touches all pages,
@@ -119,7 +122,7 @@ func OpenJournal(mem []byte) (*Journal, error) {
 	return &Journal{mem}, nil
 }
 
-// Unmap ends the use of the journal. j may be nil.
+// Unmap unmaps the memory of the journal. j may be nil.
 func (j *Journal) Unmap() {
 	if j != nil {
 		Unmap(j.mem)
@@ -139,21 +142,21 @@ func (j *Journal) Base() *atomic.Uint64 { return j.word(baseAt) }
 // Copied counts the results in the arena that the pool has copied.
 func (j *Journal) Copied() *atomic.Uint64 { return j.word(copiedAt) }
 
-// Gate counts how many times the pool has taken calls back.
+// Gate counts the times that the pool has taken calls back.
 func (j *Journal) Gate() *atomic.Uint64 { return j.word(gateAt) }
 
 // listInUse is a bit of the word "list of".
 const listInUse = 1 << 8
 
-// SetList records that the list will contain results of this kind, from a frame
-// of calls. first is the first call with a result in the list. The worker calls
-// SetList.
+// SetList records that the list will contain results of this kind, of the
+// calls of one frame. The parameter first is the number of the first call
+// whose result is in the list. The worker calls SetList.
 func (j *Journal) SetList(seq uint32, first int, kind byte) {
 	j.word(listOfAt).Store(uint64(seq)<<32 | uint64(uint16(first))<<16 | listInUse | uint64(kind))
 }
 
-// ListOf returns what SetList has stored. ok is false if the list is not in
-// use. The pool calls it after the death of the worker.
+// ListOf returns the values that SetList has stored. ok is false if the list
+// is not in use. The pool calls ListOf after the death of the worker.
 func (j *Journal) ListOf() (seq uint32, first int, kind byte, ok bool) {
 	word := j.word(listOfAt).Load()
 	return uint32(word >> 32), int(uint16(word >> 16)), byte(word), word&0xff00 == listInUse
@@ -163,9 +166,10 @@ func (j *Journal) ListOf() (seq uint32, first int, kind byte, ok bool) {
 // each call of the frame, and their bytes.
 func (j *Journal) List() (sizes, bytes []byte) { return j.mem[sizesAt:listAt], j.mem[listAt:] }
 
-// Ended returns how many of the n calls of a frame have ended, if their results
-// are in the list. A call has ended if the worker has begun the next one. The
-// pool calls it after the death of the worker.
+// Ended returns the number of calls of a frame that have ended, if their
+// results are in the list. The frame has n calls. A call has ended if the
+// worker has begun the next call. The pool calls Ended after the death of
+// the worker.
 func (j *Journal) Ended(seq uint32, n int) int {
 	word := j.slot(seq).Load()
 	if uint32(word>>32) != seq {
@@ -180,11 +184,12 @@ func slotWord(seq uint32, next, limit int) uint64 {
 	return uint64(seq)<<32 | uint64(next)<<16 | uint64(limit)
 }
 
-// Offer allows the worker to begin the n calls of a frame. The pool calls it.
+// Offer allows the worker to begin the n calls of a frame. The pool calls
+// Offer.
 func (j *Journal) Offer(seq uint32, n int) { j.slot(seq).Store(slotWord(seq, 0, n)) }
 
-// Begin reports whether the worker may begin a call, which must be the next one
-// of the frame. The worker calls it.
+// Begin reports whether the worker may begin a call. The call must be the
+// next call of its frame. The worker calls Begin.
 func (j *Journal) Begin(seq uint32, call int) bool {
 	for {
 		word := j.slot(seq).Load()
@@ -198,9 +203,9 @@ func (j *Journal) Begin(seq uint32, call int) bool {
 	}
 }
 
-// Begun returns how many of the n calls of a frame the worker has begun. If the
-// slot is invalid, it returns n: a call that may have run must not run again.
-// The pool calls it.
+// Begun returns the number of calls that the worker has begun, of a frame of
+// n calls. If the slot is invalid, Begun returns n, because a call that may
+// have run must not run again. The pool calls Begun.
 func (j *Journal) Begun(seq uint32, n int) int {
 	word := j.slot(seq).Load()
 	next := int(uint16(word >> 16))
@@ -210,8 +215,8 @@ func (j *Journal) Begun(seq uint32, n int) int {
 	return next
 }
 
-// Marked is like Begun, for a worker without compare-and-swap, whose slots have
-// no limit. The pool calls it.
+// Marked is like Begun, for a worker without compare-and-swap. The slots of
+// such a worker have no limit. The pool calls Marked.
 func (j *Journal) Marked(seq uint32, n int) int {
 	word := j.slot(seq).Load()
 	if uint32(word>>32) != seq {
@@ -220,10 +225,9 @@ func (j *Journal) Marked(seq uint32, n int) int {
 	return min(n, int(uint16(word>>16)))
 }
 
-// TakeBack takes back the calls of a frame that have the number keep or a
-// higher one, except those that the worker has begun. n is the number of calls
-// of the frame. TakeBack returns how many calls stay with the worker. The pool
-// calls it.
+// TakeBack takes back calls of a frame, which has n calls: the calls from
+// number keep on that the worker has not begun. It returns the number of
+// calls that stay with the worker. The pool calls TakeBack.
 func (j *Journal) TakeBack(seq uint32, keep, n int) (left int) {
 	for {
 		word := j.slot(seq).Load()
@@ -238,8 +242,8 @@ func (j *Journal) TakeBack(seq uint32, keep, n int) (left int) {
 	}
 }
 
-// Put writes bytes into the ring at a position of the stream of results. The
-// worker calls it.
+// Put writes bytes into the ring. The parameter position is their position
+// in the stream of results. The worker calls Put.
 func (j *Journal) Put(position uint64, b []byte) {
 	ring := j.mem[ringAt:sizesAt]
 	n := copy(ring[position%RingSize:], b)
@@ -258,8 +262,9 @@ func (j *Journal) Get(from, to uint64) (first, second []byte) {
 }
 
 // Unread returns a copy of the bytes of results that a dead worker has not
-// written to the pipe. read is the number of bytes that the pool has read from
-// the pipe. The pool calls it after the death of the worker.
+// written to the pipe. The parameter read is the number of bytes that the
+// pool has read from the pipe. The pool calls Unread after the death of the
+// worker.
 func (j *Journal) Unread(read uint64) []byte {
 	written := j.Written().Load()
 	if written <= read || written-read > RingSize || read < j.Base().Load() {

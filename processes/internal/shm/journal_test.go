@@ -7,8 +7,8 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestJournal_List: a call whose result is in the list has ended when the
-// worker has begun the next call.
+// TestJournal_List: if the result of a call is in the list, the call counts
+// as ended when the worker has begun the next call.
 func TestJournal_List(t *testing.T) {
 	j, err := shm.NewJournal(make([]byte, shm.JournalSize))
 	if err != nil {
@@ -36,8 +36,8 @@ func TestJournal_List(t *testing.T) {
 	}
 }
 
-// TestJournal_RingAndList: frames at the end of the ring continue at its
-// beginning, and not in the list.
+// TestJournal_RingAndList: a frame that reaches the end of the ring must
+// continue at the beginning of the ring, and must not write into the list.
 func TestJournal_RingAndList(t *testing.T) {
 	j, err := shm.NewJournal(make([]byte, shm.JournalSize))
 	if err != nil {

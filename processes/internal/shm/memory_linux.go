@@ -18,7 +18,8 @@ func New(name string, size int) (mem []byte, file *os.File, err error) {
 	if bits.UintSize == 32 && size > 1<<20 {
 		return nil, nil, fmt.Errorf("shared memory of %d bytes: the address space of 32 bits is too small: %w", size, errors.ErrUnsupported)
 	}
-	// If the file were larger than the limit, a signal would end this process.
+	// If the file became larger than the limit, a signal would end this
+	// process.
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err == nil && limit.Cur < uint64(size) {
 		return nil, nil, fmt.Errorf("shared memory of %d bytes: files are limited to %d bytes (RLIMIT_FSIZE): %w", size, limit.Cur, errors.ErrUnsupported)

@@ -21,18 +21,18 @@ import (
 // The mapping is private: the program can change the memory, and gets copies of
 // the pages that it changes.
 //
-// A program may use the memory of a result after its release by mistake. If the
-// system had given the addresses to another mapping, the program would read
-// wrong numbers, or change another value. So the addresses of the results that
-// were released last stay reserved, as guards without memory. An access to a
-// guard ends the process. Guards help to find such mistakes, but do not find
-// all of them.
+// A program may use the memory of a result after its release by mistake. If
+// the system had given the addresses to another mapping, the program would
+// read wrong numbers, or change another value. So the addresses of the most
+// recently released results stay reserved. Such a range of addresses is a
+// guard: it has no memory, and an access to it ends the process. Guards help
+// to find such mistakes, but do not find all of them.
 
 // The limits of mapped results in this process.
 const (
-	// MaxResults is the maximum number of results that are mapped at the same
-	// time. The Go runtime needs mappings too, and fails if the system permits
-	// no further ones. Linux permits 65,530 by default.
+	// MaxResults is the maximum number of results that are mapped at the
+	// same time. The Go runtime needs mappings, too, and fails if the system
+	// permits no further mappings. Linux permits 65,530 mappings by default.
 	MaxResults = 4096
 
 	maxGuards     = 256      // maximum number of guards
@@ -46,13 +46,14 @@ var results struct {
 	guardBytes int      // guarded by mu: the size of all guards
 }
 
-// MapResult maps the file of a result, which a worker has sent, and closes the
-// file. When the memory is no longer used, the caller calls release. If too
-// many results are mapped, or the system refuses the mapping, the memory is a
-// copy in Go's memory. If the file is invalid, the error wraps ErrUnsealed.
+// MapResult maps the file of a result, which a worker has sent, and closes
+// the file. The caller must call release when the program no longer uses the
+// memory. If too many results are mapped, or if the system refuses the
+// mapping, MapResult returns a copy in Go's memory. If the file is invalid,
+// the error wraps ErrUnsealed.
 func MapResult(file *os.File, size int) (mem []byte, release func(), err error) {
 	if err := checkSealed(int(file.Fd()), size); err != nil {
-		go file.Close() // on another goroutine, because the close of a file that is not in memory may block
+		go file.Close() // on another goroutine, because Close may block if the file is not in memory
 		return nil, nil, err
 	}
 	defer file.Close()
@@ -85,7 +86,7 @@ func mapPrivate(fd, size int) []byte {
 // checkSealed returns an error if the file is not in memory, can be changed,
 // has another size, or has pages for which the system has not provided memory.
 func checkSealed(fd, size int) error {
-	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0) // first, because this call does not access other kinds of files, and fails for them
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0) // comes first, because this call fails for a file of another kind, and does not access that file
 	if err != nil {
 		return fmt.Errorf("%w: read the seals of the file of a result: %w", ErrUnsealed, err)
 	}
@@ -125,8 +126,9 @@ func checkSealed(fd, size int) error {
 	return nil
 }
 
-// unmapResult releases the memory of a result. The addresses become a guard,
-// unless the address space is limited: then the program needs them.
+// unmapResult releases the memory of a result. The addresses become a guard.
+// But if the address space is limited, the addresses become free, because
+// the program needs them.
 func unmapResult(mem []byte) {
 	results.mu.Lock()
 	defer results.mu.Unlock()

@@ -21,8 +21,8 @@ func sealedCopy(t *testing.T, b []byte) *os.File {
 	return file
 }
 
-// TestMapResult_Guard: when a result is released, an access to its addresses
-// must fault, and other mappings must not get the addresses.
+// TestMapResult_Guard: after the release of a result, an access to its
+// addresses must fault, and no other mapping may get these addresses.
 func TestMapResult_Guard(t *testing.T) {
 	b := bytes.Repeat([]byte{7}, 100_000)
 	var released [][]byte
@@ -66,7 +66,8 @@ func TestMapResult_LimitedAddresses(t *testing.T) {
 
 var seen byte
 
-// faults reports whether the function accesses invalid memory.
+// faults calls the function access, and reports whether it accesses invalid
+// memory.
 func faults(access func()) (fault bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() { fault = recover() != nil }()
@@ -102,16 +103,16 @@ func TestMapResult_Bounds(t *testing.T) {
 	}
 }
 
-// TestMapResult_Size: a file of another size must be refused.
+// TestMapResult_Size: MapResult must refuse a file that does not have the
+// given size.
 func TestMapResult_Size(t *testing.T) {
 	if _, _, err := MapResult(sealedCopy(t, make([]byte, 10)), 11); !errors.Is(err, ErrUnsealed) {
 		t.Errorf("MapResult of a file with another size: %v", err)
 	}
 }
 
-// TestMapResult_WithoutSeals: if a file in memory has no seals, the error must
-// say which seals it has. It must not end with the nil error of a call that has
-// succeeded.
+// TestMapResult_WithoutSeals: if a file in memory has no seals, the error
+// must say which seals it has. It must not end with a nil error.
 func TestMapResult_WithoutSeals(t *testing.T) {
 	fd, err := unix.MemfdCreate("concert-result", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {

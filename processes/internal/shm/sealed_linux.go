@@ -10,9 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Seal creates a file in memory with these bytes. Nothing can change the file
-// afterward. If the system has no such files, or limits the size of files, the
-// error is an [errors.ErrUnsupported].
+// Seal creates a file in memory that contains the bytes b. Nothing can
+// change the file afterward. If the system has no such files, or if its
+// limit for the size of files is too low, the error is an
+// [errors.ErrUnsupported].
 func Seal(name string, b []byte) (_ *os.File, err error) {
 	var limit unix.Rlimit // a write above the limit would end this process by a signal
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err == nil && limit.Cur < uint64(len(b)) {
@@ -42,12 +43,13 @@ func Seal(name string, b []byte) (_ *os.File, err error) {
 	return file, nil
 }
 
-// allSeals are the seals of a file that nothing can change.
+// allSeals are the seals which ensure that nothing can change a file.
 const allSeals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
 // MapSealed maps a file that Seal has created, for reading. The size must be
-// the size of the file. The mapping is private, because a confined worker may
-// have no other one; its pages are those of the file.
+// the size of the file. The mapping is private, because a confined worker
+// may have no other mapping. Its pages are the pages of the file, not
+// copies.
 func MapSealed(file *os.File, size int) ([]byte, error) {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
@@ -63,8 +65,8 @@ func MapSealed(file *os.File, size int) ([]byte, error) {
 	return mem, nil
 }
 
-// NewFileSocket creates a pair of connected sockets. SendFile uses the first
-// one, and ReceiveFile uses the second one.
+// NewFileSocket creates a pair of connected sockets. SendFile must get the
+// first socket, and ReceiveFile the second one.
 func NewFileSocket() (send, receive *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -73,8 +75,9 @@ func NewFileSocket() (send, receive *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "concert-shared"), os.NewFile(uintptr(fds[1]), "concert-shared"), nil
 }
 
-// crowdedPause is the pause before another attempt to send a file, if too many
-// files of this user were sent and not received.
+// crowdedPause is the time after which SendFile tries again, if it could not
+// send a file because the user has too many files that were sent, but not
+// received.
 const crowdedPause = time.Millisecond
 
 // SendFile sends a file through the socket. It waits while the socket is full.
@@ -97,11 +100,12 @@ func SendFile(socket, file *os.File) error {
 		if err != nil || sent != unix.ETOOMANYREFS {
 			return errors.Join(err, sent)
 		}
-		time.Sleep(crowdedPause) // conn.Write fails when the worker is dead
+		time.Sleep(crowdedPause) // if the worker dies, the next conn.Write fails
 	}
 }
 
-// ReceiveFile receives a file from the socket. It waits until there is one.
+// ReceiveFile receives a file from the socket. It waits until there is a
+// file.
 func ReceiveFile(socket *os.File) (*os.File, error) { return receiveFile(socket, true) }
 
 // TakeFile receives a file from the socket. It does not wait.
@@ -130,7 +134,7 @@ func receiveFile(socket *os.File, wait bool) (*os.File, error) {
 	if err = errors.Join(err, received); err != nil {
 		return nil, err
 	}
-	var fds []int // a hostile process may send several
+	var fds []int // a hostile process may send several descriptors
 	messages, err := unix.ParseSocketControlMessage(control[:n])
 	for i := range messages {
 		if some, err := unix.ParseUnixRights(&messages[i]); err == nil {

@@ -6,13 +6,15 @@
 //	 |  large arguments                           |
 //	 +--------------> [  Arena  ] <---------------+  large results
 //
-// The pool makes memory by [New], and passes its file to the worker, which maps
-// it by [Map]. A [Journal] records which calls the worker has begun, and keeps
-// the last results until the pool has read them from the pipe. An [Arena] holds
-// large arguments and results. layout.go has the offsets in both.
+// The pool calls [New] to make memory, and passes the file of this memory to
+// the worker. The worker calls [Map] to map the file. A [Journal] records
+// which calls the worker has begun, and keeps the last results until the
+// pool has read them from the pipe. An [Arena] holds large arguments and
+// results. layout.go has the offsets in both.
 //
-// Values that outlive a call are in sealed files of their own: shared values
-// (see [Seal] and [MapSealed]), and mapped results (see [MapResult]).
+// Some values are needed longer than the call that uses them: shared values
+// (see [Seal] and [MapSealed]), and mapped results (see [MapResult]). Each
+// of them is in its own sealed file.
 //
 // Only Linux has sealed files in memory. On other systems, New fails with an
 // error that is [errors.ErrUnsupported], and the pool uses no shared memory.
@@ -27,6 +29,6 @@ var ErrNoDescriptor = errors.New("there is no free file descriptor for a shared 
 // ErrNoFile is the error of TakeFile if the socket has no file.
 var ErrNoFile = errors.New("the socket has no file")
 
-// ErrUnsealed is wrapped by the errors of MapResult if the file of the worker
-// is not one that the function Seal creates.
+// ErrUnsealed is wrapped by the error of MapResult if the worker has not
+// made the file in the same way as the function Seal.
 var ErrUnsealed = errors.New("not a sealed file in memory")
