@@ -43,7 +43,8 @@ func randomBytes(r *rand.Rand, n int) []byte {
 }
 
 // TestArena_LargeValues: if many calls run concurrently, values of all sizes
-// must arrive unchanged, whether the arena is large, small or missing.
+// must arrive unchanged. This must hold for a large arena, for a small one,
+// and without an arena.
 func TestArena_LargeValues(t *testing.T) {
 	for name, share := range map[string]func(string, int) ([]byte, *os.File, error){
 		"an arena": shm.New,
@@ -138,8 +139,8 @@ func TestArena_WorkerOverwritesResults(t *testing.T) {
 	}
 }
 
-// TestArena_Trim: when a worker has become idle after large values, the pool
-// must return the memory of the values to the system.
+// TestArena_Trim: when a worker is idle after calls with large values, the
+// pool must return the memory of these values to the system.
 func TestArena_Trim(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -155,7 +156,8 @@ func TestArena_Trim(t *testing.T) {
 	}
 }
 
-// arenaResident returns how much memory the arenas of this process use, in KiB.
+// arenaResident returns the memory that the arenas of this process use, in
+// KiB.
 func arenaResident(t *testing.T) (sum int) {
 	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
@@ -209,7 +211,7 @@ func TestArena_FileSizeLimit(t *testing.T) {
 	}
 }
 
-// lazyArg is an argument that takes some time to encode.
+// lazyArg is an argument whose encoding takes the time in the field Time.
 type lazyArg struct{ Time time.Duration }
 
 func (a lazyArg) MarshalCBOR() ([]byte, error) {
@@ -228,8 +230,8 @@ var sevens = concert.Register("processes_test.sevens", func(context.Context, laz
 
 var manySevens []byte
 
-// TestArena_TrimWhileClaiming: while a call that will use the arena is being
-// claimed, the pool must not trim the arena.
+// TestArena_TrimWhileClaiming: if the pool claims a call that will use the
+// arena, it must not trim the arena during the claim.
 func TestArena_TrimWhileClaiming(t *testing.T) {
 	leftovers(t)
 	trim := processes.Trim(5*time.Millisecond, 50*time.Millisecond)

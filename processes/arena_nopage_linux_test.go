@@ -17,11 +17,12 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// arenaWithoutPages returns a replacement for shm.New. The arena that it makes
-// lacks pages in this process, as if the system had no memory for them. The
-// pages are missing in the half of arguments if arguments is true, and in the
-// half of results if results is true. In such a half, the bytes from the offset
-// in behind on cannot be accessed.
+// arenaWithoutPages returns a replacement for shm.New. The arena that it
+// makes lacks pages in this process, as if the system had no memory for
+// them. The pages are missing in the half of arguments if arguments is true,
+// and in the half of results if results is true. In such a half, only the
+// bytes before the offset can be accessed. The parameter behind is the
+// offset.
 func arenaWithoutPages(arguments, results bool, behind int) func(string, int) ([]byte, *os.File, error) {
 	return func(name string, size int) ([]byte, *os.File, error) {
 		mem, file, err := shm.New(name, size)

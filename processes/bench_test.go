@@ -53,8 +53,9 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
-// BenchmarkPipe measures a lower bound of a round trip: 64 bytes go to another
-// goroutine and back, through two pipes and Go's poller.
+// BenchmarkPipe measures a lower bound for the time of a round trip: it
+// sends 64 bytes to another goroutine and back, through two pipes and Go's
+// poller.
 func BenchmarkPipe(b *testing.B) {
 	r1, w1, _ := os.Pipe()
 	r2, w2, _ := os.Pipe()
@@ -121,8 +122,8 @@ func BenchmarkLarge(b *testing.B) {
 	}
 }
 
-// BenchmarkFirst measures the time from New to the first result of a pool of
-// two workers.
+// BenchmarkFirst measures the time from the call of New to the first result.
+// The pool has two workers.
 func BenchmarkFirst(b *testing.B) {
 	for b.Loop() {
 		p, err := processes.New(2, nil)

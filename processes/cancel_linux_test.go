@@ -12,7 +12,8 @@ import (
 	"concert/processes"
 )
 
-// progressLate reports progress after it has returned.
+// progressLate starts a goroutine that reports progress after progressLate
+// has returned.
 var progressLate = concert.Register("processes_test.progressLate", func(ctx context.Context, d time.Duration) (int, error) {
 	go func() {
 		time.Sleep(d)
@@ -21,8 +22,8 @@ var progressLate = concert.Register("processes_test.progressLate", func(ctx cont
 	return 0, nil
 })
 
-// TestProgress_AfterEnd: if a function reports progress after it has returned,
-// the next task must not be affected.
+// TestProgress_AfterEnd: if a goroutine of a function reports progress after
+// the function has returned, this must not affect the next task.
 func TestProgress_AfterEnd(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Observer: func(concert.Event) {}})
@@ -34,8 +35,9 @@ func TestProgress_AfterEnd(t *testing.T) {
 	}
 }
 
-// TestCancel_WhileSettling: if the outcome of a task is being settled, Cancel
-// must return false, even while another task is being claimed.
+// TestCancel_WhileSettling: if the pool is about to settle a task with its
+// outcome, Cancel of this task must return false, even while the pool claims
+// another task.
 func TestCancel_WhileSettling(t *testing.T) {
 	leftovers(t)
 	var mu sync.Mutex
@@ -57,7 +59,7 @@ func TestCancel_WhileSettling(t *testing.T) {
 	}})
 	path := pathIn(t.TempDir(), "ran")
 	submit(t, p, nap, 0)
-	submit(t, p, nap, 50*time.Millisecond) // so that the first result is in a frame of its own
+	submit(t, p, nap, 50*time.Millisecond) // so that the first result is in a separate frame
 	f := submit(t, p, marked, mark{path, 7, 0})
 	submit(t, p, nap, 0) // so that f is not the newest call, for which the pool receives Started
 	<-at
@@ -66,7 +68,7 @@ func TestCancel_WhileSettling(t *testing.T) {
 	close(gates[0])
 	<-at // now the pool has removed the call of f from the table of frames
 	select {
-	case <-encoding: // a slowArg of another test
+	case <-encoding: // the value belongs to a slowArg of another test
 	default:
 	}
 	submit(t, p, napSlowly, slowArg{Encode: 300 * time.Millisecond})
@@ -80,8 +82,8 @@ func TestCancel_WhileSettling(t *testing.T) {
 	}
 }
 
-// TestCancel_WhileClaiming: if the context of a call ends while the pool claims
-// the call, no worker must run the call, although a worker is idle.
+// TestCancel_WhileClaiming: if the context of a call ends while the pool
+// claims the call, no worker may run the call, not even an idle worker.
 func TestCancel_WhileClaiming(t *testing.T) {
 	leftovers(t)
 	for range 20 {

@@ -6,9 +6,10 @@ import (
 	"testing/synctest"
 )
 
-// TestCancel_ContextAlreadyEnded: if a call is submitted after its context has
-// ended, the pool must watch the context again, although it watched the context
-// for earlier calls. Otherwise it would not cancel the call.
+// TestCancel_ContextAlreadyEnded: the pool has watched a context for earlier
+// calls, and the context has ended. If another call is then submitted with
+// this context, the pool must watch the context again. Otherwise it would
+// not cancel the call.
 func TestCancel_ContextAlreadyEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(1, Options{Threads: 1}, nil, defaultConfig())

@@ -18,16 +18,18 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// before is what the program had when the first of the tests that run now
-// called leftovers.
+// before has the numbers that leftovers compares at the end. They were
+// counted at the first call of leftovers by the tests that now run in
+// parallel.
 var before struct {
 	sync.Mutex
 	tests, files, goroutines int
 }
 
-// leftovers fails the test if processes, open files, shared memory or
-// goroutines of the test are left at its end. A test calls leftovers first. If
-// tests run in parallel, the last one that ends checks for all of them.
+// leftovers makes the test fail if it leaves processes, open files, shared
+// memory or goroutines at its end. A test must call leftovers before it does
+// anything else. If tests run in parallel, the last one that ends checks for
+// all of them.
 func leftovers(t *testing.T) {
 	t.Helper()
 	before.Lock()
@@ -135,7 +137,8 @@ func number(t *testing.T, text string) int {
 	return n
 }
 
-// works checks that the pool still runs tasks, and ends the test if not.
+// works checks that the pool still runs tasks. If the pool does not, works
+// ends the test.
 func works(t *testing.T, p *processes.Pool) {
 	t.Helper()
 	for i := range 10 {

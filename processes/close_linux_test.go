@@ -108,9 +108,9 @@ func TestMap_LeftWhileWorkerStarts(t *testing.T) {
 	}
 }
 
-// TestPool_BreaksWhileWorkerLeaves: if the pool is broken and a worker that is
-// being recycled dies, the calls that this worker had not begun must fail with
-// ErrBroken.
+// TestPool_BreaksWhileWorkerLeaves: a worker that the pool is replacing dies
+// after the pool has broken. The calls that this worker had not begun must
+// fail with ErrBroken.
 func TestPool_BreaksWhileWorkerLeaves(t *testing.T) {
 	t.Parallel()
 	leftovers(t)
@@ -126,9 +126,9 @@ func TestPool_BreaksWhileWorkerLeaves(t *testing.T) {
 	}
 }
 
-// TestClose_WhileClaiming: if a Map ends while one of its calls is being
-// claimed and another one runs, the pool must cancel both calls. Otherwise
-// Close would wait for an hour.
+// TestClose_WhileClaiming: if a Map ends while the pool claims one of its
+// calls and another of its calls runs, the pool must cancel both calls.
+// Otherwise Close would wait for an hour.
 func TestClose_WhileClaiming(t *testing.T) {
 	t.Parallel()
 	leftovers(t)
@@ -144,8 +144,8 @@ func TestClose_WhileClaiming(t *testing.T) {
 	}
 }
 
-// TestShutdown_WhileClaiming: if a call is being claimed when the grace period
-// ends, Shutdown must still return, and the call must fail.
+// TestShutdown_WhileClaiming: if the pool is claiming a call when the grace
+// period ends, Shutdown must still return, and the call must fail.
 func TestShutdown_WhileClaiming(t *testing.T) {
 	t.Parallel()
 	leftovers(t)
@@ -173,8 +173,8 @@ func TestGrace_Negative(t *testing.T) {
 	}
 }
 
-// deaf returns at once for small n. For large n, it ignores the end of its
-// context.
+// deaf returns at once if n is small. If n is large, it ignores the end of
+// its context.
 var deaf = concert.Register("processes_test.deaf", func(ctx context.Context, n int) (int, error) {
 	if n < 400 {
 		return n, nil

@@ -36,7 +36,7 @@ var closePipes = concert.Register("processes_test.closePipes", func(_ context.Co
 		}()
 		return os.Getpid(), nil
 	}
-	for { // until the worker has other calls too
+	for { // wait until the worker has other calls, too
 		if _, err := os.Stat(m.Met); err == nil {
 			break
 		}
@@ -67,10 +67,10 @@ func hangUpBy(how string) {
 }
 
 // TestPool_WorkerClosesPipes: if a worker closes its pipes and continues to
-// run, the pool must kill the worker. The running task must fail with an error
-// that names the pipe, and the calls that the worker had not begun must run in
-// another worker. The cases are parallel, because each one takes about a
-// second.
+// run, the pool must kill the worker. The running task must fail with an
+// error that names the pipe, and the calls that the worker had not begun
+// must run in another worker. Each case takes about a second, so the cases
+// run in parallel.
 func TestPool_WorkerClosesPipes(t *testing.T) {
 	t.Parallel()
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {

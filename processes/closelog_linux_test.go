@@ -29,8 +29,9 @@ func (h slowHandler) Handle(_ context.Context, r slog.Record) error {
 // Enabled returns true.
 func (slowHandler) Enabled(context.Context, slog.Level) bool { return true }
 
-// TestClose_WaitsForDeathRecord: if the handler is slow, Close and Shutdown
-// must not return before it has handled the record of a worker's death.
+// TestClose_WaitsForDeathRecord: if the log handler is slow, Close and
+// Shutdown must wait until the handler has handled the record of a worker's
+// death.
 func TestClose_WaitsForDeathRecord(t *testing.T) {
 	for name, end := range map[string]func(*processes.Pool) error{
 		"Close": (*processes.Pool).Close,
@@ -52,7 +53,7 @@ func TestClose_WaitsForDeathRecord(t *testing.T) {
 			h := slowHandler{slog.DiscardHandler, func() {
 				close(begun)
 				<-p.Gone()
-				select { // if Close does not wait for this record, it returns before the 100 ms are over
+				select { // a Close that does not wait for this record would return before the 100 ms are over
 				case <-ended:
 				case <-time.After(100 * time.Millisecond):
 				}

@@ -10,7 +10,8 @@ import (
 )
 
 // TestCommand: if Options.Command is set, the workers must run that program.
-// Here the program is this test binary, which has the functions.
+// In this test, the program is the test binary, because it contains the
+// functions.
 func TestCommand(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

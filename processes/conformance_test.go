@@ -16,8 +16,8 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestConformance runs the conformance suite with shared memory, and without
-// it, as on a system that does not support it.
+// TestConformance runs the conformance suite twice: with shared memory, and
+// without it, as on a system that has no shared memory.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	leftovers(t)
@@ -45,7 +45,7 @@ func conformance(t *testing.T, hooks []executortest.Hook, memory ...processes.Se
 	})
 }
 
-// hooks are the options of a pool that are functions.
+// hooks returns the options of a pool whose values are functions.
 func hooks(t *testing.T) (all []executortest.Hook) {
 	add := func(name string, set func(o *processes.Options, fn func()), trigger func(ctx context.Context, ex concert.Executor) (wait func())) {
 		open := func(c executortest.Config, fn func()) concert.Executor {

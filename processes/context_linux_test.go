@@ -11,9 +11,10 @@ import (
 	"concert/processes"
 )
 
-// endsBy waits for the end of its context and returns whether the context ended
-// with DeadlineExceeded. The field How of its argument says how it waits: by
-// Done, by Err only, or by Done of a derived context.
+// endsBy waits for the end of its context and returns whether the context
+// ended with DeadlineExceeded. The field How of its argument says how endsBy
+// waits: by the method Done, only by the method Err, or by Done of a derived
+// context.
 var endsBy = concert.Register("processes_test.endsBy", func(ctx context.Context, m waitArg) (string, error) {
 	leave(m.Met, "")
 	switch m.How {

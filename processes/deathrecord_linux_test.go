@@ -11,13 +11,13 @@ import (
 	"concert/processes"
 )
 
-// TestPool_DeathRecord: if a worker dies in a task, the log record must contain
-// each fact only once: the attribute reason must not repeat the task, its
-// label, or the worker, which other attributes contain.
+// TestPool_DeathRecord: if a worker dies in a task, the log record must
+// contain each fact only once: other attributes contain the task, its label
+// and the worker, so the attribute reason must not repeat them.
 func TestPool_DeathRecord(t *testing.T) {
 	for name, row := range map[string]struct {
 		task   string
-		cause  error // of the task's context, which ends while the task runs
+		cause  error // cause of the task's context, which ends while the task runs
 		reason string
 	}{
 		"exit":   {"exit 3", nil, "exited with code 3"},

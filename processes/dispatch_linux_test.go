@@ -31,9 +31,9 @@ func (g gated) MarshalBinary() ([]byte, error) {
 
 func (g *gated) UnmarshalBinary([]byte) error { return nil }
 
-// TestPool_StealsAfterEncoding: if a worker becomes idle while a call is being
-// encoded for another worker, which runs a slow call, the idle worker must get
-// the encoded call.
+// TestPool_StealsAfterEncoding: one worker becomes idle while a call is
+// encoded for another worker. The other worker runs a slow call, so the idle
+// worker must get the encoded call.
 func TestPool_StealsAfterEncoding(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T, memory processes.Setting) {
 		leftovers(t)
@@ -105,9 +105,9 @@ var giveOr = concert.Register("processes_test.giveOr", func(ctx context.Context,
 	return nil, context.Cause(ctx)
 })
 
-// TestResult_BeforeSlowCall: if a slow call follows a call in the same frame,
-// the result of the first call must arrive before the slow call ends. This must
-// hold for results of all sizes.
+// TestResult_BeforeSlowCall: if a frame has a quick call and then a slow
+// call, the result of the quick call must arrive before the slow call ends.
+// This must hold for results of all sizes.
 func TestResult_BeforeSlowCall(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: time.Minute})
@@ -157,7 +157,7 @@ func TestPool_StealsFromSlowWorker(t *testing.T) {
 				quick = append(quick, submit(t, p, nop, i))
 			}
 			for _, f := range quick {
-				if _, err := f.Result(t.Context()); err != nil { // without stealing, the call would wait behind the slow call forever
+				if _, err := f.Result(t.Context()); err != nil { // if no worker stole the call, it would wait behind the slow call forever
 					t.Fatal(err)
 				}
 			}

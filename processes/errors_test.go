@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestWorkerError_LongLine: if the line that becomes the reason of a
-// WorkerError is very long, the text of the error must contain only its
-// beginning.
+// TestWorkerError_LongLine: the reason of a WorkerError is a line of
+// standard error. If this line is very long, the text of the error must
+// contain only the beginning of the line.
 func TestWorkerError_LongLine(t *testing.T) {
 	long := strings.Repeat("é", 40_000)
 	for name, stderr := range map[string]string{

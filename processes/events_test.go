@@ -16,9 +16,9 @@ var sleepBriefly = concert.Register("processes_test.sleepBriefly", func(_ contex
 	return n, nil
 })
 
-// TestMap_FinishedOnWorker: each event of the end of an item that has started
-// names a worker, also if the pool notices the start of the next item before
-// the result of this one arrives.
+// TestMap_FinishedOnWorker: if an item of a Map has started, the event of
+// its end must name a worker. This must hold even if the pool notices the
+// start of the next item before the result of this item arrives.
 func TestMap_FinishedOnWorker(t *testing.T) {
 	var nowhere atomic.Int64
 	p := newPool(t, 4, &processes.Options{Observer: func(e concert.Event) {

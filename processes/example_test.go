@@ -23,7 +23,7 @@ var (
 	count  = concert.Register("count", func(context.Context, int) (int, error) { counted++; return counted, nil })
 )
 
-var counted int // each process has its own
+var counted int // each process has its own variable
 
 // This is Pool(4).map(square, ...) of Python. A program must call
 // processes.Main() first in main; the program of these examples calls it in
@@ -79,7 +79,7 @@ func Example_memory() {
 }
 
 // All workers use one copy of a large value. Without Share, each call would
-// receive a copy of its own.
+// receive its own copy.
 func Example_sharedValue() {
 	ctx := context.Background()
 	ex, err := processes.New(2, nil)
@@ -112,8 +112,8 @@ var sumRow = concert.Register("sum row", func(_ context.Context, r row) (sum flo
 	return sum, nil
 })
 
-// A worker returns a large slice in memory that this process maps, so this
-// process does not copy it.
+// A worker returns a large slice. This process maps the memory of the slice,
+// and does not copy it.
 func Example_mappedResult() {
 	ctx := context.Background()
 	ex, err := processes.New(2, nil)
@@ -179,7 +179,7 @@ func ExampleOptions_timeout() {
 	// awake <nil>
 }
 
-// An initializer prepares, once in each worker, what all tasks need.
+// An initializer runs once in each worker, and prepares data for all tasks.
 func ExampleInitialize() {
 	ctx := context.Background()
 	ex, err := processes.New(1, &processes.Options{Init: processes.Initialize(prepare, "ok")})

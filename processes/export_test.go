@@ -30,8 +30,8 @@ func SealMemory(f func(name string, b []byte) (*os.File, error)) Setting {
 	return func(c *config) { c.sealMemory = f }
 }
 
-// Trim sets the time after which a pool trims an arena, and makes trimming
-// slow.
+// Trim sets the time after which a pool trims an arena. It also makes the
+// trimming slow.
 func Trim(after, slow time.Duration) Setting {
 	return func(c *config) {
 		c.trimAfter = after
@@ -42,9 +42,9 @@ func Trim(after, slow time.Duration) Setting {
 	}
 }
 
-// Calls returns, for each worker, how many calls it has, how many more calls
-// the pool would send to it, and whether its dispatch goroutine waits for
-// calls.
+// Calls returns three values for each worker: the number of its calls, the
+// number of further calls that the pool would send to it now, and whether
+// its dispatch goroutine waits for calls.
 func (p *Pool) Calls() (calls, room []int, asleep []bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,6 +69,6 @@ func Silence(takeBack, stopped, kill time.Duration) Setting {
 	return func(c *config) { c.silenceTakeBack, c.silenceStopped, c.silenceKill = takeBack, stopped, kill }
 }
 
-// StuckHandlers returns how many calls of the handler of slog.Default have not
-// returned in time.
+// StuckHandlers returns the number of calls of the handler of slog.Default
+// that are stuck: they have not returned in time.
 func (p *Pool) StuckHandlers() int { return int(p.defaultLog.stuck.Load()) }

@@ -14,16 +14,16 @@ import (
 // violates the protocol in ways in which the real worker never does.
 const fakeEnv = "CONCERT_TEST_FAKE"
 
-// attack sends invalid files for the result of a call. It returns b with the
-// frame of the result.
+// attack sends invalid files for the result of a call. It appends the frame
+// of the result to b, and returns b.
 var attack func(how, setup string, b []byte, id frame.ID) []byte
 
-// fake is a worker that answers each call with its argument. The suffix of the
-// function's name selects another behavior: "fatal" ends the process before it
-// begins the call, "twice" begins the call twice and does not answer, "unasked"
-// returns the call although the pool has not asked for it, and "unlisted"
-// answers with a list although Hello did not have the flag for lists. With
-// ".attack.", it calls attack.
+// fake is a worker that answers each call with its argument. The suffix of
+// the function's name selects another behavior: "fatal" ends the process
+// before it begins the call, "twice" begins the call twice and does not
+// answer, "unasked" returns the call without a request of the pool, and
+// "unlisted" answers with a list although the flag for lists was not in its
+// Hello. If the name contains ".attack.", fake calls the function attack.
 func fake() {
 	setup := os.Getenv("CONCERT_WORKER")
 	_, list, _ := strings.Cut(setup, "files=")

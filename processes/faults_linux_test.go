@@ -34,8 +34,9 @@ func TestKill_CallsUnread(t *testing.T) {
 	eventually(t, "the worker is stopped", func() bool { return state(pid) == "T" })
 	var futures []*concert.Future[int]
 	for i := range 20 {
-		// The queue has one slot. So when the third call is in the queue, the
-		// first two have moved from the queue to the worker.
+		// The queue has space for one call. So when the third call is in the
+		// queue, the first two calls have moved from the queue to the
+		// worker.
 		if futures = append(futures, submit(t, p, nop, i)); i == 2 {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -71,9 +72,9 @@ func TestKill_DuringTask(t *testing.T) {
 	}
 }
 
-// TestKill_AnyTime: whenever a worker is killed, each finished call must have
-// its result, each call that the worker had not begun must run exactly once in
-// another worker, and at most the running task may fail.
+// TestKill_AnyTime: the test kills workers at random times. Each finished
+// call must have its result. Each call that the worker had not begun must
+// run exactly once in another worker. At most the running task may fail.
 func TestKill_AnyTime(t *testing.T) {
 	t.Parallel()
 	leftovers(t)
@@ -217,8 +218,9 @@ func TestWorkerError_CausesOfDeath(t *testing.T) {
 	}
 }
 
-// TestTimeout_Kills: after the timeout and the grace period, the pool must kill
-// a worker that is stopped, or whose task ignores its context and SIGTERM.
+// TestTimeout_Kills: after the timeout and the grace period, the pool must
+// kill a worker in two cases: its process is stopped, or its task ignores
+// its context and SIGTERM.
 func TestTimeout_Kills(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond, Grace: 20 * time.Millisecond})
@@ -353,8 +355,9 @@ func TestProtocol_InvalidFrames(t *testing.T) {
 	}
 }
 
-// TestProtocol_ResultTwice: if a task writes a frame with its own result, this
-// result counts. If it writes a second result, the pool must kill the worker.
+// TestProtocol_ResultTwice: if a task writes a frame with its own result,
+// the pool must accept this result. If the task writes a second result, the
+// pool must kill the worker.
 func TestProtocol_ResultTwice(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)

@@ -38,7 +38,7 @@ func (h brokenHandler) Handle(context.Context, slog.Record) error { h.fail(); re
 func (h brokenHandler) WithAttrs([]slog.Attr) slog.Handler        { return h }
 func (h brokenHandler) WithGroup(string) slog.Handler             { return h }
 
-// failures are ways in which a function can fail to return.
+// failures are functions that do not return normally.
 var failures = map[string]func(){
 	"panic":  func() { panic("out of paper") },
 	"Goexit": runtime.Goexit,
@@ -68,8 +68,9 @@ func TestOutput_HandlerFails(t *testing.T) {
 	}
 }
 
-// TestRetry_Fails: if Options.Retry panics or calls Goexit, the task must not
-// run again, and its error must also contain the panic or ErrGoexit.
+// TestRetry_Fails: if Options.Retry panics or calls Goexit, the task must
+// not run again. Its error must contain not only the death of the worker,
+// but also the panic or ErrGoexit.
 func TestRetry_Fails(t *testing.T) {
 	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {

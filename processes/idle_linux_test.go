@@ -11,7 +11,7 @@ import (
 	"concert/processes"
 )
 
-// waste allocates n MiB. When it has returned, the memory is garbage.
+// waste allocates n MiB. After waste has returned, this memory is garbage.
 var waste = concert.Register("processes_test.waste", func(_ context.Context, n int) (int, error) {
 	b := make([]byte, n<<20)
 	for i := range b {

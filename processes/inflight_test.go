@@ -8,9 +8,9 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestInflight_Table: if frames are added and removed in random order, the
-// table of frames must contain the same frames, and must free the same spans,
-// as a simple model.
+// TestInflight_Table: the test adds and removes frames in random order, in
+// the table of frames and in a simple model. Both must contain the same
+// frames, and must free the same spans.
 func TestInflight_Table(t *testing.T) {
 	type slow struct {
 		seq    uint32
@@ -20,7 +20,7 @@ func TestInflight_Table(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		table := frameTable{next: math.MaxUint32 - 20} // so that numbers wrap around
-		var all []slow                                 // except those whose spans were released
+		var all []slow                                 // all frames, except those whose spans were released
 		for range 300 {
 			if n := len(table.list); n == 0 || rng.IntN(2) == 0 && n < 40 {
 				places := rng.IntN(3)
@@ -65,9 +65,9 @@ func TestInflight_Table(t *testing.T) {
 	}
 }
 
-// TestInflight_JournalSlots: two frames in the table must not share a slot of
-// the journal, even if some frames stay while many others are added and
-// removed.
+// TestInflight_JournalSlots: two frames in the table must not share a slot
+// of the journal. This must hold even if some frames stay in the table while
+// many others are added and removed.
 func TestInflight_JournalSlots(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -82,7 +82,7 @@ func TestInflight_JournalSlots(t *testing.T) {
 				used[slot] = true
 				continue
 			}
-			f := table.list[len(table.list)-1-rng.IntN(len(table.list)-2)] // the first two stay
+			f := table.list[len(table.list)-1-rng.IntN(len(table.list)-2)] // not one of the first two, which stay
 			delete(used, f.seq%shm.Slots)
 			table.remove(f)
 		}

@@ -74,9 +74,9 @@ func TestInputOf_RetryPanics(t *testing.T) {
 	}
 }
 
-// TestRelay_InputInLogAndError: if a relayed call kills its worker, the log and
-// the error must contain the input that the call has in the program that
-// submitted it.
+// TestRelay_InputInLogAndError: if a relayed call kills its worker, the log
+// and the error must contain the input of the call. Another program has
+// submitted the call, and knows the call by this input.
 func TestRelay_InputInLogAndError(t *testing.T) {
 	var log logtest.Buffer
 	p, err := processes.New(1, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, nil))})

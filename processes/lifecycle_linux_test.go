@@ -52,7 +52,7 @@ func TestNew_CallersThreadEnds(t *testing.T) {
 	}
 }
 
-// hoard allocates n MiB that its worker never frees.
+// hoard allocates n MiB. Its worker never frees this memory.
 var hoard = concert.Register("processes_test.hoard", func(_ context.Context, n int) (int, error) {
 	b := make([]byte, n<<20)
 	for i := range b {
@@ -136,7 +136,7 @@ func TestInitializer_FailsLater(t *testing.T) {
 			died(t, err)
 		}
 	}
-	if broken < 5 { // at most three tasks can run and kill a worker: there are two active workers and a standby worker
+	if broken < 5 { // at most three tasks can run and kill a worker, because there are only three good workers: two active ones and a standby worker
 		t.Errorf("%d of %d tasks failed with ErrBroken", broken, len(futures))
 	}
 	if _, err := submit(t, p, nop, 1).Result(t.Context()); !errors.Is(err, processes.ErrBroken) {
@@ -147,9 +147,9 @@ func TestInitializer_FailsLater(t *testing.T) {
 	}
 }
 
-// TestRetry_Deaths: a task that kills every worker must run as often as
-// Options.Retry permits. A task that kills its worker only once must succeed at
-// the second run. All other tasks must finish.
+// TestRetry_Deaths: a task that kills its worker in each run must run as
+// often as Options.Retry permits. A task that kills its worker only in the
+// first run must succeed in the second run. All other tasks must finish.
 func TestRetry_Deaths(t *testing.T) {
 	t.Parallel()
 	leftovers(t)
@@ -223,9 +223,9 @@ func TestResult_NotEncodable(t *testing.T) {
 	}
 }
 
-// TestMaxTasks_FullQueue: if workers are replaced after MaxTasks tasks while
-// the queue is full, every task must have a result, and no worker may run more
-// than MaxTasks tasks.
+// TestMaxTasks_FullQueue: the pool replaces workers after MaxTasks tasks
+// while its queue is full. Every task must have a result, and no worker may
+// run more than MaxTasks tasks.
 func TestMaxTasks_FullQueue(t *testing.T) {
 	leftovers(t)
 	for _, most := range []int{1, 3} {

@@ -19,11 +19,12 @@ import (
 	"concert/processes"
 )
 
-// These tests check that calls stay separate although the results of many calls
-// are sent together; see shm.Journal.
+// A worker sends the results of many calls together; see shm.Journal. These
+// tests check that a fault in one call still does not affect the other
+// calls.
 
-// countedEnv is an environment variable of workers: the path of a file in which
-// the function counted counts how often each call has run.
+// countedEnv is an environment variable of workers. Its value is the path of
+// a file. In this file, the function counted counts the runs of each call.
 const countedEnv = "CONCERT_TEST_COUNTED"
 
 var openCounted = sync.OnceValue(func() []byte {
@@ -88,9 +89,10 @@ var (
 	})
 )
 
-// countedSet has functions that count their calls in the same way. The results
-// of floats have one size, the results of texts have different sizes, and the
-// results of structs have no kind of their own in executor.Encoded.
+// countedSet has functions that count their calls in the same way. The
+// results of the field floats have the same size, the results of texts have
+// different sizes, and the results of structs have no special kind in
+// executor.Encoded.
 type countedSet struct {
 	floats  func(context.Context, int) (float64, error)
 	texts   func(context.Context, string) (string, error)
@@ -102,8 +104,8 @@ type item struct {
 	Text string
 }
 
-// textOf returns a text for a number. The texts have different sizes. Some are
-// too large for a list.
+// textOf returns a text for a number. The texts have different sizes, and
+// some of them are too large for a list.
 func textOf(n int) string {
 	size := n * 31 % 80
 	if n%997 == 5 {
@@ -134,8 +136,8 @@ func countedFunctions(name string, f func(n int) (int, error)) countedSet {
 	}
 }
 
-// countedMap yields the outcomes of a Map of n calls: whether the value is the
-// expected one, and the error.
+// countedMap runs a Map of n calls. For each outcome, it yields whether the
+// value is the expected value, and the error.
 type countedMap func(ctx context.Context, p *processes.Pool, n int) iter.Seq2[bool, error]
 
 // each runs a test for each type of results, in parallel with other tests.
@@ -183,8 +185,8 @@ func newCounted(t *testing.T, workers, n int) (p *processes.Pool, runs []byte) {
 	return newPool(t, workers, &processes.Options{Env: append(os.Environ(), countedEnv+"="+path)}), runs
 }
 
-// TestMap_KilledWithinList: the death of a worker at any time costs at most the
-// running call. It loses no result, and no call runs twice.
+// TestMap_KilledWithinList: if a worker dies at any time, at most the
+// running call may fail. No result may be lost, and no call may run twice.
 func TestMap_KilledWithinList(t *testing.T) { countedQuick.each(t, killWithinList) }
 
 func killWithinList(t *testing.T, run countedMap) {
@@ -256,7 +258,8 @@ func dieWithinList(t *testing.T, run countedMap) {
 	}
 }
 
-// TestMap_FailsWithinList: calls that fail or panic do not affect others.
+// TestMap_FailsWithinList: calls that fail or panic must not affect other
+// calls.
 func TestMap_FailsWithinList(t *testing.T) { countedFails.each(t, failWithinList) }
 
 func failWithinList(t *testing.T, run countedMap) {
@@ -279,8 +282,8 @@ func failWithinList(t *testing.T, run countedMap) {
 	}
 }
 
-// TestMap_SlowWithinList: the pool takes calls back from workers whose current
-// call is slow. Each call runs once.
+// TestMap_SlowWithinList: the pool takes calls back from workers that run a
+// slow call. Each call must run once.
 func TestMap_SlowWithinList(t *testing.T) { countedSlow.each(t, slowWithinList) }
 
 func slowWithinList(t *testing.T, run countedMap) {
@@ -295,8 +298,8 @@ func slowWithinList(t *testing.T, run countedMap) {
 	}
 }
 
-// TestMap_CanceledWithinList: a Map is canceled at any time. No call runs
-// twice, and the workers continue with other calls.
+// TestMap_CanceledWithinList: the test cancels a Map at a random time. No
+// call may run twice, and the workers must continue with other calls.
 func TestMap_CanceledWithinList(t *testing.T) { countedQuick.each(t, cancelWithinList) }
 
 func cancelWithinList(t *testing.T, run countedMap) {
@@ -323,8 +326,9 @@ func cancelWithinList(t *testing.T, run countedMap) {
 	}
 }
 
-// TestMap_ResultBeforeSlowCallWithinList: the program gets the results of quick
-// calls while a slow call after them runs.
+// TestMap_ResultBeforeSlowCallWithinList: if a slow call follows quick
+// calls, the program must get the results of the quick calls while the slow
+// call runs.
 func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
 	countedWaits.each(t, resultsBeforeSlowCall)
 }

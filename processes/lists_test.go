@@ -9,8 +9,8 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestUnsentResults_Invalid: a worker is not trusted, so sizes in its list that
-// no worker writes must be refused.
+// TestUnsentResults_Invalid: the pool does not trust a worker, so it must
+// refuse a list with invalid sizes.
 func TestUnsentResults_Invalid(t *testing.T) {
 	j, err := shm.NewJournal(make([]byte, shm.JournalSize))
 	if err != nil {

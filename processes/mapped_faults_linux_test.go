@@ -24,8 +24,8 @@ import (
 // attackSize is the size of the results of attacks.
 const attackSize = 1 << 20
 
-// attacks are results that a hostile worker sends. Each sends files, and
-// returns the value in its frame.
+// attacks are results that a hostile worker sends. Each function sends
+// files, and returns the value for the frame of the result.
 var attacks = map[string]struct {
 	send func(send func(fds ...int), value *frame.Payload)
 	want string // part of the error
@@ -116,7 +116,7 @@ var attacks = map[string]struct {
 
 const fullySealed = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
-// memory returns a file in memory of this size with these seals.
+// memory returns a file in memory that has the given size and seals.
 func memory(size, seals int) int {
 	fd, err := unix.MemfdCreate("concert-result", unix.MFD_ALLOW_SEALING)
 	if err == nil {
@@ -131,13 +131,14 @@ func memory(size, seals int) int {
 	return fd
 }
 
-// attackers are functions whose results are attacks, by the names of attacks.
+// attackers are the functions whose results are attacks. The keys are the
+// names of the attacks.
 var attackers = make(map[string]func(context.Context, int) (*concert.Mapped[float64], error))
 
 func init() {
 	for name := range attacks {
 		attackers[name] = concert.Register("processes_test.attack."+name, func(context.Context, int) (*concert.Mapped[float64], error) {
-			return nil, errors.New(name) // the name makes each function another value
+			return nil, errors.New(name) // uses name, so each iteration makes a different function value
 		})
 	}
 	attack = func(how, setup string, b []byte, id frame.ID) []byte {
@@ -197,8 +198,8 @@ func TestMapped_HostileWorker(t *testing.T) {
 	}
 }
 
-// TestMapped_NoDescriptor: if the process of the pool has no descriptor for a
-// mapped result, only this call may fail.
+// TestMapped_NoDescriptor: if the process of the pool has no descriptor for
+// a mapped result, only the call of this result may fail.
 func TestMapped_NoDescriptor(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)

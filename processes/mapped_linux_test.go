@@ -19,10 +19,11 @@ import (
 	"concert/processes"
 )
 
-// series asks for a series of numbers as the result.
+// series is an argument: it describes the series of numbers that the result
+// must be.
 type series struct {
 	N     int     // the number of elements
-	First float64 // the first element; each other one is larger by 1
+	First float64 // the first element; each following element is larger by 1
 }
 
 var (
@@ -32,7 +33,7 @@ var (
 	makeMappedValue = concert.Register("processes_test.makeMappedValue", func(_ context.Context, m series) (concert.Mapped[float64], error) {
 		return *concert.NewMapped(m.numbers()), nil
 	})
-	// makeBoth returns a handle within another value.
+	// makeBoth returns a struct that contains a handle.
 	makeBoth = concert.Register("processes_test.makeBoth", func(_ context.Context, m series) (both, error) {
 		return both{concert.NewMapped(m.numbers()), m.N}, nil
 	})
@@ -66,7 +67,7 @@ func (m series) check(t *testing.T, v []float64) {
 	}
 }
 
-// mapped returns a result as a mapped result.
+// mapped runs a task for m, and returns its mapped result.
 func mapped(t *testing.T, p *processes.Pool, m series) *concert.Mapped[float64] {
 	t.Helper()
 	h, err := submit(t, p, makeMapped, m).Result(t.Context())
@@ -76,15 +77,15 @@ func mapped(t *testing.T, p *processes.Pool, m series) *concert.Mapped[float64] 
 	return h
 }
 
-// mappedPages returns what this process has mapped of results.
+// mappedPages returns the memory of results that this process has mapped.
 func mappedPages() (u smaps.Usage) {
 	u.Add(os.Getpid(), "memfd:concert-result")
 	return u
 }
 
-// TestMapped_OneCopy: a mapped result must be in memory once, in the process of
-// the pool. Close must release this memory, and so must the garbage collector
-// if the handle is unreachable.
+// TestMapped_OneCopy: a mapped result must be in memory only once, in the
+// process of the pool. Close must release this memory. If the handle is
+// unreachable, the garbage collector must release it.
 func TestMapped_OneCopy(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -132,8 +133,9 @@ func TestMapped_OneCopy(t *testing.T) {
 	works(t, p)
 }
 
-// TestMapped_Values: the handle must have the value for all sizes, also if it
-// is within another value. The value can be changed.
+// TestMapped_Values: for all sizes, the handle must have the right value.
+// This must also hold for a handle in a struct. The program must be able to
+// change the value.
 func TestMapped_Values(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, nil)
@@ -206,8 +208,9 @@ func TestMapped_Death(t *testing.T) {
 	}
 }
 
-// TestMapped_Map: results of several workers must not be exchanged. A loop that
-// ends early must leave no memory.
+// TestMapped_Map: each call must get its own result, also if several workers
+// send results at the same time. If a loop ends early, no memory may be
+// left.
 func TestMapped_Map(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 3, nil)
@@ -303,7 +306,8 @@ func TestMapped_Without(t *testing.T) {
 	}
 }
 
-// TestMapped_Relay: a relayed call must have a copy of the result.
+// TestMapped_Relay: the result of a relayed call must be a copy, not a
+// mapping.
 func TestMapped_Relay(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)

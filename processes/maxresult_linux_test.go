@@ -25,8 +25,8 @@ var (
 	failsWith = concert.Register("processes_test.failsWith", func(_ context.Context, n int) (int, error) {
 		return 0, errors.New(strings.Repeat("x", n))
 	})
-	// forgeLarge writes a result of n bytes to the pipe, as the result of the
-	// only call of its worker. So the worker does not check the size.
+	// forgeLarge itself writes a result of n bytes to the pipe, so the
+	// worker does not check the size. The worker must have no other call.
 	forgeLarge = concert.Register("processes_test.forgeLarge", func(_ context.Context, n int) (int, error) {
 		b := frame.ResultHead(nil, frame.Outcome{Value: frame.Payload{Encoded: executor.Encoded{Kind: 1}}}, n)
 		b = append(b, make([]byte, n)...)
@@ -44,7 +44,8 @@ var (
 		time.Sleep(time.Minute)
 		return 0, nil
 	})
-	// forgePlace writes a result whose span in the arena has n bytes.
+	// forgePlace itself writes a result, and claims that the span of this
+	// result in the arena has n bytes.
 	forgePlace = concert.Register("processes_test.forgePlace", func(_ context.Context, n int) (int, error) {
 		b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Encoded: executor.Encoded{Kind: 1}, Shared: true, Span: frame.Span{Length: uint64(n)}}})
 		syscall.Write(4, b)
@@ -53,8 +54,8 @@ var (
 	})
 )
 
-// allocated returns how many bytes this process allocates while a function
-// runs.
+// allocated returns the number of bytes that this process allocates while
+// the function do runs.
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

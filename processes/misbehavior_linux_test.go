@@ -25,7 +25,7 @@ import (
 
 // Tasks that misbehave in their worker, and the functions that they share.
 
-// pidOf returns the id of the process that it runs in.
+// pidOf returns the id of the worker process.
 var pidOf = concert.Register("processes_test.pidOf", func(context.Context, int) (int, error) { return os.Getpid(), nil })
 
 // startAndWait writes its process id to a file, and waits for its context to
@@ -67,7 +67,8 @@ type mark struct {
 	Work time.Duration
 }
 
-// misbehave misbehaves in the way that its argument names.
+// misbehave harms its worker or the pool, for example by a crash. Its
+// argument says how.
 var misbehave = concert.Register("processes_test.misbehave", func(ctx context.Context, what string) (string, error) {
 	what, arg, _ := strings.Cut(what, " ")
 	switch what {
@@ -131,8 +132,8 @@ var misbehave = concert.Register("processes_test.misbehave", func(ctx context.Co
 		leave(arg, strings.Join(pids, " "))
 		time.Sleep(time.Minute)
 	case "grandchild":
-		// The child keeps the worker's pipes open, in a process group of its
-		// own.
+		// The child keeps the worker's pipes open. It has its own process
+		// group.
 		cmd := exec.Command("sleep", "1000")
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -246,8 +247,8 @@ func overflow(n int) int {
 	return overflow(n+1) + n
 }
 
-// shared returns the memory with that name that this worker shares with the
-// pool.
+// shared returns memory that this worker shares with the pool. The parameter
+// name is the name of the memory.
 func shared(name string) []byte {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -301,8 +302,8 @@ var forge = concert.Register("processes_test.forge", func(context.Context, int) 
 	return 0, nil
 })
 
-// TestPool_ForgedResult: if a worker writes a result and, in the same write, an
-// unexpected frame, the result must count.
+// TestPool_ForgedResult: if a worker writes a result together with an
+// unexpected frame, the pool must still accept the result.
 func TestPool_ForgedResult(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 50 * time.Millisecond})

@@ -119,7 +119,8 @@ func Example_maxTasksPerChild() {
 	// 1
 }
 
-// Pool.terminate: a Shutdown whose context has ended waits for no task.
+// Pool.terminate: if its context has already ended, Shutdown does not wait
+// for tasks.
 func Example_terminate() {
 	ex := open(1, &processes.Options{Grace: -1})
 	fut := concert.Submit(context.Background(), ex, nap, time.Hour)

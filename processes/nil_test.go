@@ -9,8 +9,8 @@ import (
 	"concert/processes"
 )
 
-// TestPool_Nil: if New has not made a Pool, its methods must panic with a text
-// that says so.
+// TestPool_Nil: if a Pool was not made by New, its methods must panic, and
+// the text of the panic must say this.
 func TestPool_Nil(t *testing.T) {
 	const advice = "processes: the Pool is nil or zero: make it with New of package processes or python"
 	for name, p := range map[string]*processes.Pool{"nil": nil, "zero": new(processes.Pool)} {

@@ -16,9 +16,9 @@ import (
 
 var triple = concert.Register("processes.triple", func(_ context.Context, n int) (int, error) { return 3 * n, nil })
 
-// TestNew_ExtremeOptions: New must accept the largest numbers in its options.
-// For too many workers, New must return an error that names n. For a negative
-// number, New must panic with the name of the option.
+// TestNew_ExtremeOptions: New must accept the largest numbers in its
+// options. If n is too large, New must return an error that names n. If a
+// number is negative, New must panic with the name of the option.
 func TestNew_ExtremeOptions(t *testing.T) {
 	for name, o := range map[string]processes.Options{
 		"Queue":        {Queue: math.MaxInt},

@@ -46,7 +46,7 @@ func TestOutput(t *testing.T) {
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewJSONHandler(&log, nil))})
 	c := chatter{"one\ntwo", filepath.Join(t.TempDir(), "seen")}
 	f := concert.Submit(t.Context(), p, chat, c)
-	for len(log.Lines()) < 2 { // the third line has no end until the worker ends
+	for len(log.Lines()) < 2 { // the third line ends only when the worker ends
 		runtime.Gosched()
 	}
 	if err := os.WriteFile(c.Seen, nil, 0o666); err != nil {
@@ -144,8 +144,9 @@ func TestOutput_LongLine(t *testing.T) {
 	}
 }
 
-// TestPool_LargeValuesBothWays: if arguments and results together exceed all
-// pipes and buffers, all results must still arrive: there must be no deadlock.
+// TestPool_LargeValuesBothWays: the arguments and results need more space
+// than all pipes and buffers have. All results must still arrive: there must
+// be no deadlock.
 func TestPool_LargeValuesBothWays(t *testing.T) {
 	t.Parallel()
 	leftovers(t)
@@ -188,9 +189,9 @@ func TestProgress_ReachesObserver(t *testing.T) {
 	}
 }
 
-// TestProgress_ReachesWatch: an observer that Watch has added to a pool without
-// an Options.Observer receives the progress of tasks, of workers that run and
-// of workers that start later.
+// TestProgress_ReachesWatch: the pool has no Options.Observer, and Watch
+// adds an observer. This observer must receive the progress of tasks, both
+// from workers that already run and from workers that start later.
 func TestProgress_ReachesWatch(t *testing.T) {
 	p := newPool(t, 1, nil)
 	submitTo := func() {
@@ -207,7 +208,7 @@ func TestProgress_ReachesWatch(t *testing.T) {
 		}
 	})()
 	for reports.Load() == 0 {
-		submitTo() // the first tasks may begin before the worker knows of the observer
+		submitTo() // more than once, because the first tasks may begin before the worker knows that there is an observer
 	}
 	if _, err := concert.Submit(t.Context(), p, exitWith, 3).Result(t.Context()); err == nil {
 		t.Error("the worker did not exit")

@@ -100,7 +100,7 @@ func TestOutput_HandlerHangs(t *testing.T) {
 			if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.ExitCode != 3 {
 				t.Errorf("Result() of a task that ends its worker: %v", err)
 			}
-			if err := p.Close(); err != nil { // all output is read, and the handler still hangs
+			if err := p.Close(); err != nil { // after this, the pool has read all output, and the handler still hangs
 				t.Error(err)
 			}
 			close(h.release)

@@ -14,7 +14,8 @@ import (
 
 var prepared string // set by prepare
 
-// prepare is an initializer that succeeds or fails as its argument says.
+// prepare is an initializer. Its argument says whether it succeeds, and how
+// it fails.
 var prepare = concert.Register("processes_test.prepare", func(ctx context.Context, how string) (struct{}, error) {
 	how, arg, _ := strings.Cut(how, " ")
 	switch how {

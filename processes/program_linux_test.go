@@ -19,8 +19,9 @@ import (
 	"concert/processes"
 )
 
-// Faults of the program that has the pool. Each test starts this test binary as
-// a program of its own, which runs one of the functions in programs.
+// These tests check faults of the program that has the pool. Each test
+// starts the test binary as another program. That program runs one of the
+// functions in the variable programs.
 
 const programEnv = "CONCERT_TEST_PROGRAM"
 
@@ -38,8 +39,8 @@ var programs = map[string]func(args []string) error{
 	"changes":   programChanges,
 }
 
-// beProgram runs the program that the environment names, if any. TestMain calls
-// it.
+// If the environment names a program, beProgram runs this program. TestMain
+// calls beProgram.
 func beProgram() {
 	name := os.Getenv(programEnv)
 	if name == "" {
@@ -70,9 +71,9 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// programWorkers makes a pool with idle, busy, stopped or starting workers, as
-// its argument says, and prints their process ids. It ends when its standard
-// input ends.
+// programWorkers makes a pool, and prints the process ids of its workers.
+// Its argument says whether the workers are idle, busy, stopped or starting.
+// It ends when its standard input ends.
 func programWorkers(args []string) error {
 	if args[0] == "starting" {
 		go processes.New(8, &processes.Options{Init: processes.Initialize(prepare, "hang")})
@@ -88,7 +89,7 @@ func programWorkers(args []string) error {
 			}
 		}
 		if args[0] == "interrupted" {
-			defer func() { // runs when standard input has ended, which is after the signal
+			defer func() { // runs when standard input has ended: the test closes it after it has sent the signal
 				var n int
 				for i := range 10 {
 					n, err = concert.Submit(context.Background(), p, nop, i).Result(context.Background())
@@ -168,8 +169,8 @@ func TestProgram_Interrupted(t *testing.T) {
 	}
 }
 
-// TestProgram_WithoutMain: if the program does not call Main, New must return
-// an error that says so.
+// TestProgram_WithoutMain: if the program does not call Main, New must
+// return an error that says this.
 func TestProgram_WithoutMain(t *testing.T) {
 	out, err := program(t, "unguarded").Output()
 	if err != nil || !strings.HasPrefix(string(out), "true ") || !strings.Contains(string(out), "processes.Main()") || !strings.Contains(string(out), "TestMain") {
@@ -177,8 +178,8 @@ func TestProgram_WithoutMain(t *testing.T) {
 	}
 }
 
-// programImage replaces the file of its own program, and then has a pool whose
-// workers die.
+// programImage replaces the file of its own program. Then it makes a pool
+// whose workers die.
 func programImage([]string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -193,7 +194,8 @@ func programImage([]string) error {
 	return programWorks(nil)
 }
 
-// programWorks has a pool whose workers die several times.
+// programWorks makes a pool, lets its workers die several times, and checks
+// that the pool still works.
 func programWorks([]string) error {
 	p, err := processes.New(1, &processes.Options{Output: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -211,12 +213,13 @@ func programWorks([]string) error {
 	return p.Close()
 }
 
-// programIgnores ignores SIGCHLD when its pool already has workers.
+// programIgnores makes a pool, and then ignores SIGCHLD.
 func programIgnores([]string) error {
 	return programUnknown(func() { signal.Ignore(syscall.SIGCHLD) })
 }
 
-// programReaps waits for all children, as a program that is process 1 does.
+// programReaps waits for all child processes, as a program must do if it is
+// process 1.
 func programReaps([]string) error {
 	return programUnknown(func() {
 		go func() {
@@ -229,8 +232,9 @@ func programReaps([]string) error {
 	})
 }
 
-// programUnknown has a pool whose workers die after a change to the program.
-// After the change, the exit codes of workers may be unknown.
+// programUnknown makes a pool, calls change, and then lets workers die.
+// After the call of change, the pool may be unable to learn the exit codes
+// of workers.
 func programUnknown(change func()) error {
 	p, err := processes.New(1, &processes.Options{Grace: 100 * time.Millisecond, Output: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -321,8 +325,8 @@ func TestProgram_IsProcess1(t *testing.T) {
 	}
 }
 
-// programStarves enters a control group with little memory, and has a worker
-// that needs more.
+// programStarves moves itself to a control group with little memory, and
+// makes a pool whose worker needs more memory.
 func programStarves(args []string) error {
 	group := args[0]
 	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte("0"), 0); err != nil {
@@ -337,8 +341,8 @@ func programStarves(args []string) error {
 	if e, ok := errors.AsType[*processes.WorkerError](err); !ok || !errors.Is(err, processes.ErrMemory) || e.Signal != syscall.SIGKILL {
 		return fmt.Errorf("the error of a task that needs more memory: %w", err)
 	}
-	// The pool must not mistake another SIGKILL for one that the kernel sends
-	// because memory is short.
+	// This SIGKILL is not sent because memory is short, and the pool must
+	// notice the difference.
 	pid, err := concert.Submit(context.Background(), p, pidOf, 0).Result(context.Background())
 	if err != nil {
 		return err

@@ -19,9 +19,9 @@ var lateFunction = sync.OnceValue(func() func(context.Context, int) (int, error)
 	return concert.Register("processes_test.late", func(_ context.Context, n int) (int, error) { return n, nil })
 })
 
-// TestRegister_AfterMain: if a function is registered after the call of Main,
-// Submit, Map, Relay and Initialize must fail with an error that says so, and
-// no worker may die.
+// TestRegister_AfterMain: a function is registered after the call of Main.
+// For this function, Submit, Map, Relay and Initialize must fail with an
+// error that gives the reason, and no worker may die.
 func TestRegister_AfterMain(t *testing.T) {
 	leftovers(t)
 	late := lateFunction()

@@ -17,8 +17,9 @@ var _ = concert.Register("processes_test.sumShared", func(_ context.Context, h c
 	return sum, nil
 })
 
-// TestPool_RelayShared: a pool must store a value of another process under the
-// ID that it has there, until all users have released it.
+// TestPool_RelayShared: a pool must store a value of another process under
+// the ID that the value has in that process. It must keep the value until
+// all users have released it.
 func TestPool_RelayShared(t *testing.T) {
 	p, err := processes.New(2, nil)
 	if err != nil {

@@ -27,8 +27,8 @@ var (
 	fakeListed  = concert.Register("processes_test.unlisted", func(_ context.Context, n int) (int, error) { return n, nil })
 )
 
-// dieIdle is an initializer after which the worker exits as soon as a file
-// exists.
+// dieIdle is an initializer. It starts a goroutine that ends the worker as
+// soon as a file exists.
 var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context, path string) (int, error) {
 	go func() {
 		for {
@@ -144,8 +144,8 @@ func TestPool_IdleDeaths(t *testing.T) {
 			if err := p.Close(); !errors.Is(err, processes.ErrBroken) {
 				t.Errorf("Close() = %v, want ErrBroken", err)
 			}
-			// At most, all n+1 workers die in each of eight generations, and
-			// each worker dies once after that.
+			// In each of eight generations, at most n+1 workers die. After
+			// that, each of the n+1 workers dies once at most.
 			if deaths := len(log.Records(t, "processes: a worker died")); deaths > 9*(n+1) {
 				t.Errorf("%d workers died", deaths)
 			}
@@ -164,7 +164,7 @@ var refuse = concert.Register("processes_test.refuse", func(_ context.Context, p
 	return 0, nil
 })
 
-// awaitFile writes a file, and waits until another one exists.
+// awaitFile writes one file, and waits until another file exists.
 var awaitFile = concert.Register("processes_test.awaitFile", func(ctx context.Context, path string) (int, error) {
 	leave(path+".in", "")
 	for ctx.Err() == nil {
@@ -177,7 +177,7 @@ var awaitFile = concert.Register("processes_test.awaitFile", func(ctx context.Co
 })
 
 // TestPool_DeathsWhileOneWorkerLives: if one worker lives, the pool must not
-// become broken, however many starts of other workers fail in a row.
+// become broken, even if many starts of other workers fail in a row.
 func TestPool_DeathsWhileOneWorkerLives(t *testing.T) {
 	t.Parallel()
 	leftovers(t)
@@ -187,7 +187,7 @@ func TestPool_DeathsWhileOneWorkerLives(t *testing.T) {
 	held := submit(t, p, awaitFile, gate)
 	read(t, gate+".in")
 	leave(flag, "")
-	// From now on no worker starts, neither an active one nor a standby one.
+	// From now on, the start of each worker fails, also of standby workers.
 	if _, err := submit(t, p, misbehave, "exit 1").Result(t.Context()); err == nil {
 		t.Error("no error of a task that ends its worker")
 	}

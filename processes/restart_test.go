@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestRestarts_Pauses: after each step, the pause before the next start must be
-// the one in the table.
+// TestRestarts_Pauses: after each step, the pause before the next start must
+// have the length in the table.
 func TestRestarts_Pauses(t *testing.T) {
 	const ms = time.Millisecond
 	type step struct {
@@ -84,8 +84,8 @@ func TestWorker_IsHealthy(t *testing.T) {
 	}
 }
 
-// TestPool_EndsDuringPause: if the pool breaks or ends during the pause before
-// the start of a worker, it must not start the worker.
+// TestPool_EndsDuringPause: the pool pauses before it starts a worker. If it
+// breaks or ends during this pause, it must not start the worker.
 func TestPool_EndsDuringPause(t *testing.T) {
 	for name, end := range map[string]func(*Pool){
 		"broken":        func(p *Pool) { p.broken = ErrBroken },

@@ -21,10 +21,12 @@ import (
 	"concert/processes"
 )
 
-// action is an action that a task attempts, and its object.
+// action is an action that a task attempts. The field On is its object, such
+// as a path.
 type action struct{ What, On string }
 
-// attempt performs an action and returns "done", "denied", or another error.
+// attempt tries to perform an action. It returns "done", "denied", or the
+// text of another error.
 var attempt = concert.Register("processes_test.attempt", func(ctx context.Context, d action) (string, error) {
 	err := d.do()
 	switch {
@@ -265,9 +267,9 @@ func sandboxed(t *testing.T, s *processes.Sandbox) (confined, free *processes.Po
 	return confined, newPool(t, 1, nil)
 }
 
-// TestSandbox_Denies: every action that is forbidden to a confined worker must
-// be denied in the sandbox. The actions of the first list must be possible in a
-// worker without a sandbox.
+// TestSandbox_Denies: the sandbox must deny every action that is forbidden
+// to a confined worker. A worker without a sandbox must be able to perform
+// the actions of the first list.
 func TestSandbox_Denies(t *testing.T) {
 	leftovers(t)
 	dir := t.TempDir()
@@ -500,7 +502,7 @@ func TestSandbox_Dirs(t *testing.T) {
 		{action{"make a directory", pathIn(write, "dir")}, "done"},
 		{action{"make a device", pathIn(write, "device")}, "denied"},
 		{action{"make a symbolic link", pathIn(write, "symlink")}, "done"},
-		{action{"read", pathIn(write, "symlink")}, "denied"}, // the link points to /etc/passwd
+		{action{"read", pathIn(write, "symlink")}, "denied"}, // a link to /etc/passwd
 		{action{"change the mode", pathIn(write, "file")}, "denied"},
 		{action{"read", pathIn(other, "file")}, "denied"},
 		{action{"list", other}, "denied"},
@@ -574,9 +576,9 @@ var swap = concert.Register("processes_test.swap", func(_ context.Context, paths
 	return 0, os.Symlink(paths[1], paths[0])
 })
 
-// TestSandbox_DirReplaced: if the path of a directory of the Sandbox leads to
-// another directory later, workers must not be able to access that directory,
-// even if they start later.
+// TestSandbox_DirReplaced: the path of a directory of the Sandbox later
+// leads to another directory. Workers must not be able to access that other
+// directory, even if they start after the change.
 func TestSandbox_DirReplaced(t *testing.T) {
 	leftovers(t)
 	secret, job := t.TempDir(), t.TempDir()
@@ -622,8 +624,8 @@ func TestSandbox_InheritedFile(t *testing.T) {
 	}
 }
 
-// programInherits makes a confined worker write to all regular files that the
-// worker has open.
+// programInherits lets a confined worker try to write to each regular file
+// that it has open.
 func programInherits([]string) error {
 	p, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{}})
 	if errors.Is(err, errors.ErrUnsupported) {

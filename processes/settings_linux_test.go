@@ -39,7 +39,7 @@ var (
 		var stack, files unix.Rlimit // the pool can set these limits only for a running process
 		unix.Getrlimit(unix.RLIMIT_STACK, &stack)
 		unix.Getrlimit(unix.RLIMIT_FSIZE, &files)
-		score, err := os.ReadFile("/proc/self/oom_score_adj") // an error is a part of the result
+		score, err := os.ReadFile("/proc/self/oom_score_adj") // if there is an error, its text is a part of the result
 		return fmt.Sprint(string(initialized), " ", atStart, " ", stack.Cur, " ", files.Cur, " ", string(score), err), nil
 	})
 	initializeWith = concert.Register("processes_test.initializeWith", func(_ context.Context, b []byte) (int, error) {
@@ -144,7 +144,8 @@ func programChanges(args []string) error {
 }
 
 // changeSchedule changes the processors and the priority of all threads, and
-// the OOM score of the process, as far as the process can restore them.
+// the OOM score of the process. It makes only changes that the process can
+// undo.
 func changeSchedule() error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -185,7 +186,7 @@ func canRaisePriority() bool {
 }
 
 // TestPool_WorkersStartAlike: all workers of a pool must start with the same
-// settings, whatever this process changes after New.
+// settings, even if this process changes its own settings after New.
 func TestPool_WorkersStartAlike(t *testing.T) {
 	if out, err := program(t, "changes").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)

@@ -35,14 +35,15 @@ type gatedRow struct {
 	Gate string // empty: do not die
 }
 
-// TestShared_OtherHandleClosed: the first call of a Map uses a value that is
-// then closed. Later calls of the Map use another value or none. They must not
-// fail when they are sent again after the death of a worker.
+// TestShared_OtherHandleClosed: the first call of a Map uses a shared value
+// whose handle is then closed. The later calls use another value or no
+// value. If a worker dies and the pool sends these later calls again, they
+// must not fail.
 func TestShared_OtherHandleClosed(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	a, b := share(t, p, ones(10_000)), share(t, p, ones(20_000))
-	for range 2 { // the pool learns that calls are quick, and sends many
+	for range 2 { // these calls show the pool that calls are quick, so it sends many of them in advance
 		for _, err := range concert.Map(t.Context(), p, dieAtGate, slices.Values(make([]gatedRow, 5000))) {
 			if err != nil {
 				t.Fatal(err)
@@ -69,9 +70,9 @@ func TestShared_OtherHandleClosed(t *testing.T) {
 	runtime.KeepAlive(b)
 }
 
-// TestShared_ObjectsCollected: if an option of the pool refers to an object of
-// the program that refers to the handle, the object must be collected after
-// both are closed.
+// TestShared_ObjectsCollected: an option of the pool refers to an object of
+// the program, and this object refers to the handle. After the pool and the
+// handle are closed, the garbage collector must collect the object.
 func TestShared_ObjectsCollected(t *testing.T) {
 	type program struct {
 		grid *concert.Shared[[]float64]
@@ -94,7 +95,8 @@ func TestShared_ObjectsCollected(t *testing.T) {
 }
 
 // TestShared_ClosedBeforeRetry: the worker of a call dies, and the handle is
-// closed before Options.Retry allows another run. The error must say both.
+// closed before Options.Retry allows another run. The error must contain
+// both facts.
 func TestShared_ClosedBeforeRetry(t *testing.T) {
 	leftovers(t)
 	var grid *concert.Shared[[]float64]

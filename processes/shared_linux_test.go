@@ -26,7 +26,8 @@ type part struct {
 	From, To int
 }
 
-// dies is a From for which sumPart kills its worker.
+// dies is a value of the field From. If From has this value, sumPart kills
+// its worker.
 const dies = -1
 
 var (
@@ -53,7 +54,8 @@ type question struct {
 	Key   string
 }
 
-// together is the argument of calls of which each runs in another worker.
+// together is the argument of calls that all run at the same time, each in a
+// different worker.
 type together struct {
 	Dir     string
 	Workers int
@@ -124,8 +126,9 @@ func sharedPages(t *testing.T) (u smaps.Usage) {
 	return u
 }
 
-// TestShared_OneCopy: four workers that read a shared value must use its memory
-// once, and release it after Close, or when the handle is unreachable.
+// TestShared_OneCopy: four workers read a shared value. Its memory must
+// exist only once. The workers must release it after Close, or when the
+// handle is unreachable.
 func TestShared_OneCopy(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 4, nil)
@@ -153,8 +156,8 @@ func TestShared_OneCopy(t *testing.T) {
 	works(t, p)
 }
 
-// TestShared_NewWorkers: a worker that starts after Share, also a standby
-// worker, must get the value before its first call.
+// TestShared_NewWorkers: if a worker starts after Share, it must get the
+// value before its first call. This must hold for standby workers, too.
 func TestShared_NewWorkers(t *testing.T) {
 	t.Parallel()
 	leftovers(t)
@@ -184,7 +187,8 @@ func TestShared_NewWorkers(t *testing.T) {
 	}
 }
 
-// seals are the ways in which a pool can store a shared value.
+// seals are functions that make the file of a shared value. Each of them
+// makes the pool store the value in another way.
 var seals = map[string]func(string, []byte) (*os.File, error){
 	"sealed files":    shm.Seal,
 	"no sealed files": nothingSealed,
@@ -253,8 +257,8 @@ func TestShared_CloseDuringCalls(t *testing.T) {
 	works(t, p)
 }
 
-// TestShared_Many: 1,000 shared values, small and large ones, must work, use
-// one file each if they are large, and leave nothing.
+// TestShared_Many: calls must be able to use 1,000 shared values. Each large
+// value must use one file, and no file may be left at the end.
 func TestShared_Many(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, nil)
@@ -278,8 +282,8 @@ func TestShared_Many(t *testing.T) {
 	eventually(t, "the workers release all values", func() bool { return sharedPages(t).Rss == 0 })
 }
 
-// TestShared_OnlyUsed: a worker gets the values that its calls use, and no
-// others, so the first call does not wait until all values are sent.
+// TestShared_OnlyUsed: a worker must get only the values that its calls use.
+// So the first call does not wait until all values are sent.
 func TestShared_OnlyUsed(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -302,7 +306,8 @@ func TestShared_OnlyUsed(t *testing.T) {
 	runtime.KeepAlive(handles)
 }
 
-// mappedValues returns how many shared values all workers together have mapped.
+// mappedValues returns the total number of shared values that the workers
+// have mapped.
 func mappedValues(t *testing.T) (n int) {
 	for _, pid := range children(t) {
 		maps, err := os.ReadFile(fmt.Sprint("/proc/", pid, "/maps"))
@@ -313,7 +318,8 @@ func mappedValues(t *testing.T) (n int) {
 	return n
 }
 
-// sharedFiles returns how many open files of this process are shared values.
+// sharedFiles returns the number of open files of this process that are
+// shared values.
 func sharedFiles(t *testing.T) (n int) {
 	links, err := filepath.Glob("/proc/self/fd/*")
 	if err != nil {
@@ -334,7 +340,7 @@ func TestShared_Sandbox(t *testing.T) {
 	sandboxed(t, &processes.Sandbox{}) // skips the test if this system cannot confine workers
 	o := &processes.Options{Memory: processes.MinMemory, Sandbox: &processes.Sandbox{}}
 	if race.Enabled {
-		o.Memory = 0 // the race detector reserves more
+		o.Memory = 0 // because the race detector reserves more memory
 	}
 	p := newPool(t, 2, o)
 	n := processes.MinMemory / 8
@@ -348,8 +354,8 @@ func TestShared_Sandbox(t *testing.T) {
 	works(t, p)
 }
 
-// TestShared_StoppedWorker: if a worker does not read while shared values are
-// sent to it, the other workers must continue, and Shutdown must end.
+// TestShared_StoppedWorker: a worker does not read the shared values that
+// the pool sends. The other workers must continue, and Shutdown must return.
 func TestShared_StoppedWorker(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, &processes.Options{Grace: 50 * time.Millisecond}, processes.Silence(time.Hour, time.Hour, time.Hour))
@@ -383,8 +389,8 @@ func TestShared_StoppedWorker(t *testing.T) {
 	runtime.KeepAlive(handles)
 }
 
-// TestShared_Write: a call that writes to a shared slice must crash its worker
-// only. The value must not change.
+// TestShared_Write: if a call writes to a shared slice, only its worker may
+// crash. The value must not change.
 func TestShared_Write(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -396,8 +402,8 @@ func TestShared_Write(t *testing.T) {
 	sumOnAll(t, p, 1, grid)
 }
 
-// TestShared_Errors: the error of Share must say what failed, and nothing may
-// be left.
+// TestShared_Errors: the error of Share must say what failed. No file and no
+// value may be left.
 func TestShared_Errors(t *testing.T) {
 	leftovers(t)
 	noMemory := func(string, []byte) (*os.File, error) { return nil, syscall.ENOMEM }

@@ -37,7 +37,7 @@ var printLastLines = concert.Register("processes_test.printLastLines", func(_ co
 	return 0, nil
 })
 
-// slowFirst is a log handler that handles its first record slowly.
+// slowFirst is a log handler. It handles the first record slowly.
 type slowFirst struct {
 	slog.Handler
 	first sync.Once
@@ -48,9 +48,9 @@ func (h *slowFirst) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// TestOutput_AfterDeath: if the handler of Options.Output is slow and another
-// process keeps the pipes open, the pool must still log all lines that a dead
-// worker has printed.
+// TestOutput_AfterDeath: the handler of Options.Output is slow, and another
+// process keeps the pipes of a dead worker open. The pool must still log all
+// lines that the worker has printed.
 func TestOutput_AfterDeath(t *testing.T) {
 	var log logtest.Buffer
 	p := newPool(t, 1, &processes.Options{Output: slog.New(&slowFirst{Handler: slog.NewTextHandler(&log, nil)})})

@@ -100,8 +100,8 @@ func TestPool_WorkerStopped(t *testing.T) {
 	})
 }
 
-// once waits for calls of marked, and fails the test unless each has run
-// exactly once.
+// once waits for calls of the function marked. It fails the test unless each
+// of these calls has run exactly once.
 func once(t *testing.T, path string, futures []*concert.Future[int]) {
 	t.Helper()
 	var want []string
@@ -123,9 +123,9 @@ func once(t *testing.T, path string, futures []*concert.Future[int]) {
 	}
 }
 
-// TestCancel_WorkerStopped: if a worker is stopped, a call that it has not
-// begun must be canceled at once. Without a journal, the call must be canceled
-// when the worker is killed.
+// TestCancel_WorkerStopped: if a worker is stopped, Cancel of a call that
+// the worker has not begun must take effect at once. Without a journal, it
+// must take effect when the worker is killed.
 func TestCancel_WorkerStopped(t *testing.T) {
 	t.Run("shared", func(t *testing.T) {
 		leftovers(t)
@@ -150,7 +150,7 @@ func TestCancel_WorkerStopped(t *testing.T) {
 	t.Run("unshared", func(t *testing.T) {
 		leftovers(t)
 		memory := processes.ShareMemory(nothingShared)
-		limits := processes.Silence(time.Hour, time.Hour, time.Hour) // the pool kills no worker: the test does, after the cancellation of the call
+		limits := processes.Silence(time.Hour, time.Hour, time.Hour) // so the pool kills no worker; the test kills the worker after the cancellation of the call
 		p := newPool(t, 1, nil, memory, limits)
 		pid := stopIdle(t, p)
 		f := submit(t, p, nop, 1)
@@ -173,7 +173,7 @@ func TestCancel_WorkerStopped(t *testing.T) {
 	})
 }
 
-// given waits until the only worker has a call.
+// given waits until the pool has sent a call to its only worker.
 func given(t *testing.T, p *processes.Pool) {
 	t.Helper()
 	eventually(t, "the worker has the call", func() bool {

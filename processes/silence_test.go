@@ -7,8 +7,8 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// TestCouldRun: couldRun must return for how much of a second the process could
-// have begun a call, and whether it was stopped.
+// TestCouldRun: couldRun must return the part of a second in which the
+// process could have begun a call, and whether the process was stopped.
 func TestCouldRun(t *testing.T) {
 	const s = time.Second
 	for name, c := range map[string]struct {
@@ -44,7 +44,7 @@ func threads(state byte, ran, waited int) map[int]osproc.ThreadTime {
 	return both(nil, 1, state, ran, waited)
 }
 
-// both adds another thread to threads, and returns threads.
+// both adds another thread to the map threads, and returns the map.
 func both(threads map[int]osproc.ThreadTime, id int, state byte, ran, waited int) map[int]osproc.ThreadTime {
 	if threads == nil {
 		threads = make(map[int]osproc.ThreadTime)

@@ -33,10 +33,10 @@ type soak struct {
 	pids                                                        sync.Map // the pids of the workers that ran tasks
 }
 
-// TestSoak: if workers are killed, stopped, crashed and recycled at random
-// while they run tasks of all sizes and durations, every future must settle
-// exactly once, with the right value or an expected error. No processes, files
-// or goroutines may be left, and memory must not grow.
+// TestSoak: workers run tasks of all sizes and durations. At random times,
+// workers are killed or stopped, crash, or are replaced. Every future must
+// settle exactly once, with the right value or an expected error. No
+// processes, files or goroutines may be left, and memory must not grow.
 func TestSoak(t *testing.T) {
 	leftovers(t)
 	length := *soakTime
@@ -124,7 +124,7 @@ func (s *soak) kill(ctx context.Context) {
 	}
 }
 
-// maps runs one Map after another.
+// maps runs many Maps sequentially.
 func (s *soak) maps(ctx context.Context) {
 	for ctx.Err() == nil {
 		i := 0

@@ -13,9 +13,9 @@ import (
 	"concert/processes"
 )
 
-// TestPool_Stats: the pool counts the tasks whose worker died, those whose
-// worker it killed, the workers that it replaced, and bytes in pipes and in
-// shared memory.
+// TestPool_Stats: the pool must count the tasks whose worker died, the tasks
+// whose worker it killed, the replaced workers, and the bytes in pipes and
+// in shared memory.
 func TestPool_Stats(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Timeout: 100 * time.Millisecond, Grace: -1, Output: slog.New(slog.DiscardHandler)})
@@ -54,8 +54,9 @@ func TestPool_Stats(t *testing.T) {
 	}
 }
 
-// TestPool_WatchLate: an observer that is added to a pool receives the start of
-// a task when the pool learns of it.
+// TestPool_WatchLate: if Watch adds an observer to a pool that has none, the
+// observer must receive the event of the start of a task when the pool
+// notices the start.
 func TestPool_WatchLate(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 10 * time.Millisecond}) // the task ignores the end of its context

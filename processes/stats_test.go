@@ -15,9 +15,9 @@ import (
 	"concert/processes"
 )
 
-// TestStats_ReturnToZero: after tasks were canceled, Maps were ended early, and
-// workers were killed, no task counts as queued or running, and all tasks that
-// were submitted are done.
+// TestStats_ReturnToZero: the test cancels tasks, ends Maps early, and kills
+// workers. After that, no task may count as queued or running, and all
+// submitted tasks must count as done.
 func TestStats_ReturnToZero(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 2, &processes.Options{

@@ -65,8 +65,8 @@ func programCrashes([]string) error {
 	return p.Close()
 }
 
-// printLies prints escape sequences and the text with which Go's runtime ends,
-// and continues.
+// printLies prints escape sequences, and the text that Go's runtime prints
+// before it exits. But printLies continues.
 var printLies = concert.Register("processes_test.printLies", func(context.Context, int) (int, error) {
 	fmt.Fprintln(os.Stderr, "panic: not at all\n\x1b[2Jand on")
 	return 0, nil
@@ -84,7 +84,7 @@ func TestTerminal_Crash(t *testing.T) {
 		t.Fatal(err)
 	}
 	tty.Close()
-	shown, _ := io.ReadAll(screen) // the read of a terminal whose other end is closed always returns an error
+	shown, _ := io.ReadAll(screen) // always returns an error: the other end of the terminal is closed
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v: %s%s", err, out.Bytes(), shown)
 	}

@@ -39,8 +39,8 @@ func TestPool_TimeoutReturned(t *testing.T) {
 	}
 }
 
-// TestTimeout_TasksOwnDeadline: if a task returns context.DeadlineExceeded
-// before Options.Timeout, for example because of a deadline of its own, its
+// TestTimeout_TasksOwnDeadline: a task may return context.DeadlineExceeded
+// before Options.Timeout, for example because of its own deadline. Then its
 // error must not be ErrTimeout.
 func TestTimeout_TasksOwnDeadline(t *testing.T) {
 	p := newPool(t, 1, &processes.Options{Timeout: time.Hour})
@@ -61,7 +61,7 @@ func TestTimeout_LateResultsOfMap(t *testing.T) {
 	p := newPool(t, 1, &processes.Options{Timeout: 200 * time.Millisecond, Grace: 20 * time.Millisecond, Observer: func(e concert.Event) {
 		if e.Kind == concert.TaskFinished {
 			if n++; n == 520 {
-				time.Sleep(30 * time.Millisecond) // delays the pool, so that results of earlier calls are still unread
+				time.Sleep(30 * time.Millisecond) // delays the pool, so that it has not yet read the results of earlier calls
 			}
 		}
 	}})
@@ -76,9 +76,9 @@ func TestTimeout_LateResultsOfMap(t *testing.T) {
 	}
 }
 
-// TestTimeout_FromOwnStart: the timeout of a task must count from its own
-// start, and not from the start of the task before it. So the pool must notice
-// that the second task runs.
+// TestTimeout_FromOwnStart: the timeout of a task must count from the start
+// of this task, and not from the start of the previous task. So the pool
+// must notice the start of the second task.
 func TestTimeout_FromOwnStart(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Timeout: time.Minute, Grace: 10 * time.Millisecond})

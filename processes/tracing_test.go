@@ -56,9 +56,10 @@ var spanSeenLarge = concert.Register("processes_test.spanSeenLarge", func(ctx co
 	return text, nil
 })
 
-// TestTracing: a function in a worker process receives the span of its task, or
-// else the span of the submitter. A call without a span receives none. A call
-// that is sent again after a crash keeps its span.
+// TestTracing: a function in a worker process must receive the span of its
+// task. If the task has no span, it must receive the span of the submitter,
+// if there is one. If the pool sends a call again after a crash, the call
+// must keep its span.
 func TestTracing(t *testing.T) {
 	setTracing(t)
 	p := newPool(t, 1, nil)
@@ -107,8 +108,8 @@ func TestTracing(t *testing.T) {
 	}
 }
 
-// TestTracing_OldWorker: a worker without the flag for tracing receives no
-// frame that it does not know.
+// TestTracing_OldWorker: if a worker has not sent the flag for tracing, the
+// pool must not send it the frame Trace.
 func TestTracing_OldWorker(t *testing.T) {
 	setTracing(t)
 	self, err := os.Executable()

@@ -49,8 +49,8 @@ var (
 	})
 )
 
-// Types and errors of the program keep their types and fields between
-// processes.
+// Values and errors of the program's own types keep their types and fields
+// between processes.
 func Example_types() {
 	ctx := context.Background()
 	ex, err := processes.New(1, nil)

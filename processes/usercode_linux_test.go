@@ -16,8 +16,8 @@ import (
 	"concert/processes"
 )
 
-// stuck is an argument, or a result, whose methods block in this process until
-// the test closes the channel in unstuck.
+// stuck is an argument or a result. In this process, its methods block until
+// the test closes the channel in the variable unstuck.
 type stuck struct{ AsResult bool }
 
 var (

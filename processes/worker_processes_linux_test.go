@@ -7,8 +7,8 @@ import (
 	"concert"
 )
 
-// TestPool_WorkerProcesses: the process of a worker has the number that the
-// events of its tasks have.
+// TestPool_WorkerProcesses: WorkerProcesses must give the process of a
+// worker the same number as the events of the worker's tasks.
 func TestPool_WorkerProcesses(t *testing.T) {
 	pool := newPool(t, 2, nil)
 	var mu sync.Mutex
