@@ -12,13 +12,13 @@ type Element interface {
 }
 
 // Array is an array with a shape. An Array in an argument, at any depth,
-// becomes a numpy.ndarray with memory of its own and the dtype that corresponds
-// to T. If the interpreter has no numpy, the call fails. In a result, an Array
-// can receive an array of numpy, an array.array or a memoryview, if T can
-// represent each number exactly.
+// becomes a numpy.ndarray that has its own memory, and the dtype that
+// corresponds to T. If the interpreter has no numpy, the call fails. In a
+// result, an Array can receive an array of numpy, an array.array or a
+// memoryview, if T can represent each number exactly.
 //
-// Use an Array also to send a numpy.ndarray of one dimension, because a
-// []float64 is always sent as an array.array.
+// To send a numpy.ndarray of one dimension, use an Array, too: a []float64
+// always becomes an array.array.
 type Array[T Element] struct {
 	// Shape has the length of each dimension. A nil Shape means one dimension
 	// of length len(Data). An empty Shape that is not nil means that the array
@@ -81,9 +81,10 @@ func (e *encoder) encodeArray(a shaped) error {
 	return e.array(littleEndian(memory(data, d.size), d.unit()))
 }
 
-// elements returns the number of elements of an array with this shape: the
-// product of its dimensions. It returns false if a dimension is negative or too
-// large, or if the shape has too many dimensions or elements.
+// elements returns the number of elements of an array with this shape, which
+// is the product of the dimensions. It returns false in three cases: a
+// dimension is negative or too large, there are too many dimensions, or
+// there are too many elements.
 func elements(shape []int) (int, bool) {
 	if len(shape) > maxDims {
 		return 0, false

@@ -17,7 +17,7 @@ type dtype struct {
 	name     string // numpy's name, without the byte order
 	kind     reflect.Kind
 	size     int
-	typecode string // of array.array; "" if slices of this type are not sent as array.array
+	typecode string // the typecode of array.array; "" if slices of this type are not sent as array.array
 }
 
 var dtypes = []dtype{
@@ -45,8 +45,8 @@ func dtypeOf(kind reflect.Kind) *dtype {
 	return nil
 }
 
-// unit returns the size of the numbers whose bytes have an order. A complex
-// number consists of two such numbers.
+// unit returns the size of the numbers to which the byte order applies. A
+// complex number consists of two such numbers.
 func (d *dtype) unit() int {
 	if d.kind == reflect.Complex64 || d.kind == reflect.Complex128 {
 		return d.size / 2
@@ -60,8 +60,8 @@ var native = binary.NativeEndian
 // orders.
 var bigEndian = native.Uint16([]byte{1, 0}) != 1
 
-// littleEndian converts numbers from the byte order of this machine to the byte
-// order of the encoding, or the reverse.
+// littleEndian converts numbers between the byte order of this machine and
+// the byte order of the encoding, in either direction.
 func littleEndian(b []byte, unit int) []byte {
 	if !bigEndian || unit == 1 {
 		return b
@@ -76,15 +76,15 @@ func littleEndian(b []byte, unit int) []byte {
 // buffer is an array that a worker has sent.
 type buffer struct {
 	dtype
-	tick  time.Duration // for times, their unit; for durations, the negative of their unit; otherwise 0
+	tick  time.Duration // for times, the unit; for durations, the negated unit; for other types, 0
 	shape []int
 	b     []byte // in the byte order of this machine
 	bytes bool   // the value is a bytes object of Python
 
-	whole *buffer // the array of which this one is a part, or nil
+	whole *buffer // the array that contains this array as a part, or nil
 }
 
-// what describes the array, for errors.
+// what returns a description of the array, for errors.
 func (a *buffer) what() string {
 	name := a.numpy()
 	switch {
@@ -98,7 +98,8 @@ func (a *buffer) what() string {
 	return fmt.Sprintf("an array of %s and shape %s", name, shapeText(a.shape))
 }
 
-// arrived returns the kind of the Python value, for errors.
+// arrived returns the kind of the Python value from which the array was
+// made, for errors.
 func (a *buffer) arrived() arrived {
 	if a.bytes {
 		return aBytes
@@ -109,7 +110,7 @@ func (a *buffer) arrived() arrived {
 // ticks has the units of times in arrays, by numpy's names.
 var ticks = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": 1}
 
-// errShape is wrapped by the error of an array that no Go type can hold.
+// errShape is wrapped by the error for an array that no Go type can hold.
 var errShape = errors.New("the array cannot be received")
 
 // notATime is numpy's NaT.
@@ -146,8 +147,8 @@ func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 	return a, nil
 }
 
-// ones converts the bytes of bools from Python to bytes of Go bools. In Python,
-// every byte except 0 is true. A Go bool must be 0 or 1.
+// ones converts bools from Python to bools of Go. In Python, every byte
+// except 0 is true. In Go, the byte of a bool must be 0 or 1.
 func ones(b []byte) []byte {
 	at := slices.IndexFunc(b, func(x byte) bool { return x > 1 })
 	if at < 0 {
@@ -193,9 +194,10 @@ func (a *buffer) same(t reflect.Type) bool {
 	return false
 }
 
-// flat reports whether a value of type t has the same representation in memory
-// as items of the buffer in this shape. For an empty shape, t is a number. For
-// other shapes, t is an array, an array of arrays, and so on.
+// flat reports whether a value of type t has the same representation in
+// memory as an array of the buffer's items that has this shape. For an empty
+// shape, t is a number. For other shapes, t is an array, an array of arrays,
+// and so on.
 func (a *buffer) flat(t reflect.Type, shape []int) bool {
 	for _, n := range shape {
 		if t.Kind() != reflect.Array || t.Len() != n || infoOf(t).class != byKind {
@@ -206,8 +208,8 @@ func (a *buffer) flat(t reflect.Type, shape []int) bool {
 	return a.same(t)
 }
 
-// natural returns the Go type of the array if it is decoded into a variable of
-// type any. The array has at least one dimension.
+// natural returns the Go type that the array gets in a variable of type any.
+// The array must have at least one dimension.
 func (a *buffer) natural() reflect.Type {
 	switch {
 	case a.tick != 0:
@@ -312,8 +314,8 @@ func (a *buffer) decodeRows(to reflect.Value) {
 }
 
 // decodeNumbers stores the items of an array of one dimension in numbers of
-// another type or in times. It is a fast path of decode. If it returns false,
-// decode must store the items one by one.
+// another type or in times. It is a fast path of decode. If decodeNumbers
+// returns false, decode must store the items one by one.
 func (a *buffer) decodeNumbers(to reflect.Value) bool {
 	elem := to.Type().Elem()
 	if a.tick > 0 && elem == timeType {
@@ -362,8 +364,8 @@ func (a *buffer) decodeNumbers(to reflect.Value) bool {
 	return false
 }
 
-// timeOf returns the time that is n units of duration tick after 1970-01-01
-// UTC.
+// timeOf returns the time that is n ticks after 1970-01-01 UTC. The
+// parameter tick is the duration of a tick.
 func timeOf(n int64, tick time.Duration) time.Time {
 	per := int64(time.Second / tick)
 	return time.Unix(n/per, n%per*int64(tick)).UTC()
@@ -413,8 +415,9 @@ func (a *buffer) int(i int) int64 {
 	return int64(native.Uint64(b))
 }
 
-// decodeItem stores an array without dimensions, which is a single number or
-// time, in a Go variable. The error names the array that contains the item.
+// decodeItem stores an array without dimensions in a Go variable. Such an
+// array is a single number or time. The error names the array that contains
+// the item.
 func (a *buffer) decodeItem(to reflect.Value) error {
 	err := a.setItem(to)
 	if v, ok := err.(*valueError); ok && a.whole != nil {

@@ -17,11 +17,11 @@ import (
 //
 //   - no count is more than the number of remaining bytes;
 //   - no value is nested too deeply;
-//   - the interpreter needs at most freeExpansion bytes of memory, and
-//     maxExpansion bytes more for each byte of the argument;
-//   - the argument has at most maxReferences references to shared values. Each
-//     of them may need as much memory as the value, which is checked before the
-//     pool stores it.
+//   - the interpreter needs at most freeExpansion bytes of memory, and in
+//     addition maxExpansion bytes for each byte of the argument;
+//   - the argument has at most maxReferences references to shared values.
+//     Each reference may need as much memory as the value itself. The pool
+//     checks that value before it stores it.
 
 // maxExpansion is the maximum number of bytes of memory that an interpreter may
 // need for each byte of an argument. Among the values that the codec writes,
@@ -37,8 +37,8 @@ const freeExpansion = 64 << 10
 // argument from another process.
 const maxReferences = 256
 
-// validateShared checks a shared value that this process has not encoded, like
-// validate.
+// validateShared checks a shared value that this process has not encoded. It
+// makes the same checks as validate.
 func validateShared(value executor.Encoded) error {
 	if !value.Foreign() {
 		return nil
@@ -66,16 +66,16 @@ func validate(arg executor.Encoded) error {
 
 // checker reads an argument.
 type checker struct {
-	rest   []byte // the marshal data that was not read yet
+	rest   []byte // the marshal data that is not read yet
 	depth  int
-	memory int // upper bound of the memory for the values that were read
+	memory int // upper bound of the memory for the values already read
 	most   int // maximum of memory
 
-	forms  bool // the argument has a head, so it may have forms
+	forms  bool // the argument begins with a head, so it may contain forms
 	arrays int  // number of bytes after the marshal data, which belong to arrays
-	used   int  // how many of these bytes belong to forms that were read
+	used   int  // number of these bytes that belong to forms already read
 
-	aligned    bool // the value is a shared value, whose arrays are aligned, and which has no references
+	aligned    bool // the value is a shared value: its arrays are aligned, and it has no references
 	references int  // number of references that were read
 }
 
@@ -102,7 +102,8 @@ func (c *checker) argument() error {
 	return nil
 }
 
-// need adds to memory, and returns an error if the total is above the limit.
+// need adds bytes to c.memory, and returns an error if the sum is above the
+// limit.
 func (c *checker) need(bytes int) error {
 	if c.memory += bytes; c.memory > c.most {
 		return fmt.Errorf("the value would need more than %d bytes of memory", c.most)
@@ -138,8 +139,9 @@ func (c *checker) count() (int, error) {
 
 // Sizes of objects in CPython 3.8 and later on 64 bits, rounded up, with the
 // overhead of the garbage collector and the allocator. A list needs 8 more
-// bytes for each item. Sets and dicts have tables. When a table grows, the old
-// and the new table exist at the same time, so the sizes of items include both.
+// bytes for each item. Sets and dicts have tables. When a table grows, the
+// old and the new table exist at the same time. So the sizes of the items
+// below include both tables.
 const (
 	sizeNumber   = 48
 	sizeBytes    = 64
@@ -239,7 +241,7 @@ func (c *checker) text() (string, error) {
 	}
 	wide := 1
 	if slices.ContainsFunc(b, func(x byte) bool { return x >= utf8.RuneSelf }) {
-		wide = 6 // up to four bytes for each character, and more while CPython enlarges the text
+		wide = 6 // a character needs up to four bytes, and more while CPython enlarges the text
 	}
 	return text, c.need(sizeText + wide*n)
 }
@@ -305,8 +307,9 @@ func (c *checker) dict() error {
 	}
 }
 
-// counted checks the end of a dict that states the number of its entries. n is
-// the number of entries that were read.
+// counted checks the end of a dict whose encoding contains the number of
+// entries. The parameter n is the number of entries that the checker has
+// read.
 func (c *checker) counted(n int) error {
 	count, err := c.small()
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"concert/executor"
 )
 
-// form checks the rest of a form. items is the length of the form's tuple,
-// which was read before. The method accepts only forms that the codec writes in
-// arguments.
+// form checks the rest of a form. The parameter items is the length of the
+// form's tuple; the caller has already read this length. The method accepts
+// only forms that the codec writes in arguments.
 func (c *checker) form(items int) error {
 	c.rest = c.rest[1:] // the Ellipsis
 	form, err := c.small()
@@ -70,7 +70,8 @@ func (c *checker) reference() error {
 	return err
 }
 
-// isPadding reports whether b is the padding before or between aligned arrays.
+// isPadding reports whether b can be the padding before or between aligned
+// arrays.
 func isPadding(b []byte) bool {
 	return len(b) < alignment && bytes.Equal(b, padding[:len(b)])
 }
@@ -122,8 +123,8 @@ func (c *checker) time() error {
 	return err
 }
 
-// array checks the items of a form for an array.array. With binary, the
-// typecode may also be that of bytes.
+// array checks the items of a form for an array.array. If binary is true,
+// the typecode for bytes is permitted, too.
 func (c *checker) array(binary bool) error {
 	size, offset, err := c.place(binary)
 	if err != nil {
@@ -228,8 +229,8 @@ func (c *checker) numpy() error {
 }
 
 // data checks the offset and the length of an array. The bytes of the array
-// must follow the bytes of the previous array. In a shared value, padding may
-// be between the two arrays.
+// must follow the bytes of the previous array. In a shared value, there may
+// be padding between the two arrays.
 func (c *checker) data(offset, n, size int) error {
 	if gap := -c.used & (alignment - 1); c.aligned && gap > 0 && offset == c.used+gap && gap <= c.arrays-c.used {
 		c.used += gap

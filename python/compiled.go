@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Without compiled code, an interpreter spends half of its start on compiling
-// the worker. So New compiles the worker if it has started several workers of
-// the interpreter before, or starts many:
+// Without compiled code, an interpreter needs half of its start time to
+// compile the worker. So New compiles the worker in advance if it starts
+// many workers, or has already started several workers of this interpreter:
 //
 //	New --> process: compiles the source text --> New keeps the output
 //	    \-> worker: the source text, and the output of that process
@@ -21,16 +21,19 @@ import (
 // compiles the source text.
 
 // compileAfter is the number of workers of an interpreter that must have
-// started before New compiles the worker. A program with one small pool would
-// only be delayed: its workers compile the text themselves, concurrently.
+// started before New compiles the worker. In a program with one small pool,
+// compilation by New would only cause a delay, because the workers compile
+// the text concurrently.
 const compileAfter = 3
 
-// compileTime is the maximum time of the process that compiles.
+// compileTime is the maximum run time of the process that compiles the
+// worker.
 const compileTime = 10 * time.Second
 
-// compiler is the program of the process that compiles. It writes a line for
-// each module of the worker: the variable for the loader. The process has the
-// options -I and -S, so it runs no code of the user.
+// compiler is the program of the process that compiles. For each module of
+// the worker, it writes a line with the environment variable that the loader
+// reads. The process runs with the options -I and -S, and thus runs no code
+// of the user.
 const compiler = `import binascii, marshal, os, sys
 from _frozen_importlib_external import MAGIC_NUMBER
 prefix = "` + workerVariable + `"
@@ -51,14 +54,15 @@ var compiled struct {
 
 // compiledWorker is the compiled code for one interpreter.
 type compiledWorker struct {
-	workers   int // New has started at least this many workers; guarded by compiled.mu
+	workers   int // lower bound of the number of workers that New has started; guarded by compiled.mu
 	variables func() []string
 }
 
-// compiledVariables returns environment variables with the compiled worker, for
-// n workers. program is the path of the interpreter. The result is nil if the
-// workers must compile the source text: because they are among the first ones
-// of this interpreter, or because it could not compile the worker.
+// compiledVariables returns environment variables with the compiled worker,
+// for n workers. The parameter program is the path of the interpreter. The
+// result is nil if the workers must compile the source text. There are two
+// reasons for this: they are among the first workers of this interpreter, or
+// the interpreter could not compile the worker.
 func compiledVariables(program string, n int, env []string, dir string) []string {
 	compiled.mu.Lock()
 	c := compiled.interpreters[program]

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// ownGroup makes a command run in a process group of its own, which is killed
-// when the context of the command ends. The interpreter may be a script that
-// starts another one.
+// ownGroup makes a command run in its own process group. When the context of
+// the command ends, the whole group is killed, because the interpreter may
+// be a script that starts another process.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -56,8 +56,9 @@ func decodeAll(b []byte, to reflect.Value) error {
 	return nil
 }
 
-// decoder decodes bytes from a worker. The bytes may be invalid, so the memory
-// that the decoder allocates is at most the number of bytes times a constant.
+// decoder decodes bytes from a worker. The bytes may be invalid. So the
+// decoder limits the memory that it allocates: to the number of bytes times
+// a constant.
 type decoder struct {
 	rest  []byte
 	depth int
@@ -101,7 +102,7 @@ func (d *decoder) float() (float64, error) {
 	return math.Float64frombits(le.Uint64(b)), nil
 }
 
-// sized reads a length, and then that number of bytes.
+// sized reads a length, and then a number of bytes equal to this length.
 func (d *decoder) sized() ([]byte, error) {
 	n, err := d.uint32()
 	if err != nil {
@@ -117,7 +118,7 @@ func (d *decoder) count() (int, error) {
 		return 0, err
 	}
 	n := int(int32(word))
-	if n < 0 || n > len(d.rest) { // each item has at least one byte
+	if n < 0 || n > len(d.rest) { // because each item has at least one byte
 		return 0, d.bad("%d items do not fit into the remaining %d bytes", n, len(d.rest))
 	}
 	return n, nil

@@ -85,8 +85,8 @@ func (d *decoder) decodeList(kind byte, to reflect.Value) error {
 	return mismatch(aList, what(), to)
 }
 
-// decodeSlice reads n items. The slice grows as items are read, because an item
-// may need much more memory in Go than in the encoding.
+// decodeSlice reads n items. The slice grows during the decoding, because an
+// item may need much more memory in Go than in the encoding.
 func (d *decoder) decodeSlice(n int, to reflect.Value) error {
 	elem := to.Type().Elem()
 	most := max(64, 16*len(d.rest)/max(1, int(elem.Size())))
@@ -112,9 +112,10 @@ func (d *decoder) decodeSlice(n int, to reflect.Value) error {
 	return nil
 }
 
-// decodeSimple reads a frequent value, if it follows and is for a variable of
-// this kind: a float, an int of 32 bits, or a str that is UTF-8. Otherwise it
-// reads nothing and reports false. The class of the type must be byKind.
+// decodeSimple reads the next value if the value is of a frequent type, and
+// a variable of this kind can hold it. The frequent types are float, int of
+// 32 bits, and str that is UTF-8. Otherwise decodeSimple reads nothing, and
+// reports false. The class of the type must be byKind.
 func (d *decoder) decodeSimple(kind reflect.Kind, to reflect.Value) bool {
 	switch {
 	case kind == reflect.Float64 && len(d.rest) >= 9 && d.rest[0] == 'g':
@@ -136,8 +137,8 @@ func (d *decoder) decodeSimple(kind reflect.Kind, to reflect.Value) bool {
 	return true
 }
 
-// peekText returns the bytes of a str, if b begins with a length and as many
-// bytes of UTF-8.
+// peekText returns the bytes of the str at the beginning of b. It reports
+// false unless b has a length, and then bytes of this length that are UTF-8.
 func peekText(b []byte) (text []byte, ok bool) {
 	if len(b) < 4 || uint64(le.Uint32(b)) > uint64(len(b)-4) {
 		return nil, false
@@ -190,8 +191,8 @@ func (d *decoder) decodeStruct(to reflect.Value) error {
 	return d.decodeFields(fs, to)
 }
 
-// decodeFields does the same as decodeStruct for any struct, with the fields
-// fs.
+// decodeFields does the same as decodeStruct for any struct. The parameter
+// fs has the fields of the struct.
 func (d *decoder) decodeFields(fs *fields, to reflect.Value) error {
 	var filled bits
 	for {

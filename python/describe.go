@@ -33,8 +33,8 @@ def describe():
     }
 `)
 
-// Describe returns the description of one interpreter of a pool. It submits a
-// task to the pool. This task waits in the queue like any other task.
+// Describe returns the description of one interpreter of a pool. It submits
+// a task to the pool, and this task waits in the queue like other tasks.
 func Describe(ctx context.Context, ex concert.Executor) (Interpreter, error) {
 	return concert.Submit(ctx, ex, describe, None{}).Result(ctx)
 }

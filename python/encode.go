@@ -20,7 +20,7 @@ func (codec) Encode(v any) ([]byte, error) {
 
 func encodeValue(v reflect.Value) ([]byte, error) { return encodeFrom(v, sharedFrom, maxEncoded) }
 
-// encodeFrom does the same as encodeValue with parameters in place of the
+// encodeFrom does the same as encodeValue, but its parameters replace the
 // constants sharedFrom and maxEncoded.
 func encodeFrom(v reflect.Value, shared, most int) ([]byte, error) {
 	e := encoder{sharedFrom: shared, most: most}
@@ -63,23 +63,23 @@ type encoder struct {
 	arrays [][]byte       // the bytes of arrays, which follow buf
 	size   int            // total size of arrays
 	depth  int            // depth of the current value
-	seen   map[visit]bool // the values that contain the current one; only recorded at a large depth, where a cycle is likely
+	seen   map[visit]bool // the values that contain the current value; recorded only at a large depth, where a cycle is likely
 
 	offsets    []int  // positions in buf of the offsets of arrays
-	deepest    int    // maximum of depth since the innermost reference
-	sharedFrom int    // size of the encoding from which on parts are recorded; see references.go
+	deepest    int    // maximum of the field depth since the innermost reference began
+	sharedFrom int    // parts are recorded when the encoding has at least this size; see references.go
 	most       int    // maximum size of the encoding, in bytes
 	parts      *parts // nil until a part is recorded
 	copied     int    // number of bytes that are copies of parts
 
-	views  bool                                       // arrays are encoded as views, because the current value is the value of a handle; see sharedvalue.go
+	views  bool                                       // whether arrays are encoded as views: the current value is the value of a handle; see sharedvalue.go
 	aligns bool                                       // the arrays are aligned; see sharedvalue.go
 	refer  func(handle any) (executor.SharedID, bool) // the second argument of EncodeReferences, or nil
 }
 
 // form begins a form, as described in marshal.go: it appends the head of a
-// tuple, an Ellipsis, and the number that says what the form is for. The caller
-// must append n more items.
+// tuple, an Ellipsis, and the number of the form. The caller must append n
+// more items.
 func (e *encoder) form(form, n int) {
 	e.forms = true
 	e.buf = appendForm(e.buf, form, n)
@@ -92,7 +92,8 @@ func (e *encoder) array(b []byte) error {
 	return e.store(b)
 }
 
-// offset appends the offset of the bytes that the next call of store adds.
+// offset appends an offset: the position of the bytes that the next call of
+// store will add.
 func (e *encoder) offset() {
 	e.align()
 	e.offsets = append(e.offsets, len(e.buf)+1)
@@ -109,8 +110,8 @@ func (e *encoder) store(b []byte) error {
 	return nil
 }
 
-// head begins a bytes, list or tuple with n items. size is the minimum size of
-// an item.
+// head begins a bytes object, a list or a tuple that has n items. The
+// parameter size is the minimum size of an item.
 func (e *encoder) head(kind byte, n, size int) (err error) {
 	if e.buf, err = appendHead(e.buf, kind, n); err == nil {
 		err = e.fits(product(n, size))
@@ -134,9 +135,9 @@ func (e *encoder) encode(v reflect.Value) error {
 	return encoderOf(v.Type())(e, v)
 }
 
-// deeper is called before the encoder encodes the parts of v. shallower is
-// called afterward. deeper returns an error if v is nested too deeply, or
-// contains itself.
+// deeper must be called before the parts of v are encoded, and shallower
+// after that. The method deeper returns an error if v is nested too deeply,
+// or contains itself.
 func (e *encoder) deeper(v reflect.Value) error {
 	e.depth++
 	e.deepest = max(e.deepest, e.depth)
@@ -183,8 +184,9 @@ func encoderOf(t reflect.Type) encodeFunc {
 	return f
 }
 
-// inner does the same as encoderOf for a type within another type. It calls
-// encoderOf when the first value is encoded, because types may be recursive.
+// inner is used for a type within another type. It returns a function that
+// returns the encoder of t. Types may be recursive, so this function calls
+// encoderOf only when the first value is encoded.
 func inner(t reflect.Type) func() encodeFunc {
 	return sync.OnceValue(func() encodeFunc { return encoderOf(t) })
 }
@@ -229,8 +231,8 @@ func hooked(t reflect.Type) encodeFunc {
 	return nil
 }
 
-// addressable returns v if it has an address, and otherwise a copy that has
-// one.
+// addressable returns v if v has an address, and otherwise a copy of v that
+// has an address.
 func addressable(v reflect.Value) reflect.Value {
 	if v.CanAddr() {
 		return v
@@ -315,8 +317,8 @@ func pointerEncoder(t reflect.Type) encodeFunc {
 	return referenced(pointed)
 }
 
-// referenced returns the encoder of a pointer, a map or a slice. contents
-// encodes the value if it is not nil.
+// referenced returns the encoder of a pointer, a map or a slice. If the
+// value is not nil, this encoder calls the function contents to encode it.
 func referenced(contents encodeFunc) encodeFunc {
 	return func(e *encoder, v reflect.Value) error {
 		switch {

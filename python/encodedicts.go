@@ -96,12 +96,13 @@ func unfitKey(t reflect.Type) encodeFunc {
 	}
 }
 
-// merging reports whether two different keys of a type may be equal in Python,
-// such as 1, 1.0 and True, or two durations of the same microsecond. If so, the
-// encoder compares the encodings of keys that are texts, bytes, ints or nil:
-// they are equal in Python only if their encodings are equal. If there are
-// other keys, the encoder sends the number of entries, and the worker compares
-// this number with the number of entries of the dict.
+// merging reports whether two different keys of a type may be equal in
+// Python, such as 1, 1.0 and True, or two durations of the same microsecond.
+// If so, the encoder compares the encodings of keys that are texts, bytes,
+// ints or nil: they are equal in Python only if their encodings are equal.
+// If there are keys of other types, the encoder also sends the number of
+// entries. The worker then compares this number with the number of entries
+// of its dict.
 func merging(t reflect.Type) bool {
 	switch {
 	case hooked(t) != nil || t.Kind() == reflect.Interface:
@@ -141,7 +142,7 @@ func fieldsEncoder(t reflect.Type, fs *fields) encodeFunc {
 		for i, f := range fs.list {
 			value, err := v.FieldByIndexErr(f.index)
 			if err != nil || f.omit(value) {
-				continue // the field is omitted, or is in an embedded struct whose pointer is nil
+				continue // the field is omitted, or it is in an embedded struct and the pointer to this struct is nil
 			}
 			if err := e.text(f.name); err != nil {
 				return within(err, "."+f.name)
@@ -158,9 +159,9 @@ func fieldsEncoder(t reflect.Type, fs *fields) encodeFunc {
 	}
 }
 
-// encodeFlat encodes a flat struct. It reports false if it has not encoded the
-// struct, because the encoding may become too long, or the struct has bytes
-// that may be recorded: see references.go.
+// encodeFlat encodes a flat struct. In two cases, it does not encode the
+// struct and reports false: the encoding may become too long, or the struct
+// has bytes that may be recorded (see references.go).
 func (e *encoder) encodeFlat(s *flatStruct, v reflect.Value) bool {
 	if !v.CanAddr() && !v.CanInterface() {
 		return false // an unexported field, which addressable cannot copy
@@ -174,10 +175,10 @@ func (e *encoder) encodeFlat(s *flatStruct, v reflect.Value) bool {
 	return true
 }
 
-// checkPointers returns an error if v has an embedded pointer that is not nil,
-// and no field of the pointed struct was sent. Without this error, the pointer
-// would be nil in the receiver. sent has the index paths of the fields that
-// were sent.
+// checkPointers returns an error if v has an embedded pointer that is not
+// nil, and no field of the pointed struct was sent. Without this error, the
+// receiver would get a nil pointer. The parameter sent has the index paths
+// of the fields that were sent.
 func (fs *fields) checkPointers(v reflect.Value, sent [][]int) error {
 	for _, p := range fs.pointers {
 		at, err := v.FieldByIndexErr(p.index)

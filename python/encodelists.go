@@ -86,8 +86,9 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// rowsEncoder returns the encoder of a slice or an array of rows of numbers,
-// and nil for other types. This encoder is fast for many short rows.
+// rowsEncoder returns the encoder of a type of slices or arrays of rows of
+// numbers. For other types, it returns nil. The encoder is fast for many
+// short rows.
 func rowsEncoder(t reflect.Type) encodeFunc {
 	row := t.Elem()
 	if row.Kind() != reflect.Slice && row.Kind() != reflect.Array || hooked(row) != nil || hooked(row.Elem()) != nil {
@@ -141,8 +142,8 @@ func rowsEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// memory returns the bytes of a slice or an array whose items have size bytes
-// each.
+// memory returns the bytes of a slice or an array. The parameter size is the
+// size of an item in bytes.
 func memory(v reflect.Value, size int) []byte {
 	if v.Len() == 0 {
 		return nil

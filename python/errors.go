@@ -19,8 +19,9 @@ type Error struct {
 	Type string
 	// Message is the text of the exception, as str() returns it.
 	Message string
-	// Traceback is the traceback that Python prints, with chained exceptions.
-	// If it is longer than 65,536 characters, only the end is kept.
+	// Traceback is the traceback that Python prints, with chained
+	// exceptions. If the traceback is longer than 65,536 characters, this is
+	// only its end.
 	Traceback string
 	// Notes are the texts that add_note has added.
 	Notes []string

@@ -16,11 +16,11 @@ type field struct {
 	index               []int
 	t                   reflect.Type
 	omitEmpty, omitZero bool
-	isZero              func(v reflect.Value) bool // calls the method IsZero, for omitZero; nil if the type has no IsZero
+	isZero              func(v reflect.Value) bool // calls the method IsZero; used if omitZero is true; nil if the type has no IsZero
 	simple              reflect.Kind               // the kind of a type for decodeSimple, or Invalid
 }
 
-// omit reports whether a field with this value is not sent.
+// omit reports whether the field must not be sent if it has the value v.
 func (f *field) omit(v reflect.Value) bool {
 	if f.omitEmpty {
 		switch v.Kind() {
@@ -62,7 +62,7 @@ func isZeroOf(t reflect.Type) func(v reflect.Value) bool {
 
 type fields struct {
 	list     []field
-	byName   map[string]int // by the exact name, and by the name in lower case if no field has exactly that name
+	byName   map[string]int // has the exact names, and for each of them the name in lower case, unless this is the exact name of a field
 	pointers []embeddedPointer
 	why      string      // why the type cannot be sent or received; "" if it can
 	flat     *flatStruct // nil if the struct is not flat; see flat.go
@@ -82,13 +82,13 @@ func (p *embeddedPointer) holds(index []int) bool {
 var fieldCache sync.Map // from reflect.Type to *fields
 
 // fieldsOf returns the exported fields of a struct, by the rules of
-// encoding/json: the tag json can set the name, "-" excludes a field, omitempty
-// and omitzero exclude some values, and the fields of embedded structs count as
-// fields of the struct. If several fields have the same name, the least deeply
-// embedded field is used. If there are several such fields, the one whose tag
-// has a name is used. If this rule does not select one field, encoding/json
-// ignores all of these fields. Here, the type is refused, because values would
-// be lost.
+// encoding/json: the tag json can set the name, "-" excludes a field,
+// omitempty and omitzero exclude some values, and the fields of embedded
+// structs count as fields of the struct. If several fields have the same
+// name, the least deeply embedded field is used. If there are several such
+// fields, the one whose tag has a name is used. If this rule does not select
+// one field, encoding/json ignores all of these fields. This package refuses
+// the type instead, because the values of these fields would be lost.
 func fieldsOf(t reflect.Type) *fields {
 	if known, ok := fieldCache.Load(t); ok {
 		return known.(*fields)
@@ -105,12 +105,12 @@ type collector struct {
 	best map[string]candidate // by name
 }
 
-// candidate is the field that the rules select among the visited fields of one
-// name.
+// candidate is the selected field of a name: among the visited fields with
+// this name, the rules select it.
 type candidate struct {
 	field
 	tagged bool
-	rival  []int // the index of another field that the rules do not distinguish from this one, or nil
+	rival  []int // the index of a field that the rules do not distinguish from the candidate, or nil
 }
 
 // collect visits the struct and its embedded structs, in breadth-first order.
@@ -146,12 +146,12 @@ func (c *collector) collect(t reflect.Type) {
 	}
 }
 
-// embeds reports whether the fields of an embedded struct are encoded as fields
-// of the outer struct, as in encoding/json. An exported embedded struct stays
-// one value if it has a name in its tag or an encoding of its own. Reflection
-// cannot set an unexported field or call its methods. So an unexported embedded
-// struct stays one value only if it has a name in its tag, is not a pointer,
-// and has no encoding of its own.
+// embeds reports whether the fields of an embedded struct are encoded as
+// fields of the outer struct, as in encoding/json. An exported embedded
+// struct stays one value if its tag has a name, or if the type has its own
+// encoding. Reflection cannot set an unexported field or call its methods.
+// So an unexported embedded struct stays one value only if its tag has a
+// name, it is not a pointer, and its type has no encoding of its own.
 func (c *collector) embeds(f reflect.StructField) bool {
 	if !f.Anonymous || !structOf(f.Type) || f.Tag.Get("json") == "-" {
 		return false
@@ -216,7 +216,7 @@ func (c *collector) finish(t reflect.Type) *fields {
 }
 
 // tagName returns the name that the tag json gives a field, and the options
-// after it. A name that encoding/json ignores is empty.
+// after it. If encoding/json ignores the name, the result is an empty name.
 func tagName(f reflect.StructField) (name, options string) {
 	name, options, _ = strings.Cut(f.Tag.Get("json"), ",")
 	if strings.ContainsFunc(name, func(r rune) bool {
@@ -262,7 +262,8 @@ type bits struct {
 	more map[int]bool
 }
 
-// set adds a number, and reports whether the set already had it.
+// set adds a number to the set, and reports whether the number was already
+// in the set.
 func (b *bits) set(i int) bool {
 	if i < 64 {
 		was := b.low>>i&1 == 1

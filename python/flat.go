@@ -9,18 +9,18 @@ import (
 	"concert/executor"
 )
 
-// This file encodes and decodes values of flat types without reflection: texts,
-// and structs whose fields are bools, numbers, texts and bytes. The bytes are
-// those that the encoder writes. Flat functions report false if a value is
-// large, or if they do not know the bytes. Then the encoder or the decoder
-// handles the value.
+// This file encodes and decodes values of flat types without reflection:
+// texts, and structs whose fields are bools, numbers, texts and bytes. The
+// bytes are the same as those of the encoder. A flat function reports false
+// if a value is large, or if the function does not know the encoding. Then
+// the encoder or the decoder handles the value.
 
 const (
 	// maxFlat is the maximum size of the encoding of a flat value. Larger
 	// values are encoded on another goroutine.
 	maxFlat = 256 << 10
-	// maxFlatText is the maximum size of a text that is an argument by itself.
-	// A larger one would not fit into a list of arguments.
+	// maxFlatText is the maximum size of a text that is the whole argument.
+	// A larger text would not fit into a list of arguments.
 	maxFlatText = 1<<10 - 5
 )
 
@@ -68,12 +68,12 @@ func newFlat(t reflect.Type) *executor.Flat {
 // pointerOf returns the pointer that p contains.
 func pointerOf(p any) unsafe.Pointer { return reflect.ValueOf(p).UnsafePointer() }
 
-// notFlat is the Decode of texts. It decodes nothing: a result that is a text
-// has a kind of its own, and is not marshal data.
+// notFlat is the Decode of texts. It decodes nothing, because a text as a
+// result has a special kind, and is not marshal data.
 func notFlat([]byte, any) bool { return false }
 
-// appendFlatText encodes a text as marshal data, and not in the kind for texts:
-// a worker decodes many texts in less time from marshal data.
+// appendFlatText encodes a text as marshal data. It does not use the kind
+// for texts, because a worker decodes many texts faster from marshal data.
 func appendFlatText(b []byte, p any) ([]byte, bool) {
 	s := *p.(*string)
 	if len(s) > maxFlatText || !utf8.ValidString(s) {
@@ -88,7 +88,7 @@ func appendFlatText(b []byte, p any) ([]byte, bool) {
 type flatStruct struct {
 	fields []flatField
 	byName map[string]int // indexes of fields, as in type fields
-	head   int            // upper bound of the size of the encoding without the contents of texts and bytes
+	head   int            // upper bound for the size of the encoding, without the contents of texts and bytes
 }
 
 type flatField struct {
@@ -114,13 +114,13 @@ func newFlatStruct(t reflect.Type, fs *fields) *flatStruct {
 			return nil
 		}
 		s.fields = append(s.fields, flatField{key: string(key), offset: offsetOf(t, f.index), kind: f.t.Kind()})
-		s.head += len(key) + 1 + 4 + 2*5 // an int of 64 bits is the longest number
+		s.head += len(key) + 1 + 4 + 2*5 // of all numbers, an int of 64 bits has the longest encoding
 	}
 	return s
 }
 
 // isFlat reports whether a field of type t is encoded as a bool, a number, a
-// text or bytes, by the kind of the type.
+// text or bytes, and whether only the kind of the type determines this.
 func isFlat(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Slice:
@@ -136,8 +136,8 @@ func isFlat(t reflect.Type) bool {
 	return hooked(t) == nil && infoOf(t).class == byKind
 }
 
-// offsetOf returns the offset of the field of t with this index path. No
-// embedded struct in the path is a pointer.
+// offsetOf returns the offset in t of the field with this index path. The
+// path must not lead through a pointer to an embedded struct.
 func offsetOf(t reflect.Type, index []int) (offset uintptr) {
 	for _, i := range index {
 		f := t.Field(i)
@@ -146,8 +146,9 @@ func offsetOf(t reflect.Type, index []int) (offset uintptr) {
 	return offset
 }
 
-// size returns an upper bound of the size of the encoding of the struct at v,
-// if all texts are UTF-8, and the size of its longest bytes.
+// size returns two sizes for the struct at v: an upper bound for its
+// encoding, which is valid if all texts are UTF-8, and the size of the
+// longest bytes in the struct.
 func (s *flatStruct) size(v unsafe.Pointer) (n, longest int) {
 	n = s.head
 	for i := range s.fields {
@@ -162,8 +163,8 @@ func (s *flatStruct) size(v unsafe.Pointer) (n, longest int) {
 	return n, longest
 }
 
-// append appends the encoding of the struct at v, whose texts and bytes are not
-// large.
+// append appends the encoding of the struct at v. The texts and bytes of the
+// struct must not be large.
 func (s *flatStruct) append(b []byte, v unsafe.Pointer) []byte {
 	b = append(b, '{')
 	for i := range s.fields {

@@ -8,16 +8,17 @@ import (
 
 // This file decodes flat structs: see flat.go.
 
-// decode decodes a dict into the struct at v. b begins with the first key. It
-// returns the bytes after the dict. If a key has no field, or a value has
-// another type than the Go type suggests, it reports false.
+// decode decodes a dict into the struct at v. The slice b begins with the
+// first key. decode returns the bytes after the dict. It reports false if
+// there is no field for a key, or if a value does not have the type that the
+// Go type suggests.
 func (s *flatStruct) decode(b []byte, v unsafe.Pointer) (rest []byte, ok bool) {
 	var filled uint64
 	for next := 0; ; next++ {
 		if len(b) > 0 && b[0] == '0' {
 			return b[1:], true
 		}
-		i := next // the keys usually have the order of the fields
+		i := next // usually, the order of the keys is the order of the fields
 		if i < len(s.fields) && len(b) >= len(s.fields[i].key) && string(b[:len(s.fields[i].key)]) == s.fields[i].key {
 			b = b[len(s.fields[i].key):]
 		} else {
@@ -45,8 +46,8 @@ func (s *flatStruct) decode(b []byte, v unsafe.Pointer) (rest []byte, ok bool) {
 	}
 }
 
-// decodeFlat decodes a value of a kind to the variable at v, and returns the
-// bytes after the value.
+// decodeFlat decodes a value into the variable at v, which has the given
+// kind. It returns the bytes after the value.
 func decodeFlat(kind reflect.Kind, b []byte, v unsafe.Pointer) (rest []byte, ok bool) {
 	if len(b) == 0 {
 		return nil, false
@@ -118,7 +119,7 @@ func storeInt(kind reflect.Kind, n int64, v unsafe.Pointer) bool {
 	return false
 }
 
-// storeAs does the same as storeInt for a variable of type T.
+// storeAs does the same as storeInt for the type T.
 func storeAs[T int | int8 | int16 | int32 | int64 | uint | uint8 | uint16 | uint32 | uint64 | uintptr](n int64, v unsafe.Pointer) bool {
 	to := (*T)(v)
 	*to = T(n)

@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// interpreter returns the path of the interpreter, given Options.Interpreter.
-// The path is absolute, because workers may have another working directory.
+// interpreter returns the path of the interpreter, given
+// Options.Interpreter. The path is absolute, because the working directory
+// of workers may be different.
 func interpreter(name string) (string, error) {
 	name = cmp.Or(name, os.Getenv("VIRTUAL_ENV"))
 	if name == "" {
@@ -43,9 +44,9 @@ func lookPath(name string) (string, error) {
 	return absolute(program)
 }
 
-// absolute returns an absolute path. It does not follow links: the interpreter
-// of a virtual environment is a link to another interpreter, and finds the
-// environment by the path of the link.
+// absolute returns the absolute path of a program. It does not follow links,
+// because the interpreter of a virtual environment is a link to another
+// interpreter. It uses the path of the link to find the environment.
 func absolute(program string) (string, error) {
 	path, err := filepath.Abs(program)
 	if err != nil {
@@ -54,9 +55,9 @@ func absolute(program string) (string, error) {
 	return path, nil
 }
 
-// threadCaps returns an environment with additional variables. They limit the
-// threads of numerical libraries, so that n tasks together have as many threads
-// as there are processors.
+// threadCaps returns an environment with additional variables. They limit
+// the threads of numerical libraries: together, n tasks have one thread for
+// each processor.
 func threadCaps(env []string, n int) []string {
 	each := max(1, runtime.GOMAXPROCS(0)/n)
 	env = append([]string(nil), env...)
@@ -76,7 +77,7 @@ func has(env []string, name string) bool {
 	return slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
 }
 
-// tunables makes the C library of the workers use large pages. Workers remove
-// the variable from the environment, so programs that tasks start do not have
-// it.
+// tunables makes the C library of the workers use large pages. Workers
+// remove the variable from their environment, so programs that a task starts
+// do not inherit it.
 const tunables = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"

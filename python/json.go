@@ -33,7 +33,7 @@ func (d *decoder) decodeJSON(kind byte, to reflect.Value) error {
 	return nil
 }
 
-// encodeJSON encodes the value of the JSON that MarshalJSON returns.
+// encodeJSON calls MarshalJSON, and encodes the value of the returned JSON.
 func (e *encoder) encodeJSON(v json.Marshaler) error {
 	text, err := v.MarshalJSON()
 	if err != nil {
@@ -46,9 +46,9 @@ func (e *encoder) encodeJSON(v json.Marshaler) error {
 	return e.encode(reflect.ValueOf(plain))
 }
 
-// fromJSON reads JSON, and keeps integers exact. It refuses text that
-// encoding/json would replace by U+FFFD: bytes that are not UTF-8, and escapes
-// of lone surrogates.
+// fromJSON reads JSON, and keeps integers exact. It refuses bytes that are
+// not UTF-8, and escapes of lone surrogates: encoding/json would replace
+// them by U+FFFD.
 func fromJSON(text []byte) (any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("its JSON is not UTF-8")
@@ -113,7 +113,8 @@ var jsonEscape = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)`)
 })
 
-// loneSurrogate returns an escape in JSON that is half of a character, or "".
+// loneSurrogate returns an escape in the JSON text that is only half of a
+// surrogate pair, or "".
 func loneSurrogate(text []byte) string {
 	if !bytes.Contains(text, []byte(`\u`)) {
 		return ""
@@ -139,8 +140,8 @@ func number(text string) (any, error) {
 	return f, err
 }
 
-// hasDigits reports whether f has the same digits as the text when f is written
-// with the same number of digits.
+// hasDigits writes f with the number of digits that the text has. It reports
+// whether the digits are the same.
 func hasDigits(f float64, text string) bool {
 	mantissa, _, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
 	digits := strings.Trim(strings.ReplaceAll(mantissa, ".", ""), "0")

@@ -10,8 +10,8 @@ import (
 var workerFiles embed.FS
 
 // workerVariables returns environment variables with the source text of the
-// modules of the worker. Each module has a variable of its own, because Linux
-// limits a variable to 128 KiB.
+// modules of the worker. Each module has its own variable, because Linux
+// limits the size of a variable to 128 KiB.
 var workerVariables = sync.OnceValue(func() (variables []string) {
 	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "shared", "mapped", "tracing", "lists", "quick", "worker"} {
 		text, err := workerFiles.ReadFile("worker/" + name + ".py")
@@ -26,16 +26,17 @@ var workerVariables = sync.OnceValue(func() (variables []string) {
 const workerVariable = "CONCERT_PYTHON_WORKER_"
 
 // loader is the program of an interpreter. It reads the worker's source text
-// from the environment, because a long argument would fill the output of ps.
-// The loader also runs in an interpreter before 3.8, to report to the pool that
-// the interpreter is too old (frames of docs/wire.md).
+// from the environment. If the text were an argument, it would fill the
+// output of ps. The loader must also run in an interpreter before 3.8.
+// There, it sends the pool the frames of docs/wire.md which report that the
+// interpreter is too old.
 //
-// Imports of the worker find only modules of the standard library. Imports of
-// tasks search the working directory and PYTHONPATH first. Before it runs the
-// loader, the interpreter itself imports modules. New sets PYTHONSAFEPATH, so
-// that these imports do not find files in the working directory: Python 3.11
-// and later then keep the working directory out of sys.path. The loader adds
-// this directory to sys.path again.
+// Imports of the worker find only modules of the standard library. Imports
+// of tasks search the working directory and PYTHONPATH first. Before it runs
+// the loader, the interpreter itself imports modules. These imports must not
+// find files in the working directory, so New sets PYTHONSAFEPATH. With this
+// variable, Python 3.11 and later do not add the working directory to
+// sys.path. The loader adds it later.
 const loader = `import os, sys
 def start():
     if sys.version_info < (3, 8):
@@ -64,9 +65,9 @@ def start():
 start()
 `
 
-// threadTime returns how long a worker that exits waits for threads that tasks
-// have started: half of the grace. The other half is the time for the rest of
-// the exit, before the pool kills the worker.
+// threadTime returns the time for which a worker, when it exits, waits for
+// threads that tasks have started. It is half of the grace. The other half
+// is for the rest of the exit. After the grace, the pool kills the worker.
 func threadTime(grace time.Duration) time.Duration {
 	switch {
 	case grace == 0:

@@ -11,12 +11,13 @@ import (
 	"strings"
 )
 
-// The codec encodes plain data in version 2 of the format of Python's marshal
-// module, which CPython reads and writes in C. This version has not changed
-// since Python 2.5. It has no references, so a value cannot contain itself. It
-// has the types of plain data, and few others. The documentation of marshal
-// permits Python to change the format, so a worker fails to start if its module
-// marshal encodes a sample in a different way.
+// The codec encodes plain data in version 2 of the format of Python's
+// marshal module, which CPython reads and writes in C. This version has not
+// changed since Python 2.5. It has no references, so a value cannot contain
+// itself. It supports the types of plain data, and few other types.
+// According to the documentation of marshal, Python may change the format.
+// So each worker encodes a sample when it starts, and fails if the result is
+// different.
 //
 //	N                    None
 //	T, F                 True, False
@@ -57,10 +58,10 @@ import (
 //	                                          memoryview, a read-only ndarray, a list of read-only
 //	                                          memoryviews; the typecode of 7 may also be B
 //
-// An argument that has forms begins with a byte 1 and the length of its marshal
-// data, a uint32. The bytes of arrays follow the marshal data, in the order of
-// their forms. The offset in a form counts from the first byte after the
-// marshal data.
+// An argument that has forms begins with a byte 1 and the length of its
+// marshal data, a uint32. The bytes of arrays follow the marshal data, in
+// the order of the forms of these arrays. The offset in a form counts from
+// the first byte after the marshal data.
 const (
 	formArray = iota
 	formNumpy
@@ -81,7 +82,7 @@ const (
 	extendedHead = 5
 )
 
-// deepest is the maximum depth of nested values. The maximum of marshal is
+// deepest is the maximum depth of nested values. The module marshal permits
 // 2,000.
 const deepest = 1000
 
@@ -172,8 +173,8 @@ func appendComplex(b []byte, c complex128) []byte {
 	return le.AppendUint64(b, math.Float64bits(imag(c)))
 }
 
-// valueError is the error of a value within an argument or a result, with the
-// path of the value. Each function that has descended into a container adds one
+// valueError is the error of a value within an argument or a result, with
+// the path of the value. Each function that handles a container adds one
 // element to the path when it returns the error.
 type valueError struct {
 	path []string // innermost first
@@ -204,7 +205,7 @@ func fail(format string, args ...any) error {
 	return &valueError{err: fmt.Errorf(format, args...)}
 }
 
-// within adds an element to the path of an error. It is only called with errors
+// within adds an element to the path of an error. The error must be an error
 // of this package.
 func within(err error, place string) error {
 	if e, ok := err.(*valueError); ok {
@@ -216,7 +217,8 @@ func within(err error, place string) error {
 	return &valueError{path: []string{place}, err: err}
 }
 
-// finish returns the error that the user of this package gets.
+// finish returns the error that the user of this package gets for err. The
+// parameter root is the name of the whole value.
 func finish(err error, root string) error {
 	if err == nil {
 		return nil
@@ -237,8 +239,8 @@ func keyed(key reflect.Value) string {
 	return "[" + s + "]"
 }
 
-// keyText returns the text of a key, for errors. It calls no user code, because
-// it runs on goroutines of the pool.
+// keyText returns the text of a key, for errors. It runs on goroutines of
+// the pool, and thus must not call user code.
 func keyText(key reflect.Value) string {
 	for key.Kind() == reflect.Interface && !key.IsNil() {
 		key = key.Elem()

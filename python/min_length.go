@@ -5,11 +5,11 @@ import "reflect"
 // unsendable stands for all lengths that exceed the maximum of an encoding.
 const unsendable = maxEncoded + 1
 
-// smallest returns the minimum length of the encoding of a value of type t, at
-// most unsendable. With this length, the encoder refuses a list that is too
-// long, without encoding the elements. Such a list can be small in Go: an array
-// of a million empty arrays uses no memory. known contains the results for
-// other types.
+// smallest returns the minimum length of the encoding of a value of type t,
+// but at most unsendable. From this length, the encoder knows that a list is
+// too long before it encodes the elements. Such a list can be small in Go:
+// an array of a million empty arrays uses no memory. The map known contains
+// the results for other types.
 func smallest(t reflect.Type, known map[reflect.Type]int) int {
 	n, ok := known[t]
 	if !ok {
@@ -29,7 +29,7 @@ func smallestOf(t reflect.Type, known map[reflect.Type]int) int {
 	case reflect.Complex64, reflect.Complex128:
 		return 17
 	case reflect.Array:
-		elem := 1 // numbers in an array have no headers
+		elem := 1 // the numbers in an array have no headers
 		if d := dtypeOf(t.Elem().Kind()); d == nil || d.typecode == "" && d.kind != reflect.Uint8 {
 			elem = smallest(t.Elem(), known)
 		}
@@ -46,8 +46,8 @@ func smallestOf(t reflect.Type, known map[reflect.Type]int) int {
 	return 1
 }
 
-// direct reports whether a field is stored in a struct of type t itself, and
-// not behind an embedded pointer.
+// direct reports whether a struct of type t itself contains the field. The
+// result is false if the path leads through an embedded pointer.
 func direct(t reflect.Type, index []int) bool {
 	for _, i := range index {
 		if t.Kind() != reflect.Struct {
@@ -58,7 +58,8 @@ func direct(t reflect.Type, index []int) bool {
 	return true
 }
 
-// product returns n times size, at most unsendable. size is positive.
+// product returns n times size, but at most unsendable. The parameter size
+// must be positive.
 func product(n, size int) int {
 	if n > unsendable/size {
 		return unsendable

@@ -41,14 +41,14 @@ type mismatchError struct {
 	array *buffer // the array that contains the value, or nil
 }
 
-// mismatch returns a mismatchError in a valueError, to which the callers add
-// the path.
+// mismatch returns a valueError that contains a mismatchError. The callers
+// add the path to the valueError.
 func mismatch(kind arrived, what string, to reflect.Value) error {
 	return &valueError{err: &mismatchError{kind: kind, what: what, to: to.Type()}}
 }
 
-// Error describes the value and the values that the type can hold, and says
-// what to change.
+// Error describes the Python value and the values that the Go type can hold,
+// and says what to change in the program.
 func (e *mismatchError) Error() string {
 	if e.to.Kind() == reflect.Interface && e.to.NumMethod() == 0 {
 		return fmt.Sprintf("%s does not fit into a Go any, because the Go type for it cannot hold this value: %s", e.what, e.remedy())

@@ -66,10 +66,10 @@ func (d *decoder) decodeInt(kind byte, to reflect.Value) error {
 	return setBig(to, n)
 }
 
-// target follows the pointers in a Go variable, and allocates those that are
-// nil. It returns the variable to which the last pointer points. If this
-// variable has type any, target stores natural in it and returns true. Then the
-// caller has nothing else to do.
+// target follows the pointers in a Go variable, and allocates a variable for
+// each nil pointer. It returns the variable to which the last pointer
+// points. If this variable has type any, target stores the parameter natural
+// in the variable, and returns true. The caller then has nothing else to do.
 func target(to reflect.Value, natural any) (reflect.Value, bool) {
 	for to.Kind() == reflect.Pointer {
 		if to.IsNil() {

@@ -14,10 +14,10 @@ import (
 // meaning and the same default.
 type Options struct {
 	// Interpreter is the name or the path of the Python program, or the
-	// directory of a virtual environment. A relative path starts at the working
-	// directory of this process, whatever Dir is. If Interpreter is empty, New
-	// uses the environment variable VIRTUAL_ENV, and python3 if this variable
-	// is empty, too.
+	// directory of a virtual environment. A relative path starts at the
+	// working directory of this process, even if Dir is set. If Interpreter
+	// is empty, New uses the value of the environment variable VIRTUAL_ENV.
+	// If this variable is empty, too, New uses python3.
 	Interpreter string
 
 	// Path lists the directories that Python searches first for modules, as
@@ -32,14 +32,15 @@ type Options struct {
 	// module cannot be imported, New fails with Python's error.
 	Import []string
 
-	// Init, if set, is a call that each worker runs after Import and before its
-	// first task. The function is one that [Func] or [Source] returned. If the
+	// Init, if set, is a call that each worker runs after Import and before
+	// its first task. The function must come from [Func] or [Source]. If the
 	// function raises an exception, New fails.
 	Init *processes.Initializer
 
-	// Threads is how many tasks each interpreter runs concurrently, each on a
-	// thread of its own. With an interpreter lock, only one thread computes,
-	// while others may block on I/O. If the process of an interpreter dies, all
+	// Threads is the number of tasks that each interpreter runs
+	// concurrently. Each task runs on its own thread. If the interpreter has
+	// an interpreter lock, only one thread can compute at any time, while
+	// others may block on I/O. If the process of an interpreter dies, all
 	// tasks that it runs fail. Zero means 1.
 	Threads int
 
@@ -59,12 +60,13 @@ type Options struct {
 	// begin its tasks, other interpreters get the tasks after a second. The
 	// reason may be that a thread of an earlier task holds the interpreter
 	// lock. The pool kills such an interpreter after 10 seconds, or after 5
-	// seconds if its process is stopped. docs/faults.md says which time counts.
+	// seconds if its process is stopped. docs/faults.md says how the pool
+	// measures these times.
 	Timeout time.Duration
 
-	// Grace is how long a task may continue after it was interrupted by a
-	// Cancel, a deadline, Timeout or Shutdown, and how long a worker may take
-	// to end. After this time, the pool kills the process. Zero means 5
+	// Grace is a time limit for two things: for a task that was interrupted
+	// by a Cancel, a deadline, Timeout or Shutdown, and for a worker that
+	// must end. After this time, the pool kills the process. Zero means 5
 	// seconds. A negative Grace means no time.
 	Grace time.Duration
 
@@ -102,9 +104,9 @@ type Options struct {
 	// run, at least 1. See [processes.Options].
 	Retry func(err *processes.WorkerError, ran int) bool
 
-	// Output, if set, receives each line that workers print, and what the pool
-	// logs about workers. If Output is nil, the lines go to the standard error
-	// of this process, and the log messages to slog.Default(). See
+	// Output, if set, receives each line that workers print, and the log
+	// records of the pool. If Output is nil, the lines go to the standard
+	// error of this process, and the log records to slog.Default(). See
 	// [processes.Options] for the attributes.
 	Output *slog.Logger
 
@@ -112,8 +114,8 @@ type Options struct {
 	Observer concert.Observer
 }
 
-// pool returns the options of the pool of processes. New then adds the program
-// and the check of arguments, and extends the environment.
+// pool returns these options as options of a pool of processes. New then
+// adds the program and the check of arguments, and extends the environment.
 func (o *Options) pool() (all processes.Options) {
 	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(&all).Elem()
 	for f, v := range to.Fields() {

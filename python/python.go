@@ -41,29 +41,31 @@
 // which uses the same memory. An [Array] is sent as an ndarray.
 //
 // Results follow the same table in reverse. A tuple, set or frozenset can
-// become a slice or an array. A tuple can also become a struct with as many
-// fields. A dataclass counts as a dict, a member of an Enum as its value, and a
-// number of numpy as a number of Python. Arrays of numpy, array.array and
-// memoryview keep their type of number and their shape: an array of two
-// dimensions can become a [][]float64, an image a [][][3]uint8, and any array
-// an Array. numpy's datetime64 is a time.Time in UTC, and its timedelta64 a
-// time.Duration. If the Go type is any, the result is a bool, int64, *big.Int,
-// float64, complex128, string, []byte, []any or map[string]any. A dict is a
-// map[any]any if not all its keys are str. An array is a slice of numbers if it
-// has one dimension, and otherwise an Array. Other values have the Go type of
-// the table.
+// become a slice or an array. A tuple can also become a struct that has a
+// field for each item. A dataclass counts as a dict, a member of an Enum as
+// its value, and a number of numpy as a number of Python. Arrays of numpy,
+// array.array and memoryview keep their type of number and their shape: an
+// array of two dimensions can become a [][]float64, an image can become a
+// [][][3]uint8, and any array can become an Array. numpy's datetime64 is a
+// time.Time in UTC, and its timedelta64 a time.Duration. If the Go type is
+// any, the result is a bool, int64, *big.Int, float64, complex128, string,
+// []byte, []any or map[string]any. A dict is a map[any]any if at least one
+// of its keys is not a str. An array is a slice of numbers if it has one
+// dimension, and otherwise an Array. Other values have the Go type of the
+// table.
 //
-// Numbers take about as much time as a copy of their memory, at any depth, if
-// they are in an Array, or in a slice or an array whose numbers have a fixed
-// size, such as []float64. On Linux, large values pass through shared memory.
+// Numbers in an Array take about the time of a copy of their memory, at any
+// depth. The same holds for a slice or an array whose numbers have a fixed
+// size, such as []float64. On Linux, large values pass through shared
+// memory.
 //
-// Fields of structs have the names that encoding/json gives them. The options
-// omitempty and omitzero of the tag json omit fields. A value arrives exactly,
-// or the task fails with an error that names a part of the value, as in
-// result[3].price. Examples of errors are an int that is too large for its Go
-// type, a float for a Go int, two keys that are equal in Python, a datetime
-// without a zone that has fold=1, and an object that is not plain data. "What
-// values lose", below, lists the exceptions.
+// Fields of structs have the names that encoding/json gives them. The
+// options omitempty and omitzero of the tag json omit fields. A value
+// arrives exactly. If it cannot, the task fails with an error that names the
+// part of the value, as in result[3].price. Examples of errors are an int
+// that is too large for its Go type, a float for a Go int, two keys that are
+// equal in Python, a datetime without a zone that has fold=1, and an object
+// that is not plain data. "What values lose", below, lists the exceptions.
 //
 // # Shared values
 //
@@ -77,19 +79,20 @@
 //	[]byte, if it is the whole value      memoryview, read-only
 //
 // A write to a view raises an exception. numpy.asarray makes a read-only
-// ndarray of a memoryview, which uses the same memory. Everything else has the
-// types of the table above: each call decodes its own object from the shared
-// memory, so a function can change this object, and other calls do not see the
-// change. Decoding takes time for a large dict or list, as it does for an
-// argument. A str is decoded once in each interpreter.
+// ndarray of a memoryview, which uses the same memory. Everything else has
+// the types of the table above: each call decodes its own object from the
+// shared memory, so a function can change this object, and other calls do
+// not see the change. For a large dict or list, the decoding takes time, as
+// for an argument. A str is decoded once in each interpreter.
 //
-// These types depend only on the Go type: if another executor stores the value,
-// or the system has no sealed shared memory, a view refers to a copy. After
-// [concert.Shared.Close], or when the handle is unreachable, an interpreter
-// releases the memory as soon as the calls that it had received before have
-// ended. If a function keeps a view, the memory stays until the view is
-// deleted. Before Python 3.13, each large shared value uses one file descriptor
-// of each interpreter that uses the value.
+// These types depend only on the Go type. So there are views even if another
+// executor stores the value, or the system has no sealed shared memory. In
+// these cases, a view refers to a copy. After [concert.Shared.Close], or
+// when the handle is unreachable, an interpreter finishes the calls that it
+// has already received, and then releases the memory. If a function keeps a
+// view, the memory stays until the view is deleted. Before Python 3.13, each
+// large shared value uses one file descriptor of each interpreter that uses
+// the value.
 //
 // # Mapped results
 //
@@ -122,22 +125,23 @@
 //
 // # Errors
 //
-// A Python exception becomes an [*Error] with its traceback. [errors.Is] finds
-// it by the name of its type or of a base class, see [Type]. Under %+v, the
-// error of the task prints the traceback as well. SystemExit and
-// KeyboardInterrupt are handled like other exceptions. If the interpreter ends,
-// by os._exit or by a crash of an extension, the error is a
-// [*processes.WorkerError]. After a crash, this error names the line of Python
-// code that was running.
+// A Python exception becomes an [*Error] with its traceback. [errors.Is]
+// matches an exception by the name of its type or of a base class, see
+// [Type]. If the error of the task is printed by %+v, the text includes the
+// traceback. SystemExit and KeyboardInterrupt are handled like other
+// exceptions. If the interpreter ends, by os._exit or by a crash of an
+// extension, the error is a [*processes.WorkerError]. After a crash, this
+// error names the line of Python code that ran at that moment.
 //
 // # The end of a task
 //
-// A task ends early if it is canceled, if it exceeds Options.Timeout, or if its
-// context ends. At the next step in Python, the exception concert.Canceled
-// interrupts the function of the task. This exception derives from
-// BaseException: "except Exception" does not catch it, and "finally" runs. A
-// waiting coroutine gets asyncio.CancelledError at its await instead. If C code
-// or an import runs for longer than Options.Grace, the process is killed.
+// A task ends early if it is canceled, if it exceeds Options.Timeout, or if
+// its context ends. At the next step in Python, the exception
+// concert.Canceled interrupts the function of the task. This exception
+// derives from BaseException: "except Exception" does not catch it, and
+// "finally" runs. If the task is a coroutine that waits, its await raises
+// asyncio.CancelledError instead. If C code or an import runs for longer
+// than Options.Grace, the process is killed.
 //
 // The error of the task is [context.Canceled] after a Cancel, and
 // [context.DeadlineExceeded] after a deadline or Options.Timeout. After
@@ -145,16 +149,17 @@
 // the exception and returns, its result is the outcome of the task. If the
 // function raises another exception, this exception is the outcome.
 //
-// While C code holds the interpreter lock, the worker cannot read what the pool
-// sends. On Linux, the pool can still cancel the calls that wait in this
-// worker, or move them to other workers. On other systems, it can do so only
-// when the C code has released the lock. Options.Timeout limits this time.
+// While C code holds the interpreter lock, the worker cannot read what the
+// pool sends. On Linux, the pool can still cancel the calls that wait in
+// this worker, or move them to other workers. On other systems, it can do
+// this only after the C code has released the lock. Options.Timeout limits
+// the time for which the C code can hold the lock.
 //
 // # What a task can use
 //
 // Tasks can import the module concert. It exists in workers only, and has
 //
-//	concert.progress(done, total=0)    reports how far the task is, to Options.Observer
+//	concert.progress(done, total=0) reports the progress of the task to Options.Observer
 //	concert.traceparent()              returns the W3C traceparent of the span of the call, or None
 //	concert.tracestate()               returns the W3C tracestate of this span, or None
 //	concert.Canceled                   the exception that interrupts a task
@@ -171,35 +176,35 @@
 // Options.Threads has its own loop. When the worker ends, the tasks of the loop
 // are canceled, and the loop is closed.
 //
-// A task may start processes by subprocess, multiprocessing or os.fork. A child
-// of os.fork ends when the function of the task ends in the child. If the
-// function returns, the exit code is 0. If the function raises an exception,
-// the child ends like a program that raises it. If a coroutine forks, only its
-// own task of asyncio continues in the child. Only the parent sends the outcome
-// of the task to the pool. Children die with their worker unless they begin a
-// session or a process group of their own. The start methods "spawn" and
-// "forkserver" work for functions of modules, but not for functions of
-// [Source].
+// A task may start processes by subprocess, multiprocessing or os.fork. A
+// child of os.fork ends when the function of the task ends in the child. If
+// the function returns, the exit code is 0. If the function raises an
+// exception, the child ends like a program that raises this exception. If a
+// coroutine calls os.fork, only its own task of asyncio continues in the
+// child. Only the parent sends the outcome of the task to the pool. Children
+// die with their worker, unless they begin a new session or a new process
+// group. The start methods "spawn" and "forkserver" work for functions of
+// modules, but not for functions of [Source].
 //
 // A task can change shared state of its interpreter, such as builtins,
 // functions of modules or sys.stdout. Later tasks in the same worker see the
-// change. The worker itself uses copies of this state where it can. If a change
-// breaks the worker nevertheless, the worker exits. So a broken worker does not
-// hold back the results of other tasks.
+// change. The worker itself uses copies of this state where it can. If a
+// change still breaks the worker, the worker exits, so that it does not
+// delay the results of other tasks.
 //
 // # The end of a worker
 //
-// When the pool is closed, or replaces a worker, the interpreter ends as if it
-// had run a program: it closes event loops, waits for threads of tasks that
-// still run (for at most half of Options.Grace), runs the functions of atexit,
-// removes temporary directories, shared memory and semaphores, and flushes all
-// buffers, also the buffers of C. If this takes longer than Options.Grace, the
-// pool kills the interpreter.
+// When the pool is closed, or replaces a worker, the interpreter ends in the
+// same way as after a program: it closes event loops, waits for threads of
+// tasks that still run (for at most half of Options.Grace), runs the
+// functions of atexit, removes temporary directories, shared memory and
+// semaphores, and flushes all buffers, also the buffers of C. If this takes
+// longer than Options.Grace, the pool kills the interpreter.
 //
 // A worker that is killed, or dies, does none of this. Temporary files and
-// directories stay, as do segments of multiprocessing.shared_memory and named
-// semaphores (files in /dev/shm on Linux). What was not flushed is lost. The
-// children of the worker are killed, too.
+// directories stay, as do segments of multiprocessing.shared_memory and
+// named semaphores (files in /dev/shm on Linux). Data in buffers that were
+// not flushed is lost. The children of the worker are killed, too.
 //
 // # What values lose
 //
@@ -221,17 +226,18 @@
 //   - the format of JSON: white space, the order of keys, and how numbers and
 //     texts are written; a json.RawMessage that is nil comes back as null
 //
-// A Go string that is not UTF-8, such as the name of a file in Latin-1, becomes
-// the str that os.fsdecode makes of its bytes: each byte that is not UTF-8
-// becomes a surrogate, U+DC80 to U+DCFF. This str comes back as the same bytes,
-// and Python's open finds the file. A str with other surrogates cannot be a Go
-// string.
+// A Go string that is not UTF-8, such as the name of a file in Latin-1,
+// becomes the str that os.fsdecode makes of its bytes: each byte that is not
+// UTF-8 becomes a surrogate, U+DC80 to U+DCFF. If Python returns this str,
+// Go receives the same bytes. The function open of Python finds the file by
+// this str. A str with other surrogates cannot be a Go string.
 //
-// A time.Time arrives with the offset and the name of its zone; see [Naive] for
-// datetimes without one. A datetime or a timedelta cannot hold nanoseconds. If
-// a value has nanoseconds, it arrives as an instance of a subclass with the
-// attribute nanosecond (datetime) or nanoseconds (timedelta), as in pandas. A
-// result with this attribute has these nanoseconds in Go.
+// A time.Time arrives with the offset and the name of its zone. For
+// datetimes without a zone, see [Naive]. A datetime or a timedelta cannot
+// hold nanoseconds. If a value has nanoseconds, it arrives as an instance of
+// a subclass with the attribute nanosecond (datetime) or nanoseconds
+// (timedelta), as in pandas. A result with this attribute has these
+// nanoseconds in Go.
 package python
 
 import (
@@ -261,10 +267,10 @@ import (
 // module cannot be imported. New panics if n is negative. Close the pool when
 // it is no longer needed.
 //
-// Some libraries compute with threads of their own (BLAS, OpenMP). New sets the
-// environment variables of these libraries so that all tasks that run
-// concurrently in the n workers together have about as many threads as there
-// are processors. Variables that are set already are not changed.
+// Some libraries use their own threads to compute (BLAS, OpenMP). New sets
+// the environment variables of these libraries. As a result, all tasks that
+// run concurrently in the n workers together have about one thread for each
+// processor. Variables that are set already are not changed.
 func New(n int, opts *Options) (*processes.Pool, error) {
 	o := *cmp.Or(opts, &Options{})
 	option.NotNegative("python: New", "n", n)
@@ -292,8 +298,8 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 		env = os.Environ()
 	}
 	if runtime.GOOS == "linux" && !has(env, "GLIBC_TUNABLES") {
-		// With large pages, allocating memory for large values takes half the
-		// time.
+		// If the C library uses large pages, it allocates memory for large
+		// values in half the time.
 		env = append(slices.Clip(env), tunables, "CONCERT_PYTHON_TUNED=1")
 	}
 	if !has(env, "PYTHONSAFEPATH") {
@@ -322,8 +328,8 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 // directories in CONCERT_PYTHON_PATH.
 var separators = strings.NewReplacer("%", "%25", ":", "%3A")
 
-// None is the argument of a Python function without parameters, and the result
-// of one that returns None.
+// None is the argument of a Python function that has no parameters, and the
+// result of a Python function that returns None.
 type None struct{}
 
 // Args holds the arguments of a Python function with several parameters, by
@@ -333,16 +339,17 @@ type Args struct {
 	Kwargs map[string]any
 }
 
-// Func returns a Python function as a Go function, for Submit and Map on a pool
-// of New, or on a cluster whose workers offer the function, such as the workers
-// of the command "concert worker". where is the name of a module, a colon, and
-// a name in the module, with dots: "statistics:fmean", "numpy:linalg.norm". If
-// () follows a name, each worker calls the named object once and keeps the
-// result: "models:Model().predict" loads the model once in each worker. The
+// Func returns a Python function as a Go function, for Submit and Map on a
+// pool of New, or on a cluster whose workers offer the function, such as the
+// workers of the command "concert worker". The parameter where consists of
+// the name of a module, a colon, and a name in the module, which may contain
+// dots: "statistics:fmean", "numpy:linalg.norm". If () follows a name, each
+// worker calls the named object once and keeps the result:
+// "models:Model().predict" loads the model once in each worker. The
 // parentheses may contain Python literals, by position and by name:
-// "models:Model('large', layers=3).predict". Each list of arguments makes an
-// instance of its own. A worker imports the module before the first call of the
-// function, or when it starts if Options.Import has the module.
+// "models:Model('large', layers=3).predict". For each list of arguments,
+// there is a separate instance. A worker imports the module before the first
+// call of the function, or when it starts if Options.Import has the module.
 //
 // The function is called with one argument, the value of type In. If In is
 // [None], the function is called without arguments. If In is [Args], it is
@@ -359,21 +366,22 @@ func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 	return declare[In, Out](where)
 }
 
-// check panics if where does not have the form that Func needs.
+// check panics if the parameter where does not have the form that Func
+// requires.
 func check(caller, where string) {
 	if err := pyname.Check(where); err != nil {
 		panic(fmt.Sprintf("python: %s(%q): want \"module:function\", as in \"statistics:fmean\": %v", caller, where, err))
 	}
 }
 
-// Names returns the names that [Func] gives to a Python function: one name for
-// each form of a call's argument. where is the text that Func gets. Programs
-// call the function by these names, and errors, events and logs show them. The
-// names for "statistics:fmean" are "python:1:statistics:fmean" for one
-// argument, "python:0:statistics:fmean" for [None], and
-// "python:*:statistics:fmean" for [Args]. A program that runs the function for
-// other programs, such as a worker of a cluster, offers these names. Names
-// panics in the same cases as Func.
+// Names returns the names that [Func] gives to a Python function: one name
+// for each form of a call's argument. The parameter where is the same as for
+// Func. Programs call the function by these names, and errors, events and
+// logs show them. The names for "statistics:fmean" are
+// "python:1:statistics:fmean" for one argument, "python:0:statistics:fmean"
+// for [None], and "python:*:statistics:fmean" for [Args]. A program that
+// runs the function for other programs, such as a worker of a cluster,
+// offers these names. Names panics in the same cases as Func.
 func Names(where string) []string {
 	Func[any, any](where)
 	Func[None, any](where)
@@ -384,15 +392,15 @@ func Names(where string) []string {
 // nameOf returns the name of a function in the registry.
 func nameOf(how, where string) string { return "python:" + how + ":" + where }
 
-// Source is like [Func], for a function in source text. name is the name of a
-// function that the text defines. The text is a module that runs once in each
-// worker, and functions of the same text share this module. The whole text may
-// be indented. In errors, events and logs, the name of the function follows the
-// name of the module, which is a digest of the text:
-// "python:1:source_4f2a91c3:name". The 1 stands for one argument, see [Names].
-// Each call sends the text, so Source is meant for a few lines. Source panics
-// if name does not have the form of a name in [Func], or if name and text
-// together have more than 32 KiB.
+// Source is like [Func], for a function in source text. The parameter name
+// is the name of a function that the text defines. The text is a module that
+// runs once in each worker, and functions of the same text share this
+// module. The whole text may be indented. In errors, events and logs, the
+// name of the module stands before the name of the function. It contains a
+// digest of the text: "python:1:source_4f2a91c3:name". The 1 stands for one
+// argument, see [Names]. Each call sends the text, so Source is meant for a
+// few lines. Source panics if name does not have the form of a name in
+// [Func], or if name and text together have more than 32 KiB.
 func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
 	where, text := checkSource("Source", name, text)
 	return declareText[In, Out](howOf[In](), where, text)
@@ -425,7 +433,7 @@ func declare[In, Out any](where string) func(context.Context, In) (Out, error) {
 	return declareText[In, Out](howOf[In](), where, "")
 }
 
-// howOf returns the part of a function's name that stands for the form of the
+// howOf returns the part of a function's name that shows the form of the
 // argument; see Names.
 func howOf[In any]() string {
 	switch any((*In)(nil)).(type) {

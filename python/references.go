@@ -12,16 +12,16 @@ import (
 // a small value can have a long encoding: if each of 30 structs refers twice to
 // the next struct, Python receives 2^30 copies of the last one.
 //
-// A part is the range of the encoding that contains the data of one reference.
-// For another reference to the same data, the encoder copies the part.
-// Recording the parts costs time, so the encoder begins to record them only
-// when the encoding has sharedFrom bytes. If almost all of the encoding is
-// copies, the encoder refuses the value. Package internal/values encodes such
-// data by the same rules.
+// A part is the range of the encoding that contains the data of one
+// reference. For another reference to the same data, the encoder copies the
+// part. It takes time to record the parts. So the encoder begins to record
+// them only when the encoding has sharedFrom bytes. If almost all of the
+// encoding is copies, the encoder refuses the value. Package internal/values
+// encodes such data by the same rules.
 const (
 	sharedFrom = 1 << 20
 	minPart    = 512      // minimum size of a recorded part, in bytes
-	maxCopied  = 32 << 20 // more copied bytes are refused if they are over 90% of the encoding
+	maxCopied  = 32 << 20 // a value with more copied bytes is refused if they are more than 90% of the encoding
 	maxEncoded = 1 << 30  // maximum size of an argument, in bytes
 )
 
@@ -31,7 +31,7 @@ type visit struct {
 	at    unsafe.Pointer
 	n     int
 	t     reflect.Type
-	views bool // as in encoder; set by reference
+	views bool // as in type encoder; the method reference sets it
 }
 
 func visitOf(v reflect.Value) visit {
@@ -52,7 +52,7 @@ func (e *encoder) position() position {
 
 func (p position) total() int { return p.buf + p.size }
 
-// part is the part of the encoding that contains the data of one reference.
+// part is a range of the encoding that contains the data of one reference.
 type part struct {
 	of       visit
 	from, to position
@@ -68,7 +68,8 @@ func (p *parts) slot(v visit) *part {
 	return &p[uint64(uintptr(v.at))*0x9e3779b97f4a7c15>>54] // multiplicative hashing, 10 bits
 }
 
-// reference encodes v, which refers to data. at identifies the data.
+// reference encodes v, which refers to data. The parameter at identifies the
+// data.
 func (e *encoder) reference(at visit, v reflect.Value, encode encodeFunc) error {
 	at.views = e.views
 	if e.parts != nil {

@@ -11,12 +11,12 @@ import (
 //	Share    --EncodeShared-->     the value, in memory that all workers map
 //	argument --EncodeReferences--> a form with the ID of the value, or the value
 //
-// A worker decodes the value for each call: see worker/shared.py. Arrays in
-// mapped memory are not copied. So they are aligned there, and Python receives
-// read-only views of them. An argument may contain the value of a handle in
-// place of a reference, for example because another executor stores the value.
-// Then Python receives views of a copy, because the type of an argument depends
-// only on its Go type.
+// A worker decodes the value for each call: see worker/shared.py. Python
+// does not copy arrays in mapped memory, but receives read-only views of
+// them. So these arrays are aligned. An argument may contain the value of a
+// handle instead of a reference, for example because another executor stores
+// the value. Python then receives views of a copy, because the type of an
+// argument must depend only on its Go type.
 
 // alignment is the alignment of arrays in mapped memory, in bytes. It suffices
 // for all instructions of processors, and is the alignment that numpy gives its
@@ -42,7 +42,8 @@ func (codec) EncodeReferences(v any, reference func(handle any) (executor.Shared
 	return b, finish(err, "argument")
 }
 
-// encodeHandle encodes a handle: a reference to the value, or the value.
+// encodeHandle encodes a handle, as a reference to the value or as the value
+// itself.
 func encodeHandle(e *encoder, v reflect.Value) error {
 	if e.refer != nil {
 		if id, ok := e.refer(v.Interface()); ok {
@@ -80,8 +81,8 @@ func (e *encoder) encodeSharedValue(v reflect.Value) error {
 	return nil
 }
 
-// viewed returns the form for an array: the given form, or in a shared value
-// the form of a view.
+// viewed returns the form for an array. In a shared value, this is the form
+// of a view, and otherwise the given form.
 func (e *encoder) viewed(form int) int {
 	switch {
 	case !e.views:
@@ -94,8 +95,9 @@ func (e *encoder) viewed(form int) int {
 	return formRowsView
 }
 
-// align makes the next array in mapped memory begin at a multiple of alignment.
-// Before its arrays, the encoding has a multiple of alignment bytes.
+// align makes the next array in mapped memory begin at a multiple of
+// alignment. The size of the encoding before the arrays is such a multiple,
+// too.
 func (e *encoder) align() {
 	if n := -e.size & (alignment - 1); e.aligns && n > 0 {
 		e.arrays = append(e.arrays, padding[:n])

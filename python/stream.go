@@ -27,8 +27,9 @@ type streamed[In any] struct {
 const afterEnd = 100 * time.Millisecond // maximum time to read from the socket after the task has ended
 
 // Stream returns a Python generator, or another function that returns an
-// iterable, as a Go function that returns a sequence. where and In have the
-// same meaning as for [Func]. Out is the type of each value.
+// iterable, as a Go function that returns a sequence. The parameter where
+// and the type In have the same meaning as for [Func]. Out is the type of
+// each value.
 //
 //	var tokens = python.Stream[string, string]("models:Model().generate")
 //
@@ -45,21 +46,23 @@ const afterEnd = 100 * time.Millisecond // maximum time to read from the socket 
 // when the generator has ended, or when its process was killed after
 // Options.Grace.
 //
-// An error is the last element of the sequence. The reason is an exception of
-// the generator, a value that does not fit Out or has more bytes than
-// Options.MaxResult, the death of the interpreter, or the end of ctx. The
-// values before the error have been yielded. A sequence can be iterated several
-// times, also concurrently: each loop calls the function again.
+// If there is an error, it is the last element of the sequence. Its reason
+// is one of these: an exception of the generator, a value that does not fit
+// Out or has more bytes than Options.MaxResult, the death of the
+// interpreter, or the end of ctx. The loop receives all values before the
+// error. A sequence can be iterated several times, also concurrently: each
+// loop calls the function again.
 //
-// Methods of Out that decode a value, such as UnmarshalText, run on a goroutine
-// of their own. If such a method panics, the error is a [*concert.PanicError].
-// If it does not return within Options.Timeout, or within Options.Grace after
-// the task or ctx has ended, the loop ends with an error. The error of a value
-// has the label that [concert.WithLabel] has added to ctx.
+// Methods of Out that decode a value, such as UnmarshalText, run on a
+// separate goroutine. If such a method panics, the error is a
+// [*concert.PanicError]. If the method does not return within
+// Options.Timeout, or within Options.Grace after the task or ctx has ended,
+// the loop ends with an error. The error of a value has the label that
+// [concert.WithLabel] has added to ctx.
 //
-// Stream needs Unix sockets. Python has no Unix sockets on Windows, so the
-// error of each loop there is [errors.ErrUnsupported]. Stream panics in the
-// same cases as Func.
+// Stream needs Unix sockets. Python has no Unix sockets on Windows. So on
+// Windows, the error of each loop is [errors.ErrUnsupported]. Stream panics
+// in the same cases as Func.
 func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	check("Stream", where)
 	return declareStream[In, Out](where, "")
@@ -102,7 +105,7 @@ func declareStream[In, Out any](where, text string) func(ctx context.Context, ex
 					err = fmt.Errorf("%w: the value has %d bytes, more than the %d that Options.MaxResult allows", processes.ErrTooLarge, s.large, s.opts.MaxResult)
 				}
 				if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
-					err = fmt.Errorf("%w: %w", cause, err) // the end of the task was noticed before the end of its context
+					err = fmt.Errorf("%w: %w", cause, err) // the stream has noticed the end of the task before the end of the context
 				}
 				if err != nil {
 					if ok || s.large > 0 {
@@ -119,7 +122,7 @@ func declareStream[In, Out any](where, text string) func(ctx context.Context, ex
 	}
 }
 
-// streamError is the error of a value that cannot be yielded.
+// streamError is the error of a loop that cannot yield a value.
 type streamError struct {
 	where string
 	n     int            // index of the value, from 0
@@ -146,10 +149,10 @@ func (e *streamError) TaskInput() *concert.Input { return e.in }
 type stream struct {
 	dir, path string
 	listener  *net.UnixListener
-	conn      *net.UnixConn // nil until the task has connected
+	conn      *net.UnixConn // nil until the task has connected to the socket
 	task      *concert.Future[int]
 	opts      processes.Options // of the pool
-	large     int64             // size of a value that is too large, which is not read; otherwise 0
+	large     int64             // size of a value that was not read because it is too large; otherwise 0
 }
 
 func openStream(o processes.Options) (*stream, error) {
@@ -172,9 +175,9 @@ func openStream(o processes.Options) (*stream, error) {
 // systems. Linux would allow 107.
 const maxSocketPath = 103
 
-// socketPath creates a directory for a socket, and returns the absolute paths
-// of both. The directory is in /tmp if the path of the directory for temporary
-// files is too long.
+// socketPath creates a directory for a socket, and returns the absolute
+// paths of both. If the path of the directory for temporary files is too
+// long, the new directory is in /tmp.
 func socketPath() (dir, path string, err error) {
 	for _, parent := range []string{os.TempDir(), "/tmp"} {
 		if parent, err = filepath.Abs(parent); err != nil {
@@ -191,8 +194,9 @@ func socketPath() (dir, path string, err error) {
 	return "", "", fmt.Errorf("the path %s is too long for a socket: set TMPDIR to a shorter one", path)
 }
 
-// next returns the next value. If there is no other value, it returns false and
-// the error of the task. With ask, next first requests the value from the task.
+// next returns the next value. If there is no other value, it returns false
+// and the error of the task. If ask is true, next first requests the value
+// from the task.
 func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok bool, err error) {
 	concert.Release(ctx, func() { item, ok = s.read(ask) })
 	if !ok && s.large == 0 {
@@ -215,7 +219,7 @@ func (s *stream) read(ask bool) (item executor.Encoded, ok bool) {
 		return item, false
 	}
 	if ask {
-		s.conn.Write([]byte{1}) // if it fails, the task has ended
+		s.conn.Write([]byte{1}) // if Write fails, the task has ended
 	}
 	var head [4]byte
 	if s.readFull(head[:]) != nil {
@@ -283,8 +287,9 @@ func (s *stream) close(ctx context.Context, cancel context.CancelFunc) {
 	s.task.Result(context.WithoutCancel(ctx))
 }
 
-// remove removes the file of the socket. The connection does not need the file.
-// So a program that is killed during the loop leaves no file.
+// remove removes the file of the socket. The connection does not need the
+// file. If the file is removed early, a program that is killed during the
+// loop leaves no file.
 func (s *stream) remove() {
 	s.listener.Close()
 	os.RemoveAll(s.dir)

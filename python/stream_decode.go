@@ -17,9 +17,9 @@ type decoded[Out any] struct {
 	err error
 }
 
-// decodeItem decodes a value of a stream on another goroutine, because decoding
-// may call user code, which may panic, end its goroutine, or not return. The
-// time for decoding has the same limits as for a result.
+// decodeItem decodes a value of a stream on another goroutine. The decoding
+// may call user code, and this code may panic, end its goroutine, or not
+// return. The time for decoding has the same limits as for a result.
 func decodeItem[Out any](ctx context.Context, s *stream, item executor.Encoded) (Out, error) {
 	returned := make(chan decoded[Out], 1)
 	go func() {
@@ -69,9 +69,9 @@ func awaitDecoded[Out any](ctx context.Context, s *stream, returned <-chan decod
 	}
 }
 
-// cutShort returns why the task has ended before its value was decoded. It
-// returns nil if the generator has returned or raised an exception, because
-// this is no reason to stop decoding.
+// cutShort returns the reason why the task has ended before its value was
+// decoded. If the generator has returned or raised an exception, the
+// decoding can continue, so cutShort returns nil.
 func (s *stream) cutShort(ctx context.Context) error {
 	_, err := s.task.Result(context.WithoutCancel(ctx))
 	if _, raised := errors.AsType[*Error](err); raised && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {

@@ -9,21 +9,22 @@ import (
 	"unicode/utf8"
 )
 
-// A Go string consists of bytes, and a str of Python consists of code points.
-// UTF-8 converts between them. A Go string may have bytes that are not UTF-8,
-// such as the name of a file in Latin-1. Python represents such bytes, 0x80 to
-// 0xFF, by the lone surrogates U+DC80 to U+DCFF (PEP 383, the error handler
-// surrogateescape of os.fsdecode). So exactly one str corresponds to each Go
-// string. In marshal data, a surrogate has three bytes, as with the error
-// handler surrogatepass.
+// A Go string consists of bytes, and a str of Python consists of code
+// points. UTF-8 converts between them. A Go string may have bytes that are
+// not UTF-8, such as the name of a file in Latin-1. Python represents such
+// bytes, 0x80 to 0xFF, by the lone surrogates U+DC80 to U+DCFF (PEP 383, the
+// error handler surrogateescape of os.fsdecode). So exactly one str
+// corresponds to each Go string. In marshal data, a surrogate has three
+// bytes, in the same way as the error handler surrogatepass encodes it.
 //
 //	Go       "caf\xe9"
 //	Python   "caf\udce9"
 //	marshal  "caf\xed\xb3\xa9"
 //
-// Any other str with surrogates is an error. No bytes correspond to surrogates
-// outside of the range U+DC80 to U+DCFF. And if the bytes of adjacent
-// surrogates are UTF-8, Python would make a different str from these bytes.
+// Any other str with surrogates is an error. No bytes correspond to
+// surrogates outside of the range U+DC80 to U+DCFF. The bytes of adjacent
+// surrogates may together be UTF-8. Python would make a different str from
+// such bytes.
 
 // appendEscaped appends a Go string in the form of marshal data.
 func appendEscaped(b []byte, s string) []byte {
@@ -118,8 +119,8 @@ func shorten(b []byte) []byte {
 	return b
 }
 
-// unmarshalText decodes text into a variable whose type has UnmarshalText. This
-// method may change b.
+// unmarshalText decodes the text b into a variable whose type has
+// UnmarshalText. The method UnmarshalText may change b.
 func unmarshalText(to reflect.Value, b []byte) error {
 	if err := to.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(b); err != nil {
 		return fail("the str %q does not fit into a Go %s: %w", shorten(b), to.Type(), err)

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// These types hold values of Python's standard library as text, because Go has
-// no types for them. In an argument, the text must be exactly as Python writes
-// it. In a result, such values also fit into a string, and into a type with
-// UnmarshalText.
+// These types hold values of Python's standard library as text, because Go
+// has no types for them. In an argument, the text must have exactly the form
+// in which Python writes the value. In a result, such values also fit into a
+// string, and into a type with UnmarshalText.
 type (
 	// Date is a datetime.date, as 2006-01-02.
 	Date string
@@ -30,7 +30,7 @@ type (
 	Path string
 )
 
-// textForms has the names of these types in forms.
+// textForms has the name that each of these types has in forms.
 var textForms = map[reflect.Type]string{
 	reflect.TypeFor[Date]():      "date",
 	reflect.TypeFor[TimeOfDay](): "time",
@@ -48,8 +48,8 @@ var textTypes = func() map[string]reflect.Type {
 	return m
 }()
 
-// textSyntax has the syntax of the texts that Python writes. checkText also
-// checks other conditions.
+// textSyntax has the syntax of the texts that Python writes. The function
+// checkText checks further conditions.
 var textSyntax = sync.OnceValue(func() map[string]*regexp.Regexp {
 	return map[string]*regexp.Regexp{
 		"date":     regexp.MustCompile(`^\d{4}-\d\d-\d\d$`),
@@ -57,7 +57,7 @@ var textSyntax = sync.OnceValue(func() map[string]*regexp.Regexp {
 		"Decimal":  regexp.MustCompile(`^-?(?:(0|[1-9]\d*)(?:\.(\d+))?(?:E([+-](?:0|[1-9]\d{0,17})))?|Infinity|s?NaN(?:[1-9]\d*)?)$`),
 		"UUID":     regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`),
 		"Path":     regexp.MustCompile(`^[^\x00]+$`),
-		"Fraction": regexp.MustCompile(`^(-?[0-9a-f]+)/(0*[1-9a-f][0-9a-f]*)$`), // in hexadecimal digits
+		"Fraction": regexp.MustCompile(`^(-?[0-9a-f]+)/(0*[1-9a-f][0-9a-f]*)$`), // the digits are hexadecimal
 	}
 })
 
@@ -66,7 +66,8 @@ var textExamples = map[string]string{
 	"date": "2026-01-02", "time": "15:04:05", "Decimal": "1.20", "UUID": "123e4567-e89b-12d3-a456-426614174000", "Path": "dir/file", "Fraction": "a/3",
 }
 
-// checkText reports whether Python would write the text for that form.
+// checkText reports whether Python could have written this text for a value
+// of that form.
 func checkText(form, text string) bool {
 	syntax := textSyntax()[form]
 	if syntax == nil {

@@ -68,8 +68,9 @@ func newInfo(t reflect.Type) *info {
 	return known
 }
 
-// infoByName returns the info that follows from the name and the methods of a
-// type. It does not use the fields of a struct, because types may be recursive.
+// infoByName returns the info about a type that its name and its methods
+// determine. It does not use the fields of a struct, because types may be
+// recursive.
 func infoByName(t reflect.Type) *info {
 	switch {
 	case t == bigInt:
@@ -102,8 +103,8 @@ func infoByName(t reflect.Type) *info {
 func hidden(t reflect.Type) bool { return t.NumField() > 0 && len(fieldsOf(t).list) == 0 }
 
 // implements reports whether a type, or the pointer to it, implements an
-// interface. It reports false for a struct with several fields if the method is
-// promoted from an embedded one, because that method would not encode the other
+// interface. It reports false if the type is a struct of several fields, and
+// an embedded field has the method. That method would not encode the other
 // fields.
 func implements(t, i reflect.Type, method string) bool {
 	with := t

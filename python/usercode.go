@@ -17,7 +17,7 @@ var standardPackages = map[string]bool{
 // methods MarshalText, UnmarshalText, MarshalJSON, UnmarshalJSON and IsZero.
 type methods struct {
 	always  bool // for any value
-	depends bool // only in encoding, and only if interfaces in the value hold certain values
+	depends bool // only when a value is encoded, and only if interfaces in the value hold certain values
 }
 
 var methodCache sync.Map // from reflect.Type to methods
@@ -37,7 +37,7 @@ func (codec) Methods(t reflect.Type) (always, depends bool) {
 	return m.always, m.depends
 }
 
-// add adds the methods of a type and of the types within it.
+// add adds to m the methods of a type, and of the types that it contains.
 func (m *methods) add(t reflect.Type, seen map[reflect.Type]bool) {
 	if seen[t] {
 		return
@@ -80,9 +80,9 @@ func (codec) HoldsMethods(p reflect.Value) bool {
 	return holdsMethods(p.Elem(), &budget)
 }
 
-// maxInspected is the maximum number of elements, fields and so on that
-// HoldsMethods inspects. If a value has more of them, HoldsMethods returns
-// true.
+// maxInspected is the maximum number of parts of a value, such as elements
+// and fields, that HoldsMethods inspects. If a value has more of them,
+// HoldsMethods returns true.
 const maxInspected = 64
 
 func holdsMethods(v reflect.Value, budget *int) bool {
