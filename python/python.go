@@ -159,7 +159,7 @@
 //
 // Tasks can import the module concert. It exists in workers only, and has
 //
-//	concert.progress(done, total=0) reports the progress of the task to Options.Observer
+//	concert.progress(done, total=0) reports progress to Options.Observer
 //	concert.traceparent()              returns the W3C traceparent of the span of the call, or None
 //	concert.tracestate()               returns the W3C tracestate of this span, or None
 //	concert.Canceled                   the exception that interrupts a task

@@ -51,7 +51,7 @@ def convert_ndarray(v, parents):
     v = v.astype(v.dtype.newbyteorder("<"), order="C", copy=False)
     if kind in "mM":
         v = v.view("<i8")
-    return Ellipsis, NUMPY, name, shape, memoryview(v) if shape else v.tobytes()  # a single number may be the key of a dict
+    return Ellipsis, NUMPY, name, shape, memoryview(v) if shape else v.tobytes()  # bytes, because a key of a dict must be hashable
 
 
 def too_wide(dtype):
@@ -63,7 +63,8 @@ UNITS = {"W": "s", "D": "s", "h": "s", "m": "s", "s": "s", "ms": "ms", "us": "us
 
 
 def with_unit(numpy, v):
-    """Converts an array of times or durations to a unit that Go can read. Returns the array and its dtype's name."""
+    """Converts an array of times or durations to a unit that Go can read. Returns the new array and the name of its
+    dtype."""
     unit, count = numpy.datetime_data(v.dtype)
     to = UNITS.get(unit)
     if to is None and unit in "YM" and v.dtype.kind == "M":

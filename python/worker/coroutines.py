@@ -16,7 +16,7 @@ running = {}  # the Run of each thread that runs a coroutine, by the identifier 
 
 
 class Run:
-    """A coroutine that is running."""
+    """A coroutine that a thread runs, and its cancellation."""
 
     def __init__(self, loop, task):
         self.loop = loop
@@ -37,10 +37,10 @@ class Run:
 
 
 def current():
-    """Returns the event loop of this thread, and makes it the current loop of asyncio. A task that is not a coroutine
-    gets this loop from asyncio.get_event_loop. So an awaitable that the task makes, such as a gather, runs in this
-    loop. The worker calls this function when a task imports asyncio. It also does so before each task, because
-    asyncio.run in an earlier task leaves no current loop."""
+    """Returns the event loop of this thread, and makes it the current loop of asyncio. A task that is not a
+    coroutine gets this loop from asyncio.get_event_loop. So an awaitable that the task makes, for example by
+    asyncio.gather, runs in this loop. The worker calls this function when a task imports asyncio. It also calls
+    this function before each task: if an earlier task has called asyncio.run, there is no current loop."""
     loop = getattr(local, "loop", None)
     if loop is None or loop.is_closed():
         loop = local.loop = asyncio.new_event_loop()
@@ -49,8 +49,8 @@ def current():
 
 
 def run(awaitable):
-    """Runs a coroutine, or another awaitable, and returns its result. The loop keeps the tasks of asyncio that the
-    coroutine has started. They continue while the next coroutine runs in this thread."""
+    """Runs a coroutine, or another awaitable, and returns its result. The coroutine may have started other tasks of
+    asyncio. The loop keeps these tasks, and they continue while the next coroutine runs in this thread."""
     loop = current()
     if asyncio.isfuture(awaitable):
         loop = awaitable.get_loop()  # the task may have made its own loop for the awaitable
@@ -64,7 +64,7 @@ def run(awaitable):
             raise
         raise Canceled() from e
     except Canceled:
-        if not task.done():  # Canceled was raised in the code of the loop, not of the task
+        if not task.done():  # Canceled was raised in the code of the loop, and not in the code of the task
             task.cancel()
             complete(loop, asyncio.gather(task, return_exceptions=True))
         raise
@@ -73,10 +73,10 @@ def run(awaitable):
 
 
 def complete(loop, task):
-    """Runs the loop until a task is done, and returns its result. It differs from run_until_complete:
+    """Runs the loop until a task is done, and returns its result. The differences from run_until_complete are:
 
-    - If the task stops the loop, the task is canceled. If another task stops the loop, the loop continues.
-    - If another task raises SystemExit or KeyboardInterrupt, the loop continues.
+    - If the task stops the loop, the task is canceled. If another task stops the loop, the loop still continues.
+    - If another task raises SystemExit or KeyboardInterrupt, the loop still continues.
     - If the task itself raises one of these exceptions, complete raises it like any other exception."""
     kind, ended, own, canceled = type(loop), [], [], False
 
@@ -109,17 +109,18 @@ def complete(loop, task):
 
 
 def after_fork():
-    """Is called in a child that a coroutine, or a callback of its loop, has forked. The child has a copy of the
-    loop. This copy must not run the other tasks of the parent. So only the task that forked continues in the
-    child:
+    """Prepares a child that was forked by a coroutine, or by a callback of its loop. The child has a copy of the
+    loop. This copy must not run the other tasks of the parent. So only one task continues in the child: the task
+    that has called fork. The steps:
 
-    1. The callbacks and timers of the loop are canceled. The callbacks of the task are replaced by one that ends
-       the child.
+    1. The callbacks and timers of the loop are canceled. The callbacks of the task are replaced by a callback that
+       ends the child.
     2. The loop gets a new selector, because the child shares the old one and its files with the parent.
     3. The code that called fork continues while no loop is running, so it can call asyncio.run. When it returns
        to the loop, resume_loop makes the loop run again.
 
-    A loop of another library than asyncio has no _ready. Then only the end of the task ends the child."""
+    If the loop is not a loop of asyncio, it has no _ready. In this case, only the end of the task ends the
+    child."""
     run = running.get(threading.get_ident())
     if run is None:
         return
@@ -132,7 +133,7 @@ def after_fork():
         ready.appendleft(asyncio.Handle(resume_loop, (loop, task), loop))
         loop._selector.close()
         loop._selector = selectors.DefaultSelector()
-        parents = loop._ssock, loop._csock  # the parent's sockets, by which other threads wake the loop
+        parents = loop._ssock, loop._csock  # the parent's sockets: other threads write to them to wake the loop
         loop._make_self_pipe()
         for socket in parents:
             socket.close()
@@ -143,19 +144,19 @@ def after_fork():
 
 
 def resume_loop(loop, task):
-    """Is the first callback of the loop in a child; see after_fork."""
+    """Continues the loop in a child. It is the first callback of the loop there; see after_fork."""
     if task is None:
-        forks.end_child()  # a callback has forked, not a task
+        forks.end_child()  # fork was called by a callback, not by a task
     asyncio._set_running_loop(loop)
 
 
 def end_after_task(task):
-    """Ends a child when the task that forked is done."""
+    """Ends a child when the task that has called fork is done."""
     forks.end_child(asyncio.CancelledError() if task.cancelled() else task.exception())
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=after_fork)  # after asyncio's own
+    os.register_at_fork(after_in_child=after_fork)  # after the function that asyncio has registered
 
 
 def close():

@@ -21,14 +21,14 @@ class ProtocolError(Exception):
 
 
 # For each reason of a cancellation: the text, and the names of the corresponding errors in Go. The reason is 0 if
-# the task has raised Canceled itself.
+# the task itself has raised Canceled.
 REASONS = {
     0: ("", ["context.Canceled", "concert.ErrCanceled"]),
     1: ("the task was canceled", ["context.Canceled", "concert.ErrCanceled"]),
     2: ("the deadline of the task has passed", ["context.DeadlineExceeded"]),
 }
 
-SOURCES = set()  # modules of python.Source, whose names are not a part of the names of their types
+SOURCES = set()  # modules of python.Source; their names are not a part of the names of types
 
 
 def cbor_head(major, n):
@@ -58,8 +58,8 @@ def cbor(v):
 
 
 def text_bytes(v):
-    """Returns the bytes of the Go string for a str: UTF-8, with a byte in place of each surrogate; see text.go.
-    Returns None if no Go string corresponds to the str."""
+    """Returns the bytes of the Go string that corresponds to a str: UTF-8, in which a byte replaces each surrogate;
+    see text.go. Returns None if no Go string corresponds to the str."""
     try:
         return v.encode("utf-8")
     except UnicodeEncodeError:
@@ -84,8 +84,8 @@ def exact(text):
 
 
 def derives(t, base):
-    """Whether a class derives from another one. Unlike isinstance, it does not use the attribute __class__, which
-    a class can override."""
+    """Returns whether class t derives from class base. Unlike isinstance, it does not use the attribute __class__,
+    because a class can override this attribute."""
     return any(c is base for c in mro_of(t))
 
 
@@ -95,11 +95,11 @@ def type_name(t):
     try:
         module = exact(module_of(t))
     except (AttributeError, TypeError):
-        return name  # the class has no module, or one that is not a str
+        return name  # the class has no module, or its module is not a str
     return name if module == "builtins" or module in SOURCES else module + "." + name
 
 
-LARGEST = 1 << 20  # maximum size in bytes of an error that every pool accepts
+LARGEST = 1 << 20  # maximum size of an error in bytes; every pool accepts errors of this size
 
 
 def shortened(text, most):
@@ -107,10 +107,12 @@ def shortened(text, most):
 
 
 def describe(e, why=0, interrupted=False):
-    """Returns an exception as an encoded python.Error of Go. why is the reason of a Canceled.
+    """Returns an exception as an encoded python.Error of Go. If the exception is Canceled, the parameter why is its
+    reason.
 
-    If a method of the exception raises another exception, of any class, the result says so. If interrupted is true,
-    a cancellation may raise Canceled in this thread. Then describe raises Canceled, too."""
+    If a method of the exception raises another exception, of any class, the result contains the name of that class.
+    If interrupted is true, a cancellation may raise Canceled while describe runs. In this case, describe raises
+    Canceled, too."""
     name = type_name(type(e))
     try:
         return describe_all(e, name, why)
@@ -154,8 +156,8 @@ def describe_all(e, name, why):
 
 
 def guarded(text, otherwise):
-    """Calls text, and returns its result. If text raises an exception, inserts the name of the exception's class into a
-    format (otherwise), and returns that."""
+    """Calls the function text, and returns its result. If text raises an exception, the result is the format
+    otherwise, in which the name of the exception's class is inserted."""
     try:
         return text()
     except Canceled:
@@ -165,7 +167,7 @@ def guarded(text, otherwise):
 
 
 def format_traceback(e):
-    traceback = own("traceback")  # imported when it is needed, because the import is slow
+    traceback = own("traceback")  # imported only here, because the import is slow
     tb = traceback_of(e)
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith("<concert."):
         tb = tb.tb_next

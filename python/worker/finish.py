@@ -1,4 +1,4 @@
-"""The end of a worker that gets no more calls. It ends like a Python program, but within a limited time."""
+"""The end of a worker that gets no more calls. The worker ends like a Python program, but within a limited time."""
 
 import atexit
 import os
@@ -17,15 +17,16 @@ threads_ended = allocate_lock()  # locked until the interpreter has waited for a
 
 
 def register():
-    """Registers end_trackers before all other functions of atexit. It runs last, because atexit reverses the order."""
+    """Registers end_trackers before all other functions of atexit. atexit reverses the order, so end_trackers runs
+    last."""
     atexit.register(end_trackers)
 
 
 def end_trackers():
-    """Ends the resource trackers of multiprocessing, which are processes that remove shared memory and semaphores
-    of tasks. This process must wait until the trackers have done so, because the pool kills all children of this
-    process when this process ends. The time is limited, because a tracker ends only when no process uses it, and a
-    child that a task has forked may still use it."""
+    """Ends the resource trackers of multiprocessing. A tracker is a child process that removes shared memory and
+    semaphores of tasks. When this process ends, the pool kills all its children. So this process must first wait
+    for the trackers. The time of this wait is limited: a tracker ends only when no process uses it, and a child
+    that a task has forked may still use it."""
     if os.getpid() != pid:
         return
     end = time.monotonic() + tracker_time
@@ -46,17 +47,17 @@ def end_trackers():
 
 
 def limit_exit(thread_time):
-    """Is called before the main thread ends. At the end of the main thread, the interpreter waits for threads that
-    tasks have started. limit_exit limits this wait to thread_time seconds."""
+    """Limits a wait of the interpreter to thread_time seconds: at the end of the main thread, the interpreter waits
+    for threads that tasks have started. The main thread calls limit_exit before it ends."""
     global tracker_time
     tracker_time = thread_time / 2
     threads_ended.acquire()
     atexit.register(threads_ended.release)
-    start_new_thread(exit_without_main, (thread_time,))  # threading.Thread calls builtins, which a task may have broken
+    start_new_thread(exit_without_main, (thread_time,))  # not threading.Thread: it calls builtins, which a task may have broken
 
 
 def exit_without_main(thread_time):
-    """Runs the rest of the interpreter's end in this thread if the main thread waits for too long."""
+    """If the main thread waits for too long, this thread does the rest of the interpreter's work at exit."""
     if threads_ended.acquire(True, thread_time):
         return
     try:

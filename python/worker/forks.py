@@ -17,7 +17,8 @@ ORIGINAL = sys.stdout, sys.stderr  # a task may replace the attributes of sys
 
 
 def worker_flag():
-    """Returns memory whose first byte is 1 in this process, and 0 in every child, even if C code has forked it."""
+    """Returns memory whose first byte is 1 in this process, and 0 in every child, even if C code has called
+    fork."""
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         page.madvise(18)  # MADV_WIPEONFORK
@@ -28,8 +29,8 @@ def worker_flag():
 
 
 def register(worker):
-    """Makes each child close the pipes of the worker and release its shared memory. Otherwise the pipes would stay open
-    after the worker has died."""
+    """Makes each forked child close the pipes of the worker, and release the shared memory. Otherwise the pipes
+    would stay open after the death of the worker."""
 
     def child():
         worker.in_worker[0] = 0
@@ -55,8 +56,9 @@ def register(worker):
 
 
 def end_child(e=None):
-    """Ends a child whose task function has returned, or raised e, with the exit code and the traceback that a
-    program would have. It does not run the functions of atexit, because these run in the worker."""
+    """Ends a child after the function of its task has returned, or has raised the exception e. The child gets the
+    exit code and prints the traceback that a program would. end_child does not run the functions of atexit, because
+    they run in the worker."""
     code = 0
     try:
         if e is not None and errors.derives(type(e), SystemExit):
@@ -77,7 +79,7 @@ def end_child(e=None):
 
 
 def flush_original():
-    """Flushes the standard output and error with which the worker has started."""
+    """Flushes the standard output and the standard error that the worker had at its start."""
     for stream in ORIGINAL:
         try:
             stream.flush()
@@ -86,7 +88,7 @@ def flush_original():
 
 
 def flush_replaced():
-    """Flushes the streams by which a task has replaced sys.stdout and sys.stderr. This may hang."""
+    """Flushes the streams that a task has assigned to sys.stdout and sys.stderr. This may hang."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not ORIGINAL[0] and stream is not ORIGINAL[1]:
             try:

@@ -1,7 +1,7 @@
-"""Decodes forms: tuples that begin with Ellipsis, for values of types that marshal does not have.
+"""Decodes forms. A form is a tuple that begins with Ellipsis, for a value whose type marshal does not support.
 
-The file marshal.go of package python lists the forms. This module makes the values of an argument. It imports
-modules when a form needs them."""
+The file marshal.go of package python lists the forms. This module makes the values of forms in an argument. If a
+form needs a module, it imports the module when it finds such a form."""
 
 import array
 import sys
@@ -14,8 +14,8 @@ ARRAY, NUMPY, TIME, DURATION, TEXT, ROWS, SHARED, VIEW, NUMPY_VIEW, ROWS_VIEW = 
 
 
 def replace_forms(v, arrays, builders):
-    """Replaces the forms in v by their values, and returns v. It changes lists and dicts in place, without
-    recursion, so v can have any depth. builders has the function for each form."""
+    """Replaces the forms in v by their values, and returns v. It changes lists and dicts in place. It uses no
+    recursion, so v can have any depth. The parameter builders has a function for each form."""
     root = [v]
     todo = [root]
     while todo:
@@ -95,7 +95,8 @@ def build_numpy(arrays, dtype, shape, offset):
 
 
 def ndarray(arrays, dtype, shape, offset, copy=memoryview):
-    """Returns an array of numpy that refers to the memory of arrays, or to what copy returns for this memory."""
+    """Returns an array of numpy. The function copy gets the memory of the array, and the result refers to the
+    memory that copy returns."""
     try:
         import numpy
     except ImportError as e:
@@ -142,7 +143,7 @@ def build_duration(arrays, days, seconds, microseconds, nanoseconds):
 
 
 def precise():
-    """Returns the module concert, after adding the classes of times with nanoseconds to it."""
+    """Adds the classes for times with nanoseconds to the module concert, and returns this module."""
     concert = modules["concert"]
     if not hasattr(concert, "Datetime"):
         datetime = own("datetime")

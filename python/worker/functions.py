@@ -12,12 +12,12 @@ importlib, threading = map(private, (importlib, threading))
 class Functions:
     def __init__(self):
         self.known = {}
-        self.direct = {}  # as known, without streams; the caller calls finish with the result of a function
+        self.direct = {}  # as known, but without streams; the caller must pass the result of the function to finish
         self.instances = {}
         self.finding = threading.Lock()
 
     def find(self, name):
-        """Returns the function with that name. Only one thread at a time imports modules and makes instances."""
+        """Returns the function with that name. Only one thread at a time can import modules and make instances."""
         with self.finding:
             f = self.known.get(name)
             if f is None:
@@ -30,8 +30,8 @@ class Functions:
             python:HOW:MODULE:NAME             a function of a module
             python:HOW:MODULE:NAME\\nTEXT       a function of python.Source; MODULE may be empty
 
-        HOW is 1 for one argument, 0 for none, or * for the arguments in a python.Args. An s follows it for a
-        python.Stream."""
+        HOW is 1 for one argument, 0 for no argument, or * for the arguments in a python.Args. For a python.Stream,
+        HOW also has an s at its end."""
         restore()
         try:
             language, how, where = name.split(":", 2)
@@ -54,7 +54,7 @@ class Functions:
         key = module
         for part in parts:
             key += ":" + part
-            if part.endswith(")"):  # a call, which each worker makes once
+            if part.endswith(")"):  # a call; each worker executes it once
                 if key not in self.instances:
                     made, _, arguments = part[:-1].partition("(")
                     self.instances[key] = construct(getattr(found, made), arguments)
@@ -73,7 +73,8 @@ class Functions:
 
 
 def import_module(module, name):
-    """Imports the module of the function with the given name. The text of an ImportError has this name."""
+    """Imports a module for the function with the given name. If the import fails, the text of the ImportError
+    contains this name."""
     try:
         return importlib.import_module(module)
     except ImportError as e:
@@ -83,7 +84,8 @@ def import_module(module, name):
 
 
 def split(target):
-    """Returns the parts of a name between its dots. Parts may be calls, whose arguments may have other dots."""
+    """Returns the parts of a name, which dots separate. A part may be a call, and dots in the arguments of the call
+    do not count."""
     ast = own("ast")
     try:
         node = ast.parse(target, mode="eval").body
@@ -119,7 +121,7 @@ def literal(node, target):
 
 
 def construct(f, arguments):
-    """Calls f with arguments in the form that split returns."""
+    """Calls f. The parameter arguments is a text in the form that the function split returns."""
     if not arguments.strip():
         return f()
     ast = own("ast")
@@ -131,15 +133,17 @@ PLAIN = {type(None), bool, int, float, complex, str, bytes, bytearray, list, tup
 
 
 def finish(result):
-    """Runs the coroutine that a function has returned. Returns any other result unchanged."""
+    """Returns the result of a function. If the function has returned a coroutine, finish runs the coroutine and
+    returns its result."""
     if type(result) not in PLAIN and hasattr(type(result), "__await__"):
         return own("concert.coroutines").run(result)
     return result
 
 
 def adapt(f, how):
-    """Returns a function with one parameter that calls f. how is the part HOW of a name, see look_up: it says which
-    arguments f gets. If f returns a coroutine, the returned function runs the coroutine."""
+    """Returns a function that has one parameter and calls f. The parameter how is the part HOW of a name (see
+    look_up), and determines the arguments of f. If f returns a coroutine, the returned function runs the
+    coroutine."""
 
     def one(a):
         result = f(a)

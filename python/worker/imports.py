@@ -4,9 +4,9 @@ A file of the user may have the name of a module of the standard library, such a
 directory, or queue.py in Options.Path. Imports of the worker do not find such files.
 
 A task can change state that all code of the interpreter shares: for example, it can set builtins.len to None, or
-replace os.write. Later tasks see the change. If the worker saw the change, it could hang while it holds results of
-other tasks. So the worker's modules use copies of builtins, and of the modules that they need while tasks run; see
-private."""
+replace os.write. Later tasks see the change. If such a change affected the worker, the worker could hang, and
+results of other tasks would not arrive. So the worker's modules use copies of builtins, and of the modules that
+they need while tasks run; see private."""
 
 import builtins
 import sys
@@ -21,23 +21,23 @@ modules = sys.modules
 
 
 def private(module):
-    """Returns a copy of a module. Later changes of the module do not change the copy, but the functions of the copy
-    use the module itself."""
+    """Returns a copy of a module. Later changes of the module do not change the copy. But the functions in the copy
+    still use the module itself."""
     copy = type(sys)(module.__name__)
     copy.__dict__.update(vars(module))
     return copy
 
 
 class Finder:
-    """Finds the modules of the package concert, which have no files. While a thread runs own(), Finder also finds all
-    other modules for this thread, in the standard library only."""
+    """Finds the modules of the package concert, which have no files. While a thread runs own(), Finder also finds
+    all other modules for this thread, but only in the standard library."""
 
     def __init__(self, parts, path):
         self.parts = parts  # the source text or the code of each module of the package concert, by name
         self.worker_modules = {"sys": sys, "builtins": builtins}  # by name; also has the modules of the package concert
         self.path = path
         self.local = _local()  # local.own is True while the thread runs own()
-        self.imported_asyncio = None  # a function that is called when a task has imported asyncio
+        self.imported_asyncio = None  # the function to call after a task has imported asyncio
 
     def find_spec(self, name, path=None, target=None):
         if name in self.parts:
@@ -49,7 +49,7 @@ class Finder:
         return None
 
     def notifying(self, spec):
-        """Changes a spec so that imported_asyncio is called after the module was executed."""
+        """Changes a spec, so that the import calls imported_asyncio after it has executed the module."""
         execute = getattr(spec and spec.loader, "exec_module", None)
         if execute is not None:
 
@@ -71,7 +71,7 @@ class Finder:
         try:
             part = self.parts[name]
             exec(compile(part, "<%s>" % name, "exec") if type(part) is str else part, module.__dict__)
-        except BaseException:  # for example, the task was canceled: the next import must execute the module again
+        except BaseException:  # for example, a cancellation; the next import must execute the module again
             self.worker_modules.pop(name, None)
             raise
         finally:
@@ -83,7 +83,7 @@ def own(name):
     module = modules.get(name)
     if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
         return module
-    restore()  # if another thread imports the module, __import__ waits for this thread
+    restore()  # if another thread is importing the module, __import__ waits for that thread
     local = finder.local
     local.own, before = True, getattr(local, "own", False)
     try:
@@ -99,16 +99,18 @@ def loaded(name):
 
 
 def restore():
-    """Puts the worker's modules back into sys.modules, because a task may have removed them. If sys itself were
-    imported again, it would lack the attributes that the interpreter adds, and imports would fail."""
+    """Puts the worker's modules back into sys.modules, because a task may have removed them. The module sys is one
+    of them: a new import of sys would make a module without the attributes that the interpreter adds, and later
+    imports would fail."""
     for name, module in list(finder.worker_modules.items()):
         if modules.get(name) is not module:
             modules[name] = module
 
 
 def install(parts, compiled, path):
-    """Makes the package concert importable. Tasks can import it, too. compiled has the code of its modules, in base64 and
-    after the number of the version of Python that can run it. It is empty if New did not compile them."""
+    """Makes the package concert importable. Tasks can import it, too. The parameter compiled has the code of its
+    modules. For each module, it has a text in base64: a number for the Python version that can run the code, and
+    then the code. If New has not compiled the modules, compiled is empty."""
     global finder
     finder = Finder(parts, path)
     for name in "concert", "concert.imports":

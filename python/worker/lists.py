@@ -1,7 +1,7 @@
-"""Runs small calls with small results: the fastest loop of a worker.
+"""Runs small calls that have small results. This is the fastest loop of a worker.
 
-The loop stores results in the list of the journal. Results.collect sends many of them in one frame. The module quick
-runs calls with other results."""
+The loop stores results in the list of the journal. Results.collect sends many of them in one frame. If calls have
+other results, the module quick runs them."""
 
 import time
 from itertools import cycle
@@ -16,33 +16,36 @@ from concert.values import FOREIGN
 
 time = private(time)
 
-SHORT, LONG = 30_000, 120_000  # a group of calls should take a time between these, in nanoseconds
+SHORT, LONG = 30_000, 120_000  # minimum and maximum of the time that a group of calls should take, in nanoseconds
 MAX_GROUP = 256  # maximum number of calls in a group
 ATTENTION = -1  # in Runner.gate; the gate never has this value
-NOTHING = object()  # no result; a result can be None
+NOTHING = object()  # stands for no result, because None can be a result
 
 
 def new_loop(worker, runner):
-    """Returns the loop of a runner: a function that calls f with the arguments of a frame, from index first on, and sends
-    the outcomes. It expects small results of one kind, see values.py. If a result is large or has another kind, the
-    function sends this result and returns. It also returns before a call that it leaves to Worker.calls. It returns how
-    many calls of the frame have ended, the time of the last end, and whether a result was large or had another kind.
+    """Returns the loop of a runner: a function that calls f with the arguments of a frame, from index first on, and
+    sends the outcomes. It expects small results of one kind, see values.py. If a result is large or has another
+    kind, the function sends this result and returns. If Worker.calls must run the next call, it returns before this
+    call. The results of the function are the number of calls of the frame that have ended, the time of the last
+    end, and whether a result was large or had another kind.
 
-    The comment of Worker.calls explains how the runner, the listening thread and the pool synchronize. This loop does
-    less for each call, and the rest once for a group of calls:
+    The comment of Worker.calls explains how the runner, the listening thread and the pool synchronize. This loop
+    executes some steps only once for a group of calls:
 
-    - The mark says more: the calls before the call with the mark have ended, and their results are in the list. The
-      runner does not store the index in the runner; other threads read the mark, by Runner.current.
-    - runner.running is True during the group. To interrupt a call, another thread first sets runner.gate to ATTENTION,
-      and then reads the mark. The runner first sets the mark, and then reads runner.gate. So it does not begin another
-      call if one was interrupted. After an interruption, Canceled may be raised until the group ends. Then
-      runner.target says which call was interrupted: if it has ended, its result counts.
-    - A call executes either a release or an acquire, in turn. Each of them is an atomic instruction, and so a fence, on
-      x86. On other processors, a call executes both. Between groups, the thread holds the lock of the fences."""
+    - The mark has a further meaning: all calls before the marked call have ended, and their results are in the
+      list. The loop does not store the index of the call in the runner. Other threads call Runner.current, which
+      reads the mark.
+    - runner.running is True during the group. To interrupt a call, another thread first sets runner.gate to
+      ATTENTION, and then reads the mark. The runner first sets the mark, and then reads runner.gate. So it does not
+      begin another call after an interruption. Canceled may then be raised at any step until the group ends. In
+      this case, runner.target is the index of the interrupted call. If this call has ended, its result counts.
+    - Each call needs a fence. On x86, one call releases a lock, and the next call acquires it: each of these two
+      steps is an atomic instruction, and thus a fence. On other processors, each call executes both steps. Between
+      groups, the thread holds this lock."""
     out, words, marks, in_worker = worker.out, worker.out.words, worker.out.marks, worker.in_worker
-    # For each kind: the type of most results, the list as an array of numbers or None, and a function that returns the bytes
-    # of a result of this type. The function is None if the result is its bytes, and returns None if it cannot encode the
-    # result.
+    # For each kind: the type of most results, the list as an array of numbers or None, and a function that returns
+    # the bytes of a result of this type. The function is None if the result itself is the bytes. The function
+    # returns None if it cannot encode a result.
     types = {
         13: (int, out.ints, None),
         15: (float, out.floats, None),
@@ -62,7 +65,7 @@ def new_loop(worker, runner):
     group = 8
 
     def may_run():
-        """Prepares a group. Returns False if the next call is one for Worker.calls, or if the function has to run with the
+        """Prepares a group. Returns False if Worker.calls must run the next call, or if the function needs the
         event loop of the runner."""
         runner.gate = worker.take_backs
         if words[GATE_AT] != runner.gate or worker.control_busy or worker.canceled or worker.given_back or "asyncio" in modules:
@@ -81,7 +84,7 @@ def new_loop(worker, runner):
         base = first + 1  # the number of the first call in the list
         while first < count and not other and may_run():
             last = min(count, first + group)
-            number = 0  # of the call, from 1 up; 0 before the first call of the group
+            number = 0  # the number of the call, from 1 up; 0 before the first call of the group
             ended = left = False
             result, encoded, failure = NOTHING, None, None
             runner.why, runner.target = 0, -1
@@ -125,7 +128,7 @@ def new_loop(worker, runner):
                                         other = True
                                         break
                                     value, result = result, NOTHING
-                                    encoded = encode(value)  # a ValueError of a conversion is the failure of the call
+                                    encoded = encode(value)  # if a conversion raises ValueError, the call fails
                                     if encoded[0] != kind:
                                         other = True
                                         break
@@ -139,7 +142,8 @@ def new_loop(worker, runner):
                             else:
                                 ended = True
                     except ValueError:
-                        # The list is full, or the result is an int with more than 64 bits, or a text that UTF-8 cannot encode.
+                        # The list is full, the result is an int of more than 64 bits, or it is a text that UTF-8
+                        # cannot encode.
                         if result is NOTHING and encoded is None:
                             raise
                     if (other or result is not NOTHING) and encoded is None:
@@ -152,7 +156,7 @@ def new_loop(worker, runner):
                 runner.running = False
                 if worker.control_busy or runner.interrupted:
                     worker.end_interruption(runner)
-            except Canceled:  # raised while the exception was described, or just after the call
+            except Canceled:  # raised while describe ran, or just after the call
                 worker.end_interruption(runner)
 
             # Send the outcomes.

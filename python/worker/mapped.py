@@ -1,9 +1,9 @@
-"""Gives the memory of large results to the pool, which maps it instead of copying it.
+"""Gives the memory of large results to the pool. The pool maps this memory, and makes no copy.
 
     result -> sealed file in memory -> socket of shared values -> pool
 
-The pool asks for such results by the type of the frame of the calls. Nothing can change a sealed file, so the pool needs
-no copy that it can check. If there is no file, the result is sent like any other one."""
+The type of a frame of calls says whether the pool wants such results. Nothing can change a sealed file, so the pool
+can check the result without a copy. If the file cannot be made, the result is sent in the usual way."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from concert.imports import own, private
 
 os = private(os)
 
-MIN_MAPPED = 256 << 10  # smaller results are copied, because that takes less time
+MIN_MAPPED = 256 << 10  # smaller results are copied, because the copy takes less time
 KINDS = frozenset([1] + list(range(3, 12)))  # bytes, and the slices of numbers; see values.py
 MAPPED = 128  # this bit of the kind says that the result is for a handle
 ALLOW_SEALING = 2  # for memfd_create
@@ -25,8 +25,8 @@ def can_give(socket):
 
 
 def give(socket, value):
-    """Writes the bytes of a result to a file in memory, and sends it to the pool. Returns False if this is not possible.
-    The caller sends the frame of the result next."""
+    """Writes the bytes of a result to a file in memory, and sends the file to the pool. Returns False if this is
+    not possible. If it returns True, the caller must next send the frame of the result."""
     fd = -1
     try:
         fcntl, sockets = own("fcntl"), own("_socket")

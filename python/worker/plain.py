@@ -15,7 +15,7 @@ only_scalars = SCALARS.issuperset
 
 
 class CannotSend(Exception):
-    """A value cannot be sent. Each function that has descended into a container adds an element to the path."""
+    """A value cannot be sent. Each function that handles a container adds an element to the path of the value."""
 
     def __init__(self, text):
         self.text = text
@@ -23,8 +23,9 @@ class CannotSend(Exception):
 
 
 def is_plain(v):
-    """Whether v consists of plain data only, so that marshal writes it correctly. marshal would write other objects
-    that have a buffer, such as a number of numpy, as bytes. For a list of numbers, this check is one loop in C."""
+    """Returns whether v consists only of plain data. Only then does marshal write it correctly: if another object
+    has a buffer, such as a number of numpy, marshal writes bytes. For a list of numbers, this check is one loop in
+    C."""
     if type(v) is not dict:
         if only_scalars(map(type, v)):
             return True
@@ -65,7 +66,7 @@ def plain(v):
 
 def convert(v, parents):
     """Converts a part of a result. parents lists the containers that contain v. A function that converts a
-    container calls enter, and removes the container from parents at the end."""
+    container first calls enter, which adds the container to parents. At the end, it removes the container."""
     return (known.get(type(v)) or find(type(v)))(v, parents)
 
 
@@ -78,7 +79,7 @@ def enter(v, parents):
 
 
 known = {}  # from a type to the function that converts its values
-hooks = {}  # the functions that converts has registered
+hooks = {}  # by class, the functions that the decorator converts has registered
 
 
 def find(t):
@@ -94,13 +95,14 @@ def find(t):
             f = convert_dataclass if PLAIN.isdisjoint(t.__mro__) else ambiguous
             break
     if len(known) > 1000:
-        known.clear()  # tasks create many classes
+        known.clear()  # the table must not grow without limit, because tasks may create many classes
     known[t] = f
     return f
 
 
 def converts(t):
-    """Registers the decorated function, which converts results of a class and of derived classes, at any depth:
+    """Registers the decorated function as the converter for a class and its derived classes, at any depth of a
+    result:
 
         @concert.converts(Money)
         def plain_money(m):

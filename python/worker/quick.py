@@ -1,9 +1,9 @@
 """Runs small calls: the inner loop of a worker that has a journal, one thread and the GIL.
 
-Worker.calls can run every call. If a call does almost nothing, most of its time is the overhead of Worker.calls. This
-loop takes the same steps with less overhead, because it calls few functions of the worker. It needs a function that has
-run before, and small arguments. When the pool cancels a call or takes calls back, the loop leaves the rest of the frame
-to Worker.calls."""
+Worker.calls can run every call. If a call does almost nothing, most of its time is the overhead of Worker.calls.
+This loop executes the same steps with less overhead, because it calls few functions of the worker. It can only run
+calls with small arguments, of a function that has run before. When the pool cancels a call or takes calls back,
+Worker.calls runs the rest of the frame."""
 
 import struct
 import time
@@ -22,20 +22,20 @@ MAX_RESULT = 4 << 10  # maximum size in bytes of a result that the loop writes i
 INT, FOREIGN, EXTENDED = 13, 17, 1  # see values.py
 MIN_LIST = 4  # minimum number of calls for lists.py
 CALL_LIST, RESULT_TYPE = ord("N"), ord("R")
-LEAVE = object()  # says that the loop leaves a call to Worker.calls
+LEAVE = object()  # means that Worker.calls must run the call
 
 START = struct.Struct("<IBI")
 RESULT = struct.Struct("<IBIIqBB")
 INT_RESULT = struct.Struct("<9sIqHq")  # begins with a START
 ARGUMENT = struct.Struct("<IBB")
 
-# From the first bytes of an argument that is a number, to the format of the argument.
+# Maps the first bytes of an argument that is a number to the format of the argument.
 ONE_NUMBER = {ARGUMENT.pack(10, 0, kind): struct.Struct("<6x" + values.FORMATS[kind]) for kind in values.FORMATS}
 
 
 def arguments(frame, at, count):
-    """Decodes all arguments of a frame; at is the offset of the first one. Returns None if they are large, if one has
-    forms or is in the arena, or if one is invalid."""
+    """Decodes all arguments of a frame. The parameter at is the offset of the first argument. Returns None if the
+    arguments are large, or if one of them has forms, is in the arena, or is invalid."""
     if frame[0] == CALL_LIST:
         try:
             return values.decode_list(frame, at, count)
@@ -61,8 +61,9 @@ def arguments(frame, at, count):
 
 
 def new_loop(worker, runner):
-    """Returns the loop of a runner: a function that calls f with each of the arguments of a frame, and sends the outcomes.
-    Its parameter begun is the current time. It returns how many calls have ended, and the time of the last end.
+    """Returns the loop of a runner: a function that calls f with each of the arguments of a frame, and sends the
+    outcomes. The parameter begun of this function is the current time. The function returns the number of calls
+    that have ended, and the time of the last end.
 
     If the last result of f was small and of a plain type, the loop of lists.py runs the calls, until a result is large
     or has another kind. It does not support the event loop of the runner.
@@ -70,19 +71,20 @@ def new_loop(worker, runner):
     The comment of Worker.calls explains how the runner, the listening thread and the pool synchronize. The loop differs
     from Worker.calls in these points:
 
-    - It reads the number of TakeBacks once. When the gate changes, it leaves the call to Worker.calls.
-    - It does not count in Worker.next_call. So the listening thread may store the cancellation of a call that has
-      ended. Then the loop leaves the rest of the frame to Worker.calls, which ignores such a cancellation.
-    - It writes a result and marks the next call under one lock. Releasing this lock is also the fence between the mark
-      and the gate, unless the processor may reorder memory accesses around it. After the last call, the mark is
-      greater than the number of calls. The pool takes it for the number of calls."""
+    - It reads the number of TakeBacks once. When the gate changes, Worker.calls must run the call.
+    - It does not increase the index in Worker.next_call. So the listening thread may store the cancellation of a
+      call that has already ended. In this case, Worker.calls runs the rest of the frame, and ignores the
+      cancellation.
+    - It writes a result and marks the next call under one lock. The release of this lock is also the fence between
+      the mark and the gate, except on processors that may reorder memory accesses around the release. After the
+      last call, the mark is greater than the number of calls. The pool then uses the number of calls instead."""
     out, words, marks, in_worker = worker.out, worker.out.words, worker.out.marks, worker.in_worker
     ring, acquire, release, end = out.journal, out.lock.acquire, out.lock.release, RING_AT + RING
     fence_release, fence_acquire, reorders = runner.fence.release, runner.fence.acquire, worker.reorders
     clock, pack, write_int, encode, finish = time.perf_counter_ns, RESULT.pack, INT_RESULT.pack_into, values.encode, functions.finish
 
     listed = lists.new_loop(worker, runner)
-    last, kind = None, None  # the function that ran last, and the kind of its last result, or None if lists.py does not support it
+    last, kind = None, None  # the function that ran last, and the kind of its last result; None: not a kind of lists.py
 
     def run(seq, f, args, begun):
         nonlocal last, kind
@@ -129,12 +131,13 @@ def new_loop(worker, runner):
                 runner.running = False
                 if worker.control_busy or runner.interrupted:
                     worker.end_interruption(runner)
-            except Canceled:  # raised while the exception was described, or just after the call
+            except Canceled:  # raised while describe ran, or just after the call
                 worker.end_interruption(runner)
             if encoded is LEAVE:
                 break
 
-            # Write the result and mark the next call, if there is room and the pipe need not be written yet.
+            # Write the result and mark the next call. This is possible if there is room, and if no frames must be
+            # written to the pipe yet.
             now = clock()
             marked = False
             if encoded is INT:

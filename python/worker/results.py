@@ -11,7 +11,7 @@ from concert.values import SIZES
 os, struct, threading, time = map(private, (os, struct, threading, time))
 
 RING_AT, RING = 12288, 256 << 10
-MAX_LIST, LIST_SIZE = 1024, 32 << 10  # how many results, and how many bytes, the list can contain
+MAX_LIST, LIST_SIZE = 1024, 32 << 10  # the maximum number of results in the list, and the maximum of their bytes
 SIZES_AT, LIST_AT = RING_AT + RING, RING_AT + RING + 2 * MAX_LIST  # the sizes of the results, and the list
 MAX_LISTED = 1024  # maximum size in bytes of a result in the list
 IN_USE = 256  # a bit of the word LIST_OF
@@ -26,17 +26,17 @@ class Results:
 
         frame -> ring of the journal -> pipe, many frames in one write
 
-    A write to the pipe costs more than a small task. So frames are collected in the ring for GATHER_TIME. If this
-    process dies, the pool reads the frames from the ring. Without a journal, frames are collected in this
-    process, at most until the next call begins."""
+    A write to the pipe costs more than a small task. So this class collects frames in the ring for GATHER_TIME. If
+    this process dies, the pool reads the frames from the ring. If there is no journal, this class collects frames
+    in this process, but only until the next call begins."""
 
     def __init__(self, fd, journal):
         self.fd = fd
         self.journal = memoryview(journal) if journal else None
         self.words = self.journal.cast("Q") if journal else None
-        self.marks = self.journal.cast("H") if journal else None  # to change only the number of a call in a slot
+        self.marks = self.journal.cast("H") if journal else None  # for changing only the number of a call in a slot
         self.list = self.ints = self.floats = self.sizes = None
-        self.stream = journal  # writes results to the list, which is at the end of the journal
+        self.stream = journal  # the memory to which results of the list are written: the list is at the end of the journal
         if journal:
             self.sizes = self.journal[SIZES_AT:LIST_AT].cast("H")
             self.list = self.journal[LIST_AT : LIST_AT + LIST_SIZE]
@@ -50,15 +50,16 @@ class Results:
         self.mark = None  # the index in marks of the slot of the frame; None if the list is not open
         self.seq = self.kind = 0  # the number of the frame, and the kind of the results
         self.size = None  # the size of each result, or None if sizes has the sizes
-        self.sent = 0  # how many calls of the frame have outcomes in frames
-        self.sent_size = 0  # the offset in the list after these results
-        self.begun = 0  # the time of these calls has passed at this time
-        self.pace = 0  # the time of a call, if it is unknown
+        self.sent = 0  # number of calls of the frame whose outcomes are already in frames to the pool
+        self.sent_size = 0  # the offset in the list after the results of these calls
+        self.begun = 0  # the time up to which the run times of these calls are counted
+        self.pace = 0  # the estimated run time of a call, used when its end was not measured
 
     def detach(self):
-        """Makes a forked child unable to write frames: the pool would take them for frames of the worker."""
+        """Makes a forked child unable to write frames, because the pool could not distinguish them from frames of
+        the worker."""
         self.fd = -1
-        self.lock = threading.Lock()  # another thread may have held it
+        self.lock = threading.Lock()  # a new lock, because another thread may have held the old lock at the fork
         try:
             if self.words is not None:
                 self.words.release()
@@ -67,22 +68,23 @@ class Results:
                     view.release()
                 self.journal.release()
         except BufferError:
-            pass  # another thread was using the memory at the fork
+            pass  # another thread used the memory at the time of the fork
         self.words = self.marks = self.ints = self.floats = self.sizes = self.list = self.journal = self.mark = None
 
     def put(self, kind, *parts):
-        """Writes a frame, given in parts, to the pipe at once."""
+        """Writes a frame to the pipe at once. The arguments are the parts of the frame."""
         head = struct.pack("<IB", 1 + sum(map(len, parts)), kind)
         with self.lock:
             self.add_locked((head,) + parts)
             self.flush_locked()
 
     def outcome(self, now, *frame):
-        """Adds the frame of an outcome, given in parts. Returns True if all frames are in the pipe."""
+        """Adds the frame of an outcome. The arguments are the parts of the frame. Returns True if all frames are in
+        the pipe."""
         with self.lock:
             at = self.written % RING
             end = at + len(frame[0])
-            if len(frame) == 1 and end <= RING and self.journal is not None:  # a faster add_locked
+            if len(frame) == 1 and end <= RING and self.journal is not None:  # does the same as add_locked, but faster
                 self.journal[RING_AT + at : RING_AT + end] = frame[0]
                 self.words[WRITTEN] = self.written = self.written + end - at
             else:
@@ -96,8 +98,8 @@ class Results:
     # The list of the journal; see the module lists.
 
     def open(self, seq, kind, first, mark, begun):
-        """Begins to use the list for results of this kind, from the call with index first on. If the list is open, the
-        results of the earlier calls have been collected."""
+        """Begins to use the list for results of this kind. The first result is of the call with the index first. If
+        the list is already open, the caller must have collected the results of the earlier calls."""
         with self.lock:
             self.seq, self.kind, self.sent, self.mark, self.begun = seq, kind, first, mark, begun
             self.size, self.sent_size = SIZES.get(kind), 0
@@ -114,8 +116,9 @@ class Results:
         return now - self.last >= GATHER_TIME
 
     def collect(self, end, now=None):
-        """Adds a frame with the results of the list up to, but without, index end. If now is the time, and the last write
-        to the pipe was long ago, writes all frames to the pipe and returns True."""
+        """Adds a frame with the results of the list before the index end. The parameter now is the current time, or
+        None. If it is not None, and the last write to the pipe was long ago, collect writes all frames to the pipe
+        and returns True."""
         with self.lock:
             self.collect_locked(end, now)
             if now is None or not self.is_due(now):
@@ -125,16 +128,18 @@ class Results:
             return True
 
     def collect_ended(self):
-        """Adds a frame with the results of the list. Only the mark says which calls have ended, because the runner
-        continues. The caller holds the lock of the worker, so that the frame of a progress is not too late."""
+        """Adds a frame with the results of the list. The runner continues in the meantime, so only the mark says
+        which calls have ended. The caller must hold the lock of the worker. Otherwise a frame of a progress could
+        come too late."""
         with self.lock:
             if self.mark is not None:
                 self.collect_locked(self.marks[self.mark] - 1, None)
 
     def collect_before(self, index):
-        """If the list is open, adds a frame with the results up to, but without, this index, so that a frame about the call
-        with this index may follow. Returns False if the outcome of this call is in a frame already, or if no call has
-        begun: between two calls, the mark still names the earlier call. The caller holds the lock of the worker."""
+        """Prepares a frame about the call with this index. If the list is open, adds a frame with the results
+        before the index. Returns False if the outcome of the call is already in a frame, or if no call has begun,
+        because between two calls, the mark still names the earlier call. The caller must hold the lock of the
+        worker."""
         with self.lock:
             if self.mark is None:
                 return True
@@ -142,7 +147,7 @@ class Results:
             return index == self.sent
 
     def flush(self):
-        """Writes the frames that are not in the pipe yet to the pipe. Returns False if there were none."""
+        """Writes to the pipe all frames that are not in the pipe yet. Returns False if there was no such frame."""
         with self.lock:
             if self.written == self.flushed:
                 return False
@@ -229,7 +234,8 @@ class Allocator:
         self.count = 0  # total number of allocated spans
 
     def allocate(self, n):
-        """Frees the spans that the pool has copied. Returns the offset of a span of n bytes, or None."""
+        """Frees the spans whose results the pool has copied. Returns the offset of a new span of n bytes, or None
+        if there is no space."""
         del self.spans[: len(self.spans) - (self.count - self.words[COPIED])]
         size = (n + 63) // 64 * 64
         start, end = 0, self.size

@@ -1,11 +1,13 @@
-"""Receives shared values, which the pool sends once for many calls, and makes their values for calls.
+"""Receives shared values, and makes the objects that calls get for them. The pool sends a shared value once for
+many calls.
 
-The frames are in the pipe of tasks. A large value is a file in memory, which comes through a socket. This worker maps
-the file, so all workers of the pool use the same memory. The mapping is for reading only, and nothing can change the
-file.
+The frames are in the pipe of tasks. A large value is a file in memory, and this file comes through a socket. This
+worker maps the file, so all workers of the pool use the same memory. The mapping is for reading only, and nothing
+can change the file.
 
-A call gets an object of its own, because a function may change its argument. For arrays, bytes and numbers, this object
-is a view of the mapped memory. If a function keeps the object, the memory stays mapped until the object is deleted."""
+Each call gets its own object, because a function may change its argument. For arrays, bytes and numbers, this
+object is a view of the mapped memory. If a function keeps the object, the memory stays mapped until the object is
+deleted."""
 
 import array
 import marshal
@@ -35,7 +37,7 @@ class Shared:
         self.kind = kind
         self.view = view  # a read-only memoryview of the encoded value
         self.failure = failure
-        self.text = None  # the value, if it is a str that was used
+        self.text = None  # the value, if it is a str and a call has already used it
 
     def get(self):
         """Returns the value, for one call."""
@@ -65,17 +67,18 @@ def find(key):
 
 
 class Receiver:
-    """Receives shared values for a worker. Calls of frames that the worker has before an Unshare may use the value
-    later, on another thread. So the value is deleted when these frames have ended.
+    """Receives shared values for a worker. When an Unshare arrives, the worker may still have frames whose calls
+    use the value later, on another thread. So the value is deleted when these frames have ended.
 
-    If a frame keeps one released value, it also keeps the values that were released later. So only the first elements
-    of self.ending are examined."""
+    If a frame keeps one released value, it also keeps the values that were released later. So it is enough to
+    examine the first elements of self.ending."""
 
     def __init__(self, worker, socket):
         self.worker = worker
         self.socket = socket  # the number of the file, or None
-        self.unread = 0  # how many files of values that were announced are in the socket
-        # Pairs of the ID of a released value, and the numbers of frames, in the order of release; guarded by worker.lock.
+        self.unread = 0  # number of files in the socket whose Share has already arrived
+        # A list of pairs, in the order of release: the ID of a released value, and the numbers of the frames that
+        # may use it. Guarded by worker.lock.
         self.ending = []
 
     def frame(self, frame):
@@ -104,7 +107,7 @@ class Receiver:
         self.unread += 1
         try:
             socket = own("_socket")
-        except Exception as e:  # for example, too many files are open; the next call of receive skips this file
+        except Exception as e:  # for example, too many files are open; the next call of receive skips the file of this value
             return Shared(kind, None, "receive a shared value: %s" % e)
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, self.socket)
         try:
@@ -147,8 +150,9 @@ class Receiver:
     def delete_ended(self):
         """Deletes released values that no remaining call can use. A runner calls it when a frame has ended.
 
-        A runner first deletes its frame from next_call, and then reads ending. unshare first adds to ending, and then
-        reads next_call. So at least one of the two sees that the value can be deleted."""
+        A runner first deletes its frame from next_call, and then reads self.ending. The method unshare first adds
+        to self.ending, and then reads next_call. So at least one of the two threads notices that the value can be
+        deleted."""
         with self.worker.lock:
             live = set(self.worker.next_call)  # a copy, because runners change next_call
             n = 0
@@ -173,7 +177,7 @@ def view_array(arrays, typecode, offset, count):
 
 
 def view_rows(arrays, typecode, offset, counts):
-    """Returns a slice for each row. All slices are of the same view of all numbers, so they need less memory than
+    """Returns a slice for each row. All slices are parts of one view of all numbers, so they need less memory than
     separate views of the bytes."""
     count = 0
     for n in counts:
@@ -208,7 +212,7 @@ def of_copies(view):
 
 
 VIEWS = {forms.VIEW: view_array, forms.NUMPY_VIEW: view_numpy, forms.ROWS_VIEW: view_rows}
-BUILDERS = dict(forms.BUILDERS)  # for shared values in the mapped memory
+BUILDERS = dict(forms.BUILDERS)  # for forms in shared values, whose arrays stay in the mapped memory
 BUILDERS.update(VIEWS)
 forms.BUILDERS.update({form: of_copies(view) for form, view in VIEWS.items()})
 forms.BUILDERS[forms.SHARED] = lambda arrays, key: find(key)

@@ -9,7 +9,7 @@ from concert.imports import ModuleSpec, builtins, modules
 
 
 class Loader:
-    """Gives the text of a module to inspect and linecache."""
+    """Gives the source text of a module to the modules inspect and linecache."""
 
     def __init__(self, text):
         self.text = text
@@ -25,8 +25,8 @@ class Loader:
 
 
 def load(name, text):
-    """Returns the module of a text. The text runs once in each worker. The module is in sys.modules under the
-    name, because pickle, dataclasses and typing find definitions there. If the name is empty, load makes one."""
+    """Returns the module of a text. The text runs once in each worker. sys.modules has the module under this name,
+    because pickle, dataclasses and typing find definitions there. If the name is empty, load makes a name."""
     text = dedent(text)
     name = name or "source_%08x" % crc32(text.encode("utf-8", "surrogatepass"))
     known = modules.get(name)
@@ -52,8 +52,8 @@ def load(name, text):
 
 
 def dedent(text):
-    """Removes the indentation of the first line of code from all lines that have it, because the text may be
-    indented like the Go code that contains it."""
+    """Removes the indentation of the text, because the text may be indented like the Go code that contains it. The
+    indentation is that of the first line of code, and is removed from all lines that begin with it."""
     text = text.replace("\r\n", "\n")
     for line in text.split("\n"):
         code = line.lstrip()

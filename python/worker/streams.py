@@ -1,7 +1,7 @@
 """Sends the values of a python.Stream to the program, through a socket.
 
-The first value is sent at once. Each other value is sent when the program has requested it by a byte. So the
-generator is at most one value ahead.
+The first value is sent at once. Each later value is sent when the program has requested it by a byte. So the
+generator is at most one value ahead of the program.
 
     length of the rest uint32 | kind byte | bytes            to the program
     one byte                                                 from the program
@@ -69,7 +69,7 @@ class Stream:
     def deliver(self, item):
         """Waits until the program requests an item, and sends it. Returns False if the program has closed the
         socket."""
-        self.worker.end_if_forked()  # a child that the generator has forked ends here
+        self.worker.end_if_forked()  # if the generator has forked a child, the child ends here
         kind, data = values.encode(item)
         if self.n > 0 and not self.wanted():
             return False
@@ -96,7 +96,7 @@ class Stream:
                 return False
 
     def shield(self):
-        """Makes the task continue without interruption, so that the generator can clean up."""
+        """Prevents further interruptions of the task, so that the generator can clean up."""
         self.worker.end_if_forked(sys.exc_info()[1])
         try:
             self.worker.shield()

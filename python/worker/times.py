@@ -25,7 +25,7 @@ def convert_timedelta(v, parents):
 
 
 def extra(v, name):
-    """Returns the nanoseconds of a time, which only derived classes have, such as those of pandas."""
+    """Returns the nanoseconds of a time. Only derived classes have them, such as the classes of pandas."""
     n = getattr(v, name, 0)
     if type(n) is not int or not 0 <= n < 1000:
         raise CannotSend("its attribute %s is %.80r, and not an int from 0 to 999" % (name, n))
@@ -40,7 +40,7 @@ def convert_time(v, parents):
     return Ellipsis, TEXT, "time", own("datetime").time.isoformat(v)
 
 
-# The following functions call methods of the base class, because a derived class can override them.
+# The following functions call methods of the base class, because a derived class can override methods.
 
 
 def convert_date(v, parents):
@@ -48,7 +48,7 @@ def convert_date(v, parents):
 
 
 def convert_decimal(v, parents):
-    # The context of decimal decides between e and E.
+    # The context of the module decimal decides whether the text has e or E.
     return Ellipsis, TEXT, "Decimal", own("decimal").Decimal.__str__(v).replace("e", "E")
 
 
@@ -66,7 +66,7 @@ def convert_path(v, parents):
 
 
 def convert_fraction(v, parents):
-    return Ellipsis, TEXT, "Fraction", "%x/%x" % (v.numerator, v.denominator)  # decimal digits have a limit
+    return Ellipsis, TEXT, "Fraction", "%x/%x" % (v.numerator, v.denominator)  # Python limits the number of decimal digits
 
 
 CONVERTERS.update(

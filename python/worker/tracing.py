@@ -1,8 +1,8 @@
-"""The span to which calls belong, for functions that report to OpenTelemetry.
+"""Makes the span of a call available to functions that report to OpenTelemetry.
 
-The pool sends a text before a frame of calls: a W3C traceparent, and then, if there is a tracestate, a space and the
-tracestate. If Python can import the package opentelemetry, the span of the text is its current span while the calls
-run. A text that the package does not accept has no effect there."""
+The pool sends a text before a frame of calls: a W3C traceparent, and then, if there is a tracestate, a space and
+the tracestate. If Python can import the package opentelemetry, the span of the text is the current span of this
+package while the calls run. If the package does not accept the text, the current span does not change."""
 
 import importlib
 
@@ -26,7 +26,7 @@ def parse(frame):
 
 
 def split(trace):
-    """Returns the traceparent and the tracestate of a text, or None for each that it does not have."""
+    """Returns the traceparent and the tracestate of a text. If the text lacks one of them, None replaces it."""
     if trace is None:
         return None, None
     parent, _, state = trace.partition(" ")
@@ -34,8 +34,8 @@ def split(trace):
 
 
 def attach(trace):
-    """Makes the span of a text the current one of the package opentelemetry in this thread. Returns a token for detach,
-    or None."""
+    """Makes the span of a text the current span of the package opentelemetry in this thread. Returns a token for
+    the function detach, or None."""
     global missing
     try:
         if missing and PROPAGATOR not in modules:
@@ -44,13 +44,13 @@ def attach(trace):
         propagator = importlib.import_module(PROPAGATOR).TraceContextTextMapPropagator()
         parent, state = split(trace)
         return context, context.attach(propagator.extract({"traceparent": parent, "tracestate": state or ""}))
-    except BaseException:  # another module of this name may even end the interpreter
+    except BaseException:  # another module of this name may even raise SystemExit
         missing = True
         return None
 
 
 def detach(token):
-    """Makes the span current again that was current before attach."""
+    """Restores the span that was current before the call of attach."""
     if token is not None:
         try:
             context, before = token

@@ -29,7 +29,7 @@ for code in "ilq":
 for code in "ILQ":
     KINDS[code] = {4: 8, 8: 9}[struct.calcsize(code)]
 
-SIZES = {13: 8, 14: 8, 15: 8, 16: 1}  # the kinds whose values all have the same size, and this size
+SIZES = {13: 8, 14: 8, 15: 8, 16: 1}  # for each kind whose values all have the same size, this size
 FORMATS = {13: "q", 14: "Q", 15: "d"}  # the formats of memoryview for numbers
 
 DOUBLE = struct.Struct("<d")
@@ -39,7 +39,7 @@ SMALL_DICT = 8  # up to this number of entries, a loop takes less time than is_p
 
 
 def check():
-    """Raises an error if marshal of this Python writes another format than the pool reads."""
+    """Raises an error if the module marshal of this interpreter does not write the format that the pool reads."""
     if marshal.dumps(SAMPLE, 2) != SAMPLE_BYTES:
         raise RuntimeError("the marshal module of Python %s writes another format than version 2" % sys.version.split()[0])
 
@@ -75,8 +75,8 @@ def decode(kind, b):
 
 
 def split(frame, at, count):
-    """Returns the bytes of all values of a list in a frame, and the offsets in these bytes at which a value begins or ends.
-    at is the offset of the list, which begins with the kind of the values."""
+    """Returns the bytes of all values of a list in a frame, and the offsets in these bytes at which a value begins
+    or ends. The parameter at is the offset of the list. The list begins with the kind of the values."""
     size, at = SIZES.get(frame[at]), at + 1
     if size is not None:
         return frame[at:], range(0, size * count + 1, size)
@@ -85,8 +85,8 @@ def split(frame, at, count):
 
 
 def decode_list(frame, at, count):
-    """Decodes the values of a list in a frame. Returns None if the first value has forms, and raises an error if another
-    value has forms."""
+    """Decodes the values of a list in a frame. Returns None if the first value has forms. Raises an error if a
+    later value has forms."""
     kind = frame[at]
     if kind in FORMATS:
         return memoryview(frame)[at + 1 :].cast(FORMATS[kind]).tolist()
@@ -94,12 +94,12 @@ def decode_list(frame, at, count):
         data = memoryview(frame)[at + 1 + 2 * count :]
         if data[0] == EXTENDED:
             return None
-        # The values are marshal data, so one call decodes a list with all of them. It fails if another value has forms,
-        # because no marshal data begins with EXTENDED.
+        # The values are marshal data, so one call decodes a list with all of them. The call fails if a later value
+        # has forms, because no marshal data begins with EXTENDED.
         return marshal.loads(b"".join((LIST_HEAD.pack(b"[", count), data)))
     data, ends = split(frame, at, count)
     if kind == 2 and data.isascii():
-        data, kind = str(data, "ascii"), 1  # a part of it is a value
+        data, kind = str(data, "ascii"), 1  # now each value is a part of a str
     parts = [data[i:j] for i, j in zip(ends, ends[1:])]
     if kind == 1:
         return parts
@@ -120,12 +120,12 @@ def encode(v):
     elif t is str:
         b = text_bytes(v)
         if b is not None:
-            return 2, b  # otherwise it is encoded as plain data, and the pool refuses it with an error
+            return 2, b  # a text that is not UTF-8 is encoded as plain data instead, and the pool refuses it with an error
     elif t is bytes:
         return 1, v
     elif t in plain.CONTAINERS:
         return FOREIGN, marshal.dumps(v if plain.is_plain(v) else plain.plain(v), 2)
-    elif t is bytearray:  # a memoryview keeps other threads from changing its length
+    elif t is bytearray:  # while there is a memoryview, other threads cannot change its length
         return 1, bytes(v) if len(v) < 1 << 16 else memoryview(v)
     elif t is memoryview or t is array.array or getattr(t, "__module__", "") == "numpy" and t.__name__ == "ndarray":
         buffer = encode_buffer(v) if t not in plain.hooks else None
@@ -137,7 +137,7 @@ def encode(v):
 
 
 def encode_dict(v):
-    """Encodes a dict of plain data. Returns None for other dicts: encode encodes them."""
+    """Encodes a dict of plain data. Returns None for other dicts, which the function encode handles."""
     if len(v) <= SMALL_DICT:
         for k, x in v.items():
             if type(k) is not str or type(x) not in SCALARS:
@@ -148,7 +148,8 @@ def encode_dict(v):
 
 
 def encode_buffer(v):
-    """Encodes an array of one dimension: the bytes are its memory. Returns None if there is no kind for its items."""
+    """Encodes an array of one dimension as the bytes of its memory. Returns None if there is no kind for the type
+    of its items."""
     try:
         view = memoryview(v)
     except (TypeError, ValueError, BufferError):

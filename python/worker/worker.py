@@ -43,16 +43,16 @@ class Runner:
     def __init__(self, marks):
         self.seq = self.index = 0  # the number of the frame, and the index, of the current or the last call
         self.marks = marks
-        self.mark = None  # if the module lists runs calls, the place of their mark in marks, and otherwise None
+        self.mark = None  # the index of the mark in marks while the module lists runs calls, and otherwise None
         self.gate = 0  # used by the module lists
         self.target = -1  # used by the module lists: the index of the call that was interrupted, or -1
-        self.running = False  # the function of the call runs
-        self.interrupted = False  # the call was interrupted, or must not be interrupted
-        self.mapped = False  # the pool maps the results of the calls
+        self.running = False  # whether the function of the call runs
+        self.interrupted = False  # whether the call was already interrupted, or must not be interrupted
+        self.mapped = False  # whether the pool maps the results of the calls
         self.trace = None  # the text for distributed tracing of the current or the last frame of calls, or None
         self.why = 0  # the reason of the cancellation, a key of errors.REASONS
         self.thread = 0  # the identifier of the thread
-        self.fence = threading.Lock()  # only for this thread; see Worker.calls
+        self.fence = threading.Lock()  # used only by this thread, as a fence; see Worker.calls
         self.fence.acquire()
 
     def current(self):
@@ -62,7 +62,7 @@ class Runner:
 
 
 class Worker:
-    """The state of this process. The pool sends calls in frames, and one runner runs all calls of a frame:
+    """The state of this process. The pool sends calls in frames. One runner runs all calls of a frame:
 
     Options.Threads 1    the main thread is the runner: it reads a frame, and runs the calls
     more                 the main thread reads frames, and puts them into a queue for the runners
@@ -99,30 +99,32 @@ class Worker:
         self.prepare = setup["prepare"] == "true"
         self.report = setup["report"] == "true"
         self.threads = int(setup["threads"])
-        # Without the GIL, a thread may see late what another thread has written, unless both use a lock.
+        # Without the GIL, a thread may see a write of another thread late, unless both threads use a lock.
         self.no_gil = not getattr(sys, "_is_gil_enabled", lambda: True)()
-        # A processor that is not an x86 may read memory before it writes, although a lock was released in between.
+        # If a thread writes, releases a lock and then reads, a processor other than x86 may execute the read before
+        # the write.
         self.reorders = os.uname().machine not in ("x86_64", "i686") if hasattr(os, "uname") else True
         self.marks = self.out.words  # None without a journal
-        # A worker with one thread marks in the journal which call begins. Otherwise it sends Started.
+        # A worker with one thread and a journal sets a mark in the journal when a call begins. Any other worker
+        # sends Started.
         self.sends_started = self.threads > 1 or self.marks is None
         self.uses_list = not self.sends_started and not self.no_gil and sys.byteorder == "little"
         self.quick = None  # the loop of quick.py; None if this worker does not use it
         self.read = b""  # bytes that were read
-        self.returned = 0  # next has returned the frames in this many of these bytes
+        self.returned = 0  # number of these bytes whose frames the method next has returned
         self.frames = SimpleQueue()  # frames for runners that are not the main thread
         self.functions = functions.Functions()
         self.shared = shared.Receiver(self, socket)
         self.sending = threading.Lock()  # held while a result is written to the arena and sent
-        self.unflushed = False  # there may be outcomes to flush
-        self.wake = SimpleQueue()  # wakes flush_outcomes; unlike threading.Event, it uses no builtins, which a task may break
-        self.flushing = True  # flush_outcomes runs
-        self.ended = SimpleQueue()  # runners that have ended
+        self.unflushed = False  # whether there may be outcomes to flush
+        self.wake = SimpleQueue()  # wakes flush_outcomes; threading.Event uses builtins, which a task may break
+        self.flushing = True  # whether flush_outcomes must continue to run
+        self.ended = SimpleQueue()  # receives each runner that has ended
         self.lock = threading.Lock()  # guards the fields below and those of runners; see calls
-        self.control_busy = False  # the listening thread is reading or changing the fields below
+        self.control_busy = False  # whether the listening thread is reading or changing the fields below
         self.runners = {}  # by identifier of thread
         self.expected = 0  # the number of the next frame
-        self.next_call = {}  # the index of the next call of each frame that has arrived and not ended, by frame number
+        self.next_call = {}  # by frame number, the index of the next call of each frame that has arrived and has not ended
         self.canceled = {}  # the reasons of canceled calls that have not begun, by call
         self.given_back = {}  # the index of the first call that was given back, by frame number
         self.take_backs = 0  # number of TakeBacks that were received
@@ -180,12 +182,14 @@ class Worker:
                     self.report = True
 
     def flush_outcomes(self):
-        """Writes the outcomes that runners have left in memory to the pipe. No outcome stays in memory, because
+        """Writes to the pipe the outcomes that runners have left in memory. No outcome stays in memory, for this
+        reason:
 
         1. a runner first leaves an outcome in memory, and then sets unflushed if it is not set;
         2. this method first clears unflushed, and then flushes outcomes.
 
-        If the runner sees that unflushed is set, this method clears unflushed later, and then flushes the outcome."""
+        If the runner finds that unflushed is already set, this method clears unflushed later, and then flushes the
+        outcome."""
         while self.flushing:
             self.wake.get()
             quiet = 0
@@ -195,12 +199,13 @@ class Worker:
                 flush_original()
             self.unflushed = False
             for runner in self.runners.values():
-                runner.gate = ATTENTION  # so that it wakes this thread before it stores more results in the list
+                runner.gate = ATTENTION  # so that the runner wakes this thread before it stores more results in the list
             if self.flush():
                 self.wake_flusher()
 
     def flush(self):
-        """Writes the outcomes of all calls that have ended to the pipe. Returns False if there were none."""
+        """Writes to the pipe the outcomes of all calls that have ended. Returns False if there were no outcomes to
+        write."""
         if self.out.mark is not None:
             with self.lock:
                 self.out.collect_ended()
@@ -227,7 +232,7 @@ class Worker:
                     runner.why = why
                     self.interrupt(runner, call)
             if self.is_future(seq) or index >= self.next_call.get(seq, NO_INDEX) - 1:
-                self.canceled[call] = why  # the call has not begun, was interrupted above, or has ended
+                self.canceled[call] = why  # the call has not begun, has ended, or was interrupted above
             self.control_busy = False
 
     def interrupt(self, runner, call):
@@ -241,7 +246,7 @@ class Worker:
         start_new_thread(self.interrupt_busy, (runner, call, run))
 
     def interrupt_busy(self, runner, call, run):
-        """Raises Canceled in a coroutine that computes, because its event loop cannot cancel it."""
+        """Raises Canceled in a coroutine if the coroutine computes: its event loop cannot cancel it then."""
         time.sleep(CANCEL_TIME)
         with self.lock:
             self.control_busy = True
@@ -256,7 +261,7 @@ class Worker:
             return
         with self.lock:
             if runner.interrupted:
-                set_async_exception(runner.thread, None)  # the exception may not be raised yet
+                set_async_exception(runner.thread, None)  # removes an exception that is set, but not raised yet
             runner.interrupted = True
             runner.gate = ATTENTION
             run = running(runner)
@@ -264,7 +269,8 @@ class Worker:
                 run.handled = True
 
     def take_back(self, seq, index):
-        """Handles a TakeBack: gives back the calls of a frame from this index on, and sends the answer."""
+        """Handles a TakeBack: gives back the calls of a frame, beginning with the call at this index, and sends the
+        answer."""
         with self.lock:
             self.control_busy = True
             if seq not in self.next_call and not self.is_future(seq):
@@ -280,7 +286,7 @@ class Worker:
     # The start and the end of the worker.
 
     def run(self):
-        handle(SIGINT, lambda *_: None)  # the pool handles Ctrl-C; children of tasks do not inherit this handler
+        handle(SIGINT, lambda *_: None)  # the pool handles Ctrl-C; programs that tasks start do not inherit this handler
         self.out.put(ord("H"), b"concert" + struct.pack("<II", VERSION, self.flags()))
         threading.Thread(target=self.listen, daemon=True, name="concert").start()
         try:
@@ -368,7 +374,7 @@ class Worker:
         self.functions.__init__()  # drop the functions, so that their modules are finalized and close their files
 
     def end_if_forked(self, e=None):
-        """Ends this process if it is a child that a task has forked. In the worker, does nothing."""
+        """Ends this process if it is a child that a task has forked. In the worker itself, it does nothing."""
         if not self.in_worker[0]:
             forks.end_child(e)
 
@@ -395,8 +401,8 @@ class Worker:
         close_loop()
 
     def fail(self, e):
-        """Ends the process, because this thread of the worker has failed. A task may have replaced the functions
-        that write the traceback. If they hang, the process ends after a second."""
+        """Ends the process after a failure of this thread of the worker. A task may have replaced the functions
+        that write the traceback. If these functions hang, the process ends after a second."""
         self.end_if_forked(e)
         start_new_thread(finish.exit_after, (1, 1))
         if errors.derives(type(e), ProtocolError):
@@ -422,7 +428,7 @@ class Worker:
         """Returns the number of a frame, the name of the function, the offset of the first argument, and the number of
         arguments."""
         seq, _, n = HEAD.unpack_from(frame, 1)  # the deadline is ignored: the pool cancels the call
-        name = str(frame[15 : 15 + n], "utf-8", "surrogateescape")  # for a name that is not UTF-8, find fails
+        name = str(frame[15 : 15 + n], "utf-8", "surrogateescape")  # if the name is not UTF-8, the method find fails
         return seq, name, 17 + n, UINT16.unpack_from(frame, 15 + n)[0]
 
     def parse_arguments(self, frame, at, count):
@@ -440,7 +446,8 @@ class Worker:
         return args
 
     def calls(self, runner, frame, trace):
-        """Runs the calls of a frame. trace is the text of the Trace frame before it, or None.
+        """Runs the calls of a frame. The parameter trace is the text of the Trace frame that came before this
+        frame, or None.
 
         A few locks take more time than a small call. So a runner acquires the lock only if the listening thread
         is handling a cancellation or a TakeBack, or has stored one:
@@ -448,25 +455,26 @@ class Worker:
         1. To begin a call, the runner first writes the fields next_call and running. Then it reads the fields
            control_busy, given_back and canceled. If one of these is set, the runner acquires the lock and reads
            them again.
-        2. To handle a frame, the listening thread acquires the lock and sets control_busy. Then it reads what the
-           runner has written.
+        2. To handle a frame, the listening thread acquires the lock and sets control_busy. Then it reads the fields
+           that the runner has written.
         3. To end a call, the runner first sets running to False, and then reads control_busy.
         4. To end a frame, the runner first deletes it from next_call, and then reads the three fields of step 1. When a
            frame arrives, the main thread first adds it to next_call, and then changes expected. So a frame that is
            neither in next_call nor in the future has ended.
 
-        Each thread writes before it reads, so at least one of them sees what the other has written. The GIL makes
-        this correct. Without the GIL, the runner always acquires the lock.
+        Each thread writes before it reads, so at least one thread sees the write of the other thread. This is
+        correct because of the GIL. Without the GIL, the runner always acquires the lock.
 
-        If the pool takes a call back, the runner and the pool must agree on which of them has the call, even if this
+        The pool may take calls back. The runner and the pool must then agree which of them has a call, even if this
         process is stopped at any step:
 
-        1. The runner sets a mark in the journal for the call that it begins. Then it reads the gate, the number of
-           TakeBacks that the pool has sent, and waits until the listening thread has received that many.
+        1. The runner sets a mark in the journal for the call that it begins. Then it reads the gate, which is the
+           number of TakeBacks that the pool has sent. It waits until the listening thread has received this number
+           of TakeBacks.
         2. The pool increases the gate. Then it reads the mark, and sends a TakeBack for the calls without a mark.
 
-        The fence makes the processor write before it reads. If the slot has the number of another frame, the pool
-        has taken back all calls of this frame."""
+        The fence ensures that the processor writes before it reads. If the slot of a frame has the number of
+        another frame, the pool has taken back all calls of the first frame."""
         seq, name, at, count = self.parse(frame)
         mark = SLOTS_AT + seq % SLOTS
         marks = self.marks
@@ -474,7 +482,7 @@ class Worker:
         runner.trace = trace
         token = None if trace is None else tracing.attach(trace)
         begun = time.perf_counter_ns()
-        first = 0  # the first call that quick.py has not run
+        first = 0  # the index of the first call that quick.py has not run
         if marks is not None and marks[mark] >> 32 != seq:
             first = count
         elif self.quick is not None and not runner.mapped:
@@ -514,15 +522,16 @@ class Worker:
                 self.canceled = {c: why for c, why in self.canceled.items() if c[0] != seq}
 
     def call(self, runner, call, name, arg, reason, begun):
-        """Runs one call, and returns the time of its end. reason is 0 unless the call was canceled before it began.
+        """Runs one call, and returns the time of its end. If the call was canceled before it began, the parameter
+        reason is the reason, and otherwise 0.
 
         Canceled may be raised between any two steps while runner.running is True. Statements that must not be
-        interrupted run while it is False."""
+        interrupted run while runner.running is False."""
         kind = value = failure = None
         f = self.functions.known.get(name)
         if f is None and not reason:
             try:
-                f = self.functions.find(name)  # not interrupted, because an import would leave half a module
+                f = self.functions.find(name)  # not interrupted: an interrupted import would leave half a module
                 self.end_if_forked()
             except BaseException as e:
                 self.end_if_forked(e)
@@ -533,7 +542,7 @@ class Worker:
                 if step == 0:
                     step = 1
                     runner.why = reason
-                    runner.interrupted = reason > 0  # then the listening thread does not interrupt the call a second time
+                    runner.interrupted = reason > 0  # if true, the listening thread does not interrupt the call again
                     runner.running = True
                     if self.control_busy or self.canceled or self.no_gil:
                         with self.lock:
@@ -560,7 +569,7 @@ class Worker:
                     with self.lock:  # waits until the listening thread has handled its frame
                         runner.running = False
                     if runner.interrupted:
-                        set_async_exception(runner.thread, None)  # the exception may not be raised yet
+                        set_async_exception(runner.thread, None)  # removes an exception that is set, but not raised yet
                         runner.interrupted = False
                 step = 3
             except Canceled:
@@ -570,25 +579,25 @@ class Worker:
         return self.send_outcome(runner, call, begun, kind, value, failure)
 
     def end_interruption(self, runner):
-        """Makes sure that the listening thread does not interrupt the runner any more. Canceled may be raised until this
-        method returns, but not after it."""
+        """Ensures that the listening thread no longer interrupts the runner. Canceled may be raised before this
+        method returns, but not after that."""
         while True:
             try:
                 runner.running = False
                 with self.lock:  # waits until the listening thread has handled its frame
                     runner.running = False
                 if runner.interrupted:
-                    set_async_exception(runner.thread, None)  # the exception may not be raised yet
+                    set_async_exception(runner.thread, None)  # removes an exception that is set, but not raised yet
                     runner.interrupted = False
                 return
             except Canceled:
                 pass
 
     def set_loop(self):
-        """Makes the event loop of this runner the current one of asyncio."""
+        """Makes the event loop of this runner the current event loop of asyncio."""
         runner = self.runners.get(threading.get_ident())
         if runner is not None:
-            runner.gate = ATTENTION  # a group of the module lists ends, because asyncio.run may leave no current loop
+            runner.gate = ATTENTION  # ends a group of the module lists, because asyncio.run may leave no current loop
             try:
                 own("concert.coroutines").current()
             except Exception:
@@ -614,12 +623,12 @@ class Worker:
             return self.out.outcome(now, FAILURE.pack(17 + len(failure), ord("F"), seq, index, ran), failure)
         n = len(value)
         if maps and n >= mapped.MIN_MAPPED and kind in mapped.KINDS:
-            with self.sending:  # the files have the order of the results
+            with self.sending:  # so that the files have the same order as the results
                 if mapped.give(self.socket, value):
                     frame = SHARED.pack(35, ord("R"), seq, index, ran, 2, kind | mapped.MAPPED, 0, n)
                     return self.out.outcome(now, frame) or self.out.flush()  # at once, because the socket has space for few files
         if n > LARGE and self.allocator is not None:
-            with self.sending:  # spans of the arena are freed in the order of the results
+            with self.sending:  # because spans of the arena must be freed in the order of the results
                 at = self.allocator.allocate(n)
                 if at is not None:
                     self.arena[self.half + at : self.half + at + n] = value
@@ -641,19 +650,19 @@ def set_async_exception(thread, kind):
         ctypes = own("ctypes")
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
     except Exception:
-        pass  # this Python cannot interrupt threads, or a task broke it: the pool kills the process after the grace
+        pass  # this Python cannot interrupt threads, or a task broke it; the pool kills the process after the grace
 
 
 def running(runner):
     """Returns the coroutine that a runner runs, or None."""
     coroutines = loaded("concert.coroutines")
-    runs = getattr(coroutines, "running", None)  # None also while another thread imports the module
+    runs = getattr(coroutines, "running", None)  # also None while another thread imports the module
     return runs.get(runner.thread) if runs is not None else None
 
 
 def close_loop():
     """Ends the event loop of this thread, if it has one."""
-    close = getattr(loaded("concert.coroutines"), "close", None)  # None also if the import of the module was interrupted
+    close = getattr(loaded("concert.coroutines"), "close", None)  # also None if the import of the module was interrupted
     if close is not None:
         try:
             close()
@@ -665,18 +674,19 @@ def add_functions(concert, worker):
     """Adds progress and Canceled to the module concert, which tasks can import."""
 
     def progress(done, total=0):
-        """Reports that the task has finished done units of work, of total units. If the total is unknown, it is 0."""
+        """Reports the progress of the task: the parameter done is the number of finished units of work, and total
+        is the number of all units. If total is 0, the number of all units is unknown."""
         amounts = struct.pack("<qq", int(done), int(total))
         if not worker.in_worker[0]:
             return  # a child that a task has forked
         with worker.lock:  # so that the call is not interrupted while it writes a frame
             runner = worker.runners.get(threading.get_ident())
             if runner is None and worker.threads == 1:
-                # A thread that the task has started. The call does not end while control_busy is set.
+                # This is a thread that the task has started. The call does not end while control_busy is set.
                 (runner,) = worker.runners.values()
                 worker.control_busy = True
             if runner and runner.running and worker.report and not runner.interrupted:
-                call = runner.current()  # read once, because the runner may begin the next call of the list
+                call = runner.current()  # called only once, because the runner may begin the next call of the list
                 if worker.out.collect_before(call[1]):
                     worker.out.put(ord("P"), struct.pack("<II", *call), amounts)
             worker.control_busy = False
