@@ -86,9 +86,10 @@ def file_not_closed(path):
     file.write("left\n")
 `
 
-// TestClose_CleansUp: when a pool is closed, an interpreter ends like one that
-// has run a program. Functions of atexit and finalizers of tasks run. Buffers
-// are flushed. Temporary directories, shared memory and semaphores are removed.
+// TestClose_CleansUp: when a pool is closed, an interpreter must end as it
+// does after a program: it runs functions of atexit and finalizers of tasks,
+// flushes buffers, and removes temporary directories, shared memory and
+// semaphores.
 func TestClose_CleansUp(t *testing.T) {
 	for name, want := range map[string]struct {
 		text    string // the content of the file after Close
@@ -103,7 +104,7 @@ func TestClose_CleansUp(t *testing.T) {
 			var out logtest.Buffer
 			grace := 2 * time.Minute
 			if name == "thread_stays" || name == "child_lives" {
-				grace = 4 * time.Second // a part of this time passes before Close returns
+				grace = 4 * time.Second // Close returns after a part of this time
 			}
 			p := newPool(t, 1, &python.Options{Grace: grace, Output: slog.New(slog.NewTextHandler(&out, nil))})
 			path := filepath.Join(t.TempDir(), "x")
@@ -133,8 +134,9 @@ func TestClose_CleansUp(t *testing.T) {
 	}
 }
 
-// TestClose_WaitsForThread: if a thread of a task still runs, Close waits until
-// the thread has ended. Then the functions of atexit run.
+// TestClose_WaitsForThread: if a thread of a task still runs, Close must
+// wait until the thread has ended. The functions of atexit must run after
+// that.
 func TestClose_WaitsForThread(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Grace: 2 * time.Minute})
@@ -155,8 +157,8 @@ func TestClose_WaitsForThread(t *testing.T) {
 	}
 }
 
-// TestMaxTasks_CleansUp: if a worker is replaced because of MaxTasks, its
-// functions of atexit run, as they do when a pool is closed.
+// TestMaxTasks_CleansUp: if the pool replaces a worker because of MaxTasks,
+// the functions of atexit must run in this worker, as at Close.
 func TestMaxTasks_CleansUp(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{MaxTasks: 1})
@@ -172,7 +174,7 @@ func TestMaxTasks_CleansUp(t *testing.T) {
 }
 
 // TestClose_KillsAfterGrace: if an interpreter does not end within
-// Options.Grace, Close kills it and returns.
+// Options.Grace, Close must kill the interpreter, and return.
 func TestClose_KillsAfterGrace(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Grace: 200 * time.Millisecond})
@@ -185,8 +187,8 @@ func TestClose_KillsAfterGrace(t *testing.T) {
 	}
 }
 
-// TestThread_LeftByTask: if a thread of a task still runs after the task, the
-// worker runs other tasks, and Close returns.
+// TestThread_LeftByTask: if a thread of a task still runs after the task,
+// the worker must run other tasks, and Close must return.
 func TestThread_LeftByTask(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)

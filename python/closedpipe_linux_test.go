@@ -47,7 +47,7 @@ def replaces():
 `
 
 // TestWorker_ClosesPipes: if a task replaces its interpreter by another
-// program, or closes the worker's files, only this task fails.
+// program, or closes the files of the worker, only this task may fail.
 func TestWorker_ClosesPipes(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		t.Run(fmt.Sprint(threads), func(t *testing.T) {

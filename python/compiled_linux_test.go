@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestCompiled_Hangs: if the process that compiles hangs, no process of it is
-// left.
+// TestCompiled_Hangs: if the process that compiles the worker hangs, this
+// process and its children must be killed.
 func TestCompiled_Hangs(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")

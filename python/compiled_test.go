@@ -12,8 +12,8 @@ import (
 	"concert/internal/pythontest"
 )
 
-// partOf returns the type of a module of the worker: str for source text, and
-// code for compiled code.
+// partOf returns the form in which a worker got a module: "str" for source
+// text, and "code" for compiled code.
 var partOf = Source[None, string]("part", `
 def part():
     from concert import imports
@@ -35,8 +35,8 @@ func startedWith(t *testing.T, program string, env []string) string {
 	return part
 }
 
-// TestCompiled_AfterSeveralWorkers: the first workers of an interpreter compile
-// the source text. Later ones get compiled code.
+// TestCompiled_AfterSeveralWorkers: the first workers of an interpreter must
+// compile the source text. Later workers must get compiled code.
 func TestCompiled_AfterSeveralWorkers(t *testing.T) {
 	t.Parallel()
 	pythontest.Need(t)
@@ -58,8 +58,9 @@ func TestCompiled_AfterSeveralWorkers(t *testing.T) {
 	}
 }
 
-// TestCompiled_NotUsable: if the program cannot compile the worker, or compiles
-// it for another version of Python, the workers compile the source text.
+// TestCompiled_NotUsable: if the interpreter cannot compile the worker, or
+// compiles it for another version of Python, the workers must compile the
+// source text.
 func TestCompiled_NotUsable(t *testing.T) {
 	t.Parallel()
 	pythontest.Need(t)
@@ -99,8 +100,9 @@ func TestCompiled_ManyWorkers(t *testing.T) {
 	}
 }
 
-// TestCompiled_LargeEnvironment: if the system refuses an environment with the
-// compiled code, because it is too large, the workers compile the source text.
+// TestCompiled_LargeEnvironment: with the compiled code, an environment may
+// be so large that the system refuses it. The workers must then compile the
+// source text.
 func TestCompiled_LargeEnvironment(t *testing.T) {
 	t.Parallel()
 	pythontest.Need(t)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// loopTasks are tasks whose outcome must not depend on earlier tasks of the
-// same worker.
+// loopTasks are tasks. The outcome of each must not depend on earlier tasks
+// in the same worker.
 const loopTasks = `
 import threading
 
@@ -104,8 +104,8 @@ var loopNames = []string{
 	"one", "sleepy", "gather", "future", "until_complete", "runs", "own_loop", "no_loop", "closes", "lock", "stops", "stops_and_waits", "leaves_a_stop", "leaves_an_exit", "thread",
 }
 
-// TestCoroutine_IndependentOfHistory: each task has the same outcome whether it
-// is the first task of a worker, or runs after another task.
+// TestCoroutine_IndependentOfHistory: the outcome of a task must be the same
+// if it is the first task of a worker, and if it runs after another task.
 func TestCoroutine_IndependentOfHistory(t *testing.T) {
 	all := interpreters(t)
 	maps.DeleteFunc(all, func(name string, _ *Options) bool { return !slices.Contains([]string{"fresh", "3.8", "3.13"}, name) })
@@ -143,7 +143,7 @@ func TestCoroutine_IndependentOfHistory(t *testing.T) {
 				for i, name := range loopNames {
 					for _, other := range slices.Concat(loopNames[i:], loopNames[:i]) {
 						if strings.HasPrefix(name, "leaves") && other == "until_complete" || strings.HasPrefix(other, "leaves") && name == "until_complete" {
-							continue // until_complete itself runs the loop, with the callback that the other task has left there
+							continue // until_complete itself runs the loop, which still has a callback of the other task
 						}
 						check(name, "before "+other)
 						check(other, "after "+name)

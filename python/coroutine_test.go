@@ -83,8 +83,8 @@ async def executor():
     return await asyncio.get_running_loop().run_in_executor(None, threading.get_ident) != threading.get_ident()
 `
 
-// TestCoroutine_SharedLoop: all coroutines of an interpreter with one thread
-// run on the same event loop.
+// TestCoroutine_SharedLoop: if an interpreter has one thread, all its
+// coroutines must run on the same event loop.
 func TestCoroutine_SharedLoop(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -103,7 +103,7 @@ func TestCoroutine_SharedLoop(t *testing.T) {
 		}
 	}
 	none("leave")(t, nil)
-	none("see")(t, true) // the asyncio task that leave has started continues while see runs
+	none("see")(t, true) // the function leave has started an asyncio task, which continues while see runs
 	none("awaitable")(t, "awaited")
 	none("executor")(t, true)
 	none("runs")(t, "fine") // asyncio.run in a task makes another loop
@@ -116,8 +116,8 @@ func TestCoroutine_SharedLoop(t *testing.T) {
 	none("fine")(t, "fine")
 }
 
-// TestCoroutine_LoopPerThread: each thread has an event loop of its own, and
-// keeps it.
+// TestCoroutine_LoopPerThread: each thread must have its own event loop, and
+// must keep this loop.
 func TestCoroutine_LoopPerThread(t *testing.T) {
 	t.Parallel()
 	p := threads(t, 3, python.Options{})
@@ -148,8 +148,9 @@ async def where(_):
 	}
 }
 
-// TestCoroutine_CanceledByClose: Close cancels the asyncio tasks that are still
-// running after their call has returned, and their finally clauses run.
+// TestCoroutine_CanceledByClose: an asyncio task may still run after its
+// call has returned. Close must cancel this task, and the finally clauses of
+// the task must run.
 func TestCoroutine_CanceledByClose(t *testing.T) {
 	t.Parallel()
 	for _, threads := range []int{1, 2} {
@@ -167,9 +168,9 @@ func TestCoroutine_CanceledByClose(t *testing.T) {
 	}
 }
 
-// TestCoroutine_FirstOnSeveralThreads: the first coroutines of an interpreter
-// begin at the same time on several threads, while one of the threads imports
-// asyncio.
+// TestCoroutine_FirstOnSeveralThreads: the first coroutines of an
+// interpreter begin at the same time on several threads, and one of these
+// threads is still importing asyncio. All of them must succeed.
 func TestCoroutine_FirstOnSeveralThreads(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Threads: 4})

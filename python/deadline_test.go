@@ -76,9 +76,10 @@ func (c *expiring) Err() error {
 	}
 }
 
-// TestDeadline_Error: if a deadline, Options.Timeout or Cancel ends a task, the
-// error of the task is the one for this cause, whatever the task does. The
-// worker continues unless the pool must kill it.
+// TestDeadline_Error: if a deadline, Options.Timeout or Cancel ends a task,
+// the error of the task must be the error for this cause, independent of
+// what the task does. Unless the pool must kill the worker, the worker must
+// continue.
 func TestDeadline_Error(t *testing.T) {
 	t.Parallel()
 	slow := t.TempDir()
@@ -135,9 +136,9 @@ def f(_):
 					future.Cancel()
 				case "timeout":
 					touch(t, gate)
-					<-future.Done() // do not wait for the file: the timeout may pass before the function creates it
+					<-future.Done() // this case cannot wait for the file, because the timeout may pass before the function creates it
 				}
-				touch(t, gate) // end the import, which is not interrupted
+				touch(t, gate) // lets the import end, because an import is not interrupted
 				_, err = future.Result(t.Context())
 				got := want
 				got.deadline, got.timeout, got.canceled = errors.Is(err, context.DeadlineExceeded), errors.Is(err, processes.ErrTimeout), errors.Is(err, context.Canceled)
@@ -161,7 +162,7 @@ def f(_):
 }
 
 // TestDeadline_TaskReturnsOwnError: if a canceled task raises another
-// exception, the error of the task is this exception.
+// exception, the error of the task must be that other exception.
 func TestDeadline_TaskReturnsOwnError(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -191,8 +192,9 @@ func TestDeadline_TaskRaisesCancellation(t *testing.T) {
 	}
 }
 
-// TestCancel_EachCallHasItsCause: if the pool kills the worker of two canceled
-// calls, the error of each call has the cause of this call.
+// TestCancel_EachCallHasItsCause: two canceled calls run in one worker, and
+// the pool kills the worker. The error of each call must contain the cause
+// of this call.
 func TestCancel_EachCallHasItsCause(t *testing.T) {
 	t.Parallel()
 	p := threads(t, 2, python.Options{Grace: 200 * time.Millisecond})
@@ -210,7 +212,7 @@ func TestCancel_EachCallHasItsCause(t *testing.T) {
 	for i, cancel := range cancels {
 		cancel(why[i])
 		if i == 0 {
-			await(t, filepath.Join(dir, "0.told"), 1) // so that its grace period begins first
+			await(t, filepath.Join(dir, "0.told"), 1) // so that the grace period of the first call begins first
 		}
 	}
 	for i, f := range futures {
@@ -222,7 +224,8 @@ func TestCancel_EachCallHasItsCause(t *testing.T) {
 	}
 }
 
-// TestCancel_InterruptsOnce: a canceled task is interrupted exactly once.
+// TestCancel_InterruptsOnce: the worker must interrupt a canceled task
+// exactly once.
 func TestCancel_InterruptsOnce(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -242,7 +245,7 @@ func TestCancel_InterruptsOnce(t *testing.T) {
 		}
 		cancel()
 		if entered, _ := filepath.Glob(path + ".in"); len(entered) == 0 {
-			continue // it was canceled before it began
+			continue // the task was canceled before it began
 		}
 		await(t, path+".times.*", 1)
 		if times, _ := filepath.Glob(path + ".times.*"); !strings.HasSuffix(times[0], ".times.1") {

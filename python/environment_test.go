@@ -22,9 +22,9 @@ var (
 	prefix = python.Source[python.None, string]("prefix", "import sys\ndef prefix():\n    return sys.prefix\n")
 )
 
-// TestEnvironment_OfWorkers: workers run in the directory and with the
-// environment of the options, after the initializer. Variables for the worker
-// itself are not in the environment of tasks.
+// TestEnvironment_OfWorkers: tasks must see the directory and the
+// environment of the options, and the effect of the initializer. They must
+// not see the variables for the worker itself.
 func TestEnvironment_OfWorkers(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -43,9 +43,9 @@ func TestEnvironment_OfWorkers(t *testing.T) {
 	}
 	for name, want := range map[string]any{
 		"CONCERT_TEST":         "there",
-		"OPENBLAS_NUM_THREADS": "7", // as the options say
+		"OPENBLAS_NUM_THREADS": "7", // from Options.Env
 		"OMP_NUM_THREADS":      fmt.Sprint(max(1, runtime.GOMAXPROCS(0)/2)),
-		"CONCERT_WORKER":       nil, // otherwise a process that a task starts could run as a worker
+		"CONCERT_WORKER":       nil, // otherwise a program that a task starts could run as a worker
 		"CONCERT_PYTHON_TUNED": nil,
 		"GLIBC_TUNABLES":       nil,
 	} {
@@ -61,9 +61,9 @@ func TestEnvironment_OfWorkers(t *testing.T) {
 	}
 }
 
-// TestInterpreter_VirtualEnvironment: a pool uses the virtual environment that
-// Options.Interpreter names, or otherwise the activated one, which VIRTUAL_ENV
-// names.
+// TestInterpreter_VirtualEnvironment: a pool must use the virtual
+// environment that Options.Interpreter names. If this option is empty, it
+// must use the activated environment, whose path is in VIRTUAL_ENV.
 func TestInterpreter_VirtualEnvironment(t *testing.T) {
 	newPool(t, 1, nil).Close() // skips the test without Python
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -92,9 +92,9 @@ def aborts(text):
     os.abort()
 `
 
-// TestMemory_Abort: if a pool has a memory limit, and a C or C++ library aborts
-// because it cannot allocate memory, the error wraps ErrMemory. Without a
-// limit, or after another abort, the error does not wrap ErrMemory.
+// TestMemory_Abort: a C or C++ library aborts because it cannot allocate
+// memory. If the pool has a memory limit, the error must wrap ErrMemory.
+// Without a limit, or if the library aborts for another reason, it must not.
 func TestMemory_Abort(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -123,8 +123,8 @@ func TestMemory_Abort(t *testing.T) {
 	}
 }
 
-// TestMemory_Limit: if a task needs more memory than Options.Memory, it fails
-// with MemoryError, and the next task runs.
+// TestMemory_Limit: if a task needs more memory than Options.Memory, it must
+// fail with MemoryError, and the next task must run.
 func TestMemory_Limit(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {

@@ -10,8 +10,9 @@ import (
 	"concert/python"
 )
 
-// TestError_LongMessage: if the message of an exception is long, the error has
-// at least the beginning of the message, even if Options.MaxResult is small.
+// TestError_LongMessage: if the message of an exception is long, the error
+// must have at least the beginning of the message. A small Options.MaxResult
+// must not change this.
 func TestError_LongMessage(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{MaxResult: 1000})
@@ -42,9 +43,9 @@ def fail(sizes):
 	}
 }
 
-// TestError_DescriptionRaises: if describing an exception raises another
-// exception, the error of the task has the type of the first exception, and the
-// worker continues.
+// TestError_DescriptionRaises: while the worker describes an exception, a
+// method of the exception raises another exception. The error of the task
+// must have the type of the first exception, and the worker must continue.
 func TestError_DescriptionRaises(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Grace: 100 * time.Millisecond})

@@ -10,8 +10,8 @@ import (
 	"concert/processes"
 )
 
-// TestJSON_Exact: the encoder refuses JSON that no Python value represents
-// exactly, and accepts other JSON.
+// TestJSON_Exact: the encoder must refuse JSON that no Python value
+// represents exactly, and must accept all other JSON.
 func TestJSON_Exact(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":1,"a":2}`: "two entries", `{"x":[{"a":1,"\u0061":2}]}`: "two entries", `1 2`: "not one value", `1 ]`: "not one value", ``: "not one value", `{"a":}`: "not one value",
@@ -77,7 +77,8 @@ def f(name):
 `
 
 // TestResult_DerivedClass: if the methods of a derived class return invalid
-// values, an instance arrives as a value of the base class, or the call fails.
+// values, an instance must arrive as a value of the base class, or the call
+// must fail.
 func TestResult_DerivedClass(t *testing.T) {
 	t.Parallel()
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, _ bool) {
@@ -95,8 +96,8 @@ func TestResult_DerivedClass(t *testing.T) {
 	})
 }
 
-// TestNumPy_UnsupportedShape: the error of an array that no Go type can hold
-// names the shape.
+// TestNumPy_UnsupportedShape: if no Go type can hold an array, the error
+// must contain the shape of the array.
 func TestNumPy_UnsupportedShape(t *testing.T) {
 	for _, shape := range [][]int{{1 << 33, 0}, {0, 1 << 31}, make([]int, maxDims+1)} {
 		_, err := newBuffer("f8", shape, nil)

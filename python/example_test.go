@@ -55,8 +55,9 @@ func ExampleDescribe() {
 	// Output: Python 3. <nil>
 }
 
-// Eight threads in one interpreter suffice for I/O-bound work. The interpreter
-// has its usual lock, so CPU-bound work takes as long as on one thread.
+// Eight threads in one interpreter suffice for I/O-bound work. The
+// interpreter has its usual lock, so CPU-bound work would not be faster than
+// on one thread.
 func ExampleNew_threads() {
 	ctx := context.Background()
 	ex, err := python.New(1, &python.Options{Threads: 8})
@@ -80,8 +81,8 @@ func ExampleNew_threads() {
 	// eight quarters of a second in less than two: true
 }
 
-// CPU-bound work in Python on all processors: each interpreter has a lock of
-// its own.
+// CPU-bound work in Python can use all processors, because each interpreter
+// has its own lock.
 func ExampleFunc_map() {
 	ex, err := python.New(0, nil)
 	if err != nil {

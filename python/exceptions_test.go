@@ -11,9 +11,10 @@ import (
 	"concert/processes"
 )
 
-// evilExceptions has classes of exceptions. Reading an attribute of such an
-// exception, or calling a method, raises another exception. Each function
-// raises such an exception, or returns a value that raises one when it is sent.
+// evilExceptions has classes of exceptions. If the worker reads an attribute
+// of such an exception, or calls a method, another exception is raised. Each
+// function raises such an exception, or returns a value that causes one when
+// the worker sends it.
 const evilExceptions = `
 import concert, os
 
@@ -144,8 +145,9 @@ var evils = []string{
 	"str text", "canceled", "exception", "exit", "interrupt", "generator exit", "base", "memory", "recursion",
 }
 
-// TestError_PartRaises: if reading a part of an exception raises another
-// exception, of any class, only the task fails, and the interpreter continues.
+// TestError_PartRaises: while the worker reads a part of an exception,
+// another exception of any class is raised. Only the task may fail, and the
+// interpreter must continue.
 func TestError_PartRaises(t *testing.T) {
 	t.Parallel()
 	all := interpreters(t)
@@ -174,7 +176,7 @@ func TestError_PartRaises(t *testing.T) {
 						if !ok && where != "value" {
 							t.Errorf("%s of %s: %v, a %T", where, name, err, err)
 						}
-						if where == "fail" && ok && !strings.HasPrefix(name, "metaclass") && !strings.HasSuffix(e.Type, "Evil") { // with a metaclass, Python itself raises another exception
+						if where == "fail" && ok && !strings.HasPrefix(name, "metaclass") && !strings.HasSuffix(e.Type, "Evil") { // if there is a metaclass, Python itself raises another exception
 							t.Errorf("%s of %s: the type is %q", where, name, e.Type)
 						}
 					}

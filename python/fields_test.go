@@ -37,8 +37,8 @@ type (
 	Diamond struct{ *Point }
 )
 
-// TestFields_Embedded: a struct that embeds other structs returns unchanged.
-// Its dict has the same keys as in encoding/json.
+// TestFields_Embedded: if a struct embeds other structs, it must return
+// unchanged from Python. Its dict must have the same keys as its JSON.
 func TestFields_Embedded(t *testing.T) {
 	for name, v := range map[string]any{
 		"a field named as its type": struct {
@@ -130,8 +130,8 @@ func TestFields_Embedded(t *testing.T) {
 	}
 }
 
-// sameTag returns a struct whose fields have the tag json:"x", which go vet
-// would refuse in source text.
+// sameTag returns a struct whose fields have the tag json:"x". If the struct
+// were in source text, the command go vet would refuse it.
 func sameTag(fields ...string) any {
 	var list []reflect.StructField
 	for _, name := range fields {
@@ -140,9 +140,9 @@ func sameTag(fields ...string) any {
 	return reflect.New(reflect.StructOf(list)).Elem().Interface()
 }
 
-// TestFields_Refused: if a value in a struct would be lost, encoding fails, and
-// the error has the path of the struct. If every value of the type would lose
-// data, decoding fails, too.
+// TestFields_Refused: if a value in a struct would be lost, the encoder must
+// return an error with the path of the struct. If every value of the type
+// would lose data, the decoder must return an error, too.
 func TestFields_Refused(t *testing.T) {
 	both := "has two fields with the name "
 	lost := "would arrive as nil"
@@ -187,8 +187,8 @@ func TestFields_Refused(t *testing.T) {
 	}
 }
 
-// quotedName returns a struct with a tag that vet and staticcheck refuse in
-// source text.
+// quotedName returns a struct with an unusual tag. In source text, the tools
+// vet and staticcheck would refuse this tag.
 func quotedName() any {
 	t := reflect.StructOf([]reflect.StructField{{Name: "A", Type: reflect.TypeFor[int](), Tag: `json:"a\"b"`}})
 	v := reflect.New(t).Elem()

@@ -22,8 +22,8 @@ type reading struct {
 	Large  uint64 `json:"large"`
 }
 
-// results are expressions in Python. A task returns their values for a reading
-// or a string.
+// results are expressions in Python. A task evaluates each expression, for
+// an argument that is a reading or a string.
 var results = []string{
 	`{}`, `{"Number": 1}`, `{"Number": -2**63, "large": 2**64 - 1}`, `{"Number": 2**63 - 1, "large": 2**63}`, `{"Number": 2**63}`, `{"large": -1}`, `{"large": 2**64}`,
 	`{"Number": True}`, `{"Number": 1.0}`, `{"Flag": 1}`, `{"Flag": True}`, `{"Flag": None}`, `{"Float": 3}`, `{"Float": 2**53 + 1}`, `{"Float": 10**400}`, `{"Float": False}`,
@@ -57,8 +57,8 @@ def shown(x):
     return ascii(x) if isinstance(x, str) else ascii(list(x.items()))
 `
 
-// TestMap_LikeSubmit: the result of a call does not depend on whether Map or
-// Submit has made it, nor on the calls with which it shares a frame.
+// TestMap_LikeSubmit: the result of a call must be the same for Map and for
+// Submit. It must not depend on the other calls in the same frame.
 func TestMap_LikeSubmit(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -97,7 +97,7 @@ func TestMap_LikeSubmit(t *testing.T) {
 func likeSubmit[In, Out any](t *testing.T, ex concert.Executor, f func(context.Context, In) (Out, error), inputs []In) {
 	text := func(out Out, err error) string {
 		if err != nil {
-			_, reason, _ := strings.Cut(err.Error(), ": python: ") // a Map names the input before it
+			_, reason, _ := strings.Cut(err.Error(), ": python: ") // in the error of a Map, the input comes before this text
 			return fmt.Sprintf("%#v %s", out, reason)
 		}
 		return fmt.Sprintf("%#v", out)
@@ -127,8 +127,8 @@ func likeSubmit[In, Out any](t *testing.T, ex concert.Executor, f func(context.C
 	}
 	i := 0
 	for out, err := range concert.Map(t.Context(), ex, f, slices.Values(all)) {
-		// It takes long to write the text of a large result. So this is done
-		// only if the results are not identical.
+		// It takes long to write the text of a large result. So the test
+		// compares texts only if the results are not identical.
 		if err != nil || want[i].err != nil || !identical(reflect.ValueOf(out), reflect.ValueOf(want[i].out)) {
 			if got := text(out, err); got != want[i].text {
 				t.Errorf("call %d of Map, with %.80q: %.300s\nSubmit: %.300s", i, fmt.Sprint(all[i]), got, want[i].text)

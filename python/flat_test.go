@@ -37,7 +37,7 @@ type flatSample struct {
 
 type degrees float64
 
-// reflected returns the fields of a struct, without its flat functions.
+// reflected returns the fields of a struct, but without flat functions.
 func reflected(t reflect.Type) *fields {
 	fs := *fieldsOf(t)
 	fs.flat = nil
@@ -62,8 +62,9 @@ func randomSample() flatSample {
 	return s
 }
 
-// TestFlat_SameEncoding: a flat struct has the same encoding as by reflection,
-// and the result of decoding is the same struct.
+// TestFlat_SameEncoding: the flat functions must encode a struct in the same
+// way as reflection. If the encoding is decoded, the result must be the same
+// struct.
 func TestFlat_SameEncoding(t *testing.T) {
 	typ := reflect.TypeFor[flatSample]()
 	flat := codec{}.Flat(typ)
@@ -118,7 +119,8 @@ func decodeByReflection(b []byte, to any) error {
 	return nil
 }
 
-// TestFlat_NotFlat: types are not flat if reflection or methods are needed.
+// TestFlat_NotFlat: a type must not be flat if its encoding needs reflection
+// or methods.
 func TestFlat_NotFlat(t *testing.T) {
 	type pair struct{ A, B int }
 	for _, v := range []any{
@@ -152,8 +154,8 @@ func dictOf(parts ...string) []byte { return []byte("{" + strings.Join(parts, ""
 func textOf(s string) string { b, _ := appendString(nil, s); return string(b) }
 func intOf(n int64) string   { return string(appendInt(nil, n)) }
 
-// TestFlat_Dicts: dicts that are not as the worker usually sends them have the
-// same outcome as by reflection.
+// TestFlat_Dicts: for dicts that a worker usually does not send, the flat
+// decoder must have the same outcome as reflection.
 func TestFlat_Dicts(t *testing.T) {
 	type pair struct {
 		A int32
@@ -171,8 +173,9 @@ func TestFlat_Dicts(t *testing.T) {
 	}
 }
 
-// checkFlat checks that the flat decoder, if it decodes a dict, has the same
-// outcome as reflection, and that Decode always has.
+// checkFlat compares outcomes with that of reflection: Decode must always
+// have the same outcome. The flat decoder may refuse a dict, but if it
+// decodes the dict, its outcome must be the same, too.
 func checkFlat[T any](t *testing.T, b []byte) {
 	t.Helper()
 	var got, want, whole T
@@ -187,7 +190,8 @@ func checkFlat[T any](t *testing.T, b []byte) {
 	}
 }
 
-// FuzzFlat: the flat decoder has the same outcome as reflection for all bytes.
+// FuzzFlat: for any bytes, the flat decoder must have the same outcome as
+// reflection.
 func FuzzFlat(f *testing.F) {
 	for range 20 {
 		b, err := codec{}.Encode(randomSample())

@@ -238,9 +238,9 @@ def interrupted():
     return "parent, signal %d" % -p.wait()
 `
 
-// TestFork_ChildEnds: if a task forks, the child ends when the function of the
-// task ends in the child. The results of this task and of later tasks come from
-// the worker, not from the child.
+// TestFork_ChildEnds: if a task forks, the child must end when the function
+// of the task ends in the child. The worker, and not the child, must send
+// the results of this task and of later tasks.
 func TestFork_ChildEnds(t *testing.T) {
 	t.Parallel()
 	for _, threads := range []int{1, 3} {
@@ -274,8 +274,9 @@ func TestFork_ChildEnds(t *testing.T) {
 	}
 }
 
-// TestFork_BufferAndAtexitOnce: text that is in a buffer when a task forks is
-// written once, and a handler of atexit runs once, in the worker.
+// TestFork_BufferAndAtexitOnce: a task forks while there is text in a
+// buffer. The text must be written only once. A handler of atexit must also
+// run only once, in the worker.
 func TestFork_BufferAndAtexitOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "out")
@@ -310,9 +311,9 @@ def f(path):
 	}
 }
 
-// TestFork_ChildKeepsNoPipe: if a child continues in a session of its own, it
-// has no pipe of the pool open. So the pool notices the death of the worker
-// immediately.
+// TestFork_ChildKeepsNoPipe: if a child continues in its own session, it
+// must have no pipe of the pool open, so that the pool immediately notices
+// the death of the worker.
 func TestFork_ChildKeepsNoPipe(t *testing.T) {
 	others := pipes(t)
 	p := newPool(t, 1, nil)
@@ -373,8 +374,8 @@ func pipes(t *testing.T) (names []string) {
 	return names
 }
 
-// TestFork_Import: if a module forks when it is imported, or if a constructor
-// forks, the calls return their results from the worker.
+// TestFork_Import: if the import of a module forks, or if a constructor
+// forks, the results of the calls must come from the worker.
 func TestFork_Import(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -397,7 +398,8 @@ func TestFork_Import(t *testing.T) {
 	same(t, p, 5)
 }
 
-// TestFork_MultiprocessingPool: Python's own process pool works in a task.
+// TestFork_MultiprocessingPool: Python's own process pool must work in a
+// task.
 func TestFork_MultiprocessingPool(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)

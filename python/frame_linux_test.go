@@ -15,8 +15,9 @@ import (
 	"concert/python"
 )
 
-// unusual has a function that returns n+1, except that it executes Python code
-// for one n. The code sees n, and can set result. A second call of once fails.
+// unusual has a function that returns n+1. For one n, it executes Python
+// code instead. The code can read n, and can set the variable result. A
+// second call of the function once fails.
 const unusual = `
 import concert, os, signal, sys, time
 
@@ -44,9 +45,9 @@ type unusualCall struct {
 	File       string // a file that does not exist
 }
 
-// TestMap_UnusualCallWithinFrame: a worker gets many small calls in one frame.
-// If one of them does something unusual, the others still get their results,
-// and each runs once.
+// TestMap_UnusualCallWithinFrame: a worker gets many small calls in one
+// frame. If one of them does something unusual, the others must still get
+// their results, and each call must run once.
 func TestMap_UnusualCallWithinFrame(t *testing.T) {
 	const n, special = 3000, 2000
 	after := python.Source[unusualCall, any]("after", unusual)
@@ -136,8 +137,8 @@ func TestMap_UnusualCallWithinFrame(t *testing.T) {
 }
 
 // TestMap_TakesBackWithinFrame: a call waits for the next call of its frame.
-// The pool takes the next call back, and another worker runs it. No call runs
-// twice.
+// The pool must take the next call back, and another worker must run that
+// call. No call may run twice.
 func TestMap_TakesBackWithinFrame(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -180,8 +181,8 @@ func numbersTo(n int) func(yield func(int) bool) {
 	}
 }
 
-// TestCancel_FunctionRanBefore: a function that has run before can be canceled
-// too, and the calls after it run.
+// TestCancel_FunctionRanBefore: if a function has run before, Cancel must
+// still end a call of this function, and the later calls must run.
 func TestCancel_FunctionRanBefore(t *testing.T) {
 	t.Parallel()
 	const text = `

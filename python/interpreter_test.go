@@ -16,15 +16,15 @@ import (
 )
 
 // TestInterpreter_Found: Options.Interpreter may be a name, a path, or the
-// directory of a virtual environment. For other values, New fails with the
-// reason.
+// directory of a virtual environment. For other values, New must fail, and
+// the error must give the reason.
 func TestInterpreter_Found(t *testing.T) {
 	newPool(t, 1, nil).Close() // skips the test without Python
 	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable, end='')").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	python3 := string(out) // the interpreter itself; python3 may be a script that starts it
+	python3 := string(out) // the interpreter itself, because python3 may be a script that starts the interpreter
 	dir := t.TempDir()
 	if out, err := exec.Command(python3, "-m", "venv", "--without-pip", filepath.Join(dir, "env")).CombinedOutput(); err != nil {
 		t.Fatalf("venv: %v: %s", err, out)
@@ -63,15 +63,15 @@ func TestInterpreter_Found(t *testing.T) {
 	}
 }
 
-// TestInterpreter_TooOld: if an interpreter is too old, the error of New says
-// so, even if the interpreter cannot parse newer syntax.
+// TestInterpreter_TooOld: if an interpreter is too old, the error of New
+// must say this, even if the interpreter cannot parse newer syntax.
 func TestInterpreter_TooOld(t *testing.T) {
 	t.Parallel()
 	newPool(t, 1, nil).Close()
 	pretender := filepath.Join(t.TempDir(), "python")
 	write(t, pretender, "#!/bin/sh\nexec python3 -c \"import sys; sys.version, sys.version_info = '3.7.16 (of a test)', (3, 7, 16); exec(sys.argv[1])\" \"$2\"\n")
 	programs := map[string]string{pretender: "3.7.16"}
-	for _, name := range []string{"python2", "python2.7", "python3.6", "python3.7"} { // those that are installed
+	for _, name := range []string{"python2", "python2.7", "python3.6", "python3.7"} { // the test uses those that are installed
 		if path, err := exec.LookPath(name); err == nil && exec.Command(path, "-V").Run() == nil {
 			programs[path] = strings.TrimPrefix(name, "python")
 		}
@@ -84,9 +84,9 @@ func TestInterpreter_TooOld(t *testing.T) {
 	}
 }
 
-// TestImport_ShadowedModules: if a directory of the path has files with the
-// names of modules of the standard library, workers still work. Tasks can
-// import other modules from this directory.
+// TestImport_ShadowedModules: if files in a directory of the path have the
+// names of modules of the standard library, workers must still work. Tasks
+// must be able to import other modules from this directory.
 func TestImport_ShadowedModules(t *testing.T) {
 	newPool(t, 1, nil).Close()
 	names := []string{"ast", "asyncio", "atexit", "ctypes", "dataclasses", "datetime", "decimal", "faulthandler", "importlib", "inspect", "linecache", "mmap", "queue", "socket", "struct", "threading", "traceback", "types", "_queue"}
@@ -159,8 +159,9 @@ func TestImport_ShadowedModules(t *testing.T) {
 	}
 }
 
-// TestWorkerError_NamesPythonFunction: if a task crashes the interpreter, the
-// error names the Python function that was running, and its line.
+// TestWorkerError_NamesPythonFunction: if a task crashes the interpreter,
+// the error must name the Python function and the line that ran at this
+// moment.
 func TestWorkerError_NamesPythonFunction(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -200,7 +201,8 @@ def inner():
 }
 
 // TestWorker_OwnThreadFails: if a thread of the worker itself fails, the
-// process ends, even if threads of tasks still run, and the task fails.
+// process must end and the task must fail, even if threads of tasks still
+// run.
 func TestWorker_OwnThreadFails(t *testing.T) {
 	p := newPool(t, 1, nil)
 	_, err := call(t, p, python.Func[int, any]("tasks:end_later"), 1)

@@ -11,7 +11,7 @@ import (
 )
 
 // TestArgument_EqualKeys: if two keys of a map are equal in Python, the call
-// fails. Any other map arrives with all entries.
+// must fail. Any other map must arrive with all its entries.
 func TestArgument_EqualKeys(t *testing.T) {
 	t.Parallel()
 	t0 := time.Date(2026, 1, 2, 3, 4, 5, 1000, time.UTC)

@@ -21,11 +21,11 @@ import (
 	"concert/python"
 )
 
-// These tests kill, stop and cancel calls whose arguments and results are sent
-// together.
+// In these tests, the arguments and the results of many calls are sent
+// together. The tests kill and stop workers, and cancel calls.
 
-// counting has functions that count in a file how often each call has run. Each
-// worker writes its process id to another file.
+// counting has functions that count, in a file, the runs of each call. Each
+// worker also writes its process id to another file.
 const counting = `
 import concert, mmap, os, signal, threading, time
 
@@ -114,14 +114,15 @@ type record struct {
 	Text string
 }
 
-// The arguments of a call that return its number in Python by number_of.
+// These functions return the argument for the call with number n. In Python,
+// number_of returns n for this argument.
 func numberArg(n int) int    { return n }
 func textArg(n int) string   { return fmt.Sprintf("%d:%s", n, strings.Repeat("\u00e9", n%30)) }
 func bytesArg(n int) []byte  { return fmt.Appendf(nil, "%d:%s", n, strings.Repeat("\xff", n%90)) }
 func recordArg(n int) record { return record{n, textOf(n)} }
 
-// counted returns a function of counting, the path of its file, and the
-// contents of this file: how often each of n calls has run.
+// counted returns a function of the module counting, the path of its file,
+// and the contents of this file: the number of runs of each of n calls.
 func counted[In, Out any](t *testing.T, name string, n int) (f func(context.Context, In) (Out, error), path string, runs []byte) {
 	path = filepath.Join(t.TempDir(), "runs")
 	file, err := os.Create(path)
@@ -140,8 +141,9 @@ func counted[In, Out any](t *testing.T, name string, n int) (f func(context.Cont
 	return python.Source[In, Out](name, fmt.Sprintf(counting, path)), path, runs
 }
 
-// killWorkers kills workers that have written their process id to a file, at
-// random times, until the test calls stop. It counts them in killed.
+// killWorkers kills workers at random times, until the test calls stop. It
+// finds the workers by the process ids that they write to a file, and counts
+// them in killed.
 func killWorkers(path string, killed *atomic.Int32) (stop func()) {
 	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -172,8 +174,8 @@ func killWorkers(path string, killed *atomic.Int32) (stop func()) {
 	}
 }
 
-// TestMap_KilledWithinList: the death of a worker at any time costs at most the
-// running call. It loses no result, and no call runs twice.
+// TestMap_KilledWithinList: if a worker dies at any time, at most the
+// running call may fail. No result may be lost, and no call may run twice.
 func TestMap_KilledWithinList(t *testing.T) {
 	t.Parallel()
 	t.Run("integers", func(t *testing.T) {
@@ -229,7 +231,8 @@ func valuesTo[T any](n int, value func(int) T) iter.Seq[T] {
 	}
 }
 
-// TestMap_DiesWithinList: if a call kills its worker, exactly this call fails.
+// TestMap_DiesWithinList: if a call kills its worker, exactly this call must
+// fail.
 func TestMap_DiesWithinList(t *testing.T) {
 	t.Parallel()
 	t.Run("integers", func(t *testing.T) { dieWithin(t, "dies", numberArg, numberArg) })
@@ -258,8 +261,8 @@ func dieWithin[In, Out any](t *testing.T, name string, in func(int) In, want fun
 	}
 }
 
-// TestMap_SlowWithinList: the pool takes calls back from workers whose current
-// call is slow. Each call runs once.
+// TestMap_SlowWithinList: the pool takes calls back from workers that run a
+// slow call. Each call must run once.
 func TestMap_SlowWithinList(t *testing.T) {
 	t.Parallel()
 	t.Run("integers", func(t *testing.T) { slowWithin(t, numberArg) })
@@ -281,8 +284,8 @@ func slowWithin[T any](t *testing.T, value func(int) T) {
 	}
 }
 
-// TestMap_CanceledWithinList: a Map is canceled at any time. No call runs
-// twice, and the worker continues with other calls.
+// TestMap_CanceledWithinList: the test cancels a Map at a random time. No
+// call may run twice, and the worker must continue with other calls.
 func TestMap_CanceledWithinList(t *testing.T) {
 	t.Parallel()
 	t.Run("integers", func(t *testing.T) { cancelWithin(t, numberArg) })

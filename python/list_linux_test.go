@@ -16,11 +16,12 @@ import (
 	"concert/python"
 )
 
-// These tests check that calls stay separate although the results of many calls
-// are sent together; see worker/lists.py.
+// A worker sends the results of many calls together; see worker/lists.py.
+// These tests check that a call still does not affect other calls.
 
-// TestProgress_WithinList: calls, and a thread that a call has started, report
-// progress between calls whose results are sent together.
+// TestProgress_WithinList: the results of calls are sent together. In
+// between, calls report progress, and so does a thread that a call has
+// started.
 func TestProgress_WithinList(t *testing.T) {
 	t.Parallel()
 	const n = 30_000
@@ -37,8 +38,9 @@ func TestProgress_WithinList(t *testing.T) {
 }
 
 // reporting starts a thread that reports progress without a pause. The
-// interpreter changes between the threads after nearly every step. A call fails
-// if progress has failed in the thread, or if the pool has killed the worker.
+// interpreter changes between the threads after nearly every step. A call
+// fails if the function progress has failed in the thread, or if the pool
+// has killed the worker.
 const reporting = `
 import concert, sys, threading
 
@@ -65,8 +67,9 @@ def number(n):
     return n + 1
 `
 
-// TestProgress_BetweenCallsOfList: a thread reports progress at any time, also
-// between two calls whose results are sent together.
+// TestProgress_BetweenCallsOfList: a thread reports progress at any time,
+// even between two calls whose results are sent together. The worker must
+// send valid frames.
 func TestProgress_BetweenCallsOfList(t *testing.T) {
 	t.Parallel()
 	const n = 20_000
@@ -83,8 +86,9 @@ func TestProgress_BetweenCallsOfList(t *testing.T) {
 	}
 }
 
-// TestMap_ResultBeforeSlowCallWithinList: the program gets the results of quick
-// calls while a slow call after them runs.
+// TestMap_ResultBeforeSlowCallWithinList: if a slow call follows quick
+// calls, the program must get the results of the quick calls while the slow
+// call runs.
 func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
 	t.Parallel()
 	const n = 2000
@@ -104,8 +108,9 @@ func TestMap_ResultBeforeSlowCallWithinList(t *testing.T) {
 	}
 }
 
-// TestMap_QuickLoops: small calls run in an inner loop of the worker, also if
-// asyncio is imported, which the loop of worker/lists.py does not support.
+// TestMap_QuickLoops: small calls must run in an inner loop of the worker.
+// This must hold after an import of asyncio, too, although the loop of
+// worker/lists.py does not support asyncio.
 func TestMap_QuickLoops(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ module, result, file, want string }{
@@ -134,8 +139,8 @@ func TestMap_QuickLoops(t *testing.T) {
 	}
 }
 
-// mixing returns values of several kinds, and raises exceptions. Often, the
-// results of calls that follow each other have the same kind.
+// mixing has a function that returns values of several kinds, or raises
+// exceptions. The results of consecutive calls often have the same kind.
 const mixing = `
 VALUES = [
     lambda n: n, lambda n: "text %d" % n, lambda n: (1 << 63) + n, lambda n: None, lambda n: b"\xff" * (n % 7), lambda n: [n, "x"],
@@ -149,9 +154,10 @@ def mixed(n):
     return VALUES[which % len(VALUES)](n)
 `
 
-// TestMap_MixedWithinList: calls have the same outcomes if their results are
-// sent together and if they are sent one by one, also if the kinds of the
-// results change, results are too large for the list, or the list is full.
+// TestMap_MixedWithinList: calls must have the same outcomes if their
+// results are sent together, and if they are sent one by one. In the test,
+// the kinds of the results change, some results are too large for the list,
+// and the list becomes full.
 func TestMap_MixedWithinList(t *testing.T) {
 	t.Parallel()
 	const n = 3000
@@ -170,8 +176,8 @@ func TestMap_MixedWithinList(t *testing.T) {
 	}
 }
 
-// TestMap_NoneAfterFullList: the result None, which does not fit into a list
-// that is full, is sent by itself.
+// TestMap_NoneAfterFullList: if the list is full, the result None has no
+// space in it, and must be sent separately.
 func TestMap_NoneAfterFullList(t *testing.T) {
 	t.Parallel()
 	// The results of 32 calls fill the list.
@@ -227,7 +233,8 @@ def price(n):
 	}
 }
 
-// TestMap_ArgumentsOfList: arguments that are sent together arrive unchanged.
+// TestMap_ArgumentsOfList: if arguments are sent together, they must arrive
+// unchanged.
 func TestMap_ArgumentsOfList(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -249,7 +256,8 @@ func TestMap_ArgumentsOfList(t *testing.T) {
 	t.Run("of arrays", func(t *testing.T) { echoAll(t, p, [][][]int32{{{1, 2}}, {{3}, {4}}}) })
 }
 
-// echoAll maps many copies of values to themselves.
+// echoAll runs a Map that returns its inputs, for many copies of the values,
+// and checks the results.
 func echoAll[T any](t *testing.T, p *processes.Pool, values []T) {
 	f := python.Source[T, T]("echo", "def echo(v):\n    return v\n")
 	const n = 3000
@@ -265,7 +273,8 @@ func echoAll[T any](t *testing.T, p *processes.Pool, values []T) {
 	}
 }
 
-// TestMap_NumbersTooLarge: Options.MaxResult also limits numbers.
+// TestMap_NumbersTooLarge: Options.MaxResult must also limit results that
+// are numbers.
 func TestMap_NumbersTooLarge(t *testing.T) {
 	t.Parallel()
 	const n = 100

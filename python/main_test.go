@@ -10,8 +10,8 @@ import (
 	"concert/internal/pythontest"
 )
 
-// TestMain skips the examples on a machine without Python: unlike tests, they
-// cannot skip themselves.
+// On a machine without Python, TestMain skips the examples. Unlike tests,
+// examples cannot skip themselves.
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", "4") // parallel tests mostly wait
 	flag.Parse()

@@ -13,8 +13,8 @@ import (
 	"concert/python"
 )
 
-// wanted asks for N numbers, of which the first one is First, in a form: the
-// name of a function of the module in makesNumbers.
+// wanted is an argument. It asks for N numbers that begin with First, in a
+// form. The form is the name of a function in the module of makesNumbers.
 type wanted struct {
 	Form  string
 	N     int
@@ -78,14 +78,14 @@ var (
 	dieNow      = python.Source[int, int]("die", makesNumbers)
 )
 
-// mappedPages returns what this process has mapped of results.
+// mappedPages returns the memory of results that this process has mapped.
 func mappedPages() (u smaps.Usage) {
 	u.Add(os.Getpid(), "memfd:concert-result")
 	return u
 }
 
-// TestMapped_Forms: arrays of all kinds must arrive in a handle, and large ones
-// of the same type as the handle in mapped memory.
+// TestMapped_Forms: arrays of all kinds must arrive in a handle. If an array
+// is large and has the same type as the handle, it must be in mapped memory.
 func TestMapped_Forms(t *testing.T) {
 	p := newPool(t, 1, withNumPy(t))
 	for _, row := range []struct {
@@ -132,8 +132,8 @@ func TestMapped_Forms(t *testing.T) {
 	}
 }
 
-// TestMapped_Matrix: an array of two dimensions must be refused, as for a
-// slice.
+// TestMapped_Matrix: an array of two dimensions must be refused, as it is
+// for a slice.
 func TestMapped_Matrix(t *testing.T) {
 	p := newPool(t, 1, withNumPy(t))
 	if _, err := concert.Submit(t.Context(), p, makeNumbers, wanted{"matrices", 0, 0}).Result(t.Context()); err == nil || !strings.Contains(err.Error(), "use a slice for each dimension") {
@@ -141,8 +141,8 @@ func TestMapped_Matrix(t *testing.T) {
 	}
 }
 
-// TestMapped_OneCopy: a mapped result must be in memory once, and the process
-// of the pool must not copy it.
+// TestMapped_OneCopy: a mapped result must exist in memory only once, and
+// the process of the pool must not copy it.
 func TestMapped_OneCopy(t *testing.T) {
 	p := newPool(t, 1, nil)
 	const kb = 32 << 10
@@ -167,8 +167,9 @@ func TestMapped_OneCopy(t *testing.T) {
 	}
 }
 
-// TestMapped_Threads: results of several interpreters with several threads must
-// not be exchanged, and must stay valid when a worker dies.
+// TestMapped_Threads: several interpreters with several threads send
+// results. Each call must get its own result, and results must stay valid
+// after the death of a worker.
 func TestMapped_Threads(t *testing.T) {
 	p := newPool(t, 2, &python.Options{Threads: 4})
 	var inputs []wanted

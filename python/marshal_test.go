@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestMarshal_SameAsPython: the codec writes the same bytes as marshal.dumps(v,
-// 2) in Python.
+// TestMarshal_SameAsPython: the codec must write the same bytes as
+// marshal.dumps(v, 2) in Python.
 func TestMarshal_SameAsPython(t *testing.T) {
 	for want, v := range map[string]any{
 		"N":                 nil,
@@ -33,8 +33,9 @@ func TestMarshal_SameAsPython(t *testing.T) {
 	}
 }
 
-// TestBigInt_RoundTrip: integers of all sizes are the same after encoding and
-// decoding. A big.Int and an equal uint64 have the same encoding.
+// TestBigInt_RoundTrip: an integer of any size must be the same after it was
+// encoded and decoded. A big.Int and an equal uint64 must have the same
+// encoding.
 func TestBigInt_RoundTrip(t *testing.T) {
 	for bits := range 200 {
 		for _, add := range []int64{-1, 0, 1} {
@@ -64,9 +65,9 @@ type embedded struct {
 	Deep int `json:"deep"`
 }
 
-// TestFields_Names: fields have the same names as in encoding/json. A key fills
-// the field whose name differs only in case. Two keys for the same field are an
-// error.
+// TestFields_Names: fields must have the same names as in encoding/json. If
+// a key differs from the name of a field only in case, its value must be
+// stored in this field. Two keys for the same field must be an error.
 func TestFields_Names(t *testing.T) {
 	type all struct {
 		embedded
@@ -114,9 +115,9 @@ func TestFields_Names(t *testing.T) {
 	}
 }
 
-// FuzzDecode: for any bytes, decoding returns a value or an error, and does not
-// panic. If the value can be encoded, decoding its encoding returns the same
-// value.
+// FuzzDecode: for any bytes, the decoder must return a value or an error,
+// and must not panic. If the value can be encoded and decoded again, the
+// result must be the same value.
 func FuzzDecode(f *testing.F) {
 	for _, v := range []any{nil, true, 5, 1 << 40, 0.5, "text", []byte("x"), []any{1, "a", nil}, map[string]any{"a": []int{1}}, map[int]int{1: 2}} {
 		b, err := codec{}.Encode(v)
@@ -134,7 +135,7 @@ func FuzzDecode(f *testing.F) {
 		if decodeAll(b, reflect.ValueOf(&v).Elem()) == nil {
 			again, err := codec{}.Encode(v)
 			if err != nil {
-				return // a value that can only be received, such as a map with a *big.Int as a key
+				return // this value can only be received, for example because it is a map with a *big.Int as a key
 			}
 			var w any
 			if err := decodeAll(again, reflect.ValueOf(&w).Elem()); err != nil || !reflect.DeepEqual(v, w) && !bytes.ContainsAny(again, "gy") {

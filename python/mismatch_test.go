@@ -9,8 +9,9 @@ import (
 	"concert/python"
 )
 
-// TestMismatch_Text: the error of a value that does not fit says what arrived,
-// what the Go type holds, and what to change.
+// TestMismatch_Text: if a value does not fit its Go type, the error must
+// contain the value, the values that the Go type can hold, and what to
+// change in the program.
 func TestMismatch_Text(t *testing.T) {
 	p := newPool(t, 1, nil)
 	check := func(code string, to func(string) error, want string) {
@@ -95,8 +96,8 @@ func TestMismatch_Text(t *testing.T) {
 		`: the int 1 does not fit into a Go python.None, which is for None: convert it in Python, or use an int64 or a big.Int`)
 }
 
-// TestResult_RowsDoNotOverlap: appending to a row of a result does not change
-// the next row, although one allocation holds all rows.
+// TestResult_RowsDoNotOverlap: all rows of a result are in one allocation.
+// If the program appends to a row, the next row must not change.
 func TestResult_RowsDoNotOverlap(t *testing.T) {
 	p := newPool(t, 1, nil)
 	got, err := call(t, p, python.Func[string, [][]float64]("tasks:evaluate"), "memoryview(array.array('d', [1, 2, 3, 4])).cast('B').cast('d', (2, 2))")

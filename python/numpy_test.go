@@ -21,9 +21,9 @@ func withNumPy(t *testing.T) *python.Options {
 	return nil
 }
 
-// TestNumPy_RoundTrip: in an interpreter that has imported NumPy, slices of
-// numbers return unchanged. Arrays and scalars of NumPy arrive as slices,
-// Arrays and numbers.
+// TestNumPy_RoundTrip: the interpreter has imported NumPy. Slices of numbers
+// must return unchanged. Arrays of NumPy must arrive as slices or as Arrays,
+// and scalars of NumPy as numbers.
 func TestNumPy_RoundTrip(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, withNumPy(t))

@@ -12,9 +12,9 @@ import (
 	"concert/processes"
 )
 
-// TestOptions_SameAsPool: each option of package processes is also an option of
-// package python, and has the same value in the pool. The other options are
-// listed here with a reason.
+// TestOptions_SameAsPool: each option of package processes must also be an
+// option of package python, and must have the same value in the pool. The
+// test has a list of exceptions with their reasons.
 func TestOptions_SameAsPool(t *testing.T) {
 	without := map[string]string{
 		"Command":     "it is the interpreter",
@@ -57,8 +57,8 @@ func TestOptions_SameAsPool(t *testing.T) {
 	}
 }
 
-// TestNew_NegativeNumbers: if an argument or an option of New is negative, New
-// panics, and the panic names the argument or the option.
+// TestNew_NegativeNumbers: if an argument or an option of New is negative,
+// New must panic, and the panic must name the argument or the option.
 func TestNew_NegativeNumbers(t *testing.T) {
 	for want, start := range map[string]func() (*processes.Pool, error){
 		"python: New: n ": func() (*processes.Pool, error) { return New(-1, nil) },

@@ -16,7 +16,7 @@ import (
 // Options.Output receives the text, and the task has its result.
 func TestOutput_Sources(t *testing.T) {
 	t.Parallel()
-	var out bytes.Buffer // needs no lock: the handler writes one record at a time, and the test reads after Close
+	var out bytes.Buffer // without a lock, because the handler writes one record at a time, and the test reads only after Close
 	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
 	if _, err := call(t, p, python.Func[string, any]("tasks:say"), "words"); err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func (seen) Enabled(context.Context, slog.Level) bool { return true }
 func (s seen) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "reason" { // this is the record of a worker's death
+		if a.Key == "reason" { // the record is about the death of a worker
 			text += ": " + a.Value.String()
 		}
 		return true

@@ -22,8 +22,8 @@ import (
 	"concert/python"
 )
 
-// newPool returns a pool that is closed at the end of the test. Without Python
-// it skips the test.
+// newPool returns a pool that is closed at the end of the test. If the
+// machine has no Python, newPool skips the test.
 func newPool(t testing.TB, n int, o *python.Options) *processes.Pool {
 	t.Helper()
 	pythontest.Need(t)
@@ -63,7 +63,8 @@ type point struct {
 	Next  *point `json:"next"`
 }
 
-// TestValues_RoundTrip: values arrive in Python and return unchanged.
+// TestValues_RoundTrip: values must arrive in Python, and must return
+// unchanged.
 func TestValues_RoundTrip(t *testing.T) {
 	p := newPool(t, 1, nil)
 	same(t, p, 0, -1, 1<<40, math.MaxInt64, math.MinInt64)
@@ -105,8 +106,9 @@ func TestValues_RoundTrip(t *testing.T) {
 	same(t, p, big)
 }
 
-// TestMismatch_Errors: if a part of a value cannot be sent or does not fit into
-// a Go type, the call fails, the error names this part, and the pool continues.
+// TestMismatch_Errors: if a part of a value cannot be sent, or does not fit
+// into its Go type, the call must fail. The error must name this part, and
+// the pool must continue.
 func TestMismatch_Errors(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -152,8 +154,8 @@ func TestMismatch_Errors(t *testing.T) {
 	same(t, p, 5)
 }
 
-// TestResult_OtherPythonTypes: results of Python types that no argument has
-// arrive as the expected Go values.
+// TestResult_OtherPythonTypes: some Python types occur only in results, and
+// not in arguments. Such results must arrive as the expected Go values.
 func TestResult_OtherPythonTypes(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -190,9 +192,9 @@ func TestResult_OtherPythonTypes(t *testing.T) {
 	}
 }
 
-// TestFunc_Forms: functions can be called by each form of their name and with
-// each form of argument. If a function does not exist, the error says what is
-// missing.
+// TestFunc_Forms: a call must be possible by each form of a function's name,
+// and with each form of argument. If a function does not exist, the error
+// must say which part of the name is missing.
 func TestFunc_Forms(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Import: []string{"json", "tasks"}})
@@ -209,7 +211,8 @@ func TestFunc_Forms(t *testing.T) {
 			t.Errorf("Counter().next() = %d, %v; want %d", got, err, want)
 		}
 	}
-	// The call with Args uses the same instance of Counter.
+	// This call, which has Args as its argument, must use the same instance
+	// of Counter.
 	if got, err := call(t, p, python.Func[python.Args, int]("tasks:Counter().next"), python.Args{}); got != 4 || err != nil {
 		t.Errorf("Counter().next() with Args = %d, %v; want 4", got, err)
 	}
@@ -252,8 +255,9 @@ func TestFunc_Forms(t *testing.T) {
 
 var goFunction = concert.Register("python_test.goFunction", func(_ context.Context, n int) (int, error) { return n, nil })
 
-// TestError_Exceptions: if a function raises an exception, the error has its
-// class, its base classes and its text, and the worker continues.
+// TestError_Exceptions: if a function raises an exception, the error must
+// have the class, the base classes and the text of this exception. The
+// worker must continue.
 func TestError_Exceptions(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -322,9 +326,9 @@ func TestWorkerError_Deaths(t *testing.T) {
 	}
 }
 
-// TestTimeout_InterruptsOrKills: if a task exceeds Options.Timeout while Python
-// code runs, the task is interrupted. If C code runs, the pool kills the
-// worker.
+// TestTimeout_InterruptsOrKills: a task exceeds Options.Timeout. If it runs
+// Python code, the worker must interrupt the task. If it runs C code, the
+// pool must kill the worker.
 func TestTimeout_InterruptsOrKills(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{
@@ -351,8 +355,8 @@ func TestTimeout_InterruptsOrKills(t *testing.T) {
 	same(t, p, 5)
 }
 
-// TestNew_Refused: New returns an error for an interpreter or a module that
-// does not work.
+// TestNew_Refused: if the interpreter or a module does not work, New must
+// return an error.
 func TestNew_Refused(t *testing.T) {
 	t.Parallel()
 	newPool(t, 1, nil) // skips the test without Python
@@ -384,9 +388,10 @@ func TestNew_Refused(t *testing.T) {
 	}
 }
 
-// TestCancel_AnyTime: if tasks are canceled at any moment while they report
-// progress, each settles with its result or ErrCanceled. The worker continues,
-// because no frame is interrupted.
+// TestCancel_AnyTime: the test cancels tasks at any moment while they report
+// progress. Each task must settle with its result or with ErrCanceled. A
+// cancellation must not interrupt the writing of a frame, so the worker must
+// continue.
 func TestCancel_AnyTime(t *testing.T) {
 	t.Parallel()
 	var reports atomic.Int64
@@ -417,8 +422,8 @@ func TestCancel_AnyTime(t *testing.T) {
 	}
 }
 
-// TestProgress_ReachesWatch: an observer that Watch has added receives the
-// progress of tasks.
+// TestProgress_ReachesWatch: if Watch has added an observer, the observer
+// must receive the progress of tasks.
 func TestProgress_ReachesWatch(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -432,7 +437,7 @@ func TestProgress_ReachesWatch(t *testing.T) {
 			reports.Add(1)
 		}
 	})()
-	for reports.Load() == 0 { // the first task may begin before the worker knows of the observer
+	for reports.Load() == 0 { // more than once, because the first task may begin before the worker knows that there is an observer
 		if _, err := call(t, p, busy, 0.002); err != nil {
 			t.Fatal(err)
 		}
@@ -440,7 +445,7 @@ func TestProgress_ReachesWatch(t *testing.T) {
 }
 
 // TestProgress_AfterTaskEnd: if a thread reports progress after its task has
-// ended, the worker continues and runs other tasks.
+// ended, the worker must continue, and must run other tasks.
 func TestProgress_AfterTaskEnd(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})

@@ -11,11 +11,12 @@ import (
 	"concert/processes"
 )
 
-// fails expects an error that contains each of these texts.
+// fails is an expected outcome: an error that contains each of these texts.
 type fails []string
 
-// pythonKinds returns Python expressions. Each has the Go value that a variable
-// of type any gets if a function returns the value of the expression.
+// pythonKinds returns Python expressions, and for each of them an expected
+// Go value: a variable of type any gets it if a function returns the value
+// of the expression.
 func pythonKinds() map[string]any {
 	utc := time.UTC
 	huge := new(big.Int).Lsh(big.NewInt(1), 100)
@@ -94,8 +95,8 @@ func pythonKinds() map[string]any {
 	return m
 }
 
-// numpyKinds has expressions with NumPy, and the values with which they arrive
-// in a variable of type any.
+// numpyKinds returns expressions with NumPy, and for each of them the
+// expected value in a variable of type any.
 func numpyKinds() map[string]any {
 	day := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	m := map[string]any{
@@ -141,8 +142,9 @@ func numpyKinds() map[string]any {
 	return m
 }
 
-// TestRoundTrip_Python: each Python value arrives in a variable of type any as
-// the expected value, or the call fails with an error that names the part.
+// TestRoundTrip_Python: the value of each expression must arrive as the
+// expected value in a variable of type any, or the call must fail with an
+// error that names the part of the value.
 func TestRoundTrip_Python(t *testing.T) {
 	t.Parallel()
 	evaluate := Func[string, any]("tasks:evaluate")
@@ -176,8 +178,8 @@ func TestRoundTrip_Python(t *testing.T) {
 	})
 }
 
-// TestResult_Types: a result can be decoded into each type that holds it
-// exactly, and into no other type.
+// TestResult_Types: a result must be decoded into each type that can hold it
+// exactly. For any other type, the decoder must return an error.
 func TestResult_Types(t *testing.T) {
 	t.Parallel()
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
@@ -260,8 +262,8 @@ type stamp struct{ time.Time }
 
 func pointer[T any](v T) *T { return &v }
 
-// TestArgument_Types: the Python type of an argument depends on its Go type
-// only, and not on what the worker has imported.
+// TestArgument_Types: the Python type of an argument must depend only on its
+// Go type, and not on the modules that the worker has imported.
 func TestArgument_Types(t *testing.T) {
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		now := time.Date(2024, 1, 1, 0, 0, 0, 1, time.UTC)

@@ -23,10 +23,10 @@ import (
 	"concert/processes"
 )
 
-// interpreters returns options for the workers in tests of values: a worker
-// that has imported nothing, one that has imported all modules with types of
-// values, the same two with NumPy, and Python 3.8 and 3.13. Programs that are
-// not installed are left out.
+// interpreters returns the options of workers for tests of values: a worker
+// that has imported nothing, a worker that has imported all modules with
+// types of values, the same two workers with NumPy, and Python 3.8 and 3.13.
+// It omits programs that are not installed.
 func interpreters(t *testing.T) map[string]*Options {
 	t.Helper()
 	pythontest.Need(t)
@@ -44,8 +44,9 @@ func interpreters(t *testing.T) map[string]*Options {
 	return with
 }
 
-// installed returns a Python with NumPy, and Python 3.8 and 3.13, if they are
-// installed. It starts each program once.
+// installed returns those of three programs that are installed: a Python
+// with NumPy, Python 3.8, and Python 3.13. It starts each program once to
+// find this out.
 var installed = sync.OnceValue(func() map[string]string {
 	programs := map[string]string{}
 	for _, program := range []string{"python3", "/usr/bin/python3"} {
@@ -111,7 +112,7 @@ type (
 		Name  string   `json:"name"`
 		Inner *inner64 `json:"inner,omitempty"`
 	}
-	stamped struct { // time.Time's method MarshalText would lose Name
+	stamped struct { // the promoted method MarshalText of time.Time would lose the field Name
 		time.Time
 		Name string
 	}
@@ -135,7 +136,8 @@ func (b *both) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// kinds returns values that must return unchanged from Python in any container.
+// kinds returns values. In any container, each of them must return unchanged
+// from Python.
 func kinds() []any {
 	zone := time.FixedZone("CET", 3600)
 	odd := time.FixedZone("", -(3600 + 62))
@@ -165,7 +167,8 @@ func kinds() []any {
 	}
 }
 
-// arrays returns values that need NumPy in the interpreter.
+// arrays returns values that an interpreter can receive only if it has
+// NumPy.
 func arrays() []any {
 	return []any{
 		Array[bool]{[]int{2}, []bool{true, false}}, Array[int8]{[]int{1, 2}, []int8{-1, 1}}, Array[int16]{[]int{1}, []int16{-1}}, Array[int32]{[]int{2, 1}, []int32{-1, 1}},
@@ -192,8 +195,8 @@ func holders(v reflect.Value) map[string]reflect.Value {
 	return map[string]reflect.Value{"itself": v, "a pointer": pointer, "a slice": slice, "an array": array, "a map": entry, "a struct": field}
 }
 
-// TestRoundTrip_Go: a Go value returns unchanged in any container, whatever the
-// worker has imported.
+// TestRoundTrip_Go: a Go value in any container must return unchanged. This
+// must not depend on the modules that the worker has imported.
 func TestRoundTrip_Go(t *testing.T) {
 	t.Parallel()
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
@@ -228,8 +231,8 @@ func TestRoundTrip_Go(t *testing.T) {
 	})
 }
 
-// TestArgument_Refused: if Python cannot represent a value, encoding fails, and
-// the error has the path of the value.
+// TestArgument_Refused: if Python cannot represent a value, the encoder must
+// return an error, and the error must have the path of the value.
 func TestArgument_Refused(t *testing.T) {
 	circle := &loop{}
 	circle.Next = circle

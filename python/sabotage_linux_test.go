@@ -67,11 +67,12 @@ def run_until_canceled(path):
         sleep(0.01)
 `
 
-// sabotages has code that breaks an interpreter, by what the code changes.
+// sabotages has code that breaks an interpreter. The keys say what the code
+// changes.
 var sabotages = map[string][]string{
 	"builtins": {
 		"builtins.len = None", "builtins.len = hang",
-		"sleep(0.1); builtins.len = hang", // when the thread that flushes outcomes has become idle
+		"sleep(0.1); builtins.len = hang", // only after the thread that flushes outcomes has become idle
 		"del builtins.type", "builtins.memoryview = hang",
 		"builtins.BaseException = None", "vars(builtins).clear()",
 	},
@@ -108,11 +109,12 @@ var sabotages = map[string][]string{
 	"itself": {"sys.settrace(hang)", "sys.setprofile(hang)", "signal.signal(signal.SIGINT, hang); os.kill(os.getpid(), signal.SIGINT)"},
 }
 
-// TestSabotage_EndsAtMostWorker: if a task breaks its interpreter, at most this
-// task fails, and at most its worker ends. The tasks before and after it get
-// their results, from the same worker or from the next one, and Close returns.
-// All tasks are plain functions. If coroutines ran, more tasks could fail,
-// because package asyncio itself calls functions of builtins.
+// TestSabotage_EndsAtMostWorker: if a task breaks its interpreter, only this
+// task may fail, and only its worker may end. The tasks before and after it
+// must get their results, from the same worker or from the next worker, and
+// Close must return. All tasks are plain functions: if they were coroutines,
+// more tasks could fail, because package asyncio itself calls functions of
+// builtins.
 func TestSabotage_EndsAtMostWorker(t *testing.T) {
 	square, breaks := python.Source[int, int]("square", sabotage), python.Source[string, string]("sabotage", sabotage)
 	for kind, all := range sabotages {
@@ -122,7 +124,7 @@ func TestSabotage_EndsAtMostWorker(t *testing.T) {
 				o := &python.Options{Grace: time.Second}
 				n := 1
 				switch {
-				case kind == "itself": // the task hangs like one with an endless loop
+				case kind == "itself": // the task hangs, as in an endless loop
 					o.Timeout = 5 * time.Second
 				case strings.Contains(what, "Hanging"): // the worker hangs; after a second, another worker gets its calls
 					n = 2
@@ -152,8 +154,8 @@ func TestSabotage_EndsAtMostWorker(t *testing.T) {
 	}
 }
 
-// TestSabotage_Exit: after a task has broken builtins.len, the worker still
-// ends by itself, and functions of atexit run.
+// TestSabotage_Exit: after a task has broken builtins.len, the worker must
+// still end by itself, and functions of atexit must run.
 func TestSabotage_Exit(t *testing.T) {
 	t.Parallel()
 	for _, what := range []string{"builtins.len = hang", "builtins.len = None"} {
@@ -174,9 +176,10 @@ func TestSabotage_Exit(t *testing.T) {
 	}
 }
 
-// TestSabotage_Cancel: after a task has broken builtins.len, the worker cannot
-// import ctypes, so it cannot interrupt a task. A canceled task fails with
-// ErrCanceled after the grace period, and the next task runs.
+// TestSabotage_Cancel: after a task has broken builtins.len, the worker
+// cannot import ctypes, so it cannot interrupt a task. A canceled task must
+// still fail with ErrCanceled after the grace period, and the next task must
+// run.
 func TestSabotage_Cancel(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Grace: 500 * time.Millisecond})
@@ -196,7 +199,8 @@ func TestSabotage_Cancel(t *testing.T) {
 }
 
 // TestSabotage_Modules: after a task has removed the worker's modules from
-// sys.modules, new functions work, and coroutines that ran before work too.
+// sys.modules, functions that are called for the first time must work.
+// Coroutines that ran before must work, too.
 func TestSabotage_Modules(t *testing.T) {
 	t.Parallel()
 	co := python.Source[int, int]("co", "async def co(n):\n    return n + 1\n")

@@ -14,8 +14,7 @@ import (
 )
 
 // TestShared_Refused: if a value refers far too often to the same data, the
-// encoder refuses the value before it makes all copies. Making all copies would
-// take forever.
+// encoder must refuse the value early: it could never finish all the copies.
 func TestShared_Refused(t *testing.T) {
 	t.Parallel()
 	for name, v := range sharedtest.Refused() {
@@ -31,8 +30,8 @@ func TestShared_Refused(t *testing.T) {
 	}
 }
 
-// TestShared_Exact: an encoding that copies repeated parts has the same bytes
-// as one that encodes them again.
+// TestShared_Exact: the encoder copies repeated parts of an encoding. The
+// result must have the same bytes as if it encoded each part again.
 func TestShared_Exact(t *testing.T) {
 	all := sharedtest.Levels(12)
 	delete(all, "map") // Go maps have no order, so two encodings of these values may differ
@@ -68,8 +67,8 @@ func TestShared_Exact(t *testing.T) {
 	}
 }
 
-// TestShared_Deep: if a copy of a part would be nested too deeply, the encoder
-// refuses the value, as it does without copies.
+// TestShared_Deep: if a copy of a part would be nested too deeply, the
+// encoder must refuse the value, in the same way as without copies.
 func TestShared_Deep(t *testing.T) {
 	deep := any(strings.Repeat("x", minPart))
 	for range 600 {
@@ -87,8 +86,7 @@ func TestShared_Deep(t *testing.T) {
 }
 
 // TestArgument_TooLarge: if an argument exceeds the limit of the pool, the
-// encoder refuses the argument before it allocates memory for the whole
-// encoding.
+// encoder must refuse it before it allocates memory for the whole encoding.
 func TestArgument_TooLarge(t *testing.T) {
 	numbers := make([]float64, 10<<20)
 	rows := make([][]float64, 20)

@@ -18,8 +18,9 @@ import (
 	"concert/python"
 )
 
-// pieces is an argument with a handle. Gate is a file: the call waits until it
-// exists. Dies makes the call kill its worker.
+// pieces is an argument with a handle. The field Gate is the path of a file,
+// and the call waits until this file exists. If the field Dies is true, the
+// call kills its worker.
 type pieces struct {
 	Numbers *concert.Shared[[]float64]
 	From    int
@@ -105,7 +106,7 @@ func sharedMemory(t *testing.T) (u smaps.Usage) {
 	return u
 }
 
-// entered returns how many calls wait at a gate.
+// entered returns the number of calls that wait at a gate.
 func entered(gate string) int {
 	files, _ := filepath.Glob(gate + ".*")
 	return len(files)
@@ -117,9 +118,9 @@ func open(t *testing.T, gate string) {
 	}
 }
 
-// TestSharedValue_OneCopy: four interpreters that read a shared value of 64 MiB
-// must use its memory once, and release it after Close, or when the handle is
-// unreachable.
+// TestSharedValue_OneCopy: four interpreters read a shared value of 64 MiB.
+// Its memory must exist only once. They must release it after Close, or when
+// the handle is unreachable.
 func TestSharedValue_OneCopy(t *testing.T) {
 	p := newPool(t, 4, nil)
 	const kb = 64 << 10
@@ -154,9 +155,9 @@ func TestSharedValue_OneCopy(t *testing.T) {
 	}
 }
 
-// TestSharedValue_Workers: new interpreters, and those that replace dead ones,
-// must have the values, with one thread and with several, and also if the
-// system has no sealed files.
+// TestSharedValue_Workers: new interpreters, and interpreters that replace
+// dead ones, must have the values. The test runs with one thread and with
+// several threads, and with and without sealed files.
 func TestSharedValue_Workers(t *testing.T) {
 	for name, threads := range map[string]int{"one thread": 1, "threads": 3} {
 		for _, sealed := range []bool{true, false} {
@@ -200,8 +201,8 @@ func TestSharedValue_Workers(t *testing.T) {
 	}
 }
 
-// withFileSize calls f. Unless sealed is true, files are limited to 4 KiB while
-// f runs, so a shared value cannot be a file.
+// withFileSize calls f. If sealed is false, it limits files to 4 KiB while f
+// runs, so that a shared value cannot be a file.
 func withFileSize(t *testing.T, sealed bool, f func()) {
 	if !sealed {
 		var before syscall.Rlimit
@@ -218,8 +219,9 @@ func withFileSize(t *testing.T, sealed bool, f func()) {
 	f()
 }
 
-// TestSharedValue_CloseDuringCalls: calls that an interpreter has keep the
-// value after Close, also if they wait there for a thread. Later calls fail.
+// TestSharedValue_CloseDuringCalls: calls that an interpreter has received
+// must keep the value after Close, even if they still wait for a thread.
+// Later calls must fail.
 func TestSharedValue_CloseDuringCalls(t *testing.T) {
 	for _, threads := range []int{1, 3} {
 		t.Run(fmt.Sprint(threads), func(t *testing.T) {
@@ -250,8 +252,8 @@ func TestSharedValue_CloseDuringCalls(t *testing.T) {
 	}
 }
 
-// TestSharedValue_Kept: if a function keeps the value, the value stays valid
-// after Close, until the function deletes it.
+// TestSharedValue_Kept: if a function keeps the value, the value must stay
+// valid after Close, until a function deletes it.
 func TestSharedValue_Kept(t *testing.T) {
 	p := newPool(t, 1, nil)
 	grid := shareOnes(t, p, 10_000)
@@ -268,7 +270,8 @@ func TestSharedValue_Kept(t *testing.T) {
 	eventually(t, "the worker releases the value", func() bool { return sharedMemory(t).Size == 0 })
 }
 
-// TestSharedValue_Fork: a child that a task forks can read the value.
+// TestSharedValue_Fork: if a task forks a child, the child must be able to
+// read the value.
 func TestSharedValue_Fork(t *testing.T) {
 	p := newPool(t, 1, nil)
 	if code, err := call(t, p, forkSum, pieces{Numbers: shareOnes(t, p, 10_000)}); code != 1 || err != nil {
@@ -276,9 +279,10 @@ func TestSharedValue_Fork(t *testing.T) {
 	}
 }
 
-// TestSharedValue_NoDescriptorForFirst: if an interpreter has no descriptor
-// when its first shared value arrives, it cannot import the module that
-// receives the file. Other calls must still run, and later values must arrive.
+// TestSharedValue_NoDescriptorForFirst: an interpreter has no free
+// descriptor when its first shared value arrives. So it cannot import the
+// module that receives the file. Other calls must still run, and later
+// values must arrive.
 func TestSharedValue_NoDescriptorForFirst(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Threads: 2})
 	gate := filepath.Join(t.TempDir(), "gate")
@@ -315,7 +319,8 @@ func TestSharedValue_NoDescriptor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The first value makes the worker import what it needs.
+	// When the first value arrives, the worker imports the modules that it
+	// needs for values.
 	if sum, err := call(t, p, total, pieces{Numbers: shareOnes(t, p, 10_000)}); sum != 10_000 || err != nil {
 		t.Fatalf("the sum = %v, %v", sum, err)
 	}
@@ -328,7 +333,7 @@ func TestSharedValue_NoDescriptor(t *testing.T) {
 	if after, err := call(t, p, pid, 0); after != before || err != nil {
 		t.Errorf("the worker was %d and is %d, %v", before, after, err)
 	}
-	if _, err := call(t, p, limitFiles, 100); err != nil { // the interpreter needs files when it ends
+	if _, err := call(t, p, limitFiles, 100); err != nil { // because the interpreter needs to open files when it ends
 		t.Error(err)
 	}
 }

@@ -17,7 +17,8 @@ type sharedRecord struct {
 	Numbers []float64 `json:"numbers"`
 }
 
-// withValue and withHandle are arguments that contain a value, and its handle.
+// withValue is an argument that contains a value, and withHandle is an
+// argument that contains the handle of a value.
 type (
 	withValue[T any]  struct{ Value, Again T }
 	withHandle[T any] struct {
@@ -26,9 +27,9 @@ type (
 	}
 )
 
-// TestSharedValue: if a value has no arrays and is no []byte, a function in
-// Python must receive it by a handle as if it was passed directly, as the
-// argument and within it.
+// TestSharedValue: for a value that has no arrays and is not a []byte, a
+// function in Python must see no difference between the value and its
+// handle. The test passes both as the argument, and within the argument.
 func TestSharedValue(t *testing.T) {
 	p := newPool(t, 2, nil)
 	sameAsDirect(t, p, "text")
@@ -83,14 +84,15 @@ func sameAsDirect[T any](t *testing.T, p concert.Executor, v T) {
 	}
 }
 
-// repr returns a function that returns how Python prints the argument.
+// repr returns a function that returns the text by which Python prints the
+// argument.
 func repr[T any](p concert.Executor, arg T) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		return concert.Submit(ctx, p, python.Func[T, string]("builtins:repr"), arg).Result(ctx)
 	}
 }
 
-// look describes an argument, with the arrays in it.
+// look has a function that describes an argument and the arrays in it.
 const look = `
 import numbers
 def look(v):
@@ -105,7 +107,7 @@ def look(v):
     return repr(v)
 `
 
-// lookAt returns how Python sees an argument.
+// lookAt returns Python's description of an argument.
 func lookAt[T any](t *testing.T, p concert.Executor, arg T) string {
 	t.Helper()
 	got, err := concert.Submit(t.Context(), p, python.Source[T, string]("look", look), arg).Result(t.Context())
@@ -115,8 +117,9 @@ func lookAt[T any](t *testing.T, p concert.Executor, arg T) string {
 	return got
 }
 
-// sees checks how Python sees a shared value: by a handle as the argument, by a
-// handle within it, and if another executor stores the value.
+// sees checks Python's description of a shared value in three cases: the
+// argument is a handle, the argument contains a handle, and another executor
+// stores the value.
 func sees(t *testing.T, p, other concert.Executor, v any, want string) {
 	t.Helper()
 	for name, ex := range map[string]concert.Executor{"stored here": p, "stored elsewhere": other} {
@@ -135,9 +138,9 @@ func sees(t *testing.T, p, other concert.Executor, v any, want string) {
 	}
 }
 
-// TestSharedValue_Views: slices of numbers and bytes must arrive as read-only
-// views, also within a value. Their type must not depend on which executor
-// stores the value.
+// TestSharedValue_Views: slices of numbers and bytes must arrive as
+// read-only views, also if they are within a value. Their type must not
+// depend on the executor that stores the value.
 func TestSharedValue_Views(t *testing.T) {
 	t.Parallel()
 	p, other := newPool(t, 1, nil), newPool(t, 1, nil)
@@ -167,8 +170,8 @@ func TestSharedValue_Views(t *testing.T) {
 	}
 }
 
-// sharedSize is a number of float64 for whose second reference the encoder
-// copies the first encoding.
+// sharedSize is a number of float64 that is so large that the encoder, at
+// the second reference to them, copies their first encoding.
 const sharedSize = 150_000
 
 // TestSharedValue_NumPy: an Array must arrive as a read-only ndarray. The

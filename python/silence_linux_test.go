@@ -52,8 +52,9 @@ def holds(path):
 
 var getpid = python.Func[python.None, int]("os:getpid")
 
-// stick blocks or stops an interpreter, and returns its process id. name is the
-// way in which it does so. With "idles", the interpreter continues.
+// stick blocks or stops an interpreter, and returns its process id. The
+// parameter name says how stick does this. If name is "idles", the
+// interpreter continues.
 func stick(t *testing.T, p *processes.Pool, name string) (pid int) {
 	t.Helper()
 	for range 100 { // after short calls, the pool sends several calls to a worker at once
@@ -90,8 +91,8 @@ func awaitFile(t *testing.T, path string) {
 	}
 }
 
-// TestPool_InterpreterStuck: if an interpreter cannot begin the calls that it
-// has received, another interpreter runs them.
+// TestPool_InterpreterStuck: if an interpreter cannot begin the calls that
+// it has received, another interpreter must run them.
 func TestPool_InterpreterStuck(t *testing.T) {
 	for name, threads := range map[string]int{"leaves_sleep": 1, "leaves_match": 2, "stays": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +113,7 @@ func TestPool_InterpreterStuck(t *testing.T) {
 }
 
 // TestPool_OnlyInterpreterStuck: if the only interpreter stays stopped, the
-// pool replaces it, and the next interpreter runs the call.
+// pool must replace it, and the next interpreter must run the call.
 func TestPool_OnlyInterpreterStuck(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Timeout: time.Minute})
@@ -122,9 +123,9 @@ func TestPool_OnlyInterpreterStuck(t *testing.T) {
 	}
 }
 
-// TestCancel_InterpreterStuck: if an interpreter is blocked, a call that the
-// interpreter has not begun settles as soon as the call is canceled or the
-// context of the call ends.
+// TestCancel_InterpreterStuck: an interpreter is blocked, and has a call
+// that it has not begun. After Cancel of this call, or the end of its
+// context, the call must settle at once.
 func TestCancel_InterpreterStuck(t *testing.T) {
 	t.Parallel()
 	for _, how := range []struct {
@@ -147,7 +148,7 @@ func TestCancel_InterpreterStuck(t *testing.T) {
 				holder = concert.Submit(t.Context(), p, python.Source[string, int](name, stuck), path)
 				write(t, path, "")
 				awaitFile(t, path+".in")
-				<-started // the pool knows of the start a moment after it
+				<-started // the pool notices the start of the call a moment later
 				stop()
 			} else {
 				stick(t, p, name)
@@ -156,11 +157,11 @@ func TestCancel_InterpreterStuck(t *testing.T) {
 				why := errors.New("why")
 				ctx, cancel := context.WithCancelCause(t.Context())
 				first := concert.Submit(t.Context(), p, getpid, python.None{})
-				second := concert.Submit(ctx, p, getpid, python.None{}) // waits for room in the queue until the worker has received the first
+				second := concert.Submit(ctx, p, getpid, python.None{}) // waits for room in the queue, until the worker has received the first call
 				if !first.Cancel() || first.State() != concert.Canceled {
 					t.Errorf("Cancel() of a call that has not begun = false, or its state is %v", first.State())
 				}
-				third := concert.Submit(t.Context(), p, getpid, python.None{}) // waits until the worker has received the second
+				third := concert.Submit(t.Context(), p, getpid, python.None{}) // waits until the worker has received the second call
 				cancel(why)
 				if _, err := second.Result(t.Context()); !errors.Is(err, why) || second.State() != concert.Canceled {
 					t.Errorf("%v, %v; want the cause of the context", second.State(), err)
@@ -192,9 +193,9 @@ def note(path, i):
     return i
 `
 
-// TestCancel_BeforeBeginNeverRuns: a call that was canceled before it began
-// never runs. No call runs twice, even if many are withdrawn while interpreters
-// begin others.
+// TestCancel_BeforeBeginNeverRuns: if a call was canceled before it began,
+// it must never run. No call may run twice, even if many calls are withdrawn
+// while interpreters begin other calls.
 func TestCancel_BeforeBeginNeverRuns(t *testing.T) {
 	t.Parallel()
 	for _, threads := range []int{1, 3} {

@@ -30,7 +30,7 @@ func interpreters(t *testing.T) (pids []int) {
 	for _, stat := range stats {
 		b, err := os.ReadFile(stat)
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
 		_, rest, _ := strings.Cut(string(b), ") ")
 		if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(os.Getpid()) {
@@ -41,9 +41,9 @@ func interpreters(t *testing.T) (pids []int) {
 	return pids
 }
 
-// TestSoak: if interpreters are killed at random while tasks of all kinds run,
-// each task settles with the right value or an expected error. After Close, no
-// interpreter is left.
+// TestSoak: the test kills interpreters at random times while tasks of all
+// kinds run. Each task must settle with the right value or an expected
+// error. After Close, no interpreter may be left.
 func TestSoak(t *testing.T) {
 	t.Run("threads", func(t *testing.T) {
 		for _, threads := range []int{1, 4} {

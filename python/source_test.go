@@ -15,7 +15,8 @@ import (
 	"concert/python"
 )
 
-// TestSource_SameAsFile: source text behaves like a module file.
+// TestSource_SameAsFile: source text must have the same effects as a file of
+// a module.
 func TestSource_SameAsFile(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -48,8 +49,8 @@ func TestSource_SameAsFile(t *testing.T) {
 	}
 }
 
-// TestSource_FunctionsShareModule: functions of one text share a module, and
-// functions of other texts have other modules.
+// TestSource_FunctionsShareModule: functions of the same text must share a
+// module, and functions of different texts must have different modules.
 func TestSource_FunctionsShareModule(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -64,8 +65,8 @@ func TestSource_FunctionsShareModule(t *testing.T) {
 	}
 }
 
-// TestSource_Errors: if source text has a mistake, the error shows the line of
-// the mistake, but not the whole text.
+// TestSource_Errors: if source text has a mistake, the error must show the
+// line of the mistake, but not the whole text.
 func TestSource_Errors(t *testing.T) {
 	t.Parallel()
 	var out logtest.Buffer
@@ -135,9 +136,9 @@ func TestFunc_Arguments(t *testing.T) {
 	}
 }
 
-// TestFunc_BadName: if a name cannot be the name of a function, Func, Stream,
-// Names and Source panic with the name and the reason. Package pyname tests
-// more names.
+// TestFunc_BadName: if a name cannot be the name of a function, Func,
+// Stream, Names and Source must panic, and the panic must contain the name
+// and the reason. Package pyname tests more names.
 func TestFunc_BadName(t *testing.T) {
 	for _, where := range []string{
 		"", "math", "math:", ":f", "math: sqrt", "m n:f", "math:sqrt()\n", "math:f (1)", "math:f('\n').g", "math:9", "math:a-b", "math:a..b", ".math:f", "math:lambda x: x",
@@ -173,8 +174,9 @@ func TestFunc_BadName(t *testing.T) {
 	}
 }
 
-// TestSource_RunsAgainAfterFailure: if the text fails when it runs, the next
-// call runs it again. The incomplete module of the first run is not used.
+// TestSource_RunsAgainAfterFailure: if the run of a text fails, the next
+// call must run the text again. It must not use the incomplete module of the
+// first run.
 func TestSource_RunsAgainAfterFailure(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -197,8 +199,9 @@ done = 5
 	}
 }
 
-// TestConverts_RegisteredLate: if a conversion is registered after instances of
-// the class were refused, the conversion applies to later results.
+// TestConverts_RegisteredLate: instances of a class were refused, and then a
+// conversion of this class is registered. The conversion must apply to later
+// results.
 func TestConverts_RegisteredLate(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -223,8 +226,9 @@ def converted():
 	}
 }
 
-// TestConverts_Class: if a class cannot have a conversion, registering one
-// raises TypeError. For other classes, the conversion applies at every depth.
+// TestConverts_Class: if a class cannot have a conversion, the decorator
+// must raise TypeError. For other classes, the conversion must apply at
+// every depth of a result.
 func TestConverts_Class(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)
@@ -268,8 +272,8 @@ def nested(name):
 	}
 }
 
-// TestError_NotesNotText: if some notes of an exception are not text, the error
-// has only the other notes.
+// TestError_NotesNotText: if some notes of an exception are not text, the
+// error must have only the notes that are text.
 func TestError_NotesNotText(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)

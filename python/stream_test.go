@@ -166,8 +166,8 @@ func collect[In, Out any](t *testing.T, p *processes.Pool, where string, in In) 
 	return all, failed
 }
 
-// TestStream_AllValues: all values arrive in order, whatever kind of iterable
-// the function returns.
+// TestStream_AllValues: for each kind of iterable that a function can
+// return, all values must arrive in order.
 func TestStream_AllValues(t *testing.T) {
 	t.Parallel()
 	for _, threads := range []int{1, 2} {
@@ -217,8 +217,8 @@ func TestStream_AllValues(t *testing.T) {
 	}
 }
 
-// TestStream_Errors: if a generator fails, the loop gets the values before the
-// error, then the error, and the pool continues.
+// TestStream_Errors: if a generator fails, the loop must get the earlier
+// values and then the error, and the pool must continue.
 func TestStream_Errors(t *testing.T) {
 	t.Parallel()
 	p := streamPool(t, 1, python.Options{})
@@ -262,8 +262,9 @@ func TestStream_Errors(t *testing.T) {
 	}
 }
 
-// TestStream_OneValueAhead: a generator is at most one value ahead of the loop.
-// If the loop breaks, the generator is closed before the program continues.
+// TestStream_OneValueAhead: a generator must be at most one value ahead of
+// the loop. If the loop breaks, the generator must be closed before the
+// program continues.
 func TestStream_OneValueAhead(t *testing.T) {
 	t.Parallel()
 	p := streamPool(t, 1, python.Options{Grace: time.Minute})
@@ -301,8 +302,9 @@ func TestStream_OneValueAhead(t *testing.T) {
 	}
 }
 
-// TestStream_LoopLeft: if the loop breaks or its context ends, a generator that
-// computes or waits is interrupted and closed.
+// TestStream_LoopLeft: if the loop breaks or its context ends, the generator
+// must be interrupted and closed. This must hold if the generator computes,
+// and if it waits.
 func TestStream_LoopLeft(t *testing.T) {
 	t.Parallel()
 	p := streamPool(t, 1, python.Options{Grace: time.Minute})
@@ -346,13 +348,14 @@ func TestStream_LoopLeft(t *testing.T) {
 	}
 }
 
-// TestStream_NoFile: no file of a stream exists while its loop runs, so a
-// program that is killed in the loop leaves none. There is also no file if the
-// generator fails before it connects, or if the loop's body breaks.
+// TestStream_NoFile: while the loop of a stream runs, there must be no file
+// of this stream, so that a program that is killed in the loop leaves no
+// file. After the loop, there must be no file either: the generator may have
+// failed before it connected, or the loop may have ended early.
 func TestStream_NoFile(t *testing.T) {
 	p := newPool(t, 1, nil)
 	dir := t.TempDir()
-	t.Setenv("TMPDIR", dir) // not for the workers, which have started
+	t.Setenv("TMPDIR", dir) // has no effect on the workers, because they have already started
 	empty := func(when string) {
 		t.Helper()
 		if files, err := os.ReadDir(dir); len(files) > 0 || err != nil {
@@ -383,8 +386,8 @@ func TestStream_NoFile(t *testing.T) {
 	empty("after an error")
 }
 
-// TestStream_Concurrent: several loops share a pool, and a sequence can be
-// iterated again.
+// TestStream_Concurrent: several loops must be able to share a pool, and it
+// must be possible to iterate a sequence again.
 func TestStream_Concurrent(t *testing.T) {
 	t.Parallel()
 	p := streamPool(t, 1, python.Options{Threads: 3})
@@ -402,9 +405,10 @@ func TestStream_Concurrent(t *testing.T) {
 	}
 }
 
-// TestStream_TempDir: if the path of the directory for temporary files is long
-// or relative, streams work, even if the worker has another working directory.
-// If the directory does not exist, the error says so.
+// TestStream_TempDir: the path of the directory for temporary files may be
+// long or relative. Streams must work nevertheless, even if the worker has
+// another working directory. If the directory does not exist, the error must
+// say this.
 func TestStream_TempDir(t *testing.T) {
 	root := t.TempDir()
 	long := filepath.Join(root, strings.Repeat("x", 150))
@@ -437,8 +441,9 @@ func TestStream_TempDir(t *testing.T) {
 	}
 }
 
-// TestStream_Nil: if the context or the pool is nil, the function that Stream
-// returns panics, and the panic says which of the two is nil.
+// TestStream_Nil: Stream returns a function. If the context or the pool is
+// nil, this function must panic, and the panic must say which argument is
+// nil.
 func TestStream_Nil(t *testing.T) {
 	var noContext context.Context
 	count := python.StreamSource[int, int]("count", streaming)

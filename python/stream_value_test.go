@@ -18,9 +18,9 @@ import (
 	"concert/python"
 )
 
-// badText has a method UnmarshalText that misbehaves. The argument of the
-// method says how: "panic", "nil panic", "goexit", "hang" or "error". For any
-// other argument, the method returns nil.
+// badText has a method UnmarshalText that fails in the way that its argument
+// names: "panic", "nil panic", "goexit", "hang" or "error". For any other
+// argument, the method returns nil.
 type badText struct{ did string }
 
 // gate blocks the methods that hang.
@@ -30,8 +30,8 @@ var gate struct {
 	open  chan struct{} // guarded by the mutex: closed when no test needs the gate
 }
 
-// holdMethods blocks the methods that hang. They continue when the test ends,
-// and the tests that run in parallel.
+// holdMethods blocks the methods that hang. They continue when this test and
+// the tests that run in parallel have ended.
 func holdMethods(t *testing.T) {
 	gate.Lock()
 	defer gate.Unlock()
@@ -98,8 +98,8 @@ def sizes(ns):
 `
 
 // TestStream_MethodMisbehaves: if a method that decodes a value of a stream
-// misbehaves, the loop ends with an error that says which value it was, and the
-// pool continues.
+// fails in any way, the loop must end with an error that has the index of
+// the value. The pool must continue.
 func TestStream_MethodMisbehaves(t *testing.T) {
 	t.Parallel()
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
@@ -148,8 +148,8 @@ func drain[In, Out any](t *testing.T, stream func(context.Context, *processes.Po
 	return n, failed
 }
 
-// TestStream_MethodHangs: if a method that decodes a value does not return, the
-// loop ends when its context ends or its worker dies.
+// TestStream_MethodHangs: if a method that decodes a value does not return,
+// the loop must end when its context ends or its worker dies.
 func TestStream_MethodHangs(t *testing.T) {
 	t.Parallel()
 	p := streamPool(t, 1, python.Options{Grace: time.Millisecond})
@@ -181,8 +181,8 @@ func TestStream_MethodHangs(t *testing.T) {
 	same(t, p, 5)
 }
 
-// TestStream_MethodHangsAtEnd: if a method does not return, and the generator
-// has already ended, the loop ends when its context ends.
+// TestStream_MethodHangsAtEnd: if a method does not return, and the
+// generator has already ended, the loop must end when its context ends.
 func TestStream_MethodHangsAtEnd(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -205,9 +205,9 @@ func TestStream_MethodHangsAtEnd(t *testing.T) {
 	}
 }
 
-// TestStream_LateException: if the generator raises an exception, the loop
-// still waits for the method that decodes the value before the exception, until
-// Options.Timeout.
+// TestStream_LateException: the generator raises an exception while a method
+// still decodes the value before the exception. The loop must still wait for
+// this method, for Options.Timeout at most.
 func TestStream_LateException(t *testing.T) {
 	t.Parallel()
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
@@ -222,7 +222,7 @@ func TestStream_LateException(t *testing.T) {
 	}
 }
 
-// TestStream_MaxResult: Options.MaxResult limits each value of a stream.
+// TestStream_MaxResult: Options.MaxResult must limit each value of a stream.
 func TestStream_MaxResult(t *testing.T) {
 	p := streamPool(t, 1, python.Options{MaxResult: 100_000})
 	sizes := python.StreamSource[[]int, []byte]("sizes", badValues)
@@ -243,8 +243,8 @@ func TestStream_MaxResult(t *testing.T) {
 	}
 }
 
-// TestStreamSource_Values: generators of source text work like generators of
-// modules.
+// TestStreamSource_Values: a generator in source text must work like a
+// generator in a module.
 func TestStreamSource_Values(t *testing.T) {
 	t.Parallel()
 	p := streamPool(t, 1, python.Options{})
@@ -305,8 +305,8 @@ func TestStreamSource_Values(t *testing.T) {
 	}
 }
 
-// TestStream_Label: each error of a stream has the label of its loop, whether
-// it concerns a value or the generator.
+// TestStream_Label: each error of a stream must have the label of its loop:
+// errors of values and errors of the generator.
 func TestStream_Label(t *testing.T) {
 	t.Parallel()
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond, MaxResult: 1000})

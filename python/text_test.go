@@ -31,8 +31,8 @@ func notUTF8() (all []string) {
 	return all
 }
 
-// TestText_RoundTrip: each Go string arrives as the str that os.fsdecode makes
-// of its bytes, and returns unchanged.
+// TestText_RoundTrip: each Go string must arrive as the str that os.fsdecode
+// makes of its bytes, and must return unchanged.
 func TestText_RoundTrip(t *testing.T) {
 	t.Parallel()
 	all := notUTF8()
@@ -81,8 +81,9 @@ def f(pairs):
 	})
 }
 
-// TestText_Refused: if no Go string corresponds to a str, a result with this
-// str is refused at any depth, and the error has the path.
+// TestText_Refused: if no Go string corresponds to a str, a result that
+// contains this str at any depth must be refused. The error must have the
+// path of the str.
 func TestText_Refused(t *testing.T) {
 	t.Parallel()
 	p, err := New(1, interpreters(t)["fresh"])
@@ -104,8 +105,8 @@ func TestText_Refused(t *testing.T) {
 	}
 }
 
-// TestText_JSON: if a type is decoded by UnmarshalJSON, text with surrogates is
-// refused. A Go string can hold such text.
+// TestText_JSON: for a type that UnmarshalJSON decodes, text with surrogates
+// must be refused. For a Go string, such text must be accepted.
 func TestText_JSON(t *testing.T) {
 	b, err := codec{}.Encode(map[string]any{"a": []any{"caf\xe9"}})
 	if err != nil {
@@ -121,9 +122,9 @@ func TestText_JSON(t *testing.T) {
 	}
 }
 
-// TestText_Errors: if the text of an exception is not UTF-8, its bytes arrive
-// unchanged. If no Go string corresponds to the text, surrogates arrive as
-// escapes.
+// TestText_Errors: if the text of an exception is not UTF-8, its bytes must
+// arrive unchanged. If no Go string corresponds to the text, surrogates must
+// arrive as escapes.
 func TestText_Errors(t *testing.T) {
 	t.Parallel()
 	p, err := New(1, interpreters(t)["fresh"])
@@ -149,7 +150,8 @@ def raises(text):
 	}
 }
 
-// TestText_FileNames: file names that are not UTF-8 arrive in both directions.
+// TestText_FileNames: file names that are not UTF-8 must arrive unchanged in
+// both directions.
 func TestText_FileNames(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// texts returns n random texts. Each text has one part from each list.
+// texts returns n random texts. A text consists of one element of each list
+// in parts.
 func texts(random *rand.Rand, n int, parts ...[]string) []string {
 	all := make([]string, n)
 	for i := range all {
@@ -18,8 +19,8 @@ func texts(random *rand.Rand, n int, parts ...[]string) []string {
 	return all
 }
 
-// TestTextForms_AsPythonWrites: a text is valid if and only if Python writes it
-// for some value.
+// TestTextForms_AsPythonWrites: a text must be valid if and only if Python
+// writes this text for a value.
 func TestTextForms_AsPythonWrites(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))

@@ -18,8 +18,8 @@ import (
 	"concert/python"
 )
 
-// warm calls fn many times. After that, the pool has measured that the calls
-// are short, and sends many calls at once.
+// warm calls fn many times. From these calls, the pool learns that the calls
+// are short, so it sends many later calls at once.
 func warm[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Context, In) (Out, error), in In) {
 	t.Helper()
 	for range 500 {
@@ -81,8 +81,8 @@ func TestThreads_ShareInterpreter(t *testing.T) {
 	}
 }
 
-// TestThreads_PassSlowCall: if a call is slow, any number of later calls run in
-// the other thread of the same worker.
+// TestThreads_PassSlowCall: if a call is slow, any number of later calls
+// must be able to run in the other thread of the same worker.
 func TestThreads_PassSlowCall(t *testing.T) {
 	t.Parallel()
 	p := threads(t, 2, python.Options{})
@@ -119,8 +119,8 @@ func TestThreads_PassSlowCall(t *testing.T) {
 	}
 }
 
-// TestThreads_PassSlowCallInMap: calls of a Map that were sent together with a
-// slow one run in another thread.
+// TestThreads_PassSlowCallInMap: a slow call of a Map is sent together with
+// other calls. The other calls must run in another thread.
 func TestThreads_PassSlowCallInMap(t *testing.T) {
 	t.Parallel()
 	p := threads(t, 2, python.Options{})
@@ -149,8 +149,8 @@ func TestThreads_PassSlowCallInMap(t *testing.T) {
 	}
 }
 
-// TestThreads_SpreadOverInterpreters: interpreters get equal numbers of tasks,
-// because each one has a lock of its own.
+// TestThreads_SpreadOverInterpreters: each interpreter has its own lock, so
+// the pool must give equal numbers of tasks to the interpreters.
 func TestThreads_SpreadOverInterpreters(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 2, &python.Options{Threads: 4})
@@ -170,8 +170,8 @@ func TestThreads_SpreadOverInterpreters(t *testing.T) {
 	}
 }
 
-// TestThreads_CancelOneTask: a canceled task is interrupted, and other tasks of
-// the interpreter continue.
+// TestThreads_CancelOneTask: a canceled task must be interrupted, and other
+// tasks of the interpreter must continue.
 func TestThreads_CancelOneTask(t *testing.T) {
 	t.Parallel()
 	p := threads(t, 3, python.Options{})
@@ -193,8 +193,9 @@ func TestThreads_CancelOneTask(t *testing.T) {
 	}
 }
 
-// TestThreads_KillFailsNeighbors: if the pool must kill an interpreter because
-// of one task, the other tasks of the interpreter fail with ErrNeighbor.
+// TestThreads_KillFailsNeighbors: if the pool must kill an interpreter
+// because of one task, the other tasks of this interpreter must fail with
+// ErrNeighbor.
 func TestThreads_KillFailsNeighbors(t *testing.T) {
 	t.Parallel()
 	var retried atomic.Int64
@@ -228,8 +229,8 @@ func TestThreads_KillFailsNeighbors(t *testing.T) {
 	}
 }
 
-// TestThreads_DeathFailsAllTasks: if an interpreter dies, each of its running
-// tasks fails with a WorkerError.
+// TestThreads_DeathFailsAllTasks: if an interpreter dies, each of its
+// running tasks must fail with a WorkerError.
 func TestThreads_DeathFailsAllTasks(t *testing.T) {
 	t.Parallel()
 	p := threads(t, 4, python.Options{})
@@ -251,8 +252,8 @@ func TestThreads_DeathFailsAllTasks(t *testing.T) {
 	}
 }
 
-// TestThreads_LargeValues: large values of many threads in one arena do not
-// overwrite each other.
+// TestThreads_LargeValues: the large values of many threads are in the same
+// arena. They must not overwrite each other.
 func TestThreads_LargeValues(t *testing.T) {
 	t.Parallel()
 	p := threads(t, 4, python.Options{})
@@ -271,7 +272,8 @@ func TestThreads_LargeValues(t *testing.T) {
 	all.Wait()
 }
 
-// TestThreads_Progress: each task reports its own progress.
+// TestThreads_Progress: if several tasks report progress, each progress must
+// belong to the task that has reported it.
 func TestThreads_Progress(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -300,8 +302,8 @@ func TestThreads_Progress(t *testing.T) {
 	}
 }
 
-// TestThreads_InvalidOptions: if Options.Threads is too large, New returns an
-// error. If Options.Threads is negative, New panics.
+// TestThreads_InvalidOptions: if Options.Threads is too large, New must
+// return an error. If Options.Threads is negative, New must panic.
 func TestThreads_InvalidOptions(t *testing.T) {
 	if _, err := python.New(1, &python.Options{Threads: 10_000}); err == nil {
 		t.Error("10,000 threads are no error")
@@ -336,7 +338,7 @@ func TestDescribe_Interpreter(t *testing.T) {
 	}
 }
 
-// TestThreads_CloseWaits: Close waits for running tasks.
+// TestThreads_CloseWaits: Close must wait for running tasks.
 func TestThreads_CloseWaits(t *testing.T) {
 	t.Parallel()
 	p := threads(t, 4, python.Options{})
@@ -366,9 +368,9 @@ func submit[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Contex
 	return concert.Submit(t.Context(), p, fn, in)
 }
 
-// TestMap_LeftSparesNeighbors: if the loop of a Map breaks, another task of the
-// same interpreter continues, however many calls of the Map the interpreter has
-// received.
+// TestMap_LeftSparesNeighbors: if the loop of a Map breaks, another task in
+// the same interpreter must continue, even if the interpreter has received
+// many calls of the Map.
 func TestMap_LeftSparesNeighbors(t *testing.T) {
 	t.Parallel()
 	p := threads(t, 8, python.Options{})
@@ -394,8 +396,8 @@ func TestMap_LeftSparesNeighbors(t *testing.T) {
 	}
 }
 
-// TestThreads_LargeArgumentsHoldNoThread: while large arguments belong to
-// running calls, other calls can use all remaining threads.
+// TestThreads_LargeArgumentsHoldNoThread: while calls with large arguments
+// run, other calls must be able to use all remaining threads.
 func TestThreads_LargeArgumentsHoldNoThread(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 2, &python.Options{Threads: 4})
@@ -427,8 +429,8 @@ func TestThreads_LargeArgumentsHoldNoThread(t *testing.T) {
 	}
 }
 
-// TestResult_ResizedByThread: a result is complete although another thread
-// changes its length.
+// TestResult_ResizedByThread: a result must arrive completely, even if
+// another thread changes its length.
 func TestResult_ResizedByThread(t *testing.T) {
 	t.Parallel()
 	p := threads(t, 3, python.Options{})

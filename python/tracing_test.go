@@ -12,8 +12,8 @@ import (
 	"concert/python"
 )
 
-// fixedTrace is a Tracing in which each context that has a value for traceKey
-// belongs to the span with this text.
+// fixedTrace is a Tracing. The value of a context for traceKey is the text
+// of the span to which the context belongs.
 type fixedTrace struct{}
 
 type traceKey struct{}
@@ -35,9 +35,9 @@ func traced(t *testing.T, text string) context.Context {
 
 const parent = "00-01020000000000000000000000000003-0400000000000005-01"
 
-// spanOf returns what a task knows about its span: the traceparent, the
-// tracestate, the traceparent in a thread of the task, and the current span of
-// the package opentelemetry.
+// spanOf returns four texts about the span of its task: the traceparent, the
+// tracestate, the traceparent in a thread of the task, and the current span
+// of the package opentelemetry.
 var spanOf = python.Source[int, [4]*string]("span_of", `
 import concert, sys, threading
 
@@ -65,8 +65,8 @@ def traceparent(n):
     return concert.traceparent()
 `)
 
-// TestTracing: a Python function finds the span of its task, and a task without
-// a span finds none.
+// TestTracing: a Python function must find the span of its task. If the task
+// has no span, the function must find none.
 func TestTracing(t *testing.T) {
 	ctx := traced(t, parent+" a=b")
 	for name, o := range map[string]*python.Options{"one thread": {}, "threads": {Threads: 2}} {
@@ -108,9 +108,9 @@ func texts(all ...*string) (list []string) {
 	return list
 }
 
-// TestTracing_Package: the span is the current one of the package
-// opentelemetry, which is imitated here, during the call. If the package fails,
-// the task does not.
+// TestTracing_Package: during a call, the span of the call must be the
+// current span of the package opentelemetry. The test imitates this package.
+// If the package fails, the task must not fail.
 func TestTracing_Package(t *testing.T) {
 	ctx := traced(t, parent)
 	dir := t.TempDir()
@@ -145,8 +145,8 @@ func TestTracing_Package(t *testing.T) {
 	}
 }
 
-// TestTracing_OtherPackage: a package of the same name that ends the
-// interpreter has no effect on the task.
+// TestTracing_OtherPackage: if another package has the same name and tries
+// to end the interpreter, this must have no effect on the task.
 func TestTracing_OtherPackage(t *testing.T) {
 	ctx := traced(t, parent)
 	dir := t.TempDir()

@@ -23,7 +23,7 @@ import (
 // channel.
 var blocked atomic.Pointer[chan struct{}]
 
-// hold makes methods hang until the test ends.
+// hold makes the methods of values block until the test ends.
 func hold(t *testing.T) {
 	gate := make(chan struct{})
 	blocked.Store(&gate)
@@ -44,8 +44,8 @@ func do(how string) error {
 	return nil
 }
 
-// Types whose methods misbehave as the value says. Either all of their fields
-// are exported, or they are not structs.
+// The methods of these types fail in the way that the value names. Either
+// all of their fields are exported, or they are not structs.
 type (
 	badText   string
 	badJSON   struct{ How string }
@@ -125,9 +125,9 @@ func misbehavers() map[string]misbehaver {
 	}
 }
 
-// TestUserCode_Misbehaves: if a method of a value misbehaves, only the task
-// with this value fails. Another task runs at the same time, and Shutdown
-// returns.
+// TestUserCode_Misbehaves: if a method of a value fails in any way, only the
+// task with this value may fail. Another task must be able to run at the
+// same time, and Shutdown must return.
 func TestUserCode_Misbehaves(t *testing.T) {
 	pythontest.Need(t)
 	hold(t)
@@ -166,7 +166,7 @@ func TestUserCode_Misbehaves(t *testing.T) {
 }
 
 // TestUserCode_MisbehavesInMap: if a method of an input or a result of a Map
-// misbehaves, only this item fails.
+// fails in any way, only this item may fail.
 func TestUserCode_MisbehavesInMap(t *testing.T) {
 	t.Parallel()
 	pythontest.Need(t)
@@ -204,8 +204,8 @@ func TestUserCode_MisbehavesInMap(t *testing.T) {
 	}
 }
 
-// TestUserCode_Types: Methods and HoldsMethods report true only if the codec
-// may call methods of the program for a value.
+// TestUserCode_Types: Methods and HoldsMethods must report true if and only
+// if the codec may call methods of the program for a value.
 func TestUserCode_Types(t *testing.T) {
 	for _, c := range []struct {
 		v               any // a pointer to the value
@@ -238,8 +238,8 @@ func TestUserCode_Types(t *testing.T) {
 	}
 }
 
-// TestKeyText_NoUserCode: the codec writes the keys in errors without calling
-// methods of the program.
+// TestKeyText_NoUserCode: when the codec writes keys in errors, it must not
+// call methods of the program.
 func TestKeyText_NoUserCode(t *testing.T) {
 	for _, c := range []struct {
 		key  any

@@ -19,8 +19,8 @@ import (
 
 func foreign(b []byte) executor.Encoded { return executor.Encoded{Kind: 17, Bytes: b} }
 
-// TestValidate_OwnEncoding: the checker accepts everything that the codec
-// writes.
+// TestValidate_OwnEncoding: the checker must accept everything that the
+// codec writes.
 func TestValidate_OwnEncoding(t *testing.T) {
 	big1 := make([]any, 100_000)
 	for i := range big1 {
@@ -70,9 +70,9 @@ func TestValidate_OwnEncoding(t *testing.T) {
 	}
 }
 
-// hostile returns arguments that no codec writes, and for each of them a text
-// that the error must contain. Some arguments need much memory. If the text is
-// empty, the checker may accept the argument.
+// hostile returns arguments that no codec writes. Some of them need much
+// memory. For each argument, it returns a text that the error must contain.
+// If this text is empty, the checker may accept the argument.
 func hostile() map[string]string {
 	u32 := func(n uint32) string { return string(binary.LittleEndian.AppendUint32(nil, n)) }
 	extend := func(body, arrays string) string {
@@ -131,8 +131,8 @@ func hostile() map[string]string {
 	return m
 }
 
-// TestValidate_Hostile: the pool refuses arguments that no codec writes. They
-// do not reach the interpreter, which continues.
+// TestValidate_Hostile: the pool must refuse arguments that no codec writes.
+// They must not reach the interpreter, and the interpreter must continue.
 func TestValidate_Hostile(t *testing.T) {
 	t.Parallel()
 	for b, want := range hostile() {
@@ -169,8 +169,8 @@ func TestValidate_Hostile(t *testing.T) {
 	}
 }
 
-// TestValidate_HostileShared: a shared value that the codec does not write must
-// not be stored for calls of another process.
+// TestValidate_HostileShared: another process sends a shared value that the
+// codec would not write. The pool must not store this value.
 func TestValidate_HostileShared(t *testing.T) {
 	p, err := New(1, nil)
 	if err != nil {
@@ -193,8 +193,8 @@ func TestValidate_HostileShared(t *testing.T) {
 	}
 }
 
-// TestValidate_Memory: an interpreter needs no more memory for an argument than
-// the checker has counted.
+// TestValidate_Memory: the memory that an interpreter needs for an argument
+// must not be more than the checker has counted.
 func TestValidate_Memory(t *testing.T) {
 	t.Parallel()
 	u32 := func(n int) string { return string(binary.LittleEndian.AppendUint32(nil, uint32(n))) }
@@ -234,7 +234,7 @@ func TestValidate_Memory(t *testing.T) {
 	}
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		if strings.Contains(t.Name(), "loaded") {
-			return // a value needs the same memory whatever is imported
+			return // the memory for a value does not depend on the imported modules
 		}
 		args := maps.Clone(args)
 		if numpy {
@@ -261,8 +261,8 @@ func TestValidate_Memory(t *testing.T) {
 	})
 }
 
-// elsewhere returns the handle of a value that no pool stores, so an argument
-// contains the value.
+// elsewhere returns the handle of a value that no pool stores. So an
+// argument with the handle contains the value itself.
 func elsewhere[T any](t *testing.T, v T) executor.Shared[T] {
 	h, err := executor.Share(t.Context(), struct{ executor.Executor }{}, v)
 	if err != nil {
@@ -311,9 +311,9 @@ func keyTuples(n int) map[any]any {
 	return all
 }
 
-// FuzzValidate: the checker does not panic for any bytes. If it accepts bytes
-// with forms, their head is valid. If it accepts other bytes, they can be
-// decoded, except for keys that Go cannot have.
+// FuzzValidate: the checker must not panic for any bytes. If it accepts
+// bytes with forms, their head must be valid. If it accepts other bytes, it
+// must be possible to decode them, except for keys that Go cannot have.
 func FuzzValidate(f *testing.F) {
 	for _, v := range append(kinds(), arrays()...) {
 		if b, err := (codec{}).Encode(v); err == nil {

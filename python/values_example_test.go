@@ -39,8 +39,8 @@ def due(signed):
 	// time.Duration 36h0m0s
 }
 
-// An instance of a Python class is sent as the value that a registered function
-// returns for it.
+// A registered function converts instances of a Python class. The worker
+// sends the value that this function returns.
 func ExampleSource_converts() {
 	type price struct {
 		Amount   int    `json:"amount"`

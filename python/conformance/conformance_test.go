@@ -1,6 +1,6 @@
 // Package conformance_test runs the conformance suite on package python. The
-// suite takes most of a minute. It is a package of its own, so go test runs it
-// concurrently with the tests of package python.
+// suite takes most of a minute. It is a separate package, so the go command
+// runs it concurrently with the tests of package python.
 package conformance_test
 
 import (
@@ -53,7 +53,7 @@ func conformance(t *testing.T, open func(workers int, o *python.Options) (*proce
 		t.Cleanup(func() { p.Close() })
 		return p
 	}
-	newPool(1, new(python.Options)).Close() // the first pool starts goroutines that outlive the pool
+	newPool(1, new(python.Options)).Close() // before the check for goroutines, because the first pool starts goroutines that stay after its end
 	executortest.Run(t, executortest.Traits{Kills: true, Foreign: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(c.Workers, &python.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
 	})

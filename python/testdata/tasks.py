@@ -230,11 +230,11 @@ def stuck(path):
             open(path + ".in.%d" % threading.get_ident(), "w").close()
             ctypes.CDLL(None).pause()
         except concert.Canceled:
-            pass  # raised just before pause
+            pass  # Canceled was raised just before the call of pause
 
 
 def stubborn(path):
-    """Does not end when it is canceled."""
+    """Continues to run when the task is canceled."""
     import concert
 
     while True:
@@ -298,7 +298,8 @@ def meet_large(b):
 
 
 def odd_exception(kind):
-    """Raises an exception that cannot be described. If kind is thread, a thread still runs then."""
+    """Raises an exception that the worker cannot describe. If kind is
+    "thread", a thread of the task still runs at this time."""
     if kind == "thread":
         threading.Thread(target=time.sleep, args=(3600,)).start()
 
@@ -311,7 +312,8 @@ def odd_exception(kind):
 
 
 def end_later(_):
-    """Makes the thread that reads calls fail when it handles the outcome. A thread of the task still runs then."""
+    """Makes the thread that reads calls fail when it handles the outcome. A
+    thread of the task still runs at this time."""
     def broken(kind, b):
         raise MemoryError("as if there were none")
 
@@ -340,7 +342,8 @@ shared = bytearray(8000)
 
 
 def grow(seconds):
-    """Changes the length of the bytearray that give_shared returns, again and again."""
+    """Repeatedly changes the length of the bytearray that give_shared
+    returns."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         try:
@@ -475,13 +478,14 @@ def count_calls(v=None):
 
 
 def memory_of(b):
-    """Returns the maximum memory that a worker allocates while it decodes an argument, besides the argument's bytes."""
+    """Returns the maximum memory that a worker allocates while it decodes an
+    argument, without the bytes of the argument."""
     import gc
     import tracemalloc
 
     import concert.values
 
-    concert.values.decode(17, b)  # imports the modules that decode needs
+    concert.values.decode(17, b)  # a first call, which imports the modules that the function decode needs
     view = memoryview(b)
     gc.collect()
     gc.disable()

@@ -1,6 +1,7 @@
 """The functions of package executortest in Python, so that the cases of executortest can test the worker.
 
-When the worker imports this module, the worker gains the names of these functions, and the encoding of Go values."""
+When a worker imports this module, it can find the functions by their names
+in Go, and can decode and encode Go values."""
 
 import array
 import itertools
@@ -45,7 +46,7 @@ def uncbor(b, at=0):
     return {20: False, 21: True}.get(n), at
 
 
-here = threading.local()  # left: the time until the deadline of this thread's calls; argument: that of its last call
+here = threading.local()  # left: the time until the deadline of this thread's calls; argument: the argument of the thread's last call
 
 
 class Encoded(tuple):
@@ -78,8 +79,9 @@ numbers = itertools.count()
 
 
 def hold(gate, stubborn=False):
-    """Waits until the file that opens the gate exists, or the task is canceled. The exception Canceled is raised
-    once, between any two steps, so each step can be repeated."""
+    """Waits until the file that opens the gate exists, or the task is
+    canceled. The exception Canceled is raised once, between any two steps.
+    So it must be possible to repeat each step."""
     entered, left = ("%s.%s.%d-%d" % (gate["Path"], what, os.getpid(), next(numbers)) for what in ("in", "out"))
     canceled = False
     while True:
@@ -140,7 +142,8 @@ def scribble(pointer):
 
 
 def misbehave(rogue):
-    """Raises the error that a Go worker sends if a method of the value fails in it, or returns the value."""
+    """Returns the value. But if a method of the value would fail in a Go
+    worker, raises the error that a Go worker sends."""
     at, _, how = rogue.decode().partition("|")
     if at in ("decoding the argument", "encoding the result"):
         text = "concert: %s of executortest.misbehave: " % at.split()[-1]
@@ -169,8 +172,10 @@ def milestone(n):
 
 
 def shared(b, elsewhere=False):
-    """Returns the value of a handle. After 8 bytes, of which the first one is the form, a handle has the ID of a shared
-    value of this pool. Only if elsewhere is True, it may have the value instead, of which the second byte is the kind."""
+    """Returns the value of a handle. A handle begins with 8 bytes, and the
+    first byte is the form. Then follows the ID of a shared value of this
+    pool. If elsewhere is True, the value may follow instead, and the second
+    byte is its kind."""
     if b[0] == 1:
         return shared_values.find(b[8:])
     if b[0] == 0 and not elsewhere:
