@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// dropFirstReturnedLocked settles the calls of p.returned[0]. Their context
-// has ended. It releases mu while it does so.
+// dropFirstReturnedLocked settles the calls of p.returned[0], because their
+// context has ended. It releases mu while it settles them.
 func (p *Pool) dropFirstReturnedLocked(cause error) {
 	s := p.returned[0]
 	p.unwatchLocked(s.submitter)
@@ -14,8 +14,8 @@ func (p *Pool) dropFirstReturnedLocked(cause error) {
 	p.dropLocked(s, cause)
 }
 
-// dropLocked settles the calls of s. No worker has them, and their context
-// has ended. It releases mu while it does so.
+// dropLocked settles the calls of s, because their context has ended. No
+// worker may have these calls. dropLocked releases mu while it settles them.
 func (p *Pool) dropLocked(s callRange, cause error) {
 	p.mu.Unlock()
 	s.dropAll(cause)

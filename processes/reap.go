@@ -244,8 +244,8 @@ func (w *worker) blameNextLocked(back []callRange, state *os.ProcessState) (othe
 	return others, &victim{callRange: first, begun: first.deaths > 0, err: err}
 }
 
-// mayAgain reports whether the pool must ask Options.Retry whether the call
-// runs again.
+// mayAgain reports whether Options.Retry must decide about another run of
+// the call.
 func (p *Pool) mayAgain(v victim) bool {
 	return p.opts.Retry != nil && v.deaths < maxCallDeaths && v.batch.Context().Err() == nil
 }

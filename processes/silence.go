@@ -41,7 +41,7 @@ import (
 type silence struct {
 	measuredAt  time.Time                 // time of the last measurement; zero if the worker has no call that could begin
 	oldest      uint32                    // at that time, the number of the oldest frame of which no call had begun
-	known       bool                      // whether whether the field threads was set at that time
+	known       bool                      // whether the field threads was set at that time
 	threads     map[int]osproc.ThreadTime // the times of the threads of the process
 	readMiB     int64                     // worker.readMiB at that time
 	silent      time.Duration             // for how long the worker has been silent since it last began or ended a call

@@ -22,8 +22,8 @@ type reading struct {
 	Large  uint64 `json:"large"`
 }
 
-// results are expressions in Python. A task evaluates each expression, for
-// an argument that is a reading or a string.
+// results are expressions in Python. A task evaluates each expression, and
+// its result is decoded into a reading or a string.
 var results = []string{
 	`{}`, `{"Number": 1}`, `{"Number": -2**63, "large": 2**64 - 1}`, `{"Number": 2**63 - 1, "large": 2**63}`, `{"Number": 2**63}`, `{"large": -1}`, `{"large": 2**64}`,
 	`{"Number": True}`, `{"Number": 1.0}`, `{"Flag": 1}`, `{"Flag": True}`, `{"Flag": None}`, `{"Float": 3}`, `{"Float": 2**53 + 1}`, `{"Float": 10**400}`, `{"Float": False}`,

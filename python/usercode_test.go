@@ -204,8 +204,8 @@ func TestUserCode_MisbehavesInMap(t *testing.T) {
 	}
 }
 
-// TestUserCode_Types: Methods and HoldsMethods must report true if and only
-// if the codec may call methods of the program for a value.
+// TestUserCode_Types: Methods and HoldsMethods must report whether the codec
+// may call methods of the program for a value.
 func TestUserCode_Types(t *testing.T) {
 	for _, c := range []struct {
 		v               any // a pointer to the value

@@ -11,7 +11,7 @@ import (
 )
 
 // Seal creates a file in memory that contains the bytes b. Nothing can
-// change the file afterward. If the system has no such files, or if its
+// change the file afterward. If the system has no such files, or if the
 // limit for the size of files is too low, the error is an
 // [errors.ErrUnsupported].
 func Seal(name string, b []byte) (_ *os.File, err error) {
