@@ -61,7 +61,7 @@ func TestCancel_WhileSettling(t *testing.T) {
 	submit(t, p, nap, 0)
 	submit(t, p, nap, 50*time.Millisecond) // so that the first result is in a separate frame
 	f := submit(t, p, marked, mark{path, 7, 0})
-	submit(t, p, nap, 0) // so that f is not the newest call, for which the pool receives Started
+	submit(t, p, nap, 0) // the newest call; so the pool receives Started for this call, and not for f
 	<-at
 	eventually(t, "f has run", func() bool { b, _ := os.ReadFile(path); return string(b) == "b7\ne7\n" })
 	time.Sleep(50 * time.Millisecond) // after this time, the result of f is in the pipe

@@ -85,8 +85,9 @@ var napThenDie = concert.Register("processes_test.napThenDie", func(_ context.Co
 	return 0, nil
 })
 
-// TestMap_LeftWhileWorkerStarts: if the context of a Map ends while its calls
-// wait for a worker that is starting, the Map must end.
+// TestMap_LeftWhileWorkerStarts: the calls of a Map wait for a worker that
+// is starting. If the context of the Map ends at this time, the Map must
+// end.
 func TestMap_LeftWhileWorkerStarts(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 50 * time.Millisecond, Init: processes.Initialize(prepareOnce, onlyOnce{pathIn(t.TempDir(), "first"), time.Minute})})

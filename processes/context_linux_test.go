@@ -31,7 +31,8 @@ var endsBy = concert.Register("processes_test.endsBy", func(ctx context.Context,
 	return fmt.Sprintf("%v, %v", ctx.Err() == context.DeadlineExceeded, errors.Is(context.Cause(ctx), context.DeadlineExceeded)), nil
 })
 
-// passing is a context whose deadline passes when the test closes passing.done.
+// passing is a context. Its deadline passes when the test closes the channel
+// passing.done.
 type passing struct {
 	context.Context
 	done chan struct{}

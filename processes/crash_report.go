@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// A crash report is the text by which a runtime, of Go or Python, reports why
-// the process dies: a reason and a traceback.
+// A crash report is a text that the runtime of Go or Python writes when the
+// process dies. It consists of a reason and a traceback.
 
 // beginsCrashReport reports whether a line is the first line of a crash
 // report.

@@ -19,10 +19,10 @@ import (
 var (
 	// ErrBroken is wrapped by the errors of tasks in a broken pool, together
 	// with the reason. A pool breaks when no worker is left after eight
-	// failures in a row. A failure is a worker that cannot be started, or that
-	// dies outside of tasks without having finished a task. A broken pool stays
-	// broken, and Close returns the same error. Fix the reason and make another
-	// pool.
+	// failures in a row. There are two kinds of failures: a worker cannot be
+	// started, or a worker dies outside of tasks before it has finished a
+	// task. A broken pool stays broken, and Close returns the same error.
+	// Fix the reason and make another pool.
 	ErrBroken = errors.New("processes: the pool is broken")
 
 	// ErrTimeout is wrapped by the error of a task that exceeded

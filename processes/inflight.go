@@ -276,9 +276,9 @@ func (t *frameTable) all(yield func(*callFrame) bool) {
 	}
 }
 
-// findLocked returns the frame of a call, given the ID that the worker sent. It
-// returns a frame.ErrFrame unless the call is the first unsettled call of its
-// frame.
+// findLocked returns the frame of a call, given the ID that the worker sent.
+// If the call is not the first unsettled call of its frame, findLocked
+// returns a frame.ErrFrame.
 func (w *worker) findLocked(id frame.ID) (*callFrame, error) {
 	f := w.frames.get(id.Seq)
 	if f == nil || int(id.Index) != f.settled {

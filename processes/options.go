@@ -38,10 +38,10 @@ type Options struct {
 	// these times.
 	Timeout time.Duration
 
-	// Grace is how long a task may continue after its context has ended, by a
-	// Cancel, a deadline, the Timeout or Shutdown. After this time, the pool
-	// kills the process of the task. Zero means 5 seconds, and negative means
-	// no time.
+	// Grace is the time for which a task may continue after the end of its
+	// context: after a Cancel, a deadline, the Timeout or Shutdown. After
+	// this time, the pool kills the process of the task. Zero means 5
+	// seconds, and negative means no time.
 	Grace time.Duration
 
 	// StartTimeout is the maximum time from the start of a worker until it is
@@ -77,13 +77,13 @@ type Options struct {
 	// that a Sandbox does not limit.
 	Memory int64
 
-	// MaxResult is the maximum size of the encoded result of a task, in bytes.
-	// The size of a []byte or a string is its length. So MaxResult also limits
-	// the memory that a worker can make this process allocate. A task with a
-	// larger result fails with [ErrTooLarge]. The maximum size of an error is
-	// MaxResult, or 1 MiB if that is more; a longer error loses the end of its
-	// text. Zero means 1 GiB, which is also the maximum. With a Sandbox, zero
-	// means 16 MiB.
+	// MaxResult is the maximum size of the encoded result of a task, in
+	// bytes. The size of a []byte or a string is its length. So MaxResult
+	// also limits the memory that a worker can make this process allocate. A
+	// task with a larger result fails with [ErrTooLarge]. The maximum size
+	// of an error is the larger one of MaxResult and 1 MiB; a longer error
+	// loses the end of its text. Zero means 1 GiB, which is also the
+	// maximum. With a Sandbox, zero means 16 MiB.
 	MaxResult int64
 
 	// Sandbox, if set, confines each worker: it can write files in the given

@@ -27,7 +27,7 @@ const (
 	tailSize      = 4 << 10  // maximum size of the kept end of standard error
 	tracebackSize = 64 << 10 // maximum size of a kept crash report
 
-	holdTime = 2 * time.Second // how long a process may take to die after its crash report
+	holdTime = 2 * time.Second // maximum time from the crash report of a process to its death
 )
 
 // tail keeps the crash report of a process, or the last lines of its standard
@@ -192,7 +192,8 @@ func (h *holdback) releaseLocked(w *worker) {
 }
 
 // end handles the end of the worker's standard error. It drops the delayed
-// lines if the process has died, and otherwise prints them.
+// lines if the process has died with an exit code other than 0. Otherwise it
+// prints them.
 func (h *holdback) end(w *worker) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

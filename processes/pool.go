@@ -66,7 +66,7 @@ type Pool struct {
 type config struct {
 	shareMemory     func(name string, size int) ([]byte, *os.File, error) // makes memory that a pool shares with a worker
 	sealMemory      func(name string, b []byte) (*os.File, error)         // makes the file of a shared value
-	trimAfter       time.Duration                                         // how long a worker is idle before the pool trims its arena
+	trimAfter       time.Duration                                         // time for which a worker must be idle before the pool trims its arena
 	trimArena       func(*shm.Arena)                                      // returns the memory of an arena to the system
 	silenceTakeBack time.Duration                                         // the limits of silence, see silence.go
 	silenceStopped  time.Duration
@@ -139,8 +139,9 @@ type traffic struct{ sent, received int64 }
 
 // Watch implements [concert.Executor]. Workers report the progress of tasks
 // from the first Watch on, or from the beginning if the pool has an
-// Options.Observer. The first Watch does not wait until the workers know it. So
-// the progress of tasks that begin at the same time may be missing.
+// Options.Observer. The first Watch does not wait until the workers have
+// received this request. So the progress of tasks that begin at the same
+// time may be missing.
 func (p *Pool) Watch(o concert.Observer) (stop func()) {
 	p.made()
 	stop = p.group.Watch(o)
@@ -183,7 +184,7 @@ func (p *Pool) wakeWorkerLocked() {
 	}
 }
 
-// groupQueue is the Pool as the queue of its executor.WorkerGroup.
+// groupQueue is a Pool in its role as the queue of its executor.WorkerGroup.
 type groupQueue Pool
 
 // Again implements [executor.Queue]. The group calls it when user code has

@@ -63,7 +63,7 @@
 //
 // A worker has no standard input. The pool collects the lines that a worker
 // prints, see Options.Output. A task cannot submit to the pool that runs it,
-// because the pool is in another process. A task can make a pool of its own.
+// because the pool is in another process. A task can make its own pool.
 // Pools can be nested three levels deep.
 //
 // An argument or a result of more than 16 KiB is passed in memory that the pool

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	drainTime  = 100 * time.Millisecond // how long to wait for the end of a process that has closed its standard error
-	outputTime = 2 * time.Second        // how long to wait for Options.Output to receive the last lines of a dead worker
+	drainTime  = 100 * time.Millisecond // time to wait for the end of a process after it has closed its standard error
+	outputTime = 2 * time.Second        // time to wait until Options.Output has received the last lines of a dead worker
 )
 
 // wait waits for the end of the process, and reaps it. The steps are:

@@ -233,8 +233,8 @@ func TestPool_DeathsInTasks(t *testing.T) {
 	}
 }
 
-// TestPool_LongName: if the name of a function does not fit into a frame, its
-// tasks must fail with ErrTooLarge.
+// TestPool_LongName: if the name of a function is too long for a frame,
+// tasks of this function must fail with ErrTooLarge.
 func TestPool_LongName(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -265,8 +265,8 @@ func encodedInt(t *testing.T) executor.Encoded {
 	return arg
 }
 
-// TestPool_DeathsAtNew: if the first workers die while others are being
-// started, New and Close must still return.
+// TestPool_DeathsAtNew: the first workers die while New is still starting
+// other workers. New and Close must still return.
 func TestPool_DeathsAtNew(t *testing.T) {
 	leftovers(t)
 	flag := pathIn(t.TempDir(), "flag")

@@ -393,7 +393,8 @@ func TestSandbox_Denies(t *testing.T) {
 	works(t, confined)
 }
 
-// lend puts pages of memory or of a file into a pipe without a copy.
+// lend tries to put pages of memory, or of a file, into a pipe without a
+// copy.
 func lend(d action) error {
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
@@ -568,7 +569,8 @@ func TestSandbox_Refused(t *testing.T) {
 	}
 }
 
-// swap replaces a directory by a symbolic link.
+// swap replaces the directory at one path by a symbolic link to another
+// path.
 var swap = concert.Register("processes_test.swap", func(_ context.Context, paths [2]string) (int, error) {
 	if err := os.Rename(paths[0], paths[0]+".old"); err != nil {
 		return 0, err

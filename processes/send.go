@@ -189,9 +189,10 @@ func (w *worker) sendAfter(p pipeArg) error {
 	return w.sendLarge(p.bytes)
 }
 
-// sendLarge writes a large argument to the pipe, in steps of 1 MiB, and counts
-// in w.readMiB how many MiB the worker has read. The last MiB that sendLarge
-// has written does not count, because it may still be in the pipe.
+// sendLarge writes a large argument to the pipe, in steps of 1 MiB, and
+// stores in w.readMiB the number of MiB that the worker has read. The last
+// MiB that sendLarge has written does not count, because it may still be in
+// the pipe.
 func (w *worker) sendLarge(b []byte) error {
 	for first := true; ; first = false {
 		n, err := w.tasks.Write(b[:min(len(b), 1<<20)])

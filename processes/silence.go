@@ -36,16 +36,16 @@ import (
 // sent to the worker. When the worker has read another MiB, the time of silence
 // starts at 0 again.
 
-// silence measures how long a worker has been silent. Only the goroutine of
-// receive uses it.
+// silence measures the time for which a worker is silent. Only the goroutine
+// of receive uses it.
 type silence struct {
 	measuredAt  time.Time                 // time of the last measurement; zero if the worker has no call that could begin
 	oldest      uint32                    // at that time, the number of the oldest frame of which no call had begun
 	known       bool                      // whether the field threads was set at that time
 	threads     map[int]osproc.ThreadTime // the times of the threads of the process
 	readMiB     int64                     // worker.readMiB at that time
-	silent      time.Duration             // for how long the worker has been silent since it last began or ended a call
-	stopped     time.Duration             // how long the process was stopped during this time
+	silent      time.Duration             // time for which the worker was silent since it last began or ended a call
+	stopped     time.Duration             // the part of this time in which the process was stopped
 	takenBackAt time.Duration             // max(silent, stopped) when the pool last took calls back
 	suspended   bool                      // a copy of worker.suspended, read without mu
 }

@@ -221,8 +221,8 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 }
 
 // command returns the process of a worker, which the caller must start. The
-// process inherits the files of the slice passed and, unless it is nil, the
-// socket of shared values.
+// process inherits the files in the slice passed, and the socket of shared
+// values if there is one.
 func (p *Pool) command(passed []*os.File, socket *os.File) (*exec.Cmd, error) {
 	cmd, err := p.template.command()
 	if err != nil {

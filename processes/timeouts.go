@@ -62,7 +62,7 @@ func (w *worker) checkClockLocked(f *callFrame, call int, now time.Time) {
 	}
 	if !c.expires.IsZero() && !now.Before(c.expires) {
 		c.expires = time.Time{}
-		w.cancelCallsLocked(f, call, call+1, ErrTimeout) // later calls have a timeout of their own
+		w.cancelCallsLocked(f, call, call+1, ErrTimeout) // only this call, because each later call has its own timeout
 	}
 	switch {
 	case !c.killAt.IsZero() && !now.Before(c.killAt):

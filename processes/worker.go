@@ -56,7 +56,7 @@ type worker struct {
 	outcomeBuf []outcome   // reused by settleOutcomes
 	endedBuf   []endedCall // reused by settleOutcomes
 	copied     uint64      // total number of results that were copied from the arena
-	silence    silence     // for how long the worker has begun no call
+	silence    silence     // time for which the worker has begun no call
 
 	sent    atomic.Int64 // bytes that were sent to the worker; written by dispatch
 	read    atomic.Int64 // bytes that were received from the worker; written by receive
@@ -326,8 +326,8 @@ func (w *worker) isDeadLocked() bool {
 	}
 }
 
-// killLocked kills the process unless it is dead. why is the reason, for
-// errors.
+// killLocked kills the process if it is not dead. The parameter why is the
+// reason that errors will contain.
 func (w *worker) killLocked(why error) {
 	if w.state == reaped {
 		return

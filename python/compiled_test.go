@@ -86,7 +86,8 @@ func TestCompiled_NotUsable(t *testing.T) {
 	}
 }
 
-// TestCompiled_ManyWorkers: all workers of a large pool get compiled code.
+// TestCompiled_ManyWorkers: all workers of a large pool must get compiled
+// code.
 func TestCompiled_ManyWorkers(t *testing.T) {
 	t.Parallel()
 	pythontest.Need(t)

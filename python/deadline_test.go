@@ -58,8 +58,8 @@ async def computes_in_coroutine(path):
         pass
 `
 
-// expiring is a context whose deadline passes when the test closes
-// expiring.done.
+// expiring is a context. Its deadline passes when the test closes the
+// channel expiring.done.
 type expiring struct {
 	context.Context
 	done chan struct{}

@@ -62,7 +62,7 @@ func isZeroOf(t reflect.Type) func(v reflect.Value) bool {
 
 type fields struct {
 	list     []field
-	byName   map[string]int // has the exact names, and for each of them the name in lower case, unless this is the exact name of a field
+	byName   map[string]int // by exact name; also by name in lower case if this is not the exact name of a field
 	pointers []embeddedPointer
 	why      string      // why the type cannot be sent or received; "" if it can
 	flat     *flatStruct // nil if the struct is not flat; see flat.go

@@ -65,9 +65,9 @@ def start():
 start()
 `
 
-// threadTime returns the time for which a worker, when it exits, waits for
-// threads that tasks have started. It is half of the grace. The other half
-// is for the rest of the exit. After the grace, the pool kills the worker.
+// threadTime returns the maximum time that an exiting worker waits for
+// threads that tasks have started. It is half of the grace. The rest of the
+// exit gets the other half. After the grace, the pool kills the worker.
 func threadTime(grace time.Duration) time.Duration {
 	switch {
 	case grace == 0:

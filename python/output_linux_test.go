@@ -12,8 +12,9 @@ import (
 	"concert/python"
 )
 
-// TestOutput_Sources: if a task prints in Python, by a system call, or in C,
-// Options.Output receives the text, and the task has its result.
+// TestOutput_Sources: a task prints in Python, by a system call, or in C. In
+// each case, Options.Output must receive the text, and the task must have
+// its result.
 func TestOutput_Sources(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer // without a lock, because the handler writes one record at a time, and the test reads only after Close
@@ -50,7 +51,7 @@ func (s seen) Handle(_ context.Context, r slog.Record) error {
 }
 
 // TestOutput_ProgressBar: if a task prints a progress bar, Options.Output
-// receives each update while the task runs.
+// must receive each update while the task runs.
 func TestOutput_ProgressBar(t *testing.T) {
 	log := seen{slog.DiscardHandler, make(chan string, 10)}
 	p := newPool(t, 1, &python.Options{Output: slog.New(log)})

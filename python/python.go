@@ -35,10 +35,10 @@
 //	Date, TimeOfDay                       datetime.date, datetime.time
 //	Decimal, UUID, Path                   decimal.Decimal, uuid.UUID, pathlib.Path
 //
-// The Python type of an argument depends only on its Go type, at any depth, and
-// not on the modules that the interpreter has imported: a []float64 is an
-// array.array even if numpy is loaded. numpy.asarray makes an ndarray from it,
-// which uses the same memory. An [Array] is sent as an ndarray.
+// The Python type of an argument depends only on its Go type, at any depth,
+// and not on the modules that the interpreter has imported: a []float64 is
+// an array.array even if numpy is loaded. An ndarray that numpy.asarray
+// makes from it uses the same memory. An [Array] is sent as an ndarray.
 //
 // Results follow the same table in reverse. A tuple, set or frozenset can
 // become a slice or an array. A tuple can also become a struct that has a
@@ -78,12 +78,12 @@
 //	[]float64, [3]int32, ... (not []int)  memoryview, read-only
 //	[]byte, if it is the whole value      memoryview, read-only
 //
-// A write to a view raises an exception. numpy.asarray makes a read-only
-// ndarray of a memoryview, which uses the same memory. Everything else has
-// the types of the table above: each call decodes its own object from the
-// shared memory, so a function can change this object, and other calls do
-// not see the change. For a large dict or list, the decoding takes time, as
-// for an argument. A str is decoded once in each interpreter.
+// A write to a view raises an exception. The ndarray that numpy.asarray
+// makes from a memoryview is read-only, and uses the same memory. Everything
+// else has the types of the table above: each call decodes its own object
+// from the shared memory, so a function can change this object, and other
+// calls do not see the change. For a large dict or list, the decoding takes
+// time, as for an argument. A str is decoded once in each interpreter.
 //
 // These types depend only on the Go type. So there are views even if another
 // executor stores the value, or the system has no sealed shared memory. In
@@ -104,10 +104,10 @@
 //
 // # Conversions
 //
-// A Go type with MarshalText is sent as a str, and received by UnmarshalText. A
-// Go type with MarshalJSON is sent as the value of its JSON, and received by
-// UnmarshalJSON. A type that has only the first method of a pair can only be
-// sent.
+// If a Go type has the method MarshalText, its values are sent as a str, and
+// received by UnmarshalText. If it has MarshalJSON, its values are sent as
+// the value of their JSON, and received by UnmarshalJSON. If a type has only
+// the first method of a pair, its values can only be sent.
 //
 // To send objects of a Python class, register a function that converts them to
 // plain data, in a module that the tasks import:
@@ -214,8 +214,8 @@
 //     fields of an embedded struct if a less deeply embedded field has the same
 //     name, and entries of a dict for which a struct has no field
 //   - the monotonic clock of a time.Time
-//   - the rules of a zone: a time keeps its offset and the name of its zone, a
-//     TimeOfDay the offset
+//   - the rules of a zone: a time keeps only its offset and the name of its
+//     zone, and a TimeOfDay keeps only its offset
 //   - the class of a result, unless the table has this class: an instance of a
 //     derived class becomes an instance of the base class, a namedtuple or a
 //     structure of numpy becomes a tuple, a dataclass becomes the dict of its
@@ -339,17 +339,18 @@ type Args struct {
 	Kwargs map[string]any
 }
 
-// Func returns a Python function as a Go function, for Submit and Map on a
-// pool of New, or on a cluster whose workers offer the function, such as the
-// workers of the command "concert worker". The parameter where consists of
-// the name of a module, a colon, and a name in the module, which may contain
-// dots: "statistics:fmean", "numpy:linalg.norm". If () follows a name, each
-// worker calls the named object once and keeps the result:
-// "models:Model().predict" loads the model once in each worker. The
-// parentheses may contain Python literals, by position and by name:
-// "models:Model('large', layers=3).predict". For each list of arguments,
-// there is a separate instance. A worker imports the module before the first
-// call of the function, or when it starts if Options.Import has the module.
+// Func returns a Python function as a Go function. Use it for Submit and Map
+// on a pool that New has made, or on a cluster whose workers offer the
+// function, such as the workers of the command "concert worker". The
+// parameter where consists of the name of a module, a colon, and a name in
+// the module, which may contain dots: "statistics:fmean",
+// "numpy:linalg.norm". If () follows a name, each worker calls the named
+// object once and keeps the result: "models:Model().predict" loads the model
+// once in each worker. The parentheses may contain Python literals, by
+// position and by name: "models:Model('large', layers=3).predict". For each
+// list of arguments, there is a separate instance. A worker imports the
+// module before the first call of the function, or when it starts if
+// Options.Import has the module.
 //
 // The function is called with one argument, the value of type In. If In is
 // [None], the function is called without arguments. If In is [Args], it is
@@ -379,9 +380,9 @@ func check(caller, where string) {
 // Func. Programs call the function by these names, and errors, events and
 // logs show them. The names for "statistics:fmean" are
 // "python:1:statistics:fmean" for one argument, "python:0:statistics:fmean"
-// for [None], and "python:*:statistics:fmean" for [Args]. A program that
-// runs the function for other programs, such as a worker of a cluster,
-// offers these names. Names panics in the same cases as Func.
+// for [None], and "python:*:statistics:fmean" for [Args]. If a program runs
+// the function for other programs, it must offer these names. An example is
+// a worker of a cluster. Names panics in the same cases as Func.
 func Names(where string) []string {
 	Func[any, any](where)
 	Func[None, any](where)

@@ -304,7 +304,8 @@ func TestError_Exceptions(t *testing.T) {
 	}
 }
 
-// TestWorkerError_Deaths: if a task ends its interpreter, only this task fails.
+// TestWorkerError_Deaths: if a task ends its interpreter, only this task may
+// fail.
 func TestWorkerError_Deaths(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)

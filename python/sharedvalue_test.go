@@ -84,8 +84,8 @@ func sameAsDirect[T any](t *testing.T, p concert.Executor, v T) {
 	}
 }
 
-// repr returns a function that returns the text by which Python prints the
-// argument.
+// repr returns a function. This function returns the text of the argument in
+// Python, as the builtin repr makes it.
 func repr[T any](p concert.Executor, arg T) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		return concert.Submit(ctx, p, python.Func[T, string]("builtins:repr"), arg).Result(ctx)

@@ -114,7 +114,8 @@ func TestSource_Errors(t *testing.T) {
 	}
 }
 
-// TestFunc_Arguments: the name of a function may contain calls with literals.
+// TestFunc_Arguments: it must be possible to use calls with literals in the
+// name of a function.
 func TestFunc_Arguments(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, nil)

@@ -13,9 +13,9 @@ import (
 	"concert/processes"
 )
 
-// notUTF8 returns all strings of at most four parts. A part is a character, the
-// beginning or the middle of a character, or a byte that UTF-8 does not have.
-// So most of the strings are not UTF-8.
+// notUTF8 returns all strings of at most four parts. A part is a character,
+// the beginning or the middle of a character, or a byte that UTF-8 does not
+// have. So most of these strings are not UTF-8.
 func notUTF8() (all []string) {
 	parts := []string{"a", "\u00e9", "\uFFFD", "\x80", "\xbf", "\xc3", "\xe2", "\x82", "\xed", "\xb3", "\xa0", "\xf0", "\xf4", "\x90", "\xff"}
 	all = []string{""}

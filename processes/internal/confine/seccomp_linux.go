@@ -18,7 +18,7 @@ import (
 // library has long jumps, it allows calls whose conditions do not hold.
 //
 // The program is a sequence of blocks. A block ends with an answer. A jump
-// skips instructions of its own block, or the whole next block.
+// skips instructions of the block that contains it, or the whole next block.
 type callFilter struct{ code []unix.SockFilter }
 
 // condition is a condition on one argument of a system call.

@@ -33,7 +33,8 @@ var denied = sync.OnceValue(func() *regexp.Regexp {
 // namespaces are the flags of clone that create namespaces.
 const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 
-// Requests of ioctl, equal on all systems for which there is a table.
+// Requests of ioctl. They have the same numbers on all systems that have a
+// table.
 const (
 	fionread = 0x541b
 	fionbio  = 0x5421

@@ -25,7 +25,8 @@ var starter struct {
 	ownMask bool // whether the thread has its own mask; written before the thread reads from the channel work
 }
 
-// BeginStarter starts the thread that starts processes, unless it runs already.
+// BeginStarter starts the thread that later starts processes. If this thread
+// already runs, BeginStarter does nothing.
 func BeginStarter() {
 	starter.once.Do(func() {
 		starter.work = make(chan func())
