@@ -12,8 +12,8 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// template is the program of all workers of a pool, and the settings with which
-// they start. The settings are those that this process had when New was called.
+// template is the program of all workers of a pool, and the settings with
+// which they start. This process had these settings when New was called.
 type template struct {
 	program  string   // path of the program
 	args     []string // as in exec.Cmd, so args[0] is the name of the program

@@ -41,8 +41,8 @@ func (w *worker) receiveList(body []byte) error {
 	return w.settleList(r)
 }
 
-// settleList settles the calls of a ResultList, which are consecutive. It
-// acquires the lock once for all of them.
+// settleList settles the calls of a ResultList. These calls are consecutive.
+// It acquires the lock once for all of them.
 func (w *worker) settleList(r frame.Results) error {
 	p, count := w.pool, r.Len()
 	p.mu.Lock()

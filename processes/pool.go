@@ -170,8 +170,8 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	return p.queue.Push(ctx, p.group, t)
 }
 
-// wakeWorkerLocked wakes a worker that can get another call: the one with the
-// fewest calls.
+// wakeWorkerLocked wakes one of the workers that can get another call: the
+// worker that has the fewest calls.
 func (p *Pool) wakeWorkerLocked() {
 	var best *worker
 	for _, w := range p.active {

@@ -73,9 +73,9 @@
 // returns unused memory to the system, unless it is a program of
 // Options.Command.
 //
-// A large value that many calls use can be stored once, by [concert.Share]. All
-// workers map the same memory, which exists once. It uses one file descriptor
-// of this process. Options.Memory does not include it.
+// A large value that many calls use can be stored once, by [concert.Share].
+// The memory of the value exists only once, and all workers map it. It uses
+// one file descriptor of this process. Options.Memory does not include it.
 //
 // A function can return a large slice of numbers by a handle, see
 // [concert.NewMapped]. This process then maps the memory that the worker has

@@ -51,12 +51,12 @@ type Sandbox struct {
 	// nil means none. New opens these files and directories, so a file that is
 	// later renamed to one of these names cannot be read.
 	//
-	// Nil does not include /proc, because it has the command lines of all
-	// processes, which may contain secrets. In /proc, a task can read only the
-	// files of its own process (/proc/self), /proc/sys and a few files about
-	// the machine. A task cannot list the root directory either. If a list
-	// contains /, tasks can read all of /proc and list the root directory. If a
-	// list contains /proc, tasks can read all of /proc.
+	// Nil does not include /proc, because /proc shows the command lines of
+	// all processes, and command lines may contain secrets. In /proc, a task
+	// can read only the files of its own process (/proc/self), /proc/sys and
+	// a few files about the machine. A task cannot list the root directory
+	// either. If a list contains /, tasks can read all of /proc and list the
+	// root directory. If a list contains /proc, tasks can read all of /proc.
 	Read []string
 
 	// Write lists the directories and existing files that tasks may write and

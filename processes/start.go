@@ -40,7 +40,7 @@ const standbyDelay = 500 * time.Millisecond
 // startWorkers starts the first workers, waits until they are ready, and
 // arranges the start of a standby worker.
 func (p *Pool) startWorkers() error {
-	osproc.BeginStarter() // in a worker, which can have a pool too, Main does not call BeginStarter
+	osproc.BeginStarter() // needed if this process is a worker, because Main does not call BeginStarter in a worker
 	p.startResults = make(chan error, p.size)
 	p.mu.Lock()
 	for id := range p.active {

@@ -60,7 +60,7 @@ func (e *encoder) encodeAll(v reflect.Value) ([]byte, error) {
 type encoder struct {
 	buf    []byte
 	forms  bool           // buf has forms
-	arrays [][]byte       // the bytes of arrays, which follow buf
+	arrays [][]byte       // the bytes of arrays; in the encoding, they follow buf
 	size   int            // total size of arrays
 	depth  int            // depth of the current value
 	seen   map[visit]bool // the values that contain the current value; recorded only at a large depth, where a cycle is likely

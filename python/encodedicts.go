@@ -159,12 +159,13 @@ func fieldsEncoder(t reflect.Type, fs *fields) encodeFunc {
 	}
 }
 
-// encodeFlat encodes a flat struct. In two cases, it does not encode the
-// struct and reports false: the encoding may become too long, or the struct
-// has bytes that may be recorded (see references.go).
+// encodeFlat encodes a flat struct. It reports false if it has not encoded
+// the struct. There are three reasons: an unexported field contains the
+// struct, the encoding may become too long, or the struct has bytes that may
+// be recorded (see references.go).
 func (e *encoder) encodeFlat(s *flatStruct, v reflect.Value) bool {
 	if !v.CanAddr() && !v.CanInterface() {
-		return false // an unexported field, which addressable cannot copy
+		return false // v is in an unexported field, so addressable cannot copy it
 	}
 	at := addressable(v).Addr().UnsafePointer()
 	n, longest := s.size(at)

@@ -10,7 +10,7 @@ import (
 )
 
 // Error is a Python exception. To find it in the error of a task, use
-// [errors.As]. To print it with its traceback, use %+v, which also works for
+// [errors.As]. To print it with its traceback, use %+v. This also works for
 // the error of a task.
 type Error struct {
 	// Type is the name of the exception's type. The module is a part of the

@@ -10,7 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// field describes a field of a struct, which is an entry of a dict in Python.
+// field describes a field of a struct. In Python, the field is an entry of a
+// dict.
 type field struct {
 	name                string
 	index               []int

@@ -208,7 +208,7 @@
 //
 // # What values lose
 //
-// Values arrive exactly, except for the following, which is lost:
+// Values arrive exactly. Only the following is lost:
 //
 //   - as with encoding/json: unexported fields, fields with the tag json:"-",
 //     fields of an embedded struct if a less deeply embedded field has the same

@@ -252,10 +252,10 @@ func (s *stream) readFull(b []byte) error {
 	})
 }
 
-// await calls do, which waits for the worker. If the task ends before do
-// returns, await interrupts do, and calls it again for the data that remains.
-// The second call has a short deadline, because a child of the worker may keep
-// the socket open.
+// await calls the function do, which waits for the worker. If the task ends
+// before do returns, await interrupts do, and calls it again for the data
+// that remains. The second call has a short deadline, because a child of the
+// worker may keep the socket open.
 func (s *stream) await(deadline func(time.Time) error, do func() error) error {
 	returned, watched := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -33,11 +33,12 @@ type Sandbox struct {
 	read, write   []*os.File
 }
 
-// Open opens the files and directories that workers may read, and those that
-// they may read and write. If read is nil, workers may read all files. If
-// limitedMemory is true, the memory of workers has a limit, and they must not
-// map memory that the limit does not include. The error is an
-// [errors.ErrUnsupported] if this system cannot confine processes.
+// Open opens two kinds of files and directories: workers may read the first
+// kind, and may read and write the second kind. If read is nil, workers may
+// read all files. If limitedMemory is true, the memory of workers has a
+// limit, and they must not map memory that the limit does not include. The
+// error is an [errors.ErrUnsupported] if this system cannot confine
+// processes.
 func Open(read, write []string, limitedMemory bool) (_ *Sandbox, err error) {
 	if err := supported(); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, errors.ErrUnsupported)

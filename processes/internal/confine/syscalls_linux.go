@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// denied matches the system calls that a confined worker must not make, or may
-// make only under the conditions of Restrictions.rules. All other calls in the
-// table are allowed. Calls that are not in the table, such as those of newer
-// systems and of other instruction sets, are denied.
+// denied matches the system calls that a confined worker must not make, or
+// may make only under the conditions of Restrictions.rules. All other calls
+// in the table are allowed. Calls that are not in the table are denied, for
+// example calls of newer systems and of other instruction sets.
 var denied = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile("^(?:" +
 		"execve|execveat|uselib|fork|vfork" + // programs, and processes

@@ -48,8 +48,8 @@ func TestAllocator(t *testing.T) {
 	}
 }
 
-// longestFree returns the length of the longer of the two free ranges: the one
-// after the newest span and the one before the oldest span.
+// longestFree returns the larger one of two lengths: the length of the free
+// range after the newest span, and of the free range before the oldest span.
 func longestFree(used []bool, spans []frame.Span) int {
 	run := func(from int) (n int) {
 		for from+n < len(used) && !used[from+n] {

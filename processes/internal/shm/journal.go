@@ -225,9 +225,9 @@ func (j *Journal) Marked(seq uint32, n int) int {
 	return min(n, int(uint16(word>>16)))
 }
 
-// TakeBack takes back calls of a frame, which has n calls: the calls from
-// number keep on that the worker has not begun. It returns the number of
-// calls that stay with the worker. The pool calls TakeBack.
+// TakeBack takes back calls of a frame that has n calls. It takes the calls
+// from number keep on, but only if the worker has not begun them. It returns
+// the number of calls that stay with the worker. The pool calls TakeBack.
 func (j *Journal) TakeBack(seq uint32, keep, n int) (left int) {
 	for {
 		word := j.slot(seq).Load()
