@@ -11,7 +11,8 @@ import (
 )
 
 // tryOnce makes one request, and writes the body to j.part. If it returns nil,
-// the part is complete and verified, or the existing file is the right one.
+// either the part is complete and verified, or the existing file is the file
+// of the server.
 func (j *job) tryOnce(parent context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -38,9 +39,9 @@ func (j *job) tryOnce(parent context.Context) (err error) {
 	resp, err := j.client.do(j.client.http, req)
 	if err != nil {
 		if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() && conn != nil {
-			// On a new connection, the handshake has arrived since the request
-			// began. So the connection counts as silent if no data has arrived
-			// in the second half of the time.
+			// The time of this error includes the handshake of a new
+			// connection, which did receive data. So the connection counts as
+			// silent if no data has arrived in the second half of the time.
 			closeIfSilent(conn, time.Now().Add(-j.client.opts.Header/2))
 		}
 		return j.failRequest(ctx, "get a reply", err)
@@ -122,7 +123,7 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 	now := versionOf(resp)
 	if j.known != nil {
 		if j.known.isSame(j.url(), resp, now) {
-			j.discardPart() // an attempt before this one had another version
+			j.discardPart() // an earlier attempt had another version
 			return true, j.present(j.known.info, nil)
 		}
 		if !j.Update {
@@ -152,7 +153,8 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 			j.discardPart()
 			return false, j.fail("continue", err).again()
 		}
-		// The body is compared with the part, and continues it.
+		// The body is compared with the part. The bytes after the part are
+		// appended to it.
 		if err := j.part.keepPrefix(); err != nil {
 			return false, j.failWrite("write the partial file", err)
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // body reads the body of a reply. It records the number of bytes for the
-// timeouts, and obeys the limit of the rate.
+// timeouts, and pauses if the rate is above ClientOptions.Limit.
 type body struct {
 	job   *job
 	ctx   context.Context
@@ -20,9 +20,9 @@ type body struct {
 	bytes atomic.Int64
 
 	// The next fields tell how long Get has waited for the server. begin is
-	// when the watch started. spent is the time that the ended calls of r.Read
-	// took. running is when the running call started, as a duration after
-	// begin, or -1 if no call is running.
+	// the time at which the watch started. spent is the total time of the
+	// calls of r.Read that have returned. running is the start of the current
+	// call, as a duration after begin, or -1 if there is no current call.
 	begin   time.Time
 	spent   atomic.Int64
 	running atomic.Int64
@@ -49,9 +49,9 @@ func (b *body) Read(p []byte) (int, error) {
 // errReadFile is wrapped by the error of compare if the file cannot be read.
 var errReadFile = errors.New("cannot read the file")
 
-// compare compares the body with the bytes of a file from one position (from)
-// to another one (end). All bytes before the returned position are equal. If
-// the bytes after this position differ, or if the file ends there, the error is
+// compare compares the body with the bytes of a file between the positions
+// from and end. All bytes before the returned position are equal. If the byte
+// at this position differs, or if the file ends there, the error is
 // errDamaged. If the body ends there, the error is io.EOF. If the file cannot
 // be read, the error wraps errReadFile. If progress is not nil, compare calls
 // it after each read.
@@ -107,10 +107,10 @@ func (b *body) waited() time.Duration {
 // speedWindow is the time over which the speed is averaged.
 const speedWindow = 30 * time.Second
 
-// watch cancels the attempt if the body stalls or is too slow. Only the time in
-// which Get waits for the server counts as a stall: a slow disk, a digest, the
-// limit of the rate and the caller's OnEvent are not the fault of the server.
-// watch returns a function that ends the watch.
+// watch cancels the attempt if the body stalls or is too slow. Only the time
+// in which Get waits for the server counts. The time for a slow disk, a
+// digest, a limit of the rate and the caller's OnEvent does not count. watch
+// returns a function that ends the watch.
 func (b *body) watch(cancel context.CancelCauseFunc) (stop func()) {
 	o := &b.job.client.opts
 	b.begin = time.Now()
@@ -146,8 +146,8 @@ func (b *body) watch(cancel context.CancelCauseFunc) (stop func()) {
 		}
 		return nil
 	}
-	// A small body is complete before the first check. So a timer calls check,
-	// because a goroutine that waits would take longer to start and to end.
+	// A timer calls check. A goroutine would take longer to start and to end,
+	// and a small body is complete before the first check.
 	var mu sync.Mutex // guards timer and stopped
 	var timer *time.Timer
 	stopped := false

@@ -31,8 +31,8 @@ type ClientOptions struct {
 	Stall time.Duration
 
 	// MinSpeed is the minimum number of bytes of a body per second, on average
-	// over 30 seconds. A slower attempt ends, and the next one continues. Zero
-	// means no minimum.
+	// over 30 seconds. A slower attempt ends, and the next attempt continues
+	// the file. Zero means no minimum.
 	MinSpeed int64
 
 	// MaxTime is the maximum time of a Get, retries included. Zero means no
@@ -50,14 +50,15 @@ type ClientOptions struct {
 	// second.
 	RetryDelay time.Duration
 
-	// MaxRetryAfter is the longest pause that a server can demand. If it
-	// demands more, Get returns the error. Zero means one minute.
+	// MaxRetryAfter is the maximum pause before a retry that a server can
+	// demand. If a server demands a longer pause, and no mirror is left, Get
+	// returns the error. Zero means one minute.
 	MaxRetryAfter time.Duration
 
 	// PerHost is the maximum number of connections to one host; further
-	// requests wait. With https, the additional connections of a Request with
-	// Connections do not count: they have a second limit of the same size. Zero
-	// means no limit.
+	// requests wait. For https, the additional connections of
+	// Request.Connections have a separate limit of the same size. Zero means
+	// no limit.
 	PerHost int
 
 	// Headers are sent with each request to the host of the URL. After a
@@ -69,8 +70,8 @@ type ClientOptions struct {
 	// "example.com:8080", if the URL has none. Nil means no credentials.
 	Credentials func(host string) (user, password string, ok bool)
 
-	// Jar stores the cookies of all downloads. Nil means that each Get has
-	// cookies of its own, for its redirects.
+	// Jar stores the cookies of all downloads. Nil means that each Get keeps
+	// its own cookies, and sends them after redirects.
 	Jar http.CookieJar
 
 	// Proxy returns the proxy for a request. Nil means the proxies of the
@@ -88,15 +89,15 @@ type ClientOptions struct {
 	AllowDowngrade bool
 
 	// Acquire is called before each attempt, and blocks until the attempt may
-	// start. The function that it returns is called after the attempt, with the
-	// error of the attempt. It can limit the concurrent downloads, because a
-	// pause between two attempts does not count. The connections of one file
-	// count as one. Nil means no limit.
+	// start. The function that it returns is called after the attempt, with
+	// the error of the attempt. Acquire can limit the concurrent downloads: a
+	// download holds nothing during the pause between two attempts. The
+	// connections of one file count as one. Nil means no limit.
 	Acquire func(ctx context.Context, host string) (release func(error), err error)
 
-	// Limit is called with the number of bytes that have arrived, and returns
-	// for how long the connection must pause because the rate is too high. All
-	// connections call it, concurrently. Nil means no limit.
+	// Limit limits the rate. It is called with the number of bytes that have
+	// just arrived, and returns the time for which the connection must pause.
+	// All connections call it, concurrently. Nil means no limit.
 	Limit func(bytes int) (pause time.Duration)
 
 	// Wrap returns the transport that the client uses instead of the given one.
@@ -160,7 +161,8 @@ func NewClient(opts *ClientOptions) *Client {
 		DisableCompression: true,
 		ForceAttemptHTTP2:  !o.HTTP1,
 		TLSClientConfig:    &tls.Config{RootCAs: o.RootCAs},
-		// A ping detects a dead HTTP/2 connection, which many requests share.
+		// Many requests share an HTTP/2 connection. A ping detects that it is
+		// dead.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: o.Header / 2, PingTimeout: o.Header / 2},
 	}
 	if o.HTTP1 {
@@ -228,8 +230,8 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// sameOrigin reports whether two URLs have the same host and port, and the
-// second one is not less secure.
+// sameOrigin reports whether two URLs have the same scheme, host and port. The
+// second URL may have https instead of http if both have no port.
 func sameOrigin(a, b *url.URL) bool {
 	if !strings.EqualFold(a.Hostname(), b.Hostname()) {
 		return false
@@ -275,15 +277,15 @@ func (j *job) newRequest(ctx context.Context, index int) (*http.Request, error) 
 	return req, nil
 }
 
-// isPublicHeader reports whether all hosts receive a header of
-// ClientOptions.Headers. Only the host of the URL receives the other headers.
+// isPublicHeader reports whether a header of ClientOptions.Headers is sent to
+// all hosts. The other headers are sent to the host of the URL only.
 func isPublicHeader(name string) bool {
 	name = http.CanonicalHeaderKey(name)
 	return name == "User-Agent" || name == "Accept"
 }
 
-// isOwnHeader reports whether Get alone decides about a header of requests,
-// because the meaning of the reply depends on it.
+// isOwnHeader reports whether only Get may set a header of requests. The
+// meaning of the reply depends on these headers.
 func isOwnHeader(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Accept-Encoding":
@@ -295,9 +297,10 @@ func isOwnHeader(name string) bool {
 // replyTimerKey is the key of the *replyTimer in the context of a request.
 type replyTimerKey struct{}
 
-// replyTimer cancels an attempt if a reply, with the part of its body that is
-// not the file, does not arrive in time. The timeouts of the transport do not
-// cover the bodies of redirects and of errors, and the handshake of a proxy.
+// replyTimer cancels an attempt if no reply arrives in time. The bodies of
+// redirects and of errors must arrive in this time, too. The timeouts of the
+// transport do not cover the bodies of redirects and of errors, and the
+// handshake of a proxy.
 type replyTimer struct {
 	*time.Timer
 	limit time.Duration
@@ -358,8 +361,9 @@ func (c *watchedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// closeIfSilent closes a connection on which no data has arrived since a time.
-// Otherwise further requests would use the same dead HTTP/2 connection.
+// closeIfSilent closes a connection if no data has arrived on it since a given
+// time. Without this, further requests would use the same dead HTTP/2
+// connection.
 func closeIfSilent(conn net.Conn, since time.Time) {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()

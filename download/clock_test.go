@@ -11,7 +11,7 @@ import (
 	"concert/download"
 )
 
-// times are times of files that a clock with a wrong time gives.
+// times are dates that a clock with a wrong time gives to files.
 var times = map[string]time.Time{
 	"1970":      time.Unix(0, 0),
 	"yesterday": time.Now().Add(-24 * time.Hour),
@@ -19,8 +19,8 @@ var times = map[string]time.Time{
 	"2100":      time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
 }
 
-// TestGet_ClockChanged: the clock may jump between two runs. So a part must be
-// continued whatever the times of its files are.
+// TestGet_ClockChanged: Get must continue a part for all times of its files,
+// because the clock may jump between two runs.
 func TestGet_ClockChanged(t *testing.T) {
 	for name, at := range times {
 		t.Run(name, func(t *testing.T) {
@@ -40,8 +40,8 @@ func TestGet_ClockChanged(t *testing.T) {
 	}
 }
 
-// TestGet_ServerClock: a file must be present after its download whatever time
-// the server gives it.
+// TestGet_ServerClock: a second Get must find the file present, for all
+// modification times that the server sends.
 func TestGet_ServerClock(t *testing.T) {
 	for name, at := range times {
 		for _, withTag := range []bool{true, false} {

@@ -22,8 +22,8 @@ func (k *existing) needsBytes(resp *http.Response, s state) bool {
 		resp.Header.Get("Content-Encoding") == ""
 }
 
-// setVersion sets the version of the server's file. If this version may differ
-// from the one before, none of its bytes has been compared.
+// setVersion sets the version of the server's file. If it may differ from the
+// previous version, the comparison starts again at the first byte.
 func (k *existing) setVersion(s state) {
 	if s.validator() == "" || s.validator() != k.version.validator() {
 		k.equal = 0
@@ -31,14 +31,14 @@ func (k *existing) setVersion(s state) {
 	k.version = s
 }
 
-// compareBody compares a body, which begins with the byte at a position, with
-// the existing file. The file is present if all bytes are equal. If the
-// connection breaks, the next attempt continues the comparison.
+// compareBody compares the existing file with a body. The body begins with the
+// byte at a given position of the file. The file is present if all bytes are
+// equal. If the connection breaks, the next attempt continues the comparison.
 func (j *job) compareBody(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response, from int64) error {
 	k := j.known
 	size := k.info.Size()
 	if k.version.Size >= 0 && k.version.Size != size {
-		return j.fail("create "+j.Name, errDiffers) // a reply with a range had the length
+		return j.fail("create "+j.Name, errDiffers) // then an earlier reply with a range had the length
 	}
 	f, err := os.Open(j.path(j.Name))
 	if err != nil {

@@ -32,9 +32,9 @@ func TestGet_ComparesWithoutLength(t *testing.T) {
 	}
 }
 
-// TestUpdate_PageOfAnyForm: with Update, a page must not replace a file that is
-// no page, also if the page has a byte order mark or begins with another tag,
-// and if the file is XML.
+// TestUpdate_PageOfAnyForm: Update must not replace a file by an HTML page.
+// The page may have a byte order mark or begin with another tag, and the file
+// may be XML.
 func TestUpdate_PageOfAnyForm(t *testing.T) {
 	for _, c := range []struct{ name, old, page string }{
 		{"data.bin", "\x00\x01\x02 valuable", "\xef\xbb\xbf<!DOCTYPE html><html>login</html>"},
@@ -56,9 +56,9 @@ func TestUpdate_PageOfAnyForm(t *testing.T) {
 	}
 }
 
-// TestGet_ComparesAfterBreak: if an attempt has received only the compared
-// bytes, the next one must compare bytes, too. The file changes under the same
-// entity tag.
+// TestGet_ComparesAfterBreak: an attempt ends when it has received only the
+// bytes that it compares. The next attempt must compare bytes, too, because
+// the server replaces the file and keeps its entity tag.
 func TestGet_ComparesAfterBreak(t *testing.T) {
 	s := newSite(200_000)
 	n := 0

@@ -57,8 +57,8 @@ func TestGet_CompareBytes(t *testing.T) {
 }
 
 // TestGet_ContinuesComparison: if the connection breaks while the bytes are
-// compared, the next attempt must continue the comparison with the same
-// version, and otherwise start again.
+// compared, the next attempt must continue the comparison if the server has
+// the same version. For another version, it must start again.
 func TestGet_ContinuesComparison(t *testing.T) {
 	const size, cut = 300_000, 100_000
 	again := fmt.Sprintf("bytes=%d-", cut-4096)
@@ -67,7 +67,7 @@ func TestGet_ContinuesComparison(t *testing.T) {
 		second func(s *site, w http.ResponseWriter, r *http.Request) // replies after the break
 		tag    string
 		same   bool
-		ranges []string // of the requests after the first one
+		ranges []string // the ranges of the requests after the first request
 	}{
 		{"same version", (*site).send, `"one"`, true, []string{again}},
 		{"no validator", (*site).send, "", true, []string{""}},
@@ -264,8 +264,9 @@ func TestGet_ComparesNewVersion(t *testing.T) {
 	wantWhole(t, dir, old)
 }
 
-// TestGet_ComparisonLearnsLength: if only the reply with a range has the length
-// of the file, it must be the length of the existing file.
+// TestGet_ComparisonLearnsLength: only the reply with a range states the
+// length of the server's file. If it is not the length of the existing file,
+// Get must fail.
 func TestGet_ComparisonLearnsLength(t *testing.T) {
 	for _, longer := range []int{0, 1, -1} {
 		t.Run(fmt.Sprintf("%+d bytes", longer), func(t *testing.T) {

@@ -21,7 +21,7 @@ type connection struct {
 	bytes    int64 // the number of bytes that the connection has received
 	renewed  int64 // the value of bytes when the number of attempts was renewed
 	failures int   // the number of failed attempts since then
-	refusals int   // the number of URLs that have refused this connection since the last time that one accepted it
+	refusals int   // the number of URLs that have refused this connection since a URL last accepted it
 }
 
 // errRefused is wrapped by the error of a reply that does not have the
@@ -86,7 +86,7 @@ func (c *connection) fetch(p *piece) *Error {
 	defer cancel(nil)
 	from, end := c.t.pieces.request(p)
 	if from == end {
-		return nil // another connection has received the piece in the meantime
+		return nil // in the meantime, another connection has received the piece
 	}
 	limited, timer := j.client.limitReply(ctx, cancel)
 	defer timer.Stop()
@@ -137,9 +137,9 @@ func (c *connection) check(resp *http.Response, from, end int64) *Error {
 		// The server has another version, or no ranges.
 		return j.fail("get a piece", fmt.Errorf("%w: it replied %q", errRefused, resp.Status)).again()
 	case http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		// The statuses of servers that limit the connections of a client. If
-		// this connection was accepted before, the server may count the
-		// previous one.
+		// Servers send these statuses if they limit the connections of a
+		// client. If a server has accepted this connection before, it may
+		// still count the previous request.
 		e := j.failStatus(resp).again()
 		e.rangeOnly = false
 		if !c.accepted {
@@ -212,7 +212,8 @@ func (c *connection) receive(p *piece, r *reply) *Error {
 	if next < r.end {
 		return c.compareNext(b, next, r.end) // the rest of the body is another piece
 	}
-	// The client uses a connection again if its body was read to the end.
+	// The client can only use a connection again if its body was read to the
+	// end.
 	if n, _ := b.Read((*buf)[:1]); n > 0 {
 		e := c.from(t.j.fail("receive", errLonger).again())
 		t.abort(e)
@@ -239,9 +240,9 @@ func (c *connection) compareNext(b *body, at, end int64) *Error {
 	return c.compareFailed(err)
 }
 
-// compareFailed stops all connections, and returns an error, if the part is
-// damaged or cannot be read. After another error of a comparison, it returns
-// nil.
+// compareFailed handles an error of a comparison. If the part is damaged or
+// cannot be read, compareFailed stops all connections and returns an error.
+// For other errors, it returns nil.
 func (c *connection) compareFailed(err error) *Error {
 	var e *Error
 	switch {

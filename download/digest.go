@@ -26,8 +26,8 @@ type Digest struct {
 	Hex       string // the value in hexadecimal
 }
 
-// algorithms has the hash functions by their names, and in upper case the
-// names that the standards use.
+// algorithms maps names to hash functions. The names in upper case are those
+// of the standards.
 var algorithms = map[string]func() hash.Hash{
 	"sha256": sha256.New,
 	"sha384": sha512.New384,
@@ -84,9 +84,9 @@ func (d Digest) check() error {
 	return nil
 }
 
-// sentDigests returns the digests of the whole file in a header or trailer.
-// Content-Digest and Content-MD5 describe the bytes of the reply. So they count
-// only if the reply has the whole file.
+// sentDigests returns the digests of the whole file that a header or a trailer
+// contains. Content-Digest and Content-MD5 are digests of the bytes of the
+// reply, so sentDigests uses them only if the reply has the whole file.
 func sentDigests(h http.Header, whole bool) (all []Digest) {
 	add := func(algorithm, base64Value string) {
 		if base64Value == "" {
@@ -123,8 +123,9 @@ func sentDigests(h http.Header, whole bool) (all []Digest) {
 		pairs("X-Goog-Hash", false) // otherwise the header has the hash of the object before its decompression
 	}
 	for _, a := range [][2]string{{"sha256", "X-Amz-Checksum-Sha256"}, {"sha1", "X-Amz-Checksum-Sha1"}, {"crc32c", "X-Amz-Checksum-Crc32c"}} {
-		// The checksum of an object of several parts, which ends with "-" and
-		// the number of parts, is not the checksum of the bytes.
+		// The checksum of an object that was uploaded in several parts ends
+		// with "-" and the number of parts. It is not the checksum of the
+		// bytes.
 		add(a[0], h.Get(a[1]))
 	}
 	if whole {

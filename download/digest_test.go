@@ -121,8 +121,9 @@ func TestGet_SentDigests(t *testing.T) {
 	}
 }
 
-// TestGet_DigestsOfAReply: Content-Digest and Content-MD5 are those of the
-// bytes of the reply. In a reply with a range, they are not those of the file.
+// TestGet_DigestsOfAReply: Content-Digest and Content-MD5 are digests of the
+// bytes of the reply. For a reply with a range, Get must not use them as
+// digests of the file.
 func TestGet_DigestsOfAReply(t *testing.T) {
 	s := newSite(200_000)
 	dir, url := interrupted(t, s)

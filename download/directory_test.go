@@ -13,7 +13,7 @@ import (
 // TestGet_DirectoryRenamed: if the directory is renamed during a download, the
 // error must say so. When the directory has its name again, Get continues.
 func TestGet_DirectoryRenamed(t *testing.T) {
-	for _, sent := range []int{1000, 2_000_000} { // without and with a part that has a name
+	for _, sent := range []int{1000, 2_000_000} { // too few and enough bytes to give the part a name
 		t.Run(fmt.Sprint(sent, " bytes"), func(t *testing.T) {
 			s := newSite(3_000_000)
 			url, parent := s.open(t), t.TempDir()

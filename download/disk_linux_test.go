@@ -18,7 +18,7 @@ func TestGet_FullDisk(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		size      int
-		free      int // when the disk is full for the first time
+		free      int // the free bytes before the first Get
 		resumed   bool
 		overwrite bool
 	}{
@@ -61,7 +61,7 @@ func TestGet_FullDisk(t *testing.T) {
 	}
 }
 
-// TestGet_ReadOnlyDisk: an error of the directory must have no retry.
+// TestGet_ReadOnlyDisk: after an error of the directory, Get must not retry.
 func TestGet_ReadOnlyDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_RDONLY, ""); err != nil {
@@ -75,9 +75,9 @@ func TestGet_ReadOnlyDisk(t *testing.T) {
 	}
 }
 
-// TestGet_FileSizeLimit: if the process may not write a file as large, Get must
-// fail without a retry and keep what it has. A process without the limit must
-// continue.
+// TestGet_FileSizeLimit: if the file is larger than the process may write, Get
+// must fail without a retry and keep what it has. A process without this limit
+// must continue the file.
 func TestGet_FileSizeLimit(t *testing.T) {
 	s := newSite(6_000_000)
 	dir := t.TempDir()

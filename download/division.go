@@ -7,8 +7,8 @@ import (
 )
 
 // minPiece is the minimum length of the two halves of a divided piece. It is
-// larger than a buffer. So the bytes that a connection is writing are never in
-// the half that another connection takes.
+// larger than a buffer. So a connection never writes bytes of the half that
+// another connection takes.
 const minPiece = 1 << 20
 
 // piece is a range of the file with missing bytes. Its positions:
@@ -23,14 +23,15 @@ const minPiece = 1 << 20
 //	requested, received --yield--> pending
 //	pending, requested --advance of the piece before--> (removed)
 type piece struct {
-	check int64 // the bytes from here to next are there, and must be compared first
+	check int64 // the bytes from here to next have arrived, and must be compared first
 	next  int64 // the first missing byte
 	end   int64 // the byte after the last missing one
 	limit int64 // the byte after the last one of the reply; only while the piece is busy
 	got   int64 // the number of bytes that the connection has received
 	busy  bool  // whether the piece is requested or received
 
-	// accepted is whether the piece is received: a good reply has arrived.
+	// accepted is whether a good reply has arrived, so that the piece is
+	// received.
 	accepted bool
 }
 
@@ -45,8 +46,9 @@ type division struct {
 	missing int64      // the sum of the missing bytes of all pieces
 }
 
-// newDivision returns the pieces of a file of which an earlier Get has received
-// the bytes before *prefix and the given spans. The spans must be valid.
+// newDivision returns the missing pieces of a file. An earlier Get has
+// received the bytes before *prefix, and the given spans. The spans must be
+// valid.
 func newDivision(total int64, prefix *atomic.Int64, have []span) *division {
 	d := &division{total: total, prefix: prefix}
 	last := span{0, prefix.Load()}
@@ -58,8 +60,8 @@ func newDivision(total int64, prefix *atomic.Int64, have []span) *division {
 		add(s[0])
 		last = s
 	}
-	// If the last span reaches the end, this piece has no missing byte. But the
-	// end of the span must be compared.
+	// If the last span reaches the end of the file, this piece has no missing
+	// byte. It is necessary because the end of the span must be compared.
 	add(total)
 	return d
 }
@@ -105,8 +107,9 @@ func (d *division) take() *piece {
 	return half
 }
 
-// takeFirst returns the first piece, for the connection whose reply begins with
-// this piece and ends at the end of the file. No piece may be busy.
+// takeFirst returns the first piece. The reply of the caller's connection
+// begins with this piece, and ends at the end of the file. No piece may be
+// busy.
 func (d *division) takeFirst() *piece {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -141,11 +144,11 @@ func (d *division) positions(p *piece) (check, next int64) {
 }
 
 // advance records that the connection of a busy piece has compared the bytes
-// before the piece, and written n further bytes. It returns the number of bytes
-// that are missing now. At the end of the piece, it adds the next piece, if
-// that piece is not received and the reply of the connection contains it. So if
-// the server accepts no other connection, this connection reads its reply to
-// the end.
+// before the piece, and written n further bytes. It returns the number of
+// bytes that are missing now. At the end of the piece, it adds the next piece
+// if no connection receives that piece and the reply of the connection
+// contains it. So this connection reads its reply to the end if the server
+// accepts no other connection.
 func (d *division) advance(p *piece, n int64) (rest int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -170,8 +173,8 @@ func (d *division) advance(p *piece, n int64) (rest int64) {
 	return p.end - p.next
 }
 
-// absorbLocked adds the piece with index i to p, which is the piece before it,
-// if the reply for p also has the bytes of piece i.
+// absorbLocked adds the piece with index i to the previous piece, p, if the
+// reply for p also has the bytes of piece i.
 func (d *division) absorbLocked(p *piece, i int) {
 	next := d.pieces[i]
 	if next.accepted || next.check != p.end || next.next != p.end || p.limit < next.end {
@@ -183,7 +186,8 @@ func (d *division) absorbLocked(p *piece, i int) {
 }
 
 // yield makes a busy piece pending. It has no effect on a removed piece. The
-// next connection compares bytes before the piece: see maxRecheck.
+// next connection first compares the last bytes before the piece: see
+// maxRecheck.
 func (d *division) yield(p *piece) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -192,7 +196,7 @@ func (d *division) yield(p *piece) {
 		return
 	}
 	p.busy, p.accepted = false, false
-	have := int64(0) // the bytes from here to next are there
+	have := int64(0) // the bytes from here to next have arrived
 	if i > 0 {
 		have = d.pieces[i-1].end
 	}
@@ -204,7 +208,8 @@ func (d *division) yield(p *piece) {
 	}
 }
 
-// start returns the position from which the first piece must be requested.
+// start returns the position at which the request for the first piece must
+// begin.
 func (d *division) start() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -234,15 +239,15 @@ func (d *division) following(end int64) int64 {
 	return d.total - end
 }
 
-// done returns the number of bytes that are there.
+// done returns the number of bytes that have arrived.
 func (d *division) done() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.total - d.missing
 }
 
-// received returns the bytes that are there: the number of bytes before the
-// first missing one, and the spans after it. The spans are not nil.
+// received returns which bytes have arrived: the number of bytes before the
+// first missing byte, and the spans after this byte. The spans are not nil.
 func (d *division) received() (prefix int64, spans []span) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

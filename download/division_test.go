@@ -12,7 +12,7 @@ import (
 // model is a naive set of bytes: sorted spans that are not adjacent.
 type model []span
 
-// add adds a span. It reports whether none of its bytes was there.
+// add adds a span. It reports whether all bytes of the span are new.
 func (m *model) add(s span) (isNew bool) {
 	isNew = !slices.ContainsFunc(*m, func(o span) bool { return s[0] < o[1] && o[0] < s[1] })
 	all := append(*m, s)

@@ -120,8 +120,8 @@ type Request struct {
 
 	// Mirrors are further addresses of the same file. After an attempt without
 	// progress, the next attempt uses the next address. URL follows after the
-	// last mirror. Several connections use several addresses only if Digests is
-	// set.
+	// last mirror. If Digests is not set, all connections use the same
+	// address.
 	Mirrors []string
 
 	// Dir is the directory for the file. It must exist. Empty means the working
@@ -134,14 +134,14 @@ type Request struct {
 
 	// ServerName makes Get use the file name of the header Content-Disposition
 	// of the reply instead of Name, if the reply has one. Only a name that
-	// passes [CheckName] is used; otherwise Get returns an error. Get looks for
-	// an existing file with this name after the first reply.
+	// passes [CheckName] is used; otherwise Get returns an error. The name is
+	// known after the first reply. Only then Get looks for an existing file.
 	ServerName bool
 
-	// OnName, if set, is called with the name of the file when ServerName is
-	// set and the first reply has arrived. If it returns an error, Get creates
-	// no file, and returns the error. So the caller can refuse a name that
-	// another file has.
+	// OnName, if set, is called with the name of the file after the first
+	// reply, if ServerName is set. If OnName returns an error, Get creates no
+	// file, and returns the error. So the caller can refuse the name of
+	// another file.
 	OnName func(name string) error
 
 	// Digests are the digests that the file must have.
@@ -161,12 +161,12 @@ type Request struct {
 	Keep bool
 
 	// Listing has the names that were in Dir when the caller read them. If
-	// Listing is not nil, and has neither the file nor a part of the file, Get
-	// does not look for the file before the download. So many downloads into
-	// one directory are faster. Get still looks for a newer part, and continues
-	// it. If the file is newer than Listing, Get notices it when it gives a
-	// name to its part or to the complete file. Then it treats the file as any
-	// other file that exists.
+	// Listing has neither the file nor a part of the file, Get does not look
+	// for them before the download. This makes many downloads into one
+	// directory faster. Nil means that Get looks. Get still looks for a newer
+	// part, and continues it. Get also notices a file that is newer than
+	// Listing: when it gives a name to its part or to the complete file. Get
+	// treats this file as any other existing file.
 	Listing map[string]bool
 
 	// Connections is the maximum number of concurrent connections for a file of
@@ -245,8 +245,8 @@ func (c *Client) Get(ctx context.Context, r Request) (Result, error) {
 // maxLooks is how often Get looks again for a file that appeared or changed.
 const maxLooks = 20
 
-// errAppeared reports that the file or its part appeared during a download,
-// that the file changed during a comparison, or that the server has given the
+// errAppeared reports one of these: the file or its part appeared during a
+// download, the file changed during a comparison, or the server has given the
 // file another name. Get then looks for the file again.
 var errAppeared = errors.New("the file appeared or changed during the download")
 
@@ -266,21 +266,22 @@ type job struct {
 	part    *part     // nil before the first good reply
 	earlier []span    // the bytes of the part that an earlier Get had downloaded
 
-	// unlisted is whether neither the file nor a part of it is in Listing, and
-	// Get has not noticed a newer one.
+	// unlisted is whether the file and its part are missing in Listing, and
+	// Get has not noticed that one of them exists.
 	unlisted bool
 
-	// appeared is whether the part was complete when the file appeared. So if
-	// the file is the right one, the part is of no use.
+	// appeared is whether the file appeared when the part of this Get was
+	// complete. Then Get needs the part only if the file is not the file of
+	// the server.
 	appeared bool
 
 	refuser  int  // 1 plus the index of the URL whose server has refused a range; 0 if none has
 	refusals int  // the number of refused ranges
 	whole    bool // whether the attempts request the whole file, because the server refuses ranges
-	several  bool // whether the last attempt had several connections, and the server has not refused them by a status
+	several  bool // whether the last attempt had several connections, and no status of the server refused them
 
-	// compared is whether the bytes of the part are those of the server's file:
-	// this Get has received them, or has compared the last ones.
+	// compared is whether the bytes of the part are bytes of the server's
+	// file, because this Get has received them or has compared the last ones.
 	compared   bool
 	comparedTo int   // the index of the URL whose file was compared
 	recheck    int64 // the number of bytes to compare in the next attempt, if compared is set
@@ -362,8 +363,8 @@ func ParseURL(raw string) (*url.URL, error) {
 // look reports whether a file exists, without following a symbolic link.
 func (j *job) look(name string) (fs.FileInfo, error) { return os.Lstat(j.path(name)) }
 
-// hasName reports whether has(name) is true for the name of the file or for the
-// name of a state file of its part.
+// hasName reports whether has(name) is true for the name of the file or for a
+// name of the state file of its part.
 func (j *job) hasName(has func(name string) bool) bool {
 	return has(j.Name) || slices.ContainsFunc(j.partNames(), func(part string) bool { return has(part + ".json") })
 }

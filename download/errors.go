@@ -25,7 +25,7 @@ type Error struct {
 	Status int    // the status of the reply, if the status is the error; otherwise 0
 	Body   string // the first line of the body of such a reply, if the body is text
 	Err    error  // the reason
-	Kept   int64  // the number of bytes that the next Get continues
+	Kept   int64  // the number of bytes that are kept for the next Get
 
 	temporary   bool
 	unreachable bool
@@ -45,11 +45,11 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Temporary reports whether a retry may succeed: if the connection failed, if a
-// timeout passed, if the body was short or wrong, or after a status such as 429
-// or 503. Other errors are not temporary, such as a full disk, a missing page,
-// a certificate that is not valid, or an ended context. Get has made its own
-// retries already.
+// Temporary reports whether a retry may succeed. It is true after a failed
+// connection, a timeout, a short or wrong body, and a status such as 429 or
+// 503. Other errors are not temporary, such as a full disk, a missing page, a
+// certificate that is not valid, or an ended context. Get has already made the
+// retries of ClientOptions.Retries.
 func (e *Error) Temporary() bool { return e.temporary }
 
 // Unreachable reports whether the host of the URL could not be reached at all.
@@ -87,10 +87,10 @@ var (
 	errTrickles = fmt.Errorf("%w: less than %d bytes", errStalled, minStallBytes)
 )
 
-// failRequest returns the error of a request or its body. Errors of the network
-// are temporary unless isPermanent is true for them. This includes errors of
-// HTTP/2 and damaged replies. If the file that is compared with the body cannot
-// be read, this is not an error of the network.
+// failRequest returns the error of a request or its body. Errors of the
+// network are temporary unless isPermanent is true for them. This includes
+// errors of HTTP/2 and damaged replies. An error of reading the file that is
+// compared with the body is not an error of the network.
 func (j *job) failRequest(ctx context.Context, op string, err error) *Error {
 	if errors.Is(err, errReadFile) {
 		return j.fail(op, err)
@@ -163,9 +163,10 @@ func (j *job) failStatus(resp *http.Response) *Error {
 // maxFirstLine is the maximum number of characters of Error.Body.
 const maxFirstLine = 200
 
-// firstLine returns the text for Error.Body. Of plain text and XML, it is the
-// first line that is not empty and does not begin with <?xml. Of JSON, it is
-// the beginning, as one line. Of any other body, it is "".
+// firstLine returns the text for Error.Body. For plain text and XML, it
+// returns the first line that is not empty and does not begin with <?xml. For
+// JSON, it returns the beginning as one line. For any other body, it returns
+// "".
 func firstLine(resp *http.Response) string {
 	kind := resp.Header.Get("Content-Type")
 	isJSON := strings.Contains(kind, "json")

@@ -11,7 +11,7 @@ const (
 	EventHash     EventKind = "hash"     // Get reads bytes that it has, for their digest; Done of Total bytes are read
 	EventStart    EventKind = "start"    // an attempt starts; it is number Attempt
 	EventReply    EventKind = "reply"    // a reply has arrived; Status, URL and Total describe it, and Done bytes of an earlier attempt are continued
-	EventProgress EventKind = "progress" // Done bytes of the file are there; while Get compares bytes that it has, Done counts the equal ones
+	EventProgress EventKind = "progress" // Done bytes of the file have arrived; while Get compares bytes that it has, Done is the number of equal bytes
 	EventRetry    EventKind = "retry"    // an attempt failed with Err; the next one starts after Delay
 )
 
@@ -21,7 +21,7 @@ type Event struct {
 	URL     string        // the URL of the request or, in a reply, the URL after redirects; without secrets
 	Attempt int           // the number of the attempt; the first one is 1
 	Status  int           // the status of the reply
-	Done    int64         // the number of bytes that are there
+	Done    int64         // the number of bytes that have arrived
 	Total   int64         // the size of the file; -1 if it is unknown
 	Delay   time.Duration // the time until the next attempt
 	Err     error         // the error of the attempt

@@ -17,15 +17,15 @@ import (
 type existing struct {
 	info    fs.FileInfo
 	receipt *receipt // nil if the file has none
-	wrong   bool     // whether the file does not have the digests of the request; then it is never the right one
+	wrong   bool     // whether the file does not have the digests of the request, so that it cannot be the right file
 
 	version state // the version of the server's file that the bytes are compared with
-	equal   int64 // the number of bytes at the beginning that are equal to the bytes of this version
+	equal   int64 // the number of bytes at the beginning of the file that are equal to this version
 }
 
-// checkExisting looks whether the file exists. It reports whether the file is
-// the right one, or returns an error if Get must not replace the file. If only
-// the server can tell, it sets j.known.
+// checkExisting looks for the file. It reports whether the file is present, so
+// that no download is necessary. If Get must not replace the file, it returns
+// an error. If only the server can tell, it sets j.known.
 func (j *job) checkExisting(ctx context.Context) (found bool, err error) {
 	j.known = nil
 	link, err := j.look(j.Name)
@@ -156,8 +156,9 @@ func (k *existing) isSame(u *url.URL, resp *http.Response, s state) bool {
 	return s.Size >= 0 && !s.Modified.IsZero() && s.Modified.Equal(k.info.ModTime().Truncate(time.Second))
 }
 
-// isAsked reports whether setConditions made a request conditional. Only then
-// the status 304 means that the existing file is the right one.
+// isAsked reports whether setConditions made a request conditional. A status
+// 304 means only after such a request that the existing file is the file of
+// the server.
 func (k *existing) isAsked(h http.Header) bool {
 	return k != nil && k.receipt != nil && (h.Get("If-None-Match") != "" || h.Get("If-Modified-Since") != "")
 }

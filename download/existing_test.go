@@ -47,8 +47,8 @@ func TestGet_Again(t *testing.T) {
 	if r, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir}); err != nil || r.Status != 0 || r.Attempts != 0 || r.FinalURL != "" {
 		t.Errorf("Get() = %+v, %v; want no request", r, err)
 	}
-	// Another URL may be the address of another file. So Get asks. An entity
-	// tag of another URL is no condition.
+	// Another URL may be the address of another file. So Get sends a request.
+	// The entity tag of the first URL is no condition of this request.
 	wantPresent(t, s, download.Request{URL: url + "?v=2", Dir: dir}, 1)
 	if r := s.last(); r.Header.Get("If-None-Match") != "" {
 		t.Errorf("Get sent the condition %v", r.Header)
@@ -274,8 +274,8 @@ func TestGet_CanceledWhileHashing(t *testing.T) {
 }
 
 // TestUpdate_VersionReturns has a server that begins to send another version,
-// breaks, and then has the version of the existing file again. The file must
-// not become the partial one.
+// breaks, and then has the version of the existing file again. The partial
+// file must not replace the existing file.
 func TestUpdate_VersionReturns(t *testing.T) {
 	for _, sent := range []int{0, 1000, 2 << 20} {
 		s := newSite(3 << 20)
@@ -302,7 +302,8 @@ func TestUpdate_VersionReturns(t *testing.T) {
 	}
 }
 
-// TestUpdate_KeepsMode: a file that replaces another one has its permissions.
+// TestUpdate_KeepsMode: the new file must have the permissions of the file
+// that it replaces.
 func TestUpdate_KeepsMode(t *testing.T) {
 	s := newSite(1000)
 	dir, url := downloaded(t, s)

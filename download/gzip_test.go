@@ -31,7 +31,7 @@ func TestGet_Compressed(t *testing.T) {
 	for _, c := range []struct {
 		name, file, encoding string
 		body, want           []byte // want is nil if Get must fail
-		digest               []byte // of the header Repr-Digest: the bytes as they are sent
+		digest               []byte // the bytes whose digest is sent in Repr-Digest: those of the body as it is sent
 		text                 string
 	}{
 		{"gzip", "file.bin", "gzip", packed, plain, nil, ""},

@@ -16,8 +16,8 @@ import (
 	"concert/download"
 )
 
-// TestGet_HTTP2Abort: an HTTP/2 stream that the server resets must be
-// continued.
+// TestGet_HTTP2Abort: Get must continue the file after the server resets an
+// HTTP/2 stream.
 func TestGet_HTTP2Abort(t *testing.T) {
 	for _, http1 := range []bool{false, true} {
 		s := newSite(500_000)
@@ -72,8 +72,8 @@ func (c *frameConn) numbers(kind byte, stream uint32, numbers ...uint32) {
 }
 
 // reply sends the header of a reply with the bytes of a file from a position
-// on. It needs no table, because the names of the fields have numbers: RFC
-// 7541, appendix A.
+// on. All names of the fields have fixed numbers (RFC 7541, appendix A), so
+// reply needs no dynamic table.
 func (c *frameConn) reply(stream uint32, from, total int) {
 	field := func(b []byte, index int, value string) []byte {
 		return append(append(b, 0x0f, byte(index-15), byte(len(value))), value...)
@@ -100,8 +100,8 @@ func (c *frameConn) data(stream uint32, b []byte, end bool) {
 	}
 }
 
-// frameServer is an HTTP/2 server that calls serve for each request, with the
-// number of the request.
+// frameServer is an HTTP/2 server. For each request, it calls the function
+// serve with the number of the request.
 type frameServer struct {
 	serve    func(c *frameConn, stream uint32, n int)
 	conns    atomic.Int32

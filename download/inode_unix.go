@@ -8,12 +8,13 @@ import (
 	"syscall"
 )
 
-// oNoFollow makes opening a symbolic link fail. A path in which a FIFO was put
+// oNoFollow makes the opening of a symbolic link fail. The opening of a FIFO
 // does not block.
 const oNoFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-// isOwn reports whether a file belongs to the user of this process. Another
-// user of a shared directory could plant a part.
+// isOwn reports whether a file belongs to the user of this process. The check
+// is necessary because, in a shared directory, another user can create a file
+// with the name of a part.
 func isOwn(info fs.FileInfo) bool {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	return !ok || int(s.Uid) == os.Geteuid()

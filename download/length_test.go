@@ -12,8 +12,9 @@ import (
 )
 
 // TestGet_HTTP1NoLength: a reply of HTTP/1.0 without a length ends with the
-// connection. A connection that is reset is an error. If it is closed in the
-// middle, only a digest shows that the file is incomplete.
+// connection. A connection that is reset is an error. If a connection is
+// closed before the end of the file, only a digest shows that the file is
+// incomplete.
 func TestGet_HTTP1NoLength(t *testing.T) {
 	for _, size := range []int{1000, 3_000_000} {
 		for _, c := range []struct {
@@ -73,9 +74,9 @@ func TestGet_HTTP1NoLength(t *testing.T) {
 	}
 }
 
-// TestGet_HTTP2NoLength: a reply of HTTP/2 without a length has an end. A reply
-// that ends before it must be an error, and the next attempt completes the
-// file.
+// TestGet_HTTP2NoLength: HTTP/2 marks the end of a reply even if the reply has
+// no length. A reply without this mark must be an error, and the next attempt
+// must complete the file.
 func TestGet_HTTP2NoLength(t *testing.T) {
 	for _, size := range []int{1000, 3_000_000} {
 		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) {

@@ -34,7 +34,7 @@ func TestListing_FileAppeared(t *testing.T) {
 }
 
 // TestListing_PartAppeared: Get must continue a part that is newer than the
-// listing, and must look for one that is in the listing.
+// listing, and must look for a part that is in the listing.
 func TestListing_PartAppeared(t *testing.T) {
 	for _, listing := range []map[string]bool{{}, {"file.bin.part": true, "file.bin.part.json": true}, {"file.bin.concert.part.json": true}} {
 		s := newSite(600_000)

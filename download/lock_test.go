@@ -117,8 +117,8 @@ func TestGet_Concurrent(t *testing.T) {
 	}
 }
 
-// TestGet_Waits: while another call has the part, Get must wait with an event,
-// and then find the file present without a request of its own. A context that
+// TestGet_Waits: while another call holds the part, Get must emit an event and
+// wait. Then it must find the file present without a request. A context that
 // ends must end the wait.
 func TestGet_Waits(t *testing.T) {
 	s := newSite(3_000_000)
@@ -168,7 +168,8 @@ func TestGet_Waits(t *testing.T) {
 
 // TestGet_Killed: a process that is killed at any moment must leave no wrong
 // file, and the next process must complete the file. Files of other programs
-// must stay. With Overwrite, the old file is there until the new one is.
+// must stay. For Overwrite, the old file must exist until the new file is
+// complete.
 func TestGet_Killed(t *testing.T) {
 	t.Parallel()
 	s := newSite(8_000_000)

@@ -23,7 +23,7 @@ func TestOnName_Mirror(t *testing.T) {
 	}
 	dir := t.TempDir()
 	first := content(1, 1000)
-	os.WriteFile(filepath.Join(dir, "same.bin"), first, 0o666) // file of another entry of the list
+	os.WriteFile(filepath.Join(dir, "same.bin"), first, 0o666) // the file that the caller has downloaded before
 	url := s.open(t)
 	calls := 0
 	got, err := once(t).Get(t.Context(), download.Request{
@@ -36,8 +36,8 @@ func TestOnName_Mirror(t *testing.T) {
 	}
 }
 
-// TestGet_RangeStatusMirror: if one URL is dead and the server of the other one
-// refuses ranges, Get must request the whole file from the latter.
+// TestGet_RangeStatusMirror: one URL is dead, and the server of its mirror
+// refuses ranges. Get must request the whole file from the mirror.
 func TestGet_RangeStatusMirror(t *testing.T) {
 	for _, deadFirst := range []bool{true, false} {
 		t.Run(fmt.Sprint(deadFirst), func(t *testing.T) {

@@ -10,8 +10,9 @@ import (
 	"concert/download"
 )
 
-// TestMirrors_AnotherFile has a mirror with another file of the same length and
-// the same entity tag. This happens if servers use a version number as the tag.
+// TestMirrors_AnotherFile has a mirror with another file of the same length
+// and the same entity tag. This happens if servers use a version number as the
+// entity tag.
 func TestMirrors_AnotherFile(t *testing.T) {
 	a := &site{body: content(1, 3<<20), tag: `"1"`, cut: 1 << 20}
 	b := &site{body: content(2, 3<<20), tag: `"1"`}

@@ -54,9 +54,9 @@ func urlError(err error) error {
 }
 
 // CheckName returns an error unless name is safe as the name of a file in a
-// directory: one element, UTF-8, printable, not too long, and without a suffix
-// of unfinished downloads. A backslash is a separator on all systems, because
-// archives and network drives bring files from one system to another.
+// directory: one element, UTF-8, printable, not too long, and without the
+// suffix of an unfinished download. A backslash is a separator on all systems,
+// because archives and network drives bring files from one system to another.
 //
 // On Windows, the name must also be one that Windows can store: it has none of
 // the characters < > : " | ? *, does not end with a dot, and is no device such

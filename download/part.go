@@ -28,9 +28,9 @@ const syncInterval = 5 * time.Second
 //	unnamed, named --discard--> (removed)
 //	named --release--> (closed, for the next Get)
 //
-// Only the goroutine of the Get uses a part. There is an exception: the
-// goroutine that startSync starts reads size and missing. While several
-// connections receive, their goroutines write to file and missing.
+// Only the goroutine of the Get uses a part. There are two exceptions. The
+// goroutine of startSync reads size and missing. While several connections
+// receive, their goroutines write to file and missing.
 type part struct {
 	j    *job
 	file *os.File
@@ -44,7 +44,7 @@ type part struct {
 	// cannot be continued, so persist gives it no name.
 	state state
 
-	size    atomic.Int64 // the number of bytes before the first missing one
+	size    atomic.Int64 // the number of bytes before the first missing byte
 	missing *division    // the missing bytes, if the part has or had holes; otherwise nil
 	created time.Time
 	closed  fs.FileInfo // describes file after commit has closed it; nil while it is open
@@ -52,16 +52,16 @@ type part struct {
 	opened  uint64      // of an unnamed file: its number, in the order of creation
 	refused bool        // whether persist found no free name, so that the part stays unnamed
 
-	// stopSync ends the goroutine that startSync has started, and synced is
-	// closed when it has ended. Both are nil while it is not running.
+	// A close of stopSync ends the goroutine of startSync, which closes synced
+	// when it ends. Both are nil while the goroutine is not running.
 	stopSync chan struct{}
 	synced   chan struct{}
 }
 
 // removeStale removes files that are of no use next to the right file. One is
-// the state file of a Get that was killed after it gave the part its final
-// name. The other is the part of this call, if the file appeared when the part
-// was complete.
+// a state file: its Get was killed after it gave the part the final name. The
+// other is the part of this call: the file appeared when the part was
+// complete.
 func (j *job) removeStale() {
 	p, _ := j.findPart() // after an error, the files stay
 	switch {
@@ -100,7 +100,8 @@ func (p *part) createNamed() error {
 			return err
 		}
 		if err = p.writeState(); err != nil {
-			// Without a state, the part would be a file of another program.
+			// The part is removed because, without a state, the next Get would
+			// regard it as a file of another program.
 			p.file.Close()
 			os.Remove(path)
 		}
@@ -125,9 +126,10 @@ func (p *part) persist() error {
 	return err
 }
 
-// nameIt gives an unnamed part the first free name. If the part keeps the name
-// for longer than a moment, the state must be on the disk first: after a loss
-// of power, an empty state would not describe the part.
+// nameIt gives an unnamed part the first free name. If syncState is set, it
+// first syncs the state: after a loss of power, an empty state would not
+// describe the part. This is not necessary if the part keeps the name only for
+// a moment.
 func (p *part) nameIt(syncState bool) error {
 	err := p.claimName(func(path string) error {
 		if err := p.writeState(); err != nil {
@@ -151,8 +153,8 @@ func (p *part) nameIt(syncState bool) error {
 var errNoName = errors.New("files of other programs have both possible names of the part")
 
 // claimName locks the state file of the first free name, and calls create with
-// the path of the part. If another call has a part with such a name, or the
-// file has appeared, claimName returns errAppeared.
+// the path of the part. If another call has a part with one of the names, or
+// the file has appeared, claimName returns errAppeared.
 func (p *part) claimName(create func(path string) error) error {
 	if p.j.unlisted { // this Get has not looked for the file
 		if _, err := p.j.look(p.j.Name); err == nil {
@@ -223,7 +225,8 @@ func (p *part) restart(s state) error {
 	if p.lock == nil {
 		return nil
 	}
-	// If this version cannot be continued, the state says so.
+	// A version without a validator cannot be continued. Its state says so,
+	// too.
 	if err := p.replaceState(); err != nil {
 		return err
 	}
@@ -231,8 +234,9 @@ func (p *part) restart(s state) error {
 	return nil
 }
 
-// replaceState writes and syncs the state of a part that was truncated: after a
-// loss of power, the old state must not describe the bytes that follow.
+// replaceState writes and syncs the state of a part that was truncated.
+// Without the sync, after a loss of power, the old state could describe the
+// bytes that are written next.
 func (p *part) replaceState() error {
 	if err := p.writeState(); err != nil {
 		return err
@@ -241,9 +245,9 @@ func (p *part) replaceState() error {
 }
 
 // checkLength returns an error if the length of the whole file has changed, or
-// is below the length of the part. Then the server has another version. It may
-// nevertheless have the validator of the part: the validator may be a date that
-// all files of the server have.
+// is below the length of the part. Then the server has another version. The
+// validator alone does not show this: it may be a date that is the same for
+// all files of the server.
 func (p *part) checkLength(length int64) error {
 	switch before := p.state.Size; {
 	case length < 0: // unknown
@@ -255,8 +259,8 @@ func (p *part) checkLength(length int64) error {
 	return nil
 }
 
-// keepPrefix removes the bytes after the first missing one, for a reply with
-// the whole file of the same version.
+// keepPrefix removes all bytes after the first missing byte. It is called for
+// a reply with the whole file of the same version.
 func (p *part) keepPrefix() error {
 	if p.missing == nil {
 		return nil
@@ -277,14 +281,14 @@ func (p *part) keepPrefix() error {
 func (p *part) write(b []byte) error {
 	n, err := p.file.WriteAt(b, p.size.Load())
 	size := p.size.Add(int64(n))
-	complete := size == p.state.Size // the part gets its final name at once
+	complete := size == p.state.Size // the part gets its final name at once, so persist is not needed
 	if err == nil && p.unnamed && !complete && (size >= persistAfter || size > 0 && time.Since(p.created) > persistDelay) {
 		err = p.persist()
 	}
 	return err
 }
 
-// received returns the number of bytes that are there.
+// received returns the number of bytes that have arrived.
 func (p *part) received() int64 {
 	if p.missing != nil {
 		return p.missing.done()
@@ -292,7 +296,7 @@ func (p *part) received() int64 {
 	return p.size.Load()
 }
 
-// spans returns the bytes that are there.
+// spans returns which bytes have arrived.
 func (p *part) spans() []span {
 	if p.missing == nil {
 		return []span{{0, p.size.Load()}}
@@ -301,10 +305,10 @@ func (p *part) spans() []span {
 	return append([]span{{0, prefix}}, spans...)
 }
 
-// record syncs the part, and then records which bytes are there. It also syncs
-// the state: after a loss of power, an empty state would not describe the part.
-// An error is not an error of the download: it only means that the next Get
-// continues at an earlier byte.
+// record syncs the part, and then records which bytes have arrived. It also
+// syncs the state: after a loss of power, an empty state would not describe
+// the part. An error does not make the download fail. It only has the effect
+// that the next Get continues at an earlier byte.
 func (p *part) record() {
 	line := struct {
 		Synced int64  `json:"synced"`
@@ -313,7 +317,7 @@ func (p *part) record() {
 	if p.missing != nil {
 		line.Synced, line.Pieces = p.missing.received()
 	}
-	// commit has synced a part that it has closed.
+	// If the part is closed, commit has synced it.
 	if p.closed == nil && p.file.Sync() != nil {
 		return
 	}
@@ -367,5 +371,5 @@ func (p *part) endSync() {
 	}
 }
 
-// reader returns a reader of the bytes that are there.
+// reader returns a reader of the bytes before the first missing byte.
 func (p *part) reader() io.Reader { return io.NewSectionReader(p.file, 0, p.size.Load()) }

@@ -29,16 +29,16 @@ func (p *part) setModified(t time.Time) error {
 }
 
 // commit syncs the complete part, and gives it the final name. If the final
-// name exists, and the request does not allow to replace the file, commit
-// returns errAppeared.
+// name exists, and replace is not set, commit returns errAppeared.
 func (p *part) commit(replace bool) error {
 	p.endSync()
 	if !p.unnamed && !p.hasName() {
 		return fmt.Errorf("another program replaced or removed the partial file %s", p.name)
 	}
 	if !p.state.Modified.IsZero() {
+		// An error is ignored, because the content is right without the time.
 		// Some file systems do not let a program set the time, or cannot store
-		// each time. The content is right nevertheless.
+		// every time.
 		p.setModified(p.state.Modified)
 	}
 	info, err := p.file.Stat()
@@ -91,8 +91,9 @@ func (p *part) commit(replace bool) error {
 	return err
 }
 
-// close closes the synced file before it is renamed. If the rename fails,
-// release or discard still find out whether the file with the name is the part.
+// close closes the synced file before it is renamed. It records what
+// identifies the file, so that release or discard can find the part after a
+// failed rename.
 func (p *part) close() (err error) {
 	if p.closed, err = p.file.Stat(); err != nil {
 		return err
@@ -118,8 +119,8 @@ func (p *part) hasName() bool {
 }
 
 // closeLock removes the state file. It removes the file before it releases the
-// lock. Otherwise it could remove the file of the next holder. Windows does not
-// permit this order: there, the next holder finds that the part is missing.
+// lock, so that it cannot remove the file of the next holder. Windows does not
+// permit this order. There, the next holder finds that the part is missing.
 func (p *part) closeLock() {
 	if p.lock == nil {
 		return

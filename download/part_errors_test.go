@@ -31,11 +31,12 @@ func newNamedPart(t *testing.T, dir string) *part {
 	return p
 }
 
-// TestPart_StateFails: a part whose state cannot be written must not stay.
-// Otherwise it would be a file of another program, whose name is not free.
+// TestPart_StateFails: a part whose state cannot be written must be removed.
+// The next Get would regard it as a file of another program, and could not use
+// its name.
 func TestPart_StateFails(t *testing.T) {
 	dir := t.TempDir()
-	// JSON has no text for this date.
+	// This date has no representation in JSON, so the state cannot be written.
 	p := &part{j: newTestJob(dir), state: state{ETag: `"1"`, Modified: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}}
 	if err := p.createNamed(); err == nil {
 		t.Error("createNamed() = nil, want an error")

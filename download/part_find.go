@@ -47,8 +47,8 @@ func (j *job) findPart() (*part, error) {
 }
 
 // isForeign reports whether lockState failed because the path is a file of
-// another program: a symbolic link, a directory, or a file of another user. For
-// other errors, such as too many open files, it reports false: they tell
+// another program: a symbolic link, a directory, or a file of another user. It
+// reports false for other errors, such as too many open files, which say
 // nothing about the file.
 func isForeign(path string, err error) bool {
 	info, look := os.Lstat(path)
@@ -60,9 +60,9 @@ func (s *state) describes(info fs.FileInfo) bool {
 	return info.Mode().IsRegular() && s.Format == stateFormat && s.Inode == inode(info) && isOwn(info)
 }
 
-// openPart opens the part that a locked state file describes. If the part is
-// missing, or the file with its name is another file, it returns nil without an
-// error. If the part cannot be continued, it removes the part, and returns nil.
+// openPart opens the part that a locked state file describes. It returns nil
+// without an error if the part is missing, or if its name belongs to another
+// file. If the part cannot be continued, openPart removes it and returns nil.
 func (j *job) openPart(name string, lock *os.File, s state) (*part, error) {
 	f, err := os.OpenFile(j.path(name), os.O_RDWR|oNoFollow, 0)
 	if err != nil {
@@ -79,14 +79,14 @@ func (j *job) openPart(name string, lock *os.File, s state) (*part, error) {
 	}
 	if s.Born != 0 && s.Born != born(f) {
 		f.Close()
-		return nil, nil // another file with the inode number of the part
+		return nil, nil // a newer file that has got the inode number of the part
 	}
 	if !s.describes(info) {
 		f.Close()
 		return nil, nil
 	}
-	// If Get was killed while linkNew renamed the part, the part is also the
-	// complete file, which must not change.
+	// If Get was killed while linkNew renamed the part, the part and the
+	// complete file are the same file. It must not change.
 	final, look := os.Lstat(j.path(j.Name))
 	if look != nil && !errors.Is(look, fs.ErrNotExist) {
 		f.Close()
@@ -106,8 +106,9 @@ func (j *job) openPart(name string, lock *os.File, s state) (*part, error) {
 		return p, nil
 	}
 	if s.Pieces != nil || s.Boot == "" || s.Boot != bootID() {
-		// Since the system has started again, bytes that were not synced may be
-		// zeros. A part of several connections may have holes.
+		// The system has started again since Get wrote the part. So bytes that
+		// were not synced may be zeros. A part of several connections may have
+		// holes.
 		size = min(size, s.Synced)
 		p.state.Boot, p.state.Synced, p.state.Pieces = bootID(), size, nil
 		if err = f.Truncate(size); err == nil {
@@ -124,8 +125,8 @@ func (j *job) openPart(name string, lock *os.File, s state) (*part, error) {
 	return p, nil
 }
 
-// waitPart is findPart, but blocks while another call has locked the part. It
-// returns errAppeared if the call had to wait, because the other call may have
+// waitPart is like findPart, but blocks while another call has locked the
+// part. After a wait it returns errAppeared, because the other call may have
 // completed the file.
 func (j *job) waitPart(ctx context.Context) (*part, error) {
 	p, err := j.findPart()
@@ -144,7 +145,7 @@ func (j *job) waitPart(ctx context.Context) (*part, error) {
 			if p != nil {
 				p.release()
 			}
-			return nil, errAppeared // Get looks again, and then returns err if it occurs again
+			return nil, errAppeared // Get looks again; if err is still there, it returns err
 		}
 	}
 }

@@ -17,7 +17,7 @@ func TestFindPart_TooManyFiles(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatal(err)
 	}
-	for _, more := range []uint64{0, 1} { // no file, or only the state
+	for _, more := range []uint64{0, 1} { // the number of files that the process may still open: the state file needs one, the part another
 		free, err := os.Open(os.DevNull)
 		if err != nil {
 			t.Fatal(err)
@@ -44,8 +44,8 @@ func TestFindPart_TooManyFiles(t *testing.T) {
 }
 
 // TestPart_SyncsReplacedState: before a truncated part gets other bytes, its
-// new state must be on the disk. The device stands for a state file that can be
-// written, and cannot be synced.
+// new state must be on the disk. A device takes the place of the state file:
+// it can be written, but not synced.
 func TestPart_SyncsReplacedState(t *testing.T) {
 	for name, truncate := range map[string]func(p *part) error{
 		"restart":    func(p *part) error { return p.restart(p.state) },

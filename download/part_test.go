@@ -51,8 +51,9 @@ func TestGet_ForeignPart(t *testing.T) {
 	}
 }
 
-// TestGet_ForeignPartOverwrite: also an Overwrite of a small file, whose part
-// gets a name only for a moment, must not touch the part of another program.
+// TestGet_ForeignPartOverwrite: Overwrite must not touch the part of another
+// program. This includes a small file, whose part has a name only for a
+// moment.
 func TestGet_ForeignPartOverwrite(t *testing.T) {
 	s := newSite(1000)
 	dir, url := t.TempDir(), s.open(t)
@@ -70,8 +71,9 @@ func TestGet_ForeignPartOverwrite(t *testing.T) {
 	}
 }
 
-// TestGet_ForeignPartsWithBothNames: without a name for the part, Get completes
-// the file, but keeps no part after an error.
+// TestGet_ForeignPartsWithBothNames: other programs have files with both names
+// of the part. Get must complete the file, and can keep no part after an
+// error.
 func TestGet_ForeignPartsWithBothNames(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs unnamed files")
@@ -137,7 +139,8 @@ func TestGet_NoRegularPart(t *testing.T) {
 	}
 }
 
-// irregular has functions that create a file that is not regular at a path.
+// irregular has functions. Each creates another kind of irregular file at a
+// path.
 var irregular = map[string]func(path, victim string) error{
 	"link":          func(path, victim string) error { return os.Symlink(victim, path) },
 	"dangling link": func(path, victim string) error { return os.Symlink(victim+"-missing", path) },
@@ -198,8 +201,8 @@ func TestGet_PartIsReplaced(t *testing.T) {
 	}
 }
 
-// TestGet_ForeignPartLongestName: for each name that CheckName permits, the
-// second name of the part, and the name of its state, must not be too long.
+// TestGet_ForeignPartLongestName: if CheckName permits a name, the second name
+// of the part and of its state must not be too long either.
 func TestGet_ForeignPartLongestName(t *testing.T) {
 	name := ""
 	for download.CheckName(name+"n") == nil {
@@ -215,8 +218,8 @@ func TestGet_ForeignPartLongestName(t *testing.T) {
 }
 
 // TestGet_PartIsFinalFile: if Get was killed while it renamed the part by a
-// hard link, the part is also the complete file. A later Get must not write to
-// it.
+// hard link, the part and the complete file are the same file. A later Get
+// must not write to it.
 func TestGet_PartIsFinalFile(t *testing.T) {
 	s := newSite(3_000_000)
 	s.cut = 2_000_000

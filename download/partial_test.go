@@ -39,7 +39,8 @@ func TestState_CheckPartial(t *testing.T) {
 	}
 }
 
-// TestState_IncompleteLine appends a line after one that a full disk has cut.
+// TestState_IncompleteLine appends a line to a state file. A full disk has cut
+// the line before it.
 func TestState_IncompleteLine(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "state"))
 	if err != nil {
