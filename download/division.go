@@ -61,7 +61,8 @@ func newDivision(total int64, prefix *atomic.Int64, have []span) *division {
 		last = s
 	}
 	// If the last span reaches the end of the file, this piece has no missing
-	// byte. It is necessary because the end of the span must be compared.
+	// byte. This piece is necessary, because the end of the span must be
+	// compared.
 	add(total)
 	return d
 }

@@ -33,25 +33,25 @@
 //   - Get never writes to, or removes, a part that it has not created. It then
 //     uses the name NAME.concert.part.
 //   - If the server replies with the whole file of the same version, Get
-//     compares the part from its first byte, and continues after it. Of a part
-//     with holes, only the bytes before the first hole remain.
+//     compares the part from its first byte, and continues after it. If the
+//     part has holes, Get keeps only the bytes before the first hole.
 //   - Get keeps the part if the server replies with an error, or with an HTML
 //     page instead of the rest of the file, as a captive portal does. It
-//     removes the part if the reply shows that the part is of no use: another
-//     version, or a wrong range. If the error may be due to the range (400,
-//     403, 405, 406, 412, 416 or 501), Get requests the range again, and then
-//     the whole file.
-//   - Get syncs the file before the file gets its name. Then a loss of power
-//     cannot leave a file with a final name and without its content. The state
-//     of a large part has its synced length. After a loss of power, or if
-//     several connections received the part, the next Get continues only the
-//     synced bytes.
+//     removes the part if the reply has another version or a wrong range. If
+//     the error may be due to the range (400, 403, 405, 406, 412, 416 or 501),
+//     Get requests the range again, and then the whole file.
+//   - Get syncs the file before the file gets its name. So after a loss of
+//     power, no file has a final name without its content. The state of a
+//     large part has the synced length of the part. After a loss of power, or
+//     if several connections received the part, the next Get continues only
+//     the synced bytes.
 //   - The final name never replaces a file that appeared in the meantime,
 //     unless Request.Overwrite is set.
 //   - Several calls for the same file, also of several processes, take turns.
-//     The first one downloads the file, and the others find it present. Locks
-//     need a file system that supports them. Where it does not, as on some
-//     network file systems, do not call Get for the same file concurrently.
+//     The first call downloads the file, and the later calls find it present.
+//     This needs a file system with locks. Do not call Get for the same file
+//     concurrently on a file system without them, as some network file systems
+//     are.
 //   - File names come from the caller or the URL, unless Request.ServerName is
 //     set. They cannot leave the directory.
 //   - Credentials are sent to the host of the URL alone. A redirect to another
@@ -64,39 +64,41 @@
 // file must have these digests. Otherwise Get compares the file with its
 // receipt, an extended attribute that Get has written after an earlier
 // download. If the file has not changed since then, and the URL is the same,
-// the file is present, and Get sends no request. For another URL, and where the
-// file system has no extended attributes, Get asks the server whether the file
-// is the same. It compares the length and the modification time. If the URLs
-// differ in the query alone, it compares the length and the entity tag instead.
-// If the file has no receipt, and the server sends no modification time, Get
-// receives the file and compares the bytes. After a broken connection, it
-// continues the comparison as it continues a part. If the answer is not clear,
-// Get returns an error that wraps [fs.ErrExist].
+// the file is present, and Get sends no request. If the URL is another one, or
+// the file system has no extended attributes, Get asks the server whether the
+// file is the same. It compares the length and the modification time of both
+// files. If only the query of the URL differs, Get compares the length and the
+// entity tag instead. If the file has no receipt, and the server sends no
+// modification time, Get receives the file and compares the bytes. After a
+// broken connection, it continues the comparison as it continues a part. If
+// the answer is not clear, Get returns an error that wraps [fs.ErrExist].
 //
 // # Several connections
 //
 // If Request.Connections is more than 1, Get divides a large file into pieces,
-// and receives several pieces concurrently. All rules stay the same: each reply
-// must have the validator of the file and exactly the requested range, and the
-// end of each continued piece is compared. Get also compares the first bytes of
-// a piece with the bytes that the connection of the piece before it receives.
-// The digests are those of the whole file. The state of the part records which
-// bytes were received and synced. So the next Get continues, with any number of
-// connections. A piece that fails is requested again while the other
-// connections continue. If the server refuses further connections, Get uses
-// fewer. After an attempt without progress, it uses one.
+// and receives several pieces concurrently. All rules stay the same: each
+// reply must have the validator of the file and exactly the requested range,
+// and the end of each continued piece is compared. Get also compares the first
+// bytes of a piece with the bytes that the connection of the piece before it
+// receives. The digests are those of the whole file. The state of the part
+// records which bytes were received and synced. So the next Get continues,
+// with any number of connections. A piece that fails is requested again while
+// the other connections continue. If the server refuses further connections,
+// Get uses fewer. After an attempt without progress, it uses one connection.
 //
 // # Retries
 //
 // Get makes further attempts after temporary errors: broken connections,
 // timeouts, and the statuses for which a retry is sensible. When 64 KiB of new
 // bytes of the file have arrived, the number of attempts starts from zero
-// again. Get waits as long as a header Retry-After demands.
+// again. If a reply has the header Retry-After, Get waits for the time that it
+// demands.
 //
 // # Limits
 //
-// If a reply states no length, its body may end with the connection (HTTP/1.0).
-// Such a body may be incomplete, and Get cannot notice that without a digest.
+// In HTTP/1.0, a reply may state no length. Its body ends when the connection
+// ends. If the connection breaks, the body is incomplete, and Get can notice
+// this only by a digest.
 package download
 
 import (

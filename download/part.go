@@ -49,7 +49,7 @@ type part struct {
 	created time.Time
 	closed  fs.FileInfo // describes file after commit has closed it; nil while it is open
 	unnamed bool        // whether the file has no name
-	opened  uint64      // of an unnamed file: its number, in the order of creation
+	opened  uint64      // the number that an unnamed file got from nextOpened
 	refused bool        // whether persist found no free name, so that the part stays unnamed
 
 	// A close of stopSync ends the goroutine of startSync, which closes synced

@@ -38,22 +38,22 @@ import (
 //     of its piece continues with the next piece, if its reply contains this
 //     piece, and no other connection has a good reply for it.
 //
-// If a connection fails and no other one is active, the attempt has failed.
-// The next attempt begins with one request again, whose reply may be another
-// version of the file.
+// If a connection fails and no other connection is active, the attempt has
+// failed. The next attempt begins with one request again. Its reply may be
+// another version of the file.
 
 // maxConnections is the maximum number of connections for a file.
 const maxConnections = 64
 
-// minDivided is the minimum number of missing bytes for several connections. If
-// a part without holes lacks fewer bytes, one connection receives them.
+// minDivided is the minimum number of missing bytes for several connections.
+// One connection receives fewer missing bytes of a part without holes.
 const minDivided = 2 * minPiece
 
 // errLonger reports that a body has more bytes than the reply announced.
 var errLonger = errors.New("the server sent more bytes than it announced")
 
-// divides reports whether pieces of the file must be received: because the part
-// has holes, or because several connections can receive the rest.
+// divides reports whether the rest of the file is received in pieces. This is
+// so if the part has holes, or if several connections can receive the rest.
 func (j *job) divides(resp *http.Response) bool {
 	p := j.part
 	switch {
@@ -61,20 +61,20 @@ func (j *job) divides(resp *http.Response) bool {
 		return true
 	case j.Connections <= 1 || p.state.validator() == "" || p.state.Size-p.size.Load() < minDivided:
 		return false
-	case len(resp.Trailer) > 0: // it may have a digest, and the first connection may stop before it
+	case len(resp.Trailer) > 0: // the trailer may have a digest, and the first connection may stop before the trailer
 		return false
 	}
 	return resp.StatusCode == http.StatusPartialContent || strings.EqualFold(resp.Header.Get("Accept-Ranges"), "bytes")
 }
 
-// reply is an accepted reply with the bytes of the file from a position to the
-// byte before another one.
+// reply is an accepted reply. It has the bytes of the file between two
+// positions.
 type reply struct {
 	ctx       context.Context
 	cancel    context.CancelCauseFunc // cancels ctx, and so the body
 	resp      *http.Response
 	from, end int64
-	silent    func() // closes the connection after the body has stalled, if the connection is silent
+	silent    func() // called when the body has stalled; it closes the connection if the connection is silent
 }
 
 // transfer is the set of the connections of an attempt.
@@ -84,11 +84,11 @@ type transfer struct {
 	ctx    context.Context // ends when the transfer must stop
 	stop   context.CancelCauseFunc
 
-	uncompared atomic.Int64 // the number of bytes of the part that the first connection must still compare
+	uncompared atomic.Int64 // the number of bytes of the part that the first connection has not compared yet
 
 	comparing atomic.Int32 // the number of connections that may compare bytes after their piece is complete
 
-	panics   sync.Once // for panicked
+	panics   sync.Once // guards panicked
 	panicked any       // the value of the first panic of a callback
 
 	mu     sync.Mutex // guards the fields below and the calls of OnEvent
@@ -97,14 +97,15 @@ type transfer struct {
 	fewer  bool       // whether the next attempt must have fewer connections
 	sent   []Digest   // the digests in the replies of the further connections
 
-	reported int64 // Done of the last progress event
+	reported int64 // the field Done of the last progress event
 
-	// later has bytes of the file by their position: the first bytes of pieces,
-	// as another connection has received them. They are compared at the end.
+	// later maps positions to bytes that are compared at the end. They are the
+	// first bytes of pieces, as the connection of the piece before has
+	// received them.
 	later map[int64][]byte
 
-	// hashes has the digests of the first hashed bytes. Only the first
-	// connection uses them.
+	// hashes has the digests of the first bytes of the file; hashed is the
+	// number of these bytes. Only the first connection uses them.
 	hashes hashes
 	hashed int64
 }
@@ -167,8 +168,9 @@ func (j *job) receivePieces(ctx context.Context, first *reply) error {
 	return j.verify(ctx, t.hashes, want)
 }
 
-// beginPieces prepares a part for several connections: the part gets a name.
-// Before the part has a hole, its state says that it may have holes.
+// beginPieces prepares a part for several connections: it gives the part a
+// name, and writes into its state that the part may have holes. The part has
+// no hole before this.
 func (p *part) beginPieces(from int64) error {
 	p.endSync()
 	if p.missing == nil {
@@ -203,7 +205,7 @@ func (t *transfer) run(ctx context.Context, first *reply) error {
 	var running sync.WaitGroup
 	for i := 1; i < j.Connections; i++ {
 		c := &connection{t: t, url: j.urlIndex()}
-		if len(j.Digests) > 0 { // a wrong mirror would be noticed
+		if len(j.Digests) > 0 { // then a mirror with another file would be noticed
 			c.url = (j.urlIndex() + i) % len(j.urls)
 		}
 		running.Go(func() {
@@ -231,8 +233,9 @@ func (t *transfer) run(ctx context.Context, first *reply) error {
 	return t.err
 }
 
-// contain stops the transfer if a callback of the program has panicked. Then
-// run panics on the goroutine of the Get, after all connections have ended.
+// contain stops the transfer if a callback of the program has panicked. After
+// all connections have ended, run panics with the same value on the goroutine
+// of the Get.
 func (t *transfer) contain() {
 	if p := recover(); p != nil {
 		t.stop(nil)
@@ -251,7 +254,7 @@ func (t *transfer) addDigests(sent []Digest) {
 	}
 }
 
-// compareLater records bytes that compareAll compares.
+// compareLater records bytes, so that compareAll compares them.
 func (t *transfer) compareLater(at int64, b []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -296,9 +299,9 @@ func (t *transfer) nextLocked() *piece {
 }
 
 // finished returns the next piece for a connection that has completed one. If
-// all pieces are complete, and no connection compares bytes, the other
-// connections end: they wait for a reply that is not needed, or for their next
-// attempt.
+// all pieces are complete, and no connection compares bytes, finished ends the
+// other connections. They only wait for a reply that is not needed, or for
+// their next attempt.
 func (t *transfer) finished() *piece {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -312,8 +315,8 @@ func (t *transfer) finished() *piece {
 // failed makes the piece of a connection pending. If no other connection is
 // active, the attempt has failed. If the server has replied with an error
 // status, it may limit the number of connections. So the next attempt has half
-// of the connections. If the server demands a pause above MaxRetryAfter, failed
-// removes this demand: otherwise Get would not make the next attempt.
+// of the connections. If the server demands a pause above MaxRetryAfter,
+// failed removes this demand, so that Get makes the next attempt.
 func (t *transfer) failed(p *piece, e *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -330,8 +333,7 @@ func (t *transfer) failed(p *piece, e *Error) {
 	t.abortLocked(e)
 }
 
-// abort stops all connections, because of an error that concerns the whole
-// file.
+// abort stops all connections after an error that concerns the whole file.
 func (t *transfer) abort(err *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -346,14 +348,14 @@ func (t *transfer) abortLocked(err *Error) {
 }
 
 // progress emits an event with the total of all connections. If the first
-// connection has a reply with the whole file, it may still have to compare most
-// bytes of the part. These bytes do not count.
+// connection has a reply with the whole file, it compares the part first.
+// Bytes of the part that it has not compared do not count.
 func (t *transfer) progress() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	done := t.pieces.done() - t.uncompared.Load()
 	if done == t.reported {
-		return // an event of another connection has counted the bytes of this one
+		return // an event of another connection has counted the bytes of this connection
 	}
 	t.reported = done
 	t.j.emit(Event{Kind: EventProgress, Done: done, Total: t.pieces.total})

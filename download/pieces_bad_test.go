@@ -8,15 +8,17 @@ import (
 	"concert/download"
 )
 
-// TestPieces_BadServer has servers from which a client with one connection
-// receives the file. A client with several connections must receive it, too.
+// TestPieces_BadServer has servers with faults. A client with one connection
+// receives the file from them, and a client with several connections must
+// receive it, too.
 func TestPieces_BadServer(t *testing.T) {
 	t.Parallel()
 	isPiece := func(r *http.Request, size int) bool {
 		_, end := asked(r, size)
 		return r.Header.Get("Range") != "" && end < size
 	}
-	// send replies with the header for the requested range, and other bytes.
+	// send replies with the right header for the requested range, but with
+	// other bytes.
 	send := func(s *rangeServer, w http.ResponseWriter, r *http.Request, body []byte) bool {
 		from, end := asked(r, len(s.body))
 		w.Header().Set("ETag", s.tag)

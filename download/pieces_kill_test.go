@@ -12,13 +12,13 @@ import (
 	"concert/download"
 )
 
-// killedVariable is the environment variable with the request of the process
-// that TestPieces_KilledProcess starts and kills.
+// killedVariable is the name of an environment variable. It has the request
+// for the process that TestPieces_KilledProcess starts and kills.
 const killedVariable = "CONCERT_TEST_KILLED_DOWNLOAD"
 
 // TestPieces_KilledProcess kills processes at random moments while they
-// download a file with several connections. Between them, it interrupts
-// downloads, so that there are recorded pieces. At the end, the file must be
+// download a file with several connections. Between two kills it interrupts
+// downloads, so that the state records pieces. At the end, the file must be
 // right.
 func TestPieces_KilledProcess(t *testing.T) {
 	if text := os.Getenv(killedVariable); text != "" {
@@ -97,7 +97,7 @@ func killDownload(t *testing.T, s *rangeServer, r download.Request, after int) {
 	go func() { cmd.Wait(); close(ended) }()
 	select {
 	case <-reached:
-	case <-ended: // it has completed the file
+	case <-ended: // the process has completed the file
 	}
 	cmd.Process.Kill()
 	<-ended

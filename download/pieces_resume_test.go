@@ -124,8 +124,8 @@ func TestPieces_Continue(t *testing.T) {
 	}
 }
 
-// TestPieces_ContinueOneWithSeveral checks that a part of one connection
-// continues with several ones.
+// TestPieces_ContinueOneWithSeveral checks that several connections continue a
+// part of one connection.
 func TestPieces_ContinueOneWithSeveral(t *testing.T) {
 	s := newRangeServer(16 * mib)
 	url, dir := s.open(t), t.TempDir()
@@ -200,7 +200,7 @@ func TestPieces_Damaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range b {
-			b[i] ^= 0xff // differs from any byte
+			b[i] ^= 0xff // changes every byte
 		}
 		if _, err := f.WriteAt(b, from); err != nil {
 			t.Fatal(err)

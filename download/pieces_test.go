@@ -49,8 +49,8 @@ func TestPieces_Sizes(t *testing.T) {
 	}
 }
 
-// openReplies counts the requests of a client whose replies are not closed. The
-// server cannot count them: it notices late that a connection is closed.
+// openReplies counts in the client the replies that are not closed. The server
+// cannot count them, because it notices a closed connection late.
 type openReplies struct {
 	http.RoundTripper
 	mu        sync.Mutex
@@ -97,7 +97,7 @@ func TestPieces_Concurrent(t *testing.T) {
 	var started sync.WaitGroup
 	started.Add(n)
 	s.fault = func(w http.ResponseWriter, r *http.Request, number int) bool {
-		if number == 1 { // its header must arrive before the others start
+		if number == 1 { // the header of the first reply must arrive before the other requests start
 			s.sendWhole(w, r, 1)
 		}
 		if number <= n {
@@ -137,7 +137,7 @@ func TestPieces_Concurrent(t *testing.T) {
 }
 
 // TestPieces_SlowConnection has a connection that receives nothing until the
-// others have received nearly all: they take its work.
+// other connections have received nearly all bytes. They must take its work.
 func TestPieces_SlowConnection(t *testing.T) {
 	const size = 24 * mib
 	for _, slow := range []int{1, 2} {
@@ -177,7 +177,8 @@ func TestPieces_SlowConnection(t *testing.T) {
 	}
 }
 
-// TestPieces_Misbehave has servers with faults that must not fail the download.
+// TestPieces_Misbehave has servers with faults. The download must succeed
+// nevertheless.
 func TestPieces_Misbehave(t *testing.T) {
 	t.Parallel()
 	const size = 12*mib + 17
@@ -205,7 +206,7 @@ func TestPieces_Misbehave(t *testing.T) {
 			}
 		}
 	}
-	// A part of the reply differs for one of three further requests.
+	// One of three further requests gets a changed reply.
 	wrong := func(change func(s *rangeServer, w http.ResponseWriter, from, end int)) func(*rangeServer) {
 		return func(s *rangeServer) {
 			s.fault = func(w http.ResponseWriter, r *http.Request, number int) bool {
@@ -351,8 +352,8 @@ func (s *rangeServer) sendWhole(w http.ResponseWriter, r *http.Request, n int) {
 	http.NewResponseController(w).Flush()
 }
 
-// TestPieces_LimitAfterPiece has a server that replies 429, with a long pause,
-// to the last active connection, when it requests another piece.
+// TestPieces_LimitAfterPiece has a server that replies 429 and demands a long
+// pause when the last active connection requests another piece.
 func TestPieces_LimitAfterPiece(t *testing.T) {
 	s := newRangeServer(12 * mib)
 	second, refused := make(chan struct{}), make(chan struct{})
@@ -392,8 +393,8 @@ func TestPieces_LimitAfterPiece(t *testing.T) {
 	}
 }
 
-// TestPieces_LongBody has a reply with more bytes than it announced. Then none
-// of its bytes can be trusted.
+// TestPieces_LongBody has a reply with more bytes than its header announced.
+// Get must not use any of these bytes.
 func TestPieces_LongBody(t *testing.T) {
 	s := newRangeServer(12 * mib)
 	third := make(chan struct{})
@@ -449,7 +450,7 @@ func TestPieces_AnotherVersion(t *testing.T) {
 				s := newRangeServer(size)
 				s.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
 					if n < number {
-						if n == 1 && number%2 == 1 { // the old version breaks
+						if n == 1 && number%2 == 1 { // the reply with the old version breaks
 							s.sendWhole(w, r, mib)
 							panic(http.ErrAbortHandler)
 						}
@@ -476,8 +477,8 @@ func TestPieces_AnotherVersion(t *testing.T) {
 	}
 }
 
-// TestPieces_StalledConnection has connections that send a little and then
-// nothing.
+// TestPieces_StalledConnection has connections on which a few bytes arrive and
+// then nothing.
 func TestPieces_StalledConnection(t *testing.T) {
 	t.Parallel()
 	const size = 8 * mib

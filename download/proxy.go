@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// errProxy is wrapped by the error of a proxy whose URL is invalid.
+// errProxy is wrapped by the error for an invalid URL of a proxy.
 var errProxy = errors.New("invalid proxy")
 
 // ProxyFromEnvironment returns the proxy for a request as
@@ -34,9 +34,9 @@ var checkEnvironment = sync.OnceValue(func() error {
 })
 
 // ParseProxy parses the URL of a proxy, with the scheme http, https, socks5 or
-// socks5h. Without a scheme, the scheme is http. The error contains no part of
-// the URL, because any part may be a piece of a password. For an empty text,
-// ParseProxy returns nil.
+// socks5h. The default scheme is http. The error contains no part of the URL,
+// because any part may be a piece of a password. For an empty text, ParseProxy
+// returns nil.
 func ParseProxy(s string) (*url.URL, error) {
 	if s == "" {
 		return nil, nil

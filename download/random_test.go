@@ -24,12 +24,12 @@ type randomServer struct {
 	mu      sync.Mutex // guards the fields below
 	random  *rand.Rand
 	current int      // the version that the server has
-	faults  int      // the number of further faults
+	faults  int      // the number of faults that are left
 	log     []string // what the server did
 }
 
-// draw returns the version for a request, and random numbers. The server
-// replaces the file now and then.
+// draw returns the version for a request, and random numbers. Sometimes the
+// server replaces the file first.
 func (s *randomServer) draw() (version int, fault int, cut float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,9 +120,9 @@ func newRandomServer(t *testing.T, random *rand.Rand) (s *randomServer, url stri
 	return s, server.URL + "/file.bin"
 }
 
-// TestGet_RandomFaults: whatever a server does, a file that Get reports as
-// complete is one version of the file, as long as the entity tags tell the
-// versions apart. When the server works again, Get succeeds.
+// TestGet_RandomFaults: a file that Get reports as complete must be one
+// version of the file, for any fault of a server whose versions have different
+// entity tags. When the server works again, Get must succeed.
 func TestGet_RandomFaults(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -170,8 +170,9 @@ func TestGet_RandomFaults(t *testing.T) {
 	}
 }
 
-// TestGet_RandomComparison: whatever a server does, a file that has bytes of
-// two versions is never the right one, and stays.
+// TestGet_RandomComparison: an existing file has bytes of two versions. For
+// any fault of the server, Get must not report this file as present, and must
+// not change it.
 func TestGet_RandomComparison(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

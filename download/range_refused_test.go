@@ -11,8 +11,9 @@ import (
 	"concert/download"
 )
 
-// TestGet_RangeStatus has servers that reply to each request for a range with
-// an error, and send the whole file. Get must request the whole file.
+// TestGet_RangeStatus has servers that reply with an error to each request for
+// a range, and with the file to a request for the whole file. Get must request
+// the whole file.
 func TestGet_RangeStatus(t *testing.T) {
 	for _, status := range []int{400, 403, 405, 406, 412, 416, 501} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
@@ -71,7 +72,8 @@ func wholeOnly(s *site, status int) {
 }
 
 // TestGet_WholeBreaks: if the server sends the whole file instead of the rest,
-// and the connection breaks, Get must keep the part, and the bytes after it.
+// and the connection breaks, Get must keep the bytes of the part and the bytes
+// that arrived after them.
 func TestGet_WholeBreaks(t *testing.T) {
 	for _, status := range []int{http.StatusOK, http.StatusForbidden} {
 		for _, c := range []struct{ cut, kept int }{{1, 100_000}, {99_999, 100_000}, {100_000, 100_000}, {150_000, 150_000}} {
@@ -96,7 +98,7 @@ func TestGet_WholeBreaks(t *testing.T) {
 }
 
 // TestGet_WholeDiffers: if the whole file has the validator of the part and
-// other bytes, at any position, the part must not become a part of the file.
+// other bytes, at any position, no byte of the part may get into the file.
 func TestGet_WholeDiffers(t *testing.T) {
 	for _, at := range []int{0, 50_000, 99_999} {
 		t.Run(fmt.Sprint("byte ", at), func(t *testing.T) {
@@ -114,11 +116,12 @@ func TestGet_WholeDiffers(t *testing.T) {
 	}
 }
 
-// TestGet_WholeOfAnotherLength: if the whole file has the validator of the part
-// and another length, Get must start again. The file may begin with the bytes
-// of the part, and its date may be that of all files, as in a package store.
+// TestGet_WholeOfAnotherLength: if the whole file has the validator of the
+// part and another length, Get must start again. The file may begin with the
+// bytes of the part. Its validator may be a date that all files have, as in a
+// package store.
 func TestGet_WholeOfAnotherLength(t *testing.T) {
-	for _, known := range []bool{true, false} { // whether the first reply had the length
+	for _, known := range []bool{true, false} { // whether the first reply stated the length
 		for _, size := range []int{99_999, 100_000, 150_000, 250_000} {
 			t.Run(fmt.Sprint(size, " bytes, known ", known), func(t *testing.T) {
 				s := newSite(200_000)
@@ -184,9 +187,9 @@ func TestPieces_WholeBreaks(t *testing.T) {
 	}
 }
 
-// TestGet_ContentRangeOfWhole has servers whose reply with the whole file has a
-// needless Content-Range. The header must not matter if it is invalid, as with
-// an end that is off by one.
+// TestGet_ContentRangeOfWhole has servers whose reply with the whole file has
+// a needless Content-Range. If this header is invalid, Get must ignore it. An
+// example is an end that is too large by one.
 func TestGet_ContentRangeOfWhole(t *testing.T) {
 	for _, size := range []int{0, 200_000} {
 		for _, header := range []string{"bytes 0-LAST/SIZE", "bytes 0-SIZE/SIZE", "bytes 0-LAST/*", "bytes */SIZE", "bytes=0-LAST/SIZE", "none"} {
@@ -216,7 +219,7 @@ func TestGet_ContentRangeOfWhole(t *testing.T) {
 }
 
 // TestGet_FragmentAsWhole has servers that send a range of the file with the
-// status of the whole file. Get must not take it for the whole file.
+// status of the whole file. Get must not use such a reply as the whole file.
 func TestGet_FragmentAsWhole(t *testing.T) {
 	for name, c := range map[string]struct{ contentRange, lengthFirst bool }{
 		"with Content-Range":          {true, true},

@@ -25,8 +25,9 @@ type rangeServer struct {
 	tag    string
 	header http.Header // further headers of each reply
 
-	// fault, if set, is called for each request with its number, from 1 on. If
-	// it returns true, it has replied.
+	// fault, if set, is called for each request with the number of the
+	// request; the first number is 1. If fault returns true, it has sent the
+	// reply.
 	fault func(w http.ResponseWriter, r *http.Request, number int) bool
 
 	// sent, if set, is called after each block of a body.
@@ -37,7 +38,7 @@ type rangeServer struct {
 	active int        // the number of requests that are running
 	most   int        // the maximum of active
 	bytes  int        // the number of bytes of bodies that were sent
-	watch  func(int)  // if set, called with bytes after each change
+	watch  func(int)  // if set, called after each change of bytes, with its new value
 }
 
 // randomBytes has the bytes of each version of the largest file.
@@ -139,7 +140,8 @@ func (s *rangeServer) send(w http.ResponseWriter, r *http.Request, b []byte) {
 }
 
 // slow makes the server limit the rate of each connection, so that several
-// connections receive bytes even if the first one could receive all of them.
+// connections receive bytes. Otherwise the first connection could receive all
+// bytes.
 func (s *rangeServer) slow() {
 	s.sent = func(*http.Request, int) { time.Sleep(time.Millisecond) }
 }

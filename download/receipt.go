@@ -23,8 +23,8 @@ type receipt struct {
 // receiptName is the name of the extended attribute.
 const receiptName = "user.concert.download"
 
-// receiptFormat is the first byte of a receipt. It is not "{", with which
-// receipts in JSON began.
+// receiptFormat is the first byte of a receipt. It is not "{", the first byte
+// of old receipts, which were JSON.
 const receiptFormat = 2
 
 // urlHash identifies a URL, with its query, in a receipt.
@@ -44,18 +44,18 @@ func pathHash(u *url.URL) (hash [8]byte) {
 }
 
 // encode returns the receipt in few bytes: the format, the hashes, three
-// numbers, and the rest is the entity tag. With 56 bytes, ext4 stores the
-// receipt in the inode of the file, and otherwise in a block of 4 KiB that is
-// only for the receipt. The entity tags of common servers are short enough.
+// numbers and the entity tag. If the receipt has at most 56 bytes, ext4 stores
+// it in the inode of the file. A longer receipt needs its own block of 4 KiB.
+// The entity tags of common servers are short enough for the inode.
 func (r *receipt) encode() []byte {
 	b := append([]byte{receiptFormat}, r.URL[:]...)
 	b = append(b, r.Path[:]...)
 	modified := r.Modified.Unix()
 	b = binary.AppendVarint(b, modified)
 	b = binary.AppendVarint(b, r.Size)
-	// The file has the time of the header, so the difference is 0. Without a
-	// header, the difference overflows, and the sum in decodeReceipt overflows
-	// back.
+	// Get has set the time of the file to the time of the header, so the
+	// difference is 0. If there was no header, the difference overflows. The
+	// sum in decodeReceipt then overflows back to the right value.
 	b = binary.AppendVarint(b, r.Time-modified*int64(time.Second))
 	return append(b, r.ETag...)
 }
@@ -86,8 +86,8 @@ func decodeReceipt(b []byte) *receipt {
 }
 
 // writeReceipt stores the receipt of a complete part, which has the given
-// modification time. If the file system does not support extended attributes,
-// the file has no receipt, which is no error.
+// modification time. It ignores errors: on a file system without extended
+// attributes, the file has no receipt.
 func (j *job) writeReceipt(p *part, modTime time.Time) {
 	r := receipt{
 		URL: urlHash(j.urls[0]), Path: pathHash(j.urls[0]), ETag: p.state.ETag, Modified: p.state.Modified,

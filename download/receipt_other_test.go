@@ -4,11 +4,12 @@ package download_test
 
 import "os"
 
-// hasReceipt reports whether a file has a receipt, as far as a test can tell.
+// hasReceipt returns false, because a test on this system cannot tell whether
+// a file has a receipt.
 func hasReceipt(string) bool { return false }
 
-// removeReceipt makes the receipt of a file invalid by another modification
-// time with the same second.
+// removeReceipt makes the receipt of a file invalid. It changes the
+// modification time of the file within the same second.
 func removeReceipt(path string) {
 	if info, err := os.Stat(path); err == nil {
 		second := info.ModTime().Truncate(1e9)

@@ -38,7 +38,7 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 		z, err := gzip.NewReader(tee)
 		switch {
 		case err == io.EOF && b.bytes.Load() == 0:
-			r = tee // an empty body is an empty file
+			r = tee // an empty body is an empty file, not an error
 		case err != nil:
 			return j.failRequest(ctx, "decompress the body", err)
 		default:
@@ -94,9 +94,9 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 // checkSent compares the digests of a reply with those of the request and of
 // the part. If digests differ, it discards the part, and returns an error. If
 // only the digests of the part differ, the server has replaced the file and
-// kept the validator, and the next attempt starts from the beginning. The
-// digests of the part also count for a reply with a range, because such a reply
-// may have no digest.
+// kept the validator. Then the error is temporary, and the next attempt starts
+// from the beginning. checkSent also uses the digests of the part because a
+// reply with a range may have no digest.
 func (j *job) checkSent(sent []Digest) error {
 	err := conflict(sent, slices.Concat(j.Digests, j.part.state.Digests))
 	if err == nil {
@@ -108,7 +108,7 @@ func (j *job) checkSent(sent []Digest) error {
 	return e
 }
 
-// copy writes a reader to the part until the reader ends.
+// copy writes all bytes of a reader to the part.
 func (j *job) copy(ctx context.Context, r io.Reader, h hashes) error {
 	p := j.part
 	buf, put := getBuffer(p.state.Size)
@@ -142,8 +142,8 @@ func (j *job) copy(ctx context.Context, r io.Reader, h hashes) error {
 	}
 }
 
-// verify verifies the digests of the complete part. If h does not have all the
-// bytes or algorithms, verify reads the part.
+// verify verifies the digests of the complete part. If h has not received all
+// bytes, or lacks an algorithm, verify reads the part.
 func (j *job) verify(ctx context.Context, h hashes, want []Digest) error {
 	if len(want) == 0 {
 		return nil

@@ -11,14 +11,14 @@ import (
 )
 
 // TestGet_OtherBytesWithinGet: a server may replace the file between two
-// attempts, and keep the entity tag. Get must notice it by the last bytes that
-// it has, and start again.
+// attempts, and keep the entity tag. Get must notice it by the last bytes of
+// its part, and start again.
 func TestGet_OtherBytesWithinGet(t *testing.T) {
 	for _, cut := range []int{1, 300, 100_000, 2_500_000} {
 		t.Run(fmt.Sprint(cut, " bytes"), func(t *testing.T) {
 			s := newSite(3_000_000)
 			other := content(2, 3_000_000)
-			s.body[0] = other[0] + 1 // so that also the first bytes differ
+			s.body[0] = other[0] + 1 // so that the first bytes differ, too
 			s.handler = func(w http.ResponseWriter, r *http.Request) {
 				if s.count() == 1 {
 					before := &site{body: s.body, tag: s.tag, cut: cut}
@@ -37,8 +37,8 @@ func TestGet_OtherBytesWithinGet(t *testing.T) {
 	}
 }
 
-// TestGet_BreaksEarly: a server that breaks each connection after few bytes
-// must not send the same bytes again and again.
+// TestGet_BreaksEarly: if a server breaks each connection after few bytes, Get
+// must not request the same bytes again and again.
 func TestGet_BreaksEarly(t *testing.T) {
 	for _, cut := range []int{2, 3, 700, 5000} {
 		t.Run(fmt.Sprint(cut, " bytes"), func(t *testing.T) {
@@ -64,15 +64,16 @@ func TestGet_BreaksEarly(t *testing.T) {
 }
 
 // TestGet_ComparesOneByte: after many attempts without new bytes, Get must
-// still compare the last byte that it has, also if it has all bytes and does
-// not know it. The server has replaced the file, and kept the entity tag.
+// still compare the last byte of its part. In some cases the part has all
+// bytes, but Get does not know the length. The server has replaced the file,
+// and kept the entity tag.
 func TestGet_ComparesOneByte(t *testing.T) {
 	const size, breaks = 100_000, 20
 	for _, known := range []bool{true, false} { // whether the length is known
 		t.Run(fmt.Sprint("length known ", known), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // the pauses between attempts grow
 				body, other := content(1, size), content(2, size)
-				start := body // what arrives before the first break
+				start := body // the bytes that arrive before the first break
 				if known {
 					start = body[:size/2]
 				}
@@ -90,7 +91,7 @@ func TestGet_ComparesOneByte(t *testing.T) {
 						t.Errorf("request %d is for the bytes after the end", n)
 						fmt.Fprintf(conn, "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n\r\n")
 					case ranged == 1:
-						last = r.Header.Get("Range") // before Get receives the reply
+						last = r.Header.Get("Range") // recorded before Get receives the reply
 						fmt.Fprintf(conn, "HTTP/1.1 206 Partial Content\r\nContent-Length: %d\r\nContent-Range: bytes %d-%d/%d\r\nETag: \"one\"\r\n\r\n",
 							size-from, from, size-1, size)
 						if n > breaks {
@@ -114,8 +115,8 @@ func TestGet_ComparesOneByte(t *testing.T) {
 	}
 }
 
-// TestPieces_OtherBytesWithinGet is TestGet_OtherBytesWithinGet with several
-// connections, which all break.
+// TestPieces_OtherBytesWithinGet is like TestGet_OtherBytesWithinGet, but Get
+// has several connections. All of them break.
 func TestPieces_OtherBytesWithinGet(t *testing.T) {
 	const connections = 4
 	s := newRangeServer(16 * mib)
@@ -137,8 +138,8 @@ func TestPieces_OtherBytesWithinGet(t *testing.T) {
 	checkLarge(t, dir, other)
 }
 
-// TestPieces_OtherBytesForPieces: a server may replace the file after the first
-// request, and keep the entity tag.
+// TestPieces_OtherBytesForPieces: a server may replace the file after the
+// first request, and keep the entity tag. Get must notice it.
 func TestPieces_OtherBytesForPieces(t *testing.T) {
 	s := newRangeServer(16 * mib)
 	s.slow()

@@ -6,8 +6,9 @@ import (
 )
 
 // SafeURL returns the text of a URL for messages and logs. The text has no
-// user, no password, no fragment, and no value of a query parameter whose name
-// says that the value is a secret, such as the parameters of signed URLs.
+// user, no password, no fragment, and no secret value of a query parameter.
+// The name of a parameter tells whether its value is secret, as in signed
+// URLs.
 func SafeURL(u *url.URL) string {
 	safe := *u
 	safe.User, safe.Fragment, safe.RawFragment = nil, "", ""
@@ -25,8 +26,9 @@ func SafeURL(u *url.URL) string {
 }
 
 // secretWords are parts of the names of query parameters whose values are
-// secrets. The signed URLs of AWS, Google, Azure and CloudFront, and the usual
-// names of tokens and keys, have at least one of these words.
+// secrets. The parameters of the signed URLs of AWS, Google, Azure and
+// CloudFront have at least one of these words, as have the usual names of
+// tokens and keys.
 var secretWords = []string{"sig", "token", "secret", "password", "passwd", "credential", "auth", "key", "policy", "session", "pass", "hmac", "hdnts", "ticket"}
 
 func isSecret(name string) bool {

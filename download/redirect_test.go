@@ -12,7 +12,8 @@ import (
 	"concert/download"
 )
 
-// TestGet_RedirectKeepsName: the file has the name in the requested URL.
+// TestGet_RedirectKeepsName: after a redirect, the name of the file must come
+// from the requested URL.
 func TestGet_RedirectKeepsName(t *testing.T) {
 	s := newSite(1000)
 	s.handler = func(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +88,7 @@ func TestGet_SecretsStayAtTheirHost(t *testing.T) {
 	other := strings.Replace(elsewhere.open(t), "127.0.0.1", "localhost", 1)
 	for _, credentials := range []string{"URL", "option", "header"} {
 		t.Run(credentials, func(t *testing.T) {
-			// The redirects go to the same host, to another one, and back.
+			// The redirects go to the same host, to another host, and back.
 			home := newSite(10)
 			var base string
 			var visits []*http.Request
@@ -146,8 +147,8 @@ func TestGet_SecretsStayAtTheirHost(t *testing.T) {
 	}
 }
 
-// TestGet_CookieOfARedirect: some servers redirect until they receive the
-// cookie that they set.
+// TestGet_CookieOfARedirect: some servers set a cookie, and redirect until
+// they receive it. Get must send the cookie.
 func TestGet_CookieOfARedirect(t *testing.T) {
 	s := newSite(10)
 	s.handler = func(w http.ResponseWriter, r *http.Request) {

@@ -7,7 +7,8 @@ import (
 )
 
 // linkNew renames a file by a hard link, which never replaces another file. On
-// a file system without hard links, it first looks whether the new name exists.
+// a file system without hard links, it first checks that the new name does not
+// exist, and then renames the file.
 func linkNew(from, to string) error {
 	err := os.Link(from, to)
 	if err == nil {

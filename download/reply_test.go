@@ -15,8 +15,8 @@ import (
 	"concert/download"
 )
 
-// listen answers each connection by a function, after the first bytes of a
-// request. It returns the URL of a file.
+// listen starts a server, and returns the URL of a file. For each connection,
+// the server reads the first bytes of a request, and calls answer.
 func listen(t *testing.T, answer func(c net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,7 +41,7 @@ func listen(t *testing.T, answer func(c net.Conn)) string {
 }
 
 // TestGet_ReplyHangs has servers that begin a reply and do not end it: the
-// attempt must end, although no byte of the file is expected.
+// attempt must end, although these replies contain no byte of the file.
 func TestGet_ReplyHangs(t *testing.T) {
 	t.Parallel()
 	text := func(s string) func(net.Conn) { return func(c net.Conn) { io.WriteString(c, s) } }
@@ -73,7 +73,7 @@ func TestGet_ReplyHangs(t *testing.T) {
 	}
 }
 
-// TestGet_CanceledInReply cancels the context while the body of an error
+// TestGet_CanceledInReply cancels the context while the body of an error reply
 // arrives.
 func TestGet_CanceledInReply(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -121,7 +121,8 @@ func TestGet_EmptyGzip(t *testing.T) {
 }
 
 // TestGet_CompressedName has a file that is compressed, and a server that says
-// so in Content-Encoding: it is one file for each range, too.
+// so in Content-Encoding. Get must not decompress the file, and must accept
+// ranges of it.
 func TestGet_CompressedName(t *testing.T) {
 	s := &site{body: content(1, 3<<20), tag: `"1"`, cut: 2 << 20}
 	s.handler = func(w http.ResponseWriter, r *http.Request) {
@@ -138,8 +139,8 @@ func TestGet_CompressedName(t *testing.T) {
 	}
 }
 
-// TestGet_StoredEncoding has the hash of a compressed object, which the server
-// has decompressed.
+// TestGet_StoredEncoding has a server that decompresses an object, and sends
+// the hash of the compressed object. Get must ignore this hash.
 func TestGet_StoredEncoding(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Goog-Stored-Content-Encoding", "gzip")

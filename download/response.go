@@ -25,8 +25,8 @@ func versionOf(resp *http.Response) state {
 	if modified, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
 		s.Modified = modified
 		// A date is a strong validator if it is at least a second before the
-		// date of the reply: RFC 9110, section 8.8.2.2. A weak entity tag says
-		// that different files may have the same tag, and also the same date.
+		// date of the reply: RFC 9110, section 8.8.2.2. But if the entity tag
+		// is weak, different files may have the same tag and the same date.
 		date, err := http.ParseTime(resp.Header.Get("Date"))
 		s.Strong = err == nil && date.Sub(modified) >= time.Second && resp.Header.Get("ETag") == ""
 	}

@@ -13,17 +13,17 @@ import "errors"
 // part_find.go finds the part of an earlier Get. pieces.go continues a part
 // with holes. compare.go continues the comparison of an existing file.
 
-// overlap is the number of bytes at the end of a part that are requested again,
-// and compared. So a part whose last bytes were damaged by a loss of power, or
-// that is of another file, is not continued.
+// overlap is the number of bytes at the end of a part that are requested
+// again, and compared. So Get does not continue a part that belongs to another
+// file, or whose last bytes were damaged by a loss of power.
 const overlap = 64 << 10
 
 // maxRecheck is the maximum overlap if this Get itself has received the bytes
-// from the same URL. Then an overlap is still necessary, because a server may
-// replace the file between two requests, and send the entity tag of the old
-// one. The overlap is at most half of the bytes that the last attempt has
-// received, and at least one byte. So the download makes progress if the server
-// breaks each connection after two bytes or more.
+// from the same URL. An overlap is necessary also in this case, because a
+// server may replace the file between two requests, and send the entity tag of
+// the old one. The overlap is at most half of the bytes that the last attempt
+// has received, and at least one byte. So the download makes progress as long
+// as each connection brings at least two bytes.
 const maxRecheck = 4 << 10
 
 // setRecheck sets the number of bytes to compare in the next attempt, after an

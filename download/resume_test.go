@@ -46,7 +46,7 @@ func TestGet_ConnectionBreaks(t *testing.T) {
 // file, repeated calls must complete the file.
 func TestGet_BreaksOften(t *testing.T) {
 	s := newSite(400_000)
-	s.cut = 64<<10 + 9_000 // each call compares 64 KiB
+	s.cut = 64<<10 + 9_000 // each call receives 64 KiB again and compares them
 	dir, url := t.TempDir(), s.open(t)
 	for attempts := 0; ; attempts++ {
 		if _, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir}); err == nil {
@@ -185,8 +185,8 @@ func TestGet_DamagedPart(t *testing.T) {
 	}
 }
 
-// TestGet_DamagedMiddle: damage before the overlap is found only by a digest.
-// Get then starts again.
+// TestGet_DamagedMiddle: only a digest shows that bytes before the overlap are
+// damaged. Then Get must start again.
 func TestGet_DamagedMiddle(t *testing.T) {
 	s := newSite(400_000)
 	dir, url := interrupted(t, s)
@@ -204,7 +204,7 @@ func TestGet_DamagedMiddle(t *testing.T) {
 	wantWhole(t, dir, s.body)
 }
 
-// changeState changes fields of the last whole line of a state file.
+// changeState changes fields in the last complete line of a state file.
 func changeState(t *testing.T, path string, change func(map[string]any)) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -242,7 +242,7 @@ func TestGet_PowerLoss(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clear(b[120_000:]) // the bytes whose blocks were not written
+	clear(b[120_000:]) // as after a loss of power, if these blocks were not written
 	write(t, part, append(b, make([]byte, 100_000)...))
 	got, err := once(t).Get(t.Context(), download.Request{URL: url, Dir: dir})
 	if err != nil || got.Resumed != 120_000 {
@@ -326,7 +326,7 @@ func TestGet_DateValidator(t *testing.T) {
 	}
 	wantWhole(t, dir, s.body)
 
-	// A range of another version has another date.
+	// The server sends a range of another version, with another date.
 	dir, url = interrupted(t, s)
 	s.handler = func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Last-Modified", time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat))
@@ -437,8 +437,9 @@ func TestGet_PartSurvivesErrors(t *testing.T) {
 	}
 }
 
-// TestGet_AnotherURL: a part belongs to a version of the file, not to a URL. So
-// a fresh signature and a mirror continue it.
+// TestGet_AnotherURL: a part belongs to a version of the file, not to a URL.
+// So Get must continue the part from a URL with a fresh signature and from a
+// mirror.
 func TestGet_AnotherURL(t *testing.T) {
 	s := newSite(200_000)
 	dir, url := interrupted(t, s)

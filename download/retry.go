@@ -34,15 +34,15 @@ func (e pauseError) Is(target error) bool { return target == ErrRetryAfter }
 // errDiffers is the error for an existing file that Get must not replace.
 var errDiffers = fmt.Errorf("%w, and is not known to be the file of the server", fs.ErrExist)
 
-// download makes attempts until the file is complete and has its name. An
-// attempt that made progress renews the number of attempts.
+// download makes attempts until the file is complete and has its name. After
+// an attempt with progress, the number of attempts starts from zero again.
 func (j *job) download(ctx context.Context) (err error) {
 	if (j.known == nil || j.Update) && !j.ServerName && !j.unlisted {
 		if j.part, err = j.waitPart(ctx); err != nil {
 			return err
 		}
 	}
-	if j.part != nil && !j.appeared { // otherwise it is the part of this Get
+	if j.part != nil && !j.appeared { // if the file has appeared, the part is from this Get
 		j.earlier = j.part.spans()
 	}
 	defer func() {
@@ -87,7 +87,7 @@ func (j *job) download(ctx context.Context) (err error) {
 			trickles = 0
 		}
 		if !progressed && j.several {
-			j.Connections = 1 // a server may reply to one connection only
+			j.Connections = 1 // some servers reply to only one connection
 		}
 		failures++
 		if trickles >= maxTrickles {
@@ -130,7 +130,7 @@ func (j *job) download(ctx context.Context) (err error) {
 	}
 }
 
-// tryAdmitted makes an attempt when ClientOptions.Acquire admits it.
+// tryAdmitted calls ClientOptions.Acquire, and then makes an attempt.
 func (j *job) tryAdmitted(ctx context.Context) (err error) {
 	if acquire := j.client.opts.Acquire; acquire != nil {
 		release, e := acquire(ctx, j.url().Host)
@@ -160,7 +160,7 @@ func (j *job) finish() error {
 		j.discardPart()
 		return j.fail("replace "+j.Name, err)
 	}
-	// With Update, only the file that was compared is replaced.
+	// For Update, Get only replaces the file that was compared.
 	if err := p.commit(j.Overwrite || j.Update && j.known != nil); err != nil {
 		if errors.Is(err, errAppeared) {
 			j.appeared = true

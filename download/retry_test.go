@@ -55,7 +55,7 @@ func TestGet_Status(t *testing.T) {
 }
 
 // TestGet_ErrorBody: the error has the first line of a body that is text,
-// without characters that do not print.
+// without unprintable characters.
 func TestGet_ErrorBody(t *testing.T) {
 	for _, c := range []struct{ kind, body, want string }{
 		{"text/plain; charset=utf-8", "\n  quota of \x1b[31manna\x07 exceeded\u202e \nmore", "quota of [31manna exceeded"},
@@ -82,16 +82,16 @@ func TestGet_ErrorBody(t *testing.T) {
 // ok is the header of a reply with 10 bytes.
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 
-// TestGet_RetryPauses: Get must wait between attempts, and as long as the
-// server demands.
+// TestGet_RetryPauses: Get must pause between attempts. If the server demands
+// a pause, Get must pause for this time.
 func TestGet_RetryPauses(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		opts     download.ClientOptions
-		reply    string // to all attempts but the last one
+		reply    string // the reply to all attempts except the last one
 		failures int
-		min, max time.Duration // of all pauses
-		text     string        // of the error; empty if Get must succeed
+		min, max time.Duration // limits of the sum of all pauses
+		text     string        // the text of the error; empty if Get must succeed
 	}{
 		{"growing", download.ClientOptions{}, "HTTP/1.1 500 X\r\n\r\n", 5, 15500 * time.Millisecond, 31 * time.Second, ""},
 		{"too many", download.ClientOptions{}, "HTTP/1.1 500 X\r\n\r\n", 6, 15500 * time.Millisecond, 31 * time.Second, "500"},
@@ -163,10 +163,11 @@ func TestGet_ProgressRenewsAttempts(t *testing.T) {
 }
 
 // TestGet_Timeouts: if the header does not arrive, or the body stops or is too
-// slow, the attempt must end after the timeout, and what arrived must be kept.
+// slow, the attempt must end after the timeout, and the received bytes must be
+// kept.
 func TestGet_Timeouts(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: \"one\"\r\n\r\n"
-	silent := func(conn net.Conn) { io.Copy(io.Discard, conn) } // until the other end is closed
+	silent := func(conn net.Conn) { io.Copy(io.Discard, conn) } // blocks until the client closes the connection
 	for _, c := range []struct {
 		name  string
 		opts  download.ClientOptions
@@ -201,7 +202,7 @@ func TestGet_Timeouts(t *testing.T) {
 					return
 				}
 			}
-		}, 31 * time.Second, "too slowly", 118}, // 30 s after the first measurement
+		}, 31 * time.Second, "too slowly", 118}, // 30 s after the first measurement, which is after 1 s
 		{"MaxTime", download.ClientOptions{Stall: -1, MaxTime: time.Hour}, func(conn net.Conn) {
 			io.WriteString(conn, head+"some bytes")
 			silent(conn)
@@ -212,7 +213,7 @@ func TestGet_Timeouts(t *testing.T) {
 				c.opts.Retries = -1
 				client := newPipeClient(c.opts, func(conn net.Conn, _ *http.Request, _ int) { c.serve(conn) })
 				defer client.Close()
-				defer time.Sleep(time.Second) // the server notices the end
+				defer time.Sleep(time.Second) // gives the server time to notice the end
 				begin := time.Now()
 				_, err := client.Get(t.Context(), download.Request{URL: "http://slow.test/file.bin", Dir: t.TempDir()})
 				e := wantError(t, err, c.name != "MaxTime", c.text)
@@ -231,8 +232,8 @@ func TestGet_SlowButSteady(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		opts  download.ClientOptions
-		pause time.Duration // of the server before each KiB
-		event time.Duration // of OnEvent
+		pause time.Duration // the pause of the server before each KiB
+		event time.Duration // the duration of each call of OnEvent
 		took  time.Duration
 	}{
 		{"steady", download.ClientOptions{Stall: 5 * time.Second}, 4 * time.Second, 0, 40 * time.Second},
@@ -265,13 +266,14 @@ func TestGet_SlowButSteady(t *testing.T) {
 	}
 }
 
-// TestGet_LimitEnds: the end of the context must end a pause of the limit.
+// TestGet_LimitEnds: a pause that Limit demands must end when the context
+// ends.
 func TestGet_LimitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := download.ClientOptions{Limit: func(int) time.Duration { return time.Hour }}
 		client := newPipeClient(opts, func(conn net.Conn, _ *http.Request, _ int) {
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
-			io.Copy(io.Discard, conn) // until the client closes the connection
+			io.Copy(io.Discard, conn) // blocks until the client closes the connection
 		})
 		defer client.Close()
 		over := errors.New("over")

@@ -8,7 +8,7 @@ import (
 )
 
 // TestCloseIfSilent_Reads: a connection without a read since the given time
-// must be closed, and another one must stay open.
+// must be closed. A connection with a read since then must stay open.
 func TestCloseIfSilent_Reads(t *testing.T) {
 	for _, isTLS := range []bool{false, true} {
 		for _, silent := range []bool{false, true} {

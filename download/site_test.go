@@ -46,7 +46,7 @@ type site struct {
 	body     []byte
 	tag      string    // the entity tag; empty means none
 	modified time.Time // the header Last-Modified; zero means none
-	cut      int       // if positive, the connection breaks after so many bytes of a body
+	cut      int       // if positive, the connection breaks after this number of bytes of a body
 	handler  http.HandlerFunc
 
 	mu       sync.Mutex
@@ -141,8 +141,9 @@ func once(t *testing.T) *download.Client {
 }
 
 // newPipeClient returns a client whose connections are in memory, so that a
-// test with virtual time can use it. The server calls serve for each request
-// with the number of the request, and then closes the connection.
+// test with virtual time can use it. For each request, the server calls the
+// function serve with the number of the request. Then it closes the
+// connection.
 func newPipeClient(opts download.ClientOptions, serve func(conn net.Conn, r *http.Request, n int)) *download.Client {
 	opts.Proxy = http.ProxyURL(nil)
 	opts.Wrap = func(rt http.RoundTripper) http.RoundTripper {

@@ -33,7 +33,7 @@ func TestGet_SingleBytes(t *testing.T) {
 						time.Sleep(time.Second)
 					}
 				})
-				defer time.Sleep(2 * time.Second) // until the server has ended
+				defer time.Sleep(2 * time.Second) // gives the server time to end
 				defer client.Close()
 				dir := t.TempDir()
 				_, err := client.Get(t.Context(), download.Request{URL: "http://slow.test/file.bin", Dir: dir})
@@ -52,12 +52,12 @@ func TestGet_SingleBytes(t *testing.T) {
 }
 
 // TestGet_TricklesTwice: if only single bytes arrive in two attempts in a row,
-// Get must fail. The next attempts would not be faster. An attempt in which
-// more arrives first does not count.
+// Get must fail. The next attempts would not be faster. An attempt does not
+// count if more bytes arrive before the single bytes.
 func TestGet_TricklesTwice(t *testing.T) {
 	for _, c := range []struct {
 		name     string
-		quick    int // number of requests that are answered with 200 kB before the single bytes
+		quick    int // the number of requests whose reply has 200 kB before the single bytes
 		requests int
 	}{{"from the beginning", 0, 2}, {"after quick bytes", 3, 5}} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestGet_TricklesTwice(t *testing.T) {
 					}
 				})
 				defer client.Close()
-				defer time.Sleep(time.Second) // the server notices the end
+				defer time.Sleep(time.Second) // gives the server time to notice the end
 				_, err := client.Get(t.Context(), download.Request{URL: "http://slow.test/file.bin", Dir: t.TempDir()})
 				if err == nil || !strings.Contains(err.Error(), "less than 1024 bytes in 1s") || requests != c.requests {
 					t.Errorf("Get() = %v after %d requests, want an error about the speed after %d", err, requests, c.requests)

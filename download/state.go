@@ -41,14 +41,13 @@ type state struct {
 	Digests  []Digest  `json:"digests,omitempty"` // the digests that the server has sent with the whole file
 	Type     string    `json:"type,omitempty"`    // the media type
 	Inode    uint64    `json:"inode,omitempty"`   // the inode number of the part; 0 on systems without one
-	Born     int64     `json:"born,omitempty"`    // when the part was created, see born
+	Born     int64     `json:"born,omitempty"`    // the time at which the part was created, see born
 	Boot     string    `json:"boot,omitempty"`    // identifies the time since the system started; empty on systems without such an identifier
 	Synced   int64     `json:"synced"`            // the number of bytes that were synced
 
-	// Pieces are the bytes after the first Synced bytes that several
-	// connections have received, and that were synced. If Pieces is not nil,
-	// the part may have holes, and only Synced and Pieces tell which bytes are
-	// there.
+	// Pieces are the synced bytes after the first Synced bytes. Several
+	// connections have received them. If Pieces is not nil, the part may have
+	// holes, and only Synced and Pieces tell which bytes are there.
 	Pieces []span `json:"pieces,omitzero"`
 }
 
@@ -88,8 +87,8 @@ func (s *state) validator() string {
 	return ""
 }
 
-// readState parses a state file. It reports whether the file is empty or the
-// state of a Get, and not a file of another program.
+// readState parses a state file. It reports whether the file belongs to a Get,
+// and not to another program: it is empty, or has a state.
 func readState(f io.Reader) (s state, ours bool) {
 	b, err := io.ReadAll(io.LimitReader(f, maxState))
 	if err != nil {
@@ -148,9 +147,9 @@ func appendState(f *os.File, line any) error {
 // errTaken reports that another call holds the lock of a state file.
 var errTaken = errors.New("another download of this file is running")
 
-// lockTries is the maximum number of tries of lockState. Few are enough unless
-// another program creates and removes the file all the time, or the file system
-// has no stable inode numbers.
+// lockTries is the maximum number of tries of lockState. More than a few are
+// necessary only in two cases: another program creates and removes the file
+// all the time, or the file system has no stable inode numbers.
 const lockTries = 100
 
 // lockState opens and locks the state file at a path. If create is not set, and

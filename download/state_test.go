@@ -58,8 +58,8 @@ type zeros struct{ n int }
 
 func (z *zeros) Read(b []byte) (int, error) { clear(b); z.n += len(b); return len(b), nil }
 
-// FuzzState: a damaged or hostile state file must not make Get continue a part
-// of another file, or a byte that the part does not have.
+// FuzzState: for a damaged or hostile state file, Get must not continue a part
+// of another file, or count bytes that the part does not have.
 func FuzzState(f *testing.F) {
 	const first = `{"format":"concert part 2","etag":"\"one\"","size":100,"inode":%d,"synced":0}` + "\n"
 	for _, s := range []string{
@@ -110,8 +110,8 @@ func FuzzState(f *testing.F) {
 	})
 }
 
-// TestPart_StateFields: the state must describe the version whose bytes the
-// part has, after each change.
+// TestPart_StateFields: after each change, the state must describe the version
+// of the bytes in the part.
 func TestPart_StateFields(t *testing.T) {
 	dir := t.TempDir()
 	j := &job{Request: Request{Name: "file.bin"}, client: defaultClient, dir: dir}
@@ -130,7 +130,8 @@ func TestPart_StateFields(t *testing.T) {
 		if err != nil || p == nil || p.state.Synced != 5 || p.size.Load() != 5 || p.state.ETag != first {
 			t.Fatalf("findPart() = %+v, %v", p, err)
 		}
-		// Another version must not inherit the fields of the first one.
+		// The state of the second version must not keep fields of the first
+		// version.
 		if err := p.restart(state{ETag: `"two"`, Size: 50}); err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +146,7 @@ func TestPart_StateFields(t *testing.T) {
 		if err := p.restart(state{Size: 5}); err != nil {
 			t.Fatal(err)
 		}
-		p.file.Close() // as if the process were killed
+		p.file.Close() // as after a kill of the process
 		p.endSync()
 		p.lock.Close()
 		if p, err = j.findPart(); err != nil || p != nil {

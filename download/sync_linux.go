@@ -17,19 +17,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncGroup syncs the complete unnamed files of one file system. To sync one
-// file, the system waits for the disk several times. To sync the whole file
-// system, it waits about as often. So the files that complete during another
-// sync are synced together, by one call of syncfs(2). The call has the same
-// effect as a sync of each file:
+// syncGroup syncs the complete unnamed files of one file system. A sync of one
+// file waits for the disk several times, and a sync of the whole file system
+// waits about as often. So the files that complete during another sync are
+// synced together, by one call of syncfs(2). This call has the same effect as
+// a sync of each file. The steps are:
 //
 //  1. A Get appends its file to waiting. If no goroutine is running, it starts
 //     one.
 //  2. The goroutine takes all the files that are waiting, and syncs them. It
 //     repeats this until no file is waiting.
 //
-// syncfs also writes what other programs have written to the file system. So a
-// group syncs each file by itself while a lot of data is dirty.
+// syncfs also writes the dirty data of other programs to the disk. So while
+// there is a lot of dirty data, a group syncs each file by itself.
 type syncGroup struct {
 	mu      sync.Mutex // guards waiting and running
 	waiting []*unsynced
@@ -39,29 +39,32 @@ type syncGroup struct {
 // unsynced is a complete unnamed file.
 type unsynced struct {
 	file *os.File
-	// opened is the number of the file in the order of their creation. It is
-	// assigned between the creation and the first write.
+	// opened is a number from nextOpened, which tells the order in which files
+	// were created. The file gets it after its creation and before its first
+	// write.
 	opened uint64
-	// synced receives the error of the sync, or errAlone if the Get must sync
-	// the file.
+	// synced receives the error of the sync. The error errAlone means that the
+	// Get itself must sync the file.
 	synced chan error
 }
 
-// errAlone reports that a file is not synced together with others.
+// errAlone reports that files were not synced together. The Get must sync its
+// file.
 var errAlone = errors.New("not synced in a group")
 
-// syncGroups has a *syncGroup for each device, or nil for a device whose files
-// are always synced alone.
+// syncGroups maps devices to their *syncGroup. It is nil for a device whose
+// files are always synced alone.
 var syncGroups sync.Map
 
-// filesOpened is the number of unnamed files so far.
+// filesOpened is the last number that nextOpened returned.
 var filesOpened atomic.Uint64
 
-// nextOpened returns the number for an unnamed file. The caller must have
-// created the file before.
+// nextOpened returns a larger number in each call. A caller must create an
+// unnamed file first, and call nextOpened then.
 func nextOpened() uint64 { return filesOpened.Add(1) }
 
-// syncUnnamed syncs an unnamed file. opened is its number.
+// syncUnnamed syncs an unnamed file. opened is the number that the file got
+// from nextOpened.
 func syncUnnamed(f *os.File, opened uint64, info fs.FileInfo) error {
 	g := groupOf(f, info)
 	if g == nil {
@@ -100,9 +103,10 @@ func groupOf(f *os.File, info fs.FileInfo) *syncGroup {
 }
 
 // canSyncTogether reports whether syncfs has the same effect as a sync of each
-// file. Since Linux 5.8, syncfs reports the errors of earlier writes. Network
-// file systems and those of user space do less in a syncfs, and only ext4 has
-// been measured.
+// file. Since Linux 5.8, syncfs reports the errors of earlier writes. It
+// returns true for ext4 alone, the only file system that has been measured.
+// The syncfs of network file systems and of file systems in user space does
+// less.
 func canSyncTogether(f *os.File) bool {
 	var kind unix.Statfs_t
 	if unix.Fstatfs(int(f.Fd()), &kind) != nil || kind.Type != unix.EXT4_SUPER_MAGIC {
@@ -142,22 +146,25 @@ func (g *syncGroup) run() {
 
 // syncTogether syncs all the files with one call, or returns errAlone.
 func syncTogether(files []*unsynced) error {
-	// syncfs reports the errors of earlier writes since its file was opened.
-	// The first file was opened before the first write to each other file.
+	// For the descriptor that it is given, syncfs reports the errors of writes
+	// since this descriptor was opened. The first file was opened before the
+	// first write to any of the other files, so its descriptor reports all
+	// errors.
 	first := slices.MinFunc(files, func(a, b *unsynced) int { return cmp.Compare(a.opened, b.opened) })
 	if unix.Syncfs(int(first.file.Fd())) != nil {
-		// The error may concern a file of another program. The sync of each
-		// file returns the errors of this file.
+		// The error may concern a file of another program. errAlone makes each
+		// Get sync its file, which returns the errors of this file alone.
 		return errAlone
 	}
 	return nil
 }
 
-// maxDirty is the maximum number of bytes of the whole system that are not on
-// the disk, for a sync of the file system.
+// maxDirty is the limit for a sync of the file system: if the whole system has
+// more bytes that are not on the disk, each file is synced alone.
 const maxDirty = 64 << 20
 
-// dirtyPause is the time for which dirtyBytes returns the same number.
+// dirtyPause is the time for which dirtyBytes returns a number again without a
+// new measurement.
 const dirtyPause = 100 * time.Millisecond
 
 var dirty struct {

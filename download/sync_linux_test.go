@@ -40,7 +40,7 @@ func TestSyncGroup_LeavesErrorsToEachFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		// The number 1 is not the first of the slice.
+		// The file with the smallest number is not the first of the slice.
 		files = append(files, &unsynced{f, uint64(3 - i), make(chan error, 1)})
 	}
 	if err := syncTogether(files); err != nil {

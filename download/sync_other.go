@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// nextOpened returns 0, because there are no unnamed files.
+// nextOpened returns 0, because this system has no unnamed files, which need
+// the numbers.
 func nextOpened() uint64 { return 0 }
 
 // syncUnnamed syncs a file.

@@ -56,7 +56,7 @@ func setModifiedUnnamed(f *os.File, t time.Time) error {
 		return &os.PathError{Op: "set the modification time of", Path: f.Name(), Err: err}
 	}
 	times := [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, modified}
-	// With a descriptor and no path, utimensat is futimens.
+	// A call of utimensat with a descriptor and without a path is futimens.
 	_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, f.Fd(), 0, uintptr(unsafe.Pointer(&times)), 0, 0, 0)
 	if errno != 0 {
 		return &os.PathError{Op: "set the modification time of", Path: f.Name(), Err: errno}

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// ErrImplausible is wrapped by the error of Get with Request.Update if the
-// server sends an HTML page or an empty body, and the existing file is not such
-// a file. Captive portals, login pages and broken servers send such replies
+// ErrImplausible is wrapped by the error of Get if Request.Update is set, the
+// server sends an HTML page or an empty body, and the existing file is
+// neither. Captive portals, login pages and broken servers send such replies
 // with the status 200. The existing file stays.
 var ErrImplausible = errors.New("download: not a plausible new version of the file")
 
@@ -59,8 +59,8 @@ var pageSuffixes = []string{".html", ".htm", ".shtml", ".xhtml"}
 // http.DetectContentType knows more of them.
 var pageStarts = []string{"<meta", "<link", "<title", "<base", "<style", "<center", "<form"}
 
-// isPage reports whether the first bytes of a file are HTML. XML is a page only
-// if it contains HTML. So a feed and a drawing are not pages.
+// isPage reports whether the first bytes of a file are HTML. XML is a page
+// only if it contains HTML. So a feed (RSS) and a drawing (SVG) are not pages.
 func isPage(r io.Reader) bool {
 	start := make([]byte, 512)
 	n, _ := io.ReadFull(r, start)

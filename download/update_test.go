@@ -49,7 +49,7 @@ func TestUpdate_Implausible(t *testing.T) {
 			if !errors.Is(wantError(t, err, false, "it stays"), download.ErrImplausible) {
 				t.Errorf("error = %v, want ErrImplausible", err)
 			}
-			wantWhole(t, dir, []byte(c.old)) // without a part of the page
+			wantWhole(t, dir, []byte(c.old)) // and no part of the page is left
 			r := download.Request{URL: url, Dir: dir, Update: true, Digests: []download.Digest{sha256Of([]byte(c.body))}}
 			if _, err := once(t).Get(t.Context(), r); err != nil {
 				t.Errorf("with the digest of the body: %v", err)
@@ -60,7 +60,7 @@ func TestUpdate_Implausible(t *testing.T) {
 }
 
 // TestUpdate_FileAppears: with Update, a file that appears when the part is
-// complete is replaced. The part is continued, but it is not one of an earlier
+// complete is replaced. The part is continued, but it is not from an earlier
 // Get.
 func TestUpdate_FileAppears(t *testing.T) {
 	for _, resumed := range []int64{0, 1_500_000} {
