@@ -202,7 +202,7 @@ func TestGet_Timeouts(t *testing.T) {
 					return
 				}
 			}
-		}, 31 * time.Second, "too slowly", 118}, // 30 s after the first measurement, which is after 1 s
+		}, 31 * time.Second, "too slowly", 118}, // 1 s until the first measurement, and a window of 30 s
 		{"MaxTime", download.ClientOptions{Stall: -1, MaxTime: time.Hour}, func(conn net.Conn) {
 			io.WriteString(conn, head+"some bytes")
 			silent(conn)

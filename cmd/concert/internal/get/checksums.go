@@ -17,7 +17,7 @@ import (
 type checksumFile struct {
 	name   string
 	byPath map[string][]download.Digest
-	byBase map[string][]string // the paths by their last elements
+	byBase map[string][]string // maps the last element of a path to the paths
 }
 
 // taggedLine is a line in the format of BSD: "SHA256 (NAME) = HEX".
@@ -25,8 +25,8 @@ var taggedLine = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^([A-Za-z0-9-]+) \((.+)\) = ([0-9A-Fa-f]+)$`)
 })
 
-// readChecksums reads a file with a line "HEX  NAME" or "SHA256 (NAME) = HEX"
-// for each file. The number of digits selects the algorithm.
+// readChecksums reads a list of checksums. Each line has the form "HEX NAME"
+// or "SHA256 (NAME) = HEX". The number of digits selects the algorithm.
 func readChecksums(name string) (*checksumFile, error) {
 	in := io.Reader(os.Stdin)
 	c := &checksumFile{name: listName(name), byPath: map[string][]download.Digest{}, byBase: map[string][]string{}}
@@ -86,9 +86,10 @@ func (c *checksumFile) addLine(line string) error {
 	return nil
 }
 
-// apply gives the digests to the files of a list: by path within the directory
-// of -d, and otherwise by name. A file without any digest is an error, because
-// the user expects that each file is verified.
+// apply adds the digests to the files of a list. It finds the digests of a
+// file by its path within the directory of -d, and otherwise by its name. It
+// returns an error if a file has no digest at all, because the user expects
+// that each file is verified.
 func (c *checksumFile) apply(list []*wanted) error {
 	for _, w := range list {
 		digests := c.byPath[w.path()]

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// readCookies reads a file of cookies in the format of Netscape: a line for
-// each cookie, with the domain, whether it includes subdomains, the path,
-// whether the cookie needs https, the time when it expires, the name and the
-// value, with tabs between them. The notes name the lines with cookies that
-// cannot be sent. Errors and notes do not contain values of cookies, which may
-// be secret.
+// readCookies reads a file of cookies in the format of Netscape. A line has
+// one cookie. Its fields have tabs between them: the domain, whether the
+// domain includes subdomains, the path, whether the cookie needs https, the
+// time of its expiry, its name, and its value. The notes list the lines with
+// cookies that cannot be sent. Errors and notes do not contain values of
+// cookies, which may be secret.
 func readCookies(name string) (jar http.CookieJar, notes []string, err error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -72,7 +72,7 @@ func parseCookie(line string) (*url.URL, *http.Cookie, error) {
 	if strings.EqualFold(fields[1], "TRUE") {
 		c.Domain = host
 	}
-	if seconds > 0 { // otherwise the cookie lasts as long as the browser
+	if seconds > 0 { // for 0, the cookie expires when the browser ends
 		c.Expires = time.Unix(int64(min(seconds, 1<<40)), 0)
 	}
 	if inner, ok := strings.CutPrefix(c.Value, `"`); ok && strings.HasSuffix(inner, `"`) {

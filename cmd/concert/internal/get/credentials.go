@@ -9,7 +9,7 @@ import (
 )
 
 // credentials returns the function that finds the user and the password for a
-// host. For the host of the URLs they are from --auth, and otherwise from
+// host. The host of the URLs gets those of --auth. Other hosts get those of
 // netrc.
 func credentials(auth string, list []*wanted) (func(host string) (user, password string, ok bool), error) {
 	machines, err := readNetrc()

@@ -5,11 +5,11 @@ import (
 	"os"
 )
 
-// directories is what get knows about the directories of the files before the
-// first download. The keys are the values of wanted.dir.
+// directories has what get has learned about the directories of the files
+// before the first download. The keys are the values of wanted.dir.
 type directories struct {
-	readOnly map[string]error           // for each directory in which no file can be created: the error
-	listings map[string]map[string]bool // for some directories, see minWanted and maxListed: the names in them
+	readOnly map[string]error           // has the error for each directory in which no file can be created
+	listings map[string]map[string]bool // has the names in some directories, see minWanted and maxListed
 }
 
 const (
@@ -18,8 +18,8 @@ const (
 )
 
 // lookAtDirectories looks at the directories of a list. It skips a directory
-// that could not be created, because its path may name a pipe, and to open a
-// named pipe blocks.
+// that could not be created, because its path may be that of a named pipe,
+// which blocks when it is opened.
 func (g *getter) lookAtDirectories(list []*wanted) directories {
 	d := directories{make(map[string]error), make(map[string]map[string]bool)}
 	files := make(map[string]int)
@@ -62,7 +62,8 @@ func listing(path string) map[string]bool {
 	}
 }
 
-// readOnlyError is the error of a new file in a directory that is read-only.
+// readOnlyError is the error of creating a file in a directory that is
+// read-only.
 type readOnlyError struct{ error }
 
 // Unwrap returns the error of the directory.

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestListing: a directory is listed completely, or not at all.
+// TestListing: listing must return all names in a directory, or nil.
 func TestListing(t *testing.T) {
 	for _, n := range []int{0, 1, maxListed, maxListed + 1} {
 		dir := t.TempDir()

@@ -30,7 +30,7 @@ type failureGroup struct {
 // failure is a file that failed.
 type failure struct {
 	*wanted
-	reason string // of the group
+	reason string // the reason of the group
 	detail string
 	order  int
 }
@@ -55,9 +55,10 @@ func (f *failures) add(o *outcome) {
 	f.count++
 }
 
-// text returns the list of failures. If there are many, it has a line for each
-// reason, unless all is set. If there are too many reasons as well, the list
-// ends with the text more, which says where all failures are listed.
+// text returns the list of failures. If all is set, or there are few failures,
+// the list has a line for each file. Otherwise it has a line for each reason.
+// If there are too many reasons, too, the list ends with the parameter more, a
+// text that says where to find all failures.
 func (f *failures) text(total int, all bool, more string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d files failed:\n", f.count, total)
@@ -94,7 +95,8 @@ func (f *failures) text(total int, all bool, more string) string {
 // line returns the line about a file.
 func (f *failure) line() string { return fmt.Sprintf("  %s: %s%s\n", f.shown(), f.reason, f.detail) }
 
-// reason returns the text of an error without what differs from file to file.
+// reason returns the text of an error without the parts that differ between
+// files.
 func (o *outcome) reason() string {
 	if errors.Is(o.err, context.Canceled) || errors.Is(o.err, errStopped) {
 		return "interrupted"
@@ -115,7 +117,8 @@ func (o *outcome) reason() string {
 	return fmt.Sprintf("cannot %s: %v%s", e.Op, e.Err, hint(o.err))
 }
 
-// hint returns which flag changes the cause of an error, or "".
+// hint returns a text about the flag that removes the cause of an error, or
+// "".
 func hint(err error) string {
 	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
 	switch {

@@ -53,8 +53,8 @@ func (o *options) gather(args []string) ([]*wanted, error) {
 	return list, nil
 }
 
-// checkDirectory returns an error if a path is not a directory and cannot be
-// created as one, because a file has this path, or the path of a parent.
+// checkDirectory returns an error if a directory can neither exist at a path
+// nor be created there, because a file has this path or the path of a parent.
 func checkDirectory(dir string) error {
 	for {
 		info, err := os.Stat(dir)
@@ -185,8 +185,9 @@ func (o *options) applyOutput(w *wanted) error {
 }
 
 // makeDirectories creates the directory of -d, and the directories in it that
-// --url-dirs needs. missing has the error of each directory of --url-dirs that
-// cannot be created. A symbolic link cannot lead out of the directory of -d.
+// --url-dirs needs. The result missing has the errors of the directories of
+// --url-dirs that cannot be created. A symbolic link cannot lead out of the
+// directory of -d.
 func (o *options) makeDirectories(list []*wanted) (missing map[string]error, err error) {
 	if err := os.MkdirAll(o.dir, 0o777); err != nil {
 		return nil, err
@@ -228,7 +229,8 @@ func (o *options) dryRun(list []*wanted, out io.Writer) error {
 	return nil
 }
 
-// planned returns the word for what would happen to the file of a path.
+// planned returns a word for the action that a run would take for the file
+// with a path.
 func (o *options) planned(path string) string {
 	exists := func(name string) bool { _, err := os.Lstat(name); return err == nil }
 	switch {
@@ -237,7 +239,7 @@ func (o *options) planned(path string) string {
 	case exists(path) && o.keep:
 		return "skip"
 	case exists(path):
-		return "compare" // with the checksum, the receipt or the server
+		return "compare" // the file would be compared with its checksum, its receipt or the server
 	}
 	for _, part := range []string{".part", ".concert.part"} {
 		if exists(path+part) && exists(path+part+".json") {

@@ -76,15 +76,15 @@ Examples:
 // Command is the command "concert get".
 var Command = cli.Command{Name: "get", Summary: "download many files at once, completely and verified", Help: help, Flags: new(options).flags(), Run: run}
 
-// longList is the minimum length of a list with which the garbage collector
-// runs as soon as the heap has grown by 50%, and not by the usual 100%. Most of
-// the heap is then the list, and most memory of a download is garbage when the
-// download ends. So this saves a quarter of the heap, for 3% more processor
-// time.
+// longList is the minimum length of a list for which the garbage collector
+// runs more often: when the heap has grown by 50%, instead of the usual 100%.
+// For such a list, this makes the heap smaller by a quarter, and takes 3% more
+// processor time. Most of the heap is then the list, and the memory of a
+// download is garbage when the download ends.
 const longList = 10_000
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
-	// Package net/http logs bytes of servers that send a reply to no request.
+	// Package net/http would log bytes that a server sends without a request.
 	log.SetOutput(io.Discard)
 	o, urls, err := parse(args)
 	if err != nil {

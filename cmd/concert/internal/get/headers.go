@@ -12,8 +12,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// ownHeaders are the headers that a download sets itself. With another value,
-// the download would not receive the whole file.
+// ownHeaders are the headers that a download sets itself. If the user could
+// change them, the download might not receive the whole file.
 var ownHeaders = []string{
 	"Accept-Encoding", "Connection", "Content-Length", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
 	"If-Unmodified-Since", "Keep-Alive", "Proxy-Authorization", "Range", "Te", "Trailer", "Transfer-Encoding", "Upgrade",

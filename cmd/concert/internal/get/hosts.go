@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// hosts decides which file is downloaded next. It has the files that have not
-// started, and admits each attempt of the others.
+// hosts decides which file is downloaded next. It keeps the files that have
+// not started, and admits each attempt of the files that have started.
 //
 // # The data flow
 //
@@ -36,11 +36,11 @@ import (
 //   - All hosts have at most jobs slots that count, and maxSilent*jobs in all.
 //     A slot does not count while its transfer has received nothing for
 //     silence. It counts again when bytes arrive.
-//   - A free slot goes to the host that has the fewest slots. So each host with
-//     waiting files gets one before another host gets a second, and slow hosts
-//     cannot occupy all of them. Hosts with equally many take turns: the one
-//     that has had this number for the longest time is first. A file that has
-//     started precedes those that have not.
+//   - A free slot goes to the host that has the fewest slots. So each host
+//     with waiting files gets one before another host gets a second, and slow
+//     hosts cannot occupy all of them. Hosts with the same number of slots
+//     take turns: the host that has had this number for the longest time is
+//     first. A file that has started precedes the files that have not started.
 //   - At most maxResume files in all, and startedPerSlot*perHost of a host,
 //     pause or wait in acquire. Then no other files start.
 //   - hosts_away.go has the rules for a host that cannot be reached.
@@ -48,18 +48,18 @@ import (
 // All methods may be called concurrently.
 type hosts struct {
 	jobs, perHost int
-	patience      time.Duration    // time after which hosts that are away are given up
+	patience      time.Duration    // the time after which a host that is away is given up
 	onAway        func(awayNotice) // called without the lock when a host is away
 	list          []*wanted        // nil for files that have finished; guarded by mu
 	wake          chan struct{}    // wakes next; has a buffer of one
 
 	mu       sync.Mutex
-	byName   map[string]*host   // guarded by mu
+	byName   map[string]*host   // guarded by mu: the hosts by their names
 	holders  map[*file]struct{} // guarded by mu: the files that hold a slot
 	counting int                // guarded by mu: number of slots that count
 	started  int                // guarded by mu: number of files that next has taken and that have not finished
 	todo     int                // guarded by mu: number of files in todo of all hosts
-	spent    map[int32]spent    // guarded by mu: of the files that wait again, by index
+	spent    map[int32]spent    // guarded by mu: what the files that wait again have used up, by index
 	starting levels             // guarded by mu: hosts with files that may start
 	resuming levels             // guarded by mu: hosts with files that may resume
 	granted  []*file            // guarded by mu: files that hold a slot, and that next has not yielded yet
@@ -100,20 +100,20 @@ type file struct {
 	replied bool                    // the attempt has a reply
 	probing *host                   // the host whose probe the file is, or nil
 	asked   bool                    // the file has asked for an attempt
-	reads   bool                    // readsFile was called before the file asked for an attempt
+	reads   bool                    // whether readsFile was called before the file asked for an attempt
 	refused bool                    // the file got errAway
-	pause   time.Duration           // the pause of its host after the attempt failed
+	pause   time.Duration           // the pause of its host when the attempt failed
 	lost    error                   // why the file gets no attempt
-	spent                           // of this and earlier tasks of the file; not used concurrently
+	spent                           // used up by this task and earlier tasks of the file; not used concurrently
 
-	steps  atomic.Int64 // number of times that something has arrived
+	steps  atomic.Int64 // the number of times that bytes or a reply arrived
 	silent atomic.Bool  // the slot does not count; changed under mu
 	seen   int64        // the value of steps when it was read last
-	moved  time.Time    // when a new value of steps was read last
+	moved  time.Time    // the time at which a new value of steps was last read
 }
 
-// spent is what a file has used up. A file whose host is away may need several
-// tasks: spent is for all of them together.
+// spent is what all tasks of a file together have used up. A file may need
+// several tasks if its host is away.
 type spent struct {
 	begin    time.Time // when the first task began; zero if none has
 	attempts int
@@ -128,7 +128,7 @@ type waiter struct {
 
 // newHosts returns the scheduler of a list.
 func newHosts(list []*wanted, jobs, perHost int, patience time.Duration, onAway func(awayNotice)) *hosts {
-	perHost = min(perHost, maxSilent*jobs) // a host cannot have more
+	perHost = min(perHost, maxSilent*jobs) // because there are not more slots in all
 	s := &hosts{
 		jobs: jobs, perHost: perHost, patience: patience, onAway: onAway, list: list, todo: len(list), wake: make(chan struct{}, 1),
 		byName: make(map[string]*host), holders: make(map[*file]struct{}), spent: make(map[int32]spent), starting: levels{kind: 0}, resuming: levels{kind: 1},
@@ -160,8 +160,9 @@ func (s *hosts) hostLocked(name string) *host {
 	return h
 }
 
-// next returns the files in the order in which they may start. It blocks while
-// none may, and ends when all files have finished or after stop.
+// next returns an iterator over the files, in the order in which they may
+// start. The iterator blocks while no file may start. It ends when all files
+// have finished, or after a call of stop.
 func (s *hosts) next() iter.Seq[*file] {
 	return func(yield func(*file) bool) {
 		for {
@@ -178,8 +179,8 @@ func (s *hosts) next() iter.Seq[*file] {
 	}
 }
 
-// take returns the next file that may start, or nil if none may. It reports
-// whether no further file will start.
+// take returns the next file that may start, or nil if no file may start now.
+// The result ended is true if no file will start later either.
 func (s *hosts) take() (f *file, ended bool) {
 	s.mu.Lock()
 	defer s.unlock()
@@ -230,8 +231,9 @@ func (h *host) nextTodo() int32 {
 
 func (h *host) hasTodo() bool { return len(h.again)+len(h.todo) > 0 }
 
-// placeLocked puts a host into the levels of its number of slots, if a file of
-// it may start or resume.
+// placeLocked updates the place of a host in the two levels. A host has a
+// place in starting if one of its files may start, and in resuming if one may
+// resume.
 func (s *hosts) placeLocked(h *host) {
 	start, resume := -1, -1
 	if h.slots < s.perHost {
@@ -246,7 +248,8 @@ func (s *hosts) placeLocked(h *host) {
 	s.resuming.put(h, resume)
 }
 
-// unlock grants free slots, and then unlocks mu.
+// unlock grants free slots, and then unlocks mu. It also calls onAway for the
+// notices.
 func (s *hosts) unlock() {
 	for s.grantLocked() {
 	}
@@ -264,9 +267,9 @@ func (s *hosts) unlock() {
 	}
 }
 
-// finished forgets a file whose download has ended. It reports true if the file
-// has no result yet, because its host is away: then the file waits again.
-// Otherwise it returns the error to report.
+// finished forgets a file whose download has ended. If the host of the file is
+// away, the file has no result yet. Then finished returns true, and the file
+// waits again. Otherwise it returns the error to report.
 func (s *hosts) finished(f *file, err error) (waits bool, reported error) {
 	s.mu.Lock()
 	defer s.unlock()
@@ -274,7 +277,7 @@ func (s *hosts) finished(f *file, err error) (waits bool, reported error) {
 	h := f.host
 	s.started--
 	h.started--
-	s.endProbeLocked(f) // it has made no attempt
+	s.endProbeLocked(f) // a file that is still the probe has made no attempt
 	if f.refused && isAwayError(err) {
 		if h.dead {
 			err = &lostError{h.err, err}
@@ -299,7 +302,8 @@ func (s *hosts) returnLocked(f *file) {
 	s.todo++
 }
 
-// stop makes next end, and acquire return an error. It does not end attempts.
+// stop ends the iterator of next, and makes acquire return an error. It does
+// not end attempts.
 func (s *hosts) stop(cause error) {
 	s.mu.Lock()
 	defer s.unlock()

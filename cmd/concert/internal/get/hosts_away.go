@@ -21,17 +21,17 @@ import (
 // In a pause, no attempt starts. After it, one file, the probe, makes an
 // attempt. The pauses double. The other files of the host wait as if they had
 // not started, so they use up none of their attempts. When the host has
-// replied, or an attempt failed for another reason than the connection, all
-// files continue. When the host is dead, they fail at once. A probe that first
-// reads an existing file leaves its turn to another file.
+// replied, or an attempt has failed for a reason other than the connection,
+// all files continue. When the host is dead, all files fail at once. If the
+// probe first reads an existing file, another file becomes the probe.
 //
 // A file with mirrors does not wait: it makes its own attempts, at all of its
 // hosts in turn.
 //
-// A host is not dead while another transfer from it has a reply: such a host
-// only refuses more connections.
+// A host that refuses a connection is not dead while another transfer from it
+// has a reply. It only refuses further connections.
 type away struct {
-	since  time.Time // when the first connection failed; zero if the host is reachable
+	since  time.Time // the time at which the first connection failed; zero if the host is reachable
 	pause  time.Duration
 	timer  *time.Timer // runs during a pause
 	paused bool
@@ -46,8 +46,9 @@ const (
 	maxPatience  = 60 * time.Second
 )
 
-// patience returns how long files wait for a host that is away, for a number of
-// retries. A user who sets few retries does not want to wait for a minute.
+// patience returns the time for which files wait for a host that is away. It
+// depends on the number of retries, because a user who sets few retries does
+// not want to wait for a minute.
 func patience(retries int) time.Duration {
 	return time.Duration(min(retries, 4)) * (maxPatience / 4)
 }
@@ -58,7 +59,7 @@ var errAway = errors.New("the host cannot be reached")
 
 // lostError is the error of a file whose host was given up.
 type lostError struct {
-	host error // why, and since when
+	host error // the reason, and the time since when the host is away
 	file error // the error of the download
 }
 
@@ -71,7 +72,7 @@ func (e *lostError) Unwrap() error { return e.file }
 // awayNotice says that a host is away.
 type awayNotice struct {
 	host  string
-	pause time.Duration // until the next attempt; 0 if the host is given up
+	pause time.Duration // the time until the next attempt; 0 if the host is given up
 	since time.Time
 	err   error
 }
@@ -95,7 +96,7 @@ func isAwayError(err error) bool { return errors.Is(err, errAway) || isUnreachab
 func (s *hosts) unreachableLocked(f *file, h *host, err error) {
 	e, _ := errors.AsType[*download.Error](err)
 	if h.dead || !h.isAway() && !e.Temporary() {
-		return // an error that is permanent, such as a host that does not exist, concerns only the file
+		return // a permanent error, such as an unknown host, makes only this file fail
 	}
 	now := time.Now()
 	switch {
@@ -110,7 +111,7 @@ func (s *hosts) unreachableLocked(f *file, h *host, err error) {
 		h.pause = min(2*h.pause, maxAwayPause)
 	default:
 		s.endLocked(f, h)
-		return // the attempt had begun before the host was away
+		return // this attempt began before the host was away
 	}
 	h.err = fmt.Errorf("cannot %s: %w", e.Op, e.Err)
 	if now.Sub(h.since) >= s.patience && !s.repliesLocked(h) {
@@ -121,8 +122,8 @@ func (s *hosts) unreachableLocked(f *file, h *host, err error) {
 	s.endLocked(f, h)
 }
 
-// endLocked ends the download of a file whose host is away, so that it does not
-// use up its attempts. A download from a mirror continues.
+// endLocked ends the download of a file whose host is away, so that it does
+// not use up its attempts. A file that has mirrors continues with a mirror.
 func (s *hosts) endLocked(f *file, h *host) {
 	if f.host == h && len(f.mirrors()) == 0 {
 		f.refused, f.pause = true, h.pause
@@ -130,8 +131,8 @@ func (s *hosts) endLocked(f *file, h *host) {
 	}
 }
 
-// refuseAway makes the waiters of a host return an error, except those whose
-// file has mirrors.
+// refuseAway makes the waiters of a host return an error. Waiters for files
+// with mirrors continue to wait.
 func (h *host) refuseAway() {
 	h.resume = slices.DeleteFunc(h.resume, func(w *waiter) bool {
 		if len(w.file.mirrors()) > 0 {

@@ -23,8 +23,8 @@ func unreachable(t *testing.T) error {
 	return err
 }
 
-// TestHosts_Away: while a host is away, only one file makes an attempt,
-// with pauses that double. The other files fail after the patience.
+// TestHosts_Away: while a host is away, only one file makes attempts, and the
+// pauses between them double. The other files fail after the patience.
 func TestHosts_Away(t *testing.T) {
 	err := unreachable(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -164,7 +164,8 @@ func TestHosts_Mirrors(t *testing.T) {
 	})
 }
 
-// TestHosts_NoPatience: without retries, the files of a host fail at once.
+// TestHosts_NoPatience: without retries, all files of a host must fail at
+// once.
 func TestHosts_NoPatience(t *testing.T) {
 	err := unreachable(t)
 	s := newHosts(newList(3, "away"), 8, 1, 0, func(awayNotice) {})
@@ -185,8 +186,8 @@ func TestHosts_NoPatience(t *testing.T) {
 	}
 }
 
-// TestHosts_ProbeReads: a probe that reads a large file before its attempt must
-// not stop its host.
+// TestHosts_ProbeReads: a probe that reads a large file before its attempt
+// must not delay the other files of its host.
 func TestHosts_ProbeReads(t *testing.T) {
 	err := unreachable(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -221,7 +222,8 @@ func TestHosts_ProbeReads(t *testing.T) {
 		release(err)
 		s.finished(probe, err)
 
-		// A file that has read becomes the probe again if there is no other.
+		// A file that has finished reading becomes the probe again if the host
+		// has no other probe.
 		time.Sleep(2100 * time.Millisecond)
 		reader, _ = s.take()
 		s.readsFile(reader)
@@ -245,7 +247,8 @@ func TestHosts_ProbeReads(t *testing.T) {
 	})
 }
 
-// TestHosts_Spent: a file that waits again must keep its numbers.
+// TestHosts_Spent: a file that waits again must keep its number of attempts
+// and its start time.
 func TestHosts_Spent(t *testing.T) {
 	err := unreachable(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ type model struct {
 	hosts         []*modelHost
 	turn          int // increases with each change
 	started       int
-	before        time.Time // when the operation began
+	before        time.Time // the time at which the operation began
 }
 
 type modelHost struct {
@@ -30,14 +30,15 @@ type modelHost struct {
 	resumeAt modelPlace
 }
 
-// modelSlot is a slot that a file holds. It was granted, or something has
-// arrived last, not before a time.
+// modelSlot is a slot that a file holds. Its last arrival of bytes, or its
+// grant if nothing has arrived, was not before earliest.
 type modelSlot struct{ earliest time.Time }
 
-// modelPlace says since when a host may start or resume with a number of slots.
+// modelPlace has the number of slots of a host that may start or resume files,
+// and the turn since which it has had this number.
 type modelPlace struct{ slots, turn int }
 
-// place updates when a host got its place.
+// place updates the turn in which a host got its place.
 func (m *model) place(h *modelHost, p *modelPlace, may bool) {
 	slots := -1
 	if may && len(h.holders) < m.perHost {
@@ -54,7 +55,8 @@ func (m *model) placeHost(h *modelHost) {
 	m.place(h, &h.resumeAt, len(h.resume) > 0)
 }
 
-// counting returns the number of slots that count, and of all slots.
+// counting returns the number of slots that count, and the number of all
+// slots.
 func (m *model) counting(silent map[int32]bool) (counting, all int) {
 	for _, h := range m.hosts {
 		for i := range h.holders {
@@ -104,7 +106,7 @@ type attempt struct {
 	file    *file
 	host    *modelHost
 	release func(error) // not nil while the file holds a slot
-	waiter  *waiter     // not nil while it waits in acquire
+	waiter  *waiter     // not nil while the attempt waits in acquire
 }
 
 // TestHosts_Model: after random operations, the scheduler must start the same
@@ -119,7 +121,7 @@ func TestHosts_Model(t *testing.T) {
 
 func compareWithModel(t *testing.T, random *rand.Rand) {
 	m := &model{jobs: 1 + random.IntN(6), perHost: 1 + random.IntN(4)}
-	done := random.IntN(4) // of the first five operations, those with a smaller number complete a file
+	done := random.IntN(4) // operations with a number up to this one complete a file
 	for i := range 1 + random.IntN(5) {
 		m.hosts = append(m.hosts, &modelHost{name: fmt.Sprint("h", i), holders: map[int32]*modelSlot{}, startAt: modelPlace{slots: -1}, resumeAt: modelPlace{slots: -1}})
 	}
@@ -224,7 +226,7 @@ func compareWithModel(t *testing.T, random *rand.Rand) {
 			a.release = nil
 			delete(h.holders, i)
 			m.placeHost(h)
-		case k < 8 && a.release == nil && a.waiter == nil: // its pause has ended
+		case k < 8 && a.release == nil && a.waiter == nil: // the pause of a failed attempt has ended
 			step += " resumes"
 			h.resume = append(h.resume, i)
 			m.placeHost(h)

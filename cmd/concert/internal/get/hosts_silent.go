@@ -2,8 +2,8 @@ package get
 
 import "time"
 
-// arrived records that something of a file has arrived. It needs no lock unless
-// the transfer was silent.
+// arrived records that bytes or a reply of a file have arrived. It only
+// acquires the lock if the transfer was silent.
 func (s *hosts) arrived(f *file) {
 	f.steps.Add(1)
 	if !f.silent.Load() {
@@ -26,11 +26,11 @@ func (s *hosts) lookLater() {
 	}
 }
 
-// lookForSilence finds the transfers that are silent, while files wait for a
-// slot.
+// lookForSilence finds the transfers that have become silent. It runs while
+// files wait for a slot.
 func (s *hosts) lookForSilence() {
 	s.mu.Lock()
-	defer s.unlock() // starts the timer again if files still wait
+	defer s.unlock() // unlock starts the timer again if files still wait
 	s.looking = false
 	now := time.Now()
 	for f := range s.holders {

@@ -64,8 +64,8 @@ func (s *hosts) freeLocked(f *file) {
 	s.placeLocked(h)
 }
 
-// acquire waits until an attempt of a file may start at a host. The function
-// that it returns ends the attempt.
+// acquire waits until an attempt of a file may start at a host. It returns a
+// function, which the caller must call at the end of the attempt.
 func (s *hosts) acquire(ctx context.Context, f *file, name string) (release func(error), err error) {
 	w, err := s.ask(f, name)
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *hosts) ask(f *file, name string) (*waiter, error) {
 }
 
 // readsFile records that a file reads its own bytes, or waits for another
-// download, before its first attempt. The file may make this attempt late, or
+// download, before its first attempt. The first attempt may come late, or
 // never. So another file becomes the probe of the host.
 func (s *hosts) readsFile(f *file) {
 	s.mu.Lock()
@@ -126,7 +126,7 @@ func (s *hosts) readsFile(f *file) {
 	}
 }
 
-// endProbeLocked makes a file no longer the probe of a host, if it is.
+// endProbeLocked ends the probe of a host if the given file is the probe.
 func (s *hosts) endProbeLocked(f *file) {
 	if h := f.probing; h != nil && h.probe == f {
 		h.probe = nil

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestHosts_Silent: transfers that receive nothing must not count, up to a
-// limit, and must count again when bytes arrive.
+// TestHosts_Silent: up to a limit, the slots of transfers that receive nothing
+// must not count. They must count again when bytes arrive.
 func TestHosts_Silent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newHosts(newList(20, "a", "b"), 2, 20, time.Minute, func(awayNotice) {})
@@ -74,7 +74,7 @@ func TestHosts_Stop(t *testing.T) {
 		s := newHosts(newList(5, "a"), 1, 4, time.Minute, func(awayNotice) {})
 		f, release := start(t, s)
 		release(io.ErrUnexpectedEOF)
-		other, _ := start(t, s) // has the slot now
+		other, _ := start(t, s) // holds the slot now
 		failed := make(chan error)
 		go func() {
 			_, err := s.acquire(t.Context(), f, "a")
@@ -96,8 +96,8 @@ func TestHosts_Stop(t *testing.T) {
 	})
 }
 
-// TestHosts_SlowHost: a host whose transfers do not end must not get the slot
-// of another host.
+// TestHosts_SlowHost: a host whose transfers do not end must not get the slots
+// of other hosts.
 func TestHosts_SlowHost(t *testing.T) {
 	s := newHosts(newList(50, "slow", "fast"), 4, 6, time.Minute, func(awayNotice) {})
 	slow, fast := 0, 0
@@ -119,7 +119,7 @@ func TestHosts_SlowHost(t *testing.T) {
 	}
 }
 
-// TestHosts_PerHostHuge: a huge number of slots of a host must not overflow.
+// TestHosts_PerHostHuge: a huge value of perHost must not overflow.
 func TestHosts_PerHostHuge(t *testing.T) {
 	for _, n := range []int{6, math.MaxInt/4 + 1, math.MaxInt} {
 		s := newHosts(newList(1, "h"), 16, n, patience(4), func(awayNotice) {})
@@ -129,7 +129,7 @@ func TestHosts_PerHostHuge(t *testing.T) {
 	}
 }
 
-// TestPatience: huge numbers of retries must not overflow.
+// TestPatience: the patience for a huge number of retries must not overflow.
 func TestPatience(t *testing.T) {
 	for _, n := range []int{4, 200_000_000, math.MaxInt32, math.MaxInt} {
 		if p := patience(n); p != maxPatience {

@@ -2,11 +2,11 @@ package get
 
 import "container/list"
 
-// levels has hosts in the order in which they get a free slot. A host with
-// fewer slots is before the others. Hosts with equally many slots have the
-// order in which they came.
+// levels has hosts in the order in which they get a free slot. Hosts with
+// fewer slots come first. Among hosts with the same number of slots, the host
+// that was put first comes first.
 type levels struct {
-	kind  int // index of the place of each host
+	kind  int // which of the two places of a host belongs to these levels
 	hosts []*list.List
 }
 
@@ -16,8 +16,8 @@ type place struct {
 	element *list.Element
 }
 
-// put puts a host at the end of a level, or removes it if the level is -1. A
-// host that is in the level already keeps its place.
+// put puts a host at the end of a level, or removes it if the level is -1. If
+// the host is in this level already, put does not move it.
 func (l *levels) put(h *host, level int) {
 	p := &h.places[l.kind]
 	if p.level == level {

@@ -12,7 +12,7 @@ import (
 // feed, a carriage return, or both.
 type lines struct {
 	*bufio.Scanner
-	number int // of the last line that was read, from 1 up
+	number int // the number of the last line that was read; the first line has number 1
 }
 
 func newLines(r io.Reader) *lines {
@@ -31,8 +31,8 @@ func (l *lines) Scan() bool {
 	return true
 }
 
-// Err returns why Scan returned false: why the next line could not be read, or
-// nil at the end of the text.
+// Err returns the error of reading the next line, or nil if Scan returned
+// false at the end of the text.
 func (l *lines) Err() error {
 	if err := l.Scanner.Err(); !errors.Is(err, bufio.ErrTooLong) {
 		return err
@@ -43,7 +43,7 @@ func (l *lines) Err() error {
 // errZeroByte is the error of a line with a zero byte.
 var errZeroByte = errors.New("the line has a zero byte: is this a text in UTF-8, or in UTF-16 with a byte order mark?")
 
-// splitLines is a bufio.SplitFunc.
+// splitLines is the bufio.SplitFunc of lines.
 func splitLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 	end := bytes.IndexAny(data, "\r\n")
 	switch {
@@ -59,7 +59,7 @@ func splitLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 	case end+1 < len(data) || atEOF:
 		advance = end + 1
 	default:
-		return 0, nil, nil // a line feed may follow
+		return 0, nil, nil // wait for the next byte, which may be a line feed
 	}
 	line = data[:end]
 	if bytes.IndexByte(line, 0) >= 0 {

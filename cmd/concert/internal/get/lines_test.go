@@ -9,8 +9,8 @@ import (
 	"testing/iotest"
 )
 
-// TestLines: a line must have the same text and number however the text
-// arrives.
+// TestLines: a line must have the same text and number for all ways in which
+// the text arrives.
 func TestLines(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                 "",
@@ -49,8 +49,8 @@ func TestLines(t *testing.T) {
 // longLine is a line that is too long.
 func longLine() string { return strings.Repeat("x", maxLine+1) }
 
-// TestReadChecksums_Lines: an error must have the number of its line, whatever
-// ends the lines.
+// TestReadChecksums_Lines: an error must have the right number of its line for
+// all kinds of line ends.
 func TestReadChecksums_Lines(t *testing.T) {
 	for text, want := range map[string]string{
 		sumA + "  a\r" + sumB + "  b\r":        "",

@@ -92,9 +92,9 @@ func (w *wanted) parseLine(fields []string) error {
 	return nil
 }
 
-// splitFields splits a line at spaces, up to a field that begins with #. A
-// field, or the value after the first = of a field, may be in double quotes. In
-// the quotes, \" is a quote and \\ is a backslash.
+// splitFields splits a line at spaces. It ends at a field that begins with #.
+// A field, or the value after the first = of a field, may be in double quotes.
+// In the quotes, \" is a quote and \\ is a backslash.
 func splitFields(line string) (fields []string, err error) {
 	for {
 		line = strings.TrimLeftFunc(line, unicode.IsSpace)
@@ -124,7 +124,7 @@ func splitFields(line string) (fields []string, err error) {
 	}
 }
 
-// isURL reports whether a field is meant as an http or https URL.
+// isURL reports whether a field begins like an http or https URL.
 func isURL(s string) bool {
 	scheme, _, found := strings.Cut(s, "://")
 	return found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))

@@ -51,7 +51,7 @@ func parseJSON(in io.Reader, source string) ([]*wanted, error) {
 		return fmt.Errorf("%s: %s", w.where(), strings.TrimPrefix(err.Error(), "json: "))
 	}
 	for inArray := false; ; {
-		// Peek at the first character of the next value.
+		// More makes the decoder read the first character of the next value.
 		more := d.More()
 		if inArray && !more {
 			if _, err := d.Token(); err != nil {
@@ -124,12 +124,13 @@ func (w *wanted) parseObject(raw json.RawMessage) error {
 	return nil
 }
 
-// lineCounter is a reader that knows on which line an offset is.
+// lineCounter is a reader that counts lines, so that it can return the line of
+// an offset.
 type lineCounter struct {
 	r        io.Reader
 	offset   int64   // the number of bytes that have been read
-	newlines []int64 // offsets of newlines, without those that at has passed
-	passed   int32   // the number of newlines that at has passed
+	newlines []int64 // the offsets of the newlines that the method at has not passed
+	passed   int32   // the number of newlines that the method at has passed
 	err      error   // the error of the reader, other than io.EOF
 }
 
@@ -148,8 +149,8 @@ func (l *lineCounter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// at returns the line of an offset, and passes the newlines before the offset.
-// The offset must not decrease from call to call.
+// at returns the line of an offset. It removes the newlines before the offset,
+// so the offset must not be smaller than in the last call.
 func (l *lineCounter) at(offset int64) int32 {
 	for len(l.newlines) > 0 && l.newlines[0] < offset {
 		l.newlines = l.newlines[1:]
@@ -158,7 +159,8 @@ func (l *lineCounter) at(offset int64) int32 {
 	return l.passed + 1
 }
 
-// next returns the first character of the next value, which d has read.
+// next returns the first character of the next value. The decoder d has this
+// character in its buffer.
 func (l *lineCounter) next(d *json.Decoder) byte {
 	buffered, err := io.ReadAll(d.Buffered())
 	if err != nil {

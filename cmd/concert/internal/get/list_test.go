@@ -130,7 +130,8 @@ func FuzzParseList(f *testing.F) {
 	})
 }
 
-// TestParseList_NoSecret: the error of an address must not show its password.
+// TestParseList_NoSecret: an error for an address must not show the password
+// in the address.
 func TestParseList_NoSecret(t *testing.T) {
 	for _, text := range []string{
 		"http://h/a ftp://user:secret@h/a", "ftp://user:secret@h/a", "user:secret@h/a", "http://user:secret/@h/a", "//user:secret@h/a",

@@ -37,7 +37,7 @@ func (l *live) begun(f *file) {
 	}
 }
 
-// progress shows how many bytes of a file are there.
+// progress shows the number of bytes of a file that have arrived.
 func (l *live) progress(f *file, done, total int64) {
 	if l != nil {
 		l.feed.Observe(concert.Event{Kind: concert.TaskProgress, Task: f.number(), Done: done, Total: max(0, total)})

@@ -12,9 +12,9 @@ import (
 // names.
 const foldsCase = runtime.GOOS == "windows" || runtime.GOOS == "darwin"
 
-// unique merges the entries of a list that are the same file, and returns an
-// error if two different files would have the same path. If fold is set, paths
-// that differ only in case are the same.
+// unique merges the entries of a list that describe the same file. It returns
+// an error if two different files would have the same path. If fold is set,
+// paths that differ only in case are the same.
 func unique(list []*wanted, fold bool) ([]*wanted, error) {
 	key := func(p string) string {
 		if fold {
@@ -48,15 +48,15 @@ func unique(list []*wanted, fold bool) ([]*wanted, error) {
 	return kept, nil
 }
 
-// names has the names of the files that servers name.
+// names has the names that servers have given to files.
 type names struct {
 	mu     sync.Mutex
 	byPath map[string]*wanted // guarded by mu
 }
 
 // claim records the name of a file. It returns an error if another file of the
-// list has it: the second file must not replace the first one, or seem to be
-// present.
+// list has this name. Without the error, the second file could replace the
+// first one, or seem to be present.
 func (n *names) claim(w *wanted, name string) error {
 	key := w.dir + "/" + name
 	if foldsCase {

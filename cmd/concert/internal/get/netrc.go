@@ -14,9 +14,9 @@ import (
 type machine struct{ login, password string }
 
 // readNetrc reads the file of the variable NETRC, or otherwise .netrc in the
-// home directory (on Windows also _netrc), and returns the entries by the names
-// of their hosts in lower case. There may be no such file in the home
-// directory. If NETRC is set and empty, there are no entries.
+// home directory (on Windows also _netrc), and returns the entries by the
+// names of their hosts in lower case. If the home directory has no such file,
+// there are no entries. If NETRC is set and empty, there are no entries.
 //
 // The parser is a part of this program: github.com/jdx/go-netrc panics if a
 // file ends after "machine", and finds no password after a comment, an account
@@ -66,7 +66,7 @@ func parseNetrc(text string) (map[string]machine, error) {
 		}
 		name, current = "", machine{}
 	}
-	key, keyLine := "", 0 // a word that is waiting for its value
+	key, keyLine := "", 0 // the last key word, if its value has not been read
 	inMacro := false
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
@@ -114,8 +114,8 @@ func parseNetrc(text string) (map[string]machine, error) {
 }
 
 // netrcTokens returns the tokens of a line. A token in double quotes may
-// contain spaces, and \" and \\. A token that begins with # begins a comment,
-// except after the word password.
+// contain spaces, and \" and \\. A comment begins with a token that begins
+// with #. After the word password, such a token is a password.
 func netrcTokens(line string) (tokens []string, err error) {
 	for {
 		line = strings.TrimLeft(line, " \t\r")
@@ -139,8 +139,8 @@ func netrcTokens(line string) (tokens []string, err error) {
 	}
 }
 
-// cutQuoted returns the text in double quotes at the beginning of s, and what
-// follows it. In the quotes, \" is a quote and \\ is a backslash.
+// cutQuoted returns the text in double quotes at the beginning of s, and the
+// text after them. In the quotes, \" is a quote and \\ is a backslash.
 func cutQuoted(s string) (value, rest string, ok bool) {
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {

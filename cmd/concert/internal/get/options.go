@@ -140,10 +140,11 @@ func parse(args []string) (o options, urls []string, err error) {
 
 const (
 	maxRetries = 1_000_000
-	maxTime    = 24 * 365 * time.Hour // sums of such times do not overflow
+	maxTime    = 24 * 365 * time.Hour // small enough that sums of such times do not overflow
 )
 
-// wrongTime returns what is wrong with the value of a flag for a time, or "".
+// wrongTime returns a text about the first time flag with a wrong value, or
+// "".
 func (o *options) wrongTime() string {
 	for _, f := range []struct {
 		name  string

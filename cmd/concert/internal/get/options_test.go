@@ -143,7 +143,8 @@ func TestDirectoryOf(t *testing.T) {
 	}
 }
 
-// TestParse_Range: an extreme number or time is refused, with the range.
+// TestParse_Range: an extreme number or time must be refused, and the error
+// must have the range.
 func TestParse_Range(t *testing.T) {
 	for flag, row := range map[string]struct{ good, bad, want string }{
 		"--jobs":            {"1000", "1001", "--jobs takes 1 to 1000"},

@@ -12,11 +12,11 @@ import (
 	"concert/download"
 )
 
-// proxyFor returns the function that finds the proxy for a request. If the flag
-// is set, this is its proxy, and otherwise a proxy of the environment. A
-// variable that is not a proxy is an error, because a direct request would
-// bypass the proxy. The error names the variable, but not its value, which may
-// contain a password.
+// proxyFor returns the function that finds the proxy for a request. The proxy
+// is the value of the flag or, if the flag is not set, from the environment.
+// An environment variable that is not a proxy is an error, because a direct
+// request would bypass the proxy. The error names the variable, but not its
+// value, which may contain a password.
 func proxyFor(flag string) (func(*http.Request) (*url.URL, error), error) {
 	if flag != "" {
 		u, err := download.ParseProxy(flag)
@@ -37,7 +37,7 @@ func proxyFor(flag string) (func(*http.Request) (*url.URL, error), error) {
 	}
 	if config.HTTPProxy == "" {
 		config.HTTPProxy = all
-		config.CGI = false // a client of a CGI program can set HTTP_PROXY, but not ALL_PROXY
+		config.CGI = false // safe: a client of a CGI program can set HTTP_PROXY, but not ALL_PROXY
 	}
 	if config.HTTPSProxy == "" {
 		config.HTTPSProxy = all

@@ -29,7 +29,7 @@ func (r *byteRate) Set(text string) error {
 }
 
 // minBurst is the minimum number of bytes that may arrive at once. It is the
-// size of the largest buffer, so that a read is at most one burst.
+// size of the largest buffer, so no read is larger than a burst.
 const minBurst = 128 << 10
 
 // newLimit returns the function that limits the speed of all downloads
@@ -38,14 +38,14 @@ func newLimit(r byteRate) func(bytes int) (pause time.Duration) {
 	if r == 0 {
 		return nil
 	}
-	// A burst has the bytes of a tenth of a second, so that coarse timers do
-	// not reduce the speed.
+	// A burst has the bytes that may arrive in a tenth of a second. With
+	// smaller bursts, coarse timers would reduce the speed.
 	limiter := rate.NewLimiter(rate.Limit(r), max(minBurst, int(min(r/10, 1<<30))))
 	return func(bytes int) (pause time.Duration) {
 		for bytes > 0 {
 			n := min(bytes, limiter.Burst())
 			bytes -= n
-			pause = limiter.ReserveN(time.Now(), n).Delay() // includes the pauses of the earlier reservations
+			pause = limiter.ReserveN(time.Now(), n).Delay() // the delay includes the pauses of earlier reservations
 		}
 		return pause
 	}

@@ -16,7 +16,7 @@ import (
 // report prints the progress: a bar on a terminal, and elsewhere a line for
 // each file. With --json it prints events instead.
 //
-// The display counts files, and not the tasks of the executor: a file whose
+// The display counts files and not tasks of the executor, because a file whose
 // host is away may need several tasks. The goroutine of getAll calls finished,
 // stoppedBy and close. The workers call the other methods.
 type report struct {
@@ -32,20 +32,20 @@ type report struct {
 	failures    failures
 	done        int // downloaded files
 	present     int // files that existed, skipped ones included
-	skipped     int // files that existed, and were not compared
+	skipped     int // present files that were not compared
 	unfinished  int // started files that were stopped
-	partly      int // unfinished files of which bytes are kept
-	wasted      int // unfinished files of which bytes had arrived, and none is kept
+	partly      int // unfinished files whose bytes are kept
+	wasted      int // unfinished files whose bytes had arrived, but are not kept
 	bytes, kept int64
 	stopReason  *outcome // the file whose error stopped the list
-	late        []string // lines about failures that came after the message about the interruption
+	late        []string // lines about failures after the message about the interruption
 
 	mu          sync.Mutex
 	out, errOut io.Writer            // guarded by mu; lines that are written to them appear above the bar
 	outErr      error                // guarded by mu: the first error of out
-	told        map[string]time.Time // guarded by mu: when a line about a host was printed last
+	told        map[string]time.Time // guarded by mu: the time of the last line about a host
 	isClosed    bool                 // guarded by mu: whether the last lines are printed
-	isStopping  bool                 // guarded by mu: whether the message about the interruption is printed; then note prints nothing
+	isStopping  bool                 // guarded by mu: whether the message about the interruption is printed; after it, note prints nothing
 }
 
 func newReport(o options, total int, out, errOut io.Writer) *report {
@@ -71,7 +71,7 @@ func (r *report) print(text string) {
 }
 
 // note prints text to the standard error, unless the report is closed or
-// stopping. It reports whether it has.
+// stopping. It reports whether it has printed the text.
 func (r *report) note(text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,8 +92,8 @@ func (r *report) writeError() error {
 // number returns the number of a file for the display.
 func (f *file) number() uint64 { return uint64(f.index) + 1 }
 
-// begun reports that a file is looked at. A file whose host is away may begin
-// several times: only the first time counts.
+// begun reports that the work on a file has begun. For a file whose host is
+// away, begun may be called several times: only the first call counts.
 func (r *report) begun(f *file, path string) {
 	if r.isSeen[f.index] {
 		return
@@ -108,7 +108,7 @@ func (r *report) begun(f *file, path string) {
 	}
 }
 
-// progress shows how many bytes of a file are there.
+// progress shows the number of bytes of a file that have arrived.
 func (r *report) progress(f *file, done, total int64) {
 	r.live.progress(f, done, total)
 	if r.show != nil {
@@ -139,8 +139,8 @@ func (r *report) waitsForOther(f *file) {
 	}
 }
 
-// waits reports that a file waits for its host. away has printed the line for
-// people.
+// waits reports that a file waits for its host. It is for --json alone: the
+// method away prints the line for people.
 func (r *report) waits(o *outcome, pause time.Duration) {
 	if r.json {
 		r.emit(retryEvent{
@@ -156,8 +156,8 @@ func (r *report) away(n awayNotice) {
 	}
 }
 
-// mayTell reports whether to print a line about something. It permits one line
-// per second.
+// mayTell reports whether to print a line about a host. It permits one line
+// per second for each host.
 func (r *report) mayTell(what string) bool {
 	if r.quiet {
 		return false
@@ -186,8 +186,8 @@ func waiting(d time.Duration) string {
 	return ""
 }
 
-// finished reports one file. stopped is whether it has not finished because the
-// list was stopped.
+// finished reports one file. stopped is whether the file is unfinished because
+// the list was stopped.
 func (r *report) finished(o outcome, stopped bool) {
 	r.count(&o, stopped)
 	r.live.finished(&o, stopped)

@@ -45,8 +45,8 @@ func TestReport_ManyReasons(t *testing.T) {
 	}
 }
 
-// TestReport_StoppedBy: the file whose error stops the list has failed on the
-// live page, and does not run forever.
+// TestReport_StoppedBy: on the live page, the file whose error stops the list
+// must have failed. It must not seem to run forever.
 func TestReport_StoppedBy(t *testing.T) {
 	r := newReport(options{}, 1, io.Discard, io.Discard)
 	r.live = new(live)

@@ -28,7 +28,7 @@ type getter struct {
 	run     context.Context // child of ctx, also canceled by an error that stops the list
 	stop    context.CancelCauseFunc
 	stopped atomic.Bool      // whether the error of a file has stopped the list
-	missing map[string]error // for each directory of files that could not be created: the error
+	missing map[string]error // has the error for each directory of files that could not be created
 	names   names
 	directories
 }
@@ -43,15 +43,15 @@ type outcome struct {
 	status   int
 	received bool // whether bytes have arrived
 	waits    bool // there is no result yet: the file waits for its host
-	stops    bool // the error of this file has stopped the downloads
+	stops    bool // the error of this file has stopped the list
 	skipped  bool // the file existed, and was not compared
 	took     time.Duration
 }
 
-// errMaxTime is the cause of the end of a download after --max-time.
+// errMaxTime is the cause with which --max-time ends a download.
 var errMaxTime = errors.New("the time limit of the file has passed (--max-time)")
 
-// stopGrace is the time after Ctrl-C until a message says why the program does
+// stopGrace is the time between Ctrl-C and the message why the program does
 // not end yet.
 const stopGrace = 50 * time.Millisecond
 
@@ -59,10 +59,10 @@ const stopGrace = 50 * time.Millisecond
 type fileKey struct{}
 
 func (g *getter) getAll(list []*wanted, r *report) error {
-	// A closed pipe must be an error of the standard output, and not end the
-	// program without a message. After signal.Notify, a write to a closed pipe
-	// returns an error. If this process ignored the signal, the processes that
-	// it starts would ignore it as well.
+	// A closed pipe must not end the program without a message. After
+	// signal.Notify, a write to a closed pipe returns an error instead. The
+	// signal is not ignored, because then the processes that this process
+	// starts would ignore it, too.
 	broken := make(chan os.Signal, 1)
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
@@ -114,14 +114,14 @@ func (g *getter) isLast(err error) bool {
 		return !g.urlDirs
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		_, look := os.Stat(g.dir) // another program may have removed or renamed it
+		_, look := os.Stat(g.dir) // another program may have removed or renamed the directory
 		return errors.Is(look, fs.ErrNotExist)
 	}
 	return isFull(err)
 }
 
-// errStopped is the cause of the end of downloads after an error that every
-// further file would have too.
+// errStopped is the cause with which downloads are ended after an error that
+// every further file would have, too.
 var errStopped = errors.New("stopped")
 
 // isFull reports whether no further file can be written, because the disk or
@@ -135,9 +135,10 @@ func isStop(err, cause error) bool {
 	return err != nil && (errors.Is(err, cause) || errors.Is(err, context.Canceled) || isFull(err) || errors.Is(err, errAway))
 }
 
-// acquire waits until an attempt may start at a host. It also refuses attempts
+// acquire waits until an attempt may start at a host. It refuses an attempt
 // for a new file in a directory that is read-only, and for a file of a host
-// that was given up. Such a file may exist, or have a part.
+// that was given up. These errors come only now, because a file that exists
+// needs no attempt.
 func (g *getter) acquire(ctx context.Context, host string) (release func(error), err error) {
 	f := ctx.Value(fileKey{}).(*file)
 	if ctx.Err() != nil { // --max-time may have passed while the file waited for its host
@@ -154,15 +155,15 @@ func (g *getter) acquire(ctx context.Context, host string) (release func(error),
 	return g.hosts.acquire(ctx, f, host)
 }
 
-// get downloads one file. The outcome that get returns has the error too. The
-// second result is only for observers of the executor.
+// get downloads one file. The outcome that get returns also has the error. The
+// second result is for observers of the executor alone.
 func (g *getter) get(task context.Context, f *file) (outcome, error) {
 	r := g.request(f.wanted)
 	done := outcome{wanted: f.wanted, index: f.index, err: g.missing[f.dir]}
 	path := filepath.Join(r.Dir, r.Name)
 	if f.begin.IsZero() {
 		f.begin = time.Now()
-		r.Listing = g.listings[f.dir] // later, the file may have a part of an earlier task
+		r.Listing = g.listings[f.dir] // only in the first task: later, the file may have a part of an earlier task
 	}
 	if done.err == nil {
 		g.download(task, f, r, &done)
@@ -192,7 +193,7 @@ func (g *getter) download(task context.Context, f *file, r download.Request, don
 	ctx, cancel := context.WithCancelCause(context.WithValue(g.run, fileKey{}, f))
 	defer cancel(nil)
 	f.cancel = cancel
-	if g.maxTime > 0 { // a file whose host is away has one limit for all of its tasks
+	if g.maxTime > 0 { // if the host of a file is away, one limit holds for all tasks of the file
 		var end context.CancelFunc
 		ctx, end = context.WithDeadlineCause(ctx, f.begin.Add(g.maxTime), errMaxTime)
 		defer end()

@@ -54,7 +54,7 @@ func (r *report) close(interrupted bool) (failed bool) {
 		if n := r.present - r.skipped; n > 0 || r.skipped > 0 {
 			text = r.presence()
 		}
-		if r.failures.count > 0 && (r.total > 1 || r.quiet) { // a single failure was printed already
+		if r.failures.count > 0 && (r.total > 1 || r.quiet) { // if there is one file, its failure was printed already
 			text += r.failed()
 		}
 	}
@@ -93,7 +93,7 @@ func (r *report) summary(interrupted bool) summaryEvent {
 	}
 }
 
-// presence returns how many files existed.
+// presence returns a text about the number of files that existed.
 func (r *report) presence() string {
 	if r.quiet || r.json {
 		return ""
@@ -108,8 +108,8 @@ func (r *report) presence() string {
 	return strings.Join(parts, ", ") + "\n"
 }
 
-// tally returns the numbers of the files that are done, failed, partly there
-// and not started.
+// tally returns a text with the numbers of files that are done, have failed,
+// are partly kept, and were not started.
 func (r *report) tally() string {
 	text := fmt.Sprintf("%d of %d files done", r.done+r.present, r.total)
 	if n := r.failures.count; n > 0 {
@@ -130,8 +130,8 @@ func (r *report) tally() string {
 	return text
 }
 
-// interruption returns the lines after Ctrl-C: at most two, and one if the line
-// of stopping was printed before.
+// interruption returns the lines for the end after Ctrl-C: at most two lines,
+// or one line if stopping has printed its line before.
 func (r *report) interruption(wasStopping bool) string {
 	text := "interrupted: " + r.tally()
 	switch {

@@ -8,9 +8,9 @@ import (
 	"concert/download"
 )
 
-// tracker receives the events of one download. Most of them only say that bytes
-// have arrived: then it increments a counter and reads the clock. Every 100 ms
-// it reports the progress.
+// tracker receives the events of one download. Most events only say that bytes
+// have arrived. For such an event, tracker increments a counter and reads the
+// clock. It reports the progress every 100 ms.
 type tracker struct {
 	*getter
 	file *file
@@ -22,8 +22,8 @@ type tracker struct {
 	reads    bool // whether readsFile was called
 	status   int
 	received bool
-	reported time.Time // when the progress was reported last
-	emitted  time.Time // when the progress was printed last as an event
+	reported time.Time // the time of the last report of progress
+	emitted  time.Time // the time of the last event of progress for --json
 }
 
 const (
@@ -56,8 +56,8 @@ func (t *tracker) event(e download.Event) {
 	}
 }
 
-// readsFile says once that the file reads its own bytes, or waits for another
-// download.
+// readsFile tells the hosts once that the download reads the existing bytes of
+// the file, or waits for another download.
 func (t *tracker) readsFile() {
 	if !t.reads {
 		t.reads = true
@@ -65,7 +65,7 @@ func (t *tracker) readsFile() {
 	}
 }
 
-// progress reports that a number of bytes are there.
+// progress reports the number of bytes that have arrived.
 func (t *tracker) progress(done, total int64, atOnce bool) {
 	now := time.Now()
 	if !atOnce && now.Sub(t.reported) < reportInterval {

@@ -2,8 +2,8 @@ package get
 
 import "context"
 
-// untilCtrlC calls f, and returns at once when ctx ends: reading a list from
-// the standard input may block.
+// untilCtrlC calls f, and returns at once when ctx ends, even if f does not:
+// reading a list from the standard input may block.
 func untilCtrlC[T any](ctx context.Context, f func() (T, error)) (result T, err error) {
 	type answer struct {
 		result T

@@ -24,7 +24,7 @@ type wanted struct {
 	object int32   // the number of the object in a JSON list, from 1 up; otherwise 0
 }
 
-// extras has what few files of a long list have.
+// extras has the fields that only few files of a long list need.
 type extras struct {
 	mirrors []string // further addresses of the file
 	digests []download.Digest
@@ -131,7 +131,7 @@ func checkURL(raw string) (*url.URL, error) {
 }
 
 // safeText returns a text for a message, in quotes. If the text may be an
-// address with a password, safeText hides it.
+// address with a password, safeText hides the text.
 func safeText(s string) string {
 	u, err := url.Parse(s)
 	switch {
@@ -143,8 +143,8 @@ func safeText(s string) string {
 	return "the text"
 }
 
-// trimmed is an error of package download without the name of the package,
-// which says nothing to a user of the command.
+// trimmed is an error of package download, whose text has no name of the
+// package. This name says nothing to a user of the command.
 type trimmed struct{ error }
 
 // Error returns the text without the name of the package.
@@ -177,7 +177,8 @@ func (w *wanted) check(urlDirs bool) error {
 	return w.fail(err, w.renaming())
 }
 
-// renaming returns how the user gives the file another name.
+// renaming returns a text that says how the user can give the file another
+// name.
 func (w *wanted) renaming() string {
 	if w.source == argument {
 		return "give the file another name, with -o FILE for one URL, or with name=NAME after the URL"
@@ -185,8 +186,8 @@ func (w *wanted) renaming() string {
 	return "give the file another name, with name=NAME in its line"
 }
 
-// fail returns an error that begins with the source of the URL (w.where).
-// advice says what to do; it may be empty.
+// fail returns an error that begins with the source of the URL (w.where). The
+// parameter advice says what to do; it may be empty.
 func (w *wanted) fail(err error, advice string) error {
 	if err == nil {
 		return nil
@@ -198,8 +199,8 @@ func (w *wanted) fail(err error, advice string) error {
 }
 
 // directoryOf returns the directory of a URL's path, with slashes. It decodes
-// the elements one by one. So an encoded slash is a part of an element, and
-// CheckName refuses this element.
+// the elements one by one. So an encoded slash does not separate elements:
+// CheckName refuses the element that contains it.
 func directoryOf(u *url.URL) (string, error) {
 	path := u.EscapedPath()
 	var elements []string
@@ -219,8 +220,8 @@ func directoryOf(u *url.URL) (string, error) {
 	return strings.Join(elements, "/"), nil
 }
 
-// addDigest adds a digest. It returns an error if the file has a different one
-// of the same algorithm.
+// addDigest adds a digest. It returns an error if the file has a different
+// digest of the same algorithm.
 func (w *wanted) addDigest(d download.Digest) error {
 	for _, have := range w.digests() {
 		if have.Algorithm == d.Algorithm {
