@@ -12,11 +12,11 @@ import (
 	"concert/cmd/concert/internal/jobs/supervisor"
 )
 
-// grace is how long a job may take to end after SIGTERM, before it is killed.
+// grace is the time between the SIGTERM and the SIGKILL for a job.
 const grace = 5 * time.Second
 
-// commandRunner runs commands with a supervisor. The printer of the mapper
-// gives the files for their output.
+// commandRunner runs commands with a supervisor. It gets the files for their
+// output from the printer of the mapper.
 type commandRunner struct {
 	*mapper
 	supervisor *supervisor.Supervisor

@@ -8,8 +8,8 @@ import (
 	"concert/goroutines"
 )
 
-// executor returns the executor whose workers wait for the jobs. It returns nil
-// if a measurement finds the concurrency.
+// executor returns the executor whose workers wait for the jobs. It returns
+// nil for --choose, which finds the concurrency by a measurement.
 func (m *mapper) executor(observer concert.Observer) concert.Executor {
 	if m.choose {
 		return nil
@@ -29,11 +29,12 @@ const (
 )
 
 // maxReserve is the maximum number of jobs that wait in the supervisor. It is
-// larger than the number of jobs that end while the runner handles one end.
+// larger than the number of jobs that end while the runner handles the end of
+// one job.
 const maxReserve = 8
 
-// reserve returns how many jobs wait in the supervisor, so that the next one
-// starts as soon as a job has ended. In these cases, no job waits there:
+// reserve returns the number of jobs that wait in the supervisor. One of them
+// starts as soon as a running job has ended. It returns 0 in these cases:
 //
 //   - The end of a job, the time, or a button of the live page decides whether
 //     the next job starts.

@@ -15,32 +15,33 @@ import (
 
 // job is the command, or the function, for one input.
 type job struct {
-	number   int      // of the input, from 1 up
-	inputs   []string // one for each source
+	number   int      // the number of the input; the first one is 1
+	inputs   []string // one value for each source
 	command  []string // the words of the command, or the name of the function
-	argument any      // of the function
+	argument any      // the argument of the function
 	key      resume.Key
 
-	turn     int    // number of the attempt; all attempts of all jobs are counted
-	sent     func() // called when the attempt cannot be overtaken by the next one; or nil
+	turn     int    // the number of the current attempt, among the attempts of all jobs
+	sent     func() // called when no later attempt can overtake this attempt; nil if nothing needs it
 	attempts int    // number of attempts that have started
 	due      time.Time
 	done     *output.Record // recorded by an earlier run, or nil
 	output   *output.Output // of the record in done
-	refused  error          // why the input cannot be an argument of the command
+	refused  error          // the reason why the input cannot be an argument of the command
 	left     bool           // this run does not run the job: it has no record, and --resume was not given
 }
 
 // runner makes the attempts of jobs.
 type runner interface {
 	// run makes one attempt, and ends it when ctx ends. It sets the fields of
-	// the record that say how the attempt ended. If the cause of ctx ended the
-	// attempt, the engine sets the status.
+	// the record that say how the attempt ended. If the attempt ends because
+	// ctx ended, the engine sets the status.
 	//
-	// run calls begin when the attempt starts, which may be later than the call
-	// of run. If run returns without having called begin, the record says why:
-	// with an error, the attempt has failed. With no error, or with the status
-	// Canceled, the attempt has not started because the run of all jobs ends.
+	// run calls begin when the attempt starts, which may be later than the
+	// call of run. If run returns without a call of begin, the record tells
+	// the reason. If the record has an error, the attempt has failed. If it
+	// has no error, or the status Canceled, the attempt was not started
+	// because the run of all jobs ends.
 	run(ctx context.Context, j *job, r *output.Record, begin func()) *output.Output
 }
 
@@ -90,8 +91,9 @@ var (
 // start sets the contexts of a run, which ends when ctx ends. The caller calls
 // the returned function at the end.
 func (e *engine) start(ctx context.Context) (end func()) {
-	// The contexts are not derived from ctx, because the end of ctx must call
-	// hold first: otherwise a job that is canceled would let another one start.
+	// The contexts are not derived from ctx, because hold must be called first
+	// when ctx ends. Otherwise the end of a canceled job would let another job
+	// start.
 	e.running, e.endRunning = context.WithCancelCause(context.WithoutCancel(ctx))
 	e.starting, e.endStarting = context.WithCancelCause(e.running)
 	stopped := func() { e.stopNow(context.Cause(ctx)) }
@@ -188,8 +190,8 @@ func (j *job) record() *output.Record {
 	return &output.Record{Number: j.number, ID: j.key.String(), Inputs: j.inputs, Command: j.command, Status: output.NotStarted, Attempts: j.attempts}
 }
 
-// do makes an attempt of a job. The error is only for observers of the
-// executor.
+// do makes an attempt of a job. Its error is for observers of the executor
+// alone.
 func (e *engine) do(task context.Context, j *job) (struct{}, error) {
 	if e.turns != nil {
 		pass := e.turns.wait(j.turn)
@@ -245,7 +247,7 @@ func (e *engine) runnerOf(task context.Context) runner {
 	return e.runner
 }
 
-// attemptError is the error of an attempt that failed.
+// attemptError is the error of an attempt that did not succeed.
 type attemptError struct{ *output.Record }
 
 // Error says how the attempt ended.
@@ -283,7 +285,7 @@ func (e *engine) attempt(j *job, run runner) (*output.Record, *output.Output) {
 	if out != nil {
 		r.Stdout, r.Stderr = out.Size()
 	}
-	if r.Seconds == 0 { // the runner may know it better
+	if r.Seconds == 0 { // the runner may have set a more exact time
 		r.Seconds = time.Since(r.Start).Seconds()
 	}
 	if r.Status == output.OK {
@@ -297,7 +299,7 @@ func (e *engine) attempt(j *job, run runner) (*output.Record, *output.Output) {
 		switch {
 		case errors.Is(cause, errTimeout):
 			r.Status = output.Timeout
-		case errors.Is(cause, errOnPage): // this run does not end, so the job has failed
+		case errors.Is(cause, errOnPage): // the user has canceled this job, not the run, so the job has failed
 			r.Status = output.Killed
 		}
 	}
@@ -354,8 +356,8 @@ func backOff(delay time.Duration, attempts int) time.Duration {
 	return delay/2 + rand.N(delay/2)
 }
 
-// settle counts a job that will not run again, and passes it to settled. After
-// the last job that halts the run, no further job starts.
+// settle counts a job that will not run again, and passes it to settled. If
+// this job makes the rule of --halt apply, no further job starts.
 func (e *engine) settle(j *job, r *output.Record, out *output.Output) {
 	if !r.Resumed {
 		e.count(r)

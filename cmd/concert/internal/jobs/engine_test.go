@@ -23,8 +23,8 @@ import (
 
 func memory(bytes int64) cli.Memory { return cli.Memory{Bytes: bytes, IsSet: true} }
 
-// fakeRunner is a runner whose attempts take the time and have the status that
-// the function returns.
+// fakeRunner is a runner without commands. The function returns the duration
+// and the status of an attempt.
 type fakeRunner func(j *job) (took time.Duration, status output.Status)
 
 // run implements runner.
@@ -61,15 +61,16 @@ func (c *counting) run(ctx context.Context, j *job, r *output.Record, begin func
 	return c.runner.run(ctx, j, r, begin)
 }
 
-// trial is an engine with a fake runner, and what it has settled.
+// trial is an engine with a fake runner, and a record of the jobs that it has
+// settled.
 type trial struct {
 	engine
 	fresh chan *job
 
 	mu       sync.Mutex
-	records  []*output.Record    // guarded by mu: of the settled jobs
-	attempts map[int][]time.Time // guarded by mu: when the attempts of each job began
-	active   int                 // guarded by mu
+	records  []*output.Record    // guarded by mu: the records of the settled jobs
+	attempts map[int][]time.Time // guarded by mu: the times at which the attempts of each job began
+	active   int                 // guarded by mu: the number of running attempts
 	most     int                 // guarded by mu: the maximum of active
 }
 
@@ -122,8 +123,8 @@ func (tr *trial) statuses() map[output.Status]int {
 	return count
 }
 
-// TestEngine_RunsEachJobOnce: each job runs, and settles once, and at most as
-// many run as there are workers.
+// TestEngine_RunsEachJobOnce: each job must run and settle once. The number of
+// running jobs must never exceed the number of workers.
 func TestEngine_RunsEachJobOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTrial(500, func(*job) (time.Duration, output.Status) { return rand.N(time.Second), output.OK }, nil)
@@ -140,8 +141,9 @@ func TestEngine_RunsEachJobOnce(t *testing.T) {
 	})
 }
 
-// TestEngine_Retries: a job that fails runs again after a pause that doubles.
-// In the meantime, its worker runs other jobs.
+// TestEngine_Retries: a job that fails must run again after a pause, which
+// doubles from attempt to attempt. In the pause, its worker must run other
+// jobs.
 func TestEngine_Retries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTrial(50, func(j *job) (time.Duration, output.Status) {
@@ -189,9 +191,9 @@ func TestEngine_Timeout(t *testing.T) {
 	})
 }
 
-// TestEngine_Halt: with "soon", running jobs end and no further job starts;
-// with "now", they are canceled. Jobs that wait for their next attempt are
-// canceled.
+// TestEngine_Halt: after "soon", running jobs must finish, and no further job
+// may start. After "now", the running jobs must be canceled. Jobs that wait
+// for their next attempt are canceled.
 func TestEngine_Halt(t *testing.T) {
 	for rule, want := range map[string]string{
 		"soon,fail=2":    "map[canceled:1 failed:2 ok:1]",
@@ -204,7 +206,7 @@ func TestEngine_Halt(t *testing.T) {
 					switch j.number {
 					case 1, 3:
 						return time.Second, output.Failed
-					case 2: // will wait for its second attempt
+					case 2: // the job waits for its second attempt
 						return 900 * time.Millisecond, output.Timeout
 					case 4:
 						return 1100 * time.Millisecond, output.OK
@@ -229,8 +231,8 @@ func TestEngine_Halt(t *testing.T) {
 	}
 }
 
-// TestEngine_HaltSoonTakenJobs: jobs that the Map has taken ahead do not start
-// after the end of the run.
+// TestEngine_HaltSoonTakenJobs: jobs that the Map has already taken from the
+// queue must not start after the end of the run.
 func TestEngine_HaltSoonTakenJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTrial(100, func(j *job) (time.Duration, output.Status) {
@@ -249,7 +251,8 @@ func TestEngine_HaltSoonTakenJobs(t *testing.T) {
 	})
 }
 
-// onlyRetrying is a runner all of whose jobs but one have used their attempts.
+// onlyRetrying is a runner in which only one job may be retried: all other
+// jobs have used their attempts.
 type onlyRetrying struct {
 	runner
 	number int
@@ -266,8 +269,8 @@ func (o onlyRetrying) run(ctx context.Context, j *job, r *output.Record, begin f
 	})
 }
 
-// TestEngine_TakenBack: a job that a runner has not begun when the run ends is
-// not started, and no attempt is counted.
+// TestEngine_TakenBack: if a runner has not begun a job when the run ends, the
+// job must settle as not started, and without an attempt.
 func TestEngine_TakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTrial(100, func(j *job) (time.Duration, output.Status) { return time.Second, output.OK }, nil)
@@ -320,8 +323,8 @@ func (o oneSlot) run(ctx context.Context, j *job, r *output.Record, begin func()
 	}
 }
 
-// TestEngine_Interrupted: if the context of the run ends, running jobs are
-// canceled, and the others do not start.
+// TestEngine_Interrupted: if the context of the run ends, running jobs must be
+// canceled, and no other job may start.
 func TestEngine_Interrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTrial(100, func(j *job) (time.Duration, output.Status) { return time.Second, output.OK }, nil)
@@ -335,8 +338,9 @@ func TestEngine_Interrupted(t *testing.T) {
 	})
 }
 
-// TestQueue_Ahead: jobs that have finished and wait for an older one, or that
-// wait for their next attempt, are at most as many as the limit.
+// TestQueue_Ahead: the number of finished jobs that wait for an older job must
+// not exceed the limit. The same holds for jobs that wait for their next
+// attempt.
 func TestQueue_Ahead(t *testing.T) {
 	for name, c := range map[string]struct {
 		ordered bool
@@ -378,8 +382,8 @@ func TestQueue_Ahead(t *testing.T) {
 	}
 }
 
-// TestQueue_Order: if jobs finish in a random order, the oldest one that has
-// not finished decides whether the limit is reached.
+// TestQueue_Order: if jobs finish in a random order, the oldest unfinished job
+// must decide whether the limit is reached.
 func TestQueue_Order(t *testing.T) {
 	const n, ahead = 2000, 100
 	fresh := make(chan *job, n)
@@ -408,7 +412,8 @@ func TestQueue_Order(t *testing.T) {
 	}
 }
 
-// TestEngine_Memory: the memory of a run does not depend on the number of jobs.
+// TestEngine_Memory: the memory of a run must not depend on the number of
+// jobs.
 func TestEngine_Memory(t *testing.T) {
 	const n = 200_000
 	errOut := new(logtest.Buffer)
@@ -438,7 +443,8 @@ func TestEngine_Memory(t *testing.T) {
 	t.Logf("at most %d KiB in use", most.Load()>>10)
 }
 
-// TestBackOff_Bounds: the pause doubles up to a minute.
+// TestBackOff_Bounds: the pause must double from attempt to attempt, up to a
+// minute.
 func TestBackOff_Bounds(t *testing.T) {
 	for attempts, nominal := range []time.Duration{1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 7: time.Minute, 1000: time.Minute} {
 		if nominal == 0 {

@@ -127,7 +127,7 @@ func parse(args []string) (o options, err error) {
 	return o, nil
 }
 
-// wrong returns what is wrong with the flags, or "".
+// wrong returns a text about the first error in the flags, or "".
 func (o *options) wrong(given map[string]bool) string {
 	for _, rule := range []struct {
 		isWrong bool
@@ -209,7 +209,7 @@ func (j *jobCount) Set(text string) (err error) {
 	switch {
 	case j.auto:
 		return nil
-	case strings.HasPrefix(text, "+"): // relative to the processors in GNU parallel
+	case strings.HasPrefix(text, "+"): // refused, because it means "processors + N" in GNU parallel
 		return errJobCount
 	}
 	if number, ok := strings.CutSuffix(text, "%"); ok {
@@ -224,7 +224,8 @@ func (j *jobCount) Set(text string) (err error) {
 	return nil
 }
 
-// count returns the number of concurrent jobs. standard is the default.
+// count returns the number of concurrent jobs. The parameter standard is the
+// default.
 func (j *jobCount) count(standard int) int {
 	switch {
 	case j.n > 0:

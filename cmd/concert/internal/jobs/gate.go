@@ -9,10 +9,11 @@ import (
 	"concert/progress"
 )
 
-// gate delays the start of jobs: for --delay, --load and --memfree, and for
-// the button of the live page. Jobs pass it sequentially, in any order.
+// gate delays the start of jobs, for --delay, --load and --memfree, and for a
+// button of the live page. One job at a time passes the gate; the order of the
+// jobs is not defined.
 type gate struct {
-	pauser // of the live page
+	pauser // for the button of the live page
 
 	delay   time.Duration
 	maxLoad float64 // 0 means no limit
@@ -22,9 +23,9 @@ type gate struct {
 	load func() (float64, error) // the load average of the last minute
 	free func() (int64, error)   // the memory that is available, in bytes
 
-	mu   chan struct{} // a lock whose wait can be canceled; guards the fields below
-	last time.Time     // when the last job started
-	told sync.Once     // the note about a closed gate is printed once
+	mu   chan struct{} // a lock; waiting for it can be canceled; guards the fields below
+	last time.Time     // the time at which the last job started
+	told sync.Once     // for the note about a closed gate, which is printed once
 }
 
 // lookInterval is the time between two measurements of the load or the memory.
@@ -64,8 +65,9 @@ func (g *gate) pass(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// closed returns why no job may start now, or "". If a number cannot be read,
-// jobs start: check has read it before, so the failure is unusual.
+// closed returns the reason why no job may start now, or "" if jobs may start.
+// If a number cannot be read, jobs may start. This is unusual, because check
+// has read all numbers before.
 func (g *gate) closed() string {
 	if g.maxLoad > 0 {
 		if load, err := g.load(); err == nil && load > g.maxLoad {

@@ -42,8 +42,8 @@ func TestGate_Delay(t *testing.T) {
 	})
 }
 
-// TestGate_Closed: jobs wait while the load is high or too little memory is
-// free, and one note says so.
+// TestGate_Closed: jobs must wait while the load is high or too little memory
+// is free. One note must say so.
 func TestGate_Closed(t *testing.T) {
 	for name, o := range map[string]*options{"load": {load: 4}, "memory": {memFree: memory(96)}} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +77,8 @@ func TestGate_Closed(t *testing.T) {
 	}
 }
 
-// TestGate_UnknownNumber: a system without the number is an error at the start.
+// TestGate_UnknownNumber: if the system does not have a number, check must
+// return an error before the first job.
 func TestGate_UnknownNumber(t *testing.T) {
 	g := newGate(&options{load: 1}, func(string) {})
 	g.load = func() (float64, error) { return 0, context.Canceled }

@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// haltRule is the flag --halt: when to end a run before its last job.
+// haltRule is the value of --halt. It says when a run must end before its last
+// job.
 type haltRule struct {
 	text    string
 	now     bool    // kill the jobs that run
 	counted outcome // what is counted; noOutcome means that the rule never applies
 	number  int
-	percent float64 // of all inputs; used if number is 0
+	percent float64 // a percentage of all inputs; used if number is 0
 }
 
 // outcome is what a haltRule counts.
@@ -69,8 +70,9 @@ func percentage(text string) (float64, error) {
 // tally counts the jobs that have finished in this run.
 type tally struct{ succeeded, failed int }
 
-// reached reports whether a run ends. total is the number of inputs, or 0 while
-// it is not known. Then a percentage is not reached.
+// reached reports whether the rule ends the run. total is the number of
+// inputs, or 0 if the number is not known yet. If it is 0, a percentage is
+// never reached.
 func (h *haltRule) reached(t tally, total int) bool {
 	n := 0
 	switch h.counted {

@@ -12,10 +12,10 @@ import (
 	"concert/python"
 )
 
-// interpreters runs jobs in interpreters on this machine. With --choose, it has
-// one interpreter, in which jobs run alone. In addition, each executor has a
-// pool of interpreters of its own, and the state of the executor's workers is a
-// runner that uses this pool.
+// interpreters runs jobs in interpreters on this machine. For --choose, it has
+// one interpreter, in which a single job runs at a time. In addition, each
+// executor has its own pool of interpreters. The workers of the executor have
+// a runner as their state, which uses this pool.
 type interpreters struct {
 	pythonRunner
 	where string

@@ -107,7 +107,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 		}
 	}
 	if os.Getenv("GOGC") == "" {
-		defer debug.SetGCPercent(debug.SetGCPercent(50)) // as in the supervisor
+		defer debug.SetGCPercent(debug.SetGCPercent(50)) // a smaller heap, as in the supervisor
 	}
 	if m.where, err = workingDirectory(); err != nil {
 		return err
@@ -151,8 +151,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 
 // runJobs runs all jobs.
 func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer concert.Observer, out, errOut io.Writer) (err error) {
-	// A closed pipe must be an error of the standard output, and not end the
-	// program. If the signal were ignored, the jobs would ignore it, too.
+	// A closed pipe must not end the program: after Notify, a write to it
+	// returns an error. The signal is not ignored, because the jobs would then
+	// ignore it, too.
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, syscall.SIGPIPE)
 	defer signal.Stop(pipes)
@@ -190,7 +191,7 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 		return err
 	}
 	defer func() {
-		if !m.isAbandoned { // otherwise the printer may still use it
+		if !m.isAbandoned { // if the printer is abandoned, it may still use the store
 			store.Close()
 		}
 	}()
@@ -199,7 +200,7 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 		Keep: m.journal != nil || results != nil, Recorded: m.recordedOutput, OnError: m.unreadable,
 	}
 	if m.ungroup {
-		printing.Stdout, printing.Stderr = os.Stdout, os.Stderr // a job needs files
+		printing.Stdout, printing.Stderr = os.Stdout, os.Stderr // without a printer in between, a job needs files
 	}
 	m.printer = output.NewPrinter(store, printing)
 	if results != nil {
@@ -240,7 +241,7 @@ func (m *mapper) runJobs(ctx context.Context, results *output.Results, observer 
 }
 
 // closePrinter waits until all output is printed. After an interruption, it
-// does not wait forever for a reader that is stuck.
+// waits for a stuck reader for a limited time only.
 func (m *mapper) closePrinter() {
 	closed := make(chan error, 1)
 	go func() { closed <- m.printer.Close() }()
@@ -254,8 +255,8 @@ func (m *mapper) closePrinter() {
 	}
 }
 
-// closeView waits until the summary is printed. After an interruption, it does
-// not wait forever for a reader that is stuck.
+// closeView waits until the summary is printed. After an interruption, it
+// waits for a stuck reader for a limited time only.
 func (m *mapper) closeView(closeIt func()) {
 	closed := make(chan struct{})
 	go func() {
@@ -377,7 +378,8 @@ func (m *mapper) dryRun(ctx context.Context, out io.Writer) error {
 	}
 }
 
-// shownInputs returns what follows the name of a Python function in a dry run.
+// shownInputs returns the text after the name of a Python function in a dry
+// run.
 func (m *mapper) shownInputs(j *job) []string {
 	if m.py == "" {
 		return nil

@@ -57,7 +57,8 @@ func (m *mapper) recall(j *job) error {
 	return nil
 }
 
-// recordedOutput finds the output of a recorded job again.
+// recordedOutput returns a function that opens the output of a recorded job,
+// or nil if the output is gone.
 func (m *mapper) recordedOutput(id string) func(i int) io.Reader {
 	var key resume.Key
 	if len(id) != hex.EncodedLen(len(key)) {

@@ -17,15 +17,16 @@ import (
 // buttons of the page. A nil live does nothing.
 type live struct {
 	feed dashboard.Feed
-	name string // of the command or the function
+	name string // the name of the command or the function
 
 	mu      sync.Mutex
-	cancels map[uint64]context.CancelCauseFunc // guarded by mu: of running attempts, by the number of the job
+	cancels map[uint64]context.CancelCauseFunc // guarded by mu: the cancel functions of running attempts, by the number of the job
 	total   int                                // guarded by mu: number of jobs, or 0 while it is not known
 	retried int                                // guarded by mu: attempts after the first one
 }
 
-// errOnPage is the cause of the end of an attempt that a user has canceled.
+// errOnPage is the cause with which a user on the live page cancels an
+// attempt.
 var errOnPage = errors.New("canceled on the live page")
 
 // openLive starts the live page, if the flag is set.
@@ -50,8 +51,8 @@ func (m *mapper) openLive(errOut io.Writer) (end func(), err error) {
 	return page.Close, nil
 }
 
-// pauseOnPage stops the start of jobs, or permits it again. A message says so,
-// because the page may be closed while the run is paused.
+// pauseOnPage stops the start of jobs, or permits it again. It prints a
+// message, because the user may close the page while the run is paused.
 func (m *mapper) pauseOnPage(pause bool) {
 	m.gate.pause(pause)
 	text := "the live page has continued the run\n"
@@ -97,7 +98,8 @@ func (l *live) started(j *job, cancel context.CancelCauseFunc) {
 	l.feed.Observe(concert.Event{Kind: concert.TaskStarted, Task: uint64(j.number), Name: l.name, Input: l.input(j), Worker: -1})
 }
 
-// ended shows that an attempt has ended. retry is whether another one follows.
+// ended shows that an attempt has ended. retry is whether another attempt
+// follows.
 func (l *live) ended(j *job, r *output.Record, o *output.Output, retry bool) {
 	if l == nil {
 		return
@@ -155,7 +157,7 @@ func (e liveError) Format(s fmt.State, verb rune) {
 	}
 }
 
-// maxShownStderr is how much of the standard error the live page shows.
+// maxShownStderr is the maximum size of the standard error on the live page.
 const maxShownStderr = 8 << 10
 
 // endOf returns the end of the standard error of an attempt.

@@ -28,16 +28,16 @@ type mapper struct {
 	keys     resume.Keys      // used by feed only
 	journal  *resume.Journal  // nil without --journal
 	printer  *output.Printer
-	// isAbandoned says that the printer or the view still waits for a reader
-	// that is stuck.
+	// isAbandoned is whether the printer or the view still waits for a stuck
+	// reader, so that the run ends without it.
 	isAbandoned bool
 	view        *view
-	shown       atomic.Pointer[view] // view, once it is there
+	shown       atomic.Pointer[view] // the field view, or nil until it is set
 	counted     atomic.Int64         // the number of inputs, or 0 while it is not known
 
-	printing  context.Context // ends some time after Ctrl-C, so that a reader that is stuck does not delay the end
+	printing  context.Context // ends some time after Ctrl-C, so that a stuck reader does not delay the end
 	recording chan struct{}   // bounds the number of goroutines that wait for the journal
-	pending   sync.WaitGroup  // of these goroutines
+	pending   sync.WaitGroup  // counts these goroutines
 
 	errMu sync.Mutex
 	err   error // guarded by errMu: the first error that ended the run
@@ -84,7 +84,7 @@ func (m *mapper) newJob(in inputs.Input) (*job, error) {
 	var parts [][]byte
 	if m.py == "" {
 		if j.command, j.refused = m.template.Args(in); j.refused != nil {
-			j.command = append(m.argv[:len(m.argv):len(m.argv)], in.Values...) // only for the key and the record
+			j.command = append(m.argv[:len(m.argv):len(m.argv)], in.Values...) // no command runs: this is for the key and the record
 		}
 		parts = append(parts, []byte("command"), []byte(m.where))
 		for _, word := range j.command {
@@ -103,8 +103,8 @@ func (m *mapper) newJob(in inputs.Input) (*job, error) {
 	return j, m.recall(j)
 }
 
-// needsKeys reports whether something shows or uses the keys of jobs. Keys need
-// memory for each job.
+// needsKeys reports whether a flag needs the keys of jobs. If not, the mapper
+// makes no keys, because they need memory for each job.
 func (o *options) needsKeys() bool { return o.journal != "" || o.results != "" || o.json }
 
 // argument returns the argument of a Python function: the value of the input,
@@ -129,8 +129,8 @@ func argument(in inputs.Input, columns []string) any {
 	return python.Args{Args: args}
 }
 
-// finish records and prints a job that has settled. With a journal, it returns
-// before the record is durable.
+// finish records and prints a job that has settled. If there is a journal,
+// finish returns before the record is durable.
 func (m *mapper) finish(j *job, r *output.Record, o *output.Output) {
 	if m.journal == nil || !isRecorded(r) {
 		m.deliver(j, r, o)
@@ -190,7 +190,7 @@ func (m *mapper) firstErr() error {
 	return m.err
 }
 
-// stopGrace is the time after Ctrl-C until a message says why the command does
+// stopGrace is the time between Ctrl-C and the message why the command does
 // not end yet.
 const stopGrace = 50 * time.Millisecond
 
@@ -209,8 +209,8 @@ func (m *mapper) watch(ctx context.Context) (end func()) {
 	}
 }
 
-// messages is a writer for messages of interpreters and of a cluster. They may
-// come before there is a view.
+// messages is a writer for messages of interpreters and of a cluster. Messages
+// may be written before the view exists.
 type messages struct{ *mapper }
 
 // Write implements io.Writer.

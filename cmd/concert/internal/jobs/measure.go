@@ -22,9 +22,9 @@ type model struct {
 }
 
 // measure finds the concurrency with package choose, and returns an executor
-// for the remaining jobs, or nil if no job remains. Each run of the
-// measurements is one of the jobs, which is recorded and printed like the
-// others:
+// for the remaining jobs, or nil if no job remains. Each call that package
+// choose measures runs one of the jobs. This job is recorded and printed like
+// all jobs:
 //
 //	choose.Run: "run input 7" --> do with the next job of the queue --> finish
 //
@@ -38,7 +38,7 @@ func (m *mapper) measure(ctx context.Context, observer concert.Observer) concert
 	}
 	measuring, stop := context.WithCancelCause(m.starting)
 	defer stop(nil)
-	var ran atomic.Int64 // jobs that were measured
+	var ran atomic.Int64 // the number of jobs that ran in measurements
 	next := func(ctx context.Context, _ int) (struct{}, error) {
 		j := m.take()
 		if j == nil {
@@ -54,14 +54,15 @@ func (m *mapper) measure(ctx context.Context, observer concert.Observer) concert
 		MaxConcurrency: maxChoice, Profile: m.profile(next), Observer: func(string, int) concert.Observer { return observer },
 	}
 	if known {
-		opts.MaxRuns = total / 2 // the other half gains from the recommendation
+		opts.MaxRuns = total / 2 // the other half runs with the recommendation
 	}
 	measured := make([]choose.Model, len(models))
 	for i, model := range models {
 		measured[i] = model.Model
 		measured[i].Open = model.open
 	}
-	// The number of inputs matters to package choose only if there are few.
+	// Package choose only uses the number of inputs to find out whether there
+	// are few.
 	report, err := choose.Run(measuring, next, make([]int, minMeasured), measured, opts)
 	switch {
 	case m.starting.Err() != nil:
@@ -81,7 +82,7 @@ func (m *mapper) measure(ctx context.Context, observer concert.Observer) concert
 	if report.Verdict.Certainty == choose.Unclear && waits(report) {
 		n := max(waitingJobs, report.Verdict.Concurrency)
 		m.view.note(fmt.Sprintf("--choose: the jobs mostly wait, so many can run at the same time; the %d measured jobs do not show how many, so -j %d\n", ran.Load(), n))
-		return m.open(models[min(1, len(models)-1)], n, observer) // for Python, threads
+		return m.open(models[min(1, len(models)-1)], n, observer) // for Python, the second model: threads
 	}
 	m.view.note(recommendation(report, ran.Load()))
 	for _, model := range models {
@@ -96,9 +97,9 @@ func (m *mapper) measure(ctx context.Context, observer concert.Observer) concert
 // do not show which one is the best.
 const waitingJobs = 16
 
-// waits reports whether the work is I/O-bound. On a busy machine, the kind is
-// not known. But if the gain is much higher than the number of processors, the
-// work must wait most of the time.
+// waits reports whether the work is I/O-bound. On a busy machine, the
+// measurements do not show this. But if the speed-up is much higher than the
+// number of processors, the work must wait most of the time.
 func waits(r *choose.Report) bool {
 	if r.Kind.Kind == choose.UnknownKind {
 		return r.Verdict.Gain.Median > 1.5*float64(runtime.GOMAXPROCS(0))
@@ -106,11 +107,11 @@ func waits(r *choose.Report) bool {
 	return r.Kind.Kind == choose.IOBound
 }
 
-// minMeasured is the lowest number of inputs with which --choose measures.
+// minMeasured is the minimum number of inputs for a measurement.
 const minMeasured = 10
 
-// unmeasured returns an executor with the default concurrency. why is the
-// reason, as it follows the name of the flag in a message.
+// unmeasured returns an executor with the default concurrency. The parameter
+// why is the part of a message that follows "--choose", and gives the reason.
 func (m *mapper) unmeasured(models []model, why string, observer concert.Observer) concert.Executor {
 	n := runtime.GOMAXPROCS(0)
 	m.view.note(fmt.Sprintf("--choose %s, so -j %d\n", why, n))
@@ -183,8 +184,8 @@ func powers(highest int) (levels []int) {
 	return levels
 }
 
-// profile returns a function that runs the next job alone. The result of that
-// function is the usage of the job.
+// profile returns a function that runs the next job alone, and returns the
+// usage of this job.
 func (m *mapper) profile(next func(context.Context, int) (struct{}, error)) func(context.Context, int) (usage.Usage, error) {
 	run := m.runner
 	cpu, memory := "getrusage of the job", usage.Source{What: usage.PeakMemory, From: "getrusage of the job"}
@@ -211,9 +212,9 @@ func (m *mapper) profile(next func(context.Context, int) (struct{}, error)) func
 	}
 }
 
-// isBusy reports whether other programs use all processors. Then a job that
-// computes waits for them, and its processor time is a small share of its
-// elapsed time. So it looks like a job that waits for a disk or the network.
+// isBusy reports whether other programs use all processors. On such a machine,
+// a CPU-bound job also waits for a processor most of the time. Its times then
+// look like those of an I/O-bound job.
 func isBusy() bool {
 	load, err := loadAverage()
 	return err == nil && load > float64(runtime.GOMAXPROCS(0))

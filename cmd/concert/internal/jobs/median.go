@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
-// maxDurations is the number of jobs whose median durations returns.
+// maxDurations is the maximum number of jobs for which durations computes the
+// median.
 const maxDurations = 1001
 
 // minDurations is the number of jobs that are necessary for a median.
 const minDurations = 3
 
-// durations has how long the last successful jobs took, at most maxDurations.
+// durations has the durations of the last successful jobs, at most
+// maxDurations of them.
 type durations struct {
 	ring   []time.Duration // in the order of the jobs, from index next
 	sorted []time.Duration

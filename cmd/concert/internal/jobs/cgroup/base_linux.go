@@ -39,9 +39,9 @@ func findBase() (string, error) {
 	return "", errNotDelegated
 }
 
-// locate returns where the groups of version 2 are, and the path of the group
-// of a process in this directory. The parameters are the contents of files of
-// the process in /proc.
+// locate returns the directory of the groups of version 2, and the path of the
+// group of a process in this directory. The parameters are the contents of two
+// files of the process in /proc.
 func locate(own, mounts string) (mount, path string, err error) {
 	group, found := "", false
 	for line := range strings.Lines(own) {
@@ -78,8 +78,8 @@ func isDelegated(dir string) bool {
 	return err == nil && string(value[:n]) == "1"
 }
 
-// enableMemory lets the children of a group have memory limits. If this process
-// is the only one in the group (base), it moves to a group of its own (self).
+// enableMemory lets the children of a group have memory limits. If this
+// process is the only process in the group base, it moves to the group self.
 // enableMemory reports false if memory cannot be limited.
 func enableMemory(base, self string) (moved, ok bool) {
 	if !has(base, "cgroup.controllers", "memory") {
@@ -103,8 +103,8 @@ func enableMemory(base, self string) (moved, ok bool) {
 	return false, false
 }
 
-// moveBack undoes a move of enableMemory. The group must have no children but
-// self.
+// moveBack undoes a move of enableMemory. The group self must be the only
+// child of the group base.
 func moveBack(base, self string) {
 	write(base, "cgroup.subtree_control", "-memory")
 	write(base, "cgroup.procs", fmt.Sprint(os.Getpid()))

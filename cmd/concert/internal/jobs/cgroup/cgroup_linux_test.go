@@ -51,8 +51,9 @@ func TestNameIn(t *testing.T) {
 	}
 }
 
-// plain makes a directory with files that look like those of a group. The
-// kernel of a test machine may have no controller of memory.
+// plain makes a directory with plain files in place of the files of a group.
+// It is necessary because the kernel of a test machine may have no memory
+// controller.
 func plain(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,7 +74,7 @@ func content(t *testing.T, dir, file string) string {
 	return string(text)
 }
 
-// TestLimit: what is written for a memory limit.
+// TestLimit: limit must write a memory limit to three files of the group.
 func TestLimit(t *testing.T) {
 	dir := plain(t, map[string]string{"memory.max": "max\n", "memory.swap.max": "max\n", "memory.oom.group": "0\n"})
 	if err := limit(dir, 1<<20); err != nil {
@@ -96,7 +97,8 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestExceeded: only new kills count, because groups are used again.
+// TestExceeded: only kills since the last call must count, because several
+// jobs use a group one after the other.
 func TestExceeded(t *testing.T) {
 	dir := plain(t, nil)
 	g := &Group{path: dir}
@@ -117,7 +119,8 @@ func TestExceeded(t *testing.T) {
 	}
 }
 
-// TestEnableMemory: this process moves only if it is alone.
+// TestEnableMemory: this process must move only if it is the only process in
+// its group.
 func TestEnableMemory(t *testing.T) {
 	for _, c := range []struct {
 		name, controllers, enabled string
@@ -125,7 +128,7 @@ func TestEnableMemory(t *testing.T) {
 	}{
 		{"no controller", "cpu pids", "", false, false},
 		{"enabled", "cpu memory", "memory", false, true},
-		{"root", "cpu memory", "", false, true}, // a plain file can be written, as in the root
+		{"root", "cpu memory", "", false, true}, // writing to the plain file succeeds, as in the root group
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			base := plain(t, map[string]string{"cgroup.controllers": c.controllers, "cgroup.subtree_control": c.enabled, "cgroup.procs": ""})
@@ -211,8 +214,9 @@ func TestTree_Close(t *testing.T) {
 	}
 }
 
-// TestNewTree_RemovesDead: a run kills and removes what a dead run has left
-// whose keeper is dead, too. It leaves the groups of runs that live.
+// TestNewTree_RemovesDead: a dead run, whose keeper is dead, too, has left
+// groups and processes. The next run must kill and remove them. It must not
+// remove groups of runs that live.
 func TestNewTree_RemovesDead(t *testing.T) {
 	dead, lives := newTree(t, "deaddeaddeaddead"), newTree(t, "livelivelivelive")
 	defer lives.Close()
@@ -225,7 +229,7 @@ func TestNewTree_RemovesDead(t *testing.T) {
 	other, _, _ := startIn(t, lives)
 	dead.keeper.Process.Kill()
 	dead.keeper.Wait()
-	filelock.Unlock(dead.lock) // as the kernel does
+	filelock.Unlock(dead.lock) // as the kernel does when the process dies
 	ended := make(chan error, 1)
 	go func() { ended <- killed.Wait() }()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
@@ -249,8 +253,8 @@ func TestNewTree_RemovesDead(t *testing.T) {
 	go other.Wait()
 }
 
-// TestRemoveDead_HoldsLock: while a run removes a directory, no other run can
-// lock it. The test holds the removal up at a named pipe.
+// TestRemoveDead_HoldsLock: while a run removes a directory, no other run may
+// lock the directory. A named pipe in the directory makes the removal wait.
 func TestRemoveDead_HoldsLock(t *testing.T) {
 	base := t.TempDir()
 	dir := filepath.Join(base, "concert-deaddeaddeaddead-0")
@@ -292,7 +296,8 @@ func TestRemoveDead_HoldsLock(t *testing.T) {
 	<-done
 }
 
-// TestMake_NoKill: a kernel without the file cgroup.kill is asked once.
+// TestMake_NoKill: on a kernel without the file cgroup.kill, make must fail
+// after one try.
 func TestMake_NoKill(t *testing.T) {
 	tree := &Tree{base: t.TempDir()}
 	if err := tree.make("x"); !errors.Is(err, os.ErrNotExist) {
@@ -306,7 +311,7 @@ func TestMake_NoKill(t *testing.T) {
 	}
 }
 
-// TestGroups_NotUsedAgain: the next job does not get a group that a job has
+// TestGroups_NotUsedAgain: a job must not get a group that an earlier job has
 // changed.
 func TestGroups_NotUsedAgain(t *testing.T) {
 	for name, change := range map[string]func(dir string) error{
@@ -335,7 +340,8 @@ func TestGroups_NotUsedAgain(t *testing.T) {
 	}
 }
 
-// TestGroups_LeaveFiles: there are no groups that need the files of the jobs.
+// TestGroups_LeaveFiles: Take must return an error if more groups would leave
+// too few files for the jobs.
 func TestGroups_LeaveFiles(t *testing.T) {
 	tree := newTree(t, "files")
 	defer tree.Close()
@@ -356,13 +362,13 @@ func TestGroups_LeaveFiles(t *testing.T) {
 		if _, err := groups.Take(); err != errFiles {
 			t.Errorf("error %v", err)
 		}
-		group.killed = true // not used again
+		group.killed = true // then the group is not used again
 		groups.Put(group)
 	}
 }
 
-// TestKeeper: the keeper removes groups that jobs have made, and the group in
-// which it is itself.
+// TestKeeper: the keeper must remove groups that jobs have made, and its own
+// group.
 func TestKeeper(t *testing.T) {
 	tree := newTree(t, "keeper")
 	defer tree.Close()

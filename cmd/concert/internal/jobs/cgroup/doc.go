@@ -4,9 +4,9 @@
 // # Model
 //
 // A control group is a directory of the file system cgroup2. If a member of a
-// group starts a process, this process is a member, too. It can leave the group
-// only if it may write in another group. So a group has all processes of a job,
-// however they were started, and one write kills them.
+// group starts a process, this process is a member, too. It can leave the
+// group only if it may write to another group. So a group contains all
+// processes of a job, and one write kills them.
 //
 //	BASE                     a group that this process may manage
 //	BASE/concert-RUN-0       the groups of a run: Tree
@@ -35,11 +35,12 @@
 // # The end
 //
 // A keeper is a shell that waits until the runner and the supervisor of the
-// jobs have ended, in any way. It kills what is left in the groups, and removes
-// them. If the keeper is killed as well, the next run does both: the runner
-// holds a lock on its directory, and the lock of a dead run is free.
+// jobs have ended, in any way. It kills what is left in the groups, and
+// removes them. If the keeper is killed, too, the next run does both. It finds
+// the directories of dead runs by their locks: a living runner holds a lock on
+// its directory.
 //
-// Groups are used again, because making one takes longer than starting a small
-// program. A group is not used again if it was killed, or if its job has
-// changed it.
+// Groups are used again, because it takes longer to make a group than to start
+// a small program. A group is not used again if it was killed, or if its job
+// has changed it.
 package cgroup

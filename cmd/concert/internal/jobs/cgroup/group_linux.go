@@ -18,7 +18,7 @@ type Groups struct {
 	memory int64  // limit of each group in bytes; 0: none
 	free   []*Group
 	made   int
-	open   int // groups with open files
+	open   int // the number of groups with open files
 	most   int // the maximum of open
 }
 
@@ -31,7 +31,7 @@ func Open(dir string, memory int64) *Groups {
 
 const (
 	filesOfGroup = 2
-	otherFiles   = 100 // which the supervisor needs for jobs and itself
+	otherFiles   = 100 // files that the supervisor needs for the jobs and for itself
 )
 
 // errFiles is the error of Take if groups would need too many files.
@@ -43,7 +43,7 @@ type Group struct {
 	Dir    *os.File // SysProcAttr.CgroupFD
 	events *os.File // cgroup.events
 	path   string
-	oom    int  // processes that were killed because of the memory limit, for all jobs
+	oom    int  // the number of processes that the memory limit killed, in all jobs of the group
 	killed bool // no process can start in the group: see Kill
 }
 
@@ -80,8 +80,9 @@ func (g *Groups) Take() (*Group, error) {
 	return group, nil
 }
 
-// limit sets the memory limit of a group. A process that needs more than that
-// is killed with its whole group. If there is no swap, its file is missing.
+// limit sets the memory limit of a group. If the processes need more, all
+// processes of the group are killed. The file for swap is missing if the
+// system has no swap.
 func limit(dir string, memory int64) error {
 	if memory == 0 {
 		return nil
@@ -126,9 +127,9 @@ func nameIn(text, run string) string {
 // Kill kills all processes in the groups.
 func (g *Groups) Kill() { write(g.dir, "cgroup.kill", "1") }
 
-// Kill kills all processes of the group. After that, no other process can start
-// in the group: if a group was ever killed, Linux 6.14 and later kill each
-// process that is started in it from outside.
+// Kill kills all processes of the group. The group cannot be used again: Linux
+// 6.14 and later kill each process that is started from outside in a group
+// that was killed.
 func (group *Group) Kill() {
 	group.killed = true
 	write(group.path, "cgroup.kill", "1")
@@ -146,8 +147,8 @@ func (group *Group) state() string {
 }
 
 // isUsable reports whether a process can start and run in the group. The job
-// may have frozen it, or may have made groups in it: their controllers may not
-// permit a process in the group itself.
+// may have frozen the group, or may have made groups in it. Such groups may
+// have controllers, which permit no process in the group above.
 func (group *Group) isUsable() bool {
 	state := group.state()
 	var stat unix.Stat_t

@@ -14,7 +14,7 @@ import (
 
 // A Tree has the groups of a run. The runner makes it.
 type Tree struct {
-	Dir    string // of the groups of the jobs
+	Dir    string // the directory of the groups of the jobs
 	Memory bool   // whether the memory of a group can be limited
 
 	base   string
@@ -31,7 +31,7 @@ const (
 
 // NewTree makes the groups of a run, and removes the groups of dead runs. The
 // name of the run is random: it has 16 letters and digits of base32. The error
-// says why this process cannot make any.
+// says why this process cannot make groups.
 func NewTree(run string, memory bool) (*Tree, error) {
 	base, err := findBase()
 	if err != nil {
@@ -63,10 +63,10 @@ func NewTree(run string, memory bool) (*Tree, error) {
 }
 
 // probe starts a process in a group. This fails if a filter of system calls
-// does not permit it, and if the group of this process was ever killed: see
-// Group.Kill.
+// does not permit the start, or if the group of this process was ever killed:
+// see Group.Kill.
 func (t *Tree) probe() error {
-	groups := &Groups{dir: t.Dir, made: -1, most: 1} // not a name that the supervisor uses
+	groups := &Groups{dir: t.Dir, made: -1, most: 1} // made = -1 gives a name that the supervisor does not use
 	group, err := groups.Take()
 	if err != nil {
 		return err
@@ -79,12 +79,12 @@ func (t *Tree) probe() error {
 	return err
 }
 
-// self returns the group of this process, if it has one of its own.
+// self returns the directory of the group for this process alone.
 func (t *Tree) self() string { return t.Dir + selfSuffix }
 
-// make makes and locks the directory. Before it is locked, it looks like the
-// directory of a dead run. If another run locks and removes it at this moment,
-// make tries another name.
+// make makes and locks the directory. Until the lock, the directory looks like
+// that of a dead run. If another run locks and removes the directory in this
+// time, make tries another name.
 func (t *Tree) make(run string) (err error) {
 	for n := range 100 {
 		t.Dir = filepath.Join(t.base, fmt.Sprintf("%s%s-%d", prefix, run, n))
@@ -123,7 +123,7 @@ func tryLock(dir string) (lock *os.File, lives bool) {
 }
 
 // removeDead kills and removes the groups of dead runs. It holds the lock of
-// such a run, so that no new run has the directory.
+// such a run, so that no new run can use the directory.
 func (t *Tree) removeDead() {
 	dirs, _ := filepath.Glob(filepath.Join(t.base, prefix+"*"))
 	for _, dir := range dirs {
@@ -132,7 +132,7 @@ func (t *Tree) removeDead() {
 			continue // a group of another program
 		}
 		if isSelf {
-			os.Remove(dir) // fails if its process lives
+			os.Remove(dir) // fails if the process in this group lives
 			continue
 		}
 		if lock, lives := tryLock(dir); !lives {
@@ -160,9 +160,10 @@ func remove(dir string) {
 	os.Remove(dir)
 }
 
-// keeperScript kills and removes the groups when no process has the other end
-// of its standard input. A group is not empty until its processes have ended.
-// The keeper itself may be in the group BASE/concert-RUN-0.self.
+// keeperScript waits until no process has the other end of its standard input
+// open. Then it kills the processes in the groups, and removes the groups. A
+// group is not empty until its processes have ended. The keeper itself may be
+// in the group BASE/concert-RUN-0.self.
 const keeperScript = `read -r _
 clean() {
 	for d in "$1"/*/; do
@@ -216,7 +217,7 @@ func (t *Tree) Close() {
 		t.alive.Close()
 	}
 	if t.keeper != nil {
-		t.keeper.Wait() // it removes groups whose processes have not ended yet
+		t.keeper.Wait() // the keeper removes the remaining groups when their processes have ended
 	}
 	if t.moved {
 		moveBack(t.base, t.self())

@@ -57,7 +57,7 @@ func checkGroups(groups []Group) error {
 // combinations has all combinations of the groups of arguments. It has one
 // empty combination if there are no groups.
 type combinations struct {
-	sources [][]Group // the groups of a source are linked
+	sources [][]Group // for each source, its groups, which are linked
 	total   int       // the number of combinations, at most math.MaxInt
 }
 

@@ -15,7 +15,7 @@ type csvRecords struct {
 	limit  *limitedReader
 	source string
 	header []string
-	line   int // where the last field begins
+	line   int // the line in which the last field begins
 }
 
 // newCSV reads the header.
@@ -74,8 +74,8 @@ func (c *csvRecords) next() ([]string, error) {
 	return nil, at(c.source, syntax.StartLine, err)
 }
 
-// limitedReader returns an error if a record is too large. Without it, a quote
-// that is not closed would read the rest of the file into memory.
+// limitedReader returns an error if a record is too large. Without the limit,
+// an unclosed quote would make the rest of the file one record in memory.
 type limitedReader struct {
 	in   io.Reader
 	left int

@@ -16,8 +16,8 @@ import (
 // maxRecord is the maximum size of a line, or of a record of a CSV file.
 const maxRecord = 1 << 20
 
-// records reads the records of a file. The error is io.EOF at the end. Other
-// errors name the line.
+// records reads the records of a file. The error is io.EOF at the end. The
+// texts of other errors contain the line.
 type records interface {
 	next() ([]string, error)
 }
@@ -28,7 +28,7 @@ type records interface {
 //	goroutine: records --> batch --> batches (capacity 1) --> next: batch
 //
 // A batch has the records that can be read without waiting, up to maxBatch. So
-// the channel costs little if the file is long, and a line of a slow pipe
+// a long file needs few operations of the channel, and a line of a slow pipe
 // arrives at once.
 type fileSource struct {
 	columns []string
@@ -40,7 +40,7 @@ type fileSource struct {
 	batches chan batch
 	closed  chan struct{}
 	close1  sync.Once
-	batch   batch // what next has not returned yet
+	batch   batch // the records that next has not returned yet
 }
 
 // batch is a list of records, and then the error that ended the file.
@@ -50,7 +50,7 @@ type batch struct {
 }
 
 const (
-	maxBatch      = 64       // records
+	maxBatch      = 64       // the maximum number of records in a batch
 	maxBatchBytes = 64 << 10 // a batch ends when its records have this size
 )
 
@@ -103,8 +103,8 @@ func (f *fileSource) open(in io.Reader, source string, opts *Options) error {
 }
 
 // check reads a regular file from its current offset to its end, counts its
-// records, and returns to the offset. If the file is not seekable although it
-// is regular, nothing is checked.
+// records, and returns to the offset. If the file is regular but not seekable,
+// check does nothing.
 func (f *fileSource) check(file *os.File, source string, opts *Options) error {
 	offset, err := file.Seek(0, io.SeekCurrent)
 	if err != nil {

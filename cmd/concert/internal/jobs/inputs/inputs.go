@@ -17,22 +17,24 @@
 // record of a CSV file has one for each column, and linked arguments (:::+)
 // have one for each list. An Input combines one record of each source. All
 // combinations are inputs, and the last source changes fastest. A file is
-// always the first source, so that only the arguments are kept in memory.
+// always the first source. So only the values from the command line are kept
+// in memory.
 //
 // Rules:
 //
 //   - A value is never changed, and it is always passed as one argument or as
-//     part of one. It can begin with "-": to prevent that a program takes it
+//     part of one. It can begin with "-". To prevent a program from using it
 //     as an option, write ./{} or -- {}.
 //   - No value is ever executed or parsed by a shell. See shellCommand for how
 //     a script gets the values. Parse refuses an input in the script of sh -c
 //     "echo {}" and of other known interpreters, even if a program such as
 //     timeout runs the interpreter.
-//   - What can be refused before the first job starts is refused by Split, Open
-//     or Parse, with an error of type cli.UsageError if the command line is
-//     wrong. A regular file is read twice for this reason. Only the end of a
-//     pipe is unknown, so Next returns errors of its lines.
-//   - A value cannot contain a zero byte, because an argument cannot.
+//   - Split, Open and Parse return all errors that can be found before the
+//     first job starts. The type is cli.UsageError if the command line is
+//     wrong. This is why a regular file is read twice. The lines of a pipe are
+//     not known at the start, so Next returns their errors.
+//   - A value cannot contain a zero byte, because an argument of a program
+//     cannot contain one.
 package inputs
 
 // Input is the input of one job.
@@ -43,6 +45,6 @@ type Input struct {
 
 // Group is a list of values that was given after ::: or :::+.
 type Group struct {
-	Linked bool // with the group before; given after :::+
+	Linked bool // linked with the group before, because it was given after :::+
 	Values []string
 }

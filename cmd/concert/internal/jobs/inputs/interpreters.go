@@ -6,12 +6,12 @@ import (
 )
 
 // interpreter finds the script in the words of a command, such as the word
-// after sh -c. An input in a script would be run.
+// after sh -c. It is needed because an input in a script would be run as code.
 type interpreter struct {
 	runner  bool   // whether the command runs the program in its arguments
-	name    string // of the interpreter; "" if there is none
+	name    string // the name of the interpreter; "" if there is none
 	options string // the letters of its options before a script
-	option  string // the option that was found; the script is next
+	option  string // the option that was found; the next word is the script
 }
 
 // program begins a command.
@@ -40,8 +40,8 @@ func (i *interpreter) argument(word string) {
 	}
 }
 
-// isOption reports whether the word is an option of the interpreter that a
-// script follows, or that contains the beginning of a script.
+// isOption reports whether the word is an option before a script. The script
+// is the next word, or begins within this word.
 func (i *interpreter) isOption(word string) bool {
 	if len(word) < 2 || word[0] != '-' || i.name == "" {
 		return false
@@ -50,12 +50,13 @@ func (i *interpreter) isOption(word string) bool {
 	return at > 0 && strings.IndexFunc(word[1:at], isNoFlag) < 0
 }
 
-// isNoFlag reports whether a character is not one of the options without a
-// value that interpreters have.
+// isNoFlag reports whether a letter is not a flag. A flag is an option of an
+// interpreter that has no value.
 func isNoFlag(r rune) bool { return !strings.ContainsRune("abcdefhilnpstuvwxBESTUWX0", r) }
 
-// where returns a text for errors: in which script the current word is. It
-// returns "" if the word is in no script. The word begins with the text.
+// where returns a text for errors that describes the script which contains the
+// current word. It returns "" if the word is in no script. The parameter text
+// is the beginning of the word.
 func (i *interpreter) where(text string) string {
 	option := i.option
 	if option == "" && i.isOption(text) {

@@ -10,11 +10,12 @@ import (
 
 // lines reads one value from each line. It skips empty lines, the carriage
 // return before a line feed, and a byte order mark at the beginning. If zero
-// bytes end the lines, then the values are exactly the bytes between them.
+// bytes end the lines, it changes nothing: the values are exactly the bytes
+// between the zero bytes.
 type lines struct {
 	in     *bufio.Reader
 	source string
-	number int // of the last line, from 1 up
+	number int // the number of the last line; the first line has number 1
 	end    byte
 	long   []byte // a line that does not fit into the buffer of in
 }

@@ -19,7 +19,8 @@ func transform(path, which string) string {
 	return path
 }
 
-// withoutExtension removes the last dot after the last slash and what follows.
+// withoutExtension removes the extension: the last dot after the last slash,
+// and the text after this dot.
 func withoutExtension(path string) string {
 	if i := strings.LastIndexByte(path, '.'); i > strings.LastIndexByte(path, '/') {
 		return path[:i]
@@ -27,7 +28,7 @@ func withoutExtension(path string) string {
 	return path
 }
 
-// base returns what follows the last slash.
+// base returns the text after the last slash.
 func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // directory returns the directory of a path as the program dirname does.

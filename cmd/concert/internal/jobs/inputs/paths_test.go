@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// paths has the results of GNU parallel 20221122 for {.} {/} {//} {/.}. The
-// cases with a line feed differ: there, GNU parallel takes the first line's
-// directory only.
+// paths has the results of GNU parallel 20221122 for {.} {/} {//} {/.}. Cases
+// with a line feed are different: GNU parallel only uses the directory of the
+// first line.
 var paths = []struct{ path, stem, base, directory, both string }{
 	{"a/b.c.d", "a/b.c", "b.c.d", "a", "b.c"},
 	{"x", "x", "x", ".", "x"},

@@ -11,8 +11,8 @@ import (
 	"concert/progress"
 )
 
-// Options say where inputs come from. The zero value stands for the groups, or
-// for the lines of the standard input if there are no groups.
+// Options are the sources of inputs. With the zero value, the groups are the
+// only sources, or the lines of the standard input if there are no groups.
 type Options struct {
 	File  string    // a file of lines; "-" is the standard input
 	Null  bool      // zero bytes end the lines of the file
@@ -26,7 +26,7 @@ type Reader struct {
 	record  []string    // the current record of the file
 	args    *combinations
 	next    int // the next combination of the arguments
-	number  int // of the last input
+	number  int // the number of the last input
 	columns []string
 	width   int
 }
@@ -68,7 +68,8 @@ func Open(ctx context.Context, groups []Group, opts *Options) (*Reader, error) {
 	if implied && in == os.Stdin && progress.IsTerminal(os.Stdin) {
 		return nil, cli.UsageError{Text: "no inputs: give them after " + separator + ", as lines of the standard input, or with -i FILE"}
 	}
-	// Opening a named pipe can block, and so can reading the header of a pipe.
+	// A goroutine opens the file, because the opening of a named pipe and the
+	// reading of a header can block.
 	type result struct {
 		file *fileSource
 		err  error

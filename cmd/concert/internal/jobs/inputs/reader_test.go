@@ -17,7 +17,8 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// open opens a text as a pipe and as a regular file, and calls test with both.
+// open makes a pipe and a regular file with a text, opens readers of both, and
+// calls test with each of them.
 func open(t *testing.T, name, text string, opts Options, groups []Group, test func(t *testing.T, r *Reader, err error, regular bool)) {
 	t.Helper()
 	t.Run("pipe", func(t *testing.T) {
@@ -180,8 +181,9 @@ func TestOpen_Refuses(t *testing.T) {
 	}
 }
 
-// TestReader_RegularStandardInput: what is read before belongs to another
-// program, as in (read line; concert map ...) < file.
+// TestReader_RegularStandardInput: the reader must begin at the current offset
+// of the file. Another program has read the bytes before, as in (read line;
+// concert map ...) < file.
 func TestReader_RegularStandardInput(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "list")
 	if err := os.WriteFile(path, []byte("first\na\nb\n"), 0o600); err != nil {
@@ -207,8 +209,8 @@ func TestReader_RegularStandardInput(t *testing.T) {
 	}
 }
 
-// TestReader_Pipe: an input arrives although the pipe stays open, and the end
-// of a context ends a wait without losing an input.
+// TestReader_Pipe: an input must arrive while the pipe stays open. The end of
+// a context must end a wait, and no input may be lost.
 func TestReader_Pipe(t *testing.T) {
 	in, out := io.Pipe()
 	defer out.Close()
@@ -241,7 +243,7 @@ func TestReader_Pipe(t *testing.T) {
 	if _, known := r.Total(); known {
 		t.Error("the total of a pipe is known")
 	}
-	// The header of a CSV file can be late as well.
+	// The header of a CSV file can also arrive late.
 	late, never := io.Pipe()
 	defer never.Close()
 	if _, err := Open(ctx, nil, &Options{CSV: "-", Stdin: late}); err != cause {
@@ -297,7 +299,7 @@ func TestReader_ConstantMemory(t *testing.T) {
 	}
 }
 
-// FuzzLines compares the lines with those of package strings.
+// FuzzLines compares the lines with the result of package strings.
 func FuzzLines(f *testing.F) {
 	f.Add("a\nb\r\n\n\ufeffc", false)
 	f.Add("a\x00b\n\x00", true)
@@ -334,7 +336,7 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// FuzzCSV compares the records with those of package csv.
+// FuzzCSV compares the records with the result of package csv.
 func FuzzCSV(f *testing.F) {
 	f.Add("a,b\n1,2\n\"x\ny\",\"\"\"\"\n")
 	f.Add("a\n\n\x00\n\xff,\n")

@@ -25,11 +25,12 @@ import (
 //
 // The scanner follows the quotes of the script, to write "$concert_1" outside
 // of quotes and ${concert_1} inside of double quotes. It refuses a replacement
-// where a variable would not be replaced, or where the shell or a command would
-// run a value: in single quotes, as the program, in arithmetic, and in the
-// arguments of eval and sh -c. It also refuses a replacement after syntax that
-// it does not follow to the end, such as backquotes and here-documents. There
-// the script can use a variable that it sets before: x={}; ...
+// in single quotes, where the shell does not replace a variable. It refuses a
+// replacement where the shell or a command would run the value: as the
+// program, in arithmetic, and in the arguments of eval and sh -c. It also
+// refuses a replacement after syntax that it does not follow to the end, such
+// as backquotes and here-documents. After such syntax, the script can use a
+// variable that it has set before: x={}; ...
 func shellCommand(script string, m *matcher) ([]word, error) {
 	s := &scanner{in: script, matcher: m, stack: []frame{{command: true}}}
 	if err := s.scan(); err != nil {
@@ -102,19 +103,20 @@ func (s *scanner) replace(p part, size int) error {
 	return nil
 }
 
-// isWord reports whether the next size bytes are a whole argument.
+// isWord reports whether the next bytes of the script, whose number is size,
+// are a whole argument.
 func (s *scanner) isWord(size int) bool {
 	f, end := s.outer(), s.at+size
 	return !f.inWord && !f.redirect && (end == len(s.in) || strings.ContainsRune(" \t\n;&|<>)", rune(s.in[end])))
 }
 
-// refuse returns err if it is not nil. Otherwise, it returns the error of a
-// replacement string that cannot be used where it is.
+// refuse returns err if it is not nil. Otherwise it returns the error for a
+// replacement string at a position where it cannot be used.
 func (s *scanner) refuse(found, where string, err error) error {
 	if err != nil {
 		return err
 	}
-	if strings.Contains(where, "; ") { // the text says what to do
+	if strings.Contains(where, "; ") { // then the text already says what to do
 		return fmt.Errorf("%s cannot be used %s", found, where)
 	}
 	return fmt.Errorf("%s cannot be used %s: begin the script with x=%s; and write \"$x\" where the shell replaces it", found, where, found)

@@ -11,12 +11,12 @@ type scanner struct {
 	at      int // the offset in the script
 	out     strings.Builder
 	matcher *matcher
-	values  []part  // of the variables
+	values  []part  // the values of the variables
 	stack   []frame // the open quotes and parentheses; the last is the innermost
-	unsure  string  // why replacements are refused from here on
+	unsure  string  // if not empty, the reason why all further replacements are refused
 }
 
-// outer returns the frame that has the current word.
+// outer returns the frame to which the current word belongs.
 func (s *scanner) outer() *frame {
 	for i := len(s.stack) - 1; ; i-- {
 		if f := &s.stack[i]; !f.quotes {
@@ -93,7 +93,8 @@ func (s *scanner) isReplaced(at int) bool {
 	return err == nil && size > 0
 }
 
-// codeOfOutput returns why the output of a $( ) that begins here is run, or "".
+// codeOfOutput is called at the beginning of $( ). If the shell would run the
+// output as code, it returns the reason, and otherwise "".
 func (s *scanner) codeOfOutput() string {
 	f := s.outer()
 	if code := f.runs(); code != "" || !f.isProgram() {
@@ -102,10 +103,10 @@ func (s *scanner) codeOfOutput() string {
 	return "in $( ) whose output is the name of a program; an input is never run"
 }
 
-// simple copies an expansion, such as ${x}, that contains only letters, digits,
-// underscores and characters of the parameter others. At any other character,
-// the scanner does not know where the expansion ends. Then it refuses all
-// replacements that follow.
+// simple copies an expansion, such as ${x}, that contains only letters,
+// digits, underscores and characters of the parameter others. If there is
+// another character, the scanner does not know the end of the expansion, and
+// refuses all replacements after it.
 func (s *scanner) simple(open, close, others, where string) error {
 	s.copy(len(open))
 	depth := 0 // of parentheses
@@ -146,14 +147,15 @@ func (s *scanner) inQuotes() {
 	case s.next(`\`) && s.at+1 < len(s.in) && strings.ContainsRune("$`\"\\\n", rune(s.in[s.at+1])):
 		s.copy(2)
 	case s.next(`\`):
-		s.out.WriteByte('\\') // otherwise it quotes the $ of a variable
+		s.out.WriteByte('\\') // otherwise the backslash in the script would quote the $ of the variable
 		s.copy(1)
 	default:
 		s.copy(1)
 	}
 }
 
-// copyQuote copies a quote, which is not part of the text of the word.
+// copyQuote copies a quote to the output. It does not add the quote to the
+// text of the word.
 func (s *scanner) copyQuote() {
 	s.skip(1)
 	f := s.outer()

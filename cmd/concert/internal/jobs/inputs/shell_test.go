@@ -13,7 +13,7 @@ import (
 )
 
 // hostile has inputs that a shell would run or change if it parsed them. If a
-// shell runs one, there is a file with the name "ran".
+// shell runs one of them, it creates a file with the name "ran".
 var hostile = []string{
 	"plain", "a b", " ", "", "-rf", "--", "-", "*", "?", "[a-z]", "~", "{}", "{1}", "%", "%s%d", "%%", "#", "!", "=ls", "a=b",
 	"it's", `"`, `'"'"'`, `\`, `\\`, `a\`, "$HOME", "${HOME}", "$1", "$concert_1", "${concert_1}", "a\nb", "\n", "a\n", "\r\n", "\t", "\x1b[2J", "\xff\xfe", "ä€",
@@ -22,8 +22,8 @@ var hostile = []string{
 	strings.Repeat("'\"`$(touch ran)", 4000), strings.Repeat("x", 100_000),
 }
 
-// accepted has scripts that print their input, and what they print for the
-// input VALUE, number 7.
+// accepted has scripts that print their input, and their output for the input
+// VALUE with the number 7.
 var accepted = []struct{ script, want string }{
 	{`printf '<%s>' {}`, "<VALUE>"},
 	{`printf '<%s>'`, "<VALUE>"},
@@ -95,7 +95,8 @@ func TestShell_NeverRunsAnInput(t *testing.T) {
 	}
 }
 
-// TestShell_AfterDollar: a dollar before a replacement string stays.
+// TestShell_AfterDollar: the script must keep a dollar before a replacement
+// string.
 func TestShell_AfterDollar(t *testing.T) {
 	for script, want := range map[string]string{`printf %s "$@@"`: "$VALUE", `printf %s $@@`: "$VALUE", `printf %s "\$@@"`: "$VALUE", `printf %s '$'@@`: "$VALUE"} {
 		template, err := Parse([]string{script}, &Syntax{Shell: true, Instead: "@@"})
@@ -234,9 +235,9 @@ func TestShell_SeveralValues(t *testing.T) {
 	}
 }
 
-// FuzzShell_KeepsValues runs random scripts with two inputs. If the output for
-// the second is not the output for the first with the value replaced, then a
-// shell has parsed, split or expanded the value.
+// FuzzShell_KeepsValues runs random scripts with two inputs. The two outputs
+// must differ only in the value. Otherwise a shell has parsed, split or
+// expanded the value.
 func FuzzShell_KeepsValues(f *testing.F) {
 	for i := range hostile {
 		f.Add([]byte{0}, uint(i))       // {}
@@ -250,7 +251,7 @@ func FuzzShell_KeepsValues(f *testing.F) {
 			script += tokens[int(c)%len(tokens)]
 		}
 		if strings.Contains(script, "$$") || strings.Contains(script, "2>") && strings.ContainsAny(script, "*[") {
-			return // the number of the shell's process, and the names of files
+			return // the script contains the process number of the shell, or a pattern for names of files
 		}
 		template, err := Parse([]string{script}, &Syntax{Shell: true})
 		if err != nil {
@@ -258,7 +259,7 @@ func FuzzShell_KeepsValues(f *testing.F) {
 		}
 		value := hostile[which%uint(len(hostile)-2)]
 		if strings.Contains(value, "/") || strings.HasSuffix(value, "\n") {
-			return // {/} and $( ) change it
+			return // {/} and $( ) change the value
 		}
 		for _, shell := range []string{"sh", "bash"} {
 			first, err1 := runScript(shell, t.TempDir(), template, "VALUE")

@@ -37,14 +37,15 @@ const all = -1
 // Syntax says what the words of a command mean.
 type Syntax struct {
 	Width   int      // the number of values of each input; 0 stands for 1
-	Columns []string // their names, from a CSV file
+	Columns []string // the names of the values, from a CSV file
 
-	// Instead is written instead of {}, as with xargs -I. If it is one of the
-	// pairs [], () and <>, then all replacement strings are written with this
-	// pair, as in [.] and [1]. Otherwise it is the only replacement string.
+	// Instead is the replacement string that the command uses instead of {},
+	// like the argument of xargs -I. If it is one of the pairs [], () and <>,
+	// all replacement strings use this pair, as in [.] and [1]. Otherwise it
+	// is the only replacement string.
 	Instead string
 
-	// Shell says that the command is one word: a script for sh.
+	// Shell says that the command is a single word, which is a script for sh.
 	Shell bool
 }
 
@@ -60,8 +61,8 @@ type Syntax struct {
 //	{name} the value in this column; {name.} and so on too
 //
 // Other text in braces is not changed. If nothing is replaced, then the input
-// is appended. If an input has several values, then an argument that is exactly
-// {} becomes one argument for each value.
+// is appended. If an input has several values, an argument {} becomes one
+// argument for each value.
 func Parse(command []string, syntax *Syntax) (*Template, error) {
 	if syntax == nil {
 		syntax = &Syntax{}
@@ -167,7 +168,8 @@ func (t *Template) Args(in Input) ([]string, error) {
 // isAll reports whether a part stands for all values of an input.
 func (p *part) isAll() bool { return !p.literal && !p.number && p.value == all }
 
-// of returns the text of a part that stands for one value.
+// of returns the text that an input gives to a part. The part must stand for
+// one value.
 func (p *part) of(in Input) string {
 	switch {
 	case p.literal:
@@ -180,7 +182,7 @@ func (p *part) of(in Input) string {
 
 // matcher finds replacement strings.
 type matcher struct {
-	open, close string // around what is replaced
+	open, close string // the text at the beginning and at the end of a replacement string
 	whole       string // the only replacement string, if open is ""
 	width       int
 	columns     []string
@@ -235,8 +237,8 @@ func (m *matcher) parse(text string) (w word, replaced bool, err error) {
 	return w, replaced, nil
 }
 
-// severalError returns the error of a replacement that stands for all values,
-// and is only a part of a word.
+// severalError returns the error for a replacement of all values that is not a
+// whole word.
 func (m *matcher) severalError(found, text string) error {
 	if m.open == "" {
 		return fmt.Errorf("an input has %d values, and %s in %q can stand for one only: write it as a word of its own, or use {1} without -I", m.width, found, text)
@@ -248,9 +250,9 @@ func (m *matcher) severalError(found, text string) error {
 // If one of them is a suffix of another one, the longer one comes first.
 var transforms = []string{"//", "/.", "/", "."}
 
-// match returns the replacement whose string is at the beginning of a text, and
-// the size of the string. The size is 0 if the text does not begin with a
-// replacement string.
+// match looks for a replacement string at the beginning of a text. It returns
+// the replacement and the size of the string. The size is 0 if the text does
+// not begin with a replacement string.
 func (m *matcher) match(text string) (p part, size int, err error) {
 	if m.open == "" {
 		if strings.HasPrefix(text, m.whole) {
@@ -277,8 +279,9 @@ func (m *matcher) match(text string) (p part, size int, err error) {
 	return p, size, nil
 }
 
-// named returns the replacement for a replacement string in braces. inside is
-// the text between the braces, and text is the string with its braces.
+// named returns the replacement for a replacement string in braces. The
+// parameter inside is the text between the braces; the parameter text is the
+// whole string.
 func (m *matcher) named(inside, text string) (p part, known bool, err error) {
 	if p, known, err := m.value(inside, text); known || err != nil {
 		return p, known, err
@@ -304,7 +307,7 @@ func (m *matcher) named(inside, text string) (p part, known bool, err error) {
 	return part{}, false, nil
 }
 
-// keep says how to use braces that are not replaced.
+// keep returns a text that says how a command can keep braces.
 func (m *matcher) keep() string {
 	return "to keep text in braces as it is, choose another replacement string, as in -I @@"
 }

@@ -10,8 +10,8 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// TestTemplate_AsGNUParallel has what GNU parallel 20221122 passes to a
-// command.
+// TestTemplate_AsGNUParallel has the arguments that GNU parallel 20221122
+// passes to a command.
 func TestTemplate_AsGNUParallel(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -146,7 +146,8 @@ func TestParse_Refuses(t *testing.T) {
 	}
 }
 
-// TestParse_Accepts: these commands look like scripts with an input.
+// TestParse_Accepts: Parse must accept these commands, although they look like
+// scripts that contain an input.
 func TestParse_Accepts(t *testing.T) {
 	for _, command := range [][]string{
 		{"sh", "-c", `echo "$1"`, "sh", "{}"}, {"sh", "-c", "exit {#}"}, {"sh", "{}"}, {"grep", "-c", "sh", "{}"}, {"grep", "sh", "-c", "{}"},
@@ -175,8 +176,8 @@ func TestTemplate_RefusesArguments(t *testing.T) {
 	}
 }
 
-// FuzzTemplate checks that texts without replacement strings stay as they are,
-// and that a value is never parsed.
+// FuzzTemplate checks that texts without replacement strings do not change,
+// and that replacement strings in a value are not replaced.
 func FuzzTemplate(f *testing.F) {
 	f.Add("x{}y{1.}{#}", "a/b.c", "{}", 1)
 	f.Add("x{}y{1}{#}", "{1}ab", "", 3)
@@ -197,7 +198,8 @@ func FuzzTemplate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// A marker in place of the value must give the same arguments.
+		// A marker instead of the value must give the same arguments, except
+		// for the value.
 		const marker = "\x01"
 		if strings.Contains(text+value, marker) || strings.ContainsAny(value, "./") || strings.Contains(text, "/") {
 			return

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// BenchmarkCapture measures the time of a capture by the store, which reuses
-// files, and of a capture that creates new files for each job.
+// BenchmarkCapture measures the time of two kinds of captures: those of the
+// store, which uses files again, and those with new files for each job.
 func BenchmarkCapture(b *testing.B) {
 	for _, size := range []int{0, 100, 20_000, 200_000} {
 		data := strings.Repeat("x", size)

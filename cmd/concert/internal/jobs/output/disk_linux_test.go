@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestStore_FileSystemWithoutUnnamedFiles: the files of a store had names for a
-// moment.
+// TestStore_FileSystemWithoutUnnamedFiles: the files of a store have names for
+// a moment, and must have none afterwards.
 func TestStore_FileSystemWithoutUnnamedFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("mqueue", dir, "mqueue", 0, ""); err != nil {
@@ -41,7 +41,8 @@ func TestStore_FileSystemWithoutUnnamedFiles(t *testing.T) {
 	}
 }
 
-// TestStore_KilledLeavesNoFile kills a program that has output in all places.
+// TestStore_KilledLeavesNoFile kills a program that has output in memory, in
+// files of jobs and in the overflow file. No file must be left.
 func TestStore_KilledLeavesNoFile(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
@@ -64,8 +65,8 @@ func TestStore_KilledLeavesNoFile(t *testing.T) {
 	}
 }
 
-// TestStore_DiskFull: a job whose output cannot be stored fails, and the next
-// one succeeds.
+// TestStore_DiskFull: a job whose output cannot be stored must fail, and the
+// next job must succeed.
 func TestStore_DiskFull(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
 	if err != nil {
@@ -151,7 +152,7 @@ func TestStore_SmallDisk(t *testing.T) {
 	if err := p.Close(); err != nil || out.Len() < 500<<10 {
 		t.Errorf("printed %d bytes, %v", out.Len(), err)
 	}
-	// Jobs that wait stay in memory if they cannot be stored.
+	// If jobs that wait cannot be stored, they stay in memory.
 	s.memory = maxMemory
 	ballast, err := os.Create(filepath.Join(dir, "ballast"))
 	if err != nil {
@@ -174,7 +175,7 @@ func TestStore_SmallDisk(t *testing.T) {
 	}
 }
 
-// TestStore_NoDirectory: the error names the directory.
+// TestStore_NoDirectory: the error must contain the path of the directory.
 func TestStore_NoDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "missing")
 	if _, err := NewStore(dir); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), dir) {

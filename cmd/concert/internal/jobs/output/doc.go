@@ -11,11 +11,11 @@
 // # Model
 //
 // A Store has the output of jobs that run, and of jobs that wait until their
-// output is printed. A job writes directly into two unnamed files, so no
-// goroutine copies its output, and the disk space is free again even after the
-// program was killed. A Printer prints the output of jobs grouped by job, which
-// is the default, or line by line. If jobs have the program's own stdout and
-// stderr, it prints nothing.
+// output is printed. A job writes directly into two unnamed files. So no
+// goroutine copies its output, and no file is left after a kill of the
+// program. A Printer prints the output of jobs grouped by job, which is the
+// default, or line by line. In the mode Ungroup, jobs write to the stdout and
+// stderr of the program, and the Printer prints nothing.
 //
 // # Rules
 //

@@ -22,15 +22,14 @@ import (
 // runs that were killed: their locks are free.
 //
 // Another run may find the directory before the new run has locked it. The
-// other run removes the directory only if the directory is empty, or if the
-// other run holds the lock. In both cases the new run notices this, and makes
-// another directory: the directory or the file of the lock is missing, or the
-// lock is taken.
+// other run removes it if it is empty, or after the other run has locked it
+// itself. The new run then finds that the directory or the lock file is
+// missing, or that the lock is taken. So it makes another directory.
 type draft struct {
 	root  *os.Root
 	name  string
 	lock  *os.File
-	files atomic.Int64 // number of the last file
+	files atomic.Int64 // the number of the last file
 }
 
 const (
@@ -56,7 +55,7 @@ func newDraft(root *os.Root) (d *draft, err error) {
 	switch again, taken := d.tryLock(d.name); {
 	case taken:
 		d.removeOthers()
-	case again != nil: // the file system has no locks
+	case again != nil: // then the file system has no locks
 		again.Close()
 	}
 	return d, nil
@@ -120,7 +119,7 @@ func (d *draft) removeOther(name string) {
 	switch {
 	case taken:
 	case lock == nil:
-		d.root.Remove(name) // fails if it is not empty
+		d.root.Remove(name) // fails if the directory is not empty
 	default:
 		d.root.RemoveAll(name)
 		filelock.Unlock(lock)
@@ -128,7 +127,7 @@ func (d *draft) removeOther(name string) {
 	}
 }
 
-// write writes a file, and gives it its name when it is complete.
+// write writes a file. The file gets its name when it is complete.
 func (d *draft) write(name string, from io.Reader) error {
 	temporary := fmt.Sprintf("%s/%d", d.name, d.files.Add(1))
 	f, err := d.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)

@@ -19,10 +19,10 @@ const (
 	maxFirstBytes = 64 << 10
 )
 
-// Failures is the summary of the jobs that failed. Its memory does not depend
-// on their number. It is not safe for concurrent use.
+// Failures is the summary of the jobs that failed. The memory that it needs
+// does not depend on the number of jobs. It is not safe for concurrent use.
 type Failures struct {
-	total  int // jobs that were added
+	total  int // the number of jobs that were added
 	failed int
 	groups map[string]*failureGroup
 }
@@ -121,8 +121,8 @@ func (f *Failures) Text() string {
 	return b.String()
 }
 
-// divide returns how many jobs of each group are named: one of each group, then
-// another one of each group, and so on.
+// divide returns the number of jobs in each group that the summary names. It
+// adds one job of each group in turn until maxNamed jobs are reached.
 func divide(groups []*failureGroup) []int {
 	named := make([]int, len(groups))
 	for left, before := maxNamed, -1; left > 0 && left != before; {
@@ -159,8 +159,8 @@ func jobs(n int) string {
 	return fmt.Sprintf("%d jobs", n)
 }
 
-// firstLine returns the first line that is not empty. Of a traceback of Python
-// it returns the last line, which is the error.
+// firstLine returns the first line that is not empty. For a traceback of
+// Python, it returns the last line, which has the error.
 func firstLine(r io.Reader) string {
 	data, _ := io.ReadAll(io.LimitReader(r, maxFirstBytes))
 	data = bytes.TrimSpace(data)

@@ -47,7 +47,7 @@ func TestFailures_Text(t *testing.T) {
 	}
 }
 
-// TestFailures_Many: the number of lines and the memory are bounded.
+// TestFailures_Many: the number of lines and the memory must be bounded.
 func TestFailures_Many(t *testing.T) {
 	var f Failures
 	for n := range 100_000 {

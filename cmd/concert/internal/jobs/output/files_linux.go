@@ -11,13 +11,13 @@ import (
 // createFile creates a file without a name.
 func createFile(dir string) (*os.File, error) {
 	f, err := os.OpenFile(dir, unix.O_TMPFILE|unix.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil { // old file systems, and those of a network, have no such files
+	if err != nil { // old file systems and network file systems have no unnamed files
 		return createUnlinked(dir)
 	}
 	return f, nil
 }
 
-// reopen opens a file again for a job, with a file description of its own.
+// reopen opens a file again for a job, with a new file description.
 func reopen(f *os.File) (*os.File, error) {
 	name := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
 	for {
@@ -32,8 +32,9 @@ func reopen(f *os.File) (*os.File, error) {
 	}
 }
 
-// copyRange copies bytes between files in the kernel. It reports how many bytes
-// it has copied: fewer if the kernel cannot copy between these files.
+// copyRange copies bytes between files in the kernel. It returns the number of
+// copied bytes, which is smaller than n if the kernel cannot copy between
+// these files.
 func copyRange(to *os.File, toOff int64, from *os.File, n int64) (copied int64) {
 	var fromOff int64
 	for copied < n {
@@ -56,7 +57,7 @@ func punch(f *os.File, off, n int64) {
 }
 
 // freeSpace returns the disk space that this process can still use, or a large
-// number if the file system does not know.
+// number if this is unknown.
 func freeSpace(f *os.File) int64 {
 	var st unix.Statfs_t
 	if unix.Fstatfs(int(f.Fd()), &st) != nil || st.Blocks == 0 {

@@ -11,14 +11,15 @@ import (
 // createFile creates a file without a name.
 func createFile(dir string) (*os.File, error) { return createUnlinked(dir) }
 
-// reopen would open a file without a name again, which only Linux can do.
+// reopen returns an error, because only Linux can open a file without a name
+// again.
 func reopen(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
 
-// copyRange would copy bytes in the kernel.
+// copyRange returns 0, because this system has no such call.
 func copyRange(*os.File, int64, *os.File, int64) (copied int64) { return 0 }
 
-// punch would free the disk space of a range.
+// punch does nothing, because this system has no such call.
 func punch(*os.File, int64, int64) {}
 
-// freeSpace would return the disk space that can still be used.
+// freeSpace returns a large number, because the free space is not known.
 func freeSpace(*os.File) int64 { return math.MaxInt64 }

@@ -31,8 +31,8 @@ func duplicate(f *os.File) (*os.File, error) {
 }
 
 // measure returns the size of a file, and whether it must be emptied. It
-// examines the size and the blocks. A file that is not empty may have no blocks
-// on a network file system, and a job can allocate blocks for an empty file.
+// examines both the size and the blocks: on a network file system, a file with
+// content may have no blocks, and a job can allocate blocks for an empty file.
 func measure(f *os.File) (size int64, occupied bool, err error) {
 	var st unix.Stat_t
 	for {
@@ -59,8 +59,8 @@ func readNow(f *os.File, buf []byte) (n int) {
 	return max(n, 0)
 }
 
-// pipe returns a pipe for a job. The end that the job gets is in blocking mode,
-// which Go does not use for pipes.
+// pipe returns a pipe for a job. The end for the job is in blocking mode,
+// because programs expect this. Go would make it non-blocking.
 func pipe() (read, write *os.File, err error) {
 	if read, write, err = os.Pipe(); err != nil {
 		return nil, nil, err

@@ -27,7 +27,7 @@ func createFile(dir string) (*os.File, error) {
 	return os.NewFile(uintptr(h), name), nil
 }
 
-// reopen would open a file again for a job. On Windows, no jobs are started.
+// reopen returns an error. On Windows, no jobs are started.
 func reopen(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 func duplicate(*os.File) (*os.File, error) {

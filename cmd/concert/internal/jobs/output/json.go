@@ -23,7 +23,7 @@ func (p *Printer) printJSON(it *item) (readErr, err error) {
 			break
 		}
 	}
-	w.Write(it.head) // a buffer keeps its error for the next write
+	w.Write(it.head) // no check: a buffer returns its error again at the next write
 	if readErr != nil {
 		fmt.Fprintf(w, `,"output_error":"`)
 		(&jsonWriter{w: w}).Write(bytes.ToValidUTF8([]byte(readErr.Error()), []byte("\ufffd")))
@@ -73,8 +73,8 @@ func isUTF8(r io.Reader, buf []byte) (bool, error) {
 	}
 }
 
-// incomplete returns the number of bytes at the end that can be the beginning
-// of a longer character.
+// incomplete returns the number of bytes at the end that may be an incomplete
+// character.
 func incomplete(data []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(data); n++ {
 		if tail := data[len(data)-n:]; utf8.RuneStart(tail[0]) {
@@ -91,8 +91,8 @@ func incomplete(data []byte) int {
 // text must be UTF-8. A character may be divided between two calls.
 type jsonWriter struct {
 	w    io.Writer
-	rest [utf8.UTFMax]byte // the beginning of a character
-	n    int               // bytes in rest
+	rest [utf8.UTFMax]byte // the first bytes of an incomplete character
+	n    int               // the number of bytes in rest
 }
 
 func (j *jsonWriter) Write(data []byte) (int, error) {
@@ -143,9 +143,9 @@ func (j *jsonWriter) write(data []byte) error {
 	return err
 }
 
-// escapes has the escapes of ASCII characters in JSON. Like
-// encoding/json, it escapes control characters, and also DEL. So a line of JSON
-// is safe for a terminal.
+// escapes has the escapes of ASCII characters in JSON. These are the control
+// characters, as in encoding/json, and also DEL. So a line of JSON is safe for
+// a terminal.
 var escapes = func() (e [utf8.RuneSelf]string) {
 	for c := range byte(0x20) {
 		e[c] = fmt.Sprintf(`\u%04x`, c)

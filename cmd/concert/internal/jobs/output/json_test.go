@@ -20,7 +20,7 @@ func jsonLine(t testing.TB, r *Record, o *Output) string {
 	t.Helper()
 	var b bytes.Buffer
 	p := &Printer{opts: Options{JSON: true}, streams: newStreams(&b, io.Discard)}
-	p.streams.copy = make([]byte, 5) // so that characters are divided
+	p.streams.copy = make([]byte, 5) // a small buffer, so that characters are divided between two writes
 	it := p.newItem(r, o)
 	if _, err := p.print(it); err != nil {
 		t.Fatal(err)
@@ -29,7 +29,8 @@ func jsonLine(t testing.TB, r *Record, o *Output) string {
 	return b.String()
 }
 
-// FuzzJSON compares the text of an output with that of encoding/json.
+// FuzzJSON compares the JSON of an output with the JSON of package
+// encoding/json.
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{
 		"", "plain\n", "\"\\/\b\f\n\r\t\x00\x1f\x7f", "<&>", "äöü 漢字 🙂", "\u0085\u009b\u00a0\u2028\u2029\ufffd",
@@ -81,7 +82,8 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// TestJSON_OutputCannotBeRead: the line is complete nevertheless.
+// TestJSON_OutputCannotBeRead: if the output cannot be read, the line must be
+// complete nevertheless.
 func TestJSON_OutputCannotBeRead(t *testing.T) {
 	o := Recorded(&Record{Stdout: 10}, func(int) io.Reader { return iotest.ErrReader(errors.New("the \"journal\"\x9b is damaged")) })
 	var fields map[string]any
@@ -91,7 +93,8 @@ func TestJSON_OutputCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestRecord_JSON: what is encoded is decoded again, also if it is not UTF-8.
+// TestRecord_JSON: decoding must return the record that was encoded, also if
+// its texts are not UTF-8.
 func TestRecord_JSON(t *testing.T) {
 	for _, row := range []struct {
 		record Record
@@ -125,8 +128,8 @@ func TestRecord_JSON(t *testing.T) {
 	}
 }
 
-// TestRecord_Documented: docs/map-output.md has all fields of JSON, and no
-// others.
+// TestRecord_Documented: docs/map-output.md must have all fields of JSON, and
+// no other fields.
 func TestRecord_Documented(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "..", "docs", "map-output.md"))
 	if err != nil {

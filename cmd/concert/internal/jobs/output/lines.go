@@ -11,16 +11,16 @@ import (
 
 const (
 	maxLine   = 1 << 20 // a longer line is broken
-	firstPart = 4 << 10 // what is kept of an output that is not stored
-	maxPipe   = 1 << 20 // what a pipe can have, unless root has changed that
+	firstPart = 4 << 10 // the number of bytes that are kept of an output that is not stored
+	maxPipe   = 1 << 20 // the maximum capacity of a pipe, unless root has changed it
 )
 
-// lineReader prints the lines of a job as they come. The job writes into two
-// pipes, and a goroutine for each pipe reads it.
+// lineReader prints each line of a job as soon as it is complete. The job
+// writes into two pipes, and a goroutine for each pipe reads it.
 //
 // A process that has survived the job may keep the pipes open. So the
 // goroutines do not wait for the end of the pipes: when the job has ended,
-// finish wakes them, and they read what is in the pipes.
+// finish wakes them, and they only read the bytes that are in the pipes.
 type lineReader struct {
 	printer *Printer
 	tag     []byte
@@ -31,11 +31,11 @@ type lineReader struct {
 // lineStream is one of the pipes.
 type lineStream struct {
 	read, write *os.File
-	stored      *os.File // where the output is stored, or nil
-	first       []byte   // the beginning, if it is not stored
+	stored      *os.File // the file that stores the output, or nil
+	first       []byte   // the beginning of the output, if it is not stored
 	size        int64
 	line        []byte // a line that is not complete
-	err         error  // of the store
+	err         error  // the first error of storing the output
 }
 
 // beginLines returns pipes for an attempt of a job.
@@ -82,8 +82,8 @@ func closeAll(files ...*os.File) {
 	}
 }
 
-// run reads a pipe. After an error of the Printer it closes the pipe, so that
-// the job gets SIGPIPE.
+// run reads a pipe. After an error of the Printer, run closes the pipe, so
+// that the job gets SIGPIPE.
 func (l *lineReader) run(i int) {
 	s := &l.streams[i]
 	defer s.read.Close()
@@ -92,7 +92,7 @@ func (l *lineReader) run(i int) {
 		n, err := s.read.Read(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			s.read.SetReadDeadline(time.Time{})
-			for left := maxPipe; left > 0; left -= n { // a process that still writes must not delay the end
+			for left := maxPipe; left > 0; left -= n { // at most one full pipe: a process that still writes must not delay the end
 				if n = readNow(s.read, buf); n == 0 {
 					break
 				}
@@ -115,8 +115,8 @@ func (l *lineReader) run(i int) {
 	}
 }
 
-// add stores and prints what a job has written. It reports whether the Printer
-// can print.
+// add stores and prints bytes that a job has written. It reports whether the
+// Printer can print.
 func (l *lineReader) add(i int, data []byte) bool {
 	s := &l.streams[i]
 	switch {
@@ -131,7 +131,7 @@ func (l *lineReader) add(i int, data []byte) bool {
 		s.line = append(s.line, data...)
 		return true
 	}
-	if end == 0 { // break the line
+	if end == 0 { // the line is too long, so break it
 		s.line = append(append(s.line, data...), '\n')
 		end = len(data)
 	} else {
@@ -139,7 +139,7 @@ func (l *lineReader) add(i int, data []byte) bool {
 	}
 	ok := l.print(i, s.line)
 	if s.line = append(s.line[:0], data[end:]...); cap(s.line) > 4*len(data)+4<<10 {
-		s.line = bytes.Clone(s.line) // a long line does not keep its memory
+		s.line = bytes.Clone(s.line) // a copy releases the memory of a long line
 	}
 	return ok
 }
@@ -165,7 +165,7 @@ func (l *lineReader) print(i int, lines []byte) bool {
 	}
 }
 
-// finish waits until what is in the pipes is printed.
+// finish waits until all bytes in the pipes are printed.
 func (l *lineReader) finish() {
 	for i := range l.streams {
 		l.streams[i].write.Close()

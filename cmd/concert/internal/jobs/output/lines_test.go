@@ -99,7 +99,8 @@ func readAll(t testing.TB, r io.Reader) string {
 	return string(data)
 }
 
-// TestLines_Survivor: a process that has outlived its job holds the pipe.
+// TestLines_Survivor: a process that has outlived its job has the pipe open.
+// Finish must return nevertheless.
 func TestLines_Survivor(t *testing.T) {
 	out := &lineWriter{}
 	p := NewPrinter(openStore(t), &Options{Stdout: out, Stderr: io.Discard, Mode: LineBuffer})
@@ -114,7 +115,7 @@ func TestLines_Survivor(t *testing.T) {
 	defer survivor.Close()
 	lines := strings.Repeat("a line\n", 9000) // fits in the pipe
 	io.WriteString(c.Stdout, lines)
-	if _, err := c.Finish(true); err != nil { // would wait forever
+	if _, err := c.Finish(true); err != nil { // would wait forever if it waited for the end of the pipe
 		t.Fatal(err)
 	}
 	p.Close()
@@ -136,7 +137,7 @@ func TestLines_SurvivorWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer out.survivor.Close()
-	io.WriteString(c.Stdout, strings.Repeat("a line\n", 4000)) // half of a pipe
+	io.WriteString(c.Stdout, strings.Repeat("a line\n", 4000)) // half of the capacity of a pipe
 	if _, err := c.Finish(true); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func TestLines_SurvivorWrites(t *testing.T) {
 
 const refillEnd = 1 << 30
 
-// refill writes to the pipe what was read from it.
+// refill writes the bytes that were read from a pipe to the pipe again.
 type refill struct {
 	survivor *os.File
 	size     int
@@ -161,7 +162,8 @@ func (w *refill) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// TestLines_Long: a line that is too long is broken, so that memory is bounded.
+// TestLines_Long: a line that is too long must be broken, so that the memory
+// is bounded.
 func TestLines_Long(t *testing.T) {
 	out := &lineWriter{}
 	p := NewPrinter(openStore(t), &Options{Stdout: out, Stderr: io.Discard, Mode: LineBuffer})
@@ -191,7 +193,7 @@ func TestLines_Long(t *testing.T) {
 	}
 }
 
-// TestLines_NotMixed: the lines of concurrent jobs are whole.
+// TestLines_NotMixed: lines of concurrent jobs must not be mixed.
 func TestLines_NotMixed(t *testing.T) {
 	out := &lineWriter{}
 	p := NewPrinter(openStore(t), &Options{Stdout: out, Stderr: out, Mode: LineBuffer, Tag: true})

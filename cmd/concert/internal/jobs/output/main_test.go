@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestMain runs a part of a test in this process, if a test has started it.
+// TestMain runs the tests. If a test has started this process, it runs a part
+// of that test instead.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("CONCERT_TEST_STORE"); dir != "" {
 		fmt.Println(holdOutput(dir))
@@ -24,7 +25,7 @@ func holdOutput(dir string) error {
 	}
 	p := NewPrinter(s, &Options{Stdout: os.Stderr, Stderr: os.Stderr})
 	s.memory, s.large = maxMemory, maxLarge-1
-	for n := 2; n < 6; n++ { // and job 1 is never done
+	for n := 2; n < 6; n++ { // these jobs wait, because job 1 is never done
 		c, err := p.Begin(nil)
 		if err != nil {
 			return err

@@ -11,19 +11,19 @@ type Output struct {
 	store   *Store  // nil for Bytes and Recorded
 	parts   [2]part // stdout and stderr
 	counts  [2]int64
-	printed bool // with LineBuffer, the lines were printed as the job wrote them
+	printed bool // for LineBuffer: the lines were already printed while the job wrote them
 }
 
 // part is one stream of an output: in memory, in a file, or elsewhere.
 type part struct {
 	data []byte
 	file *os.File         // nil if the part is not in a file
-	off  int64            // where the part begins in the file
-	size int64            // bytes to read
-	end  int64            // end of the space in the file that the part occupies, at least off+size; or recorded
+	off  int64            // the offset of the part in the file
+	size int64            // the number of bytes to read
+	end  int64            // the offset at which the space of the part in the file ends, at least off+size; or the constant recorded
 	own  bool             // the file belongs to this job alone; otherwise it is the overflow file
-	free bool             // the store does not count the data
-	open func() io.Reader // of Recorded
+	free bool             // the memory of data does not count in the store
+	open func() io.Reader // the function of Recorded, for this part
 }
 
 // Recorded returns an output that is read from elsewhere, such as a journal.
@@ -51,7 +51,8 @@ func Bytes(stdout, stderr []byte) *Output {
 // which is valid until Release.
 func (o *Output) Stdout() io.Reader { return o.parts[0].reader() }
 
-// Stderr returns a reader of the standard error, as Stdout does.
+// Stderr returns a reader of the standard error. Each call returns a new one,
+// which is valid until Release.
 func (o *Output) Stderr() io.Reader { return o.parts[1].reader() }
 
 // Size returns the number of bytes that the job has written.
@@ -85,7 +86,7 @@ func (p *part) reader() io.Reader {
 	return bytes.NewReader(p.data)
 }
 
-// release frees the memory and disk space of a part, which is then empty.
+// release frees the memory and disk space of a part, and makes the part empty.
 func (p *part) release(s *Store) {
 	switch {
 	case p.own:
@@ -101,7 +102,7 @@ func (p *part) release(s *Store) {
 	*p = part{}
 }
 
-// consume frees the disk space of the beginning of a part, in steps of a
+// consume frees the disk space of the first n bytes of a part, in steps of a
 // segment. These bytes must not be read again.
 func (p *part) consume(s *Store, n int64) {
 	if p.file == nil || n < segment {
@@ -120,7 +121,8 @@ func (p *part) consume(s *Store, n int64) {
 	p.off = to
 }
 
-// copyTo writes a part to w. It frees the disk space of what is written.
+// copyTo writes a part to w. It frees the disk space of the bytes that are
+// written.
 func (p *part) copyTo(w io.Writer, s *Store, buf []byte) (readErr, writeErr error) {
 	if p.data != nil {
 		_, err := w.Write(p.data)

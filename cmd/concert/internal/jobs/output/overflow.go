@@ -9,17 +9,17 @@ import (
 // segment is the unit in which disk space is released.
 const segment = 1 << 20
 
-// overflow is a file of ranges that are appended, read, and released in any
-// order. The disk space of a segment is free again when all ranges that touch
-// it are released.
+// overflow is a file of ranges. New ranges are appended. They can be read and
+// released in any order. The disk space of a segment is free again when all
+// ranges that touch it are released.
 type overflow struct {
 	create func() (*os.File, error)
 
 	mu   sync.Mutex    // guards the fields below
 	file *os.File      // nil until the first range
-	end  int64         // offset of the next range
-	live map[int64]int // ranges that touch a segment
-	held int           // sum of live
+	end  int64         // the offset of the next range
+	live map[int64]int // the number of unreleased ranges in each segment
+	held int           // the sum of the numbers in live
 }
 
 // reserve returns a new range. The caller writes to it, and releases it later.
@@ -41,11 +41,11 @@ func (o *overflow) reserve(size int64) (f *os.File, off int64, err error) {
 	return o.file, off, nil
 }
 
-// release releases the bytes of a range from one offset up to another. A caller
-// releases a range from its beginning to its end, in one call or several, and
-// sets atEnd in the last call. Each call releases the segments that end within
-// its bytes. The last call also releases the segment in which the range ends.
-// So each segment of a range is released once.
+// release releases the bytes of a range between two offsets. A caller releases
+// a range from its beginning to its end, in one call or several, and sets
+// atEnd in the last call. Each call releases the segments that end within its
+// bytes. The last call also releases the segment in which the range ends. So
+// each segment of a range is released once.
 func (o *overflow) release(from, to int64, atEnd bool) {
 	first, last := from/segment, to/segment-1
 	if atEnd {
@@ -71,7 +71,8 @@ func (o *overflow) release(from, to int64, atEnd bool) {
 	}
 }
 
-// store appends size bytes of a file. The range can be shorter if the file is.
+// store appends size bytes of a file. The range is shorter if the file is
+// shorter.
 func (o *overflow) store(from *os.File, size int64, buf []byte) (off, stored int64, err error) {
 	f, off, err := o.reserve(size)
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestOverflow_RandomRanges: ranges keep their contents until they are
-// released, in any order and in parts, also if other ranges could not be
-// written.
+// TestOverflow_RandomRanges: ranges must keep their contents until they are
+// released. They are released in any order and in parts, and some other ranges
+// cannot be written.
 func TestOverflow_RandomRanges(t *testing.T) {
 	type live struct {
 		part
@@ -41,7 +41,7 @@ func TestOverflow_RandomRanges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if random.IntN(10) == 0 { // as if the disk were full
+			if random.IntN(10) == 0 { // as on a full disk
 				o.release(off, off+size, true)
 				continue
 			}

@@ -9,22 +9,22 @@ import (
 	"syscall"
 )
 
-// Printer prints the output of jobs. One goroutine prints. A call of Done gives
-// it a job. If a job can be printed, which may be another one, Done then waits
-// until one job is printed. Concurrent calls wait for different jobs. So for
-// each new job one job is printed, and the backlog does not grow. A call never
-// waits for the whole backlog.
+// Printer prints the output of jobs. One goroutine prints. A call of Done
+// gives a job to this goroutine. If any job can be printed, the call then
+// waits until one more job is printed. Concurrent calls wait for different
+// jobs. So one job is printed for each new job, and the backlog does not grow.
+// A call never waits for the whole backlog.
 type Printer struct {
 	store *Store
 	opts  Options
 
 	mu      sync.Mutex // guards the fields below
 	changed sync.Cond  // of the fields below
-	waiting waiting    // with an order: jobs whose turn has not come
-	next    int        // with an order: number of the job whose turn it is
-	ready   bool       // with an order: waiting has this job
-	queue   []*item    // without an order: jobs to print
-	printed int        // number of printed jobs
+	waiting waiting    // if ordered: the jobs whose turn has not come
+	next    int        // if ordered: the number of the job whose turn it is
+	ready   bool       // if ordered: whether waiting has this job
+	queue   []*item    // if not ordered: the jobs to print
+	printed int        // the number of printed jobs
 	awaited int        // the highest value of printed that a call of Done waits for
 	busy    bool       // a job is being printed
 	closing bool
@@ -42,13 +42,14 @@ type item struct {
 	number int
 	id     string // of the record
 	head   []byte // the beginning of the line of JSON, or the tag of each line
-	cost   int64  // bytes of the store's memory
+	cost   int64  // the number of bytes that the job occupies in the memory of the store
 	out    *Output
-	lost   error // the job was stored, and cannot be read
+	lost   error // not nil if the job was stored and cannot be read
 }
 
-// NewPrinter starts a printer. The caller calls signal.Notify for SIGPIPE:
-// otherwise Go ends the program when the reader of os.Stdout closes the pipe.
+// NewPrinter starts a printer. The caller must have called signal.Notify for
+// SIGPIPE. Otherwise Go ends the program when the reader of os.Stdout closes
+// the pipe.
 func NewPrinter(s *Store, opts *Options) *Printer {
 	o := *opts
 	if o.JSON && o.Mode != Grouped || o.Tag && (o.Mode == Ungroup || o.JSON) {
@@ -81,11 +82,11 @@ func (p *Printer) Begin(inputs []string) (*Capture, error) {
 	return p.store.Begin()
 }
 
-// Done prints a job when all jobs with lower numbers are done. Each number is
-// used once, and every number is used, from 1 up. A nil output is empty. Done
-// releases the output. It waits while the reader of the Printer's output is
-// slow, but not for jobs that run. The error is the one that Failed returns. If
-// ctx ends, Done no longer waits, and the error is the cause of ctx.
+// Done prints a job when all jobs with lower numbers are done. The caller must
+// use each number from 1 up exactly once. A nil output is empty. Done releases
+// the output. Done waits while the reader of the Printer's output is slow, but
+// it does not wait for running jobs. The error is the one that Failed returns.
+// If ctx ends, Done no longer waits, and the error is the cause of ctx.
 func (p *Printer) Done(ctx context.Context, r *Record, o *Output) error {
 	it := p.newItem(r, o)
 	p.mu.Lock()
@@ -131,7 +132,7 @@ func (p *Printer) Done(ctx context.Context, r *Record, o *Output) error {
 	return p.err
 }
 
-// newItem returns what is printed of a job.
+// newItem returns the item for a job.
 func (p *Printer) newItem(r *Record, o *Output) *item {
 	if o == nil {
 		o = &Output{}
@@ -237,7 +238,7 @@ func (p *Printer) advance() {
 	p.ready = p.waiting.has(p.next)
 }
 
-// skip gives the turn to the next job that is done, although jobs with lower
+// skip gives the turn to the next job that is done, even if jobs with lower
 // numbers are missing. It reports whether there is such a job.
 func (p *Printer) skip() bool {
 	n, ok := p.waiting.lowest(p.next)
@@ -247,7 +248,7 @@ func (p *Printer) skip() bool {
 	return ok
 }
 
-// print prints a job. With LineBuffer, it prints the output of a job of an
+// print prints a job. In the mode LineBuffer, it is only called for jobs of an
 // earlier run.
 func (p *Printer) print(it *item) (readErr, writeErr error) {
 	p.write.Lock()
@@ -273,13 +274,13 @@ func (p *Printer) print(it *item) (readErr, writeErr error) {
 			return readErr, err
 		}
 	}
-	if p.opts.Mode == LineBuffer { // whose lines do not use the buffer
+	if p.opts.Mode == LineBuffer { // other lines are written without the buffer, so it must be empty
 		return nil, p.flushStreams()
 	}
 	return nil, nil
 }
 
-// flush writes what is buffered.
+// flush writes the buffered bytes.
 func (p *Printer) flush() {
 	p.write.Lock()
 	err := p.flushStreams()

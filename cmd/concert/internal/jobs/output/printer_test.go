@@ -47,7 +47,7 @@ func TestPrinter_Order(t *testing.T) {
 		{"tag", Options{Tag: true}, "in1\t1 out\nin1\t1 err\nin2\t2 out\nin3\t3 err\n"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			var all bytes.Buffer // stdout and stderr are the same terminal
+			var all bytes.Buffer // receives both streams, like a terminal
 			row.opts.Stdout, row.opts.Stderr = &all, &all
 			p := NewPrinter(openStore(t), &row.opts)
 			done(t, p, 3, text("", "3 err\n"))
@@ -64,8 +64,8 @@ func TestPrinter_Order(t *testing.T) {
 	}
 }
 
-// TestPrinter_CloseSkipsMissing: after an interruption, jobs are printed in
-// order although others are missing.
+// TestPrinter_CloseSkipsMissing: after an interruption, after an interruption,
+// Close must print the jobs in order, although jobs between them are missing.
 func TestPrinter_CloseSkipsMissing(t *testing.T) {
 	for _, spill := range []bool{false, true} {
 		t.Run(fmt.Sprint("spill=", spill), func(t *testing.T) {
@@ -91,8 +91,8 @@ func TestPrinter_CloseSkipsMissing(t *testing.T) {
 	}
 }
 
-// TestPrinter_SlowReader: a job whose turn has come waits for the reader, and
-// one that must wait for another job does not.
+// TestPrinter_SlowReader: Done must wait for the reader if the turn of the job
+// has come. It must not wait if the job has to wait for another job.
 func TestPrinter_SlowReader(t *testing.T) {
 	for _, unordered := range []bool{false, true} {
 		s := openStore(t)
@@ -118,7 +118,7 @@ func TestPrinter_SlowReader(t *testing.T) {
 				t.Error("Done returned although no job was printed")
 			}
 			if !unordered {
-				call(t.Context(), 4) // waits because job 2 has its turn
+				call(t.Context(), 4) // waits, because it is the turn of job 2
 			}
 			cancel()
 			synctest.Wait()
@@ -141,8 +141,9 @@ func TestPrinter_SlowReader(t *testing.T) {
 	}
 }
 
-// TestPrinter_BacklogIsBounded: if the reader is slower than the jobs, the jobs
-// that wait for it are at most as many as the goroutines that call Done.
+// TestPrinter_BacklogIsBounded: if the reader is slower than the jobs, the
+// number of jobs that wait for the reader must not exceed the number of
+// goroutines that call Done.
 func TestPrinter_BacklogIsBounded(t *testing.T) {
 	s := openStore(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -184,12 +185,13 @@ func (w blockedWriter) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// TestPrinter_OtherJobsDoNotWait: while job 1 runs, others end and do not wait.
+// TestPrinter_OtherJobsDoNotWait: while job 1 runs, Done of later jobs must
+// not wait.
 func TestPrinter_OtherJobsDoNotWait(t *testing.T) {
 	var out bytes.Buffer
 	p := NewPrinter(openStore(t), &Options{Stdout: &out, Stderr: io.Discard})
 	for n := 2; n < 50; n++ {
-		done(t, p, n, text("x", "")) // would wait forever
+		done(t, p, n, text("x", "")) // would wait forever if it waited for job 1
 	}
 	done(t, p, 1, nil)
 	p.Close()
@@ -198,7 +200,8 @@ func TestPrinter_OtherJobsDoNotWait(t *testing.T) {
 	}
 }
 
-// TestPrinter_ClosedPipe: the reader ends, as head does.
+// TestPrinter_ClosedPipe: the reader closes the pipe, as the program head
+// does. Done and Close must return ErrReaderClosed.
 func TestPrinter_ClosedPipe(t *testing.T) {
 	for _, row := range []struct {
 		name string
@@ -222,7 +225,7 @@ func TestPrinter_ClosedPipe(t *testing.T) {
 					t.Fatal(err)
 				}
 				fmt.Fprintln(c.Stdout, "a line")
-				<-p.Failed() // while the job runs
+				<-p.Failed() // must be closed while the job runs
 				if o, err = c.Finish(false); err != nil {
 					t.Fatal(err)
 				}
@@ -239,7 +242,7 @@ func TestPrinter_ClosedPipe(t *testing.T) {
 	}
 }
 
-// simplePrinter prints like Printer, with everything in memory.
+// simplePrinter is a printer that keeps everything in memory.
 type simplePrinter struct {
 	jobs map[int][2]string
 	next int
@@ -256,14 +259,14 @@ func (p *simplePrinter) done(n int, output [2]string) {
 	}
 }
 
-// TestPrinter_AsSimplePrinter compares a Printer with one that has everything
-// in memory, with outputs of all sizes, in a store with little memory.
+// TestPrinter_AsSimplePrinter compares a Printer with a simplePrinter. The
+// outputs have all sizes, and the store has little memory.
 func TestPrinter_AsSimplePrinter(t *testing.T) {
 	for round := range 40 {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 1))
 		s := openStore(t)
-		s.memory = maxMemory - random.Int64N(300<<10) // what is left
+		s.memory = maxMemory - random.Int64N(300<<10) // the memory that counts as occupied
 		s.large = maxLarge - random.IntN(3)
 		memory, large := s.memory, s.large
 		var out [2]bytes.Buffer

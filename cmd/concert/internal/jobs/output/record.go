@@ -17,7 +17,7 @@ const (
 	Failed     Status = "failed"      // another exit code, or a function that raised
 	Timeout    Status = "timeout"     // killed after its time limit
 	Killed     Status = "killed"      // killed by a signal or another limit
-	NotStarted Status = "not started" // the command could not be started, or the run ended before
+	NotStarted Status = "not started" // the command could not be started, or the run ended before the start
 	Canceled   Status = "canceled"    // killed because the run ended
 )
 
@@ -27,25 +27,25 @@ const (
 //
 // In JSON, inputs and command are lists of strings. If one of the strings is
 // not UTF-8, the field inputs_base64 or command_base64 has the list in base64
-// instead. Fields that do not apply are missing: exit_code is there if the job
-// exited, signal if a signal killed it.
+// instead. Fields that do not apply are missing. If the job exited, the field
+// exit_code exists. If a signal killed the job, the field signal exists.
 type Record struct {
 	Number   int      // number of the input, from 1
 	ID       string   // hex digits of the job's digest, the same in all runs
 	Inputs   []string // one value for each source
 	Command  []string // the argument vector, or the name of the function
 	Status   Status
-	ExitCode int    // if Signal is "" and the job was started
+	ExitCode int    // valid if the job was started and Signal is ""
 	Signal   string // such as "SIGKILL"
-	Error    string // why the job did not start or was killed, or the error of the function
+	Error    string // the reason why the job did not start or was killed, or the error of the function
 	Attempts int    // 1 without a retry, 0 if the job was not started
 	Start    time.Time
-	Seconds  float64 // of the last attempt
+	Seconds  float64 // the duration of the last attempt
 	CPU      float64 // seconds of processor time, user and system
 	Memory   int64   // peak memory in bytes, 0 if it is not known
 	Stdout   int64   // bytes of the standard output
 	Stderr   int64
-	Resumed  bool // recorded by an earlier run
+	Resumed  bool // whether an earlier run has recorded the job
 }
 
 // recordJSON has the names of the fields in JSON.
@@ -138,7 +138,7 @@ func decodeWords(text []string, bytes [][]byte) []string {
 // microseconds rounds a number of seconds.
 func microseconds(s float64) float64 {
 	if s = math.Round(s*1e6) / 1e6; math.IsNaN(s) || math.IsInf(s, 0) {
-		return 0 // JSON has no such number
+		return 0 // JSON has no infinite numbers and no NaN
 	}
 	return s
 }

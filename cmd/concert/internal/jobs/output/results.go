@@ -56,8 +56,8 @@ func (r *Results) Close() error {
 	return r.root.Close()
 }
 
-// Write writes the files of a job. It is called before the job is recorded as
-// successful, because a job without its files has failed.
+// Write writes the files of a job. The caller must call it before it records
+// the job as successful: if Write fails, the job has failed.
 func (r *Results) Write(rec *Record, o *Output) error {
 	name := resultName(rec)
 	err := r.writeAll(name, rec, o)
@@ -95,7 +95,8 @@ func (r *Results) writeAll(name string, rec *Record, o *Output) error {
 	if err := r.makeDir(name); err != nil {
 		return err
 	}
-	// From here on, an earlier job.json would not be true.
+	// From here on, the job.json of an earlier run would not describe the
+	// files.
 	if err := r.root.Remove(name + "/job.json"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -116,8 +117,8 @@ func (r *Results) writeAll(name string, rec *Record, o *Output) error {
 	return r.draft.write(name+"/job.json", &b)
 }
 
-// makeDir creates the directory of a job if necessary. Nothing is written
-// through a symbolic link.
+// makeDir creates the directory of a job if necessary. It returns an error if
+// the path is a symbolic link.
 func (r *Results) makeDir(name string) error {
 	if err := r.root.Mkdir(name, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -133,8 +134,8 @@ func (r *Results) makeDir(name string) error {
 }
 
 const (
-	maxReadable = 100 // bytes of the readable part of a name
-	digestChars = 16  // of the digest; with 8, two of a million jobs could have the same name
+	maxReadable = 100 // the maximum number of bytes in the readable part of a name
+	digestChars = 16  // the number of digits of the digest; if there were 8, two of a million jobs could have the same name
 )
 
 // resultName returns the name of a job's directory.

@@ -76,8 +76,8 @@ func TestResults_Files(t *testing.T) {
 	}
 }
 
-// TestResults_HostileInputs: the names of hostile inputs stay in the directory,
-// and are different also if a file system ignores case.
+// TestResults_HostileInputs: the names for hostile inputs must not lead out of
+// the directory. They must differ even on a file system that ignores case.
 func TestResults_HostileInputs(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "results")
@@ -136,8 +136,8 @@ func TestResults_ReadableNames(t *testing.T) {
 	}
 }
 
-// TestResults_EarlierRun: links and files of an earlier run, or of an attacker,
-// do not lead out of the directory.
+// TestResults_EarlierRun: links and files of an earlier run, or of an
+// attacker, must not make a run write outside of the directory.
 func TestResults_EarlierRun(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	target := filepath.Join(outside, "file")
@@ -174,7 +174,8 @@ func TestResults_EarlierRun(t *testing.T) {
 	}
 }
 
-// TestResults_Has: a resumed run writes files that are missing or not complete.
+// TestResults_Has: Has must report false if files are missing or incomplete,
+// so that a resumed run writes them.
 func TestResults_Has(t *testing.T) {
 	dir := t.TempDir()
 	r := openResults(t, dir)
@@ -208,8 +209,9 @@ func TestResults_Has(t *testing.T) {
 	}
 }
 
-// TestResults_Failure: the error names the directory of the job, and job.json
-// of an earlier run is removed, because it does not describe the new files.
+// TestResults_Failure: if Write fails, the error must have the directory of
+// the job. The job.json of an earlier run must be removed, because it does not
+// describe the new files.
 func TestResults_Failure(t *testing.T) {
 	dir := t.TempDir()
 	r := openResults(t, dir)
@@ -232,8 +234,8 @@ func TestResults_Failure(t *testing.T) {
 	}
 }
 
-// TestResults_KilledRun: the next run removes the incomplete files of a run
-// that was killed, and leaves those of runs that live.
+// TestResults_KilledRun: a run must remove the incomplete files of killed
+// runs, but not the files of runs that live.
 func TestResults_KilledRun(t *testing.T) {
 	dir := t.TempDir()
 	killed, lives := openResults(t, dir), openResults(t, dir)
@@ -242,11 +244,11 @@ func TestResults_KilledRun(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	empty := draftPrefix + "empty" // of a run that was killed at its start
+	empty := draftPrefix + "empty" // the directory of a run that was killed at its start
 	if err := os.Mkdir(filepath.Join(dir, empty), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	filelock.Unlock(killed.draft.lock) // as the kernel does
+	filelock.Unlock(killed.draft.lock) // as the kernel does when the process dies
 	next := openResults(t, dir)
 	names, err := os.ReadDir(dir)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 
 const (
 	maxSmall  = 64 << 10 // a larger output is not kept in memory
-	maxMemory = 4 << 20  // of outputs in memory
-	maxLarge  = 64       // large outputs that stay in the file of the job
-	minFree   = 64 << 10 // with less disk space, an output may be incomplete
+	maxMemory = 4 << 20  // the maximum size of all outputs in memory
+	maxLarge  = 64       // the maximum number of large outputs that stay in the file of their job
+	minFree   = 64 << 10 // if less disk space is free, an output may be incomplete
 )
 
 // Store has the captured output of jobs.
@@ -29,8 +29,8 @@ type Store struct {
 
 	mu     sync.Mutex // guards the fields below
 	free   []*os.File // empty files that no process has open
-	memory int64      // bytes in memory
-	large  int        // outputs that stay in the file of their job
+	memory int64      // the number of bytes in memory
+	large  int        // the number of outputs that stay in the file of their job
 	closed bool
 
 	sys system
@@ -39,9 +39,9 @@ type Store struct {
 // system has operations that are not possible on all systems and file systems.
 type system struct {
 	create    func(dir string) (*os.File, error) // a file without a name
-	reopen    func(*os.File) (*os.File, error)   // a file for a job, with its own description
-	duplicate func(f *os.File) (*os.File, error) // the same description, if reopen is not possible
-	freeSpace func(*os.File) int64               // bytes that this process can still use
+	reopen    func(*os.File) (*os.File, error)   // opens a file again for a job, with a new file description
+	duplicate func(f *os.File) (*os.File, error) // a descriptor with the same description, if reopen is not possible
+	freeSpace func(*os.File) int64               // the number of bytes that this process can still use
 }
 
 // newSystem returns the operations of this system.
@@ -77,7 +77,7 @@ func (s *Store) Close() error {
 	return s.over.close()
 }
 
-// error names the directory in an error of a file that has no name.
+// error adds the directory to an error of a file that has no name.
 func (s *Store) error(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err
@@ -95,10 +95,10 @@ type Capture struct {
 	lines *lineReader // with LineBuffer
 }
 
-// captured is one stream of a running job.
+// captured is the file of one stream of a running job.
 type captured struct {
-	base *os.File // the file of the store; nil if the output is not stored
-	job  *os.File // what the job writes to
+	base *os.File // the descriptor of the store; nil if the output is not stored
+	job  *os.File // the descriptor for the job
 }
 
 // Begin returns the files for an attempt of a job.
@@ -122,7 +122,7 @@ func (s *Store) open() (captured, error) {
 		if job, err := s.sys.reopen(base); err == nil {
 			return captured{base: base, job: job}, nil
 		}
-		base.Close() // a job may have changed its mode, or there is no /proc
+		base.Close() // a job may have changed the mode of the file, or there is no /proc
 	}
 	base, err := s.create()
 	if err != nil {
@@ -168,7 +168,7 @@ func (s *Store) reuse(f *os.File, occupied bool) {
 }
 
 // reuseLarge makes a file available to the next job whose output was large. It
-// opens and closes the file, for the reason that the comment of finish says.
+// opens and closes the file; the comment of finish has the reason.
 func (s *Store) reuseLarge(f *os.File) {
 	if f.Truncate(0) == nil {
 		if again, err := s.sys.reopen(f); err == nil {
@@ -181,13 +181,13 @@ func (s *Store) reuseLarge(f *os.File) {
 }
 
 // Finish is called when the attempt has ended. survivors says that a process
-// may still have the files open. The error says that the output may be
-// incomplete, because it could not be stored: the job has failed. The output
-// has what could be stored, and is never nil.
+// may still have the files open. If an error is returned, the output may be
+// incomplete, because it could not be stored. Then the job has failed. The
+// output has the bytes that could be stored, and is never nil.
 func (c *Capture) Finish(survivors bool) (*Output, error) {
 	if c.lines != nil {
 		c.lines.finish()
-		survivors = false // no process has the files of the store
+		survivors = false // no job has the files of the store open
 	}
 	o := &Output{store: c.store}
 	var err error
@@ -210,18 +210,19 @@ func (c *Capture) Finish(survivors bool) (*Output, error) {
 	return o, err
 }
 
-// Discard drops the output of an attempt that is run again.
+// Discard drops the output of an attempt if the job will run again.
 func (c *Capture) Discard(survivors bool) {
 	if o, _ := c.Finish(survivors); o != nil {
 		o.Release()
 	}
 }
 
-// finish moves a captured stream to where it stays until it is printed.
+// finish moves a captured stream to the place in which it waits until it is
+// printed.
 //
-// The job's descriptor is closed last, when the file is empty again. Otherwise
-// the close could take long: if a file was emptied before, ext4 writes its
-// contents to the disk at the next close.
+// The descriptor of the job is closed last, when the file is empty again.
+// Otherwise the close could take long: after a file was emptied once, ext4
+// writes its new contents to the disk at the next close.
 func (s *Store) finish(c *captured, p *part, survivors bool) error {
 	if c.job != nil {
 		defer c.job.Close()
@@ -246,7 +247,7 @@ func (s *Store) finish(c *captured, p *part, survivors bool) error {
 	return err
 }
 
-// keepLarge reports whether another large output stays in its file.
+// keepLarge reports whether one more large output may stay in its file.
 func (s *Store) keepLarge() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -280,8 +281,8 @@ func (s *Store) copyPart(p *part, base *os.File, size int64) error {
 	return nil
 }
 
-// allocate reports whether memory has room for so many bytes. It always has
-// room for a negative number, which frees memory.
+// allocate reserves n bytes of memory. It reports false if there is no room. A
+// negative n frees memory.
 func (s *Store) allocate(n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -49,7 +49,8 @@ func heap() int64 {
 }
 
 // TestStore_SurvivorWritesLater: a process that has outlived its job writes to
-// the files of the job, or empties them.
+// the files of the job, or empties them. This must not change the output of
+// later jobs.
 func TestStore_SurvivorWritesLater(t *testing.T) {
 	for _, size := range []int{10, maxSmall + 10} {
 		s := openStore(t)
@@ -88,8 +89,8 @@ func TestStore_SurvivorWritesLater(t *testing.T) {
 	}
 }
 
-// TestStore_FilesAreUsedAgain: later jobs get the files of earlier ones, and
-// nothing else of them.
+// TestStore_FilesAreUsedAgain: later jobs must get the files of earlier jobs,
+// but not their contents or their flags.
 func TestStore_FilesAreUsedAgain(t *testing.T) {
 	s := openStore(t)
 	first, err := s.Begin()
@@ -133,8 +134,8 @@ func TestStore_FilesAreUsedAgain(t *testing.T) {
 	}
 }
 
-// TestStore_WithoutAbilities: file systems without O_TMPFILE, and systems
-// without /proc.
+// TestStore_WithoutAbilities: a store must also work on file systems without
+// O_TMPFILE, and on systems without /proc.
 func TestStore_WithoutAbilities(t *testing.T) {
 	noReopen := func(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
 	for _, row := range []struct {
@@ -176,7 +177,7 @@ func TestStore_WithoutAbilities(t *testing.T) {
 }
 
 // TestStore_JobChangesItsFile: a job makes its stdout unreadable, empties it,
-// or leaves holes.
+// or leaves holes in it. Finish must return the right output nevertheless.
 func TestStore_JobChangesItsFile(t *testing.T) {
 	s := openStore(t)
 	for script, want := range map[string]string{
@@ -203,7 +204,8 @@ func TestStore_JobChangesItsFile(t *testing.T) {
 	}
 }
 
-// TestStore_Close closes all files, and the Printer's goroutine ends.
+// TestStore_Close: Close must close all files, and the goroutine of the
+// Printer must end.
 func TestStore_Close(t *testing.T) {
 	before, goroutines := descriptors(t), runtime.NumGoroutine()
 	s, err := NewStore(t.TempDir())
@@ -228,8 +230,8 @@ func TestStore_Close(t *testing.T) {
 	}
 }
 
-// TestStore_JobAllocatesSpace: the space that a job has allocated for its
-// stdout is free when a later job uses the file.
+// TestStore_JobAllocatesSpace: disk space that a job has allocated for its
+// stdout must be free when a later job uses the file.
 func TestStore_JobAllocatesSpace(t *testing.T) {
 	s := openStore(t)
 	c, err := s.Begin()

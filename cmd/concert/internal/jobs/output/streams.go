@@ -14,7 +14,7 @@ import (
 type streams struct {
 	files [2]io.Writer
 	bufs  [2]*bufio.Writer
-	last  int // the one that may have buffered data
+	last  int // the index of the stream that may have buffered data
 	copy  []byte
 }
 
@@ -25,8 +25,8 @@ func newStreams(stdout, stderr io.Writer) streams {
 	}
 }
 
-// stream returns the buffer of stdout (0) or stderr (1). If the other one was
-// used last, stream first flushes the buffer of the other one.
+// stream returns the buffer of stdout (0) or stderr (1). If the other stream
+// was used last, it first flushes the buffer of the other stream.
 func (s *streams) stream(i int) (*bufio.Writer, error) {
 	if s.last != i {
 		if err := s.flushStreams(); err != nil {
@@ -47,7 +47,7 @@ func (s *streams) buffer() []byte {
 	return s.copy
 }
 
-// tag returns what each line of a job begins with: its inputs and a tab. Tabs,
+// tag returns the beginning of each line of a job: its inputs and a tab. Tabs,
 // newlines and characters that control a terminal are escaped, so the tag
 // always ends at the first tab.
 func tag(inputs []string) []byte {
@@ -61,7 +61,7 @@ var lineEscapes = strings.NewReplacer("\n", `\n`, "\t", `\t`)
 type tagWriter struct {
 	w      io.Writer
 	tag    []byte
-	inLine bool // the last line is not complete
+	inLine bool // whether the last line is incomplete
 }
 
 func (t *tagWriter) Write(data []byte) (int, error) {

@@ -7,11 +7,11 @@ import (
 	"os"
 )
 
-// itemCost is about the memory of an item that waits, without its head.
+// itemCost is the approximate memory of an item that waits, without its head.
 const itemCost = 512
 
 // waiting has the jobs that wait for their turn. Jobs that do not fit into the
-// memory of the store are in its overflow file, and the index says where:
+// memory of the store are in its overflow file. The index has their offsets:
 //
 //	index:  slot of job 0 | slot of job 1 | slot of job 2 | ...
 //	slot:   1, and for head, id, stdout and stderr: offset, size, end
@@ -19,16 +19,16 @@ const itemCost = 512
 // The slot of a job consists of zeros if the job is not done yet, or if its
 // output is in memory. The index is a sparse file.
 //
-// A recorded output that is not small stays where it is recorded. The slot has
-// the id of the job, by which the output is found again. In place of the end of
-// the output, the slot has the constant recorded.
+// A recorded output that is not small stays where it is recorded. The slot
+// then has the id of the job, by which the output can be found. As the end of
+// the output, it has the constant recorded.
 type waiting struct {
 	store  *Store
 	find   func(id string) (open func(i int) io.Reader) // Options.Recorded
 	memory map[int]*item
 	index  *os.File // nil until a job is stored
-	stored int      // jobs in the index
-	last   int      // the highest number of them
+	stored int      // the number of jobs in the index
+	last   int      // the highest number of a job in the index
 }
 
 const (
@@ -38,7 +38,8 @@ const (
 	recorded = -1 // the end of a part that is not in the overflow file
 
 	// maxMoved is the maximum size of a recorded output that is moved to the
-	// overflow file. A journal keeps no part of a larger output in memory.
+	// overflow file. Larger outputs need not be moved, because a journal does
+	// not keep them in memory.
 	maxMoved = 4 << 10
 )
 
@@ -47,7 +48,7 @@ const (
 func (w *waiting) add(it *item) {
 	cost := int64(len(it.head) + itemCost)
 	for i := range it.out.parts {
-		if p := &it.out.parts[i]; p.open != nil && p.size <= maxMoved { // its reader may have it in memory
+		if p := &it.out.parts[i]; p.open != nil && p.size <= maxMoved { // its reader may keep it in memory
 			cost += p.size
 		}
 	}
@@ -62,7 +63,7 @@ func (w *waiting) add(it *item) {
 	w.memory[it.number] = it
 }
 
-// stays reports whether a recorded part is not moved.
+// stays reports whether a part is recorded and too large to be moved.
 func (w *waiting) stays(p *part) bool { return p.open != nil && p.size > maxMoved && w.find != nil }
 
 // spill moves a job to the overflow file. It reports false if a file cannot be
@@ -109,7 +110,7 @@ func (w *waiting) spill(it *item) bool {
 		case p.size == 0:
 		case p.file != nil:
 			if ok {
-				*p = part{} // the index has it
+				*p = part{} // the index has the part
 			}
 		case !ok && moved[i].file != nil:
 			moved[i].release(w.store)

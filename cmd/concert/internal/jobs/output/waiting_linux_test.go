@@ -15,11 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outputs is the number of jobs of tests that count memory. Run them with
-// -outputs 1000000 for a thorough test.
+// outputs is the number of jobs of tests that count memory. Use -outputs
+// 1000000 for a thorough test.
 var outputs = flag.Int("outputs", 50_000, "jobs in tests of the memory")
 
-// TestPrinter_ManyJobsWaitInConstantMemory: all jobs wait for job 1.
+// TestPrinter_ManyJobsWaitInConstantMemory: all jobs wait for job 1. The
+// memory must not grow with their number.
 func TestPrinter_ManyJobsWaitInConstantMemory(t *testing.T) {
 	for _, json := range []bool{false, true} {
 		t.Run(fmt.Sprint("json=", json), func(t *testing.T) {
@@ -67,8 +68,9 @@ func TestPrinter_ManyJobsWaitInConstantMemory(t *testing.T) {
 }
 
 // TestPrinter_RecordedOutputsWaitInConstantMemory: outputs of an earlier run,
-// which are in a journal, wait for job 1. Small ones are copied to a file, and
-// the others are found again by their ids.
+// which are in a journal, wait for job 1. Small outputs are copied to a file,
+// and larger outputs are found by their ids. The memory must not grow with
+// their number.
 func TestPrinter_RecordedOutputsWaitInConstantMemory(t *testing.T) {
 	s := openStore(t)
 	content := func(id string, size int64, i int) io.Reader {
@@ -133,8 +135,9 @@ func (s *sums) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestPrinter_LargeOutputsFreeDiskSpace: while job 1 runs, the outputs of
-// others are on the disk. While they are printed, the space is freed.
+// TestPrinter_LargeOutputsFreeDiskSpace: while job 1 runs, the outputs of the
+// other jobs are on the disk. While they are printed, their disk space must be
+// freed.
 func TestPrinter_LargeOutputsFreeDiskSpace(t *testing.T) {
 	const size, count = 24 << 20, 4
 	for _, row := range []struct {
