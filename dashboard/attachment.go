@@ -60,8 +60,9 @@ func (a *attachment) close() {
 	a.detachLocked()
 }
 
-// detachIn detaches the observer, unless a later period has begun. The observer
-// starts a goroutine that calls it, and this goroutine may be late.
+// detachIn detaches the observer, unless a later period has begun. The
+// observer starts a goroutine that calls detachIn, and this goroutine may be
+// late.
 func (a *attachment) detachIn(period int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

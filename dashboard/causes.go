@@ -20,7 +20,7 @@ const (
 	maxReplayed = 1000 // tasks of each cause that can be replayed
 	maxText     = 1 << 10
 	maxDetail   = 16 << 10
-	maxExamined = 500 // failures in a second whose text is read
+	maxExamined = 500 // the maximum number of failures per second whose text is read
 )
 
 // causes groups failures by their cause. Two failures have the same cause if
@@ -28,7 +28,7 @@ const (
 // from numbers and the input. It may be used concurrently.
 type causes struct {
 	mu       sync.Mutex
-	byKey    map[causeKey]*cause // guarded by mu
+	byKey    map[causeKey]*cause // guarded by mu: the groups by their keys
 	list     []*cause            // guarded by mu: the same, in the order of their numbers
 	first    int                 // guarded by mu: number of the first element of list
 	second   int64               // guarded by mu: the second to which examined belongs
@@ -42,13 +42,13 @@ type causeKey struct{ name, text string }
 type cause struct {
 	number   int
 	name     string
-	text     string // of the first failure
-	detail   string // the same with a traceback, or ""
+	text     string // the text of the first failure
+	detail   string // the text of the first failure with a traceback, or ""
 	count    int64
 	first    time.Time
 	last     time.Time
 	examples []example
-	tasks    []Task // without the source
+	tasks    []Task // the tasks that can be replayed, without their source
 }
 
 // example is the input of a failed task.
@@ -108,8 +108,8 @@ func (c *causes) add(e concert.Event) int {
 	return g.number
 }
 
-// mayExamine reports whether the text of a failure may be read. It limits the
-// time that a flood of failures takes.
+// mayExamine reports whether the text of a failure may be read. The limit
+// bounds the time that is needed for a flood of failures.
 func (c *causes) mayExamine(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,8 +171,8 @@ func (c *causes) groupLocked(number int) *cause {
 	return nil
 }
 
-// clear forgets all groups. New groups have new numbers, because a page may
-// still show the old ones.
+// clear forgets all groups. New groups get new numbers, because a page may
+// still show old groups.
 func (c *causes) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,8 +180,8 @@ func (c *causes) clear() {
 	c.byKey, c.list, c.skipped = nil, nil, 0
 }
 
-// numbers matches what differs between failures with the same cause: addresses,
-// digests and numbers.
+// numbers matches addresses, digests and numbers, which differ between
+// failures with the same cause.
 var numbers = regexp.MustCompile(`0x[0-9a-fA-F]+|\b[0-9a-fA-F]*[0-9][0-9a-fA-F]{7,}\b|[0-9]+(?:\.[0-9]+)*`)
 
 // normalized returns a text in which the input is left out, and every number is
@@ -196,8 +196,8 @@ func normalized(text string, input *concert.Input) string {
 	return numbers.ReplaceAllString(text, "#")
 }
 
-// detailOf returns what an error prints under %+v, such as a traceback. It
-// returns "" if that is the same as the text.
+// detailOf returns the text that an error prints under %+v, such as a
+// traceback. It returns "" if this text is the same as the parameter text.
 func detailOf(err error, text string) string {
 	detail, failure := executor.CallIsolated(time.Second, func() string { return fmt.Sprintf("%+v", err) })
 	if failure != nil {
@@ -212,7 +212,7 @@ func detailOf(err error, text string) string {
 // cut shortens a text to a number of bytes. The result is valid UTF-8.
 func cut(text string, most int) string {
 	if len(text) > most {
-		text = text[:most] + "..." // the sum is a copy, so the whole text is not kept
+		text = text[:most] + "..." // this makes a copy, so the whole text is not kept in memory
 	}
 	return strings.ToValidUTF8(text, "?")
 }

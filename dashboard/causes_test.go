@@ -44,8 +44,9 @@ func (e traced) Format(s fmt.State, verb rune) {
 	}
 }
 
-// TestCauses_Group: failures of the same function whose texts differ in numbers
-// and inputs are one group, with some of the inputs and one traceback.
+// TestCauses_Group: failures of the same function must be one group if their
+// texts differ only in numbers and inputs. The group must have some of the
+// inputs and one traceback.
 func TestCauses_Group(t *testing.T) {
 	var c causes
 	add := func(task int, name, label string, err error) int {
@@ -89,7 +90,7 @@ func TestCauses_Group(t *testing.T) {
 		t.Errorf("a second replay has %+v", tasks)
 	}
 	c.clear()
-	if g := add(11, "f", "", errors.New("refused")); g != 3 { // a page may still show the others
+	if g := add(11, "f", "", errors.New("refused")); g != 3 { // a new number, because a page may still show the other groups
 		t.Errorf("after all groups were forgotten, a failure is in group %d", g)
 	}
 	if tasks := c.take(0); tasks != nil {
@@ -105,8 +106,8 @@ type badError struct{}
 
 func (badError) Error() string { panic("no text") }
 
-// TestCauses_Bounds: many causes, long texts, a flood of failures and an error
-// whose methods panic must not do harm.
+// TestCauses_Bounds: for many causes, long texts, a flood of failures and an
+// error whose methods panic, memory and time must be bounded.
 func TestCauses_Bounds(t *testing.T) {
 	var c causes
 	at := time.Unix(0, 0)

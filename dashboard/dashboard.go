@@ -31,8 +31,8 @@ type Table struct {
 }
 
 // Options configures a Dashboard. Nil and the zero value stand for the
-// defaults. A page has a button for an action only if the function of the
-// action is set. These functions may be called concurrently.
+// defaults. A page has a button for an action if the function of the action is
+// set. These functions may be called concurrently.
 type Options struct {
 	// Title is the heading of the page. Empty means "concert".
 	Title string
@@ -63,7 +63,7 @@ type Task struct {
 // page loads. Its methods are safe for concurrent use. Make one with [New].
 type Dashboard struct {
 	opts  Options
-	token string // of actions
+	token string // the token that requests of actions must have
 	epoch string // distinguishes the frames of this Dashboard from the frames of an earlier one
 	csrf  *http.CrossOriginProtection
 

@@ -38,9 +38,10 @@ func (f *Feed) SetWorkers(n int) {
 }
 
 // Observe records a step of a task: TaskStarted, TaskProgress or TaskFinished.
-// Events without a time get the current time. If the Worker of a TaskStarted is
-// negative, the task gets the lowest number of a worker that is not in use. A
-// TaskFinished without a TaskStarted counts as a task that never started.
+// Events without a time get the current time. If the Worker of a TaskStarted
+// is negative, the task gets the lowest worker number that no running task
+// has. If there was no TaskStarted before a TaskFinished, the task counts as
+// one that never started.
 func (f *Feed) Observe(e concert.Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
@@ -67,7 +68,7 @@ func (f *Feed) Observe(e concert.Event) {
 }
 
 func (f *Feed) startLocked(e *concert.Event) {
-	if old, ok := f.open[e.Task]; ok { // a further attempt
+	if old, ok := f.open[e.Task]; ok { // a further attempt of a running task
 		f.freeLocked(old.Worker)
 		f.stats.Running--
 	}
@@ -135,8 +136,8 @@ func (f *Feed) Stats() concert.Stats {
 	return s
 }
 
-// Watch calls the observer with the further steps of tasks, and with a
-// TaskStarted for each running task, until stop is called.
+// Watch calls the observer with a TaskStarted for each running task, and then
+// with all further steps of tasks, until stop is called.
 func (f *Feed) Watch(o concert.Observer) (stop func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -11,8 +11,9 @@ import (
 	"concert"
 )
 
-// TestFeed_Numbers: a feed counts tasks by state and outcome, assigns the
-// lowest free number of a worker, and counts a further attempt once.
+// TestFeed_Numbers: a feed must count tasks by state and outcome, and must
+// assign the lowest free worker number. A further attempt must not be counted
+// as a further task.
 func TestFeed_Numbers(t *testing.T) {
 	var f Feed
 	var seen []string
@@ -54,8 +55,8 @@ func TestFeed_Numbers(t *testing.T) {
 	}
 }
 
-// TestAddTime: a duration counts in the first bucket whose bound it does not
-// exceed, and in the last bucket if there is no such bound.
+// TestAddTime: a duration must count in the first bucket whose bound is not
+// smaller. If no bound is large enough, it must count in the last bucket.
 func TestAddTime(t *testing.T) {
 	for d, want := range map[time.Duration]int{
 		-1: 0, 0: 0, time.Microsecond: 0, time.Microsecond + 1: 1, 2 * time.Microsecond: 1, 2*time.Microsecond + 1: 2,

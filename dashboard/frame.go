@@ -74,7 +74,7 @@ type point struct {
 	Rate, Failed             float64
 	Queued, Running, Waiting int
 	Shown                    int   // number of new spans
-	Of                       int64 // number of tasks of which the new spans are a sample
+	Of                       int64 // the number of tasks from which the new spans were chosen
 }
 
 // MarshalJSON encodes the point.
@@ -93,14 +93,14 @@ type span struct {
 	input  *concert.Input
 	start  time.Time
 	took   time.Duration
-	group  int // of its failure, or -1
+	group  int // the group of its failure, or -1
 	failed bool
 }
 
-// MarshalJSON encodes the span: the number of the task as text, because it may
-// be larger than a script can count, then the worker, the start and the
-// duration in microseconds, the name, the input, whether it failed, and the
-// group.
+// MarshalJSON encodes the span. The elements are the number of the task, the
+// worker, the start and the duration in microseconds, the name, the input,
+// whether the task failed, and the group. The number is a text, because it may
+// be larger than a script can count.
 func (s span) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{strconv.FormatUint(s.task, 10), s.worker, s.start.UnixMicro(), micros(s.took), s.name, inputText(s.input), s.failed, s.group})
 }
@@ -158,11 +158,12 @@ type functionRow struct {
 // failureTable has the failures by cause.
 type failureTable struct {
 	Groups []failureRow `json:"groups"`
-	Other  int64        `json:"other"` // failures that were seen, and are in no group
+	Other  int64        `json:"other"` // failures that were seen, but are in no group
 }
 
-// withoutDetails returns the table without the details that a page has received
-// with the previous frame. All details together may be large.
+// withoutDetails returns the table without the details of groups that the
+// table before has. It is used because all details together may be large, and
+// a page already has these.
 func (t failureTable) withoutDetails(before failureTable) failureTable {
 	newest := -1
 	for _, g := range before.Groups {

@@ -57,7 +57,7 @@ func (t *times) merge(from *times) {
 // quantile returns the quantile q of the durations, for q from 0 to 1, like
 // [concert.Histogram.Quantile]. It returns 0 if there are no durations.
 func (t *times) quantile(q float64) time.Duration {
-	rank := uint32(max(0, math.Ceil(q*float64(t.total))-1)) // counts from 0
+	rank := uint32(max(0, math.Ceil(q*float64(t.total))-1)) // the rank counts from 0
 	for i, n := range t.counts {
 		if n > rank {
 			return middle(i)
@@ -90,7 +90,8 @@ type counted struct {
 // others is the name for functions beyond maxFunctions.
 const others = "other functions"
 
-// add adds what was seen in a period. Each task counts as factor tasks.
+// add adds the numbers that were seen in a period. Each task counts as factor
+// tasks.
 func (f *functions) add(seen map[string]*function, factor float64) {
 	if f.byName == nil {
 		f.byName = map[string]*counted{}

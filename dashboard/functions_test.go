@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestTimes_Quantile compares the quantiles with those of the sorted durations.
+// TestTimes_Quantile compares the quantiles with the quantiles of the sorted
+// durations.
 func TestTimes_Quantile(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, most := range []time.Duration{5, 100, 20 * time.Microsecond, time.Second, 20 * time.Hour} {
@@ -47,8 +48,8 @@ func TestTimes_Quantile(t *testing.T) {
 	}
 }
 
-// TestFunctions_Many: functions beyond the bound are one row, and the numbers
-// of a period are multiplied by its factor.
+// TestFunctions_Many: functions beyond the bound must share one row. The
+// numbers of a period must be multiplied by its factor.
 func TestFunctions_Many(t *testing.T) {
 	var f functions
 	total := int64(0)

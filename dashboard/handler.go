@@ -41,7 +41,7 @@ var styleSheet = sync.OnceValue(func() []byte { return []byte(page.Style() + sty
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// tokenHeader is the header of an action.
+// tokenHeader is the name of the header with the token of an action.
 const tokenHeader = "Concert-Token"
 
 // ServeHTTP serves the page at any path that ends in a slash, and the files of
@@ -82,8 +82,9 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isKnownHost reports whether a page may be served for the Host header. A name
-// may be an attacker's name for the address of this server; an address cannot.
+// isKnownHost reports whether a page may be served for the Host header. It
+// accepts all addresses, but only known names: an attacker can make a name
+// point to the address of this server.
 func (d *Dashboard) isKnownHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -120,14 +121,15 @@ func (d *Dashboard) servePage(w http.ResponseWriter, r *http.Request) {
 type action struct {
 	Do     string `json:"do"` // pause, resume, cancel or replay
 	Source int    `json:"source"`
-	Task   uint64 `json:"task,string"` // of cancel
-	Group  int    `json:"group"`       // of replay
+	Task   uint64 `json:"task,string"` // the task to cancel
+	Group  int    `json:"group"`       // the group to replay
 }
 
 const maxAction = 4 << 10 // bytes
 
-// serveAction does what a button says. A page of another origin can send a
-// POST, but it can neither read the token nor set the header.
+// serveAction runs the action of a button. It requires the token in a header:
+// a page of another origin can send a POST, but can neither read the token nor
+// set the header.
 func (d *Dashboard) serveAction(w http.ResponseWriter, r *http.Request) {
 	fail := func(code int, why string) { http.Error(w, "dashboard: "+why, code) }
 	switch {
@@ -165,7 +167,7 @@ var (
 	errNoTask   = errors.New("the task has ended, or is no longer known")
 )
 
-// do calls the function of an action, and returns what it has done.
+// do calls the function of an action, and returns a text about the result.
 func (d *Dashboard) do(ctx context.Context, a action) (text string, err error) {
 	switch {
 	case (a.Do == "pause" || a.Do == "resume") && d.opts.OnPause != nil:
@@ -191,7 +193,7 @@ func (d *Dashboard) do(ctx context.Context, a action) (text string, err error) {
 			return "", errNoTask
 		}
 		var failed []Task
-		var first error // of the failed replays
+		var first error // the first error of a replay
 		for _, t := range tasks {
 			if err := d.opts.OnReplay(ctx, t); err != nil {
 				failed = append(failed, t)

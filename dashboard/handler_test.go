@@ -23,8 +23,8 @@ func get(h http.Handler, method, path, host string) *httptest.ResponseRecorder {
 	return w
 }
 
-// TestHandler_Host: a name that an attacker may have pointed to this server is
-// refused.
+// TestHandler_Host: an unknown host name must be refused, because an attacker
+// may have made it point to this server.
 func TestHandler_Host(t *testing.T) {
 	d := dashboard.New(&dashboard.Options{Hosts: []string{"build.example"}})
 	for host, want := range map[string]int{
@@ -40,8 +40,8 @@ func TestHandler_Host(t *testing.T) {
 	}
 }
 
-// TestHandler_Prefix: the page works under any prefix, and loads nothing from
-// other servers.
+// TestHandler_Prefix: the page must work under any prefix, and must load
+// nothing from other servers.
 func TestHandler_Prefix(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/debug/concert/", dashboard.Handler())
@@ -68,7 +68,7 @@ func TestHandler_Prefix(t *testing.T) {
 	}
 }
 
-// TestHandler_Title: the title is text.
+// TestHandler_Title: the title must be inserted as text, not as HTML.
 func TestHandler_Title(t *testing.T) {
 	d := dashboard.New(&dashboard.Options{Title: `<script>alert(1)</script>`})
 	if text := get(d, "GET", "/", "localhost").Body.String(); strings.Contains(text, "<script>alert") || !strings.Contains(text, "&lt;script&gt;alert") {
@@ -76,8 +76,9 @@ func TestHandler_Title(t *testing.T) {
 	}
 }
 
-// TestHandler_Action: an action needs a POST of the same origin with the token
-// of the page, and a function of the program.
+// TestHandler_Action: an action must be refused unless it is a POST of the
+// same origin with the token of the page, and the program has set its
+// function.
 func TestHandler_Action(t *testing.T) {
 	var paused []bool
 	d := dashboard.New(&dashboard.Options{OnPause: func(_ context.Context, on bool) error {
@@ -132,7 +133,7 @@ func TestHandler_Action(t *testing.T) {
 	}
 }
 
-// TestAdd_Nil: a nil source is a mistake of the programmer.
+// TestAdd_Nil: Add must panic for a nil source.
 func TestAdd_Nil(t *testing.T) {
 	defer func() {
 		if v := recover(); v != "dashboard: Add: the source is nil" {

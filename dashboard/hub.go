@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	interval   = 500 * time.Millisecond // between two frames
-	keepFor    = time.Minute            // how long recorders continue without a page
-	keptFrames = 20                     // for pages that connect again, or are slow
+	interval   = 500 * time.Millisecond // the time between two frames
+	keepFor    = time.Minute            // the time for which recorders continue without a page
+	keptFrames = 20                     // the number of frames that are kept, for pages that connect again or are slow
 	maxClients = 64
 )
 
@@ -30,7 +30,7 @@ type hub struct {
 	recorders []*recorder   // guarded by mu
 	nextID    int           // guarded by mu: number of the next recorder
 	clients   int           // guarded by mu: number of pages
-	leftAt    time.Time     // guarded by mu: when the last page left
+	leftAt    time.Time     // guarded by mu: the time at which the last page left
 	recording bool          // guarded by mu: whether the goroutine runs
 	closed    bool          // guarded by mu
 	final     bool          // guarded by mu: whether the last frame was made after close was called
@@ -41,8 +41,8 @@ type hub struct {
 	stop      chan struct{} // closed by close
 	ended     chan struct{} // guarded by mu: closed when the goroutine has ended; nil before it starts
 	own       ownProcess    // used by the goroutine alone
-	process   *usage        // guarded by mu
-	time      time.Time     // guarded by mu: of the last frame
+	process   *usage        // guarded by mu: the last use of this process
+	time      time.Time     // guarded by mu: the time of the last frame
 }
 
 func (h *hub) init(isPaused func() bool) {
@@ -89,8 +89,8 @@ func (h *hub) leave() {
 	h.leftAt = time.Now()
 }
 
-// record makes a frame in each interval, until there was no page for keepFor,
-// or close was called.
+// record makes a frame in each interval. It ends when there was no page for
+// the time keepFor, or after close.
 func (h *hub) record(ended chan struct{}) {
 	defer close(ended)
 	ticker := time.NewTicker(interval)
@@ -118,7 +118,7 @@ func (h *hub) record(ended chan struct{}) {
 	}
 }
 
-// isUnused reports whether there was no page for keepFor.
+// isUnused reports whether there was no page for the time keepFor.
 func (h *hub) isUnused() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -136,11 +136,11 @@ func (h *hub) forget(started map[*recorder]bool) {
 		r.forget()
 	}
 	h.frames = nil
-	h.number++ // so that a page with the last frame gets a complete one
+	h.number++ // so that a page that has the last frame gets a complete frame next
 }
 
-// end reports whether the goroutine must end. If a page has joined in the
-// meantime, it must not.
+// end reports whether the goroutine must end. It reports false if a page has
+// joined in the meantime.
 func (h *hub) end() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -199,16 +199,16 @@ func (h *hub) publish(started map[*recorder]bool, last bool) {
 	h.changed = make(chan struct{})
 }
 
-// after returns the frames that follow the frame with this number, and the
-// number of the last of them. If the hub no longer has these frames, after
-// returns a complete frame instead. If no frame follows yet, changed is closed
-// when the hub has a new one.
+// after returns the frames after the frame with the given number, and the
+// number of the last one. If the hub no longer has these frames, after returns
+// a complete frame instead. If no frame follows yet, changed is closed when
+// the hub has a new one.
 func (h *hub) after(number int64) (frames [][]byte, last int64, changed <-chan struct{}, closed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	missing := h.number - number
 	switch {
-	case len(h.frames) == 0: // the goroutine has just started
+	case len(h.frames) == 0: // the goroutine has just started, and there is no frame yet
 	case missing < 0 || missing > int64(len(h.frames)) || number == 0:
 		frames = [][]byte{encode(h.completeLocked())}
 	default:

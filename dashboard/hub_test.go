@@ -59,8 +59,8 @@ func openHub(t *testing.T, f *Feed) *hub {
 	return h
 }
 
-// TestHub_Idle: the hub observes only while a page is open, and for a minute
-// longer. Then it forgets what it has recorded.
+// TestHub_Idle: the hub must observe only while a page is open, and for a
+// minute afterwards. Then it must forget what it has recorded.
 func TestHub_Idle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
@@ -96,9 +96,9 @@ func TestHub_Idle(t *testing.T) {
 	})
 }
 
-// TestHub_After: a page that is connected gets each frame once, a page that was
-// away for a short time gets the missing frames, and one that was away for
-// longer gets a complete frame.
+// TestHub_After: a connected page must get each frame once. A page that was
+// away for a short time must get the missing frames, and a page that was away
+// for longer must get a complete frame.
 func TestHub_After(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
@@ -134,8 +134,8 @@ func TestHub_After(t *testing.T) {
 	})
 }
 
-// TestHub_Close: the last frame has the final numbers, and says that it is the
-// last one.
+// TestHub_Close: the last frame must have the final numbers, and must say that
+// it is the last frame.
 func TestHub_Close(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
@@ -175,7 +175,7 @@ func TestHub_Close(t *testing.T) {
 	})
 }
 
-// TestHub_Points: memory is bounded, however long a page is open.
+// TestHub_Points: the memory must be bounded for any time that a page is open.
 func TestHub_Points(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
@@ -203,8 +203,8 @@ func TestHub_Points(t *testing.T) {
 	})
 }
 
-// TestHub_Details: a frame has the traceback of a failure only if the failure
-// is new, or if the frame is complete.
+// TestHub_Details: a frame must have the traceback of a failure if the failure
+// is new or the frame is complete, and not otherwise.
 func TestHub_Details(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
@@ -234,7 +234,8 @@ func TestHub_Details(t *testing.T) {
 	})
 }
 
-// TestDashboard_ReplayFails: tasks whose replay fails can be replayed again.
+// TestDashboard_ReplayFails: it must be possible to replay tasks again after a
+// failed replay.
 func TestDashboard_ReplayFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		away := true

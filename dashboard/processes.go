@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// usage is what a process uses.
+// usage is the processor time and the memory that a process uses.
 type usage struct {
 	CPU    float64 `json:"cpu"`    // in percent of one processor, between the last two calls of look
 	Memory int64   `json:"memory"` // resident memory in bytes
@@ -56,7 +56,7 @@ func (o *ownProcess) usage(now time.Time) *usage {
 type hasProcesses interface{ WorkerProcesses() map[int]int }
 
 const (
-	maxProcesses = 128             // workers whose processes are read
+	maxProcesses = 128             // the maximum number of workers whose processes are read
 	lookInterval = 2 * time.Second // reading a process takes about 20 us
 )
 

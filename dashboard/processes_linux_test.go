@@ -15,8 +15,9 @@ type source map[int]int
 func (source) Stats() concert.Stats           { return concert.Stats{} }
 func (s source) WorkerProcesses() map[int]int { return s }
 
-// TestProcessTimes: the use of the processes of workers is known, a process
-// that has ended is left out, and the processes are read at intervals.
+// TestProcessTimes: a source must have the use of the processes of its
+// workers, but not of ended processes. The processes must be read at
+// intervals.
 func TestProcessTimes(t *testing.T) {
 	ended := exec.Command("true")
 	if err := ended.Run(); err != nil {

@@ -9,7 +9,7 @@ import (
 	"concert"
 )
 
-// Bounds of what a recorder keeps.
+// The limits for the memory of a recorder.
 const (
 	maxSpans     = 4000 // spans of the stream, for a page that opens
 	maxPoints    = 1200 // points of the lines over time: ten minutes
@@ -21,9 +21,9 @@ const (
 	shards       = 8
 )
 
-// Bounds of what a recorder looks at in each period, so that the observer costs
-// little however fast the tasks are. Each event costs about 0.2 us, and a task
-// has three events.
+// The limits for the tasks that a recorder observes in each period. They make
+// the observer cheap for tasks of any speed. Each event costs about 0.2 us,
+// and a task has three events.
 const (
 	shortTasks = 2500   // finished tasks after which the observer is detached
 	longTasks  = 10_000 // the same, if tasks take longer than longTime
@@ -37,8 +37,8 @@ const (
 //	                      causes: failures                        --collect--> frame
 //
 // In each period, the observer is attached until it has seen enough finished
-// tasks. Then it is detached until the next period, and costs one atomic load
-// per event of the executor.
+// tasks. Then it is detached until the next period. A detached observer costs
+// one atomic load per event of the executor.
 type recorder struct {
 	id     int // its number on the page
 	name   string
@@ -48,7 +48,7 @@ type recorder struct {
 	shards    [shards]shard
 	causes    causes
 	finished  atomic.Int64 // tasks that have finished in this period
-	allowance atomic.Int64 // number of finished tasks after which the observer is detached
+	allowance atomic.Int64 // the number of finished tasks after which the observer is detached in this period
 	isFull    atomic.Bool  // whether the allowance of this period is used up
 	period    atomic.Int64 // number of this period
 
@@ -58,7 +58,7 @@ type recorder struct {
 	last      concert.Stats
 	lastTime  time.Time
 	functions functions
-	estimated bool // whether some tasks were not seen, so the numbers of functions are estimates
+	estimated bool // whether the numbers of functions are estimates, because some tasks were not seen
 	processes processTimes
 
 	// The state that a complete frame contains. Guarded by the mutex of the
@@ -68,14 +68,14 @@ type recorder struct {
 	frame  sourceFrame
 }
 
-// shard has what the observer has seen of some tasks.
+// shard is the part of the recorded state for some of the tasks.
 type shard struct {
 	mu        sync.Mutex
 	open      map[uint64]opened    // guarded by mu: tasks that have started, by number
 	spans     []span               // guarded by mu: a sample of the tasks that have ended in this period
 	ended     int                  // guarded by mu: number of tasks of which spans is a sample
 	skipped   int                  // guarded by mu: tasks that have started in this period, and are not in open because it is full
-	functions map[string]*function // guarded by mu: what has ended in this period
+	functions map[string]*function // guarded by mu: the numbers of the tasks that have ended in this period, by function
 	_         [64]byte             // keeps shards apart in the cache
 }
 
@@ -85,7 +85,7 @@ type opened struct {
 	input  *concert.Input
 	worker int
 	start  time.Time
-	done   int64 // of concert.Progress
+	done   int64 // the last report of concert.Progress
 	total  int64
 }
 
@@ -208,7 +208,7 @@ func (r *recorder) ended(e concert.Event) {
 	}
 }
 
-// change is what has happened since the last frame.
+// change has everything that has happened since the last frame.
 type change struct {
 	point point
 	spans []span
@@ -223,7 +223,7 @@ func (r *recorder) collect(now time.Time) change {
 	wasFull := r.isFull.Load()
 	if wasFull {
 		r.estimated = true
-		r.attachment.detach() // so that the next period attaches it again
+		r.attachment.detach() // the next period attaches it again
 	}
 	running, seen := r.takeShards(&c, done, wasFull)
 	if mean := meanSince(stats.RunTime, r.last.RunTime); mean > longTime {
@@ -279,7 +279,7 @@ func (r *recorder) takeShards(c *change, done int64, wasFull bool) (running []op
 			finished += f.done
 		}
 	}
-	// If only some tasks were seen, each of them stands for several.
+	// If only some tasks were seen, each seen task counts as several.
 	factor := 1.0
 	if wasFull && finished > 0 && done > finished {
 		factor = float64(done) / float64(finished)

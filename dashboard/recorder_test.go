@@ -34,9 +34,9 @@ func (f *Feed) observersNow() int {
 	return len(f.observers)
 }
 
-// TestRecorder_Sampling: in a period with many tasks, the observer is detached,
-// the spans are a sample, and the numbers of the functions are estimates of the
-// exact total.
+// TestRecorder_Sampling: in a period with many tasks, the observer must be
+// detached, and the spans must be a sample. The numbers of the functions must
+// be estimates whose sum is about the exact total.
 func TestRecorder_Sampling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
@@ -93,8 +93,8 @@ func TestRecorder_Sampling(t *testing.T) {
 	})
 }
 
-// TestRecorder_LongTasks: if tasks are long, the observer stays attached for
-// more of them, so that it sees their ends.
+// TestRecorder_LongTasks: if tasks are long, the observer must stay attached
+// for more tasks, so that it sees their ends.
 func TestRecorder_LongTasks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Feed
@@ -112,8 +112,8 @@ func TestRecorder_LongTasks(t *testing.T) {
 	})
 }
 
-// TestRecorder_Running: a running task is listed with its progress, the oldest
-// first, until it has ended.
+// TestRecorder_Running: running tasks must be listed with their progress until
+// they end, with the oldest task first.
 func TestRecorder_Running(t *testing.T) {
 	var f Feed
 	begin := time.Now()
@@ -132,7 +132,7 @@ func TestRecorder_Running(t *testing.T) {
 	}
 }
 
-// TestRecorder_LongTexts: the recorder does not keep long names and labels.
+// TestRecorder_LongTexts: the recorder must shorten long names and labels.
 func TestRecorder_LongTexts(t *testing.T) {
 	var f Feed
 	r := startRecorder(t, &f, time.Now())
@@ -152,8 +152,8 @@ func TestRecorder_LongTexts(t *testing.T) {
 	}
 }
 
-// TestRecorder_ManyOpen: if more tasks run than the recorder keeps, the page
-// does not claim to show all tasks.
+// TestRecorder_ManyOpen: if more tasks run than the recorder keeps, the frame
+// must say that only some tasks were observed.
 func TestRecorder_ManyOpen(t *testing.T) {
 	var f Feed
 	begin := time.Now()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// writeTime is how long a page may take to receive frames. Then its connection
-// is closed, and the page connects again.
+// writeTime is the time in which a page must receive frames. After it, the
+// connection is closed, and the page connects again.
 const writeTime = 15 * time.Second
 
 // serveEvents sends frames as server-sent events, until the page leaves. The id
@@ -22,7 +22,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	defer d.hub.leave()
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // of proxies
+	w.Header().Set("X-Accel-Buffering", "no") // turns off the buffering of proxies
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -31,7 +31,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	number := d.frameOf(r.Header.Get("Last-Event-ID"))
 	for {
 		frames, last, changed, over := d.hub.after(number)
-		control.SetWriteDeadline(time.Now().Add(writeTime)) // not all writers have deadlines
+		control.SetWriteDeadline(time.Now().Add(writeTime)) // ignores the error, because not all writers have deadlines
 		for i, f := range frames {
 			id := last - int64(len(frames)-1-i)
 			if _, err := fmt.Fprintf(w, "retry: 1000\nid: %s.%d\ndata: %s\n\n", d.epoch, id, f); err != nil {

@@ -93,7 +93,7 @@ func listen(t *testing.T, url, lastID string) func(yield func(received) bool) {
 	}
 }
 
-// truth has what an observer of the program has seen.
+// truth has the events that an observer of the program has received.
 type truth struct {
 	mu     sync.Mutex
 	starts map[uint64]concert.Event // guarded by mu
@@ -143,7 +143,7 @@ func TestStream_Truth(t *testing.T) {
 			spans[id] = s
 		}
 		last = f
-		if !submitted { // now the recorder watches
+		if !submitted { // the first frame has arrived, so the recorder watches
 			submitted = true
 			inputs := make([]int, tasks)
 			for i := range inputs {
@@ -193,7 +193,8 @@ func TestStream_Truth(t *testing.T) {
 }
 
 // TestStream_Reconnect: a page that connects again with the id of its last
-// frame gets the next one, and a page of an earlier program gets everything.
+// frame must get the next frame. A page of an earlier program must get a
+// complete frame.
 func TestStream_Reconnect(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -221,8 +222,8 @@ func TestStream_Reconnect(t *testing.T) {
 	}
 }
 
-// TestStream_Close: when the program closes the Dashboard, each page gets a
-// last frame with the final numbers, and its stream ends.
+// TestStream_Close: when the program closes the Dashboard, each page must get
+// a last frame with the final numbers, and its stream must end.
 func TestStream_Close(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	d := dashboard.New(nil)

@@ -48,7 +48,7 @@ type kindCount struct {
 	count int
 }
 
-// maxKinds is the maximum number of kinds that are shown. Failed tasks of other
+// maxKinds is the maximum number of kinds in the text. Failed tasks of other
 // kinds are counted together.
 const maxKinds = 4
 
@@ -77,10 +77,10 @@ func (c *counts) observe(e concert.Event) {
 			c.running[e.Task] = amount{}
 		}
 	case concert.TaskProgress:
-		// The first report of a task is only a start value, because a download
-		// may continue in the middle of a file. If a task begins again, the
-		// number that it reports decreases. The decrease must not be subtracted
-		// from c.moved.
+		// The first report of a task is not added to c.moved, because a
+		// download may continue in the middle of a file. The number of a task
+		// that begins again decreases. This decrease is not subtracted from
+		// c.moved.
 		if before, known := c.running[e.Task]; known {
 			if before.reported {
 				c.moved += max(0, e.Done-before.done)
@@ -124,7 +124,7 @@ type view struct {
 	unbegun int
 	moved   int64
 	rate    float64 // progress per second
-	share   float64 // finished share of the total, from 0 to 1; 0 without a total
+	share   float64 // finished share of the total, from 0 to 1; 0 if there is no total
 	all     amount  // sum of the progress of all tasks, while the sum of their totals is known; otherwise zero
 }
 
@@ -141,7 +141,7 @@ func (c *counts) look(now time.Time) view {
 		if c.lastLook.IsZero() {
 			c.rate = rate
 		}
-		keep := math.Exp2(-since.Seconds()) // a rate loses half of its weight in a second, however often look is called
+		keep := math.Exp2(-since.Seconds()) // a rate loses half of its weight in a second, for any interval between calls of look
 		c.rate = keep*c.rate + (1-keep)*rate
 		c.lastLook, c.lastMoved = now, c.moved
 	}
@@ -214,8 +214,8 @@ func (v view) left() time.Duration {
 	if v.all.total > 0 && v.moved > 0 {
 		return time.Duration(float64(v.took) * float64(v.all.total-v.all.done) / float64(v.moved))
 	}
-	// Tasks that never started took no time, so they say nothing about the
-	// duration of the others.
+	// Tasks that never started took no time. So they are left out of the
+	// estimate for the other tasks.
 	ran := v.share - float64(v.unbegun)/float64(v.counts.total)
 	if ran < 0.001 {
 		return 0

@@ -56,7 +56,7 @@ type records struct {
 	over    bool   // guarded by mu: whether the writer has failed or ended
 }
 
-const mostWaiting = 1 << 20 // if more bytes than this wait, a worker blocks
+const mostWaiting = 1 << 20 // if more bytes wait, a worker blocks
 
 func newRecords() *records {
 	r := &records{wake: make(chan struct{}, 1)}
@@ -96,7 +96,7 @@ func (r *records) take(spare []byte) []byte {
 }
 
 // end makes further calls of r.add return at once, and wakes the workers that
-// are blocked in such a call.
+// are blocked in a call of r.add.
 func (r *records) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,8 +11,9 @@ import (
 	"concert/progress"
 )
 
-// TestKind_Failures: with Options.Kind, failed tasks are counted by kind, the
-// most frequent ones first. There are at most four kinds.
+// TestKind_Failures: if Options.Kind is set, the text must have the number of
+// failed tasks of each kind, with the most frequent kind first. It must have
+// at most four kinds.
 func TestKind_Failures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := progress.New(io.Discard, &progress.Options{Total: 50, Kind: error.Error})
@@ -33,8 +34,8 @@ func TestKind_Failures(t *testing.T) {
 	})
 }
 
-// TestLeft_UnbegunTasks: tasks that settled without a start took no time, so
-// they do not make the estimate of the others shorter.
+// TestLeft_UnbegunTasks: tasks that settled without a start took no time. They
+// must not make the estimated time for the other tasks shorter.
 func TestLeft_UnbegunTasks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := progress.New(io.Discard, &progress.Options{Total: 100})

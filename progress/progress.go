@@ -27,7 +27,7 @@
 // the amounts are shown, as in "1 GB of 4 GB (25%)".
 //
 // Other output of the program would appear in the middle of the line that
-// changes. So write other output to the writer of Display.Above.
+// changes. To prevent this, write other output to the writer of Display.Above.
 package progress
 
 import (
@@ -64,14 +64,15 @@ type Options struct {
 	// Noun is the name of the things that tasks process, in the plural. Empty
 	// means "tasks".
 	Noun string
-	// Unit formats the amounts that tasks report with concert.Progress, such as
-	// [Bytes]. Nil means that the amounts are not shown, but they still move
-	// the bar. If Unit panics, or does not return within a second, the Display
+	// Unit formats the amounts that tasks report with concert.Progress, such
+	// as [Bytes]. If it is nil, the amounts are not shown, but still move the
+	// bar. If Unit panics, or does not return within a second, the Display
 	// shows plain numbers from then on.
 	Unit func(amount int64) string
-	// Kind, if set, returns the kind of the error of a failed task in a few
-	// words. Then the failed tasks are shown by kind, as in "3 failed (2
-	// timeout, 1 exit code 1)". Observe calls it.
+	// Kind, if set, is called by Observe with the error of a failed task. It
+	// returns the kind of the error in a few words. The Display shows the
+	// number of failed tasks of each kind, as in "3 failed (2 timeout, 1 exit
+	// code 1)".
 	Kind func(err error) string
 	// Every is the time between two lines of the format Lines. Zero means ten
 	// seconds, and less than a second means a second.
@@ -145,16 +146,17 @@ func contained(unit func(int64) string) func(int64) string {
 }
 
 // Observe receives an event of a task. It is a [concert.Observer]: set it in
-// the options of one or several executors. Observe blocks only with the format
+// the options of one or several executors. Observe blocks only in the format
 // JSON, while a megabyte of lines is unread.
 func (d *Display) Observe(e concert.Event) { d.counts.observe(e) }
 
 // String returns the current numbers, as a line without a bar.
 func (d *Display) String() string { return d.counts.look(time.Now()).text() }
 
-// Above returns a writer that writes other output of the program to w. The
-// output appears above the line that changes. Each Write should have whole
-// lines. A Write also blocks while a Write to the writer of New blocks.
+// Above returns a writer for other output of the program. The output is
+// written to w, and appears above the line that changes. Each Write should
+// have whole lines. A Write also blocks while a Write to the writer of New
+// blocks.
 func (d *Display) Above(w io.Writer) io.Writer { return above{d, w} }
 
 // Close writes the remaining output, and a final line in place of the line that

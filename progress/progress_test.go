@@ -55,7 +55,7 @@ func TestBar_Terminal(t *testing.T) {
 		}
 		step("[>                             ]  0 of 4 files, 0 B/s")
 		o.start(0)
-		o.report(0, 1e6, 4e6) // a continued download: these bytes did not arrive now
+		o.report(0, 1e6, 4e6) // a continued download: these bytes have arrived earlier
 		step("[=>                            ]  0 of 4 files, 0 B/s, 60 s left")
 		o.report(0, 2e6, 4e6)
 		o.start(1)
@@ -121,9 +121,9 @@ func TestBar_Amounts(t *testing.T) {
 	})
 }
 
-// TestRunning_AddedLate: a Display that observes a running executor may receive
-// only the last events of a task. It counts the running tasks whose start it
-// has observed.
+// TestRunning_AddedLate: a Display that observes a running executor may
+// receive only the last events of a task. It must only count a running task if
+// it has observed the start of the task.
 func TestRunning_AddedLate(t *testing.T) {
 	d := progress.New(io.Discard, nil)
 	defer d.Close()

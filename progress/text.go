@@ -60,7 +60,7 @@ const (
 )
 
 // bar returns the text, with a bar before it if the total is known and the
-// terminal is wide enough. If it is narrow, the text is without the amounts.
+// terminal is wide enough. On a narrow terminal, the text has no amounts.
 func (v view) bar(columns int) string {
 	text := v.text()
 	// The last column stays empty, because terminals use it in different ways.
@@ -92,7 +92,7 @@ func Bytes(n int64) string { return units.Bytes(n) }
 // and from one minute up as in "2m5s".
 func Duration(d time.Duration) string { return units.Duration(d) }
 
-// coarse formats an estimated duration, with few digits.
+// coarse formats an estimated duration with few digits.
 func coarse(d time.Duration) string {
 	switch {
 	case d < 100*time.Second:

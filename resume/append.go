@@ -10,25 +10,25 @@ import (
 	"sync"
 )
 
-// A batch is records that become durable together. The disk needs about as long
-// for one record as for many. So records that arrive during a sync form the
-// next batch:
+// A batch contains records that become durable together. The disk needs about
+// the same time for one record and for many records. So records that arrive
+// during a sync form the next batch:
 //
 //  1. stage writes the line of a record to the file, and adds the record to the
 //     batch of the journal, or to a new one. From here on, the record survives
 //     a kill of the process.
 //  2. The first wait for a batch locks Journal.commit. So it waits until the
-//     batch before is durable. In this time, the batch grows.
+//     previous batch is durable. In this time, its own batch grows.
 //  3. It removes the batch from the journal, so that the batch does not change
 //     any longer, and syncs the file. The other waits for the batch wait in the
 //     Once.
 //
-// A record with data in the data file has its line written in step 3, after
-// a sync of the data file. So a record never refers to data that are not there.
+// If a record has data in the data file, its line is written in step 3, after
+// a sync of the data file. So a record never refers to missing data.
 //
-// If a sync of the journal fails, the system may have dropped any line that was
-// not durable. So all these lines are removed, and their records fail, also the
-// records of the next batch.
+// If a sync of the journal fails, the system may have dropped any line that
+// was not durable. So all lines that were not durable are removed, and their
+// records fail. This includes the records of the next batch.
 type batch struct {
 	j       *Journal
 	records []*staged // guarded by Journal.mu until step 3
@@ -39,11 +39,12 @@ type batch struct {
 type staged struct {
 	batch  *batch
 	key    Key
-	line   []byte // nil when it is written
-	offset int64  // of the line
+	line   []byte // nil after it was written
+	offset int64  // the offset of the line in the file
 	syncs  int    // the number of failed syncs of the journal before the line was written
-	// If data is true, the record has data in the data file. Then failures is
-	// the number of failed syncs of that file before the data were written.
+	// data is whether the record has data in the data file. If it is true,
+	// failures is the number of failed syncs of the data file before the data
+	// were written.
 	data     bool
 	failures int
 	err      error // set by commit
@@ -51,13 +52,13 @@ type staged struct {
 
 // Append records that the call with this key has succeeded (ok) or failed, and
 // returns when the record is durable. The argument info is encoded as JSON,
-// unless it is nil. The data are read until their end. Each of them is
+// unless it is nil. Each reader of data is read until its end. Its bytes are
 // available as Data of the entry. While Append copies more than 128 KiB from a
 // reader, other calls with large data wait, so a reader should not be slow.
 //
 // If Append returns an error, the journal is usable. After a full disk, for
-// example, Append works again when there is space. The failed record may exist
-// nevertheless if the process ends before the next Append.
+// example, Append works again when there is space. If the process ends before
+// the next Append, the failed record may exist nevertheless.
 func (j *Journal) Append(k Key, ok bool, info any, data ...io.Reader) error {
 	s, err := j.stage(k, ok, info, data)
 	if err == nil {
@@ -117,8 +118,8 @@ func (j *Journal) add(s *staged, r record) error {
 	return nil
 }
 
-// store reads data. It returns small data inline if there is room for them in
-// the line of s. It writes other data to the data file.
+// store reads data. It returns small data as an inline part if the line of s
+// has room for them. It writes other data to the data file.
 func (j *Journal) store(in io.Reader, room *int, s *staged) (p part, err error) {
 	size := *room
 	if sized, ok := in.(interface{ Len() int }); ok { // such as a bytes.Reader
@@ -141,7 +142,7 @@ func (j *Journal) storeLarge(in io.Reader, s *staged) (p part, err error) {
 	var failures int
 	p.place, failures, err = j.data.append(in)
 	if !s.data {
-		s.data, s.failures = true, failures // of the first data, which is the smallest number
+		s.data, s.failures = true, failures // the number from the first data of the record, which is the smallest
 	}
 	return p, err
 }
@@ -160,7 +161,7 @@ func (b *batch) commit() {
 	j.commit.Lock()
 	defer j.commit.Unlock()
 	j.mu.Lock()
-	j.batch = nil // it was b
+	j.batch = nil // no record is added to b from now on
 	records := b.records
 	j.mu.Unlock()
 
@@ -230,8 +231,9 @@ func (j *Journal) sync(records []*staged) (failures int, err error) {
 	return j.failures, withoutPath(err)
 }
 
-// writeLocked writes the line of a record. If this fails, it removes the part
-// that was written. If this fails too, the next write tries it first.
+// writeLocked writes the line of a record. If the write fails, it removes the
+// part of the line that was written. If the removal fails, too, the next write
+// begins with the removal.
 func (j *Journal) writeLocked(s *staged) error {
 	if j.torn {
 		if err := j.removeTornLocked(); err != nil {
@@ -255,7 +257,7 @@ func (j *Journal) syncFailedLocked() {
 	j.end, j.torn = j.durable, true
 }
 
-// removeTornLocked removes what is behind the last line.
+// removeTornLocked removes the bytes behind the last line.
 func (j *Journal) removeTornLocked() error {
 	err := j.file.Truncate(j.end)
 	if err == nil {

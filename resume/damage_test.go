@@ -51,7 +51,7 @@ func (s *small) dataOf(i int, large bool) string {
 	return fmt.Sprint("result ", i)
 }
 
-// write writes other bytes to the files.
+// write replaces the contents of the two files.
 func (s *small) write(t *testing.T, journal, data []byte) {
 	for name, b := range map[string][]byte{s.path: journal, s.path + ".data": data} {
 		if len(b) == 0 && name != s.path {
@@ -63,8 +63,8 @@ func (s *small) write(t *testing.T, journal, data []byte) {
 	}
 }
 
-// check opens the journal, and compares it: intact reports which records must
-// be there. Then it appends a record, and opens the journal again.
+// check opens the journal, and checks that it has the records for which intact
+// returns true. Then it appends a record, and opens the journal again.
 func (s *small) check(t *testing.T, what string, large bool, damaged int, intact func(i int) bool) {
 	t.Helper()
 	for round := range 2 {
@@ -147,7 +147,7 @@ func TestOpen_Flipped(t *testing.T) {
 			for s.ends[line] <= at {
 				line++
 			}
-			joined := s.ends[line]-1 == at // the line feed: the next line is damaged too
+			joined := s.ends[line]-1 == at // the changed byte is the line feed, so the next line is damaged, too
 			s.check(t, fmt.Sprint("byte ", at), true, 1, func(i int) bool { return i+1 != line && !(joined && i+1 == line+1) })
 		}
 	}
@@ -174,8 +174,8 @@ func TestOpen_DataFlipped(t *testing.T) {
 	}
 }
 
-// TestOpen_Zeros: zeros in place of the last bytes, or behind them, are what a
-// loss of power may leave.
+// TestOpen_Zeros: a loss of power may leave zeros instead of the last bytes,
+// or behind them. Open must treat such lines as damaged.
 func TestOpen_Zeros(t *testing.T) {
 	t.Parallel()
 	s := newSmall(t, false)

@@ -21,7 +21,7 @@ type dataFile struct {
 	mu     sync.Mutex // guards the fields below
 	closed bool
 	file   *os.File // nil if there is no file yet
-	end    int64    // where the next data begin
+	end    int64    // the offset at which the next data begin
 	torn   bool     // the file may have bytes behind end
 	// failures is the number of failed syncs. After a failed sync, the system
 	// may have dropped any bytes that were not durable. So a record must fail
@@ -71,7 +71,7 @@ func (d *dataFile) load(f *os.File) (size int64, err error) {
 	case err != nil:
 		return 0, err
 	case ok && d.id == "":
-		d.id = id // the header of the journal is damaged
+		d.id = id // if the header of the journal is damaged, the header of this file has the identifier
 	case ok && d.id != id:
 		return 0, &openError{ErrNotJournal, "it is the data file of another journal: remove it, or use another journal"}
 	case !ok && !d.used:
@@ -94,8 +94,8 @@ func (d *dataFile) create(f *os.File) (size int64, err error) {
 
 var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
-// append appends all that r returns. It returns the place of these bytes, and
-// the number of failures before they were written.
+// append appends all bytes of r. It returns the place of these bytes, and the
+// number of failed syncs before they were written.
 func (d *dataFile) append(r io.Reader) (p place, failures int, err error) {
 	buf := buffers.Get().(*[128 << 10]byte)
 	defer buffers.Put(buf)
@@ -130,9 +130,10 @@ func (d *dataFile) append(r io.Reader) (p place, failures int, err error) {
 	return p, d.failures, nil
 }
 
-// readFull reads until b is full. If the reader ends before, it returns io.EOF.
-// Unlike io.ReadFull, it never returns io.ErrUnexpectedEOF itself: with this
-// error, a reader says that its data are incomplete.
+// readFull reads until b is full. If the reader ends before, it returns
+// io.EOF. It returns io.ErrUnexpectedEOF only if the reader has returned it,
+// to report that its data are incomplete. io.ReadFull would also return it for
+// a short read.
 func readFull(r io.Reader, b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		var m int
@@ -140,13 +141,13 @@ func readFull(r io.Reader, b []byte) (n int, err error) {
 		n += m
 	}
 	if n == len(b) && err == io.EOF {
-		err = nil // the next call returns it
+		err = nil // the next call returns the error
 	}
 	return n, err
 }
 
-// prepareLocked creates the file if necessary, and removes what a failed append
-// has left. The caller holds the lock.
+// prepareLocked creates the file if necessary, and removes the bytes of a
+// failed append. The caller holds the lock.
 func (d *dataFile) prepareLocked() error {
 	if d.closed {
 		return errClosed
@@ -184,7 +185,7 @@ func (d *dataFile) truncateLocked() error {
 }
 
 // sync makes the data durable that were appended before. It returns the number
-// of failures so far.
+// of failed syncs so far.
 func (d *dataFile) sync() (failures int, err error) {
 	d.mu.Lock()
 	f := d.file

@@ -21,8 +21,8 @@
 //	              no: call the function --> Append --> data file --sync-->
 //	                                                   journal   --sync--> durable
 //
-// [Map] does all this for functions on any executor. [Journal.Find] and
-// [Journal.Append] are for programs that decide themselves what a call is.
+// [Map] does all this for functions on any executor. A program that needs its
+// own kind of calls uses [Journal.Find] and [Journal.Append].
 //
 // # The files
 //
@@ -31,11 +31,11 @@
 //
 //	{"key":"<32 hex digits>","ok":true,"data":[DATA, ...],"info":INFO,"sum":"<8 hex digits>"}
 //
-// The last field is a checksum (CRC-32C) of the line before it. DATA of up to 4
-// KiB a record are in the line, as base64 text. Larger DATA are in a second
+// The last field is a checksum (CRC-32C) of the line before it. The line
+// contains up to 4 KiB of DATA as base64 text. Larger DATA are in a second
 // file, FILE.data. The line then has their place: [offset, length, checksum].
-// FILE.data exists only if there are such data. Both files only grow. To move a
-// journal, move both files. To start again, remove both files.
+// FILE.data exists only if there are such data. Both files only grow. To move
+// a journal, move both files. To start again, remove both files.
 //
 // # The rules
 //
@@ -43,13 +43,13 @@
 //     process and a loss of power. Concurrent calls share the time that the
 //     disk needs.
 //   - The data of a record are durable before the record is written. So a
-//     record never refers to data that are not there.
+//     record never refers to missing data.
 //   - If a key has several records, the last one counts.
 //   - One process at a time uses a journal. Open fails with [ErrInUse] if
 //     another process has it open, or this process itself.
 //   - A killed process or a loss of power can leave a partial line at the end.
-//     A failing disk can change any byte, and FILE.data can be removed. Such
-//     damaged lines do not count, and are no error: their calls run again.
+//     A failing disk can change any byte, and FILE.data can be removed. Open
+//     ignores such damaged lines without an error, and their calls run again.
 //     [Journal.Damaged] returns their number.
 //   - Open never changes a file that is not a journal.
 //   - If the disk is full, Append returns the error, and the journal has no
@@ -59,8 +59,8 @@
 //
 // # The corners
 //
-// The journal does not know the code of a function. If a function has changed
-// so that old results are wrong, start again with a new journal.
+// The journal does not know the code of a function. If old results are wrong
+// because a function has changed, start with a new journal.
 //
 // An open journal needs about 50 bytes of memory for each key.
 //

@@ -77,9 +77,9 @@ func (e Entry) Size(i int) int64 {
 }
 
 // Data returns a reader of the data with index i. If the bytes in the file are
-// damaged, the reader returns an error instead of io.EOF. So a caller that has
-// already used the bytes must be able to withdraw them: see Check. The reader
-// is usable until the journal is closed.
+// damaged, the reader returns an error instead of io.EOF. At this point the
+// caller has already received the bytes. To find damage before the first byte
+// is used, call Check. The reader is usable until the journal is closed.
 func (e Entry) Data(i int) io.Reader {
 	p := e.data[i]
 	if p.inline != nil {

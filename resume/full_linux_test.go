@@ -13,8 +13,8 @@ import (
 
 func init() { children["full"] = appendToFullDisk }
 
-// appendToFullDisk appends records until the files must not grow. Then it
-// removes this limit and appends again.
+// appendToFullDisk appends records until a limit prevents the files from
+// growing. Then it removes this limit and appends again.
 func appendToFullDisk(path string) {
 	signal.Ignore(syscall.SIGXFSZ)
 	j, err := resume.Open(path, nil)
@@ -65,9 +65,9 @@ func fullData(name string, large bool) []string {
 	return []string{strings.Repeat(name, 100)}
 }
 
-// TestJournal_DiskFull: while a file cannot grow, Append must return the error.
-// No part of the failed records may remain, and Append must work when there is
-// space.
+// TestJournal_DiskFull: while a file cannot grow, Append must return the
+// error. No part of the failed records may remain, and Append must work again
+// when there is space.
 func TestJournal_DiskFull(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"small", "large.l"} {

@@ -16,8 +16,8 @@ import (
 	"concert"
 )
 
-// FuzzParseLine: parseLine must accept what appendLine writes, and must not
-// fail in another way for any other bytes.
+// FuzzParseLine: parseLine must accept lines of appendLine. For other bytes it
+// must return an error, or a record that has the same line.
 func FuzzParseLine(f *testing.F) {
 	f.Add([]byte(`{"key":"00112233445566778899aabbccddeeff","ok":true,"data":["YQ==",[1,2,"0000000a"]],"info":{}`), []byte("a"), int64(7), int64(1))
 	f.Add([]byte(`{"key":"00112233445566778899aabbccddeeff","ok":false`), []byte{}, int64(0), int64(0))
@@ -26,8 +26,8 @@ func FuzzParseLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content, inline []byte, offset, length int64) {
 		parseLine(content)
 		parseHeader(content, journalFormat)
-		// Most random lines have a wrong checksum, so this one gets a correct
-		// one.
+		// Most random lines have a wrong checksum, so the test also makes a
+		// line with a correct checksum.
 		line := bytes.TrimSuffix(appendSum(bytes.Clone(content), 0), []byte("\n"))
 		if r, err := parseLine(line); err == nil {
 			for _, p := range r.data {
@@ -106,10 +106,10 @@ func TestJournal_DataSyncFails(t *testing.T) {
 	}
 	first := stage(1)
 	j.mu.Lock()
-	j.batch = nil // the next record is in another batch, which is written later
+	j.batch = nil // the next record starts another batch, which is written later
 	j.mu.Unlock()
 	second := stage(2)
-	r, w, err := os.Pipe() // which cannot be synced
+	r, w, err := os.Pipe() // a pipe cannot be synced
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,8 +132,8 @@ func TestJournal_DataSyncFails(t *testing.T) {
 	}
 }
 
-// TestJournal_WriteFails: if a line cannot be written and not be removed
-// either, the next Append must remove it first.
+// TestJournal_WriteFails: if a line can be neither written completely nor
+// removed, the next Append must first remove it.
 func TestJournal_WriteFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j")
 	j, err := Open(path, nil)
@@ -192,8 +192,8 @@ func TestRun_Counts(t *testing.T) {
 }
 
 // TestJournal_SyncFails: after a failed sync, all lines that were not durable
-// must be removed, and their records must fail, also the records of the next
-// batch.
+// must be removed, and their records must fail. This includes the records of
+// the next batch.
 func TestJournal_SyncFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j")
 	j, err := Open(path, nil)
@@ -212,13 +212,13 @@ func TestJournal_SyncFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := stage(2)
-	j.batch = nil // as if the first batch were being synced
+	j.batch = nil // as during the sync of the first batch
 	second := stage(3)
 	file := j.file
 	if j.file, err = os.Open(path); err != nil {
 		t.Fatal(err)
 	}
-	j.file.Close() // so that the sync fails, and the truncation too
+	j.file.Close() // makes the sync and the truncation fail
 	if err := first.wait(); err == nil {
 		t.Error("the first record has no error")
 	}
@@ -240,8 +240,8 @@ func TestJournal_SyncFails(t *testing.T) {
 	}
 }
 
-// TestJournal_WritesAtOnce: a record must survive a kill of the process that
-// comes while the journal syncs other records.
+// TestJournal_WritesAtOnce: if the process is killed while the journal syncs
+// other records, a new record must survive.
 func TestJournal_WritesAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j")
 	j, err := Open(path, nil)

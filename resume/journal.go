@@ -19,7 +19,7 @@ var (
 	ErrInUse = errors.New("resume: the journal is in use")
 
 	// ErrNotJournal is wrapped by the error of Open if the file is not a
-	// journal, or its data file belongs to something else. Open has not changed
+	// journal, or if its data file does not belong to it. Open has not changed
 	// the files.
 	ErrNotJournal = errors.New("resume: not a journal")
 )
@@ -39,9 +39,8 @@ func (e *openError) Unwrap() error { return e.kind }
 
 // Options tunes a Journal. The zero value, and nil, are ready to use.
 type Options struct {
-	// KeepFailed changes what [Map] does with the record of a failed call: it
-	// yields the recorded error, and does not call the function. Otherwise Map
-	// calls the function again.
+	// KeepFailed makes [Map] yield the recorded error of a failed call. If it
+	// is false, Map calls the function again.
 	KeepFailed bool
 }
 
@@ -59,7 +58,7 @@ type Journal struct {
 	mu       sync.Mutex // guards the fields below
 	closed   bool
 	batch    *batch // the batch that takes further records, or nil
-	end      int64  // where the next line begins
+	end      int64  // the offset at which the next line begins
 	durable  int64  // the lines before this offset are durable
 	torn     bool   // the file may have a part of a line behind end
 	failures int    // the number of failed syncs
@@ -116,8 +115,8 @@ func open(path string, opts Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// The process before may have been killed when it had created the files, or
-	// had written records, but before they were durable.
+	// The previous process may have been killed before its files and its
+	// records were durable.
 	if err := syncData(j.file); err != nil {
 		return nil, fmt.Errorf("sync the file: %w", withoutPath(err))
 	}
@@ -130,7 +129,8 @@ func open(path string, opts Options) (_ *Journal, err error) {
 // openLocked opens the file, or creates it, and locks it.
 func openLocked(path string) (*os.File, error) {
 	for begin := time.Now(); ; {
-		// Opening some special files would wait or have an effect.
+		// For some special files, the opening alone would block or have an
+		// effect.
 		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 			return nil, &openError{ErrNotJournal, "it is not a regular file: use the name of a file"}
 		}
@@ -161,7 +161,7 @@ func openLocked(path string) (*os.File, error) {
 	}
 }
 
-// lockTime is how long Open waits for another process.
+// lockTime is the time for which Open waits for another process.
 const lockTime = 200 * time.Millisecond
 
 // Len returns the number of keys that have a record.
@@ -171,10 +171,10 @@ func (j *Journal) Len() int {
 	return len(j.index.lines)
 }
 
-// Damaged returns the number of damaged lines that Open has found, and of lines
-// whose data are not in the data file, because it was removed or is too short.
-// The records in these lines are lost, so their calls run again. A program that
-// was killed may leave one damaged line, its last one.
+// Damaged returns the number of lines that Open has found to be damaged. This
+// includes lines whose data are missing because the data file was removed or
+// is too short. The records in these lines are lost, so their calls run again.
+// A kill of the program may damage one line, the last one.
 func (j *Journal) Damaged() int { return j.damaged }
 
 // Close waits for running calls of Append, and closes the files. Then other

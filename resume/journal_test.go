@@ -62,8 +62,8 @@ func wantEntry(t *testing.T, j *resume.Journal, k resume.Key, ok bool, info stri
 	}
 }
 
-// TestJournal_Reopened: records must be there at once, and after the journal
-// has been opened again.
+// TestJournal_Reopened: Find must return records at once, and after the
+// journal was opened again.
 func TestJournal_Reopened(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j")
@@ -173,7 +173,7 @@ func TestJournal_ReaderFails(t *testing.T) {
 	}
 }
 
-// errReader fails once.
+// errReader is a reader that returns an error once.
 type errReader struct{ err error }
 
 // Read returns the error, and then io.EOF.
@@ -307,8 +307,8 @@ func TestOpen_DataOfAnotherJournal(t *testing.T) {
 	open(t, path)
 }
 
-// TestOpen_DataMissing: if the data file was removed, its records are damaged,
-// and new ones are not.
+// TestOpen_DataMissing: if the data file was removed, the records with data in
+// it must count as damaged. New records must be intact.
 func TestOpen_DataMissing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j")
@@ -359,8 +359,8 @@ func TestOpen_InUse(t *testing.T) {
 }
 
 // TestOpen_DataFileIsNextToJournal: the data file must be next to the journal,
-// also if the journal was created by a symbolic link, or the program has
-// changed its directory.
+// even if the journal was created through a symbolic link, or the program has
+// changed its working directory.
 func TestOpen_DataFileIsNextToJournal(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o777); err != nil {

@@ -13,9 +13,9 @@ type Key [16]byte
 // String returns the key in hexadecimal, as in the journal.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
 
-// NewKey returns the key of a call that consists of the parts, such as the name
-// of a function and its argument. The limits between the parts count: the parts
-// "ab", "c" have another key than "a", "bc".
+// NewKey returns the key of a call that consists of the parts, such as the
+// name of a function and its argument. The division into parts matters: "ab",
+// "c" and "a", "bc" have different keys.
 func NewKey(parts ...[]byte) Key {
 	h := sha256.New()
 	var length [8]byte
@@ -27,20 +27,21 @@ func NewKey(parts ...[]byte) Key {
 	return Key(h.Sum(nil)[:len(Key{})])
 }
 
-// Keys gives keys of their own to equal calls. If a run has the same call
-// several times, each of them must have its own record. The zero value is ready
-// to use. Methods must not be called concurrently.
+// Keys gives different keys to equal calls. If a run has the same call several
+// times, each occurrence must have its own record. The zero value is ready to
+// use. Methods must not be called concurrently.
 //
 // Keys needs up to 40 bytes of memory for each call.
 type Keys struct {
-	// counts has the number of calls by the first half of their keys. If two
-	// different calls have the same half, only their numbers change.
+	// counts maps the first half of a key to the number of its calls.
+	// Different calls with the same first half are counted together, but their
+	// keys stay different.
 	counts map[uint64]uint32
 }
 
-// Next returns the key of the n-th call of this kind: if Next is called with k
-// for the first time, it returns k. If it is called with k for the n-th time,
-// it returns a key that depends on k and n only.
+// Next returns the key for the next occurrence of a call. In the first call
+// with k, it returns k. In the n-th call with k, it returns a key that depends
+// only on k and n.
 func (s *Keys) Next(k Key) Key {
 	if s.counts == nil {
 		s.counts = map[uint64]uint32{}

@@ -105,7 +105,7 @@ func TestJournal_Killed(t *testing.T) {
 		for _, name := range names {
 			wantEntry(t, j, keyOf(name), true, fmt.Sprintf("%q", name), killedData(name)...)
 		}
-		if damaged += 1; j.Damaged() > damaged { // at most one line of each process
+		if damaged += 1; j.Damaged() > damaged { // each process may damage at most one line
 			t.Errorf("%d damaged lines", j.Damaged())
 		}
 		j.Close()

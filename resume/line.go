@@ -28,13 +28,13 @@ type part struct {
 	place  place
 }
 
-// A place says where data are in the data file.
+// A place is the offset, the length and the checksum of data in the data file.
 type place struct {
 	offset, length int64
 	sum            uint32
 }
 
-// within reports whether a file of this size has the place.
+// within reports whether the place lies within a file of the given size.
 func (p place) within(size int64) bool { return p.offset <= size && p.length <= size-p.offset }
 
 const (
@@ -44,9 +44,9 @@ const (
 	infoStart = `,"info":`
 	sumStart  = `,"sum":"`
 	lineEnd   = `"}`
-	sumSize   = len(sumStart) + 8 + len(lineEnd) // what follows the part that the checksum covers
+	sumSize   = len(sumStart) + 8 + len(lineEnd) // the size of the end of a line, which the checksum does not cover
 
-	maxInline = 4 << 10  // maximum size of the data of a record that are in its line
+	maxInline = 4 << 10  // maximum size of the data in the line of a record
 	maxLine   = 16 << 20 // maximum size of a line
 )
 
@@ -106,8 +106,8 @@ func appendHex(b []byte, sum uint32) []byte {
 	return hex.AppendEncode(b, []byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
 }
 
-// checkSum returns what precedes the checksum in a line without its line feed.
-// It reports false if the checksum is wrong.
+// checkSum returns the part of a line before the checksum. The line must not
+// have its line feed. It reports false if the checksum is wrong.
 func checkSum(line []byte) (content []byte, ok bool) {
 	n := len(line) - sumSize
 	if n < 0 {
@@ -149,7 +149,8 @@ func parseLine(line []byte) (r record, err error) {
 	return r, nil
 }
 
-// parseKey decodes the beginning of a line, including what follows the key.
+// parseKey decodes the beginning of a line, up to the field ok. It returns the
+// key and the rest of the line.
 func parseKey(b []byte) (k Key, rest []byte, ok bool) {
 	b, ok = bytes.CutPrefix(b, []byte(keyStart))
 	if !ok || len(b) < 2*len(k) {

@@ -18,10 +18,10 @@ const (
 	journalFormat = "concert journal"
 	dataFormat    = "concert journal data"
 	versionStart  = `","version":`
-	idStart       = `1,"id":"` // in version 1
+	idStart       = `1,"id":"` // the rest of a header of version 1, up to the identifier
 	idSize        = 32
-	// A file whose header is damaged is a journal if there is an intact record
-	// in this number of bytes.
+	// maxSearch is the number of bytes in which an intact record must be found
+	// if the header is damaged. Otherwise the file is not a journal.
 	maxSearch = 1 << 20
 )
 
@@ -52,7 +52,7 @@ func parseHeader(line []byte, format string) (id string, ok bool, err error) {
 	return string(b[:idSize]), true, nil
 }
 
-// errForeign is the error for a file that another program has made.
+// errForeign is the error for a file that is not a journal.
 var errForeign = &openError{ErrNotJournal, "it is not a journal, and was not changed: use another file"}
 
 func newID() string {
@@ -127,7 +127,7 @@ func (j *Journal) load(dataPath string) (id string, err error) {
 type loader struct {
 	j   *Journal
 	id  string
-	end int64 // behind the last line feed
+	end int64 // the offset behind the last line feed
 	// dataSize is the size of the data file. It is 0 if there is no such file.
 	dataSize int64
 	// proven is true when the file is certainly a journal.
@@ -142,7 +142,7 @@ func (l *loader) read(r io.Reader) error {
 		b, err := in.ReadSlice('\n')
 		offset += int64(len(b))
 		if err == bufio.ErrBufferFull || err == nil && long != nil {
-			if len(long) <= maxLine { // a longer line is damaged, whatever it has
+			if len(long) <= maxLine { // a longer line is damaged for certain
 				long = append(long, b...)
 			}
 			b = long

@@ -10,11 +10,11 @@ import (
 // childVariable makes the test binary run one of the functions in children.
 const childVariable = "CONCERT_RESUME_TEST"
 
-// children has what child processes do, by name.
+// children has the functions that child processes run, by name.
 var children = map[string]func(path string){}
 
-// TestMain runs the tests or, in a child process, what the parent process asks
-// for.
+// TestMain runs the tests. In a child process, it runs a function of children
+// instead.
 func TestMain(m *testing.M) {
 	processes.Main()
 	if name := os.Getenv(childVariable); name != "" {

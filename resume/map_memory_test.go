@@ -15,7 +15,8 @@ import (
 	"concert/resume"
 )
 
-// gate blocks calls of gated with the number 0 until it is closed.
+// gate is a channel that blocks calls of gated with the number 0 until the
+// channel is closed.
 var gate atomic.Pointer[chan struct{}]
 
 var gated = concert.Register("resume_test.gated", func(ctx context.Context, n int) ([]byte, error) {
@@ -30,8 +31,8 @@ var gated = concert.Register("resume_test.gated", func(ctx context.Context, n in
 	return []byte(strings.Repeat(string(rune('a'+n%26)), 1<<20)), nil
 })
 
-// TestMap_LargeResults: results that wait for the first one must not all stay
-// in memory. They must be intact.
+// TestMap_LargeResults: not all results that wait for the first result may
+// stay in memory. All of them must be intact.
 func TestMap_LargeResults(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "j"))
 	c := make(chan struct{})
@@ -84,7 +85,7 @@ func TestMap_Ahead(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			<-full
-			for j.Len() < most-1 { // until all other calls have records
+			for j.Len() < most-1 { // waits until all other calls have records
 				time.Sleep(time.Millisecond)
 			}
 			cancel()

@@ -101,7 +101,7 @@ func TestMap_Lock(t *testing.T) {
 	}
 }
 
-var tasksInside atomic.Int64 // number of calls of underLock that are running
+var tasksInside atomic.Int64 // the number of running calls of underLock
 
 var underLock = concert.Register("resume_test.underLock", func(_ context.Context, n int) (int, error) {
 	defer tasksInside.Add(-1)
@@ -117,7 +117,7 @@ func TestMap_BreakWaits(t *testing.T) {
 	ex := goroutines.New(4, nil)
 	defer ex.Close()
 	for range resume.Map(t.Context(), ex, j, untilCanceled, numbers(100)) {
-		for tasksInside.Load() == 0 { // until another call is running
+		for tasksInside.Load() == 0 { // waits until another call is running
 			runtime.Gosched()
 		}
 		break
@@ -177,11 +177,11 @@ func TestMap_IndexesAndLabels(t *testing.T) {
 	}
 }
 
-// TestMap_Random compares Maps over random inputs, which end at random moments,
-// with the function itself.
+// TestMap_Random runs Maps over random inputs, and ends them at random
+// moments. It compares their results with the results of the function.
 func TestMap_Random(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j")
-	ran := map[string]bool{} // yielded results
+	ran := map[string]bool{} // the inputs whose results were yielded
 	for range 40 {
 		j := open(t, path)
 		ex := goroutines.New(1+rand.IntN(4), nil)
@@ -224,7 +224,7 @@ func TestMap_Random(t *testing.T) {
 	}
 }
 
-// exclaimed returns what exclaim returns, without counting the call.
+// exclaimed returns the same result as exclaim, but does not count the call.
 func exclaimed(s string) (string, error) {
 	if s == "large" {
 		return strings.Repeat("l", 100_000), nil

@@ -21,15 +21,16 @@ import (
 	"concert/resume"
 )
 
-// work is an input for functions on all executors. Each call of the function
-// appends N to the file Log.
+// work is an input of the test functions on all executors. Each call of such a
+// function appends N to the file Log.
 type work struct {
 	N    int    `json:"n"`
 	Log  string `json:"log"`
 	Fail bool   `json:"fail"`
 }
 
-// result is not the same as its JSON or its text, so that a loss would show.
+// result has values that JSON or a text would change, so that a loss would
+// show.
 type result struct {
 	N     int       `json:"n"`
 	Text  string    `json:"text"`
@@ -57,7 +58,7 @@ func doWork(_ context.Context, w work) (result, error) {
 func wantResult(n int) result {
 	r := result{N: n, Text: fmt.Sprint("text ", n), Half: float64(n) / 2, Parts: []float64{float64(n), 0.5}}
 	if n%10 == 9 {
-		r.Parts = make([]float64, 2000) // more than a line holds
+		r.Parts = make([]float64, 2000) // more bytes than a line may have
 	}
 	return r
 }
@@ -113,7 +114,7 @@ func onAll(t *testing.T, test func(t *testing.T, p place)) {
 	}
 }
 
-// logged returns how often each input was called.
+// logged returns the number of calls for each input.
 func logged(t *testing.T, log string) map[int]int {
 	t.Helper()
 	b, err := os.ReadFile(log)
@@ -272,7 +273,8 @@ func TestMap_Canceled(t *testing.T) {
 		if last != cause {
 			t.Errorf("the last error is %v", last)
 		}
-		// If a canceled call had a record, its error would be kept.
+		// KeepFailed is set, so the error of a canceled call would be yielded
+		// again if the call had a record.
 		i := 0
 		for got, err := range resume.Map(t.Context(), p.ex, j, p.fn, inputs(log, n+20)) {
 			if err != nil || !sameResult(got, wantResult(i)) {
@@ -305,7 +307,8 @@ func TestMap_CanceledInLastResult(t *testing.T) {
 	})
 }
 
-// goLate returns a result when it is canceled, except for the first input.
+// goLate returns its result only when it is canceled. For the first input, it
+// returns at once.
 var goLate = concert.Register("resume_test.late", func(ctx context.Context, w work) (result, error) {
 	if w.N > 0 {
 		<-ctx.Done()
@@ -313,13 +316,13 @@ var goLate = concert.Register("resume_test.late", func(ctx context.Context, w wo
 	return doWork(ctx, w)
 })
 
-// TestMap_LateResults: if a loop is left early, or its context ends, the
-// results of calls that do not care about that must be recorded.
+// TestMap_LateResults: a loop is left early, or its context ends. If calls
+// return results nevertheless, these results must be recorded.
 func TestMap_LateResults(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, p place) {
 		if strings.HasSuffix(t.Name(), "/python") {
-			p.fn = pythonWork // has no context
+			p.fn = pythonWork // this function gets no context
 		} else {
 			p.fn = goLate
 		}
@@ -368,8 +371,7 @@ func collect[In, Out any](t *testing.T, j *resume.Journal, fn func(context.Conte
 	return got, errs, int(calls.Load() - before)
 }
 
-// TestMap_EqualInputs: each occurrence of an input must have a record of its
-// own.
+// TestMap_EqualInputs: each occurrence of an input must have its own record.
 func TestMap_EqualInputs(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "j"))
 	for _, c := range []struct {

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	minWindow = 1 << 12  // maximum number of inputs ahead of the results, unless there are many workers
+	minWindow = 1 << 12  // the maximum number of inputs ahead of the results, unless there are many workers
 	maxHeld   = 32 << 20 // maximum number of bytes of results in memory that wait for their turn
 )
 
@@ -17,7 +17,7 @@ type queue[Out any] struct {
 
 	mu          sync.Mutex  // guards the fields below
 	ring        []item[Out] // the item with index i is at i modulo the length
-	first, next int64       // index of the first item, and of the item that is added next
+	first, next int64       // the indexes of the first item, and of the next new item
 	held        int         // bytes of results in memory
 	full        bool        // the feeder waits for room
 	idle        bool        // the consumer waits for the first item
@@ -26,14 +26,14 @@ type queue[Out any] struct {
 	wake chan struct{} // gets an element when the consumer should wake
 }
 
-// item is an input, and then its outcome.
+// item is an input, and later its outcome.
 //
 //	running --finish--> ready
 type item[Out any] struct {
 	key   Key
 	ready bool
-	// If found is true, the outcome is the record in the journal: the entry, or
-	// one that was made in this run. Otherwise the outcome is out and err.
+	// found is whether the outcome is in the journal: in the field entry, or
+	// in a record of this run. If it is false, the outcome is out and err.
 	found bool
 	entry Entry
 	out   Out
@@ -93,8 +93,8 @@ func (q *queue[Out]) key(index int64) Key {
 // atLocked returns the item with an index. The caller holds the lock.
 func (q *queue[Out]) atLocked(index int64) *item[Out] { return &q.ring[index%int64(len(q.ring))] }
 
-// readyLocked wakes the consumer if it waits for this item. The caller holds
-// the lock.
+// readyLocked wakes the consumer if the consumer waits for the item. The
+// caller holds the lock.
 func (q *queue[Out]) readyLocked(index int64) {
 	if q.idle && index == q.first {
 		q.idle = false
@@ -102,8 +102,9 @@ func (q *queue[Out]) readyLocked(index int64) {
 	}
 }
 
-// hold stores the result of a call, whose encoding has this size, if there is
-// memory for it. Otherwise the consumer reads the result from the journal.
+// hold stores the result of a call in the queue if there is memory for it.
+// size is the size of its encoding. If hold does not store the result, the
+// consumer reads it from the journal.
 func (q *queue[Out]) hold(index int64, out Out, size int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -128,8 +129,8 @@ func (q *queue[Out]) finish(index int64, err error) {
 	q.readyLocked(index)
 }
 
-// pop removes the first item if it is ready. If it is not, q.wake gets an
-// element when it is. Only the consumer calls it.
+// pop removes the first item if it is ready. Otherwise q.wake gets an element
+// when the item is ready. Only the consumer calls it.
 func (q *queue[Out]) pop() (it item[Out], index int64, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -41,11 +41,11 @@ type run[In, Out any] struct {
 	cancel context.CancelFunc
 	queue  queue[Out]
 	keys   Keys            // used by the feeder
-	prefix []byte          // what the keys of all inputs have in common: fn and its type
+	prefix []byte          // the first part of the keys of all inputs: fn and its type
 	info   json.RawMessage // the information of calls that succeed
 	synced chan pending    // from the collector to the recorder
-	// ended is closed when the collector and the recorder have ended. Before,
-	// the collector sets the next fields.
+	// ended is closed when the collector and the recorder have ended. The
+	// collector sets the next fields before this.
 	ended    chan struct{}
 	last     error // the error that ends the sequence, or nil
 	panicked any   // the argument of a panic in the inputs, or nil
@@ -56,7 +56,7 @@ type run[In, Out any] struct {
 type pending struct {
 	index   int64
 	staged  *staged
-	failure error // the error of the call, or nil
+	failure error // the error of the call; nil if it succeeded
 }
 
 // callInfo is the information of a record of Map, for people who read the
@@ -108,7 +108,8 @@ func (r *run[In, Out]) lookUp(index int64, in In) (it item[Out]) {
 	}
 	it.key = r.keys.Next(NewKey(r.prefix, []byte{e.Kind}, e.Bytes))
 	entry, ok := r.j.Find(it.key)
-	// The data are checked now, because fn can still be called.
+	// The data are checked here, because now fn can still be called if they
+	// are damaged.
 	if ok && (entry.OK || r.j.opts.KeepFailed) && entry.Len() == 1 && entry.Check() == nil {
 		it.ready, it.found, it.entry = true, true, entry
 	}
@@ -177,8 +178,8 @@ func (r *run[In, Out]) record(index int64, out Out, failure error) (_ *staged, e
 // record. The data of the record have the whole error.
 const maxText = 1 << 10
 
-// counts reports whether the error of a call is recorded. The error must be a
-// decoded one, because methods of other errors may panic or never return.
+// counts reports whether the error of a call is recorded. The error must have
+// been decoded, because methods of other errors may panic or never return.
 func (r *run[In, Out]) counts(err error) bool {
 	if r.ctx.Err() != nil {
 		return false
@@ -213,7 +214,7 @@ func (r *run[In, Out]) failure(index int64, err, recordErr error) error {
 	return errors.Join(err, recordErr)
 }
 
-// recordError says that the outcome of a call was not recorded.
+// recordError is the error of a call whose outcome was not recorded.
 type recordError struct {
 	in   *executor.Input
 	path string
@@ -246,7 +247,7 @@ func (r *run[In, Out]) consume(yield func(Out, error) bool) {
 		if over || r.caller.Err() != nil {
 			break
 		}
-		// After each of these events, the first item may be ready.
+		// The select waits for events after which the first item may be ready.
 		executor.Release(r.caller, func() {
 			select {
 			case <-r.queue.wake:

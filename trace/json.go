@@ -131,8 +131,8 @@ func appendPlace(b []byte, process, tid int) []byte {
 }
 
 // appendMicroseconds appends a time in microseconds, which are the unit of the
-// format. The nanoseconds are after the decimal point. A negative time counts
-// as 0.
+// format. The digits after the decimal point are nanoseconds. A negative time
+// counts as 0.
 func appendMicroseconds(b []byte, d time.Duration) []byte {
 	d = max(d, 0)
 	b = strconv.AppendInt(b, int64(d/time.Microsecond), 10)
@@ -142,8 +142,8 @@ func appendMicroseconds(b []byte, d time.Duration) []byte {
 	return b
 }
 
-// mostNames bounds the number of names that are stored as JSON. A program has
-// few functions.
+// mostNames is the maximum number of names that are stored as JSON. It is
+// large enough, because a program has few functions.
 const mostNames = 1000
 
 func (t *Writer) quote(name string) []byte {

@@ -27,11 +27,11 @@
 // # The rules
 //
 // A viewer shows the tasks of one thread correctly if they are disjoint or
-// nested. Most tasks of a worker are disjoint or nested: while a task waits for
-// another task of its pool, its worker may run that task. But tasks of a worker
-// may also overlap in part: in a Python interpreter with threads, or if a
-// nested task waits too. Then the second task is on another track of the
-// worker.
+// nested. Most tasks of a worker are disjoint or nested: while a task waits
+// for another task of its pool, its worker may run the other task. Tasks of a
+// worker may also overlap in part, in a Python interpreter with threads, or if
+// a nested task waits, too. Of two such tasks, the second one is on another
+// track of the worker.
 package trace
 
 import (
@@ -74,9 +74,9 @@ func New(w io.Writer) *Writer {
 	return t
 }
 
-// Observer returns an observer for the options of one executor. The name is the
-// name of the executor in the trace. Use one observer for each executor:
-// otherwise workers with the same number share their tracks.
+// Observer returns an observer for the options of one executor. The name is
+// the name of the executor in the trace. Use one observer for each executor.
+// Otherwise workers with the same number would share their tracks.
 func (t *Writer) Observer(name string) concert.Observer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,9 +88,9 @@ func (t *Writer) Observer(name string) concert.Observer {
 	return func(e concert.Event) { t.observe(process, e) }
 }
 
-// Close completes the file: it writes the running tasks as if they ended now.
-// It returns the first error of the writer given to New, and does not close
-// that writer. Later events are dropped. Close may be called again.
+// Close completes the file. It writes each running task with the current time
+// as its end. It returns the first error of the writer given to New, and does
+// not close that writer. Later events are dropped. Close may be called again.
 func (t *Writer) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -149,8 +149,8 @@ func (t *Writer) start(at workerID, e concert.Event) {
 	tr.begin(r.start)
 }
 
-// textOf returns the text of an error. It is empty for nil, and describes the
-// failure if the Error method fails.
+// textOf returns the text of an error, or "" for nil. If the Error method
+// fails, the text describes this failure.
 func textOf(err error) string {
 	if err == nil {
 		return ""

@@ -37,8 +37,8 @@ type line struct {
 	Args map[string]any
 }
 
-// check reads a trace while it is written, checks the format of every line, and
-// returns how many lines of each phase there are. Spans of a thread must not
+// check reads a trace while it is written, checks the format of every line,
+// and returns the number of lines of each phase. Spans of a thread must not
 // overlap unless one contains the other, and threads must have names.
 func check(t testing.TB, r io.Reader) (count map[string]int, tasks map[uint64]line) {
 	t.Helper()
@@ -111,7 +111,7 @@ func check(t testing.TB, r io.Reader) (count map[string]int, tasks map[uint64]li
 			return int(1e6 * (b[1] - a[1]))
 		})
 		var open [][2]float64
-		const rounding = 1e-4 // in floats
+		const rounding = 1e-4 // the rounding of floats
 		for _, s := range all {
 			for len(open) > 0 && open[len(open)-1][1] <= s[0]+rounding {
 				open = open[:len(open)-1]
@@ -401,7 +401,7 @@ func BenchmarkObserve(b *testing.B) {
 		b.ResetTimer()
 		observeMany(observe, b.N, 8)
 	})
-	b.Run("json.Encoder", func(b *testing.B) { // the simple way: each event as it arrives
+	b.Run("json.Encoder", func(b *testing.B) { // for comparison: encodes each event as it arrives
 		e := json.NewEncoder(io.Discard)
 		var mu sync.Mutex
 		b.ReportAllocs()

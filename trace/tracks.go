@@ -39,9 +39,9 @@ func (tr *tracks) begin(at time.Time) { tr.open = append(tr.open, at) }
 // task does not overlap another task in part.
 //
 // Tasks end in the order of the calls of end. So all tasks on a track ended
-// before the new task. The new task overlaps an earlier task in part if the new
-// task started while the earlier task ran. So a track only has to keep an
-// earlier task while there is a running task that started during it. Few tasks
+// before the new task. The new task overlaps an earlier task in part if the
+// new task started while the earlier task ran. So a track must keep an earlier
+// task only while a task runs that started during the earlier task. Few tasks
 // have to be kept.
 func (tr *tracks) end(s span) int {
 	if i := slices.IndexFunc(tr.open, s.start.Equal); i >= 0 {

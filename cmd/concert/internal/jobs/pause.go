@@ -5,14 +5,14 @@ import (
 	"sync"
 )
 
-// pauser stops the start of jobs, until a user continues on the live page. The
-// zero value permits jobs to start.
+// pauser stops the start of jobs until a user permits it again on the live
+// page. The zero value permits jobs to start.
 type pauser struct {
 	mu      sync.Mutex
 	resumed chan struct{} // guarded by mu: closed when jobs may start again; nil if they may start
 }
 
-// pause stops the start of jobs, or permits it again.
+// pause stops the start of jobs if on is true, and otherwise permits it again.
 func (p *pauser) pause(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// TestGate_Pause: no job passes the gate while it is paused, also not after its
-// delay. The end of the run ends the wait.
+// TestGate_Pause: no job may pass the gate while the gate is paused, even if
+// the delay of the job ends in this time. The end of the run must end the
+// wait.
 func TestGate_Pause(t *testing.T) {
 	for name, o := range map[string]*options{"without limits": {}, "with a delay": {delay: time.Second}} {
 		t.Run(name, func(t *testing.T) {
@@ -33,7 +34,7 @@ func TestGate_Pause(t *testing.T) {
 				}
 				if o.delay > 0 {
 					go pass()
-					synctest.Wait() // until the job waits for the delay
+					synctest.Wait() // returns when the job waits for the delay
 				}
 				g.pause(true)
 				g.pause(true) // again, without an effect

@@ -38,7 +38,7 @@ func (o *options) openInterpreters(n, threads int, w io.Writer) (concert.Executo
 	})
 }
 
-// pythonGrace is how long a function may take to end after its interruption.
+// pythonGrace is the time that a function has to end after its interruption.
 const pythonGrace = 2 * time.Second
 
 // defaultCluster is the value of --cluster for the server that cluster.Dial
@@ -67,7 +67,8 @@ func (p *pythonRunner) run(ctx context.Context, j *job, r *output.Record, begin 
 		future = concert.Submit(ctx, p.ex, p.one, j.argument)
 	}
 	// When ctx ends, the pool interrupts the function, and kills its
-	// interpreter after the grace. Wait for this.
+	// interpreter after the grace. The wait has no context, because it must
+	// include this.
 	result, err := future.Result(context.WithoutCancel(ctx))
 	return p.outputOf(result, err, r)
 }
@@ -96,9 +97,9 @@ func (p *pythonRunner) outputOf(result any, err error, r *output.Record) *output
 	return output.Bytes(nil, []byte(r.Error+"\n"))
 }
 
-// resultText returns what is printed for the result of a function: a text with
-// a line feed, bytes as they are, nothing for None, and a line of JSON for
-// other values.
+// resultText returns the output for the result of a function: for a text, the
+// text and a line feed; for bytes, these bytes; for None, nothing; for other
+// values, a line of JSON.
 func resultText(v any) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
@@ -119,8 +120,8 @@ func resultText(v any) ([]byte, error) {
 	return append(line, '\n'), nil
 }
 
-// jsonValue converts a value that Python has returned to one that package json
-// can encode.
+// jsonValue converts a value from Python to a value that package json can
+// encode.
 func jsonValue(v any) (any, error) {
 	switch v := v.(type) {
 	case float64:
@@ -149,8 +150,9 @@ func jsonValue(v any) (any, error) {
 	return v, nil
 }
 
-// workerLines is a handler for package slog. It writes the lines that workers
-// print as they are, and what a pool logs as messages of the command.
+// workerLines is a handler for package slog. It writes lines that workers
+// print without a change. It writes log records of a pool as messages of the
+// command.
 type workerLines struct{ w io.Writer }
 
 // Enabled implements slog.Handler.
@@ -164,7 +166,7 @@ func (h workerLines) Handle(_ context.Context, r slog.Record) error {
 		return !isLine
 	})
 	if !isLine {
-		return nil // the errors of the jobs say the same
+		return nil // the errors of the jobs have the same information
 	}
 	_, err := io.WriteString(h.w, printable.Text(r.Message)+"\n")
 	return err

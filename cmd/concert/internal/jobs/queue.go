@@ -8,16 +8,16 @@ import (
 )
 
 // maxOpen is the maximum number of jobs that have been taken from the inputs
-// and have not finished: those that run, and those that wait for their next
-// attempt. They are in memory.
+// and have not finished. These jobs run, or wait for their next attempt. They
+// are in memory.
 const maxOpen = 10_000
 
-// maxAhead is used only if jobs complete in the order of the inputs
-// (queue.ordered). It is the maximum number of jobs that have been taken from
-// the inputs and are not complete. A job is complete when it and all jobs
-// before it have finished. So maxAhead limits the finished jobs that wait for
-// their turn. Their output is in a file, or in the bounded memory of package
-// output, and the queue needs a bit for each.
+// maxAhead is the maximum number of jobs that have been taken from the inputs
+// and are not complete. It is only used if jobs complete in the order of the
+// inputs (queue.ordered). A job is complete when it and all jobs before it
+// have finished. So maxAhead limits the finished jobs that wait for their
+// turn. Their output is in a file, or in the bounded memory of package output,
+// and the queue needs a bit for each.
 const maxAhead = 1_000_000
 
 // queue decides which job starts next.
@@ -26,8 +26,9 @@ const maxAhead = 1_000_000
 //	              retries --take-^  |
 //	                 ^--- retry ----+
 //
-// A retry that is due precedes new inputs. take ends when there are no inputs,
-// and all jobs that it has returned have finished.
+// A retry whose pause has ended comes before new inputs. The method take
+// returns nil when there are no more inputs, and all jobs that it has returned
+// have finished.
 type queue struct {
 	fresh   <-chan *job // closed after the last input
 	ordered bool        // whether jobs complete in the order of the inputs
@@ -42,14 +43,15 @@ type queue struct {
 	passed  []uint64      // guarded by mu: a bit for each finished job with a higher number than first, if ordered; a ring
 	ended   bool          // guarded by mu: whether fresh is closed
 	stopped bool          // guarded by mu: whether stop was called
-	changed chan struct{} // guarded by mu: closed, and replaced, when a waiting take must look again
+	changed chan struct{} // guarded by mu: closed and replaced when waiting calls of take must look again
 	waiting int           // guarded by mu: number of calls of take that wait
 }
 
 func newQueue(fresh <-chan *job, ordered bool) *queue {
 	q := &queue{fresh: fresh, ordered: ordered, maxOpen: maxOpen, ahead: maxAhead, first: 1, changed: make(chan struct{})}
 	if ordered {
-		// Concurrent calls of take may exceed maxAhead by their number.
+		// The limit maxAhead may be exceeded by the number of concurrent calls
+		// of take, which is at most maxJobs.
 		q.passed = make([]uint64, (maxAhead+maxJobs)/64+1)
 	}
 	return q
@@ -110,7 +112,8 @@ func (q *queue) take(ctx context.Context) *job {
 }
 
 // isFullLocked reports whether the limit of jobs that are not complete is
-// reached. Concurrent calls of take may exceed the limit by their number.
+// reached. The limit may be exceeded by the number of concurrent calls of
+// take.
 func (q *queue) isFullLocked() bool {
 	return q.open >= q.maxOpen || q.ordered && q.taken-(q.first-1) >= q.ahead
 }
@@ -123,8 +126,8 @@ func (q *queue) wakeLocked() {
 	}
 }
 
-// retry puts a job, which came from take, back into the queue. After the pause,
-// take returns the job again.
+// retry puts a job back into the queue, which take has returned. After the
+// pause, take returns the job again.
 func (q *queue) retry(j *job, pause time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -133,8 +136,8 @@ func (q *queue) retry(j *job, pause time.Duration) {
 	q.wakeLocked()
 }
 
-// finish tells the queue that a job has finished. The job came from take, which
-// does not return it again.
+// finish records that a job has finished. The method take has returned this
+// job, and will not return it again.
 func (q *queue) finish(number int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

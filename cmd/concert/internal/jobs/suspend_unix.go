@@ -29,7 +29,8 @@ func suspend(s *supervisor.Supervisor) (end func()) {
 					continue
 				}
 				s.Pause()
-				// After Notify, SIGTSTP does not stop this process.
+				// After Notify, SIGTSTP no longer stops this process, so it
+				// stops itself.
 				syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 			case <-done:
 				return
@@ -42,8 +43,9 @@ func suspend(s *supervisor.Supervisor) (end func()) {
 	}
 }
 
-// isContinued reports whether Ctrl-Z should stop this process: its parent can
-// be a shell that continues it, and nothing ignores the signal.
+// isContinued reports whether Ctrl-Z should stop this process. This is so if
+// its parent may be a shell that can continue it, and the signal is not
+// ignored.
 func isContinued() bool {
 	if signal.Ignored(syscall.SIGTSTP) {
 		return false

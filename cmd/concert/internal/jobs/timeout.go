@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// timeLimit is the flag --timeout: a time, or a percentage of the median
+// timeLimit is the value of --timeout: a time, or a percentage of the median
 // duration of the successful jobs.
 type timeLimit struct {
 	text    string
@@ -34,13 +34,14 @@ func (t *timeLimit) Set(text string) (err error) {
 	return nil
 }
 
-// errTimeout is wrapped by the cause of the end of a job after --timeout.
+// errTimeout is wrapped by the cause with which --timeout ends a job.
 var errTimeout = errors.New("the job took longer than --timeout")
 
-// timeouts ends jobs that take too long. With a percentage, the limit changes
-// when a job succeeds. So a timer that fires compares the elapsed time with the
-// current limit, and waits again if there is time left. Jobs that start before
-// the median is known get their timers when it becomes known.
+// timeouts ends jobs that take too long. If the limit is a percentage, it
+// changes whenever a job succeeds. So when a timer fires, the elapsed time is
+// compared with the current limit, and the timer starts again if there is time
+// left. Jobs that start before the median is known get their timers when it
+// becomes known.
 type timeouts struct {
 	limit timeLimit
 
@@ -61,9 +62,9 @@ func newTimeouts(limit timeLimit) *timeouts {
 	return &timeouts{limit: limit, running: make(map[*timedJob]bool)}
 }
 
-// start begins the time of a job: cancel is called with errTimeout after the
-// limit. The caller calls stop when the job has ended, with its duration if it
-// has succeeded, and otherwise with 0.
+// start begins the time of a job. After the limit, cancel is called with
+// errTimeout. The caller must call stop when the job has ended: with the
+// duration of the job if it has succeeded, and otherwise with 0.
 func (t *timeouts) start(cancel context.CancelCauseFunc) (stop func(took time.Duration)) {
 	if t.limit.fixed == 0 && t.limit.percent == 0 {
 		return func(time.Duration) {}

@@ -50,7 +50,7 @@ func timeoutsOf(t *testing.T, text string) *timeouts {
 	return newTimeouts(limit)
 }
 
-// ended returns how long a job runs until its context ends.
+// ended returns the time for which a job runs until its context ends.
 func ended(t *timeouts) time.Duration {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	begin := time.Now()
@@ -71,8 +71,8 @@ func TestTimeouts_Fixed(t *testing.T) {
 	})
 }
 
-// TestTimeouts_MedianArrivesLater: a job that starts before the median is known
-// gets the limit later, and the limit follows the median.
+// TestTimeouts_MedianArrivesLater: a job that starts before the median is
+// known must get the limit later. The limit must change with the median.
 func TestTimeouts_MedianArrivesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := timeoutsOf(t, "200%")

@@ -2,20 +2,21 @@ package jobs
 
 import "sync"
 
-// turns lets attempts pass in the order of their numbers, from 1 up. There can
-// be more workers than jobs that may run at the same time. The workers send
-// their jobs to the supervisor in this order, and it starts the jobs in the
-// order of the messages. So with -j 1, jobs run in the order of the inputs.
+// turns lets attempts pass in the order of their numbers, from 1 up. It is
+// needed if there are more workers than jobs that may run at the same time.
+// The workers send their jobs to the supervisor in this order, and the
+// supervisor starts them in the order of the messages. So for -j 1, jobs run
+// in the order of the inputs.
 //
 // A worker waits only for workers that have taken their jobs earlier.
 type turns struct {
 	mu      sync.Mutex
-	passed  int                   // guarded by mu: all numbers up to this one have passed
+	passed  int                   // guarded by mu: the largest number up to which all numbers have passed
 	waiting map[int]chan struct{} // guarded by mu: closed when the number has its turn
 }
 
-// wait waits until all lower numbers have passed. The caller calls pass later,
-// perhaps several times.
+// wait waits until all lower numbers have passed. The caller must call pass
+// later; it may call it several times.
 func (t *turns) wait(n int) (pass func()) {
 	t.mu.Lock()
 	var turn chan struct{}

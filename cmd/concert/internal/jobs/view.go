@@ -22,24 +22,25 @@ type view struct {
 	out   io.Writer         // the output of jobs; it appears above the bar
 	err   io.Writer
 
-	// writing is locked while a message is written, which blocks if the reader
-	// of err is stuck. It is locked before mu.
+	// writing is locked while a message is written. The write blocks if the
+	// reader of the field err is stuck. A goroutine that needs both locks must
+	// lock writing before mu.
 	writing sync.Mutex
 
 	mu         sync.Mutex
 	done       int             // guarded by mu: jobs that have succeeded
-	resumed    int             // guarded by mu: jobs in done and in failures that an earlier run has recorded
+	resumed    int             // guarded by mu: jobs that an earlier run has recorded; they are also in done or in failures
 	canceled   int             // guarded by mu: jobs that were killed because the run ended
-	left       int             // guarded by mu: jobs that this run does not run: they have no record
+	left       int             // guarded by mu: jobs that this run leaves out, because they have no record
 	failed     int             // guarded by mu
 	failures   output.Failures // guarded by mu
 	isStopping bool            // guarded by mu: whether the line of stopping is printed
 	isClosed   bool            // guarded by mu
 }
 
-// newView returns a view. It has no bar if the user wants no messages (quiet),
-// or if jobs write directly to the terminal (ungroup), because the bar would
-// disturb their output.
+// newView returns a view. It has no bar if the user wants no messages (quiet).
+// It also has no bar if jobs write directly to the terminal (ungroup), because
+// the bar would disturb their output.
 func newView(o *options, total int, out, errOut io.Writer) *view {
 	v := &view{quiet: o.quiet, total: total, out: out, err: errOut}
 	if o.quiet || o.ungroup && progress.IsTerminal(errOut) {
@@ -104,7 +105,8 @@ func (v *view) settled(j *job, r *output.Record, o *output.Output) {
 	v.show.Observe(e)
 }
 
-// kindOf says how a job ended, in a few words that are equal for many jobs.
+// kindOf returns a short text that says how a job ended. The text is the same
+// for many jobs.
 func kindOf(r *output.Record) string {
 	switch {
 	case r.Signal != "":
@@ -112,7 +114,7 @@ func kindOf(r *output.Record) string {
 	case r.Status == output.Failed && r.ExitCode != 0:
 		return fmt.Sprintf("exit code %d", r.ExitCode)
 	case r.Status == output.Failed:
-		// A Python exception begins with its type.
+		// The text of a Python exception begins with its type.
 		if name, _, _ := strings.Cut(r.Error, ":"); name != "" && len(name) <= maxKind && !strings.Contains(name, " ") {
 			return printable.Text(name)
 		}
@@ -160,8 +162,8 @@ func (v *view) tallyLocked() string {
 	return text
 }
 
-// close removes the bar. stopped says why the run ended before its last job, or
-// is nil. again says how to continue.
+// close removes the bar. The parameter stopped is the reason why the run ended
+// before its last job, or nil. The parameter again says how to continue.
 func (v *view) close(interrupted bool, stopped error, again string) {
 	if v.show != nil {
 		v.show.Close()
@@ -197,7 +199,8 @@ func (v *view) last(interrupted bool, stopped error, again string) (text string)
 	return text
 }
 
-// counts returns the numbers of jobs that failed, and that this run left.
+// counts returns the number of jobs that failed, and the number of jobs that
+// this run left out.
 func (v *view) counts() (failed, left int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

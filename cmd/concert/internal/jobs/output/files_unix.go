@@ -59,8 +59,8 @@ func readNow(f *os.File, buf []byte) (n int) {
 	return max(n, 0)
 }
 
-// pipe returns a pipe for a job. The end for the job is in blocking mode,
-// because programs expect this. Go would make it non-blocking.
+// pipe returns a pipe for a job. The end for the job is in blocking mode, as
+// jobs expect it. os.Pipe makes both ends non-blocking.
 func pipe() (read, write *os.File, err error) {
 	if read, write, err = os.Pipe(); err != nil {
 		return nil, nil, err

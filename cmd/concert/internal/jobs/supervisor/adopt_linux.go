@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// subreaper makes this process a child subreaper while a supervisor runs, so
-// that it gets the children of a supervisor that dies.
+// subreaper makes this process a child subreaper while a supervisor runs. If
+// the supervisor dies, its children become children of this process.
 var subreaper reaperState
 
 type reaperState struct {
 	mu    sync.Mutex // guards the fields below
 	users int
-	was   bool // the state before the first user
+	was   bool // whether this process was a subreaper before the first supervisor
 }
 
 func (r *reaperState) acquire() error {
@@ -47,7 +47,7 @@ func (r *reaperState) release() {
 
 // killAdopted kills the descendants of a supervisor that has died. They are
 // children of this process, or become its children when their parents die.
-// killAdopted returns how many are left after closeTime.
+// killAdopted returns the number of descendants that are left after closeTime.
 //
 // A child belongs to the supervisor if it is in the session of the supervisor,
 // or if its environment has the name of the run. Other children belong to other
@@ -55,9 +55,9 @@ func (r *reaperState) release() {
 func killAdopted(supervisor int, run string) (left int) {
 	ours := make(map[int]bool)
 	deadline := time.Now().Add(closeTime)
-	// An orphan that executes a program has no environment for a moment, and is
-	// not recognized then. So the loop ends only after it has found no orphan
-	// three times in sequence.
+	// An orphan that executes a program has no environment for a moment, and
+	// is not recognized in this moment. So the loop ends only when it has
+	// found no orphan three times in sequence.
 	for quiet := 0; quiet < 3; quiet++ {
 		left = 0
 		for _, pid := range childrenOf(os.Getpid()) {

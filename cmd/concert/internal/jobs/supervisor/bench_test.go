@@ -21,7 +21,7 @@ const (
 	benchWorkers = 2
 )
 
-// bench is one turn of BenchmarkTrue, in a process of its own.
+// bench is one turn of BenchmarkTrue. It runs in a separate process.
 func bench() {
 	path, err := exec.LookPath("true")
 	if err != nil {
@@ -63,10 +63,10 @@ func inWorkers(f func() error) {
 	wg.Wait()
 }
 
-// BenchmarkTrue runs the program true with Run, os/exec and xargs. The ways
-// take turns, so other load of the machine disturbs all of them. The metrics
-// are the time and the processor time of a command, also relative to xargs.
-// The processor time includes the supervisor.
+// BenchmarkTrue runs the program true with Run, os/exec and xargs. The three
+// ways take turns, so that other load of the machine affects all of them. The
+// metrics are the time and the processor time of a command, also relative to
+// xargs. The processor time includes the supervisor.
 func BenchmarkTrue(b *testing.B) {
 	path, err := exec.LookPath("true")
 	if err != nil {

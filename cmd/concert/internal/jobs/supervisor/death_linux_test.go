@@ -26,7 +26,8 @@ const runnerVariable = "CONCERT_TEST_RUNNER"
 // plainVariable makes the runner run a single command without descendants.
 const plainVariable = "CONCERT_TEST_PLAIN"
 
-// runner runs the jobs of a runner that a test kills. Main has returned.
+// runner is the program of a runner that a test kills. It runs jobs until
+// then.
 func runner() {
 	m := mark(os.Getenv(runnerVariable))
 	if m == "" {
@@ -46,10 +47,10 @@ func runner() {
 	jobs.Wait()
 }
 
-// forever lets a script of descendants never end.
+// forever returns a script of descendants with a command that never ends.
 func forever(script string) string { return script + "\nexec sleep MARK" }
 
-// allUp is how many lines the scripts in descendants write.
+// allUp returns the number of lines that all scripts in descendants write.
 func allUp() (n int) {
 	for _, d := range descendants {
 		n += d.count
@@ -57,8 +58,8 @@ func allUp() (n int) {
 	return n
 }
 
-// startRunner starts a runner in a group of its own, and waits until its jobs
-// have written as many lines.
+// startRunner starts a runner in its own process group. It waits until the
+// jobs of the runner have written the given number of lines (up).
 func startRunner(t *testing.T, m mark, up int, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -94,8 +95,8 @@ func supervisorOf(runner int) int {
 	return 0
 }
 
-// TestRunnerKilled: SIGKILL for the runner, or for its process group, leaves no
-// process.
+// TestRunnerKilled: after SIGKILL for the runner, or for its process group, no
+// process may be left.
 func TestRunnerKilled(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -123,8 +124,8 @@ func TestRunnerKilled(t *testing.T) {
 	}
 }
 
-// TestInheritedFiles: a job has the files that the runner has inherited, and no
-// others.
+// TestInheritedFiles: a job must have the files that the runner has inherited,
+// and no other files.
 func TestInheritedFiles(t *testing.T) {
 	m := newMark()
 	cmd := startRunner(t, m, 1, plainVariable+"=")
@@ -144,9 +145,9 @@ func TestInheritedFiles(t *testing.T) {
 	}
 }
 
-// TestBothKilled: if the runner cannot clean up after the death of the
-// supervisor, the kernel kills the commands, and the keeper of the control
-// groups kills all their descendants.
+// TestBothKilled: if both the runner and the supervisor are killed, the kernel
+// must kill the commands. If there are control groups, the keeper must kill
+// all descendants.
 func TestBothKilled(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -175,13 +176,14 @@ func TestBothKilled(t *testing.T) {
 	}
 }
 
-// TestRunnerInJob: the end of a job that is a runner ends its jobs.
+// TestRunnerInJob: if a job is itself a runner, the end of this job must end
+// the jobs of the runner.
 func TestRunnerInJob(t *testing.T) {
 	m := newMark()
 	s := start(t, &Options{Grace: -1})
 	out := temp(t)
-	// While another job runs, only the variable of the outer run shows to which
-	// job the processes of the inner run belong.
+	// Another job runs at the same time. So only the variable of the outer run
+	// shows that the processes of the inner run belong to this job.
 	other, end := context.WithCancel(t.Context())
 	defer end()
 	go s.Run(other, Job{Args: []string{"sleep", "1000"}})
@@ -201,8 +203,8 @@ func TestRunnerInJob(t *testing.T) {
 	}
 }
 
-// TestSupervisorKilled: running jobs fail with ErrDied, and no process is left.
-// Without control groups, a stray process is the exception.
+// TestSupervisorKilled: running jobs must fail with ErrDied, and no process
+// may be left. The only exception is a stray if there are no control groups.
 func TestSupervisorKilled(t *testing.T) {
 	m := newMark()
 	s := start(t, nil)
@@ -253,7 +255,8 @@ func TestSupervisorKilled(t *testing.T) {
 	}
 }
 
-// TestSupervisorIgnoresSignals: the runner decides when the supervisor ends.
+// TestSupervisorIgnoresSignals: signals must not end the supervisor, because
+// the runner decides when it ends.
 func TestSupervisorIgnoresSignals(t *testing.T) {
 	s := start(t, nil)
 	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
@@ -267,7 +270,8 @@ func TestSupervisorIgnoresSignals(t *testing.T) {
 	}
 }
 
-// TestRun_Many: 1,000 jobs leave no file, no process and no goroutine.
+// TestRun_Many: after 1,000 jobs, no file, process or goroutine of them may be
+// left.
 func TestRun_Many(t *testing.T) {
 	s := start(t, nil)
 	out := temp(t)
@@ -289,7 +293,7 @@ func TestRun_Many(t *testing.T) {
 	run(8)
 	before, own := openFiles(t, pid), openFiles(t, os.Getpid())
 	run(1000)
-	const perGroup = 2 // files of the control group of each worker
+	const perGroup = 2 // the number of open files for the control group of each worker
 	waitFor(t, func() bool { return openFiles(t, pid) <= before+8*perGroup })
 	if now := openFiles(t, os.Getpid()); now > own {
 		t.Errorf("%d open files, before %d", now, own)

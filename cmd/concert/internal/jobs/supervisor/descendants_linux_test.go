@@ -17,8 +17,9 @@ import (
 	"time"
 )
 
-// A mark is a number of seconds. Commands of a test sleep for this time, so
-// their processes can be found.
+// A mark is a number of seconds, which is different in each test. Commands of
+// a test sleep for this time, so the test finds their processes by their
+// arguments.
 type mark string
 
 func newMark() mark { return mark(strconv.FormatInt(1e9+time.Now().UnixNano()%1e9, 10)) }
@@ -28,8 +29,8 @@ func (m mark) job(script string, out *os.File) Job {
 	return Job{Args: shell(strings.ReplaceAll(script, "MARK", string(m))), Stdout: out, Stderr: os.Stderr}
 }
 
-// processes returns the processes with the mark in their command line or in
-// their environment.
+// processes returns the processes whose command line or environment contains
+// the mark.
 func (m mark) processes() (found []string) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
@@ -62,8 +63,8 @@ func (m mark) wantNone(t *testing.T) {
 	t.Fatalf("processes are left: %q", left)
 }
 
-// descendants are scripts that leave processes. Each of them writes "up" for
-// each of these processes.
+// descendants are scripts that leave processes. A script writes a line "up"
+// for each process that it leaves.
 var descendants = []struct {
 	name, script string
 	count        int
@@ -80,7 +81,7 @@ var descendants = []struct {
 	{"ignores signals", `trap '' TERM HUP INT; setsid sh -c 'echo up; exec sleep MARK' &`, 1, false},
 }
 
-// TestRun_KillsDescendants: when Run returns, no descendant is left.
+// TestRun_KillsDescendants: when Run returns, no descendant may be left.
 func TestRun_KillsDescendants(t *testing.T) {
 	for _, d := range descendants {
 		for _, wait := range []bool{true, false} {
@@ -89,7 +90,7 @@ func TestRun_KillsDescendants(t *testing.T) {
 				s := start(t, nil)
 				out := temp(t)
 				script := d.script
-				if wait { // until the descendants are there
+				if wait { // wait until the descendants have started
 					script += fmt.Sprintf("\nwhile [ $(grep -c up %s) -lt %d ]; do sleep 0.01; done", out.Name(), d.count)
 				}
 				r, err := s.Run(t.Context(), m.job(script, out))
@@ -133,8 +134,8 @@ func TestRun_Environment(t *testing.T) {
 	}
 }
 
-// TestRun_KeepsDaemonOfRunningJob: the end of a job does not kill the daemon of
-// another job.
+// TestRun_KeepsDaemonOfRunningJob: the end of a job must not kill the daemon
+// of another job.
 func TestRun_KeepsDaemonOfRunningJob(t *testing.T) {
 	m := newMark()
 	s := start(t, nil)
@@ -165,9 +166,9 @@ func TestRun_KeepsDaemonOfRunningJob(t *testing.T) {
 	}
 }
 
-// TestRun_ExecutingOrphan: an orphan that executes a program in this moment has
-// no environment. The end of its job waits until it has one, although another
-// job is running.
+// TestRun_ExecutingOrphan: an orphan has no environment while it executes a
+// program. The end of its job must wait until the orphan has an environment,
+// although another job is running.
 func TestRun_ExecutingOrphan(t *testing.T) {
 	m := newMark()
 	s := start(t, nil)
@@ -191,8 +192,8 @@ func TestRun_ExecutingOrphan(t *testing.T) {
 	}
 }
 
-// TestRun_ChildOfOrphan: the child of an orphan belongs to the same job, also
-// if nothing else shows this.
+// TestRun_ChildOfOrphan: the child of an orphan must end with the job of the
+// orphan, even if nothing else shows that it belongs to this job.
 func TestRun_ChildOfOrphan(t *testing.T) {
 	m := newMark()
 	s := start(t, nil)
@@ -223,7 +224,8 @@ func waitFor(t testing.TB, holds func() bool) {
 }
 
 // TestRun_Concurrently: jobs that leave processes run at the same time, and
-// some of them are canceled. When the last one has ended, no process is left.
+// some of them are canceled. When the last job has ended, no process may be
+// left.
 func TestRun_Concurrently(t *testing.T) {
 	m := newMark()
 	s := start(t, &Options{Grace: time.Millisecond})
@@ -250,7 +252,8 @@ func TestRun_Concurrently(t *testing.T) {
 	}
 }
 
-// TestChildrenOf: the list of a kernel without lists of children is the same.
+// TestChildrenOf: without the list of children of the kernel, childrenOf must
+// return the same children.
 func TestChildrenOf(t *testing.T) {
 	cmd := exec.Command("sleep", "1000")
 	if err := cmd.Start(); err != nil {
@@ -274,8 +277,8 @@ func TestJobNumber(t *testing.T) {
 	}
 }
 
-// TestRun_CancelAtStart: a message to cancel a job may overtake the start of
-// the job.
+// TestRun_CancelAtStart: a cancel message may overtake the start of its job.
+// The job must be canceled nevertheless.
 func TestRun_CancelAtStart(t *testing.T) {
 	s := start(t, nil)
 	var jobs sync.WaitGroup
@@ -300,8 +303,9 @@ func TestRun_CancelAtStart(t *testing.T) {
 	}
 }
 
-// TestRun_GraceOfDescendants: a shell dies of SIGTERM at once. Its children
-// have the grace to clean up, in any group, and are killed after it.
+// TestRun_GraceOfDescendants: a shell dies of SIGTERM at once. Its children,
+// in any process group, must have the grace to clean up. After the grace, they
+// must be killed.
 func TestRun_GraceOfDescendants(t *testing.T) {
 	const child = `sh -c 'trap "sleep 0.2; echo down; exit" TERM; echo up; while :; do sleep 0.01; done; : MARK'; :`
 	for _, c := range []struct {

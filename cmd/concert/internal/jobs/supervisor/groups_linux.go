@@ -2,8 +2,8 @@ package supervisor
 
 import "concert/cmd/concert/internal/jobs/cgroup"
 
-// limit decides what limits the jobs: control groups or a shell. It is called
-// before the first job.
+// limit decides whether control groups or a shell set the limits of the jobs.
+// It is called before the first job.
 func (s *server) limit() {
 	shellMemory := s.memory
 	if s.setup.groups != "" {
@@ -29,15 +29,16 @@ func (s *server) takeGroupLocked(j *job) {
 	}
 }
 
-// releaseGroup lets another job have the group of a job that could not start.
+// releaseGroup releases the group of a job that could not start, so that
+// another job can use the group.
 func (s *server) releaseGroup(j *job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.releaseGroupLocked(j)
 }
 
-// releaseGroupLocked records whether the memory limit ended a job, and lets
-// another job have its group.
+// releaseGroupLocked records whether the memory limit ended a job, and
+// releases the group of the job.
 func (s *server) releaseGroupLocked(j *job) {
 	if j.group == nil {
 		return
@@ -50,14 +51,14 @@ func (s *server) releaseGroupLocked(j *job) {
 	}
 }
 
-// killGroupLocked kills what is left in the control group of a job whose
-// command has ended, unless the job is in its grace. It reports whether there
-// was something.
+// killGroupLocked kills the processes that are left in the control group of a
+// job whose command has ended. It does not kill them during the grace. It
+// reports whether processes were left.
 func (s *server) killGroupLocked(j *job) bool {
 	if j.group == nil || j.group.IsEmpty() {
 		return false
 	}
-	if !j.grace { // otherwise the end of the grace calls sweepLocked
+	if !j.grace { // after a grace, its timer calls sweepLocked
 		j.group.Kill()
 		s.sweepSoonLocked()
 	}

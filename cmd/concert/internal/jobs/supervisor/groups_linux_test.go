@@ -23,8 +23,8 @@ func withGroups(t *testing.T, opts *Options) *Supervisor {
 	return s
 }
 
-// TestGroups_StrayEndsWithItsJob: while another job runs, a process without an
-// environment in another session ends with its own job.
+// TestGroups_StrayEndsWithItsJob: a process without an environment, in another
+// session, must end with its job, even while another job runs.
 func TestGroups_StrayEndsWithItsJob(t *testing.T) {
 	m, other := newMark(), newMark()
 	s := withGroups(t, nil)
@@ -48,8 +48,8 @@ func TestGroups_StrayEndsWithItsJob(t *testing.T) {
 	<-running
 }
 
-// TestGroups_Sibling: a child that a command made with CLONE_PARENT is killed
-// at the end of the job.
+// TestGroups_Sibling: a child that a command has made with CLONE_PARENT must
+// be killed at the end of the job.
 func TestGroups_Sibling(t *testing.T) {
 	m := newMark()
 	s := withGroups(t, nil)
@@ -64,8 +64,9 @@ func TestGroups_Sibling(t *testing.T) {
 	}
 }
 
-// TestGroups_SiblingOfCanceled: such a child is also killed if the job is
-// canceled and the command ends before the grace.
+// TestGroups_SiblingOfCanceled: a child that was made with CLONE_PARENT must
+// also be killed if the job is canceled, and the command ends before the end
+// of the grace.
 func TestGroups_SiblingOfCanceled(t *testing.T) {
 	m := newMark()
 	s := withGroups(t, &Options{Grace: 100 * time.Millisecond})
@@ -84,8 +85,8 @@ func TestGroups_SiblingOfCanceled(t *testing.T) {
 	}
 }
 
-// TestGroups_UsedAgain: many jobs need as many groups as run at the same time.
-// Close removes all groups.
+// TestGroups_UsedAgain: the number of groups must not exceed the number of
+// jobs that run at the same time. Close must remove all groups.
 func TestGroups_UsedAgain(t *testing.T) {
 	s := withGroups(t, &Options{Slots: 2})
 	var jobs sync.WaitGroup
@@ -111,7 +112,8 @@ func TestGroups_UsedAgain(t *testing.T) {
 	}
 }
 
-// TestGroups_NotPossible: if no group can be made, commands start without.
+// TestGroups_NotPossible: if no group can be made, commands must start without
+// a group.
 func TestGroups_NotPossible(t *testing.T) {
 	s := withGroups(t, nil)
 	if err := os.WriteFile(s.groups.Dir+"/cgroup.max.descendants", []byte("0"), 0); err != nil {
@@ -128,8 +130,8 @@ func TestGroups_NotPossible(t *testing.T) {
 	}
 }
 
-// TestGroups_KeeperEnds: no keeper and no directory is left when the runner is
-// killed.
+// TestGroups_KeeperEnds: after a kill of the runner, no keeper and no
+// directory may be left.
 func TestGroups_KeeperEnds(t *testing.T) {
 	withGroups(t, nil)
 	m := newMark()

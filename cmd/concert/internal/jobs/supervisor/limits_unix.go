@@ -18,11 +18,13 @@ const (
 )
 
 // limitCommand returns the beginning of a command that sets limits and then
-// executes the program that follows. It returns nil without limits. Go cannot
-// set limits between fork and exec. Limits that are set after exec would be too
-// late for a program that uses much at once.
+// executes the program that follows. It returns nil if there are no limits.
+// The command is necessary because Go cannot set limits between fork and exec.
+// After exec, they would be too late for a program that uses a lot of memory
+// at once.
 //
-// If this process has a lower limit already, that limit stays.
+// If this process already has a lower limit, the command keeps the lower
+// limit.
 func limitCommand(memory int64, cpu time.Duration) []string {
 	var script []string
 	if memory > 0 {
@@ -45,7 +47,8 @@ func limitCommand(memory int64, cpu time.Duration) []string {
 // cpuSeconds rounds a limit up to seconds.
 func cpuSeconds(cpu time.Duration) uint64 { return uint64((cpu + time.Second - 1) / time.Second) }
 
-// lower returns the lower of a limit and the hard limit of this process.
+// lower returns the given limit, or the hard limit of this process if that is
+// lower.
 func lower(limit uint64, resource int, unit uint64) uint64 {
 	var now syscall.Rlimit
 	if syscall.Getrlimit(resource, &now) != nil {
@@ -56,8 +59,9 @@ func lower(limit uint64, resource int, unit uint64) uint64 {
 
 // exceedsCPU reports whether the limit of processor time ended a job. A shell
 // may have replaced the signal by an exit code. So it also reports true if the
-// command failed and has used at least nine tenths of the limit: the kernel
-// measures the time for the limit less exactly than the time in the result.
+// command failed and has used at least nine tenths of the limit. It is not the
+// whole limit, because the kernel measures the time for the limit less exactly
+// than the time in the result.
 func (o *Options) exceedsCPU(r *Result) bool {
 	if o.CPU <= 0 || r.ExitCode == 0 {
 		return false
@@ -66,8 +70,9 @@ func (o *Options) exceedsCPU(r *Result) bool {
 	return r.Signal == syscall.SIGXCPU || r.UserCPU+r.SystemCPU >= limit-limit/10
 }
 
-// executable returns why a program cannot be executed, or 0. The shell that
-// sets the limits would say so only on stderr.
+// executable returns the error number if a program cannot be executed, and
+// otherwise 0. The check is needed because the shell that sets the limits
+// reports the error on stderr only.
 func executable(dir, path string) syscall.Errno {
 	var stat unix.Stat_t
 	if dir != "" {

@@ -30,14 +30,14 @@ const (
 // Exit codes of the supervisor.
 const (
 	exitSetup     = 111 // it was started in a wrong way
-	exitSurvivors = 112 // some processes could not be killed
+	exitSurvivors = 112 // processes are left that could not be killed
 	exitMessage   = 113 // a message of the runner was invalid
 )
 
 const maxReceivers = 8
 
-// closeTime is how long the supervisor tries to kill its descendants before it
-// exits.
+// closeTime is the time for which the supervisor tries to kill its descendants
+// before it exits.
 const closeTime = 10 * time.Second
 
 // setup has the settings that the supervisor gets from the runner.
@@ -61,8 +61,8 @@ func (s *setup) parse(text string) error {
 	return err
 }
 
-// Main is the supervisor. Call it first in main, and in TestMain. In a process
-// that is not a supervisor, it returns at once.
+// Main runs the supervisor. A program must call it first in main, and in
+// TestMain. If the process is not a supervisor, Main returns at once.
 func Main() {
 	text, ok := os.LookupEnv(setupVariable)
 	if !ok {
@@ -100,8 +100,8 @@ func supervise(own setup) {
 			s.env = append(s.env, v)
 		}
 	}
-	// The kernel kills the jobs if the supervisor is killed. This holds for the
-	// commands themselves only.
+	// With Pdeathsig, the kernel kills the commands if the supervisor is
+	// killed. It does not kill their descendants.
 	s.attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	ignoreSignals()
 	dropChildSignal()
@@ -115,46 +115,48 @@ func supervise(own setup) {
 	}
 	s.children = openChildren()
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // 2 MiB less memory, for no measurable time
+		debug.SetGCPercent(50) // saves 2 MiB of memory, and takes no measurable time
 	}
 	receivers := min(runtime.GOMAXPROCS(0), maxReceivers)
 	if s.slots > 0 {
 		receivers = 1 // so that jobs wait in the order of their messages
 	}
-	// Each of the goroutines below waits in a system call. If Go could use
-	// fewer processors than there are goroutines, a goroutine whose system call
-	// returns would wait until the runtime takes a processor from another one.
+	// Each of the goroutines below waits in a system call. Go gets a processor
+	// for each of them. Otherwise a goroutine would have to wait after its
+	// system call, until the runtime takes a processor from another goroutine.
 	runtime.GOMAXPROCS(receivers + 2)
 	offMainThread(s.reap)
 	offMainThread(s.startHanded)
 	for range receivers {
 		offMainThread(s.receive)
 	}
-	select {} // reap exits
+	select {} // the goroutine reap exits the process
 }
 
 // ignoreSignals ignores signals that end a program, because the runner decides
 // when the supervisor ends. The jobs do not ignore them.
 func ignoreSignals() {
-	ignored := make(chan os.Signal, 1) // nothing receives
+	ignored := make(chan os.Signal, 1) // nothing receives from this channel
 	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
-		if !signal.Ignored(sig) { // a signal that is ignored already, as under nohup, stays ignored in jobs too
+		if !signal.Ignored(sig) { // a signal that is already ignored, as under nohup, stays ignored in the jobs, too
 			signal.Notify(ignored, sig)
 		}
 	}
 }
 
-// dropChildSignal sets the default action for SIGCHLD: the kernel drops the
-// signal. Otherwise each end of a process would wake a thread for the handler
-// of Go, which package signal cannot remove. Zeros mean the default action.
+// dropChildSignal sets the default action for SIGCHLD, with which the kernel
+// drops the signal. Otherwise each end of a process would wake a thread for
+// the signal handler of Go. Package signal cannot remove this handler. Zeros
+// mean the default action.
 func dropChildSignal() {
 	var action [8]uint64
-	const setSize = 8 // bytes of a set of signals
+	const setSize = 8 // the size of a set of signals in bytes
 	unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), uintptr(unsafe.Pointer(&action)), 0, setSize, 0, 0)
 }
 
-// offMainThread calls f in a goroutine with a thread of its own. This is not
-// the first thread of the process, which gets the orphans as children.
+// offMainThread calls f in a goroutine that has its own thread. It is never
+// the first thread of the process, because that thread gets the orphans as
+// children.
 func offMainThread(f func()) {
 	started := make(chan bool)
 	var try func()
@@ -166,7 +168,7 @@ func offMainThread(f func()) {
 		}
 		started <- true
 		f()
-		select {} // the kernel kills the jobs if their thread ends
+		select {} // keeps the thread: the kernel kills the jobs if the thread that started them ends
 	}
 	go try()
 	<-started

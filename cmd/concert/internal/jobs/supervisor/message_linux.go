@@ -7,19 +7,20 @@ import (
 	"math"
 )
 
-// A message is a byte that says its kind, and its fields. Numbers are varints.
-// A text is its length and its bytes. A list is its length and its texts.
+// A message consists of a byte for its kind, and its fields. A number is
+// encoded as a varint, a text as its length and its bytes, and a list as its
+// length and its texts.
 const (
 	kindStart    = 1 + iota // to the supervisor: start a job
-	kindLarge               // to the supervisor: the last file has a start message
+	kindLarge               // to the supervisor: a start message is in the last file of the packet
 	kindCancel              // to the supervisor: end a job
-	kindHold                // to the supervisor: start no further job, and end a job
+	kindHold                // to the supervisor: start no further job, and end one job
 	kindPause               // to the supervisor: stop or continue all jobs
 	kindStarted             // to the runner: a job starts
 	kindReturned            // to the runner: a job has waited, and does not start
 	kindEnded               // to the runner: a job has ended
 	kindFailed              // to the runner: a command could not start
-	kindUnknown             // to the runner: a job to cancel has ended, or has not started
+	kindUnknown             // to the runner: the job of a cancel message has ended, or is not known yet
 )
 
 const (
@@ -60,8 +61,8 @@ func (m *startMessage) decode(b []byte) error {
 	return d.end()
 }
 
-// largeMessage announces a start message that is too large for a packet. It is
-// in the last file of the packet.
+// largeMessage announces a start message that is too large for a packet. The
+// start message is in the last file of the packet.
 type largeMessage struct {
 	number uint64
 	size   uint64
@@ -81,7 +82,8 @@ func (m *largeMessage) decode(b []byte) error {
 }
 
 // jobMessage is a message whose only field is the number of a job. Several
-// kinds have this form. With kindHold, 0 stands for no job.
+// kinds have this form. In a message of kindHold, the number 0 stands for no
+// job.
 type jobMessage struct {
 	kind   byte
 	number uint64
@@ -105,8 +107,9 @@ func (m *jobMessage) decode(b []byte) error {
 	return d.end()
 }
 
-// pauseMessage asks to stop or to continue all jobs. The one with the largest
-// number counts: odd numbers stop, and even numbers continue.
+// pauseMessage asks to stop or to continue all jobs. The message with the
+// largest number counts: odd numbers stop the jobs, and even numbers continue
+// them.
 type pauseMessage struct{ number uint64 }
 
 func (m *pauseMessage) append(b []byte) []byte {
@@ -162,7 +165,7 @@ func (m *endedMessage) decode(b []byte) error {
 	return d.end()
 }
 
-// failedMessage says why a command could not start.
+// failedMessage has the reason why a command could not start.
 type failedMessage struct {
 	number uint64
 	errno  uint64
@@ -196,9 +199,9 @@ func appendList(b []byte, list []string) []byte {
 	return b
 }
 
-// decoder reads the fields of a message. After an invalid field, all fields are
-// zero. No size in the message is trusted: each text is in the bytes that are
-// there, and each text of a list has at least one byte.
+// decoder reads the fields of a message. After an invalid field, all fields
+// are zero. No size in the message is trusted: each text must lie within the
+// received bytes, and each text of a list needs at least one byte.
 type decoder struct {
 	rest   []byte
 	failed bool

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message is what all messages have.
+// message is the interface of all messages.
 type message interface {
 	append(b []byte) []byte
 	decode(b []byte) error
@@ -61,8 +61,8 @@ func TestLargeMessage_Size(t *testing.T) {
 	}
 }
 
-// FuzzMessages: no bytes make a decoder panic or need much memory, and a
-// message that is decoded has the same bytes again.
+// FuzzMessages: for any bytes, a decoder must not panic or need much memory. A
+// decoded message must have the same bytes when it is encoded again.
 func FuzzMessages(f *testing.F) {
 	for _, m := range messages() {
 		f.Add(m.append(nil))
@@ -82,8 +82,8 @@ func FuzzMessages(f *testing.F) {
 	})
 }
 
-// TestHostileSupervisor: invalid messages end the supervisor, and the calls
-// fail.
+// TestHostileSupervisor: invalid messages of a supervisor must end it, and
+// make the calls of Run fail.
 func TestHostileSupervisor(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"kind":           {99},
@@ -103,8 +103,8 @@ func TestHostileSupervisor(t *testing.T) {
 	}
 }
 
-// TestHostileRunner: the supervisor kills its jobs and exits after an invalid
-// packet. Files that no job needs are closed.
+// TestHostileRunner: after an invalid packet, the supervisor must kill its
+// jobs and exit. It must close files that no job needs.
 func TestHostileRunner(t *testing.T) {
 	m := startMessage{number: 1000, path: "/bin/true", args: []string{"true"}}
 	noFile := largeMessage{number: 1001, size: 100}
@@ -152,8 +152,8 @@ func TestHostileRunner(t *testing.T) {
 	}
 }
 
-// TestRun_FilesLost: a packet with too many files, or too few, fails its job
-// only.
+// TestRun_FilesLost: a packet with too many or too few files must only make
+// its own job fail.
 func TestRun_FilesLost(t *testing.T) {
 	s := start(t, nil)
 	null, err := os.Open(os.DevNull)

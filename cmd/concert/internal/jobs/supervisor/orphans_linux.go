@@ -16,28 +16,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// undecidedTime is how long sweep waits for the environment of an orphan. A
-// process has none while it executes a new program and while it exits. A
-// process that has emptied its environment looks the same.
+// undecidedTime is the time for which sweep waits for the environment of an
+// orphan. A process has no environment while it executes a new program, and
+// while it exits. A process that has emptied its environment cannot be
+// distinguished from these.
 const undecidedTime = 100 * time.Millisecond
 
-// maxUndecidedTime is how long a job waits for the environments of all orphans,
-// and for its control group, after the grace.
+// maxUndecidedTime is the time after the grace for which a job waits for the
+// environments of all orphans, and for its control group.
 const maxUndecidedTime = 10 * undecidedTime
 
 // maxEnviron is the size of the largest environment that is read.
 const maxEnviron = 8 << 20
 
-// An orphan is a child of the supervisor that is not a command, or a descendant
-// of such a child that was killed. Its fields are guarded by server.mu.
+// An orphan is a child of the supervisor that is not a command. If such a
+// child was killed, its descendants are orphans, too. Its fields are guarded
+// by server.mu.
 type orphan struct {
-	job       uint64    // its number; 0: a stray
-	last      uint64    // of a stray: the order of the last job that it may belong to
-	since     time.Time // when it was seen first
-	undecided bool      // it has no environment, for less than undecidedTime
-	asked     bool      // the grace of its job covers it
+	job       uint64    // the number of its job; 0: it is a stray
+	last      uint64    // for a stray: the order of the last job that it may belong to
+	since     time.Time // the time at which it was first seen
+	undecided bool      // it has had no environment, but not yet for undecidedTime
+	asked     bool      // it got SIGTERM, so it has the grace of its job
 	killed    bool
-	immune    bool // may not be killed
+	immune    bool // the supervisor may not kill it
 }
 
 // sweep calls sweepLocked after a delay.
@@ -49,7 +51,7 @@ func (s *server) sweep() {
 	s.handOver(s.report(done))
 }
 
-// sweepSoonLocked calls sweep in a millisecond.
+// sweepSoonLocked makes a timer call sweep in a millisecond.
 func (s *server) sweepSoonLocked() {
 	if !s.scheduled {
 		s.scheduled = true
@@ -58,15 +60,15 @@ func (s *server) sweepSoonLocked() {
 }
 
 // sweepLocked kills the orphans of jobs that are ending. It returns the jobs
-// that have none left. The caller calls it again when an orphan is reaped: the
-// children of the orphan are orphans then.
+// that have no orphans left. The caller must call it again when an orphan is
+// reaped, because the children of this orphan are then orphans.
 func (s *server) sweepLocked() (done []*job) {
 	if len(s.ending) == 0 && !s.closing {
 		return nil
 	}
 	pids := s.orphanPids()
 	if s.closing {
-		if len(pids) == 0 { // a child that was made with CLONE_PARENT is a child of another thread
+		if len(pids) == 0 { // a child that was made with CLONE_PARENT may be left: it is the child of another thread
 			pids = childrenOf(os.Getpid())
 		}
 		for _, pid := range pids {
@@ -100,7 +102,7 @@ func (s *server) sweepLocked() (done []*job) {
 		done = append(done, j)
 	}
 	s.ending = waiting
-	if len(waiting) == 0 && len(s.orphans) > len(pids) { // forget descendants that ended before they were orphans
+	if len(waiting) == 0 && len(s.orphans) > len(pids) { // forgets descendants that ended before they became orphans
 		maps.DeleteFunc(s.orphans, func(pid int, _ *orphan) bool { return !slices.Contains(pids, pid) })
 	}
 	return done
@@ -137,7 +139,8 @@ func (s *server) handleOrphanLocked(pid int) *orphan {
 }
 
 // inheritLocked records that the descendants of an orphan belong to the same
-// job. They will be orphans soon, and perhaps nothing else shows their job.
+// job. They will be orphans soon, and then perhaps nothing else shows to which
+// job they belong.
 func (s *server) inheritLocked(pid int, o *orphan) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, file := range files {
@@ -151,12 +154,12 @@ func (s *server) inheritLocked(pid int, o *orphan) {
 	}
 }
 
-// mustWaitLocked reports whether a job that is ending has orphans that will end
-// soon. If not, it counts the survivors.
+// mustWaitLocked reports whether a job that is ending has orphans that will
+// end soon. If it has no such orphans, mustWaitLocked counts the survivors.
 func (s *server) mustWaitLocked(j *job, seen []*orphan) bool {
 	j.ended.survivors = 0
-	// A process without an environment that forks and exits, again and again,
-	// is always a new orphan.
+	// This limit is needed for a process without an environment that forks and
+	// exits again and again, because its child is a new orphan each time.
 	limit := maxUndecidedTime
 	if j.canceled {
 		limit += max(s.grace, 0)
@@ -171,7 +174,7 @@ func (s *server) mustWaitLocked(j *job, seen []*orphan) bool {
 	for _, o := range seen {
 		switch {
 		case o.job != j.number && (o.job != 0 || o.last < j.order):
-			// it cannot belong to the job
+			// The job need not wait for an orphan that cannot belong to it.
 		case o.immune, o.job == 0 && !o.killed && !(o.undecided && waits):
 			j.ended.survivors++
 		default:
@@ -187,7 +190,8 @@ func (s *server) isRunningLocked(number uint64) bool {
 	return j != nil && !j.ending
 }
 
-// inGraceLocked reports whether a canceled job has time to end.
+// inGraceLocked reports whether a job was canceled, and its grace has not
+// ended.
 func (s *server) inGraceLocked(number uint64) bool {
 	j := s.jobs[number]
 	return j != nil && j.grace
@@ -203,8 +207,8 @@ func (s *server) areRunningLocked(last uint64) bool {
 	return false
 }
 
-// identifyLocked returns the number of the job of an orphan, or 0. It reports
-// whether the process has no environment.
+// identifyLocked returns the number of the job of an orphan, or 0. The result
+// empty is whether the process has no environment.
 func (s *server) identifyLocked(pid int) (number uint64, empty bool) {
 	if j := s.ofGroupLocked(pid); j != nil {
 		return j.number, false
@@ -218,9 +222,10 @@ func (s *server) identifyLocked(pid int) (number uint64, empty bool) {
 	return jobNumber(value, s.run), empty
 }
 
-// jobOf returns the value of jobVariable in the environment of a process. It
-// reports whether the environment is empty, or cannot be read because the
-// process executes a program or exits. Then it may be different soon.
+// jobOf returns the value of jobVariable in the environment of a process. The
+// result empty is whether the environment is empty, or cannot be read because
+// the process executes a program or exits. An empty environment may change
+// soon.
 func jobOf(pid int) (value []byte, empty bool) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil {
@@ -239,8 +244,9 @@ func jobOf(pid int) (value []byte, empty bool) {
 	return nil, len(env) == 0
 }
 
-// jobNumber returns the number of the job of a run that a value of jobVariable
-// names, or 0. In a run within a job, the value has the names of both jobs.
+// jobNumber finds the job of a run in a value of jobVariable. It returns the
+// number of the job, or 0. In a run within a job, the value has the names of
+// the outer and the inner job.
 func jobNumber(value []byte, run string) uint64 {
 	for part := range bytes.SplitSeq(value, []byte("/")) {
 		if name, rest, ok := bytes.Cut(part, []byte(".")); ok && string(name) == run {
@@ -263,8 +269,9 @@ func openChildren() int {
 	return fd
 }
 
-// orphanPids returns the children of the first thread, which are orphans, and
-// perhaps other children. A child that has ended and is not reaped counts.
+// orphanPids returns the children of the first thread, which are the orphans.
+// On some kernels it also returns other children. A child that has ended is
+// included until it is reaped.
 func (s *server) orphanPids() []int {
 	if s.children < 0 {
 		return childrenOf(os.Getpid())

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestStopSupervisor: a job can stop the supervisor. The end of a context, or
-// Close, continues it.
+// TestStopSupervisor: a job may stop the supervisor by a signal. The end of a
+// context, or Close, must continue the supervisor.
 func TestStopSupervisor(t *testing.T) {
 	stop := Job{Args: shell("kill -STOP $PPID; exec sleep 1000")}
 	s := start(t, nil)
@@ -43,7 +43,7 @@ func TestStopSupervisor(t *testing.T) {
 	}
 }
 
-// TestPause: Pause stops a job, and Resume continues it.
+// TestPause: Pause must stop a job, and Resume must continue it.
 func TestPause(t *testing.T) {
 	s := start(t, nil)
 	out := temp(t)
@@ -53,14 +53,15 @@ func TestPause(t *testing.T) {
 		ended <- err
 	}()
 	waitFor(t, func() bool { return content(t, out) != "" })
-	// The script starts no process: while it does, it cannot be stopped.
+	// The script starts no process, because a shell cannot be stopped while it
+	// starts a process.
 	state := func() string {
 		stat, _ := os.ReadFile("/proc/" + strings.TrimSpace(content(t, out)) + "/stat")
 		return strings.Fields(string(stat))[2]
 	}
 	for range 3 {
 		s.Pause()
-		s.Resume() // must not be overtaken
+		s.Resume() // the next message must not overtake the message of Resume
 		s.Pause()
 		waitFor(t, func() bool { return state() == "T" })
 		s.Resume()
@@ -72,7 +73,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestPauseStart: a job that starts after Pause is stopped until Resume.
+// TestPauseStart: a job that starts after Pause must be stopped until Resume.
 func TestPauseStart(t *testing.T) {
 	s := start(t, nil)
 	s.Pause()
@@ -101,8 +102,8 @@ func TestPauseStart(t *testing.T) {
 	}
 }
 
-// TestPause_Flood: Pause writes while more messages are under way than the
-// socket holds, in both directions.
+// TestPause_Flood: Pause must return even if the socket is full of messages in
+// both directions.
 func TestPause_Flood(t *testing.T) {
 	s := start(t, nil)
 	var jobs sync.WaitGroup

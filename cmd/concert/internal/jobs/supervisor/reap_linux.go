@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reap waits for the end of each child. It exits when the server is closing and
-// there are no children. When a job has ended, reap itself starts the next job
-// in its slot, although other children that end have to wait: a switch to
-// another thread would usually take longer.
+// reap waits for the end of each child. It exits when the server is closing
+// and there are no children. When a job has ended, reap itself starts the next
+// job in the slot. Other children that end in this time have to wait, but a
+// switch to another thread would usually take longer.
 func (s *server) reap() {
 	for {
 		pid, err := waitChild(0)
@@ -29,8 +29,8 @@ func (s *server) reap() {
 	}
 }
 
-// report sends the ends of jobs to the runner. It returns the jobs that the
-// caller must start in their slots.
+// report sends the ends of jobs to the runner. It returns the next jobs, which
+// the caller must start in the slots of the ended jobs.
 func (s *server) report(done []*job) (next []*request) {
 	var buf [256]byte
 	for _, j := range done {
@@ -56,8 +56,8 @@ func waitChild(flags int) (pid int, err error) {
 	if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|flags, nil); err != nil {
 		return 0, err
 	}
-	// The pid is the first field of a union, which is after three numbers and
-	// aligned to the size of a pointer.
+	// The pid is the first field of a union. The union follows three numbers,
+	// and is aligned to the size of a pointer.
 	const align = unsafe.Sizeof(uintptr(0))
 	return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), (3*4+align-1)&^(align-1)))), nil
 }
@@ -72,7 +72,7 @@ func (s *server) waitForJobs() {
 	closing, exit := s.closing, s.exit
 	s.mu.Unlock()
 	if closing {
-		s.starts.Lock() // later jobs do not start
+		s.starts.Lock() // never released: no later job starts
 		defer s.starts.Unlock()
 		if _, err := waitChild(unix.WNOHANG); err == unix.ECHILD {
 			os.Exit(exit)
@@ -80,13 +80,15 @@ func (s *server) waitForJobs() {
 	}
 }
 
-// reapChild reaps a child that has ended. It returns the jobs that ended.
+// reapChild reaps a child that has ended. It returns the jobs that have ended
+// with this child.
 func (s *server) reapChild(pid int) []*job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j := s.leaders[pid]
 	if j == nil || j.ending {
-		// Perhaps the command starts in this moment. Then its pid is unknown.
+		// Perhaps this child is a command whose start has not returned yet, so
+		// that its pid is unknown.
 		s.mu.Unlock()
 		s.waitForStarts()
 		s.mu.Lock()
@@ -99,7 +101,7 @@ func (s *server) reapChild(pid int) []*job {
 	var status unix.WaitStatus
 	var usage unix.Rusage
 	if got, err := unix.Wait4(pid, &status, unix.WNOHANG, &usage); err != nil || got != pid {
-		return nil // a command that could not start: ForkExec has reaped it
+		return nil // the child was a command that could not start, and ForkExec has reaped it
 	}
 	if leader {
 		s.endLocked(j, status)
@@ -147,11 +149,12 @@ func (s *server) addUsage(j *job, u *unix.Rusage) {
 }
 
 // ownPeakMemory returns nine eighths of the peak memory of this process. The
-// kernel counts the memory of this process as memory of each command that it
-// starts. So the peak memory of a command is known only if it is larger than
-// the result. The kernel counts roughly: the added eighth allows for that.
+// kernel also counts the memory of this process as memory of each command that
+// this process starts. So the peak memory of a command is only known if it is
+// larger than the result. An eighth is added because the kernel counts
+// roughly.
 func ownPeakMemory() uint64 {
-	status, _ := os.ReadFile("/proc/self/status") // Getrusage counts the memory of the runner too
+	status, _ := os.ReadFile("/proc/self/status") // Getrusage would also count the memory of the runner
 	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
 	var kib uint64
 	fmt.Sscan(string(rest[:min(len(rest), 40)]), &kib)

@@ -31,32 +31,32 @@ type Supervisor struct {
 	process  *exec.Cmd
 	groups   *cgroup.Tree // nil without control groups
 	programs programs
-	numbers  atomic.Uint64 // of the last job
-	held     atomic.Bool   // Hold was called
+	numbers  atomic.Uint64 // the number of the last job
+	held     atomic.Bool   // whether Hold was called
 	done     chan struct{} // closed when read has returned
 
 	mu      sync.Mutex // guards the fields below
 	pending map[uint64]*call
 	closed  bool
-	failure error // why no job can run; nil: they can
+	failure error // the reason why no job can run; nil if jobs can run
 
 	pausing sync.Mutex // guards paused
 	paused  uint64     // as in pauseMessage
 }
 
-// A call is a running call of Run. The other fields are written before done is
-// closed.
+// A call is a running call of Run. The fields other than done are written
+// before done is closed.
 type call struct {
 	done  chan struct{}
 	start func() // Job.OnStart, or nil; called by read, before done is closed
 	ended endedMessage
-	errno syscall.Errno // why the command could not start; 0: it did
+	errno syscall.Errno // the error of the start of the command; 0 if it has started
 	err   error         // any other error
 }
 
 // Start starts a supervisor. Options may be nil. The program must call Main
-// first in its function main. Until Close, the program is a child subreaper: it
-// gets the orphans of all its children.
+// first in its function main. Until Close, the program is a child subreaper:
+// orphans of all its children become its children.
 func Start(opts *Options) (*Supervisor, error) {
 	s := &Supervisor{run: strings.ToLower(rand.Text()[:16]), done: make(chan struct{}), pending: make(map[uint64]*call)}
 	if opts != nil {
@@ -74,20 +74,20 @@ func Start(opts *Options) (*Supervisor, error) {
 	}
 	defer peer.Close()
 	if !s.opts.noGroups {
-		s.groups, _ = cgroup.NewTree(s.run, s.opts.Memory > 0) // nil where it is not permitted
+		s.groups, _ = cgroup.NewTree(s.run, s.opts.Memory > 0) // nil if this process may not make groups
 	}
 	own := setup{run: s.run, grace: cmp.Or(s.opts.Grace, defaultGrace), slots: s.opts.Slots, memory: s.opts.Memory, cpu: s.opts.CPU}
 	if s.groups != nil {
 		own.groups, own.groupMemory = s.groups.Dir, s.groups.Memory
 	}
 	s.process = &exec.Cmd{
-		Path:   "/proc/self/exe", // this program, also after its file was replaced
+		Path:   "/proc/self/exe", // this program, even if its file was replaced
 		Args:   append([]string{filepath.Base(os.Args[0])}, ownArgs()...),
 		Env:    append(os.Environ(), setupVariable+"="+own.String()),
 		Stderr: os.Stderr, // for a crash
 		Stdin:  peer,      // the socket is file 0: the files above 2 belong to the runner, and jobs inherit them
-		// A supervisor that was stopped by a signal kills the jobs only if it
-		// continues.
+		// If the runner dies, the kernel kills the supervisor. Without this, a
+		// supervisor that a signal has stopped could not kill the jobs.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGCONT},
 	}
 	if s.groups != nil {
@@ -107,8 +107,9 @@ func Start(opts *Options) (*Supervisor, error) {
 	return s, nil
 }
 
-// ownArgs returns the arguments of the supervisor. If the TestMain of a test
-// binary does not call Main, the arguments prevent that the tests run again.
+// ownArgs returns the arguments of the supervisor. In a test binary whose
+// TestMain does not call Main, these arguments prevent the tests from running
+// again.
 func ownArgs() []string {
 	if strings.HasSuffix(os.Args[0], ".test") {
 		return []string{"-test.run=^$"}
@@ -118,9 +119,9 @@ func ownArgs() []string {
 
 // Run runs a job, and returns when all of its processes have ended. The error
 // is nil unless the command could not start, ctx ended before the command did,
-// or the supervisor was closed or died. If ctx ends, the error is its cause,
-// and the result says how the command ended then. If a job that waits for a
-// slot does not start because of Hold or ctx, the error is ErrHeld.
+// or the supervisor was closed or died. If ctx ends, the error is the cause of
+// ctx, and the result says how the command has ended. If Hold or the end of
+// ctx prevents the start of a job that waits for a slot, the error is ErrHeld.
 func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
@@ -136,7 +137,7 @@ func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 		return Result{}, err
 	}
 	c := &call{done: make(chan struct{}), start: j.OnStart}
-	if s.opts.Slots == 0 && c.start != nil { // otherwise a message says when
+	if s.opts.Slots == 0 && c.start != nil { // otherwise a message reports the start
 		c.start()
 	}
 	m := startMessage{number: s.numbers.Add(1), path: path, dir: j.Dir, args: j.Args, env: j.Env}
@@ -171,14 +172,14 @@ func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 func (s *Supervisor) cancel(number uint64) {
 	s.wake()
 	m := jobMessage{kindCancel, number}
-	if s.held.Load() { // the message of Hold may come later
+	if s.held.Load() { // the message of Hold may arrive later than this message
 		m.kind = kindHold
 	}
 	s.conn.Write(m.append(nil)) // if the write fails, read will complete the call
 }
 
-// Hold ends the start of jobs: no job that waits for a slot will start, and no
-// later one. Jobs that run continue.
+// Hold prevents the start of jobs: neither a job that waits for a slot nor a
+// later job will start. Jobs that run continue.
 func (s *Supervisor) Hold() {
 	if !s.held.Swap(true) {
 		s.wake()
@@ -198,8 +199,9 @@ func (s *Supervisor) stop() {
 	time.AfterFunc(closeTime+time.Second, func() { s.process.Process.Kill() })
 }
 
-// cancelAgain repeats cancel after a while, if the job has not ended. The
-// message may have overtaken the start of the job in the supervisor.
+// cancelAgain calls cancel again after a pause, if the job has not ended. It
+// is needed because the cancel message may have overtaken the start of the job
+// in the supervisor.
 func (s *Supervisor) cancelAgain(number uint64) {
 	time.AfterFunc(time.Millisecond, func() {
 		s.mu.Lock()
@@ -223,7 +225,7 @@ func (s *Supervisor) add(number uint64, c *call) error {
 }
 
 // notSent completes a call whose message could not be sent. If the socket has
-// ended, read completes it.
+// ended, the goroutine read completes the call.
 func (s *Supervisor) notSent(number uint64, err error) {
 	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed) {
 		return
@@ -250,7 +252,8 @@ func (s *Supervisor) complete(number uint64, set func(*call)) bool {
 	return true
 }
 
-// read receives messages until the socket ends. Then the supervisor ends.
+// read receives messages until the socket ends, and then waits for the end of
+// the supervisor.
 func (s *Supervisor) read() {
 	defer close(s.done)
 	var buf [1024]byte
@@ -267,7 +270,7 @@ func (s *Supervisor) read() {
 			break
 		}
 	}
-	s.stop() // it may live
+	s.stop() // the supervisor may still live
 	s.end(reason)
 }
 
@@ -312,9 +315,8 @@ func (s *Supervisor) handle(b []byte) error {
 	return nil
 }
 
-// started handles the message that a job has started, if the job had to wait in
-// the supervisor: it reports the start to the caller of the job. The number 0
-// stands for no job.
+// started handles the message that a job with Options.Slots has started: it
+// calls OnStart. The number 0 stands for no job.
 func (s *Supervisor) started(number uint64) error {
 	if number == 0 {
 		return nil
@@ -332,12 +334,12 @@ func (s *Supervisor) started(number uint64) error {
 	return nil
 }
 
-// end waits for the end of the supervisor, kills what it has left, and fails
-// the calls that wait.
+// end waits for the end of the supervisor, kills the processes that it has
+// left, and completes the pending calls with an error.
 func (s *Supervisor) end(reason error) {
 	exit := s.process.Wait()
 	left := 0
-	if exit != nil { // otherwise it had no children
+	if exit != nil { // if the exit code is 0, the supervisor has left no children
 		if s.groups != nil {
 			s.groups.Kill()
 		}
@@ -391,16 +393,17 @@ func (s *Supervisor) Close() error {
 }
 
 // Pause stops the process groups of all running jobs, until Resume continues
-// them. When it returns, the supervisor has the message, so a runner can stop
-// itself then.
+// them. When Pause returns, the message is in the socket of the supervisor. So
+// the runner can then stop itself.
 func (s *Supervisor) Pause() { s.setPaused(1) }
 
 // Resume continues the jobs that Pause stopped.
 func (s *Supervisor) Resume() { s.setPaused(0) }
 
-// setPaused sends the next message whose number modulo 2 is state.
+// setPaused sends a pause message. Its number is the smallest new number that
+// is odd (state 1) or even (state 0).
 func (s *Supervisor) setPaused(state uint64) {
-	s.pausing.Lock() // not mu, which read needs, because a write can wait for read
+	s.pausing.Lock() // not mu: the write below can wait for the goroutine read, which needs mu
 	defer s.pausing.Unlock()
 	if s.paused%2 != state {
 		s.paused++

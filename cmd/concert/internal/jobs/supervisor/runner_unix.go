@@ -43,11 +43,12 @@ func Start(opts *Options) (*Supervisor, error) {
 	return s, nil
 }
 
-// Run runs a job, and returns when the processes in its group have been killed.
-// The error is nil unless the command could not start, ctx ended before the
-// command did, or the supervisor was closed. If ctx ends, the error is its
-// cause, and the result says how the command ended then. If a job that waits
-// for a slot does not start because of Hold or ctx, the error is ErrHeld.
+// Run runs a job, and returns when the processes in its group have been
+// killed. The error is nil unless the command could not start, ctx ended
+// before the command did, or the supervisor was closed. If ctx ends, the error
+// is the cause of ctx, and the result says how the command has ended. If Hold
+// or the end of ctx prevents the start of a job that waits for a slot, the
+// error is ErrHeld.
 func (s *Supervisor) Run(ctx context.Context, j Job) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
@@ -146,8 +147,8 @@ func (s *Supervisor) release() {
 	}
 }
 
-// Hold ends the start of jobs: no job that waits for a slot will start, and no
-// later one. Jobs that run continue.
+// Hold prevents the start of jobs: neither a job that waits for a slot nor a
+// later job will start. Jobs that run continue.
 func (s *Supervisor) Hold() { s.hold.Do(func() { close(s.held) }) }
 
 // start starts a command and adds it to the running commands.
@@ -176,7 +177,7 @@ func (s *Supervisor) finish(pid int) (closed bool) {
 }
 
 // cancelWith sends signals to a process group when ctx ends. The returned
-// function ends this, and reports whether a signal was sent.
+// function ends the watch for ctx, and reports whether a signal was sent.
 func (s *Supervisor) cancelWith(ctx context.Context, pid int) (canceled func() bool) {
 	ended, stopped := make(chan struct{}), make(chan bool)
 	go func() {
@@ -188,13 +189,13 @@ func (s *Supervisor) cancelWith(ctx context.Context, pid int) (canceled func() b
 		}
 		if grace := cmp.Or(s.opts.Grace, defaultGrace); grace > 0 {
 			syscall.Kill(-pid, syscall.SIGTERM)
-			syscall.Kill(-pid, syscall.SIGCONT) // a stopped process handles SIGTERM only then
+			syscall.Kill(-pid, syscall.SIGCONT) // a stopped process only handles SIGTERM after this
 			deadline := time.Now().Add(grace)
 			select {
 			case <-ended:
 			case <-time.After(grace):
 			}
-			for time.Now().Before(deadline) && syscall.Kill(-pid, 0) == nil { // children of a shell
+			for time.Now().Before(deadline) && syscall.Kill(-pid, 0) == nil { // waits for the children of a shell
 				time.Sleep(10 * time.Millisecond)
 			}
 		}

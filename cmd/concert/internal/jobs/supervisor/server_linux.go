@@ -28,28 +28,28 @@ type server struct {
 	null     int      // /dev/null
 	attr     syscall.ProcAttr
 	children int           // the file that lists the orphans; negative: scan /proc
-	handed   chan *request // to startHanded
+	handed   chan *request // jobs for startHanded
 
 	// starts is locked for reading while a process starts, until its pid is in
-	// leaders. Locking it for writing waits for these starts.
+	// leaders. A write lock waits until no process is starting.
 	starts sync.RWMutex
 
 	mu        sync.Mutex      // guards the fields below
-	hasJobs   sync.Cond       // leaders is not empty, or closing is set
+	hasJobs   sync.Cond       // its condition: leaders is not empty, or closing is set
 	groups    *cgroup.Groups  // nil without control groups
 	shell     []string        // sets the limits that groups do not set; nil without limits
-	waiting   []*request      // for a slot, in the order of the messages
-	held      bool            // no further job starts
-	jobs      map[uint64]*job // by number, from before the start; each has a slot
-	leaders   map[int]*job    // by pid, from after the start; the group has the same number
+	waiting   []*request      // requests that wait for a slot, in the order of the messages
+	held      bool            // whether no further job starts
+	jobs      map[uint64]*job // by the number of the job; added before the start; each job has a slot
+	leaders   map[int]*job    // by the pid of the command, which is also the number of its group; added after the start
 	ending    []*job          // jobs whose command has ended
 	orphans   map[int]*orphan
-	last      uint64 // number of the jobs that have got a slot
+	last      uint64 // the number of jobs that have got a slot so far
 	ownPeak   uint64 // the last result of ownPeakMemory
-	paused    uint64 // number of the last pause message; odd: the jobs are stopped
+	paused    uint64 // the largest number of a pause message so far; if it is odd, the jobs are stopped
 	closing   bool
 	exit      int  // the exit code after closing
-	scheduled bool // a timer will call sweep
+	scheduled bool // whether a timer will call sweep
 }
 
 // A job is a command that has started. Its fields are guarded by server.mu.
@@ -60,7 +60,7 @@ type server struct {
 // the grace to end.
 type job struct {
 	number   uint64
-	order    uint64 // counts the jobs that have got a slot
+	order    uint64 // the value of server.last when the job got its slot
 	pid      int    // 0 until the command has started
 	start    time.Time
 	ending   bool
@@ -144,9 +144,9 @@ func (s *server) jobEnv(m *startMessage) []string {
 	return append(env, fmt.Sprintf("%s=%s%d", jobVariable, s.marker, m.number))
 }
 
-// terminateLocked ends a job: SIGTERM to its group, and SIGKILL after the
-// grace. It reports false if the job has no process: it has ended, or another
-// goroutine is starting it.
+// terminateLocked ends a job by SIGTERM to its group, and by SIGKILL after the
+// grace. It reports false if the job has no process, because it has ended or
+// another goroutine is just starting it.
 func (s *server) terminateLocked(number uint64) bool {
 	j := s.jobs[number]
 	switch {
@@ -166,7 +166,7 @@ func (s *server) terminateLocked(number uint64) bool {
 	return true
 }
 
-// endGrace kills what is left of a canceled job.
+// endGrace kills the processes of a canceled job that are left.
 func (s *server) endGrace(j *job) {
 	s.mu.Lock()
 	j.grace = false
@@ -183,18 +183,20 @@ func (s *server) endGrace(j *job) {
 // terminate sends SIGTERM to a process or to a group.
 func terminate(pid int) {
 	unix.Kill(pid, unix.SIGTERM)
-	unix.Kill(pid, unix.SIGCONT) // a stopped process handles SIGTERM only then
+	unix.Kill(pid, unix.SIGCONT) // a stopped process only handles SIGTERM after this
 }
 
-// killJob kills a job that is running: the command, which may have moved to
-// another group, and the group. The end of the command kills the orphans.
+// killJob kills a running job. It kills the group, and also the command, which
+// may have moved to another group. The orphans are killed when the command has
+// ended.
 func killJob(j *job) {
 	unix.Kill(j.pid, unix.SIGKILL)
 	unix.Kill(-j.pid, unix.SIGKILL)
 }
 
 // pause stops all jobs if the number is odd, and continues them if it is even.
-// An older message, with a smaller number, may come later.
+// It ignores a number that is smaller than the last one, because an older
+// message may arrive later.
 func (s *server) pause(number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,7 +215,8 @@ func (s *server) pause(number uint64) {
 	}
 }
 
-// close kills all descendants. When none is left, reap exits with the code.
+// close kills all descendants. When no descendant is left, the goroutine reap
+// exits with the code.
 func (s *server) close(exit int) {
 	time.AfterFunc(closeTime, func() { os.Exit(exitSurvivors) })
 	s.mu.Lock()

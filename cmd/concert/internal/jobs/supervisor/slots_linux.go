@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A request is a start message with its files. With Options.Slots, each job
-// takes one of these ways. Only in the state "slot" or later is the job in
-// server.jobs.
+// A request is a start message with its files. If Options.Slots is set, each
+// job takes one of these ways. The job is in server.jobs from the state "slot"
+// on.
 //
 //		received --1--> slot --4--> running --6--> reported, the slot is free
 //		   |              ^   \--5--> failed, the slot is free
@@ -45,7 +45,7 @@ import (
 type request struct {
 	startMessage
 	files []int
-	lost  bool // files of the job were lost
+	lost  bool // whether files of the job were lost
 	job   *job // nil until the request has a slot
 }
 
@@ -57,7 +57,7 @@ func (r *request) close() {
 	r.files = nil
 }
 
-// accept starts a job, or lets it wait for a slot, or returns it.
+// accept starts a job, makes it wait for a slot, or returns it to the runner.
 func (s *server) accept(r *request) {
 	s.mu.Lock()
 	held, free := s.held, s.hasSlotLocked()
@@ -84,8 +84,8 @@ func (s *server) accept(r *request) {
 func (s *server) hasSlotLocked() bool { return s.slots == 0 || len(s.jobs) < s.slots }
 
 // reserveLocked gives a slot to a request. It adds the job to the map jobs
-// before the command starts: an orphan whose environment has the number of the
-// job may be found earlier than the start returns.
+// before the command starts, because an orphan of the job may be found before
+// the call that starts the command returns.
 func (s *server) reserveLocked(r *request) {
 	s.last++
 	r.job = &job{number: r.number, order: s.last, start: time.Now()}
@@ -93,7 +93,7 @@ func (s *server) reserveLocked(r *request) {
 }
 
 // nextLocked gives the slot of a job that has ended to the next request. It
-// returns nil if none waits.
+// returns nil if no request waits.
 func (s *server) nextLocked() *request {
 	if len(s.waiting) == 0 || s.closing || !s.hasSlotLocked() {
 		return nil
@@ -105,8 +105,8 @@ func (s *server) nextLocked() *request {
 	return r
 }
 
-// launch starts a job that has a slot. If it cannot start, the next job gets
-// the slot.
+// launch starts a job that has a slot. If the job cannot start, the next job
+// gets the slot.
 func (s *server) launch(r *request) {
 	for r != nil {
 		errno := s.start(r)
@@ -127,7 +127,8 @@ func (s *server) launch(r *request) {
 	}
 }
 
-// start starts the command of a request. It returns why it could not.
+// start starts the command of a request. It returns the error number if the
+// command could not start.
 func (s *server) start(r *request) syscall.Errno {
 	files := [3]uintptr{uintptr(s.null), uintptr(s.null), uintptr(s.null)}
 	next := 0
@@ -176,7 +177,8 @@ func (s *server) start(r *request) syscall.Errno {
 	return 0
 }
 
-// forkExec starts the command of a request, behind the shell that sets limits.
+// forkExec starts the command of a request. If there is a shell that sets
+// limits, it starts the shell, which executes the command.
 func (s *server) forkExec(r *request, attr *syscall.ProcAttr, shell []string) (pid int, errno syscall.Errno) {
 	path, args := r.path, r.args
 	if shell != nil {
@@ -201,8 +203,9 @@ func (s *server) forkExec(r *request, attr *syscall.ProcAttr, shell []string) (p
 	return pid, errno
 }
 
-// cancel ends a job: it is returned if it waits, and otherwise its processes
-// get signals. A hold message returns all jobs that wait.
+// cancel ends a job. If the job waits, cancel returns it to the runner;
+// otherwise the processes of the job get signals. For a hold message, cancel
+// returns all jobs that wait.
 func (s *server) cancel(m *jobMessage) {
 	var returned []*request
 	s.mu.Lock()

@@ -28,7 +28,8 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// waits starts a job that waits for a slot. The result is the error of Run.
+// waits calls Run for a job that waits for a slot. The channel that it returns
+// receives the error of Run.
 func waits(t *testing.T, s *Supervisor, ctx context.Context, j Job) <-chan error {
 	t.Helper()
 	sent := s.numbers.Load() + 1
@@ -41,8 +42,8 @@ func waits(t *testing.T, s *Supervisor, ctx context.Context, j Job) <-chan error
 	return ended
 }
 
-// TestSlots: at most so many jobs run at the same time, each one is reported
-// before Run returns, and all of them run.
+// TestSlots: all jobs must run, and never more than Slots at the same time.
+// OnStart must be called for each job before Run returns.
 func TestSlots(t *testing.T) {
 	const slots, jobs = 3, 60
 	s := start(t, &Options{Slots: slots})
@@ -76,8 +77,8 @@ func TestSlots(t *testing.T) {
 	}
 }
 
-// TestSlots_NextStartsWithoutRunner: while the runner handles no messages, the
-// supervisor starts the next job.
+// TestSlots_NextStartsWithoutRunner: the supervisor must start the next job
+// even if the runner handles no messages.
 func TestSlots_NextStartsWithoutRunner(t *testing.T) {
 	s := start(t, &Options{Slots: 1})
 	file := temp(t).Name() + ".started"
@@ -91,7 +92,8 @@ func TestSlots_NextStartsWithoutRunner(t *testing.T) {
 	}
 }
 
-// TestSlots_CannotStart: jobs that cannot start pass their slot on.
+// TestSlots_CannotStart: a job that cannot start must leave its slot to the
+// next job.
 func TestSlots_CannotStart(t *testing.T) {
 	s := start(t, &Options{Slots: 1})
 	file := temp(t).Name() + ".go"
@@ -115,8 +117,8 @@ func TestSlots_CannotStart(t *testing.T) {
 	}
 }
 
-// TestSlots_CanceledWhileWaiting: a job that waits is taken back, and the jobs
-// behind it run.
+// TestSlots_CanceledWhileWaiting: a canceled job that waits must be taken
+// back, and the jobs behind it must run.
 func TestSlots_CanceledWhileWaiting(t *testing.T) {
 	s := start(t, &Options{Slots: 1})
 	file := temp(t).Name()
@@ -139,8 +141,8 @@ func TestSlots_CanceledWhileWaiting(t *testing.T) {
 	}
 }
 
-// TestHold: after Hold, no job starts: neither those that wait nor later ones.
-// The running job continues. If it is canceled, its slot stays free.
+// TestHold: after Hold, neither waiting nor later jobs may start. The running
+// job must continue. If it is canceled, its slot must stay free.
 func TestHold(t *testing.T) {
 	for _, ends := range []string{"by itself", "canceled"} {
 		t.Run(ends, func(t *testing.T) {
@@ -187,8 +189,8 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestHold_Stopped: Hold continues a supervisor that was stopped. Otherwise it
-// would wait until there is room for its message.
+// TestHold_Stopped: Hold must continue a supervisor that was stopped.
+// Otherwise Hold would block, because the socket has no room for its message.
 func TestHold_Stopped(t *testing.T) {
 	s := start(t, &Options{Slots: 1})
 	file := temp(t).Name()
@@ -212,7 +214,8 @@ func TestHold_Stopped(t *testing.T) {
 	}
 }
 
-// TestSlots_Closed: Close, or the death of the supervisor, ends jobs that wait.
+// TestSlots_Closed: Close and the death of the supervisor must end the calls
+// of Run for jobs that wait.
 func TestSlots_Closed(t *testing.T) {
 	for name, end := range map[string]func(s *Supervisor) error{
 		"Close": func(s *Supervisor) error {
@@ -245,8 +248,8 @@ func TestSlots_Closed(t *testing.T) {
 	}
 }
 
-// TestHold_StartOnItsWay: a start message that the supervisor receives after
-// the message of Hold starts no job.
+// TestHold_StartOnItsWay: if the supervisor receives a start message after the
+// message of Hold, it must not start the job.
 func TestHold_StartOnItsWay(t *testing.T) {
 	s := start(t, &Options{Slots: 1})
 	s.Hold()

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxFiles is how many files a packet has at most: those of a job, and the file
-// of a large message.
+// maxFiles is the maximum number of files in a packet: three files of a job,
+// and the file with a large message.
 const maxFiles = 4
 
 // socketPair returns the ends of a socket that keeps the boundaries of
@@ -35,7 +35,7 @@ func socketPair() (runner *net.UnixConn, supervisor *os.File, err error) {
 	return c.(*net.UnixConn), supervisor, nil
 }
 
-// buffer is what a call of send needs.
+// buffer has the memory that a call of sendStart needs.
 type buffer struct {
 	message, rights []byte
 	fds             []int
@@ -79,7 +79,7 @@ func sendStart(conn *net.UnixConn, m *startMessage, files [3]*os.File) error {
 		if !errors.Is(err, unix.ETOOMANYREFS) {
 			return err
 		}
-		time.Sleep(time.Millisecond) // the supervisor has to receive files first
+		time.Sleep(time.Millisecond) // the kernel limits the files in sockets, so the supervisor has to receive files first
 	}
 }
 
@@ -97,11 +97,11 @@ func memoryFile(b []byte) (*os.File, error) {
 	return f, nil
 }
 
-// A packet is what the supervisor receives: a message, and files with it.
+// A packet is a message that the supervisor receives, together with files.
 type packet struct {
 	message []byte
 	files   []int
-	lost    bool // files were lost, because this process has too many
+	lost    bool // files were lost, because this process has too many open files
 	buf     [maxPacket]byte
 	rights  [128]byte
 }
@@ -124,7 +124,7 @@ func (p *packet) receive(socket int) error {
 		if n == 0 {
 			return io.EOF
 		}
-		p.message = p.buf[:n] // if it was larger, it cannot be decoded
+		p.message = p.buf[:n] // a message that was larger is cut here, and cannot be decoded
 		return nil
 	}
 }
@@ -162,8 +162,8 @@ func (p *packet) takeFiles() []int {
 	return files
 }
 
-// start decodes a start message, also one in a file. The files that remain in
-// the packet are those of the job.
+// start decodes a start message, which may be in a file. Afterwards, the
+// packet has only the files of the job.
 func (p *packet) start(m *startMessage) error {
 	if p.message[0] != kindLarge {
 		return m.decode(p.message)
@@ -193,8 +193,8 @@ func (p *packet) start(m *startMessage) error {
 	return nil
 }
 
-// send sends a message of the supervisor. If the runner is dead, it does
-// nothing: the receiver learns the same.
+// send sends a message of the supervisor. It ignores the error if the runner
+// is dead, because the receivers notice this, too.
 func send(socket int, message []byte) {
 	for unix.Send(socket, message, unix.MSG_NOSIGNAL) == unix.EINTR {
 	}

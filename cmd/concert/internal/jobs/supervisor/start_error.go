@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// programs finds programs, each name once.
+// programs finds programs. It looks for each name only once.
 type programs struct{ paths sync.Map } // name to path
 
 // find returns the path of a program. A name with a slash is a path, relative
@@ -43,7 +43,7 @@ func (p *programs) find(name string) (path string, err error) {
 	return "", &StartError{Program: name, Reason: reason, Err: lookupCause(err)}
 }
 
-// lookupCause returns the cause in an error of exec.LookPath.
+// lookupCause returns the cause that an error of exec.LookPath contains.
 func lookupCause(err error) error {
 	var e *exec.Error
 	if errors.As(err, &e) {
@@ -74,7 +74,7 @@ func checkJob(j *Job) error {
 }
 
 // startError explains why the system did not start a command. It looks at the
-// files again, because the system reports only a number.
+// files again, because the system only reports an error number.
 func startError(j *Job, path string, errno syscall.Errno) error {
 	e := &StartError{Program: j.Args[0], Reason: errno.Error(), Err: errno}
 	if j.Dir != "" {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestRun_Stray: a process that may belong to two jobs ends with the second
-// one.
+// TestRun_Stray: a process that may belong to two jobs must end when both have
+// ended.
 func TestRun_Stray(t *testing.T) {
 	m := newMark()
 	s := start(t, &Options{noGroups: true})
@@ -40,9 +40,9 @@ func TestRun_Stray(t *testing.T) {
 	}
 }
 
-// TestRun_ForkingStray: a process that forks and exits, again and again, has a
-// new pid each time. Without an environment, it ends with the last job that it
-// may belong to, and no job waits until it ends by itself.
+// TestRun_ForkingStray: a process without an environment forks and exits again
+// and again, so that its pid changes each time. It must end with the last job
+// that it may belong to. No job may wait until it ends by itself.
 func TestRun_ForkingStray(t *testing.T) {
 	for _, other := range []bool{false, true} { // another job is running
 		t.Run(fmt.Sprintf("other job %v", other), func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestRun_ForkingStray(t *testing.T) {
 }
 
 // TestClose_Sibling: a child that a command made with CLONE_PARENT is not in
-// the list of orphans. It ends when the supervisor is closed.
+// the list of orphans. It must end when the supervisor is closed.
 func TestClose_Sibling(t *testing.T) {
 	m := newMark()
 	s := start(t, &Options{noGroups: true})
@@ -97,8 +97,9 @@ func TestClose_Sibling(t *testing.T) {
 	}
 }
 
-// siblingVariable makes the test binary start a process that sleeps for this
-// time, as a child of its own parent. Then it executes its arguments, if any.
+// siblingVariable makes the test binary start a process that sleeps for the
+// time in its value. The process is a child of the parent of the test binary.
+// Then the test binary executes its arguments, if it has any.
 const siblingVariable = "CONCERT_TEST_SIBLING"
 
 func sibling() {

@@ -1,4 +1,5 @@
-// Package supervisor runs commands so that no process of them remains.
+// Package supervisor runs commands. When a command has ended, no process that
+// it has started remains.
 //
 // # Model
 //
@@ -14,15 +15,15 @@
 //	                                 \--fork, exec--> the next job that waits
 //	     one socket, a message in a packet
 //
-// With Options.Slots, only so many jobs run at the same time, and further ones
-// wait in the supervisor. When a job ends, the next one starts without a
-// message of the runner, so no processor is idle in between. Until a job has
-// started, the runner can take it back. The comment of request has the states.
+// Options.Slots limits the number of jobs that run at the same time. Further
+// jobs wait in the supervisor. When a job ends, the next job starts without a
+// message of the runner, so no processor is idle in between. The runner can
+// take back a job that has not started. The comment of request has the states.
 //
-// The supervisor is a child subreaper: if a process below it dies, the children
-// of this process, now orphans, become children of the supervisor. So all
-// descendants of all jobs are descendants of the supervisor, always, also if
-// they leave their process group or their session.
+// The supervisor is a child subreaper: if a process below it dies, the
+// children of this process, now orphans, become children of the supervisor. So
+// all descendants of all jobs are always descendants of the supervisor, even
+// if they leave their process group or their session.
 //
 // Where this process may make control groups, each job has one: see package
 // cgroup. Then the kernel knows which processes belong to a job. Rules 2 and 3
@@ -41,8 +42,8 @@
 //     number of the job. When an orphan is killed, its descendants belong to
 //     the same job.
 //  3. An orphan with neither is a stray. It belongs to one of the jobs that
-//     were running when it was seen first. It is killed when all of them have
-//     ended.
+//     were running when the supervisor first saw it. It is killed when all of
+//     these jobs have ended.
 //  4. If the runner dies, the socket ends. The supervisor kills all its
 //     descendants, and exits.
 //  5. If the supervisor dies, its children become children of the runner, which
@@ -52,9 +53,10 @@
 //     not used again before the child is reaped, so no other process is killed
 //     by accident.
 //
-// The usual job has no orphans. The supervisor learns this by one read of a
-// file: the kernel gives orphans to the first thread, the jobs are children of
-// other threads, and /proc lists the children of each thread.
+// The usual job has no orphans. The supervisor finds this out by reading one
+// file. The kernel makes orphans children of the first thread, and the jobs
+// are children of other threads. The file in /proc lists the children of the
+// first thread.
 //
 // # Corners
 //
@@ -63,16 +65,16 @@
 // makes with CLONE_PARENT, and that leaves the group, is not an orphan. It is
 // killed at the end of the run.
 //
-// If the supervisor is killed, an orphan remains if it has left its session and
-// has no variable CONCERT_JOB. If the runner and the supervisor are killed at
-// the same moment, the kernel kills the commands, but not their descendants.
-// With control groups, no process remains in either case.
+// If the supervisor is killed, an orphan remains if it has left its session
+// and has no variable CONCERT_JOB. If the runner and the supervisor are killed
+// at the same moment, the kernel kills the commands, but not their
+// descendants. If there are control groups, no process remains in either case.
 //
 // A program that is started from a file system that does not answer makes the
 // supervisor wait, because Go cannot interrupt the start of a process.
 //
-// If a runner is itself a job of another run, the variable has both names,
-// separated by a slash.
+// If a runner is itself a job of another run, the variable CONCERT_JOB has the
+// names of both jobs, separated by a slash.
 //
 // Jobs inherit the open files above 2 that the runner has inherited, such as
 // the pipe of a parallel make. All files of the runner itself are closed.
@@ -92,7 +94,8 @@ import (
 	"time"
 )
 
-// ErrClosed is the error of a job that Close killed, or that came after it.
+// ErrClosed is the error of a job that Close has killed, and of a job that is
+// started after Close.
 var ErrClosed = errors.New("the supervisor of the commands was closed")
 
 // ErrHeld is the error of a job that does not start because of Hold, or because
@@ -100,13 +103,13 @@ var ErrClosed = errors.New("the supervisor of the commands was closed")
 var ErrHeld = errors.New("the job was not started, because the run is ending")
 
 // ErrDied is the error of jobs that were running when the supervisor died, and
-// of later ones.
+// of later jobs.
 var ErrDied = errors.New("the process that supervises the commands died")
 
 // A StartError is the error of a job whose command could not start.
 type StartError struct {
 	Program string // Job.Args[0]
-	Reason  string // in words, with what to do
+	Reason  string // the reason in words, and what to do
 	Err     error
 }
 
@@ -121,19 +124,20 @@ func (e *StartError) Unwrap() error { return e.Err }
 // Options are the options of Start. Zero values stand for the defaults.
 type Options struct {
 	// Grace is the time between SIGTERM and SIGKILL if the context of a job
-	// ends. It holds for all processes of the job, because a shell usually ends
-	// before its children. The default is 5 seconds. Negative: no SIGTERM.
+	// ends. All processes of the job have this time, because a shell usually
+	// ends before its children. The default is 5 seconds. A negative number
+	// means no SIGTERM.
 	Grace time.Duration
 
-	// Slots is how many jobs run at the same time. Further jobs wait in the
-	// supervisor. So the next job starts as soon as a job has ended, without
-	// a message of the runner. They start in the order in which they came.
-	// Zero: each job starts at once.
+	// Slots is the maximum number of jobs that run at the same time. Further
+	// jobs wait in the supervisor. They start in the order in which they came,
+	// each as soon as a running job has ended. Zero means that each job starts
+	// at once.
 	Slots int
 
-	// Memory is a limit in bytes. With control groups, it limits all memory of
-	// a job together. Without them, it limits the data of each process of a job
-	// (RLIMIT_DATA).
+	// Memory is a limit in bytes. If there are control groups, it limits the
+	// memory of all processes of a job together. Otherwise it limits the data
+	// of each process of a job (RLIMIT_DATA).
 	Memory int64
 
 	// CPU limits the processor time of each process of a job. It is rounded up
@@ -149,27 +153,27 @@ type Job struct {
 	// found in PATH of the runner.
 	Args []string
 
-	// Dir is the directory of the command. A relative path starts at the
-	// directory of the runner, which is also the default. The directory of the
-	// runner is the one that it had when it called Start.
+	// Dir is the directory of the command. The default is the directory that
+	// the runner had when it called Start. A relative path starts at this
+	// directory.
 	Dir string
 
-	// Env has variables, in the form "NAME=value", that are added to those that
-	// the runner had when it called Start, or replace them.
+	// Env has variables in the form "NAME=value". The command also gets the
+	// other variables that the runner had when it called Start.
 	Env []string
 
 	// Stdin, Stdout and Stderr are given to the command itself. nil stands for
 	// /dev/null. They can be closed when Run has returned.
 	Stdin, Stdout, Stderr *os.File
 
-	// OnSend is called when jobs of later calls of Run cannot start before this
-	// job, if Options.Slots is set. It is not called if an error is known
-	// earlier. May be nil.
+	// OnSend, if not nil, is called when the job was sent to the supervisor.
+	// If Options.Slots is set, jobs of later calls of Run cannot start before
+	// this job. OnSend is not called after an earlier error.
 	OnSend func()
 
-	// OnStart is called when the job has a slot and starts, and before Run
-	// returns. It must not block, because other jobs wait for it. It is not
-	// called if an error is known earlier. May be nil.
+	// OnStart, if not nil, is called when the job has a slot and starts, and
+	// before Run returns. It must not block, because other jobs wait for it.
+	// It is not called after an earlier error.
 	OnStart func()
 }
 
@@ -178,30 +182,31 @@ type Result struct {
 	ExitCode int            // -1 if a signal killed the command
 	Signal   syscall.Signal // 0 if the command exited by itself
 
-	// Start and End are when the command started and ended. Their difference
-	// is right even if the clock was changed.
+	// Start and End are the times at which the command started and ended.
+	// Their difference is right even if the clock was changed.
 	Start, End time.Time
 
-	// UserCPU and SystemCPU are the processor time of the command, of children
-	// that it waited for, and of orphans.
+	// UserCPU and SystemCPU are the processor time of the command, of the
+	// children that it has waited for, and of its orphans.
 	UserCPU, SystemCPU time.Duration
 
 	// PeakMemory is the peak of the resident memory of one process, in bytes.
-	// The kernel does not show a peak below the supervisor's own memory, which
-	// is about 20 MB. Then PeakMemory is 0.
+	// PeakMemory is 0 if the peak is below the memory of the supervisor, which
+	// is about 20 MB. The kernel does not show such a peak.
 	PeakMemory int64
 
-	// Orphans is how many descendants outlived the command and were killed.
+	// Orphans is the number of descendants that outlived the command and were
+	// killed.
 	Orphans int
 
-	// Survivors is how many processes that may belong to the job may be
-	// running, and may have its files open. It is usually 0.
+	// Survivors is the number of processes that may belong to the job and may
+	// still run, with its files open. It is usually 0.
 	Survivors int
 
 	// CPULimit reports whether Options.CPU ended the job.
 	CPULimit bool
 
-	// MemoryLimit reports whether Options.Memory ended a process of the job. It
-	// is known only with control groups.
+	// MemoryLimit reports whether Options.Memory ended a process of the job.
+	// It is always false if there are no control groups.
 	MemoryLimit bool
 }

@@ -94,8 +94,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRun_ReadsNoInput: a job without Stdin reads an empty file, not the input
-// of the runner.
+// TestRun_ReadsNoInput: a job without Stdin must read an empty file, not the
+// input of the runner.
 func TestRun_ReadsNoInput(t *testing.T) {
 	s := start(t, nil)
 	out := temp(t)
@@ -115,7 +115,8 @@ func TestRun_Signal(t *testing.T) {
 	}
 }
 
-// TestRun_LargeArguments: arguments that are larger than a packet.
+// TestRun_LargeArguments: a job must get arguments that are larger than a
+// packet.
 func TestRun_LargeArguments(t *testing.T) {
 	s := start(t, nil)
 	out := temp(t)
@@ -199,7 +200,8 @@ func TestRun_CannotStartWithLimits(t *testing.T) {
 	}
 }
 
-// TestPrograms_Forget: a program that has moved is found again.
+// TestPrograms_Forget: a program that has moved to another directory must be
+// found there.
 func TestPrograms_Forget(t *testing.T) {
 	one, two := t.TempDir(), t.TempDir()
 	t.Setenv("PATH", one+":"+two+":"+os.Getenv("PATH"))
@@ -264,8 +266,8 @@ func TestRun_Canceled(t *testing.T) {
 	}
 }
 
-// TestRun_CanceledBefore: if the context has ended, Run does not even look for
-// the program.
+// TestRun_CanceledBefore: if the context has ended, Run must return its cause,
+// and must not look for the program.
 func TestRun_CanceledBefore(t *testing.T) {
 	s := start(t, nil)
 	cause := errors.New("the cause")
