@@ -4,28 +4,29 @@
 //
 // # Metrics
 //
-// [RegisterMetrics] reports the numbers of an executor. The section "The names"
-// of docs/observability.md lists the metrics. When the SDK collects metrics, it
-// reads the numbers from the method Stats of the executor. So tasks take no
-// longer.
+// [RegisterMetrics] reports the numbers of an executor. The section "The
+// names" of docs/observability.md lists the metrics. The numbers come from the
+// method Stats of the executor, which is called only when the SDK collects
+// metrics. So the metrics do not make tasks slower.
 //
-// The API has no asynchronous histogram. So a collection records a duration for
-// each task since the last collection, in the bucket that the executor has
-// counted. The counts and the sums are those of the executor. If there were
-// more than 10,000 tasks, the collection records a share of them, so that it
-// takes only some milliseconds. Then the shape and the mean of the histogram
-// are right, and its count is too small: concert.task.count has the number of
-// tasks.
+// The API has no asynchronous histogram. So a collection records one duration
+// for each task since the last collection, in the same bucket as the executor.
+// The counts and the sums are the same as in the executor. If there were more
+// than 10,000 tasks, the collection records a share of them, so that it takes
+// only some milliseconds. Then the shape and the mean of the histogram are
+// right, but its count is too small. For the number of tasks, use
+// concert.task.count.
 //
 // # Traces
 //
 // [Trace] makes a span for each task of an executor. The span begins when the
 // executor accepts the task, before the call is sent to a worker. It ends with
 // the task. Its parent is the span in the context that was given to Submit or
-// Map. Each item of a Map has a span. It is a child of the caller's span, and
-// not a root span with a link to it. So the sampler's decision about the caller
-// holds for all items. The Map itself has no span, because such a span would
-// have no end if the program abandons the results.
+// Map. Each item of a Map has a span. This span is a child of the caller's
+// span, and not a root span with a link to the caller's span. So the decision
+// of the sampler for the caller also holds for all items. The Map itself has
+// no span, because such a span would have no end if the program abandons the
+// results.
 //
 //	submitter      Submit: span A ---> executor: span B of the task
 //	worker         the function sees B, also in another process or machine
@@ -44,7 +45,7 @@
 // The span context is sent as a W3C traceparent, with a tracestate of at most
 // 456 bytes; later entries are left out. Baggage is not sent. A process sends
 // and accepts span contexts if it has called [Propagate] or Trace. Otherwise
-// a call is sent without any additional byte.
+// calls have no additional bytes.
 //
 // One Trace has at most 65,536 open spans. If there are more, it ends the
 // oldest ones. So memory is bounded even if an executor drops events.

@@ -16,7 +16,8 @@ import (
 	"concert/internal/metrics"
 )
 
-// The names of attributes. Spans have the first one and error.type too.
+// The names of attributes. Spans have concert.executor.name and error.type,
+// too.
 const (
 	executorNameKey = "concert.executor.name"
 	taskStateKey    = "concert.task.state"
@@ -38,7 +39,8 @@ const (
 //
 // If the method Stats of the executor panics, or does not return within 3
 // seconds, the metrics of the executor are missing in this collection. The
-// error is passed to [otel.Handle], but not again while it stays the same.
+// error is passed to [otel.Handle]. While it stays the same, it is not passed
+// again.
 func RegisterMetrics(provider metric.MeterProvider, name string, ex executor.Executor) (stop func(), err error) {
 	if ex == nil {
 		panic("opentelemetry: RegisterMetrics: the executor is nil")
@@ -63,8 +65,8 @@ func RegisterMetrics(provider metric.MeterProvider, name string, ex executor.Exe
 		return failed(fmt.Errorf("making the instruments of %q: %w", name, err))
 	}
 	if s, _, err := r.reader.Read(context.Background()); err == nil {
-		// The histograms begin now. If the name was registered before, the SDK
-		// adds to what it has recorded then.
+		// The histograms begin with the tasks from now on. If the name was
+		// registered before, the SDK adds these tasks to the earlier ones.
 		r.run.before, r.queue.before = s.RunTime, s.QueueTime
 	}
 	registration, err := meter.RegisterCallback(r.observe, r.all...)
@@ -82,7 +84,7 @@ func RegisterMetrics(provider metric.MeterProvider, name string, ex executor.Exe
 
 // names are the names of registered executors. An SDK would add the numbers of
 // two executors with the same name.
-var names sync.Map // of registered
+var names sync.Map // the keys are of type registered
 
 type registered struct {
 	provider metric.MeterProvider
@@ -92,7 +94,7 @@ type registered struct {
 // claim adds a name. It returns an error if the name is registered already.
 func claim(provider metric.MeterProvider, name string) (release func(), err error) {
 	if !reflect.ValueOf(provider).Comparable() {
-		provider = nil // all such providers share their names
+		provider = nil // all nil providers share the names
 	}
 	key := registered{provider, name}
 	if _, exists := names.LoadOrStore(key, nil); exists {
@@ -147,8 +149,8 @@ func (r *reported) create(meter metric.Meter) error {
 	return errors.Join(all...)
 }
 
-// observe is called when the SDK collects metrics. It returns no error, because
-// after an error the SDK would not export the other metrics of the program.
+// observe is called when the SDK collects metrics. It never returns an error,
+// because the SDK would then not export the other metrics of the program.
 func (r *reported) observe(ctx context.Context, o metric.Observer) error {
 	s, outcomes, err := r.reader.Read(ctx)
 	r.handle(err)
@@ -182,8 +184,8 @@ func (r *reported) observe(ctx context.Context, o metric.Observer) error {
 	return nil
 }
 
-// handle passes an error to the program, but not the same one at each
-// collection.
+// handle passes an error to the program, unless it is the same error as in the
+// last collection.
 func (r *reported) handle(err error) {
 	text := ""
 	if err != nil {

@@ -37,8 +37,8 @@ type perBucket [len(executor.Histogram{}.Counts)]float64
 //     remain right.
 type recorder struct {
 	to     metric.Float64Histogram
-	before executor.Histogram // the largest numbers so far: of two concurrent collections, the last one may have older numbers
-	owed   perBucket          // the part of a duration that was counted and not recorded, less than 1
+	before executor.Histogram // the largest numbers so far: if two collections are concurrent, the later one may bring older numbers
+	owed   perBucket          // for each bucket, the fraction of a duration that is not recorded yet; less than 1
 }
 
 func (r *recorder) record(ctx context.Context, h executor.Histogram, attributes metric.RecordOption) {
@@ -63,11 +63,11 @@ func (r *recorder) record(ctx context.Context, h executor.Histogram, attributes 
 	}
 }
 
-// durations returns a duration in seconds for each bucket, such that the sum of
-// all durations is right. In all buckets but the last one, the duration has the
-// same relative position between the lower bound and the upper one. If the sum
-// is too small even with the upper bounds, the durations of the last bucket are
-// longer, because this bucket has no upper bound.
+// durations returns a duration in seconds for each bucket, such that the sum
+// of all durations is right. In all buckets except the last one, the duration
+// has the same relative position between the lower and the upper bound. If the
+// upper bounds are still too small for the sum, the durations in the last
+// bucket, which has no upper bound, are longer.
 func durations(counts perBucket, sum float64) (values perBucket) {
 	const last = len(counts) - 1
 	upper := bounds()
@@ -85,7 +85,7 @@ func durations(counts perBucket, sum float64) (values perBucket) {
 	}
 	for i := range last {
 		value := lower[i] + part*(upper[i]-lower[i])
-		values[i] = min(max(value, math.Nextafter(lower[i], upper[i])), upper[i]) // a lower bound belongs to the bucket before
+		values[i] = min(max(value, math.Nextafter(lower[i], upper[i])), upper[i]) // larger than the lower bound, which belongs to the bucket before
 	}
 	values[last] = math.Nextafter(lower[last], math.MaxFloat64)
 	if counts[last] > 0 {

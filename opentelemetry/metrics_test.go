@@ -30,7 +30,7 @@ func collect(t *testing.T, reader *sdk.ManualReader, name string) metricstest.Nu
 	return collectAll(t, reader)[name]
 }
 
-// collectAll returns the numbers of one collection, by executor.
+// collectAll makes one collection, and returns its numbers by executor.
 func collectAll(t *testing.T, reader *sdk.ManualReader) metricstest.ByExecutor {
 	t.Helper()
 	var all metricdata.ResourceMetrics
@@ -83,7 +83,8 @@ func registerMetrics(t *testing.T, provider metric.MeterProvider, name string, e
 	t.Cleanup(stop)
 }
 
-// TestRegisterMetrics compares collections with what has happened.
+// TestRegisterMetrics compares the numbers of collections with the tasks that
+// have run.
 func TestRegisterMetrics(t *testing.T) {
 	metricstest.Each(t, func(t *testing.T, kind string, ex concert.Executor) {
 		ctx := t.Context()
@@ -116,12 +117,12 @@ func TestRegisterMetrics(t *testing.T) {
 			t.Errorf("%d numbers, want 17: %v", len(got), got)
 		}
 		ex.Close()
-		collect(t, reader, kind).Check(t, want) // also after Close
+		collect(t, reader, kind).Check(t, want) // the numbers must be the same after Close
 	})
 }
 
 // TestRegisterMetrics_Again: the histograms begin with the registration. So a
-// second one does not record the same tasks again.
+// second registration must not record the same tasks again.
 func TestRegisterMetrics_Again(t *testing.T) {
 	var s executor.Stats
 	s.RunTime.Counts[3], s.QueueTime.Counts[4] = 5, 6
@@ -192,8 +193,8 @@ type notComparable struct {
 	_ []int
 }
 
-// TestRegisterMetrics_Silent: the numbers of executors that panic, and of one
-// that never answers, are missing. The other metrics arrive.
+// TestRegisterMetrics_Silent: the numbers of executors whose Stats panics or
+// never returns must be missing. The other metrics must arrive.
 func TestRegisterMetrics_Silent(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -216,14 +217,14 @@ func TestRegisterMetrics_Silent(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	all := strings.Join(handled, "\n")
-	if len(handled) != 2 || // and not again at each collection
+	if len(handled) != 2 || // not again at each collection
 		!strings.Contains(all, `"panics" are missing`) || !strings.Contains(all, `"hangs" are missing: the executor does not answer`) {
 		t.Errorf("handled %q", handled)
 	}
 }
 
-// TestRecorder copies random histograms: the counts of all buckets and the sum
-// must be the same.
+// TestRecorder copies random histograms. The counts of all buckets and the sum
+// must be the same in the copy.
 func TestRecorder(t *testing.T) {
 	provider, reader := newProvider()
 	meter := provider.Meter("test")
@@ -238,7 +239,7 @@ func TestRecorder(t *testing.T) {
 		for range random.IntN(50) {
 			took := time.Duration(math.Exp2(random.Float64() * 42)) // up to 73 minutes
 			if step%4 == 0 {
-				took = time.Microsecond << random.IntN(33) // bounds
+				took = time.Microsecond << random.IntN(33) // durations that are bounds of buckets
 			}
 			i := 0
 			for bounds := h.Bounds(); i < len(bounds) && bounds[i] < took; i++ {
@@ -259,8 +260,8 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-// TestRecorder_Older: if two readers collect concurrently, the last one may
-// have older numbers. No task counts twice.
+// TestRecorder_Older: if two readers collect concurrently, the later one may
+// bring older numbers. No task may count twice.
 func TestRecorder_Older(t *testing.T) {
 	provider, reader := newProvider()
 	to, err := provider.Meter("test").Float64Histogram("h", metric.WithExplicitBucketBoundaries(bounds()...))
@@ -279,8 +280,8 @@ func TestRecorder_Older(t *testing.T) {
 	}
 }
 
-// TestRecorder_Many: of many tasks, a share is recorded, and the rest of each
-// bucket is not lost.
+// TestRecorder_Many: if there are many tasks, a share of them must be
+// recorded. The fractions that remain in each bucket must not be lost.
 func TestRecorder_Many(t *testing.T) {
 	provider, reader := newProvider()
 	to, err := provider.Meter("test").Float64Histogram("h", metric.WithExplicitBucketBoundaries(bounds()...))
@@ -310,8 +311,9 @@ func histogramOf(t *testing.T, reader *sdk.ManualReader) metricdata.HistogramDat
 	return all.ScopeMetrics[0].Metrics[0].Data.(metricdata.Histogram[float64]).DataPoints[0]
 }
 
-// TestDurations_Sum: whatever the sum is, each duration is in its bucket. The
-// sum of a snapshot may be older than its counts.
+// TestDurations_Sum: for any sum, each duration must lie in its bucket. The
+// sum may be wrong, because the sum of a snapshot may be older than its
+// counts.
 func TestDurations_Sum(t *testing.T) {
 	var counts perBucket
 	for i := range counts {
@@ -329,8 +331,8 @@ func TestDurations_Sum(t *testing.T) {
 	}
 }
 
-// TestRegisterMetrics_Documented: docs/observability.md has the names, units
-// and attributes of all metrics, and no others.
+// TestRegisterMetrics_Documented: docs/observability.md must have the names,
+// units and attributes of all metrics, and no other metrics.
 func TestRegisterMetrics_Documented(t *testing.T) {
 	page, err := os.ReadFile("../docs/observability.md")
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 )
 
 // Propagate makes this process send a span context with each call to a remote
-// worker. If this process is a worker, it accepts the span contexts of the
-// calls that it receives from then on. [Trace] calls Propagate. A program that
-// makes no spans of tasks calls it itself. A worker calls it before its first
-// call: at the beginning of main, or in the initializer of the pool.
+// worker. If this process is a worker, it accepts the span contexts of all
+// calls that it receives later. [Trace] calls Propagate. A program that does
+// not use Trace calls Propagate itself. A worker must do so before it receives
+// calls: at the beginning of main, or in the initializer of the pool.
 func Propagate() { executor.SetTracing(propagation{}) }
 
 // propagation implements executor.Tracing.
@@ -28,8 +28,8 @@ func (propagation) Within(ctx context.Context, task uint64) context.Context {
 	return ctx
 }
 
-// Inject returns the span context of the task. If the task has no span, it
-// returns the context of the span in ctx.
+// Inject returns a span context as text: the one of the task or, if the task
+// has no span, the one of the span in ctx.
 func (propagation) Inject(ctx context.Context, task uint64) string {
 	if s := spanOf(task); s != nil {
 		return format(s.SpanContext())
@@ -37,8 +37,8 @@ func (propagation) Inject(ctx context.Context, task uint64) string {
 	return format(trace.SpanContextFromContext(ctx))
 }
 
-// Extract returns ctx with the span context of a text, or ctx if the text is
-// invalid.
+// Extract parses a span context, and returns a context derived from ctx that
+// has it. If the text is invalid, it returns ctx.
 func (propagation) Extract(ctx context.Context, text string) context.Context {
 	parent, state, _ := strings.Cut(text, " ")
 	return otelpropagation.TraceContext{}.Extract(ctx, otelpropagation.MapCarrier{"traceparent": parent, "tracestate": state})

@@ -21,7 +21,8 @@ func spanContext(t testing.TB, state string) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1, 2, 15: 3}, SpanID: trace.SpanID{4, 7: 5}, TraceFlags: trace.FlagsSampled, TraceState: s})
 }
 
-// TestPropagation: Extract finds what Inject has written.
+// TestPropagation: Extract must return the span context that Inject has
+// written.
 func TestPropagation(t *testing.T) {
 	for state, text := range map[string]string{
 		"":           "00-01020000000000000000000000000003-0400000000000005-01",
@@ -42,8 +43,8 @@ func TestPropagation(t *testing.T) {
 	}
 }
 
-// TestPropagation_LongState: the last entries of a long tracestate are left
-// out.
+// TestPropagation_LongState: format must leave out the last entries of a long
+// tracestate.
 func TestPropagation_LongState(t *testing.T) {
 	var entries []string
 	for i := range 32 {
@@ -60,8 +61,8 @@ func TestPropagation_LongState(t *testing.T) {
 	}
 }
 
-// FuzzExtract: Extract of any text returns a context without a span, or one
-// whose text is accepted again.
+// FuzzExtract: for any text, Extract must return either a context without a
+// span, or a span context whose text Extract accepts again.
 func FuzzExtract(f *testing.F) {
 	for _, text := range []string{"", " ", "00-01020000000000000000000000000003-0400000000000005-01", "00-01020000000000000000000000000003-0400000000000005-01 a=b", "00-0-0-0", "00-00000000000000000000000000000000-0400000000000005-01", "01-01020000000000000000000000000003-0400000000000005-01-x =,="} {
 		f.Add(text)
@@ -80,7 +81,7 @@ func FuzzExtract(f *testing.F) {
 }
 
 // TestTracer_Bounded: if a tracer has too many open spans, it ends the oldest
-// one. When the task of this span ends, nothing happens.
+// one. When the task of this span ends later, nothing may happen.
 func TestTracer_Bounded(t *testing.T) {
 	tr := &tracer{tracer: noop.NewTracerProvider().Tracer(""), max: 2, open: map[uint64]*taskSpan{}}
 	for i := range uint64(5) {
@@ -97,8 +98,8 @@ func TestTracer_Bounded(t *testing.T) {
 	}
 }
 
-// TestTypeOfError: errors of executors have the words of the metrics, also if
-// another error wraps them.
+// TestTypeOfError: the type of an error of an executor must be the same word
+// as in the metrics, also if another error wraps it.
 func TestTypeOfError(t *testing.T) {
 	for want, err := range map[string]error{
 		"timeout": context.DeadlineExceeded, "canceled": context.Canceled, "panic": concert.ErrGoexit, "worker_death": executor.WorkerDeath("gone"),

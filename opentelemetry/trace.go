@@ -27,10 +27,10 @@ const (
 )
 
 // Trace makes a span for each task that is submitted to the executor from now
-// on, until stop is called. A task that is in the queue already has a span from
-// its start on. The name is the executor's name in the spans. The provider
-// makes the spans; nil stands for the global provider. Trace calls [Propagate].
-// It panics if the executor is nil.
+// on, until stop is called. If a task is already in the queue, its span begins
+// when the task starts. The spans have the parameter name as the name of the
+// executor. The provider makes the spans; nil means the global provider. Trace
+// calls [Propagate]. It panics if the executor is nil.
 //
 // stop ends the spans of tasks that have not ended. After that, the tasks
 // continue without spans. stop may be called again.
@@ -71,8 +71,9 @@ type taskSpan struct {
 	element *list.Element // in tracer.order
 }
 
-// spans has the *taskSpan of each task that has one, by the number of the task.
-// If two tracers make a span of the same task, spans has the first of the two.
+// spans has the *taskSpan of each task that has one, by the number of the
+// task. If two tracers make spans of the same task, the map has the span that
+// was made first.
 var spans sync.Map
 
 func (t *tracer) observe(e concert.Event) {
@@ -100,8 +101,8 @@ func (t *tracer) observe(e concert.Event) {
 	}
 }
 
-// start returns the span of the task, and makes one if there is none. After
-// tracer.end, it returns nil.
+// start returns the span of the task. It makes the span if the task has none.
+// After tracer.end, it returns nil.
 func (t *tracer) start(e concert.Event) *taskSpan {
 	if s := t.find(e.Task); s != nil {
 		return s
@@ -133,9 +134,9 @@ func (t *tracer) start(e concert.Event) *taskSpan {
 	return s
 }
 
-// add stores an open span. If there are too many, it removes the oldest one,
-// and returns it. After tracer.end, it stores nothing, and returns s. The
-// caller ends the span that add returns.
+// add stores an open span. If there are too many open spans, it removes the
+// oldest span, and returns it. After tracer.end, it stores nothing, and
+// returns s. The caller must end the returned span.
 func (t *tracer) add(s *taskSpan) (lost *taskSpan) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -207,8 +208,9 @@ func fail(s trace.Span, e concert.Event) {
 	s.SetStatus(codes.Error, text)
 }
 
-// typeOfError returns the attribute error.type: for errors of executors the
-// same word as in the metrics, and otherwise the type of the error.
+// typeOfError returns the value of the attribute error.type. For an error of
+// an executor, it is the same word as in the metrics. For other errors, it is
+// the type of the error.
 func typeOfError(err error) string {
 	var p *concert.PanicError
 	switch {
@@ -232,8 +234,9 @@ func typeOfError(err error) string {
 	return fmt.Sprintf("%T", err)
 }
 
-// shorten returns at most limit bytes of a text, as valid UTF-8: an exporter
-// cannot encode another text, and drops all spans that it was about to send.
+// shorten returns at most limit bytes of a text, as valid UTF-8. An exporter
+// cannot encode a text that is not UTF-8, and would drop all spans that it
+// sends together.
 func shorten(text string, limit int) string {
 	if len(text) > limit {
 		text = text[:limit-len("…")] + "…"

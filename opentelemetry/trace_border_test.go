@@ -30,7 +30,7 @@ func init() {
 
 var crashes = concert.Register("test.crashes", func(_ context.Context, file string) (int, error) {
 	if file != "" && os.Remove(file) != nil {
-		return 4, nil // the second attempt
+		return 4, nil // this is the second attempt
 	}
 	os.Exit(7)
 	return 0, nil
@@ -46,8 +46,8 @@ func newProcesses(t *testing.T, o processes.Options) *processes.Pool {
 	return p
 }
 
-// checkSpan tests that there is one span with this name, and that its parent is
-// the given one. It returns the span.
+// checkSpan tests that there is exactly one span with the given name, and that
+// it has the given parent. It returns the span.
 func checkSpan(t *testing.T, r recorder, name string, parent trace.SpanContext) tracetest.SpanStub {
 	t.Helper()
 	spans := r.named(name)
@@ -60,8 +60,8 @@ func checkSpan(t *testing.T, r recorder, name string, parent trace.SpanContext) 
 	return spans[0]
 }
 
-// TestTrace_Processes: a function in a worker process sees the span of its
-// task; in a Map, it sees the span of the caller.
+// TestTrace_Processes: a function in a worker process must see the span of its
+// task. In a Map, it must see the span of the caller.
 func TestTrace_Processes(t *testing.T) {
 	r := newRecorder(t)
 	p := newProcesses(t, processes.Options{})
@@ -91,8 +91,8 @@ func TestTrace_Processes(t *testing.T) {
 	}
 }
 
-// TestTrace_Crash: the span of a task says that its worker has died. If the
-// task runs again, its span has one start.
+// TestTrace_Crash: the span of a task must say that its worker has died. If
+// the task runs again, the span must have only one start.
 func TestTrace_Crash(t *testing.T) {
 	r := newRecorder(t)
 	p := newProcesses(t, processes.Options{Retry: func(_ *processes.WorkerError, ran int) bool { return ran < 2 }})
@@ -117,8 +117,8 @@ func TestTrace_Crash(t *testing.T) {
 	}
 }
 
-// TestTrace_CanceledProcess: the span of a task that is canceled while it runs
-// in a worker process ends with the task.
+// TestTrace_CanceledProcess: if a task is canceled while it runs in a worker
+// process, its span must end with the task.
 func TestTrace_CanceledProcess(t *testing.T) {
 	r := newRecorder(t)
 	p := newProcesses(t, processes.Options{})
@@ -163,7 +163,7 @@ func traceparent(c trace.SpanContext) string {
 	return "00-" + c.TraceID().String() + "-" + c.SpanID().String() + "-01"
 }
 
-// TestTrace_Python: a Python function sees the span of its task.
+// TestTrace_Python: a Python function must see the span of its task.
 func TestTrace_Python(t *testing.T) {
 	r := newRecorder(t)
 	p := newPython(t)
@@ -184,7 +184,8 @@ func TestTrace_Python(t *testing.T) {
 	}
 }
 
-// TestTrace_Loop: a coroutine passes its span to the tasks that it offloads.
+// TestTrace_Loop: the span of a coroutine must be the parent of the spans of
+// tasks that it offloads.
 func TestTrace_Loop(t *testing.T) {
 	r := newRecorder(t)
 	ex := goroutines.New(1, nil)
@@ -234,9 +235,9 @@ func newCluster(t *testing.T, pool concert.Executor, functions ...string) *clust
 	return ex
 }
 
-// TestTrace_Cluster: the span of a task in the client is the parent of the
-// task's span in the worker, which the function sees. This also holds for the
-// items of a Map.
+// TestTrace_Cluster: the span of a task in the client must be the parent of
+// the span of the task in the worker. The function must see the span in the
+// worker. This must also hold for the items of a Map.
 func TestTrace_Cluster(t *testing.T) {
 	client, worker := newRecorder(t), newRecorder(t)
 	pool := goroutines.New(2, nil)
@@ -281,7 +282,7 @@ func TestTrace_Cluster(t *testing.T) {
 	checkSpan(t, worker, "test.currentSpan", parent.SpanContext())
 }
 
-// TestTrace_ClusterPython: a worker of a cluster passes the span on to its
+// TestTrace_ClusterPython: a worker of a cluster must pass the span to its
 // Python interpreters.
 func TestTrace_ClusterPython(t *testing.T) {
 	r := newRecorder(t)

@@ -19,8 +19,8 @@ var square = concert.Register("square", func(ctx context.Context, n int) (int, e
 	return n * n, nil
 })
 
-// A program has its own provider, with an exporter such as OTLP. This one keeps
-// the spans in memory.
+// A program has its own provider, with an exporter such as OTLP. The provider
+// of this example keeps the spans in memory.
 func ExampleTrace() {
 	exporter := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
@@ -49,8 +49,8 @@ func ExampleTrace() {
 	// square in request
 }
 
-// A program that makes no spans of tasks, and each worker, calls Propagate. A
-// worker can do so in the initializer of its pool.
+// A program that does not use Trace calls Propagate, and so does each worker.
+// A worker can call it in the initializer of its pool.
 func ExamplePropagate() {
 	opentelemetry.Propagate()
 	fmt.Println("calls have the span of their submitter")

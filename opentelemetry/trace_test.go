@@ -66,10 +66,11 @@ func events(s tracetest.SpanStub) (names []string) {
 	return names
 }
 
-// text has the trace and the span of a span context.
+// text returns the IDs of the trace and of the span of a span context.
 func text(c trace.SpanContext) string { return c.TraceID().String() + " " + c.SpanID().String() }
 
-// current returns the trace and the span in the context of a function.
+// current returns the IDs of the trace and of the current span in the context
+// of a function.
 func current(ctx context.Context, _ int) (string, error) {
 	return text(trace.SpanContextFromContext(ctx)), nil
 }
@@ -98,8 +99,8 @@ func locals() map[string]func() concert.Executor {
 	}
 }
 
-// TestTrace: each task has a span, whose parent is the submitter's span and
-// which the function sees as its current span.
+// TestTrace: each task must have a span. Its parent must be the submitter's
+// span, and the function must see it as the current span.
 func TestTrace(t *testing.T) {
 	for name, make := range locals() {
 		t.Run(name, func(t *testing.T) {
@@ -152,8 +153,8 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// TestTrace_Outcomes: the status and the events of a span say how the task has
-// ended.
+// TestTrace_Outcomes: the status and the events of a span must say how the
+// task has ended.
 func TestTrace_Outcomes(t *testing.T) {
 	for name, make := range locals() {
 		t.Run(name, func(t *testing.T) {
@@ -205,9 +206,9 @@ func TestTrace_Outcomes(t *testing.T) {
 	}
 }
 
-// TestTrace_Texts: the texts of a span are valid UTF-8 and short, although a
-// worker may have sent any text. Otherwise, exporters would drop the span, and
-// other spans with it.
+// TestTrace_Texts: the texts of a span must be short and valid UTF-8, although
+// a worker may send any text. Otherwise exporters would drop this span and
+// others.
 func TestTrace_Texts(t *testing.T) {
 	r := newRecorder(t)
 	ex := goroutines.New(1, nil)
@@ -234,8 +235,8 @@ func TestTrace_Texts(t *testing.T) {
 	}
 }
 
-// TestTrace_NeverStarted: a task that is canceled in the queue has a span
-// without a worker.
+// TestTrace_NeverStarted: a task that is canceled in the queue must have a
+// span without a worker.
 func TestTrace_NeverStarted(t *testing.T) {
 	r := newRecorder(t)
 	ex := goroutines.New(1, nil)
@@ -253,8 +254,8 @@ func TestTrace_NeverStarted(t *testing.T) {
 	}
 }
 
-// TestTrace_Stop: stop ends the spans of running tasks, and later tasks have no
-// spans.
+// TestTrace_Stop: stop must end the spans of running tasks. Later tasks must
+// have no spans.
 func TestTrace_Stop(t *testing.T) {
 	r := newRecorder(t)
 	ex := goroutines.New(1, nil)
@@ -279,8 +280,8 @@ func TestTrace_Stop(t *testing.T) {
 	}
 }
 
-// TestTrace_Nested: the span of a task is the parent of the span of a task that
-// its function submits.
+// TestTrace_Nested: if the function of a task submits another task, the span
+// of the first task must be the parent of the span of the other.
 func TestTrace_Nested(t *testing.T) {
 	r := newRecorder(t)
 	ex := goroutines.New(1, nil)
@@ -301,7 +302,8 @@ func TestTrace_Nested(t *testing.T) {
 	t.Errorf("spans %v, want one within the other", r.GetSpans())
 }
 
-// TestTrace_Two: two traces of one executor each make a span.
+// TestTrace_Two: if Trace is called twice for one executor, each call must
+// make a span for a task.
 func TestTrace_Two(t *testing.T) {
 	a, b := newRecorder(t), newRecorder(t)
 	ex := goroutines.New(1, nil)
@@ -322,8 +324,8 @@ type brokenError struct{}
 
 func (brokenError) Error() string { panic("no text") }
 
-// TestTrace_BrokenError: the span of a task fails and ends even if its error
-// has no text.
+// TestTrace_BrokenError: if the Error method of a task's error panics, the
+// span must still get the status of an error and end.
 func TestTrace_BrokenError(t *testing.T) {
 	r := newRecorder(t)
 	ex := goroutines.New(1, nil)

@@ -3,22 +3,22 @@
 //
 //	registry.MustRegister(concertprom.NewCollector("resize", pool))
 //
-// The import renames the package, because client_golang has a package of the
+// The import renames the package, because a package of client_golang has the
 // same name:
 //
 //	import concertprom "concert/prometheus"
 //
 // The section "The names" of docs/observability.md lists the metrics. They are
-// the numbers of [executor.Stats], which the collector reads at each scrape. So
-// tasks take no longer than without a collector. The file
+// the numbers of [executor.Stats]. The collector reads them at each scrape,
+// and does nothing while tasks run. So it does not make tasks slower. The file
 // grafana-dashboard.json in this directory is a dashboard for the metrics.
 //
 // # The labels
 //
 // The label executor is the name that NewCollector was called with. The other
 // labels are state and outcome, with a few fixed values. No label contains the
-// name or the input of a task. So an executor has fewer than 100 time series,
-// whatever its tasks are.
+// name or the input of a task. So an executor has fewer than 100 time series
+// for all kinds of tasks.
 package prometheus
 
 import (
@@ -71,7 +71,7 @@ func NewCollector(name string, ex executor.Executor) prometheus.Collector {
 type collector struct {
 	name    string
 	reader  *metrics.Reader
-	invalid *prometheus.Desc // says why the name cannot be used, or nil
+	invalid *prometheus.Desc // not nil if the name cannot be used; then it has the error
 	all     []*prometheus.Desc
 
 	up, workers, restarts, sent, received, tasks, submitters, finished, duration, queued *prometheus.Desc
@@ -101,7 +101,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	s, outcomes, err := c.reader.Read(context.Background())
 	if err != nil {
-		gauge(c.up, 0) // an error would make the scrape fail, with the metrics of all other collectors
+		gauge(c.up, 0) // no error, because it would make the whole scrape fail, with the metrics of all other collectors
 		return
 	}
 	gauge(c.up, 1)

@@ -29,7 +29,7 @@ func scrape(t *testing.T, g prometheus.Gatherer, executor string) metricstest.Nu
 	return scrapeAll(t, g)[executor]
 }
 
-// scrapeAll returns the values of one scrape, by executor.
+// scrapeAll makes one scrape, and returns its values by executor.
 func scrapeAll(t *testing.T, g prometheus.Gatherer) metricstest.ByExecutor {
 	t.Helper()
 	families, err := g.Gather()
@@ -67,7 +67,7 @@ func register(t *testing.T, name string, ex concert.Executor) *prometheus.Regist
 	return registry
 }
 
-// TestCollector compares scrapes with what has happened.
+// TestCollector compares the values of scrapes with the tasks that have run.
 func TestCollector(t *testing.T) {
 	metricstest.Each(t, func(t *testing.T, kind string, ex concert.Executor) {
 		ctx := t.Context()
@@ -107,7 +107,7 @@ func TestCollector(t *testing.T) {
 		}
 		ex.Close()
 		delete(want, "concert_worker_restarts_total")
-		scrape(t, registry, kind).Check(t, want) // also after Close
+		scrape(t, registry, kind).Check(t, want) // the values must be the same after Close
 	})
 }
 
@@ -136,7 +136,7 @@ func TestCollector_Lint(t *testing.T) {
 }
 
 // TestCollector_WhileClosing scrapes while tasks run and the executor closes:
-// counters never decrease, and nothing fails.
+// counters must not decrease, and no scrape may fail.
 func TestCollector_WhileClosing(t *testing.T) {
 	pool, err := processes.New(2, nil)
 	if err != nil {
@@ -182,8 +182,8 @@ func TestCollector_Names(t *testing.T) {
 	NewCollector("c", nil)
 }
 
-// TestCollector_Silent: an executor that panics, and one that never answers,
-// are down. The other metrics of the program arrive.
+// TestCollector_Silent: an executor whose Stats panics or never returns must
+// be reported as down. The scrape must have the other metrics of the program.
 func TestCollector_Silent(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -200,7 +200,8 @@ func TestCollector_Silent(t *testing.T) {
 	}
 }
 
-// TestHistogram compares the buckets with those of the executor.
+// TestHistogram compares the buckets of the metric with the buckets of the
+// executor.
 func TestHistogram(t *testing.T) {
 	h := executor.Histogram{Sum: 5e9}
 	for i := range h.Counts {
@@ -223,8 +224,8 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
-// TestCollector_Documented: docs/observability.md has the names, types and
-// labels of all metrics, and no others.
+// TestCollector_Documented: docs/observability.md must have the names, types
+// and labels of all metrics, and no other metrics.
 func TestCollector_Documented(t *testing.T) {
 	page, err := os.ReadFile("../docs/observability.md")
 	if err != nil {

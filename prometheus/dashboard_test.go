@@ -12,7 +12,7 @@ import (
 	"concert/goroutines"
 )
 
-// dashboard is what the test needs of grafana-dashboard.json.
+// dashboard has the fields of grafana-dashboard.json that the test needs.
 type dashboard struct {
 	Templating struct {
 		List []struct {
@@ -31,8 +31,8 @@ type dashboard struct {
 // scrapeLabels are the labels that Prometheus adds to all metrics of a target.
 var scrapeLabels = []string{"job", "instance"}
 
-// seriesOf returns the labels of the series of an executor, by the name of the
-// metric, with the values that each label has.
+// seriesOf returns the labels of each metric of an executor, and the values of
+// each label. The keys are the names of the metrics and of the labels.
 func seriesOf(t *testing.T) map[string]map[string][]string {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -69,8 +69,8 @@ var (
 	legend   = regexp.MustCompile(`\{\{(\w+)\}\}`)
 )
 
-// TestDashboard: each expression of the dashboard must use only metrics, labels
-// and values of labels that exist, and the dashboard uses all metrics.
+// TestDashboard: each expression of the dashboard must use only metrics,
+// labels and values of labels that exist. The dashboard must use all metrics.
 func TestDashboard(t *testing.T) {
 	text, err := os.ReadFile("grafana-dashboard.json")
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package api compares the exported names of all packages for users with the
-// files in the directory api. A change of an exported name is a change of these
-// files, so a reviewer sees it. Each line is one name with its type, as in the
-// directory api of Go:
+// files in the directory api. If an exported name changes, these files must
+// change. So a reviewer sees the change. Each line is one name with its type,
+// as in the directory api of Go:
 //
 //	pkg concert/goroutines, func New(n int, opts *Options) *Pool
 //
@@ -76,7 +76,7 @@ func TestDifference(t *testing.T) {
 	}
 }
 
-// difference returns the lines that only one of two texts has.
+// difference returns the lines that are missing in one of two texts.
 func difference(before, after string) (removed, added []string) {
 	old, new := strings.Split(before, "\n"), strings.Split(after, "\n")
 	for _, line := range old {
@@ -127,7 +127,7 @@ func inFile(importPath string) string {
 	return importPath
 }
 
-// goPackage is what the go command says about a package.
+// goPackage has the fields of a package in the output of go list.
 type goPackage struct {
 	ImportPath, Name string
 	Export           string // the file with the compiler's description of the exported names

@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// compilerName matches the name that the compiler gives to a result without a
-// name.
+// compilerName matches the name that the compiler gives to an unnamed result.
 var compilerName = regexp.MustCompile(`#rv[0-9]+ `)
 
-// exported returns the exported names of a package with their types. Fields and
-// methods are names of their own.
+// exported returns the exported names of a package with their types. It also
+// returns fields and methods as names.
 func exported(p *types.Package) (names []string) {
 	qualifier := func(other *types.Package) string {
 		if other == p {

@@ -21,7 +21,7 @@ type notice struct {
 	text    string
 }
 
-// Names of modules in notices.txt that are no paths of modules.
+// Names in notices.txt that stand for modules, but are not their paths.
 const (
 	own      = "concert" // all modules of this project
 	standard = "std"

@@ -1,11 +1,11 @@
-// Package buildinfo says what a binary of the project was built from. [Line]
-// has its version. [WriteLicenses] prints the modules that are linked into the
-// binary, and the licenses of these modules.
+// Package buildinfo reports the version of a binary of the project, and the
+// modules from which it was built. [Line] returns the version. [WriteLicenses]
+// prints the modules and their licenses.
 //
 // The licenses are in the file notices.txt, for all commands and systems. A
-// binary prints only the licenses of the modules in its build information. If a
-// module has no license in the file, WriteLicenses fails, and so does the test
-// that makes the file: go test ./internal/buildinfo -update writes it.
+// binary prints only the licenses of the modules in its build information. If
+// the file has no license of a module, WriteLicenses and a test fail. The
+// command go test ./internal/buildinfo -update writes the file.
 package buildinfo
 
 import (
@@ -30,8 +30,9 @@ func Line(program string) (string, error) {
 	return fmt.Sprintf("%s %s, %s", program, version(stamped, info), info.GoVersion), nil
 }
 
-// version returns the version that was stamped, or else what the go command
-// knows: a tag or a pseudo-version, or only the commit, or nothing.
+// version returns the stamped version. If there is none, it returns the
+// version that the go command has recorded: a tag, a pseudo-version, or only
+// the commit. It may be empty.
 func version(stamped string, info *debug.BuildInfo) string {
 	const unknown = "(devel)"
 	if stamped != "" {

@@ -10,7 +10,7 @@ import (
 
 const (
 	maxColumns        = 80
-	maxDiagramColumns = 100 // of tables and diagrams: comment lines that are indented
+	maxDiagramColumns = 100 // for tables and diagrams, which are indented comment lines
 	tabColumns        = 4
 )
 
@@ -63,8 +63,8 @@ func columns(line string) (n int) {
 	return n
 }
 
-// linesWithCode returns the lines on which something other than a comment ends.
-// A comment that begins on such a line comes after code.
+// linesWithCode returns the lines on which code ends. A comment that begins on
+// such a line comes after code.
 func linesWithCode(f *goFile) map[int]bool {
 	lines := map[int]bool{}
 	ast.Inspect(f.File, func(n ast.Node) bool {
@@ -72,7 +72,7 @@ func linesWithCode(f *goFile) map[int]bool {
 		case nil:
 		case *ast.CommentGroup, *ast.Comment:
 			return false
-		case *ast.BlockStmt: // its brace may be followed by a comment
+		case *ast.BlockStmt: // a comment may follow its brace
 			lines[f.line(n.Lbrace)] = true
 			lines[f.line(n.End())] = true
 		case *ast.File:
@@ -92,8 +92,9 @@ var outputComment = regexp.MustCompile(`(?i)^//\s*(unordered )?output:`)
 func isOutput(group *ast.CommentGroup) bool { return outputComment.MatchString(group.List[0].Text) }
 
 // docComments finds exported names without a doc comment that begins with the
-// name. A constant or variable may have the comment of its group instead, or
-// one at the end of its line. Commands and tests have no exported names.
+// name. A constant or variable may instead have a comment for its group, or a
+// comment at the end of its line. It leaves out commands and tests, whose
+// names nobody imports.
 func docComments(files []*goFile) (found []finding) {
 	const rule = "doc comment"
 	for _, f := range files {

@@ -92,7 +92,7 @@ func repository(t *testing.T) (files []*goFile, docs []document) {
 		}
 		short = filepath.ToSlash(short)
 		isGo := strings.HasSuffix(short, ".go")
-		isDoc := strings.HasSuffix(short, ".md") && short != "CHANGELOG.md" // old entries may use words that are retired now
+		isDoc := strings.HasSuffix(short, ".md") && short != "CHANGELOG.md" // old entries may use words that were retired later
 		if !isGo && !isDoc {
 			return nil
 		}
@@ -127,7 +127,7 @@ func TestConventions(t *testing.T) {
 	findings := slices.Concat(
 		commentWidth(files), docComments(files), errorPrefixes(files), entryExamples(files), modulePaths(files), retiredWords(files, docs),
 	)
-	needed := map[string]bool{} // rule and directory of an exemption
+	needed := map[string]bool{} // the keys are the rule and the directory of an exemption
 	for _, f := range findings {
 		dir, ok := exempted(f)
 		if !ok {
@@ -145,8 +145,8 @@ func TestConventions(t *testing.T) {
 }
 
 // exempted returns the directory in the table of exemptions that permits a
-// finding. The root of the repository stands only for itself. Any other
-// directory also stands for the directories in it.
+// finding. An exemption of the root of the repository holds only for the root.
+// An exemption of any other directory also holds for the directories in it.
 func exempted(f finding) (dir string, ok bool) {
 	for _, dir := range strings.Fields(exempt[f.rule]) {
 		if f.dir() == dir || strings.HasPrefix(f.file, dir+"/") {

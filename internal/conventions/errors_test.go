@@ -30,7 +30,7 @@ func errorPrefixes(files []*goFile) (found []finding) {
 					}
 					want := f.Name.Name
 					if want == "executor" {
-						want = "concert" // which passes on the errors of package executor
+						want = "concert" // package concert exports the errors of package executor
 					}
 					if !strings.HasPrefix(text, want+": ") {
 						found = append(found, f.finding(rule, name.Pos(), "the text of %s begins with %.20q: begin it with %q", name.Name, text, want+": "))

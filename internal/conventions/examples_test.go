@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// entryExamples finds entry points without an example that runs. For an entry
-// point F, this is a function ExampleF with an Output comment, or an example of
-// the whole package that has an Output comment and calls F.
+// entryExamples finds entry points without an example that runs. Such an
+// example has an Output comment. For an entry point F, it is a function
+// ExampleF, or an example of the whole package that calls F.
 //
 // An entry point is an exported function of a package for users (not a command,
 // not internal) whose name begins with New, or whose first parameter is a
 // context.Context.
 func entryExamples(files []*goFile) (found []finding) {
 	const rule = "example"
-	examples := map[string]bool{} // by directory and name
+	examples := map[string]bool{} // the keys are a directory and a name
 	for _, f := range files {
 		if f.isTest() {
 			for _, e := range doc.Examples(f.File) {

@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// TestRules: each rule finds the mistake in a text, and finds nothing in the
-// same text without the mistake.
+// TestRules: each rule must find the mistake in a text, and must find nothing
+// in the same text without the mistake.
 func TestRules(t *testing.T) {
 	wide := strings.Repeat("word ", 20)
 	for _, c := range []struct {
 		name         string
 		rule         func([]*goFile) []finding
 		file         string
-		wrong, right string // after the package clause
+		wrong, right string // the text after the package clause
 		want         string
 	}{
 		{"width", commentWidth, "a/a.go", "// " + wide, "// " + wide[:70], "a/a.go:3: a comment of 103 columns: wrap it at 80 (comment width)"},
@@ -98,8 +98,8 @@ func TestEntryExamples(t *testing.T) {
 	}
 }
 
-// TestDocuments: retiredWords leaves out code in documents, and finds the right
-// line.
+// TestDocuments: retiredWords must leave out code in documents, and must
+// return the right line.
 func TestDocuments(t *testing.T) {
 	got := retiredWords(nil, []document{{"docs/a.md", "one\n```\nnobody\n```\n`nobody` two\nfor\ngood\n"}})
 	if len(got) != 1 || got[0].String() != `docs/a.md:6: "for good": write permanently (word for good)` {

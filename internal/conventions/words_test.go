@@ -43,7 +43,7 @@ var retired = []struct{ words, instead string }{
 	{"defence|licence", "defense, license"},
 	{"artefacts?", "artifact"},
 	{"whilst|amongst", "while, among"},
-	{"analys(e|ed|es|ing)", "analyze"}, // the plural of analysis too: say "measurements"
+	{"analys(e|ed|es|ing)", "analyze"}, // also matches the plural of analysis: write "measurements" instead
 	{"(initial|normal|organ|optim|real|recogn|serial|summar|util|synchron)is(e|ed|es|er|ers|ing|ation|ations)", "-ize, -ization"},
 }
 
@@ -61,7 +61,7 @@ var findRetired = func() *regexp.Regexp {
 // blocks.
 func retiredWords(files []*goFile, docs []document) (found []finding) {
 	for _, f := range files {
-		if strings.HasPrefix(f.name, "internal/conventions/") { // which lists them
+		if strings.HasPrefix(f.name, "internal/conventions/") { // this package lists the retired words
 			continue
 		}
 		for _, group := range f.Comments {

@@ -10,7 +10,7 @@ import (
 // Lock returns an error: this system has no locks of files.
 func Lock(*os.File) error { return errors.ErrUnsupported }
 
-// LockUnlessTaken does nothing.
+// LockUnlessTaken returns false: this system has no locks of files.
 func LockUnlessTaken(*os.File) (taken bool) { return false }
 
 // Unlock does nothing.

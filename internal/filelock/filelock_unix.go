@@ -17,9 +17,9 @@ func Lock(f *os.File) error {
 	}
 }
 
-// LockUnlessTaken locks a file as Lock does, but does not block: it reports
-// whether another open file, of any process, has the lock. If the file system
-// has no locks, LockUnlessTaken does nothing.
+// LockUnlessTaken is like Lock, but does not block. If another open file, of
+// any process, has the lock, it returns true instead. If the file system has
+// no locks, LockUnlessTaken does nothing.
 func LockUnlessTaken(f *os.File) (taken bool) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -29,8 +29,8 @@ func LockUnlessTaken(f *os.File) (taken bool) {
 	}
 }
 
-// Unlock releases the lock of a file. Closing the file would not release the
-// lock while this process starts another process: until the new process
-// executes its program, it has a copy of each descriptor, and the lock belongs
-// to all copies.
+// Unlock releases the lock of a file. A close of the file is not enough while
+// this process starts another process. Until the new process executes its
+// program, it has a copy of each descriptor, and the lock belongs to all
+// copies.
 func Unlock(f *os.File) { syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -15,9 +15,9 @@ const offsetHigh = 1 << 30
 // the file is locked by another open file, of any process.
 func Lock(f *os.File) error { return lock(f, windows.LOCKFILE_EXCLUSIVE_LOCK) }
 
-// LockUnlessTaken locks a file as Lock does, but does not block: it reports
-// whether another open file, of any process, has the lock. If the file system
-// has no locks, LockUnlessTaken does nothing.
+// LockUnlessTaken is like Lock, but does not block. If another open file, of
+// any process, has the lock, it returns true instead. If the file system has
+// no locks, LockUnlessTaken does nothing.
 func LockUnlessTaken(f *os.File) (taken bool) {
 	err := lock(f, windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY)
 	return errors.Is(err, windows.ERROR_LOCK_VIOLATION)

@@ -1,7 +1,7 @@
 // Package guide tests the pages of docs. The code in guide.md and
-// from-python.md must be the code of tested examples. Other pages may have such
-// code. The tests and files that a page names must exist. The line before a
-// block of code names its example, or a whole program:
+// from-python.md must be the code of tested examples. Other pages may also
+// have such code. If a page names a test or a file, it must exist. The line
+// before a block of code names its example, or a whole program:
 //
 //	<!-- goroutines/example_test.go Example_threads -->
 //	<!-- prometheus/example/main.go -->
@@ -42,8 +42,8 @@ func TestGuide(t *testing.T) {
 	}
 }
 
-// testPage compares the code of a page with the examples. With all, each block
-// of Go must name an example.
+// testPage compares the code of a page with the examples. If all is set, each
+// block of Go must name an example.
 func testPage(t *testing.T, name string, all bool) {
 	page, err := os.ReadFile(name)
 	if err != nil {
@@ -71,8 +71,8 @@ func testPage(t *testing.T, name string, all bool) {
 	}
 }
 
-// example returns the source of a function without the Output comment of an
-// example, or the whole file if the name is empty.
+// example returns the source of the function with the given name, without its
+// Output comment. If the name is empty, it returns the whole file.
 func example(t *testing.T, file, name string) string {
 	t.Helper()
 	source, err := os.ReadFile(file)
@@ -112,7 +112,7 @@ func TestLinks(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		prose := regexp.MustCompile("(?s)```.*?```|`[^`\n]*`").ReplaceAll(text, nil) // f[T](x) is no link
+		prose := regexp.MustCompile("(?s)```.*?```|`[^`\n]*`").ReplaceAll(text, nil) // without code, because f[T](x) is no link
 		for _, l := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(string(prose), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(p), l[1])); err != nil {
 				t.Errorf("%s links to %s, which does not exist", filepath.Base(p), l[1])

@@ -1,5 +1,5 @@
-// Package isolated concurrently runs subtests that cannot share a process,
-// because they count its goroutines or change its state.
+// Package isolated runs subtests concurrently in separate processes. It is for
+// subtests that count the goroutines of their process, or change its state.
 //
 // Each subtest runs in a process of its own, which runs the test binary again:
 //
@@ -8,8 +8,8 @@
 //
 // A pattern such as -run TestX/b/case works as for other subtests.
 //
-// A subtest with many subtests that mostly wait takes half the time if
-// [Test.Split] divides them between two processes.
+// If a subtest has many subtests that mostly wait, [Test.Split] can divide
+// them between two processes. Then it takes half the time.
 package isolated
 
 import (
@@ -22,7 +22,8 @@ import (
 	"testing"
 )
 
-// variable is set in the process of a subtest, to the name of the subtest.
+// variable is an environment variable. In the process of a subtest, its value
+// is the name of the subtest.
 const variable = "CONCERT_TEST_ISOLATED"
 
 // Test is a subtest.
@@ -30,14 +31,15 @@ type Test struct {
 	Name string
 	Run  func(t *testing.T)
 
-	// Split, if it is set, is a regular expression. One process runs the
-	// subtests of this test whose names match it, and another process runs all
-	// others. If the flag -run selects subtests, one process runs all of them.
+	// Split, if not empty, is a regular expression. One process runs the
+	// subtests of this test whose names match Split, and another process runs
+	// all other subtests of this test. If the flag -run selects subtests, one
+	// process runs all of them.
 	Split string
 }
 
-// Run runs subtests of t concurrently, each in a process of its own. t must be
-// a top-level test.
+// Run runs subtests of t concurrently, each in a separate process. The test t
+// must be a top-level test.
 func Run(t *testing.T, tests ...Test) {
 	if name, ok := os.LookupEnv(variable); ok {
 		for _, test := range tests {
@@ -82,7 +84,7 @@ type outcome struct {
 }
 
 // processes returns the arguments of each process that runs a subtest of a
-// top-level test: the flags of this process that say how tests run, and which
+// top-level test: the test flags of this process, and a flag -run that selects
 // subtests.
 func processes(top string, test Test) [][]string {
 	var args []string

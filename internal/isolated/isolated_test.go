@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestRun_Split: two processes run the subtests of a divided test, each subtest
-// in exactly one of them.
+// TestRun_Split: two processes must run the subtests of a divided test. Each
+// subtest must run in exactly one of them.
 func TestRun_Split(t *testing.T) {
 	file := os.Getenv("ISOLATED_TEST_FILE")
 	if file == "" {

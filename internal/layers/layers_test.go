@@ -16,10 +16,10 @@ import (
 	"testing"
 )
 
-// allowed lists, for each package of the project, what it may import besides
-// the standard library. A name that ends in a slash stands for all packages
-// below it. The rules do not apply to tests. In the paths, the prefix "concert"
-// stands for the path of the root module.
+// allowed lists, for each package of the project, the packages that it may
+// import besides the standard library. A name that ends in a slash stands for
+// all packages below it. The rules do not apply to tests. In the paths, the
+// prefix "concert" stands for the path of the root module.
 var allowed = map[string][]string{
 	"concert":                        {"concert/executor", "concert/internal/option"},
 	"concert/executor":               {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
@@ -226,8 +226,8 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// TestServerOnlyInServers: clients of the cluster, and the command, do not
-// compile the NATS server.
+// TestServerOnlyInServers: clients of the cluster, and the command, must not
+// import the NATS server.
 func TestServerOnlyInServers(t *testing.T) {
 	for _, p := range list(t, "-deps", "./cluster", "./cmd/concert") {
 		if p.Module != nil && p.Module.Path == "github.com/nats-io/nats-server/v2" {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Buffer keeps what is written to it. Its methods may be called concurrently,
-// so a test can read the buffer while a logger writes to it.
+// Buffer keeps all bytes that are written to it. Its methods may be called
+// concurrently, so a test can read the buffer while a logger writes to it.
 type Buffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer // guarded by mu
@@ -23,14 +23,14 @@ func (b *Buffer) Write(p []byte) (int, error) {
 	return b.buf.Write(p)
 }
 
-// String returns what was written.
+// String returns all bytes that were written.
 func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
 }
 
-// Take returns what was written since the last Take.
+// Take returns the bytes that were written since the last call of Take.
 func (b *Buffer) Take() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,8 +1,8 @@
 // Package loopback provides an executor whose workers share nothing with
 // submitters: arguments and results are encoded, functions are found by name,
-// and errors are sent as text with their registered parts. All of it happens in
-// one process. So the conformance suite can test, without other processes or a
-// network, how package concert serves remote executors.
+// and errors are sent as text with their registered parts. Submitters and
+// workers are in one process. So the conformance suite can test how package
+// concert works with remote executors, without other processes or a network.
 //
 //	Submit --> queue --> worker 1..n: Claim --bytes--> InvokeIsolated --bytes--> Settle
 package loopback
@@ -27,7 +27,7 @@ type Options struct {
 	Queue    int           // maximum number of queued tasks; zero means 16
 	Claim    int           // maximum number of calls that a worker claims together; zero means 4
 	Timeout  time.Duration // time limit for methods that encode or decode a value; zero means no limit
-	Grace    time.Duration // how long Shutdown waits after it has canceled all tasks; zero means 5 seconds
+	Grace    time.Duration // time that Shutdown waits after it has canceled all tasks; zero means 5 seconds
 	Observer concert.Observer
 }
 
@@ -56,10 +56,10 @@ type Executor struct {
 
 type call struct {
 	batch   *executor.Batch
-	i       int             // the number of the call in its batch
+	i       int             // the index of the call in its batch
 	ctx     context.Context // the context with which the worker calls the function
 	cancel  context.CancelCauseFunc
-	expire  func() // ends ctx with context.DeadlineExceeded, as its deadline does
+	expire  func() // ends ctx with context.DeadlineExceeded, like a deadline
 	running bool   // guarded by mu
 }
 
@@ -142,7 +142,8 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	return executor.Shutdown(ctx, e.gone, e.opts.Grace, e.cancelAll, e.running)
 }
 
-// cancelAll cancels all tasks, and returns how many had not started.
+// cancelAll cancels all tasks, and returns the number of tasks that had not
+// started.
 func (e *Executor) cancelAll(cause error) (notStarted int) {
 	e.mu.Lock()
 	e.hurried = true
@@ -188,7 +189,7 @@ func (g *groupQueue) Again(t *executor.Task) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.hurried {
-		go t.Cancel(nil) // the task was not in the queue when Shutdown canceled all tasks
+		go t.Cancel(nil) // Shutdown could not cancel this task, because it was not in the queue
 		return
 	}
 	e.queue.AgainLocked(t)
@@ -202,7 +203,7 @@ func (*groupQueue) Withdraw(*executor.Task) bool { return true }
 func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
 	e.queue.Dropped()
-	e.changed.Broadcast() // the last user code may have returned
+	e.changed.Broadcast() // workers that wait for user code to return look again
 }
 
 // next waits for a call to run, and claims calls from the queue if no claimed
@@ -244,7 +245,7 @@ func (e *Executor) claim(t *executor.Task) {
 	if claimed != nil {
 		for i := range claimed.Args {
 			fresh := newCall(claimed, i)
-			if e.hurried { // the call was being claimed when Shutdown canceled all tasks
+			if e.hurried { // Shutdown could not cancel this call, because it was just being claimed
 				fresh.cancel(concert.ErrCanceled)
 			}
 			e.calls[fresh] = true
@@ -268,12 +269,12 @@ func (e *Executor) work(id int) {
 	}
 }
 
-// invoke runs one call like a worker in another process: with an encoded
-// argument and an encoded result.
+// invoke runs one call like a worker in another process: the argument and the
+// result are encoded.
 func (e *Executor) invoke(id int, c *call) {
 	defer c.cancel(nil)
-	// Only the deadline and the end of the caller's context reach the worker,
-	// but neither the cause nor the values.
+	// As in another process, the worker learns the deadline and the end of the
+	// caller's context, but neither its cause nor its values.
 	stop := context.AfterFunc(c.batch.Context(), func() {
 		if c.batch.Context().Err() == context.DeadlineExceeded {
 			c.expire()
@@ -292,7 +293,7 @@ func (e *Executor) invoke(id int, c *call) {
 		took    time.Duration
 	}
 	done := make(chan outcome, 1)
-	go func() { // a Goexit ends this goroutine, and not the worker
+	go func() { // on another goroutine, so that a Goexit does not end the worker
 		var o outcome
 		began := time.Now()
 		defer func() { o.took = time.Since(began); done <- o }()
@@ -315,7 +316,7 @@ func (e *Executor) invoke(id int, c *call) {
 	e.settle(c, id, o.result, nil)
 }
 
-// copied returns a value that shares no memory with the original.
+// copied returns a copy of a value that shares no memory with the value.
 func copied(v executor.Encoded) executor.Encoded {
 	return executor.Encoded{Kind: v.Kind, Bytes: slices.Clone(v.Bytes)}
 }

@@ -13,7 +13,7 @@ import (
 var plusOne = concert.Register("loopback_test.plusOne", func(_ context.Context, n int) (int, error) { return n + 1, nil })
 
 // TestRelay_StartedFails: if Started of a Call panics or calls runtime.Goexit,
-// the call and the next task succeed.
+// the call and the next task must succeed.
 func TestRelay_StartedFails(t *testing.T) {
 	ex := loopback.New(1, loopback.Options{})
 	defer ex.Close()

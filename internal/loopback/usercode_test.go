@@ -13,7 +13,7 @@ import (
 
 // gate blocks methods that encode and decode values.
 type gate struct {
-	entered chan bool     // receives when a method waits
+	entered chan bool     // receives a value when a method begins to wait
 	open    chan struct{} // closed to let all methods continue
 }
 
@@ -24,8 +24,8 @@ func (g *gate) wait() { g.entered <- true; <-g.open }
 
 func current() *gate { g := <-gates; gates <- g; return g }
 
-// slowArgument waits when it is encoded, and slowResult when it is decoded,
-// both in the submitter.
+// slowArgument waits when it is encoded. slowResult waits when it is decoded.
+// Both happen in the submitter.
 type (
 	slowArgument struct{ slow bool }
 	slowResult   struct{}
@@ -57,7 +57,7 @@ var answer = concert.Register("loopback_test.answer", func(_ context.Context, v 
 })
 
 // TestUserCode_InInterface: if an interface contains a value whose methods
-// block, no other task is delayed.
+// block, no other task may be delayed.
 func TestUserCode_InInterface(t *testing.T) {
 	g := &gate{make(chan bool), make(chan struct{})}
 	gates <- g

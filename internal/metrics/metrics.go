@@ -14,9 +14,9 @@ import (
 	"concert/executor"
 )
 
-// statsTime is how long Read waits for an executor. It is shorter than the 10
-// seconds that Prometheus waits for a program. It is long enough for a machine
-// on which a goroutine must wait for a processor.
+// statsTime is the maximum time that Read waits for an executor. It is shorter
+// than the 10 seconds that Prometheus waits for a program. It is long enough
+// for a machine on which a goroutine must wait for a processor.
 const statsTime = 3 * time.Second
 
 // CheckName returns an error if a name cannot be the name of an executor in
@@ -33,20 +33,20 @@ func CheckName(name string) error {
 
 // Reader reads the statistics of an executor. An executor may be code of the
 // program, so its method Stats may hang or panic. Such an executor must not
-// hold up the other metrics of the program. A Reader is safe for concurrent
-// use. Make one with NewReader.
+// delay the other metrics of the program. A Reader is safe for concurrent use.
+// Make one with NewReader.
 type Reader struct {
 	source interface{ Stats() executor.Stats }
 	wait   time.Duration
 
 	mu        sync.Mutex
 	current   *reading // guarded by mu: the call of Stats that runs, or nil
-	succeeded int64    // guarded by mu: the largest difference of Done and Failed so far, see outcomesOf
+	succeeded int64    // guarded by mu: the largest value of Done minus Failed so far, see outcomesOf
 }
 
 // reading is a call of Stats. Its results are written before done is closed.
 type reading struct {
-	deadline  time.Time // until when Read waits for the results
+	deadline  time.Time // the time until which Read waits for the results
 	done      chan struct{}
 	stats     executor.Stats
 	succeeded int64
@@ -58,9 +58,9 @@ func NewReader(ex executor.Executor) *Reader { return &Reader{source: ex, wait: 
 
 // Read returns the statistics of the executor, and the outcomes of its tasks.
 // It waits until ctx ends, but at most until Stats has run for statsTime.
-// Concurrent calls share one call of Stats. So a Stats that never returns costs
-// one goroutine, and delays only the first call of Read: an SDK reads one
-// executor after another.
+// Concurrent calls of Read share one call of Stats. So if Stats never returns,
+// it occupies only one goroutine. It delays only the first call of Read, which
+// is important because an SDK reads one executor after another.
 func (r *Reader) Read(ctx context.Context) (s executor.Stats, outcomes Outcomes, err error) {
 	r.mu.Lock()
 	c := r.current

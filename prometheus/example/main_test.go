@@ -34,7 +34,7 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The first failure is that of task 10.
+	// The first task that fails is task 10.
 	for failed := false; !failed && t.Context().Err() == nil; {
 		reply, err := http.Get(strings.TrimSpace(line))
 		if err != nil {
