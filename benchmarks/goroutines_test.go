@@ -1,6 +1,6 @@
 // Package benchmarks compares concert with other libraries, in one process and
-// one run. It is a module of its own, so that users of concert do not download
-// those libraries. docs/performance.md has the results, and says how to repeat
+// one run. It is a separate module, so that users of concert do not download
+// these libraries. docs/performance.md has the results, and says how to repeat
 // the measurements.
 package benchmarks
 
@@ -173,13 +173,13 @@ var pools = []struct {
 	}},
 }
 
-// future is a task of the case "channel of futures". It is as large as a task
-// of concert, because allocating tasks and collecting them as garbage takes
-// most of the time.
+// future is a task of the case "channel of futures". It has the same size as a
+// task of concert, because most of the time is needed to allocate tasks and to
+// collect them as garbage.
 type future struct {
 	fn    function
 	in    int
-	round *sync.WaitGroup // of the tasks that are awaited together
+	round *sync.WaitGroup // counts the tasks that are awaited together
 	out   int
 	err   error
 	_     [12]*int
@@ -201,8 +201,8 @@ func share(submitters, n int, run func(n int)) {
 	wg.Wait()
 }
 
-// BenchmarkPool measures how long it takes, per task, to submit the task, to
-// run it, and to receive its outcome.
+// BenchmarkPool measures the time per task that is needed to submit the task,
+// to run it, and to receive its outcome.
 func BenchmarkPool(b *testing.B) {
 	for _, work := range []struct {
 		name       string

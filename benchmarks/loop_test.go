@@ -42,7 +42,7 @@ func timedLoop(b *testing.B, n int, main func(ctx context.Context, g *loop.Group
 	b.ReportMetric(0, "ns/op")
 }
 
-// timedPlain does the same as timedLoop without an event loop.
+// timedPlain is like timedLoop, but uses no event loop.
 func timedPlain(b *testing.B, n int, main func(n int)) {
 	for range b.N {
 		main(n/10 + 1)
@@ -238,9 +238,9 @@ func BenchmarkMillion(b *testing.B) {
 	}
 }
 
-// sleepers calls the function run with two other functions. The function run
-// calls the first one when n sleepers sleep, and the second one when all
-// sleepers have ended. sleepers reports both times and the memory, per sleeper.
+// sleepers calls the function run with two functions. run must call the first
+// function when n sleepers sleep, and the second function when all sleepers
+// have ended. For each sleeper, sleepers reports both times and the memory.
 func sleepers(b *testing.B, n int, run func(slept, canceled func())) {
 	debug.FreeOSMemory() // releases the memory of an earlier run
 	before := resident(b, os.Getpid())
@@ -325,7 +325,7 @@ func needUvloop(b *testing.B) {
 	}
 }
 
-// onUvloop is inPython for asyncio on uvloop.
+// onUvloop is like inPython, but runs asyncio on uvloop.
 func onUvloop(b *testing.B, kind string, n int) {
 	needUvloop(b)
 	timedPython(b, debianPython, "loop.py", "uvloop", kind, strconv.Itoa(n))
@@ -376,10 +376,11 @@ func start(b *testing.B, cmd *exec.Cmd) (address string) {
 	return "127.0.0.1:" + strings.TrimSpace(port)
 }
 
-// BenchmarkEcho sends requests of 64 bytes over 64 connections. A goroutine for
-// each connection sends them, one after the other. Then BenchmarkEcho measures
-// the memory of a server with 10,000 connections. This memory includes the
-// buffers of the connections. In Go, each buffer has 4 KiB.
+// BenchmarkEcho sends requests of 64 bytes over 64 connections. For each
+// connection, a goroutine sends requests one after the other. Then
+// BenchmarkEcho measures the memory of a server with 10,000 connections. This
+// memory includes the buffers of the connections. In Go, each buffer has 4
+// KiB.
 func BenchmarkEcho(b *testing.B) {
 	for _, kind := range []string{"loop", "goroutines", "asyncio", "uvloop"} {
 		b.Run(kind, func(b *testing.B) {
@@ -429,10 +430,10 @@ func BenchmarkEcho(b *testing.B) {
 
 // BenchmarkGIL measures the median time of a round trip to a server in another
 // process, while another goroutine or thread computes under the interpreter
-// lock. The server answers after a millisecond. If the server answered at once,
-// the thread of CPython that waits for the answer would mostly acquire the lock
-// again before the other thread wakes up. Then the other thread would hardly
-// compute.
+// lock. The server answers after a millisecond. The delay is necessary for
+// CPython. Without it, the thread that waits for the answer would mostly
+// acquire the lock again before the other thread wakes up, so that the other
+// thread would hardly compute.
 func BenchmarkGIL(b *testing.B) {
 	const n = 200
 	b.Run("round trip/gil", func(b *testing.B) {

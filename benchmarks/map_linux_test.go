@@ -22,9 +22,10 @@ import (
 
 // BenchmarkValues measures a Map of small values of several types, on worker
 // processes and on interpreters of Python, and the pools of Python. The pools
-// take turns, so other programs disturb all of them alike. It reports the
-// median time per call, and the median processor time of all processes of a
-// pool per call, which other programs change less. Run it with -benchtime 1x.
+// take turns, so that other programs affect all of them equally. It reports
+// the median time per call, and the median processor time per call of all
+// processes of a pool. Other programs affect the processor time less. Run it
+// with -benchtime 1x.
 func BenchmarkValues(b *testing.B) {
 	pythontest.Need(b)
 	number := func(i int) int { return i }
@@ -49,7 +50,7 @@ var (
 )
 
 const (
-	valueRounds   = 5       // how often each pool takes its turn
+	valueRounds   = 5       // the number of turns of each pool
 	valuesPerTurn = 400_000 // number of calls in a turn
 )
 
@@ -134,8 +135,8 @@ func report(b *testing.B, wall, used float64) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// processorTime returns the nanoseconds for which this process and its children
-// have used the processors.
+// processorTime returns the processor time of this process and its children in
+// nanoseconds.
 func processorTime(b *testing.B) (total int64) {
 	threads := "/proc/self/task/*/"
 	lists, _ := filepath.Glob(threads + "children")

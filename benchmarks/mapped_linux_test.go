@@ -19,8 +19,8 @@ import (
 	"concert/python"
 )
 
-// A worker makes the array of each size once, so that the benchmark measures
-// only how a result returns.
+// arrays has the array of each size, which a worker makes once. So the
+// benchmark only measures the return of a result.
 var arrays = make(map[int][]float64)
 
 func arrayOf(n int) []float64 {
@@ -55,7 +55,8 @@ def of(n):
     return arrays[n]
 `
 
-// cost is what a result costs the process of the submitter.
+// cost is the time and the page faults that a result costs in the process of
+// the submitter.
 type cost struct{ wall, processor, faults float64 }
 
 // costOf measures fn.
@@ -71,10 +72,10 @@ func costOf(fn func()) (c cost) {
 }
 
 // BenchmarkMapped compares results of a worker that are mapped with results
-// that are copied. A program that drops each result before the next one reuses
-// the memory of a copy. So there is also a program that keeps four results. The
-// runs alternate, and each reads every page. The metrics are medians for one
-// result. The memory is that of this process and of its worker together.
+// that are copied. If a program drops each result before it receives the next
+// one, it reuses the memory of the copies. So another case keeps four results.
+// The runs alternate, and each reads every page. The metrics are medians for
+// one result. The memory is the sum for this process and its worker.
 func BenchmarkMapped(b *testing.B) {
 	for _, size := range []int{1, 64, 256} {
 		for _, keeps := range []int{1, 4} {
@@ -179,8 +180,8 @@ func measureMapped(b *testing.B, p concert.Executor, size, keeps int, mapped fun
 	b.ReportMetric(0, "ns/op")
 }
 
-// usedMiB returns the memory of this process and its children, in which pages
-// that several processes have mapped count once.
+// usedMiB returns the memory of this process and its children. A page that
+// several processes have mapped counts once.
 func usedMiB() (mib float64) {
 	pids := []string{"self"}
 	lists, _ := filepath.Glob("/proc/self/task/*/children")

@@ -57,7 +57,7 @@ func (s processStat) add(other processStat) processStat {
 	return processStat{s.CPU + other.CPU, s.Faults + other.Faults}
 }
 
-// sub returns what was used since before.
+// sub returns the difference to the values in before.
 func (s processStat) sub(before processStat) processStat {
 	return processStat{s.CPU - before.CPU, s.Faults - before.Faults}
 }

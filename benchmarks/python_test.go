@@ -18,18 +18,18 @@ import (
 )
 
 // These benchmarks measure functions in Python that are called from Go. They
-// compare concert with two HTTP servers that answer with JSON, which is a
-// common way today, and with ProcessPoolExecutor, which is called from Python.
-// concert, the HTTP servers and ProcessPoolExecutor each have two interpreters.
-// Run with -benchtime 1x.
+// compare concert with two other ways. One is a common way today: HTTP servers
+// that answer with JSON. The other is ProcessPoolExecutor, which is called
+// from Python. concert, the HTTP servers and ProcessPoolExecutor each have two
+// interpreters. Run with -benchtime 1x.
 
 var (
 	pythonNop    = python.Func[int, int]("pool:nop")
 	pythonFloats = python.Func[[]float64, []float64]("pool:echo")
 )
 
-// interpreters measures the function run, which runs n tasks in a pool of two
-// interpreters.
+// interpreters makes a pool of two interpreters, and measures the function
+// run, which runs n tasks in this pool.
 func interpreters(b *testing.B, n int, run func(p *processes.Pool)) {
 	p := newInterpreters(b)
 	defer p.Close()
@@ -45,8 +45,9 @@ func newInterpreters(b *testing.B) *processes.Pool {
 	return p
 }
 
-// servers measures the function run, which calls the function call n times. The
-// function call sends a request to one of two processes of server.py.
+// servers measures the function run. run gets a function as its argument, and
+// calls it n times. Each of these calls sends a request to one of two
+// processes of server.py.
 func servers(b *testing.B, n int, run func(call func(i int, function string, argument, result any))) {
 	var urls []string
 	for range 2 {

@@ -15,8 +15,8 @@ import (
 	"concert/python"
 )
 
-// rowOf is an argument with a handle, and rowCopy the same argument without
-// one: a part of an array.
+// rowOf and rowCopy are arguments for a part of an array. rowOf has a handle
+// of the array, and rowCopy has the array itself.
 type (
 	rowOf struct {
 		Array *concert.Shared[[]float64]
@@ -41,7 +41,8 @@ var (
 	})
 )
 
-// rowOfPython and rowCopyPython are the same for functions in Python.
+// rowOfPython and rowCopyPython are the same arguments for functions in
+// Python.
 type (
 	rowOfPython struct {
 		Array *concert.Shared[python.Array[float64]]
@@ -82,13 +83,13 @@ func sumPart(a []float64, i, n int) (sum float64) {
 const (
 	sharedMiB   = 256
 	sharedCalls = 1000
-	copyCalls   = 10 // each copies sharedMiB
+	copyCalls   = 10 // the number of calls with a copy; each copies sharedMiB
 )
 
 // BenchmarkShared measures calls that use parts of one array of 256 MiB, with
 // four workers. The time includes the time to share the array. The memory is
-// what the array adds to the workers until the last call has ended, in sizes of
-// the array.
+// the increase in the workers until the last call has ended, divided by the
+// size of the array.
 func BenchmarkShared(b *testing.B) {
 	array := make([]float64, sharedMiB<<17)
 	for i := range array {
@@ -152,9 +153,9 @@ func needNumPy(b *testing.B) {
 	}
 }
 
-// sums runs n calls of the function sum in the workers of p, whose processes
-// the function pidOf returns. The function begin returns the arguments of the
-// calls.
+// sums runs n calls of the function sum in the workers of p. The function
+// pidOf returns the process of a worker. The function begin returns the
+// arguments of the calls.
 func sums[T any](b *testing.B, p *processes.Pool, pidOf func(context.Context, int) (int, error), n int, sum func(context.Context, T) (float64, error), begin func(*processes.Pool) (argument func(i int) T, end func() error)) {
 	defer p.Close()
 	pids := make(map[int]bool)

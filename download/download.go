@@ -24,22 +24,23 @@
 //   - A file with the final name is complete, and is one version of the file.
 //     Get returns an error if the body does not have its announced length, a
 //     digest that the server sends (see [Digest]), or a digest of the request.
-//   - Get continues a part only with If-Range and a strong validator (RFC 9110,
-//     section 13.1.5). The reply must have the same validator and the requested
-//     range. The URL may be another one, such as a mirror or a fresh signature.
-//     The first bytes of the reply must be the last bytes of the part: 64 KiB
-//     if the part is from an earlier Get or from another URL, and otherwise up
-//     to 4 KiB.
-//   - Get never writes to, or removes, a part that it has not created. It then
-//     uses the name NAME.concert.part.
+//   - Get continues a part only with If-Range and a strong validator (RFC
+//     9110, section 13.1.5). The reply must have the same validator and the
+//     requested range. The URL may be another one, such as a mirror or a fresh
+//     signature. The first bytes of the reply must be equal to the last bytes
+//     of the part. Get compares 64 KiB if the part is from an earlier Get or
+//     from another URL, and otherwise up to 4 KiB.
+//   - Get never changes or removes a file that is not a part of Get. If such a
+//     file has the name of the part, Get uses the name NAME.concert.part.
 //   - If the server replies with the whole file of the same version, Get
 //     compares the part from its first byte, and continues after it. If the
 //     part has holes, Get keeps only the bytes before the first hole.
-//   - Get keeps the part if the server replies with an error, or with an HTML
-//     page instead of the rest of the file, as a captive portal does. It
-//     removes the part if the reply has another version or a wrong range. If
-//     the error may be due to the range (400, 403, 405, 406, 412, 416 or 501),
-//     Get requests the range again, and then the whole file.
+//   - If the server replies with an error, Get keeps the part. It also keeps
+//     the part if the server sends an HTML page instead of the rest of the
+//     file, as a captive portal does. It removes the part if the reply has
+//     another version or a wrong range. If the error may be due to the range
+//     (400, 403, 405, 406, 412, 416 or 501), Get requests the range again, and
+//     then the whole file.
 //   - Get syncs the file before the file gets its name. So after a loss of
 //     power, no file has a final name without its content. The state of a
 //     large part has the synced length of the part. After a loss of power, or

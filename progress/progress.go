@@ -19,12 +19,12 @@
 // not held during writes. JSON loses no event. If a slow reader leaves a
 // megabyte of JSON unread, the tasks wait for the reader.
 //
-// A Display counts tasks, and shows the progress that running tasks report with
-// concert.Progress. It keeps nothing about a finished task, so it can watch
-// millions of tasks. If Options.Total is set, it estimates the remaining time
-// from the elapsed time. As soon as all tasks have started and reported their
-// totals, the estimate and the bar depend on the amounts. With Options.Unit,
-// the amounts are shown, as in "1 GB of 4 GB (25%)".
+// A Display counts tasks, and shows the progress that running tasks report
+// with concert.Progress. It keeps nothing about a finished task, so it can
+// watch millions of tasks. If Options.Total is set, it estimates the remaining
+// time from the elapsed time. As soon as all tasks have started and reported
+// their totals, the estimate and the bar are computed from the amounts. With
+// Options.Unit, the amounts are shown, as in "1 GB of 4 GB (25%)".
 //
 // Other output of the program would appear in the middle of the line that
 // changes. To prevent this, write other output to the writer of Display.Above.

@@ -64,13 +64,13 @@
 //
 // An open journal needs about 50 bytes of memory for each key.
 //
-// When Append fails while it writes to FILE.data, or the process is killed
-// before it writes the record, the space in FILE.data may stay unused.
+// Some space in FILE.data may stay unused: when Append fails while it writes
+// there, and when the process is killed before it writes the record.
 //
-// Durability is only as good as the file system and the disk. Locks of files do
-// not work on some network file systems. There, two processes may write to one
-// journal, and damage it. On systems other than Unix and Windows, there are no
-// locks.
+// Records are durable only if the file system and the disk keep what they have
+// synced. Locks of files do not work on some network file systems. There, two
+// processes may write to one journal, and damage it. On systems other than
+// Unix and Windows, there are no locks.
 //
 // Checksums detect accidents. They do not protect against an attacker who can
 // write to the files.

@@ -273,8 +273,7 @@ func TestMap_Canceled(t *testing.T) {
 		if last != cause {
 			t.Errorf("the last error is %v", last)
 		}
-		// KeepFailed is set, so the error of a canceled call would be yielded
-		// again if the call had a record.
+		// If a canceled call had a record, this Map would yield its error.
 		i := 0
 		for got, err := range resume.Map(t.Context(), p.ex, j, p.fn, inputs(log, n+20)) {
 			if err != nil || !sameResult(got, wantResult(i)) {

@@ -25,8 +25,8 @@ type slow struct {
 // delay is how long a request takes.
 const delay = 20 * time.Millisecond
 
-// limited returns a server that handles n requests concurrently. The others
-// wait.
+// limited returns a server that handles n requests concurrently. Further
+// requests wait.
 func limited(n int) slow {
 	slots := make(chan struct{}, n)
 	return slow{fmt.Sprintf("handles %d requests concurrently", n), func(w http.ResponseWriter) {
@@ -130,8 +130,8 @@ func compareOn(ctx context.Context, s slow, highest int, length time.Duration, o
 
 var errRefused = errors.New("the server refused the request")
 
-// requests sends requests for a time, and returns how many succeeded per
-// second.
+// requests sends requests for a time, and returns the number of successful
+// requests per second.
 func requests(ctx context.Context, ex concert.Executor, url string, length time.Duration) float64 {
 	begin, good := time.Now(), 0
 	until := func(yield func(string) bool) {

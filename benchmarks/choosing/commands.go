@@ -15,8 +15,9 @@ import (
 )
 
 // commands returns the workloads of real programs. The server handles six
-// requests concurrently. It is so slow that curl, which computes for 8 ms,
-// waits for most of its time. The programs read a file of random bytes in dir.
+// requests concurrently. The program curl computes for 8 ms, and waits for
+// this slow server most of its time. The programs read a file of random bytes
+// in dir.
 func commands(dir, server string) ([]*workload, error) {
 	file := filepath.Join(dir, "random")
 	f, err := os.Create(file)

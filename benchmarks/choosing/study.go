@@ -14,10 +14,10 @@ import (
 	"concert/choose"
 )
 
-// scenario is the circumstances of a run of package choose.
+// scenario has the conditions of a run of package choose.
 type scenario struct {
 	Budget time.Duration
-	Load   float64 // how much of one processor another program uses, from 0 to 1
+	Load   float64 // the share of one processor that another program uses, from 0 to 1
 	Bursts bool
 }
 
@@ -53,7 +53,7 @@ type outcome struct {
 	Certainty choose.Certainty
 	Took      time.Duration
 	Stolen    float64 // the share of steal time in the processor time
-	Report    string  // as text
+	Report    string  // the report of package choose as text
 }
 
 // measured is the throughput of a point, without package choose.
@@ -76,7 +76,7 @@ type entry struct {
 type study struct {
 	workloads []*workload
 	scenarios []scenario
-	runs      int // for each workload and scenario
+	runs      int // the number of runs for each workload and scenario
 	highest   int // the highest concurrency
 	length    time.Duration
 
@@ -154,7 +154,7 @@ func (s *study) add(e entry) error {
 	return err
 }
 
-// ran returns how many runs of a workload in a scenario are done.
+// ran returns the number of finished runs of a workload in a scenario.
 func (s *study) ran(id string, c scenario) (n int) {
 	for _, o := range s.done[id] {
 		if o.Scenario == c {

@@ -81,8 +81,8 @@ func TestStudy_Continues(t *testing.T) {
 	}
 }
 
-// TestAllScenarios_EqualBudgets: with -budget 5s, the tables must have each
-// load once.
+// TestAllScenarios_EqualBudgets: with -budget 5s, both budgets are equal, and
+// the tables must have each load only once.
 func TestAllScenarios_EqualBudgets(t *testing.T) {
 	one, two := allScenarios(5*time.Second), allScenarios(5*time.Second, 5*time.Second)
 	if !slices.Equal(one, two) {
@@ -90,7 +90,7 @@ func TestAllScenarios_EqualBudgets(t *testing.T) {
 	}
 }
 
-// TestNamed: a name that no workload has is an error, and not an empty table.
+// TestNamed: if no workload has a name, named must return an error.
 func TestNamed(t *testing.T) {
 	all := []*workload{{id: "cpu"}, {id: "wait"}}
 	if some, err := named(all, []string{"wait"}); err != nil || len(some) != 1 || some[0] != all[1] {

@@ -20,7 +20,7 @@ type count struct {
 	runs, kind, within, likely, unclear, wrong int
 	lowest                                     float64 // the lowest share of the best throughput
 	took                                       time.Duration
-	stolen                                     float64 // the sum of all runs
+	stolen                                     float64 // the sum of the shares of steal time of all runs
 }
 
 // add counts a verdict whose point has a share of the best throughput.
@@ -46,8 +46,8 @@ func (c *count) add(o outcome, kind choose.Kind, share float64) {
 	}
 }
 
-// String returns the text of a cell: how many verdicts are within 15% of the
-// best throughput, the certainty of the others, and the lowest share.
+// String returns the text of a cell: the number of verdicts within 15% of the
+// best throughput, the certainty of the other verdicts, and the lowest share.
 func (c *count) String() string {
 	if c.runs == 0 {
 		return ""

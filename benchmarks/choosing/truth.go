@@ -45,15 +45,15 @@ func (w *workload) points(highest int) (all []point) {
 }
 
 // truth measures the throughput of all points of a workload, in tasks per
-// second. One round shows which points are at least half as good as the best
-// one. Only these points are measured in two more rounds, and then only the
-// points that may be good in five more.
+// second. After one round, only points that are at least half as good as the
+// best point remain. They are measured in two more rounds. Then only points
+// that may be good remain, and are measured in five more rounds.
 func truth(ctx context.Context, w *workload, highest int, length time.Duration) (map[point]float64, error) {
 	rates := map[point]float64{}
 	points := w.points(highest)
 	for _, stage := range []struct {
 		rounds int
-		least  float64 // the share of the best throughput with which a point is measured in this stage
+		least  float64 // the minimum share of the best throughput for a point in this stage
 	}{{1, 0}, {2, 0.5}, {5, 0.75}} {
 		best := 0.0
 		for _, p := range points {
@@ -83,8 +83,9 @@ func bestOf(rates map[point]float64) point {
 	})
 }
 
-// compared measures a point together with the best point, and returns the
-// throughput of the point, relative to the known throughput of the best one.
+// compared measures a point together with the best point. From the ratio of
+// the two and the known throughput of the best point, it computes and returns
+// the throughput of the point.
 func compared(ctx context.Context, w *workload, p point, rates map[point]float64, length time.Duration) (float64, error) {
 	best := bestOf(rates)
 	both, err := sweep(ctx, w, []point{p, best}, 5, length)
@@ -133,8 +134,8 @@ func sweep(ctx context.Context, w *workload, points []point, n int, length time.
 }
 
 // measure returns the throughput of a point. If at least 3% of the processor
-// time was steal time, it measures again, at most four times in all. It returns
-// the measurement with the least steal time.
+// time was steal time, it repeats the measurement. It makes at most four
+// measurements. It returns the measurement with the least steal time.
 func measure(ctx context.Context, w *workload, p point, length time.Duration) (rate float64, err error) {
 	lowest := math.Inf(1)
 	for range 4 {

@@ -32,7 +32,7 @@ func nap(ctx context.Context, d time.Duration) { concert.Release(ctx, func() { t
 
 var (
 	shared sync.Mutex
-	block  = sync.OnceValue(func() []uint64 { return slices.Repeat([]uint64{1}, 8<<20) }) // 64 MiB, written: a page that was never written may be in the cache
+	block  = sync.OnceValue(func() []uint64 { return slices.Repeat([]uint64{1}, 8<<20) }) // 64 MiB; all pages are written, because a page that was never written may be in the cache
 	client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}
 )
 
@@ -123,8 +123,8 @@ type workload struct {
 	kind   choose.Kind // the true kind
 	models []choose.Model
 	levels []int // the levels to measure for a model that lists no levels itself
-	// run runs tasks on an executor. If ex is nil, it runs them in a plain
-	// loop.
+	// run runs tasks on an executor. If ex is nil, run calls the function in a
+	// plain loop.
 	run func(ctx context.Context, ex concert.Executor, tasks int) error
 	// choose runs package choose for the workload.
 	choose func(ctx context.Context, opts *choose.Options) (*choose.Report, error)

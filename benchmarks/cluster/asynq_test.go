@@ -14,9 +14,8 @@ import (
 // newAsynq returns a client of asynq and starts a number of servers, which is
 // asynq's word for workers. The parameter concurrency is the maximum number of
 // tasks that a server runs at a time. For each task, the server calls the
-// function handle. A server polls its queue. After the server has found the
-// queue empty, it sleeps, and the parameter interval is the mean time of this
-// sleep.
+// function handle. A server polls its queue. If the queue is empty, the server
+// sleeps. The parameter interval is the mean time of this sleep.
 //
 // No results are returned. A handler could store a result with its task, and
 // the submitter would have to poll for the result by the id of the task. That
@@ -52,7 +51,8 @@ func BenchmarkAsynq(b *testing.B) {
 	// concert's worker has two slots. asynq is also measured with 20 slots,
 	// because a task still occupies its slot while its end is stored. One
 	// goroutine of a server fetches all tasks of the server from Redis, one
-	// after the other. So even more slots do not help, but more servers do.
+	// after the other. So asynq gets faster with more servers, but not with
+	// more slots.
 	for _, c := range []struct{ servers, concurrency int }{{1, 2}, {1, 20}, {4, 20}} {
 		b.Run(fmt.Sprint("outstanding/servers ", c.servers, ", concurrency ", c.concurrency), func(b *testing.B) {
 			var left sync.WaitGroup
@@ -64,9 +64,9 @@ func BenchmarkAsynq(b *testing.B) {
 			})
 		})
 	}
-	// With one task at a time, the result depends on the interval. asynq's
-	// default is a second. With a shorter interval, servers poll an empty queue
-	// more often.
+	// If there is one task at a time, the result depends on the interval. The
+	// default of asynq is a second. If the interval is shorter, servers poll an
+	// empty queue more often.
 	for _, interval := range []time.Duration{time.Second, time.Millisecond} {
 		b.Run(fmt.Sprint("one at a time/interval ", interval), func(b *testing.B) {
 			n := *tasks / 10

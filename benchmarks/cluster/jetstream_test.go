@@ -12,17 +12,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// bare does the steps of a task in concert by hand, and nothing else. So
-// concert could be as fast as bare only if concert's own work took no time. The
-// steps: publish a task, consume it, publish its result, acknowledge the task
-// when the result is stored, consume the result, and acknowledge it. There are
-// no cancellations, no fairness, no contexts, no codec and no pool: the worker
-// publishes the result in the callback that receives the task.
+// bare does only the necessary steps of a task: publish the task, consume it,
+// publish its result, acknowledge the task when the result is stored, consume
+// the result, and acknowledge the result. Concert does the same steps and more
+// work. So bare shows the lower limit of the time. There are no cancellations,
+// no fairness, no contexts, no codec and no pool: the worker publishes the
+// result in the callback that receives the task.
 type bare struct {
 	client jetstream.JetStream
 	places chan struct{} // has an element for each outstanding task; its capacity is the maximum number of outstanding tasks
 	left   sync.WaitGroup
-	last   int // number of the newest task; no two tasks have the same number, because the servers drop duplicates
+	last   int // the number of the newest task; all numbers are different, because the servers drop duplicates
 }
 
 const (
@@ -38,12 +38,12 @@ func newBare(b *testing.B, outstanding int) *bare {
 	var unacked sync.Map // tasks that the worker has not acknowledged, by the subject of the result
 	worker := connect(b, url, func(m *nats.Msg) {
 		if task, ok := unacked.LoadAndDelete(m.Subject); ok {
-			task.(jetstream.Msg).Ack() // the benchmark does not wait for this call, which may run after its end
+			task.(jetstream.Msg).Ack() // the benchmark does not wait for this call, so the call may run after the end of the benchmark
 		}
 	})
 	p := &bare{client: connect(b, url, func(*nats.Msg) {}), places: make(chan struct{}, outstanding)}
 
-	// Streams and consumers have the same settings as concert's.
+	// Streams and consumers have the same settings as the ones of concert.
 	for _, c := range []jetstream.StreamConfig{
 		{Name: taskStream, Subjects: []string{"bare.task.*.*"}, MaxMsgsPerSubject: 4096},
 		{Name: resultStream, Subjects: []string{"bare.result.*.*.*"}, MaxMsgsPerSubject: 1, MaxAge: 2 * time.Hour},
@@ -96,8 +96,8 @@ func (p *bare) run(n int) {
 	p.left.Wait()
 }
 
-// connect connects to the server. It calls the function stored with each
-// message that the server has stored.
+// connect connects to the server. For each message that the server has stored,
+// it calls the function in the parameter stored.
 func connect(b *testing.B, url string, stored func(*nats.Msg)) jetstream.JetStream {
 	b.Helper()
 	nc, err := nats.Connect(url)

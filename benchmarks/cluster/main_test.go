@@ -1,28 +1,28 @@
 // Package cluster compares concert's cluster with other job queues whose tasks
 // outlive the program that submitted them: bare JetStream, on which concert is
-// built, asynq on Redis, and River on PostgreSQL. These benchmarks are a
-// package of their own because of the dependencies of these systems.
+// built, asynq on Redis, and River on PostgreSQL. These benchmarks are in a
+// separate package because of the dependencies of these systems.
 //
 // Each benchmark does a fixed amount of work. Run the benchmarks with
-// -benchtime 1x, or with -tasks 200 in order to see only that they work.
-// Workers and submitters are in the process of the benchmark. Servers are in
-// processes of their own on this machine, and are connected by TCP. The
-// benchmarks start Redis and PostgreSQL from Debian's packages redis-server and
+// -benchtime 1x. To see only that they work, add -tasks 200. Workers and
+// submitters are in the process of the benchmark. Each server is a separate
+// process on this machine, to which clients connect by TCP. The benchmarks
+// start Redis and PostgreSQL from Debian's packages redis-server and
 // postgresql, and are skipped without them.
 //
 // # What is compared
 //
-// The systems differ. concert returns each result to the submitter of the task,
-// and Map returns results in order. asynq and River return no results. They can
-// store a result with its task, for a later query. In these benchmarks, a
-// channel in this process notifies the submitters of asynq and River. If worker
-// and submitter were two programs, there would be no such channel.
+// The systems differ. concert returns each result to the submitter of the
+// task, and Map returns results in order. asynq and River return no results.
+// They can store a result with its task, for a later query. In these
+// benchmarks, a channel in this process notifies the submitters of asynq and
+// River. Between a worker and a submitter in two programs, such a channel is
+// not possible.
 //
 // On the other hand, asynq and River have features that concert lacks:
 // scheduled and periodic tasks, priorities, unique tasks, a history. With
-// River, a program can submit a task in a transaction, so that the task exists
-// exactly if the transaction commits. For many users, this is the reason to
-// choose River.
+// River, a program can submit a task in a transaction. The task exists only if
+// the transaction commits. For many users, this is the reason to choose River.
 //
 // # What survives what
 //
@@ -37,7 +37,7 @@
 // JetStream against a loss of power. Redis and PostgreSQL have the settings
 // that are closest to JetStream's (second and last row). PostgreSQL's default
 // (third row) is measured, too. Redis has all tasks in memory. JetStream and
-// PostgreSQL have all tasks in files, and only those in use in memory.
+// PostgreSQL have all tasks in files, and only the tasks in use in memory.
 package cluster
 
 import (
@@ -49,13 +49,13 @@ import (
 
 var tasks = flag.Int("tasks", 20_000, "number of tasks of a benchmark; slow benchmarks have fewer")
 
-// submitters is the number of goroutines that submit tasks to asynq or River,
-// where each call waits for the server. With 4 and with 48 goroutines, the
-// results were the same.
+// submitters is the number of goroutines that submit tasks to asynq or River.
+// There are several because each call waits for the server. The results were
+// the same for 4 and for 48 goroutines.
 const submitters = 16
 
-// After a warm-up, timed calls the function run, which runs n tasks, and
-// reports the time per task.
+// timed calls the function run, first with fewer tasks as a warm-up. run runs
+// n tasks. timed reports the time per task.
 func timed(b *testing.B, n int, run func(n int)) {
 	b.Helper()
 	run(n/10 + 1)

@@ -54,9 +54,9 @@ func newRiver(b *testing.B, synchronous string, workers int, work func()) *river
 		// jobs at a time as there are workers. The default is 100 ms. River
 		// permits no time shorter than FetchCooldownMin.
 		FetchCooldown: river.FetchCooldownMin,
-		// River's own benchmark uses this value. Polling finds jobs for which
-		// there is no notification: if several jobs are inserted within a
-		// cooldown, River is notified only of the first one.
+		// River's own benchmark uses this value. Polling finds jobs without a
+		// notification: if several jobs are inserted within a cooldown, River
+		// gets a notification of the first job alone.
 		FetchPollInterval: 20 * time.Millisecond,
 		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
 		Workers:           known,
@@ -118,13 +118,13 @@ func BenchmarkRiver(b *testing.B) {
 				})
 			})
 		}
-		// concert's worker has two slots, so River is measured with two workers
-		// first. River fetches as many jobs at a time as it has workers, and
-		// fetching takes most of the time. So River is faster with more
-		// workers. Its authors found that a thousand workers are best for jobs
-		// that do nothing. The cases with more workers run more tasks, because
-		// River takes up to 250 ms to store the end of the last tasks (see
-		// below). With many tasks, this time hardly counts.
+		// concert's worker has two slots, so River is measured with two
+		// workers first. River fetches as many jobs at a time as it has
+		// workers, and fetching takes most of the time. So River is faster
+		// with more workers. Its authors found that a thousand workers are
+		// best for jobs that do nothing. River takes up to 250 ms to store the
+		// end of the last tasks (see below). So the cases with more workers
+		// run more tasks, for which this time hardly counts.
 		outstanding("InsertManyFast", 2, *tasks/4, insertMany)
 		for _, workers := range []int{100, 300, 1000} {
 			outstanding("InsertManyFast", workers, *tasks*2, insertMany)

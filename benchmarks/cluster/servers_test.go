@@ -116,7 +116,7 @@ func keep(at string, ready func(context.Context) error, dir string, command ...s
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second // from the interrupt until the program is killed
+	cmd.WaitDelay = 10 * time.Second // the time between the interrupt and the kill of the program
 	cmd.Dir = dir
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output

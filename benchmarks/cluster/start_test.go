@@ -26,9 +26,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || os.Args[1] != "be" {
 		os.Exit(m.Run())
 	}
-	// When the user interrupts the benchmark, the terminal sends the interrupt
-	// to this process as well. This process ignores the interrupt, so that it
-	// can do step 3. Step 2 ends soon, because the benchmark ends.
+	// When the user interrupts the benchmark, the terminal also sends the
+	// interrupt to this process. This process ignores the interrupt, so that
+	// it can do step 3. The benchmark ends, and so step 2 ends soon.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	if err := roles[os.Args[2]](os.Args[3:]); err != nil {
 		fmt.Println(err)

@@ -1,4 +1,5 @@
-// Package commands has what the benchmarks of whole commands share.
+// Package commands has the common functions of the benchmarks of whole
+// commands.
 package commands
 
 import (
@@ -42,7 +43,7 @@ func Median(v []float64) float64 {
 	return (v[len(v)/2-1] + v[len(v)/2]) / 2
 }
 
-// Ratio returns the median of the ratios within a round. The two lists have a
+// Ratio returns the median of the ratios a/b of all rounds. Both lists have a
 // value for each round.
 func Ratio(a, b []float64) float64 {
 	all := make([]float64, len(a))

@@ -129,7 +129,7 @@ func printRow(all []*tool, samples [][]sample, r row) {
 		func(m sample) float64 { return m.synced },
 		func(m sample) float64 { return m.cpu },
 	}
-	best := make([][]float64, len(measures)) // of the fastest peer
+	best := make([][]float64, len(measures)) // for each measure, the values of the peer with the lowest median
 	for k, of := range measures {
 		var peers [][]float64
 		for i, t := range all {

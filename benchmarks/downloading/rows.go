@@ -11,7 +11,7 @@ type row struct {
 	about  string
 	count  int
 	size   int64
-	path   string // of the location of the server
+	path   string // the path of the location on the server
 	tls    bool
 	split  bool // whether a tool downloads the file with eight connections
 	rounds int

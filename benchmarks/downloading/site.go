@@ -159,7 +159,7 @@ func (s *site) create(r row) error {
 		if err != nil {
 			return err
 		}
-		// With an old date, the validator of the file is strong.
+		// The date is old, so that it is a strong validator of the file.
 		old := time.Now().Add(-time.Hour)
 		if err := os.Chtimes(path, old, old); err != nil {
 			return err
@@ -185,8 +185,8 @@ func (s *site) check(r row, dir string) error {
 	return nil
 }
 
-// left and right are the buffers of same. They are small, because the peak of
-// the memory of a new process includes the memory of this process.
+// left and right are the buffers of same. They are small, because the memory
+// of this process counts in the peak memory of the processes that it starts.
 var left, right = make([]byte, 64*kib), make([]byte, 64*kib)
 
 // same returns an error if two files differ.
@@ -208,7 +208,7 @@ func same(a, b string) error {
 			return fmt.Errorf("%s differs from %s", b, a)
 		}
 		if errF != nil || errG != nil {
-			return nil // a reader that ended earlier has a different length
+			return nil // the end; if the lengths differ, the last bytes have differed above
 		}
 	}
 }

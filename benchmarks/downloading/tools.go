@@ -18,16 +18,16 @@ const (
 // tool is a program that downloads a list of files.
 type tool struct {
 	name    string
-	peer    bool // whether it is another project's
+	peer    bool // whether the tool is of another project
 	program string
 	checks  string
 	// command returns the command for a row, or nil if the tool cannot
 	// download the row. It writes the list of the URLs to the directory work.
-	// The files are for the directory out.
+	// The command downloads the files to the directory out.
 	command func(s *site, r row, work, out string) (*exec.Cmd, error)
 }
 
-// version returns the first line of the version.
+// version returns the first line that the tool prints about its version.
 func (t *tool) version() string {
 	arg := "--version"
 	if !t.peer {

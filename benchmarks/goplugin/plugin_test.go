@@ -16,10 +16,10 @@ import (
 
 // This benchmark measures hashicorp/go-plugin, to compare it with package
 // processes. go-plugin starts one process, and calls it by net/rpc. go-plugin
-// has no queue, no limit and no second worker. If the process dies, its calls
-// are lost. The benchmark is a program of its own because of go-plugin's
-// dependencies: gRPC adds milliseconds to the start of each process that links
-// it. Run with -benchtime 1x.
+// has no queue, no limit and no second worker. If its process dies, the calls
+// in it are lost. The benchmark is a separate program because go-plugin
+// imports gRPC, which adds milliseconds to the start of each program that
+// contains it. Run with -benchtime 1x.
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "plugin" {
@@ -132,7 +132,8 @@ func BenchmarkProcesses(b *testing.B) {
 		}
 		report(b, took, b.N)
 	})
-	// The time from a call that ends the plugin to the result of the next call.
+	// Measures the time between a call that ends the plugin and the result of
+	// the next call.
 	b.Run("after a death/go-plugin, started again", func(b *testing.B) {
 		var took time.Duration
 		for range b.N {

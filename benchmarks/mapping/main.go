@@ -9,9 +9,9 @@
 //	go run ./benchmarks/mapping -before OLD         also measure another build of concert
 //
 // A round runs each tool once, in an order that rotates from round to round.
-// The ratios are medians of the ratios within a round, because the speed of
-// a machine changes from minute to minute. If the row has output, it is
-// compared with what it should be.
+// The ratios are medians of the ratios within a round, because the speed of a
+// machine changes from minute to minute. If the jobs of a row print something,
+// the output is compared with the expected output.
 //
 // It needs Debian's packages parallel, moreutils and findutils. It needs Linux.
 package main

@@ -24,7 +24,7 @@ import (
 type sample struct {
 	wall   float64 // in seconds
 	cpu    float64 // user and system time of the tool and its jobs, in seconds
-	memory memory  // of the tool's own processes
+	memory memory  // the memory of the processes of the tool, without its jobs
 }
 
 // measure runs all tools on the jobs of a row, and prints a table with a line
@@ -53,8 +53,8 @@ func measure(dir string, all []*tool, r row) error {
 	return nil
 }
 
-// runOnce runs a tool once, and checks its output. A row with a limit ends the
-// tool when the time has passed.
+// runOnce runs a tool once, and checks its output. If the row has a time
+// limit, runOnce ends the tool when this time has passed.
 func runOnce(cmd *exec.Cmd, list string, r row, ordered bool) (m sample, err error) {
 	in, err := os.Open(list)
 	if err != nil {
@@ -104,8 +104,8 @@ func check(out []byte, r row, ordered bool) error {
 	return nil
 }
 
-// memory is resident memory in MiB: all of it, and the part that is not a
-// mapped file. Pages that processes share count in parts.
+// memory is resident memory in MiB: the whole memory, and the part that is not
+// a mapped file. A page that processes share is divided among them.
 type memory struct{ all, anonymous float64 }
 
 // watchMemory returns the peaks of the memory of a process and of those
@@ -124,8 +124,8 @@ func watchMemory(pid int, stop <-chan struct{}) (peak memory) {
 }
 
 // memoryOf returns the memory of a process and of its descendants that run the
-// program. A child that has not yet called exec has the memory of its parent,
-// which counts once.
+// program. A child that has not called exec yet still shares the memory of its
+// parent. This memory counts once.
 func memoryOf(pid int, program string) (m memory) {
 	if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil || exe != program {
 		return m
@@ -153,15 +153,15 @@ func sameMemory(a, b int) bool {
 	return err == 0 && order == 0
 }
 
-// mibOf returns an entry of smaps_rollup, which has it in kB.
+// mibOf returns an entry of smaps_rollup in MiB. The file has it in kB.
 func mibOf(text []byte, name string) (kib float64) {
 	_, rest, _ := strings.Cut(string(text), name)
 	fmt.Sscan(rest, &kib)
 	return kib / 1024
 }
 
-// printRow prints the table of a row: a line for each tool. A ratio is the
-// median of the ratios to concert map within a round.
+// printRow prints the table of a row: a line for each tool. A ratio is
+// relative to concert map; it is the median of the ratios within each round.
 func printRow(all []*tool, samples [][]sample, r row) {
 	fmt.Printf("\n%s; %d rounds\n\n| tool | ordered | wall, s | ratio | CPU, s | ratio | memory, MiB | without mapped files |\n|---|---|---|---|---|---|---|---|\n", r.about, r.rounds)
 	wall, cpu := func(m sample) float64 { return m.wall }, func(m sample) float64 { return m.cpu }

@@ -12,10 +12,10 @@ import (
 // plainFlag makes this program the tool "a loop over os/exec".
 const plainFlag = "-plain"
 
-// runPlain runs a command for each line of the standard input, as a program
-// without package concert does: goroutines run commands, and a channel of
-// channels keeps the order of the output. The first argument is the number of
-// concurrent commands.
+// runPlain runs a command for each line of the standard input, without package
+// concert. Goroutines run the commands, and a channel of channels keeps the
+// order of the output. The first argument is the number of concurrent
+// commands.
 func runPlain(args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {

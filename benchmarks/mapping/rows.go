@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// row is a table: one command for many inputs.
+// row is a workload with its own table: one command for many inputs.
 type row struct {
 	id      string
 	about   string

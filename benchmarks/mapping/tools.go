@@ -13,7 +13,7 @@ import (
 // tool is a program that runs a command for each input.
 type tool struct {
 	name    string
-	peer    bool // whether it is another project's
+	peer    bool // whether the tool is of another project
 	version string
 	ordered bool // whether the output is in the order of the inputs
 	// command returns the command for a row. The inputs are the lines of its
@@ -21,7 +21,7 @@ type tool struct {
 	command func(r row) *exec.Cmd
 }
 
-// tools returns the tools. The error names a missing one.
+// tools returns the tools. The error names a missing tool.
 func tools(concert, before string) ([]*tool, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -66,7 +66,8 @@ func xargs(r row) *exec.Cmd {
 	return exec.Command("xargs", append([]string{"-d", "\n", "-n", "1", "-P", strconv.Itoa(r.jobs)}, r.command...)...)
 }
 
-// parallel quotes the words of the command, because it runs a shell.
+// parallel returns the function that makes the command for GNU parallel. It
+// quotes the words, because GNU parallel runs a shell.
 func parallel(flags ...string) func(row) *exec.Cmd {
 	return func(r row) *exec.Cmd {
 		args := append(flags, "-q", "-j", strconv.Itoa(r.jobs))

@@ -6,11 +6,11 @@
 //	go run ./benchmarks/scale -servers 1 -workers 1000 -clients 10
 //	go run ./benchmarks/scale -workers 300 -nap 100ms -tasks 30000     tasks that wait
 //
-// All workers are in one process, and each has a connection of its own. All
-// clients are in the process that runs the benchmark. All these processes share
-// the processors of this machine. So the important result of this command is
-// the processor time that each server needs for a task and for a worker. It
-// needs Linux.
+// All workers are in one process, and each worker has its own connection. All
+// clients are in the process of the benchmark. All processes share the
+// processors of this machine. So the important result of this command is the
+// processor time that each server needs for a task and for a worker. It needs
+// Linux.
 package main
 
 import (
@@ -99,7 +99,7 @@ func (s *settings) run() (err error) {
 		}
 		defer clients[i].Close()
 	}
-	if err := s.work(ctx, clients, s.workers*s.slots); err != nil { // so the clients measure how long a task runs
+	if err := s.work(ctx, clients, s.workers*s.slots); err != nil { // so that the clients know how long a task runs
 		return err
 	}
 
@@ -129,8 +129,8 @@ func (s *settings) run() (err error) {
 	return nil
 }
 
-// work makes the clients submit the given number of tasks in total, and waits
-// until all tasks have ended.
+// work makes the clients submit tasks, and waits until all tasks have ended.
+// The parameter tasks is the total number of tasks.
 func (s *settings) work(ctx context.Context, clients []*cluster.Executor, tasks int) error {
 	errs := make([]error, len(clients))
 	var all sync.WaitGroup
@@ -159,9 +159,9 @@ func (s *settings) work(ctx context.Context, clients []*cluster.Executor, tasks 
 	return nil
 }
 
-// report prints the resources that each process has used since the usage in the
-// parameter before was measured: in total, and also per task unless the
-// parameter tasks is 0.
+// report prints the resources that each process has used since the measurement
+// in the parameter before. It also prints them per task, unless the parameter
+// tasks is 0.
 func (s *site) report(title string, before map[string]usage, took time.Duration, tasks int) {
 	fmt.Println(title)
 	now := s.usage()

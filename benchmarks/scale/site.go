@@ -243,7 +243,7 @@ func beWorkers() error {
 	errs := make([]error, workers)
 	var all, ready sync.WaitGroup
 	ready.Add(workers)
-	begin := make(chan struct{}, 64) // limits how many workers connect at the same time, because a server needs some time to check the signature of each key
+	begin := make(chan struct{}, 64) // limits the number of workers that connect at the same time, because a server needs some time to check the signature of each key
 	for i := range workers {
 		all.Go(func() {
 			begin <- struct{}{}

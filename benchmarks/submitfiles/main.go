@@ -1,21 +1,22 @@
 // Command submitfiles lists the files whose code runs during one Submit, from
-// the call of Submit until Result returns. It is the measure of the goal that a
-// reader needs few files to follow a task:
+// the call of Submit until Result returns. The number of these files should be
+// small, so that a reader can follow a task:
 //
 //	go build -cover -covermode=atomic -coverpkg=concert/... -o /tmp/submitfiles ./submitfiles
 //	/tmp/submitfiles
 //
 // For each executor, the command runs several Submits after a first one. It
 // sets the coverage counters to zero before each of them, and reads the
-// counters when Result has returned. A file counts if code of it ran in more
-// than half of the Submits. So background activity, such as a heartbeat, does
-// not count. A file without statements, such as one of types only, never
-// counts.
+// counters when Result has returned. A file is listed if its code ran in more
+// than half of the Submits. So files for background activity, such as a
+// heartbeat, are not listed. A file without statements, such as a file with
+// types only, is never listed.
 //
-// Workers in other processes have counters of their own. A task before the
-// Submit sets them to zero, and a task after it writes them. The end of the
-// first task and the beginning of the second one count too. They run the same
-// code as the Submit.
+// Workers in other processes have their own counters. A task before the Submit
+// sets these counters to zero, and a task after the Submit writes them to a
+// file. The counters also contain the end of the first task and the beginning
+// of the second task. This adds no files, because both run the same code as
+// the Submit.
 //
 // With -funcs, the command also lists the functions.
 package main
@@ -118,9 +119,9 @@ func report(ctx context.Context, name string, ex concert.Executor, remote, funcs
 		here[i], there[i] = filepath.Join(dir, fmt.Sprint("here", i)), filepath.Join(dir, fmt.Sprint("there", i))
 		if remote {
 			must(concert.Submit(ctx, ex, reset, 0).Result(ctx))
-			must(concert.Submit(ctx, ex, square, i).Result(ctx)) // an executor may check a function that differs from the last one
+			must(concert.Submit(ctx, ex, square, i).Result(ctx)) // an executor may check a function that differs from the last one, so the last one is square
 		}
-		time.Sleep(50 * time.Millisecond) // what follows the last Result ends
+		time.Sleep(50 * time.Millisecond) // until the work after the last Result has ended
 		if err := coverage.ClearCounters(); err != nil {
 			log.Fatal(err)
 		}
@@ -145,12 +146,12 @@ func must(_ int, err error) {
 	}
 }
 
-// show prints the files that ran in most of the runs whose counters are in
-// these directories, with the number of statements that ran.
+// show prints the files whose code ran in more than half of the runs, with the
+// number of statements that ran. Each directory has the counters of one run.
 func show(title string, dirs []string, funcs bool) {
-	count := make(map[string]int)      // how many runs have run the file
-	statements := make(map[string]int) // how many statements of the file have run in a run
-	names := make(map[string]int)      // how many runs have run the function
+	count := make(map[string]int)      // for each file, the number of runs that ran its code
+	statements := make(map[string]int) // for each file, the number of its statements that ran in a run
+	names := make(map[string]int)      // for each function, the number of runs that ran it
 	for _, dir := range dirs {
 		for file, n := range covered(dir) {
 			count[file]++
@@ -180,7 +181,7 @@ func show(title string, dirs []string, funcs bool) {
 	}
 }
 
-// covered returns the files of which statements ran, and how many.
+// covered returns the number of statements that ran in each file.
 func covered(dir string) map[string]int {
 	out := filepath.Join(dir, "profile")
 	if text, err := exec.Command("go", "tool", "covdata", "textfmt", "-i="+dir, "-o="+out).CombinedOutput(); err != nil {
@@ -193,7 +194,7 @@ func covered(dir string) map[string]int {
 	defer f.Close()
 	n := make(map[string]int)
 	lines := bufio.NewScanner(f)
-	lines.Scan() // the mode
+	lines.Scan() // skip the mode
 	for lines.Scan() {
 		file, rest, _ := strings.Cut(lines.Text(), ":")
 		var where string
@@ -208,7 +209,8 @@ func covered(dir string) map[string]int {
 	return n
 }
 
-// functions returns the functions that ran, each after its file and a space.
+// functions returns the functions that ran. Each element is the file, a space,
+// and the function.
 func functions(dir string) []string {
 	out, err := exec.Command("go", "tool", "covdata", "func", "-i="+dir).Output()
 	if err != nil {

@@ -3,10 +3,10 @@
 //	go run ./examples/chat                      on 127.0.0.1:7777
 //	go run ./examples/chat -listen :9000
 //
-// To talk, run nc 127.0.0.1 7777 in two windows or more. The first line is your
-// name. Every later line is sent to all users. Only the line /who is not sent:
-// it lists the users. At Ctrl-C, the server sends goodbye to all users, and
-// ends.
+// To talk, run nc 127.0.0.1 7777 in two windows or more. The first line is
+// your name. Every later line is sent to all users, except for the line /who,
+// which lists the users. After Ctrl-C, the server says goodbye to all users,
+// and ends.
 //
 // All connections share the list of users and the latest lines. A coroutine
 // does not await while it changes this state. So no other coroutine sees a
@@ -38,8 +38,8 @@ const (
 	longest   = 1000            // the maximum number of bytes in a line
 	unread    = 64              // the maximum number of lines that wait for a client
 	remember  = 5               // the number of earlier lines that a new client gets
-	patience  = time.Minute     // how long the server waits for the name of a client
-	goodbye   = 2 * time.Second // how long the server tries to send its last line
+	patience  = time.Minute     // the time for which the server waits for the name of a client
+	goodbye   = 2 * time.Second // the time for which the server tries to send its last line
 	shortName = 20              // the maximum number of bytes in a name
 )
 
@@ -101,8 +101,9 @@ func (r *room) welcome(ctx context.Context, c net.Conn) {
 				mine.TryPut("here: " + strings.Join(slices.Sorted(maps.Keys(r.members)), ", "))
 			} else if line != "" {
 				// The client receives its own line, too. The server reads the
-				// next line only after the client's queue had room for this
-				// line. So a client cannot send faster than it receives.
+				// next line only when the queue of the client had room for the
+				// current line. So a client cannot send lines faster than it
+				// receives them.
 				heard := append([]string{name + ": " + line}, r.say(name+": "+line, mine)...)
 				if !putAll(ctx, mine, heard) {
 					break
@@ -145,8 +146,8 @@ func putAll(ctx context.Context, to *loop.Queue[string], lines []string) bool {
 }
 
 // say sends a line to all users, except to the user with the given queue. It
-// does not wait for a user whose queue is full, but removes this user. It
-// returns the lines that report which users were removed.
+// does not wait for a user whose queue is full, but removes this user. For
+// each removed user, it returns a line that reports this.
 func (r *room) say(line string, but *loop.Queue[string]) (notices []string) {
 	if r.said = append(r.said, line); len(r.said) > remember {
 		r.said = slices.Delete(r.said, 0, 1)
@@ -174,8 +175,8 @@ func (r *room) leave(name string, lines *loop.Queue[string]) {
 }
 
 // write is the coroutine that writes to a connection. When the queue is closed
-// and empty, write closes the connection, so the coroutine that reads from the
-// connection ends, too.
+// and empty, write closes the connection. This also ends the coroutine that
+// reads from the connection.
 func write(ctx context.Context, c net.Conn, lines *loop.Queue[string]) error {
 	raw := c
 	defer raw.Close()

@@ -81,8 +81,8 @@ func show(ctx context.Context, archives []string) (code int, err error) {
 	return code, nil
 }
 
-// run unpacks each archive into a directory of its own. All these directories
-// are below the given directory. run returns the outcome of each archive.
+// run unpacks each archive into a separate directory below the directory into.
+// It returns the outcome of each archive.
 func run(ctx context.Context, into string, archives []string) ([]error, error) {
 	root, err := filepath.Abs(into)
 	if err != nil {

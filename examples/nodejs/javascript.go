@@ -71,9 +71,8 @@ func (jsonText) Decode(result executor.Encoded, v any) error {
 }
 
 // open starts n processes of Node.js, each with the given number of threads.
-// The parameter functions is the name of the script that contains the
-// functions. The function closed closes the pool, and removes the files of the
-// scripts.
+// The parameter functions is the name of the script with the functions. The
+// returned function closes the pool, and removes the files of the scripts.
 func open(n, threads int, functions string) (ex *processes.Pool, closed func() error, err error) {
 	node, err := exec.LookPath("node")
 	if err != nil {

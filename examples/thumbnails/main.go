@@ -46,7 +46,7 @@ import (
 type job struct {
 	Photo      []byte
 	Size       int    // the length of the longer side, in pixels
-	Unreadable string // why the photo cannot be read; empty if it can
+	Unreadable string // the reason why the photo cannot be read; empty if it can be read
 }
 
 type made struct {
@@ -100,7 +100,7 @@ func executor(ctx context.Context, workers int, servers string, access cluster.A
 }
 
 // run makes the thumbnails of images, and saves the thumbnails in the given
-// directory. It returns how many images failed.
+// directory. It returns the number of images that failed.
 func run(ctx context.Context, ex concert.Executor, into string, size int, paths []string) (failed int, err error) {
 	if len(paths) == 0 {
 		dir, err := os.MkdirTemp("", "photographs-")

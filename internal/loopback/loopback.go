@@ -203,7 +203,7 @@ func (*groupQueue) Withdraw(*executor.Task) bool { return true }
 func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
 	e.queue.Dropped()
-	e.changed.Broadcast() // workers that wait for user code to return look again
+	e.changed.Broadcast() // wakes the workers: the last user code may have returned
 }
 
 // next waits for a call to run, and claims calls from the queue if no claimed

@@ -112,10 +112,10 @@ type Outcome struct {
 const Success = "success"
 
 // outcomesOf returns the outcomes. They are counters, so they must never
-// decrease. The number of tasks that have succeeded is Done minus Failed. A
-// failure counts before its task is done. So this difference may be too small
-// for a moment, but it is never too large. succeeded is the largest difference
-// so far, which never decreases.
+// decrease. The number of successful tasks is Done minus Failed. Stats counts
+// a failure before it counts the task as done. So this difference may be too
+// small for a moment, but it is never too large. The result therefore uses the
+// largest difference so far, which is in the parameter succeeded.
 func outcomesOf(f executor.Failures, succeeded int64) Outcomes {
 	return Outcomes{
 		{Success, succeeded}, {"error", f.Errors}, {"panic", f.Panics}, {"timeout", f.Timeouts},

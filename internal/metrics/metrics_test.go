@@ -93,8 +93,8 @@ func TestReader_Hangs(t *testing.T) {
 	all.Wait()
 }
 
-// TestReader_HangsAgain: only the first call of Read waits for a Stats that
-// hangs.
+// TestReader_HangsAgain: if Stats hangs, only the first call of Read may wait
+// for it.
 func TestReader_HangsAgain(t *testing.T) {
 	r := newReader(func() executor.Stats { <-t.Context().Done(); return executor.Stats{} })
 	for _, r.wait = range []time.Duration{1, time.Hour} {

@@ -1,7 +1,7 @@
-// Package packaging tests the files of the directory packaging that no program
-// of the continuous integration executes: the Dockerfiles, and the build of
-// binaries for users. It checks the lines on which the safety and the start of
-// an image depend, and the flags of the go command.
+// Package packaging tests files of the directory packaging. These are the
+// Dockerfiles and the build of binaries for users, which the continuous
+// integration does not run. It checks the lines on which the safety and the
+// start of an image depend, and the flags of the go command.
 package packaging
 
 import (
@@ -34,7 +34,7 @@ func instructions(text string) (all []instruction) {
 	return all
 }
 
-// problems returns what is wrong in a Dockerfile of a command.
+// problems returns a text for each error in a Dockerfile of a command.
 func problems(text, command string) (all []string) {
 	known := []string{"FROM", "WORKDIR", "COPY", "ARG", "RUN", "USER", "VOLUME", "EXPOSE", "ENTRYPOINT", "CMD"}
 	image := regexp.MustCompile(`^[a-z0-9./-]+:[a-z0-9.-]+( AS [a-z]+)?$`) // with a tag
@@ -59,7 +59,7 @@ func problems(text, command string) (all []string) {
 		case "ENTRYPOINT", "CMD":
 			var words []string
 			if json.Unmarshal([]byte(i.rest), &words) != nil || len(words) == 0 {
-				all = append(all, "no list of words: "+i.name+" "+i.rest) // a shell would run it, and signals would not arrive
+				all = append(all, "no list of words: "+i.name+" "+i.rest) // otherwise a shell would run the command, and the command would get no signals
 			} else if i.name == "ENTRYPOINT" {
 				entry = words[0]
 			}
@@ -95,10 +95,10 @@ func TestDockerfiles(t *testing.T) {
 	}
 }
 
-// TestBinaries: the binaries for users are static, do not contain the names of
-// directories, and have a version. The continuous integration builds others,
-// because the go command would compile all packages again. The test puts a
-// program in the place of the go command.
+// TestBinaries: the binaries for users must be static, must not contain names
+// of directories, and must have a version. The test only checks the flags of
+// the go command: it replaces the go command by another program. A real build
+// with these flags would compile all packages again.
 func TestBinaries(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("packaging/binaries needs the programs of Linux")

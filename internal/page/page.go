@@ -38,8 +38,8 @@ var frame = sync.OnceValue(func() *template.Template {
 `))
 })
 
-// Style returns the style sheet of all pages, for a page that is served
-// together with its other files.
+// Style returns the style sheet of all pages. It is for a page that is served
+// together with other files.
 func Style() string { return style }
 
 // Write writes the page.

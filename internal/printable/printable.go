@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// Text returns a text as a terminal can show it. It escapes characters that
-// control the terminal, characters that change the order in which the terminal
-// shows the text, and bytes that are not UTF-8. The escapes are as in Go's
-// source: \x1b, for example. Tabs and newlines are not escaped, and "\r\n"
-// becomes a newline.
+// Text makes a text safe for a terminal. It escapes characters that control
+// the terminal, characters that change the order in which the terminal shows
+// the text, and bytes that are not UTF-8. The escapes are as in Go's source:
+// \x1b, for example. Tabs and newlines are not escaped, and "\r\n" becomes a
+// newline.
 func Text(text string) string {
 	if strings.IndexFunc(text, isUnsafe) < 0 {
 		return text

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// Check returns an error if where is not the name of a module, a colon, and the
-// name of a function in the module.
+// Check returns an error unless the parameter where consists of the name of a
+// module, a colon, and the name of a function in the module.
 func Check(where string) error {
 	module, name, ok := strings.Cut(where, ":")
 	switch {
@@ -47,7 +47,7 @@ func CheckModule(name string) error {
 
 // CheckFunction returns an error if name cannot be the name of a function in a
 // module: one or more identifiers with dots between them. Arguments in
-// parentheses may follow an identifier, but not the last one. CheckFunction
+// parentheses may follow each identifier except the last one. CheckFunction
 // only finds the end of the arguments; Python parses them.
 func CheckFunction(name string) error {
 	if name == "" {
@@ -98,8 +98,9 @@ func continues(r rune) bool {
 	return unicode.IsLetter(r) || unicode.In(r, unicode.Nl, unicode.Nd, unicode.Mn, unicode.Mc, unicode.Pc)
 }
 
-// endOfArguments returns the index after the parenthesis that closes the one at
-// the beginning of text, or -1. Parentheses in strings do not count.
+// endOfArguments finds the parenthesis that closes the first parenthesis of
+// text. It returns the index after it, or -1. Parentheses in strings do not
+// count.
 func endOfArguments(text string) int {
 	depth, quote := 0, ""
 	for i := 0; i < len(text); i++ {

@@ -6,8 +6,8 @@ import (
 	"concert/internal/pyname"
 )
 
-// TestCheck_Names: names that a function can have are accepted, and other texts
-// are refused.
+// TestCheck_Names: Check must accept all names that a function can have, and
+// must refuse other texts.
 func TestCheck_Names(t *testing.T) {
 	for where, want := range map[string]string{
 		"statistics:fmean":                      "",

@@ -1,8 +1,8 @@
 //go:build !race
 
-// Package race reports, for tests, whether the race detector is part of the
-// program. The race detector makes programs several times slower, and changes
-// their allocations.
+// Package race reports whether the race detector is part of the program. Tests
+// need this, because the race detector makes programs several times slower,
+// and changes their allocations.
 package race
 
 // Enabled reports whether the race detector is part of the program.

@@ -36,9 +36,9 @@ func main() {
 	}
 }
 
-// renamer changes one path of a module to another.
+// renamer changes the path of a module to another path.
 type renamer struct {
-	dir      string // of the repository
+	dir      string // the directory of the repository
 	from, to string
 	mention  *regexp.Regexp // matches the path of a package in a text
 }
@@ -93,7 +93,7 @@ func (r *renamer) change(name string, by func(old []byte) ([]byte, error)) error
 	if bytes.Equal(text, old) {
 		return nil
 	}
-	return os.WriteFile(name, text, 0o666) // does not change the mode of an existing file
+	return os.WriteFile(name, text, 0o666) // WriteFile does not change the mode of an existing file
 }
 
 // path returns the new path of a package or module.
@@ -104,7 +104,7 @@ func (r *renamer) path(old string) string {
 	return old
 }
 
-// modFile changes the words of a go.mod that are paths.
+// modFile changes the paths in a go.mod.
 func (r *renamer) modFile(old []byte) ([]byte, error) {
 	return word.ReplaceAllFunc(old, func(w []byte) []byte { return []byte(r.path(string(w))) }), nil
 }
@@ -134,8 +134,8 @@ func (r *renamer) goFile(old []byte) ([]byte, error) {
 		b.WriteString(text)
 		done = set.Position(n.End()).Offset
 	}
-	// Imports and comments are in the order of the file. A comment may be
-	// between two imports.
+	// The imports and the comments are changed in the order of the file,
+	// because a comment may be between two imports.
 	comments := f.Comments
 	until := func(end token.Pos) {
 		for len(comments) > 0 && (comments[0].Pos() < end || end == token.NoPos) {
@@ -162,7 +162,7 @@ func (r *renamer) goFile(old []byte) ([]byte, error) {
 }
 
 // mentions changes the paths of packages in a text. It does not change a path
-// for which there is no package, because that may be the name of a file.
+// without a package, because this may be the name of a file.
 func (r *renamer) mentions(text string) string {
 	return r.mention.ReplaceAllStringFunc(text, func(found string) string {
 		m := r.mention.FindStringSubmatch(found)

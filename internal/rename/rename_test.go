@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestRename: in a small repository of two modules, rename changes all paths of
-// the module, and nothing else.
+// TestRename: in a small repository of two modules, rename must change all
+// paths of the module, and nothing else.
 func TestRename(t *testing.T) {
 	dir := t.TempDir()
 	for _, f := range []struct{ name, old, want string }{

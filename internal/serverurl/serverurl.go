@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Default is the URL that an empty list stands for, as in nats.go.
+// Default is the URL that is used for an empty list, as in nats.go.
 const Default = "nats://127.0.0.1:4222"
 
 // schemes are the schemes of server URLs.

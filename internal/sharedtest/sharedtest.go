@@ -1,22 +1,22 @@
 // Package sharedtest has values for tests of encoders. Each value refers many
-// times to the same data. So a copy of it is much larger than the value.
+// times to the same data, so its encoding is much larger than the value.
 package sharedtest
 
 import "strings"
 
 // Types whose values can refer twice to the same data.
 type (
-	// Pointers refers twice by pointers.
+	// Pointers refers twice to the next level by pointers.
 	Pointers struct{ Left, Right *Pointers }
-	// Array refers twice by the elements of an array.
+	// Array refers twice to the next level by the elements of an array.
 	Array struct{ Kids [2]*Array }
-	// Slice refers twice by the elements of a slice.
+	// Slice refers twice to the next level by the elements of a slice.
 	Slice struct{ Kids []*Slice }
-	// Map refers twice by its values.
+	// Map refers twice to the next level by its values.
 	Map map[int]Map
-	// Boxes refers twice by interfaces.
+	// Boxes refers twice to the next level by interfaces.
 	Boxes struct{ Left, Right any }
-	// One is stored in memory of its own if an interface contains it.
+	// One is stored in separate memory if an interface contains it.
 	One struct{ Only any }
 	// Direct is stored in the interface itself.
 	Direct struct{ Next *[2]any }
@@ -47,8 +47,8 @@ func Levels(n int) map[string]any {
 	}
 }
 
-// Refused returns values that an encoder refuses, because almost all of their
-// encoding would be copies of the same data.
+// Refused returns values that an encoder must refuse, because their encoding
+// would consist almost only of copies of the same data.
 func Refused() map[string]any {
 	all := Levels(60)
 	rows := make([][]byte, 100)

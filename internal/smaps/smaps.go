@@ -1,4 +1,5 @@
-// Package smaps reads how much memory a process has mapped. It is for tests.
+// Package smaps reads the amount of memory that a process has mapped. It is
+// for tests.
 package smaps
 
 import (
@@ -9,13 +10,14 @@ import (
 
 // Usage is memory in KiB.
 type Usage struct {
-	Size int // what the process has mapped
-	Rss  int // what of it is in memory
-	Pss  int // Rss, in which a page counts in proportion to the processes that have mapped it
+	Size int // all mapped memory
+	Rss  int // the part of Size that is in physical memory
+	Pss  int // like Rss, but a page is divided by the number of processes that have mapped it
 }
 
-// Add adds the mappings of a process whose line in /proc/PID/smaps contains the
-// text name. It adds nothing if the process has ended.
+// Add adds the sizes of some mappings of a process: those whose line in
+// /proc/PID/smaps contains the text name. It adds nothing if the process has
+// ended.
 func (u *Usage) Add(pid int, name string) {
 	text, err := os.ReadFile(fmt.Sprint("/proc/", pid, "/smaps"))
 	if err != nil {

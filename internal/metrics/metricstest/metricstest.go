@@ -1,6 +1,6 @@
 // Package metricstest has the common part of the tests of the metrics for
-// Prometheus and for OpenTelemetry. Each of them collects the metrics in its
-// own way, and compares the numbers with what has happened.
+// Prometheus and for OpenTelemetry. Each test collects the metrics in its own
+// way, and compares the numbers with the tasks that have run.
 package metricstest
 
 import (
@@ -20,12 +20,12 @@ import (
 
 // Main is for the TestMain of a package whose tests have worker processes.
 func Main(m *testing.M) {
-	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // workers would sleep for a second when they exit
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // without this option, workers sleep for a second when they exit
 	processes.Main()
 	os.Exit(m.Run())
 }
 
-// Run ends as the text says.
+// Run ends in the way that its argument names.
 var Run = concert.Register("metricstest.Run", func(ctx context.Context, how string) (int, error) {
 	switch how {
 	case "error":
@@ -46,7 +46,8 @@ var Run = concert.Register("metricstest.Run", func(ctx context.Context, how stri
 // number of a histogram is its number of durations.
 type Numbers map[string]float64
 
-// Check compares some of the numbers.
+// Check fails the test unless n has the numbers in want. It ignores other
+// numbers.
 func (n Numbers) Check(t *testing.T, want Numbers) {
 	t.Helper()
 	for key, v := range want {
@@ -67,7 +68,8 @@ func (b ByExecutor) Add(executor, key string, v float64) {
 	b[executor][key] = v
 }
 
-// Each runs a test with executors of two kinds, "goroutines" and "processes".
+// Each runs a test with an executor of each of two kinds, "goroutines" and
+// "processes".
 func Each(t *testing.T, test func(t *testing.T, kind string, ex concert.Executor)) {
 	pool, err := processes.New(2, nil)
 	if err != nil {
@@ -108,8 +110,8 @@ func RunTen(ctx context.Context, ex concert.Executor) {
 }
 
 // Close closes an executor while many tasks run, and while the collectors call
-// collect. The numbers that isCounter selects must not decrease. It returns how
-// many tasks succeeded.
+// collect. It fails the test if a number that isCounter selects decreases. It
+// returns the number of tasks that succeeded.
 func Close(t *testing.T, ex concert.Executor, collectors int, collect func() Numbers, isCounter func(key string) bool) (succeeded int) {
 	t.Helper()
 	var over atomic.Bool

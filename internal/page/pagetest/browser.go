@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Browser is a headless Chromium with one page. It is driven by the DevTools
-// protocol over two pipes. Its methods fail the test if the browser does.
+// Browser is a headless Chromium with one page. The methods use the DevTools
+// protocol over two pipes. They fail the test if the browser fails.
 type Browser struct {
 	t       testing.TB
 	session string
@@ -39,7 +39,7 @@ type response struct {
 	} `json:"error"`
 }
 
-// browserTime bounds each request to the browser.
+// browserTime is the maximum time of a request to the browser.
 const browserTime = time.Minute
 
 // browserPath returns the path of a browser, or "".
@@ -52,8 +52,8 @@ func browserPath() string {
 	return ""
 }
 
-// Start starts a browser, which ends with the test. Without a browser the test
-// is skipped.
+// Start starts a browser, which ends with the test. If there is no browser,
+// Start skips the test.
 func Start(t testing.TB) *Browser {
 	t.Helper()
 	path := browserPath()
@@ -110,7 +110,7 @@ func Start(t testing.TB) *Browser {
 	return b
 }
 
-// read reads answers and events. Each ends with a zero byte.
+// read reads answers and events. A zero byte ends each of them.
 func (b *Browser) read(in *os.File) {
 	r := bufio.NewReaderSize(in, 1<<20)
 	for {

@@ -20,7 +20,7 @@ var browsers = []string{"chromium-headless-shell", "chromium", "chromium-browser
 
 // Check renders the page in a browser for a desktop, a phone and a printer, in
 // light and dark mode, and fails the test if something is cut off, too small,
-// or hard to read. Without a browser the test is skipped.
+// or hard to read. If there is no browser, Check skips the test.
 func Check(t *testing.T, text string) {
 	t.Helper()
 	if m := regexp.MustCompile(`(?i)<script|<link|<iframe|(src|href)\s*=|@import|url\(`).FindString(text); m != "" {
@@ -69,7 +69,8 @@ type sight struct {
 	Problems     []string
 }
 
-// report fails the test if the page is too wide, or for each problem.
+// report fails the test if the page is too wide or has problems. It reports
+// each problem.
 func (s *sight) report(t testing.TB) {
 	t.Helper()
 	if s.Wide > s.Window {
@@ -80,10 +81,10 @@ func (s *sight) report(t testing.TB) {
 	}
 }
 
-// measures declares the function measure. It measures every piece of text: its
-// rendered size, its position, and its contrast to its background, by WCAG 2.2,
-// 1.4.3. Contents of an element that scrolls may exceed the element. A hidden
-// text is left out.
+// measures declares the function measure. This function measures the rendered
+// size and the position of every piece of text, and its contrast to the
+// background (WCAG 2.2, 1.4.3). Contents of an element that scrolls may be
+// larger than the element. Hidden texts are left out.
 const measures = `
 function parts(c) { return c.match(/[\d.]+/g).map(Number) }
 function luminance(c) {

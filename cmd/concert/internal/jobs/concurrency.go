@@ -40,8 +40,8 @@ const maxReserve = 8
 //     the next job starts.
 //   - Jobs are measured or traced.
 //   - With --py, there is no supervisor.
-//   - With --line-buffer, and with --unordered -j 1, the output of a job must
-//     be printed before the output of the next job.
+//   - The output of a job must be printed before the output of the next job:
+//     with --line-buffer, and with --unordered -j 1.
 func (o *options) reserve() int {
 	switch {
 	case o.lineBuffer, o.unordered && o.concurrency() == 1:

@@ -20,16 +20,15 @@
 // # Rules
 //
 //  1. Neither the number of jobs nor the size of their output increases the
-//     memory and the number of open files. Output that does not fit goes to one
-//     overflow file.
+//     memory and the number of open files. Further output goes to one overflow
+//     file.
 //  2. Disk space is released while the output is printed, in steps of 1 MiB.
-//  3. A file is used again by another job only if no process can still have it
+//  3. Another job gets the same file only if no process can still have it
 //     open.
-//  4. Each job has file descriptions of its own. So a job can set flags of its
-//     files, such as O_DIRECT, or lock its files, without an effect on later
-//     jobs.
-//  5. A slow reader of the output makes Done wait. So the backlog of a Printer
-//     grows only by jobs that must wait for a job with a lower number.
-//  6. An error of the Store is an error of one job. An error of stdout or
-//     stderr ends the Printer: all later calls return it.
+//  4. Each job has file descriptions of its own. So flags that a job sets for
+//     its files, such as O_DIRECT, and locks have no effect on later jobs.
+//  5. If the reader of the output is slow, Done waits. So the backlog of a
+//     Printer only contains jobs that must wait for a job with a lower number.
+//  6. After an error of the Store, only one job fails. An error of stdout or
+//     stderr ends the Printer, and all later calls return this error.
 package output

@@ -33,15 +33,15 @@ import (
 // These races are possible:
 //
 //   - A slot becomes free while a request is on its way. The message about the
-//     previous job names no next one, and the request finds a free slot (1).
-//   - A job starts (3) while the runner cancels or holds it. The runner gets the
-//     message about the start, and the cancel message ends the job. After Hold,
-//     each cancel message has kindHold. So when such a message ends a job, no
-//     other job starts in its slot.
+//     previous job has no next job, and the request finds a free slot (1).
+//   - A job starts (3) while the runner cancels or holds it. The runner gets
+//     the message about the start, and the cancel message ends the job. After
+//     Hold, each cancel message has kindHold. So no other job starts in the
+//     slot of the ended job.
 //   - Another receiver handles a cancel message before the start message of its
 //     job. The answer is kindUnknown, and the runner sends the message again.
-//   - A job ends before its start was reported. The message about the start is
-//     sent before the start, and so precedes the message about the end.
+//   - A job may end soon after its start. The message about the start is sent
+//     before the start, so it always precedes the message about the end.
 type request struct {
 	startMessage
 	files []int
