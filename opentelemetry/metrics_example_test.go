@@ -14,7 +14,7 @@ import (
 
 // A program registers a pool at the provider that exports its metrics.
 func ExampleRegisterMetrics() {
-	reader := sdk.NewManualReader() // a real program uses sdk.NewPeriodicReader(exporter)
+	reader := sdk.NewManualReader() // a program has sdk.NewPeriodicReader(exporter)
 	provider := sdk.NewMeterProvider(sdk.WithReader(reader))
 	pool := goroutines.New(8, nil)
 	defer pool.Close()

@@ -94,7 +94,7 @@ func isOutput(group *ast.CommentGroup) bool { return outputComment.MatchString(g
 // docComments finds exported names without a doc comment that begins with the
 // name. A constant or variable may instead have a comment for its group, or a
 // comment at the end of its line. It leaves out commands and tests, whose
-// names nobody imports.
+// names no package imports.
 func docComments(files []*goFile) (found []finding) {
 	const rule = "doc comment"
 	for _, f := range files {
