@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// processStat is what a process has used since its start. Other programs change
-// the processor time of a benchmark much less than its duration.
+// processStat has the resources that a process has used since its start. Other
+// programs change the processor time of a benchmark much less than its
+// duration.
 type processStat struct {
 	CPU    time.Duration // the processor time, to 10 ms
 	Faults int           // the number of page faults that needed no disk

@@ -13,7 +13,7 @@ import (
 	"concert/executor"
 )
 
-// Bounds of what is kept of failures.
+// The limits for the information about failures.
 const (
 	maxCauses   = 100
 	maxExamples = 5    // labels of each cause
@@ -124,7 +124,7 @@ func (c *causes) mayExamine(now time.Time) bool {
 	return true
 }
 
-// rows returns the groups, the one with the most failures first.
+// rows returns the groups. The group with the most failures comes first.
 func (c *causes) rows() failureTable {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,8 +16,8 @@ const (
 	maxClients = 64
 )
 
-// hub makes frames, and keeps the last ones. It never waits for a page: each
-// page takes the frames when it can.
+// hub makes frames, and keeps the last frames. It never waits for a page,
+// because each page takes the frames when it can.
 //
 //	idle --first page--> recording --no page for keepFor--> idle
 //	                     recording --close--> closed

@@ -13,7 +13,7 @@ type usage struct {
 	Memory int64   `json:"memory"` // resident memory in bytes
 }
 
-// processUsage is what the process of a worker uses.
+// processUsage is the usage of the process of a worker.
 type processUsage struct {
 	Worker int `json:"worker"`
 	Pid    int `json:"pid"`
@@ -27,7 +27,8 @@ type meter struct {
 	is  usage
 }
 
-// look reads what the process uses. It reports false if this is unknown.
+// look reads the usage of the process. It reports false if the usage is
+// unknown.
 func (m *meter) look(pid int, now time.Time) bool {
 	cpu, memory, ok := readProcess(pid)
 	if !ok {
@@ -67,8 +68,8 @@ type processTimes struct {
 	rows   []processUsage
 }
 
-// of returns what the processes of the workers use. It is empty if the source
-// has none, and on systems other than Linux.
+// of returns the usage of the processes of the workers. The result is empty if
+// the source has no processes, and on systems other than Linux.
 func (p *processTimes) of(s Source, now time.Time) []processUsage {
 	has, ok := s.(hasProcesses)
 	if !ok || now.Sub(p.looked) < lookInterval {

@@ -215,7 +215,8 @@ type change struct {
 	frame sourceFrame
 }
 
-// collect ends a period: it returns what has happened, and begins the next one.
+// collect ends a period. It returns everything that has happened in it, and
+// begins the next period.
 func (r *recorder) collect(now time.Time) change {
 	stats := r.source.Stats()
 	c := change{point: r.pointOf(stats, now)}
@@ -251,7 +252,7 @@ func (r *recorder) collect(now time.Time) change {
 	return c
 }
 
-// takeShards moves what the shards have recorded to c, and to r.functions. It
+// takeShards moves the records of the shards to c and to r.functions. It
 // returns the running tasks, and the number of tasks that the spans stand for.
 func (r *recorder) takeShards(c *change, done int64, wasFull bool) (running []openTask, seen int) {
 	finished := int64(0)

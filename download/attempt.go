@@ -137,7 +137,8 @@ func (j *job) acceptWhole(resp *http.Response) (done bool, err error) {
 	if compressed, err := j.gzipped(resp); err != nil {
 		return false, j.fail("accept the file", err)
 	} else if compressed {
-		// The length and the validator are those of the compressed bytes.
+		// The length and the validator in the header describe the compressed
+		// bytes, not the file.
 		now.ETag, now.Strong, now.Size, now.Digests = "", false, -1, nil
 	}
 	switch {

@@ -19,10 +19,11 @@ type body struct {
 	r     io.Reader
 	bytes atomic.Int64
 
-	// The next fields tell how long Get has waited for the server. begin is
-	// the time at which the watch started. spent is the total time of the
-	// calls of r.Read that have returned. running is the start of the current
-	// call, as a duration after begin, or -1 if there is no current call.
+	// The next fields measure the time for which Get has waited for the
+	// server. begin is the time at which the watch started. spent is the total
+	// time of the calls of r.Read that have returned. running is the start of
+	// the current call, as a duration after begin, or -1 if there is no
+	// current call.
 	begin   time.Time
 	spent   atomic.Int64
 	running atomic.Int64
@@ -95,7 +96,7 @@ func unexpected(err error) error {
 // ClientOptions.Stall. A server that sends single bytes has stalled, too.
 const minStallBytes = 1 << 10
 
-// waited returns how long Get has waited for the server.
+// waited returns the time for which Get has waited for the server.
 func (b *body) waited() time.Duration {
 	d := time.Duration(b.spent.Load())
 	if start := b.running.Load(); start >= 0 {

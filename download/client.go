@@ -156,7 +156,7 @@ func NewClient(opts *ClientOptions) *Client {
 		ReadBufferSize:      readBuffer,
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
-		// The length and the digest of a compressed body are not those of the
+		// If a body is compressed, its length and digest are not those of the
 		// file.
 		DisableCompression: true,
 		ForceAttemptHTTP2:  !o.HTTP1,

@@ -16,7 +16,7 @@ import (
 type connection struct {
 	t        *transfer
 	url      int   // the index of the URL or mirror
-	first    bool  // whether it has the first reply of the attempt
+	first    bool  // whether this connection has the first reply of the attempt
 	accepted bool  // whether the server has accepted a request of this connection
 	bytes    int64 // the number of bytes that the connection has received
 	renewed  int64 // the value of bytes when the number of attempts was renewed

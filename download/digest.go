@@ -26,8 +26,8 @@ type Digest struct {
 	Hex       string // the value in hexadecimal
 }
 
-// algorithms maps names to hash functions. The names in upper case are those
-// of the standards.
+// algorithms maps names to hash functions. The names in upper case are the
+// ones in the standards.
 var algorithms = map[string]func() hash.Hash{
 	"sha256": sha256.New,
 	"sha384": sha512.New384,

@@ -199,8 +199,8 @@ func TestGet_RequestedDigests(t *testing.T) {
 	}
 }
 
-// TestGet_AnnouncedDigest: if the server announces another digest than that of
-// the request, Get must fail before it receives the body.
+// TestGet_AnnouncedDigest: if the digest that the server announces differs
+// from the digest of the request, Get must fail before it receives the body.
 func TestGet_AnnouncedDigest(t *testing.T) {
 	s := newSite(1000)
 	s.handler = func(w http.ResponseWriter, r *http.Request) {

@@ -26,7 +26,7 @@ type piece struct {
 	check int64 // the bytes from here to next have arrived, and must be compared first
 	next  int64 // the first missing byte
 	end   int64 // the byte after the last missing one
-	limit int64 // the byte after the last one of the reply; only while the piece is busy
+	limit int64 // the byte after the last byte of the reply; only valid while the piece is busy
 	got   int64 // the number of bytes that the connection has received
 	busy  bool  // whether the piece is requested or received
 

@@ -155,9 +155,9 @@ type Request struct {
 	Overwrite bool
 
 	// Update makes Get replace an existing file if the server has another
-	// version of it. Get finds out with a conditional request. Without Digests,
-	// an HTML page or an empty body does not replace a file that is neither:
-	// see ErrImplausible.
+	// version of it. Get finds out with a conditional request. If Digests is
+	// not set, an HTML page or an empty body replaces only a page or an empty
+	// file: see ErrImplausible.
 	Update bool
 
 	// Keep makes Get accept an existing file without a comparison.
@@ -245,7 +245,8 @@ func (c *Client) Get(ctx context.Context, r Request) (Result, error) {
 	}
 }
 
-// maxLooks is how often Get looks again for a file that appeared or changed.
+// maxLooks is the maximum number of times that Get looks again for a file that
+// appeared or changed.
 const maxLooks = 20
 
 // errAppeared reports one of these: the file or its part appeared during a

@@ -56,7 +56,8 @@ func (e *Error) Temporary() bool { return e.temporary }
 // After a redirect to a host that cannot be reached, it reports false.
 func (e *Error) Unreachable() bool { return e.unreachable }
 
-// RetryAfter returns how long the server asked the client to wait, or 0.
+// RetryAfter returns the time for which the server asked the client to wait,
+// or 0.
 func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
 
 // fail returns an error of this Get that is not temporary.

@@ -150,7 +150,8 @@ func ExampleEvent() {
 	// 300000 bytes <nil>
 }
 
-// An error tells whether a retry may succeed, and what is kept for it.
+// An error tells whether a retry may succeed, and the number of bytes that are
+// kept for it.
 func ExampleError() {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the quota is used up", http.StatusForbidden)

@@ -31,7 +31,7 @@ func TestGet_Compressed(t *testing.T) {
 	for _, c := range []struct {
 		name, file, encoding string
 		body, want           []byte // want is nil if Get must fail
-		digest               []byte // the bytes whose digest is sent in Repr-Digest: those of the body as it is sent
+		digest               []byte // the bytes whose digest is in Repr-Digest: the bytes of the body as they are sent
 		text                 string
 	}{
 		{"gzip", "file.bin", "gzip", packed, plain, nil, ""},

@@ -189,7 +189,7 @@ func TestGet_HTTP2Faults(t *testing.T) {
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			// The certificate is that of a server of httptest.
+			// The server uses the certificate of a server of package httptest.
 			secure := httptest.NewTLSServer(http.NotFoundHandler())
 			config := &tls.Config{Certificates: secure.TLS.Certificates, NextProtos: []string{"h2"}}
 			defer secure.Close()

@@ -24,7 +24,7 @@ var kills = flag.Int("kills", 30, "the number of processes that TestGet_Killed k
 
 var discardLog = log.New(io.Discard, "", 0)
 
-// childGet is what a child process does: one Get.
+// childGet describes the Get that a child process makes.
 type childGet struct {
 	URL, Dir  string
 	Digest    string

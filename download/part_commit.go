@@ -129,7 +129,7 @@ func (p *part) closeLock() {
 	if isWindows {
 		p.lock.Close()
 	}
-	// Another program may have put a file of its own in place of the state.
+	// Another program may have replaced the state file by another file.
 	if now, look := os.Lstat(p.lock.Name()); err == nil && look == nil && os.SameFile(opened, now) {
 		os.Remove(p.lock.Name())
 	}

@@ -179,7 +179,7 @@ func TestGet_StateOfAnotherPart(t *testing.T) {
 }
 
 // TestGet_PartIsReplaced: if another program replaces the part during the
-// download, Get must not give the other file the final name.
+// download, Get must not give the final name to the file of the other program.
 func TestGet_PartIsReplaced(t *testing.T) {
 	s := newSite(3_000_000)
 	dir, url := t.TempDir(), s.open(t)

@@ -111,8 +111,8 @@ type transfer struct {
 }
 
 // receivePieces receives the rest of the file with several connections. The
-// first one has the given reply, which reaches to the end of the file. If the
-// length and the digests are right, the part is complete.
+// first connection has the given reply, which reaches to the end of the file.
+// If the length and the digests are right, the part is complete.
 func (j *job) receivePieces(ctx context.Context, first *reply) error {
 	p := j.part
 	sent := sentDigests(first.resp.Header, first.resp.StatusCode == http.StatusOK)

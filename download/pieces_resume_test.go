@@ -49,7 +49,7 @@ type recorded struct {
 	Pieces [][2]int64 `json:"pieces,omitempty"`
 }
 
-// lastState returns what the state file records.
+// lastState returns the last state in the state file.
 func lastState(t *testing.T, dir string) (r recorded) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, "large.bin.part.json"))

@@ -25,7 +25,7 @@ type randomServer struct {
 	random  *rand.Rand
 	current int      // the version that the server has
 	faults  int      // the number of faults that are left
-	log     []string // what the server did
+	log     []string // the actions of the server
 }
 
 // draw returns the version for a request, and random numbers. Sometimes the

@@ -91,12 +91,12 @@ func (j *job) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 	return j.verify(ctx, hashed, want)
 }
 
-// checkSent compares the digests of a reply with those of the request and of
-// the part. If digests differ, it discards the part, and returns an error. If
-// only the digests of the part differ, the server has replaced the file and
-// kept the validator. Then the error is temporary, and the next attempt starts
-// from the beginning. checkSent also uses the digests of the part because a
-// reply with a range may have no digest.
+// checkSent compares the digests of a reply with the digests of the request
+// and of the part. If digests differ, it discards the part, and returns an
+// error. If only the digests of the part differ, the server has replaced the
+// file and kept the validator. Then the error is temporary, and the next
+// attempt starts from the beginning. checkSent also uses the digests of the
+// part because a reply with a range may have no digest.
 func (j *job) checkSent(sent []Digest) error {
 	err := conflict(sent, slices.Concat(j.Digests, j.part.state.Digests))
 	if err == nil {

@@ -13,7 +13,8 @@ import (
 // httpTime is the format of dates in headers.
 const httpTime = http.TimeFormat
 
-// maxETag is the maximum length of an entity tag. Longer ones are ignored.
+// maxETag is the maximum length of an entity tag. A longer entity tag is
+// ignored.
 const maxETag = 1 << 10
 
 // versionOf returns the state of a new part for a reply with the whole file.
@@ -98,9 +99,9 @@ func (s *state) isVersion(now state) bool {
 	return s.validator() != "" && s.validator() == now.validator()
 }
 
-// checkReplacement returns an error if the file of a reply must not replace the
-// content of a part. A captive portal or a login replies to any request with a
-// page of its own.
+// checkReplacement returns an error if the file of a reply must not replace
+// the content of a part. This protects the part, because a captive portal or a
+// login replies to any request with an HTML page.
 func (s *state) checkReplacement(now state) error {
 	if strings.Contains(now.Type, "html") && !strings.Contains(s.Type, "html") {
 		return fmt.Errorf("the server sent a page of the type %s instead of the rest of the file, which has the type %q; to start again, remove the partial file", now.Type, s.Type)

@@ -125,7 +125,7 @@ func TestGet_WrongRange(t *testing.T) {
 	}
 }
 
-// TestGet_RangeOfAnotherFile: if the headers are right, but the bytes are those
+// TestGet_RangeOfAnotherFile: if a reply has the right headers and the bytes
 // of another version, Get must notice it by the overlap.
 func TestGet_RangeOfAnotherFile(t *testing.T) {
 	s := newSite(300_000)
@@ -262,7 +262,7 @@ func TestGet_VersionWithoutTag(t *testing.T) {
 	if e := wantError(t, err, true, "receive"); e.Kept != 300_000 {
 		t.Errorf("%d bytes kept", e.Kept)
 	}
-	// The bytes of the first version must not follow those of the second one,
+	// Bytes of the first version must not follow bytes of the second version,
 	// even if the overlap is the same.
 	copy(first[200_000:300_000], s.body[200_000:300_000])
 	s.body, s.tag, s.cut = first, `"one"`, 0

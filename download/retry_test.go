@@ -337,8 +337,8 @@ func TestGet_EndOfContext(t *testing.T) {
 	})
 }
 
-// TestGet_Mirrors: after an error of one address, Get must use the next one at
-// once, and continue the part if the version is the same.
+// TestGet_Mirrors: after an error of one address, Get must use the next
+// address at once, and continue the part if the version is the same.
 func TestGet_Mirrors(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -281,7 +281,7 @@ func TestTrace_Stop(t *testing.T) {
 }
 
 // TestTrace_Nested: if the function of a task submits another task, the span
-// of the first task must be the parent of the span of the other.
+// of the first task must be the parent of the span of the second task.
 func TestTrace_Nested(t *testing.T) {
 	r := newRecorder(t)
 	ex := goroutines.New(1, nil)

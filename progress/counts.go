@@ -164,7 +164,8 @@ func (c *counts) look(now time.Time) view {
 	return v
 }
 
-// kindsLocked returns the failed tasks by kind, the most frequent ones first.
+// kindsLocked returns a text with the number of failed tasks of each kind,
+// with the most frequent kind first.
 func (c *counts) kindsLocked() string {
 	sorted := slices.Clone(c.kinds)
 	slices.SortStableFunc(sorted, func(a, b kindCount) int { return cmp.Compare(b.count, a.count) })

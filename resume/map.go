@@ -16,8 +16,8 @@ import (
 // it.
 //
 // A call is identified by the name of fn, the input, and the type of the
-// results. If an input occurs several times, each of its calls has a record of
-// its own. The other inputs and their order do not matter. So a later run can
+// results. If an input occurs several times, each of its calls has its own
+// record. The other inputs and their order do not matter. So a later run can
 // have more or fewer inputs. Several functions can share a journal.
 //
 // On every executor, fn must be a function of [concert.Register] or

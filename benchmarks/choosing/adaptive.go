@@ -22,7 +22,7 @@ type slow struct {
 	serve func(w http.ResponseWriter)
 }
 
-// delay is how long a request takes.
+// delay is the duration of a request.
 const delay = 20 * time.Millisecond
 
 // limited returns a server that handles n requests concurrently. Further
@@ -85,7 +85,7 @@ func compareOn(ctx context.Context, s slow, highest int, length time.Duration, o
 	tuned := goroutines.New(0, &goroutines.Options{Limit: limit})
 	defer tuned.Close()
 	requests(ctx, tuned, server.URL, settle*length)
-	// Measure each fixed limit once, and keep the best ones.
+	// Measure each fixed limit once, and keep the best limits.
 	type fixed struct {
 		level int
 		rates []float64

@@ -71,8 +71,8 @@ func truth(ctx context.Context, w *workload, highest int, length time.Duration) 
 	return rates, nil
 }
 
-// bestOf returns the point with the highest throughput. Of equal points it
-// returns the first one by name and level.
+// bestOf returns the point with the highest throughput. If several points are
+// equal, it returns the first of them by name and level.
 func bestOf(rates map[point]float64) point {
 	var all []point
 	for p := range rates {

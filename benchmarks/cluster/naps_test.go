@@ -9,7 +9,7 @@ import (
 	"concert"
 )
 
-// nap sleeps, and returns how long the sleep really took.
+// nap sleeps, and returns the real duration of the sleep.
 var nap = concert.Register("nap", func(_ context.Context, d time.Duration) (time.Duration, error) {
 	begin := time.Now()
 	time.Sleep(d)

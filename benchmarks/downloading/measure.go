@@ -30,9 +30,10 @@ type sample struct {
 // errSkipped reports that a tool cannot download a row.
 var errSkipped = errors.New("skipped")
 
-// runOnce runs a tool once, and compares its files with those of the server. It
-// removes large files. Small files stay until the end of all rows, because ext4
-// creates files slowly next to many files that were removed in the last minute.
+// runOnce runs a tool once, and compares its files with the files of the
+// server. It removes large files. Small files stay until the end of all rows,
+// because ext4 creates files slowly next to many files that were removed in
+// the last minute.
 func runOnce(s *site, t *tool, r row) (sample, error) {
 	work, err := os.MkdirTemp(filepath.Dir(s.dir), "run-")
 	if err != nil {

@@ -175,7 +175,7 @@ func (s *site) remove(r row) {
 	}
 }
 
-// check compares the files in a directory with those of the server.
+// check compares the files in a directory with the files of the server.
 func (s *site) check(r row, dir string) error {
 	for i := range r.count {
 		if err := same(filepath.Join(s.files, r.name(i)), filepath.Join(dir, r.name(i))); err != nil {

@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package observation measures what it costs to observe an executor.
+// Package observation measures the cost of observing an executor.
 package observation
 
 import (

@@ -1,7 +1,7 @@
 // Package isolated runs subtests concurrently in separate processes. It is for
 // subtests that count the goroutines of their process, or change its state.
 //
-// Each subtest runs in a process of its own, which runs the test binary again:
+// Each subtest runs in a separate process, which runs the test binary again:
 //
 //	parent   TestX --> t.Run("a") --> process: TestX --> t.Run("a") --> the test
 //	               \-> t.Run("b") --> process: TestX --> t.Run("b") --> the test

@@ -38,7 +38,8 @@ func (b *Buffer) Take() string {
 	return b.buf.String()
 }
 
-// Lines returns the lines that were written. The last one may have no end yet.
+// Lines returns the lines that were written. The last line may have no end
+// yet.
 func (b *Buffer) Lines() []string {
 	text := strings.TrimSpace(b.String())
 	if text == "" {

@@ -107,8 +107,8 @@ type Outcome struct {
 	Tasks int64
 }
 
-// Success is the name of the outcome of tasks without an error. It is the first
-// one of the Outcomes.
+// Success is the name of the outcome of tasks without an error. It is the
+// first of the Outcomes.
 const Success = "success"
 
 // outcomesOf returns the outcomes. They are counters, so they must never

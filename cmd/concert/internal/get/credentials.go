@@ -9,8 +9,8 @@ import (
 )
 
 // credentials returns the function that finds the user and the password for a
-// host. The host of the URLs gets those of --auth. Other hosts get those of
-// netrc.
+// host. They are from --auth for the host of the URLs, and from netrc for
+// other hosts.
 func credentials(auth string, list []*wanted) (func(host string) (user, password string, ok bool), error) {
 	machines, err := readNetrc()
 	if err != nil {

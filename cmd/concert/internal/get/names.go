@@ -55,8 +55,8 @@ type names struct {
 }
 
 // claim records the name of a file. It returns an error if another file of the
-// list has this name. Without the error, the second file could replace the
-// first one, or seem to be present.
+// list has this name. Otherwise the second file could replace the first file,
+// or seem to be present.
 func (n *names) claim(w *wanted, name string) error {
 	key := w.dir + "/" + name
 	if foldsCase {

@@ -46,8 +46,8 @@ func proxyFor(flag string) (func(*http.Request) (*url.URL, error), error) {
 	return func(r *http.Request) (*url.URL, error) { return proxy(r.URL) }, nil
 }
 
-// readAuthorities reads the certificate authorities of a PEM file. Without a
-// file it returns nil, which stands for the authorities of the system.
+// readAuthorities reads the certificate authorities of a PEM file. If there is
+// no file, it returns nil, which means the authorities of the system.
 func readAuthorities(name string) (*x509.CertPool, error) {
 	if name == "" {
 		return nil, nil

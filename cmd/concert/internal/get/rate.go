@@ -38,8 +38,8 @@ func newLimit(r byteRate) func(bytes int) (pause time.Duration) {
 	if r == 0 {
 		return nil
 	}
-	// A burst has the bytes that may arrive in a tenth of a second. With
-	// smaller bursts, coarse timers would reduce the speed.
+	// A burst has the bytes that may arrive in a tenth of a second. If bursts
+	// were smaller, coarse timers would reduce the speed.
 	limiter := rate.NewLimiter(rate.Limit(r), max(minBurst, int(min(r/10, 1<<30))))
 	return func(bytes int) (pause time.Duration) {
 		for bytes > 0 {

@@ -14,7 +14,7 @@ import (
 )
 
 // report prints the progress: a bar on a terminal, and elsewhere a line for
-// each file. With --json it prints events instead.
+// each file. If --json is set, it prints events instead.
 //
 // The display counts files and not tasks of the executor, because a file whose
 // host is away may need several tasks. The goroutine of getAll calls finished,

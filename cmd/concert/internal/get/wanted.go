@@ -153,7 +153,8 @@ func (t trimmed) Error() string { return strings.TrimPrefix(t.error.Error(), "do
 // Unwrap returns the error of the package.
 func (t trimmed) Unwrap() error { return t.error }
 
-// check completes the description of a file, or returns what is wrong with it.
+// check completes the description of a file, or returns an error if the
+// description is wrong.
 func (w *wanted) check(urlDirs bool) error {
 	u, err := checkURL(w.url)
 	if err != nil {

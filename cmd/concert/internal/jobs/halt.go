@@ -12,12 +12,12 @@ import (
 type haltRule struct {
 	text    string
 	now     bool    // kill the jobs that run
-	counted outcome // what is counted; noOutcome means that the rule never applies
+	counted outcome // the outcome that is counted; noOutcome means that the rule never applies
 	number  int
 	percent float64 // a percentage of all inputs; used if number is 0
 }
 
-// outcome is what a haltRule counts.
+// outcome is the kind of jobs that a haltRule counts.
 type outcome uint8
 
 const (

@@ -39,8 +39,8 @@ func (m *mapper) openInterpretersOfJobs(ctx context.Context) (*interpreters, err
 	return &interpreters{*newPythonRunner(pool, m.py), m.py}, nil
 }
 
-// openPool returns an executor of n workers whose jobs run in a pool of
-// interpreters of their own.
+// openPool makes a pool of interpreters, and returns an executor of n workers
+// whose jobs run in this pool.
 func (m *mapper) openPool(n, interpreters, threads int, observer concert.Observer) (concert.Executor, error) {
 	pool, err := m.openInterpreters(interpreters, threads, messages{m})
 	if err != nil {

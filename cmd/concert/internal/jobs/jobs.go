@@ -317,8 +317,8 @@ func (m *mapper) result(ctx context.Context) error {
 	return nil
 }
 
-// openRunner opens what the jobs need: a supervisor, interpreters, or the
-// connection to a cluster.
+// openRunner opens a supervisor, interpreters, or the connection to a cluster,
+// as the jobs need it.
 func (m *mapper) openRunner(ctx context.Context) (closeAll func(), err error) {
 	if m.py == "" {
 		o := &supervisor.Options{Grace: grace, Memory: m.memory.Bytes, CPU: m.options.cpu}

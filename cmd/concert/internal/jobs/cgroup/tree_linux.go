@@ -182,8 +182,8 @@ echo -memory >"${1%/*}/cgroup.subtree_control"
 echo $$ >"${1%/*}/cgroup.procs"
 rmdir "$1.self"`
 
-// startKeeper starts the keeper. It is in a session of its own, so that a
-// signal to the group of this process does not end it.
+// startKeeper starts the keeper. The keeper is in a separate session, so that
+// a signal to the group of this process does not end it.
 func (t *Tree) startKeeper() error {
 	in, out, err := os.Pipe()
 	if err != nil {

@@ -34,7 +34,7 @@ type part struct {
 // all is the value of a part that stands for all values of an input.
 const all = -1
 
-// Syntax says what the words of a command mean.
+// Syntax has the settings with which Parse reads the words of a command.
 type Syntax struct {
 	Width   int      // the number of values of each input; 0 stands for 1
 	Columns []string // the names of the values, from a CSV file

@@ -42,8 +42,8 @@ func measure(f *os.File) (size int64, occupied bool, err error) {
 	}
 }
 
-// readNow reads what a pipe has, without waiting. It returns 0 if the pipe is
-// empty.
+// readNow reads the bytes that are in a pipe, without waiting. It returns 0 if
+// the pipe is empty.
 func readNow(f *os.File, buf []byte) (n int) {
 	raw, err := f.SyscallConn()
 	if err != nil {

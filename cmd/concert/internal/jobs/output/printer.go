@@ -85,8 +85,9 @@ func (p *Printer) Begin(inputs []string) (*Capture, error) {
 // Done prints a job when all jobs with lower numbers are done. The caller must
 // use each number from 1 up exactly once. A nil output is empty. Done releases
 // the output. Done waits while the reader of the Printer's output is slow, but
-// it does not wait for running jobs. The error is the one that Failed returns.
-// If ctx ends, Done no longer waits, and the error is the cause of ctx.
+// it does not wait for running jobs. After an error of stdout or stderr, Done
+// returns the same error as Close. If ctx ends, Done no longer waits, and the
+// error is the cause of ctx.
 func (p *Printer) Done(ctx context.Context, r *Record, o *Output) error {
 	it := p.newItem(r, o)
 	p.mu.Lock()

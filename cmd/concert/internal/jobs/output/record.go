@@ -21,9 +21,9 @@ const (
 	Canceled   Status = "canceled"    // killed because the run ended
 )
 
-// Record is what is known about a job that has ended. Its JSON encoding is the
-// line of --json (with the output), the file job.json of --results, and what
-// the journal records.
+// Record has the information about a job that has ended. Its JSON encoding is
+// the line of --json (with the output), the file job.json of --results, and
+// what the journal records.
 //
 // In JSON, inputs and command are lists of strings. If one of the strings is
 // not UTF-8, the field inputs_base64 or command_base64 has the list in base64

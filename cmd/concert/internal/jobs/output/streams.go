@@ -57,7 +57,8 @@ func tag(inputs []string) []byte {
 
 var lineEscapes = strings.NewReplacer("\n", `\n`, "\t", `\t`)
 
-// tagWriter writes a tag before each line. Without a tag, it changes nothing.
+// tagWriter writes a tag before each line. If the tag is empty, it changes
+// nothing.
 type tagWriter struct {
 	w      io.Writer
 	tag    []byte

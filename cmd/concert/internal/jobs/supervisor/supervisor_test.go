@@ -45,7 +45,7 @@ func temp(t testing.TB) *os.File {
 	return f
 }
 
-// content returns what a file contains.
+// content returns the content of a file.
 func content(t testing.TB, f *os.File) string {
 	t.Helper()
 	text, err := os.ReadFile(f.Name())
