@@ -156,8 +156,8 @@ type Request struct {
 
 	// Update makes Get replace an existing file if the server has another
 	// version of it. Get finds out with a conditional request. If Digests is
-	// not set, an HTML page or an empty body replaces only a page or an empty
-	// file: see ErrImplausible.
+	// not set, an empty body does not replace a file with content, and an HTML
+	// page does not replace a file that is no page: see ErrImplausible.
 	Update bool
 
 	// Keep makes Get accept an existing file without a comparison.

@@ -12,10 +12,11 @@ import (
 	"strings"
 )
 
-// ErrImplausible is wrapped by the error of Get if Request.Update is set, the
-// server sends an HTML page or an empty body, and the existing file is
-// neither. Captive portals, login pages and broken servers send such replies
-// with the status 200. The existing file stays.
+// ErrImplausible is wrapped by the error of Get if Request.Update is set, and
+// the reply is not a plausible new version: an empty body for a file with
+// content, or an HTML page for a file that is no page. Captive portals, login
+// pages and broken servers send such replies with the status 200. The existing
+// file stays.
 var ErrImplausible = errors.New("download: not a plausible new version of the file")
 
 // implausible is ErrImplausible with a reason.
