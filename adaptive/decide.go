@@ -119,7 +119,7 @@ func (l *Limit) judgeLocked(s sample) bool {
 	}
 	l.phase = holding
 	why := change(s.rate, l.bestRate.rate)
-	if !good || s.few && l.limit > l.best { // a higher limit has no effect if fewer tasks run
+	if !good || s.few && l.limit > l.best { // a limit above the number of running tasks has no effect
 		l.pause, l.nextPause = l.nextPause, min(2*l.nextPause, maxPause)
 		if l.refused {
 			l.step = max(l.step/2, smallestStep)

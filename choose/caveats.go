@@ -10,7 +10,7 @@ import (
 // Bounds above which a verdict is Unclear.
 const (
 	guessIntervalRatio = 2.0  // the high end of the interval of the gain, as a multiple of the low end
-	guessRivalGain     = 1.18 // the high end of the interval of another point's gain, as a multiple of the chosen point's gain; 1/0.85, because a verdict within 15% of the best is right
+	guessRivalGain     = 1.18 // the high end of the interval for the ratio of another point's throughput to the throughput of the chosen point; 1/0.85, because a verdict is right if it is within 15% of the best
 	maxRateError       = 0.6  // the relative error that a single measurement has because the durations of tasks differ
 	maxDrift           = 1.0
 	maxLinearGain      = 1.25 // the gain, as a multiple of the concurrency

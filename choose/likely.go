@@ -99,7 +99,7 @@ func (t *trial) likelyForProcessors(final []*point) *point {
 	if n == 1 {
 		return t.base
 	}
-	var fit, free []*point // free has the points with more tasks, too
+	var fit, free []*point // fit has the points with n tasks, and with not many more; free has also the points with more tasks
 	for _, p := range final {
 		lowest := t.models[p.model].levels(t.MaxConcurrency)[0]
 		gain := t.gain(p)

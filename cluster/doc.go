@@ -217,8 +217,8 @@
 // In the worst case, a client receives a heartbeat 30 seconds later, and the
 // functions of the worker 3 seconds after a heartbeat. A worker receives a
 // cancellation 3 seconds later. These times do not depend on the order in
-// which programs and servers start. The time in which the servers answer a
-// read comes in addition, and the time for which the servers cannot be
+// which programs and servers start. Two times come in addition: the time in
+// which the servers answer a read, and the time for which they cannot be
 // reached.
 //
 // If the clock of a server jumps forward, stored messages expire and leases

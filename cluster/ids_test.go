@@ -465,7 +465,7 @@ func TestSameID_Labels(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
 	serve(t, access, 4)
-	name := t.Name() + time.Now().String() // the worker counts the trials of a name
+	name := t.Name() + time.Now().String() // a new name in each run, because the worker counts the attempts of a name
 	id := cluster.WithID(t.Context(), name)
 	labels := []string{"one", "two", ""}
 	var all []*concert.Future[int]

@@ -55,7 +55,8 @@ func isForeign(path string, err error) bool {
 	return look == nil && (!info.Mode().IsRegular() || errors.Is(err, fs.ErrPermission))
 }
 
-// describes reports whether a state describes a file.
+// describes reports whether a file is the one of a state: a regular file of
+// this user, with the inode of the state.
 func (s *state) describes(info fs.FileInfo) bool {
 	return info.Mode().IsRegular() && s.Format == stateFormat && s.Inode == inode(info) && isOwn(info)
 }

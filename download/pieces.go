@@ -100,8 +100,8 @@ type transfer struct {
 	reported int64 // the field Done of the last progress event
 
 	// later maps positions to bytes that are compared at the end. They are the
-	// first bytes of pieces, as the connection of the piece before has
-	// received them.
+	// first bytes of pieces, as the connection of the preceding piece
+	// has received them.
 	later map[int64][]byte
 
 	// hashes has the digests of the first bytes of the file; hashed is the

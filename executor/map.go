@@ -13,7 +13,7 @@ import (
 //	feeder goroutine        runners (tasks on the executor)       consumer (the loop)
 //	takes an input   --->   claim an item, call fn, mark it  ---> yields it
 //	as far as the window    done; after a turn go back to the     moves the window on
-//	allows                  queue, without input park
+//	allows                  queue; if there is no input, park
 //
 // The number of runners is at most the executor's width. An item passes from
 // the feeder to the consumer without a lock. The feeder, the runners and the

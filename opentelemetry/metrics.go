@@ -94,7 +94,7 @@ type registered struct {
 // claim adds a name. It returns an error if the name is registered already.
 func claim(provider metric.MeterProvider, name string) (release func(), err error) {
 	if !reflect.ValueOf(provider).Comparable() {
-		provider = nil // all nil providers share the names
+		provider = nil // the provider cannot be part of a key: all such providers share one set of names
 	}
 	key := registered{provider, name}
 	if _, exists := names.LoadOrStore(key, nil); exists {

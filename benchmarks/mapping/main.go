@@ -1,8 +1,8 @@
 //go:build linux
 
 // Command mapping compares "concert map" with xargs, GNU parallel, parallel of
-// moreutils, and a plain loop over os/exec: it runs whole commands, which run
-// the same jobs. docs/performance.md has the results.
+// moreutils, and a plain loop over os/exec. It starts each tool as a command,
+// and all tools run the same jobs. docs/performance.md has the results.
 //
 //	go run ./benchmarks/mapping                     all rows, in about 10 minutes
 //	go run ./benchmarks/mapping -only true,sleep    two rows

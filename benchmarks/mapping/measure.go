@@ -154,8 +154,9 @@ func sameMemory(a, b int) bool {
 }
 
 // mibOf returns an entry of smaps_rollup in MiB. The file has it in kB.
-func mibOf(text []byte, name string) (kib float64) {
+func mibOf(text []byte, name string) float64 {
 	_, rest, _ := strings.Cut(string(text), name)
+	var kib float64
 	fmt.Sscan(rest, &kib)
 	return kib / 1024
 }

@@ -89,7 +89,7 @@ type Span struct{ Offset, Length uint64 }
 type Payload struct {
 	executor.Encoded      // the kind, and the bytes unless Shared or File is set
 	Shared           bool // whether the bytes are in shared memory
-	File             bool // whether the bytes are in a file, which only a Result has
+	File             bool // whether the bytes are in a file; only the value of a Result can be in a file
 	Span             Span // the position of the bytes in shared memory, or in the file, if Shared or File is set
 }
 

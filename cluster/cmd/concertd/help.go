@@ -27,9 +27,9 @@ Flags:
   --advertise HOST:PORT  address at which clients of the other servers find this
                          server, if it differs from --listen
   --sync                 write data to the disk before acknowledging it, so that
-                         it survives a power failure. Tasks that do nothing then
-                         take four to six times as long. Without this flag,
-                         servers write to the disk every two minutes
+                         it survives a power failure. An empty task then takes
+                         four to six times as long. Without this flag, servers
+                         write to the disk every two minutes
 
 Flags of a server that joins others:
   --join SERVERS         the other servers of the cluster: HOST:PORT of their
@@ -45,12 +45,13 @@ Limits for each key, so that the holder of one key cannot exhaust a server:
                          program (default 64)
   --connections N        connections of a client to all servers together;
                          negative for no limit (default 128)
-  --tasks N              stored tasks of a client for all workers together;
-                         negative for no limit (default 32,768)
-  --parts N              stored parts of half a megabyte: N for the large
-                         arguments of a client, and N for its large results from
-                         each worker's key; negative for no limit (default
-                         16,384)
+  --tasks N              tasks that the servers store for a client, whichever
+                         workers they are for; negative for no limit (default
+                         32,768)
+  --parts N              large values that the servers store, in parts of half a
+                         megabyte: N parts of arguments for a client, and N
+                         parts of its results from each worker's key; negative
+                         for no limit (default 16,384)
 
 Exit codes:
   0  it was stopped by Ctrl-C, SIGTERM or SIGHUP

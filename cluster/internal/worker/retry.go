@@ -13,7 +13,8 @@ import (
 // retryOrFail handles the outcome of a task whose function has returned an
 // error, or was not called. If the submitter has used WithRetry, the task runs
 // again later, or becomes a dead letter after the last attempt. The number of
-// the attempt is set in run.go, from the number of deliveries.
+// the attempt is set in run.go, from the number of deliveries, and corrected in
+// release.go.
 func (w *worker) retryOrFail(d *heldTask, began bool, err error, o wire.Outcome) {
 	if !began || d.Attempts <= 1 || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		w.publishOutcome(d, o)

@@ -141,7 +141,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 		r.trace = tracer.Observer("concert get")
 		defer func() {
 			if e := events.Commit(tracer.Close()); e != nil && (err == nil || errors.Is(err, cli.ErrReported)) {
-				err = e // the list of failed files has been printed
+				err = e // it may replace ErrReported: the failed files have been printed already
 			}
 		}()
 	}

@@ -114,9 +114,10 @@ func (s *hosts) ask(f *file, name string) (*waiter, error) {
 	return w, nil
 }
 
-// readsFile records that a file reads its own bytes, or waits for another
-// download, before its first attempt. The first attempt may come late, or
-// never. So another file becomes the probe of the host.
+// readsFile records that the download of a file, before its first attempt,
+// reads the existing bytes of the file, or waits for another download. The
+// first attempt may come late, or never. So if the file is the probe of its
+// host, it no longer is, and another file can become the probe.
 func (s *hosts) readsFile(f *file) {
 	s.mu.Lock()
 	defer s.unlock()

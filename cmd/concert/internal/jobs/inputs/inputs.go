@@ -30,9 +30,10 @@
 //     "echo {}" and of other known interpreters, even if a program such as
 //     timeout runs the interpreter.
 //   - Split, Open and Parse return all errors that can be found before the
-//     first job starts. The type is cli.UsageError if the command line is
-//     wrong. This is why a regular file is read twice. The lines of a pipe are
-//     not known at the start, so Next returns their errors.
+//     first job starts. For this, Open reads a regular file once before the
+//     jobs read it. The lines of a pipe are not known at the start, so Next
+//     returns their errors. If the command line is wrong, the type of the error
+//     is cli.UsageError.
 //   - A value cannot contain a zero byte, because an argument of a program
 //     cannot contain one.
 package inputs
