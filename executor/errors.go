@@ -65,6 +65,7 @@ func (e *neverStarted) Is(target error) bool {
 	return target == ErrCanceled || target == context.Canceled
 }
 
+// Unwrap returns the cause.
 func (e *neverStarted) Unwrap() error { return e.cause }
 
 // closedError is the error of a Map whose executor was shut down. errors.Is

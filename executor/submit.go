@@ -91,8 +91,10 @@ type noQueue struct{}
 // Next returns nil: there are no queued tasks.
 func (noQueue) Next() *Task { return nil }
 
+// Again does nothing.
 func (noQueue) Again(*Task) {}
 
+// Dropped does nothing.
 func (noQueue) Dropped() {}
 
 // call is a function applied to an argument: the job of a Submit.

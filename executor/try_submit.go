@@ -31,10 +31,13 @@ func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Co
 // wait with it.
 type noWaitContext struct{ values context.Context }
 
+// Deadline returns no deadline.
 func (c noWaitContext) Deadline() (time.Time, bool) { return noWait.Deadline() }
 
+// Done returns a closed channel.
 func (c noWaitContext) Done() <-chan struct{} { return noWait.Done() }
 
+// Err returns context.Canceled.
 func (c noWaitContext) Err() error { return noWait.Err() }
 
 // Value returns a value of the other context, with two exceptions. For the

@@ -30,10 +30,13 @@ func (c oddContext) misbehave(method string) {
 	}
 }
 
+// Err panics or ends its goroutine.
 func (c oddContext) Err() error { c.misbehave("Err"); return c.Context.Err() }
 
+// Value panics or ends its goroutine.
 func (c oddContext) Value(key any) any { c.misbehave("Value"); return c.Context.Value(key) }
 
+// Deadline panics or ends its goroutine.
 func (c oddContext) Deadline() (time.Time, bool) {
 	c.misbehave("Deadline")
 	return c.Context.Deadline()

@@ -176,6 +176,7 @@ type codeError struct {
 	Note string
 }
 
+// Error returns the code and the note.
 func (e *codeError) Error() string { return fmt.Sprintf("code %d: %s", e.Code, e.Note) }
 
 func init() { concert.RegisterErrorType[*codeError]("executortest.codeError") }

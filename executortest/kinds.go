@@ -144,8 +144,10 @@ type (
 	}
 )
 
+// MarshalText encodes a money.
 func (m money) MarshalText() ([]byte, error) { return fmt.Append(nil, m.cents), nil }
 
+// UnmarshalText decodes a money.
 func (m *money) UnmarshalText(b []byte) error { _, err := fmt.Sscan(string(b), &m.cents); return err }
 
 func init() {

@@ -33,20 +33,26 @@ func misbehaveAs(how string) {
 // badError is an error all of whose methods misbehave.
 type badError struct{ how string }
 
+// Error misbehaves.
 func (e badError) Error() string { misbehaveAs(e.how); return "bad" }
 
+// Is misbehaves.
 func (e badError) Is(error) bool { misbehaveAs(e.how); return false }
 
+// As misbehaves.
 func (e badError) As(any) bool { misbehaveAs(e.how); return false }
 
+// Unwrap misbehaves.
 func (e badError) Unwrap() error { misbehaveAs(e.how); return nil }
 
+// Format misbehaves.
 func (e badError) Format(fmt.State, rune) { misbehaveAs(e.how) }
 
 // badKey is a key whose String method misbehaves. Its value is the index of
 // the way in misbehaviors.
 type badKey int
 
+// String misbehaves.
 func (k badKey) String() string { misbehaveAs(misbehaviors[k]); return "bad" }
 
 var keys = concert.Register("executortest.keys", func(_ context.Context, m map[badKey]any) (int, error) { return len(m), nil })
@@ -70,6 +76,7 @@ func (c badContext) misbehave(method string) {
 	}
 }
 
+// Err misbehaves.
 func (c badContext) Err() error {
 	c.misbehave("Err")
 	select {
@@ -80,6 +87,7 @@ func (c badContext) Err() error {
 	}
 }
 
+// Done misbehaves.
 func (c badContext) Done() <-chan struct{} {
 	c.misbehave("Done")
 	if c.done != nil {
@@ -88,8 +96,10 @@ func (c badContext) Done() <-chan struct{} {
 	return c.Context.Done()
 }
 
+// Value misbehaves.
 func (c badContext) Value(key any) any { c.misbehave("Value"); return c.Context.Value(key) }
 
+// Deadline misbehaves.
 func (c badContext) Deadline() (time.Time, bool) {
 	c.misbehave("Deadline")
 	return c.Context.Deadline()

@@ -123,10 +123,13 @@ func (e *oddError) misbehave(method string) {
 	}
 }
 
+// Error misbehaves.
 func (e *oddError) Error() string { e.misbehave("Error"); return "odd: " + e.how }
 
+// Is misbehaves.
 func (e *oddError) Is(error) bool { e.misbehave("Is"); return false }
 
+// As misbehaves.
 func (e *oddError) As(any) bool { e.misbehave("As"); return false }
 
 // Unwrap misbehaves, or returns the error itself.

@@ -22,6 +22,7 @@ var errCanceled error = canceled("loop: canceled")
 // canceled is a cause that is [context.Canceled].
 type canceled string
 
+// Error returns the text of the error.
 func (e canceled) Error() string { return string(e) }
 
 // Is reports whether target is context.Canceled.

@@ -181,12 +181,16 @@ type recorder struct {
 	key  any
 }
 
+// Deadline returns no deadline.
 func (r *recorder) Deadline() (time.Time, bool) { return time.Time{}, false }
 
+// Done returns a channel that is never closed.
 func (r *recorder) Done() <-chan struct{} { return r.done }
 
+// Err returns nil.
 func (r *recorder) Err() error { return nil }
 
+// Value records the key.
 func (r *recorder) Value(key any) any {
 	r.key = key
 	return nil
