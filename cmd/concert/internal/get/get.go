@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
-	"runtime/debug"
 
 	"concert/cmd/concert/internal/cli"
 	"concert/dashboard"
@@ -94,8 +92,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	if err != nil {
 		return cli.UsageError{Text: err.Error()}
 	}
-	if len(list) >= longList && os.Getenv("GOGC") == "" {
-		defer debug.SetGCPercent(debug.SetGCPercent(50))
+	if len(list) >= longList {
+		defer cli.CollectOften()()
 	}
 	if o.isDryRun {
 		return o.dryRun(list, out)

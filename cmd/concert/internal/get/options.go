@@ -55,7 +55,7 @@ func (o *options) flags() *cli.Flags {
 	f.Add(&o.serverName, "content-disposition", "", "use the file name that the server sends, if it sends one")
 	f.Add(&o.urlDirs, "url-dirs", "", "create the directories of the URL's path in DIR")
 	f.Add(&o.keep, "skip-existing", "", "accept each file that exists, without a comparison")
-	f.Add(&o.update, "update", "", "replace an existing file when the server has another version")
+	f.Add(&o.update, "update", "", "replace an existing file if the server has another version")
 	f.Add(&o.overwrite, "overwrite", "", "replace files that exist")
 
 	f.Group("Lists")

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -106,9 +105,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 			return err
 		}
 	}
-	if os.Getenv("GOGC") == "" {
-		defer debug.SetGCPercent(debug.SetGCPercent(50)) // a smaller heap, as in the supervisor
-	}
+	defer cli.CollectOften()() // as in the supervisor
 	if m.where, err = workingDirectory(); err != nil {
 		return err
 	}
