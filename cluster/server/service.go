@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	requestTimeout = 4 * time.Second  // timeout of one request; the holder of the key repeats it after five seconds
+	requestTimeout = 4 * time.Second  // timeout of one request; a client or worker sends it again after five seconds
 	recordPeriod   = 10 * time.Second // time between two log records about the same flood
 )
 

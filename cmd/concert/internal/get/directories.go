@@ -18,8 +18,8 @@ const (
 )
 
 // lookAtDirectories looks at the directories of a list. It skips a directory
-// that could not be created, because its path may be that of a named pipe,
-// which blocks when it is opened.
+// that could not be created: there may be a named pipe at its path, and opening
+// a named pipe blocks.
 func (g *getter) lookAtDirectories(list []*wanted) directories {
 	d := directories{make(map[string]error), make(map[string]map[string]bool)}
 	files := make(map[string]int)

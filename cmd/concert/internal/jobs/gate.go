@@ -10,8 +10,7 @@ import (
 )
 
 // gate delays the start of jobs, for --delay, --load and --memfree, and for a
-// button of the live page. One job at a time passes the gate; the order of the
-// jobs is not defined.
+// button of the live page. Jobs pass the gate sequentially, in any order.
 type gate struct {
 	pauser // for the button of the live page
 

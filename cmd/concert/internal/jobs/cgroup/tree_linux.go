@@ -82,9 +82,9 @@ func (t *Tree) probe() error {
 // self returns the directory of the group for this process alone.
 func (t *Tree) self() string { return t.Dir + selfSuffix }
 
-// make makes and locks the directory. Until the lock, the directory looks like
-// that of a dead run. If another run locks and removes the directory in this
-// time, make tries another name.
+// make makes and locks the directory. Before it is locked, another run may take
+// it for the directory of a dead run, and remove it. Then make tries another
+// name.
 func (t *Tree) make(run string) (err error) {
 	for n := range 100 {
 		t.Dir = filepath.Join(t.base, fmt.Sprintf("%s%s-%d", prefix, run, n))
